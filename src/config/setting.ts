@@ -1,0 +1,212 @@
+/**
+ * The declaration of a setting. Each built-in part declares its settings once, here in this form; validation, `check`,
+ * `points` and the reference page are made from the declaration. A declaration is a Standard Schema
+ * (https://standardschema.dev), the form that a stranger's factory may carry as `factory.settings` too.
+ */
+import { asBool, asInt, asList } from './convert.ts';
+import { nearest } from './nearest.ts';
+
+/** How the text of a value becomes a value. `parse` throws an Error whose message completes `[section] key: ...`. */
+export interface SettingType<T> {
+  /** What is allowed, as a noun phrase: `a whole number from 0 to 65535`. */
+  readonly allowed: string;
+  parse(text: string): T;
+}
+
+/** One setting: its type, its default (none: undefined unless `required`), and what it means. */
+export interface Setting<T = unknown> {
+  readonly type: SettingType<T>;
+  readonly default?: NoInfer<T>;
+  readonly required?: true;
+  readonly help: string;
+  readonly example?: string;
+  /** Other names for it, such as the ones flup used. */
+  readonly aliases?: readonly string[];
+}
+
+export type Declarations = Readonly<Record<string, Setting>>;
+
+type ValueOf<S> = S extends { readonly type: SettingType<infer T> }
+  ? S extends { readonly default: unknown } | { readonly required: true }
+    ? T
+    : T | undefined
+  : never;
+
+/** The values that a set of declarations yields. */
+export type SettingValues<D extends Declarations> = { readonly [K in keyof D]: ValueOf<D[K]> };
+
+/** One thing wrong with a section: the key it is about (none: the section as a whole) and a hint. */
+export interface SettingIssue {
+  readonly message: string;
+  readonly path?: readonly [string];
+  readonly hint?: string;
+}
+
+export type SettingResult<T> = { readonly value: T } | { readonly issues: readonly SettingIssue[] };
+
+export interface SettingsOptions {
+  /** Names that older systems have and that mean nothing here, each with the reason: a warning, not an error. */
+  readonly obsolete?: Readonly<Record<string, string>>;
+}
+
+/** A set of declarations that can validate a section. */
+export interface SettingsSchema<D extends Declarations = Declarations> {
+  readonly declarations: D;
+  readonly obsolete: Readonly<Record<string, string>>;
+  readonly '~standard': {
+    readonly version: 1;
+    readonly vendor: 'paster';
+    validate(value: unknown): SettingResult<SettingValues<D>>;
+    readonly types?: { readonly input: Record<string, string>; readonly output: SettingValues<D> };
+  };
+}
+
+/** What the settings of a schema are once they are read: `SettingsOf<typeof settings>`. */
+export type SettingsOf<S> = S extends SettingsSchema<infer D> ? SettingValues<D> : never;
+
+/** Declares the settings of a part. */
+export function defineSettings<const D extends Declarations>(
+  declarations: D,
+  options: SettingsOptions = {},
+): SettingsSchema<D> {
+  const obsolete = options.obsolete ?? {};
+  return {
+    declarations,
+    obsolete,
+    '~standard': {
+      version: 1,
+      vendor: 'paster',
+      validate: (value) => validate(declarations, obsolete, value as Readonly<Record<string, string>>),
+    },
+  };
+}
+
+/** Names that a section may use for a setting, the aliases included, each with the setting's own name. */
+export function acceptedNames(declarations: Declarations): Map<string, string> {
+  const names = new Map<string, string>();
+  for (const [name, setting] of Object.entries(declarations)) {
+    names.set(name, name);
+    for (const alias of setting.aliases ?? []) names.set(alias, name);
+  }
+  return names;
+}
+
+/** The issue for a key that no declaration knows, with the nearest name that one does. */
+export function unknownSetting(key: string, known: Iterable<string>): SettingIssue {
+  const meant = nearest(key, known);
+  const names = [...known].sort();
+  const hint =
+    meant === undefined
+      ? names.length === 0
+        ? 'it has no settings'
+        : `known settings: ${names.join(', ')}`
+      : `did you mean "${meant}"?`;
+  return { message: `unknown setting "${key}"`, path: [key], hint };
+}
+
+function validate<D extends Declarations>(
+  declarations: D,
+  obsolete: Readonly<Record<string, string>>,
+  section: Readonly<Record<string, string>>,
+): SettingResult<SettingValues<D>> {
+  const names = acceptedNames(declarations);
+  const issues: SettingIssue[] = [];
+  const values: Record<string, unknown> = Object.create(null);
+  const writtenAs = new Map<string, string>();
+  for (const [key, text] of Object.entries(section)) {
+    const name = names.get(key);
+    const setting = name === undefined ? undefined : declarations[name];
+    if (name === undefined || setting === undefined) {
+      if (!Object.hasOwn(obsolete, key)) issues.push(unknownSetting(key, Object.keys(declarations)));
+      continue;
+    }
+    const twin = writtenAs.get(name);
+    if (twin !== undefined) {
+      issues.push({ message: `"${key}" and "${twin}" are two names of one setting`, path: [key] });
+      continue;
+    }
+    writtenAs.set(name, key);
+    try {
+      values[name] = setting.type.parse(text);
+    } catch (error) {
+      issues.push({
+        message: `${key}: ${error instanceof Error ? error.message : String(error)}`,
+        path: [key],
+        hint: `allowed: ${setting.type.allowed}`,
+      });
+    }
+  }
+  for (const [name, setting] of Object.entries(declarations)) {
+    if (writtenAs.has(name)) continue;
+    if (setting.required) issues.push({ message: `setting "${name}" is missing`, hint: setting.help });
+    values[name] = setting.default;
+  }
+  return issues.length > 0 ? { issues } : { value: values as SettingValues<D> };
+}
+
+/** Any text. */
+export const text: SettingType<string> = { allowed: 'any text', parse: (value) => value };
+
+/** Words separated by white space. */
+export const list: SettingType<readonly string[]> = {
+  allowed: 'words separated by spaces or line ends',
+  parse: (value) => asList(value),
+};
+
+/** `true`, `yes`, `on`, `y`, `t`, `1`, or their opposites, as Paste's converter reads them. */
+export const bool: SettingType<boolean> = { allowed: 'true or false', parse: (value) => asBool(value) };
+
+/** A whole number within bounds. */
+export function int(bounds: { min?: number; max?: number } = {}): SettingType<number> {
+  const { min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER } = bounds;
+  const range =
+    bounds.max === undefined
+      ? bounds.min === undefined
+        ? ''
+        : `, ${min} or more`
+      : ` from ${bounds.min ?? 'any'} to ${max}`;
+  return {
+    allowed: `a whole number${range}`,
+    parse(value) {
+      const number = asInt(value);
+      if (number < min || number > max) throw new Error(`${number} is out of range`);
+      return number;
+    },
+  };
+}
+
+/** A length of time in seconds, decimals allowed. */
+export const seconds: SettingType<number> = {
+  allowed: 'a number of seconds, 0 or more',
+  parse(value) {
+    const number = /^(?:\d+(?:\.\d*)?|\.\d+)$/.test(value.trim()) ? Number(value) : Number.NaN;
+    if (!Number.isFinite(number)) throw new Error(`"${value}" is not a number of seconds`);
+    return number;
+  },
+};
+
+/** File permission bits, always octal: `660`, `0660`, `0o660`. */
+export const octal: SettingType<number> = {
+  allowed: 'an octal number from 000 to 777',
+  parse(value) {
+    const digits = /^(?:0o)?([0-7]{1,4})$/i.exec(value.trim());
+    const number = digits?.[1] === undefined ? Number.NaN : Number.parseInt(digits[1], 8);
+    if (!(number <= 0o777)) throw new Error(`"${value}" is not an octal number`);
+    return number;
+  },
+};
+
+/** One of a few words. */
+export function oneOf<const T extends string>(...words: readonly T[]): SettingType<T> {
+  return {
+    allowed: words.join(', '),
+    parse(value) {
+      const word = words.find((each) => each === value.trim());
+      if (word === undefined) {
+        const meant = nearest(value, words);
+        throw new Error(`"${value}" is none of them${meant === undefined ? '' : ` (did you mean "${meant}"?)`}`);
+      }
+      return word;
+    },
+  };
+}

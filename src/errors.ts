@@ -1,0 +1,109 @@
+/**
+ * The errors that paster reports to people: each knows its exit status, the place in a file it is about, and how to
+ * write itself down without a stack trace. Anything else that is thrown is a defect and keeps its stack.
+ */
+import { relative } from 'node:path';
+
+/** A place in a text file. Lines and columns count from 1; columns count UTF-16 code units. */
+export interface Location {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+export interface PasterErrorOptions {
+  readonly location?: Location | undefined;
+  /** What the user probably meant, or what would be accepted: one sentence or a `did you mean ...?`. */
+  readonly hint?: string | undefined;
+  readonly cause?: unknown;
+}
+
+/** Exit statuses of the command (DESIGN section 2). */
+export const EXIT_OK = 0;
+export const EXIT_FAILURE = 1;
+export const EXIT_MISTAKE = 2;
+
+/** Base of every error whose message is written for the user. */
+export abstract class PasterError extends Error {
+  /** A stable, machine-readable name such as `PASTER_INI_SYNTAX`. */
+  readonly code: string;
+  readonly location: Location | undefined;
+  readonly hint: string | undefined;
+  abstract readonly exitStatus: number;
+
+  constructor(code: string, message: string, options: PasterErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = new.target.name;
+    this.code = code;
+    this.location = options.location;
+    this.hint = options.hint;
+  }
+}
+
+/** A mistake in a configuration file or in what it names. */
+export class ConfigError extends PasterError {
+  readonly exitStatus: number = EXIT_MISTAKE;
+}
+
+/** A mistake in the command line. */
+export class UsageError extends PasterError {
+  readonly exitStatus: number = EXIT_MISTAKE;
+}
+
+/** The configuration is right, but the world is not: a port in use, a module that throws, a missing directory. */
+export class RunError extends PasterError {
+  readonly exitStatus: number = EXIT_FAILURE;
+}
+
+/** Several mistakes that were found in one go; each is reported on a line of its own. */
+export class ErrorList extends PasterError {
+  readonly exitStatus: number;
+  readonly errors: readonly PasterError[];
+
+  constructor(errors: readonly PasterError[]) {
+    super('PASTER_SEVERAL', errors.map((error) => error.message).join('\n'));
+    this.errors = errors;
+    this.exitStatus = Math.max(...errors.map((error) => error.exitStatus));
+  }
+}
+
+/** The errno of a Node system error (`'EADDRINUSE'`), or undefined for any other value. */
+export function errorCode(error: unknown): string | undefined {
+  if (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string') {
+    return error.code;
+  }
+  return undefined;
+}
+
+/** The message of whatever was thrown. */
+export function errorMessage(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+// Control characters but for the line feed, and what breaks lines or turns the direction of text.
+const UNPRINTABLE = /(?!\n)[\p{Cc}\p{Cf}\u2028\u2029]/gu;
+
+/** Text from a file or a peer, made safe for a terminal: control characters become `\x1b`-like escapes. */
+export function printable(text: string): string {
+  return text.replace(UNPRINTABLE, (character) => {
+    if (character === '\t') return '\\t';
+    if (character === '\r') return '\\r';
+    const code = character.codePointAt(0) ?? 0;
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
+  });
+}
+
+/** `file:line:column`, the file as seen from `cwd` when it lies below it. */
+export function formatLocation(location: Location, cwd: string = process.cwd()): string {
+  const fromHere = relative(cwd, location.file);
+  const file = fromHere !== '' && !fromHere.startsWith('..') ? fromHere : location.file;
+  return `${file}:${location.line}:${location.column}`;
+}
+
+/** The lines to show a user for an error of this family: `file:line:col: message (hint)`. */
+export function formatError(error: PasterError, cwd?: string): string {
+  if (error instanceof ErrorList) return error.errors.map((each) => formatError(each, cwd)).join('\n');
+  const place = error.location ? `${formatLocation(error.location, cwd)}: ` : '';
+  const hint = error.hint ? ` (${error.hint})` : '';
+  return printable(`${place}${error.message}${hint}`);
+}

@@ -1,0 +1,23 @@
+/** The logger that paster's own parts are given. Where its lines go is decided by whoever starts the process. */
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+export interface Logger {
+  debug(message: string): void;
+  info(message: string): void;
+  warn(message: string): void;
+  error(message: string): void;
+}
+
+const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 };
+
+/** A logger that writes the messages of `level` and above, a line each, through `write`. */
+export function lineLogger(level: LogLevel, write: (line: string, level: LogLevel) => void): Logger {
+  const at = (messageLevel: LogLevel) => (message: string) => {
+    if (RANK[messageLevel] >= RANK[level]) write(message, messageLevel);
+  };
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}
+
+/** Swallows everything; the default in library use, where paster must not write to a stranger's terminal. */
+export const silentLogger: Logger = lineLogger('error', () => {});

@@ -1,0 +1,54 @@
+/** Where a server listens: a TCP host and port, a Unix socket's path, or a descriptor that was inherited. */
+
+export interface TcpAddress {
+  readonly kind: 'tcp';
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface UnixAddress {
+  readonly kind: 'unix';
+  readonly path: string;
+}
+
+export interface DescriptorAddress {
+  readonly kind: 'fd';
+  readonly fd: number;
+}
+
+export type Address = TcpAddress | UnixAddress | DescriptorAddress;
+
+/** `127.0.0.1:8080`, `[::1]:8080`, `unix:/path`, `fd:0`: the notation of the `listen` setting. */
+export function formatAddress(address: Address): string {
+  switch (address.kind) {
+    case 'tcp':
+      return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
+    case 'unix':
+      return `unix:${address.path}`;
+    case 'fd':
+      return `fd:${address.fd}`;
+  }
+}
+
+const TCP = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d{1,5})$/;
+
+/** Reads the notation of `formatAddress`; undefined for anything else. An empty host or `*` is every IPv4 address. */
+export function parseAddress(text: string): Address | undefined {
+  if (text.startsWith('unix:')) {
+    const path = text.slice('unix:'.length);
+    return path === '' ? undefined : { kind: 'unix', path };
+  }
+  const descriptor = /^fd:(\d{1,9})$/.exec(text);
+  if (descriptor) return { kind: 'fd', fd: Number(descriptor[1]) };
+  const tcp = TCP.exec(text);
+  if (!tcp) return undefined;
+  const port = Number(tcp[3]);
+  if (port > 65535) return undefined;
+  const host = tcp[1] ?? tcp[2] ?? '';
+  return { kind: 'tcp', host: host === '' || host === '*' ? '0.0.0.0' : host, port };
+}
+
+/** True for addresses that only this machine can reach. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^(?:::ffff:)?127(?:\.\d{1,3}){3}$/i.test(host);
+}

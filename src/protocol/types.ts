@@ -1,0 +1,55 @@
+/**
+ * The vocabulary: what an application, a filter, a server and their factories are. Types only; the adapters that turn
+ * other people's shapes into these stand beside this file.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Server as NetServer } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Logger } from '../log.ts';
+import type { Address } from '../net/address.ts';
+
+/** Configuration as an INI file holds it: names to texts. What paster passes has no prototype. */
+export type Settings = Record<string, string>;
+
+/** A request handler, plus what a server calls around it. */
+export interface App {
+  (req: IncomingMessage, res: ServerResponse): unknown;
+  /** Takes over a connection that asked for another protocol (WebSocket); HTTP server only. */
+  upgrade?(req: IncomingMessage, socket: Duplex, head: Buffer): unknown;
+  /** Awaited before the first request. */
+  ready?(): unknown;
+  /** Awaited after the last request. */
+  close?(): unknown;
+}
+
+/** Wraps an application in another one. */
+export type Filter = (app: App) => App | Promise<App>;
+
+/** What `Server.serve` gives back. */
+export interface Running {
+  /** Where it listens, one a listener, in the order of the listeners. */
+  readonly addresses: readonly Address[];
+  /** Settles when a server that ends by itself (CGI: after one request) has done so. */
+  readonly finished?: Promise<void>;
+  /**
+   * Graceful (the default): accept nothing new, tell kept-alive clients to go, resolve when the last answer is out,
+   * or after `timeout` seconds (default 30) cut what is left. Otherwise: cut everything now.
+   * Closes the listeners it was given.
+   */
+  close(options?: { graceful?: boolean; timeout?: number }): Promise<void>;
+}
+
+export interface ServeOptions {
+  readonly log?: Logger;
+}
+
+/** Speaks a protocol on listeners that somebody else has opened. */
+export interface Server {
+  /** What its addresses begin with on the terminal: `http`, `https`, `fastcgi`, `scgi`, `cgi`. */
+  readonly scheme: string;
+  /** Where to listen when the section says nothing. Absent: it is handed whatever it inherits. */
+  readonly defaultAddress?: Address;
+  /** Throws a ConfigError where listening would be unsafe, before anything is bound. */
+  checkAddress?(address: Address): void;
+  serve(app: App, listeners: readonly NetServer[], options?: ServeOptions): Promise<Running>;
+}
