@@ -45,6 +45,8 @@ export interface SettingIssue {
 export type SettingResult<T> = { readonly value: T } | { readonly issues: readonly SettingIssue[] };
 
 export interface SettingsOptions {
+  /** Lets keys through that are no declared setting, such as the paths of a URL map: the values stay texts. */
+  readonly others?: { readonly accepts: (key: string) => boolean; readonly help: string };
   /** Names that older systems have and that mean nothing here, each with the reason: a warning, not an error. */
   readonly obsolete?: Readonly<Record<string, string>>;
 }
@@ -53,6 +55,7 @@ export interface SettingsOptions {
 export interface SettingsSchema<D extends Declarations = Declarations> {
   readonly declarations: D;
   readonly obsolete: Readonly<Record<string, string>>;
+  readonly others: SettingsOptions['others'];
   readonly '~standard': {
     readonly version: 1;
     readonly vendor: 'paster';
@@ -69,16 +72,17 @@ export function defineSettings<const D extends Declarations>(
   declarations: D,
   options: SettingsOptions = {},
 ): SettingsSchema<D> {
-  const obsolete = options.obsolete ?? {};
-  return {
+  const schema: SettingsSchema<D> = {
     declarations,
-    obsolete,
+    obsolete: options.obsolete ?? {},
+    others: options.others,
     '~standard': {
       version: 1,
       vendor: 'paster',
-      validate: (value) => validate(declarations, obsolete, value as Readonly<Record<string, string>>),
+      validate: (value) => validate(schema, value as Readonly<Record<string, string>>),
     },
   };
+  return schema;
 }
 
 /** Names that a section may use for a setting, the aliases included, each with the setting's own name. */
@@ -105,8 +109,7 @@ export function unknownSetting(key: string, known: Iterable<string>): SettingIss
 }
 
 function validate<D extends Declarations>(
-  declarations: D,
-  obsolete: Readonly<Record<string, string>>,
+  { declarations, obsolete, others }: SettingsSchema<D>,
   section: Readonly<Record<string, string>>,
 ): SettingResult<SettingValues<D>> {
   const names = acceptedNames(declarations);
@@ -117,7 +120,8 @@ function validate<D extends Declarations>(
     const name = names.get(key);
     const setting = name === undefined ? undefined : declarations[name];
     if (name === undefined || setting === undefined) {
-      if (!Object.hasOwn(obsolete, key)) issues.push(unknownSetting(key, Object.keys(declarations)));
+      if (others?.accepts(key)) values[key] = text;
+      else if (!Object.hasOwn(obsolete, key)) issues.push(unknownSetting(key, Object.keys(declarations)));
       continue;
     }
     const twin = writtenAs.get(name);
@@ -142,6 +146,13 @@ function validate<D extends Declarations>(
     values[name] = setting.default;
   }
   return issues.length > 0 ? { issues } : { value: values as SettingValues<D> };
+}
+
+/** The keys of a validated section that no declaration knows: what `others` let through. */
+export function otherSettings(schema: SettingsSchema, values: object): [string, string][] {
+  return Object.entries(values).filter(
+    (pair): pair is [string, string] => !Object.hasOwn(schema.declarations, pair[0]) && typeof pair[1] === 'string',
+  );
 }
 
 /** Any text. */

@@ -1,0 +1,213 @@
+/**
+ * Interpolation of `%(name)s`, as configparser's BasicInterpolation, plus `%(ENV_NAME)s` for environment variables.
+ * Which values a name stands for is the caller's business: the scope.
+ */
+import { ConfigError, type Location } from '../errors.ts';
+import type { IniEntry } from './document.ts';
+import { nearest } from './nearest.ts';
+
+/** What a name stands for. */
+export interface ScopeValue {
+  readonly text: string;
+  /** The text is taken as it is: a `%` in it means nothing. */
+  readonly literal?: boolean;
+  /** Where the text comes from, so that a mistake in it is reported there. */
+  readonly entry?: IniEntry;
+}
+
+/** Looks a name up. */
+export type Scope = (name: string) => ScopeValue | undefined;
+
+/** A value that is to be interpolated. */
+export interface Interpolated {
+  readonly section: string;
+  readonly key: string;
+  readonly text: string;
+  /** Where the text's character at `offset` stands. */
+  locate(offset: number): Location;
+}
+
+/** Levels of references, as configparser's MAX_INTERPOLATION_DEPTH; the value itself is the first. */
+const MAX_DEPTH = 10;
+
+// Ten levels of references can multiply into more than any machine holds. What goes beyond these bounds is a mistake.
+const MAX_LENGTH = 2 ** 28;
+const MAX_NESTED_REFERENCES = 1_000_000;
+
+const ENV_PREFIX = 'ENV_';
+
+/**
+ * The text with its references replaced and each `%%` turned into `%`.
+ *
+ * @param entry the value; section and key are for messages
+ * @param scope what the names stand for
+ * @param env where a name that the scope does not have and that begins with ENV_ is looked up, without the prefix
+ * @param names the names of the scope, for a suggestion when one is not defined
+ * @throws ConfigError for a reference to nothing or a stray `%`, at the very character, be it in another entry
+ */
+export function interpolate(
+  entry: Interpolated,
+  scope: Scope,
+  env: NodeJS.ProcessEnv = process.env,
+  names?: () => Iterable<string>,
+): string {
+  if (!entry.text.includes('%')) return entry.text;
+  return new Interpolation(entry, scope, env, names).run();
+}
+
+/** A text that is being expanded, and the one that refers to it. */
+interface Level {
+  readonly name: string;
+  readonly text: string;
+  readonly depth: number;
+  readonly parent: Level | undefined;
+  /** Where in the parent's text the reference stands. */
+  readonly from: number;
+  locate(offset: number): Location;
+}
+
+class Interpolation {
+  readonly #entry: Interpolated;
+  readonly #scope: Scope;
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #names: (() => Iterable<string>) | undefined;
+  #result = '';
+  #nestedReferences = 0;
+
+  constructor(entry: Interpolated, scope: Scope, env: NodeJS.ProcessEnv, names: (() => Iterable<string>) | undefined) {
+    this.#entry = entry;
+    this.#scope = scope;
+    this.#env = env;
+    this.#names = names;
+  }
+
+  run(): string {
+    const entry = this.#entry;
+    const locate = (offset: number) => entry.locate(offset);
+    this.#expand({ name: entry.key, text: entry.text, depth: 1, parent: undefined, from: 0, locate });
+    return this.#result;
+  }
+
+  #expand(level: Level): void {
+    if (level.depth > MAX_DEPTH) throw this.#tooDeep(level);
+    const { text } = level;
+    let done = 0;
+    for (let percent = text.indexOf('%'); percent >= 0; percent = text.indexOf('%', done)) {
+      this.#append(text.slice(done, percent), level, percent);
+      const next = text[percent + 1];
+      if (next === '%') {
+        this.#append('%', level, percent);
+        done = percent + 2;
+      } else if (next === '(') {
+        const close = text.indexOf(')', percent);
+        if (close <= percent + 2 || text[close + 1] !== 's') throw this.#badReference(level, percent, close);
+        this.#refer(text.slice(percent + 2, close), level, percent);
+        done = close + 2;
+      } else {
+        throw this.#stray(level, percent);
+      }
+    }
+    this.#append(text.slice(done), level, done);
+  }
+
+  /** Puts the value of a name in the place of the reference at `percent`. */
+  #refer(name: string, level: Level, percent: number): void {
+    if (level.depth > 1 && ++this.#nestedReferences > MAX_NESTED_REFERENCES) throw this.#tooLarge(level, percent);
+    const value = this.#scope(name);
+    if (value === undefined) {
+      this.#append(this.#environment(name, level, percent), level, percent);
+    } else if (value.literal || !value.text.includes('%')) {
+      this.#append(value.text, level, percent);
+    } else {
+      const { text, entry } = value;
+      const locate = (offset: number) => (entry === undefined ? level.locate(percent) : entry.locate(offset));
+      this.#expand({ name, text, depth: level.depth + 1, parent: level, from: percent, locate });
+    }
+  }
+
+  #environment(name: string, level: Level, percent: number): string {
+    if (!name.startsWith(ENV_PREFIX)) throw this.#undefined(name, level, percent);
+    const variable = name.slice(ENV_PREFIX.length);
+    const value = Object.hasOwn(this.#env, variable) ? this.#env[variable] : undefined;
+    if (value === undefined) throw this.#unset(variable, level, percent);
+    return value;
+  }
+
+  #append(text: string, level: Level, percent: number): void {
+    if (this.#result.length + text.length > MAX_LENGTH) throw this.#tooLarge(level, percent);
+    this.#result += text;
+  }
+
+  #undefined(name: string, level: Level, percent: number): ConfigError {
+    const meant = nearest(name, this.#names?.() ?? []);
+    let hint: string | undefined;
+    if (meant !== undefined) hint = `did you mean "${meant}"?`;
+    else if (Object.hasOwn(this.#env, name)) hint = `the environment variable is %(${ENV_PREFIX}${name})s`;
+    return this.#error('UNDEFINED', `%(${shorten(name)})s is not defined`, level, percent, hint);
+  }
+
+  #unset(variable: string, level: Level, percent: number): ConfigError {
+    const meant = nearest(variable, Object.keys(this.#env));
+    const hint = meant === undefined ? 'set it before the start' : `did you mean "${ENV_PREFIX}${meant}"?`;
+    return this.#error('ENV', `the environment variable ${shorten(variable)} is not set`, level, percent, hint);
+  }
+
+  #stray(level: Level, percent: number): ConfigError {
+    const hint = 'write "%%" for a percent sign';
+    return this.#error('SYNTAX', 'a "%" must be followed by "%" or "(name)s"', level, percent, hint);
+  }
+
+  /** @param close the offset of the next `)`, or -1 */
+  #badReference(level: Level, percent: number, close: number): ConfigError {
+    const hint = 'write %(name)s, or "%%" for a percent sign';
+    if (close < 0) return this.#error('SYNTAX', '"%(" lacks its closing ")s"', level, percent, hint);
+    const name = shorten(level.text.slice(percent + 2, close));
+    if (name === '') return this.#error('SYNTAX', 'no name stands between "%(" and ")"', level, percent, hint);
+    return this.#error('SYNTAX', `"%(${name})" lacks the "s" that ends a reference`, level, percent, hint);
+  }
+
+  /** Either a circle, told at the reference that closes it, or a chain that is simply too long. */
+  #tooDeep(level: Level): ConfigError {
+    const levels = lineage(level);
+    for (const [index, { name, text, parent, from }] of levels.entries()) {
+      const start = levels.findIndex((each) => each.name === name && each.text === text);
+      if (start === index || parent === undefined) continue;
+      const circle = namesOf(levels.slice(start, index + 1));
+      return this.#error('DEPTH', `the references go round in a circle: ${circle}`, parent, from);
+    }
+    const message = `the references are nested more than ${MAX_DEPTH} deep: ${namesOf(levels)}`;
+    return this.#error('DEPTH', message, level.parent ?? level, level.from);
+  }
+
+  #tooLarge(level: Level, percent: number): ConfigError {
+    return this.#error('SIZE', 'the references multiply to too large a text', level, percent);
+  }
+
+  #error(code: string, problem: string, level: Level, offset: number, hint?: string): ConfigError {
+    const { section, key } = this.#entry;
+    // A mistake of depth names the way anyhow.
+    const way = code === 'DEPTH' ? [] : lineage(level).slice(1);
+    const by = way.length === 0 ? '' : ` (by way of ${namesOf(way)})`;
+    return new ConfigError(`PASTER_INTERPOLATION_${code}`, `[${section}] ${key}: ${problem}${by}`, {
+      location: level.locate(offset),
+      hint,
+    });
+  }
+}
+
+/** The levels from the value itself down to this one. */
+function lineage(level: Level): Level[] {
+  const levels: Level[] = [];
+  for (let at: Level | undefined = level; at !== undefined; at = at.parent) levels.unshift(at);
+  return levels;
+}
+
+function namesOf(levels: readonly Level[]): string {
+  return levels.map(({ name }) => shorten(name)).join(' -> ');
+}
+
+/** A name for use in a message: on one line, and cut if it is long. (One that lacks its end may reach over half a file.) */
+function shorten(name: string): string {
+  const line = name.slice(0, 100).replaceAll('\n', '\\n');
+  return line.length > 60 ? `${line.slice(0, 57)}...` : line;
+}

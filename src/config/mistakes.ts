@@ -1,0 +1,129 @@
+/**
+ * How the mistakes of an INI file are worded: what is wrong, where, and what was probably meant. Decides nothing about
+ * what a mistake is.
+ */
+import { ConfigError } from '../errors.ts';
+import { DEFAULT_SECTION, type IniEntry, type IniSection } from './document.ts';
+import type { Source } from './source.ts';
+
+/** Other formats, by how their first line that means something begins. */
+const FORMATS: readonly (readonly [pattern: RegExp, name: string])[] = [
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it is about
+  [/[\x00-\x08\x0e-\x1a]/, 'a binary file'],
+  [/^(?:\{(?:$|["}\s])|\[(?:$|["{[]))/, 'JSON'],
+  [/^<(?:\?xml|[!/]|\w+[\s/>])/, 'XML or HTML'],
+  [/^(?:---(?:\s|$)|%YAML\b|- |[\w.-]+:$)/, 'YAML'],
+  [/^(?:import\b|export\b|const\b|let\b|var\b|module\.exports\b|['"]use strict|\/[*/])/, 'JavaScript'],
+  [/^(?:from\s+\S+\s+import\b|def\s|class\s|""")/, 'Python'],
+];
+
+/** A line before the first section header. */
+export function noSection(source: Source, start: number, end: number): ConfigError {
+  const location = source.at(start);
+  const line = source.text.slice(start, end);
+  const format = FORMATS.find(([pattern]) => pattern.test(line.slice(0, 1000)))?.[1];
+  if (format !== undefined) {
+    const message = `not an INI file: ${shorten(line)} looks like ${format}`;
+    return new ConfigError('PASTER_INI_NOT_INI', message, {
+      location,
+      hint: 'an INI file begins with a section such as [app:main]',
+    });
+  }
+  if (line.startsWith('[')) return badHeader(source, start, line);
+  return new ConfigError('PASTER_INI_NO_SECTION', `${shorten(line)} stands before the first section`, {
+    location,
+    hint: 'put it under a header such as [app:main], or under [DEFAULT] for all sections',
+  });
+}
+
+/** A line within a section that is neither header nor `key = value`, and which value it might continue. */
+export function notAnEntry(source: Source, start: number, end: number, openKey: string | undefined): ConfigError {
+  const line = source.text.slice(start, end);
+  if (line.startsWith('[')) return badHeader(source, start, line);
+  return new ConfigError('PASTER_INI_SYNTAX', `${shorten(line)} is neither "key = value" nor "[section]"`, {
+    location: source.at(start),
+    hint: intention(line, openKey),
+  });
+}
+
+/** A line that begins with the separator. */
+export function emptyKey(source: Source, start: number, end: number): ConfigError {
+  const line = source.text.slice(start, end);
+  const message = `${shorten(line)} has no key before the "${line[0]}"`;
+  const hint = conflictMark(line) ?? 'write "key = value"; to continue the value above, indent the line';
+  return new ConfigError('PASTER_INI_SYNTAX', message, { location: source.at(start), hint });
+}
+
+/** A header whose section is there already. */
+export function duplicateSection(section: IniSection, earlier: IniSection): ConfigError {
+  const message = `[${section.name}] is already there, on line ${earlier.location.line}`;
+  return new ConfigError('PASTER_INI_DUPLICATE_SECTION', message, {
+    location: section.location,
+    hint: 'merge the two, or rename one',
+  });
+}
+
+/** A key that its section has already. */
+export function duplicateKey(section: IniSection, entry: IniEntry, earlier: IniEntry): ConfigError {
+  const { line } = earlier.location;
+  const message = `[${section.name}] ${shorten(entry.key, '')} is already set on line ${line}`;
+  const hint = reasonForDuplicate(section);
+  return new ConfigError('PASTER_INI_DUPLICATE_KEY', message, { location: entry.location, hint });
+}
+
+function reasonForDuplicate(section: IniSection): string {
+  // An unclosed header with a colon, `[app:b`, is a key; then the keys below it seem to be its predecessor's once more.
+  const unclosed = [...section.entries.values()].findLast(({ key }) => key.startsWith('['));
+  if (unclosed !== undefined) return `the header on line ${unclosed.location.line} lacks its closing "]"`;
+  if (section.name === DEFAULT_SECTION) return 'all [DEFAULT] sections of a file are one; remove one of the two lines';
+  return 'remove one of the two lines';
+}
+
+/** Stands for the mistakes that are not listed. */
+export function tooManyMistakes(source: Source, count: number): ConfigError {
+  return new ConfigError('PASTER_INI_SYNTAX', `and ${count} more mistakes in ${source.file}`, {
+    hint: 'is this an INI file?',
+  });
+}
+
+/** A byte order mark at the start of the text. */
+export function byteOrderMark(source: Source): ConfigError {
+  return new ConfigError('PASTER_INI_BOM', 'the file begins with a byte order mark (U+FEFF)', {
+    location: source.at(0),
+    hint: `save it as "UTF-8 without BOM", or remove the first three bytes: sed -i '1s/^\\xEF\\xBB\\xBF//' FILE`,
+  });
+}
+
+function badHeader(source: Source, start: number, line: string): ConfigError {
+  if (line.startsWith('[]')) {
+    return new ConfigError('PASTER_INI_SYNTAX', 'the section has no name between "[" and "]"', {
+      location: source.at(start),
+      hint: 'write a name, as in [app:main]',
+    });
+  }
+  return new ConfigError('PASTER_INI_SYNTAX', `the header ${shorten(line)} lacks its closing "]"`, {
+    location: source.at(start),
+    hint: `did you mean ${shorten(`${line}]`)}?`,
+  });
+}
+
+/** What somebody meant by a line that has no separator. */
+function intention(line: string, openKey: string | undefined): string {
+  const conflict = conflictMark(line);
+  if (conflict !== undefined) return conflict;
+  if (/^(?:\/[/*]|--|!|')/.test(line)) return 'a comment begins with "#" or ";"';
+  const words = /^(?:export\s+|set\s+)?([\w.-]+)\s+(\S.{0,40})$/u.exec(line);
+  if (words !== null) return `did you mean "${words[1]} = ${words[2]}"?`;
+  if (openKey !== undefined) return `to continue the value of "${shorten(openKey, '')}", indent the line`;
+  return `did you mean ${shorten(`${line} = ...`)}?`;
+}
+
+function conflictMark(line: string): string | undefined {
+  return /^(?:<{7}|={7}|>{7}|\|{7})/.test(line) ? 'resolve the merge conflict' : undefined;
+}
+
+/** A piece of the file for use in a message: quoted, and cut if it is long. */
+function shorten(text: string, quote: string = '"'): string {
+  const characters = [...text.slice(0, 122)];
+  return `${quote}${characters.length > 60 ? `${characters.slice(0, 57).join('')}...` : text}${quote}`;
+}

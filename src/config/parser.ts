@@ -1,0 +1,181 @@
+/**
+ * The INI dialect: from the text of a file to sections and entries, as CPython 3.11's configparser reads it for Paste
+ * Deploy. Values are not interpolated here. All mistakes of a file are found in one go.
+ *
+ * The rules, in the order in which a line is tried:
+ *   1. white space only: an empty line of the value that is open, if one is
+ *   2. first character `#` or `;`: a comment
+ *   3. a value is open, and the line is indented deeper than the last header, key or mistake: it continues the value
+ *   4. `[`, at least one character, `]`: a header, whose name reaches to the last `]`; what follows is ignored
+ *   5. a `=` or `:` somewhere: a key and its value, divided by the first of them
+ *   6. anything else is a mistake
+ */
+import { type ConfigError, ErrorList } from '../errors.ts';
+import { DEFAULT_SECTION, type IniDocument, joinRows, ParsedEntry, ParsedSection } from './document.ts';
+import { duplicateKey, duplicateSection, emptyKey, noSection, notAnEntry, tooManyMistakes } from './mistakes.ts';
+import { LineCursor, type Source } from './source.ts';
+import { skipSpace, trimEnd } from './whitespace.ts';
+
+const NUMBER_SIGN = 0x23;
+const COLON = 0x3a;
+const SEMICOLON = 0x3b;
+const EQUALS = 0x3d;
+const OPENING_BRACKET = 0x5b;
+const CLOSING_BRACKET = 0x5d;
+
+/** A file with more mistakes than this is no INI file at all; nobody reads on. */
+const MISTAKES_SHOWN = 100;
+
+/** A key whose value may go on in the next line. */
+interface OpenEntry {
+  readonly keyStart: number;
+  readonly keyEnd: number;
+  readonly valueStart: number;
+  /** The end of the value's last line so far that is not blank. */
+  valueEnd: number;
+  severalLines: boolean;
+}
+
+/** Reads one file; an instance serves once. */
+export class IniParser {
+  readonly #source: Source;
+  readonly #text: string;
+  readonly #sections = new Map<string, ParsedSection>();
+  #defaults: ParsedSection | undefined;
+  readonly #mistakes: ConfigError[] = [];
+  #mistakesNotShown = 0;
+
+  /** What the entries belong to. After a duplicate header this is a section that is thrown away. */
+  #section: ParsedSection | undefined;
+  #entry: OpenEntry | undefined;
+  #indent = 0;
+  #headerMissed = false;
+
+  constructor(source: Source) {
+    this.#source = source;
+    this.#text = source.text;
+  }
+
+  /** @throws ConfigError for one mistake, ErrorList for several */
+  parse(): IniDocument {
+    for (const line = new LineCursor(this.#text); line.advance(); ) this.#readLine(line.start, line.end);
+    this.#closeEntry();
+    this.#throwMistakes();
+    return {
+      file: this.#source.file,
+      sections: this.#sections,
+      defaults: this.#defaults ?? new ParsedSection(this.#source, DEFAULT_SECTION, 0),
+    };
+  }
+
+  #readLine(lineStart: number, lineEnd: number): void {
+    const start = skipSpace(this.#text, lineStart, lineEnd);
+    // Blank lines count only if the value goes on after them; then they lie between its start and its end.
+    if (start === lineEnd) return;
+    const first = this.#text.charCodeAt(start);
+    if (first === NUMBER_SIGN || first === SEMICOLON) return;
+    const end = trimEnd(this.#text, start, lineEnd);
+    const indent = start - lineStart;
+    if (this.#entry !== undefined && indent > this.#indent) {
+      this.#entry.valueEnd = end;
+      this.#entry.severalLines = true;
+      return;
+    }
+    this.#indent = indent;
+    const nameEnd = first === OPENING_BRACKET ? this.#lastClosingBracket(start, end) : -1;
+    if (nameEnd > start + 1) this.#openSection(this.#text.slice(start + 1, nameEnd), start);
+    else if (this.#section === undefined) this.#missHeader(start, end);
+    else this.#readEntry(start, end);
+  }
+
+  #openSection(name: string, start: number): void {
+    this.#closeEntry();
+    const section = new ParsedSection(this.#source, name, start);
+    if (name === DEFAULT_SECTION) {
+      this.#defaults ??= section;
+      this.#section = this.#defaults;
+      return;
+    }
+    this.#section = section;
+    const earlier = this.#sections.get(name);
+    if (earlier === undefined) this.#sections.set(name, section);
+    else this.#report(() => duplicateSection(section, earlier));
+  }
+
+  /** Reports the first line before any section. Those after it are the same mistake once more. */
+  #missHeader(start: number, end: number): void {
+    if (this.#headerMissed) return;
+    this.#headerMissed = true;
+    this.#report(() => noSection(this.#source, start, end));
+  }
+
+  #readEntry(start: number, end: number): void {
+    const separator = this.#separator(start, end);
+    if (separator === end) {
+      // The value before it stays open: configparser takes an indented line after the mistake to continue it.
+      this.#report(() => notAnEntry(this.#source, start, end, this.#openKey()));
+      return;
+    }
+    this.#closeEntry();
+    if (separator === start) {
+      this.#report(() => emptyKey(this.#source, start, end));
+      return;
+    }
+    this.#entry = {
+      keyStart: start,
+      keyEnd: trimEnd(this.#text, start, separator),
+      valueStart: skipSpace(this.#text, separator + 1, end),
+      valueEnd: end,
+      severalLines: false,
+    };
+  }
+
+  /** Files the open entry under its key, now that its value is complete. */
+  #closeEntry(): void {
+    const open = this.#entry;
+    const section = this.#section;
+    if (open === undefined || section === undefined) return;
+    this.#entry = undefined;
+    const key = this.#text.slice(open.keyStart, open.keyEnd);
+    const written = this.#text.slice(open.valueStart, open.valueEnd);
+    const value = open.severalLines ? joinRows(written) : written;
+    const entry = new ParsedEntry(this.#source, key, open.keyStart, open.valueStart, open.valueEnd, value);
+    const earlier = section.entries.get(key);
+    if (earlier === undefined) section.entries.set(key, entry);
+    else this.#report(() => duplicateKey(section, entry, earlier));
+  }
+
+  #openKey(): string | undefined {
+    return this.#entry && this.#text.slice(this.#entry.keyStart, this.#entry.keyEnd);
+  }
+
+  #separator(start: number, end: number): number {
+    for (let offset = start; offset < end; offset++) {
+      const code = this.#text.charCodeAt(offset);
+      if (code === EQUALS || code === COLON) return offset;
+    }
+    return end;
+  }
+
+  /** Not `lastIndexOf`, which would search the whole file backwards for each line that has none. */
+  #lastClosingBracket(start: number, end: number): number {
+    let offset = end - 1;
+    while (offset > start && this.#text.charCodeAt(offset) !== CLOSING_BRACKET) offset--;
+    return offset;
+  }
+
+  #report(mistake: () => ConfigError): void {
+    if (this.#mistakes.length < MISTAKES_SHOWN) this.#mistakes.push(mistake());
+    else this.#mistakesNotShown++;
+  }
+
+  #throwMistakes(): void {
+    const [first] = this.#mistakes;
+    if (first === undefined) return;
+    if (this.#mistakes.length === 1) throw first;
+    // A duplicate key is noticed at the end of its value, after what is wrong within.
+    this.#mistakes.sort((one, other) => (one.location?.line ?? 0) - (other.location?.line ?? 0));
+    if (this.#mistakesNotShown > 0) this.#mistakes.push(tooManyMistakes(this.#source, this.#mistakesNotShown));
+    throw new ErrorList(this.#mistakes);
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * A text file as lines and places: where Python's universal newlines cut it, and which line and column an offset is.
+ * Knows nothing of INI.
+ */
+import type { Location } from '../errors.ts';
+
+/**
+ * Walks over the lines of a text: LF, CR LF and a lone CR end one, nothing else does (U+2028 and \x0b are
+ * characters like others). Between two calls of `advance`, the line is `text.slice(start, end)`.
+ */
+export class LineCursor {
+  readonly #text: string;
+  /** The first LF and the first CR from `start` on; remembered, so that a file without CR is searched for one only once. */
+  #lineFeed = -1;
+  #carriageReturn = -1;
+  #next = 0;
+  start = 0;
+  end = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /** Goes to the next line; false when there is none. */
+  advance(): boolean {
+    const start = this.#next;
+    if (start >= this.#text.length) return false;
+    if (this.#lineFeed < start) this.#lineFeed = this.#find('\n', start);
+    if (this.#carriageReturn < start) this.#carriageReturn = this.#find('\r', start);
+    this.start = start;
+    this.end = Math.min(this.#lineFeed, this.#carriageReturn);
+    this.#next = this.#lineFeed === this.#carriageReturn + 1 ? this.#lineFeed + 1 : this.end + 1;
+    return true;
+  }
+
+  #find(character: string, start: number): number {
+    const found = this.#text.indexOf(character, start);
+    return found < 0 ? this.#text.length : found;
+  }
+}
+
+/** A text together with the name of the file that it came from. */
+export class Source {
+  readonly text: string;
+  readonly file: string;
+  #lineStarts: readonly number[] | undefined;
+
+  constructor(text: string, file: string) {
+    this.text = text;
+    this.file = file;
+  }
+
+  /** The place of an offset into the text. Lines are only counted once somebody asks: most files hold no mistake. */
+  at(offset: number): Location {
+    this.#lineStarts ??= lineStarts(this.text);
+    const line = lastNotAbove(this.#lineStarts, offset);
+    return { file: this.file, line: line + 1, column: offset - (this.#lineStarts[line] ?? 0) + 1 };
+  }
+}
+
+function lineStarts(text: string): number[] {
+  const starts: number[] = [];
+  for (const cursor = new LineCursor(text); cursor.advance(); ) starts.push(cursor.start);
+  return starts;
+}
+
+/** The index of the last of these ascending numbers that is not above `limit`; 0 if all are. */
+function lastNotAbove(ascending: readonly number[], limit: number): number {
+  let low = 0;
+  let high = ascending.length;
+  while (high - low > 1) {
+    const middle = (low + high) >>> 1;
+    if ((ascending[middle] ?? 0) <= limit) low = middle;
+    else high = middle;
+  }
+  return low;
+}

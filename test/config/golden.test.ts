@@ -1,0 +1,102 @@
+/** Each text of the corpus is read as CPython and Paste Deploy read it: values, order, interpolation, and mistakes by line. */
+import { describe, expect, test } from 'vitest';
+import { type IniDocument, type IniEntry, type IniSection, parseIni } from '../../src/config/ini.ts';
+import { interpolate } from '../../src/config/interpolate.ts';
+import type { PasterError } from '../../src/errors.ts';
+import { BUILT_IN, type Case, corpus, FILE, type GoldenItem, handmadeTexts } from './corpus.ts';
+import { mistakesOf, scopeOf, textAt } from './reading.ts';
+
+const CODES: Readonly<Record<string, string>> = {
+  InterpolationMissingOptionError: 'PASTER_INTERPOLATION_UNDEFINED',
+  InterpolationSyntaxError: 'PASTER_INTERPOLATION_SYNTAX',
+  InterpolationDepthError: 'PASTER_INTERPOLATION_DEPTH',
+};
+
+const cases = corpus();
+const names = cases.map(({ name }) => name);
+
+test('the corpus is as large as it should be, and each handmade text has been shown to the oracle', () => {
+  expect(handmadeTexts().size).toBeGreaterThanOrEqual(150);
+  expect(cases.length - handmadeTexts().size).toBeGreaterThanOrEqual(1000);
+  expect(names).toEqual(expect.arrayContaining([...handmadeTexts().keys()]));
+});
+
+describe('as CPython', () => {
+  // One test for all generated texts: a thousand names say nothing, the message names the text.
+  test.each(cases.filter(({ name }) => !name.startsWith('generated')))('$name', agree);
+  test('the generated texts', () => {
+    for (const each of cases) if (each.name.startsWith('generated')) agree(each);
+  });
+});
+
+function agree({ name, text, golden }: Case): void {
+  const label = `${name}: ${JSON.stringify(text)}`;
+  if (golden.error !== undefined) {
+    const mistakes = mistakesOf(() => parseIni(text, FILE));
+    const linesOf = (some: readonly PasterError[]) => some.map(({ location }) => location?.line);
+    const lines = linesOf(mistakes);
+    // CPython stops at the first duplicate and at the first line without a section; we go on and find the rest as well.
+    if (golden.error === 'ParsingError') {
+      expect(lines, label).toEqual(golden.lines);
+    } else if (golden.error === 'MissingSectionHeaderError') {
+      expect(lines[0], label).toBe(golden.lines[0]);
+      if (mistakes[0]?.code === 'PASTER_INI_BOM') return;
+      const others = mistakes.slice(1).filter(({ code }) => !code.startsWith('PASTER_INI_DUPLICATE'));
+      expect(linesOf(others), label).toEqual(golden.syntax);
+    } else {
+      expect(lines, label).toContain(golden.lines[0]);
+      const syntax = mistakes.filter(({ code }) => code === 'PASTER_INI_SYNTAX');
+      expect(linesOf(syntax), label).toEqual(golden.syntax ?? golden.lines);
+    }
+    return;
+  }
+  const ini = parseIni(text, FILE);
+  expect([...ini.sections.keys()], label).toEqual(golden.sections.map((section) => section.name));
+  for (const { name, items, inherited } of golden.sections) {
+    const section = ini.sections.get(name);
+    if (section === undefined) throw new Error('compared above');
+    expect(rawItems(section), label).toEqual(items.map(([key, raw]) => [key, raw]));
+    for (const item of items) agreeOnItem(ini, section, section.entries.get(item[0]), item, text);
+    for (const item of inherited ?? []) agreeOnItem(ini, section, ini.defaults.entries.get(item[0]), item, text);
+  }
+  const defaults = golden.defaults ?? [];
+  expect(rawItems(ini.defaults), label).toEqual(defaults.map(([key, raw]) => [key, raw]));
+  for (const item of defaults) agreeOnItem(ini, ini.defaults, ini.defaults.entries.get(item[0]), item, text);
+}
+
+function rawItems(section: IniSection): [string, string][] {
+  return [...section.entries].map(([key, entry]) => [key, entry.value]);
+}
+
+function agreeOnItem(
+  ini: IniDocument,
+  section: IniSection,
+  entry: IniEntry | undefined,
+  [key, raw, value = raw, error, detail = '']: GoldenItem,
+  text: string,
+): void {
+  const label = `[${section.name}] ${key} in ${JSON.stringify(text)}`;
+  if (entry === undefined) throw new Error(`${label} is missing`);
+  const interpolated = () =>
+    interpolate(
+      { section: section.name, key, text: entry.value, locate: (offset) => entry.locate(offset) },
+      scopeOf(ini, section, BUILT_IN),
+      {},
+    );
+  if (value !== null) {
+    expect(interpolated(), label).toBe(value);
+    return;
+  }
+  const [mistake] = mistakesOf(interpolated);
+  expect(mistake?.code, label).toBe(CODES[error ?? '']);
+  if (mistake?.location === undefined) throw new Error(`${label} has no place`);
+  const fault = textAt(text, mistake.location);
+  expect(fault[0], label).toBe('%');
+  // The oracle's rest of the value is joined over lines; the file is not.
+  const [firstRow = ''] = detail.split('\n');
+  if (error === 'InterpolationSyntaxError') expect(fault.slice(0, firstRow.length), label).toBe(firstRow);
+  if (error === 'InterpolationMissingOptionError' && !detail.includes('\n')) {
+    expect(fault.startsWith(`%(${detail})s`), label).toBe(true);
+    expect(mistake.message, label).toContain(`%(${detail})s is not defined`);
+  }
+}
