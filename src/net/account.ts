@@ -1,0 +1,84 @@
+/**
+ * The numbers behind the names of users and groups. Node can switch to a name but cannot look one up, so the plain
+ * files are read first, and the system's own tools are asked for names that live in a directory service.
+ */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { platform } from 'node:os';
+import { ConfigError } from '../errors.ts';
+
+/** A user as the password database knows it. */
+export interface User {
+  readonly name: string;
+  readonly uid: number;
+  /** The user's own group. */
+  readonly gid: number;
+}
+
+const NUMBER = /^\d{1,10}$/;
+// What `useradd` lets through and a little more. A leading dash would be read as an option by `id`.
+const NAME = /^[\w.][\w.@\\ $-]*$/;
+
+/** The user of a name or number. A number needs no entry in the database unless its group is asked for. */
+export function findUser(user: string | number): User {
+  const wanted = String(user);
+  const fields = entry('/etc/passwd', wanted, 2) ?? askForUser(wanted);
+  if (!fields) throw new ConfigError('PASTER_USER', `there is no user "${wanted}"`);
+  return fields;
+}
+
+/** The number of a user; a number stands for itself. */
+export function userId(user: string | number): number {
+  return NUMBER.test(String(user)) ? Number(user) : findUser(user).uid;
+}
+
+/** The number of a group; a number stands for itself. */
+export function groupId(group: string | number): number {
+  const wanted = String(group);
+  if (NUMBER.test(wanted)) return Number(wanted);
+  const line = lines('/etc/group').find((each) => each.startsWith(`${wanted}:`)) ?? askForGroup(wanted);
+  const gid = line?.split(':')[2];
+  if (gid === undefined || !NUMBER.test(gid)) {
+    throw new ConfigError('PASTER_GROUP', `there is no group "${wanted}"`);
+  }
+  return Number(gid);
+}
+
+function entry(file: string, wanted: string, idField: number): User | undefined {
+  for (const line of lines(file)) {
+    const fields = line.split(':');
+    const [name, , uid, gid] = fields;
+    if (name === undefined || uid === undefined || gid === undefined || !NUMBER.test(uid)) continue;
+    if (name === wanted || fields[idField] === wanted) return { name, uid: Number(uid), gid: Number(gid) };
+  }
+  return undefined;
+}
+
+function lines(file: string): string[] {
+  try {
+    return readFileSync(file, 'utf8').split('\n');
+  } catch {
+    return [];
+  }
+}
+
+function askForUser(wanted: string): User | undefined {
+  const [uid, gid, name] = ['-u', '-g', '-un'].map((option) => ask('id', [option, wanted]));
+  if (uid === undefined || gid === undefined || !NUMBER.test(uid) || !NUMBER.test(gid)) return undefined;
+  return { name: name ?? wanted, uid: Number(uid), gid: Number(gid) };
+}
+
+function askForGroup(wanted: string): string | undefined {
+  if (platform() !== 'darwin') return ask('getent', ['group', wanted]);
+  const gid = ask('dscl', ['.', '-read', `/Groups/${wanted}`, 'PrimaryGroupID'])?.split(/\s+/)[1];
+  return gid === undefined ? undefined : `${wanted}::${gid}`;
+}
+
+function ask(program: string, args: readonly string[]): string | undefined {
+  if (!NAME.test(args.at(-1) ?? '') && program !== 'dscl') return undefined;
+  try {
+    return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], timeout: 5000 }).trim();
+  } catch {
+    return undefined;
+  }
+}

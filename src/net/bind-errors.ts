@@ -1,0 +1,86 @@
+/** What goes wrong when a socket is opened, in words, with what to do about it. */
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { errorCode, errorMessage, PasterError, RunError } from '../errors.ts';
+import { type Address, formatAddress } from './address.ts';
+
+/** The error to report for what `bind`, `listen` or a look-up threw. Errors that are in words already pass through. */
+export function bindError(cause: unknown, address: Address): PasterError {
+  if (cause instanceof PasterError) return cause;
+  const code = errorCode(cause) ?? '';
+  const { message, hint } = explain(code, address) ?? {
+    message: `cannot listen on ${formatAddress(address)}: ${errorMessage(cause)}`,
+  };
+  return new RunError(`PASTER_LISTEN_${code || 'FAILED'}`, message, { hint, cause });
+}
+
+interface Explanation {
+  readonly message: string;
+  readonly hint?: string;
+}
+
+function explain(code: string, address: Address): Explanation | undefined {
+  switch (address.kind) {
+    case 'tcp':
+      return explainTcp(code, address.host, address.port);
+    case 'unix':
+      return explainUnix(code, address.path);
+    case 'fd':
+      return {
+        message: `descriptor ${address.fd} is not a listening socket`,
+        hint: 'it has to be opened by what starts this process: a web server, systemd, inetd',
+      };
+  }
+}
+
+function explainTcp(code: string, host: string, port: number): Explanation | undefined {
+  switch (code) {
+    case 'EADDRINUSE':
+      return {
+        message: `port ${port} on ${host} is in use by another program`,
+        hint: `stop that one, or listen elsewhere: -p ${port < 65535 ? port + 1 : port - 1}`,
+      };
+    case 'EACCES':
+      return {
+        message: `no permission to listen on port ${port} of ${host}`,
+        hint:
+          port < 1024
+            ? 'ports below 1024 need root: start as root with --user, or take a higher one: -p 8080'
+            : 'take another port with -p',
+      };
+    case 'EADDRNOTAVAIL':
+      return {
+        message: `${host} is not an address of this machine`,
+        hint: 'use 127.0.0.1 for this machine alone, 0.0.0.0 for every address it has',
+      };
+    case 'EAFNOSUPPORT':
+      return { message: `this machine cannot listen on ${host}: that kind of address is switched off` };
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+    case 'EAI_NODATA':
+      return { message: `the host name ${host} is unknown`, hint: 'give an address such as 127.0.0.1' };
+    default:
+      return undefined;
+  }
+}
+
+function explainUnix(code: string, path: string): Explanation | undefined {
+  const directory = dirname(path);
+  // libuv says EACCES for a directory that does not exist.
+  switch (code === 'EACCES' && !existsSync(directory) ? 'ENOENT' : code) {
+    case 'ENOENT':
+      return { message: `directory ${directory} does not exist`, hint: `create it: mkdir -p ${directory}` };
+    case 'ENOTDIR':
+      return { message: `${directory} is not a directory` };
+    case 'EACCES':
+    case 'EPERM':
+      return {
+        message: `no permission to create ${path}`,
+        hint: `the directory ${directory} has to be writable for the user that starts the server`,
+      };
+    case 'EROFS':
+      return { message: `cannot create ${path}: the file system is read-only` };
+    default:
+      return undefined;
+  }
+}

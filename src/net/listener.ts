@@ -1,0 +1,183 @@
+/**
+ * Listeners for the process that accepts on them: opened here, or adopted from the supervisor that holds the socket.
+ * A server is handed `listener.server` and adds its 'connection' handler to it. Handing the server to another one's
+ * `listen()` is not supported: Node does that for TCP alone (on a Unix socket it fails with EEXIST).
+ */
+import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
+import type { Address, TcpAddress, UnixAddress } from './address.ts';
+import { bindError } from './bind-errors.ts';
+import {
+  bindUnderTemporaryName,
+  checkPathLength,
+  type FileOptions,
+  publish,
+  removeQuietly,
+  setPermissions,
+} from './unix-socket.ts';
+
+export interface BindOptions extends FileOptions {
+  /** Connections that may wait to be accepted; the kernel has a limit of its own. */
+  readonly backlog?: number | undefined;
+}
+
+/** An open socket that this process accepts on. */
+export interface Listener {
+  /** Where it really listens, the port filled in. */
+  readonly address: Address;
+  /** Listening. Connections that come before the first 'connection' handler wait for it. */
+  readonly server: Server;
+  /** Accepts nothing more, and removes the socket file if this process made it. Connections go on. */
+  close(): Promise<void>;
+}
+
+export const DEFAULT_BACKLOG = 1024;
+
+/** Opens a listener of this process's own. */
+export async function openListener(address: Address, options: BindOptions = {}): Promise<Listener> {
+  try {
+    switch (address.kind) {
+      case 'tcp':
+        return await openTcp(address, options);
+      case 'unix':
+        return await openUnix(address, options);
+      case 'fd':
+        return await adoptListener(address.fd, address, options);
+    }
+  } catch (error) {
+    throw bindError(error, address);
+  }
+}
+
+/**
+ * A listener on a descriptor that somebody else has opened: the supervisor, systemd, a web server. `address` is what
+ * it was opened as, for messages. Closing it closes this process's copy and removes nothing.
+ */
+export async function adoptListener(fd: number, address: Address, options: BindOptions = {}): Promise<Listener> {
+  const server = newServer();
+  try {
+    await listening(server, { fd, backlog: options.backlog ?? DEFAULT_BACKLOG });
+  } catch (error) {
+    // An address that is in use shows only now where the socket was bound, but did not listen yet.
+    throw bindError(error, address);
+  }
+  return wrap(server, realAddress(server, address));
+}
+
+async function openTcp(address: TcpAddress, options: BindOptions): Promise<Listener> {
+  const server = newServer();
+  // Exclusive: in somebody's cluster worker this stays a socket of this process.
+  await listening(server, {
+    host: address.host,
+    port: address.port,
+    backlog: options.backlog ?? DEFAULT_BACKLOG,
+    exclusive: true,
+  });
+  return wrap(server, realAddress(server, address));
+}
+
+async function openUnix(address: UnixAddress, options: BindOptions): Promise<Listener> {
+  checkPathLength(address.path);
+  const { bound: server, file } = await bindUnderTemporaryName(address.path, (name) =>
+    listenPrivately(name, options.backlog),
+  );
+  try {
+    setPermissions(file, options);
+    const remove = await publish(file, address.path);
+    return wrap(server, address, remove);
+  } catch (error) {
+    server.close();
+    throw error;
+  } finally {
+    removeQuietly(file);
+  }
+}
+
+function listenPrivately(file: string, backlog: number | undefined): Promise<Server> {
+  const server = newServer();
+  // Node binds a path within `listen()`, so the file is closed to everybody else from its first moment.
+  const umask = process.umask(0o177);
+  try {
+    const started = listening(server, { path: file, backlog: backlog ?? DEFAULT_BACKLOG, exclusive: true });
+    return started.then(() => server);
+  } finally {
+    process.umask(umask);
+  }
+}
+
+function newServer(): Server {
+  return createServer({ allowHalfOpen: true, noDelay: true });
+}
+
+function listening(server: Server, options: ListenOptions & { fd?: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+function realAddress(server: Server, address: Address): Address {
+  const real = server.address();
+  if (typeof real !== 'object' || real === null) return address;
+  // The host stays as it was written: `localhost` says more than the address that it happened to be.
+  return { kind: 'tcp', host: address.kind === 'tcp' ? address.host : real.address, port: real.port };
+}
+
+function wrap(server: Server, address: Address, removeFile: () => void = () => {}): Listener {
+  const dropHeld = holdEarlyConnections(server);
+  // A server closes the net.Server it was given, and the file has to go then, as Node's own would: not when the last
+  // connection has ended, which may be long after.
+  const stop = server.close.bind(server);
+  // Node would tell the temporary name, and nothing at all for a descriptor.
+  if (address.kind === 'unix') server.address = () => address.path;
+  server.close = (callback) => {
+    removeFile();
+    return stop(callback);
+  };
+  return {
+    address,
+    server,
+    async close() {
+      dropHeld();
+      if (server.listening) server.close();
+      // The descriptor itself is closed in the next turn of the event loop.
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+}
+
+/**
+ * Sockets may be open long before the application is loaded. What connects in the meantime is kept and given to the
+ * first 'connection' handler.
+ */
+function holdEarlyConnections(server: Server): () => void {
+  const held = new Set<Socket>();
+  const ignore = () => {};
+  const hold = (socket: Socket) => {
+    // A peer that resets while it waits must not end the process.
+    socket.on('error', ignore);
+    held.add(socket);
+    socket.once('close', () => held.delete(socket));
+  };
+  const release = (event: string | symbol) => {
+    if (event !== 'connection') return;
+    server.off('newListener', release);
+    server.off('connection', hold);
+    // The handler is added when this returns.
+    queueMicrotask(() => {
+      for (const socket of held) {
+        socket.off('error', ignore);
+        server.emit('connection', socket);
+      }
+      held.clear();
+    });
+  };
+  server.on('connection', hold);
+  server.on('newListener', release);
+  return () => {
+    for (const socket of held) socket.destroy();
+    held.clear();
+  };
+}
