@@ -1,0 +1,74 @@
+/** The words between the supervisor and a worker. Everything in them survives a structured clone. */
+import type { Address } from '../net/address.ts';
+import type { TransferredError } from './error-transfer.ts';
+
+/** A socket that a worker has inherited. */
+export interface InheritedSocket {
+  readonly fd: number;
+  readonly address: Address;
+  readonly backlog: number;
+}
+
+/** When a worker asks to be replaced, and how often it says that it lives. Undefined: never. */
+export interface WorkerLimits {
+  readonly heartbeatMs: number | undefined;
+  readonly maxRequests: number | undefined;
+  readonly maxRequestsJitter: number | undefined;
+  /** MiB. */
+  readonly maxMemory: number | undefined;
+}
+
+export interface BootMessage<Boot> {
+  readonly paster: 'boot';
+  readonly boot: Boot;
+  /** Set where the worker is to answer with this error in the application's place. */
+  readonly failure: TransferredError | undefined;
+  readonly sockets: readonly InheritedSocket[];
+  readonly limits: WorkerLimits;
+}
+
+export interface StopMessage {
+  readonly paster: 'stop';
+  readonly graceful: boolean;
+  /** Seconds that what is in flight may take. */
+  readonly timeout: number;
+}
+
+export type ToWorker<Boot> = BootMessage<Boot> | StopMessage | { readonly paster: 'reopen' };
+
+export type FromWorker =
+  /** Started and warm; nothing of the application is loaded. */
+  | { readonly paster: 'loaded' }
+  /** Accepts connections. */
+  | { readonly paster: 'ready' }
+  /** Could not start, or is about to die of this. */
+  | { readonly paster: 'failed'; readonly error: TransferredError }
+  | { readonly paster: 'beat' }
+  /** Files that the application is made of. */
+  | { readonly paster: 'watch'; readonly files: readonly string[] }
+  /** Asks for a successor, and serves until it is there. */
+  | { readonly paster: 'replace'; readonly reason: string }
+  /** Accepts nothing more. */
+  | { readonly paster: 'draining' };
+
+/** Tells the words above from whatever else an application may send over the same channel. */
+export function isWord<T extends { readonly paster: string }>(message: unknown): message is T {
+  return typeof message === 'object' && message !== null && 'paster' in message && typeof message.paster === 'string';
+}
+
+/**
+ * The environment variable that makes Node itself report each module that it resolves, as `node --watch` does. Node
+ * reads it again at each module, so it has to stay: children that an application forks report to the application.
+ */
+export const REPORT_MODULES = { WATCH_REPORT_DEPENDENCIES: '1' } as const;
+
+/**
+ * The modules in one of Node's own reports: URLs from `import`, paths from `require`. A module that was not found is
+ * reported too, under each name that it could have had. Undocumented in Node: anything unexpected is passed over.
+ */
+export function reportedModules(message: unknown): string[] {
+  if (typeof message !== 'object' || message === null) return [];
+  const imported = 'watch:import' in message ? message['watch:import'] : [];
+  const required = 'watch:require' in message ? message['watch:require'] : [];
+  return [imported, required].flat().filter((each) => typeof each === 'string');
+}

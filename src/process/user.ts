@@ -1,0 +1,54 @@
+/** Gives up root for another user, for good: after the sockets are open and before any application code is loaded. */
+import { ConfigError, errorMessage, RunError } from '../errors.ts';
+import { findUser, groupId } from '../net/account.ts';
+
+/**
+ * Becomes `user`, with the groups that the user is in, or `group` in place of the user's own. A group alone changes
+ * the group alone.
+ * @throws ConfigError for a user or group that there is none of; RunError where this process may not change.
+ */
+export function dropPrivileges(user: string | number | undefined, group?: string | number | undefined): void {
+  if (user === undefined && group === undefined) return;
+  // Node's types know nothing of `initgroups`.
+  const { setuid, setgid, initgroups, setgroups } = process as typeof process & {
+    readonly initgroups?: (user: string, extraGroup: number) => void;
+  };
+  if (!setuid || !setgid || !initgroups || !setgroups) {
+    throw new ConfigError('PASTER_USER', 'this system has no users to change to');
+  }
+  // Everything is looked up before anything is changed: afterwards there may be no permission to read it.
+  const account = user === undefined ? undefined : findUser(user);
+  const gid = group === undefined ? account?.gid : groupId(group);
+  if (isAlready(account?.uid, gid)) return;
+  try {
+    // Groups before the user: without root nothing of this is possible any more.
+    if (gid !== undefined) {
+      if (account) initgroups.call(process, account.name, gid);
+      else setgroups.call(process, [gid]);
+      setgid.call(process, gid);
+    }
+    if (account) setuid.call(process, account.uid);
+  } catch (cause) {
+    const whom = user === undefined ? `group ${group}` : `user ${user}`;
+    throw new RunError('PASTER_USER', `cannot change to ${whom}: ${errorMessage(cause)}`, {
+      hint: 'only root can become somebody else',
+      cause,
+    });
+  }
+  if (account && account.uid !== 0 && canBecomeRoot(setuid)) {
+    throw new RunError('PASTER_USER', `changing to user ${user} did not hold: root can be had back`);
+  }
+}
+
+function isAlready(uid: number | undefined, gid: number | undefined): boolean {
+  return (uid === undefined || uid === process.getuid?.()) && (gid === undefined || gid === process.getgid?.());
+}
+
+function canBecomeRoot(setuid: (id: number) => void): boolean {
+  try {
+    setuid.call(process, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

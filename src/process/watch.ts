@@ -1,0 +1,200 @@
+/**
+ * Watches files and patterns, and tells about those whose content has changed. Each file is watched by way of its
+ * directory, so that it makes no difference how an editor saves: into the file, by renaming another one over it, or by
+ * moving the old one away first. Content is compared by hash: touching a file, or saving it unchanged, is no change.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type FSWatcher, watch } from 'chokidar';
+import { type Glob, parseGlob } from './glob.ts';
+
+export interface WatcherOptions {
+  readonly patterns: readonly string[];
+  /** Milliseconds of quiet before changes are told. */
+  readonly debounce?: number | undefined;
+  /** Milliseconds between looks, where the system does not tell. */
+  readonly polling?: number | undefined;
+  readonly onChange: (files: readonly string[]) => void;
+  readonly onError: (error: Error) => void;
+}
+
+const DEFAULT_DEBOUNCE_MS = 10;
+/** An editor that truncates and then writes leaves an empty file, or none, for a moment. */
+const INCOMPLETE_MS = 100;
+/** When files that are newly watched are looked at again: they may have changed before their watch stood. */
+const SETTLED_MS = [200, 1000];
+const SKIPPED = /[\\/](?:node_modules|\.git|\.hg|\.svn)(?:[\\/]|$)/;
+
+export class Watcher {
+  readonly #options: WatcherOptions;
+  readonly #globs: readonly Glob[];
+  readonly #watched: FSWatcher;
+  readonly #files = new Map<string, string>();
+  readonly #directories = new Set<string>();
+  readonly #pending = new Map<string, number>();
+  /** When what was added first is watched. Never, as long as there is nothing. */
+  readonly #ready: Promise<void>;
+  #timer: NodeJS.Timeout | undefined;
+  #started = false;
+  #closed = false;
+
+  constructor(options: WatcherOptions) {
+    this.#options = options;
+    this.#globs = options.patterns.map(parseGlob);
+    this.#watched = watch([], {
+      ignoreInitial: true,
+      // It would hold an unlink back for 100 ms, to join it with what follows; the hash does that here.
+      atomic: false,
+      ignored: (path) => !this.#concerns(path),
+      ...(options.polling === undefined ? {} : { usePolling: true, interval: options.polling }),
+    });
+    this.#ready = new Promise((resolve) => {
+      this.#watched.once('ready', () => resolve());
+    });
+    this.#watched.on('all', (_event, path) => this.#note(path));
+    const trees = this.#globs.filter((glob) => glob.magic).map((glob) => glob.base);
+    if (trees.length > 0) {
+      for (const path of trees.flatMap((tree) => this.#matching(tree))) this.#files.set(path, hashOf(path));
+      this.#watched.add(trees);
+      this.#lookAgain(() => trees.flatMap((tree) => this.#matching(tree)));
+    }
+    this.#watched.on('error', (error) => options.onError(error instanceof Error ? error : new Error(String(error))));
+  }
+
+  /** Resolves when changes are noticed. */
+  async start(): Promise<void> {
+    this.add(this.#globs.filter((glob) => !glob.magic).map((glob) => glob.base));
+    if (this.#directories.size > 0 || this.#globs.length > 0) await this.#ready;
+    this.#started = true;
+    // What has changed while the first workers started.
+    if (this.#pending.size > 0) this.#schedule(0);
+  }
+
+  /** Watches more files, which need not exist yet; their directories have to. */
+  add(files: readonly string[]): void {
+    const added = files.filter((file) => !this.#files.has(file));
+    if (added.length === 0 || this.#closed) return;
+    for (const file of added) {
+      this.#files.set(file, hashOf(file));
+      const target = realPath(file);
+      // A link in the place of a module: its own name and what it leads to both count.
+      if (target !== file && !this.#files.has(target)) {
+        this.#files.set(target, hashOf(target));
+        this.#watchDirectoryOf(target);
+      }
+      this.#watchDirectoryOf(file);
+    }
+    this.#lookAgain(() => added);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#watched.close();
+  }
+
+  #watchDirectoryOf(file: string): void {
+    const directory = dirname(file);
+    if (!existsSync(directory)) return;
+    this.#directories.add(directory);
+    // The file by itself too: its directory may have been read when the file did not concern anybody.
+    this.#watched.add([directory, file]);
+  }
+
+  /** For what changes between the first look at a file and the moment when its watch stands. */
+  #lookAgain(files: () => readonly string[]): void {
+    for (const milliseconds of SETTLED_MS) {
+      setTimeout(() => {
+        if (!this.#closed) for (const file of files()) this.#note(file);
+      }, milliseconds).unref();
+    }
+  }
+
+  /** What the patterns match below a directory. */
+  #matching(directory: string): string[] {
+    return list(directory).flatMap((entry) => {
+      const path = join(directory, entry.name);
+      if (SKIPPED.test(path)) return [];
+      if (entry.isDirectory()) return this.#matching(path);
+      return this.#globs.some((glob) => glob.matches(path)) ? [path] : [];
+    });
+  }
+
+  #concerns(path: string): boolean {
+    if (this.#files.has(path) || this.#directories.has(path)) return true;
+    if (SKIPPED.test(path)) return false;
+    return this.#globs.some((glob) => {
+      if (!glob.magic) return false;
+      if (path === glob.base || glob.matches(path)) return true;
+      return path.startsWith(glob.base === '/' ? '/' : `${glob.base}/`) && isDirectory(path);
+    });
+  }
+
+  #note(path: string): void {
+    if (this.#closed || !(this.#files.has(path) || this.#globs.some((glob) => glob.matches(path)))) return;
+    if (!this.#pending.has(path)) this.#pending.set(path, performance.now());
+    this.#schedule(this.#options.debounce ?? DEFAULT_DEBOUNCE_MS);
+  }
+
+  #schedule(milliseconds: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#tell(), milliseconds);
+  }
+
+  #tell(): void {
+    if (!this.#started) return;
+    const now = performance.now();
+    const changed: string[] = [];
+    let incomplete = false;
+    for (const [path, since] of this.#pending) {
+      const hash = hashOf(path);
+      const isNew = hash !== (this.#files.get(path) ?? MISSING);
+      if (isNew && (hash === EMPTY || hash === MISSING) && now - since < INCOMPLETE_MS) {
+        incomplete = true;
+        continue;
+      }
+      this.#pending.delete(path);
+      if (!isNew) continue;
+      this.#files.set(path, hash);
+      changed.push(path);
+    }
+    if (incomplete) this.#schedule(INCOMPLETE_MS / 4);
+    if (changed.length > 0) this.#options.onChange(changed);
+  }
+}
+
+const MISSING = 'missing';
+const EMPTY = digest('');
+
+function hashOf(file: string): string {
+  try {
+    return digest(readFileSync(file));
+  } catch {
+    return MISSING;
+  }
+}
+
+function digest(content: string | Buffer): string {
+  return createHash('sha1').update(content).digest('base64');
+}
+
+function realPath(file: string): string {
+  try {
+    return realpathSync(file);
+  } catch {
+    return file;
+  }
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+function list(directory: string) {
+  try {
+    return readdirSync(directory, { withFileTypes: true });
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,206 @@
+/**
+ * The supervisor's view of one worker: starts the child, speaks with it, and knows how it ended. One handle is one
+ * process; it is never started again.
+ *
+ * Sockets are handed over at spawn, as the descriptors from 3 on, with the IPC channel behind them. The other way, a
+ * handle sent over IPC, needs a round trip before the worker can accept, and a running event loop on both sides; a
+ * descriptor works the same for TCP, Unix and systemd's sockets, on Linux and on macOS, and is there when the process
+ * is. The channel comes last, so that the numbers of the sockets do not depend on it.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { RunError } from '../errors.ts';
+import type { HeldSocket } from '../net/held-socket.ts';
+import { packError, unpackError } from './error-transfer.ts';
+import { describeExit, type Exit } from './exit-codes.ts';
+import { type FromWorker, isWord, reportedModules, type ToWorker, type WorkerLimits } from './messages.ts';
+
+export type WorkerState = 'starting' | 'standby' | 'booting' | 'ready' | 'draining' | 'exited';
+
+export interface WorkerOptions {
+  readonly id: number;
+  readonly entry: string;
+  readonly sockets: readonly HeldSocket[];
+  readonly limits: WorkerLimits;
+  readonly env: NodeJS.ProcessEnv;
+  readonly execArgv: readonly string[];
+  /** Files, and URLs of modules, that the worker is made of. */
+  readonly onWatch: (files: readonly string[]) => void;
+  readonly onReplace: (reason: string) => void;
+}
+
+const FIRST_SOCKET = 3;
+/** A worker that has not ended so long after its own limit is killed. */
+const KILL_MARGIN_MS = 2000;
+/** How long the channel of a dead worker may stay open: something that it started may hold it. */
+const LAST_WORDS_MS = 500;
+
+export class WorkerHandle<Boot> {
+  readonly id: number;
+  /** Resolves when the process is warm, or has ended. */
+  readonly loaded: Promise<void>;
+  /** Resolves when it accepts nothing more, or has ended. */
+  readonly drained: Promise<void>;
+  readonly exited: Promise<Exit>;
+  readonly #child: ChildProcess;
+  readonly #options: WorkerOptions;
+  #state: WorkerState = 'starting';
+  #lastSign = performance.now();
+  #readyAt: number | undefined;
+  #failure: Error | undefined;
+  #setLoaded = () => {};
+  #setDrained = () => {};
+  #setReady = () => {};
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.id = options.id;
+    this.loaded = new Promise((resolve) => {
+      this.#setLoaded = resolve;
+    });
+    this.drained = new Promise((resolve) => {
+      this.#setDrained = resolve;
+    });
+    this.#child = spawn(process.execPath, [...options.execArgv, options.entry], {
+      stdio: ['ignore', 'inherit', 'inherit', ...options.sockets.map(({ fd }) => fd), 'ipc'],
+      env: options.env,
+      serialization: 'advanced',
+    });
+    this.exited = new Promise((resolve) => {
+      const end = (exit: Exit) => {
+        this.#state = 'exited';
+        this.#setLoaded();
+        this.#setDrained();
+        resolve(exit);
+      };
+      // Its last words may still be in the channel when it is gone.
+      this.#child.once('exit', (code, signal) => {
+        if (!this.#child.connected) return end({ code, signal });
+        const late = setTimeout(() => end({ code, signal }), LAST_WORDS_MS);
+        this.#child.once('disconnect', () => {
+          clearTimeout(late);
+          setImmediate(() => end({ code, signal }));
+        });
+      });
+      this.#child.on('error', (error) => {
+        this.#failure ??= error;
+        // A process that never was does not exit either.
+        if (this.#child.pid === undefined) end({ code: null, signal: null });
+      });
+    });
+    this.#child.on('message', (message) => this.#hear(message));
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  get state(): WorkerState {
+    return this.#state;
+  }
+
+  /** Why it could not start, or what it died of, if it had time to say so. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** Milliseconds since it last said anything. */
+  get silence(): number {
+    return performance.now() - this.#lastSign;
+  }
+
+  /** Milliseconds that it has been serving. */
+  get served(): number {
+    return this.#readyAt === undefined ? 0 : performance.now() - this.#readyAt;
+  }
+
+  /** Takes it as heard from just now. */
+  excuse(): void {
+    this.#lastSign = performance.now();
+  }
+
+  /** Has it load and serve. Rejects with its own reason if it cannot. */
+  async boot(boot: Boot, failure?: Error): Promise<void> {
+    const ready = new Promise<void>((resolve) => {
+      this.#setReady = resolve;
+    });
+    if (this.#state !== 'exited') this.#state = 'booting';
+    this.#say({
+      paster: 'boot',
+      boot,
+      failure: failure && packError(failure),
+      sockets: this.#options.sockets.map(({ address, backlog }, index) => ({
+        fd: FIRST_SOCKET + index,
+        address,
+        backlog,
+      })),
+      limits: this.#options.limits,
+    });
+    const exit = await Promise.race([ready, this.exited]);
+    if (exit) {
+      throw (
+        this.#failure ??
+        new RunError('PASTER_WORKER_DIED', `a worker ended ${describeExit(exit)} before it could serve`)
+      );
+    }
+  }
+
+  /** Ends it, with force if it does not go by itself. Resolves when the process is gone. */
+  async stop({ graceful, timeout }: { graceful: boolean; timeout: number }): Promise<void> {
+    if (this.#state === 'exited') return;
+    if (this.#state === 'starting' || this.#state === 'standby') {
+      this.kill();
+    } else {
+      this.#state = 'draining';
+      this.#say({ paster: 'stop', graceful, timeout });
+    }
+    const killer = setTimeout(() => this.kill(), (graceful ? timeout * 1000 : 0) + KILL_MARGIN_MS);
+    await this.exited;
+    clearTimeout(killer);
+  }
+
+  reopenLogs(): void {
+    if (this.#state === 'ready' || this.#state === 'draining') this.#say({ paster: 'reopen' });
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  #say(message: ToWorker<Boot>): void {
+    // One that has just died is noticed by its exit.
+    if (this.#child.connected) this.#child.send(message, () => {});
+  }
+
+  #hear(message: unknown): void {
+    this.#lastSign = performance.now();
+    if (!isWord<FromWorker>(message)) {
+      const modules = reportedModules(message);
+      if (modules.length > 0) this.#options.onWatch(modules);
+      return;
+    }
+    switch (message.paster) {
+      case 'loaded':
+        if (this.#state === 'starting') this.#state = 'standby';
+        this.#setLoaded();
+        return;
+      case 'ready':
+        if (this.#state === 'booting') this.#state = 'ready';
+        this.#readyAt = performance.now();
+        this.#setReady();
+        return;
+      case 'failed':
+        this.#failure = unpackError(message.error);
+        return;
+      case 'watch':
+        this.#options.onWatch(message.files);
+        return;
+      case 'replace':
+        this.#options.onReplace(message.reason);
+        return;
+      case 'draining':
+        this.#setDrained();
+        return;
+      case 'beat':
+    }
+  }
+}

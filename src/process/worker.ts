@@ -1,0 +1,236 @@
+/**
+ * The worker's side: runs in the child. Waits until it is told what to serve, serves, says that it lives, and ends when
+ * it is told to or when the supervisor is gone. It never exits the process: the entry does, with the status from here.
+ * A worker whose event loop stands still hears nothing; it is the supervisor that kills it.
+ */
+import { adoptListener, type Listener } from '../net/listener.ts';
+import { packError, unpackError } from './error-transfer.ts';
+import { WORKER_BOOT_FAILED, WORKER_DONE, WORKER_ORPHANED } from './exit-codes.ts';
+import {
+  type BootMessage,
+  type FromWorker,
+  isWord,
+  type StopMessage,
+  type ToWorker,
+  type WorkerLimits,
+} from './messages.ts';
+
+/** What a worker's program has started: the part of a server's `Running` that is needed here. */
+export interface WorkerRunning {
+  readonly finished?: Promise<void> | undefined;
+  close(options: { graceful: boolean; timeout: number }): Promise<void>;
+}
+
+/** What a worker's program can say to its supervisor. */
+export interface WorkerControl {
+  /** Serve this error in the application's place: the version on disk does not load. */
+  readonly failure: Error | undefined;
+  /** Adds files to those whose change causes a reload. */
+  watch(files: readonly string[]): void;
+  /** To be called once a request, for `max_requests`. */
+  countRequest(): void;
+  /** Asks for a successor; this worker serves until that one is ready. */
+  replace(reason: string): void;
+  /** Called on USR1. */
+  onReopenLogs(callback: () => void): void;
+}
+
+/**
+ * Starts the program. `open` begins to accept on the inherited sockets: to be called when the application is loaded,
+ * and followed by the handlers in the same turn, since from then on this worker takes connections from the others.
+ */
+export type WorkerStart<Boot> = (
+  boot: Boot,
+  open: () => Promise<readonly Listener[]>,
+  control: WorkerControl,
+) => Promise<WorkerRunning>;
+
+/** Seconds that an orphan may still answer what it holds, and after which it ends in any case. */
+const ORPHAN_DRAIN_S = 1;
+const ORPHAN_LIMIT_MS = 1500;
+/** On top of what the server takes for itself, before the process ends without it. */
+const STOP_MARGIN_MS = 500;
+const MEMORY_CHECK_MS = 2000;
+const ASK_AGAIN_MS = 10_000;
+const MIB = 1024 * 1024;
+
+/** Works for a supervisor until the end. @returns The exit status for the process. */
+export async function runWorker<Boot>(start: WorkerStart<Boot>): Promise<number> {
+  const channel = new Channel<Boot>();
+  channel.say({ paster: 'loaded' });
+  const first = await channel.next();
+  if (first.paster !== 'boot') return first.paster === 'orphaned' ? WORKER_ORPHANED : WORKER_DONE;
+
+  const control = new Control(channel, first);
+  const end = channel.next();
+  const booting = start(first.boot, () => openInherited(first), control);
+  let running: WorkerRunning | 'stopped';
+  try {
+    running = await Promise.race([booting, end.then(() => 'stopped' as const)]);
+  } catch (error) {
+    await channel.say({ paster: 'failed', error: packError(error) });
+    return WORKER_BOOT_FAILED;
+  }
+  if (running === 'stopped') {
+    booting.catch(() => {});
+    return WORKER_DONE;
+  }
+  control.begin();
+  channel.say({ paster: 'ready' });
+  const { finished } = running;
+  const order = await (finished ? Promise.race([end, finished.then(() => FINISHED)]) : end);
+  control.end();
+  return await close(running, order, channel);
+}
+
+type Order = StopMessage | { readonly paster: 'orphaned' };
+const FINISHED: StopMessage = { paster: 'stop', graceful: true, timeout: 0 };
+/** For a TERM that somebody sends to this process directly. */
+const TERM_TIMEOUT_S = 30;
+
+async function close<Boot>(
+  running: WorkerRunning,
+  order: Order | BootMessage<Boot>,
+  channel: Channel<Boot>,
+): Promise<number> {
+  if (order.paster !== 'stop') {
+    await within(ORPHAN_LIMIT_MS, running.close({ graceful: true, timeout: ORPHAN_DRAIN_S }));
+    return WORKER_ORPHANED;
+  }
+  const closing = running.close({ graceful: order.graceful, timeout: order.timeout });
+  channel.say({ paster: 'draining' });
+  // A second order, or a supervisor that dies while this one drains, cuts it short.
+  const hurry = channel.next().then(async (next) => {
+    if (next.paster === 'orphaned') return delay(ORPHAN_LIMIT_MS);
+    return running.close({ graceful: false, timeout: 0 });
+  });
+  await within(order.timeout * 1000 + STOP_MARGIN_MS, Promise.race([closing, hurry]));
+  return WORKER_DONE;
+}
+
+function openInherited<Boot>({ sockets }: BootMessage<Boot>): Promise<Listener[]> {
+  return Promise.all(sockets.map(({ fd, address, backlog }) => adoptListener(fd, address, { backlog })));
+}
+
+/** The IPC channel, and the signals that concern a worker. */
+class Channel<Boot> {
+  readonly #orders: (Order | BootMessage<Boot>)[] = [];
+  #wake = () => {};
+  #reopen: () => void = () => {};
+
+  constructor() {
+    if (!process.send) throw new Error('a worker is started by its supervisor, not by hand');
+    process.on('message', (message: unknown) => {
+      if (!isWord<ToWorker<Boot>>(message)) return;
+      if (message.paster === 'reopen') this.#reopen();
+      else this.#order(message);
+    });
+    process.on('disconnect', () => this.#order({ paster: 'orphaned' }));
+    // The last words of a process that dies of an error outside any request.
+    process.on('uncaughtExceptionMonitor', (error) => void this.say({ paster: 'failed', error: packError(error) }));
+    process.on('SIGTERM', () => this.#order({ paster: 'stop', graceful: true, timeout: TERM_TIMEOUT_S }));
+    process.on('SIGUSR1', () => this.#reopen());
+    // The terminal sends these to every process of the group; the supervisor says what is to be done.
+    for (const signal of ['SIGINT', 'SIGQUIT', 'SIGHUP'] as const) process.on(signal, () => {});
+    if (!process.connected) this.#order({ paster: 'orphaned' });
+  }
+
+  onReopen(callback: () => void): void {
+    this.#reopen = callback;
+  }
+
+  /** Resolves when the message is out, or can never be. */
+  say(message: FromWorker): Promise<void> {
+    return new Promise((resolve) => {
+      if (!process.connected || !process.send) resolve();
+      else process.send(message, undefined, {}, () => resolve());
+    });
+  }
+
+  /** The next thing to do. */
+  async next(): Promise<Order | BootMessage<Boot>> {
+    for (;;) {
+      const order = this.#orders.shift();
+      if (order) return order;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  #order(order: Order | BootMessage<Boot>): void {
+    this.#orders.push(order);
+    this.#wake();
+  }
+}
+
+class Control<Boot> implements WorkerControl {
+  readonly failure: Error | undefined;
+  readonly #channel: Channel<Boot>;
+  readonly #limits: WorkerLimits;
+  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #lastRequest: number;
+  #requests = 0;
+  #askedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(channel: Channel<Boot>, { failure, limits }: BootMessage<Boot>) {
+    this.failure = failure && unpackError(failure);
+    this.#channel = channel;
+    this.#limits = limits;
+    const { maxRequests = 0, maxRequestsJitter = 0 } = limits;
+    // 0 is "no limit", as flup and gunicorn have it.
+    this.#lastRequest =
+      maxRequests > 0 ? maxRequests + Math.floor(Math.random() * (maxRequestsJitter + 1)) : Number.POSITIVE_INFINITY;
+  }
+
+  watch(files: readonly string[]): void {
+    if (files.length > 0) void this.#channel.say({ paster: 'watch', files });
+  }
+
+  countRequest(): void {
+    if (++this.#requests >= this.#lastRequest) this.replace(`has answered ${this.#lastRequest} requests`);
+  }
+
+  replace(reason: string): void {
+    // Asked again now and then: the successor may have failed to start.
+    const now = performance.now();
+    if (now - this.#askedAt < ASK_AGAIN_MS) return;
+    this.#askedAt = now;
+    void this.#channel.say({ paster: 'replace', reason });
+  }
+
+  onReopenLogs(callback: () => void): void {
+    this.#channel.onReopen(callback);
+  }
+
+  begin(): void {
+    const { heartbeatMs, maxMemory = 0 } = this.#limits;
+    if (heartbeatMs !== undefined) this.#every(heartbeatMs, () => void this.#channel.say({ paster: 'beat' }));
+    if (maxMemory > 0) {
+      this.#every(MEMORY_CHECK_MS, () => {
+        const used = Math.round(process.memoryUsage.rss() / MIB);
+        if (used > maxMemory) this.replace(`uses ${used} MiB of memory`);
+      });
+    }
+  }
+
+  end(): void {
+    for (const timer of this.#timers) clearInterval(timer);
+  }
+
+  #every(milliseconds: number, action: () => void): void {
+    const timer = setInterval(action, milliseconds);
+    timer.unref();
+    this.#timers.push(timer);
+  }
+}
+
+function delay(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, milliseconds);
+  });
+}
+
+async function within(milliseconds: number, work: Promise<unknown>): Promise<void> {
+  await Promise.race([work.catch(() => {}), delay(milliseconds)]);
+}
