@@ -27,7 +27,8 @@ export const EXIT_MISTAKE = 2;
 export abstract class PasterError extends Error {
   /** A stable, machine-readable name such as `PASTER_INI_SYNTAX`. */
   readonly code: string;
-  readonly location: Location | undefined;
+  /** Filled in by the first caller that knows it: see `locate`. */
+  location: Location | undefined;
   readonly hint: string | undefined;
   abstract readonly exitStatus: number;
 
@@ -65,6 +66,12 @@ export class ErrorList extends PasterError {
     this.errors = errors;
     this.exitStatus = Math.max(...errors.map((error) => error.exitStatus));
   }
+}
+
+/** Gives an error of this family a place if it has none yet; returns the same error, to be thrown. */
+export function locate(error: unknown, location: Location | undefined): unknown {
+  if (error instanceof PasterError) error.location ??= location;
+  return error;
 }
 
 /** The errno of a Node system error (`'EADDRINUSE'`), or undefined for any other value. */

@@ -3,7 +3,8 @@
 /** The candidate nearest to `name` by edits (a swap of neighbours is one), if near enough to be worth suggesting. */
 export function nearest(name: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
-  let bestDistance = Math.floor(Math.max(name.length, 3) / 3) + 1;
+  // A third of the characters may be wrong, but never all of them.
+  let bestDistance = Math.min(Math.floor(Math.max(name.length, 3) / 3) + 1, Math.max(name.length, 1));
   for (const candidate of candidates) {
     if (Math.abs(candidate.length - name.length) >= bestDistance) continue;
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());

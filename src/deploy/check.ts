@@ -1,0 +1,162 @@
+/**
+ * Looks for every mistake that an INI file would fail with, without serving: its sections are resolved as the loader
+ * resolves them and the modules behind them imported, but no factory of anybody's is called except those of paster's
+ * own servers, which only read their settings.
+ */
+import type { IniDocument, IniSection } from '../config/ini.ts';
+import { nearest } from '../config/nearest.ts';
+import { ConfigError, ErrorList, type Location, PasterError } from '../errors.ts';
+import type { Settings } from '../protocol/types.ts';
+import { brokenBy } from './broken-context.ts';
+import { CheckSession } from './check-session.ts';
+import { ConfigFile } from './config-file.ts';
+import { type Context, settingsOf } from './context.ts';
+import { KINDS, kindOfSection, type PartKind } from './kinds.ts';
+import { PartInspector } from './part-inspector.ts';
+import { resolveUri } from './resolve.ts';
+
+/** Something to say about a file. */
+export interface Finding {
+  readonly severity: 'mistake' | 'warning';
+  readonly error: PasterError;
+}
+
+export interface CheckOptions {
+  /** How long the import of a module may take, in milliseconds. */
+  readonly importTimeout?: number;
+}
+
+/**
+ * Checks an INI file and whatever it refers to.
+ *
+ * @param file an absolute path
+ * @param caller `name=value` of the command line
+ * @returns what was found, in the order of files and lines; nothing twice
+ * @throws ConfigError if the file cannot be read
+ */
+export async function checkFile(
+  file: string,
+  caller: Settings,
+  { importTimeout = 10_000 }: CheckOptions = {},
+): Promise<Finding[]> {
+  const session = new CheckSession(caller);
+  let document: IniDocument;
+  try {
+    document = await session.read(file);
+  } catch (error) {
+    // What has no place in the file is about the argument.
+    if (!(error instanceof ErrorList) && !(error instanceof PasterError && error.location)) throw error;
+    session.mistake(error);
+    return inOrder(findings(session));
+  }
+  await new FileCheck(document, session, importTimeout).run();
+  return inOrder(findings(session));
+}
+
+class FileCheck {
+  readonly #document: IniDocument;
+  readonly #session: CheckSession;
+  readonly #inspector: PartInspector;
+
+  constructor(document: IniDocument, session: CheckSession, importTimeout: number) {
+    this.#document = document;
+    this.#session = session;
+    this.#inspector = new PartInspector(session, importTimeout);
+  }
+
+  async run(): Promise<void> {
+    const { file, sections } = this.#document;
+    const caller = settingsOf(this.#session.caller);
+    const loader = await ConfigFile.open(file, this.#session, resolveUri, caller);
+    const reached = new Set<string>();
+    const missing = new Map<PartKind, ConfigError>();
+    for (const kind of ['app', 'server'] as const) {
+      const { mark } = this.#session;
+      const main = await loader.context(kind, undefined, caller, []);
+      const absent = missingSection(main);
+      if (absent) missing.set(kind, absent);
+      if (absent) this.#session.forget(mark);
+      else await this.#inspect(main, reached);
+    }
+    const parts = [...sections.values()].flatMap((section) => {
+      const kind = kindOfSection(section.name);
+      if (kind === undefined) this.#warnOfPrefix(section);
+      return kind === undefined || reached.has(section.name) ? [] : [{ section, kind }];
+    });
+    const referred = new Set<string>();
+    for (const { section, kind } of parts) {
+      if (referred.has(section.name)) continue;
+      const inner = new Set<string>();
+      await this.#inspect(await loader.sectionContext(kind, section, caller, []), inner);
+      inner.delete(section.name);
+      for (const name of inner) referred.add(name);
+    }
+    // A file with neither [app:main] nor [server:main] lends its parts to other files.
+    const isLibrary = missing.size === 2 && [...sections.keys()].some((name) => kindOfSection(name) !== undefined);
+    for (const [kind, error] of missing) this.#judgeMissing(kind, error, isLibrary);
+    for (const { section, kind } of parts) {
+      if (isLibrary || missing.has(kind) || referred.has(section.name)) continue;
+      this.#session.warn(`[${section.name}] is not used: nothing refers to it`, section.location);
+    }
+  }
+
+  /** Inspects a part and those that it refers to; `reached` gets the sections of this file among them. */
+  #inspect(context: Context, reached: Set<string>): Promise<void> {
+    return this.#inspector.inspect(context, ({ file, name }) => {
+      if (file === this.#document.file) reached.add(name);
+    });
+  }
+
+  /** `serve -n NAME` can do without a main section; one that is there with a slip in its name is a mistake. */
+  #judgeMissing(kind: PartKind, error: ConfigError, isLibrary: boolean): void {
+    const { message, hint, location } = error;
+    const option = kind === 'app' ? '--app-name' : '--server-name or --server';
+    if (hint?.startsWith('did you mean')) this.#session.mistake(error);
+    else if (!isLibrary)
+      this.#session.warn(`${message}: serve needs ${option}`, location ?? this.#document.defaults.location);
+  }
+
+  /** `[aap:main]` is nobody's section, and nothing else would say so. */
+  #warnOfPrefix(section: IniSection): void {
+    const colon = section.name.indexOf(':');
+    if (colon === -1) return;
+    const prefixes = Object.values(KINDS).flatMap((kind) => kind.prefixes.flat());
+    const meant = nearest(section.name.slice(0, colon), prefixes);
+    if (meant === undefined) return;
+    const name = section.name.slice(colon);
+    this.#session.warn(`[${section.name}] describes no part (did you mean [${meant}${name}]?)`, section.location);
+  }
+}
+
+/** The error of a main section that is not there; undefined for one that is, right or wrong. */
+function missingSection(main: Context): ConfigError | undefined {
+  const error = brokenBy(main);
+  const isMissing = error instanceof ConfigError && error.code === 'PASTER_SECTION_MISSING';
+  return isMissing && main.sections.length === 0 ? error : undefined;
+}
+
+function findings(session: CheckSession): Finding[] {
+  const warnings = session.warnings.map(
+    ({ message, location }): Finding => ({
+      severity: 'warning',
+      error: new ConfigError('PASTER_CHECK_WARNING', message, { location }),
+    }),
+  );
+  return [...session.mistakes.map((error): Finding => ({ severity: 'mistake', error })), ...warnings];
+}
+
+/** By file, line and column; what has no place goes first. */
+function inOrder(found: readonly Finding[]): Finding[] {
+  const unique = new Map(found.map((finding) => [keyOf(finding.error), finding]));
+  return [...unique.values()].sort((one, other) => comparePlaces(one.error.location, other.error.location));
+}
+
+function keyOf({ location, message }: PasterError): string {
+  return location ? `${location.file}:${location.line}:${location.column}:${message}` : message;
+}
+
+function comparePlaces(one: Location | undefined, other: Location | undefined): number {
+  if (one === undefined || other === undefined) return Number(one !== undefined) - Number(other !== undefined);
+  if (one.file !== other.file) return one.file < other.file ? -1 : 1;
+  return one.line - other.line || one.column - other.column;
+}

@@ -1,0 +1,207 @@
+/** Contexts to objects: the only place where factories run. */
+import { ConfigError, errorMessage, type Location, locate, PasterError, RunError } from '../errors.ts';
+import { toApp } from '../protocol/app.ts';
+import { describeValue } from '../protocol/describe.ts';
+import { applyFilter, type FilterLike, middlewareFilter, toFilter, withLifecycle } from '../protocol/filter.ts';
+import type { App, Filter, Server, Settings } from '../protocol/types.ts';
+import { connectOptions } from './connect-options.ts';
+import { type Context, type FactoryContext, settingsOf } from './context.ts';
+import { placeInStack } from './error-place.ts';
+import type { PartKind } from './kinds.ts';
+import { validateSettings } from './validate.ts';
+
+/** What a composite factory is given to reach other parts with (paste.deploy.loadwsgi, `_Loader`). */
+export interface Loader {
+  /** The application of this name in the composite's file, or of this URI. No globals are passed on unless given. */
+  getApp(nameOrUri: string, globalConf?: Settings): Promise<App>;
+  getFilter(nameOrUri: string, globalConf?: Settings): Promise<Filter>;
+  getServer(nameOrUri: string, globalConf?: Settings): Promise<Server>;
+}
+
+/** Runs the factories of an application. */
+export async function createApp(context: Context): Promise<App> {
+  switch (context.form) {
+    case 'factory':
+      return createOneApp(context);
+    case 'filter-with': {
+      const filter = await createFilter(context.filter);
+      return filtered(context.filter, filter, await createApp(context.next));
+    }
+    case 'filter-app': {
+      const next = await createApp(context.next);
+      return filtered(context.filter, await createFilter(context.filter), next);
+    }
+    case 'pipeline': {
+      let app = await createApp(context.app);
+      const filters: [Context, Filter][] = [];
+      for (const each of context.filters) filters.push([each, await createFilter(each)]);
+      for (const [each, filter] of filters.reverse()) app = await filtered(each, filter, app);
+      return app;
+    }
+  }
+}
+
+/** Runs the factories of a filter; a filter that is filtered itself is one filter. */
+export async function createFilter(context: Context): Promise<Filter> {
+  if (context.form === 'filter-with') {
+    const outer = await createFilter(context.filter);
+    const inner = await createFilter(context.next);
+    return async (app) => filtered(context.filter, outer, await filtered(context.next, inner, app));
+  }
+  const { globalConf } = context;
+  const factory = factoryContext(context);
+  const made = await loadTarget(factory);
+  if (factory.protocol === 'paste.filter_app_factory') {
+    const make = callable(made, factory);
+    const settings = await validateSettings(made, factory);
+    return (app) => guarded(factory, async () => toApp(await make(app, globalConf, settings)));
+  }
+  return guarded(factory, async () => {
+    if (factory.protocol === 'object') return toFilter(made);
+    const make = callable(made, factory);
+    if (factory.protocol === 'connect') return connectFilter(factory, await make(connectOptions(factory)));
+    return toFilter(await make(globalConf, await validateSettings(made, factory)));
+  });
+}
+
+/** A server that runs itself and the application, sockets included (`paste.server_runner`). */
+export type Runner = (app: App) => unknown;
+
+export type CreatedServer = { readonly server: Server } | { readonly runner: Runner };
+
+/** Runs the factory of a server. `settings` are its own: what the process layer reads has been taken out. */
+export async function createServer(context: Context, made: unknown, settings: unknown): Promise<CreatedServer> {
+  const factory = factoryContext(context);
+  const { globalConf } = factory;
+  if (factory.protocol === 'paste.server_runner') {
+    const run = callable(made, factory);
+    return { runner: (app) => guarded(factory, async () => run(app, globalConf, settings)) };
+  }
+  return guarded(factory, async () => {
+    const server = factory.protocol === 'object' ? made : await callable(made, factory)(globalConf, settings);
+    if (isServer(server)) return { server };
+    throw new ConfigError('PASTER_NOT_A_SERVER', `this is not a server: ${describeValue(server)}`, {
+      hint: 'a server is an object with a method serve(app, listeners) and a scheme',
+    });
+  });
+}
+
+/** Imports what a context names. Failures carry the section's place, or that of the code at fault. */
+export function loadTarget(context: FactoryContext): Promise<unknown> {
+  return guarded(context, () => context.target.load());
+}
+
+/** The factory behind a context that cannot be a composition. */
+export function factoryContext(context: Context): FactoryContext {
+  if (context.form === 'factory') return context;
+  throw new Error(`a ${context.kind} cannot be a ${context.form}`);
+}
+
+async function createOneApp(context: FactoryContext): Promise<App> {
+  const made = await loadTarget(context);
+  if (context.protocol === 'object') return guarded(context, () => toApp(made));
+  const make = callable(made, context);
+  const settings = await validateSettings(made, context);
+  if (context.protocol === 'paste.app_factory') {
+    return guarded(context, async () => toApp(await make(context.globalConf, settings)));
+  }
+  const parts: App[] = [];
+  const loader = compositeLoader(context, parts);
+  const front = await guarded(context, async () => toApp(await make(loader, context.globalConf, settings)));
+  return withLifecycle(front, parts);
+}
+
+function compositeLoader(context: FactoryContext, parts: App[]): Loader {
+  const find = (kind: PartKind, name: string, globalConf: Settings | undefined) =>
+    context.loader.context(
+      kind,
+      name,
+      globalConf && settingsOf(globalConf),
+      context.trail,
+      placeOfValue(context, name),
+    );
+  return {
+    async getApp(name, globalConf) {
+      const app = await createApp(await find('app', name, globalConf));
+      parts.push(app);
+      return app;
+    },
+    async getFilter(name, globalConf) {
+      return createFilter(await find('filter', name, globalConf));
+    },
+    async getServer(name, globalConf) {
+      const found = factoryContext(await find('server', name, globalConf));
+      const made = await loadTarget(found);
+      const created = await createServer(found, made, await validateSettings(made, found));
+      if ('server' in created) return created.server;
+      throw new ConfigError('PASTER_NOT_A_SERVER', `"${name}" is a server runner: it has no serve(app, listeners)`);
+    },
+  };
+}
+
+/** Where a composite's section mentions a name, so that a wrong one is reported on its own line. */
+function placeOfValue(context: FactoryContext, value: string): Location | undefined {
+  for (const [key, entry] of context.origins) if (context.localConf[key] === value) return entry.locate(0);
+  return context.sections[0]?.location;
+}
+
+function filtered(context: Context, filter: Filter, app: App): Promise<App> {
+  return guarded(context, () => applyFilter(filter, app));
+}
+
+function connectFilter(context: FactoryContext, middleware: unknown): Filter {
+  if (typeof middleware === 'function') return middlewareFilter(middleware as Parameters<typeof middlewareFilter>[0]);
+  throw new ConfigError(
+    'PASTER_NOT_MIDDLEWARE',
+    `${context.target.description} made no middleware: ${describeValue(middleware)}`,
+    { hint: 'connect: expects a function of one options object that returns (req, res, next)' },
+  );
+}
+
+/** The factory that a context names. @throws ConfigError if it is no function. */
+export function callable(value: unknown, context: FactoryContext): (...args: unknown[]) => unknown {
+  if (typeof value === 'function') return value as (...args: unknown[]) => unknown;
+  const ready = context.kind === 'app' ? ', or use module: if it is the application itself' : '';
+  throw new ConfigError(
+    'PASTER_NOT_A_FACTORY',
+    `${prefix(context)}${context.target.description} is not a function but ${describeValue(value)}`,
+    { location: place(context), hint: `a ${context.protocol} is called to make the ${context.kind}${ready}` },
+  );
+}
+
+function isServer(value: unknown): value is Server {
+  return typeof value === 'object' && value !== null && 'serve' in value && typeof value.serve === 'function';
+}
+
+/** Runs a part's own code; what it throws comes out as an error of ours that says which section and which line. */
+export async function guarded<T>(context: Context, run: () => T | Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if (error instanceof PasterError) throw locate(error, place(context));
+    const what = context.form === 'factory' ? context.target.description : context.form;
+    throw new RunError(
+      'PASTER_FACTORY_FAILED',
+      `${prefix(context)}${what} failed: ${nameOf(error)}${errorMessage(error)}`,
+      {
+        cause: error,
+        location: placeInStack(error) ?? place(context),
+      },
+    );
+  }
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error && error.name !== 'Error' ? `${error.name}: ` : '';
+}
+
+function prefix(context: Context): string {
+  const [section] = context.sections;
+  return section ? `[${section.name}] ` : '';
+}
+
+function place(context: Context): Location | undefined {
+  return context.sections[0]?.location;
+}
+
+export type { FilterLike };

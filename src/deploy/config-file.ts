@@ -1,0 +1,295 @@
+/**
+ * Resolves the sections of one INI file to contexts, with Paste Deploy's precedence (paste.deploy.loadwsgi,
+ * ConfigLoader). Where it departs from Paste, DESIGN section 4 lists it and a comment here says so.
+ */
+import { dirname } from 'node:path';
+import { asList } from '../config/convert.ts';
+import type { IniSection } from '../config/ini.ts';
+import { ConfigError, type Location, locate } from '../errors.ts';
+import type { Settings } from '../protocol/types.ts';
+import { brokenContext } from './broken-context.ts';
+import {
+  type Context,
+  type ContextLoader,
+  type FactoryContext,
+  type SectionRef,
+  settingsOf,
+  type Trail,
+} from './context.ts';
+import { findPackage } from './entry-points.ts';
+import { findSection } from './find-section.ts';
+import { FACTORY_KINDS, factoryKindOfSection, KINDS, type PartKind } from './kinds.ts';
+import { moduleTarget } from './module-target.ts';
+import { readSection, requireKey, type SectionConfig, take } from './section-config.ts';
+import { SectionScope } from './section-scope.ts';
+import type { LoadSession } from './session.ts';
+import { hasScheme } from './uri.ts';
+import type { ResolveUri } from './uri-request.ts';
+
+export class ConfigFile implements ContextLoader {
+  readonly #session: LoadSession;
+  readonly #resolveUri: ResolveUri;
+  readonly #scope: SectionScope;
+
+  private constructor(session: LoadSession, resolveUri: ResolveUri, scope: SectionScope) {
+    this.#session = session;
+    this.#resolveUri = resolveUri;
+    this.#scope = scope;
+  }
+
+  /** @param outer The globals of the file or the caller that refers to this one. */
+  static async open(
+    file: string,
+    session: LoadSession,
+    resolveUri: ResolveUri,
+    outer: Settings | undefined,
+  ): Promise<ConfigFile> {
+    const document = await session.read(file);
+    const scope = new SectionScope(document, session.caller, outer, (error, entry) => session.mistake(error, entry));
+    return new ConfigFile(session, resolveUri, scope);
+  }
+
+  get #file(): string {
+    return this.#scope.document.file;
+  }
+
+  async context(
+    kind: PartKind,
+    name: string | undefined,
+    globalConf: Settings | undefined,
+    trail: Trail,
+    from?: Location,
+  ): Promise<Context> {
+    return this.#orBroken(kind, [], trail, async () => {
+      if (name === undefined || !hasScheme(name)) {
+        return this.sectionContext(kind, findSection(this.#scope.document, kind, name, from), globalConf, trail);
+      }
+      return this.#resolveUri(name, {
+        kind,
+        relativeTo: dirname(this.#file),
+        globalConf,
+        session: this.#session,
+        trail,
+        from,
+        resolve: this.#resolveUri,
+      });
+    });
+  }
+
+  /** The context of a section, whatever its name. */
+  async sectionContext(
+    kind: PartKind,
+    section: IniSection,
+    globalConf: Settings | undefined,
+    trail: Trail,
+  ): Promise<Context> {
+    const ref: SectionRef = { file: this.#file, name: section.name, location: section.location };
+    return this.#orBroken(kind, [ref], trail, async () => {
+      refuseCycle(trail, ref);
+      return this.#withFilter(kind, readSection(this.#scope, this.#session, section, globalConf, [...trail, ref]));
+    });
+  }
+
+  /** Resolves a part; where mistakes are collected, one that cannot be resolved does not keep the others from it. */
+  async #orBroken(
+    kind: PartKind,
+    sections: readonly SectionRef[],
+    trail: Trail,
+    resolve: () => Promise<Context>,
+  ): Promise<Context> {
+    try {
+      return await resolve();
+    } catch (error) {
+      this.#session.mistake(error);
+      return brokenContext(kind, sections, trail, this, error);
+    }
+  }
+
+  async #withFilter(kind: PartKind, config: SectionConfig): Promise<Context> {
+    const { localConf, origins, globalConf, trail, section } = config;
+    const filterName = kind === 'server' ? undefined : take(localConf, 'filter-with');
+    const required = take(localConf, 'require');
+    for (const name of asList(required ?? '')) {
+      try {
+        await findPackage(name, dirname(this.#file));
+      } catch (error) {
+        this.#session.mistake(locate(error, origins.get('require')?.locate(0) ?? section.location));
+      }
+    }
+    const next = await this.#orBroken(kind, config.trail.slice(-1), trail, () => this.#unfiltered(kind, config));
+    if (filterName === undefined) return next;
+    const from = origins.get('filter-with')?.locate(0) ?? section.location;
+    const filter = await this.context('filter', filterName, globalConf, trail, from);
+    return {
+      form: 'filter-with',
+      kind,
+      sections: config.trail.slice(-1),
+      globalConf,
+      localConf,
+      origins,
+      trail,
+      filter,
+      next,
+    };
+  }
+
+  #unfiltered(kind: PartKind, config: SectionConfig): Promise<Context> {
+    if (kind === 'app' && config.prefix === 'filter-app') return this.#filterApp(config);
+    if (kind === 'app' && config.prefix === 'pipeline') return this.#pipeline(config);
+    return this.#usedOrExplicit(kind, config);
+  }
+
+  #usedOrExplicit(kind: PartKind, config: SectionConfig): Promise<Context> {
+    return 'use' in config.localConf ? this.#used(kind, config) : this.#explicit(kind, config);
+  }
+
+  async #filterApp(config: SectionConfig): Promise<Context> {
+    const { localConf, origins, globalConf, trail } = config;
+    const next = await this.#orBroken('app', [], trail, () =>
+      this.context('app', requireKey(config, 'next'), globalConf, trail, origins.get('next')?.locate(0)),
+    );
+    const filter = await this.#usedOrExplicit('filter', config);
+    return {
+      form: 'filter-app',
+      kind: 'app',
+      sections: config.trail.slice(-1),
+      globalConf,
+      localConf,
+      origins,
+      trail,
+      filter,
+      next,
+    };
+  }
+
+  async #pipeline(config: SectionConfig): Promise<Context> {
+    const { localConf, origins, globalConf, trail, section } = config;
+    const names = asList(requireKey(config, 'pipeline'));
+    const from = origins.get('pipeline')?.locate(0) ?? section.location;
+    for (const extra of Object.keys(localConf)) {
+      this.#session.mistake(
+        new ConfigError('PASTER_PIPELINE_EXTRA', `[${section.name}] a pipeline has no setting "${extra}"`, {
+          location: origins.get(extra)?.location ?? section.location,
+          hint: 'only pipeline, filter-with and set ... stand here; settings of a filter go into its own section',
+        }),
+      );
+    }
+    const appName = names.pop();
+    if (appName === undefined) {
+      throw new ConfigError('PASTER_PIPELINE_EMPTY', `[${section.name}] pipeline: it names no application`, {
+        location: from,
+        hint: 'name the filters, the outermost first, and the application last',
+      });
+    }
+    const app = await this.context('app', appName, globalConf, trail, from);
+    const filters: Context[] = [];
+    for (const name of names) filters.push(await this.context('filter', name, globalConf, trail, from));
+    return {
+      form: 'pipeline',
+      kind: 'app',
+      sections: config.trail.slice(-1),
+      globalConf,
+      localConf,
+      origins,
+      trail,
+      filters,
+      app,
+    };
+  }
+
+  async #used(kind: PartKind, config: SectionConfig): Promise<Context> {
+    const { localConf, origins, globalConf, trail, section, prefix } = config;
+    const use = take(localConf, 'use') ?? '';
+    const from = origins.get('use')?.locate(0) ?? section.location;
+    const used = await this.context(kind, use, globalConf, trail, from);
+    const protocol = factoryKindOfSection(prefix, kind);
+    return this.#using(used, config, protocol);
+  }
+
+  /**
+   * The context of a section that another one uses, with the using section's keys on top. Departure: where the used
+   * section makes more than one part, the keys go to the part that the section's own keys would have gone to; Paste
+   * loses them.
+   */
+  #using(used: Context, config: SectionConfig, protocol: FactoryContext['protocol']): Context {
+    const globalConf = settingsOf(used.globalConf, config.additions);
+    // An included file does not change which file the configuration is said to come from.
+    const file = config.globalConf['__file__'];
+    if (file !== undefined) globalConf['__file__'] = file;
+    const own = {
+      sections: [...config.trail.slice(-1), ...used.sections],
+      globalConf,
+      localConf: settingsOf(used.localConf, config.localConf),
+      origins: new Map([...used.origins, ...config.origins]),
+      trail: config.trail,
+    };
+    switch (used.form) {
+      case 'factory':
+        return {
+          ...used,
+          ...own,
+          loader: this,
+          ...(used.protocolAssumed ? { protocol, protocolAssumed: false } : {}),
+        };
+      case 'filter-with':
+        return { ...used, ...own, next: this.#using(used.next, config, protocol) };
+      case 'filter-app':
+        return { ...used, ...own, filter: this.#using(used.filter, config, protocol) };
+      case 'pipeline':
+        return { ...used, ...own, app: this.#using(used.app, config, protocol) };
+    }
+  }
+
+  async #explicit(kind: PartKind, config: SectionConfig): Promise<Context> {
+    const { localConf, origins, globalConf, trail, section } = config;
+    const given = KINDS[kind].groups.flatMap((group) => group.find((protocol) => protocol in localConf) ?? []);
+    const [protocol, second] = given;
+    if (protocol === undefined) {
+      const misplaced = FACTORY_KINDS.find((each) => each in localConf);
+      throw new ConfigError(
+        'PASTER_NO_FACTORY',
+        misplaced
+          ? `[${section.name}] ${misplaced} does not make a part of this kind (${kind})`
+          : `[${section.name}] says neither "use" nor a factory`,
+        {
+          location: (misplaced && origins.get(misplaced)?.location) ?? section.location,
+          hint: `write use = npm:package#name, or ${KINDS[kind].called} = ./module.js:factory`,
+        },
+      );
+    }
+    if (second !== undefined) {
+      throw new ConfigError('PASTER_TWO_FACTORIES', `[${section.name}] has both ${protocol} and ${second}`, {
+        location: origins.get(second)?.location ?? section.location,
+        hint: 'keep one of them',
+      });
+    }
+    const from = origins.get(protocol)?.locate(0) ?? section.location;
+    const expression = take(localConf, protocol) ?? '';
+    return {
+      form: 'factory',
+      kind,
+      sections: trail.slice(-1),
+      globalConf,
+      localConf,
+      origins,
+      trail,
+      protocol,
+      protocolAssumed: false,
+      target: moduleTarget(expression, dirname(this.#file), from),
+      loader: this,
+      implied: settingsOf(),
+    };
+  }
+}
+
+/** Paste recurses until it dies. */
+function refuseCycle(trail: Trail, ref: SectionRef): void {
+  const start = trail.findIndex((each) => each.file === ref.file && each.name === ref.name);
+  if (start === -1) return;
+  const ring = [...trail.slice(start), ref];
+  const oneFile = ring.every((each) => each.file === ref.file);
+  const names = ring.map((each) => `[${each.name}]${oneFile ? '' : ` in ${each.file}`}`);
+  throw new ConfigError('PASTER_CYCLE', `sections refer to each other in a circle: ${names.join(' -> ')}`, {
+    location: ref.location,
+  });
+}

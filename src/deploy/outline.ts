@@ -1,0 +1,103 @@
+/** What an INI file composes to, for people: which part wraps which, from which line, with which settings. */
+import type { Location } from '../errors.ts';
+import type { Context, FactoryContext } from './context.ts';
+
+export interface OutlineSetting {
+  readonly name: string;
+  /** Masked where the name says that it is a secret. */
+  readonly value: string;
+  readonly location: Location | undefined;
+}
+
+/** One part and what it stands in front of. */
+export interface OutlineNode {
+  readonly role: 'app' | 'composite' | 'filter' | 'server';
+  /** The section's name, or the URI of a part without one. */
+  readonly name: string;
+  /** What the section uses: `npm:paster#http`. */
+  readonly uses: string;
+  readonly location: Location | undefined;
+  readonly settings: readonly OutlineSetting[];
+  /** The next part inwards; of a composite all of them, with the key that leads to each. */
+  readonly inner: readonly { readonly key?: string; readonly node: OutlineNode }[];
+}
+
+const SECRET = /secret|passw|token|api_?key|private|credential/i;
+const MASK = '********';
+
+/** A value that may be shown: a secret, by its key's name, is not. */
+export function shownValue(name: string, value: string): string {
+  return SECRET.test(name) ? MASK : value;
+}
+
+/** A context within another one; of a composite, with the key that leads to it. */
+export interface InnerContext {
+  readonly key?: string;
+  readonly context: Context;
+}
+
+/** The contexts that one is directly made of. */
+export async function innerContexts(context: Context): Promise<InnerContext[]> {
+  switch (context.form) {
+    case 'factory':
+      return isComposite(context) ? compositeParts(context) : [];
+    case 'filter-with':
+    case 'filter-app':
+      return [{ context: context.filter }, { context: context.next }];
+    case 'pipeline':
+      return [...context.filters, context.app].map((each) => ({ context: each }));
+  }
+}
+
+/** The outline of a context, the outermost part first. */
+export async function outline(context: Context): Promise<OutlineNode> {
+  if (context.form === 'factory') return factoryNode(context);
+  const inner = await innerContexts(context);
+  const nodes = await Promise.all(inner.map((each) => outline(each.context)));
+  return nodes.reduceRight((behind, node) => inFront(node, behind));
+}
+
+/** A filter that is filtered itself is a chain: what is behind it goes to the end. */
+function inFront(filter: OutlineNode, node: OutlineNode): OutlineNode {
+  const [next] = filter.inner;
+  return { ...filter, inner: [{ node: next ? inFront(next.node, node) : node }] };
+}
+
+async function factoryNode(context: FactoryContext): Promise<OutlineNode> {
+  const [section] = context.sections;
+  const parts = await innerContexts(context);
+  const keys = new Set(parts.map((part) => part.key));
+  return {
+    role: isComposite(context) ? 'composite' : context.kind,
+    name: section?.name ?? context.target.description,
+    uses: context.target.description,
+    location: section?.location,
+    settings: Object.entries(context.localConf)
+      .filter(([name]) => !keys.has(name))
+      .map(([name, value]) => ({
+        name,
+        value: shownValue(name, value),
+        location: context.origins.get(name)?.location,
+      })),
+    inner: await Promise.all(
+      parts.map(async ({ key, context: part }) => ({
+        ...(key === undefined ? {} : { key }),
+        node: await outline(part),
+      })),
+    ),
+  };
+}
+
+function isComposite({ protocol }: FactoryContext): boolean {
+  return protocol === 'paste.composite_factory' || protocol === 'paste.composit_factory';
+}
+
+/** Which applications a composite asks for is its factory's business; every value that names one is taken for one. */
+async function compositeParts(context: FactoryContext): Promise<InnerContext[]> {
+  const parts: InnerContext[] = [];
+  for (const [key, value] of Object.entries(context.localConf)) {
+    const part = await context.loader.context('app', value, context.globalConf, context.trail).catch(() => undefined);
+    if (part) parts.push({ key, context: part });
+  }
+  return parts;
+}

@@ -1,0 +1,31 @@
+/**
+ * The names that Paste's own distributions declare, and the built-in parts that answer to them. An old name can imply
+ * settings: flup's forking servers pre-fork, so their `workers` is `auto` unless the section says otherwise.
+ */
+import type { Settings } from '../protocol/types.ts';
+
+export interface PasteName {
+  /** The entry point of the package `paster`. */
+  readonly builtin: string;
+  readonly implied?: Settings;
+}
+
+const FORKING: Settings = { workers: 'auto' };
+
+/** By distribution, in lower case; within it by entry point. */
+export const PASTE_NAMES: Readonly<Record<string, Readonly<Record<string, PasteName>>>> = {
+  paste: {
+    http: { builtin: 'http' },
+    urlmap: { builtin: 'urlmap' },
+    translogger: { builtin: 'translogger' },
+  },
+  pastescript: {
+    test: { builtin: 'test' },
+  },
+  pastedeploy: {},
+  flup: {
+    fcgi: { builtin: 'fastcgi' },
+    fcgi_thread: { builtin: 'fastcgi' },
+    fcgi_fork: { builtin: 'fastcgi', implied: FORKING },
+  },
+};

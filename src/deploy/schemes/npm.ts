@@ -1,0 +1,9 @@
+/** `npm:package#name`: an entry point that an npm package declares. */
+import { findEntryPoint, findPackage } from '../entry-points.ts';
+import { type Scheme, uriContext } from '../uri-request.ts';
+
+export const npmScheme: Scheme = async (uri, name, request) => {
+  const info = await findPackage(uri.path, request.relativeTo);
+  const { group, target } = findEntryPoint(info, request.kind, name ?? 'main', 'npm', request.from);
+  return uriContext(request, { protocol: group, target, packageName: uri.path });
+};

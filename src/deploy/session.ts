@@ -1,0 +1,54 @@
+/** What one load shares over all the files it goes through: the caller's globals, the files read, the warnings. */
+import { type IniDocument, type IniEntry, readIni } from '../config/ini.ts';
+import type { Location } from '../errors.ts';
+import type { Settings } from '../protocol/types.ts';
+import { settingsOf } from './context.ts';
+
+export interface Warning {
+  readonly message: string;
+  readonly location: Location;
+}
+
+export class LoadSession {
+  /** `name=value` of the command line or the `globalConf` option: taken literally, and stronger than any [DEFAULT]. */
+  readonly caller: Settings;
+  readonly #documents = new Map<string, Promise<IniDocument>>();
+  readonly #warnings = new Map<string, Warning>();
+
+  constructor(caller: Readonly<Settings> = {}) {
+    this.caller = settingsOf(caller);
+  }
+
+  read(file: string): Promise<IniDocument> {
+    let document = this.#documents.get(file);
+    if (!document) {
+      document = readIni(file);
+      this.#documents.set(file, document);
+    }
+    return document;
+  }
+
+  /** Every INI file involved so far, those that could not be read included: all are worth watching. */
+  get files(): string[] {
+    return [...this.#documents.keys()];
+  }
+
+  get warnings(): Warning[] {
+    return [...this.#warnings.values()];
+  }
+
+  /** Says a thing once, however often the section is loaded. */
+  warn(message: string, location: Location): void {
+    this.#warnings.set(`${location.file}:${location.line}:${message}`, { message, location });
+  }
+
+  /**
+   * Takes a mistake after which loading could go on. Here nothing goes on after one; the session of `check` keeps it,
+   * and loading continues with the text as it is written, or with a broken part in the place of the wrong one.
+   *
+   * @param _entry the entry whose value cannot be had, if that is the mistake
+   */
+  mistake(error: unknown, _entry?: IniEntry): void {
+    throw error;
+  }
+}

@@ -1,0 +1,70 @@
+/** Checks a section's local configuration against the Standard Schema that its factory carries, if it carries one. */
+import { ConfigError, ErrorList, type Location, type PasterError } from '../errors.ts';
+import type { FactoryContext } from './context.ts';
+import { settingsOf } from './context.ts';
+
+/** The part of https://standardschema.dev that is needed here. */
+export interface StandardSchema {
+  readonly '~standard': {
+    readonly version: 1;
+    readonly vendor: string;
+    validate(value: unknown): StandardResult | Promise<StandardResult>;
+  };
+}
+
+type StandardResult =
+  | { readonly value: unknown; readonly issues?: undefined }
+  | { readonly issues: readonly StandardIssue[] };
+
+interface StandardIssue {
+  readonly message: string;
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+  /** An extension of paster's own declarations. */
+  readonly hint?: string;
+}
+
+/** The schema of a factory, its property `settings`. */
+export function schemaOf(factory: unknown): StandardSchema | undefined {
+  if (typeof factory !== 'function' || !('settings' in factory)) return undefined;
+  const { settings } = factory;
+  const isSchema =
+    ((typeof settings === 'object' && settings !== null) || typeof settings === 'function') && '~standard' in settings;
+  return isSchema ? (settings as StandardSchema) : undefined;
+}
+
+/**
+ * What the factory is to be called with: its section as it stands, or validated and converted by its schema.
+ * @throws ConfigError, or ErrorList with one error for each thing wrong, each at the line of its value.
+ */
+export async function validateSettings(factory: unknown, context: FactoryContext): Promise<unknown> {
+  const schema = schemaOf(factory);
+  const localConf = settingsOf(context.localConf);
+  return schema ? validateWith(schema, localConf, context) : localConf;
+}
+
+export async function validateWith(
+  schema: StandardSchema,
+  localConf: Readonly<Record<string, string>>,
+  context: FactoryContext,
+): Promise<unknown> {
+  const result = await schema['~standard'].validate(localConf);
+  if (!result.issues) return result.value;
+  const errors = result.issues.map((issue) => issueError(issue, context));
+  throw errors.length === 1 && errors[0] ? errors[0] : new ErrorList(errors);
+}
+
+function issueError(issue: StandardIssue, context: FactoryContext): PasterError {
+  const [first] = issue.path ?? [];
+  const key = typeof first === 'object' ? first.key : first;
+  const section = context.sections[0];
+  const foreign = !('hint' in issue) && key !== undefined ? `${String(key)}: ` : '';
+  return new ConfigError('PASTER_SETTING', `${section ? `[${section.name}] ` : ''}${foreign}${issue.message}`, {
+    location: placeOfKey(context, typeof key === 'string' ? key : undefined) ?? section?.location,
+    hint: issue.hint,
+  });
+}
+
+/** Where a key of a section is written. */
+export function placeOfKey(context: FactoryContext, key: string | undefined): Location | undefined {
+  return key === undefined ? undefined : context.origins.get(key)?.location;
+}

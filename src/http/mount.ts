@@ -1,0 +1,48 @@
+/** Moves a request below a prefix, the way Express and WSGI both understand it. */
+import type { IncomingMessage } from 'node:http';
+
+/** What frameworks and gateways add to a request. */
+export interface MountedRequest extends IncomingMessage {
+  /** The path that the application is mounted at, without a slash at the end (Express's name for SCRIPT_NAME). */
+  baseUrl?: string;
+  /** The URL as the client sent it (Express, Connect). */
+  originalUrl?: string;
+  /** The CGI environment, behind a gateway. */
+  environ?: Record<string, string>;
+}
+
+/**
+ * Cuts the first `length` characters off the path of `req.url`; they are added to `req.baseUrl`, and behind a gateway
+ * PATH_INFO gives way to SCRIPT_NAME (PEP 3333, "environ Variables"). `req.originalUrl` keeps the whole.
+ */
+export function mountRequest(req: MountedRequest, length: number): void {
+  if (length === 0) return;
+  const url = req.url ?? '/';
+  const prefix = url.slice(0, length);
+  const rest = url.slice(length);
+  req.originalUrl ??= url;
+  req.baseUrl = (req.baseUrl ?? '') + prefix;
+  req.url = rest.startsWith('/') ? rest : `/${rest}`;
+  const { environ } = req;
+  if (environ?.['PATH_INFO'] === undefined) return;
+  const mounted = decodePath(prefix);
+  if (!environ['PATH_INFO'].startsWith(mounted)) return;
+  environ['SCRIPT_NAME'] = (environ['SCRIPT_NAME'] ?? '') + mounted;
+  environ['PATH_INFO'] = environ['PATH_INFO'].slice(mounted.length);
+}
+
+/** A path without its percent signs, or as it is where they make no sense. */
+export function decodePath(path: string): string {
+  if (!path.includes('%')) return path;
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
+/** Where the path of a URL ends: at its query, or at its end. */
+export function pathEnd(url: string): number {
+  const query = url.indexOf('?');
+  return query === -1 ? url.length : query;
+}

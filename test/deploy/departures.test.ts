@@ -1,0 +1,211 @@
+/** Where the loader departs from Paste on purpose (DESIGN section 4), and what Paste has no word for. */
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { appConfig, loadApp, loadContext } from '../../src/deploy/load.ts';
+import { LoadSession } from '../../src/deploy/session.ts';
+import type { ConfigError } from '../../src/errors.ts';
+import type { App, Settings } from '../../src/protocol/types.ts';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { ROOT } from '../helpers/program.ts';
+
+interface Report {
+  readonly global: Settings;
+  readonly local: Settings;
+  readonly inner?: Report;
+}
+
+function project(ini: string, others: Readonly<Record<string, string>> = {}): string {
+  const directory = temporaryDirectory({ 'main.ini': ini, ...others });
+  cpSync(join(ROOT, 'test/fixtures/deploy/node_modules'), join(directory, 'node_modules'), { recursive: true });
+  return directory;
+}
+
+async function report(relativeTo: string, globalConf?: Settings): Promise<Report> {
+  const app = await loadApp('config:main.ini', globalConf ? { relativeTo, globalConf } : { relativeTo });
+  return (app as App & { report: Report }).report;
+}
+
+async function failure(relativeTo: string, uri = 'config:main.ini'): Promise<ConfigError> {
+  return loadApp(uri, { relativeTo }).then(
+    () => expect.unreachable('it loads'),
+    (error) => error,
+  );
+}
+
+describe('the caller’s globals', () => {
+  test('win over [DEFAULT], in interpolation too, in every file, and are literal', async () => {
+    const directory = project('[DEFAULT]\nx = file\n[app:main]\nuse = config:other.ini\na = %(x)s', {
+      'other.ini': '[DEFAULT]\nx = other\n[app:main]\nuse = egg:FakeApp\nb = %(x)s',
+    });
+    expect(await report(directory, { x: '%(here)s' })).toMatchObject({
+      global: { x: '%(here)s' },
+      local: { a: '%(here)s', b: '%(here)s' },
+    });
+  });
+
+  test('do not say where a file is', async () => {
+    const directory = project('[app:main]\nuse = egg:FakeApp\na = %(here)s\nb = %(__file__)s');
+    expect((await report(directory, { here: '/elsewhere', __file__: '/x' })).local).toEqual({
+      a: directory,
+      b: join(directory, 'main.ini'),
+    });
+  });
+});
+
+describe('filter-with', () => {
+  const FILTER = '[filter:f]\nuse = egg:FakeApp#caps\nname = f\n';
+
+  test('works on a pipeline', async () => {
+    const ini = `[pipeline:main]\npipeline = g x\nfilter-with = f\n[filter:g]\nuse = egg:FakeApp\nname = g\n[app:x]\nuse = egg:FakeApp\n${FILTER}`;
+    const made = await report(project(ini));
+    expect(made.local['name']).toBe('f');
+    expect(made.inner?.local['name']).toBe('g');
+    expect(made.inner?.inner).toMatchObject({ app: 'main' });
+  });
+
+  test('works on a filter-app', async () => {
+    const ini = `[filter-app:main]\nuse = egg:FakeApp#around\nname = a\nnext = x\nfilter-with = f\n[app:x]\nuse = egg:FakeApp\n${FILTER}`;
+    const made = await report(project(ini));
+    expect([made.local['name'], made.inner?.local['name']]).toEqual(['f', 'a']);
+  });
+
+  test('works on an app that is filtered already, and the using section’s keys are kept', async () => {
+    const ini = `[app:main]\nuse = x\nkey = main\nfilter-with = g\n[app:x]\nuse = egg:FakeApp\nfilter-with = f\n[filter:g]\nuse = egg:FakeApp\nname = g\n${FILTER}`;
+    const made = await report(project(ini));
+    expect([made.local['name'], made.inner?.local['name']]).toEqual(['g', 'f']);
+    expect(made.inner?.inner).toMatchObject({ app: 'main', local: { key: 'main' } });
+  });
+});
+
+describe('sections and URIs', () => {
+  test('a bare section is found when no name is given, after the one named main', async () => {
+    const bare = project('[app]\nuse = egg:FakeApp\na = bare');
+    expect((await report(bare)).local['a']).toBe('bare');
+    const both = project('[app]\nuse = egg:FakeApp\na = bare\n[app:main]\nuse = egg:FakeApp\na = main');
+    expect((await report(both)).local['a']).toBe('main');
+  });
+
+  test('call works in a filter-app and in filter-with', async () => {
+    const module = './node_modules/FakeApp/parts.js';
+    const ini = `[filter-app:main]\nuse = call:${module}:make_filter_app\na = 1\nnext = x\nfilter-with = call:${module}:make_filter\n[app:x]\nuse = egg:FakeApp`;
+    expect(await report(project(ini))).toMatchObject({
+      filter: 'filter',
+      inner: { filter: 'filter_app', local: { a: '1' }, inner: { app: 'main' } },
+    });
+  });
+
+  test('call reaches into objects', async () => {
+    const ini = '[app:main]\nuse = call:./node_modules/FakeApp/parts.js:nested.deep.make_app\na = 1';
+    expect(await report(project(ini))).toMatchObject({ app: 'nested', local: { a: '1' } });
+  });
+
+  test('a cycle names its members', async () => {
+    const error = await failure(project('[app:main]\nuse = a\n[app:a]\nuse = main'));
+    expect(error.code).toBe('PASTER_CYCLE');
+    expect(error.message).toContain('[app:main] -> [app:a] -> [app:main]');
+  });
+
+  test('a local key that is a global too is a warning', async () => {
+    const directory = project('[DEFAULT]\na = 1\n[app:main]\nuse = egg:FakeApp\na = 2');
+    const session = new LoadSession();
+    await loadContext('app', 'config:main.ini', { relativeTo: directory }, session);
+    expect(session.warnings).toMatchObject([{ location: { line: 5, column: 1 } }]);
+    expect(session.warnings[0]?.message).toContain('set a = ...');
+  });
+
+  test('an egg of Paste’s that is not there names what is', async () => {
+    const error = await failure(project('[app:main]\nuse = egg:Paste#nothing'));
+    expect(error.message).toContain('egg:Paste#nothing');
+    expect(error.hint).toMatch(/did you mean|urlmap/);
+  });
+
+  test.each([
+    ['module:./app.js', 'export default (req, res) => res.end();'],
+    ['module:./app.cjs', 'module.exports = (req, res) => res.end();'],
+    ['module:./app.js#named', 'export const named = (req, res) => res.end();'],
+    ['module:./app.cjs#named', 'exports.named = (req, res) => res.end();'],
+    ['module:./app.cjs', 'Object.defineProperty(exports, "__esModule", { value: true }); exports.default = () => {};'],
+  ])('%s finds what %s exports', async (uri, source) => {
+    const name = uri.includes('.cjs') ? 'app.cjs' : 'app.js';
+    const directory = project(`[app:main]\nuse = ${uri}`, { [name]: source, 'package.json': '{"type": "module"}' });
+    expect(await loadApp('config:main.ini', { relativeTo: directory })).toBeTypeOf('function');
+  });
+
+  test('a package is found from the directory of the INI file, also through links and as the project itself', async () => {
+    const directory = project('', {
+      'package.json': '{"name": "me", "type": "module", "paster": {"paste.app_factory": {"main": "./own.js:make"}}}',
+      'own.js':
+        'export const make = (globalConf, localConf) => Object.assign(() => {}, { report: { local: localConf } });',
+      'etc/main.ini': '[app:main]\nuse = npm:me\na = own',
+    });
+    const app = (await loadApp('config:etc/main.ini', { relativeTo: directory })) as App & { report: Report };
+    expect(app.report.local).toEqual({ a: 'own' });
+  });
+
+  test('connect: turns texts into options', async () => {
+    const directory = project('', {
+      'mw.js': `export default (options) => (req, res, next) => { req.options = options; next(); };`,
+      'main.ini': `[app:main]\nuse = module:./app.js\nfilter-with = f\n[filter:f]\nuse = connect:./mw.js\nflag = true\nnumber = 1.5\ntext = 1a\nlist = [1, "b"]\nobject = {"a": {"b": null}}`,
+      'app.js': 'export default (req) => { globalThis.seenOptions = req.options; };',
+      'package.json': '{"type": "module"}',
+    });
+    const app = await loadApp('config:main.ini', { relativeTo: directory });
+    await app({} as never, {} as never);
+    expect((globalThis as { seenOptions?: unknown }).seenOptions).toEqual({
+      flag: true,
+      number: 1.5,
+      text: '1a',
+      list: [1, 'b'],
+      object: { a: { b: null } },
+    });
+  });
+});
+
+describe('mistakes', () => {
+  test.each([
+    ['[app:main]\nuse = call:./no.js:make', 2, 7, 'there is no module'],
+    ['[app:main]\nuse = call:./app.js:mak', 2, 7, 'exports no "mak"'],
+    ['[app:main]\nuse = module:./app.js', 2, 7, 'has no default export'],
+    ['[app:main]\nuse = npm:nothing', 2, 7, 'is not installed'],
+    ['[app:main]\nuse = connect:./app.js', 2, 7, 'connect: makes filters'],
+    ['[app:main]\nuse = call:./app.js', 2, 7, 'not of the form module:name'],
+    ['[app:main]\nuse = call:./app.js:value', 1, 1, 'is not a function'],
+    ['[app:main]\nuse = module:./app.js#value', 1, 1, 'this is not an application'],
+    ['[app:main]\nuse = call:./app.js:makeNothing', 1, 1, 'this is not an application: undefined'],
+    ['[app:main]\nuse = call:./app.js:fails', 'app.js:4', 0, 'on purpose'],
+    ['[app:main]\nuse = module:./throws.js', 'throws.js:2', 0, 'at import'],
+    ['[app:main]\nuse = module:./syntax.js', 'syntax.js:2', 0, 'SyntaxError'],
+    ['[app:main]\nuse = module:./imports.js', 'syntax.js:2', 0, 'SyntaxError'],
+    ['[app:main]\nuse = module:./lost.js', 'lost.js:2', 0, 'Cannot find'],
+  ])('%s', async (ini, line, column, text) => {
+    const directory = project(ini, {
+      'app.js': [
+        'export const make = () => (req, res) => res.end();',
+        'export const value = 42;',
+        'export const makeNothing = () => {};',
+        'export const fails = () => { throw new Error("on purpose"); };',
+      ].join('\n'),
+      'throws.js': 'const x = 1;\nthrow new Error("at import " + x);\n',
+      'syntax.js': 'const x = 1;\nconst y = = 2;\nexport default x;\n',
+      'imports.js': 'import x from "./syntax.js";\nexport default x;\n',
+      'lost.js': '\nimport x from "./gone.js";\nexport default x;\n',
+      'package.json': '{"type": "module"}',
+    });
+    const error = await failure(directory);
+    expect(error.message).toContain(text);
+    const { location } = error;
+    if (typeof line === 'string') expect(`${location?.file}:${location?.line}`).toBe(join(directory, line));
+    else expect(location).toEqual({ file: join(directory, 'main.ini'), line, column });
+  });
+
+  test('appConfig runs no factory', async () => {
+    const directory = project('[app:main]\nuse = call:./gone.js:make\na = 1');
+    expect((await appConfig('config:main.ini', { relativeTo: directory })).localConf).toEqual({ a: '1' });
+  });
+
+  test('a mistake in a file that is used is reported in that file', async () => {
+    const directory = project('[app:main]\nuse = config:other.ini', { 'other.ini': 'no section\n' });
+    expect((await failure(directory)).location).toMatchObject({ file: join(directory, 'other.ini'), line: 1 });
+  });
+});

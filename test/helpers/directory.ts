@@ -1,0 +1,21 @@
+/** Temporary directories that go away with the test. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { onTestFinished } from 'vitest';
+
+/** A new directory with `files` (paths to texts) in it; removed when the test ends. */
+export function temporaryDirectory(files: Readonly<Record<string, string>> = {}): string {
+  const directory = mkdtempSync(join(tmpdir(), 'paster-'));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  writeFiles(directory, files);
+  return directory;
+}
+
+export function writeFiles(directory: string, files: Readonly<Record<string, string>>): void {
+  for (const [name, text] of Object.entries(files)) {
+    const path = join(directory, name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text);
+  }
+}

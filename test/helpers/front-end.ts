@@ -1,0 +1,126 @@
+/** Real web servers in front of a FastCGI socket, each on a free loopback port, run as this user in a directory of its own. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { temporaryDirectory } from './directory.ts';
+import { eventually, freePort, Program } from './program.ts';
+
+export interface FrontEnd {
+  /** Where the application is, without a slash at the end. */
+  readonly url: string;
+}
+
+/** What the web server is to connect to: a Unix socket's path, or `host:port`. */
+export interface Upstream {
+  readonly socket?: string;
+  readonly tcp?: { readonly host: string; readonly port: number };
+}
+
+/** nginx with the application at `prefix` (default: the root), connections to it kept alive. */
+export async function startNginx(binary: string, upstream: Upstream, prefix: string = ''): Promise<FrontEnd> {
+  const directory = temporaryDirectory();
+  const port = await freePort();
+  const target = upstream.socket ? `unix:${upstream.socket}` : `${upstream.tcp?.host}:${upstream.tcp?.port}`;
+  // SCRIPT_NAME and PATH_INFO as nginx's own documentation has them for an application below a prefix.
+  const split = prefix === '' ? '' : `fastcgi_split_path_info ^(${prefix})(.*)$;`;
+  const names =
+    prefix === ''
+      ? 'fastcgi_param SCRIPT_NAME ""; fastcgi_param PATH_INFO $fastcgi_script_name;'
+      : 'fastcgi_param SCRIPT_NAME $fastcgi_script_name; fastcgi_param PATH_INFO $fastcgi_path_info;';
+  writeFileSync(
+    join(directory, 'nginx.conf'),
+    `daemon off;
+master_process off;
+pid ${directory}/nginx.pid;
+error_log ${directory}/error.log;
+events { worker_connections 256; }
+http {
+  access_log off;
+  client_body_temp_path ${directory}/body;
+  proxy_temp_path ${directory}/proxy;
+  fastcgi_temp_path ${directory}/fastcgi;
+  uwsgi_temp_path ${directory}/uwsgi;
+  scgi_temp_path ${directory}/scgi;
+  client_max_body_size 64m;
+  upstream app { server ${target}; keepalive 8; }
+  server {
+    listen 127.0.0.1:${port};
+    location ${prefix === '' ? '/' : prefix} {
+      fastcgi_pass app;
+      fastcgi_keep_conn on;
+      fastcgi_buffering off;
+      ${split}
+      ${NGINX_PARAMS}
+      ${names}
+    }
+  }
+}
+`,
+  );
+  const program = new Program(binary, ['-p', directory, '-c', join(directory, 'nginx.conf')]);
+  await answers(port, program);
+  return { url: `http://127.0.0.1:${port}${prefix}` };
+}
+
+const NGINX_PARAMS = [
+  'QUERY_STRING $query_string',
+  'REQUEST_METHOD $request_method',
+  'CONTENT_TYPE $content_type',
+  'CONTENT_LENGTH $content_length',
+  'REQUEST_URI $request_uri',
+  'DOCUMENT_URI $document_uri',
+  'SERVER_PROTOCOL $server_protocol',
+  'GATEWAY_INTERFACE CGI/1.1',
+  'SERVER_SOFTWARE nginx/$nginx_version',
+  'REMOTE_ADDR $remote_addr',
+  'REMOTE_PORT $remote_port',
+  'SERVER_ADDR $server_addr',
+  'SERVER_PORT $server_port',
+  'SERVER_NAME $server_name',
+]
+  .map((param) => `fastcgi_param ${param};`)
+  .join('\n      ');
+
+/** Lighttpd with the application at `prefix`, as in the deployment page that this project comes from. */
+export async function startLighttpd(binary: string, upstream: Upstream, prefix: string): Promise<FrontEnd> {
+  const directory = temporaryDirectory();
+  const port = await freePort();
+  mkdirSync(join(directory, 'www'));
+  const target = upstream.socket
+    ? `"socket" => "${upstream.socket}"`
+    : `"host" => "${upstream.tcp?.host}", "port" => ${upstream.tcp?.port}`;
+  // Mounted at "/", Lighttpd takes the first directory of a path for the script's name unless it is told not to.
+  const root = prefix === '/' ? ' "fix-root-scriptname" => "enable",' : '';
+  writeFileSync(
+    join(directory, 'lighttpd.conf'),
+    `server.modules = ( "mod_fastcgi" )
+server.document-root = "${directory}/www"
+server.bind = "127.0.0.1"
+server.port = ${port}
+server.pid-file = "${directory}/lighttpd.pid"
+server.errorlog = "${directory}/error.log"
+server.upload-dirs = ( "${directory}" )
+server.stream-response-body = 2
+$HTTP["host"] =~ "^127\\.0\\.0\\.1(:|$)" {
+  fastcgi.server += (
+    "${prefix}" => ((
+      "check-local" => "disable",${root}
+      ${target}
+    ))
+  )
+}
+`,
+  );
+  const program = new Program(binary, ['-D', '-f', join(directory, 'lighttpd.conf')]);
+  await answers(port, program);
+  return { url: `http://127.0.0.1:${port}${prefix === '/' ? '' : prefix}` };
+}
+
+async function answers(port: number, program: Program): Promise<void> {
+  await eventually(async () => {
+    if (program.child.exitCode !== null) throw new Error(`the web server did not start:\n${program.output}`);
+    return fetch(`http://127.0.0.1:${port}/`).then(
+      (response) => response.arrayBuffer().then(() => true),
+      () => false,
+    );
+  });
+}

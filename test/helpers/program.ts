@@ -1,0 +1,154 @@
+/** Programs that a test starts: their output is kept, they are waited for, and they end with the test, by pid. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { accessSync, constants } from 'node:fs';
+import { createServer } from 'node:net';
+import { delimiter, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const PASTER = join(ROOT, 'bin/paster.js');
+
+export interface ProgramOptions {
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly input?: string;
+}
+
+export interface Finished {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export class Program {
+  readonly child: ChildProcess;
+  stdout = '';
+  stderr = '';
+  readonly #exited: Promise<unknown>;
+  readonly #closed: Promise<unknown>;
+
+  constructor(file: string, args: readonly string[], options: ProgramOptions = {}) {
+    this.child = spawn(file, args, {
+      cwd: options.cwd,
+      env: { ...process.env, NO_COLOR: '1', NODE_OPTIONS: '', ...options.env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    this.child.stdout?.setEncoding('utf8').on('data', (text) => {
+      this.stdout += text;
+    });
+    this.child.stderr?.setEncoding('utf8').on('data', (text) => {
+      this.stderr += text;
+    });
+    this.child.stdin?.on('error', () => {}).end(options.input ?? '');
+    this.#exited = once(this.child, 'exit');
+    this.#closed = once(this.child, 'close');
+    onTestFinished(() => this.#clean());
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
+  get output(): string {
+    return this.stdout + this.stderr;
+  }
+
+  /** Waits until the output matches. @throws Error with the output if the program ends before. */
+  async says(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const match = pattern.exec(this.output);
+      if (match) return match;
+      if (!this.#alive) {
+        throw new Error(
+          `it ended (${this.child.exitCode ?? this.child.signalCode}) without ${pattern}:\n${this.output}`,
+        );
+      }
+      await sleep(10);
+    }
+  }
+
+  async kill(signal: NodeJS.Signals): Promise<Finished> {
+    if (this.#alive) this.child.kill(signal);
+    return this.finished();
+  }
+
+  /** Lets it end its own children, unless it takes its time. */
+  async #clean(): Promise<void> {
+    if (this.#alive) this.child.kill('SIGINT');
+    await Promise.race([this.#exited, sleep(3000)]);
+    if (this.#alive) this.child.kill('SIGKILL');
+    await this.#exited;
+  }
+
+  get #alive(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  async finished(): Promise<Finished> {
+    await this.#exited;
+    // The rest of the output; but a grandchild that is still ending may hold the pipes.
+    await Promise.race([this.#closed, sleep(1000)]);
+    return { status: this.child.exitCode, stdout: this.stdout, stderr: this.stderr };
+  }
+}
+
+/** The built command. */
+export function paster(args: readonly string[], options?: ProgramOptions): Program {
+  return new Program(process.execPath, [PASTER, ...args], options);
+}
+
+/** Starts `paster serve` and waits for its first address, such as `http://127.0.0.1:8080`. */
+export async function serve(args: readonly string[], options?: ProgramOptions): Promise<Program & { url: string }> {
+  const program = paster(['serve', ...args], options);
+  const [, url = ''] = await program.says(/^serving on (\S+)$/m);
+  return Object.assign(program, { url });
+}
+
+/** A TCP port that nobody listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  return typeof address === 'object' && address ? address.port : 0;
+}
+
+/** The path of a system program, also where /usr/sbin is not on the PATH. */
+export function findProgram(name: string): string | undefined {
+  const path = `${process.env['PATH'] ?? ''}${delimiter}/usr/sbin${delimiter}/usr/local/sbin`;
+  for (const directory of path.split(delimiter)) {
+    const file = join(directory, name);
+    try {
+      accessSync(file, constants.X_OK);
+      return file;
+    } catch {
+      // Not here.
+    }
+  }
+  return undefined;
+}
+
+const said = new Set<string>();
+
+/** A program that the test cannot do without: missing, the test is skipped and says so once; in CI it fails. */
+export function requireProgram(name: string): string | undefined {
+  const file = findProgram(name);
+  if (file === undefined && process.env['CI'] === 'true') throw new Error(`${name} is not installed`);
+  if (file === undefined && !said.has(name)) {
+    said.add(name);
+    process.stderr.write(`skipped: no ${name}\n`);
+  }
+  return file;
+}
+
+/** Waits until `probe` gives something. */
+export async function eventually<T>(probe: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {
+  for (;;) {
+    const value = await probe();
+    if (value !== undefined && value !== false) return value;
+    await sleep(20);
+  }
+}

@@ -1,0 +1,168 @@
+/** Every shape of application, over a real HTTP server, as it would be without paster. */
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { createRequire } from 'node:module';
+import type { AddressInfo } from 'node:net';
+import connect from 'connect';
+import express from 'express';
+import fastify from 'fastify';
+import { H3 } from 'h3';
+import { Hono } from 'hono';
+import Koa from 'koa';
+import { serve as srvx } from 'srvx';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { callApp } from '../../src/http/failure.ts';
+import { silentLogger } from '../../src/log.ts';
+import { type AppLike, toApp } from '../../src/protocol/app.ts';
+import type { App } from '../../src/protocol/types.ts';
+
+const require = createRequire(import.meta.url);
+const express4 = require('express4') as typeof express;
+const Koa2 = require('koa2') as typeof Koa;
+
+async function listen(app: App): Promise<string> {
+  await app.ready?.();
+  const server = createServer((req, res) => callApp(app, req, res, silentLogger)).listen(0, '127.0.0.1');
+  server.on('upgrade', (req, socket, head) => app.upgrade?.(req, socket, head));
+  await once(server, 'listening');
+  onTestFinished(async () => {
+    server.closeAllConnections();
+    server.close();
+    await app.close?.();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+function expressLike(make: typeof express): AppLike {
+  const app = make();
+  app.post('/echo', (req, res) => req.pipe(res.type('text/plain')));
+  app.get('/fail', () => {
+    throw new Error('on purpose');
+  });
+  app.get('/hello', (req, res) => void res.send(`hello ${req.query['name']}`));
+  // Without this Express writes the error to the terminal.
+  app.use((_error: Error, _req: express.Request, res: express.Response, _next: express.NextFunction) => {
+    res.status(500).send('failed');
+  });
+  return app;
+}
+
+function koaLike(Make: typeof Koa): AppLike {
+  const app = new Make();
+  app.silent = true;
+  app.use(async (ctx) => {
+    if (ctx.path === '/echo') ctx.body = ctx.req;
+    else if (ctx.path === '/hello') ctx.body = `hello ${ctx.query['name']}`;
+    else if (ctx.path === '/fail') throw new Error('on purpose');
+  });
+  return app;
+}
+
+const answer = async (fetched: Request): Promise<Response> => {
+  const { pathname, searchParams } = new URL(fetched.url);
+  if (pathname === '/echo') return new Response(fetched.body, { headers: { 'content-type': 'text/plain' } });
+  if (pathname === '/hello') return new Response(`hello ${searchParams.get('name')}`);
+  if (pathname === '/fail') throw new Error('on purpose');
+  return new Response('not found', { status: 404 });
+};
+
+const nodeHandler = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
+  const url = new URL(req.url ?? '/', 'http://x');
+  if (url.pathname === '/fail') throw new Error('on purpose');
+  if (url.pathname === '/echo') return void req.pipe(res);
+  res.statusCode = url.pathname === '/hello' ? 200 : 404;
+  res.end(`hello ${url.searchParams.get('name')}`);
+};
+
+const SHAPES: Record<string, () => AppLike | Promise<AppLike>> = {
+  'a Node listener': () => nodeHandler,
+  'Express 5': () => expressLike(express),
+  'Express 4': () => expressLike(express4),
+  Connect: () => {
+    const app = connect();
+    app.use('/hello', (req, res) => res.end(`hello ${new URL(req.url ?? '', 'http://x').searchParams.get('name')}`));
+    app.use('/echo', (req, res) => void req.pipe(res));
+    app.use('/fail', (_req, _res, next) => next(Object.assign(new Error('on purpose'), { stack: '' })));
+    return app;
+  },
+  'Koa 3': () => koaLike(Koa),
+  'Koa 2': () => koaLike(Koa2),
+  'Fastify 5': () => {
+    const app = fastify();
+    app.addContentTypeParser('*', (_req, payload, done) => done(null, payload));
+    app.post('/echo', (req, reply) => reply.send(req.body));
+    app.get('/hello', async (req) => `hello ${(req.query as { name: string }).name}`);
+    app.get('/fail', async () => {
+      throw new Error('on purpose');
+    });
+    return app;
+  },
+  Hono: () => {
+    const app = new Hono();
+    app.post('/echo', (c) => new Response(c.req.raw.body));
+    app.get('/hello', (c) => c.text(`hello ${c.req.query('name')}`));
+    app.get('/fail', () => {
+      throw new Error('on purpose');
+    });
+    app.onError((_error, c) => c.text('failed', 500));
+    return app;
+  },
+  'h3 v2': () => {
+    const app = new H3({ silent: true });
+    app.post('/echo', (event) => event.req.body);
+    app.get('/hello', (event) => `hello ${event.url.searchParams.get('name')}`);
+    app.get('/fail', () => {
+      throw new Error('on purpose');
+    });
+    return app;
+  },
+  srvx: () => srvx({ fetch: answer, manual: true, silent: true }),
+  'plain fetch': () => ({ fetch: answer }),
+  'an idle http.Server': () =>
+    createServer((req, res) => void nodeHandler(req, res).catch(() => res.writeHead(500).end())),
+};
+
+describe.each(Object.entries(SHAPES))('%s', (_name, make) => {
+  test('answers as itself', async () => {
+    const url = await listen(await toApp(await make()));
+    const hello = await fetch(`${url}/hello?name=a%20b`);
+    expect([hello.status, await hello.text()]).toEqual([200, 'hello a b']);
+    const echo = await fetch(`${url}/echo`, {
+      method: 'POST',
+      body: 'x'.repeat(100_000),
+      headers: { 'content-type': 'text/x' },
+    });
+    expect(await echo.text()).toBe('x'.repeat(100_000));
+    expect((await fetch(`${url}/nothing`)).status).toBe(404);
+    expect((await fetch(`${url}/fail`)).status).toBe(500);
+  });
+});
+
+test('an http.Server that listens already is refused', async () => {
+  const server = createServer().listen(0);
+  onTestFinished(() => void server.close());
+  await once(server, 'listening');
+  await expect(toApp(server)).rejects.toThrow('is listening already');
+});
+
+test.each([
+  [undefined, 'undefined'],
+  [42, '42'],
+  ['text', 'the text "text"'],
+  [{ a: 1 }, 'an object with a'],
+  [Promise.resolve(), 'a promise'],
+])('%s is no application', async (value, found) => {
+  await expect(toApp(value)).rejects.toThrow(`this is not an application: ${found}`);
+});
+
+test('upgrades reach an http.Server', async () => {
+  const server = createServer();
+  server.on('upgrade', (_req, socket) => {
+    socket.end('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: test\r\n\r\n');
+  });
+  const url = await listen(await toApp(server));
+  const upgrading = request(url, { headers: { connection: 'Upgrade', upgrade: 'test' } }).end();
+  const [response, socket] = (await once(upgrading, 'upgrade')) as [IncomingMessage, import('node:net').Socket];
+  socket.destroy();
+  expect(response.statusCode).toBe(101);
+});

@@ -1,0 +1,124 @@
+/** Filters and Connect middleware around applications, and what is carried through them. */
+
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { callApp } from '../../src/http/failure.ts';
+import { silentLogger } from '../../src/log.ts';
+import { applyFilter, middlewareFilter, toFilter, withLifecycle } from '../../src/protocol/filter.ts';
+import type { App, Filter } from '../../src/protocol/types.ts';
+
+const hello: App = (_req, res) => res.end('hello');
+
+async function get(app: App): Promise<Response> {
+  const server = createServer((req, res) => callApp(app, req, res, silentLogger)).listen(0, '127.0.0.1');
+  onTestFinished(() => void server.close());
+  await once(server, 'listening');
+  return fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+}
+
+function recording(steps: string[], name: string): App {
+  const app: App = (_req, res) => res.end(name);
+  app.ready = () => steps.push(`${name} ready`);
+  app.close = () => steps.push(`${name} close`);
+  return app;
+}
+
+describe('toFilter', () => {
+  test('tells a filter from middleware by its parameters', async () => {
+    const filter: Filter = (app) => (req, res) => {
+      res.setHeader('x-filter', '1');
+      return app(req, res);
+    };
+    expect((await get(await applyFilter(toFilter(filter), hello))).headers.get('x-filter')).toBe('1');
+    const middleware = (_req: IncomingMessage, res: ServerResponse, next: () => void) => {
+      res.setHeader('x-middleware', '1');
+      next();
+    };
+    expect((await get(await applyFilter(toFilter(middleware), hello))).headers.get('x-middleware')).toBe('1');
+  });
+
+  test.each([
+    [(_a: unknown, _b: unknown) => {}],
+    [(_a: unknown, _b: unknown, _c: unknown, _d: unknown) => {}],
+    [{}],
+    [undefined],
+  ])('%s is no filter', (value) => {
+    expect(() => toFilter(value)).toThrow('this is not a filter');
+  });
+});
+
+describe('middleware', () => {
+  test('that answers itself', async () => {
+    const filter = middlewareFilter((_req, res) => res.end('mine'));
+    expect(await (await get(await applyFilter(filter, hello))).text()).toBe('mine');
+  });
+
+  test.each([
+    [
+      'throws',
+      () => {
+        throw new Error('on purpose');
+      },
+    ],
+    [
+      'rejects',
+      async () => {
+        throw new Error('on purpose');
+      },
+    ],
+    [
+      'gives next an error',
+      (_req: unknown, _res: unknown, next: (error: unknown) => void) => next(new Error('on purpose')),
+    ],
+    ['gives next a text', (_req: unknown, _res: unknown, next: (error: unknown) => void) => next('on purpose')],
+  ])('that %s is a 500', async (_what, middleware) => {
+    expect((await get(await applyFilter(middlewareFilter(middleware), hello))).status).toBe(500);
+  });
+
+  test('that calls next later still reports what the application throws', async () => {
+    const later = middlewareFilter((_req, _res, next) => void setImmediate(next));
+    const failing: App = async () => {
+      throw new Error('on purpose');
+    };
+    expect((await get(await applyFilter(later, failing))).status).toBe(500);
+  });
+
+  test('may say "route" to be passed over', async () => {
+    const filter = middlewareFilter((_req, _res, next) => next('route'));
+    expect(await (await get(await applyFilter(filter, hello))).text()).toBe('hello');
+  });
+});
+
+describe('the lifecycle', () => {
+  test('goes through filters that say nothing of it', async () => {
+    const steps: string[] = [];
+    const inner = recording(steps, 'app');
+    inner.upgrade = () => steps.push('upgrade');
+    const silent: Filter = (app) => (req, res) => app(req, res);
+    const app = await applyFilter(silent, await applyFilter(silent, inner));
+    await app.ready?.();
+    await app.ready?.();
+    app.upgrade?.({} as never, {} as never, Buffer.alloc(0));
+    await app.close?.();
+    expect(steps).toEqual(['app ready', 'upgrade', 'app close']);
+  });
+
+  test('runs from the inside out, and back', async () => {
+    const steps: string[] = [];
+    const app = await applyFilter(() => recording(steps, 'filter'), recording(steps, 'app'));
+    await app.ready?.();
+    await app.close?.();
+    expect(steps).toEqual(['app ready', 'filter ready', 'filter close', 'app close']);
+  });
+
+  test('of a part that is mounted twice runs once', async () => {
+    const steps: string[] = [];
+    const part = withLifecycle(recording(steps, 'part'), []);
+    const app = withLifecycle(hello, [part, part]);
+    await app.ready?.();
+    await app.close?.();
+    expect(steps).toEqual(['part ready', 'part close']);
+  });
+});
