@@ -1,0 +1,319 @@
+/**
+ * The one table between a CGI environment (RFC 3875 section 4.1) and an HTTP request, read in both directions: what a
+ * web server sent becomes the head of a request, and a request becomes an environment. Knows no protocol that carries
+ * it. Texts are bytes decoded as latin-1, as Node does with headers.
+ */
+import { type IncomingMessage, METHODS } from 'node:http';
+import { percentDecode } from './percent.ts';
+import { isLighttpd, requestTarget, type TargetVariables } from './target.ts';
+
+/** Variables in the order they came, name and value in turn, like `rawHeaders`. A name may come twice. */
+export type EnvironPairs = readonly string[];
+
+/** Variables by name; without a prototype. */
+export type Environ = Record<string, string>;
+
+/** What `(req, res)` are made from. */
+export interface RequestHead {
+  readonly method: string;
+  /** What the application routes on. */
+  readonly url: string;
+  /** Where the web server has mounted the application; empty at the root. */
+  readonly baseUrl: string;
+  /** The target as the client sent it. */
+  readonly originalUrl: string;
+  readonly httpVersionMinor: 0 | 1;
+  readonly rawHeaders: string[];
+  /** Undefined: the head does not say; the body ends where its stream ends. */
+  readonly contentLength: number | undefined;
+  /** The client sent its body in chunks. */
+  readonly chunked: boolean;
+  readonly pairs: EnvironPairs;
+}
+
+/** A request that no HTTP server would have let through; to be answered with `status`. */
+export class BadEnviron extends Error {
+  readonly status: number = 400;
+}
+
+/** As many headers as Node takes by default (`server.maxHeadersCount`). */
+const MAX_HEADERS = 2000;
+
+// A variable is one of these, a header (its name as text), or of no meaning to the head of a request.
+const REQUEST_METHOD = 1;
+const REQUEST_URI = 2;
+const SCRIPT_NAME = 3;
+const PATH_INFO = 4;
+const QUERY_STRING = 5;
+const SERVER_PROTOCOL = 6;
+const CONTENT_LENGTH = 7;
+const CONTENT_TYPE = 8;
+const SERVER_SOFTWARE = 9;
+const HTTP_CONTENT_TYPE = 10;
+const HTTP_TRANSFER_ENCODING = 11;
+const HTTP_CONTENT_LENGTH = 12;
+const IGNORED = 13;
+type Meaning = number | string;
+
+const MEANINGS = new Map<string, Meaning>([
+  ['REQUEST_METHOD', REQUEST_METHOD],
+  ['REQUEST_URI', REQUEST_URI],
+  ['SCRIPT_NAME', SCRIPT_NAME],
+  ['PATH_INFO', PATH_INFO],
+  ['QUERY_STRING', QUERY_STRING],
+  ['SERVER_PROTOCOL', SERVER_PROTOCOL],
+  ['CONTENT_LENGTH', CONTENT_LENGTH],
+  ['CONTENT_TYPE', CONTENT_TYPE],
+  ['SERVER_SOFTWARE', SERVER_SOFTWARE],
+  ['HTTP_CONTENT_TYPE', HTTP_CONTENT_TYPE],
+  ['HTTP_TRANSFER_ENCODING', HTTP_TRANSFER_ENCODING],
+  ['HTTP_CONTENT_LENGTH', HTTP_CONTENT_LENGTH],
+]);
+
+/** Header names that peers invent must not fill the memory: past this many, they are worked out each time. */
+const MAX_MEANINGS = 1024;
+
+const HEADER_VARIABLE = /^HTTP_[!#$%&'*+.^`|~0-9A-Za-z_-]+$/;
+
+function meaningOf(variable: string): Meaning {
+  const known = MEANINGS.get(variable);
+  if (known !== undefined) return known;
+  const meaning = HEADER_VARIABLE.test(variable) ? titleCase(variable.slice('HTTP_'.length)) : IGNORED;
+  if (MEANINGS.size < MAX_MEANINGS) MEANINGS.set(flat(variable), meaning);
+  return meaning;
+}
+
+/**
+ * Names and meanings in the order of the request before. A web server sends its variables in an order of its own, most of
+ * them with every request, and comparing two texts costs less than looking one up.
+ */
+const lastNames: string[] = [];
+const lastMeanings: Meaning[] = [];
+const MAX_REMEMBERED = 64;
+
+function meaningAt(position: number, variable: string): Meaning {
+  if (lastNames[position] === variable) return lastMeanings[position] as Meaning;
+  const meaning = meaningOf(variable);
+  if (position < MAX_REMEMBERED) {
+    lastNames[position] = flat(variable);
+    lastMeanings[position] = meaning;
+  }
+  return meaning;
+}
+
+/** The same text in memory of its own: a variable's name is a slice that would keep its whole environment alive. */
+function flat(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1');
+}
+
+/** `ACCEPT_ENCODING` as browsers write it: `Accept-Encoding`. What the client wrote is lost in CGI. */
+function titleCase(name: string): string {
+  return name
+    .split('_')
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1).toLowerCase())
+    .join('-');
+}
+
+const KNOWN_METHODS: ReadonlySet<string> = new Set(METHODS);
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+// RFC 9110 section 5.5: with these in a value, one header could pass for two.
+const HEADER_BREAK = /[\0\r\n]/;
+const LENGTH = /^\d{1,15}$/;
+
+/**
+ * The head of the request that an environment describes. Of a variable that comes twice the last one counts, as in
+ * PHP, so that a later `fastcgi_param` overrides an earlier one; headers that come twice are two headers.
+ * @param mount where the application is mounted, for web servers that split the path wrongly (see target.ts).
+ * @throws BadEnviron where it could not have come from an HTTP request.
+ */
+export function readHead(pairs: EnvironPairs, mount?: string): RequestHead {
+  const rawHeaders: string[] = [];
+  const target: TargetVariables = {
+    requestUri: undefined,
+    scriptName: '',
+    pathInfo: undefined,
+    queryString: '',
+    serverSoftware: '',
+    mount,
+  };
+  let method = 'GET';
+  let protocol = '';
+  let length = '';
+  let contentType = '';
+  let headerContentType = '';
+  let headerLength = '';
+  let transferEncoding = '';
+  for (let i = 0; i + 1 < pairs.length; i += 2) {
+    const value = pairs[i + 1] as string;
+    const meaning = meaningAt(i >> 1, pairs[i] as string);
+    if (typeof meaning === 'string') {
+      if (HEADER_BREAK.test(value)) throw new BadEnviron(`the header ${meaning} holds a line break or NUL`);
+      rawHeaders.push(meaning, value);
+      continue;
+    }
+    switch (meaning) {
+      case REQUEST_METHOD:
+        method = value;
+        break;
+      case REQUEST_URI:
+        target.requestUri = value;
+        break;
+      case SCRIPT_NAME:
+        target.scriptName = value;
+        break;
+      case PATH_INFO:
+        target.pathInfo = value;
+        break;
+      case QUERY_STRING:
+        target.queryString = value;
+        break;
+      case SERVER_PROTOCOL:
+        protocol = value;
+        break;
+      case CONTENT_LENGTH:
+        length = value;
+        break;
+      case CONTENT_TYPE:
+        contentType = value;
+        break;
+      case SERVER_SOFTWARE:
+        target.serverSoftware = value;
+        break;
+      case HTTP_CONTENT_TYPE:
+        headerContentType = value;
+        break;
+      case HTTP_CONTENT_LENGTH:
+        headerLength = value;
+        break;
+      case HTTP_TRANSFER_ENCODING:
+        transferEncoding = value;
+        break;
+    }
+  }
+  if (rawHeaders.length > 2 * MAX_HEADERS) throw new BadEnviron('too many headers');
+  if (!KNOWN_METHODS.has(method) && !TOKEN.test(method)) throw new BadEnviron('the method is not a token');
+  // nginx sends both variables empty where the request has neither header: absent, not empty (an empty Content-Type
+  // makes Fastify refuse a DELETE, an empty Content-Length makes body-parser answer 400).
+  contentType ||= headerContentType;
+  if (contentType !== '') {
+    if (HEADER_BREAK.test(contentType)) throw new BadEnviron('the content type holds a line break or NUL');
+    rawHeaders.push('Content-Type', contentType);
+  }
+  let contentLength: number | undefined;
+  if (length !== '') {
+    if (!LENGTH.test(length)) throw new BadEnviron('the content length is not a number');
+    // The length that the web server vouches for; HTTP_CONTENT_LENGTH could only disagree. It has taken chunks apart,
+    // so that with both headers the length is the true one.
+    contentLength = Number(length);
+    // Lighttpd says 0 with every GET; what the client has sent itself it repeats as HTTP_CONTENT_LENGTH.
+    const made = contentLength === 0 && headerLength === '' && isLighttpd(target.serverSoftware);
+    if (!made) rawHeaders.push('Content-Length', length);
+  }
+  const chunked = contentLength === undefined && transferEncoding !== '';
+  if (chunked) rawHeaders.push('Transfer-Encoding', 'chunked');
+  const { url, baseUrl, originalUrl } = requestTarget(target);
+  return {
+    method,
+    url,
+    baseUrl,
+    originalUrl,
+    // Only what the response may be made of matters here: HTTP/2 and 3 end at the web server, and frameworks take 2 for
+    // Node's http2. SERVER_PROTOCOL in the environment tells the truth.
+    httpVersionMinor: protocol === 'HTTP/1.0' || protocol === 'HTTP/0.9' ? 0 : 1,
+    rawHeaders,
+    contentLength,
+    chunked,
+    pairs,
+  };
+}
+
+/** One variable, the last one of that name. */
+export function findVariable(pairs: EnvironPairs, name: string): string | undefined {
+  const index = pairs.lastIndexOf(name);
+  if (index % 2 === 0) return pairs[index + 1];
+  // Not there, or a value that looks like the name: look at the names alone.
+  for (let i = pairs.length - 2; i >= 0; i -= 2) if (pairs[i] === name) return pairs[i + 1];
+  return undefined;
+}
+
+/** All variables. Headers that came twice are joined, as RFC 3875 section 4.1.18 asks; of others, the last counts. */
+export function environFromPairs(pairs: EnvironPairs): Environ {
+  const environ: Environ = Object.create(null);
+  for (let i = 0; i + 1 < pairs.length; i += 2) {
+    const name = pairs[i] as string;
+    const value = pairs[i + 1] as string;
+    const before = environ[name];
+    environ[name] =
+      before !== undefined && name.startsWith('HTTP_') && name !== 'HTTP_HOST'
+        ? `${before}${name === 'HTTP_COOKIE' ? '; ' : ', '}${value}`
+        : value;
+  }
+  return environ;
+}
+
+/** What `environFromRequest` cannot know from the request. */
+export interface EnvironContext {
+  /** Where the program is mounted; the rest of the path becomes PATH_INFO. */
+  readonly scriptName?: string;
+  readonly serverSoftware?: string;
+  readonly serverName?: string;
+}
+
+/**
+ * The CGI environment of a request (RFC 3875 section 4.1). The header `Proxy` is left out in whatever case it is
+ * written: as HTTP_PROXY it would tell HTTP libraries where to send their requests (CVE-2016-5385, "httpoxy").
+ * Connection headers and credentials of a proxy are left out too (section 4.1.18).
+ */
+export function environFromRequest(req: IncomingMessage, context: EnvironContext = {}): Environ {
+  const environ: Environ = Object.create(null);
+  const url = req.url ?? '/';
+  const query = url.indexOf('?');
+  const path = query === -1 ? url : url.slice(0, query);
+  const { socket } = req;
+  const host = /^(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(req.headers.host ?? '');
+  const encrypted = 'encrypted' in socket && socket.encrypted === true;
+  environ['GATEWAY_INTERFACE'] = 'CGI/1.1';
+  environ['SERVER_SOFTWARE'] = context.serverSoftware ?? 'paster';
+  environ['SERVER_PROTOCOL'] = `HTTP/${req.httpVersion}`;
+  environ['SERVER_NAME'] = context.serverName ?? host?.[1] ?? socket.localAddress ?? 'localhost';
+  environ['SERVER_PORT'] = String(socket.localPort ?? host?.[2] ?? (encrypted ? 443 : 80));
+  environ['REQUEST_METHOD'] = req.method ?? 'GET';
+  environ['REQUEST_URI'] = 'originalUrl' in req && typeof req.originalUrl === 'string' ? req.originalUrl : url;
+  environ['SCRIPT_NAME'] =
+    context.scriptName ?? ('baseUrl' in req && typeof req.baseUrl === 'string' ? req.baseUrl : '');
+  environ['PATH_INFO'] = percentDecode(path);
+  environ['QUERY_STRING'] = query === -1 ? '' : url.slice(query + 1);
+  environ['REMOTE_ADDR'] = socket.remoteAddress ?? '';
+  if (socket.remotePort !== undefined) environ['REMOTE_PORT'] = String(socket.remotePort);
+  if (socket.localAddress !== undefined) environ['SERVER_ADDR'] = socket.localAddress;
+  if (encrypted) environ['HTTPS'] = 'on';
+  environ['REQUEST_SCHEME'] = encrypted ? 'https' : 'http';
+  for (let i = 0; i + 1 < req.rawHeaders.length; i += 2) {
+    const header = (req.rawHeaders[i] as string).toLowerCase();
+    const value = req.rawHeaders[i + 1] as string;
+    if (NOT_FOR_PROGRAMS.has(header)) continue;
+    if (header === 'content-type') environ['CONTENT_TYPE'] = value;
+    else if (header === 'content-length') environ['CONTENT_LENGTH'] = value;
+    else if (!header.includes('_')) addHeader(environ, header, value);
+    // A name with an underscore could pass for the one with a dash: left out, as nginx does.
+  }
+  return environ;
+}
+
+const NOT_FOR_PROGRAMS: ReadonlySet<string> = new Set([
+  'proxy',
+  'proxy-authorization',
+  'proxy-connection',
+  'connection',
+  'keep-alive',
+  'transfer-encoding',
+  'te',
+  'trailer',
+  'upgrade',
+]);
+
+function addHeader(environ: Environ, header: string, value: string): void {
+  const name = `HTTP_${header.replaceAll('-', '_').toUpperCase()}`;
+  const before = environ[name];
+  environ[name] = before === undefined ? value : `${before}${header === 'cookie' ? '; ' : ', '}${value}`;
+}

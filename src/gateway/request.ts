@@ -1,0 +1,61 @@
+/**
+ * The request that an application sees: Node's own IncomingMessage, filled from the head that a CGI environment
+ * describes. Nothing of it depends on its class, for Express replaces the prototype of every request; the body is pushed
+ * by the stand-in for its connection, and Node's `_read` asks for more through it.
+ */
+import { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { type Environ, environFromPairs, type RequestHead } from './environ.ts';
+import type { GatewaySocket } from './socket.ts';
+
+/** The part of IncomingMessage that Node's parser fills in and that the published types leave out. */
+interface ParsedMessage {
+  /** Keeps the pairs; `headers` and `headersDistinct` are made from them when they are first read. */
+  _addHeaderLines(headers: string[], count: number): void;
+}
+
+const kHead = Symbol('head');
+const kEnviron = Symbol('environ');
+
+export class GatewayRequest extends IncomingMessage {
+  /** Where the web server has mounted the application (only where it has): Express's name. */
+  declare baseUrl?: string;
+  /** The target as the client sent it, where `url` is only a part of it. */
+  declare originalUrl?: string;
+  /** The CGI environment that the request came with. */
+  declare environ: Environ;
+  declare upgrade: boolean;
+  readonly [kHead]: RequestHead;
+  [kEnviron]: Environ | undefined;
+
+  constructor(head: RequestHead, socket: GatewaySocket) {
+    super(socket as unknown as Socket);
+    this[kHead] = head;
+    this[kEnviron] = undefined;
+    Object.defineProperty(this, 'environ', ENVIRON);
+    this.method = head.method;
+    this.url = head.url;
+    this.httpVersionMajor = 1;
+    this.httpVersionMinor = head.httpVersionMinor;
+    this.httpVersion = head.httpVersionMinor === 1 ? '1.1' : '1.0';
+    this.upgrade = false;
+    if (head.baseUrl !== '') {
+      this.baseUrl = head.baseUrl;
+      this.originalUrl = head.originalUrl;
+    }
+    (this as unknown as ParsedMessage)._addHeaderLines(head.rawHeaders, head.rawHeaders.length);
+  }
+}
+
+/** Most applications never look at it: made when it is first read. */
+const ENVIRON: PropertyDescriptor = {
+  configurable: true,
+  enumerable: true,
+  get(this: GatewayRequest): Environ {
+    this[kEnviron] ??= environFromPairs(this[kHead].pairs);
+    return this[kEnviron];
+  },
+  set(this: GatewayRequest, environ: Environ) {
+    this[kEnviron] = environ;
+  },
+};

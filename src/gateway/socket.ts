@@ -1,0 +1,445 @@
+/**
+ * The stand-in for a connection that `req.socket` and `res.socket` show: one a request, between Node's own message
+ * classes and the protocol that carries the request. It has what Node and the frameworks ask of a `net.Socket`, and
+ * no bytes of its own: what the response writes goes to the Carrier, what the peer sends goes to the request. It is not a
+ * `stream.Duplex`: making one costs as much as the rest of a request.
+ */
+import { EventEmitter } from 'node:events';
+import { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { findVariable, type RequestHead } from './environ.ts';
+
+export type WriteCallback = (error?: Error | null) => void;
+
+/** Pieces of an answer in order. Several where the application corked; their encodings and callbacks beside them. */
+export interface Batch {
+  readonly data: (string | Uint8Array)[];
+  readonly encodings: (BufferEncoding | undefined)[];
+  readonly callbacks: WriteCallback[];
+}
+
+/** What a protocol does for one request. */
+export interface Carrier {
+  /**
+   * Takes bytes of the answer; `last`: there are no more, and the answer is complete. Calls the callbacks later, when
+   * the bytes have left. False: the peer is slower than the application; `drained()` will follow.
+   */
+  send(batch: Batch, last: boolean): boolean;
+  /** The application reads the body (again). */
+  resumeBody(): void;
+  /** The application has destroyed the request or the response: the peer has to see a broken answer. */
+  abort(): void;
+}
+
+/** Bytes held before `write` says false; what a `net.Socket` has on Node 20. */
+const HIGH_WATER_MARK = 16 * 1024;
+
+/** Node's message for a peer that went away in the middle. */
+export function connectionReset(): Error {
+  return Object.assign(new Error('aborted'), { code: 'ECONNRESET' });
+}
+
+/**
+ * The flag behind `res.writableNeedDrain`, a private symbol that only Node's own HTTP server resets; `pipe` waits for ever
+ * where it stays true. Looked up once, by its name; should a Node name it otherwise, only that second pipe suffers.
+ */
+const kNeedDrain = Object.getOwnPropertySymbols(
+  new ServerResponse(new IncomingMessage(undefined as unknown as Socket)),
+).find((symbol) => symbol.description === 'kNeedDrain');
+
+export class GatewaySocket extends EventEmitter {
+  /** The response that is on the wire; Node's `assignSocket` sets it. */
+  _httpMessage: ServerResponse | null = null;
+  readonly #carrier: Carrier;
+  readonly #head: RequestHead;
+  #received = 0;
+  #batch: Batch | undefined;
+  #batched = 0;
+  #held = false;
+  #discarding = false;
+  #timer: NodeJS.Timeout | undefined;
+  #milliseconds = 0;
+  /** The request whose body comes in here. */
+  request: IncomingMessage | undefined;
+  /** A write has said false and 'drain' is owed. */
+  needDrain = false;
+  /** Depth of `cork()`; Node's `end()` sets it through `_writableState`. */
+  corked = 0;
+  destroyed = false;
+  closed = false;
+  readable = true;
+  writable = true;
+  errored: Error | null = null;
+  bytesWritten = 0;
+  bytesRead = 0;
+
+  constructor(carrier: Carrier, head: RequestHead) {
+    super();
+    this.#carrier = carrier;
+    this.#head = head;
+  }
+
+  // --- what Node's OutgoingMessage calls -----------------------------------------------------------------------
+
+  /** `OutgoingMessage.end()` sets `socket._writableState.corked`, `stream.finished()` reads the flags below. */
+  get _writableState(): this {
+    return this;
+  }
+
+  get writableCorked(): number {
+    return this.corked;
+  }
+
+  get writableLength(): number {
+    return this.#batched;
+  }
+
+  get writableHighWaterMark(): number {
+    return HIGH_WATER_MARK;
+  }
+
+  get readableHighWaterMark(): number {
+    return HIGH_WATER_MARK;
+  }
+
+  get writableEnded(): boolean {
+    return !this.writable;
+  }
+
+  get writableFinished(): boolean {
+    return !this.writable && this.#batched === 0;
+  }
+
+  get writableNeedDrain(): boolean {
+    return this.needDrain;
+  }
+
+  get readyState(): string {
+    return this.destroyed ? 'closed' : 'open';
+  }
+
+  cork(): void {
+    this.corked++;
+  }
+
+  uncork(): void {
+    if (this.corked > 0) this.corked--;
+    if (this.corked === 0 && !this.#held && this.#batched > 0) this.#flush(false);
+  }
+
+  write(
+    data: string | Uint8Array,
+    encoding?: BufferEncoding | WriteCallback | null,
+    callback?: WriteCallback | null,
+  ): boolean {
+    if (typeof encoding === 'function') {
+      callback = encoding;
+      encoding = undefined;
+    }
+    if (this.#discarding) {
+      if (callback) process.nextTick(callback);
+      return true;
+    }
+    if (this.destroyed || !this.writable) {
+      if (callback) process.nextTick(callback, connectionReset());
+      return false;
+    }
+    this.#timer?.refresh();
+    this.#batch ??= { data: [], encodings: [], callbacks: [] };
+    const batch = this.#batch;
+    if (data.length > 0) {
+      batch.data.push(data);
+      batch.encodings.push(encoding ?? undefined);
+      this.#batched += data.length;
+    }
+    if (callback) batch.callbacks.push(callback);
+    if (this.corked === 0 && !this.#held) return this.#flush(false);
+    if (this.#batched < HIGH_WATER_MARK) return !this.needDrain;
+    this.needDrain = true;
+    return false;
+  }
+
+  /** Lets nothing out until `release`, so that what `res.end()` writes can leave in one piece. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  /** Runs `act` and swallows what it writes: interim responses (1xx) have no place in CGI (RFC 3875 section 6.3.3). */
+  discard(act: () => void): void {
+    this.#discarding = true;
+    try {
+      act();
+    } finally {
+      this.#discarding = false;
+    }
+  }
+
+  /** Lets go what `hold` has kept; `last`: and says that the answer is complete. */
+  release(last: boolean): void {
+    this.#held = false;
+    if (this.destroyed || !this.writable) return;
+    if (last || (this.corked === 0 && this.#batch !== undefined)) this.#flush(last);
+  }
+
+  #flush(last: boolean): boolean {
+    const batch = this.#batch ?? { data: [], encodings: [], callbacks: [] };
+    const wasFull = this.needDrain;
+    this.#batch = undefined;
+    this.bytesWritten += this.#batched;
+    this.#batched = 0;
+    if (last) {
+      this.writable = false;
+      this.#stopTimer();
+    }
+    const accepted = this.#carrier.send(batch, last);
+    if (!accepted) this.needDrain = true;
+    // Bytes that were corked made a write say false, and now they are gone: nobody else will say 'drain'.
+    else if (wasFull && !last) process.nextTick(drainedLater, this);
+    return accepted;
+  }
+
+  // --- what the carrier calls ------------------------------------------------------------------------------------
+
+  /** The peer has taken what it was sent. */
+  drained(): void {
+    if (!this.needDrain || this.destroyed) return;
+    this.needDrain = false;
+    const response = this._httpMessage;
+    if (response !== null && kNeedDrain !== undefined) Reflect.set(response, kNeedDrain, false);
+    if (this.listenerCount('drain') > 0) this.emit('drain');
+    if (response !== null && !response.writableEnded && !response.destroyed) response.emit('drain');
+  }
+
+  /** Still to come by Content-Length; undefined where the end of the stream decides. */
+  get bodyMissing(): number | undefined {
+    const { contentLength } = this.#head;
+    return contentLength === undefined ? undefined : contentLength - this.#received;
+  }
+
+  /**
+   * Takes bytes of the body; what exceeds Content-Length is cut off, and with its last byte the body is complete.
+   * False: the application is slower than the peer; `resumeBody()` will follow.
+   */
+  pushBody(bytes: Buffer): boolean {
+    const { request } = this;
+    if (request === undefined || request.complete || request.destroyed) return true;
+    const missing = this.bodyMissing;
+    const wanted = missing === undefined || bytes.length <= missing ? bytes : bytes.subarray(0, missing);
+    this.#received += wanted.length;
+    this.bytesRead += wanted.length;
+    this.#timer?.refresh();
+    const more = wanted.length === 0 || request.push(wanted);
+    if (this.bodyMissing === 0) this.#finishBody(request);
+    return more;
+  }
+
+  /** The peer has nothing more to send. False: less came than Content-Length promised, and the body is broken. */
+  endBody(): boolean {
+    const { request } = this;
+    if (request === undefined || request.complete || request.destroyed) return true;
+    const missing = this.bodyMissing;
+    if (missing !== undefined && missing > 0) return false;
+    this.#finishBody(request);
+    return true;
+  }
+
+  #finishBody(request: IncomingMessage): void {
+    request.complete = true;
+    request.push(null);
+  }
+
+  /** The answer is out: nobody will read what is left of the body, and 'close' is due in every ending. */
+  retire(): void {
+    const { request } = this;
+    if (request === undefined || request.destroyed) return;
+    if (!request.complete) {
+      // Only the request: the socket must not take its end for a broken answer.
+      this.destroyed = true;
+      request.destroy();
+    } else if (request.readableFlowing === null && !request.readableDidRead) {
+      request.resume();
+    }
+  }
+
+  /** The peer is gone, or nobody will listen to the answer any more. */
+  reset(): void {
+    if (this.destroyed) return;
+    this.#fall();
+    this.#close();
+  }
+
+  // --- what applications call ------------------------------------------------------------------------------------
+
+  destroy(error?: Error | null): this {
+    // Once the answer is complete there is nothing left to break: the connection belongs to the web server.
+    if (this.destroyed) return this;
+    this.errored = error ?? null;
+    const answered = !this.writable;
+    this.#fall();
+    if (!answered) this.#carrier.abort();
+    process.nextTick(closeLater, this);
+    return this;
+  }
+
+  destroySoon(): void {
+    this.destroy();
+  }
+
+  /** Ends the answer as far as an application can by its socket: what was not said by then is missing. */
+  end(data?: string | Uint8Array, encoding?: BufferEncoding): this {
+    if (data !== undefined) this.write(data, encoding);
+    return this.destroy();
+  }
+
+  #fall(): void {
+    this.destroyed = true;
+    this.readable = false;
+    this.writable = false;
+    this.#stopTimer();
+    const lost = this.#batch;
+    this.#batch = undefined;
+    this.#batched = 0;
+    if (lost !== undefined) for (const callback of lost.callbacks) process.nextTick(callback, connectionReset());
+  }
+
+  /** Node's order: the request learns of it first, then the response (through `assignSocket`'s 'close' listener). */
+  #close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    const { request } = this;
+    if (request !== undefined && !request.destroyed) request.destroy(connectionReset());
+    this.emit('close', this.errored !== null);
+  }
+
+  /** For the tick after `destroy`. */
+  closeNow(): void {
+    this.#close();
+  }
+
+  resume(): this {
+    this.#timer?.refresh();
+    this.#carrier.resumeBody();
+    return this;
+  }
+
+  pause(): this {
+    return this;
+  }
+
+  /** As `net.Socket`: 'timeout' on the socket after so much idleness; nobody who listens: the request is cut. */
+  setTimeout(milliseconds: number, callback?: () => void): this {
+    this.#stopTimer();
+    this.#milliseconds = milliseconds;
+    if (callback) {
+      if (milliseconds === 0) this.removeListener('timeout', callback);
+      else this.once('timeout', callback);
+    }
+    if (milliseconds > 0 && !this.destroyed) {
+      this.#timer = setTimeout(timedOut, milliseconds, this);
+      this.#timer.unref();
+    }
+    return this;
+  }
+
+  get timeout(): number {
+    return this.#milliseconds;
+  }
+
+  #stopTimer(): void {
+    if (this.#timer === undefined) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  setNoDelay(): this {
+    return this;
+  }
+
+  setKeepAlive(): this {
+    return this;
+  }
+
+  setEncoding(): this {
+    return this;
+  }
+
+  ref(): this {
+    return this;
+  }
+
+  unref(): this {
+    return this;
+  }
+
+  #variable(name: string): string | undefined {
+    const value = findVariable(this.#head.pairs, name);
+    return value === '' ? undefined : value;
+  }
+
+  #port(name: string): number | undefined {
+    const port = this.#variable(name);
+    return port !== undefined && /^\d{1,5}$/.test(port) ? Number(port) : undefined;
+  }
+
+  /** The client's address; none where the client reached the web server through a Unix socket (nginx: `unix:`). */
+  get remoteAddress(): string | undefined {
+    const address = this.#variable('REMOTE_ADDR');
+    return address?.startsWith('unix:') ? undefined : address;
+  }
+
+  get remotePort(): number | undefined {
+    return this.#port('REMOTE_PORT');
+  }
+
+  get remoteFamily(): string | undefined {
+    return familyOf(this.remoteAddress);
+  }
+
+  get localAddress(): string | undefined {
+    const address = this.#variable('SERVER_ADDR');
+    return address?.startsWith('unix:') ? undefined : address;
+  }
+
+  get localPort(): number | undefined {
+    return this.#port('SERVER_PORT');
+  }
+
+  get localFamily(): string | undefined {
+    return familyOf(this.localAddress);
+  }
+
+  address(): { address?: string; family?: string; port?: number } {
+    const { localAddress, localFamily, localPort } = this;
+    if (localAddress === undefined || localFamily === undefined) return {};
+    return { address: localAddress, family: localFamily, ...(localPort === undefined ? {} : { port: localPort }) };
+  }
+
+  /** True where the client speaks TLS with the web server; absent otherwise, as on a `net.Socket`. */
+  get encrypted(): true | undefined {
+    const https = this.#variable('HTTPS')?.toLowerCase();
+    if (https !== undefined) return https === 'off' || https === '0' ? undefined : true;
+    return this.#variable('REQUEST_SCHEME')?.toLowerCase() === 'https' ? true : undefined;
+  }
+}
+
+function familyOf(address: string | undefined): string | undefined {
+  if (address === undefined) return undefined;
+  return address.includes(':') ? 'IPv6' : 'IPv4';
+}
+
+function drainedLater(socket: GatewaySocket): void {
+  socket.drained();
+}
+
+function closeLater(socket: GatewaySocket): void {
+  socket.closeNow();
+}
+
+/** As Node's HTTP server: the request, the response, then the socket may take it; nobody did: cut. */
+function timedOut(socket: GatewaySocket): void {
+  const { request } = socket;
+  const response = socket._httpMessage;
+  const byRequest = request !== undefined && !request.complete && request.emit('timeout', socket);
+  const byResponse = response?.emit('timeout', socket) ?? false;
+  if (!socket.emit('timeout') && !byRequest && !byResponse) socket.destroy();
+}

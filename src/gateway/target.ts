@@ -1,0 +1,119 @@
+/**
+ * Which URL an application sees. Pure; knows CGI variables only.
+ *
+ * The rule: an application routes on what lies below the place where the web server has mounted it. In CGI that place
+ * is SCRIPT_NAME and the rest is PATH_INFO (RFC 3875 sections 4.1.5 and 4.1.13; PEP 3333 "environ Variables"), so
+ * that SCRIPT_NAME + PATH_INFO is the path the client asked for. Hence:
+ *
+ * - PATH_INFO is not empty: `url` is PATH_INFO, `baseUrl` is SCRIPT_NAME. Both are decoded, and a decoded path has lost
+ *   the difference between `/` and `%2F`; so where the path of REQUEST_URI decodes to SCRIPT_NAME + PATH_INFO, its own
+ *   spelling is kept, and otherwise (the web server has rewritten the path) PATH_INFO is encoded anew. Lighttpd's
+ *   `"/proxy" => (...)` sends this: `/proxy/service?x` is `/service?x` for the application.
+ * - PATH_INFO is empty or absent: the web server does not split the path. nginx's stock fastcgi_params put the whole path
+ *   into SCRIPT_NAME and send no PATH_INFO; many configurations add an empty one. `url` is the whole path of
+ *   REQUEST_URI (without it SCRIPT_NAME encoded), `baseUrl` is empty.
+ * - except from Lighttpd, which always splits: SCRIPT_NAME `/proxy` alone is then the mount itself, and `url` is `/`.
+ *
+ * Lighttpd mounted at `/` without `fix-root-scriptname` cuts after the first segment: `/a/b` becomes SCRIPT_NAME `/a` and
+ * PATH_INFO `/b`, just as if the mount were `/a` (seen with 1.4.69). Nothing in the environment tells the two apart, so
+ * either that switch or `mount` is needed: with `mount` given, the path is put together and cut again there.
+ *
+ * `originalUrl` is the target as the client sent it. `baseUrl` and `originalUrl` are the names that Express uses.
+ */
+import { percentDecode, percentEncodePath } from './percent.ts';
+
+export interface TargetVariables {
+  requestUri: string | undefined;
+  scriptName: string;
+  pathInfo: string | undefined;
+  queryString: string;
+  serverSoftware: string;
+  /** Where the application is mounted, whatever the web server says; `''` is the root. */
+  mount?: string | undefined;
+}
+
+export interface RequestTarget {
+  readonly url: string;
+  readonly baseUrl: string;
+  readonly originalUrl: string;
+}
+
+// RFC 9112 section 3.2: a target has neither blanks nor control characters; Node's parser refuses them as well.
+const NOT_IN_TARGET = /[\0-\x20\x7f]/;
+
+/** A request target as it may stand in a request line; undefined for anything else. */
+function cleanTarget(uri: string | undefined): string | undefined {
+  if (uri === undefined || uri === '' || NOT_IN_TARGET.test(uri)) return undefined;
+  return uri;
+}
+
+/** The URL, the mount and the original target that a set of variables describes. */
+export function requestTarget(variables: TargetVariables): RequestTarget {
+  const uri = cleanTarget(variables.requestUri);
+  if (variables.mount !== undefined) return cutAt(variables.mount, variables, uri);
+  const { pathInfo } = variables;
+  if (pathInfo === undefined || pathInfo === '') {
+    const atMount = isLighttpd(variables.serverSoftware) && trimSlash(variables.scriptName) !== '';
+    if (!atMount) {
+      const url = uri ?? withQuery(percentEncodePath(variables.scriptName || '/'), variables.queryString);
+      return { url, baseUrl: '', originalUrl: url };
+    }
+  }
+  return split(trimSlash(variables.scriptName), pathInfo ?? '', variables, uri);
+}
+
+/** The whole path cut at `mount`, where it lies below it. */
+function cutAt(mount: string, variables: TargetVariables, uri: string | undefined): RequestTarget {
+  const { scriptName: prefix, pathInfo = '' } = variables;
+  const path = (pathInfo.startsWith('/') ? prefix.replace(/\/$/, '') : prefix) + pathInfo;
+  const scriptName = trimSlash(mount);
+  const below = path === scriptName || path.startsWith(`${scriptName}/`);
+  return split(below ? scriptName : '', below ? path.slice(scriptName.length) : path, variables, uri);
+}
+
+function split(
+  scriptName: string,
+  pathInfo: string,
+  variables: TargetVariables,
+  uri: string | undefined,
+): RequestTarget {
+  // "Of the form /path": without its slash it would not be a path (seen from web servers mounted at "/").
+  const rest = pathInfo.startsWith('/') ? pathInfo : `/${pathInfo}`;
+  const kept = uri === undefined ? undefined : spelledBelow(uri, scriptName, rest);
+  const url = kept ?? withQuery(percentEncodePath(rest), variables.queryString);
+  const baseUrl = percentEncodePath(scriptName);
+  return { url, baseUrl, originalUrl: uri ?? baseUrl + url };
+}
+
+/** What follows the mount in `uri`, as the client spelled it, if it means `rest`. */
+function spelledBelow(uri: string, scriptName: string, rest: string): string | undefined {
+  const absolute = /^[a-z][a-z0-9+.-]*:\/\/[^/?]*/i.exec(uri);
+  const target = absolute === null ? uri : uri.slice(absolute[0].length);
+  const query = target.indexOf('?');
+  const path = query === -1 ? target : target.slice(0, query);
+  const tail = query === -1 ? '' : target.slice(query);
+  if (scriptName === '') return percentDecode(path) === rest ? target : undefined;
+  if (percentDecode(path) === scriptName && rest === '/') return `/${tail}`;
+  if (percentDecode(path) !== scriptName + rest) return undefined;
+  // As many segments as the mount has, however they are spelled.
+  let end = -1;
+  for (let slashes = scriptName.split('/').length; slashes > 0; slashes--) {
+    end = path.indexOf('/', end + 1);
+    if (end === -1) return undefined;
+  }
+  return percentDecode(path.slice(0, end)) === scriptName ? path.slice(end) + tail : undefined;
+}
+
+function trimSlash(scriptName: string): string {
+  const trimmed = scriptName.endsWith('/') ? scriptName.slice(0, -1) : scriptName;
+  return trimmed === '' || trimmed.startsWith('/') ? trimmed : `/${trimmed}`;
+}
+
+function withQuery(path: string, queryString: string): string {
+  if (queryString === '' || NOT_IN_TARGET.test(queryString)) return path;
+  return `${path}?${queryString}`;
+}
+
+export function isLighttpd(serverSoftware: string): boolean {
+  return serverSoftware.startsWith('lighttpd');
+}

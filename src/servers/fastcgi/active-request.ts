@@ -1,0 +1,151 @@
+/**
+ * One request on a connection, from its BEGIN_REQUEST to its END_REQUEST: collects PARAMS, opens the exchange with the
+ * application, feeds it STDIN and carries its answer. Knows its connection only by what it needs of it.
+ */
+import { BadEnviron, type RequestHead, readHead } from '../../gateway/environ.ts';
+import { type Exchange, openExchange } from '../../gateway/exchange.ts';
+import type { Batch, Carrier } from '../../gateway/socket.ts';
+import { AUTHORIZER, decodePairs, ProtocolError } from './records.ts';
+
+/** What a request needs of the connection that it is on. */
+export interface RequestHost {
+  readonly maxParamsSize: number;
+  readonly mount: string | undefined;
+  /** Writes a part of the answer; `last`: the request is over with it. */
+  answer(request: ActiveRequest, batch: Batch, last: boolean): boolean;
+  /** The application has destroyed the exchange. */
+  breakOff(request: ActiveRequest): void;
+  /** The application has not read what it was given: `unread` bytes wait. */
+  bodyBacklog(request: ActiveRequest, unread: number): void;
+  resumeBody(): void;
+  /** The web server's request was refused. */
+  refused(reason: string): void;
+  run(exchange: Exchange): void;
+}
+
+/** Far more than Node's own limit on headers, and a bound on what a request of nothing but empty pairs can cost. */
+const MAX_PAIRS = 4096;
+
+export class ActiveRequest implements Carrier {
+  readonly id: number;
+  readonly keepConnection: boolean;
+  readonly #role: number;
+  readonly #host: RequestHost;
+  #params: Buffer[] = [];
+  #paramsSize = 0;
+  /** Read, but not with the application yet: whether there is a body is not known. */
+  #head: RequestHead | undefined;
+  #exchange: Exchange | undefined;
+
+  constructor(id: number, role: number, keepConnection: boolean, host: RequestHost) {
+    this.id = id;
+    this.#role = role;
+    this.keepConnection = keepConnection;
+    this.#host = host;
+  }
+
+  /** A piece of PARAMS; the empty one ends them. */
+  params(content: Buffer): void {
+    if (this.#head !== undefined || this.#exchange !== undefined) return;
+    if (content.length > 0) {
+      this.#paramsSize += content.length;
+      if (this.#paramsSize <= this.#host.maxParamsSize) this.#params.push(content);
+      else
+        this.#refuse(431, 'Request Header Fields Too Large', `more than ${this.#host.maxParamsSize} bytes of PARAMS`);
+      return;
+    }
+    const block = this.#params.length === 1 ? (this.#params[0] as Buffer) : Buffer.concat(this.#params);
+    this.#params = [];
+    try {
+      const pairs = decodePairs(block, MAX_PAIRS);
+      // Section 6.3: an authorizer is sent no STDIN, so a length can only mislead.
+      this.#head = readHead(this.#role === AUTHORIZER ? withoutLength(pairs) : pairs, this.#host.mount);
+    } catch (error) {
+      if (!(error instanceof ProtocolError || error instanceof BadEnviron)) throw error;
+      this.#refuse(400, 'Bad Request', error.message);
+      return;
+    }
+    if (this.#role === AUTHORIZER) {
+      this.#open(this.#head).socket.endBody();
+    } else if (this.#head.contentLength !== undefined || this.#head.chunked) {
+      const { socket } = this.#open(this.#head);
+      if (socket.bodyMissing === 0) socket.endBody();
+    }
+  }
+
+  /** A piece of STDIN; the empty one ends it. */
+  stdin(content: Buffer): void {
+    let exchange = this.#exchange;
+    if (exchange === undefined) {
+      if (this.#head === undefined) return;
+      // Body parsers take a request with neither Content-Length nor Transfer-Encoding to have no body (RFC 9112
+      // section 6.3). The head says neither, and STDIN decides which it is.
+      if (content.length > 0) this.#head.rawHeaders.push('Transfer-Encoding', 'chunked');
+      exchange = this.#open(this.#head);
+    }
+    const { request, response, socket } = exchange;
+    if (content.length > 0) {
+      if (!socket.pushBody(content)) this.#host.bodyBacklog(this, request.readableLength);
+    } else if (!socket.endBody()) {
+      // The client broke off, and the web server passes on what came.
+      this.#host.refused('STDIN is shorter than CONTENT_LENGTH');
+      socket.reset();
+      if (response.headersSent) this.#host.breakOff(this);
+      else this.#answerPlainly(400, 'Bad Request');
+    }
+  }
+
+  /** The application does not keep up: what waits for it is more than a connection may hold. */
+  overflow(): void {
+    const started = this.#exchange?.response.headersSent ?? false;
+    this.#exchange?.socket.reset();
+    if (started) this.#host.breakOff(this);
+    else this.#answerPlainly(503, 'Service Unavailable');
+  }
+
+  /** The peer has gone or has aborted the request. */
+  reset(): void {
+    this.#exchange?.socket.reset();
+  }
+
+  drained(): void {
+    this.#exchange?.socket.drained();
+  }
+
+  #open(head: RequestHead): Exchange {
+    const exchange = openExchange(head, this);
+    this.#exchange = exchange;
+    this.#host.run(exchange);
+    return exchange;
+  }
+
+  #refuse(status: number, reason: string, why: string): void {
+    this.#host.refused(why);
+    this.#answerPlainly(status, reason);
+  }
+
+  #answerPlainly(status: number, reason: string): void {
+    const text = `Status: ${status} ${reason}\r\nContent-Type: text/plain\r\n\r\n${reason}\n`;
+    this.#host.answer(this, { data: [text], encodings: ['latin1'], callbacks: [] }, true);
+  }
+
+  send(batch: Batch, last: boolean): boolean {
+    return this.#host.answer(this, batch, last);
+  }
+
+  resumeBody(): void {
+    this.#host.resumeBody();
+  }
+
+  abort(): void {
+    this.#host.breakOff(this);
+  }
+}
+
+function withoutLength(pairs: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i < pairs.length; i += 2) {
+    if (pairs[i] !== 'CONTENT_LENGTH') kept.push(pairs[i] as string, pairs[i + 1] as string);
+  }
+  return kept;
+}

@@ -1,0 +1,309 @@
+/**
+ * One connection of a web server, seen from the application's side: the state machine between its records and the
+ * requests in flight on it (FastCGI specification 1.0, sections 3 to 5). Requests it knows by their ids; an id that
+ * is not active is ignored (section 3.3), a fault of the protocol ends the connection.
+ *
+ * Bodies that wait. The protocol cannot hold back one request of several, so: with one request in flight, reading stops
+ * as soon as the application does not keep up. On a multiplexed connection reading goes on until one request has
+ * MAX_BACKLOG bytes waiting; then it stops if that request is alone, and otherwise that request is cut (503, or a
+ * broken answer), so that it neither stops the others nor eats memory for them.
+ */
+import type { Socket } from 'node:net';
+import type { Exchange } from '../../gateway/exchange.ts';
+import type { Batch } from '../../gateway/socket.ts';
+import type { Logger } from '../../log.ts';
+import { ActiveRequest, type RequestHost } from './active-request.ts';
+import { writeAnswer } from './answer.ts';
+import {
+  ABORT_REQUEST,
+  AUTHORIZER,
+  BEGIN_REQUEST,
+  CANT_MPX_CONN,
+  decodeBeginRequest,
+  decodePairs,
+  encodeEndRequest,
+  encodePairs,
+  encodeRecord,
+  encodeUnknownType,
+  GET_VALUES,
+  GET_VALUES_RESULT,
+  OVERLOADED,
+  PARAMS,
+  ProtocolError,
+  REQUEST_COMPLETE,
+  RESPONDER,
+  RecordDecoder,
+  STDIN,
+  UNKNOWN_ROLE,
+  UNKNOWN_TYPE,
+} from './records.ts';
+
+/** Unread body that one request of a multiplexed connection may have waiting. */
+export const MAX_BACKLOG = 1024 * 1024;
+
+/** How long a connection that is to be closed waits for the peer to see the answer and to close it first. */
+const LINGER_MS = 2000;
+
+/** What a connection needs of the server that it belongs to. */
+export interface ConnectionHost {
+  readonly maxConnections: number;
+  readonly maxRequestsInFlight: number;
+  readonly maxParamsSize: number;
+  readonly mount: string | undefined;
+  readonly multiplexed: boolean;
+  readonly log: Logger;
+  readonly draining: boolean;
+  /** False where that many requests are in flight already. */
+  admit(): boolean;
+  released(): void;
+  run(exchange: Exchange): void;
+  /** Logs what was refused, once for each peer and reason. */
+  refused(peer: string, reason: string): void;
+  closed(connection: Connection): void;
+}
+
+export class Connection implements RequestHost {
+  readonly #socket: Socket;
+  readonly #host: ConnectionHost;
+  readonly #decoder: RecordDecoder;
+  readonly #active = new Map<number, ActiveRequest>();
+  readonly #overloaded: boolean;
+  #paused = false;
+  /** An answer was broken off: the connection closes without END_REQUEST as soon as nobody else needs it. */
+  #doomed = false;
+  #closing = false;
+  #lingering: NodeJS.Timeout | undefined;
+  /** A byte has come. */
+  used = false;
+  /** How often the server has found it idle in a row while stopping. */
+  quiet = 0;
+
+  /** @param overloaded refuse what comes: there are too many connections already. */
+  constructor(socket: Socket, host: ConnectionHost, overloaded: boolean) {
+    this.#socket = socket;
+    this.#host = host;
+    this.#overloaded = overloaded;
+    this.#decoder = new RecordDecoder((type, id, content) => this.#record(type, id, content));
+    socket.on('data', (bytes: Buffer) => this.#data(bytes));
+    socket.on('drain', () => this.#drained());
+    socket.on('end', () => this.#ended());
+    socket.on('error', (error) => host.log.debug(`FastCGI connection from ${this.peer}: ${error.message}`));
+    socket.on('close', () => this.#closed());
+  }
+
+  get maxParamsSize(): number {
+    return this.#host.maxParamsSize;
+  }
+
+  get mount(): string | undefined {
+    return this.#host.mount;
+  }
+
+  /** No request is in flight and none has begun to arrive. */
+  get idle(): boolean {
+    return this.#active.size === 0 && this.#decoder.idle;
+  }
+
+  get peer(): string {
+    return this.#socket.remoteAddress ?? 'a Unix socket';
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** Nothing more comes from this side; the peer may close. */
+  end(): void {
+    this.#close();
+  }
+
+  #data(bytes: Buffer): void {
+    if (this.#closing) return;
+    this.used = true;
+    this.quiet = 0;
+    try {
+      this.#decoder.push(bytes);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.refused(error.message);
+      this.destroy();
+    }
+  }
+
+  #record(type: number, id: number, content: Buffer): void {
+    switch (type) {
+      case PARAMS:
+        this.#active.get(id)?.params(content);
+        break;
+      case STDIN:
+        this.#active.get(id)?.stdin(content);
+        break;
+      case BEGIN_REQUEST:
+        this.#begin(id, content);
+        break;
+      case ABORT_REQUEST:
+        this.#abortRequest(id);
+        break;
+      case GET_VALUES:
+        if (id === 0) this.#getValues(content);
+        break;
+      default:
+        // Section 4.2: only management records are answered; an application record of unknown type means nothing.
+        if (id === 0 && (type > UNKNOWN_TYPE || type === 0)) this.#socket.write(encodeUnknownType(type));
+    }
+  }
+
+  #begin(id: number, content: Buffer): void {
+    if (id === 0) throw new ProtocolError('a BEGIN_REQUEST with the id of management records');
+    if (this.#active.has(id)) throw new ProtocolError(`a second BEGIN_REQUEST for request ${id}`);
+    const { role, keepConnection } = decodeBeginRequest(content);
+    if (role !== RESPONDER && role !== AUTHORIZER) {
+      this.#turnAway(id, UNKNOWN_ROLE, keepConnection, `role ${role} is not served`);
+    } else if (this.#active.size > 0 && !this.#host.multiplexed) {
+      this.#turnAway(id, CANT_MPX_CONN, keepConnection, 'a second request at a time, and "multiplexed" is off');
+    } else if (this.#overloaded) {
+      this.#turnAway(id, OVERLOADED, false, `more than ${this.#host.maxConnections} connections`);
+    } else if (this.#doomed) {
+      this.#turnAway(id, OVERLOADED, keepConnection, 'a request after a broken one');
+    } else if (!this.#host.admit()) {
+      this.#turnAway(id, OVERLOADED, keepConnection, `more than ${this.#host.maxRequestsInFlight} requests in flight`);
+    } else {
+      this.#active.set(id, new ActiveRequest(id, role, keepConnection, this));
+    }
+  }
+
+  /** Section 5.5: END_REQUEST alone; what else comes for this id is ignored. */
+  #turnAway(id: number, protocolStatus: number, keepConnection: boolean, reason: string): void {
+    this.refused(reason);
+    this.#socket.write(encodeEndRequest(id, protocolStatus));
+    if (!keepConnection && this.#active.size === 0) this.#close();
+  }
+
+  /** Section 5.4: the client of the web server has gone; END_REQUEST is due soon. */
+  #abortRequest(id: number): void {
+    const request = this.#active.get(id);
+    if (request === undefined) return;
+    request.reset();
+    // The application's listeners may have ended the whole connection.
+    if (!this.#active.has(id)) return;
+    this.#socket.write(encodeEndRequest(id, REQUEST_COMPLETE, 1));
+    this.#over(request);
+  }
+
+  /** Section 4.1: of the names asked for, those that are known. */
+  #getValues(content: Buffer): void {
+    const asked = decodePairs(content);
+    const values: string[] = [];
+    const known: [string, string][] = [
+      ['FCGI_MAX_CONNS', String(this.#host.maxConnections)],
+      ['FCGI_MAX_REQS', String(this.#host.maxRequestsInFlight)],
+      ['FCGI_MPXS_CONNS', this.#host.multiplexed ? '1' : '0'],
+    ];
+    for (const [name, value] of known) {
+      for (let i = 0; i < asked.length; i += 2) {
+        if (asked[i] !== name) continue;
+        values.push(name, value);
+        break;
+      }
+    }
+    this.#socket.write(encodeRecord(GET_VALUES_RESULT, 0, encodePairs(values)));
+  }
+
+  // --- what requests call -------------------------------------------------------------------------------------------
+
+  answer(request: ActiveRequest, batch: Batch, last: boolean): boolean {
+    const accepted = writeAnswer(this.#socket, request.id, batch, last);
+    if (last) this.#over(request);
+    return accepted;
+  }
+
+  run(exchange: Exchange): void {
+    this.#host.run(exchange);
+  }
+
+  /**
+   * The connection closes without END_REQUEST: a web server that gets one may take a body of unknown length that was
+   * cut for a complete one (seen with nginx 1.22).
+   */
+  breakOff(request: ActiveRequest): void {
+    if (this.#active.get(request.id) !== request) return;
+    this.#doomed = true;
+    this.#over(request);
+  }
+
+  bodyBacklog(request: ActiveRequest, unread: number): void {
+    if (this.#host.multiplexed && unread < MAX_BACKLOG) return;
+    if (this.#active.size > 1) {
+      this.refused(`a request of several on one connection left ${MAX_BACKLOG} bytes of its body unread`);
+      request.overflow();
+      return;
+    }
+    if (this.#active.size === 0 || this.#paused) return;
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resumeBody(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#socket.resume();
+  }
+
+  refused(reason: string): void {
+    this.#host.refused(this.peer, reason);
+  }
+
+  // --- endings --------------------------------------------------------------------------------------------------------
+
+  #over(request: ActiveRequest): void {
+    if (!this.#active.delete(request.id)) return;
+    this.#host.released();
+    this.quiet = 0;
+    this.resumeBody();
+    if (this.#active.size > 0) return;
+    if (this.#doomed) this.destroy();
+    // With KEEP_CONN closing is the web server's right (section 3.5); unless this process is about to go.
+    else if (!request.keepConnection || this.#host.draining) this.#close();
+  }
+
+  /**
+   * Closes so that the peer gets all that was written: closing a TCP socket with unread bytes in it would send a reset
+   * and take the answer back. So what still comes is read and thrown away until the peer closes.
+   */
+  #close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#decoder.stop();
+    this.#socket.end();
+    this.#socket.resume();
+    this.#lingering = setTimeout(destroyLater, LINGER_MS, this);
+    this.#lingering.unref();
+  }
+
+  #drained(): void {
+    for (const request of this.#active.values()) request.drained();
+  }
+
+  /** The peer has closed: there is nobody to answer. */
+  #ended(): void {
+    if (this.#active.size > 0) this.destroy();
+    else this.#socket.end();
+  }
+
+  #closed(): void {
+    this.#closing = true;
+    this.#decoder.stop();
+    clearTimeout(this.#lingering);
+    const requests = [...this.#active.values()];
+    this.#active.clear();
+    for (const request of requests) {
+      this.#host.released();
+      request.reset();
+    }
+    this.#host.closed(this);
+  }
+}
+
+function destroyLater(connection: Connection): void {
+  connection.destroy();
+}

@@ -1,0 +1,74 @@
+/** Node's own HTTP server: what the others are measured against. */
+import { createServer, request as httpRequest } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { callApp } from '../../src/http/failure.ts';
+import { lineLogger } from '../../src/log.ts';
+import type { App } from '../../src/protocol/types.ts';
+import { type Backend, type ContractRequest, type ContractResponse, withoutConnectionHeaders } from './backend.ts';
+
+export const httpBackend: Backend = {
+  name: 'node:http',
+  keepsCase: true,
+  async start(app: App) {
+    const log: string[] = [];
+    const logger = lineLogger('debug', (line) => log.push(line));
+    const server = createServer((req, res) => callApp(app, req, res, logger));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    return {
+      log,
+      request: (request = {}) => ask(port, request),
+      async close() {
+        server.closeAllConnections();
+        await new Promise((resolve) => server.close(resolve));
+      },
+    };
+  },
+};
+
+function ask(port: number, request: ContractRequest): Promise<ContractResponse> {
+  const { method = 'GET', path = '/', headers = {}, body, declaredLength, abort, readAfter } = request;
+  return new Promise((resolve) => {
+    const length = declaredLength ?? body?.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0);
+    const client = httpRequest({
+      host: '127.0.0.1',
+      port,
+      method,
+      path,
+      agent: false,
+      headers: { ...(length === undefined ? {} : { 'Content-Length': length }), ...headers } as Record<string, string>,
+    });
+    client.on('error', () => resolve({ status: 0, rawHeaders: [], body: Buffer.alloc(0), complete: false }));
+    client.on('response', async (response) => {
+      response.on('error', () => {});
+      await readAfter;
+      const parts: Buffer[] = [];
+      response.on('data', (part: Buffer) => parts.push(part));
+      response.on('close', () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          rawHeaders: withoutConnectionHeaders(response.rawHeaders),
+          body: Buffer.concat(parts),
+          complete: response.complete,
+        }),
+      );
+    });
+    abort?.then(() => client.destroy());
+    void send(client, body ?? [], declaredLength === undefined);
+  });
+}
+
+async function send(
+  client: { write(piece: string | Buffer): unknown; end(): unknown; flushHeaders(): void; destroy(): unknown },
+  body: readonly (string | Buffer)[],
+  whole: boolean,
+): Promise<void> {
+  if (body.length > 0) client.flushHeaders();
+  for (const piece of body) {
+    await new Promise((resolve) => setImmediate(resolve));
+    client.write(piece);
+  }
+  if (whole) client.end();
+  // Less than was promised, and then nothing: a client that went away.
+  else setTimeout(() => client.destroy(), 50);
+}

@@ -1,0 +1,39 @@
+import { describe, expect, test } from 'vitest';
+import { ConfigError } from '../../src/errors.ts';
+import { networks, Peers } from '../../src/gateway/peers.ts';
+
+describe('who may connect', () => {
+  test.each([
+    ['10.0.0.5', '10.0.0.5', true],
+    ['10.0.0.5', '10.0.0.6', false],
+    ['10.1.0.0/16', '10.1.200.3', true],
+    ['10.1.0.0/16', '::ffff:10.1.2.3', true],
+    ['10.1.0.0/16', '10.2.0.1', false],
+    ['2001:db8::/32', '2001:db8::1', true],
+    ['2001:db8::/32', '10.0.0.1', false],
+    ['10.0.0.5', '127.0.0.1', false],
+    ['10.0.0.5', undefined, true],
+    ['', '127.0.0.1', true],
+    ['', '::1', true],
+    ['', '::ffff:127.0.0.1', true],
+    ['', '10.0.0.5', false],
+    ['', undefined, true],
+  ])('allow %j: %s is %s', (allow, address, admitted) => {
+    expect(new Peers(networks.parse(allow)).admits(address)).toBe(admitted);
+  });
+
+  test.each(['10.0.0', 'example.test', '10.0.0.0/33', '::1/129', '1.2.3.4/', '1.2.3.4/5/6', '1.2.3.4/x'])(
+    '%s is no network',
+    (text) => {
+      expect(() => networks.parse(text)).toThrow(text);
+    },
+  );
+
+  test('an open address needs a list', () => {
+    const open = { kind: 'tcp', host: '0.0.0.0', port: 9000 } as const;
+    expect(() => new Peers(undefined).checkAddress(open, 'FastCGI')).toThrow(ConfigError);
+    new Peers(networks.parse('10.0.0.1, 10.0.0.2')).checkAddress(open, 'FastCGI');
+    new Peers(undefined).checkAddress({ ...open, host: '127.0.0.1' }, 'FastCGI');
+    new Peers(undefined).checkAddress({ kind: 'unix', path: '/s' }, 'FastCGI');
+  });
+});

@@ -1,0 +1,93 @@
+import { describe, expect, test } from 'vitest';
+import { requestTarget, type TargetVariables } from '../../src/gateway/target.ts';
+
+function target(variables: Partial<TargetVariables>): unknown {
+  const { url, baseUrl, originalUrl } = requestTarget({
+    requestUri: undefined,
+    scriptName: '',
+    pathInfo: undefined,
+    queryString: '',
+    serverSoftware: '',
+    ...variables,
+  });
+  return [url, baseUrl, originalUrl];
+}
+
+const lighttpd = { serverSoftware: 'lighttpd/1.4.69' };
+
+describe('nginx, which does not split the path', () => {
+  test.each([
+    ['/a/b?x', '/a/b', '/a/b?x'],
+    ['/a%2Fb', '/a/b', '/a%2Fb'],
+    ['/x/', '/x/', '/x/'],
+  ])('%s', (requestUri, scriptName, url) => {
+    expect(target({ requestUri, scriptName })).toEqual([url, '', url]);
+    expect(target({ requestUri, scriptName, pathInfo: '' })).toEqual([url, '', url]);
+  });
+
+  test('with its own split', () => {
+    expect(target({ requestUri: '/proxy/s%20t?x', scriptName: '/proxy', pathInfo: '/s t' })).toEqual([
+      '/s%20t?x',
+      '/proxy',
+      '/proxy/s%20t?x',
+    ]);
+  });
+
+  test('with a script name of its own', () => {
+    expect(target({ requestUri: '/other', scriptName: '/app', mount: '/app' })).toEqual(['/', '/app', '/other']);
+  });
+});
+
+describe('lighttpd, as 1.4.69 sends it', () => {
+  test.each([
+    ['/proxy', '/proxy', undefined, ['/', '/proxy', '/proxy']],
+    ['/proxy?x', '/proxy', undefined, ['/?x', '/proxy', '/proxy?x']],
+    ['/proxy/', '/proxy', '/', ['/', '/proxy', '/proxy/']],
+    ['/proxy/service?x', '/proxy', '/service', ['/service?x', '/proxy', '/proxy/service?x']],
+    ['/proxy/a%2Fb/c%20d', '/proxy', '/a/b/c d', ['/a%2Fb/c%20d', '/proxy', '/proxy/a%2Fb/c%20d']],
+    ['/', '/', undefined, ['/', '', '/']],
+    ['/x', '', '/x', ['/x', '', '/x']],
+  ])('%s', (requestUri, scriptName, pathInfo, expected) => {
+    const queryString = requestUri.split('?')[1] ?? '';
+    expect(target({ requestUri, scriptName, pathInfo, queryString, ...lighttpd })).toEqual(expected);
+  });
+
+  test.each([
+    ['/', '/', undefined, '/'],
+    ['/x', '/x', undefined, '/x'],
+    ['/x/', '/x', '/', '/x/'],
+    ['/a/b?q', '/a', '/b', '/a/b?q'],
+    ['/a%2Fb/c%20d', '/a', '/b/c d', '/a%2Fb/c%20d'],
+  ])('at the root without fix-root-scriptname, with the mount told: %s', (requestUri, scriptName, pathInfo, url) => {
+    expect(target({ requestUri, scriptName, pathInfo, mount: '/', ...lighttpd })).toEqual([url, '', requestUri]);
+  });
+});
+
+describe('without REQUEST_URI', () => {
+  test.each([
+    [
+      '/app',
+      '/a b/€'.replace('€', '\xe2\x82\xac'),
+      'q=1',
+      ['/a%20b/%E2%82%AC?q=1', '/app', '/app/a%20b/%E2%82%AC?q=1'],
+    ],
+    ['', '/x?y', '', ['/x%3Fy', '', '/x%3Fy']],
+    ['/app', '', '', ['/app', '', '/app']],
+    ['', '', '', ['/', '', '/']],
+    ['/app', 'no-slash', '', ['/no-slash', '/app', '/app/no-slash']],
+  ])('%s %s', (scriptName, pathInfo, queryString, expected) => {
+    expect(target({ scriptName, pathInfo, queryString })).toEqual(expected);
+  });
+});
+
+test('a rewritten path is what the application routes on', () => {
+  expect(target({ requestUri: '/old?x=1', scriptName: '/app', pathInfo: '/new', queryString: 'x=2' })).toEqual([
+    '/new?x=2',
+    '/app',
+    '/old?x=1',
+  ]);
+});
+
+test.each(['/a b', '/a\r\nX: y', '/a\0', '/a\x7f'])('a target that no request line could hold: %j', (requestUri) => {
+  expect(target({ requestUri, scriptName: '/clean' })).toEqual(['/clean', '', '/clean']);
+});

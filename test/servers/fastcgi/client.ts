@@ -1,0 +1,252 @@
+/**
+ * A FastCGI client for tests, seen from the web server's side: it writes records byte by byte as it is told and reads
+ * what comes back without understanding more of it than the specification asks. Shares no code with the server, so that
+ * a mistake in the codec shows.
+ */
+import { connect, type Socket } from 'node:net';
+
+export interface ClientRecord {
+  readonly type: number;
+  readonly id: number;
+  readonly content: Buffer;
+}
+
+export const TYPE = {
+  begin: 1,
+  abort: 2,
+  end: 3,
+  params: 4,
+  stdin: 5,
+  stdout: 6,
+  stderr: 7,
+  data: 8,
+  getValues: 9,
+  getValuesResult: 10,
+  unknownType: 11,
+} as const;
+
+/** A record's bytes, with padding of any content. */
+export function record(type: number, id: number, content: Buffer | string = '', padding = 0): Buffer {
+  const body = Buffer.from(content as string, 'latin1');
+  const header = Buffer.from([1, type, id >> 8, id & 255, body.length >> 8, body.length & 255, padding, 0]);
+  return Buffer.concat([header, body, Buffer.alloc(padding, 0x2a)]);
+}
+
+export function begin(id: number, { role = 1, keep = true } = {}): Buffer {
+  return record(TYPE.begin, id, Buffer.from([role >> 8, role & 255, keep ? 1 : 0, 0, 0, 0, 0, 0]));
+}
+
+/** A name-value pair of section 3.4. */
+export function pair(name: string, value: string): Buffer {
+  const length = (n: number): Buffer =>
+    n < 128 ? Buffer.from([n]) : Buffer.from([(n >>> 24) | 0x80, (n >>> 16) & 255, (n >>> 8) & 255, n & 255]);
+  const [nameBytes, valueBytes] = [Buffer.from(name, 'latin1'), Buffer.from(value, 'latin1')];
+  return Buffer.concat([length(nameBytes.length), length(valueBytes.length), nameBytes, valueBytes]);
+}
+
+export function pairs(values: Variables): Buffer {
+  return Buffer.concat((isList(values) ? values : Object.entries(values)).map(([name, value]) => pair(name, value)));
+}
+
+/** Bytes as records of a stream, without the empty one at its end. */
+export function stream(type: number, id: number, bytes: Buffer, size = 65_535): Buffer {
+  const records: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += size) records.push(record(type, id, bytes.subarray(at, at + size)));
+  return Buffer.concat(records);
+}
+
+/** Variables by name, or as a list where order or repetition matters. */
+export type Variables = Readonly<Record<string, string>> | readonly (readonly [string, string])[];
+
+function isList(values: Variables): values is readonly (readonly [string, string])[] {
+  return Array.isArray(values);
+}
+
+/** A whole request. `environ` goes over what an ordinary GET has. */
+export function request(
+  id: number,
+  environ: Variables = {},
+  { body = '', role = 1, keep = true }: { body?: Buffer | string; role?: number; keep?: boolean } = {},
+): Buffer {
+  const bytes = Buffer.from(body as string);
+  const all = isList(environ)
+    ? environ
+    : Object.entries({
+        REQUEST_METHOD: 'GET',
+        REQUEST_URI: '/',
+        SCRIPT_NAME: '/',
+        QUERY_STRING: '',
+        CONTENT_LENGTH: bytes.length > 0 ? String(bytes.length) : '',
+        CONTENT_TYPE: '',
+        SERVER_PROTOCOL: 'HTTP/1.1',
+        SERVER_SOFTWARE: 'nginx/1.22.1',
+        REMOTE_ADDR: '192.0.2.7',
+        REMOTE_PORT: '50000',
+        SERVER_ADDR: '192.0.2.1',
+        SERVER_PORT: '80',
+        HTTP_HOST: 'example.test',
+        ...environ,
+      });
+  return Buffer.concat([
+    begin(id, { role, keep }),
+    stream(TYPE.params, id, pairs(all)),
+    record(TYPE.params, id),
+    ...(role === 2 ? [] : [stream(TYPE.stdin, id, bytes), record(TYPE.stdin, id)]),
+  ]);
+}
+
+/** What came back for one request id. */
+export interface Answer {
+  readonly stdout: Buffer;
+  readonly stderr: Buffer;
+  /** Undefined: the connection closed without END_REQUEST. */
+  readonly end: { readonly appStatus: number; readonly protocolStatus: number } | undefined;
+  readonly status: number;
+  readonly rawHeaders: string[];
+  readonly headers: Record<string, string>;
+  readonly body: Buffer;
+}
+
+export class FastcgiClient {
+  readonly socket: Socket;
+  readonly records: ClientRecord[] = [];
+  /** Settles when the server has closed. */
+  readonly closed: Promise<void>;
+  isClosed = false;
+  #pending: Buffer = Buffer.alloc(0);
+  readonly #waiting = new Set<() => void>();
+
+  private constructor(socket: Socket) {
+    this.socket = socket;
+    socket.on('data', (bytes: Buffer) => this.#read(bytes));
+    socket.on('error', () => {});
+    this.closed = new Promise((resolve) => {
+      socket.on('close', () => {
+        this.isClosed = true;
+        this.#wake();
+        resolve();
+      });
+    });
+  }
+
+  static async connect(to: string | number): Promise<FastcgiClient> {
+    const socket = typeof to === 'string' ? connect(to) : connect(to, '127.0.0.1');
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', () => resolve());
+      socket.once('error', reject);
+    });
+    return new FastcgiClient(socket);
+  }
+
+  write(...bytes: Buffer[]): boolean {
+    return this.socket.write(Buffer.concat(bytes));
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+
+  #read(bytes: Buffer): void {
+    this.#pending = this.#pending.length === 0 ? bytes : Buffer.concat([this.#pending, bytes]);
+    let at = 0;
+    while (this.#pending.length - at >= 8) {
+      const header = this.#pending.subarray(at, at + 8);
+      const length = header.readUInt16BE(4);
+      const whole = 8 + length + (header[6] ?? 0);
+      if (this.#pending.length - at < whole) break;
+      if (header[0] !== 1) throw new Error(`record version ${header[0]} from the server`);
+      this.records.push({
+        type: header[1] ?? 0,
+        id: header.readUInt16BE(2),
+        content: Buffer.from(this.#pending.subarray(at + 8, at + 8 + length)),
+      });
+      at += whole;
+    }
+    this.#pending = this.#pending.subarray(at);
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const wake of [...this.#waiting]) wake();
+  }
+
+  /** Waits until `found` gives something or the connection is closed; then gives what it gave. */
+  async until<T>(found: () => T | undefined, timeout = 5000): Promise<T | undefined> {
+    for (;;) {
+      const value = found();
+      if (value !== undefined || this.isClosed) return value;
+      await new Promise<void>((resolve, reject) => {
+        const timer = setTimeout(() => {
+          this.#waiting.delete(wake);
+          reject(new Error(`nothing from the server in ${timeout} ms; had ${JSON.stringify(this.records.slice(-5))}`));
+        }, timeout);
+        const wake = (): void => {
+          clearTimeout(timer);
+          this.#waiting.delete(wake);
+          resolve();
+        };
+        this.#waiting.add(wake);
+      });
+    }
+  }
+
+  /** The next record that is no part of an answer read before, of this type. */
+  async record(type: number, timeout?: number): Promise<ClientRecord | undefined> {
+    return await this.until(() => this.records.find((each) => each.type === type), timeout);
+  }
+
+  /** The answer for an id: up to its END_REQUEST, or to the end of the connection. Its records are taken out. */
+  async answer(id: number, timeout?: number): Promise<Answer> {
+    const endRecord = await this.until(
+      () => this.records.find((each) => each.type === TYPE.end && each.id === id),
+      timeout,
+    );
+    const mine: ClientRecord[] = [];
+    for (let i = 0; i < this.records.length; ) {
+      const each = this.records[i] as ClientRecord;
+      if (each.id !== id) {
+        i++;
+        continue;
+      }
+      mine.push(each);
+      this.records.splice(i, 1);
+      if (each === endRecord) break;
+    }
+    const content = (type: number): Buffer =>
+      Buffer.concat(mine.filter((each) => each.type === type).map((each) => each.content));
+    const end =
+      endRecord === undefined
+        ? undefined
+        : { appStatus: endRecord.content.readUInt32BE(0), protocolStatus: endRecord.content[4] ?? -1 };
+    return { stdout: content(TYPE.stdout), stderr: content(TYPE.stderr), end, ...parseCgi(content(TYPE.stdout)) };
+  }
+
+  /** Sends a request and waits for its answer. */
+  async ask(id: number, ...args: DropFirst<Parameters<typeof request>>): Promise<Answer> {
+    this.write(request(id, ...args));
+    return await this.answer(id);
+  }
+}
+
+type DropFirst<T extends readonly unknown[]> = T extends readonly [unknown, ...infer Rest] ? Rest : never;
+
+/** A CGI response (RFC 3875 section 6) taken apart. */
+export function parseCgi(stdout: Buffer): Pick<Answer, 'status' | 'rawHeaders' | 'headers' | 'body'> {
+  const end = stdout.indexOf('\r\n\r\n');
+  if (end === -1) return { status: 0, rawHeaders: [], headers: {}, body: Buffer.alloc(0) };
+  const rawHeaders: string[] = [];
+  const headers: Record<string, string> = Object.create(null);
+  let status = 200;
+  for (const line of stdout.subarray(0, end).toString('latin1').split('\r\n')) {
+    const colon = line.indexOf(':');
+    const [name, value] = [line.slice(0, colon), line.slice(colon + 1).trim()];
+    if (name.toLowerCase() === 'status') {
+      status = Number.parseInt(value, 10);
+      continue;
+    }
+    rawHeaders.push(name, value);
+    const key = name.toLowerCase();
+    headers[key] = headers[key] === undefined ? value : `${headers[key]}, ${value}`;
+  }
+  return { status, rawHeaders, headers, body: stdout.subarray(end + 4) };
+}
