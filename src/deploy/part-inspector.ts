@@ -48,11 +48,7 @@ export class PartInspector {
   }
 
   async #inspectFactory(context: FactoryContext, visit: Visit): Promise<void> {
-    if (brokenBy(context) !== undefined) return;
-    const made = await this.#load(context).then(
-      (value) => ({ value }),
-      (error) => this.#session.mistake(error),
-    );
+    const made = brokenBy(context) === undefined ? await this.#loadOrNote(context) : undefined;
     // Without its module nothing is known of a composite's keys; they may still name applications.
     if (isComposite(context)) await this.#inspectParts(context, builtInSchema(made?.value), visit);
     try {
@@ -62,6 +58,16 @@ export class PartInspector {
     } catch (error) {
       this.#session.mistake(error);
     }
+  }
+
+  #loadOrNote(context: FactoryContext): Promise<{ readonly value: unknown } | undefined> {
+    return this.#load(context).then(
+      (value) => ({ value }),
+      (error) => {
+        this.#session.mistake(error);
+        return undefined;
+      },
+    );
   }
 
   /** Imports the module; one that waits for ever at its top level would keep everybody waiting. */
@@ -88,24 +94,19 @@ export class PartInspector {
   }
 
   async #inspectMade(context: FactoryContext, made: unknown): Promise<void> {
-    switch (context.protocol) {
-      case 'object':
-        if (context.kind === 'app') await toApp(made);
-        else if (context.kind === 'filter') toFilter(made);
-        else await createServer(context, made, undefined);
-        return;
-      case 'connect':
-        callable(made, context);
-        connectOptions(context);
-        return;
-      case 'paste.server_factory':
-      case 'paste.server_runner':
-        callable(made, context);
-        return this.#inspectServer(context, made);
-      default:
-        callable(made, context);
-        this.#warnOfObsolete(context, builtInSchema(made));
-        await validateSettings(made, context);
+    const isReady = context.protocol === 'object';
+    if (!isReady) callable(made, context);
+    if (context.kind === 'server') {
+      if (isReady) await createServer(context, made, undefined);
+      await this.#inspectServer(context, made);
+    } else if (isReady) {
+      if (context.kind === 'app') await toApp(made);
+      else toFilter(made);
+    } else if (context.protocol === 'connect') {
+      connectOptions(context);
+    } else {
+      this.#warnOfObsolete(context, builtInSchema(made));
+      await validateSettings(made, context);
     }
   }
 
@@ -114,7 +115,7 @@ export class PartInspector {
     if (builtInSchema(made) !== undefined) {
       // Reads certificates, knows the standard address, and refuses one that is not safe; listens to nothing.
       new LoadedServer(context, settings.process, await createServer(context, made, settings.own));
-    } else if (context.protocol === 'paste.server_factory') {
+    } else if (context.protocol !== 'paste.server_runner') {
       // A stranger's standard address is known to its factory only: any will do here.
       addressesOf(settings.process, context, { kind: 'tcp', host: '127.0.0.1', port: 0 });
     }
@@ -157,8 +158,9 @@ export class PartInspector {
   }
 }
 
-function isComposite({ protocol }: FactoryContext): boolean {
-  return protocol === 'paste.composite_factory' || protocol === 'paste.composit_factory';
+function isComposite(context: FactoryContext): boolean {
+  if (brokenBy(context) !== undefined) return /^composite?:/.test(context.sections[0]?.name ?? '');
+  return context.protocol === 'paste.composite_factory' || context.protocol === 'paste.composit_factory';
 }
 
 /** A reference that leads to no section and to nothing installed. */

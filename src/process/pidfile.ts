@@ -1,10 +1,21 @@
 /**
  * The pid file: says which process serves, in a way that can be checked. Its first line is the pid, for scripts; its
- * second line tells when that process was started, so that a number which now belongs to somebody else is noticed.
- * A file without the second line (written by another program) is never believed to be ours.
+ * second line tells when that process was started, so that a number which now belongs to somebody else is noticed; the
+ * third, how many seconds it may take to stop. A file without the second line (written by another program) is never
+ * believed to be ours.
  */
 import { execFileSync } from 'node:child_process';
-import { linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  linkSync,
+  lstatSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { errorCode, errorMessage, RunError } from '../errors.ts';
 
@@ -12,7 +23,7 @@ import { errorCode, errorMessage, RunError } from '../errors.ts';
 export type PidState =
   | { readonly state: 'absent' }
   /** The process is there and is the one that wrote the file. */
-  | { readonly state: 'running'; readonly pid: number }
+  | { readonly state: 'running'; readonly pid: number; readonly graceful: number }
   /** Nobody, or somebody else, has that number now. */
   | { readonly state: 'stale'; readonly pid: number | undefined };
 
@@ -21,24 +32,39 @@ export interface PidFile {
   remove(): void;
 }
 
+const DEFAULT_GRACEFUL_S = 30;
+
+/**
+ * Finds out before anything is started whether `writePidFile` is going to work.
+ * @throws RunError as `writePidFile` does; nothing is written.
+ */
+export function checkPidFile(file: string): void {
+  try {
+    // A rename would replace a symbolic link, and could replace somebody's file.
+    const found = lstatSync(file, { throwIfNoEntry: false });
+    if (found && !found.isFile()) throw new Error('something that is not a file has this name');
+    if (!statSync(dirname(file)).isDirectory()) throw new Error(`${dirname(file)} is not a directory`);
+    accessSync(dirname(file), constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw cannotWrite(file, error);
+  }
+  refuseIfRunning(file);
+}
+
 /**
  * Writes the pid of this process.
+ * @param graceful seconds that a graceful stop may take, for whoever will wait for it
  * @throws RunError when another live server has the file, or when it cannot be written.
  */
-export function writePidFile(file: string): PidFile {
+export function writePidFile(file: string, graceful: number = DEFAULT_GRACEFUL_S): PidFile {
   const { pid } = process;
-  const content = `${pid}\n${startOf(pid) ?? ''}\n`;
+  const content = `${pid}\n${startOf(pid) ?? ''}\n${graceful}\n`;
   const temporary = `${file}.${pid}`;
   try {
     writeFileSync(temporary, content, { flag: 'wx', mode: 0o644 });
     place(temporary, file);
   } catch (cause) {
-    if (cause instanceof RunError) throw cause;
-    const missing = errorCode(cause) === 'ENOENT';
-    throw new RunError('PASTER_PID_FILE', `cannot write the pid file ${file}: ${errorMessage(cause)}`, {
-      hint: missing ? `create its directory: mkdir -p ${dirname(file)}` : undefined,
-      cause,
-    });
+    throw cannotWrite(file, cause);
   } finally {
     removeQuietly(temporary);
   }
@@ -53,10 +79,32 @@ export function writePidFile(file: string): PidFile {
 export function readPidFile(file: string): PidState {
   const text = readText(file);
   if (text === undefined) return { state: 'absent' };
-  const [first = '', start = ''] = text.split('\n');
+  const [first = '', start = '', third = ''] = text.split('\n');
   if (!/^[1-9]\d{0,9}$/.test(first)) return { state: 'stale', pid: undefined };
   const pid = Number(first);
-  return start !== '' && startOf(pid) === start ? { state: 'running', pid } : { state: 'stale', pid };
+  if (start === '' || startOf(pid) !== start || !mayName(file, pid)) return { state: 'stale', pid };
+  return { state: 'running', pid, graceful: /^\d{1,6}(\.\d+)?$/.test(third) ? Number(third) : DEFAULT_GRACEFUL_S };
+}
+
+/** Whether who wrote the file may speak for the process: root for all, everybody else for processes of their own. */
+function mayName(file: string, pid: number): boolean {
+  const writer = statSync(file, { throwIfNoEntry: false })?.uid;
+  const owner = statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid;
+  return owner === undefined || writer === 0 || writer === owner;
+}
+
+/** Removes a file that names nobody; one that has come to life in the meantime stays. */
+export function removeStalePidFile(file: string): void {
+  if (readPidFile(file).state === 'stale') removeQuietly(file);
+}
+
+function cannotWrite(file: string, cause: unknown): RunError {
+  if (cause instanceof RunError) return cause;
+  const missing = errorCode(cause) === 'ENOENT';
+  return new RunError('PASTER_PID_FILE', `cannot write the pid file ${file}: ${errorMessage(cause)}`, {
+    hint: missing ? `create its directory: mkdir -p ${dirname(file)}` : undefined,
+    cause,
+  });
 }
 
 function place(temporary: string, file: string): void {
@@ -67,13 +115,16 @@ function place(temporary: string, file: string): void {
   } catch (error) {
     if (errorCode(error) !== 'EEXIST') throw error;
   }
-  const found = readPidFile(file);
-  if (found.state === 'running' && found.pid !== process.pid) {
-    throw new RunError('PASTER_PID_FILE', `a server runs already: ${file} names process ${found.pid}`, {
-      hint: 'stop it first, or use another --pid-file',
-    });
-  }
+  refuseIfRunning(file);
   renameSync(temporary, file);
+}
+
+function refuseIfRunning(file: string): void {
+  const found = readPidFile(file);
+  if (found.state !== 'running' || found.pid === process.pid) return;
+  throw new RunError('PASTER_PID_FILE', `a server runs already: ${file} names process ${found.pid}`, {
+    hint: 'stop it first, or use another --pid-file',
+  });
 }
 
 /**

@@ -1,0 +1,87 @@
+/**
+ * `npm:paster#urlmap` (`egg:Paste#urlmap`): applications by path prefix, the longest first. Keys are `/prefix` or
+ * `domain NAME [port N] /prefix`; values name applications.
+ */
+import type { IncomingMessage } from 'node:http';
+import { defineSettings, otherSettings, type SettingsOf, text } from '../config/setting.ts';
+import type { Loader } from '../deploy/compose.ts';
+import { ConfigError } from '../errors.ts';
+import { decodePath, mountRequest, pathEnd } from '../http/mount.ts';
+import type { App, Settings } from '../protocol/types.ts';
+
+const KEY = /^(?:domain\s+(?<host>\S+)(?:\s+port\s+(?<port>\d+))?\s+)?(?<path>\/.*)$/;
+
+export const urlmapSettings = defineSettings(
+  {
+    not_found_app: { type: text, help: 'The application for everything else; without it, a plain 404.' },
+  },
+  { others: { accepts: (key) => KEY.test(key), help: '/prefix, or domain NAME [port N] /prefix, and an application' } },
+);
+
+/** Applications by prefix; the prefixes of one host, or of any. */
+type Prefixes = Map<string, App>;
+
+/** Makes the composite of a `[composite:*]` section. */
+export async function makeUrlmap(
+  loader: Loader,
+  globalConf: Settings,
+  settings: SettingsOf<typeof urlmapSettings>,
+): Promise<App> {
+  const anyHost: Prefixes = new Map();
+  const hosts = new Map<string, Prefixes>();
+  for (const [key, name] of otherSettings(urlmapSettings, settings)) {
+    const { host, port, path = '' } = KEY.exec(key)?.groups ?? {};
+    const prefixes = host === undefined ? anyHost : prefixesOf(hosts, port === undefined ? host : `${host}:${port}`);
+    const prefix = normalPrefix(path);
+    if (prefixes.has(prefix)) throw new ConfigError('PASTER_URLMAP_TWICE', `"${key}": this prefix is mapped already`);
+    prefixes.set(prefix, await loader.getApp(name, globalConf));
+  }
+  const { not_found_app: notFoundName } = settings;
+  const notFound = notFoundName === undefined ? plainNotFound : await loader.getApp(notFoundName, globalConf);
+
+  const route = (req: IncomingMessage): App => {
+    const host = req.headers.host?.toLowerCase() ?? '';
+    const byHost = hosts.size === 0 ? undefined : (hosts.get(host) ?? hosts.get(host.replace(/:\d+$/, '')));
+    return (byHost && mountLongest(byHost, req)) ?? mountLongest(anyHost, req) ?? notFound;
+  };
+  const urlmap: App = (req, res) => route(req)(req, res);
+  urlmap.upgrade = (req, socket, head) => {
+    const app = route(req);
+    if (app.upgrade) app.upgrade(req, socket, head);
+    else socket.destroy();
+  };
+  return urlmap;
+}
+makeUrlmap.settings = urlmapSettings;
+
+function prefixesOf(hosts: Map<string, Prefixes>, host: string): Prefixes {
+  const key = host.toLowerCase();
+  const prefixes: Prefixes = hosts.get(key) ?? new Map();
+  hosts.set(key, prefixes);
+  return prefixes;
+}
+
+/** Without double slashes, and without the one at the end: the root is the empty prefix. */
+function normalPrefix(path: string): string {
+  return path.replace(/\/+/g, '/').replace(/\/$/, '');
+}
+
+/** Looks the path up with ever fewer segments, so that the cost is that of its depth, not of the number of prefixes. */
+function mountLongest(prefixes: Prefixes, req: IncomingMessage): App | undefined {
+  const url = req.url ?? '/';
+  let end = pathEnd(url);
+  for (;;) {
+    const app = prefixes.get(decodePath(url.slice(0, end)));
+    if (app) {
+      mountRequest(req, end);
+      return app;
+    }
+    if (end === 0) return undefined;
+    end = Math.max(0, url.lastIndexOf('/', end - 1));
+  }
+}
+
+const plainNotFound: App = (_req, res) => {
+  res.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' });
+  res.end('Not Found\n');
+};

@@ -1,0 +1,40 @@
+/** The command line: argv to a command to an exit status. */
+import { readFileSync } from 'node:fs';
+import type { Console } from './commands/command.ts';
+import { runCommand } from './commands/run.ts';
+import { EXIT_FAILURE, formatError, PasterError } from './errors.ts';
+
+const console: Console = {
+  out: (line) => process.stdout.write(`${line}\n`),
+  err: (line) => process.stderr.write(`${line}\n`),
+};
+
+function version(): string {
+  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  if (argv[0] === '--version') {
+    console.out(version());
+    return 0;
+  }
+  try {
+    return await runCommand(argv, console);
+  } catch (error) {
+    return report(error, argv.includes('-v') || argv.includes('--verbose'));
+  }
+}
+
+/** A user's mistake is a line or a few; a stack trace is for defects, and for `-v`. */
+function report(error: unknown, verbose: boolean): number {
+  if (!(error instanceof PasterError)) {
+    console.err(`paster: this is a defect of paster: ${error instanceof Error ? error.stack : String(error)}`);
+    return EXIT_FAILURE;
+  }
+  for (const line of formatError(error).split('\n')) console.err(`paster: ${line}`);
+  if (verbose) console.err(String(error.cause instanceof Error ? error.cause.stack : error.stack));
+  return error.exitStatus;
+}
+
+process.exit(await main(process.argv.slice(2)));

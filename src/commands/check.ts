@@ -1,0 +1,66 @@
+/** `paster check`: everything that is wrong with an INI file, without serving it. */
+import { relative } from 'node:path';
+import { checkFile, type Finding } from '../deploy/check.ts';
+import { placeInStack } from '../deploy/error-place.ts';
+import { EXIT_MISTAKE, EXIT_OK, errorMessage, formatError, formatLocation, printable } from '../errors.ts';
+import { parseAssignments } from './assignments.ts';
+import type { Command, Console } from './command.ts';
+import { iniPath } from './ini-argument.ts';
+import { outputWritten } from './standard-output.ts';
+
+export const checkCommand: Command = {
+  name: 'check',
+  summary: 'find every mistake in an INI file without serving it',
+  args: [
+    ['<config>', 'an INI file'],
+    ['[name=value...]', 'global configuration; wins over [DEFAULT]'],
+  ],
+  options: [],
+  examples: [['paster check etc/config.ini', 'a line for each mistake; exit status 2 if there is one']],
+  run: check,
+};
+
+async function check(args: readonly string[], _options: unknown, console: Console): Promise<number> {
+  const [argument = '', ...assignments] = args;
+  const file = iniPath(argument);
+  const release = outlastModules(file, console);
+  try {
+    const found = await checkFile(file, parseAssignments(assignments));
+    for (const finding of found) console.out(findingLine(finding));
+    if (found.length === 0) console.out(printable(`${relative(process.cwd(), file)}: ok`));
+    await outputWritten();
+    if (found.some(({ severity }) => severity === 'mistake')) return EXIT_MISTAKE;
+    return EXIT_OK;
+  } finally {
+    release();
+  }
+}
+
+/** `file:line:col: what is wrong (hint)`: one line, even of a message that has several. */
+function findingLine({ severity, error }: Finding): string {
+  const line = formatError(error).replace(/\s*\n\s*/g, ' ');
+  if (severity === 'mistake') return line;
+  const place = error.location ? `${printable(formatLocation(error.location))}: ` : '';
+  return `${place}warning: ${line.slice(place.length)}`;
+}
+
+/**
+ * What the modules do that are imported must not end the check in the middle: a background failure is only reported, and
+ * for a call of process.exit the status at least is not 0.
+ */
+function outlastModules(file: string, console: Console): () => void {
+  const report = (error: unknown): void => {
+    const place = placeInStack(error);
+    console.err(printable(`paster: ${place ? `${formatLocation(place)}: ` : ''}${errorMessage(error)}`));
+  };
+  const exit = (): void => {
+    console.err(printable(`paster: ${file}: a module that it names ended the process while it was imported`));
+    process.exitCode = EXIT_MISTAKE;
+  };
+  process.on('uncaughtException', report);
+  process.on('exit', exit);
+  return () => {
+    process.off('uncaughtException', report);
+    process.off('exit', exit);
+  };
+}

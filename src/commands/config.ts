@@ -1,0 +1,104 @@
+/** `paster config`: an INI file as the loader sees it. */
+import { readIni } from '../config/ini.ts';
+import { nearest } from '../config/nearest.ts';
+import { type DocumentView, type ViewedEntry, viewDocument } from '../deploy/document-view.ts';
+import { EXIT_OK, formatError, formatLocation, printable, UsageError } from '../errors.ts';
+import { parseAssignments } from './assignments.ts';
+import { type Command, type Console, flagOption, textOption } from './command.ts';
+import { iniPath } from './ini-argument.ts';
+import { jsonArray, jsonObject, jsonText } from './json.ts';
+import { outputWritten } from './standard-output.ts';
+
+export const configCommand: Command = {
+  name: 'config',
+  summary: 'show an INI file as the loader sees it',
+  args: [
+    ['<config>', 'an INI file'],
+    ['[name=value...]', 'global configuration; wins over [DEFAULT]'],
+  ],
+  options: [
+    { flags: '--section <section>', help: 'only this section' },
+    { flags: '--raw', help: 'values as they are written, %(name)s and all' },
+    { flags: '--json', help: 'as JSON' },
+    { flags: '-v, --verbose', help: 'say where each value is written' },
+  ],
+  examples: [
+    ['paster config etc/develop.ini', 'all sections, interpolated'],
+    [
+      'paster config --section server:main etc/develop.ini http_port=8081',
+      'one section with all it inherits, and another global',
+    ],
+    ['paster config --json etc/develop.ini', 'for programs'],
+  ],
+  run: config,
+};
+
+async function config(
+  args: readonly string[],
+  options: Readonly<Record<string, unknown>>,
+  console: Console,
+): Promise<number> {
+  const [argument = '', ...assignments] = args;
+  const caller = parseAssignments(assignments);
+  const file = iniPath(argument);
+  const view = viewDocument(await readIni(file), caller, flagOption(options, 'raw'));
+  const shown = only(view, textOption(options, 'section'));
+  if (flagOption(options, 'json')) {
+    console.out(viewJson(file, shown));
+    await outputWritten();
+    return EXIT_OK;
+  }
+  const verbose = flagOption(options, 'verbose');
+  // What a section only inherits stands in [DEFAULT] already, if that is shown too.
+  const isShown = shown === view ? (entry: ViewedEntry) => !entry.inherited : () => true;
+  const texts = shown.sections.map(({ name, entries }) => sectionText(name, entries.filter(isShown), verbose));
+  console.out(texts.join('\n\n'));
+  await outputWritten();
+  // A value of [DEFAULT] fails in every section that inherits it, at one place.
+  const lines = new Map(shown.errors.map(({ error }) => [JSON.stringify(error.location), formatError(error)]));
+  for (const line of lines.values()) console.err(`paster: ${line}`);
+  return EXIT_OK;
+}
+
+function only(view: DocumentView, name: string | undefined): DocumentView {
+  if (name === undefined) return view;
+  const section = view.sections.find((each) => each.name === name);
+  if (section) return { sections: [section], errors: view.errors.filter((error) => error.section === name) };
+  const names = view.sections.map((each) => each.name);
+  const meant = nearest(name, names);
+  throw new UsageError('PASTER_USAGE', `config: there is no section [${name}]`, {
+    hint: meant === undefined ? `there are: ${names.join(', ')}` : `did you mean "${meant}"?`,
+  });
+}
+
+/** The section as an INI file would have it, safe for a terminal: lines after the first are indented. */
+function sectionText(name: string, entries: readonly ViewedEntry[], verbose: boolean): string {
+  const lines = entries.flatMap(({ key, value, location }) => {
+    const place = verbose ? [`# ${location ? formatLocation(location) : 'not from a file'}`] : [];
+    const rows = value.split('\n').map((row, index) => (index === 0 ? `${key} = ${row}` : `    ${row}`).trimEnd());
+    return [...place, ...rows];
+  });
+  return printable([`[${name}]`, ...lines].join('\n'));
+}
+
+function viewJson(file: string, { sections, errors }: DocumentView): string {
+  const values = sections.map(
+    ({ name, entries }) => [name, jsonObject(entries.map(({ key, value }) => [key, jsonText(value)]))] as const,
+  );
+  const members: [string, string][] = [
+    ['file', jsonText(file)],
+    ['sections', jsonObject(values)],
+  ];
+  if (errors.length > 0) {
+    const items = errors.map(({ section, key, error }) =>
+      jsonObject([
+        ['section', jsonText(section)],
+        ['key', jsonText(key)],
+        ['message', jsonText(error.message)],
+        ['line', String(error.location?.line ?? 0)],
+      ]),
+    );
+    members.push(['errors', jsonArray(items)]);
+  }
+  return jsonObject(members);
+}

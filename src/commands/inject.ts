@@ -1,0 +1,86 @@
+/** One request to an application without a socket: light-my-request, and what Express and Node's own API want of it. */
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
+import { callApp } from '../http/failure.ts';
+import type { Logger } from '../log.ts';
+import type { App } from '../protocol/types.ts';
+
+export interface InjectedRequest {
+  readonly method: string;
+  /** Path and query. */
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer | undefined;
+}
+
+export interface InjectedAnswer {
+  readonly statusCode: number;
+  readonly statusMessage: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** Fails when the application gives up in the middle. */
+  readonly body: Readable;
+}
+
+/** How an application can tell such a request from one of a client, which cannot set this. */
+interface CommandRequest extends IncomingMessage {
+  commandRequest?: true;
+}
+
+/** Statuses whose answers have no body; Node sends none either, whatever the application writes. */
+const WITHOUT_BODY = [204, 304];
+
+/** Sends the request and resolves when the application has sent the head of its answer. */
+export async function inject(app: App, request: InjectedRequest, log: Logger): Promise<InjectedAnswer> {
+  const { inject: lightMyRequest } = await import('light-my-request');
+  const { method, url, headers, body } = request;
+  const dispatch = (req: CommandRequest, res: ServerResponse): void => {
+    keepMethods(req);
+    keepMethods(res);
+    takeCallbackOfEnd(res);
+    req.commandRequest = true;
+    callApp(app, req, res, log);
+  };
+  // Its own check of the options knows fewer methods than Node does.
+  const options = { url, headers, payloadAsStream: true, validate: false, ...(body ? { payload: body } : {}) };
+  const answer = await lightMyRequest(dispatch, Object.assign(options, { method: method as 'GET' }));
+  const stream = answer.stream();
+  const isEmpty = method === 'HEAD' || WITHOUT_BODY.includes(answer.statusCode);
+  return {
+    statusCode: answer.statusCode,
+    statusMessage: answer.statusMessage,
+    headers: headerLines(answer.headers),
+    body: isEmpty ? stream.filter(() => false) : stream,
+  };
+}
+
+/**
+ * Express gives req and res another prototype, and with it Node's own methods in place of those that catch the answer.
+ * (light-my-request knows of this, but only of an Express app that it calls itself, without filters around it.)
+ */
+function keepMethods(target: object): void {
+  const methods = Object.getOwnPropertyDescriptors(Object.getPrototypeOf(target));
+  for (const [name, descriptor] of Object.entries(methods)) {
+    if (name !== 'constructor') Object.defineProperty(target, name, { ...descriptor, enumerable: false });
+  }
+}
+
+/** `res.end(callback)`, `res.end(text, callback)`: light-my-request takes the callback for text or for its encoding. */
+function takeCallbackOfEnd(res: ServerResponse): void {
+  const end: (...args: never[]) => unknown = res.end;
+  const ended = function (this: ServerResponse, ...args: never[]): unknown {
+    const callback = args.find((each): each is never => typeof each === 'function');
+    if (callback !== undefined) this.once('finish', callback);
+    return end.apply(
+      this,
+      args.filter((each) => typeof each !== 'function'),
+    );
+  };
+  Object.defineProperty(res, 'end', { value: ended, configurable: true, writable: true });
+}
+
+/** A line for each value. */
+function headerLines(headers: OutgoingHttpHeaders): [string, string][] {
+  return Object.entries(headers).flatMap(([name, value]) =>
+    (Array.isArray(value) ? value : [String(value)]).map((each): [string, string] => [name, each]),
+  );
+}

@@ -1,0 +1,104 @@
+/** `paster points`: the entry points of paster and of the packages around the working directory. */
+import { nearest } from '../config/nearest.ts';
+import { KNOWN_GROUPS, listPoints, type Point, settingsOfPoint, withSettings } from '../deploy/points.ts';
+import { EXIT_OK, formatError, PasterError, printable, UsageError } from '../errors.ts';
+import { type Command, type Console, flagOption } from './command.ts';
+import { jsonArray, jsonObject, jsonText, jsonValue } from './json.ts';
+import { outputWritten } from './standard-output.ts';
+
+export const pointsCommand: Command = {
+  name: 'points',
+  summary: 'list the entry points that are installed',
+  args: [['[group]', 'only this group, such as paste.app_factory']],
+  options: [{ flags: '--json', help: 'as JSON, with the settings of the built-in parts' }],
+  examples: [
+    ['paster points', 'all of them, by group'],
+    ['paster points paste.server_factory', 'the servers'],
+  ],
+  run: points,
+};
+
+async function points(
+  args: readonly string[],
+  options: Readonly<Record<string, unknown>>,
+  console: Console,
+): Promise<number> {
+  const warn = (error: PasterError): void => console.err(`paster: warn: ${formatError(error)}`);
+  const all = await listPoints(process.cwd(), warn);
+  const [group] = args;
+  const groups = group === undefined ? groupsOf(all) : [knownGroup(group, all)];
+  if (!flagOption(options, 'json')) {
+    console.out(pointsText(groups, all));
+    await outputWritten();
+    return EXIT_OK;
+  }
+  const listed = all.filter((point) => groups.includes(point.group));
+  const settled = await Promise.all(
+    listed.map((point) =>
+      withSettings(point).catch((error) => {
+        if (!(error instanceof PasterError)) throw error;
+        warn(error);
+        return point;
+      }),
+    ),
+  );
+  console.out(pointsJson(groups, settled));
+  await outputWritten();
+  return EXIT_OK;
+}
+
+function groupsOf(all: readonly Point[]): string[] {
+  return [...new Set(all.map(({ group }) => group))];
+}
+
+function knownGroup(group: string, all: readonly Point[]): string {
+  const known = [...new Set([...KNOWN_GROUPS, ...groupsOf(all)])];
+  if (known.includes(group)) return group;
+  const meant = known.find((each) => each === `paste.${group}`) ?? nearest(group, known);
+  throw new UsageError('PASTER_USAGE', `points: there is no group "${group}"`, {
+    hint: meant === undefined ? `there are: ${known.join(', ')}` : `did you mean "${meant}"?`,
+  });
+}
+
+function pointsText(groups: readonly string[], all: readonly Point[]): string {
+  const blocks = groups.map((group) => {
+    const listed = all.filter((point) => point.group === group);
+    const names = listed.map((point) => printable(`${point.package}#${point.name}`));
+    const width = Math.max(0, ...names.map((name) => name.length));
+    const lines = listed.map((point, index) => `  ${(names[index] ?? '').padEnd(width)}  ${point.meaning ?? ''}`);
+    return [printable(group), ...(lines.length > 0 ? lines.map((line) => line.trimEnd()) : ['  (none)'])].join('\n');
+  });
+  return blocks.join('\n\n');
+}
+
+function pointsJson(groups: readonly string[], settled: readonly Point[]): string {
+  const members = groups.map(
+    (group) => [group, jsonArray(settled.filter((point) => point.group === group).map(pointJson))] as const,
+  );
+  return jsonObject([
+    ['directory', jsonText(process.cwd())],
+    ['groups', jsonObject(members)],
+  ]);
+}
+
+function pointJson(point: Point): string {
+  const members: [string, string][] = [
+    ['package', jsonText(point.package)],
+    ['name', jsonText(point.name)],
+    ['uri', jsonText(`npm:${point.package}#${point.name}`)],
+    ['target', jsonText(point.target)],
+    ['root', jsonText(point.root)],
+  ];
+  if (point.meaning !== undefined) members.push(['meaning', jsonText(point.meaning)]);
+  const settings = settingsOfPoint(point);
+  if (settings) {
+    const items = settings.map((setting) =>
+      jsonObject(
+        Object.entries(setting).flatMap(([name, value]) => (value === undefined ? [] : [[name, jsonValue(value)]])),
+      ),
+    );
+    members.push(['settings', jsonArray(items)]);
+  }
+  if (point.declared?.others) members.push(['otherKeys', jsonText(point.declared.others.help)]);
+  return jsonObject(members);
+}

@@ -1,0 +1,221 @@
+/** `paster request` and `paster post`: one request to an application, without a server. */
+import { METHODS, validateHeaderName, validateHeaderValue } from 'node:http';
+import { resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { nearest } from '../config/nearest.ts';
+import { createApp, guarded } from '../deploy/compose.ts';
+import { settingsOf } from '../deploy/context.ts';
+import { loadContext } from '../deploy/load.ts';
+import { LoadSession } from '../deploy/session.ts';
+import { configUri, hasScheme } from '../deploy/uri.ts';
+import {
+  EXIT_FAILURE,
+  EXIT_OK,
+  errorCode,
+  errorMessage,
+  formatLocation,
+  printable,
+  RunError,
+  UsageError,
+} from '../errors.ts';
+import { lineLogger } from '../log.ts';
+import type { Settings } from '../protocol/types.ts';
+import { type Command, type CommandOption, type Console, flagOption, listOption, textOption } from './command.ts';
+import { type InjectedAnswer, type InjectedRequest, inject } from './inject.ts';
+import { outputWritten } from './standard-output.ts';
+
+type Options = Readonly<Record<string, unknown>>;
+
+const ARGS: Command['args'] = [
+  ['<config>', 'an INI file, or a URI such as module:./server.js'],
+  ['<url>', 'what is asked for; without a slash in front it goes under /.command/'],
+  ['[query...]', 'name=value, put behind the URL as its query'],
+];
+
+const OPTIONS: readonly CommandOption[] = [
+  { flags: '-n, --app-name <name>', help: 'the application section (default: main)' },
+  { flags: '--header <name:value>', help: 'a header of the request', repeatable: true },
+  { flags: '--display-headers', help: 'show the status and the headers of the answer too' },
+  { flags: '--config-var <name:value>', help: 'global configuration; wins over [DEFAULT]', repeatable: true },
+  { flags: '-v, --verbose', help: 'show stack traces' },
+];
+
+export const requestCommand: Command = {
+  name: 'request',
+  summary: 'send one request to an application, without a server',
+  args: ARGS,
+  options: [...OPTIONS, { flags: '--method <method>', help: 'the method of the request (default: GET)' }],
+  examples: [
+    ['paster request etc/develop.ini /', 'what the application answers, on standard output'],
+    ['paster request etc/config.ini cleanup days=30', 'GET /.command/cleanup?days=30'],
+    ['paster request --display-headers --header Host:example.com etc/config.ini /', 'with headers'],
+  ],
+  run: (args, options, console) => request(args, options, 'GET', console),
+};
+
+export const postCommand: Command = {
+  name: 'post',
+  summary: 'send standard input to an application, without a server',
+  args: ARGS,
+  options: [...OPTIONS, { flags: '--method <method>', help: 'the method of the request (default: POST)' }],
+  examples: [['paster post --header Content-Type:application/json etc/develop.ini /items < item.json', 'a POST']],
+  run: (args, options, console) => request(args, options, 'POST', console),
+};
+
+async function request(
+  args: readonly string[],
+  options: Options,
+  standardMethod: 'GET' | 'POST',
+  console: Console,
+): Promise<number> {
+  const [spec = '', url = '', ...query] = args;
+  const target = targetOf(url, query);
+  const toSend: InjectedRequest = {
+    method: methodOf(textOption(options, 'method') ?? standardMethod),
+    url: `${target.pathname}${target.search}`,
+    headers: { host: target.host, 'user-agent': 'paster', ...headersOf(listOption(options, 'header')) },
+    body: standardMethod === 'POST' ? await readAll(process.stdin) : undefined,
+  };
+  const globalConf = configVars(listOption(options, 'configVar'));
+  return unlessIdle(async (reached) => {
+    const session = new LoadSession(globalConf);
+    const uri = hasScheme(spec) ? spec : configUri(resolve(spec));
+    const context = await loadContext('app', uri, { globalConf, name: textOption(options, 'appName') }, session);
+    const app = await createApp(context);
+    for (const { message, location } of session.warnings) {
+      console.err(printable(`paster: warn: ${formatLocation(location)}: ${message}`));
+    }
+    await guarded(context, () => app.ready?.());
+    reached('request');
+    try {
+      const log = lineLogger('warn', (line) => console.err(`paster: ${printable(line)}`));
+      const answer = await inject(app, toSend, log).catch(brokenOff);
+      if (flagOption(options, 'displayHeaders')) console.out(headText(answer));
+      await writeBody(answer);
+      return answer.statusCode >= 200 && answer.statusCode < 400 ? EXIT_OK : EXIT_FAILURE;
+    } finally {
+      await guarded(context, () => app.close?.());
+    }
+  });
+}
+
+/** The URL as PasteScript joined it: relative to `/.command/`, the arguments that are left over as its query. */
+function targetOf(url: string, query: readonly string[]): URL {
+  const base = 'http://localhost/.command/';
+  if (!URL.canParse(url, base)) throw new UsageError('PASTER_USAGE', `"${url}" is not a URL`);
+  const target = new URL(url, base);
+  if (target.protocol !== 'http:' && target.protocol !== 'https:') {
+    throw new UsageError('PASTER_USAGE', `"${url}" is not a URL of a web application`, {
+      hint: 'write a path such as /page',
+    });
+  }
+  const parts = query.map((each) => {
+    const equals = each.indexOf('=');
+    if (equals === -1) return encodeURIComponent(each);
+    return `${encodeURIComponent(each.slice(0, equals))}=${encodeURIComponent(each.slice(equals + 1))}`;
+  });
+  const given = target.search === '' ? [] : [target.search.slice(1)];
+  target.search = [...given, ...parts].join('&');
+  return target;
+}
+
+function methodOf(text: string): string {
+  const method = text.toUpperCase();
+  if (METHODS.includes(method)) return method;
+  const meant = nearest(method, METHODS);
+  throw new UsageError('PASTER_USAGE', `--method: there is no method "${text}"`, {
+    hint:
+      meant === undefined ? `for instance ${['GET', 'HEAD', 'PUT', 'DELETE'].join(', ')}` : `did you mean "${meant}"?`,
+  });
+}
+
+/** A header that is given twice is one with both values, as RFC 9110 (section 5.3) reads two. */
+function headersOf(given: readonly string[]): Record<string, string> {
+  const headers: Record<string, string> = Object.create(null);
+  for (const each of given) {
+    const [name, value] = pair('--header', each);
+    try {
+      validateHeaderName(name);
+      validateHeaderValue(name, value);
+    } catch (error) {
+      throw new UsageError('PASTER_USAGE', `--header: ${errorMessage(error)}`);
+    }
+    const key = name.toLowerCase();
+    const earlier = headers[key];
+    headers[key] = earlier === undefined ? value : `${earlier}${key === 'cookie' ? '; ' : ', '}${value}`;
+  }
+  return headers;
+}
+
+function configVars(given: readonly string[]): Settings {
+  return settingsOf(...given.map((each) => settingOf(...pair('--config-var', each))));
+}
+
+function settingOf(name: string, value: string): Settings {
+  const setting = settingsOf();
+  setting[name] = value;
+  return setting;
+}
+
+function pair(option: string, text: string): [name: string, value: string] {
+  const colon = text.indexOf(':');
+  if (colon > 0) return [text.slice(0, colon).trim(), text.slice(colon + 1).trim()];
+  throw new UsageError('PASTER_USAGE', `${option}: "${text}" is not of the form name:value`);
+}
+
+async function readAll(stream: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+function headText({ statusCode, statusMessage, headers }: InjectedAnswer): string {
+  const lines = headers.map(([name, value]) => `${name}: ${value}`);
+  return printable([`HTTP/1.1 ${statusCode} ${statusMessage}`.trimEnd(), ...lines, ''].join('\n'));
+}
+
+/** As the bytes come, so that a stream can be watched. */
+async function writeBody({ body }: InjectedAnswer): Promise<void> {
+  try {
+    await pipeline(body, process.stdout, { end: false });
+    await outputWritten();
+  } catch (error) {
+    // Whoever read the output has enough: `paster request ... | head`.
+    if (errorCode(error) !== 'EPIPE') brokenOff(error);
+  }
+}
+
+function brokenOff(error: unknown): never {
+  const reason = errorCode(error) === 'LIGHT_ECONNRESET' ? 'it closed the connection' : errorMessage(error);
+  throw new RunError('PASTER_NO_ANSWER', `the application did not finish its answer: ${reason}`, { cause: error });
+}
+
+/** What an application that never gets further is told apart by. */
+const STUCK: Readonly<Record<'start' | 'request', readonly [message: string, hint: string]>> = {
+  start: ['the application never gets ready', 'its module or its factory waits for something that does not come'],
+  request: [
+    'the application does not answer, and waits for nothing any more',
+    'is there a way through it that calls neither res.end() nor next()?',
+  ],
+};
+
+/** Runs `work`; when it waits, and nothing is left in the process that it could be waiting for, it has failed. */
+async function unlessIdle<T>(work: (reached: (phase: 'request') => void) => Promise<T>): Promise<T> {
+  let phase: keyof typeof STUCK = 'start';
+  let idle: (() => void) | undefined;
+  const forgotten = new Promise<never>((_resolve, reject) => {
+    idle = () => {
+      const [message, hint] = STUCK[phase];
+      reject(new RunError('PASTER_NO_ANSWER', message, { hint }));
+    };
+    process.once('beforeExit', idle);
+  });
+  const reached = (next: 'request'): void => {
+    phase = next;
+  };
+  try {
+    return await Promise.race([work(reached), forgotten]);
+  } finally {
+    if (idle) process.off('beforeExit', idle);
+  }
+}

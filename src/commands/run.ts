@@ -1,0 +1,75 @@
+/** Finds the command that argv names and lets commander read the rest by the command's own table. */
+import { CommanderError, type Command as Program } from 'commander';
+import { nearest } from '../config/nearest.ts';
+import { EXIT_OK, UsageError } from '../errors.ts';
+import type { Command, Console } from './command.ts';
+import { COMMANDS } from './table.ts';
+
+/**
+ * Runs the command that `argv` names.
+ * @returns The exit status.
+ * @throws UsageError for a mistake in the command line; whatever the command throws.
+ */
+export async function runCommand(argv: readonly string[], console: Console): Promise<number> {
+  const [first, ...rest] = argv;
+  if (first === undefined || first === '-h' || first === '--help') return help(undefined, console);
+  if (first === 'help') return help(rest[0], console);
+  const command = await findCommand(first);
+  const program = await commandParser(command, console);
+  try {
+    program.parse(rest, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return EXIT_OK;
+    throw new UsageError('PASTER_USAGE', `${command.name}: ${error.message.replace(/^error: /, '')}`, {
+      hint: `see paster help ${command.name}`,
+    });
+  }
+  return command.run(program.args, program.opts(), console);
+}
+
+async function findCommand(name: string): Promise<Command> {
+  const entry = COMMANDS.get(name);
+  if (entry) return entry.load();
+  const meant = nearest(name, [...COMMANDS.keys(), 'help']);
+  throw new UsageError(
+    'PASTER_USAGE',
+    name.startsWith('-') ? `unknown option "${name}" before a command` : `unknown command "${name}"`,
+    { hint: meant ? `did you mean "${meant}"?` : `there are: ${[...COMMANDS.keys()].join(', ')}` },
+  );
+}
+
+async function help(name: string | undefined, console: Console): Promise<number> {
+  const program = name === undefined ? await topParser(console) : await commandParser(await findCommand(name), console);
+  program.outputHelp();
+  return EXIT_OK;
+}
+
+async function newParser(console: Console): Promise<Program> {
+  const { Command: Parser } = await import('commander');
+  return new Parser().exitOverride().configureOutput({
+    writeOut: (text) => console.out(text.trimEnd()),
+    // The message comes out once, as the error that is thrown.
+    writeErr: () => {},
+  });
+}
+
+async function topParser(console: Console): Promise<Program> {
+  const program = (await newParser(console)).name('paster').usage('COMMAND [options]');
+  program.description('One INI file says which application runs, which filters wrap it, and which server carries it.');
+  program.option('--version', 'print the version').helpCommand('help [COMMAND]', 'show what a command does');
+  for (const [name, { summary }] of COMMANDS) program.command(name).summary(summary).description(summary);
+  return program;
+}
+
+async function commandParser(command: Command, console: Console): Promise<Program> {
+  const program = (await newParser(console)).name(`paster ${command.name}`).description(command.summary);
+  for (const [name, meaning] of command.args) program.argument(name, meaning);
+  for (const { flags, help: meaning, repeatable } of command.options) {
+    if (repeatable) program.option(flags, meaning, (value: string, all: string[]) => [...all, value], []);
+    else program.option(flags, meaning);
+  }
+  const width = Math.max(...command.examples.map(([line]) => line.length));
+  const examples = command.examples.map(([line, meaning]) => `  ${line.padEnd(width)}  ${meaning}`);
+  return program.addHelpText('after', `\nExamples:\n${examples.join('\n')}`);
+}

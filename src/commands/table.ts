@@ -1,0 +1,59 @@
+/** The commands by name. Each module is imported only when its command runs, so that `--help` stays cheap. */
+import type { Command } from './command.ts';
+
+export interface CommandEntry {
+  readonly summary: string;
+  load(): Promise<Command>;
+}
+
+export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map([
+  [
+    'serve',
+    {
+      summary: 'serve the application that an INI file describes',
+      load: async () => (await import('./serve.ts')).serveCommand,
+    },
+  ],
+  [
+    'create',
+    {
+      summary: 'create a project with etc/develop.ini and etc/config.ini',
+      load: async () => (await import('./create.ts')).createCommand,
+    },
+  ],
+  [
+    'check',
+    {
+      summary: 'find every mistake in an INI file without serving it',
+      load: async () => (await import('./check.ts')).checkCommand,
+    },
+  ],
+  [
+    'config',
+    {
+      summary: 'show an INI file as the loader sees it',
+      load: async () => (await import('./config.ts')).configCommand,
+    },
+  ],
+  [
+    'points',
+    {
+      summary: 'list the entry points that are installed',
+      load: async () => (await import('./points.ts')).pointsCommand,
+    },
+  ],
+  [
+    'request',
+    {
+      summary: 'send one request to an application, without a server',
+      load: async () => (await import('./request.ts')).requestCommand,
+    },
+  ],
+  [
+    'post',
+    {
+      summary: 'send standard input to an application, without a server',
+      load: async () => (await import('./request.ts')).postCommand,
+    },
+  ],
+]);

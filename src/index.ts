@@ -1,0 +1,19 @@
+/** The public API of `paster`: re-exports only. */
+export { asBool, asInt, asList } from './config/convert.ts';
+export { type IniDocument, type IniEntry, type IniSection, parseIni } from './config/ini.ts';
+export type { Loader } from './deploy/compose.ts';
+export {
+  type AppConfig,
+  appConfig,
+  type LoadedServer,
+  type LoadOptions,
+  loadApp,
+  loadFilter,
+  loadServer,
+} from './deploy/load.ts';
+export { ConfigError, ErrorList, type Location, PasterError, RunError, UsageError } from './errors.ts';
+export type { Logger, LogLevel } from './log.ts';
+export type { Address, DescriptorAddress, TcpAddress, UnixAddress } from './net/address.ts';
+export type { AppLike } from './protocol/app.ts';
+export type { FilterLike, Middleware } from './protocol/filter.ts';
+export type { App, Filter, Running, ServeOptions, Server, Settings } from './protocol/types.ts';

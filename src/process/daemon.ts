@@ -1,0 +1,133 @@
+/**
+ * A server in the background, seen from the command that starts, stops or asks about it. What is signalled is the
+ * process of the pid file, and only after its identity was checked, each time anew.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { errorCode, RunError } from '../errors.ts';
+import { unpackError } from './error-transfer.ts';
+import { describeExit } from './exit-codes.ts';
+import type { LogFile } from './logfile.ts';
+import { checkPidFile, readPidFile, removeStalePidFile } from './pidfile.ts';
+import { onReport, type Report, rerun } from './rerun.ts';
+import { arrivingSignals } from './signals.ts';
+
+/**
+ * Starts this command again in the background and waits until it accepts connections.
+ * @returns What the terminal is to show.
+ * @throws The daemon's own reason if it fails; RunError if it ends without one, or when this process is interrupted.
+ */
+export async function startDaemon(pidFile: string, logFile: LogFile): Promise<readonly string[]> {
+  checkPidFile(pidFile);
+  const logStart = statSync(logFile.path).size;
+  const child = rerun('daemon', { output: logFile.fd, detached: true });
+  const reported = new Promise<Report>((resolve) => onReport(child, resolve));
+  const exited = new Promise<RunError>((resolve) => {
+    child.once('error', (cause) => resolve(died(`does not start: ${cause.message}`, '')));
+    // The channel may still hold the reason when the process is gone.
+    child.once('exit', (code, signal) => {
+      const how = `ended ${describeExit({ code, signal })} before it listened`;
+      setTimeout(() => resolve(died(how, lastLines(logFile.path, logStart))), 100);
+    });
+  });
+  const interrupted = arrivingSignals(['SIGINT', 'SIGTERM', 'SIGHUP']);
+  const outcome = await Promise.race([reported, exited, interrupted.next().then(() => 'interrupted' as const)]);
+  if (outcome === 'interrupted') {
+    // Nobody would know of it.
+    child.kill('SIGKILL');
+    throw new RunError('PASTER_DAEMON', 'interrupted before the server listened; it is not started');
+  }
+  if (outcome instanceof Error) throw outcome;
+  if (outcome.paster === 'failed') {
+    await exited;
+    throw unpackError(outcome.error);
+  }
+  child.disconnect();
+  child.unref();
+  return outcome.lines;
+}
+
+function died(how: string, log: string): RunError {
+  return new RunError('PASTER_DAEMON', `the server in the background ${how}${log === '' ? '' : `; it wrote:\n${log}`}`);
+}
+
+const SHOWN_LINES = 10;
+
+/** The end of what came into the log since it was `start` bytes long. */
+function lastLines(file: string, start: number): string {
+  try {
+    const text = readFileSync(file).subarray(start).toString();
+    return text.trimEnd().split('\n').slice(-SHOWN_LINES).join('\n');
+  } catch {
+    return '';
+  }
+}
+
+/** What a pid file says about its server, as a sentence. */
+export function daemonStatus(pidFile: string): { readonly running: boolean; readonly sentence: string } {
+  const found = readPidFile(pidFile);
+  switch (found.state) {
+    case 'running':
+      return { running: true, sentence: `Server running in PID ${found.pid}` };
+    case 'absent':
+      return { running: false, sentence: `Server not running: there is no pid file ${pidFile}` };
+    case 'stale':
+      return { running: false, sentence: `Server not running: ${pidFile} names ${whom(found.pid)}` };
+  }
+}
+
+function whom(pid: number | undefined): string {
+  return pid === undefined ? 'no process' : `process ${pid}, which is no server of ours any more`;
+}
+
+/** On top of what the server was allowed by its own settings. */
+const MARGIN_MS = 5000;
+const POLL_MS = 50;
+
+/** What is tried one after the other, and for how long. */
+function steps(graceful: number): readonly (readonly [NodeJS.Signals, number])[] {
+  return [
+    ['SIGTERM', graceful * 1000 + MARGIN_MS],
+    ['SIGINT', MARGIN_MS],
+    ['SIGKILL', MARGIN_MS],
+  ];
+}
+
+/**
+ * Stops the server of a pid file: gracefully, then at once, then by force. Resolves when the process is gone.
+ * @throws RunError when none is running, when it may not be signalled, or when it does not go.
+ */
+export async function stopDaemon(pidFile: string, say: (line: string) => void): Promise<void> {
+  const found = readPidFile(pidFile);
+  if (found.state !== 'running') {
+    const { sentence } = daemonStatus(pidFile);
+    removeStalePidFile(pidFile);
+    throw new RunError('PASTER_NOT_RUNNING', sentence);
+  }
+  const { pid } = found;
+  for (const [signal, limit] of steps(found.graceful)) {
+    if (signal !== 'SIGTERM') say(`process ${pid} is still there: ${signal}`);
+    if (!isStill(pidFile, pid)) break;
+    try {
+      process.kill(pid, signal);
+    } catch (cause) {
+      if (errorCode(cause) === 'ESRCH') break;
+      throw new RunError('PASTER_STOP', `no permission to stop process ${pid}`, {
+        hint: 'it belongs to another user',
+        cause,
+      });
+    }
+    const end = performance.now() + limit;
+    while (isStill(pidFile, pid) && performance.now() < end) await sleep(POLL_MS);
+  }
+  if (isStill(pidFile, pid)) throw new RunError('PASTER_STOP', `process ${pid} does not end`);
+  // One that was killed could not do it itself.
+  removeStalePidFile(pidFile);
+  say(`Server in PID ${pid} stopped`);
+}
+
+/** The file goes shortly before the process, so that the process itself has to be asked as well. */
+function isStill(pidFile: string, pid: number): boolean {
+  const found = readPidFile(pidFile);
+  return found.state === 'running' && found.pid === pid;
+}

@@ -1,0 +1,81 @@
+/**
+ * `--log-file`: what a process writes to its standard output and error goes to a file, and after a reopening (USR1) to
+ * the file that has the name then. Runs in the supervisor, in its workers, and in a process that serves alone.
+ *
+ * Node has no `dup2`, so the descriptors 1 and 2 themselves stay what they were: only `process.stdout` and
+ * `process.stderr` follow. A library that writes to descriptor 1 by number goes on writing to the file that the process
+ * was started with, until the process is replaced (HUP).
+ */
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { errorCode, errorMessage, RunError } from '../errors.ts';
+
+type Write = typeof process.stdout.write;
+
+export class LogFile {
+  readonly path: string;
+  #fd: number;
+  #restore: (() => void) | undefined;
+
+  /** Opens it to append. @throws RunError where that is not possible. */
+  constructor(path: string) {
+    this.path = path;
+    this.#fd = open(path);
+  }
+
+  /** For the standard output of children. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  write(text: string | Uint8Array): void {
+    try {
+      if (typeof text === 'string') writeSync(this.#fd, text);
+      else writeSync(this.#fd, text);
+    } catch {
+      // The disk is full: there is nobody left to tell, and serving matters more.
+    }
+  }
+
+  /** From now on this process's standard output and error go here. */
+  capture(): void {
+    if (this.#restore) return;
+    const streams = [process.stdout, process.stderr];
+    const before = streams.map((stream) => ({ write: stream.write, isTTY: stream.isTTY }));
+    const write: Write = (text, encodingOrDone?: unknown, done?: unknown) => {
+      const encoding = typeof encodingOrDone === 'string' ? (encodingOrDone as BufferEncoding) : 'utf8';
+      this.write(typeof text === 'string' && encoding !== 'utf8' ? Buffer.from(text, encoding) : text);
+      const callback = typeof encodingOrDone === 'function' ? encodingOrDone : done;
+      if (typeof callback === 'function') process.nextTick(callback);
+      return true;
+    };
+    for (const stream of streams) Object.assign(stream, { write, isTTY: false });
+    this.#restore = () => {
+      for (const [index, stream] of streams.entries()) Object.assign(stream, before[index]);
+    };
+  }
+
+  /** Gives the streams back: for a message that the terminal has to see. */
+  release(): void {
+    this.#restore?.();
+    this.#restore = undefined;
+  }
+
+  /** After the file was renamed: goes on in a new one of the old name. @throws RunError, and then the old one stays. */
+  reopen(): void {
+    const fd = open(this.path);
+    closeSync(this.#fd);
+    this.#fd = fd;
+  }
+}
+
+function open(path: string): number {
+  try {
+    return openSync(path, 'a', 0o640);
+  } catch (cause) {
+    throw new RunError('PASTER_LOG_FILE', `cannot write the log file ${path}: ${errorMessage(cause)}`, {
+      hint: errorCode(cause) === 'ENOENT' ? `create its directory: mkdir -p ${dirname(path)}` : undefined,
+      cause,
+    });
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * What one `serve` is to do, as plain data: the supervisor sends it to its workers, which load by it what the command
+ * line said.
+ */
+import { resolve } from 'node:path';
+import { createApp } from '../deploy/compose.ts';
+import { type LoadedServer, loadContext, loadServer } from '../deploy/load.ts';
+import type { AddressOverrides } from '../deploy/server-settings.ts';
+import type { LoadSession } from '../deploy/session.ts';
+import { configUri, parseUri } from '../deploy/uri.ts';
+import { UsageError } from '../errors.ts';
+import type { App, Settings } from '../protocol/types.ts';
+
+export interface ServePlan {
+  readonly appUri: string;
+  readonly appName: string | undefined;
+  readonly serverUri: string;
+  readonly serverName: string | undefined;
+  /** The directory that URIs are relative to. */
+  readonly directory: string;
+  readonly globalConf: Settings;
+  readonly overrides: AddressOverrides;
+  /** The INI file, if it is one that is served. */
+  readonly file: string | undefined;
+}
+
+export interface PlanOptions {
+  readonly appName?: string | undefined;
+  readonly serverName?: string | undefined;
+  readonly serverType?: string | undefined;
+  readonly overrides?: AddressOverrides;
+}
+
+/** The built-in servers that `--server` takes. */
+const SERVER_TYPES = ['http', 'fastcgi'];
+
+/** @throws UsageError for a server type that there is none of. */
+export function planOf(spec: string, globalConf: Settings, directory: string, options: PlanOptions): ServePlan {
+  const { appName, serverName, serverType, overrides = {} } = options;
+  const uri = parseUri(spec);
+  const appUri = uri ? spec : configUri(resolve(directory, spec));
+  const isConfig = uri === undefined || uri.scheme === 'config';
+  if (serverType !== undefined && !SERVER_TYPES.includes(serverType)) {
+    throw new UsageError('PASTER_USAGE', `--server: there is no built-in server "${serverType}"`, {
+      hint: `there are: ${SERVER_TYPES.join(', ')}`,
+    });
+  }
+  return {
+    appUri,
+    appName,
+    serverUri:
+      isConfig && serverType === undefined ? (appUri.split('#')[0] ?? appUri) : `npm:paster#${serverType ?? 'http'}`,
+    serverName: isConfig && serverType === undefined ? serverName : undefined,
+    directory,
+    globalConf,
+    overrides,
+    file: isConfig ? resolve(directory, uri?.path ?? spec) : undefined,
+  };
+}
+
+/** Loads the server of a plan; as Paste does, before the application. */
+export function loadPlannedServer(plan: ServePlan, session: LoadSession): Promise<LoadedServer> {
+  const { serverUri: uri, serverName: name, directory: relativeTo, globalConf, overrides } = plan;
+  return loadServer(uri, { relativeTo, name, globalConf, overrides }, session);
+}
+
+/** One of paster's own servers with no settings but an address: what can be had when the INI file cannot be read. */
+export function loadBuiltinServer(type: string, overrides: AddressOverrides): Promise<LoadedServer> {
+  return loadServer(`npm:paster#${type}`, { overrides });
+}
+
+/** Loads the application of a plan. */
+export async function loadPlannedApp(plan: ServePlan, session: LoadSession): Promise<App> {
+  const { appUri: uri, appName: name, directory: relativeTo, globalConf } = plan;
+  return createApp(await loadContext('app', uri, { relativeTo, name, globalConf }, session));
+}

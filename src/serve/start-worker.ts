@@ -1,0 +1,44 @@
+/** What a worker does with its plan; runs in the child, under `process/worker.ts`. */
+import type { LoadedServer } from '../deploy/load.ts';
+import { LoadSession } from '../deploy/session.ts';
+import { lineLogger } from '../log.ts';
+import type { WorkerControl, WorkerStart } from '../process/worker.ts';
+import type { App } from '../protocol/types.ts';
+import { failureApp } from './failure-app.ts';
+import { loadBuiltinServer, loadPlannedApp, loadPlannedServer } from './plan.ts';
+import type { WorkerPlan } from './worker-plan.ts';
+
+/** Loads and serves the plan's application, or in its place the error that keeps it from loading. */
+export const startWorker: WorkerStart<WorkerPlan> = async (plan, open, control) => {
+  const session = new LoadSession(plan.globalConf);
+  const log = lineLogger(plan.logLevel, (line) => process.stderr.write(`${line}\n`));
+  try {
+    if (control.failure) {
+      return await (await anyServer(plan, session)).serveOn(failureApp(control.failure), open, log);
+    }
+    const server = await loadPlannedServer(plan, session);
+    const app = await loadPlannedApp(plan, session);
+    return await server.serveOn(plan.countRequests ? counting(app, control) : app, open, log);
+  } finally {
+    // Also when it fails: a change of these files is what everybody waits for then.
+    control.watch(session.files);
+  }
+};
+
+/** To show an error any server will do that speaks the protocol, if the INI file's own is part of the error. */
+async function anyServer(plan: WorkerPlan, session: LoadSession): Promise<LoadedServer> {
+  try {
+    return await loadPlannedServer(plan, session);
+  } catch {
+    return loadBuiltinServer(plan.scheme, plan.overrides);
+  }
+}
+
+/** Tells the supervisor of each request, so that it can replace this worker in time. */
+function counting(app: App, control: WorkerControl): App {
+  const counted: App = (req, res) => {
+    control.countRequest();
+    return app(req, res);
+  };
+  return Object.assign(counted, app);
+}

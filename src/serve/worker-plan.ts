@@ -1,0 +1,10 @@
+/** What the supervisor of a `serve` sends to its workers. */
+import type { LogLevel } from '../log.ts';
+import type { ServePlan } from './plan.ts';
+
+export interface WorkerPlan extends ServePlan {
+  /** What the server spoke when `serve` began: for a moment when its section cannot be read. */
+  readonly scheme: string;
+  readonly countRequests: boolean;
+  readonly logLevel: LogLevel;
+}

@@ -1,0 +1,46 @@
+/** The settings of the HTTP server. Paste's `#http` had others, which say nothing about Node. */
+import { bool, defineSettings, int, type SettingsOf, seconds, text } from '../../config/setting.ts';
+
+const threads = 'Node serves requests without a pool of threads';
+
+export const httpSettings = defineSettings(
+  {
+    ssl_pem: { type: text, help: 'A PEM file with certificate and key: serve https.', example: '%(here)s/server.pem' },
+    ssl_cert: { type: text, help: 'A PEM file with the certificate chain; with ssl_key.' },
+    ssl_key: { type: text, help: 'A PEM file with the private key; with ssl_cert.' },
+    http2: { type: bool, default: false, help: 'Speak HTTP/2: with TLS beside HTTP/1.1, without TLS alone.' },
+    request_timeout: {
+      type: seconds,
+      default: 300,
+      help: 'Seconds within which a whole request has to arrive; 0: any.',
+    },
+    headers_timeout: { type: seconds, default: 60, help: 'Seconds within which the head of a request has to arrive.' },
+    keep_alive_timeout: { type: seconds, default: 5, help: 'Seconds that an idle connection is kept.' },
+    max_header_size: {
+      type: int({ min: 1024 }),
+      default: 16384,
+      help: 'The most bytes that the head of a request may have.',
+    },
+  },
+  {
+    obsolete: {
+      server_version: 'the answer names no server',
+      protocol_version: 'the server speaks HTTP/1.1',
+      daemon_threads: threads,
+      socket_timeout: 'see request_timeout and keep_alive_timeout',
+      use_threadpool: threads,
+      threadpool_workers: `${threads}; see workers`,
+      threadpool_max_requests: `${threads}; see max_requests`,
+      threadpool_hung_thread_limit: `${threads}; see worker_timeout`,
+      threadpool_kill_thread_limit: `${threads}; see worker_timeout`,
+      threadpool_dying_limit: threads,
+      threadpool_spawn_if_under: threads,
+      threadpool_max_zombie_threads_before_die: threads,
+      threadpool_hung_check_period: threads,
+      request_queue_size: 'see backlog',
+      start_loop: 'the server always starts',
+    },
+  },
+);
+
+export type HttpSettings = SettingsOf<typeof httpSettings>;

@@ -1,0 +1,98 @@
+/** The URL map: which application gets a request, and what is left of its URL. */
+import type { IncomingMessage } from 'node:http';
+import { describe, expect, test } from 'vitest';
+import { makeUrlmap, urlmapSettings } from '../../src/apps/urlmap.ts';
+import type { Loader } from '../../src/deploy/compose.ts';
+import type { MountedRequest } from '../../src/http/mount.ts';
+import type { App, Settings } from '../../src/protocol/types.ts';
+
+interface Seen {
+  readonly app: string;
+  readonly url: string | undefined;
+  readonly base: string | undefined;
+  readonly original: string | undefined;
+  readonly environ?: Settings | undefined;
+}
+
+/** A map whose applications say what they saw. */
+async function mapOf(section: Settings): Promise<(url: string, host?: string, environ?: Settings) => Seen | undefined> {
+  let seen: Seen | undefined;
+  const app = (name: string): App => {
+    const named: App = (req: MountedRequest) => {
+      seen = { app: name, url: req.url, base: req.baseUrl, original: req.originalUrl, environ: req.environ };
+    };
+    named.upgrade = (req) => named(req, {} as never);
+    return named;
+  };
+  const loader = { getApp: async (name: string) => app(name) } as unknown as Loader;
+  const result = urlmapSettings['~standard'].validate(section);
+  if (!('value' in result)) throw new Error(result.issues.map((issue) => issue.message).join());
+  const urlmap = await makeUrlmap(loader, {}, result.value);
+  return (url, host = 'localhost', environ) => {
+    seen = undefined;
+    const req = { url, headers: { host }, ...(environ ? { environ } : {}) } as unknown as IncomingMessage;
+    urlmap(req, { writeHead() {}, end() {} } as never);
+    return seen;
+  };
+}
+
+describe('prefixes', () => {
+  test('the longest that ends at a segment counts', async () => {
+    const ask = await mapOf({ '/': 'root', '/a': 'a', '/a/b': 'ab', '/a/b/c/': 'abc' });
+    expect(ask('/a/b/c/d?x=/a')).toEqual({ app: 'abc', url: '/d?x=/a', base: '/a/b/c', original: '/a/b/c/d?x=/a' });
+    expect(ask('/a/bb')?.app).toBe('a');
+    expect(ask('/aa')?.app).toBe('root');
+    expect(ask('/a')).toMatchObject({ app: 'a', url: '/', base: '/a' });
+    expect(ask('/a?q')).toMatchObject({ app: 'a', url: '/?q', base: '/a' });
+    expect(ask('/a/')).toMatchObject({ app: 'a', url: '/', base: '/a' });
+    expect(ask('/')).toMatchObject({ app: 'root', url: '/' });
+    expect(ask('*')?.app).toBe('root');
+  });
+
+  test('an escaped prefix is the same one, and what follows keeps its spelling', async () => {
+    const ask = await mapOf({ '/über': 'u' });
+    expect(ask('/%C3%BCber/%2Fx')).toMatchObject({ app: 'u', url: '/%2Fx', base: '/%C3%BCber' });
+    expect(ask('/%ZZ')).toBeUndefined();
+  });
+
+  test('nothing is inherited from objects', async () => {
+    const ask = await mapOf({ '/a': 'a' });
+    expect(ask('/__proto__')).toBeUndefined();
+    expect(ask('/constructor')).toBeUndefined();
+  });
+
+  test('the environment follows: SCRIPT_NAME grows by what PATH_INFO loses', async () => {
+    const ask = await mapOf({ '/a b': 'a' });
+    expect(ask('/a%20b/c', 'localhost', { SCRIPT_NAME: '/proxy', PATH_INFO: '/a b/c' })?.environ).toEqual({
+      SCRIPT_NAME: '/proxy/a b',
+      PATH_INFO: '/c',
+    });
+  });
+
+  test('not_found_app answers for the rest', async () => {
+    const ask = await mapOf({ '/a': 'a', not_found_app: 'nothing' });
+    expect(ask('/b')).toMatchObject({ app: 'nothing', url: '/b' });
+  });
+});
+
+test('a domain goes before any host, with its port before without', async () => {
+  const ask = await mapOf({
+    '/': 'any',
+    'domain Example.org /': 'example',
+    'domain example.org port 8080 /': 'port',
+    'domain example.org /x': 'x',
+  });
+  expect(ask('/', 'example.org')?.app).toBe('example');
+  expect(ask('/', 'EXAMPLE.org:81')?.app).toBe('example');
+  expect(ask('/', 'example.org:8080')?.app).toBe('port');
+  expect(ask('/x/y', 'example.org')).toMatchObject({ app: 'x', url: '/y' });
+  expect(ask('/', 'other.org')?.app).toBe('any');
+});
+
+test.each([
+  [{ '/a': 'x', '/a/': 'y' }, /mapped already/],
+  [{ a: 'x' }, /unknown setting "a"/],
+  [{ not_found_ap: 'x' }, /unknown setting "not_found_ap"/],
+])('%j is a mistake', async (section, message) => {
+  await expect(mapOf(section as unknown as Settings)).rejects.toThrow(message);
+});

@@ -1,0 +1,239 @@
+/** `paster check`: all mistakes of a file in one run, a line each, and nothing called, served or left behind. */
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { checkFile } from '../../src/deploy/check.ts';
+import { formatError } from '../../src/errors.ts';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { type Finished, paster, ROOT } from '../helpers/program.ts';
+
+const MODULE = `
+import { writeFileSync } from 'node:fs';
+const called = () => { writeFileSync(new URL('called', import.meta.url), ''); return (req, res) => res.end(); };
+export const make = () => called();
+export const makeComposite = () => called();
+export const value = 42;
+export const typed = () => called();
+typed.settings = { '~standard': { version: 1, vendor: 'test', validate: (given) =>
+  given.size === '1' ? { value: given } : { issues: [{ message: 'must be 1', path: ['size'] }] } } };
+export const broken = () => called();
+broken.settings = { '~standard': { version: 1, vendor: 'test', validate() { throw new TypeError('no schema'); } } };
+export default called;
+`;
+
+const SERVER = '[server:main]\nuse = npm:paster#http\n';
+
+async function check(files: Readonly<Record<string, string>>, args: readonly string[] = ['x.ini']): Promise<Finished> {
+  const directory = temporaryDirectory({ 'app.mjs': MODULE, ...files });
+  const finished = await paster(['check', ...args], { cwd: directory }).finished();
+  return { ...finished, stdout: finished.stdout.replaceAll(directory, '$DIR') };
+}
+
+/** The lines of `check` for a file, without the name of the file in front. */
+async function lines(ini: string, others: Readonly<Record<string, string>> = {}): Promise<string[]> {
+  const { stdout } = await check({ 'x.ini': ini, ...others });
+  return stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => line.replace(/^x\.ini:/, ''));
+}
+
+describe('a file that is right', () => {
+  test('is ok, and no factory of it has been called', async () => {
+    const ini = `[app:main]\nuse = call:./app.mjs:make\nanything = goes\n${SERVER}`;
+    const { stdout, status } = await check({ 'x.ini': ini });
+    expect([stdout, status]).toEqual(['x.ini: ok\n', 0]);
+    const directory = temporaryDirectory({ 'app.mjs': MODULE, 'x.ini': ini });
+    await checkFile(join(directory, 'x.ini'), {});
+    await expect(import('node:fs/promises').then((fs) => fs.readdir(directory))).resolves.toEqual(['app.mjs', 'x.ini']);
+  });
+
+  test('with warnings still ends with 0', async () => {
+    const { stdout, status } = await check({
+      'x.ini': `[app:main]\nuse = module:./app.mjs\n[filter:f]\nuse = module:./app.mjs\n${SERVER}`,
+    });
+    expect([stdout, status]).toEqual(['x.ini:3:1: warning: [filter:f] is not used: nothing refers to it\n', 0]);
+  });
+
+  test.each(['etc/develop.ini', 'etc/config.ini'])('this repository’s %s', async (file) => {
+    const { stdout, status } = await paster(['check', file], { cwd: ROOT }).finished();
+    expect([stdout, status]).toEqual([`${file}: ok\n`, 0]);
+  });
+
+  test('name=value counts as it does for serve', async () => {
+    const ini = `[app:main]\nuse = module:./app.mjs\n[server:main]\nuse = npm:paster#http\nport = %(p)s\n`;
+    expect((await check({ 'x.ini': ini }, ['x.ini', 'p=8080'])).status).toBe(0);
+    expect((await check({ 'x.ini': ini }, ['x.ini', 'p=x'])).stdout).toContain('x.ini:5:1: [server:main] port: "x"');
+    expect((await check({ 'x.ini': ini })).stdout).toBe('x.ini:5:8: [server:main] port: %(p)s is not defined\n');
+  });
+});
+
+describe('what is used', () => {
+  test('follows composites of strangers by the words in their values', async () => {
+    const composite = '[composite:main]\nuse = call:./app.mjs:makeComposite\none = a\nsome = b gone\nurl = http://x\n';
+    const part = 'use = module:./app.mjs\n';
+    expect(await lines(`${composite}[app:a]\n${part}[app:b]\n${part}[app:c]\n${part}${SERVER}`)).toEqual([
+      '10:1: warning: [app:c] is not used: nothing refers to it',
+    ]);
+  });
+
+  test('follows a composite that is wrong itself', async () => {
+    const ini = `[composite:main]\nuse = egg:Paste#urlmpa\n/ = a\n[app:a]\nuse = module:./app.mjs\n${SERVER}`;
+    expect(await lines(ini)).toEqual(['2:7: paster has nothing for egg:Paste#urlmpa (did you mean "urlmap"?)']);
+  });
+
+  test('what only an unused section refers to is not reported a second time', async () => {
+    const ini = `[app:main]\nuse = module:./app.mjs\n[app:inner]\nuse = module:./app.mjs\n[app:outer]\nuse = inner\n${SERVER}`;
+    expect(await lines(ini)).toEqual(['5:1: warning: [app:outer] is not used: nothing refers to it']);
+  });
+
+  test('is not asked of a file that only lends its parts', async () => {
+    expect(await lines('[app:a]\nuse = module:./app.mjs\n[filter:f]\nuse = npm:paster#translogger\nx = 1')).toEqual([
+      '5:1: [filter:f] unknown setting "x" (known settings: format, logger_name, logging_level, set_logger_level, setup_console_handler)',
+    ]);
+  });
+
+  test.each([
+    ['[app:web]', '1:1: warning: there is no section [app:main] in this file: serve needs --app-name'],
+    ['[app:mian]', '1:1: there is no section [app:main] in this file (did you mean [app:mian]?)'],
+  ])('%s in place of a main application', async (header, expected) => {
+    expect(await lines(`${header}\nuse = module:./app.mjs\n${SERVER}`)).toEqual([expected]);
+  });
+
+  test('a file without a server', async () => {
+    expect(await lines('[app:main]\nuse = module:./app.mjs\n')).toEqual([
+      '1:1: warning: there is no section [server:main] in this file: serve needs --server-name or --server',
+    ]);
+  });
+});
+
+describe('other files', () => {
+  test('a mistake in a file that is used is reported there', async () => {
+    const { stdout, status } = await check({
+      'x.ini': `[app:main]\nuse = config:other.ini\n[app:two]\nuse = config:broken.ini\n[app:three]\nuse = config:gone.ini\n${SERVER}`,
+      'other.ini': '[app:main]\nuse = npm:paster#test\nformt = 1\nx = %(y)s\n[app:unused]\nuse = nothing\n',
+      'broken.ini': 'no section\n[a]\nb\n',
+    });
+    expect(status).toBe(2);
+    expect(stdout.split('\n').filter((line) => !line.includes('warning'))).toEqual([
+      expect.stringMatching(/^broken\.ini:1:1: .*before the first section/),
+      expect.stringMatching(/^broken\.ini:3:1: /),
+      'other.ini:3:1: [app:main] unknown setting "formt" (did you mean "format"?)',
+      expect.stringMatching(/^other\.ini:4:5: \[app:main\] x: %\(y\)s is not defined/),
+      expect.stringMatching(/^x\.ini:6:7: cannot read \$DIR\/gone\.ini: there is no such file/),
+      '',
+    ]);
+  });
+
+  test('all syntax mistakes of the file itself', async () => {
+    expect(await lines('a = 1\n[b\n[c]\nd\ne = 1\ne = 2\n')).toEqual([
+      expect.stringMatching(/^1:1: /),
+      expect.stringMatching(/^4:1: /),
+      expect.stringMatching(/^6:1: .*already set on line 5/),
+    ]);
+  });
+
+  test('a file that is not there', async () => {
+    const { stdout, stderr, status } = await check({ 'x.ini': '' }, ['y.ini']);
+    expect([stdout, status]).toEqual(['', 2]);
+    expect(stderr).toMatch(/^paster: cannot read .*y\.ini: there is no such file/);
+  });
+});
+
+describe('modules', () => {
+  const INI = `[app:main]\nuse = module:./m.mjs\n${SERVER}`;
+
+  test('one that listens and keeps running does not keep check running', async () => {
+    const source =
+      'import { createServer } from "node:http";\ncreateServer().listen(0);\nsetInterval(() => {}, 1000);\nexport default () => {};\n';
+    expect((await check({ 'x.ini': INI, 'm.mjs': source })).stdout).toBe('x.ini: ok\n');
+  });
+
+  test('one that ends the process does not end it well', async () => {
+    const { stderr, status } = await check({ 'x.ini': INI, 'm.mjs': 'process.exit(0);\n' });
+    expect(stderr).toMatch(/x\.ini: a module that it names ended the process/);
+    expect(status).toBe(2);
+  });
+
+  test('what fails in the background is told without a stack', async () => {
+    const source =
+      'Promise.reject(new Error("later"));\nawait new Promise((done) => setTimeout(done, 50));\nexport default () => {};\n';
+    const { stdout, stderr, status } = await check({ 'x.ini': INI, 'm.mjs': source });
+    expect([stdout, status]).toEqual(['x.ini: ok\n', 0]);
+    expect(stderr).toBe('paster: m.mjs:1:16: later\n');
+  });
+
+  test('one whose import never ends is given up, and the rest is checked', async () => {
+    const directory = temporaryDirectory({
+      'x.ini': `[composite:main]\nuse = npm:paster#urlmap\n/a = a\n/b = b\n[app:a]\nuse = module:./m.mjs\n[app:b]\nuse = module:./m.mjs\n${SERVER}prot = 1\n`,
+      'm.mjs': 'await new Promise(() => {});\nexport default 1;\n',
+    });
+    const found = await checkFile(join(directory, 'x.ini'), {}, { importTimeout: 200 });
+    expect(found.map(({ error }) => formatError(error, directory))).toEqual([
+      expect.stringMatching(/^x\.ini:6:7: module:\.\/m\.mjs: its import has not finished \(0\.2 s have passed/),
+      expect.stringMatching(/^x\.ini:8:7: module:\.\/m\.mjs: its import has not finished/),
+      expect.stringMatching(/^x\.ini:11:1: \[server:main\] unknown setting "prot"/),
+    ]);
+  });
+
+  test.each([
+    ['module:./app.mjs#value', '1:1: this is not an application: 42'],
+    ['module:./app.mjs#none', '2:7: $DIR/app.mjs exports no "none"'],
+    ['call:./app.mjs:broken', '[app:main] call:./app.mjs:broken failed: TypeError: no schema'],
+  ])('%s', async (use, expected) => {
+    const [first] = await lines(`[app:main]\nuse = ${use}\n${SERVER}`);
+    expect(first).toContain(expected);
+  });
+
+  test('connect: options that are not JSON', async () => {
+    const ini = `[app:main]\nuse = module:./app.mjs\nfilter-with = f\n[filter:f]\nuse = connect:./app.mjs\nx = [1,\n${SERVER}`;
+    expect(await lines(ini)).toEqual([expect.stringMatching(/^6:5: x: this is not JSON/)]);
+  });
+});
+
+describe('servers', () => {
+  test.each([
+    ['ssl_cert = gone.pem', 'ssl_cert alone is not enough'],
+    ['listen = nowhere', 'listen: "nowhere" is not an address'],
+    ['workers = 0', 'workers: 0 is out of range'],
+  ])('%s', async (setting, expected) => {
+    expect(await lines(`[app:main]\nuse = module:./app.mjs\n${SERVER}${setting}\n`)).toEqual([
+      expect.stringContaining(expected),
+    ]);
+  });
+
+  test('a ready one has an address like others', async () => {
+    const server = '[server:main]\nuse = module:./server.mjs\nport = 1\nsocket = x\n';
+    const others = { 'server.mjs': 'export default { scheme: "x", serve() {} };\n' };
+    expect(await lines(`[app:main]\nuse = module:./app.mjs\n${server}`, others)).toEqual([
+      '5:1: [server:main] socket and port exclude each other (keep one of them)',
+    ]);
+  });
+
+  test.each(['paste.server_factory = ./gone.mjs:make', 'use = npm:paster#htp'])(
+    'one that is not there still has an address (%s)',
+    async (use) => {
+      const found = await lines(`[app:main]\nuse = module:./app.mjs\n[server:main]\n${use}\nport = 99999\n`);
+      expect(found).toEqual([
+        expect.stringMatching(/^4:\d+: there is no module|^4:7: the package "paster" has no server "htp"/),
+        expect.stringMatching(/^5:1: \[server:main\] port: 99999 is out of range/),
+      ]);
+    },
+  );
+});
+
+test('control characters of a file do not reach the terminal', async () => {
+  const { stdout } = await check({
+    'x.ini': `[app:main]\nuse = \u001b[31mred\u009b\n[app:\u001b[0m]\nuse = main\n${SERVER}`,
+  });
+  expect(stdout).toContain('\\x1b[31mred\\x9b');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it is about
+  expect(stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u0080-\u009f]/);
+});
+
+test('__proto__ is a name like others', async () => {
+  const ini = `[app:main]\nuse = __proto__\n[app:__proto__]\nuse = npm:paster#test\n__proto__ = 1\nconstructor = 2\n${SERVER}`;
+  expect(await lines(ini)).toEqual([
+    '5:1: [app:main] unknown setting "__proto__" (known settings: format)',
+    '6:1: [app:main] unknown setting "constructor" (known settings: format)',
+  ]);
+});

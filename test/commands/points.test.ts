@@ -1,0 +1,122 @@
+/** `paster points`: what is installed around a directory. */
+import { symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { type Finished, paster } from '../helpers/program.ts';
+
+function manifest(name: string, paster: unknown): string {
+  return JSON.stringify({ name, paster });
+}
+
+/** A workspace: `app` is the package that one works in, below the root where the dependencies are. */
+function workspace(): string {
+  const directory = temporaryDirectory({
+    'app/package.json': manifest('my-app', { 'paste.app_factory': { main: './app.js:make' } }),
+    'app/sub/x.ini': '',
+    'node_modules/Plain/package.json': manifest('Plain', undefined),
+    'node_modules/FakeApp/package.json': manifest('FakeApp', {
+      'paste.app_factory': { main: './a.js:make', __proto__x: './a.js:b' },
+      'somebody.else': { '\u001b[31m': 'x:y' },
+    }),
+    'node_modules/@scope/filters/package.json': manifest('@scope/filters', {
+      'paste.filter_factory': { gzip: './f.js:make' },
+    }),
+    'node_modules/broken/package.json': '{',
+    'node_modules/no-package/x.js': '',
+    'node_modules/.cache/package.json': manifest('hidden', { 'paste.app_factory': { main: 'x:y' } }),
+    'packages/linked/package.json': manifest('linked', { 'paste.app_install': { main: './i.js:install' } }),
+  });
+  symlinkSync('../packages/linked', join(directory, 'node_modules/linked'));
+  return directory;
+}
+
+function points(cwd: string, args: readonly string[] = []): Promise<Finished> {
+  return paster(['points', ...args], { cwd }).finished();
+}
+
+test('lists paster’s own, the package around, and what is installed above, links included', async () => {
+  const { stdout, stderr, status } = await points(join(workspace(), 'app/sub'));
+  expect(status).toBe(0);
+  const blocks = stdout.trimEnd().split('\n\n');
+  expect(blocks.map((block) => block.split('\n')[0])).toEqual([
+    'paste.app_factory',
+    'paste.composite_factory',
+    'paste.filter_factory',
+    'paste.server_factory',
+    'paste.app_install',
+    'somebody.else',
+  ]);
+  expect(blocks[0]).toMatch(/^ {2}paster#welcome +a page that shows/m);
+  expect(blocks[0]).toMatch(/^ {2}my-app#main$/m);
+  expect(blocks[0]).toMatch(/^ {2}FakeApp#main\n {2}FakeApp#__proto__x$/m);
+  expect(blocks[1]).toMatch(/^ {2}paster#urlmap +applications by path prefix/m);
+  expect(blocks[2]).toMatch(/^ {2}@scope\/filters#gzip$/m);
+  expect(blocks[4]).toBe('paste.app_install\n  linked#main');
+  expect(blocks[5]).toBe('somebody.else\n  FakeApp#\\x1b[31m');
+  expect(stdout).not.toContain('hidden');
+  expect(stderr).toMatch(/^paster: warn: .*broken\/package\.json is not JSON: [^\n]*\n$/);
+});
+
+test('a group alone', async () => {
+  const { stdout } = await points(workspace(), ['paste.app_install']);
+  expect(stdout).toBe('paste.app_install\n  linked#main\n');
+  const empty = await points(workspace(), ['paste.server_runner']);
+  expect([empty.stdout, empty.status]).toEqual(['paste.server_runner\n  (none)\n', 0]);
+});
+
+test('--json: the form is fixed', async () => {
+  const directory = workspace();
+  const { stdout } = await points(directory, ['--json', 'paste.filter_factory']);
+  const listed = JSON.parse(stdout);
+  expect(Object.keys(listed)).toEqual(['directory', 'groups']);
+  expect(listed.directory).toBe(directory);
+  expect(Object.keys(listed.groups)).toEqual(['paste.filter_factory']);
+  const filters: Record<string, unknown>[] = listed.groups['paste.filter_factory'];
+  expect(filters.find((point) => point['package'] === '@scope/filters')).toEqual({
+    package: '@scope/filters',
+    name: 'gzip',
+    uri: 'npm:@scope/filters#gzip',
+    target: './f.js:make',
+    root: join(directory, 'node_modules/@scope/filters'),
+  });
+  const translogger = filters.find((point) => point['name'] === 'translogger');
+  expect(Object.keys(translogger ?? {})).toEqual(['package', 'name', 'uri', 'target', 'root', 'meaning', 'settings']);
+  expect(translogger?.['settings']).toContainEqual({
+    name: 'setup_console_handler',
+    aliases: [],
+    allowed: 'true or false',
+    default: true,
+    required: false,
+    help: 'Write the lines to standard error.',
+  });
+});
+
+test('--json: a server has the settings of every server and its own', async () => {
+  const { stdout } = await points(temporaryDirectory(), ['--json', 'paste.server_factory']);
+  const [http] = JSON.parse(stdout).groups['paste.server_factory'];
+  const names = http.settings.map((setting: { name: string }) => setting.name);
+  expect(names).toEqual(expect.arrayContaining(['port', 'workers', 'ssl_pem', 'http2']));
+  expect(http.settings.find((setting: { name: string }) => setting.name === 'max_requests')).toMatchObject({
+    aliases: ['maxRequests'],
+    default: 0,
+  });
+});
+
+test('--json: a URL map says what its other keys are', async () => {
+  const { stdout } = await points(temporaryDirectory(), ['--json', 'paste.composite_factory']);
+  expect(JSON.parse(stdout).groups['paste.composite_factory']).toContainEqual(
+    expect.objectContaining({ name: 'urlmap', otherKeys: expect.stringContaining('/prefix') }),
+  );
+});
+
+test.each([
+  ['app_factory', 'did you mean "paste.app_factory"?'],
+  ['paste.sever_factory', 'did you mean "paste.server_factory"?'],
+  ['x', 'there are: paste.app_factory, '],
+])('the group %s is a mistake', async (group, hint) => {
+  const { stdout, stderr, status } = await points(temporaryDirectory(), [group]);
+  expect([stdout, status]).toEqual(['', 2]);
+  expect(stderr).toContain(`paster: points: there is no group "${group}"`);
+  expect(stderr).toContain(hint);
+});

@@ -1,0 +1,146 @@
+/** Bad input to the command: one clear message each, the right exit status, and nothing left behind. */
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { paster, ROOT } from '../helpers/program.ts';
+
+const APP = `use = call:${ROOT}/test/fixtures/apps/probe.js:makeProbe`;
+const SERVER = '[server:main]\nuse = npm:paster#http\nport = 0\n';
+
+async function fails(
+  args: readonly string[],
+  files: Readonly<Record<string, string>>,
+  status: number,
+): Promise<string> {
+  const directory = temporaryDirectory(files);
+  const before = readdirSync(directory, { recursive: true });
+  const finished = await paster(['serve', ...args], { cwd: directory }).finished();
+  expect(finished.stdout).toBe('');
+  expect(finished.stderr).not.toMatch(/^\s+at /m);
+  expect(finished.status, finished.stderr).toBe(status);
+  expect(readdirSync(directory, { recursive: true })).toEqual(before);
+  return finished.stderr;
+}
+
+test.each([
+  ['a missing file', ['gone.ini'], {}, /gone\.ini.*no such file/],
+  ['a name that is nearly right', ['develop.in'], { 'develop.ini': '' }, /did you mean|there are: develop\.ini/],
+  ['not an INI file', ['x.ini'], { 'x.ini': '{"json": true}\n' }, /x\.ini:1:1: not an INI file/],
+  ['a binary file', ['x.ini'], { 'x.ini': '\u0000\u0001\u0002' }, /x\.ini/],
+  ['a line that is nothing', ['x.ini'], { 'x.ini': `[app:main]\nwhat is this\n${SERVER}` }, /x\.ini:2:1: /],
+  [
+    'an unknown application',
+    ['x.ini', '-n', 'mian'],
+    { 'x.ini': `[app:main]\n${APP}\n${SERVER}` },
+    /x\.ini:1:1: .*\[app:mian\].*did you mean \[app:main\]/,
+  ],
+  [
+    'no server section',
+    ['x.ini'],
+    { 'x.ini': `[app:main]\n${APP}\n` },
+    /x\.ini:1:1: there is no section \[server:main\]/,
+  ],
+  [
+    'an unknown scheme',
+    ['x.ini'],
+    { 'x.ini': `[app:main]\nuse = eg:Paste#urlmap\n${SERVER}` },
+    /x\.ini:2:7: unknown scheme "eg:".*did you mean "egg:"/,
+  ],
+  [
+    'a missing module',
+    ['x.ini'],
+    { 'x.ini': `[app:main]\nuse = module:./gone.js\n${SERVER}` },
+    /x\.ini:2:7: there is no module .*gone\.js/,
+  ],
+  [
+    'a missing export',
+    ['x.ini'],
+    { 'x.ini': `[app:main]\nuse = module:./a.mjs#b\n${SERVER}`, 'a.mjs': 'export const c = 1;\n' },
+    /x\.ini:2:7: .*a\.mjs exports no "b"/,
+  ],
+  [
+    'an unknown setting',
+    ['x.ini'],
+    { 'x.ini': `[app:main]\n${APP}\n[server:main]\nuse = npm:paster#http\nprot = 1\n` },
+    /x\.ini:5:1: \[server:main\] unknown setting "prot" \(did you mean "port"\?\)/,
+  ],
+  [
+    'a setting of the wrong type',
+    ['x.ini'],
+    { 'x.ini': `[app:main]\n${APP}\n[server:main]\nuse = npm:paster#http\nport = 80a\n` },
+    /x\.ini:5:1: \[server:main\] port: "80a" is not a whole number/,
+  ],
+  [
+    'an impossible port',
+    ['x.ini', '--port', '99999'],
+    { 'x.ini': `[app:main]\n${APP}\n${SERVER}` },
+    /port: 99999 is out of range/,
+  ],
+  ['no workers', ['x.ini', '-w', '0'], { 'x.ini': `[app:main]\n${APP}\n${SERVER}` }, /workers: 0 is out of range/],
+  [
+    'host and socket',
+    ['x.ini'],
+    { 'x.ini': `[app:main]\n${APP}\n[server:main]\nuse = npm:paster#http\nport = 1\nsocket = s\n` },
+    /x\.ini:\d:1: .*exclude each other/,
+  ],
+  ['an argument that assigns nothing', ['x.ini', 'port'], { 'x.ini': '' }, /"port" is not of the form name=value/],
+  ['an unknown option', ['x.ini', '--relaod'], { 'x.ini': '' }, /unknown option '--relaod'/],
+  ['an unknown server', ['x.ini', '-s', 'htp'], { 'x.ini': '' }, /there is no built-in server "htp"/],
+])('%s is a mistake', async (_what, args, files, message) => {
+  expect(await fails(args, files as Record<string, string>, 2)).toMatch(message);
+});
+
+test('control characters of a file do not reach the terminal', async () => {
+  const text = await fails(['x.ini'], { 'x.ini': '[app:main]\nuse = \u001b[31mred\n' }, 2);
+  expect(text).not.toContain('\u001b');
+});
+
+test.each([
+  ['a module that throws', 'throw new Error("at import");\n', /a\.mjs:1:7: Error: at import/],
+  ['a module that does not parse', 'export default (;\n', /a\.mjs:1:\d+: SyntaxError/],
+])('%s fails with its own file and line', async (_what, source, message) => {
+  const ini = `[app:main]\nuse = module:./a.mjs\n${SERVER}`;
+  expect(await fails(['x.ini'], { 'x.ini': ini, 'a.mjs': source }, 1)).toMatch(message);
+});
+
+test.each([
+  ['', 'one process'],
+  ['workers = 2', 'workers'],
+])('a port in use fails (%s)', async (workers) => {
+  const taken = createServer().listen(0, '127.0.0.1');
+  onTestFinished(() => void taken.close());
+  await once(taken, 'listening');
+  const { port } = taken.address() as AddressInfo;
+  const ini = `[app:main]\n${APP}\n[server:main]\nuse = npm:paster#http\nport = ${port}\n${workers}\n`;
+  expect(await fails(['x.ini'], { 'x.ini': ini }, 1)).toMatch(new RegExp(`port ${port}.*in use`));
+});
+
+test('a directory that is missing for the socket fails, at its line', async () => {
+  const ini = `[app:main]\n${APP}\n[server:main]\nuse = npm:paster#fastcgi\nsocket = %(here)s/var/socket\n`;
+  expect(await fails(['x.ini'], { 'x.ini': ini }, 1)).toMatch(/x\.ini:5:\d+: .*var.* does not exist/);
+});
+
+test('an application that fails in every worker ends serve with its reason', async () => {
+  const ini = `[app:main]\nuse = module:./a.mjs\n${SERVER}workers = 2\n`;
+  const text = await fails(['x.ini'], { 'x.ini': ini, 'a.mjs': 'throw new Error("at import");\n' }, 1);
+  expect(text.match(/a\.mjs:1:7: Error: at import/g)).toHaveLength(1);
+});
+
+test.each([
+  [[], 0, /Usage: paster/],
+  [['--help'], 0, /serve .*\n.*create/],
+  [['help', 'serve'], 0, /--reload/],
+  [['serve', '--help'], 0, /Examples:/],
+  [['--version'], 0, /^\d+\.\d+\.\d+\n$/],
+  [['sreve'], 2, /did you mean "serve"\?/],
+  [['serve'], 2, /missing required argument/],
+  [['--nothing'], 2, /unknown option "--nothing"/],
+])('paster %j', async (args, status, text) => {
+  const finished = await paster(args, { cwd: join(ROOT, 'test') }).finished();
+  expect(finished.status).toBe(status);
+  expect(finished.stdout + finished.stderr).toMatch(text);
+});

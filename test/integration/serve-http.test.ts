@@ -1,0 +1,81 @@
+/** `paster serve` over HTTP: the repository's own etc/develop.ini, and what the command line changes. */
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { freePort, ROOT, serve } from '../helpers/program.ts';
+
+test('etc/develop.ini shows which sections built the page, and the environ as JSON', async () => {
+  const port = await freePort();
+  const program = await serve(['etc/develop.ini', `http_port=${port}`], { cwd: ROOT });
+  expect(program.url).toBe(`http://127.0.0.1:${port}`);
+  expect(program.stdout).toContain(`Starting server in PID ${program.pid}.`);
+
+  const response = await fetch(program.url);
+  const page = await response.text();
+  expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');
+  for (const section of ['composite:main', 'filter:translogger', 'app:welcome', 'app:environ', 'server:main']) {
+    expect(page).toContain(`[${section}]`);
+  }
+  expect(page).toMatch(/etc\/develop\.ini:\d+/);
+  expect(page).toMatch(new RegExp(`<dt>port</dt><dd>${port} <span class="at">etc/develop\\.ini:\\d+</span>`));
+
+  const environ = await fetch(`${program.url}/environ?a=1`, { headers: { 'x-test': 'yes' } });
+  expect(environ.headers.get('content-type')).toBe('application/json; charset=utf-8');
+  expect(await environ.json()).toMatchObject({
+    REQUEST_METHOD: 'GET',
+    QUERY_STRING: 'a=1',
+    SCRIPT_NAME: '/environ',
+    HTTP_X_TEST: 'yes',
+    SERVER_PORT: String(port),
+  });
+  expect((await fetch(`${program.url}/nothing`)).status).toBe(404);
+
+  await program.says(/"GET \/environ\?a=1 HTTP\/1\.1" 200/);
+  const { status } = await program.kill('SIGTERM');
+  expect(status).toBe(0);
+});
+
+test('a module needs no INI file', async () => {
+  const program = await serve(['module:./probe.js', '-p', '0'], { cwd: join(ROOT, 'test/fixtures/apps') });
+  expect(await (await fetch(`${program.url}/query?x=1`)).json()).toMatchObject({ url: '/query?x=1' });
+});
+
+test('the command line overrides the address and the names of the sections', async () => {
+  const socket = join(temporaryDirectory(), 's');
+  const ini = join(
+    temporaryDirectory({
+      'app.ini': `[app:other]\nuse = call:${ROOT}/test/fixtures/apps/probe.js:makeProbe\n[server:second]\nuse = npm:paster#http\nsocket = ${socket}\n`,
+    }),
+    'app.ini',
+  );
+  const program = await serve([ini, '-n', 'other', '--server-name', 'second', '--host', '127.0.0.1', '--port', '0']);
+  expect(program.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+  expect((await fetch(`${program.url}/query`)).status).toBe(200);
+});
+
+test('TERM finishes what is in flight and refuses what is new', async () => {
+  const program = await serve([`module:${ROOT}/test/fixtures/apps/probe.js`, '-p', '0']);
+  const response = await fetch(`${program.url}/slow?ms=600`);
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  expect((await reader?.read())?.value).toBe('begun\n');
+  const ended = program.kill('SIGTERM');
+  expect((await reader?.read())?.value).toBe('done\n');
+  expect((await ended).status).toBe(0);
+  await expect(fetch(`${program.url}/query`)).rejects.toThrow();
+});
+
+test('INT cuts what is in flight', async () => {
+  const program = await serve([`module:${ROOT}/test/fixtures/apps/probe.js`, '-p', '0']);
+  const response = await fetch(`${program.url}/slow?ms=60000`);
+  const { status } = await program.kill('SIGINT');
+  expect(status).toBe(0);
+  await expect(response.text()).rejects.toThrow();
+});
+
+test('a failing application is a 500 that says nothing, and the next request is served', async () => {
+  const program = await serve([`module:${ROOT}/test/fixtures/apps/probe.js`, '-p', '0']);
+  const failed = await fetch(`${program.url}/throw`);
+  expect([failed.status, await failed.text()]).toEqual([500, 'Internal Server Error\n']);
+  await program.says(/GET \/throw failed: Error: thrown on purpose/);
+  expect((await fetch(`${program.url}/query`)).status).toBe(200);
+});
