@@ -7,7 +7,7 @@ import { moduleTarget } from './module-target.ts';
 import { processSettings } from './server-settings.ts';
 import { schemaOf } from './validate.ts';
 
-/** The groups that DESIGN section 4 names, in its order; others are whatever a package declares. */
+/** The groups that mean something to paster; others are whatever a package declares. */
 export const KNOWN_GROUPS: readonly string[] = [
   ...FACTORY_KINDS.filter((kind) => kind !== 'paste.composit_factory'),
   'paste.app_install',
