@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Console } from './commands/command.ts';
 import { runCommand } from './commands/run.ts';
+import { outputWritten, tolerateClosedOutput } from './commands/standard-output.ts';
 import { EXIT_FAILURE, formatError, PasterError } from './errors.ts';
 
 const console: Console = {
@@ -37,4 +38,7 @@ function report(error: unknown, verbose: boolean): number {
   return error.exitStatus;
 }
 
-process.exit(await main(process.argv.slice(2)));
+tolerateClosedOutput();
+const status = await main(process.argv.slice(2));
+await outputWritten();
+process.exit(status);

@@ -6,7 +6,6 @@ import { EXIT_MISTAKE, EXIT_OK, errorMessage, formatError, formatLocation, print
 import { parseAssignments } from './assignments.ts';
 import type { Command, Console } from './command.ts';
 import { iniPath } from './ini-argument.ts';
-import { outputWritten } from './standard-output.ts';
 
 export const checkCommand: Command = {
   name: 'check',
@@ -28,7 +27,6 @@ async function check(args: readonly string[], _options: unknown, console: Consol
     const found = await checkFile(file, parseAssignments(assignments));
     for (const finding of found) console.out(findingLine(finding));
     if (found.length === 0) console.out(printable(`${relative(process.cwd(), file)}: ok`));
-    await outputWritten();
     if (found.some(({ severity }) => severity === 'mistake')) return EXIT_MISTAKE;
     return EXIT_OK;
   } finally {

@@ -7,7 +7,6 @@ import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, textOption } from './command.ts';
 import { iniPath } from './ini-argument.ts';
 import { jsonArray, jsonObject, jsonText } from './json.ts';
-import { outputWritten } from './standard-output.ts';
 
 export const configCommand: Command = {
   name: 'config',
@@ -45,7 +44,6 @@ async function config(
   const shown = only(view, textOption(options, 'section'));
   if (flagOption(options, 'json')) {
     console.out(viewJson(file, shown));
-    await outputWritten();
     return EXIT_OK;
   }
   const verbose = flagOption(options, 'verbose');
@@ -53,7 +51,6 @@ async function config(
   const isShown = shown === view ? (entry: ViewedEntry) => !entry.inherited : () => true;
   const texts = shown.sections.map(({ name, entries }) => sectionText(name, entries.filter(isShown), verbose));
   console.out(texts.join('\n\n'));
-  await outputWritten();
   // A value of [DEFAULT] fails in every section that inherits it, at one place.
   const lines = new Map(shown.errors.map(({ error }) => [JSON.stringify(error.location), formatError(error)]));
   for (const line of lines.values()) console.err(`paster: ${line}`);

@@ -4,7 +4,6 @@ import { KNOWN_GROUPS, listPoints, type Point, settingsOfPoint, withSettings } f
 import { EXIT_OK, formatError, PasterError, printable, UsageError } from '../errors.ts';
 import { type Command, type Console, flagOption } from './command.ts';
 import { jsonArray, jsonObject, jsonText, jsonValue } from './json.ts';
-import { outputWritten } from './standard-output.ts';
 
 export const pointsCommand: Command = {
   name: 'points',
@@ -29,7 +28,6 @@ async function points(
   const groups = group === undefined ? groupsOf(all) : [knownGroup(group, all)];
   if (!flagOption(options, 'json')) {
     console.out(pointsText(groups, all));
-    await outputWritten();
     return EXIT_OK;
   }
   const listed = all.filter((point) => groups.includes(point.group));
@@ -43,7 +41,6 @@ async function points(
     ),
   );
   console.out(pointsJson(groups, settled));
-  await outputWritten();
   return EXIT_OK;
 }
 

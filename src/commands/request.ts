@@ -22,7 +22,6 @@ import { lineLogger } from '../log.ts';
 import type { Settings } from '../protocol/types.ts';
 import { type Command, type CommandOption, type Console, flagOption, listOption, textOption } from './command.ts';
 import { type InjectedAnswer, type InjectedRequest, inject } from './inject.ts';
-import { outputWritten } from './standard-output.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -178,7 +177,6 @@ function headText({ statusCode, statusMessage, headers }: InjectedAnswer): strin
 async function writeBody({ body }: InjectedAnswer): Promise<void> {
   try {
     await pipeline(body, process.stdout, { end: false });
-    await outputWritten();
   } catch (error) {
     // Whoever read the output has enough: `paster request ... | head`.
     if (errorCode(error) !== 'EPIPE') brokenOff(error);

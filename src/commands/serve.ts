@@ -1,10 +1,9 @@
 /** `paster serve`: the server of an INI file with its application. */
-import { LoadSession } from '../deploy/session.ts';
 import { UsageError } from '../errors.ts';
-import { type Logger, type LogLevel, lineLogger } from '../log.ts';
-import { loadPlannedServer, planOf, type ServePlan } from '../serve/plan.ts';
-import { serveSingle } from '../serve/single.ts';
-import { serveSupervised } from '../serve/supervised.ts';
+import type { LogLevel } from '../log.ts';
+import { takeRole } from '../process/rerun.ts';
+import { runForeground, type ServeRequest } from '../serve/foreground.ts';
+import { planOf } from '../serve/plan.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, textOption } from './command.ts';
 
@@ -14,7 +13,8 @@ export const serveCommand: Command = {
   name: 'serve',
   summary: 'serve the application that an INI file describes',
   args: [
-    ['<app_spec>', 'an INI file, or a URI such as module:./server.js'],
+    ['[app_spec]', 'an INI file, or a URI such as module:./server.js'],
+    ['[start|stop|restart|status]', 'a server in the background, by its pid file'],
     ['[name=value...]', 'global configuration; wins over [DEFAULT]'],
   ],
   options: [
@@ -27,6 +27,15 @@ export const serveCommand: Command = {
     { flags: '-w, --workers <n>', help: 'so many processes, or auto for one per core' },
     { flags: '--reload', help: 'restart when code or configuration changes' },
     { flags: '--reload-interval <seconds>', help: 'how long a burst of changes is waited out (default: 0.05)' },
+    { flags: '--open', help: 'open the browser when it is ready' },
+    { flags: '--daemon', help: 'run in the background; returns when the server accepts connections' },
+    { flags: '--pid-file <file>', help: 'write the process ID there (with --daemon: paster.pid)' },
+    { flags: '--log-file <file>', help: 'write there instead of to the terminal (with --daemon: paster.log)' },
+    { flags: '--status', help: 'say whether the server of the pid file runs' },
+    { flags: '--stop-daemon', help: 'stop the server of the pid file' },
+    { flags: '--user <user>', help: 'become this user when the sockets are open, before the application is loaded' },
+    { flags: '--group <group>', help: 'become this group likewise' },
+    { flags: '--monitor-restart', help: 'start the server again when it dies' },
     { flags: '-q, --quiet', help: 'only warnings and errors' },
     { flags: '-v, --verbose', help: 'say more, and show stack traces' },
   ],
@@ -34,50 +43,88 @@ export const serveCommand: Command = {
     ['paster serve etc/develop.ini --reload', 'development'],
     ['paster serve etc/develop.ini http_port=8081', 'with another value for %(http_port)s'],
     ['paster serve etc/config.ini', 'production, as the INI file says'],
+    ['paster serve etc/config.ini restart', 'the same in the background, once more'],
     ['paster serve module:./server.js -p 8000 -w 4', 'no INI file: a ready application in four processes'],
   ],
   run: serve,
 };
 
+const ACTIONS = ['start', 'stop', 'restart', 'status'] as const;
+type Action = (typeof ACTIONS)[number];
+
+const PID_FILE = 'paster.pid';
+const LOG_FILE = 'paster.log';
+
 async function serve(args: readonly string[], options: Options, console: Console): Promise<number> {
-  const [spec = '', ...assignments] = args;
-  const plan = planOf(spec, parseAssignments(assignments), process.cwd(), {
-    appName: textOption(options, 'appName'),
-    serverName: textOption(options, 'serverName'),
-    serverType: textOption(options, 'server'),
-    overrides: {
-      host: textOption(options, 'host'),
-      port: textOption(options, 'port'),
-      socket: textOption(options, 'socket'),
-      workers: textOption(options, 'workers'),
-    },
-  });
-  const log = terminalLogger(options, console);
-  const out = flagOption(options, 'quiet') ? () => {} : console.out;
-  const reload = flagOption(options, 'reload');
-  const debounce = reloadInterval(textOption(options, 'reloadInterval'));
-  if (!reload && !(await wantsWorkers(plan))) return serveSingle(plan, out, log);
-  return serveSupervised(plan, { reload: reload ? { debounce } : undefined, logLevel: logLevel(options) }, out, log);
+  const role = takeRole();
+  const [spec, ...rest] = args;
+  const word = ACTIONS.find((action) => action === rest[0]);
+  const action = actionOf(word, options);
+  const pidFile = textOption(options, 'pidFile');
+  if (action === 'stop' || action === 'status') {
+    const background = await import('../serve/background.ts');
+    return background[action](pidFile ?? PID_FILE, console);
+  }
+  if (spec === undefined) throw usage("missing required argument 'app_spec'");
+  const request = requestOf(spec, word ? rest.slice(1) : rest, options);
+  if (action === undefined) return runForeground(request, role, console);
+  if (request.reload) {
+    throw usage('--daemon and --reload exclude each other', 'to reload a server in the background, send it HUP');
+  }
+  const logFile = request.logFile ?? LOG_FILE;
+  const inBackground = { ...request, pidFile: pidFile ?? PID_FILE, logFile };
+  // This is the process that one of the two below has started.
+  if (role) return runForeground(inBackground, role, console);
+  const background = await import('../serve/background.ts');
+  return background[action](inBackground, console);
 }
 
-/** Only the section knows; loading the server costs little, and the application is not touched. */
-async function wantsWorkers(plan: ServePlan): Promise<boolean> {
-  return (await loadPlannedServer(plan, new LoadSession(plan.globalConf))).workers !== undefined;
+/** What is asked for but to serve here and now. */
+function actionOf(word: Action | undefined, options: Options): Action | undefined {
+  const asked = new Set<Action>();
+  if (word) asked.add(word);
+  if (flagOption(options, 'status')) asked.add('status');
+  if (flagOption(options, 'stopDaemon')) asked.add('stop');
+  const [first, second] = asked;
+  if (second) throw usage(`${first} and ${second} exclude each other`);
+  return first ?? (flagOption(options, 'daemon') ? 'start' : undefined);
+}
+
+function requestOf(spec: string, assignments: readonly string[], options: Options): ServeRequest {
+  const debounce = reloadInterval(textOption(options, 'reloadInterval'));
+  return {
+    plan: planOf(spec, parseAssignments(assignments), process.cwd(), {
+      appName: textOption(options, 'appName'),
+      serverName: textOption(options, 'serverName'),
+      serverType: textOption(options, 'server'),
+      overrides: {
+        host: textOption(options, 'host'),
+        port: textOption(options, 'port'),
+        socket: textOption(options, 'socket'),
+        workers: textOption(options, 'workers'),
+      },
+    }),
+    reload: flagOption(options, 'reload') ? { debounce } : undefined,
+    logLevel: logLevel(options),
+    pidFile: textOption(options, 'pidFile'),
+    logFile: textOption(options, 'logFile'),
+    ownership: { user: textOption(options, 'user'), group: textOption(options, 'group') },
+    monitorRestart: flagOption(options, 'monitorRestart'),
+    open: flagOption(options, 'open'),
+  };
 }
 
 function reloadInterval(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const seconds = Number(text);
   if (Number.isFinite(seconds) && seconds >= 0) return seconds * 1000;
-  throw new UsageError('PASTER_USAGE', `serve: --reload-interval: "${text}" is not a number of seconds`);
+  throw usage(`--reload-interval: "${text}" is not a number of seconds`);
 }
 
 function logLevel(options: Options): LogLevel {
   return flagOption(options, 'quiet') ? 'warn' : flagOption(options, 'verbose') ? 'debug' : 'info';
 }
 
-function terminalLogger(options: Options, console: Console): Logger {
-  return lineLogger(logLevel(options), (line, level) =>
-    console.err(level === 'info' ? line : `paster: ${level}: ${line}`),
-  );
+function usage(message: string, hint?: string): UsageError {
+  return new UsageError('PASTER_USAGE', `serve: ${message}`, { hint });
 }

@@ -1,17 +1,16 @@
 /** Standard output that is a pipe: what is written to it is not out yet when the command is done. */
 import { errorCode } from '../errors.ts';
 
-/**
- * Resolves when all that has been written to standard output is out; ending the process before would cut it off. A
- * reader that has gone (`paster config x.ini | head`) is nobody's mistake.
- */
+/** A reader that has gone (`paster config x.ini | head`) is nobody's mistake. To be called once, before anything is written. */
+export function tolerateClosedOutput(): void {
+  process.stdout.on('error', (error) => {
+    if (errorCode(error) !== 'EPIPE') throw error;
+  });
+}
+
+/** Resolves when all that has been written to standard output is out; ending the process before would cut it off. */
 export function outputWritten(): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const done = (error?: Error | null): void => {
-      if (error && errorCode(error) !== 'EPIPE') reject(error);
-      else resolve();
-    };
-    process.stdout.on('error', done);
-    process.stdout.write('', done);
+  return new Promise((resolve) => {
+    process.stdout.write('', () => resolve());
   });
 }

@@ -1,13 +1,14 @@
 /** The library's entrances: an application, a filter, a server or a configuration by URI. */
 import type { Server as NetServer } from 'node:net';
 import { availableParallelism } from 'node:os';
-import { ConfigError, type Location, locate } from '../errors.ts';
+import { ConfigError, errorMessage, type Location, locate, PasterError, RunError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Address } from '../net/address.ts';
 import { type BindOptions, type Listener, openListener } from '../net/listener.ts';
 import type { App, Filter, Running, Server, Settings } from '../protocol/types.ts';
 import { createApp, createFilter, createServer, factoryContext, loadTarget, type Runner } from './compose.ts';
 import { type Context, type FactoryContext, settingsOf } from './context.ts';
+import { placeInStack } from './error-place.ts';
 import type { PartKind } from './kinds.ts';
 import { resolveUri } from './resolve.ts';
 import { type AddressOverrides, addressesOf, type ProcessSettings, validateServer } from './server-settings.ts';
@@ -137,7 +138,7 @@ export class LoadedServer {
     if ('runner' in this.#made) {
       throw new ConfigError('PASTER_SERVER_RUNNER', 'a server runner listens by itself: call its runner(app)');
     }
-    await app.ready?.();
+    await ready(app);
     const listeners = await open();
     const servers = listeners.map((listener) => listener.server);
     const running = await this.#made.server.serve(app, servers, log ? { log } : {});
@@ -171,6 +172,19 @@ export class LoadedServer {
   get placeOfAddress(): Location | undefined {
     const key = ['listen', 'socket', 'port', 'host'].find((each) => this.context.origins.has(each));
     return placeOfKey(this.context, key) ?? this.context.sections[0]?.location;
+  }
+}
+
+/** @throws RunError when the application says that it cannot serve. */
+async function ready(app: App): Promise<void> {
+  try {
+    await app.ready?.();
+  } catch (error) {
+    if (error instanceof PasterError) throw error;
+    throw new RunError('PASTER_NOT_READY', `the application's ready() failed: ${errorMessage(error)}`, {
+      cause: error,
+      location: placeInStack(error),
+    });
   }
 }
 

@@ -8,7 +8,7 @@ import { errorCode, RunError } from '../errors.ts';
 import { unpackError } from './error-transfer.ts';
 import { describeExit } from './exit-codes.ts';
 import type { LogFile } from './logfile.ts';
-import { checkPidFile, readPidFile, removeStalePidFile } from './pidfile.ts';
+import { checkPidFile, readPidFile, removeStalePidFile, stillRuns } from './pidfile.ts';
 import { onReport, type Report, rerun } from './rerun.ts';
 import { arrivingSignals } from './signals.ts';
 
@@ -34,6 +34,8 @@ export async function startDaemon(pidFile: string, logFile: LogFile): Promise<re
   const outcome = await Promise.race([reported, exited, interrupted.next().then(() => 'interrupted' as const)]);
   if (outcome === 'interrupted') {
     // Nobody would know of it.
+    child.kill('SIGINT');
+    await Promise.race([exited, sleep(MARGIN_MS)]);
     child.kill('SIGKILL');
     throw new RunError('PASTER_DAEMON', 'interrupted before the server listened; it is not started');
   }
@@ -106,8 +108,8 @@ export async function stopDaemon(pidFile: string, say: (line: string) => void): 
   }
   const { pid } = found;
   for (const [signal, limit] of steps(found.graceful)) {
+    if (!stillRuns(found)) break;
     if (signal !== 'SIGTERM') say(`process ${pid} is still there: ${signal}`);
-    if (!isStill(pidFile, pid)) break;
     try {
       process.kill(pid, signal);
     } catch (cause) {
@@ -118,16 +120,10 @@ export async function stopDaemon(pidFile: string, say: (line: string) => void): 
       });
     }
     const end = performance.now() + limit;
-    while (isStill(pidFile, pid) && performance.now() < end) await sleep(POLL_MS);
+    while (stillRuns(found) && performance.now() < end) await sleep(POLL_MS);
   }
-  if (isStill(pidFile, pid)) throw new RunError('PASTER_STOP', `process ${pid} does not end`);
+  if (stillRuns(found)) throw new RunError('PASTER_STOP', `process ${pid} does not end`);
   // One that was killed could not do it itself.
   removeStalePidFile(pidFile);
   say(`Server in PID ${pid} stopped`);
-}
-
-/** The file goes shortly before the process, so that the process itself has to be asked as well. */
-function isStill(pidFile: string, pid: number): boolean {
-  const found = readPidFile(pidFile);
-  return found.state === 'running' && found.pid === pid;
 }

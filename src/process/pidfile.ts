@@ -23,9 +23,18 @@ import { errorCode, errorMessage, RunError } from '../errors.ts';
 export type PidState =
   | { readonly state: 'absent' }
   /** The process is there and is the one that wrote the file. */
-  | { readonly state: 'running'; readonly pid: number; readonly graceful: number }
+  | RunningServer
   /** Nobody, or somebody else, has that number now. */
   | { readonly state: 'stale'; readonly pid: number | undefined };
+
+export interface RunningServer {
+  readonly state: 'running';
+  readonly pid: number;
+  /** When it was started: with the pid, its identity. */
+  readonly start: string;
+  /** Seconds that it may take to stop gracefully. */
+  readonly graceful: number;
+}
 
 export interface PidFile {
   /** Removes it, if it is still this process's. */
@@ -83,7 +92,13 @@ export function readPidFile(file: string): PidState {
   if (!/^[1-9]\d{0,9}$/.test(first)) return { state: 'stale', pid: undefined };
   const pid = Number(first);
   if (start === '' || startOf(pid) !== start || !mayName(file, pid)) return { state: 'stale', pid };
-  return { state: 'running', pid, graceful: /^\d{1,6}(\.\d+)?$/.test(third) ? Number(third) : DEFAULT_GRACEFUL_S };
+  const graceful = /^\d{1,6}(\.\d+)?$/.test(third) ? Number(third) : DEFAULT_GRACEFUL_S;
+  return { state: 'running', pid, start, graceful };
+}
+
+/** Whether that very process lives. */
+export function stillRuns({ pid, start }: RunningServer): boolean {
+  return startOf(pid) === start;
 }
 
 /** Whether who wrote the file may speak for the process: root for all, everybody else for processes of their own. */

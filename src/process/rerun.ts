@@ -44,6 +44,11 @@ export function takeRole(): Role | undefined {
   return role === 'daemon' || role === 'monitored' ? role : undefined;
 }
 
+/** Whoever started this process waits no longer. */
+export function letGo(): void {
+  if (process.connected) process.disconnect?.();
+}
+
 /** Tells whoever started this process. Resolves when the message is out, or can never be. */
 export function report(message: Report): Promise<void> {
   return new Promise((resolve) => {

@@ -36,6 +36,8 @@ export interface SupervisorOptions<Boot> {
   readonly log: Logger;
   readonly env?: NodeJS.ProcessEnv | undefined;
   readonly execArgv?: readonly string[] | undefined;
+  /** The descriptor that the standard output and error of the next worker go to. Default: this process's own. */
+  readonly output?: (() => number) | undefined;
 }
 
 /** How a reload went. */
@@ -188,7 +190,7 @@ export class Supervisor<Boot> {
   }
 
   #spawn(): WorkerHandle<Boot> {
-    const { entry, sockets, env = process.env, execArgv = [] } = this.#options;
+    const { entry, sockets, env = process.env, execArgv = [], output } = this.#options;
     const worker: WorkerHandle<Boot> = new WorkerHandle<Boot>({
       id: ++this.#lastId,
       entry,
@@ -196,6 +198,7 @@ export class Supervisor<Boot> {
       limits: this.#limits,
       env: this.#reload ? { ...env, ...REPORT_MODULES } : env,
       execArgv,
+      output: output?.() ?? 'inherit',
       onWatch: (files) => this.#reload?.watch(files),
       onReplace: (reason) => this.#replace(worker, reason),
     });

@@ -29,8 +29,7 @@ export function dropPrivileges(user: string | number | undefined, group?: string
     }
     if (account) setuid.call(process, account.uid);
   } catch (cause) {
-    const whom = user === undefined ? `group ${group}` : `user ${user}`;
-    throw new RunError('PASTER_USER', `cannot change to ${whom}: ${errorMessage(cause)}`, {
+    throw new RunError('PASTER_USER', `cannot change to ${whomOf(user, group)}: ${errorMessage(cause)}`, {
       hint: 'only root can become somebody else',
       cause,
     });
@@ -38,6 +37,23 @@ export function dropPrivileges(user: string | number | undefined, group?: string
   if (account && account.uid !== 0 && canBecomeRoot(setuid)) {
     throw new RunError('PASTER_USER', `changing to user ${user} did not hold: root can be had back`);
   }
+}
+
+/**
+ * Finds out before anything is opened whether `dropPrivileges` is going to work.
+ * @throws as `dropPrivileges` does; nothing is changed.
+ */
+export function checkUser(user: string | undefined, group: string | undefined): void {
+  const account = user === undefined ? undefined : findUser(user);
+  const gid = group === undefined ? account?.gid : groupId(group);
+  if (process.getuid?.() === 0 || isAlready(account?.uid, gid)) return;
+  throw new RunError('PASTER_USER', `cannot change to ${whomOf(user, group)}: this process is not root’s`, {
+    hint: 'start as root, or leave out --user and --group',
+  });
+}
+
+function whomOf(user: string | number | undefined, group: string | number | undefined): string {
+  return user === undefined ? `group ${group}` : `user ${user}`;
 }
 
 function isAlready(uid: number | undefined, gid: number | undefined): boolean {

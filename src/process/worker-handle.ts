@@ -23,6 +23,8 @@ export interface WorkerOptions {
   readonly limits: WorkerLimits;
   readonly env: NodeJS.ProcessEnv;
   readonly execArgv: readonly string[];
+  /** Where its standard output and error go. */
+  readonly output: number | 'inherit';
   /** Files, and URLs of modules, that the worker is made of. */
   readonly onWatch: (files: readonly string[]) => void;
   readonly onReplace: (reason: string) => void;
@@ -61,7 +63,7 @@ export class WorkerHandle<Boot> {
       this.#setDrained = resolve;
     });
     this.#child = spawn(process.execPath, [...options.execArgv, options.entry], {
-      stdio: ['ignore', 'inherit', 'inherit', ...options.sockets.map(({ fd }) => fd), 'ipc'],
+      stdio: ['ignore', options.output, options.output, ...options.sockets.map(({ fd }) => fd), 'ipc'],
       env: options.env,
       serialization: 'advanced',
     });

@@ -47,9 +47,10 @@ export interface ServeOptions {
 export interface Server {
   /** What its addresses begin with on the terminal: `http`, `https`, `fastcgi`, `scgi`, `cgi`. */
   readonly scheme: string;
-  /** Where to listen when the section says nothing. Absent: it is handed whatever it inherits. */
+  /** Where to listen when the section says nothing. Absent: it listens nowhere (CGI). */
   readonly defaultAddress?: Address;
   /** Throws a ConfigError where listening would be unsafe, before anything is bound. */
   checkAddress?(address: Address): void;
+  /** Takes an application that is ready; whoever calls this awaits its `ready()` before and its `close()` after. */
   serve(app: App, listeners: readonly NetServer[], options?: ServeOptions): Promise<Running>;
 }

@@ -1,28 +1,32 @@
 /** `serve` in one process: no supervisor, no workers, no reload. */
+import { existsSync } from 'node:fs';
+import type { LoadedServer } from '../deploy/load.ts';
 import { LoadSession } from '../deploy/session.ts';
 import { EXIT_OK, formatLocation } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { announce } from './announce.ts';
+import type { Address } from '../net/address.ts';
+import { type Listener, openListener } from '../net/listener.ts';
+import { obeySignals, type Supervised } from '../process/signals.ts';
+import { dropPrivileges } from '../process/user.ts';
+import type { Running } from '../protocol/types.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import { type Ownership, openAll } from './listeners.ts';
 import { loadPlannedApp, loadPlannedServer, type ServePlan } from './plan.ts';
 
+export interface SingleOptions {
+  readonly ownership: Ownership;
+  /** Sockets that systemd has opened. */
+  readonly passed: readonly Address[];
+}
+
 /** Serves until a signal ends it. @returns The exit status. */
-export async function serveSingle(plan: ServePlan, out: (line: string) => void, log: Logger): Promise<number> {
+export async function serveSingle(plan: ServePlan, options: SingleOptions, lifecycle: Lifecycle): Promise<number> {
   const session = new LoadSession(plan.globalConf);
   const server = await loadPlannedServer(plan, session);
-  const app = await loadPlannedApp(plan, session);
-  warnAll(session, log);
-  if (server.runner) {
-    await app.ready?.();
-    await server.runner(app);
-    return EXIT_OK;
-  }
-  const running = await server.serve(app, undefined, log);
-  announce(process.pid, server.scheme, running.addresses, out);
-  const stopped = new Promise<void>((resolve) => {
-    onStop((graceful) => resolve(running.close({ graceful, timeout: server.settings.graceful_timeout })));
-  });
-  process.on('SIGHUP', () => log.warn('HUP: one process cannot take itself over; set workers to reload without a gap'));
-  await Promise.race(running.finished ? [stopped, running.finished] : [stopped]);
+  const alone = new SingleServer(plan, server, session, options, lifecycle);
+  // From now on a signal has to find the sockets.
+  const obeyed = obeySignals(alone, () => lifecycle.reopenLogs());
+  await Promise.race([alone.serve(), obeyed]);
   return EXIT_OK;
 }
 
@@ -31,9 +35,121 @@ export function warnAll(session: LoadSession, log: Logger): void {
   for (const { message, location } of session.warnings) log.warn(`${formatLocation(location)}: ${message}`);
 }
 
-/** TERM stops gracefully, INT and QUIT at once, as gunicorn has them; also when they come after a TERM. */
-function onStop(stop: (graceful: boolean) => void): void {
-  process.on('SIGTERM', () => stop(true));
-  process.on('SIGINT', () => stop(false));
-  process.on('SIGQUIT', () => stop(false));
+/** A server and what a signal can do with it. */
+class SingleServer implements Supervised {
+  readonly finished: Promise<void>;
+  readonly #plan: ServePlan;
+  readonly #server: LoadedServer;
+  readonly #session: LoadSession;
+  readonly #options: SingleOptions;
+  readonly #lifecycle: Lifecycle;
+  #listeners: readonly Listener[] = [];
+  #running: Running | undefined;
+  #stopped: { readonly graceful: boolean } | undefined;
+  #setFinished = () => {};
+
+  constructor(
+    plan: ServePlan,
+    server: LoadedServer,
+    session: LoadSession,
+    options: SingleOptions,
+    lifecycle: Lifecycle,
+  ) {
+    this.#plan = plan;
+    this.#server = server;
+    this.#session = session;
+    this.#options = options;
+    this.#lifecycle = lifecycle;
+    this.finished = new Promise((resolve) => {
+      this.#setFinished = resolve;
+    });
+  }
+
+  /** Resolves when the server has ended by itself or has been stopped. */
+  async serve(): Promise<void> {
+    const { user, group } = this.#options.ownership;
+    const { graceful_timeout: graceful } = this.#server.settings;
+    const isToChange = user !== undefined || group !== undefined;
+    try {
+      if (isToChange) {
+        // What only root may do, then no root any more, and only then the application: what connects waits for it.
+        if (!this.#server.runner) await this.#open();
+        this.#lifecycle.claim(graceful);
+        dropPrivileges(user, group);
+      }
+      const app = await loadPlannedApp(this.#plan, this.#session);
+      warnAll(this.#session, this.#lifecycle.log);
+      if (this.#server.runner) {
+        await app.ready?.();
+        await this.#server.runner(app);
+        return;
+      }
+      this.#running = await this.#server.serveOn(app, async () => this.#open(), this.#lifecycle.log);
+      if (!isToChange) this.#lifecycle.claim(graceful);
+    } catch (error) {
+      await this.#running?.close({ graceful: false });
+      await this.#close();
+      throw error;
+    }
+    if (this.#stopped) return void this.#end(this.#stopped.graceful);
+    this.#lifecycle.listening({ scheme: this.#server.scheme, addresses: this.#running.addresses });
+    const { finished } = this.#running;
+    await (finished ? Promise.race([finished, this.finished]) : this.finished);
+  }
+
+  async stop({ graceful }: { graceful: boolean }): Promise<void> {
+    this.#stopped = { graceful };
+    const told = this.#lifecycle.stopping();
+    await this.#end(graceful);
+    this.#warnOfLeftovers();
+    await told;
+    this.#setFinished();
+  }
+
+  async reload(): Promise<void> {
+    this.#lifecycle.log.warn(
+      'HUP: one process cannot take over from itself, nothing is reloaded: set workers = 1 or more in the server’s ' +
+        'section (or -w 1) to reload without a gap, or restart',
+    );
+  }
+
+  async addWorker(): Promise<void> {
+    this.#lifecycle.log.warn('TTIN and TTOU are for a server with workers');
+  }
+
+  removeWorker(): Promise<void> {
+    return this.addWorker();
+  }
+
+  reopenLogs(): void {}
+
+  async #open(): Promise<readonly Listener[]> {
+    const { passed, ownership } = this.#options;
+    if (this.#listeners.length === 0) {
+      this.#listeners = await openAll(this.#server, passed, ownership, openListener);
+    }
+    return this.#listeners;
+  }
+
+  async #end(graceful: boolean): Promise<void> {
+    // Still loading: there is nobody to wait for.
+    if (!this.#running) return this.#close();
+    await this.#running.close({ graceful, timeout: this.#server.settings.graceful_timeout });
+  }
+
+  /** A directory that only root may write to does not let go of the socket's file. */
+  #warnOfLeftovers(): void {
+    const { user } = this.#options.ownership;
+    if (user === undefined) return;
+    for (const { address } of this.#listeners) {
+      if (address.kind !== 'unix' || !existsSync(address.path)) continue;
+      this.#lifecycle.log.warn(
+        `${address.path} stays behind: user ${user} may not write to its directory; the next start replaces it`,
+      );
+    }
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all(this.#listeners.map((listener) => listener.close()));
+  }
 }

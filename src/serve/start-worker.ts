@@ -1,7 +1,10 @@
 /** What a worker does with its plan; runs in the child, under `process/worker.ts`. */
 import type { LoadedServer } from '../deploy/load.ts';
 import { LoadSession } from '../deploy/session.ts';
+import { errorMessage } from '../errors.ts';
 import { lineLogger } from '../log.ts';
+import { LogFile } from '../process/logfile.ts';
+import { dropPrivileges } from '../process/user.ts';
 import type { WorkerControl, WorkerStart } from '../process/worker.ts';
 import type { App } from '../protocol/types.ts';
 import { failureApp } from './failure-app.ts';
@@ -10,6 +13,9 @@ import type { WorkerPlan } from './worker-plan.ts';
 
 /** Loads and serves the plan's application, or in its place the error that keeps it from loading. */
 export const startWorker: WorkerStart<WorkerPlan> = async (plan, open, control) => {
+  // The supervisor stays who it is: it removes its files and opens its log again, and never loads an application.
+  dropPrivileges(plan.ownership.user, plan.ownership.group);
+  if (plan.logFile !== undefined) followLogFile(plan.logFile, control);
   const session = new LoadSession(plan.globalConf);
   const log = lineLogger(plan.logLevel, (line) => process.stderr.write(`${line}\n`));
   try {
@@ -24,6 +30,23 @@ export const startWorker: WorkerStart<WorkerPlan> = async (plan, open, control) 
     control.watch(session.files);
   }
 };
+
+/** Its output goes into the file already, by descriptor; this is for when the file is renamed. */
+function followLogFile(path: string, control: WorkerControl): void {
+  let file: LogFile | undefined;
+  control.onReopenLogs(() => {
+    try {
+      if (file) file.reopen();
+      else {
+        file = new LogFile(path);
+        file.capture();
+      }
+    } catch (error) {
+      // As another user it may not; a successor inherits the new file from the supervisor.
+      control.replace(`cannot open its log again (${errorMessage(error)})`);
+    }
+  });
+}
 
 /** To show an error any server will do that speaks the protocol, if the INI file's own is part of the error. */
 async function anyServer(plan: WorkerPlan, session: LoadSession): Promise<LoadedServer> {

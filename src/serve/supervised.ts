@@ -1,13 +1,14 @@
 /** `serve` with workers or with reload: the supervisor holds the sockets, and the workers serve. */
 import { fileURLToPath } from 'node:url';
-import type { LoadedServer } from '../deploy/load.ts';
 import { LoadSession } from '../deploy/session.ts';
-import { ConfigError, EXIT_OK, locate } from '../errors.ts';
-import type { Logger, LogLevel } from '../log.ts';
-import { type HeldSocket, holdSocket } from '../net/held-socket.ts';
-import { obeySignals } from '../process/signals.ts';
+import { ConfigError, EXIT_OK } from '../errors.ts';
+import type { LogLevel } from '../log.ts';
+import type { Address } from '../net/address.ts';
+import { holdSocket } from '../net/held-socket.ts';
+import { obeySignals, type Supervised } from '../process/signals.ts';
 import { Supervisor } from '../process/supervisor.ts';
-import { announce } from './announce.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import { type Ownership, openAll } from './listeners.ts';
 import { loadPlannedServer, type ServePlan } from './plan.ts';
 import { reloadPatterns } from './reload-patterns.ts';
 import { warnAll } from './single.ts';
@@ -19,15 +20,19 @@ export interface SupervisedOptions {
   /** Reload on changes, and the milliseconds that a burst of them is waited out. */
   readonly reload: { readonly debounce: number | undefined } | undefined;
   readonly logLevel: LogLevel;
+  readonly ownership: Ownership;
+  /** Sockets that systemd has opened. */
+  readonly passed: readonly Address[];
 }
 
 /** Serves until a signal ends it. @returns The exit status. */
 export async function serveSupervised(
   plan: ServePlan,
   options: SupervisedOptions,
-  out: (line: string) => void,
-  log: Logger,
+  lifecycle: Lifecycle,
 ): Promise<number> {
+  const { log, logFile } = lifecycle;
+  const { logLevel, ownership, passed } = options;
   const session = new LoadSession(plan.globalConf);
   const server = await loadPlannedServer(plan, session);
   if (server.runner) {
@@ -38,11 +43,18 @@ export async function serveSupervised(
   }
   const patterns = options.reload ? await reloadPatterns(plan, session) : [];
   warnAll(session, log);
-  const sockets = await holdAll(server);
+  const sockets = await openAll(server, passed, ownership, holdSocket);
   const { settings, scheme } = server;
   const supervisor = new Supervisor<WorkerPlan>({
     entry: WORKER,
-    boot: { ...plan, scheme, countRequests: settings.max_requests > 0, logLevel: options.logLevel },
+    boot: {
+      ...plan,
+      scheme,
+      countRequests: settings.max_requests > 0,
+      logLevel,
+      ownership,
+      logFile: logFile?.path,
+    },
     sockets,
     workers: server.workers ?? 1,
     gracefulTimeout: settings.graceful_timeout,
@@ -51,28 +63,58 @@ export async function serveSupervised(
     maxRequestsJitter: settings.max_requests_jitter,
     maxMemory: settings.max_memory,
     reload: options.reload && { patterns: [...session.files, ...patterns], debounce: options.reload.debounce },
+    output: logFile && (() => logFile.fd),
     log,
   });
   // From now on a signal has to find the workers and the sockets.
-  const obeyed = obeySignals(supervisor);
-  await supervisor.start();
-  announce(
-    process.pid,
-    scheme,
-    sockets.map((socket) => socket.address),
-    out,
-  );
+  const attended = new Attended(supervisor, lifecycle);
+  const obeyed = obeySignals(attended, () => lifecycle.reopenLogs());
+  try {
+    await supervisor.start();
+    lifecycle.claim(settings.graceful_timeout);
+  } catch (error) {
+    if (!attended.isStopping) {
+      await supervisor.stop({ graceful: false });
+      throw error;
+    }
+  }
+  if (!attended.isStopping) lifecycle.listening({ scheme, addresses: sockets.map((socket) => socket.address) });
   await obeyed;
   return EXIT_OK;
 }
 
-async function holdAll(server: LoadedServer): Promise<HeldSocket[]> {
-  const held: HeldSocket[] = [];
-  try {
-    for (const address of server.addresses) held.push(await holdSocket(address, server.bindOptions));
-    return held;
-  } catch (error) {
-    await Promise.all(held.map((socket) => socket.close()));
-    throw locate(error, server.placeOfAddress);
+/** The supervisor, with those told who have to know what it is doing. */
+class Attended implements Supervised {
+  readonly finished: Promise<void>;
+  readonly #supervisor: Supervisor<WorkerPlan>;
+  readonly #lifecycle: Lifecycle;
+  isStopping = false;
+
+  constructor(supervisor: Supervisor<WorkerPlan>, lifecycle: Lifecycle) {
+    this.#supervisor = supervisor;
+    this.#lifecycle = lifecycle;
+    this.finished = supervisor.finished;
+  }
+
+  reload(reason: string): Promise<unknown> {
+    return this.#lifecycle.reloading(() => this.#supervisor.reload(reason));
+  }
+
+  addWorker(): Promise<void> {
+    return this.#supervisor.addWorker();
+  }
+
+  removeWorker(): Promise<void> {
+    return this.#supervisor.removeWorker();
+  }
+
+  reopenLogs(): void {
+    this.#supervisor.reopenLogs();
+  }
+
+  async stop(how: { graceful: boolean }): Promise<void> {
+    this.isStopping = true;
+    void this.#lifecycle.stopping();
+    await this.#supervisor.stop(how);
   }
 }

@@ -1,5 +1,6 @@
 /** What the supervisor of a `serve` sends to its workers. */
 import type { LogLevel } from '../log.ts';
+import type { Ownership } from './listeners.ts';
 import type { ServePlan } from './plan.ts';
 
 export interface WorkerPlan extends ServePlan {
@@ -7,4 +8,8 @@ export interface WorkerPlan extends ServePlan {
   readonly scheme: string;
   readonly countRequests: boolean;
   readonly logLevel: LogLevel;
+  /** Whom a worker becomes before it loads anything. */
+  readonly ownership: Ownership;
+  /** The file that its output goes to, to be opened again when it is told to. */
+  readonly logFile: string | undefined;
 }

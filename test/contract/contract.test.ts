@@ -875,6 +875,14 @@ describe.each([httpBackend, fastcgiBackend, likeExpress(fastcgiBackend)])('$name
           throw new Error('thrown in the application');
         },
       ],
+      [
+        'has set a reason that cannot be sent and rejects',
+        async (_req, res) => {
+          res.statusMessage = 'two\r\nlines';
+          await nextTurn();
+          throw new Error('thrown in the application');
+        },
+      ],
     ])('an application that %s answers 500', async (_name, app) => {
       const answer = await ask((req, res) => {
         res.setHeader('X-Left', 'over');

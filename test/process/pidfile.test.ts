@@ -17,7 +17,7 @@ afterEach(() => removeTree(directory));
 test('names this process, and goes with it', () => {
   const written = writePidFile(file);
   expect(readFileSync(file, 'utf8').split('\n')[0]).toBe(String(process.pid));
-  expect(readPidFile(file)).toEqual({ state: 'running', pid: process.pid, graceful: 30 });
+  expect(readPidFile(file)).toMatchObject({ state: 'running', pid: process.pid, graceful: 30 });
   expect(readdirSync(directory)).toEqual(['paster.pid']);
   written.remove();
   expect(readPidFile(file)).toEqual({ state: 'absent' });

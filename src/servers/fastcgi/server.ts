@@ -4,7 +4,7 @@
  */
 import type { Server as NetServer, Socket } from 'node:net';
 import { bool, defineSettings, int, type SettingsOf, text } from '../../config/setting.ts';
-import { ConfigError, errorMessage } from '../../errors.ts';
+import { ConfigError } from '../../errors.ts';
 import type { Exchange } from '../../gateway/exchange.ts';
 import { type Network, networks, Peers } from '../../gateway/peers.ts';
 import { callApp } from '../../http/failure.ts';
@@ -74,9 +74,10 @@ export function makeFastcgiServer(_globalConf: Settings, settings: FastcgiSettin
   const peers = new Peers(settings.allow ?? environmentPeers());
   return {
     scheme: 'fastcgi',
+    // As a program that a web server or spawn-fcgi has started (FastCGI 1.0 section 2.2, FCGI_LISTENSOCK_FILENO).
+    defaultAddress: { kind: 'fd', fd: 0 },
     checkAddress: (address: Address) => peers.checkAddress(address, 'FastCGI'),
     async serve(app: App, listeners: readonly NetServer[], options: ServeOptions = {}): Promise<Running> {
-      await app.ready?.();
       return new FastcgiServing(app, listeners, settings, peers, options.log ?? silentLogger);
     },
   };
@@ -153,13 +154,7 @@ class FastcgiServing implements Running, ConnectionHost {
   }
 
   run({ request, response }: Exchange): void {
-    try {
-      callApp(this.#app, request, response, this.log);
-    } catch (error) {
-      // Not even the 500 could be written; one request must not end the process.
-      this.log.error(`no answer to ${request.method} ${request.url}: ${errorMessage(error)}`);
-      response.destroy();
-    }
+    callApp(this.#app, request, response, this.log);
   }
 
   refused(peer: string, reason: string): void {
@@ -206,7 +201,6 @@ class FastcgiServing implements Running, ConnectionHost {
     }
     await listenersClosed;
     for (const listener of this.#listeners) listener.off('connection', this.#accept);
-    await this.#app.close?.();
   }
 }
 

@@ -103,7 +103,9 @@ describe('frameworks', () => {
     ['Fastify', fastifyApp],
     ['Hono', honoApp],
   ])('%s', async (name, framework) => {
-    served = await serveFastcgi(await toApp(framework));
+    const app = await toApp(framework);
+    await app.ready?.();
+    served = await serveFastcgi(app);
     const client = await served.client();
     const environ = {
       REQUEST_METHOD: 'POST',

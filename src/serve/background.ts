@@ -1,0 +1,38 @@
+/** `start`, `stop`, `restart` and `status`: a server in the background, by its pid file. */
+import { resolve } from 'node:path';
+import { EXIT_FAILURE, EXIT_OK } from '../errors.ts';
+import { daemonStatus, startDaemon, stopDaemon } from '../process/daemon.ts';
+import { LogFile } from '../process/logfile.ts';
+import { readPidFile } from '../process/pidfile.ts';
+import { prepare, type ServeRequest, type Terminal } from './foreground.ts';
+
+/** A request whose pid file and log file are known. */
+export type BackgroundRequest = ServeRequest & { readonly pidFile: string; readonly logFile: string };
+
+/** Returns when the server accepts connections. @throws The reason if it fails. */
+export async function start(request: BackgroundRequest, terminal: Terminal): Promise<number> {
+  // What is wrong with the configuration is found before there is a log file.
+  await prepare(request, undefined);
+  const logFile = new LogFile(resolve(request.logFile));
+  for (const line of await startDaemon(resolve(request.pidFile), logFile)) terminal.out(line);
+  return EXIT_OK;
+}
+
+/** @throws RunError when none is running or it does not end. */
+export async function stop(pidFile: string, terminal: Terminal): Promise<number> {
+  await stopDaemon(resolve(pidFile), terminal.out);
+  return EXIT_OK;
+}
+
+/** Stops the server if it runs, and starts it. A configuration with a mistake in it leaves it running. */
+export async function restart(request: BackgroundRequest, terminal: Terminal): Promise<number> {
+  await prepare({ ...request, pidFile: undefined }, undefined);
+  if (readPidFile(resolve(request.pidFile)).state === 'running') await stop(request.pidFile, terminal);
+  return start(request, terminal);
+}
+
+export function status(pidFile: string, terminal: Terminal): number {
+  const { running, sentence } = daemonStatus(resolve(pidFile));
+  terminal.out(sentence);
+  return running ? EXIT_OK : EXIT_FAILURE;
+}

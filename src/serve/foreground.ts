@@ -1,0 +1,162 @@
+/** The process that answers for a server: prepares what surrounds it, and serves alone, with workers, or monitored. */
+import { resolve } from 'node:path';
+import { LoadSession } from '../deploy/session.ts';
+import { EXIT_FAILURE, formatError, PasterError, UsageError } from '../errors.ts';
+import { type Logger, type LogLevel, lineLogger } from '../log.ts';
+import type { Address } from '../net/address.ts';
+import { systemdSockets } from '../net/systemd.ts';
+import { LogFile } from '../process/logfile.ts';
+import { SystemdNotify } from '../process/notify.ts';
+import { checkPidFile } from '../process/pidfile.ts';
+import { letGo, type Role, report, reportFailure } from '../process/rerun.ts';
+import { checkUser } from '../process/user.ts';
+import { Lifecycle } from './lifecycle.ts';
+import type { Ownership } from './listeners.ts';
+import { loadPlannedServer, type ServePlan } from './plan.ts';
+import { serveSingle } from './single.ts';
+import { serveSupervised } from './supervised.ts';
+
+/** What the command line asks for. */
+export interface ServeRequest {
+  readonly plan: ServePlan;
+  /** Reload on changes, and the milliseconds that a burst of them is waited out. */
+  readonly reload: { readonly debounce: number | undefined } | undefined;
+  readonly logLevel: LogLevel;
+  readonly pidFile: string | undefined;
+  readonly logFile: string | undefined;
+  readonly ownership: Ownership;
+  readonly monitorRestart: boolean;
+  readonly open: boolean;
+}
+
+/** Where it writes. */
+export interface Terminal {
+  out(line: string): void;
+  err(line: string): void;
+}
+
+/** Serves until the end. @returns The exit status. */
+export async function runForeground(
+  request: ServeRequest,
+  role: Role | undefined,
+  terminal: Terminal,
+): Promise<number> {
+  // Before anything is spawned: the descriptors and the variables are for this process.
+  const passed = systemdSockets().map(({ address }) => address);
+  let logFile: LogFile | undefined;
+  try {
+    const server = await prepare(request, role);
+    if (request.logFile !== undefined) {
+      logFile = new LogFile(resolve(request.logFile));
+      logFile.capture();
+    }
+    const log = requestLogger(request.logLevel, terminal);
+    return request.monitorRestart && role !== 'monitored'
+      ? await runMonitor(request, server.graceful, passed, logFile, log, terminal)
+      : await attend(request, server.workers, passed, logFile, role, log, terminal);
+  } catch (error) {
+    if (role) await reportFailure(error);
+    // The monitor says it.
+    if (role === 'monitored') return error instanceof PasterError ? error.exitStatus : EXIT_FAILURE;
+    if (role === undefined && logFile) {
+      // Whoever started it looks at the terminal, and whoever comes later at the log.
+      logFile.write(`paster: ${error instanceof PasterError ? formatError(error) : String(error)}\n`);
+      logFile.release();
+    }
+    throw error;
+  }
+}
+
+/** Everything that can be known to be wrong before anything is opened. */
+export async function prepare(request: ServeRequest, role: Role | undefined) {
+  const { plan, pidFile, ownership } = request;
+  checkUser(ownership.user, ownership.group);
+  const server = await loadPlannedServer(plan, new LoadSession(plan.globalConf));
+  // For a monitored server it is the monitor's.
+  if (pidFile !== undefined && role !== 'monitored') checkPidFile(resolve(pidFile));
+  return { workers: server.workers, graceful: server.settings.graceful_timeout };
+}
+
+async function attend(
+  request: ServeRequest,
+  workers: number | undefined,
+  passed: readonly Address[],
+  logFile: LogFile | undefined,
+  role: Role | undefined,
+  log: Logger,
+  terminal: Terminal,
+): Promise<number> {
+  const { plan, reload, logLevel, pidFile, ownership } = request;
+  const { openBrowser } = request.open ? await import('./browser.ts') : {};
+  const quiet = logLevel === 'warn';
+  const supervised = reload !== undefined || workers !== undefined;
+  const lifecycle = new Lifecycle({
+    out: quiet ? () => {} : terminal.out,
+    log,
+    logFile,
+    pidFile: pidFile === undefined || role === 'monitored' ? undefined : resolve(pidFile),
+    notify: process.env['NOTIFY_SOCKET'] === undefined ? undefined : new SystemdNotify(log),
+    title: process.stdout.isTTY ? titleOf(request, workers) : undefined,
+    onListening: (scheme, addresses) => {
+      if (role === 'daemon') letGo();
+      openBrowser?.(scheme, addresses, log);
+    },
+  });
+  if (role === 'monitored') stopWithMonitor();
+  const common = { ownership, passed };
+  return supervised
+    ? serveSupervised(plan, { reload, logLevel, ...common }, lifecycle)
+    : serveSingle(plan, common, lifecycle);
+}
+
+async function runMonitor(
+  request: ServeRequest,
+  graceful: number,
+  passed: readonly Address[],
+  logFile: LogFile | undefined,
+  log: Logger,
+  terminal: Terminal,
+): Promise<number> {
+  if (passed.length > 0) {
+    throw new UsageError('PASTER_USAGE', 'serve: --monitor-restart cannot hand on the sockets of systemd', {
+      hint: 'leave it out: Restart=on-failure in the unit does the same',
+    });
+  }
+  const { monitor } = await import('../process/monitor.ts');
+  const quiet = lineLogger('error', terminal.err);
+  const { pidFile } = request;
+  const lifecycle = new Lifecycle({
+    out: () => {},
+    log: quiet,
+    logFile,
+    pidFile: pidFile === undefined ? undefined : resolve(pidFile),
+    notify: undefined,
+    title: undefined,
+  });
+  let isFirst = true;
+  return monitor({
+    logFile,
+    log,
+    onListening(lines) {
+      if (!isFirst) return;
+      isFirst = false;
+      lifecycle.claim(graceful);
+      void report({ paster: 'listening', pid: process.pid, lines }).then(letGo);
+    },
+  });
+}
+
+/** A server whose monitor was killed would be found by nobody. */
+function stopWithMonitor(): void {
+  process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
+}
+
+function titleOf({ plan, reload }: ServeRequest, workers: number | undefined): string[] {
+  const processes = workers === undefined ? [] : [workers === 1 ? '1 worker' : `${workers} workers`];
+  const mode = reload ? [...processes, 'reload'] : processes.length > 0 ? processes : ['one process'];
+  return [mode.join(', '), plan.file ?? plan.appUri];
+}
+
+function requestLogger(level: LogLevel, terminal: Terminal): Logger {
+  return lineLogger(level, (line, of) => terminal.err(of === 'info' ? line : `paster: ${of}: ${line}`));
+}

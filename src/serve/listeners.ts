@@ -1,0 +1,38 @@
+/** Opens what a server listens on: its section's addresses, or in their place what systemd has opened. */
+import type { LoadedServer } from '../deploy/load.ts';
+import { locate } from '../errors.ts';
+import { findUser, groupId } from '../net/account.ts';
+import type { Address } from '../net/address.ts';
+import type { BindOptions } from '../net/listener.ts';
+
+/** Whose the server is to be, if not of who starts it. */
+export interface Ownership {
+  readonly user: string | undefined;
+  readonly group: string | undefined;
+}
+
+/** Opens all of them, or none. `passed` are systemd's, in its order. */
+export async function openAll<T extends { close(): Promise<unknown> }>(
+  server: LoadedServer,
+  passed: readonly Address[],
+  ownership: Ownership,
+  open: (address: Address, options: BindOptions) => Promise<T>,
+): Promise<T[]> {
+  const opened: T[] = [];
+  const options = { ...socketOwner(ownership), ...server.bindOptions };
+  try {
+    for (const address of passed.length > 0 ? passed : server.addresses) opened.push(await open(address, options));
+    return opened;
+  } catch (error) {
+    await Promise.all(opened.map((each) => each.close()));
+    throw locate(error, server.placeOfAddress);
+  }
+}
+
+/** A socket file that root makes for a server of somebody else's is that one's, unless the section says otherwise. */
+function socketOwner({ user, group }: Ownership): BindOptions {
+  if (process.getuid?.() !== 0) return {};
+  const account = user === undefined ? undefined : findUser(user);
+  const gid = group === undefined ? account?.gid : groupId(group);
+  return { ...(account ? { owner: account.uid } : {}), ...(gid === undefined ? {} : { group: gid }) };
+}
