@@ -3,7 +3,8 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { freePort, paster, ROOT, serve } from '../helpers/program.ts';
+import { startNginx } from '../helpers/front-end.ts';
+import { freePort, paster, ROOT, requireProgram, serve } from '../helpers/program.ts';
 
 const PROBE = join(ROOT, 'test/fixtures/apps/probe.js');
 
@@ -49,4 +50,23 @@ test('a public TCP address without allow is refused, before it is bound', async 
   expect(refused.status).toBe(2);
   expect(refused.stderr).toContain('allow');
   await serve([ini(`host = 0.0.0.0\nport = ${port}\nallow = 127.0.0.1`)]);
+});
+
+const nginx = requireProgram('nginx');
+
+test.skipIf(nginx === undefined).each([
+  ['one process', ''],
+  ['workers', 'workers = 2'],
+])('TERM finishes what is in flight behind a web server, with %s', async (_what, workers) => {
+  const socket = join(temporaryDirectory(), 'socket');
+  const program = await serve([ini(`socket = ${socket}\n${workers}`)]);
+  const { url } = await startNginx(nginx ?? '', { socket });
+  const response = await fetch(`${url}/slow?ms=600`);
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  expect((await reader?.read())?.value).toBe('begun\n');
+  const ended = program.kill('SIGTERM');
+  expect((await reader?.read())?.value).toBe('done\n');
+  expect((await ended).status).toBe(0);
+  expect((await fetch(`${url}/query`)).status).toBe(502);
+  expect(existsSync(socket)).toBe(false);
 });
