@@ -1,0 +1,81 @@
+/** What README.md and docs/ show is true: the INI examples load, and the command lines are of commands that exist. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { COMMANDS } from '../src/commands/table.ts';
+import { parseIni } from '../src/config/ini.ts';
+import { factoryContext, loadTarget } from '../src/deploy/compose.ts';
+import { loadContext, loadServer } from '../src/deploy/load.ts';
+import { temporaryDirectory } from './helpers/directory.ts';
+import { ROOT } from './helpers/program.ts';
+
+const PAGES = ['README.md', ...readdirSync(join(ROOT, 'docs')).map((page) => `docs/${page}`)];
+
+interface Example {
+  readonly page: string;
+  readonly text: string;
+}
+
+/** The blocks that are indented by four spaces, or fenced, without their indentation. */
+function examplesOf(page: string): Example[] {
+  const blocks: string[] = [];
+  let block: string[] = [];
+  let fenced = false;
+  for (const line of [...readFileSync(join(ROOT, page), 'utf8').split('\n'), '#']) {
+    if (/^```/.test(line)) fenced = !fenced;
+    else if (fenced) block.push(line);
+    else if (line.startsWith('    ')) block.push(line.slice(4));
+    else if (line === '' && block.length > 0) block.push('');
+    else if (block.length > 0) {
+      blocks.push(block.join('\n').trim());
+      block = [];
+    }
+  }
+  return blocks.map((text) => ({ page, text }));
+}
+
+const EXAMPLES = PAGES.flatMap(examplesOf);
+// The page of the commands shows files with mistakes on purpose.
+const INI_FILES = EXAMPLES.filter(
+  ({ page, text }) => page !== 'docs/commands.md' && /^\[[a-zA-Z]/.test(text) && /^\w[\w.-]* ?=/m.test(text),
+);
+const COMMAND_LINES = EXAMPLES.flatMap(({ page, text }) =>
+  text
+    .split('\n')
+    .filter((line) => /^\$? ?(?:npx )?paster [a-z]/.test(line))
+    .map((line) => ({ page, text: line.replace(/^\$ /, '').replace(/ {2,}#.*$/, '') })),
+);
+
+test('there is something to check', () => {
+  expect(INI_FILES.length).toBeGreaterThan(3);
+  expect(COMMAND_LINES.length).toBeGreaterThan(5);
+});
+
+describe('INI examples', () => {
+  test.each(INI_FILES)('$page: $text', async ({ text }) => {
+    const directory = temporaryDirectory({ 'etc/x.ini': text, 'app.js': 'export const makeApp = () => () => {};' });
+    const { sections } = parseIni(text, 'x.ini');
+    const options = { relativeTo: directory };
+    for (const section of sections.keys()) {
+      const [prefix = '', name = 'main'] = section.split(':');
+      // Throws for an unknown setting, an ill-typed one, and an address that is refused.
+      if (prefix === 'server') await loadServer(`config:etc/x.ini#${name}`, options);
+      if (prefix !== 'app' && prefix !== 'filter') continue;
+      const context = await loadContext(prefix, `config:etc/x.ini#${name}`, options);
+      const inner = context.form === 'filter-with' ? context.next : context;
+      expect(await loadTarget(factoryContext(inner))).toBeTypeOf('function');
+    }
+  });
+});
+
+describe('command lines', () => {
+  test.each(COMMAND_LINES)('$page: $text', async ({ text }) => {
+    const [, name = '', ...words] = text.replace(/^npx /, '').split(/\s+/);
+    if (name === 'help') return;
+    const entry = COMMANDS.get(name);
+    expect(entry, `a command "${name}"`).toBeDefined();
+    const command = await entry?.load();
+    const known = command?.options.flatMap(({ flags }) => flags.match(/(?<!\S)--?[a-z-]+/gi) ?? []) ?? [];
+    for (const word of words.filter((each) => /^--?[a-z]/.test(each))) expect([...known, '--help']).toContain(word);
+  });
+});
