@@ -1,27 +1,25 @@
 /** The library's entrances: an application, a filter, a server or a configuration by URI. */
-import type { Server as NetServer } from 'node:net';
-import { availableParallelism } from 'node:os';
-import { ConfigError, errorMessage, type Location, locate, PasterError, RunError } from '../errors.ts';
-import type { Logger } from '../log.ts';
-import type { Address } from '../net/address.ts';
-import { type BindOptions, type Listener, openListener } from '../net/listener.ts';
-import type { App, Filter, Running, Server, Settings } from '../protocol/types.ts';
-import { createApp, createFilter, createServer, factoryContext, loadTarget, type Runner } from './compose.ts';
-import { type Context, type FactoryContext, settingsOf } from './context.ts';
-import { placeInStack } from './error-place.ts';
+import type { App, Filter, Settings } from '../protocol/types.ts';
+import { carryingFilter, createApp, createFilter } from './compose.ts';
+import { type Context, settingsOf } from './context.ts';
 import type { PartKind } from './kinds.ts';
+import type { LoadedServer } from './loaded-server.ts';
 import { resolveUri } from './resolve.ts';
-import { type AddressOverrides, addressesOf, type ProcessSettings, validateServer } from './server-settings.ts';
+import type { AddressOverrides } from './server-settings.ts';
 import { LoadSession } from './session.ts';
-import { placeOfKey } from './validate.ts';
 
-/** Options of the load functions. */
+export type { LoadedServer };
+
+/** Options of the load functions: Paste's `relative_to`, `name` and `global_conf`. */
 export interface LoadOptions {
-  /** The directory for relative URIs. Default: the working directory. */
+  /** The directory for relative URIs, an absolute path. Default: the working directory. */
   readonly relativeTo?: string | undefined;
-  /** The part's name; it goes before the `#name` of the URI. Default: `main`. */
+  /** The part's name; it goes before the `#name` of the URI. Default: `main`, then a bare section such as `[app]`. */
   readonly name?: string | undefined;
-  /** Global configuration; it wins over the file's [DEFAULT], in interpolation too, and is not interpolated itself. */
+  /**
+   * Global configuration, names to texts; it wins over the [DEFAULT] of every file, in interpolation too, and is not
+   * interpolated itself. `here` and `__file__` cannot be changed. Default: none.
+   */
   readonly globalConf?: Readonly<Settings> | undefined;
 }
 
@@ -45,171 +43,74 @@ export function loadContext(
 }
 
 /**
- * Loads an application, as `paste.deploy.loadapp` does.
+ * Loads an application, as `paste.deploy.loadapp` does: reads the INI file, imports the modules, runs the factories.
+ *
+ * ```js
+ * const app = await loadApp('config:etc/develop.ini', { relativeTo: import.meta.dirname })
+ * await app.ready?.()
+ * const server = createServer(app).listen(0)
+ * ```
  *
  * @param uri A URI such as `config:etc/develop.ini#main` or `module:./server.js`.
+ * @param options Where relative URIs begin, the section's name, global configuration.
  * @returns The application with all its filters. Nothing has been started: await `app.ready?.()` before the first
  *   request and `app.close?.()` after the last one.
- * @throws ConfigError for a mistake in the configuration, with file, line and column; RunError when a module or a
- *   factory fails.
+ * @throws ConfigError for a mistake in the configuration, with file, line and column; ErrorList for several; RunError
+ *   when a module or a factory fails, with the place of the failing code where it is known.
  */
 export async function loadApp(uri: string, options: LoadOptions = {}): Promise<App> {
   return createApp(await loadContext('app', uri, options));
 }
 
-/** Loads a filter, as `paste.deploy.loadfilter` does. Options and errors as for `loadApp`. */
+/**
+ * Loads a filter, as `paste.deploy.loadfilter` does.
+ *
+ * @param uri A URI such as `config:etc/develop.ini#gzip` or `npm:package#name`.
+ * @param options As for `loadApp`.
+ * @returns A function from an application to the filtered one, whose `ready`, `close` and `upgrade` include those of the
+ *   application behind it. Apply it as often as you like.
+ * @throws As `loadApp`; applying the filter throws RunError when the filter's own code fails.
+ */
 export async function loadFilter(uri: string, options: LoadOptions = {}): Promise<Filter> {
-  return createFilter(await loadContext('filter', uri, options));
+  return carryingFilter(await createFilter(await loadContext('filter', uri, options)));
 }
 
-/** What `appConfig` returns. */
+/** What `appConfig` returns: texts, interpolated; neither object has a prototype. */
 export interface AppConfig {
+  /** [DEFAULT] with `here`, `__file__`, the `globalConf` option and what `set` changes. */
   readonly globalConf: Settings;
+  /** The section's own keys, and those of the sections that it uses; not validated. */
   readonly localConf: Settings;
 }
 
-/** The configuration that an application's factory would get, without running it, as `paste.deploy.appconfig`. */
+/**
+ * The configuration that an application's factory would get, as `paste.deploy.appconfig`. Nothing is imported or run.
+ *
+ * @param uri A URI such as `config:etc/develop.ini#main`.
+ * @param options As for `loadApp`.
+ * @throws ConfigError for a mistake in the configuration, with file, line and column; ErrorList for several.
+ */
 export async function appConfig(uri: string, options: LoadOptions = {}): Promise<AppConfig> {
   const { globalConf, localConf } = await loadContext('app', uri, options);
   return { globalConf, localConf };
 }
 
-/** A server as its section describes it, addresses and processes included. */
-export class LoadedServer {
-  readonly context: FactoryContext;
-  readonly settings: ProcessSettings;
-  readonly addresses: readonly Address[];
-  readonly #made: { readonly server: Server } | { readonly runner: Runner };
-
-  constructor(
-    context: FactoryContext,
-    settings: ProcessSettings,
-    made: { readonly server: Server } | { readonly runner: Runner },
-  ) {
-    this.context = context;
-    this.settings = settings;
-    this.#made = made;
-    this.addresses = 'server' in made ? addressesOf(settings, context, made.server.defaultAddress) : [];
-    if ('server' in made) for (const address of this.addresses) made.server.checkAddress?.(address);
-  }
-
-  /** What the addresses begin with: `http`, `fastcgi`, ...; empty for a server runner, which listens by itself. */
-  get scheme(): string {
-    return 'server' in this.#made ? this.#made.server.scheme : '';
-  }
-
-  get runner(): Runner | undefined {
-    return 'runner' in this.#made ? this.#made.runner : undefined;
-  }
-
-  /** How many workers the section asks for; undefined: one process and no supervisor. */
-  get workers(): number | undefined {
-    const { workers, maxChildren } = this.settings;
-    if (workers !== 'auto') return workers;
-    return Math.min(availableParallelism(), maxChildren ?? Number.POSITIVE_INFINITY);
-  }
-
-  /** How its sockets are to be made. */
-  get bindOptions(): BindOptions {
-    const { backlog, umask, mode, socket_owner, socket_group } = this.settings;
-    return {
-      backlog,
-      ...(umask === undefined ? {} : { umask }),
-      ...(mode === undefined ? {} : { mode }),
-      ...(socket_owner === undefined ? {} : { owner: socket_owner }),
-      ...(socket_group === undefined ? {} : { group: socket_group }),
-    };
-  }
-
-  /**
-   * Serves an application: awaits its `ready()` first, and its `close()` when the server is closed.
-   *
-   * @param listeners Listening `net.Server`s to serve on. Default: the section's own addresses, opened here.
-   * @returns What is running: `addresses`, and `close()`.
-   * @throws RunError when an address cannot be had.
-   */
-  serve(app: App, listeners?: readonly NetServer[], log?: Logger): Promise<Running> {
-    const given = listeners?.map((server) => ({ server, close: async () => {} }));
-    return this.serveOn(app, given ? async () => given : () => this.#openOwn(), log);
-  }
-
-  /** Serves on what `open` gives, which is asked only when the application is ready. */
-  async serveOn(app: App, open: () => Promise<readonly ServedListener[]>, log?: Logger): Promise<Running> {
-    if ('runner' in this.#made) {
-      throw new ConfigError('PASTER_SERVER_RUNNER', 'a server runner listens by itself: call its runner(app)');
-    }
-    await ready(app);
-    const listeners = await open();
-    const servers = listeners.map((listener) => listener.server);
-    const running = await this.#made.server.serve(app, servers, log ? { log } : {});
-    let closed: Promise<void> | undefined;
-    return {
-      addresses: listeners.map((listener, index) => listener.address ?? running.addresses[index]).filter(isDefined),
-      ...(running.finished ? { finished: running.finished } : {}),
-      close(how) {
-        const drained = running.close(how);
-        closed ??= drained.then(async () => {
-          await Promise.all(listeners.map((listener) => listener.close()));
-          await app.close?.();
-        });
-        return closed;
-      },
-    };
-  }
-
-  async #openOwn(): Promise<readonly ServedListener[]> {
-    const opened: Listener[] = [];
-    try {
-      for (const address of this.addresses) opened.push(await openListener(address, this.bindOptions));
-      return opened;
-    } catch (error) {
-      await Promise.all(opened.map((listener) => listener.close()));
-      throw locate(error, this.placeOfAddress);
-    }
-  }
-
-  /** Where the section says what it listens on. */
-  get placeOfAddress(): Location | undefined {
-    const key = ['listen', 'socket', 'port', 'host'].find((each) => this.context.origins.has(each));
-    return placeOfKey(this.context, key) ?? this.context.sections[0]?.location;
-  }
-}
-
-/** @throws RunError when the application says that it cannot serve. */
-async function ready(app: App): Promise<void> {
-  try {
-    await app.ready?.();
-  } catch (error) {
-    if (error instanceof PasterError) throw error;
-    throw new RunError('PASTER_NOT_READY', `the application's ready() failed: ${errorMessage(error)}`, {
-      cause: error,
-      location: placeInStack(error),
-    });
-  }
-}
-
-/** A listener to serve on; `address` is what it was opened as, where that is known. */
-export interface ServedListener {
-  readonly server: NetServer;
-  readonly address?: Address;
-  close(): Promise<void>;
-}
-
-function isDefined<T>(value: T | undefined): value is T {
-  return value !== undefined;
-}
-
 /**
- * Loads a server by its section, as `paste.deploy.loadserver` does. Options and errors as for `loadApp`; the address
- * overrides are those of the command line.
+ * Loads a server by its section, as `paste.deploy.loadserver` does. Nothing listens yet.
+ *
+ * @param uri A URI such as `config:etc/config.ini#main` or `npm:paster#http`.
+ * @param options As for `loadApp`; besides, `overrides` has `host`, `port`, `socket` and `workers` as texts, as the
+ *   command line gives them, in place of the section's.
+ * @param session Collects the files read and the warnings. Default: one of its own.
+ * @throws As `loadApp`; ConfigError for an address that is not safe to listen on.
  */
 export async function loadServer(
   uri: string,
   options: LoadOptions & { readonly overrides?: AddressOverrides } = {},
   session: LoadSession = new LoadSession(options.globalConf),
 ): Promise<LoadedServer> {
-  const context = factoryContext(await loadContext('server', uri, options, session));
-  const factory = await loadTarget(context);
-  const settings = await validateServer(factory, context, options.overrides ?? {}, session);
-  return new LoadedServer(context, settings.process, await createServer(context, factory, settings.own));
+  const context = await loadContext('server', uri, options, session);
+  // Only now: what a server's section can say is a good part of what there is to import.
+  const { makeServer } = await import('./loaded-server.ts');
+  return makeServer(context, options.overrides ?? {}, session);
 }

@@ -1,21 +1,25 @@
 /** Where a server listens: a TCP host and port, a Unix socket's path, or a descriptor that was inherited. */
 
+/** A TCP address: a host name or IP address, and a port from 0 (any free one) to 65535. */
 export interface TcpAddress {
   readonly kind: 'tcp';
   readonly host: string;
   readonly port: number;
 }
 
+/** A Unix socket, by the path of its file. */
 export interface UnixAddress {
   readonly kind: 'unix';
   readonly path: string;
 }
 
+/** A socket that the process was started with, by its file descriptor. */
 export interface DescriptorAddress {
   readonly kind: 'fd';
   readonly fd: number;
 }
 
+/** Where a server listens; `kind` tells which. */
 export type Address = TcpAddress | UnixAddress | DescriptorAddress;
 
 /** `127.0.0.1:8080`, `[::1]:8080`, `unix:/path`, `fd:0`: the notation of the `listen` setting. */

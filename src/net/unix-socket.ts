@@ -76,10 +76,12 @@ export async function bindUnderTemporaryName<T>(
 ): Promise<{ file: string; bound: T }> {
   for (let tries = 1; ; tries++) {
     const file = join(dirname(path), temporaryName(Buffer.byteLength(basename(path))));
+    // A path as short as `s` is soon met by chance.
+    if (file === join(path)) continue;
     try {
       return { file, bound: await bind(file) };
     } catch (error) {
-      if (errorCode(error) !== 'EADDRINUSE' || tries === MAX_TRIES) throw error;
+      if (errorCode(error) !== 'EADDRINUSE' || tries >= MAX_TRIES) throw error;
     }
   }
 }

@@ -8,7 +8,7 @@ import { errorCode, RunError } from '../errors.ts';
 import { unpackError } from './error-transfer.ts';
 import { describeExit } from './exit-codes.ts';
 import type { LogFile } from './logfile.ts';
-import { checkPidFile, readPidFile, removeStalePidFile, stillRuns } from './pidfile.ts';
+import { readPidFile, removeStalePidFile, stillRuns } from './pidfile.ts';
 import { onReport, type Report, rerun } from './rerun.ts';
 import { arrivingSignals } from './signals.ts';
 
@@ -17,8 +17,7 @@ import { arrivingSignals } from './signals.ts';
  * @returns What the terminal is to show.
  * @throws The daemon's own reason if it fails; RunError if it ends without one, or when this process is interrupted.
  */
-export async function startDaemon(pidFile: string, logFile: LogFile): Promise<readonly string[]> {
-  checkPidFile(pidFile);
+export async function startDaemon(logFile: LogFile): Promise<readonly string[]> {
   const logStart = statSync(logFile.path).size;
   const child = rerun('daemon', { output: logFile.fd, detached: true });
   const reported = new Promise<Report>((resolve) => onReport(child, resolve));
@@ -83,8 +82,9 @@ function whom(pid: number | undefined): string {
 }
 
 /** On top of what the server was allowed by its own settings. */
-const MARGIN_MS = 5000;
+const MARGIN_MS = 3000;
 const POLL_MS = 50;
+const ORPHANS_MS = 2000;
 
 /** What is tried one after the other, and for how long. */
 function steps(graceful: number): readonly (readonly [NodeJS.Signals, number])[] {
@@ -121,6 +121,8 @@ export async function stopDaemon(pidFile: string, say: (line: string) => void): 
     }
     const end = performance.now() + limit;
     while (stillRuns(found) && performance.now() < end) await sleep(POLL_MS);
+    // Workers notice by themselves that their supervisor is gone, and have its sockets until then.
+    if (signal === 'SIGKILL') await sleep(ORPHANS_MS);
   }
   if (stillRuns(found)) throw new RunError('PASTER_STOP', `process ${pid} does not end`);
   // One that was killed could not do it itself.

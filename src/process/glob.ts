@@ -4,6 +4,8 @@
  */
 
 export interface Glob {
+  /** As it was written. */
+  readonly source: string;
   /** The deepest directory that holds everything that can match; for a pattern without magic, the file itself. */
   readonly base: string;
   readonly magic: boolean;
@@ -16,9 +18,10 @@ const MAGIC = /[*?[{\\]/;
 export function parseGlob(pattern: string): Glob {
   const parts = pattern.split('/');
   const firstMagic = parts.findIndex((part) => MAGIC.test(part));
-  if (firstMagic === -1) return { base: pattern, magic: false, matches: (path) => path === pattern };
+  if (firstMagic === -1) return { source: pattern, base: pattern, magic: false, matches: (path) => path === pattern };
   const expression = new RegExp(`^${translate(pattern)}$`, 's');
   return {
+    source: pattern,
     base: parts.slice(0, firstMagic).join('/') || '/',
     magic: true,
     matches: (path) => expression.test(path),

@@ -12,6 +12,8 @@ export interface InheritedSocket {
 /** When a worker asks to be replaced, and how often it says that it lives. Undefined: never. */
 export interface WorkerLimits {
   readonly heartbeatMs: number | undefined;
+  /** Silence after which the supervisor kills it. */
+  readonly stallMs: number | undefined;
   readonly maxRequests: number | undefined;
   readonly maxRequestsJitter: number | undefined;
   /** MiB. */
@@ -46,6 +48,8 @@ export type FromWorker =
   | { readonly paster: 'beat' }
   /** Files that the application is made of. */
   | { readonly paster: 'watch'; readonly files: readonly string[] }
+  /** Patterns of further files to watch: these, in the place of those that were said before. */
+  | { readonly paster: 'patterns'; readonly patterns: readonly string[] }
   /** Asks for a successor, and serves until it is there. */
   | { readonly paster: 'replace'; readonly reason: string }
   /** Accepts nothing more. */

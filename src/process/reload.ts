@@ -59,6 +59,11 @@ export class Reload {
     this.#watcher.add(files);
   }
 
+  /** What workers say of patterns, in the place of what they said before; those of `ReloadOptions` stay. */
+  watchPatterns(patterns: readonly string[]): void {
+    this.#watcher.setPatterns([...(this.#options.patterns ?? []), ...patterns]);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     await this.#watcher.close();

@@ -85,6 +85,7 @@ export class Supervisor<Boot> {
     const { workerTimeout = 0, maxRequests, maxRequestsJitter, maxMemory } = options;
     this.#limits = {
       heartbeatMs: workerTimeout > 0 ? Math.min(1000, (workerTimeout * 1000) / 4) : undefined,
+      stallMs: workerTimeout > 0 ? workerTimeout * 1000 : undefined,
       maxRequests,
       maxRequestsJitter,
       maxMemory,
@@ -200,6 +201,7 @@ export class Supervisor<Boot> {
       execArgv,
       output: output?.() ?? 'inherit',
       onWatch: (files) => this.#reload?.watch(files),
+      onPatterns: (patterns) => this.#reload?.watchPatterns(patterns),
       onReplace: (reason) => this.#replace(worker, reason),
     });
     this.#alive.add(worker);

@@ -22,15 +22,21 @@ export interface WatcherOptions {
 const DEFAULT_DEBOUNCE_MS = 10;
 /** An editor that truncates and then writes leaves an empty file, or none, for a moment. */
 const INCOMPLETE_MS = 100;
-/** When files that are newly watched are looked at again: they may have changed before their watch stood. */
-const SETTLED_MS = [200, 1000];
+/**
+ * When files are looked at again that are newly watched, since they may have changed before their watch stood, or that
+ * have just changed, since the watching library reads a directory at most once a second: a save that follows another
+ * one closely is now and then not told.
+ */
+const SETTLED_MS = [200, 1000, 2000];
 const SKIPPED = /[\\/](?:node_modules|\.git|\.hg|\.svn)(?:[\\/]|$)/;
 
 export class Watcher {
   readonly #options: WatcherOptions;
-  readonly #globs: readonly Glob[];
+  #globs: readonly Glob[] = [];
   readonly #watched: FSWatcher;
   readonly #files = new Map<string, string>();
+  /** Those of the files that are watched whatever the patterns are. */
+  readonly #named = new Set<string>();
   readonly #directories = new Set<string>();
   readonly #pending = new Map<string, number>();
   /** When what was added first is watched. Never, as long as there is nothing. */
@@ -41,7 +47,6 @@ export class Watcher {
 
   constructor(options: WatcherOptions) {
     this.#options = options;
-    this.#globs = options.patterns.map(parseGlob);
     this.#watched = watch([], {
       ignoreInitial: true,
       // It would hold an unlink back for 100 ms, to join it with what follows; the hash does that here.
@@ -53,31 +58,44 @@ export class Watcher {
       this.#watched.once('ready', () => resolve());
     });
     this.#watched.on('all', (_event, path) => this.#note(path));
-    const trees = this.#globs.filter((glob) => glob.magic).map((glob) => glob.base);
-    if (trees.length > 0) {
-      for (const path of trees.flatMap((tree) => this.#matching(tree))) this.#files.set(path, hashOf(path));
-      this.#watched.add(trees);
-      this.#lookAgain(() => trees.flatMap((tree) => this.#matching(tree)));
-    }
     this.#watched.on('error', (error) => options.onError(error instanceof Error ? error : new Error(String(error))));
+    this.setPatterns(options.patterns);
   }
 
   /** Resolves when changes are noticed. */
   async start(): Promise<void> {
-    this.add(this.#globs.filter((glob) => !glob.magic).map((glob) => glob.base));
     if (this.#directories.size > 0 || this.#globs.length > 0) await this.#ready;
     this.#started = true;
     // What has changed while the first workers started.
     if (this.#pending.size > 0) this.#schedule(0);
   }
 
+  /** Watches what these match, in the place of the patterns before. */
+  setPatterns(patterns: readonly string[]): void {
+    const known = new Set(this.#globs.map(({ source }) => source));
+    this.#globs = patterns.map(parseGlob);
+    for (const path of this.#files.keys()) if (!this.#named.has(path) && !this.#matches(path)) this.#files.delete(path);
+    if (this.#closed) return;
+    const added = this.#globs.filter(({ source }) => !known.has(source));
+    this.add(added.filter((glob) => !glob.magic).map((glob) => glob.base));
+    const trees = added.filter((glob) => glob.magic).map((glob) => glob.base);
+    if (trees.length === 0) return;
+    const matching = () => trees.flatMap((tree) => this.#matching(tree));
+    const files = matching();
+    for (const path of files) this.#files.set(path, hashOf(path));
+    // One by one: a directory that is watched already is not read again, and what is in it concerned nobody then.
+    this.#watched.add([...trees.flatMap((tree) => [tree, ...directoriesBelow(tree)]), ...files]);
+    this.#lookAgain(matching);
+  }
+
   /** Watches more files, which need not exist yet; their directories have to. */
   add(files: readonly string[]): void {
-    const added = files.filter((file) => !this.#files.has(file));
+    const added = files.filter((file) => !this.#named.has(file));
     if (added.length === 0 || this.#closed) return;
     for (const file of added) {
-      this.#files.set(file, hashOf(file));
+      if (!this.#files.has(file)) this.#files.set(file, hashOf(file));
       const target = realPath(file);
+      for (const name of [file, target]) this.#named.add(name);
       // A link in the place of a module: its own name and what it leads to both count.
       if (target !== file && !this.#files.has(target)) {
         this.#files.set(target, hashOf(target));
@@ -117,8 +135,12 @@ export class Watcher {
       const path = join(directory, entry.name);
       if (SKIPPED.test(path)) return [];
       if (entry.isDirectory()) return this.#matching(path);
-      return this.#globs.some((glob) => glob.matches(path)) ? [path] : [];
+      return this.#matches(path) ? [path] : [];
     });
+  }
+
+  #matches(path: string): boolean {
+    return this.#globs.some((glob) => glob.matches(path));
   }
 
   #concerns(path: string): boolean {
@@ -132,7 +154,7 @@ export class Watcher {
   }
 
   #note(path: string): void {
-    if (this.#closed || !(this.#files.has(path) || this.#globs.some((glob) => glob.matches(path)))) return;
+    if (this.#closed || !(this.#files.has(path) || this.#matches(path))) return;
     if (!this.#pending.has(path)) this.#pending.set(path, performance.now());
     this.#schedule(this.#options.debounce ?? DEFAULT_DEBOUNCE_MS);
   }
@@ -160,7 +182,9 @@ export class Watcher {
       changed.push(path);
     }
     if (incomplete) this.#schedule(INCOMPLETE_MS / 4);
-    if (changed.length > 0) this.#options.onChange(changed);
+    if (changed.length === 0) return;
+    this.#lookAgain(() => changed);
+    this.#options.onChange(changed);
   }
 }
 
@@ -189,6 +213,13 @@ function realPath(file: string): string {
 
 function isDirectory(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+function directoriesBelow(directory: string): string[] {
+  return list(directory).flatMap((entry) => {
+    const path = join(directory, entry.name);
+    return entry.isDirectory() && !SKIPPED.test(path) ? [path, ...directoriesBelow(path)] : [];
+  });
 }
 
 function list(directory: string) {

@@ -27,6 +27,7 @@ export interface WorkerOptions {
   readonly output: number | 'inherit';
   /** Files, and URLs of modules, that the worker is made of. */
   readonly onWatch: (files: readonly string[]) => void;
+  readonly onPatterns: (patterns: readonly string[]) => void;
   readonly onReplace: (reason: string) => void;
 }
 
@@ -195,6 +196,9 @@ export class WorkerHandle<Boot> {
         return;
       case 'watch':
         this.#options.onWatch(message.files);
+        return;
+      case 'patterns':
+        this.#options.onPatterns(message.patterns);
         return;
       case 'replace':
         this.#options.onReplace(message.reason);

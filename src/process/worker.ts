@@ -3,6 +3,7 @@
  * it is told to or when the supervisor is gone. It never exits the process: the entry does, with the status from here.
  * A worker whose event loop stands still hears nothing; it is the supervisor that kills it.
  */
+import { Worker } from 'node:worker_threads';
 import { adoptListener, type Listener } from '../net/listener.ts';
 import { packError, unpackError } from './error-transfer.ts';
 import { WORKER_BOOT_FAILED, WORKER_DONE, WORKER_ORPHANED } from './exit-codes.ts';
@@ -14,6 +15,8 @@ import {
   type ToWorker,
   type WorkerLimits,
 } from './messages.ts';
+import { StallTable } from './stall-table.ts';
+import type { StallThreadData } from './stall-thread.ts';
 
 /** What a worker's program has started: the part of a server's `Running` that is needed here. */
 export interface WorkerRunning {
@@ -27,12 +30,19 @@ export interface WorkerControl {
   readonly failure: Error | undefined;
   /** Adds files to those whose change causes a reload. */
   watch(files: readonly string[]): void;
+  /** Likewise for what absolute patterns match, in the place of the patterns that were said before. */
+  watchPatterns(patterns: readonly string[]): void;
+  /**
+   * Takes a request in hand, to be named if this worker has to be killed; returns what to call when it is done. Absent
+   * where no `worker_timeout` is set.
+   */
+  readonly hold: ((what: string) => () => void) | undefined;
   /** To be called once a request, for `max_requests`. */
   countRequest(): void;
   /** Asks for a successor; this worker serves until that one is ready. */
   replace(reason: string): void;
-  /** Called on USR1. */
-  onReopenLogs(callback: () => void): void;
+  /** Called on USR1. It returns the descriptor that goes for standard error from then on, if there is a new one. */
+  onReopenLogs(callback: () => number | undefined): void;
 }
 
 /**
@@ -166,6 +176,8 @@ class Channel<Boot> {
 
 class Control<Boot> implements WorkerControl {
   readonly failure: Error | undefined;
+  readonly hold: ((what: string) => () => void) | undefined;
+  readonly #stalls: StallTable | undefined;
   readonly #channel: Channel<Boot>;
   readonly #limits: WorkerLimits;
   readonly #timers: NodeJS.Timeout[] = [];
@@ -177,7 +189,10 @@ class Control<Boot> implements WorkerControl {
     this.failure = failure && unpackError(failure);
     this.#channel = channel;
     this.#limits = limits;
-    const { maxRequests = 0, maxRequestsJitter = 0 } = limits;
+    const { maxRequests = 0, maxRequestsJitter = 0, stallMs } = limits;
+    const stalls = stallMs === undefined ? undefined : new StallTable();
+    this.#stalls = stalls;
+    this.hold = stalls && ((what) => stalls.take(what));
     // 0 is "no limit", as flup and gunicorn have it.
     this.#lastRequest =
       maxRequests > 0 ? maxRequests + Math.floor(Math.random() * (maxRequestsJitter + 1)) : Number.POSITIVE_INFINITY;
@@ -185,6 +200,10 @@ class Control<Boot> implements WorkerControl {
 
   watch(files: readonly string[]): void {
     if (files.length > 0) void this.#channel.say({ paster: 'watch', files });
+  }
+
+  watchPatterns(patterns: readonly string[]): void {
+    void this.#channel.say({ paster: 'patterns', patterns });
   }
 
   countRequest(): void {
@@ -199,13 +218,23 @@ class Control<Boot> implements WorkerControl {
     void this.#channel.say({ paster: 'replace', reason });
   }
 
-  onReopenLogs(callback: () => void): void {
-    this.#channel.onReopen(callback);
+  onReopenLogs(callback: () => number | undefined): void {
+    this.#channel.onReopen(() => {
+      const output = callback();
+      if (this.#stalls && output !== undefined) this.#stalls.output = output;
+    });
   }
 
   begin(): void {
-    const { heartbeatMs, maxMemory = 0 } = this.#limits;
-    if (heartbeatMs !== undefined) this.#every(heartbeatMs, () => void this.#channel.say({ paster: 'beat' }));
+    const { heartbeatMs, stallMs, maxMemory = 0 } = this.#limits;
+    if (heartbeatMs !== undefined) {
+      this.#every(heartbeatMs, () => {
+        this.#stalls?.beat();
+        void this.#channel.say({ paster: 'beat' });
+      });
+    }
+    if (this.#stalls && stallMs !== undefined) watchForStalls({ buffer: this.#stalls.buffer, limit: stallMs });
+    this.#stalls?.beat();
     if (maxMemory > 0) {
       this.#every(MEMORY_CHECK_MS, () => {
         const used = Math.round(process.memoryUsage.rss() / MIB);
@@ -223,6 +252,13 @@ class Control<Boot> implements WorkerControl {
     timer.unref();
     this.#timers.push(timer);
   }
+}
+
+/** Its failure is no reason not to serve: the supervisor kills what stands still all the same. */
+function watchForStalls(workerData: StallThreadData): void {
+  const thread = new Worker(new URL('./stall-thread.js', import.meta.url), { workerData, execArgv: [] });
+  thread.on('error', () => {});
+  thread.unref();
 }
 
 function delay(milliseconds: number): Promise<void> {

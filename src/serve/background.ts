@@ -14,7 +14,8 @@ export async function start(request: BackgroundRequest, terminal: Terminal): Pro
   // What is wrong with the configuration is found before there is a log file.
   await prepare(request, undefined);
   const logFile = new LogFile(resolve(request.logFile));
-  for (const line of await startDaemon(resolve(request.pidFile), logFile)) terminal.out(line);
+  const lines = await startDaemon(logFile);
+  if (request.logLevel !== 'warn') for (const line of lines) terminal.out(line);
   return EXIT_OK;
 }
 

@@ -1,12 +1,11 @@
 /** The process that answers for a server: prepares what surrounds it, and serves alone, with workers, or monitored. */
-import { resolve } from 'node:path';
+import { relative, resolve } from 'node:path';
 import { LoadSession } from '../deploy/session.ts';
 import { EXIT_FAILURE, formatError, PasterError, UsageError } from '../errors.ts';
 import { type Logger, type LogLevel, lineLogger } from '../log.ts';
 import type { Address } from '../net/address.ts';
 import { systemdSockets } from '../net/systemd.ts';
 import { LogFile } from '../process/logfile.ts';
-import { SystemdNotify } from '../process/notify.ts';
 import { checkPidFile } from '../process/pidfile.ts';
 import { letGo, type Role, report, reportFailure } from '../process/rerun.ts';
 import { checkUser } from '../process/user.ts';
@@ -14,7 +13,6 @@ import { Lifecycle } from './lifecycle.ts';
 import type { Ownership } from './listeners.ts';
 import { loadPlannedServer, type ServePlan } from './plan.ts';
 import { serveSingle } from './single.ts';
-import { serveSupervised } from './supervised.ts';
 
 /** What the command line asks for. */
 export interface ServeRequest {
@@ -87,7 +85,9 @@ async function attend(
   terminal: Terminal,
 ): Promise<number> {
   const { plan, reload, logLevel, pidFile, ownership } = request;
+  // What is not needed is not loaded: watching files alone costs as much as the rest of a start.
   const { openBrowser } = request.open ? await import('./browser.ts') : {};
+  const { SystemdNotify } = process.env['NOTIFY_SOCKET'] === undefined ? {} : await import('../process/notify.ts');
   const quiet = logLevel === 'warn';
   const supervised = reload !== undefined || workers !== undefined;
   const lifecycle = new Lifecycle({
@@ -95,7 +95,7 @@ async function attend(
     log,
     logFile,
     pidFile: pidFile === undefined || role === 'monitored' ? undefined : resolve(pidFile),
-    notify: process.env['NOTIFY_SOCKET'] === undefined ? undefined : new SystemdNotify(log),
+    notify: SystemdNotify && new SystemdNotify(log),
     title: process.stdout.isTTY ? titleOf(request, workers) : undefined,
     onListening: (scheme, addresses) => {
       if (role === 'daemon') letGo();
@@ -104,9 +104,11 @@ async function attend(
   });
   if (role === 'monitored') stopWithMonitor();
   const common = { ownership, passed };
-  return supervised
-    ? serveSupervised(plan, { reload, logLevel, ...common }, lifecycle)
-    : serveSingle(plan, common, lifecycle);
+  if (supervised) {
+    const { serveSupervised } = await import('./supervised.ts');
+    return serveSupervised(plan, { reload, logLevel, ...common }, lifecycle);
+  }
+  return serveSingle(plan, common, lifecycle);
 }
 
 async function runMonitor(
@@ -154,7 +156,8 @@ function stopWithMonitor(): void {
 function titleOf({ plan, reload }: ServeRequest, workers: number | undefined): string[] {
   const processes = workers === undefined ? [] : [workers === 1 ? '1 worker' : `${workers} workers`];
   const mode = reload ? [...processes, 'reload'] : processes.length > 0 ? processes : ['one process'];
-  return [mode.join(', '), plan.file ?? plan.appUri];
+  const file = plan.file && relative(process.cwd(), plan.file);
+  return [mode.join(', '), file === undefined || file.startsWith('..') ? (plan.file ?? plan.appUri) : file];
 }
 
 function requestLogger(level: LogLevel, terminal: Terminal): Logger {

@@ -56,7 +56,7 @@ export class Lifecycle {
   listening({ scheme, addresses }: Listening): void {
     const { out, title, notify, onListening } = this.#options;
     const lines = announcement(process.pid, scheme, addresses);
-    if (title) out(['paster', version(), ...title].join(' · '));
+    if (title) out([`paster ${version()}`, ...title].join(' · '));
     for (const line of lines) out(line);
     notify?.ready();
     void report({ paster: 'listening', pid: process.pid, lines }).then(() => onListening?.(scheme, addresses));

@@ -21,6 +21,7 @@ export async function openAll<T extends { close(): Promise<unknown> }>(
   const opened: T[] = [];
   const options = { ...socketOwner(ownership), ...server.bindOptions };
   try {
+    for (const address of passed) server.checkAddress(address);
     for (const address of passed.length > 0 ? passed : server.addresses) opened.push(await open(address, options));
     return opened;
   } catch (error) {

@@ -9,6 +9,8 @@ import type { WorkerControl, WorkerStart } from '../process/worker.ts';
 import type { App } from '../protocol/types.ts';
 import { failureApp } from './failure-app.ts';
 import { loadBuiltinServer, loadPlannedApp, loadPlannedServer } from './plan.ts';
+import { reloadPatterns } from './reload-patterns.ts';
+import { servedContexts } from './served-contexts.ts';
 import type { WorkerPlan } from './worker-plan.ts';
 
 /** Loads and serves the plan's application, or in its place the error that keeps it from loading. */
@@ -23,8 +25,11 @@ export const startWorker: WorkerStart<WorkerPlan> = async (plan, open, control) 
       return await (await anyServer(plan, session)).serveOn(failureApp(control.failure), open, log);
     }
     const server = await loadPlannedServer(plan, session);
+    if (plan.reload) {
+      control.watchPatterns(reloadPatterns(await servedContexts(plan, session), plan.directory));
+    }
     const app = await loadPlannedApp(plan, session);
-    return await server.serveOn(plan.countRequests ? counting(app, control) : app, open, log);
+    return await server.serveOn(observed(app, plan.countRequests, control), open, log);
   } finally {
     // Also when it fails: a change of these files is what everybody waits for then.
     control.watch(session.files);
@@ -41,9 +46,11 @@ function followLogFile(path: string, control: WorkerControl): void {
         file = new LogFile(path);
         file.capture();
       }
+      return file.fd;
     } catch (error) {
       // As another user it may not; a successor inherits the new file from the supervisor.
       control.replace(`cannot open its log again (${errorMessage(error)})`);
+      return undefined;
     }
   });
 }
@@ -57,11 +64,14 @@ async function anyServer(plan: WorkerPlan, session: LoadSession): Promise<Loaded
   }
 }
 
-/** Tells the supervisor of each request, so that it can replace this worker in time. */
-function counting(app: App, control: WorkerControl): App {
-  const counted: App = (req, res) => {
-    control.countRequest();
+/** Tells the supervisor of each request, so that it can replace this worker in time, and what it was if it gets stuck. */
+function observed(app: App, isCounted: boolean, control: WorkerControl): App {
+  const { hold } = control;
+  if (!isCounted && !hold) return app;
+  const wrapped: App = (req, res) => {
+    if (isCounted) control.countRequest();
+    if (hold) res.once('close', hold(`${req.method} ${req.url}`));
     return app(req, res);
   };
-  return Object.assign(counted, app);
+  return Object.assign(wrapped, app);
 }

@@ -10,7 +10,7 @@ import { Supervisor } from '../process/supervisor.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { type Ownership, openAll } from './listeners.ts';
 import { loadPlannedServer, type ServePlan } from './plan.ts';
-import { reloadPatterns } from './reload-patterns.ts';
+import { servedContexts } from './served-contexts.ts';
 import { warnAll } from './single.ts';
 import type { WorkerPlan } from './worker-plan.ts';
 
@@ -41,7 +41,8 @@ export async function serveSupervised(
       hint: 'leave out workers and --reload',
     });
   }
-  const patterns = options.reload ? await reloadPatterns(plan, session) : [];
+  // The workers load it again; said here, what there is to warn of is said once.
+  await servedContexts(plan, session);
   warnAll(session, log);
   const sockets = await openAll(server, passed, ownership, holdSocket);
   const { settings, scheme } = server;
@@ -51,6 +52,7 @@ export async function serveSupervised(
       ...plan,
       scheme,
       countRequests: settings.max_requests > 0,
+      reload: options.reload !== undefined,
       logLevel,
       ownership,
       logFile: logFile?.path,
@@ -62,7 +64,8 @@ export async function serveSupervised(
     maxRequests: settings.max_requests,
     maxRequestsJitter: settings.max_requests_jitter,
     maxMemory: settings.max_memory,
-    reload: options.reload && { patterns: [...session.files, ...patterns], debounce: options.reload.debounce },
+    // What else there is to watch the workers say: it is in the configuration that they load.
+    reload: options.reload && { patterns: session.files, debounce: options.reload.debounce },
     output: logFile && (() => logFile.fd),
     log,
   });

@@ -7,6 +7,8 @@ export interface WorkerPlan extends ServePlan {
   /** What the server spoke when `serve` began: for a moment when its section cannot be read. */
   readonly scheme: string;
   readonly countRequests: boolean;
+  /** Whether changes of files matter. */
+  readonly reload: boolean;
   readonly logLevel: LogLevel;
   /** Whom a worker becomes before it loads anything. */
   readonly ownership: Ownership;

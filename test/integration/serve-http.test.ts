@@ -79,3 +79,17 @@ test('a failing application is a 500 that says nothing, and the next request is 
   await program.says(/GET \/throw failed: Error: thrown on purpose/);
   expect((await fetch(`${program.url}/query`)).status).toBe(200);
 });
+
+test.each([
+  ['one process', []],
+  ['workers', ['-w', '2']],
+  ['reload', ['--reload']],
+])('a line of a section that has no effect is told once at the start, with %s', async (_what, options) => {
+  const directory = temporaryDirectory({
+    'x.ini': `[DEFAULT]\na = 1\n[app:main]\nuse = call:${ROOT}/test/fixtures/apps/probe.js:makeProbe\na = 2\n[server:main]\nuse = npm:paster#http\nport = 0\n`,
+  });
+  const program = await serve(['x.ini', ...options], { cwd: directory });
+  await program.says(/x\.ini:5:1: \[app:main\] a is also a global.*set a = /);
+  await fetch(`${program.url}/query`);
+  expect(program.output.match(/is also a global/g)).toHaveLength(1);
+});

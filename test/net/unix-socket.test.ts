@@ -19,6 +19,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ConfigError, RunError } from '../../src/errors.ts';
 import { holdSocket } from '../../src/net/held-socket.ts';
 import { type BindOptions, openListener } from '../../src/net/listener.ts';
+import { bindUnderTemporaryName } from '../../src/net/unix-socket.ts';
 
 let directory = '';
 let path = '';
@@ -181,4 +182,12 @@ test("closing the server that was handed out removes the file, as Node's own wou
   expect(listener.server.address()).toBe(path);
   listener.server.close();
   expect(existsSync(path)).toBe(false);
+});
+
+test('a name of one letter is never met by its own temporary name', async () => {
+  // One in 36 would be, each time.
+  for (let time = 0; time < 200; time++) {
+    const { file } = await bindUnderTemporaryName(join(directory, 's'), (name) => name);
+    expect(file).not.toBe(join(directory, 's'));
+  }
 });

@@ -1,0 +1,185 @@
+/** What `paster serve` does when signals come and when processes die, as one process, with workers and monitored. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { eventually, freePort, paster, serve } from '../helpers/program.ts';
+
+const APP = `export default (req, res) => {
+  if (req.url === '/exit') process.exit(9);
+  if (req.url === '/slow') return setTimeout(() => res.end('done'), 500);
+  res.end(String(process.pid));
+};
+`;
+
+function project(app = APP, server = ''): string {
+  return temporaryDirectory({
+    'app.js': app,
+    'package.json': '{"type": "module"}',
+    'x.ini': `[app:main]\nuse = module:./app.js\n[server:main]\nuse = npm:paster#http\nport = 0\n${server}\n`,
+  });
+}
+
+const get = async (url: string) => (await fetch(url, { headers: { connection: 'close' } })).text();
+
+test('HUP, TTIN and USR1 do not end one process, and each says what to do instead', async () => {
+  const program = await serve(['x.ini'], { cwd: project() });
+  program.child.kill('SIGHUP');
+  await program.says(/HUP: one process cannot take over from itself, nothing is reloaded: set workers = 1/);
+  program.child.kill('SIGTTIN');
+  await program.says(/TTIN and TTOU are for a server with workers/);
+  program.child.kill('SIGUSR1');
+  await program.says(/USR1: there is no --log-file/);
+  expect(await get(program.url)).toBe(String(program.pid));
+});
+
+test.each([
+  ['one process', ''],
+  ['workers', 'workers = 1'],
+])('INT after TERM cuts a graceful stop short: %s', async (_what, server) => {
+  const program = await serve(['x.ini'], {
+    cwd: project(APP.replace('500', '60000'), server),
+  });
+  const slow = fetch(`${program.url}/slow`).then(
+    () => 'answered',
+    () => 'cut',
+  );
+  await get(program.url);
+  program.child.kill('SIGTERM');
+  expect((await program.kill('SIGINT')).status).toBe(0);
+  expect(await slow).toBe('cut');
+});
+
+test.each([
+  ['one process', []],
+  ['workers', ['-w', '1']],
+])('TERM while the application is still loading ends it: %s', async (_what, mode) => {
+  const cwd = project(`process.stderr.write('loading\\n');\nawait new Promise((r) => setTimeout(r, 60000));\n${APP}`);
+  const program = paster(['serve', 'x.ini', '--pid-file', 'a.pid', ...mode], { cwd });
+  await program.says(/loading/);
+  expect(await program.kill('SIGTERM')).toMatchObject({ status: 0, stdout: '', stderr: 'loading\n' });
+  expect(existsSync(join(cwd, 'a.pid'))).toBe(false);
+});
+
+test('the two lines that scripts read are all there is when nobody looks', async () => {
+  const program = await serve(['x.ini'], { cwd: project() });
+  expect(await program.kill('SIGTERM')).toMatchObject({
+    stdout: `Starting server in PID ${program.pid}.\nserving on ${program.url}\n`,
+    stderr: '',
+  });
+});
+
+test('--open says so where there is no browser', async () => {
+  const program = await serve(['x.ini', '--open'], { cwd: project(), env: { PATH: '/nonexistent' } });
+  await program.says(/--open: there is no (xdg-)?open here; open http:\S+ yourself/);
+  expect((await fetch(program.url)).status).toBe(200);
+  const over = await serve(['x.ini', '--open', '-s', 'fastcgi', '-p', '0', '--host', '127.0.0.1'], { cwd: project() });
+  await over.says(/a browser cannot connect/);
+});
+
+test('--monitor-restart starts a server again that died, and ends with it when told to', async () => {
+  const cwd = project();
+  const port = await freePort();
+  const program = await serve(['x.ini', '-p', String(port), '--monitor-restart', '--pid-file', 'a.pid'], { cwd });
+  const pid = () => get(program.url).catch(() => undefined);
+  const first = await pid();
+  expect(first).not.toBe(String(program.pid));
+  // What is to be signalled is the monitor.
+  expect(readFileSync(join(cwd, 'a.pid'), 'utf8').split('\n')[0]).toBe(String(program.pid));
+  await get(`${program.url}/exit`).catch(() => {});
+  await program.says(/the server ended with status 9; it is started again/);
+  const second = await eventually(pid);
+  expect(second).not.toBe(first);
+  process.kill(Number(second), 'SIGKILL');
+  await program.says(/ended by SIGKILL; it is started again/);
+  // A version that does not load is tried again and again.
+  const third = await eventually(pid);
+  writeFileSync(join(cwd, 'app.js'), 'throw new Error("broken");');
+  process.kill(Number(third), 'SIGKILL');
+  await program.says(/ended with status 1: .*broken; it is started again/);
+  writeFileSync(join(cwd, 'app.js'), APP);
+  await eventually(pid);
+
+  expect((await program.kill('SIGTERM')).status).toBe(0);
+  await expect(fetch(program.url)).rejects.toThrow();
+  expect(existsSync(join(cwd, 'a.pid'))).toBe(false);
+});
+
+test('--monitor-restart does not insist on a server that never started', async () => {
+  const program = paster(['serve', 'x.ini', '--monitor-restart'], { cwd: project('throw new Error("broken");') });
+  const { status, stderr } = await program.finished();
+  expect(status).toBe(1);
+  expect(stderr.match(/broken/g)).toHaveLength(1);
+});
+
+test('a server whose monitor was killed ends', async () => {
+  const program = await serve(['x.ini', '--monitor-restart'], { cwd: project() });
+  await program.kill('SIGKILL');
+  await eventually(() =>
+    fetch(program.url).then(
+      () => false,
+      () => true,
+    ),
+  );
+});
+
+test('a worker that stands still is killed, and says before what it held and where it was', async () => {
+  const app = `import { execFileSync } from 'node:child_process';
+function spin() { for (;;); }
+export default (req, res) => {
+  if (req.url.startsWith('/spin')) spin();
+  if (req.url === '/sleep') execFileSync('sleep', ['5']);
+  if (req.url === '/open') return;
+  res.end(String(process.pid));
+};
+`;
+  const program = await serve(['x.ini'], { cwd: project(app, 'workers = 1\nworker_timeout = 1') });
+  const first = await get(program.url);
+  const open = fetch(`${program.url}/open`).catch(() => {});
+  await get(program.url);
+  await expect(fetch(`${program.url}/spin?id=7`, { method: 'PUT' })).rejects.toThrow();
+  const second = await get(program.url);
+  expect(second).not.toBe(first);
+  await open;
+  const record = /worker (\d+) has stood still for [\d.]+ s, with these requests in hand:\n([\s\S]*?)it is here:\n(.*)/;
+  const [, pid, held, frame] = await program.says(record);
+  expect(pid).toBe(first);
+  expect(held?.trim().split('\n')).toEqual([
+    expect.stringMatching(/^GET \/open, for [\d.]+ s$/),
+    expect.stringMatching(/^ *PUT \/spin\?id=7, for [\d.]+ s$/),
+  ]);
+  expect(frame).toMatch(/^ {2}at spin \(.*app\.js:2:\d+\)$/);
+
+  await expect(fetch(`${program.url}/sleep`)).rejects.toThrow();
+  await program.says(/GET \/sleep, for [\d.]+ s\nit waits for the system, in something like execSync/);
+  await get(program.url);
+});
+
+test('a changed reload_files takes effect with the reload that it causes', async () => {
+  const app = `import { readFileSync } from 'node:fs';
+export const makeApp = (_, { data }) => (req, res) => res.end(readFileSync(data, 'utf8') + process.pid);
+`;
+  const ini = (patterns: string) =>
+    `[app:main]\nuse = call:./app.js:makeApp\ndata = %(here)s/data/deep/a.yaml\nreload_files = ${patterns}\n` +
+    '[server:main]\nuse = npm:paster#http\nport = 0\n';
+  const cwd = project(app);
+  mkdirSync(join(cwd, 'data/deep'), { recursive: true });
+  const data = join(cwd, 'data/deep/a.yaml');
+  writeFileSync(data, 'one ');
+  writeFileSync(join(cwd, 'x.ini'), ini('none-*.yaml'));
+  const program = await serve(['x.ini', '--reload'], { cwd });
+  const pid = async () => (await get(program.url)).split(' ')[1];
+  const first = await pid();
+  writeFileSync(data, 'two ');
+  // Nobody watches it: only what comes after it can be waited for.
+  writeFileSync(join(cwd, 'x.ini'), ini('data/**/*.yaml'));
+  await program.says(/reloaded in \d+ ms: .*x\.ini/);
+  const second = await pid();
+  expect(second).not.toBe(first);
+  writeFileSync(data, 'three ');
+  await program.says(/reloaded in \d+ ms: .*a\.yaml/);
+  expect(await get(program.url)).toMatch(/^three /);
+  writeFileSync(join(cwd, 'data/deep/new.yaml'), 'new');
+  await program.says(/reloaded in \d+ ms: .*new\.yaml/);
+  expect(program.output).not.toMatch(/reloaded.*and 1 more/);
+});

@@ -1,0 +1,136 @@
+/** `--user` and `--group`: root opens the sockets, and somebody else runs the application. */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { eventually, paster, serve } from '../helpers/program.ts';
+
+// Each says who it is, at import and now.
+const APP = `const atImport = [process.getuid(), process.getgid()];
+export default (req, res) => {
+  console.log('asked for', req.url);
+  res.end(JSON.stringify({ atImport, now: [process.getuid(), process.getgid()], groups: process.getgroups() }));
+};
+`;
+
+function project(server = 'port = 0'): string {
+  const directory = temporaryDirectory({
+    'app.js': APP,
+    'package.json': '{"type": "module"}',
+    'x.ini': `[app:main]\nuse = module:./app.js\n[server:main]\nuse = npm:paster#http\n${server}\n`,
+  });
+  // Its maker alone may enter a temporary directory.
+  chmodSync(directory, 0o755);
+  return directory;
+}
+
+test.each([
+  [['--user', 'no-such-user'], /there is no user "no-such-user"/],
+  [['--group', 'no-such-group'], /there is no group "no-such-group"/],
+])('%j is a mistake, and nothing is started', async (option, message) => {
+  for (const mode of [[], ['-w', '2'], ['--daemon']]) {
+    const cwd = project();
+    const finished = await paster(['serve', 'x.ini', ...option, ...mode], { cwd }).finished();
+    expect(finished).toMatchObject({ status: 2, stdout: '', stderr: expect.stringMatching(message) });
+    expect(existsSync(join(cwd, 'paster.log'))).toBe(false);
+  }
+});
+
+test.runIf(process.getuid?.() !== 0)('only root can become somebody else', async () => {
+  const finished = await paster(['serve', 'x.ini', '--user', 'root'], { cwd: project() }).finished();
+  expect(finished).toMatchObject({ status: 1, stderr: expect.stringMatching(/cannot change to user root/) });
+});
+
+describe.runIf(process.getuid?.() === 0)('as root', () => {
+  const id = (option: string, name: string) => Number(execFileSync('id', [option, name], { encoding: 'utf8' }));
+
+  test.each([
+    ['one process', []],
+    ['two workers', ['-w', '2']],
+    ['reload', ['--reload']],
+  ])('the application is loaded and run as the user: %s', async (_what, mode) => {
+    const program = await serve(['x.ini', '--user', 'nobody', '--group', 'daemon', ...mode], { cwd: project() });
+    const whom = [id('-u', 'nobody'), id('-g', 'daemon')];
+    const answer = (await (await fetch(program.url)).json()) as { groups: number[] };
+    expect(answer).toMatchObject({ atImport: whom, now: whom });
+    expect(answer.groups).not.toContain(0);
+    expect((await program.kill('SIGTERM')).status).toBe(0);
+  });
+
+  test.each([[[]], [['-w', '1']]])('a group alone %j', async (mode) => {
+    const program = await serve(['x.ini', '--group', 'daemon', ...mode], { cwd: project() });
+    expect(await (await fetch(program.url)).json()).toMatchObject({
+      atImport: [0, id('-g', 'daemon')],
+      groups: [id('-g', 'daemon')],
+    });
+  });
+
+  test.each([
+    ['one process', []],
+    ['workers', ['-w', '1']],
+  ])('a port below 1024, and a socket that belongs to the user: %s', async (_what, mode) => {
+    const low = await serve(['x.ini', '--user', 'nobody', '-p', '871', '--pid-file', 'a.pid', ...mode], {
+      cwd: project(),
+    });
+    expect((await fetch(low.url)).status).toBe(200);
+    expect((await low.kill('SIGTERM')).status).toBe(0);
+
+    const cwd = project('socket = %(here)s/run/app.sock');
+    mkdirSync(join(cwd, 'run'));
+    const program = await serve(['x.ini', '--user', 'nobody', ...mode], { cwd });
+    const { uid, mode: bits } = statSync(join(cwd, 'run/app.sock'));
+    expect([uid, bits & 0o777]).toEqual([id('-u', 'nobody'), 0o660]);
+    expect(await getOver(join(cwd, 'run/app.sock'))).toContain('atImport');
+    const ended = await program.kill('SIGTERM');
+    expect(ended.status).toBe(0);
+    // The supervisor is still root and tidies up; one process has lost the right to, and says so.
+    const stays = mode.length === 0;
+    expect(existsSync(join(cwd, 'run/app.sock'))).toBe(stays);
+    if (stays) expect(ended.stderr).toMatch(/app\.sock stays behind: user nobody may not write/);
+
+    // What stays behind is in nobody's way.
+    const again = await serve(['x.ini', '--user', 'nobody', ...mode], { cwd });
+    expect(await getOver(join(cwd, 'run/app.sock'))).toContain('atImport');
+    await again.kill('SIGTERM');
+  });
+
+  test('a directory that is the user’s is left clean', async () => {
+    const cwd = project('socket = %(here)s/run/app.sock');
+    mkdirSync(join(cwd, 'run'), { mode: 0o777 });
+    chmodSync(join(cwd, 'run'), 0o777);
+    const program = await serve(['x.ini', '--user', 'nobody', '--pid-file', 'run/pid'], { cwd });
+    expect(readFileSync(join(cwd, 'run/pid'), 'utf8').split('\n')[0]).toBe(String(program.pid));
+    expect(await program.kill('SIGTERM')).toMatchObject({ status: 0, stderr: '' });
+    expect(existsSync(join(cwd, 'run/app.sock'))).toBe(false);
+    expect(existsSync(join(cwd, 'run/pid'))).toBe(false);
+  });
+
+  test('a worker that may not open the log again is replaced by one that has inherited it', async () => {
+    const cwd = project('port = 0\nworkers = 1');
+    const program = paster(['serve', 'x.ini', '--user', 'nobody', '--log-file', 'a.log'], { cwd });
+    const read = (name: string) => (existsSync(join(cwd, name)) ? readFileSync(join(cwd, name), 'utf8') : '');
+    const [, url = ''] = await eventually(() => /^serving on (\S+)$/m.exec(read('a.log')) ?? undefined);
+    renameSync(join(cwd, 'a.log'), join(cwd, 'old.log'));
+    program.child.kill('SIGUSR1');
+    await eventually(async () => {
+      await (await fetch(`${url}/after`)).text();
+      return read('a.log').includes('asked for /after');
+    });
+    expect(read('a.log')).toMatch(/worker \d+ cannot open its log again .* is replaced/);
+  });
+});
+
+function getOver(socketPath: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const asking = request({ socketPath, path: '/' }, (response) => {
+      let body = '';
+      response.on('data', (data) => {
+        body += data;
+      });
+      response.on('end', () => resolve(body));
+    });
+    asking.on('error', reject).end();
+  });
+}
