@@ -1,9 +1,8 @@
 /** The command line: argv to a command to an exit status. */
 import { readFileSync } from 'node:fs';
 import type { Console } from './commands/command.ts';
-import { runCommand } from './commands/run.ts';
 import { outputWritten, tolerateClosedOutput } from './commands/standard-output.ts';
-import { EXIT_FAILURE, formatError, PasterError } from './errors.ts';
+import { EXIT_FAILURE, formatError, PasterError, printable } from './errors.ts';
 
 const console: Console = {
   out: (line) => process.stdout.write(`${line}\n`),
@@ -21,6 +20,8 @@ async function main(argv: readonly string[]): Promise<number> {
     return 0;
   }
   try {
+    // Only now: whoever asks for the version waits for no commander.
+    const { runCommand } = await import('./commands/run.ts');
     return await runCommand(argv, console);
   } catch (error) {
     return report(error, argv.includes('-v') || argv.includes('--verbose'));
@@ -34,7 +35,7 @@ function report(error: unknown, verbose: boolean): number {
     return EXIT_FAILURE;
   }
   for (const line of formatError(error).split('\n')) console.err(`paster: ${line}`);
-  if (verbose) console.err(String(error.cause instanceof Error ? error.cause.stack : error.stack));
+  if (verbose) console.err(printable(String(error.cause instanceof Error ? error.cause.stack : error.stack)));
   return error.exitStatus;
 }
 

@@ -3,6 +3,9 @@
  * write itself down without a stack trace. Anything else that is thrown is a defect and keeps its stack.
  */
 import { relative } from 'node:path';
+import { printable } from './printable.ts';
+
+export { printable };
 
 /** A place in a text file. Lines and columns count from 1; columns count UTF-16 code units. */
 export interface Location {
@@ -29,6 +32,8 @@ export abstract class PasterError extends Error {
   readonly code: string;
   /** Filled in by the first caller that knows it: see `locate`. */
   location: Location | undefined;
+  /** The section that it is about, likewise. */
+  section: string | undefined;
   readonly hint: string | undefined;
   abstract readonly exitStatus: number;
 
@@ -68,9 +73,13 @@ export class ErrorList extends PasterError {
   }
 }
 
-/** Gives an error of this family a place if it has none yet; returns the same error, to be thrown. */
-export function locate(error: unknown, location: Location | undefined): unknown {
-  if (error instanceof PasterError) error.location ??= location;
+/** Gives an error of this family a place and a section if it has none yet; returns the same error, to be thrown. */
+export function locate(error: unknown, location: Location | undefined, section?: string): unknown {
+  if (error instanceof ErrorList) for (const each of error.errors) locate(each, location, section);
+  else if (error instanceof PasterError) {
+    error.location ??= location;
+    error.section ??= section;
+  }
   return error;
 }
 
@@ -87,19 +96,6 @@ export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-// Control characters but for the line feed, and what breaks lines or turns the direction of text.
-const UNPRINTABLE = /(?!\n)[\p{Cc}\p{Cf}\u2028\u2029]/gu;
-
-/** Text from a file or a peer, made safe for a terminal: control characters become `\x1b`-like escapes. */
-export function printable(text: string): string {
-  return text.replace(UNPRINTABLE, (character) => {
-    if (character === '\t') return '\\t';
-    if (character === '\r') return '\\r';
-    const code = character.codePointAt(0) ?? 0;
-    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
-  });
-}
-
 /** `file:line:column`, the file as seen from `cwd` when it lies below it. */
 export function formatLocation(location: Location, cwd: string = process.cwd()): string {
   const fromHere = relative(cwd, location.file);
@@ -107,10 +103,12 @@ export function formatLocation(location: Location, cwd: string = process.cwd()):
   return `${file}:${location.line}:${location.column}`;
 }
 
-/** The lines to show a user for an error of this family: `file:line:col: message (hint)`. */
+/** The lines to show a user for an error of this family: `file:line:col: [section] message (hint)`. */
 export function formatError(error: PasterError, cwd?: string): string {
   if (error instanceof ErrorList) return error.errors.map((each) => formatError(each, cwd)).join('\n');
   const place = error.location ? `${formatLocation(error.location, cwd)}: ` : '';
   const hint = error.hint ? ` (${error.hint})` : '';
-  return printable(`${place}${error.message}${hint}`);
+  // Errors about a value name their section themselves.
+  const section = error.section === undefined || error.message.startsWith('[') ? '' : `[${error.section}] `;
+  return printable(`${place}${section}${error.message}${hint}`);
 }

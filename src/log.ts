@@ -1,7 +1,11 @@
 /** The logger that paster's own parts are given. Where its lines go is decided by whoever starts the process. */
 
+import { printable } from './printable.ts';
+
+/** How much a message matters, the least first. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
+/** Takes messages for people, each a text without a line end. `console` is one. */
 export interface Logger {
   debug(message: string): void;
   info(message: string): void;
@@ -14,7 +18,8 @@ const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 };
 /** A logger that writes the messages of `level` and above, a line each, through `write`. */
 export function lineLogger(level: LogLevel, write: (line: string, level: LogLevel) => void): Logger {
   const at = (messageLevel: LogLevel) => (message: string) => {
-    if (RANK[messageLevel] >= RANK[level]) write(message, messageLevel);
+    // A message may quote a request, a file or a peer.
+    if (RANK[messageLevel] >= RANK[level]) write(printable(message), messageLevel);
   };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

@@ -7,6 +7,7 @@ import { defineSettings, otherSettings, type SettingsOf, text } from '../config/
 import type { Loader } from '../deploy/compose.ts';
 import { ConfigError } from '../errors.ts';
 import { decodePath, mountRequest, pathEnd } from '../http/mount.ts';
+import { declineUpgrade } from '../protocol/decline-upgrade.ts';
 import type { App, Settings } from '../protocol/types.ts';
 
 const KEY = /^(?:domain\s+(?<host>\S+)(?:\s+port\s+(?<port>\d+))?\s+)?(?<path>\/.*)$/;
@@ -29,12 +30,15 @@ export async function makeUrlmap(
 ): Promise<App> {
   const anyHost: Prefixes = new Map();
   const hosts = new Map<string, Prefixes>();
+  const parts: App[] = [];
   for (const [key, name] of otherSettings(urlmapSettings, settings)) {
     const { host, port, path = '' } = KEY.exec(key)?.groups ?? {};
     const prefixes = host === undefined ? anyHost : prefixesOf(hosts, port === undefined ? host : `${host}:${port}`);
     const prefix = normalPrefix(path);
     if (prefixes.has(prefix)) throw new ConfigError('PASTER_URLMAP_TWICE', `"${key}": this prefix is mapped already`);
-    prefixes.set(prefix, await loader.getApp(name, globalConf));
+    const part = await loader.getApp(name, globalConf);
+    prefixes.set(prefix, part);
+    parts.push(part);
   }
   const { not_found_app: notFoundName } = settings;
   const notFound = notFoundName === undefined ? plainNotFound : await loader.getApp(notFoundName, globalConf);
@@ -45,11 +49,13 @@ export async function makeUrlmap(
     return (byHost && mountLongest(byHost, req)) ?? mountLongest(anyHost, req) ?? notFound;
   };
   const urlmap: App = (req, res) => route(req)(req, res);
-  urlmap.upgrade = (req, socket, head) => {
-    const app = route(req);
-    if (app.upgrade) app.upgrade(req, socket, head);
-    else socket.destroy();
-  };
+  // Where nobody upgrades, the server need not ask.
+  if (parts.some((part) => part.upgrade)) {
+    urlmap.upgrade = (req, socket, head) => {
+      const app = route(req);
+      return app.upgrade ? app.upgrade(req, socket, head) : declineUpgrade(app, req, socket);
+    };
+  }
   return urlmap;
 }
 makeUrlmap.settings = urlmapSettings;

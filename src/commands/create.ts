@@ -56,7 +56,9 @@ async function create(
   checkName(name);
   const simulate = flagOption(options, 'simulate');
   const root = resolve(textOption(options, 'outputDir') ?? '.', name);
-  const variables = { name, paster_version: ownVersion(), ...parseAssignments(assignments) };
+  const given = parseAssignments(assignments);
+  if ('name' in given) throw new UsageError('PASTER_USAGE', 'create: the name is the argument, not a variable');
+  const variables = { ...given, name, paster_version: ownVersion() };
   const chosen = listOption(options, 'template');
   const directories = (chosen.length > 0 ? chosen : ['basic']).map(templateDirectory);
   const layers = await Promise.all(directories.map((directory) => renderTemplate(directory, variables)));

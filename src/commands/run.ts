@@ -1,5 +1,5 @@
 /** Finds the command that argv names and lets commander read the rest by the command's own table. */
-import { CommanderError, type Command as Program } from 'commander';
+import type { Command as Program } from 'commander';
 import { nearest } from '../config/nearest.ts';
 import { EXIT_OK, UsageError } from '../errors.ts';
 import type { Command, Console } from './command.ts';
@@ -19,6 +19,7 @@ export async function runCommand(argv: readonly string[], console: Console): Pro
   try {
     program.parse(rest, { from: 'user' });
   } catch (error) {
+    const { CommanderError } = await import('commander');
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return EXIT_OK;
     throw new UsageError('PASTER_USAGE', `${command.name}: ${error.message.replace(/^error: /, '')}`, {
@@ -40,8 +41,8 @@ async function findCommand(name: string): Promise<Command> {
 }
 
 async function help(name: string | undefined, console: Console): Promise<number> {
-  const program = name === undefined ? await topParser(console) : await commandParser(await findCommand(name), console);
-  program.outputHelp();
+  if (name === undefined) console.out(topHelp());
+  else (await commandParser(await findCommand(name), console)).outputHelp();
   return EXIT_OK;
 }
 
@@ -54,12 +55,26 @@ async function newParser(console: Console): Promise<Program> {
   });
 }
 
-async function topParser(console: Console): Promise<Program> {
-  const program = (await newParser(console)).name('paster').usage('COMMAND [options]');
-  program.description('One INI file says which application runs, which filters wrap it, and which server carries it.');
-  program.option('--version', 'print the version').helpCommand('help [COMMAND]', 'show what a command does');
-  for (const [name, { summary }] of COMMANDS) program.command(name).summary(summary).description(summary);
-  return program;
+/** As commander would write it, but without waiting for commander: this is what people see first. */
+function topHelp(): string {
+  const rows = (pairs: readonly (readonly [string, string])[]) =>
+    pairs.map(([term, meaning]) => `  ${term.padEnd('help [COMMAND]'.length)}  ${meaning}`);
+  const commands = [...COMMANDS].map(([name, { summary }]) => [name, summary] as const);
+  return [
+    'Usage: paster COMMAND [options]',
+    '',
+    'One INI file says which application runs, which filters wrap it, and which',
+    'server carries it.',
+    '',
+    'Options:',
+    ...rows([
+      ['--version', 'print the version'],
+      ['-h, --help', 'display help for command'],
+    ]),
+    '',
+    'Commands:',
+    ...rows([...commands, ['help [COMMAND]', 'show what a command does']]),
+  ].join('\n');
 }
 
 async function commandParser(command: Command, console: Console): Promise<Program> {

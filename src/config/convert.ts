@@ -1,37 +1,99 @@
-/** Paste Deploy's converters from text (paste.deploy.converters). */
+/** Paste Deploy's converters from text (paste.deploy.converters), white space and digits as Python knows them. */
+import { isSpace, pythonStrip } from './whitespace.ts';
 
 const TRUE = new Set(['true', 'yes', 'on', 'y', 't', '1']);
 const FALSE = new Set(['false', 'no', 'off', 'n', 'f', '0']);
 
 /**
- * A text as a boolean: `true yes on y t 1` and `false no off n f 0`, in any case.
- * @throws Error for anything else. As `paste.deploy.converters.asbool`.
+ * A text as a boolean: `true yes on y t 1` and `false no off n f 0`, in any case, white space around it not counting.
+ * What is no text is true or false as in JavaScript; so `undefined`, a setting that is left out, is false.
+ *
+ * @throws Error for any other text.
+ * @see `paste.deploy.converters.asbool`
  */
-export function asBool(value: string | boolean): boolean {
-  if (typeof value === 'boolean') return value;
-  const word = value.trim().toLowerCase();
+export function asBool(value: string | boolean | number | null | undefined): boolean {
+  if (typeof value !== 'string') return Boolean(value);
+  const word = pythonStrip(value).toLowerCase();
   if (TRUE.has(word)) return true;
   if (FALSE.has(word)) return false;
   throw new Error(`"${value}" is not true or false`);
 }
 
+/** As Python's `int()`: digits of any script, single underscores between them, white space around. */
+const INTEGER = /^[+-]?\p{Nd}+(?:_\p{Nd}+)*$/u;
+
 /**
- * A text as a whole number.
- * @throws Error for anything else, and for numbers that a double cannot hold exactly. As `paste.deploy.converters.asint`.
+ * A text as a whole number, in decimal: `8080`, `-1`, `007`, `10_000`. A number loses its fraction.
+ *
+ * @throws Error for anything else, `undefined` included, and for numbers that a double cannot hold exactly (Python's can
+ *   be as long as you like).
+ * @see `paste.deploy.converters.asint`
  */
-export function asInt(value: string | number): number {
-  const number = typeof value === 'number' ? value : /^\s*[+-]?\d+\s*$/.test(value) ? Number(value) : Number.NaN;
+export function asInt(value: string | number | null | undefined): number {
+  const number = typeof value === 'number' ? Math.trunc(value) : parseInteger(value ?? '');
   if (!Number.isSafeInteger(number)) throw new Error(`"${value}" is not a whole number`);
-  return number;
+  // Python has no -0.
+  return number === 0 ? 0 : number;
+}
+
+function parseInteger(text: string): number {
+  const digits = stripForInt(text);
+  if (!INTEGER.test(digits)) return Number.NaN;
+  return Number(digits.replaceAll('_', '').replace(/\p{Nd}/gu, decimal));
+}
+
+/** `int()` takes off what `str.strip()` does, but for the ASCII separators \x1c to \x1f. */
+function stripForInt(text: string): string {
+  const isSeparator = (index: number) => {
+    const code = text.charCodeAt(index);
+    return code >= 0x1c && code <= 0x1f;
+  };
+  let start = 0;
+  let end = text.length;
+  while (start < end && isSpace(text.charCodeAt(start)) && !isSeparator(start)) start++;
+  while (end > start && isSpace(text.charCodeAt(end - 1)) && !isSeparator(end - 1)) end--;
+  return text.slice(start, end);
+}
+
+/** The ASCII digit for one of any script: Unicode has each script's ten in one run, beginning with zero. */
+function decimal(digit: string): string {
+  const code = digit.codePointAt(0) ?? 0;
+  let zero = code;
+  while (/\p{Nd}/u.test(String.fromCodePoint(zero - 1))) zero--;
+  return String((code - zero) % 10);
 }
 
 /**
- * A text as a list: split at `separator` (default: runs of white space), each item trimmed unless `strip` is false.
- * As `paste.deploy.converters.aslist`.
+ * A text as a list: its words, or what stands between the `separator`s.
+ *
+ * @param value A text; a list is taken as it is, nothing at all is the empty list.
+ * @param separator Default: runs of white space, line ends included.
+ * @param strip Whether white space around each item is taken away. Default: true.
+ * @throws Error for an empty separator.
+ * @see `paste.deploy.converters.aslist`
  */
-export function asList(value: string | readonly string[], separator?: string, strip: boolean = true): string[] {
+export function asList(
+  value: string | readonly string[] | null | undefined,
+  separator?: string,
+  strip: boolean = true,
+): string[] {
+  if (value === null || value === undefined) return [];
   if (typeof value !== 'string') return [...value];
-  if (separator === undefined) return value.split(/\s+/).filter((word) => word !== '');
+  if (separator === undefined) return words(value);
+  if (separator === '') throw new Error('the separator is empty');
   const items = value.split(separator);
-  return strip ? items.map((item) => item.trim()) : items;
+  return strip ? items.map(pythonStrip) : items;
+}
+
+function words(text: string): string[] {
+  const found: string[] = [];
+  let start = -1;
+  for (let index = 0; index <= text.length; index++) {
+    const between = index === text.length || isSpace(text.charCodeAt(index));
+    if (!between && start === -1) start = index;
+    if (!between || start === -1) continue;
+    found.push(text.slice(start, index));
+    start = -1;
+  }
+  return found;
 }

@@ -63,7 +63,8 @@ interface Level {
   readonly parent: Level | undefined;
   /** Where in the parent's text the reference stands. */
   readonly from: number;
-  locate(offset: number): Location;
+  /** Knows where the text stands; undefined: where the reference to it does. */
+  readonly written: Pick<IniEntry, 'locate'> | undefined;
 }
 
 class Interpolation {
@@ -83,8 +84,7 @@ class Interpolation {
 
   run(): string {
     const entry = this.#entry;
-    const locate = (offset: number) => entry.locate(offset);
-    this.#expand({ name: entry.key, text: entry.text, depth: 1, parent: undefined, from: 0, locate });
+    this.#expand({ name: entry.key, text: entry.text, depth: 1, parent: undefined, from: 0, written: entry });
     return this.#result;
   }
 
@@ -120,8 +120,7 @@ class Interpolation {
       this.#append(value.text, level, percent);
     } else {
       const { text, entry } = value;
-      const locate = (offset: number) => (entry === undefined ? level.locate(percent) : entry.locate(offset));
-      this.#expand({ name, text, depth: level.depth + 1, parent: level, from: percent, locate });
+      this.#expand({ name, text, depth: level.depth + 1, parent: level, from: percent, written: entry });
     }
   }
 
@@ -134,6 +133,7 @@ class Interpolation {
   }
 
   #append(text: string, level: Level, percent: number): void {
+    if (text === '') return;
     if (this.#result.length + text.length > MAX_LENGTH) throw this.#tooLarge(level, percent);
     this.#result += text;
   }
@@ -189,10 +189,15 @@ class Interpolation {
     const way = code === 'DEPTH' ? [] : lineage(level).slice(1);
     const by = way.length === 0 ? '' : ` (by way of ${namesOf(way)})`;
     return new ConfigError(`PASTER_INTERPOLATION_${code}`, `[${section}] ${key}: ${problem}${by}`, {
-      location: level.locate(offset),
+      location: placeIn(level, offset),
       hint,
     });
   }
+}
+
+/** Where the character at `offset` of a level's text stands. */
+function placeIn({ written, parent, from }: Level, offset: number): Location | undefined {
+  return written ? written.locate(offset) : parent && placeIn(parent, from);
 }
 
 /** The levels from the value itself down to this one. */

@@ -42,6 +42,7 @@ export class IniParser {
   readonly #text: string;
   readonly #sections = new Map<string, ParsedSection>();
   #defaults: ParsedSection | undefined;
+  readonly #keys = new Map<string, string>();
   readonly #mistakes: ConfigError[] = [];
   #mistakesNotShown = 0;
 
@@ -136,13 +137,21 @@ export class IniParser {
     const section = this.#section;
     if (open === undefined || section === undefined) return;
     this.#entry = undefined;
-    const key = this.#text.slice(open.keyStart, open.keyEnd);
+    const key = this.#sameText(this.#text.slice(open.keyStart, open.keyEnd));
     const written = this.#text.slice(open.valueStart, open.valueEnd);
     const value = open.severalLines ? joinRows(written) : written;
     const entry = new ParsedEntry(this.#source, key, open.keyStart, open.valueStart, open.valueEnd, value);
     const earlier = section.entries.get(key);
     if (earlier === undefined) section.entries.set(key, entry);
     else this.#report(() => duplicateKey(section, entry, earlier));
+  }
+
+  /** The one string for a key that many sections have: a large file repeats its keys. */
+  #sameText(key: string): string {
+    const known = this.#keys.get(key);
+    if (known !== undefined) return known;
+    this.#keys.set(key, key);
+    return key;
   }
 
   #openKey(): string | undefined {

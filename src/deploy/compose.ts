@@ -2,37 +2,55 @@
 import { ConfigError, errorMessage, type Location, locate, PasterError, RunError } from '../errors.ts';
 import { toApp } from '../protocol/app.ts';
 import { describeValue } from '../protocol/describe.ts';
-import { applyFilter, type FilterLike, middlewareFilter, toFilter, withLifecycle } from '../protocol/filter.ts';
+import {
+  applyFilter,
+  type FilterLike,
+  middlewareFilter,
+  onceOnly,
+  toFilter,
+  withLifecycle,
+} from '../protocol/filter.ts';
 import type { App, Filter, Server, Settings } from '../protocol/types.ts';
-import { connectOptions } from './connect-options.ts';
 import { type Context, type FactoryContext, settingsOf } from './context.ts';
-import { placeInStack } from './error-place.ts';
 import type { PartKind } from './kinds.ts';
 import { validateSettings } from './validate.ts';
 
-/** What a composite factory is given to reach other parts with (paste.deploy.loadwsgi, `_Loader`). */
+/**
+ * What a composite factory is given to reach other parts with: `(loader, globalConf, localConf) => App`. A name is that
+ * of a section in the composite's own file; a URI is one of `config:`, `npm:`, `egg:`, `call:`, `module:`, `connect:`.
+ * Each method makes a new part, and throws as `loadApp` does; a name that leads nowhere is reported at the line of the
+ * composite's section that has it as a value.
+ *
+ * @see `paste.deploy.loadwsgi`, `_Loader`: as there, no globals are passed on unless `globalConf` is given, be it the
+ *   composite's own.
+ */
 export interface Loader {
-  /** The application of this name in the composite's file, or of this URI. No globals are passed on unless given. */
+  /** The application of this name or URI. Its `ready` and `close` are carried: the composite need not call them. */
   getApp(nameOrUri: string, globalConf?: Settings): Promise<App>;
+  /** The filter of this name or URI. What it makes of an application carries that one's upgrade, ready and close. */
   getFilter(nameOrUri: string, globalConf?: Settings): Promise<Filter>;
+  /** The server of this name or URI; listeners are the caller's to open. A `paste.server_runner` is a ConfigError. */
   getServer(nameOrUri: string, globalConf?: Settings): Promise<Server>;
 }
 
+/** What one load has mounted, so that an application in several places is readied and closed once. */
+type Mounted = WeakMap<App, App>;
+
 /** Runs the factories of an application. */
-export async function createApp(context: Context): Promise<App> {
+export async function createApp(context: Context, mounted: Mounted = new WeakMap()): Promise<App> {
   switch (context.form) {
     case 'factory':
-      return createOneApp(context);
+      return createOneApp(context, mounted);
     case 'filter-with': {
       const filter = await createFilter(context.filter);
-      return filtered(context.filter, filter, await createApp(context.next));
+      return filtered(context.filter, filter, await createApp(context.next, mounted));
     }
     case 'filter-app': {
-      const next = await createApp(context.next);
+      const next = await createApp(context.next, mounted);
       return filtered(context.filter, await createFilter(context.filter), next);
     }
     case 'pipeline': {
-      let app = await createApp(context.app);
+      let app = await createApp(context.app, mounted);
       const filters: [Context, Filter][] = [];
       for (const each of context.filters) filters.push([each, await createFilter(each)]);
       for (const [each, filter] of filters.reverse()) app = await filtered(each, filter, app);
@@ -59,9 +77,17 @@ export async function createFilter(context: Context): Promise<Filter> {
   return guarded(factory, async () => {
     if (factory.protocol === 'object') return toFilter(made);
     const make = callable(made, factory);
-    if (factory.protocol === 'connect') return connectFilter(factory, await make(connectOptions(factory)));
+    if (factory.protocol === 'connect') {
+      const { connectOptions } = await import('./connect-options.ts');
+      return connectFilter(factory, await make(connectOptions(factory)));
+    }
     return toFilter(await make(globalConf, await validateSettings(made, factory)));
   });
+}
+
+/** A filter for somebody who applies it himself: what it makes carries upgrade, ready and close all the same. */
+export function carryingFilter(filter: Filter): Filter {
+  return (app) => applyFilter(filter, app);
 }
 
 /** A server that runs itself and the application, sockets included (`paste.server_runner`). */
@@ -97,7 +123,7 @@ export function factoryContext(context: Context): FactoryContext {
   throw new Error(`a ${context.kind} cannot be a ${context.form}`);
 }
 
-async function createOneApp(context: FactoryContext): Promise<App> {
+async function createOneApp(context: FactoryContext, mounted: Mounted): Promise<App> {
   const made = await loadTarget(context);
   if (context.protocol === 'object') return guarded(context, () => toApp(made));
   const make = callable(made, context);
@@ -106,12 +132,12 @@ async function createOneApp(context: FactoryContext): Promise<App> {
     return guarded(context, async () => toApp(await make(context.globalConf, settings)));
   }
   const parts: App[] = [];
-  const loader = compositeLoader(context, parts);
+  const loader = compositeLoader(context, parts, mounted);
   const front = await guarded(context, async () => toApp(await make(loader, context.globalConf, settings)));
   return withLifecycle(front, parts);
 }
 
-function compositeLoader(context: FactoryContext, parts: App[]): Loader {
+function compositeLoader(context: FactoryContext, parts: App[], mounted: Mounted): Loader {
   const find = (kind: PartKind, name: string, globalConf: Settings | undefined) =>
     context.loader.context(
       kind,
@@ -122,12 +148,14 @@ function compositeLoader(context: FactoryContext, parts: App[]): Loader {
     );
   return {
     async getApp(name, globalConf) {
-      const app = await createApp(await find('app', name, globalConf));
+      const made = await createApp(await find('app', name, globalConf), mounted);
+      const app = mounted.get(made) ?? onceOnly(made);
+      mounted.set(made, app);
       parts.push(app);
       return app;
     },
     async getFilter(name, globalConf) {
-      return createFilter(await find('filter', name, globalConf));
+      return carryingFilter(await createFilter(await find('filter', name, globalConf)));
     },
     async getServer(name, globalConf) {
       const found = factoryContext(await find('server', name, globalConf));
@@ -178,7 +206,8 @@ export async function guarded<T>(context: Context, run: () => T | Promise<T>): P
   try {
     return await run();
   } catch (error) {
-    if (error instanceof PasterError) throw locate(error, place(context));
+    if (error instanceof PasterError) throw locate(error, place(context), context.sections[0]?.name);
+    const { placeInStack } = await import('./error-place.ts');
     const what = context.form === 'factory' ? context.target.description : context.form;
     throw new RunError(
       'PASTER_FACTORY_FAILED',

@@ -7,7 +7,6 @@ import { asList } from '../config/convert.ts';
 import type { IniSection } from '../config/ini.ts';
 import { ConfigError, type Location, locate } from '../errors.ts';
 import type { Settings } from '../protocol/types.ts';
-import { brokenContext } from './broken-context.ts';
 import {
   type Context,
   type ContextLoader,
@@ -16,7 +15,6 @@ import {
   settingsOf,
   type Trail,
 } from './context.ts';
-import { findPackage } from './entry-points.ts';
 import { findSection } from './find-section.ts';
 import { FACTORY_KINDS, factoryKindOfSection, KINDS, type PartKind } from './kinds.ts';
 import { moduleTarget } from './module-target.ts';
@@ -101,6 +99,7 @@ export class ConfigFile implements ContextLoader {
       return await resolve();
     } catch (error) {
       this.#session.mistake(error);
+      const { brokenContext } = await import('./broken-context.ts');
       return brokenContext(kind, sections, trail, this, error);
     }
   }
@@ -111,6 +110,7 @@ export class ConfigFile implements ContextLoader {
     const required = take(localConf, 'require');
     for (const name of asList(required ?? '')) {
       try {
+        const { findPackage } = await import('./entry-points.ts');
         await findPackage(name, dirname(this.#file));
       } catch (error) {
         this.#session.mistake(locate(error, origins.get('require')?.locate(0) ?? section.location));

@@ -1,16 +1,28 @@
 /** An INI file as values: every section with [DEFAULT] merged in, interpolated or not, and what could not be. */
-import type { IniDocument, IniSection } from '../config/ini.ts';
+import type { IniDocument, IniEntry, IniSection } from '../config/ini.ts';
 import { ConfigError, type Location } from '../errors.ts';
 import type { Settings } from '../protocol/types.ts';
 import { SectionScope } from './section-scope.ts';
 
-export interface ViewedEntry {
+export class ViewedEntry {
   readonly key: string;
   readonly value: string;
-  /** Where it is written; undefined for what no file says: `here`, `__file__`, and what the caller passes. */
-  readonly location: Location | undefined;
   /** It comes from [DEFAULT], and says here what it says there. */
   readonly inherited: boolean;
+  readonly #entry: IniEntry | undefined;
+
+  /** @param entry what the file says; undefined for what no file says: `here`, `__file__`, and what the caller passes */
+  constructor(key: string, value: string, inherited: boolean, entry: IniEntry | undefined) {
+    this.key = key;
+    this.value = value;
+    this.inherited = inherited;
+    this.#entry = entry;
+  }
+
+  /** Where it is written, if it is. Worked out when asked: most are not. */
+  get location(): Location | undefined {
+    return this.#entry?.location;
+  }
 }
 
 export interface ViewedSection {
@@ -39,34 +51,41 @@ export interface DocumentView {
  */
 export function viewDocument(document: IniDocument, caller: Settings, raw: boolean): DocumentView {
   const errors: ViewError[] = [];
-  let at = { section: '', key: '' };
+  let sectionName = '';
+  let keyName = '';
   const scope = new SectionScope(document, caller, caller, (error) => {
     if (!(error instanceof ConfigError)) throw error;
-    errors.push({ ...at, error });
+    errors.push({ section: sectionName, key: keyName, error });
   });
   // The values of [DEFAULT] as any section inherits them, the caller's above the file's.
-  const { name, location } = document.defaults;
-  const defaults: IniSection = { name, location, entries: new Map() };
+  const written = document.defaults;
+  const defaults: IniSection = {
+    name: written.name,
+    entries: new Map(),
+    // Asked for only where something is wrong: it makes the whole file's lines be counted.
+    get location() {
+      return written.location;
+    },
+  };
   const inDefault = new Map<string, string>();
-  const viewed = [defaults, ...document.sections.values()].map((section) => ({
-    name: section.name,
-    entries: scope.names(section).map((key) => {
-      at = { section: section.name, key };
-      const value = raw || isReadRaw(section.name, key) ? scope.raw(section, key) : scope.get(section, key);
-      const inherited = !section.entries.has(key) && inDefault.get(key) === value;
+  const viewed = [defaults, ...document.sections.values()].map((section) => {
+    sectionName = section.name;
+    const isFormatter = sectionName.startsWith('formatter_');
+    const entries = scope.names(section).map((key) => {
+      keyName = key;
+      const own = section.entries.get(key);
+      const value = raw || (isFormatter && isReadRaw(key)) ? scope.raw(section, key) : scope.get(section, key);
+      const inherited = own === undefined && inDefault.get(key) === value;
       if (section === defaults) inDefault.set(key, value);
-      return { key, value, location: placeOf(scope, section, caller, key), inherited };
-    }),
-  }));
+      const inherits = caller[key] === undefined ? written.entries.get(key) : undefined;
+      return new ViewedEntry(key, value, inherited, own ?? inherits);
+    });
+    return { name: section.name, entries };
+  });
   return { sections: viewed, errors };
 }
 
-/** As Python's logging reads them: a `%(message)s` there is none of ours. */
-function isReadRaw(section: string, key: string): boolean {
-  return section.startsWith('formatter_') && (key === 'format' || key === 'datefmt');
-}
-
-function placeOf(scope: SectionScope, section: IniSection, caller: Settings, key: string): Location | undefined {
-  const isCallers = !section.entries.has(key) && caller[key] !== undefined;
-  return isCallers ? undefined : scope.entry(section, key)?.location;
+/** Of a [formatter_*], as Python's logging reads them: a `%(message)s` there is none of ours. */
+function isReadRaw(key: string): boolean {
+  return key === 'format' || key === 'datefmt';
 }

@@ -21,6 +21,9 @@ export interface EntryPoint {
   readonly target: Target;
 }
 
+/** What can stand below node_modules: a path would lead out of it. */
+const PACKAGE_NAME = /^(?:@[^/]+\/)?[^./][^/]*$/;
+
 /** paster's own root: its built-in parts are entry points like anybody's. */
 const OWN_ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
@@ -31,9 +34,15 @@ const OWN_ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
  */
 export async function findPackage(name: string, directory: string): Promise<PackageInfo> {
   if (name === 'paster') return ownPackage();
+  if (!PACKAGE_NAME.test(name)) {
+    throw new ConfigError('PASTER_PACKAGE_NAME', `"${name}" is not the name of a package`, {
+      hint: /^\.{0,2}\//.test(name) ? `for a module by its path: call:${name}/module.js:factory` : undefined,
+    });
+  }
   for (const ancestor of ancestors(directory)) {
     const installed = await readPackage(join(ancestor, 'node_modules', name));
-    if (installed) return installed;
+    // A package that does not say its name has that of its directory.
+    if (installed) return { ...installed, name: installed.name || name };
     const around = await readPackage(ancestor);
     if (around?.name === name) return around;
   }

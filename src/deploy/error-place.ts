@@ -2,7 +2,6 @@
  * Finds the place in the user's own code that an error is about. Stack frames say it, but for an ES module that does
  * not parse: up to Node 20 its SyntaxError names no file, so `node --check` is asked about the modules involved.
  */
-import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -78,15 +77,28 @@ async function relativeImports(file: string): Promise<string[]> {
   return [...source.matchAll(RELATIVE_IMPORT)].map((match) => resolve(dirname(file), match[2] ?? ''));
 }
 
-function checkSyntax(file: string): Promise<Location | undefined> {
+/** A `.js` file of a package without a type is neither one nor the other to `node --check`, which then says nothing. */
+async function checkSyntax(file: string): Promise<Location | undefined> {
+  const place =
+    (await askNode(['--check', file])) ??
+    (await askNode(['--input-type=module', '--check', '-'], await readFile(file, 'utf8').catch(() => '')));
+  return place && { file, ...place };
+}
+
+/** Where Node finds that a program does not parse; `input` is its text, if it is not in a file. */
+async function askNode(args: readonly string[], input?: string): Promise<Omit<Location, 'file'> | undefined> {
+  const { execFile } = await import('node:child_process');
   return new Promise((done) => {
     const options = { env: { ...process.env, NODE_OPTIONS: '', FORCE_COLOR: '0' } };
-    execFile(process.execPath, ['--check', file], options, (_error, _stdout, stderr) => {
+    const { stdin } = execFile(process.execPath, args, options, (_error, _stdout, stderr) => {
       const [first = '', ...rest] = stderr.split('\n');
-      const match = FRAME.exec(first);
-      const arrow = rest.find((line) => /^\s*\^+\s*$/.test(line));
-      if (!match?.[1] || !stderr.includes('SyntaxError')) done(undefined);
-      else done({ file, line: Number(match[2]), column: (arrow?.indexOf('^') ?? 0) + 1 });
+      const line = /:(\d+)$/.exec(first)?.[1];
+      const arrow = rest.find((each) => /^\s*\^+\s*$/.test(each));
+      if (line === undefined || !stderr.includes('SyntaxError')) done(undefined);
+      else done({ line: Number(line), column: (arrow?.indexOf('^') ?? 0) + 1 });
     });
+    // It may have seen enough before it has read all.
+    stdin?.on('error', () => {});
+    stdin?.end(input);
   });
 }

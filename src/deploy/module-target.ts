@@ -41,7 +41,7 @@ export function exportTarget(
       try {
         const file = path ?? (await resolvePackage(specifier, directory));
         if (!existsSync(file)) throw missingModule(specifier, file);
-        return pickExport(await importModule(file), name, file);
+        return pickExport(await importModule(file, directory), name, file);
       } catch (error) {
         if (error instanceof PasterError) error.location ??= from;
         throw error;

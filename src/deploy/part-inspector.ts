@@ -13,7 +13,7 @@ import { callable, createServer, guarded, loadTarget } from './compose.ts';
 import { connectOptions } from './connect-options.ts';
 import type { Context, FactoryContext, SectionRef } from './context.ts';
 import type { PartKind } from './kinds.ts';
-import { LoadedServer } from './load.ts';
+import { LoadedServer } from './loaded-server.ts';
 import { addressesOf, validateServer } from './server-settings.ts';
 import { placeOfKey, schemaOf, validateSettings } from './validate.ts';
 

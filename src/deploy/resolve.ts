@@ -3,27 +3,25 @@ import { nearest } from '../config/nearest.ts';
 import { ConfigError, locate } from '../errors.ts';
 import { callScheme } from './schemes/call.ts';
 import { configScheme } from './schemes/config.ts';
-import { connectScheme } from './schemes/connect.ts';
-import { eggScheme } from './schemes/egg.ts';
 import { moduleScheme } from './schemes/module.ts';
-import { npmScheme } from './schemes/npm.ts';
 import { parseUri } from './uri.ts';
 import type { ResolveUri, Scheme } from './uri-request.ts';
 
-const SCHEMES: ReadonlyMap<string, Scheme> = new Map([
-  ['config', configScheme],
-  ['npm', npmScheme],
-  ['egg', eggScheme],
-  ['call', callScheme],
-  ['module', moduleScheme],
-  ['connect', connectScheme],
+/** What not every INI file has is imported only when one does: modules that are waited for in turn are dear. */
+const SCHEMES: ReadonlyMap<string, () => Promise<Scheme>> = new Map([
+  ['config', async () => configScheme],
+  ['npm', async () => (await import('./schemes/npm.ts')).npmScheme],
+  ['egg', async () => (await import('./schemes/egg.ts')).eggScheme],
+  ['call', async () => callScheme],
+  ['module', async () => moduleScheme],
+  ['connect', async () => (await import('./schemes/connect.ts')).connectScheme],
 ]);
 
 /** @throws ConfigError, with the place of the URI. */
 export const resolveUri: ResolveUri = async (text, request) => {
   const uri = parseUri(text);
-  const scheme = uri && SCHEMES.get(uri.scheme);
-  if (!uri || !scheme) {
+  const load = uri && SCHEMES.get(uri.scheme);
+  if (!uri || !load) {
     const meant = uri && nearest(uri.scheme, SCHEMES.keys());
     const known = [...SCHEMES.keys()].map((each) => `${each}:`).join(', ');
     throw new ConfigError(
@@ -33,8 +31,9 @@ export const resolveUri: ResolveUri = async (text, request) => {
     );
   }
   try {
+    const scheme = await load();
     return await scheme(uri, request.name ?? uri.fragment, request);
   } catch (error) {
-    throw locate(error, request.from);
+    throw locate(error, request.from, request.trail.at(-1)?.name);
   }
 };

@@ -1,6 +1,7 @@
 /** What one section says: globals, `set`, `get` and local keys, parted as Paste Deploy's ConfigLoader parts them. */
 import type { IniEntry, IniSection } from '../config/ini.ts';
 import { nearest } from '../config/nearest.ts';
+import { pythonStrip } from '../config/whitespace.ts';
 import { ConfigError } from '../errors.ts';
 import type { Settings } from '../protocol/types.ts';
 import { settingsOf, type Trail } from './context.ts';
@@ -40,11 +41,11 @@ export function readSection(
   for (const key of scope.names(section)) {
     const entry = scope.entry(section, key);
     if (key.startsWith('set ')) {
-      const name = key.slice(4).trim();
+      const name = pythonStrip(key.slice(4));
       globalConf[name] = scope.get(section, key);
       additions[name] = globalConf[name];
     } else if (key.startsWith('get ')) {
-      gets.push({ name: key.slice(4).trim(), from: scope.get(section, key), entry });
+      gets.push({ name: pythonStrip(key.slice(4)), from: scope.get(section, key), entry });
     } else if (key in defaults) {
       const own = section.entries.get(key);
       if (own) warnDropped(session, section, own);

@@ -1,5 +1,6 @@
 /** Finds sections by prefix and name without going through the file: a large one is full of references. */
 import type { IniDocument, IniSection } from '../config/ini.ts';
+import { pythonStrip } from '../config/whitespace.ts';
 
 /** Sections by prefix, and below it by name; a bare `[app]` has none. */
 type SectionIndex = ReadonlyMap<string, ReadonlyMap<string | undefined, readonly IniSection[]>>;
@@ -22,9 +23,12 @@ function indexOf(document: IniDocument): SectionIndex {
   for (const section of document.sections.values()) {
     const colon = section.name.indexOf(':');
     const prefix = colon === -1 ? section.name : section.name.slice(0, colon);
-    const name = colon === -1 ? undefined : section.name.slice(colon + 1).trim();
-    const names = index.get(prefix) ?? new Map<string | undefined, IniSection[]>();
-    index.set(prefix, names.set(name, [...(names.get(name) ?? []), section]));
+    const name = colon === -1 ? undefined : pythonStrip(section.name.slice(colon + 1));
+    const names: Map<string | undefined, IniSection[]> = index.get(prefix) ?? new Map();
+    if (names.size === 0) index.set(prefix, names);
+    const namesakes = names.get(name);
+    if (namesakes) namesakes.push(section);
+    else names.set(name, [section]);
   }
   return index;
 }

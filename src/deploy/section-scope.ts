@@ -21,6 +21,9 @@ export class SectionScope {
   readonly #own: Settings;
   readonly #mistake: TakeMistake;
   #defaults: Settings | undefined;
+  /** What does not change from section to section: a large file asks for these often. */
+  #names: ReadonlySet<string> | undefined;
+  readonly #values = new Map<string, ScopeValue | undefined>();
 
   /**
    * @param outer The globals of the file that refers to this one; weaker than this file's [DEFAULT].
@@ -61,15 +64,21 @@ export class SectionScope {
 
   /** The keys of a section in Paste's order: its own, then those it inherits from [DEFAULT]. */
   names(section: IniSection): string[] {
-    return [...new Set([...section.entries.keys(), ...this.#defaultNames()])];
+    const names = [...section.entries.keys()];
+    for (const name of this.#defaultNames()) if (!section.entries.has(name)) names.push(name);
+    return names;
   }
 
   /** A value of a section, interpolated. */
   get(section: IniSection, name: string): string {
-    const scope = (each: string) => this.#lookup(section, each);
-    const value = scope(name);
+    const written = section.entries.get(name);
+    // Most values are as they are written.
+    if (written && !written.value.includes('%')) return written.value;
+    const value = this.#lookup(section, name);
     if (value === undefined) return '';
-    return value.literal ? value.text : this.#interpolate(section.name, name, value, scope, section);
+    if (value.literal || !value.text.includes('%')) return value.text;
+    const scope = (each: string) => this.#lookup(section, each);
+    return this.#interpolate(section.name, name, value, scope, section);
   }
 
   /** A value of a section, as it is written. */
@@ -87,11 +96,20 @@ export class SectionScope {
     return section.entries.get(name) ?? this.document.defaults.entries.get(name);
   }
 
-  #defaultNames(): Set<string> {
-    return new Set([...OWN_NAMES, ...this.document.defaults.entries.keys(), ...Object.keys(this.#outer)]);
+  #defaultNames(): ReadonlySet<string> {
+    this.#names ??= new Set([...OWN_NAMES, ...this.document.defaults.entries.keys(), ...Object.keys(this.#outer)]);
+    return this.#names;
   }
 
   #defaultValue(name: string): ScopeValue | undefined {
+    const known = this.#values.get(name);
+    if (known !== undefined || this.#values.has(name)) return known;
+    const value = this.#findDefault(name);
+    this.#values.set(name, value);
+    return value;
+  }
+
+  #findDefault(name: string): ScopeValue | undefined {
     const isOwn = (OWN_NAMES as readonly string[]).includes(name);
     const called = this.#caller[name];
     if (called !== undefined && !isOwn) return { text: called, literal: true };

@@ -154,6 +154,12 @@ export function addressesOf(
       },
     );
   }
+  if (listen?.length === 0) {
+    throw new ConfigError('PASTER_ADDRESS', `[${sectionName(context)}] listen: it names no address`, {
+      location: placeOfKey(context, 'listen'),
+      hint: 'allowed: host:port, [ipv6]:port, unix:/path',
+    });
+  }
   if (listen) {
     return listen.map((each) => {
       const address = parseAddress(each);

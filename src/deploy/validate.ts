@@ -1,5 +1,5 @@
 /** Checks a section's local configuration against the Standard Schema that its factory carries, if it carries one. */
-import { ConfigError, ErrorList, type Location, type PasterError } from '../errors.ts';
+import { ConfigError, ErrorList, errorMessage, type Location, type PasterError, RunError } from '../errors.ts';
 import type { FactoryContext } from './context.ts';
 import { settingsOf } from './context.ts';
 
@@ -47,10 +47,31 @@ export async function validateWith(
   localConf: Readonly<Record<string, string>>,
   context: FactoryContext,
 ): Promise<unknown> {
-  const result = await schema['~standard'].validate(localConf);
+  const result = await runSchema(schema, localConf, context);
   if (!result.issues) return result.value;
-  const errors = result.issues.map((issue) => issueError(issue, context));
+  const issues = result.issues.length > 0 ? result.issues : [{ message: 'the settings are not valid' }];
+  const errors = issues.map((issue) => issueError(issue, context));
   throw errors.length === 1 && errors[0] ? errors[0] : new ErrorList(errors);
+}
+
+/** A schema that fails instead of answering is at fault itself. */
+async function runSchema(
+  schema: StandardSchema,
+  localConf: Readonly<Record<string, string>>,
+  context: FactoryContext,
+): Promise<StandardResult> {
+  try {
+    return await schema['~standard'].validate(localConf);
+  } catch (error) {
+    const { placeInStack } = await import('./error-place.ts');
+    const [section] = context.sections;
+    const what = `${section ? `[${section.name}] ` : ''}${context.target.description} failed`;
+    const name = error instanceof Error && error.name !== 'Error' ? `${error.name}: ` : '';
+    throw new RunError('PASTER_FACTORY_FAILED', `${what}: ${name}${errorMessage(error)}`, {
+      cause: error,
+      location: placeInStack(error) ?? section?.location,
+    });
+  }
 }
 
 function issueError(issue: StandardIssue, context: FactoryContext): PasterError {

@@ -22,12 +22,18 @@ export const transloggerSettings = defineSettings({
 const FIELD = /%\((\w+)\)s/g;
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
-type Fields = Record<string, (req: MountedRequest, res: ServerResponse, start: Date) => string | undefined>;
+/** What is known when the request comes, and gone when its connection is. */
+interface Arrival {
+  readonly time: Date;
+  readonly address: string | undefined;
+}
+
+type Fields = Record<string, (req: MountedRequest, res: ServerResponse, arrival: Arrival) => string | undefined>;
 
 const FIELDS: Fields = {
-  REMOTE_ADDR: (req) => req.environ?.['REMOTE_ADDR'] ?? req.socket.remoteAddress,
+  REMOTE_ADDR: (_req, _res, { address }) => address,
   REMOTE_USER: (req) => req.environ?.['REMOTE_USER'],
-  time: (_req, _res, start) => apacheTime(start),
+  time: (_req, _res, { time }) => apacheTime(time),
   REQUEST_METHOD: (req) => req.method,
   REQUEST_URI: (req) => req.originalUrl ?? req.url,
   HTTP_VERSION: (req) => `HTTP/${req.httpVersion}`,
@@ -45,22 +51,22 @@ export function makeTranslogger(_globalConf: Settings, settings: SettingsOf<type
   if (isSilent) return (app) => app;
   const line = lineMaker(settings.format);
   return (app) => (req, res) => {
-    const start = new Date();
+    const arrival: Arrival = { time: new Date(), address: req.socket.remoteAddress };
     // An application may rewrite req.url; what the client asked for is what is logged.
     const request: MountedRequest = req;
     request.originalUrl ??= req.url ?? '/';
-    res.once('close', () => process.stderr.write(`${line(req, res, start)}\n`));
+    res.once('close', () => process.stderr.write(`${line(req, res, arrival)}\n`));
     return app(req, res);
   };
 }
 makeTranslogger.settings = transloggerSettings;
 
 /** Compiles a format to a function, once. An unknown field stays as it is written. */
-function lineMaker(format: string): (req: IncomingMessage, res: ServerResponse, start: Date) => string {
-  return (req, res, start) =>
+function lineMaker(format: string): (req: IncomingMessage, res: ServerResponse, arrival: Arrival) => string {
+  return (req, res, arrival) =>
     format.replace(FIELD, (field, name: string) => {
       const read = Object.hasOwn(FIELDS, name) ? FIELDS[name] : undefined;
-      return read ? escapeField(read(req, res, start) ?? '-') : field;
+      return read ? escapeField(read(req, res, arrival) ?? '-') : field;
     });
 }
 

@@ -13,6 +13,7 @@ export interface TransferredError {
   /** Set for the errors that are written for users. */
   readonly exitStatus: number | undefined;
   readonly location: Location | undefined;
+  readonly section: string | undefined;
   readonly hint: string | undefined;
   readonly cause: TransferredError | undefined;
   /** The members of an `ErrorList`. */
@@ -31,6 +32,7 @@ export function packError(thrown: unknown, depth = 0): TransferredError {
     code: errorCode(error),
     exitStatus: known?.exitStatus,
     location: known?.location,
+    section: known?.section,
     hint: known?.hint,
     cause: error.cause === undefined || depth === MAX_CAUSES ? undefined : packError(error.cause, depth + 1),
     errors: known instanceof ErrorList ? known.errors.map((each) => packError(each, depth + 1)) : undefined,
@@ -66,6 +68,12 @@ function family(packed: TransferredError, exitStatus: number): PasterError {
     const members = packed.errors.map(unpackError).filter((each) => each instanceof PasterError);
     return new ErrorList(members);
   }
+  const known = knownError(packed, exitStatus);
+  known.section = packed.section;
+  return known;
+}
+
+function knownError(packed: TransferredError, exitStatus: number): PasterError {
   const code = packed.code ?? 'PASTER_UNKNOWN';
   const options = { location: packed.location, hint: packed.hint, cause: packed.cause && unpackError(packed.cause) };
   if (packed.name in FAMILY) return new FAMILY[packed.name as keyof typeof FAMILY](code, packed.message, options);

@@ -1,13 +1,17 @@
 /** Turns whatever a framework calls an application into an App. Nothing is started; `ready()` and `close()` are kept. */
-import { Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { Server as HttpsServer } from 'node:https';
+import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { ConfigError } from '../errors.ts';
+import { declineUpgrade } from './decline-upgrade.ts';
 import { describeValue } from './describe.ts';
 import { fetchApp, isFetchHandler } from './fetch.ts';
 import type { App } from './types.ts';
 
-/** An application in one of the shapes that `toApp` knows. */
+/**
+ * What an application factory may return, or a module export for `module:`: an App, an Express, Connect, Koa or Fastify
+ * app, an object with a web-standard `fetch(request)`, or an `http.Server` that is not listening. Anything else is a
+ * ConfigError that says what was found.
+ */
 export type AppLike = App | object;
 
 interface FastifyLike {
@@ -28,11 +32,12 @@ interface KoaLike {
  * @throws ConfigError that says what was found instead.
  */
 export async function toApp(value: unknown): Promise<App> {
-  if (value instanceof HttpServer || value instanceof HttpsServer) return serverApp(value);
+  const server = await asHttpServer(value);
+  if (server) return serverApp(server);
   if (isFastify(value)) return fastifyApp(value);
-  if (isKoa(value)) return value.callback();
-  if (isExpress(value)) return expressApp(value);
-  if (isFetchHandler(value)) return fetchApp(value);
+  if (isKoa(value)) return withHooks(value.callback(), value);
+  if (isExpress(value)) return withHooks(expressApp(value), value);
+  if (isFetchHandler(value)) return withHooks(await fetchApp(value), value);
   if (typeof value === 'function') return value as App;
   throw new ConfigError('PASTER_NOT_AN_APP', `this is not an application: ${describeValue(value)}`, {
     hint: 'an application is a function (req, res), an Express, Connect, Koa or Fastify app, an object with fetch(request), or an http.Server that is not listening',
@@ -45,6 +50,13 @@ function has(value: unknown, name: string): boolean {
 
 function isObjectOrFunction(value: unknown): value is object {
   return (typeof value === 'object' && value !== null) || typeof value === 'function';
+}
+
+/** Node's modules for HTTP are imported only for something that may be theirs: most applications are functions. */
+async function asHttpServer(value: unknown): Promise<HttpServer | undefined> {
+  if (typeof value !== 'object' || value === null || !('listening' in value)) return undefined;
+  const [http, https] = await Promise.all([import('node:http'), import('node:https')]);
+  return value instanceof http.Server || value instanceof https.Server ? value : undefined;
 }
 
 function isFastify(value: unknown): value is FastifyLike {
@@ -64,11 +76,23 @@ function expressApp(express: App): App {
   return (req, res) => express(req, res);
 }
 
+/**
+ * The `ready`, `close` and `upgrade` that somebody has put on his framework's application. Only what is its own: a
+ * class's method of that name (srvx's server has one) is the framework's, and means something else.
+ */
+function withHooks(app: App, value: object): App {
+  for (const name of ['ready', 'close', 'upgrade'] as const) {
+    const hook: unknown = Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
+    if (typeof hook === 'function') app[name] = (...args: unknown[]) => hook.apply(value, args);
+  }
+  return app;
+}
+
 function fastifyApp(fastify: FastifyLike): App {
   const app: App = (req, res) => fastify.routing(req, res);
   app.ready = () => fastify.ready();
   app.close = () => fastify.close();
-  app.upgrade = upgradeThrough(fastify.server);
+  app.upgrade = upgradeThrough(fastify.server, app);
   return app;
 }
 
@@ -79,13 +103,12 @@ function serverApp(server: HttpServer): App {
     });
   }
   const app: App = (req, res) => server.emit('request', req, res);
-  app.upgrade = upgradeThrough(server);
+  app.upgrade = upgradeThrough(server, app);
   return app;
 }
 
-/** Node ends the connection of an upgrade that nobody listens for; so do we. */
-function upgradeThrough(server: HttpServer): NonNullable<App['upgrade']> {
-  return (req: IncomingMessage, socket: Duplex, head: Buffer) => {
-    if (!server.emit('upgrade', req, socket, head)) socket.destroy();
-  };
+/** As Node, which takes an upgrade that nobody listens for as an ordinary request. Who listens is known only when it comes. */
+function upgradeThrough(server: HttpServer, app: App): NonNullable<App['upgrade']> {
+  return (req: IncomingMessage, socket: Duplex, head: Buffer) =>
+    server.listenerCount('upgrade') > 0 ? server.emit('upgrade', req, socket, head) : declineUpgrade(app, req, socket);
 }

@@ -5,10 +5,16 @@ import { type AppLike, toApp } from './app.ts';
 import { describeValue } from './describe.ts';
 import type { App, Filter } from './types.ts';
 
-/** Connect and Express middleware: calls `next` to hand the request on. */
+/**
+ * Connect and Express middleware: answers, or calls `next()` to hand the request on. `next(error)` is a failure, answered
+ * with 500; the words `'route'` and `'router'` mean `next()`, as there.
+ */
 export type Middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => unknown;
 
-/** A Filter, or something that `toFilter` makes one of. */
+/**
+ * What a filter factory may return: a Filter, a function of one parameter; or Connect middleware, one of three. Anything
+ * else is a ConfigError that says what was found.
+ */
 export type FilterLike = Filter | Middleware;
 
 /**
@@ -52,26 +58,37 @@ export function middlewareFilter(middleware: Middleware): Filter {
 
 /**
  * Applies a filter. What the filter's own application does not say about upgrade, ready and close is said by the
- * application behind it, so that a filter of three lines does not cut a WebSocket off.
+ * application behind it, so that a filter of three lines does not cut a WebSocket off. One that does hand them on by
+ * itself makes nothing happen twice.
  */
 export async function applyFilter(filter: Filter, app: App): Promise<App> {
-  const filtered = await toApp((await filter(app)) as AppLike);
-  if (filtered === app) return app;
-  return withLifecycle(filtered, [app], filtered.upgrade ?? app.upgrade);
+  const behind = onceOnly(app);
+  const filtered = await toApp((await filter(behind)) as AppLike);
+  if (filtered === behind) return behind;
+  return withLifecycle(filtered, [behind], filtered.upgrade ?? behind.upgrade);
+}
+
+/** Applications whose `ready` and `close` run once, however often they are called. */
+const CALLED_ONCE = new WeakSet<App>();
+
+/** The application with a `ready` and a `close` that run once, whoever calls them. */
+export function onceOnly(app: App): App {
+  return CALLED_ONCE.has(app) ? app : withLifecycle(app, []);
 }
 
 /**
- * An application in front of `parts`: ready when they and itself are, and closed before they are. Each part's `ready`
- * and `close` run once, however often it is mounted.
+ * An application in front of `parts`: ready when they and itself are, and closed before they are. Its own `ready` and
+ * `close` run once each.
  */
 export function withLifecycle(front: App, parts: readonly App[], upgrade: App['upgrade'] = front.upgrade): App {
-  const ready = [...parts.map((part) => part.ready), front.ready].filter((each) => each !== undefined);
-  const close = [front.close, ...parts.map((part) => part.close)].filter((each) => each !== undefined);
+  const ready = [...parts, front].filter((app) => app.ready).map((app) => () => app.ready?.());
+  const close = [front, ...parts].filter((app) => app.close).map((app) => () => app.close?.());
   if (ready.length === 0 && close.length === 0 && upgrade === front.upgrade) return front;
   const app: App = (req, res) => front(req, res);
   if (ready.length > 0) app.ready = once(() => inTurn(ready));
   if (close.length > 0) app.close = once(() => inTurn(close));
-  if (upgrade) app.upgrade = upgrade;
+  if (upgrade) app.upgrade = (req, socket, head) => upgrade.call(front, req, socket, head);
+  CALLED_ONCE.add(app);
   return app;
 }
 

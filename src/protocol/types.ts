@@ -8,21 +8,30 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from '../log.ts';
 import type { Address } from '../net/address.ts';
 
-/** Configuration as an INI file holds it: names to texts. What paster passes has no prototype. */
+/**
+ * Configuration as an INI file holds it: names to texts, case-sensitive. What paster passes to a factory has no prototype,
+ * so that `__proto__` is a key like any other.
+ */
 export type Settings = Record<string, string>;
 
-/** A request handler, plus what a server calls around it. */
+/**
+ * A request handler, as `http.createServer` takes one, plus what a server calls around it. It may return a promise; one
+ * that is rejected, like an error that is thrown, is answered with 500.
+ */
 export interface App {
   (req: IncomingMessage, res: ServerResponse): unknown;
   /** Takes over a connection that asked for another protocol (WebSocket); HTTP server only. */
   upgrade?(req: IncomingMessage, socket: Duplex, head: Buffer): unknown;
-  /** Awaited before the first request. */
+  /** Awaited before the first request. One that throws or rejects keeps the server from starting. */
   ready?(): unknown;
   /** Awaited after the last request. */
   close?(): unknown;
 }
 
-/** Wraps an application in another one. */
+/**
+ * Wraps an application in another one, as PEP 3333's middleware does. `ready`, `close` and `upgrade` of the inner one are
+ * carried by paster; a filter need not hand them on.
+ */
 export type Filter = (app: App) => App | Promise<App>;
 
 /** What `Server.serve` gives back. */
@@ -39,11 +48,13 @@ export interface Running {
   close(options?: { graceful?: boolean; timeout?: number }): Promise<void>;
 }
 
+/** Options of `Server.serve`. */
 export interface ServeOptions {
+  /** Where it writes what it has to say. Default: nowhere. */
   readonly log?: Logger;
 }
 
-/** Speaks a protocol on listeners that somebody else has opened. */
+/** Speaks a protocol on listeners that somebody else has opened; what a `paste.server_factory` makes. */
 export interface Server {
   /** What its addresses begin with on the terminal: `http`, `https`, `fastcgi`, `scgi`, `cgi`. */
   readonly scheme: string;

@@ -3,7 +3,7 @@
  * ending, `+name+` in a path is replaced, and a leading `__` stands for a dot (npm does not pack .gitignore).
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { isAbsolute, join, relative } from 'node:path';
 import { ConfigError } from '../errors.ts';
 
 /** Values for the `{{name}}`s of a template. */
@@ -34,6 +34,12 @@ async function renderFile(directory: string, file: string, variables: Variables)
     .replace(/_tmpl$/, '')
     .replace(/(^|\/)__(?=[^/]+$)/, '$1.')
     .replace(PATH_PLACEHOLDER, (_match, name: string) => variable(name, variables, source));
+  if (relative('.', path).startsWith('..') || isAbsolute(path)) {
+    throw new ConfigError(
+      'PASTER_TEMPLATE_PATH',
+      `the template's ${source} would be written outside the project: ${path}`,
+    );
+  }
   return {
     path,
     content: rendered

@@ -26,7 +26,7 @@ export async function openAll<T extends { close(): Promise<unknown> }>(
     return opened;
   } catch (error) {
     await Promise.all(opened.map((each) => each.close()));
-    throw locate(error, server.placeOfAddress);
+    throw locate(error, server.placeOfAddress, server.section);
   }
 }
 

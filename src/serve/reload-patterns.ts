@@ -8,11 +8,14 @@ const KEY = 'reload_files';
 /** Absolute patterns; they are relative to the INI file, and without one to `directory`. */
 export function reloadPatterns(contexts: readonly Context[], directory: string): string[] {
   const patterns = new Set<string>();
-  for (const { localConf, globalConf } of contexts) {
+  for (const { localConf, globalConf, origins } of contexts) {
     const file = globalConf['__file__'];
-    for (const conf of [localConf, globalConf]) {
-      for (const pattern of asList(conf[KEY] ?? '')) patterns.add(resolve(file ? dirname(file) : directory, pattern));
-    }
+    const base = file ? dirname(file) : directory;
+    // A section of an included file means its own file.
+    const written = origins.get(KEY)?.location.file;
+    for (const pattern of asList(localConf[KEY] ?? ''))
+      patterns.add(resolve(written ? dirname(written) : base, pattern));
+    for (const pattern of asList(globalConf[KEY] ?? '')) patterns.add(resolve(base, pattern));
   }
   return [...patterns];
 }

@@ -96,3 +96,10 @@ test.each([
 ])('%j is a mistake', async (section, message) => {
   await expect(mapOf(section as unknown as Settings)).rejects.toThrow(message);
 });
+
+test('without a part that upgrades, the map does not either', async () => {
+  const result = urlmapSettings['~standard'].validate({ '/': 'a' });
+  if (!('value' in result)) throw new Error('it is valid');
+  const plain = { getApp: async () => () => {} } as unknown as Loader;
+  expect((await makeUrlmap(plain, {}, result.value)).upgrade).toBeUndefined();
+});

@@ -101,7 +101,7 @@ test('a file with everything wrong: every mistake, by line, once', async () => {
   });
   const { stdout, stderr, status } = await paster(['check', 'x.ini'], { cwd: directory }).finished();
   expect(stdout.replaceAll(directory, '$DIR').split('\n')).toEqual([
-    'throws.mjs:1:7: Error: at import',
+    'throws.mjs:1:7: [app:throws] Error: at import',
     'x.ini:3:8: [DEFAULT] base: %(oops)s is not defined',
     'x.ini:7:5: there is no section [app:wellcome] (did you mean [app:welcome]?)',
     'x.ini:12:1: [composite:main] unknown setting "bad key" (known settings: not_found_app)',
@@ -115,21 +115,21 @@ test('a file with everything wrong: every mistake, by line, once', async () => {
     `x.ini:28:1: [pipeline:pipe] a pipeline has no setting "more" ${pipelineHint}`,
     'x.ini:32:1: [filter:log] setup_console_handler: "maybe" is not true or false (allowed: true or false)',
     'x.ini:34:1: warning: [filter:other] is not used: nothing refers to it',
-    'x.ini:35:7: the package "paster" has no filter "transloger" (did you mean "translogger"?)',
+    'x.ini:35:7: [filter:other] the package "paster" has no filter "transloger" (did you mean "translogger"?)',
     'x.ini:39:1: [app:typed] size: must be 1',
     'x.ini:44:1: sections refer to each other in a circle: [app:a] -> [app:b] -> [app:a]',
     'x.ini:44:1: warning: [app:a] is not used: nothing refers to it',
     'x.ini:48:1: [app:none] says neither "use" nor a factory (write use = npm:package#name, or paste.app_factory = ./module.js:factory)',
     'x.ini:48:1: warning: [app:none] is not used: nothing refers to it',
     'x.ini:50:1: warning: [app:export] is not used: nothing refers to it',
-    'x.ini:51:21: $DIR/app.mjs exports no "mak" (did you mean "make"?)',
+    'x.ini:51:21: [app:export] $DIR/app.mjs exports no "mak" (did you mean "make"?)',
     'x.ini:52:1: [app:value] call:./app.mjs:value is not a function but 42 (a paste.app_factory is called to make the app, or use module: if it is the application itself)',
     'x.ini:52:1: warning: [app:value] is not used: nothing refers to it',
     'x.ini:54:1: warning: [aap:slip] describes no part (did you mean [app:slip]?)',
     'x.ini:56:1: warning: [app:requiring] is not used: nothing refers to it',
     'x.ini:57:11: the package "nothere" is not installed for $DIR (npm install nothere)',
     'x.ini:57:11: the package "alsonot" is not installed for $DIR (npm install alsonot)',
-    'x.ini:58:7: there is no module $DIR/gone.mjs',
+    'x.ini:58:7: [app:requiring] there is no module $DIR/gone.mjs',
     'x.ini:59:1: warning: [app:used] is not used: nothing refers to it',
     'x.ini:60:7: there is no section [app:missing] (there are: [composite:main], [app:env], [app:welcome], [pipeline:pipe], [app:typed], [app:throws], [app:a], [app:b], [app:none], [app:export], [app:value], [app:requiring], [app:used])',
     'x.ini:61:9: [app:used] get y: there is no global "nothing" (there are: here, __file__, debug, base)',
@@ -140,7 +140,7 @@ test('a file with everything wrong: every mistake, by line, once', async () => {
     'x.ini:72:1: warning: [server:two] is not used: nothing refers to it',
     'x.ini:75:1: [server:two] socket and port exclude each other (keep one of them)',
     'x.ini:76:1: warning: [server:three] is not used: nothing refers to it',
-    'x.ini:77:7: the package "paster" has no server "htp" (did you mean "http"?)',
+    'x.ini:77:7: [server:three] the package "paster" has no server "htp" (did you mean "http"?)',
     '',
   ]);
   expect(stderr).toBe('');

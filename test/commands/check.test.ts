@@ -78,7 +78,9 @@ describe('what is used', () => {
 
   test('follows a composite that is wrong itself', async () => {
     const ini = `[composite:main]\nuse = egg:Paste#urlmpa\n/ = a\n[app:a]\nuse = module:./app.mjs\n${SERVER}`;
-    expect(await lines(ini)).toEqual(['2:7: paster has nothing for egg:Paste#urlmpa (did you mean "urlmap"?)']);
+    expect(await lines(ini)).toEqual([
+      '2:7: [composite:main] paster has nothing for egg:Paste#urlmpa (did you mean "urlmap"?)',
+    ]);
   });
 
   test('what only an unused section refers to is not reported a second time', async () => {
@@ -119,7 +121,7 @@ describe('other files', () => {
       expect.stringMatching(/^broken\.ini:3:1: /),
       'other.ini:3:1: [app:main] unknown setting "formt" (did you mean "format"?)',
       expect.stringMatching(/^other\.ini:4:5: \[app:main\] x: %\(y\)s is not defined/),
-      expect.stringMatching(/^x\.ini:6:7: cannot read \$DIR\/gone\.ini: there is no such file/),
+      expect.stringMatching(/^x\.ini:6:7: \[app:three\] cannot read \$DIR\/gone\.ini: there is no such file/),
       '',
     ]);
   });
@@ -176,8 +178,8 @@ describe('modules', () => {
   });
 
   test.each([
-    ['module:./app.mjs#value', '1:1: this is not an application: 42'],
-    ['module:./app.mjs#none', '2:7: $DIR/app.mjs exports no "none"'],
+    ['module:./app.mjs#value', '1:1: [app:main] this is not an application: 42'],
+    ['module:./app.mjs#none', '2:7: [app:main] $DIR/app.mjs exports no "none"'],
     ['call:./app.mjs:broken', '[app:main] call:./app.mjs:broken failed: TypeError: no schema'],
   ])('%s', async (use, expected) => {
     const [first] = await lines(`[app:main]\nuse = ${use}\n${SERVER}`);
@@ -186,7 +188,7 @@ describe('modules', () => {
 
   test('connect: options that are not JSON', async () => {
     const ini = `[app:main]\nuse = module:./app.mjs\nfilter-with = f\n[filter:f]\nuse = connect:./app.mjs\nx = [1,\n${SERVER}`;
-    expect(await lines(ini)).toEqual([expect.stringMatching(/^6:5: x: this is not JSON/)]);
+    expect(await lines(ini)).toEqual([expect.stringMatching(/^6:5: \[filter:f\] x: this is not JSON/)]);
   });
 });
 
@@ -214,7 +216,9 @@ describe('servers', () => {
     async (use) => {
       const found = await lines(`[app:main]\nuse = module:./app.mjs\n[server:main]\n${use}\nport = 99999\n`);
       expect(found).toEqual([
-        expect.stringMatching(/^4:\d+: there is no module|^4:7: the package "paster" has no server "htp"/),
+        expect.stringMatching(
+          /^4:\d+: \[server:main\] there is no module|^4:7: \[server:main\] the package "paster" has no server "htp"/,
+        ),
         expect.stringMatching(/^5:1: \[server:main\] port: 99999 is out of range/),
       ]);
     },

@@ -107,6 +107,13 @@ describe('create', () => {
     expect(readdirSync(directory)).toEqual([]);
   });
 
+  test('the name is no variable', async () => {
+    const directory = temporaryDirectory();
+    const { status, stderr } = await paster(['create', 'x', 'name=../up'], { cwd: directory }).finished();
+    expect([status, readdirSync(directory)]).toEqual([2, []]);
+    expect(stderr).toContain('the name is the argument');
+  });
+
   test('an unknown template names the known ones', async () => {
     const { status, stderr } = await paster(['create', '-t', 'basik', 'x'], { cwd: temporaryDirectory() }).finished();
     expect([status, stderr]).toEqual([2, 'paster: create: there is no template "basik" (did you mean "basic"?)\n']);

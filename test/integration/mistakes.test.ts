@@ -54,7 +54,7 @@ test.each([
     'a missing module',
     ['x.ini'],
     { 'x.ini': `[app:main]\nuse = module:./gone.js\n${SERVER}` },
-    /x\.ini:2:7: there is no module .*gone\.js/,
+    /x\.ini:2:7: \[app:main\] there is no module .*gone\.js/,
   ],
   [
     'a missing export',
@@ -100,8 +100,8 @@ test('control characters of a file do not reach the terminal', async () => {
 });
 
 test.each([
-  ['a module that throws', 'throw new Error("at import");\n', /a\.mjs:1:7: Error: at import/],
-  ['a module that does not parse', 'export default (;\n', /a\.mjs:1:\d+: SyntaxError/],
+  ['a module that throws', 'throw new Error("at import");\n', /a\.mjs:1:7: \[app:main\] Error: at import/],
+  ['a module that does not parse', 'export default (;\n', /a\.mjs:1:\d+: \[app:main\] SyntaxError/],
 ])('%s fails with its own file and line', async (_what, source, message) => {
   const ini = `[app:main]\nuse = module:./a.mjs\n${SERVER}`;
   expect(await fails(['x.ini'], { 'x.ini': ini, 'a.mjs': source }, 1)).toMatch(message);
@@ -127,7 +127,7 @@ test('a directory that is missing for the socket fails, at its line', async () =
 test('an application that fails in every worker ends serve with its reason', async () => {
   const ini = `[app:main]\nuse = module:./a.mjs\n${SERVER}workers = 2\n`;
   const text = await fails(['x.ini'], { 'x.ini': ini, 'a.mjs': 'throw new Error("at import");\n' }, 1);
-  expect(text.match(/a\.mjs:1:7: Error: at import/g)).toHaveLength(1);
+  expect(text.match(/a\.mjs:1:7: \[app:main\] Error: at import/g)).toHaveLength(1);
 });
 
 test.each([

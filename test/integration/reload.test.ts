@@ -68,12 +68,12 @@ test.each([
 });
 
 test.each([
-  ['a syntax error', 'app.js', 'export function (', /app\.js:1:\d+: SyntaxError/],
+  ['a syntax error', 'app.js', 'export function (', /app\.js:1:\d+: \[app:main\] SyntaxError/],
   [
     'an error at import',
     'word.js',
     'export const word = 1;\nthrow new Error("at import");',
-    /word\.js:2:\d+: Error: at import/,
+    /word\.js:2:\d+: \[app:main\] Error: at import/,
   ],
   [
     'a missing module',
@@ -86,7 +86,7 @@ test.each([
     'an unknown section',
     'develop.ini',
     '[app:main]\nuse = nothing\n[server:main]\nuse = npm:paster#http\nport = 0\n',
-    /develop\.ini:2:7: there is no section/,
+    /develop\.ini:2:7: .*there is no section/,
   ],
 ])('%s is shown in the terminal and in the browser until it is mended', async (_what, file, broken, place) => {
   const directory = project();

@@ -1,4 +1,5 @@
 /** `paster serve` over HTTP: the repository's own etc/develop.ini, and what the command line changes. */
+import { request } from 'node:http';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
@@ -92,4 +93,21 @@ test.each([
   await program.says(/x\.ini:5:1: \[app:main\] a is also a global.*set a = /);
   await fetch(`${program.url}/query`);
   expect(program.output.match(/is also a global/g)).toHaveLength(1);
+});
+
+test('an upgrade that throws ends its connection and nothing else', async () => {
+  const directory = temporaryDirectory({
+    'app.mjs':
+      'const app = (req, res) => res.end("well");\napp.upgrade = () => { throw new Error("on purpose"); };\nexport default app;\n',
+  });
+  const program = await serve(['module:./app.mjs', '-p', '0'], { cwd: directory });
+  await expect(
+    new Promise((_resolve, reject) => {
+      request(program.url, { headers: { connection: 'Upgrade', upgrade: 'x' } })
+        .on('error', reject)
+        .end();
+    }),
+  ).rejects.toThrow();
+  await program.says(/upgrade of \/ failed: Error: on purpose/);
+  expect(await (await fetch(program.url)).text()).toBe('well');
 });

@@ -155,6 +155,17 @@ test.each([
   await expect(toApp(value)).rejects.toThrow(`this is not an application: ${found}`);
 });
 
+test.each(['Fastify 5', 'an idle http.Server'])(
+  '%s answers who would upgrade as if he had not asked',
+  async (shape) => {
+    const url = await listen(await toApp(await SHAPES[shape]?.()));
+    const upgrading = request(`${url}/hello?name=x`, { headers: { connection: 'Upgrade', upgrade: 'h2c' } }).end();
+    const [response] = (await once(upgrading, 'response')) as [IncomingMessage];
+    expect(response.statusCode).toBe(200);
+    expect(Buffer.concat(await response.toArray()).toString()).toBe('hello x');
+  },
+);
+
 test('upgrades reach an http.Server', async () => {
   const server = createServer();
   server.on('upgrade', (_req, socket) => {
@@ -165,4 +176,24 @@ test('upgrades reach an http.Server', async () => {
   const [response, socket] = (await once(upgrading, 'upgrade')) as [IncomingMessage, import('node:net').Socket];
   socket.destroy();
   expect(response.statusCode).toBe(101);
+});
+
+test.each<[string, () => object]>([
+  ['an Express app', () => express()],
+  ['a Koa app', () => new Koa()],
+  ['a fetch handler', () => ({ fetch: answer })],
+])('what %s has of ready, close and upgrade is kept', async (_what, make) => {
+  const steps: unknown[] = [];
+  const made = make();
+  const hook = (name: string) =>
+    function (this: unknown) {
+      steps.push(name, this === made);
+    };
+  const app = await toApp(
+    Object.assign(made, { ready: hook('ready'), close: hook('close'), upgrade: hook('upgrade') }),
+  );
+  await app.ready?.();
+  app.upgrade?.({} as never, {} as never, Buffer.alloc(0));
+  await app.close?.();
+  expect(steps).toEqual(['ready', true, 'upgrade', true, 'close', true]);
 });

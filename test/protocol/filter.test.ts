@@ -113,6 +113,20 @@ describe('the lifecycle', () => {
     expect(steps).toEqual(['app ready', 'filter ready', 'filter close', 'app close']);
   });
 
+  test('is not run twice by a filter that hands it on itself', async () => {
+    const steps: string[] = [];
+    const forwarding: Filter = (app) => {
+      const front: App = (req, res) => app(req, res);
+      front.ready = () => app.ready?.();
+      front.close = () => app.close?.();
+      return front;
+    };
+    const app = await applyFilter(forwarding, await applyFilter(forwarding, recording(steps, 'app')));
+    await app.ready?.();
+    await app.close?.();
+    expect(steps).toEqual(['app ready', 'app close']);
+  });
+
   test('of a part that is mounted twice runs once', async () => {
     const steps: string[] = [];
     const part = withLifecycle(recording(steps, 'part'), []);

@@ -19,7 +19,8 @@ export const eggScheme: Scheme = async (uri, name, request) => {
 
 /** The built-in part behind one of Paste's own names; undefined for other people's packages. */
 function pasteName(distribution: string, name: string): PasteName | undefined {
-  const names = PASTE_NAMES[distribution.toLowerCase()];
+  const key = distribution.toLowerCase();
+  const names = Object.hasOwn(PASTE_NAMES, key) ? PASTE_NAMES[key] : undefined;
   if (!names) return undefined;
   const found = Object.hasOwn(names, name) ? names[name] : undefined;
   if (!found) {

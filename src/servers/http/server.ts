@@ -13,6 +13,7 @@ import { createServer as createHttp2, createSecureServer as createHttp2Secure } 
 import { createServer as createHttps } from 'node:https';
 import type { Server as NetServer, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createSecureContext } from 'node:tls';
 import { ConfigError, errorMessage } from '../../errors.ts';
 import { callApp } from '../../http/failure.ts';
 import { type Logger, silentLogger } from '../../log.ts';
@@ -44,6 +45,21 @@ interface Tls {
 }
 
 function readTls(settings: HttpSettings): Tls | undefined {
+  const tls = readTlsFiles(settings);
+  if (tls) {
+    try {
+      createSecureContext(tls);
+    } catch (error) {
+      throw new ConfigError('PASTER_TLS', `certificate and key cannot be used: ${errorMessage(error)}`, {
+        cause: error,
+        hint: 'both have to be PEM, and the key that of the certificate',
+      });
+    }
+  }
+  return tls;
+}
+
+function readTlsFiles(settings: HttpSettings): Tls | undefined {
   const { ssl_pem: pem, ssl_cert: cert, ssl_key: key } = settings;
   if (pem !== undefined && (cert !== undefined || key !== undefined)) {
     throw new ConfigError('PASTER_TLS', 'ssl_pem and ssl_cert/ssl_key exclude each other');
@@ -83,7 +99,17 @@ class HttpListener {
       callApp(app, req, res, log);
     });
     const { upgrade } = app;
-    if (upgrade) this.#server.on('upgrade', (req, socket, head) => upgrade.call(app, req, socket, head));
+    if (upgrade) {
+      this.#server.on('upgrade', (req, socket, head) => {
+        const failed = (error: unknown): void => {
+          log.error(`upgrade of ${req.url} failed: ${error instanceof Error ? error.stack : String(error)}`);
+          socket.destroy();
+        };
+        socket.on('error', () => socket.destroy());
+        // One request must not end the process.
+        new Promise((resolve) => resolve(upgrade.call(app, req, socket, head))).catch(failed);
+      });
+    }
     // It does not listen itself; told that it does, Node keeps the list of connections that timeouts and closing the
     // idle ones go by.
     this.#server.emit('listening');

@@ -1,0 +1,51 @@
+/** Programs run in turn, and what their times come to. */
+import { spawnSync } from 'node:child_process';
+import { performance } from 'node:perf_hooks';
+
+/**
+ * One round of each program after the other, `rounds` times, so that whatever else the machine does hits all alike.
+ *
+ * @param {Record<string, () => number>} programs each gives its own time in milliseconds
+ * @param {number} rounds
+ * @returns {Record<string, number[]>}
+ */
+export function interleave(programs, rounds) {
+  const times = Object.fromEntries(Object.keys(programs).map((name) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, run] of Object.entries(programs)) times[name].push(run());
+  }
+  return times;
+}
+
+/** Runs a program that prints its own time, the last word of its output. */
+export function ownTime(file, args) {
+  const time = Number(output(file, args).trim().split(/\s/).at(-1));
+  if (!Number.isFinite(time)) throw new Error(`${file} ${args.join(' ')} printed no time`);
+  return time;
+}
+
+/** Runs a program from start to end, and times that. */
+export function wholeTime(file, args) {
+  const start = performance.now();
+  output(file, args);
+  return performance.now() - start;
+}
+
+function output(file, args) {
+  const { status, stdout, stderr, error } = spawnSync(file, args, { encoding: 'utf8', maxBuffer: 2 ** 26 });
+  if (status !== 0) throw error ?? new Error(`${file} ${args.join(' ')} ended with ${status}:\n${stderr}`);
+  return stdout;
+}
+
+/** @param {readonly number[]} times */
+export function median(times) {
+  const sorted = [...times].sort((one, other) => one - other);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** `12.3 ms (11.9 - 14.0)` */
+export function spread(times) {
+  const shown = (time) => (time < 100 ? time.toFixed(1) : time.toFixed(0));
+  return `${shown(median(times))} ms (${shown(Math.min(...times))} - ${shown(Math.max(...times))})`;
+}

@@ -1,0 +1,28 @@
+/** Results as a table for people. */
+
+/**
+ * What a benchmark found: a figure and, where there is one, its goal. `met` is undefined where nothing could be compared.
+ * @typedef {{ what: string, figure: string, goal: string, met: boolean | undefined, detail: string }} Row
+ */
+
+/** @param {readonly Row[]} rows */
+export function formatTable(rows) {
+  const lines = [
+    ['what', 'figure', 'goal', '', 'median (least - most)'],
+    ...rows.map(({ what, figure, goal, met, detail }) => [what, figure, goal, verdict(met), detail]),
+  ];
+  const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
+  return lines
+    .map((line) =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column]))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+function verdict(met) {
+  if (met === undefined) return '';
+  return met ? 'met' : 'MISSED';
+}

@@ -1,0 +1,188 @@
+/** A server made from its section: where it listens, and how an application is served there from ready to close. */
+import type { Server as NetServer } from 'node:net';
+import { availableParallelism } from 'node:os';
+import { ConfigError, errorMessage, type Location, locate, PasterError, RunError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { Address } from '../net/address.ts';
+import type { BindOptions, Listener } from '../net/listener.ts';
+import type { App, Running, Server } from '../protocol/types.ts';
+import { createServer, factoryContext, loadTarget, type Runner } from './compose.ts';
+import type { Context, FactoryContext } from './context.ts';
+import { placeInStack } from './error-place.ts';
+import { type AddressOverrides, addressesOf, type ProcessSettings, validateServer } from './server-settings.ts';
+import type { LoadSession } from './session.ts';
+import { placeOfKey } from './validate.ts';
+
+/**
+ * A server as its section describes it, addresses and processes included. It serves in this process; `workers` and the
+ * like are for whoever keeps processes (`paster serve`).
+ */
+export class LoadedServer {
+  /** The section, resolved: the factory with its configuration. */
+  readonly context: FactoryContext;
+  /** What is not the server's own: host, port, workers and their kind, converted. Times are in seconds. */
+  readonly settings: ProcessSettings;
+  /** Where `serve` listens unless it is given listeners; empty for a server that listens nowhere, such as CGI. */
+  readonly addresses: readonly Address[];
+  readonly #made: { readonly server: Server } | { readonly runner: Runner };
+
+  constructor(
+    context: FactoryContext,
+    settings: ProcessSettings,
+    made: { readonly server: Server } | { readonly runner: Runner },
+  ) {
+    this.context = context;
+    this.settings = settings;
+    this.#made = made;
+    this.addresses = 'server' in made ? addressesOf(settings, context, made.server.defaultAddress) : [];
+    for (const address of this.addresses) this.checkAddress(address);
+  }
+
+  /** @throws ConfigError where it would be unsafe to listen there. */
+  checkAddress(address: Address): void {
+    if ('server' in this.#made) this.#made.server.checkAddress?.(address);
+  }
+
+  /** What the addresses begin with: `http`, `fastcgi`, ...; empty for a server runner, which listens by itself. */
+  get scheme(): string {
+    return 'server' in this.#made ? this.#made.server.scheme : '';
+  }
+
+  /** A `paste.server_runner`'s function, which listens by itself; undefined for every other server. */
+  get runner(): Runner | undefined {
+    return 'runner' in this.#made ? this.#made.runner : undefined;
+  }
+
+  /** How many workers the section asks for; undefined: one process and no supervisor. */
+  get workers(): number | undefined {
+    const { workers, maxChildren } = this.settings;
+    if (workers !== 'auto') return workers;
+    return Math.min(availableParallelism(), maxChildren ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** How its sockets are to be made. */
+  get bindOptions(): BindOptions {
+    const { backlog, umask, mode, socket_owner, socket_group } = this.settings;
+    return {
+      backlog,
+      ...(umask === undefined ? {} : { umask }),
+      ...(mode === undefined ? {} : { mode }),
+      ...(socket_owner === undefined ? {} : { owner: socket_owner }),
+      ...(socket_group === undefined ? {} : { group: socket_group }),
+    };
+  }
+
+  /**
+   * Serves an application: awaits its `ready()` first, and its `close()` when the server is closed or cannot start.
+   *
+   * @param listeners Listening `net.Server`s to serve on; they are closed with the server. Default: the section's own
+   *   addresses, opened here.
+   * @param log Where the server writes what it has to say. Default: nowhere.
+   * @returns What is running: `addresses`, and `close()`.
+   * @throws RunError when the application is not ready or an address cannot be had; ConfigError for a server runner.
+   */
+  serve(app: App, listeners?: readonly NetServer[], log?: Logger): Promise<Running> {
+    const given = listeners?.map((server) => ({ server, close: async () => {} }));
+    return this.serveOn(app, given ? async () => given : () => this.#openOwn(), log);
+  }
+
+  /** Serves on what `open` gives, which is asked only when the application is ready. */
+  async serveOn(app: App, open: () => Promise<readonly ServedListener[]>, log?: Logger): Promise<Running> {
+    if ('runner' in this.#made) {
+      throw new ConfigError('PASTER_SERVER_RUNNER', 'a server runner listens by itself: call its runner(app)');
+    }
+    await ready(app);
+    const { listeners, running } = await this.#start(this.#made.server, app, open, log);
+    let closed: Promise<void> | undefined;
+    return {
+      addresses: listeners.map((listener, index) => listener.address ?? running.addresses[index]).filter(isDefined),
+      ...(running.finished ? { finished: running.finished } : {}),
+      close(how) {
+        const drained = running.close(how);
+        closed ??= drained.then(async () => {
+          await Promise.all(listeners.map((listener) => listener.close()));
+          await app.close?.();
+        });
+        return closed;
+      },
+    };
+  }
+
+  /** An application that is ready but cannot be served is closed, lest what it holds keeps the process alive. */
+  async #start(
+    server: Server,
+    app: App,
+    open: () => Promise<readonly ServedListener[]>,
+    log: Logger | undefined,
+  ): Promise<{ listeners: readonly ServedListener[]; running: Running }> {
+    let listeners: readonly ServedListener[] = [];
+    try {
+      listeners = await open();
+      const servers = listeners.map((listener) => listener.server);
+      return { listeners, running: await server.serve(app, servers, log ? { log } : {}) };
+    } catch (error) {
+      await Promise.allSettled([...listeners.map((listener) => listener.close()), (async () => app.close?.())()]);
+      throw error;
+    }
+  }
+
+  async #openOwn(): Promise<readonly ServedListener[]> {
+    const opened: Listener[] = [];
+    // Only now: loading an application has no use for sockets, and what they need is half of what there is to import.
+    const { openListener } = await import('../net/listener.ts');
+    try {
+      for (const address of this.addresses) opened.push(await openListener(address, this.bindOptions));
+      return opened;
+    } catch (error) {
+      await Promise.all(opened.map((listener) => listener.close()));
+      throw locate(error, this.placeOfAddress, this.section);
+    }
+  }
+
+  /** The section's name. */
+  get section(): string | undefined {
+    return this.context.sections[0]?.name;
+  }
+
+  /** Where the section says what it listens on. */
+  get placeOfAddress(): Location | undefined {
+    const key = ['listen', 'socket', 'port', 'host'].find((each) => this.context.origins.has(each));
+    return placeOfKey(this.context, key) ?? this.context.sections[0]?.location;
+  }
+}
+
+/** @throws RunError when the application says that it cannot serve. */
+async function ready(app: App): Promise<void> {
+  try {
+    await app.ready?.();
+  } catch (error) {
+    if (error instanceof PasterError) throw error;
+    throw new RunError('PASTER_NOT_READY', `the application's ready() failed: ${errorMessage(error)}`, {
+      cause: error,
+      location: placeInStack(error),
+    });
+  }
+}
+
+/** A listener to serve on; `address` is what it was opened as, where that is known. */
+export interface ServedListener {
+  readonly server: NetServer;
+  readonly address?: Address;
+  close(): Promise<void>;
+}
+
+function isDefined<T>(value: T | undefined): value is T {
+  return value !== undefined;
+}
+
+/** Runs a server's factory. @throws ConfigError for its settings and addresses; RunError when the factory fails. */
+export async function makeServer(
+  context: Context,
+  overrides: AddressOverrides,
+  session: LoadSession,
+): Promise<LoadedServer> {
+  const described = factoryContext(context);
+  const factory = await loadTarget(described);
+  const settings = await validateServer(factory, described, overrides, session);
+  return new LoadedServer(described, settings.process, await createServer(described, factory, settings.own));
+}

@@ -1,0 +1,14 @@
+/** Text from a file or a peer, made safe for a terminal. */
+
+// Control characters but for the line feed, and what breaks lines or turns the direction of text.
+const UNPRINTABLE = /(?!\n)[\p{Cc}\p{Cf}\u2028\u2029]/gu;
+
+/** Control characters become `\x1b`-like escapes; line feeds stay. */
+export function printable(text: string): string {
+  return text.replace(UNPRINTABLE, (character) => {
+    if (character === '\t') return '\\t';
+    if (character === '\r') return '\\r';
+    const code = character.codePointAt(0) ?? 0;
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
+  });
+}
