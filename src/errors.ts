@@ -103,6 +103,14 @@ export function formatLocation(location: Location, cwd: string = process.cwd()):
   return `${file}:${location.line}:${location.column}`;
 }
 
+const LONGEST_MESSAGE = 2000;
+
+/** A value of megabytes that a message quotes is of use to nobody. */
+function shortened(message: string): string {
+  if (message.length <= LONGEST_MESSAGE) return message;
+  return `${message.slice(0, LONGEST_MESSAGE)}... (${message.length - LONGEST_MESSAGE} characters more)`;
+}
+
 /** The lines to show a user for an error of this family: `file:line:col: [section] message (hint)`. */
 export function formatError(error: PasterError, cwd?: string): string {
   if (error instanceof ErrorList) return error.errors.map((each) => formatError(each, cwd)).join('\n');
@@ -110,5 +118,5 @@ export function formatError(error: PasterError, cwd?: string): string {
   const hint = error.hint ? ` (${error.hint})` : '';
   // Errors about a value name their section themselves.
   const section = error.section === undefined || error.message.startsWith('[') ? '' : `[${error.section}] `;
-  return printable(`${place}${section}${error.message}${hint}`);
+  return printable(`${place}${section}${shortened(error.message)}${hint}`);
 }

@@ -36,7 +36,10 @@ async function check(args: readonly string[], _options: unknown, console: Consol
 
 /** `file:line:col: what is wrong (hint)`: one line, even of a message that has several. */
 function findingLine({ severity, error }: Finding): string {
-  const line = formatError(error).replace(/\s*\n\s*/g, ' ');
+  const line = formatError(error)
+    .split('\n')
+    .map((each) => each.trim())
+    .join(' ');
   if (severity === 'mistake') return line;
   const place = error.location ? `${printable(formatLocation(error.location))}: ` : '';
   return `${place}warning: ${line.slice(place.length)}`;

@@ -13,7 +13,7 @@ import { COMMANDS } from './table.ts';
 export async function runCommand(argv: readonly string[], console: Console): Promise<number> {
   const [first, ...rest] = argv;
   if (first === undefined || first === '-h' || first === '--help') return help(undefined, console);
-  if (first === 'help') return help(rest[0], console);
+  if (first === 'help') return help(rest[0] === 'help' ? undefined : rest[0], console);
   const command = await findCommand(first);
   const program = await commandParser(command, console);
   try {

@@ -18,6 +18,7 @@ import {
 import { findSection } from './find-section.ts';
 import { FACTORY_KINDS, factoryKindOfSection, KINDS, type PartKind } from './kinds.ts';
 import { moduleTarget } from './module-target.ts';
+import { PASTE_NAMES } from './paste-names.ts';
 import { readSection, requireKey, type SectionConfig, take } from './section-config.ts';
 import { SectionScope } from './section-scope.ts';
 import type { LoadSession } from './session.ts';
@@ -110,8 +111,7 @@ export class ConfigFile implements ContextLoader {
     const required = take(localConf, 'require');
     for (const name of asList(required ?? '')) {
       try {
-        const { findPackage } = await import('./entry-points.ts');
-        await findPackage(name, dirname(this.#file));
+        await requireDistribution(name, dirname(this.#file));
       } catch (error) {
         this.#session.mistake(locate(error, origins.get('require')?.locate(0) ?? section.location));
       }
@@ -282,10 +282,26 @@ export class ConfigFile implements ContextLoader {
   }
 }
 
+/** `MapProxy>=1.0`: the name counts, the version is npm's business; Paste's own distributions are paster itself. */
+async function requireDistribution(requirement: string, directory: string): Promise<void> {
+  const name = requirement.replace(/[<>=!~;[].*$/s, '');
+  if (Object.hasOwn(PASTE_NAMES, name.toLowerCase())) return;
+  const { findDistribution } = await import('./entry-points.ts');
+  await findDistribution(name, directory);
+}
+
+/** Deeper than anybody writes by hand, and far from where the resolver would run out of stack. */
+const DEEPEST = 200;
+
 /** Paste recurses until it dies. */
 function refuseCycle(trail: Trail, ref: SectionRef): void {
   const start = trail.findIndex((each) => each.file === ref.file && each.name === ref.name);
-  if (start === -1) return;
+  if (start === -1) {
+    if (trail.length < DEEPEST) return;
+    throw new ConfigError('PASTER_TOO_DEEP', `more than ${DEEPEST} sections refer to each other in a row`, {
+      location: ref.location,
+    });
+  }
   const ring = [...trail.slice(start), ref];
   const oneFile = ring.every((each) => each.file === ref.file);
   const names = ring.map((each) => `[${each.name}]${oneFile ? '' : ` in ${each.file}`}`);

@@ -21,6 +21,8 @@ export const PASTE_NAMES: Readonly<Record<string, Readonly<Record<string, PasteN
   },
   pastescript: {
     test: { builtin: 'test' },
+    flup_fcgi_fork: { builtin: 'fastcgi', implied: FORKING },
+    flup_fcgi_thread: { builtin: 'fastcgi' },
   },
   pastedeploy: {},
   flup: {

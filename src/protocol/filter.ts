@@ -86,10 +86,23 @@ export function withLifecycle(front: App, parts: readonly App[], upgrade: App['u
   if (ready.length === 0 && close.length === 0 && upgrade === front.upgrade) return front;
   const app: App = (req, res) => front(req, res);
   if (ready.length > 0) app.ready = once(() => inTurn(ready));
-  if (close.length > 0) app.close = once(() => inTurn(close));
+  if (close.length > 0) app.close = once(() => allInTurn(close));
   if (upgrade) app.upgrade = (req, socket, head) => upgrade.call(front, req, socket, head);
   CALLED_ONCE.add(app);
   return app;
+}
+
+/** One that fails does not keep the others from it. @throws the first failure, in the end. */
+async function allInTurn(steps: readonly (() => unknown)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 async function inTurn(steps: readonly (() => unknown)[]): Promise<void> {

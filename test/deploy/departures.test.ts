@@ -106,6 +106,17 @@ describe('sections and URIs', () => {
     expect(error.message).toContain('[app:main] -> [app:a] -> [app:main]');
   });
 
+  test.each(['FakeApp', 'fakeapp', 'FakeApp>=1.0', 'Paste', 'PasteDeploy==3.1'])('require = %s holds', async (name) => {
+    const directory = project(`[app:main]\nuse = egg:FakeApp\nrequire = ${name}\na = 1`);
+    expect((await report(directory)).local).toEqual({ a: '1' });
+  });
+
+  test('a chain that is too long is an error, not a crash', async () => {
+    const chain = Array.from({ length: 1000 }, (_, index) => `[app:a${index}]\nuse = a${index + 1}`);
+    const error = await failure(project(`[app:main]\nuse = a0\n${chain.join('\n')}`));
+    expect(error.code).toBe('PASTER_TOO_DEEP');
+  });
+
   test('a local key that is a global too is a warning', async () => {
     const directory = project('[DEFAULT]\na = 1\n[app:main]\nuse = egg:FakeApp\na = 2');
     const session = new LoadSession();

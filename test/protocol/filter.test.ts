@@ -127,6 +127,17 @@ describe('the lifecycle', () => {
     expect(steps).toEqual(['app ready', 'app close']);
   });
 
+  test('closes the rest when one part fails to, and says so', async () => {
+    const steps: string[] = [];
+    const filter = recording(steps, 'filter');
+    filter.close = () => {
+      throw new Error('on purpose');
+    };
+    const app = await applyFilter(() => filter, recording(steps, 'app'));
+    await expect(app.close?.()).rejects.toThrow('on purpose');
+    expect(steps).toEqual(['app close']);
+  });
+
   test('of a part that is mounted twice runs once', async () => {
     const steps: string[] = [];
     const part = withLifecycle(recording(steps, 'part'), []);
