@@ -27,13 +27,21 @@ export class Reload {
   readonly #options: ReloadOptions;
   readonly #log: Logger;
   readonly #exchange: () => Promise<{ readonly ok: boolean }>;
+  readonly #interrupt: () => void;
   readonly #watcher: Watcher;
   #changed = new Set<string>();
   #running = false;
   #closed = false;
 
-  constructor(options: ReloadOptions, log: Logger, exchange: () => Promise<{ readonly ok: boolean }>) {
+  /** @param interrupt gives up what an exchange is starting, as it is out of date. */
+  constructor(
+    options: ReloadOptions,
+    log: Logger,
+    exchange: () => Promise<{ readonly ok: boolean }>,
+    interrupt: () => void,
+  ) {
     this.#options = options;
+    this.#interrupt = interrupt;
     this.#log = log;
     this.#exchange = exchange;
     this.#watcher = new Watcher({
@@ -71,7 +79,9 @@ export class Reload {
 
   #note(files: readonly string[]): void {
     for (const file of files) this.#changed.add(file);
-    if (!this.#running) void this.#run();
+    // What is being loaded is out of date, and it may be a version that never comes to an end.
+    if (this.#running) this.#interrupt();
+    else void this.#run();
   }
 
   async #run(): Promise<void> {

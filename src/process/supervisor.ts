@@ -73,6 +73,9 @@ export class Supervisor<Boot> {
   readonly #spares: WorkerHandle<Boot>[] = [];
   readonly #revivals = new Set<NodeJS.Timeout>();
   readonly #asking = new Set<WorkerHandle<Boot>>();
+  /** Booting, not ready yet. */
+  readonly #starting = new Set<WorkerHandle<Boot>>();
+  #interrupted = false;
   #turn: Promise<unknown> = Promise.resolve();
   #lastId = 0;
   #stopping = false;
@@ -93,7 +96,14 @@ export class Supervisor<Boot> {
     this.finished = new Promise((resolve) => {
       this.#setFinished = resolve;
     });
-    if (options.reload) this.#reload = new Reload(options.reload, options.log, () => this.#exchangeAll());
+    if (options.reload) {
+      this.#reload = new Reload(
+        options.reload,
+        options.log,
+        () => this.#exchangeAll(),
+        () => this.#interrupt(),
+      );
+    }
   }
 
   /** Resolves when the workers are ready. Rejects with a worker's own reason if none of them can start. */
@@ -233,10 +243,13 @@ export class Supervisor<Boot> {
     const { boot } = this.#options;
     const worker = this.#takeSpare() ?? this.#spawn();
     try {
+      this.#starting.add(worker);
       await worker.boot(typeof boot === 'function' ? await (boot as () => Boot | Promise<Boot>)() : boot, failure);
     } catch (error) {
       worker.kill();
       throw error;
+    } finally {
+      this.#starting.delete(worker);
     }
     if (this.#stopping) {
       // Too late for the round of orders that `stop` has sent.
@@ -337,16 +350,23 @@ export class Supervisor<Boot> {
   /** For a change of files: all at once, so that one version serves at a time, and its error if it does not load. */
   #exchangeAll(): Promise<ReloadResult> {
     return this.#inTurn(async () => {
+      this.#interrupted = false;
       try {
         await this.#swap(await this.#bootAll());
         return { ok: true };
       } catch (error) {
-        if (!this.#stopping) await this.#exchangeForFailure(error);
+        if (!this.#stopping && !this.#interrupted) await this.#exchangeForFailure(error);
         return { ok: false, error };
       } finally {
         this.#warmSpares();
       }
     }, STOPPED);
+  }
+
+  /** Gives up the versions that are being started: another one is on disk by now, and some never come to an end. */
+  #interrupt(): void {
+    this.#interrupted = true;
+    for (const worker of this.#starting) worker.kill();
   }
 
   async #exchangeForFailure(reason: unknown): Promise<boolean> {

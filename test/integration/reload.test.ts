@@ -1,5 +1,5 @@
 /** `paster serve --reload`: edits take effect, mistakes are shown, the next good save recovers. */
-import { renameSync, writeFileSync } from 'node:fs';
+import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
@@ -110,6 +110,24 @@ test.each([
     writeFileSync(join(directory, name), text);
   }
   await becomes(program.url, 'one mended three four');
+});
+
+test('a version that never comes to an end gives way to the next save', async () => {
+  const directory = project();
+  const program = await serve(['develop.ini', '--reload'], { cwd: directory });
+  await becomes(program.url, 'one two three four');
+  writeFileSync(
+    join(directory, 'word.js'),
+    `import { writeFileSync } from 'node:fs';
+writeFileSync(new URL('./begun', import.meta.url), '');
+await new Promise(() => setInterval(() => {}, 1000));
+export const word = 'never';
+`,
+  );
+  await eventually(() => existsSync(join(directory, 'begun')));
+  expect(await (await fetch(program.url)).text()).toBe('one two three four');
+  writeFileSync(join(directory, 'word.js'), "export const word = 'again';\n");
+  await becomes(program.url, 'one again three four');
 });
 
 test('a version that does not load at the start is shown, and recovers', async () => {
