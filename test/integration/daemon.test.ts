@@ -111,7 +111,12 @@ test('a server that does not stop is ended by force', async () => {
 });
 
 test.each([
-  ['an application that throws', { 'app.js': 'throw new Error("at import");' }, 1, /app\.js:1:7: \[app:main\] Error: at import/],
+  [
+    'an application that throws',
+    { 'app.js': 'throw new Error("at import");' },
+    1,
+    /app\.js:1:7: \[app:main\] Error: at import/,
+  ],
   [
     'an application that ends the process',
     { 'app.js': 'console.log("good bye"); process.exit(7);' },
