@@ -10,7 +10,7 @@ import { decodePath, mountRequest, pathEnd } from '../http/mount.ts';
 import { declineUpgrade } from '../protocol/decline-upgrade.ts';
 import type { App, Settings } from '../protocol/types.ts';
 
-const KEY = /^(?:domain\s+(?<host>\S+)(?:\s+port\s+(?<port>\d+))?\s+)?(?<path>\/.*)$/;
+const KEY = /^(?=\/|domain\s)(?:domain\s+(?<host>\S+)(?:\s+port\s+(?<port>\d+))?\s*)?(?<path>\/.*)?$/;
 
 export const urlmapSettings = defineSettings(
   {
@@ -42,10 +42,10 @@ export async function makeUrlmap(
   }
   const { not_found_app: notFoundName } = settings;
   const notFound = notFoundName === undefined ? plainNotFound : await loader.getApp(notFoundName, globalConf);
+  parts.push(notFound);
 
   const route = (req: IncomingMessage): App => {
-    const host = req.headers.host?.toLowerCase() ?? '';
-    const byHost = hosts.size === 0 ? undefined : (hosts.get(host) ?? hosts.get(host.replace(/:\d+$/, '')));
+    const byHost = hosts.size === 0 ? undefined : hostPrefixes(hosts, req);
     return (byHost && mountLongest(byHost, req)) ?? mountLongest(anyHost, req) ?? notFound;
   };
   const urlmap: App = (req, res) => route(req)(req, res);
@@ -67,6 +67,14 @@ function prefixesOf(hosts: Map<string, Prefixes>, host: string): Prefixes {
   return prefixes;
 }
 
+/** By name and port, then by name alone; a Host without a port means the standard one of the scheme, as in Paste. */
+function hostPrefixes(hosts: ReadonlyMap<string, Prefixes>, req: IncomingMessage): Prefixes | undefined {
+  const host = req.headers.host?.toLowerCase() ?? '';
+  const name = host.replace(/:\d+$/, '');
+  const standardPort = 'encrypted' in req.socket && req.socket.encrypted ? 443 : 80;
+  return hosts.get(name === host ? `${host}:${standardPort}` : host) ?? hosts.get(name);
+}
+
 /** Without double slashes, and without the one at the end: the root is the empty prefix. */
 function normalPrefix(path: string): string {
   return path.replace(/\/+/g, '/').replace(/\/$/, '');
@@ -77,7 +85,7 @@ function mountLongest(prefixes: Prefixes, req: IncomingMessage): App | undefined
   const url = req.url ?? '/';
   let end = pathEnd(url);
   for (;;) {
-    const app = prefixes.get(decodePath(url.slice(0, end)));
+    const app = prefixes.get(withoutDoubles(decodePath(url.slice(0, end))));
     if (app) {
       mountRequest(req, end);
       return app;
@@ -85,6 +93,10 @@ function mountLongest(prefixes: Prefixes, req: IncomingMessage): App | undefined
     if (end === 0) return undefined;
     end = Math.max(0, url.lastIndexOf('/', end - 1));
   }
+}
+
+function withoutDoubles(path: string): string {
+  return path.includes('//') ? normalPrefix(path) : path;
 }
 
 const plainNotFound: App = (_req, res) => {

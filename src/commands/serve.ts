@@ -26,7 +26,7 @@ export const serveCommand: Command = {
     { flags: '--socket <path>', help: 'listen on this Unix socket' },
     { flags: '-w, --workers <n>', help: 'so many processes, or auto for one per core' },
     { flags: '--reload', help: 'restart when code or configuration changes' },
-    { flags: '--reload-interval <seconds>', help: 'how long a burst of changes is waited out (default: 0.05)' },
+    { flags: '--reload-interval <seconds>', help: 'how long a burst of changes is waited out (default: 0.01)' },
     { flags: '--open', help: 'open the browser when it is ready' },
     { flags: '--daemon', help: 'run in the background; returns when the server accepts connections' },
     { flags: '--pid-file <file>', help: 'write the process ID there (with --daemon: paster.pid)' },

@@ -22,12 +22,14 @@ export interface OutlineNode {
   readonly inner: readonly { readonly key?: string; readonly node: OutlineNode }[];
 }
 
-const SECRET = /secret|passw|token|api_?key|private|credential/i;
+const SECRET = /secret|passw|pwd|token|key$|auth|private|credential/i;
+/** `scheme://user:password@host` */
+const USER_INFO = /(\/\/[^/:@\s]*):[^/@\s]+@/g;
 const MASK = '********';
 
 /** A value that may be shown: a secret, by its key's name, is not. */
 export function shownValue(name: string, value: string): string {
-  return SECRET.test(name) ? MASK : value;
+  return SECRET.test(name) ? MASK : value.replace(USER_INFO, `$1:${MASK}@`);
 }
 
 /** A context within another one; of a composite, with the key that leads to it. */

@@ -12,7 +12,7 @@ import { type Ownership, openAll } from './listeners.ts';
 import { loadPlannedServer, type ServePlan } from './plan.ts';
 import { servedContexts } from './served-contexts.ts';
 import { warnAll } from './single.ts';
-import type { WorkerPlan } from './worker-plan.ts';
+import { fixedSettings, type WorkerPlan } from './worker-plan.ts';
 
 const WORKER = fileURLToPath(new URL('../worker.js', import.meta.url));
 
@@ -51,6 +51,7 @@ export async function serveSupervised(
     boot: {
       ...plan,
       scheme,
+      fixed: fixedSettings(server),
       countRequests: settings.max_requests > 0,
       reload: options.reload !== undefined,
       logLevel,

@@ -30,7 +30,7 @@ async function mapOf(section: Settings): Promise<(url: string, host?: string, en
   const urlmap = await makeUrlmap(loader, {}, result.value);
   return (url, host = 'localhost', environ) => {
     seen = undefined;
-    const req = { url, headers: { host }, ...(environ ? { environ } : {}) } as unknown as IncomingMessage;
+    const req = { url, headers: { host }, socket: {}, ...(environ ? { environ } : {}) } as unknown as IncomingMessage;
     urlmap(req, { writeHead() {}, end() {} } as never);
     return seen;
   };
@@ -89,9 +89,18 @@ test('a domain goes before any host, with its port before without', async () => 
   expect(ask('/', 'other.org')?.app).toBe('any');
 });
 
+test('as in Paste, a domain needs no path, port 80 is the one of a Host without any, and double slashes are one', async () => {
+  const ask = await mapOf({ 'domain a.org': 'a', 'domain b.org port 80 /x': 'b', '/plain': 'plain' });
+  expect(ask('/any', 'a.org')?.app).toBe('a');
+  expect(ask('/x', 'b.org')?.app).toBe('b');
+  expect(ask('/x', 'b.org:81')).toBeUndefined();
+  expect(ask('//plain//x')).toMatchObject({ app: 'plain', url: '/x' });
+});
+
 test.each([
   [{ '/a': 'x', '/a/': 'y' }, /mapped already/],
   [{ a: 'x' }, /unknown setting "a"/],
+  [{ '': 'x' }, /unknown setting/],
   [{ not_found_ap: 'x' }, /unknown setting "not_found_ap"/],
 ])('%j is a mistake', async (section, message) => {
   await expect(mapOf(section as unknown as Settings)).rejects.toThrow(message);

@@ -139,6 +139,14 @@ test('a version that does not load at the start is shown, and recovers', async (
   await becomes(program.url, 'one well three four');
 });
 
+test('says that a changed address needs a restart', async () => {
+  const directory = project();
+  const program = await serve(['develop.ini', '--reload'], { cwd: directory });
+  writeFileSync(join(directory, 'develop.ini'), INI('three', 'workers = 2'));
+  await program.says(/number of workers have changed: restart/);
+  await becomes(program.url, 'one two three four');
+});
+
 test('ends on TERM and INT, with its workers', async () => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const program = await serve(['develop.ini', '--reload'], { cwd: project() });

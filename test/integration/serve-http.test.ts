@@ -1,7 +1,8 @@
 /** `paster serve` over HTTP: the repository's own etc/develop.ini, and what the command line changes. */
 import { request } from 'node:http';
+import { connect } from 'node:http2';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { freePort, ROOT, serve } from '../helpers/program.ts';
 
@@ -110,4 +111,21 @@ test('an upgrade that throws ends its connection and nothing else', async () => 
   ).rejects.toThrow();
   await program.says(/upgrade of \/ failed: Error: on purpose/);
   expect(await (await fetch(program.url)).text()).toBe('well');
+});
+
+test('TERM says goodbye to an idle HTTP/2 session', async () => {
+  const program = await serve([
+    join(
+      temporaryDirectory({
+        'x.ini': `[app:main]\nuse = call:${ROOT}/test/fixtures/apps/probe.js:makeProbe\n[server:main]\nuse = npm:paster#http\nport = 0\nhttp2 = true\ngraceful_timeout = 600\n`,
+      }),
+      'x.ini',
+    ),
+  ]);
+  const session = connect(program.url);
+  onTestFinished(() => session.destroy());
+  const stream = session.request({ ':path': '/query?a=1' });
+  const body = Buffer.concat(await stream.toArray()).toString();
+  expect(JSON.parse(body)).toMatchObject({ url: '/query?a=1' });
+  expect((await program.kill('SIGTERM')).status).toBe(0);
 });

@@ -9,7 +9,11 @@ import {
   type Server as NodeServer,
   type ServerResponse,
 } from 'node:http';
-import { createServer as createHttp2, createSecureServer as createHttp2Secure } from 'node:http2';
+import {
+  createServer as createHttp2,
+  createSecureServer as createHttp2Secure,
+  type ServerHttp2Session,
+} from 'node:http2';
 import { createServer as createHttps } from 'node:https';
 import type { Server as NetServer, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -88,6 +92,7 @@ class HttpListener {
   readonly #listener: NetServer;
   readonly #server: NodeServer;
   readonly #sockets = new Set<Socket>();
+  readonly #sessions = new Set<ServerHttp2Session>();
   #draining = false;
 
   constructor(listener: NetServer, app: App, settings: HttpSettings, tls: Tls | undefined, log: Logger) {
@@ -113,6 +118,10 @@ class HttpListener {
     // It does not listen itself; told that it does, Node keeps the list of connections that timeouts and closing the
     // idle ones go by.
     this.#server.emit('listening');
+    this.#server.on('session', (session: ServerHttp2Session) => {
+      this.#sessions.add(session);
+      session.once('close', () => this.#sessions.delete(session));
+    });
     listener.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
@@ -128,6 +137,8 @@ class HttpListener {
   drain(): void {
     this.#draining = true;
     if (this.#listener.listening) this.#listener.close();
+    // HTTP/2 has its own farewell (GOAWAY): what is in flight is finished, and then the connection ends.
+    for (const session of this.#sessions) session.close();
   }
 
   closeIdle(): void {
