@@ -1,22 +1,17 @@
 /** The command line: argv to a command to an exit status. */
-import { readFileSync } from 'node:fs';
 import type { Console } from './commands/command.ts';
 import { outputWritten, tolerateClosedOutput } from './commands/standard-output.ts';
 import { EXIT_FAILURE, formatError, PasterError, printable } from './errors.ts';
+import { ownVersion } from './version.ts';
 
 const console: Console = {
   out: (line) => process.stdout.write(`${line}\n`),
   err: (line) => process.stderr.write(`${line}\n`),
 };
 
-function version(): string {
-  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(manifest) as { version: string }).version;
-}
-
 async function main(argv: readonly string[]): Promise<number> {
   if (argv[0] === '--version') {
-    console.out(version());
+    console.out(ownVersion());
     return 0;
   }
   try {

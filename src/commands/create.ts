@@ -1,11 +1,12 @@
 /** `paster create`: a project from a template. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { nearest } from '../config/nearest.ts';
 import { EXIT_FAILURE, EXIT_OK, UsageError } from '../errors.ts';
 import { renderTemplate } from '../scaffold/template.ts';
 import { type Outcome, writeProject } from '../scaffold/write.ts';
+import { ownVersion } from '../version.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, listOption, textOption } from './command.ts';
 
@@ -108,8 +109,4 @@ function templateDirectory(name: string): string {
   throw new UsageError('PASTER_TEMPLATE', `create: there is no template "${name}"`, {
     hint: meant ? `did you mean "${meant}"?` : `there are: ${names.join(', ')}`,
   });
-}
-
-function ownVersion(): string {
-  return (JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8')) as { version: string }).version;
 }

@@ -2,14 +2,7 @@
 import { ConfigError, errorMessage, type Location, locate, PasterError, RunError } from '../errors.ts';
 import { toApp } from '../protocol/app.ts';
 import { describeValue } from '../protocol/describe.ts';
-import {
-  applyFilter,
-  type FilterLike,
-  middlewareFilter,
-  onceOnly,
-  toFilter,
-  withLifecycle,
-} from '../protocol/filter.ts';
+import { applyFilter, middlewareFilter, onceOnly, toFilter, withLifecycle } from '../protocol/filter.ts';
 import type { App, Filter, Server, Settings } from '../protocol/types.ts';
 import { type Context, type FactoryContext, settingsOf } from './context.ts';
 import type { PartKind } from './kinds.ts';
@@ -232,5 +225,3 @@ function prefix(context: Context): string {
 function place(context: Context): Location | undefined {
   return context.sections[0]?.location;
 }
-
-export type { FilterLike };

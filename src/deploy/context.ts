@@ -101,3 +101,8 @@ export function settingsOf(...layers: (Readonly<Settings> | undefined)[]): Setti
   }
   return settings;
 }
+
+/** Whether its factory is given a loader, to be made of other parts. */
+export function isComposite({ protocol }: FactoryContext): boolean {
+  return protocol === 'paste.composite_factory' || protocol === 'paste.composit_factory';
+}

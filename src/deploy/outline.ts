@@ -1,6 +1,6 @@
 /** What an INI file composes to, for people: which part wraps which, from which line, with which settings. */
 import type { Location } from '../errors.ts';
-import type { Context, FactoryContext } from './context.ts';
+import { type Context, type FactoryContext, isComposite } from './context.ts';
 
 export interface OutlineSetting {
   readonly name: string;
@@ -88,10 +88,6 @@ async function factoryNode(context: FactoryContext): Promise<OutlineNode> {
       })),
     ),
   };
-}
-
-function isComposite({ protocol }: FactoryContext): boolean {
-  return protocol === 'paste.composite_factory' || protocol === 'paste.composit_factory';
 }
 
 /** Which applications a composite asks for is its factory's business; every value that names one is taken for one. */

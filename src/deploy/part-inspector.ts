@@ -11,11 +11,11 @@ import { brokenBy } from './broken-context.ts';
 import type { CheckSession } from './check-session.ts';
 import { callable, createServer, guarded, loadTarget } from './compose.ts';
 import { connectOptions } from './connect-options.ts';
-import type { Context, FactoryContext, SectionRef } from './context.ts';
+import { type Context, type FactoryContext, isComposite, type SectionRef } from './context.ts';
 import type { PartKind } from './kinds.ts';
 import { LoadedServer } from './loaded-server.ts';
 import { addressesOf, validateServer } from './server-settings.ts';
-import { placeOfKey, schemaOf, validateSettings } from './validate.ts';
+import { declaredSchema, placeOfKey, validateSettings } from './validate.ts';
 
 /** Told of each section that a part is made of. */
 type Visit = (section: SectionRef) => void;
@@ -50,7 +50,7 @@ export class PartInspector {
   async #inspectFactory(context: FactoryContext, visit: Visit): Promise<void> {
     const made = brokenBy(context) === undefined ? await this.#loadOrNote(context) : undefined;
     // Without its module nothing is known of a composite's keys; they may still name applications.
-    if (isComposite(context)) await this.#inspectParts(context, builtInSchema(made?.value), visit);
+    if (isMeantAsComposite(context)) await this.#inspectParts(context, declaredSchema(made?.value), visit);
     try {
       if (made) await guarded(context, () => this.#inspectMade(context, made.value));
       // Its address is not the factory's business, so it can be looked at without.
@@ -105,14 +105,14 @@ export class PartInspector {
     } else if (context.protocol === 'connect') {
       connectOptions(context);
     } else {
-      this.#warnOfObsolete(context, builtInSchema(made));
+      this.#warnOfObsolete(context, declaredSchema(made));
       await validateSettings(made, context);
     }
   }
 
   async #inspectServer(context: FactoryContext, made: unknown): Promise<void> {
     const settings = await validateServer(made, context, {}, this.#session);
-    if (builtInSchema(made) !== undefined) {
+    if (declaredSchema(made) !== undefined) {
       // Reads certificates, knows the standard address, and refuses one that is not safe; listens to nothing.
       new LoadedServer(context, settings.process, await createServer(context, made, settings.own));
     } else if (context.protocol !== 'paste.server_runner') {
@@ -158,9 +158,10 @@ export class PartInspector {
   }
 }
 
-function isComposite(context: FactoryContext): boolean {
+/** What could not be resolved has no factory to tell; its section's prefix does. */
+function isMeantAsComposite(context: FactoryContext): boolean {
   if (brokenBy(context) !== undefined) return /^composite?:/.test(context.sections[0]?.name ?? '');
-  return context.protocol === 'paste.composite_factory' || context.protocol === 'paste.composit_factory';
+  return isComposite(context);
 }
 
 /** A reference that leads to no section and to nothing installed. */
@@ -172,10 +173,4 @@ function isNowhere(part: Context): boolean {
 function namesApp(key: string, { declarations, others, obsolete }: SettingsSchema): boolean {
   if (Object.hasOwn(declarations, key)) return /(?:^|_)app$/.test(key);
   return !Object.hasOwn(obsolete, key) && (others?.accepts(key) ?? false);
-}
-
-/** The declaration that paster's own parts carry: more than a Standard Schema, it can be read. */
-function builtInSchema(made: unknown): SettingsSchema | undefined {
-  const schema = schemaOf(made);
-  return schema && 'declarations' in schema && 'obsolete' in schema ? (schema as unknown as SettingsSchema) : undefined;
 }

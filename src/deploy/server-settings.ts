@@ -10,7 +10,6 @@ import {
   list,
   octal,
   type SettingsOf,
-  type SettingsSchema,
   type SettingType,
   seconds,
   text,
@@ -20,7 +19,7 @@ import { type Address, parseAddress } from '../net/address.ts';
 import type { Settings } from '../protocol/types.ts';
 import { type FactoryContext, settingsOf } from './context.ts';
 import type { LoadSession } from './session.ts';
-import { placeOfKey, schemaOf, validateSettings, validateWith } from './validate.ts';
+import { declaredSchema, placeOfKey, schemaOf, validateSettings, validateWith } from './validate.ts';
 
 const workersType: SettingType<number | 'auto'> = {
   allowed: 'auto, or a whole number, 1 or more',
@@ -105,22 +104,23 @@ export async function validateServer(
   session: LoadSession,
 ): Promise<ServerSettings> {
   const section = override(settingsOf(context.implied, context.localConf), overrides);
-  const schema = schemaOf(factory);
-  const names = acceptedNames(processSettings.declarations);
-  if (isOwnSchema(schema)) {
+  const declared = declaredSchema(factory);
+  if (declared) {
     const both = defineSettings(
-      { ...processSettings.declarations, ...schema.declarations },
-      { obsolete: schema.obsolete },
+      { ...processSettings.declarations, ...declared.declarations },
+      { obsolete: declared.obsolete },
     );
     for (const key of Object.keys(section)) {
-      const reason = Object.hasOwn(schema.obsolete, key) ? schema.obsolete[key] : undefined;
+      const reason = Object.hasOwn(declared.obsolete, key) ? declared.obsolete[key] : undefined;
       const place = placeOfKey(context, key);
       if (reason !== undefined && place)
         session.warn(`[${sectionName(context)}] ${key} has no effect: ${reason}`, place);
     }
     const values = (await validateWith(both, section, context)) as ProcessSettings & Record<string, unknown>;
-    return { process: values, own: pick(values, schema.declarations) };
+    return { process: values, own: pick(values, declared.declarations) };
   }
+  const schema = schemaOf(factory);
+  const names = acceptedNames(processSettings.declarations);
   const processKeys = Object.keys(section).filter((key) => names.has(key));
   const common = settingsOf(Object.fromEntries(processKeys.map((key) => [key, section[key] ?? ''])));
   const process = (await validateWith(processSettings, common, context)) as ProcessSettings;
@@ -192,10 +192,6 @@ function override(section: Settings, overrides: AddressOverrides): Settings {
   if (socket !== undefined) section['socket'] = socket;
   if (workers !== undefined) section['workers'] = workers;
   return section;
-}
-
-function isOwnSchema(schema: object | undefined): schema is SettingsSchema {
-  return schema !== undefined && 'declarations' in schema && 'obsolete' in schema;
 }
 
 function pick(values: Readonly<Record<string, unknown>>, declarations: Declarations): Record<string, unknown> {

@@ -1,4 +1,5 @@
 /** Checks a section's local configuration against the Standard Schema that its factory carries, if it carries one. */
+import type { SettingsSchema } from '../config/setting.ts';
 import { ConfigError, ErrorList, errorMessage, type Location, type PasterError, RunError } from '../errors.ts';
 import type { FactoryContext } from './context.ts';
 import { settingsOf } from './context.ts';
@@ -30,6 +31,12 @@ export function schemaOf(factory: unknown): StandardSchema | undefined {
   const isSchema =
     ((typeof settings === 'object' && settings !== null) || typeof settings === 'function') && '~standard' in settings;
   return isSchema ? (settings as StandardSchema) : undefined;
+}
+
+/** The declarations that paster's own parts carry: more than a Standard Schema, they can be read. */
+export function declaredSchema(factory: unknown): SettingsSchema | undefined {
+  const schema = schemaOf(factory);
+  return schema && 'declarations' in schema && 'obsolete' in schema ? (schema as unknown as SettingsSchema) : undefined;
 }
 
 /**

@@ -2,7 +2,6 @@
  * What goes on around a server while it serves: the lines on the terminal, the pid file, the log file, systemd, and
  * whoever started this process and waits. One for each process that answers for a server, alone or with workers.
  */
-import { readFileSync } from 'node:fs';
 import { errorMessage } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Address } from '../net/address.ts';
@@ -10,6 +9,7 @@ import type { LogFile } from '../process/logfile.ts';
 import type { SystemdNotify } from '../process/notify.ts';
 import { writePidFile } from '../process/pidfile.ts';
 import { report } from '../process/rerun.ts';
+import { ownVersion } from '../version.ts';
 import { announcement } from './announce.ts';
 
 export interface LifecycleOptions {
@@ -56,7 +56,7 @@ export class Lifecycle {
   listening({ scheme, addresses }: Listening): void {
     const { out, title, notify, onListening } = this.#options;
     const lines = announcement(process.pid, scheme, addresses);
-    if (title) out([`paster ${version()}`, ...title].join(' · '));
+    if (title) out([`paster ${ownVersion()}`, ...title].join(' · '));
     for (const line of lines) out(line);
     notify?.ready();
     void report({ paster: 'listening', pid: process.pid, lines }).then(() => onListening?.(scheme, addresses));
@@ -85,9 +85,4 @@ export class Lifecycle {
       this.log.error(errorMessage(error));
     }
   }
-}
-
-function version(): string {
-  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(manifest) as { version: string }).version;
 }
