@@ -2,17 +2,16 @@
 import type { IncomingMessage } from 'node:http';
 import { relative } from 'node:path';
 import { defineSettings, type SettingsOf, text } from '../config/setting.ts';
-import { loadContext } from '../deploy/load.ts';
-import { type OutlineNode, outline } from '../deploy/outline.ts';
-import { configUri } from '../deploy/uri.ts';
-import { ConfigError, type Location } from '../errors.ts';
+import { compositionHtml, compositionOf } from '../deploy/composition.ts';
+import { LoadSession } from '../deploy/session.ts';
+import { ConfigError } from '../errors.ts';
 import { escapeHtml, htmlPage } from '../http/html.ts';
 import type { MountedRequest } from '../http/mount.ts';
 import type { App, Settings } from '../protocol/types.ts';
 
 export const welcomeSettings = defineSettings({
   app: { type: text, default: 'main', help: 'The application whose composition is shown.' },
-  server: { type: text, default: 'main', help: 'The server that is shown with it.' },
+  server: { type: text, help: 'The server that is shown with it; without it, `main` if there is one.' },
 });
 
 /** Makes the application of an `[app:*]` section. */
@@ -21,13 +20,7 @@ export async function makeWelcome(globalConf: Settings, settings: SettingsOf<typ
   if (file === undefined) {
     throw new ConfigError('PASTER_WELCOME', 'the welcome page shows an INI file, and there is none here');
   }
-  const show = async (kind: 'app' | 'server', name: string): Promise<OutlineNode> =>
-    outline(await loadContext(kind, configUri(file), { globalConf, name }));
-  const app = await show('app', settings.app);
-  const server = await show('server', settings.server).catch(() => undefined);
-  const parts = [server && { key: 'server', node: server }, { key: 'application', node: app }].filter(
-    (part) => part !== undefined,
-  );
+  const composition = await compositionOf(file, settings, new LoadSession(globalConf));
 
   return (req, res) => {
     const { baseUrl = '' } = req as MountedRequest;
@@ -37,15 +30,13 @@ export async function makeWelcome(globalConf: Settings, settings: SettingsOf<typ
       res.end('Not Found\n');
       return;
     }
-    const place = (location: Location | undefined): string =>
-      location ? `${relative(process.cwd(), location.file) || location.file}:${location.line}` : '';
     const page = htmlPage(
       'paster',
       `<h1>It works</h1>
 <p>This page came over ${escapeHtml(transport(req))}, from process ${process.pid}, put together by
 <code>${escapeHtml(relative(process.cwd(), file) || file)}</code>. The request as the application sees it:
 <a href="${escapeHtml(baseUrl)}/environ"><code>/environ</code></a>.</p>
-${parts.map(({ key, node }) => `<p class="key soft">${escapeHtml(key)}</p>\n${partHtml(node, place)}`).join('\n')}`,
+${compositionHtml(composition)}`,
     );
     res.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'content-length': Buffer.byteLength(page) });
     res.end(page);
@@ -59,19 +50,4 @@ function transport(req: IncomingMessage): string {
   if (!environ) return `HTTP/${req.httpVersion}`;
   const front = environ['SERVER_SOFTWARE'];
   return `${environ['GATEWAY_INTERFACE'] ?? 'a gateway'}${front ? ` behind ${front}` : ''}`;
-}
-
-function partHtml(node: OutlineNode, place: (location: Location | undefined) => string): string {
-  const settings = node.settings.map(
-    ({ name, value, location }) =>
-      `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)} <span class="at">${escapeHtml(place(location))}</span></dd>`,
-  );
-  const inner = node.inner.map(
-    ({ key, node: part }) =>
-      `${key === undefined ? '' : `<p class="key"><code>${escapeHtml(key)}</code></p>`}${partHtml(part, place)}`,
-  );
-  return `<div class="part"><span class="role">${node.role}</span> <strong>[${escapeHtml(node.name)}]</strong>
-<span class="at">${escapeHtml(place(node.location))}</span>
-<dl><dt>use</dt><dd>${escapeHtml(node.uses)}</dd>${settings.join('')}</dl>
-${inner.join('\n')}</div>`;
 }

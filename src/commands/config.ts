@@ -1,8 +1,11 @@
-/** `paster config`: an INI file as the loader sees it. */
+/** `paster config`: an INI file as the loader sees it, or as a picture of what it composes to. */
+import { basename } from 'node:path';
 import { readIni } from '../config/ini.ts';
 import { nearest } from '../config/nearest.ts';
 import { type DocumentView, type ViewedEntry, viewDocument } from '../deploy/document-view.ts';
+import { LoadSession } from '../deploy/session.ts';
 import { EXIT_OK, formatError, formatLocation, printable, UsageError } from '../errors.ts';
+import type { Settings } from '../protocol/types.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, textOption } from './command.ts';
 import { iniPath } from './ini-argument.ts';
@@ -19,7 +22,11 @@ export const configCommand: Command = {
     { flags: '--section <section>', help: 'only this section' },
     { flags: '--raw', help: 'values as they are written, %(name)s and all' },
     { flags: '--json', help: 'as JSON' },
-    { flags: '-v, --verbose', help: 'say where each value is written' },
+    { flags: '--tree', help: 'what it composes to: which part wraps which, and where each is written' },
+    { flags: '--html', help: 'the same as a page for a browser' },
+    { flags: '-n, --app-name <name>', help: 'with --tree or --html: the application section (main)' },
+    { flags: '--server-name <name>', help: 'with --tree or --html: the server section (main, if there is one)' },
+    { flags: '-v, --verbose', help: 'say where each value is written; with --tree: show the settings' },
   ],
   examples: [
     ['paster config etc/develop.ini', 'all sections, interpolated'],
@@ -28,6 +35,8 @@ export const configCommand: Command = {
       'one section with all it inherits, and another global',
     ],
     ['paster config --json etc/develop.ini', 'for programs'],
+    ['paster config --tree etc/develop.ini', 'what wraps what'],
+    ['paster config --html etc/develop.ini > composition.html', 'the same with all settings, for a browser'],
   ],
   run: config,
 };
@@ -40,6 +49,12 @@ async function config(
   const [argument = '', ...assignments] = args;
   const caller = parseAssignments(assignments);
   const file = iniPath(argument);
+  const picture = flagOption(options, 'tree') || flagOption(options, 'html');
+  refuseMixture(options, picture);
+  if (picture) {
+    console.out(await compositionPicture(file, caller, options));
+    return EXIT_OK;
+  }
   const view = viewDocument(await readIni(file), caller, flagOption(options, 'raw'));
   const shown = only(view, textOption(options, 'section'));
   if (flagOption(options, 'json')) {
@@ -55,6 +70,33 @@ async function config(
   const lines = new Map(shown.errors.map(({ error }) => [JSON.stringify(error.location), formatError(error)]));
   for (const line of lines.values()) console.err(`paster: ${line}`);
   return EXIT_OK;
+}
+
+/** Options of the listing have no meaning for a picture, and the other way round. */
+function refuseMixture(options: Readonly<Record<string, unknown>>, picture: boolean): void {
+  const others = picture ? ['section', 'raw', 'json'] : ['appName', 'serverName'];
+  const given = others.find((name) => options[name] !== undefined && options[name] !== false);
+  const bothPictures = flagOption(options, 'tree') && flagOption(options, 'html');
+  if (given === undefined && !bothPictures) return;
+  const flag = given === undefined ? '--html' : `--${given.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  const message = picture
+    ? `config: ${flag} does not go with --tree or --html`
+    : `config: ${flag} needs --tree or --html`;
+  throw new UsageError('PASTER_USAGE', bothPictures ? 'config: --tree and --html exclude each other' : message);
+}
+
+async function compositionPicture(
+  file: string,
+  caller: Settings,
+  options: Readonly<Record<string, unknown>>,
+): Promise<string> {
+  const { compositionHtml, compositionOf, compositionTree } = await import('../deploy/composition.ts');
+  const names = { app: textOption(options, 'appName'), server: textOption(options, 'serverName') };
+  const composition = await compositionOf(file, names, new LoadSession(caller));
+  if (flagOption(options, 'tree')) return compositionTree(composition, { settings: flagOption(options, 'verbose') });
+  const { escapeHtml, htmlPage } = await import('../http/html.ts');
+  const title = basename(file);
+  return htmlPage(title, `<h1>${escapeHtml(title)}</h1>\n${compositionHtml(composition)}`);
 }
 
 function only(view: DocumentView, name: string | undefined): DocumentView {
