@@ -8,13 +8,16 @@ import { escapeHtml, htmlPage } from '../http/html.ts';
 import type { MountedRequest } from '../http/mount.ts';
 import type { App, Settings } from '../protocol/types.ts';
 
-export const testSettings = defineSettings({
-  format: {
-    type: oneOf('auto', 'html', 'json'),
-    default: 'auto',
-    help: 'What it answers with; auto is a page for a browser, else JSON.',
+export const testSettings = defineSettings(
+  {
+    format: {
+      type: oneOf('auto', 'html', 'json'),
+      default: 'auto',
+      help: 'What it answers with; auto is a page for a browser, else JSON.',
+    },
   },
-});
+  { meaning: 'shows the request as the application sees it' },
+);
 
 /** Makes the application of an `[app:*]` section. */
 export function makeTest(_globalConf: Settings, settings: SettingsOf<typeof testSettings>): App {

@@ -16,7 +16,10 @@ export const urlmapSettings = defineSettings(
   {
     not_found_app: { type: text, help: 'The application for everything else; without it, a plain 404.' },
   },
-  { others: { accepts: (key) => KEY.test(key), help: '/prefix, or domain NAME [port N] /prefix, and an application' } },
+  {
+    meaning: 'applications by path prefix, and by host',
+    others: { accepts: (key) => KEY.test(key), help: '/prefix, or domain NAME [port N] /prefix, and an application' },
+  },
 );
 
 /** Applications by prefix; the prefixes of one host, or of any. */

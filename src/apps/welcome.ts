@@ -9,10 +9,13 @@ import { escapeHtml, htmlPage } from '../http/html.ts';
 import type { MountedRequest } from '../http/mount.ts';
 import type { App, Settings } from '../protocol/types.ts';
 
-export const welcomeSettings = defineSettings({
-  app: { type: text, default: 'main', help: 'The application whose composition is shown.' },
-  server: { type: text, help: 'The server that is shown with it; without it, `main` if there is one.' },
-});
+export const welcomeSettings = defineSettings(
+  {
+    app: { type: text, default: 'main', help: 'The application whose composition is shown.' },
+    server: { type: text, help: 'The server that is shown with it; without it, `main` if there is one.' },
+  },
+  { meaning: 'a page that shows what the INI file put together' },
+);
 
 /** Makes the application of an `[app:*]` section. */
 export async function makeWelcome(globalConf: Settings, settings: SettingsOf<typeof welcomeSettings>): Promise<App> {

@@ -1,6 +1,6 @@
 /** `paster points`: the entry points of paster and of the packages around the working directory. */
 import { nearest } from '../config/nearest.ts';
-import { KNOWN_GROUPS, listPoints, type Point, settingsOfPoint, withSettings } from '../deploy/points.ts';
+import { KNOWN_GROUPS, listPoints, type Point, settingsOfPoint, withDeclaration } from '../deploy/points.ts';
 import { EXIT_OK, formatError, PasterError, printable, UsageError } from '../errors.ts';
 import { type Command, type Console, flagOption } from './command.ts';
 import { jsonArray, jsonObject, jsonText, jsonValue } from './json.ts';
@@ -26,21 +26,17 @@ async function points(
   const all = await listPoints(process.cwd(), warn);
   const [group] = args;
   const groups = group === undefined ? groupsOf(all) : [knownGroup(group, all)];
-  if (!flagOption(options, 'json')) {
-    console.out(pointsText(groups, all));
-    return EXIT_OK;
-  }
   const listed = all.filter((point) => groups.includes(point.group));
-  const settled = await Promise.all(
+  const declared = await Promise.all(
     listed.map((point) =>
-      withSettings(point).catch((error) => {
+      withDeclaration(point).catch((error) => {
         if (!(error instanceof PasterError)) throw error;
         warn(error);
         return point;
       }),
     ),
   );
-  console.out(pointsJson(groups, settled));
+  console.out(flagOption(options, 'json') ? pointsJson(groups, declared) : pointsText(groups, declared));
   return EXIT_OK;
 }
 
@@ -57,20 +53,22 @@ function knownGroup(group: string, all: readonly Point[]): string {
   });
 }
 
-function pointsText(groups: readonly string[], all: readonly Point[]): string {
+function pointsText(groups: readonly string[], points: readonly Point[]): string {
   const blocks = groups.map((group) => {
-    const listed = all.filter((point) => point.group === group);
+    const listed = points.filter((point) => point.group === group);
     const names = listed.map((point) => printable(`${point.package}#${point.name}`));
     const width = Math.max(0, ...names.map((name) => name.length));
-    const lines = listed.map((point, index) => `  ${(names[index] ?? '').padEnd(width)}  ${point.meaning ?? ''}`);
+    const lines = listed.map(
+      (point, index) => `  ${(names[index] ?? '').padEnd(width)}  ${point.declared?.meaning ?? ''}`,
+    );
     return [printable(group), ...(lines.length > 0 ? lines.map((line) => line.trimEnd()) : ['  (none)'])].join('\n');
   });
   return blocks.join('\n\n');
 }
 
-function pointsJson(groups: readonly string[], settled: readonly Point[]): string {
+function pointsJson(groups: readonly string[], points: readonly Point[]): string {
   const members = groups.map(
-    (group) => [group, jsonArray(settled.filter((point) => point.group === group).map(pointJson))] as const,
+    (group) => [group, jsonArray(points.filter((point) => point.group === group).map(pointJson))] as const,
   );
   return jsonObject([
     ['directory', jsonText(process.cwd())],
@@ -86,7 +84,8 @@ function pointJson(point: Point): string {
     ['target', jsonText(point.target)],
     ['root', jsonText(point.root)],
   ];
-  if (point.meaning !== undefined) members.push(['meaning', jsonText(point.meaning)]);
+  const meaning = point.declared?.meaning;
+  if (meaning !== undefined) members.push(['meaning', jsonText(meaning)]);
   const settings = settingsOfPoint(point);
   if (settings) {
     const items = settings.map((setting) =>

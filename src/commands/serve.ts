@@ -20,7 +20,7 @@ export const serveCommand: Command = {
   options: [
     { flags: '-n, --app-name <name>', help: 'the application section (default: main)' },
     { flags: '--server-name <name>', help: 'the server section (default: main)' },
-    { flags: '-s, --server <type>', help: 'a built-in server (http, fastcgi) in place of the INI file’s' },
+    { flags: '-s, --server <type>', help: 'a built-in server, such as http, in place of the INI file’s' },
     { flags: '--host <host>', help: 'listen on this address' },
     { flags: '-p, --port <port>', help: 'listen on this TCP port' },
     { flags: '--socket <path>', help: 'listen on this Unix socket' },
@@ -66,7 +66,7 @@ async function serve(args: readonly string[], options: Options, console: Console
     return background[action](pidFile ?? PID_FILE, console);
   }
   if (spec === undefined) throw usage("missing required argument 'app_spec'");
-  const request = requestOf(spec, word ? rest.slice(1) : rest, options);
+  const request = await requestOf(spec, word ? rest.slice(1) : rest, options);
   if (action === undefined) return runForeground(request, role, console);
   if (request.reload) {
     throw usage('--daemon and --reload exclude each other', 'to reload a server in the background, send it HUP');
@@ -90,10 +90,10 @@ function actionOf(word: Action | undefined, options: Options): Action | undefine
   return first ?? (flagOption(options, 'daemon') ? 'start' : undefined);
 }
 
-function requestOf(spec: string, assignments: readonly string[], options: Options): ServeRequest {
+async function requestOf(spec: string, assignments: readonly string[], options: Options): Promise<ServeRequest> {
   const debounce = reloadInterval(textOption(options, 'reloadInterval'));
   return {
-    plan: planOf(spec, parseAssignments(assignments), process.cwd(), {
+    plan: await planOf(spec, parseAssignments(assignments), process.cwd(), {
       appName: textOption(options, 'appName'),
       serverName: textOption(options, 'serverName'),
       serverType: textOption(options, 'server'),

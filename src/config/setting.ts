@@ -45,6 +45,8 @@ export interface SettingIssue {
 export type SettingResult<T> = { readonly value: T } | { readonly issues: readonly SettingIssue[] };
 
 export interface SettingsOptions {
+  /** What the part is for, in a line without a full stop: `points` and the reference page show it beside its name. */
+  readonly meaning?: string;
   /** Lets keys through that are no declared setting, such as the paths of a URL map: the values stay texts. */
   readonly others?: { readonly accepts: (key: string) => boolean; readonly help: string };
   /** Names that older systems have and that mean nothing here, each with the reason: a warning, not an error. */
@@ -53,6 +55,7 @@ export interface SettingsOptions {
 
 /** A set of declarations that can validate a section. */
 export interface SettingsSchema<D extends Declarations = Declarations> {
+  readonly meaning: string | undefined;
   readonly declarations: D;
   readonly obsolete: Readonly<Record<string, string>>;
   readonly others: SettingsOptions['others'];
@@ -73,6 +76,7 @@ export function defineSettings<const D extends Declarations>(
   options: SettingsOptions = {},
 ): SettingsSchema<D> {
   const schema: SettingsSchema<D> = {
+    meaning: options.meaning,
     declarations,
     obsolete: options.obsolete ?? {},
     others: options.others,

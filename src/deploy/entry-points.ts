@@ -138,7 +138,8 @@ export async function installedPackages(
   return packages.filter((info) => info !== undefined).filter((info) => info.entryPoints.size > 0);
 }
 
-async function ownPackage(): Promise<PackageInfo> {
+/** paster itself, with its built-in parts. */
+export async function ownPackage(): Promise<PackageInfo> {
   const own = await readPackage(OWN_ROOT);
   if (!own) throw new Error(`paster's package.json is not in ${OWN_ROOT}`);
   return own;

@@ -5,7 +5,7 @@ import { installedPackages, type PackageInfo } from './entry-points.ts';
 import { FACTORY_KINDS } from './kinds.ts';
 import { moduleTarget } from './module-target.ts';
 import { processSettings } from './server-settings.ts';
-import { schemaOf } from './validate.ts';
+import { declaredSchema } from './validate.ts';
 
 /** The groups that mean something to paster; others are whatever a package declares. */
 export const KNOWN_GROUPS: readonly string[] = [
@@ -13,24 +13,6 @@ export const KNOWN_GROUPS: readonly string[] = [
   'paste.app_install',
   'paste.paster_create_template',
 ];
-
-/** One line a built-in part, for the list; its settings explain themselves. */
-const MEANINGS: Readonly<Record<string, string>> = {
-  'paste.app_factory welcome': 'a page that shows what the INI file put together',
-  'paste.app_factory test': 'shows the request as the application sees it',
-  'paste.app_factory static': 'the files of a directory',
-  'paste.app_factory cgi': 'runs a CGI program',
-  'paste.app_factory proxy': 'hands requests on to another server',
-  'paste.composite_factory urlmap': 'applications by path prefix, and by host',
-  'paste.composite_factory cascade': 'the first application that finds something',
-  'paste.filter_factory translogger': 'a line of log for each request, in Apache’s format',
-  'paste.filter_factory prefix': 'the application behind a proxy, below a prefix',
-  'paste.filter_factory gzip': 'compressed answers',
-  'paste.server_factory http': 'HTTP/1.1, HTTPS and HTTP/2',
-  'paste.server_factory fastcgi': 'FastCGI, behind a web server',
-  'paste.server_factory scgi': 'SCGI, behind a web server',
-  'paste.server_factory cgi': 'one CGI request, then the end',
-};
 
 /** A setting as its declaration has it. */
 export interface PointSetting {
@@ -50,7 +32,7 @@ export interface Point {
   /** `module:export`, relative to `root`. */
   readonly target: string;
   readonly root: string;
-  readonly meaning: string | undefined;
+  /** What the part says of itself, once it has been asked: its meaning in a line and its settings. */
   readonly declared: SettingsSchema | undefined;
 }
 
@@ -70,18 +52,15 @@ function pointsOf({ name: packageName, root, entryPoints }: PackageInfo): Point[
       name,
       target,
       root,
-      meaning: packageName === 'paster' ? MEANINGS[`${group} ${name}`] : undefined,
       declared: undefined,
     })),
   );
 }
 
-/** The point with its settings, if it is one of paster's own: only those are imported for being listed. */
-export async function withSettings(point: Point): Promise<Point> {
+/** The point with what it declares, if it is one of paster's own: only those are imported for being listed. */
+export async function withDeclaration(point: Point): Promise<Point> {
   if (point.package !== 'paster') return point;
-  const factory = await moduleTarget(point.target, point.root, undefined).load();
-  const schema = schemaOf(factory);
-  return schema && 'declarations' in schema ? { ...point, declared: schema as unknown as SettingsSchema } : point;
+  return { ...point, declared: declaredSchema(await moduleTarget(point.target, point.root, undefined).load()) };
 }
 
 /** What a section that uses the point may say; of a server also what the process layer reads. */

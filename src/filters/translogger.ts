@@ -11,13 +11,16 @@ const COMBINED =
 
 const LEVELS = ['DEBUG', 'INFO', 'WARN', 'WARNING', 'ERROR', 'CRITICAL'] as const;
 
-export const transloggerSettings = defineSettings({
-  logger_name: { type: text, default: 'wsgi', help: 'The logger that the lines go to.' },
-  format: { type: text, default: COMBINED, help: 'The line; in an INI file each % is written twice.' },
-  logging_level: { type: oneOf(...LEVELS), default: 'INFO', help: 'The level of the lines.' },
-  set_logger_level: { type: oneOf(...LEVELS), default: 'DEBUG', help: 'The level that the logger lets through.' },
-  setup_console_handler: { type: bool, default: true, help: 'Write the lines to standard error.' },
-});
+export const transloggerSettings = defineSettings(
+  {
+    logger_name: { type: text, default: 'wsgi', help: 'The logger that the lines go to.' },
+    format: { type: text, default: COMBINED, help: 'The line; in an INI file each % is written twice.' },
+    logging_level: { type: oneOf(...LEVELS), default: 'INFO', help: 'The level of the lines.' },
+    set_logger_level: { type: oneOf(...LEVELS), default: 'DEBUG', help: 'The level that the logger lets through.' },
+    setup_console_handler: { type: bool, default: true, help: 'Write the lines to standard error.' },
+  },
+  { meaning: 'a line of log for each request, in Apache’s format' },
+);
 
 const FIELD = /%\((\w+)\)s/g;
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];

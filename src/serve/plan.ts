@@ -3,7 +3,9 @@
  * line said.
  */
 import { resolve } from 'node:path';
+import { nearest } from '../config/nearest.ts';
 import { createApp } from '../deploy/compose.ts';
+import { ownPackage } from '../deploy/entry-points.ts';
 import { type LoadedServer, loadContext, loadServer } from '../deploy/load.ts';
 import type { AddressOverrides } from '../deploy/server-settings.ts';
 import type { LoadSession } from '../deploy/session.ts';
@@ -31,20 +33,18 @@ export interface PlanOptions {
   readonly overrides?: AddressOverrides;
 }
 
-/** The built-in servers that `--server` takes. */
-const SERVER_TYPES = ['http', 'fastcgi'];
-
 /** @throws UsageError for a server type that there is none of. */
-export function planOf(spec: string, globalConf: Settings, directory: string, options: PlanOptions): ServePlan {
+export async function planOf(
+  spec: string,
+  globalConf: Settings,
+  directory: string,
+  options: PlanOptions,
+): Promise<ServePlan> {
   const { appName, serverName, serverType, overrides = {} } = options;
   const uri = parseUri(spec);
   const appUri = uri ? spec : configUri(resolve(directory, spec));
   const isConfig = uri === undefined || uri.scheme === 'config';
-  if (serverType !== undefined && !SERVER_TYPES.includes(serverType)) {
-    throw new UsageError('PASTER_USAGE', `--server: there is no built-in server "${serverType}"`, {
-      hint: `there are: ${SERVER_TYPES.join(', ')}`,
-    });
-  }
+  if (serverType !== undefined) await checkServerType(serverType);
   return {
     appUri,
     appName,
@@ -56,6 +56,16 @@ export function planOf(spec: string, globalConf: Settings, directory: string, op
     overrides,
     file: isConfig ? resolve(directory, uri?.path ?? spec) : undefined,
   };
+}
+
+/** What `--server` takes is a server among paster's own entry points. */
+async function checkServerType(type: string): Promise<void> {
+  const types = [...((await ownPackage()).entryPoints.get('paste.server_factory')?.keys() ?? [])];
+  if (types.includes(type)) return;
+  const meant = nearest(type, types);
+  throw new UsageError('PASTER_USAGE', `serve: --server: there is no built-in server "${type}"`, {
+    hint: meant === undefined ? `there are: ${types.join(', ')}` : `did you mean "${meant}"?`,
+  });
 }
 
 /** Loads the server of a plan; as Paste does, before the application. */

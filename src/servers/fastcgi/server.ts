@@ -49,6 +49,7 @@ export const fastcgiSettings = defineSettings(
     },
   },
   {
+    meaning: 'FastCGI, behind a web server',
     obsolete: {
       minSpare: 'workers are a fixed number of processes, each of which serves many requests at a time',
       maxSpare: 'workers are a fixed number of processes, each of which serves many requests at a time',

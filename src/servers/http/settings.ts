@@ -23,6 +23,7 @@ export const httpSettings = defineSettings(
     },
   },
   {
+    meaning: 'HTTP/1.1, HTTPS and HTTP/2',
     obsolete: {
       server_version: 'the answer names no server',
       protocol_version: 'the server speaks HTTP/1.1',

@@ -1,0 +1,43 @@
+/** What the entry points of paster's own package.json say of themselves. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { FACTORY_KINDS } from '../../src/deploy/kinds.ts';
+import { PASTE_NAMES } from '../../src/deploy/paste-names.ts';
+import { listPoints, settingsOfPoint, withDeclaration } from '../../src/deploy/points.ts';
+import { ROOT } from '../helpers/program.ts';
+
+const factories = new Set<string>(FACTORY_KINDS);
+const points = (await listPoints(ROOT, () => {})).filter(
+  ({ package: owner, group }) => owner === 'paster' && factories.has(group),
+);
+
+test('every factory in package.json is a point', () => {
+  const { paster } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  const declared = Object.entries<object>(paster)
+    .filter(([group]) => factories.has(group))
+    .flatMap(([group, names]) => Object.keys(names).map((name) => `${group} ${name}`));
+  expect(points.map(({ group, name }) => `${group} ${name}`).sort()).toEqual(declared.sort());
+});
+
+describe.each(points)('$group $name', (point) => {
+  test('says in a line what it is for', async () => {
+    const { declared } = await withDeclaration(point);
+    expect(declared?.meaning).toMatch(/^\S[^\n]{9,70}[^.\s]$/);
+  });
+
+  test('explains each setting', async () => {
+    for (const { name, help, allowed } of settingsOfPoint(await withDeclaration(point)) ?? []) {
+      expect(help, name).toMatch(/^[A-Z].*[.)]$/);
+      expect(allowed, name).not.toBe('');
+    }
+  });
+});
+
+test('each name of Paste’s leads to a part that there is', () => {
+  const names = new Set(points.map(({ name }) => name));
+  const missing = Object.values(PASTE_NAMES)
+    .flatMap((parts) => Object.values(parts))
+    .filter(({ builtin }) => !names.has(builtin));
+  expect(missing).toEqual([]);
+});
