@@ -1,13 +1,12 @@
 /**
  * The stand-in for a connection that `req.socket` and `res.socket` show: one a request, between Node's own message
- * classes and the protocol that carries the request. It has what Node and the frameworks ask of a `net.Socket`, and
- * no bytes of its own: what the response writes goes to the Carrier, what the peer sends goes to the request. It is not a
- * `stream.Duplex`: making one costs as much as the rest of a request.
+ * classes and the protocol that carries the request. What the response writes goes to the Carrier, what the peer sends
+ * goes to the request, and their endings are told to each other. What it looks like from outside is socket-face.ts.
  */
-import { EventEmitter } from 'node:events';
 import { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { findVariable, type RequestHead } from './environ.ts';
+import type { RequestHead } from './environ.ts';
+import { HIGH_WATER_MARK, SocketFace } from './socket-face.ts';
 
 export type WriteCallback = (error?: Error | null) => void;
 
@@ -31,9 +30,6 @@ export interface Carrier {
   abort(): void;
 }
 
-/** Bytes held before `write` says false; what a `net.Socket` has on Node 20. */
-const HIGH_WATER_MARK = 16 * 1024;
-
 /** Node's message for a peer that went away in the middle. */
 export function connectionReset(): Error {
   return Object.assign(new Error('aborted'), { code: 'ECONNRESET' });
@@ -47,75 +43,25 @@ const kNeedDrain = Object.getOwnPropertySymbols(
   new ServerResponse(new IncomingMessage(undefined as unknown as Socket)),
 ).find((symbol) => symbol.description === 'kNeedDrain');
 
-export class GatewaySocket extends EventEmitter {
-  /** The response that is on the wire; Node's `assignSocket` sets it. */
-  _httpMessage: ServerResponse | null = null;
+export class GatewaySocket extends SocketFace {
   readonly #carrier: Carrier;
-  readonly #head: RequestHead;
+  readonly #contentLength: number | undefined;
   #received = 0;
   #batch: Batch | undefined;
   #batched = 0;
   #held = false;
   #discarding = false;
-  #timer: NodeJS.Timeout | undefined;
-  #milliseconds = 0;
-  /** The request whose body comes in here. */
-  request: IncomingMessage | undefined;
-  /** A write has said false and 'drain' is owed. */
-  needDrain = false;
-  /** Depth of `cork()`; Node's `end()` sets it through `_writableState`. */
-  corked = 0;
-  destroyed = false;
-  closed = false;
-  readable = true;
-  writable = true;
-  errored: Error | null = null;
-  bytesWritten = 0;
-  bytesRead = 0;
 
   constructor(carrier: Carrier, head: RequestHead) {
-    super();
+    super(head);
     this.#carrier = carrier;
-    this.#head = head;
+    this.#contentLength = head.contentLength;
   }
 
   // --- what Node's OutgoingMessage calls -----------------------------------------------------------------------
 
-  /** `OutgoingMessage.end()` sets `socket._writableState.corked`, `stream.finished()` reads the flags below. */
-  get _writableState(): this {
-    return this;
-  }
-
-  get writableCorked(): number {
-    return this.corked;
-  }
-
   get writableLength(): number {
     return this.#batched;
-  }
-
-  get writableHighWaterMark(): number {
-    return HIGH_WATER_MARK;
-  }
-
-  get readableHighWaterMark(): number {
-    return HIGH_WATER_MARK;
-  }
-
-  get writableEnded(): boolean {
-    return !this.writable;
-  }
-
-  get writableFinished(): boolean {
-    return !this.writable && this.#batched === 0;
-  }
-
-  get writableNeedDrain(): boolean {
-    return this.needDrain;
-  }
-
-  get readyState(): string {
-    return this.destroyed ? 'closed' : 'open';
   }
 
   cork(): void {
@@ -144,7 +90,7 @@ export class GatewaySocket extends EventEmitter {
       if (callback) process.nextTick(callback, connectionReset());
       return false;
     }
-    this.#timer?.refresh();
+    this.touch();
     this.#batch ??= { data: [], encodings: [], callbacks: [] };
     const batch = this.#batch;
     if (data.length > 0) {
@@ -189,7 +135,7 @@ export class GatewaySocket extends EventEmitter {
     this.#batched = 0;
     if (last) {
       this.writable = false;
-      this.#stopTimer();
+      this.stopTimer();
     }
     const accepted = this.#carrier.send(batch, last);
     if (!accepted) this.needDrain = true;
@@ -212,7 +158,7 @@ export class GatewaySocket extends EventEmitter {
 
   /** Still to come by Content-Length; undefined where the end of the stream decides. */
   get bodyMissing(): number | undefined {
-    const { contentLength } = this.#head;
+    const contentLength = this.#contentLength;
     return contentLength === undefined ? undefined : contentLength - this.#received;
   }
 
@@ -227,7 +173,7 @@ export class GatewaySocket extends EventEmitter {
     const wanted = missing === undefined || bytes.length <= missing ? bytes : bytes.subarray(0, missing);
     this.#received += wanted.length;
     this.bytesRead += wanted.length;
-    this.#timer?.refresh();
+    this.touch();
     const more = wanted.length === 0 || request.push(wanted);
     if (this.bodyMissing === 0) this.#finishBody(request);
     return more;
@@ -295,7 +241,7 @@ export class GatewaySocket extends EventEmitter {
     this.destroyed = true;
     this.readable = false;
     this.writable = false;
-    this.#stopTimer();
+    this.stopTimer();
     const lost = this.#batch;
     this.#batch = undefined;
     this.#batched = 0;
@@ -317,7 +263,7 @@ export class GatewaySocket extends EventEmitter {
   }
 
   resume(): this {
-    this.#timer?.refresh();
+    this.touch();
     this.#carrier.resumeBody();
     return this;
   }
@@ -325,106 +271,6 @@ export class GatewaySocket extends EventEmitter {
   pause(): this {
     return this;
   }
-
-  /** As `net.Socket`: 'timeout' on the socket after so much idleness; nobody who listens: the request is cut. */
-  setTimeout(milliseconds: number, callback?: () => void): this {
-    this.#stopTimer();
-    this.#milliseconds = milliseconds;
-    if (callback) {
-      if (milliseconds === 0) this.removeListener('timeout', callback);
-      else this.once('timeout', callback);
-    }
-    if (milliseconds > 0 && !this.destroyed) {
-      this.#timer = setTimeout(timedOut, milliseconds, this);
-      this.#timer.unref();
-    }
-    return this;
-  }
-
-  get timeout(): number {
-    return this.#milliseconds;
-  }
-
-  #stopTimer(): void {
-    if (this.#timer === undefined) return;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-  }
-
-  setNoDelay(): this {
-    return this;
-  }
-
-  setKeepAlive(): this {
-    return this;
-  }
-
-  setEncoding(): this {
-    return this;
-  }
-
-  ref(): this {
-    return this;
-  }
-
-  unref(): this {
-    return this;
-  }
-
-  #variable(name: string): string | undefined {
-    const value = findVariable(this.#head.pairs, name);
-    return value === '' ? undefined : value;
-  }
-
-  #port(name: string): number | undefined {
-    const port = this.#variable(name);
-    return port !== undefined && /^\d{1,5}$/.test(port) ? Number(port) : undefined;
-  }
-
-  /** The client's address; none where the client reached the web server through a Unix socket (nginx: `unix:`). */
-  get remoteAddress(): string | undefined {
-    const address = this.#variable('REMOTE_ADDR');
-    return address?.startsWith('unix:') ? undefined : address;
-  }
-
-  get remotePort(): number | undefined {
-    return this.#port('REMOTE_PORT');
-  }
-
-  get remoteFamily(): string | undefined {
-    return familyOf(this.remoteAddress);
-  }
-
-  get localAddress(): string | undefined {
-    const address = this.#variable('SERVER_ADDR');
-    return address?.startsWith('unix:') ? undefined : address;
-  }
-
-  get localPort(): number | undefined {
-    return this.#port('SERVER_PORT');
-  }
-
-  get localFamily(): string | undefined {
-    return familyOf(this.localAddress);
-  }
-
-  address(): { address?: string; family?: string; port?: number } {
-    const { localAddress, localFamily, localPort } = this;
-    if (localAddress === undefined || localFamily === undefined) return {};
-    return { address: localAddress, family: localFamily, ...(localPort === undefined ? {} : { port: localPort }) };
-  }
-
-  /** True where the client speaks TLS with the web server; absent otherwise, as on a `net.Socket`. */
-  get encrypted(): true | undefined {
-    const https = this.#variable('HTTPS')?.toLowerCase();
-    if (https !== undefined) return https === 'off' || https === '0' ? undefined : true;
-    return this.#variable('REQUEST_SCHEME')?.toLowerCase() === 'https' ? true : undefined;
-  }
-}
-
-function familyOf(address: string | undefined): string | undefined {
-  if (address === undefined) return undefined;
-  return address.includes(':') ? 'IPv6' : 'IPv4';
 }
 
 function drainedLater(socket: GatewaySocket): void {
@@ -433,13 +279,4 @@ function drainedLater(socket: GatewaySocket): void {
 
 function closeLater(socket: GatewaySocket): void {
   socket.closeNow();
-}
-
-/** As Node's HTTP server: the request, the response, then the socket may take it; nobody did: cut. */
-function timedOut(socket: GatewaySocket): void {
-  const { request } = socket;
-  const response = socket._httpMessage;
-  const byRequest = request !== undefined && !request.complete && request.emit('timeout', socket);
-  const byResponse = response?.emit('timeout', socket) ?? false;
-  if (!socket.emit('timeout') && !byRequest && !byResponse) socket.destroy();
 }
