@@ -28,6 +28,8 @@ export interface RequestHead {
   readonly contentLength: number | undefined;
   /** The client sent its body in chunks. */
   readonly chunked: boolean;
+  /** The client speaks TLS with the web server. */
+  readonly encrypted: boolean;
   readonly pairs: EnvironPairs;
 }
 
@@ -52,7 +54,9 @@ const SERVER_SOFTWARE = 9;
 const HTTP_CONTENT_TYPE = 10;
 const HTTP_TRANSFER_ENCODING = 11;
 const HTTP_CONTENT_LENGTH = 12;
-const IGNORED = 13;
+const HTTPS = 13;
+const REQUEST_SCHEME = 14;
+const IGNORED = 15;
 type Meaning = number | string;
 
 const MEANINGS = new Map<string, Meaning>([
@@ -68,6 +72,8 @@ const MEANINGS = new Map<string, Meaning>([
   ['HTTP_CONTENT_TYPE', HTTP_CONTENT_TYPE],
   ['HTTP_TRANSFER_ENCODING', HTTP_TRANSFER_ENCODING],
   ['HTTP_CONTENT_LENGTH', HTTP_CONTENT_LENGTH],
+  ['HTTPS', HTTPS],
+  ['REQUEST_SCHEME', REQUEST_SCHEME],
 ]);
 
 /** Header names that peers invent must not fill the memory: past this many, they are worked out each time. */
@@ -143,6 +149,8 @@ export function readHead(pairs: EnvironPairs, mount?: string): RequestHead {
   let headerContentType = '';
   let headerLength = '';
   let transferEncoding = '';
+  let https = '';
+  let scheme = '';
   for (let i = 0; i + 1 < pairs.length; i += 2) {
     const value = pairs[i + 1] as string;
     const meaning = meaningAt(i >> 1, pairs[i] as string);
@@ -188,6 +196,12 @@ export function readHead(pairs: EnvironPairs, mount?: string): RequestHead {
       case HTTP_TRANSFER_ENCODING:
         transferEncoding = value;
         break;
+      case HTTPS:
+        https = value;
+        break;
+      case REQUEST_SCHEME:
+        scheme = value;
+        break;
     }
   }
   if (rawHeaders.length > 2 * MAX_HEADERS) throw new BadEnviron('too many headers');
@@ -223,8 +237,15 @@ export function readHead(pairs: EnvironPairs, mount?: string): RequestHead {
     rawHeaders,
     contentLength,
     chunked,
+    encrypted: saysTls(https, scheme),
     pairs,
   };
+}
+
+/** HTTPS is the older convention, and is "off" on some servers; without it the scheme decides. */
+function saysTls(https: string, scheme: string): boolean {
+  if (https === '') return scheme !== '' && scheme.toLowerCase() === 'https';
+  return https !== '0' && https.toLowerCase() !== 'off';
 }
 
 /** One variable, the last one of that name. */

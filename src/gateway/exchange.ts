@@ -2,7 +2,8 @@
 import type { RequestHead } from './environ.ts';
 import { GatewayRequest } from './request.ts';
 import { GatewayResponse } from './response.ts';
-import { type Carrier, GatewaySocket } from './socket.ts';
+import { openSocket } from './secure-socket.ts';
+import type { Carrier, GatewaySocket } from './socket.ts';
 
 /** A request and a response on a stand-in for their connection. */
 export interface Exchange {
@@ -12,7 +13,7 @@ export interface Exchange {
 }
 
 export function openExchange(head: RequestHead, carrier: Carrier): Exchange {
-  const socket = new GatewaySocket(carrier, head);
+  const socket = openSocket(carrier, head);
   const request = new GatewayRequest(head, socket);
   const response = new GatewayResponse(request, socket);
   socket.request = request;

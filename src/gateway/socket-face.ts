@@ -222,9 +222,7 @@ export abstract class SocketFace extends EventEmitter {
 
   /** True where the client speaks TLS with the web server; absent otherwise, as on a `net.Socket`. */
   get encrypted(): true | undefined {
-    const https = this.#variable('HTTPS')?.toLowerCase();
-    if (https !== undefined) return https === 'off' || https === '0' ? undefined : true;
-    return this.#variable('REQUEST_SCHEME')?.toLowerCase() === 'https' ? true : undefined;
+    return this.#head.encrypted || undefined;
   }
 }
 

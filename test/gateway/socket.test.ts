@@ -2,10 +2,12 @@
 import type { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import { Duplex, finished, Readable } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import { describe, expect, test } from 'vitest';
 import type { Backend } from '../contract/backend.ts';
 import { fastcgiBackend } from '../contract/fastcgi-backend.ts';
 import { httpBackend } from '../contract/http-backend.ts';
+import { serveFastcgi } from '../servers/fastcgi/serve.ts';
 
 /** Runs `look` on the socket of a request while it is being served. */
 async function onSocket<T>(backend: Backend, look: (socket: Socket, req: IncomingMessage) => T): Promise<Awaited<T>> {
@@ -52,6 +54,26 @@ describe('req.socket', () => {
       socket instanceof Readable,
     ]);
     expect(kinds).toEqual([true, true, true]);
+  });
+
+  test.each([
+    [{ HTTPS: 'on' }, true],
+    [{ HTTPS: '1', REQUEST_SCHEME: 'http' }, true],
+    [{ REQUEST_SCHEME: 'HTTPS' }, true],
+    [{ HTTPS: 'off', REQUEST_SCHEME: 'https' }, false],
+    [{ HTTPS: '', REQUEST_SCHEME: 'http' }, false],
+    [{ HTTP_HTTPS: 'on', HTTP_REQUEST_SCHEME: 'https' }, false],
+  ])('is a TLSSocket where the client speaks TLS: %j', async (environ, secure) => {
+    const served = await serveFastcgi((req, res) => {
+      const { socket } = req;
+      const tls = socket instanceof TLSSocket;
+      const known = tls && [socket.authorized, socket.getPeerCertificate(), socket.getProtocol(), socket.getCipher()];
+      res.end(JSON.stringify([tls, 'encrypted' in socket && socket.encrypted, known, socket instanceof Socket]));
+    });
+    const client = await served.client();
+    const body = JSON.parse((await client.ask(1, environ)).body.toString());
+    expect(body).toEqual(secure ? [true, true, [false, {}, null, null], true] : [false, null, false, true]);
+    await served.close();
   });
 
   test.each([httpBackend, fastcgiBackend])('takes what libraries do to it: $name', async (backend) => {
