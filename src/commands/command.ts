@@ -23,8 +23,14 @@ export interface Command {
   readonly args: readonly (readonly [name: string, help: string])[];
   readonly options: readonly CommandOption[];
   readonly examples: readonly (readonly [line: string, meaning: string])[];
-  /** @returns The exit status. */
-  run(args: readonly string[], options: Readonly<Record<string, unknown>>, console: Console): Promise<number>;
+  /** What looks like an option behind the first argument is an argument too. */
+  readonly passesOptions?: boolean;
+  /** @returns The exit status, or the command line that this one stands for. */
+  run(
+    args: readonly string[],
+    options: Readonly<Record<string, unknown>>,
+    console: Console,
+  ): Promise<number | readonly string[]>;
 }
 
 /** An option's value as text, if it was given. */
@@ -43,3 +49,12 @@ export function listOption(options: Readonly<Record<string, unknown>>, name: str
   const value = options[name];
   return Array.isArray(value) ? value.map(String) : [];
 }
+
+/** What is known of a command before its module is imported. */
+export interface CommandEntry {
+  readonly summary: string;
+  load(): Promise<Command>;
+}
+
+/** Commands by name, in the order of the help. */
+export type Commands = ReadonlyMap<string, CommandEntry>;

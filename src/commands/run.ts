@@ -26,7 +26,8 @@ export async function runCommand(argv: readonly string[], console: Console): Pro
       hint: `see paster help ${command.name}`,
     });
   }
-  return command.run(program.args, program.opts(), console);
+  const result = await command.run(program.args, program.opts(), console);
+  return typeof result === 'number' ? result : runCommand(result, console);
 }
 
 async function findCommand(name: string): Promise<Command> {
@@ -84,6 +85,7 @@ async function commandParser(command: Command, console: Console): Promise<Progra
     if (repeatable) program.option(flags, meaning, (value: string, all: string[]) => [...all, value], []);
     else program.option(flags, meaning);
   }
+  if (command.passesOptions) program.passThroughOptions();
   const width = Math.max(...command.examples.map(([line]) => line.length));
   const examples = command.examples.map(([line, meaning]) => `  ${line.padEnd(width)}  ${meaning}`);
   return program.addHelpText('after', `\nExamples:\n${examples.join('\n')}`);

@@ -1,12 +1,7 @@
 /** The commands by name. Each module is imported only when its command runs, so that `--help` stays cheap. */
-import type { Command } from './command.ts';
+import type { Commands } from './command.ts';
 
-export interface CommandEntry {
-  readonly summary: string;
-  load(): Promise<Command>;
-}
-
-export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map([
+export const COMMANDS: Commands = new Map([
   [
     'serve',
     {
@@ -54,6 +49,20 @@ export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map([
     {
       summary: 'send standard input to an application, without a server',
       load: async () => (await import('./request.ts')).postCommand,
+    },
+  ],
+  [
+    'completion',
+    {
+      summary: 'print a script that completes command lines in your shell',
+      load: async () => (await import('./completion.ts')).completionCommand(COMMANDS),
+    },
+  ],
+  [
+    'exe',
+    {
+      summary: 'run an INI file whose section [exe] says how',
+      load: async () => (await import('./exe.ts')).exeCommand(COMMANDS),
     },
   ],
 ]);

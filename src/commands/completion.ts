@@ -1,0 +1,157 @@
+/** `paster completion`: a script that teaches a shell the commands and their options. */
+import { nearest } from '../config/nearest.ts';
+import { EXIT_OK, UsageError } from '../errors.ts';
+import type { Command, Commands, Console } from './command.ts';
+
+/** What completes: each command with its options, and the words that an option's or an argument's text names itself. */
+interface Completion {
+  readonly name: string;
+  readonly summary: string;
+  readonly options: readonly {
+    readonly names: readonly string[];
+    readonly help: string;
+    readonly wantsValue: boolean;
+  }[];
+  /** The words of `[start|stop|restart|status]`. */
+  readonly words: readonly string[];
+}
+
+type Script = (completions: readonly Completion[]) => string;
+
+/** @param commands What is completed. */
+export const completionCommand = (commands: Commands): Command => ({
+  name: 'completion',
+  summary: 'print a script that completes command lines in your shell',
+  args: [['<shell>', 'bash, zsh or fish']],
+  options: [],
+  examples: [
+    ['source <(paster completion bash)', 'in ~/.bashrc'],
+    ['paster completion zsh > ~/.zfunc/_paster', 'with ~/.zfunc in fpath'],
+    ['paster completion fish > ~/.config/fish/completions/paster.fish', 'for fish'],
+  ],
+  run: (args, _options, console) => completion(args[0] ?? '', commands, console),
+});
+
+const SCRIPTS: ReadonlyMap<string, Script> = new Map([
+  ['bash', bashScript],
+  ['zsh', zshScript],
+  ['fish', fishScript],
+]);
+
+async function completion(shell: string, commands: Commands, console: Console): Promise<number> {
+  const script = SCRIPTS.get(shell);
+  if (script === undefined) {
+    const shells = [...SCRIPTS.keys()];
+    const meant = nearest(shell, shells);
+    throw new UsageError('PASTER_USAGE', `completion: there is none for "${shell}"`, {
+      hint: meant === undefined ? `there are: ${shells.join(', ')}` : `did you mean "${meant}"?`,
+    });
+  }
+  const completions: Completion[] = [];
+  for (const [name, entry] of commands) completions.push(completionOf(name, await entry.load()));
+  console.out(script(completions));
+  return EXIT_OK;
+}
+
+function completionOf(name: string, { summary, options, args }: Command): Completion {
+  return {
+    name,
+    summary,
+    options: options.map(({ flags, help }) => ({
+      names: flags.match(/--?[a-zA-Z][\w-]*/g) ?? [],
+      help,
+      wantsValue: flags.includes('<'),
+    })),
+    words: args.flatMap(([arg]) => /^\[([a-z]+(?:\|[a-z]+)+)\]$/.exec(arg)?.[1]?.split('|') ?? []),
+  };
+}
+
+function bashScript(completions: readonly Completion[]): string {
+  const cases = completions.map(({ name, options, words }) => {
+    const names = [...options.flatMap((option) => option.names), '--help'];
+    return `    ${name}) options=${quoted(names.join(' '))} words=${quoted(words.join(' '))} ;;`;
+  });
+  const commands = [...completions.map(({ name }) => name), 'help'].join(' ');
+  return `# bash completion of paster: source <(paster completion bash)
+_paster() {
+  local current=\${COMP_WORDS[COMP_CWORD]} command=\${COMP_WORDS[1]} options= words=
+  if [ "$COMP_CWORD" -eq 1 ] || { [ "$command" = help ] && [ "$COMP_CWORD" -eq 2 ]; }; then
+    COMPREPLY=($(compgen -W ${quoted(`${commands} --help --version`)} -- "$current"))
+    return
+  fi
+  case $command in
+${cases.join('\n')}
+  esac
+  case $current in
+    -*) COMPREPLY=($(compgen -W "$options" -- "$current")) ;;
+    *) COMPREPLY=($(compgen -W "$words" -- "$current") $(compgen -f -- "$current")) ;;
+  esac
+}
+complete -o filenames -F _paster paster`;
+}
+
+function zshScript(completions: readonly Completion[]): string {
+  const commands = completions.map(({ name, summary }) => `    ${quoted(`${name}:${described(summary)}`)}`);
+  const cases = completions.map(({ name, options, words }) => {
+    const specs = options.map(({ names, help, wantsValue }) => {
+      const [first = ''] = names;
+      const value = wantsValue ? ':value:_files' : '';
+      const text = `[${described(help)}]${value}`;
+      return names.length === 1
+        ? quoted(`*${first}${text}`)
+        : `'(${names.join(' ')})'{${names.join(',')}}${quoted(text)}`;
+    });
+    const rest = quoted(`*:argument:{${words.length > 0 ? `compadd ${words.join(' ')}; ` : ''}_files}`);
+    return `    ${name}) _arguments ${[...specs, rest].join(' ')} ;;`;
+  });
+  return `#compdef paster
+# zsh completion of paster: paster completion zsh > ~/.zfunc/_paster
+_paster() {
+  local -a commands=(
+${commands.join('\n')}
+    'help:show what a command does'
+  )
+  if (( CURRENT == 2 )) || { [[ $words[2] == help ]] && (( CURRENT == 3 )) }; then
+    _describe command commands
+    return
+  fi
+  local command=$words[2]
+  shift words
+  (( CURRENT-- ))
+  case $command in
+${cases.join('\n')}
+  esac
+}
+if [[ $funcstack[1] == _paster ]]; then _paster "$@"; else compdef _paster paster; fi`;
+}
+
+function fishScript(completions: readonly Completion[]): string {
+  const lines = completions.flatMap(({ name, summary, options, words }) => {
+    const seen = `-n ${quoted(`__fish_seen_subcommand_from ${name}`)}`;
+    return [
+      `complete -c paster -n __fish_use_subcommand -f -a ${name} -d ${quoted(summary)}`,
+      ...options.map(({ names, help, wantsValue }) => {
+        const flags = names.map((each) => (each.startsWith('--') ? `-l ${each.slice(2)}` : `-s ${each.slice(1)}`));
+        return `complete -c paster ${seen} ${flags.join(' ')}${wantsValue ? ' -r' : ''} -d ${quoted(help)}`;
+      }),
+      ...(words.length > 0 ? [`complete -c paster ${seen} -a ${quoted(words.join(' '))}`] : []),
+    ];
+  });
+  const names = completions.map(({ name }) => name).join(' ');
+  return [
+    '# fish completion of paster: paster completion fish > ~/.config/fish/completions/paster.fish',
+    ...lines,
+    `complete -c paster -n __fish_use_subcommand -f -a help -d 'show what a command does'`,
+    `complete -c paster -n '__fish_seen_subcommand_from help' -f -a ${quoted(names)}`,
+  ].join('\n');
+}
+
+/** A word for any of the three shells. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** zsh ends a description at a colon or a bracket. */
+function described(text: string): string {
+  return text.replaceAll(/[[\]:\\]/g, '\\$&');
+}

@@ -1,0 +1,112 @@
+/**
+ * `paster exe`: an INI file that is a program. Its first line is `#!/usr/bin/env -S paster exe`, its section [exe] says
+ * which command runs with which options, as in PasteScript.
+ */
+import { asBool, asList } from '../config/convert.ts';
+import { type IniDocument, readIni } from '../config/ini.ts';
+import { nearest } from '../config/nearest.ts';
+import { settingsOf } from '../deploy/context.ts';
+import { type ViewedEntry, viewDocument } from '../deploy/document-view.ts';
+import { ConfigError, type Location, locate } from '../errors.ts';
+import type { Command, CommandOption, Commands } from './command.ts';
+import { iniPath } from './ini-argument.ts';
+
+/** @param commands What [exe] can name. */
+export const exeCommand = (commands: Commands): Command => ({
+  name: 'exe',
+  summary: 'run an INI file whose section [exe] says how',
+  args: [
+    ['<config>', 'an INI file that begins with #!/usr/bin/env -S paster exe'],
+    ['[args...]', 'further arguments and options of its command'],
+  ],
+  options: [],
+  passesOptions: true,
+  examples: [
+    ['./etc/config.ini', 'what [exe] says: without it, paster serve etc/config.ini'],
+    ['./etc/config.ini --reload', 'the same with one more option'],
+    ['./etc/config.ini stop', 'with [exe] pid_file = ...: the server in the background'],
+  ],
+  run: (args) => exe(args, commands),
+});
+
+/** What [exe] may have besides the options of its command; PasteScript's `plugin` and `require` name Python eggs. */
+const OWN_KEYS = ['command', 'add', 'plugin', 'require'];
+
+async function exe([argument = '', ...args]: readonly string[], commands: Commands): Promise<readonly string[]> {
+  const file = iniPath(argument);
+  const document = await readIni(file);
+  const entries = await exeEntries(document);
+  const isCgi = process.env['GATEWAY_INTERFACE']?.startsWith('CGI/') ?? false;
+  const name = commandName(entries.get('command'), document, commands);
+  const command = await commands.get(name)?.load();
+  const options: string[] = [];
+  for (const [key, entry] of entries) {
+    if (!OWN_KEYS.includes(key)) options.push(...optionOf(key, entry, command?.options ?? [], name));
+  }
+  if (isCgi && name === 'serve' && !entries.has('server')) options.push('--server', 'cgi');
+  // A web server makes arguments of a query without "=" (RFC 3875, 4.4): they are the client's, not the operator's.
+  const further = isCgi ? [] : args;
+  return [name, file, ...asList(entries.get('add')?.value ?? ''), ...options, ...further];
+}
+
+async function exeEntries(document: IniDocument): Promise<Map<string, ViewedEntry>> {
+  if (!document.sections.has('exe')) return new Map();
+  const { sections, errors } = viewDocument(document, settingsOf(), false);
+  const [error] = errors.filter(({ section }) => section === 'exe');
+  if (error) throw error.error;
+  const entries = sections.find(({ name }) => name === 'exe')?.entries ?? [];
+  return new Map(
+    entries.filter(({ inherited, location }) => !inherited && location).map((entry) => [entry.key, entry]),
+  );
+}
+
+function commandName(entry: ViewedEntry | undefined, document: IniDocument, commands: Commands): string {
+  const name = entry?.value.trim() ?? 'serve';
+  if (commands.has(name) && name !== 'exe') return name;
+  const names = [...commands.keys()].filter((each) => each !== 'exe');
+  const meant = nearest(name, names);
+  throw mistake(
+    entry?.location ?? document.sections.get('exe')?.location,
+    `there is no command "${name}" to execute`,
+    meant === undefined ? `there are: ${names.join(', ')}` : `did you mean "${meant}"?`,
+  );
+}
+
+/** `pid_file = x` is `--pid-file x`; a flag is given when its value is true. */
+function optionOf(key: string, entry: ViewedEntry, options: readonly CommandOption[], command: string): string[] {
+  const name = key.replaceAll('_', '-');
+  const option = options.find(({ flags }) => longNames(flags).includes(name));
+  if (option === undefined) {
+    const names = [...options.flatMap(({ flags }) => longNames(flags)), ...OWN_KEYS];
+    const meant = nearest(name, names);
+    throw mistake(
+      entry.location,
+      `${command} has no option "${key}"`,
+      meant === undefined ? `there are: ${names.join(', ')}` : `did you mean "${meant.replaceAll('-', '_')}"?`,
+    );
+  }
+  if (option.flags.includes('<')) {
+    const values = option.repeatable ? entry.value.split('\n').filter((row) => row.trim() !== '') : [entry.value];
+    return values.map((value) => `--${name}=${value.trim()}`);
+  }
+  return isTrue(key, entry) ? [`--${name}`] : [];
+}
+
+function isTrue(key: string, { value, location }: ViewedEntry): boolean {
+  try {
+    return asBool(value);
+  } catch {
+    throw mistake(location, `${key}: "${value}" is neither true nor false`, undefined);
+  }
+}
+
+/** `-n, --app-name <name>`: `app-name`. */
+function longNames(flags: string): string[] {
+  return [...flags.matchAll(/--([a-z][a-z-]*)/g)].flatMap(([, name]) => (name === undefined ? [] : [name]));
+}
+
+function mistake(location: Location | undefined, message: string, hint: string | undefined): ConfigError {
+  const error = new ConfigError('PASTER_EXE', message, { location, hint });
+  locate(error, location, 'exe');
+  return error;
+}
