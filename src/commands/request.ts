@@ -1,13 +1,11 @@
 /** `paster request` and `paster post`: one request to an application, without a server. */
 import { METHODS, validateHeaderName, validateHeaderValue } from 'node:http';
-import { resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { nearest } from '../config/nearest.ts';
 import { createApp, guarded } from '../deploy/compose.ts';
 import { settingsOf } from '../deploy/context.ts';
 import { loadContext } from '../deploy/load.ts';
 import { LoadSession } from '../deploy/session.ts';
-import { configUri, hasScheme } from '../deploy/uri.ts';
 import {
   EXIT_FAILURE,
   EXIT_OK,
@@ -22,6 +20,7 @@ import { lineLogger } from '../log.ts';
 import type { Settings } from '../protocol/types.ts';
 import { type Command, type CommandOption, type Console, flagOption, listOption, textOption } from './command.ts';
 import { type InjectedAnswer, type InjectedRequest, inject } from './inject.ts';
+import { specUri } from './spec-argument.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -78,8 +77,12 @@ async function request(
   const globalConf = configVars(listOption(options, 'configVar'));
   return unlessIdle(async (reached) => {
     const session = new LoadSession(globalConf);
-    const uri = hasScheme(spec) ? spec : configUri(resolve(spec));
-    const context = await loadContext('app', uri, { globalConf, name: textOption(options, 'appName') }, session);
+    const context = await loadContext(
+      'app',
+      specUri(spec),
+      { globalConf, name: textOption(options, 'appName') },
+      session,
+    );
     const app = await createApp(context);
     for (const { message, location } of session.warnings) {
       console.err(printable(`paster: warn: ${formatLocation(location)}: ${message}`));

@@ -52,6 +52,27 @@ export const COMMANDS: Commands = new Map([
     },
   ],
   [
+    'make-config',
+    {
+      summary: 'write an INI file for an installed package',
+      load: async () => (await import('./make-config.ts')).makeConfigCommand,
+    },
+  ],
+  [
+    'setup-app',
+    {
+      summary: 'set up what an application needs: its setup_app hook',
+      load: async () => (await import('./setup-app.ts')).setupAppCommand,
+    },
+  ],
+  [
+    'shell',
+    {
+      summary: 'a JavaScript prompt with the application loaded',
+      load: async () => (await import('./shell.ts')).shellCommand,
+    },
+  ],
+  [
     'completion',
     {
       summary: 'print a script that completes command lines in your shell',

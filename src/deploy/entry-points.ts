@@ -138,6 +138,15 @@ export async function installedPackages(
   return packages.filter((info) => info !== undefined).filter((info) => info.entryPoints.size > 0);
 }
 
+/** The package that a file belongs to, if it belongs to one. */
+export async function packageAround(file: string): Promise<PackageInfo | undefined> {
+  for (const ancestor of ancestors(dirname(file))) {
+    const found = await readPackage(ancestor);
+    if (found) return found;
+  }
+  return undefined;
+}
+
 /** paster itself, with its built-in parts. */
 export async function ownPackage(): Promise<PackageInfo> {
   const own = await readPackage(OWN_ROOT);
