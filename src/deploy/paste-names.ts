@@ -23,11 +23,16 @@ export const PASTE_NAMES: Readonly<Record<string, Readonly<Record<string, PasteN
     test: { builtin: 'test' },
     flup_fcgi_fork: { builtin: 'fastcgi', implied: FORKING },
     flup_fcgi_thread: { builtin: 'fastcgi' },
+    flup_scgi_fork: { builtin: 'scgi', implied: FORKING },
+    flup_scgi_thread: { builtin: 'scgi' },
   },
   pastedeploy: {},
   flup: {
     fcgi: { builtin: 'fastcgi' },
     fcgi_thread: { builtin: 'fastcgi' },
     fcgi_fork: { builtin: 'fastcgi', implied: FORKING },
+    scgi: { builtin: 'scgi' },
+    scgi_thread: { builtin: 'scgi' },
+    scgi_fork: { builtin: 'scgi', implied: FORKING },
   },
 };

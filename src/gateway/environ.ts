@@ -130,9 +130,10 @@ const LENGTH = /^\d{1,15}$/;
  * The head of the request that an environment describes. Of a variable that comes twice the last one counts, as in
  * PHP, so that a later `fastcgi_param` overrides an earlier one; headers that come twice are two headers.
  * @param mount where the application is mounted, for web servers that split the path wrongly (see target.ts).
+ * @param lengthIsForced the protocol asks for CONTENT_LENGTH, so that 0 does not mean that the client has sent it.
  * @throws BadEnviron where it could not have come from an HTTP request.
  */
-export function readHead(pairs: EnvironPairs, mount?: string): RequestHead {
+export function readHead(pairs: EnvironPairs, mount?: string, lengthIsForced = false): RequestHead {
   const rawHeaders: string[] = [];
   const target: TargetVariables = {
     requestUri: undefined,
@@ -220,7 +221,8 @@ export function readHead(pairs: EnvironPairs, mount?: string): RequestHead {
     // so that with both headers the length is the true one.
     contentLength = Number(length);
     // Lighttpd says 0 with every GET; what the client has sent itself it repeats as HTTP_CONTENT_LENGTH.
-    const made = contentLength === 0 && headerLength === '' && isLighttpd(target.serverSoftware);
+    const forced = lengthIsForced || isLighttpd(target.serverSoftware);
+    const made = contentLength === 0 && headerLength === '' && forced;
     if (!made) rawHeaders.push('Content-Length', length);
   }
   const chunked = contentLength === undefined && transferEncoding !== '';

@@ -17,6 +17,14 @@ export interface Batch {
   readonly callbacks: WriteCallback[];
 }
 
+/** The callbacks of a batch as one. */
+export function oneCallback(callbacks: readonly WriteCallback[]): WriteCallback | undefined {
+  if (callbacks.length <= 1) return callbacks[0];
+  return (error) => {
+    for (const callback of callbacks) callback(error);
+  };
+}
+
 /** What a protocol does for one request. */
 export interface Carrier {
   /**

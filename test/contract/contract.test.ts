@@ -8,6 +8,7 @@ import type { App } from '../../src/protocol/types.ts';
 import type { Backend, ContractRequest, ContractResponse, Serving } from './backend.ts';
 import { fastcgiBackend } from './fastcgi-backend.ts';
 import { httpBackend } from './http-backend.ts';
+import { scgiBackend } from './scgi-backend.ts';
 
 async function readBody(req: IncomingMessage): Promise<string> {
   const parts: Buffer[] = [];
@@ -37,7 +38,7 @@ function likeExpress(backend: Backend): Backend {
   };
 }
 
-describe.each([httpBackend, fastcgiBackend, likeExpress(fastcgiBackend)])('$name', (backend) => {
+describe.each([httpBackend, fastcgiBackend, likeExpress(fastcgiBackend), scgiBackend])('$name', (backend) => {
   let serving: Serving | undefined;
   afterEach(async () => {
     await serving?.close();

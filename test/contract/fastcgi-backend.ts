@@ -3,6 +3,7 @@ import type { App } from '../../src/protocol/types.ts';
 import { begin, pairs, record, stream, TYPE } from '../servers/fastcgi/client.ts';
 import { serveFastcgi } from '../servers/fastcgi/serve.ts';
 import { type Backend, type ContractRequest, type ContractResponse, withoutConnectionHeaders } from './backend.ts';
+import { environ } from './environ.ts';
 
 export const fastcgiBackend: Backend = {
   name: 'FastCGI',
@@ -18,7 +19,7 @@ export const fastcgiBackend: Backend = {
           client.socket.pause();
           request.readAfter.then(() => client.socket.resume());
         }
-        client.write(begin(1), stream(TYPE.params, 1, pairs(environ(request))), record(TYPE.params, 1));
+        client.write(begin(1), stream(TYPE.params, 1, pairs(environ(request, ''))), record(TYPE.params, 1));
         for (const piece of request.body ?? []) {
           await new Promise((resolve) => setImmediate(resolve));
           client.write(stream(TYPE.stdin, 1, Buffer.from(piece as string)));
@@ -37,37 +38,3 @@ export const fastcgiBackend: Backend = {
     };
   },
 };
-
-/** As nginx with its stock fastcgi_params makes it. */
-function environ({
-  method = 'GET',
-  path = '/',
-  headers = {},
-  body,
-  declaredLength,
-}: ContractRequest): [string, string][] {
-  const [script = '', query = ''] = path.split(/\?(.*)/s);
-  const length = declaredLength ?? body?.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0);
-  const variables: [string, string][] = [
-    ['QUERY_STRING', query],
-    ['REQUEST_METHOD', method],
-    ['CONTENT_TYPE', ''],
-    ['CONTENT_LENGTH', length === undefined ? '' : String(length)],
-    ['SCRIPT_NAME', decodeURIComponent(script)],
-    ['REQUEST_URI', path],
-    ['SERVER_PROTOCOL', 'HTTP/1.1'],
-    ['SERVER_SOFTWARE', 'nginx/1.22.1'],
-    ['REMOTE_ADDR', '127.0.0.1'],
-    ['REMOTE_PORT', '40000'],
-    ['SERVER_ADDR', '127.0.0.1'],
-    ['SERVER_PORT', '80'],
-    ['HTTP_HOST', '127.0.0.1'],
-  ];
-  for (const [name, values] of Object.entries(headers)) {
-    for (const value of typeof values === 'string' ? [values] : values) {
-      if (name.toLowerCase() === 'content-type') variables.push(['CONTENT_TYPE', value]);
-      else variables.push([`HTTP_${name.replaceAll('-', '_').toUpperCase()}`, value]);
-    }
-  }
-  return variables;
-}

@@ -5,6 +5,8 @@
 import { BadEnviron, type RequestHead, readHead } from '../../gateway/environ.ts';
 import { type Exchange, openExchange } from '../../gateway/exchange.ts';
 import type { Batch, Carrier } from '../../gateway/socket.ts';
+import { MAX_VARIABLES } from '../gateway-settings.ts';
+import { plainAnswer } from '../plain-output.ts';
 import { AUTHORIZER, decodePairs, ProtocolError } from './records.ts';
 
 /** What a request needs of the connection that it is on. */
@@ -22,9 +24,6 @@ export interface RequestHost {
   refused(reason: string): void;
   run(exchange: Exchange): void;
 }
-
-/** Far more than Node's own limit on headers, and a bound on what a request of nothing but empty pairs can cost. */
-const MAX_PAIRS = 4096;
 
 export class ActiveRequest implements Carrier {
   readonly id: number;
@@ -57,7 +56,7 @@ export class ActiveRequest implements Carrier {
     const block = this.#params.length === 1 ? (this.#params[0] as Buffer) : Buffer.concat(this.#params);
     this.#params = [];
     try {
-      const pairs = decodePairs(block, MAX_PAIRS);
+      const pairs = decodePairs(block, MAX_VARIABLES);
       // Section 6.3: an authorizer is sent no STDIN, so a length can only mislead.
       this.#head = readHead(this.#role === AUTHORIZER ? withoutLength(pairs) : pairs, this.#host.mount);
     } catch (error) {
@@ -125,8 +124,7 @@ export class ActiveRequest implements Carrier {
   }
 
   #answerPlainly(status: number, reason: string): void {
-    const text = `Status: ${status} ${reason}\r\nContent-Type: text/plain\r\n\r\n${reason}\n`;
-    this.#host.answer(this, { data: [text], encodings: ['latin1'], callbacks: [] }, true);
+    this.#host.answer(this, { data: [plainAnswer(status, reason)], encodings: ['latin1'], callbacks: [] }, true);
   }
 
   send(batch: Batch, last: boolean): boolean {

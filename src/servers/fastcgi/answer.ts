@@ -3,7 +3,7 @@
  * END_REQUEST together; of a large one the application's own buffers are written, not copies.
  */
 import type { Socket } from 'node:net';
-import type { Batch, WriteCallback } from '../../gateway/socket.ts';
+import { type Batch, oneCallback, type WriteCallback } from '../../gateway/socket.ts';
 import {
   END_REQUEST_LENGTH,
   HEADER_LENGTH,
@@ -118,11 +118,4 @@ function writePieces(
 
 function writeTail(buffer: Buffer, at: number, requestId: number): void {
   writeEndRequest(buffer, writeHeader(buffer, at, STDOUT, requestId, 0), requestId, REQUEST_COMPLETE);
-}
-
-function oneCallback(callbacks: readonly WriteCallback[]): WriteCallback | undefined {
-  if (callbacks.length <= 1) return callbacks[0];
-  return (error) => {
-    for (const callback of callbacks) callback(error);
-  };
 }

@@ -12,6 +12,8 @@ import type { Socket } from 'node:net';
 import type { Exchange } from '../../gateway/exchange.ts';
 import type { Batch } from '../../gateway/socket.ts';
 import type { Logger } from '../../log.ts';
+import { closeGently } from '../close-gently.ts';
+import type { GatewayConnection } from '../gateway-serving.ts';
 import { ActiveRequest, type RequestHost } from './active-request.ts';
 import { writeAnswer } from './answer.ts';
 import {
@@ -41,8 +43,8 @@ import {
 /** Unread body that one request of a multiplexed connection may have waiting. */
 export const MAX_BACKLOG = 1024 * 1024;
 
-/** How long a connection that is to be closed waits for the peer to see the answer and to close it first. */
-const LINGER_MS = 2000;
+/** A web server that has taken nothing of the last answer for so long does not read it any more. */
+const SILENT_MS = 300_000;
 
 /** What a connection needs of the server that it belongs to. */
 export interface ConnectionHost {
@@ -62,7 +64,7 @@ export interface ConnectionHost {
   closed(connection: Connection): void;
 }
 
-export class Connection implements RequestHost {
+export class Connection implements RequestHost, GatewayConnection {
   readonly #socket: Socket;
   readonly #host: ConnectionHost;
   readonly #decoder: RecordDecoder;
@@ -72,10 +74,7 @@ export class Connection implements RequestHost {
   /** An answer was broken off: the connection closes without END_REQUEST as soon as nobody else needs it. */
   #doomed = false;
   #closing = false;
-  #lingering: NodeJS.Timeout | undefined;
-  /** A byte has come. */
   used = false;
-  /** How often the server has found it idle in a row while stopping. */
   quiet = 0;
 
   /** @param overloaded refuse what comes: there are too many connections already. */
@@ -99,7 +98,6 @@ export class Connection implements RequestHost {
     return this.#host.mount;
   }
 
-  /** No request is in flight and none has begun to arrive. */
   get idle(): boolean {
     return this.#active.size === 0 && this.#decoder.idle;
   }
@@ -112,7 +110,6 @@ export class Connection implements RequestHost {
     this.#socket.destroy();
   }
 
-  /** Nothing more comes from this side; the peer may close. */
   end(): void {
     this.#close();
   }
@@ -266,18 +263,12 @@ export class Connection implements RequestHost {
     else if (!request.keepConnection || this.#host.draining) this.#close();
   }
 
-  /**
-   * Closes so that the peer gets all that was written: closing a TCP socket with unread bytes in it would send a reset
-   * and take the answer back. So what still comes is read and thrown away until the peer closes.
-   */
   #close(): void {
     if (this.#closing) return;
     this.#closing = true;
     this.#decoder.stop();
-    this.#socket.end();
-    this.#socket.resume();
-    this.#lingering = setTimeout(destroyLater, LINGER_MS, this);
-    this.#lingering.unref();
+    this.#socket.setTimeout(SILENT_MS, () => this.destroy());
+    closeGently(this.#socket);
   }
 
   #drained(): void {
@@ -293,7 +284,6 @@ export class Connection implements RequestHost {
   #closed(): void {
     this.#closing = true;
     this.#decoder.stop();
-    clearTimeout(this.#lingering);
     const requests = [...this.#active.values()];
     this.#active.clear();
     for (const request of requests) {
@@ -302,8 +292,4 @@ export class Connection implements RequestHost {
     }
     this.#host.closed(this);
   }
-}
-
-function destroyLater(connection: Connection): void {
-  connection.destroy();
 }

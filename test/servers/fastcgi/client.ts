@@ -4,6 +4,8 @@
  * a mistake in the codec shows.
  */
 import { connect, type Socket } from 'node:net';
+import { type CgiResponse, parseCgi } from '../../helpers/cgi-response.ts';
+import { isList, type Variables } from '../../helpers/environ.ts';
 
 export interface ClientRecord {
   readonly type: number;
@@ -55,13 +57,6 @@ export function stream(type: number, id: number, bytes: Buffer, size = 65_535): 
   return Buffer.concat(records);
 }
 
-/** Variables by name, or as a list where order or repetition matters. */
-export type Variables = Readonly<Record<string, string>> | readonly (readonly [string, string])[];
-
-function isList(values: Variables): values is readonly (readonly [string, string])[] {
-  return Array.isArray(values);
-}
-
 /** A whole request. `environ` goes over what an ordinary GET has. */
 export function request(
   id: number,
@@ -96,15 +91,11 @@ export function request(
 }
 
 /** What came back for one request id. */
-export interface Answer {
+export interface Answer extends CgiResponse {
   readonly stdout: Buffer;
   readonly stderr: Buffer;
   /** Undefined: the connection closed without END_REQUEST. */
   readonly end: { readonly appStatus: number; readonly protocolStatus: number } | undefined;
-  readonly status: number;
-  readonly rawHeaders: string[];
-  readonly headers: Record<string, string>;
-  readonly body: Buffer;
 }
 
 export class FastcgiClient {
@@ -229,24 +220,3 @@ export class FastcgiClient {
 }
 
 type DropFirst<T extends readonly unknown[]> = T extends readonly [unknown, ...infer Rest] ? Rest : never;
-
-/** A CGI response (RFC 3875 section 6) taken apart. */
-export function parseCgi(stdout: Buffer): Pick<Answer, 'status' | 'rawHeaders' | 'headers' | 'body'> {
-  const end = stdout.indexOf('\r\n\r\n');
-  if (end === -1) return { status: 0, rawHeaders: [], headers: {}, body: Buffer.alloc(0) };
-  const rawHeaders: string[] = [];
-  const headers: Record<string, string> = Object.create(null);
-  let status = 200;
-  for (const line of stdout.subarray(0, end).toString('latin1').split('\r\n')) {
-    const colon = line.indexOf(':');
-    const [name, value] = [line.slice(0, colon), line.slice(colon + 1).trim()];
-    if (name.toLowerCase() === 'status') {
-      status = Number.parseInt(value, 10);
-      continue;
-    }
-    rawHeaders.push(name, value);
-    const key = name.toLowerCase();
-    headers[key] = headers[key] === undefined ? value : `${headers[key]}, ${value}`;
-  }
-  return { status, rawHeaders, headers, body: stdout.subarray(end + 4) };
-}

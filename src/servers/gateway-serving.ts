@@ -1,0 +1,146 @@
+/**
+ * What serving FastCGI and serving SCGI have in common: connections from listeners that somebody else has opened, who
+ * may connect, what is said of those that are refused, and how it stops. Knows nothing of what a connection speaks.
+ */
+import type { Server as NetServer, Socket } from 'node:net';
+import type { Peers } from '../gateway/peers.ts';
+import type { Logger } from '../log.ts';
+import type { Address } from '../net/address.ts';
+import type { Running } from '../protocol/types.ts';
+
+/** A connection as far as stopping is concerned. */
+export interface GatewayConnection {
+  /** No request is in flight and none has begun to arrive. */
+  readonly idle: boolean;
+  /** A byte has come. */
+  readonly used: boolean;
+  /** How often it has been found idle in a row while stopping. */
+  quiet: number;
+  /** Nothing more comes from this side; the peer may close. */
+  end(): void;
+  destroy(): void;
+}
+
+export interface GatewayServingOptions {
+  /** For messages: `FastCGI`, `SCGI`. */
+  readonly protocol: string;
+  readonly listeners: readonly NetServer[];
+  readonly peers: Peers;
+  readonly maxConnections: number;
+  readonly log: Logger;
+}
+
+/** A kept connection that has been quiet for so long is not about to be used; it may close. */
+const QUIET_MS = 250;
+/** So long a connection that was accepted may take to send its first byte while the server stops. */
+const FIRST_BYTE_MS = 1000;
+const SWEEP_MS = 25;
+const GRACEFUL_TIMEOUT_S = 30;
+/** Peers and reasons remembered so that each is logged once. */
+const MAX_REMEMBERED = 1000;
+
+export abstract class GatewayServing implements Running {
+  readonly addresses: readonly Address[];
+  readonly maxConnections: number;
+  readonly log: Logger;
+  draining = false;
+  readonly #protocol: string;
+  readonly #listeners: readonly NetServer[];
+  readonly #peers: Peers;
+  readonly #connections = new Set<GatewayConnection>();
+  readonly #remembered = new Set<string>();
+  #closing: Promise<void> | undefined;
+  readonly #accept = (socket: Socket): void => this.#connection(socket);
+
+  constructor({ protocol, listeners, peers, maxConnections, log }: GatewayServingOptions) {
+    this.#protocol = protocol;
+    this.#listeners = listeners;
+    this.#peers = peers;
+    this.maxConnections = maxConnections;
+    this.log = log;
+    this.addresses = listeners.map(addressOf);
+    // No connection comes before this turn of the event loop is over, and with it the constructor of what serves.
+    for (const listener of listeners) listener.on('connection', this.#accept);
+  }
+
+  /** @param overloaded refuse what comes: there are too many connections already. */
+  protected abstract connected(socket: Socket, overloaded: boolean): GatewayConnection;
+
+  #connection(socket: Socket): void {
+    const peer = socket.remoteAddress;
+    if (!this.#peers.admits(peer)) {
+      this.refused(peer ?? 'a Unix socket', 'not among the web servers of "allow"');
+      socket.destroy();
+      return;
+    }
+    const overloaded = this.#connections.size >= this.maxConnections;
+    this.#connections.add(this.connected(socket, overloaded));
+  }
+
+  // --- what connections call -----------------------------------------------------------------------------------------
+
+  /** Logs what was refused, once for each peer and reason. */
+  refused(peer: string, reason: string): void {
+    const what = `${this.#protocol} from ${peer}: ${reason}`;
+    if (this.#remembered.has(what) || this.#remembered.size >= MAX_REMEMBERED) return;
+    this.#remembered.add(what);
+    this.log.warn(what);
+  }
+
+  closed(connection: GatewayConnection): void {
+    this.#connections.delete(connection);
+  }
+
+  // --- stopping ------------------------------------------------------------------------------------------------------
+
+  /**
+   * Graceful: neither protocol has a way to tell a web server that a connection is about to close, so a request may be on
+   * its way on any of them. Hence a connection closes together with the next answer on it, or when it has been quiet
+   * for a while; one that has not sent its first byte yet is given time to. Requests in flight are finished.
+   */
+  close({
+    graceful = true,
+    timeout = GRACEFUL_TIMEOUT_S,
+  }: {
+    graceful?: boolean;
+    timeout?: number;
+  } = {}): Promise<void> {
+    if (!graceful) for (const connection of this.#connections) connection.destroy();
+    this.#closing ??= this.#stop(graceful ? timeout * 1000 : 0);
+    return this.#closing;
+  }
+
+  async #stop(patience: number): Promise<void> {
+    this.draining = true;
+    const began = performance.now();
+    const listenersClosed = Promise.all(this.#listeners.map(closeListener));
+    while (this.#connections.size > 0) {
+      const late = performance.now() - began >= patience;
+      for (const connection of this.#connections) {
+        if (late) connection.destroy();
+        else if (connection.idle && ++connection.quiet * SWEEP_MS > quietTime(connection)) connection.end();
+      }
+      await new Promise((resolve) => setTimeout(resolve, SWEEP_MS));
+    }
+    await listenersClosed;
+    for (const listener of this.#listeners) listener.off('connection', this.#accept);
+  }
+}
+
+function quietTime(connection: GatewayConnection): number {
+  return connection.used ? QUIET_MS : FIRST_BYTE_MS;
+}
+
+function closeListener(listener: NetServer): Promise<void> {
+  return new Promise((resolve) => {
+    // Called back with an error where somebody else has closed it already: closed it is.
+    listener.close(() => resolve());
+  });
+}
+
+function addressOf(listener: NetServer): Address {
+  const address = listener.address();
+  if (address === null) return { kind: 'fd', fd: 0 };
+  if (typeof address === 'string') return { kind: 'unix', path: address };
+  return { kind: 'tcp', host: address.address, port: address.port };
+}

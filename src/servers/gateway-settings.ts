@@ -1,0 +1,40 @@
+/** The settings of every server that a web server hands CGI variables to over a socket, and flup's that mean nothing here. */
+import { type Declarations, int, text } from '../config/setting.ts';
+import { networks } from '../gateway/peers.ts';
+
+export const gatewaySettings = {
+  allow: {
+    type: networks,
+    help: 'The web servers that may connect by TCP. Left out: this machine only.',
+    example: '10.0.0.5 10.1.0.0/16',
+    aliases: ['allowedServers'],
+  },
+  max_connections: {
+    type: int({ min: 1 }),
+    default: 4096,
+    help: 'Connections at a time; more are turned away with 503.',
+  },
+  max_params_size: {
+    type: int({ min: 1024 }),
+    default: 128 * 1024,
+    help: 'Bytes of CGI variables that a request may have, all headers among them; more is answered with 431.',
+  },
+  script_name: {
+    type: text,
+    help: 'Where the application is mounted, against what the web server says: "/" for Lighttpd\'s mount "/" without fix-root-scriptname.',
+    example: '/',
+    aliases: ['scriptName'],
+  },
+} satisfies Declarations;
+
+const PROCESSES = 'workers are a fixed number of processes, each of which serves many requests at a time';
+
+export const obsoleteFlupSettings: Readonly<Record<string, string>> = {
+  minSpare: PROCESSES,
+  maxSpare: PROCESSES,
+  maxThreads: 'a process serves many requests at a time without threads',
+  debug: 'errors are logged and never shown to the client; a filter shows them in development',
+};
+
+/** Far more than Node's own limit on headers, and a bound on what a request of nothing but empty variables can cost. */
+export const MAX_VARIABLES = 4096;

@@ -1,0 +1,105 @@
+/**
+ * The head of an SCGI request as bytes (https://python.ca/scgi/protocol.txt): a netstring of names and values, read from
+ * any split of the stream. Pure: knows neither sockets nor what the variables mean.
+ */
+import { MAX_VARIABLES } from '../gateway-settings.ts';
+
+/** What came is no request. Without a status it is not even SCGI, and whoever speaks would not understand an answer. */
+export class BadHead extends Error {
+  readonly status: 400 | 431 | undefined;
+
+  constructor(message: string, status?: 400 | 431) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export interface ScgiHead {
+  /** Variables in the order they came, name and value in turn, bytes as latin-1. */
+  readonly pairs: string[];
+  /** What came after the head: the beginning of the body. */
+  readonly rest: Buffer;
+}
+
+const COLON = 0x3a;
+const COMMA = 0x2c;
+const ZERO = 0x30;
+
+export class HeadReader {
+  readonly #maxSize: number;
+  #size = 0;
+  #digits = 0;
+  /** Bytes that the netstring still lacks, its comma included; undefined within its length. */
+  #missing: number | undefined;
+  #parts: Buffer[] = [];
+
+  /** @param maxSize the most bytes that the variables may have. */
+  constructor(maxSize: number) {
+    this.#maxSize = maxSize;
+  }
+
+  /**
+   * Takes the next bytes. @returns The head, once it is whole.
+   * @throws BadHead where they are none; nothing more may be pushed then.
+   */
+  push(bytes: Buffer): ScgiHead | undefined {
+    let at = 0;
+    while (this.#missing === undefined) {
+      if (at === bytes.length) return undefined;
+      this.#lengthByte(bytes[at++] as number);
+    }
+    const end = Math.min(at + this.#missing, bytes.length);
+    this.#missing -= end - at;
+    this.#parts.push(bytes.subarray(at, end));
+    if (this.#missing > 0) return undefined;
+    const block = this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts);
+    this.#parts = [];
+    if (block[block.length - 1] !== COMMA) throw new BadHead('the netstring does not end with a comma');
+    return { pairs: decodeVariables(block.subarray(0, -1)), rest: bytes.subarray(end) };
+  }
+
+  #lengthByte(byte: number): void {
+    if (byte === COLON && this.#digits > 0) {
+      this.#missing = this.#size + 1;
+      return;
+    }
+    const digit = byte - ZERO;
+    // Netstrings write a number one way only. Who speaks HTTP to this socket is told at the first byte.
+    if (!(digit >= 0 && digit <= 9) || (this.#digits > 0 && this.#size === 0)) {
+      throw new BadHead('the request does not begin with a netstring');
+    }
+    this.#digits++;
+    this.#size = this.#size * 10 + digit;
+    if (this.#size > this.#maxSize) throw new BadHead(`more than ${this.#maxSize} bytes of headers`, 431);
+  }
+}
+
+const LENGTH = /^\d{1,15}$/;
+
+/**
+ * Names and values, a NUL after each. The specification has no name twice, but web servers repeat a header that the client
+ * has repeated; only the length has to be one.
+ * @throws BadHead where the block breaks the rules.
+ */
+export function decodeVariables(block: Buffer): string[] {
+  const pairs = block.toString('latin1').split('\0', 2 * MAX_VARIABLES + 2);
+  if (pairs.length > 2 * MAX_VARIABLES + 1) throw new BadHead(`more than ${MAX_VARIABLES} headers`, 431);
+  // After the last NUL there is nothing.
+  if (pairs.pop() !== '' || pairs.length % 2 !== 0) throw new BadHead('the headers do not end with a NUL', 400);
+  const [first, length = ''] = pairs;
+  if (first !== 'CONTENT_LENGTH') throw new BadHead('the first header is not CONTENT_LENGTH', 400);
+  if (!LENGTH.test(length)) throw new BadHead('CONTENT_LENGTH is not a number', 400);
+  let version: string | undefined;
+  for (let i = 2; i < pairs.length; i += 2) {
+    const name = pairs[i];
+    const value = pairs[i + 1];
+    if (name === '') throw new BadHead('a header without a name', 400);
+    if (name === 'SCGI') version = value;
+    if (name !== 'CONTENT_LENGTH') continue;
+    // nginx sends an empty one more where its configuration lists it for a request that has no body.
+    if (value !== '' && value !== length) throw new BadHead('two different CONTENT_LENGTHs', 400);
+    pairs[i + 1] = length;
+  }
+  if (version !== '1') throw new BadHead('no SCGI = 1 among the headers (nginx: include scgi_params)', 400);
+  return pairs;
+}

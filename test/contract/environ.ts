@@ -1,0 +1,34 @@
+/** A contract's request as the CGI variables that nginx with its stock parameters makes of it. */
+import type { ContractRequest } from './backend.ts';
+
+/** @param withoutBody the CONTENT_LENGTH of a request that has none. */
+export function environ(
+  { method = 'GET', path = '/', headers = {}, body, declaredLength }: ContractRequest,
+  withoutBody: string,
+): [string, string][] {
+  const [script = '', query = ''] = path.split(/\?(.*)/s);
+  const length = declaredLength ?? body?.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0);
+  const variables: [string, string][] = [
+    // SCGI wants it first.
+    ['CONTENT_LENGTH', length === undefined ? withoutBody : String(length)],
+    ['QUERY_STRING', query],
+    ['REQUEST_METHOD', method],
+    ['CONTENT_TYPE', ''],
+    ['SCRIPT_NAME', decodeURIComponent(script)],
+    ['REQUEST_URI', path],
+    ['SERVER_PROTOCOL', 'HTTP/1.1'],
+    ['SERVER_SOFTWARE', 'nginx/1.22.1'],
+    ['REMOTE_ADDR', '127.0.0.1'],
+    ['REMOTE_PORT', '40000'],
+    ['SERVER_ADDR', '127.0.0.1'],
+    ['SERVER_PORT', '80'],
+    ['HTTP_HOST', '127.0.0.1'],
+  ];
+  for (const [name, values] of Object.entries(headers)) {
+    for (const value of typeof values === 'string' ? [values] : values) {
+      if (name.toLowerCase() === 'content-type') variables.push(['CONTENT_TYPE', value]);
+      else variables.push([`HTTP_${name.replaceAll('-', '_').toUpperCase()}`, value]);
+    }
+  }
+  return variables;
+}
