@@ -5,7 +5,7 @@ import { ConfigError, errorMessage, type Location, locate, PasterError, RunError
 import type { Logger } from '../log.ts';
 import type { Address } from '../net/address.ts';
 import type { BindOptions, Listener } from '../net/listener.ts';
-import type { App, Running, Server } from '../protocol/types.ts';
+import type { App, OneShot, Running, Server } from '../protocol/types.ts';
 import { createServer, factoryContext, loadTarget, type Runner } from './compose.ts';
 import type { Context, FactoryContext } from './context.ts';
 import { placeInStack } from './error-place.ts';
@@ -43,9 +43,14 @@ export class LoadedServer {
     if ('server' in this.#made) this.#made.server.checkAddress?.(address);
   }
 
-  /** What the addresses begin with: `http`, `fastcgi`, ...; empty for a server runner, which listens by itself. */
+  /** What the addresses begin with: `http`, `fastcgi`, `scgi`, ...; empty for a server runner, which listens by itself. */
   get scheme(): string {
     return 'server' in this.#made ? this.#made.server.scheme : '';
+  }
+
+  /** Present for a server that serves the one request of its process and ends. */
+  get oneShot(): OneShot | undefined {
+    return 'server' in this.#made ? this.#made.server.oneShot : undefined;
   }
 
   /** A `paste.server_runner`'s function, which listens by itself; undefined for every other server. */

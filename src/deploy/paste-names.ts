@@ -21,6 +21,7 @@ export const PASTE_NAMES: Readonly<Record<string, Readonly<Record<string, PasteN
   },
   pastescript: {
     test: { builtin: 'test' },
+    cgi: { builtin: 'cgi' },
     flup_fcgi_fork: { builtin: 'fastcgi', implied: FORKING },
     flup_fcgi_thread: { builtin: 'fastcgi' },
     flup_scgi_fork: { builtin: 'scgi', implied: FORKING },

@@ -33,6 +33,14 @@ export interface RequestHead {
   readonly pairs: EnvironPairs;
 }
 
+/** What a protocol says of every request that it carries. */
+export interface EnvironTraits {
+  /** It asks for CONTENT_LENGTH, so that 0 does not mean that the client has sent it (SCGI). */
+  readonly lengthIsForced?: boolean;
+  /** SCRIPT_NAME is always the mount, and an empty PATH_INFO what lies below it (CGI: it is the program's own URL). */
+  readonly pathIsSplit?: boolean;
+}
+
 /** A request that no HTTP server would have let through; to be answered with `status`. */
 export class BadEnviron extends Error {
   readonly status: number = 400;
@@ -130,10 +138,10 @@ const LENGTH = /^\d{1,15}$/;
  * The head of the request that an environment describes. Of a variable that comes twice the last one counts, as in
  * PHP, so that a later `fastcgi_param` overrides an earlier one; headers that come twice are two headers.
  * @param mount where the application is mounted, for web servers that split the path wrongly (see target.ts).
- * @param lengthIsForced the protocol asks for CONTENT_LENGTH, so that 0 does not mean that the client has sent it.
+ * @param traits what the protocol says of every request that it carries.
  * @throws BadEnviron where it could not have come from an HTTP request.
  */
-export function readHead(pairs: EnvironPairs, mount?: string, lengthIsForced = false): RequestHead {
+export function readHead(pairs: EnvironPairs, mount?: string, traits: EnvironTraits = {}): RequestHead {
   const rawHeaders: string[] = [];
   const target: TargetVariables = {
     requestUri: undefined,
@@ -142,6 +150,7 @@ export function readHead(pairs: EnvironPairs, mount?: string, lengthIsForced = f
     queryString: '',
     serverSoftware: '',
     mount,
+    isSplit: traits.pathIsSplit ?? false,
   };
   let method = 'GET';
   let protocol = '';
@@ -221,7 +230,7 @@ export function readHead(pairs: EnvironPairs, mount?: string, lengthIsForced = f
     // so that with both headers the length is the true one.
     contentLength = Number(length);
     // Lighttpd says 0 with every GET; what the client has sent itself it repeats as HTTP_CONTENT_LENGTH.
-    const forced = lengthIsForced || isLighttpd(target.serverSoftware);
+    const forced = traits.lengthIsForced || isLighttpd(target.serverSoftware);
     const made = contentLength === 0 && headerLength === '' && forced;
     if (!made) rawHeaders.push('Content-Length', length);
   }

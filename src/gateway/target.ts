@@ -12,7 +12,8 @@
  * - PATH_INFO is empty or absent: the web server does not split the path. nginx's stock fastcgi_params put the whole path
  *   into SCRIPT_NAME and send no PATH_INFO; many configurations add an empty one. `url` is the whole path of
  *   REQUEST_URI (without it SCRIPT_NAME encoded), `baseUrl` is empty.
- * - except from Lighttpd, which always splits: SCRIPT_NAME `/proxy` alone is then the mount itself, and `url` is `/`.
+ * - except from Lighttpd and in CGI, which always split: SCRIPT_NAME `/proxy` alone is then the mount itself, and `url` is
+ *   `/`.
  *
  * Lighttpd mounted at `/` without `fix-root-scriptname` cuts after the first segment: `/a/b` becomes SCRIPT_NAME `/a` and
  * PATH_INFO `/b`, just as if the mount were `/a` (seen with 1.4.69). Nothing in the environment tells the two apart, so
@@ -28,6 +29,8 @@ export interface TargetVariables {
   pathInfo: string | undefined;
   queryString: string;
   serverSoftware: string;
+  /** SCRIPT_NAME is the mount even where PATH_INFO is empty. */
+  isSplit?: boolean;
   /** Where the application is mounted, whatever the web server says; `''` is the root. */
   mount?: string | undefined;
 }
@@ -53,7 +56,8 @@ export function requestTarget(variables: TargetVariables): RequestTarget {
   if (variables.mount !== undefined) return cutAt(variables.mount, variables, uri);
   const { pathInfo } = variables;
   if (pathInfo === undefined || pathInfo === '') {
-    const atMount = isLighttpd(variables.serverSoftware) && trimSlash(variables.scriptName) !== '';
+    const splits = variables.isSplit || isLighttpd(variables.serverSoftware);
+    const atMount = splits && trimSlash(variables.scriptName) !== '';
     if (!atMount) {
       const url = uri ?? withQuery(percentEncodePath(variables.scriptName || '/'), variables.queryString);
       return { url, baseUrl: '', originalUrl: url };

@@ -38,7 +38,7 @@ export type Filter = (app: App) => App | Promise<App>;
 export interface Running {
   /** Where it listens, one a listener, in the order of the listeners. */
   readonly addresses: readonly Address[];
-  /** Settles when a server that ends by itself (CGI: after one request) has done so. */
+  /** Settles when a server that ends by itself (CGI: after one request) has done so; rejects if it did not succeed. */
   readonly finished?: Promise<void>;
   /**
    * Graceful (the default): accept nothing new, tell kept-alive clients to go, resolve when the last answer is out,
@@ -54,6 +54,14 @@ export interface ServeOptions {
   readonly log?: Logger;
 }
 
+/** What a server that has a process for one request asks of whoever keeps that process. */
+export interface OneShot {
+  /** To be called before the application is loaded: what it prints must not become the answer. */
+  prepare(): void;
+  /** Answers in place of an application that cannot be loaded. */
+  fail(): Promise<void>;
+}
+
 /** Speaks a protocol on listeners that somebody else has opened; what a `paste.server_factory` makes. */
 export interface Server {
   /** What its addresses begin with on the terminal: `http`, `https`, `fastcgi`, `scgi`, `cgi`. */
@@ -62,6 +70,8 @@ export interface Server {
   readonly defaultAddress?: Address;
   /** Throws a ConfigError where listening would be unsafe, before anything is bound. */
   checkAddress?(address: Address): void;
+  /** Present: it serves one request, that of the process that it runs in, and ends (CGI). */
+  readonly oneShot?: OneShot;
   /** Takes an application that is ready; whoever calls this awaits its `ready()` before and its `close()` after. */
   serve(app: App, listeners: readonly NetServer[], options?: ServeOptions): Promise<Running>;
 }

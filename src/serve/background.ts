@@ -12,7 +12,7 @@ export type BackgroundRequest = ServeRequest & { readonly pidFile: string; reado
 /** Returns when the server accepts connections. @throws The reason if it fails. */
 export async function start(request: BackgroundRequest, terminal: Terminal): Promise<number> {
   // What is wrong with the configuration is found before there is a log file.
-  await prepare(request, undefined);
+  await prepare(request, 'daemon');
   const logFile = new LogFile(resolve(request.logFile));
   const lines = await startDaemon(logFile);
   if (request.logLevel !== 'warn') for (const line of lines) terminal.out(line);
@@ -27,7 +27,7 @@ export async function stop(pidFile: string, terminal: Terminal): Promise<number>
 
 /** Stops the server if it runs, and starts it. A configuration with a mistake in it leaves it running. */
 export async function restart(request: BackgroundRequest, terminal: Terminal): Promise<number> {
-  await prepare({ ...request, pidFile: undefined }, undefined);
+  await prepare({ ...request, pidFile: undefined }, 'daemon');
   if (readPidFile(resolve(request.pidFile)).state === 'running') await stop(request.pidFile, terminal);
   return start(request, terminal);
 }

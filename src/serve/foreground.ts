@@ -9,6 +9,7 @@ import { LogFile } from '../process/logfile.ts';
 import { checkPidFile } from '../process/pidfile.ts';
 import { letGo, type Role, report, reportFailure } from '../process/rerun.ts';
 import { checkUser } from '../process/user.ts';
+import type { OneShot } from '../protocol/types.ts';
 import { Lifecycle } from './lifecycle.ts';
 import type { Ownership } from './listeners.ts';
 import { loadPlannedServer, type ServePlan } from './plan.ts';
@@ -33,6 +34,14 @@ export interface Terminal {
   err(line: string): void;
 }
 
+/** What is known of the server before anything is opened. */
+export interface Prepared {
+  readonly workers: number | undefined;
+  readonly oneShot: OneShot | undefined;
+  /** Seconds that it may take to stop. */
+  readonly graceful: number;
+}
+
 /** Serves until the end. @returns The exit status. */
 export async function runForeground(
   request: ServeRequest,
@@ -44,6 +53,7 @@ export async function runForeground(
   let logFile: LogFile | undefined;
   try {
     const server = await prepare(request, role);
+    server.oneShot?.prepare();
     if (request.logFile !== undefined) {
       logFile = new LogFile(resolve(request.logFile));
       logFile.capture();
@@ -51,7 +61,7 @@ export async function runForeground(
     const log = requestLogger(request.logLevel, terminal);
     return request.monitorRestart && role !== 'monitored'
       ? await runMonitor(request, server.graceful, passed, logFile, log, terminal)
-      : await attend(request, server.workers, passed, logFile, role, log, terminal);
+      : await attend(request, server, passed, logFile, role, log, terminal);
   } catch (error) {
     if (role) await reportFailure(error);
     // The monitor says it.
@@ -66,18 +76,35 @@ export async function runForeground(
 }
 
 /** Everything that can be known to be wrong before anything is opened. */
-export async function prepare(request: ServeRequest, role: Role | undefined) {
+export async function prepare(request: ServeRequest, role: Role | undefined): Promise<Prepared> {
   const { plan, pidFile, ownership } = request;
   checkUser(ownership.user, ownership.group);
   const server = await loadPlannedServer(plan, new LoadSession(plan.globalConf));
   // For a monitored server it is the monitor's.
   if (pidFile !== undefined && role !== 'monitored') checkPidFile(resolve(pidFile));
-  return { workers: server.workers, graceful: server.settings.graceful_timeout };
+  const { workers, oneShot } = server;
+  if (oneShot) refuseToKeep(request, workers, role);
+  return { workers, oneShot, graceful: server.settings.graceful_timeout };
+}
+
+/** @throws UsageError for what makes no sense with a process that serves one request. */
+function refuseToKeep({ reload, monitorRestart, open }: ServeRequest, workers: number | undefined, role?: Role): void {
+  const asked = [
+    ['workers', workers !== undefined],
+    ['--reload', reload !== undefined],
+    ['--monitor-restart', monitorRestart],
+    ['--open', open],
+    ['--daemon', role === 'daemon'],
+  ].find(([, isAsked]) => isAsked);
+  if (!asked) return;
+  throw new UsageError('PASTER_USAGE', `serve: CGI serves one request and ends: ${asked[0]} has no meaning`, {
+    hint: 'leave it out',
+  });
 }
 
 async function attend(
   request: ServeRequest,
-  workers: number | undefined,
+  { workers, oneShot }: Prepared,
   passed: readonly Address[],
   logFile: LogFile | undefined,
   role: Role | undefined,
@@ -88,7 +115,8 @@ async function attend(
   // What is not needed is not loaded: watching files alone costs as much as the rest of a start.
   const { openBrowser } = request.open ? await import('./browser.ts') : {};
   const { SystemdNotify } = process.env['NOTIFY_SOCKET'] === undefined ? {} : await import('../process/notify.ts');
-  const quiet = logLevel === 'warn';
+  // What a CGI program says, it says with every request, into the web server's log.
+  const quiet = logLevel === 'warn' || oneShot !== undefined;
   const supervised = reload !== undefined || workers !== undefined;
   const lifecycle = new Lifecycle({
     out: quiet ? () => {} : terminal.out,
@@ -96,7 +124,7 @@ async function attend(
     logFile,
     pidFile: pidFile === undefined || role === 'monitored' ? undefined : resolve(pidFile),
     notify: SystemdNotify && new SystemdNotify(log),
-    title: process.stdout.isTTY ? titleOf(request, workers) : undefined,
+    title: process.stdout.isTTY && !oneShot ? titleOf(request, workers) : undefined,
     onListening: (scheme, addresses) => {
       if (role === 'daemon') letGo();
       openBrowser?.(scheme, addresses, log);

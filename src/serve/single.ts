@@ -87,6 +87,7 @@ class SingleServer implements Supervised {
       this.#running = await this.#server.serveOn(app, async () => this.#open(), this.#lifecycle.log);
       if (!isToChange) this.#lifecycle.claim(graceful);
     } catch (error) {
+      if (!this.#running) await this.#server.oneShot?.fail();
       await this.#running?.close({ graceful: false });
       await this.#close();
       throw error;
@@ -94,7 +95,13 @@ class SingleServer implements Supervised {
     if (this.#stopped) return void this.#end(this.#stopped.graceful);
     this.#lifecycle.listening({ scheme: this.#server.scheme, addresses: this.#running.addresses });
     const { finished } = this.#running;
-    await (finished ? Promise.race([finished, this.finished]) : this.finished);
+    if (!finished) return this.finished;
+    try {
+      await Promise.race([finished, this.finished]);
+    } finally {
+      // It has ended by itself: what is left is to close the application.
+      if (!this.#stopped) await this.#running.close();
+    }
   }
 
   async stop({ graceful }: { graceful: boolean }): Promise<void> {

@@ -26,6 +26,8 @@ export interface ContractResponse {
 
 export interface Serving {
   request(request?: ContractRequest): Promise<ContractResponse>;
+  /** One after the other, over one connection where the backend keeps it. */
+  inTurn(requests: readonly ContractRequest[]): Promise<ContractResponse[]>;
   readonly log: readonly string[];
   close(): Promise<void>;
 }
@@ -34,7 +36,19 @@ export interface Backend {
   readonly name: string;
   /** Whether the client's own spelling of header names reaches the application. */
   readonly keepsCase: boolean;
+  /** Whether one connection carries several requests; SCGI and CGI have one for each. */
+  readonly keepsConnections: boolean;
   start(app: App): Promise<Serving>;
+}
+
+/** `inTurn` where each request has a connection of its own. */
+export async function oneByOne(
+  requests: readonly ContractRequest[],
+  ask: (request: ContractRequest) => Promise<ContractResponse>,
+): Promise<ContractResponse[]> {
+  const answers: ContractResponse[] = [];
+  for (const request of requests) answers.push(await ask(request));
+  return answers;
 }
 
 const OF_THE_CONNECTION = new Set(['connection', 'keep-alive', 'transfer-encoding', 'date']);

@@ -1,12 +1,19 @@
 /** A contract's request as the CGI variables that nginx with its stock parameters makes of it. */
 import type { ContractRequest } from './backend.ts';
 
-/** @param withoutBody the CONTENT_LENGTH of a request that has none. */
+export interface Convention {
+  /** The CONTENT_LENGTH of a request that has no body. */
+  readonly withoutBody: '' | '0';
+  /** The path below the program is PATH_INFO; otherwise the whole path is SCRIPT_NAME. */
+  readonly splits: boolean;
+}
+
 export function environ(
   { method = 'GET', path = '/', headers = {}, body, declaredLength }: ContractRequest,
-  withoutBody: string,
+  { withoutBody, splits }: Convention,
 ): [string, string][] {
   const [script = '', query = ''] = path.split(/\?(.*)/s);
+  const decoded = Buffer.from(decodeURIComponent(script)).toString('latin1');
   const length = declaredLength ?? body?.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0);
   const variables: [string, string][] = [
     // SCGI wants it first.
@@ -14,7 +21,8 @@ export function environ(
     ['QUERY_STRING', query],
     ['REQUEST_METHOD', method],
     ['CONTENT_TYPE', ''],
-    ['SCRIPT_NAME', decodeURIComponent(script)],
+    ['SCRIPT_NAME', splits ? '' : decoded],
+    ...(splits ? [['PATH_INFO', decoded] as [string, string]] : []),
     ['REQUEST_URI', path],
     ['SERVER_PROTOCOL', 'HTTP/1.1'],
     ['SERVER_SOFTWARE', 'nginx/1.22.1'],

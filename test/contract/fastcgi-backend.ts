@@ -1,40 +1,59 @@
-/** The FastCGI server, spoken to as a web server would: the request's CGI environment over one kept connection each. */
+/** The FastCGI server, spoken to as a web server would: the request's CGI environment over a connection each, or one for several. */
 import type { App } from '../../src/protocol/types.ts';
-import { begin, pairs, record, stream, TYPE } from '../servers/fastcgi/client.ts';
+import { begin, type FastcgiClient, pairs, record, stream, TYPE } from '../servers/fastcgi/client.ts';
 import { serveFastcgi } from '../servers/fastcgi/serve.ts';
-import { type Backend, type ContractRequest, type ContractResponse, withoutConnectionHeaders } from './backend.ts';
+import {
+  type Backend,
+  type ContractRequest,
+  type ContractResponse,
+  oneByOne,
+  withoutConnectionHeaders,
+} from './backend.ts';
 import { environ } from './environ.ts';
 
 export const fastcgiBackend: Backend = {
   name: 'FastCGI',
   keepsCase: false,
+  keepsConnections: true,
   async start(app: App) {
     const served = await serveFastcgi(app);
     return {
       log: served.log,
       async request(request: ContractRequest = {}): Promise<ContractResponse> {
         const client = await served.client();
-        request.abort?.then(() => client.close());
-        if (request.readAfter) {
-          client.socket.pause();
-          request.readAfter.then(() => client.socket.resume());
-        }
-        client.write(begin(1), stream(TYPE.params, 1, pairs(environ(request, ''))), record(TYPE.params, 1));
-        for (const piece of request.body ?? []) {
-          await new Promise((resolve) => setImmediate(resolve));
-          client.write(stream(TYPE.stdin, 1, Buffer.from(piece as string)));
-        }
-        client.write(record(TYPE.stdin, 1));
-        const answer = await client.answer(1, 20_000);
+        const answer = await ask(client, request);
         client.close();
-        return {
-          status: answer.status,
-          rawHeaders: withoutConnectionHeaders(answer.rawHeaders),
-          body: answer.body,
-          complete: answer.end !== undefined && answer.status !== 0,
-        };
+        return answer;
+      },
+      async inTurn(requests) {
+        const client = await served.client();
+        const answers = await oneByOne(requests, (request) => ask(client, request));
+        client.close();
+        return answers;
       },
       close: () => served.close(),
     };
   },
 };
+
+async function ask(client: FastcgiClient, request: ContractRequest): Promise<ContractResponse> {
+  request.abort?.then(() => client.close());
+  if (request.readAfter) {
+    client.socket.pause();
+    request.readAfter.then(() => client.socket.resume());
+  }
+  const variables = environ(request, { withoutBody: '', splits: false });
+  client.write(begin(1), stream(TYPE.params, 1, pairs(variables)), record(TYPE.params, 1));
+  for (const piece of request.body ?? []) {
+    await new Promise((resolve) => setImmediate(resolve));
+    client.write(stream(TYPE.stdin, 1, Buffer.from(piece as string)));
+  }
+  client.write(record(TYPE.stdin, 1));
+  const answer = await client.answer(1, 20_000);
+  return {
+    status: answer.status,
+    rawHeaders: withoutConnectionHeaders(answer.rawHeaders),
+    body: answer.body,
+    complete: answer.end !== undefined && answer.status !== 0,
+  };
+}

@@ -1,14 +1,21 @@
 /** Node's own HTTP server: what the others are measured against. */
-import { createServer, request as httpRequest } from 'node:http';
+import { Agent, createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { callApp } from '../../src/http/failure.ts';
 import { lineLogger } from '../../src/log.ts';
 import type { App } from '../../src/protocol/types.ts';
-import { type Backend, type ContractRequest, type ContractResponse, withoutConnectionHeaders } from './backend.ts';
+import {
+  type Backend,
+  type ContractRequest,
+  type ContractResponse,
+  oneByOne,
+  withoutConnectionHeaders,
+} from './backend.ts';
 
 export const httpBackend: Backend = {
   name: 'node:http',
   keepsCase: true,
+  keepsConnections: true,
   async start(app: App) {
     const log: string[] = [];
     const logger = lineLogger('debug', (line) => log.push(line));
@@ -18,6 +25,12 @@ export const httpBackend: Backend = {
     return {
       log,
       request: (request = {}) => ask(port, request),
+      async inTurn(requests) {
+        const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+        const answers = await oneByOne(requests, (request) => ask(port, request, agent));
+        agent.destroy();
+        return answers;
+      },
       async close() {
         server.closeAllConnections();
         await new Promise((resolve) => server.close(resolve));
@@ -26,7 +39,7 @@ export const httpBackend: Backend = {
   },
 };
 
-function ask(port: number, request: ContractRequest): Promise<ContractResponse> {
+function ask(port: number, request: ContractRequest, agent: Agent | false = false): Promise<ContractResponse> {
   const { method = 'GET', path = '/', headers = {}, body, declaredLength, abort, readAfter } = request;
   return new Promise((resolve) => {
     const length = declaredLength ?? body?.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0);
@@ -35,7 +48,7 @@ function ask(port: number, request: ContractRequest): Promise<ContractResponse> 
       port,
       method,
       path,
-      agent: false,
+      agent,
       headers: { ...(length === undefined ? {} : { 'Content-Length': length }), ...headers } as Record<string, string>,
     });
     client.on('error', () => resolve({ status: 0, rawHeaders: [], body: Buffer.alloc(0), complete: false }));

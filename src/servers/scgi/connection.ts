@@ -91,7 +91,7 @@ export class ScgiConnection implements Carrier, GatewayConnection {
     try {
       const whole = this.#head.push(bytes);
       if (whole === undefined) return;
-      head = readHead(whole.pairs, this.#host.mount, true);
+      head = readHead(whole.pairs, this.#host.mount, { lengthIsForced: true });
       rest = whole.rest;
     } catch (error) {
       if (!(error instanceof BadHead || error instanceof BadEnviron)) throw error;
