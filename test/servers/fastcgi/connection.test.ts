@@ -88,6 +88,16 @@ describe('one request', () => {
     await client.closed;
   });
 
+  test('a peer that reads slowly gets all of an answer that was written in one piece', async () => {
+    const client = await connectTo((_req, res) => void res.end(Buffer.alloc(5_000_000, 'x')));
+    client.socket.pause();
+    client.write(request(1, {}, { keep: false }));
+    // Longer than a connection lingers whose answer is out.
+    await sleep(2500);
+    client.socket.resume();
+    expect((await client.answer(1)).body.length).toBe(5_000_000);
+  });
+
   test('an answer before the body is read, then another request', async () => {
     const client = await connectTo((req, res) => {
       res.end(req.url);
