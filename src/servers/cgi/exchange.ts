@@ -81,7 +81,11 @@ export class CgiExchange implements Carrier {
 
   #refuse(why: string): void {
     this.#log.warn(`CGI: ${why}`);
-    this.#streams.output.write(plainAnswer(400, 'Bad Request'), 'latin1', () => this.#end('answered'));
+    this.#answerPlainly(400, 'Bad Request');
+  }
+
+  #answerPlainly(status: number, reason: string): void {
+    this.#streams.output.write(plainAnswer(status, reason), 'latin1', () => this.#end('answered'));
   }
 
   send(batch: Batch, last: boolean): boolean {
@@ -109,6 +113,17 @@ export class CgiExchange implements Carrier {
   #drained(): void {
     this.#stuck = this.#exchange === undefined;
     this.#exchange?.socket.drained();
+  }
+
+  /** Nothing goes on in the process any more, and the request is not answered. */
+  forsaken(): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
+    this.#log.error('CGI: the application waits for nothing any more and has not answered');
+    this.#exchange = undefined;
+    exchange.socket.reset();
+    if (exchange.response.headersSent) this.#end('broken');
+    else this.#answerPlainly(500, 'Internal Server Error');
   }
 
   /** There is nobody left to answer. */

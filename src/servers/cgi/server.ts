@@ -37,14 +37,22 @@ export function makeCgiServer(_globalConf: Settings, _settings: unknown): Server
       },
     },
     async serve(app, _listeners, options = {}) {
-      return serveCgi(app, ownEnviron(), ownStreams(), options.log ?? silentLogger);
+      const serving = serveCgi(app, ownEnviron(), ownStreams(), options.log ?? silentLogger);
+      // Where a server would go on listening, this process would end without a word.
+      process.once('beforeExit', () => serving.forsaken());
+      return serving;
     },
   };
 }
 makeCgiServer.settings = cgiSettings;
 
+export interface CgiServing extends Running {
+  /** To be called when nothing can come of the request any more. */
+  forsaken(): void;
+}
+
 /** Serves one request; `finished` rejects with a RunError where the application has broken its answer off. */
-export function serveCgi(app: App, pairs: EnvironPairs, streams: CgiStreams, log: Logger): Running {
+export function serveCgi(app: App, pairs: EnvironPairs, streams: CgiStreams, log: Logger): CgiServing {
   const exchange = new CgiExchange(pairs, streams, log, ({ request, response }) =>
     callApp(app, request, response, log),
   );
@@ -56,6 +64,7 @@ export function serveCgi(app: App, pairs: EnvironPairs, streams: CgiStreams, log
   return {
     addresses: [],
     finished,
+    forsaken: () => exchange.forsaken(),
     /** Who ends a CGI program is the web server whose client has gone, gracefully or not: nobody waits for the answer. */
     async close() {
       exchange.abandon();
