@@ -6,7 +6,7 @@
  * What differs from Node's are properties of the object itself: Express replaces the prototype of every response by one of its
  * own, and what a class had put between would be gone. Private members stay.
  */
-import { ServerResponse, STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http';
+import { IncomingMessage, ServerResponse, STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http';
 import type { Socket } from 'node:net';
 import type { GatewayRequest } from './request.ts';
 import type { GatewaySocket } from './socket.ts';
@@ -35,6 +35,16 @@ const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
 ]);
 const LONGEST_CONNECTION_HEADER = 'transfer-encoding'.length;
 
+const BEYOND_ASCII = /[\x80-\xff]/;
+
+/** Whether a name that comes twice in `writeHead`'s list makes two headers, over others set before; on Node 20 the last wins. */
+const LISTS_REPEAT = Array.isArray(
+  new ServerResponse(new IncomingMessage(undefined as unknown as Socket))
+    .setHeader('a', '')
+    .writeHead(200, ['b', '', 'b', ''])
+    .getHeader('b'),
+);
+
 export class GatewayResponse extends ServerResponse<GatewayRequest> {
   // State of Node's OutgoingMessage. `_header` is what `headersSent` reads and what the first write is preceded by.
   declare _header: string | null;
@@ -43,6 +53,7 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
   declare _contentLength: number | null;
   declare _removedContLen: boolean;
   declare _closed: boolean;
+  declare _send: (data: string, encoding: BufferEncoding) => boolean;
   /** Public since Node 15.4; missing in the types of Node 20. */
   declare getRawHeaderNames: () => string[];
   readonly #connection: GatewaySocket;
@@ -91,11 +102,12 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
     validateHeaderValue('statusMessage', this.statusMessage);
     if (status === 204 || status === 304) this._hasBody = false;
     // Node's rule: `end(body)` knows the length of an answer that is made of one piece.
-    if (this._hasBody && typeof this._contentLength === 'number' && !this.#lengthGiven && !this._removedContLen) {
-      head += `Content-Length: ${this._contentLength}\r\n`;
-    }
+    const lengthKnown = typeof this._contentLength === 'number' && !this.#lengthGiven && !this._removedContLen;
+    if (this._hasBody && lengthKnown) head += `Content-Length: ${this._contentLength}\r\n`;
     this._header = `${head}\r\n`;
     this._headerSent = false;
+    // Node joins the head to a text and encodes both as UTF-8, except before a chunk's length: then the head is latin-1.
+    if (this._hasBody && !lengthKnown && !this.#lengthGiven && BEYOND_ASCII.test(head)) this._send('', 'latin1');
     return this;
   }
 
@@ -126,9 +138,11 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
       return;
     }
     refuseOddList(headers);
-    for (let i = 0; i < headers.length; i += 2) this.removeHeader(headers[i] as string);
+    if (LISTS_REPEAT) for (let i = 0; i < headers.length; i += 2) this.removeHeader(headers[i] as string);
     for (let i = 0; i < headers.length; i += 2) {
-      if (headers[i]) this.appendHeader(headers[i] as string, headers[i + 1] as string | readonly string[]);
+      if (!headers[i]) continue;
+      if (LISTS_REPEAT) this.appendHeader(headers[i] as string, headers[i + 1] as string | readonly string[]);
+      else this.setHeader(headers[i] as string, headers[i + 1] as HeaderValue);
     }
   }
 
@@ -145,7 +159,7 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
       this.#lengthGiven = true;
       this._contentLength = Number(value);
     }
-    if (typeof value !== 'object') return `${name}: ${this.#spelled(name, value)}\r\n`;
+    if (!Array.isArray(value)) return `${name}: ${this.#spelled(name, value as string)}\r\n`;
     // As Node: several cookies share a line, several values of anything else have a line each.
     if (value.length > 1 && name.toLowerCase() === 'cookie') return `${name}: ${value.join('; ')}\r\n`;
     let lines = '';

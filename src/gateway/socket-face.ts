@@ -260,5 +260,6 @@ function timedOut(socket: SocketFace): void {
   const response = socket._httpMessage;
   const byRequest = request !== undefined && !request.complete && request.emit('timeout', socket);
   const byResponse = response?.emit('timeout', socket) ?? false;
-  if (!socket.emit('timeout') && !byRequest && !byResponse) socket.destroy();
+  if (!byRequest && !byResponse) socket.destroy();
+  socket.emit('timeout');
 }

@@ -90,6 +90,9 @@ export class GatewaySocket extends SocketFace {
       callback = encoding;
       encoding = undefined;
     }
+    if (typeof encoding === 'string' && encoding !== 'latin1' && !Buffer.isEncoding(encoding)) {
+      throw Object.assign(new TypeError(`Unknown encoding: ${encoding}`), { code: 'ERR_UNKNOWN_ENCODING' });
+    }
     if (this.#discarding) {
       if (callback) process.nextTick(callback);
       return true;
@@ -206,7 +209,13 @@ export class GatewaySocket extends SocketFace {
   retire(): void {
     const { request } = this;
     if (request === undefined || request.destroyed) return;
-    if (!request.complete) {
+    const unread =
+      request.readableFlowing === null && !request.readableDidRead && request.listenerCount('readable') === 0;
+    if (!request.complete && unread) {
+      // As Node, which reads on and throws away: its 'end' is not an 'aborted'.
+      this.#finishBody(request);
+      request.resume();
+    } else if (!request.complete) {
       // Only the request: the socket must not take its end for a broken answer.
       this.destroyed = true;
       request.destroy();
@@ -231,7 +240,8 @@ export class GatewaySocket extends SocketFace {
     const answered = !this.writable;
     this.#fall();
     if (!answered) this.#carrier.abort();
-    process.nextTick(closeLater, this);
+    // After the events that the destroyed request and the failed writes have in store, as a real socket's 'close'.
+    setImmediate(closeLater, this);
     return this;
   }
 

@@ -1,0 +1,50 @@
+/** One behaviour that is not described but looked at: what an application sees on node:http it has to see elsewhere. */
+import type { App } from '../../../src/protocol/types.ts';
+import type { ContractRequest } from '../backend.ts';
+
+/** Notes what the application has seen, in order. */
+export type Look = (...seen: unknown[]) => void;
+
+export interface Case {
+  readonly name: string;
+  readonly request?: ContractRequest | ((client: Client) => ContractRequest);
+  readonly app: (look: Look, client: Client) => App;
+}
+
+/** What an application may have its client do. */
+export interface Client {
+  /** Settles when `leave` is called: the client goes away. */
+  readonly left: Promise<void>;
+  leave(): void;
+}
+
+/** What an act comes to: its value, or the code of what it threw. */
+export function outcome(act: () => unknown): unknown {
+  try {
+    return act();
+  } catch (error) {
+    return codeOf(error);
+  }
+}
+
+export function codeOf(error: unknown): unknown {
+  if (error === undefined || error === null) return error;
+  const { code, name } = error as NodeJS.ErrnoException;
+  return code ?? name;
+}
+
+/** Notes each event of `emitter` under `who`. */
+export function watch(
+  look: Look,
+  who: string,
+  emitter: NodeJS.EventEmitter,
+  events: readonly string[],
+  detail: (argument: unknown) => unknown = () => undefined,
+): void {
+  for (const event of events) {
+    emitter.on(event, (argument) => {
+      const more = detail(argument);
+      look(more === undefined ? `${who} ${event}` : `${who} ${event} ${more}`);
+    });
+  }
+}
