@@ -1,0 +1,168 @@
+/**
+ * Runs Fastify's own test suite, which its npm package contains, twice: as it is, and with every request led through
+ * paster's FastCGI server (through-gateway.js). Prints how many tests there are, and which of those that pass on node:http
+ * fail through the gateway, each with its reason from differences.json. Exit status 1 if one has none there, or if one
+ * that is there does not differ.
+ *
+ *     npm run test:framework                      the whole suite; installs what its tests need, the first time
+ *     npm run test:framework -- 404s hooks        the files of these names
+ *     npm run test:framework -- --here 404s       with what is installed here
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const ROOT = join(HERE, '../..');
+/** Longer than Fastify's keep-alive timeout of 72 s, which one file waits for. */
+const FILE_TIMEOUT_MS = 100_000;
+/** Files at a time. */
+const CONCURRENCY = 2;
+
+/** Of Fastify's development dependencies, what none of its tests loads. */
+const NOT_FOR_TESTS =
+  /eslint|stylistic|@types|autocannon|borp|branch|concurrently|cross-env|markdownlint|neostandard|tstyche|typescript|reporter|tsconfig/;
+
+/** A directory with Fastify and all that its tests load; made once for each version. */
+async function installed() {
+  const manifest = JSON.parse(readFileSync(join(ROOT, 'node_modules/fastify/package.json'), 'utf8'));
+  const directory = join(ROOT, `node_modules/.cache/fastify-suite-${manifest.version}`);
+  if (existsSync(join(directory, 'node_modules/fastify'))) return directory;
+  const forTests = Object.entries(manifest.devDependencies).filter(([name]) => !NOT_FOR_TESTS.test(name));
+  const dependencies = { fastify: manifest.version, ...Object.fromEntries(forTests) };
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, 'package.json'), JSON.stringify({ private: true, dependencies }));
+  const npm = spawn('npm', ['install', '--no-package-lock', '--ignore-scripts', '--no-audit', '--no-fund'], {
+    cwd: directory,
+    stdio: 'inherit',
+  });
+  const [status] = await once(npm, 'exit');
+  if (status !== 0) throw new Error('npm could not install what the tests need');
+  return directory;
+}
+
+function testFiles(fastify, names) {
+  const all = readdirSync(join(fastify, 'test'), { recursive: true })
+    .filter((file) => /\.test\.m?js$/.test(file))
+    .map((file) => file.replaceAll('\\', '/'))
+    .sort();
+  return names.length === 0 ? all : all.filter((file) => names.includes(file.replace(/\.test\.m?js$/, '')));
+}
+
+/** One file's tests: name to `{ passed, error }`. */
+async function runFile(fastify, file, output, through) {
+  const options = ['--test-reporter=tap', `--test-reporter-destination=${output}`];
+  if (through) options.unshift('--import', join(HERE, 'through-gateway.js'));
+  const child = spawn(process.execPath, [...options, join('test', file)], {
+    cwd: fastify,
+    stdio: 'ignore',
+    env: { ...process.env, NODE_OPTIONS: '', PASTER_SUITE_COUNT: `${output}.count` },
+    timeout: FILE_TIMEOUT_MS,
+    killSignal: 'SIGKILL',
+  });
+  const [status, signal] = await once(child, 'exit');
+  const tests = readTap(existsSync(output) ? readFileSync(output, 'utf8') : '', file);
+  if (signal !== null || tests.size === 0)
+    tests.set(`${file}: the file`, { passed: false, error: `ended with ${signal ?? status}` });
+  return tests;
+}
+
+/**
+ * Tests by their names, below the file's and those that they stand in; a name that comes twice is numbered. Not a reporter of
+ * its own: node:test waits until one is loaded, and what Fastify's tests do at once would come before their first test.
+ */
+function readTap(tap, file) {
+  const tests = new Map();
+  const parents = [];
+  let last;
+  const lines = tap.split('\n');
+  for (const [index, line] of lines.entries()) {
+    const begins = /^( *)# Subtest: (.*)$/.exec(line);
+    if (begins) {
+      parents.length = begins[1].length / 4;
+      parents.push(begins[2]);
+      continue;
+    }
+    const ends = /^( *)(not ok|ok) \d+ - (.*?)( # (?:SKIP|TODO).*)?$/.exec(line);
+    if (ends) {
+      last = undefined;
+      if (ends[4] !== undefined) continue;
+      const path = `${file}: ${[...parents.slice(0, ends[1].length / 4), ends[3]].join(' > ')}`;
+      let name = path;
+      for (let n = 2; tests.has(name); n++) name = `${path} (${n})`;
+      last = { passed: ends[2] === 'ok', error: '', byAnother: false };
+      tests.set(name, last);
+    } else if (last !== undefined) {
+      // What a failure's YAML block says of it, as far as it matters here.
+      if (/^ *failureType: 'subtestsFailed'/.test(line)) last.byAnother = true;
+      const error = /^ *error: '?(.+?)'?$/.exec(line)?.[1];
+      last.error ||= (error === '|-' ? lines[index + 1]?.trim() : error) ?? '';
+    }
+  }
+  return tests;
+}
+
+async function runAll(fastify, files, through) {
+  const directory = mkdtempSync(join(tmpdir(), 'paster-suite-'));
+  const results = new Map();
+  let requests = 0;
+  const queue = files.entries();
+  const worker = async () => {
+    for (const [index, file] of queue) {
+      const output = join(directory, String(index));
+      for (const [name, result] of await runFile(fastify, file, output, through)) results.set(name, result);
+      if (existsSync(`${output}.count`)) requests += Number(readFileSync(`${output}.count`, 'utf8'));
+    }
+  };
+  await Promise.all(Array.from({ length: CONCURRENCY }, worker));
+  rmSync(directory, { recursive: true });
+  return { results, requests };
+}
+
+function say(line) {
+  process.stdout.write(`${line}\n`);
+}
+
+const args = process.argv.slice(2);
+const names = args.filter((arg) => arg !== '--here');
+const fastify = join(args.includes('--here') ? ROOT : await installed(), 'node_modules/fastify');
+const files = testFiles(fastify, names);
+/** Reasons, each with the names of its tests. */
+const known = JSON.parse(readFileSync(join(HERE, 'differences.json'), 'utf8'));
+const reasons = new Map(known.flatMap(({ reason, tests }) => tests.map((test) => [test, reason])));
+
+const plain = await runAll(fastify, files, false);
+const through = await runAll(fastify, files, true);
+const passing = [...plain.results].filter(([, { passed }]) => passed).map(([name]) => name);
+const different = passing.filter((name) => {
+  const { passed = false, byAnother = false } = through.results.get(name) ?? {};
+  // A test that failed because one within it did says nothing new.
+  return !passed && !byAnother;
+});
+const unexpected = different.filter((name) => !reasons.has(name));
+const ran = new Set(files);
+const stale = [...reasons.keys()].filter((name) => ran.has(name.replace(/: .*/s, '')) && !different.includes(name));
+
+say(
+  `${files.length} files of ${relative(ROOT, fastify)}/test, ${plain.results.size} tests: ${passing.length} pass on node:http`,
+);
+say(
+  `through the gateway, ${through.requests} requests: ${passing.length - different.length} pass, ${different.length} differ`,
+);
+for (const { reason, tests } of known) {
+  const here = tests.filter((test) => different.includes(test));
+  if (here.length === 0) continue;
+  say(`\n${here.length} because ${reason}`);
+  for (const test of here) say(`    ${test}`);
+}
+for (const name of unexpected) {
+  say(`\nnot expected: ${name}\n    ${through.results.get(name)?.error ?? 'it did not run'}`);
+}
+for (const name of stale) say(`\nexpected to differ, but passes: ${name}`);
+if (process.env['PASTER_SUITE_VERBOSE']) {
+  for (const [name, { passed, error }] of plain.results) if (!passed) say(`fails on node:http: ${name}\n    ${error}`);
+}
+process.exitCode = unexpected.length + stale.length > 0 || through.requests === 0 ? 1 : 0;
