@@ -312,7 +312,8 @@ export const REQUEST_CASES: readonly Case[] = [
   read(
     'an empty body',
     (look) => async (req, res) => {
-      look(req.headers['content-length'], await text(req), req.complete);
+      // Its length is not looked at: SCGI says 0 for every request without a body.
+      look(await text(req), req.complete);
       res.end('x');
     },
     [''],
