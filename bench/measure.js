@@ -5,9 +5,10 @@ import { performance } from 'node:perf_hooks';
 /**
  * One round of each program after the other, `rounds` times, so that whatever else the machine does hits all alike.
  *
- * @param {Record<string, () => number>} programs each gives its own time in milliseconds
+ * @template T
+ * @param {Record<string, () => T>} programs each gives its own time in milliseconds
  * @param {number} rounds
- * @returns {Record<string, number[]>}
+ * @returns {Record<string, T[]>}
  */
 export function interleave(programs, rounds) {
   const times = Object.fromEntries(Object.keys(programs).map((name) => [name, []]));
@@ -17,11 +18,16 @@ export function interleave(programs, rounds) {
   return times;
 }
 
-/** Runs a program that prints its own time, the last word of its output. */
-export function ownTime(file, args) {
-  const time = Number(output(file, args).trim().split(/\s/).at(-1));
-  if (!Number.isFinite(time)) throw new Error(`${file} ${args.join(' ')} printed no time`);
-  return time;
+/**
+ * Runs a program that prints its own time, as the last two words of its output: by the clock, and of the processor, which
+ * is what it would have been on a machine that does nothing else.
+ *
+ * @returns {{ time: number, cpu: number }} milliseconds
+ */
+export function ownTimes(file, args) {
+  const [time, cpu] = output(file, args).trim().split(/\s/).slice(-2).map(Number);
+  if (!Number.isFinite(time) || !Number.isFinite(cpu)) throw new Error(`${file} ${args.join(' ')} printed no times`);
+  return { time, cpu };
 }
 
 /** Runs a program from start to end, and times that. */

@@ -1,6 +1,7 @@
 /** `node bench/run.js [NAME...] [--save]`: runs the benchmarks of that name (default: all) against dist/. See README.md. */
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, release, type } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { formatTable } from './table.js';
 
@@ -26,10 +27,19 @@ if (unknown.length > 0) {
   for (const name of asked.length > 0 ? asked : known) await run(name);
 }
 
+/** What the figures were measured on and with, and how busy it was: the mean number of processes that wanted to run. */
+function describeMachine() {
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  const python = spawnSync('/usr/bin/python3', ['--version'], { encoding: 'utf8' }).stdout?.trim() || 'no python3';
+  const processors = `${cpus().length} x ${cpus()[0]?.model ?? 'an unknown processor'}`;
+  const load = `load ${loadavg()[0]?.toFixed(1)}`;
+  return `paster ${version}, Node ${process.version}, ${python}; ${processors}, ${type()} ${release()}, ${load}`;
+}
+
 /** @param {string} name */
 async function run(name) {
   const { measure } = await import(`./${name}.js`);
-  const machine = `Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? 'an unknown processor'}`;
+  const machine = describeMachine();
   process.stdout.write(`${name} (${machine})\n`);
   const rows = await measure();
   process.stdout.write(`${formatTable(rows)}\n`);

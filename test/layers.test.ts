@@ -8,7 +8,8 @@ const SRC = join(ROOT, 'src');
 
 /** From the bottom up. Folders of one layer do not import each other, but for what `MAY_IMPORT` allows. */
 const LAYERS: readonly (readonly string[])[] = [
-  ['printable', 'version'],
+  ['printable', 'own-files'],
+  ['version'],
   ['errors', 'log'],
   ['config', 'protocol', 'http', 'net'],
   ['gateway', 'deploy'],
@@ -79,6 +80,15 @@ describe('layers', () => {
   test('every import is of a file that is there', () => {
     const missing = FILES.flatMap((file) => importsOf(file).filter((imported) => !FILES.includes(imported)));
     expect(missing).toEqual([]);
+  });
+
+  test('only own-files.ts knows where paster’s files are: in the bundle nothing else lies where its source does', () => {
+    const asking = FILES.filter((file) => {
+      const code = readFileSync(join(SRC, file), 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '');
+      return /import\.meta\.(?:url|dirname|filename)/.test(code);
+    });
+    // To import-module.ts any file of paster's is as good as another: packages are looked for from there.
+    expect(asking).toEqual(['deploy/import-module.ts', 'own-files.ts']);
   });
 
   test('only the entries end the process, and nothing writes to the console', () => {

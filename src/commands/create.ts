@@ -1,16 +1,15 @@
 /** `paster create`: a project from a template. */
 import { readdirSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { nearest } from '../config/nearest.ts';
 import { EXIT_FAILURE, EXIT_OK, UsageError } from '../errors.ts';
+import { PACKAGE_ROOT } from '../own-files.ts';
 import { renderTemplate } from '../scaffold/template.ts';
 import { type Outcome, writeProject } from '../scaffold/write.ts';
 import { ownVersion } from '../version.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, listOption, textOption } from './command.ts';
 
-const PACKAGE_ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const TEMPLATES = join(PACKAGE_ROOT, 'templates');
 
 /** npm's rule for a package's name, without a scope: it is the directory's name too. */

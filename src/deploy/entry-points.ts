@@ -1,9 +1,9 @@
 /** npm packages as Python's distributions: found from a directory, and asked for the entry points they declare. */
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { nearest } from '../config/nearest.ts';
 import { ConfigError, errorCode, errorMessage, type Location } from '../errors.ts';
+import { PACKAGE_ROOT } from '../own-files.ts';
 import type { Target } from './context.ts';
 import { FACTORY_KINDS, type FactoryKind, KINDS, type PartKind } from './kinds.ts';
 import { moduleTarget } from './module-target.ts';
@@ -23,9 +23,6 @@ export interface EntryPoint {
 
 /** What can stand below node_modules: a path would lead out of it. */
 const PACKAGE_NAME = /^(?:@[^/]+\/)?[^./][^/]*$/;
-
-/** paster's own root: its built-in parts are entry points like anybody's. */
-const OWN_ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 /**
  * The package `name` as a module in `directory` would find it: in the node_modules directories above, or as the
@@ -149,8 +146,8 @@ export async function packageAround(file: string): Promise<PackageInfo | undefin
 
 /** paster itself, with its built-in parts. */
 export async function ownPackage(): Promise<PackageInfo> {
-  const own = await readPackage(OWN_ROOT);
-  if (!own) throw new Error(`paster's package.json is not in ${OWN_ROOT}`);
+  const own = await readPackage(PACKAGE_ROOT);
+  if (!own) throw new Error(`paster's package.json is not in ${PACKAGE_ROOT}`);
   return own;
 }
 

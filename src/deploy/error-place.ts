@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Location } from '../errors.ts';
+import { OWN_CODE } from '../own-files.ts';
 
 const FRAME = /(?:^|[\s(])((?:file:\/\/)?\/[^()\n]*?):(\d+)(?::(\d+))?\)?$/;
 const MISSING_IMPORT = /^Cannot find (?:module|package) '([^']+)' imported from (\S.*)$/m;
@@ -50,8 +51,6 @@ export function placeInStack(error: unknown): Location | undefined {
   }
   return frames.find((frame) => !isForeign(frame.file)) ?? frames[0];
 }
-
-const OWN_CODE = dirname(dirname(fileURLToPath(import.meta.url)));
 
 function isForeign(file: string): boolean {
   return file.includes('/node_modules/') || file.startsWith(`${OWN_CODE}/`);

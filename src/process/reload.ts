@@ -2,9 +2,10 @@
  * `--reload` in the supervisor: from a change of files to a change of workers. Decides when, and leaves how to whoever
  * exchanges the workers. One exchange at a time; what changes meanwhile causes the next one.
  */
-import { dirname, sep } from 'node:path';
+import { sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '../log.ts';
+import { OWN_CODE } from '../own-files.ts';
 import { Watcher } from './watch.ts';
 
 export interface ReloadOptions {
@@ -20,7 +21,7 @@ export interface ReloadOptions {
   readonly onReload?: ((changed: readonly string[], milliseconds: number) => void) | undefined;
 }
 
-const OWN_FILES = dirname(dirname(fileURLToPath(import.meta.url))) + sep;
+const OWN_FILES = OWN_CODE + sep;
 const PACKAGES = `${sep}node_modules${sep}`;
 
 export class Reload {

@@ -3,8 +3,10 @@
  * it is told to or when the supervisor is gone. It never exits the process: the entry does, with the status from here.
  * A worker whose event loop stands still hears nothing; it is the supervisor that kills it.
  */
+import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { adoptListener, type Listener } from '../net/listener.ts';
+import { OWN_CODE } from '../own-files.ts';
 import { packError, unpackError } from './error-transfer.ts';
 import { WORKER_BOOT_FAILED, WORKER_DONE, WORKER_ORPHANED } from './exit-codes.ts';
 import {
@@ -17,6 +19,8 @@ import {
 } from './messages.ts';
 import { StallTable } from './stall-table.ts';
 import type { StallThreadData } from './stall-thread.ts';
+
+const STALL_THREAD = join(OWN_CODE, 'process/stall-thread.js');
 
 /** What a worker's program has started: the part of a server's `Running` that is needed here. */
 export interface WorkerRunning {
@@ -256,7 +260,7 @@ class Control<Boot> implements WorkerControl {
 
 /** Its failure is no reason not to serve: the supervisor kills what stands still all the same. */
 function watchForStalls(workerData: StallThreadData): void {
-  const thread = new Worker(new URL('./stall-thread.js', import.meta.url), { workerData, execArgv: [] });
+  const thread = new Worker(STALL_THREAD, { workerData, execArgv: [] });
   thread.on('error', () => {});
   thread.unref();
 }

@@ -1,10 +1,11 @@
 /** `serve` with workers or with reload: the supervisor holds the sockets, and the workers serve. */
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { LoadSession } from '../deploy/session.ts';
 import { ConfigError, EXIT_OK } from '../errors.ts';
 import type { LogLevel } from '../log.ts';
 import type { Address } from '../net/address.ts';
 import { holdSocket } from '../net/held-socket.ts';
+import { OWN_CODE } from '../own-files.ts';
 import { obeySignals, type Supervised } from '../process/signals.ts';
 import { Supervisor } from '../process/supervisor.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -14,7 +15,7 @@ import { servedContexts } from './served-contexts.ts';
 import { warnAll } from './single.ts';
 import { fixedSettings, type WorkerPlan } from './worker-plan.ts';
 
-const WORKER = fileURLToPath(new URL('../worker.js', import.meta.url));
+const WORKER = join(OWN_CODE, 'worker.js');
 
 export interface SupervisedOptions {
   /** Reload on changes, and the milliseconds that a burst of them is waited out. */

@@ -8,13 +8,19 @@ import { join, resolve } from 'node:path';
 const ROOT = resolve(import.meta.dirname, '../..');
 export const FIXTURES = join(ROOT, 'test/fixtures/process');
 
-/** Below node_modules, so that packages resolve and reloads pass over it as they do over an installed paster. */
+/**
+ * Each file by itself, as the fixtures want some. Below node_modules, so that packages resolve and reloads pass over it as
+ * they do over an installed paster.
+ */
 export function buildSources(): string {
   const directory = mkdtempSync(join(ROOT, 'node_modules/.process-test-'));
   try {
     execFileSync(
       process.execPath,
-      [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', directory],
+      [
+        join(ROOT, 'node_modules/typescript/bin/tsc'),
+        ...['-p', 'tsconfig.build.json', '--emitDeclarationOnly', 'false', '--outDir', directory],
+      ],
       {
         cwd: ROOT,
         stdio: 'pipe',

@@ -1,0 +1,71 @@
+/**
+ * The JavaScript of dist/, made of src/: a few files, since Node takes half a millisecond for each that it imports.
+ * The declarations there are tsc's, which has found no mistake in the types before.
+ */
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { defineConfig, type Plugin } from 'rolldown';
+
+const DIST = join(import.meta.dirname, 'dist');
+const SRC = join(import.meta.dirname, 'src');
+
+/** What Node, or a process of paster's, loads by its path. */
+const PROGRAMS = ['index', 'cli', 'worker', 'process/stall-thread'];
+
+export default defineConfig({
+  input: Object.fromEntries([...PROGRAMS, ...parts()].map((name) => [name, join(SRC, `${name}.ts`)])),
+  platform: 'node',
+  // Whatever is no file of ours: Node's modules and the dependencies.
+  external: /^[^./]/,
+  output: {
+    dir: DIST,
+    entryFileNames: '[name].js',
+    chunkFileNames: '[name].js',
+    comments: false,
+    minifyInternalExports: false,
+    codeSplitting: {
+      // Each with all that it imports, but for what the one before has. The rest goes by who needs it: a file for each
+      // command, part and late import, and one for whatever the same of these share.
+      groups: [
+        // Enough for --help.
+        { name: 'base', test: /src\/(?:errors|log|own-files|version|config\/nearest)\.ts$/, priority: 3 },
+        // Enough for loadApp, and what commands and parts share above it.
+        {
+          name: 'load',
+          test: /src\/(?:deploy\/load|config\/setting|commands\/(?:assignments|command))\.ts$/,
+          priority: 2,
+        },
+        { name: 'serve', test: /src\/(?:commands\/serve|deploy\/loaded-server)\.ts$/, priority: 1 },
+      ],
+    },
+  },
+  plugins: [withoutLeftovers()],
+  // What one command imports late, another may need at once.
+  checks: { ineffectiveDynamicImport: false },
+  onLog(level, log) {
+    if (level === 'warn') throw new Error(log.message);
+  },
+});
+
+/** The modules of the built-in parts, which are entry points in package.json like anybody's. */
+function parts(): string[] {
+  const manifest = JSON.parse(readFileSync(join(import.meta.dirname, 'package.json'), 'utf8')) as {
+    readonly paster: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  };
+  const expressions = Object.values(manifest.paster).flatMap((group) => Object.values(group));
+  return expressions.flatMap((expression) => /^\.\/dist\/(.+)\.js:/.exec(expression)?.[1] ?? []);
+}
+
+/** Takes out of dist/ what an earlier build has left there and this one does not write. */
+function withoutLeftovers(): Plugin {
+  return {
+    name: 'paster:without-leftovers',
+    writeBundle(_options, bundle) {
+      for (const file of readdirSync(DIST, { recursive: true, encoding: 'utf8' })) {
+        const source = file.endsWith('.d.ts') ? file.replace(/\.d\.ts$/, '.ts') : undefined;
+        const isLeft = source ? !existsSync(join(SRC, source)) : file.endsWith('.js') && !Object.hasOwn(bundle, file);
+        if (isLeft) rmSync(join(DIST, file));
+      }
+    },
+  };
+}

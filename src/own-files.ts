@@ -1,0 +1,12 @@
+/**
+ * Where paster itself is installed. The only file that asks: dist/ is a bundle, in which nothing lies where its source
+ * does, but for this file and the entries, which are as far below the package's root there as here.
+ */
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The directory of paster's own code: dist/, or src/ in tests. */
+export const OWN_CODE = dirname(fileURLToPath(import.meta.url));
+
+/** The directory of paster's package.json. */
+export const PACKAGE_ROOT = dirname(OWN_CODE);
