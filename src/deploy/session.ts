@@ -1,8 +1,9 @@
-/** What one load shares over all the files it goes through: the caller's globals, the files read, the warnings. */
+/** What one load shares over all the files it goes through: the caller's globals, what was read, the warnings. */
 import { type IniDocument, type IniEntry, readIni } from '../config/ini.ts';
 import type { Location } from '../errors.ts';
 import type { Settings } from '../protocol/types.ts';
 import { settingsOf } from './context.ts';
+import type { PackageInfo } from './entry-points.ts';
 
 export interface Warning {
   readonly message: string;
@@ -13,6 +14,7 @@ export class LoadSession {
   /** `name=value` of the command line or the `globalConf` option: taken literally, and stronger than any [DEFAULT]. */
   readonly caller: Settings;
   readonly #documents = new Map<string, Promise<IniDocument>>();
+  readonly #packages = new Map<string, Promise<PackageInfo>>();
   readonly #warnings = new Map<string, Warning>();
 
   constructor(caller: Readonly<Settings> = {}) {
@@ -26,6 +28,22 @@ export class LoadSession {
       this.#documents.set(file, document);
     }
     return document;
+  }
+
+  /**
+   * The package that `find` finds, looked for once for all references to it: a large file has thousands.
+   *
+   * @param reference tells what `find` looks for from anything else that it could
+   */
+  package(reference: string, find: () => Promise<PackageInfo>): Promise<PackageInfo> {
+    let found = this.#packages.get(reference);
+    if (!found) {
+      found = find();
+      this.#packages.set(reference, found);
+      // Each reference has a mistake of its own, since it has a place of its own.
+      found.catch(() => this.#packages.delete(reference));
+    }
+    return found;
   }
 
   /** Every INI file involved so far, those that could not be read included: all are worth watching. */

@@ -7,7 +7,11 @@ import { type Scheme, uriContext } from '../uri-request.ts';
 
 export const eggScheme: Scheme = async (uri, name, request) => {
   const paste = pasteName(uri.path, name ?? 'main');
-  const info = await findDistribution(paste ? 'paster' : uri.path, request.relativeTo);
+  const { relativeTo, session } = request;
+  const distribution = paste ? 'paster' : uri.path;
+  const info = await session.package(`egg:${distribution} ${relativeTo}`, () =>
+    findDistribution(distribution, relativeTo),
+  );
   const { group, target } = findEntryPoint(info, request.kind, paste?.builtin ?? name ?? 'main', 'egg', request.from);
   return uriContext(request, {
     protocol: group,
