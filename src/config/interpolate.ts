@@ -3,16 +3,15 @@
  * Which values a name stands for is the caller's business: the scope.
  */
 import { ConfigError, type Location } from '../errors.ts';
-import type { IniEntry } from './document.ts';
 import { nearest } from './nearest.ts';
 
-/** What a name stands for. */
+/** What a name stands for: an entry of a file, or a text from elsewhere. */
 export interface ScopeValue {
-  readonly text: string;
+  readonly value: string;
   /** The text is taken as it is: a `%` in it means nothing. */
   readonly literal?: boolean;
-  /** Where the text comes from, so that a mistake in it is reported there. */
-  readonly entry?: IniEntry;
+  /** Where the text's character at `offset` stands, so that a mistake in it is reported there. */
+  locate?(offset: number): Location;
 }
 
 /** Looks a name up. */
@@ -63,8 +62,8 @@ interface Level {
   readonly parent: Level | undefined;
   /** Where in the parent's text the reference stands. */
   readonly from: number;
-  /** Knows where the text stands; undefined: where the reference to it does. */
-  readonly written: Pick<IniEntry, 'locate'> | undefined;
+  /** Knows where the text stands; if it does not, where the reference to it does. */
+  readonly written: Pick<ScopeValue, 'locate'>;
 }
 
 class Interpolation {
@@ -116,11 +115,11 @@ class Interpolation {
     const value = this.#scope(name);
     if (value === undefined) {
       this.#append(this.#environment(name, level, percent), level, percent);
-    } else if (value.literal || !value.text.includes('%')) {
-      this.#append(value.text, level, percent);
+    } else if (value.literal || !value.value.includes('%')) {
+      this.#append(value.value, level, percent);
     } else {
-      const { text, entry } = value;
-      this.#expand({ name, text, depth: level.depth + 1, parent: level, from: percent, written: entry });
+      const { depth } = level;
+      this.#expand({ name, text: value.value, depth: depth + 1, parent: level, from: percent, written: value });
     }
   }
 
@@ -197,7 +196,7 @@ class Interpolation {
 
 /** Where the character at `offset` of a level's text stands. */
 function placeIn({ written, parent, from }: Level, offset: number): Location | undefined {
-  return written ? written.locate(offset) : parent && placeIn(parent, from);
+  return written.locate ? written.locate(offset) : parent && placeIn(parent, from);
 }
 
 /** The levels from the value itself down to this one. */

@@ -26,16 +26,6 @@ const CLOSING_BRACKET = 0x5d;
 /** A file with more mistakes than this is no INI file at all; nobody reads on. */
 const MISTAKES_SHOWN = 100;
 
-/** A key whose value may go on in the next line. */
-interface OpenEntry {
-  readonly keyStart: number;
-  readonly keyEnd: number;
-  readonly valueStart: number;
-  /** The end of the value's last line so far that is not blank. */
-  valueEnd: number;
-  severalLines: boolean;
-}
-
 /** Reads one file; an instance serves once. */
 export class IniParser {
   readonly #source: Source;
@@ -48,7 +38,16 @@ export class IniParser {
 
   /** What the entries belong to. After a duplicate header this is a section that is thrown away. */
   #section: ParsedSection | undefined;
-  #entry: OpenEntry | undefined;
+
+  // The entry whose value may go on in the next line: an object for each would be one more to collect for every line.
+  /** Where its key starts; -1 while there is none. */
+  #keyStart = -1;
+  #keyEnd = 0;
+  #valueStart = 0;
+  /** The end of the value's last line so far that is not blank. */
+  #valueEnd = 0;
+  #severalLines = false;
+
   #indent = 0;
   #headerMissed = false;
 
@@ -77,9 +76,9 @@ export class IniParser {
     if (first === NUMBER_SIGN || first === SEMICOLON) return;
     const end = trimEnd(this.#text, start, lineEnd);
     const indent = start - lineStart;
-    if (this.#entry !== undefined && indent > this.#indent) {
-      this.#entry.valueEnd = end;
-      this.#entry.severalLines = true;
+    if (this.#keyStart >= 0 && indent > this.#indent) {
+      this.#valueEnd = end;
+      this.#severalLines = true;
       return;
     }
     this.#indent = indent;
@@ -122,25 +121,23 @@ export class IniParser {
       this.#report(() => emptyKey(this.#source, start, end));
       return;
     }
-    this.#entry = {
-      keyStart: start,
-      keyEnd: trimEnd(this.#text, start, separator),
-      valueStart: skipSpace(this.#text, separator + 1, end),
-      valueEnd: end,
-      severalLines: false,
-    };
+    this.#keyStart = start;
+    this.#keyEnd = trimEnd(this.#text, start, separator);
+    this.#valueStart = skipSpace(this.#text, separator + 1, end);
+    this.#valueEnd = end;
+    this.#severalLines = false;
   }
 
   /** Files the open entry under its key, now that its value is complete. */
   #closeEntry(): void {
-    const open = this.#entry;
+    const keyStart = this.#keyStart;
     const section = this.#section;
-    if (open === undefined || section === undefined) return;
-    this.#entry = undefined;
-    const key = this.#sameText(this.#text.slice(open.keyStart, open.keyEnd));
-    const written = this.#text.slice(open.valueStart, open.valueEnd);
-    const value = open.severalLines ? joinRows(written) : written;
-    const entry = new ParsedEntry(this.#source, key, open.keyStart, open.valueStart, open.valueEnd, value);
+    if (keyStart < 0 || section === undefined) return;
+    this.#keyStart = -1;
+    const key = this.#sameText(this.#text.slice(keyStart, this.#keyEnd));
+    const written = this.#text.slice(this.#valueStart, this.#valueEnd);
+    const value = this.#severalLines ? joinRows(written) : written;
+    const entry = new ParsedEntry(this.#source, key, keyStart, this.#valueStart, this.#valueEnd, value);
     const earlier = section.entries.get(key);
     if (earlier === undefined) section.entries.set(key, entry);
     else this.#report(() => duplicateKey(section, entry, earlier));
@@ -155,7 +152,7 @@ export class IniParser {
   }
 
   #openKey(): string | undefined {
-    return this.#entry && this.#text.slice(this.#entry.keyStart, this.#entry.keyEnd);
+    return this.#keyStart < 0 ? undefined : this.#text.slice(this.#keyStart, this.#keyEnd);
   }
 
   #separator(start: number, end: number): number {

@@ -67,19 +67,27 @@ export function viewDocument(document: IniDocument, caller: Settings, raw: boole
       return written.location;
     },
   };
-  const inDefault = new Map<string, string>();
+  // What a section only inherits is one object for all of them: in a large file, most of what there is to show.
+  const inherited = new Map<string, ViewedEntry>();
   const viewed = [defaults, ...document.sections.values()].map((section) => {
     sectionName = section.name;
     const isFormatter = sectionName.startsWith('formatter_');
-    const entries = scope.names(section).map((key) => {
+    const entries: ViewedEntry[] = [];
+    for (const entry of section.entries.values()) {
+      const { key } = entry;
       keyName = key;
-      const own = section.entries.get(key);
+      const value = raw || (isFormatter && isReadRaw(key)) ? entry.value : scope.written(section, entry);
+      entries.push(new ViewedEntry(key, value, false, entry));
+    }
+    for (const key of scope.defaultNames()) {
+      if (section.entries.has(key)) continue;
+      keyName = key;
       const value = raw || (isFormatter && isReadRaw(key)) ? scope.raw(section, key) : scope.get(section, key);
-      const inherited = own === undefined && inDefault.get(key) === value;
-      if (section === defaults) inDefault.set(key, value);
-      const inherits = caller[key] === undefined ? written.entries.get(key) : undefined;
-      return new ViewedEntry(key, value, inherited, own ?? inherits);
-    });
+      const shared = inherited.get(key);
+      const entry = caller[key] === undefined ? written.entries.get(key) : undefined;
+      if (section === defaults) inherited.set(key, new ViewedEntry(key, value, true, entry));
+      entries.push(shared?.value === value ? shared : new ViewedEntry(key, value, false, entry));
+    }
     return { name: section.name, entries };
   });
   return { sections: viewed, errors };

@@ -4,7 +4,7 @@
  */
 import { dirname } from 'node:path';
 import type { IniDocument, IniEntry, IniSection } from '../config/ini.ts';
-import { interpolate, type ScopeValue } from '../config/interpolate.ts';
+import { interpolate, type Scope, type ScopeValue } from '../config/interpolate.ts';
 import type { Settings } from '../protocol/types.ts';
 import { settingsOf } from './context.ts';
 
@@ -13,6 +13,12 @@ const OWN_NAMES = ['here', '__file__'] as const;
 
 /** What becomes of a value that cannot be interpolated: throws, or takes note of it. */
 type TakeMistake = (error: unknown, entry?: IniEntry) => void;
+
+/** A value of [DEFAULT] as every section has it that has none of these names itself. */
+interface InheritedValue {
+  readonly value: string;
+  readonly names: ReadonlySet<string>;
+}
 
 export class SectionScope {
   readonly document: IniDocument;
@@ -24,6 +30,7 @@ export class SectionScope {
   /** What does not change from section to section: a large file asks for these often. */
   #names: ReadonlySet<string> | undefined;
   readonly #values = new Map<string, ScopeValue | undefined>();
+  readonly #inherited = new Map<string, InheritedValue>();
 
   /**
    * @param outer The globals of the file that refers to this one; weaker than this file's [DEFAULT].
@@ -50,13 +57,13 @@ export class SectionScope {
     if (this.#defaults) return this.#defaults;
     const { defaults } = this.document;
     const values = settingsOf(this.#own);
-    for (const name of [...this.#defaultNames()]) {
+    for (const name of [...this.defaultNames()]) {
       const value = this.#defaultValue(name);
       // An empty result falls back to the text as written, as NicerConfigParser.defaults() does.
       values[name] =
         value === undefined || value.literal
-          ? (value?.text ?? '')
-          : this.#interpolate(defaults.name, name, value, (each) => this.#defaultValue(each)) || value.text;
+          ? (value?.value ?? '')
+          : this.#interpolate(defaults.name, name, value, (each) => this.#defaultValue(each)) || value.value;
     }
     this.#defaults = values;
     return values;
@@ -65,30 +72,47 @@ export class SectionScope {
   /** The keys of a section in Paste's order: its own, then those it inherits from [DEFAULT]. */
   names(section: IniSection): string[] {
     const names = [...section.entries.keys()];
-    for (const name of this.#defaultNames()) if (!section.entries.has(name)) names.push(name);
+    for (const name of this.defaultNames()) if (!section.entries.has(name)) names.push(name);
     return names;
   }
 
   /** A value of a section, interpolated. */
   get(section: IniSection, name: string): string {
-    const written = section.entries.get(name);
+    const entry = section.entries.get(name);
+    return entry ? this.written(section, entry) : this.#getInherited(section, name);
+  }
+
+  /** The value of an entry that stands in the section itself, interpolated. */
+  written(section: IniSection, entry: IniEntry): string {
     // Most values are as they are written.
-    if (written && !written.value.includes('%')) return written.value;
-    const value = this.#lookup(section, name);
-    if (value === undefined) return '';
-    if (value.literal || !value.text.includes('%')) return value.text;
+    if (!entry.value.includes('%')) return entry.value;
     const scope = (each: string) => this.#lookup(section, each);
-    return this.#interpolate(section.name, name, value, scope, section);
+    return this.#interpolate(section.name, entry.key, entry, scope, section) ?? entry.value;
+  }
+
+  #getInherited(section: IniSection, name: string): string {
+    const known = this.#inherited.get(name);
+    if (known && !hasAny(section, known.names)) return known.value;
+    const found = this.#defaultValue(name);
+    if (found === undefined) return '';
+    if (found.literal || !found.value.includes('%')) return found.value;
+    const names = new Set<string>();
+    const scope = (each: string) => {
+      names.add(each);
+      return this.#lookup(section, each);
+    };
+    const value = this.#interpolate(section.name, name, found, scope, section);
+    if (value !== undefined && !hasAny(section, names)) this.#inherited.set(name, { value, names });
+    return value ?? found.value;
   }
 
   /** A value of a section, as it is written. */
   raw(section: IniSection, name: string): string {
-    return this.#lookup(section, name)?.text ?? '';
+    return this.#lookup(section, name)?.value ?? '';
   }
 
   #lookup(section: IniSection, name: string): ScopeValue | undefined {
-    const entry = section.entries.get(name);
-    return entry ? { text: entry.value, entry } : this.#defaultValue(name);
+    return section.entries.get(name) ?? this.#defaultValue(name);
   }
 
   /** The entry behind a name as a section sees it, for its place in the file. */
@@ -96,7 +120,8 @@ export class SectionScope {
     return section.entries.get(name) ?? this.document.defaults.entries.get(name);
   }
 
-  #defaultNames(): ReadonlySet<string> {
+  /** The keys that a section inherits, unless it has them itself. */
+  defaultNames(): ReadonlySet<string> {
     this.#names ??= new Set([...OWN_NAMES, ...this.document.defaults.entries.keys(), ...Object.keys(this.#outer)]);
     return this.#names;
   }
@@ -112,30 +137,35 @@ export class SectionScope {
   #findDefault(name: string): ScopeValue | undefined {
     const isOwn = (OWN_NAMES as readonly string[]).includes(name);
     const called = this.#caller[name];
-    if (called !== undefined && !isOwn) return { text: called, literal: true };
+    if (called !== undefined && !isOwn) return { value: called, literal: true };
     const entry = this.document.defaults.entries.get(name);
-    if (entry) return { text: entry.value, entry };
+    if (entry) return entry;
     const own = this.#own[name];
-    if (own !== undefined) return { text: own, literal: true };
+    if (own !== undefined) return { value: own, literal: true };
     const outer = this.#outer[name];
-    return outer === undefined ? undefined : { text: outer };
+    return outer === undefined ? undefined : { value: outer };
   }
 
+  /** Undefined, if that is a mistake that loading goes on after. */
   #interpolate(
     sectionName: string,
     key: string,
     value: ScopeValue,
-    scope: (name: string) => ScopeValue | undefined,
+    scope: Scope,
     section: IniSection = this.document.defaults,
-  ): string {
-    const { entry } = value;
-    const locate = (offset: number) => entry?.locate(offset) ?? section.location;
-    const names = () => [...section.entries.keys(), ...this.#defaultNames(), ...Object.keys(this.#caller)];
+  ): string | undefined {
+    const locate = (offset: number) => value.locate?.(offset) ?? section.location;
+    const names = () => [...section.entries.keys(), ...this.defaultNames(), ...Object.keys(this.#caller)];
     try {
-      return interpolate({ section: sectionName, key, text: value.text, locate }, scope, process.env, names);
+      return interpolate({ section: sectionName, key, text: value.value, locate }, scope, process.env, names);
     } catch (error) {
-      this.#mistake(error, entry);
-      return value.text;
+      this.#mistake(error, this.entry(section, key));
+      return undefined;
     }
   }
+}
+
+function hasAny(section: IniSection, names: ReadonlySet<string>): boolean {
+  for (const name of names) if (section.entries.has(name)) return true;
+  return false;
 }

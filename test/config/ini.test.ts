@@ -145,6 +145,6 @@ describe('large texts take linear time', () => {
   test('a value of many references', () => {
     const text = '%(x)s%%'.repeat(MEGABYTE);
     const entry = { section: 'a', key: 'k', text, locate: () => ({ file: '/large.ini', line: 1, column: 1 }) };
-    expect(interpolate(entry, () => ({ text: 'v' }), {})).toHaveLength(2 * MEGABYTE);
+    expect(interpolate(entry, () => ({ value: 'v' }), {})).toHaveLength(2 * MEGABYTE);
   });
 });

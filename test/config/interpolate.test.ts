@@ -78,11 +78,11 @@ describe('environment variables', () => {
 
 describe('values of the scope', () => {
   test('are not interpolated if literal', () => {
-    expect(inline('a%(v)sb', { v: { text: '50% %(y)s', literal: true } })).toBe('a50% %(y)sb');
+    expect(inline('a%(v)sb', { v: { value: '50% %(y)s', literal: true } })).toBe('a50% %(y)sb');
   });
 
   test('without a place lay their mistakes at the reference', () => {
-    const [mistake] = mistakesOf(() => inline('ab%(v)s', { v: { text: 'text 50%' } }));
+    const [mistake] = mistakesOf(() => inline('ab%(v)s', { v: { value: 'text 50%' } }));
     expect(mistake?.location).toEqual({ file: FILE, line: 7, column: 3 });
   });
 });

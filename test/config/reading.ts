@@ -31,8 +31,8 @@ export function textAt(text: string, { line, column }: Location): string {
 export function scopeOf(ini: IniDocument, section: IniSection, builtIn: ReadonlyMap<string, string>): Scope {
   return (name): ScopeValue | undefined => {
     const entry = section.entries.get(name) ?? ini.defaults.entries.get(name);
-    if (entry !== undefined) return { text: entry.value, entry };
-    const text = builtIn.get(name);
-    return text === undefined ? undefined : { text };
+    if (entry !== undefined) return entry;
+    const value = builtIn.get(name);
+    return value === undefined ? undefined : { value };
   };
 }
