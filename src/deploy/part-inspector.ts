@@ -74,16 +74,17 @@ export class PartInspector {
   async #load(context: FactoryContext): Promise<unknown> {
     const { description, file } = context.target;
     const module = file ?? description;
-    const slow = new RunError('PASTER_IMPORT_HANGS', `${description}: its import has not finished`, {
-      location: context.origins.get('use')?.locate(0) ?? context.sections[0]?.location,
-      hint: `${this.#importTimeout / 1000} s have passed; does ${module} wait for something at its top level?`,
-    });
-    if (this.#hanging.has(module)) throw slow;
+    const slow = () =>
+      new RunError('PASTER_IMPORT_HANGS', `${description}: its import has not finished`, {
+        location: context.origins.get('use')?.locate(0) ?? context.sections[0]?.location,
+        hint: `${this.#importTimeout / 1000} s have passed; does ${module} wait for something at its top level?`,
+      });
+    if (this.#hanging.has(module)) throw slow();
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => {
         this.#hanging.add(module);
-        reject(slow);
+        reject(slow());
       }, this.#importTimeout);
     });
     try {
