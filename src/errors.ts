@@ -18,6 +18,8 @@ export interface PasterErrorOptions {
   readonly location?: Location | undefined;
   /** What the user probably meant, or what would be accepted: one sentence or a `did you mean ...?`. */
   readonly hint?: string | undefined;
+  /** The setting that is at fault, for one who knows that and not where it is written. */
+  readonly setting?: string | undefined;
   readonly cause?: unknown;
 }
 
@@ -35,6 +37,8 @@ export abstract class PasterError extends Error {
   /** The section that it is about, likewise. */
   section: string | undefined;
   readonly hint: string | undefined;
+  /** The setting that is at fault: whoever knows its section finds the place by it. */
+  readonly setting: string | undefined;
   abstract readonly exitStatus: number;
 
   constructor(code: string, message: string, options: PasterErrorOptions = {}) {
@@ -43,6 +47,7 @@ export abstract class PasterError extends Error {
     this.code = code;
     this.location = options.location;
     this.hint = options.hint;
+    this.setting = options.setting;
   }
 }
 
@@ -80,6 +85,12 @@ export function locate(error: unknown, location: Location | undefined, section?:
     error.location ??= location;
     error.section ??= section;
   }
+  return error;
+}
+
+/** Says that an error is about an option of the command line, which has no place in a file; returns the same error. */
+export function blameOption(error: PasterError, option: string): PasterError {
+  error.message = `--${option}: ${error.message}`;
   return error;
 }
 

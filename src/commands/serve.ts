@@ -118,7 +118,7 @@ function reloadInterval(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const seconds = Number(text);
   if (Number.isFinite(seconds) && seconds >= 0) return seconds * 1000;
-  throw usage(`--reload-interval: "${text}" is not a number of seconds`);
+  throw new UsageError('PASTER_USAGE', `--reload-interval: "${text}" is not a number of seconds`);
 }
 
 function logLevel(options: Options): LogLevel {

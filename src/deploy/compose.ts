@@ -199,7 +199,8 @@ export async function guarded<T>(context: Context, run: () => T | Promise<T>): P
   try {
     return await run();
   } catch (error) {
-    if (error instanceof PasterError) throw locate(error, place(context), context.sections[0]?.name);
+    if (error instanceof PasterError)
+      throw locate(error, placeOfSetting(context, error.setting) ?? place(context), context.sections[0]?.name);
     const { placeInStack } = await import('./error-place.ts');
     const what = context.form === 'factory' ? context.target.description : context.form;
     throw new RunError(
@@ -220,6 +221,10 @@ function nameOf(error: unknown): string {
 function prefix(context: Context): string {
   const [section] = context.sections;
   return section ? `[${section.name}] ` : '';
+}
+
+function placeOfSetting({ origins }: Context, setting: string | undefined): Location | undefined {
+  return setting === undefined ? undefined : origins.get(setting)?.location;
 }
 
 function place(context: Context): Location | undefined {

@@ -1,12 +1,12 @@
 /** A server made from its section: where it listens, and how an application is served there from ready to close. */
 import type { Server as NetServer } from 'node:net';
 import { availableParallelism } from 'node:os';
-import { ConfigError, errorMessage, type Location, locate, PasterError, RunError } from '../errors.ts';
+import { blameOption, ConfigError, errorMessage, locate, PasterError, RunError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Address } from '../net/address.ts';
 import type { BindOptions, Listener } from '../net/listener.ts';
 import type { App, OneShot, Running, Server } from '../protocol/types.ts';
-import { createServer, factoryContext, loadTarget, type Runner } from './compose.ts';
+import { type CreatedServer, createServer, factoryContext, loadTarget, type Runner } from './compose.ts';
 import type { Context, FactoryContext } from './context.ts';
 import { placeInStack } from './error-place.ts';
 import { type AddressOverrides, addressesOf, type ProcessSettings, validateServer } from './server-settings.ts';
@@ -24,23 +24,31 @@ export class LoadedServer {
   readonly settings: ProcessSettings;
   /** Where `serve` listens unless it is given listeners; empty for a server that listens nowhere, such as CGI. */
   readonly addresses: readonly Address[];
-  readonly #made: { readonly server: Server } | { readonly runner: Runner };
+  readonly #made: CreatedServer;
+  readonly #overrides: AddressOverrides;
 
+  /** @param overrides what of the settings was said in place of the section */
   constructor(
     context: FactoryContext,
     settings: ProcessSettings,
-    made: { readonly server: Server } | { readonly runner: Runner },
+    made: CreatedServer,
+    overrides: AddressOverrides = {},
   ) {
     this.context = context;
     this.settings = settings;
     this.#made = made;
+    this.#overrides = overrides;
     this.addresses = 'server' in made ? addressesOf(settings, context, made.server.defaultAddress) : [];
     for (const address of this.addresses) this.checkAddress(address);
   }
 
   /** @throws ConfigError where it would be unsafe to listen there. */
   checkAddress(address: Address): void {
-    if ('server' in this.#made) this.#made.server.checkAddress?.(address);
+    try {
+      if ('server' in this.#made) this.#made.server.checkAddress?.(address);
+    } catch (error) {
+      throw this.locateAddress(error);
+    }
   }
 
   /** What the addresses begin with: `http`, `fastcgi`, `scgi`, ...; empty for a server runner, which listens by itself. */
@@ -140,21 +148,29 @@ export class LoadedServer {
       return opened;
     } catch (error) {
       await Promise.all(opened.map((listener) => listener.close()));
-      throw locate(error, this.placeOfAddress, this.section);
+      throw this.locateAddress(error);
     }
   }
 
-  /** The section's name. */
-  get section(): string | undefined {
-    return this.context.sections[0]?.name;
-  }
-
-  /** Where the section says what it listens on. */
-  get placeOfAddress(): Location | undefined {
-    const key = ['listen', 'socket', 'port', 'host'].find((each) => this.context.origins.has(each));
-    return placeOfKey(this.context, key) ?? this.context.sections[0]?.location;
+  /** Gives an error about where it listens its place: the command-line option, or the line of the setting. */
+  locateAddress(error: unknown): unknown {
+    if (!(error instanceof PasterError) || error.location) return error;
+    const { context } = this;
+    const given = ADDRESS_KEYS.filter((key) => this.#overrides[key] !== undefined);
+    const option = given.find((key) => key === error.setting) ?? given[0];
+    const own = placeOfKey(context, error.setting);
+    if (option !== undefined && (own === undefined || option === error.setting)) return blameOption(error, option);
+    const written = [...ADDRESS_KEYS, 'listen'].findLast((key) => context.origins.has(key));
+    return locate(
+      error,
+      own ?? placeOfKey(context, written) ?? context.sections[0]?.location,
+      context.sections[0]?.name,
+    );
   }
 }
+
+/** What the command line can say of an address; what comes first is what an address is refused for more often. */
+const ADDRESS_KEYS = ['host', 'port', 'socket'] as const;
 
 /** @throws RunError when the application says that it cannot serve. */
 async function ready(app: App): Promise<void> {
@@ -189,5 +205,5 @@ export async function makeServer(
   const described = factoryContext(context);
   const factory = await loadTarget(described);
   const settings = await validateServer(factory, described, overrides, session);
-  return new LoadedServer(described, settings.process, await createServer(described, factory, settings.own));
+  return new LoadedServer(described, settings.process, await createServer(described, factory, settings.own), overrides);
 }

@@ -180,7 +180,8 @@ export function addressesOf(
       hint: 'add port = ...',
     });
   }
-  return [{ kind: 'tcp', host: host ?? standard?.host ?? '127.0.0.1', port }];
+  // As Paste's: an empty host is every address of this machine.
+  return [{ kind: 'tcp', host: host === '' ? '0.0.0.0' : (host ?? standard?.host ?? '127.0.0.1'), port }];
 }
 
 function override(section: Settings, overrides: AddressOverrides): Settings {

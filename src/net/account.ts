@@ -19,27 +19,30 @@ const NUMBER = /^\d{1,10}$/;
 // What `useradd` lets through and a little more. A leading dash would be read as an option by `id`.
 const NAME = /^[\w.][\w.@\\ $-]*$/;
 
-/** The user of a name or number. A number needs no entry in the database unless its group is asked for. */
-export function findUser(user: string | number): User {
+/**
+ * The user of a name or number. A number needs no entry in the database unless its group is asked for.
+ * @param setting where the name comes from, for the error
+ */
+export function findUser(user: string | number, setting?: string): User {
   const wanted = String(user);
   const fields = entry('/etc/passwd', wanted, 2) ?? askForUser(wanted);
-  if (!fields) throw new ConfigError('PASTER_USER', `there is no user "${wanted}"`);
+  if (!fields) throw new ConfigError('PASTER_USER', `there is no user "${wanted}"`, { setting });
   return fields;
 }
 
 /** The number of a user; a number stands for itself. */
-export function userId(user: string | number): number {
-  return NUMBER.test(String(user)) ? Number(user) : findUser(user).uid;
+export function userId(user: string | number, setting?: string): number {
+  return NUMBER.test(String(user)) ? Number(user) : findUser(user, setting).uid;
 }
 
 /** The number of a group; a number stands for itself. */
-export function groupId(group: string | number): number {
+export function groupId(group: string | number, setting?: string): number {
   const wanted = String(group);
   if (NUMBER.test(wanted)) return Number(wanted);
   const line = lines('/etc/group').find((each) => each.startsWith(`${wanted}:`)) ?? askForGroup(wanted);
   const gid = line?.split(':')[2];
   if (gid === undefined || !NUMBER.test(gid)) {
-    throw new ConfigError('PASTER_GROUP', `there is no group "${wanted}"`);
+    throw new ConfigError('PASTER_GROUP', `there is no group "${wanted}"`, { setting });
   }
   return Number(gid);
 }

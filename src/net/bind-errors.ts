@@ -11,7 +11,13 @@ export function bindError(cause: unknown, address: Address): PasterError {
   const { message, hint } = explain(code, address) ?? {
     message: `cannot listen on ${formatAddress(address)}: ${errorMessage(cause)}`,
   };
-  return new RunError(`PASTER_LISTEN_${code || 'FAILED'}`, message, { hint, cause });
+  return new RunError(`PASTER_LISTEN_${code || 'FAILED'}`, message, { hint, cause, setting: settingOf(code, address) });
+}
+
+/** Which part of an address is at fault, by the name that a server's section has for it. */
+function settingOf(code: string, { kind }: Address): string | undefined {
+  if (kind !== 'tcp') return kind === 'unix' ? 'socket' : undefined;
+  return code === 'EADDRINUSE' || code === 'EACCES' ? 'port' : 'host';
 }
 
 interface Explanation {

@@ -43,27 +43,35 @@ export function checkPathLength(path: string): void {
   throw new ConfigError(
     'PASTER_SOCKET_PATH',
     `the socket path ${path} is too long: ${bytes} bytes, ${LONGEST_PATH} are possible`,
-    { hint: 'use a directory nearer to the root, such as /run/NAME' },
+    { hint: 'use a directory nearer to the root, such as /run/NAME', setting: 'socket' },
   );
 }
 
 /** Gives a socket that is bound under a temporary name its owner and mode. The owner first: chown can clear bits. */
 export function setPermissions(file: string, options: FileOptions): void {
   const mode = options.mode ?? (options.umask === undefined ? DEFAULT_MODE : 0o777 & ~options.umask);
-  const uid = options.owner === undefined ? -1 : userId(options.owner);
-  const gid = options.group === undefined ? -1 : groupId(options.group);
-  if (uid !== -1 || gid !== -1) {
-    try {
-      chownSync(file, uid, gid);
-    } catch (cause) {
-      const whom = [options.owner, options.group].filter((each) => each !== undefined).join(':');
-      throw new RunError('PASTER_SOCKET_OWNER', `cannot give the socket to ${whom}: ${errorMessage(cause)}`, {
-        hint: 'only root can give files away; a group that this user is a member of works without',
-        cause,
-      });
-    }
+  if (options.owner !== undefined) {
+    giveAway(file, 'socket_owner', options.owner, userId(options.owner, 'socket_owner'), KEEP);
+  }
+  if (options.group !== undefined) {
+    giveAway(file, 'socket_group', options.group, KEEP, groupId(options.group, 'socket_group'));
   }
   chmodSync(file, mode);
+}
+
+/** For chown: as it is. */
+const KEEP = -1;
+
+function giveAway(file: string, setting: string, whom: string | number, uid: number, gid: number): void {
+  try {
+    chownSync(file, uid, gid);
+  } catch (cause) {
+    throw new RunError('PASTER_SOCKET_OWNER', `cannot give the socket to ${whom}: ${errorMessage(cause)}`, {
+      hint: 'only root can give files away; a group that this user is a member of works without',
+      setting,
+      cause,
+    });
+  }
 }
 
 /**
@@ -222,6 +230,7 @@ function same(one: Identity, other: Identity): boolean {
 
 function temporaryName(longest: number): string {
   const length = Math.max(1, Math.min(longest, 10));
-  const letters = Array.from({ length }, () => randomInt(36).toString(36)).join('');
+  // No digits: Node takes a path of nothing else for a port.
+  const letters = Array.from({ length }, () => randomInt(10, 36).toString(36)).join('');
   return length < 4 ? letters : `.${letters.slice(1)}`;
 }

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import type { Logger } from '../log.ts';
 import type { Address } from '../net/address.ts';
-import { listenerUrl } from './announce.ts';
+import { browserUrl } from './announce.ts';
 
 /** Nothing comes of it where there is no browser: that is no reason not to serve. */
 export function openBrowser(scheme: string, addresses: readonly Address[], log: Logger): void {
@@ -18,13 +18,4 @@ export function openBrowser(scheme: string, addresses: readonly Address[], log: 
     if (status !== 0) log.info(`--open: ${program} found no browser; open ${url} yourself`);
   });
   child.unref();
-}
-
-/** The first address that a browser can go to; "every address" is this machine's own. */
-export function browserUrl(scheme: string, addresses: readonly Address[]): string | undefined {
-  if (scheme !== 'http' && scheme !== 'https') return undefined;
-  const tcp = addresses.find((address) => address.kind === 'tcp');
-  if (!tcp) return undefined;
-  const host = tcp.host === '0.0.0.0' || tcp.host === '::' ? 'localhost' : tcp.host;
-  return listenerUrl(scheme, { ...tcp, host });
 }

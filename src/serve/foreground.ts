@@ -9,10 +9,9 @@ import { LogFile } from '../process/logfile.ts';
 import { checkPidFile } from '../process/pidfile.ts';
 import { letGo, type Role, report, reportFailure } from '../process/rerun.ts';
 import { checkUser } from '../process/user.ts';
-import type { OneShot } from '../protocol/types.ts';
 import { Lifecycle } from './lifecycle.ts';
 import type { Ownership } from './listeners.ts';
-import { loadPlannedServer, type ServePlan } from './plan.ts';
+import { loadPlannedServer, type Prepared, type ServePlan } from './plan.ts';
 import { serveSingle } from './single.ts';
 
 /** What the command line asks for. */
@@ -34,14 +33,6 @@ export interface Terminal {
   err(line: string): void;
 }
 
-/** What is known of the server before anything is opened. */
-export interface Prepared {
-  readonly workers: number | undefined;
-  readonly oneShot: OneShot | undefined;
-  /** Seconds that it may take to stop. */
-  readonly graceful: number;
-}
-
 /** Serves until the end. @returns The exit status. */
 export async function runForeground(
   request: ServeRequest,
@@ -52,16 +43,16 @@ export async function runForeground(
   const passed = systemdSockets().map(({ address }) => address);
   let logFile: LogFile | undefined;
   try {
-    const server = await prepare(request, role);
-    server.oneShot?.prepare();
+    const prepared = await prepare(request, role);
+    prepared.server.oneShot?.prepare();
     if (request.logFile !== undefined) {
       logFile = new LogFile(resolve(request.logFile));
       logFile.capture();
     }
     const log = requestLogger(request.logLevel, terminal);
     return request.monitorRestart && role !== 'monitored'
-      ? await runMonitor(request, server.graceful, passed, logFile, log, terminal)
-      : await attend(request, server, passed, logFile, role, log, terminal);
+      ? await runMonitor(request, prepared.server.settings.graceful_timeout, passed, logFile, log, terminal)
+      : await attend(request, prepared, passed, logFile, role, log, terminal);
   } catch (error) {
     if (role) await reportFailure(error);
     // The monitor says it.
@@ -79,12 +70,13 @@ export async function runForeground(
 export async function prepare(request: ServeRequest, role: Role | undefined): Promise<Prepared> {
   const { plan, pidFile, ownership } = request;
   checkUser(ownership.user, ownership.group);
-  const server = await loadPlannedServer(plan, new LoadSession(plan.globalConf));
+  const session = new LoadSession(plan.globalConf);
+  const server = await loadPlannedServer(plan, session);
   // For a monitored server it is the monitor's.
   if (pidFile !== undefined && role !== 'monitored') checkPidFile(resolve(pidFile));
   const { workers, oneShot } = server;
   if (oneShot) refuseToKeep(request, workers, role);
-  return { workers, oneShot, graceful: server.settings.graceful_timeout };
+  return { server, session };
 }
 
 /** @throws UsageError for what makes no sense with a process that serves one request. */
@@ -104,7 +96,7 @@ function refuseToKeep({ reload, monitorRestart, open }: ServeRequest, workers: n
 
 async function attend(
   request: ServeRequest,
-  { workers, oneShot }: Prepared,
+  prepared: Prepared,
   passed: readonly Address[],
   logFile: LogFile | undefined,
   role: Role | undefined,
@@ -115,6 +107,7 @@ async function attend(
   // What is not needed is not loaded: watching files alone costs as much as the rest of a start.
   const { openBrowser } = request.open ? await import('./browser.ts') : {};
   const { SystemdNotify } = process.env['NOTIFY_SOCKET'] === undefined ? {} : await import('../process/notify.ts');
+  const { workers, oneShot } = prepared.server;
   // What a CGI program says, it says with every request, into the web server's log.
   const quiet = logLevel === 'warn' || oneShot !== undefined;
   const supervised = reload !== undefined || workers !== undefined;
@@ -134,9 +127,9 @@ async function attend(
   const common = { ownership, passed };
   if (supervised) {
     const { serveSupervised } = await import('./supervised.ts');
-    return serveSupervised(plan, { reload, logLevel, ...common }, lifecycle);
+    return serveSupervised(plan, prepared, { reload, logLevel, ...common }, lifecycle);
   }
-  return serveSingle(plan, common, lifecycle);
+  return serveSingle(plan, prepared, common, lifecycle);
 }
 
 async function runMonitor(

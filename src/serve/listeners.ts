@@ -1,6 +1,5 @@
 /** Opens what a server listens on: its section's addresses, or in their place what systemd has opened. */
 import type { LoadedServer } from '../deploy/load.ts';
-import { locate } from '../errors.ts';
 import { findUser, groupId } from '../net/account.ts';
 import type { Address } from '../net/address.ts';
 import type { BindOptions } from '../net/listener.ts';
@@ -26,7 +25,7 @@ export async function openAll<T extends { close(): Promise<unknown> }>(
     return opened;
   } catch (error) {
     await Promise.all(opened.map((each) => each.close()));
-    throw locate(error, server.placeOfAddress, server.section);
+    throw server.locateAddress(error);
   }
 }
 

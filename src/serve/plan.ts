@@ -7,10 +7,10 @@ import { nearest } from '../config/nearest.ts';
 import { createApp } from '../deploy/compose.ts';
 import { ownPackage } from '../deploy/entry-points.ts';
 import { type LoadedServer, loadContext, loadServer } from '../deploy/load.ts';
-import type { AddressOverrides } from '../deploy/server-settings.ts';
+import { type AddressOverrides, processSettings } from '../deploy/server-settings.ts';
 import type { LoadSession } from '../deploy/session.ts';
 import { configUri, parseUri } from '../deploy/uri.ts';
-import { UsageError } from '../errors.ts';
+import { errorMessage, UsageError } from '../errors.ts';
 import type { App, Settings } from '../protocol/types.ts';
 
 export interface ServePlan {
@@ -24,6 +24,12 @@ export interface ServePlan {
   readonly overrides: AddressOverrides;
   /** The INI file, if it is one that is served. */
   readonly file: string | undefined;
+}
+
+/** The server of a plan, loaded by the process that answers for it, and what was learned on the way. */
+export interface Prepared {
+  readonly server: LoadedServer;
+  readonly session: LoadSession;
 }
 
 export interface PlanOptions {
@@ -44,7 +50,15 @@ export async function planOf(
   const uri = parseUri(spec);
   const appUri = uri ? spec : configUri(resolve(directory, spec));
   const isConfig = uri === undefined || uri.scheme === 'config';
-  if (serverType !== undefined) await checkServerType(serverType);
+  if (serverType !== undefined) {
+    if (serverName !== undefined) {
+      throw new UsageError('PASTER_USAGE', '--server and --server-name exclude each other', {
+        hint: 'a server by its type has no section',
+      });
+    }
+    await checkServerType(serverType);
+  }
+  checkOverrides(overrides);
   return {
     appUri,
     appName,
@@ -58,12 +72,29 @@ export async function planOf(
   };
 }
 
+/** What stands on the command line is wrong there, and not in the section that it goes before. */
+function checkOverrides(overrides: AddressOverrides): void {
+  for (const name of ['host', 'port', 'socket', 'workers'] as const) {
+    const text = overrides[name];
+    const { type } = processSettings.declarations[name];
+    try {
+      if (text !== undefined) type.parse(text);
+    } catch (error) {
+      throw new UsageError('PASTER_USAGE', `--${name}: ${errorMessage(error)}`, { hint: `allowed: ${type.allowed}` });
+    }
+  }
+  const [tcp] = (['host', 'port'] as const).filter((name) => overrides[name] !== undefined);
+  if (tcp !== undefined && overrides.socket !== undefined) {
+    throw new UsageError('PASTER_USAGE', `--socket and --${tcp} exclude each other`, { hint: 'keep one of them' });
+  }
+}
+
 /** What `--server` takes is a server among paster's own entry points. */
 async function checkServerType(type: string): Promise<void> {
   const types = [...((await ownPackage()).entryPoints.get('paste.server_factory')?.keys() ?? [])];
   if (types.includes(type)) return;
   const meant = nearest(type, types);
-  throw new UsageError('PASTER_USAGE', `serve: --server: there is no built-in server "${type}"`, {
+  throw new UsageError('PASTER_USAGE', `--server: there is no built-in server "${type}"`, {
     hint: meant === undefined ? `there are: ${types.join(', ')}` : `did you mean "${meant}"?`,
   });
 }

@@ -1,7 +1,7 @@
 /** `serve` in one process: no supervisor, no workers, no reload. */
 import { existsSync } from 'node:fs';
 import type { LoadedServer } from '../deploy/load.ts';
-import { LoadSession } from '../deploy/session.ts';
+import type { LoadSession } from '../deploy/session.ts';
 import { EXIT_OK, formatLocation } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Address } from '../net/address.ts';
@@ -11,7 +11,7 @@ import { dropPrivileges } from '../process/user.ts';
 import type { Running } from '../protocol/types.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { type Ownership, openAll } from './listeners.ts';
-import { loadPlannedApp, loadPlannedServer, type ServePlan } from './plan.ts';
+import { loadPlannedApp, type Prepared, type ServePlan } from './plan.ts';
 
 export interface SingleOptions {
   readonly ownership: Ownership;
@@ -20,10 +20,13 @@ export interface SingleOptions {
 }
 
 /** Serves until a signal ends it. @returns The exit status. */
-export async function serveSingle(plan: ServePlan, options: SingleOptions, lifecycle: Lifecycle): Promise<number> {
-  const session = new LoadSession(plan.globalConf);
-  const server = await loadPlannedServer(plan, session);
-  const alone = new SingleServer(plan, server, session, options, lifecycle);
+export async function serveSingle(
+  plan: ServePlan,
+  prepared: Prepared,
+  options: SingleOptions,
+  lifecycle: Lifecycle,
+): Promise<number> {
+  const alone = new SingleServer(plan, prepared, options, lifecycle);
   // From now on a signal has to find the sockets.
   const obeyed = obeySignals(alone, () => lifecycle.reopenLogs());
   await Promise.race([alone.serve(), obeyed]);
@@ -48,13 +51,7 @@ class SingleServer implements Supervised {
   #stopped: { readonly graceful: boolean } | undefined;
   #setFinished = () => {};
 
-  constructor(
-    plan: ServePlan,
-    server: LoadedServer,
-    session: LoadSession,
-    options: SingleOptions,
-    lifecycle: Lifecycle,
-  ) {
+  constructor(plan: ServePlan, { server, session }: Prepared, options: SingleOptions, lifecycle: Lifecycle) {
     this.#plan = plan;
     this.#server = server;
     this.#session = session;

@@ -1,6 +1,5 @@
 /** `serve` with workers or with reload: the supervisor holds the sockets, and the workers serve. */
 import { join } from 'node:path';
-import { LoadSession } from '../deploy/session.ts';
 import { ConfigError, EXIT_OK } from '../errors.ts';
 import type { LogLevel } from '../log.ts';
 import type { Address } from '../net/address.ts';
@@ -10,7 +9,7 @@ import { obeySignals, type Supervised } from '../process/signals.ts';
 import { Supervisor } from '../process/supervisor.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { type Ownership, openAll } from './listeners.ts';
-import { loadPlannedServer, type ServePlan } from './plan.ts';
+import type { Prepared, ServePlan } from './plan.ts';
 import { servedContexts } from './served-contexts.ts';
 import { warnAll } from './single.ts';
 import { fixedSettings, type WorkerPlan } from './worker-plan.ts';
@@ -29,13 +28,12 @@ export interface SupervisedOptions {
 /** Serves until a signal ends it. @returns The exit status. */
 export async function serveSupervised(
   plan: ServePlan,
+  { server, session }: Prepared,
   options: SupervisedOptions,
   lifecycle: Lifecycle,
 ): Promise<number> {
   const { log, logFile } = lifecycle;
   const { logLevel, ownership, passed } = options;
-  const session = new LoadSession(plan.globalConf);
-  const server = await loadPlannedServer(plan, session);
   if (server.runner) {
     throw new ConfigError('PASTER_SERVER_RUNNER', 'a server runner listens by itself and cannot be supervised', {
       location: server.context.sections[0]?.location,

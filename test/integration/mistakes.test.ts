@@ -78,9 +78,28 @@ test.each([
     'an impossible port',
     ['x.ini', '--port', '99999'],
     { 'x.ini': `[app:main]\n${APP}\n${SERVER}` },
-    /port: 99999 is out of range/,
+    /^paster: --port: 99999 is out of range/,
   ],
-  ['no workers', ['x.ini', '-w', '0'], { 'x.ini': `[app:main]\n${APP}\n${SERVER}` }, /workers: 0 is out of range/],
+  ['no workers', ['x.ini', '-w', '0'], { 'x.ini': `[app:main]\n${APP}\n${SERVER}` }, /^paster: --workers: 0 is out/],
+  ['a port that is a word', ['x.ini', '-p', 'abc'], { 'x.ini': '' }, /^paster: --port: "abc" is not a whole number/],
+  [
+    'an option for both',
+    ['x.ini', '--socket', 's', '-p', '1'],
+    { 'x.ini': '' },
+    /^paster: --socket and --port exclude/,
+  ],
+  [
+    'a server by type and by name',
+    ['x.ini', '-s', 'http', '--server-name', 'main'],
+    { 'x.ini': `[app:main]\n${APP}\n${SERVER}` },
+    /^paster: --server and --server-name exclude each other/,
+  ],
+  [
+    'an address that everybody could use',
+    ['x.ini', '-s', 'fastcgi', '--host', '0.0.0.0', '-p', '9000'],
+    { 'x.ini': `[app:main]\n${APP}\n${SERVER}` },
+    /^paster: --host: FastCGI on 0\.0\.0\.0:9000/,
+  ],
   [
     'host and socket',
     ['x.ini'],
@@ -122,6 +141,28 @@ test.each([
 test('a directory that is missing for the socket fails, at its line', async () => {
   const ini = `[app:main]\n${APP}\n[server:main]\nuse = npm:paster#fastcgi\nsocket = %(here)s/var/socket\n`;
   expect(await fails(['x.ini'], { 'x.ini': ini }, 1)).toMatch(/x\.ini:5:\d+: .*var.* does not exist/);
+});
+
+test.each([
+  ['a host that is nowhere', ['--host', 'no.such.host.invalid'], /^paster: --host: the host name/],
+  ['a host of another machine', ['--host', '192.0.2.1', '-w', '1'], /^paster: --host: 192\.0\.2\.1 is not an address/],
+  ['a directory that is missing', ['--socket', './gone/s'], /^paster: --socket: directory/],
+])('%s on the command line fails by the name of the option', async (_what, args, message) => {
+  const ini = `[app:main]\n${APP}\n${SERVER}host = 127.0.0.1\n`;
+  expect(await fails(['x.ini', ...args], { 'x.ini': ini }, 1)).toMatch(message);
+});
+
+test.each([
+  ['socket_owner = nobody-at-all', '', /^paster: x\.ini:6:1: .*there is no user "nobody-at-all"/],
+  ['backlog = 5\nsocket_group = no-group', 'workers = 1', /^paster: x\.ini:7:1: .*there is no group "no-group"/],
+])('%s is a mistake on its own line', async (setting, workers, message) => {
+  const ini = `[app:main]\n${APP}\n[server:main]\nuse = npm:paster#fastcgi\nsocket = s\n${setting}\n${workers}\n`;
+  expect(await fails(['x.ini'], { 'x.ini': ini }, 2)).toMatch(message);
+});
+
+test('a certificate that is not there is a mistake on its own line', async () => {
+  const ini = `[app:main]\n${APP}\n${SERVER}ssl_pem = gone.pem\n`;
+  expect(await fails(['x.ini'], { 'x.ini': ini }, 2)).toMatch(/^paster: x\.ini:6:1: \[server:main\] ssl_pem: ENOENT/);
 });
 
 test('an application that fails in every worker ends serve with its reason', async () => {

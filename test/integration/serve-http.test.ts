@@ -4,7 +4,7 @@ import { connect } from 'node:http2';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { freePort, ROOT, serve } from '../helpers/program.ts';
+import { freePort, paster, ROOT, serve } from '../helpers/program.ts';
 
 test('etc/develop.ini shows which sections built the page, and the environ as JSON', async () => {
   const port = await freePort();
@@ -53,6 +53,31 @@ test('the command line overrides the address and the names of the sections', asy
   const program = await serve([ini, '-n', 'other', '--server-name', 'second', '--host', '127.0.0.1', '--port', '0']);
   expect(program.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
   expect((await fetch(`${program.url}/query`)).status).toBe(200);
+});
+
+test.each([
+  ['host =', []],
+  ['', ['--host', '']],
+  ['workers = 1', ['--host', '0.0.0.0']],
+])('every address is announced as such, and one to open (%s)', async (setting, args) => {
+  const app = `[app:main]\nuse = npm:paster#test\n[server:main]\nuse = npm:paster#http\nport = 0\n${setting}\n`;
+  const directory = temporaryDirectory({ 'x.ini': app });
+  const program = await serve(['x.ini', ...args], { cwd: directory });
+  expect(program.url).toMatch(/^http:\/\/0\.0\.0\.0:\d+$/);
+  const [, url = ''] = await program.says(/^view at (http:\/\/localhost:\d+)$/m);
+  expect((await fetch(url)).status).toBe(200);
+});
+
+test('the server’s section is loaded once', async () => {
+  const directory = temporaryDirectory({
+    'x.ini': '[app:main]\nuse = npm:paster#test\n[server:main]\npaste.server_factory = ./server.mjs:make\n',
+    'server.mjs': `export function make() {
+      process.stderr.write('made\\n');
+      return { scheme: 'none', async serve() { return { addresses: [], finished: Promise.resolve(), async close() {} }; } };
+    }`,
+  });
+  const { status, stderr } = await paster(['serve', 'x.ini'], { cwd: directory }).finished();
+  expect([status, stderr]).toEqual([0, 'made\n']);
 });
 
 test('TERM finishes what is in flight and refuses what is new', async () => {

@@ -66,12 +66,13 @@ function readTls(settings: HttpSettings): Tls | undefined {
 function readTlsFiles(settings: HttpSettings): Tls | undefined {
   const { ssl_pem: pem, ssl_cert: cert, ssl_key: key } = settings;
   if (pem !== undefined && (cert !== undefined || key !== undefined)) {
-    throw new ConfigError('PASTER_TLS', 'ssl_pem and ssl_cert/ssl_key exclude each other');
+    throw new ConfigError('PASTER_TLS', 'ssl_pem and ssl_cert/ssl_key exclude each other', { setting: 'ssl_pem' });
   }
   if (pem !== undefined) return { cert: readPem('ssl_pem', pem), key: readPem('ssl_pem', pem) };
   if (cert === undefined && key === undefined) return undefined;
   if (cert === undefined || key === undefined) {
     throw new ConfigError('PASTER_TLS', `${cert === undefined ? 'ssl_key' : 'ssl_cert'} alone is not enough`, {
+      setting: cert === undefined ? 'ssl_key' : 'ssl_cert',
       hint: 'give both ssl_cert and ssl_key, or ssl_pem',
     });
   }
@@ -82,7 +83,7 @@ function readPem(setting: string, file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (error) {
-    throw new ConfigError('PASTER_TLS', `${setting}: ${errorMessage(error)}`);
+    throw new ConfigError('PASTER_TLS', `${setting}: ${errorMessage(error)}`, { setting });
   }
 }
 
