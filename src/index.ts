@@ -15,5 +15,6 @@ export { ConfigError, ErrorList, type Location, PasterError, RunError, UsageErro
 export type { Logger, LogLevel } from './log.ts';
 export type { Address, DescriptorAddress, TcpAddress, UnixAddress } from './net/address.ts';
 export type { AppLike } from './protocol/app.ts';
-export type { FilterLike, Middleware } from './protocol/filter.ts';
+export type { FilterLike } from './protocol/filter.ts';
+export type { Middleware } from './protocol/middleware.ts';
 export type { App, Filter, Running, ServeOptions, Server, Settings } from './protocol/types.ts';

@@ -2,7 +2,7 @@
  * `npm:paster#test` (`egg:PasteScript#test`): shows the request as the application sees it, as a CGI environment,
  * whatever server it came over.
  */
-import { defineSettings, oneOf, type SettingsOf } from '../config/setting.ts';
+import { bool, defineSettings, oneOf, type SettingsOf } from '../config/setting.ts';
 import { environFromRequest } from '../gateway/environ.ts';
 import { escapeHtml, htmlPage } from '../http/html.ts';
 import type { MountedRequest } from '../http/mount.ts';
@@ -11,24 +11,28 @@ import type { App, Settings } from '../protocol/types.ts';
 export const testSettings = defineSettings(
   {
     format: {
-      type: oneOf('auto', 'html', 'json'),
+      type: oneOf('auto', 'html', 'json', 'text'),
       default: 'auto',
       help: 'What it answers with; auto is a page for a browser, else JSON.',
     },
+    text: { type: bool, default: false, help: 'The same as format = text (the name is PasteScript’s).' },
   },
-  { meaning: 'shows the request as the application sees it' },
+  {
+    meaning: 'shows the request as the application sees it',
+    obsolete: { lint: 'it checked the rules of WSGI, and there is none here' },
+  },
 );
 
 /** Makes the application of an `[app:*]` section. */
 export function makeTest(_globalConf: Settings, settings: SettingsOf<typeof testSettings>): App {
+  const format = settings.text ? 'text' : settings.format;
   return (req, res) => {
     const environ = Object.entries((req as MountedRequest).environ ?? environFromRequest(req));
     environ.sort(([one], [other]) => (one < other ? -1 : 1));
-    const html =
-      settings.format === 'html' || (settings.format === 'auto' && req.headers.accept?.includes('text/html'));
-    const body = html ? environPage(environ) : `${JSON.stringify(Object.fromEntries(environ), undefined, 2)}\n`;
+    const isForBrowser = req.headers.accept?.includes('text/html') ?? false;
+    const { type, body } = RENDERINGS[format === 'auto' ? (isForBrowser ? 'html' : 'json') : format](environ);
     res.writeHead(200, {
-      'content-type': html ? 'text/html; charset=utf-8' : 'application/json; charset=utf-8',
+      'content-type': `${type}; charset=utf-8`,
       'content-length': Buffer.byteLength(body),
     });
     res.end(body);
@@ -36,7 +40,21 @@ export function makeTest(_globalConf: Settings, settings: SettingsOf<typeof test
 }
 makeTest.settings = testSettings;
 
-function environPage(environ: readonly (readonly [string, string])[]): string {
+type Environ = readonly (readonly [name: string, value: string])[];
+
+const RENDERINGS = {
+  html: (environ: Environ) => ({ type: 'text/html', body: environPage(environ) }),
+  json: (environ: Environ) => ({
+    type: 'application/json',
+    body: `${JSON.stringify(Object.fromEntries(environ), undefined, 2)}\n`,
+  }),
+  text: (environ: Environ) => ({
+    type: 'text/plain',
+    body: environ.map(([name, value]) => `${name}: ${value}\n`).join(''),
+  }),
+};
+
+function environPage(environ: Environ): string {
   const rows = environ.map(([name, value]) => `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd>`);
   return htmlPage('environ', `<h1>The request</h1>\n<div class="part"><dl>${rows.join('\n')}</dl></div>`);
 }

@@ -6,15 +6,19 @@ import type { IncomingMessage } from 'node:http';
 import { defineSettings, otherSettings, type SettingsOf, text } from '../config/setting.ts';
 import type { Loader } from '../deploy/compose.ts';
 import { ConfigError } from '../errors.ts';
-import { decodePath, mountRequest, pathEnd } from '../http/mount.ts';
+import { decodePath, mountRequest, pathEnd, toOriginForm } from '../http/mount.ts';
 import { declineUpgrade } from '../protocol/decline-upgrade.ts';
+import { notFound } from '../protocol/not-found.ts';
 import type { App, Settings } from '../protocol/types.ts';
 
 const KEY = /^(?=\/|domain\s)(?:domain\s+(?<host>\S+)(?:\s+port\s+(?<port>\d+))?\s*)?(?<path>\/.*)?$/;
 
 export const urlmapSettings = defineSettings(
   {
-    not_found_app: { type: text, help: 'The application for everything else; without it, a plain 404.' },
+    not_found_app: {
+      type: text,
+      help: 'The application for everything else, here or in [DEFAULT]; without it, a plain 404.',
+    },
   },
   {
     meaning: 'applications by path prefix, and by host',
@@ -38,18 +42,22 @@ export async function makeUrlmap(
     const { host, port, path = '' } = KEY.exec(key)?.groups ?? {};
     const prefixes = host === undefined ? anyHost : prefixesOf(hosts, port === undefined ? host : `${host}:${port}`);
     const prefix = normalPrefix(path);
-    if (prefixes.has(prefix)) throw new ConfigError('PASTER_URLMAP_TWICE', `"${key}": this prefix is mapped already`);
+    if (prefixes.has(prefix)) {
+      throw new ConfigError('PASTER_URLMAP_TWICE', `"${key}": this prefix is mapped already`, { setting: key });
+    }
     const part = await loader.getApp(name, globalConf);
     prefixes.set(prefix, part);
     parts.push(part);
   }
-  const { not_found_app: notFoundName } = settings;
-  const notFound = notFoundName === undefined ? plainNotFound : await loader.getApp(notFoundName, globalConf);
-  parts.push(notFound);
+  // As Paste's: of the globals too, and an empty name is none.
+  const fallbackName = settings.not_found_app ?? globalConf['not_found_app'] ?? '';
+  const fallback = fallbackName === '' ? notFound : await loader.getApp(fallbackName, globalConf);
+  parts.push(fallback);
 
   const route = (req: IncomingMessage): App => {
+    toOriginForm(req);
     const byHost = hosts.size === 0 ? undefined : hostPrefixes(hosts, req);
-    return (byHost && mountLongest(byHost, req)) ?? mountLongest(anyHost, req) ?? notFound;
+    return (byHost && mountLongest(byHost, req)) ?? mountLongest(anyHost, req) ?? fallback;
   };
   const urlmap: App = (req, res) => route(req)(req, res);
   // Where nobody upgrades, the server need not ask.
@@ -101,8 +109,3 @@ function mountLongest(prefixes: Prefixes, req: IncomingMessage): App | undefined
 function withoutDoubles(path: string): string {
   return path.includes('//') ? normalPrefix(path) : path;
 }
-
-const plainNotFound: App = (_req, res) => {
-  res.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' });
-  res.end('Not Found\n');
-};

@@ -7,6 +7,7 @@ import { LoadSession } from '../deploy/session.ts';
 import { ConfigError } from '../errors.ts';
 import { escapeHtml, htmlPage } from '../http/html.ts';
 import type { MountedRequest } from '../http/mount.ts';
+import { notFound } from '../protocol/not-found.ts';
 import type { App, Settings } from '../protocol/types.ts';
 
 export const welcomeSettings = defineSettings(
@@ -28,11 +29,7 @@ export async function makeWelcome(globalConf: Settings, settings: SettingsOf<typ
   return (req, res) => {
     const { baseUrl = '' } = req as MountedRequest;
     const [path = '/'] = (req.url ?? '/').split('?');
-    if (path !== '/') {
-      res.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' });
-      res.end('Not Found\n');
-      return;
-    }
+    if (path !== '/') return void notFound(req, res);
     const page = htmlPage(
       'paster',
       `<h1>It works</h1>

@@ -2,7 +2,8 @@
 import { ConfigError, errorMessage, type Location, locate, PasterError, RunError } from '../errors.ts';
 import { toApp } from '../protocol/app.ts';
 import { describeValue } from '../protocol/describe.ts';
-import { applyFilter, middlewareFilter, onceOnly, toFilter, withLifecycle } from '../protocol/filter.ts';
+import { applyFilter, onceOnly, toFilter, withLifecycle } from '../protocol/filter.ts';
+import { ERROR_MIDDLEWARE_HINT, isErrorMiddleware, type Middleware, middlewareFilter } from '../protocol/middleware.ts';
 import type { App, Filter, Server, Settings } from '../protocol/types.ts';
 import { type Context, type FactoryContext, settingsOf } from './context.ts';
 import type { PartKind } from './kinds.ts';
@@ -171,11 +172,17 @@ function filtered(context: Context, filter: Filter, app: App): Promise<App> {
 }
 
 function connectFilter(context: FactoryContext, middleware: unknown): Filter {
-  if (typeof middleware === 'function') return middlewareFilter(middleware as Parameters<typeof middlewareFilter>[0]);
+  if (typeof middleware === 'function' && !isErrorMiddleware(middleware)) {
+    return middlewareFilter(middleware as Middleware);
+  }
   throw new ConfigError(
     'PASTER_NOT_MIDDLEWARE',
     `${context.target.description} made no middleware: ${describeValue(middleware)}`,
-    { hint: 'connect: expects a function of one options object that returns (req, res, next)' },
+    {
+      hint: isErrorMiddleware(middleware)
+        ? ERROR_MIDDLEWARE_HINT
+        : 'connect: expects a function of one options object that returns (req, res, next)',
+    },
   );
 }
 

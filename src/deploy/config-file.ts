@@ -7,6 +7,7 @@ import { asList } from '../config/convert.ts';
 import type { IniSection } from '../config/ini.ts';
 import { ConfigError, type Location, locate } from '../errors.ts';
 import type { Settings } from '../protocol/types.ts';
+import { brokenBy, brokenContext } from './broken-context.ts';
 import {
   type Context,
   type ContextLoader,
@@ -19,7 +20,7 @@ import { findSection } from './find-section.ts';
 import { FACTORY_KINDS, factoryKindOfSection, KINDS, type PartKind } from './kinds.ts';
 import { moduleTarget } from './module-target.ts';
 import { PASTE_NAMES } from './paste-names.ts';
-import { readSection, requireKey, type SectionConfig, take } from './section-config.ts';
+import { RELOAD_FILES, readSection, requireKey, type SectionConfig, take, withoutEffect } from './section-config.ts';
 import { SectionScope } from './section-scope.ts';
 import type { LoadSession } from './session.ts';
 import { hasScheme } from './uri.ts';
@@ -100,7 +101,6 @@ export class ConfigFile implements ContextLoader {
       return await resolve();
     } catch (error) {
       this.#session.mistake(error);
-      const { brokenContext } = await import('./broken-context.ts');
       return brokenContext(kind, sections, trail, this, error);
     }
   }
@@ -225,6 +225,7 @@ export class ConfigFile implements ContextLoader {
     };
     switch (used.form) {
       case 'factory':
+        if (used.protocol === 'object' && used.kind !== 'server') warnOfUncalled(used, config, this.#session);
         return {
           ...used,
           ...own,
@@ -288,6 +289,15 @@ async function requireDistribution(requirement: string, directory: string): Prom
   if (Object.hasOwn(PASTE_NAMES, name.toLowerCase())) return;
   const { findDistribution } = await import('./entry-points.ts');
   await findDistribution(name, directory);
+}
+
+/** A ready part is given no configuration. What a server's section says is read by the process layer. */
+function warnOfUncalled(used: FactoryContext, config: SectionConfig, session: LoadSession): void {
+  if (brokenBy(used) !== undefined) return;
+  for (const key of Object.keys(config.localConf)) {
+    const place = config.origins.get(key)?.location;
+    if (place && key !== RELOAD_FILES) session.warn(withoutEffect(config.section.name, key, used), place);
+  }
 }
 
 /** Deeper than anybody writes by hand, and far from where the resolver would run out of stack. */

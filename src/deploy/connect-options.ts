@@ -2,7 +2,10 @@
 import { ConfigError, errorMessage } from '../errors.ts';
 import type { FactoryContext } from './context.ts';
 
-const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/;
+/** As JSON writes it. */
+const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+const WHOLE = /^-?\d+$/;
+const JSON_TEXT_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g;
 
 export function connectOptions(context: FactoryContext): Record<string, unknown> {
   const options: Record<string, unknown> = {};
@@ -17,14 +20,25 @@ export function connectOptions(context: FactoryContext): Record<string, unknown>
 function optionValue(key: string, text: string, context: FactoryContext): unknown {
   if (text === 'true' || text === 'false') return text === 'true';
   if (text === 'null') return null;
-  if (NUMBER.test(text)) return Number(text);
+  // An account number of 20 digits is a text: as a number it would be another one.
+  if (NUMBER.test(text)) return isHeld(text) ? Number(text) : text;
   if (!/^[[{]/.test(text)) return text;
+  const wrong = (message: string, hint: string): ConfigError =>
+    new ConfigError('PASTER_CONNECT_OPTION', `${key}: ${message}`, {
+      location: context.origins.get(key)?.locate(0),
+      hint,
+    });
+  const lost = text.match(JSON_TEXT_OR_NUMBER)?.find((token) => NUMBER.test(token) && !isHeld(token));
+  if (lost !== undefined) throw wrong(`a number cannot hold ${lost}`, 'write it as a text, in quotes');
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new ConfigError('PASTER_CONNECT_OPTION', `${key}: this is not JSON: ${errorMessage(error)}`, {
-      location: context.origins.get(key)?.locate(0),
-      hint: 'a value that begins with [ or { is read as JSON',
-    });
+    throw wrong(`this is not JSON: ${errorMessage(error)}`, 'a value that begins with [ or { is read as JSON');
   }
+}
+
+/** Whether a number keeps what is written: all digits of a whole one, and it is not infinite. */
+function isHeld(text: string): boolean {
+  const number = Number(text);
+  return WHOLE.test(text) ? Number.isSafeInteger(number) : Number.isFinite(number);
 }

@@ -136,9 +136,16 @@ export class PartInspector {
    * are known, and of a stranger's every word that leads to a part is taken for a reference.
    */
   async #inspectParts(context: FactoryContext, schema: SettingsSchema | undefined, visit: Visit): Promise<void> {
-    for (const [key, value] of Object.entries(context.localConf)) {
+    const { localConf, globalConf } = context;
+    // What a built-in composite's own settings name may be said in [DEFAULT] as well.
+    const own = Object.keys(schema?.declarations ?? {}).filter((key) => !(key in localConf) && key in globalConf);
+    for (const [key, value] of [
+      ...Object.entries(localConf),
+      ...own.map((key) => [key, globalConf[key] ?? ''] as const),
+    ]) {
       if (schema === undefined) await this.#inspectGuesses(context, key, value, visit);
-      else if (namesApp(key, schema)) await this.inspect(await this.#part(context, 'app', key, value), visit);
+      else if (namesApp(key, schema) && value !== '')
+        await this.inspect(await this.#part(context, 'app', key, value), visit);
     }
   }
 

@@ -4,7 +4,7 @@ import { nearest } from '../config/nearest.ts';
 import { pythonStrip } from '../config/whitespace.ts';
 import { ConfigError } from '../errors.ts';
 import type { Settings } from '../protocol/types.ts';
-import { settingsOf, type Trail } from './context.ts';
+import { type FactoryContext, settingsOf, type Trail } from './context.ts';
 import type { SectionScope } from './section-scope.ts';
 import type { LoadSession } from './session.ts';
 
@@ -78,6 +78,14 @@ function warnDropped(session: LoadSession, section: IniSection, entry: IniEntry)
       `the part: write "set ${entry.key} = ..."`,
     entry.location,
   );
+}
+
+/** The one key that `serve` itself reads, of whatever it serves. */
+export const RELOAD_FILES = 'reload_files';
+
+/** The warning about a key of a section that uses a ready part (`module:`). */
+export function withoutEffect(section: string, key: string, { target }: FactoryContext): string {
+  return `[${section}] ${key} has no effect: ${target.description} is ready made, nothing is called with settings`;
 }
 
 /** Takes a key out of a section's local configuration. */

@@ -18,6 +18,7 @@ import { ConfigError } from '../errors.ts';
 import { type Address, parseAddress } from '../net/address.ts';
 import type { Settings } from '../protocol/types.ts';
 import { type FactoryContext, settingsOf } from './context.ts';
+import { withoutEffect } from './section-config.ts';
 import type { LoadSession } from './session.ts';
 import { declaredSchema, placeOfKey, schemaOf, validateSettings, validateWith } from './validate.ts';
 
@@ -124,6 +125,7 @@ export async function validateServer(
   const processKeys = Object.keys(section).filter((key) => names.has(key));
   const common = settingsOf(Object.fromEntries(processKeys.map((key) => [key, section[key] ?? ''])));
   const process = (await validateWith(processSettings, common, context)) as ProcessSettings;
+  if (context.protocol === 'object') warnOfUncalled(context, session);
   if (!schema) return { process, own: await validateSettings(factory, { ...context, localConf: section }) };
   const rest = settingsOf(section);
   for (const key of processKeys) delete rest[key];
@@ -193,6 +195,15 @@ function override(section: Settings, overrides: AddressOverrides): Settings {
   if (socket !== undefined) section['socket'] = socket;
   if (workers !== undefined) section['workers'] = workers;
   return section;
+}
+
+/** A ready server is given no settings; what is for the process layer counts all the same. */
+function warnOfUncalled(context: FactoryContext, session: LoadSession): void {
+  const names = acceptedNames(processSettings.declarations);
+  for (const key of Object.keys(context.localConf)) {
+    const place = placeOfKey(context, key);
+    if (place && !names.has(key)) session.warn(withoutEffect(sectionName(context), key, context), place);
+  }
 }
 
 function pick(values: Readonly<Record<string, unknown>>, declarations: Declarations): Record<string, unknown> {

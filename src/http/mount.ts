@@ -31,6 +31,23 @@ export function mountRequest(req: MountedRequest, length: number): void {
   environ['PATH_INFO'] = environ['PATH_INFO'].slice(mounted.length);
 }
 
+const ABSOLUTE = /^[a-z][a-z\d+.-]*:\/\/([^/?#]*)/i;
+
+/**
+ * Makes `GET http://host/path`, which every server has to accept, the request that it stands for: its host goes before
+ * the Host header (RFC 9112 section 3.2.2). `req.originalUrl` keeps the whole.
+ */
+export function toOriginForm(req: MountedRequest): void {
+  const url = req.url ?? '/';
+  if (url.startsWith('/')) return;
+  const [start, authority = ''] = ABSOLUTE.exec(url) ?? [];
+  if (start === undefined) return;
+  const path = url.slice(start.length);
+  req.originalUrl ??= url;
+  req.url = path.startsWith('/') ? path : `/${path}`;
+  req.headers.host = authority.slice(authority.lastIndexOf('@') + 1);
+}
+
 /** A path without its percent signs, or as it is where they make no sense. */
 export function decodePath(path: string): string {
   if (!path.includes('%')) return path;

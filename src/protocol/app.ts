@@ -5,12 +5,13 @@ import { ConfigError } from '../errors.ts';
 import { declineUpgrade } from './decline-upgrade.ts';
 import { describeValue } from './describe.ts';
 import { fetchApp, isFetchHandler } from './fetch.ts';
+import { ERROR_MIDDLEWARE_HINT, isErrorMiddleware, type Middleware, middlewareApp } from './middleware.ts';
 import type { App } from './types.ts';
 
 /**
  * What an application factory may return, or a module export for `module:`: an App, an Express, Connect, Koa or Fastify
- * app, an object with a web-standard `fetch(request)`, or an `http.Server` that is not listening. Anything else is a
- * ConfigError that says what was found.
+ * app, a router or other Connect middleware (what it hands on is not found), an object with a web-standard
+ * `fetch(request)`, or an `http.Server` that is not listening. Anything else is a ConfigError that says what was found.
  */
 export type AppLike = App | object;
 
@@ -26,8 +27,8 @@ interface KoaLike {
 }
 
 /**
- * An App made of `value`: a `(req, res)` function, Express or Connect, Koa, Fastify, anything with a web-standard
- * `fetch(request)`, or an `http.Server` that is not listening. The most specific shape is asked for first, since
+ * An App made of `value`: a `(req, res)` function, Express or Connect, Koa, Fastify, middleware `(req, res, next)`,
+ * anything with a web-standard `fetch(request)`, or an `http.Server` that is not listening. The most specific shape is asked for first, since
  * Express is a function too and Fastify has a `server`.
  * @throws ConfigError that says what was found instead.
  */
@@ -38,9 +39,12 @@ export async function toApp(value: unknown): Promise<App> {
   if (isKoa(value)) return withHooks(value.callback(), value);
   if (isExpress(value)) return withHooks(expressApp(value), value);
   if (isFetchHandler(value)) return withHooks(await fetchApp(value), value);
-  if (typeof value === 'function') return value as App;
+  if (typeof value === 'function' && value.length < 3) return value as App;
+  if (typeof value === 'function' && !isErrorMiddleware(value)) return middlewareApp(value as Middleware);
   throw new ConfigError('PASTER_NOT_AN_APP', `this is not an application: ${describeValue(value)}`, {
-    hint: 'an application is a function (req, res), an Express, Connect, Koa or Fastify app, an object with fetch(request), or an http.Server that is not listening',
+    hint: isErrorMiddleware(value)
+      ? ERROR_MIDDLEWARE_HINT
+      : 'an application is a function (req, res), an Express, Connect, Koa or Fastify app, an object with fetch(request), or an http.Server that is not listening',
   });
 }
 
@@ -68,7 +72,8 @@ function isKoa(value: unknown): value is KoaLike {
 }
 
 function isExpress(value: unknown): value is App {
-  return typeof value === 'function' && has(value, 'use') && has(value, 'handle');
+  // A router has no listen: by itself it needs somebody to say what is not found.
+  return typeof value === 'function' && has(value, 'use') && has(value, 'handle') && has(value, 'listen');
 }
 
 /** Called without `next`, Express and Connect answer 404 and 500 by themselves. */

@@ -1,15 +1,9 @@
-/** Turns Connect middleware into a Filter, and carries ready, close and upgrade through whatever a filter returns. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+/** What a filter factory may return, as a Filter; and carries ready, close and upgrade through whatever a filter returns. */
 import { ConfigError } from '../errors.ts';
 import { type AppLike, toApp } from './app.ts';
 import { describeValue } from './describe.ts';
+import { ERROR_MIDDLEWARE_HINT, isErrorMiddleware, type Middleware, middlewareFilter } from './middleware.ts';
 import type { App, Filter } from './types.ts';
-
-/**
- * Connect and Express middleware: answers, or calls `next()` to hand the request on. `next(error)` is a failure, answered
- * with 500; the words `'route'` and `'router'` mean `next()`, as there.
- */
-export type Middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => unknown;
 
 /**
  * What a filter factory may return: a Filter, a function of one parameter; or Connect middleware, one of three. Anything
@@ -25,35 +19,10 @@ export function toFilter(value: unknown): Filter {
   if (typeof value === 'function' && value.length === 3) return middlewareFilter(value as Middleware);
   if (typeof value === 'function' && value.length < 2) return value as Filter;
   throw new ConfigError('PASTER_NOT_A_FILTER', `this is not a filter: ${describeValue(value)}`, {
-    hint: 'a filter is a function (app) that returns an app, or Connect middleware (req, res, next)',
+    hint: isErrorMiddleware(value)
+      ? ERROR_MIDDLEWARE_HINT
+      : 'a filter is a function (app) that returns an app, or Connect middleware (req, res, next)',
   });
-}
-
-/** Connect middleware as a Filter: the application is what `next()` calls, and an error given to `next` is thrown. */
-export function middlewareFilter(middleware: Middleware): Filter {
-  return (app) => (req, res) =>
-    new Promise<void>((resolve, reject) => {
-      const next = (error?: unknown): void => {
-        // Connect's own routers use these two words to mean "not me, the next one".
-        if (error !== undefined && error !== null && error !== 'route' && error !== 'router') {
-          reject(error instanceof Error ? error : new Error(String(error)));
-          return;
-        }
-        try {
-          Promise.resolve(app(req, res)).then(() => resolve(), reject);
-        } catch (thrown) {
-          reject(thrown);
-        }
-      };
-      try {
-        // A middleware may return long before it calls next, so returning settles nothing unless it answered itself.
-        Promise.resolve(middleware(req, res, next)).then(() => {
-          if (res.writableEnded) resolve();
-        }, reject);
-      } catch (thrown) {
-        reject(thrown);
-      }
-    });
 }
 
 /**
@@ -77,36 +46,52 @@ export function onceOnly(app: App): App {
 }
 
 /**
- * An application in front of `parts`: ready when they and itself are, and closed before they are. Its own `ready` and
- * `close` run once each.
+ * An application in front of `parts`: ready when they and itself are, in this order, and closed in the opposite one. Its
+ * own `ready` and `close` run once each. Where one is not ready, those that were before it are closed.
  */
 export function withLifecycle(front: App, parts: readonly App[], upgrade: App['upgrade'] = front.upgrade): App {
-  const ready = [...parts, front].filter((app) => app.ready).map((app) => () => app.ready?.());
-  const close = [front, ...parts].filter((app) => app.close).map((app) => () => app.close?.());
-  if (ready.length === 0 && close.length === 0 && upgrade === front.upgrade) return front;
-  const app: App = (req, res) => front(req, res);
-  if (ready.length > 0) app.ready = once(() => inTurn(ready));
-  if (close.length > 0) app.close = once(() => allInTurn(close));
-  if (upgrade) app.upgrade = (req, socket, head) => upgrade.call(front, req, socket, head);
-  CALLED_ONCE.add(app);
-  return app;
+  const members: readonly Member[] = [...parts, front]
+    .filter(({ ready, close }) => ready || close)
+    .map((app) => ({ app, close: once(async () => void (await app.close?.())) }));
+  if (members.length === 0 && upgrade === front.upgrade) return front;
+  const whole: App = (req, res) => front(req, res);
+  if (members.some(({ app }) => app.ready)) whole.ready = once(() => readyInTurn(members));
+  if (members.some(({ app }) => app.close)) whole.close = once(() => closeLastFirst(members));
+  if (upgrade) whole.upgrade = (req, socket, head) => upgrade.call(front, req, socket, head);
+  CALLED_ONCE.add(whole);
+  return whole;
+}
+
+interface Member {
+  readonly app: App;
+  readonly close: () => Promise<void>;
+}
+
+/** @throws what the first one that is not ready throws; what closing the others throws then is of less interest. */
+async function readyInTurn(members: readonly Member[]): Promise<void> {
+  const readied: Member[] = [];
+  for (const member of members) {
+    try {
+      await member.app.ready?.();
+    } catch (error) {
+      await closeLastFirst(readied).catch(() => {});
+      throw error;
+    }
+    readied.push(member);
+  }
 }
 
 /** One that fails does not keep the others from it. @throws the first failure, in the end. */
-async function allInTurn(steps: readonly (() => unknown)[]): Promise<void> {
+async function closeLastFirst(members: readonly Member[]): Promise<void> {
   const failures: unknown[] = [];
-  for (const step of steps) {
+  for (const member of [...members].reverse()) {
     try {
-      await step();
+      await member.close();
     } catch (error) {
       failures.push(error);
     }
   }
   if (failures.length > 0) throw failures[0];
-}
-
-async function inTurn(steps: readonly (() => unknown)[]): Promise<void> {
-  for (const step of steps) await step();
 }
 
 function once(step: () => Promise<void>): () => Promise<void> {

@@ -2,8 +2,7 @@
 import { dirname, resolve } from 'node:path';
 import { asList } from '../config/convert.ts';
 import type { Context } from '../deploy/context.ts';
-
-const KEY = 'reload_files';
+import { RELOAD_FILES as KEY } from '../deploy/section-config.ts';
 
 /** Absolute patterns; they are relative to the INI file, and without one to `directory`. */
 export function reloadPatterns(contexts: readonly Context[], directory: string): string[] {

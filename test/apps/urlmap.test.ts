@@ -15,7 +15,10 @@ interface Seen {
 }
 
 /** A map whose applications say what they saw. */
-async function mapOf(section: Settings): Promise<(url: string, host?: string, environ?: Settings) => Seen | undefined> {
+async function mapOf(
+  section: Settings,
+  globalConf: Settings = {},
+): Promise<(url: string, host?: string, environ?: Settings) => Seen | undefined> {
   let seen: Seen | undefined;
   const app = (name: string): App => {
     const named: App = (req: MountedRequest) => {
@@ -27,7 +30,7 @@ async function mapOf(section: Settings): Promise<(url: string, host?: string, en
   const loader = { getApp: async (name: string) => app(name) } as unknown as Loader;
   const result = urlmapSettings['~standard'].validate(section);
   if (!('value' in result)) throw new Error(result.issues.map((issue) => issue.message).join());
-  const urlmap = await makeUrlmap(loader, {}, result.value);
+  const urlmap = await makeUrlmap(loader, globalConf, result.value);
   return (url, host = 'localhost', environ) => {
     seen = undefined;
     const req = { url, headers: { host }, socket: {}, ...(environ ? { environ } : {}) } as unknown as IncomingMessage;
@@ -72,6 +75,21 @@ describe('prefixes', () => {
   test('not_found_app answers for the rest', async () => {
     const ask = await mapOf({ '/a': 'a', not_found_app: 'nothing' });
     expect(ask('/b')).toMatchObject({ app: 'nothing', url: '/b' });
+  });
+
+  test('not_found_app is one of the globals too, and an empty one is none', async () => {
+    expect((await mapOf({ '/a': 'a' }, { not_found_app: 'nothing' }))('/b')?.app).toBe('nothing');
+    expect((await mapOf({ '/a': 'a', not_found_app: 'own' }, { not_found_app: 'nothing' }))('/b')?.app).toBe('own');
+    expect((await mapOf({ '/a': 'a', not_found_app: '' }, { not_found_app: 'nothing' }))('/b')).toBeUndefined();
+  });
+
+  test('a request for an absolute URL is one for its path, and its host counts', async () => {
+    const ask = await mapOf({ '/a': 'a', '/': 'root', 'domain example.org /a': 'example' });
+    const original = 'http://localhost/a/b?c';
+    expect(ask(original)).toEqual({ app: 'a', url: '/b?c', base: '/a', original });
+    expect(ask('HTTP://u@Example.org/a', 'localhost')).toMatchObject({ app: 'example', url: '/' });
+    expect(ask('http://localhost')).toMatchObject({ app: 'root', url: '/' });
+    expect(ask('http://localhost?q')).toMatchObject({ app: 'root', url: '/?q' });
   });
 });
 

@@ -107,7 +107,7 @@ test('a file with everything wrong: every mistake, by line, once', async () => {
     'x.ini:12:1: [composite:main] unknown setting "bad key" (known settings: not_found_app)',
     'x.ini:13:15: there is no section [filter:absent] (there are: [filter:log], [filter:other])',
     'x.ini:17:1: [app:env] unknown setting "formt" (did you mean "format"?)',
-    'x.ini:18:1: [app:env] format: "yaml" is none of them (allowed: auto, html, json)',
+    'x.ini:18:1: [app:env] format: "yaml" is none of them (allowed: auto, html, json, text)',
     'x.ini:19:1: warning: [app:env] debug is also a global ([DEFAULT] or the command line), so this line has no effect on the part: write "set debug = ..."',
     'x.ini:22:1: warning: [app:welcome] is not used: nothing refers to it',
     'x.ini:26:12: there is no section [filter:nolog] (did you mean [filter:log]?)',

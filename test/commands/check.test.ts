@@ -186,6 +186,30 @@ describe('modules', () => {
     expect(first).toContain(expected);
   });
 
+  test('settings that a ready part does not get, and those that PasteScript’s test had', async () => {
+    const server = '[server:main]\nuse = module:./server.mjs\nport = 1\nextra = x\n';
+    const ini = `[app:main]\nuse = module:./app.mjs\na = 1\nfilter-with = f\n[filter:f]\nuse = module:./filter.mjs\n`;
+    const rest = `b = 2\n[app:test]\nuse = egg:PasteScript#test\ntext = true\nlint = true\n${server}`;
+    const others = {
+      'filter.mjs': 'export default (app) => app;\n',
+      'server.mjs': 'export default { scheme: "x", serve() {} };\n',
+    };
+    expect(await lines(ini + rest, others)).toEqual([
+      expect.stringMatching(/^3:1: warning: \[app:main\] a has no effect: module:\.\/app\.mjs is ready made/),
+      expect.stringMatching(/^7:1: warning: \[filter:f\] b has no effect/),
+      expect.stringMatching(/^8:1: warning: \[app:test\] is not used/),
+      expect.stringMatching(/^11:1: warning: \[app:test\] lint has no effect/),
+      expect.stringMatching(/^15:1: warning: \[server:main\] extra has no effect/),
+    ]);
+  });
+
+  test('an application that a composite has of [DEFAULT] is used', async () => {
+    const ini = '[DEFAULT]\nnot_found_app = gone\n[composite:main]\nuse = egg:Paste#urlmap\n/ = a\n';
+    expect(await lines(`${ini}[app:a]\nuse = npm:paster#test\n[app:gone]\nuse = npm:paster#test\n${SERVER}`)).toEqual([
+      ' ok',
+    ]);
+  });
+
   test('connect: options that are not JSON', async () => {
     const ini = `[app:main]\nuse = module:./app.mjs\nfilter-with = f\n[filter:f]\nuse = connect:./app.mjs\nx = [1,\n${SERVER}`;
     expect(await lines(ini)).toEqual([expect.stringMatching(/^6:5: \[filter:f\] x: this is not JSON/)]);
@@ -237,7 +261,7 @@ test('control characters of a file do not reach the terminal', async () => {
 test('__proto__ is a name like others', async () => {
   const ini = `[app:main]\nuse = __proto__\n[app:__proto__]\nuse = npm:paster#test\n__proto__ = 1\nconstructor = 2\n${SERVER}`;
   expect(await lines(ini)).toEqual([
-    '5:1: [app:main] unknown setting "__proto__" (known settings: format)',
-    '6:1: [app:main] unknown setting "constructor" (known settings: format)',
+    '5:1: [app:main] unknown setting "__proto__" (known settings: format, text)',
+    '6:1: [app:main] unknown setting "constructor" (known settings: format, text)',
   ]);
 });

@@ -155,23 +155,65 @@ describe('sections and URIs', () => {
   });
 
   test('connect: turns texts into options', async () => {
-    const directory = project('', {
-      'mw.js': `export default (options) => (req, res, next) => { req.options = options; next(); };`,
-      'main.ini': `[app:main]\nuse = module:./app.js\nfilter-with = f\n[filter:f]\nuse = connect:./mw.js\nflag = true\nnumber = 1.5\ntext = 1a\nlist = [1, "b"]\nobject = {"a": {"b": null}}`,
-      'app.js': 'export default (req) => { globalThis.seenOptions = req.options; };',
-      'package.json': '{"type": "module"}',
-    });
-    const app = await loadApp('config:main.ini', { relativeTo: directory });
+    const values = {
+      flag: ['true', true],
+      number: ['1.5', 1.5],
+      exponent: ['-1e3', -1000],
+      text: ['1a', '1a'],
+      octal: ['0644', '0644'],
+      largest: ['9007199254740991', 9007199254740991],
+      account: ['9007199254740993', '9007199254740993'],
+      infinite: ['1e999', '1e999'],
+      list: ['[1, "b", "9007199254740993"]', [1, 'b', '9007199254740993']],
+      object: ['{"a": {"b": null}}', { a: { b: null } }],
+    } as const;
+    const lines = Object.entries(values).map(([key, [text]]) => `${key} = ${text}\n`);
+    const app = await loadApp('config:main.ini', { relativeTo: connected(lines.join('')) });
     await app({} as never, {} as never);
-    expect((globalThis as { seenOptions?: unknown }).seenOptions).toEqual({
-      flag: true,
-      number: 1.5,
-      text: '1a',
-      list: [1, 'b'],
-      object: { a: { b: null } },
+    const expected = Object.fromEntries(Object.entries(values).map(([key, [, value]]) => [key, value]));
+    expect((globalThis as { seenOptions?: unknown }).seenOptions).toEqual(expected);
+  });
+
+  test('connect: a number that JavaScript cannot hold is a mistake where it cannot stay a text', async () => {
+    expect(await failure(connected('a = 1\nlist = ["12345678901234567890",\n  12345678901234567890]'))).toMatchObject({
+      message: 'list: a number cannot hold 12345678901234567890',
+      location: { line: 7 },
     });
   });
+
+  test('connect: middleware for errors is refused', async () => {
+    const directory = connected('', 'export default () => (error, req, res, next) => next();');
+    expect((await failure(directory)).message).toContain(
+      'connect:./mw.js made no middleware: a function of 4 parameters',
+    );
+  });
+
+  test('the keys of a section that uses a ready part have no effect, and that is said', async () => {
+    const directory = temporaryDirectory({
+      'main.ini':
+        '[app:main]\nuse = inner\na = 1\n[app:inner]\nuse = module:./app.js\nreload_files = *.x\nb = 2\nset c = 3\n',
+      'app.js': 'module.exports = () => {};',
+    });
+    const session = new LoadSession();
+    await loadContext('app', 'config:main.ini', { relativeTo: directory }, session);
+    expect(session.warnings.map(({ message, location }) => [location.line, message])).toEqual([
+      [7, '[app:inner] b has no effect: module:./app.js is ready made, nothing is called with settings'],
+      [3, '[app:main] a has no effect: module:./app.js is ready made, nothing is called with settings'],
+    ]);
+  });
 });
+
+const TAKES_OPTIONS = 'export default (options) => (req, res, next) => { req.options = options; next(); };';
+
+/** An application behind a middleware with these settings. */
+function connected(settings: string, middleware: string = TAKES_OPTIONS): string {
+  return project('', {
+    'mw.js': middleware,
+    'main.ini': `[app:main]\nuse = module:./app.js\nfilter-with = f\n[filter:f]\nuse = connect:./mw.js\n${settings}`,
+    'app.js': 'export default (req) => { globalThis.seenOptions = req.options; };',
+    'package.json': '{"type": "module"}',
+  });
+}
 
 describe('mistakes', () => {
   test.each([

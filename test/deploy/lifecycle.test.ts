@@ -106,7 +106,7 @@ describe.each<[what: string, main: string, paths: readonly string[], expected: r
     'a urlmap',
     `${URLMAP}/ = app\n/other = other`,
     ['/', '/other'],
-    life(['app', 'other'], ['app', 'other'], ['app', 'other']),
+    life(['app', 'other'], ['app', 'other'], ['other', 'app']),
   ],
   ['one app in two places', `${URLMAP}/ = shared\n/b = shared`, ['/'], life(['shared'], ['shared'], ['shared'])],
   [
@@ -150,7 +150,7 @@ describe.each<[what: string, main: string, paths: readonly string[], expected: r
     'all of it',
     `[pipeline:main]\npipeline = f middleware map\n[composite:map]\nuse = npm:paster#urlmap\n/ = p\n/other = other\n[pipeline:p]\npipeline = silent g app`,
     ['/', '/other'],
-    life(['app', 'g', 'other', 'f'], ['app', 'other'], ['f', 'g', 'app', 'other']),
+    life(['app', 'g', 'other', 'f'], ['app', 'other'], ['f', 'other', 'g', 'app']),
   ],
 ])('%s', (_what, main, paths, expected) => {
   test('through a server, once each, ready before the first request and closed after the last', async () => {

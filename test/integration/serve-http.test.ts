@@ -154,3 +154,11 @@ test('TERM says goodbye to an idle HTTP/2 session', async () => {
   expect(JSON.parse(body)).toMatchObject({ url: '/query?a=1' });
   expect((await program.kill('SIGTERM')).status).toBe(0);
 });
+
+test('egg:PasteScript#test answers with text, as it did', async () => {
+  const ini = '[app:main]\nuse = egg:PasteScript#test\ntext = true\n[server:main]\nuse = npm:paster#http\nport = 0\n';
+  const program = await serve(['x.ini'], { cwd: temporaryDirectory({ 'x.ini': ini }) });
+  const response = await fetch(`${program.url}/a?b=c`);
+  expect(response.headers.get('content-type')).toBe('text/plain; charset=utf-8');
+  expect((await response.text()).split('\n')).toEqual(expect.arrayContaining(['PATH_INFO: /a', 'QUERY_STRING: b=c']));
+});

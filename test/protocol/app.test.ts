@@ -138,6 +138,31 @@ describe.each(Object.entries(SHAPES))('%s', (_name, make) => {
   });
 });
 
+describe.each([
+  ['Express 5', () => express.Router()],
+  ['Express 4', () => express4.Router()],
+])('a router of %s', (_name, make) => {
+  test('is an application: what it does not answer is not found, what it fails at is a failure', async () => {
+    const router = make();
+    router.get('/hello', (_req, res) => void res.end('hello'));
+    router.get('/fail', (_req, _res, next) => next(new Error('on purpose')));
+    const url = await listen(await toApp(router));
+    expect(await (await fetch(`${url}/hello`)).text()).toBe('hello');
+    expect((await fetch(`${url}/nothing`)).status).toBe(404);
+    expect((await fetch(`${url}/fail`)).status).toBe(500);
+  });
+});
+
+test('Connect middleware for errors is no application', async () => {
+  const onError = (_error: Error, _req: unknown, _res: unknown, _next: unknown) => {};
+  await expect(toApp(onError)).rejects.toThrow(
+    expect.objectContaining({
+      message: 'this is not an application: the function onError of 4 parameters',
+      hint: expect.stringContaining('middleware for errors'),
+    }),
+  );
+});
+
 test('an http.Server that listens already is refused', async () => {
   const server = createServer().listen(0);
   onTestFinished(() => void server.close());

@@ -6,7 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { callApp } from '../../src/http/failure.ts';
 import { silentLogger } from '../../src/log.ts';
-import { applyFilter, middlewareFilter, toFilter, withLifecycle } from '../../src/protocol/filter.ts';
+import { applyFilter, toFilter, withLifecycle } from '../../src/protocol/filter.ts';
+import { middlewareFilter } from '../../src/protocol/middleware.ts';
 import type { App, Filter } from '../../src/protocol/types.ts';
 
 const hello: App = (_req, res) => res.end('hello');
@@ -46,6 +47,12 @@ describe('toFilter', () => {
     [undefined],
   ])('%s is no filter', (value) => {
     expect(() => toFilter(value)).toThrow('this is not a filter');
+  });
+
+  test('Connect middleware for errors is told where it belongs', () => {
+    const onError = (_error: Error, _req: unknown, _res: unknown, _next: unknown) => {};
+    expect(() => toFilter(onError)).toThrow('this is not a filter: the function onError of 4 parameters');
+    expect(() => toFilter(onError)).toThrow(expect.objectContaining({ hint: expect.stringContaining('for errors') }));
   });
 });
 
@@ -125,6 +132,26 @@ describe('the lifecycle', () => {
     await app.ready?.();
     await app.close?.();
     expect(steps).toEqual(['app ready', 'app close']);
+  });
+
+  test('closes what is ready, the last first, when one part does not get there', async () => {
+    const steps: string[] = [];
+    const [one, two, three, four] = ['one', 'two', 'three', 'four'].map((name) => recording(steps, name)) as [
+      App,
+      App,
+      App,
+      App,
+    ];
+    three.ready = async () => {
+      throw new Error('on purpose');
+    };
+    two.close = () => {
+      steps.push('two fails to close');
+      throw new Error('not told');
+    };
+    const app = withLifecycle(four, [one, two, three]);
+    await expect(app.ready?.()).rejects.toThrow('on purpose');
+    expect(steps).toEqual(['one ready', 'two ready', 'two fails to close', 'one close']);
   });
 
   test('closes the rest when one part fails to, and says so', async () => {

@@ -1,0 +1,50 @@
+/** Connect and Express middleware, `(req, res, next)`: as a filter, and as an application with nothing behind it. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { notFound } from './not-found.ts';
+import type { App } from './types.ts';
+
+/**
+ * Connect and Express middleware: answers, or calls `next()` to hand the request on. `next(error)` is a failure, answered
+ * with 500; the words `'route'` and `'router'` mean `next()`, as there.
+ */
+export type Middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => unknown;
+
+/** Whether a function has Connect's fourth parameter: it is called for errors only, and by a framework's own stack. */
+export function isErrorMiddleware(value: unknown): boolean {
+  return typeof value === 'function' && value.length > 3;
+}
+
+export const ERROR_MIDDLEWARE_HINT =
+  'Connect middleware for errors (error, req, res, next) belongs into an Express or Connect app, behind its routes';
+
+/** Connect middleware as a Filter: the application is what `next()` calls, and an error given to `next` is thrown. */
+export function middlewareFilter(middleware: Middleware): (app: App) => App {
+  return (app) => (req, res) =>
+    new Promise<void>((resolve, reject) => {
+      const next = (error?: unknown): void => {
+        // Connect's own routers use these two words to mean "not me, the next one".
+        if (error !== undefined && error !== null && error !== 'route' && error !== 'router') {
+          reject(error instanceof Error ? error : new Error(String(error)));
+          return;
+        }
+        try {
+          Promise.resolve(app(req, res)).then(() => resolve(), reject);
+        } catch (thrown) {
+          reject(thrown);
+        }
+      };
+      try {
+        // A middleware may return long before it calls next, so returning settles nothing unless it answered itself.
+        Promise.resolve(middleware(req, res, next)).then(() => {
+          if (res.writableEnded) resolve();
+        }, reject);
+      } catch (thrown) {
+        reject(thrown);
+      }
+    });
+}
+
+/** Middleware as an application, such as a router by itself: what it does not answer is not found. */
+export function middlewareApp(middleware: Middleware): App {
+  return middlewareFilter(middleware)(notFound);
+}
