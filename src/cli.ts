@@ -26,7 +26,8 @@ async function main(argv: readonly string[]): Promise<number> {
 /** A user's mistake is a line or a few; a stack trace is for defects, and for `-v`. */
 function report(error: unknown, verbose: boolean): number {
   if (!(error instanceof PasterError)) {
-    console.err(`paster: this is a defect of paster: ${error instanceof Error ? error.stack : String(error)}`);
+    const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    console.err(printable(`paster: this is a defect of paster: ${what}`));
     return EXIT_FAILURE;
   }
   for (const line of formatError(error).split('\n')) console.err(`paster: ${line}`);

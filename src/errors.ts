@@ -3,9 +3,9 @@
  * write itself down without a stack trace. Anything else that is thrown is a defect and keeps its stack.
  */
 import { relative } from 'node:path';
-import { printable } from './printable.ts';
+import { printable, printableLine } from './printable.ts';
 
-export { printable };
+export { printable, printableLine };
 
 /** A place in a text file. Lines and columns count from 1; columns count UTF-16 code units. */
 export interface Location {
@@ -107,12 +107,20 @@ export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** `file:line:column`, the file as seen from `cwd` when it lies below it. */
+/** `file:line:column` for people, the file as seen from `cwd` when it lies below it. */
 export function formatLocation(location: Location, cwd: string = process.cwd()): string {
   const fromHere = relative(cwd, location.file);
   const file = fromHere !== '' && !fromHere.startsWith('..') ? fromHere : location.file;
-  return `${file}:${location.line}:${location.column}`;
+  return printableLine(`${file}:${location.line}:${location.column}`);
 }
+
+/** Their messages quote somebody else's, who may have meant the lines that they have. */
+const WITH_FOREIGN_LINES = new Set([
+  'PASTER_MODULE_FAILED',
+  'PASTER_FACTORY_FAILED',
+  'PASTER_NOT_READY',
+  'PASTER_DAEMON',
+]);
 
 const LONGEST_MESSAGE = 2000;
 
@@ -129,5 +137,6 @@ export function formatError(error: PasterError, cwd?: string): string {
   const hint = error.hint ? ` (${error.hint})` : '';
   // Errors about a value name their section themselves.
   const section = error.section === undefined || error.message.startsWith('[') ? '' : `[${error.section}] `;
-  return printable(`${place}${section}${shortened(error.message)}${hint}`);
+  const message = WITH_FOREIGN_LINES.has(error.code) ? printable(error.message) : printableLine(error.message);
+  return `${place}${printableLine(section)}${shortened(message)}${printableLine(hint)}`;
 }

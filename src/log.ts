@@ -24,5 +24,10 @@ export function lineLogger(level: LogLevel, write: (line: string, level: LogLeve
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
 
+/** As `lineLogger`, for a terminal that others write to as well: all but `info` says whose it is and how much it matters. */
+export function programLogger(level: LogLevel, write: (line: string) => void): Logger {
+  return lineLogger(level, (line, of) => write(of === 'info' ? line : `paster: ${of}: ${line}`));
+}
+
 /** Swallows everything; the default in library use, where paster must not write to a stranger's terminal. */
 export const silentLogger: Logger = lineLogger('error', () => {});

@@ -3,6 +3,11 @@
 // Control characters but for the line feed, and what breaks lines or turns the direction of text.
 const UNPRINTABLE = /(?!\n)[\p{Cc}\p{Cf}\u2028\u2029]/gu;
 
+/** As `printable`, on one line: a file's name may hold a line feed too. */
+export function printableLine(text: string): string {
+  return printable(text).replaceAll('\n', '\\n');
+}
+
 /** Control characters become `\x1b`-like escapes; line feeds stay. */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (character) => {

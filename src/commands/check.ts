@@ -2,7 +2,15 @@
 import { relative } from 'node:path';
 import { checkFile, type Finding } from '../deploy/check.ts';
 import { placeInStack } from '../deploy/error-place.ts';
-import { EXIT_MISTAKE, EXIT_OK, errorMessage, formatError, formatLocation, printable } from '../errors.ts';
+import {
+  EXIT_MISTAKE,
+  EXIT_OK,
+  errorMessage,
+  formatError,
+  formatLocation,
+  printable,
+  printableLine,
+} from '../errors.ts';
 import { parseAssignments } from './assignments.ts';
 import type { Command, Console } from './command.ts';
 import { iniPath } from './ini-argument.ts';
@@ -26,7 +34,7 @@ async function check(args: readonly string[], _options: unknown, console: Consol
   try {
     const found = await checkFile(file, parseAssignments(assignments));
     for (const finding of found) console.out(findingLine(finding));
-    if (found.length === 0) console.out(printable(`${relative(process.cwd(), file)}: ok`));
+    if (found.length === 0) console.out(printableLine(`${relative(process.cwd(), file)}: ok`));
     if (found.some(({ severity }) => severity === 'mistake')) return EXIT_MISTAKE;
     return EXIT_OK;
   } finally {
@@ -41,7 +49,7 @@ function findingLine({ severity, error }: Finding): string {
     .map((each) => each.trim())
     .join(' ');
   if (severity === 'mistake') return line;
-  const place = error.location ? `${printable(formatLocation(error.location))}: ` : '';
+  const place = error.location ? `${formatLocation(error.location)}: ` : '';
   return `${place}warning: ${line.slice(place.length)}`;
 }
 
@@ -55,7 +63,7 @@ function outlastModules(file: string, console: Console): () => void {
     console.err(printable(`paster: ${place ? `${formatLocation(place)}: ` : ''}${errorMessage(error)}`));
   };
   const exit = (): void => {
-    console.err(printable(`paster: ${file}: a module that it names ended the process while it was imported`));
+    console.err(printableLine(`paster: ${file}: a module that it names ended the process while it was imported`));
     process.exitCode = EXIT_MISTAKE;
   };
   process.on('uncaughtException', report);

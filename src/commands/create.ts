@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { nearest } from '../config/nearest.ts';
-import { EXIT_FAILURE, EXIT_OK, UsageError } from '../errors.ts';
+import { EXIT_FAILURE, EXIT_OK, printableLine, UsageError } from '../errors.ts';
 import { PACKAGE_ROOT } from '../own-files.ts';
 import { renderTemplate } from '../scaffold/template.ts';
 import { type Outcome, writeProject } from '../scaffold/write.ts';
@@ -68,7 +68,7 @@ async function create(
     root,
     files,
     { overwrite: flagOption(options, 'overwrite'), simulate },
-    (outcome, path) => console.out(`${simulate ? 'would be ' : ''}${outcome}: ${join(name, path)}`),
+    (outcome, path) => console.out(printableLine(`${simulate ? 'would be ' : ''}${outcome}: ${join(name, path)}`)),
   );
   return conclude(outcomes, root, simulate, console);
 }
@@ -82,7 +82,7 @@ function conclude(outcomes: readonly Outcome[], root: string, simulate: boolean,
     return EXIT_FAILURE;
   }
   if (!simulate) {
-    const directory = relative(process.cwd(), root) || '.';
+    const directory = printableLine(relative(process.cwd(), root) || '.');
     console.out(`\nNext: cd ${directory} && npm install && npx paster serve etc/develop.ini --reload`);
   }
   return EXIT_OK;

@@ -1,7 +1,7 @@
 /** `paster points`: the entry points of paster and of the packages around the working directory. */
 import { nearest } from '../config/nearest.ts';
 import { KNOWN_GROUPS, listPoints, type Point, settingsOfPoint, withDeclaration } from '../deploy/points.ts';
-import { EXIT_OK, formatError, PasterError, printable, UsageError } from '../errors.ts';
+import { EXIT_OK, formatError, PasterError, printableLine, UsageError } from '../errors.ts';
 import { type Command, type Console, flagOption } from './command.ts';
 import { jsonArray, jsonObject, jsonText, jsonValue } from './json.ts';
 
@@ -56,12 +56,14 @@ function knownGroup(group: string, all: readonly Point[]): string {
 function pointsText(groups: readonly string[], points: readonly Point[]): string {
   const blocks = groups.map((group) => {
     const listed = points.filter((point) => point.group === group);
-    const names = listed.map((point) => printable(`${point.package}#${point.name}`));
+    const names = listed.map((point) => printableLine(`${point.package}#${point.name}`));
     const width = Math.max(0, ...names.map((name) => name.length));
     const lines = listed.map(
       (point, index) => `  ${(names[index] ?? '').padEnd(width)}  ${point.declared?.meaning ?? ''}`,
     );
-    return [printable(group), ...(lines.length > 0 ? lines.map((line) => line.trimEnd()) : ['  (none)'])].join('\n');
+    return [printableLine(group), ...(lines.length > 0 ? lines.map((line) => line.trimEnd()) : ['  (none)'])].join(
+      '\n',
+    );
   });
   return blocks.join('\n\n');
 }

@@ -13,10 +13,11 @@ import {
   errorMessage,
   formatLocation,
   printable,
+  printableLine,
   RunError,
   UsageError,
 } from '../errors.ts';
-import { lineLogger } from '../log.ts';
+import { programLogger } from '../log.ts';
 import type { Settings } from '../protocol/types.ts';
 import { type Command, type CommandOption, type Console, flagOption, listOption, textOption } from './command.ts';
 import { type InjectedAnswer, type InjectedRequest, inject } from './inject.ts';
@@ -85,12 +86,12 @@ async function request(
     );
     const app = await createApp(context);
     for (const { message, location } of session.warnings) {
-      console.err(printable(`paster: warn: ${formatLocation(location)}: ${message}`));
+      console.err(printableLine(`paster: warn: ${formatLocation(location)}: ${message}`));
     }
     await guarded(context, () => app.ready?.());
     reached('request');
     try {
-      const log = lineLogger('warn', (line) => console.err(`paster: ${printable(line)}`));
+      const log = programLogger('warn', console.err);
       const answer = await inject(app, toSend, log).catch(brokenOff);
       if (flagOption(options, 'displayHeaders')) console.out(headText(answer));
       await writeBody(answer);

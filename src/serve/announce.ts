@@ -2,7 +2,7 @@
 
 import { type Address, formatAddress } from '../net/address.ts';
 import { addressOfDescriptor } from '../net/descriptor.ts';
-import { printable } from '../printable.ts';
+import { printableLine } from '../printable.ts';
 
 /** `http://127.0.0.1:8080`, `fastcgi://unix:/path`, `fastcgi://host:port`. */
 export function listenerUrl(scheme: string, address: Address): string {
@@ -32,7 +32,7 @@ export function announcement(pid: number, scheme: string, addresses: readonly Ad
   const url = addresses.every(isWildcard) ? browserUrl(scheme, addresses) : undefined;
   return [
     `Starting server in PID ${pid}.`,
-    ...addresses.map((address) => printable(`serving on ${listenerUrl(scheme, address)}`)),
+    ...addresses.map((address) => printableLine(`serving on ${listenerUrl(scheme, address)}`)),
     ...(url === undefined ? [] : [`view at ${url}`]),
   ];
 }

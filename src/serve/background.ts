@@ -1,6 +1,6 @@
 /** `start`, `stop`, `restart` and `status`: a server in the background, by its pid file. */
 import { resolve } from 'node:path';
-import { EXIT_FAILURE, EXIT_OK } from '../errors.ts';
+import { EXIT_FAILURE, EXIT_OK, printableLine } from '../errors.ts';
 import { daemonStatus, startDaemon, stopDaemon } from '../process/daemon.ts';
 import { LogFile } from '../process/logfile.ts';
 import { readPidFile } from '../process/pidfile.ts';
@@ -21,7 +21,7 @@ export async function start(request: BackgroundRequest, terminal: Terminal): Pro
 
 /** @throws RunError when none is running or it does not end. */
 export async function stop(pidFile: string, terminal: Terminal): Promise<number> {
-  await stopDaemon(resolve(pidFile), terminal.out);
+  await stopDaemon(resolve(pidFile), (line) => terminal.out(printableLine(line)));
   return EXIT_OK;
 }
 
@@ -34,6 +34,6 @@ export async function restart(request: BackgroundRequest, terminal: Terminal): P
 
 export function status(pidFile: string, terminal: Terminal): number {
   const { running, sentence } = daemonStatus(resolve(pidFile));
-  terminal.out(sentence);
+  terminal.out(printableLine(sentence));
   return running ? EXIT_OK : EXIT_FAILURE;
 }

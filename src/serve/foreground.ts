@@ -2,7 +2,7 @@
 import { relative, resolve } from 'node:path';
 import { LoadSession } from '../deploy/session.ts';
 import { EXIT_FAILURE, formatError, PasterError, UsageError } from '../errors.ts';
-import { type Logger, type LogLevel, lineLogger } from '../log.ts';
+import { type Logger, type LogLevel, lineLogger, programLogger } from '../log.ts';
 import type { Address } from '../net/address.ts';
 import { systemdSockets } from '../net/systemd.ts';
 import { LogFile } from '../process/logfile.ts';
@@ -49,7 +49,7 @@ export async function runForeground(
       logFile = new LogFile(resolve(request.logFile));
       logFile.capture();
     }
-    const log = requestLogger(request.logLevel, terminal);
+    const log = programLogger(request.logLevel, terminal.err);
     return request.monitorRestart && role !== 'monitored'
       ? await runMonitor(request, prepared.server.settings.graceful_timeout, passed, logFile, log, terminal)
       : await attend(request, prepared, passed, logFile, role, log, terminal);
@@ -179,8 +179,4 @@ function titleOf({ plan, reload }: ServeRequest, workers: number | undefined): s
   const mode = reload ? [...processes, 'reload'] : processes.length > 0 ? processes : ['one process'];
   const file = plan.file && relative(process.cwd(), plan.file);
   return [mode.join(', '), file === undefined || file.startsWith('..') ? (plan.file ?? plan.appUri) : file];
-}
-
-function requestLogger(level: LogLevel, terminal: Terminal): Logger {
-  return lineLogger(level, (line, of) => terminal.err(of === 'info' ? line : `paster: ${of}: ${line}`));
 }

@@ -2,7 +2,7 @@
  * What goes on around a server while it serves: the lines on the terminal, the pid file, the log file, systemd, and
  * whoever started this process and waits. One for each process that answers for a server, alone or with workers.
  */
-import { errorMessage } from '../errors.ts';
+import { errorMessage, printableLine } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Address } from '../net/address.ts';
 import type { LogFile } from '../process/logfile.ts';
@@ -56,7 +56,7 @@ export class Lifecycle {
   listening({ scheme, addresses }: Listening): void {
     const { out, title, notify, onListening } = this.#options;
     const lines = announcement(process.pid, scheme, addresses);
-    if (title) out([`paster ${ownVersion()}`, ...title].join(' · '));
+    if (title) out(printableLine([`paster ${ownVersion()}`, ...title].join(' · ')));
     for (const line of lines) out(line);
     notify?.ready();
     void report({ paster: 'listening', pid: process.pid, lines }).then(() => onListening?.(scheme, addresses));

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import type { LoadedServer } from '../deploy/load.ts';
 import type { LoadSession } from '../deploy/session.ts';
-import { EXIT_OK, formatLocation } from '../errors.ts';
+import { EXIT_OK, formatLocation, printableLine } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Address } from '../net/address.ts';
 import { type Listener, openListener } from '../net/listener.ts';
@@ -35,7 +35,8 @@ export async function serveSingle(
 
 /** What loading had to say, on the terminal. */
 export function warnAll(session: LoadSession, log: Logger): void {
-  for (const { message, location } of session.warnings) log.warn(`${formatLocation(location)}: ${message}`);
+  for (const { message, location } of session.warnings)
+    log.warn(printableLine(`${formatLocation(location)}: ${message}`));
 }
 
 /** A server and what a signal can do with it. */

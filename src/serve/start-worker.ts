@@ -2,7 +2,7 @@
 import type { LoadedServer } from '../deploy/load.ts';
 import { LoadSession } from '../deploy/session.ts';
 import { errorMessage } from '../errors.ts';
-import { lineLogger } from '../log.ts';
+import { programLogger } from '../log.ts';
 import { LogFile } from '../process/logfile.ts';
 import { dropPrivileges } from '../process/user.ts';
 import type { WorkerControl, WorkerStart } from '../process/worker.ts';
@@ -19,7 +19,7 @@ export const startWorker: WorkerStart<WorkerPlan> = async (plan, open, control) 
   dropPrivileges(plan.ownership.user, plan.ownership.group);
   if (plan.logFile !== undefined) followLogFile(plan.logFile, control);
   const session = new LoadSession(plan.globalConf);
-  const log = lineLogger(plan.logLevel, (line) => process.stderr.write(`${line}\n`));
+  const log = programLogger(plan.logLevel, (line) => process.stderr.write(`${line}\n`));
   try {
     if (control.failure) {
       return await (await anyServer(plan, session)).serveOn(failureApp(control.failure), open, log);

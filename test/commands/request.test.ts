@@ -166,7 +166,7 @@ describe('the answer', () => {
 
   test('that the application throws in place of is explained on standard error', async () => {
     const { stderr } = await run(['request', 'module:./plain.mjs', '/throw']);
-    expect(stderr).toMatch(/^paster: GET \/throw failed: Error: on purpose\n +at .*plain\.mjs:8/);
+    expect(stderr).toMatch(/^paster: error: GET \/throw failed: Error: on purpose\n +at .*plain\.mjs:8/);
   });
 
   test.each([

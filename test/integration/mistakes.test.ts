@@ -4,9 +4,9 @@ import { readdirSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { paster, ROOT } from '../helpers/program.ts';
+import { paster, ROOT, serve } from '../helpers/program.ts';
 
 const APP = `use = call:${ROOT}/test/fixtures/apps/probe.js:makeProbe`;
 const SERVER = '[server:main]\nuse = npm:paster#http\nport = 0\n';
@@ -116,6 +116,37 @@ test.each([
 test('control characters of a file do not reach the terminal', async () => {
   const text = await fails(['x.ini'], { 'x.ini': '[app:main]\nuse = \u001b[31mred\n' }, 2);
   expect(text).not.toContain('\u001b');
+});
+
+describe('a line feed in the name of a directory', () => {
+  const INI = `[app:main]\nuse = module:./gone.js\n[server:main]\nuse = npm:paster#http\nprot = 1\n`;
+
+  test.each(['serve', 'check', 'config', 'request'])('does not break a line of %s', async (command) => {
+    const directory = temporaryDirectory({ 'a\nb\u001b/x.ini': INI });
+    const url = command === 'request' ? ['/'] : [];
+    const { stdout, stderr } = await paster([command, 'a\nb\u001b/x.ini', ...url], { cwd: directory }).finished();
+    if (command === 'config') expect(stdout).toMatch(/^__file__ = .*a\n {4}b\\x1b\/x\.ini$/m);
+    else expect(stdout + stderr).toMatch(/^(?:.*a\\nb\\x1b\/x\.ini:\d:\d.*\n)+$/);
+  });
+
+  test('does not break the line of a socket', async () => {
+    const ini = `[app:main]\n${APP}\n[server:main]\nuse = npm:paster#http\nsocket = %(here)s/s\n`;
+    const directory = temporaryDirectory({ 'a\nb/x.ini': ini });
+    const program = paster(['serve', 'a\nb/x.ini'], { cwd: directory });
+    await program.says(/^serving on http:\/\/unix:.*\/a\\nb\/s$/m);
+  });
+});
+
+test('a failure in a worker is told as in a single process', async () => {
+  const files = {
+    'a.mjs': 'export default () => { throw new Error("on purpose"); };\n',
+    'x.ini': `[app:main]\nuse = module:./a.mjs\n${SERVER}`,
+  };
+  for (const workers of [[], ['-w', '1']]) {
+    const program = await serve(['x.ini', ...workers], { cwd: temporaryDirectory(files) });
+    expect((await fetch(program.url)).status).toBe(500);
+    await program.says(/^paster: error: GET \/ failed: Error: on purpose$/m);
+  }
 });
 
 test.each([
