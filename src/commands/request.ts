@@ -6,6 +6,7 @@ import { createApp, guarded } from '../deploy/compose.ts';
 import { settingsOf } from '../deploy/context.ts';
 import { loadContext } from '../deploy/load.ts';
 import { LoadSession } from '../deploy/session.ts';
+import { neverSettled } from '../deploy/unsettled.ts';
 import {
   EXIT_FAILURE,
   EXIT_OK,
@@ -19,6 +20,7 @@ import {
 } from '../errors.ts';
 import { programLogger } from '../log.ts';
 import type { Settings } from '../protocol/types.ts';
+import { guardLoading } from '../serve/loading.ts';
 import { type Command, type CommandOption, type Console, flagOption, listOption, textOption } from './command.ts';
 import { type InjectedAnswer, type InjectedRequest, inject } from './inject.ts';
 import { specUri } from './spec-argument.ts';
@@ -76,7 +78,8 @@ async function request(
     body: standardMethod === 'POST' ? await readAll(process.stdin) : undefined,
   };
   const globalConf = configVars(listOption(options, 'configVar'));
-  return unlessIdle(async (reached) => {
+  let isAsked = false;
+  const work = async (): Promise<number> => {
     const session = new LoadSession(globalConf);
     const context = await loadContext(
       'app',
@@ -89,7 +92,7 @@ async function request(
       console.err(printableLine(`paster: warn: ${formatLocation(location)}: ${message}`));
     }
     await guarded(context, () => app.ready?.());
-    reached('request');
+    isAsked = true;
     try {
       const log = programLogger('warn', console.err);
       const answer = await inject(app, toSend, log).catch(brokenOff);
@@ -99,7 +102,8 @@ async function request(
     } finally {
       await guarded(context, () => app.close?.());
     }
-  });
+  };
+  return guardLoading(work, console.err, () => (isAsked ? neverAnswers() : neverSettled()));
 }
 
 /** The URL as PasteScript joined it: relative to `/.command/`, the arguments that are left over as its query. */
@@ -192,32 +196,9 @@ function brokenOff(error: unknown): never {
   throw new RunError('PASTER_NO_ANSWER', `the application did not finish its answer: ${reason}`, { cause: error });
 }
 
-/** What an application that never gets further is told apart by. */
-const STUCK: Readonly<Record<'start' | 'request', readonly [message: string, hint: string]>> = {
-  start: ['the application never gets ready', 'its module or its factory waits for something that does not come'],
-  request: [
-    'the application does not answer, and waits for nothing any more',
-    'is there a way through it that calls neither res.end() nor next()?',
-  ],
-};
-
-/** Runs `work`; when it waits, and nothing is left in the process that it could be waiting for, it has failed. */
-async function unlessIdle<T>(work: (reached: (phase: 'request') => void) => Promise<T>): Promise<T> {
-  let phase: keyof typeof STUCK = 'start';
-  let idle: (() => void) | undefined;
-  const forgotten = new Promise<never>((_resolve, reject) => {
-    idle = () => {
-      const [message, hint] = STUCK[phase];
-      reject(new RunError('PASTER_NO_ANSWER', message, { hint }));
-    };
-    process.once('beforeExit', idle);
+/** Of an application that has been asked, is told apart from one that never gets there. */
+function neverAnswers(): RunError {
+  return new RunError('PASTER_NO_ANSWER', 'the application does not answer, and waits for nothing any more', {
+    hint: 'is there a way through it that calls neither res.end() nor next()?',
   });
-  const reached = (next: 'request'): void => {
-    phase = next;
-  };
-  try {
-    return await Promise.race([work(reached), forgotten]);
-  } finally {
-    if (idle) process.off('beforeExit', idle);
-  }
 }

@@ -7,6 +7,7 @@ import { ERROR_MIDDLEWARE_HINT, isErrorMiddleware, type Middleware, middlewareFi
 import type { App, Filter, Server, Settings } from '../protocol/types.ts';
 import { type Context, type FactoryContext, settingsOf } from './context.ts';
 import type { PartKind } from './kinds.ts';
+import { asStep } from './unsettled.ts';
 import { validateSettings } from './validate.ts';
 
 /**
@@ -204,21 +205,24 @@ function isServer(value: unknown): value is Server {
 /** Runs a part's own code; what it throws comes out as an error of ours that says which section and which line. */
 export async function guarded<T>(context: Context, run: () => T | Promise<T>): Promise<T> {
   try {
-    return await run();
+    return await asStep({ what: `${prefix(context)}${nameOfPart(context)}`, location: place(context) }, run);
   } catch (error) {
     if (error instanceof PasterError)
       throw locate(error, placeOfSetting(context, error.setting) ?? place(context), context.sections[0]?.name);
     const { placeInStack } = await import('./error-place.ts');
-    const what = context.form === 'factory' ? context.target.description : context.form;
     throw new RunError(
       'PASTER_FACTORY_FAILED',
-      `${prefix(context)}${what} failed: ${nameOf(error)}${errorMessage(error)}`,
+      `${prefix(context)}${nameOfPart(context)} failed: ${nameOf(error)}${errorMessage(error)}`,
       {
         cause: error,
         location: placeInStack(error) ?? place(context),
       },
     );
   }
+}
+
+function nameOfPart(context: Context): string {
+  return context.form === 'factory' ? context.target.description : context.form;
 }
 
 function nameOf(error: unknown): string {

@@ -11,6 +11,7 @@ import type { Context, FactoryContext } from './context.ts';
 import { placeInStack } from './error-place.ts';
 import { type AddressOverrides, addressesOf, type ProcessSettings, validateServer } from './server-settings.ts';
 import type { LoadSession } from './session.ts';
+import { asStep } from './unsettled.ts';
 import { placeOfKey } from './validate.ts';
 
 /**
@@ -175,7 +176,7 @@ const ADDRESS_KEYS = ['host', 'port', 'socket'] as const;
 /** @throws RunError when the application says that it cannot serve. */
 async function ready(app: App): Promise<void> {
   try {
-    await app.ready?.();
+    if (app.ready) await asStep({ what: 'the application', location: undefined }, () => app.ready?.());
   } catch (error) {
     if (error instanceof PasterError) throw error;
     throw new RunError('PASTER_NOT_READY', `the application's ready() failed: ${errorMessage(error)}`, {

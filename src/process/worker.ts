@@ -77,7 +77,9 @@ export async function runWorker<Boot>(start: WorkerStart<Boot>): Promise<number>
 
   const control = new Control(channel, first);
   const end = channel.next();
-  const booting = start(first.boot, () => openInherited(first), control);
+  // While it waits for nobody else, a program that waits for nothing is to notice.
+  process.channel?.unref();
+  const booting = start(first.boot, () => openInherited(first), control).finally(() => process.channel?.ref());
   let running: WorkerRunning | 'stopped';
   try {
     running = await Promise.race([booting, end.then(() => 'stopped' as const)]);

@@ -11,6 +11,7 @@ import { letGo, type Role, report, reportFailure } from '../process/rerun.ts';
 import { checkUser } from '../process/user.ts';
 import { Lifecycle } from './lifecycle.ts';
 import type { Ownership } from './listeners.ts';
+import { guardLoading } from './loading.ts';
 import { loadPlannedServer, type Prepared, type ServePlan } from './plan.ts';
 import { serveSingle } from './single.ts';
 
@@ -42,7 +43,7 @@ export async function runForeground(
   // Before anything is spawned: the descriptors and the variables are for this process.
   const passed = systemdSockets().map(({ address }) => address);
   let logFile: LogFile | undefined;
-  try {
+  const work = async (): Promise<number> => {
     const prepared = await prepare(request, role);
     prepared.server.oneShot?.prepare();
     if (request.logFile !== undefined) {
@@ -53,6 +54,9 @@ export async function runForeground(
     return request.monitorRestart && role !== 'monitored'
       ? await runMonitor(request, prepared.server.settings.graceful_timeout, passed, logFile, log, terminal)
       : await attend(request, prepared, passed, logFile, role, log, terminal);
+  };
+  try {
+    return await guardLoading(work, terminal.err);
   } catch (error) {
     if (role) await reportFailure(error);
     // The monitor says it.

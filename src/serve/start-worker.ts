@@ -8,13 +8,20 @@ import { dropPrivileges } from '../process/user.ts';
 import type { WorkerControl, WorkerStart } from '../process/worker.ts';
 import type { App } from '../protocol/types.ts';
 import { failureApp } from './failure-app.ts';
+import { guardLoading } from './loading.ts';
 import { loadBuiltinServer, loadPlannedApp, loadPlannedServer } from './plan.ts';
 import { reloadPatterns } from './reload-patterns.ts';
 import { servedContexts } from './served-contexts.ts';
 import { fixedSettings, type WorkerPlan } from './worker-plan.ts';
 
 /** Loads and serves the plan's application, or in its place the error that keeps it from loading. */
-export const startWorker: WorkerStart<WorkerPlan> = async (plan, open, control) => {
+export const startWorker: WorkerStart<WorkerPlan> = (plan, open, control) =>
+  guardLoading(
+    () => start(plan, open, control),
+    (line) => process.stderr.write(`${line}\n`),
+  );
+
+const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
   // The supervisor stays who it is: it removes its files and opens its log again, and never loads an application.
   dropPrivileges(plan.ownership.user, plan.ownership.group);
   if (plan.logFile !== undefined) followLogFile(plan.logFile, control);

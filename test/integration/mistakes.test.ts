@@ -137,6 +137,34 @@ describe('a line feed in the name of a directory', () => {
   });
 });
 
+describe.each([
+  ['one process', []],
+  ['workers', ['-w', '1']],
+])('what does not get to serve is named (%s)', (_what, args) => {
+  const FILES = {
+    'a.mjs': `export const hang = () => new Promise(() => {});
+      export const unready = () => Object.assign(() => {}, { ready: hang });
+      export const exit = () => process.exit(0);\n`,
+    'hang.mjs': 'await new Promise(() => {});\nexport default () => {};\n',
+  };
+
+  test.each([
+    ['module:./hang.mjs', /^paster: x\.ini:1:1: \[app:main\] module:\.\/hang\.mjs never gets ready/],
+    ['call:./a.mjs:hang', /^paster: x\.ini:1:1: \[app:main\] call:\.\/a\.mjs:hang never gets ready/],
+    ['call:./a.mjs:unready', /^paster: the application never gets ready/],
+    ['call:./a.mjs:exit', /^paster: x\.ini:1:1: \[app:main\] call:\.\/a\.mjs:exit ended the process while it was/],
+  ])('%s', async (use, message) => {
+    const files = { 'x.ini': `[app:main]\nuse = ${use}\n${SERVER}`, ...FILES };
+    expect(await fails(['x.ini', ...args], files, 1)).toMatch(message);
+  });
+
+  test('a server', async () => {
+    const ini = `[app:main]\n${APP}\n[server:main]\npaste.server_factory = ./a.mjs:hang\n`;
+    const message = /^paster: x\.ini:3:1: \[server:main\] \.\/a\.mjs:hang never gets ready/;
+    expect(await fails(['x.ini', ...args], { 'x.ini': ini, ...FILES }, 1)).toMatch(message);
+  });
+});
+
 test('a failure in a worker is told as in a single process', async () => {
   const files = {
     'a.mjs': 'export default () => { throw new Error("on purpose"); };\n',
