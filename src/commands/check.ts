@@ -1,7 +1,8 @@
 /** `paster check`: everything that is wrong with an INI file, without serving it. */
 import { relative } from 'node:path';
-import { checkFile, type Finding } from '../deploy/check.ts';
+import { checkFile, type Finding, IMPORT_TIMEOUT_MS } from '../deploy/check.ts';
 import { placeInStack } from '../deploy/error-place.ts';
+import { currentStep } from '../deploy/unsettled.ts';
 import {
   EXIT_MISTAKE,
   EXIT_OK,
@@ -11,6 +12,8 @@ import {
   printable,
   printableLine,
 } from '../errors.ts';
+import { takeRole } from '../process/rerun.ts';
+import { runWatched, WatchedRun } from '../process/watched-run.ts';
 import { parseAssignments } from './assignments.ts';
 import type { Command, Console } from './command.ts';
 import { iniPath } from './ini-argument.ts';
@@ -27,12 +30,20 @@ export const checkCommand: Command = {
   run: check,
 };
 
+/** What a module that only waits too long is noticed within, before the process that loops is ended. */
+const MARGIN_MS = 2000;
+
 async function check(args: readonly string[], _options: unknown, console: Console): Promise<number> {
   const [argument = '', ...assignments] = args;
   const file = iniPath(argument);
-  const release = outlastModules(file, console);
+  if (takeRole() !== 'watched') return runWatched(IMPORT_TIMEOUT_MS + MARGIN_MS);
+  const watched = await WatchedRun.begin();
+  const release = outlastModules(console);
   try {
-    const found = await checkFile(file, parseAssignments(assignments));
+    const found = await checkFile(file, parseAssignments(assignments), {
+      passOver: watched.passOver,
+      onImport: (module) => watched.enter(module),
+    });
     for (const finding of found) console.out(findingLine(finding));
     if (found.length === 0) console.out(printableLine(`${relative(process.cwd(), file)}: ok`));
     if (found.some(({ severity }) => severity === 'mistake')) return EXIT_MISTAKE;
@@ -57,13 +68,15 @@ function findingLine({ severity, error }: Finding): string {
  * What the modules do that are imported must not end the check in the middle: a background failure is only reported, and
  * for a call of process.exit the status at least is not 0.
  */
-function outlastModules(file: string, console: Console): () => void {
+function outlastModules(console: Console): () => void {
   const report = (error: unknown): void => {
     const place = placeInStack(error);
     console.err(printable(`paster: ${place ? `${formatLocation(place)}: ` : ''}${errorMessage(error)}`));
   };
   const exit = (): void => {
-    console.err(printableLine(`paster: ${file}: a module that it names ended the process while it was imported`));
+    const { what = 'a module', location } = currentStep() ?? {};
+    const place = location ? `${formatLocation(location)}: ` : '';
+    console.err(printableLine(`paster: ${place}${what} ended the process while it was imported`));
     process.exitCode = EXIT_MISTAKE;
   };
   process.on('uncaughtException', report);

@@ -15,6 +15,9 @@ import { KINDS, kindOfSection, type PartKind } from './kinds.ts';
 import { PartInspector } from './part-inspector.ts';
 import { resolveUri } from './resolve.ts';
 
+/** How long the import of a module may take, in milliseconds. */
+export const IMPORT_TIMEOUT_MS = 10_000;
+
 /** Something to say about a file. */
 export interface Finding {
   readonly severity: 'mistake' | 'warning';
@@ -22,8 +25,12 @@ export interface Finding {
 }
 
 export interface CheckOptions {
-  /** How long the import of a module may take, in milliseconds. */
+  /** How long the import of a module may take, in milliseconds. Default: 10,000. */
   readonly importTimeout?: number;
+  /** Modules whose import is known never to finish: they are not imported. */
+  readonly passOver?: ReadonlySet<string>;
+  /** Awaited before a module is imported, from whose import there may be no way back; returns what to call after it. */
+  readonly onImport?: (module: string) => Promise<() => void>;
 }
 
 /**
@@ -34,11 +41,7 @@ export interface CheckOptions {
  * @returns what was found, in the order of files and lines; nothing twice
  * @throws ConfigError if the file cannot be read
  */
-export async function checkFile(
-  file: string,
-  caller: Settings,
-  { importTimeout = 10_000 }: CheckOptions = {},
-): Promise<Finding[]> {
+export async function checkFile(file: string, caller: Settings, options: CheckOptions = {}): Promise<Finding[]> {
   const session = new CheckSession(caller);
   let document: IniDocument;
   try {
@@ -49,7 +52,7 @@ export async function checkFile(
     session.mistake(error);
     return inOrder(findings(session));
   }
-  await new FileCheck(document, session, importTimeout).run();
+  await new FileCheck(document, session, options).run();
   return inOrder(findings(session));
 }
 
@@ -58,10 +61,10 @@ class FileCheck {
   readonly #session: CheckSession;
   readonly #inspector: PartInspector;
 
-  constructor(document: IniDocument, session: CheckSession, importTimeout: number) {
+  constructor(document: IniDocument, session: CheckSession, options: CheckOptions) {
     this.#document = document;
     this.#session = session;
-    this.#inspector = new PartInspector(session, importTimeout);
+    this.#inspector = new PartInspector(session, { importTimeout: IMPORT_TIMEOUT_MS, ...options });
   }
 
   async run(): Promise<void> {

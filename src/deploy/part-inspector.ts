@@ -20,15 +20,26 @@ import { declaredSchema, placeOfKey, validateSettings } from './validate.ts';
 /** Told of each section that a part is made of. */
 type Visit = (section: SectionRef) => void;
 
+/** What is imported, and for how long. */
+export interface InspectOptions {
+  /** How long an import may take, in milliseconds. */
+  readonly importTimeout: number;
+  readonly passOver?: ReadonlySet<string> | undefined;
+  readonly onImport?: ((module: string) => Promise<() => void>) | undefined;
+}
+
 export class PartInspector {
   readonly #session: CheckSession;
   readonly #importTimeout: number;
+  readonly #onImport: InspectOptions['onImport'];
   /** Modules that did not finish; nobody waits for them a second time. */
-  readonly #hanging = new Set<string>();
+  readonly #hanging: Set<string>;
 
-  constructor(session: CheckSession, importTimeout: number) {
+  constructor(session: CheckSession, { importTimeout, passOver, onImport }: InspectOptions) {
     this.#session = session;
     this.#importTimeout = importTimeout;
+    this.#hanging = new Set(passOver);
+    this.#onImport = onImport;
   }
 
   /** Inspects a part and all that it is composed of. */
@@ -77,9 +88,10 @@ export class PartInspector {
     const slow = () =>
       new RunError('PASTER_IMPORT_HANGS', `${description}: its import has not finished`, {
         location: context.origins.get('use')?.locate(0) ?? context.sections[0]?.location,
-        hint: `${this.#importTimeout / 1000} s have passed; does ${module} wait for something at its top level?`,
+        hint: `${this.#importTimeout / 1000} s have passed; does ${module} wait for something at its top level, or loop there?`,
       });
     if (this.#hanging.has(module)) throw slow();
+    const imported = await this.#onImport?.(module);
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => {
@@ -91,6 +103,7 @@ export class PartInspector {
       return await Promise.race([loadTarget(context), timeout]);
     } finally {
       clearTimeout(timer);
+      imported?.();
     }
   }
 

@@ -7,7 +7,7 @@ import { packError, type TransferredError } from './error-transfer.ts';
 import { isWord } from './messages.ts';
 
 /** What a process is that was started by `rerun`. */
-export type Role = 'daemon' | 'monitored';
+export type Role = 'daemon' | 'monitored' | 'watched';
 
 /** What such a process says, once. */
 export type Report =
@@ -41,7 +41,7 @@ export function takeRole(): Role | undefined {
   const [role, parent] = (process.env[VARIABLE] ?? '').split(':');
   delete process.env[VARIABLE];
   if (parent !== String(process.ppid) || !process.connected) return undefined;
-  return role === 'daemon' || role === 'monitored' ? role : undefined;
+  return role === 'daemon' || role === 'monitored' || role === 'watched' ? role : undefined;
 }
 
 /** Whoever started this process waits no longer. */

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { checkFile } from '../../src/deploy/check.ts';
 import { formatError } from '../../src/errors.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { type Finished, paster, ROOT } from '../helpers/program.ts';
+import { eventually, type Finished, paster, ROOT } from '../helpers/program.ts';
 
 const MODULE = `
 import { writeFileSync } from 'node:fs';
@@ -26,6 +26,15 @@ async function check(files: Readonly<Record<string, string>>, args: readonly str
   const directory = temporaryDirectory({ 'app.mjs': MODULE, ...files });
   const finished = await paster(['check', ...args], { cwd: directory }).finished();
   return { ...finished, stdout: finished.stdout.replaceAll(directory, '$DIR') };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The lines of `check` for a file, without the name of the file in front. */
@@ -152,7 +161,9 @@ describe('modules', () => {
 
   test('one that ends the process does not end it well', async () => {
     const { stderr, status } = await check({ 'x.ini': INI, 'm.mjs': 'process.exit(0);\n' });
-    expect(stderr).toMatch(/x\.ini: a module that it names ended the process/);
+    expect(stderr).toMatch(
+      /^paster: x\.ini:1:1: \[app:main\] module:\.\/m\.mjs ended the process while it was imported/,
+    );
     expect(status).toBe(2);
   });
 
@@ -175,6 +186,26 @@ describe('modules', () => {
       expect.stringMatching(/^x\.ini:8:7: module:\.\/m\.mjs: its import has not finished/),
       expect.stringMatching(/^x\.ini:11:1: \[server:main\] unknown setting "prot"/),
     ]);
+  });
+
+  test('one that loops for ever is ended, and the rest is checked', async () => {
+    const files = { 'x.ini': `[app:main]\nuse = module:./m.mjs\n${SERVER}prot = 1\n`, 'm.mjs': 'for (;;);\n' };
+    const { stdout, stderr, status } = await check(files);
+    expect(stdout.split('\n')).toEqual([
+      expect.stringMatching(/^x\.ini:2:7: module:\.\/m\.mjs: its import has not finished \(.*loop there\?\)$/),
+      expect.stringMatching(/^x\.ini:5:1: \[server:main\] unknown setting "prot"/),
+      '',
+    ]);
+    expect([stderr, status]).toEqual(['', 2]);
+  });
+
+  test.each(['SIGTERM', 'SIGKILL'] as const)('a check that loops leaves nothing behind at %s', async (signal) => {
+    const source = 'console.log("in", process.pid, ";");\nfor (;;);\n';
+    const directory = temporaryDirectory({ 'x.ini': INI, 'm.mjs': source });
+    const program = paster(['check', 'x.ini'], { cwd: directory });
+    const [, pid = ''] = await program.says(/in (\d+) ;/);
+    await program.kill(signal);
+    await eventually(() => !isAlive(Number(pid)));
   });
 
   test.each([
