@@ -137,6 +137,7 @@ export function formatError(error: PasterError, cwd?: string): string {
   const hint = error.hint ? ` (${error.hint})` : '';
   // Errors about a value name their section themselves.
   const section = error.section === undefined || error.message.startsWith('[') ? '' : `[${error.section}] `;
-  const message = WITH_FOREIGN_LINES.has(error.code) ? printable(error.message) : printableLine(error.message);
-  return `${place}${printableLine(section)}${shortened(message)}${printableLine(hint)}`;
+  const message = shortened(error.message);
+  const shown = WITH_FOREIGN_LINES.has(error.code) ? printable(message) : printableLine(message);
+  return `${place}${printableLine(section)}${shown}${printableLine(hint)}`;
 }

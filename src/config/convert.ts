@@ -36,9 +36,12 @@ export function asInt(value: string | number | null | undefined): number {
   return number === 0 ? 0 : number;
 }
 
+/** CPython's own limit (`sys.int_info.default_max_str_digits`): a value of megabytes costs nothing. */
+const MOST_DIGITS = 4300;
+
 function parseInteger(text: string): number {
   const digits = stripForInt(text);
-  if (!INTEGER.test(digits)) return Number.NaN;
+  if (digits.length > MOST_DIGITS || !INTEGER.test(digits)) return Number.NaN;
   return Number(digits.replaceAll('_', '').replace(/\p{Nd}/gu, decimal));
 }
 

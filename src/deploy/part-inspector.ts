@@ -34,6 +34,7 @@ export class PartInspector {
   readonly #onImport: InspectOptions['onImport'];
   /** Modules that did not finish; nobody waits for them a second time. */
   readonly #hanging: Set<string>;
+  readonly #imported = new Set<string>();
 
   constructor(session: CheckSession, { importTimeout, passOver, onImport }: InspectOptions) {
     this.#session = session;
@@ -91,7 +92,8 @@ export class PartInspector {
         hint: `${this.#importTimeout / 1000} s have passed; does ${module} wait for something at its top level, or loop there?`,
       });
     if (this.#hanging.has(module)) throw slow();
-    const imported = await this.#onImport?.(module);
+    const imported = this.#imported.has(module) ? undefined : await this.#onImport?.(module);
+    this.#imported.add(module);
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => {

@@ -230,6 +230,45 @@ test('an application that fails in every worker ends serve with its reason', asy
   expect(text.match(/a\.mjs:1:7: \[app:main\] Error: at import/g)).toHaveLength(1);
 });
 
+describe('a large file', () => {
+  const LONG = 10_000_000;
+  const [section, server] = ['[app:main]\nuse = npm:paster#test\n', '[server:main]\nuse = npm:paster#http\n'];
+
+  test.each<[what: string, text: () => string, status: number, found: RegExp]>([
+    [
+      'a number of 10 MB',
+      () => `${section}${server}port = ${'9'.repeat(LONG)}\n`,
+      2,
+      /^x\.ini:5:1: .*characters more\)/,
+    ],
+    ['a key of 10 MB', () => `${section}${'k'.repeat(LONG)} = 1\n${server}`, 2, /^x\.ini:3:1: .*characters more\)/],
+    [
+      'a line of 10 MB that is nothing',
+      () => `${section}${'k'.repeat(LONG)}\n${server}`,
+      2,
+      /^x\.ini:3:1: "k+\.\.\." is/,
+    ],
+    ['a header of 10 MB', () => `${section}[${'h'.repeat(LONG)}\n${server}`, 2, /^x\.ini:3:1: .* lacks its closing/],
+    ['a value of 10 MB', () => `${section}${server}[other]\na = ${'v'.repeat(LONG)}\nb = %(a)s\n`, 0, /^x\.ini: ok$/m],
+    ['a value of a million lines', () => `${section}${server}[other]\na = 1\n${'  x\n'.repeat(1_000_000)}`, 0, /ok$/m],
+    [
+      '100,000 sections',
+      () => section + server + Array.from({ length: 1e5 }, (_, i) => `[o${i}]\na = 1\n`).join(''),
+      0,
+      /ok/,
+    ],
+  ])('with %s is checked, and what is said of it is short', async (_what, text, status, found) => {
+    const directory = temporaryDirectory({ 'x.ini': text() });
+    const checked = await paster(['check', 'x.ini'], { cwd: directory }).finished();
+    expect(checked.stdout).toMatch(found);
+    expect(checked.stdout.length).toBeLessThan(10_000);
+    expect([checked.stderr, checked.status]).toEqual(['', status]);
+    const shown = await paster(['config', '--section', 'server:main', 'x.ini'], { cwd: directory }).finished();
+    expect(shown.stderr.length).toBeLessThan(10_000);
+    expect([0, 2]).toContain(shown.status);
+  });
+});
+
 test.each([
   [[], 0, /Usage: paster/],
   [['--help'], 0, /serve .*\n.*create/],
