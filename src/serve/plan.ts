@@ -58,6 +58,9 @@ export async function planOf(
     }
     await checkServerType(serverType);
   }
+  if (serverName !== undefined && !isConfig) {
+    throw new UsageError('PASTER_USAGE', '--server-name names a section, and there is no INI file');
+  }
   checkOverrides(overrides);
   return {
     appUri,

@@ -95,6 +95,12 @@ test.each([
     /^paster: --server and --server-name exclude each other/,
   ],
   [
+    'the section of no file',
+    ['module:./a.js', '--server-name', 'x'],
+    {},
+    /^paster: --server-name names a section, and/,
+  ],
+  [
     'an address that everybody could use',
     ['x.ini', '-s', 'fastcgi', '--host', '0.0.0.0', '-p', '9000'],
     { 'x.ini': `[app:main]\n${APP}\n${SERVER}` },
@@ -217,6 +223,13 @@ test.each([
 ])('%s is a mistake on its own line', async (setting, workers, message) => {
   const ini = `[app:main]\n${APP}\n[server:main]\nuse = npm:paster#fastcgi\nsocket = s\n${setting}\n${workers}\n`;
   expect(await fails(['x.ini'], { 'x.ini': ini }, 2)).toMatch(message);
+});
+
+test('a prefix that is mapped twice is a mistake on its own line', async () => {
+  const ini = `[composite:main]\nuse = egg:Paste#urlmap\n/a = x\n/a/ = x\n[app:x]\n${APP}\n${SERVER}`;
+  expect(await fails(['x.ini'], { 'x.ini': ini }, 2)).toMatch(
+    /^paster: x\.ini:4:1: \[composite:main\] "\/a\/": this prefix/,
+  );
 });
 
 test('a certificate that is not there is a mistake on its own line', async () => {
