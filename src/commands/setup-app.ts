@@ -4,7 +4,7 @@ import { isComposite } from '../deploy/context.ts';
 import { loadContext } from '../deploy/load.ts';
 import { LoadSession } from '../deploy/session.ts';
 import { applicationsOf, type SetupCommand, setupHook } from '../deploy/setup-hook.ts';
-import { EXIT_OK, formatLocation, printable } from '../errors.ts';
+import { EXIT_OK, formatLocation, printable, printableLine } from '../errors.ts';
 import type { Settings } from '../protocol/types.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, textOption } from './command.ts';
@@ -40,7 +40,7 @@ export async function setUp(spec: string, name: string | undefined, vars: Settin
   const session = new LoadSession(vars);
   const context = await loadContext('app', specUri(spec), { globalConf: vars, name }, session);
   for (const { message, location } of session.warnings) {
-    console.err(printable(`paster: warn: ${formatLocation(location)}: ${message}`));
+    console.err(printableLine(`paster: warn: ${formatLocation(location)}: ${message}`));
   }
   const command: SetupCommand = { name: 'setup-app', say: (message) => console.out(printable(message)) };
   for (const app of await applicationsOf(context)) {

@@ -7,9 +7,10 @@ import { text as readText } from 'node:stream/consumers';
 import { createApp, guarded } from '../deploy/compose.ts';
 import { appConfig, loadContext } from '../deploy/load.ts';
 import { LoadSession } from '../deploy/session.ts';
-import { EXIT_FAILURE, EXIT_OK, formatLocation, printable } from '../errors.ts';
+import { EXIT_FAILURE, EXIT_OK, formatLocation, printable, printableLine } from '../errors.ts';
 import { lineLogger } from '../log.ts';
 import type { App } from '../protocol/types.ts';
+import { guardLoading } from '../serve/loading.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, textOption } from './command.ts';
 import { inject } from './inject.ts';
@@ -63,11 +64,15 @@ async function shell(
   const loading = { globalConf, name: textOption(options, 'appName') };
   const session = new LoadSession(globalConf);
   const context = await loadContext('app', specUri(spec), loading, session);
-  const app = await createApp(context);
-  for (const { message, location } of session.warnings) {
-    console.err(printable(`paster: warn: ${formatLocation(location)}: ${message}`));
-  }
-  await guarded(context, () => app.ready?.());
+  const load = async (): Promise<App> => {
+    const made = await createApp(context);
+    for (const { message, location } of session.warnings) {
+      console.err(printableLine(`paster: warn: ${formatLocation(location)}: ${message}`));
+    }
+    await guarded(context, () => made.ready?.());
+    return made;
+  };
+  const app = await guardLoading(load, console.err);
   try {
     const config = await appConfig(specUri(spec), loading);
     const request = (url: string, wanted?: RequestOptions): Promise<Answer> => ask(app, url, wanted, console);

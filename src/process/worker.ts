@@ -30,6 +30,8 @@ export interface WorkerRunning {
 
 /** What a worker's program can say to its supervisor. */
 export interface WorkerControl {
+  /** Aborted when this worker is told to end, or has nobody to work for any more. */
+  readonly stopped: AbortSignal;
   /** Serve this error in the application's place: the version on disk does not load. */
   readonly failure: Error | undefined;
   /** Adds files to those whose change causes a reload. */
@@ -75,8 +77,10 @@ export async function runWorker<Boot>(start: WorkerStart<Boot>): Promise<number>
   const first = await channel.next();
   if (first.paster !== 'boot') return first.paster === 'orphaned' ? WORKER_ORPHANED : WORKER_DONE;
 
-  const control = new Control(channel, first);
+  const stopping = new AbortController();
+  const control = new Control(channel, first, stopping.signal);
   const end = channel.next();
+  void end.then(() => stopping.abort());
   // While it waits for nobody else, a program that waits for nothing is to notice.
   process.channel?.unref();
   const booting = start(first.boot, () => openInherited(first), control).finally(() => process.channel?.ref());
@@ -181,6 +185,7 @@ class Channel<Boot> {
 }
 
 class Control<Boot> implements WorkerControl {
+  readonly stopped: AbortSignal;
   readonly failure: Error | undefined;
   readonly hold: ((what: string) => () => void) | undefined;
   readonly #stalls: StallTable | undefined;
@@ -191,7 +196,8 @@ class Control<Boot> implements WorkerControl {
   #requests = 0;
   #askedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(channel: Channel<Boot>, { failure, limits }: BootMessage<Boot>) {
+  constructor(channel: Channel<Boot>, { failure, limits }: BootMessage<Boot>, stopped: AbortSignal) {
+    this.stopped = stopped;
     this.failure = failure && unpackError(failure);
     this.#channel = channel;
     this.#limits = limits;

@@ -8,12 +8,14 @@ import { unlessIdle } from '../process/idle.ts';
  *
  * @param write where it is said that the process ends; there is no later
  * @param explain what to throw when it waits for what cannot come
+ * @param stopped aborted when this process is told to end, finished or not
  * @throws RunError when it waits for what cannot come
  */
 export async function guardLoading<T>(
   work: () => Promise<T>,
   write: (line: string) => void,
   explain: () => RunError = neverSettled,
+  stopped?: AbortSignal,
 ): Promise<T> {
   const exiting = (status: number): void => {
     const step = currentStep();
@@ -24,6 +26,7 @@ export async function guardLoading<T>(
     if (status === 0) process.exitCode = EXIT_FAILURE;
   };
   process.on('exit', exiting);
+  stopped?.addEventListener('abort', () => process.off('exit', exiting));
   try {
     return await unlessIdle(work, explain);
   } finally {

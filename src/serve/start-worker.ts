@@ -1,6 +1,7 @@
 /** What a worker does with its plan; runs in the child, under `process/worker.ts`. */
 import type { LoadedServer } from '../deploy/load.ts';
 import { LoadSession } from '../deploy/session.ts';
+import { neverSettled } from '../deploy/unsettled.ts';
 import { errorMessage } from '../errors.ts';
 import { programLogger } from '../log.ts';
 import { LogFile } from '../process/logfile.ts';
@@ -19,6 +20,8 @@ export const startWorker: WorkerStart<WorkerPlan> = (plan, open, control) =>
   guardLoading(
     () => start(plan, open, control),
     (line) => process.stderr.write(`${line}\n`),
+    neverSettled,
+    control.stopped,
   );
 
 const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {

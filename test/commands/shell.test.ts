@@ -80,3 +80,13 @@ test('at a terminal: a greeting, a prompt, and a history that is kept', async ()
   expect(stdout).toContain("'hello!'");
   expect(readFileSync(join(directory, 'history'), 'utf8')).toContain('config.localConf.greeting');
 });
+
+test.each([
+  ['() => process.exit(0)', /^paster: x\.ini:1:1: \[app:main\] .* ended the process while it was loaded\n$/],
+  ['() => new Promise(() => {})', /^paster: x\.ini:1:1: \[app:main\] .* never gets ready \(/],
+])('an application that does not load is named (%s)', async (make, message) => {
+  const files = { 'x.ini': '[app:main]\nuse = call:./a.mjs:make\n', 'a.mjs': `export const make = ${make};\n` };
+  const { stderr, status } = await paster(['shell', 'x.ini'], { cwd: temporaryDirectory(files) }).finished();
+  expect(stderr).toMatch(message);
+  expect(status).toBe(1);
+});
