@@ -26,9 +26,11 @@ export function currentStep(): Step | undefined {
   return [...begun].at(-1);
 }
 
-/** The error for when nothing is left that the current step could be waiting for. */
-export function neverSettled(): RunError {
-  const { what = 'the application', location } = currentStep() ?? {};
+/** The error for when nothing is left that the current step could be waiting for; undefined when there is none. */
+export function neverSettled(): RunError | undefined {
+  const step = currentStep();
+  if (!step) return undefined;
+  const { what, location } = step;
   return new RunError('PASTER_NEVER_SETTLES', `${what} never gets ready`, {
     location,
     hint: 'it waits for something that does not come',

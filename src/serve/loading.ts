@@ -14,7 +14,7 @@ import { unlessIdle } from '../process/idle.ts';
 export async function guardLoading<T>(
   work: () => Promise<T>,
   write: (line: string) => void,
-  explain: () => RunError = neverSettled,
+  explain: () => RunError | undefined = neverSettled,
   stopped?: AbortSignal,
 ): Promise<T> {
   const exiting = (status: number): void => {
