@@ -10,7 +10,7 @@ const DIST = join(import.meta.dirname, 'dist');
 const SRC = join(import.meta.dirname, 'src');
 
 /** What Node, or a process of paster's, loads by its path. */
-const PROGRAMS = ['index', 'cli', 'worker', 'process/stall-thread'];
+const PROGRAMS = ['index', 'cli', 'worker', 'process/stall-thread', 'process/orphan-thread'];
 
 export default defineConfig({
   input: Object.fromEntries([...PROGRAMS, ...parts()].map((name) => [name, join(SRC, `${name}.ts`)])),

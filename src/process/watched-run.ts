@@ -4,12 +4,16 @@
  */
 import { once } from 'node:events';
 import { constants } from 'node:os';
+import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { RunError } from '../errors.ts';
+import { OWN_CODE } from '../own-files.ts';
 import { describeExit, type Exit } from './exit-codes.ts';
 import { isWord } from './messages.ts';
 import { rerun } from './rerun.ts';
 import { arrivingSignals } from './signals.ts';
+
+const ORPHAN_THREAD = join(OWN_CODE, 'process/orphan-thread.js');
 
 /** What the child says: whose code it is about to run; nobody's any more. */
 interface Entering {
@@ -99,7 +103,7 @@ export class WatchedRun {
 
 /** A process that loops does not notice that nobody waits for it any more; a second thread does. */
 function endWithParent(): void {
-  const thread = new Worker(new URL('./orphan-thread.js', import.meta.url), {
+  const thread = new Worker(ORPHAN_THREAD, {
     workerData: process.ppid,
     execArgv: [],
   });
