@@ -64,7 +64,8 @@ const HTTP_TRANSFER_ENCODING = 11;
 const HTTP_CONTENT_LENGTH = 12;
 const HTTPS = 13;
 const REQUEST_SCHEME = 14;
-const IGNORED = 15;
+const HTTP_HOST = 15;
+const IGNORED = 16;
 type Meaning = number | string;
 
 const MEANINGS = new Map<string, Meaning>([
@@ -82,6 +83,7 @@ const MEANINGS = new Map<string, Meaning>([
   ['HTTP_CONTENT_LENGTH', HTTP_CONTENT_LENGTH],
   ['HTTPS', HTTPS],
   ['REQUEST_SCHEME', REQUEST_SCHEME],
+  ['HTTP_HOST', HTTP_HOST],
 ]);
 
 /** Header names that peers invent must not fill the memory: past this many, they are worked out each time. */
@@ -136,7 +138,9 @@ const LENGTH = /^\d{1,15}$/;
 
 /**
  * The head of the request that an environment describes. Of a variable that comes twice the last one counts, as in
- * PHP, so that a later `fastcgi_param` overrides an earlier one; headers that come twice are two headers.
+ * PHP, so that a later `fastcgi_param` overrides an earlier one; headers that come twice are two headers, except for
+ * Host: web servers refuse a request with two of them, so that a second one is the operator's (Debian's fastcgi_params
+ * set it without the port).
  * @param mount where the application is mounted, for web servers that split the path wrongly (see target.ts).
  * @param traits what the protocol says of every request that it carries.
  * @throws BadEnviron where it could not have come from an HTTP request.
@@ -152,6 +156,7 @@ export function readHead(pairs: EnvironPairs, mount?: string, traits: EnvironTra
     mount,
     isSplit: traits.pathIsSplit ?? false,
   };
+  let host = -1;
   let method = 'GET';
   let protocol = '';
   let length = '';
@@ -211,6 +216,11 @@ export function readHead(pairs: EnvironPairs, mount?: string, traits: EnvironTra
         break;
       case REQUEST_SCHEME:
         scheme = value;
+        break;
+      case HTTP_HOST:
+        if (HEADER_BREAK.test(value)) throw new BadEnviron('the header Host holds a line break or NUL');
+        if (host === -1) host = rawHeaders.push('Host', value) - 1;
+        else rawHeaders[host] = value;
         break;
     }
   }

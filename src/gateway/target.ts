@@ -6,9 +6,10 @@
  * that SCRIPT_NAME + PATH_INFO is the path the client asked for. Hence:
  *
  * - PATH_INFO is not empty: `url` is PATH_INFO, `baseUrl` is SCRIPT_NAME. Both are decoded, and a decoded path has lost
- *   the difference between `/` and `%2F`; so where the path of REQUEST_URI decodes to SCRIPT_NAME + PATH_INFO, its own
- *   spelling is kept, and otherwise (the web server has rewritten the path) PATH_INFO is encoded anew. Lighttpd's
- *   `"/proxy" => (...)` sends this: `/proxy/service?x` is `/service?x` for the application.
+ *   the difference between `/` and `%2F`; so where SCRIPT_NAME + PATH_INFO is what a web server makes of the path of
+ *   REQUEST_URI (see `means`), its own spelling is kept, and otherwise (the web server has rewritten the path)
+ *   PATH_INFO is encoded anew. Lighttpd's `"/proxy" => (...)` sends this: `/proxy/service?x` is `/service?x` for the
+ *   application.
  * - PATH_INFO is empty or absent: the web server does not split the path. nginx's stock fastcgi_params put the whole path
  *   into SCRIPT_NAME and send no PATH_INFO; many configurations add an empty one. `url` is the whole path of
  *   REQUEST_URI (without it SCRIPT_NAME encoded), `baseUrl` is empty.
@@ -96,9 +97,9 @@ function spelledBelow(uri: string, scriptName: string, rest: string): string | u
   const query = target.indexOf('?');
   const path = query === -1 ? target : target.slice(0, query);
   const tail = query === -1 ? '' : target.slice(query);
-  if (scriptName === '') return percentDecode(path) === rest ? target : undefined;
+  if (scriptName === '') return means(path, rest) ? target : undefined;
   if (percentDecode(path) === scriptName && rest === '/') return `/${tail}`;
-  if (percentDecode(path) !== scriptName + rest) return undefined;
+  if (!means(path, scriptName + rest)) return undefined;
   // As many segments as the mount has, however they are spelled.
   let end = -1;
   for (let slashes = scriptName.split('/').length; slashes > 0; slashes--) {
@@ -106,6 +107,23 @@ function spelledBelow(uri: string, scriptName: string, rest: string): string | u
     if (end === -1) return undefined;
   }
   return percentDecode(path.slice(0, end)) === scriptName ? path.slice(end) + tail : undefined;
+}
+
+/**
+ * Whether `decoded` is a web server's reading of `path`: its percent signs undone, slashes in a row taken for one
+ * (Lighttpd, nginx without `merge_slashes off`, Apache's walk through directories), or all but `%2F` undone (Apache with
+ * `AllowEncodedSlashes NoDecode`). A path whose dots were resolved is another one, and not what the client wrote.
+ */
+function means(path: string, decoded: string): boolean {
+  const plain = percentDecode(path);
+  if (plain === decoded || oneSlash(plain) === decoded) return true;
+  if (!/%2f/i.test(path)) return false;
+  const slashesKept = percentDecode(path.replace(/%(2f)/gi, '%25$1'));
+  return slashesKept === decoded || oneSlash(slashesKept) === decoded;
+}
+
+function oneSlash(path: string): string {
+  return path.includes('//') ? path.replace(/\/{2,}/g, '/') : path;
 }
 
 function trimSlash(scriptName: string): string {

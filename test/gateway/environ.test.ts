@@ -36,6 +36,12 @@ describe('an environment as the head of a request', () => {
     expect([head.rawHeaders, head.contentLength]).toEqual([['Cookie', ''], undefined]);
   });
 
+  test('Host twice is once: the operator’s', () => {
+    const head = readHead(['HTTP_HOST', 'a', 'HTTP_X', '1', 'HTTP_HOST', 'a:8080']);
+    expect(head.rawHeaders).toEqual(['Host', 'a:8080', 'X', '1']);
+    expect(() => readHead(['HTTP_HOST', 'a\r\nX: y'])).toThrow(BadEnviron);
+  });
+
   test('Content-Type twice is once; the last of a variable counts', () => {
     expect(
       readHead([

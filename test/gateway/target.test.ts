@@ -80,6 +80,25 @@ describe('without REQUEST_URI', () => {
   });
 });
 
+describe('the client’s spelling is kept where the web server', () => {
+  test.each([
+    ['takes slashes in a row for one', '/app/a//b%20c', '/app', '/a/b c', '/a//b%20c'],
+    ['does so at the root', '/a///b?x', '', '/a/b', '/a///b?x'],
+    ['undoes all but %2F', '/app/a%2Fb%20c', '/app', '/a%2Fb c', '/a%2Fb%20c'],
+    ['undoes all but %2f, and takes slashes for one', '/app/a%2fb//c', '/app', '/a%2fb/c', '/a%2fb//c'],
+  ])('%s', (_what, requestUri, scriptName, pathInfo, url) => {
+    expect(target({ requestUri, scriptName, pathInfo })).toEqual([url, scriptName, requestUri]);
+  });
+
+  test.each([
+    ['/app/a/../b', '/app', '/b', '/b'],
+    ['//app/b', '/app', '/b', '/b'],
+    ['/app/x%252Fy', '/app', '/z', '/z'],
+  ])('and not where it means another path: %s', (requestUri, scriptName, pathInfo, url) => {
+    expect(target({ requestUri, scriptName, pathInfo })).toEqual([url, scriptName, requestUri]);
+  });
+});
+
 test('a rewritten path is what the application routes on', () => {
   expect(target({ requestUri: '/old?x=1', scriptName: '/app', pathInfo: '/new', queryString: 'x=2' })).toEqual([
     '/new?x=2',

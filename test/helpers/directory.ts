@@ -2,12 +2,12 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { whenOver } from './lifetime.ts';
 
 /** A new directory with `files` (paths to texts) in it; removed when the test ends. */
 export function temporaryDirectory(files: Readonly<Record<string, string>> = {}): string {
   const directory = mkdtempSync(join(tmpdir(), 'paster-'));
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  whenOver(() => rmSync(directory, { recursive: true, force: true }));
   writeFiles(directory, files);
   return directory;
 }

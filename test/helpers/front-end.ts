@@ -1,8 +1,6 @@
 /** Real web servers in front of a FastCGI socket, each on a free loopback port, run as this user in a directory of its own. */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { temporaryDirectory } from './directory.ts';
-import { eventually, freePort, Program } from './program.ts';
+import { runLighttpd } from './lighttpd.ts';
+import { runNginx } from './nginx.ts';
 
 export interface FrontEnd {
   /** Where the application is, without a slash at the end. */
@@ -17,8 +15,6 @@ export interface Upstream {
 
 /** nginx with the application at `prefix` (default: the root), connections to it kept alive. */
 export async function startNginx(binary: string, upstream: Upstream, prefix: string = ''): Promise<FrontEnd> {
-  const directory = temporaryDirectory();
-  const port = await freePort();
   const target = upstream.socket ? `unix:${upstream.socket}` : `${upstream.tcp?.host}:${upstream.tcp?.port}`;
   // SCRIPT_NAME and PATH_INFO as nginx's own documentation has them for an application below a prefix.
   const split = prefix === '' ? '' : `fastcgi_split_path_info ^(${prefix})(.*)$;`;
@@ -26,24 +22,12 @@ export async function startNginx(binary: string, upstream: Upstream, prefix: str
     prefix === ''
       ? 'fastcgi_param SCRIPT_NAME ""; fastcgi_param PATH_INFO $fastcgi_script_name;'
       : 'fastcgi_param SCRIPT_NAME $fastcgi_script_name; fastcgi_param PATH_INFO $fastcgi_path_info;';
-  writeFileSync(
-    join(directory, 'nginx.conf'),
-    `daemon off;
-master_process off;
-pid ${directory}/nginx.pid;
-error_log ${directory}/error.log;
-events { worker_connections 256; }
-http {
-  access_log off;
-  client_body_temp_path ${directory}/body;
-  proxy_temp_path ${directory}/proxy;
-  fastcgi_temp_path ${directory}/fastcgi;
-  uwsgi_temp_path ${directory}/uwsgi;
-  scgi_temp_path ${directory}/scgi;
-  client_max_body_size 64m;
+  const { url } = await runNginx(
+    binary,
+    `client_max_body_size 64m;
   upstream app { server ${target}; keepalive 8; }
   server {
-    listen 127.0.0.1:${port};
+    listen 80;
     location ${prefix === '' ? '/' : prefix} {
       fastcgi_pass app;
       fastcgi_keep_conn on;
@@ -52,13 +36,9 @@ http {
       ${NGINX_PARAMS}
       ${names}
     }
-  }
-}
-`,
+  }`,
   );
-  const program = new Program(binary, ['-p', directory, '-c', join(directory, 'nginx.conf')]);
-  await answers(port, program);
-  return { url: `http://127.0.0.1:${port}${prefix}` };
+  return { url: `${url}${prefix}` };
 }
 
 const NGINX_PARAMS = [
@@ -82,23 +62,14 @@ const NGINX_PARAMS = [
 
 /** Lighttpd with the application at `prefix`, as in the deployment page that this project comes from. */
 export async function startLighttpd(binary: string, upstream: Upstream, prefix: string): Promise<FrontEnd> {
-  const directory = temporaryDirectory();
-  const port = await freePort();
-  mkdirSync(join(directory, 'www'));
   const target = upstream.socket
     ? `"socket" => "${upstream.socket}"`
     : `"host" => "${upstream.tcp?.host}", "port" => ${upstream.tcp?.port}`;
   // Mounted at "/", Lighttpd takes the first directory of a path for the script's name unless it is told not to.
   const root = prefix === '/' ? ' "fix-root-scriptname" => "enable",' : '';
-  writeFileSync(
-    join(directory, 'lighttpd.conf'),
-    `server.modules = ( "mod_fastcgi" )
-server.document-root = "${directory}/www"
-server.bind = "127.0.0.1"
-server.port = ${port}
-server.pid-file = "${directory}/lighttpd.pid"
-server.errorlog = "${directory}/error.log"
-server.upload-dirs = ( "${directory}" )
+  const { url } = await runLighttpd(
+    binary,
+    `server.modules += ( "mod_fastcgi" )
 server.stream-response-body = 2
 $HTTP["host"] =~ "^127\\.0\\.0\\.1(:|$)" {
   fastcgi.server += (
@@ -110,17 +81,5 @@ $HTTP["host"] =~ "^127\\.0\\.0\\.1(:|$)" {
 }
 `,
   );
-  const program = new Program(binary, ['-D', '-f', join(directory, 'lighttpd.conf')]);
-  await answers(port, program);
-  return { url: `http://127.0.0.1:${port}${prefix === '/' ? '' : prefix}` };
-}
-
-async function answers(port: number, program: Program): Promise<void> {
-  await eventually(async () => {
-    if (program.child.exitCode !== null) throw new Error(`the web server did not start:\n${program.output}`);
-    return fetch(`http://127.0.0.1:${port}/`).then(
-      (response) => response.arrayBuffer().then(() => true),
-      () => false,
-    );
-  });
+  return { url: `${url}${prefix === '/' ? '' : prefix}` };
 }

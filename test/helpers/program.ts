@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { onTestFinished } from 'vitest';
+import { whenOver } from './lifetime.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PASTER = join(ROOT, 'bin/paster.js');
@@ -45,7 +45,7 @@ export class Program {
     this.child.stdin?.on('error', () => {}).end(options.input ?? '');
     this.#exited = once(this.child, 'exit');
     this.#closed = once(this.child, 'close');
-    onTestFinished(() => this.#clean());
+    whenOver(() => this.#clean());
   }
 
   get pid(): number {

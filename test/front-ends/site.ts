@@ -1,0 +1,94 @@
+/** The project of an operator who followed the documentation, and what a test of a front end knows of it. */
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { eventually, ROOT } from '../helpers/program.ts';
+import type { RunningWebServer } from '../helpers/web-server.ts';
+
+/** Where the documentation has its project. */
+const DOCUMENTED = '/srv/myapp';
+
+export class Project {
+  readonly directory: string;
+
+  constructor() {
+    this.directory = temporaryDirectory({
+      'app.js': `export { makeApp } from ${JSON.stringify(join(ROOT, 'test/fixtures/apps/front-end.js'))};\n`,
+    });
+    for (const name of ['etc', 'var', 'bin', 'node_modules/.bin']) {
+      mkdirSync(join(this.directory, name), { recursive: true });
+    }
+    symlinkSync(join(ROOT, 'bin/paster.js'), join(this.directory, 'node_modules/.bin/paster'));
+    // Apache is another user.
+    for (const name of ['', 'var', 'bin']) chmodSync(join(this.directory, name), 0o777);
+  }
+
+  path(name: string): string {
+    return join(this.directory, name);
+  }
+
+  /** What the documentation shows, for this project. */
+  adapt(text: string): string {
+    return text.replaceAll(DOCUMENTED, this.directory);
+  }
+
+  /** An INI file with the application and this server section. @returns Its path. */
+  ini(name: string, server: string): string {
+    const app = `[app:main]
+use = call:../app.js:makeApp
+notes = ${this.path('var/notes')}
+release = ${this.path('var/release')}
+`;
+    writeFileSync(this.path(`etc/${name}`), `${app}\n${server}\n`);
+    return this.path(`etc/${name}`);
+  }
+
+  /** An executable in bin/, as the documentation shows it. */
+  program(name: string, text: string): void {
+    writeFileSync(this.path(`bin/${name}`), this.adapt(text), { mode: 0o755 });
+  }
+
+  /** What the application has written down, a line each. */
+  get notes(): string[] {
+    try {
+      return readFileSync(this.path('var/notes'), 'utf8').trim().split('\n');
+    } catch {
+      return [];
+    }
+  }
+
+  /** The processes that have loaded the application. */
+  get pids(): number[] {
+    return this.notes
+      .filter((line) => line.startsWith('started '))
+      .map((line) => Number(line.slice('started '.length)));
+  }
+
+  /** Ends what somebody else has started. Resolves when it is gone. */
+  async end(): Promise<void> {
+    for (const pid of this.pids.filter(isRunning)) process.kill(pid, 'SIGTERM');
+    await eventually(() => !this.pids.some(isRunning));
+  }
+
+  /** Lets the application's event stream go on. */
+  release(): void {
+    writeFileSync(this.path('var/release'), '');
+  }
+}
+
+/** A zombie has ended: who started it has not asked for its status yet. */
+export function isRunning(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+/** An application behind a web server. */
+export interface Site {
+  readonly project: Project;
+  readonly server: RunningWebServer;
+  /** Where it is mounted: empty, or a path without a slash at its end. */
+  readonly prefix: string;
+}

@@ -1,0 +1,28 @@
+/** When the things that a test has started end: with the test, or with the suite that started them for all of its tests. */
+import { afterAll, beforeAll, onTestFinished } from 'vitest';
+
+type End = () => unknown;
+
+let suite: End[] | undefined;
+
+/** Runs `end` when the test is over; called by what `beforeSuite` runs, when the suite is. */
+export function whenOver(end: End): void {
+  if (suite === undefined) onTestFinished(async () => void (await end()));
+  else suite.push(end);
+}
+
+/** Starts something before the tests of the surrounding suite; what it brings along ends after them, the last first. */
+export function beforeSuite(start: () => Promise<void>): void {
+  const ends: End[] = [];
+  beforeAll(async () => {
+    suite = ends;
+    try {
+      await start();
+    } finally {
+      suite = undefined;
+    }
+  });
+  afterAll(async () => {
+    for (const end of ends.reverse()) await end();
+  });
+}
