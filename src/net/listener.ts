@@ -3,7 +3,9 @@
  * A server is handed `listener.server` and adds its 'connection' handler to it. Handing the server to another one's
  * `listen()` is not supported: Node does that for TCP alone (on a Unix socket it fails with EEXIST).
  */
+import { closeSync, openSync } from 'node:fs';
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
+import { devNull } from 'node:os';
 import type { Address, TcpAddress, UnixAddress } from './address.ts';
 import { bindError } from './bind-errors.ts';
 import {
@@ -60,7 +62,28 @@ export async function adoptListener(fd: number, address: Address, options: BindO
     // An address that is in use shows only now where the socket was bound, but did not listen yet.
     throw bindError(error, address);
   }
+  if (fd <= LAST_STANDARD_DESCRIPTOR) letGoWhenClosed(server, fd);
   return wrap(server, realAddress(server, address));
+}
+
+const LAST_STANDARD_DESCRIPTOR = 2;
+
+/**
+ * libuv never closes descriptors 0 to 2. A socket left open there would go on listening: who connects while the last
+ * requests are finished would wait for nobody. /dev/null takes its place, lest the next file does.
+ */
+function letGoWhenClosed(server: Server, fd: number): void {
+  const stop = server.close.bind(server);
+  let open = true;
+  server.close = (callback) => {
+    const closed = stop(callback);
+    if (open) {
+      open = false;
+      closeSync(fd);
+      openSync(devNull, 'r+');
+    }
+    return closed;
+  };
 }
 
 async function openTcp(address: TcpAddress, options: BindOptions): Promise<Listener> {

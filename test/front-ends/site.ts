@@ -1,5 +1,5 @@
 /** The project of an operator who followed the documentation, and what a test of a front end knows of it. */
-import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { eventually, ROOT } from '../helpers/program.ts';
@@ -57,17 +57,24 @@ release = ${this.path('var/release')}
     }
   }
 
-  /** The processes that have loaded the application. */
+  /** The processes that have loaded the application, as they say themselves. */
   get pids(): number[] {
-    return this.notes
-      .filter((line) => line.startsWith('started '))
-      .map((line) => Number(line.slice('started '.length)));
+    const prefix = 'started ';
+    return this.notes.filter((line) => line.startsWith(prefix)).map((line) => Number(line.slice(prefix.length)));
+  }
+
+  /** Those that run, and what else runs with a file of this project on its command line. */
+  get running(): number[] {
+    const named = readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name) && commandLine(name).includes(this.directory))
+      .map(Number);
+    return [...new Set([...this.pids, ...named])].filter(isRunning);
   }
 
   /** Ends what somebody else has started. Resolves when it is gone. */
   async end(): Promise<void> {
-    for (const pid of this.pids.filter(isRunning)) process.kill(pid, 'SIGTERM');
-    await eventually(() => !this.pids.some(isRunning));
+    for (const pid of this.running) process.kill(pid, 'SIGTERM');
+    await eventually(() => this.running.length === 0);
   }
 
   /** Lets the application's event stream go on. */
@@ -76,8 +83,16 @@ release = ${this.path('var/release')}
   }
 }
 
+function commandLine(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
 /** A zombie has ended: who started it has not asked for its status yet. */
-export function isRunning(pid: number): boolean {
+function isRunning(pid: number): boolean {
   try {
     return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
