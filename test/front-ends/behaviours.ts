@@ -37,6 +37,17 @@ export function seen(path: string, as: string): Behaviour {
   };
 }
 
+/** A client reads the first event and goes; `then` is what happens before the application has to know. */
+export async function leaves(site: Site, path: string, then?: () => void): Promise<void> {
+  rmSync(site.project.path('var/release'), { force: true });
+  const before = left(site);
+  const { leave } = await askForStart(site.server.url, site.prefix + path);
+  expect(left(site)).toBe(before);
+  leave();
+  then?.();
+  await eventually(() => left(site) > before);
+}
+
 async function breaksOff(site: Site, path: string): Promise<void> {
   // Some have not sent anything by then.
   const reply = await at(site, path).catch(() => undefined);
@@ -151,12 +162,11 @@ export const BEHAVIOURS = {
     site.project.release();
     expect(await rest).toBe('data: first\n\ndata: last\n\n');
   },
-  async 'a client that leaves'(site) {
-    const before = left(site);
-    const { leave } = await askForStart(site.server.url, `${site.prefix}/endless`);
-    expect(left(site)).toBe(before);
-    leave();
-    await eventually(() => left(site) > before);
+  async 'a client that leaves in the middle'(site) {
+    await leaves(site, '/endless');
+  },
+  async 'a client that leaves while nothing is said'(site) {
+    await leaves(site, '/endless?silent');
   },
   async 'an application that throws'(site) {
     const reply = await at(site, '/throw');

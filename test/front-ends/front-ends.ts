@@ -8,7 +8,7 @@ import { runLighttpd } from '../helpers/lighttpd.ts';
 import { runNginx } from '../helpers/nginx.ts';
 import { findProgram, serve } from '../helpers/program.ts';
 import type { RunningWebServer } from '../helpers/web-server.ts';
-import { at, type Behaviour, type BehaviourName, BIG, json } from './behaviours.ts';
+import { at, type Behaviour, type BehaviourName, BIG, json, leaves } from './behaviours.ts';
 import { Project, type Site } from './site.ts';
 
 export interface FrontEnd {
@@ -44,6 +44,17 @@ async function fastcgi(project: Project): Promise<void> {
   ]);
 }
 
+async function scgi(project: Project): Promise<void> {
+  await serve([
+    project.ini('config.ini', '[server:main]\nuse = npm:paster#scgi\nsocket = %(here)s/../var/scgi-socket'),
+  ]);
+}
+
+async function cgi(project: Project): Promise<void> {
+  const [ini = ''] = blocksBelow('docs/web-servers.md', 'CGI');
+  project.ini('cgi.ini', ini);
+}
+
 export async function onDescriptor0(project: Project): Promise<void> {
   const [ini = '', script = ''] = blocksBelow('docs/web-servers.md', 'Started by somebody else');
   project.ini('fcgi.ini', ini);
@@ -72,8 +83,16 @@ const CUT: Differences = {
   },
 };
 
+const LOOKS_WHEN_WRITING: Differences = {
+  'a client that leaves while nothing is said': {
+    why: 'notices that the client has gone when there is something to send to it',
+    instead: (site) => leaves(site, '/endless?silent', () => site.project.release()),
+  },
+};
+
 const CGI_FCGI: Differences = {
   ...CUT,
+  ...LOOKS_WHEN_WRITING,
   'a chunked request body': {
     why: 'drops a request body without Content-Length',
     async instead(site) {
@@ -93,10 +112,18 @@ const CGI_FCGI: Differences = {
 // --- the table ---------------------------------------------------------------------------------------------------------
 
 const NGINX = { page: 'docs/nginx.md', programs: ['nginx'] } as const;
-const LIGHTTPD = { page: 'docs/lighttpd.md', programs: ['lighttpd'] } as const;
-const APACHE = { page: 'docs/apache.md', programs: ['apache2'] } as const;
+const LIGHTTPD = { page: 'docs/lighttpd.md', programs: ['lighttpd'], differs: LOOKS_WHEN_WRITING } as const;
+const APACHE = { page: 'docs/apache.md', programs: ['apache2'], differs: LOOKS_WHEN_WRITING } as const;
 const PROXY_FCGI = { ...APACHE, modules: ['proxy', 'proxy_fcgi'], start: fastcgi };
-const FCGID = { ...APACHE, modules: ['fcgid'], start: onDescriptor0, script: 'app.fcgi', differs: CUT };
+const PROXY_SCGI = { ...APACHE, modules: ['proxy', 'proxy_scgi'], start: scgi };
+const FCGID = {
+  ...APACHE,
+  modules: ['fcgid'],
+  start: onDescriptor0,
+  script: 'app.fcgi',
+  differs: { ...CUT, ...LOOKS_WHEN_WRITING },
+};
+const CGI = { ...APACHE, modules: ['cgid'], start: cgi, script: 'app.cgi' };
 const BRIDGE = {
   page: APACHE.page,
   programs: ['apache2', 'cgi-fcgi'],
@@ -116,13 +143,22 @@ export const FRONT_ENDS: readonly FrontEnd[] = [
     start: spawned,
     differs: CUT,
   },
+  { ...NGINX, heading: 'SCGI', prefix: '', start: scgi },
+  { ...NGINX, heading: 'SCGI below a prefix', prefix: '/app', start: scgi },
   { ...LIGHTTPD, heading: 'FastCGI', prefix: '', start: fastcgi },
   { ...LIGHTTPD, heading: 'FastCGI below a prefix', prefix: '/app', start: fastcgi },
   { ...LIGHTTPD, heading: 'A FastCGI program that Lighttpd starts', prefix: '/app', start: onDescriptor0 },
+  { ...LIGHTTPD, heading: 'SCGI', prefix: '', start: scgi },
+  { ...LIGHTTPD, heading: 'SCGI below a prefix', prefix: '/app', start: scgi },
+  { ...LIGHTTPD, heading: 'CGI', prefix: '/app', start: cgi, script: 'app.cgi' },
   { ...PROXY_FCGI, heading: 'FastCGI by mod_proxy_fcgi', prefix: '' },
   { ...PROXY_FCGI, heading: 'FastCGI by mod_proxy_fcgi below a prefix', prefix: '/app' },
   { ...FCGID, heading: 'FastCGI by mod_fcgid', prefix: '' },
   { ...FCGID, heading: 'FastCGI by mod_fcgid below a prefix', prefix: '/app' },
+  { ...PROXY_SCGI, heading: 'SCGI by mod_proxy_scgi', prefix: '' },
+  { ...PROXY_SCGI, heading: 'SCGI by mod_proxy_scgi below a prefix', prefix: '/app' },
+  { ...CGI, heading: 'CGI', prefix: '' },
+  { ...CGI, heading: 'CGI below a prefix', prefix: '/app' },
   { ...BRIDGE, heading: 'cgi-fcgi', prefix: '', start: fastcgi },
   { ...BRIDGE, heading: 'cgi-fcgi that starts the server', prefix: '/app', start: onDescriptor0 },
 ];
