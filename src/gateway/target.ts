@@ -110,16 +110,18 @@ function spelledBelow(uri: string, scriptName: string, rest: string): string | u
 }
 
 /**
- * Whether `decoded` is a web server's reading of `path`: its percent signs undone, slashes in a row taken for one
- * (Lighttpd, nginx without `merge_slashes off`, Apache's walk through directories), or all but `%2F` undone (Apache with
- * `AllowEncodedSlashes NoDecode`). A path whose dots were resolved is another one, and not what the client wrote.
+ * Whether `told` is a web server's reading of `path`: its percent signs undone, or kept, or kept in `%2F` alone (Apache
+ * with `AllowEncodedSlashes NoDecode`), and perhaps slashes in a row taken for one (Lighttpd, nginx without
+ * `merge_slashes off`, Apache's walk through directories). A path whose dots were resolved is another one, and not what
+ * the client wrote.
  */
-function means(path: string, decoded: string): boolean {
+function means(path: string, told: string): boolean {
   const plain = percentDecode(path);
-  if (plain === decoded || oneSlash(plain) === decoded) return true;
-  if (!/%2f/i.test(path)) return false;
-  const slashesKept = percentDecode(path.replace(/%(2f)/gi, '%25$1'));
-  return slashesKept === decoded || oneSlash(slashesKept) === decoded;
+  if (plain === told) return true;
+  const merged = oneSlash(plain);
+  if (merged === told) return true;
+  const toldPlain = percentDecode(told);
+  return toldPlain === plain || toldPlain === merged;
 }
 
 function oneSlash(path: string): string {

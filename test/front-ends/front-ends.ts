@@ -50,6 +50,11 @@ async function scgi(project: Project): Promise<void> {
   ]);
 }
 
+async function scgiWithItsMount(project: Project): Promise<void> {
+  const [, ini = ''] = blocksBelow('docs/apache.md', 'SCGI by mod_proxy_scgi below a prefix');
+  await serve([project.ini('config.ini', ini)]);
+}
+
 async function cgi(project: Project): Promise<void> {
   const [ini = ''] = blocksBelow('docs/web-servers.md', 'CGI');
   project.ini('cgi.ini', ini);
@@ -77,8 +82,8 @@ const CUT: Differences = {
     async instead(site) {
       const reply = await at(site, '/break');
       expect(reply).toMatchObject({ status: 200, complete: true });
-      // mod_fcgid writes an error page behind it.
-      expect(reply.body.toString('latin1')).toMatch(/^x{100000}(<|$)/);
+      // mod_fcgid writes an error page behind it; a CGI program ends before all that it has written is out.
+      expect(reply.body.toString('latin1')).toMatch(/^x+(<|$)/);
     },
   },
 };
@@ -96,8 +101,10 @@ const CGI_FCGI: Differences = {
   'a chunked request body': {
     why: 'drops a request body without Content-Length',
     async instead(site) {
-      const reply = await at(site, '/echo', { method: 'POST', body: ['one', 'two'] });
-      expect(json(reply)).toMatchObject({ length: 0 });
+      // It may end before Apache has written it all, and then the answer is lost as well.
+      const reply = await at(site, '/echo', { method: 'POST', body: ['one', 'two'] }).catch(() => undefined);
+      if (reply) expect(json(reply)).toMatchObject({ length: 0 });
+      expect((await at(site, '/query')).status).toBe(200);
     },
   },
   'an answer before the body is read': {
@@ -111,11 +118,25 @@ const CGI_FCGI: Differences = {
 
 // --- the table ---------------------------------------------------------------------------------------------------------
 
+const NO_CHUNKS: Differences = {
+  'a chunked request body': {
+    why: 'refuses a request body without Content-Length',
+    async instead(site) {
+      expect((await at(site, '/echo', { method: 'POST', body: ['one', 'two'] })).status).toBe(411);
+    },
+  },
+};
+
 const NGINX = { page: 'docs/nginx.md', programs: ['nginx'] } as const;
 const LIGHTTPD = { page: 'docs/lighttpd.md', programs: ['lighttpd'], differs: LOOKS_WHEN_WRITING } as const;
 const APACHE = { page: 'docs/apache.md', programs: ['apache2'], differs: LOOKS_WHEN_WRITING } as const;
 const PROXY_FCGI = { ...APACHE, modules: ['proxy', 'proxy_fcgi'], start: fastcgi };
-const PROXY_SCGI = { ...APACHE, modules: ['proxy', 'proxy_scgi'], start: scgi };
+const PROXY_SCGI = {
+  ...APACHE,
+  modules: ['proxy', 'proxy_scgi'],
+  start: scgi,
+  differs: { ...CUT, ...LOOKS_WHEN_WRITING, ...NO_CHUNKS },
+};
 const FCGID = {
   ...APACHE,
   modules: ['fcgid'],
@@ -123,7 +144,7 @@ const FCGID = {
   script: 'app.fcgi',
   differs: { ...CUT, ...LOOKS_WHEN_WRITING },
 };
-const CGI = { ...APACHE, modules: ['cgid'], start: cgi, script: 'app.cgi' };
+const CGI = { ...APACHE, modules: ['cgid'], start: cgi, script: 'app.cgi', differs: { ...CUT, ...LOOKS_WHEN_WRITING } };
 const BRIDGE = {
   page: APACHE.page,
   programs: ['apache2', 'cgi-fcgi'],
@@ -143,20 +164,33 @@ export const FRONT_ENDS: readonly FrontEnd[] = [
     start: spawned,
     differs: CUT,
   },
-  { ...NGINX, heading: 'SCGI', prefix: '', start: scgi },
-  { ...NGINX, heading: 'SCGI below a prefix', prefix: '/app', start: scgi },
+  { ...NGINX, heading: 'SCGI', prefix: '', start: scgi, differs: CUT },
+  { ...NGINX, heading: 'SCGI below a prefix', prefix: '/app', start: scgi, differs: CUT },
   { ...LIGHTTPD, heading: 'FastCGI', prefix: '', start: fastcgi },
   { ...LIGHTTPD, heading: 'FastCGI below a prefix', prefix: '/app', start: fastcgi },
   { ...LIGHTTPD, heading: 'A FastCGI program that Lighttpd starts', prefix: '/app', start: onDescriptor0 },
-  { ...LIGHTTPD, heading: 'SCGI', prefix: '', start: scgi },
-  { ...LIGHTTPD, heading: 'SCGI below a prefix', prefix: '/app', start: scgi },
-  { ...LIGHTTPD, heading: 'CGI', prefix: '/app', start: cgi, script: 'app.cgi' },
+  { ...LIGHTTPD, heading: 'SCGI', prefix: '', start: scgi, differs: { ...CUT, ...LOOKS_WHEN_WRITING } },
+  {
+    ...LIGHTTPD,
+    heading: 'SCGI below a prefix',
+    prefix: '/app',
+    start: scgi,
+    differs: { ...CUT, ...LOOKS_WHEN_WRITING },
+  },
+  {
+    ...LIGHTTPD,
+    heading: 'CGI',
+    prefix: '/app',
+    start: cgi,
+    script: 'app.cgi',
+    differs: { ...CUT, ...LOOKS_WHEN_WRITING },
+  },
   { ...PROXY_FCGI, heading: 'FastCGI by mod_proxy_fcgi', prefix: '' },
   { ...PROXY_FCGI, heading: 'FastCGI by mod_proxy_fcgi below a prefix', prefix: '/app' },
   { ...FCGID, heading: 'FastCGI by mod_fcgid', prefix: '' },
   { ...FCGID, heading: 'FastCGI by mod_fcgid below a prefix', prefix: '/app' },
   { ...PROXY_SCGI, heading: 'SCGI by mod_proxy_scgi', prefix: '' },
-  { ...PROXY_SCGI, heading: 'SCGI by mod_proxy_scgi below a prefix', prefix: '/app' },
+  { ...PROXY_SCGI, heading: 'SCGI by mod_proxy_scgi below a prefix', prefix: '/app', start: scgiWithItsMount },
   { ...CGI, heading: 'CGI', prefix: '' },
   { ...CGI, heading: 'CGI below a prefix', prefix: '/app' },
   { ...BRIDGE, heading: 'cgi-fcgi', prefix: '', start: fastcgi },

@@ -85,6 +85,7 @@ describe('the client’s spelling is kept where the web server', () => {
     ['takes slashes in a row for one', '/app/a//b%20c', '/app', '/a/b c', '/a//b%20c'],
     ['does so at the root', '/a///b?x', '', '/a/b', '/a///b?x'],
     ['undoes all but %2F', '/app/a%2Fb%20c', '/app', '/a%2Fb c', '/a%2Fb%20c'],
+    ['undoes nothing', '/app/a%20b%2541', '/app', '/a%20b%2541', '/a%20b%2541'],
     ['undoes all but %2f, and takes slashes for one', '/app/a%2fb//c', '/app', '/a%2fb/c', '/a%2fb//c'],
   ])('%s', (_what, requestUri, scriptName, pathInfo, url) => {
     expect(target({ requestUri, scriptName, pathInfo })).toEqual([url, scriptName, requestUri]);
@@ -94,6 +95,7 @@ describe('the client’s spelling is kept where the web server', () => {
     ['/app/a/../b', '/app', '/b', '/b'],
     ['//app/b', '/app', '/b', '/b'],
     ['/app/x%252Fy', '/app', '/z', '/z'],
+    ['/app/a%41', '/app', '/a%2541', '/a%252541'],
   ])('and not where it means another path: %s', (requestUri, scriptName, pathInfo, url) => {
     expect(target({ requestUri, scriptName, pathInfo })).toEqual([url, scriptName, requestUri]);
   });

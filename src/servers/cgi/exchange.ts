@@ -4,7 +4,8 @@
  *
  * A web server may write the whole body before it reads a byte of the answer (Apache's mod_cgi does). So input is held
  * back for an application that does not keep up only as long as the answer is not held back itself: else both sides
- * would wait for each other for ever.
+ * would wait for each other for ever. And the exchange ends only when the body has been taken in, read by the application
+ * or not: Apache's mod_cgid loses the answer of a program that ends before.
  */
 import type { Readable, Writable } from 'node:stream';
 import { BadEnviron, type EnvironPairs, type RequestHead, readHead } from '../../gateway/environ.ts';
@@ -29,6 +30,8 @@ export class CgiExchange implements Carrier {
   #exchange: Exchange | undefined;
   #input: Readable | undefined;
   #stuck = false;
+  /** Settles when the web server has nothing more to send. */
+  #bodyTaken: Promise<void> = Promise.resolve();
   #end: (ending: CgiEnding) => void = () => {};
 
   /** @param run calls the application. */
@@ -53,17 +56,26 @@ export class CgiExchange implements Carrier {
     this.#exchange = exchange;
     run(exchange);
     // RFC 3875 section 4.2: without a length there is no body; but with chunks that the web server has taken apart.
-    if (head.contentLength || head.chunked) this.#read(exchange);
+    if (head.contentLength || head.chunked) this.#read(exchange, head.contentLength);
     else exchange.socket.endBody();
   }
 
-  #read({ socket, request }: Exchange): void {
+  #read({ socket, request }: Exchange, contentLength: number = Number.POSITIVE_INFINITY): void {
     const input = this.#streams.input();
     this.#input = input;
+    let taken = () => {};
+    this.#bodyTaken = new Promise((resolve) => {
+      taken = resolve;
+    });
+    let missing = contentLength;
     input.on('data', (bytes: Buffer) => {
+      missing -= bytes.length;
+      // The stream itself need not end there (RFC 3875 section 4.2).
+      if (missing <= 0) taken();
       if (!socket.pushBody(bytes) && !request.complete && !this.#stuck) input.pause();
     });
     const over = (): void => {
+      taken();
       if (this.#exchange !== undefined && !socket.endBody()) this.#cut(this.#exchange);
     };
     input.on('end', over);
@@ -93,7 +105,7 @@ export class CgiExchange implements Carrier {
     const accepted = writeBatch(output, batch);
     if (last) {
       this.#exchange = undefined;
-      output.write('', () => this.#end('answered'));
+      output.write('', () => void this.#bodyTaken.then(() => this.#end('answered')));
     }
     // Nobody holds back what nobody will read.
     this.#stuck = last || !accepted;
