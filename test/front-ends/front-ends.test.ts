@@ -4,9 +4,13 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { beforeSuite } from '../helpers/lifetime.ts';
 import { ROOT, requireProgram } from '../helpers/program.ts';
-import { BEHAVIOURS, type Behaviour, type BehaviourName } from './behaviours.ts';
+import { at, BEHAVIOURS, type Behaviour, type BehaviourName, json } from './behaviours.ts';
 import { FRONT_ENDS, startSite } from './front-ends.ts';
 import type { Site } from './site.ts';
+
+function page(name: string): string {
+  return readFileSync(join(ROOT, name), 'utf8').replace(/\s+/g, ' ');
+}
 
 const NAMED = Object.entries(BEHAVIOURS) as [BehaviourName, Behaviour][];
 
@@ -25,6 +29,21 @@ describe.each(FRONT_ENDS)('$page: $heading', ({ differs = {}, ...frontEnd }) => 
 });
 
 test('what differs is documented', () => {
-  const page = readFileSync(join(ROOT, 'docs/web-servers.md'), 'utf8').replace(/\s+/g, ' ');
-  for (const { differs = {} } of FRONT_ENDS) for (const { why } of Object.values(differs)) expect(page).toContain(why);
+  const text = page('docs/web-servers.md');
+  for (const { differs = {} } of FRONT_ENDS) for (const { why } of Object.values(differs)) expect(text).toContain(why);
+});
+
+const nginx = requireProgram('nginx');
+
+test.skipIf(nginx === undefined).each(['fastcgi', 'scgi'])('nginx: Host with its port, over %s', async (gateway) => {
+  const heading = gateway === 'fastcgi' ? 'FastCGI' : 'SCGI';
+  const frontEnd = FRONT_ENDS.find((each) => each.page === 'docs/nginx.md' && each.heading === heading);
+  const [said = '', param = ''] = /`fastcgi_param (HTTP_HOST [^`]*)`/.exec(page('docs/nginx.md')) ?? [];
+  expect(said).not.toBe('');
+  if (frontEnd === undefined) return;
+  const site = await startSite(frontEnd, (text) =>
+    text.replace(/include .*;/, (include) => `${include}\n${gateway}_param ${param}`),
+  );
+  const { headers } = json(await at(site, '/query')) as { headers: Record<string, string> };
+  expect(headers['host']).toBe(new URL(site.server.url).host);
 });

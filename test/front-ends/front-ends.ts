@@ -38,26 +38,29 @@ export interface Difference {
 
 // --- what the application runs in --------------------------------------------------------------------------------------
 
-async function fastcgi(project: Project): Promise<void> {
-  await serve([
-    project.ini('config.ini', '[server:main]\nuse = npm:paster#fastcgi\nsocket = %(here)s/../var/fcgi-socket'),
-  ]);
+type Start = FrontEnd['start'];
+
+function served(gateway: 'fastcgi' | 'scgi', file: string): Start {
+  return async (project) => {
+    const server = `[server:main]\nuse = npm:paster#${gateway}\nsocket = %(here)s/../var/${file}`;
+    await serve([project.ini('config.ini', server)]);
+  };
 }
 
-async function scgi(project: Project): Promise<void> {
-  await serve([
-    project.ini('config.ini', '[server:main]\nuse = npm:paster#scgi\nsocket = %(here)s/../var/scgi-socket'),
-  ]);
+const fastcgi = served('fastcgi', 'fcgi-socket');
+const scgi = served('scgi', 'scgi-socket');
+
+/** By the INI file that stands below the heading. */
+function servedAsDocumented(page: string, heading: string): Start {
+  return async (project) => {
+    const [, ini = ''] = blocksBelow(page, heading);
+    await serve([project.ini('config.ini', ini)]);
+  };
 }
 
-async function scgiWithItsMount(project: Project): Promise<void> {
-  const [, ini = ''] = blocksBelow('docs/apache.md', 'SCGI by mod_proxy_scgi below a prefix');
-  await serve([project.ini('config.ini', ini)]);
-}
-
+/** The web server starts it for each request. */
 async function cgi(project: Project): Promise<void> {
-  const [ini = ''] = blocksBelow('docs/web-servers.md', 'CGI');
-  project.ini('cgi.ini', ini);
+  project.ini('config.ini', '[server:main]\nuse = npm:paster#http');
 }
 
 export async function onDescriptor0(project: Project): Promise<void> {
@@ -168,6 +171,12 @@ export const FRONT_ENDS: readonly FrontEnd[] = [
   { ...NGINX, heading: 'SCGI below a prefix', prefix: '/app', start: scgi, differs: CUT },
   { ...LIGHTTPD, heading: 'FastCGI', prefix: '', start: fastcgi },
   { ...LIGHTTPD, heading: 'FastCGI below a prefix', prefix: '/app', start: fastcgi },
+  {
+    ...LIGHTTPD,
+    heading: 'FastCGI at the root without fix-root-scriptname',
+    prefix: '',
+    start: servedAsDocumented(LIGHTTPD.page, 'FastCGI at the root without fix-root-scriptname'),
+  },
   { ...LIGHTTPD, heading: 'A FastCGI program that Lighttpd starts', prefix: '/app', start: onDescriptor0 },
   { ...LIGHTTPD, heading: 'SCGI', prefix: '', start: scgi, differs: { ...CUT, ...LOOKS_WHEN_WRITING } },
   {
@@ -190,21 +199,26 @@ export const FRONT_ENDS: readonly FrontEnd[] = [
   { ...FCGID, heading: 'FastCGI by mod_fcgid', prefix: '' },
   { ...FCGID, heading: 'FastCGI by mod_fcgid below a prefix', prefix: '/app' },
   { ...PROXY_SCGI, heading: 'SCGI by mod_proxy_scgi', prefix: '' },
-  { ...PROXY_SCGI, heading: 'SCGI by mod_proxy_scgi below a prefix', prefix: '/app', start: scgiWithItsMount },
+  {
+    ...PROXY_SCGI,
+    heading: 'SCGI by mod_proxy_scgi below a prefix',
+    prefix: '/app',
+    start: servedAsDocumented(APACHE.page, 'SCGI by mod_proxy_scgi below a prefix'),
+  },
   { ...CGI, heading: 'CGI', prefix: '' },
   { ...CGI, heading: 'CGI below a prefix', prefix: '/app' },
   { ...BRIDGE, heading: 'cgi-fcgi', prefix: '', start: fastcgi },
   { ...BRIDGE, heading: 'cgi-fcgi that starts the server', prefix: '/app', start: onDescriptor0 },
 ];
 
-/** A project and a web server as the documentation says. */
-export async function startSite(frontEnd: FrontEnd): Promise<Site> {
+/** A project and a web server as the documentation says. @param edit what else an operator does to the configuration. */
+export async function startSite(frontEnd: FrontEnd, edit: (text: string) => string = (text) => text): Promise<Site> {
   const project = new Project();
   await frontEnd.start(project);
   const blocks = blocksBelow(frontEnd.page, frontEnd.heading);
   const [configuration = '', script] = blocks.map((block) => project.adapt(block));
   if (frontEnd.script !== undefined && script !== undefined) project.program(frontEnd.script, script);
-  return { project, prefix: frontEnd.prefix, server: await startWebServer(frontEnd, configuration) };
+  return { project, prefix: frontEnd.prefix, server: await startWebServer(frontEnd, edit(configuration)) };
 }
 
 function startWebServer(
