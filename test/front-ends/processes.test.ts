@@ -1,6 +1,5 @@
 /** Servers that a web server or spawn-fcgi has started: how they are ended, and that none of them stays. */
 import { readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { askForStart } from '../helpers/ask.ts';
 import { eventually, requireProgram } from '../helpers/program.ts';
@@ -55,7 +54,7 @@ describe.each(STARTERS)('$heading', ({ heading, program, graceful, restart }) =>
     const site = await start(heading);
     const text = await streamWhile(site, async () => {
       site.server.program.child.kill(graceful);
-      await sleep(300);
+      await eventually(() => /graceful/i.test(readFileSync(site.server.errorLog, 'utf8')));
     });
     expect(text).toBe('data: first\n\ndata: last\n\n');
     await site.server.program.finished();
