@@ -170,7 +170,7 @@ export function readHead(pairs: EnvironPairs, mount?: string, traits: EnvironTra
     const value = pairs[i + 1] as string;
     const meaning = meaningAt(i >> 1, pairs[i] as string);
     if (typeof meaning === 'string') {
-      if (HEADER_BREAK.test(value)) throw new BadEnviron(`the header ${meaning} holds a line break or NUL`);
+      if (HEADER_BREAK.test(value)) throw new BadEnviron('a header holds a line break or NUL');
       rawHeaders.push(meaning, value);
       continue;
     }

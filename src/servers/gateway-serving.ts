@@ -85,6 +85,7 @@ export abstract class GatewayServing implements Running {
     if (this.#remembered.has(what) || this.#remembered.size >= MAX_REMEMBERED) return;
     this.#remembered.add(what);
     this.log.warn(what);
+    if (this.#remembered.size === MAX_REMEMBERED) this.log.warn(`${this.#protocol}: further refusals are not logged`);
   }
 
   closed(connection: GatewayConnection): void {

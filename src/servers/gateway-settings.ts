@@ -1,5 +1,5 @@
 /** The settings of every server that a web server hands CGI variables to over a socket, and flup's that mean nothing here. */
-import { type Declarations, int, text } from '../config/setting.ts';
+import { type Declarations, int, seconds, text } from '../config/setting.ts';
 import { networks } from '../gateway/peers.ts';
 
 export const gatewaySettings = {
@@ -18,6 +18,16 @@ export const gatewaySettings = {
     type: int({ min: 1024 }),
     default: 128 * 1024,
     help: 'Bytes of CGI variables that a request may have, all headers among them; more is answered with 431.',
+  },
+  headers_timeout: {
+    type: seconds,
+    default: 60,
+    help: 'Seconds within which the variables of a request that has begun have to arrive; 0: any.',
+  },
+  send_timeout: {
+    type: seconds,
+    default: 300,
+    help: 'Seconds that a web server may read nothing of an answer that waits for it; 0: any.',
   },
   script_name: {
     type: text,

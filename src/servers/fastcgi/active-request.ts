@@ -20,10 +20,15 @@ export interface RequestHost {
   /** The application has not read what it was given: `unread` bytes wait. */
   bodyBacklog(request: ActiveRequest, unread: number): void;
   resumeBody(): void;
+  /** The application has got the request. */
+  opened(): void;
   /** The web server's request was refused. */
   refused(reason: string): void;
   run(exchange: Exchange): void;
 }
+
+/** Pieces of PARAMS that are kept apart. */
+const MAX_PIECES = 64;
 
 export class ActiveRequest implements Carrier {
   readonly id: number;
@@ -43,12 +48,22 @@ export class ActiveRequest implements Carrier {
     this.#host = host;
   }
 
+  /** The application has not got it yet: its variables have not all come, or whether it has a body is not known. */
+  get headPending(): boolean {
+    return this.#exchange === undefined;
+  }
+
+  /** Its head has taken too long. */
+  late(why: string): void {
+    this.#refuse(408, 'Request Timeout', why);
+  }
+
   /** A piece of PARAMS; the empty one ends them. */
   params(content: Buffer): void {
     if (this.#head !== undefined || this.#exchange !== undefined) return;
     if (content.length > 0) {
       this.#paramsSize += content.length;
-      if (this.#paramsSize <= this.#host.maxParamsSize) this.#params.push(content);
+      if (this.#paramsSize <= this.#host.maxParamsSize) this.#keep(content);
       else
         this.#refuse(431, 'Request Header Fields Too Large', `more than ${this.#host.maxParamsSize} bytes of PARAMS`);
       return;
@@ -70,6 +85,12 @@ export class ActiveRequest implements Carrier {
       const { socket } = this.#open(this.#head);
       if (socket.bodyMissing === 0) socket.endBody();
     }
+  }
+
+  /** A peer that sends byte by byte must not make an object, and hold what it read it into, for each of them. */
+  #keep(content: Buffer): void {
+    if (this.#params.length === MAX_PIECES) this.#params = [Buffer.concat(this.#params)];
+    this.#params.push(content);
   }
 
   /** A piece of STDIN; the empty one ends it. */
@@ -114,6 +135,7 @@ export class ActiveRequest implements Carrier {
   #open(head: RequestHead): Exchange {
     const exchange = openExchange(head, this);
     this.#exchange = exchange;
+    this.#host.opened();
     this.#host.run(exchange);
     return exchange;
   }

@@ -16,6 +16,7 @@ import { closeGently } from '../close-gently.ts';
 import type { GatewayConnection } from '../gateway-serving.ts';
 import { ActiveRequest, type RequestHost } from './active-request.ts';
 import { writeAnswer } from './answer.ts';
+import { HeadClock } from './head-clock.ts';
 import {
   ABORT_REQUEST,
   AUTHORIZER,
@@ -43,14 +44,21 @@ import {
 /** Unread body that one request of a multiplexed connection may have waiting. */
 export const MAX_BACKLOG = 1024 * 1024;
 
-/** A web server that has taken nothing of the last answer for so long does not read it any more. */
-const SILENT_MS = 300_000;
+/** Answers that may wait for the peer to read before nothing more is read from it. */
+const MAX_UNREAD = 1024 * 1024;
+
+/** So long a connection beyond `max_connections` may take to send the request that is turned away. */
+const TURN_AWAY_MS = 2000;
 
 /** What a connection needs of the server that it belongs to. */
 export interface ConnectionHost {
   readonly maxConnections: number;
   readonly maxRequestsInFlight: number;
   readonly maxParamsSize: number;
+  /** Milliseconds within which a head that has begun has to be there; 0: any. */
+  readonly headersTimeout: number;
+  /** Milliseconds that a peer may take nothing of an answer that waits for it; 0: any. */
+  readonly sendTimeout: number;
   readonly mount: string | undefined;
   readonly multiplexed: boolean;
   readonly log: Logger;
@@ -70,7 +78,13 @@ export class Connection implements RequestHost, GatewayConnection {
   readonly #decoder: RecordDecoder;
   readonly #active = new Map<number, ActiveRequest>();
   readonly #overloaded: boolean;
+  readonly #peer: string;
+  readonly #clock: HeadClock<ActiveRequest>;
+  /** How many of the active requests have not got their whole head. */
+  #pendingHeads = 0;
   #paused = false;
+  /** The peer does not read, so nothing is read from it. */
+  #unread = false;
   /** An answer was broken off: the connection closes without END_REQUEST as soon as nobody else needs it. */
   #doomed = false;
   #closing = false;
@@ -82,12 +96,17 @@ export class Connection implements RequestHost, GatewayConnection {
     this.#socket = socket;
     this.#host = host;
     this.#overloaded = overloaded;
+    // Known only while the socket is open.
+    this.#peer = socket.remoteAddress ?? 'a Unix socket';
+    this.#clock = new HeadClock(host.headersTimeout, (request) => this.#late(request));
     this.#decoder = new RecordDecoder((type, id, content) => this.#record(type, id, content));
     socket.on('data', (bytes: Buffer) => this.#data(bytes));
     socket.on('drain', () => this.#drained());
     socket.on('end', () => this.#ended());
-    socket.on('error', (error) => host.log.debug(`FastCGI connection from ${this.peer}: ${error.message}`));
+    socket.on('error', (error) => host.log.debug(`FastCGI connection from ${this.#peer}: ${error.message}`));
     socket.on('close', () => this.#closed());
+    socket.on('timeout', () => this.#silent());
+    if (overloaded) socket.setTimeout(TURN_AWAY_MS);
   }
 
   get maxParamsSize(): number {
@@ -100,10 +119,6 @@ export class Connection implements RequestHost, GatewayConnection {
 
   get idle(): boolean {
     return this.#active.size === 0 && this.#decoder.idle;
-  }
-
-  get peer(): string {
-    return this.#socket.remoteAddress ?? 'a Unix socket';
   }
 
   destroy(): void {
@@ -124,6 +139,27 @@ export class Connection implements RequestHost, GatewayConnection {
       if (!(error instanceof ProtocolError)) throw error;
       this.refused(error.message);
       this.destroy();
+      return;
+    }
+    if (this.#pendingHeads > 0 || (this.#active.size === 0 && !this.#decoder.idle))
+      this.#clock.run(this.#firstPending());
+    else this.#clock.stop();
+  }
+
+  #firstPending(): ActiveRequest | undefined {
+    if (this.#pendingHeads === 0) return undefined;
+    for (const request of this.#active.values()) if (request.headPending) return request;
+    return undefined;
+  }
+
+  /** What has begun has not been completed in time. */
+  #late(request: ActiveRequest | undefined): void {
+    const limit = `within ${this.#host.headersTimeout / 1000} seconds`;
+    if (request === undefined) {
+      this.refused(`a record was not completed ${limit}`);
+      this.destroy();
+    } else {
+      request.late(`the head of a request was not there ${limit}`);
     }
   }
 
@@ -137,25 +173,36 @@ export class Connection implements RequestHost, GatewayConnection {
         break;
       case BEGIN_REQUEST:
         this.#begin(id, content);
+        this.#mindUnread();
         break;
       case ABORT_REQUEST:
         this.#abortRequest(id);
         break;
       case GET_VALUES:
         if (id === 0) this.#getValues(content);
+        this.#mindUnread();
         break;
       default:
         // Section 4.2: only management records are answered; an application record of unknown type means nothing.
         if (id === 0 && (type > UNKNOWN_TYPE || type === 0)) this.#socket.write(encodeUnknownType(type));
+        this.#mindUnread();
     }
+  }
+
+  /** A peer that asks and asks and reads no answer must not fill the memory with them. */
+  #mindUnread(): void {
+    if (this.#unread || this.#socket.writableLength <= MAX_UNREAD) return;
+    this.#unread = true;
+    this.#socket.pause();
+    this.#socket.setTimeout(this.#host.sendTimeout);
   }
 
   #begin(id: number, content: Buffer): void {
     if (id === 0) throw new ProtocolError('a BEGIN_REQUEST with the id of management records');
-    if (this.#active.has(id)) throw new ProtocolError(`a second BEGIN_REQUEST for request ${id}`);
+    if (this.#active.has(id)) throw new ProtocolError('a second BEGIN_REQUEST for a request that is active');
     const { role, keepConnection } = decodeBeginRequest(content);
     if (role !== RESPONDER && role !== AUTHORIZER) {
-      this.#turnAway(id, UNKNOWN_ROLE, keepConnection, `role ${role} is not served`);
+      this.#turnAway(id, UNKNOWN_ROLE, keepConnection, 'a role other than RESPONDER and AUTHORIZER');
     } else if (this.#active.size > 0 && !this.#host.multiplexed) {
       this.#turnAway(id, CANT_MPX_CONN, keepConnection, 'a second request at a time, and "multiplexed" is off');
     } else if (this.#overloaded) {
@@ -166,6 +213,7 @@ export class Connection implements RequestHost, GatewayConnection {
       this.#turnAway(id, OVERLOADED, keepConnection, `more than ${this.#host.maxRequestsInFlight} requests in flight`);
     } else {
       this.#active.set(id, new ActiveRequest(id, role, keepConnection, this));
+      this.#pendingHeads++;
     }
   }
 
@@ -211,7 +259,12 @@ export class Connection implements RequestHost, GatewayConnection {
   answer(request: ActiveRequest, batch: Batch, last: boolean): boolean {
     const accepted = writeAnswer(this.#socket, request.id, batch, last);
     if (last) this.#over(request);
+    else if (!accepted) this.#socket.setTimeout(this.#host.sendTimeout);
     return accepted;
+  }
+
+  opened(): void {
+    this.#pendingHeads--;
   }
 
   run(exchange: Exchange): void {
@@ -243,11 +296,11 @@ export class Connection implements RequestHost, GatewayConnection {
   resumeBody(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.#socket.resume();
+    if (!this.#unread) this.#socket.resume();
   }
 
   refused(reason: string): void {
-    this.#host.refused(this.peer, reason);
+    this.#host.refused(this.#peer, reason);
   }
 
   // --- endings --------------------------------------------------------------------------------------------------------
@@ -255,6 +308,7 @@ export class Connection implements RequestHost, GatewayConnection {
   #over(request: ActiveRequest): void {
     if (!this.#active.delete(request.id)) return;
     this.#host.released();
+    if (request.headPending) this.#pendingHeads--;
     this.quiet = 0;
     this.resumeBody();
     if (this.#active.size > 0) return;
@@ -267,23 +321,41 @@ export class Connection implements RequestHost, GatewayConnection {
     if (this.#closing) return;
     this.#closing = true;
     this.#decoder.stop();
-    this.#socket.setTimeout(SILENT_MS, () => this.destroy());
+    this.#clock.stop();
+    if (this.#socket.writableLength > 0) this.#socket.setTimeout(this.#host.sendTimeout);
     closeGently(this.#socket);
   }
 
+  /** Neither bytes nor acknowledgements for a while: no fault, unless an answer waits. */
+  #silent(): void {
+    if (this.#socket.writableLength > 0) {
+      this.refused(`it has read nothing of its answer for ${this.#host.sendTimeout / 1000} seconds`);
+      this.destroy();
+    } else if (this.#overloaded && this.#active.size === 0) {
+      this.refused(`more than ${this.#host.maxConnections} connections`);
+      this.destroy();
+    }
+  }
+
   #drained(): void {
+    this.#socket.setTimeout(0);
+    if (this.#unread) {
+      this.#unread = false;
+      if (!this.#paused) this.#socket.resume();
+    }
     for (const request of this.#active.values()) request.drained();
   }
 
   /** The peer has closed: there is nobody to answer. */
   #ended(): void {
     if (this.#active.size > 0) this.destroy();
-    else this.#socket.end();
+    else this.#close();
   }
 
   #closed(): void {
     this.#closing = true;
     this.#decoder.stop();
+    this.#clock.stop();
     const requests = [...this.#active.values()];
     this.#active.clear();
     for (const request of requests) {

@@ -100,14 +100,14 @@ export class RecordDecoder {
       bytes.copy(this.#header, this.#headerLength, at, at + taken);
       this.#headerLength += taken;
       // A wrong version is told at its first byte: who speaks HTTP to this socket may never send eight.
-      if (this.#header[0] !== VERSION) throw wrongVersion(this.#header[0]);
+      if (this.#header[0] !== VERSION) throw wrongVersion();
       if (this.#headerLength < HEADER_LENGTH) return bytes.length;
       header = this.#header;
       start = 0;
       end = at + taken;
       this.#headerLength = 0;
     }
-    if (header[start] !== VERSION) throw wrongVersion(header[start]);
+    if (header[start] !== VERSION) throw wrongVersion();
     this.#type = header[start + 1] as number;
     this.#requestId = ((header[start + 2] as number) << 8) | (header[start + 3] as number);
     this.#content = ((header[start + 4] as number) << 8) | (header[start + 5] as number);
@@ -141,8 +141,10 @@ function isStream(type: number): boolean {
   return type === STDIN || type === PARAMS || type === DATA;
 }
 
-function wrongVersion(version: number | undefined): ProtocolError {
-  return new ProtocolError(`record version ${version} where FastCGI has ${VERSION}`);
+function wrongVersion(): ProtocolError {
+  return new ProtocolError(
+    `what came is not FastCGI ${VERSION} (does the web server speak HTTP or SCGI to this socket?)`,
+  );
 }
 
 /**

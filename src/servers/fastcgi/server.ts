@@ -74,6 +74,8 @@ function environmentPeers(): readonly Network[] | undefined {
 class FastcgiServing extends GatewayServing implements ConnectionHost {
   readonly maxRequestsInFlight: number;
   readonly maxParamsSize: number;
+  readonly headersTimeout: number;
+  readonly sendTimeout: number;
   readonly multiplexed: boolean;
   readonly mount: string | undefined;
   readonly #app: App;
@@ -84,6 +86,8 @@ class FastcgiServing extends GatewayServing implements ConnectionHost {
     this.#app = app;
     this.maxRequestsInFlight = settings.max_requests_in_flight;
     this.maxParamsSize = settings.max_params_size;
+    this.headersTimeout = settings.headers_timeout * 1000;
+    this.sendTimeout = settings.send_timeout * 1000;
     this.multiplexed = settings.multiplexed;
     this.mount = settings.script_name;
   }

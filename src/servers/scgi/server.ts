@@ -3,7 +3,7 @@
  * connection. Holds no socket address and forks nothing.
  */
 import type { Server as NetServer, Socket } from 'node:net';
-import { defineSettings, type SettingsOf, seconds } from '../../config/setting.ts';
+import { defineSettings, type SettingsOf } from '../../config/setting.ts';
 import type { Exchange } from '../../gateway/exchange.ts';
 import { Peers } from '../../gateway/peers.ts';
 import { callApp } from '../../http/failure.ts';
@@ -13,22 +13,10 @@ import { GatewayServing } from '../gateway-serving.ts';
 import { gatewaySettings, obsoleteFlupSettings } from '../gateway-settings.ts';
 import { type ConnectionHost, ScgiConnection } from './connection.ts';
 
-export const scgiSettings = defineSettings(
-  {
-    ...gatewaySettings,
-    headers_timeout: {
-      type: seconds,
-      default: 60,
-      help: 'Seconds within which the headers of a request have to arrive; 0: any.',
-    },
-    send_timeout: {
-      type: seconds,
-      default: 300,
-      help: 'Seconds that a web server may read nothing of an answer that waits for it; 0: any.',
-    },
-  },
-  { meaning: 'SCGI, behind a web server', obsolete: obsoleteFlupSettings },
-);
+export const scgiSettings = defineSettings(gatewaySettings, {
+  meaning: 'SCGI, behind a web server',
+  obsolete: obsoleteFlupSettings,
+});
 
 type ScgiSettings = SettingsOf<typeof scgiSettings>;
 
