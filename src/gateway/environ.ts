@@ -86,8 +86,9 @@ const MEANINGS = new Map<string, Meaning>([
   ['HTTP_HOST', HTTP_HOST],
 ]);
 
-/** Header names that peers invent must not fill the memory: past this many, they are worked out each time. */
+/** Header names that peers invent must not fill the memory: past this many, and this length, they are worked out each time. */
 const MAX_MEANINGS = 1024;
+const MAX_KEPT_NAME = 64;
 
 const HEADER_VARIABLE = /^HTTP_[!#$%&'*+.^`|~0-9A-Za-z_-]+$/;
 
@@ -95,7 +96,7 @@ function meaningOf(variable: string): Meaning {
   const known = MEANINGS.get(variable);
   if (known !== undefined) return known;
   const meaning = HEADER_VARIABLE.test(variable) ? titleCase(variable.slice('HTTP_'.length)) : IGNORED;
-  if (MEANINGS.size < MAX_MEANINGS) MEANINGS.set(flat(variable), meaning);
+  if (MEANINGS.size < MAX_MEANINGS && variable.length <= MAX_KEPT_NAME) MEANINGS.set(flat(variable), meaning);
   return meaning;
 }
 
@@ -110,7 +111,7 @@ const MAX_REMEMBERED = 64;
 function meaningAt(position: number, variable: string): Meaning {
   if (lastNames[position] === variable) return lastMeanings[position] as Meaning;
   const meaning = meaningOf(variable);
-  if (position < MAX_REMEMBERED) {
+  if (position < MAX_REMEMBERED && variable.length <= MAX_KEPT_NAME) {
     lastNames[position] = flat(variable);
     lastMeanings[position] = meaning;
   }

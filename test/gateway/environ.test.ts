@@ -2,6 +2,7 @@ import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { BadEnviron, environFromPairs, environFromRequest, findVariable, readHead } from '../../src/gateway/environ.ts';
+import { heapUsed } from '../helpers/heap.ts';
 
 function request(rawHeaders: string[], fields: Record<string, unknown> = {}): IncomingMessage {
   const req = new IncomingMessage(new Socket());
@@ -12,6 +13,13 @@ function request(rawHeaders: string[], fields: Record<string, unknown> = {}): In
   req.headers = headers;
   return req;
 }
+
+// The first test of the file: others fill what is kept.
+test('long names that peers invent are not kept', () => {
+  const before = heapUsed();
+  for (let i = 0; i < 1000; i++) readHead([`HTTP_X_${i}_${'Y'.repeat(100_000)}`, '1']);
+  expect(heapUsed() - before).toBeLessThan(10_000_000);
+});
 
 describe('an environment as the head of a request', () => {
   test('names', () => {

@@ -151,7 +151,7 @@ describe('peers that do not read', () => {
       (_req, res) => {
         res.end(Buffer.alloc(3_000_000));
       },
-      { send_timeout: '1' },
+      { send_timeout: '0.3' },
     );
     client.socket.pause();
     client.write(request(1));

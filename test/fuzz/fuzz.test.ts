@@ -1,0 +1,18 @@
+/** A short run of the fuzzer (`npm run fuzz` is the long one), from another seed each time; a failure says which. */
+import { expect, test } from 'vitest';
+import { fuzz, TARGETS } from './fuzz.ts';
+import { Random } from './random.ts';
+
+test.each(TARGETS)('$name', async (target) => {
+  const seed = Math.floor(Math.random() * 2 ** 31);
+  expect(await fuzz(target, { seed, count: 240 })).toBe(240);
+});
+
+test('a seed repeats its choices', () => {
+  const choices = (seed: number): string => {
+    const random = new Random(seed);
+    return JSON.stringify([random.hostileText(), random.split(random.bytes(50)), random.mutate(Buffer.alloc(20))]);
+  };
+  expect(choices(7)).toBe(choices(7));
+  expect(choices(7)).not.toBe(choices(8));
+});
