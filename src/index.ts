@@ -12,6 +12,7 @@ export {
   loadServer,
 } from './deploy/load.ts';
 export { ConfigError, ErrorList, type Location, PasterError, RunError, UsageError } from './errors.ts';
+export { errorStream } from './gateway/error-stream.ts';
 export type { Logger, LogLevel } from './log.ts';
 export type { Address, DescriptorAddress, TcpAddress, UnixAddress } from './net/address.ts';
 export type { AppLike } from './protocol/app.ts';

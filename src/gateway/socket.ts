@@ -6,6 +6,7 @@
 import { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RequestHead } from './environ.ts';
+import { REPORT } from './error-stream.ts';
 import { HIGH_WATER_MARK, SocketFace } from './socket-face.ts';
 
 export type WriteCallback = (error?: Error | null) => void;
@@ -36,6 +37,8 @@ export interface Carrier {
   resumeBody(): void;
   /** The application has destroyed the request or the response: the peer has to see a broken answer. */
   abort(): void;
+  /** Writes into the peer's error log. False: it is too late. Absent: the protocol has no way to. */
+  report?(text: string): boolean;
 }
 
 /** Node's message for a peer that went away in the middle. */
@@ -278,6 +281,11 @@ export class GatewaySocket extends SocketFace {
   /** For the tick after `destroy`. */
   closeNow(): void {
     this.#close();
+  }
+
+  /** For `errorStream`. */
+  [REPORT](text: string): boolean {
+    return this.writable && (this.#carrier.report?.(text) ?? false);
   }
 
   resume(): this {

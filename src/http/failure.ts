@@ -1,17 +1,30 @@
 /** Calls an application so that nothing it throws, now or later, escapes: a plain 500, or a broken answer. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { errorMessage } from '../errors.ts';
+import { errorCode, errorMessage } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { printable } from '../printable.ts';
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => unknown;
 
-/** Runs `handler`; what it throws or rejects with is logged and answered. */
-export function callApp(handler: Handler, req: IncomingMessage, res: ServerResponse, log: Logger): void {
+/** Takes one line for somebody else's error log. */
+type Report = (line: string) => void;
+
+/**
+ * Runs `handler`; what it throws or rejects with is logged and answered.
+ * @param report tells the web server in front that something failed, and no more than that: its logs have other readers.
+ */
+export function callApp(
+  handler: Handler,
+  req: IncomingMessage,
+  res: ServerResponse,
+  log: Logger,
+  report?: Report,
+): void {
   try {
     const result = handler(req, res);
-    if (isThenable(result)) result.then(undefined, (error: unknown) => fail(error, req, res, log));
+    if (isThenable(result)) result.then(undefined, (error: unknown) => fail(error, req, res, log, report));
   } catch (error) {
-    fail(error, req, res, log);
+    fail(error, req, res, log, report);
   }
 }
 
@@ -19,9 +32,11 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
-function fail(error: unknown, req: IncomingMessage, res: ServerResponse, log: Logger): void {
+function fail(error: unknown, req: IncomingMessage, res: ServerResponse, log: Logger, report?: Report): void {
   const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
   log.error(`${req.method} ${req.url} failed: ${what}`);
+  const path = req.url?.replace(/[?#].*/s, '').slice(0, 200);
+  report?.(printable(`${req.method} ${path} failed: ${kindOf(error)}; the application's log says more`));
   try {
     answer500(res);
   } catch (unanswerable) {
@@ -29,6 +44,16 @@ function fail(error: unknown, req: IncomingMessage, res: ServerResponse, log: Lo
     log.error(`no answer to ${req.method} ${req.url}: ${errorMessage(unanswerable)}`);
     res.destroy();
   }
+}
+
+const WORD = /^[\w.$-]{1,80}$/;
+
+/** The class of an error and its code. Not its message, which may hold a password as well as anything. */
+function kindOf(error: unknown): string {
+  if (!(error instanceof Error)) return `a ${typeof error} was thrown`;
+  const name = WORD.test(error.name) ? error.name : 'Error';
+  const code = errorCode(error);
+  return code !== undefined && WORD.test(code) ? `${name} (${code})` : name;
 }
 
 /** Says nothing of the error to the client: its text may hold what is not the client's business. */

@@ -5,6 +5,8 @@ import { runNginx } from './nginx.ts';
 export interface FrontEnd {
   /** Where the application is, without a slash at the end. */
   readonly url: string;
+  /** Its error log. */
+  readonly errorLog: string;
 }
 
 /** What the web server is to connect to: a Unix socket's path, or `host:port`. */
@@ -22,7 +24,7 @@ export async function startNginx(binary: string, upstream: Upstream, prefix: str
     prefix === ''
       ? 'fastcgi_param SCRIPT_NAME ""; fastcgi_param PATH_INFO $fastcgi_script_name;'
       : 'fastcgi_param SCRIPT_NAME $fastcgi_script_name; fastcgi_param PATH_INFO $fastcgi_path_info;';
-  const { url } = await runNginx(
+  const { url, errorLog } = await runNginx(
     binary,
     `client_max_body_size 64m;
   upstream app { server ${target}; keepalive 8; }
@@ -38,7 +40,7 @@ export async function startNginx(binary: string, upstream: Upstream, prefix: str
     }
   }`,
   );
-  return { url: `${url}${prefix}` };
+  return { url: `${url}${prefix}`, errorLog };
 }
 
 const NGINX_PARAMS = [
@@ -67,7 +69,7 @@ export async function startLighttpd(binary: string, upstream: Upstream, prefix: 
     : `"host" => "${upstream.tcp?.host}", "port" => ${upstream.tcp?.port}`;
   // Mounted at "/", Lighttpd takes the first directory of a path for the script's name unless it is told not to.
   const root = prefix === '/' ? ' "fix-root-scriptname" => "enable",' : '';
-  const { url } = await runLighttpd(
+  const { url, errorLog } = await runLighttpd(
     binary,
     `server.modules += ( "mod_fastcgi" )
 server.stream-response-body = 2
@@ -81,5 +83,5 @@ $HTTP["host"] =~ "^127\\.0\\.0\\.1(:|$)" {
 }
 `,
   );
-  return { url: `${url}${prefix === '/' ? '' : prefix}` };
+  return { url: `${url}${prefix === '/' ? '' : prefix}`, errorLog };
 }

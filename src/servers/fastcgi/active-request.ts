@@ -15,6 +15,8 @@ export interface RequestHost {
   readonly mount: string | undefined;
   /** Writes a part of the answer; `last`: the request is over with it. */
   answer(request: ActiveRequest, batch: Batch, last: boolean): boolean;
+  /** Writes to STDERR. */
+  report(request: ActiveRequest, text: string): void;
   /** The application has destroyed the exchange. */
   breakOff(request: ActiveRequest): void;
   /** The application has not read what it was given: `unread` bytes wait. */
@@ -35,6 +37,8 @@ export class ActiveRequest implements Carrier {
   readonly keepConnection: boolean;
   readonly #role: number;
   readonly #host: RequestHost;
+  /** Something has gone to STDERR, so that it has to be ended too. */
+  reported = false;
   #params: Buffer[] = [];
   #paramsSize = 0;
   /** Read, but not with the application yet: whether there is a body is not known. */
@@ -159,6 +163,13 @@ export class ActiveRequest implements Carrier {
 
   abort(): void {
     this.#host.breakOff(this);
+  }
+
+  report(text: string): boolean {
+    if (text === '') return true;
+    this.reported = true;
+    this.#host.report(this, text);
+    return true;
   }
 }
 

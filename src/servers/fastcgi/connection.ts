@@ -27,6 +27,7 @@ import {
   encodeEndRequest,
   encodePairs,
   encodeRecord,
+  encodeStream,
   encodeUnknownType,
   GET_VALUES,
   GET_VALUES_RESULT,
@@ -36,6 +37,7 @@ import {
   REQUEST_COMPLETE,
   RESPONDER,
   RecordDecoder,
+  STDERR,
   STDIN,
   UNKNOWN_ROLE,
   UNKNOWN_TYPE,
@@ -257,10 +259,16 @@ export class Connection implements RequestHost, GatewayConnection {
   // --- what requests call -------------------------------------------------------------------------------------------
 
   answer(request: ActiveRequest, batch: Batch, last: boolean): boolean {
+    // Section 3.3: an empty record ends a stream, this one too once it has begun.
+    if (last && request.reported) this.#socket.write(encodeRecord(STDERR, request.id));
     const accepted = writeAnswer(this.#socket, request.id, batch, last);
     if (last) this.#over(request);
     else if (!accepted) this.#socket.setTimeout(this.#host.sendTimeout);
     return accepted;
+  }
+
+  report(request: ActiveRequest, text: string): void {
+    this.#socket.write(encodeStream(STDERR, request.id, Buffer.from(text)));
   }
 
   opened(): void {

@@ -5,6 +5,7 @@
 import type { Server as NetServer, Socket } from 'node:net';
 import { bool, defineSettings, int, type SettingsOf } from '../../config/setting.ts';
 import { ConfigError } from '../../errors.ts';
+import { REPORT } from '../../gateway/error-stream.ts';
 import type { Exchange } from '../../gateway/exchange.ts';
 import { type Network, networks, Peers } from '../../gateway/peers.ts';
 import { callApp } from '../../http/failure.ts';
@@ -108,7 +109,7 @@ class FastcgiServing extends GatewayServing implements ConnectionHost {
     this.#inFlight--;
   }
 
-  run({ request, response }: Exchange): void {
-    callApp(this.#app, request, response, this.log);
+  run({ request, response, socket }: Exchange): void {
+    callApp(this.#app, request, response, this.log, (line) => socket[REPORT](`paster: ${line}\n`));
   }
 }
