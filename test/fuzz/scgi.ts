@@ -1,6 +1,6 @@
 /** The SCGI server over live connections: whole requests get their own answers, broken ones harm nobody else. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { request } from '../servers/scgi/client.ts';
+import { request, ScgiClient } from '../servers/scgi/client.ts';
 import { serveScgi } from '../servers/scgi/serve.ts';
 import { must, type Target } from './target.ts';
 import { KINDS, Nonces, tokenApp, tokenRequest, wrongAnswer } from './token-app.ts';
@@ -9,10 +9,12 @@ export const scgi: Target = {
   name: 'scgi',
   async start() {
     const served = await serveScgi(tokenApp, { headers_timeout: '2' }, { unix: true });
+    const [address] = served.running.addresses;
+    const path = address?.kind === 'unix' ? address.path : '';
     const nonces = new Nonces();
     return {
       async run(random, trace) {
-        const client = await served.client();
+        const client = await ScgiClient.connect(path);
         const nonce = nonces.take(random);
         const asked = tokenRequest(random, nonce, 0, KINDS);
         const environ = { ...asked.environ, CONTENT_LENGTH: String(asked.body.length) };
