@@ -37,6 +37,8 @@ export class ActiveRequest implements Carrier {
   readonly keepConnection: boolean;
   readonly #role: number;
   readonly #host: RequestHost;
+  /** The web server has sent all that it has to send for it. */
+  sentWhole = false;
   /** Something has gone to STDERR, so that it has to be ended too. */
   reported = false;
   #params: Buffer[] = [];
@@ -99,6 +101,7 @@ export class ActiveRequest implements Carrier {
 
   /** A piece of STDIN; the empty one ends it. */
   stdin(content: Buffer): void {
+    if (content.length === 0) this.sentWhole = true;
     let exchange = this.#exchange;
     if (exchange === undefined) {
       if (this.#head === undefined) return;

@@ -322,7 +322,18 @@ export class Connection implements RequestHost, GatewayConnection {
     if (this.#active.size > 0) return;
     if (this.#doomed) this.destroy();
     // With KEEP_CONN closing is the web server's right (section 3.5); unless this process is about to go.
-    else if (!request.keepConnection || this.#host.draining) this.#close();
+    else if (!request.keepConnection) this.#close();
+    else if (this.#host.draining) this.#leave(request);
+  }
+
+  /**
+   * Closes a connection that the web server means to use again, and has no way to know better: what it sends before it
+   * sees the end is lost, and nginx does not repeat a POST. `end()` would leave it a turn of the event loop to do so,
+   * closing leaves it microseconds; and nothing is taken back where both sides have read and written everything.
+   */
+  #leave(request: ActiveRequest): void {
+    if (request.sentWhole && this.#socket.writableLength === 0) this.destroy();
+    else this.#close();
   }
 
   #close(): void {
