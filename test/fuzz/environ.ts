@@ -80,7 +80,7 @@ async function run(random: Random, trace: Buffer[]): Promise<void> {
   everyVariable(pairs);
   let head: ReturnType<typeof readHead>;
   try {
-    head = readHead(pairs, mount, random.chance(0.3));
+    head = readHead(pairs, mount, { lengthIsForced: random.chance(0.3), pathIsSplit: random.chance(0.2) });
   } catch (error) {
     if (!(error instanceof BadEnviron)) throw error;
     must(!BREAK.test(error.message), 'an error message with a line break');
