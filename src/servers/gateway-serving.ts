@@ -31,7 +31,9 @@ export interface GatewayServingOptions {
 }
 
 /** A kept connection that has been quiet for so long is not about to be used; it may close. */
-const QUIET_MS = 250;
+const QUIET_MS = 100;
+/** One that is never quiet closes with an answer, after so long. */
+const BUSY_MS = 750;
 /** So long a connection that was accepted may take to send its first byte while the server stops. */
 const FIRST_BYTE_MS = 1000;
 const SWEEP_MS = 25;
@@ -43,7 +45,8 @@ export abstract class GatewayServing implements Running {
   readonly addresses: readonly Address[];
   readonly maxConnections: number;
   readonly log: Logger;
-  draining = false;
+  /** For a connection that may be kept: it is to close with its next answer. */
+  closesWithAnswer = false;
   readonly #protocol: string;
   readonly #listeners: readonly NetServer[];
   readonly #peers: Peers;
@@ -96,8 +99,9 @@ export abstract class GatewayServing implements Running {
 
   /**
    * Graceful: neither protocol has a way to tell a web server that a connection is about to close, so a request may be on
-   * its way on any of them. Hence a connection closes together with the next answer on it, or when it has been quiet
-   * for a while; one that has not sent its first byte yet is given time to. Requests in flight are finished.
+   * its way on any of them. Hence a connection closes when it has been quiet for a while, since closing it right after
+   * an answer meets the request that a busy web server sends at that moment; one that is never quiet closes so in the
+   * end. One that has not sent its first byte yet is given time to. Requests in flight are finished.
    */
   close({
     graceful = true,
@@ -112,16 +116,18 @@ export abstract class GatewayServing implements Running {
   }
 
   async #stop(patience: number): Promise<void> {
-    this.draining = true;
     const began = performance.now();
     const listenersClosed = Promise.all(this.#listeners.map(closeListener));
     while (this.#connections.size > 0) {
       const late = performance.now() - began >= patience;
+      this.closesWithAnswer = performance.now() - began >= BUSY_MS;
       for (const connection of this.#connections) {
         if (late) connection.destroy();
         else if (connection.idle && ++connection.quiet * SWEEP_MS > quietTime(connection)) connection.end();
       }
       await new Promise((resolve) => setTimeout(resolve, SWEEP_MS));
+      // Timers come before what has arrived in the meantime: a turn later it has been read, and who looks idle is.
+      await new Promise((resolve) => setImmediate(resolve));
     }
     await listenersClosed;
     for (const listener of this.#listeners) listener.off('connection', this.#accept);

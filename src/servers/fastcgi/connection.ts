@@ -64,7 +64,8 @@ export interface ConnectionHost {
   readonly mount: string | undefined;
   readonly multiplexed: boolean;
   readonly log: Logger;
-  readonly draining: boolean;
+  /** It is stopping, and has waited long enough for a quiet moment: a connection closes with its answer. */
+  readonly closesWithAnswer: boolean;
   /** False where that many requests are in flight already. */
   admit(): boolean;
   released(): void;
@@ -128,7 +129,7 @@ export class Connection implements RequestHost, GatewayConnection {
   }
 
   end(): void {
-    this.#close();
+    this.#leave(true);
   }
 
   #data(bytes: Buffer): void {
@@ -323,7 +324,7 @@ export class Connection implements RequestHost, GatewayConnection {
     if (this.#doomed) this.destroy();
     // With KEEP_CONN closing is the web server's right (section 3.5); unless this process is about to go.
     else if (!request.keepConnection) this.#close();
-    else if (this.#host.draining) this.#leave(request);
+    else if (this.#host.closesWithAnswer) this.#leave(request.sentWhole);
   }
 
   /**
@@ -331,8 +332,8 @@ export class Connection implements RequestHost, GatewayConnection {
    * sees the end is lost, and nginx does not repeat a POST. `end()` would leave it a turn of the event loop to do so,
    * closing leaves it microseconds; and nothing is taken back where both sides have read and written everything.
    */
-  #leave(request: ActiveRequest): void {
-    if (request.sentWhole && this.#socket.writableLength === 0) this.destroy();
+  #leave(allRead: boolean): void {
+    if (allRead && this.#socket.writableLength === 0) this.destroy();
     else this.#close();
   }
 
