@@ -283,15 +283,19 @@ describe('limits', () => {
   });
 
   test('requests in flight', async () => {
+    let finish: () => void = () => {};
     const client = await connectTo(
-      (_req, res) => {
-        setTimeout(() => res.end(), 30);
+      (req, res) => {
+        if (req.url === '/held') finish = () => res.end();
+        else res.end();
       },
       { max_requests_in_flight: '1' },
     );
-    client.write(request(1));
+    client.write(request(1, { REQUEST_URI: '/held' }));
     const other = await served.client();
+    await sleep(20);
     expect((await other.ask(1)).end?.protocolStatus).toBe(2);
+    finish();
     await client.answer(1);
     expect((await other.ask(1)).status).toBe(200);
   });
