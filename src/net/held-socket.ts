@@ -3,9 +3,9 @@
  * each worker inherits, so that connections wait in the kernel's queue whenever no worker is there to take them.
  *
  * Node can only open a socket to accept on it, but for `net._createServerHandle`, which its own cluster module uses.
- * A TCP socket is bound here and listens with its first worker: the kernel lets one program alone listen. A Unix socket
- * has no such judge, and one that does not listen looks stale to a program that starts at the same moment. So a
- * short-lived child does the `listen` (40 ms, once); in this process Node would begin to accept.
+ * The socket has to listen before there is a worker: a TCP address that is in use shows only then, a Unix socket that
+ * does not listen looks stale to a program that starts at the same moment, and clients would be refused. In this process
+ * Node would begin to accept, so a short-lived child does the `listen` (40 ms, once).
  */
 import { spawn } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
@@ -54,6 +54,12 @@ async function holdTcp(address: TcpAddress, backlog: number): Promise<HeldSocket
   if (status !== 0) {
     handle.close();
     throw systemError(status);
+  }
+  try {
+    await listenElsewhere(handle.fd, backlog);
+  } catch (error) {
+    handle.close();
+    throw error;
   }
   return {
     address: { kind: 'tcp', host: address.host, port: name.port ?? address.port },
@@ -115,7 +121,7 @@ const LISTEN = `
 const [backlog] = process.argv.slice(1);
 const server = require('node:net').createServer();
 server.on('error', (error) => {
-  process.stderr.write(error.message);
+  process.stderr.write(error.code);
   process.exitCode = 1;
 });
 server.listen({ fd: 3, backlog: Number(backlog) }, () => server.close());
@@ -128,14 +134,15 @@ function listenElsewhere(fd: number, backlog: number): Promise<void> {
       stdio: ['ignore', 'ignore', 'pipe', fd],
       env: {},
     });
-    let reason = '';
+    let code = '';
     child.stderr?.on('data', (data) => {
-      reason += data;
+      code += data;
     });
     child.once('error', reject);
     child.once('close', (status) => {
       if (status === 0) resolve();
-      else reject(new Error(reason || `the process that should listen ended with status ${status}`));
+      else if (/^E[A-Z]+$/.test(code)) reject(Object.assign(new Error(code), { code }));
+      else reject(new Error(`the process that should listen ended with status ${status}: ${code}`));
     });
   });
 }

@@ -32,6 +32,13 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/** How a listener is adopted. */
+export interface AdoptOptions {
+  readonly backlog?: number | undefined;
+  /** Called for each connection, before the server's own handler. */
+  readonly onConnection?: ((socket: Socket) => void) | undefined;
+}
+
 export const DEFAULT_BACKLOG = 1024;
 
 /** Opens a listener of this process's own. */
@@ -54,16 +61,15 @@ export async function openListener(address: Address, options: BindOptions = {}):
  * A listener on a descriptor that somebody else has opened: the supervisor, systemd, a web server. `address` is what
  * it was opened as, for messages. Closing it closes this process's copy and removes nothing.
  */
-export async function adoptListener(fd: number, address: Address, options: BindOptions = {}): Promise<Listener> {
+export async function adoptListener(fd: number, address: Address, options: AdoptOptions = {}): Promise<Listener> {
   const server = newServer();
   try {
     await listening(server, { fd, backlog: options.backlog ?? DEFAULT_BACKLOG });
   } catch (error) {
-    // An address that is in use shows only now where the socket was bound, but did not listen yet.
     throw bindError(error, address);
   }
   if (fd <= LAST_STANDARD_DESCRIPTOR) letGoWhenClosed(server, fd);
-  return wrap(server, realAddress(server, address));
+  return wrap(server, realAddress(server, address), { onConnection: options.onConnection });
 }
 
 const LAST_STANDARD_DESCRIPTOR = 2;
@@ -106,7 +112,7 @@ async function openUnix(address: UnixAddress, options: BindOptions): Promise<Lis
   try {
     setPermissions(file, options);
     const remove = await publish(file, address.path);
-    return wrap(server, address, remove);
+    return wrap(server, address, { removeFile: remove });
   } catch (error) {
     server.close();
     throw error;
@@ -148,15 +154,20 @@ function realAddress(server: Server, address: Address): Address {
   return { kind: 'tcp', host: address.kind === 'tcp' ? address.host : real.address, port: real.port };
 }
 
-function wrap(server: Server, address: Address, removeFile: () => void = () => {}): Listener {
-  const dropHeld = holdEarlyConnections(server);
+interface Hooks {
+  readonly removeFile?: () => void;
+  readonly onConnection?: ((socket: Socket) => void) | undefined;
+}
+
+function wrap(server: Server, address: Address, { removeFile, onConnection }: Hooks = {}): Listener {
+  const dropHeld = holdEarlyConnections(server, onConnection);
   // A server closes the net.Server it was given, and the file has to go then, as Node's own would: not when the last
   // connection has ended, which may be long after.
   const stop = server.close.bind(server);
   // Node would tell the temporary name, and nothing at all for a descriptor.
   if (address.kind === 'unix') server.address = () => address.path;
   server.close = (callback) => {
-    removeFile();
+    removeFile?.();
     return stop(callback);
   };
   return {
@@ -175,7 +186,7 @@ function wrap(server: Server, address: Address, removeFile: () => void = () => {
  * Sockets may be open long before the application is loaded. What connects in the meantime is kept and given to the
  * first 'connection' handler.
  */
-function holdEarlyConnections(server: Server): () => void {
+function holdEarlyConnections(server: Server, onConnection: ((socket: Socket) => void) | undefined): () => void {
   const held = new Set<Socket>();
   const ignore = () => {};
   const hold = (socket: Socket) => {
@@ -188,6 +199,7 @@ function holdEarlyConnections(server: Server): () => void {
     if (event !== 'connection') return;
     server.off('newListener', release);
     server.off('connection', hold);
+    if (onConnection) server.on('connection', onConnection);
     // The handler is added when this returns.
     queueMicrotask(() => {
       for (const socket of held) {

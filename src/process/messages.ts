@@ -1,5 +1,6 @@
 /** The words between the supervisor and a worker. Everything in them survives a structured clone. */
 import type { Address } from '../net/address.ts';
+import type { TablePlace } from './balance.ts';
 import type { TransferredError } from './error-transfer.ts';
 
 /** A socket that a worker has inherited. */
@@ -26,6 +27,8 @@ export interface BootMessage<Boot> {
   /** Set where the worker is to answer with this error in the application's place. */
   readonly failure: TransferredError | undefined;
   readonly sockets: readonly InheritedSocket[];
+  /** Where it says how many connections it holds. */
+  readonly place: TablePlace | undefined;
   readonly limits: WorkerLimits;
 }
 

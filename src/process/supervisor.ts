@@ -6,31 +6,36 @@
  * What is asked from outside (reload, more, fewer, a worker that wants a successor) is done one after the other, so
  * that workers are never all exchanged at once. A worker that dies is replaced beside that.
  */
-import { errorMessage, formatError, PasterError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { HeldSocket } from '../net/held-socket.ts';
-import { backoffMs, HEALTHY_AFTER_MS } from './backoff.ts';
-import { describeExit, type Exit } from './exit-codes.ts';
-import { REPORT_MODULES, type WorkerLimits } from './messages.ts';
+import { asError, describe, Pool, type WorkerSettings, type WorkerStatus } from './pool.ts';
 import { Reload, type ReloadOptions } from './reload.ts';
-import { WorkerHandle, type WorkerState } from './worker-handle.ts';
+import type { WorkerHandle } from './worker-handle.ts';
 
-export interface SupervisorOptions<Boot> {
-  /** The worker's script; it calls `runWorker`. */
-  readonly entry: string;
-  /** What each worker is sent, or what makes it, anew for each worker. */
-  readonly boot: Boot | (() => Boot | Promise<Boot>);
-  /** Closed by `stop`. */
+/** What is supervised, as the configuration has it: a reload may bring another one. */
+export interface Supervision<Boot> {
+  /** What each worker is sent. */
+  readonly boot: Boot;
+  /** Closed when they are not needed any more, at the latest by `stop`. */
   readonly sockets: readonly HeldSocket[];
   readonly workers: number;
   /** Seconds that a worker may take to finish what is in flight. */
   readonly gracefulTimeout: number;
+  /** Seconds that a worker may take until it serves. Default: 60. */
+  readonly startTimeout?: number | undefined;
   /** Seconds that an event loop may stand still. Undefined or 0: for ever. */
   readonly workerTimeout?: number | undefined;
   readonly maxRequests?: number | undefined;
   readonly maxRequestsJitter?: number | undefined;
   /** MiB. */
   readonly maxMemory?: number | undefined;
+}
+
+export interface SupervisorOptions<Boot> extends Supervision<Boot> {
+  /** The worker's script; it calls `runWorker`. */
+  readonly entry: string;
+  /** Asked before each reload for what is to be from then on. Absent: all stays as it is. */
+  readonly revise?: ((current: Supervision<Boot>) => Promise<Supervision<Boot>>) | undefined;
   /** Present: reload when a file changes. */
   readonly reload?: ReloadOptions | undefined;
   readonly log: Logger;
@@ -43,56 +48,30 @@ export interface SupervisorOptions<Boot> {
 /** How a reload went. */
 export type ReloadResult = { readonly ok: true } | { readonly ok: false; readonly error: unknown };
 
-export interface WorkerStatus {
-  readonly id: number;
-  readonly pid: number | undefined;
-  readonly state: WorkerState;
-}
-
-/** The place of one worker in the pool, whichever process fills it. */
-interface Slot<Boot> {
-  worker: WorkerHandle<Boot> | undefined;
-  deaths: number;
-  removed: boolean;
-}
-
 const DEFAULT_DRAIN_S = 1;
-/** How long a predecessor may take to say that it accepts nothing more before it is no longer waited for. */
-const RETIRE_LIMIT_MS = 2000;
+const DEFAULT_START_S = 60;
+const LONGEST_HEARTBEAT_MS = 1000;
 
 export class Supervisor<Boot> {
   /** Resolves when it has stopped and no worker is left. */
   readonly finished: Promise<void>;
   readonly #options: SupervisorOptions<Boot>;
   readonly #log: Logger;
-  readonly #limits: WorkerLimits;
   readonly #reload: Reload | undefined;
-  readonly #slots: Slot<Boot>[] = [];
-  /** Every process that lives, those that drain included. */
-  readonly #alive = new Set<WorkerHandle<Boot>>();
-  readonly #spares: WorkerHandle<Boot>[] = [];
-  readonly #revivals = new Set<NodeJS.Timeout>();
+  readonly #pool: Pool<Boot>;
   readonly #asking = new Set<WorkerHandle<Boot>>();
-  /** Booting, not ready yet. */
-  readonly #starting = new Set<WorkerHandle<Boot>>();
+  #current: Supervision<Boot>;
   #interrupted = false;
+  #isStarting = false;
   #turn: Promise<unknown> = Promise.resolve();
-  #lastId = 0;
   #stopping = false;
   #watchdog: NodeJS.Timeout | undefined;
   #setFinished = () => {};
 
   constructor(options: SupervisorOptions<Boot>) {
     this.#options = options;
+    this.#current = options;
     this.#log = options.log;
-    const { workerTimeout = 0, maxRequests, maxRequestsJitter, maxMemory } = options;
-    this.#limits = {
-      heartbeatMs: workerTimeout > 0 ? Math.min(1000, (workerTimeout * 1000) / 4) : undefined,
-      stallMs: workerTimeout > 0 ? workerTimeout * 1000 : undefined,
-      maxRequests,
-      maxRequestsJitter,
-      maxMemory,
-    };
     this.finished = new Promise((resolve) => {
       this.#setFinished = resolve;
     });
@@ -104,36 +83,43 @@ export class Supervisor<Boot> {
         () => this.#interrupt(),
       );
     }
+    this.#pool = new Pool<Boot>({
+      entry: options.entry,
+      settings: workerSettings(options, options.reload),
+      log: options.log,
+      env: options.env ?? process.env,
+      execArgv: options.execArgv ?? [],
+      output: () => options.output?.() ?? 'inherit',
+      reload: options.reload !== undefined,
+      onWatch: (files) => this.#reload?.watch(files),
+      onPatterns: (patterns) => this.#reload?.watchPatterns(patterns),
+      onReplace: (worker, reason) => this.#replace(worker, reason),
+    });
   }
 
   /** Resolves when the workers are ready. Rejects with a worker's own reason if none of them can start. */
   async start(): Promise<void> {
-    for (let count = 0; count < this.#options.workers; count++) this.#slots.push(newSlot());
-    const started = await Promise.allSettled(this.#slots.map((slot) => this.#fill(slot)));
-    const failed = started.filter((each) => each.status === 'rejected');
-    const [first] = failed;
-    if (first && failed.length === started.length) {
-      if (!this.#reload || this.#stopping || !(await this.#exchangeForFailure(first.reason))) {
-        await this.stop({ graceful: false });
-        throw first.reason;
-      }
-    } else if (first) {
-      this.#log.error(`a worker did not start: ${describe(first.reason)}`);
-      for (const slot of this.#slots) if (!slot.worker) this.#revive(slot);
+    // A save is what a version needs that never comes to an end.
+    void this.#reload?.start();
+    this.#isStarting = true;
+    try {
+      await this.#startFirst();
+    } finally {
+      this.#isStarting = false;
     }
-    if (this.#limits.heartbeatMs !== undefined) this.#watch(this.#limits.heartbeatMs);
+    this.#watch();
+    // Once more, for the files that the workers have named.
     await this.#reload?.start();
-    this.#warmSpares();
+    this.#pool.warmSpares();
   }
 
-  /** Exchanges the workers one by one. The first that does not start ends it, and the others go on as they are. */
+  /** Exchanges all workers, or none: one that does not start ends it, and those before go on as they are. */
   reload(reason: string): Promise<ReloadResult> {
     return this.#inTurn(async (): Promise<ReloadResult> => {
       this.#log.info(`reloading (${reason})`);
-      // What is warm may be older than the code that is to be loaded now.
-      for (const spare of this.#spares.splice(0)) spare.kill();
+      this.#pool.dropSpares();
       try {
-        for (const slot of [...this.#slots]) await this.#exchange(slot);
+        await this.#exchangeFor(await this.#revised(), { oneByOne: true });
         this.#log.info('reloaded');
         return { ok: true };
       } catch (error) {
@@ -142,20 +128,18 @@ export class Supervisor<Boot> {
         }
         return { ok: false, error };
       } finally {
-        this.#warmSpares();
+        this.#pool.warmSpares();
       }
     }, STOPPED);
   }
 
   addWorker(): Promise<void> {
     return this.#inTurn(async () => {
-      const slot = newSlot<Boot>();
       try {
-        await this.#fill(slot);
-        this.#slots.push(slot);
-        this.#log.info(`${this.#slots.length} workers`);
+        await this.#pool.add();
+        this.#log.info(`${this.#pool.size} workers`);
       } catch (error) {
-        this.#log.error(`one more worker does not start: ${describe(error)}`);
+        if (!this.#stopping) this.#log.error(`one more worker does not start: ${describe(error)}`);
       }
     }, undefined);
   }
@@ -163,32 +147,30 @@ export class Supervisor<Boot> {
   /** The last worker stays. */
   removeWorker(): Promise<void> {
     return this.#inTurn(async () => {
-      const slot = this.#slots.length > 1 ? this.#slots.pop() : undefined;
-      if (!slot) return;
-      slot.removed = true;
-      this.#log.info(`${this.#slots.length} workers`);
-      if (slot.worker) await this.#retire(slot.worker);
+      if (this.#pool.size <= 1) return;
+      const removed = this.#pool.remove();
+      this.#log.info(`${this.#pool.size} workers`);
+      await removed;
     }, undefined);
   }
 
   reopenLogs(): void {
-    for (const worker of this.#alive) worker.reopenLogs();
+    this.#pool.reopenLogs();
   }
 
   status(): WorkerStatus[] {
-    return [...this.#alive].map(({ id, pid, state }) => ({ id, pid, state }));
+    return this.#pool.status();
   }
 
   /** Ends all workers; a second call that is not graceful cuts a graceful one short. */
   async stop({ graceful }: { graceful: boolean }): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#watchdog);
-    for (const timer of this.#revivals) clearTimeout(timer);
     const unwatched = this.#reload?.close();
+    const { sockets, gracefulTimeout } = this.#current;
     // New connections are refused from now on, instead of waiting for somebody who will never come.
-    const closed = Promise.all(this.#options.sockets.map((socket) => socket.close()));
-    const timeout = graceful ? this.#options.gracefulTimeout : 0;
-    await Promise.all([...this.#alive].map((worker) => worker.stop({ graceful, timeout })));
+    const closed = closeAll(sockets);
+    await this.#pool.stop({ graceful, timeout: graceful ? gracefulTimeout : 0 });
     await Promise.all([closed, unwatched]);
     this.#setFinished();
   }
@@ -200,180 +182,90 @@ export class Supervisor<Boot> {
     return result;
   }
 
-  #spawn(): WorkerHandle<Boot> {
-    const { entry, sockets, env = process.env, execArgv = [], output } = this.#options;
-    const worker: WorkerHandle<Boot> = new WorkerHandle<Boot>({
-      id: ++this.#lastId,
-      entry,
-      sockets,
-      limits: this.#limits,
-      env: this.#reload ? { ...env, ...REPORT_MODULES } : env,
-      execArgv,
-      output: output?.() ?? 'inherit',
-      onWatch: (files) => this.#reload?.watch(files),
-      onPatterns: (patterns) => this.#reload?.watchPatterns(patterns),
-      onReplace: (reason) => this.#replace(worker, reason),
-    });
-    this.#alive.add(worker);
-    void worker.exited.then((exit) => {
-      this.#alive.delete(worker);
-      const slot = this.#slots.find((each) => each.worker === worker);
-      if (slot) this.#mourn(slot, worker, exit);
-    });
-    return worker;
-  }
-
-  /** Gives a worker its place, unless it has died between being ready and now. */
-  #place(slot: Slot<Boot>, worker: WorkerHandle<Boot>): void {
-    slot.worker = worker;
-    if (worker.state === 'exited') void worker.exited.then((exit) => this.#mourn(slot, worker, exit));
-  }
-
-  #mourn(slot: Slot<Boot>, worker: WorkerHandle<Boot>, exit: Exit): void {
-    if (slot.worker !== worker || this.#stopping) return;
-    slot.worker = undefined;
-    slot.deaths = worker.served >= HEALTHY_AFTER_MS ? 1 : slot.deaths + 1;
-    const reason = worker.failure ? `: ${describe(worker.failure)}` : '';
-    this.#log.error(`worker ${worker.pid} ended ${describeExit(exit)}${reason}`);
-    this.#revive(slot);
-  }
-
-  /** A worker that serves, or an exception with the reason why not. */
-  async #bootOne(failure?: Error): Promise<WorkerHandle<Boot>> {
-    const { boot } = this.#options;
-    const worker = this.#takeSpare() ?? this.#spawn();
-    try {
-      this.#starting.add(worker);
-      await worker.boot(typeof boot === 'function' ? await (boot as () => Boot | Promise<Boot>)() : boot, failure);
-    } catch (error) {
-      worker.kill();
-      throw error;
-    } finally {
-      this.#starting.delete(worker);
-    }
-    if (this.#stopping) {
-      // Too late for the round of orders that `stop` has sent.
-      await worker.stop({ graceful: false, timeout: 0 });
-      throw new Error('stopped');
-    }
-    return worker;
-  }
-
-  /** With `reload`, what does not start answers with the reason until the next good save; else it is tried again. */
-  async #bootFailure(reason: unknown): Promise<WorkerHandle<Boot>> {
-    if (!this.#reload || this.#stopping) throw reason;
-    const failure = reason instanceof Error ? reason : new Error(String(reason));
-    this.#log.error(describe(failure));
-    return await this.#bootOne(failure);
-  }
-
-  #takeSpare(): WorkerHandle<Boot> | undefined {
-    for (;;) {
-      const spare = this.#spares.shift();
-      if (spare?.state !== 'exited') return spare;
-    }
-  }
-
-  #warmSpares(): void {
-    if (!this.#reload || this.#stopping) return;
-    while (this.#spares.length < this.#slots.length) this.#spares.push(this.#spawn());
-  }
-
-  async #fill(slot: Slot<Boot>): Promise<void> {
-    const worker = await this.#bootOne();
-    this.#place(slot, worker);
-    this.#log.debug(`worker ${worker.pid} is ready`);
-  }
-
-  /** Puts a successor in a worker's place. */
-  async #exchange(slot: Slot<Boot>): Promise<void> {
-    const successor = await this.#bootOne();
-    const predecessor = slot.worker;
-    this.#place(slot, successor);
-    this.#log.debug(`worker ${successor.pid} takes over from ${predecessor?.pid ?? 'none'}`);
-    if (predecessor) await this.#retire(predecessor);
-  }
-
-  /** Resolves when it accepts nothing more; it finishes what it holds by itself. */
-  async #retire(worker: WorkerHandle<Boot>): Promise<void> {
-    const reload = this.#options.reload;
-    const timeout = reload ? (reload.drain ?? DEFAULT_DRAIN_S) : this.#options.gracefulTimeout;
-    void worker.stop({ graceful: true, timeout });
-    let limit: NodeJS.Timeout | undefined;
-    const waited = new Promise<void>((resolve) => {
-      limit = setTimeout(resolve, RETIRE_LIMIT_MS);
-    });
-    await Promise.race([worker.drained, waited]);
-    clearTimeout(limit);
-  }
-
-  /** Starts a worker where one has died, and again until one lives. */
-  #revive(slot: Slot<Boot>): void {
-    const attempt = async () => {
-      if (this.#stopping || slot.removed || slot.worker) return;
-      try {
-        const worker = await this.#bootOne().catch((error: unknown) => this.#bootFailure(error));
-        // In the meantime a reload may have filled the place, or a TTOU taken it away.
-        if (slot.removed || slot.worker) void worker.stop({ graceful: true, timeout: this.#options.gracefulTimeout });
-        else this.#place(slot, worker);
-        this.#warmSpares();
-      } catch (error) {
-        if (this.#stopping) return;
-        slot.deaths++;
-        this.#log.error(`a worker does not start: ${describe(error)}`);
-        this.#revive(slot);
+  /** With `reload`, what does not start answers with the reason until the next good save. */
+  #startFirst(): Promise<void> {
+    return this.#inTurn(async () => {
+      for (;;) {
+        this.#interrupted = false;
+        try {
+          await this.#pool.fill(this.#current.workers);
+          return;
+        } catch (error) {
+          if (this.#interrupted && !this.#stopping) continue;
+          if (this.#reload && !this.#stopping && (await this.#exchangeForFailure(error))) return;
+          await this.stop({ graceful: false });
+          throw error;
+        }
       }
-    };
-    // Not `unref`: with its only worker dead, this is all that keeps this process alive.
-    const timer = setTimeout(() => {
-      this.#revivals.delete(timer);
-      void attempt();
-    }, backoffMs(slot.deaths));
-    this.#revivals.add(timer);
+    }, undefined);
   }
 
   #replace(worker: WorkerHandle<Boot>, reason: string): void {
     if (this.#asking.has(worker)) return;
     this.#asking.add(worker);
     void this.#inTurn(async () => {
-      const slot = this.#slots.find((each) => each.worker === worker);
+      const slot = this.#pool.slotOf(worker);
       if (!slot) return;
       this.#log.info(`worker ${worker.pid} ${reason} and is replaced`);
       try {
-        await this.#exchange(slot);
+        await this.#pool.exchange(slot);
       } catch (error) {
         if (!this.#stopping) this.#log.error(`its successor does not start, it goes on: ${describe(error)}`);
       }
     }, undefined).finally(() => this.#asking.delete(worker));
   }
 
+  // --- exchanging all of them ----------------------------------------------------------------------------------------
+
   /** For a change of files: all at once, so that one version serves at a time, and its error if it does not load. */
   #exchangeAll(): Promise<ReloadResult> {
+    if (this.#isStarting) this.#interrupt();
     return this.#inTurn(async () => {
       this.#interrupted = false;
       try {
-        await this.#swap(await this.#bootAll());
+        await this.#exchangeFor(await this.#revised(), { oneByOne: false });
         return { ok: true };
       } catch (error) {
         if (!this.#stopping && !this.#interrupted) await this.#exchangeForFailure(error);
         return { ok: false, error };
       } finally {
-        this.#warmSpares();
+        this.#pool.warmSpares();
       }
     }, STOPPED);
   }
 
-  /** Gives up the versions that are being started: another one is on disk by now, and some never come to an end. */
-  #interrupt(): void {
-    this.#interrupted = true;
-    for (const worker of this.#starting) worker.kill();
+  #revised(): Promise<Supervision<Boot>> {
+    return this.#options.revise?.(this.#current) ?? Promise.resolve(this.#current);
+  }
+
+  /** @throws The first reason; then everything is as it was. */
+  async #exchangeFor(next: Supervision<Boot>, { oneByOne }: { oneByOne: boolean }): Promise<void> {
+    const before = this.#current;
+    const settings = this.#pool.settings;
+    // TTIN and TTOU hold until the configuration says something else.
+    const count = next.workers === before.workers ? Math.max(1, this.#pool.size) : next.workers;
+    if (next.sockets !== before.sockets) this.#pool.dropSpares();
+    this.#pool.settings = workerSettings(next, this.#options.reload);
+    try {
+      const ready = await this.#pool.bootAll(count, { oneByOne });
+      this.#current = next;
+      await this.#pool.swap(ready);
+    } catch (error) {
+      this.#pool.settings = settings;
+      if (next.sockets !== before.sockets) this.#pool.dropSpares();
+      await closeAll(without(next.sockets, before.sockets));
+      throw error;
+    }
+    await closeAll(without(before.sockets, next.sockets));
+    this.#watch();
+    if (next.workers !== before.workers) this.#log.info(`${count} workers`);
   }
 
   async #exchangeForFailure(reason: unknown): Promise<boolean> {
-    const failure = reason instanceof Error ? reason : new Error(String(reason));
-    this.#log.error(describe(failure));
+    this.#log.error(describe(reason));
     try {
-      await this.#swap(await this.#bootAll(failure));
+      const count = this.#pool.size || this.#current.workers;
+      await this.#pool.swap(await this.#pool.bootAll(count, { failure: asError(reason), oneByOne: false }));
       return true;
     } catch (error) {
       if (!this.#stopping) this.#log.debug(`nor can its error be served: ${describe(error)}`);
@@ -381,39 +273,32 @@ export class Supervisor<Boot> {
     }
   }
 
-  async #bootAll(failure?: Error): Promise<WorkerHandle<Boot>[]> {
-    const booted = await Promise.allSettled(this.#slots.map(() => this.#bootOne(failure)));
-    const ready = booted.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
-    const bad = booted.find((each) => each.status === 'rejected');
-    if (!bad) return ready;
-    for (const worker of ready) void worker.stop({ graceful: true, timeout: DEFAULT_DRAIN_S });
-    throw bad.reason;
+  /** Gives up the versions that are being started: another one is on disk by now, and some never come to an end. */
+  #interrupt(): void {
+    this.#interrupted = true;
+    this.#pool.interrupt();
   }
 
-  async #swap(successors: readonly WorkerHandle<Boot>[]): Promise<void> {
-    const predecessors = this.#slots.map((slot, index) => {
-      const { worker } = slot;
-      const successor = successors[index];
-      if (successor) this.#place(slot, successor);
-      return worker;
-    });
-    await Promise.all(predecessors.map((worker) => worker && this.#retire(worker)));
-  }
+  // --- those that stand still ----------------------------------------------------------------------------------------
 
   /** Kills what stands still. */
-  #watch(heartbeatMs: number): void {
-    const limit = (this.#options.workerTimeout ?? 0) * 1000;
+  #watch(): void {
+    clearInterval(this.#watchdog);
+    const { workerTimeout = 0 } = this.#current;
+    const { heartbeatMs } = this.#pool.settings.limits;
+    if (heartbeatMs === undefined || this.#stopping) return;
+    const limit = workerTimeout * 1000;
     let last = performance.now();
     this.#watchdog = setInterval(() => {
       const now = performance.now();
       // If this process itself stood still (a suspended machine), nobody can be blamed for silence.
       const blameless = now - last > heartbeatMs * 2;
       last = now;
-      for (const { worker } of this.#slots) {
-        if (worker?.state !== 'ready') continue;
+      for (const worker of this.#pool.workers) {
+        if (worker.state !== 'ready') continue;
         if (blameless) worker.excuse();
         else if (worker.silence > limit) {
-          this.#log.error(`worker ${worker.pid} has stood still for ${this.#options.workerTimeout} s and is killed`);
+          this.#log.error(`worker ${worker.pid} has stood still for ${workerTimeout} s and is killed`);
           worker.excuse();
           worker.kill();
         }
@@ -424,10 +309,29 @@ export class Supervisor<Boot> {
 
 const STOPPED: ReloadResult = { ok: false, error: new Error('the supervisor is stopping') };
 
-function newSlot<Boot>(): Slot<Boot> {
-  return { worker: undefined, deaths: 0, removed: false };
+function workerSettings<Boot>(of: Supervision<Boot>, reload: ReloadOptions | undefined): WorkerSettings<Boot> {
+  const { boot, sockets, gracefulTimeout, startTimeout = DEFAULT_START_S, workerTimeout = 0 } = of;
+  const { maxRequests, maxRequestsJitter, maxMemory } = of;
+  const stallMs = workerTimeout > 0 ? workerTimeout * 1000 : undefined;
+  return {
+    boot,
+    sockets,
+    startTimeout,
+    drain: reload ? (reload.drain ?? DEFAULT_DRAIN_S) : gracefulTimeout,
+    limits: {
+      heartbeatMs: stallMs && Math.min(LONGEST_HEARTBEAT_MS, stallMs / 4),
+      stallMs,
+      maxRequests,
+      maxRequestsJitter,
+      maxMemory,
+    },
+  };
 }
 
-function describe(error: unknown): string {
-  return error instanceof PasterError ? formatError(error) : errorMessage(error);
+function without(sockets: readonly HeldSocket[], others: readonly HeldSocket[]): HeldSocket[] {
+  return sockets.filter((socket) => !others.includes(socket));
+}
+
+function closeAll(sockets: readonly HeldSocket[]): Promise<unknown> {
+  return Promise.all(sockets.map((socket) => socket.close()));
 }

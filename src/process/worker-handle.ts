@@ -2,7 +2,7 @@
  * The supervisor's view of one worker: starts the child, speaks with it, and knows how it ended. One handle is one
  * process; it is never started again.
  *
- * Sockets are handed over at spawn, as the descriptors from 3 on, with the IPC channel behind them. The other way, a
+ * Sockets are handed over at spawn, as the descriptors from 3 on, then the table of connections, with the IPC channel behind them. The other way, a
  * handle sent over IPC, needs a round trip before the worker can accept, and a running event loop on both sides; a
  * descriptor works the same for TCP, Unix and systemd's sockets, on Linux and on macOS, and is there when the process
  * is. The channel comes last, so that the numbers of the sockets do not depend on it.
@@ -10,6 +10,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { RunError } from '../errors.ts';
 import type { HeldSocket } from '../net/held-socket.ts';
+import type { TablePlace } from './balance.ts';
 import { packError, unpackError } from './error-transfer.ts';
 import { describeExit, type Exit } from './exit-codes.ts';
 import { type FromWorker, isWord, reportedModules, type ToWorker, type WorkerLimits } from './messages.ts';
@@ -20,7 +21,8 @@ export interface WorkerOptions {
   readonly id: number;
   readonly entry: string;
   readonly sockets: readonly HeldSocket[];
-  readonly limits: WorkerLimits;
+  /** Its place in the table of connections. */
+  readonly place: TablePlace | undefined;
   readonly env: NodeJS.ProcessEnv;
   readonly execArgv: readonly string[];
   /** Where its standard output and error go. */
@@ -31,7 +33,7 @@ export interface WorkerOptions {
   readonly onReplace: (reason: string) => void;
 }
 
-const FIRST_SOCKET = 3;
+const FIRST_INHERITED = 3;
 /** A worker that has not ended so long after its own limit is killed. */
 const KILL_MARGIN_MS = 2000;
 /** How long the channel of a dead worker may stay open: something that it started may hold it. */
@@ -63,8 +65,10 @@ export class WorkerHandle<Boot> {
     this.drained = new Promise((resolve) => {
       this.#setDrained = resolve;
     });
+    const sockets = options.sockets.map(({ fd }) => fd);
+    const inherited = options.place ? [...sockets, options.place.fd] : sockets;
     this.#child = spawn(process.execPath, [...options.execArgv, options.entry], {
-      stdio: ['ignore', options.output, options.output, ...options.sockets.map(({ fd }) => fd), 'ipc'],
+      stdio: ['ignore', options.output, options.output, ...inherited, 'ipc'],
       env: options.env,
       serialization: 'advanced',
     });
@@ -122,21 +126,23 @@ export class WorkerHandle<Boot> {
   }
 
   /** Has it load and serve. Rejects with its own reason if it cannot. */
-  async boot(boot: Boot, failure?: Error): Promise<void> {
+  async boot(boot: Boot, limits: WorkerLimits, failure?: Error): Promise<void> {
     const ready = new Promise<void>((resolve) => {
       this.#setReady = resolve;
     });
     if (this.#state !== 'exited') this.#state = 'booting';
+    const { sockets, place } = this.#options;
     this.#say({
       paster: 'boot',
       boot,
       failure: failure && packError(failure),
-      sockets: this.#options.sockets.map(({ address, backlog }, index) => ({
-        fd: FIRST_SOCKET + index,
+      sockets: sockets.map(({ address, backlog }, index) => ({
+        fd: FIRST_INHERITED + index,
         address,
         backlog,
       })),
-      limits: this.#options.limits,
+      place: place && { fd: FIRST_INHERITED + sockets.length, slot: place.slot },
+      limits,
     });
     const exit = await Promise.race([ready, this.exited]);
     if (exit) {

@@ -3,10 +3,12 @@
  * it is told to or when the supervisor is gone. It never exits the process: the entry does, with the status from here.
  * A worker whose event loop stands still hears nothing; it is the supervisor that kills it.
  */
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { adoptListener, type Listener } from '../net/listener.ts';
 import { OWN_CODE } from '../own-files.ts';
+import { ConnectionShare } from './balance.ts';
 import { packError, unpackError } from './error-transfer.ts';
 import { WORKER_BOOT_FAILED, WORKER_DONE, WORKER_ORPHANED } from './exit-codes.ts';
 import {
@@ -83,7 +85,8 @@ export async function runWorker<Boot>(start: WorkerStart<Boot>): Promise<number>
   void end.then(() => stopping.abort());
   // While it waits for nobody else, a program that waits for nothing is to notice.
   process.channel?.unref();
-  const booting = start(first.boot, () => openInherited(first), control).finally(() => process.channel?.ref());
+  const share = first.place && new ConnectionShare(first.place);
+  const booting = start(first.boot, () => openInherited(first, share), control).finally(() => process.channel?.ref());
   let running: WorkerRunning | 'stopped';
   try {
     running = await Promise.race([booting, end.then(() => 'stopped' as const)]);
@@ -100,6 +103,7 @@ export async function runWorker<Boot>(start: WorkerStart<Boot>): Promise<number>
   const { finished } = running;
   const order = await (finished ? Promise.race([end, finished.then(() => FINISHED)]) : end);
   control.end();
+  share?.close();
   return await close(running, order, channel);
 }
 
@@ -128,8 +132,16 @@ async function close<Boot>(
   return WORKER_DONE;
 }
 
-function openInherited<Boot>({ sockets }: BootMessage<Boot>): Promise<Listener[]> {
-  return Promise.all(sockets.map(({ fd, address, backlog }) => adoptListener(fd, address, { backlog })));
+async function openInherited<Boot>(
+  { sockets }: BootMessage<Boot>,
+  share: ConnectionShare | undefined,
+): Promise<Listener[]> {
+  const onConnection = share && ((socket: Socket) => void socket.once('close', share.accept()));
+  const listeners = await Promise.all(
+    sockets.map(({ fd, address, backlog }) => adoptListener(fd, address, { backlog, onConnection })),
+  );
+  share?.open();
+  return listeners;
 }
 
 /** The IPC channel, and the signals that concern a worker. */

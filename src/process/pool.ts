@@ -1,0 +1,361 @@
+/**
+ * The workers of a supervisor: who there is, who is warm, who takes whose place, and who is started again. A slot is
+ * the place of one worker, whichever process fills it. What is to happen, and when, is decided by the supervisor.
+ */
+import { errorMessage, formatError, PasterError, RunError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { HeldSocket } from '../net/held-socket.ts';
+import { backoffMs, HEALTHY_AFTER_MS } from './backoff.ts';
+import { ConnectionTable } from './balance.ts';
+import { describeExit, type Exit } from './exit-codes.ts';
+import { REPORT_MODULES, type WorkerLimits } from './messages.ts';
+import { WorkerHandle, type WorkerState } from './worker-handle.ts';
+
+/** How workers are started. */
+export interface WorkerSettings<Boot> {
+  /** What each of them is sent. */
+  readonly boot: Boot;
+  readonly sockets: readonly HeldSocket[];
+  readonly limits: WorkerLimits;
+  /** Seconds that a worker may take until it serves. */
+  readonly startTimeout: number;
+  /** Seconds that a predecessor may take for what is in flight. */
+  readonly drain: number;
+}
+
+export interface PoolOptions<Boot> {
+  readonly entry: string;
+  readonly settings: WorkerSettings<Boot>;
+  readonly log: Logger;
+  readonly env: NodeJS.ProcessEnv;
+  readonly execArgv: readonly string[];
+  readonly output: () => number | 'inherit';
+  /**
+   * For a developer: a warm process for each slot, modules are reported, and a worker that died and does not start
+   * again is represented by its error. Otherwise it is tried again.
+   */
+  readonly reload: boolean;
+  readonly onWatch: (files: readonly string[]) => void;
+  readonly onPatterns: (patterns: readonly string[]) => void;
+  readonly onReplace: (worker: WorkerHandle<Boot>, reason: string) => void;
+}
+
+export interface WorkerStatus {
+  readonly id: number;
+  readonly pid: number | undefined;
+  readonly state: WorkerState;
+}
+
+export interface Slot<Boot> {
+  worker: WorkerHandle<Boot> | undefined;
+  deaths: number;
+  removed: boolean;
+}
+
+/** How long a predecessor may take to say that it accepts nothing more before it is no longer waited for. */
+const RETIRE_LIMIT_MS = 2000;
+/** Seconds for a worker that was started in vain. */
+const NEVER_USED_DRAIN_S = 1;
+/** When a person begins to wonder. */
+const SLOW_START_S = 10;
+
+export class Pool<Boot> {
+  /** For workers that are started from now on. */
+  settings: WorkerSettings<Boot>;
+  readonly #options: PoolOptions<Boot>;
+  readonly #log: Logger;
+  readonly #table = ConnectionTable.open();
+  readonly #slots: Slot<Boot>[] = [];
+  /** Every process that lives, those that drain included. */
+  readonly #alive = new Set<WorkerHandle<Boot>>();
+  readonly #spares: WorkerHandle<Boot>[] = [];
+  readonly #revivals = new Set<NodeJS.Timeout>();
+  /** Booting, not ready yet. */
+  readonly #starting = new Set<WorkerHandle<Boot>>();
+  #lastId = 0;
+  #stopping = false;
+
+  constructor(options: PoolOptions<Boot>) {
+    this.#options = options;
+    this.#log = options.log;
+    this.settings = options.settings;
+  }
+
+  /** How many workers there are to be. */
+  get size(): number {
+    return this.#slots.length;
+  }
+
+  /** Those that have a place. */
+  get workers(): WorkerHandle<Boot>[] {
+    return this.#slots.flatMap(({ worker }) => worker ?? []);
+  }
+
+  slotOf(worker: WorkerHandle<Boot>): Slot<Boot> | undefined {
+    return this.#slots.find((slot) => slot.worker === worker);
+  }
+
+  status(): WorkerStatus[] {
+    return [...this.#alive].map(({ id, pid, state }) => ({ id, pid, state }));
+  }
+
+  reopenLogs(): void {
+    for (const worker of this.#alive) worker.reopenLogs();
+  }
+
+  /**
+   * Fills as many slots as there are to be. Resolves when each worker serves or has failed; a slot whose worker has
+   * failed is tried again.
+   * @throws The first reason if none of them starts.
+   */
+  async fill(count: number): Promise<void> {
+    const started = await Promise.allSettled(Array.from({ length: count }, () => this.bootOne()));
+    const failed = started.find((each) => each.status === 'rejected');
+    if (failed && started.every((each) => each.status === 'rejected')) throw failed.reason;
+    for (const each of started) {
+      const slot = this.#addSlot();
+      if (each.status === 'fulfilled') this.#place(slot, each.value);
+      else this.#revive(slot);
+    }
+    if (failed) this.#log.error(`a worker did not start: ${describe(failed.reason)}`);
+  }
+
+  /** @throws The reason why it does not start. */
+  async add(): Promise<void> {
+    const worker = await this.bootOne();
+    this.#place(this.#addSlot(), worker);
+  }
+
+  /** Takes the last slot away. */
+  async remove(): Promise<void> {
+    const slot = this.#slots.pop();
+    if (!slot) return;
+    slot.removed = true;
+    if (slot.worker) await this.#retire(slot.worker);
+  }
+
+  /** Puts a successor in a worker's place. @throws The reason why it does not start; the worker goes on. */
+  async exchange(slot: Slot<Boot>): Promise<void> {
+    const successor = await this.bootOne();
+    const predecessor = slot.worker;
+    this.#place(slot, successor);
+    this.#log.debug(`worker ${successor.pid} takes over from ${predecessor?.pid ?? 'none'}`);
+    if (predecessor) await this.#retire(predecessor);
+  }
+
+  /**
+   * Starts workers for all slots of a pool of `count`, beside those that serve.
+   * @param failure what they are to answer with, in the application's place
+   * @param oneByOne spares the machine; otherwise all at once
+   * @throws The first reason; then none of them stays.
+   */
+  async bootAll(count: number, { failure, oneByOne }: { failure?: Error; oneByOne: boolean }) {
+    const ready: WorkerHandle<Boot>[] = [];
+    const boot = async () => {
+      ready.push(await this.bootOne(failure));
+    };
+    const reason = oneByOne ? await inSequence(count, boot) : await atOnce(count, boot);
+    if (!reason) return ready;
+    for (const worker of ready) void worker.stop({ graceful: true, timeout: NEVER_USED_DRAIN_S });
+    throw reason.error;
+  }
+
+  /** From now on these serve, and no others. Resolves when the others accept nothing more. */
+  async swap(successors: readonly WorkerHandle<Boot>[]): Promise<void> {
+    const predecessors = this.workers;
+    for (const slot of this.#slots.splice(successors.length)) slot.removed = true;
+    for (const [index, successor] of successors.entries()) {
+      const slot = this.#slots[index] ?? this.#addSlot();
+      this.#log.debug(`worker ${successor.pid} takes over from ${slot.worker?.pid ?? 'none'}`);
+      this.#place(slot, successor);
+    }
+    await Promise.all(predecessors.map((worker) => this.#retire(worker)));
+  }
+
+  /** Gives up the workers that are being started. */
+  interrupt(): void {
+    for (const worker of this.#starting) worker.kill();
+  }
+
+  /** Starts warm processes until there is one for each slot. */
+  warmSpares(): void {
+    if (!this.#options.reload || this.#stopping) return;
+    while (this.#spares.length < this.#slots.length) this.#spares.push(this.#spawn());
+  }
+
+  /** What is warm may be older than the code, or the sockets, that the next one is to have. */
+  dropSpares(): void {
+    for (const spare of this.#spares.splice(0)) spare.kill();
+  }
+
+  /** Ends all workers; a second call that is not graceful cuts a graceful one short. */
+  async stop({ graceful, timeout }: { graceful: boolean; timeout: number }): Promise<void> {
+    const isFirst = !this.#stopping;
+    this.#stopping = true;
+    for (const timer of this.#revivals) clearTimeout(timer);
+    await Promise.all([...this.#alive].map((worker) => worker.stop({ graceful, timeout })));
+    if (isFirst) this.#table?.close();
+  }
+
+  /** A worker that serves. @throws The reason why it does not start. */
+  async bootOne(failure?: Error): Promise<WorkerHandle<Boot>> {
+    if (this.#stopping) throw new Error('stopped');
+    const worker = this.#takeSpare() ?? this.#spawn();
+    const { boot, limits, startTimeout } = this.settings;
+    const slow = setTimeout(() => {
+      this.#log.warn(`worker ${worker.pid} has been loading the application for ${SLOW_START_S} s`);
+    }, SLOW_START_S * 1000);
+    let late: RunError | undefined;
+    const limit = setTimeout(() => {
+      late = new RunError('PASTER_START_TIMEOUT', `the application was not ready within ${startTimeout} s`, {
+        hint: 'is there a promise that never settles? start_timeout in the server’s section gives it more time',
+      });
+      worker.kill();
+    }, startTimeout * 1000);
+    try {
+      this.#starting.add(worker);
+      await worker.boot(boot, limits, failure);
+    } catch (error) {
+      worker.kill();
+      throw late ?? error;
+    } finally {
+      clearTimeout(slow);
+      clearTimeout(limit);
+      this.#starting.delete(worker);
+    }
+    if (this.#stopping) {
+      // Too late for the round of orders that `stop` has sent.
+      await worker.stop({ graceful: false, timeout: 0 });
+      throw new Error('stopped');
+    }
+    this.#log.debug(`worker ${worker.pid} is ready`);
+    return worker;
+  }
+
+  #addSlot(): Slot<Boot> {
+    const slot: Slot<Boot> = { worker: undefined, deaths: 0, removed: false };
+    this.#slots.push(slot);
+    return slot;
+  }
+
+  #spawn(): WorkerHandle<Boot> {
+    const { entry, env, execArgv, output, reload, onWatch, onPatterns, onReplace } = this.#options;
+    const slot = this.#table?.take();
+    const worker: WorkerHandle<Boot> = new WorkerHandle<Boot>({
+      id: ++this.#lastId,
+      entry,
+      sockets: this.settings.sockets,
+      place: this.#table && slot !== undefined ? { fd: this.#table.fd, slot } : undefined,
+      env: reload ? { ...env, ...REPORT_MODULES } : env,
+      execArgv,
+      output: output(),
+      onWatch,
+      onPatterns,
+      onReplace: (reason) => onReplace(worker, reason),
+    });
+    this.#alive.add(worker);
+    void worker.exited.then((exit) => {
+      this.#alive.delete(worker);
+      this.#table?.release(slot);
+      const place = this.slotOf(worker);
+      if (place) this.#mourn(place, worker, exit);
+    });
+    return worker;
+  }
+
+  /** Gives a worker its place, unless it has died between being ready and now. */
+  #place(slot: Slot<Boot>, worker: WorkerHandle<Boot>): void {
+    slot.worker = worker;
+    if (worker.state === 'exited') void worker.exited.then((exit) => this.#mourn(slot, worker, exit));
+  }
+
+  #mourn(slot: Slot<Boot>, worker: WorkerHandle<Boot>, exit: Exit): void {
+    if (slot.worker !== worker || this.#stopping) return;
+    slot.worker = undefined;
+    slot.deaths = worker.served >= HEALTHY_AFTER_MS ? 1 : slot.deaths + 1;
+    const reason = worker.failure ? `: ${describe(worker.failure)}` : '';
+    this.#log.error(`worker ${worker.pid} ended ${describeExit(exit)}${reason}`);
+    this.#revive(slot);
+  }
+
+  async #bootFailure(reason: unknown): Promise<WorkerHandle<Boot>> {
+    if (!this.#options.reload || this.#stopping) throw reason;
+    this.#log.error(describe(reason));
+    return await this.bootOne(asError(reason));
+  }
+
+  #takeSpare(): WorkerHandle<Boot> | undefined {
+    for (;;) {
+      const spare = this.#spares.shift();
+      if (spare?.state !== 'exited') return spare;
+    }
+  }
+
+  /** Resolves when it accepts nothing more; it finishes what it holds by itself. */
+  async #retire(worker: WorkerHandle<Boot>): Promise<void> {
+    void worker.stop({ graceful: true, timeout: this.settings.drain });
+    let limit: NodeJS.Timeout | undefined;
+    const waited = new Promise<void>((resolve) => {
+      limit = setTimeout(resolve, RETIRE_LIMIT_MS);
+    });
+    await Promise.race([worker.drained, waited]);
+    clearTimeout(limit);
+  }
+
+  /** Starts a worker where one has died, and again until one lives. */
+  #revive(slot: Slot<Boot>): void {
+    const attempt = async () => {
+      if (this.#stopping || slot.removed || slot.worker) return;
+      try {
+        const worker = await this.bootOne().catch((error: unknown) => this.#bootFailure(error));
+        // In the meantime a reload may have filled the place, or a TTOU taken it away.
+        if (slot.removed || slot.worker) void worker.stop({ graceful: true, timeout: this.settings.drain });
+        else this.#place(slot, worker);
+        this.warmSpares();
+      } catch (error) {
+        if (this.#stopping) return;
+        slot.deaths++;
+        this.#log.error(`a worker does not start: ${describe(error)}`);
+        this.#revive(slot);
+      }
+    };
+    // Not `unref`: with its only worker dead, this is all that keeps this process alive.
+    const timer = setTimeout(() => {
+      this.#revivals.delete(timer);
+      void attempt();
+    }, backoffMs(slot.deaths));
+    this.#revivals.add(timer);
+  }
+}
+
+interface Failed {
+  readonly error: unknown;
+}
+
+/** @returns The first failure, which ends it. */
+async function inSequence(count: number, action: () => Promise<void>): Promise<Failed | undefined> {
+  for (let index = 0; index < count; index++) {
+    try {
+      await action();
+    } catch (error) {
+      return { error };
+    }
+  }
+  return undefined;
+}
+
+/** @returns The first failure, when all have come to an end. */
+async function atOnce(count: number, action: () => Promise<void>): Promise<Failed | undefined> {
+  const all = await Promise.allSettled(Array.from({ length: count }, action));
+  const failed = all.find((each) => each.status === 'rejected');
+  return failed && { error: failed.reason };
+}
+
+export function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
+}
+
+/** An error in a line of the log. */
+export function describe(error: unknown): string {
+  return error instanceof PasterError ? formatError(error) : errorMessage(error);
+}
