@@ -41,7 +41,7 @@ export async function measure() {
         const least = [];
         for (let round = 0; round < ROUNDS; round++) {
           least.push(await leastShare(path, REQUESTS[type](true), pause));
-          await sleep(100);
+          await sleep(500);
         }
         const percent = (share) => `${Math.round(share * 100)} %`;
         rows.push({

@@ -71,11 +71,14 @@ export interface TablePlace {
   readonly slot: number;
 }
 
-/** How long a worker steps back at most, and in what steps it looks whether the others have caught up. */
-const STEP_BACK_MS = 2;
-const STEP_MS = 0.1;
-/** When the others took nothing - they are busy, or nothing has come - it does not step back again for so long. */
-const NO_STEP_BACK_MS = 100;
+/** How long a worker steps back at most before it accepts once more. */
+const STEP_BACK_MS = 5;
+/** It looks whether the others have caught up after so long, then after twice as long, and so on. */
+const FIRST_LOOK_MS = 0.1;
+const LONGEST_LOOK_MS = 1;
+/** Enough for a burst on a busy machine; then this part of the time, for when the others take nothing. */
+const ALLOWANCE_MS = 40;
+const ALLOWANCE_PART = 0.05;
 /** Accepted and ended connections are remembered over about so many. */
 const MEMORY = 16;
 
@@ -88,7 +91,8 @@ export class ConnectionShare {
   #isOpen = false;
   #accepted = 0;
   #ended = 0;
-  #notBefore = 0;
+  #allowance = ALLOWANCE_MS;
+  #steppedBackAt = 0;
 
   constructor(place: TablePlace) {
     this.#place = place;
@@ -150,15 +154,16 @@ export class ConnectionShare {
   /** Stands still: what waits in the kernel's queue is another one's then. Nothing else keeps Node from accepting. */
   #stepBack(): void {
     const start = performance.now();
-    if (start < this.#notBefore) return;
-    const before = this.#fewestElsewhere();
-    while (this.#hasMoreThanItsShare()) {
-      if (performance.now() - start < STEP_BACK_MS) Atomics.wait(this.#sleeper, 0, 0, STEP_MS);
-      else {
-        if (this.#fewestElsewhere() <= before) this.#notBefore = performance.now() + NO_STEP_BACK_MS;
-        return;
-      }
+    const earned = (start - this.#steppedBackAt) * ALLOWANCE_PART;
+    this.#allowance = Math.min(ALLOWANCE_MS, this.#allowance + earned);
+    const end = start + Math.min(STEP_BACK_MS, this.#allowance);
+    let look = FIRST_LOOK_MS;
+    while (performance.now() < end && this.#hasMoreThanItsShare()) {
+      Atomics.wait(this.#sleeper, 0, 0, look);
+      look = Math.min(LONGEST_LOOK_MS, look * 2);
     }
+    this.#steppedBackAt = performance.now();
+    this.#allowance -= this.#steppedBackAt - start;
   }
 }
 
