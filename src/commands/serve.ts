@@ -91,7 +91,7 @@ function actionOf(word: Action | undefined, options: Options): Action | undefine
 }
 
 async function requestOf(spec: string, assignments: readonly string[], options: Options): Promise<ServeRequest> {
-  const debounce = reloadInterval(textOption(options, 'reloadInterval'));
+  const interval = reloadInterval(textOption(options, 'reloadInterval'));
   return {
     plan: await planOf(spec, parseAssignments(assignments), process.cwd(), {
       appName: textOption(options, 'appName'),
@@ -104,7 +104,7 @@ async function requestOf(spec: string, assignments: readonly string[], options: 
         workers: textOption(options, 'workers'),
       },
     }),
-    reload: flagOption(options, 'reload') ? { debounce } : undefined,
+    reload: flagOption(options, 'reload') ? { interval } : undefined,
     logLevel: logLevel(options),
     pidFile: textOption(options, 'pidFile'),
     logFile: textOption(options, 'logFile'),

@@ -70,6 +70,11 @@ export const processSettings = defineSettings({
     type: seconds,
     help: 'A worker whose event loop stands still for so many seconds is killed and replaced.',
   },
+  start_timeout: {
+    type: seconds,
+    default: 60,
+    help: 'How many seconds a worker may take to load the application; 0: no limit.',
+  },
   graceful_timeout: { type: seconds, default: 30, help: 'How many seconds a worker may take to finish its requests.' },
   reload_files: {
     type: list,

@@ -42,6 +42,7 @@ export interface PidFile {
 }
 
 const DEFAULT_GRACEFUL_S = 30;
+const MAX_TRIES = 20;
 
 /**
  * Finds out before anything is started whether `writePidFile` is going to work.
@@ -110,7 +111,7 @@ function mayName(file: string, pid: number): boolean {
 
 /** Removes a file that names nobody; one that has come to life in the meantime stays. */
 export function removeStalePidFile(file: string): void {
-  if (readPidFile(file).state === 'stale') removeQuietly(file);
+  if (readPidFile(file).state === 'stale') discardStale(file, `${file}.${process.pid}.stale`);
 }
 
 function cannotWrite(file: string, cause: unknown): RunError {
@@ -122,16 +123,40 @@ function cannotWrite(file: string, cause: unknown): RunError {
   });
 }
 
+/** Of several that do this at once, one succeeds. */
 function place(temporary: string, file: string): void {
-  try {
-    // Fails if the name is taken, whoever was quicker.
-    linkSync(temporary, file);
-    return;
-  } catch (error) {
-    if (errorCode(error) !== 'EEXIST') throw error;
+  for (let tries = 1; ; tries++) {
+    try {
+      // Fails if the name is taken, whoever was quicker.
+      linkSync(temporary, file);
+      return;
+    } catch (error) {
+      if (errorCode(error) !== 'EEXIST' || tries === MAX_TRIES) throw error;
+    }
+    refuseIfRunning(file);
+    discardStale(file, `${temporary}.stale`);
   }
-  refuseIfRunning(file);
-  renameSync(temporary, file);
+}
+
+/**
+ * Takes a stale file out of the way. It is moved aside and looked at again before it is deleted: in the meantime another
+ * server may have put its own there, and that one goes back.
+ */
+function discardStale(file: string, aside: string): void {
+  try {
+    renameSync(file, aside);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return;
+    throw error;
+  }
+  try {
+    if (readPidFile(aside).state === 'running') linkSync(aside, file);
+  } catch (error) {
+    // A third one has taken the name: the next round asks that one.
+    if (errorCode(error) !== 'EEXIST') throw error;
+  } finally {
+    removeQuietly(aside);
+  }
 }
 
 function refuseIfRunning(file: string): void {

@@ -17,7 +17,7 @@ export interface WorkerSettings<Boot> {
   readonly boot: Boot;
   readonly sockets: readonly HeldSocket[];
   readonly limits: WorkerLimits;
-  /** Seconds that a worker may take until it serves. */
+  /** Seconds that a worker may take until it serves; 0: no limit. */
   readonly startTimeout: number;
   /** Seconds that a predecessor may take for what is in flight. */
   readonly drain: number;
@@ -202,16 +202,16 @@ export class Pool<Boot> {
     if (this.#stopping) throw new Error('stopped');
     const worker = this.#takeSpare() ?? this.#spawn();
     const { boot, limits, startTimeout } = this.settings;
-    const slow = setTimeout(() => {
+    const slow = after(SLOW_START_S, () => {
       this.#log.warn(`worker ${worker.pid} has been loading the application for ${SLOW_START_S} s`);
-    }, SLOW_START_S * 1000);
+    });
     let late: RunError | undefined;
-    const limit = setTimeout(() => {
+    const limit = after(startTimeout, () => {
       late = new RunError('PASTER_START_TIMEOUT', `the application was not ready within ${startTimeout} s`, {
         hint: 'is there a promise that never settles? start_timeout in the server’s section gives it more time',
       });
       worker.kill();
-    }, startTimeout * 1000);
+    });
     try {
       this.#starting.add(worker);
       await worker.boot(boot, limits, failure);
@@ -330,6 +330,13 @@ export class Pool<Boot> {
 
 interface Failed {
   readonly error: unknown;
+}
+
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** Never, for 0 seconds. */
+function after(seconds: number, action: () => void): NodeJS.Timeout | undefined {
+  return seconds > 0 ? setTimeout(action, Math.min(seconds * 1000, LONGEST_TIMER_MS)) : undefined;
 }
 
 /** @returns The first failure, which ends it. */

@@ -21,7 +21,7 @@ export interface Supervision<Boot> {
   readonly workers: number;
   /** Seconds that a worker may take to finish what is in flight. */
   readonly gracefulTimeout: number;
-  /** Seconds that a worker may take until it serves. Default: 60. */
+  /** Seconds that a worker may take until it serves; 0: no limit. Default: 60. */
   readonly startTimeout?: number | undefined;
   /** Seconds that an event loop may stand still. Undefined or 0: for ever. */
   readonly workerTimeout?: number | undefined;
@@ -36,6 +36,8 @@ export interface SupervisorOptions<Boot> extends Supervision<Boot> {
   readonly entry: string;
   /** Asked before each reload for what is to be from then on. Absent: all stays as it is. */
   readonly revise?: ((current: Supervision<Boot>) => Promise<Supervision<Boot>>) | undefined;
+  /** Told when a reload has changed the sockets. */
+  readonly onSockets?: ((sockets: readonly HeldSocket[], before: readonly HeldSocket[]) => void) | undefined;
   /** Present: reload when a file changes. */
   readonly reload?: ReloadOptions | undefined;
   readonly log: Logger;
@@ -256,6 +258,7 @@ export class Supervisor<Boot> {
       await closeAll(without(next.sockets, before.sockets));
       throw error;
     }
+    if (next.sockets !== before.sockets) this.#options.onSockets?.(next.sockets, before.sockets);
     await closeAll(without(before.sockets, next.sockets));
     this.#watch();
     if (next.workers !== before.workers) this.#log.info(`${count} workers`);

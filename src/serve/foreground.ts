@@ -18,8 +18,8 @@ import { serveSingle } from './single.ts';
 /** What the command line asks for. */
 export interface ServeRequest {
   readonly plan: ServePlan;
-  /** Reload on changes, and the milliseconds that a burst of them is waited out. */
-  readonly reload: { readonly debounce: number | undefined } | undefined;
+  /** Reload on changes, and the milliseconds of `--reload-interval`. */
+  readonly reload: { readonly interval: number | undefined } | undefined;
   readonly logLevel: LogLevel;
   readonly pidFile: string | undefined;
   readonly logFile: string | undefined;

@@ -1,7 +1,7 @@
 /** Opens what a server listens on: its section's addresses, or in their place what systemd has opened. */
 import type { LoadedServer } from '../deploy/load.ts';
 import { findUser, groupId } from '../net/account.ts';
-import type { Address } from '../net/address.ts';
+import { type Address, formatAddress } from '../net/address.ts';
 import type { BindOptions } from '../net/listener.ts';
 
 /** Whose the server is to be, if not of who starts it. */
@@ -10,19 +10,30 @@ export interface Ownership {
   readonly group: string | undefined;
 }
 
-/** Opens all of them, or none. `passed` are systemd's, in its order. */
+/**
+ * Opens all of them, or none. `passed` are systemd's, in its order; of what is `kept`, by the address that was asked for,
+ * nothing is opened or closed.
+ */
 export async function openAll<T extends { close(): Promise<unknown> }>(
   server: LoadedServer,
   passed: readonly Address[],
   ownership: Ownership,
   open: (address: Address, options: BindOptions) => Promise<T>,
-): Promise<T[]> {
+  kept: ReadonlyMap<string, T> = new Map(),
+): Promise<Map<string, T>> {
   const opened: T[] = [];
+  const all = new Map<string, T>();
   const options = { ...socketOwner(ownership), ...server.bindOptions };
   try {
     for (const address of passed) server.checkAddress(address);
-    for (const address of passed.length > 0 ? passed : server.addresses) opened.push(await open(address, options));
-    return opened;
+    for (const address of passed.length > 0 ? passed : server.addresses) {
+      const name = formatAddress(address);
+      const known = kept.get(name);
+      const socket = known ?? (await open(address, options));
+      if (!known) opened.push(socket);
+      all.set(name, socket);
+    }
+    return all;
   } catch (error) {
     await Promise.all(opened.map((each) => each.close()));
     throw server.locateAddress(error);

@@ -131,7 +131,7 @@ class SingleServer implements Supervised {
   async #open(): Promise<readonly Listener[]> {
     const { passed, ownership } = this.#options;
     if (this.#listeners.length === 0) {
-      this.#listeners = await openAll(this.#server, passed, ownership, openListener);
+      this.#listeners = [...(await openAll(this.#server, passed, ownership, openListener)).values()];
     }
     return this.#listeners;
   }

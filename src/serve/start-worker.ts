@@ -13,7 +13,7 @@ import { guardLoading } from './loading.ts';
 import { loadBuiltinServer, loadPlannedApp, loadPlannedServer } from './plan.ts';
 import { reloadPatterns } from './reload-patterns.ts';
 import { servedContexts } from './served-contexts.ts';
-import { fixedSettings, type WorkerPlan } from './worker-plan.ts';
+import type { WorkerPlan } from './worker-plan.ts';
 
 /** Loads and serves the plan's application, or in its place the error that keeps it from loading. */
 export const startWorker: WorkerStart<WorkerPlan> = (plan, open, control) =>
@@ -35,9 +35,6 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
       return await (await anyServer(plan, session)).serveOn(failureApp(control.failure), open, log);
     }
     const server = await loadPlannedServer(plan, session);
-    if (fixedSettings(server) !== plan.fixed) {
-      log.warn('the addresses or the number of workers have changed: restart to let them take effect');
-    }
     if (plan.reload) {
       control.watchPatterns(reloadPatterns(await servedContexts(plan, session), plan.directory));
     }

@@ -1,24 +1,29 @@
 /** `serve` with workers or with reload: the supervisor holds the sockets, and the workers serve. */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import type { LoadedServer } from '../deploy/load.ts';
+import { LoadSession } from '../deploy/session.ts';
 import { ConfigError, EXIT_OK } from '../errors.ts';
 import type { LogLevel } from '../log.ts';
 import type { Address } from '../net/address.ts';
-import { holdSocket } from '../net/held-socket.ts';
+import { type HeldSocket, holdSocket } from '../net/held-socket.ts';
 import { OWN_CODE } from '../own-files.ts';
+import { printable } from '../printable.ts';
+import { pollingPeriod } from '../process/polling.ts';
 import { obeySignals, type Supervised } from '../process/signals.ts';
 import { Supervisor } from '../process/supervisor.ts';
+import { listenerUrl } from './announce.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { type Ownership, openAll } from './listeners.ts';
-import type { Prepared, ServePlan } from './plan.ts';
+import { loadPlannedServer, type Prepared, type ServePlan } from './plan.ts';
 import { servedContexts } from './served-contexts.ts';
 import { warnAll } from './single.ts';
-import { fixedSettings, type WorkerPlan } from './worker-plan.ts';
+import type { WorkerPlan } from './worker-plan.ts';
 
 const WORKER = join(OWN_CODE, 'worker.js');
 
 export interface SupervisedOptions {
-  /** Reload on changes, and the milliseconds that a burst of them is waited out. */
-  readonly reload: { readonly debounce: number | undefined } | undefined;
+  /** Reload on changes, and the milliseconds of `--reload-interval`. */
+  readonly reload: { readonly interval: number | undefined } | undefined;
   readonly logLevel: LogLevel;
   readonly ownership: Ownership;
   /** Sockets that systemd has opened. */
@@ -33,7 +38,6 @@ export async function serveSupervised(
   lifecycle: Lifecycle,
 ): Promise<number> {
   const { log, logFile } = lifecycle;
-  const { logLevel, ownership, passed } = options;
   if (server.runner) {
     throw new ConfigError('PASTER_SERVER_RUNNER', 'a server runner listens by itself and cannot be supervised', {
       location: server.context.sections[0]?.location,
@@ -43,29 +47,49 @@ export async function serveSupervised(
   // The workers load it again; said here, what there is to warn of is said once.
   await servedContexts(plan, session);
   warnAll(session, log);
-  const sockets = await openAll(server, passed, ownership, holdSocket);
-  const { settings, scheme } = server;
+  const { passed, ownership } = options;
+  /** Every socket that was ever held, by the address that was asked for. */
+  const held = await openAll(server, passed, ownership, holdSocket);
+  let { scheme } = server;
+  const configured = (of: LoadedServer, sockets: readonly HeldSocket[]) => {
+    const { settings } = of;
+    return {
+      boot: workerPlan(plan, of, options, logFile?.path),
+      sockets,
+      workers: of.workers ?? 1,
+      startTimeout: settings.start_timeout,
+      gracefulTimeout: settings.graceful_timeout,
+      workerTimeout: settings.worker_timeout,
+      maxRequests: settings.max_requests,
+      maxRequestsJitter: settings.max_requests_jitter,
+      maxMemory: settings.max_memory,
+    };
+  };
+  const first = configured(server, [...held.values()]);
   const supervisor = new Supervisor<WorkerPlan>({
+    ...first,
     entry: WORKER,
-    boot: {
-      ...plan,
-      scheme,
-      fixed: fixedSettings(server),
-      countRequests: settings.max_requests > 0,
-      reload: options.reload !== undefined,
-      logLevel,
-      ownership,
-      logFile: logFile?.path,
+    async revise(current) {
+      const next = await loadPlannedServer(plan, new LoadSession(plan.globalConf));
+      const known = new Map([...held].filter(([, socket]) => current.sockets.includes(socket)));
+      const opened = await openAll(next, passed, ownership, holdSocket, known);
+      for (const [name, socket] of opened) held.set(name, socket);
+      ({ scheme } = next);
+      const sockets = [...opened.values()];
+      const same =
+        sockets.length === current.sockets.length && sockets.every((socket) => current.sockets.includes(socket));
+      return configured(next, same ? current.sockets : sockets);
     },
-    sockets,
-    workers: server.workers ?? 1,
-    gracefulTimeout: settings.graceful_timeout,
-    workerTimeout: settings.worker_timeout,
-    maxRequests: settings.max_requests,
-    maxRequestsJitter: settings.max_requests_jitter,
-    maxMemory: settings.max_memory,
+    onSockets(sockets, before) {
+      const added = sockets.filter((socket) => !before.includes(socket));
+      for (const { address } of added) log.info(printable(`serving on ${listenerUrl(scheme, address)}`));
+    },
     // What else there is to watch the workers say: it is in the configuration that they load.
-    reload: options.reload && { patterns: session.files, debounce: options.reload.debounce },
+    reload: options.reload && {
+      patterns: session.files,
+      debounce: options.reload.interval,
+      polling: pollingPeriod([plan.directory, ...session.files.map(dirname)], options.reload.interval),
+    },
     output: logFile && (() => logFile.fd),
     log,
   });
@@ -74,16 +98,33 @@ export async function serveSupervised(
   const obeyed = obeySignals(attended, () => lifecycle.reopenLogs());
   try {
     await supervisor.start();
-    lifecycle.claim(settings.graceful_timeout);
+    lifecycle.claim(first.gracefulTimeout);
   } catch (error) {
     if (!attended.isStopping) {
       await supervisor.stop({ graceful: false });
       throw error;
     }
   }
-  if (!attended.isStopping) lifecycle.listening({ scheme, addresses: sockets.map((socket) => socket.address) });
+  if (!attended.isStopping) lifecycle.listening({ scheme, addresses: first.sockets.map(({ address }) => address) });
   await obeyed;
   return EXIT_OK;
+}
+
+function workerPlan(
+  plan: ServePlan,
+  { settings, scheme }: LoadedServer,
+  { reload, logLevel, ownership }: SupervisedOptions,
+  logFile: string | undefined,
+): WorkerPlan {
+  return {
+    ...plan,
+    scheme,
+    countRequests: settings.max_requests > 0,
+    reload: reload !== undefined,
+    logLevel,
+    ownership,
+    logFile,
+  };
 }
 
 /** The supervisor, with those told who have to know what it is doing. */

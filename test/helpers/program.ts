@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants } from 'node:fs';
+import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -151,4 +152,18 @@ export async function eventually<T>(probe: () => T | undefined | false | Promise
     if (value !== undefined && value !== false) return value;
     await sleep(20);
   }
+}
+
+/** One request over a Unix socket. @returns The body. */
+export function getOver(socketPath: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const asking = request({ socketPath, path: '/' }, (response) => {
+      let body = '';
+      response.on('data', (data) => {
+        body += data;
+      });
+      response.on('end', () => resolve(body));
+    });
+    asking.on('error', reject).end();
+  });
 }

@@ -1,7 +1,9 @@
 /** What `paster serve` does when signals come and when processes die, as one process, with workers and monitored. */
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { eventually, freePort, paster, serve } from '../helpers/program.ts';
 
@@ -182,4 +184,126 @@ export const makeApp = (_, { data }) => (req, res) => res.end(readFileSync(data,
   writeFileSync(join(cwd, 'data/deep/new.yaml'), 'new');
   await program.says(/reloaded in \d+ ms: .*new\.yaml/);
   expect(program.output).not.toMatch(/reloaded.*and 1 more/);
+});
+
+describe('HUP with another configuration', () => {
+  const ini = (server: string) =>
+    `[app:main]\nuse = module:./app.js\n[server:main]\nuse = npm:paster#http\n${server}\n`;
+  const pids = async (url: string) => new Set(await Promise.all(Array.from({ length: 20 }, () => get(url))));
+  const reloaded = (program: { stderr: string }) => program.stderr.match(/^reloaded$/gm)?.length ?? 0;
+
+  test('changes the number of workers, and TTIN holds where it says nothing new', async () => {
+    const cwd = project(APP, 'workers = 1');
+    const program = await serve(['x.ini'], { cwd });
+    writeFileSync(join(cwd, 'x.ini'), ini('port = 0\nworkers = 3'));
+    program.child.kill('SIGHUP');
+    await program.says(/^3 workers$/m);
+    await eventually(async () => (await pids(program.url)).size === 3);
+    program.child.kill('SIGTTOU');
+    await program.says(/^2 workers$/m);
+    program.child.kill('SIGHUP');
+    await eventually(() => reloaded(program) === 2);
+    await eventually(async () => (await pids(program.url)).size === 2);
+    expect(program.stderr).toMatch(
+      /^reloading \(HUP\)\n3 workers\nreloaded\n2 workers\nreloading \(HUP\)\nreloaded\n$/,
+    );
+  });
+
+  test('opens new addresses, keeps the others and lets go of the rest', async () => {
+    const cwd = project(APP, 'workers = 1');
+    const [kept, left, came] = [await freePort(), await freePort(), await freePort()];
+    const at = (port: number) => `http://127.0.0.1:${port}`;
+    const listen = (...ports: number[]) =>
+      ini(`listen = ${ports.map((port) => `127.0.0.1:${port}`).join(' ')}\nworkers = 1`);
+    writeFileSync(join(cwd, 'x.ini'), listen(kept, left));
+    const program = await serve(['x.ini'], { cwd });
+    writeFileSync(join(cwd, 'x.ini'), listen(kept, came));
+    program.child.kill('SIGHUP');
+    await program.says(new RegExp(`^serving on ${at(came)}$`, 'm'));
+    await eventually(() => reloaded(program) === 1);
+    expect(await get(at(kept))).toBe(await get(at(came)));
+    await expect(fetch(at(left))).rejects.toThrow();
+    // And back again.
+    writeFileSync(join(cwd, 'x.ini'), listen(kept, left));
+    program.child.kill('SIGHUP');
+    await eventually(() => reloaded(program) === 2);
+    expect(await get(at(left))).toBe(await get(at(kept)));
+  });
+
+  test.each([
+    ['an address in use', (port: number) => `listen = 127.0.0.1:${port}\nworkers = 2`, /x\.ini:5:\d+: .*is in use/],
+    ['a mistake', () => 'prot = 1\nworkers = 2', /x\.ini:5:1: .*unknown setting "prot"/],
+  ])('%s leaves everything as it was', async (_what, server, message) => {
+    const other = createServer().listen(0, '127.0.0.1');
+    onTestFinished(() => void other.close());
+    await once(other, 'listening');
+    const cwd = project(APP, 'workers = 2');
+    const program = await serve(['x.ini'], { cwd });
+    const before = await pids(program.url);
+    writeFileSync(join(cwd, 'x.ini'), ini(server((other.address() as AddressInfo).port)));
+    program.child.kill('SIGHUP');
+    await program.says(/the new version does not start, the old one goes on/);
+    expect(program.stderr).toMatch(message);
+    expect([...before]).toEqual(expect.arrayContaining([...(await pids(program.url))]));
+  });
+
+  test('a version that only some workers can load is none: all old ones go on', async () => {
+    const once = `import { existsSync, writeFileSync } from 'node:fs';
+const mark = new URL('./mark', import.meta.url);
+if (existsSync(mark)) throw new Error('only once');
+writeFileSync(mark, '');
+export default (req, res) => res.end('new');
+`;
+    const cwd = project(APP, 'workers = 2');
+    const program = await serve(['x.ini'], { cwd });
+    await eventually(async () => (await pids(program.url)).size === 2);
+    const before = await pids(program.url);
+    writeFileSync(join(cwd, 'app.js'), once);
+    program.child.kill('SIGHUP');
+    await program.says(/the new version does not start, the old one goes on: .*only once/);
+    await eventually(async () => !(await pids(program.url)).has('new'));
+    expect(await pids(program.url)).toEqual(before);
+  });
+
+  test('a version that never comes to an end is given up', async () => {
+    const cwd = project(APP, 'workers = 1\nstart_timeout = 1');
+    const program = await serve(['x.ini'], { cwd });
+    const before = await get(program.url);
+    writeFileSync(join(cwd, 'app.js'), 'await new Promise(() => setInterval(() => {}, 1000));');
+    program.child.kill('SIGHUP');
+    await program.says(/the old one goes on: the application was not ready within 1 s/);
+    expect(await get(program.url)).toBe(before);
+  });
+});
+
+test('an application that never comes to an end of loading ends serve, with the reason', async () => {
+  const cwd = project('await new Promise(() => setInterval(() => {}, 1000));', 'workers = 2\nstart_timeout = 1');
+  expect(await paster(['serve', 'x.ini'], { cwd }).finished()).toMatchObject({
+    status: 1,
+    stdout: '',
+    stderr: expect.stringMatching(/^paster: the application was not ready within 1 s \(.*start_timeout/),
+  });
+});
+
+test('connections wait while the first worker loads, and an address in use is said before it does', async () => {
+  const cwd = project(`process.stderr.write('loading\\n');\nawait new Promise((r) => setTimeout(r, 500));\n${APP}`);
+  const port = String(await freePort());
+  const program = paster(['serve', 'x.ini', '-w', '1', '-p', port], { cwd });
+  await program.says(/loading/);
+  const early = get(`http://127.0.0.1:${port}`);
+  const second = await paster(['serve', 'x.ini', '-w', '1', '-p', port], { cwd }).finished();
+  expect(second).toMatchObject({ status: 1, stdout: '', stderr: expect.stringMatching(/in use by another program/) });
+  expect(second.stderr).not.toContain('loading');
+  expect(await early).toMatch(/^\d+$/);
+});
+
+test('of two that start at once on one address, one serves and the other says so', async () => {
+  const cwd = project();
+  const port = String(await freePort());
+  const both = [1, 2].map(() => paster(['serve', 'x.ini', '-w', '1', '-p', port], { cwd }));
+  const loser = await Promise.race(both.map(async (program) => ({ ...(await program.finished()), program })));
+  expect(loser).toMatchObject({ status: 1, stderr: expect.stringMatching(/in use by another program/) });
+  const winner = both.find((program) => program !== loser.program);
+  await winner?.says(/^serving on/m);
+  expect(await get(`http://127.0.0.1:${port}`)).toMatch(/^\d+$/);
 });

@@ -1,9 +1,9 @@
 /** `paster serve --reload`: edits take effect, mistakes are shown, the next good save recovers. */
-import { existsSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, serve } from '../helpers/program.ts';
+import { eventually, getOver, paster, serve } from '../helpers/program.ts';
 
 const APP = (text: string) => `import { word } from './word.js';
 import { readFileSync } from 'node:fs';
@@ -33,6 +33,11 @@ function project(server = ''): string {
     'data.yaml': 'four\n',
   });
 }
+
+const NEVER = `import { writeFileSync } from 'node:fs';
+writeFileSync(new URL('./begun', import.meta.url), '');
+await new Promise(() => setInterval(() => {}, 1000));
+`;
 
 async function becomes(url: string, text: string): Promise<void> {
   await eventually(async () => (await (await fetch(url)).text()).includes(text));
@@ -116,14 +121,7 @@ test('a version that never comes to an end gives way to the next save', async ()
   const directory = project();
   const program = await serve(['develop.ini', '--reload'], { cwd: directory });
   await becomes(program.url, 'one two three four');
-  writeFileSync(
-    join(directory, 'word.js'),
-    `import { writeFileSync } from 'node:fs';
-writeFileSync(new URL('./begun', import.meta.url), '');
-await new Promise(() => setInterval(() => {}, 1000));
-export const word = 'never';
-`,
-  );
+  writeFileSync(join(directory, 'word.js'), `${NEVER}export const word = 'never';\n`);
   await eventually(() => existsSync(join(directory, 'begun')));
   expect(await (await fetch(program.url)).text()).toBe('one two three four');
   writeFileSync(join(directory, 'word.js'), "export const word = 'again';\n");
@@ -139,13 +137,69 @@ test('a version that does not load at the start is shown, and recovers', async (
   await becomes(program.url, 'one well three four');
 });
 
-test('says that a changed address needs a restart', async () => {
+test('a changed address and number of workers take effect', async () => {
+  const directory = project();
+  const socket = join(directory, 'a.sock');
+  const program = await serve(['develop.ini', '--reload'], { cwd: directory });
+  writeFileSync(
+    join(directory, 'develop.ini'),
+    INI('three', `workers = 2\nlisten = unix:${socket}`).replace('port = 0\n', ''),
+  );
+  await program.says(/^serving on http:\/\/unix:.*a\.sock$/m);
+  await program.says(/^2 workers$/m);
+  await expect(fetch(program.url)).rejects.toThrow();
+  expect(await getOver(socket)).toBe('one two three four');
+});
+
+test('an address that cannot be had is shown, and the old one goes on with what comes next', async () => {
   const directory = project();
   const program = await serve(['develop.ini', '--reload'], { cwd: directory });
-  writeFileSync(join(directory, 'develop.ini'), INI('three', 'workers = 2'));
-  await program.says(/number of workers have changed: restart/);
-  await becomes(program.url, 'one two three four');
+  writeFileSync(join(directory, 'develop.ini'), INI('THREE', 'host = 192.0.2.1'));
+  await program.says(/develop\.ini:\d+:\d+: .*192\.0\.2\.1/);
+  await eventually(async () => (await fetch(program.url)).status === 500);
+  writeFileSync(join(directory, 'develop.ini'), INI('THREE'));
+  await becomes(program.url, 'one two THREE four');
 });
+
+test('a first version that never comes to an end gives way to the next save, or to start_timeout', async () => {
+  const directory = project('start_timeout = 1');
+  writeFileSync(join(directory, 'word.js'), `${NEVER}export const word = 'never';\n`);
+  const program = await serve(['develop.ini', '--reload'], { cwd: directory });
+  await program.says(/the application was not ready within 1 s/);
+  expect(await (await fetch(program.url)).text()).toMatch(/was not ready within 1 s/);
+  writeFileSync(join(directory, 'word.js'), "export const word = 'now';\n");
+  await becomes(program.url, 'one now three four');
+
+  const patient = project('start_timeout = 0');
+  writeFileSync(join(patient, 'word.js'), `${NEVER}export const word = 'never';\n`);
+  const waiting = paster(['serve', 'develop.ini', '--reload'], { cwd: patient });
+  await eventually(() => existsSync(join(patient, 'begun')));
+  writeFileSync(join(patient, 'word.js'), "export const word = 'now';\n");
+  const [, url = ''] = await waiting.says(/^serving on (\S+)$/m);
+  await becomes(url, 'one now three four');
+});
+
+test('where the system does not tell of changes, files are looked at', async () => {
+  const directory = project();
+  const program = await serve(['develop.ini', '--reload', '--reload-interval', '0.1'], {
+    cwd: directory,
+    env: { CHOKIDAR_USEPOLLING: '1' },
+  });
+  expect(watchesOf(program.pid)).toEqual([]);
+  await becomes(program.url, 'one two three four');
+  writeFileSync(join(directory, 'word.js'), "export const word = 'TWO';\n");
+  await becomes(program.url, 'one TWO three four');
+  writeFileSync(join(directory, 'data.yaml'), 'FOUR\n');
+  await becomes(program.url, 'one TWO three FOUR');
+});
+
+/** What Linux would tell a process of files by. */
+function watchesOf(pid: number): string[] {
+  if (process.platform !== 'linux') return [];
+  return readdirSync(`/proc/${pid}/fdinfo`)
+    .map((fd) => readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'))
+    .filter((text) => /^inotify wd:/m.test(text));
+}
 
 test('ends on TERM and INT, with its workers', async () => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {

@@ -1,11 +1,10 @@
 /** `--user` and `--group`: root opens the sockets, and somebody else runs the application. */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
-import { request } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, paster, serve } from '../helpers/program.ts';
+import { eventually, getOver, paster, serve } from '../helpers/program.ts';
 
 // Each says who it is, at import and now.
 const APP = `const atImport = [process.getuid(), process.getgid()];
@@ -121,16 +120,3 @@ describe.runIf(process.getuid?.() === 0)('as root', () => {
     expect(read('a.log')).toMatch(/worker \d+ cannot open its log again .* is replaced/);
   });
 });
-
-function getOver(socketPath: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const asking = request({ socketPath, path: '/' }, (response) => {
-      let body = '';
-      response.on('data', (data) => {
-        body += data;
-      });
-      response.on('end', () => resolve(body));
-    });
-    asking.on('error', reject).end();
-  });
-}
