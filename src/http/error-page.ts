@@ -1,52 +1,129 @@
-/** The page that is shown in place of an application that does not load: what, where, and the lines around it. */
-import { readFileSync } from 'node:fs';
+/**
+ * The page that shows a developer an error: what, where, and the lines around each place of its stack. Youch draws it;
+ * here is decided what it gets to see: the texts and the places of the error and of its causes, and nothing else that
+ * hangs on them - no properties, no headers, no environment. It loads nothing from anywhere.
+ */
+import { readFile } from 'node:fs/promises';
+import { extname } from 'node:path';
 import { ErrorList, formatError, type Location, PasterError } from '../errors.ts';
-import { escapeHtml, htmlPage } from './html.ts';
 
-const LINES_AROUND = 5;
+export interface ErrorPageOptions {
+  /** The heading; a text of the program's own, not of a request. */
+  readonly title: string;
+  /**
+   * Makes the page load itself again when something else is there: it asks once a second, and compares this with the
+   * header `x-paster-error` of the answer.
+   */
+  readonly id?: string | undefined;
+  /** A sentence below the message; likewise the program's own. */
+  readonly note?: string | undefined;
+}
 
-/** Asks again until something else than the error answers, then shows that. */
-const RELOAD_SCRIPT = `
-setInterval(async () => {
-  const response = await fetch(location.href, { headers: { accept: 'text/html' } }).catch(() => undefined);
-  if (response && response.headers.get('x-paster-error') !== document.documentElement.dataset.error) location.reload();
-}, 1000);
+/** The header that an answer with such a page carries. */
+export const ERROR_ID_HEADER = 'x-paster-error';
+
+/** A whole HTML page; to be answered with `cache-control: no-store`, and to people only who may read the sources. */
+export async function errorPage(error: unknown, { title, id, note }: ErrorPageOptions): Promise<string> {
+  // Drawn once in a while, and only for developers: what nobody looks at is not loaded.
+  const { Youch } = await import('youch');
+  const youch = new Youch();
+  youch.defineSourceLoader(async ({ fileName }) => loadSource(fileName));
+  youch.useTransformer(({ frames }) => {
+    // Where Youch writes these into attributes it does not escape them; a message may pretend to be a stack.
+    for (const frame of frames) {
+      frame.fileName &&= frame.fileName.replace(/["<>]/g, '?');
+      frame.functionName &&= frame.functionName.replace(/["<>]/g, '?');
+    }
+  });
+  youch.templates.injectStyles(STYLE);
+  const page = await youch.toHTML(Object.assign(readable(error), { hint: note }), { title });
+  return id === undefined ? page : page.replace('</body>', () => `<script>${reloadScript(id)}</script></body>`);
+}
+
+/** The same, so that it can be shown: its text, and its places as a stack. */
+function readable(thrown: unknown): Error {
+  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const message = withoutCredentials(error instanceof PasterError ? formatError(error) : error.message);
+  const shown = new Error(message);
+  shown.name = error instanceof PasterError ? 'paster' : error.name;
+  shown.stack = [`${shown.name}: ${message}`, ...frames(error)].join('\n');
+  return shown;
+}
+
+const MAX_CAUSES = 8;
+const OWN_FILES = new URL('..', import.meta.url).href;
+
+/** The places of an error and of its causes, as lines of a stack. */
+function frames(error: Error): string[] {
+  const places: string[] = [];
+  const own = (error instanceof ErrorList ? error.errors : [error]).map((each) => each as PasterError);
+  for (const { location, section } of own) if (location) places.push(frameOf(location, section));
+  // Where paster itself noticed a mistake of its user's is of no interest.
+  let cause: unknown = error instanceof PasterError ? error.cause : error;
+  for (let depth = 0; cause instanceof Error && depth < MAX_CAUSES; depth++) {
+    const stack = (cause.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line) && !line.includes(OWN_FILES));
+    places.push(...stack.filter((line) => !places.some((place) => lineOf(place) === lineOf(line))));
+    cause = cause.cause;
+  }
+  return places;
+}
+
+function frameOf({ file, line, column }: Location, section: string | undefined): string {
+  return `    at ${section ? `[${section}]` : 'configuration'} (${file}:${line}:${column})`;
+}
+
+/** The file and the line of a frame, without the column. */
+function lineOf(frame: string): string {
+  return /\(?(?:file:\/\/)?([^\s(]+:\d+):\d+\)?$/.exec(frame)?.[1] ?? frame;
+}
+
+// --- what is not to be seen ------------------------------------------------------------------------------------------
+
+const SECRET_KEY = /pass(?:wd|word|phrase)?|secret|token|credential|private|api_?key|dsn/i;
+const INI_LINE = /^(\s*)([^=:\s#;][^=:]*?)(\s*[=:]\s*)(\S.*)$/;
+const HIDDEN = '•••';
+
+async function loadSource(file: string | undefined): Promise<{ contents: string } | undefined> {
+  if (file === undefined || file.startsWith('node:')) return undefined;
+  try {
+    const text = withoutCredentials(await readFile(file, 'utf8'));
+    return { contents: extname(file) === '.ini' ? text.split('\n').map(withoutSecret).join('\n') : text };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The line of an INI file, if its key says that the value is nobody's business without it. */
+function withoutSecret(line: string): string {
+  return line.replace(INI_LINE, (whole, indent: string, key: string, equals: string) =>
+    SECRET_KEY.test(key) ? `${indent}${key}${equals}${HIDDEN}` : whole,
+  );
+}
+
+/** `postgres://me:secret@host` without the secret. */
+function withoutCredentials(text: string): string {
+  return text.replace(/(\b[a-z][a-z\d+.-]*:\/\/[^\s:/@]*:)[^\s/@]+(@)/gi, `$1${HIDDEN}$2`);
+}
+
+// --- what Youch does not do ------------------------------------------------------------------------------------------
+
+/** A telephone is narrower than its frames and messages; what has several lines keeps them. */
+const STYLE = `
+@media (max-width: 600px) { #error-message { font-size: 1rem; } }
+#error-message span:nth-child(2) { white-space: pre-wrap; overflow-wrap: anywhere; min-width: 0; }
+.stack-frame-location { overflow-wrap: anywhere; min-width: 0; text-align: left; }
+@media (max-width: 600px) {
+  #layout { padding-left: 12px; padding-right: 12px; max-width: 100%; }
+  .stack-frame-contents, .stack-frame-location, #stack-frames-header { flex-wrap: wrap; }
+  .stack-frame-filepath { max-width: 100%; white-space: normal; direction: ltr; }
+}
 `;
 
-/** @param id Changes whenever another error takes this one's place, so that an open page knows to load again. */
-export function errorPage(error: Error, id: string): string {
-  const errors = error instanceof ErrorList ? error.errors : [error];
-  const body = `<h1>The application does not load</h1>
-<p class="soft">The next save that can be loaded brings it back; this page notices by itself.</p>
-${errors.map(errorHtml).join('\n')}
-<script>document.documentElement.dataset.error = ${JSON.stringify(id)};${RELOAD_SCRIPT}</script>`;
-  return htmlPage('The application does not load', body);
-}
-
-function errorHtml(error: Error): string {
-  const text = error instanceof PasterError ? formatError(error) : `${error.name}: ${error.message}`;
-  const location = error instanceof PasterError ? error.location : undefined;
-  const cause = error.cause instanceof Error && error.cause.stack ? error.cause.stack : '';
-  return `<pre class="error"><span class="bad">${escapeHtml(text)}</span></pre>
-${location ? `<pre>${excerpt(location)}</pre>` : ''}
-${cause ? `<details><summary class="soft">stack</summary><pre>${escapeHtml(cause)}</pre></details>` : ''}`;
-}
-
-/** The lines around a place, the one it is about marked; nothing if the file cannot be read (any more). */
-function excerpt({ file, line }: Location): string {
-  let lines: string[];
-  try {
-    lines = readFileSync(file, 'utf8').split('\n');
-  } catch {
-    return '';
-  }
-  const first = Math.max(1, line - LINES_AROUND);
-  return lines
-    .slice(first - 1, line + LINES_AROUND)
-    .map((text, index) => {
-      const number = first + index;
-      const shown = escapeHtml(`${number === line ? '>' : ' '} ${String(number).padStart(4)} | ${text}`);
-      return number === line ? `<span class="bad">${shown}</span>` : shown;
-    })
-    .join('\n');
+function reloadScript(id: string): string {
+  return `
+setInterval(async () => {
+  const response = await fetch(location.href, { headers: { accept: 'text/html' } }).catch(() => undefined);
+  if (response && response.headers.get('${ERROR_ID_HEADER}') !== ${JSON.stringify(id)}) location.reload();
+}, 1000);
+`;
 }

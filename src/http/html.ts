@@ -47,7 +47,6 @@ p { margin: .25rem 0 1rem; }
 a { color: var(--accent); }
 code, pre, .at { font-family: ui-monospace, monospace; font-size: .875em; overflow-wrap: anywhere; }
 pre { overflow-x: auto; padding: .75rem; background: var(--card); border: 1px solid var(--line); border-radius: 6px; }
-pre .bad { color: var(--mark); font-weight: 600; }
 .at, .soft { color: var(--soft); }
 .part { border: 1px solid var(--line); border-left: 4px solid var(--accent); border-radius: 6px; background: var(--card);
   padding: .6rem .75rem; margin: .6rem 0 0; }

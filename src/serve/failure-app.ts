@@ -1,19 +1,23 @@
 /** The application that answers for a version that does not load: every request gets the error, none is refused. */
 import { formatError, PasterError } from '../errors.ts';
-import { errorPage } from '../http/error-page.ts';
+import { ERROR_ID_HEADER, errorPage } from '../http/error-page.ts';
 import type { App } from '../protocol/types.ts';
+
+const NOTE = 'The next save that can be loaded brings it back; this page notices by itself.';
 
 export function failureApp(error: Error): App {
   const text = error instanceof PasterError ? formatError(error) : `${error.name}: ${error.message}`;
   const id = `${process.pid}-${Date.now()}`;
-  return (req, res) => {
+  let page: Promise<string> | undefined;
+  return async (req, res) => {
     const wantsHtml = req.headers.accept?.includes('text/html') ?? false;
-    const body = wantsHtml ? errorPage(error, id) : `The application does not load.\n\n${text}\n`;
+    if (wantsHtml) page ??= errorPage(error, { title: 'The application does not load', note: NOTE, id });
+    const body = wantsHtml && page ? await page : `The application does not load.\n\n${text}\n`;
     res.writeHead(500, {
       'content-type': `text/${wantsHtml ? 'html' : 'plain'}; charset=utf-8`,
       'content-length': Buffer.byteLength(body),
       'cache-control': 'no-store',
-      'x-paster-error': id,
+      [ERROR_ID_HEADER]: id,
     });
     res.end(body);
   };

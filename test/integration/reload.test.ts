@@ -3,13 +3,13 @@ import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, getOver, paster, serve } from '../helpers/program.ts';
+import { eventually, getOver, Program, paster, requireProgram, serve } from '../helpers/program.ts';
 
 const APP = (text: string) => `import { word } from './word.js';
 import { readFileSync } from 'node:fs';
 export function makeApp(globalConf, { greeting, data }) {
   const file = data ? readFileSync(data, 'utf8').trim() : '';
-  return (req, res) => res.end(['${text}', word, greeting, file].join(' '));
+  return (req, res) => res.setHeader('content-type', 'text/html').end(['${text}', word, greeting, file].join(' '));
 }
 `;
 
@@ -159,6 +159,27 @@ test('an address that cannot be had is shown, and the old one goes on with what 
   await eventually(async () => (await fetch(program.url)).status === 500);
   writeFileSync(join(directory, 'develop.ini'), INI('THREE'));
   await becomes(program.url, 'one two THREE four');
+});
+
+const chromium = requireProgram('chromium');
+
+test.runIf(chromium)('an open page shows the next good version by itself', async () => {
+  const directory = project();
+  writeFileSync(join(directory, 'word.js'), 'export const word = (;\n');
+  const program = await serve(['develop.ini', '--reload'], { cwd: directory });
+  const profile = join(directory, 'profile');
+  const flags = ['--headless', '--no-sandbox', '--disable-gpu', `--user-data-dir=${profile}`];
+  new Program(chromium ?? '', [...flags, '--remote-debugging-port=0', program.url]);
+  const port = await eventually(() => {
+    const file = join(profile, 'DevToolsActivePort');
+    return existsSync(file) && readFileSync(file, 'utf8').split('\n')[0];
+  });
+  const shows = async (title: string) => {
+    await eventually(async () => (await (await fetch(`http://127.0.0.1:${port}/json`)).text()).includes(`"${title}"`));
+  };
+  await shows('The application does not load');
+  writeFileSync(join(directory, 'word.js'), "export const word = '<title>well</title>';\n");
+  await shows('well');
 });
 
 test('a first version that never comes to an end gives way to the next save, or to start_timeout', async () => {
