@@ -1,5 +1,6 @@
 /** The public API of `paster`: re-exports only. */
 export { asBool, asInt, asList } from './config/convert.ts';
+export { type DebugFlags, debugFlags } from './config/debug.ts';
 export { type IniDocument, type IniEntry, type IniSection, parseIni } from './config/ini.ts';
 export type { Loader } from './deploy/compose.ts';
 export {

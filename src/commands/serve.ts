@@ -26,7 +26,10 @@ export const serveCommand: Command = {
     { flags: '--socket <path>', help: 'listen on this Unix socket' },
     { flags: '-w, --workers <n>', help: 'so many processes, or auto for one per core' },
     { flags: '--reload', help: 'restart when code or configuration changes' },
-    { flags: '--reload-interval <seconds>', help: 'how long a burst of changes is waited out (default: 0.01)' },
+    {
+      flags: '--reload-interval <seconds>',
+      help: 'how long a burst is waited out (default: 0.01); where files are polled, how often (default: 1)',
+    },
     { flags: '--open', help: 'open the browser when it is ready' },
     { flags: '--daemon', help: 'run in the background; returns when the server accepts connections' },
     { flags: '--pid-file <file>', help: 'write the process ID there (with --daemon: paster.pid)' },
@@ -91,7 +94,6 @@ function actionOf(word: Action | undefined, options: Options): Action | undefine
 }
 
 async function requestOf(spec: string, assignments: readonly string[], options: Options): Promise<ServeRequest> {
-  const interval = reloadInterval(textOption(options, 'reloadInterval'));
   return {
     plan: await planOf(spec, parseAssignments(assignments), process.cwd(), {
       appName: textOption(options, 'appName'),
@@ -104,7 +106,8 @@ async function requestOf(spec: string, assignments: readonly string[], options: 
         workers: textOption(options, 'workers'),
       },
     }),
-    reload: flagOption(options, 'reload') ? { interval } : undefined,
+    reload: flagOption(options, 'reload'),
+    reloadInterval: reloadInterval(textOption(options, 'reloadInterval')),
     logLevel: logLevel(options),
     pidFile: textOption(options, 'pidFile'),
     logFile: textOption(options, 'logFile'),

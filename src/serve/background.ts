@@ -1,6 +1,6 @@
 /** `start`, `stop`, `restart` and `status`: a server in the background, by its pid file. */
 import { resolve } from 'node:path';
-import { EXIT_FAILURE, EXIT_OK, printableLine } from '../errors.ts';
+import { EXIT_FAILURE, EXIT_OK, printableLine, UsageError } from '../errors.ts';
 import { daemonStatus, startDaemon, stopDaemon } from '../process/daemon.ts';
 import { LogFile } from '../process/logfile.ts';
 import { readPidFile } from '../process/pidfile.ts';
@@ -12,7 +12,7 @@ export type BackgroundRequest = ServeRequest & { readonly pidFile: string; reado
 /** Returns when the server accepts connections. @throws The reason if it fails. */
 export async function start(request: BackgroundRequest, terminal: Terminal): Promise<number> {
   // What is wrong with the configuration is found before there is a log file.
-  await prepare(request, 'daemon');
+  refuseReload(await prepare(request, 'daemon'));
   const logFile = new LogFile(resolve(request.logFile));
   const lines = await startDaemon(logFile);
   if (request.logLevel !== 'warn') for (const line of lines) terminal.out(line);
@@ -27,7 +27,7 @@ export async function stop(pidFile: string, terminal: Terminal): Promise<number>
 
 /** Stops the server if it runs, and starts it. A configuration with a mistake in it leaves it running. */
 export async function restart(request: BackgroundRequest, terminal: Terminal): Promise<number> {
-  await prepare({ ...request, pidFile: undefined }, 'daemon');
+  refuseReload(await prepare({ ...request, pidFile: undefined }, 'daemon'));
   if (readPidFile(resolve(request.pidFile)).state === 'running') await stop(request.pidFile, terminal);
   return start(request, terminal);
 }
@@ -36,4 +36,11 @@ export function status(pidFile: string, terminal: Terminal): number {
   const { running, sentence } = daemonStatus(resolve(pidFile));
   terminal.out(printableLine(sentence));
   return running ? EXIT_OK : EXIT_FAILURE;
+}
+
+function refuseReload({ reload }: { readonly reload: boolean }): void {
+  if (!reload) return;
+  throw new UsageError('PASTER_USAGE', 'serve: a server in the background does not reload: [DEFAULT] has autoreload', {
+    hint: 'autoreload=false at the end of the command line; to reload a server in the background, send it HUP',
+  });
 }

@@ -5,16 +5,17 @@ import type { App } from '../protocol/types.ts';
 
 const NOTE = 'The next save that can be loaded brings it back; this page notices by itself.';
 
-export function failureApp(error: Error): App {
+/** @param isShown whether clients get to see what is wrong; otherwise only that something is. */
+export function failureApp(error: Error, isShown: boolean): App {
   const text = error instanceof PasterError ? formatError(error) : `${error.name}: ${error.message}`;
   const id = `${process.pid}-${Date.now()}`;
   let page: Promise<string> | undefined;
   return async (req, res) => {
     const wantsHtml = req.headers.accept?.includes('text/html') ?? false;
-    if (wantsHtml) page ??= errorPage(error, { title: 'The application does not load', note: NOTE, id });
-    const body = wantsHtml && page ? await page : `The application does not load.\n\n${text}\n`;
+    if (wantsHtml && isShown) page ??= errorPage(error, { title: 'The application does not load', note: NOTE, id });
+    const body = wantsHtml && page ? await page : `The application does not load.\n${isShown ? `\n${text}\n` : ''}`;
     res.writeHead(500, {
-      'content-type': `text/${wantsHtml ? 'html' : 'plain'}; charset=utf-8`,
+      'content-type': `text/${page && wantsHtml ? 'html' : 'plain'}; charset=utf-8`,
       'content-length': Buffer.byteLength(body),
       'cache-control': 'no-store',
       [ERROR_ID_HEADER]: id,

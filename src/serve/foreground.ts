@@ -1,5 +1,6 @@
 /** The process that answers for a server: prepares what surrounds it, and serves alone, with workers, or monitored. */
 import { relative, resolve } from 'node:path';
+import { debugFlags } from '../config/debug.ts';
 import { LoadSession } from '../deploy/session.ts';
 import { EXIT_FAILURE, formatError, PasterError, UsageError } from '../errors.ts';
 import { type Logger, type LogLevel, lineLogger, programLogger } from '../log.ts';
@@ -18,8 +19,10 @@ import { serveSingle } from './single.ts';
 /** What the command line asks for. */
 export interface ServeRequest {
   readonly plan: ServePlan;
-  /** Reload on changes, and the milliseconds of `--reload-interval`. */
-  readonly reload: { readonly interval: number | undefined } | undefined;
+  /** Reload on changes, whatever the configuration says. */
+  readonly reload: boolean;
+  /** Milliseconds of `--reload-interval`. */
+  readonly reloadInterval: number | undefined;
   readonly logLevel: LogLevel;
   readonly pidFile: string | undefined;
   readonly logFile: string | undefined;
@@ -53,7 +56,7 @@ export async function runForeground(
     const log = programLogger(request.logLevel, terminal.err);
     return request.monitorRestart && role !== 'monitored'
       ? await runMonitor(request, prepared.server.settings.graceful_timeout, passed, logFile, log, terminal)
-      : await attend(request, prepared, passed, logFile, role, log, terminal);
+      : await attend({ ...request, reload: prepared.reload }, prepared, passed, logFile, role, log, terminal);
   };
   try {
     return await guardLoading(work, terminal.err);
@@ -70,8 +73,11 @@ export async function runForeground(
   }
 }
 
-/** Everything that can be known to be wrong before anything is opened. */
-export async function prepare(request: ServeRequest, role: Role | undefined): Promise<Prepared> {
+/**
+ * Everything that can be known to be wrong before anything is opened. `reload` is what the command line or `autoreload`
+ * in [DEFAULT] asks for.
+ */
+export async function prepare(request: ServeRequest, role: Role | undefined): Promise<Prepared & { readonly reload: boolean }> {
   const { plan, pidFile, ownership } = request;
   checkUser(ownership.user, ownership.group);
   const session = new LoadSession(plan.globalConf);
@@ -80,14 +86,15 @@ export async function prepare(request: ServeRequest, role: Role | undefined): Pr
   if (pidFile !== undefined && role !== 'monitored') checkPidFile(resolve(pidFile));
   const { workers, oneShot } = server;
   if (oneShot) refuseToKeep(request, workers, role);
-  return { server, session };
+  const reload = request.reload || (oneShot === undefined && debugFlags(server.context.globalConf).autoreload);
+  return { server, session, reload };
 }
 
 /** @throws UsageError for what makes no sense with a process that serves one request. */
 function refuseToKeep({ reload, monitorRestart, open }: ServeRequest, workers: number | undefined, role?: Role): void {
   const asked = [
     ['workers', workers !== undefined],
-    ['--reload', reload !== undefined],
+    ['--reload', reload],
     ['--monitor-restart', monitorRestart],
     ['--open', open],
     ['--daemon', role === 'daemon'],
@@ -107,14 +114,14 @@ async function attend(
   log: Logger,
   terminal: Terminal,
 ): Promise<number> {
-  const { plan, reload, logLevel, pidFile, ownership } = request;
+  const { plan, reload, reloadInterval, logLevel, pidFile, ownership } = request;
   // What is not needed is not loaded: watching files alone costs as much as the rest of a start.
   const { openBrowser } = request.open ? await import('./browser.ts') : {};
   const { SystemdNotify } = process.env['NOTIFY_SOCKET'] === undefined ? {} : await import('../process/notify.ts');
   const { workers, oneShot } = prepared.server;
   // What a CGI program says, it says with every request, into the web server's log.
   const quiet = logLevel === 'warn' || oneShot !== undefined;
-  const supervised = reload !== undefined || workers !== undefined;
+  const supervised = reload || workers !== undefined;
   const lifecycle = new Lifecycle({
     out: quiet ? () => {} : terminal.out,
     log,
@@ -131,7 +138,12 @@ async function attend(
   const common = { ownership, passed };
   if (supervised) {
     const { serveSupervised } = await import('./supervised.ts');
-    return serveSupervised(plan, prepared, { reload, logLevel, ...common }, lifecycle);
+    return serveSupervised(
+      plan,
+      prepared,
+      { reload: reload ? { interval: reloadInterval } : undefined, logLevel, ...common },
+      lifecycle,
+    );
   }
   return serveSingle(plan, prepared, common, lifecycle);
 }

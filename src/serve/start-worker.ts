@@ -1,4 +1,5 @@
 /** What a worker does with its plan; runs in the child, under `process/worker.ts`. */
+import { debugFlags } from '../config/debug.ts';
 import type { LoadedServer } from '../deploy/load.ts';
 import { LoadSession } from '../deploy/session.ts';
 import { neverSettled } from '../deploy/unsettled.ts';
@@ -7,7 +8,7 @@ import { programLogger } from '../log.ts';
 import { LogFile } from '../process/logfile.ts';
 import { dropPrivileges } from '../process/user.ts';
 import type { WorkerControl, WorkerStart } from '../process/worker.ts';
-import type { App } from '../protocol/types.ts';
+import type { App, Settings } from '../protocol/types.ts';
 import { failureApp } from './failure-app.ts';
 import { guardLoading } from './loading.ts';
 import { loadBuiltinServer, loadPlannedApp, loadPlannedServer } from './plan.ts';
@@ -32,7 +33,8 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
   const log = programLogger(plan.logLevel, (line) => process.stderr.write(`${line}\n`));
   try {
     if (control.failure) {
-      return await (await anyServer(plan, session)).serveOn(failureApp(control.failure), open, log);
+      const server = await anyServer(plan, session);
+      return await server.serveOn(failureApp(control.failure, !hidesErrors(server.context.globalConf)), open, log);
     }
     const server = await loadPlannedServer(plan, session);
     if (plan.reload) {
@@ -45,6 +47,16 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
     control.watch(session.files);
   }
 };
+
+/** Whoever has files watched is a developer: only a clear no keeps what is wrong from the browser. */
+function hidesErrors(globalConf: Settings): boolean {
+  try {
+    return globalConf['serve_traceback'] !== undefined && !debugFlags(globalConf).serveTraceback;
+  } catch {
+    // That may be what is wrong.
+    return false;
+  }
+}
 
 /** Its output goes into the file already, by descriptor; this is for when the file is renamed. */
 function followLogFile(path: string, control: WorkerControl): void {

@@ -222,6 +222,26 @@ function watchesOf(pid: number): string[] {
     .filter((text) => /^inotify wd:/m.test(text));
 }
 
+test('autoreload in [DEFAULT] does what --reload does, and serve_traceback = false keeps errors from the browser', async () => {
+  const directory = project();
+  const ini = (flags: string) => `[DEFAULT]\n${flags}\n${INI('three')}`;
+  writeFileSync(join(directory, 'develop.ini'), ini('autoreload = true'));
+  const program = await serve(['develop.ini'], { cwd: directory });
+  writeFileSync(join(directory, 'app.js'), APP('ONE'));
+  await becomes(program.url, 'ONE two three four');
+  writeFileSync(join(directory, 'develop.ini'), ini('debug = true\nserve_traceback = false'));
+  writeFileSync(join(directory, 'word.js'), 'export const word = (;\n');
+  await program.says(/word\.js:1/);
+  await eventually(async () => {
+    const text = await (await fetch(program.url, { headers: { accept: 'text/html' } })).text();
+    return text === 'The application does not load.\n';
+  });
+  const refused = await paster(['serve', 'develop.ini', 'start', 'autoreload=true'], { cwd: directory }).finished();
+  expect(refused).toMatchObject({ status: 2, stderr: expect.stringMatching(/autoreload=false at the end/) });
+  const wrong = await paster(['serve', 'develop.ini', 'debug=maybe'], { cwd: directory }).finished();
+  expect(wrong).toMatchObject({ status: 2, stderr: expect.stringMatching(/debug: "maybe" is neither true nor false/) });
+});
+
 test('ends on TERM and INT, with its workers', async () => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const program = await serve(['develop.ini', '--reload'], { cwd: project() });

@@ -1,0 +1,42 @@
+import { expect, test } from 'vitest';
+import { debugFlags } from '../../src/config/debug.ts';
+
+const SAFE = {
+  debug: false,
+  autoreload: false,
+  serveTraceback: false,
+  staticHashCache: true,
+  compiledTemplateCache: true,
+};
+
+test('nothing is on that nobody asked for', () => {
+  expect(debugFlags({})).toEqual(SAFE);
+  expect(debugFlags({ debug: 'false', other: 'true' })).toEqual(SAFE);
+});
+
+test('debug changes what depends on it', () => {
+  expect(debugFlags({ debug: 'true' })).toEqual({
+    debug: true,
+    autoreload: false,
+    serveTraceback: true,
+    staticHashCache: false,
+    compiledTemplateCache: false,
+  });
+});
+
+test.each([
+  ['autoreload', 'autoreload'],
+  ['serve_traceback', 'serveTraceback'],
+  ['static_hash_cache', 'staticHashCache'],
+  ['compiled_template_cache', 'compiledTemplateCache'],
+] as const)('%s wins by itself', (name, field) => {
+  for (const debug of ['true', 'false']) {
+    const without = debugFlags({ debug });
+    expect(debugFlags({ debug, [name]: 'on' })).toEqual({ ...without, [field]: true });
+    expect(debugFlags({ debug, [name]: 'off' })).toEqual({ ...without, [field]: false });
+  }
+});
+
+test('a value that is neither is refused by name', () => {
+  expect(() => debugFlags({ serve_traceback: 'maybe' })).toThrow('serve_traceback: "maybe" is neither true nor false');
+});
