@@ -1,0 +1,118 @@
+/**
+ * Load on a server, without a pause, until it is stopped or has asked often enough; every byte of every answer is
+ * checked. It is for the application below, which says in each answer what it was asked, and by whom it was answered.
+ */
+import { Agent, type IncomingMessage, request } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** The text of a module whose application answers with this version. */
+export function echoingApp(version: string): string {
+  return `export default (req, res) => {
+  const start = Buffer.from('${version} ' + process.pid + ' ' + req.method + ' ' + req.url + ' ');
+  const parts = [start];
+  req.on('data', (data) => parts.push(data));
+  req.on('end', () => {
+    const body = Buffer.concat(parts);
+    res.writeHead(200, { 'content-type': 'text/plain', 'content-length': body.length });
+    res.end(body);
+  });
+};
+`;
+}
+
+export interface LoadOptions {
+  /** How many ask at the same time. */
+  readonly clients?: number;
+  /** A connection for each client, or for each request. */
+  readonly keepAlive?: boolean;
+  /** Whether a third of the requests has a body; the others are such as may be repeated. Default: true. */
+  readonly bodies?: boolean;
+  /** Milliseconds that a client rests after each answer. */
+  readonly pause?: number;
+}
+
+/** An answer that did not come, or that was not the one to this request. */
+export interface Failure {
+  readonly reason: string;
+  /** Who had answered on this connection before, if anybody had. */
+  readonly previous: number | undefined;
+}
+
+export class Load {
+  readonly failures: Failure[] = [];
+  readonly versions = new Set<string>();
+  readonly workers = new Set<number>();
+  answered = 0;
+  readonly #url: string;
+  readonly #running: Promise<unknown>;
+  #stopped = false;
+
+  constructor(url: string, { clients = 8, keepAlive = true, bodies = true, pause = 0 }: LoadOptions = {}) {
+    this.#url = url;
+    this.#running = Promise.all(
+      Array.from({ length: clients }, (_, client) => this.#client(client, keepAlive, bodies, pause)),
+    );
+  }
+
+  /** Resolves when the last answer is there. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#running;
+  }
+
+  async #client(client: number, keepAlive: boolean, bodies: boolean, pause: number): Promise<void> {
+    const agent = new Agent({ keepAlive, maxSockets: 1 });
+    let previous: number | undefined;
+    for (let round = 0; round < MAX_REQUESTS && !this.#stopped; round++) {
+      try {
+        previous = await this.#ask(agent, `/${client}/${round}`, bodies ? bodyOf(client, round) : undefined);
+        this.answered++;
+      } catch (error) {
+        this.failures.push({ reason: String(error), previous });
+        previous = undefined;
+      }
+      if (pause > 0) await sleep(pause);
+    }
+    agent.destroy();
+  }
+
+  /** @returns Who has answered. */
+  #ask(agent: Agent, path: string, body: Buffer | undefined): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const method = body ? 'POST' : 'GET';
+      const headers = body ? { 'content-length': body.length } : {};
+      const asking = request(this.#url + path, { agent, method, headers, timeout: PATIENCE_MS }, (response) => {
+        this.#check(response, `${method} ${path} `, body ?? Buffer.alloc(0)).then(resolve, reject);
+      });
+      asking.on('timeout', () => asking.destroy(new Error('no answer')));
+      asking.on('error', reject);
+      asking.end(body);
+    });
+  }
+
+  async #check(response: IncomingMessage, asked: string, body: Buffer): Promise<number> {
+    const parts: Buffer[] = [];
+    for await (const part of response) parts.push(part as Buffer);
+    const answer = Buffer.concat(parts);
+    const [, version = '', pid = ''] = /^(.+?) (\d+) (?:GET|POST) /.exec(answer.toString('latin1')) ?? [];
+    const expected = Buffer.concat([Buffer.from(`${version} ${pid} ${asked}`), body]);
+    if (response.statusCode !== 200 || !response.complete || !answer.equals(expected)) {
+      const text = answer.toString('latin1').slice(0, 200);
+      throw new Error(`${asked}: ${response.statusCode}, ${answer.length} of ${expected.length} bytes: ${text}`);
+    }
+    this.versions.add(version);
+    this.workers.add(Number(pid));
+    return Number(pid);
+  }
+}
+
+const MAX_REQUESTS = 100_000;
+const PATIENCE_MS = 30_000;
+
+/** None for two of three; the others of all sizes, each byte depending on its place and on who asks. */
+function bodyOf(client: number, round: number): Buffer | undefined {
+  if (round % 3 !== 0) return undefined;
+  const body = Buffer.allocUnsafe((round * 997) % 20_000);
+  for (let at = 0; at < body.length; at++) body[at] = (at * 31 + client * 7 + round) & 255;
+  return body;
+}

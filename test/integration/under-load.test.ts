@@ -1,0 +1,134 @@
+/** Nothing that is done to a running server loses a request: reloads, replacements and deaths of workers, under load. */
+import { renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { startNginx } from '../helpers/front-end.ts';
+import { echoingApp, Load, type LoadOptions } from '../helpers/load.ts';
+import { eventually, type Program, requireProgram, serve } from '../helpers/program.ts';
+
+const nginx = requireProgram('nginx');
+
+interface Row extends LoadOptions {
+  readonly over: 'HTTP' | 'FastCGI behind nginx';
+  readonly workers: 1 | 2;
+}
+
+const HTTP: readonly Row[] = [
+  { over: 'HTTP', workers: 1, keepAlive: true },
+  { over: 'HTTP', workers: 1, keepAlive: false },
+  { over: 'HTTP', workers: 2, keepAlive: true },
+  { over: 'HTTP', workers: 2, keepAlive: false },
+];
+const FASTCGI: readonly Row[] = nginx
+  ? [
+      { over: 'FastCGI behind nginx', workers: 1, keepAlive: true, bodies: false },
+      { over: 'FastCGI behind nginx', workers: 2, keepAlive: true, bodies: false },
+    ]
+  : [];
+const ROWS = [...HTTP, ...FASTCGI];
+
+class Site {
+  readonly directory: string;
+  readonly program: Program;
+  readonly url: string;
+
+  constructor(directory: string, program: Program, url: string) {
+    this.directory = directory;
+    this.program = program;
+    this.url = url;
+  }
+
+  static async start({ over, workers }: Row, settings = '', args: readonly string[] = []): Promise<Site> {
+    const address = over === 'HTTP' ? 'use = npm:paster#http\nport = 0' : 'use = npm:paster#fastcgi\nsocket = a.sock';
+    const directory = temporaryDirectory({
+      'package.json': '{"type": "module"}',
+      'app.js': echoingApp('v0'),
+      'x.ini': `[app:main]\nuse = module:./app.js\n[server:main]\n${address}\nworkers = ${workers}\n${settings}\n`,
+    });
+    const program = await serve(['x.ini', '-v', ...args], { cwd: directory });
+    if (over === 'HTTP') return new Site(directory, program, program.url);
+    const { url } = await startNginx(nginx ?? '', { socket: join(directory, 'a.sock') });
+    return new Site(directory, program, url);
+  }
+
+  /** Saves the application as an editor does that renames. */
+  save(text: string): void {
+    writeFileSync(join(this.directory, 'app.js.new'), text);
+    renameSync(join(this.directory, 'app.js.new'), join(this.directory, 'app.js'));
+  }
+
+  count(pattern: RegExp): number {
+    return this.program.output.match(pattern)?.length ?? 0;
+  }
+}
+
+test.each(ROWS)('ten HUPs: $over, $workers workers, kept alive: $keepAlive', async (row) => {
+  const site = await Site.start(row);
+  const load = new Load(site.url, row);
+  for (let round = 1; round <= 10; round++) {
+    site.save(echoingApp(`v${round}`));
+    site.program.child.kill('SIGHUP');
+    await eventually(() => site.count(/^reloaded$/gm) === round);
+    await eventually(() => load.versions.has(`v${round}`));
+  }
+  await load.stop();
+  expect(load.failures).toEqual([]);
+  expect(load.versions.size).toBe(11);
+});
+
+test.each(ROWS)('max_requests = 100: $over, $workers workers, kept alive: $keepAlive', async (row) => {
+  const site = await Site.start(row, 'max_requests = 100');
+  const load = new Load(site.url, row);
+  await eventually(() => site.count(/takes over from/g) >= 10);
+  await load.stop();
+  expect(load.failures).toEqual([]);
+  expect(load.workers.size).toBeGreaterThanOrEqual(10);
+});
+
+describe('kill -9', () => {
+  test.each(ROWS)('$over, $workers workers, kept alive: $keepAlive', async (row) => {
+    const site = await Site.start(row);
+    const clients = 8;
+    const load = new Load(site.url, { ...row, clients });
+    const killed = new Set<number>();
+    for (let round = 1; round <= 5; round++) {
+      const victim = await eventually(() => [...load.workers].find((pid) => !killed.has(pid)));
+      killed.add(victim);
+      process.kill(victim, 'SIGKILL');
+      await eventually(() => site.count(/ended by SIGKILL/g) === round);
+      const before = load.answered;
+      await eventually(() => load.answered > before + 200);
+    }
+    await load.stop();
+    // A client has one request in hand; no other can be lost.
+    expect(load.failures.length).toBeLessThanOrEqual(clients * killed.size);
+    if (row.over !== 'HTTP' || !row.keepAlive) return;
+    // On a connection that has had an answer it is known whose it was.
+    for (const { previous } of load.failures) expect([undefined, ...killed]).toContain(previous);
+  });
+});
+
+test.each([{ ...HTTP[0], workers: 1 }, { ...HTTP[3], workers: 2 }, ...FASTCGI] as Row[])(
+  '50 edits, mistakes among them: $over, $workers workers',
+  async (row) => {
+    const site = await Site.start(row, '', ['--reload']);
+    const load = new Load(site.url, { ...row, clients: 4, pause: 5 });
+    let mistakes = 0;
+    for (let round = 1; round <= 50; round++) {
+      if (round % 10 === 5) {
+        site.save('export default (;\n');
+        mistakes++;
+        await eventually(() => site.count(/app\.js:1:\d+: .*SyntaxError/g) === mistakes);
+      } else {
+        site.save(echoingApp(`v${round}`));
+        await eventually(() => load.versions.has(`v${round}`));
+      }
+    }
+    await load.stop();
+    // What was asked while a mistake was on disk is answered with it.
+    const lost = load.failures.filter(({ reason }) => !reason.includes(': 500, ') || !reason.includes('does not load'));
+    expect(lost).toEqual([]);
+    expect(load.versions.size).toBe(46);
+  },
+);
