@@ -1,46 +1,14 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import {
-  appAnswering,
-  ask,
-  buildSources,
-  load,
-  Program,
-  removeTree,
-  saveByBackup,
-  saveByRename,
-  temporaryDirectory,
-  until,
-} from './program.ts';
+import { expect, test } from 'vitest';
+import { appAnswering, ask, load, removeTree, saveByBackup, saveByRename, until } from './program.ts';
+import { Supervised } from './supervised.ts';
 
-let build = '';
-let directory = '';
-let app = '';
-let program: Program | undefined;
+const site = new Supervised({ reload: {} });
+const start = (options?: Record<string, unknown>) => site.start(options);
+const logOf = () => site.log;
 
-beforeAll(() => {
-  build = buildSources();
-});
-afterAll(() => removeTree(build));
-beforeEach(() => {
-  directory = temporaryDirectory();
-  app = join(directory, 'app.mjs');
-  writeFileSync(app, appAnswering('one'));
-});
-afterEach(async () => {
-  await program?.end();
-  program = undefined;
-  removeTree(directory);
-});
-
-function start(options: Record<string, unknown> = {}): Promise<number> {
-  program = new Program(build, { boot: { app }, reload: {}, ...options });
-  return program.ready();
-}
-
-const reloads = () => program?.log.match(/^reloaded in/gm)?.length ?? 0;
-const logOf = () => program?.log ?? '';
+const reloads = () => site.program?.log.match(/^reloaded in/gm)?.length ?? 0;
 
 async function reloaded(times: number): Promise<void> {
   await until(() => reloads() >= times, logOf);
@@ -53,22 +21,22 @@ test.each([
 ])('a save by $name brings the new version, time and again', async ({ save }) => {
   const port = await start();
   for (let round = 1; round <= 3; round++) {
-    save(app, appAnswering(`round ${round}`));
+    save(site.app, appAnswering(`round ${round}`));
     await reloaded(round);
     expect(await ask(port)).toBe(`round ${round}`);
   }
 });
 
 test('a module that the application imports or requires counts, a package does not', async () => {
-  mkdirSync(join(directory, 'node_modules/dep'), { recursive: true });
-  writeFileSync(join(directory, 'node_modules/dep/index.js'), 'module.exports = "dep"');
-  writeFileSync(join(directory, 'deep.cjs'), 'module.exports = "deep one"');
-  writeFileSync(join(directory, 'part.cjs'), 'require("dep"); exports.text = require("./deep.cjs")');
-  writeFileSync(app, 'import part from "./part.cjs"; export default (req, res) => res.end(part.text);');
+  mkdirSync(join(site.directory, 'node_modules/dep'), { recursive: true });
+  writeFileSync(join(site.directory, 'node_modules/dep/index.js'), 'module.exports = "dep"');
+  writeFileSync(join(site.directory, 'deep.cjs'), 'module.exports = "deep one"');
+  writeFileSync(join(site.directory, 'part.cjs'), 'require("dep"); exports.text = require("./deep.cjs")');
+  writeFileSync(site.app, 'import part from "./part.cjs"; export default (req, res) => res.end(part.text);');
   const port = await start();
   expect(await ask(port)).toBe('deep one');
-  writeFileSync(join(directory, 'node_modules/dep/index.js'), 'module.exports = "changed"');
-  saveByRename(join(directory, 'deep.cjs'), 'module.exports = "deep two"');
+  writeFileSync(join(site.directory, 'node_modules/dep/index.js'), 'module.exports = "changed"');
+  saveByRename(join(site.directory, 'deep.cjs'), 'module.exports = "deep two"');
   await reloaded(1);
   expect(await ask(port)).toBe('deep two');
   expect(logOf()).not.toMatch(/node_modules/);
@@ -77,22 +45,22 @@ test('a module that the application imports or requires counts, a package does n
 test('what does not change the content does not reload', async () => {
   const port = await start();
   const before = await ask(port, '/pid');
-  saveByRename(app, appAnswering('one'));
-  writeFileSync(app, appAnswering('one'));
+  saveByRename(site.app, appAnswering('one'));
+  writeFileSync(site.app, appAnswering('one'));
   // Nothing tells that nothing happens: far longer than a reload takes.
   await new Promise((resolve) => setTimeout(resolve, 300));
   expect(await ask(port, '/pid')).toBe(before);
-  saveByRename(app, appAnswering('two'));
+  saveByRename(site.app, appAnswering('two'));
   await reloaded(1);
   expect(await ask(port)).toBe('two');
   expect(reloads()).toBe(1);
 });
 
 test('patterns: a file that appears, one that changes, one that goes', async () => {
-  const data = join(directory, 'data');
+  const data = join(site.directory, 'data');
   mkdirSync(data);
   writeFileSync(join(data, 'a.yaml'), '1');
-  await start({ reload: { patterns: [`${directory}/**/*.yaml`] } });
+  await start({ reload: { patterns: [`${site.directory}/**/*.yaml`] } });
   saveByRename(join(data, 'a.yaml'), '2');
   await reloaded(1);
   mkdirSync(join(data, 'sub'));
@@ -110,10 +78,10 @@ test.each([{ workers: 1 }, { workers: 2 }])(
     let good = 0;
     for (let round = 1; round <= 50; round++) {
       if (round % 10 === 5) {
-        saveByRename(app, 'export default (;\n');
+        saveByRename(site.app, 'export default (;\n');
         await until(async () => (await ask(port)).startsWith('FAILED'), logOf);
       } else {
-        saveByRename(app, appAnswering(`round ${round}`));
+        saveByRename(site.app, appAnswering(`round ${round}`));
         await reloaded(++good);
         expect(await ask(port)).toBe(`round ${round}`);
       }
@@ -126,19 +94,19 @@ test.each([{ workers: 1 }, { workers: 2 }])(
 );
 
 test('a version that is broken from the start is served as its error, and the next good save recovers', async () => {
-  writeFileSync(app, 'throw new Error("broken from the start");\n');
+  writeFileSync(site.app, 'throw new Error("broken from the start");\n');
   const port = await start();
   expect(await ask(port)).toBe('FAILED broken from the start');
-  saveByRename(app, appAnswering('good'));
+  saveByRename(site.app, appAnswering('good'));
   await reloaded(1);
   expect(await ask(port)).toBe('good');
 });
 
 test('a module that was missing is waited for', async () => {
-  writeFileSync(app, 'import text from "./missing.mjs"; export default (req, res) => res.end(text);\n');
+  writeFileSync(site.app, 'import text from "./missing.mjs"; export default (req, res) => res.end(text);\n');
   const port = await start();
   expect(await ask(port)).toMatch(/^FAILED Cannot find module/);
-  writeFileSync(join(directory, 'missing.mjs'), 'export default "found";\n');
+  writeFileSync(join(site.directory, 'missing.mjs'), 'export default "found";\n');
   await reloaded(1);
   expect(await ask(port)).toBe('found');
 });
@@ -146,26 +114,26 @@ test('a module that was missing is waited for', async () => {
 test('a save while a reload is under way is not lost', async () => {
   const slowly = (text: string) => `await new Promise((resolve) => setTimeout(resolve, 300));\n${appAnswering(text)}`;
   const port = await start();
-  saveByRename(app, slowly('slow'));
+  saveByRename(site.app, slowly('slow'));
   await new Promise((resolve) => setTimeout(resolve, 150));
-  saveByRename(app, slowly('last'));
+  saveByRename(site.app, slowly('last'));
   await until(async () => (await ask(port)) === 'last', logOf);
 });
 
 test('a burst of saves is one reload', async () => {
   await start({ reload: { debounce: 200 } });
-  for (let round = 1; round <= 20; round++) saveByRename(app, appAnswering(`round ${round}`));
+  for (let round = 1; round <= 20; round++) saveByRename(site.app, appAnswering(`round ${round}`));
   await reloaded(1);
-  saveByRename(app, appAnswering('after'));
+  saveByRename(site.app, appAnswering('after'));
   await reloaded(2);
   expect(reloads()).toBe(2);
 });
 
 test('an open event stream does not hold a reload up', async () => {
-  writeFileSync(app, 'export default (req, res) => { res.write("open"); };\n');
+  writeFileSync(site.app, 'export default (req, res) => { res.write("open"); };\n');
   const port = await start();
   const stream = ask(port).catch(() => 'cut');
-  saveByRename(app, appAnswering('two'));
+  saveByRename(site.app, appAnswering('two'));
   await reloaded(1);
   expect(await ask(port)).toBe('two');
   expect(await stream).toBe('cut');

@@ -1,50 +1,17 @@
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/log.ts';
 import { holdSocket } from '../../src/net/held-socket.ts';
 import { Supervisor } from '../../src/process/supervisor.ts';
-import {
-  appAnswering,
-  ask,
-  buildSources,
-  FIXTURES,
-  isAlive,
-  load,
-  Program,
-  removeTree,
-  saveByRename,
-  temporaryDirectory,
-  until,
-} from './program.ts';
+import { appAnswering, ask, FIXTURES, isAlive, load, Program, saveByRename, until } from './program.ts';
+import { Supervised } from './supervised.ts';
 
-let build = '';
-let directory = '';
-let app = '';
-let program: Program | undefined;
-
-beforeAll(() => {
-  build = buildSources();
-});
-afterAll(() => removeTree(build));
-beforeEach(() => {
-  directory = temporaryDirectory();
-  app = join(directory, 'app.mjs');
-  writeFileSync(app, appAnswering('one'));
-});
-afterEach(async () => {
-  await program?.end();
-  program = undefined;
-  removeTree(directory);
-});
-
-function start(options: Record<string, unknown> = {}): Promise<number> {
-  program = new Program(build, { boot: { app }, ...options });
-  return program.ready();
-}
+const site = new Supervised();
+const start = (options?: Record<string, unknown>) => site.start(options);
+const logOf = () => site.log;
 
 async function pids(port: number, count: number): Promise<Set<number>> {
   const found = new Set<number>();
@@ -56,8 +23,7 @@ async function pids(port: number, count: number): Promise<Set<number>> {
   return found;
 }
 
-const logOf = () => program?.log ?? '';
-const wave = (signal: NodeJS.Signals) => program?.signal(signal);
+const wave = (signal: NodeJS.Signals) => site.program?.signal(signal);
 
 describe('start', () => {
   test("a worker's own reason arrives with everything that users read", async () => {
@@ -69,7 +35,7 @@ describe('start', () => {
       workers: 2,
       gracefulTimeout: 5,
       log: silentLogger,
-      env: { ...process.env, PASTER_BUILD: build },
+      env: { ...process.env, PASTER_BUILD: site.build },
     });
     const error = await supervisor.start().then(
       () => undefined,
@@ -89,8 +55,8 @@ describe('start', () => {
   });
 
   test('a worker that dies without a word is reported too', async () => {
-    program = new Program(build, { entry: join(FIXTURES, 'dies-while-starting.mjs'), boot: {} });
-    await expect(program.ready()).rejects.toThrow('failed a worker ended with status 7 before it could serve');
+    site.program = new Program(site.build, { entry: join(FIXTURES, 'dies-while-starting.mjs'), boot: {} });
+    await expect(site.program.ready()).rejects.toThrow('failed a worker ended with status 7 before it could serve');
   });
 });
 
@@ -133,10 +99,10 @@ describe('workers', () => {
   test('TTIN adds one and TTOU takes one away, but never the last', async () => {
     const port = await start();
     wave('SIGTTIN');
-    await program?.logged(/2 workers/);
+    await site.program?.logged(/2 workers/);
     expect((await pids(port, 2)).size).toBe(2);
     wave('SIGTTOU');
-    await program?.logged(/1 workers/);
+    await site.program?.logged(/1 workers/);
     wave('SIGTTOU');
     expect(await ask(port)).toBe('one');
   });
@@ -151,7 +117,7 @@ describe('HUP', () => {
     const port = await start({ workers });
     const traffic = load(port, 8, keepAlive);
     for (let round = 1; round <= 10; round++) {
-      saveByRename(app, appAnswering(`round ${round}`));
+      saveByRename(site.app, appAnswering(`round ${round}`));
       wave('SIGHUP');
       await until(() => (logOf().match(/^reloaded$/gm)?.length ?? 0) >= round, logOf);
     }
@@ -165,13 +131,13 @@ describe('HUP', () => {
   test('a version that does not start leaves the old one serving, and says why', async () => {
     const port = await start({ workers: 2 });
     const before = await pids(port, 2);
-    saveByRename(app, 'throw new Error("no such luck");\n');
+    saveByRename(site.app, 'throw new Error("no such luck");\n');
     wave('SIGHUP');
-    await program?.logged(/does not start, the old one goes on: no such luck/);
+    await site.program?.logged(/does not start, the old one goes on: no such luck/);
     expect(await pids(port, 2)).toEqual(before);
-    saveByRename(app, appAnswering('better'));
+    saveByRename(site.app, appAnswering('better'));
     wave('SIGHUP');
-    await program?.logged(/^reloaded$/m);
+    await site.program?.logged(/^reloaded$/m);
     expect(await ask(port)).toBe('better');
   });
 });
@@ -184,8 +150,8 @@ describe('the end', () => {
     await ask(port);
     wave('SIGTERM');
     expect(await slow).toBe('one');
-    await until(() => program?.exited ?? false);
-    expect(program?.child.exitCode).toBe(0);
+    await until(() => site.program?.exited ?? false);
+    expect(site.program?.child.exitCode).toBe(0);
     await expect(ask(port)).rejects.toThrow('ECONNREFUSED');
   });
 
@@ -197,7 +163,7 @@ describe('the end', () => {
     await ask(port);
     wave('SIGTERM');
     wave('SIGINT');
-    await until(() => program?.exited ?? false);
+    await until(() => site.program?.exited ?? false);
     expect(isAlive(Number(pid))).toBe(false);
     idle.destroy();
   });
@@ -205,11 +171,11 @@ describe('the end', () => {
   test('workers and spares whose supervisor was killed end by themselves', async () => {
     const port = await start({ workers: 2, reload: {} });
     const found = await pids(port, 2);
-    const group = processesOf(program?.child.pid ?? 0);
+    const group = processesOf(site.program?.child.pid ?? 0);
     expect(group.length).toBe(4);
     expect(group).toEqual(expect.arrayContaining([...found]));
     const died = Date.now();
-    await program?.end();
+    await site.program?.end();
     await until(() => group.every((pid) => !isAlive(pid)));
     // 2 s are promised; the rest is for a slow machine.
     expect(Date.now() - died).toBeLessThan(4000);
