@@ -81,6 +81,8 @@ const ALLOWANCE_MS = 40;
 const ALLOWANCE_PART = 0.05;
 /** Accepted and ended connections are remembered over about so many. */
 const MEMORY = 16;
+/** What was before a pause of this length says nothing about what comes now. */
+const FORGET_MS = 250;
 
 /** A worker's side. */
 export class ConnectionShare {
@@ -88,8 +90,10 @@ export class ConnectionShare {
   readonly #table = Buffer.alloc(SLOTS * ENTRY_BYTES);
   readonly #sleeper = new Int32Array(new SharedArrayBuffer(4));
   #connections = 0;
+  #said = -1;
   #isOpen = false;
   #accepted = 0;
+  #acceptedAt = 0;
   #ended = 0;
   #allowance = ALLOWANCE_MS;
   #steppedBackAt = 0;
@@ -113,26 +117,36 @@ export class ConnectionShare {
   /** To be called when a connection has come, and what it returns when the connection has ended. */
   accept(): () => void {
     this.#connections++;
+    const now = performance.now();
+    if (now - this.#acceptedAt > FORGET_MS) {
+      this.#accepted = 0;
+      this.#ended = 0;
+    }
+    this.#acceptedAt = now;
     if (++this.#accepted > MEMORY) {
       this.#accepted /= 2;
       this.#ended /= 2;
     }
-    this.#say();
-    if (!this.#isShortLived() && this.#hasMoreThanItsShare()) this.#stepBack();
+    if (!this.#isShortLived()) {
+      this.#say();
+      if (this.#hasMoreThanItsShare()) this.#stepBack();
+    }
     return () => {
       this.#connections--;
       this.#ended++;
-      this.#say();
+      if (this.#connections === 0 || !this.#isShortLived()) this.#say();
     };
   }
 
-  /** Connections that end soon after they came spread by themselves, and would pay for nothing. */
+  /** Connections that end soon after they came spread by themselves, and would pay for nothing, not even for a write. */
   #isShortLived(): boolean {
     return this.#ended * 2 > this.#accepted;
   }
 
   #say(): void {
-    if (this.#isOpen) write(this.#place.fd, this.#place.slot, this.#connections + 1);
+    if (!this.#isOpen || this.#said === this.#connections) return;
+    this.#said = this.#connections;
+    write(this.#place.fd, this.#place.slot, this.#connections + 1);
   }
 
   #hasMoreThanItsShare(): boolean {
