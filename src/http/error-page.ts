@@ -5,7 +5,9 @@
  */
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { ErrorList, formatError, type Location, PasterError } from '../errors.ts';
+import { OWN_CODE } from '../own-files.ts';
 
 export interface ErrorPageOptions {
   /** The heading; a text of the program's own, not of a request. */
@@ -51,7 +53,7 @@ function readable(thrown: unknown): Error {
 }
 
 const MAX_CAUSES = 8;
-const OWN_FILES = new URL('..', import.meta.url).href;
+const OWN_FILES = `${pathToFileURL(OWN_CODE).href}/`;
 
 /** The places of an error and of its causes, as lines of a stack. */
 function frames(error: Error): string[] {

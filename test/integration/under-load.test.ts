@@ -113,7 +113,7 @@ test.each([{ ...HTTP[0], workers: 1 }, { ...HTTP[3], workers: 2 }, ...FASTCGI] a
   '50 edits, mistakes among them: $over, $workers workers',
   async (row) => {
     const site = await Site.start(row, '', ['--reload']);
-    const load = new Load(site.url, { ...row, clients: 4, pause: 5 }, 180_000);
+    const load = new Load(site.url, { ...row, clients: 4, pause: 5 });
     let mistakes = 0;
     for (let round = 1; round <= 50; round++) {
       if (round % 10 === 5) {
@@ -131,4 +131,5 @@ test.each([{ ...HTTP[0], workers: 1 }, { ...HTTP[3], workers: 2 }, ...FASTCGI] a
     expect(lost).toEqual([]);
     expect(load.versions.size).toBe(46);
   },
+  180_000,
 );

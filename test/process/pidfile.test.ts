@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { readPidFile, writePidFile } from '../../src/process/pidfile.ts';
 import { Program, ROOT } from '../helpers/program.ts';
-import { removeTree, temporaryDirectory } from './program.ts';
+import { buildSources, removeTree, temporaryDirectory } from './program.ts';
 
 let directory = '';
 let file = '';
@@ -68,8 +68,10 @@ test('a directory that is missing', () => {
 test('of several that start at once over a stale file, one gets it', async () => {
   const files = Array.from({ length: 300 }, (_, index) => join(directory, `${index}.pid`));
   for (const each of files) writeFileSync(each, '999999999\nlong ago\n30\n');
+  const build = buildSources();
+  onTestFinished(() => removeTree(build));
   const args = [join(ROOT, 'test/fixtures/process/claims-pid-files.mjs'), String(Date.now() + 1000), ...files];
-  const env = { PASTER_BUILD: join(ROOT, 'dist') };
+  const env = { PASTER_BUILD: build };
   const claims = [1, 2, 3].map(() => new Program(process.execPath, args, { env }));
   await Promise.all(claims.map((claim) => claim.says(/\n/)));
   const got = claims.flatMap((claim) => JSON.parse(claim.stdout) as string[]);
