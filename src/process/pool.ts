@@ -35,7 +35,8 @@ export interface PoolOptions<Boot> {
    * again is represented by its error. Otherwise it is tried again.
    */
   readonly reload: boolean;
-  readonly onWatch: (files: readonly string[]) => void;
+  /** Told with the time at which the worker began to load. */
+  readonly onWatch: (files: readonly string[], loaded: number) => void;
   readonly onPatterns: (patterns: readonly string[]) => void;
   readonly onReplace: (worker: WorkerHandle<Boot>, reason: string) => void;
 }

@@ -59,13 +59,13 @@ export class Reload {
     return this.#watcher.start();
   }
 
-  /** Takes paths, `file:` URLs, and whatever else Node reports as a module. */
-  watch(modules: readonly string[]): void {
+  /** Takes paths, `file:` URLs, and whatever else Node reports as a module; `loaded` is as `Watcher.add` has it. */
+  watch(modules: readonly string[], loaded: number): void {
     const files = modules.flatMap((module) => {
       const path = module.startsWith('file:') ? fileURLToPath(module.replace(/[?#].*$/s, '')) : module;
       return path.startsWith(sep) && !path.includes(PACKAGES) && !path.startsWith(OWN_FILES) ? [path] : [];
     });
-    this.#watcher.add(files);
+    this.#watcher.add(files, loaded);
   }
 
   /** What workers say of patterns, in the place of what they said before; those of `ReloadOptions` stay. */

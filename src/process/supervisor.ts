@@ -93,7 +93,7 @@ export class Supervisor<Boot> {
       execArgv: options.execArgv ?? [],
       output: () => options.output?.() ?? 'inherit',
       reload: options.reload !== undefined,
-      onWatch: (files) => this.#reload?.watch(files),
+      onWatch: (files, loaded) => this.#reload?.watch(files, loaded),
       onPatterns: (patterns) => this.#reload?.watchPatterns(patterns),
       onReplace: (worker, reason) => this.#replace(worker, reason),
     });

@@ -88,12 +88,16 @@ export class Watcher {
     this.#lookAgain(matching);
   }
 
-  /** Watches more files, which need not exist yet; their directories have to. */
-  add(files: readonly string[]): void {
+  /**
+   * Watches more files, which need not exist yet; their directories have to.
+   * @param loaded when they were read at the earliest (milliseconds since 1970): what was saved later may be newer than
+   *   what was read, and counts as a change
+   */
+  add(files: readonly string[], loaded: number = Number.POSITIVE_INFINITY): void {
     const added = files.filter((file) => !this.#named.has(file));
     if (added.length === 0 || this.#closed) return;
     for (const file of added) {
-      if (!this.#files.has(file)) this.#files.set(file, hashOf(file));
+      if (!this.#files.has(file)) this.#files.set(file, savedAt(file) > loaded ? UNKNOWN : hashOf(file));
       const target = realPath(file);
       for (const name of [file, target]) this.#named.add(name);
       // A link in the place of a module: its own name and what it leads to both count.
@@ -189,6 +193,7 @@ export class Watcher {
 }
 
 const MISSING = 'missing';
+const UNKNOWN = 'unknown';
 const EMPTY = digest('');
 
 function hashOf(file: string): string {
@@ -201,6 +206,10 @@ function hashOf(file: string): string {
 
 function digest(content: string | Buffer): string {
   return createHash('sha1').update(content).digest('base64');
+}
+
+function savedAt(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }
 
 function realPath(file: string): string {

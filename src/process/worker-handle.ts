@@ -28,7 +28,7 @@ export interface WorkerOptions {
   /** Where its standard output and error go. */
   readonly output: number | 'inherit';
   /** Files, and URLs of modules, that the worker is made of. */
-  readonly onWatch: (files: readonly string[]) => void;
+  readonly onWatch: (files: readonly string[], loaded: number) => void;
   readonly onPatterns: (patterns: readonly string[]) => void;
   readonly onReplace: (reason: string) => void;
 }
@@ -51,6 +51,7 @@ export class WorkerHandle<Boot> {
   #state: WorkerState = 'starting';
   #lastSign = performance.now();
   #readyAt: number | undefined;
+  #bootedAt = Number.POSITIVE_INFINITY;
   #failure: Error | undefined;
   #setLoaded = () => {};
   #setDrained = () => {};
@@ -131,6 +132,7 @@ export class WorkerHandle<Boot> {
       this.#setReady = resolve;
     });
     if (this.#state !== 'exited') this.#state = 'booting';
+    this.#bootedAt = Date.now();
     const { sockets, place } = this.#options;
     this.#say({
       paster: 'boot',
@@ -184,7 +186,7 @@ export class WorkerHandle<Boot> {
     this.#lastSign = performance.now();
     if (!isWord<FromWorker>(message)) {
       const modules = reportedModules(message);
-      if (modules.length > 0) this.#options.onWatch(modules);
+      if (modules.length > 0) this.#options.onWatch(modules, this.#bootedAt);
       return;
     }
     switch (message.paster) {
@@ -201,7 +203,7 @@ export class WorkerHandle<Boot> {
         this.#failure = unpackError(message.error);
         return;
       case 'watch':
-        this.#options.onWatch(message.files);
+        this.#options.onWatch(message.files, this.#bootedAt);
         return;
       case 'patterns':
         this.#options.onPatterns(message.patterns);
