@@ -99,7 +99,7 @@ test('stop lets a request in flight finish', async () => {
 });
 
 test('a server that does not stop is ended by force', async () => {
-  const stubborn = `${APP}setTimeout(() => { for (const name of ['SIGTERM', 'SIGINT']) process.removeAllListeners(name).on(name, () => {}); }, 100);\n`;
+  const stubborn = `${APP}setInterval(() => { for (const name of ['SIGTERM', 'SIGINT']) process.removeAllListeners(name).on(name, () => {}); }, 5);\n`;
   const directory = project('graceful_timeout = 1', stubborn);
   await run(directory, 'x.ini', 'start');
   const pid = pidIn(directory);
