@@ -77,7 +77,10 @@ export async function runForeground(
  * Everything that can be known to be wrong before anything is opened. `reload` is what the command line or `autoreload`
  * in [DEFAULT] asks for.
  */
-export async function prepare(request: ServeRequest, role: Role | undefined): Promise<Prepared & { readonly reload: boolean }> {
+export async function prepare(
+  request: ServeRequest,
+  role: Role | undefined,
+): Promise<Prepared & { readonly reload: boolean }> {
   const { plan, pidFile, ownership } = request;
   checkUser(ownership.user, ownership.group);
   const session = new LoadSession(plan.globalConf);
