@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { environFromRequest } from '../../dist/gateway/environ.js';
+import { environFromRequest } from '../../src/gateway/environ.ts';
 import {
   END_REQUEST,
   encodeBeginRequest,
@@ -18,8 +18,8 @@ import {
   RecordDecoder,
   STDIN,
   STDOUT,
-} from '../../dist/servers/fastcgi/records.js';
-import { makeFastcgiServer } from '../../dist/servers/fastcgi/server.js';
+} from '../../src/servers/fastcgi/records.ts';
+import { makeFastcgiServer } from '../../src/servers/fastcgi/server.ts';
 
 const ID = 1;
 const PATIENCE_MS = 3000;

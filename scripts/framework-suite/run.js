@@ -14,6 +14,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { rolldown } from 'rolldown';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, '../..');
@@ -52,10 +53,18 @@ function testFiles(fastify, names) {
   return names.length === 0 ? all : all.filter((file) => names.includes(file.replace(/\.test\.m?js$/, '')));
 }
 
+/** The preload with those of paster's own files that it needs, which dist/ has not by themselves. @returns its path */
+async function bundledPreload() {
+  const file = join(ROOT, 'node_modules/.cache/framework-suite/through-gateway.js');
+  const bundled = await rolldown({ input: join(HERE, 'through-gateway.js'), platform: 'node', external: /^[^./]/ });
+  await bundled.write({ file, codeSplitting: false });
+  return file;
+}
+
 /** One file's tests: name to `{ passed, error }`. */
-async function runFile(fastify, file, output, through) {
+async function runFile(fastify, file, output, preload) {
   const options = ['--test-reporter=tap', `--test-reporter-destination=${output}`];
-  if (through) options.unshift('--import', join(HERE, 'through-gateway.js'));
+  if (preload !== undefined) options.unshift('--import', preload);
   const child = spawn(process.execPath, [...options, join('test', file)], {
     cwd: fastify,
     stdio: 'ignore',
@@ -105,7 +114,7 @@ function readTap(tap, file) {
   return tests;
 }
 
-async function runAll(fastify, files, through) {
+async function runAll(fastify, files, preload) {
   const directory = mkdtempSync(join(tmpdir(), 'paster-suite-'));
   const results = new Map();
   let requests = 0;
@@ -113,7 +122,7 @@ async function runAll(fastify, files, through) {
   const worker = async () => {
     for (const [index, file] of queue) {
       const output = join(directory, String(index));
-      for (const [name, result] of await runFile(fastify, file, output, through)) results.set(name, result);
+      for (const [name, result] of await runFile(fastify, file, output, preload)) results.set(name, result);
       if (existsSync(`${output}.count`)) requests += Number(readFileSync(`${output}.count`, 'utf8'));
     }
   };
@@ -134,8 +143,8 @@ const files = testFiles(fastify, names);
 const known = JSON.parse(readFileSync(join(HERE, 'differences.json'), 'utf8'));
 const reasons = new Map(known.flatMap(({ reason, tests }) => tests.map((test) => [test, reason])));
 
-const plain = await runAll(fastify, files, false);
-const through = await runAll(fastify, files, true);
+const plain = await runAll(fastify, files, undefined);
+const through = await runAll(fastify, files, await bundledPreload());
 const passing = [...plain.results].filter(([, { passed }]) => passed).map(([name]) => name);
 const different = passing.filter((name) => {
   const { passed = false, byAnother = false } = through.results.get(name) ?? {};

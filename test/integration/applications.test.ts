@@ -156,7 +156,6 @@ const QUESTIONS: readonly (readonly [name: string, path: string, question?: Ques
 /** nginx decodes and normalises a path before it hands it on, and what it has decided on is what the application sees. */
 const NORMALISED = [
   ['/static/..%2frequest?a=1', '/request?a=1'],
-  ['/static//page.html', '/static/page.html'],
   ['/static/./page.html', '/static/page.html'],
 ] as const;
 

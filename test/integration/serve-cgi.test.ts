@@ -125,7 +125,7 @@ describe('one request', () => {
   test('that no HTTP server would have let through is answered with 400', async () => {
     const answer = await ask('/', { HTTP_X: 'a\nb' });
     expect(answer.status).toBe(400);
-    expect(answer.stderr).toContain('the header X holds a line break');
+    expect(answer.stderr).toContain('CGI: a header holds a line break or NUL');
   });
 
   test('keeps the bytes of its variables', async () => {
