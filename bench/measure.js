@@ -30,6 +30,22 @@ export function ownTimes(file, args) {
   return { time, cpu };
 }
 
+/**
+ * As `interleave`, for programs that take their time.
+ *
+ * @template T
+ * @param {Record<string, () => Promise<T>>} programs
+ * @param {number} rounds
+ * @returns {Promise<Record<string, T[]>>}
+ */
+export async function takeTurns(programs, rounds) {
+  const results = Object.fromEntries(Object.keys(programs).map((name) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, run] of Object.entries(programs)) results[name].push(await run());
+  }
+  return results;
+}
+
 /** Runs a program from start to end, and times that. */
 export function wholeTime(file, args) {
   const start = performance.now();

@@ -1,0 +1,108 @@
+/** What paster's FastCGI server keeps in memory: for an upload that its application reads slowly, and for idle connections. */
+import { request } from 'node:http';
+import { createConnection } from 'node:net';
+import {
+  encodeBeginRequest,
+  encodePairs,
+  encodeRecord,
+  PARAMS,
+  RESPONDER,
+  STDIN,
+} from '../../dist/servers/fastcgi/records.js';
+
+const MIB = 2 ** 20;
+
+/**
+ * Sends so many bytes; the most that the server's memory has grown meanwhile, in bytes.
+ * @param {import('./process.js').Program} program
+ */
+export async function uploadGrowth(url, bytes, program) {
+  const before = program.memory().now;
+  let peak = before;
+  const watch = setInterval(() => {
+    peak = Math.max(peak, program.memory().now);
+  }, 50);
+  const received = await upload(url, bytes);
+  clearInterval(watch);
+  if (received !== bytes) throw new Error(`the application received ${received} of ${bytes} bytes`);
+  return Math.max(peak, program.memory().now) - before;
+}
+
+function upload(url, bytes) {
+  return new Promise((resolve, reject) => {
+    const req = request(url, { method: 'POST', headers: { 'Content-Length': bytes } }, async (res) => {
+      let text = '';
+      for await (const chunk of res) text += chunk;
+      resolve(Number(text));
+    });
+    req.on('error', reject);
+    const piece = Buffer.alloc(MIB / 4, 'x');
+    let sent = 0;
+    const more = () => {
+      while (sent < bytes) {
+        sent += piece.length;
+        if (!req.write(piece)) {
+          req.once('drain', more);
+          return;
+        }
+      }
+      req.end();
+    };
+    more();
+  });
+}
+
+/** Resident bytes for each of so many connections that have had a request and are kept. */
+export async function idleConnection(socketPath, count) {
+  const probe = await connect(socketPath);
+  await ask(probe, '/');
+  // What the first connections cost beyond their own state is not theirs.
+  const early = await many(socketPath, 100);
+  for (const socket of early) socket.destroy();
+  const before = Number(await ask(probe, '/'));
+  const sockets = await many(socketPath, count);
+  const after = Number(await ask(probe, '/'));
+  for (const socket of [...sockets, probe]) socket.destroy();
+  return (after - before) / count;
+}
+
+async function many(path, count) {
+  const sockets = [];
+  for (let i = 0; i < count; i++) {
+    const socket = await connect(path);
+    await ask(socket, '/');
+    sockets.push(socket);
+  }
+  return sockets;
+}
+
+function connect(path) {
+  return new Promise((resolve, reject) => {
+    const socket = createConnection({ path }, () => resolve(socket));
+    socket.once('error', reject);
+  });
+}
+
+/** One request on a kept connection; its body. */
+function ask(socket, uri) {
+  const pairs = encodePairs(['REQUEST_METHOD', 'GET', 'REQUEST_URI', uri, 'SERVER_PROTOCOL', 'HTTP/1.1']);
+  socket.write(
+    Buffer.concat([
+      encodeBeginRequest(1, RESPONDER, true),
+      encodeRecord(PARAMS, 1, pairs),
+      encodeRecord(PARAMS, 1),
+      encodeRecord(STDIN, 1),
+    ]),
+  );
+  return new Promise((resolve) => {
+    let answer = '';
+    socket.on('data', function take(bytes) {
+      answer += bytes.toString('latin1');
+      // END_REQUEST: version 1, type 3, request 1.
+      const end = answer.indexOf('\x01\x03\x00\x01');
+      if (end === -1) return;
+      socket.off('data', take);
+      resolve(/\r\n\r\n(\d+)/.exec(answer)?.[1]);
+    });
+  });
+}
