@@ -32,7 +32,6 @@ export class GatewayRequest extends IncomingMessage {
     super(socket as unknown as Socket);
     this[kHead] = head;
     this[kEnviron] = undefined;
-    Object.defineProperty(this, 'environ', ENVIRON);
     this.method = head.method;
     this.url = head.url;
     this.httpVersionMajor = 1;
@@ -47,15 +46,20 @@ export class GatewayRequest extends IncomingMessage {
   }
 }
 
-/** Most applications never look at it: made when it is first read. */
-const ENVIRON: PropertyDescriptor = {
+/**
+ * On Node's own prototype, because that is the one that every request keeps: an accessor of the request's own would cost more
+ * than the rest of making it, and most applications never look. Other requests have none, and may be given one.
+ */
+Object.defineProperty(IncomingMessage.prototype, 'environ', {
   configurable: true,
-  enumerable: true,
-  get(this: GatewayRequest): Environ {
-    this[kEnviron] ??= environFromPairs(this[kHead].pairs);
+  enumerable: false,
+  get(this: GatewayRequest): Environ | undefined {
+    const head = this[kHead] as RequestHead | undefined;
+    if (head === undefined) return undefined;
+    this[kEnviron] ??= environFromPairs(head.pairs);
     return this[kEnviron];
   },
-  set(this: GatewayRequest, environ: Environ) {
-    this[kEnviron] = environ;
+  set(this: GatewayRequest, value: Environ) {
+    Object.defineProperty(this, 'environ', { value, configurable: true, enumerable: true, writable: true });
   },
-};
+});

@@ -6,34 +6,46 @@
  * What differs from Node's are properties of the object itself: Express replaces the prototype of every response by one of its
  * own, and what a class had put between would be gone. Private members stay.
  */
-import { IncomingMessage, ServerResponse, STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http';
+import { IncomingMessage, ServerResponse, STATUS_CODES, validateHeaderValue } from 'node:http';
 import type { Socket } from 'node:net';
+import { headerName, knownHeaderName } from './header-names.ts';
 import type { GatewayRequest } from './request.ts';
-import type { GatewaySocket } from './socket.ts';
+import { closeResponse, type GatewaySocket, WHOLE_LIMIT } from './socket.ts';
 
 // Node 26; absent from the types of Node 20.
 const { writeInformation } = ServerResponse.prototype as {
   writeInformation?: (this: unknown, ...args: unknown[]) => unknown;
 };
 
+/**
+ * Node's own fields of a response that have no public name: where its headers are, and since Node 24 how an answer that is out
+ * is told. Looked up once, by their names; without the first the public methods serve.
+ */
+const STATE_SYMBOLS = Object.getOwnPropertySymbols(
+  new ServerResponse(new IncomingMessage(undefined as unknown as Socket)),
+);
+const named = (name: string) => STATE_SYMBOLS.find((symbol) => symbol.description === name);
+const kOutHeaders = named('kOutHeaders');
+const kWritableFinished = named('kWritableFinished');
+const kEndCallbacks = named('kEndCallbacks');
+
 type HeaderValue = number | string | readonly string[];
 type HeaderList = Record<string, HeaderValue | undefined> | readonly unknown[];
 
+/** Node's own table of the headers that were set: by lower-cased name, the name as written and the value. */
+type HeaderTable = Record<string, [string, HeaderValue]>;
 /**
- * Headers that concern one connection (RFC 9110 section 7.6.1), plus `Status`, which in a CGI response would overrule the
- * status code. Both spellings in common use, so that most names need no lower-casing.
+ * A table without a prototype to speak of, like Node's, that V8 lays out as an object: `Object.create(null)` would be a
+ * dictionary, which costs several times as much to fill and to read.
  */
-const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'transfer-encoding',
-  'te',
-  'trailer',
-  'upgrade',
-  'status',
-]);
-const LONGEST_CONNECTION_HEADER = 'transfer-encoding'.length;
+class SetHeaders {}
+Object.setPrototypeOf(SetHeaders.prototype, null);
+Reflect.deleteProperty(SetHeaders.prototype, 'constructor');
+
+type HeaderHolder = Record<symbol, HeaderTable | null>;
+
+/** A value that is no array and has nothing that Node would refuse (it takes latin-1 without control characters). */
+const PLAIN_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 const BEYOND_ASCII = /[\x80-\xff]/;
 
@@ -47,6 +59,7 @@ const LISTS_REPEAT = Array.isArray(
 
 export class GatewayResponse extends ServerResponse<GatewayRequest> {
   // State of Node's OutgoingMessage. `_header` is what `headersSent` reads and what the first write is preceded by.
+  declare socket: Socket | null;
   declare _header: string | null;
   declare _headerSent: boolean;
   declare _hasBody: boolean;
@@ -56,11 +69,20 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
   declare _send: (data: string, encoding: BufferEncoding) => boolean;
   /** Public since Node 15.4; missing in the types of Node 20. */
   declare getRawHeaderNames: () => string[];
+  /** Makes the head by `writeHead`. */
+  declare _implicitHeader: () => void;
+  /** Says 'prefinish'. */
+  declare _finish: () => void;
   readonly #connection: GatewaySocket;
+  /** `finished` listens to 'finish'. */
+  #awaited = false;
 
   constructor(request: GatewayRequest, socket: GatewaySocket) {
     super(request);
     this.#connection = socket;
+    // Set by every answer. Once Express has replaced the prototype, a property that is new costs V8 a copy of the shape.
+    this.statusCode = 200;
+    this.statusMessage = undefined as unknown as string;
     const own = GatewayResponse.prototype as this;
     this.writeHead = own.writeHead;
     this.end = own.end;
@@ -68,8 +90,8 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
     this.writeProcessing = own.writeProcessing;
     this.writeEarlyHints = own.writeEarlyHints;
     if (writeInformation !== undefined) Object.assign(this, { writeInformation: this.#writeInformation });
-    this.on('finish', finished);
-    this.assignSocket(socket as unknown as Socket);
+    socket._httpMessage = this;
+    this.socket = socket as unknown as Socket;
   }
 
   override writeHead(statusCode: number, reason?: string | HeaderList, headers?: HeaderList): this {
@@ -90,16 +112,14 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
     }
     this.statusCode = status;
     let head = `Status: ${status} ${this.statusMessage}\r\n`;
-    const names = this.getRawHeaderNames();
-    if (names.length === 0) {
+    const table = this.#table;
+    if (table === null && (kOutHeaders !== undefined || this.getRawHeaderNames().length === 0)) {
       head += this.#givenHeaders(headers);
     } else {
-      this.#mergeHeaders(headers);
-      for (const name of headers === undefined ? names : this.getRawHeaderNames()) {
-        head += this.#headerLines(name, this.getHeader(name));
-      }
+      if (headers !== undefined) this.#mergeHeaders(headers);
+      head += this.#setHeaders();
     }
-    validateHeaderValue('statusMessage', this.statusMessage);
+    if (this.statusMessage !== STATUS_CODES[status]) validateHeaderValue('statusMessage', this.statusMessage);
     if (status === 204 || status === 304) this._hasBody = false;
     // Node's rule: `end(body)` knows the length of an answer that is made of one piece.
     const lengthKnown = typeof this._contentLength === 'number' && !this.#lengthGiven && !this._removedContLen;
@@ -112,6 +132,38 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
   }
 
   #lengthGiven = false;
+
+  get #table(): HeaderTable | null {
+    return kOutHeaders === undefined ? null : ((this as unknown as HeaderHolder)[kOutHeaders] ?? null);
+  }
+
+  /** Node's, with less work for a name that has been set before on any response. */
+  override setHeader(name: string, value: HeaderValue): this {
+    const known = knownHeaderName(name);
+    if (known === undefined || kOutHeaders === undefined || this._header !== null || !isPlain(value)) {
+      return super.setHeader(name, value);
+    }
+    const holder = this as unknown as HeaderHolder;
+    const table = holder[kOutHeaders] ?? (new SetHeaders() as HeaderTable);
+    holder[kOutHeaders] = table;
+    table[known.key] = [name, value];
+    return this;
+  }
+
+  /** Headers that were set one by one. */
+  #setHeaders(): string {
+    let lines = '';
+    const table = this.#table;
+    if (table === null) {
+      for (const name of this.getRawHeaderNames()) lines += this.#headerLines(name, this.getHeader(name));
+      return lines;
+    }
+    for (const key in table) {
+      const entry = table[key] as [string, HeaderValue];
+      lines += this.#headerLines(entry[0], entry[1]);
+    }
+    return lines;
+  }
 
   /** Headers that only `writeHead` was given: an object, name and value in turn, or pairs. */
   #givenHeaders(headers: HeaderList | undefined): string {
@@ -147,35 +199,42 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
   }
 
   #validLines(name: unknown, value: unknown): string {
-    validateHeaderName(name as string);
+    headerName(name as string);
     if (Array.isArray(value)) for (const each of value) validateHeaderValue(name as string, each);
     else validateHeaderValue(name as string, value as string);
     return this.#headerLines(name as string, value as HeaderValue);
   }
 
   #headerLines(name: string, value: HeaderValue | undefined): string {
-    if (value === undefined || isConnectionHeader(name)) return '';
-    if (name.length === 14 && name.toLowerCase() === 'content-length') {
+    if (value === undefined) return '';
+    const { key, dropped } = headerName(name);
+    if (dropped) return '';
+    if (key === 'content-length') {
       this.#lengthGiven = true;
       this._contentLength = Number(value);
     }
-    if (!Array.isArray(value)) return `${name}: ${this.#spelled(name, value as string)}\r\n`;
+    if (!Array.isArray(value)) return `${name}: ${this.#spelled(key, value as string)}\r\n`;
     // As Node: several cookies share a line, several values of anything else have a line each.
-    if (value.length > 1 && name.toLowerCase() === 'cookie') return `${name}: ${value.join('; ')}\r\n`;
+    if (value.length > 1 && key === 'cookie') return `${name}: ${value.join('; ')}\r\n`;
     let lines = '';
-    for (const each of value) lines += `${name}: ${this.#spelled(name, each)}\r\n`;
+    for (const each of value) lines += `${name}: ${this.#spelled(key, each)}\r\n`;
     return lines;
   }
 
   /** Node takes a Content-Disposition of known length for UTF-8 bytes (nodejs/node#46528). */
-  #spelled(name: string, value: number | string): number | string {
-    if (name.length !== 19 || !this._contentLength || name.toLowerCase() !== 'content-disposition') return value;
+  #spelled(key: string, value: number | string): number | string {
+    if (key !== 'content-disposition' || !this._contentLength) return value;
     return Buffer.from(String(value), 'latin1').toString();
   }
 
   override end(chunk?: unknown, encoding?: unknown, callback?: unknown): this {
+    if (callback === undefined && this.#endAtOnce(chunk, encoding)) return this;
     const socket = this.#connection;
     const before = this.writableEnded;
+    if (!this.#awaited) {
+      this.#awaited = true;
+      this.prependListener('finish', finished);
+    }
     socket.hold();
     try {
       super.end(chunk, encoding as BufferEncoding, callback as () => void);
@@ -183,6 +242,32 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
       socket.release(this.writableEnded && !before);
     }
     return this;
+  }
+
+  /**
+   * The most common answer, a short body that is all of it, without the queues it would only pass through. What is
+   * called and set on the way is what Node calls and sets. False: not such an answer, and nothing has left.
+   */
+  #endAtOnce(body: unknown, encoding: unknown): boolean {
+    const socket = this.#connection;
+    if (!isShortBody(body) || !isUtf8(encoding)) return false;
+    if (!socket.fresh || this.strictContentLength || this.writableCorked > 0) return false;
+    if (this.finished || this.destroyed || this._headerSent) return false;
+    if (this._header === null) {
+      this._contentLength = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
+      this._implicitHeader();
+    }
+    // Who listens to the head being made may have done anything.
+    if (!this._hasBody || this.chunkedEncoding || this._headerSent || this.finished || !socket.fresh) return false;
+    const whole = this._header + (typeof body === 'string' ? body : body.toString('latin1'));
+    if (whole.length > WHOLE_LIMIT) return false;
+    // Together with a text the head is written as UTF-8, with bytes as latin-1.
+    if (typeof body === 'string' && Buffer.byteLength(whole) !== whole.length) return false;
+    this._headerSent = true;
+    this.finished = true;
+    socket.endWith(whole, leftAtOnce, this);
+    this._finish();
+    return true;
   }
 
   /** Runs what writes an interim response: its arguments are checked and its callback called, nothing goes out. */
@@ -216,30 +301,56 @@ function isList(headers: HeaderList): headers is readonly unknown[] {
   return Array.isArray(headers);
 }
 
+function isPlain(value: HeaderValue): boolean {
+  return typeof value === 'number' || (typeof value === 'string' && PLAIN_VALUE.test(value));
+}
+
+function isShortBody(body: unknown): body is string | Buffer {
+  return (typeof body === 'string' || Buffer.isBuffer(body)) && body.length > 0 && body.length <= WHOLE_LIMIT;
+}
+
+function isUtf8(encoding: unknown): boolean {
+  return encoding === undefined || encoding === 'utf8' || encoding === 'utf-8';
+}
+
 function refuseOddList(headers: readonly unknown[]): void {
   if (headers.length % 2 === 0) return;
   const error = new TypeError(`The argument 'headers' is invalid. Received ${JSON.stringify(headers)}`);
   throw Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' });
 }
 
-function isConnectionHeader(name: string): boolean {
-  return name.length <= LONGEST_CONNECTION_HEADER && CONNECTION_HEADERS.has(name.toLowerCase());
-}
-
 /** What Node's HTTP server does when an answer is out: let go of the socket and the request, then say 'close'. */
 function finished(this: GatewayResponse): void {
-  const socket = this.socket as unknown as GatewaySocket | null;
+  process.nextTick(closeLater, this, letGo(this));
+}
+
+function letGo(response: GatewayResponse): GatewaySocket | null {
+  const socket = response.socket as unknown as GatewaySocket | null;
   if (socket !== null) {
-    this.detachSocket(socket as unknown as Socket);
+    socket._httpMessage = null;
+    response.socket = null;
     socket.retire();
   }
-  process.nextTick(closeLater, this);
+  return socket;
+}
+
+/** An answer that `endAtOnce` sent is out, or is lost. */
+function leftAtOnce(response: GatewayResponse, error?: Error | null): void {
+  process.nextTick(closeLater, response, letGo(response));
+  if (error) return;
+  if (kWritableFinished !== undefined) Reflect.set(response, kWritableFinished, true);
+  if (kEndCallbacks !== undefined) callEndCallbacks(response, kEndCallbacks);
+  response.emit('finish');
+}
+
+function callEndCallbacks(response: GatewayResponse, key: symbol): void {
+  const callbacks: unknown = Reflect.get(response, key);
+  Reflect.set(response, key, null);
+  if (Array.isArray(callbacks)) for (const callback of callbacks) callback(null);
 }
 
 /** The last event of a response, on the tick after 'finish'. */
-function closeLater(response: GatewayResponse): void {
-  if (response._closed) return;
-  response.destroyed = true;
-  response._closed = true;
-  response.emit('close');
+function closeLater(response: GatewayResponse, socket: GatewaySocket | null): void {
+  closeResponse(response);
+  socket?.settle();
 }

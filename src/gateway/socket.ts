@@ -33,6 +33,11 @@ export interface Carrier {
    * the bytes have left. False: the peer is slower than the application; `drained()` will follow.
    */
   send(batch: Batch, last: boolean): boolean;
+  /**
+   * Takes a whole answer that is one text of a byte a character and at most WHOLE_LIMIT long, and calls `done(of)` later,
+   * when it has left. For protocols that have a shorter way for it than `send`.
+   */
+  sendWhole?<T>(text: string, done: (of: T, error?: Error | null) => void, of: T): void;
   /** The application reads the body (again). */
   resumeBody(): void;
   /** The application has destroyed the request or the response: the peer has to see a broken answer. */
@@ -40,6 +45,9 @@ export interface Carrier {
   /** Writes into the peer's error log. False: it is too late. Absent: the protocol has no way to. */
   report?(text: string): boolean;
 }
+
+/** Longer answers gain nothing from leaving as one text. */
+export const WHOLE_LIMIT = 15 * 1024;
 
 /** Node's message for a peer that went away in the middle. */
 export function connectionReset(): Error {
@@ -54,10 +62,21 @@ const kNeedDrain = Object.getOwnPropertySymbols(
   new ServerResponse(new IncomingMessage(undefined as unknown as Socket)),
 ).find((symbol) => symbol.description === 'kNeedDrain');
 
+/** What Readable keeps of a stream; the published types leave it out. */
+interface StreamState {
+  ended: boolean;
+  endEmitted: boolean;
+  destroyed: boolean;
+  closed: boolean;
+  closeEmitted: boolean;
+}
+
 export class GatewaySocket extends SocketFace {
   readonly #carrier: Carrier;
   readonly #contentLength: number | undefined;
   #received = 0;
+  /** The body has ended behind an answer that did not wait for it; the request has not been told. */
+  #endUnsaid = false;
   #batch: Batch | undefined;
   #batched = 0;
   #held = false;
@@ -117,6 +136,26 @@ export class GatewaySocket extends SocketFace {
     if (this.#batched < HIGH_WATER_MARK) return !this.needDrain;
     this.needDrain = true;
     return false;
+  }
+
+  /** Whether a whole answer can leave at once: nothing has been written and nothing waits. */
+  get fresh(): boolean {
+    return (
+      this.bytesWritten === 0 &&
+      this.#batch === undefined &&
+      this.corked === 0 &&
+      this.writable &&
+      !this.destroyed &&
+      this.#carrier.sendWhole !== undefined
+    );
+  }
+
+  /** The whole answer, a byte a character, of a socket that is `fresh`. Calls `done(of)` later, when it has left. */
+  endWith<T>(text: string, done: (of: T, error?: Error | null) => void, of: T): void {
+    this.bytesWritten = text.length;
+    this.writable = false;
+    this.stopTimer();
+    this.#carrier.sendWhole?.(text, done, of);
   }
 
   /** Lets nothing out until `release`, so that what `res.end()` writes can leave in one piece. */
@@ -205,7 +244,8 @@ export class GatewaySocket extends SocketFace {
 
   #finishBody(request: IncomingMessage): void {
     request.complete = true;
-    request.push(null);
+    if (this.writable || !isUntouched(request)) request.push(null);
+    else this.#endUnsaid = true;
   }
 
   /** The answer is out: nobody will read what is left of the body, and 'close' is due in every ending. */
@@ -216,15 +256,41 @@ export class GatewaySocket extends SocketFace {
       request.readableFlowing === null && !request.readableDidRead && request.listenerCount('readable') === 0;
     if (!request.complete && unread) {
       // As Node, which reads on and throws away: its 'end' is not an 'aborted'.
-      this.#finishBody(request);
+      request.complete = true;
+      request.push(null);
       request.resume();
     } else if (!request.complete) {
       // Only the request: the socket must not take its end for a broken answer.
       this.destroyed = true;
       request.destroy();
-    } else if (request.readableFlowing === null && !request.readableDidRead) {
-      request.resume();
+    } else if (!isUntouched(request)) {
+      this.#finishUnread(request);
     }
+  }
+
+  /** For the tick after `retire`: the end of a request that nobody has looked at by then. */
+  settle(): void {
+    const { request } = this;
+    if (request === undefined || request.destroyed || !request.complete) return;
+    if (!isUntouched(request)) {
+      this.#finishUnread(request);
+      return;
+    }
+    // As Node does for a request without a body where nobody can tell: 'end' and 'close' have no listeners.
+    const state = (request as unknown as { _readableState: StreamState })._readableState;
+    state.ended = true;
+    state.endEmitted = true;
+    state.destroyed = true;
+    state.closed = true;
+    state.closeEmitted = true;
+  }
+
+  #finishUnread(request: IncomingMessage): void {
+    if (this.#endUnsaid) {
+      this.#endUnsaid = false;
+      request.push(null);
+    }
+    if (request.readableFlowing === null && !request.readableDidRead) request.resume();
   }
 
   /** The peer is gone, or nobody will listen to the answer any more. */
@@ -269,12 +335,14 @@ export class GatewaySocket extends SocketFace {
     if (lost !== undefined) for (const callback of lost.callbacks) process.nextTick(callback, connectionReset());
   }
 
-  /** Node's order: the request learns of it first, then the response (through `assignSocket`'s 'close' listener). */
+  /** Node's order: the request learns of it first, then the response, then who listens to the socket. */
   #close(): void {
     if (this.closed) return;
     this.closed = true;
     const { request } = this;
     if (request !== undefined && !request.destroyed) request.destroy(connectionReset());
+    const response = this._httpMessage as ClosableResponse | null;
+    if (response !== null) closeResponse(response);
     this.emit('close', this.errored !== null);
   }
 
@@ -297,6 +365,30 @@ export class GatewaySocket extends SocketFace {
   pause(): this {
     return this;
   }
+}
+
+/** Nothing of the body waits, nobody has begun to read it and nobody waits for its end. */
+function isUntouched(request: IncomingMessage): boolean {
+  return (
+    request.readableFlowing === null &&
+    request.readableLength === 0 &&
+    !request.readableDidRead &&
+    request.listenerCount('end') === 0 &&
+    request.listenerCount('close') === 0 &&
+    request.listenerCount('readable') === 0
+  );
+}
+
+interface ClosableResponse extends ServerResponse {
+  _closed: boolean;
+}
+
+/** The last event of a response, once. */
+export function closeResponse(response: ClosableResponse): void {
+  if (response._closed) return;
+  response.destroyed = true;
+  response._closed = true;
+  response.emit('close');
 }
 
 function drainedLater(socket: GatewaySocket): void {

@@ -7,6 +7,7 @@ import { type Exchange, openExchange } from '../../gateway/exchange.ts';
 import type { Batch, Carrier } from '../../gateway/socket.ts';
 import { MAX_VARIABLES } from '../gateway-settings.ts';
 import { plainAnswer } from '../plain-output.ts';
+import { readParams } from './params.ts';
 import { AUTHORIZER, decodePairs, ProtocolError } from './records.ts';
 
 /** What a request needs of the connection that it is on. */
@@ -17,6 +18,8 @@ export interface RequestHost {
   answer(request: ActiveRequest, batch: Batch, last: boolean): boolean;
   /** Writes to STDERR. */
   report(request: ActiveRequest, text: string): void;
+  /** Writes a whole answer; the request is over with it. */
+  answerWhole<T>(request: ActiveRequest, text: string, done: (of: T, error?: Error | null) => void, of: T): void;
   /** The application has destroyed the exchange. */
   breakOff(request: ActiveRequest): void;
   /** The application has not read what it was given: `unread` bytes wait. */
@@ -32,6 +35,8 @@ export interface RequestHost {
 /** Pieces of PARAMS that are kept apart. */
 const MAX_PIECES = 64;
 
+const NO_BODY = Buffer.alloc(0);
+
 export class ActiveRequest implements Carrier {
   readonly id: number;
   readonly keepConnection: boolean;
@@ -41,7 +46,7 @@ export class ActiveRequest implements Carrier {
   sentWhole = false;
   /** Something has gone to STDERR, so that it has to be ended too. */
   reported = false;
-  #params: Buffer[] = [];
+  #params: Buffer[] | undefined;
   #paramsSize = 0;
   /** Read, but not with the application yet: whether there is a body is not known. */
   #head: RequestHead | undefined;
@@ -69,34 +74,49 @@ export class ActiveRequest implements Carrier {
     if (this.#head !== undefined || this.#exchange !== undefined) return;
     if (content.length > 0) {
       this.#paramsSize += content.length;
-      if (this.#paramsSize <= this.#host.maxParamsSize) this.#keep(content);
-      else
-        this.#refuse(431, 'Request Header Fields Too Large', `more than ${this.#host.maxParamsSize} bytes of PARAMS`);
+      if (this.#paramsSize > this.#host.maxParamsSize) this.#refuseParams();
+      else this.#keep(content);
       return;
     }
-    const block = this.#params.length === 1 ? (this.#params[0] as Buffer) : Buffer.concat(this.#params);
-    this.#params = [];
-    try {
-      const pairs = decodePairs(block, MAX_VARIABLES);
-      // Section 6.3: an authorizer is sent no STDIN, so a length can only mislead.
-      this.#head = readHead(this.#role === AUTHORIZER ? withoutLength(pairs) : pairs, this.#host.mount);
-    } catch (error) {
-      if (!(error instanceof ProtocolError || error instanceof BadEnviron)) throw error;
-      this.#refuse(400, 'Bad Request', error.message);
-      return;
-    }
+    const block = Buffer.concat(this.#params ?? []);
+    this.#params = undefined;
+    const head = this.#readHead(block, 0, block.length);
+    if (head === undefined) return;
     if (this.#role === AUTHORIZER) {
-      this.#open(this.#head).socket.endBody();
-    } else if (this.#head.contentLength !== undefined || this.#head.chunked) {
-      const { socket } = this.#open(this.#head);
+      this.#open(head).socket.endBody();
+    } else if (head.contentLength !== undefined || head.chunked) {
+      const { socket } = this.#open(head);
       if (socket.bodyMissing === 0) socket.endBody();
     }
   }
 
+  /** All PARAMS, from `start` to `end`, of a request without a body. */
+  whole(bytes: Buffer, start: number, end: number): void {
+    if (end - start > this.#host.maxParamsSize) this.#refuseParams();
+    else this.#readHead(bytes, start, end);
+    this.stdin(NO_BODY);
+  }
+
+  /** Undefined: they were none, and the request is refused. */
+  #readHead(bytes: Buffer, start: number, end: number): RequestHead | undefined {
+    try {
+      this.#head =
+        this.#role === AUTHORIZER
+          ? // Section 6.3: an authorizer is sent no STDIN, so a length can only mislead.
+            readHead(withoutLength(decodePairs(bytes.subarray(start, end), MAX_VARIABLES)), this.#host.mount)
+          : readParams(bytes, start, end, this.#host.mount);
+    } catch (error) {
+      if (!(error instanceof ProtocolError || error instanceof BadEnviron)) throw error;
+      this.#refuse(400, 'Bad Request', error.message);
+    }
+    return this.#head;
+  }
+
   /** A peer that sends byte by byte must not make an object, and hold what it read it into, for each of them. */
   #keep(content: Buffer): void {
+    this.#params ??= [];
     if (this.#params.length === MAX_PIECES) this.#params = [Buffer.concat(this.#params)];
-    this.#params.push(content);
+    this.#params.push(Buffer.from(content));
   }
 
   /** A piece of STDIN; the empty one ends it. */
@@ -112,7 +132,7 @@ export class ActiveRequest implements Carrier {
     }
     const { request, response, socket } = exchange;
     if (content.length > 0) {
-      if (!socket.pushBody(content)) this.#host.bodyBacklog(this, request.readableLength);
+      if (!socket.pushBody(Buffer.from(content))) this.#host.bodyBacklog(this, request.readableLength);
     } else if (!socket.endBody()) {
       // The client broke off, and the web server passes on what came.
       this.#host.refused('STDIN is shorter than CONTENT_LENGTH');
@@ -147,6 +167,10 @@ export class ActiveRequest implements Carrier {
     return exchange;
   }
 
+  #refuseParams(): void {
+    this.#refuse(431, 'Request Header Fields Too Large', `more than ${this.#host.maxParamsSize} bytes of PARAMS`);
+  }
+
   #refuse(status: number, reason: string, why: string): void {
     this.#host.refused(why);
     this.#answerPlainly(status, reason);
@@ -158,6 +182,10 @@ export class ActiveRequest implements Carrier {
 
   send(batch: Batch, last: boolean): boolean {
     return this.#host.answer(this, batch, last);
+  }
+
+  sendWhole<T>(text: string, done: (of: T, error?: Error | null) => void, of: T): void {
+    this.#host.answerWhole(this, text, done, of);
   }
 
   resumeBody(): void {

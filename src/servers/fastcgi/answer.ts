@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import { type Batch, oneCallback, type WriteCallback } from '../../gateway/socket.ts';
+import type { DirectWriter } from '../../net/direct-io.ts';
 import {
   END_REQUEST_LENGTH,
   HEADER_LENGTH,
@@ -20,7 +21,13 @@ const COPY_LIMIT = 16 * 1024;
 const TAIL_LENGTH = HEADER_LENGTH + END_REQUEST_LENGTH;
 
 /** Writes a batch; `last`: and the end of STDOUT and of the request. Says what `socket.write` said. */
-export function writeAnswer(socket: Socket, requestId: number, batch: Batch, last: boolean): boolean {
+export function writeAnswer(
+  socket: Socket,
+  writer: DirectWriter,
+  requestId: number,
+  batch: Batch,
+  last: boolean,
+): boolean {
   const { data, encodings } = batch;
   const callback = oneCallback(batch.callbacks);
   let total = 0;
@@ -37,7 +44,8 @@ export function writeAnswer(socket: Socket, requestId: number, batch: Batch, las
   const text = asText(batch, total);
   if (text !== undefined) {
     const tail = last ? textTail(requestId) : '';
-    return socket.write(textHeader(requestId, total) + text + tail, 'latin1', callback);
+    const records = textHeader(requestId, total) + text + tail;
+    return writer.write(records, callBack, callback) || socket.write(records, 'latin1', callback);
   }
   const buffer = Buffer.allocUnsafe((total > 0 ? HEADER_LENGTH + total : 0) + (last ? TAIL_LENGTH : 0));
   let at = 0;
@@ -54,7 +62,24 @@ export function writeAnswer(socket: Socket, requestId: number, batch: Batch, las
     }
   }
   if (last) writeTail(buffer, at, requestId);
-  return socket.write(buffer, callback);
+  return writer.write(buffer, callBack, callback) || socket.write(buffer, callback);
+}
+
+/** Writes an answer that is one short text of a byte a character, and the end of the request; then calls `done(of)`. */
+export function writeWhole<T>(
+  socket: Socket,
+  writer: DirectWriter,
+  requestId: number,
+  text: string,
+  done: (of: T, error?: Error | null) => void,
+  of: T,
+): void {
+  const records = textHeader(requestId, text.length) + text + textTail(requestId);
+  if (!writer.write(records, done, of)) socket.write(records, 'latin1', (error) => done(of, error));
+}
+
+function callBack(callback: WriteCallback | undefined, error?: Error): void {
+  callback?.(error);
 }
 
 /** The batch as one text of a byte a character; undefined where it has other characters, or bytes. */
@@ -67,8 +92,26 @@ function asText({ data, encodings }: Batch, total: number): string | undefined {
 
 /** Records as latin-1 text: Node writes a short text without making a buffer of it, which halves the cost of a write. */
 function textHeader(requestId: number, length: number): string {
-  return String.fromCharCode(VERSION, STDOUT, requestId >> 8, requestId & 0xff, length >> 8, length & 0xff, 0, 0);
+  if (requestId !== headerId || length !== headerContent) {
+    headerText = String.fromCharCode(
+      VERSION,
+      STDOUT,
+      requestId >> 8,
+      requestId & 0xff,
+      length >> 8,
+      length & 0xff,
+      0,
+      0,
+    );
+    headerId = requestId;
+    headerContent = length;
+  }
+  return headerText;
 }
+
+let headerId = 0;
+let headerContent = 0;
+let headerText = '';
 
 let tailId = 0;
 let tailText = '';

@@ -12,10 +12,11 @@ import type { Socket } from 'node:net';
 import type { Exchange } from '../../gateway/exchange.ts';
 import type { Batch } from '../../gateway/socket.ts';
 import type { Logger } from '../../log.ts';
+import { DirectWriter, takeBytes } from '../../net/direct-io.ts';
 import { closeGently } from '../close-gently.ts';
 import type { GatewayConnection } from '../gateway-serving.ts';
 import { ActiveRequest, type RequestHost } from './active-request.ts';
-import { writeAnswer } from './answer.ts';
+import { writeAnswer, writeWhole } from './answer.ts';
 import { HeadClock } from './head-clock.ts';
 import {
   ABORT_REQUEST,
@@ -41,7 +42,9 @@ import {
   STDIN,
   UNKNOWN_ROLE,
   UNKNOWN_TYPE,
+  wholeRequest,
 } from './records.ts';
+import { RequestTable } from './request-table.ts';
 
 /** Unread body that one request of a multiplexed connection may have waiting. */
 export const MAX_BACKLOG = 1024 * 1024;
@@ -77,9 +80,10 @@ export interface ConnectionHost {
 
 export class Connection implements RequestHost, GatewayConnection {
   readonly #socket: Socket;
+  readonly #writer: DirectWriter;
   readonly #host: ConnectionHost;
   readonly #decoder: RecordDecoder;
-  readonly #active = new Map<number, ActiveRequest>();
+  readonly #active = new RequestTable();
   readonly #overloaded: boolean;
   readonly #peer: string;
   readonly #clock: HeadClock<ActiveRequest>;
@@ -97,13 +101,15 @@ export class Connection implements RequestHost, GatewayConnection {
   /** @param overloaded refuse what comes: there are too many connections already. */
   constructor(socket: Socket, host: ConnectionHost, overloaded: boolean) {
     this.#socket = socket;
+    this.#writer = new DirectWriter(socket);
     this.#host = host;
     this.#overloaded = overloaded;
     // Known only while the socket is open.
     this.#peer = socket.remoteAddress ?? 'a Unix socket';
     this.#clock = new HeadClock(host.headersTimeout, (request) => this.#late(request));
     this.#decoder = new RecordDecoder((type, id, content) => this.#record(type, id, content));
-    socket.on('data', (bytes: Buffer) => this.#data(bytes));
+    const direct = takeBytes(socket, (bytes, length) => this.#data(bytes, length));
+    if (!direct) socket.on('data', (bytes: Buffer) => this.#data(bytes, bytes.length));
     socket.on('drain', () => this.#drained());
     socket.on('end', () => this.#ended());
     socket.on('error', (error) => host.log.debug(`FastCGI connection from ${this.#peer}: ${error.message}`));
@@ -132,12 +138,20 @@ export class Connection implements RequestHost, GatewayConnection {
     this.#leave(true);
   }
 
-  #data(bytes: Buffer): void {
+  /** `length` bytes have come; they are valid during the call only. */
+  #data(bytes: Buffer, length: number): void {
     if (this.#closing) return;
     this.used = true;
     this.quiet = 0;
     try {
-      this.#decoder.push(bytes);
+      const whole = this.#decoder.idle ? wholeRequest(bytes, length) : undefined;
+      if (whole === undefined) {
+        this.#decoder.push(length === bytes.length ? bytes : bytes.subarray(0, length));
+      } else {
+        const { requestId, keepConnection, paramsAt, paramsEnd } = whole;
+        this.#begin(requestId, RESPONDER, keepConnection)?.whole(bytes, paramsAt, paramsEnd);
+        this.#mindUnread();
+      }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.refused(error.message);
@@ -151,7 +165,7 @@ export class Connection implements RequestHost, GatewayConnection {
 
   #firstPending(): ActiveRequest | undefined {
     if (this.#pendingHeads === 0) return undefined;
-    for (const request of this.#active.values()) if (request.headPending) return request;
+    for (const request of this.#active.all()) if (request.headPending) return request;
     return undefined;
   }
 
@@ -174,10 +188,12 @@ export class Connection implements RequestHost, GatewayConnection {
       case STDIN:
         this.#active.get(id)?.stdin(content);
         break;
-      case BEGIN_REQUEST:
-        this.#begin(id, content);
+      case BEGIN_REQUEST: {
+        const { role, keepConnection } = decodeBeginRequest(content);
+        this.#begin(id, role, keepConnection);
         this.#mindUnread();
         break;
+      }
       case ABORT_REQUEST:
         this.#abortRequest(id);
         break;
@@ -200,10 +216,11 @@ export class Connection implements RequestHost, GatewayConnection {
     this.#socket.setTimeout(this.#host.sendTimeout);
   }
 
-  #begin(id: number, content: Buffer): void {
+  /** The request, unless it was turned away. */
+  #begin(id: number, role: number, keepConnection: boolean): ActiveRequest | undefined {
     if (id === 0) throw new ProtocolError('a BEGIN_REQUEST with the id of management records');
-    if (this.#active.has(id)) throw new ProtocolError('a second BEGIN_REQUEST for a request that is active');
-    const { role, keepConnection } = decodeBeginRequest(content);
+    if (this.#active.get(id) !== undefined)
+      throw new ProtocolError('a second BEGIN_REQUEST for a request that is active');
     if (role !== RESPONDER && role !== AUTHORIZER) {
       this.#turnAway(id, UNKNOWN_ROLE, keepConnection, 'a role other than RESPONDER and AUTHORIZER');
     } else if (this.#active.size > 0 && !this.#host.multiplexed) {
@@ -215,9 +232,12 @@ export class Connection implements RequestHost, GatewayConnection {
     } else if (!this.#host.admit()) {
       this.#turnAway(id, OVERLOADED, keepConnection, `more than ${this.#host.maxRequestsInFlight} requests in flight`);
     } else {
-      this.#active.set(id, new ActiveRequest(id, role, keepConnection, this));
+      const request = new ActiveRequest(id, role, keepConnection, this);
+      this.#active.add(request);
       this.#pendingHeads++;
+      return request;
     }
+    return undefined;
   }
 
   /** Section 5.5: END_REQUEST alone; what else comes for this id is ignored. */
@@ -233,7 +253,7 @@ export class Connection implements RequestHost, GatewayConnection {
     if (request === undefined) return;
     request.reset();
     // The application's listeners may have ended the whole connection.
-    if (!this.#active.has(id)) return;
+    if (this.#active.get(id) !== request) return;
     this.#socket.write(encodeEndRequest(id, REQUEST_COMPLETE, 1));
     this.#over(request);
   }
@@ -260,12 +280,22 @@ export class Connection implements RequestHost, GatewayConnection {
   // --- what requests call -------------------------------------------------------------------------------------------
 
   answer(request: ActiveRequest, batch: Batch, last: boolean): boolean {
-    // Section 3.3: an empty record ends a stream, this one too once it has begun.
-    if (last && request.reported) this.#socket.write(encodeRecord(STDERR, request.id));
-    const accepted = writeAnswer(this.#socket, request.id, batch, last);
+    this.#endReport(request, last);
+    const accepted = writeAnswer(this.#socket, this.#writer, request.id, batch, last);
     if (last) this.#over(request);
     else if (!accepted) this.#socket.setTimeout(this.#host.sendTimeout);
     return accepted;
+  }
+
+  answerWhole<T>(request: ActiveRequest, text: string, done: (of: T, error?: Error | null) => void, of: T): void {
+    this.#endReport(request, true);
+    writeWhole(this.#socket, this.#writer, request.id, text, done, of);
+    this.#over(request);
+  }
+
+  /** Section 3.3: an empty record ends a stream, that of errors too once it has begun. */
+  #endReport(request: ActiveRequest, last: boolean): void {
+    if (last && request.reported) this.#socket.write(encodeRecord(STDERR, request.id));
   }
 
   report(request: ActiveRequest, text: string): void {
@@ -315,7 +345,7 @@ export class Connection implements RequestHost, GatewayConnection {
   // --- endings --------------------------------------------------------------------------------------------------------
 
   #over(request: ActiveRequest): void {
-    if (!this.#active.delete(request.id)) return;
+    if (!this.#active.remove(request)) return;
     this.#host.released();
     if (request.headPending) this.#pendingHeads--;
     this.quiet = 0;
@@ -333,7 +363,7 @@ export class Connection implements RequestHost, GatewayConnection {
    * closing leaves it microseconds; and nothing is taken back where both sides have read and written everything.
    */
   #leave(allRead: boolean): void {
-    if (allRead && this.#socket.writableLength === 0) this.destroy();
+    if (allRead && !this.#answerWaits) this.destroy();
     else this.#close();
   }
 
@@ -342,13 +372,18 @@ export class Connection implements RequestHost, GatewayConnection {
     this.#closing = true;
     this.#decoder.stop();
     this.#clock.stop();
-    if (this.#socket.writableLength > 0) this.#socket.setTimeout(this.#host.sendTimeout);
+    if (this.#answerWaits) this.#socket.setTimeout(this.#host.sendTimeout);
     closeGently(this.#socket);
+  }
+
+  /** The peer has not taken all that was written. */
+  get #answerWaits(): boolean {
+    return this.#socket.writableLength > 0 || this.#writer.waiting;
   }
 
   /** Neither bytes nor acknowledgements for a while: no fault, unless an answer waits. */
   #silent(): void {
-    if (this.#socket.writableLength > 0) {
+    if (this.#answerWaits) {
       this.refused(`it has read nothing of its answer for ${this.#host.sendTimeout / 1000} seconds`);
       this.destroy();
     } else if (this.#overloaded && this.#active.size === 0) {
@@ -363,7 +398,7 @@ export class Connection implements RequestHost, GatewayConnection {
       this.#unread = false;
       if (!this.#paused) this.#socket.resume();
     }
-    for (const request of this.#active.values()) request.drained();
+    for (const request of this.#active.all()) request.drained();
   }
 
   /** The peer has closed: there is nobody to answer. */
@@ -376,7 +411,7 @@ export class Connection implements RequestHost, GatewayConnection {
     this.#closing = true;
     this.#decoder.stop();
     this.#clock.stop();
-    const requests = [...this.#active.values()];
+    const requests = this.#active.all();
     this.#active.clear();
     for (const request of requests) {
       this.#host.released();

@@ -147,44 +147,98 @@ function wrongVersion(): ProtocolError {
   );
 }
 
+/** Takes a pair: its number, where its name begins, where its value does, and where that ends. */
+export type PairVisitor = (position: number, nameAt: number, valueAt: number, end: number) => void;
+
 /**
- * Reads name-value pairs (section 3.4) into a flat list, name and value in turn, bytes as latin-1.
+ * Visits the name-value pairs (section 3.4) between `start` and `end`.
  * @throws ProtocolError where a length reaches over the end, or for more than `maxPairs`.
  */
-export function decodePairs(bytes: Buffer, maxPairs = Number.POSITIVE_INFINITY): string[] {
-  // One call into native code for the whole block instead of two a pair; the pairs are slices of this text.
-  const text = bytes.toString('latin1');
-  const pairs: string[] = [];
-  const end = bytes.length;
-  let at = 0;
-  while (at < end) {
+export function eachPair(bytes: Buffer, start: number, end: number, maxPairs: number, visit: PairVisitor): void {
+  let at = start;
+  for (let position = 0; at < end; position++) {
+    if (position >= maxPairs) throw new ProtocolError(`more than ${maxPairs} name-value pairs`);
     let nameLength = bytes[at++] as number;
     if (nameLength > 127) {
-      nameLength = longLength(bytes, at, nameLength);
+      nameLength = longLength(bytes, at, end, nameLength);
       at += 3;
     }
-    let valueLength = bytes[at++] as number;
+    let valueLength = at < end ? (bytes[at++] as number) : Number.NaN;
     if (valueLength > 127) {
-      valueLength = longLength(bytes, at, valueLength);
+      valueLength = longLength(bytes, at, end, valueLength);
       at += 3;
     }
     const valueAt = at + nameLength;
     const next = valueAt + valueLength;
     // Also NaN, where the lengths themselves were cut off.
     if (!(next <= end)) throw new ProtocolError('a name-value pair reaches over the end of its stream');
-    pairs.push(text.substring(at, valueAt), text.substring(valueAt, next));
-    if (pairs.length > 2 * maxPairs) throw new ProtocolError(`more than ${maxPairs} name-value pairs`);
+    visit(position, at, valueAt, next);
     at = next;
   }
+}
+
+/**
+ * Reads name-value pairs into a flat list, name and value in turn, bytes as latin-1.
+ * @throws ProtocolError as `eachPair`.
+ */
+export function decodePairs(bytes: Buffer, maxPairs = Number.POSITIVE_INFINITY): string[] {
+  // One call into native code for the whole block instead of two a pair; the pairs are slices of this text.
+  const text = bytes.toString('latin1');
+  const pairs: string[] = [];
+  eachPair(bytes, 0, bytes.length, maxPairs, (_position, nameAt, valueAt, end) => {
+    pairs.push(text.substring(nameAt, valueAt), text.substring(valueAt, end));
+  });
   return pairs;
 }
 
-function longLength(bytes: Buffer, at: number, first: number): number {
-  if (at + 3 > bytes.length) return Number.NaN;
+function longLength(bytes: Buffer, at: number, end: number, first: number): number {
+  if (at + 3 > end) return Number.NaN;
   return (
     (first & 0x7f) * 0x1000000 +
     (((bytes[at] as number) << 16) | ((bytes[at + 1] as number) << 8) | (bytes[at + 2] as number))
   );
+}
+
+/** A request that came in one piece; the object is reused by the next call of `wholeRequest`. */
+export interface WholeRequest {
+  requestId: number;
+  keepConnection: boolean;
+  paramsAt: number;
+  paramsEnd: number;
+}
+
+const whole: WholeRequest = { requestId: 0, keepConnection: false, paramsAt: 0, paramsEnd: 0 };
+
+/**
+ * The request of a responder that is all of `bytes`, PARAMS in one record and STDIN empty: what most web servers send for
+ * a request without a body. Undefined for everything else, which is the decoder's.
+ */
+export function wholeRequest(bytes: Buffer, length: number): WholeRequest | undefined {
+  if (length < 4 * HEADER_LENGTH + BODY_LENGTH) return undefined;
+  const id = ((bytes[2] as number) << 8) | (bytes[3] as number);
+  if (id === 0 || contentOf(bytes, 0, BEGIN_REQUEST, id) !== BODY_LENGTH) return undefined;
+  let at = HEADER_LENGTH;
+  if (((bytes[at] as number) << 8) + (bytes[at + 1] as number) !== RESPONDER) return undefined;
+  whole.requestId = id;
+  whole.keepConnection = ((bytes[at + 2] as number) & KEEP_CONN) !== 0;
+  at += BODY_LENGTH + (bytes[6] as number);
+  if (at + HEADER_LENGTH > length) return undefined;
+  const content = contentOf(bytes, at, PARAMS, id);
+  if (content <= 0) return undefined;
+  whole.paramsAt = at + HEADER_LENGTH;
+  whole.paramsEnd = whole.paramsAt + content;
+  at = whole.paramsEnd + (bytes[at + 6] as number);
+  if (at + HEADER_LENGTH > length || contentOf(bytes, at, PARAMS, id) !== 0) return undefined;
+  at += HEADER_LENGTH + (bytes[at + 6] as number);
+  if (at + HEADER_LENGTH > length || contentOf(bytes, at, STDIN, id) !== 0) return undefined;
+  return at + HEADER_LENGTH + (bytes[at + 6] as number) === length ? whole : undefined;
+}
+
+/** The content length of the record at `at`; -1 where it is none of that type and request. */
+function contentOf(bytes: Buffer, at: number, type: number, requestId: number): number {
+  if (bytes[at] !== VERSION || bytes[at + 1] !== type) return -1;
+  if ((((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)) !== requestId) return -1;
+  return ((bytes[at + 4] as number) << 8) | (bytes[at + 5] as number);
 }
 
 /** Writes name-value pairs, texts as latin-1. */
