@@ -1,14 +1,6 @@
 /** What paster's FastCGI server keeps in memory: for an upload that its application reads slowly, and for idle connections. */
 import { request } from 'node:http';
 import { createConnection } from 'node:net';
-import {
-  encodeBeginRequest,
-  encodePairs,
-  encodeRecord,
-  PARAMS,
-  RESPONDER,
-  STDIN,
-} from '../../dist/servers/fastcgi/records.js';
 
 const MIB = 2 ** 20;
 
@@ -83,17 +75,19 @@ function connect(path) {
   });
 }
 
+/** A record of request 1, of less than 256 bytes. */
+function record(type, content) {
+  return String.fromCharCode(1, type, 0, 1, 0, content.length, 0, 0) + content;
+}
+
 /** One request on a kept connection; its body. */
 function ask(socket, uri) {
-  const pairs = encodePairs(['REQUEST_METHOD', 'GET', 'REQUEST_URI', uri, 'SERVER_PROTOCOL', 'HTTP/1.1']);
-  socket.write(
-    Buffer.concat([
-      encodeBeginRequest(1, RESPONDER, true),
-      encodeRecord(PARAMS, 1, pairs),
-      encodeRecord(PARAMS, 1),
-      encodeRecord(STDIN, 1),
-    ]),
+  const variables = { REQUEST_METHOD: 'GET', REQUEST_URI: uri, SERVER_PROTOCOL: 'HTTP/1.1' };
+  const pairs = Object.entries(variables).map(
+    ([name, value]) => String.fromCharCode(name.length, value.length) + name + value,
   );
+  // BEGIN_REQUEST (a responder, KEEP_CONN), PARAMS and their end, an empty STDIN.
+  socket.write(record(1, '\0\x01\x01\0\0\0\0\0') + record(4, pairs.join('')) + record(4, '') + record(5, ''), 'latin1');
   return new Promise((resolve) => {
     let answer = '';
     socket.on('data', function take(bytes) {
