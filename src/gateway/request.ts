@@ -1,6 +1,6 @@
 /**
  * The request that an application sees: Node's own IncomingMessage, filled from the head that a CGI environment
- * describes. Nothing of it depends on its class, for Express replaces the prototype of every request; the body is pushed
+ * describes. Nothing of it depends on its own class, for Express replaces the prototype of every request; the body is pushed
  * by the stand-in for its connection, and Node's `_read` asks for more through it.
  */
 import { IncomingMessage } from 'node:http';

@@ -252,7 +252,7 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
     const socket = this.#connection;
     if (!isShortBody(body) || !isUtf8(encoding)) return false;
     if (!socket.fresh || this.strictContentLength || this.writableCorked > 0) return false;
-    if (this.finished || this.destroyed || this._headerSent) return false;
+    if (this.finished || this.destroyed || this._headerSent || (this.socket as unknown) !== socket) return false;
     if (this._header === null) {
       this._contentLength = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
       this._implicitHeader();

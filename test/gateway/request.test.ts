@@ -1,0 +1,34 @@
+import { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
+import { expect, test } from 'vitest';
+import { readHead } from '../../src/gateway/environ.ts';
+import { GatewayRequest } from '../../src/gateway/request.ts';
+import { GatewaySocket } from '../../src/gateway/socket.ts';
+
+const carrier = { send: () => true, resumeBody() {}, abort() {} };
+
+function request(): GatewayRequest {
+  const head = readHead(['REQUEST_METHOD', 'GET', 'REQUEST_URI', '/a', 'REMOTE_USER', 'joan']);
+  return new GatewayRequest(head, new GatewaySocket(carrier, head));
+}
+
+test('the environment is there whatever prototype a framework gives the request', () => {
+  const req = Object.setPrototypeOf(request(), Object.create(IncomingMessage.prototype));
+  expect(req.environ.REMOTE_USER).toBe('joan');
+  expect(req.environ).toBe(req.environ);
+});
+
+test('it can be replaced', () => {
+  const req = request();
+  const other = { REMOTE_USER: 'ada' };
+  req.environ = other;
+  expect(req.environ).toBe(other);
+});
+
+test('requests that came another way have none, and may be given one', () => {
+  const req = new IncomingMessage(new Socket()) as IncomingMessage & { environ?: unknown };
+  expect(req.environ).toBeUndefined();
+  expect(Object.keys(req)).not.toContain('environ');
+  req.environ = 1;
+  expect(req.environ).toBe(1);
+});
