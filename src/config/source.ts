@@ -43,25 +43,22 @@ export class LineCursor {
 export class Source {
   readonly text: string;
   readonly file: string;
-  #lineStarts: readonly number[] | undefined;
+  readonly #lineStarts: number[] = [];
+  readonly #lines: LineCursor;
 
   constructor(text: string, file: string) {
     this.text = text;
     this.file = file;
+    this.#lines = new LineCursor(text);
   }
 
-  /** The place of an offset into the text. Lines are only counted once somebody asks: most files hold no mistake. */
+  /** The place of an offset into the text. Lines are counted as far as somebody asks: most files hold no mistake. */
   at(offset: number): Location {
-    this.#lineStarts ??= lineStarts(this.text);
-    const line = lastNotAbove(this.#lineStarts, offset);
-    return { file: this.file, line: line + 1, column: offset - (this.#lineStarts[line] ?? 0) + 1 };
+    const starts = this.#lineStarts;
+    while ((starts.at(-1) ?? -1) <= offset && this.#lines.advance()) starts.push(this.#lines.start);
+    const line = lastNotAbove(starts, offset);
+    return { file: this.file, line: line + 1, column: offset - (starts[line] ?? 0) + 1 };
   }
-}
-
-function lineStarts(text: string): number[] {
-  const starts: number[] = [];
-  for (const cursor = new LineCursor(text); cursor.advance(); ) starts.push(cursor.start);
-  return starts;
 }
 
 /** The index of the last of these ascending numbers that is not above `limit`; 0 if all are. */

@@ -4,14 +4,22 @@ import { ConfigError, type Location } from '../errors.ts';
 import type { Settings } from '../protocol/types.ts';
 import { SectionScope } from './section-scope.ts';
 
-export class ViewedEntry {
+export interface ViewedEntry {
   readonly key: string;
   readonly value: string;
   /** It comes from [DEFAULT], and says here what it says there. */
+  readonly inherited?: boolean;
+  /** Where it is written; undefined for what no file says: `here`, `__file__`, and what the caller passes. */
+  readonly location: Location | undefined;
+}
+
+/** An entry whose value is not what the file says at its place. */
+class ChangedEntry implements ViewedEntry {
+  readonly key: string;
+  readonly value: string;
   readonly inherited: boolean;
   readonly #entry: IniEntry | undefined;
 
-  /** @param entry what the file says; undefined for what no file says: `here`, `__file__`, and what the caller passes */
   constructor(key: string, value: string, inherited: boolean, entry: IniEntry | undefined) {
     this.key = key;
     this.value = value;
@@ -19,7 +27,7 @@ export class ViewedEntry {
     this.#entry = entry;
   }
 
-  /** Where it is written, if it is. Worked out when asked: most are not. */
+  /** Worked out when asked: most are not. */
   get location(): Location | undefined {
     return this.#entry?.location;
   }
@@ -77,7 +85,8 @@ export function viewDocument(document: IniDocument, caller: Settings, raw: boole
       const { key } = entry;
       keyName = key;
       const value = raw || (isFormatter && isReadRaw(key)) ? entry.value : scope.written(section, entry);
-      entries.push(new ViewedEntry(key, value, false, entry));
+      // Most entries say what is meant, and need no second object in a large file.
+      entries.push(value === entry.value ? entry : new ChangedEntry(key, value, false, entry));
     }
     for (const key of scope.defaultNames()) {
       if (section.entries.has(key)) continue;
@@ -85,8 +94,8 @@ export function viewDocument(document: IniDocument, caller: Settings, raw: boole
       const value = raw || (isFormatter && isReadRaw(key)) ? scope.raw(section, key) : scope.get(section, key);
       const shared = inherited.get(key);
       const entry = caller[key] === undefined ? written.entries.get(key) : undefined;
-      if (section === defaults) inherited.set(key, new ViewedEntry(key, value, true, entry));
-      entries.push(shared?.value === value ? shared : new ViewedEntry(key, value, false, entry));
+      if (section === defaults) inherited.set(key, new ChangedEntry(key, value, true, entry));
+      entries.push(shared?.value === value ? shared : new ChangedEntry(key, value, false, entry));
     }
     return { name: section.name, entries };
   });

@@ -4,7 +4,8 @@
  */
 import { dirname } from 'node:path';
 import type { IniDocument, IniEntry, IniSection } from '../config/ini.ts';
-import { interpolate, type Scope, type ScopeValue } from '../config/interpolate.ts';
+import { type Interpolated, interpolate, type Scope, type ScopeValue } from '../config/interpolate.ts';
+import type { Location } from '../errors.ts';
 import type { Settings } from '../protocol/types.ts';
 import { settingsOf } from './context.ts';
 
@@ -31,6 +32,7 @@ export class SectionScope {
   #names: ReadonlySet<string> | undefined;
   readonly #values = new Map<string, ScopeValue | undefined>();
   readonly #inherited = new Map<string, InheritedValue>();
+  #last: { readonly section: IniSection; readonly lookup: Scope } | undefined;
 
   /**
    * @param outer The globals of the file that refers to this one; weaker than this file's [DEFAULT].
@@ -86,8 +88,15 @@ export class SectionScope {
   written(section: IniSection, entry: IniEntry): string {
     // Most values are as they are written.
     if (!entry.value.includes('%')) return entry.value;
-    const scope = (each: string) => this.#lookup(section, each);
-    return this.#interpolate(section.name, entry.key, entry, scope, section) ?? entry.value;
+    return this.#interpolate(section.name, entry.key, entry, this.#lookupIn(section), section) ?? entry.value;
+  }
+
+  /** The names of a section, as one function for all of its values: they are asked for one after the other. */
+  #lookupIn(section: IniSection): Scope {
+    if (this.#last?.section !== section) {
+      this.#last = { section, lookup: (name) => this.#lookup(section, name) };
+    }
+    return this.#last.lookup;
   }
 
   #getInherited(section: IniSection, name: string): string {
@@ -154,14 +163,39 @@ export class SectionScope {
     scope: Scope,
     section: IniSection = this.document.defaults,
   ): string | undefined {
-    const locate = (offset: number) => value.locate?.(offset) ?? section.location;
-    const names = () => [...section.entries.keys(), ...this.defaultNames(), ...Object.keys(this.#caller)];
     try {
-      return interpolate({ section: sectionName, key, text: value.value, locate }, scope, process.env, names);
+      return interpolate(new ScopedValue(sectionName, key, value, section), scope, process.env, () => [
+        ...section.entries.keys(),
+        ...this.defaultNames(),
+        ...Object.keys(this.#caller),
+      ]);
     } catch (error) {
       this.#mistake(error, this.entry(section, key));
       return undefined;
     }
+  }
+}
+
+/** A value with the section that it is read in; the section's place is that of a value that no file says. */
+class ScopedValue implements Interpolated {
+  readonly section: string;
+  readonly key: string;
+  readonly #value: ScopeValue;
+  readonly #readIn: IniSection;
+
+  constructor(section: string, key: string, value: ScopeValue, readIn: IniSection) {
+    this.section = section;
+    this.key = key;
+    this.#value = value;
+    this.#readIn = readIn;
+  }
+
+  get text(): string {
+    return this.#value.value;
+  }
+
+  locate(offset: number): Location {
+    return this.#value.locate?.(offset) ?? this.#readIn.location;
   }
 }
 
