@@ -1,4 +1,13 @@
 /** The public API of `paster`: re-exports only. */
+export {
+  type Dotfiles,
+  type StaticFilesOptions,
+  type StaticRequest,
+  staticFiles,
+  type WithStaticFilesOptions,
+  withStaticFiles,
+} from './apps/static/static-files.ts';
+export { makeStaticUrl, type StaticUrl, type StaticUrlOptions } from './apps/static/static-url.ts';
 export { asBool, asInt, asList } from './config/convert.ts';
 export { type DebugFlags, debugFlags } from './config/debug.ts';
 export { type IniDocument, type IniEntry, type IniSection, parseIni } from './config/ini.ts';

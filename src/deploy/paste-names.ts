@@ -16,6 +16,7 @@ const FORKING: Settings = { workers: 'auto' };
 export const PASTE_NAMES: Readonly<Record<string, Readonly<Record<string, PasteName>>>> = {
   paste: {
     http: { builtin: 'http' },
+    static: { builtin: 'static' },
     urlmap: { builtin: 'urlmap' },
     translogger: { builtin: 'translogger' },
   },

@@ -63,3 +63,12 @@ export function pathEnd(url: string): number {
   const query = url.indexOf('?');
   return query === -1 ? url.length : query;
 }
+
+/**
+ * Whether the client asked for the mount itself, without the slash after it. `url` is `/` for that too, since frameworks
+ * want a path; in CGI it is an empty PATH_INFO.
+ */
+export function isAtMount({ url = '/', baseUrl, originalUrl }: MountedRequest): boolean {
+  if (!baseUrl || originalUrl === undefined || url.slice(0, pathEnd(url)) !== '/') return false;
+  return originalUrl.slice(0, pathEnd(originalUrl)) === baseUrl;
+}

@@ -1,0 +1,74 @@
+/** `npm:paster#static` (`egg:Paste#static`): the application and the filter of an INI file, and their settings. */
+import { resolve } from 'node:path';
+import { debugFlags } from '../../config/debug.ts';
+import { bool, defineSettings, int, list, oneOf, type SettingsOf, text } from '../../config/setting.ts';
+import type { App, Filter, Settings } from '../../protocol/types.ts';
+import { type StaticFilesOptions, staticFiles, withStaticFiles } from './static-files.ts';
+
+const declarations = {
+  document_root: {
+    type: text,
+    required: true,
+    help: 'The directory with the files, relative to the INI file.',
+    example: '%(here)s/../static',
+  },
+  cache_max_age: {
+    type: int({ min: 0, max: 31_536_000 }),
+    default: 0,
+    help: 'Seconds for which a browser may use a file without asking; one with the right version, a year.',
+  },
+  index: {
+    type: list,
+    default: ['index.html'],
+    help: 'The files that stand for a directory, the first that is there.',
+  },
+  dotfiles: {
+    type: oneOf('ignore', 'deny', 'allow'),
+    default: 'ignore',
+    help: 'What to do with a path of which a name begins with a dot: 404, 403, or nothing special.',
+  },
+  robots: { type: text, help: 'The file for /robots.txt; without it, robots.txt in the directory.' },
+  favicon: { type: text, help: 'The file for /favicon.ico; without it, favicon.ico in the directory.' },
+  precompressed: {
+    type: bool,
+    default: false,
+    help: 'Send file.br or file.gz, where there is one, in place of file to who takes it.',
+  },
+} as const;
+
+export const staticSettings = defineSettings(declarations, { meaning: 'the files of a directory' });
+
+export const staticFilterSettings = defineSettings(
+  {
+    ...declarations,
+    url_prefix: { type: text, default: '/static', help: 'Where the files are found.' },
+  },
+  { meaning: 'the files of a directory below a prefix, the application everywhere else' },
+);
+
+/** Makes the application of an `[app:*]` section. */
+export function makeStatic(globalConf: Settings, settings: SettingsOf<typeof staticSettings>): App {
+  return staticFiles(optionsOf(globalConf, settings));
+}
+makeStatic.settings = staticSettings;
+
+/** Makes the filter of a `[filter:*]` section. */
+export function makeStaticFilter(globalConf: Settings, settings: SettingsOf<typeof staticFilterSettings>): Filter {
+  return withStaticFiles({ ...optionsOf(globalConf, settings), urlPrefix: settings.url_prefix });
+}
+makeStaticFilter.settings = staticFilterSettings;
+
+function optionsOf(globalConf: Settings, settings: SettingsOf<typeof staticSettings>): StaticFilesOptions {
+  const fromHere = (path: string): string => resolve(globalConf['here'] ?? '', path);
+  const { robots, favicon } = settings;
+  return {
+    documentRoot: fromHere(settings.document_root),
+    cacheMaxAge: settings.cache_max_age,
+    index: settings.index,
+    dotfiles: settings.dotfiles,
+    robots: robots === undefined ? undefined : fromHere(robots),
+    favicon: favicon === undefined ? undefined : fromHere(favicon),
+    precompressed: settings.precompressed,
+    hashCache: debugFlags(globalConf).staticHashCache,
+  };
+}
