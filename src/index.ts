@@ -1,4 +1,5 @@
 /** The public API of `paster`: re-exports only. */
+export { type CgiBinOptions, type CgiOptions, type CgiScriptOptions, cgi, cgiBin } from './apps/cgi/cgi.ts';
 export {
   type Dotfiles,
   type StaticFilesOptions,

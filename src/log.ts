@@ -31,3 +31,6 @@ export function programLogger(level: LogLevel, write: (line: string) => void): L
 
 /** Swallows everything; the default in library use, where paster must not write to a stranger's terminal. */
 export const silentLogger: Logger = lineLogger('error', () => {});
+
+/** Where parts that an INI file puts together say what no request is answered with: standard error. */
+export const partLogger: Logger = lineLogger('info', (line) => process.stderr.write(`${line}\n`));

@@ -17,6 +17,7 @@ export const PASTE_NAMES: Readonly<Record<string, Readonly<Record<string, PasteN
   paste: {
     http: { builtin: 'http' },
     static: { builtin: 'static' },
+    cgi: { builtin: 'cgi' },
     urlmap: { builtin: 'urlmap' },
     translogger: { builtin: 'translogger' },
   },

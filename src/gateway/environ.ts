@@ -372,7 +372,7 @@ export function environFromRequest(req: IncomingMessage, context: EnvironContext
   environ['REQUEST_METHOD'] = req.method ?? 'GET';
   environ['REQUEST_URI'] = 'originalUrl' in req && typeof req.originalUrl === 'string' ? req.originalUrl : url;
   environ['SCRIPT_NAME'] =
-    context.scriptName ?? ('baseUrl' in req && typeof req.baseUrl === 'string' ? req.baseUrl : '');
+    context.scriptName ?? ('baseUrl' in req && typeof req.baseUrl === 'string' ? percentDecode(req.baseUrl) : '');
   environ['PATH_INFO'] = percentDecode(path);
   environ['QUERY_STRING'] = query === -1 ? '' : url.slice(query + 1);
   environ['REMOTE_ADDR'] = socket.remoteAddress ?? '';

@@ -19,7 +19,7 @@ import {
 } from 'node:fs';
 import { open, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { isBelow } from './document-root.ts';
+import { isBelow } from '../document-root.ts';
 
 export interface FileVersion {
   /** The first 80 bits of the content's SHA-256, in hexadecimal. */

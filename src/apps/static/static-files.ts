@@ -12,7 +12,7 @@ import { isAtMount, type MountedRequest, mountRequest, pathEnd } from '../../htt
 import { pathNames, targetPath } from '../../http/path-names.ts';
 import { answerPlain } from '../../http/plain-answer.ts';
 import type { App, Filter } from '../../protocol/types.ts';
-import { DocumentRoot, type Found, realPath, urlPath } from './document-root.ts';
+import { DocumentRoot, type Found, realPath, urlPath } from '../document-root.ts';
 import { FileVersions, fileIdentity, VERSION } from './file-versions.ts';
 import { type StaticUrl, versionedUrl } from './static-url.ts';
 

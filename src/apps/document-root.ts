@@ -1,7 +1,7 @@
-/** A directory whose files are served, and none outside it: symbolic links are followed as long as they stay inside. */
+/** A directory whose files are served or run, and none outside it: symbolic links are followed as long as they stay inside. */
 import { realpath } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
-import { errorCode } from '../../errors.ts';
+import { errorCode } from '../errors.ts';
 
 /** Where a path leads. */
 export interface Found {

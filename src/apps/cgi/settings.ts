@@ -1,0 +1,116 @@
+/** `npm:paster#cgi` (`egg:Paste#cgi`) and `npm:paster#cgi_bin`: the applications of an INI file, and their settings. */
+import { delimiter, resolve } from 'node:path';
+import {
+  bool,
+  defineSettings,
+  int,
+  list,
+  type SettingsOf,
+  type SettingType,
+  seconds,
+  text,
+} from '../../config/setting.ts';
+import { partLogger } from '../../log.ts';
+import type { App, Settings } from '../../protocol/types.ts';
+import { type CgiOptions, cgi, cgiBin } from './cgi.ts';
+
+/** `NAME=value`, one a line. */
+const variables: SettingType<Readonly<Record<string, string>>> = {
+  allowed: 'lines of the form NAME=value',
+  parse(value) {
+    const found: Record<string, string> = {};
+    for (const line of value.split('\n').map((each) => each.trim())) {
+      if (line === '') continue;
+      const [, name, text] = /^([A-Za-z_]\w*)\s*=\s*(.*)$/.exec(line) ?? [];
+      if (name === undefined || text === undefined) throw new Error(`"${line}" is not of the form NAME=value`);
+      found[name] = text;
+    }
+    return found;
+  },
+};
+
+const common = {
+  include_os_environ: {
+    type: bool,
+    default: true,
+    help: 'Give scripts the variables of the server’s own environment too.',
+  },
+  environment: {
+    type: variables,
+    default: {},
+    help: 'Variables for the scripts, one a line; they go before all others.',
+    example: 'GIT_PROJECT_ROOT=/srv/git',
+  },
+  document_root: { type: text, help: 'For PATH_TRANSLATED: the directory that PATH_INFO is a path below.' },
+  timeout: {
+    type: seconds,
+    default: 60,
+    help: 'Seconds that a script may neither read nor write while nobody but itself is waited for.',
+  },
+  max_processes: {
+    type: int({ min: 1 }),
+    default: 32,
+    help: 'Scripts that run at once in each server process; a request beyond that is answered with 503.',
+  },
+} as const;
+
+export const cgiSettings = defineSettings(
+  {
+    script: {
+      type: text,
+      required: true,
+      help: 'The script, absolute or below one of the directories of path; a query may follow after a question mark.',
+    },
+    path: { type: list, help: 'Directories to look for the script in; without it, that of the INI file, then $PATH.' },
+    query_string: { type: text, help: 'A query that the script always gets, after the request’s own.' },
+    ...common,
+  },
+  { meaning: 'a CGI script' },
+);
+
+export const cgiBinSettings = defineSettings(
+  {
+    directory: {
+      type: text,
+      required: true,
+      help: 'The directory with the scripts, relative to the INI file.',
+      example: '%(here)s/../cgi-bin',
+    },
+    ...common,
+  },
+  { meaning: 'the CGI scripts of a directory' },
+);
+
+/** Makes the application of an `[app:*]` section. */
+export function makeCgi(globalConf: Settings, settings: SettingsOf<typeof cgiSettings>): App {
+  const here = globalConf['here'] ?? '';
+  const { path = [here, ...(process.env['PATH'] ?? '').split(delimiter)] } = settings;
+  return cgi({
+    ...commonOptions(here, settings),
+    script: settings.script,
+    path: path.map((directory) => resolve(here, directory)),
+    queryString: settings.query_string,
+  });
+}
+makeCgi.settings = cgiSettings;
+
+/** Makes the application of an `[app:*]` section. */
+export function makeCgiBin(globalConf: Settings, settings: SettingsOf<typeof cgiBinSettings>): App {
+  const here = globalConf['here'] ?? '';
+  return cgiBin({ ...commonOptions(here, settings), directory: resolve(here, settings.directory) });
+}
+makeCgiBin.settings = cgiBinSettings;
+
+type CommonSettings = Pick<SettingsOf<typeof cgiSettings>, keyof typeof common>;
+
+function commonOptions(here: string, settings: CommonSettings): CgiOptions {
+  const { document_root: documentRoot } = settings;
+  return {
+    environment: settings.environment,
+    includeOsEnviron: settings.include_os_environ,
+    documentRoot: documentRoot === undefined ? undefined : resolve(here, documentRoot),
+    timeout: settings.timeout,
+    maxProcesses: settings.max_processes,
+    log: partLogger,
+  };
+}
