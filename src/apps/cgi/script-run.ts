@@ -26,6 +26,11 @@ export interface ScriptCall {
 /** So long a script may take to end when it is told to, before it is killed. */
 const PATIENCE_MS = 2000;
 const LONGEST_LINE = 4096;
+/**
+ * So much of the answer waits until the request's body is read: nginx sends no more of the body once an answer has begun,
+ * and scripts begin theirs early (git http-backend does). As much as a pipe holds.
+ */
+const MAX_HELD = 64 * 1024;
 
 export class ScriptRun {
   /**
@@ -40,6 +45,9 @@ export class ScriptRun {
   #unread: Buffer = Buffer.alloc(0);
   #head: ScriptHead | undefined;
   #sent = 0;
+  /** Undefined: nothing is held back. */
+  #held: Buffer[] | undefined;
+  #heldLength = 0;
   /** The response is out, or is not this script's any more: what it still writes is thrown away. */
   #answered = false;
   #outputEnded = false;
@@ -52,6 +60,7 @@ export class ScriptRun {
     this.finished = new Promise((resolve) => {
       this.#settle = resolve;
     });
+    this.#held = call.body === undefined ? undefined : [];
     this.#timer = setTimeout(() => this.#late(), call.timeout * 1000);
     this.#child = spawn(call.script, [], {
       cwd: dirname(call.script),
@@ -118,6 +127,7 @@ export class ScriptRun {
       body.resume();
     });
     body.on('error', () => this.stop());
+    body.once('end', () => this.#release());
     body.on('data', () => this.#timer.refresh());
     body.pipe(stdin);
   }
@@ -160,7 +170,7 @@ export class ScriptRun {
     }
     res.writeHead(head.status);
     if (body.length > 0) this.#write(body);
-    else res.flushHeaders();
+    else if (this.#held === undefined) res.flushHeaders();
   }
 
   #write(chunk: Buffer): void {
@@ -171,18 +181,38 @@ export class ScriptRun {
     if (chunk.length > left) {
       // What came after would be read as another answer on this connection.
       log.warn(`${script}: its output is longer than its Content-Length; the rest is not sent`);
+      this.#release();
       this.#answered = true;
       res.end(bytes);
       this.stop();
       return;
     }
-    if (res.write(bytes)) return;
+    this.#send(bytes);
+  }
+
+  #send(bytes: Buffer): void {
+    if (this.#held !== undefined) {
+      this.#held.push(bytes);
+      this.#heldLength += bytes.length;
+      if (this.#heldLength > MAX_HELD) this.#release();
+      return;
+    }
+    const { res } = this.#call;
     const { stdout } = this.#child;
+    if (res.write(bytes)) return;
     stdout?.pause();
     res.once('drain', () => {
       this.#timer.refresh();
       stdout?.resume();
     });
+  }
+
+  #release(): void {
+    const held = this.#held;
+    this.#held = undefined;
+    if (held === undefined || this.#head === undefined || this.#answered) return;
+    if (held.length === 0) this.#call.res.flushHeaders();
+    for (const bytes of held) this.#send(bytes);
   }
 
   // --- the ends ------------------------------------------------------------------------------------------------------
@@ -197,6 +227,7 @@ export class ScriptRun {
 
   #complete(exit: string): void {
     const { res, script, log } = this.#call;
+    this.#release();
     this.#answered = true;
     if (this.#head === undefined) {
       const what = this.#unread.length === 0 ? 'no output' : 'output without the empty line after its head';
