@@ -1,7 +1,11 @@
 /** A directory whose files are served or run, and none outside it: symbolic links are followed as long as they stay inside. */
-import { realpath } from 'node:fs/promises';
+import { realpath } from 'node:fs';
 import { join, relative, resolve, sep } from 'node:path';
+import { promisify } from 'node:util';
 import { errorCode } from '../errors.ts';
+
+/** The operating system's own; that of `fs/promises` costs more. */
+const nativeRealPath = promisify(realpath.native);
 
 /** Where a path leads. */
 export interface Found {
@@ -9,14 +13,28 @@ export interface Found {
   readonly real: string;
   /** The directory that it lies below, likewise. */
   readonly root: string;
+  /** Looked up some time ago. */
+  readonly remembered: boolean;
 }
+
+interface Remembered {
+  readonly found: Found;
+  readonly until: number;
+}
+
+/** So that paths that clients make up (there are many ways to write one) do not fill the memory. */
+const MAX_REMEMBERED = 10_000;
 
 export class DocumentRoot {
   readonly path: string;
+  readonly #milliseconds: number;
+  readonly #remembered = new Map<string, Remembered>();
   #real: string | undefined;
 
-  constructor(path: string) {
+  /** @param milliseconds for so long it is remembered where a path leads. */
+  constructor(path: string, milliseconds: number = 0) {
     this.path = resolve(path);
+    this.#milliseconds = milliseconds;
   }
 
   /** The path of `names`, before symbolic links are followed. */
@@ -30,17 +48,31 @@ export class DocumentRoot {
    * @returns undefined for what is not there, or not inside.
    */
   async find(path: string): Promise<Found | undefined> {
+    const known = this.#remembered.get(path);
+    if (known && performance.now() < known.until) return known.found;
     const real = await realPath(path);
     if (real === undefined) return undefined;
     if (this.#real === undefined || !isBelow(real, this.#real)) this.#real = await realPath(this.path);
-    return this.#real !== undefined && isBelow(real, this.#real) ? { real, root: this.#real } : undefined;
+    const root = this.#real;
+    if (root === undefined || !isBelow(real, root)) return undefined;
+    if (this.#milliseconds > 0) {
+      if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear();
+      const found = { real, root, remembered: true };
+      this.#remembered.set(path, { found, until: performance.now() + this.#milliseconds });
+    }
+    return { real, root, remembered: false };
+  }
+
+  /** What was found there is not there any more. */
+  forget(path: string): void {
+    this.#remembered.delete(path);
   }
 }
 
 /** @returns undefined for what is not there, or cannot be reached. */
 export async function realPath(path: string): Promise<string | undefined> {
   try {
-    return await realpath(path);
+    return await nativeRealPath(path);
   } catch (error) {
     if (NOT_THERE.has(errorCode(error) ?? '')) return undefined;
     throw error;

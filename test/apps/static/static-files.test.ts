@@ -298,15 +298,19 @@ test('as a filter: files below the prefix, the application everywhere else', asy
   expect((await below.ask('/app/x')).body.toString()).toMatch(/^\/x \/app\/static\/hello\.txt\?v=/);
 });
 
-test('a document root that is exchanged', async () => {
-  const directory = temporaryDirectory({ '1/x': 'one', '2/x': 'two' });
+test('a document root that is exchanged, and what it led to removed', async () => {
+  const directory = temporaryDirectory({ '1/x': 'one', '2/x': 'two', '3/x': 'three' });
   const current = join(directory, 'current');
   symlinkSync('1', current);
   const { ask } = await serveApp(staticFiles({ documentRoot: current }));
   expect((await ask('/x')).body.toString()).toBe('one');
   rmSync(current);
   symlinkSync('2', current);
-  expect((await ask('/x')).body.toString()).toBe('two');
+  await eventually(async () => (await ask('/x')).body.toString() === 'two');
+  rmSync(current);
+  symlinkSync('3', current);
+  rmSync(join(directory, '2'), { recursive: true });
+  expect(await ask('/x')).toMatchObject({ status: 200, body: Buffer.from('three') });
 });
 
 test('a named pipe is no file', async () => {
