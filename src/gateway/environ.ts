@@ -362,7 +362,9 @@ export function environFromRequest(req: IncomingMessage, context: EnvironContext
   const query = url.indexOf('?');
   const path = query === -1 ? url : url.slice(0, query);
   const { socket } = req;
-  const host = /^(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(req.headers.host ?? '');
+  // HTTP/2 has the host beside its headers (RFC 9113 section 8.3.1).
+  const authority = req.headers.host ?? req.headers[':authority']?.toString() ?? '';
+  const host = /^(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(authority);
   const encrypted = 'encrypted' in socket && socket.encrypted === true;
   environ['GATEWAY_INTERFACE'] = 'CGI/1.1';
   environ['SERVER_SOFTWARE'] = context.serverSoftware ?? 'paster';
@@ -386,9 +388,10 @@ export function environFromRequest(req: IncomingMessage, context: EnvironContext
     if (NOT_FOR_PROGRAMS.has(header)) continue;
     if (header === 'content-type') environ['CONTENT_TYPE'] = value;
     else if (header === 'content-length') environ['CONTENT_LENGTH'] = value;
-    else if (!header.includes('_')) addHeader(environ, header, value);
+    else if (!header.includes('_') && !header.startsWith(':')) addHeader(environ, header, value);
     // A name with an underscore could pass for the one with a dash: left out, as nginx does.
   }
+  if (authority !== '') environ['HTTP_HOST'] ??= authority;
   return environ;
 }
 

@@ -18,13 +18,15 @@ export interface ScriptCall {
   /** Where the request's body is still to be had. */
   readonly body: IncomingMessage | undefined;
   readonly res: ServerResponse;
-  /** Seconds that the script may neither read nor write while nobody but itself is waited for. */
+  /** Seconds that the script may neither read nor write while nobody but itself is waited for; 0: as long as it likes. */
   readonly timeout: number;
   readonly log: Logger;
 }
 
 /** So long a script may take to end when it is told to, before it is killed. */
 const PATIENCE_MS = 2000;
+/** As long as a timer of Node's can wait. */
+const LONGEST_MS = 2 ** 31 - 1;
 const LONGEST_LINE = 4096;
 /**
  * So much of the answer waits until the request's body is read: nginx sends no more of the body once an answer has begun,
@@ -45,6 +47,7 @@ export class ScriptRun {
   #unread: Buffer = Buffer.alloc(0);
   #head: ScriptHead | undefined;
   #sent = 0;
+  #clientIsSlow = false;
   /** Undefined: nothing is held back. */
   #held: Buffer[] | undefined;
   #heldLength = 0;
@@ -61,7 +64,7 @@ export class ScriptRun {
       this.#settle = resolve;
     });
     this.#held = call.body === undefined ? undefined : [];
-    this.#timer = setTimeout(() => this.#late(), call.timeout * 1000);
+    this.#timer = setTimeout(() => this.#late(), Math.min(call.timeout * 1000 || LONGEST_MS, LONGEST_MS));
     this.#child = spawn(call.script, [], {
       cwd: dirname(call.script),
       env: call.environ,
@@ -164,7 +167,8 @@ export class ScriptRun {
       return;
     }
     const { res } = this.#call;
-    if (head.reason !== undefined) res.statusMessage = head.reason;
+    // HTTP/2 has no such text, and Node warns of one.
+    if (head.reason !== undefined && res.req.httpVersionMajor === 1) res.statusMessage = head.reason;
     for (let i = 0; i < head.headers.length; i += 2) {
       res.appendHeader(head.headers[i] as string, head.headers[i + 1] as string);
     }
@@ -200,8 +204,10 @@ export class ScriptRun {
     const { res } = this.#call;
     const { stdout } = this.#child;
     if (res.write(bytes)) return;
+    this.#clientIsSlow = true;
     stdout?.pause();
     res.once('drain', () => {
+      this.#clientIsSlow = false;
       this.#timer.refresh();
       stdout?.resume();
     });
@@ -258,10 +264,10 @@ export class ScriptRun {
   }
 
   #late(): void {
-    const { res, body } = this.#call;
+    const { body } = this.#call;
     const { stdin } = this.#child;
     const awaitsBody = body !== undefined && !body.readableEnded && stdin?.writableNeedDrain === false;
-    if (!this.#answered && (res.writableNeedDrain || awaitsBody)) {
+    if (!this.#answered && (this.#clientIsSlow || awaitsBody)) {
       // It is the client that is slow: its time-outs are the server's business.
       this.#timer.refresh();
       return;

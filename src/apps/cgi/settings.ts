@@ -45,7 +45,7 @@ const common = {
   timeout: {
     type: seconds,
     default: 60,
-    help: 'Seconds that a script may neither read nor write while nobody but itself is waited for.',
+    help: 'Seconds that a script may neither read nor write while nobody but itself is waited for; 0: for ever.',
   },
   max_processes: {
     type: int({ min: 1 }),

@@ -1,10 +1,13 @@
 /** CGI scripts as applications: real child processes behind a real HTTP server. */
+import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect as connectHttp2, createServer } from 'node:http2';
+import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { ReadableStream } from 'node:stream/web';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { type CgiOptions, cgi, cgiBin } from '../../../src/apps/cgi/cgi.ts';
 import { mountRequest } from '../../../src/http/mount.ts';
 import { lineLogger } from '../../../src/log.ts';
@@ -124,6 +127,26 @@ test('one script, with a query of its own', async () => {
   expect(env).toMatch(/^QUERY_STRING=a=1&c=3\?$/m);
   expect(env).toMatch(/^PATH_INFO=\/x$/m);
   expect(() => cgi({ script: 'nothing.cgi', path: [directory] })).toThrow(/there is no script nothing\.cgi/);
+});
+
+test('over HTTP/2', async () => {
+  const directory = scripts({ env: ENV.replace('Content-Type', 'Status: 201 Made\\nContent-Type') });
+  const app = cgiBin({ directory });
+  const server = createServer((req, res) => app(req as never, res as never)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const session = connectHttp2(`http://127.0.0.1:${port}`);
+  onTestFinished(() => {
+    session.destroy();
+    server.close();
+  });
+  const stream = session.request({ ':path': '/env/x?y' });
+  const [headers] = await once(stream, 'response');
+  expect(headers).toMatchObject({ ':status': 201, 'content-type': 'text/plain' });
+  const body = await text(stream);
+  expect(body).toMatch(/^SERVER_PROTOCOL=HTTP\/2\.0$/m);
+  expect(body).toMatch(/^SERVER_NAME=127\.0\.0\.1$/m);
+  expect(body).toMatch(/^HTTP_HOST=127\.0\.0\.1:\d+$/m);
 });
 
 describe('the request’s body', () => {

@@ -1,0 +1,68 @@
+/** Static files as an INI file puts them together: the names of Paste, paths relative to the file, Tornado's flags. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { loadApp } from '../../../src/deploy/load.ts';
+import { temporaryDirectory } from '../../helpers/directory.ts';
+import { eventually } from '../../helpers/program.ts';
+import { serveApp } from './serve.ts';
+
+const INI = `
+[DEFAULT]
+debug = false
+
+[composite:main]
+use = egg:Paste#urlmap
+/files = files
+/favicon.ico = files
+/ = app
+
+[app:files]
+use = egg:Paste#static
+document_root = ../static
+cache_max_age = 60
+
+[app:app]
+use = call:../app.js:makeApp
+filter-with = assets
+
+[filter:assets]
+use = npm:paster#static
+document_root = %(here)s/../static
+url_prefix = /assets/
+`;
+
+async function served(globalConf: Record<string, string>) {
+  const directory = temporaryDirectory({
+    'etc/x.ini': INI,
+    'app.js': 'export const makeApp = () => (req, res) => res.end(req.staticUrl("a.txt"));',
+    'static/a.txt': 'hello',
+    'static/favicon.ico': 'icon',
+    'package.json': '{"type": "module"}',
+  });
+  const app = await loadApp('config:etc/x.ini', { relativeTo: directory, globalConf });
+  return { ...(await serveApp(app)), directory };
+}
+
+test('an application under a map of URLs, and a filter', async () => {
+  const { ask } = await served({});
+  expect(await ask('/files/a.txt')).toMatchObject({ status: 200, headers: { 'cache-control': 'public, max-age=60' } });
+  expect((await ask('/files')).headers['location']).toBe('/files/');
+  expect((await ask('/favicon.ico')).body.toString()).toBe('icon');
+  const url = (await ask('/page')).body.toString();
+  expect(url).toMatch(/^\/assets\/a\.txt\?v=[0-9a-f]{20}$/);
+  expect((await ask(url)).headers['cache-control']).toContain('immutable');
+});
+
+test.each([
+  ['debug', { debug: 'true' }, true],
+  ['static_hash_cache by itself', { debug: 'true', static_hash_cache: 'true' }, false],
+])('%s', async (_name, globalConf, anew) => {
+  const { ask, directory } = await served(globalConf);
+  const urlOf = async (): Promise<string> => (await ask('/page')).body.toString();
+  const old = await urlOf();
+  mkdirSync(join(directory, 'static/sub'));
+  writeFileSync(join(directory, 'static/a.txt'), 'changed');
+  if (anew) expect(await urlOf()).not.toBe(old);
+  else await eventually(async () => (await urlOf()) !== old);
+});
