@@ -6,10 +6,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { basename, dirname } from 'node:path';
-import type { Readable, Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import { errorMessage } from '../../errors.ts';
 import { answerPlain } from '../../http/plain-answer.ts';
 import type { Logger } from '../../log.ts';
+import { logLines } from './log-lines.ts';
 import { BadOutput, findHeadEnd, MAX_HEAD, parseHead, type ScriptHead } from './script-head.ts';
 
 export interface ScriptCall {
@@ -27,7 +28,6 @@ export interface ScriptCall {
 const PATIENCE_MS = 2000;
 /** As long as a timer of Node's can wait. */
 const LONGEST_MS = 2 ** 31 - 1;
-const LONGEST_LINE = 4096;
 /**
  * So much of the answer waits until the request's body is read: nginx sends no more of the body once an answer has begun,
  * and scripts begin theirs early (git http-backend does). As much as a pipe holds.
@@ -58,13 +58,13 @@ export class ScriptRun {
   #stopped = false;
   #ended = false;
 
+  /** @throws Error where the operating system cannot start any process like this: too large an environment, no memory. */
   constructor(call: ScriptCall) {
     this.#call = call;
     this.finished = new Promise((resolve) => {
       this.#settle = resolve;
     });
     this.#held = call.body === undefined ? undefined : [];
-    this.#timer = setTimeout(() => this.#late(), Math.min(call.timeout * 1000 || LONGEST_MS, LONGEST_MS));
     this.#child = spawn(call.script, [], {
       cwd: dirname(call.script),
       env: call.environ,
@@ -72,6 +72,7 @@ export class ScriptRun {
       // A process group of its own, so that what the script starts can be ended with it.
       detached: true,
     });
+    this.#timer = setTimeout(() => this.#late(), Math.min(call.timeout * 1000 || LONGEST_MS, LONGEST_MS));
     const { stdin, stdout, stderr } = this.#child;
     this.#child.once('error', (error) => this.#notRun(error));
     this.#child.once('exit', (code, signal) => {
@@ -292,19 +293,4 @@ export class ScriptRun {
     }
     this.stop();
   }
-}
-
-/** Hands text over line by line; a line without end is cut. */
-function logLines(stream: Readable, log: (line: string) => void): void {
-  let rest = '';
-  stream.setEncoding('utf8').on('error', () => {});
-  stream.on('data', (text: string) => {
-    const lines = (rest + text).split('\n');
-    rest = lines.pop() ?? '';
-    for (; rest.length > LONGEST_LINE; rest = rest.slice(LONGEST_LINE)) lines.push(rest.slice(0, LONGEST_LINE));
-    for (const line of lines) log(line.replace(/\r$/, ''));
-  });
-  stream.once('end', () => {
-    if (rest !== '') log(rest);
-  });
 }

@@ -309,6 +309,16 @@ describe('what cannot be run', () => {
     expect(existsSync(join(directory, 'x.cgi.ran'))).toBe(false);
   });
 
+  test('with an environment that is too large', async () => {
+    const environment = { LARGE: 'x'.repeat(4 << 20) };
+    const { ask, log } = await bin({ x: ENV }, { environment, timeout: 0.2 });
+    expect((await ask('/cgi-bin/x')).status).toBe(500);
+    expect(log.join()).toMatch(/it cannot be run: spawn E2BIG/);
+    // Nothing of it is left to go off when the time is out.
+    await sleep(400);
+    expect((await ask('/cgi-bin/x')).status).toBe(500);
+  });
+
   test('what a directory of scripts has else', async () => {
     const { ask, directory } = await bin({ '.hidden': ENV, 'sub/env': ENV, 'readme.txt': 'text', 'a b;id': ENV });
     chmodSync(join(directory, 'readme.txt'), 0o644);
