@@ -6,8 +6,8 @@ import { type EntryPoint, findDistribution, findEntryPoint, type PackageInfo } f
 import { declaredSchema } from '../deploy/validate.ts';
 import { EXIT_FAILURE, EXIT_OK, errorCode, errorMessage, RunError, UsageError } from '../errors.ts';
 import { renderConfig, standardConfig } from '../scaffold/config-template.ts';
-import type { Variables } from '../scaffold/template.ts';
-import { writeProject } from '../scaffold/write.ts';
+import type { Variables } from '../scaffold/render-text.ts';
+import { compareFiles, planFiles, writeFiles } from '../scaffold/write.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, textOption } from './command.ts';
 import { setUp } from './setup-app.ts';
@@ -65,12 +65,11 @@ async function makeConfig(
   const path = resolve(target);
   // It may hold a secret that was made just now.
   const file = { path: basename(path), content: Buffer.from(text), mode: 0o640 };
-  const [outcome] = await writeProject(
-    dirname(path),
-    [file],
-    { overwrite: flagOption(options, 'overwrite'), simulate: false },
-    (each) => console.out(`${each}: ${target}`),
-  );
+  const comparisons = await compareFiles(dirname(path), [file]);
+  const planned = await planFiles(comparisons, () => (flagOption(options, 'overwrite') ? 'overwritten' : 'kept'));
+  await writeFiles(dirname(path), planned);
+  const outcome = planned[0]?.outcome;
+  console.out(`${outcome}: ${target}`);
   if (outcome === 'kept') {
     console.err(`paster: ${target} differs and was kept (--overwrite replaces)`);
     return EXIT_FAILURE;

@@ -7,11 +7,14 @@ import { moduleTarget } from './module-target.ts';
 import { processSettings } from './server-settings.ts';
 import { declaredSchema } from './validate.ts';
 
+/** The group of the directories that `create` makes projects of. */
+export const CREATE_TEMPLATE = 'paste.paster_create_template';
+
 /** The groups that mean something to paster; others are whatever a package declares. */
 export const KNOWN_GROUPS: readonly string[] = [
   ...FACTORY_KINDS.filter((kind) => kind !== 'paste.composit_factory'),
   'paste.app_install',
-  'paste.paster_create_template',
+  CREATE_TEMPLATE,
 ];
 
 /** A setting as its declaration has it. */
@@ -59,7 +62,8 @@ function pointsOf({ name: packageName, root, entryPoints }: PackageInfo): Point[
 
 /** The point with what it declares, if it is one of paster's own: only those are imported for being listed. */
 export async function withDeclaration(point: Point): Promise<Point> {
-  if (point.package !== 'paster') return point;
+  // A template is a directory.
+  if (point.package !== 'paster' || point.group === CREATE_TEMPLATE) return point;
   return { ...point, declared: declaredSchema(await moduleTarget(point.target, point.root, undefined).load()) };
 }
 

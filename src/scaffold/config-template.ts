@@ -1,7 +1,7 @@
 /** The INI file that `paster make-config` writes: a package's own template, or one made of what the package declares. */
 import type { Declarations, Setting } from '../config/setting.ts';
 import { ConfigError } from '../errors.ts';
-import type { Variables } from './template.ts';
+import type { Variables } from './render-text.ts';
 
 /** `${name}` as in PasteScript's templates, `{{ name }}` as in those of `create`. */
 const PLACEHOLDER = /\$\{(\w+)\}|\{\{\s*(\w+)\s*\}\}/g;

@@ -45,6 +45,7 @@ test('lists paster’s own, the package around, and what is installed above, lin
     'paste.filter_factory',
     'paste.server_factory',
     'paste.app_install',
+    'paste.paster_create_template',
     'somebody.else',
   ]);
   expect(blocks[0]).toMatch(/^ {2}paster#welcome +a page that shows/m);
@@ -53,7 +54,8 @@ test('lists paster’s own, the package around, and what is installed above, lin
   expect(blocks[1]).toMatch(/^ {2}paster#urlmap +applications by path prefix/m);
   expect(blocks[2]).toMatch(/^ {2}@scope\/filters#gzip$/m);
   expect(blocks[4]).toBe('paste.app_install\n  linked#main');
-  expect(blocks[5]).toBe('somebody.else\n  FakeApp#\\x1b[31m');
+  expect(blocks[5]).toMatch(/^ {2}paster#express$/m);
+  expect(blocks[6]).toBe('somebody.else\n  FakeApp#\\x1b[31m');
   expect(stdout).not.toContain('hidden');
   expect(stderr).toMatch(/^paster: warn: .*broken\/package\.json is not JSON: [^\n]*\n$/);
 });

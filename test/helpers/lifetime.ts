@@ -11,8 +11,12 @@ export function whenOver(end: End): void {
   else suite.push(end);
 }
 
-/** Starts something before the tests of the surrounding suite; what it brings along ends after them, the last first. */
-export function beforeSuite(start: () => Promise<void>): void {
+/**
+ * Starts something before the tests of the surrounding suite; what it brings along ends after them, the last first.
+ *
+ * @param limit milliseconds that it may take, where that is more than usual
+ */
+export function beforeSuite(start: () => Promise<void>, limit?: number): void {
   const ends: End[] = [];
   beforeAll(async () => {
     suite = ends;
@@ -21,7 +25,7 @@ export function beforeSuite(start: () => Promise<void>): void {
     } finally {
       suite = undefined;
     }
-  });
+  }, limit);
   afterAll(async () => {
     for (const end of ends.reverse()) await end();
   });

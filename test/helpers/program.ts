@@ -16,6 +16,8 @@ export interface ProgramOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly input?: string;
+  /** Leave standard input open, for `type`. */
+  readonly typing?: boolean;
 }
 
 export interface Finished {
@@ -43,7 +45,8 @@ export class Program {
     this.child.stderr?.setEncoding('utf8').on('data', (text) => {
       this.stderr += text;
     });
-    this.child.stdin?.on('error', () => {}).end(options.input ?? '');
+    this.child.stdin?.on('error', () => {});
+    if (!options.typing) this.child.stdin?.end(options.input ?? '');
     this.#exited = once(this.child, 'exit');
     this.#closed = once(this.child, 'close');
     whenOver(() => this.#clean());
@@ -55,6 +58,11 @@ export class Program {
 
   get output(): string {
     return this.stdout + this.stderr;
+  }
+
+  /** Sends what somebody at a terminal types. */
+  type(text: string): void {
+    this.child.stdin?.write(text);
   }
 
   /** Waits until the output matches. @throws Error with the output if the program ends before. */

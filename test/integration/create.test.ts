@@ -1,77 +1,112 @@
-/** `paster create` as a user gets it: from the packed tarball, installed into an empty directory. */
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+/**
+ * `paster create` as its users get it, from the packed tarball: each template in each language is served, changed and
+ * tested. The projects are workspaces of one directory, so that a single `npm install` installs what each package.json
+ * asks for, and the tarball for `paster`.
+ */
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, freePort, Program, paster, ROOT } from '../helpers/program.ts';
+import { describe, expect, test } from 'vitest';
+import { beforeSuite, whenOver } from '../helpers/lifetime.ts';
+import { eventually, type Finished, freePort, Program, ROOT } from '../helpers/program.ts';
+
+const TEMPLATES = ['basic', 'express', 'koa', 'fastify', 'hono'];
+const PROJECTS = TEMPLATES.flatMap((template) => ['js', 'ts'].map((language) => ({ template, language })));
+
+/** `npm pack` is to stay below. */
+const LARGEST_PACKAGE = 400_000;
 
 let home: string;
+let tarball: string;
 
-/** npm, without this repository's settings. */
-function npm(args: readonly string[], cwd: string): string {
-  return execFileSync('npm', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+async function run(file: string, args: readonly string[], cwd: string): Promise<Finished> {
+  const finished = await new Program(file, args, { cwd }).finished();
+  if (finished.status !== 0) throw new Error(`${file} ${args.join(' ')}: ${finished.stdout}${finished.stderr}`);
+  return finished;
 }
 
-beforeAll(() => {
+beforeSuite(async () => {
   home = mkdtempSync(join(tmpdir(), 'paster-home-'));
-  const [packed] = JSON.parse(npm(['pack', '--json', '--ignore-scripts', '--pack-destination', home], ROOT)) as {
-    filename: string;
-  }[];
-  writeFileSync(join(home, 'package.json'), '{"private": true}');
-  npm(['install', '--no-audit', '--no-fund', join(home, packed?.filename ?? '')], home);
-  execFileSync('npx', ['--no-install', 'paster', 'create', 'myapp'], { cwd: home });
-}, 120_000);
+  whenOver(() => rmSync(home, { recursive: true, force: true }));
+  const pack = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', home], ROOT);
+  const [{ filename }] = JSON.parse(pack.stdout) as [{ filename: string }];
+  tarball = join(home, filename);
+  const dependencies = { paster: `file:./${filename}` };
+  const install = ['install', '--no-audit', '--no-fund', '--prefer-offline'];
+  // First paster alone, as somebody has it who is about to create a project.
+  writeFileSync(join(home, 'package.json'), JSON.stringify({ private: true, dependencies }));
+  await run('npm', install, home);
+  mkdirSync(join(home, 'projects'));
+  for (const { template, language } of PROJECTS) {
+    const args = ['create', `${template}-${language}`, '-t', template, `language=${language}`, '-o', 'projects'];
+    await run(join(home, 'node_modules/.bin/paster'), args, home);
+  }
+  writeFileSync(
+    join(home, 'package.json'),
+    JSON.stringify({ private: true, workspaces: ['projects/*'], dependencies }),
+  );
+  await run('npm', install, home);
+}, 300_000);
 
-afterAll(() => rmSync(home, { recursive: true, force: true }));
+test('the package is small', () => {
+  expect(statSync(tarball).size).toBeLessThan(LARGEST_PACKAGE);
+});
 
-function npx(args: readonly string[]): Program {
-  return new Program('npx', ['--no-install', 'paster', ...args], { cwd: join(home, 'myapp') });
-}
+describe.each(PROJECTS)('$template in $language', ({ template, language }) => {
+  const name = `${template}-${language}`;
+  const directory = (): string => join(home, 'projects', name);
+  const npx = (args: readonly string[]): Program => {
+    return new Program('npx', ['--no-install', 'paster', ...args], { cwd: directory() });
+  };
 
-describe('the created project', () => {
-  test('has what it needs', () => {
-    const files = readdirSync(join(home, 'myapp'), { recursive: true }).map(String).sort();
-    expect(files).toEqual(
-      expect.arrayContaining([
-        '.gitignore',
-        'app.js',
-        'etc/config.ini',
-        'etc/develop.ini',
-        'package.json',
-        'var',
-        'var/.gitkeep',
-      ]),
-    );
-    expect(readFileSync(join(home, 'myapp/package.json'), 'utf8')).toContain('"name": "myapp"');
+  test('passes its own tests, and its types are right', async () => {
+    const { stdout } = await run('npm', ['test'], directory());
+    expect(stdout).toMatch(/^(?:#|ℹ) pass 8$/m);
+    if (language === 'ts') await run('npm', ['run', 'types'], directory());
+    expect(existsSync(join(directory(), 'tsconfig.json'))).toBe(language === 'ts');
   });
 
-  test('serves etc/develop.ini over HTTP at once, with --reload', async () => {
+  test('has nothing to be checked', async () => {
+    for (const file of ['etc/develop.ini', 'etc/config.ini']) {
+      const check = new Program(join(home, 'node_modules/.bin/paster'), ['check', file], { cwd: directory() });
+      expect(await check.finished()).toMatchObject({ status: 0, stdout: `${file}: ok\n` });
+    }
+  });
+
+  test('serves etc/develop.ini over HTTP with --reload', async () => {
     const port = await freePort();
     const program = npx(['serve', 'etc/develop.ini', '--reload', `http_port=${port}`]);
     await program.says(/^serving on http:\/\/127\.0\.0\.1:\d+$/m);
-    const url = `http://127.0.0.1:${port}/`;
-    expect(await (await fetch(url)).text()).toBe('Hello from myapp\n');
-    const ini = join(home, 'myapp/etc/develop.ini');
-    const original = readFileSync(ini, 'utf8');
-    writeFileSync(ini, original.replace('Hello from', 'Greetings from'));
-    await eventually(async () => (await (await fetch(url)).text()) === 'Greetings from myapp\n');
+    const url = `http://127.0.0.1:${port}`;
+    expect(await (await fetch(url)).text()).toBe(`Hello from ${name}\n`);
+    const app = join(directory(), `app.${language}`);
+    const source = readFileSync(app, 'utf8');
+    writeFileSync(app, source.replaceAll('`Hello, ', '`Good morning, '));
+    await eventually(async () => (await (await fetch(`${url}/hello/Ada`)).text()).includes('Good morning, Ada'));
+    writeFileSync(app, source);
     await endServe(program);
-    writeFileSync(ini, original);
   });
+});
 
-  test('serves etc/config.ini over FastCGI at once', async () => {
-    const program = npx(['serve', 'etc/config.ini']);
-    await program.says(/^serving on fastcgi:\/\/unix:.*var\/fcgi-socket$/m);
-    expect(existsSync(join(home, 'myapp/var/fcgi-socket'))).toBe(true);
-    await endServe(program);
-    expect(existsSync(join(home, 'myapp/var/fcgi-socket'))).toBe(false);
-  });
+test('etc/config.ini is served over FastCGI at once', async () => {
+  const directory = join(home, 'projects/basic-js');
+  const program = new Program('npx', ['--no-install', 'paster', 'serve', 'etc/config.ini'], { cwd: directory });
+  await program.says(/^serving on fastcgi:\/\/unix:.*var\/fcgi-socket$/m);
+  expect(existsSync(join(directory, 'var/fcgi-socket'))).toBe(true);
+  await endServe(program);
+  expect(existsSync(join(directory, 'var/fcgi-socket'))).toBe(false);
+});
 
-  test('passes its own tests', () => {
-    npm(['test'], join(home, 'myapp'));
-  });
+test('the template etc serves an application that is there already', async () => {
+  const args = ['create', 'map', '-t', 'etc', 'app=module:../server.js', 'server=http'];
+  await run('npx', ['--no-install', 'paster', ...args], home);
+  writeFileSync(join(home, 'map/server.js'), "module.exports = (req, res) => res.end('my own');\n");
+  const port = await freePort();
+  const serve = ['serve', 'etc/develop.ini', `http_port=${port}`];
+  const program = new Program('npx', ['--no-install', 'paster', ...serve], { cwd: join(home, 'map') });
+  await program.says(/^serving on http/m);
+  expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('my own');
+  await endServe(program);
 });
 
 /** npx runs the command as a child: the one to stop is the one that said its PID. */
@@ -80,42 +115,3 @@ async function endServe(program: Program): Promise<void> {
   process.kill(Number(pid), 'SIGTERM');
   await program.finished();
 }
-
-describe('create', () => {
-  test('keeps a file that differs, with status 1, and replaces it when told to', async () => {
-    const directory = temporaryDirectory({ 'myapp/app.js': 'mine\n' });
-    const kept = await paster(['create', 'myapp', '--no-interactive'], { cwd: directory }).finished();
-    expect(kept.status).toBe(1);
-    expect(kept.stdout).toContain('kept: myapp/app.js');
-    expect(readFileSync(join(directory, 'myapp/app.js'), 'utf8')).toBe('mine\n');
-    expect((await paster(['create', 'myapp', '-f'], { cwd: directory }).finished()).status).toBe(0);
-    expect(readFileSync(join(directory, 'myapp/app.js'), 'utf8')).not.toBe('mine\n');
-  });
-
-  test('--simulate writes nothing', async () => {
-    const directory = temporaryDirectory();
-    const { status, stdout } = await paster(['create', '-n', 'myapp'], { cwd: directory }).finished();
-    expect([status, readdirSync(directory)]).toEqual([0, []]);
-    expect(stdout).toContain('would be created: myapp/etc/develop.ini');
-  });
-
-  test.each(['../up', '.', 'a/b', '/abs', 'UPPER case', 'node_modules', ''])('refuses the name "%s"', async (name) => {
-    const directory = temporaryDirectory();
-    const { status, stderr } = await paster(['create', name], { cwd: directory }).finished();
-    expect(status).toBe(2);
-    expect(stderr).toMatch(/^paster: create: .*name/);
-    expect(readdirSync(directory)).toEqual([]);
-  });
-
-  test('the name is no variable', async () => {
-    const directory = temporaryDirectory();
-    const { status, stderr } = await paster(['create', 'x', 'name=../up'], { cwd: directory }).finished();
-    expect([status, readdirSync(directory)]).toEqual([2, []]);
-    expect(stderr).toContain('the name is the argument');
-  });
-
-  test('an unknown template names the known ones', async () => {
-    const { status, stderr } = await paster(['create', '-t', 'basik', 'x'], { cwd: temporaryDirectory() }).finished();
-    expect([status, stderr]).toEqual([2, 'paster: create: there is no template "basik" (did you mean "basic"?)\n']);
-  });
-});

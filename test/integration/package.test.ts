@@ -1,6 +1,6 @@
 /** What `npm run build` makes and `npm pack` takes: the package as its users get it. */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import * as library from '../../src/index.ts';
 import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
@@ -24,7 +24,9 @@ async function project(files: Readonly<Record<string, string>>): Promise<{ direc
   mkdirSync(installed, { recursive: true });
   await new Program('tar', ['-xzf', join(directory, filename), '--strip-components=1', '-C', installed]).finished();
   for (const name of Object.keys(MANIFEST.dependencies)) {
-    symlinkSync(join(ROOT, 'node_modules', name), join(directory, 'node_modules', name));
+    const link = join(directory, 'node_modules', name);
+    mkdirSync(dirname(link), { recursive: true });
+    symlinkSync(join(ROOT, 'node_modules', name), link);
   }
   return { directory, installed };
 }
@@ -35,7 +37,11 @@ function filesOf(directory: string): string[] {
 
 test('every entry point leads to the factory that it names', async () => {
   const { installed } = await project({});
-  for (const expression of Object.values(MANIFEST.paster).flatMap((group) => Object.values(group))) {
+  const { 'paste.paster_create_template': templates = {}, ...factories } = MANIFEST.paster;
+  for (const directory of Object.values(templates)) {
+    expect(existsSync(join(installed, directory, 'template.ini')), directory).toBe(true);
+  }
+  for (const expression of Object.values(factories).flatMap((group) => Object.values(group))) {
     const [module = '', name = ''] = expression.split(':');
     const { stdout } = await new Program(process.execPath, [
       '--input-type=module',

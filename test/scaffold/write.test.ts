@@ -1,0 +1,90 @@
+/** All files or none: what is there before, and what is left behind where writing fails or is interrupted. */
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { Interruption } from '../../src/scaffold/interruption.ts';
+import type { ProjectFile } from '../../src/scaffold/project-files.ts';
+import { compareFiles, type Decision, planFiles, writeFiles } from '../../src/scaffold/write.ts';
+import { temporaryDirectory } from '../helpers/directory.ts';
+
+function file(path: string, text = 'new'): ProjectFile {
+  return { path, content: Buffer.from(text), mode: 0o644 };
+}
+
+async function write(root: string, files: readonly ProjectFile[], decision: Decision, signal?: AbortSignal) {
+  const planned = await planFiles(await compareFiles(root, files), () => decision);
+  await writeFiles(root, planned, signal);
+  return planned.map(({ outcome }) => outcome);
+}
+
+function tree(directory: string): string[] {
+  return readdirSync(directory, { recursive: true, encoding: 'utf8' }).sort();
+}
+
+test('new directories, those above the root too, and what is there stays', async () => {
+  const directory = temporaryDirectory({ 'a/same': 'new', 'a/mine': 'mine' });
+  const root = join(directory, 'a');
+  expect(await write(root, [file('same'), file('b/c/d'), file('b/e'), file('f')], 'kept')).toEqual([
+    'same',
+    'created',
+    'created',
+    'created',
+  ]);
+  expect(tree(root)).toEqual(['b', 'b/c', 'b/c/d', 'b/e', 'f', 'mine', 'same']);
+  await write(join(directory, 'x/y'), [file('z')], 'kept');
+  expect(tree(join(directory, 'x'))).toEqual(['y', 'y/z']);
+  expect(statSync(join(directory, 'x')).mode & 0o777).toBe(0o777 & ~process.umask());
+});
+
+test('kept, overwritten and backed up', async () => {
+  const directory = temporaryDirectory({ a: 'mine' });
+  await write(directory, [file('a')], 'kept');
+  expect(readFileSync(join(directory, 'a'), 'utf8')).toBe('mine');
+  for (const text of ['second', 'third', 'fourth']) await write(directory, [file('a', text)], 'backed up');
+  expect(tree(directory)).toEqual(['a', 'a.bak', 'a.bak2', 'a.bak3']);
+  expect(readFileSync(join(directory, 'a.bak'), 'utf8')).toBe('mine');
+  expect(readFileSync(join(directory, 'a.bak3'), 'utf8')).toBe('third');
+  await write(directory, [file('a', 'fifth')], 'overwritten');
+  expect(readFileSync(join(directory, 'a'), 'utf8')).toBe('fifth');
+});
+
+test('an aborted signal leaves nothing', async () => {
+  const directory = temporaryDirectory({ a: 'mine' });
+  await expect(write(directory, [file('a'), file('b/c')], 'overwritten', AbortSignal.abort())).rejects.toThrow(
+    Interruption,
+  );
+  expect(tree(directory)).toEqual(['a']);
+  expect(readFileSync(join(directory, 'a'), 'utf8')).toBe('mine');
+});
+
+test('what fails in the middle is taken back', async () => {
+  const directory = temporaryDirectory({ a: 'mine', b: 'mine' });
+  const planned = await planFiles(
+    await compareFiles(directory, [file('a'), file('n/m'), file('b'), file('c')]),
+    () => 'overwritten',
+  );
+  // Since it was looked at, somebody has made a directory where the file is to be.
+  mkdirSync(join(directory, 'c/full'), { recursive: true });
+  await expect(writeFiles(directory, planned)).rejects.toThrow(/cannot write /);
+  expect(tree(directory)).toEqual(['a', 'b', 'c', 'c/full']);
+  expect(readFileSync(join(directory, 'a'), 'utf8')).toBe('mine');
+  expect(readFileSync(join(directory, 'b'), 'utf8')).toBe('mine');
+});
+
+test('files and directories in each other’s place', async () => {
+  const directory = temporaryDirectory({ file: '', 'directory/x': '' });
+  await expect(compareFiles(join(directory, 'file'), [file('a')])).rejects.toThrow(
+    `${directory}/file is a file, and would have to be a directory`,
+  );
+  await expect(compareFiles(directory, [file('file/b/c')])).rejects.toThrow(`${directory}/file is a file`);
+  await expect(compareFiles(directory, [file('directory')])).rejects.toThrow(
+    `cannot write ${directory}/directory: there is a directory of this name`,
+  );
+});
+
+test('a link that leads nowhere is replaced, not followed', async () => {
+  const directory = temporaryDirectory();
+  symlinkSync('/nowhere/at/all', join(directory, 'a'));
+  await write(directory, [file('a')], 'kept');
+  expect(readFileSync(join(directory, 'a'), 'utf8')).toBe('new');
+});
