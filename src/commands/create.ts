@@ -1,5 +1,6 @@
 /** `paster create`: a project from a template, or from several laid upon each other. */
 import { basename, dirname, join, relative, resolve } from 'node:path';
+import { settingsOf } from '../deploy/context.ts';
 import { EXIT_FAILURE, EXIT_OK, formatError, printable, printableLine, UsageError } from '../errors.ts';
 import { settleVariables, variablesOf } from '../scaffold/answers.ts';
 import { type Answers, answersText, NO_ANSWERS, readAnswers } from '../scaffold/answers-file.ts';
@@ -82,7 +83,7 @@ async function create(
   }
   if ('name' in given) throw new UsageError('PASTER_USAGE', 'create: the name is the argument, not a variable');
   const own = { name, paster_version: ownVersion() };
-  const variables = await settleVariables(declared, { ...answered.variables, ...given }, own, questions);
+  const variables = await settleVariables(declared, settingsOf(answered.variables, given), own, questions);
   const files = await projectFiles(templates, variables);
   refuseOwnDependency(name, files);
 

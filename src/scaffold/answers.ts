@@ -1,5 +1,6 @@
 /** The values of a template's variables: given, or answered at a terminal, or the variable's default. */
 import { nearest } from '../config/nearest.ts';
+import { settingsOf } from '../deploy/context.ts';
 import { UsageError } from '../errors.ts';
 import type { Questions } from './questions.ts';
 import { renderText, type Variables } from './render-text.ts';
@@ -32,7 +33,7 @@ export async function settleVariables(
   questions: Questions | undefined,
 ): Promise<Variables> {
   refuseUnknown(declared, given);
-  const settled: Record<string, string> = { ...own };
+  const settled = settingsOf(own);
   for (const variable of declared) {
     const standard = standardOf(variable, settled);
     const value = given[variable.name] ?? (await ask(variable, standard, questions)) ?? standard;

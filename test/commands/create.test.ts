@@ -314,7 +314,8 @@ describe('interrupted', () => {
   ] as const)('by %s while it writes: all of it or nothing', async (signal, expected) => {
     const directory = temporaryDirectory({ ...MANY, 'x/mine': 'mine' });
     const program = paster(['create', '-t', 'many', 'x'], { cwd: directory });
-    await eventually(() => readdirSync(join(directory, 'x')).some((name) => name.startsWith('.paster-')));
+    const isWriting = () => readdirSync(join(directory, 'x')).some((name) => name.startsWith('.paster-'));
+    await eventually(() => isWriting() || program.child.exitCode !== null);
     const { status, stderr } = await program.kill(signal);
     // It may have been done just before the signal came.
     if (status !== 0) expect([status, stderr]).toEqual([expected, 'paster: interrupted: nothing was written\n']);
