@@ -11,6 +11,9 @@ export function declineUpgrade(handler: Handler, req: IncomingMessage, socket: D
   const res = new (process.getBuiltinModule('node:http').ServerResponse)(req);
   res.shouldKeepAlive = false;
   res.assignSocket(socket as Socket);
-  res.on('finish', () => socket.end());
+  res.on('finish', () => {
+    res.detachSocket(socket as Socket);
+    socket.end();
+  });
   return handler(req, res);
 }
