@@ -9,6 +9,11 @@ export {
   withStaticFiles,
 } from './apps/static/static-files.ts';
 export { makeStaticUrl, type StaticUrl, type StaticUrlOptions } from './apps/static/static-url.ts';
+export { type CascadeOptions, cascade } from './apps/cascade.ts';
+export { type HealthCheck, type HealthOptions, health } from './apps/health.ts';
+export { type RedirectOptions, redirect } from './apps/redirect.ts';
+export { type SlowUploadOptions, slowUpload } from './apps/test-slow.ts';
+export { type UrlMapOptions, urlMap } from './apps/urlmap.ts';
 export { asBool, asInt, asList } from './config/convert.ts';
 export { type DebugFlags, debugFlags } from './config/debug.ts';
 export { type IniDocument, type IniEntry, type IniSection, parseIni } from './config/ini.ts';

@@ -1,17 +1,26 @@
 /**
- * `npm:paster#urlmap` (`egg:Paste#urlmap`): applications by path prefix, the longest first. Keys are `/prefix` or
- * `domain NAME [port N] /prefix`; values name applications.
+ * `npm:paster#urlmap` (`egg:Paste#urlmap`): applications by path prefix, the longest first. Keys are `/prefix`,
+ * `domain NAME [port N] /prefix` or, where no INI file cuts them at their first colon, `http://NAME[:N]/prefix`; values
+ * name applications.
  */
 import type { IncomingMessage } from 'node:http';
+import { asBool } from '../config/convert.ts';
 import { defineSettings, otherSettings, type SettingsOf, text } from '../config/setting.ts';
 import type { Loader } from '../deploy/compose.ts';
 import { ConfigError } from '../errors.ts';
-import { decodePath, mountRequest, pathEnd, toOriginForm } from '../http/mount.ts';
+import { escapeHtml, htmlPage } from '../http/html.ts';
+import { decodePath, type MountedRequest, mountRequest, pathEnd, toOriginForm } from '../http/mount.ts';
+import { type AppLike, toApp } from '../protocol/app.ts';
 import { declineUpgrade } from '../protocol/decline-upgrade.ts';
+import { onceOnly, withLifecycle } from '../protocol/filter.ts';
 import { notFound } from '../protocol/not-found.ts';
 import type { App, Settings } from '../protocol/types.ts';
 
-const KEY = /^(?=\/|domain\s)(?:domain\s+(?<host>\S+)(?:\s+port\s+(?<port>\d+))?\s*)?(?<path>\/.*)?$/;
+const KEYS: readonly RegExp[] = [
+  /^(?<path>\/.*)$/,
+  /^domain\s+(?<host>\S+)(?:\s+port\s+(?<port>\d+))?\s*(?<path>\/.*)?$/,
+  /^https?:\/\/(?<host>\[[^\]]*\]|[^/:\s]+)(?::(?<port>\d+))?(?<path>\/.*)?$/,
+];
 
 export const urlmapSettings = defineSettings(
   {
@@ -22,12 +31,58 @@ export const urlmapSettings = defineSettings(
   },
   {
     meaning: 'applications by path prefix, and by host',
-    others: { accepts: (key) => KEY.test(key), help: '/prefix, or domain NAME [port N] /prefix, and an application' },
+    others: {
+      accepts: (key) => readKey(key) !== undefined,
+      help: '/prefix, or domain NAME [port N] /prefix, and an application',
+      meant: (key) =>
+        key === 'http' || key === 'https'
+          ? 'in an INI file a key ends at its first colon: write domain NAME [port N] /prefix'
+          : undefined,
+    },
   },
 );
 
+/** What a key says. */
+interface Place {
+  readonly host: string | undefined;
+  readonly port: string | undefined;
+  /** Without a slash at its end. */
+  readonly prefix: string;
+}
+
+function readKey(key: string): Place | undefined {
+  for (const pattern of KEYS) {
+    const { groups } = pattern.exec(key) ?? {};
+    if (groups) return { host: groups['host'], port: groups['port'], prefix: normalPrefix(groups['path'] ?? '') };
+  }
+  return undefined;
+}
+
 /** Applications by prefix; the prefixes of one host, or of any. */
 type Prefixes = Map<string, App>;
+
+/** Options of `urlMap`. */
+export interface UrlMapOptions {
+  /** What answers where nothing is mounted. Default: a plain 404. */
+  readonly notFoundApp?: AppLike;
+}
+
+/**
+ * Applications by URL, as `[composite:*]` with `npm:paster#urlmap` mounts them: the longest prefix that ends at a segment of the
+ * path gets the request, with the prefix moved from `req.url` to `req.baseUrl` (Express's SCRIPT_NAME); those of a host go
+ * before those of any.
+ *
+ * @param apps Applications by `/prefix`, `domain NAME [port N] /prefix` or `http://NAME[:N]/prefix`.
+ * @returns One application; it carries upgrades, `ready`, `drain` and `close`.
+ * @throws ConfigError for a key of another form, for two of the same meaning, and for what is no application.
+ * @see `paste.urlmap.URLMap`
+ */
+export async function urlMap(apps: Readonly<Record<string, AppLike>>, options: UrlMapOptions = {}): Promise<App> {
+  const entries: [string, App][] = [];
+  for (const [key, app] of Object.entries(apps)) entries.push([key, onceOnly(await toApp(app))]);
+  const fallback = options.notFoundApp === undefined ? notFound : onceOnly(await toApp(options.notFoundApp));
+  return withLifecycle(mapOf(entries, fallback), [...new Set([...entries.map(([, app]) => app), fallback])]);
+}
 
 /** Makes the composite of a `[composite:*]` section. */
 export async function makeUrlmap(
@@ -35,33 +90,41 @@ export async function makeUrlmap(
   globalConf: Settings,
   settings: SettingsOf<typeof urlmapSettings>,
 ): Promise<App> {
+  const names = otherSettings(urlmapSettings, settings);
+  const entries: [string, App][] = [];
+  for (const [key, name] of names) entries.push([key, await loader.getApp(name, globalConf)]);
+  // As Paste's: of the globals too, and an empty name is none.
+  const fallbackName = settings.not_found_app ?? globalConf['not_found_app'] ?? '';
+  const plain = asBool(globalConf['debug']) ? listingNotFound(names) : notFound;
+  return mapOf(entries, fallbackName === '' ? plain : await loader.getApp(fallbackName, globalConf));
+}
+makeUrlmap.settings = urlmapSettings;
+
+function mapOf(entries: readonly (readonly [key: string, app: App])[], fallback: App): App {
   const anyHost: Prefixes = new Map();
   const hosts = new Map<string, Prefixes>();
-  const parts: App[] = [];
-  for (const [key, name] of otherSettings(urlmapSettings, settings)) {
-    const { host, port, path = '' } = KEY.exec(key)?.groups ?? {};
+  for (const [key, app] of entries) {
+    const place = readKey(key);
+    if (!place) {
+      throw new ConfigError('PASTER_URLMAP_KEY', `"${key}" is no place to mount an application at`, {
+        hint: 'allowed: /prefix, domain NAME [port N] /prefix, http://NAME[:N]/prefix',
+      });
+    }
+    const { host, port, prefix } = place;
     const prefixes = host === undefined ? anyHost : prefixesOf(hosts, port === undefined ? host : `${host}:${port}`);
-    const prefix = normalPrefix(path);
     if (prefixes.has(prefix)) {
       throw new ConfigError('PASTER_URLMAP_TWICE', `"${key}": this prefix is mapped already`, { setting: key });
     }
-    const part = await loader.getApp(name, globalConf);
-    prefixes.set(prefix, part);
-    parts.push(part);
+    prefixes.set(prefix, app);
   }
-  // As Paste's: of the globals too, and an empty name is none.
-  const fallbackName = settings.not_found_app ?? globalConf['not_found_app'] ?? '';
-  const fallback = fallbackName === '' ? notFound : await loader.getApp(fallbackName, globalConf);
-  parts.push(fallback);
-
   const route = (req: IncomingMessage): App => {
     toOriginForm(req);
-    const byHost = hosts.size === 0 ? undefined : hostPrefixes(hosts, req);
-    return (byHost && mountLongest(byHost, req)) ?? mountLongest(anyHost, req) ?? fallback;
+    const app = hosts.size === 0 ? undefined : mountByHost(hosts, req);
+    return app ?? mountLongest(anyHost, req) ?? fallback;
   };
   const urlmap: App = (req, res) => route(req)(req, res);
   // Where nobody upgrades, the server need not ask.
-  if (parts.some((part) => part.upgrade)) {
+  if (fallback.upgrade || entries.some(([, app]) => app.upgrade)) {
     urlmap.upgrade = (req, socket, head) => {
       const app = route(req);
       return app.upgrade ? app.upgrade(req, socket, head) : declineUpgrade(app, req, socket);
@@ -69,7 +132,6 @@ export async function makeUrlmap(
   }
   return urlmap;
 }
-makeUrlmap.settings = urlmapSettings;
 
 function prefixesOf(hosts: Map<string, Prefixes>, host: string): Prefixes {
   const key = host.toLowerCase();
@@ -79,11 +141,16 @@ function prefixesOf(hosts: Map<string, Prefixes>, host: string): Prefixes {
 }
 
 /** By name and port, then by name alone; a Host without a port means the standard one of the scheme, as in Paste. */
-function hostPrefixes(hosts: ReadonlyMap<string, Prefixes>, req: IncomingMessage): Prefixes | undefined {
+function mountByHost(hosts: ReadonlyMap<string, Prefixes>, req: IncomingMessage): App | undefined {
   const host = req.headers.host?.toLowerCase() ?? '';
   const name = host.replace(/:\d+$/, '');
   const standardPort = 'encrypted' in req.socket && req.socket.encrypted ? 443 : 80;
-  return hosts.get(name === host ? `${host}:${standardPort}` : host) ?? hosts.get(name);
+  for (const key of [name === host ? `${host}:${standardPort}` : host, name]) {
+    const prefixes = hosts.get(key);
+    const app = prefixes && mountLongest(prefixes, req);
+    if (app) return app;
+  }
+  return undefined;
 }
 
 /** Without double slashes, and without the one at the end: the root is the empty prefix. */
@@ -108,4 +175,23 @@ function mountLongest(prefixes: Prefixes, req: IncomingMessage): App | undefined
 
 function withoutDoubles(path: string): string {
   return path.includes('//') ? normalPrefix(path) : path;
+}
+
+/** Says what there is instead, as Paste's does; only with `debug`, since it is not everybody's business. */
+function listingNotFound(entries: readonly (readonly [key: string, name: string])[]): App {
+  return (req: MountedRequest, res) => {
+    const rows = entries.map(([key, name]) => {
+      const shown = escapeHtml(key);
+      const href = escapeHtml(`${req.baseUrl ?? ''}${key}`);
+      return `<dt>${key.startsWith('/') ? `<a href="${href}">${shown}</a>` : shown}</dt><dd>${escapeHtml(name)}</dd>`;
+    });
+    const page = htmlPage(
+      'Not Found',
+      `<h1>Not Found</h1>
+<p>Nothing is mounted at <code>${escapeHtml(req.url ?? '')}</code>${req.baseUrl ? ` below <code>${escapeHtml(req.baseUrl)}</code>` : ''}. There is:</p>
+<div class="part"><dl>${rows.join('\n')}</dl></div>`,
+    );
+    res.writeHead(404, { 'content-type': 'text/html; charset=utf-8', 'content-length': Buffer.byteLength(page) });
+    res.end(page);
+  };
 }

@@ -48,7 +48,12 @@ export interface SettingsOptions {
   /** What the part is for, in a line without a full stop: `points` and the reference page show it beside its name. */
   readonly meaning?: string;
   /** Lets keys through that are no declared setting, such as the paths of a URL map: the values stay texts. */
-  readonly others?: { readonly accepts: (key: string) => boolean; readonly help: string };
+  readonly others?: {
+    readonly accepts: (key: string) => boolean;
+    readonly help: string;
+    /** What is to be written in place of a key that is none of them, where that can be told. */
+    readonly meant?: (key: string) => string | undefined;
+  };
   /** Names that older systems have and that mean nothing here, each with the reason: a warning, not an error. */
   readonly obsolete?: Readonly<Record<string, string>>;
 }
@@ -112,6 +117,13 @@ export function unknownSetting(key: string, known: Iterable<string>): SettingIss
   return { message: `unknown setting "${key}"`, path: [key], hint };
 }
 
+function unknownKey(key: string, declarations: Declarations, others: SettingsOptions['others']): SettingIssue {
+  const issue = unknownSetting(key, Object.keys(declarations));
+  if (others === undefined) return issue;
+  const meant = others.meant?.(key) ?? (issue.hint?.startsWith('did you') ? issue.hint : undefined);
+  return { ...issue, hint: meant ?? `${issue.hint}; or ${others.help}` };
+}
+
 function validate<D extends Declarations>(
   { declarations, obsolete, others }: SettingsSchema<D>,
   section: Readonly<Record<string, string>>,
@@ -125,7 +137,7 @@ function validate<D extends Declarations>(
     const setting = name === undefined ? undefined : declarations[name];
     if (name === undefined || setting === undefined) {
       if (others?.accepts(key)) values[key] = text;
-      else if (!Object.hasOwn(obsolete, key)) issues.push(unknownSetting(key, Object.keys(declarations)));
+      else if (!Object.hasOwn(obsolete, key)) issues.push(unknownKey(key, declarations, others));
       continue;
     }
     const twin = writtenAs.get(name);

@@ -112,6 +112,7 @@ export class LoadedServer {
       addresses: listeners.map((listener, index) => listener.address ?? running.addresses[index]).filter(isDefined),
       ...(running.finished ? { finished: running.finished } : {}),
       close(how) {
+        if (!closed) void tellDraining(app, log);
         const drained = running.close(how);
         closed ??= drained.then(async () => {
           await Promise.all(listeners.map((listener) => listener.close()));
@@ -183,6 +184,15 @@ async function ready(app: App): Promise<void> {
       cause: error,
       location: placeInStack(error),
     });
+  }
+}
+
+/** What an application makes of it keeps no server from ending. */
+async function tellDraining(app: App, log: Logger | undefined): Promise<void> {
+  try {
+    await app.drain?.();
+  } catch (error) {
+    log?.error(`the application's drain() failed: ${errorMessage(error)}`);
   }
 }
 

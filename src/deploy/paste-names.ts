@@ -19,6 +19,9 @@ export const PASTE_NAMES: Readonly<Record<string, Readonly<Record<string, PasteN
     static: { builtin: 'static' },
     cgi: { builtin: 'cgi' },
     urlmap: { builtin: 'urlmap' },
+    cascade: { builtin: 'cascade' },
+    test: { builtin: 'test' },
+    test_slow: { builtin: 'test_slow' },
     translogger: { builtin: 'translogger' },
   },
   pastescript: {

@@ -82,11 +82,11 @@ function expressApp(express: App): App {
 }
 
 /**
- * The `ready`, `close` and `upgrade` that somebody has put on his framework's application. Only what is its own: a
+ * The `ready`, `drain`, `close` and `upgrade` that somebody has put on his framework's application. Only what is its own: a
  * class's method of that name (srvx's server has one) is the framework's, and means something else.
  */
 function withHooks(app: App, value: object): App {
-  for (const name of ['ready', 'close', 'upgrade'] as const) {
+  for (const name of ['ready', 'drain', 'close', 'upgrade'] as const) {
     const hook: unknown = Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
     if (typeof hook === 'function') app[name] = (...args: unknown[]) => hook.apply(value, args);
   }

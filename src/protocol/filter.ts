@@ -1,4 +1,4 @@
-/** What a filter factory may return, as a Filter; and carries ready, close and upgrade through whatever a filter returns. */
+/** What a filter factory may return, as a Filter; and carries ready, drain, close and upgrade through what a filter returns. */
 import { ConfigError } from '../errors.ts';
 import { type AppLike, toApp } from './app.ts';
 import { describeValue } from './describe.ts';
@@ -26,7 +26,7 @@ export function toFilter(value: unknown): Filter {
 }
 
 /**
- * Applies a filter. What the filter's own application does not say about upgrade, ready and close is said by the
+ * Applies a filter. What the filter's own application does not say about upgrade, ready, drain and close is said by the
  * application behind it, so that a filter of three lines does not cut a WebSocket off. One that does hand them on by
  * itself makes nothing happen twice.
  */
@@ -53,9 +53,11 @@ export function withLifecycle(front: App, parts: readonly App[], upgrade: App['u
   const members: readonly Member[] = [...parts, front]
     .filter(({ ready, close }) => ready || close)
     .map((app) => ({ app, close: once(async () => void (await app.close?.())) }));
-  if (members.length === 0 && upgrade === front.upgrade) return front;
+  const drained = [...parts, front].filter(({ drain }) => drain);
+  if (members.length === 0 && parts.every(({ drain }) => !drain) && upgrade === front.upgrade) return front;
   const whole: App = (req, res) => front(req, res);
   if (members.some(({ app }) => app.ready)) whole.ready = once(() => readyInTurn(members));
+  if (drained.length > 0) whole.drain = () => Promise.all(drained.map(async (app) => app.drain?.()));
   if (members.some(({ app }) => app.close)) whole.close = once(() => closeLastFirst(members));
   if (upgrade) whole.upgrade = (req, socket, head) => upgrade.call(front, req, socket, head);
   CALLED_ONCE.add(whole);

@@ -24,13 +24,18 @@ export interface App {
   upgrade?(req: IncomingMessage, socket: Duplex, head: Buffer): unknown;
   /** Awaited before the first request. One that throws or rejects keeps the server from starting. */
   ready?(): unknown;
+  /**
+   * Told, and not waited for, that the server accepts nothing new any more and finishes what it has: `close` follows. For
+   * whoever answers health checks or holds connections open. May be called more than once.
+   */
+  drain?(): unknown;
   /** Awaited after the last request. */
   close?(): unknown;
 }
 
 /**
- * Wraps an application in another one, as PEP 3333's middleware does. `ready`, `close` and `upgrade` of the inner one are
- * carried by paster; a filter need not hand them on.
+ * Wraps an application in another one, as PEP 3333's middleware does. `ready`, `drain`, `close` and `upgrade` of the inner
+ * one are carried by paster; a filter need not hand them on.
  */
 export type Filter = (app: App) => App | Promise<App>;
 

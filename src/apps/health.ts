@@ -1,0 +1,143 @@
+/**
+ * `npm:paster#health`: says to load balancers and to whatever restarts containers how this process is: `/healthz` whether
+ * it answers at all, `/readyz` whether to send it requests - not while it drains, nor while a check of the application's own
+ * fails.
+ */
+import { asBool } from '../config/convert.ts';
+import { defineSettings, list, type SettingsOf, seconds } from '../config/setting.ts';
+import { moduleTarget } from '../deploy/module-target.ts';
+import { ConfigError, errorMessage } from '../errors.ts';
+import { type MountedRequest, pathEnd, toOriginForm } from '../http/mount.ts';
+import { printableLine } from '../printable.ts';
+import { describeValue } from '../protocol/describe.ts';
+import { notFound } from '../protocol/not-found.ts';
+import type { App, Settings } from '../protocol/types.ts';
+
+export const healthSettings = defineSettings(
+  {
+    check: {
+      type: list,
+      default: [],
+      help: 'Functions to ask whether the application is ready, call:module:name each.',
+      example: 'call:./health.js:database call:./health.js:queue',
+    },
+    timeout: { type: seconds, default: 5, help: 'Seconds that a check may take; then it has failed.' },
+  },
+  { meaning: 'says whether the process lives and is ready: /healthz and /readyz' },
+);
+
+/** A check of the application's own: not ready where it throws, rejects or says false. */
+export type HealthCheck = () => unknown;
+
+/** Options of `health`. */
+export interface HealthOptions {
+  /** Checks by the name that the answer has them under. Default: none. */
+  readonly checks?: Readonly<Record<string, HealthCheck>>;
+  /** Seconds that a check may take; then it has failed. Default: 5. */
+  readonly timeout?: number;
+  /** Say in the answer, not on standard error alone, what a check has failed of. Default: false. */
+  readonly showFailures?: boolean;
+}
+
+/**
+ * An application that answers `/healthz` (`/livez`) with 200 and `/readyz` with 200 or 503, both with JSON, wherever it is
+ * mounted. It is not ready while a check fails, and not any more from the moment on at which the server begins to drain.
+ */
+export function health({ checks = {}, timeout = 5, showFailures = false }: HealthOptions = {}): App {
+  const names = Object.keys(checks);
+  let isDraining = false;
+
+  const app: App = async (req: MountedRequest, res) => {
+    toOriginForm(req);
+    const url = req.url ?? '/';
+    const path = ((req.baseUrl ?? '') + url.slice(0, pathEnd(url))).replace(/\/+$/, '');
+    const isLiveness = /\/(?:healthz|livez)$/.test(path);
+    if (!isLiveness && !path.endsWith('/readyz')) return void notFound(req, res);
+    if (req.method !== 'GET' && req.method !== 'HEAD') {
+      res.writeHead(405, { allow: 'GET, HEAD' });
+      return void res.end();
+    }
+    const failures = isLiveness || isDraining ? new Map<string, string>() : await runChecks(checks, timeout);
+    const isGood = isLiveness || (!isDraining && failures.size === 0);
+    const states = names.map((name) => [name, stateOf(failures.get(name), showFailures)] as const);
+    const body = JSON.stringify({
+      status: isGood ? 'ok' : isDraining ? 'draining' : 'failing',
+      ...(isLiveness || isDraining || names.length === 0 ? {} : { checks: Object.fromEntries(states) }),
+    });
+    res.writeHead(isGood ? 200 : 503, {
+      'content-type': 'application/json',
+      'cache-control': 'no-store',
+      'content-length': Buffer.byteLength(body) + 1,
+    });
+    res.end(`${body}\n`);
+  };
+  app.drain = () => {
+    isDraining = true;
+  };
+  return app;
+}
+
+/** Makes the application of an `[app:*]` section. @throws ConfigError for a check that is no function. */
+export async function makeHealth(globalConf: Settings, settings: SettingsOf<typeof healthSettings>): Promise<App> {
+  const checks: Record<string, HealthCheck> = Object.create(null);
+  for (const expression of settings.check) {
+    const name = expression.slice(expression.lastIndexOf(':') + 1);
+    // Two modules may have a check of one name.
+    checks[name in checks ? expression : name] = await loadCheck(expression, globalConf);
+  }
+  return health({ checks, timeout: settings.timeout, showFailures: asBool(globalConf['debug']) });
+}
+makeHealth.settings = healthSettings;
+
+async function loadCheck(expression: string, { here = process.cwd() }: Settings): Promise<HealthCheck> {
+  const [, target] = /^call:(.+)$/s.exec(expression) ?? [];
+  if (target === undefined) {
+    throw new ConfigError('PASTER_HEALTH', `check: "${expression}" is not of the form call:module:name`, {
+      setting: 'check',
+      hint: 'for instance call:./health.js:check',
+    });
+  }
+  const check = await moduleTarget(target, here, undefined).load();
+  if (typeof check === 'function') return check as HealthCheck;
+  throw new ConfigError('PASTER_HEALTH', `check: ${expression} is not a function but ${describeValue(check)}`, {
+    setting: 'check',
+    hint: 'a check is called without anything; it throws, rejects or returns false where the application is not ready',
+  });
+}
+
+/** All at once. @returns what those have failed of that have failed. */
+async function runChecks(checks: Readonly<Record<string, HealthCheck>>, limit: number): Promise<Map<string, string>> {
+  const failures = new Map<string, string>();
+  await Promise.all(
+    Object.entries(checks).map(async ([name, check]) => {
+      const failure = await failureOf(check, limit);
+      if (failure === undefined) return;
+      failures.set(name, failure);
+      process.stderr.write(`${printableLine(`health: ${name} ${failure}`)}\n`);
+    }),
+  );
+  return failures;
+}
+
+async function failureOf(check: HealthCheck, limit: number): Promise<string | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<string>((resolve) => {
+    timer = setTimeout(resolve, limit * 1000, `has not answered within ${limit} s`);
+  });
+  try {
+    return await Promise.race([
+      late,
+      Promise.resolve(check()).then((said) => (said === false ? 'says no' : undefined)),
+    ]);
+  } catch (error) {
+    return `failed: ${errorMessage(error)}`;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** What a failure is about may be nobody's business outside. */
+function stateOf(failure: string | undefined, isShown: boolean): string {
+  if (failure === undefined) return 'ok';
+  return isShown ? failure : 'failing';
+}

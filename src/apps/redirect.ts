@@ -1,0 +1,118 @@
+/** `npm:paster#redirect`: sends the client to another URL, with the rest of the path and the query or without. */
+import { bool, defineSettings, oneOf, type SettingsOf, text } from '../config/setting.ts';
+import { ConfigError } from '../errors.ts';
+import { escapeHtml } from '../http/html.ts';
+import { type MountedRequest, toOriginForm } from '../http/mount.ts';
+import type { App, Settings } from '../protocol/types.ts';
+
+export const redirectSettings = defineSettings(
+  {
+    to: {
+      type: text,
+      required: true,
+      help: 'Where to: a URL with its host, or a path on the same one.',
+      example: 'https://www.example.org/new',
+    },
+    status: {
+      type: oneOf('301', '302', '303', '307', '308'),
+      default: '302',
+      help: '301 and 308 are for ever, and clients remember them; 307 and 308 keep the method and the body.',
+    },
+    keep_path: { type: bool, default: true, help: 'Add what follows the place where this is mounted.' },
+    keep_query: { type: bool, default: true, help: 'Add the query.' },
+  },
+  { meaning: 'sends the client to another URL' },
+);
+
+/** Options of `redirect`. */
+export interface RedirectOptions {
+  /** A URL of http or https, or a path that begins with one slash. */
+  readonly to: string;
+  /** Default: 302. */
+  readonly status?: 301 | 302 | 303 | 307 | 308;
+  /** Add what follows the place where this is mounted. Default: true. */
+  readonly keepPath?: boolean;
+  /** Add the query. Default: true. */
+  readonly keepQuery?: boolean;
+}
+
+/**
+ * An application that answers each request with a redirection, to the host of `to` or, where that is a path, to the one that
+ * was asked; whatever the client's path looks like, to no other.
+ *
+ * @throws ConfigError where `to` is neither a URL nor a path.
+ */
+export function redirect({ to, status = 302, keepPath = true, keepQuery = true }: RedirectOptions): App {
+  const target = readTarget(to);
+  return (req: MountedRequest, res) => {
+    toOriginForm(req);
+    const [, given = '', query = ''] = /^([^?]*)(?:\?(.*))?$/s.exec(req.url ?? '/') ?? [];
+    // What begins otherwise would go on with the host's name.
+    const path = given.startsWith('/') ? given : `/${given}`;
+    const whole = target.path + (keepPath ? below(target.path, path) : '');
+    const queries = [target.query, keepQuery ? query : ''].filter((each) => each !== '').join('&');
+    const place = target.origin === '' ? onThisHost(whole) : target.origin + whole;
+    const location = safeInHeader(`${place}${queries && '?'}${queries}`) + target.fragment;
+    const link = escapeHtml(location);
+    const body = `<!doctype html>\n<title>Redirect</title>\n<a href="${link}">${link}</a>\n`;
+    res.writeHead(status, {
+      location,
+      'content-type': 'text/html; charset=utf-8',
+      'content-length': Buffer.byteLength(body),
+    });
+    res.end(body);
+  };
+}
+
+/** Makes the application of an `[app:*]` section. */
+export function makeRedirect(_globalConf: Settings, settings: SettingsOf<typeof redirectSettings>): App {
+  const { to, status, keep_path: keepPath, keep_query: keepQuery } = settings;
+  return redirect({ to, status: STATUSES[status], keepPath, keepQuery });
+}
+makeRedirect.settings = redirectSettings;
+
+const STATUSES = { '301': 301, '302': 302, '303': 303, '307': 307, '308': 308 } as const;
+
+interface Target {
+  /** `https://host`, or empty: the host that was asked. */
+  readonly origin: string;
+  readonly path: string;
+  readonly query: string;
+  readonly fragment: string;
+}
+
+const TARGET = /^(https?:\/\/[^/?#\\\s]+)?(\/[^?#\s]*)?(?:\?([^#\s]*))?(#[\x21-\x7e]*)?$/i;
+
+function readTarget(to: string): Target {
+  const [, origin = '', path = '', query = '', fragment = ''] = TARGET.exec(to) ?? [];
+  const isUrl = origin !== '' && URL.canParse(origin);
+  // To a browser "//host" and "/\host" are other hosts.
+  const isPath = origin === '' && path !== '' && !/^\/[/\\]/.test(path);
+  if (!isUrl && !isPath) {
+    throw new ConfigError('PASTER_REDIRECT', `to: "${to}" is no URL to send anybody to`, {
+      setting: 'to',
+      hint: 'allowed: http://host/path, https://host/path, or a path that begins with one slash',
+    });
+  }
+  return { origin, path, query, fragment };
+}
+
+/** The path of the request, to stand behind the target's; a slash between them is one. */
+function below(target: string, path: string): string {
+  if (path === '/') return target === '' || target.endsWith('/') ? '' : '/';
+  return target.endsWith('/') ? path.slice(1) : path;
+}
+
+/** A client's `//evil.example` must not become the host of a redirection to a path of this one. */
+function onThisHost(path: string): string {
+  return path.replace(/^[/\\]+/, '/');
+}
+
+/** What no URL holds and a header or a browser would take for something else. */
+function safeInHeader(url: string): string {
+  return url.replace(/[^\x21-\x7e]|["<>\\^`{|}]/g, (character) =>
+    [...Buffer.from(character, 'latin1')]
+      .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`)
+      .join(''),
+  );
+}

@@ -1,0 +1,62 @@
+/**
+ * `npm:paster#test_slow` (`egg:Paste#test_slow`): takes an upload in slowly and says how many bytes there were, to see
+ * what servers and clients make of an application that takes its time.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { bool, defineSettings, int, type SettingsOf, seconds } from '../config/setting.ts';
+import { htmlPage } from '../http/html.ts';
+import type { App, Settings } from '../protocol/types.ts';
+
+export const testSlowSettings = defineSettings(
+  {
+    chunk_size: { type: int({ min: 1 }), default: 4096, help: 'Bytes that it takes at a time.' },
+    delay: { type: seconds, default: 1, help: 'Seconds that it waits after each of them.' },
+    progress: { type: bool, default: true, help: 'Say on standard error how far it is.' },
+  },
+  { meaning: 'takes an upload in slowly' },
+);
+
+/** Options of `slowUpload`. */
+export interface SlowUploadOptions {
+  /** Bytes that it takes at a time. Default: 4096. */
+  readonly chunkSize?: number;
+  /** Seconds that it waits after each of them. Default: 1. */
+  readonly delay?: number;
+  /** Say on standard error how far it is. Default: true. */
+  readonly progress?: boolean;
+}
+
+/**
+ * An application that reads a body slowly and says how long it was, and answers a request without one with a form to upload
+ * a file.
+ *
+ * @see `paste.debug.debugapp.SlowConsumer`
+ */
+export function slowUpload({ chunkSize = 4096, delay = 1, progress = true }: SlowUploadOptions = {}): App {
+  return async (req, res) => {
+    let size = 0;
+    let waiting = 0;
+    for await (const part of req) {
+      for (waiting += (part as Buffer).length; waiting > 0; waiting -= Math.min(waiting, chunkSize)) {
+        size += Math.min(waiting, chunkSize);
+        if (progress) process.stderr.write(`${size} of ${req.headers['content-length'] ?? 'unknown'} bytes\n`);
+        await sleep(delay * 1000);
+      }
+    }
+    const hasBody = size > 0 || req.headers['content-length'] !== undefined;
+    const page = htmlPage('test_slow', hasBody ? `<p>${size} bytes</p>` : UPLOAD_FORM);
+    res.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'content-length': Buffer.byteLength(page) });
+    res.end(page);
+  };
+}
+
+/** Makes the application of an `[app:*]` section. */
+export function makeTestSlow(_globalConf: Settings, settings: SettingsOf<typeof testSlowSettings>): App {
+  const { chunk_size: chunkSize, delay, progress } = settings;
+  return slowUpload({ chunkSize, delay, progress });
+}
+makeTestSlow.settings = testSlowSettings;
+
+const UPLOAD_FORM = `<form method="post" enctype="multipart/form-data">
+<input type="file" name="file" aria-label="File"> <button>Upload</button>
+</form>`;

@@ -1,0 +1,80 @@
+/** The redirect: where it sends, and where nobody can make it send. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { describe, expect, test } from 'vitest';
+import { makeRedirect, type RedirectOptions, redirect, redirectSettings } from '../../src/apps/redirect.ts';
+
+/** The status and the Location for a request of `url`, mounted at `baseUrl`. */
+function sent(options: RedirectOptions, url: string): [number, string] {
+  let answer: [number, string] | undefined;
+  const res = {
+    writeHead: (status: number, { location }: { location: string }) => {
+      answer = [status, location];
+    },
+    end: () => {},
+  };
+  redirect(options)({ url, headers: {} } as IncomingMessage, res as unknown as ServerResponse);
+  return answer ?? [0, ''];
+}
+
+test.each<[RedirectOptions, string, string]>([
+  [{ to: 'https://example.org' }, '/', 'https://example.org'],
+  [{ to: 'https://example.org' }, '/a/b?c=d', 'https://example.org/a/b?c=d'],
+  [{ to: 'https://example.org/new' }, '/', 'https://example.org/new/'],
+  [{ to: 'https://example.org/new/' }, '/a', 'https://example.org/new/a'],
+  [{ to: 'https://example.org/new?x=1#part' }, '/a?y=2', 'https://example.org/new/a?x=1&y=2#part'],
+  [{ to: 'https://example.org/new', keepPath: false }, '/a?y=2', 'https://example.org/new?y=2'],
+  [{ to: 'https://example.org/new?x', keepQuery: false }, '/a?y=2', 'https://example.org/new/a?x'],
+  [{ to: '/new' }, '/a%20b?', '/new/a%20b'],
+  [{ to: '/' }, '/a', '/a'],
+  [{ to: '/' }, 'http://elsewhere.example/a?b', '/a?b'],
+])('%j: %s leads to %s', (options, url, location) => {
+  expect(sent(options, url)).toEqual([302, location]);
+});
+
+describe('another host', () => {
+  test.each([
+    '//evil.example',
+    '///evil.example/',
+    '/\\evil.example',
+    '\\\\evil.example',
+    '/\\/evil.example',
+    '/%09//evil.example',
+    '/\t//evil.example',
+    'http:evil.example',
+    'http:///evil.example',
+    '*',
+    '@evil.example/',
+    '/..//evil.example',
+    '/x/..//evil.example',
+    '/\r\nLocation: http://evil.example',
+    '/?next=//evil.example',
+    '#//evil.example',
+  ])('is not reached by %j', (url) => {
+    for (const to of ['/', '/new', 'https://good.example', 'https://good.example/new/']) {
+      const base = 'https://here.example/';
+      const [, location] = sent({ to }, url);
+      expect(location).toMatch(/^[\x21-\x7e]*$/);
+      expect(new URL(location, base).host).toBe(to.startsWith('/') ? 'here.example' : 'good.example');
+    }
+  });
+});
+
+test.each([
+  '',
+  'example.org',
+  '//example.org',
+  '/\\example.org',
+  'javascript:alert(1)',
+  'ftp://a',
+  'https://',
+  'https://a b',
+])('to = %j is a mistake', (to) => {
+  expect(() => redirect({ to })).toThrow(/no URL to send anybody to/);
+});
+
+test('a section says it in texts', () => {
+  const result = redirectSettings['~standard'].validate({ to: '/x', status: '308', keep_path: 'no' });
+  if (!('value' in result)) throw new Error('it is valid');
+  expect(makeRedirect({}, result.value)).toBeTypeOf('function');
+  expect(redirectSettings['~standard'].validate({ to: '/x', status: '200' })).toHaveProperty('issues');
+});
