@@ -11,6 +11,12 @@ export {
 export { makeStaticUrl, type StaticUrl, type StaticUrlOptions } from './apps/static/static-url.ts';
 export { type CascadeOptions, cascade } from './apps/cascade.ts';
 export { type HealthCheck, type HealthOptions, health } from './apps/health.ts';
+export {
+  type ProxyOptions,
+  proxy,
+  type TransparentProxyOptions,
+  transparentProxy,
+} from './apps/proxy/proxy.ts';
 export { type RedirectOptions, redirect } from './apps/redirect.ts';
 export { type SlowUploadOptions, slowUpload } from './apps/test-slow.ts';
 export { type UrlMapOptions, urlMap } from './apps/urlmap.ts';

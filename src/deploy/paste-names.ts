@@ -22,6 +22,8 @@ export const PASTE_NAMES: Readonly<Record<string, Readonly<Record<string, PasteN
     cascade: { builtin: 'cascade' },
     test: { builtin: 'test' },
     test_slow: { builtin: 'test_slow' },
+    proxy: { builtin: 'proxy' },
+    transparent_proxy: { builtin: 'transparent_proxy' },
     translogger: { builtin: 'translogger' },
   },
   pastescript: {

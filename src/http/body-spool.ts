@@ -2,8 +2,7 @@
  * Lets a request's body be read more than once: what has been read of it is kept, in memory up to a limit and in a file
  * beyond it. What nobody reads is not taken from the client.
  */
-import { randomUUID } from 'node:crypto';
-import { type FileHandle, open, unlink } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -112,6 +111,7 @@ async function write(file: FileHandle | undefined, bytes: Buffer | undefined, po
 
 /** A file that is nobody else's, and gone with the descriptor. */
 async function openNameless(): Promise<FileHandle> {
+  const [{ randomUUID }, { open, unlink }] = await Promise.all([import('node:crypto'), import('node:fs/promises')]);
   const path = join(tmpdir(), `paster-body-${randomUUID()}`);
   const file = await open(path, 'wx+', 0o600);
   await unlink(path);

@@ -3,7 +3,7 @@
  * status is known it is either passed on, and from then on does what the true response does, or dropped, and then
  * whatever it is given disappears.
  */
-import { type IncomingMessage, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
 export interface HeldResponse {
   readonly response: ServerResponse;
@@ -68,7 +68,8 @@ const EVENTS = ['drain', 'prefinish', 'finish', 'close', 'error'] as const;
 
 /** @param req what the held response answers; `res` answers the same, for the client. */
 export function holdResponse(req: IncomingMessage, res: ServerResponse, judge: Judge): HeldResponse {
-  const held = new ServerResponse(req);
+  // Not imported: what is loaded before the first request is not to wait for it, and with one it is there.
+  const held = new (process.getBuiltinModule('node:http').ServerResponse)(req);
   const own = { ...methodsOf(held, HEADER_METHODS) };
   const members = held as unknown as Members;
   const truth = res as unknown as Members;

@@ -1,5 +1,5 @@
 /** A request once more, for an application that is asked after another one: as it came, with its body from a spool. */
-import { IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { BodySpool } from './body-spool.ts';
 import type { MountedRequest } from './mount.ts';
 
@@ -20,7 +20,8 @@ export interface RepeatedRequest {
  * it is not seen there.
  */
 export function repeatRequest(original: MountedRequest, body: BodySpool): RepeatedRequest {
-  const request: MountedRequest = new IncomingMessage(original.socket);
+  // Not imported: see held-response.ts.
+  const request: MountedRequest = new (process.getBuiltinModule('node:http').IncomingMessage)(original.socket);
   for (const key of Reflect.ownKeys(original)) {
     const property = Object.getOwnPropertyDescriptor(original, key);
     if (property && !Object.hasOwn(request, key)) Object.defineProperty(request, key, property);

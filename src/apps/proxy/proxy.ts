@@ -1,0 +1,214 @@
+/** Another HTTP server as an application: `proxy` has one server behind it, `transparentProxy` the one that is asked for. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { ProxyServer } from 'httpxy';
+import { ConfigError, errorMessage } from '../../errors.ts';
+import { type MountedRequest, toOriginForm } from '../../http/mount.ts';
+import type { App } from '../../protocol/types.ts';
+import { Exchange, refuse } from './exchange.ts';
+import { refusalOf, requestHeaders } from './forwarded-headers.ts';
+import { describeTarget, hostHeader, isSameHost, type ProxyTarget, parseHost, parseTarget } from './target.ts';
+
+/** What both kinds have in common. */
+interface CommonOptions {
+  /** Seconds without anything from the other server after which it has failed: 504. 0: any number. Default: 60. */
+  readonly timeout?: number;
+}
+
+/** Options of `proxy`. */
+export interface ProxyOptions extends CommonOptions {
+  /** `http://host:port/path`, `https://host:port/path`, `unix:/path/of/socket` or `unix:/path/of/socket:/path`. */
+  readonly address: string;
+  /** Others are answered with 405. Default: any. */
+  readonly allowedRequestMethods?: readonly string[];
+  /** Headers of the client's that are not handed on. Default: none besides those of the connection. */
+  readonly suppressHttpHeaders?: readonly string[];
+}
+
+/** Options of `transparentProxy`. */
+export interface TransparentProxyOptions extends CommonOptions {
+  /** `host` or `host:port`: where all requests go, whatever their Host header says. */
+  readonly forceHost?: string;
+  /** How to speak to `forceHost`. Default: http. */
+  readonly forceScheme?: 'http' | 'https';
+  /** Without `forceHost`: the hosts that may be asked for, `host` or `host:port`; `*` is any. */
+  readonly allowedHosts?: readonly string[];
+}
+
+const DEFAULT_TIMEOUT_S = 60;
+
+/**
+ * An application that hands each request on to another HTTP server, bodies and WebSockets as they come, and its answer back.
+ * The Host header is that server's; what the client asked for is in X-Forwarded-For, -Host, -Proto and -Prefix.
+ *
+ * A server that cannot be reached is answered for with 502, one that says nothing with 504; a request whose extent is not
+ * beyond doubt is refused with 400.
+ *
+ * @throws ConfigError for an address of another form.
+ * @see `paste.proxy.Proxy`; unlike there a path of the address stands before the request's, with a slash at its end or not.
+ */
+export async function proxy(options: ProxyOptions): Promise<App> {
+  const { allowedRequestMethods = [], suppressHttpHeaders = [], timeout } = options;
+  const target = targetOf(options.address);
+  const methods = allowedRequestMethods.map((method) => method.toUpperCase());
+  const suppressed = new Set(suppressHttpHeaders.map((name) => name.toLowerCase().replaceAll('_', '-')));
+  return forwardingApp({ timeout, suppressed }, (req) => {
+    if (methods.length > 0 && !methods.includes(req.method ?? '')) {
+      return { status: 405, reason: 'Method Not Allowed', allow: methods.join(', ') };
+    }
+    const url = req.url ?? '/';
+    // The other server would resolve them to what lies beside the path that is meant.
+    if (target.path !== '' && hasDotSegments(url)) return { status: 400 };
+    return { target, url: target.path + url, host: hostHeader(target) };
+  });
+}
+
+/**
+ * An application that hands each request on as it came: to `forceHost`, the Host header untouched, or to the host that it
+ * names itself, if that is among `allowedHosts` - for a Host header is whatever a client writes, and would else lead to any
+ * machine that this one reaches.
+ *
+ * @throws ConfigError where neither `forceHost` nor `allowedHosts` is given, and for what is no host.
+ * @see `paste.proxy.TransparentProxy`
+ */
+export async function transparentProxy(options: TransparentProxyOptions): Promise<App> {
+  const { forceHost, forceScheme = 'http', allowedHosts = [], timeout } = options;
+  const forced = forceHost === undefined ? undefined : hostOf('force_host', forceHost);
+  const isAnyAllowed = allowedHosts.includes('*');
+  const allowed = allowedHosts.filter((host) => host !== '*').map((host) => hostOf('allowed_hosts', host));
+  if (!forced && allowedHosts.length === 0) {
+    throw new ConfigError('PASTER_OPEN_PROXY', 'a transparent proxy would connect to whatever host a client names', {
+      hint: 'name the one that it is for with "force_host", or those that may be asked for with "allowed_hosts"',
+    });
+  }
+  return forwardingApp({ timeout, suppressed: new Set() }, (req: MountedRequest) => {
+    const host = req.headers.host ?? '';
+    const asked = parseHost(host);
+    if (!asked) return { status: 400 };
+    const isEncrypted = 'encrypted' in req.socket && req.socket.encrypted === true;
+    const scheme = forced ? forceScheme : isEncrypted ? 'https' : 'http';
+    const isAllowed = forced || isAnyAllowed || allowed.some((each) => isSameHost(each, asked, scheme));
+    if (!isAllowed) return { status: 403, reason: 'Forbidden' };
+    const target: ProxyTarget = { scheme, socketPath: undefined, path: '', ...(forced ?? asked) };
+    return { target, url: (req.baseUrl ?? '') + (req.url ?? '/'), host };
+  });
+}
+
+function targetOf(address: string): ProxyTarget {
+  try {
+    return parseTarget(address);
+  } catch (error) {
+    throw new ConfigError('PASTER_PROXY_ADDRESS', `address: ${errorMessage(error)}`, { setting: 'address' });
+  }
+}
+
+function hostOf(setting: string, text: string): { readonly host: string; readonly port: number | undefined } {
+  const host = parseHost(text);
+  if (host) return host;
+  throw new ConfigError('PASTER_PROXY_HOST', `${setting}: "${text}" is not of the form host or host:port`, { setting });
+}
+
+const DOT_SEGMENT = /(?:^|[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:$|[/\\;]|%2f|%5c|%3b)/i;
+
+function hasDotSegments(url: string): boolean {
+  const query = url.indexOf('?');
+  return DOT_SEGMENT.test(query === -1 ? url : url.slice(0, query));
+}
+
+/** Where a request goes, and as what; or why it goes nowhere. */
+type Decision =
+  | { readonly target: ProxyTarget; readonly url: string; readonly host: string }
+  | { readonly status: number; readonly reason?: string; readonly allow?: string };
+
+interface Manner {
+  readonly timeout: number | undefined;
+  readonly suppressed: ReadonlySet<string>;
+}
+
+type Library = ProxyServer<IncomingMessage, ServerResponse>;
+
+async function forwardingApp(
+  { timeout = DEFAULT_TIMEOUT_S, suppressed }: Manner,
+  decide: (req: IncomingMessage) => Decision,
+): Promise<App> {
+  const [library, http, https] = await Promise.all([makeLibrary(), import('node:http'), import('node:https')]);
+  const agents = { http: new http.Agent({ keepAlive: true }), https: new https.Agent({ keepAlive: true }) };
+
+  /** @returns undefined where it has been refused. */
+  const prepare = (req: IncomingMessage, client: ServerResponse | Duplex) => {
+    toOriginForm(req);
+    const refusal = refusalOf(req);
+    const decision: Decision = refusal === undefined ? decide(req) : { status: refusal, reason: 'Bad Request' };
+    if ('target' in decision) return { ...decision, headers: requestHeaders(req, { host: decision.host, suppressed }) };
+    if ('setHeader' in client) {
+      if (decision.allow !== undefined) client.setHeader('allow', decision.allow);
+      // What follows on the connection may be anything.
+      if (refusal !== undefined) client.setHeader('connection', 'close');
+    }
+    refuse(client, decision.status, decision.reason);
+    return undefined;
+  };
+
+  const app: App = (req, res) => {
+    const way = prepare(req, res);
+    if (!way) return;
+    const { target, url, headers } = way;
+    const send = (mayRepeat: boolean): void => {
+      const exchange = new Exchange(req, res, {
+        url,
+        headers: { ...headers },
+        target: describeTarget(target),
+        timeout: timeout * 1000,
+        ...(mayRepeat ? { again: () => send(false) } : {}),
+      });
+      const agent = agents[target.scheme];
+      void library.web(exchange as unknown as IncomingMessage, res, { ...optionsFor(target), agent, buffer: req });
+    };
+    send(hasNoBody(req));
+  };
+  app.upgrade = (req, socket, head) => {
+    const way = prepare(req, socket);
+    if (!way) return;
+    const { target, url, headers } = way;
+    if (req.headers.upgrade?.toLowerCase() !== 'websocket' || req.method !== 'GET' || !hasNoBody(req)) {
+      return refuse(socket, 400);
+    }
+    const exchange = new Exchange(req, socket, {
+      url,
+      headers: { ...headers, connection: 'Upgrade', upgrade: 'websocket' },
+      target: describeTarget(target),
+      timeout: timeout * 1000,
+    });
+    const options = { ...optionsFor(target), agent: false };
+    void library.ws(exchange as unknown as IncomingMessage, socket as Socket, options, head).catch(() => {});
+  };
+  app.close = () => {
+    for (const agent of Object.values(agents)) agent.destroy();
+  };
+  return app;
+}
+
+/** httpxy opens the connection, carries the body and ties the two sides together; what goes over them is decided here. */
+async function makeLibrary(): Promise<Library> {
+  const { createProxyServer } = await import('httpxy');
+  const library = createProxyServer({ selfHandleResponse: true, prependPath: false });
+  const exchangeOf = (req: unknown): Exchange => req as Exchange;
+  library.on('proxyReq', (sent, req) => exchangeOf(req).begin(sent));
+  library.on('proxyReqWs', (sent, req, socket) => exchangeOf(req).beginUpgrade(sent, socket));
+  library.on('proxyRes', (answer, req, res) => exchangeOf(req).answer(answer, res));
+  library.on('error', (error, req) => exchangeOf(req).fail(error));
+  return library;
+}
+
+function optionsFor({ scheme, host, port, socketPath }: ProxyTarget) {
+  const at =
+    socketPath === undefined ? { hostname: host, host, ...(port === undefined ? {} : { port }) } : { socketPath };
+  return { target: { protocol: `${scheme}:`, ...at } };
+}
+
+/** It may be sent twice: the first time may have met a connection that was just being closed. */
+function hasNoBody({ method, headers }: IncomingMessage): boolean {
+  const isSafe = method === 'GET' || method === 'HEAD' || method === 'OPTIONS';
+  return isSafe && headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0';
+}

@@ -1,0 +1,102 @@
+/**
+ * `npm:paster#proxy` (`egg:Paste#proxy`) and `npm:paster#transparent_proxy` (`egg:Paste#transparent_proxy`): the applications
+ * of an INI file, and their settings.
+ */
+import { asBool } from '../../config/convert.ts';
+import { defineSettings, list, oneOf, type SettingsOf, seconds, text } from '../../config/setting.ts';
+import { ConfigError } from '../../errors.ts';
+import type { App, Settings } from '../../protocol/types.ts';
+import { proxy, transparentProxy } from './proxy.ts';
+import { parseTarget } from './target.ts';
+
+const timeout = {
+  type: seconds,
+  default: 60,
+  help: 'Seconds without anything from the other server after which it has failed (504); 0 is any number.',
+} as const;
+
+export const proxySettings = defineSettings(
+  {
+    address: {
+      type: {
+        allowed: 'http://host:port/path, https://host:port/path, unix:/path/of/socket or unix:/path/of/socket:/path',
+        parse(value) {
+          parseTarget(value);
+          return value;
+        },
+      },
+      required: true,
+      help: 'The other server, and what its paths begin with.',
+      example: 'http://127.0.0.1:3000/',
+    },
+    allowed_request_methods: {
+      type: list,
+      default: [],
+      help: 'The methods that are handed on; none named: all. Others are answered with 405.',
+      example: 'GET HEAD POST',
+    },
+    suppress_http_headers: {
+      type: list,
+      default: [],
+      help: 'Headers of the client’s that are not handed on.',
+      example: 'cookie authorization',
+    },
+    timeout,
+  },
+  { meaning: 'another HTTP server as an application' },
+);
+
+/** Makes the application of an `[app:*]` section. */
+export function makeProxy(_globalConf: Settings, settings: SettingsOf<typeof proxySettings>): Promise<App> {
+  return proxy({
+    address: settings.address,
+    allowedRequestMethods: settings.allowed_request_methods,
+    suppressHttpHeaders: settings.suppress_http_headers,
+    timeout: settings.timeout,
+  });
+}
+makeProxy.settings = proxySettings;
+
+export const transparentProxySettings = defineSettings(
+  {
+    force_host: {
+      type: text,
+      help: 'host or host:port: where all requests go; their Host header stays as it is.',
+      example: '127.0.0.1:3000',
+    },
+    force_scheme: { type: oneOf('http', 'https'), default: 'http', help: 'How to speak to force_host.' },
+    allowed_hosts: {
+      type: list,
+      default: [],
+      help: 'Without force_host: the hosts that clients may ask for, host or host:port; * is any, with debug only.',
+      example: 'www.example.org api.example.org:8080',
+    },
+    timeout,
+  },
+  { meaning: 'the HTTP server that a request names, or one other, with the request as it is' },
+);
+
+/** Makes the application of an `[app:*]` section. */
+export function makeTransparentProxy(
+  globalConf: Settings,
+  settings: SettingsOf<typeof transparentProxySettings>,
+): Promise<App> {
+  const { force_host: forceHost, force_scheme: forceScheme, allowed_hosts: allowedHosts } = settings;
+  if (allowedHosts.includes('*') && forceHost === undefined && !asBool(globalConf['debug'])) {
+    throw new ConfigError(
+      'PASTER_OPEN_PROXY',
+      'allowed_hosts: * would let any client reach what this machine reaches',
+      {
+        setting: 'allowed_hosts',
+        hint: 'name the hosts; * is for debug = true',
+      },
+    );
+  }
+  return transparentProxy({
+    forceScheme,
+    allowedHosts,
+    timeout: settings.timeout,
+    ...(forceHost === undefined ? {} : { forceHost }),
+  });
+}
+makeTransparentProxy.settings = transparentProxySettings;

@@ -1,0 +1,79 @@
+/** Where a proxy sends requests: addresses as configuration writes them, and hosts as clients ask for them. */
+
+/** Another HTTP server. */
+export interface ProxyTarget {
+  readonly scheme: 'http' | 'https';
+  /** Its name or address, and its port; of a Unix socket `localhost` and none. IPv6 without brackets. */
+  readonly host: string;
+  readonly port: number | undefined;
+  /** The path of a Unix socket. */
+  readonly socketPath: string | undefined;
+  /** What its paths begin with; without a slash at the end. */
+  readonly path: string;
+}
+
+const UNIX = /^(?:http:\/\/)?unix:(?<socket>\/[^:\s]*)(?::(?<path>\/[^?#\s]*)?)?$/;
+
+/**
+ * Reads `http://host:port/path`, `https://host/path`, `unix:/path/of/socket` or `unix:/path/of/socket:/path`.
+ * @throws Error for anything else, such as one with a query or a password.
+ */
+export function parseTarget(text: string): ProxyTarget {
+  const unix = UNIX.exec(text)?.groups;
+  if (unix) {
+    const path = withoutSlash(unix['path'] ?? '');
+    return { scheme: 'http', host: 'localhost', port: undefined, socketPath: unix['socket'], path };
+  }
+  if (!/^https?:\/\/[^\s?#@]+$/i.test(text) || !URL.canParse(text)) throw new Error(`"${text}" is no such address`);
+  const { protocol, hostname, port, pathname } = new URL(text);
+  return {
+    scheme: protocol === 'https:' ? 'https' : 'http',
+    host: hostname.replace(/^\[|\]$/g, ''),
+    port: port === '' ? undefined : Number(port),
+    socketPath: undefined,
+    path: withoutSlash(pathname),
+  };
+}
+
+function withoutSlash(path: string): string {
+  return path.replace(/\/+$/, '');
+}
+
+/** What a Host header says of a target: the port only where it is not the scheme's own. */
+export function hostHeader({ scheme, host, port }: Pick<ProxyTarget, 'scheme' | 'host' | 'port'>): string {
+  const name = host.includes(':') ? `[${host}]` : host;
+  return port === undefined || port === standardPort(scheme) ? name : `${name}:${port}`;
+}
+
+/** For people: where a target is. */
+export function describeTarget(at: ProxyTarget): string {
+  return at.socketPath === undefined ? `${at.scheme}://${hostHeader(at)}` : `unix:${at.socketPath}`;
+}
+
+function standardPort(scheme: 'http' | 'https'): number {
+  return scheme === 'https' ? 443 : 80;
+}
+
+/** A host and a port, as a Host header, `force_host` and `allowed_hosts` write them. */
+export interface HostAndPort {
+  /** In lower case; IPv6 without brackets. */
+  readonly host: string;
+  readonly port: number | undefined;
+}
+
+const HOST = /^(?:(?<name>[a-z\d](?:[a-z\d._-]*[a-z\d])?)|\[(?<address>[\da-f:.]+)\])(?::(?<port>\d{1,5}))?$/;
+
+/** @returns undefined for what is no host, such as `user@host`, `host/path` or two hosts. */
+export function parseHost(text: string): HostAndPort | undefined {
+  const { name, address, port } = HOST.exec(text.toLowerCase())?.groups ?? {};
+  const host = name ?? address;
+  const number = port === undefined ? undefined : Number(port);
+  if (host === undefined || (number !== undefined && (number < 1 || number > 65_535))) return undefined;
+  return { host, port: number };
+}
+
+/** Whether both mean one port of one host, for a scheme. */
+export function isSameHost(one: HostAndPort, other: HostAndPort, scheme: 'http' | 'https'): boolean {
+  const port = ({ port }: HostAndPort): number => port ?? standardPort(scheme);
+  return one.host === other.host && port(one) === port(other);
+}
