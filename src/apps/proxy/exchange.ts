@@ -87,7 +87,8 @@ export class Exchange {
       res.setHeader(name, values.length === 1 ? (values[0] as string) : values);
     }
     res.writeHead(answer.statusCode ?? 502, answer.statusMessage);
-    res.flushHeaders();
+    // The head goes out at once: with bytes, for with a text Node would make UTF-8 of it.
+    res.write(Buffer.alloc(0));
     answer.on('data', () => this.#timer?.refresh());
     answer.on('end', () => {
       if (!answer.complete) return;
