@@ -1,0 +1,116 @@
+/** The built-in parts: what each costs on top of the application behind it, over plain HTTP. Linux's /proc. */
+
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { load } from './gateway/load.js';
+import { Program, pinned } from './gateway/process.js';
+import { median, takeTurns } from './measure.js';
+
+const ROUNDS = 7;
+const ROUND_S = 2;
+/** The server and the load have a processor each, where there are two. */
+const hasTwo = cpus().length > 1 && existsSync('/usr/bin/taskset');
+const OF_SERVER = hasTwo ? '0' : undefined;
+const OF_LOAD = hasTwo ? '1' : undefined;
+
+const HELLO = `[app:hello]
+use = call:${fileURLToPath(new URL('gateway/apps.js', import.meta.url))}:make
+app = hello
+[server:main]
+use = npm:paster#http
+port = 0
+`;
+
+/** Each is compared with "Hello World" alone: sections beside it, the URL to ask for, and the share of requests/s that is left. */
+const PARTS = [
+  {
+    name: 'urlmap with 1,000 prefixes',
+    sections: `[composite:main]\nuse = npm:paster#urlmap\n${Array.from({ length: 1000 }, (_, i) => `/section/${i} = hello\n`).join('')}`,
+    path: '/section/500/page',
+    goal: 0.95,
+  },
+  {
+    name: 'cascade, the second of two answers',
+    sections:
+      '[composite:main]\nuse = npm:paster#cascade\napp1 = none\napp2 = hello\n' +
+      '[composite:none]\nuse = npm:paster#urlmap\n/nowhere = hello\n',
+    path: '/section/500/page',
+  },
+];
+
+/** @returns {Promise<import('./table.js').Row[]>} */
+export async function measure() {
+  const directory = mkdtempSync(join(tmpdir(), 'paster-bench-'));
+  const alone = await start(directory, 'alone', '[app:main]\nuse = hello\n');
+  try {
+    const rows = [];
+    for (const [index, part] of PARTS.entries()) {
+      const program = await start(directory, `part${index}`, part.sections);
+      try {
+        rows.push(...(await compare(alone, program, part)));
+      } finally {
+        await program.stop();
+      }
+    }
+    return rows;
+  } finally {
+    await alone.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function start(directory, name, sections) {
+  const file = join(directory, `${name}.ini`);
+  writeFileSync(file, `${sections}${HELLO}`);
+  const command = [process.execPath, fileURLToPath(new URL('../bin/paster.js', import.meta.url)), 'serve', file];
+  let origin;
+  const program = await Program.start(pinned(command, OF_SERVER), {
+    ready: {
+      test(line) {
+        origin ??= /^serving on (\S+)$/.exec(line)?.[1];
+        return origin !== undefined;
+      },
+    },
+  });
+  return Object.assign(program, { origin });
+}
+
+async function compare(alone, program, { name, path, goal }) {
+  const round = (of) => async () => {
+    const before = of.cpu();
+    const { requests, perSecond } = await load(of.origin + path, ROUND_S, OF_LOAD);
+    return { perSecond, cpu: (of.cpu() - before) / requests };
+  };
+  const programs = { alone: round(alone), part: round(program) };
+  // The first one is only to warm up.
+  await takeTurns(programs, 1);
+  const found = await takeTurns(programs, ROUNDS);
+  const ratio = (measure) =>
+    median(found.part.map((each) => each[measure])) / median(found.alone.map((each) => each[measure]));
+  const spread = (measure, digits) =>
+    ['part', 'alone']
+      .map((which) => {
+        const values = found[which].map((each) => each[measure]);
+        const [middle, least, most] = [median(values), Math.min(...values), Math.max(...values)];
+        return `${middle.toFixed(digits)} (${least.toFixed(digits)} - ${most.toFixed(digits)})`;
+      })
+      .join(' to ');
+  return [
+    {
+      what: `${name}: requests/s / Hello World alone`,
+      figure: `${ratio('perSecond').toFixed(3)} x`,
+      goal: goal ? `>= ${goal} x` : '',
+      met: goal ? ratio('perSecond') >= goal : undefined,
+      detail: spread('perSecond', 0),
+    },
+    {
+      what: '  processor time per request, us',
+      figure: `${ratio('cpu').toFixed(3)} x`,
+      goal: '',
+      met: undefined,
+      detail: spread('cpu', 1),
+    },
+  ];
+}
