@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { COMMANDS } from '../src/commands/table.ts';
 import { parseIni } from '../src/config/ini.ts';
 import { factoryContext, loadTarget } from '../src/deploy/compose.ts';
-import { loadContext, loadServer } from '../src/deploy/load.ts';
+import { loadApp, loadContext, loadServer } from '../src/deploy/load.ts';
 import { temporaryDirectory } from './helpers/directory.ts';
 import { ROOT } from './helpers/program.ts';
 
@@ -52,7 +52,7 @@ test('there is something to check', () => {
 });
 
 describe('INI examples', () => {
-  test.each(INI_FILES)('$page: $text', async ({ text }) => {
+  test.each(INI_FILES)('$page: $text', async ({ page, text }) => {
     const directory = temporaryDirectory({ 'etc/x.ini': text, 'app.js': 'export const makeApp = () => () => {};' });
     const { sections } = parseIni(text, 'x.ini');
     const options = { relativeTo: directory };
@@ -60,6 +60,7 @@ describe('INI examples', () => {
       const [prefix = '', name = 'main'] = section.split(':');
       // Throws for an unknown setting, an ill-typed one, and an address that is refused.
       if (prefix === 'server') await loadServer(`config:etc/x.ini#${name}`, options);
+      if (page === 'docs/applications.md') await loadApp(`config:etc/x.ini#${name}`, options);
       if (prefix !== 'app' && prefix !== 'filter') continue;
       const context = await loadContext(prefix, `config:etc/x.ini#${name}`, options);
       const inner = context.form === 'filter-with' ? context.next : context;

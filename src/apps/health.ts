@@ -3,7 +3,7 @@
  * it answers at all, `/readyz` whether to send it requests - not while it drains, nor while a check of the application's own
  * fails.
  */
-import { asBool } from '../config/convert.ts';
+import { debugFlags } from '../config/debug.ts';
 import { defineSettings, list, type SettingsOf, seconds } from '../config/setting.ts';
 import { moduleTarget } from '../deploy/module-target.ts';
 import { ConfigError, errorMessage } from '../errors.ts';
@@ -85,7 +85,7 @@ export async function makeHealth(globalConf: Settings, settings: SettingsOf<type
     // Two modules may have a check of one name.
     checks[name in checks ? expression : name] = await loadCheck(expression, globalConf);
   }
-  return health({ checks, timeout: settings.timeout, showFailures: asBool(globalConf['debug']) });
+  return health({ checks, timeout: settings.timeout, showFailures: debugFlags(globalConf).debug });
 }
 makeHealth.settings = healthSettings;
 

@@ -4,7 +4,7 @@
  * name applications.
  */
 import type { IncomingMessage } from 'node:http';
-import { asBool } from '../config/convert.ts';
+import { debugFlags } from '../config/debug.ts';
 import { defineSettings, otherSettings, type SettingsOf, text } from '../config/setting.ts';
 import type { Loader } from '../deploy/compose.ts';
 import { ConfigError } from '../errors.ts';
@@ -95,7 +95,7 @@ export async function makeUrlmap(
   for (const [key, name] of names) entries.push([key, await loader.getApp(name, globalConf)]);
   // As Paste's: of the globals too, and an empty name is none.
   const fallbackName = settings.not_found_app ?? globalConf['not_found_app'] ?? '';
-  const plain = asBool(globalConf['debug']) ? listingNotFound(names) : notFound;
+  const plain = debugFlags(globalConf).debug ? listingNotFound(names) : notFound;
   return mapOf(entries, fallbackName === '' ? plain : await loader.getApp(fallbackName, globalConf));
 }
 makeUrlmap.settings = urlmapSettings;

@@ -24,6 +24,13 @@ interface FastifyLike {
 
 interface KoaLike {
   callback(): (req: IncomingMessage, res: ServerResponse) => Promise<unknown>;
+  createContext(req: IncomingMessage, res: ServerResponse): KoaContext;
+}
+
+/** What Koa builds absolute URLs from. */
+interface KoaContext {
+  originalUrl: string;
+  readonly request: { originalUrl: string };
 }
 
 /**
@@ -36,7 +43,7 @@ export async function toApp(value: unknown): Promise<App> {
   const server = await asHttpServer(value);
   if (server) return serverApp(server);
   if (isFastify(value)) return fastifyApp(value);
-  if (isKoa(value)) return withHooks(value.callback(), value);
+  if (isKoa(value)) return withHooks(koaApp(value), value);
   if (isExpress(value)) return withHooks(expressApp(value), value);
   if (isFetchHandler(value)) return withHooks(await fetchApp(value), value);
   if (typeof value === 'function' && value.length < 3) return value as App;
@@ -74,6 +81,17 @@ function isKoa(value: unknown): value is KoaLike {
 function isExpress(value: unknown): value is App {
   // A router has no listen: by itself it needs somebody to say what is not found.
   return typeof value === 'function' && has(value, 'use') && has(value, 'handle') && has(value, 'listen');
+}
+
+/** Koa takes `req.url` for what the client has sent; below a prefix that is `req.originalUrl`, as Express has it. */
+function koaApp(koa: KoaLike): App {
+  const mounted: KoaLike = Object.create(koa);
+  mounted.createContext = (req: IncomingMessage & { originalUrl?: string }, res) => {
+    const context = koa.createContext(req, res);
+    if (req.originalUrl !== undefined) context.originalUrl = context.request.originalUrl = req.originalUrl;
+    return context;
+  };
+  return mounted.callback();
 }
 
 /** Called without `next`, Express and Connect answer 404 and 500 by themselves. */

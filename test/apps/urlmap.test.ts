@@ -1,10 +1,16 @@
 /** The URL map: which application gets a request, and what is left of its URL. */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import express from 'express';
+import fastify from 'fastify';
+import { Hono } from 'hono';
+import Koa from 'koa';
 import { describe, expect, test } from 'vitest';
-import { makeUrlmap, urlmapSettings } from '../../src/apps/urlmap.ts';
+import { makeUrlmap, urlMap, urlmapSettings } from '../../src/apps/urlmap.ts';
 import type { Loader } from '../../src/deploy/compose.ts';
 import type { MountedRequest } from '../../src/http/mount.ts';
 import type { App, Settings } from '../../src/protocol/types.ts';
+import { fastcgiBackend } from '../contract/fastcgi-backend.ts';
+import { httpBackend } from '../contract/http-backend.ts';
 
 interface Seen {
   readonly app: string;
@@ -122,6 +128,90 @@ test.each([
   [{ not_found_ap: 'x' }, /unknown setting "not_found_ap"/],
 ])('%j is a mistake', async (section, message) => {
   await expect(mapOf(section as unknown as Settings)).rejects.toThrow(message);
+});
+
+test('as in Paste, what is not mapped for a host and its port is looked for under the host, and then under any', async () => {
+  const ask = await mapOf({ 'domain a.org port 80 /x': 'port', 'domain a.org /y': 'host', '/z': 'any' });
+  expect(['/x', '/y', '/z'].map((url) => ask(url, 'a.org')?.app)).toEqual(['port', 'host', 'any']);
+});
+
+describe('a key that is a URL', () => {
+  test('is a host, a port and a path, for a program', async () => {
+    const app = (name: string): App =>
+      Object.assign((_req: unknown, res: ServerResponse) => res.end(name), { ready: () => readied.push(name) });
+    const readied: string[] = [];
+    const whole = await urlMap(
+      { '/': app('any'), 'http://a.org/x': app('a'), 'http://a.org:8080': app('port'), 'https://[::1]:1/': app('six') },
+      { notFoundApp: app('none') },
+    );
+    await whole.ready?.();
+    expect(readied.sort()).toEqual(['a', 'any', 'none', 'port', 'six']);
+    const serving = await httpBackend.start(whole);
+    const ask = async (host: string, path: string) =>
+      (await serving.request({ path, headers: { Host: host } })).body.toString();
+    expect(await ask('a.org', '/x/y')).toBe('a');
+    expect(await ask('a.org:8080', '/x')).toBe('port');
+    expect(await ask('[::1]:1', '/')).toBe('six');
+    expect(await ask('a.org', '/')).toBe('any');
+    await serving.close();
+    await expect(urlMap({ x: app('x') })).rejects.toThrow(/no place to mount/);
+  });
+
+  test('is cut at its colon in an INI file, which is said', () => {
+    const [key, value] = ['http', '//a.org:80/x = app'];
+    const result = urlmapSettings['~standard'].validate({ [key]: value });
+    expect('issues' in result && result.issues[0]?.hint).toMatch(/first colon: write domain NAME \[port N\] \/prefix/);
+  });
+});
+
+test('with debug, the 404 says what is mounted, as text', async () => {
+  const result = urlmapSettings['~standard'].validate({ '/a<b>': 'one&two', 'domain x.org /': 'three' });
+  if (!('value' in result)) throw new Error('it is valid');
+  const loader = { getApp: async (): Promise<App> => (_req, res) => res.end() } as unknown as Loader;
+  for (const debug of ['true', 'false']) {
+    const serving = await httpBackend.start(await makeUrlmap(loader, { debug }, result.value));
+    const { status, body } = await serving.request({ path: '/%3Cscript%3E<script>' });
+    await serving.close();
+    expect(status).toBe(404);
+    if (debug === 'false') expect(body.toString()).toBe('Not Found\n');
+    else {
+      expect(body.toString()).toContain('<a href="/a&lt;b&gt;">/a&lt;b&gt;</a></dt><dd>one&amp;two</dd>');
+      expect(body.toString()).toContain('domain x.org /');
+      expect(body.toString()).not.toContain('<script>');
+    }
+  }
+});
+
+describe.each([httpBackend, fastcgiBackend])('over $name', (backend) => {
+  test('mounted frameworks know where they are', async () => {
+    const inExpress = express().get('/x', (req, res) => void res.send(`${req.baseUrl} ${req.path} ${req.originalUrl}`));
+    const inKoa = new Koa().use((ctx) => {
+      ctx.body = `${ctx.path} ${ctx.originalUrl}`;
+    });
+    const inFastify = fastify();
+    inFastify.get('/x', async (req) => `${req.url} ${req.originalUrl}`);
+    const inHono = new Hono().get('/x', (c) => c.text(`${c.req.path} ${new URL(c.req.url).search}`));
+    const app = await urlMap({ '/a/express': inExpress, '/koa': inKoa, '/fastify': inFastify, '/hono': inHono });
+    await app.ready?.();
+    const serving = await backend.start(app);
+    const paths = ['/a/express/x?q', '/koa/x?q', '/fastify/x?q', '/hono/x?q'];
+    const answers = await serving.inTurn(paths.map((path) => ({ path })));
+    await serving.close();
+    expect(answers.map(({ body }) => body.toString())).toEqual([
+      '/a/express /x /a/express/x?q',
+      '/x /koa/x?q',
+      '/x?q /fastify/x?q',
+      '/x ?q',
+    ]);
+  });
+
+  test('bodies stream through, both ways', async () => {
+    const echo: App = (req, res) => req.pipe(res);
+    const serving = await backend.start(await urlMap({ '/a': echo }));
+    const answer = await serving.request({ method: 'POST', path: '/a/b', body: ['one', 'x'.repeat(200_000), 'two'] });
+    await serving.close();
+    expect(answer.body.length).toBe(200_006);
+  });
 });
 
 test('without a part that upgrades, the map does not either', async () => {

@@ -2,7 +2,7 @@
  * `npm:paster#proxy` (`egg:Paste#proxy`) and `npm:paster#transparent_proxy` (`egg:Paste#transparent_proxy`): the applications
  * of an INI file, and their settings.
  */
-import { asBool } from '../../config/convert.ts';
+import { debugFlags } from '../../config/debug.ts';
 import { defineSettings, list, oneOf, type SettingsOf, seconds, text } from '../../config/setting.ts';
 import { ConfigError } from '../../errors.ts';
 import type { App, Settings } from '../../protocol/types.ts';
@@ -82,7 +82,7 @@ export function makeTransparentProxy(
   settings: SettingsOf<typeof transparentProxySettings>,
 ): Promise<App> {
   const { force_host: forceHost, force_scheme: forceScheme, allowed_hosts: allowedHosts } = settings;
-  if (allowedHosts.includes('*') && forceHost === undefined && !asBool(globalConf['debug'])) {
+  if (allowedHosts.includes('*') && forceHost === undefined && !debugFlags(globalConf).debug) {
     throw new ConfigError(
       'PASTER_OPEN_PROXY',
       'allowed_hosts: * would let any client reach what this machine reaches',

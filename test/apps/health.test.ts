@@ -1,0 +1,133 @@
+/** Health: what load balancers are told, by checks, while a server drains, and of each worker. */
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { type HealthOptions, health } from '../../src/apps/health.ts';
+import { loadApp, loadServer } from '../../src/deploy/load.ts';
+import { httpBackend } from '../contract/http-backend.ts';
+import { ask } from '../helpers/ask.ts';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { whenOver } from '../helpers/lifetime.ts';
+import { serve } from '../helpers/program.ts';
+
+async function told(options: HealthOptions, path = '/readyz', method = 'GET'): Promise<[number, unknown]> {
+  const serving = await httpBackend.start(health(options));
+  const { status, body } = await serving.request({ path, method });
+  await serving.close();
+  return [status, body.length > 0 ? JSON.parse(body.toString()) : undefined];
+}
+
+describe('checks', () => {
+  test('none: ready, and alive', async () => {
+    expect(await told({})).toEqual([200, { status: 'ok' }]);
+    expect(await told({}, '/healthz')).toEqual([200, { status: 'ok' }]);
+    expect(await told({}, '/livez?x')).toEqual([200, { status: 'ok' }]);
+    expect(await told({}, '/readyz', 'HEAD')).toEqual([200, undefined]);
+    expect((await told({}, '/readyz', 'POST'))[0]).toBe(405);
+  });
+
+  test('that throw, reject, say false or take too long: not ready, alive all the same', async () => {
+    const checks = {
+      good: () => 'anything',
+      throws: () => {
+        throw new Error('password');
+      },
+      rejects: async () => Promise.reject(new Error('secret')),
+      no: () => false,
+      slow: () => new Promise(() => {}),
+    };
+    const failing = { throws: 'failing', rejects: 'failing', no: 'failing', slow: 'failing' };
+    expect(await told({ checks, timeout: 0.05 })).toEqual([
+      503,
+      { status: 'failing', checks: { good: 'ok', ...failing } },
+    ]);
+    expect(await told({ checks, timeout: 0.05 }, '/healthz')).toEqual([200, { status: 'ok' }]);
+    expect(await told({ checks, timeout: 0.05, showFailures: true })).toMatchObject([
+      503,
+      { checks: { throws: 'failed: password', no: 'says no', slow: 'has not answered within 0.05 s' } },
+    ]);
+  });
+});
+
+const INI = `[composite:main]
+use = npm:paster#urlmap
+/ = app
+/healthz = health
+/readyz = health
+[app:app]
+use = module:./app.js
+[app:health]
+use = npm:paster#health
+check = call:./app.js:database
+  call:./app.js:queue
+[server:main]
+use = npm:paster#http
+port = 0
+`;
+const APP = `export default (req, res) => res.end('app');
+export const database = async () => {};
+export const queue = () => globalThis.queueFails !== true;
+export const nothing = 1;
+`;
+
+function project(ini = INI): string {
+  return temporaryDirectory({ 'x.ini': ini, 'app.js': APP, 'package.json': '{"type": "module"}' });
+}
+
+test('checks are functions of the application’s modules', async () => {
+  const server = createServer(await loadApp('config:x.ini', { relativeTo: project() })).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  whenOver(() => server.close());
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { status, body } = await ask(origin, '/readyz');
+  expect([status, JSON.parse(body.toString())]).toEqual([
+    200,
+    { status: 'ok', checks: { database: 'ok', queue: 'ok' } },
+  ]);
+});
+
+test.each([
+  ['call:./app.js:nothing', /is not a function but 1/],
+  ['call:./app.js:quue', /exports no "quue"/],
+  ['./app.js:queue', /not of the form call:module:name/],
+])('check = %s is a mistake in its section', async (check, message) => {
+  const directory = project(INI.replace(/check = .*\n.*\n/, `check = ${check}\n`));
+  const loading = loadApp('config:x.ini', { relativeTo: directory });
+  await expect(loading).rejects.toThrow(message);
+  await expect(loading).rejects.toMatchObject({ location: { file: join(directory, 'x.ini') } });
+});
+
+test('while the server drains, whoever is still connected is told', async () => {
+  const relativeTo = project();
+  const server = await loadServer('config:x.ini', { relativeTo });
+  const running = await server.serve(await loadApp('config:x.ini', { relativeTo }));
+  const [address] = running.addresses;
+  const port = address?.kind === 'tcp' ? address.port : 0;
+  const origin = `http://127.0.0.1:${port}`;
+  // A connection that is there before, with half a request on it.
+  const socket = connect(port, '127.0.0.1').setEncoding('latin1');
+  await once(socket, 'connect');
+  expect((await ask(origin, '/readyz')).status).toBe(200);
+  socket.write('GET /readyz HTTP/1.1\r\nHost: x\r\n');
+  await sleep(50);
+  const closed = running.close();
+  let text = '';
+  socket.on('data', (part: string) => {
+    text += part;
+  });
+  socket.write('\r\n');
+  await once(socket, 'close');
+  expect(text).toMatch(/^HTTP\/1\.1 503 .*"draining"/s);
+  await closed;
+});
+
+test('each worker tells of itself, and one that is reloaded is ready again', async () => {
+  const program = await serve(['x.ini', '-w', '2'], { cwd: project() });
+  for (let i = 0; i < 4; i++) expect((await ask(program.url, '/readyz')).status).toBe(200);
+  program.child.kill('SIGHUP');
+  expect((await ask(program.url, '/readyz')).status).toBe(200);
+  expect((await program.kill('SIGTERM')).status).toBe(0);
+});

@@ -1,0 +1,25 @@
+/** test_slow: an upload is taken in at its pace, and counted. */
+import { expect, test } from 'vitest';
+import { makeTestSlow, slowUpload, testSlowSettings } from '../../src/apps/test-slow.ts';
+import { httpBackend } from '../contract/http-backend.ts';
+
+test('counts an upload, piece by piece', async () => {
+  const serving = await httpBackend.start(slowUpload({ chunkSize: 10, delay: 0.001, progress: false }));
+  const { status, body } = await serving.request({ method: 'POST', body: ['x'.repeat(105), 'y'] });
+  await serving.close();
+  expect(status).toBe(200);
+  expect(body.toString()).toContain('106 bytes');
+});
+
+test('without one it shows a form', async () => {
+  const serving = await httpBackend.start(slowUpload());
+  const { body } = await serving.request();
+  await serving.close();
+  expect(body.toString()).toContain('enctype="multipart/form-data"');
+});
+
+test('Paste’s defaults', () => {
+  const result = testSlowSettings['~standard'].validate({});
+  expect(result).toMatchObject({ value: { chunk_size: 4096, delay: 1, progress: true } });
+  if ('value' in result) expect(makeTestSlow({}, result.value)).toBeTypeOf('function');
+});
