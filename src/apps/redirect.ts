@@ -16,7 +16,7 @@ export const redirectSettings = defineSettings(
     status: {
       type: oneOf('301', '302', '303', '307', '308'),
       default: '302',
-      help: '301 and 308 are for ever, and clients remember them; 307 and 308 keep the method and the body.',
+      help: 'Clients remember 301 and 308; 307 and 308 keep the method and the body.',
     },
     keep_path: { type: bool, default: true, help: 'Add what follows the place where this is mounted.' },
     keep_query: { type: bool, default: true, help: 'Add the query.' },

@@ -173,6 +173,23 @@ describe.each<[what: string, main: string, paths: readonly string[], expected: r
   });
 });
 
+test('an application is told that its server drains, and what it makes of that keeps nobody', async () => {
+  const directory = project('[app:main]\nuse = app');
+  const steps = await stepsOf(directory);
+  const app = await loadApp('config:main.ini', { relativeTo: directory });
+  const draining: App = Object.assign<App, Partial<App>>((req, res) => app(req, res), {
+    drain: () => {
+      steps.push('drains');
+      throw new Error('it cannot');
+    },
+    close: async () => app.close?.(),
+  });
+  const server = await loadServer('config:main.ini', { relativeTo: directory });
+  const running = await server.serve(draining);
+  await Promise.all([running.close(), running.close()]);
+  expect(steps).toEqual(['drains', 'app closed']);
+});
+
 test('a loaded filter carries what is behind it', async () => {
   const directory = project('');
   const filter = await loadFilter('config:main.ini#silent', { relativeTo: directory });

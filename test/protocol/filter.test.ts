@@ -174,3 +174,15 @@ describe('the lifecycle', () => {
     expect(steps).toEqual(['part ready', 'part close']);
   });
 });
+
+test('drain reaches every part, through filters and in front of several', async () => {
+  const steps: string[] = [];
+  const draining = (name: string): App =>
+    Object.assign<App, Partial<App>>((_req, res) => res.end(name), { drain: () => steps.push(name) });
+  const filtered = await applyFilter((app) => (req, res) => app(req, res), draining('inner'));
+  const whole = withLifecycle(draining('front'), [filtered, recording(steps, 'other'), draining('part')]);
+  await whole.drain?.();
+  expect(steps.sort()).toEqual(['front', 'inner', 'part']);
+  expect(withLifecycle(hello, [filtered]).drain).toBeTypeOf('function');
+  expect(withLifecycle(hello, [recording(steps, 'other')]).drain).toBeUndefined();
+});

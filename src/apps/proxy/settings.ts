@@ -61,7 +61,7 @@ export const transparentProxySettings = defineSettings(
   {
     force_host: {
       type: text,
-      help: 'host or host:port: where all requests go; their Host header stays as it is.',
+      help: 'Where all requests go, host or host:port; their Host header stays as it is.',
       example: '127.0.0.1:3000',
     },
     force_scheme: { type: oneOf('http', 'https'), default: 'http', help: 'How to speak to force_host.' },
@@ -73,7 +73,7 @@ export const transparentProxySettings = defineSettings(
     },
     timeout,
   },
-  { meaning: 'the HTTP server that a request names, or one other, with the request as it is' },
+  { meaning: 'the HTTP server that a request names, or one that it is forced to' },
 );
 
 /** Makes the application of an `[app:*]` section. */
