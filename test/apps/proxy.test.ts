@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer as createNetServer, type Socket
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { cascade } from '../../src/apps/cascade.ts';
 import { type ProxyOptions, proxy, transparentProxy } from '../../src/apps/proxy/proxy.ts';
 import { makeTransparentProxy, proxySettings, transparentProxySettings } from '../../src/apps/proxy/settings.ts';
 import { urlMap } from '../../src/apps/urlmap.ts';
@@ -199,6 +200,27 @@ describe('what goes through', () => {
       {},
     ]);
     expect([known, chunked, none].map((answer) => answer?.body.toString())).toEqual(['POST abc', 'POST ab', 'GET ']);
+  });
+
+  test('what cannot go on the wire is 400', async () => {
+    const backend = await fastcgiBackend.start(await proxy({ address: await upstream(echoHead) }));
+    whenOver(() => backend.close());
+    const { status } = await backend.request({ headers: { 'X-Own': 'a\x01b' } });
+    expect(status).toBe(400);
+  });
+
+  test('in a cascade: what the other server has not found is asked of the next', async () => {
+    const address = await upstream(async (req, res) => {
+      const body = await textOf(req);
+      res.writeHead(req.url === '/here' ? 200 : 404, { 'X-Dropped': '1' }).end(`proxied ${body}`);
+    });
+    const next: App = async (req, res) => res.end(`next ${await textOf(req)}`);
+    const origin = await serving(await cascade([await proxy({ address }), next]));
+    const here = await ask(origin, '/here', { method: 'POST', body: ['a', 'b'] });
+    expect(here.body.toString()).toBe('proxied ab');
+    const there = await ask(origin, '/there', { method: 'POST', body: ['a', 'b'] });
+    expect(there.body.toString()).toBe('next ab');
+    expect(there.headers).not.toHaveProperty('x-dropped');
   });
 
   test('connections are kept, and one that was closed in the meantime costs no request', async () => {
@@ -475,11 +497,16 @@ describe('WebSockets', () => {
     expect(await raw(origin, HANDSHAKE)).toMatch(/^HTTP\/1\.1 504 /);
   });
 
-  test('only: other protocols, and handshakes with a body, are refused', async () => {
-    const { origin, heads } = await upgrading(ACCEPTED);
-    expect(await raw(origin, HANDSHAKE.replace('websocket', 'h2c'))).toMatch(/^HTTP\/1\.1 400 /);
+  test('only: another protocol is declined, and a handshake with a body refused', async () => {
+    const origin = await proxied(echoHead);
+    const h2c = HANDSHAKE.replace('websocket', 'h2c').replace(
+      'Connection: Upgrade',
+      'Connection: Upgrade, HTTP2-Settings',
+    );
+    const declined = await raw(origin, h2c.replace('Host', 'HTTP2-Settings: x\r\nHost'));
+    expect(declined).toMatch(/^HTTP\/1\.1 200 .*"url":"\/chat"/s);
+    expect(declined).not.toMatch(/h2c|http2-settings/);
     expect(await raw(origin, HANDSHAKE.replace('Host', 'Content-Length: 3\r\nHost'))).toMatch(/^HTTP\/1\.1 400 /);
-    expect(heads).toEqual([]);
   });
 });
 

@@ -13,6 +13,13 @@ import { hintsOf, responseHeaders, trailersOf } from './forwarded-headers.ts';
 const REASONS = { 400: 'Bad Request', 502: 'Bad Gateway', 504: 'Gateway Timeout' } as const;
 type FailureStatus = keyof typeof REASONS;
 
+/** What Node says of a URL or a header that it does not put on the wire. */
+const UNSENDABLE: ReadonlySet<string> = new Set([
+  'ERR_UNESCAPED_CHARACTERS',
+  'ERR_INVALID_CHAR',
+  'ERR_INVALID_HTTP_TOKEN',
+]);
+
 export interface ExchangeOptions {
   readonly url: string;
   readonly headers: OutgoingHttpHeaders;
@@ -125,7 +132,7 @@ export class Exchange {
       return;
     }
     this.#finish();
-    const status = this.#hasTimedOut ? 504 : errorCode(error)?.startsWith('ERR_UNESCAPED') ? 400 : 502;
+    const status = this.#hasTimedOut ? 504 : UNSENDABLE.has(errorCode(error) ?? '') ? 400 : 502;
     const what = this.#hasTimedOut ? `nothing came for ${this.#options.timeout / 1000} s` : errorMessage(error);
     const line = `proxy: ${this.method} ${this.url} to ${this.#options.target}: ${what || errorCode(error)}`;
     errorStream(this.#req).write(`${printableLine(line)}\n`);

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import type { ProxyServer } from 'httpxy';
 import { ConfigError, errorMessage } from '../../errors.ts';
 import { type MountedRequest, toOriginForm } from '../../http/mount.ts';
+import { declineUpgrade } from '../../protocol/decline-upgrade.ts';
 import type { App } from '../../protocol/types.ts';
 import { Exchange, refuse } from './exchange.ts';
 import { refusalOf, requestHeaders } from './forwarded-headers.ts';
@@ -168,12 +169,14 @@ async function forwardingApp(
     send(hasNoBody(req));
   };
   app.upgrade = (req, socket, head) => {
-    const way = prepare(req, socket);
-    if (!way) return;
-    const { target, url, headers } = way;
-    if (req.headers.upgrade?.toLowerCase() !== 'websocket' || req.method !== 'GET' || !hasNoBody(req)) {
-      return refuse(socket, 400);
+    if (!hasNoBody(req)) return refuse(socket, 400);
+    // Such as h2c, which clients offer with an ordinary request.
+    if (req.headers.upgrade?.toLowerCase() !== 'websocket' || req.method !== 'GET') {
+      return declineUpgrade(app, req, socket);
     }
+    const way = prepare(req, socket);
+    if (!way) return undefined;
+    const { target, url, headers } = way;
     const exchange = new Exchange(req, socket, {
       url,
       headers: { ...headers, connection: 'Upgrade', upgrade: 'websocket' },
@@ -182,6 +185,7 @@ async function forwardingApp(
     });
     const options = { ...optionsFor(target), agent: false };
     void library.ws(exchange as unknown as IncomingMessage, socket as Socket, options, head).catch(() => {});
+    return undefined;
   };
   app.close = () => {
     for (const agent of Object.values(agents)) agent.destroy();
