@@ -104,7 +104,7 @@ test('a file with everything wrong: every mistake, by line, once', async () => {
     'throws.mjs:1:7: [app:throws] Error: at import',
     'x.ini:3:8: [DEFAULT] base: %(oops)s is not defined',
     'x.ini:7:5: there is no section [app:wellcome] (did you mean [app:welcome]?)',
-    'x.ini:12:1: [composite:main] unknown setting "bad key" (known settings: not_found_app)',
+    'x.ini:12:1: [composite:main] unknown setting "bad key" (known settings: not_found_app; or /prefix, or domain NAME [port N] /prefix, and an application)',
     'x.ini:13:15: there is no section [filter:absent] (there are: [filter:log], [filter:other])',
     'x.ini:17:1: [app:env] unknown setting "formt" (did you mean "format"?)',
     'x.ini:18:1: [app:env] format: "yaml" is none of them (allowed: auto, html, json, text)',

@@ -164,7 +164,8 @@ async function forwardingApp(
         ...(mayRepeat ? { again: () => send(false) } : {}),
       });
       const agent = agents[target.scheme];
-      void library.web(exchange as unknown as IncomingMessage, res, { ...optionsFor(target), agent, buffer: req });
+      const options = { ...optionsFor(target), agent, buffer: req };
+      library.web(exchange as unknown as IncomingMessage, res, options).catch((error) => exchange.fail(error));
     };
     send(hasNoBody(req));
   };
@@ -184,7 +185,9 @@ async function forwardingApp(
       timeout: timeout * 1000,
     });
     const options = { ...optionsFor(target), agent: false };
-    void library.ws(exchange as unknown as IncomingMessage, socket as Socket, options, head).catch(() => {});
+    library
+      .ws(exchange as unknown as IncomingMessage, socket as Socket, options, head)
+      .catch((error) => exchange.fail(error));
     return undefined;
   };
   app.close = () => {
