@@ -32,9 +32,11 @@ export default defineConfig({
         // Enough for loadApp, and what commands and parts share above it.
         {
           name: 'load',
-          test: /src\/(?:deploy\/load|config\/setting|commands\/(?:assignments|command))\.ts$/,
+          test: /src\/(?:deploy\/load|config\/(?:setting|debug)|gateway\/error-stream|commands\/(?:assignments|command))\.ts$/,
           priority: 2,
         },
+        // What programs import besides: the parts that are functions too.
+        { name: 'library', test: /src\/index\.ts$/, priority: 1.5 },
         { name: 'serve', test: /src\/(?:commands\/serve|deploy\/loaded-server)\.ts$/, priority: 1 },
       ],
     },
