@@ -1,5 +1,15 @@
 /** The public API of `paster`: re-exports only. */
+
+export { type CascadeOptions, cascade } from './apps/cascade.ts';
 export { type CgiBinOptions, type CgiOptions, type CgiScriptOptions, cgi, cgiBin } from './apps/cgi/cgi.ts';
+export { type HealthCheck, type HealthOptions, health } from './apps/health.ts';
+export {
+  type ProxyOptions,
+  proxy,
+  type TransparentProxyOptions,
+  transparentProxy,
+} from './apps/proxy/proxy.ts';
+export { type RedirectOptions, redirect } from './apps/redirect.ts';
 export {
   type Dotfiles,
   type StaticFilesOptions,
@@ -9,15 +19,6 @@ export {
   withStaticFiles,
 } from './apps/static/static-files.ts';
 export { makeStaticUrl, type StaticUrl, type StaticUrlOptions } from './apps/static/static-url.ts';
-export { type CascadeOptions, cascade } from './apps/cascade.ts';
-export { type HealthCheck, type HealthOptions, health } from './apps/health.ts';
-export {
-  type ProxyOptions,
-  proxy,
-  type TransparentProxyOptions,
-  transparentProxy,
-} from './apps/proxy/proxy.ts';
-export { type RedirectOptions, redirect } from './apps/redirect.ts';
 export { type SlowUploadOptions, slowUpload } from './apps/test-slow.ts';
 export { type UrlMapOptions, urlMap } from './apps/urlmap.ts';
 export { asBool, asInt, asList } from './config/convert.ts';
