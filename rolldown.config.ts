@@ -32,11 +32,11 @@ export default defineConfig({
         // Enough for loadApp, and what commands and parts share above it.
         {
           name: 'load',
-          test: /src\/(?:deploy\/load|config\/(?:setting|debug)|gateway\/error-stream|commands\/(?:assignments|command))\.ts$/,
+          test: /src\/(?:deploy\/load|config\/setting|commands\/(?:assignments|command))\.ts$/,
           priority: 2,
         },
-        // What programs import besides: the parts that are functions too.
-        { name: 'library', test: /src\/index\.ts$/, priority: 1.5 },
+        // The public API has them all; each takes a library, and that only when it is used.
+        { name: 'filters', test: /src\/filters\/(?!translogger)/, priority: 1 },
         { name: 'serve', test: /src\/(?:commands\/serve|deploy\/loaded-server)\.ts$/, priority: 1 },
       ],
     },

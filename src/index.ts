@@ -35,6 +35,19 @@ export {
   loadServer,
 } from './deploy/load.ts';
 export { ConfigError, ErrorList, type Location, PasterError, RunError, UsageError } from './errors.ts';
+export { authBasic } from './filters/auth/basic.ts';
+export { authDigest } from './filters/auth/digest.ts';
+export { bodyLimit } from './filters/bodylimit.ts';
+export { cors } from './filters/cors.ts';
+export { type Grant, grantIp } from './filters/grantip.ts';
+export { gzip } from './filters/gzip.ts';
+export { maintenance } from './filters/maintenance.ts';
+export { prefix } from './filters/prefix.ts';
+export { proxyHeaders } from './filters/proxy-headers.ts';
+export { rateLimit } from './filters/ratelimit.ts';
+export { securityHeaders } from './filters/security-headers.ts';
+export { session } from './filters/session.ts';
+export { timeout } from './filters/timeout.ts';
 export { errorStream } from './gateway/error-stream.ts';
 export type { Logger, LogLevel } from './log.ts';
 export type { Address, DescriptorAddress, TcpAddress, UnixAddress } from './net/address.ts';

@@ -75,6 +75,27 @@ export interface SettingsSchema<D extends Declarations = Declarations> {
 /** What the settings of a schema are once they are read: `SettingsOf<typeof settings>`. */
 export type SettingsOf<S> = S extends SettingsSchema<infer D> ? SettingValues<D> : never;
 
+/** A setting that has to be there. */
+type Required = { readonly required: true };
+
+/** The settings of a schema as code gives them: what is not required may be left out, and then has its default. */
+export type OptionsOf<S> =
+  S extends SettingsSchema<infer D>
+    ? { readonly [K in keyof D as D[K] extends Required ? K : never]: ValueOf<D[K]> } & {
+        readonly [K in keyof D as D[K] extends Required ? never : K]?: ValueOf<D[K]> | undefined;
+      }
+    : never;
+
+/** The settings of a part that code makes, the defaults filled in. */
+export function withDefaults<D extends Declarations>(
+  { declarations }: SettingsSchema<D>,
+  options: object,
+): SettingValues<D> {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  const defaults = Object.entries(declarations).map(([name, setting]) => [name, setting.default]);
+  return { ...Object.fromEntries(defaults), ...Object.fromEntries(given) };
+}
+
 /** Declares the settings of a part. */
 export function defineSettings<const D extends Declarations>(
   declarations: D,
@@ -209,6 +230,29 @@ export const seconds: SettingType<number> = {
     const number = /^(?:\d+(?:\.\d*)?|\.\d+)$/.test(value.trim()) ? Number(value) : Number.NaN;
     if (!Number.isFinite(number)) throw new Error(`"${value}" is not a number of seconds`);
     return number;
+  },
+};
+
+const SIZE = /^(\d{1,15})\s*(?:([kmg])i?)?b?$/i;
+const UNITS: Readonly<Record<string, number>> = { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
+
+/** A number of bytes, such as `4096`, `64k`, `10M` or `1G`; the letters stand for powers of 1024. */
+export const size: SettingType<number> = {
+  allowed: 'a number of bytes such as 4096, 64k, 10M or 1G',
+  parse(value) {
+    const [, digits, unit = ''] = SIZE.exec(value.trim()) ?? [];
+    const number = Number(digits) * (UNITS[unit.toLowerCase()] ?? 1);
+    if (!Number.isSafeInteger(number)) throw new Error(`"${value}" is not a number of bytes`);
+    return number;
+  },
+};
+
+/** A text that signs or encrypts. No message quotes it. */
+export const secret: SettingType<string> = {
+  allowed: 'at least 32 random characters, as "openssl rand -hex 32" prints them',
+  parse(value) {
+    if (value.length < 32) throw new Error(`${value.length} characters are too few to be a secret`);
+    return value;
   },
 };
 

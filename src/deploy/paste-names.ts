@@ -25,6 +25,11 @@ export const PASTE_NAMES: Readonly<Record<string, Readonly<Record<string, PasteN
     proxy: { builtin: 'proxy' },
     transparent_proxy: { builtin: 'transparent_proxy' },
     translogger: { builtin: 'translogger' },
+    gzip: { builtin: 'gzip' },
+    grantip: { builtin: 'grantip' },
+    auth_basic: { builtin: 'auth_basic' },
+    auth_digest: { builtin: 'auth_digest' },
+    paste_session: { builtin: 'session' },
   },
   pastescript: {
     test: { builtin: 'test' },
@@ -34,7 +39,9 @@ export const PASTE_NAMES: Readonly<Record<string, Readonly<Record<string, PasteN
     flup_scgi_fork: { builtin: 'scgi', implied: FORKING },
     flup_scgi_thread: { builtin: 'scgi' },
   },
-  pastedeploy: {},
+  pastedeploy: {
+    prefix: { builtin: 'prefix' },
+  },
   flup: {
     fcgi: { builtin: 'fastcgi' },
     fcgi_thread: { builtin: 'fastcgi' },

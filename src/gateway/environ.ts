@@ -4,6 +4,7 @@
  * it. Texts are bytes decoded as latin-1, as Node does with headers.
  */
 import { type IncomingMessage, METHODS } from 'node:http';
+import type { IdentifiedRequest } from '../http/identity.ts';
 import { percentDecode } from './percent.ts';
 import { isLighttpd, type RequestTarget, requestTarget, type TargetVariables } from './target.ts';
 
@@ -382,6 +383,10 @@ export function environFromRequest(req: IncomingMessage, context: EnvironContext
   if (socket.localAddress !== undefined) environ['SERVER_ADDR'] = socket.localAddress;
   if (encrypted) environ['HTTPS'] = 'on';
   environ['REQUEST_SCHEME'] = encrypted ? 'https' : 'http';
+  const { remoteUser, authType, remoteRoles }: IdentifiedRequest = req;
+  if (remoteUser !== undefined) environ['REMOTE_USER'] = remoteUser;
+  if (authType !== undefined) environ['AUTH_TYPE'] = authType;
+  if (remoteRoles !== undefined) environ['REMOTE_USER_TOKENS'] = remoteRoles.join(',');
   for (let i = 0; i + 1 < req.rawHeaders.length; i += 2) {
     const header = (req.rawHeaders[i] as string).toLowerCase();
     const value = req.rawHeaders[i + 1] as string;

@@ -1,0 +1,106 @@
+/** `npm:paster#bodylimit`: refuses bodies that are too large, by what they announce and by what comes. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { defineSettings, type OptionsOf, type SettingsOf, size, withDefaults } from '../config/setting.ts';
+import { isUnanswered, replaceAnswer } from '../http/replace-answer.ts';
+import { declineUpgrade } from '../protocol/decline-upgrade.ts';
+import type { App, Filter, Settings } from '../protocol/types.ts';
+
+export const bodylimitSettings = defineSettings(
+  {
+    max_body_size: {
+      type: size,
+      default: 10 * 2 ** 20,
+      help: 'The most bytes that the body of a request may have.',
+      example: '50M',
+    },
+  },
+  { meaning: 'refuses bodies that are too large' },
+);
+
+/** Makes the filter of a `[filter:*]` section. */
+export function makeBodylimit(_globalConf: Settings, settings: SettingsOf<typeof bodylimitSettings>): Filter {
+  return bodyLimit(settings);
+}
+makeBodylimit.settings = bodylimitSettings;
+
+/** A filter that answers 413 to a body that is too large; what of it has come until then the application has seen. */
+export function bodyLimit(options: OptionsOf<typeof bodylimitSettings> = {}): Filter {
+  const { max_body_size: limit } = withDefaults(bodylimitSettings, options);
+  const isAnnounced = (req: IncomingMessage): boolean => Number(req.headers['content-length'] ?? 0) > limit;
+  return (app) => {
+    const limited: App = (req, res) => {
+      if (isAnnounced(req)) return refuseBody(req, res);
+      watchBody(req, res, limit);
+      return app(req, res);
+    };
+    const { upgrade } = app;
+    if (upgrade) {
+      limited.upgrade = (req, socket, head) =>
+        isAnnounced(req) ? declineUpgrade(answer413, req, socket) : upgrade.call(app, req, socket, head);
+    }
+    return limited;
+  };
+}
+
+/** Whatever server it came over, a body's bytes go through `push`, and its end does, as null. */
+function watchBody(req: IncomingMessage, res: ServerResponse, limit: number): void {
+  const before = { ...res.getHeaders() };
+  const { push } = req;
+  // A filter in front may have waited for something while the body began to come.
+  let length = req.readableLength;
+  req.push = (chunk: Buffer | null, encoding?: BufferEncoding): boolean => {
+    length += chunk?.length ?? 0;
+    if (length <= limit) return push.call(req, chunk, encoding);
+    if (isUnanswered(res)) {
+      replaceAnswer(res, before, () => refuseBody(req, res));
+    } else if (!res.writableEnded) {
+      // The answer has begun: nothing is left but to break it off.
+      res.destroy();
+    }
+    // More is taken in and thrown away, until the answer has been read.
+    return true;
+  };
+}
+
+/** How much more of a body, and for how long, is taken in so that its sender gets to read the answer. */
+const LINGER_BYTES = 2 ** 22;
+const LINGER_MS = 2000;
+
+/**
+ * Answers at once, and closes the connection only after a while: closing it on a sender would make his end of the
+ * connection forget the answer (RFC 9112 section 9.6).
+ */
+function refuseBody(req: IncomingMessage, res: ServerResponse): void {
+  writeHead413(res);
+  res.write(BODY);
+  const { end } = res;
+  const finish = (): void => {
+    clearTimeout(timer);
+    Reflect.apply(end, res, []);
+  };
+  const timer = setTimeout(finish, LINGER_MS);
+  res.once('close', () => clearTimeout(timer));
+  if (req.complete) finish();
+  let discarded = 0;
+  req.push = (chunk: Buffer | null): boolean => {
+    discarded += chunk?.length ?? 0;
+    if (chunk === null || discarded > LINGER_BYTES) finish();
+    return true;
+  };
+  req.resume();
+}
+
+const BODY = 'Content Too Large\n';
+
+function writeHead413(res: ServerResponse): void {
+  res.writeHead(413, {
+    'content-type': 'text/plain; charset=utf-8',
+    'content-length': BODY.length,
+    connection: 'close',
+  });
+}
+
+function answer413(_req: IncomingMessage, res: ServerResponse): void {
+  writeHead413(res);
+  res.end(BODY);
+}

@@ -1,0 +1,69 @@
+/** `npm:paster#maintenance`: a page that says "back soon", while a setting or a file says so. */
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { bool, defineSettings, int, type OptionsOf, type SettingsOf, text, withDefaults } from '../config/setting.ts';
+import { type Network, networks, Peers } from '../gateway/peers.ts';
+import { clientAddress } from '../http/client-address.ts';
+import { escapeHtml, htmlPage } from '../http/html.ts';
+import type { Filter, Settings } from '../protocol/types.ts';
+import { gate, type Refusal, refuse } from './gate.ts';
+
+export const maintenanceSettings = defineSettings(
+  {
+    enabled: { type: bool, default: false, help: 'Whether the page is shown, whatever the file says.' },
+    file: {
+      type: text,
+      help: 'The page is shown while this file is there, relative to the INI file.',
+      example: '%(here)s/../var/maintenance',
+    },
+    retry_after: { type: int({ min: 1 }), default: 300, help: 'Seconds after which clients are to ask again.' },
+    message: {
+      type: text,
+      default: 'This site is being worked on. Please come back in a few minutes.',
+      help: 'What the page says.',
+    },
+    allow: {
+      type: networks,
+      default: [] as readonly Network[],
+      help: 'Clients that see the application all the same: addresses and CIDR blocks.',
+      example: '127.0.0.1 10.0.0.0/8',
+    },
+  },
+  { meaning: 'a page in the application’s place while it is worked on' },
+);
+
+/** Makes the filter of a `[filter:*]` section. */
+export function makeMaintenance(globalConf: Settings, settings: SettingsOf<typeof maintenanceSettings>): Filter {
+  const { file } = settings;
+  return maintenance({ ...settings, file: file && resolve(globalConf['here'] ?? '', file) });
+}
+makeMaintenance.settings = maintenanceSettings;
+
+/** A filter that answers 503 and a page while the site is worked on. The file is looked for at each request. */
+export function maintenance(options: OptionsOf<typeof maintenanceSettings> = {}): Filter {
+  const { enabled, file, retry_after, message, allow } = withDefaults(maintenanceSettings, options);
+  const allowed = allow.length > 0 ? new Peers(allow) : undefined;
+  const refusal = page(message, retry_after);
+  return gate((req) => {
+    if (!enabled && (file === undefined || !existsSync(file))) return undefined;
+    const address = clientAddress(req);
+    return address !== undefined && allowed?.admits(address) ? undefined : refusal;
+  });
+}
+
+function page(message: string, seconds: number): Refusal {
+  const html = Buffer.from(htmlPage('Back soon', `<h1>Back soon</h1>\n<p>${escapeHtml(message)}</p>`));
+  const retryAfter = String(seconds);
+  const plain = refuse(503, message, { 'retry-after': retryAfter });
+  return (req, res) => {
+    if (!req.headers.accept?.includes('text/html')) return plain(req, res);
+    res.writeHead(503, {
+      'content-type': 'text/html; charset=utf-8',
+      'content-length': html.length,
+      'cache-control': 'no-store',
+      'retry-after': retryAfter,
+    });
+    res.end(html);
+    return undefined;
+  };
+}

@@ -1,0 +1,109 @@
+/**
+ * `npm:paster#prefix` (`egg:PasteDeploy#prefix`): an application that a proxy shows below a path. As in PasteDeploy, but
+ * that a prefix ends where a segment does, and that only trusted proxies are believed.
+ */
+import {
+  bool,
+  defineSettings,
+  list,
+  type OptionsOf,
+  oneOf,
+  type SettingsOf,
+  text,
+  withDefaults,
+} from '../config/setting.ts';
+import { ConfigError } from '../errors.ts';
+import { type MountedRequest, mountRequest, toOriginForm } from '../http/mount.ts';
+import { present } from '../http/presented.ts';
+import type { Filter, Settings } from '../protocol/types.ts';
+import { gate, refuse } from './gate.ts';
+import { FORWARDING_HEADERS, MALFORMED, readForwarding, type Trust, trustedProxies } from './trusted-proxies.ts';
+
+export const prefixSettings = defineSettings(
+  {
+    prefix: {
+      type: text,
+      default: '/',
+      help: 'The path that the application is found at, outside; it is taken off where it is still there.',
+      example: '/app',
+    },
+    translate_forwarded_server: {
+      type: bool,
+      default: true,
+      help: 'Take client, host and scheme from X-Forwarded-* and its sisters, as proxy_headers does.',
+    },
+    trusted_proxies: {
+      type: list,
+      default: ['loopback'],
+      help: 'Who is believed: addresses, CIDR blocks, loopback (a Unix socket too), linklocal, uniquelocal.',
+    },
+    force_port: { type: text, help: 'The port that Host is to have; empty: none, the scheme’s own.' },
+    scheme: { type: oneOf('http', 'https'), help: 'The scheme, whatever the connection’s is.' },
+  },
+  { meaning: 'an application that a proxy shows below a path' },
+);
+
+/** Makes the filter of a `[filter:*]` section. */
+export function makePrefix(_globalConf: Settings, settings: SettingsOf<typeof prefixSettings>): Filter {
+  return prefix(settings);
+}
+makePrefix.settings = prefixSettings;
+
+const BAD_REQUEST = refuse(400, 'Bad Request: the header Forwarded is malformed');
+const BELIEVED = new Set(FORWARDING_HEADERS);
+
+/** A filter that makes an application work below a path of a proxy, with the addresses that are seen from outside. */
+export function prefix(options: OptionsOf<typeof prefixSettings> = {}): Filter {
+  const settings = withDefaults(prefixSettings, options);
+  const path = settings.prefix.replace(/\/+$/, '');
+  if (path !== '' && !path.startsWith('/')) {
+    throw new ConfigError('PASTER_PREFIX', `prefix: "${settings.prefix}" does not begin with a slash`, {
+      setting: 'prefix',
+    });
+  }
+  const port = settings.force_port?.trim();
+  if (port !== undefined && !/^\d{0,5}$/.test(port)) {
+    throw new ConfigError('PASTER_PREFIX', `force_port: "${port}" is not a port`, { setting: 'force_port' });
+  }
+  return async (app) => {
+    const trusts = settings.translate_forwarded_server ? await trustedProxies(settings.trusted_proxies) : undefined;
+    return gate((req: MountedRequest) => {
+      if (trusts && !translate(req, trusts)) return BAD_REQUEST;
+      present(req, {
+        encrypted: settings.scheme === undefined ? undefined : settings.scheme === 'https',
+        host: port === undefined ? undefined : hostWithPort(req, port),
+      });
+      mount(req, path);
+      return undefined;
+    })(app);
+  };
+}
+
+function translate(req: MountedRequest, trusts: Trust): boolean {
+  const presented = readForwarding(req, trusts, BELIEVED);
+  if (presented === MALFORMED) return false;
+  present(req, presented);
+  return true;
+}
+
+function hostWithPort(req: MountedRequest, port: string): string {
+  const host = (req.headers.host ?? '').replace(/:\d*$/, '');
+  return port === '' ? host : `${host}:${port}`;
+}
+
+/** A path that does not begin with the prefix is what the proxy has left of it: the prefix is added to the mount alone. */
+function mount(req: MountedRequest, path: string): void {
+  if (path === '') return;
+  toOriginForm(req);
+  const url = req.url ?? '/';
+  const next = url[path.length];
+  if (url.startsWith(path) && (next === undefined || next === '/' || next === '?')) mountRequest(req, path.length);
+  else mountOutside(req, path);
+}
+
+function mountOutside(req: MountedRequest, path: string): void {
+  req.originalUrl ??= `${path}${req.url ?? '/'}`;
+  req.baseUrl = (req.baseUrl ?? '') + path;
+  const { environ } = req;
+  if (environ?.['PATH_INFO'] !== undefined) environ['SCRIPT_NAME'] = (environ['SCRIPT_NAME'] ?? '') + path;
+}

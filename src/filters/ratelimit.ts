@@ -1,0 +1,78 @@
+/**
+ * `npm:paster#ratelimit`: so many requests in so much time for each client, counted by `rate-limiter-flexible` in the
+ * memory of the process: with `workers = 4` a client that reaches all of them has four times as many.
+ */
+import type { ServerResponse } from 'node:http';
+import {
+  defineSettings,
+  int,
+  type OptionsOf,
+  type SettingsOf,
+  type SettingType,
+  withDefaults,
+} from '../config/setting.ts';
+import { type Network, networks, Peers } from '../gateway/peers.ts';
+import { clientAddress, clientKey } from '../http/client-address.ts';
+import type { Filter, Settings } from '../protocol/types.ts';
+import { gate, refuse } from './gate.ts';
+
+/** A length of time in whole seconds that is not 0: what the header Retry-After can say. */
+const wholeSeconds: SettingType<number> = { ...int({ min: 1, max: 86_400 }), allowed: 'seconds, from 1 to 86400' };
+
+export const ratelimitSettings = defineSettings(
+  {
+    limit: { type: int({ min: 1 }), required: true, help: 'How many requests a client may make within the window.' },
+    window: { type: wholeSeconds, default: 60, help: 'Seconds until a client’s count begins anew.' },
+    exempt: {
+      type: networks,
+      default: [] as readonly Network[],
+      help: 'Clients that are not counted: addresses and CIDR blocks.',
+      example: '127.0.0.1 10.0.0.0/8',
+    },
+  },
+  { meaning: 'so many requests in so much time for each client' },
+);
+
+/** Makes the filter of a `[filter:*]` section. */
+export function makeRatelimit(_globalConf: Settings, settings: SettingsOf<typeof ratelimitSettings>): Filter {
+  return rateLimit(settings);
+}
+makeRatelimit.settings = ratelimitSettings;
+
+/** What the library resolves with, and rejects with where it is too much. */
+interface Count {
+  readonly msBeforeNext: number;
+  readonly remainingPoints: number;
+}
+
+/** A filter that answers 429 to clients that ask too often. Each process counts for itself. */
+export function rateLimit(options: OptionsOf<typeof ratelimitSettings>): Filter {
+  const { limit, window, exempt } = withDefaults(ratelimitSettings, options);
+  const exempted = exempt.length > 0 ? new Peers(exempt) : undefined;
+  return async (app) => {
+    const { RateLimiterMemory } = await import('rate-limiter-flexible');
+    const limiter = new RateLimiterMemory({ points: limit, duration: window });
+    return gate(async (req, res) => {
+      const address = clientAddress(req);
+      if (address !== undefined && exempted?.admits(address)) return undefined;
+      const { isWithin, count } = await limiter.consume(clientKey(req)).then(
+        (consumed) => ({ isWithin: true, count: consumed }),
+        (refused: Count | Error) => {
+          if (refused instanceof Error) throw refused;
+          return { isWithin: false, count: refused };
+        },
+      );
+      const reset = String(Math.ceil(count.msBeforeNext / 1000));
+      if (res) announce(res, `${limit};w=${window}`, limit, count.remainingPoints, reset);
+      return isWithin ? undefined : refuse(429, 'Too Many Requests', { 'retry-after': reset });
+    })(app);
+  };
+}
+
+/** What clients know from the IETF's draft (draft-ietf-httpapi-ratelimit-headers-06). */
+function announce(res: ServerResponse, policy: string, limit: number, remaining: number, reset: string): void {
+  res.setHeader('RateLimit-Policy', policy);
+  res.setHeader('RateLimit-Limit', limit);
+  res.setHeader('RateLimit-Remaining', remaining);
+  res.setHeader('RateLimit-Reset', reset);
+}

@@ -1,0 +1,90 @@
+/**
+ * `npm:paster#session`: `req.session`, an object that is kept in a signed cookie, by npm `cookie-session`. The client can
+ * read it and cannot change it. Every worker knows every session, and so does the next start.
+ */
+import { ServerResponse } from 'node:http';
+import { asList } from '../config/convert.ts';
+import {
+  defineSettings,
+  int,
+  type OptionsOf,
+  oneOf,
+  type SettingsOf,
+  type SettingType,
+  secret,
+  text,
+  withDefaults,
+} from '../config/setting.ts';
+import { middlewareFilter } from '../protocol/middleware.ts';
+import type { Filter, Settings } from '../protocol/types.ts';
+
+/** RFC 6265 section 4.1.1's token. */
+const cookieName: SettingType<string> = {
+  allowed: "letters, digits and !#$%&'*+-.^_`|~",
+  parse(value) {
+    if (!/^[!#$%&'*+.^`|~\w-]+$/.test(value)) throw new Error(`"${value}" cannot be the name of a cookie`);
+    return value;
+  },
+};
+
+const secrets: SettingType<readonly string[]> = {
+  allowed: `secrets separated by spaces or line ends, each of ${secret.allowed}`,
+  parse: (value) => asList(value).map((word) => secret.parse(word)),
+};
+
+export const sessionSettings = defineSettings(
+  {
+    secret: { type: secret, required: true, help: 'Signs the cookie.', example: '%(ENV_SESSION_SECRET)s' },
+    old_secrets: {
+      type: secrets,
+      default: [] as readonly string[],
+      help: 'Secrets that cookies of earlier times are signed with: still good, and signed anew when they are read.',
+    },
+    cookie_name: {
+      type: cookieName,
+      default: 'session',
+      help: 'The name of the cookie; its signature’s ends in .sig.',
+    },
+    max_age: { type: int({ min: 1 }), help: 'Seconds for which a browser keeps it; without it, until it is closed.' },
+    same_site: { type: oneOf('lax', 'strict', 'none'), default: 'lax', help: 'With whose pages’ requests it is sent.' },
+    path: { type: text, default: '/', help: 'The path below which it is sent.' },
+    domain: { type: text, help: 'The domain that it is for; without it, this host alone.' },
+  },
+  { meaning: 'req.session, kept in a signed cookie' },
+);
+
+/** Makes the filter of a `[filter:*]` section. */
+export function makeSession(_globalConf: Settings, settings: SettingsOf<typeof sessionSettings>): Filter {
+  return session(settings);
+}
+makeSession.settings = sessionSettings;
+
+/**
+ * A filter that gives requests a `session`. The cookie is HttpOnly, and Secure where the request came over TLS (or, with
+ * `proxy_headers` in front, over a proxy's). A handler of upgrades can read the session; nothing that it changes is kept.
+ */
+export function session(options: OptionsOf<typeof sessionSettings>): Filter {
+  const settings = withDefaults(sessionSettings, options);
+  return async (app) => {
+    const { default: cookieSession } = await import('cookie-session');
+    const middleware = cookieSession({
+      name: settings.cookie_name,
+      keys: [settings.secret, ...settings.old_secrets],
+      httpOnly: true,
+      sameSite: settings.same_site,
+      path: settings.path,
+      ...(settings.domain === undefined ? {} : { domain: settings.domain }),
+      ...(settings.max_age === undefined ? {} : { maxAge: settings.max_age * 1000 }),
+    });
+    const withSession = middlewareFilter(middleware as Parameters<typeof middlewareFilter>[0])(app);
+    const { upgrade } = app;
+    if (upgrade) {
+      withSession.upgrade = (req, socket, head) => {
+        // A response that is never sent: there is none to put a cookie on.
+        const opened = middlewareFilter(middleware as Parameters<typeof middlewareFilter>[0]);
+        return opened(() => upgrade.call(app, req, socket, head))(req, new ServerResponse(req));
+      };
+    }
+    return withSession;
+  };
+}

@@ -1,0 +1,62 @@
+/** `npm:paster#timeout`: answers in the application's place when that takes too long to begin. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import {
+  bool,
+  defineSettings,
+  type OptionsOf,
+  oneOf,
+  type SettingsOf,
+  seconds,
+  withDefaults,
+} from '../config/setting.ts';
+import { isUnanswered, replaceAnswer } from '../http/replace-answer.ts';
+import type { App, Filter, Settings } from '../protocol/types.ts';
+import { refuse } from './gate.ts';
+
+export const timeoutSettings = defineSettings(
+  {
+    timeout: { type: seconds, default: 30, help: 'Seconds within which the application has to begin its answer.' },
+    status: { type: oneOf('503', '504'), default: '503', help: 'The status of the answer in its place.' },
+    whole_answer: {
+      type: bool,
+      default: false,
+      help: 'Cut an answer that has begun and is not complete by then; event streams too.',
+    },
+  },
+  { meaning: 'an answer in the application’s place when that takes too long' },
+);
+
+/** Makes the filter of a `[filter:*]` section. */
+export function makeTimeout(_globalConf: Settings, settings: SettingsOf<typeof timeoutSettings>): Filter {
+  return timeout(settings);
+}
+makeTimeout.settings = timeoutSettings;
+
+const MESSAGES = { '503': 'Service Unavailable', '504': 'Gateway Timeout' } as const;
+
+/**
+ * A filter that answers 503 when the application has not begun to answer in time. The application is not stopped: it is
+ * told by `close` of its response, and what it writes then goes nowhere. An upgraded connection is its own affair.
+ */
+export function timeout(options: OptionsOf<typeof timeoutSettings> = {}): Filter {
+  const { timeout: limit, status, whole_answer: isForAll } = withDefaults(timeoutSettings, options);
+  // The body of the request may still be coming.
+  const refusal = refuse(Number(status), MESSAGES[status], { connection: 'close' });
+  const expire = (
+    req: IncomingMessage,
+    res: ServerResponse,
+    before: ReturnType<ServerResponse['getHeaders']>,
+  ): void => {
+    if (isUnanswered(res)) replaceAnswer(res, before, () => void refusal(req, res));
+    else if (isForAll && !res.writableEnded) res.destroy();
+  };
+  return (app) => {
+    const limited: App = (req, res) => {
+      const before = { ...res.getHeaders() };
+      const timer = setTimeout(() => expire(req, res, before), limit * 1000);
+      res.once('close', () => clearTimeout(timer));
+      return app(req, res);
+    };
+    return limited;
+  };
+}
