@@ -27,9 +27,11 @@ makeBodylimit.settings = bodylimitSettings;
 export function bodyLimit(options: OptionsOf<typeof bodylimitSettings> = {}): Filter {
   const { max_body_size: limit } = withDefaults(bodylimitSettings, options);
   const isAnnounced = (req: IncomingMessage): boolean => Number(req.headers['content-length'] ?? 0) > limit;
+  // A filter in front may have waited for something while the body began to come.
+  const isHere = (req: IncomingMessage): boolean => req.readableLength > limit;
   return (app) => {
     const limited: App = (req, res) => {
-      if (isAnnounced(req)) return refuseBody(req, res);
+      if (isAnnounced(req) || isHere(req)) return refuseBody(req, res);
       watchBody(req, res, limit);
       return app(req, res);
     };
@@ -46,7 +48,6 @@ export function bodyLimit(options: OptionsOf<typeof bodylimitSettings> = {}): Fi
 function watchBody(req: IncomingMessage, res: ServerResponse, limit: number): void {
   const before = { ...res.getHeaders() };
   const { push } = req;
-  // A filter in front may have waited for something while the body began to come.
   let length = req.readableLength;
   req.push = (chunk: Buffer | null, encoding?: BufferEncoding): boolean => {
     length += chunk?.length ?? 0;

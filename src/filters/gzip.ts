@@ -3,7 +3,6 @@
  * leaves to others is added here: parts of a file stay as they are, an entity tag says that another coding has other
  * bytes, and what an application writes is on its way before it writes again.
  */
-import { constants } from 'node:zlib';
 import type { CompressionFilter } from 'compression';
 import { defineSettings, int, type OptionsOf, type SettingsOf, size, withDefaults } from '../config/setting.ts';
 import { middlewareFilter } from '../protocol/middleware.ts';
@@ -34,6 +33,7 @@ export function gzip(options: OptionsOf<typeof gzipSettings> = {}): Filter {
   const { compress_level: level, brotli_level: brotliLevel, threshold } = withDefaults(gzipSettings, options);
   return async (app) => {
     const { default: compression } = await import('compression');
+    const { constants } = await import('node:zlib');
     const compress = compression({
       level,
       threshold,

@@ -2,22 +2,20 @@
  * `npm:paster#prefix` (`egg:PasteDeploy#prefix`): an application that a proxy shows below a path. As in PasteDeploy, but
  * that a prefix ends where a segment does, and that only trusted proxies are believed.
  */
-import {
-  bool,
-  defineSettings,
-  list,
-  type OptionsOf,
-  oneOf,
-  type SettingsOf,
-  text,
-  withDefaults,
-} from '../config/setting.ts';
+import { bool, defineSettings, type OptionsOf, oneOf, type SettingsOf, text, withDefaults } from '../config/setting.ts';
 import { ConfigError } from '../errors.ts';
 import { type MountedRequest, mountRequest, toOriginForm } from '../http/mount.ts';
 import { present } from '../http/presented.ts';
 import type { Filter, Settings } from '../protocol/types.ts';
 import { gate, refuse } from './gate.ts';
-import { FORWARDING_HEADERS, MALFORMED, readForwarding, type Trust, trustedProxies } from './trusted-proxies.ts';
+import {
+  FORWARDING_HEADERS,
+  MALFORMED,
+  proxyNames,
+  readForwarding,
+  type Trust,
+  trustedProxies,
+} from './trusted-proxies.ts';
 
 export const prefixSettings = defineSettings(
   {
@@ -33,7 +31,7 @@ export const prefixSettings = defineSettings(
       help: 'Take client, host and scheme from X-Forwarded-* and its sisters, as proxy_headers does.',
     },
     trusted_proxies: {
-      type: list,
+      type: proxyNames,
       default: ['loopback'],
       help: 'Who is believed: addresses, CIDR blocks, loopback (a Unix socket too), linklocal, uniquelocal.',
     },

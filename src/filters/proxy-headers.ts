@@ -2,16 +2,23 @@
  * `npm:paster#proxy_headers`: the client as the proxies in front tell of it, Tornado's `xheaders`. Only the proxies that
  * are named are believed, by `proxy-addr`; from anybody else the headers are taken out of the request.
  */
-import { defineSettings, list, type OptionsOf, type SettingsOf, withDefaults } from '../config/setting.ts';
+import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../config/setting.ts';
 import { present } from '../http/presented.ts';
 import type { Filter, Settings } from '../protocol/types.ts';
 import { gate, refuse } from './gate.ts';
-import { FORWARDING_HEADERS, headerNames, MALFORMED, readForwarding, trustedProxies } from './trusted-proxies.ts';
+import {
+  FORWARDING_HEADERS,
+  headerNames,
+  MALFORMED,
+  proxyNames,
+  readForwarding,
+  trustedProxies,
+} from './trusted-proxies.ts';
 
 export const proxyHeadersSettings = defineSettings(
   {
     trusted_proxies: {
-      type: list,
+      type: proxyNames,
       default: ['loopback'],
       help: 'Who is believed: addresses, CIDR blocks, loopback (a Unix socket too), linklocal, uniquelocal.',
       example: 'loopback 10.0.0.0/8',

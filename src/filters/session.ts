@@ -2,7 +2,6 @@
  * `npm:paster#session`: `req.session`, an object that is kept in a signed cookie, by npm `cookie-session`. The client can
  * read it and cannot change it. Every worker knows every session, and so does the next start.
  */
-import { ServerResponse } from 'node:http';
 import { asList } from '../config/convert.ts';
 import {
   defineSettings,
@@ -80,7 +79,8 @@ export function session(options: OptionsOf<typeof sessionSettings>): Filter {
     const { upgrade } = app;
     if (upgrade) {
       withSession.upgrade = (req, socket, head) => {
-        // A response that is never sent: there is none to put a cookie on.
+        // A response that is never sent: there is none to put a cookie on. Node's module is loaded, with a request at hand.
+        const { ServerResponse } = process.getBuiltinModule('node:http');
         const opened = middlewareFilter(middleware as Parameters<typeof middlewareFilter>[0]);
         return opened(() => upgrade.call(app, req, socket, head))(req, new ServerResponse(req));
       };

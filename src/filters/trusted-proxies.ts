@@ -2,7 +2,7 @@
 
 import { asList } from '../config/convert.ts';
 import type { SettingType } from '../config/setting.ts';
-import { ConfigError } from '../errors.ts';
+import { parseNetwork } from '../gateway/peers.ts';
 import { clientAddress } from '../http/client-address.ts';
 import { hostAndPort, listItems, meansTls, nodeAddress, parseForwarded } from '../http/forwarded.ts';
 import type { MountedRequest } from '../http/mount.ts';
@@ -26,19 +26,27 @@ export type ForwardingHeader = (typeof FORWARDING_HEADERS)[number];
 /** Judges the address of a peer. */
 export type Trust = (address: string) => boolean;
 
-/** Makes a judge of `loopback`, `linklocal`, `uniquelocal`, addresses and CIDR blocks, as Express's `trust proxy`. */
+const NAMED = new Set(['loopback', 'linklocal', 'uniquelocal']);
+
+/** The type of the setting `trusted_proxies`. */
+export const proxyNames: SettingType<readonly string[]> = {
+  allowed: 'addresses and CIDR blocks, loopback, linklocal, uniquelocal, separated by spaces or commas',
+  parse: (text) =>
+    asList(text.replaceAll(',', ' ')).map((word) => {
+      const network = parseNetwork(word);
+      if (NAMED.has(word) || (network !== undefined && network.prefix > 0)) return word;
+      throw new Error(`"${word}" is none of them${network ? ': to believe everybody is to believe nobody' : ''}`);
+    }),
+};
+
+/**
+ * Makes a judge of such words, as Express's `trust proxy` does.
+ * @throws TypeError for others.
+ */
 export async function trustedProxies(words: readonly string[]): Promise<Trust> {
   const { default: proxyAddr } = await import('proxy-addr');
-  try {
-    const trusts = proxyAddr.compile([...words]);
-    return (address) => trusts(address, 0);
-  } catch (error) {
-    throw new ConfigError('PASTER_TRUSTED_PROXIES', `trusted_proxies: ${error instanceof Error ? error.message : ''}`, {
-      setting: 'trusted_proxies',
-      hint: 'name addresses and CIDR blocks, or loopback, linklocal, uniquelocal',
-      cause: error,
-    });
-  }
+  const trusts = proxyAddr.compile([...words]);
+  return (address) => trusts(address, 0);
 }
 
 /** The type of the setting `headers`. */

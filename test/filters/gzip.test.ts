@@ -1,0 +1,111 @@
+/** Compressed answers: what the client takes, what is left alone, and what leaves at once. */
+import { brotliDecompressSync, gunzipSync } from 'node:zlib';
+import { describe, expect, test } from 'vitest';
+import type { App } from '../../src/protocol/types.ts';
+import { ask } from '../helpers/ask.ts';
+import { serveThrough } from './serve.ts';
+import { askUpgrade, upgrading } from './upgrade.ts';
+
+const TEXT = 'All work and no play makes Jack a dull boy.\n'.repeat(100);
+
+function answering(headers: Record<string, string>, body: string | Buffer = TEXT, status = 200): App {
+  return (_req, res) => {
+    res.writeHead(status, { 'content-type': 'text/plain', ...headers });
+    res.end(body);
+  };
+}
+
+describe('what the client takes', () => {
+  test.each<[string | undefined, string | undefined]>([
+    ['gzip', 'gzip'],
+    ['br', 'br'],
+    ['gzip, br', 'br'],
+    ['br;q=0.5, gzip;q=0.8', 'gzip'],
+    ['gzip;q=0', undefined],
+    ['gzip;q=0, br;q=0', undefined],
+    ['*;q=0', undefined],
+    ['br;q=0, *', 'gzip'],
+    ['identity', undefined],
+    ['', undefined],
+    [undefined, undefined],
+    ['GZIP', 'gzip'],
+    ['zstd', undefined],
+  ])('%j: %j', async (accepts, coding) => {
+    const { url } = await serveThrough(['gzip'], answering({}));
+    const headers = accepts === undefined ? {} : { 'accept-encoding': accepts };
+    const reply = await ask(url, '/', { headers });
+    expect(reply.headers['content-encoding']).toBe(coding);
+    expect(reply.headers.vary).toBe('Accept-Encoding');
+    const body =
+      coding === 'gzip' ? gunzipSync(reply.body) : coding === 'br' ? brotliDecompressSync(reply.body) : reply.body;
+    expect(body.toString()).toBe(TEXT);
+  });
+});
+
+describe('what is left alone', () => {
+  test.each<[string, App]>([
+    ['what is small', answering({ 'content-length': '1000' }, 'x'.repeat(1000))],
+    ['a picture', answering({ 'content-type': 'image/png' })],
+    ['what is compressed already', answering({ 'content-encoding': 'zstd' })],
+    ['no-transform', answering({ 'cache-control': 'no-transform' })],
+    ['a part', answering({ 'content-range': 'bytes 0-4399/9999' }, TEXT, 206)],
+    ['what has no type', (_req, res) => void res.end(TEXT)],
+  ])('%s', async (_what, app) => {
+    const { url } = await serveThrough(['compression\nthreshold = 1k'], app);
+    const plain = await ask(url, '/');
+    const asked = await ask(url, '/', { headers: { 'accept-encoding': 'gzip' } });
+    expect(asked.headers['content-encoding']).toBe(plain.headers['content-encoding']);
+    expect(asked.body).toEqual(plain.body);
+  });
+
+  test('twice is once', async () => {
+    const { url } = await serveThrough(['gzip', 'gzip'], answering({ etag: '"a"' }));
+    const { body, headers } = await ask(url, '/', { headers: { 'accept-encoding': 'gzip' } });
+    expect(gunzipSync(body).toString()).toBe(TEXT);
+    expect(headers.etag).toBe('W/"a"');
+  });
+});
+
+test('an entity tag is weak where the bytes are others', async () => {
+  const { url } = await serveThrough(['gzip'], answering({ etag: '"a"' }));
+  expect((await ask(url, '/')).headers.etag).toBe('"a"');
+  expect((await ask(url, '/', { headers: { 'accept-encoding': 'br' } })).headers.etag).toBe('W/"a"');
+});
+
+test.each(['text/event-stream', 'text/plain'])('what is written to %s can be read at once', async (type) => {
+  let goOn = (): void => {};
+  const app: App = async (_req, res) => {
+    res.writeHead(200, { 'content-type': type });
+    res.write('data: 1\n\n');
+    await new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    res.end('data: 2\n\n');
+  };
+  const { url } = await serveThrough(['gzip\nthreshold = 0'], app);
+  const response = await fetch(url, { headers: { 'accept-encoding': 'gzip' } });
+  expect(response.headers.get('content-encoding')).toBe('gzip');
+  const reader = response.body?.getReader();
+  const first = await reader?.read();
+  expect(Buffer.from(first?.value ?? []).toString()).toBe('data: 1\n\n');
+  goOn();
+  expect(Buffer.from((await reader?.read())?.value ?? []).toString()).toBe('data: 2\n\n');
+});
+
+test('a client that leaves ends nothing but its own request', async () => {
+  const { url } = await serveThrough(['gzip'], (_req, res) => {
+    res.writeHead(200, { 'content-type': 'text/plain' });
+    const timer = setInterval(() => res.write(TEXT), 1);
+    res.on('close', () => clearInterval(timer));
+  });
+  const abort = new AbortController();
+  const response = await fetch(url, { headers: { 'accept-encoding': 'gzip' }, signal: abort.signal });
+  await response.body?.getReader().read();
+  abort.abort();
+  expect((await fetch(url, { headers: { 'accept-encoding': 'br' } })).status).toBe(200);
+});
+
+test('an upgrade goes through', async () => {
+  const { url } = await serveThrough(['gzip'], upgrading(answering({})));
+  expect((await askUpgrade(url)).status).toBe(101);
+});
