@@ -2,6 +2,7 @@
 import { ConfigError, errorMessage, type Location, locate, PasterError, RunError } from '../errors.ts';
 import { toApp } from '../protocol/app.ts';
 import { describeValue } from '../protocol/describe.ts';
+import { withExpressFace } from '../protocol/express-face.ts';
 import { applyFilter, onceOnly, toFilter, withLifecycle } from '../protocol/filter.ts';
 import { ERROR_MIDDLEWARE_HINT, isErrorMiddleware, type Middleware, middlewareFilter } from '../protocol/middleware.ts';
 import type { App, Filter, Server, Settings } from '../protocol/types.ts';
@@ -73,8 +74,8 @@ export async function createFilter(context: Context): Promise<Filter> {
     if (factory.protocol === 'object') return toFilter(made);
     const make = callable(made, factory);
     if (factory.protocol === 'connect') {
-      const { connectOptions } = await import('./connect-options.ts');
-      return connectFilter(factory, await make(connectOptions(factory)));
+      const { connectArguments } = await import('./connect-options.ts');
+      return connectFilter(factory, await make(...connectArguments(factory)));
     }
     return toFilter(await make(globalConf, await validateSettings(made, factory)));
   });
@@ -174,7 +175,7 @@ function filtered(context: Context, filter: Filter, app: App): Promise<App> {
 
 function connectFilter(context: FactoryContext, middleware: unknown): Filter {
   if (typeof middleware === 'function' && !isErrorMiddleware(middleware)) {
-    return middlewareFilter(middleware as Middleware);
+    return middlewareFilter(withExpressFace(middleware as Middleware));
   }
   throw new ConfigError(
     'PASTER_NOT_MIDDLEWARE',

@@ -1,5 +1,6 @@
-/** A section as the options object of a Connect middleware factory: what looks like a value becomes one. */
+/** A section as the arguments of a Connect middleware factory: what looks like a value becomes one. */
 import { ConfigError, errorMessage } from '../errors.ts';
+import { CONNECT_PACKAGES, type ConnectPackage } from './connect-packages.ts';
 import type { FactoryContext } from './context.ts';
 
 /** As JSON writes it. */
@@ -7,27 +8,71 @@ const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 const WHOLE = /^-?\d+$/;
 const JSON_TEXT_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g;
 
-export function connectOptions(context: FactoryContext): Record<string, unknown> {
+/** JavaScript that somebody would have to run. A path such as /srv/www/ is no regular expression. */
+const CODE: readonly (readonly [pattern: RegExp, what: string])[] = [
+  [/^(?:async\s+)?(?:function\b[\s*]*[\w$]*\s*\(|\([\w$\s,{}=.]*\)\s*=>|[\w$]+\s*=>)/, 'a function'],
+  [/^\/(?=.*[\\^$*+?|()[\]{}])(?:[^/\\\n]|\\.)+\/[dgimsuvy]*$/, 'a regular expression'],
+  [/^new\s+[A-Z][\w$.]*\s*\(/, 'an object'],
+];
+
+const OWN_MODULE =
+  'make the middleware in a module of your own, as a function of (globalConf, localConf): use = call:./middleware.js:make';
+
+const UNKNOWN: ConnectPackage = { unwritable: {} };
+
+/**
+ * What the factory is called with: one object, or for some packages a text before it.
+ * @throws ConfigError at the line of a setting that cannot be what the factory takes.
+ */
+export function connectArguments(context: FactoryContext): readonly unknown[] {
+  const known = packageOf(context);
   const options: Record<string, unknown> = {};
   for (const [key, text] of Object.entries(context.localConf)) {
-    const value = optionValue(key, text, context);
+    if (key === known.first?.name) continue;
+    const value = optionValue(key, text, known, context);
     // An ordinary object is what the factories expect; defining keeps a key such as __proto__ an own property.
     Object.defineProperty(options, key, { value, enumerable: true, writable: true, configurable: true });
   }
-  return options;
+  return known.first === undefined ? [options] : [firstArgument(known.first, context), options];
 }
 
-function optionValue(key: string, text: string, context: FactoryContext): unknown {
-  if (text === 'true' || text === 'false') return text === 'true';
-  if (text === 'null') return null;
-  // An account number of 20 digits is a text: as a number it would be another one.
-  if (NUMBER.test(text)) return isHeld(text) ? Number(text) : text;
-  if (!/^[[{]/.test(text)) return text;
+function packageOf({ target }: FactoryContext): ConnectPackage {
+  const name = /^connect:([^#]*)/i.exec(target.description)?.[1] ?? '';
+  return (Object.hasOwn(CONNECT_PACKAGES, name) ? CONNECT_PACKAGES[name] : undefined) ?? UNKNOWN;
+}
+
+function firstArgument({ name, help }: NonNullable<ConnectPackage['first']>, context: FactoryContext): string {
+  const value = context.localConf[name];
+  if (value !== undefined) return value;
+  throw new ConfigError('PASTER_CONNECT_OPTION', `setting "${name}" is missing`, {
+    location: context.sections[0]?.location,
+    hint: help,
+  });
+}
+
+function optionValue(key: string, text: string, known: ConnectPackage, context: FactoryContext): unknown {
   const wrong = (message: string, hint: string): ConfigError =>
     new ConfigError('PASTER_CONNECT_OPTION', `${key}: ${message}`, {
       location: context.origins.get(key)?.locate(0),
       hint,
     });
+  const refuse = (path: string): void => {
+    const option = Object.hasOwn(known.unwritable, path) ? known.unwritable[path] : undefined;
+    if (option)
+      throw wrong(`${path} takes ${option.takes}, which an INI file cannot hold`, option.instead ?? OWN_MODULE);
+  };
+  refuse(key);
+  const value = parseValue(text, known.texts?.includes(key) ?? false, wrong);
+  walk(value, key, (each, path) => {
+    refuse(path);
+    const code = typeof each === 'string' ? CODE.find(([pattern]) => pattern.test(each))?.[1] : undefined;
+    if (code !== undefined) throw wrong(`${code} is code, which an INI file cannot hold`, OWN_MODULE);
+  });
+  return value;
+}
+
+function parseValue(text: string, isText: boolean, wrong: (message: string, hint: string) => ConfigError): unknown {
+  if (!/^[[{]/.test(text)) return isText ? text : scalar(text);
   const lost = text.match(JSON_TEXT_OR_NUMBER)?.find((token) => NUMBER.test(token) && !isHeld(token));
   if (lost !== undefined) throw wrong(`a number cannot hold ${lost}`, 'write it as a text, in quotes');
   try {
@@ -35,6 +80,20 @@ function optionValue(key: string, text: string, context: FactoryContext): unknow
   } catch (error) {
     throw wrong(`this is not JSON: ${errorMessage(error)}`, 'a value that begins with [ or { is read as JSON');
   }
+}
+
+function scalar(text: string): unknown {
+  if (text === 'true' || text === 'false') return text === 'true';
+  if (text === 'null') return null;
+  // An account number of 20 digits is a text: as a number it would be another one.
+  return NUMBER.test(text) && isHeld(text) ? Number(text) : text;
+}
+
+/** A value and all that is in it, each with the way there. */
+function walk(value: unknown, path: string, visit: (value: unknown, path: string) => void): void {
+  visit(value, path);
+  if (typeof value !== 'object' || value === null) return;
+  for (const [name, inner] of Object.entries(value)) walk(inner, `${path}.${name}`, visit);
 }
 
 /** Whether a number keeps what is written: all digits of a whole one, and it is not infinite. */
