@@ -1,11 +1,13 @@
 /** What README.md and docs/ show is true: the INI examples load, and the command lines are of commands that exist. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { COMMANDS } from '../src/commands/table.ts';
 import { parseIni } from '../src/config/ini.ts';
 import { factoryContext, loadTarget } from '../src/deploy/compose.ts';
+import { connectArguments } from '../src/deploy/connect-options.ts';
 import { loadApp, loadContext, loadServer } from '../src/deploy/load.ts';
+import { validateSettings } from '../src/deploy/validate.ts';
 import { temporaryDirectory } from './helpers/directory.ts';
 import { ROOT } from './helpers/program.ts';
 
@@ -51,10 +53,17 @@ test('there is something to check', () => {
   expect(COMMAND_LINES.length).toBeGreaterThan(5);
 });
 
+const MODULE = 'export const makeApp = () => () => {};\nexport const makeLimit = () => (app) => app;\n';
+
+// What the examples take from the environment.
+process.env['SESSION_SECRET'] = 'x'.repeat(32);
+process.env['OLD_SESSION_SECRET'] = 'y'.repeat(32);
+
 describe('INI examples', () => {
   test.each(INI_FILES)('$page: $text', async ({ page, text }) => {
-    const directory = temporaryDirectory({ 'etc/x.ini': text, 'app.js': 'export const makeApp = () => () => {};' });
+    const directory = temporaryDirectory({ 'etc/x.ini': text, 'app.js': MODULE });
     const { sections } = parseIni(text, 'x.ini');
+    symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
     const options = { relativeTo: directory };
     for (const section of sections.keys()) {
       const [prefix = '', name = 'main'] = section.split(':');
@@ -64,7 +73,11 @@ describe('INI examples', () => {
       if (prefix !== 'app' && prefix !== 'filter') continue;
       const context = await loadContext(prefix, `config:etc/x.ini#${name}`, options);
       const inner = context.form === 'filter-with' ? context.next : context;
-      expect(await loadTarget(factoryContext(inner))).toBeTypeOf('function');
+      const factory = factoryContext(inner);
+      const made = await loadTarget(factory);
+      expect(made).toBeTypeOf('function');
+      if (factory.protocol === 'connect') connectArguments(factory);
+      else await validateSettings(made, factory);
     }
   });
 });

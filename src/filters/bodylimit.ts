@@ -94,10 +94,10 @@ function refuseBody(req: IncomingMessage, res: ServerResponse): void {
 const BODY = 'Content Too Large\n';
 
 function writeHead413(res: ServerResponse): void {
+  res.shouldKeepAlive = false;
   res.writeHead(413, {
     'content-type': 'text/plain; charset=utf-8',
     'content-length': BODY.length,
-    connection: 'close',
   });
 }
 

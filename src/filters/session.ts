@@ -66,9 +66,11 @@ export function session(options: OptionsOf<typeof sessionSettings>): Filter {
   const settings = withDefaults(sessionSettings, options);
   return async (app) => {
     const { default: cookieSession } = await import('cookie-session');
+    const { default: Keygrip } = await import('keygrip');
     const middleware = cookieSession({
       name: settings.cookie_name,
-      keys: [settings.secret, ...settings.old_secrets],
+      // By default it signs with HMAC-SHA1.
+      keys: new Keygrip([settings.secret, ...settings.old_secrets], 'sha256'),
       httpOnly: true,
       sameSite: settings.same_site,
       path: settings.path,

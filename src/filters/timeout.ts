@@ -40,14 +40,18 @@ const MESSAGES = { '503': 'Service Unavailable', '504': 'Gateway Timeout' } as c
  */
 export function timeout(options: OptionsOf<typeof timeoutSettings> = {}): Filter {
   const { timeout: limit, status, whole_answer: isForAll } = withDefaults(timeoutSettings, options);
-  // The body of the request may still be coming.
-  const refusal = refuse(Number(status), MESSAGES[status], { connection: 'close' });
+  const refusal = refuse(Number(status), MESSAGES[status]);
+  const answer = (req: IncomingMessage, res: ServerResponse): void => {
+    // The body of the request may still be coming.
+    res.shouldKeepAlive = false;
+    refusal(req, res);
+  };
   const expire = (
     req: IncomingMessage,
     res: ServerResponse,
     before: ReturnType<ServerResponse['getHeaders']>,
   ): void => {
-    if (isUnanswered(res)) replaceAnswer(res, before, () => void refusal(req, res));
+    if (isUnanswered(res)) replaceAnswer(res, before, () => answer(req, res));
     else if (isForAll && !res.writableEnded) res.destroy();
   };
   return (app) => {

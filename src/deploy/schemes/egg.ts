@@ -2,6 +2,7 @@
 import { nearest } from '../../config/nearest.ts';
 import { ConfigError } from '../../errors.ts';
 import { findDistribution, findEntryPoint } from '../entry-points.ts';
+import { findLeftOut } from '../paste-left-out.ts';
 import { PASTE_NAMES, type PasteName } from '../paste-names.ts';
 import { type Scheme, uriContext } from '../uri-request.ts';
 
@@ -28,6 +29,12 @@ function pasteName(distribution: string, name: string): PasteName | undefined {
   if (!names) return undefined;
   const found = Object.hasOwn(names, name) ? names[name] : undefined;
   if (!found) {
+    const leftOut = findLeftOut(distribution, name);
+    if (leftOut) {
+      throw new ConfigError('PASTER_EGG_LEFT_OUT', `egg:${distribution}#${name} is left out: ${leftOut.reason}`, {
+        hint: `instead: ${leftOut.instead}`,
+      });
+    }
     const known = Object.keys(names);
     const meant = nearest(name, known);
     throw new ConfigError('PASTER_EGG_UNSUPPORTED', `paster has nothing for egg:${distribution}#${name}`, {

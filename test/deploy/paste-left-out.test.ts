@@ -1,0 +1,52 @@
+/** What Paste has and paster leaves out: said by the same words in an error and in docs/paste.md. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { loadApp } from '../../src/deploy/load.ts';
+import { PASTE_LEFT_OUT } from '../../src/deploy/paste-left-out.ts';
+import { PASTE_NAMES } from '../../src/deploy/paste-names.ts';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { ROOT } from '../helpers/program.ts';
+
+const NAMES = PASTE_LEFT_OUT.flatMap((entry) => entry.names.map((name) => ({ name, ...entry })));
+
+test.each(NAMES)('egg:$name', async ({ name, reason, instead }) => {
+  const directory = temporaryDirectory({
+    'x.ini': `[app:main]\nuse = egg:${name.replace(/^[A-Z]/, (c) => c.toLowerCase())}\n`,
+  });
+  await expect(loadApp('config:x.ini', { relativeTo: directory })).rejects.toMatchObject({
+    code: 'PASTER_EGG_LEFT_OUT',
+    message: expect.stringContaining(reason),
+    hint: `instead: ${instead}`,
+    location: { line: 2 },
+  });
+});
+
+describe('docs/paste.md', () => {
+  const page = readFileSync(join(ROOT, 'docs/paste.md'), 'utf8');
+
+  test('has the table', () => {
+    const rows = PASTE_LEFT_OUT.map(
+      ({ names, reason, instead }) => `| ${names.map((name) => `\`${name}\``).join(', ')} | ${reason} | ${instead} |`,
+    );
+    const start = page.indexOf('## What is left out');
+    const table = page.slice(start).match(/^\| `.*\|$/gm) ?? [];
+    expect(table).toEqual(rows);
+  });
+
+  test('has each name of Paste’s that there is a part for', () => {
+    const there = Object.entries(PASTE_NAMES).flatMap(([distribution, names]) =>
+      Object.keys(names).map((name) => `${distribution}#${name}`),
+    );
+    const known = page.toLowerCase();
+    expect(there.filter((name) => !known.includes(`\`${name}\``))).toEqual([]);
+  });
+
+  test('nothing is there and left out', () => {
+    const both = NAMES.filter(({ name }) => {
+      const [distribution = '', point = ''] = name.toLowerCase().split('#');
+      return Object.hasOwn(PASTE_NAMES[distribution] ?? {}, point);
+    });
+    expect(both).toEqual([]);
+  });
+});
