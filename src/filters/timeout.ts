@@ -6,6 +6,7 @@ import {
   type OptionsOf,
   oneOf,
   type SettingsOf,
+  type SettingType,
   seconds,
   withDefaults,
 } from '../config/setting.ts';
@@ -13,9 +14,21 @@ import { isUnanswered, replaceAnswer } from '../http/replace-answer.ts';
 import type { App, Filter, Settings } from '../protocol/types.ts';
 import { refuse } from './gate.ts';
 
+/** What Node's timers can wait, and no request has to: a day. */
+const LONGEST = 86_400;
+
+const limitSeconds: SettingType<number> = {
+  allowed: `a number of seconds, more than 0 and at most ${LONGEST}`,
+  parse(value) {
+    const number = seconds.parse(value);
+    if (number === 0 || number > LONGEST) throw new Error(`${number} is out of range`);
+    return number;
+  },
+};
+
 export const timeoutSettings = defineSettings(
   {
-    timeout: { type: seconds, default: 30, help: 'Seconds within which the application has to begin its answer.' },
+    timeout: { type: limitSeconds, default: 30, help: 'Seconds within which the application has to begin its answer.' },
     status: { type: oneOf('503', '504'), default: '503', help: 'The status of the answer in its place.' },
     whole_answer: {
       type: bool,

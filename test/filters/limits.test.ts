@@ -62,6 +62,13 @@ describe('timeout', () => {
     expect([status, complete]).toEqual([200, false]);
   });
 
+  test.each(['0', '-1', '1000000', 'x'])('timeout = %s is a mistake', async (value) => {
+    await expect(serveThrough([`timeout\ntimeout = ${value}`], streaming)).rejects.toMatchObject({
+      code: 'PASTER_SETTING',
+      location: { line: 3 },
+    });
+  });
+
   test('with compression in front and behind', async () => {
     const { url } = await serveThrough(['gzip', 'timeout\ntimeout = .05', 'gzip'], () => {});
     const { status, body } = await ask(url, '/', { headers: { 'accept-encoding': 'gzip' } });
