@@ -61,7 +61,7 @@ export function makeCors(_globalConf: Settings, settings: SettingsOf<typeof cors
 }
 makeCors.settings = corsSettings;
 
-const FORBIDDEN = refuse(403, 'Forbidden: a page of another origin');
+const FORBIDDEN = refuse(403, {}, 'Forbidden: a page of another origin');
 
 /** A filter that answers preflight requests and says which origins may read the other answers. */
 export function cors(options: OptionsOf<typeof corsSettings>): Filter {

@@ -3,6 +3,7 @@
  * way, so that a WebSocket never passes where a request would not.
  */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { answerPlain } from '../http/plain-answer.ts';
 import { declineUpgrade } from '../protocol/decline-upgrade.ts';
 import type { App, Filter } from '../protocol/types.ts';
 
@@ -38,16 +39,10 @@ function after<T>(value: T | Promise<T>, then: (value: T) => unknown): unknown {
   return value instanceof Promise ? value.then(then) : then(value);
 }
 
-/** A refusal of one line of plain text, which no cache keeps. */
-export function refuse(status: number, message: string, headers: OutgoingHttpHeaders = {}): Refusal {
-  const body = `${message}\n`;
-  return (_req, res) => {
-    res.writeHead(status, {
-      'content-type': 'text/plain; charset=utf-8',
-      'content-length': Buffer.byteLength(body),
-      'cache-control': 'no-store',
-      ...headers,
-    });
-    res.end(body);
-  };
+/**
+ * A refusal of one line of plain text, which no cache keeps.
+ * @param message Default: what the status means.
+ */
+export function refuse(status: number, headers: OutgoingHttpHeaders = {}, message?: string): Refusal {
+  return (_req, res) => answerPlain(res, status, { 'cache-control': 'no-store', ...headers }, message);
 }

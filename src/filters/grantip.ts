@@ -67,7 +67,7 @@ interface Rule {
 /** Paste's words for a user who is nobody after all. */
 const REMOVE = '__remove__';
 
-const FORBIDDEN = refuse(403, 'Forbidden');
+const FORBIDDEN = refuse(403);
 
 /**
  * A filter that gives names and roles to clients by their address: `{ grant: [['10.0.0.0/8', 'joe:editor']] }`. All rules

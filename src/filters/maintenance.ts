@@ -54,7 +54,7 @@ export function maintenance(options: OptionsOf<typeof maintenanceSettings> = {})
 function page(message: string, seconds: number): Refusal {
   const html = Buffer.from(htmlPage('Back soon', `<h1>Back soon</h1>\n<p>${escapeHtml(message)}</p>`));
   const retryAfter = String(seconds);
-  const plain = refuse(503, message, { 'retry-after': retryAfter });
+  const plain = refuse(503, { 'retry-after': retryAfter }, message);
   return (req, res) => {
     if (!req.headers.accept?.includes('text/html')) return plain(req, res);
     res.writeHead(503, {

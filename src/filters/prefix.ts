@@ -47,7 +47,7 @@ export function makePrefix(_globalConf: Settings, settings: SettingsOf<typeof pr
 }
 makePrefix.settings = prefixSettings;
 
-const BAD_REQUEST = refuse(400, 'Bad Request: the header Forwarded is malformed');
+const BAD_REQUEST = refuse(400, {}, 'Bad Request: the header Forwarded is malformed');
 const BELIEVED = new Set(FORWARDING_HEADERS);
 
 /** A filter that makes an application work below a path of a proxy, with the addresses that are seen from outside. */

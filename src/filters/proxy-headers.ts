@@ -39,7 +39,7 @@ export function makeProxyHeaders(_globalConf: Settings, settings: SettingsOf<typ
 }
 makeProxyHeaders.settings = proxyHeadersSettings;
 
-const BAD_REQUEST = refuse(400, 'Bad Request: the header Forwarded is malformed');
+const BAD_REQUEST = refuse(400, {}, 'Bad Request: the header Forwarded is malformed');
 
 /** A filter that shows the application the client in place of the proxies that are trusted. */
 export function proxyHeaders(options: OptionsOf<typeof proxyHeadersSettings> = {}): Filter {

@@ -64,7 +64,7 @@ export function rateLimit(options: OptionsOf<typeof ratelimitSettings>): Filter 
       );
       const reset = String(Math.ceil(count.msBeforeNext / 1000));
       if (res) announce(res, `${limit};w=${window}`, limit, count.remainingPoints, reset);
-      return isWithin ? undefined : refuse(429, 'Too Many Requests', { 'retry-after': reset });
+      return isWithin ? undefined : refuse(429, { 'retry-after': reset });
     })(app);
   };
 }

@@ -45,15 +45,13 @@ export function makeTimeout(_globalConf: Settings, settings: SettingsOf<typeof t
 }
 makeTimeout.settings = timeoutSettings;
 
-const MESSAGES = { '503': 'Service Unavailable', '504': 'Gateway Timeout' } as const;
-
 /**
  * A filter that answers 503 when the application has not begun to answer in time. The application is not stopped: it is
  * told by `close` of its response, and what it writes then goes nowhere. An upgraded connection is its own affair.
  */
 export function timeout(options: OptionsOf<typeof timeoutSettings> = {}): Filter {
   const { timeout: limit, status, whole_answer: isForAll } = withDefaults(timeoutSettings, options);
-  const refusal = refuse(Number(status), MESSAGES[status]);
+  const refusal = refuse(Number(status));
   const answer = (req: IncomingMessage, res: ServerResponse): void => {
     // The body of the request may still be coming.
     res.shouldKeepAlive = false;

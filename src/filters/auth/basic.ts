@@ -40,7 +40,7 @@ export function authBasic(options: OptionsOf<typeof authBasicSettings> = {}): Fi
   const settings = withDefaults(authBasicSettings, options);
   const users = new UserList(settings.users, settings.users_file, readHash);
   const passwords = new PasswordCheck(users);
-  const challenge = refuse(401, 'Unauthorized', {
+  const challenge = refuse(401, {
     'www-authenticate': `Basic realm="${settings.realm}", charset="UTF-8"`,
   });
   return gate(async (req) => {

@@ -80,7 +80,7 @@ export function authDigest(options: OptionsOf<typeof authDigestSettings>): Filte
     const offered = NAMES.filter((name) => users.all.some(({ algorithm }) => algorithm === name));
     const nonce = nonces.create();
     const stale = isStale ? ', stale=true' : '';
-    return refuse(401, 'Unauthorized', {
+    return refuse(401, {
       'www-authenticate': offered.map(
         (name) =>
           `Digest realm="${settings.realm}", qop="auth", algorithm=${name}, nonce="${nonce}", charset=UTF-8${stale}`,
@@ -90,7 +90,7 @@ export function authDigest(options: OptionsOf<typeof authDigestSettings>): Filte
   return gate((req) => {
     const answer = readAnswer(req);
     if (answer === undefined || answer.realm !== settings.realm) return challenge(false);
-    if (!isForThis(answer.uri, req)) return refuse(400, 'Bad Request: the credentials are for another address');
+    if (!isForThis(answer.uri, req)) return refuse(400, {}, 'Bad Request: the credentials are for another address');
     const known = users.get(answer.user);
     // Somebody is asked for in any case: the time must not tell who is there.
     const entry = known ?? users.any;
