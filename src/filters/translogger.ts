@@ -1,8 +1,23 @@
-/** `npm:paster#translogger` (`egg:Paste#translogger`): a line in Apache's combined format for each request. */
+/**
+ * `npm:paster#translogger` (`egg:Paste#translogger`): a line of log for each request, when its answer is over - complete,
+ * or left by the client. Apache's combined format, another one of Paste's fields, or JSON.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { bool, defineSettings, oneOf, type SettingsOf, text } from '../config/setting.ts';
-import type { MountedRequest } from '../http/mount.ts';
+import {
+  bool,
+  defineSettings,
+  type GivenSettings,
+  list,
+  oneOf,
+  type SettingsOf,
+  text,
+  withDefaults,
+} from '../config/setting.ts';
+import { type MountedRequest, pathEnd } from '../http/mount.ts';
+import { REQUEST_ID_HEADER, requestId } from '../http/request-id.ts';
 import type { Filter, Settings } from '../protocol/types.ts';
+import { toStandardError, type WriteLine } from './line-output.ts';
+import { type CountedResponse, countBody } from './response-size.ts';
 
 const COMBINED =
   '%(REMOTE_ADDR)s - %(REMOTE_USER)s [%(time)s] ' +
@@ -13,80 +28,207 @@ const LEVELS = ['DEBUG', 'INFO', 'WARN', 'WARNING', 'ERROR', 'CRITICAL'] as cons
 
 export const transloggerSettings = defineSettings(
   {
-    logger_name: { type: text, default: 'wsgi', help: 'The logger that the lines go to.' },
-    format: { type: text, default: COMBINED, help: 'The line; in an INI file each % is written twice.' },
+    format: {
+      type: text,
+      default: COMBINED,
+      help: 'The line, with fields such as %(status)s; in an INI file each % is written twice.',
+      example: '%%(REMOTE_ADDR)s %%(status)s %%(duration_ms)s',
+    },
+    json: { type: bool, default: false, help: 'Write a JSON object a line, in place of format.' },
+    skip: {
+      type: list,
+      default: [],
+      help: 'Paths that are not logged, with what lies below them.',
+      example: '/healthz /static',
+    },
+    logger_name: { type: text, default: 'wsgi', help: 'The name of the logger, in JSON lines.' },
     logging_level: { type: oneOf(...LEVELS), default: 'INFO', help: 'The level of the lines.' },
     set_logger_level: { type: oneOf(...LEVELS), default: 'DEBUG', help: 'The level that the logger lets through.' },
-    setup_console_handler: { type: bool, default: true, help: 'Write the lines to standard error.' },
+    setup_console_handler: {
+      type: bool,
+      default: true,
+      help: 'Write the lines to standard error; false: nowhere, but for what a program gives the filter.',
+    },
   },
-  { meaning: 'a line of log for each request, in Apache’s format' },
+  { meaning: 'a line of log for each request, in Apache’s format or as JSON' },
 );
 
-const FIELD = /%\((\w+)\)s/g;
+/** nginx's, for a client that left before there was a status. */
+const CLIENT_LEFT = 499;
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
-/** What is known when the request comes, and gone when its connection is. */
-interface Arrival {
-  readonly time: Date;
+/** A request that is answered; what an application may rewrite, or what is gone with the connection, as it was first. */
+interface Transaction {
+  readonly req: IncomingMessage;
+  readonly res: CountedResponse;
+  readonly time: number;
+  /** Of `performance.now()`. */
+  readonly start: number;
   readonly address: string | undefined;
+  readonly method: string | undefined;
+  readonly url: string | undefined;
+  /** The answer is out as a whole; HTTP/2's responses have no property for it. */
+  finished: boolean;
 }
 
-type Fields = Record<string, (req: MountedRequest, res: ServerResponse, arrival: Arrival) => string | undefined>;
+type Field = (transaction: Transaction) => string | undefined;
 
-const FIELDS: Fields = {
-  REMOTE_ADDR: (_req, _res, { address }) => address,
-  REMOTE_USER: (req) => req.environ?.['REMOTE_USER'],
-  time: (_req, _res, { time }) => apacheTime(time),
-  REQUEST_METHOD: (req) => req.method,
-  REQUEST_URI: (req) => req.originalUrl ?? req.url,
-  HTTP_VERSION: (req) => `HTTP/${req.httpVersion}`,
-  status: (_req, res) => String(res.statusCode),
-  bytes: (_req, res) => res.getHeader('content-length')?.toString(),
-  HTTP_REFERER: (req) => req.headers.referer,
-  HTTP_USER_AGENT: (req) => req.headers['user-agent'],
+const FIELDS: Readonly<Record<string, Field>> = {
+  REMOTE_ADDR: ({ address }) => address,
+  REMOTE_USER: ({ req }) => userOf(req),
+  time: ({ time }) => apacheTime(time),
+  REQUEST_METHOD: ({ method }) => method,
+  REQUEST_URI: ({ url }) => url,
+  HTTP_VERSION: ({ req }) => `HTTP/${req.httpVersion}`,
+  status: ({ res }) => String(statusOf(res)),
+  bytes: ({ res }) => (res.bodyBytes === 0 ? undefined : String(res.bodyBytes)),
+  HTTP_REFERER: ({ req }) => req.headers.referer,
+  HTTP_USER_AGENT: ({ req }) => req.headers['user-agent'],
+  HTTP_HOST: ({ req }) => req.headers.host,
+  duration_ms: ({ start }) => milliseconds(start),
+  REQUEST_ID: ({ req }) => requestId(req),
 };
 
-/** Makes the filter of a `[filter:*]` section. */
-export function makeTranslogger(_globalConf: Settings, settings: SettingsOf<typeof transloggerSettings>): Filter {
-  const isSilent =
-    !settings.setup_console_handler ||
-    LEVELS.indexOf(settings.logging_level) < LEVELS.indexOf(settings.set_logger_level);
-  if (isSilent) return (app) => app;
-  const line = lineMaker(settings.format);
+/**
+ * Makes the filter of a `[filter:*]` section.
+ *
+ * The settings are those of the INI file, typed: `format`, `json`, `skip`, `logger_name`, `logging_level`,
+ * `set_logger_level`, `setup_console_handler`; what is left out has its default.
+ *
+ * @param write takes the lines in place of standard error, each without its end.
+ */
+export function makeTranslogger(
+  _globalConf: Settings = {},
+  given: GivenSettings<typeof transloggerSettings> = {},
+  write?: WriteLine,
+): Filter {
+  const settings = withDefaults(transloggerSettings, given);
+  const output = write ?? (settings.setup_console_handler ? toStandardError : undefined);
+  const isLow = LEVELS.indexOf(settings.logging_level) < LEVELS.indexOf(settings.set_logger_level);
+  if (isLow || output === undefined) return (app) => app;
+  const line = settings.json ? jsonLine(settings) : compile(settings.format);
+  const showsId = settings.json || settings.format.includes('%(REQUEST_ID)s');
+  const { skip } = settings;
   return (app) => (req, res) => {
-    const arrival: Arrival = { time: new Date(), address: req.socket.remoteAddress };
-    // An application may rewrite req.url; what the client asked for is what is logged.
-    const request: MountedRequest = req;
-    request.originalUrl ??= req.url ?? '/';
-    res.once('close', () => process.stderr.write(`${line(req, res, arrival)}\n`));
+    const { method, url } = req;
+    if (skip.length > 0 && skip.some((path) => liesBelow(url ?? '/', path))) return app(req, res);
+    const transaction: Transaction = {
+      req,
+      res: countBody(res),
+      time: Date.now(),
+      start: performance.now(),
+      address: req.socket.remoteAddress,
+      method,
+      url: (req as MountedRequest).originalUrl ?? url,
+      finished: false,
+    };
+    // Whoever reads the line looks for the same id in what the client was told.
+    if (showsId) res.setHeader(REQUEST_ID_HEADER, requestId(req));
+    if (settings.json) {
+      res.on('finish', () => {
+        transaction.finished = true;
+      });
+    }
+    res.on('close', () => output(line(transaction)));
     return app(req, res);
   };
 }
 makeTranslogger.settings = transloggerSettings;
 
-/** Compiles a format to a function, once. An unknown field stays as it is written. */
-function lineMaker(format: string): (req: IncomingMessage, res: ServerResponse, arrival: Arrival) => string {
-  return (req, res, arrival) =>
-    format.replace(FIELD, (field, name: string) => {
-      const read = Object.hasOwn(FIELDS, name) ? FIELDS[name] : undefined;
-      return read ? escapeField(read(req, res, arrival) ?? '-') : field;
+function liesBelow(url: string, path: string): boolean {
+  if (!url.startsWith(path)) return false;
+  return path.endsWith('/') || url.length === path.length || url[path.length] === '/' || pathEnd(url) === path.length;
+}
+
+const PIECE = /%\((\w+)\)[sd]|%%/g;
+
+/** Compiles a format to a function, once. An unknown field stays as it is written; `%%` is a percent sign. */
+function compile(format: string): (transaction: Transaction) => string {
+  const pieces: (string | Field)[] = [];
+  let end = 0;
+  for (const match of format.matchAll(PIECE)) {
+    const [piece, name] = match;
+    const field = name !== undefined && Object.hasOwn(FIELDS, name) ? FIELDS[name] : undefined;
+    pieces.push(format.slice(end, match.index), field ?? (piece === '%%' ? '%' : piece));
+    end = match.index + piece.length;
+  }
+  pieces.push(format.slice(end));
+  return (transaction) => {
+    let line = '';
+    for (const piece of pieces) {
+      line += typeof piece === 'string' ? piece : escapeField(piece(transaction) ?? '-');
+    }
+    return line;
+  };
+}
+
+/** An object with the same names in each line, so that it can be searched; what is not known is null. */
+function jsonLine({ logger_name: logger, logging_level: level }: SettingsOf<typeof transloggerSettings>) {
+  return ({ req, res, time, start, address, method, url, finished }: Transaction): string =>
+    asciiJson({
+      time: new Date(time).toISOString(),
+      level,
+      logger,
+      remote_addr: address ?? null,
+      remote_user: userOf(req) ?? null,
+      method,
+      url,
+      http_version: req.httpVersion,
+      status: statusOf(res),
+      bytes: res.bodyBytes,
+      duration_ms: Number(milliseconds(start)),
+      aborted: !finished,
+      referer: req.headers.referer ?? null,
+      user_agent: req.headers['user-agent'] ?? null,
+      request_id: requestId(req),
     });
 }
 
+function userOf(req: IncomingMessage): string | undefined {
+  return (req as MountedRequest).environ?.['REMOTE_USER'] || undefined;
+}
+
+function statusOf(res: ServerResponse): number {
+  return res.headersSent ? res.statusCode : CLIENT_LEFT;
+}
+
+function milliseconds(start: number): string {
+  return (performance.now() - start).toFixed(1);
+}
+
+const UNSAFE = /["\\]|[^\x20-\x7e]/;
+
 /** What a client sent cannot forge a line or a field (Apache's own escapes, CVE-2003-0020). */
 function escapeField(value: string): string {
-  return value.replace(/["\\]|[^\x20-\x7e]/g, (character) =>
+  if (!UNSAFE.test(value)) return value;
+  return value.replace(/["\\]|[^\x20-\x7e]/gu, (character) =>
     character === '"' || character === '\\'
       ? `\\${character}`
       : [...Buffer.from(character)].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join(''),
   );
 }
 
-/** `10/Oct/2000:13:55:36 -0700`. */
-function apacheTime(date: Date): string {
+/** JSON escapes what could end the line; this, what could turn or colour a terminal. */
+function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[^\x20-\x7e]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+let lastSecond = Number.NaN;
+let lastTime = '';
+
+/** `10/Oct/2000:13:55:36 -0700`; made once a second, since the local time zone costs as much as the rest of a line. */
+function apacheTime(time: number): string {
+  const second = Math.floor(time / 1000);
+  if (second === lastSecond) return lastTime;
+  const date = new Date(time);
   const two = (value: number): string => String(value).padStart(2, '0');
   const offset = -date.getTimezoneOffset();
   const zone = `${offset < 0 ? '-' : '+'}${two(Math.floor(Math.abs(offset) / 60))}${two(Math.abs(offset) % 60)}`;
   const day = `${two(date.getDate())}/${MONTHS[date.getMonth()]}/${date.getFullYear()}`;
-  return `${day}:${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())} ${zone}`;
+  lastSecond = second;
+  lastTime = `${day}:${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())} ${zone}`;
+  return lastTime;
 }

@@ -1,80 +1,190 @@
-/** The log line: Apache's combined format, and nothing a client sends can forge one. */
+/** The log line: what it says of each kind of answer, and that nothing a client sends can forge one. */
 import { once } from 'node:events';
-import { createServer } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { connect } from 'node:net';
+import { describe, expect, test, vi } from 'vitest';
 import { makeTranslogger, transloggerSettings } from '../../src/filters/translogger.ts';
-import { applyFilter } from '../../src/protocol/filter.ts';
 import type { App, Settings } from '../../src/protocol/types.ts';
-
-async function linesOf(section: Settings, app: App, ask: (port: number) => Promise<unknown>): Promise<string[]> {
-  const result = transloggerSettings['~standard'].validate(section);
-  if (!('value' in result)) throw new Error('the section is not valid');
-  const logged = await applyFilter(makeTranslogger({}, result.value), app);
-  const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
-  const server = createServer((req, res) => void logged(req, res)).listen(0, '127.0.0.1');
-  onTestFinished(() => {
-    write.mockRestore();
-    server.close();
-  });
-  await once(server, 'listening');
-  await ask((server.address() as AddressInfo).port);
-  await vi.waitFor(() => {
-    if (section['setup_console_handler'] !== 'false') expect(write).toHaveBeenCalled();
-  });
-  return write.mock.calls.map(([line]) => String(line));
-}
+import { Lines, serveFiltered, settingsFrom } from './serve-filter.ts';
 
 const hello: App = (req, res) => {
   req.url = '/rewritten';
-  res.setHeader('content-length', 5);
+  req.method = 'BREW';
   res.end('hello');
 };
 
-test('is Apache’s combined format', async () => {
-  const [line] = await linesOf({}, hello, (port) =>
-    fetch(`http://127.0.0.1:${port}/path?q=1`, { headers: { referer: 'http://r/', 'user-agent': 'agent "x"' } }),
-  );
-  expect(line).toMatch(
-    /^127\.0\.0\.1 - - \[\d\d\/[A-Z][a-z]{2}\/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "GET \/path\?q=1 HTTP\/1\.1" 200 5 "http:\/\/r\/" "agent \\"x\\""\n$/,
-  );
-});
+/** Serves `app` behind the filter of a section. */
+async function logged(section: Settings, app: App): Promise<{ url: string; lines: Lines }> {
+  const lines = new Lines();
+  const filter = makeTranslogger({}, settingsFrom(transloggerSettings, section), lines.write);
+  return { ...(await serveFiltered(filter, app)), lines };
+}
 
-test('takes a format, and leaves unknown fields as they are', async () => {
-  const lines = await linesOf({ format: '%(status)s %(nothing)s %(constructor)s' }, hello, (port) =>
-    fetch(`http://127.0.0.1:${port}/`),
-  );
-  expect(lines).toEqual(['200 %(nothing)s %(constructor)s\n']);
-});
+/** Sends bytes as they are, and waits for the end of the connection. */
+async function send(url: string, bytes: string): Promise<void> {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1').end(bytes, 'latin1');
+  await once(socket.resume(), 'close');
+}
 
-test('writes control characters and bytes of other scripts as escapes', async () => {
-  const [line] = await linesOf({ format: '%(HTTP_USER_AGENT)s' }, hello, async (port) => {
-    const socket = connect(port, '127.0.0.1').end(
-      'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUser-Agent: a\tb\\\u00e9\r\n\r\n',
-      'latin1',
+describe('the combined format', () => {
+  test('is Apache’s', async () => {
+    const { url, lines } = await logged({}, hello);
+    await fetch(`${url}/path?q=1`, { headers: { referer: 'http://r/', 'user-agent': 'agent "x"' } });
+    const [line] = await lines.first(1);
+    expect(line).toMatch(
+      /^127\.0\.0\.1 - - \[\d\d\/[A-Z][a-z]{2}\/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "GET \/path\?q=1 HTTP\/1\.1" 200 5 "http:\/\/r\/" "agent \\"x\\""$/,
     );
-    await once(socket.resume(), 'close');
   });
-  expect(line).toBe('a\\x09b\\\\\\xc3\\xa9\n');
+
+  test('goes to standard error, unless that is not wanted', async () => {
+    const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    try {
+      const { url } = await serveFiltered(makeTranslogger({}, { format: 'one %(status)s' }), hello);
+      await fetch(url);
+      await vi.waitFor(() => expect(write).toHaveBeenCalledWith('one 200\n'));
+    } finally {
+      write.mockRestore();
+    }
+    const app: App = () => {};
+    expect(makeTranslogger({}, { setup_console_handler: false })(app)).toBe(app);
+    expect(makeTranslogger({}, { logging_level: 'DEBUG', set_logger_level: 'INFO' })(app)).toBe(app);
+  });
 });
 
-test('logs an answer that the client did not wait for', async () => {
-  const never: App = (_req, res) => void res.write('begun');
-  const [line] = await linesOf({ format: '%(REQUEST_METHOD)s %(status)s' }, never, async (port) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
-    await once(socket, 'data');
-    socket.destroy();
+describe('a format', () => {
+  test('leaves unknown fields as they are, and has percent signs', async () => {
+    const { url, lines } = await logged({ format: '%(status)s %(bytes)d %% %(nothing)s %(constructor)s %x' }, hello);
+    await fetch(url);
+    expect(await lines.first(1)).toEqual(['200 5 % %(nothing)s %(constructor)s %x']);
   });
-  expect(line).toBe('GET 200\n');
+
+  test('writes control characters and bytes of other scripts as escapes', async () => {
+    const { url, lines } = await logged({ format: '%(HTTP_USER_AGENT)s' }, hello);
+    await send(url, 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUser-Agent: a\tb\\"\u00e9\u009b\r\n\r\n');
+    expect(await lines.first(1)).toEqual(['a\\x09b\\\\\\"\\xc3\\xa9\\xc2\\x9b']);
+  });
 });
 
-test.each([[{ setup_console_handler: 'false' }], [{ logging_level: 'DEBUG', set_logger_level: 'INFO' }]])(
-  'is silent with %j',
-  async (section) => {
-    const lines = await linesOf({ setup_console_handler: 'false', ...section } as unknown as Settings, hello, (port) =>
-      fetch(`http://127.0.0.1:${port}/`),
+describe('the size', () => {
+  const format = '%(REQUEST_METHOD)s %(status)s %(bytes)s';
+
+  const answers: Record<string, { app: App; line: string }> = {
+    'a streamed answer': {
+      app(_req, res) {
+        res.write('four');
+        res.write(Buffer.alloc(6));
+        res.end('€');
+      },
+      line: 'GET 200 13',
+    },
+    'an encoding': {
+      app(_req, res) {
+        res.write('00ff', 'hex');
+        res.end('AAAA', 'base64');
+      },
+      line: 'GET 200 5',
+    },
+    'an answer without a body': { app: (_req, res) => res.writeHead(304).end('not sent'), line: 'GET 304 -' },
+    'what has callbacks': { app: (_req, res) => res.write('ab', () => res.end(() => {})), line: 'GET 200 2' },
+  };
+
+  test.each(Object.entries(answers))('of %s', async (_what, { app, line }) => {
+    const { url, lines } = await logged({ format }, app);
+    await (await fetch(url)).text();
+    expect(await lines.first(1)).toEqual([line]);
+  });
+
+  test('of HEAD', async () => {
+    const { url, lines } = await logged({ format }, (_req, res) => res.end('hello'));
+    await fetch(url, { method: 'HEAD' });
+    expect(await lines.first(1)).toEqual(['HEAD 200 -']);
+  });
+});
+
+describe('a client that leaves', () => {
+  test('in the middle of an answer', async () => {
+    const { url, lines } = await logged({ json: 'true' }, (_req, res) => void res.write('begun'));
+    const abort = new AbortController();
+    const response = await fetch(url, { signal: abort.signal });
+    await response.body?.getReader().read();
+    abort.abort();
+    expect(JSON.parse((await lines.first(1))[0] ?? '')).toMatchObject({ status: 200, bytes: 5, aborted: true });
+  });
+
+  test('before there is one', async () => {
+    const { url, lines } = await logged({ format: '%(status)s %(bytes)s' }, (req) => req.socket.destroy());
+    await expect(fetch(url)).rejects.toThrow();
+    expect(await lines.first(1)).toEqual(['499 -']);
+  });
+});
+
+test('an application that throws is logged with what the server answered', async () => {
+  const { url, lines } = await logged({ format: '%(status)s' }, () => {
+    throw new Error('no');
+  });
+  await fetch(url);
+  expect(await lines.first(1)).toEqual(['500']);
+});
+
+describe('JSON', () => {
+  test('has every field, and stays one line of ASCII', async () => {
+    const { url, lines } = await logged({ json: 'true', logger_name: 'site', logging_level: 'WARN' }, hello);
+    await send(
+      url,
+      'GET /a?b="c HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUser-Agent: \u00e9\u009b\t"\\\r\nX-Request-Id: abc-1\r\n\r\n',
     );
-    expect(lines).toEqual([]);
-  },
-);
+    const [line = ''] = await lines.first(1);
+    expect(line).toMatch(/^[\x20-\x7e]+$/);
+    expect(JSON.parse(line)).toEqual({
+      time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+      level: 'WARN',
+      logger: 'site',
+      remote_addr: '127.0.0.1',
+      remote_user: null,
+      method: 'GET',
+      url: '/a?b="c',
+      http_version: '1.1',
+      status: 200,
+      bytes: 5,
+      duration_ms: expect.any(Number),
+      aborted: false,
+      referer: null,
+      user_agent: '\u00e9\u009b\t"\\',
+      request_id: 'abc-1',
+    });
+  });
+});
+
+describe('the request id', () => {
+  const show: App = (req, res) => res.end(String(req.headers['x-request-id']));
+
+  test.each(['abc-1', '0b5c:77/x=1+2.3@z', 'x'.repeat(128)])('%s is taken', async (id) => {
+    const { url, lines } = await logged({ format: '%(REQUEST_ID)s' }, show);
+    const response = await fetch(url, { headers: { 'x-request-id': id } });
+    expect([response.headers.get('x-request-id'), await response.text()]).toEqual([id, id]);
+    expect(await lines.first(1)).toEqual([id]);
+  });
+
+  test.each(['', 'a b', '<b>', '"', 'é', 'x'.repeat(129)])('"%s" gives way to a new one', async (id) => {
+    const { url, lines } = await logged({ format: '%(REQUEST_ID)s' }, show);
+    const response = await fetch(url, { headers: { 'x-request-id': id } });
+    const [line] = await lines.first(1);
+    expect(line).toMatch(/^[\da-f]{8}-[\da-f-]{27}$/);
+    expect([response.headers.get('x-request-id'), await response.text()]).toEqual([line, line]);
+  });
+
+  test('is not made where no line shows it', async () => {
+    const { url } = await logged({}, show);
+    const response = await fetch(url);
+    expect(response.headers.get('x-request-id')).toBeNull();
+  });
+});
+
+test('skips paths, and what lies below them', async () => {
+  const { url, lines } = await logged({ skip: '/healthz /static/', format: '%(REQUEST_URI)s' }, (_req, res) =>
+    res.end(),
+  );
+  for (const path of ['/healthz', '/healthz?x', '/healthz/deep', '/static/a', '/healthzz', '/static']) {
+    await fetch(url + path);
+  }
+  expect(await lines.first(2)).toEqual(['/healthzz', '/static']);
+});
