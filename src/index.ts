@@ -48,6 +48,7 @@ export { rateLimit } from './filters/ratelimit.ts';
 export { securityHeaders } from './filters/security-headers.ts';
 export { session } from './filters/session.ts';
 export { timeout } from './filters/timeout.ts';
+export { makeErrorPage } from './filters/error-page.ts';
 export { makeTranslogger } from './filters/translogger.ts';
 export { errorStream } from './gateway/error-stream.ts';
 export type { Logger, LogLevel } from './log.ts';

@@ -30,6 +30,9 @@ export const PASTE_NAMES: Readonly<Record<string, Readonly<Record<string, PasteN
     auth_basic: { builtin: 'auth_basic' },
     auth_digest: { builtin: 'auth_digest' },
     paste_session: { builtin: 'session' },
+    error_catcher: { builtin: 'error_page' },
+    evalerror: { builtin: 'error_page' },
+    cgitb: { builtin: 'error_page' },
   },
   pastescript: {
     test: { builtin: 'test' },

@@ -8,6 +8,8 @@ import { extname } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ErrorList, formatError, type Location, PasterError } from '../errors.ts';
 import { OWN_CODE } from '../own-files.ts';
+import { escapeHtml } from './html.ts';
+import { HIDDEN, isSecretName, withoutCredentials, withoutSecretLiterals } from './secrets.ts';
 
 export interface ErrorPageOptions {
   /** The heading; a text of the program's own, not of a request. */
@@ -19,13 +21,18 @@ export interface ErrorPageOptions {
   readonly id?: string | undefined;
   /** A sentence below the message; likewise the program's own. */
   readonly note?: string | undefined;
+  /** What stands below the stack, without secrets already: cards of tables of names and values. */
+  readonly details?: ErrorDetails;
 }
+
+/** By card, by table, the names and values of its rows. */
+export type ErrorDetails = Readonly<Record<string, Readonly<Record<string, readonly (readonly [string, string])[]>>>>;
 
 /** The header that an answer with such a page carries. */
 export const ERROR_ID_HEADER = 'x-paster-error';
 
 /** A whole HTML page; to be answered with `cache-control: no-store`, and to people only who may read the sources. */
-export async function errorPage(error: unknown, { title, id, note }: ErrorPageOptions): Promise<string> {
+export async function errorPage(error: unknown, { title, id, note, details = {} }: ErrorPageOptions): Promise<string> {
   // Drawn once in a while, and only for developers: what nobody looks at is not loaded.
   const { Youch } = await import('youch');
   const youch = new Youch();
@@ -38,6 +45,12 @@ export async function errorPage(error: unknown, { title, id, note }: ErrorPageOp
     }
   });
   youch.templates.injectStyles(STYLE);
+  for (const [card, tables] of Object.entries(details)) {
+    for (const [table, rows] of Object.entries(tables)) {
+      // Youch escapes values, not names.
+      youch.metadata.group(card, { [table]: rows.map(([name, value]) => ({ key: escapeHtml(name), value })) });
+    }
+  }
   const page = await youch.toHTML(Object.assign(readable(error), { hint: note }), { title });
   return id === undefined ? page : page.replace('</body>', () => `<script>${reloadScript(id)}</script></body>`);
 }
@@ -81,15 +94,14 @@ function lineOf(frame: string): string {
 
 // --- what is not to be seen ------------------------------------------------------------------------------------------
 
-const SECRET_KEY = /pass(?:wd|word|phrase)?|secret|token|credential|private|api_?key|dsn/i;
 const INI_LINE = /^(\s*)([^=:\s#;][^=:]*?)(\s*[=:]\s*)(\S.*)$/;
-const HIDDEN = '•••';
 
 async function loadSource(file: string | undefined): Promise<{ contents: string } | undefined> {
   if (file === undefined || file.startsWith('node:')) return undefined;
   try {
     const text = withoutCredentials(await readFile(file, 'utf8'));
-    return { contents: extname(file) === '.ini' ? text.split('\n').map(withoutSecret).join('\n') : text };
+    const hide = extname(file) === '.ini' ? withoutSecret : withoutSecretLiterals;
+    return { contents: text.split('\n').map(hide).join('\n') };
   } catch {
     return undefined;
   }
@@ -98,13 +110,8 @@ async function loadSource(file: string | undefined): Promise<{ contents: string 
 /** The line of an INI file, if its key says that the value is nobody's business without it. */
 function withoutSecret(line: string): string {
   return line.replace(INI_LINE, (whole, indent: string, key: string, equals: string) =>
-    SECRET_KEY.test(key) ? `${indent}${key}${equals}${HIDDEN}` : whole,
+    isSecretName(key) ? `${indent}${key}${equals}${HIDDEN}` : whole,
   );
-}
-
-/** `postgres://me:secret@host` without the secret. */
-function withoutCredentials(text: string): string {
-  return text.replace(/(\b[a-z][a-z\d+.-]*:\/\/[^\s:/@]*:)[^\s/@]+(@)/gi, `$1${HIDDEN}$2`);
 }
 
 // --- what Youch does not do ------------------------------------------------------------------------------------------

@@ -20,11 +20,21 @@ export function callApp(
   log: Logger,
   report?: Report,
 ): void {
+  catching(handler, req, res, (error) => fail(error, req, res, log, report));
+}
+
+/** Runs `handler`; what it throws or rejects with is handed to `failed`, whose result stands for the handler's then. */
+export function catching(
+  handler: Handler,
+  req: IncomingMessage,
+  res: ServerResponse,
+  failed: (error: unknown) => unknown,
+): unknown {
   try {
     const result = handler(req, res);
-    if (isThenable(result)) result.then(undefined, (error: unknown) => fail(error, req, res, log, report));
+    return isThenable(result) ? result.then(undefined, failed) : result;
   } catch (error) {
-    fail(error, req, res, log, report);
+    return failed(error);
   }
 }
 
@@ -58,14 +68,23 @@ function kindOf(error: unknown): string {
 
 /** Says nothing of the error to the client: its text may hold what is not the client's business. */
 function answer500(res: ServerResponse): void {
+  if (!clearAnswer(res)) return;
+  const body = 'Internal Server Error\n';
+  res.writeHead(500, { 'content-type': 'text/plain; charset=utf-8', 'content-length': body.length });
+  res.end(body);
+}
+
+/**
+ * Makes room for the answer of an error. False: there is none, since one has begun; unless that is complete, its
+ * connection is broken, so that nobody takes it for a whole one.
+ */
+export function clearAnswer(res: ServerResponse): boolean {
   if (res.headersSent) {
     if (!res.writableEnded) res.destroy();
-    return;
+    return false;
   }
   // What the application has set may be what was wrong.
   res.statusMessage = '';
   for (const name of res.getHeaderNames()) res.removeHeader(name);
-  const body = 'Internal Server Error\n';
-  res.writeHead(500, { 'content-type': 'text/plain; charset=utf-8', 'content-length': body.length });
-  res.end(body);
+  return !res.destroyed;
 }

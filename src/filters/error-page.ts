@@ -1,0 +1,130 @@
+/**
+ * `npm:paster#error_page` (`egg:Paste#error_catcher`, `#evalerror`, `#cgitb`): answers for an application that throws.
+ * To a developer, with the error, its sources and the request; to everybody else with a number that the log has too.
+ */
+import { appendFileSync } from 'node:fs';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import { resolve } from 'node:path';
+import { debugFlags } from '../config/debug.ts';
+import { bool, defineSettings, type GivenSettings, text, withDefaults } from '../config/setting.ts';
+import { errorMessage } from '../errors.ts';
+import { errorStream } from '../gateway/error-stream.ts';
+import { answerError, type ErrorAnswer } from '../http/error-answer.ts';
+import { errorPage } from '../http/error-page.ts';
+import { catching, clearAnswer } from '../http/failure.ts';
+import { REQUEST_ID_HEADER, requestId } from '../http/request-id.ts';
+import { withoutCredentials } from '../http/secrets.ts';
+import { printable } from '../printable.ts';
+import type { Filter, Settings } from '../protocol/types.ts';
+import { toStandardError, type WriteLine } from './line-output.ts';
+import { requestDetails } from './request-details.ts';
+
+const MAIL = 'mail is the business of whoever watches the log';
+const PAGE = 'the page is one for reading: it runs nothing';
+
+export const errorPageSettings = defineSettings(
+  {
+    debug: {
+      type: bool,
+      help: 'Show errors to clients, with sources and request; without it, as debug in [DEFAULT] says.',
+    },
+    error_message: { type: text, help: 'What the page says without debug.', example: 'We are looking into it.' },
+    error_log: { type: text, help: 'A file that errors are added to besides, relative to the INI file.' },
+    show_exceptions_in_wsgi_errors: {
+      type: bool,
+      default: false,
+      help: 'Write errors into the web server’s log (behind FastCGI) in place of standard error.',
+    },
+  },
+  {
+    meaning: 'a page for errors: all there is to know with debug, else a number',
+    obsolete: {
+      error_email: MAIL,
+      error_subject_prefix: MAIL,
+      from_address: MAIL,
+      smtp_server: MAIL,
+      smtp_username: MAIL,
+      smtp_password: MAIL,
+      smtp_use_tls: MAIL,
+      xmlhttp_key: 'the header Accept says who wants a page',
+      display: PAGE,
+      logdir: 'error_log is a file',
+      context: PAGE,
+      format: 'the header Accept says it',
+    },
+  },
+);
+
+const STATUS = 500;
+const TITLE = STATUS_CODES[STATUS] ?? '';
+
+/**
+ * Makes the filter of a `[filter:*]` section. Settings: `debug` (default: that of the global configuration, or its
+ * `serve_traceback`), `error_message`, `error_log`, `show_exceptions_in_wsgi_errors`.
+ *
+ * Once an answer has begun, nothing can be added to it: its connection is broken, and the log says why.
+ *
+ * @param write takes the records in place of standard error, each of several lines.
+ */
+export function makeErrorPage(
+  globalConf: Settings = {},
+  given: GivenSettings<typeof errorPageSettings> = {},
+  write?: WriteLine,
+): Filter {
+  const settings = withDefaults(errorPageSettings, given);
+  const isShown = settings.debug ?? debugFlags(globalConf).serveTraceback;
+  const file = settings.error_log && resolve(globalConf['here'] ?? '', settings.error_log);
+
+  function record(req: IncomingMessage, id: string, error: unknown): void {
+    const entry = printable(`error ${id}: ${req.method} ${req.url} failed: ${stackOf(error)}`);
+    if (write) write(entry);
+    else if (settings.show_exceptions_in_wsgi_errors) errorStream(req).write(`${entry}\n`);
+    else toStandardError(entry);
+    if (file === undefined) return;
+    try {
+      appendFileSync(file, `${new Date().toISOString()} ${entry}\n`);
+    } catch (cause) {
+      toStandardError(`error_log: ${printable(errorMessage(cause))}`);
+    }
+  }
+
+  async function answer(error: unknown, req: IncomingMessage, res: ServerResponse): Promise<void> {
+    const id = requestId(req);
+    record(req, id, error);
+    if (!clearAnswer(res)) return;
+    const common = { status: STATUS, title: TITLE, id, headers: { [REQUEST_ID_HEADER]: id } };
+    if (!isShown) return answerError(req, res, { ...common, message: settings.error_message });
+    try {
+      await answerError(req, res, { ...common, more: whatIsKnown(error, req) });
+    } catch (cause) {
+      record(req, id, new Error('the error page cannot be drawn', { cause }));
+      await answerError(req, res, common);
+    }
+  }
+
+  return (app) => (req, res) => catching(app, req, res, (error) => answer(error, req, res));
+}
+makeErrorPage.settings = errorPageSettings;
+
+function whatIsKnown(error: unknown, req: IncomingMessage): NonNullable<ErrorAnswer['more']> {
+  const stack = withoutCredentials(stackOf(error));
+  const message = withoutCredentials(errorMessage(error));
+  return {
+    json: { name: error instanceof Error ? error.name : typeof error, message, stack: stack.split('\n') },
+    text: `\n${stack}`,
+    page: () => errorPage(error, { title: TITLE, details: requestDetails(req) }),
+  };
+}
+
+const MAX_CAUSES = 8;
+
+/** The stack of an error, and those of its causes. */
+function stackOf(error: unknown): string {
+  const stacks: string[] = [];
+  let each = error;
+  do {
+    stacks.push(each instanceof Error ? (each.stack ?? `${each.name}: ${each.message}`) : String(each));
+    each = each instanceof Error ? each.cause : undefined;
+  } while (each !== undefined && stacks.length < MAX_CAUSES);
+  return stacks.join('\ncaused by: ');
+}
