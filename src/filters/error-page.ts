@@ -10,7 +10,7 @@ import { bool, defineSettings, type GivenSettings, text, withDefaults } from '..
 import { errorMessage } from '../errors.ts';
 import { errorStream } from '../gateway/error-stream.ts';
 import { answerError, type ErrorAnswer } from '../http/error-answer.ts';
-import { errorPage } from '../http/error-page.ts';
+import { type ErrorDetails, errorPage } from '../http/error-page.ts';
 import { catching, clearAnswer } from '../http/failure.ts';
 import { REQUEST_ID_HEADER, requestId } from '../http/request-id.ts';
 import { withoutCredentials } from '../http/secrets.ts';
@@ -110,21 +110,40 @@ function whatIsKnown(error: unknown, req: IncomingMessage): NonNullable<ErrorAns
   const stack = withoutCredentials(stackOf(error));
   const message = withoutCredentials(errorMessage(error));
   return {
-    json: { name: error instanceof Error ? error.name : typeof error, message, stack: stack.split('\n') },
+    json: { name: nameOf(error), message, stack: stack.split('\n') },
     text: `\n${stack}`,
-    page: () => errorPage(error, { title: TITLE, details: requestDetails(req) }),
+    page: () => errorPage(error, { title: TITLE, details: { ...causesOf(error), ...requestDetails(req) } }),
   };
 }
 
 const MAX_CAUSES = 8;
 
-/** The stack of an error, and those of its causes. */
-function stackOf(error: unknown): string {
-  const stacks: string[] = [];
+/** An error and its causes. */
+function chainOf(error: unknown): unknown[] {
+  const chain: unknown[] = [];
   let each = error;
   do {
-    stacks.push(each instanceof Error ? (each.stack ?? `${each.name}: ${each.message}`) : String(each));
+    chain.push(each);
     each = each instanceof Error ? each.cause : undefined;
-  } while (each !== undefined && stacks.length < MAX_CAUSES);
-  return stacks.join('\ncaused by: ');
+  } while (each !== undefined && chain.length < MAX_CAUSES);
+  return chain;
+}
+
+/** The stack of an error, and those of its causes. */
+function stackOf(error: unknown): string {
+  return chainOf(error)
+    .map((each) => (each instanceof Error ? (each.stack ?? `${each.name}: ${each.message}`) : String(each)))
+    .join('\ncaused by: ');
+}
+
+/** What the page says of the causes; their places are in its stack. */
+function causesOf(error: unknown): ErrorDetails {
+  const rows = chainOf(error)
+    .slice(1)
+    .map((cause) => [nameOf(cause), withoutCredentials(errorMessage(cause))] as const);
+  return rows.length > 0 ? { 'Caused by': { Errors: rows } } : {};
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : typeof error;
 }

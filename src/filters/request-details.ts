@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { environFromRequest } from '../gateway/environ.ts';
 import type { ErrorDetails } from '../http/error-page.ts';
 import type { MountedRequest } from '../http/mount.ts';
+import { requestId } from '../http/request-id.ts';
 import { shownValue } from '../http/secrets.ts';
 import { ownVersion } from '../version.ts';
 
@@ -11,7 +12,7 @@ type Row = readonly [name: string, value: string];
 /** Nobody reads more of one value. */
 const LONGEST_VALUE = 2000;
 
-/** The request line, the headers, the CGI environment, and the process. */
+/** The request line with the id, the headers, the CGI environment, and the process. */
 export function requestDetails(req: MountedRequest): ErrorDetails {
   const { method = '', url = '', originalUrl = url, baseUrl = '' } = req;
   return {
@@ -21,6 +22,7 @@ export function requestDetails(req: MountedRequest): ErrorDetails {
         ['url', originalUrl],
         ...(baseUrl === '' ? [] : ([['mounted at', baseUrl]] satisfies Row[])),
         ['protocol', `HTTP/${req.httpVersion}`],
+        ['id', requestId(req)],
       ]),
       Headers: rows(headersOf(req)),
     },

@@ -44,11 +44,7 @@ export const transloggerSettings = defineSettings(
     logger_name: { type: text, default: 'wsgi', help: 'The name of the logger, in JSON lines.' },
     logging_level: { type: oneOf(...LEVELS), default: 'INFO', help: 'The level of the lines.' },
     set_logger_level: { type: oneOf(...LEVELS), default: 'DEBUG', help: 'The level that the logger lets through.' },
-    setup_console_handler: {
-      type: bool,
-      default: true,
-      help: 'Write the lines to standard error; false: nowhere, but for what a program gives the filter.',
-    },
+    setup_console_handler: { type: bool, default: true, help: 'Write the lines to standard error.' },
   },
   { meaning: 'a line of log for each request, in Apache’s format or as JSON' },
 );

@@ -40,8 +40,8 @@ export async function errorPage(error: unknown, { title, id, note, details = {} 
   youch.useTransformer(({ frames }) => {
     // Where Youch writes these into attributes it does not escape them; a message may pretend to be a stack.
     for (const frame of frames) {
-      frame.fileName &&= frame.fileName.replace(/["<>]/g, '?');
-      frame.functionName &&= frame.functionName.replace(/["<>]/g, '?');
+      frame.fileName &&= asAttribute(frame.fileName);
+      frame.functionName &&= asAttribute(frame.functionName);
     }
   });
   youch.templates.injectStyles(STYLE);
@@ -53,6 +53,11 @@ export async function errorPage(error: unknown, { title, id, note, details = {} 
   }
   const page = await youch.toHTML(Object.assign(readable(error), { hint: note }), { title });
   return id === undefined ? page : page.replace('</body>', () => `<script>${reloadScript(id)}</script></body>`);
+}
+
+/** A text without the characters that end an attribute or begin a tag: others that look like them. */
+function asAttribute(text: string): string {
+  return text.replaceAll('"', '”').replaceAll('<', '‹').replaceAll('>', '›');
 }
 
 /** The same, so that it can be shown: its text, and its places as a stack. */
@@ -125,7 +130,13 @@ const STYLE = `
   #layout { padding-left: 12px; padding-right: 12px; max-width: 100%; }
   .stack-frame-contents, .stack-frame-location, #stack-frames-header { flex-wrap: wrap; }
   .stack-frame-filepath { max-width: 100%; white-space: normal; direction: ltr; }
+  .card-table td { display: block; padding: 2px 12px 8px; border: 0; overflow-wrap: anywhere; }
+  .card-table td.table-key { padding: 8px 12px 0; border-top: 1px solid var(--border); }
+  .card-table tr:first-child td.table-key { border-top: 0; }
 }
+html:not(.dark) { --subtitle-fg: #1b6b48; --links-fg: #1b6b48; }
+.card-table td.table-key { color: var(--surface-fg); }
+.card-table td.table-value { color: var(--title-fg); }
 `;
 
 function reloadScript(id: string): string {

@@ -1,0 +1,72 @@
+/** The system's Chromium, without a window, for tests that look at pages. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { whenOver } from './lifetime.ts';
+
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-dev-shm-usage',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--no-first-run',
+];
+
+/** @param executablePath of `requireProgram('chromium')`. It ends with the test or the suite that starts it. */
+export async function startChromium(executablePath: string): Promise<Browser> {
+  const browser = await chromium.launch({ executablePath, headless: true, args: FLAGS, timeout: 60_000 });
+  whenOver(() => browser.close());
+  return browser;
+}
+
+export interface Visit {
+  readonly page: Page;
+  /** What its scripts failed with, and what it could not load. */
+  readonly errors: readonly string[];
+}
+
+export const PHONE = { width: 375, height: 800 };
+
+/** Opens a page; `dark` as the person prefers it. */
+export async function visit(
+  browser: Browser,
+  url: string,
+  { dark = false, viewport = PHONE }: { dark?: boolean; viewport?: { width: number; height: number } } = {},
+): Promise<Visit> {
+  const context = await browser.newContext({ colorScheme: dark ? 'dark' : 'light', viewport });
+  const page = await context.newPage();
+  const errors: string[] = [];
+  page.on('pageerror', (error) => errors.push(String(error)));
+  page.on('console', (message) => {
+    // Chromium says so of the page itself too, whose status may be what is tested.
+    if (message.type() === 'error' && !/^Failed to load resource/.test(message.text())) errors.push(message.text());
+  });
+  page.on('response', (response) => {
+    if (response.status() >= 400 && response.url() !== url) errors.push(`${response.url()}: ${response.status()}`);
+  });
+  page.on('requestfailed', (request) => errors.push(`${request.url()}: ${request.failure()?.errorText}`));
+  await page.goto(url, { waitUntil: 'load' });
+  return { page, errors };
+}
+
+const LEAST_CONTRAST = readFileSync(join(import.meta.dirname, 'least-contrast.js'), 'utf8');
+
+export interface Contrast {
+  /** The least of any text with what is behind it (WCAG 2.1 section 1.4.3: 4.5 is readable). */
+  readonly ratio: number;
+  /** That text. */
+  readonly text: string;
+  /** How bright the page is, from 0 to 1. */
+  readonly brightness: number;
+}
+
+export function leastContrast(page: Page): Promise<Contrast> {
+  return page.evaluate(LEAST_CONTRAST);
+}
+
+/** How much wider the page is than the screen, in CSS pixels. */
+export function overhang(page: Page): Promise<number> {
+  return page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
+}

@@ -1,0 +1,85 @@
+/** The pages that paster draws, in a real browser: readable on a telephone and in the dark, and without a script's error. */
+import type { Browser } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
+import { leastContrast, overhang, PHONE, startChromium, visit } from '../helpers/chromium.ts';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { beforeSuite } from '../helpers/lifetime.ts';
+import { ROOT, requireProgram, serve } from '../helpers/program.ts';
+
+const APP = `export function makeApp() {
+  return (req, res) => {
+    const cause = new RangeError('a valve is stuck');
+    throw new TypeError('Cannot open ' + 'a_name_that_is_longer_than_the_screen_'.repeat(3), { cause });
+  };
+}
+`;
+
+const INI = (debug: boolean) => `[DEFAULT]
+debug = ${debug}
+
+[app:main]
+use = call:./app.js:makeApp
+filter-with = errors
+
+[filter:errors]
+use = egg:Paste#evalerror
+error_message = We are looking into it.
+
+[server:main]
+use = npm:paster#http
+port = 0
+`;
+
+const chromium = requireProgram('chromium');
+const DESK = { width: 1280, height: 900 };
+const SCREENS = [
+  { name: 'a telephone', dark: false, viewport: PHONE },
+  { name: 'a telephone in the dark', dark: true, viewport: PHONE },
+  { name: 'a desk', dark: false, viewport: DESK },
+  { name: 'a desk in the dark', dark: true, viewport: DESK },
+];
+
+describe.runIf(chromium)('in a browser', () => {
+  let browser: Browser;
+  const urls: Record<string, string> = {};
+
+  beforeSuite(async () => {
+    const files = { 'app.js': APP, 'package.json': '{"type":"module"}' };
+    const cwd = temporaryDirectory({ ...files, 'debug.ini': INI(true), 'live.ini': INI(false) });
+    browser = await startChromium(chromium ?? '');
+    urls['the error page'] = (await serve(['debug.ini'], { cwd })).url;
+    urls['the page without debug'] = (await serve(['live.ini'], { cwd })).url;
+    urls['the welcome page'] = (await serve(['etc/develop.ini', 'http_port=0'], { cwd: ROOT })).url;
+  });
+
+  describe.each(['the error page', 'the page without debug', 'the welcome page'])('%s', (name) => {
+    test.each(SCREENS)('is readable on $name', async ({ dark, viewport }) => {
+      const { page, errors } = await visit(browser, `${urls[name]}/`, { dark, viewport });
+      expect(await overhang(page)).toBe(0);
+      expect(errors).toEqual([]);
+      const { ratio, text, brightness } = await leastContrast(page);
+      expect(ratio, text).toBeGreaterThanOrEqual(4.5);
+      expect(brightness < 0.1).toBe(dark);
+    });
+  });
+
+  test('the error page shows the line that failed, its cause, and opens the other places', async () => {
+    const { page, errors } = await visit(browser, `${urls['the error page']}/?token=hunter2`);
+    await expect.poll(() => page.locator('pre code').first().isVisible()).toBe(true);
+    expect(await page.locator('pre code').first().innerText()).toContain('throw new TypeError');
+    const text = await page.locator('body').innerText();
+    expect(text).toMatch(/app\.js/);
+    expect(text).toContain('a valve is stuck');
+    expect(text).not.toContain('hunter2');
+    await page.locator('#toggle-theme-label').click();
+    await page.getByText('Raw', { exact: true }).click();
+    expect(errors).toEqual([]);
+  });
+
+  test('without debug there is nothing of it', async () => {
+    const { page } = await visit(browser, `${urls['the page without debug']}/`);
+    const text = await page.content();
+    expect(text).toContain('We are looking into it.');
+    expect(text).not.toMatch(/TypeError|app\.js|valve/);
+  });
+});
