@@ -50,6 +50,8 @@ export { session } from './filters/session.ts';
 export { timeout } from './filters/timeout.ts';
 export { makeErrorPage } from './filters/error-page.ts';
 export { makeTranslogger } from './filters/translogger.ts';
+export { errorPages } from './filters/error-page.ts';
+export { translogger } from './filters/translogger.ts';
 export { errorStream } from './gateway/error-stream.ts';
 export type { Logger, LogLevel } from './log.ts';
 export type { Address, DescriptorAddress, TcpAddress, UnixAddress } from './net/address.ts';

@@ -6,7 +6,7 @@ import { appendFileSync } from 'node:fs';
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import { resolve } from 'node:path';
 import { debugFlags } from '../config/debug.ts';
-import { bool, defineSettings, type GivenSettings, text, withDefaults } from '../config/setting.ts';
+import { bool, defineSettings, type OptionsOf, type SettingsOf, text, withDefaults } from '../config/setting.ts';
 import { errorMessage } from '../errors.ts';
 import { errorStream } from '../gateway/error-stream.ts';
 import { answerError, type ErrorAnswer } from '../http/error-answer.ts';
@@ -58,22 +58,26 @@ export const errorPageSettings = defineSettings(
 const STATUS = 500;
 const TITLE = STATUS_CODES[STATUS] ?? '';
 
+/** Makes the filter of a `[filter:*]` section. */
+export function makeErrorPage(globalConf: Settings, settings: SettingsOf<typeof errorPageSettings>): Filter {
+  const { error_log: log } = settings;
+  return errorPages({
+    ...settings,
+    debug: settings.debug ?? debugFlags(globalConf).serveTraceback,
+    error_log: log && resolve(globalConf['here'] ?? '', log),
+  });
+}
+makeErrorPage.settings = errorPageSettings;
+
 /**
- * Makes the filter of a `[filter:*]` section. Settings: `debug` (default: that of the global configuration, or its
- * `serve_traceback`), `error_message`, `error_log`, `show_exceptions_in_wsgi_errors`.
- *
- * Once an answer has begun, nothing can be added to it: its connection is broken, and the log says why.
- *
+ * A filter that answers for an application that throws. Once an answer has begun, nothing can be added to it: its
+ * connection is broken, and the log says why.
+ * @param options the settings of the INI file, typed; `debug` is false unless it is said.
  * @param write takes the records in place of standard error, each of several lines.
  */
-export function makeErrorPage(
-  globalConf: Settings = {},
-  given: GivenSettings<typeof errorPageSettings> = {},
-  write?: WriteLine,
-): Filter {
-  const settings = withDefaults(errorPageSettings, given);
-  const isShown = settings.debug ?? debugFlags(globalConf).serveTraceback;
-  const file = settings.error_log && resolve(globalConf['here'] ?? '', settings.error_log);
+export function errorPages(options: OptionsOf<typeof errorPageSettings> = {}, write?: WriteLine): Filter {
+  const settings = withDefaults(errorPageSettings, options);
+  const { debug: isShown = false, error_log: file } = settings;
 
   function record(req: IncomingMessage, id: string, error: unknown): void {
     const entry = printable(`error ${id}: ${req.method} ${req.url} failed: ${stackOf(error)}`);
@@ -104,8 +108,6 @@ export function makeErrorPage(
 
   return (app) => (req, res) => catching(app, req, res, (error) => answer(error, req, res));
 }
-makeErrorPage.settings = errorPageSettings;
-
 function whatIsKnown(error: unknown, req: IncomingMessage): NonNullable<ErrorAnswer['more']> {
   const stack = withoutCredentials(stackOf(error));
   const message = withoutCredentials(errorMessage(error));

@@ -6,8 +6,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
   bool,
   defineSettings,
-  type GivenSettings,
   list,
+  type OptionsOf,
   oneOf,
   type SettingsOf,
   text,
@@ -85,20 +85,19 @@ const FIELDS: Readonly<Record<string, Field>> = {
   REQUEST_ID: ({ req }) => requestId(req),
 };
 
+/** Makes the filter of a `[filter:*]` section. */
+export function makeTranslogger(_globalConf: Settings, settings: SettingsOf<typeof transloggerSettings>): Filter {
+  return translogger(settings);
+}
+makeTranslogger.settings = transloggerSettings;
+
 /**
- * Makes the filter of a `[filter:*]` section.
- *
- * The settings are those of the INI file, typed: `format`, `json`, `skip`, `logger_name`, `logging_level`,
- * `set_logger_level`, `setup_console_handler`; what is left out has its default.
- *
+ * A filter that logs each request.
+ * @param options the settings of the INI file, typed.
  * @param write takes the lines in place of standard error, each without its end.
  */
-export function makeTranslogger(
-  _globalConf: Settings = {},
-  given: GivenSettings<typeof transloggerSettings> = {},
-  write?: WriteLine,
-): Filter {
-  const settings = withDefaults(transloggerSettings, given);
+export function translogger(options: OptionsOf<typeof transloggerSettings> = {}, write?: WriteLine): Filter {
+  const settings = withDefaults(transloggerSettings, options);
   const output = write ?? (settings.setup_console_handler ? toStandardError : undefined);
   const isLow = LEVELS.indexOf(settings.logging_level) < LEVELS.indexOf(settings.set_logger_level);
   if (isLow || output === undefined) return (app) => app;
@@ -129,8 +128,6 @@ export function makeTranslogger(
     return app(req, res);
   };
 }
-makeTranslogger.settings = transloggerSettings;
-
 function liesBelow(url: string, path: string): boolean {
   if (!url.startsWith(path)) return false;
   return path.endsWith('/') || url.length === path.length || url[path.length] === '/' || pathEnd(url) === path.length;

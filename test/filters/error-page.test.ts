@@ -1,7 +1,7 @@
 /** What an application's error becomes: for a developer, for everybody else, and for the log. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { errorPageSettings, makeErrorPage } from '../../src/filters/error-page.ts';
 import type { App, Settings } from '../../src/protocol/types.ts';
 import { ask, askForStart } from '../helpers/ask.ts';
@@ -20,7 +20,12 @@ async function caught(
   app: App = failing,
 ): Promise<Served & { records: Lines }> {
   const records = new Lines();
-  const filter = makeErrorPage(globalConf, settingsFrom(errorPageSettings, section), records.write);
+  const write = vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+    records.write(String(text).trimEnd());
+    return true;
+  });
+  onTestFinished(() => write.mockRestore());
+  const filter = makeErrorPage(globalConf, settingsFrom(errorPageSettings, section));
   return { ...(await serveFiltered(filter, app)), records };
 }
 

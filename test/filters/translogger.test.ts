@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, expect, test, vi } from 'vitest';
-import { makeTranslogger, transloggerSettings } from '../../src/filters/translogger.ts';
+import { translogger, transloggerSettings } from '../../src/filters/translogger.ts';
 import type { App, Settings } from '../../src/protocol/types.ts';
 import { Lines, serveFiltered, settingsFrom } from './serve-filter.ts';
 
@@ -15,7 +15,7 @@ const hello: App = (req, res) => {
 /** Serves `app` behind the filter of a section. */
 async function logged(section: Settings, app: App): Promise<{ url: string; lines: Lines }> {
   const lines = new Lines();
-  const filter = makeTranslogger({}, settingsFrom(transloggerSettings, section), lines.write);
+  const filter = translogger(settingsFrom(transloggerSettings, section), lines.write);
   return { ...(await serveFiltered(filter, app)), lines };
 }
 
@@ -38,15 +38,15 @@ describe('the combined format', () => {
   test('goes to standard error, unless that is not wanted', async () => {
     const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
     try {
-      const { url } = await serveFiltered(makeTranslogger({}, { format: 'one %(status)s' }), hello);
+      const { url } = await serveFiltered(translogger({ format: 'one %(status)s' }), hello);
       await fetch(url);
       await vi.waitFor(() => expect(write).toHaveBeenCalledWith('one 200\n'));
     } finally {
       write.mockRestore();
     }
     const app: App = () => {};
-    expect(makeTranslogger({}, { setup_console_handler: false })(app)).toBe(app);
-    expect(makeTranslogger({}, { logging_level: 'DEBUG', set_logger_level: 'INFO' })(app)).toBe(app);
+    expect(translogger({ setup_console_handler: false })(app)).toBe(app);
+    expect(translogger({ logging_level: 'DEBUG', set_logger_level: 'INFO' })(app)).toBe(app);
   });
 });
 
