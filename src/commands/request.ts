@@ -18,11 +18,12 @@ import {
   RunError,
   UsageError,
 } from '../errors.ts';
+import { type InjectedAnswer, type InjectedRequest, inject } from '../gateway/inject.ts';
 import { programLogger } from '../log.ts';
 import type { Settings } from '../protocol/types.ts';
 import { guardLoading } from '../serve/loading.ts';
 import { type Command, type CommandOption, type Console, flagOption, listOption, textOption } from './command.ts';
-import { type InjectedAnswer, type InjectedRequest, inject } from './inject.ts';
+import { markCommandRequest } from './command-request.ts';
 import { specUri } from './spec-argument.ts';
 
 type Options = Readonly<Record<string, unknown>>;
@@ -95,7 +96,7 @@ async function request(
     isAsked = true;
     try {
       const log = programLogger('warn', console.err);
-      const answer = await inject(app, toSend, log).catch(brokenOff);
+      const answer = await inject(app, { ...toSend, prepare: markCommandRequest }, log).catch(brokenOff);
       if (flagOption(options, 'displayHeaders')) console.out(headText(answer));
       await writeBody(answer);
       return answer.statusCode >= 200 && answer.statusCode < 400 ? EXIT_OK : EXIT_FAILURE;

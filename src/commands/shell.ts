@@ -8,12 +8,13 @@ import { createApp, guarded } from '../deploy/compose.ts';
 import { appConfig, loadContext } from '../deploy/load.ts';
 import { LoadSession } from '../deploy/session.ts';
 import { EXIT_FAILURE, EXIT_OK, formatLocation, printable, printableLine } from '../errors.ts';
+import { inject } from '../gateway/inject.ts';
 import { lineLogger } from '../log.ts';
 import type { App } from '../protocol/types.ts';
 import { guardLoading } from '../serve/loading.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, textOption } from './command.ts';
-import { inject } from './inject.ts';
+import { markCommandRequest } from './command-request.ts';
 import { specUri } from './spec-argument.ts';
 
 export const shellCommand: Command = {
@@ -106,6 +107,7 @@ async function ask(app: App, url: string, wanted: RequestOptions = {}, console: 
         ...wanted.headers,
       },
       body: body === undefined ? undefined : Buffer.from(body),
+      prepare: markCommandRequest,
     },
     log,
   );

@@ -33,6 +33,9 @@ export const PASTE_NAMES: Readonly<Record<string, Readonly<Record<string, PasteN
     error_catcher: { builtin: 'error_page' },
     evalerror: { builtin: 'error_page' },
     cgitb: { builtin: 'error_page' },
+    httpexceptions: { builtin: 'httpexceptions' },
+    errordocument: { builtin: 'errordocument' },
+    recursive: { builtin: 'recursive' },
   },
   pastescript: {
     test: { builtin: 'test' },

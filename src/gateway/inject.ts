@@ -11,6 +11,10 @@ export interface InjectedRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer | undefined;
+  /** Whose request it is. Default: 127.0.0.1. */
+  readonly remoteAddress?: string | undefined;
+  /** Called with the request before the application is. */
+  readonly prepare?: (req: IncomingMessage) => void;
 }
 
 export interface InjectedAnswer {
@@ -21,27 +25,29 @@ export interface InjectedAnswer {
   readonly body: Readable;
 }
 
-/** How an application can tell such a request from one of a client, which cannot set this. */
-interface CommandRequest extends IncomingMessage {
-  commandRequest?: true;
-}
-
 /** Statuses whose answers have no body; Node sends none either, whatever the application writes. */
 const WITHOUT_BODY = [204, 304];
 
 /** Sends the request and resolves when the application has sent the head of its answer. */
 export async function inject(app: App, request: InjectedRequest, log: Logger): Promise<InjectedAnswer> {
   const { inject: lightMyRequest } = await import('light-my-request');
-  const { method, url, headers, body } = request;
-  const dispatch = (req: CommandRequest, res: ServerResponse): void => {
+  const { method, url, headers, body, remoteAddress, prepare } = request;
+  const dispatch = (req: IncomingMessage, res: ServerResponse): void => {
     keepMethods(req);
     keepMethods(res);
     takeCallbackOfEnd(res);
-    req.commandRequest = true;
+    prepare?.(req);
     callApp(app, req, res, log);
   };
   // Its own check of the options knows fewer methods than Node does.
-  const options = { url, headers, payloadAsStream: true, validate: false, ...(body ? { payload: body } : {}) };
+  const options = {
+    url,
+    headers,
+    payloadAsStream: true,
+    validate: false,
+    ...(body && { payload: body }),
+    ...(remoteAddress && { remoteAddress }),
+  };
   const answer = await lightMyRequest(dispatch, Object.assign(options, { method: method as 'GET' }));
   const stream = answer.stream();
   const isEmpty = method === 'HEAD' || WITHOUT_BODY.includes(answer.statusCode);
