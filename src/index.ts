@@ -54,6 +54,8 @@ export { errorPages } from './filters/error-page.ts';
 export { type ErrorDocumentRequest, errorDocuments } from './filters/errordocument.ts';
 export { httpExceptions } from './filters/httpexceptions.ts';
 export type { Included, IncludeOptions } from './filters/internal-request.ts';
+export { lint } from './filters/lint.ts';
+export { printDebug } from './filters/printdebug.ts';
 export { type RecursiveRequest, recursive } from './filters/recursive.ts';
 export { translogger } from './filters/translogger.ts';
 export { errorStream } from './gateway/error-stream.ts';

@@ -36,6 +36,8 @@ export const PASTE_NAMES: Readonly<Record<string, Readonly<Record<string, PasteN
     httpexceptions: { builtin: 'httpexceptions' },
     errordocument: { builtin: 'errordocument' },
     recursive: { builtin: 'recursive' },
+    lint: { builtin: 'lint' },
+    printdebug: { builtin: 'printdebug' },
   },
   pastescript: {
     test: { builtin: 'test' },

@@ -1,5 +1,6 @@
 /** Lets a filter take the place of an answer when its status is known, before any of it is out. */
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { type HeaderPairs, headersGiven } from '../http/head-parameters.ts';
 
 /** The response itself, past what stands in for it. */
 export interface Release {
@@ -43,11 +44,7 @@ export function takeAnswer(
   res.writeHead = ((status: number, ...rest: unknown[]) => {
     const isFirst = !isDecided;
     if (!swallows(status)) return Reflect.apply(writeHead, res, [status, ...rest]);
-    if (isFirst)
-      setHeaders(
-        res,
-        rest.find((each) => typeof each === 'object' && each !== null),
-      );
+    if (isFirst) setHeaders(res, headersGiven(rest));
     return res;
   }) as ServerResponse['writeHead'];
 
@@ -78,14 +75,13 @@ function callBack(...parameters: unknown[]): void {
   if (callback) process.nextTick(callback as Callback);
 }
 
-/** The third parameter of `writeHead`: an object, or names and values in turn. */
-function setHeaders(res: ServerResponse, headers: unknown): void {
-  if (Array.isArray(headers)) {
-    const pairs = headers.every(Array.isArray) ? headers.flat() : headers;
-    for (let index = 0; index + 1 < pairs.length; index += 2) res.appendHeader(String(pairs[index]), pairs[index + 1]);
-  } else {
-    for (const [name, value] of Object.entries((headers ?? {}) as OutgoingHttpHeaders)) {
-      if (value !== undefined) res.setHeader(name, value);
-    }
+function setHeaders(res: ServerResponse, headers: HeaderPairs): void {
+  const names = new Set<string>();
+  for (const [name, value] of headers) {
+    if (value === undefined) continue;
+    // What is given goes before what is set; what is given twice goes beside.
+    if (names.has(name.toLowerCase())) res.appendHeader(name, Array.isArray(value) ? value : String(value));
+    else res.setHeader(name, value);
+    names.add(name.toLowerCase());
   }
 }
