@@ -56,6 +56,7 @@ export { httpExceptions } from './filters/httpexceptions.ts';
 export type { Included, IncludeOptions } from './filters/internal-request.ts';
 export { lint } from './filters/lint.ts';
 export { printDebug } from './filters/printdebug.ts';
+export { profile } from './filters/profile/profile.ts';
 export { type RecursiveRequest, recursive } from './filters/recursive.ts';
 export { translogger } from './filters/translogger.ts';
 export { errorStream } from './gateway/error-stream.ts';

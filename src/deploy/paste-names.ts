@@ -38,6 +38,7 @@ export const PASTE_NAMES: Readonly<Record<string, Readonly<Record<string, PasteN
     recursive: { builtin: 'recursive' },
     lint: { builtin: 'lint' },
     printdebug: { builtin: 'printdebug' },
+    profile: { builtin: 'profile' },
   },
   pastescript: {
     test: { builtin: 'test' },

@@ -1,0 +1,104 @@
+/** What a profile of a request holds, when there is one, and that there are never two. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { makeProfile, profile, profileSettings } from '../../../src/filters/profile/profile.ts';
+import type { App } from '../../../src/protocol/types.ts';
+import { ask } from '../../helpers/ask.ts';
+import { temporaryDirectory } from '../../helpers/directory.ts';
+import { Lines, serveFiltered, settingsFrom } from '../serve-filter.ts';
+
+function burnTheProcessor(): number {
+  let sum = 0;
+  for (let number = 0; number < 2e7; number++) sum += Math.sqrt(number) % 3;
+  return sum;
+}
+
+const busy: App = (_req, res) => res.end(burnTheProcessor() > 0 ? 'done' : 'odd');
+
+test('is a file for developer tools, and a page with the function that took the time', async () => {
+  const directory = temporaryDirectory();
+  const lines = new Lines();
+  const file = join(directory, 'one.cpuprofile');
+  const { url } = await serveFiltered(profile({ log_filename: file, limit: 3 }, lines.write), busy);
+  expect((await ask(url, '/slow?q=<1>')).body.toString()).toBe('done');
+  expect(await lines.first(1)).toEqual([`profiled GET /slow: ${file}, ${join(directory, 'one.html')}`]);
+  const { nodes, samples } = JSON.parse(readFileSync(file, 'utf8'));
+  expect(samples.length).toBeGreaterThan(10);
+  const names = nodes.map((node: { callFrame: { functionName: string } }) => node.callFrame.functionName);
+  expect(names).toContain('burnTheProcessor');
+  const page = readFileSync(join(directory, 'one.html'), 'utf8');
+  expect(page).toMatch(/<svg.*burnTheProcessor test\/filters\/profile\/profile\.test\.ts:\d+/s);
+  // It leads the list, which is as long as it may be.
+  expect(page).toMatch(/<tbody><tr class="application"><td>[\d.]+ ms<\/td><td>[\d.]+ ms<\/td>\s*<td>burnTheProcessor/);
+  expect(page.match(/<tr class/g)).toHaveLength(3);
+});
+
+test('one at a time, and the next one after it', async () => {
+  const lines = new Lines();
+  const file = join(temporaryDirectory(), 'p.cpuprofile');
+  let release: () => void = () => {};
+  const app: App = async (req, res) => {
+    if (req.url === '/held') await new Promise<void>((resolve) => (release = resolve));
+    res.end('ok');
+  };
+  const { url } = await serveFiltered(profile({ log_filename: file }, lines.write), app);
+  const held = ask(url, '/held');
+  await vi.waitFor(() => expect(String(release)).not.toBe('() => {}'));
+  await ask(url, '/beside');
+  release();
+  await held;
+  expect(await lines.first(1)).toEqual([expect.stringMatching(/^profiled GET \/held:/)]);
+  await vi.waitFor(async () => {
+    await ask(url, '/after');
+    expect(lines.all.at(-1)).toMatch(/^profiled GET \/after:/);
+  });
+  expect(lines.all.some((line) => line.includes('/beside'))).toBe(false);
+});
+
+test('of some paths only', async () => {
+  const lines = new Lines();
+  const file = join(temporaryDirectory(), 'p.cpuprofile');
+  const { url } = await serveFiltered(profile({ log_filename: file, paths: ['/this'] }, lines.write), busy);
+  await ask(url, '/other');
+  await ask(url, '/this?x');
+  expect(await lines.first(1)).toEqual([expect.stringMatching(/^profiled GET \/this:/)]);
+});
+
+test('of an application that fails', async () => {
+  const lines = new Lines();
+  const file = join(temporaryDirectory(), 'p.cpuprofile');
+  const { url, failures } = await serveFiltered(profile({ log_filename: file }, lines.write), () => {
+    throw new Error('no');
+  });
+  expect((await ask(url, '/')).status).toBe(500);
+  expect(failures[0]).toContain('no');
+  await lines.first(1);
+});
+
+test('where it cannot be written, a line says so', async () => {
+  const lines = new Lines();
+  const file = join(temporaryDirectory(), 'nowhere', 'p.cpuprofile');
+  const { url } = await serveFiltered(profile({ log_filename: file }, lines.write), busy);
+  expect((await ask(url, '/')).status).toBe(200);
+  expect(await lines.first(1)).toEqual([expect.stringMatching(/^no profile of GET \/: ENOENT/)]);
+});
+
+test('only in debug, unless it is told otherwise', async () => {
+  const app: App = () => {};
+  const here = temporaryDirectory();
+  const made = (globalConf: Record<string, string>, section: Record<string, string>) =>
+    makeProfile({ here, ...globalConf }, settingsFrom(profileSettings, section))(app);
+  expect(await made({}, {})).toBe(app);
+  expect(await made({ debug: 'true' }, { debug: 'false' })).toBe(app);
+  expect(await made({}, { debug: 'true' })).not.toBe(app);
+  const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  onTestFinished(() => write.mockRestore());
+  const filter = makeProfile(
+    { here, debug: 'yes' },
+    settingsFrom(profileSettings, { log_filename: 'profile.log.tmp' }),
+  );
+  const { url } = await serveFiltered(filter, busy);
+  await ask(url, '/');
+  await vi.waitFor(() => expect(existsSync(join(here, 'profile.log.tmp.html'))).toBe(true));
+});
