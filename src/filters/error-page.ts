@@ -3,7 +3,7 @@
  * To a developer, with the error, its sources and the request; to everybody else with a number that the log has too.
  */
 import { appendFileSync } from 'node:fs';
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { resolve } from 'node:path';
 import { debugFlags } from '../config/debug.ts';
 import { bool, defineSettings, type OptionsOf, type SettingsOf, text, withDefaults } from '../config/setting.ts';
@@ -17,7 +17,6 @@ import { withoutCredentials } from '../http/secrets.ts';
 import { printable } from '../printable.ts';
 import type { Filter, Settings } from '../protocol/types.ts';
 import { toStandardError, type WriteLine } from './line-output.ts';
-import { requestDetails } from './request-details.ts';
 
 const MAIL = 'mail is the business of whoever watches the log';
 const PAGE = 'the page is one for reading: it runs nothing';
@@ -56,7 +55,7 @@ export const errorPageSettings = defineSettings(
 );
 
 const STATUS = 500;
-const TITLE = STATUS_CODES[STATUS] ?? '';
+const TITLE = 'Internal Server Error';
 
 /** Makes the filter of a `[filter:*]` section. */
 export function makeErrorPage(globalConf: Settings, settings: SettingsOf<typeof errorPageSettings>): Filter {
@@ -114,7 +113,11 @@ function whatIsKnown(error: unknown, req: IncomingMessage): NonNullable<ErrorAns
   return {
     json: { name: nameOf(error), message, stack: stack.split('\n') },
     text: `\n${stack}`,
-    page: () => errorPage(error, { title: TITLE, details: { ...causesOf(error), ...requestDetails(req) } }),
+    page: async () => {
+      // Needed once in a while, and dear to load.
+      const { requestDetails } = await import('./request-details.ts');
+      return errorPage(error, { title: TITLE, details: { ...causesOf(error), ...requestDetails(req) } });
+    },
   };
 }
 

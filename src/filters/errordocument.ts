@@ -2,9 +2,10 @@
  * `npm:paster#errordocument` (`egg:Paste#errordocument`): the page of an error is another path's answer, with the status
  * of the error.
  */
-import { type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { defineSettings, otherSettings, type SettingsOf } from '../config/setting.ts';
 import { ConfigError, errorMessage } from '../errors.ts';
+import { statusText } from '../http/status-text.ts';
 import { printable } from '../printable.ts';
 import type { Filter, Settings } from '../protocol/types.ts';
 import { include, isInternal, placeOf } from './internal-request.ts';
@@ -114,7 +115,7 @@ async function pageOf(status: number, ask: () => ReturnType<typeof include>, wri
     problem = errorMessage(error);
   }
   write(printable(`the page for status ${status} fails: ${problem}`));
-  const body = Buffer.from(`${STATUS_CODES[status] ?? status}\n`);
+  const body = Buffer.from(`${statusText(status)}\n`);
   return { headers: { 'content-type': 'text/plain; charset=utf-8', 'content-length': body.length }, body };
 }
 

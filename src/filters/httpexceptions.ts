@@ -2,10 +2,11 @@
  * `npm:paster#httpexceptions` (`egg:Paste#httpexceptions`): an error that says its status, as those of `http-errors` do,
  * becomes the answer of that status. Any other goes on to whoever stands outside.
  */
-import { type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { defineSettings } from '../config/setting.ts';
 import { answerError } from '../http/error-answer.ts';
 import { catching } from '../http/failure.ts';
+import { statusText } from '../http/status-text.ts';
 import { printable } from '../printable.ts';
 import type { Filter } from '../protocol/types.ts';
 import { toStandardError, type WriteLine } from './line-output.ts';
@@ -65,7 +66,7 @@ function answer(
   res.statusMessage = '';
   return answerError(req, res, {
     status,
-    title: STATUS_CODES[status] ?? `Status ${status}`,
+    title: statusText(status),
     message: (error.expose ?? status < 500) ? error.message || undefined : undefined,
     headers: error.headers,
   });

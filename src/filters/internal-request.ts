@@ -1,6 +1,5 @@
 /** Requests that never were on a wire: from within the answer of one to the same application, for another path. */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
-import { buffer } from 'node:stream/consumers';
 import { inject } from '../gateway/inject.ts';
 import { decodePath, type MountedRequest, pathEnd } from '../http/mount.ts';
 import { lineLogger } from '../log.ts';
@@ -85,7 +84,11 @@ export async function include(
     },
     log,
   );
-  return { status: answer.statusCode, headers: asHeaders(answer.headers), body: await buffer(answer.body) };
+  return {
+    status: answer.statusCode,
+    headers: asHeaders(answer.headers),
+    body: Buffer.concat(await answer.body.toArray()),
+  };
 }
 
 function asTexts(headers: IncomingHttpHeaders): Record<string, string> {

@@ -1,9 +1,10 @@
 /** `npm:paster#printdebug` (`egg:Paste#printdebug`): prints each request and the head of its answer, and changes neither. */
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { defineSettings } from '../config/setting.ts';
 import { type HeaderPairs, headersGiven } from '../http/head-parameters.ts';
 import type { MountedRequest } from '../http/mount.ts';
 import { shownValue, withoutSecretParameters } from '../http/secrets.ts';
+import { statusText } from '../http/status-text.ts';
 import { printableLine } from '../printable.ts';
 import type { Filter } from '../protocol/types.ts';
 import { toStandardError, type WriteLine } from './line-output.ts';
@@ -65,7 +66,7 @@ function watchHead(res: ServerResponse): HeaderPairs {
 function answerLines(res: ServerResponse, given: HeaderPairs): string[] {
   if (!res.headersSent) return ['no answer'];
   const { statusCode, statusMessage } = res;
-  const lines = [`${statusCode} ${statusMessage || (STATUS_CODES[statusCode] ?? '')}`];
+  const lines = [`${statusCode} ${statusMessage || statusText(statusCode)}`];
   const names = new Set(given.map(([name]) => name.toLowerCase()));
   const set = Object.entries(res.getHeaders()).filter(([name]) => !names.has(name));
   for (const [name, value] of [...set, ...given]) {

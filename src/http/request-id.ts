@@ -1,5 +1,4 @@
 /** The name that a request has in logs and answers: the one that it came with, if that is safe to repeat, or a new one. */
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 
 /** The header that carries it, in requests and answers. */
@@ -12,7 +11,7 @@ const SANE = /^[\w.:+=@/-]{1,128}$/;
 export function requestId(req: IncomingMessage): string {
   const given = req.headers[REQUEST_ID_HEADER];
   if (typeof given === 'string' && SANE.test(given)) return given;
-  const made = randomUUID();
+  const made = crypto.randomUUID();
   req.headers[REQUEST_ID_HEADER] = made;
   return made;
 }

@@ -3,6 +3,7 @@ import type { Profiler } from 'node:inspector';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { escapeHtml, htmlPage } from '../../http/html.ts';
+import { OWN_CODE } from '../../own-files.ts';
 import { type Call, type Cost, callTree, costs } from './call-tree.ts';
 
 const WIDTH = 1000;
@@ -21,7 +22,7 @@ export function profilePage(title: string, profile: Profiler.Profile, limit: num
     `<style>${STYLE}</style>
 <h1>${escapeHtml(title)}</h1>
 <p>${milliseconds(total)} of the processor within ${milliseconds(whole)}. Each bar is a function, below it what it calls.</p>
-<p class="soft"><span class="key application"></span> the application <span class="key package"></span> packages
+<p class="soft"><span class="key application"></span> the application <span class="key package"></span> packages, paster among them
 <span class="key node"></span> Node <span class="key engine"></span> the engine</p>
 <div class="flames">${flames(calls, total)}</div>
 <h2>Functions by the time in themselves</h2>
@@ -73,7 +74,8 @@ function row(cost: Cost): string {
 function originOf({ file }: Cost): string {
   if (file === '') return 'engine';
   if (file.startsWith('node:')) return 'node';
-  return file.includes('/node_modules/') ? 'package' : 'application';
+  const path = file.startsWith('file://') ? fileURLToPath(file) : file;
+  return path.includes('/node_modules/') || path.startsWith(`${OWN_CODE}/`) ? 'package' : 'application';
 }
 
 /** The file as seen from the working directory. */
