@@ -32,7 +32,7 @@ export default defineConfig({
         // Enough for loadApp, and what commands and parts share above it.
         {
           name: 'load',
-          test: /src\/(?:deploy\/load|config\/setting|commands\/(?:assignments|command))\.ts$/,
+          test: /src\/(?:deploy\/(?:load|error-place)|config\/(?:setting|debug)|commands\/(?:assignments|command))\.ts$/,
           priority: 2,
         },
         // The public API has them all; each takes a library, and that only when it is used.

@@ -16,6 +16,7 @@ export interface Included {
   readonly body: Buffer;
 }
 
+/** What `include` asks with. */
 export interface IncludeOptions {
   /** Default: GET. */
   readonly method?: string;
