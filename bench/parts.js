@@ -15,8 +15,9 @@ const hasTwo = cpus().length > 1 && existsSync('/usr/bin/taskset');
 const OF_SERVER = hasTwo ? '0' : undefined;
 const OF_LOAD = hasTwo ? '1' : undefined;
 
+const APPS = fileURLToPath(new URL('gateway/apps.js', import.meta.url));
 const HELLO = `[app:hello]
-use = call:${fileURLToPath(new URL('gateway/apps.js', import.meta.url))}:make
+use = call:${APPS}:make
 app = hello
 [server:main]
 use = npm:paster#http
@@ -32,6 +33,18 @@ const PARTS = [
     goal: 0.95,
   },
   {
+    name: 'translogger, its lines in a file',
+    sections: filtered('use = npm:paster#translogger', 1),
+    path: '/',
+    goal: 0.92,
+  },
+  {
+    name: 'a pipeline of 5 empty filters',
+    sections: filtered(`use = call:${APPS}:makeEmptyFilter`, 5),
+    path: '/',
+    goal: 0.97,
+  },
+  {
     name: 'cascade, the second of two answers',
     sections:
       '[composite:main]\nuse = npm:paster#cascade\napp1 = none\napp2 = hello\n' +
@@ -39,6 +52,11 @@ const PARTS = [
     path: '/section/500/page',
   },
 ];
+
+/** "Hello World" behind as many of one filter. */
+function filtered(use, count) {
+  return `[pipeline:main]\npipeline = ${'filter '.repeat(count)}hello\n[filter:filter]\n${use}\n`;
+}
 
 /** @returns {Promise<import('./table.js').Row[]>} */
 export async function measure() {
@@ -66,7 +84,9 @@ async function start(directory, name, sections) {
   writeFileSync(file, `${sections}${HELLO}`);
   const command = [process.execPath, fileURLToPath(new URL('../bin/paster.js', import.meta.url)), 'serve', file];
   let origin;
-  const program = await Program.start(pinned(command, OF_SERVER), {
+  // What it logs is written to a file, as in production, and not read by anybody beside it.
+  const logged = ['sh', '-c', 'exec "$@" 2>>"$0"', join(directory, `${name}.log`), ...command];
+  const program = await Program.start(pinned(logged, OF_SERVER), {
     ready: {
       test(line) {
         origin ??= /^serving on (\S+)$/.exec(line)?.[1];

@@ -48,3 +48,8 @@ export async function makeApp(name) {
 export function make(_globalConf, { app }) {
   return makeApp(app);
 }
+
+/** A filter that does nothing. */
+export function makeEmptyFilter() {
+  return (app) => (req, res) => app(req, res);
+}

@@ -1,30 +1,39 @@
 /** Counts the bytes of a response's body, as the application hands them over. */
 import type { ServerResponse } from 'node:http';
 
+type Callback = (error?: Error | null) => void;
+type Write = (this: ServerResponse, chunk: unknown, encoding?: BufferEncoding, callback?: Callback) => unknown;
+
 /** A response whose body is counted. */
 export type CountedResponse = ServerResponse & {
   /** Bytes of the body so far, before chunks, and before what filters outside of this make of it. */
   bodyBytes: number;
+  /** The methods behind those that count: with them here, all responses share the functions that do. */
+  uncountedWrite: Write;
+  uncountedEnd: Write;
 };
-
-type Callback = (error?: Error | null) => void;
-type Write = (this: CountedResponse, chunk: unknown, encoding?: BufferEncoding, callback?: Callback) => boolean;
 
 /** Counts from now on. Where the answer has no body (HEAD, 204, 304) nothing is counted. */
 export function countBody(res: ServerResponse): CountedResponse {
   const counted = res as CountedResponse;
-  const write = res.write as Write;
-  const end = res.end as unknown as Write;
+  // By a filter outside of this one.
+  if (counted.bodyBytes !== undefined) return counted;
   counted.bodyBytes = 0;
-  counted.write = function (this: CountedResponse, chunk: unknown, encoding?: BufferEncoding, callback?: Callback) {
-    this.bodyBytes += bodySize(this, chunk, encoding);
-    return write.call(this, chunk, encoding, callback);
-  } as CountedResponse['write'];
-  counted.end = function (this: CountedResponse, chunk?: unknown, encoding?: BufferEncoding, callback?: Callback) {
-    if (chunk) this.bodyBytes += bodySize(this, chunk, encoding);
-    return end.call(this, chunk, encoding, callback);
-  } as unknown as CountedResponse['end'];
+  counted.uncountedWrite = res.write as Write;
+  counted.uncountedEnd = res.end as unknown as Write;
+  counted.write = countingWrite as CountedResponse['write'];
+  counted.end = countingEnd as unknown as CountedResponse['end'];
   return counted;
+}
+
+function countingWrite(this: CountedResponse, chunk: unknown, encoding?: BufferEncoding, callback?: Callback): unknown {
+  this.bodyBytes += bodySize(this, chunk, encoding);
+  return this.uncountedWrite(chunk, encoding, callback);
+}
+
+function countingEnd(this: CountedResponse, chunk?: unknown, encoding?: BufferEncoding, callback?: Callback): unknown {
+  if (chunk) this.bodyBytes += bodySize(this, chunk, encoding);
+  return this.uncountedEnd(chunk, encoding, callback);
 }
 
 /** What a chunk adds to the body that goes out: nothing after the end, or where the answer has none. */

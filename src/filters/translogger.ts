@@ -135,21 +135,34 @@ function liesBelow(url: string, path: string): boolean {
 
 const PIECE = /%\((\w+)\)[sd]|%%/g;
 
+/** Fields that no client has a say in. */
+const SAFE: ReadonlySet<string> = new Set(['time', 'status', 'bytes', 'duration_ms', 'REQUEST_ID']);
+
 /** Compiles a format to a function, once. An unknown field stays as it is written; `%%` is a percent sign. */
 function compile(format: string): (transaction: Transaction) => string {
-  const pieces: (string | Field)[] = [];
+  const fields: Field[] = [];
+  // The text before each field, and after the last one.
+  const texts: string[] = [''];
+  const addText = (more: string): void => {
+    texts[texts.length - 1] += more;
+  };
   let end = 0;
   for (const match of format.matchAll(PIECE)) {
     const [piece, name] = match;
-    const field = name !== undefined && Object.hasOwn(FIELDS, name) ? FIELDS[name] : undefined;
-    pieces.push(format.slice(end, match.index), field ?? (piece === '%%' ? '%' : piece));
+    addText(format.slice(end, match.index));
     end = match.index + piece.length;
+    const field = name !== undefined && Object.hasOwn(FIELDS, name) ? FIELDS[name] : undefined;
+    if (field === undefined || name === undefined) addText(piece === '%%' ? '%' : piece);
+    else {
+      fields.push(SAFE.has(name) ? field : (transaction) => escapeField(field(transaction)));
+      texts.push('');
+    }
   }
-  pieces.push(format.slice(end));
+  addText(format.slice(end));
   return (transaction) => {
-    let line = '';
-    for (const piece of pieces) {
-      line += typeof piece === 'string' ? piece : escapeField(piece(transaction) ?? '-');
+    let line = texts[0] ?? '';
+    for (let index = 0; index < fields.length; index++) {
+      line += (fields[index]?.(transaction) ?? '-') + texts[index + 1];
     }
     return line;
   };
@@ -192,8 +205,8 @@ function milliseconds(start: number): string {
 const UNSAFE = /["\\]|[^\x20-\x7e]/;
 
 /** What a client sent cannot forge a line or a field (Apache's own escapes, CVE-2003-0020). */
-function escapeField(value: string): string {
-  if (!UNSAFE.test(value)) return value;
+function escapeField(value: string | undefined): string | undefined {
+  if (value === undefined || !UNSAFE.test(value)) return value;
   return value.replace(/["\\]|[^\x20-\x7e]/gu, (character) =>
     character === '"' || character === '\\'
       ? `\\${character}`

@@ -117,6 +117,14 @@ describe('a client that leaves', () => {
   });
 });
 
+test('two of them count the same body', async () => {
+  const lines = new Lines();
+  const filter = translogger({ format: '%(bytes)s' }, lines.write);
+  const { url } = await serveFiltered([filter, filter], hello);
+  await fetch(url);
+  expect(await lines.first(2)).toEqual(['5', '5']);
+});
+
 test('an application that throws is logged with what the server answered', async () => {
   const { url, lines } = await logged({ format: '%(status)s' }, () => {
     throw new Error('no');
