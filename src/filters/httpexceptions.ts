@@ -5,7 +5,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { defineSettings } from '../config/setting.ts';
 import { answerError } from '../http/error-answer.ts';
-import { catching } from '../http/failure.ts';
+import { catching, clearStatusMessage } from '../http/failure.ts';
 import { statusText } from '../http/status-text.ts';
 import { printable } from '../printable.ts';
 import type { Filter } from '../protocol/types.ts';
@@ -63,7 +63,7 @@ function answer(
 ): unknown {
   if (status >= 500) write(printable(`${req.method} ${req.url}: ${status}: ${error.stack ?? error.message}`));
   for (const name of res.getHeaderNames()) if (ABOUT_BODY.test(name)) res.removeHeader(name);
-  res.statusMessage = '';
+  clearStatusMessage(res);
   return answerError(req, res, {
     status,
     title: statusText(status),

@@ -1,19 +1,26 @@
-/** Where filters write their lines for people: standard error, many lines at once where many come. */
+/** Where filters write their lines for people: standard error. */
 
 /** Takes one line, without its end. */
 export type WriteLine = (line: string) => void;
 
-/** Lines are written when so many characters wait, even if more come. */
+/** Lines wait for others that long, in milliseconds, or until there are so many characters of them. */
+const LONGEST_WAIT = 10;
 const ENOUGH = 65_536;
 
 let waiting = '';
 
-/**
- * Writes a line to standard error: with the lines that come in the same turn of the event loop, since each write is a
- * system call that the request waits for. A process that ends writes what is left.
- */
+/** Writes a line at once, after those that wait. */
 export const toStandardError: WriteLine = (line) => {
-  if (waiting === '') setImmediate(flush);
+  waiting += `${line}\n`;
+  flush();
+};
+
+/**
+ * Writes a line together with the next ones: each write is a system call that costs a request more than its line does. A
+ * process that ends writes what is left, unless a signal kills it that it does not listen to.
+ */
+export const toStandardErrorSoon: WriteLine = (line) => {
+  if (waiting === '') setTimeout(flush, LONGEST_WAIT).unref();
   waiting += `${line}\n`;
   if (waiting.length >= ENOUGH) flush();
 };

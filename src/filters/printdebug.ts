@@ -65,7 +65,8 @@ function watchHead(res: ServerResponse): HeaderPairs {
 
 function answerLines(res: ServerResponse, given: HeaderPairs): string[] {
   if (!res.headersSent) return ['no answer'];
-  const { statusCode, statusMessage } = res;
+  const { statusCode } = res;
+  const statusMessage = res.req.httpVersionMajor < 2 ? res.statusMessage : '';
   const lines = [`${statusCode} ${statusMessage || statusText(statusCode)}`];
   const names = new Set(given.map(([name]) => name.toLowerCase()));
   const set = Object.entries(res.getHeaders()).filter(([name]) => !names.has(name));

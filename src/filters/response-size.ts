@@ -32,8 +32,11 @@ function countingWrite(this: CountedResponse, chunk: unknown, encoding?: BufferE
 }
 
 function countingEnd(this: CountedResponse, chunk?: unknown, encoding?: BufferEncoding, callback?: Callback): unknown {
-  if (chunk) this.bodyBytes += bodySize(this, chunk, encoding);
-  return this.uncountedEnd(chunk, encoding, callback);
+  const size = this.bodyBytes + (chunk ? bodySize(this, chunk, encoding) : 0);
+  const result = this.uncountedEnd(chunk, encoding, callback);
+  // HTTP/2's calls write, which counts the chunk once more.
+  this.bodyBytes = size;
+  return result;
 }
 
 /** What a chunk adds to the body that goes out: nothing after the end, or where the answer has none. */

@@ -1,5 +1,6 @@
 /** Lets a filter take the place of an answer when its status is known, before any of it is out. */
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { clearStatusMessage } from '../http/failure.ts';
 import { type HeaderPairs, headersGiven } from '../http/head-parameters.ts';
 
 /** The response itself, past what stands in for it. */
@@ -23,6 +24,7 @@ export function takeAnswer(
   let taken: number | undefined;
   let isDecided = false;
   let isOver = false;
+  let isReleased = false;
 
   /** True: nothing of this answer goes out. */
   function swallows(status: number): boolean {
@@ -30,14 +32,20 @@ export function takeAnswer(
       isDecided = true;
       if (!res.headersSent && isTaken(status)) taken = status;
     }
-    return taken !== undefined;
+    return taken !== undefined && !isReleased;
   }
 
   const release: Release = {
     send(status, headers, body) {
       if (res.destroyed) return;
-      writeHead.call(res, status, headers);
-      Reflect.apply(end, res, [body]);
+      // For as long as this takes: the methods behind call each other (HTTP/2's end its write), and with them these.
+      isReleased = true;
+      try {
+        writeHead.call(res, status, headers);
+        Reflect.apply(end, res, [body]);
+      } finally {
+        isReleased = false;
+      }
     },
   };
 
@@ -63,7 +71,7 @@ export function takeAnswer(
     callBack(chunk, encoding, callback);
     if (!isOver && taken !== undefined) {
       isOver = true;
-      res.statusMessage = '';
+      clearStatusMessage(res);
       replace(taken, release);
     }
     return res;

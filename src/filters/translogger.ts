@@ -16,7 +16,7 @@ import {
 import { type MountedRequest, pathEnd } from '../http/mount.ts';
 import { REQUEST_ID_HEADER, requestId } from '../http/request-id.ts';
 import type { Filter, Settings } from '../protocol/types.ts';
-import { toStandardError, type WriteLine } from './line-output.ts';
+import { toStandardErrorSoon, type WriteLine } from './line-output.ts';
 import { type CountedResponse, countBody } from './response-size.ts';
 
 const COMBINED =
@@ -98,7 +98,7 @@ makeTranslogger.settings = transloggerSettings;
  */
 export function translogger(options: OptionsOf<typeof transloggerSettings> = {}, write?: WriteLine): Filter {
   const settings = withDefaults(transloggerSettings, options);
-  const output = write ?? (settings.setup_console_handler ? toStandardError : undefined);
+  const output = write ?? (settings.setup_console_handler ? toStandardErrorSoon : undefined);
   const isLow = LEVELS.indexOf(settings.logging_level) < LEVELS.indexOf(settings.set_logger_level);
   if (isLow || output === undefined) return (app) => app;
   const line = settings.json ? jsonLine(settings) : compile(settings.format);

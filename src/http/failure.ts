@@ -1,5 +1,6 @@
 /** Calls an application so that nothing it throws, now or later, escapes: a plain 500, or a broken answer. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerHttp2Stream } from 'node:http2';
 import { errorCode, errorMessage } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { printable } from '../printable.ts';
@@ -80,11 +81,25 @@ function answer500(res: ServerResponse): void {
  */
 export function clearAnswer(res: ServerResponse): boolean {
   if (res.headersSent) {
-    if (!res.writableEnded) res.destroy();
+    if (!res.writableEnded) breakOff(res);
     return false;
   }
   // What the application has set may be what was wrong.
-  res.statusMessage = '';
+  clearStatusMessage(res);
   for (const name of res.getHeaderNames()) res.removeHeader(name);
   return !res.destroyed;
+}
+
+// RFC 9113 section 7.
+const INTERNAL_ERROR = 2;
+
+/** An HTTP/2 stream that is only destroyed ends for the client as if the answer were complete. */
+function breakOff(res: ServerResponse & { readonly stream?: ServerHttp2Stream }): void {
+  if (res.stream) res.stream.close(INTERNAL_ERROR);
+  else res.destroy();
+}
+
+/** HTTP/2 has none, and Node warns of whoever asks for one there. */
+export function clearStatusMessage(res: ServerResponse): void {
+  if (res.req.httpVersionMajor < 2) res.statusMessage = '';
 }

@@ -1,0 +1,90 @@
+/** The filters over HTTP/2, whose responses only look like those of HTTP/1. */
+import { once } from 'node:events';
+import { connect, constants, createServer, type IncomingHttpHeaders } from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { expect, test } from 'vitest';
+import { errorPages } from '../../src/filters/error-page.ts';
+import { errorDocuments } from '../../src/filters/errordocument.ts';
+import { httpExceptions } from '../../src/filters/httpexceptions.ts';
+import { lint } from '../../src/filters/lint.ts';
+import { recursive } from '../../src/filters/recursive.ts';
+import { translogger } from '../../src/filters/translogger.ts';
+import { applyFilter } from '../../src/protocol/filter.ts';
+import type { App } from '../../src/protocol/types.ts';
+import { whenOver } from '../helpers/lifetime.ts';
+import { Lines } from './serve-filter.ts';
+
+interface Answer {
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+  readonly code: number;
+}
+
+const site: App = async (req, res) => {
+  switch (req.url) {
+    case '/fine':
+      res.write('four');
+      return res.end('more');
+    case '/missing':
+      return res.writeHead(404, { 'set-cookie': 'a=1' }).end('raw');
+    case '/page':
+      return res.end('the page');
+    case '/throws':
+      throw new Error('oh');
+    case '/late':
+      res.write('begun');
+      throw new Error('late');
+    case '/teapot':
+      throw Object.assign(new Error('short and stout'), { status: 418 });
+    default:
+      return res.writeHead(400).end();
+  }
+};
+
+test('log, pages and errors', async () => {
+  const lines = new Lines();
+  const mistakes = new Lines();
+  const filters = [
+    translogger({ format: '%(REQUEST_URI)s %(HTTP_VERSION)s %(status)s %(bytes)s' }, lines.write),
+    errorPages({}, () => {}),
+    httpExceptions(),
+    errorDocuments({ 404: '/page' }),
+    recursive(),
+    lint({}, mistakes.write),
+  ];
+  let app = site;
+  for (const filter of filters.reverse()) app = await applyFilter(filter, app);
+  const server = createServer((req, res) => void app(req as never, res as never)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  whenOver(() => {
+    client.destroy();
+    server.close();
+  });
+
+  async function ask(path: string): Promise<Answer> {
+    const stream = client.request({ ':path': path }).setEncoding('utf8');
+    stream.on('error', () => {});
+    const [headers] = (await once(stream, 'response')) as [IncomingHttpHeaders];
+    let body = '';
+    stream.on('data', (text) => {
+      body += text;
+    });
+    await new Promise((resolve) => stream.on('close', resolve));
+    return { headers, body, code: stream.rstCode };
+  }
+
+  expect(await ask('/fine')).toMatchObject({ body: 'fourmore', code: constants.NGHTTP2_NO_ERROR });
+  const missing = await ask('/missing');
+  expect([missing.headers[':status'], missing.body, missing.headers['set-cookie']]).toEqual([404, 'the page', ['a=1']]);
+  expect((await ask('/throws')).headers[':status']).toBe(500);
+  const late = await ask('/late');
+  expect([late.body, late.code === constants.NGHTTP2_NO_ERROR]).toEqual(['begun', false]);
+  expect((await ask('/teapot')).body).toContain('short and stout');
+  expect((await lines.first(5)).slice(0, 3)).toEqual([
+    '/fine HTTP/2.0 200 8',
+    '/missing HTTP/2.0 404 8',
+    expect.stringMatching(/^\/throws HTTP\/2\.0 500 \d+$/),
+  ]);
+  expect(mistakes.all).toEqual([expect.stringContaining('throws after the head')]);
+});
