@@ -2,6 +2,7 @@
  * Where paster itself is installed. The only file that asks: dist/ is a bundle, in which nothing lies where its source
  * does, but for this file and the entries, which are as far below the package's root there as here.
  */
+import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -10,3 +11,6 @@ export const OWN_CODE = dirname(fileURLToPath(import.meta.url));
 
 /** The directory of paster's package.json. */
 export const PACKAGE_ROOT = dirname(OWN_CODE);
+
+/** Requires one of paster's dependencies that is CommonJS: `import` would read it twice, first for its exports' names. */
+export const requireOwn = createRequire(import.meta.url);

@@ -2,6 +2,7 @@
 import type { Command as Program } from 'commander';
 import { nearest } from '../config/nearest.ts';
 import { EXIT_OK, UsageError } from '../errors.ts';
+import { requireOwn } from '../own-files.ts';
 import type { Command, Console } from './command.ts';
 import { COMMANDS } from './table.ts';
 
@@ -15,11 +16,11 @@ export async function runCommand(argv: readonly string[], console: Console): Pro
   if (first === undefined || first === '-h' || first === '--help') return help(undefined, console);
   if (first === 'help') return help(rest[0] === 'help' ? undefined : rest[0], console);
   const command = await findCommand(first);
-  const program = await commandParser(command, console);
+  const program = commandParser(command, console);
   try {
     program.parse(rest, { from: 'user' });
   } catch (error) {
-    const { CommanderError } = await import('commander');
+    const { CommanderError } = commander();
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return EXIT_OK;
     throw new UsageError('PASTER_USAGE', `${command.name}: ${error.message.replace(/^error: /, '')}`, {
@@ -43,12 +44,17 @@ async function findCommand(name: string): Promise<Command> {
 
 async function help(name: string | undefined, console: Console): Promise<number> {
   if (name === undefined) console.out(topHelp());
-  else (await commandParser(await findCommand(name), console)).outputHelp();
+  else commandParser(await findCommand(name), console).outputHelp();
   return EXIT_OK;
 }
 
-async function newParser(console: Console): Promise<Program> {
-  const { Command: Parser } = await import('commander');
+/** Not loaded for `--help`, which people see first. */
+function commander(): typeof import('commander') {
+  return requireOwn('commander');
+}
+
+function newParser(console: Console): Program {
+  const { Command: Parser } = commander();
   return new Parser().exitOverride().configureOutput({
     writeOut: (text) => console.out(text.trimEnd()),
     // The message comes out once, as the error that is thrown.
@@ -78,8 +84,8 @@ function topHelp(): string {
   ].join('\n');
 }
 
-async function commandParser(command: Command, console: Console): Promise<Program> {
-  const program = (await newParser(console)).name(`paster ${command.name}`).description(command.summary);
+function commandParser(command: Command, console: Console): Program {
+  const program = newParser(console).name(`paster ${command.name}`).description(command.summary);
   for (const [name, meaning] of command.args) program.argument(name, meaning);
   for (const { flags, help: meaning, repeatable } of command.options) {
     if (repeatable) program.option(flags, meaning, (value: string, all: string[]) => [...all, value], []);

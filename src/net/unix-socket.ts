@@ -6,7 +6,6 @@
  * Whatever stands at the path already is asked first: a live socket is never taken over, a stale one is replaced, and
  * what is not a socket is never touched.
  */
-import { randomInt } from 'node:crypto';
 import { chmodSync, chownSync, linkSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import { platform } from 'node:os';
@@ -231,6 +230,6 @@ function same(one: Identity, other: Identity): boolean {
 function temporaryName(longest: number): string {
   const length = Math.max(1, Math.min(longest, 10));
   // No digits: Node takes a path of nothing else for a port.
-  const letters = Array.from({ length }, () => randomInt(10, 36).toString(36)).join('');
+  const letters = Array.from({ length }, () => (10 + Math.floor(Math.random() * 26)).toString(36)).join('');
   return length < 4 ? letters : `.${letters.slice(1)}`;
 }
