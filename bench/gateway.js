@@ -1,7 +1,6 @@
 /** The gateway: paster's FastCGI server against node:http and other FastCGI servers, all of them behind one nginx. */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,8 +8,8 @@ import { hasWrk, load } from './gateway/load.js';
 import { idleConnection, uploadGrowth } from './gateway/memory.js';
 import { startNginx } from './gateway/nginx.js';
 import { startPeers } from './gateway/peers.js';
-import { Program, pinned } from './gateway/process.js';
 import { median, takeTurns } from './measure.js';
+import { freePort, Program, pinned } from './program.js';
 
 const ROUNDS = 5;
 const ROUND_S = 2;
@@ -153,17 +152,6 @@ class Stage {
   async close() {
     for (const program of [this.#nginx, ...this.programs.values()]) await program?.stop();
   }
-}
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 // --- figures --------------------------------------------------------------------------------------------------------

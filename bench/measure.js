@@ -67,7 +67,7 @@ export function median(times) {
 }
 
 /** `12.3 ms (11.9 - 14.0)` */
-export function spread(times) {
+export function spread(times, unit = 'ms') {
   const shown = (time) => (time < 100 ? time.toFixed(1) : time.toFixed(0));
-  return `${shown(median(times))} ms (${shown(Math.min(...times))} - ${shown(Math.max(...times))})`;
+  return `${shown(median(times))} ${unit} (${shown(Math.min(...times))} - ${shown(Math.max(...times))})`;
 }

@@ -5,7 +5,7 @@ import { cpus, loadavg, release, type } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { formatTable } from './table.js';
 
-const NOT_BENCHMARKS = ['run', 'table', 'measure'];
+const NOT_BENCHMARKS = ['run', 'table', 'measure', 'program'];
 const here = fileURLToPath(new URL('.', import.meta.url));
 const known = readdirSync(here)
   .filter((file) => file.endsWith('.js'))

@@ -1,6 +1,7 @@
 /** Programs under measurement: started, asked what they have cost so far, ended by their pid. Linux's /proc. */
 import { execFileSync, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 
 const START_MS = 15_000;
@@ -21,11 +22,12 @@ export class Program {
 
   /**
    * @param {string[]} command
-   * @param {{ ready?: RegExp, env?: Record<string, string> }} options `ready`: what it prints when it serves.
+   * @param {{ ready?: RegExp, env?: Record<string, string>, cwd?: string }} options `ready`: what it prints when it serves.
    */
-  static async start(command, { ready, env } = {}) {
+  static async start(command, { ready, env, cwd } = {}) {
     const child = spawn(command[0], command.slice(1), {
       stdio: ['ignore', 'pipe', 'pipe'],
+      cwd,
       env: { ...process.env, ...env },
     });
     let said = '';
@@ -57,21 +59,52 @@ export class Program {
     return (own.reduce((sum, ticks) => sum + ticks, 0) * 1e6) / ticksPerSecond;
   }
 
-  /** Resident memory in bytes: now, and at its highest. */
-  memory() {
-    const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
-    const bytes = (name) => Number(new RegExp(`^${name}:\\s*(\\d+) kB`, 'm').exec(status)?.[1]) * 1024;
-    return { now: bytes('VmRSS'), peak: bytes('VmHWM') };
+  /** The same of a young program whose threads all live still, and of its children's children, exactly; in milliseconds. */
+  cpuOfStart() {
+    return [this.pid, ...descendantsOf(this.pid)].reduce((sum, pid) => sum + scheduledTime(pid), 0) / 1e6;
   }
 
+  /** Resident memory in bytes: now, and at its highest. */
+  memory() {
+    return memoryOf(this.pid);
+  }
+
+  /** Ends it, and the children that it leaves behind. */
   async stop() {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const children = descendantsOf(this.pid);
     const gone = new Promise((resolve) => this.#child.once('exit', resolve));
     this.#child.kill('SIGTERM');
     const late = setTimeout(() => this.#child.kill('SIGKILL'), 3000);
     await gone;
     clearTimeout(late);
+    for (const pid of children) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has gone with its parent.
+      }
+    }
   }
+}
+
+/** Resident memory of a process in bytes: now, and at its highest. */
+export function memoryOf(pid) {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const bytes = (name) => Number(new RegExp(`^${name}:\\s*(\\d+) kB`, 'm').exec(status)?.[1]) * 1024;
+  return { now: bytes('VmRSS'), peak: bytes('VmHWM') };
+}
+
+/** A TCP port of 127.0.0.1 that nobody listens on. @returns {Promise<number>} */
+export function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
 }
 
 function childrenOf(pid) {
@@ -81,6 +114,17 @@ function childrenOf(pid) {
   } catch {
     return [];
   }
+}
+
+function descendantsOf(pid) {
+  return childrenOf(pid).flatMap((child) => [child, ...descendantsOf(child)]);
+}
+
+/** Nanoseconds on a processor of all threads: the first field of schedstat. */
+function scheduledTime(pid) {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  const times = threads.map((id) => Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, 'utf8').split(' ')[0]));
+  return times.reduce((sum, time) => sum + time, 0);
 }
 
 function ticksOf(pid) {

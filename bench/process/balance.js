@@ -1,16 +1,12 @@
 /** How connections spread over two workers, and what spreading costs those that come and go. */
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { median } from './measure.js';
+import { median, spread } from '../measure.js';
+import { Program } from '../program.js';
+import { inDirectory, serve } from './site.js';
 
-/** Another build to measure, for a comparison. */
-const PASTER = process.env.BENCH_PASTER ?? fileURLToPath(new URL('../bin/paster.js', import.meta.url));
 const CONNECTIONS = 32;
 const SHORT = 10_000;
 const CLIENTS = 32;
@@ -29,11 +25,11 @@ const REQUESTS = {
   fastcgi: fastcgiRequest,
 };
 
-/** @returns {Promise<import('./table.js').Row[]>} */
-export async function measure() {
+/** @returns {Promise<import('../table.js').Row[]>} */
+export async function balance() {
   const rows = [];
   for (const type of Object.keys(REQUESTS)) {
-    await withServer(type, async (path) => {
+    await withServer(type, async (path, program) => {
       for (const [what, pause] of [
         ['burst', 0],
         ['trickle, 5 ms', 5],
@@ -53,40 +49,35 @@ export async function measure() {
         });
       }
       const rates = [];
-      for (let round = 0; round < 5; round++) rates.push(await shortRate(path, REQUESTS[type](false)));
+      const costs = [];
+      for (let round = 0; round < 5; round++) {
+        const before = program.cpu();
+        rates.push(await shortRate(path, REQUESTS[type](false)));
+        costs.push((program.cpu() - before) / SHORT);
+      }
       rows.push({
-        what: `${type}, ${SHORT} connections with a request each, ${CLIENTS} at a time`,
-        figure: `${Math.round(median(rates))}/s`,
+        what: `${type}, ${SHORT} connections with a request each, ${CLIENTS} at a time: CPU of the workers for each`,
+        figure: `${Math.round(median(costs))} us`,
         goal: '',
         met: undefined,
-        detail: `${Math.round(median(rates))}/s (${Math.round(Math.min(...rates))} - ${Math.round(Math.max(...rates))})`,
+        detail: `${spread(costs, 'us')}, at ${spread(rates, '/s')}`,
       });
     });
   }
   return rows;
 }
 
-async function withServer(type, use) {
-  const directory = mkdtempSync(join(tmpdir(), 'paster-bench-'));
-  const path = join(directory, 'socket');
-  writeFileSync(join(directory, 'app.mjs'), APP);
-  const args = ['serve', 'module:./app.mjs', '-s', type, '--socket', path, '-w', '2'];
-  const child = spawn(process.execPath, [PASTER, ...args], {
-    cwd: directory,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  try {
-    let output = '';
-    for await (const text of child.stdout) {
-      output += text;
-      if (output.includes('serving on')) break;
+function withServer(type, use) {
+  return inDirectory({ 'app.js': APP }, async (directory) => {
+    const path = join(directory, 'socket');
+    const command = serve('module:./app.js', '-s', type, '--socket', path, '-w', '2');
+    const program = await Program.start(command, { cwd: directory, ready: /^serving on / });
+    try {
+      await use(path, program);
+    } finally {
+      await program.stop();
     }
-    await use(path);
-  } finally {
-    child.kill('SIGTERM');
-    await once(child, 'exit');
-    rmSync(directory, { recursive: true, force: true });
-  }
+  });
 }
 
 /** Opens all, asks each who serves it, and closes them when all are there. */

@@ -1,0 +1,42 @@
+/** One GET of 127.0.0.1, and waiting for the first that is answered. */
+import { request } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const START_MS = 20_000;
+const POLL_MS = 1;
+
+/**
+ * @param {number} port
+ * @param {{ agent?: import('node:http').Agent | false, timeout?: number }} options `agent`: default a connection of its own
+ * @returns {Promise<{ status: number, body: string }>} rejects when there is no whole answer
+ */
+export function ask(port, { agent = false, timeout = START_MS } = {}) {
+  return new Promise((resolve, reject) => {
+    const asking = request({ host: '127.0.0.1', port, agent, timeout }, (response) => {
+      let body = '';
+      response.setEncoding('utf8');
+      response.on('data', (text) => {
+        body += text;
+      });
+      response.on('error', reject);
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
+    });
+    asking.on('timeout', () => asking.destroy(new Error('no answer')));
+    asking.on('error', reject);
+    asking.end();
+  });
+}
+
+/** Asks until somebody answers with 200. @returns {Promise<string>} the body */
+export async function firstAnswer(port) {
+  const until = performance.now() + START_MS;
+  for (;;) {
+    try {
+      const { status, body } = await ask(port);
+      if (status === 200) return body;
+    } catch (error) {
+      if (performance.now() > until) throw error;
+    }
+    await sleep(POLL_MS);
+  }
+}

@@ -1,0 +1,144 @@
+/** Saving a file under load: how long until an answer is the new version's, and how many requests fail. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { median, spread, takeTurns } from '../measure.js';
+import { freePort, Program } from '../program.js';
+import { ask, firstAnswer } from './ask.js';
+import { findReloaders } from './reloaders.js';
+import { inDirectory } from './site.js';
+
+const ROUNDS = 4;
+const EDITS = 5;
+const CLIENTS = 2;
+const REST_MS = 5;
+/** So many requests are the most that a client asks in a round. */
+const MOST = 10_000;
+/** After a start, and about so long between an answer and the next edit. */
+const SETTLE_MS = 1000;
+const BETWEEN_MS = 400;
+const PATIENCE_MS = 10_000;
+const GOAL_MS = 60;
+
+/** @returns {Promise<import('../table.js').Row[]>} */
+export function reloading() {
+  return inDirectory({}, async (directory) => {
+    const port = await freePort();
+    const { reloaders, leftOut } = findReloaders(directory, port);
+    const turns = reloaders.map((reloader, index) => {
+      let round = 0;
+      return [reloader.name, () => edit(reloader, join(directory, `${index}-${round++}`), port)];
+    });
+    const found = await takeTurns(Object.fromEntries(turns), ROUNDS);
+    const rows = Object.entries(found).flatMap(([name, rounds]) => rowsOf(name, rounds));
+    return [
+      ...rows,
+      { what: 'left out', figure: leftOut.join(', ') || 'nothing', goal: '', met: undefined, detail: '' },
+    ];
+  });
+}
+
+function rowsOf(name, rounds) {
+  const times = rounds.flatMap((round) => round.times);
+  const [failed, answered] = ['failed', 'answered'].map((key) => rounds.reduce((sum, round) => sum + round[key], 0));
+  const ours = name.startsWith('paster');
+  const all = times.length === ROUNDS * EDITS;
+  return [
+    {
+      what: `${ours ? '' : '  '}${name}: from saving to the first new answer`,
+      figure: all ? `${median(times).toFixed(0)} ms` : `${times.length} of ${ROUNDS * EDITS} edits`,
+      goal: ours ? `<= ${GOAL_MS} ms` : '',
+      met: ours ? all && median(times) <= GOAL_MS : undefined,
+      detail: times.length > 0 ? spread(times) : '',
+    },
+    {
+      what: `${ours ? '' : '  '}${name}: failed requests`,
+      figure: String(failed),
+      goal: ours ? '0' : '',
+      met: ours ? failed === 0 : undefined,
+      detail: `${answered} answered`,
+    },
+  ];
+}
+
+/** Starts a reloader and saves some versions one after the other. What never shows up has no time. */
+async function edit({ command, files, edited, source, between = BETWEEN_MS }, directory, port) {
+  mkdirSync(directory);
+  const save = (version) => writeFileSync(join(directory, edited), source(answerOf(version)));
+  for (const [name, text] of Object.entries({ 'package.json': '{"type": "module"}\n', ...files })) {
+    writeFileSync(join(directory, name), text);
+  }
+  save(0);
+  // Compiled Python is told apart by its second and size, and a save may leave both as they were.
+  const env = { PYTHONDONTWRITEBYTECODE: '1', PYTHONPATH: directory };
+  const program = await Program.start(command, { cwd: directory, env });
+  try {
+    await firstAnswer(port);
+    await sleep(SETTLE_MS);
+    const load = new Load(port);
+    const times = [];
+    for (let version = 1; version <= EDITS; version++) {
+      const seen = load.expect(version);
+      const saved = performance.now();
+      save(version);
+      const when = await Promise.race([seen, sleep(PATIENCE_MS)]);
+      if (when !== undefined) times.push(when - saved);
+      // Not always the same, so that it does not beat with whoever looks at the clock.
+      await sleep(between * (1 + version / EDITS));
+    }
+    const { failed, answered } = await load.stop();
+    return { times, failed, answered };
+  } finally {
+    await program.stop();
+  }
+}
+
+/** A new connection for each request; every byte of every answer is checked. */
+class Load {
+  #expected = 0;
+  #failed = 0;
+  #answered = 0;
+  #stopped = false;
+  #seen = (_when) => {};
+  #clients;
+
+  constructor(port) {
+    this.#clients = Promise.all(Array.from({ length: CLIENTS }, () => this.#client(port)));
+  }
+
+  /** Resolves with the time of the first answer of that version, which is about to be saved. */
+  expect(version) {
+    this.#expected = version;
+    return new Promise((resolve) => {
+      this.#seen = resolve;
+    });
+  }
+
+  async stop() {
+    this.#stopped = true;
+    await this.#clients;
+    return { failed: this.#failed, answered: this.#answered };
+  }
+
+  async #client(port) {
+    for (let count = 0; count < MOST && !this.#stopped; count++) {
+      const oldest = this.#expected - 1;
+      try {
+        const { status, body } = await ask(port, { timeout: PATIENCE_MS });
+        const isNew = body === answerOf(this.#expected);
+        if (status !== 200 || !(isNew || body === answerOf(this.#expected - 1) || body === answerOf(oldest))) {
+          throw new Error(`${status}: ${body}`);
+        }
+        this.#answered++;
+        if (isNew) this.#seen(performance.now());
+      } catch {
+        this.#failed++;
+      }
+      await sleep(REST_MS);
+    }
+  }
+}
+
+function answerOf(version) {
+  return `v${version} ${'abcdefghij'.repeat(100)}`;
+}
