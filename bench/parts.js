@@ -5,7 +5,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { load } from './gateway/load.js';
-import { Program, pinned } from './gateway/process.js';
+import { Program, pinned } from './program.js';
 import { median, takeTurns } from './measure.js';
 
 const ROUNDS = 7;
