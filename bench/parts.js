@@ -5,8 +5,8 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { load } from './gateway/load.js';
-import { Program, pinned } from './program.js';
 import { median, takeTurns } from './measure.js';
+import { Program, pinned } from './program.js';
 
 const ROUNDS = 7;
 const ROUND_S = 2;
