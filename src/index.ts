@@ -25,6 +25,7 @@ export { asBool, asInt, asList } from './config/convert.ts';
 export { type DebugFlags, debugFlags } from './config/debug.ts';
 export { type IniDocument, type IniEntry, type IniSection, parseIni } from './config/ini.ts';
 export type { Loader } from './deploy/compose.ts';
+export { configureLogging, type LoggingOptions } from './deploy/configure-logging.ts';
 export {
   type AppConfig,
   appConfig,
@@ -59,6 +60,7 @@ export { timeout } from './filters/timeout.ts';
 export { makeTranslogger, translogger } from './filters/translogger.ts';
 export { errorStream } from './gateway/error-stream.ts';
 export type { Logger, LogLevel } from './log.ts';
+export { getLogger, type NamedLogger } from './logging/logger.ts';
 export type { Address, DescriptorAddress, TcpAddress, UnixAddress } from './net/address.ts';
 export type { AppLike } from './protocol/app.ts';
 export type { FilterLike } from './protocol/filter.ts';

@@ -12,6 +12,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['version'],
   ['errors', 'log'],
   ['config', 'protocol', 'http', 'net'],
+  ['logging'],
   ['gateway', 'deploy'],
   ['servers', 'apps', 'filters', 'process', 'scaffold'],
   ['serve'],

@@ -12,6 +12,7 @@ import { CheckSession } from './check-session.ts';
 import { ConfigFile } from './config-file.ts';
 import { type Context, settingsOf } from './context.ts';
 import { KINDS, kindOfSection, type PartKind } from './kinds.ts';
+import { checkLogging } from './logging.ts';
 import { PartInspector } from './part-inspector.ts';
 import { resolveUri } from './resolve.ts';
 
@@ -71,6 +72,7 @@ class FileCheck {
     const { file, sections } = this.#document;
     const caller = settingsOf(this.#session.caller);
     const loader = await ConfigFile.open(file, this.#session, resolveUri, caller);
+    checkLogging(this.#document, this.#session);
     const reached = new Set<string>();
     const missing = new Map<PartKind, ConfigError>();
     for (const kind of ['app', 'server'] as const) {

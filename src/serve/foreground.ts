@@ -13,6 +13,7 @@ import { checkUser } from '../process/user.ts';
 import { Lifecycle } from './lifecycle.ts';
 import type { Ownership } from './listeners.ts';
 import { guardLoading } from './loading.ts';
+import { setUpLogging } from './logging.ts';
 import { loadPlannedServer, type Prepared, type ServePlan } from './plan.ts';
 import { serveSingle } from './single.ts';
 
@@ -114,10 +115,12 @@ async function attend(
   passed: readonly Address[],
   logFile: LogFile | undefined,
   role: Role | undefined,
-  log: Logger,
+  terminalLog: Logger,
   terminal: Terminal,
 ): Promise<number> {
   const { plan, reload, reloadInterval, logLevel, pidFile, ownership } = request;
+  const logging = await setUpLogging(plan, prepared.session, ownership, true);
+  const log = logging?.log ?? terminalLog;
   // What is not needed is not loaded: watching files alone costs as much as the rest of a start.
   const { openBrowser } = request.open ? await import('./browser.ts') : {};
   const { SystemdNotify } = process.env['NOTIFY_SOCKET'] === undefined ? {} : await import('../process/notify.ts');
@@ -128,6 +131,7 @@ async function attend(
   const lifecycle = new Lifecycle({
     out: quiet ? () => {} : terminal.out,
     log,
+    logging,
     logFile,
     pidFile: pidFile === undefined || role === 'monitored' ? undefined : resolve(pidFile),
     notify: SystemdNotify && new SystemdNotify(log),

@@ -11,11 +11,13 @@ import { writePidFile } from '../process/pidfile.ts';
 import { report } from '../process/rerun.ts';
 import { ownVersion } from '../version.ts';
 import { announcement } from './announce.ts';
+import type { ConfiguredLogging } from './logging.ts';
 
 export interface LifecycleOptions {
   readonly out: (line: string) => void;
   readonly log: Logger;
   readonly pidFile: string | undefined;
+  readonly logging?: ConfiguredLogging | undefined;
   readonly logFile: LogFile | undefined;
   readonly notify: SystemdNotify | undefined;
   /** Called once it listens, with what it speaks and where. */
@@ -78,7 +80,9 @@ export class Lifecycle {
 
   /** USR1. */
   reopenLogs(): void {
-    if (!this.logFile) this.log.info('USR1: there is no --log-file to open again');
+    const { logging } = this.#options;
+    logging?.reopen();
+    if (!this.logFile && !logging) this.log.info('USR1: there is no log file to open again');
     try {
       this.logFile?.reopen();
     } catch (error) {

@@ -11,6 +11,7 @@ import type { WorkerControl, WorkerStart } from '../process/worker.ts';
 import type { App, Settings } from '../protocol/types.ts';
 import { failureApp } from './failure-app.ts';
 import { guardLoading } from './loading.ts';
+import { setUpLogging } from './logging.ts';
 import { loadBuiltinServer, loadPlannedApp, loadPlannedServer } from './plan.ts';
 import { reloadPatterns } from './reload-patterns.ts';
 import { servedContexts } from './served-contexts.ts';
@@ -28,10 +29,19 @@ export const startWorker: WorkerStart<WorkerPlan> = (plan, open, control) =>
 const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
   // The supervisor stays who it is: it removes its files and opens its log again, and never loads an application.
   dropPrivileges(plan.ownership.user, plan.ownership.group);
-  if (plan.logFile !== undefined) followLogFile(plan.logFile, control);
+  const logFile = plan.logFile === undefined ? undefined : followedLogFile(plan.logFile, control);
   const session = new LoadSession(plan.globalConf);
-  const log = programLogger(plan.logLevel, (line) => process.stderr.write(`${line}\n`));
+  let log = programLogger(plan.logLevel, (line) => process.stderr.write(`${line}\n`));
   try {
+    const logging = await setUpLogging(plan, session, plan.ownership, false).catch((error) => {
+      // What is to be shown in the application's place may be this very error.
+      if (!control.failure) throw error;
+    });
+    control.onReopenLogs(() => {
+      logging?.reopen();
+      return logFile?.();
+    });
+    log = logging?.log ?? log;
     if (control.failure) {
       const server = await anyServer(plan, session);
       return await server.serveOn(failureApp(control.failure, !hidesErrors(server.context.globalConf)), open, log);
@@ -58,10 +68,13 @@ function hidesErrors(globalConf: Settings): boolean {
   }
 }
 
-/** Its output goes into the file already, by descriptor; this is for when the file is renamed. */
-function followLogFile(path: string, control: WorkerControl): void {
+/**
+ * Its output goes into the file already, by descriptor; this is for when the file is renamed.
+ * @returns what to call then; that returns the new descriptor
+ */
+function followedLogFile(path: string, control: WorkerControl): () => number | undefined {
   let file: LogFile | undefined;
-  control.onReopenLogs(() => {
+  return () => {
     try {
       if (file) file.reopen();
       else {
@@ -74,7 +87,7 @@ function followLogFile(path: string, control: WorkerControl): void {
       control.replace(`cannot open its log again (${errorMessage(error)})`);
       return undefined;
     }
-  });
+  };
 }
 
 /** To show an error any server will do that speaks the protocol, if the INI file's own is part of the error. */

@@ -1,0 +1,35 @@
+/** The library's entrance to logging by an INI file. */
+import { resolve } from 'node:path';
+import { type IniDocument, readIni } from '../config/ini.ts';
+import type { FileOwner } from '../logging/line-file.ts';
+import type { Settings } from '../protocol/types.ts';
+
+export interface LoggingOptions {
+  /** Names to texts; wins over [DEFAULT] in the interpolation of the logging sections. Default: none. */
+  readonly globalConf?: Readonly<Settings> | undefined;
+  /** Whether a file with the mode `"w"` begins anew. Default: true. */
+  readonly truncate?: boolean | undefined;
+  /** Whose the files are to be, where root opens them. Default: root's. */
+  readonly owner?: FileOwner | undefined;
+}
+
+/**
+ * Configures the loggers of this process by the `[loggers]`, `[handlers]` and `[formatters]` sections of an INI file, as
+ * Python's `logging.config.fileConfig` does; what was configured before is replaced. `serve` does this by itself; `loadApp`
+ * does not.
+ *
+ * ```js
+ * await configureLogging('etc/log_deploy.ini')
+ * getLogger('shop').info('up')
+ * ```
+ *
+ * @param source a path, relative to the working directory, or a document from `parseIni`
+ * @throws ConfigError for a mistake in these sections, with file, line and column, ErrorList for several; RunError where a
+ *   log file cannot be opened: then logging stays as it was
+ */
+export async function configureLogging(source: string | IniDocument, options: LoggingOptions = {}): Promise<void> {
+  const document = typeof source === 'string' ? await readIni(resolve(source)) : source;
+  // Only now: who logs to nowhere but standard error needs no files.
+  const { configureLoggers } = await import('./logging.ts');
+  configureLoggers(document, options);
+}

@@ -1,0 +1,102 @@
+/** From a record to its line: a format with Python's fields, or JSON. */
+import { levelName } from './levels.ts';
+import { compileFormat, type LineFormat, type Style } from './line-format.ts';
+import { CALLER_FIELDS, errorText, FIELDS, type LogRecord } from './record.ts';
+import { strftime } from './strftime.ts';
+
+export interface Formatter {
+  /** Whether it shows who logged. */
+  readonly needsCaller: boolean;
+  /** Without a line end; of a record with an error, several lines. */
+  format(record: LogRecord): string;
+}
+
+/** Every name that a format may use. */
+export const FIELD_NAMES: readonly string[] = ['asctime', ...Object.keys(FIELDS)];
+
+/** `2003-07-08 16:49:45,896`, and with a `datefmt` what that says: no milliseconds then. */
+export class Clock {
+  readonly #dateFormat: string | undefined;
+  #second = Number.NaN;
+  #text = '';
+
+  constructor(dateFormat: string | undefined) {
+    this.#dateFormat = dateFormat;
+  }
+
+  /** @param time milliseconds since 1970 */
+  read(time: number): string {
+    const second = Math.floor(time / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#text = strftime(this.#dateFormat ?? '%Y-%m-%d %H:%M:%S', new Date(time));
+    }
+    if (this.#dateFormat !== undefined) return this.#text;
+    const milliseconds = time - second * 1000;
+    return `${this.#text},${milliseconds < 100 ? '0' : ''}${milliseconds < 10 ? '0' : ''}${milliseconds}`;
+  }
+}
+
+/** Python's `logging.Formatter`. */
+export class TextFormatter implements Formatter {
+  readonly needsCaller: boolean;
+  readonly #line: LineFormat;
+  readonly #clock: Clock;
+
+  /**
+   * @param format default: the message alone
+   * @param dateFormat for `strftime`; none or empty: `2003-07-08 16:49:45,896`
+   * @throws FormatError
+   */
+  constructor(format: string | undefined, dateFormat: string | undefined, style: Style = '%') {
+    this.#line = compileFormat(format || { '%': '%(message)s', '{': '{message}', $: '${message}' }[style], style);
+    this.#clock = new Clock(dateFormat || undefined);
+    this.needsCaller = this.#line.fields.some((name) => CALLER_FIELDS.has(name));
+  }
+
+  get fields(): readonly string[] {
+    return this.#line.fields;
+  }
+
+  format(record: LogRecord): string {
+    const line = this.#line.apply((name) => fieldOf(record, name, this.#clock));
+    return record.error ? `${line}\n${errorText(record.error)}` : line;
+  }
+}
+
+function fieldOf(record: LogRecord, name: string, clock: Clock): string | number {
+  if (name === 'asctime') return clock.read(record.created);
+  return FIELDS[name]?.(record) ?? '';
+}
+
+/** `paster.JSONFormatter`: an object on a line, for programs that collect logs. */
+export class JsonFormatter implements Formatter {
+  readonly needsCaller: boolean;
+  readonly #fields: readonly string[];
+  readonly #clock: Clock;
+
+  /**
+   * @param format names the fields that the object is to have, in any style; default: time, level, logger, process, message
+   * @param dateFormat of `asctime`, if that is among them
+   */
+  constructor(format: string | undefined, dateFormat: string | undefined, style: Style = '%') {
+    this.#fields = format ? compileFormat(format, style).fields : [];
+    this.#clock = new Clock(dateFormat || undefined);
+    this.needsCaller = this.#fields.some((name) => CALLER_FIELDS.has(name));
+  }
+
+  get fields(): readonly string[] {
+    return this.#fields;
+  }
+
+  format(record: LogRecord): string {
+    const { created, level, logger, message, error } = record;
+    const shown =
+      this.#fields.length > 0
+        ? Object.fromEntries(this.#fields.map((name) => [name, fieldOf(record, name, this.#clock)]))
+        : { time: new Date(created).toISOString(), level: levelName(level), logger, process: process.pid, message };
+    return JSON.stringify(
+      error ? { ...shown, error: { type: error.name, message: error.message, stack: errorText(error) } } : shown,
+    );
+  }
+}

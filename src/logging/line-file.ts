@@ -1,0 +1,136 @@
+/**
+ * A file that lines are added to, by any number of processes at once. Lines wait for company, a tenth of a second at
+ * most, and go out in one write in append mode, so that nobody's line stands within another's.
+ */
+import { closeSync, fchownSync, fstatSync, openSync, type Stats, statSync } from 'node:fs';
+import { SonicBoom } from 'sonic-boom';
+import { errorMessage } from '../errors.ts';
+
+/** How long a line may wait, in milliseconds: what a process that is killed loses at most. */
+const LONGEST_WAIT_MS = 100;
+/** Characters after which nothing waits. */
+const BATCH_LENGTH = 16_384;
+/** Bytes that are kept while a disk is full. */
+const LONGEST_BACKLOG = 1_048_576;
+
+export interface FileOwner {
+  readonly user: number;
+  readonly group: number;
+}
+
+export interface LineFileOptions {
+  /** Begins anew instead of adding to what is there. */
+  readonly truncate?: boolean;
+  /** Opens the file when the first line comes. */
+  readonly delay?: boolean;
+  /** Whose the file is to be, where root opens it for processes that are not root. */
+  readonly owner?: FileOwner | undefined;
+  /** Called before lines are written, with their length in bytes: the moment to go over to another file. */
+  readonly beforeWrite?: (length: number) => void;
+}
+
+export class LineFile {
+  readonly path: string;
+  readonly #options: LineFileOptions;
+  #fd: number | undefined;
+  #out: SonicBoom | undefined;
+  #batch = '';
+  #batchBegan = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #isFailing = false;
+
+  /** @throws Error (a system error) where it cannot be opened, unless it is opened later. */
+  constructor(path: string, options: LineFileOptions = {}) {
+    this.path = path;
+    this.#options = options;
+    if (!options.delay) this.#open(options.truncate ? 'w' : 'a');
+  }
+
+  /** @param line without its end. @param now milliseconds since 1970 */
+  add(line: string, now: number): void {
+    if (this.#batch === '') {
+      this.#batchBegan = now;
+      this.#timer ??= setTimeout(() => this.#tick(), LONGEST_WAIT_MS).unref();
+    }
+    this.#batch += line;
+    this.#batch += '\n';
+    // A timer says nothing while the application computes; a clock that is set back says nothing either.
+    const waited = now - this.#batchBegan;
+    if (this.#batch.length >= BATCH_LENGTH || waited >= LONGEST_WAIT_MS || waited < 0) this.flush();
+  }
+
+  #tick(): void {
+    this.#timer = undefined;
+    this.flush();
+  }
+
+  /** Writes what waits. A failure is said once; lines are kept for later, as long as they are few. */
+  flush(): void {
+    if (this.#batch === '') return;
+    const batch = this.#batch;
+    this.#batch = '';
+    try {
+      if (this.#fd === undefined) this.#open('a');
+      this.#options.beforeWrite?.(Buffer.byteLength(batch));
+      this.#out?.write(batch);
+      // Renamed and removed by others between the look at its name and the write: they had seen none of these lines.
+      if (this.#fd !== undefined && fstatSync(this.#fd).nlink === 0) {
+        this.reopen();
+        this.#out?.write(batch);
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** The file that is open, if one is: its size, and by its number which one it is. */
+  stat(): Stats | undefined {
+    return this.#fd === undefined ? undefined : fstatSync(this.#fd);
+  }
+
+  /** Whether the file of this name is another one than the one that is open, or gone. */
+  hasMoved(): boolean {
+    const open = this.stat();
+    if (!open) return false;
+    const named = statSync(this.path, { throwIfNoEntry: false });
+    return named === undefined || named.ino !== open.ino || named.dev !== open.dev;
+  }
+
+  /** Goes on in the file that has the name now. @throws Error where that cannot be opened; the old one stays. */
+  reopen(): void {
+    if (this.#fd === undefined) return;
+    const before = this.#out;
+    this.#open('a');
+    before?.end();
+  }
+
+  close(): void {
+    this.flush();
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#out?.end();
+    this.#out = undefined;
+    this.#fd = undefined;
+  }
+
+  #open(how: 'a' | 'w'): void {
+    // What is written must always go to the end, wherever other processes have brought that.
+    if (how === 'w') closeSync(openSync(this.path, 'w', 0o640));
+    const fd = openSync(this.path, 'a', 0o640);
+    const { owner } = this.#options;
+    if (owner && process.getuid?.() === 0) fchownSync(fd, owner.user, owner.group);
+    const out = new SonicBoom({ fd, sync: true, maxLength: LONGEST_BACKLOG });
+    out.on('error', (error) => this.#fail(error));
+    out.on('write', () => {
+      this.#isFailing = false;
+    });
+    this.#fd = fd;
+    this.#out = out;
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isFailing) return;
+    this.#isFailing = true;
+    process.stderr.write(`paster: cannot write the log file ${this.path}: ${errorMessage(error)}\n`);
+  }
+}

@@ -1,0 +1,270 @@
+/**
+ * The three styles of Python's format strings, compiled once to a function of the fields: `%(name)-5.5s`, `{name:<5}` and
+ * `${name}`. What Python's logging refuses is refused; what it only finds out while logging is found here.
+ */
+
+/** What a format asks for: a field's value by name. */
+export type FieldValues = (name: string) => string | number;
+
+export interface LineFormat {
+  /** The fields that are named, each once. */
+  readonly fields: readonly string[];
+  apply(values: FieldValues): string;
+}
+
+export const STYLES = ['%', '{', '$'] as const;
+export type Style = (typeof STYLES)[number];
+
+/** What is wrong with a format, and at which character. */
+export class FormatError extends Error {
+  readonly at: number;
+
+  constructor(message: string, at: number) {
+    super(message);
+    this.at = at;
+  }
+}
+
+/** A piece of a line: a text, or a field and how it is written. */
+type Piece = string | { readonly name: string; readonly write: (value: string | number) => string };
+
+/** @throws FormatError */
+export function compileFormat(text: string, style: Style): LineFormat {
+  const pieces = style === '%' ? percentPieces(text) : style === '{' ? bracePieces(text) : dollarPieces(text);
+  const fields = [...new Set(pieces.flatMap((piece) => (typeof piece === 'string' ? [] : [piece.name])))];
+  if (fields.length === 0) {
+    const example = { '%': '%(message)s', '{': '{message}', $: '${message}' }[style];
+    throw new FormatError(`it names no field such as ${example}`, 0);
+  }
+  return {
+    fields,
+    apply(values) {
+      let line = '';
+      for (const piece of pieces) line += typeof piece === 'string' ? piece : piece.write(values(piece.name));
+      return line;
+    },
+  };
+}
+
+const PERCENT = /%(?:\(([^)]*)\))?([#0\- +]*)(\d+)?(?:\.(\d*))?[hlL]?([a-zA-Z%])?/g;
+
+/** https://docs.python.org/3.11/library/stdtypes.html#printf-style-string-formatting */
+function percentPieces(text: string): Piece[] {
+  const pieces: Piece[] = [];
+  let done = 0;
+  for (const match of text.matchAll(PERCENT)) {
+    const [whole, name, flags = '', width = '0', precision, type] = match;
+    pieces.push(text.slice(done, match.index));
+    done = match.index + whole.length;
+    if (whole === '%%') pieces.push('%');
+    else if (type === undefined || !'diouxXeEfFgGcrsa%'.includes(type)) {
+      throw new FormatError(
+        `"${text.slice(match.index, done + 1)}" lacks the letter that ends it: s, d, f, ...`,
+        match.index,
+      );
+    } else if (name === undefined) {
+      throw new FormatError(`"${whole}" names no field: write %(name)${type}, or %% for a percent sign`, match.index);
+    } else if (type === '%') pieces.push('%');
+    else {
+      const spec: Spec = {
+        align: flags.includes('-') ? '<' : '>',
+        fill: ' ',
+        sign: flags.includes('+') ? '+' : flags.includes(' ') ? ' ' : '',
+        isAlternate: flags.includes('#'),
+        isZeroPadded: flags.includes('0') && !flags.includes('-'),
+        width: Number(width),
+        // `%.s` is `%.0s`.
+        precision: precision === undefined ? undefined : Number(precision),
+        type: type === 'r' || type === 'a' ? type : type === 'i' || type === 'u' ? 'd' : type,
+      };
+      if ('sraC'.includes(type)) pieces.push({ name, write: (value) => writeText(quotedIf(value, type), spec) });
+      else pieces.push({ name, write: (value) => writeNumber(value, spec) });
+    }
+  }
+  pieces.push(text.slice(done));
+  return pieces.filter((piece) => piece !== '');
+}
+
+const BRACE = /\{\{|\}\}|\{([^{}:!]*)(?:!([rsa]))?(?::([^{}]*))?\}|[{}]/g;
+const BRACE_SPEC = /^(?:(.)?([<>=^]))?([-+ ])?(#)?(0)?(\d+)?([,_])?(?:\.(\d+))?([bcdeEfFgGnosxX%])?$/u;
+
+/** https://docs.python.org/3.11/library/string.html#formatspec, of fields that are texts and numbers. */
+function bracePieces(text: string): Piece[] {
+  const pieces: Piece[] = [];
+  let done = 0;
+  for (const match of text.matchAll(BRACE)) {
+    const [whole, name, conversion, written = ''] = match;
+    pieces.push(text.slice(done, match.index));
+    done = match.index + whole.length;
+    if (whole === '{{' || whole === '}}') {
+      pieces.push(whole.slice(1));
+      continue;
+    }
+    if (name === undefined) {
+      throw new FormatError(
+        `the "${whole}" has no counterpart: write {name}, or "${whole}${whole}" for the brace`,
+        match.index,
+      );
+    }
+    if (!/^\w+$/.test(name)) throw new FormatError(`"${whole}" is no field: write {name}`, match.index);
+    const parts = BRACE_SPEC.exec(written);
+    if (!parts) throw new FormatError(`"${written}" is no format of Python's`, match.index);
+    const [, fill, align, sign = '', alternate, zero, width = '0', , precision, type] = parts;
+    const spec: Spec = {
+      align: align as Spec['align'],
+      fill: fill ?? (zero === undefined ? ' ' : '0'),
+      sign: sign === '-' ? '' : (sign as Spec['sign']),
+      isAlternate: alternate !== undefined,
+      isZeroPadded: zero !== undefined && align === undefined,
+      width: Number(width),
+      precision: precision === undefined ? undefined : Number(precision),
+      type: type ?? '',
+    };
+    pieces.push({
+      name,
+      write: (value) => {
+        const shown = conversion === undefined ? value : quotedIf(value, conversion);
+        return typeof shown === 'string'
+          ? writeText(shown, { ...spec, align: spec.align ?? '<' })
+          : spec.type === ''
+            ? writeText(plainNumber(shown), { ...spec, align: spec.align ?? '>', precision: undefined })
+            : writeNumber(shown, spec);
+      },
+    });
+  }
+  pieces.push(text.slice(done));
+  return pieces.filter((piece) => piece !== '');
+}
+
+const DOLLAR = /\$(?:(\$)|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})?/g;
+
+/** https://docs.python.org/3.11/library/string.html#template-strings */
+function dollarPieces(text: string): Piece[] {
+  const pieces: Piece[] = [];
+  let done = 0;
+  for (const match of text.matchAll(DOLLAR)) {
+    const [whole, twice, plain, braced] = match;
+    pieces.push(text.slice(done, match.index));
+    done = match.index + whole.length;
+    const name = plain ?? braced;
+    if (twice !== undefined) pieces.push('$');
+    else if (name === undefined) {
+      throw new FormatError('a "$" must be followed by a name, {name} or "$"', match.index);
+    } else pieces.push({ name, write: plainValue });
+  }
+  pieces.push(text.slice(done));
+  return pieces.filter((piece) => piece !== '');
+}
+
+interface Spec {
+  readonly align: '<' | '>' | '^' | '=' | undefined;
+  readonly fill: string;
+  readonly sign: '+' | ' ' | '';
+  readonly isAlternate: boolean;
+  readonly isZeroPadded: boolean;
+  readonly width: number;
+  readonly precision: number | undefined;
+  readonly type: string;
+}
+
+function plainValue(value: string | number): string {
+  return typeof value === 'string' ? value : plainNumber(value);
+}
+
+/** As Python's `str`: a double that happens to be whole shows that it is one. */
+function plainNumber(value: number): string {
+  return String(value);
+}
+
+/** `repr`, for `%r` and `!r`. */
+function quotedIf(value: string | number, conversion: string): string {
+  if (typeof value === 'number') return plainNumber(value);
+  if (conversion !== 'r' && conversion !== 'a') return value;
+  const quote = value.includes("'") && !value.includes('"') ? '"' : "'";
+  return quote + value.replaceAll('\\', '\\\\').replaceAll(quote, `\\${quote}`) + quote;
+}
+
+function writeText(value: string, { align = '>', fill, width, precision }: Spec): string {
+  if (width === 0 && precision === undefined) return value;
+  // Python counts characters, not UTF-16's halves of them.
+  const characters = [...value];
+  const cut = precision === undefined || characters.length <= precision ? characters : characters.slice(0, precision);
+  return aligned(cut.join(''), cut.length, align, fill, width);
+}
+
+function aligned(text: string, length: number, align: Spec['align'], fill: string, width: number): string {
+  const missing = width - length;
+  if (missing <= 0) return text;
+  if (align === '<') return text + fill.repeat(missing);
+  if (align === '^') return fill.repeat(missing >> 1) + text + fill.repeat(missing - (missing >> 1));
+  return fill.repeat(missing) + text;
+}
+
+function writeNumber(value: string | number, spec: Spec): string {
+  // A text where a number is wanted: Python fails while it logs; a line that says it all the same is of more use.
+  if (typeof value === 'string') return writeText(value, { ...spec, precision: undefined });
+  const magnitude = digitsOf(Math.abs(value), spec);
+  const sign = value < 0 || Object.is(value, -0) ? '-' : spec.sign;
+  const { align, width } = spec;
+  if (spec.isZeroPadded || align === '=') {
+    const fill = spec.isZeroPadded ? '0' : spec.fill;
+    const prefix = /^0[xob]/i.exec(magnitude)?.[0] ?? '';
+    const digits = magnitude.slice(prefix.length);
+    return sign + prefix + digits.padStart(width - sign.length - prefix.length, fill);
+  }
+  const text = sign + magnitude;
+  return aligned(text, text.length, align ?? '>', spec.fill, width);
+}
+
+function digitsOf(value: number, { type, precision, isAlternate }: Spec): string {
+  const whole = () => String(Math.trunc(value)).padStart(precision ?? 0, '0');
+  const based = (base: number, prefix: string) =>
+    (isAlternate ? prefix : '') +
+    Math.trunc(value)
+      .toString(base)
+      .padStart(precision ?? 0, '0');
+  switch (type) {
+    case 'f':
+    case 'F':
+      return value.toFixed(precision ?? 6);
+    case 'e':
+    case 'E':
+      return exponent(value, precision ?? 6, type);
+    case 'g':
+    case 'G':
+    case 'n':
+      return general(value, precision ?? 6, type, isAlternate);
+    case 'x':
+      return based(16, '0x');
+    case 'X':
+      return based(16, '0x').toUpperCase();
+    case 'o':
+      return based(8, '0o');
+    case 'b':
+      return based(2, '0b');
+    case 'c':
+      return String.fromCodePoint(Math.trunc(value));
+    case '%':
+      return `${(value * 100).toFixed(precision ?? 6)}%`;
+    default:
+      return whole();
+  }
+}
+
+/** At least two digits of exponent, as C has it. */
+function exponent(value: number, precision: number, type: string): string {
+  const text = value.toExponential(precision).replace(/e([+-])(\d)$/, 'e$10$2');
+  return type === 'E' ? text.toUpperCase() : text;
+}
+
+function general(value: number, precision: number, type: string, isAlternate: boolean): string {
+  const digits = Math.max(precision, 1);
+  const power = value === 0 ? 0 : Number(value.toExponential(digits - 1).split('e')[1]);
+  const isShort = power >= -4 && power < digits;
+  const letter = type === 'G' ? 'E' : 'e';
+  const text = isShort ? value.toFixed(digits - 1 - power) : exponent(value, digits - 1, letter);
+  if (isAlternate) return text;
+  return text.replace(/\.?0+(?=$|e)/i, (zeros, at: number) =>
+    text.slice(0, at).includes('.') || zeros.startsWith('.') ? '' : zeros,
+  );
+}

@@ -1,0 +1,202 @@
+/**
+ * Log files that are put aside when they are long or old enough, named as Python names them. Several processes may write
+ * to one: whoever notices first renames, under a lock file; the others see that the name means another file now and
+ * follow. Nobody waits for a lock: a file that cannot be put aside now is written to, and looked at with the next lines.
+ */
+import { closeSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { errorCode } from '../errors.ts';
+import type { LineFile } from './line-file.ts';
+import { strftime } from './strftime.ts';
+
+/** When a file is put aside, and as what. */
+export interface Rotation {
+  /** Whether it is time, before `length` bytes are written. @param now milliseconds since 1970 */
+  isDue(file: LineFile, length: number, now: number): boolean;
+  /** Renames the file, and removes what is too old. Runs under the lock. */
+  putAside(path: string): void;
+  /** Called when a new file has begun, by this process or by another. */
+  begun(now: number): void;
+}
+
+/** Goes over to another file before lines are written, if need be. */
+export function rotate(file: LineFile, rotation: Rotation, length: number): void {
+  const now = Date.now();
+  if (file.hasMoved()) {
+    file.reopen();
+    rotation.begun(now);
+  }
+  if (!rotation.isDue(file, length, now)) return;
+  withLock(`${file.path}.lock`, () => {
+    // Between the look and the lock another process may have done it.
+    if (!file.hasMoved()) rotation.putAside(file.path);
+    file.reopen();
+    rotation.begun(now);
+  });
+}
+
+/** Does nothing where another process that lives has the lock. */
+function withLock(lock: string, work: () => void): void {
+  if (!takeLock(lock)) return;
+  try {
+    work();
+  } finally {
+    rmSync(lock, { force: true });
+  }
+}
+
+function takeLock(lock: string): boolean {
+  try {
+    const fd = openSync(lock, 'wx', 0o640);
+    writeSync(fd, String(process.pid));
+    closeSync(fd);
+    return true;
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error;
+    // Left behind by one who was killed: the next lines find no lock.
+    if (isStale(lock)) rmSync(lock, { force: true });
+    return false;
+  }
+}
+
+/** Longer than any rotation takes: a lock that is being taken holds no number yet. */
+const LOCK_MS = 5000;
+
+function isStale(lock: string): boolean {
+  try {
+    const pid = Number(readFileSync(lock, 'utf8'));
+    if (pid > 0) process.kill(pid, 0);
+    return Date.now() - statSync(lock).mtimeMs > LOCK_MS;
+  } catch (error) {
+    return errorCode(error) === 'ESRCH';
+  }
+}
+
+/** `handlers.RotatingFileHandler`: `app.log.1` is the youngest of `keep` files. */
+export class SizeRotation implements Rotation {
+  readonly #limit: number;
+  readonly #keep: number;
+
+  /** @param limit bytes; 0, or 0 files to keep: never */
+  constructor(limit: number, keep: number) {
+    this.#limit = limit;
+    this.#keep = keep;
+  }
+
+  isDue(file: LineFile, length: number): boolean {
+    if (this.#limit <= 0 || this.#keep <= 0) return false;
+    const { size = 0 } = file.stat() ?? {};
+    // An empty file gains nothing by being put aside.
+    return size > 0 && size + length >= this.#limit;
+  }
+
+  putAside(path: string): void {
+    for (let number = this.#keep - 1; number > 0; number--) renameIfThere(`${path}.${number}`, `${path}.${number + 1}`);
+    renameIfThere(path, `${path}.1`);
+  }
+
+  begun(): void {}
+}
+
+function renameIfThere(from: string, to: string): void {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error;
+  }
+}
+
+const DAY_S = 86_400;
+
+/** Seconds of one interval, and how the file of one is named. */
+const UNITS: Readonly<Record<string, { readonly seconds: number; readonly suffix: string }>> = {
+  S: { seconds: 1, suffix: '%Y-%m-%d_%H-%M-%S' },
+  M: { seconds: 60, suffix: '%Y-%m-%d_%H-%M' },
+  H: { seconds: 3600, suffix: '%Y-%m-%d_%H' },
+  D: { seconds: DAY_S, suffix: '%Y-%m-%d' },
+  MIDNIGHT: { seconds: DAY_S, suffix: '%Y-%m-%d' },
+  W: { seconds: 7 * DAY_S, suffix: '%Y-%m-%d' },
+};
+
+/** What `when` may be, in any case. */
+export const WHENS: readonly string[] = ['S', 'M', 'H', 'D', 'midnight', ...Array.from('0123456', (day) => `W${day}`)];
+
+/** `handlers.TimedRotatingFileHandler`: `app.log.2026-11-21` has the lines of that day. */
+export class TimedRotation implements Rotation {
+  readonly #interval: number;
+  readonly #suffix: string;
+  readonly #keep: number;
+  readonly #isUtc: boolean;
+  readonly #atMidnight: boolean;
+  /** 0 is Monday, as Python counts. */
+  readonly #weekday: number | undefined;
+  #due: number;
+
+  /**
+   * @param when one of WHENS
+   * @param interval how many of these units
+   * @param keep how many old files; 0: all
+   * @param begin seconds since 1970, when the file was last written to
+   */
+  constructor(when: string, interval: number, keep: number, isUtc: boolean, begin: number) {
+    const [unit = '', day] = /^(W)(\d)$/.exec(when.toUpperCase())?.slice(1) ?? [when.toUpperCase()];
+    const { seconds, suffix } = UNITS[unit] ?? { seconds: 3600, suffix: '' };
+    this.#interval = seconds * interval;
+    this.#suffix = suffix;
+    this.#keep = keep;
+    this.#isUtc = isUtc;
+    this.#weekday = day === undefined ? undefined : Number(day);
+    this.#atMidnight = unit === 'MIDNIGHT' || unit === 'W';
+    this.#due = this.next(begin);
+  }
+
+  /** When a file that begins at `time` is put aside; both in seconds since 1970. */
+  next(time: number): number {
+    if (!this.#atMidnight) return time + this.#interval;
+    const midnight = this.#midnight(time, 1);
+    if (this.#weekday === undefined) return midnight;
+    const now = new Date(time * 1000);
+    const today = ((this.#isUtc ? now.getUTCDay() : now.getDay()) + 6) % 7;
+    return this.#midnight(time, 1 + ((this.#weekday - today + 7) % 7));
+  }
+
+  /** The midnight that is so many days away from the beginning of a time's day: days are not all of one length. */
+  #midnight(time: number, days: number): number {
+    const now = new Date(time * 1000);
+    const milliseconds = this.#isUtc
+      ? Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate() + days)
+      : new Date(now.getFullYear(), now.getMonth(), now.getDate() + days).getTime();
+    return milliseconds / 1000;
+  }
+
+  isDue(_file: LineFile, _length: number, now: number): boolean {
+    return Math.floor(now / 1000) >= this.#due;
+  }
+
+  putAside(path: string): void {
+    const aside = `${path}.${this.#nameOfInterval()}`;
+    // Python removes a file of that name. Whoever has made it - a process that was restarted, another worker - meant it.
+    if (statSync(aside, { throwIfNoEntry: false }) === undefined) renameIfThere(path, aside);
+    if (this.#keep > 0) for (const old of this.#asideFiles(path).slice(0, -this.#keep)) rmSync(old, { force: true });
+  }
+
+  begun(now: number): void {
+    this.#due = this.next(Math.floor(now / 1000));
+  }
+
+  /** A file is named for the beginning of its time. */
+  #nameOfInterval(): string {
+    const begin = this.#atMidnight ? this.#midnight(this.#due, -this.#interval / DAY_S) : this.#due - this.#interval;
+    return strftime(this.#suffix, new Date(begin * 1000), this.#isUtc);
+  }
+
+  /** The oldest first: their names sort as their times do. */
+  #asideFiles(path: string): string[] {
+    const prefix = `${basename(path)}.`;
+    const shape = new RegExp(`^${this.#suffix.replace(/%Y/, '\\d{4}').replace(/%[mdHMS]/g, '\\d{2}')}(?:\\.\\w+)?$`);
+    return readdirSync(dirname(path))
+      .filter((name) => name.startsWith(prefix) && shape.test(name.slice(prefix.length)))
+      .sort()
+      .map((name) => join(dirname(path), name));
+  }
+}
