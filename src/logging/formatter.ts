@@ -1,6 +1,6 @@
 /** From a record to its line: a format with Python's fields, or JSON. */
 import { levelName } from './levels.ts';
-import { compileFormat, type LineFormat, type Style } from './line-format.ts';
+import { compileFormat, type LineFormat, MESSAGE_ALONE, type Style } from './line-format.ts';
 import { CALLER_FIELDS, errorText, FIELDS, type LogRecord } from './record.ts';
 import { strftime } from './strftime.ts';
 
@@ -49,7 +49,7 @@ export class TextFormatter implements Formatter {
    * @throws FormatError
    */
   constructor(format: string | undefined, dateFormat: string | undefined, style: Style = '%') {
-    this.#line = compileFormat(format || { '%': '%(message)s', '{': '{message}', $: '${message}' }[style], style);
+    this.#line = compileFormat(format || MESSAGE_ALONE[style], style);
     this.#clock = new Clock(dateFormat || undefined);
     this.needsCaller = this.#line.fields.some((name) => CALLER_FIELDS.has(name));
   }

@@ -15,6 +15,9 @@ export interface LineFormat {
 export const STYLES = ['%', '{', '$'] as const;
 export type Style = (typeof STYLES)[number];
 
+/** The least that a format can be. */
+export const MESSAGE_ALONE: Readonly<Record<Style, string>> = { '%': '%(message)s', '{': '{message}', $: '$message' };
+
 /** What is wrong with a format, and at which character. */
 export class FormatError extends Error {
   readonly at: number;
@@ -33,8 +36,7 @@ export function compileFormat(text: string, style: Style): LineFormat {
   const pieces = style === '%' ? percentPieces(text) : style === '{' ? bracePieces(text) : dollarPieces(text);
   const fields = [...new Set(pieces.flatMap((piece) => (typeof piece === 'string' ? [] : [piece.name])))];
   if (fields.length === 0) {
-    const example = { '%': '%(message)s', '{': '{message}', $: '${message}' }[style];
-    throw new FormatError(`it names no field such as ${example}`, 0);
+    throw new FormatError(`it names no field such as ${MESSAGE_ALONE[style]}`, 0);
   }
   return {
     fields,

@@ -97,7 +97,7 @@ const handlerSettings = defineSettings({
 const formatterSettings = defineSettings({
   format: { type: text, default: '', help: 'The line, such as `%(levelname)s %(message)s`; read raw.' },
   datefmt: { type: text, default: '', help: 'How %(asctime)s is written, for strftime; read raw.' },
-  style: { type: oneOf(...STYLES), default: '%', help: 'How fields are written: %(name)s, {name} or ${name}.' },
+  style: { type: oneOf(...STYLES), default: '%', help: 'How fields are written: %(name)s, {name} or $name.' },
   class: { type: text, default: '', help: '`paster.JSONFormatter` for a JSON object a line.' },
 });
 
