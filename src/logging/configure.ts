@@ -15,7 +15,7 @@ export function applyLogging(plan: LoggingPlan, options: OpenOptions): void {
   const handlers = openAll(plan.handlers, options);
   const setups = plan.loggers.map(({ name, level, propagate, handlers: names }): [string, LoggerSetup] => [
     name,
-    { level, propagate, handlers: names.flatMap((each) => handlers.get(each) ?? []) },
+    { level, propagate, handlers: [...new Set(names)].flatMap((each) => handlers.get(each) ?? []) },
   ]);
   hierarchy().configure([...handlers.values()], new Map(setups));
   if (plan.captureConsole) captureConsole(getLogger('console'));

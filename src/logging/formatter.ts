@@ -1,6 +1,7 @@
 /** From a record to its line: a format with Python's fields, or JSON. */
+import { nearest } from '../config/nearest.ts';
 import { levelName } from './levels.ts';
-import { compileFormat, type LineFormat, MESSAGE_ALONE, type Style } from './line-format.ts';
+import { compileFormat, FormatError, type LineFormat, MESSAGE_ALONE, type Style } from './line-format.ts';
 import { CALLER_FIELDS, errorText, FIELDS, type LogRecord } from './record.ts';
 import { strftime } from './strftime.ts';
 
@@ -12,7 +13,17 @@ export interface Formatter {
 }
 
 /** Every name that a format may use. */
-export const FIELD_NAMES: readonly string[] = ['asctime', ...Object.keys(FIELDS)];
+const FIELD_NAMES: readonly string[] = ['asctime', ...Object.keys(FIELDS)];
+
+/** As `compileFormat`. @throws FormatError for a field that no record has, too */
+function compileKnown(format: string, style: Style): LineFormat {
+  const compiled = compileFormat(format, style);
+  const unknown = compiled.fields.find((name) => !FIELD_NAMES.includes(name));
+  if (unknown === undefined) return compiled;
+  const meant = nearest(unknown, FIELD_NAMES);
+  const hint = meant === undefined ? `there are: ${FIELD_NAMES.join(', ')}` : `did you mean "${meant}"?`;
+  throw new FormatError(`there is no field "${unknown}"`, Math.max(format.indexOf(unknown), 0), hint);
+}
 
 /** `2003-07-08 16:49:45,896`, and with a `datefmt` what that says: no milliseconds then. */
 export class Clock {
@@ -49,13 +60,9 @@ export class TextFormatter implements Formatter {
    * @throws FormatError
    */
   constructor(format: string | undefined, dateFormat: string | undefined, style: Style = '%') {
-    this.#line = compileFormat(format || MESSAGE_ALONE[style], style);
+    this.#line = compileKnown(format || MESSAGE_ALONE[style], style);
     this.#clock = new Clock(dateFormat || undefined);
     this.needsCaller = this.#line.fields.some((name) => CALLER_FIELDS.has(name));
-  }
-
-  get fields(): readonly string[] {
-    return this.#line.fields;
   }
 
   format(record: LogRecord): string {
@@ -80,13 +87,9 @@ export class JsonFormatter implements Formatter {
    * @param dateFormat of `asctime`, if that is among them
    */
   constructor(format: string | undefined, dateFormat: string | undefined, style: Style = '%') {
-    this.#fields = format ? compileFormat(format, style).fields : [];
+    this.#fields = format ? compileKnown(format, style).fields : [];
     this.#clock = new Clock(dateFormat || undefined);
     this.needsCaller = this.#fields.some((name) => CALLER_FIELDS.has(name));
-  }
-
-  get fields(): readonly string[] {
-    return this.#fields;
   }
 
   format(record: LogRecord): string {

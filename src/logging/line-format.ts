@@ -21,10 +21,12 @@ export const MESSAGE_ALONE: Readonly<Record<Style, string>> = { '%': '%(message)
 /** What is wrong with a format, and at which character. */
 export class FormatError extends Error {
   readonly at: number;
+  readonly hint: string | undefined;
 
-  constructor(message: string, at: number) {
+  constructor(message: string, at: number, hint?: string) {
     super(message);
     this.at = at;
+    this.hint = hint;
   }
 }
 
@@ -126,11 +128,9 @@ function bracePieces(text: string): Piece[] {
       name,
       write: (value) => {
         const shown = conversion === undefined ? value : quotedIf(value, conversion);
-        return typeof shown === 'string'
-          ? writeText(shown, { ...spec, align: spec.align ?? '<' })
-          : spec.type === ''
-            ? writeText(plainNumber(shown), { ...spec, align: spec.align ?? '>', precision: undefined })
-            : writeNumber(shown, spec);
+        if (typeof shown === 'string') return writeText(shown, { ...spec, align: spec.align ?? '<' });
+        if (spec.type !== '' || Number.isInteger(shown)) return writeNumber(shown, spec);
+        return writeText(plainNumber(shown), { ...spec, align: spec.align ?? '>', precision: undefined });
       },
     });
   }

@@ -46,7 +46,8 @@ export function parsePython(text: string): PythonNode {
 // Deeper than any file means it, and far from the end of the stack.
 const MAX_DEPTH = 50;
 
-const SPACE = /[ \t\f\n\r]*/y;
+// A comment and a line that goes on after a backslash count as white space.
+const SPACE = /(?:[ \t\f\n\r]|\\\n|#[^\n]*)*/y;
 const STRING_START = /(r[bf]?|[bf]r?|u)?('''|"""|'|")/iy;
 const NUMBER =
   /0[xX](?:_?[\da-fA-F])+|0[oO](?:_?[0-7])+|0[bB](?:_?[01])+|(?:(?:\d(?:_?\d)*)?\.\d(?:_?\d)*|\d(?:_?\d)*\.?)(?:[eE][+-]?\d(?:_?\d)*)?/y;

@@ -8,7 +8,7 @@ import { nearest } from '../config/nearest.ts';
 import { bool, defineSettings, oneOf, type SettingsOf, type SettingsSchema, text } from '../config/setting.ts';
 import { ConfigError, type Location } from '../errors.ts';
 import { ArgumentMistake, CallArguments } from './call-arguments.ts';
-import { FIELD_NAMES, type Formatter, JsonFormatter, TextFormatter } from './formatter.ts';
+import { type Formatter, JsonFormatter, TextFormatter } from './formatter.ts';
 import { findHandlerClass, type HandlerPlan } from './handler-classes.ts';
 import { LEVELS, type Level, NOTSET, WARNING } from './levels.ts';
 import { FormatError, STYLES, type Style } from './line-format.ts';
@@ -196,16 +196,12 @@ class LoggingReader {
       return undefined;
     }
     try {
-      const formatter = make(format, datefmt, style);
-      const unknown = formatter.fields.find((name) => !FIELD_NAMES.includes(name));
-      if (unknown === undefined) return formatter;
-      const at = Math.max(format.search(new RegExp(`(?<=[({$])${unknown}\\b`)), 0);
-      this.#mistake(section, 'format', `there is no field "${unknown}"`, didYouMean(unknown, FIELD_NAMES), at);
+      return make(format, datefmt, style);
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
-      this.#mistake(section, 'format', error.message, undefined, error.at);
+      this.#mistake(section, 'format', error.message, error.hint, error.at);
+      return undefined;
     }
-    return undefined;
   }
 
   #handler(section: IniSection, formatters: ReadonlyMap<string, Formatter | undefined>): PlannedHandler | undefined {
@@ -332,8 +328,7 @@ class LoggingReader {
   }
 }
 
-type MadeFormatter = Formatter & { readonly fields: readonly string[] };
-type MakeFormatter = (format: string, dateFormat: string, style: Style) => MadeFormatter;
+type MakeFormatter = (format: string, dateFormat: string, style: Style) => Formatter;
 
 const makeText: MakeFormatter = (format, dateFormat, style) => new TextFormatter(format, dateFormat, style);
 const makeJson: MakeFormatter = (format, dateFormat, style) => new JsonFormatter(format, dateFormat, style);
