@@ -96,8 +96,9 @@ class FileCheck {
       inner.delete(section.name);
       for (const name of inner) referred.add(name);
     }
-    // A file with neither [app:main] nor [server:main] lends its parts to other files.
-    const isLibrary = missing.size === 2 && [...sections.keys()].some((name) => kindOfSection(name) !== undefined);
+    // A file with neither [app:main] nor [server:main] lends its parts to other files, or is for logging alone.
+    const isLibrary =
+      missing.size === 2 && [...sections.keys()].some((name) => name === 'loggers' || kindOfSection(name) !== undefined);
     for (const [kind, error] of missing) this.#judgeMissing(kind, error, isLibrary);
     for (const { section, kind } of parts) {
       if (isLibrary || missing.has(kind) || referred.has(section.name)) continue;

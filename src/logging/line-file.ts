@@ -3,7 +3,7 @@
  * most, and go out in one write in append mode, so that nobody's line stands within another's.
  */
 import { closeSync, fchownSync, fstatSync, openSync, type Stats, statSync } from 'node:fs';
-import { SonicBoom } from 'sonic-boom';
+import sonicBoom from 'sonic-boom';
 import { errorMessage } from '../errors.ts';
 
 /** How long a line may wait, in milliseconds: what a process that is killed loses at most. */
@@ -33,7 +33,7 @@ export class LineFile {
   readonly path: string;
   readonly #options: LineFileOptions;
   #fd: number | undefined;
-  #out: SonicBoom | undefined;
+  #out: InstanceType<typeof sonicBoom.SonicBoom> | undefined;
   #batch = '';
   #batchBegan = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -119,7 +119,7 @@ export class LineFile {
     const fd = openSync(this.path, 'a', 0o640);
     const { owner } = this.#options;
     if (owner && process.getuid?.() === 0) fchownSync(fd, owner.user, owner.group);
-    const out = new SonicBoom({ fd, sync: true, maxLength: LONGEST_BACKLOG });
+    const out = new sonicBoom.SonicBoom({ fd, sync: true, maxLength: LONGEST_BACKLOG });
     out.on('error', (error) => this.#fail(error));
     out.on('write', () => {
       this.#isFailing = false;
