@@ -98,7 +98,8 @@ class FileCheck {
     }
     // A file with neither [app:main] nor [server:main] lends its parts to other files, or is for logging alone.
     const isLibrary =
-      missing.size === 2 && [...sections.keys()].some((name) => name === 'loggers' || kindOfSection(name) !== undefined);
+      missing.size === 2 &&
+      [...sections.keys()].some((name) => name === 'loggers' || kindOfSection(name) !== undefined);
     for (const [kind, error] of missing) this.#judgeMissing(kind, error, isLibrary);
     for (const { section, kind } of parts) {
       if (isLibrary || missing.has(kind) || referred.has(section.name)) continue;

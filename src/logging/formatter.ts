@@ -1,7 +1,14 @@
 /** From a record to its line: a format with Python's fields, or JSON. */
 import { nearest } from '../config/nearest.ts';
 import { levelName } from './levels.ts';
-import { compileFormat, FormatError, type LineFormat, MESSAGE_ALONE, type Style } from './line-format.ts';
+import {
+  compileFormat,
+  type FieldReader,
+  FormatError,
+  type LineFormat,
+  MESSAGE_ALONE,
+  type Style,
+} from './line-format.ts';
 import { CALLER_FIELDS, errorText, FIELDS, type LogRecord } from './record.ts';
 import { strftime } from './strftime.ts';
 
@@ -15,14 +22,19 @@ export interface Formatter {
 /** Every name that a format may use. */
 const FIELD_NAMES: readonly string[] = ['asctime', ...Object.keys(FIELDS)];
 
-/** As `compileFormat`. @throws FormatError for a field that no record has, too */
-function compileKnown(format: string, style: Style): LineFormat {
-  const compiled = compileFormat(format, style);
-  const unknown = compiled.fields.find((name) => !FIELD_NAMES.includes(name));
-  if (unknown === undefined) return compiled;
-  const meant = nearest(unknown, FIELD_NAMES);
+/** As `compileFormat`, for records. */
+function compileLine(format: string, style: Style, clock: Clock): LineFormat<LogRecord> {
+  return compileFormat(format, style, (name, at) => fieldReader(name, at, clock));
+}
+
+/** @throws FormatError for a field that no record has. */
+function fieldReader(name: string, at: number, clock: Clock): FieldReader<LogRecord> {
+  if (name === 'asctime') return ({ created }) => clock.read(created);
+  const read = Object.hasOwn(FIELDS, name) ? FIELDS[name] : undefined;
+  if (read) return read;
+  const meant = nearest(name, FIELD_NAMES);
   const hint = meant === undefined ? `there are: ${FIELD_NAMES.join(', ')}` : `did you mean "${meant}"?`;
-  throw new FormatError(`there is no field "${unknown}"`, Math.max(format.indexOf(unknown), 0), hint);
+  throw new FormatError(`there is no field "${name}"`, at, hint);
 }
 
 /** `2003-07-08 16:49:45,896`, and with a `datefmt` what that says: no milliseconds then. */
@@ -51,8 +63,7 @@ export class Clock {
 /** Python's `logging.Formatter`. */
 export class TextFormatter implements Formatter {
   readonly needsCaller: boolean;
-  readonly #line: LineFormat;
-  readonly #clock: Clock;
+  readonly #line: LineFormat<LogRecord>;
 
   /**
    * @param format default: the message alone
@@ -60,43 +71,38 @@ export class TextFormatter implements Formatter {
    * @throws FormatError
    */
   constructor(format: string | undefined, dateFormat: string | undefined, style: Style = '%') {
-    this.#line = compileKnown(format || MESSAGE_ALONE[style], style);
-    this.#clock = new Clock(dateFormat || undefined);
+    this.#line = compileLine(format || MESSAGE_ALONE[style], style, new Clock(dateFormat || undefined));
     this.needsCaller = this.#line.fields.some((name) => CALLER_FIELDS.has(name));
   }
 
   format(record: LogRecord): string {
-    const line = this.#line.apply((name) => fieldOf(record, name, this.#clock));
+    const line = this.#line.apply(record);
     return record.error ? `${line}\n${errorText(record.error)}` : line;
   }
-}
-
-function fieldOf(record: LogRecord, name: string, clock: Clock): string | number {
-  if (name === 'asctime') return clock.read(record.created);
-  return FIELDS[name]?.(record) ?? '';
 }
 
 /** `paster.JSONFormatter`: an object on a line, for programs that collect logs. */
 export class JsonFormatter implements Formatter {
   readonly needsCaller: boolean;
-  readonly #fields: readonly string[];
-  readonly #clock: Clock;
+  readonly #fields: readonly (readonly [name: string, read: FieldReader<LogRecord>])[];
 
   /**
    * @param format names the fields that the object is to have, in any style; default: time, level, logger, process, message
    * @param dateFormat of `asctime`, if that is among them
+   * @throws FormatError
    */
   constructor(format: string | undefined, dateFormat: string | undefined, style: Style = '%') {
-    this.#fields = format ? compileKnown(format, style).fields : [];
-    this.#clock = new Clock(dateFormat || undefined);
-    this.needsCaller = this.#fields.some((name) => CALLER_FIELDS.has(name));
+    const clock = new Clock(dateFormat || undefined);
+    const fields = format ? compileLine(format, style, clock).fields : [];
+    this.#fields = fields.map((name) => [name, fieldReader(name, 0, clock)]);
+    this.needsCaller = fields.some((name) => CALLER_FIELDS.has(name));
   }
 
   format(record: LogRecord): string {
     const { created, level, logger, message, error } = record;
     const shown =
       this.#fields.length > 0
-        ? Object.fromEntries(this.#fields.map((name) => [name, fieldOf(record, name, this.#clock)]))
+        ? Object.fromEntries(this.#fields.map(([name, read]) => [name, read(record)]))
         : { time: new Date(created).toISOString(), level: levelName(level), logger, process: process.pid, message };
     return JSON.stringify(
       error ? { ...shown, error: { type: error.name, message: error.message, stack: errorText(error) } } : shown,

@@ -3,13 +3,16 @@
  * `${name}`. What Python's logging refuses is refused; what it only finds out while logging is found here.
  */
 
-/** What a format asks for: a field's value by name. */
-export type FieldValues = (name: string) => string | number;
+/** Reads a field of whatever lines are made of. */
+export type FieldReader<T> = (source: T) => string | number;
 
-export interface LineFormat {
+/** @throws FormatError for a field that there is none of. */
+export type FindField<T> = (name: string, at: number) => FieldReader<T>;
+
+export interface LineFormat<T> {
   /** The fields that are named, each once. */
   readonly fields: readonly string[];
-  apply(values: FieldValues): string;
+  apply(source: T): string;
 }
 
 export const STYLES = ['%', '{', '$'] as const;
@@ -31,20 +34,27 @@ export class FormatError extends Error {
 }
 
 /** A piece of a line: a text, or a field and how it is written. */
-type Piece = string | { readonly name: string; readonly write: (value: string | number) => string };
+type Piece =
+  | string
+  | { readonly name: string; readonly at: number; readonly write: (value: string | number) => string };
 
 /** @throws FormatError */
-export function compileFormat(text: string, style: Style): LineFormat {
+export function compileFormat<T>(text: string, style: Style, find: FindField<T>): LineFormat<T> {
   const pieces = style === '%' ? percentPieces(text) : style === '{' ? bracePieces(text) : dollarPieces(text);
-  const fields = [...new Set(pieces.flatMap((piece) => (typeof piece === 'string' ? [] : [piece.name])))];
-  if (fields.length === 0) {
-    throw new FormatError(`it names no field such as ${MESSAGE_ALONE[style]}`, 0);
-  }
+  const fields = new Set<string>();
+  const parts = pieces.map((piece) => {
+    if (typeof piece === 'string') return piece;
+    fields.add(piece.name);
+    const { write } = piece;
+    const read = find(piece.name, piece.at);
+    return write === plainValue ? read : (source: T) => write(read(source));
+  });
+  if (fields.size === 0) throw new FormatError(`it names no field such as ${MESSAGE_ALONE[style]}`, 0);
   return {
-    fields,
-    apply(values) {
+    fields: [...fields],
+    apply(source) {
       let line = '';
-      for (const piece of pieces) line += typeof piece === 'string' ? piece : piece.write(values(piece.name));
+      for (const part of parts) line += typeof part === 'string' ? part : part(source);
       return line;
     },
   };
@@ -81,8 +91,13 @@ function percentPieces(text: string): Piece[] {
         precision: precision === undefined ? undefined : Number(precision),
         type: type === 'r' || type === 'a' ? type : type === 'i' || type === 'u' ? 'd' : type,
       };
-      if ('sraC'.includes(type)) pieces.push({ name, write: (value) => writeText(quotedIf(value, type), spec) });
-      else pieces.push({ name, write: (value) => writeNumber(value, spec) });
+      const isPlain = type === 's' && spec.width === 0 && precision === undefined;
+      const write = isPlain
+        ? plainValue
+        : 'sra'.includes(type)
+          ? (value: string | number) => writeText(quotedIf(value, type), spec)
+          : numberWriter(spec);
+      pieces.push({ name, at: match.index, write });
     }
   }
   pieces.push(text.slice(done));
@@ -126,6 +141,7 @@ function bracePieces(text: string): Piece[] {
     };
     pieces.push({
       name,
+      at: match.index,
       write: (value) => {
         const shown = conversion === undefined ? value : quotedIf(value, conversion);
         if (typeof shown === 'string') return writeText(shown, { ...spec, align: spec.align ?? '<' });
@@ -152,7 +168,7 @@ function dollarPieces(text: string): Piece[] {
     if (twice !== undefined) pieces.push('$');
     else if (name === undefined) {
       throw new FormatError('a "$" must be followed by a name, {name} or "$"', match.index);
-    } else pieces.push({ name, write: plainValue });
+    } else pieces.push({ name, at: match.index, write: plainValue });
   }
   pieces.push(text.slice(done));
   return pieces.filter((piece) => piece !== '');
@@ -200,6 +216,13 @@ function aligned(text: string, length: number, align: Spec['align'], fill: strin
   if (align === '<') return text + fill.repeat(missing);
   if (align === '^') return fill.repeat(missing >> 1) + text + fill.repeat(missing - (missing >> 1));
   return fill.repeat(missing) + text;
+}
+
+/** Most numbers of a line are whole, and written as they are. */
+function numberWriter(spec: Spec): (value: string | number) => string {
+  const isPlain = spec.type === 'd' && spec.width === 0 && spec.precision === undefined && spec.sign === '';
+  if (!isPlain) return (value) => writeNumber(value, spec);
+  return (value) => (Number.isInteger(value) ? String(value) : writeNumber(value, spec));
 }
 
 function writeNumber(value: string | number, spec: Spec): string {

@@ -39,6 +39,8 @@ export interface LogDetails {
   readonly caller?: Caller | undefined;
   /** The function whose caller logged, for one that logs for others. */
   readonly by?: Logging | undefined;
+  /** The message is known to hold printable characters only: nobody looks for others. */
+  readonly isOneLine?: boolean | undefined;
 }
 
 /**
@@ -160,11 +162,11 @@ export class NamedLogger {
     level: Level,
     message: unknown,
     args: readonly unknown[],
-    { error, caller }: LogDetails,
+    { error, caller, isOneLine }: LogDetails,
     method: Logging,
   ): void {
     const from = caller ?? (this.#needsCaller ? findCaller(method) : undefined);
-    const record = new LogRecord(this.name, level, message, args, error, from);
+    const record = new LogRecord(this.name, level, message, args, error, from, isOneLine);
     for (const handler of this.#reached) if (level >= handler.level) handler.handle(record);
   }
 }

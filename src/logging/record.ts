@@ -25,6 +25,7 @@ export class LogRecord {
   readonly error: Error | undefined;
   readonly caller: Caller;
 
+  /** @param isOneLine the message is known to be a text without anything to escape */
   constructor(
     logger: string,
     level: Level,
@@ -32,12 +33,13 @@ export class LogRecord {
     args: readonly unknown[],
     error: Error | undefined,
     caller: Caller | undefined,
+    isOneLine = false,
   ) {
     this.logger = logger;
     this.level = level;
     this.created = Date.now();
     const text = typeof message === 'string' && args.length === 0 ? message : format(message, ...args);
-    this.message = oneLine(text);
+    this.message = isOneLine ? text : oneLine(text);
     this.error = error;
     this.caller = caller ?? UNKNOWN_CALLER;
   }
@@ -66,6 +68,9 @@ export function errorText(error: Error): string {
 /** A field of a format: a text or a number, as `%s` and `%d` want to know. */
 type ReadField = (record: LogRecord) => string | number;
 
+// A property of `process` is looked up anew each time.
+const PID = process.pid;
+
 const STARTED = Date.now() - performance.now();
 
 /** Python's names of the fields, but for `asctime`, which depends on the formatter. */
@@ -85,7 +90,7 @@ export const FIELDS: Readonly<Record<string, ReadField>> = {
   relativeCreated: ({ created }) => created - STARTED,
   thread: () => threadId,
   threadName: () => (threadId === 0 ? 'MainThread' : `Thread-${threadId}`),
-  process: () => process.pid,
+  process: () => PID,
   processName: () => 'MainProcess',
 };
 
