@@ -165,22 +165,27 @@ class LoggingReader {
     // Of [loggers] it has been checked already.
     const written = this.#values.entry(list, 'keys') ? this.#values.get(list, 'keys') : undefined;
     if (written === undefined && kind !== 'logger') this.#settings(list, keysSettings);
-    const described = [...sections.keys()].filter((name) => name.startsWith(`${kind}_`));
-    for (const name of namesIn(written ?? '')) {
+    const names = namesIn(written ?? '');
+    const prefix = `${kind}_`;
+    const unlisted = [...sections.keys()].flatMap((each) => {
+      const name = each.startsWith(prefix) ? each.slice(prefix.length) : undefined;
+      return name === undefined || names.includes(name) ? [] : [name];
+    });
+    for (const name of names) {
       const section = sections.get(`${kind}_${name}`);
       if (section) found.set(name, read(section, name));
       else {
-        const meant = nearest(`${kind}_${name}`, described);
-        const hint = meant === undefined ? undefined : `did you mean "${meant.slice(kind.length + 1)}"?`;
+        const meant = nearest(name, unlisted);
+        const hint = meant === undefined ? undefined : `did you mean "${meant}"?`;
         this.#mistake(list, 'keys', `there is no section [${kind}_${name}]`, hint, this.#offset(list, 'keys', name));
         // Known to be meant: what refers to it is right.
         found.set(name, undefined);
       }
     }
-    for (const each of described) {
-      const section = sections.get(each);
-      if (!section || found.has(each.slice(kind.length + 1))) continue;
-      this.#warn(section, undefined, `[${each}] is not used: the keys of [${kind}s] do not list it`);
+    for (const name of unlisted) {
+      const section = sections.get(prefix + name);
+      const message = `[${prefix}${name}] is not used: the keys of [${kind}s] do not list it`;
+      if (section) this.#warn(section, undefined, message);
     }
     return found;
   }
@@ -349,7 +354,7 @@ function namesIn(list: string): string[] {
 
 function didYouMean(name: string, candidates: Iterable<string>): string | undefined {
   const all = [...candidates];
-  const meant = nearest(name, all);
+  const meant = all.find((each) => each.endsWith(`.${name}`)) ?? nearest(name, all);
   if (meant !== undefined) return `did you mean "${meant}"?`;
   return all.length === 0 ? undefined : `there are: ${all.join(', ')}`;
 }

@@ -1,0 +1,133 @@
+/** Loggers as an application uses them. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test, vi } from 'vitest';
+import { configureLogging, getLogger } from '../../src/index.ts';
+import { hierarchy } from '../../src/logging/logger.ts';
+import { temporaryDirectory } from '../helpers/directory.ts';
+
+/** What a file gets that every message goes to. */
+async function linesOf(log: () => void, formatter = 'format = %(levelname)s %(name)s %(message)s'): Promise<string[]> {
+  const directory = temporaryDirectory({
+    'x.ini': `[loggers]
+keys = root
+[logger_root]
+level = DEBUG
+handlers = file
+[handlers]
+keys = file
+[handler_file]
+class = FileHandler
+formatter = f
+args = ("%(here)s/x.log",)
+[formatters]
+keys = f
+[formatter_f]
+${formatter}
+`,
+  });
+  await configureLogging(join(directory, 'x.ini'));
+  log();
+  hierarchy().flush();
+  return readFileSync(join(directory, 'x.log'), 'utf8').split('\n').slice(0, -1);
+}
+
+test('messages have arguments as util.format has them', async () => {
+  const log = getLogger('shop.cart');
+  expect(
+    await linesOf(() => {
+      log.debug('%s of %d', 'one', 2);
+      log.info('100%');
+      log.warn({ a: 1 });
+      log.warning('w');
+      log.error('e');
+      log.critical('c');
+      log.log(15, 'between');
+    }),
+  ).toEqual([
+    'DEBUG shop.cart one of 2',
+    'INFO shop.cart 100%',
+    'WARNING shop.cart { a: 1 }',
+    'WARNING shop.cart w',
+    'ERROR shop.cart e',
+    'CRITICAL shop.cart c',
+    'Level 15 shop.cart between',
+  ]);
+});
+
+test('an error is shown with its stack, wherever it stands', async () => {
+  const log = getLogger('shop');
+  const error = new TypeError('bad\n    at nowhere', { cause: new Error('deeper') });
+  const lines = await linesOf(() => {
+    log.exception('cannot pay', error);
+    log.error('cannot pay', error);
+    log.error(error);
+    log.error('as text: %s', 'x');
+    log.exception('no error', 'a text');
+  });
+  const starts = lines.flatMap((line, index) => (line.startsWith('ERROR') ? [[line, lines[index + 1]]] : []));
+  const head = 'TypeError: bad\\n    at nowhere';
+  expect(starts.slice(0, 3)).toEqual([
+    ['ERROR shop cannot pay', head],
+    ['ERROR shop cannot pay', head],
+    ['ERROR shop bad\\n    at nowhere', head],
+  ]);
+  expect(lines.filter((line) => line === '  caused by Error: deeper')).toHaveLength(3);
+  expect(lines.slice(-2)).toEqual(['ERROR shop as text: x', 'ERROR shop no error a text']);
+  expect(lines.filter((line) => !/^(?:ERROR | {2}|TypeError)/.test(line))).toEqual([]);
+});
+
+test('nothing that a client sends forges a line', async () => {
+  const lines = await linesOf(() => getLogger('x').info('user %s', 'a\nERROR x forged\r\u001b[2K\u2028\u202e'));
+  expect(lines).toEqual(['INFO x user a\\nERROR x forged\\r\\x1b[2K\\u{2028}\\u{202e}']);
+});
+
+test('who logged is found only if a format asks for it', async () => {
+  function pay(): void {
+    getLogger('x').info('paid');
+  }
+  const [line] = await linesOf(pay, 'format = %(funcName)s %(module)s %(filename)s %(message)s');
+  expect(line).toBe('pay logger.test logger.test.ts paid');
+});
+
+test('paster.JSONFormatter writes an object a line', async () => {
+  const log = getLogger('shop');
+  const lines = await linesOf(() => {
+    log.info('a\n"b"');
+    log.exception('c', new Error('d'));
+  }, 'class = paster.JSONFormatter');
+  const [first, second] = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  expect(first).toEqual({
+    time: expect.stringMatching(/T.*Z$/),
+    level: 'INFO',
+    logger: 'shop',
+    process: process.pid,
+    message: 'a\\n"b"',
+  });
+  expect(second).toMatchObject({
+    error: { type: 'Error', message: 'd', stack: expect.stringContaining('logger.test.ts') },
+  });
+  const named = await linesOf(
+    () => log.info('x'),
+    'class = paster.JSONFormatter\nformat = %(levelname)s %(message)s %(lineno)d',
+  );
+  expect(JSON.parse(named[0] ?? '')).toEqual({ levelname: 'INFO', message: 'x', lineno: expect.any(Number) });
+});
+
+test('what is disabled is not put together', async () => {
+  await linesOf(() => {});
+  hierarchy().configure([], new Map([['root', { level: 30, handlers: [], propagate: true }]]));
+  const shown = { toString: vi.fn(() => 'x') };
+  getLogger('a.b').info('%s', shown);
+  expect(shown.toString).not.toHaveBeenCalled();
+  expect([
+    getLogger('a.b').isEnabledFor(20),
+    getLogger('a.b').isEnabledFor(30),
+    getLogger('a.b').effectiveLevel,
+  ]).toEqual([false, true, 30]);
+});
+
+test('there is one logger of a name, and the root has none', () => {
+  expect(getLogger('a.b')).toBe(getLogger('a.b'));
+  expect(getLogger()).toBe(getLogger('root'));
+});
