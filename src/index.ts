@@ -25,7 +25,7 @@ export { asBool, asInt, asList } from './config/convert.ts';
 export { type DebugFlags, debugFlags } from './config/debug.ts';
 export { type IniDocument, type IniEntry, type IniSection, parseIni } from './config/ini.ts';
 export type { Loader } from './deploy/compose.ts';
-export { configureLogging, type LoggingOptions } from './deploy/configure-logging.ts';
+export { configureLogging } from './deploy/configure-logging.ts';
 export {
   type AppConfig,
   appConfig,
@@ -35,6 +35,7 @@ export {
   loadFilter,
   loadServer,
 } from './deploy/load.ts';
+export type { LoggingOptions } from './deploy/logging.ts';
 export { ConfigError, ErrorList, type Location, PasterError, RunError, UsageError } from './errors.ts';
 export { authBasic } from './filters/auth/basic.ts';
 export { authDigest } from './filters/auth/digest.ts';

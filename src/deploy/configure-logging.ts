@@ -1,17 +1,7 @@
 /** The library's entrance to logging by an INI file. */
 import { resolve } from 'node:path';
 import { type IniDocument, readIni } from '../config/ini.ts';
-import type { FileOwner } from '../logging/line-file.ts';
-import type { Settings } from '../protocol/types.ts';
-
-export interface LoggingOptions {
-  /** Names to texts; wins over [DEFAULT] in the interpolation of the logging sections. Default: none. */
-  readonly globalConf?: Readonly<Settings> | undefined;
-  /** Whether a file with the mode `"w"` begins anew. Default: true. */
-  readonly truncate?: boolean | undefined;
-  /** Whose the files are to be, where root opens them. Default: root's. */
-  readonly owner?: FileOwner | undefined;
-}
+import type { LoggingOptions } from './logging.ts';
 
 /**
  * Configures the loggers of this process by the `[loggers]`, `[handlers]` and `[formatters]` sections of an INI file, as

@@ -4,12 +4,22 @@ import { dirname } from 'node:path';
 import type { IniDocument } from '../config/ini.ts';
 import { ConfigError, ErrorList } from '../errors.ts';
 import { applyLogging } from '../logging/configure.ts';
+import type { FileOwner } from '../logging/line-file.ts';
 import { configuresLogging, type LoggingReading, readLogging } from '../logging/sections.ts';
 import type { Settings } from '../protocol/types.ts';
 import type { CheckSession } from './check-session.ts';
-import type { LoggingOptions } from './configure-logging.ts';
 import { settingsOf } from './context.ts';
 import { SectionScope } from './section-scope.ts';
+
+/** Options of `configureLogging`. */
+export interface LoggingOptions {
+  /** Names to texts; wins over [DEFAULT] in the interpolation of the logging sections. Default: none. */
+  readonly globalConf?: Readonly<Settings> | undefined;
+  /** Whether a file with the mode `"w"` begins anew. Default: true. */
+  readonly truncate?: boolean | undefined;
+  /** Whose the files are to be, where root opens them. Default: root's. */
+  readonly owner?: FileOwner | undefined;
+}
 
 /** As `configureLogging`, of a document that has been read. */
 export function configureLoggers(document: IniDocument, options: LoggingOptions): void {
@@ -32,8 +42,7 @@ function read(document: IniDocument, globalConf: Readonly<Settings> | undefined)
 /** Tells a check what is wrong with the logging sections of a file, if it has any. */
 export function checkLogging(document: IniDocument, session: CheckSession): void {
   if (!configuresLogging(document)) return;
-  const note = (error: unknown): void => session.mistake(error);
-  const scope = new SectionScope(document, session.caller, undefined, note);
+  const scope = new SectionScope(document, session.caller, undefined, (error, entry) => session.mistake(error, entry));
   const { plan, mistakes, warnings } = readLogging(document, scope);
   for (const mistake of mistakes) session.mistake(mistake);
   for (const { message, location } of warnings) session.warn(message, location);

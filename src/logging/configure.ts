@@ -1,7 +1,7 @@
 /** Puts what an INI file says about logging into effect. */
 import { dirname } from 'node:path';
 import { errorCode, errorMessage, RunError } from '../errors.ts';
-import { captureConsole, releaseConsole } from './capture-console.ts';
+import { captureConsole, releaseConsole } from './console-capture.ts';
 import type { OpenOptions } from './handler-classes.ts';
 import { getLogger, type Handler, hierarchy, type LoggerSetup } from './logger.ts';
 import type { LoggingPlan, PlannedHandler } from './sections.ts';

@@ -60,7 +60,7 @@ const loggersSettings = defineSettings({
   capture_console: {
     type: bool,
     default: false,
-    help: 'Whether what the application writes with console.* is logged, by the logger `console`.',
+    help: 'Whether what the application writes to the console is logged, by the logger `console`.',
   },
 });
 
