@@ -6,6 +6,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, s
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
+import { blockBelow } from '../helpers/documentation.ts';
 import { freePort, Program, paster, ROOT, requireProgram, serve } from '../helpers/program.ts';
 
 const APP = `
@@ -80,6 +81,28 @@ function read(directory: string, file: string): string {
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20));
 }
+
+test('what the page shows', async () => {
+  const [port, page] = [await freePort(), 'docs/logging.md'];
+  const application = `${blockBelow(page, 'In an application')}
+export const makeApp = () => (req, res) => {
+  getLogger('shop.client').info('to the client');
+  res.end();
+};`;
+  const directory = project({
+    'app.js': application,
+    'etc/shop.ini': blockBelow(page, 'In an INI file').replace('8080', String(port)),
+  });
+  const program = await serve(['etc/shop.ini'], { cwd: directory });
+  await fetch(`http://127.0.0.1:${port}/`);
+  const { stdout, stderr } = await program.kill('SIGTERM');
+  expect(stdout).toMatch(/ - INFO - \d+:shop\.cart:<module> - 3 items for ada$/m);
+  expect(stdout).toMatch(/ - ERROR - \d+:shop\.cart:<module> - cannot pay\nError: no money\n {4}at /);
+  expect(stdout).toMatch(/ - INFO - \d+:wsgi:translogger - 127\.0\.0\.1 - /);
+  expect(stdout).not.toContain('to the client');
+  expect(read(directory, 'var/client.log')).toBe('to the client\n');
+  expect(stderr).toBe('');
+});
 
 test('MapProxy’s develop.ini logs to standard output in its own format', async () => {
   const directory = project();
