@@ -42,6 +42,8 @@ export class Clock {
   readonly #dateFormat: string | undefined;
   #second = Number.NaN;
   #text = '';
+  #time = Number.NaN;
+  #whole = '';
 
   constructor(dateFormat: string | undefined) {
     this.#dateFormat = dateFormat;
@@ -49,6 +51,14 @@ export class Clock {
 
   /** @param time milliseconds since 1970 */
   read(time: number): string {
+    // Under load many records share a millisecond.
+    if (time === this.#time) return this.#whole;
+    this.#time = time;
+    this.#whole = this.#compose(time);
+    return this.#whole;
+  }
+
+  #compose(time: number): string {
     const second = Math.floor(time / 1000);
     if (second !== this.#second) {
       this.#second = second;

@@ -18,6 +18,12 @@ export interface FileOwner {
   readonly group: number;
 }
 
+/** What is needed of sonic-boom. */
+interface BatchWriter {
+  write(batch: Buffer): boolean;
+  end(): void;
+}
+
 export interface LineFileOptions {
   /** Begins anew instead of adding to what is there. */
   readonly truncate?: boolean;
@@ -33,7 +39,7 @@ export class LineFile {
   readonly path: string;
   readonly #options: LineFileOptions;
   #fd: number | undefined;
-  #out: InstanceType<typeof sonicBoom.SonicBoom> | undefined;
+  #out: BatchWriter | undefined;
   #batch = '';
   #batchBegan = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -67,11 +73,12 @@ export class LineFile {
   /** Writes what waits. A failure is said once; lines are kept for later, as long as they are few. */
   flush(): void {
     if (this.#batch === '') return;
-    const batch = this.#batch;
+    // Encoded once: of a text sonic-boom would make bytes to count them, to write them, and to know what is left.
+    const batch = Buffer.from(this.#batch);
     this.#batch = '';
     try {
       if (this.#fd === undefined) this.#open('a');
-      this.#options.beforeWrite?.(Buffer.byteLength(batch));
+      this.#options.beforeWrite?.(batch.length);
       this.#out?.write(batch);
       // Renamed and removed by others between the look at its name and the write: they had seen none of these lines.
       if (this.#fd !== undefined && fstatSync(this.#fd).nlink === 0) {
@@ -119,13 +126,14 @@ export class LineFile {
     const fd = openSync(this.path, 'a', 0o640);
     const { owner } = this.#options;
     if (owner && process.getuid?.() === 0) fchownSync(fd, owner.user, owner.group);
-    const out = new sonicBoom.SonicBoom({ fd, sync: true, maxLength: LONGEST_BACKLOG });
-    out.on('error', (error) => this.#fail(error));
+    const out = new sonicBoom.SonicBoom({ fd, sync: true, maxLength: LONGEST_BACKLOG, contentMode: 'buffer' });
+    out.on('error', (error: Error) => this.#fail(error));
     out.on('write', () => {
       this.#isFailing = false;
     });
     this.#fd = fd;
-    this.#out = out;
+    // Its declarations know of texts only.
+    this.#out = out as unknown as BatchWriter;
   }
 
   #fail(error: unknown): void {
