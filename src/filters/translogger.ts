@@ -15,6 +15,9 @@ import {
 } from '../config/setting.ts';
 import { type MountedRequest, pathEnd } from '../http/mount.ts';
 import { REQUEST_ID_HEADER, requestId } from '../http/request-id.ts';
+import { DEBUG, INFO, LEVELS } from '../logging/levels.ts';
+import { getLogger, hierarchy } from '../logging/logger.ts';
+import { strftime } from '../logging/strftime.ts';
 import type { Filter, Settings } from '../protocol/types.ts';
 import { toStandardErrorSoon, type WriteLine } from './line-output.ts';
 import { type CountedResponse, countBody } from './response-size.ts';
@@ -41,17 +44,16 @@ export const transloggerSettings = defineSettings(
       help: 'Paths that are not logged, with what lies below them.',
       example: '/healthz /static',
     },
-    logger_name: { type: text, default: 'wsgi', help: 'The name of the logger, in JSON lines.' },
-    logging_level: { type: oneOf(...LEVELS), default: 'INFO', help: 'The level of the lines.' },
-    set_logger_level: { type: oneOf(...LEVELS), default: 'DEBUG', help: 'The level that the logger lets through.' },
-    setup_console_handler: { type: bool, default: true, help: 'Write the lines to standard error.' },
+    logger_name: { type: text, default: 'wsgi', help: 'The logger that the lines go to; its name stands in JSON lines.' },
+    logging_level: { type: oneOf(...LEVEL_NAMES), default: 'INFO', help: 'The level of the lines.' },
+    set_logger_level: { type: oneOf(...LEVEL_NAMES), default: 'DEBUG', help: 'The level that the logger lets through, unless the INI file has one for it.' },
+    setup_console_handler: { type: bool, default: true, help: 'Write the lines to standard error, where the INI file does not configure logging.' },
   },
   { meaning: 'a line of log for each request, in Apache’s format or as JSON' },
 );
 
 /** nginx's, for a client that left before there was a status. */
 const CLIENT_LEFT = 499;
-const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
 /** A request that is answered; what an application may rewrite, or what is gone with the connection, as it was first. */
 interface Transaction {
@@ -98,9 +100,8 @@ makeTranslogger.settings = transloggerSettings;
  */
 export function translogger(options: OptionsOf<typeof transloggerSettings> = {}, write?: WriteLine): Filter {
   const settings = withDefaults(transloggerSettings, options);
-  const output = write ?? (settings.setup_console_handler ? toStandardErrorSoon : undefined);
-  const isLow = LEVELS.indexOf(settings.logging_level) < LEVELS.indexOf(settings.set_logger_level);
-  if (isLow || output === undefined) return (app) => app;
+  const output = write ? (line: () => string) => write(line()) : destination(settings);
+  if (output === undefined) return (app) => app;
   const line = settings.json ? jsonLine(settings) : compile(settings.format);
   const showsId = settings.json || settings.format.includes('%(REQUEST_ID)s');
   const { skip } = settings;
@@ -124,10 +125,31 @@ export function translogger(options: OptionsOf<typeof transloggerSettings> = {},
         transaction.finished = true;
       });
     }
-    res.on('close', () => output(line(transaction)));
+    res.on('close', () => output(() => line(transaction)));
     return app(req, res);
   };
 }
+
+/** Where the lines go, each made only if it is wanted; undefined for nowhere. */
+function destination(settings: SettingsOf<typeof transloggerSettings>): ((line: () => string) => void) | undefined {
+  const level = LEVELS.get(settings.logging_level) ?? INFO;
+  const least = LEVELS.get(settings.set_logger_level) ?? DEBUG;
+  // Departure: Paste writes to a console handler of its own unless told not to, whatever the INI file configures.
+  if (hierarchy().isConfigured) {
+    const logger = getLogger(settings.logger_name);
+    // What [logger_wsgi] says goes before the default.
+    logger.setDefaultLevel(least);
+    return (line) => {
+      if (logger.isEnabledFor(level)) logger.report(level, line(), DETAILS);
+    };
+  }
+  if (!settings.setup_console_handler || level < least) return undefined;
+  return (line) => toStandardErrorSoon(line());
+}
+
+/** To look at the stack for each line would cost more than the line, and so would looking for what is escaped already. */
+const DETAILS = { caller: { functionName: 'translogger', file: 'translogger', line: 0 }, isOneLine: true };
+
 function liesBelow(url: string, path: string): boolean {
   if (!url.startsWith(path)) return false;
   return path.endsWith('/') || url.length === path.length || url[path.length] === '/' || pathEnd(url) === path.length;
@@ -229,12 +251,7 @@ let lastTime = '';
 function apacheTime(time: number): string {
   const second = Math.floor(time / 1000);
   if (second === lastSecond) return lastTime;
-  const date = new Date(time);
-  const two = (value: number): string => String(value).padStart(2, '0');
-  const offset = -date.getTimezoneOffset();
-  const zone = `${offset < 0 ? '-' : '+'}${two(Math.floor(Math.abs(offset) / 60))}${two(Math.abs(offset) % 60)}`;
-  const day = `${two(date.getDate())}/${MONTHS[date.getMonth()]}/${date.getFullYear()}`;
   lastSecond = second;
-  lastTime = `${day}:${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())} ${zone}`;
+  lastTime = strftime('%d/%b/%Y:%H:%M:%S %z', new Date(time));
   return lastTime;
 }
