@@ -13,6 +13,7 @@ import {
   text,
   withDefaults,
 } from '../config/setting.ts';
+import { remoteUser } from '../http/identity.ts';
 import { type MountedRequest, pathEnd } from '../http/mount.ts';
 import { REQUEST_ID_HEADER, requestId } from '../http/request-id.ts';
 import { DEBUG, INFO, LEVELS } from '../logging/levels.ts';
@@ -27,7 +28,7 @@ const COMBINED =
   '"%(REQUEST_METHOD)s %(REQUEST_URI)s %(HTTP_VERSION)s" ' +
   '%(status)s %(bytes)s "%(HTTP_REFERER)s" "%(HTTP_USER_AGENT)s"';
 
-const LEVELS = ['DEBUG', 'INFO', 'WARN', 'WARNING', 'ERROR', 'CRITICAL'] as const;
+const LEVEL_NAMES = ['DEBUG', 'INFO', 'WARN', 'WARNING', 'ERROR', 'CRITICAL'] as const;
 
 export const transloggerSettings = defineSettings(
   {
@@ -44,10 +45,22 @@ export const transloggerSettings = defineSettings(
       help: 'Paths that are not logged, with what lies below them.',
       example: '/healthz /static',
     },
-    logger_name: { type: text, default: 'wsgi', help: 'The logger that the lines go to; its name stands in JSON lines.' },
+    logger_name: {
+      type: text,
+      default: 'wsgi',
+      help: 'The logger that the lines go to; its name stands in JSON lines.',
+    },
     logging_level: { type: oneOf(...LEVEL_NAMES), default: 'INFO', help: 'The level of the lines.' },
-    set_logger_level: { type: oneOf(...LEVEL_NAMES), default: 'DEBUG', help: 'The level that the logger lets through, unless the INI file has one for it.' },
-    setup_console_handler: { type: bool, default: true, help: 'Write the lines to standard error, where the INI file does not configure logging.' },
+    set_logger_level: {
+      type: oneOf(...LEVEL_NAMES),
+      default: 'DEBUG',
+      help: 'The level that the logger lets through, unless the INI file has one for it.',
+    },
+    setup_console_handler: {
+      type: bool,
+      default: true,
+      help: 'Write the lines to standard error, where the INI file does not configure logging.',
+    },
   },
   { meaning: 'a line of log for each request, in Apache’s format or as JSON' },
 );
@@ -73,7 +86,7 @@ type Field = (transaction: Transaction) => string | undefined;
 
 const FIELDS: Readonly<Record<string, Field>> = {
   REMOTE_ADDR: ({ address }) => address,
-  REMOTE_USER: ({ req }) => userOf(req),
+  REMOTE_USER: ({ req }) => remoteUser(req),
   time: ({ time }) => apacheTime(time),
   REQUEST_METHOD: ({ method }) => method,
   REQUEST_URI: ({ url }) => url,
@@ -198,7 +211,7 @@ function jsonLine({ logger_name: logger, logging_level: level }: SettingsOf<type
       level,
       logger,
       remote_addr: address ?? null,
-      remote_user: userOf(req) ?? null,
+      remote_user: remoteUser(req) ?? null,
       method,
       url,
       http_version: req.httpVersion,
@@ -210,10 +223,6 @@ function jsonLine({ logger_name: logger, logging_level: level }: SettingsOf<type
       user_agent: req.headers['user-agent'] ?? null,
       request_id: requestId(req),
     });
-}
-
-function userOf(req: IncomingMessage): string | undefined {
-  return (req as MountedRequest).environ?.['REMOTE_USER'] || undefined;
 }
 
 function statusOf(res: ServerResponse): number {

@@ -90,7 +90,7 @@ test('--json: the form is fixed', async () => {
     allowed: 'true or false',
     default: true,
     required: false,
-    help: 'Write the lines to standard error.',
+    help: 'Write the lines to standard error, where the INI file does not configure logging.',
   });
 });
 
