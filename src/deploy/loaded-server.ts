@@ -111,6 +111,7 @@ export class LoadedServer {
     return {
       addresses: listeners.map((listener, index) => listener.address ?? running.addresses[index]).filter(isDefined),
       ...(running.finished ? { finished: running.finished } : {}),
+      ...(running.adopt ? { adopt: (socket) => running.adopt?.(socket) } : {}),
       close(how) {
         if (!closed) void tellDraining(app, log);
         const drained = running.close(how);

@@ -4,8 +4,8 @@
  * many connections it holds, in a file that all of them share (there is no other memory that processes of Node share),
  * and one that holds more than its share steps back for a moment before it accepts again.
  *
- * Nothing is handed from one to another, hence nothing can be lost on the way, and no connection pays a hop. The class
- * of the supervisor is first here, then that of the workers.
+ * No connection pays a hop: it is handed from one to another only where a worker goes (relay.ts). The class of the
+ * supervisor is first here, then that of the workers.
  */
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmdirSync, unlinkSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -57,6 +57,14 @@ export class ConnectionTable {
     if (slot === undefined || this.#isClosed) return;
     write(this.fd, slot, ABSENT);
     this.#taken.delete(slot);
+  }
+
+  /** How many connections a worker holds, as far as it has said so. */
+  connections(slot: number): number {
+    const entry = Buffer.alloc(ENTRY_BYTES);
+    if (!this.#isClosed) readSync(this.fd, entry, 0, ENTRY_BYTES, slot * ENTRY_BYTES);
+    const value = entry.readInt32LE();
+    return value === ABSENT ? 0 : value - 1;
   }
 
   close(): void {
@@ -131,11 +139,20 @@ export class ConnectionShare {
       this.#say();
       if (this.#hasMoreThanItsShare()) this.#stepBack();
     }
-    return () => {
-      this.#connections--;
-      this.#ended++;
-      if (this.#connections === 0 || !this.#isShortLived()) this.#say();
-    };
+    return () => this.#end();
+  }
+
+  /** Likewise for a connection that was given to this worker: no other one could take it. */
+  adopt(): () => void {
+    this.#connections++;
+    this.#say();
+    return () => this.#end();
+  }
+
+  #end(): void {
+    this.#connections--;
+    this.#ended++;
+    if (this.#connections === 0 || !this.#isShortLived()) this.#say();
   }
 
   /** Connections that end soon after they came spread by themselves, and would pay for nothing, not even for a write. */

@@ -37,11 +37,21 @@ export interface StopMessage {
   readonly graceful: boolean;
   /** Seconds that what is in flight may take. */
   readonly timeout: number;
+  /** Somebody else goes on serving: connections that are kept are handed over, not closed. */
+  readonly handOver: boolean;
 }
 
-export type ToWorker<Boot> = BootMessage<Boot> | StopMessage | { readonly paster: 'reopen' };
+/** Said by both sides. */
+export type ConnectionWord =
+  /** Comes with a connection, which belongs to the receiver from then on. */
+  | { readonly paster: 'connection'; readonly id: number }
+  /** It has come; the sender closes its copy. */
+  | { readonly paster: 'taken'; readonly id: number };
+
+export type ToWorker<Boot> = BootMessage<Boot> | StopMessage | ConnectionWord | { readonly paster: 'reopen' };
 
 export type FromWorker =
+  | ConnectionWord
   /** Started and warm; nothing of the application is loaded. */
   | { readonly paster: 'loaded' }
   /** Accepts connections. */

@@ -9,6 +9,7 @@ import { backoffMs, HEALTHY_AFTER_MS } from './backoff.ts';
 import { ConnectionTable } from './balance.ts';
 import { describeExit, type Exit } from './exit-codes.ts';
 import { REPORT_MODULES, type WorkerLimits } from './messages.ts';
+import { type Recipient, Relay } from './relay.ts';
 import { WorkerHandle, type WorkerState } from './worker-handle.ts';
 
 /** How workers are started. */
@@ -66,6 +67,8 @@ export class Pool<Boot> {
   readonly #options: PoolOptions<Boot>;
   readonly #log: Logger;
   readonly #table = ConnectionTable.open();
+  /** Connections from workers that go to those that stay. */
+  readonly #relay = new Relay(() => this.#recipients());
   readonly #slots: Slot<Boot>[] = [];
   /** Every process that lives, those that drain included. */
   readonly #alive = new Set<WorkerHandle<Boot>>();
@@ -157,7 +160,7 @@ export class Pool<Boot> {
     };
     const reason = oneByOne ? await inSequence(count, boot) : await atOnce(count, boot);
     if (!reason) return ready;
-    for (const worker of ready) void worker.stop({ graceful: true, timeout: NEVER_USED_DRAIN_S });
+    for (const worker of ready) void worker.stop({ graceful: true, timeout: NEVER_USED_DRAIN_S, handOver: true });
     throw reason.error;
   }
 
@@ -194,6 +197,7 @@ export class Pool<Boot> {
     const isFirst = !this.#stopping;
     this.#stopping = true;
     for (const timer of this.#revivals) clearTimeout(timer);
+    this.#relay.close();
     await Promise.all([...this.#alive].map((worker) => worker.stop({ graceful, timeout })));
     if (isFirst) this.#table?.close();
   }
@@ -253,6 +257,7 @@ export class Pool<Boot> {
       onWatch,
       onPatterns,
       onReplace: (reason) => onReplace(worker, reason),
+      onConnection: (connection) => this.#relay.pass(connection),
     });
     this.#alive.add(worker);
     void worker.exited.then((exit) => {
@@ -260,14 +265,24 @@ export class Pool<Boot> {
       this.#table?.release(slot);
       const place = this.slotOf(worker);
       if (place) this.#mourn(place, worker, exit);
+      for (const connection of worker.takeBack()) this.#relay.pass(connection);
     });
     return worker;
+  }
+
+  #recipients(): Recipient[] {
+    return this.workers.flatMap((worker) => {
+      if (worker.state !== 'ready') return [];
+      const counted = this.#table && worker.tableSlot !== undefined ? this.#table.connections(worker.tableSlot) : 0;
+      return { connections: counted + worker.underWay, pass: (connection) => worker.pass(connection) };
+    });
   }
 
   /** Gives a worker its place, unless it has died between being ready and now. */
   #place(slot: Slot<Boot>, worker: WorkerHandle<Boot>): void {
     slot.worker = worker;
     if (worker.state === 'exited') void worker.exited.then((exit) => this.#mourn(slot, worker, exit));
+    else this.#relay.flush();
   }
 
   #mourn(slot: Slot<Boot>, worker: WorkerHandle<Boot>, exit: Exit): void {
@@ -294,7 +309,7 @@ export class Pool<Boot> {
 
   /** Resolves when it accepts nothing more; it finishes what it holds by itself. */
   async #retire(worker: WorkerHandle<Boot>): Promise<void> {
-    void worker.stop({ graceful: true, timeout: this.settings.drain });
+    void worker.stop({ graceful: true, timeout: this.settings.drain, handOver: true });
     let limit: NodeJS.Timeout | undefined;
     const waited = new Promise<void>((resolve) => {
       limit = setTimeout(resolve, RETIRE_LIMIT_MS);
@@ -310,7 +325,8 @@ export class Pool<Boot> {
       try {
         const worker = await this.bootOne().catch((error: unknown) => this.#bootFailure(error));
         // In the meantime a reload may have filled the place, or a TTOU taken it away.
-        if (slot.removed || slot.worker) void worker.stop({ graceful: true, timeout: this.settings.drain });
+        if (slot.removed || slot.worker)
+          void worker.stop({ graceful: true, timeout: this.settings.drain, handOver: true });
         else this.#place(slot, worker);
         this.warmSpares();
       } catch (error) {

@@ -10,10 +10,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { RunError } from '../errors.ts';
 import type { HeldSocket } from '../net/held-socket.ts';
+import type { PassedConnection } from '../net/passed-connection.ts';
 import type { TablePlace } from './balance.ts';
 import { packError, unpackError } from './error-transfer.ts';
 import { describeExit, type Exit } from './exit-codes.ts';
 import { type FromWorker, isWord, reportedModules, type ToWorker, type WorkerLimits } from './messages.ts';
+import { asSendHandle, Passage } from './passage.ts';
 
 export type WorkerState = 'starting' | 'standby' | 'booting' | 'ready' | 'draining' | 'exited';
 
@@ -31,6 +33,8 @@ export interface WorkerOptions {
   readonly onWatch: (files: readonly string[], loaded: number) => void;
   readonly onPatterns: (patterns: readonly string[]) => void;
   readonly onReplace: (reason: string) => void;
+  /** A connection that it had, and that somebody else is to have. */
+  readonly onConnection: (connection: PassedConnection) => void;
 }
 
 const FIRST_INHERITED = 3;
@@ -48,6 +52,7 @@ export class WorkerHandle<Boot> {
   readonly exited: Promise<Exit>;
   readonly #child: ChildProcess;
   readonly #options: WorkerOptions;
+  readonly #passage: Passage;
   #state: WorkerState = 'starting';
   #lastSign = performance.now();
   #readyAt: number | undefined;
@@ -95,7 +100,8 @@ export class WorkerHandle<Boot> {
         if (this.#child.pid === undefined) end({ code: null, signal: null });
       });
     });
-    this.#child.on('message', (message) => this.#hear(message));
+    this.#passage = new Passage((word, connection) => this.#say(word, connection), options.onConnection);
+    this.#child.on('message', (message, handle) => this.#hear(message, handle));
   }
 
   get pid(): number | undefined {
@@ -119,6 +125,26 @@ export class WorkerHandle<Boot> {
   /** Milliseconds that it has been serving. */
   get served(): number {
     return this.#readyAt === undefined ? 0 : performance.now() - this.#readyAt;
+  }
+
+  /** Where in the table of connections it says how many it holds. */
+  get tableSlot(): number | undefined {
+    return this.#options.place?.slot;
+  }
+
+  /** How many connections are under way to it. */
+  get underWay(): number {
+    return this.#passage.underWay;
+  }
+
+  /** Gives it a connection; it is to be ready. */
+  pass(connection: PassedConnection): void {
+    this.#passage.pass(connection);
+  }
+
+  /** When it has ended: the connections that never reached it. */
+  takeBack(): PassedConnection[] {
+    return this.#passage.takeBack();
   }
 
   /** Takes it as heard from just now. */
@@ -155,14 +181,25 @@ export class WorkerHandle<Boot> {
     }
   }
 
-  /** Ends it, with force if it does not go by itself. Resolves when the process is gone. */
-  async stop({ graceful, timeout }: { graceful: boolean; timeout: number }): Promise<void> {
+  /**
+   * Ends it, with force if it does not go by itself. Resolves when the process is gone.
+   * @param handOver somebody else serves: it is to give back the connections that are kept
+   */
+  async stop({
+    graceful,
+    timeout,
+    handOver = false,
+  }: {
+    graceful: boolean;
+    timeout: number;
+    handOver?: boolean;
+  }): Promise<void> {
     if (this.#state === 'exited') return;
     if (this.#state === 'starting' || this.#state === 'standby') {
       this.kill();
     } else {
       this.#state = 'draining';
-      this.#say({ paster: 'stop', graceful, timeout });
+      this.#say({ paster: 'stop', graceful, timeout, handOver });
     }
     const killer = setTimeout(() => this.kill(), (graceful ? timeout * 1000 : 0) + KILL_MARGIN_MS);
     await this.exited;
@@ -177,12 +214,12 @@ export class WorkerHandle<Boot> {
     this.#child.kill('SIGKILL');
   }
 
-  #say(message: ToWorker<Boot>): void {
+  #say(message: ToWorker<Boot>, connection?: PassedConnection): void {
     // One that has just died is noticed by its exit.
-    if (this.#child.connected) this.#child.send(message, () => {});
+    if (this.#child.connected) this.#child.send(message, asSendHandle(connection), () => {});
   }
 
-  #hear(message: unknown): void {
+  #hear(message: unknown, handle: unknown): void {
     this.#lastSign = performance.now();
     if (!isWord<FromWorker>(message)) {
       const modules = reportedModules(message);
@@ -211,7 +248,13 @@ export class WorkerHandle<Boot> {
       case 'replace':
         this.#options.onReplace(message.reason);
         return;
+      case 'connection':
+      case 'taken':
+        this.#passage.hear(message, handle);
+        return;
       case 'draining':
+        // Also by itself, where somebody has sent it a signal.
+        if (this.#state === 'ready') this.#state = 'draining';
         this.#setDrained();
         return;
       case 'beat':

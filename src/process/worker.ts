@@ -7,18 +7,13 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { adoptListener, type Listener } from '../net/listener.ts';
+import { attach, detach, type PassedConnection } from '../net/passed-connection.ts';
 import { OWN_CODE } from '../own-files.ts';
 import { ConnectionShare } from './balance.ts';
+import { Channel, type Order } from './channel.ts';
 import { packError, unpackError } from './error-transfer.ts';
 import { WORKER_BOOT_FAILED, WORKER_DONE, WORKER_ORPHANED } from './exit-codes.ts';
-import {
-  type BootMessage,
-  type FromWorker,
-  isWord,
-  type StopMessage,
-  type ToWorker,
-  type WorkerLimits,
-} from './messages.ts';
+import type { BootMessage, StopMessage, WorkerLimits } from './messages.ts';
 import { StallTable } from './stall-table.ts';
 import type { StallThreadData } from './stall-thread.ts';
 
@@ -27,7 +22,10 @@ const STALL_THREAD = join(OWN_CODE, 'process/stall-thread.js');
 /** What a worker's program has started: the part of a server's `Running` that is needed here. */
 export interface WorkerRunning {
   readonly finished?: Promise<void> | undefined;
-  close(options: { graceful: boolean; timeout: number }): Promise<void>;
+  /** `handOver` takes connections that may go on with somebody else, in the place of closing them. */
+  close(options: { graceful: boolean; timeout: number; handOver?: (socket: Socket) => void }): Promise<void>;
+  /** Takes a connection that somebody else has handed over. Absent: there are no such connections. */
+  adopt?(socket: Socket): void;
 }
 
 /** What a worker's program can say to its supervisor. */
@@ -99,6 +97,7 @@ export async function runWorker<Boot>(start: WorkerStart<Boot>): Promise<number>
     return WORKER_DONE;
   }
   control.begin();
+  channel.onConnection((connection) => adopt(running, connection, share));
   channel.say({ paster: 'ready' });
   const { finished } = running;
   const order = await (finished ? Promise.race([end, finished.then(() => FINISHED)]) : end);
@@ -107,29 +106,50 @@ export async function runWorker<Boot>(start: WorkerStart<Boot>): Promise<number>
   return await close(running, order, channel);
 }
 
-type Order = StopMessage | { readonly paster: 'orphaned' };
-const FINISHED: StopMessage = { paster: 'stop', graceful: true, timeout: 0 };
-/** For a TERM that somebody sends to this process directly. */
-const TERM_TIMEOUT_S = 30;
+const FINISHED: StopMessage = { paster: 'stop', graceful: true, timeout: 0, handOver: false };
 
-async function close<Boot>(
-  running: WorkerRunning,
-  order: Order | BootMessage<Boot>,
-  channel: Channel<Boot>,
-): Promise<number> {
+async function close<Boot>(running: WorkerRunning, order: Order<Boot>, channel: Channel<Boot>): Promise<number> {
   if (order.paster !== 'stop') {
     await within(ORPHAN_LIMIT_MS, running.close({ graceful: true, timeout: ORPHAN_DRAIN_S }));
     return WORKER_ORPHANED;
   }
-  const closing = running.close({ graceful: order.graceful, timeout: order.timeout });
+  const { graceful, timeout, handOver } = order;
+  if (handOver) channel.onConnection((connection) => channel.pass(connection));
+  const closing = running.close(
+    handOver ? { graceful, timeout, handOver: (socket) => giveBack(socket, channel) } : { graceful, timeout },
+  );
   channel.say({ paster: 'draining' });
-  // A second order, or a supervisor that dies while this one drains, cuts it short.
-  const hurry = channel.next().then(async (next) => {
-    if (next.paster === 'orphaned') return delay(ORPHAN_LIMIT_MS);
-    return running.close({ graceful: false, timeout: 0 });
-  });
-  await within(order.timeout * 1000 + STOP_MARGIN_MS, Promise.race([closing, hurry]));
+  const closed = closing.then(() => channel.passed());
+  await within(timeout * 1000 + STOP_MARGIN_MS, Promise.race([closed, hurry(running, channel)]));
   return WORKER_DONE;
+}
+
+/** A harsher order, or a supervisor that dies while this one drains, cuts it short. */
+async function hurry<Boot>(running: WorkerRunning, channel: Channel<Boot>): Promise<void> {
+  for (;;) {
+    const order = await channel.next();
+    if (order.paster === 'orphaned') return delay(ORPHAN_LIMIT_MS);
+    // Told twice: by the supervisor, and by who sends TERM to every process there is, as systemd does.
+    if (order.paster === 'stop' && order.graceful) continue;
+    return running.close({ graceful: false, timeout: 0 });
+  }
+}
+
+function giveBack<Boot>(socket: Socket, channel: Channel<Boot>): void {
+  const connection = detach(socket);
+  // After the word that this worker drains, which is being said in this turn.
+  if (connection) queueMicrotask(() => channel.pass(connection));
+}
+
+function adopt(running: WorkerRunning, connection: PassedConnection, share: ConnectionShare | undefined): void {
+  // The server that hands over and the one that is given may speak different protocols by now.
+  if (!running.adopt) {
+    connection.close();
+    return;
+  }
+  const socket = attach(connection);
+  if (share) socket.once('close', share.adopt());
+  running.adopt(socket);
 }
 
 async function openInherited<Boot>(
@@ -142,58 +162,6 @@ async function openInherited<Boot>(
   );
   share?.open();
   return listeners;
-}
-
-/** The IPC channel, and the signals that concern a worker. */
-class Channel<Boot> {
-  readonly #orders: (Order | BootMessage<Boot>)[] = [];
-  #wake = () => {};
-  #reopen: () => void = () => {};
-
-  constructor() {
-    if (!process.send) throw new Error('a worker is started by its supervisor, not by hand');
-    process.on('message', (message: unknown) => {
-      if (!isWord<ToWorker<Boot>>(message)) return;
-      if (message.paster === 'reopen') this.#reopen();
-      else this.#order(message);
-    });
-    process.on('disconnect', () => this.#order({ paster: 'orphaned' }));
-    // The last words of a process that dies of an error outside any request.
-    process.on('uncaughtExceptionMonitor', (error) => void this.say({ paster: 'failed', error: packError(error) }));
-    process.on('SIGTERM', () => this.#order({ paster: 'stop', graceful: true, timeout: TERM_TIMEOUT_S }));
-    process.on('SIGUSR1', () => this.#reopen());
-    // The terminal sends these to every process of the group; the supervisor says what is to be done.
-    for (const signal of ['SIGINT', 'SIGQUIT', 'SIGHUP'] as const) process.on(signal, () => {});
-    if (!process.connected) this.#order({ paster: 'orphaned' });
-  }
-
-  onReopen(callback: () => void): void {
-    this.#reopen = callback;
-  }
-
-  /** Resolves when the message is out, or can never be. */
-  say(message: FromWorker): Promise<void> {
-    return new Promise((resolve) => {
-      if (!process.connected || !process.send) resolve();
-      else process.send(message, undefined, {}, () => resolve());
-    });
-  }
-
-  /** The next thing to do. */
-  async next(): Promise<Order | BootMessage<Boot>> {
-    for (;;) {
-      const order = this.#orders.shift();
-      if (order) return order;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-  }
-
-  #order(order: Order | BootMessage<Boot>): void {
-    this.#orders.push(order);
-    this.#wake();
-  }
 }
 
 class Control<Boot> implements WorkerControl {

@@ -3,7 +3,7 @@
  * other people's shapes into these stand beside this file.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Server as NetServer } from 'node:net';
+import type { Server as NetServer, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from '../log.ts';
 import type { Address } from '../net/address.ts';
@@ -50,7 +50,25 @@ export interface Running {
    * or after `timeout` seconds (default 30) cut what is left. Otherwise: cut everything now.
    * Closes the listeners it was given.
    */
-  close(options?: { graceful?: boolean; timeout?: number }): Promise<void>;
+  close(options?: CloseOptions): Promise<void>;
+  /**
+   * Serves a connection that another process's server of this protocol has handed over, like one that it accepts. Absent:
+   * the server has no use for such connections.
+   */
+  adopt?(socket: Socket): void;
+}
+
+/** Options of `Running.close`. */
+export interface CloseOptions {
+  readonly graceful?: boolean;
+  /** Seconds. */
+  readonly timeout?: number;
+  /**
+   * Where somebody else goes on serving: takes a connection that a client means to use again, in the place of closing it,
+   * with nothing under way on it: no part of a request read, no part of an answer unwritten. A server for whose clients
+   * closing is no loss need not call it.
+   */
+  readonly handOver?: (socket: Socket) => void;
 }
 
 /** Options of `Server.serve`. */

@@ -6,7 +6,7 @@ import type { Server as NetServer, Socket } from 'node:net';
 import type { Peers } from '../gateway/peers.ts';
 import type { Logger } from '../log.ts';
 import type { Address } from '../net/address.ts';
-import type { Running } from '../protocol/types.ts';
+import type { CloseOptions, Running } from '../protocol/types.ts';
 
 /** A connection as far as stopping is concerned. */
 export interface GatewayConnection {
@@ -16,6 +16,8 @@ export interface GatewayConnection {
   readonly used: boolean;
   /** How often it has been found idle in a row while stopping. */
   quiet: number;
+  /** Gives its socket to the server's `handOver`, unless something is under way on it. Absent: it carries one request. */
+  handOver?(): void;
   /** Nothing more comes from this side; the peer may close. */
   end(): void;
   destroy(): void;
@@ -47,6 +49,8 @@ export abstract class GatewayServing implements Running {
   readonly log: Logger;
   /** For a connection that may be kept: it is to close with its next answer. */
   closesWithAnswer = false;
+  /** Set while it stops and somebody else goes on: takes connections that are kept. */
+  handOver: ((socket: Socket) => void) | undefined;
   readonly #protocol: string;
   readonly #listeners: readonly NetServer[];
   readonly #peers: Peers;
@@ -95,21 +99,21 @@ export abstract class GatewayServing implements Running {
     this.#connections.delete(connection);
   }
 
+  adopt(socket: Socket): void {
+    this.#connection(socket);
+  }
+
   // --- stopping ------------------------------------------------------------------------------------------------------
 
   /**
-   * Graceful: neither protocol has a way to tell a web server that a connection is about to close, so a request may be on
-   * its way on any of them. Hence a connection closes when it has been quiet for a while, since closing it right after
-   * an answer meets the request that a busy web server sends at that moment; one that is never quiet closes so in the
-   * end. One that has not sent its first byte yet is given time to. Requests in flight are finished.
+   * Graceful: requests in flight are finished. Neither protocol has a way to tell a web server that a connection is about
+   * to close, so a request may be on its way on any of them. Hence connections that are kept are handed over, to whoever
+   * goes on. Where nobody does, one closes when it has been quiet for a while, since closing it right after an answer meets
+   * the request that a busy web server sends at that moment; one that is never quiet closes so in the end. One that has
+   * not sent its first byte yet is given time to.
    */
-  close({
-    graceful = true,
-    timeout = GRACEFUL_TIMEOUT_S,
-  }: {
-    graceful?: boolean;
-    timeout?: number;
-  } = {}): Promise<void> {
+  close({ graceful = true, timeout = GRACEFUL_TIMEOUT_S, handOver }: CloseOptions = {}): Promise<void> {
+    if (graceful && handOver) this.handOver ??= handOver;
     if (!graceful) for (const connection of this.#connections) connection.destroy();
     this.#closing ??= this.#stop(graceful ? timeout * 1000 : 0);
     return this.#closing;
@@ -120,9 +124,10 @@ export abstract class GatewayServing implements Running {
     const listenersClosed = Promise.all(this.#listeners.map(closeListener));
     while (this.#connections.size > 0) {
       const late = performance.now() - began >= patience;
-      this.closesWithAnswer = performance.now() - began >= BUSY_MS;
+      this.closesWithAnswer = this.handOver === undefined && performance.now() - began >= BUSY_MS;
       for (const connection of this.#connections) {
         if (late) connection.destroy();
+        else if (this.handOver !== undefined && connection.handOver) connection.handOver();
         else if (connection.idle && ++connection.quiet * SWEEP_MS > quietTime(connection)) connection.end();
       }
       await new Promise((resolve) => setTimeout(resolve, SWEEP_MS));

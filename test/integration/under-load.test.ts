@@ -20,11 +20,10 @@ const HTTP: readonly Row[] = [
   { over: 'HTTP', workers: 2, keepAlive: true },
   { over: 'HTTP', workers: 2, keepAlive: false },
 ];
-// Without bodies: FastCGI cannot say that a connection is about to close, and nginx repeats no POST (docs/processes.md).
 const FASTCGI: readonly Row[] = nginx
   ? [
-      { over: 'FastCGI behind nginx', workers: 1, keepAlive: true, bodies: false },
-      { over: 'FastCGI behind nginx', workers: 2, keepAlive: true, bodies: false },
+      { over: 'FastCGI behind nginx', workers: 1, keepAlive: true },
+      { over: 'FastCGI behind nginx', workers: 2, keepAlive: true },
     ]
   : [];
 const ROWS = [...HTTP, ...FASTCGI];

@@ -69,6 +69,8 @@ export interface ConnectionHost {
   readonly log: Logger;
   /** It is stopping, and has waited long enough for a quiet moment: a connection closes with its answer. */
   readonly closesWithAnswer: boolean;
+  /** It is stopping, and somebody else goes on: takes connections that are kept. */
+  readonly handOver: ((socket: Socket) => void) | undefined;
   /** False where that many requests are in flight already. */
   admit(): boolean;
   released(): void;
@@ -136,6 +138,16 @@ export class Connection implements RequestHost, GatewayConnection {
 
   end(): void {
     this.#leave(true);
+  }
+
+  handOver(): void {
+    const { handOver } = this.#host;
+    if (handOver === undefined || this.#closing || !this.idle || this.#answerWaits) return;
+    // Where bytes come by way of the socket's queue, some may still be in it.
+    if (this.#socket.readableLength > 0) return;
+    this.#closing = true;
+    this.#clock.stop();
+    handOver(this.#socket);
   }
 
   /** `length` bytes have come; they are valid during the call only. */
@@ -354,6 +366,8 @@ export class Connection implements RequestHost, GatewayConnection {
     if (this.#doomed) this.destroy();
     // With KEEP_CONN closing is the web server's right (section 3.5); unless this process is about to go.
     else if (!request.keepConnection) this.#close();
+    // When what has been read with the end of this request has been looked at.
+    else if (this.#host.handOver !== undefined) process.nextTick(() => this.handOver());
     else if (this.#host.closesWithAnswer) this.#leave(request.sentWhole);
   }
 
