@@ -16,6 +16,8 @@ export interface PassedConnection {
 
 interface Handle extends PassedConnection {
   onread: unknown;
+  /** What its socket believes. */
+  reading: boolean;
   readStop(): void;
 }
 
@@ -44,6 +46,7 @@ export function detach(socket: Socket): PassedConnection | undefined {
   const handle: unknown = Reflect.get(socket, '_handle');
   if (isHandle(handle)) {
     handle.readStop();
+    handle.reading = false;
     handle.onread = () => {};
     Reflect.set(socket, '_handle', null);
   }

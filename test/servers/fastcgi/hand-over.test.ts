@@ -1,0 +1,159 @@
+/** A server that stops where another one goes on: kept connections change servers between two requests, and no byte is lost. */
+import type { Socket } from 'node:net';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { attach, detach } from '../../../src/net/passed-connection.ts';
+import type { App } from '../../../src/protocol/types.ts';
+import { begin, type FastcgiClient, pairs, record, request, stream, TYPE } from './client.ts';
+import { type Served, serveFastcgi } from './serve.ts';
+
+let first: Served;
+let second: Served;
+let handedOver: number;
+/** Requests that wait for it to be called. */
+let held: (() => void)[];
+
+function answering(name: string): App {
+  return (req, res) => {
+    const parts: Buffer[] = [];
+    req.on('data', (part) => parts.push(part));
+    req.on('end', () => {
+      const answer = () => res.end(`${name} ${req.url} ${Buffer.concat(parts)}`);
+      if (req.url?.startsWith('/held')) held.push(answer);
+      else if (req.url !== '/early') answer();
+    });
+    if (req.url === '/early') res.end(`${name} /early`);
+  };
+}
+
+beforeEach(async () => {
+  handedOver = 0;
+  held = [];
+  first = await serveFastcgi(answering('first'), {}, { allowHalfOpen: true });
+  second = await serveFastcgi(answering('second'), {}, { allowHalfOpen: true });
+});
+
+afterEach(async () => {
+  await first.close();
+  await second.close();
+});
+
+function stopFirst(): Promise<void> {
+  return first.running.close({
+    handOver(socket: Socket) {
+      handedOver++;
+      const connection = detach(socket);
+      // As slow as the way through another process.
+      if (connection) setTimeout(() => second.running.adopt?.(attach(connection)), 20);
+    },
+  });
+}
+
+async function ask(client: FastcgiClient, path: string, body = ''): Promise<string> {
+  return (await client.ask(1, { REQUEST_URI: path, REQUEST_METHOD: body ? 'POST' : 'GET' }, { body })).body.toString();
+}
+
+async function untilHeld(count: number): Promise<void> {
+  while (held.length < count) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+test('an idle connection goes over at once, used or not, with what is sent on the way', async () => {
+  const [used, unused] = [await first.client(), await first.client()];
+  expect(await ask(used, '/a', 'x')).toBe('first /a x');
+  const stopped = stopFirst();
+  expect(handedOver).toBe(2);
+  expect(await ask(used, '/b', 'yyy')).toBe('second /b yyy');
+  expect(await ask(unused, '/c')).toBe('second /c ');
+  await stopped;
+  expect(await ask(used, '/d')).toBe('second /d ');
+});
+
+test('one with a request in flight goes over when it is answered', async () => {
+  const client = await first.client();
+  const answer = ask(client, '/held', 'x');
+  await untilHeld(1);
+  const stopped = stopFirst();
+  expect(handedOver).toBe(0);
+  held[0]?.();
+  expect(await answer).toBe('first /held x');
+  expect(await ask(client, '/b')).toBe('second /b ');
+  await stopped;
+});
+
+test('one in the middle of a request, or of a record, goes over when that is answered', async () => {
+  const bytes = request(1, { REQUEST_URI: '/parts', REQUEST_METHOD: 'POST' }, { body: 'body' });
+  for (const split of [1, 8, 12, 16, 20, bytes.length - 10, bytes.length - 1]) {
+    const client = await first.client();
+    expect(await ask(client, '/a')).toBe('first /a ');
+    client.write(bytes.subarray(0, split));
+    // Read by now, since this is.
+    expect(await ask(await first.client(), '/a')).toBe('first /a ');
+    setTimeout(() => client.write(bytes.subarray(split)), 50);
+    const [answer] = await Promise.all([client.answer(1), stopFirst()]);
+    expect(answer.body.toString()).toBe('first /parts body');
+    expect(await ask(client, '/b')).toBe('second /b ');
+    await first.close();
+    first = await serveFastcgi(answering('first'), {}, { allowHalfOpen: true });
+  }
+});
+
+test('what was read along with the end of a request is answered where it was read', async () => {
+  const client = await first.client();
+  client.write(request(1, { REQUEST_URI: '/held' }));
+  await untilHeld(1);
+  const stopped = stopFirst();
+  // One write, so that one read takes it: the rest of nothing, and the next request.
+  client.write(Buffer.concat([record(TYPE.abort, 1), request(2, { REQUEST_URI: '/next' })]));
+  await client.answer(1);
+  expect((await client.answer(2)).body.toString()).toBe('first /next ');
+  expect(await ask(client, '/b')).toBe('second /b ');
+  await stopped;
+});
+
+test('the rest of a body that nobody waited for means nothing to the other server', async () => {
+  const client = await first.client();
+  const stopped = (async () => {
+    await client.answer(1);
+    return stopFirst();
+  })();
+  const params = { REQUEST_METHOD: 'POST', REQUEST_URI: '/early', CONTENT_LENGTH: '8', SERVER_PROTOCOL: 'HTTP/1.1' };
+  client.write(begin(1), stream(TYPE.params, 1, pairs({ ...params, SCRIPT_NAME: '' })), record(TYPE.params, 1));
+  client.write(stream(TYPE.stdin, 1, Buffer.from('half')));
+  await stopped;
+  client.write(stream(TYPE.stdin, 1, Buffer.from('half')), record(TYPE.stdin, 1));
+  expect(await ask(client, '/b')).toBe('second /b ');
+});
+
+test('an answer that the web server has not read keeps the connection until it is', async () => {
+  const client = await first.client();
+  await ask(client, '/a');
+  client.socket.pause();
+  const size = 4 * 1024 * 1024;
+  client.write(
+    request(1, { REQUEST_URI: `/held${'x'.repeat(10)}`, REQUEST_METHOD: 'POST' }, { body: 'y'.repeat(size) }),
+  );
+  await untilHeld(1);
+  const stopped = stopFirst();
+  held[0]?.();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(handedOver).toBe(0);
+  client.socket.resume();
+  expect((await client.answer(1)).body.length).toBeGreaterThan(size);
+  await stopped;
+  expect(await ask(client, '/b')).toBe('second /b ');
+});
+
+test('a connection that is not to be kept closes, and one that nobody takes over too', async () => {
+  const [once, kept] = [await first.client(), await second.client()];
+  once.write(request(1, { REQUEST_URI: '/held' }, { keep: false }));
+  await untilHeld(1);
+  const stopped = stopFirst();
+  held[0]?.();
+  expect((await once.answer(1)).body.toString()).toBe('first /held ');
+  await once.closed;
+  await stopped;
+  expect(handedOver).toBe(0);
+
+  expect(await ask(kept, '/a')).toBe('second /a ');
+  await second.running.close();
+  await kept.closed;
+});
