@@ -43,6 +43,25 @@ export async function startNginx(binary: string, upstream: Upstream, prefix: str
   return { url: `${url}${prefix}`, errorLog };
 }
 
+/** nginx with the application at the root, by SCGI. */
+export async function startNginxForScgi(binary: string, socket: string): Promise<FrontEnd> {
+  const params = NGINX_PARAMS.replaceAll('fastcgi_param', 'scgi_param');
+  const { url, errorLog } = await runNginx(
+    binary,
+    `server {
+    listen 80;
+    location / {
+      scgi_pass unix:${socket};
+      scgi_param SCGI 1;
+      scgi_param SCRIPT_NAME "";
+      scgi_param PATH_INFO $document_uri;
+      ${params}
+    }
+  }`,
+  );
+  return { url, errorLog };
+}
+
 const NGINX_PARAMS = [
   'QUERY_STRING $query_string',
   'REQUEST_METHOD $request_method',

@@ -5,9 +5,17 @@
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** The text of a module whose application answers with this version. */
-export function echoingApp(version: string): string {
-  return `export default (req, res) => {
+/**
+ * The text of a module whose application answers with this version.
+ * @param journal a file where it writes down who gets which request, before anything else
+ */
+export function echoingApp(version: string, journal?: string): string {
+  const note = journal ? `writeSync(journal, process.pid + ' ' + req.url + '\\n');` : '';
+  const open = journal ? `const journal = openSync(${JSON.stringify(journal)}, 'a');` : '';
+  return `import { openSync, writeSync } from 'node:fs';
+${open}
+export default (req, res) => {
+  ${note}
   const start = Buffer.from('${version} ' + process.pid + ' ' + req.method + ' ' + req.url + ' ');
   const parts = [start];
   req.on('data', (data) => parts.push(data));
@@ -25,8 +33,6 @@ export interface LoadOptions {
   readonly clients?: number;
   /** A connection for each client, or for each request. */
   readonly keepAlive?: boolean;
-  /** Whether a third of the requests has a body; the others are such as may be repeated. Default: true. */
-  readonly bodies?: boolean;
   /** Milliseconds that a client rests after each answer. */
   readonly pause?: number;
 }
@@ -34,6 +40,7 @@ export interface LoadOptions {
 /** An answer that did not come, or that was not the one to this request. */
 export interface Failure {
   readonly reason: string;
+  readonly path: string;
   /** Who had answered on this connection before, if anybody had. */
   readonly previous: number | undefined;
 }
@@ -47,11 +54,9 @@ export class Load {
   readonly #running: Promise<unknown>;
   #stopped = false;
 
-  constructor(url: string, { clients = 8, keepAlive = true, bodies = true, pause = 0 }: LoadOptions = {}) {
+  constructor(url: string, { clients = 8, keepAlive = true, pause = 0 }: LoadOptions = {}) {
     this.#url = url;
-    this.#running = Promise.all(
-      Array.from({ length: clients }, (_, client) => this.#client(client, keepAlive, bodies, pause)),
-    );
+    this.#running = Promise.all(Array.from({ length: clients }, (_, client) => this.#client(client, keepAlive, pause)));
   }
 
   /** Resolves when the last answer is there. */
@@ -60,15 +65,16 @@ export class Load {
     await this.#running;
   }
 
-  async #client(client: number, keepAlive: boolean, bodies: boolean, pause: number): Promise<void> {
+  async #client(client: number, keepAlive: boolean, pause: number): Promise<void> {
     const agent = new Agent({ keepAlive, maxSockets: 1 });
     let previous: number | undefined;
     for (let round = 0; round < MAX_REQUESTS && !this.#stopped; round++) {
+      const path = `/${client}/${round}`;
       try {
-        previous = await this.#ask(agent, `/${client}/${round}`, bodies ? bodyOf(client, round) : undefined);
+        previous = await this.#ask(agent, path, bodyOf(client, round));
         this.answered++;
       } catch (error) {
-        this.failures.push({ reason: String(error), previous });
+        this.failures.push({ reason: String(error), path, previous });
         previous = undefined;
       }
       if (pause > 0) await sleep(pause);

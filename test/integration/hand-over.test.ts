@@ -1,5 +1,5 @@
 /** A web server's kept connection outlives the worker that serves it: whoever goes hands it over to who stays. */
-import { writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
@@ -64,6 +64,11 @@ async function hangUp({ program }: Site): Promise<void> {
   await program.says(/^reloaded$/m);
 }
 
+/** On Linux; elsewhere none are counted. */
+function openFiles(pid: number): number {
+  return existsSync('/proc/self/fd') ? readdirSync(`/proc/${pid}/fd`).length : 0;
+}
+
 /** How many of the connections each of them holds. */
 function shares(workers: readonly number[]): number[] {
   return [...new Set(workers)].map((worker) => workers.filter((each) => each === worker).length);
@@ -97,10 +102,13 @@ test('1,000 idle connections survive a HUP', async () => {
   const site = await start('workers = 2');
   const clients = await site.connect(1000);
   const before = new Set(await askAll(clients));
+  const files = openFiles(site.program.pid);
   await hangUp(site);
   const after = await askAll(clients);
   expect(after.filter((worker) => before.has(worker))).toEqual([]);
   expect(Math.min(...shares(after))).toBeGreaterThanOrEqual(350);
+  // The supervisor keeps no copy, which would keep open what both ends have closed.
+  await eventually(() => openFiles(site.program.pid) < files + 100);
 });
 
 test('--reload: it gets the new version, the page of one that does not load, and the one after that', async () => {
@@ -132,6 +140,22 @@ test('TERM to the only worker: they wait for its successor', async () => {
   process.kill(old, 'SIGTERM');
   await site.program.says(new RegExp(`worker ${old} ended`));
   expect(await askAll(clients)).not.toContain(old);
+});
+
+test('TERM to all processes, as systemd sends it: what is in flight is answered', async () => {
+  const site = await start('workers = 1');
+  const [client] = await site.connect(1);
+  if (!client) return;
+  const worker = await ask(client);
+  const held = ask(client, '/held');
+  // Read by now, since this is.
+  await ask((await site.connect(1))[0] ?? client);
+  process.kill(worker, 'SIGTERM');
+  const ended = site.program.kill('SIGTERM');
+  await site.program.says(/[Ss]topping|stops|shutting/).catch(() => {});
+  writeFileSync(join(site.directory, 'go'), '');
+  expect(await held).toBe(worker);
+  expect((await ended).status).toBe(0);
 });
 
 test('a worker that dies before it has taken them costs none of them', async () => {

@@ -1,16 +1,16 @@
 /** Nothing that is done to a running server loses a request: reloads, replacements and deaths of workers, under load. */
-import { renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { startNginx } from '../helpers/front-end.ts';
+import { startNginx, startNginxForScgi } from '../helpers/front-end.ts';
 import { echoingApp, Load, type LoadOptions } from '../helpers/load.ts';
 import { eventually, type Program, requireProgram, serve } from '../helpers/program.ts';
 
 const nginx = requireProgram('nginx');
 
 interface Row extends LoadOptions {
-  readonly over: 'HTTP' | 'FastCGI behind nginx';
+  readonly over: 'HTTP' | 'FastCGI behind nginx' | 'SCGI behind nginx';
   readonly workers: 1 | 2;
 }
 
@@ -20,13 +20,19 @@ const HTTP: readonly Row[] = [
   { over: 'HTTP', workers: 2, keepAlive: true },
   { over: 'HTTP', workers: 2, keepAlive: false },
 ];
-const FASTCGI: readonly Row[] = nginx
-  ? [
-      { over: 'FastCGI behind nginx', workers: 1, keepAlive: true },
-      { over: 'FastCGI behind nginx', workers: 2, keepAlive: true },
-    ]
+const BEHIND_NGINX: readonly Row[] = nginx
+  ? (['FastCGI behind nginx', 'SCGI behind nginx'] as const).flatMap((over) => [
+      { over, workers: 1, keepAlive: true },
+      { over, workers: 2, keepAlive: true },
+    ])
   : [];
-const ROWS = [...HTTP, ...FASTCGI];
+const ROWS = [...HTTP, ...BEHIND_NGINX];
+
+const ADDRESSES = {
+  HTTP: 'use = npm:paster#http\nport = 0',
+  'FastCGI behind nginx': 'use = npm:paster#fastcgi\nsocket = a.sock',
+  'SCGI behind nginx': 'use = npm:paster#scgi\nsocket = a.sock',
+};
 
 class Site {
   readonly directory: string;
@@ -39,16 +45,25 @@ class Site {
     this.url = url;
   }
 
-  static async start({ over, workers }: Row, settings = '', args: readonly string[] = []): Promise<Site> {
-    const address = over === 'HTTP' ? 'use = npm:paster#http\nport = 0' : 'use = npm:paster#fastcgi\nsocket = a.sock';
+  static async start(
+    { over, workers }: Row,
+    {
+      settings = '',
+      args = [],
+      app = echoingApp('v0'),
+    }: { settings?: string; args?: readonly string[]; app?: string } = {},
+  ): Promise<Site> {
     const directory = temporaryDirectory({
       'package.json': '{"type": "module"}',
-      'app.js': echoingApp('v0'),
-      'x.ini': `[app:main]\nuse = module:./app.js\n[server:main]\n${address}\nworkers = ${workers}\n${settings}\n`,
+      'app.js': app,
+      'x.ini': `[app:main]\nuse = module:./app.js\n[server:main]\n${ADDRESSES[over]}\nworkers = ${workers}\n${settings}\n`,
     });
     const program = await serve(['x.ini', '-v', ...args], { cwd: directory });
     if (over === 'HTTP') return new Site(directory, program, program.url);
-    const { url } = await startNginx(nginx ?? '', { socket: join(directory, 'a.sock') });
+    const socket = join(directory, 'a.sock');
+    const start =
+      over === 'SCGI behind nginx' ? startNginxForScgi(nginx ?? '', socket) : startNginx(nginx ?? '', { socket });
+    const { url } = await start;
     return new Site(directory, program, url);
   }
 
@@ -78,7 +93,7 @@ test.each(ROWS)('ten HUPs: $over, $workers workers, kept alive: $keepAlive', asy
 });
 
 test.each(ROWS)('max_requests = 100: $over, $workers workers, kept alive: $keepAlive', async (row) => {
-  const site = await Site.start(row, 'max_requests = 100');
+  const site = await Site.start(row, { settings: 'max_requests = 100' });
   const load = new Load(site.url, row);
   await eventually(() => site.count(/takes over from/g) >= 10);
   await load.stop();
@@ -88,7 +103,8 @@ test.each(ROWS)('max_requests = 100: $over, $workers workers, kept alive: $keepA
 
 describe('kill -9', () => {
   test.each(ROWS)('$over, $workers workers, kept alive: $keepAlive', async (row) => {
-    const site = await Site.start(row);
+    const journal = join(temporaryDirectory(), 'journal');
+    const site = await Site.start(row, { app: echoingApp('v0', journal) });
     const clients = 8;
     const load = new Load(site.url, { ...row, clients });
     const killed = new Set<number>();
@@ -103,16 +119,21 @@ describe('kill -9', () => {
     await load.stop();
     // A client has one request in hand; no other can be lost.
     expect(load.failures.length).toBeLessThanOrEqual(clients * killed.size);
+    // Who got such a request has been killed; behind nginx it may have gone to several, one after the other.
+    const taken = readFileSync(journal, 'latin1').split('\n');
+    const lost = new Set(load.failures.map(({ path }) => path));
+    const takers = taken.map((line) => line.split(' ')).filter(([, path = '']) => lost.has(path));
+    for (const [worker] of takers) expect([...killed]).toContain(Number(worker));
     if (row.over !== 'HTTP' || !row.keepAlive) return;
     // On a connection that has had an answer it is known whose it was.
     for (const { previous } of load.failures) expect([undefined, ...killed]).toContain(previous);
   });
 });
 
-test.each([{ ...HTTP[0], workers: 1 }, { ...HTTP[3], workers: 2 }, ...FASTCGI] as Row[])(
+test.each([{ ...HTTP[0], workers: 1 }, { ...HTTP[3], workers: 2 }, ...BEHIND_NGINX] as Row[])(
   '50 edits, mistakes among them: $over, $workers workers',
   async (row) => {
-    const site = await Site.start(row, '', ['--reload']);
+    const site = await Site.start(row, { args: ['--reload'] });
     // Gently: what this test takes is the starts of a hundred processes, and the load is not to wait beside them.
     const load = new Load(site.url, { ...row, clients: 2, pause: 10 });
     let mistakes = 0;
