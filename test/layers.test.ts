@@ -14,7 +14,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['config', 'protocol', 'http', 'net'],
   ['logging'],
   ['gateway', 'deploy'],
-  ['servers', 'apps', 'filters', 'process', 'scaffold'],
+  ['servers', 'apps', 'filters', 'process', 'scaffold', 'export'],
   ['serve'],
   ['commands'],
   ['cli', 'worker', 'index'],

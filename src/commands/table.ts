@@ -66,6 +66,13 @@ export const COMMANDS: Commands = new Map([
     },
   ],
   [
+    'export',
+    {
+      summary: 'write the configuration of what stands around an application',
+      load: async () => (await import('./export.ts')).exportCommand,
+    },
+  ],
+  [
     'shell',
     {
       summary: 'a JavaScript prompt with the application loaded',

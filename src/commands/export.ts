@@ -1,0 +1,88 @@
+/** `paster export`: what stands around an application, made from its INI file so that both agree. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { nearest } from '../config/nearest.ts';
+import { LoadSession } from '../deploy/session.ts';
+import { EXIT_OK, errorMessage, RunError, UsageError } from '../errors.ts';
+import { readDeployment } from '../export/deployment.ts';
+import { exportTarget, TARGETS } from '../export/target.ts';
+import { parseAssignments } from './assignments.ts';
+import { type Command, type Console, flagOption, listOption, textOption } from './command.ts';
+import { iniPath } from './ini-argument.ts';
+
+export const exportCommand: Command = {
+  name: 'export',
+  summary: 'write the configuration of what stands around an application',
+  args: [
+    ['<target>', TARGETS.join(', ')],
+    ['<config>', 'an INI file'],
+    ['[name=value...]', 'global configuration; wins over [DEFAULT]'],
+  ],
+  options: [
+    { flags: '-o, --output <file>', help: 'write it there (standard output)' },
+    { flags: '-n, --app-name <name>', help: 'the application section (main)' },
+    { flags: '--server-section <name>', help: 'the server section (main)' },
+    { flags: '--host <host>', help: 'web servers: HOST or HOST:PORT that serves the INI file', repeatable: true },
+    { flags: '--prefix <path>', help: 'web servers: mount the application there, such as /app (the root)' },
+    { flags: '--server-name <name>', help: 'web servers: the host name of the site (any)' },
+    { flags: '--listen <address>', help: 'web servers: where they listen (*:80; standalone: 127.0.0.1:8900)' },
+    { flags: '--max-body <size>', help: 'web servers: the largest request body (50m)' },
+    { flags: '--standalone', help: 'web servers: a complete file that an ordinary user can run' },
+    { flags: '--state-dir <directory>', help: 'standalone: where logs and the like go (var/TARGET of the project)' },
+  ],
+  examples: [
+    ['paster export nginx etc/config.ini > /etc/nginx/sites-enabled/shop', 'the site of an nginx on this machine'],
+    ['paster export nginx etc/config.ini --standalone -o nginx.conf', 'to try at once: nginx -c $PWD/nginx.conf'],
+    ['paster export nginx etc/config.ini --host 10.0.0.5 --host 10.0.0.6', 'one nginx in front of two machines'],
+  ],
+  run: exportConfiguration,
+};
+
+async function exportConfiguration(
+  args: readonly string[],
+  options: Readonly<Record<string, unknown>>,
+  console: Console,
+): Promise<number> {
+  const [target = '', config = '', ...assignments] = args;
+  checkTarget(target);
+  const names = { app: textOption(options, 'appName'), server: textOption(options, 'serverSection') };
+  const session = new LoadSession(parseAssignments(assignments));
+  const deployment = await readDeployment(iniPath(config), names, session);
+  const { files, stateDir } = exportTarget(target, deployment, {
+    hosts: listOption(options, 'host'),
+    prefix: textOption(options, 'prefix'),
+    serverName: textOption(options, 'serverName'),
+    listen: textOption(options, 'listen'),
+    maxBody: textOption(options, 'maxBody'),
+    standalone: flagOption(options, 'standalone'),
+    stateDir: textOption(options, 'stateDir'),
+  });
+  const output = textOption(options, 'output');
+  if (stateDir !== undefined) await writing(stateDir, () => mkdir(stateDir, { recursive: true }));
+  if (output === undefined) {
+    console.out(
+      files
+        .map(({ text }) => text)
+        .join('\n')
+        .trimEnd(),
+    );
+    return EXIT_OK;
+  }
+  for (const { text } of files) await writing(output, () => writeFile(output, text));
+  return EXIT_OK;
+}
+
+function checkTarget(target: string): void {
+  if (TARGETS.includes(target)) return;
+  const meant = nearest(target, TARGETS);
+  throw new UsageError('PASTER_USAGE', `export: there is no target "${target}"`, {
+    hint: meant === undefined ? `there are: ${TARGETS.join(', ')}` : `did you mean "${meant}"?`,
+  });
+}
+
+async function writing(path: string, write: () => Promise<unknown>): Promise<void> {
+  try {
+    await write();
+  } catch (error) {
+    throw new RunError('PASTER_WRITE', `cannot write ${path}: ${errorMessage(error)}`, { cause: error });
+  }
+}

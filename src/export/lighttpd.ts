@@ -1,0 +1,80 @@
+/** `paster export lighttpd`: what stands in an enabled conf, or a whole lighttpd.conf. */
+import { join } from 'node:path';
+import type { Backend } from './deployment.ts';
+import { lighttpdString } from './quote.ts';
+import { mistake, type Site } from './site.ts';
+import { indented, lines } from './text.ts';
+
+export function lighttpdSite(site: Site): string {
+  const { scheme, prefix, serverName, maxBodyMiB, stateDir } = site;
+  if (scheme === 'https') throw mistake('Lighttpd speaks no TLS to an application', 'leave ssl_pem and ssl_cert out');
+  const conditions = [
+    ...(serverName === undefined ? [] : [`$HTTP["host"] =~ "^${escapeRegex(serverName)}(:\\d+)?$"`]),
+    // A mount is a prefix of letters to Lighttpd: /app would be that of /apple, too.
+    ...(prefix === '' ? [] : [`$HTTP["url"] =~ "^${escapeRegex(prefix)}(/|$)"`]),
+  ];
+  const text = lines(
+    `# ${scheme} at ${prefix === '' ? 'the root' : prefix}`,
+    `server.modules += ( ${modulesOf(site)} )`,
+    conditions.reduceRight(
+      (inner, condition) => lines(`${condition} {`, indented(inner), '}'),
+      lines('server.stream-response-body = 1', `server.max-request-size = ${maxBodyMiB * 1024}`, mount(site)),
+    ),
+  );
+  return stateDir === undefined ? text : lines(server(site, stateDir), text);
+}
+
+function modulesOf({ scheme, prefix }: Site): string {
+  if (scheme !== 'http') return `"mod_${scheme}"`;
+  return prefix === '' ? '"mod_proxy"' : '"mod_setenv", "mod_proxy"';
+}
+
+function mount({ scheme, prefix, backends }: Site): string {
+  const options = scheme === 'http' ? [] : gatewayOptions(prefix);
+  const entries = backends.map((backend) =>
+    lines('  (', indented(indented([...options, place(backend)].join(',\n'))), '  )'),
+  );
+  const name = scheme === 'http' ? 'proxy' : scheme;
+  const url = scheme === 'http' || prefix === '' ? '/' : prefix;
+  return lines(
+    `${name}.server = ( "${url}" => (`,
+    entries.join(',\n'),
+    '))',
+    ...(scheme === 'http' ? proxyHeaders(prefix) : []),
+  );
+}
+
+/** At the root Lighttpd takes the first directory of each path for the script's name unless it is told not to. */
+function gatewayOptions(prefix: string): string[] {
+  return ['"check-local" => "disable"', ...(prefix === '' ? ['"fix-root-scriptname" => "enable"'] : [])];
+}
+
+function place(backend: Backend): string {
+  if (backend.kind === 'unix') return `"socket" => ${lighttpdString(backend.path)}`;
+  return `"host" => "${backend.host}", "port" => ${backend.port}`;
+}
+
+function proxyHeaders(prefix: string): string[] {
+  if (prefix === '') return ['proxy.header = ( "upgrade" => "enable" )'];
+  return [
+    `setenv.set-request-header = ( "X-Forwarded-Prefix" => "${prefix}" )`,
+    `proxy.header = ( "upgrade" => "enable", "map-urlpath" => ( "${prefix}/" => "/", "${prefix}" => "/" ) )`,
+  ];
+}
+
+function server({ listen }: Site, stateDir: string): string {
+  const at = (name: string): string => lighttpdString(join(stateDir, name));
+  const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
+  return lines(
+    `server.document-root = ${lighttpdString(stateDir)}`,
+    `server.bind = "${host}"`,
+    `server.port = ${listen.port}`,
+    `server.pid-file = ${at('lighttpd.pid')}`,
+    `server.errorlog = ${at('error.log')}`,
+    `server.upload-dirs = ( ${lighttpdString(stateDir)} )`,
+  );
+}
+
+function escapeRegex(text: string): string {
+  return text.replaceAll('.', '\\.');
+}

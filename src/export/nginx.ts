@@ -1,0 +1,169 @@
+/** `paster export nginx`: an upstream and a server for the http context, or a whole nginx.conf. */
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import type { Backend, Scheme } from './deployment.ts';
+import type { StaticRoot } from './places.ts';
+import { nginxSocket, nginxString } from './quote.ts';
+import { hostPort, listenText, type Site } from './site.ts';
+import { indented, lines } from './text.ts';
+
+/** The upstream, what it maps, and the virtual host. */
+export function nginxSite(site: Site): string {
+  const text = lines(
+    `# ${site.scheme} at ${site.prefix === '' ? 'the root' : site.prefix}`,
+    upstream(site),
+    ...maps(site),
+    'server {',
+    `  listen ${listenText(site.listen)};`,
+    `  server_name ${site.serverName ?? '_'};`,
+    `  client_max_body_size ${site.maxBodyMiB}m;`,
+    '  merge_slashes off;',
+    ...site.places.staticRoots.map((root) => indented(staticLocation(site.prefix, root))),
+    `  location ${site.prefix === '' ? '/' : `~ ^(?<mount>${escapeRegex(site.prefix)})(?<rest>/.*)?$`} {`,
+    indented(indented(pass(site))),
+    '  }',
+    '}',
+  );
+  return site.stateDir === undefined ? text : wholeFile(text, site.stateDir);
+}
+
+function upstream({ name, backends, keepAlive }: Site): string {
+  const server = (backend: Backend): string =>
+    `  server ${backend.kind === 'unix' ? nginxSocket(backend.path) : hostPort(backend)};`;
+  return lines(
+    `upstream ${name} {`,
+    ...backends.map(server),
+    keepAlive === 0 ? undefined : '  keepalive 8;',
+    // An idle connection is given up by nginx before the server closes it under a request.
+    keepAlive === undefined || keepAlive === 0 ? undefined : `  keepalive_timeout ${milliseconds(keepAlive)}ms;`,
+    '}',
+  );
+}
+
+function milliseconds(keepAlive: number): number {
+  return Math.max(1, Math.floor(keepAlive * 800));
+}
+
+/** What HTTP needs: the header of a WebSocket, and below a prefix the rest of the path in the client's own spelling. */
+function maps({ name, scheme, prefix }: Site): (string | undefined)[] {
+  if (!isHttp(scheme)) return [];
+  const variable = name.replaceAll('-', '_');
+  const path = lines(
+    `map $request_uri $${variable}_path {`,
+    `  ~^${escapeRegex(prefix)}(?<after>/.*)$ $after;`,
+    `  ~^${escapeRegex(prefix)}(?<query>\\?.*)?$ /$query;`,
+    '  default $request_uri;',
+    '}',
+  );
+  const connection = lines(`map $http_upgrade $${variable}_connection {`, "  '' '';", '  default upgrade;', '}');
+  return [connection, prefix === '' ? undefined : path];
+}
+
+function pass(site: Site): string {
+  const { name, scheme, prefix } = site;
+  const variable = name.replaceAll('-', '_');
+  if (isHttp(scheme)) {
+    return lines(
+      `proxy_pass ${scheme}://${name}${prefix === '' ? '' : `$${variable}_path`};`,
+      'proxy_http_version 1.1;',
+      'proxy_set_header Host $http_host;',
+      `proxy_set_header Connection $${variable}_connection;`,
+      'proxy_set_header Upgrade $http_upgrade;',
+      'proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;',
+      'proxy_set_header X-Forwarded-Proto $scheme;',
+      'proxy_set_header X-Forwarded-Host $http_host;',
+      `proxy_set_header X-Forwarded-Prefix ${prefix === '' ? '""' : prefix};`,
+      'proxy_next_upstream error;',
+    );
+  }
+  const own = scheme === 'fastcgi' ? ['fastcgi_keep_conn on;'] : [];
+  const mounted = prefix === '' ? ['SCRIPT_NAME ""', 'PATH_INFO $uri'] : ['SCRIPT_NAME $mount', 'PATH_INFO $rest'];
+  return lines(
+    `${scheme}_pass ${name};`,
+    ...own,
+    `${scheme}_next_upstream error;`,
+    ...[...mounted, ...PARAMS].map((param) => `${scheme}_param ${param};`),
+  );
+}
+
+/** nginx's own fastcgi_params, without what is for files. HTTP_HOST is the client's, with its port. */
+const PARAMS = [
+  'QUERY_STRING $query_string',
+  'REQUEST_METHOD $request_method',
+  'CONTENT_TYPE $content_type',
+  'CONTENT_LENGTH $content_length',
+  'REQUEST_URI $request_uri',
+  'DOCUMENT_URI $document_uri',
+  'SERVER_PROTOCOL $server_protocol',
+  'REQUEST_SCHEME $scheme',
+  'HTTPS $https if_not_empty',
+  'GATEWAY_INTERFACE CGI/1.1',
+  'SERVER_SOFTWARE nginx/$nginx_version',
+  'REMOTE_ADDR $remote_addr',
+  'REMOTE_PORT $remote_port',
+  'SERVER_ADDR $server_addr',
+  'SERVER_PORT $server_port',
+  'SERVER_NAME $server_name',
+];
+
+/** A URL with the version of a file's content never means another content. */
+function staticLocation(prefix: string, { path, directory, dotfiles }: StaticRoot): string {
+  return lines(
+    `location ^~ ${prefix}${path} {`,
+    `  alias ${nginxString(`${directory}/`)};`,
+    '  if ($arg_v) { expires max; }',
+    dotfiles ? undefined : '  location ~ /\\. { return 404; }',
+    '}',
+  );
+}
+
+function wholeFile(site: string, stateDir: string): string {
+  const at = (name: string): string => nginxString(join(stateDir, name));
+  // For whoever is root nginx would take another user, who cannot reach what root's applications listen on.
+  const root = process.getuid?.() === 0 ? `user ${userInfo().username};` : undefined;
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+  return lines(
+    root,
+    'daemon off;',
+    `pid ${at('nginx.pid')};`,
+    `error_log ${at('error.log')};`,
+    'events { }',
+    'http {',
+    `  access_log ${at('access.log')};`,
+    ...temporary.map((name) => `  ${name}_temp_path ${at(`${name}-temp`)};`),
+    '  default_type application/octet-stream;',
+    indented(MIME_TYPES),
+    indented(site),
+    '}',
+  );
+}
+
+/** Those of a web page: a file of its own must not depend on where nginx keeps mime.types. */
+const MIME_TYPES = `types {
+  text/html html htm;
+  text/css css;
+  text/javascript js mjs;
+  text/plain txt;
+  application/json json map;
+  application/xml xml;
+  application/pdf pdf;
+  application/wasm wasm;
+  image/png png;
+  image/jpeg jpg jpeg;
+  image/gif gif;
+  image/webp webp;
+  image/avif avif;
+  image/svg+xml svg;
+  image/x-icon ico;
+  font/woff2 woff2;
+  font/woff woff;
+}`;
+
+function isHttp(scheme: Scheme): boolean {
+  return scheme === 'http' || scheme === 'https';
+}
+
+/** What may stand in a prefix and means something in a regular expression. */
+function escapeRegex(prefix: string): string {
+  return prefix.replaceAll('.', '\\.');
+}

@@ -1,0 +1,11 @@
+/** Lines of a configuration. */
+
+/** Those that there are, as one text. */
+export function lines(...all: readonly (string | undefined)[]): string {
+  return all.filter((line) => line !== undefined).join('\n');
+}
+
+/** Each line two spaces further right. */
+export function indented(text: string): string {
+  return text.replace(/^(?=.)/gm, '  ');
+}

@@ -1,0 +1,74 @@
+/** A project that is exported, served and asked through the web server, all for real. */
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { freePort, Program, paster, ROOT, serve } from '../helpers/program.ts';
+import { untilAnswering } from '../helpers/web-server.ts';
+
+const PROBE = join(ROOT, 'test/fixtures/apps/probe.js');
+
+/** How each web server runs its whole file in the foreground, and what the file is called. */
+export const WEB_SERVERS: Readonly<Record<string, { readonly file: string; readonly command: readonly string[] }>> = {
+  nginx: { file: 'nginx.conf', command: ['nginx', '-c'] },
+  lighttpd: { file: 'lighttpd.conf', command: ['lighttpd', '-D', '-f'] },
+  apache: { file: 'apache.conf', command: ['apache2', '-DFOREGROUND', '-f'] },
+  caddy: { file: 'Caddyfile', command: ['caddy', 'run', '--config'] },
+  haproxy: { file: 'haproxy.cfg', command: ['haproxy', '-f'] },
+};
+
+/** A directory with etc/config.ini, static files, and room for sockets; other users may look into it. */
+export function project(server: string, extra = ''): string {
+  const directory = temporaryDirectory({
+    'package.json': '{ "name": "shop" }\n',
+    'static/site.css': 'body { color: teal }\n',
+    'static/.secret': 'hidden\n',
+  });
+  for (const name of ['etc', 'var']) mkdirSync(join(directory, name));
+  for (const name of ['', 'var']) chmodSync(join(directory, name), 0o777);
+  const app = `[app:probe]\nuse = call:${PROBE}:makeProbe\n`;
+  const map = '[composite:main]\nuse = npm:paster#urlmap\n/static = files\n/ = probe\n';
+  const files = '[app:files]\nuse = npm:paster#static\ndocument_root = %(here)s/../static\n';
+  writeFileSync(join(directory, 'etc/config.ini'), [map, app, files, `[server:main]\n${server}\n`, extra].join('\n'));
+  return directory;
+}
+
+export function ini(directory: string): string {
+  return join(directory, 'etc/config.ini');
+}
+
+/** What `paster export` prints. */
+export async function exported(...args: string[]): Promise<string> {
+  const { status, stdout, stderr } = await paster(['export', ...args]).finished();
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  return stdout;
+}
+
+/** What it says when it refuses. */
+export async function refused(...args: string[]): Promise<string> {
+  const { status, stdout, stderr } = await paster(['export', ...args]).finished();
+  expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+  return stderr;
+}
+
+/** Serves the project, exports a whole file for a web server, and runs that. @returns Its root. */
+export async function runExported(target: string, directory: string, args: readonly string[] = []): Promise<string> {
+  await serve([ini(directory)]);
+  return runWhole(target, directory, args);
+}
+
+/** The web server's part of it. */
+export async function runWhole(target: string, directory: string, args: readonly string[] = []): Promise<string> {
+  const { file = '', command = [] } = WEB_SERVERS[target] ?? {};
+  const output = join(directory, file);
+  const port = await freePort();
+  const state = join(directory, 'state');
+  const whole = ['--standalone', '--listen', `127.0.0.1:${port}`, '--state-dir', state, '-o', output];
+  expect(await exported(target, ini(directory), ...whole, ...args)).toBe('');
+  chmodSync(state, 0o777);
+  const [name = '', ...options] = command;
+  const path = `${process.env['PATH']}:/usr/sbin`;
+  const program = new Program(name, [...options, output], { env: { PATH: path, HOME: state } });
+  await untilAnswering(port, program);
+  return `http://127.0.0.1:${port}`;
+}

@@ -1,0 +1,142 @@
+/** `paster export` for each web server: its whole file is run by the real one, with requests through it. */
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { ask } from '../helpers/ask.ts';
+import { freePort, requireProgram } from '../helpers/program.ts';
+import { exported, ini, project, refused, runExported, WEB_SERVERS } from './site.ts';
+
+const SOCKET = 'socket = %(here)s/../var/app.sock\nmode = 666';
+
+interface Case {
+  readonly target: string;
+  readonly kind: string;
+  readonly prefix: string;
+  /** Instead of the socket. */
+  readonly tcp?: boolean;
+  readonly settings?: string;
+}
+
+const CASES: readonly Case[] = [
+  { target: 'nginx', kind: 'fastcgi', prefix: '' },
+  { target: 'nginx', kind: 'fastcgi', prefix: '/proxy', tcp: true },
+  { target: 'nginx', kind: 'scgi', prefix: '' },
+  { target: 'nginx', kind: 'scgi', prefix: '/proxy' },
+  { target: 'nginx', kind: 'http', prefix: '', tcp: true },
+  { target: 'nginx', kind: 'http', prefix: '/proxy' },
+  { target: 'lighttpd', kind: 'fastcgi', prefix: '', tcp: true },
+  { target: 'lighttpd', kind: 'fastcgi', prefix: '/proxy' },
+  { target: 'lighttpd', kind: 'scgi', prefix: '' },
+  { target: 'lighttpd', kind: 'scgi', prefix: '/proxy' },
+  { target: 'lighttpd', kind: 'http', prefix: '' },
+  { target: 'lighttpd', kind: 'http', prefix: '/proxy', tcp: true },
+];
+
+const PROGRAMS: Readonly<Record<string, string>> = { apache: 'apache2' };
+
+describe.each(Object.keys(WEB_SERVERS))('%s', (target) => {
+  const missing = requireProgram(PROGRAMS[target] ?? target) === undefined;
+  const cases = CASES.filter((each) => each.target === target);
+
+  test.skipIf(missing).each(cases)('carries $kind at "$prefix"', async ({ kind, prefix, tcp, settings = '' }) => {
+    const address = tcp ? `host = 127.0.0.1\nport = ${await freePort()}` : SOCKET;
+    const directory = project(`use = npm:paster#${kind}\n${address}\n${settings}`);
+    const url = await runExported(target, directory, prefix === '' ? [] : ['--prefix', prefix]);
+
+    const reply = await ask(url, `${prefix}/query?a=1&b=%2F`);
+    expect({ status: reply.status, text: String(reply.body) }).toMatchObject({ status: 200 });
+    // Over HTTP a prefix is taken off, and a header says which it was.
+    const base = kind === 'http' ? '' : prefix;
+    expect(JSON.parse(String(reply.body))).toEqual({
+      method: 'GET',
+      url: '/query?a=1&b=%2F',
+      base,
+      query: { a: '1', b: '/' },
+    });
+
+    const body = Buffer.alloc(300_000, 'paster ');
+    const echo = await ask(url, `${prefix}/echo`, { method: 'POST', body });
+    expect(echo.body.equals(body)).toBe(true);
+
+    if (prefix !== '') expect((await ask(url, `${prefix}x/query`)).status).toBe(404);
+
+    const css = await ask(url, `${prefix}/static/site.css?v=1`);
+    expect({ status: css.status, text: String(css.body) }).toEqual({ status: 200, text: 'body { color: teal }\n' });
+    expect((await ask(url, `${prefix}/static/.secret`)).status).toBe(404);
+  });
+
+  test.skipIf(missing)('refuses a body that is too large', async () => {
+    const kind = target === 'caddy' || target === 'haproxy' ? 'http' : 'fastcgi';
+    const directory = project(`use = npm:paster#${kind}\n${SOCKET}`);
+    const url = await runExported(target, directory, ['--max-body', '1m']);
+    const reply = await ask(url, '/echo', { method: 'POST', body: Buffer.alloc(1_200_000) }).catch(() => undefined);
+    // The connection may be closed under the body that is refused.
+    if (reply) expect(reply.status).toBe(413);
+    expect((await ask(url, '/query')).status).toBe(200);
+  });
+});
+
+describe('nginx', () => {
+  test.skipIf(requireProgram('nginx') === undefined)('serves static files itself, for ever under a version', async () => {
+    const directory = project(`use = npm:paster#fastcgi\n${SOCKET}`);
+    const url = await runExported('nginx', directory);
+    expect((await ask(url, '/static/site.css?v=abc')).headers['cache-control']).toBe('max-age=315360000');
+    const plain = await ask(url, '/static/site.css');
+    expect(plain.headers['cache-control']).toBeUndefined();
+    expect(plain.headers['content-type']).toBe('text/css');
+  });
+
+  test('leaves static files behind a filter that may refuse them to the application', async () => {
+    const guarded = project(
+      `use = npm:paster#fastcgi\n${SOCKET}`,
+      `[filter:guard]\nuse = call:${join(import.meta.dirname, 'guard.js')}:makeGuard\n\n[pipeline:guarded]\npipeline = guard main\n`,
+    );
+    expect(await exported('nginx', ini(guarded))).toContain('alias');
+    expect(await exported('nginx', ini(guarded), '-n', 'guarded')).not.toContain('alias');
+  });
+
+  test('several machines are one upstream', async () => {
+    const directory = project('use = npm:paster#fastcgi\nhost = 127.0.0.1\nport = 5050');
+    const text = await exported('nginx', ini(directory), '--host', '10.0.0.5', '--host', '10.0.0.6:6000');
+    expect(text).toContain('  server 10.0.0.5:5050;\n  server 10.0.0.6:6000;\n');
+    expect(text).toContain('fastcgi_next_upstream error;');
+  });
+});
+
+describe('what cannot be said is refused', () => {
+  const FASTCGI = `use = npm:paster#fastcgi\n${SOCKET}`;
+  test.each([
+    [['nginx', '--server-name', 'a;}']],
+    [['nginx', '--server-name', 'a b']],
+    [['nginx', '--prefix', '/a b']],
+    [['nginx', '--prefix', '/a"']],
+    [['nginx', '--prefix', '/../a']],
+    [['nginx', '--listen', '127.0.0.1:80; evil']],
+    [['nginx', '--host', 'a;b:1']],
+    [['nginx', '--host', '10.0.0.1']],
+    [['nginx', '--max-body', '1;']],
+    [['nginx', '--state-dir', '/tmp']],
+    [['ngins']],
+  ])('%j', async ([target = '', ...options]) => {
+    expect(await refused(target, ini(project(FASTCGI)), ...options)).toMatch(/^paster: /);
+  });
+
+  test.each([
+    ['nginx', 'a$b'],
+    ['nginx', 'a:b'],
+    ['lighttpd', 'a"b'],
+  ])('a socket’s path for %s: %s', async (target, name) => {
+    const directory = project(`use = npm:paster#fastcgi\nsocket = %(here)s/../var/${name}`);
+    expect(await refused(target, ini(directory))).toContain('cannot be written in a configuration of');
+  });
+
+  test('a server that nobody connects to', async () => {
+    expect(await refused('nginx', ini(project('use = npm:paster#cgi')))).toMatch(/config\.ini:\d+:1: .*cgi/);
+    expect(await refused('nginx', ini(project('use = npm:paster#fastcgi')))).toContain('no address');
+  });
+
+  test('a prefix that the INI file contradicts', async () => {
+    const directory = project(`${FASTCGI}\nscript_name = /shop`);
+    expect(await refused('nginx', ini(directory), '--prefix', '/other')).toContain('script_name = /shop');
+    expect(await exported('nginx', ini(directory))).toContain('(?<mount>/shop)');
+  });
+});
