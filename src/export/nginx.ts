@@ -76,7 +76,7 @@ function pass(site: Site): string {
       'proxy_next_upstream error;',
     );
   }
-  const own = scheme === 'fastcgi' ? ['fastcgi_keep_conn on;'] : [];
+  const own = scheme === 'fastcgi' ? ['fastcgi_keep_conn on;'] : ['scgi_param SCGI 1;'];
   const mounted = prefix === '' ? ['SCRIPT_NAME ""', 'PATH_INFO $uri'] : ['SCRIPT_NAME $mount', 'PATH_INFO $rest'];
   return lines(
     `${scheme}_pass ${name};`,
