@@ -1,5 +1,8 @@
 /** What `export` can write: each target by name, as files of text. */
+import { apacheSite } from './apache.ts';
+import { caddySite } from './caddy.ts';
 import type { Deployment } from './deployment.ts';
+import { haproxySite } from './haproxy.ts';
 import { lighttpdSite } from './lighttpd.ts';
 import { nginxSite } from './nginx.ts';
 import { type Site, type SiteOptions, siteOf } from './site.ts';
@@ -13,6 +16,9 @@ export interface ExportedFile {
 const SITES: Readonly<Record<string, (site: Site) => string>> = {
   nginx: nginxSite,
   lighttpd: lighttpdSite,
+  apache: apacheSite,
+  caddy: caddySite,
+  haproxy: haproxySite,
 };
 
 /** The names, in the order of the help. */

@@ -29,6 +29,20 @@ const CASES: readonly Case[] = [
   { target: 'lighttpd', kind: 'scgi', prefix: '/proxy' },
   { target: 'lighttpd', kind: 'http', prefix: '' },
   { target: 'lighttpd', kind: 'http', prefix: '/proxy', tcp: true },
+  { target: 'apache', kind: 'fastcgi', prefix: '' },
+  { target: 'apache', kind: 'fastcgi', prefix: '/proxy', tcp: true },
+  { target: 'apache', kind: 'scgi', prefix: '', tcp: true },
+  { target: 'apache', kind: 'scgi', prefix: '/proxy', settings: 'script_name = /proxy' },
+  { target: 'apache', kind: 'http', prefix: '' },
+  { target: 'apache', kind: 'http', prefix: '/proxy', tcp: true },
+  { target: 'caddy', kind: 'fastcgi', prefix: '' },
+  { target: 'caddy', kind: 'fastcgi', prefix: '/proxy', tcp: true },
+  { target: 'caddy', kind: 'http', prefix: '', tcp: true },
+  { target: 'caddy', kind: 'http', prefix: '/proxy' },
+  { target: 'haproxy', kind: 'fastcgi', prefix: '' },
+  { target: 'haproxy', kind: 'fastcgi', prefix: '/proxy', tcp: true },
+  { target: 'haproxy', kind: 'http', prefix: '', tcp: true },
+  { target: 'haproxy', kind: 'http', prefix: '/proxy' },
 ];
 
 const PROGRAMS: Readonly<Record<string, string>> = { apache: 'apache2' };
@@ -76,14 +90,17 @@ describe.each(Object.keys(WEB_SERVERS))('%s', (target) => {
 });
 
 describe('nginx', () => {
-  test.skipIf(requireProgram('nginx') === undefined)('serves static files itself, for ever under a version', async () => {
-    const directory = project(`use = npm:paster#fastcgi\n${SOCKET}`);
-    const url = await runExported('nginx', directory);
-    expect((await ask(url, '/static/site.css?v=abc')).headers['cache-control']).toBe('max-age=315360000');
-    const plain = await ask(url, '/static/site.css');
-    expect(plain.headers['cache-control']).toBeUndefined();
-    expect(plain.headers['content-type']).toBe('text/css');
-  });
+  test.skipIf(requireProgram('nginx') === undefined)(
+    'serves static files itself, for ever under a version',
+    async () => {
+      const directory = project(`use = npm:paster#fastcgi\n${SOCKET}`);
+      const url = await runExported('nginx', directory);
+      expect((await ask(url, '/static/site.css?v=abc')).headers['cache-control']).toBe('max-age=315360000');
+      const plain = await ask(url, '/static/site.css');
+      expect(plain.headers['cache-control']).toBeUndefined();
+      expect(plain.headers['content-type']).toBe('text/css');
+    },
+  );
 
   test('leaves static files behind a filter that may refuse them to the application', async () => {
     const guarded = project(

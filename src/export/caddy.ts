@@ -1,0 +1,84 @@
+/** `paster export caddy`: a site for a Caddyfile, or a whole Caddyfile. */
+import { join } from 'node:path';
+import type { Backend } from './deployment.ts';
+import { caddyString } from './quote.ts';
+import { hostPort, mistake, type Site } from './site.ts';
+import { indented, lines } from './text.ts';
+
+export function caddySite(site: Site): string {
+  const { scheme, prefix, stateDir, maxBodyMiB } = site;
+  if (scheme === 'scgi') throw mistake('Caddy speaks no SCGI', 'serve FastCGI or HTTP');
+  const mounted = lines('request_body {', `  max_size ${maxBodyMiB}MiB`, '}', reverseProxy(site));
+  const handled =
+    prefix === ''
+      ? mounted
+      : lines(
+          `@mount path ${prefix} ${prefix}/*`,
+          'handle @mount {',
+          `  uri strip_prefix ${prefix}`,
+          indented(mounted),
+          '}',
+          'handle {',
+          '  respond 404',
+          '}',
+        );
+  return lines(
+    `# ${scheme} at ${prefix === '' ? 'the root' : prefix}`,
+    stateDir === undefined ? undefined : globals(stateDir),
+    `${addressOf(site)} {`,
+    site.listen.host === '0.0.0.0' ? undefined : `  bind ${site.listen.host}`,
+    indented(handled),
+    '}',
+  );
+}
+
+/** By its name alone Caddy gets a certificate for a site; an address says that it is plain HTTP. */
+function addressOf({ serverName, listen, listenGiven }: Site): string {
+  if (serverName === undefined) return `:${listen.port}`;
+  return listenGiven ? `http://${serverName}:${listen.port}` : serverName;
+}
+
+function reverseProxy({ scheme, prefix, backends, keepAlive }: Site): string {
+  return lines(
+    `reverse_proxy ${backends.map((backend) => caddyString(upstream(backend))).join(' ')} {`,
+    '  flush_interval -1',
+    ...(backends.length > 1 ? ['  lb_try_duration 3s', '  fail_duration 5s'] : []),
+    ...(scheme === 'fastcgi' ? fastcgi(prefix) : http(scheme === 'https', prefix, keepAlive)),
+    '}',
+  );
+}
+
+function upstream(backend: Backend): string {
+  return backend.kind === 'unix' ? `unix/${backend.path}` : hostPort(backend);
+}
+
+/** Caddy takes the whole path for the script's name unless it is told what that is. */
+function fastcgi(prefix: string): string[] {
+  return [
+    '  transport fastcgi {',
+    `    env SCRIPT_NAME "${prefix}"`,
+    '    env PATH_INFO {http.request.uri.path}',
+    '  }',
+  ];
+}
+
+function http(tls: boolean, prefix: string, keepAlive: number | undefined): string[] {
+  return [
+    `  header_up ${prefix === '' ? '-X-Forwarded-Prefix' : `X-Forwarded-Prefix ${prefix}`}`,
+    '  transport http {',
+    ...(tls ? ['    tls_insecure_skip_verify'] : []),
+    // An idle connection is given up by Caddy before the server closes it under a request.
+    `    keepalive ${keepAlive === undefined || keepAlive === 0 ? 'off' : `${Math.max(1, Math.floor(keepAlive * 800))}ms`}`,
+    '  }',
+  ];
+}
+
+function globals(stateDir: string): string {
+  return lines(
+    '{',
+    '  admin off',
+    '  auto_https off',
+    `  storage file_system ${caddyString(join(stateDir, 'storage'))}`,
+    '}',
+  );
+}

@@ -1,0 +1,81 @@
+/** `paster export haproxy`: frontend and backend for a haproxy.cfg, or a whole one. */
+import type { Backend } from './deployment.ts';
+import { haproxyWord } from './quote.ts';
+import { hostPort, listenText, mistake, type Site } from './site.ts';
+import { lines } from './text.ts';
+
+export function haproxySite(site: Site): string {
+  const { name, scheme, prefix, stateDir } = site;
+  if (scheme === 'scgi') throw mistake('HAProxy speaks no SCGI', 'serve FastCGI or HTTP');
+  return lines(
+    `# ${scheme} at ${prefix === '' ? 'the root' : prefix}`,
+    stateDir === undefined ? undefined : DEFAULTS,
+    frontend(site),
+    scheme === 'fastcgi' ? fcgiApp(name, prefix) : undefined,
+    backend(site),
+  );
+}
+
+function frontend({ name, listen, prefix, serverName, maxBodyMiB }: Site): string {
+  const conditions = [
+    ...(serverName === undefined ? [] : [`{ hdr(host),field(1,:) -i ${serverName} }`]),
+    ...(prefix === '' ? [] : ['at_mount']),
+  ];
+  return lines(
+    `frontend ${name}`,
+    `  bind ${listenText(listen)}`,
+    '  mode http',
+    `  http-request deny deny_status 413 if { req.body_size gt ${maxBodyMiB * 1024 * 1024} }`,
+    prefix === '' ? undefined : `  acl at_mount path ${prefix}`,
+    prefix === '' ? undefined : `  acl at_mount path_beg ${prefix}/`,
+    conditions.length === 0 ? undefined : `  use_backend ${name}-app if ${conditions.join(' ')}`,
+    conditions.length === 0
+      ? `  default_backend ${name}-app`
+      : `  http-request return status 404 unless ${conditions.join(' ')}`,
+  );
+}
+
+/** The first group is the script's name, the second one the rest; docroot is for programs that are files. */
+function fcgiApp(name: string, prefix: string): string {
+  return lines(`fcgi-app ${name}-fcgi`, '  docroot /', `  path-info ^(${prefix.replaceAll('.', '\\.')})(/.*)?$`);
+}
+
+function backend({ name, scheme, prefix, backends }: Site): string {
+  const isFastcgi = scheme === 'fastcgi';
+  const options = isFastcgi ? ' proto fcgi' : scheme === 'https' ? ' ssl verify none' : '';
+  return lines(
+    `backend ${name}-app`,
+    '  mode http',
+    '  option redispatch',
+    '  retries 3',
+    '  retry-on conn-failure empty-response',
+    '  http-request disable-l7-retry unless { method GET HEAD OPTIONS PUT DELETE }',
+    isFastcgi ? `  use-fcgi-app ${name}-fcgi` : undefined,
+    ...(isFastcgi ? [] : forwarding(prefix)),
+    ...backends.map((each, index) => `  server app${index + 1} ${place(each)}${options}`),
+  );
+}
+
+function place(backend: Backend): string {
+  return backend.kind === 'unix' ? `unix@${haproxyWord(backend.path)}` : hostPort(backend);
+}
+
+function forwarding(prefix: string): string[] {
+  return [
+    '  option forwardfor',
+    '  http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]',
+    ...(prefix === ''
+      ? ['  http-request del-header X-Forwarded-Prefix']
+      : [
+          `  http-request set-header X-Forwarded-Prefix ${prefix}`,
+          `  http-request replace-path ^${prefix.replaceAll('.', '\\.')}/?(.*)$ /\\1`,
+        ]),
+  ];
+}
+
+/** What Debian's haproxy.cfg has above the first frontend. */
+const DEFAULTS = `defaults
+  mode http
+  timeout connect 5s
+  timeout client 60s
+  timeout server 300s`;
