@@ -1,10 +1,11 @@
 /** `paster export`: what stands around an application, made from its INI file so that both agree. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { extname, join } from 'node:path';
 import { nearest } from '../config/nearest.ts';
 import { LoadSession } from '../deploy/session.ts';
 import { EXIT_OK, errorMessage, RunError, UsageError } from '../errors.ts';
 import { readDeployment } from '../export/deployment.ts';
-import { exportTarget, TARGETS } from '../export/target.ts';
+import { type ExportedFile, exportTarget, TARGETS } from '../export/target.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, listOption, textOption } from './command.ts';
 import { iniPath } from './ini-argument.ts';
@@ -23,11 +24,14 @@ export const exportCommand: Command = {
     { flags: '--server-section <name>', help: 'the server section (main)' },
     { flags: '--host <host>', help: 'web servers: HOST or HOST:PORT that serves the INI file', repeatable: true },
     { flags: '--prefix <path>', help: 'web servers: mount the application there, such as /app (the root)' },
-    { flags: '--server-name <name>', help: 'web servers: the host name of the site (any)' },
+    { flags: '--server-name <name>', help: 'web servers, kubernetes: the host name of the site (any)' },
     { flags: '--listen <address>', help: 'web servers: where they listen (*:80; standalone: 127.0.0.1:8900)' },
-    { flags: '--max-body <size>', help: 'web servers: the largest request body (50m)' },
+    { flags: '--max-body <size>', help: 'web servers, kubernetes: the largest request body (50m)' },
     { flags: '--standalone', help: 'web servers: a complete file that an ordinary user can run' },
     { flags: '--state-dir <directory>', help: 'standalone: where logs and the like go (var/TARGET of the project)' },
+    { flags: '--user <user>', help: 'systemd: whose the service is (www-data)' },
+    { flags: '--image <image>', help: 'kubernetes: the image (PROJECT:latest)' },
+    { flags: '--health <path>', help: 'docker, kubernetes: what a probe asks for (where npm:paster#health is)' },
   ],
   examples: [
     ['paster export nginx etc/config.ini > /etc/nginx/sites-enabled/shop', 'the site of an nginx on this machine'],
@@ -47,7 +51,7 @@ async function exportConfiguration(
   const names = { app: textOption(options, 'appName'), server: textOption(options, 'serverSection') };
   const session = new LoadSession(parseAssignments(assignments));
   const deployment = await readDeployment(iniPath(config), names, session);
-  const { files, stateDir } = exportTarget(target, deployment, {
+  const { files, stateDir } = await exportTarget(target, deployment, {
     hosts: listOption(options, 'host'),
     prefix: textOption(options, 'prefix'),
     serverName: textOption(options, 'serverName'),
@@ -55,20 +59,36 @@ async function exportConfiguration(
     maxBody: textOption(options, 'maxBody'),
     standalone: flagOption(options, 'standalone'),
     stateDir: textOption(options, 'stateDir'),
+    user: textOption(options, 'user'),
+    image: textOption(options, 'image'),
+    health: textOption(options, 'health'),
   });
   const output = textOption(options, 'output');
   if (stateDir !== undefined) await writing(stateDir, () => mkdir(stateDir, { recursive: true }));
   if (output === undefined) {
-    console.out(
-      files
-        .map(({ text }) => text)
-        .join('\n')
-        .trimEnd(),
-    );
+    console.out(textOf(files).trimEnd());
     return EXIT_OK;
   }
-  for (const { text } of files) await writing(output, () => writeFile(output, text));
+  for (const { name, text } of await placed(output, files)) await writing(name, () => writeFile(name, text));
   return EXIT_OK;
+}
+
+/** One after the other, each below its name where there are several. */
+function textOf(files: readonly ExportedFile[]): string {
+  const [first] = files;
+  if (first && files.length === 1) return first.text;
+  return files.map(({ name, text }) => `# ${name}\n${text}`).join('\n');
+}
+
+/** In a directory that is there, by their names; else the first one where it was said, and the others beside it. */
+async function placed(output: string, files: readonly ExportedFile[]): Promise<ExportedFile[]> {
+  const isDirectory = await stat(output).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+  if (isDirectory) return files.map(({ name, text }) => ({ name: join(output, name), text }));
+  const stem = output.slice(0, output.length - extname(output).length);
+  return files.map(({ name, text }, index) => ({ name: index === 0 ? output : `${stem}${extname(name)}`, text }));
 }
 
 function checkTarget(target: string): void {

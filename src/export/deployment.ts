@@ -1,5 +1,5 @@
 /** What an INI file says that those in front of the application have to know: its sockets, static files and limits. */
-import { access } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { bool, seconds } from '../config/setting.ts';
 import { type LoadedServer, loadContext, loadServer } from '../deploy/load.ts';
@@ -21,7 +21,7 @@ export interface Deployment {
   readonly file: string;
   /** The directory with the project's package.json, or the INI file's. */
   readonly project: string;
-  /** The project's directory as a name: lower-case letters, digits and hyphens. */
+  /** The project's name in lower-case letters, digits and hyphens. */
   readonly name: string;
   readonly scheme: Scheme;
   /** HTTP/2 is all that the server speaks. */
@@ -33,7 +33,11 @@ export interface Deployment {
   readonly scriptName: string | undefined;
   /** Seconds that the server keeps an idle connection; undefined: as long as the web server likes. */
   readonly keepAlive: number | undefined;
-  readonly workers: number | undefined;
+  /** All that the section names. */
+  readonly addresses: readonly Address[];
+  /** The sections that were asked for by name, and `name=value` for [DEFAULT], as `serve` takes them. */
+  readonly names: DeploymentNames;
+  readonly caller: readonly string[];
   readonly places: AppPlaces;
 }
 
@@ -63,15 +67,17 @@ export async function readDeployment(file: string, names: DeploymentNames, sessi
   const project = await projectOf(file);
   return {
     file,
-    project,
-    name: nameOf(project),
+    project: project.directory,
+    name: project.name,
     scheme,
     http2Only: scheme === 'http' && bool.parse(own['http2'] ?? 'false'),
     backends: server.addresses.flatMap(reachable),
     settings,
     scriptName: scriptName?.replace(/\/$/, ''),
     keepAlive: isHttp ? seconds.parse(own['keep_alive_timeout'] ?? STANDARD_KEEP_ALIVE) : undefined,
-    workers: server.workers,
+    addresses: server.addresses,
+    names,
+    caller: Object.entries(session.caller).map(([key, value]) => `${key}=${value}`),
     places: await placesOf(app),
   };
 }
@@ -105,25 +111,38 @@ function reachable(address: Address): Backend[] {
   return [{ kind: 'tcp', host, port: address.port }];
 }
 
-/** The nearest directory above the INI file that is a package. */
-async function projectOf(file: string): Promise<string> {
+interface Project {
+  readonly directory: string;
+  readonly name: string;
+}
+
+/** The nearest directory above the INI file that is a package, and the package's name; else the INI file's directory. */
+async function projectOf(file: string): Promise<Project> {
   const home = dirname(file);
   for (let directory = home; ; directory = dirname(directory)) {
-    const found = await access(join(directory, 'package.json')).then(
-      () => true,
-      () => false,
-    );
-    if (found) return directory;
-    if (directory === dirname(directory)) return home;
+    const text = await readFile(join(directory, 'package.json'), 'utf8').catch(() => undefined);
+    if (text !== undefined) return { directory, name: nameOf(packageName(text) ?? basename(directory)) };
+    if (directory === dirname(directory)) return { directory: home, name: nameOf(basename(home)) };
   }
 }
 
-function nameOf(project: string): string {
-  const name = basename(project)
+/** Without its scope; a package.json that is none says nothing. */
+function packageName(text: string): string | undefined {
+  try {
+    const { name }: { name?: unknown } = Object(JSON.parse(text));
+    return typeof name === 'string' ? name.replace(/^@[^/]*\//, '') : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function nameOf(text: string): string {
+  const name = text
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
-    .replace(/^[^a-z]+|-+$/g, '')
-    .slice(0, MAX_NAME);
+    .replace(/^[^a-z]+/, '')
+    .slice(0, MAX_NAME)
+    .replace(/-+$/, '');
   return name === '' ? 'app' : name;
 }
 

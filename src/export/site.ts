@@ -48,10 +48,7 @@ export function siteOf(target: string, deployment: Deployment, options: SiteOpti
     throw mistake('the server speaks nothing but HTTP/2', 'web servers ask by HTTP/1.1: leave http2 out');
   }
   const backends = backendsOf(deployment, options.hosts);
-  const { serverName } = options;
-  if (serverName !== undefined && !SERVER_NAME.test(serverName)) {
-    throw mistake(`--server-name: ${JSON.stringify(serverName)} is not the name of a host`, 'allowed: example.org');
-  }
+  const serverName = checkedServerName(options.serverName);
   const prefix = prefixOf(options.prefix, scriptName);
   const stateDir = options.standalone
     ? resolve(options.stateDir ?? join(deployment.project, 'var', target))
@@ -67,7 +64,7 @@ export function siteOf(target: string, deployment: Deployment, options: SiteOpti
     serverName,
     listen: listenOf(options.listen ?? (options.standalone ? '127.0.0.1:8900' : '*:80')),
     listenGiven: options.listen !== undefined || options.standalone,
-    maxBodyMiB: maxBodyOf(options.maxBody ?? '50m'),
+    maxBodyMiB: maxBodyMiB(options.maxBody),
     keepAlive,
     scriptName,
     places,
@@ -129,7 +126,14 @@ function tcpOnly(address: ReturnType<typeof parseAddress>): TcpAddress | undefin
   return address?.kind === 'tcp' ? address : undefined;
 }
 
-function maxBodyOf(text: string): number {
+/** The name of a host, as it may stand in every syntax. */
+export function checkedServerName(name: string | undefined): string | undefined {
+  if (name === undefined || SERVER_NAME.test(name)) return name;
+  throw mistake(`--server-name: ${JSON.stringify(name)} is not the name of a host`, 'allowed: example.org');
+}
+
+/** `--max-body` in MiB. Default: 50. */
+export function maxBodyMiB(text = '50m'): number {
   const [, digits, unit = 'm'] = MAX_BODY.exec(text) ?? [];
   if (digits === undefined) throw mistake(`--max-body: ${JSON.stringify(text)} is not a size`, 'allowed: 50m, 1g');
   return Number(digits) * (unit.toLowerCase() === 'g' ? 1024 : 1);

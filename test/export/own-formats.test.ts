@@ -1,0 +1,109 @@
+/** `paster export` of units, images and cluster objects, read by those who define what is right. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { validate } from 'dockerfile-utils';
+import { Deployment } from 'kubernetes-models/apps/v1';
+import { HorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2';
+import { Ingress } from 'kubernetes-models/networking.k8s.io/v1';
+import { PodDisruptionBudget } from 'kubernetes-models/policy/v1';
+import { ConfigMap, Service } from 'kubernetes-models/v1';
+import { describe, expect, test } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { Program, requireProgram } from '../helpers/program.ts';
+import { exported, ini, project, refused } from './site.ts';
+
+const FASTCGI = 'use = npm:paster#fastcgi\nsocket = %(here)s/../var/app.sock\nworkers = 2\ngraceful_timeout = 20';
+const HTTP = 'use = npm:paster#http\nport = 8085\ngraceful_timeout = 20';
+
+describe('systemd', () => {
+  const missing = requireProgram('systemd-analyze') === undefined;
+
+  test.skipIf(missing).each([
+    ['a Unix socket', FASTCGI],
+    ['TCP', HTTP],
+  ])('both units are right in the eyes of systemd: %s', async (_what, server) => {
+    const directory = project(server);
+    const output = join(directory, 'shop.service');
+    expect(await exported('systemd', ini(directory), '--user', 'daemon', '-o', output)).toBe('');
+    const socket = output.replace('.service', '.socket');
+    const verify = new Program('systemd-analyze', ['verify', '--man=no', output, socket]);
+    expect(await verify.finished()).toMatchObject({ status: 0, stdout: '', stderr: '' });
+  });
+
+  test('limits and permissions are those of the INI file', async () => {
+    const directory = project(`${FASTCGI}\nmode = 600\nsocket_owner = www-data`);
+    const text = await exported('systemd', ini(directory), 'level=info');
+    expect(text).toContain(`ListenStream=${join(directory, 'var/app.sock')}\n`);
+    for (const line of ['SocketMode=0600', 'SocketUser=www-data', 'TimeoutStopSec=30', 'Type=notify']) {
+      expect(text.split('\n')).toContain(line);
+    }
+    expect(text).toMatch(new RegExp(`^ExecStart=.* "serve" "${ini(directory)}" "level=info"$`, 'm'));
+    expect(text).toMatch(/^ExecReload=\/bin\/kill -HUP \$MAINPID$/m);
+  });
+
+  test('a value is a word, whatever is in it', async () => {
+    const directory = project(FASTCGI);
+    const text = await exported('systemd', ini(directory), 'a=%n "$HOME\\');
+    expect(text).toContain('"a=%%n \\"$$HOME\\\\"\n');
+    expect(await refused('systemd', ini(directory), 'a=1\nExecStartPre=/bin/false')).toContain('cannot be written');
+    expect(await refused('systemd', ini(directory), '--user', 'a\nb')).toContain('--user');
+  });
+});
+
+describe('docker', () => {
+  test.each([
+    ['FastCGI', FASTCGI, ['"-s","http","--workers","2"', 'EXPOSE 8080']],
+    ['HTTP', HTTP, ['"--port","8085","etc/config.ini"]', 'EXPOSE 8085']],
+  ])('the Dockerfile has stages, no root and a health check: %s', async (_what, server, parts) => {
+    const text = await exported('docker', ini(project(server)));
+    expect(validate(text, {})).toEqual([]);
+    expect(text.match(/^FROM /gm)).toHaveLength(3);
+    expect(text).toMatch(/^USER node$/m);
+    expect(text).toMatch(/^HEALTHCHECK .*CMD \["node"/m);
+    for (const part of parts) expect(text).toContain(part);
+  });
+
+  test('the health check asks for what it is told', async () => {
+    expect(await exported('docker', ini(project(HTTP)), '--health', '/up')).toContain('http://127.0.0.1:8085/up');
+    expect(await refused('docker', ini(project(HTTP)), '--health', '/up"')).toContain('--health');
+    expect(await refused('docker', ini(project(HTTP)), '--standalone')).toContain('means nothing for docker');
+  });
+});
+
+const MODELS = { ConfigMap, Deployment, Service, Ingress, HorizontalPodAutoscaler, PodDisruptionBudget };
+
+describe('kubernetes', () => {
+  test.each([
+    ['FastCGI', FASTCGI, 40],
+    ['HTTP', HTTP, 30],
+  ])('every object holds against the published schemas: %s', async (_what, server, grace) => {
+    const directory = project(server);
+    const text = await exported('kubernetes', ini(directory), '--server-name', 'shop.example.org', '--health', '/up');
+    const objects = parseAllDocuments(text).map((document) => {
+      expect(document.errors).toEqual([]);
+      return document.toJS();
+    });
+    expect(objects.map(({ kind }) => kind).sort()).toEqual(Object.keys(MODELS).sort());
+    for (const object of objects) {
+      const Model = Object.entries(MODELS).find(([kind]) => kind === object.kind)?.[1];
+      expect(() => Model && new Model(object).validate()).not.toThrow();
+    }
+    const [config] = objects;
+    expect(config.data['config.ini']).toBe(readFileSync(ini(directory), 'utf8'));
+    const pod = objects.find(({ kind }) => kind === 'Deployment').spec.template.spec;
+    expect(pod.terminationGracePeriodSeconds).toBe(grace);
+    expect(pod.containers[0].readinessProbe.httpGet).toMatchObject({ path: '/up', port: 'http' });
+    expect(pod.containers[0].volumeMounts[0].mountPath).toBe('/app/etc/config.ini');
+  });
+
+  test('the schemas refuse what they should', () => {
+    expect(() => new Service({ spec: { ports: [{ port: 'http' as unknown as number }] } }).validate()).toThrow();
+  });
+
+  test('an INI file that would be something else in YAML stays what it is', async () => {
+    const odd = '# --- \n[x]\n  a: b\n\tc = "\n\n[y]\nk = ü %%(z)s ☃\n- item: &a *b !!c\n';
+    const directory = project(HTTP, odd.replace('%%(z)s', ''));
+    const [config] = parseAllDocuments(await exported('kubernetes', ini(directory)));
+    expect(config?.toJS().data['config.ini']).toBe(readFileSync(ini(directory), 'utf8'));
+  });
+});
