@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ask } from '../helpers/ask.ts';
-import { freePort, requireProgram } from '../helpers/program.ts';
+import { writeFiles } from '../helpers/directory.ts';
+import { freePort, Program, requireProgram } from '../helpers/program.ts';
 import { exported, ini, project, refused, runExported, WEB_SERVERS } from './site.ts';
 
 const SOCKET = 'socket = %(here)s/../var/app.sock\nmode = 666';
@@ -117,6 +118,68 @@ describe('nginx', () => {
     expect(text).toContain('  server 10.0.0.5:5050;\n  server 10.0.0.6:6000;\n');
     expect(text).toContain('fastcgi_next_upstream error;');
   });
+});
+
+/** What a machine's own configuration has around what is dropped into it. */
+const AROUND: Readonly<Record<string, { readonly check: readonly string[]; readonly wrap: (site: string) => string }>> =
+  {
+    nginx: {
+      check: ['nginx', '-t', '-c'],
+      wrap: (site) => `pid nginx.pid;\nerror_log stderr;\nevents { }\nhttp {\n${site}\n}\n`,
+    },
+    lighttpd: { check: ['lighttpd', '-tt', '-f'], wrap: (site) => `server.document-root = "/tmp"\n${site}\n` },
+    apache: { check: ['apache2', '-t', '-f'], wrap: (site) => `${APACHE_MODULES}ServerName localhost\n${site}\n` },
+    caddy: { check: ['caddy', 'validate', '--adapter', 'caddyfile', '--config'], wrap: (site) => `${site}\n` },
+    haproxy: {
+      check: ['haproxy', '-c', '-f'],
+      wrap: (site) => `defaults\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n${site}\n`,
+    },
+  };
+const APACHE_MODULES = [
+  'mpm_event',
+  'authz_core',
+  'proxy',
+  'proxy_fcgi',
+  'env',
+  'setenvif',
+  'rewrite',
+  'proxy_balancer',
+  'lbmethod_byrequests',
+  'slotmem_shm',
+]
+  .map((name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so\n`)
+  .join('');
+
+describe.each(Object.entries(AROUND))('the plain output for %s', (target, { check, wrap }) => {
+  const missing = requireProgram(check[0] ?? '') === undefined;
+
+  test.skipIf(missing).each([
+    ['by itself', []],
+    ['with a name, below a prefix', ['--server-name', 'shop.example.org', '--prefix', '/shop']],
+    ['in front of several machines', ['--host', '10.0.0.5', '--host', '10.0.0.6:6000', '--listen', '127.0.0.1:8902']],
+  ])('is what the server accepts in its own: %s', async (_what, options) => {
+    const directory = project('use = npm:paster#fastcgi\nhost = 127.0.0.1\nport = 5050');
+    const site = await exported(target, ini(directory), ...options);
+    writeFiles(directory, { 'around.conf': wrap(site) });
+    const [name = '', ...args] = check;
+    const env = { PATH: `${process.env['PATH']}:/usr/sbin`, HOME: directory };
+    const run = new Program(name, [...args, join(directory, 'around.conf')], { env, cwd: directory });
+    const { status } = await run.finished();
+    expect({ status, output: run.output }).toMatchObject({ status: 0 });
+  });
+});
+
+describe('several machines', () => {
+  test.skipIf(requireProgram('nginx') === undefined).each(['nginx', 'lighttpd', 'apache', 'caddy', 'haproxy'])(
+    '%s asks another one where nobody listens',
+    async (target) => {
+      const port = await freePort();
+      const directory = project(`use = npm:paster#fastcgi\nhost = 127.0.0.1\nport = ${port}`);
+      const hosts = ['--host', '127.0.0.1', '--host', `127.0.0.1:${await freePort()}`];
+      const url = await runExported(target, directory, hosts);
+      for (let count = 0; count < 6; count++) expect((await ask(url, '/query')).status).toBe(200);
+    },
+  );
 });
 
 describe('what cannot be said is refused', () => {
