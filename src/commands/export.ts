@@ -51,6 +51,7 @@ async function exportConfiguration(
   const names = { app: textOption(options, 'appName'), server: textOption(options, 'serverSection') };
   const session = new LoadSession(parseAssignments(assignments));
   const deployment = await readDeployment(iniPath(config), names, session);
+  const output = textOption(options, 'output');
   const { files, stateDir } = await exportTarget(target, deployment, {
     hosts: listOption(options, 'host'),
     prefix: textOption(options, 'prefix'),
@@ -62,8 +63,8 @@ async function exportConfiguration(
     user: textOption(options, 'user'),
     image: textOption(options, 'image'),
     health: textOption(options, 'health'),
+    output,
   });
-  const output = textOption(options, 'output');
   if (stateDir !== undefined) await writing(stateDir, () => mkdir(stateDir, { recursive: true }));
   if (output === undefined) {
     console.out(textOf(files).trimEnd());

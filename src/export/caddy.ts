@@ -1,7 +1,7 @@
 /** `paster export caddy`: a site for a Caddyfile, or a whole Caddyfile. */
 import { join } from 'node:path';
 import type { Backend } from './deployment.ts';
-import { caddyString } from './quote.ts';
+import { caddyPath } from './quote.ts';
 import { hostPort, mistake, type Site } from './site.ts';
 import { indented, lines } from './text.ts';
 
@@ -40,7 +40,7 @@ function addressOf({ serverName, listen, listenGiven }: Site): string {
 
 function reverseProxy({ scheme, prefix, backends, keepAlive }: Site): string {
   return lines(
-    `reverse_proxy ${backends.map((backend) => caddyString(upstream(backend))).join(' ')} {`,
+    `reverse_proxy ${backends.map((backend) => `"${caddyUpstream(backend)}"`).join(' ')} {`,
     '  flush_interval -1',
     ...(backends.length > 1 ? ['  lb_try_duration 3s', '  fail_duration 5s'] : []),
     ...(scheme === 'fastcgi' ? fastcgi(prefix) : http(scheme === 'https', prefix, keepAlive)),
@@ -48,8 +48,9 @@ function reverseProxy({ scheme, prefix, backends, keepAlive }: Site): string {
   );
 }
 
-function upstream(backend: Backend): string {
-  return backend.kind === 'unix' ? `unix/${backend.path}` : hostPort(backend);
+/** As Caddy dials it. A path with braces would have placeholders. */
+export function caddyUpstream(backend: Backend): string {
+  return backend.kind === 'unix' ? `unix/${caddyPath(backend.path)}` : hostPort(backend);
 }
 
 /** Caddy takes the whole path for the script's name unless it is told what that is. */
@@ -62,13 +63,18 @@ function fastcgi(prefix: string): string[] {
   ];
 }
 
+/** Milliseconds after which Caddy gives an idle connection up, before the server closes it under a request; undefined: at once. */
+export function caddyKeepAlive(keepAlive: number | undefined): number | undefined {
+  return keepAlive === undefined || keepAlive === 0 ? undefined : Math.max(1, Math.floor(keepAlive * 800));
+}
+
 function http(tls: boolean, prefix: string, keepAlive: number | undefined): string[] {
+  const alive = caddyKeepAlive(keepAlive);
   return [
     `  header_up ${prefix === '' ? '-X-Forwarded-Prefix' : `X-Forwarded-Prefix ${prefix}`}`,
     '  transport http {',
     ...(tls ? ['    tls_insecure_skip_verify'] : []),
-    // An idle connection is given up by Caddy before the server closes it under a request.
-    `    keepalive ${keepAlive === undefined || keepAlive === 0 ? 'off' : `${Math.max(1, Math.floor(keepAlive * 800))}ms`}`,
+    `    keepalive ${alive === undefined ? 'off' : `${alive}ms`}`,
     '  }',
   ];
 }
@@ -78,7 +84,7 @@ function globals(stateDir: string): string {
     '{',
     '  admin off',
     '  auto_https off',
-    `  storage file_system ${caddyString(join(stateDir, 'storage'))}`,
+    `  storage file_system "${caddyPath(join(stateDir, 'storage'))}"`,
     '}',
   );
 }

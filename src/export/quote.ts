@@ -37,9 +37,9 @@ export function apacheString(path: string): string {
   return `"${checked(path, 'Apache', /["\\$%|]/)}"`;
 }
 
-/** `"..."`. Caddy puts `{...}` in for something else. */
-export function caddyString(path: string): string {
-  return `"${checked(path, 'Caddy', /["\\{}`|]/)}"`;
+/** Between quotes. Caddy puts `{...}` in for something else, in its JSON too. */
+export function caddyPath(path: string): string {
+  return checked(path, 'Caddy', /["\\{}`|]/);
 }
 
 /** A word, as it is: HAProxy's quoting differs from place to place. */

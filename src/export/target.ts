@@ -1,7 +1,9 @@
 /** What `export` can write: each target by name, as files of text. */
 import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { apacheSite } from './apache.ts';
 import { caddySite } from './caddy.ts';
+import { caddyJson } from './caddy-json.ts';
 import type { Deployment } from './deployment.ts';
 import { dockerfile } from './docker.ts';
 import { haproxySite } from './haproxy.ts';
@@ -23,6 +25,8 @@ export interface ExportOptions extends SiteOptions {
   readonly user: string | undefined;
   readonly image: string | undefined;
   readonly health: string | undefined;
+  /** The file that it goes to; undefined: standard output. */
+  readonly output: string | undefined;
 }
 
 export interface Exported {
@@ -64,6 +68,10 @@ export async function exportTarget(target: string, deployment: Deployment, optio
   const site = SITES[target];
   if (site) {
     const described = siteOf(target, deployment, options);
+    const { stateDir } = described;
+    if (target === 'caddy' && stateDir !== undefined && !isCaddyfile(options.output)) {
+      return { files: [{ name: target, text: `${caddyJson(described, stateDir)}\n` }], stateDir };
+    }
     return {
       files: [{ name: target, text: withHeading(target, deployment, site(described)) }],
       stateDir: described.stateDir,
@@ -74,6 +82,11 @@ export async function exportTarget(target: string, deployment: Deployment, optio
     files: files.map(({ name, text }) => ({ name, text: withHeading(target, deployment, text) })),
     stateDir: undefined,
   };
+}
+
+/** Caddy takes a file for a Caddyfile by its name, and every other one for JSON. */
+function isCaddyfile(output: string | undefined): boolean {
+  return output === undefined || /^Caddyfile(?!.*\.json$)/.test(basename(output));
 }
 
 async function ownFiles(target: string, deployment: Deployment, options: ExportOptions): Promise<ExportedFile[]> {
@@ -101,7 +114,7 @@ function withHeading(target: string, { file }: Deployment, text: string): string
 
 function refuseOthers(target: string, options: ExportOptions): void {
   const known = OWN_OPTIONS[target] ?? SITE_OPTIONS;
-  for (const [name, value] of Object.entries(options)) {
+  for (const [name, value] of Object.entries({ ...options, output: undefined })) {
     const given = value !== undefined && value !== false && !(Array.isArray(value) && value.length === 0);
     const flag = name === 'hosts' ? 'host' : name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     if (given && !known.some((each) => each === name))

@@ -52,14 +52,14 @@ export async function refused(...args: string[]): Promise<string> {
 }
 
 /** Serves the project, exports a whole file for a web server, and runs that. @returns Its root. */
-export async function runExported(target: string, directory: string, args: readonly string[] = []): Promise<string> {
+export async function runExported(
+  target: string,
+  directory: string,
+  args: readonly string[] = [],
+  file = WEB_SERVERS[target]?.file ?? '',
+): Promise<string> {
   await serve([ini(directory)]);
-  return runWhole(target, directory, args);
-}
-
-/** The web server's part of it. */
-export async function runWhole(target: string, directory: string, args: readonly string[] = []): Promise<string> {
-  const { file = '', command = [] } = WEB_SERVERS[target] ?? {};
+  const { command = [] } = WEB_SERVERS[target] ?? {};
   const output = join(directory, file);
   const port = await freePort();
   const state = join(directory, 'state');

@@ -128,7 +128,11 @@ const AROUND: Readonly<Record<string, { readonly check: readonly string[]; reado
       wrap: (site) => `pid nginx.pid;\nerror_log stderr;\nevents { }\nhttp {\n${site}\n}\n`,
     },
     lighttpd: { check: ['lighttpd', '-tt', '-f'], wrap: (site) => `server.document-root = "/tmp"\n${site}\n` },
-    apache: { check: ['apache2', '-t', '-f'], wrap: (site) => `${APACHE_MODULES}ServerName localhost\n${site}\n` },
+    apache: {
+      check: ['apache2', '-t', '-f'],
+      wrap: (site) =>
+        `${APACHE_MODULES}ServerName localhost\nListen 8902\nErrorLog /dev/stderr\nPidFile /tmp/none.pid\n${site}\n`,
+    },
     caddy: { check: ['caddy', 'validate', '--adapter', 'caddyfile', '--config'], wrap: (site) => `${site}\n` },
     haproxy: {
       check: ['haproxy', '-c', '-f'],
@@ -166,6 +170,21 @@ describe.each(Object.entries(AROUND))('the plain output for %s', (target, { chec
     const run = new Program(name, [...args, join(directory, 'around.conf')], { env, cwd: directory });
     const { status } = await run.finished();
     expect({ status, output: run.output }).toMatchObject({ status: 0 });
+  });
+});
+
+describe('caddy', () => {
+  test.skipIf(requireProgram('caddy') === undefined).each([
+    ['fastcgi', ''],
+    ['fastcgi', '/proxy'],
+    ['http', '/proxy'],
+  ])('a whole file that is not called Caddyfile is JSON: %s at "%s"', async (kind, prefix) => {
+    const directory = project(`use = npm:paster#${kind}\n${SOCKET}`);
+    const options = prefix === '' ? [] : ['--prefix', prefix];
+    const url = await runExported('caddy', directory, options, 'caddy.conf');
+    const reply = await ask(url, `${prefix}/query?b=%2F`);
+    expect(JSON.parse(String(reply.body))).toMatchObject({ url: '/query?b=%2F', base: kind === 'http' ? '' : prefix });
+    if (prefix !== '') expect((await ask(url, '/other')).status).toBe(404);
   });
 });
 

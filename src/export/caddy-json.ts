@@ -1,0 +1,54 @@
+/** A whole configuration for Caddy in its own JSON, which it reads from a file of any name. */
+import { join } from 'node:path';
+import { caddyKeepAlive, caddyUpstream } from './caddy.ts';
+import type { Site } from './site.ts';
+import { hostPort } from './site.ts';
+
+/** The same as the whole Caddyfile. Placeholders are the only thing to be quoted, and paths have none. */
+export function caddyJson(site: Site, stateDir: string): string {
+  const { name, prefix, serverName, listen } = site;
+  const match = {
+    ...(serverName === undefined ? {} : { host: [serverName] }),
+    ...(prefix === '' ? {} : { path: [prefix, `${prefix}/*`] }),
+  };
+  const server = {
+    listen: [listen.host === '0.0.0.0' ? `:${listen.port}` : hostPort(listen)],
+    automatic_https: { disable: true },
+    routes: [
+      { ...(Object.keys(match).length === 0 ? {} : { match: [match] }), handle: handlers(site), terminal: true },
+      { handle: [{ handler: 'static_response', status_code: 404 }] },
+    ],
+  };
+  const whole = {
+    admin: { disabled: true },
+    storage: { module: 'file_system', root: join(stateDir, 'storage') },
+    apps: { http: { servers: { [name]: server } } },
+  };
+  return JSON.stringify(whole, undefined, 2);
+}
+
+function handlers({ scheme, prefix, backends, keepAlive, maxBodyMiB }: Site): object[] {
+  const env = { SCRIPT_NAME: prefix, PATH_INFO: '{http.request.uri.path}' };
+  const alive = caddyKeepAlive(keepAlive);
+  const http = {
+    protocol: 'http',
+    ...(scheme === 'https' ? { tls: { insecure_skip_verify: true } } : {}),
+    keep_alive: alive === undefined ? { enabled: false } : { enabled: true, idle_timeout: `${alive}ms` },
+  };
+  const forwarded = prefix === '' ? { delete: ['X-Forwarded-Prefix'] } : { set: { 'X-Forwarded-Prefix': [prefix] } };
+  return [
+    { handler: 'request_body', max_size: maxBodyMiB * 1024 * 1024 },
+    ...(prefix === '' ? [] : [{ handler: 'rewrite', strip_path_prefix: prefix }]),
+    {
+      handler: 'reverse_proxy',
+      upstreams: backends.map((backend) => ({ dial: caddyUpstream(backend) })),
+      flush_interval: -1,
+      ...(scheme === 'fastcgi'
+        ? { transport: { protocol: 'fastcgi', env } }
+        : { transport: http, headers: { request: forwarded } }),
+      ...(backends.length > 1
+        ? { load_balancing: { try_duration: '3s' }, health_checks: { passive: { fail_duration: '5s' } } }
+        : {}),
+    },
+  ];
+}
