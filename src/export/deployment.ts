@@ -19,7 +19,7 @@ export type Scheme = 'http' | 'https' | 'fastcgi' | 'scgi';
 export interface Deployment {
   /** The INI file, an absolute path. */
   readonly file: string;
-  /** The directory with the project's package.json, or the INI file's. */
+  /** The directory with the project's package.json; without one, the INI file's, or the one with its etc/. */
   readonly project: string;
   /** The project's name in lower-case letters, digits and hyphens. */
   readonly name: string;
@@ -116,13 +116,15 @@ interface Project {
   readonly name: string;
 }
 
-/** The nearest directory above the INI file that is a package, and the package's name; else the INI file's directory. */
+/** The nearest directory above the INI file that is a package, and the package's name; else the INI file's own, or the one with its etc/. */
 async function projectOf(file: string): Promise<Project> {
   const home = dirname(file);
   for (let directory = home; ; directory = dirname(directory)) {
     const text = await readFile(join(directory, 'package.json'), 'utf8').catch(() => undefined);
     if (text !== undefined) return { directory, name: nameOf(packageName(text) ?? basename(directory)) };
-    if (directory === dirname(directory)) return { directory: home, name: nameOf(basename(home)) };
+    if (directory !== dirname(directory)) continue;
+    const fallback = basename(home) === 'etc' ? dirname(home) : home;
+    return { directory: fallback, name: nameOf(basename(fallback)) };
   }
 }
 

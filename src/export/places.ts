@@ -36,7 +36,6 @@ const OPEN_FILTERS: ReadonlySet<string> = new Set(
     'profile',
     'lint',
     'metrics',
-    'prefix',
     'proxy_headers',
   ].map((name) => `npm:paster#${name}`),
 );

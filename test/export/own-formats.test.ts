@@ -96,6 +96,18 @@ describe('kubernetes', () => {
     expect(pod.containers[0].volumeMounts[0].mountPath).toBe('/app/etc/config.ini');
   });
 
+  test('probes ask for the health application of the URL map', async () => {
+    const directory = project(
+      HTTP,
+      '[composite:checked]\nuse = npm:paster#urlmap\n/ops/health = health\n/ = main\n\n[app:health]\nuse = npm:paster#health\n',
+    );
+    const [, deployment] = parseAllDocuments(await exported('kubernetes', ini(directory), '-n', 'checked'));
+    const [container] = deployment?.toJS().spec.template.spec.containers ?? [];
+    expect(container.readinessProbe.httpGet.path).toBe('/ops/health');
+    expect(container.command).toContain('checked');
+    expect(await exported('docker', ini(directory), '-n', 'checked')).toContain('/ops/health');
+  });
+
   test('the schemas refuse what they should', () => {
     expect(() => new Service({ spec: { ports: [{ port: 'http' as unknown as number }] } }).validate()).toThrow();
   });
