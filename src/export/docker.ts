@@ -42,11 +42,13 @@ function startPeriod({ settings }: Deployment): number {
 
 /** A certificate for another name is no illness: over TLS it asks whether somebody listens. */
 function probe({ port, scheme }: ContainerCommand, health: string | undefined): string {
+  const failed = ".on('error', () => { process.exitCode = 1; })";
   if (health === undefined || scheme === 'https') {
-    return `require('net').connect(${port}, '127.0.0.1').on('connect', () => process.exit(0)).on('error', () => process.exit(1))`;
+    return `require('net').connect(${port}, '127.0.0.1', function () { this.destroy(); })${failed}`;
   }
   const url = JSON.stringify(`http://127.0.0.1:${port}${health}`);
-  return `fetch(${url}).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))`;
+  const judged = '(answer) => { process.exitCode = answer.statusCode < 400 ? 0 : 1; answer.resume(); }';
+  return `require('http').get(${url}, { agent: false }, ${judged})${failed}`;
 }
 
 /** The form that no shell reads. A variable is replaced in neither instruction. */

@@ -5,8 +5,7 @@ import type { Deployment } from './deployment.ts';
 import { unitLine, unitWord } from './quote.ts';
 import { commandHere } from './serve-command.ts';
 import { hostPort, mistake } from './site.ts';
-import type { ExportedFile } from './target.ts';
-import { lines } from './text.ts';
+import { type ExportedFile, lines } from './text.ts';
 
 const ACCOUNT = /^[a-z_][a-z0-9_-]{0,31}\$?$/;
 

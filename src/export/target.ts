@@ -12,13 +12,7 @@ import { lighttpdSite } from './lighttpd.ts';
 import { nginxSite } from './nginx.ts';
 import { checkedServerName, maxBodyMiB, mistake, type Site, type SiteOptions, siteOf } from './site.ts';
 import { systemdUnits } from './systemd.ts';
-import { lines } from './text.ts';
-
-/** What stands in a file; its name is for targets that have several. */
-export interface ExportedFile {
-  readonly name: string;
-  readonly text: string;
-}
+import { type ExportedFile, lines } from './text.ts';
 
 /** What the command line can say; a target refuses what means nothing to it. */
 export interface ExportOptions extends SiteOptions {

@@ -1,4 +1,10 @@
-/** Lines of a configuration. */
+/** The text of a configuration. */
+
+/** What stands in a file; its name is for targets that have several. */
+export interface ExportedFile {
+  readonly name: string;
+  readonly text: string;
+}
 
 /** Those that there are, as one text. */
 export function lines(...all: readonly (string | undefined)[]): string {

@@ -9,7 +9,7 @@ import { PodDisruptionBudget } from 'kubernetes-models/policy/v1';
 import { ConfigMap, Service } from 'kubernetes-models/v1';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { Program, requireProgram } from '../helpers/program.ts';
+import { freePort, Program, requireProgram, serve } from '../helpers/program.ts';
 import { exported, ini, project, refused } from './site.ts';
 
 const FASTCGI = 'use = npm:paster#fastcgi\nsocket = %(here)s/../var/app.sock\nworkers = 2\ngraceful_timeout = 20';
@@ -61,6 +61,20 @@ describe('docker', () => {
     expect(text).toMatch(/^USER node$/m);
     expect(text).toMatch(/^HEALTHCHECK .*CMD \["node"/m);
     for (const part of parts) expect(text).toContain(part);
+  });
+
+  test.each([
+    ['a path that is there', ['--health', '/query'], 0],
+    ['a path that is not', ['--health', '/missing'], 1],
+    ['that somebody listens', [], 0],
+  ])('the health check is one: %s', async (_what, options, status) => {
+    const directory = project(`use = npm:paster#http\nport = ${await freePort()}`);
+    const text = await exported('docker', ini(directory), ...options);
+    const [, words = ''] = /^HEALTHCHECK .* CMD (.*)$/m.exec(text) ?? [];
+    const [, ...args]: string[] = JSON.parse(words);
+    expect(await new Program(process.execPath, args).finished()).toMatchObject({ status: 1 });
+    await serve([ini(directory)]);
+    expect(await new Program(process.execPath, args).finished()).toMatchObject({ status, stderr: '' });
   });
 
   test('the health check asks for what it is told', async () => {
