@@ -99,7 +99,7 @@ describe('what is used', () => {
 
   test('is not asked of a file that only lends its parts', async () => {
     expect(await lines('[app:a]\nuse = module:./app.mjs\n[filter:f]\nuse = npm:paster#translogger\nx = 1')).toEqual([
-      '5:1: [filter:f] unknown setting "x" (known settings: format, logger_name, logging_level, set_logger_level, setup_console_handler)',
+      '5:1: [filter:f] unknown setting "x" (known settings: format, json, logger_name, logging_level, set_logger_level, setup_console_handler, skip)',
     ]);
   });
 
