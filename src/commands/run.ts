@@ -88,7 +88,7 @@ function commandParser(command: Command, console: Console): Program {
   const program = newParser(console).name(`paster ${command.name}`).description(command.summary);
   for (const [name, meaning] of command.args) program.argument(name, meaning);
   for (const { flags, help: meaning, repeatable } of command.options) {
-    if (repeatable) program.option(flags, meaning, (value: string, all: string[]) => [...all, value], []);
+    if (repeatable) program.option(flags, meaning, (value: string, all: string[] = []) => [...all, value]);
     else program.option(flags, meaning);
   }
   if (command.passesOptions) program.passThroughOptions();
