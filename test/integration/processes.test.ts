@@ -31,7 +31,7 @@ test('HUP, TTIN and USR1 do not end one process, and each says what to do instea
   program.child.kill('SIGTTIN');
   await program.says(/TTIN and TTOU are for a server with workers/);
   program.child.kill('SIGUSR1');
-  await program.says(/USR1: there is no --log-file/);
+  await program.says(/USR1: there is no log file to open again/);
   expect(await get(program.url)).toBe(String(program.pid));
 });
 
