@@ -6,11 +6,12 @@ import type { Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { dirname, resolve } from 'node:path';
-import send from 'send';
+import type send from 'send';
 import { acceptedEncodings } from '../../http/accept-encoding.ts';
 import { isAtMount, type MountedRequest, mountRequest, pathEnd } from '../../http/mount.ts';
 import { pathNames, targetPath } from '../../http/path-names.ts';
 import { answerPlain } from '../../http/plain-answer.ts';
+import { requireOwn } from '../../own-files.ts';
 import type { App, Filter } from '../../protocol/types.ts';
 import { DocumentRoot, type Found, realPath, urlPath } from '../document-root.ts';
 import { FileVersions, fileIdentity, VERSION } from './file-versions.ts';
@@ -141,7 +142,7 @@ class StaticFiles {
     const { found, variant } = sent;
     const sentFrom = variant?.found ?? found;
     const { real, root } = sentFrom;
-    const stream = send(req, urlPath(real, root), {
+    const stream = sender()(req, urlPath(real, root), {
       root,
       // Looked at already, in the path that was asked for: what a symbolic link leads to is another matter.
       dotfiles: 'allow',
@@ -242,6 +243,11 @@ export function withStaticFiles(options: WithStaticFilesOptions): Filter {
 async function alone(path: string): Promise<Chosen | undefined> {
   const real = await realPath(path);
   return real === undefined ? undefined : { found: { real, root: dirname(real), remembered: false }, path };
+}
+
+/** Loaded with the first file: the public API has this part for everybody, and most programs serve no files by it. */
+function sender(): typeof send {
+  return requireOwn('send');
 }
 
 function wantedVersion(url: string): string | undefined {
