@@ -60,3 +60,20 @@ test('run by a web server, arguments are the client’s and count for nothing', 
   expect(JSON.parse(stdout)).toMatchObject({ REQUEST_METHOD: 'GET' });
   expect(status).toBe(0);
 });
+
+test('run by a web server, serve answers by CGI', async () => {
+  const { stdout, stderr, status } = await exe('[app:main]\nuse = npm:paster#test\nformat = json\n', [], {
+    GATEWAY_INTERFACE: 'CGI/1.1',
+    REQUEST_METHOD: 'GET',
+    SCRIPT_NAME: '/x.ini',
+    PATH_INFO: '/page',
+    SERVER_NAME: 'example.com',
+    SERVER_PORT: '80',
+    SERVER_PROTOCOL: 'HTTP/1.1',
+  });
+  expect(stderr).toBe('');
+  const [head = '', body = ''] = stdout.split(/\r\n\r\n/);
+  expect(head).toContain('Status: 200 OK');
+  expect(JSON.parse(body)).toMatchObject({ SCRIPT_NAME: '/x.ini', PATH_INFO: '/page' });
+  expect(status).toBe(0);
+});
