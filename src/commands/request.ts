@@ -7,17 +7,7 @@ import { settingsOf } from '../deploy/context.ts';
 import { loadContext } from '../deploy/load.ts';
 import { LoadSession } from '../deploy/session.ts';
 import { neverSettled } from '../deploy/unsettled.ts';
-import {
-  EXIT_FAILURE,
-  EXIT_OK,
-  errorCode,
-  errorMessage,
-  formatLocation,
-  printable,
-  printableLine,
-  RunError,
-  UsageError,
-} from '../errors.ts';
+import { EXIT_FAILURE, EXIT_OK, errorCode, errorMessage, printable, RunError, UsageError } from '../errors.ts';
 import { type InjectedAnswer, type InjectedRequest, inject } from '../gateway/inject.ts';
 import { programLogger } from '../log.ts';
 import type { Settings } from '../protocol/types.ts';
@@ -89,9 +79,7 @@ async function request(
       session,
     );
     const app = await createApp(context);
-    for (const { message, location } of session.warnings) {
-      console.err(printableLine(`paster: warn: ${formatLocation(location)}: ${message}`));
-    }
+    session.tellWarnings(programLogger('warn', console.err));
     await guarded(context, () => app.ready?.());
     isAsked = true;
     try {

@@ -4,7 +4,8 @@ import { isComposite } from '../deploy/context.ts';
 import { loadContext } from '../deploy/load.ts';
 import { LoadSession } from '../deploy/session.ts';
 import { applicationsOf, type SetupCommand, setupHook } from '../deploy/setup-hook.ts';
-import { EXIT_OK, formatLocation, printable, printableLine } from '../errors.ts';
+import { EXIT_OK, printable } from '../errors.ts';
+import { programLogger } from '../log.ts';
 import type { Settings } from '../protocol/types.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, textOption } from './command.ts';
@@ -39,9 +40,7 @@ async function setupApp(
 export async function setUp(spec: string, name: string | undefined, vars: Settings, console: Console): Promise<void> {
   const session = new LoadSession(vars);
   const context = await loadContext('app', specUri(spec), { globalConf: vars, name }, session);
-  for (const { message, location } of session.warnings) {
-    console.err(printableLine(`paster: warn: ${formatLocation(location)}: ${message}`));
-  }
+  session.tellWarnings(programLogger('warn', console.err));
   const command: SetupCommand = { name: 'setup-app', say: (message) => console.out(printable(message)) };
   for (const app of await applicationsOf(context)) {
     const title = printable(app.sections[0] ? `[${app.sections[0].name}]` : app.target.description);

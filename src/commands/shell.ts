@@ -7,9 +7,9 @@ import { text as readText } from 'node:stream/consumers';
 import { createApp, guarded } from '../deploy/compose.ts';
 import { appConfig, loadContext } from '../deploy/load.ts';
 import { LoadSession } from '../deploy/session.ts';
-import { EXIT_FAILURE, EXIT_OK, formatLocation, printable, printableLine } from '../errors.ts';
+import { EXIT_FAILURE, EXIT_OK, printable } from '../errors.ts';
 import { inject } from '../gateway/inject.ts';
-import { lineLogger } from '../log.ts';
+import { lineLogger, programLogger } from '../log.ts';
 import type { App } from '../protocol/types.ts';
 import { guardLoading } from '../serve/loading.ts';
 import { parseAssignments } from './assignments.ts';
@@ -67,9 +67,7 @@ async function shell(
   const context = await loadContext('app', specUri(spec), loading, session);
   const load = async (): Promise<App> => {
     const made = await createApp(context);
-    for (const { message, location } of session.warnings) {
-      console.err(printableLine(`paster: warn: ${formatLocation(location)}: ${message}`));
-    }
+    session.tellWarnings(programLogger('warn', console.err));
     await guarded(context, () => made.ready?.());
     return made;
   };

@@ -1,6 +1,7 @@
 /** What one load shares over all the files it goes through: the caller's globals, what was read, the warnings. */
 import { type IniDocument, type IniEntry, readIni } from '../config/ini.ts';
-import type { Location } from '../errors.ts';
+import { formatLocation, type Location, printableLine } from '../errors.ts';
+import type { Logger } from '../log.ts';
 import type { Settings } from '../protocol/types.ts';
 import { settingsOf } from './context.ts';
 import type { PackageInfo } from './entry-points.ts';
@@ -53,6 +54,13 @@ export class LoadSession {
 
   get warnings(): Warning[] {
     return [...this.#warnings.values()];
+  }
+
+  /** What loading had to say, a line for each, with its place. */
+  tellWarnings(log: Logger): void {
+    for (const { message, location } of this.warnings) {
+      log.warn(printableLine(`${formatLocation(location)}: ${message}`));
+    }
   }
 
   /** Says a thing once, however often the section is loaded. */

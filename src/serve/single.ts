@@ -2,8 +2,7 @@
 import { existsSync } from 'node:fs';
 import type { LoadedServer } from '../deploy/load.ts';
 import type { LoadSession } from '../deploy/session.ts';
-import { EXIT_OK, formatLocation, printableLine } from '../errors.ts';
-import type { Logger } from '../log.ts';
+import { EXIT_OK } from '../errors.ts';
 import type { Address } from '../net/address.ts';
 import { type Listener, openListener } from '../net/listener.ts';
 import { obeySignals, type Supervised } from '../process/signals.ts';
@@ -31,12 +30,6 @@ export async function serveSingle(
   const obeyed = obeySignals(alone, () => lifecycle.reopenLogs());
   await Promise.race([alone.serve(), obeyed]);
   return EXIT_OK;
-}
-
-/** What loading had to say, on the terminal. */
-export function warnAll(session: LoadSession, log: Logger): void {
-  for (const { message, location } of session.warnings)
-    log.warn(printableLine(`${formatLocation(location)}: ${message}`));
 }
 
 /** A server and what a signal can do with it. */
@@ -76,7 +69,7 @@ class SingleServer implements Supervised {
         dropPrivileges(user, group);
       }
       const app = await loadPlannedApp(this.#plan, this.#session);
-      warnAll(this.#session, this.#lifecycle.log);
+      this.#session.tellWarnings(this.#lifecycle.log);
       if (this.#server.runner) {
         await app.ready?.();
         await this.#server.runner(app);

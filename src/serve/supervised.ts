@@ -16,7 +16,6 @@ import type { Lifecycle } from './lifecycle.ts';
 import { type Ownership, openAll } from './listeners.ts';
 import { loadPlannedServer, type Prepared, type ServePlan } from './plan.ts';
 import { servedContexts } from './served-contexts.ts';
-import { warnAll } from './single.ts';
 import type { WorkerPlan } from './worker-plan.ts';
 
 const WORKER = join(OWN_CODE, 'worker.js');
@@ -46,7 +45,7 @@ export async function serveSupervised(
   }
   // The workers load it again; said here, what there is to warn of is said once.
   await servedContexts(plan, session);
-  warnAll(session, log);
+  session.tellWarnings(log);
   const { passed, ownership } = options;
   /** Every socket that was ever held, by the address that was asked for. */
   const held = await openAll(server, passed, ownership, holdSocket);
