@@ -43,7 +43,7 @@ export default defineConfig({
       ],
     },
   },
-  plugins: [withoutLeftovers()],
+  plugins: [withoutLeftovers(), withLateParts()],
   // What one command imports late, another may need at once.
   checks: { ineffectiveDynamicImport: false },
   onLog(level, log) {
@@ -73,3 +73,40 @@ function withoutLeftovers(): Plugin {
     },
   };
 }
+
+/** The files that the public API needs at once: what loads an application. */
+const AT_ONCE = ['./base.js', './load.js', './logging.js'];
+
+/**
+ * Lets the public API load an application or a filter when it is called for. They are most of dist/, and who imports
+ * `paster` wants `loadApp`, perhaps one of them. Node can require an ES module that awaits nothing (>= 20.19), so the
+ * call stays what it is in src/: an ordinary one.
+ */
+function withLateParts(): Plugin {
+  return {
+    name: 'paster:with-late-parts',
+    generateBundle(_options, bundle) {
+      const index = bundle['index.js'];
+      if (index?.type !== 'chunk') throw new Error('dist/index.js is not made');
+      const imports = /^import \{ (.+) \} from "(\.\/.+)";\n/gm;
+      index.code =
+        LATE +
+        index.code.replace(imports, (line, names: string, file: string) => {
+          if (AT_ONCE.includes(file)) return line;
+          return names
+            .split(', ')
+            .map((name) => `const ${name} = late("${file}", "${name}");\n`)
+            .join('');
+        });
+    },
+  };
+}
+
+/** A function of a file that is not loaded yet; a factory carries its `settings`. */
+const LATE = `import { createRequire } from "node:module";
+const require = createRequire(import.meta.url);
+const late = (file, name) => Object.defineProperties((...given) => require(file)[name](...given), {
+	name: { value: name },
+	settings: { get: () => require(file)[name].settings }
+});
+`;

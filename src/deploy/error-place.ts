@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Location } from '../errors.ts';
-import { OWN_CODE } from '../own-files.ts';
+import { isOwnFile } from '../own-files.ts';
 
 const FRAME = /(?:^|[\s(])((?:file:\/\/)?\/[^()\n]*?):(\d+)(?::(\d+))?\)?$/;
 const MISSING_IMPORT = /^Cannot find (?:module|package) '([^']+)' imported from (\S.*)$/m;
@@ -53,7 +53,7 @@ export function placeInStack(error: unknown): Location | undefined {
 }
 
 function isForeign(file: string): boolean {
-  return file.includes('/node_modules/') || file.startsWith(`${OWN_CODE}/`);
+  return file.includes('/node_modules/') || isOwnFile(file);
 }
 
 async function placeOfSyntaxError(entry: string): Promise<Location | undefined> {

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ConfigError, errorMessage, type Location, PasterError, RunError } from '../errors.ts';
+import { isOwnFile, requireOwn } from '../own-files.ts';
 
 const TYPESCRIPT = /\.[cm]?tsx?$/;
 
@@ -33,6 +34,8 @@ export async function importModule(file: string, directory: string): Promise<Rea
     if (TYPESCRIPT.test(file) && (JSX.test(file) || !stripsTypes())) {
       return await (await tsx(file, directory)).import(url, import.meta.url);
     }
+    // Required, a part of paster's is never half loaded: the application may ask the public API for the same file.
+    if (isOwnFile(file)) return requireOwn(file);
     return (await import(url)) as Record<string, unknown>;
   } catch (error) {
     if (error instanceof PasterError) throw error;

@@ -5,7 +5,7 @@
 import { sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '../log.ts';
-import { OWN_CODE } from '../own-files.ts';
+import { isOwnFile } from '../own-files.ts';
 import { Watcher } from './watch.ts';
 
 export interface ReloadOptions {
@@ -21,7 +21,6 @@ export interface ReloadOptions {
   readonly onReload?: ((changed: readonly string[], milliseconds: number) => void) | undefined;
 }
 
-const OWN_FILES = OWN_CODE + sep;
 const PACKAGES = `${sep}node_modules${sep}`;
 
 export class Reload {
@@ -63,7 +62,7 @@ export class Reload {
   watch(modules: readonly string[], loaded: number): void {
     const files = modules.flatMap((module) => {
       const path = module.startsWith('file:') ? fileURLToPath(module.replace(/[?#].*$/s, '')) : module;
-      return path.startsWith(sep) && !path.includes(PACKAGES) && !path.startsWith(OWN_FILES) ? [path] : [];
+      return path.startsWith(sep) && !path.includes(PACKAGES) && !isOwnFile(path) ? [path] : [];
     });
     this.#watcher.add(files, loaded);
   }

@@ -55,6 +55,23 @@ test('every entry point leads to the factory that it names', async () => {
   }
 });
 
+test('the library loads its parts when they are called for, also while others load them', async () => {
+  const { directory } = await project({
+    'app.ini': '[app]\nuse = npm:paster#test\nfilter-with = gzip\n[filter:gzip]\nuse = npm:paster#gzip\n',
+    'parts.js': `import { gzip, health, loadApp, makeTranslogger } from 'paster';
+      const loading = loadApp('config:app.ini', { relativeTo: import.meta.dirname });
+      const wait = async () => { for (let turn = 0; turn < 40; turn += 1) { await undefined; gzip(); } };
+      await wait();
+      setImmediate(gzip);
+      const served = await loading;
+      console.log(gzip.name, gzip.length, typeof gzip(), typeof health(), typeof served);
+      console.log(typeof makeTranslogger.settings['~standard'].validate, health.settings);`,
+  });
+  const { stdout, stderr } = await new Program(process.execPath, ['parts.js'], { cwd: directory }).finished();
+  expect(stderr).toBe('');
+  expect(stdout.split('\n')).toEqual(['gzip 0 function function function', 'function undefined', '']);
+});
+
 test('the library has its names, its errors theirs, and its types come along', async () => {
   const { directory, installed } = await project({
     'names.js': `import * as paster from 'paster';

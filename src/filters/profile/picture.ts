@@ -3,7 +3,7 @@ import type { Profiler } from 'node:inspector';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { escapeHtml, htmlPage } from '../../http/html.ts';
-import { OWN_CODE } from '../../own-files.ts';
+import { isOwnFile } from '../../own-files.ts';
 import { type Call, type Cost, callTree, costs } from './call-tree.ts';
 
 const WIDTH = 1000;
@@ -75,7 +75,7 @@ function originOf({ file }: Cost): string {
   if (file === '') return 'engine';
   if (file.startsWith('node:')) return 'node';
   const path = file.startsWith('file://') ? fileURLToPath(file) : file;
-  return path.includes('/node_modules/') || path.startsWith(`${OWN_CODE}/`) ? 'package' : 'application';
+  return path.includes('/node_modules/') || isOwnFile(path) ? 'package' : 'application';
 }
 
 /** The file as seen from the working directory. */
