@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
-import { interleave, median, ownTimes, spread, wholeTime } from './measure.js';
+import { interleave, median, ownTimes, roundsOf, spread, wholeTime } from './measure.js';
 
 const PYTHON = '/usr/bin/python3';
 const CHAIN = 10;
@@ -59,7 +59,7 @@ function parsing(resolve, file) {
   const run = [resolve, file, String(CHAIN)];
   const programs = { paster: () => ownTimes(NODE, run), chains: () => ownTimes(NODE, [...run, 'all']) };
   if (existsSync(PYTHON)) programs.python = () => ownTimes(PYTHON, [path('config/python.py'), file]);
-  const { paster, chains, python } = interleave(programs, 15);
+  const { paster, chains, python } = interleave(programs, roundsOf(15));
   const row = (what, measure, times, goal) => {
     const [ours, theirs] = [times, python].map((each) => each?.map((round) => round[measure]));
     const ratio = theirs && median(theirs) / median(ours);
@@ -80,7 +80,7 @@ function parsing(resolve, file) {
 
 function growth(resolve, small, large) {
   const run = (file) => () => ownTimes(NODE, [resolve, file, String(CHAIN), 'all']).time;
-  const times = interleave({ small: run(small), large: run(large) }, 5);
+  const times = interleave({ small: run(small), large: run(large) }, roundsOf(5));
   const ratio = median(times.large) / median(times.small);
   return [
     {
@@ -101,7 +101,7 @@ function startUp() {
       '--help': () => wholeTime(NODE, [paster, '--help']),
       '--version': () => wholeTime(NODE, [paster, '--version']),
     },
-    21,
+    roundsOf(21),
   );
   return ['--help', '--version'].map((option) => {
     const ratio = median(times[option]) / median(times.node);
@@ -124,7 +124,7 @@ function oneApp(directory) {
     `await loadApp('config:one.ini', { relativeTo: ${literal(directory)} });`;
   const times = interleave(
     { direct: () => wholeTime(NODE, module(direct)), loaded: () => wholeTime(NODE, module(loaded)) },
-    21,
+    roundsOf(21),
   );
   const difference = median(times.loaded) - median(times.direct);
   return [

@@ -2,6 +2,14 @@
 import { spawnSync } from 'node:child_process';
 import { performance } from 'node:perf_hooks';
 
+/** A look in a few minutes, at figures that are worth less. */
+export const QUICK = process.argv.includes('--quick');
+
+/** How many rounds to take where a full run takes so many. */
+export function roundsOf(count) {
+  return QUICK ? Math.max(2, Math.ceil(count / 5)) : count;
+}
+
 /**
  * One round of each program after the other, `rounds` times, so that whatever else the machine does hits all alike.
  *

@@ -1,14 +1,14 @@
 /** The built-in parts: what each costs on top of the application behind it, over plain HTTP. Linux's /proc. */
 
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { load } from './gateway/load.js';
-import { median, takeTurns } from './measure.js';
+import { median, roundsOf, takeTurns } from './measure.js';
 import { Program, pinned } from './program.js';
 
-const ROUNDS = 7;
+const ROUNDS = roundsOf(7);
 const ROUND_S = 2;
 /** The server and the load have a processor each, where there are two. */
 const hasTwo = cpus().length > 1 && existsSync('/usr/bin/taskset');
@@ -24,7 +24,28 @@ use = npm:paster#http
 port = 0
 `;
 
-/** Each is compared with "Hello World" alone: sections beside it, the URL to ask for, and the share of requests/s that is left. */
+/** What a file of production says of logging: every line of the root into one file. */
+const LOGGING = `[loggers]
+keys = root
+[handlers]
+keys = file
+[formatters]
+keys = generic
+[logger_root]
+level = INFO
+handlers = file
+[handler_file]
+class = FileHandler
+args = (r"%(here)s/requests.log", "a")
+formatter = generic
+[formatter_generic]
+format = %(asctime)s %(levelname)-5.5s [%(name)s] %(message)s
+`;
+
+/**
+ * Each is compared with "Hello World" alone, or with the program that `beside` names: sections beside it, the URL to ask
+ * for, and the share of requests/s that is left.
+ */
 const PARTS = [
   {
     name: 'urlmap with 1,000 prefixes',
@@ -35,6 +56,12 @@ const PARTS = [
   {
     name: 'translogger, its lines in a file',
     sections: filtered('use = npm:paster#translogger', 1),
+    path: '/',
+    goal: 0.92,
+  },
+  {
+    name: 'translogger, by the logging sections into a file',
+    sections: filtered('use = npm:paster#translogger\nsetup_console_handler = false', 1) + LOGGING,
     path: '/',
     goal: 0.92,
   },
@@ -51,6 +78,13 @@ const PARTS = [
       '[composite:none]\nuse = npm:paster#urlmap\n/nowhere = hello\n',
     path: '/section/500/page',
   },
+  {
+    name: 'static, a file of 2 KiB',
+    sections: '[app:main]\nuse = npm:paster#static\ndocument_root = %(here)s/files\ncache_max_age = 3600\n',
+    path: '/small.txt',
+    beside: 'serve-static',
+    goal: 0.9,
+  },
 ];
 
 /** "Hello World" behind as many of one filter. */
@@ -61,32 +95,44 @@ function filtered(use, count) {
 /** @returns {Promise<import('./table.js').Row[]>} */
 export async function measure() {
   const directory = mkdtempSync(join(tmpdir(), 'paster-bench-'));
-  const alone = await start(directory, 'alone', '[app:main]\nuse = hello\n');
+  mkdirSync(join(directory, 'files'));
+  writeFileSync(join(directory, 'files/small.txt'), 'x'.repeat(2048));
+  const beside = {
+    'Hello World alone': await paster(directory, 'alone', '[app:main]\nuse = hello\n'),
+    'serve-static': await start([
+      process.execPath,
+      fileURLToPath(new URL('parts/serve-static.js', import.meta.url)),
+      join(directory, 'files'),
+    ]),
+  };
   try {
     const rows = [];
     for (const [index, part] of PARTS.entries()) {
-      const program = await start(directory, `part${index}`, part.sections);
+      const program = await paster(directory, `part${index}`, part.sections);
       try {
-        rows.push(...(await compare(alone, program, part)));
+        rows.push(...(await compare(beside, program, part)));
       } finally {
         await program.stop();
       }
     }
     return rows;
   } finally {
-    await alone.stop();
+    for (const program of Object.values(beside)) await program.stop();
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
-async function start(directory, name, sections) {
+function paster(directory, name, sections) {
   const file = join(directory, `${name}.ini`);
   writeFileSync(file, `${sections}${HELLO}`);
   const command = [process.execPath, fileURLToPath(new URL('../bin/paster.js', import.meta.url)), 'serve', file];
-  let origin;
   // What it logs is written to a file, as in production, and not read by anybody beside it.
-  const logged = ['sh', '-c', 'exec "$@" 2>>"$0"', join(directory, `${name}.log`), ...command];
-  const program = await Program.start(pinned(logged, OF_SERVER), {
+  return start(['sh', '-c', 'exec "$@" 2>>"$0"', join(directory, `${name}.log`), ...command]);
+}
+
+async function start(command) {
+  let origin;
+  const program = await Program.start(pinned(command, OF_SERVER), {
     ready: {
       test(line) {
         origin ??= /^serving on (\S+)$/.exec(line)?.[1];
@@ -97,13 +143,13 @@ async function start(directory, name, sections) {
   return Object.assign(program, { origin });
 }
 
-async function compare(alone, program, { name, path, goal }) {
+async function compare(others, program, { name, path, goal, beside = 'Hello World alone' }) {
   const round = (of) => async () => {
     const before = of.cpu();
     const { requests, perSecond } = await load(of.origin + path, ROUND_S, OF_LOAD);
     return { perSecond, cpu: (of.cpu() - before) / requests };
   };
-  const programs = { alone: round(alone), part: round(program) };
+  const programs = { alone: round(others[beside]), part: round(program) };
   // The first one is only to warm up.
   await takeTurns(programs, 1);
   const found = await takeTurns(programs, ROUNDS);
@@ -119,7 +165,7 @@ async function compare(alone, program, { name, path, goal }) {
       .join(' to ');
   return [
     {
-      what: `${name}: requests/s / Hello World alone`,
+      what: `${name}: requests/s / ${beside}`,
       figure: `${ratio('perSecond').toFixed(3)} x`,
       goal: goal ? `>= ${goal} x` : '',
       met: goal ? ratio('perSecond') >= goal : undefined,

@@ -1,7 +1,8 @@
-/** The processes: what a reload, a start and a second worker cost, and how connections spread over two. */
+/** The processes: what a reload, a HUP, a start and a second worker cost, and how connections spread over two. */
 import { existsSync } from 'node:fs';
 import { balance } from './process/balance.js';
 import { reloading } from './process/reload.js';
+import { rolling } from './process/rolling.js';
 import { scaling } from './process/scaling.js';
 import { starting } from './process/start.js';
 
@@ -10,5 +11,11 @@ export async function measure() {
   if (!existsSync('/proc/self/schedstat')) {
     return [{ what: 'the processes', figure: 'no /proc', goal: '', met: undefined, detail: '' }];
   }
-  return [...(await reloading()), ...(await starting()), ...(await scaling()), ...(await balance())];
+  return [
+    ...(await reloading()),
+    ...(await rolling()),
+    ...(await starting()),
+    ...(await scaling()),
+    ...(await balance()),
+  ];
 }

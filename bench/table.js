@@ -2,7 +2,9 @@
 
 /**
  * What a benchmark found: a figure and, where there is one, its goal. `met` is undefined where nothing could be compared.
- * @typedef {{ what: string, figure: string, goal: string, met: boolean | undefined, detail: string }} Row
+ * `bars`: in the picture, beside those of the same title.
+ * @typedef {{ what: string, figure: string, goal: string, met: boolean | undefined, detail: string, bars?: Bar[] }} Row
+ * @typedef {{ title: string, label: string, value: number, unit: string }} Bar
  */
 
 /** @param {readonly Row[]} rows */
@@ -22,7 +24,8 @@ export function formatTable(rows) {
     .join('\n');
 }
 
-function verdict(met) {
+/** @param {boolean | undefined} met */
+export function verdict(met) {
   if (met === undefined) return '';
   return met ? 'met' : 'MISSED';
 }

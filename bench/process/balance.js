@@ -3,14 +3,14 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { median, spread } from '../measure.js';
+import { median, roundsOf, spread } from '../measure.js';
 import { Program } from '../program.js';
 import { inDirectory, serve } from './site.js';
 
 const CONNECTIONS = 32;
 const SHORT = 10_000;
 const CLIENTS = 32;
-const ROUNDS = 10;
+const ROUNDS = roundsOf(10);
 const GOAL = 0.35;
 
 const APP = `export default (req, res) => {

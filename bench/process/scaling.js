@@ -1,12 +1,12 @@
 /** What a second worker is worth to an application that does nothing but compute. */
 import { Agent } from 'node:http';
 import { availableParallelism } from 'node:os';
-import { median, spread, takeTurns } from '../measure.js';
+import { median, roundsOf, spread, takeTurns } from '../measure.js';
 import { freePort, Program } from '../program.js';
 import { ask, firstAnswer } from './ask.js';
 import { inDirectory, iniFile, serve } from './site.js';
 
-const ROUNDS = 5;
+const ROUNDS = roundsOf(5);
 const ROUND_MS = 3000;
 const CLIENTS = 8;
 const GOAL = 1.7;

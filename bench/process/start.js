@@ -1,11 +1,11 @@
 /** From the command to the first answer, and the memory of who gives it, against a bare `node server.js`. */
 import { Agent } from 'node:http';
-import { median, spread, takeTurns } from '../measure.js';
+import { median, roundsOf, spread, takeTurns } from '../measure.js';
 import { freePort, memoryOf, Program } from '../program.js';
 import { ask, firstAnswer } from './ask.js';
 import { bareServer, inDirectory, iniFile, serve } from './site.js';
 
-const ROUNDS = 21;
+const ROUNDS = roundsOf(21);
 /** Asked before the memory is looked at, so that it is that of a server and not of a start. */
 const REQUESTS = 500;
 const MIB = 2 ** 20;

@@ -1,0 +1,104 @@
+/** HUP after HUP under full load: whether a request fails. */
+import { Agent } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort, Program } from '../program.js';
+import { ask, firstAnswer } from './ask.js';
+import { inDirectory, iniFile, serve } from './site.js';
+
+const HUPS = 10;
+const CLIENTS = 8;
+const PATIENCE_MS = 10_000;
+const LOOK_MS = 5;
+
+const APP = `const body = process.pid + ' ' + 'abcdefghij'.repeat(100);
+export default (req, res) => res.end(body);
+`;
+
+/** @returns {Promise<import('../table.js').Row[]>} */
+export async function rolling() {
+  const rows = [];
+  for (const workers of [1, 2]) rows.push(await hups(workers));
+  return rows;
+}
+
+async function hups(workers) {
+  const port = await freePort();
+  return inDirectory({ 'app.js': APP, 'x.ini': iniFile(port) }, async (directory) => {
+    const program = await Program.start(serve('x.ini', '-w', String(workers)), { cwd: directory });
+    const load = new Load(port);
+    try {
+      await firstAnswer(port);
+      load.start();
+      for (let count = 0; count < HUPS; count++) {
+        await load.answeredBy(workers);
+        load.forget();
+        process.kill(program.pid, 'SIGHUP');
+      }
+      await load.answeredBy(workers);
+    } finally {
+      await load.stop();
+      await program.stop();
+    }
+    return {
+      what: `${HUPS} x HUP under load, ${workers} worker${workers > 1 ? 's' : ''}: failed requests`,
+      figure: String(load.failed),
+      goal: '0',
+      met: load.failed === 0,
+      detail: `${load.answered} answered, by ${load.everSeen.size} processes`,
+    };
+  });
+}
+
+/** One request after the other on kept connections, which the server may close after an answer that says so. */
+class Load {
+  failed = 0;
+  answered = 0;
+  everSeen = new Set();
+  #port;
+  #former = new Set();
+  #stopped = false;
+  #clients;
+
+  constructor(port) {
+    this.#port = port;
+  }
+
+  start() {
+    this.#clients = Promise.all(Array.from({ length: CLIENTS }, () => this.#client()));
+  }
+
+  /** From now on whoever has answered so far is one of the old ones. */
+  forget() {
+    this.#former = new Set(this.everSeen);
+  }
+
+  /** Waits until so many new processes have answered. */
+  async answeredBy(count) {
+    const until = performance.now() + PATIENCE_MS;
+    while (this.everSeen.size - this.#former.size < count) {
+      if (performance.now() > until) throw new Error('a HUP brought no new workers');
+      await sleep(LOOK_MS);
+    }
+  }
+
+  async stop() {
+    this.#stopped = true;
+    await this.#clients;
+  }
+
+  async #client() {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    while (!this.#stopped) {
+      try {
+        const { status, body } = await ask(this.#port, { agent, timeout: PATIENCE_MS });
+        const [, pid] = /^(\d+) (?:abcdefghij){100}$/.exec(body) ?? [];
+        if (status !== 200 || pid === undefined) throw new Error(`${status}: ${body}`);
+        this.everSeen.add(pid);
+        this.answered++;
+      } catch {
+        this.failed++;
+      }
+    }
+    agent.destroy();
+  }
+}
