@@ -10,6 +10,7 @@ import { FastcgiClient } from '../servers/fastcgi/client.ts';
 const APP = `import { existsSync } from 'node:fs';
 export default async (req, res) => {
   while (req.url === '/held' && !existsSync(new URL('./go', import.meta.url))) await new Promise((r) => setTimeout(r, 10));
+  if (req.url === '/grow') globalThis.held = Buffer.alloc(200 * 2 ** 20, 1);
   const parts = [];
   for await (const part of req) parts.push(part);
   res.end(process.pid + ' ' + Buffer.concat(parts));
@@ -132,6 +133,16 @@ test('TTOU: the connections of a worker that is taken away go to the one that st
   expect(new Set(await askAll(clients)).size).toBe(2);
   site.program.child.kill('SIGTTOU');
   await eventually(async () => new Set(await askAll(clients)).size === 1);
+});
+
+test('max_memory: the connections of a worker that has grown too large go to its successor', async () => {
+  const site = await start('workers = 1\nmax_memory = 200');
+  const clients = await site.connect(4);
+  const [grown = 0] = await askAll(clients);
+  const [client] = clients;
+  if (client) expect(await ask(client, '/grow')).toBe(grown);
+  await eventually(async () => !(await askAll(clients)).includes(grown));
+  expect(clients.some((each) => each.isClosed)).toBe(false);
 });
 
 test('TERM to the only worker: they wait for its successor', async () => {
