@@ -1,0 +1,68 @@
+/** A server of a gateway protocol for a test: on a Unix socket or a TCP port of its own, its log kept. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { lineLogger } from '../../src/log.ts';
+import type { App, Running, Server } from '../../src/protocol/types.ts';
+
+interface Client {
+  close(): void;
+}
+
+export interface Served<C extends Client> {
+  /** Of the Unix socket. */
+  readonly path: string;
+  readonly running: Running;
+  readonly log: string[];
+  client(): Promise<C>;
+  close(): Promise<void>;
+}
+
+export async function serveGateway<C extends Client>(
+  server: Server,
+  app: App,
+  connect: (to: string | number) => Promise<C>,
+  { unix, allowHalfOpen }: { readonly unix: boolean; readonly allowHalfOpen: boolean },
+): Promise<Served<C>> {
+  const directory = mkdtempSync(join(tmpdir(), 'paster-gateway-'));
+  const path = join(directory, 's');
+  const listener = createServer({ allowHalfOpen });
+  await new Promise<void>((resolve) => {
+    if (unix) listener.listen(path, resolve);
+    else listener.listen(0, '127.0.0.1', resolve);
+  });
+  const to = unix ? path : (listener.address() as AddressInfo).port;
+  const log: string[] = [];
+  const running = await server.serve(app, [listener], {
+    log: lineLogger('debug', (line, level) => log.push(`${level}: ${line}`)),
+  });
+  const clients: C[] = [];
+  return {
+    path,
+    running,
+    log,
+    async client() {
+      const client = await connect(to);
+      clients.push(client);
+      return client;
+    },
+    async close() {
+      for (const client of clients) client.close();
+      await running.close({ graceful: false });
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** What a factory makes of settings as an INI section has them. @throws Error with all that is wrong. */
+export function settingsOf<T>(
+  { settings }: { readonly settings: { readonly '~standard': { validate(value: unknown): Validated<T> } } },
+  written: Record<string, string>,
+): T {
+  const result = settings['~standard'].validate(written);
+  if ('issues' in result) throw new Error(result.issues.map((issue) => issue.message).join('; '));
+  return result.value;
+}
+
+type Validated<T> = { readonly value: T } | { readonly issues: readonly { readonly message: string }[] };
