@@ -1,7 +1,7 @@
 /** The command line: argv to a command to an exit status. */
 import type { Console } from './commands/command.ts';
 import { outputWritten, tolerateClosedOutput } from './commands/standard-output.ts';
-import { EXIT_FAILURE, formatError, PasterError, printable } from './errors.ts';
+import { EXIT_FAILURE, errorStack, formatError, PasterError, printable } from './errors.ts';
 import { ownVersion } from './version.ts';
 
 const console: Console = {
@@ -26,12 +26,11 @@ async function main(argv: readonly string[]): Promise<number> {
 /** A user's mistake is a line or a few; a stack trace is for defects, and for `-v`. */
 function report(error: unknown, verbose: boolean): number {
   if (!(error instanceof PasterError)) {
-    const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    console.err(printable(`paster: this is a defect of paster: ${what}`));
+    console.err(printable(`paster: this is a defect of paster: ${errorStack(error)}`));
     return EXIT_FAILURE;
   }
   for (const line of formatError(error).split('\n')) console.err(`paster: ${line}`);
-  if (verbose) console.err(printable(String(error.cause instanceof Error ? error.cause.stack : error.stack)));
+  if (verbose) console.err(printable(errorStack(error.cause instanceof Error ? error.cause : error)));
   return error.exitStatus;
 }
 

@@ -4,6 +4,7 @@
  */
 import { relative } from 'node:path';
 import { printable, printableLine } from './printable.ts';
+import { withoutCredentials } from './secrets.ts';
 
 export { printable, printableLine };
 
@@ -102,9 +103,14 @@ export function errorCode(error: unknown): string | undefined {
   return undefined;
 }
 
-/** The message of whatever was thrown. */
+/** The message of whatever was thrown, without passwords in URLs. */
 export function errorMessage(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return withoutCredentials(error instanceof Error ? error.message : String(error));
+}
+
+/** The stack of whatever was thrown, or its message where it has none, without passwords in URLs. */
+export function errorStack(error: unknown): string {
+  return error instanceof Error ? withoutCredentials(error.stack ?? error.message) : errorMessage(error);
 }
 
 /** `file:line:column` for people, the file as seen from `cwd` when it lies below it. */
@@ -137,7 +143,7 @@ export function formatError(error: PasterError, cwd?: string): string {
   const hint = error.hint ? ` (${error.hint})` : '';
   // Errors about a value name their section themselves.
   const section = error.section === undefined || error.message.startsWith('[') ? '' : `[${error.section}] `;
-  const message = shortened(error.message);
+  const message = withoutCredentials(shortened(error.message));
   const shown = WITH_FOREIGN_LINES.has(error.code) ? printable(message) : printableLine(message);
   return `${place}${printableLine(section)}${shown}${printableLine(hint)}`;
 }

@@ -1,13 +1,15 @@
 /** `paster config`: an INI file as the loader sees it, or as a picture of what it composes to. */
 import { basename } from 'node:path';
-import { readIni } from '../config/ini.ts';
+import { type IniDocument, readIni } from '../config/ini.ts';
 import { nearest } from '../config/nearest.ts';
 import { type DocumentView, type ViewedEntry, viewDocument } from '../deploy/document-view.ts';
+import { hideSecrets, showSecrets } from '../deploy/secret-settings.ts';
 import { LoadSession } from '../deploy/session.ts';
 import { EXIT_OK, formatError, formatLocation, printable, UsageError } from '../errors.ts';
 import type { Settings } from '../protocol/types.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, textOption } from './command.ts';
+import { ENV_FILE, readEnvFiles } from './env-file.ts';
 import { iniPath } from './ini-argument.ts';
 import { jsonArray, jsonObject, jsonText } from './json.ts';
 
@@ -24,6 +26,8 @@ export const configCommand: Command = {
     { flags: '--json', help: 'as JSON' },
     { flags: '--tree', help: 'what it composes to: which part wraps which, and where each is written' },
     { flags: '--html', help: 'the same as a page for a browser' },
+    { flags: '--show-secrets', help: 'passwords and the like too, which are ******** otherwise' },
+    ENV_FILE,
     { flags: '-n, --app-name <name>', help: 'with --tree or --html: the application section (main)' },
     { flags: '--server-name <name>', help: 'with --tree or --html: the server section (main, if there is one)' },
     { flags: '-v, --verbose', help: 'say where each value is written; with --tree: show the settings' },
@@ -47,6 +51,7 @@ async function config(
   console: Console,
 ): Promise<number> {
   const [argument = '', ...assignments] = args;
+  readEnvFiles(options);
   const caller = parseAssignments(assignments);
   const file = iniPath(argument);
   const picture = flagOption(options, 'tree') || flagOption(options, 'html');
@@ -55,15 +60,17 @@ async function config(
     console.out(await compositionPicture(file, caller, options));
     return EXIT_OK;
   }
-  const view = viewDocument(await readIni(file), caller, flagOption(options, 'raw'));
-  const shown = only(view, textOption(options, 'section'));
+  const document = await readIni(file);
+  const view = viewDocument(document, caller, flagOption(options, 'raw'));
+  const wanted = only(view, textOption(options, 'section'));
+  const shown = flagOption(options, 'showSecrets') ? wanted : await withoutSecrets(wanted, document, caller);
   if (flagOption(options, 'json')) {
     console.out(viewJson(file, shown));
     return EXIT_OK;
   }
   const verbose = flagOption(options, 'verbose');
   // What a section only inherits stands in [DEFAULT] already, if that is shown too.
-  const isShown = shown === view ? (entry: ViewedEntry) => !entry.inherited : () => true;
+  const isShown = wanted === view ? (entry: ViewedEntry) => !entry.inherited : () => true;
   const texts = shown.sections.map(({ name, entries }) => sectionText(name, entries.filter(isShown), verbose));
   console.out(texts.join('\n\n'));
   // A value of [DEFAULT] fails in every section that inherits it, at one place.
@@ -92,7 +99,8 @@ async function compositionPicture(
 ): Promise<string> {
   const { compositionHtml, compositionOf, compositionTree } = await import('../deploy/composition.ts');
   const names = { app: textOption(options, 'appName'), server: textOption(options, 'serverName') };
-  const composition = await compositionOf(file, names, new LoadSession(caller));
+  const show = flagOption(options, 'showSecrets') ? showSecrets : undefined;
+  const composition = await compositionOf(file, names, new LoadSession(caller), show);
   if (flagOption(options, 'tree')) return compositionTree(composition, { settings: flagOption(options, 'verbose') });
   const { escapeHtml, htmlPage } = await import('../http/html.ts');
   const title = basename(file);
@@ -108,6 +116,23 @@ function only(view: DocumentView, name: string | undefined): DocumentView {
   throw new UsageError('PASTER_USAGE', `config: there is no section [${name}]`, {
     hint: meant === undefined ? `there are: ${names.join(', ')}` : `did you mean "${meant}"?`,
   });
+}
+
+async function withoutSecrets(view: DocumentView, document: IniDocument, caller: Settings): Promise<DocumentView> {
+  const { file, sections, defaults } = document;
+  const show = await hideSecrets(file, new LoadSession(caller));
+  const shown = (section: string, entry: ViewedEntry): ViewedEntry => {
+    const { key, value, location } = entry;
+    const own = sections.get(section)?.entries.get(key);
+    const given = own === undefined ? caller[key] : undefined;
+    const written = given === undefined ? (own ?? defaults.entries.get(key))?.value : undefined;
+    const text = show({ file, section, key, value, written });
+    return text === value ? entry : { key, value: text, inherited: entry.inherited ?? false, location };
+  };
+  return {
+    sections: view.sections.map(({ name, entries }) => ({ name, entries: entries.map((each) => shown(name, each)) })),
+    errors: view.errors,
+  };
 }
 
 /** The section as an INI file would have it, safe for a terminal: lines after the first are indented. */

@@ -9,6 +9,7 @@ import { settingsOf } from '../deploy/context.ts';
 import { type ViewedEntry, viewDocument } from '../deploy/document-view.ts';
 import { ConfigError, type Location, locate } from '../errors.ts';
 import type { Command, CommandOption, Commands } from './command.ts';
+import { ENV_FILE, readEnvFiles } from './env-file.ts';
 import { iniPath } from './ini-argument.ts';
 
 /** @param commands What [exe] can name. */
@@ -19,20 +20,24 @@ export const exeCommand = (commands: Commands): Command => ({
     ['<config>', 'an INI file that begins with #!/usr/bin/env -S paster exe'],
     ['[args...]', 'further arguments and options of its command'],
   ],
-  options: [],
+  options: [ENV_FILE],
   passesOptions: true,
   examples: [
     ['./etc/config.ini', 'what [exe] says: without it, paster serve etc/config.ini'],
     ['./etc/config.ini --reload', 'the same with one more option'],
     ['./etc/config.ini stop', 'with [exe] pid_file = ...: the server in the background'],
   ],
-  run: (args) => exe(args, commands),
+  run: (args, options) => exe(args, readEnvFiles(options), commands),
 });
 
 /** What [exe] may have besides the options of its command; PasteScript's `plugin` and `require` name Python eggs. */
 const OWN_KEYS = ['command', 'add', 'plugin', 'require'];
 
-async function exe([argument = '', ...args]: readonly string[], commands: Commands): Promise<readonly string[]> {
+async function exe(
+  [argument = '', ...args]: readonly string[],
+  envFiles: readonly string[],
+  commands: Commands,
+): Promise<readonly string[]> {
   const file = iniPath(argument);
   const document = await readIni(file);
   const entries = await exeEntries(document);
@@ -43,6 +48,9 @@ async function exe([argument = '', ...args]: readonly string[], commands: Comman
   for (const [key, entry] of entries) {
     if (!OWN_KEYS.includes(key)) options.push(...optionOf(key, entry, command?.options ?? [], name));
   }
+  // The command reads them too: it may have to read them again.
+  const hasEnvFile = command?.options.includes(ENV_FILE) ?? false;
+  if (hasEnvFile) options.unshift(...envFiles.map((each) => `--env-file=${each}`));
   if (isCgi && name === 'serve' && !entries.has('server')) options.push('--server', 'cgi');
   // A web server makes arguments of a query without "=" (RFC 3875, 4.4): they are the client's, not the operator's.
   const further = isCgi ? [] : args;

@@ -14,6 +14,7 @@ import type { Settings } from '../protocol/types.ts';
 import { guardLoading } from '../serve/loading.ts';
 import { type Command, type CommandOption, type Console, flagOption, listOption, textOption } from './command.ts';
 import { markCommandRequest } from './command-request.ts';
+import { ENV_FILE, readEnvFiles } from './env-file.ts';
 import { specUri } from './spec-argument.ts';
 
 type Options = Readonly<Record<string, unknown>>;
@@ -29,6 +30,7 @@ const OPTIONS: readonly CommandOption[] = [
   { flags: '--header <name:value>', help: 'a header of the request', repeatable: true },
   { flags: '--display-headers', help: 'show the status and the headers of the answer too' },
   { flags: '--config-var <name:value>', help: 'global configuration; wins over [DEFAULT]', repeatable: true },
+  ENV_FILE,
   { flags: '-v, --verbose', help: 'show stack traces' },
 ];
 
@@ -61,6 +63,7 @@ async function request(
   console: Console,
 ): Promise<number> {
   const [spec = '', url = '', ...query] = args;
+  readEnvFiles(options);
   const target = targetOf(url, query);
   const toSend: InjectedRequest = {
     method: methodOf(textOption(options, 'method') ?? standardMethod),

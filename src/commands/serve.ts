@@ -6,6 +6,7 @@ import { runForeground, type ServeRequest } from '../serve/foreground.ts';
 import { planOf } from '../serve/plan.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, textOption } from './command.ts';
+import { ENV_FILE, readEnvFiles } from './env-file.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -32,6 +33,7 @@ export const serveCommand: Command = {
     },
     { flags: '--open', help: 'open the browser when it is ready' },
     { flags: '--daemon', help: 'run in the background; returns when the server accepts connections' },
+    ENV_FILE,
     { flags: '--pid-file <file>', help: 'write the process ID there (with --daemon: paster.pid)' },
     { flags: '--log-file <file>', help: 'write there instead of to the terminal (with --daemon: paster.log)' },
     { flags: '--status', help: 'say whether the server of the pid file runs' },
@@ -94,6 +96,7 @@ function actionOf(word: Action | undefined, options: Options): Action | undefine
 }
 
 async function requestOf(spec: string, assignments: readonly string[], options: Options): Promise<ServeRequest> {
+  const envFiles = readEnvFiles(options);
   return {
     plan: await planOf(spec, parseAssignments(assignments), process.cwd(), {
       appName: textOption(options, 'appName'),
@@ -105,6 +108,7 @@ async function requestOf(spec: string, assignments: readonly string[], options: 
         socket: textOption(options, 'socket'),
         workers: textOption(options, 'workers'),
       },
+      envFiles,
     }),
     reload: flagOption(options, 'reload'),
     reloadInterval: reloadInterval(textOption(options, 'reloadInterval')),

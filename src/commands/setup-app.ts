@@ -9,6 +9,7 @@ import { programLogger } from '../log.ts';
 import type { Settings } from '../protocol/types.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, textOption } from './command.ts';
+import { ENV_FILE, readEnvFiles } from './env-file.ts';
 import { specUri } from './spec-argument.ts';
 
 export const setupAppCommand: Command = {
@@ -18,7 +19,7 @@ export const setupAppCommand: Command = {
     ['<config>', 'an INI file, or FILE#SECTION'],
     ['[name=value...]', 'global configuration; the hooks get it as vars too'],
   ],
-  options: [{ flags: '-n, --name <name>', help: 'the application section (default: main)' }],
+  options: [{ flags: '-n, --name <name>', help: 'the application section (default: main)' }, ENV_FILE],
   examples: [
     ['paster setup-app etc/config.ini', 'every application that [app:main] is made of'],
     ['paster setup-app etc/config.ini#shop admin=me@example.com', 'one of them, with a variable for its hook'],
@@ -32,6 +33,7 @@ async function setupApp(
   console: Console,
 ): Promise<number> {
   const [spec = '', ...assignments] = args;
+  readEnvFiles(options);
   await setUp(spec, textOption(options, 'name'), parseAssignments(assignments), console);
   return EXIT_OK;
 }

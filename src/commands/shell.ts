@@ -15,6 +15,7 @@ import { guardLoading } from '../serve/loading.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, textOption } from './command.ts';
 import { markCommandRequest } from './command-request.ts';
+import { ENV_FILE, readEnvFiles } from './env-file.ts';
 import { specUri } from './spec-argument.ts';
 
 export const shellCommand: Command = {
@@ -26,6 +27,7 @@ export const shellCommand: Command = {
   ],
   options: [
     { flags: '-n, --app-name <name>', help: 'the application section (default: main)' },
+    ENV_FILE,
     { flags: '-q, --quiet', help: 'no greeting' },
   ],
   examples: [
@@ -61,6 +63,7 @@ async function shell(
   console: Console,
 ): Promise<number> {
   const [spec = '', ...assignments] = args;
+  readEnvFiles(options);
   const globalConf = parseAssignments(assignments);
   const loading = { globalConf, name: textOption(options, 'appName') };
   const session = new LoadSession(globalConf);

@@ -3,6 +3,7 @@
  * what a mistake is.
  */
 import { ConfigError } from '../errors.ts';
+import { HIDDEN, isSecretSetting } from '../secrets.ts';
 import { DEFAULT_SECTION, type IniEntry, type IniSection } from './document.ts';
 import type { Source } from './source.ts';
 
@@ -40,9 +41,10 @@ export function noSection(source: Source, start: number, end: number): ConfigErr
 export function notAnEntry(source: Source, start: number, end: number, openKey: string | undefined): ConfigError {
   const line = source.text.slice(start, end);
   if (line.startsWith('[')) return badHeader(source, start, line);
-  return new ConfigError('PASTER_INI_SYNTAX', `${shorten(line)} is neither "key = value" nor "[section]"`, {
+  const shown = shownLine(line, openKey);
+  return new ConfigError('PASTER_INI_SYNTAX', `${shorten(shown)} is neither "key = value" nor "[section]"`, {
     location: source.at(start),
-    hint: intention(line, openKey),
+    hint: intention(shown, openKey),
   });
 }
 
@@ -105,6 +107,13 @@ function badHeader(source: Source, start: number, line: string): ConfigError {
     location: source.at(start),
     hint: `did you mean ${shorten(`${line}]`)}?`,
   });
+}
+
+/** The line, unless it may be a secret: by its first word, or because it was to continue one. */
+function shownLine(line: string, openKey: string | undefined): string {
+  const [, start = '', key = ''] = /^((?:export\s+|set\s+)?([\w.-]+)\s+)\S/.exec(line) ?? [];
+  if (isSecretSetting(key)) return `${start}${HIDDEN}`;
+  return openKey !== undefined && isSecretSetting(openKey) ? HIDDEN : line;
 }
 
 /** What somebody meant by a line that has no separator. */

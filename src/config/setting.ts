@@ -3,6 +3,9 @@
  * `points` and the reference page are made from the declaration. A declaration is a Standard Schema
  * (https://standardschema.dev), the form that a stranger's factory may carry as `factory.settings` too.
  */
+
+import { errorMessage } from '../errors.ts';
+import { isSecretSetting } from '../secrets.ts';
 import { asBool, asInt, asList } from './convert.ts';
 import { nearest } from './nearest.ts';
 
@@ -10,6 +13,10 @@ import { nearest } from './nearest.ts';
 export interface SettingType<T> {
   /** What is allowed, as a noun phrase: `a whole number from 0 to 65535`. */
   readonly allowed: string;
+  /** Its values are shown to nobody, whatever the setting's name; its own messages quote nothing of them. */
+  readonly secret?: true;
+  /** Its value is a list of functions in modules, which have to be there: what a type alone cannot tell. */
+  readonly namesFunctions?: true;
   parse(text: string): T;
 }
 
@@ -54,6 +61,8 @@ export interface SettingsOptions {
     /** What is to be written in place of a key that is none of them, where that can be told. */
     readonly meant?: (key: string) => string | undefined;
   };
+  /** Settings of which one has to be there, with what is wrong where none is and a hint. */
+  readonly oneOfThese?: { readonly names: readonly string[]; readonly without: string; readonly hint: string };
   /** Names that older systems have and that mean nothing here, each with the reason: a warning, not an error. */
   readonly obsolete?: Readonly<Record<string, string>>;
 }
@@ -64,6 +73,7 @@ export interface SettingsSchema<D extends Declarations = Declarations> {
   readonly declarations: D;
   readonly obsolete: Readonly<Record<string, string>>;
   readonly others: SettingsOptions['others'];
+  readonly oneOfThese: SettingsOptions['oneOfThese'];
   readonly '~standard': {
     readonly version: 1;
     readonly vendor: 'paster';
@@ -106,6 +116,7 @@ export function defineSettings<const D extends Declarations>(
     declarations,
     obsolete: options.obsolete ?? {},
     others: options.others,
+    oneOfThese: options.oneOfThese,
     '~standard': {
       version: 1,
       vendor: 'paster',
@@ -146,7 +157,7 @@ function unknownKey(key: string, declarations: Declarations, others: SettingsOpt
 }
 
 function validate<D extends Declarations>(
-  { declarations, obsolete, others }: SettingsSchema<D>,
+  { declarations, obsolete, others, oneOfThese }: SettingsSchema<D>,
   section: Readonly<Record<string, string>>,
 ): SettingResult<SettingValues<D>> {
   const names = acceptedNames(declarations);
@@ -171,7 +182,7 @@ function validate<D extends Declarations>(
       values[name] = setting.type.parse(text);
     } catch (error) {
       issues.push({
-        message: `${key}: ${error instanceof Error ? error.message : String(error)}`,
+        message: `${key}: ${isSecretSetting(key) && !setting.type.secret ? 'the value is not allowed' : errorMessage(error)}`,
         path: [key],
         hint: `allowed: ${setting.type.allowed}`,
       });
@@ -182,7 +193,14 @@ function validate<D extends Declarations>(
     if (setting.required) issues.push({ message: `setting "${name}" is missing`, hint: setting.help });
     values[name] = setting.default;
   }
+  if (oneOfThese && !oneOfThese.names.some((name) => writtenAs.has(name) && !isEmptyList(values[name]))) {
+    issues.push({ message: oneOfThese.without, hint: oneOfThese.hint });
+  }
   return issues.length > 0 ? { issues } : { value: values as SettingValues<D> };
+}
+
+function isEmptyList(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
 }
 
 /** The keys of a validated section that no declaration knows: what `others` let through. */
@@ -199,6 +217,18 @@ export const text: SettingType<string> = { allowed: 'any text', parse: (value) =
 export const list: SettingType<readonly string[]> = {
   allowed: 'words separated by spaces or line ends',
   parse: (value) => asList(value),
+};
+
+/** Functions of modules, each as `call:module:name`. */
+export const functionList: SettingType<readonly string[]> = {
+  allowed: 'functions of modules such as call:./health.js:check, separated by spaces or line ends',
+  namesFunctions: true,
+  parse(value) {
+    const expressions = asList(value);
+    const wrong = expressions.find((each) => !/^call:.+:[^:/\\]+$/s.test(each));
+    if (wrong === undefined) return expressions;
+    throw new Error(`"${wrong}" is not of the form call:module:name`);
+  },
 };
 
 /** `true`, `yes`, `on`, `y`, `t`, `1`, or their opposites, as Paste's converter reads them. */
@@ -249,6 +279,7 @@ export const size: SettingType<number> = {
 
 /** A text that signs or encrypts. No message quotes it. */
 export const secret: SettingType<string> = {
+  secret: true,
   allowed: 'at least 32 random characters, as "openssl rand -hex 32" prints them',
   parse(value) {
     if (value.length < 32) throw new Error(`${value.length} characters are too few to be a secret`);

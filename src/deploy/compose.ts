@@ -6,10 +6,11 @@ import { withExpressFace } from '../protocol/express-face.ts';
 import { applyFilter, onceOnly, toFilter, withLifecycle } from '../protocol/filter.ts';
 import { ERROR_MIDDLEWARE_HINT, isErrorMiddleware, type Middleware, middlewareFilter } from '../protocol/middleware.ts';
 import type { App, Filter, Server, Settings } from '../protocol/types.ts';
+import { concealed } from '../secrets.ts';
 import { type Context, type FactoryContext, settingsOf } from './context.ts';
 import type { PartKind } from './kinds.ts';
 import { asStep } from './unsettled.ts';
-import { validateSettings } from './validate.ts';
+import { secretsOfContext, validateSettings } from './validate.ts';
 
 /**
  * What a composite factory is given to reach other parts with: `(loader, globalConf, localConf) => App`. A name is that
@@ -211,9 +212,10 @@ export async function guarded<T>(context: Context, run: () => T | Promise<T>): P
     if (error instanceof PasterError)
       throw locate(error, placeOfSetting(context, error.setting) ?? place(context), context.sections[0]?.name);
     const { placeInStack } = await import('./error-place.ts');
+    const message = concealed(errorMessage(error), secretsOfContext(context));
     throw new RunError(
       'PASTER_FACTORY_FAILED',
-      `${prefix(context)}${nameOfPart(context)} failed: ${nameOf(error)}${errorMessage(error)}`,
+      `${prefix(context)}${nameOfPart(context)} failed: ${nameOf(error)}${message}`,
       {
         cause: error,
         location: placeInStack(error) ?? place(context),

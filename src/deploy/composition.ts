@@ -3,6 +3,7 @@ import { formatLocation, type Location, printable } from '../errors.ts';
 import { escapeHtml } from '../http/html.ts';
 import { loadContext } from './load.ts';
 import { type OutlineNode, outline } from './outline.ts';
+import { hideSecrets, type ShowSetting } from './secret-settings.ts';
 import type { LoadSession } from './session.ts';
 import { configUri } from './uri.ts';
 
@@ -23,16 +24,25 @@ export interface CompositionNames {
  * Resolves an INI file's application and server; runs nothing.
  *
  * @param file An absolute path.
+ * @param show How settings are shown. Default: without what is secret.
  * @throws ConfigError, ErrorList as the loader does.
  */
-export async function compositionOf(file: string, names: CompositionNames, session: LoadSession): Promise<Composition> {
+export async function compositionOf(
+  file: string,
+  names: CompositionNames,
+  session: LoadSession,
+  show?: ShowSetting,
+): Promise<Composition> {
   const uri = configUri(file);
   const options = { globalConf: session.caller };
-  const app = await outline(await loadContext('app', uri, { ...options, name: names.app }, session));
+  const appContext = await loadContext('app', uri, { ...options, name: names.app }, session);
+  const shown = show ?? (await hideSecrets(file, session));
+  const app = await outline(appContext, shown);
   const { sections } = await session.read(file);
   const hasServer = names.server !== undefined || sections.has('server:main') || sections.has('server');
   if (!hasServer) return { server: undefined, app };
-  return { server: await outline(await loadContext('server', uri, { ...options, name: names.server }, session)), app };
+  const serverContext = await loadContext('server', uri, { ...options, name: names.server }, session);
+  return { server: await outline(serverContext, shown), app };
 }
 
 /** A line of the tree: what stands left, and where it is written. */
@@ -45,7 +55,7 @@ interface Row {
  * The composition as a tree, who wraps whom from the outside inwards, with the place of each section in a column of its
  * own. Safe for a terminal.
  *
- * @param options.settings Whether each part's settings are shown; secrets are masked.
+ * @param options.settings Whether each part's settings are shown.
  */
 export function compositionTree({ server, app }: Composition, options: { readonly settings: boolean }): string {
   const rows: Row[] = [];

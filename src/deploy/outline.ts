@@ -1,10 +1,11 @@
 /** What an INI file composes to, for people: which part wraps which, from which line, with which settings. */
 import type { Location } from '../errors.ts';
 import { type Context, type FactoryContext, isComposite } from './context.ts';
+import type { ShowSetting } from './secret-settings.ts';
 
 export interface OutlineSetting {
   readonly name: string;
-  /** Masked where the name says that it is a secret. */
+  /** As it may be shown. */
   readonly value: string;
   readonly location: Location | undefined;
 }
@@ -20,16 +21,6 @@ export interface OutlineNode {
   readonly settings: readonly OutlineSetting[];
   /** The next part inwards; of a composite all of them, with the key that leads to each. */
   readonly inner: readonly { readonly key?: string; readonly node: OutlineNode }[];
-}
-
-const SECRET = /secret|passw|pwd|token|key$|auth|private|credential/i;
-/** `scheme://user:password@host` */
-const USER_INFO = /(\/\/[^/:@\s]*):[^/@\s]+@/g;
-const MASK = '********';
-
-/** A value that may be shown: a secret, by its key's name, is not. */
-export function shownValue(name: string, value: string): string {
-  return SECRET.test(name) ? MASK : value.replace(USER_INFO, `$1:${MASK}@`);
 }
 
 /** A context within another one; of a composite, with the key that leads to it. */
@@ -52,10 +43,10 @@ export async function innerContexts(context: Context): Promise<InnerContext[]> {
 }
 
 /** The outline of a context, the outermost part first. */
-export async function outline(context: Context): Promise<OutlineNode> {
-  if (context.form === 'factory') return factoryNode(context);
+export async function outline(context: Context, show: ShowSetting): Promise<OutlineNode> {
+  if (context.form === 'factory') return factoryNode(context, show);
   const inner = await innerContexts(context);
-  const nodes = await Promise.all(inner.map((each) => outline(each.context)));
+  const nodes = await Promise.all(inner.map((each) => outline(each.context, show)));
   return nodes.reduceRight((behind, node) => inFront(node, behind));
 }
 
@@ -65,7 +56,7 @@ function inFront(filter: OutlineNode, node: OutlineNode): OutlineNode {
   return { ...filter, inner: [{ node: next ? inFront(next.node, node) : node }] };
 }
 
-async function factoryNode(context: FactoryContext): Promise<OutlineNode> {
+async function factoryNode(context: FactoryContext, show: ShowSetting): Promise<OutlineNode> {
   const [section] = context.sections;
   const parts = await innerContexts(context);
   const keys = new Set(parts.map((part) => part.key));
@@ -76,15 +67,16 @@ async function factoryNode(context: FactoryContext): Promise<OutlineNode> {
     location: section?.location,
     settings: Object.entries(context.localConf)
       .filter(([name]) => !keys.has(name))
-      .map(([name, value]) => ({
-        name,
-        value: shownValue(name, value),
-        location: context.origins.get(name)?.location,
-      })),
+      .map(([key, value]) => {
+        const entry = context.origins.get(key);
+        const location = entry?.location;
+        const { file = '', name = '' } = section ?? {};
+        return { name: key, value: show({ file, section: name, key, value, written: entry?.value }), location };
+      }),
     inner: await Promise.all(
       parts.map(async ({ key, context: part }) => ({
         ...(key === undefined ? {} : { key }),
-        node: await outline(part),
+        node: await outline(part, show),
       })),
     ),
   };

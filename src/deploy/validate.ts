@@ -1,8 +1,10 @@
 /** Checks a section's local configuration against the Standard Schema that its factory carries, if it carries one. */
 import type { SettingsSchema } from '../config/setting.ts';
 import { ConfigError, ErrorList, errorMessage, type Location, type PasterError, RunError } from '../errors.ts';
-import type { FactoryContext } from './context.ts';
+import { concealed, isSecretSetting, secretsOf } from '../secrets.ts';
+import type { Context, FactoryContext } from './context.ts';
 import { settingsOf } from './context.ts';
+import { asStep } from './unsettled.ts';
 
 /** The part of https://standardschema.dev that is needed here. */
 export interface StandardSchema {
@@ -67,14 +69,16 @@ async function runSchema(
   localConf: Readonly<Record<string, string>>,
   context: FactoryContext,
 ): Promise<StandardResult> {
+  const [section] = context.sections;
+  const what = `${section ? `[${section.name}] ` : ''}${context.target.description}`;
   try {
-    return await schema['~standard'].validate(localConf);
+    const step = { what: `${what}: the validation of its settings`, location: section?.location };
+    return await asStep(step, () => schema['~standard'].validate(localConf));
   } catch (error) {
     const { placeInStack } = await import('./error-place.ts');
-    const [section] = context.sections;
-    const what = `${section ? `[${section.name}] ` : ''}${context.target.description} failed`;
     const name = error instanceof Error && error.name !== 'Error' ? `${error.name}: ` : '';
-    throw new RunError('PASTER_FACTORY_FAILED', `${what}: ${name}${errorMessage(error)}`, {
+    const message = concealed(errorMessage(error), secretsOfContext(context));
+    throw new RunError('PASTER_FACTORY_FAILED', `${what} failed: ${name}${message}`, {
       cause: error,
       location: placeInStack(error) ?? section?.location,
     });
@@ -86,10 +90,19 @@ function issueError(issue: StandardIssue, context: FactoryContext): PasterError 
   const key = typeof first === 'object' ? first.key : first;
   const section = context.sections[0];
   const foreign = !('hint' in issue) && key !== undefined ? `${String(key)}: ` : '';
-  return new ConfigError('PASTER_SETTING', `${section ? `[${section.name}] ` : ''}${foreign}${issue.message}`, {
+  const secrets = secretsOfContext(context);
+  // However short it is: of a key of its own it is known that it is one.
+  const own = typeof key === 'string' && isSecretSetting(key) ? context.localConf[key] : undefined;
+  const message = concealed(issue.message, own === undefined ? secrets : [...secrets, own]);
+  return new ConfigError('PASTER_SETTING', `${section ? `[${section.name}] ` : ''}${foreign}${message}`, {
     location: placeOfKey(context, typeof key === 'string' ? key : undefined) ?? section?.location,
     hint: issue.hint,
   });
+}
+
+/** The values of a part's configuration that nobody else's message may quote. */
+export function secretsOfContext({ globalConf, localConf }: Context): Set<string> {
+  return secretsOf(globalConf, localConf);
 }
 
 /** Where a key of a section is written. */

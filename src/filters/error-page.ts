@@ -7,13 +7,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { resolve } from 'node:path';
 import { debugFlags } from '../config/debug.ts';
 import { bool, defineSettings, type OptionsOf, type SettingsOf, text, withDefaults } from '../config/setting.ts';
-import { errorMessage } from '../errors.ts';
+import { errorMessage, errorStack } from '../errors.ts';
 import { errorStream } from '../gateway/error-stream.ts';
 import { answerError, type ErrorAnswer } from '../http/error-answer.ts';
 import { type ErrorDetails, errorPage } from '../http/error-page.ts';
 import { catching, clearAnswer } from '../http/failure.ts';
 import { REQUEST_ID_HEADER, requestId } from '../http/request-id.ts';
-import { withoutCredentials } from '../http/secrets.ts';
 import { printable } from '../printable.ts';
 import type { Filter, Settings } from '../protocol/types.ts';
 import { toStandardError, type WriteLine } from './line-output.ts';
@@ -108,8 +107,8 @@ export function errorPages(options: OptionsOf<typeof errorPageSettings> = {}, wr
   return (app) => (req, res) => catching(app, req, res, (error) => answer(error, req, res));
 }
 function whatIsKnown(error: unknown, req: IncomingMessage): NonNullable<ErrorAnswer['more']> {
-  const stack = withoutCredentials(stackOf(error));
-  const message = withoutCredentials(errorMessage(error));
+  const stack = stackOf(error);
+  const message = errorMessage(error);
   return {
     json: { name: nameOf(error), message, stack: stack.split('\n') },
     text: `\n${stack}`,
@@ -136,16 +135,14 @@ function chainOf(error: unknown): unknown[] {
 
 /** The stack of an error, and those of its causes. */
 function stackOf(error: unknown): string {
-  return chainOf(error)
-    .map((each) => (each instanceof Error ? (each.stack ?? `${each.name}: ${each.message}`) : String(each)))
-    .join('\ncaused by: ');
+  return chainOf(error).map(errorStack).join('\ncaused by: ');
 }
 
 /** What the page says of the causes; their places are in its stack. */
 function causesOf(error: unknown): ErrorDetails {
   const rows = chainOf(error)
     .slice(1)
-    .map((cause) => [nameOf(cause), withoutCredentials(errorMessage(cause))] as const);
+    .map((cause) => [nameOf(cause), errorMessage(cause)] as const);
   return rows.length > 0 ? { 'Caused by': { Errors: rows } } : {};
 }
 

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { defineSettings } from '../config/setting.ts';
+import { errorStack } from '../errors.ts';
 import { answerError } from '../http/error-answer.ts';
 import { catching, clearStatusMessage } from '../http/failure.ts';
 import { statusText } from '../http/status-text.ts';
@@ -61,7 +62,7 @@ function answer(
   res: ServerResponse,
   write: WriteLine,
 ): unknown {
-  if (status >= 500) write(printable(`${req.method} ${req.url}: ${status}: ${error.stack ?? error.message}`));
+  if (status >= 500) write(printable(`${req.method} ${req.url}: ${status}: ${errorStack(error)}`));
   for (const name of res.getHeaderNames()) if (ABOUT_BODY.test(name)) res.removeHeader(name);
   clearStatusMessage(res);
   return answerError(req, res, {

@@ -3,10 +3,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { defineSettings } from '../config/setting.ts';
 import { type HeaderPairs, headersGiven } from '../http/head-parameters.ts';
 import type { MountedRequest } from '../http/mount.ts';
-import { shownValue, withoutSecretParameters } from '../http/secrets.ts';
 import { statusText } from '../http/status-text.ts';
 import { printableLine } from '../printable.ts';
 import type { Filter } from '../protocol/types.ts';
+import { shownValue, withoutSecretParameters } from '../secrets.ts';
 import { toStandardError, type WriteLine } from './line-output.ts';
 
 export const printdebugSettings = defineSettings({}, { meaning: 'prints requests and the heads of their answers' });

@@ -4,7 +4,7 @@ import { environFromRequest } from '../gateway/environ.ts';
 import type { ErrorDetails } from '../http/error-page.ts';
 import type { MountedRequest } from '../http/mount.ts';
 import { requestId } from '../http/request-id.ts';
-import { shownValue } from '../http/secrets.ts';
+import { shownValue } from '../secrets.ts';
 import { ownVersion } from '../version.ts';
 
 type Row = readonly [name: string, value: string];

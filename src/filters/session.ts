@@ -27,6 +27,7 @@ const cookieName: SettingType<string> = {
 };
 
 const secrets: SettingType<readonly string[]> = {
+  secret: true,
   allowed: `secrets separated by spaces or line ends, each of ${secret.allowed}`,
   parse: (value) => asList(value).map((word) => secret.parse(word)),
 };

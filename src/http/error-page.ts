@@ -8,8 +8,8 @@ import { extname } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ErrorList, formatError, type Location, PasterError } from '../errors.ts';
 import { OWN_CODE } from '../own-files.ts';
+import { HIDDEN, isSecretName, withoutCredentials, withoutSecretLiterals } from '../secrets.ts';
 import { escapeHtml } from './html.ts';
-import { HIDDEN, isSecretName, withoutCredentials, withoutSecretLiterals } from './secrets.ts';
 
 export interface ErrorPageOptions {
   /** The heading; a text of the program's own, not of a request. */

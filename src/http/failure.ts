@@ -1,9 +1,10 @@
 /** Calls an application so that nothing it throws, now or later, escapes: a plain 500, or a broken answer. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
-import { errorCode, errorMessage } from '../errors.ts';
+import { errorCode, errorMessage, errorStack } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { printable } from '../printable.ts';
+import { withoutSecretParameters } from '../secrets.ts';
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => unknown;
 
@@ -44,8 +45,7 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 function fail(error: unknown, req: IncomingMessage, res: ServerResponse, log: Logger, report?: Report): void {
-  const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  log.error(`${req.method} ${req.url} failed: ${what}`);
+  log.error(`${req.method} ${withoutSecretParameters(req.url ?? '')} failed: ${errorStack(error)}`);
   const path = req.url?.replace(/[?#].*/s, '').slice(0, 200);
   report?.(printable(`${req.method} ${path} failed: ${kindOf(error)}; the application's log says more`));
   try {

@@ -3,6 +3,7 @@
  * child learns what it is from its environment and reports over its channel to whoever started it. Both sides are here.
  */
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { outerEnvironment } from '../config/env-file.ts';
 import { packError, type TransferredError } from './error-transfer.ts';
 import { isWord } from './messages.ts';
 
@@ -30,8 +31,8 @@ export function rerun(role: Role, { output, detached }: RerunOptions): ChildProc
   return spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     stdio,
     detached,
-    // With the parent's pid: the variable means nothing to a program that merely inherits it.
-    env: { ...process.env, [VARIABLE]: `${role}:${process.pid}` },
+    // What files have set, it reads there itself. With the parent's pid: the variable means nothing to a program that merely inherits it.
+    env: { ...outerEnvironment(), [VARIABLE]: `${role}:${process.pid}` },
     serialization: 'advanced',
   });
 }

@@ -24,6 +24,8 @@ export interface ServePlan {
   readonly overrides: AddressOverrides;
   /** The INI file, if it is one that is served. */
   readonly file: string | undefined;
+  /** Files of environment variables, absolute: read when it starts and at each reload. */
+  readonly envFiles: readonly string[];
 }
 
 /** The server of a plan, loaded by the process that answers for it, and what was learned on the way. */
@@ -37,6 +39,7 @@ export interface PlanOptions {
   readonly serverName?: string | undefined;
   readonly serverType?: string | undefined;
   readonly overrides?: AddressOverrides;
+  readonly envFiles?: readonly string[];
 }
 
 /** @throws UsageError for a server type that there is none of. */
@@ -46,7 +49,7 @@ export async function planOf(
   directory: string,
   options: PlanOptions,
 ): Promise<ServePlan> {
-  const { appName, serverName, serverType, overrides = {} } = options;
+  const { appName, serverName, serverType, overrides = {}, envFiles = [] } = options;
   const uri = parseUri(spec);
   const appUri = uri ? spec : configUri(resolve(directory, spec));
   const isConfig = uri === undefined || uri.scheme === 'config';
@@ -72,6 +75,7 @@ export async function planOf(
     globalConf,
     overrides,
     file: isConfig ? resolve(directory, uri?.path ?? spec) : undefined,
+    envFiles,
   };
 }
 

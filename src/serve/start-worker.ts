@@ -9,6 +9,7 @@ import { LogFile } from '../process/logfile.ts';
 import { dropPrivileges } from '../process/user.ts';
 import type { WorkerControl, WorkerStart } from '../process/worker.ts';
 import type { App, Settings } from '../protocol/types.ts';
+import { withoutSecretParameters } from '../secrets.ts';
 import { failureApp } from './failure-app.ts';
 import { guardLoading } from './loading.ts';
 import { setUpLogging } from './logging.ts';
@@ -27,6 +28,7 @@ export const startWorker: WorkerStart<WorkerPlan> = (plan, open, control) =>
   );
 
 const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
+  Object.assign(process.env, plan.variables);
   // The supervisor stays who it is: it removes its files and opens its log again, and never loads an application.
   dropPrivileges(plan.ownership.user, plan.ownership.group);
   const logFile = plan.logFile === undefined ? undefined : followedLogFile(plan.logFile, control);
@@ -54,7 +56,7 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
     return await server.serveOn(observed(app, plan.countRequests, control), open, log);
   } finally {
     // Also when it fails: a change of these files is what everybody waits for then.
-    control.watch(session.files);
+    control.watch([...session.files, ...plan.envFiles]);
   }
 };
 
@@ -105,7 +107,7 @@ function observed(app: App, isCounted: boolean, control: WorkerControl): App {
   if (!isCounted && !hold) return app;
   const wrapped: App = (req, res) => {
     if (isCounted) control.countRequest();
-    if (hold) res.once('close', hold(`${req.method} ${req.url}`));
+    if (hold) res.once('close', hold(`${req.method} ${withoutSecretParameters(req.url ?? '')}`));
     return app(req, res);
   };
   return Object.assign(wrapped, app);

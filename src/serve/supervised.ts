@@ -1,5 +1,6 @@
 /** `serve` with workers or with reload: the supervisor holds the sockets, and the workers serve. */
 import { dirname, join } from 'node:path';
+import { applyEnvFiles, fileVariables, outerEnvironment } from '../config/env-file.ts';
 import type { LoadedServer } from '../deploy/load.ts';
 import { LoadSession } from '../deploy/session.ts';
 import { ConfigError, EXIT_OK } from '../errors.ts';
@@ -65,10 +66,14 @@ export async function serveSupervised(
     };
   };
   const first = configured(server, [...held.values()]);
+  const watched = [...session.files, ...plan.envFiles];
   const supervisor = new Supervisor<WorkerPlan>({
     ...first,
     entry: WORKER,
+    // The rest comes with the plan, as a reload has it: a warm worker is older than that.
+    env: outerEnvironment(),
     async revise(current) {
+      applyEnvFiles(plan.envFiles);
       const next = await loadPlannedServer(plan, new LoadSession(plan.globalConf));
       const known = new Map([...held].filter(([, socket]) => current.sockets.includes(socket)));
       const opened = await openAll(next, passed, ownership, holdSocket, known);
@@ -85,9 +90,9 @@ export async function serveSupervised(
     },
     // What else there is to watch the workers say: it is in the configuration that they load.
     reload: options.reload && {
-      patterns: session.files,
+      patterns: watched,
       debounce: options.reload.interval,
-      polling: pollingPeriod([plan.directory, ...session.files.map(dirname)], options.reload.interval),
+      polling: pollingPeriod([plan.directory, ...watched.map(dirname)], options.reload.interval),
     },
     output: logFile && (() => logFile.fd),
     log,
@@ -118,6 +123,7 @@ function workerPlan(
   return {
     ...plan,
     scheme,
+    variables: fileVariables(),
     countRequests: settings.max_requests > 0,
     reload: reload !== undefined,
     logLevel,

@@ -6,6 +6,8 @@ import type { ServePlan } from './plan.ts';
 export interface WorkerPlan extends ServePlan {
   /** What the server spoke when `serve` began: for a moment when its section cannot be read. */
   readonly scheme: string;
+  /** What `envFiles` have set in the supervisor: a worker may not be able to read them. */
+  readonly variables: Readonly<Record<string, string>>;
   readonly countRequests: boolean;
   /** Whether changes of files matter. */
   readonly reload: boolean;

@@ -1,6 +1,6 @@
 /** `paster config`: what the loader sees, as text and as JSON that does not change its form. */
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { type Finished, paster, ROOT } from '../helpers/program.ts';
 
@@ -301,4 +301,88 @@ test.each([
   const { stderr, status } = await config(COMPOSED, args);
   expect(stderr).toContain(message);
   expect(status).toBe(2);
+});
+
+const SECRETS = `[DEFAULT]
+db_password = hunter22hunter
+short_token = abc
+plain = hunter22
+
+[app:main]
+use = npm:paster#test
+url = postgres://me:%(db_password)s@db/x
+query = /x?password=%(db_password)s&page=2
+joined = a %(db_password)s b
+same = hunter22hunter
+dsn = https://key@sentry.example/1
+options = {"apiKey": "sesame", "size": 3}
+max_tokens = 4096
+token_header = X-Token
+ssl_key = /etc/ssl/key.pem
+cookie_name = sid
+smtp_password =
+from_environment = %(ENV_SOME_SECRET)s!
+filter-with = auth
+
+[filter:auth]
+use = npm:paster#auth_basic
+realm = here
+users = me:$2b$05$hash
+`;
+
+describe('what is secret', () => {
+  const env = { SOME_SECRET: 'from the environment' };
+
+  async function shown(args: readonly string[]): Promise<string> {
+    const directory = temporaryDirectory({ 'x.ini': SECRETS });
+    const { stdout, stderr, status } = await paster(['config', 'x.ini', ...args], { cwd: directory, env }).finished();
+    expect([status, stderr]).toEqual([0, '']);
+    return stdout;
+  }
+
+  test('--json: of secrets a fixed text, everything else as it is', async () => {
+    const { sections } = JSON.parse(await shown(['--json']));
+    expect(sections['app:main']).toMatchObject({
+      use: 'npm:paster#test',
+      url: 'postgres://me:********@db/x',
+      query: '/x?password=********&page=2',
+      joined: 'a ******** b',
+      // Nobody can know that it is one.
+      same: 'hunter22hunter',
+      dsn: '********',
+      options: '{"apiKey": "********", "size": 3}',
+      max_tokens: '4096',
+      token_header: 'X-Token',
+      ssl_key: '/etc/ssl/key.pem',
+      cookie_name: 'sid',
+      smtp_password: '',
+      from_environment: '********!',
+      db_password: '********',
+      short_token: '********',
+      plain: 'hunter22',
+    });
+    // Not by its name: what the part declares.
+    expect(sections['filter:auth']).toMatchObject({ realm: 'here', users: '********' });
+  });
+
+  test.each([[[]], [['--raw']], [['-v']], [['--tree', '-v']], [['--html']], [['--section', 'app:main']]])(
+    '%j hides it, and shows it where that is asked for',
+    async (args) => {
+      const isRaw = args.includes('--raw');
+      const hidden = await shown(args);
+      expect(hidden).toContain('********');
+      for (const secret of ['sesame', 'sentry', 'from the env', 'me:$2b']) expect(hidden).not.toContain(secret);
+      expect(hidden).not.toContain('me:hunter22');
+      const open = await shown([...args, '--show-secrets']);
+      expect(open).not.toContain('********');
+      expect(open).toContain(isRaw ? 'me:%(db_password)s@db' : 'me:hunter22hunter@db');
+    },
+  );
+
+  test('given on the command line too', async () => {
+    const text = await shown(['db_password=other%secret', '--section', 'app:main']);
+    expect(text).toContain('url = postgres://me:********@db/x');
+    expect(text).toContain('joined = a ******** b');
+    expect(text).not.toContain('other%secret');
+  });
 });

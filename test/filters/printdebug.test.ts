@@ -19,13 +19,13 @@ test('prints request and head without secrets or control characters, and changes
   const text = lines.all.join('\n');
   expect(text).not.toContain('hunter2');
   expect(lines.all.slice(0, 4)).toEqual([
-    '> 1 GET /p?token=••• HTTP/1.1',
+    '> 1 GET /p?token=******** HTTP/1.1',
     '> 1 host: h',
-    '> 1 authorization: •••',
+    '> 1 authorization: ********',
     '> 1 x-b: tab\\there',
   ]);
   expect(text).toMatch(/^< 1 201 Created$/m);
   expect(text).toMatch(/^< 1 x-set: c$/m);
-  expect(text).toMatch(/^< 1 set-cookie: •••$/m);
+  expect(text).toMatch(/^< 1 set-cookie: \*{8}$/m);
   expect(text).toMatch(/^< 1 \([\d.]+ ms\)$/m);
 });

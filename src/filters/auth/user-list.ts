@@ -10,6 +10,7 @@ export type ReadEntry<T> = (rest: string) => T;
 
 /** The type of a setting `users`: lines of a file, in the section. */
 export const userLines: SettingType<readonly string[]> = {
+  secret: true,
   allowed: 'a line for each user, as in a users_file',
   parse: (text) =>
     text

@@ -12,7 +12,7 @@ import {
 import type { ServerHttp2Session } from 'node:http2';
 import type { Server as NetServer, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ConfigError, errorMessage } from '../../errors.ts';
+import { ConfigError, errorMessage, errorStack } from '../../errors.ts';
 import { callApp } from '../../http/failure.ts';
 import { type Logger, silentLogger } from '../../log.ts';
 import type { Address } from '../../net/address.ts';
@@ -105,7 +105,7 @@ class HttpListener {
     if (upgrade) {
       this.#server.on('upgrade', (req, socket, head) => {
         const failed = (error: unknown): void => {
-          log.error(`upgrade of ${req.url} failed: ${error instanceof Error ? error.stack : String(error)}`);
+          log.error(`upgrade of ${req.url} failed: ${errorStack(error)}`);
           socket.destroy();
         };
         socket.on('error', () => socket.destroy());

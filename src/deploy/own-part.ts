@@ -1,0 +1,14 @@
+/** What paster's own parts declare, for those who must not import anybody else's code. */
+import { join, sep } from 'node:path';
+import type { SettingsSchema } from '../config/setting.ts';
+import { PACKAGE_ROOT } from '../own-files.ts';
+import type { FactoryContext } from './context.ts';
+import { declaredSchema } from './validate.ts';
+
+/** Where the entry points of paster's package.json lie. */
+const OWN_PARTS = join(PACKAGE_ROOT, 'dist') + sep;
+
+/** The declaration of a built-in part; undefined for every other one, of which nothing is imported. */
+export async function ownSchema({ target }: FactoryContext): Promise<SettingsSchema | undefined> {
+  return target.file?.startsWith(OWN_PARTS) ? declaredSchema(await target.load()) : undefined;
+}

@@ -1,0 +1,110 @@
+/**
+ * Which settings of INI files are secret, and their values as they may be shown: hidden by name, by what a built-in part
+ * declares, and where another value repeats one by interpolation.
+ */
+import { concealed, isSecretSetting, secretsOf, shownSetting } from '../secrets.ts';
+import { CheckSession } from './check-session.ts';
+import { ConfigFile } from './config-file.ts';
+import { type Context, type FactoryContext, settingsOf } from './context.ts';
+import { viewDocument } from './document-view.ts';
+import { kindOfSection } from './kinds.ts';
+import { ownSchema } from './own-part.ts';
+import { resolveUri } from './resolve.ts';
+import type { LoadSession } from './session.ts';
+
+/** Makes a setting's value fit to be shown. */
+export type ShowSetting = (setting: {
+  readonly file: string;
+  readonly section: string;
+  readonly key: string;
+  readonly value: string;
+  /** The text before interpolation; undefined for a value that no file says. */
+  readonly written: string | undefined;
+}) => string;
+
+/** Shows everything as it is. */
+export const showSecrets: ShowSetting = ({ value }) => value;
+
+/**
+ * Reads a file, and those that it refers to, for what is secret in them. Nothing is imported but paster's own parts; what
+ * cannot be resolved is passed over.
+ */
+export async function hideSecrets(file: string, { caller }: LoadSession): Promise<ShowSetting> {
+  const session = new CheckSession(caller);
+  const declared = await declaredSecrets(file, session);
+  // A large file has the same few keys in thousands of sections.
+  const named = new Map<string, boolean>();
+  const isSecret = (place: string, section: string, key: string): boolean => {
+    const isNamed = named.get(key) ?? isSecretSetting(key);
+    named.set(key, isNamed);
+    return isNamed || (declared.size > 0 && (declared.get(sectionId(place, section))?.has(key) ?? false));
+  };
+  const secrets = secretsOf(process.env);
+  for (const each of session.files) {
+    const document = await session.read(each).catch(() => undefined);
+    if (!document) continue;
+    for (const { name, entries } of viewDocument(document, caller, false).sections) {
+      for (const { key, value } of entries) {
+        // As a name that is always one: what is not worth looking for is left out there.
+        if (isSecret(each, name, key)) for (const secret of secretsOf({ secret: value })) secrets.add(secret);
+      }
+    }
+  }
+  return ({ file: place, section, key, value, written }) => {
+    const shown = shownSetting(key, value, isSecret(place, section, key));
+    return written?.includes('%(') ? concealed(shown, secrets) : shown;
+  };
+}
+
+/** By section, the keys that its part declares to be secret. */
+async function declaredSecrets(file: string, session: CheckSession): Promise<Map<string, Set<string>>> {
+  const declared = new Map<string, Set<string>>();
+  const document = await session.read(file);
+  const loader = await ConfigFile.open(file, session, resolveUri, settingsOf(session.caller));
+  const declare = (place: string, name: string, keys: readonly string[]): void => {
+    const id = sectionId(place, name);
+    declared.set(id, new Set([...(declared.get(id) ?? []), ...keys]));
+  };
+  // Sections that use the same have the same part behind them: a large file has thousands, of a few parts.
+  const known = new Map<string, readonly string[]>();
+  for (const section of document.sections.values()) {
+    const kind = kindOfSection(section.name);
+    const use = section.entries.get('use')?.value;
+    if (!kind || use === undefined) continue;
+    const signature = `${kind} ${use}`;
+    let keys = known.get(signature);
+    if (keys === undefined) {
+      const factory = usedFactory(await loader.sectionContext(kind, section, session.caller, []));
+      keys = await secretKeys(factory);
+      known.set(signature, keys);
+      if (keys.length > 0) for (const { file: place, name } of factory.sections) declare(place, name, keys);
+    }
+    if (keys.length > 0) declare(file, section.name, keys);
+  }
+  return declared;
+}
+
+/** The factory of the section itself; what stands around and behind it has sections of its own. */
+function usedFactory(context: Context): FactoryContext {
+  switch (context.form) {
+    case 'factory':
+      return context;
+    case 'filter-with':
+      return usedFactory(context.next);
+    case 'filter-app':
+      return usedFactory(context.filter);
+    case 'pipeline':
+      return usedFactory(context.app);
+  }
+}
+
+async function secretKeys(context: FactoryContext): Promise<string[]> {
+  const { declarations = {} } = (await ownSchema(context)) ?? {};
+  return Object.entries(declarations).flatMap(([name, { type, aliases = [] }]) =>
+    type.secret ? [name, ...aliases] : [],
+  );
+}
+
+function sectionId(file: string, section: string): string {
+  return `${file}\n${section}`;
+}
