@@ -4,19 +4,18 @@
  * fails.
  */
 import { debugFlags } from '../config/debug.ts';
-import { defineSettings, list, type SettingsOf, seconds } from '../config/setting.ts';
-import { moduleTarget } from '../deploy/module-target.ts';
-import { ConfigError, errorMessage } from '../errors.ts';
+import { defineSettings, functionList, type SettingsOf, seconds } from '../config/setting.ts';
+import { loadFunction } from '../deploy/named-function.ts';
+import { errorMessage } from '../errors.ts';
 import { type MountedRequest, pathEnd, toOriginForm } from '../http/mount.ts';
 import { printableLine } from '../printable.ts';
-import { describeValue } from '../protocol/describe.ts';
 import { notFound } from '../protocol/not-found.ts';
 import type { App, Settings } from '../protocol/types.ts';
 
 export const healthSettings = defineSettings(
   {
     check: {
-      type: list,
+      type: functionList,
       default: [],
       help: 'Functions to ask whether the application is ready, call:module:name each.',
       example: 'call:./health.js:database call:./health.js:queue',
@@ -83,27 +82,11 @@ export async function makeHealth(globalConf: Settings, settings: SettingsOf<type
   for (const expression of settings.check) {
     const name = expression.slice(expression.lastIndexOf(':') + 1);
     // Two modules may have a check of one name.
-    checks[name in checks ? expression : name] = await loadCheck(expression, globalConf);
+    checks[name in checks ? expression : name] = (await loadFunction('check', expression, globalConf)) as HealthCheck;
   }
   return health({ checks, timeout: settings.timeout, showFailures: debugFlags(globalConf).debug });
 }
 makeHealth.settings = healthSettings;
-
-async function loadCheck(expression: string, { here = process.cwd() }: Settings): Promise<HealthCheck> {
-  const [, target] = /^call:(.+)$/s.exec(expression) ?? [];
-  if (target === undefined) {
-    throw new ConfigError('PASTER_HEALTH', `check: "${expression}" is not of the form call:module:name`, {
-      setting: 'check',
-      hint: 'for instance call:./health.js:check',
-    });
-  }
-  const check = await moduleTarget(target, here, undefined).load();
-  if (typeof check === 'function') return check as HealthCheck;
-  throw new ConfigError('PASTER_HEALTH', `check: ${expression} is not a function but ${describeValue(check)}`, {
-    setting: 'check',
-    hint: 'a check is called without anything; it throws, rejects or returns false where the application is not ready',
-  });
-}
 
 /** All at once. @returns what those have failed of that have failed. */
 async function runChecks(checks: Readonly<Record<string, HealthCheck>>, limit: number): Promise<Map<string, string>> {

@@ -1,6 +1,6 @@
 /** `paster check`: everything that is wrong with an INI file, without serving it. */
 import { relative } from 'node:path';
-import { checkFile, type Finding, IMPORT_TIMEOUT_MS } from '../deploy/check.ts';
+import { type CheckOptions, checkFile, type Finding, IMPORT_TIMEOUT_MS } from '../deploy/check.ts';
 import { placeInStack } from '../deploy/error-place.ts';
 import { currentStep } from '../deploy/unsettled.ts';
 import {
@@ -15,8 +15,14 @@ import {
 import { takeRole } from '../process/rerun.ts';
 import { runWatched, WatchedRun } from '../process/watched-run.ts';
 import { parseAssignments } from './assignments.ts';
-import type { Command, Console } from './command.ts';
+import { type Command, type CommandOption, type Console, textOption } from './command.ts';
+import { ENV_FILE, readEnvFiles } from './env-file.ts';
 import { iniPath } from './ini-argument.ts';
+
+const AS_USER: CommandOption = {
+  flags: '--as-user <user>',
+  help: 'say whether a web server of this user, such as www-data, could reach the sockets',
+};
 
 export const checkCommand: Command = {
   name: 'check',
@@ -25,32 +31,65 @@ export const checkCommand: Command = {
     ['<config>', 'an INI file'],
     ['[name=value...]', 'global configuration; wins over [DEFAULT]'],
   ],
-  options: [],
-  examples: [['paster check etc/config.ini', 'a line for each mistake; exit status 2 if there is one']],
+  options: [ENV_FILE, AS_USER],
+  examples: [
+    ['paster check etc/config.ini', 'a line for each mistake; exit status 2 if there is one'],
+    ['paster check etc/config.ini --as-user www-data', 'and what keeps nginx from its sockets'],
+  ],
   run: check,
 };
 
 /** What a module that only waits too long is noticed within, before the process that loops is ended. */
 const MARGIN_MS = 2000;
 
-async function check(args: readonly string[], _options: unknown, console: Console): Promise<number> {
+async function check(
+  args: readonly string[],
+  options: Readonly<Record<string, unknown>>,
+  console: Console,
+): Promise<number> {
   const [argument = '', ...assignments] = args;
   const file = iniPath(argument);
   if (takeRole() !== 'watched') return runWatched(IMPORT_TIMEOUT_MS + MARGIN_MS);
+  const envFiles = readEnvFiles(options);
   const watched = await WatchedRun.begin();
+  const access = await accessCheck(textOption(options, 'asUser'));
   const release = outlastModules(console);
   try {
     const found = await checkFile(file, parseAssignments(assignments), {
+      envFiles,
       passOver: watched.passOver,
       onImport: (module) => watched.enter(module),
+      onServer: access?.onServer,
     });
     for (const finding of found) console.out(findingLine(finding));
+    for (const line of access?.reachable ?? []) console.out(printableLine(line));
     if (found.length === 0) console.out(printableLine(`${relative(process.cwd(), file)}: ok`));
     if (found.some(({ severity }) => severity === 'mistake')) return EXIT_MISTAKE;
     return EXIT_OK;
   } finally {
     release();
   }
+}
+
+/** @returns what to ask of each server section, and what there is to say of it then. */
+async function accessCheck(user: string | undefined): Promise<AccessCheck | undefined> {
+  if (user === undefined) return undefined;
+  const { accessTo, identityOf } = await import('../serve/web-server-access.ts');
+  const who = identityOf(user);
+  const reachable = new Set<string>();
+  return {
+    reachable,
+    onServer(server, settings) {
+      const access = accessTo(server, settings, who);
+      for (const line of access.reachable) reachable.add(line);
+      return access.obstacles;
+    },
+  };
+}
+
+interface AccessCheck {
+  readonly reachable: ReadonlySet<string>;
+  readonly onServer: CheckOptions['onServer'];
 }
 
 /** `file:line:col: what is wrong (hint)`: one line, even of a message that has several. */

@@ -3,6 +3,7 @@
  * resolves them and the modules behind them imported, but no factory of anybody's is called except those of paster's
  * own servers, which only read their settings.
  */
+import { statSync } from 'node:fs';
 import type { IniDocument, IniSection } from '../config/ini.ts';
 import { nearest } from '../config/nearest.ts';
 import { ConfigError, ErrorList, type Location, PasterError } from '../errors.ts';
@@ -12,6 +13,7 @@ import { CheckSession } from './check-session.ts';
 import { ConfigFile } from './config-file.ts';
 import { type Context, settingsOf } from './context.ts';
 import { KINDS, kindOfSection, type PartKind } from './kinds.ts';
+import type { LoadedServer } from './loaded-server.ts';
 import { checkLogging } from './logging.ts';
 import { PartInspector } from './part-inspector.ts';
 import { resolveUri } from './resolve.ts';
@@ -28,10 +30,14 @@ export interface Finding {
 export interface CheckOptions {
   /** How long the import of a module may take, in milliseconds. Default: 10,000. */
   readonly importTimeout?: number;
+  /** Files of environment variables that go with it, absolute. */
+  readonly envFiles?: readonly string[];
   /** Modules whose import is known never to finish: they are not imported. */
   readonly passOver?: ReadonlySet<string>;
   /** Awaited before a module is imported, from whose import there may be no way back; returns what to call after it. */
   readonly onImport?: (module: string) => Promise<() => void>;
+  /** Given each server section's server, one of paster's own, with its own settings; returns what else is wrong with it. */
+  readonly onServer?: ((server: LoadedServer, settings: unknown) => readonly PasterError[]) | undefined;
 }
 
 /**
@@ -44,6 +50,7 @@ export interface CheckOptions {
  */
 export async function checkFile(file: string, caller: Settings, options: CheckOptions = {}): Promise<Finding[]> {
   const session = new CheckSession(caller);
+  for (const each of options.envFiles ?? []) warnOfReaders(each, session);
   let document: IniDocument;
   try {
     document = await session.read(file);
@@ -55,6 +62,15 @@ export async function checkFile(file: string, caller: Settings, options: CheckOp
   }
   await new FileCheck(document, session, options).run();
   return inOrder(findings(session));
+}
+
+/** A file of secrets is its owner's, and perhaps a group's. */
+function warnOfReaders(file: string, session: CheckSession): void {
+  const mode = statSync(file).mode & 0o777;
+  if ((mode & 0o006) === 0) return;
+  const location = { file, line: 1, column: 1 };
+  const what = mode & 0o002 ? 'read and change' : 'read';
+  session.warn(`every user of this machine may ${what} it: chmod ${(mode & 0o770).toString(8)} ${file}`, location);
 }
 
 class FileCheck {

@@ -4,7 +4,7 @@
  */
 import { asList } from '../config/convert.ts';
 import type { SettingsSchema } from '../config/setting.ts';
-import { RunError } from '../errors.ts';
+import { type Location, type PasterError, RunError } from '../errors.ts';
 import { toApp } from '../protocol/app.ts';
 import { toFilter } from '../protocol/filter.ts';
 import { brokenBy } from './broken-context.ts';
@@ -14,8 +14,10 @@ import { connectArguments } from './connect-options.ts';
 import { type Context, type FactoryContext, isComposite, type SectionRef } from './context.ts';
 import type { PartKind } from './kinds.ts';
 import { LoadedServer } from './loaded-server.ts';
+import { loadFunction } from './named-function.ts';
+import { warnOfObsolete } from './obsolete.ts';
 import { addressesOf, validateServer } from './server-settings.ts';
-import { declaredSchema, placeOfKey, validateSettings } from './validate.ts';
+import { declaredSchema, schemaOf, validateSettings } from './validate.ts';
 
 /** Told of each section that a part is made of. */
 type Visit = (section: SectionRef) => void;
@@ -26,21 +28,25 @@ export interface InspectOptions {
   readonly importTimeout: number;
   readonly passOver?: ReadonlySet<string> | undefined;
   readonly onImport?: ((module: string) => Promise<() => void>) | undefined;
+  /** Given each of paster's own servers, with its own settings; returns what else is wrong with it. */
+  readonly onServer?: ((server: LoadedServer, settings: unknown) => readonly PasterError[]) | undefined;
 }
 
 export class PartInspector {
   readonly #session: CheckSession;
   readonly #importTimeout: number;
   readonly #onImport: InspectOptions['onImport'];
+  readonly #onServer: InspectOptions['onServer'];
   /** Modules that did not finish; nobody waits for them a second time. */
   readonly #hanging: Set<string>;
   readonly #imported = new Set<string>();
 
-  constructor(session: CheckSession, { importTimeout, passOver, onImport }: InspectOptions) {
+  constructor(session: CheckSession, { importTimeout, passOver, onImport, onServer }: InspectOptions) {
     this.#session = session;
     this.#importTimeout = importTimeout;
     this.#hanging = new Set(passOver);
     this.#onImport = onImport;
+    this.#onServer = onServer;
   }
 
   /** Inspects a part and all that it is composed of. */
@@ -64,7 +70,7 @@ export class PartInspector {
     // Without its module nothing is known of a composite's keys; they may still name applications.
     if (isMeantAsComposite(context)) await this.#inspectParts(context, declaredSchema(made?.value), visit);
     try {
-      if (made) await guarded(context, () => this.#inspectMade(context, made.value));
+      if (made) await this.#inspectSettings(context, made.value);
       // Its address is not the factory's business, so it can be looked at without.
       else if (context.kind === 'server') await this.#inspectServer(context, undefined);
     } catch (error) {
@@ -83,30 +89,78 @@ export class PartInspector {
   }
 
   /** Imports the module; one that waits for ever at its top level would keep everybody waiting. */
-  async #load(context: FactoryContext): Promise<unknown> {
+  #load(context: FactoryContext): Promise<unknown> {
     const { description, file } = context.target;
     const module = file ?? description;
-    const slow = () =>
+    return this.#import(module, description, context.origins.get('use')?.locate(0) ?? place(context), () =>
+      loadTarget(context),
+    );
+  }
+
+  /** The functions that settings name; they are not called. */
+  async #loadFunctions(context: FactoryContext, { declarations }: SettingsSchema): Promise<void> {
+    const { localConf, globalConf, origins } = context;
+    for (const [key, { type }] of Object.entries(declarations)) {
+      const value = localConf[key];
+      if (!type.namesFunctions || value === undefined) continue;
+      const from = origins.get(key)?.locate(0) ?? place(context);
+      for (const expression of asList(value)) {
+        await this.#import(expression, expression, from, () => loadFunction(key, expression, globalConf, from));
+      }
+    }
+  }
+
+  async #import<T>(
+    module: string,
+    description: string,
+    location: Location | undefined,
+    run: () => Promise<T>,
+  ): Promise<T> {
+    const late = () =>
       new RunError('PASTER_IMPORT_HANGS', `${description}: its import has not finished`, {
-        location: context.origins.get('use')?.locate(0) ?? context.sections[0]?.location,
+        location,
         hint: `${this.#importTimeout / 1000} s have passed; does ${module} wait for something at its top level, or loop there?`,
       });
-    if (this.#hanging.has(module)) throw slow();
-    const imported = this.#imported.has(module) ? undefined : await this.#onImport?.(module);
+    const isFirst = !this.#imported.has(module);
     this.#imported.add(module);
+    return this.#within(module, isFirst, late, run);
+  }
+
+  /**
+   * Runs code of others, which may never give this process back, or never come to an end.
+   *
+   * @param code tells it from other code: what has not come back once is not run again
+   * @param isToTell whether it is worth telling the process that watches this one
+   */
+  async #within<T>(code: string, isToTell: boolean, late: () => RunError, run: () => Promise<T>): Promise<T> {
+    if (this.#hanging.has(code)) throw late();
+    const left = isToTell ? await this.#onImport?.(code) : undefined;
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => {
-        this.#hanging.add(module);
-        reject(slow());
+        this.#hanging.add(code);
+        reject(late());
       }, this.#importTimeout);
     });
     try {
-      return await Promise.race([loadTarget(context), timeout]);
+      return await Promise.race([run(), timeout]);
     } finally {
       clearTimeout(timer);
-      imported?.();
+      left?.();
     }
+  }
+
+  /** The schema of a stranger's factory is a stranger's code too. */
+  #inspectSettings(context: FactoryContext, made: unknown): Promise<void> {
+    const what = `${context.sections[0] ? `[${context.sections[0].name}] ` : ''}${context.target.description}`;
+    const late = () =>
+      new RunError('PASTER_VALIDATION_HANGS', `${what}: the validation of its settings has not finished`, {
+        location: place(context),
+        hint: `${this.#importTimeout / 1000} s have passed; does it wait for something, or loop?`,
+      });
+    const isForeign = schemaOf(made) !== undefined && declaredSchema(made) === undefined;
+    const work = () => guarded(context, () => this.#inspectMade(context, made));
+    return isForeign ? this.#within(`the settings of ${what}`, true, late, work) : work();
   }
 
   async #inspectMade(context: FactoryContext, made: unknown): Promise<void> {
@@ -121,8 +175,10 @@ export class PartInspector {
     } else if (context.protocol === 'connect') {
       connectArguments(context);
     } else {
-      this.#warnOfObsolete(context, declaredSchema(made));
+      const schema = declaredSchema(made);
+      warnOfObsolete(context, schema, this.#session);
       await validateSettings(made, context);
+      if (schema) await this.#loadFunctions(context, schema);
     }
   }
 
@@ -130,19 +186,11 @@ export class PartInspector {
     const settings = await validateServer(made, context, {}, this.#session);
     if (declaredSchema(made) !== undefined) {
       // Reads certificates, knows the standard address, and refuses one that is not safe; listens to nothing.
-      new LoadedServer(context, settings.process, await createServer(context, made, settings.own));
+      const server = new LoadedServer(context, settings.process, await createServer(context, made, settings.own));
+      for (const error of this.#onServer?.(server, settings.own) ?? []) this.#session.mistake(error);
     } else if (context.protocol !== 'paste.server_runner') {
       // A stranger's standard address is known to its factory only: any will do here.
       addressesOf(settings.process, context, { kind: 'tcp', host: '127.0.0.1', port: 0 });
-    }
-  }
-
-  #warnOfObsolete(context: FactoryContext, schema: SettingsSchema | undefined): void {
-    for (const key of Object.keys(context.localConf)) {
-      const reason = schema && Object.hasOwn(schema.obsolete, key) ? schema.obsolete[key] : undefined;
-      const place = placeOfKey(context, key);
-      const section = context.sections[0]?.name;
-      if (reason !== undefined && place) this.#session.warn(`[${section}] ${key} has no effect: ${reason}`, place);
     }
   }
 
@@ -196,4 +244,8 @@ function isNowhere(part: Context): boolean {
 function namesApp(key: string, { declarations, others, obsolete }: SettingsSchema): boolean {
   if (Object.hasOwn(declarations, key)) return /(?:^|_)app$/.test(key);
   return !Object.hasOwn(obsolete, key) && (others?.accepts(key) ?? false);
+}
+
+function place(context: FactoryContext): Location | undefined {
+  return context.sections[0]?.location;
 }

@@ -18,6 +18,7 @@ import { ConfigError } from '../errors.ts';
 import { type Address, parseAddress } from '../net/address.ts';
 import type { Settings } from '../protocol/types.ts';
 import { type FactoryContext, settingsOf } from './context.ts';
+import { warnOfObsolete } from './obsolete.ts';
 import { withoutEffect } from './section-config.ts';
 import type { LoadSession } from './session.ts';
 import { declaredSchema, placeOfKey, schemaOf, validateSettings, validateWith } from './validate.ts';
@@ -116,12 +117,7 @@ export async function validateServer(
       { ...processSettings.declarations, ...declared.declarations },
       { obsolete: declared.obsolete },
     );
-    for (const key of Object.keys(section)) {
-      const reason = Object.hasOwn(declared.obsolete, key) ? declared.obsolete[key] : undefined;
-      const place = placeOfKey(context, key);
-      if (reason !== undefined && place)
-        session.warn(`[${sectionName(context)}] ${key} has no effect: ${reason}`, place);
-    }
+    warnOfObsolete(context, declared, session);
     const values = (await validateWith(both, section, context)) as ProcessSettings & Record<string, unknown>;
     return { process: values, own: pick(values, declared.declarations) };
   }

@@ -30,6 +30,29 @@ export function findUser(user: string | number, setting?: string): User {
   return fields;
 }
 
+/** The numbers of all groups that a user is in, its own one first. */
+export function groupsOf({ name, gid }: User): ReadonlySet<number> {
+  const listed = ask('id', ['-G', name])?.split(/\s+/) ?? memberships(name);
+  return new Set([gid, ...listed.filter((each) => NUMBER.test(each)).map(Number)]);
+}
+
+function memberships(name: string): string[] {
+  return lines('/etc/group').flatMap((line) => {
+    const [, , gid = '', members = ''] = line.split(':');
+    return members.split(',').includes(name) ? [gid] : [];
+  });
+}
+
+/** A user's or a group's name for people; the number where there is none. */
+export function nameOfUser(uid: number): string {
+  return entry('/etc/passwd', String(uid), 2)?.name ?? ask('id', ['-un', String(uid)]) ?? String(uid);
+}
+
+export function nameOfGroup(gid: number): string {
+  const known = lines('/etc/group').find((line) => line.split(':')[2] === String(gid));
+  return known?.split(':')[0] ?? String(gid);
+}
+
 /** The number of a user; a number stands for itself. */
 export function userId(user: string | number, setting?: string): number {
   return NUMBER.test(String(user)) ? Number(user) : findUser(user, setting).uid;

@@ -48,14 +48,18 @@ export function checkPathLength(path: string): void {
 
 /** Gives a socket that is bound under a temporary name its owner and mode. The owner first: chown can clear bits. */
 export function setPermissions(file: string, options: FileOptions): void {
-  const mode = options.mode ?? (options.umask === undefined ? DEFAULT_MODE : 0o777 & ~options.umask);
   if (options.owner !== undefined) {
     giveAway(file, 'socket_owner', options.owner, userId(options.owner, 'socket_owner'), KEEP);
   }
   if (options.group !== undefined) {
     giveAway(file, 'socket_group', options.group, KEEP, groupId(options.group, 'socket_group'));
   }
-  chmodSync(file, mode);
+  chmodSync(file, socketMode(options));
+}
+
+/** The mode that a socket file gets. */
+export function socketMode({ mode, umask }: FileOptions): number {
+  return mode ?? (umask === undefined ? DEFAULT_MODE : 0o777 & ~umask);
 }
 
 /** For chown: as it is. */

@@ -1,7 +1,9 @@
 /** Everything that a plan serves, resolved but not built. */
 import type { Context } from '../deploy/context.ts';
 import { loadContext } from '../deploy/load.ts';
+import { warnOfObsolete } from '../deploy/obsolete.ts';
 import { innerContexts } from '../deploy/outline.ts';
+import { ownSchema } from '../deploy/own-part.ts';
 import type { LoadSession } from '../deploy/session.ts';
 import { PasterError } from '../errors.ts';
 import type { ServePlan } from './plan.ts';
@@ -15,6 +17,10 @@ export async function servedContexts(plan: ServePlan, session: LoadSession): Pro
   const contexts: Context[] = [];
   const visit = async (context: Context): Promise<void> => {
     contexts.push(context);
+    // A server's are warned of where it is loaded.
+    if (context.form === 'factory' && context.kind !== 'server') {
+      warnOfObsolete(context, await ownSchema(context), session);
+    }
     for (const inner of await innerContexts(context)) await visit(inner.context);
   };
   for (const [kind, uri, name] of [

@@ -11,6 +11,7 @@ import type { Running } from '../protocol/types.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { type Ownership, openAll } from './listeners.ts';
 import { loadPlannedApp, type Prepared, type ServePlan } from './plan.ts';
+import { servedContexts } from './served-contexts.ts';
 
 export interface SingleOptions {
   readonly ownership: Ownership;
@@ -69,6 +70,7 @@ class SingleServer implements Supervised {
         dropPrivileges(user, group);
       }
       const app = await loadPlannedApp(this.#plan, this.#session);
+      await servedContexts(this.#plan, this.#session);
       this.#session.tellWarnings(this.#lifecycle.log);
       if (this.#server.runner) {
         await app.ready?.();

@@ -296,3 +296,82 @@ test('__proto__ is a name like others', async () => {
     '6:1: [app:main] unknown setting "constructor" (known settings: format, text)',
   ]);
 });
+
+describe('what is secret is not quoted', () => {
+  const SCHEMA = `const schema = (validate) => ({ '~standard': { version: 1, vendor: 'x', validate } });
+    export const typed = () => {};
+    typed.settings = schema((given) => ({ issues: [{ message: \`not a number: "\${given.api_token}"\`, path: ['api_token'] }] }));
+    export const failing = () => {};
+    failing.settings = schema((given) => { throw new Error('cannot use ' + given.api_token); });\n`;
+
+  test.each([
+    ['a value that a schema quotes', '[app:main]\nuse = call:./s.mjs:typed\napi_token = hunter22\n', 3],
+    ['a short one', '[app:main]\nuse = call:./s.mjs:typed\napi_token = hun\n', 3],
+    ['an error of a schema', '[app:main]\nuse = call:./s.mjs:failing\napi_token = hunter22\n', undefined],
+    ['a line that lacks its "="', '[app:main]\nuse = npm:paster#test\ndb_password hunter22\n', 3],
+    ['a line that was to continue one', '[app:main]\nuse = npm:paster#test\ntoken = a\nhunter22\n', 4],
+    ['a password in an address', '[app:main]\nuse = npm:paster#proxy\naddress = http://me:hunter22@127.0.0.1/\n', 3],
+  ])('%s', async (_what, ini, line) => {
+    const { stdout, status } = await check({ 'x.ini': `${ini}${line === 4 ? '' : SERVER}`, 's.mjs': SCHEMA });
+    expect(status).toBe(2);
+    expect(stdout).toContain('********');
+    expect(stdout).not.toContain('hun');
+    if (line !== undefined) expect(stdout).toMatch(new RegExp(`^x\\.ini:${line}:1: `));
+  });
+});
+
+describe('what a part needs beside types', () => {
+  test('a transparent proxy that may be sent anywhere', async () => {
+    const ini = (more: string) => `[app:main]\nuse = npm:paster#transparent_proxy\n${more}${SERVER}`;
+    for (const more of ['', 'allowed_hosts =\n']) {
+      expect(await lines(ini(more))).toEqual([
+        expect.stringMatching(/^1:1: \[app:main\] a transparent proxy would connect to .* \(.*"force_host".*\)$/),
+      ]);
+    }
+    for (const more of ['force_host = 127.0.0.1:1\n', 'allowed_hosts = a.example\n']) {
+      expect(await lines(ini(more))).toEqual(['x.ini: ok'.replace(/^x\.ini:/, '')]);
+    }
+  });
+
+  test('the functions that a health check names', async () => {
+    const ini = (check: string) => `[app:main]\nuse = npm:paster#health\ncheck = ${check}\n${SERVER}`;
+    for (const [names, message] of [
+      ['./app.mjs:make', /^3:1: \[app:main\] check: "\.\/app\.mjs:make" is not of the form call:module:name/],
+      ['call:./app.mjs:make call:./no.mjs:x', /^3:9: \[app:main\] there is no module \$DIR\/no\.mjs/],
+      ['call:./app.mjs:mak', /^3:9: \[app:main\] \$DIR\/app\.mjs exports no "mak" \(did you mean "make"\?\)/],
+      ['call:./app.mjs:value', /^3:9: \[app:main\] check: call:\.\/app\.mjs:value is not a function but 42/],
+    ] as const) {
+      expect(await lines(ini(names))).toEqual([expect.stringMatching(message)]);
+    }
+    expect(await lines(ini('call:./app.mjs:make'))).toEqual([' ok']);
+  });
+});
+
+describe('a schema that does not come back', () => {
+  const MODULE = (validate: string) =>
+    `export const make = () => {};\nmake.settings = { '~standard': { version: 1, vendor: 'x', validate: ${validate} } };\n`;
+  const INI = `[composite:main]\nuse = npm:paster#urlmap\n/a = a\n[app:a]\nuse = call:./m.mjs:make\n${SERVER}prot = 1\n`;
+
+  test('is given up, and the rest is checked', async () => {
+    const directory = temporaryDirectory({ 'x.ini': INI, 'm.mjs': MODULE('() => new Promise(() => {})') });
+    const found = await checkFile(join(directory, 'x.ini'), {}, { importTimeout: 200 });
+    expect(found.map(({ error }) => formatError(error, directory))).toEqual([
+      expect.stringMatching(
+        /^x\.ini:4:1: \[app:a\] call:\.\/m\.mjs:make: the validation of its settings has not finished/,
+      ),
+      expect.stringMatching(/^x\.ini:8:1: \[server:main\] unknown setting "prot"/),
+    ]);
+  });
+
+  test('is ended where it loops', async () => {
+    const { stdout, status } = await check({ 'x.ini': INI, 'm.mjs': MODULE('() => { for (;;); }') });
+    expect(stdout.split('\n')).toEqual([
+      expect.stringMatching(
+        /^x\.ini:4:1: \[app:a\] call:\.\/m\.mjs:make: the validation of its settings has not finished/,
+      ),
+      expect.stringMatching(/^x\.ini:8:1: \[server:main\] unknown setting "prot"/),
+      '',
+    ]);
+    expect(status).toBe(2);
+  });
+});

@@ -150,13 +150,19 @@ describe.each([
   const FILES = {
     'a.mjs': `export const hang = () => new Promise(() => {});
       export const unready = () => Object.assign(() => {}, { ready: hang });
-      export const exit = () => process.exit(0);\n`,
+      export const exit = () => process.exit(0);
+      export const schema = () => {};
+      schema.settings = { '~standard': { version: 1, vendor: 'x', validate: hang } };\n`,
     'hang.mjs': 'await new Promise(() => {});\nexport default () => {};\n',
   };
 
   test.each([
     ['module:./hang.mjs', /^paster: x\.ini:1:1: \[app:main\] module:\.\/hang\.mjs never gets ready/],
     ['call:./a.mjs:hang', /^paster: x\.ini:1:1: \[app:main\] call:\.\/a\.mjs:hang never gets ready/],
+    [
+      'call:./a.mjs:schema',
+      /^paster: x\.ini:1:1: \[app:main\] call:\.\/a\.mjs:schema: the validation of its settings never gets ready/,
+    ],
     ['call:./a.mjs:unready', /^paster: the application never gets ready/],
     ['call:./a.mjs:exit', /^paster: x\.ini:1:1: \[app:main\] call:\.\/a\.mjs:exit ended the process while it was/],
   ])('%s', async (use, message) => {
@@ -295,4 +301,14 @@ test.each([
   const finished = await paster(args, { cwd: join(ROOT, 'test') }).finished();
   expect(finished.status).toBe(status);
   expect(finished.stdout + finished.stderr).toMatch(text);
+});
+
+test.each([[[]], [['-w', '2']], [['--reload']]])('serve says once what means nothing to a part %j', async (mode) => {
+  const ini = `[app:main]\nuse = egg:Paste#test\nlint = true\nfilter-with = page\n[filter:page]\nuse = npm:paster#error_page\nerror_email = me@example.org\n${SERVER}`;
+  const program = await serve(['x.ini', ...mode], { cwd: temporaryDirectory({ 'x.ini': ini }) });
+  for (const key of ['lint', 'error_email']) {
+    expect(
+      program.output.match(new RegExp(`warn: x\\.ini:\\d+:1: \\[[a-z:]+\\] ${key} has no effect: `, 'g')),
+    ).toHaveLength(1);
+  }
 });

@@ -37,6 +37,11 @@ export interface TransparentProxyOptions extends CommonOptions {
   readonly allowedHosts?: readonly string[];
 }
 
+/** What a transparent proxy is that neither is forced to a host nor knows which ones it may ask. */
+export const OPEN_PROXY = 'a transparent proxy would connect to whatever host a client names';
+export const OPEN_PROXY_HINT =
+  'name the one that it is for with "force_host", or those that may be asked for with "allowed_hosts"';
+
 const DEFAULT_TIMEOUT_S = 60;
 
 /**
@@ -79,9 +84,7 @@ export async function transparentProxy(options: TransparentProxyOptions): Promis
   const isAnyAllowed = allowedHosts.includes('*');
   const allowed = allowedHosts.filter((host) => host !== '*').map((host) => hostOf('allowed_hosts', host));
   if (!forced && allowedHosts.length === 0) {
-    throw new ConfigError('PASTER_OPEN_PROXY', 'a transparent proxy would connect to whatever host a client names', {
-      hint: 'name the one that it is for with "force_host", or those that may be asked for with "allowed_hosts"',
-    });
+    throw new ConfigError('PASTER_OPEN_PROXY', OPEN_PROXY, { hint: OPEN_PROXY_HINT });
   }
   return forwardingApp({ timeout, suppressed: new Set() }, (req: MountedRequest) => {
     const host = req.headers.host ?? '';

@@ -6,7 +6,7 @@ import { debugFlags } from '../../config/debug.ts';
 import { defineSettings, list, oneOf, type SettingsOf, seconds, text } from '../../config/setting.ts';
 import { ConfigError } from '../../errors.ts';
 import type { App, Settings } from '../../protocol/types.ts';
-import { proxy, transparentProxy } from './proxy.ts';
+import { OPEN_PROXY, OPEN_PROXY_HINT, proxy, transparentProxy } from './proxy.ts';
 import { parseTarget } from './target.ts';
 
 const timeout = {
@@ -73,7 +73,10 @@ export const transparentProxySettings = defineSettings(
     },
     timeout,
   },
-  { meaning: 'the HTTP server that a request names, or one that it is forced to' },
+  {
+    meaning: 'the HTTP server that a request names, or one that it is forced to',
+    oneOfThese: { names: ['force_host', 'allowed_hosts'], without: OPEN_PROXY, hint: OPEN_PROXY_HINT },
+  },
 );
 
 /** Makes the application of an `[app:*]` section. */

@@ -1,0 +1,177 @@
+/** `paster check --as-user`: what it says is what happens when that user really connects. */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, chownSync, mkdirSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { type Finished, Program, paster, requireProgram, serve } from '../helpers/program.ts';
+
+const APP = '[app:main]\nuse = npm:paster#test\n';
+const SETPRIV = requireProgram('setpriv');
+const SETFACL = requireProgram('setfacl');
+
+function project(server: string): string {
+  const directory = temporaryDirectory({ 'x.ini': `${APP}[server:main]\n${server}\n` });
+  chmodSync(directory, 0o755);
+  mkdirSync(join(directory, 'run'));
+  return directory;
+}
+
+function check(cwd: string, user: string): Promise<Finished> {
+  return paster(['check', 'x.ini', '--as-user', user], { cwd }).finished();
+}
+
+test('a user that there is none of is a mistake', async () => {
+  const { status, stderr } = await check(project('use = npm:paster#http'), 'no-such-user');
+  expect([status, stderr]).toEqual([2, 'paster: there is no user "no-such-user"\n']);
+});
+
+describe.runIf(process.getuid?.() === 0 && SETPRIV !== undefined)('as root', () => {
+  const id = (option: string, name: string) => Number(execFileSync('id', [option, name], { encoding: 'utf8' }));
+  const uid = id('-u', 'www-data');
+  const gid = id('-g', 'www-data');
+
+  /** Whether the user can really connect. */
+  async function connects(path: string, user: string): Promise<boolean> {
+    const script = `require('net').connect(${JSON.stringify(path)}).on('connect', () => process.exit(0)).on('error', () => process.exit(1))`;
+    const groups = execFileSync('id', ['-G', user], { encoding: 'utf8' }).trim().replaceAll(' ', ',');
+    const as = [`--reuid=${id('-u', user)}`, `--regid=${id('-g', user)}`, `--groups=${groups}`];
+    const program = new Program(SETPRIV ?? '', [...as, process.execPath, '-e', script], { cwd: '/' });
+    return (await program.finished()).status === 0;
+  }
+
+  const closed = (run: string): void => chmodSync(run, 0o700);
+  const CASES: readonly [what: string, settings: string, prepare: (run: string) => void, cure: RegExp | undefined][] = [
+    ['the standard mode', '', () => {}, /\(socket_group = www-data\)$/],
+    ['its group', 'socket_group = www-data', () => {}, undefined],
+    ['its owner', 'socket_owner = www-data', () => {}, undefined],
+    ['everybody', 'mode = 666', () => {}, undefined],
+    ['an umask', 'umask = 000', () => {}, undefined],
+    ['nobody else', 'mode = 600\nsocket_group = www-data', () => {}, /\(mode = 660\)$/],
+    ['an owner that may not write', 'mode = 060\nsocket_owner = www-data', () => {}, /\(mode = 660\)$/],
+    [
+      'a closed directory',
+      'mode = 666',
+      closed,
+      /may not enter the directory .*run \(of root:root .*700\) \(chmod o\+x /,
+    ],
+    [
+      'a directory of the group that the group may not enter',
+      'mode = 666',
+      (run) => {
+        chownSync(run, 0, gid);
+        chmodSync(run, 0o707);
+      },
+      /\(chmod g\+x \S+run, or setfacl -m u:www-data:x /,
+    ],
+    [
+      'its own directory, shut',
+      'mode = 666',
+      (run) => {
+        chownSync(run, uid, 0);
+        chmodSync(run, 0o077);
+      },
+      /\(chmod u\+x \S+run\)$/,
+    ],
+    [
+      'a directory that hands its group down',
+      '',
+      (run) => {
+        chownSync(run, 0, gid);
+        chmodSync(run, 0o2750);
+      },
+      undefined,
+    ],
+  ];
+
+  test.each(CASES)('%s', async (_what, settings, prepare, cure) => {
+    const cwd = project(`use = npm:paster#fastcgi\nsocket = %(here)s/run/app.sock\n${settings}`);
+    const run = join(cwd, 'run');
+    prepare(run);
+    const before = await check(cwd, 'www-data');
+    await serve(['x.ini'], { cwd });
+    const after = await check(cwd, 'www-data');
+    const isOpen = await connects(join(run, 'app.sock'), 'www-data');
+
+    expect([before.status, isOpen], before.stdout).toEqual(cure ? [2, false] : [0, true]);
+    expect(after).toEqual(before);
+    const [first = '', ...rest] = before.stdout.trim().split('\n');
+    if (cure) {
+      expect(first).toMatch(/^x\.ini:5:1: \[server:main\] www-data may not /);
+      expect(first).toMatch(cure);
+    } else {
+      expect(first).toBe(`[server:main] www-data can connect to fastcgi://unix:${join(run, 'app.sock')}`);
+      expect(rest).toEqual(['x.ini: ok']);
+    }
+  });
+
+  test('what it names as the cure cures', async () => {
+    const cwd = project('use = npm:paster#scgi\nsocket = %(here)s/run/a/app.sock\nmode = 666');
+    mkdirSync(join(cwd, 'run/a'));
+    chmodSync(join(cwd, 'run'), 0o700);
+    chmodSync(join(cwd, 'run/a'), 0o700);
+    const { stdout } = await check(cwd, 'nobody');
+    const cures = [...stdout.matchAll(/\((chmod o\+x \S+),/g)].map(([, cure = '']) => cure);
+    expect(cures).toHaveLength(2);
+    for (const cure of cures) execFileSync('sh', ['-c', cure]);
+    expect((await check(cwd, 'nobody')).status).toBe(0);
+    await serve(['x.ini'], { cwd });
+    expect(await connects(join(cwd, 'run/a/app.sock'), 'nobody')).toBe(true);
+  });
+
+  test('links on the way are followed', async () => {
+    const cwd = project('use = npm:paster#http\nsocket = %(here)s/link/app.sock\nmode = 666');
+    mkdirSync(join(cwd, 'run/deep'));
+    symlinkSync('run/../run/deep', join(cwd, 'link'));
+    expect((await check(cwd, 'nobody')).status).toBe(0);
+    chmodSync(join(cwd, 'run'), 0o700);
+    expect((await check(cwd, 'nobody')).stdout).toMatch(/may not enter the directory \S+\/run \(/);
+    await serve(['x.ini'], { cwd });
+    expect(await connects(join(cwd, 'link/app.sock'), 'nobody')).toBe(false);
+  });
+
+  test.runIf(SETFACL !== undefined)('access control lists count', async () => {
+    const cwd = project('use = npm:paster#http\nsocket = %(here)s/run/app.sock\nmode = 666');
+    const run = join(cwd, 'run');
+    const path = join(run, 'app.sock');
+    chmodSync(run, 0o700);
+    await serve(['x.ini'], { cwd });
+    for (const [entry, isOpen] of [
+      ['u:www-data:x', true],
+      ['u:www-data:-', false],
+      ['g:www-data:x', false],
+      ['m::-', false],
+    ] as const) {
+      execFileSync(SETFACL ?? '', ['-m', entry, run]);
+      expect([entry, (await check(cwd, 'www-data')).status === 0]).toEqual([entry, isOpen]);
+      expect([entry, await connects(path, 'www-data')]).toEqual([entry, isOpen]);
+    }
+    execFileSync(SETFACL ?? '', ['-b', run]);
+    execFileSync(SETFACL ?? '', ['-m', 'g:www-data:x', run]);
+    expect((await check(cwd, 'www-data')).status).toBe(0);
+    expect(await connects(path, 'www-data')).toBe(true);
+  });
+
+  test('a directory that is not there', async () => {
+    const cwd = project('use = npm:paster#http\nsocket = %(here)s/nowhere/app.sock');
+    const { status, stdout } = await check(cwd, 'nobody');
+    expect([status, stdout]).toEqual([2, expect.stringMatching(/the directory \S+nowhere does not exist \(mkdir -p /)]);
+  });
+});
+
+test.each([
+  ['use = npm:paster#http\nport = 8080', 0, '[server:main] nobody can connect to http://127.0.0.1:8080'],
+  [
+    'use = npm:paster#fastcgi\nhost = 0.0.0.0\nport = 9000\nallow = 10.0.0.5 10.1.0.0/16',
+    0,
+    '[server:main] nobody can connect to fastcgi://0.0.0.0:9000 from 10.0.0.5/32, 10.1.0.0/16',
+  ],
+  [
+    'use = npm:paster#fastcgi\nhost = 127.0.0.1\nport = 9000\nallow = 10.0.0.5',
+    2,
+    'x.ini:7:1: [server:main] allow keeps nobody out of 127.0.0.1:9000: a web server on this machine comes from 127.0.0.1 (add 127.0.0.1 to allow)',
+  ],
+])('%j', async (server, status, line) => {
+  const finished = await check(project(server), 'nobody');
+  expect([finished.status, finished.stdout.split('\n')[0]]).toEqual([status, line]);
+});
