@@ -8,7 +8,7 @@ export interface Console {
   err(line: string): void;
 }
 
-/** An option, in commander's notation. */
+/** An option, in commander's notation; an optional value, `--inspect [address]`, is given behind a `=` and is '' otherwise. */
 export interface CommandOption {
   readonly flags: string;
   readonly help: string;

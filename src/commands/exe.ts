@@ -97,7 +97,18 @@ function optionOf(key: string, entry: ViewedEntry, options: readonly CommandOpti
     const values = option.repeatable ? entry.value.split('\n').filter((row) => row.trim() !== '') : [entry.value];
     return values.map((value) => `--${name}=${value.trim()}`);
   }
+  // Either a flag, or one that may have a value.
+  if (option.flags.includes('[') && !isBool(entry)) return [`--${name}=${entry.value.trim()}`];
   return isTrue(key, entry) ? [`--${name}`] : [];
+}
+
+function isBool({ value }: ViewedEntry): boolean {
+  try {
+    asBool(value);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isTrue(key: string, { value, location }: ViewedEntry): boolean {

@@ -18,7 +18,7 @@ export async function runCommand(argv: readonly string[], console: Console): Pro
   const command = await findCommand(first);
   const program = commandParser(command, console);
   try {
-    program.parse(rest, { from: 'user' });
+    program.parse(withoutTakenValues(rest, command), { from: 'user' });
   } catch (error) {
     const { CommanderError } = commander();
     if (!(error instanceof CommanderError)) throw error;
@@ -29,6 +29,12 @@ export async function runCommand(argv: readonly string[], console: Console): Pro
   }
   const result = await command.run(program.args, program.opts(), console);
   return typeof result === 'number' ? result : runCommand(result, console);
+}
+
+/** An option whose value is optional has it behind a `=`: what follows `--inspect` is the next argument. */
+function withoutTakenValues(args: readonly string[], { options }: Command): string[] {
+  const names = options.flatMap(({ flags }) => /--\S+(?= \[)/.exec(flags) ?? []);
+  return args.map((arg) => (names.includes(arg) ? `${arg}=` : arg));
 }
 
 async function findCommand(name: string): Promise<Command> {

@@ -40,6 +40,7 @@ export const serveCommand: Command = {
     { flags: '--stop-daemon', help: 'stop the server of the pid file' },
     { flags: '--user <user>', help: 'become this user when the sockets are open, before the application is loaded' },
     { flags: '--group <group>', help: 'become this group likewise' },
+    { flags: '--inspect [address]', help: 'let a debugger into one process: --inspect=[HOST:]PORT (127.0.0.1:9229)' },
     { flags: '--monitor-restart', help: 'start the server again when it dies' },
     { flags: '-q, --quiet', help: 'only warnings and errors' },
     { flags: '-v, --verbose', help: 'say more, and show stack traces' },
@@ -118,6 +119,7 @@ async function requestOf(spec: string, assignments: readonly string[], options: 
     ownership: { user: textOption(options, 'user'), group: textOption(options, 'group') },
     monitorRestart: flagOption(options, 'monitorRestart'),
     open: flagOption(options, 'open'),
+    inspect: await inspectOption(textOption(options, 'inspect')),
   };
 }
 
@@ -126,6 +128,10 @@ function reloadInterval(text: string | undefined): number | undefined {
   const seconds = Number(text);
   if (Number.isFinite(seconds) && seconds >= 0) return seconds * 1000;
   throw new UsageError('PASTER_USAGE', `--reload-interval: "${text}" is not a number of seconds`);
+}
+
+async function inspectOption(text: string | undefined): Promise<ServeRequest['inspect']> {
+  return text === undefined ? undefined : (await import('../serve/inspector.ts')).inspectorAddress(text);
 }
 
 function logLevel(options: Options): LogLevel {

@@ -30,6 +30,8 @@ export interface BootMessage<Boot> {
   /** Where it says how many connections it holds. */
   readonly place: TablePlace | undefined;
   readonly limits: WorkerLimits;
+  /** Whether it is to be the first of the workers: for what only one of them can have. */
+  readonly isFirst: boolean;
 }
 
 export interface StopMessage {

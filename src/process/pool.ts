@@ -113,7 +113,9 @@ export class Pool<Boot> {
    * @throws The first reason if none of them starts.
    */
   async fill(count: number): Promise<void> {
-    const started = await Promise.allSettled(Array.from({ length: count }, () => this.bootOne()));
+    const started = await Promise.allSettled(
+      Array.from({ length: count }, (_each, index) => this.bootOne({ isFirst: index === 0 })),
+    );
     const failed = started.find((each) => each.status === 'rejected');
     if (failed && started.every((each) => each.status === 'rejected')) throw failed.reason;
     for (const each of started) {
@@ -126,7 +128,7 @@ export class Pool<Boot> {
 
   /** @throws The reason why it does not start. */
   async add(): Promise<void> {
-    const worker = await this.bootOne();
+    const worker = await this.bootOne({ isFirst: this.size === 0 });
     this.#place(this.#addSlot(), worker);
   }
 
@@ -140,7 +142,7 @@ export class Pool<Boot> {
 
   /** Puts a successor in a worker's place. @throws The reason why it does not start; the worker goes on. */
   async exchange(slot: Slot<Boot>): Promise<void> {
-    const successor = await this.bootOne();
+    const successor = await this.bootOne({ isFirst: this.#isFirst(slot) });
     const predecessor = slot.worker;
     this.#place(slot, successor);
     this.#log.debug(`worker ${successor.pid} takes over from ${predecessor?.pid ?? 'none'}`);
@@ -154,13 +156,15 @@ export class Pool<Boot> {
    * @throws The first reason; then none of them stays.
    */
   async bootAll(count: number, { failure, oneByOne }: { failure?: Error; oneByOne: boolean }) {
-    const ready: WorkerHandle<Boot>[] = [];
-    const boot = async () => {
-      ready.push(await this.bootOne(failure));
+    const booted = new Map<number, WorkerHandle<Boot>>();
+    const boot = async (index: number) => {
+      booted.set(index, await this.bootOne({ isFirst: index === 0, failure }));
     };
     const reason = oneByOne ? await inSequence(count, boot) : await atOnce(count, boot);
-    if (!reason) return ready;
-    for (const worker of ready) void worker.stop({ graceful: true, timeout: NEVER_USED_DRAIN_S, handOver: true });
+    // In the order of their slots, whoever was ready first.
+    if (!reason) return [...booted].sort(([one], [other]) => one - other).map(([, worker]) => worker);
+    for (const worker of booted.values())
+      void worker.stop({ graceful: true, timeout: NEVER_USED_DRAIN_S, handOver: true });
     throw reason.error;
   }
 
@@ -202,8 +206,16 @@ export class Pool<Boot> {
     if (isFirst) this.#table?.close();
   }
 
-  /** A worker that serves. @throws The reason why it does not start. */
-  async bootOne(failure?: Error): Promise<WorkerHandle<Boot>> {
+  #isFirst(slot: Slot<Boot>): boolean {
+    return slot === this.#slots[0];
+  }
+
+  /**
+   * A worker that serves.
+   * @param how `isFirst`: it is to fill the first slot
+   * @throws The reason why it does not start.
+   */
+  async bootOne({ isFirst, failure }: { isFirst: boolean; failure?: Error | undefined }): Promise<WorkerHandle<Boot>> {
     if (this.#stopping) throw new Error('stopped');
     const worker = this.#takeSpare() ?? this.#spawn();
     const { boot, limits, startTimeout } = this.settings;
@@ -219,7 +231,7 @@ export class Pool<Boot> {
     });
     try {
       this.#starting.add(worker);
-      await worker.boot(boot, limits, failure);
+      await worker.boot(boot, limits, isFirst, failure);
     } catch (error) {
       worker.kill();
       throw late ?? error;
@@ -294,10 +306,10 @@ export class Pool<Boot> {
     this.#revive(slot);
   }
 
-  async #bootFailure(reason: unknown): Promise<WorkerHandle<Boot>> {
+  async #bootFailure(slot: Slot<Boot>, reason: unknown): Promise<WorkerHandle<Boot>> {
     if (!this.#options.reload || this.#stopping) throw reason;
     this.#log.error(describe(reason));
-    return await this.bootOne(asError(reason));
+    return await this.bootOne({ isFirst: this.#isFirst(slot), failure: asError(reason) });
   }
 
   #takeSpare(): WorkerHandle<Boot> | undefined {
@@ -323,7 +335,8 @@ export class Pool<Boot> {
     const attempt = async () => {
       if (this.#stopping || slot.removed || slot.worker) return;
       try {
-        const worker = await this.bootOne().catch((error: unknown) => this.#bootFailure(error));
+        const isFirst = this.#isFirst(slot);
+        const worker = await this.bootOne({ isFirst }).catch((error: unknown) => this.#bootFailure(slot, error));
         // In the meantime a reload may have filled the place, or a TTOU taken it away.
         if (slot.removed || slot.worker)
           void worker.stop({ graceful: true, timeout: this.settings.drain, handOver: true });
@@ -357,10 +370,10 @@ function after(seconds: number, action: () => void): NodeJS.Timeout | undefined 
 }
 
 /** @returns The first failure, which ends it. */
-async function inSequence(count: number, action: () => Promise<void>): Promise<Failed | undefined> {
+async function inSequence(count: number, action: (index: number) => Promise<void>): Promise<Failed | undefined> {
   for (let index = 0; index < count; index++) {
     try {
-      await action();
+      await action(index);
     } catch (error) {
       return { error };
     }
@@ -369,8 +382,8 @@ async function inSequence(count: number, action: () => Promise<void>): Promise<F
 }
 
 /** @returns The first failure, when all have come to an end. */
-async function atOnce(count: number, action: () => Promise<void>): Promise<Failed | undefined> {
-  const all = await Promise.allSettled(Array.from({ length: count }, action));
+async function atOnce(count: number, action: (index: number) => Promise<void>): Promise<Failed | undefined> {
+  const all = await Promise.allSettled(Array.from({ length: count }, (_each, index) => action(index)));
   const failed = all.find((each) => each.status === 'rejected');
   return failed && { error: failed.reason };
 }

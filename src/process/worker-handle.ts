@@ -153,7 +153,7 @@ export class WorkerHandle<Boot> {
   }
 
   /** Has it load and serve. Rejects with its own reason if it cannot. */
-  async boot(boot: Boot, limits: WorkerLimits, failure?: Error): Promise<void> {
+  async boot(boot: Boot, limits: WorkerLimits, isFirst: boolean, failure?: Error): Promise<void> {
     const ready = new Promise<void>((resolve) => {
       this.#setReady = resolve;
     });
@@ -171,6 +171,7 @@ export class WorkerHandle<Boot> {
       })),
       place: place && { fd: FIRST_INHERITED + sockets.length, slot: place.slot },
       limits,
+      isFirst,
     });
     const exit = await Promise.race([ready, this.exited]);
     if (exit) {

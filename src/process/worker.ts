@@ -34,6 +34,8 @@ export interface WorkerControl {
   readonly stopped: AbortSignal;
   /** Serve this error in the application's place: the version on disk does not load. */
   readonly failure: Error | undefined;
+  /** Whether this is the first of the workers, or its successor: for what only one of them can have. */
+  readonly isFirst: boolean;
   /** Adds files to those whose change causes a reload. */
   watch(files: readonly string[]): void;
   /** Likewise for what absolute patterns match, in the place of the patterns that were said before. */
@@ -167,6 +169,7 @@ async function openInherited<Boot>(
 class Control<Boot> implements WorkerControl {
   readonly stopped: AbortSignal;
   readonly failure: Error | undefined;
+  readonly isFirst: boolean;
   readonly hold: ((what: string) => () => void) | undefined;
   readonly #stalls: StallTable | undefined;
   readonly #channel: Channel<Boot>;
@@ -176,11 +179,12 @@ class Control<Boot> implements WorkerControl {
   #requests = 0;
   #askedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(channel: Channel<Boot>, { failure, limits }: BootMessage<Boot>, stopped: AbortSignal) {
+  constructor(channel: Channel<Boot>, { failure, limits, isFirst }: BootMessage<Boot>, stopped: AbortSignal) {
     this.stopped = stopped;
     this.failure = failure && unpackError(failure);
     this.#channel = channel;
     this.#limits = limits;
+    this.isFirst = isFirst;
     const { maxRequests = 0, maxRequestsJitter = 0, stallMs } = limits;
     const stalls = stallMs === undefined ? undefined : new StallTable();
     this.#stalls = stalls;

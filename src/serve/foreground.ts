@@ -4,7 +4,7 @@ import { debugFlags } from '../config/debug.ts';
 import { LoadSession } from '../deploy/session.ts';
 import { EXIT_FAILURE, formatError, PasterError, UsageError } from '../errors.ts';
 import { type Logger, type LogLevel, lineLogger, programLogger } from '../log.ts';
-import type { Address } from '../net/address.ts';
+import type { Address, TcpAddress } from '../net/address.ts';
 import { systemdSockets } from '../net/systemd.ts';
 import { LogFile } from '../process/logfile.ts';
 import { checkPidFile } from '../process/pidfile.ts';
@@ -30,6 +30,8 @@ export interface ServeRequest {
   readonly ownership: Ownership;
   readonly monitorRestart: boolean;
   readonly open: boolean;
+  /** Where a debugger finds one of the processes. */
+  readonly inspect: TcpAddress | undefined;
 }
 
 /** Where it writes. */
@@ -95,12 +97,17 @@ export async function prepare(
 }
 
 /** @throws UsageError for what makes no sense with a process that serves one request. */
-function refuseToKeep({ reload, monitorRestart, open }: ServeRequest, workers: number | undefined, role?: Role): void {
+function refuseToKeep(
+  { reload, monitorRestart, open, inspect }: ServeRequest,
+  workers: number | undefined,
+  role?: Role,
+): void {
   const asked = [
     ['workers', workers !== undefined],
     ['--reload', reload],
     ['--monitor-restart', monitorRestart],
     ['--open', open],
+    ['--inspect', inspect !== undefined],
     ['--daemon', role === 'daemon'],
   ].find(([, isAsked]) => isAsked);
   if (!asked) return;
@@ -118,7 +125,7 @@ async function attend(
   terminalLog: Logger,
   terminal: Terminal,
 ): Promise<number> {
-  const { plan, reload, reloadInterval, logLevel, pidFile, ownership } = request;
+  const { plan, reload, reloadInterval, logLevel, pidFile, ownership, inspect } = request;
   const logging = await setUpLogging(plan, prepared.session, ownership, true);
   const log = logging?.log ?? terminalLog;
   // What is not needed is not loaded: watching files alone costs as much as the rest of a start.
@@ -142,7 +149,7 @@ async function attend(
     },
   });
   if (role === 'monitored') stopWithMonitor();
-  const common = { ownership, passed };
+  const common = { ownership, passed, inspect };
   if (supervised) {
     const { serveSupervised } = await import('./supervised.ts');
     return serveSupervised(

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import type { LoadedServer } from '../deploy/load.ts';
 import type { LoadSession } from '../deploy/session.ts';
 import { EXIT_OK } from '../errors.ts';
-import type { Address } from '../net/address.ts';
+import type { Address, TcpAddress } from '../net/address.ts';
 import { type Listener, openListener } from '../net/listener.ts';
 import { obeySignals, type Supervised } from '../process/signals.ts';
 import { dropPrivileges } from '../process/user.ts';
@@ -17,6 +17,8 @@ export interface SingleOptions {
   readonly ownership: Ownership;
   /** Sockets that systemd has opened. */
   readonly passed: readonly Address[];
+  /** Where a debugger finds this process. */
+  readonly inspect: TcpAddress | undefined;
 }
 
 /** Serves until a signal ends it. @returns The exit status. */
@@ -59,6 +61,7 @@ class SingleServer implements Supervised {
 
   /** Resolves when the server has ended by itself or has been stopped. */
   async serve(): Promise<void> {
+    const { inspect } = this.#options;
     const { user, group } = this.#options.ownership;
     const { graceful_timeout: graceful } = this.#server.settings;
     const isToChange = user !== undefined || group !== undefined;
@@ -69,6 +72,7 @@ class SingleServer implements Supervised {
         this.#lifecycle.claim(graceful);
         dropPrivileges(user, group);
       }
+      if (inspect) await (await import('./inspector.ts')).openInspector(inspect, this.#lifecycle.log);
       const app = await loadPlannedApp(this.#plan, this.#session);
       await servedContexts(this.#plan, this.#session);
       this.#session.tellWarnings(this.#lifecycle.log);

@@ -44,6 +44,10 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
       return logFile?.();
     });
     log = logging?.log ?? log;
+    if (plan.inspect && control.isFirst) {
+      const { takeInspector } = await import('./inspector.ts');
+      await takeInspector(plan.inspect, control.stopped, log);
+    }
     if (control.failure) {
       const server = await anyServer(plan, session);
       return await server.serveOn(failureApp(control.failure, !hidesErrors(server.context.globalConf)), open, log);

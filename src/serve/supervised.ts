@@ -5,7 +5,7 @@ import type { LoadedServer } from '../deploy/load.ts';
 import { LoadSession } from '../deploy/session.ts';
 import { ConfigError, EXIT_OK } from '../errors.ts';
 import type { LogLevel } from '../log.ts';
-import type { Address } from '../net/address.ts';
+import type { Address, TcpAddress } from '../net/address.ts';
 import { type HeldSocket, holdSocket } from '../net/held-socket.ts';
 import { OWN_CODE } from '../own-files.ts';
 import { printable } from '../printable.ts';
@@ -28,6 +28,8 @@ export interface SupervisedOptions {
   readonly ownership: Ownership;
   /** Sockets that systemd has opened. */
   readonly passed: readonly Address[];
+  /** Where a debugger finds the first worker. */
+  readonly inspect: TcpAddress | undefined;
 }
 
 /** Serves until a signal ends it. @returns The exit status. */
@@ -47,7 +49,8 @@ export async function serveSupervised(
   // The workers load it again; said here, what there is to warn of is said once.
   await servedContexts(plan, session);
   session.tellWarnings(log);
-  const { passed, ownership } = options;
+  const { passed, ownership, inspect } = options;
+  if (inspect) await (await import('./inspector.ts')).refuseTaken(inspect);
   /** Every socket that was ever held, by the address that was asked for. */
   const held = await openAll(server, passed, ownership, holdSocket);
   let { scheme } = server;
@@ -57,9 +60,10 @@ export async function serveSupervised(
       boot: workerPlan(plan, of, options, logFile?.path),
       sockets,
       workers: of.workers ?? 1,
-      startTimeout: settings.start_timeout,
+      // Whoever is looked at in a debugger stands still as long as one looks.
+      startTimeout: inspect ? 0 : settings.start_timeout,
       gracefulTimeout: settings.graceful_timeout,
-      workerTimeout: settings.worker_timeout,
+      workerTimeout: inspect ? 0 : settings.worker_timeout,
       maxRequests: settings.max_requests,
       maxRequestsJitter: settings.max_requests_jitter,
       maxMemory: settings.max_memory,
@@ -117,7 +121,7 @@ export async function serveSupervised(
 function workerPlan(
   plan: ServePlan,
   { settings, scheme }: LoadedServer,
-  { reload, logLevel, ownership }: SupervisedOptions,
+  { reload, logLevel, ownership, inspect }: SupervisedOptions,
   logFile: string | undefined,
 ): WorkerPlan {
   return {
@@ -129,6 +133,7 @@ function workerPlan(
     logLevel,
     ownership,
     logFile,
+    inspect,
   };
 }
 

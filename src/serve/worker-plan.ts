@@ -1,5 +1,6 @@
 /** What the supervisor of a `serve` sends to its workers. */
 import type { LogLevel } from '../log.ts';
+import type { TcpAddress } from '../net/address.ts';
 import type { Ownership } from './listeners.ts';
 import type { ServePlan } from './plan.ts';
 
@@ -16,4 +17,6 @@ export interface WorkerPlan extends ServePlan {
   readonly ownership: Ownership;
   /** The file that its output goes to, to be opened again when it is told to. */
   readonly logFile: string | undefined;
+  /** Where a debugger finds the first worker. */
+  readonly inspect: TcpAddress | undefined;
 }
