@@ -52,10 +52,12 @@ export function shownValue(name: string, value: string): string {
   return isSecretName(name) ? HIDDEN : withoutCredentials(withoutSecretParameters(value));
 }
 
-/** The value of a setting, likewise; an empty one is no secret. */
+/** Nothing that has only two values is a secret, such as `credentials = true` of `cors`. */
+const NO_SECRET = /^(?:|true|false|yes|no|on|off)$/i;
+
+/** The value of a setting, likewise. */
 export function shownSetting(key: string, value: string, isSecret: boolean = isSecretSetting(key)): string {
-  if (value === '') return value;
-  if (isSecret) return HIDDEN;
+  if (isSecret) return NO_SECRET.test(value) ? value : HIDDEN;
   return withoutLiterals(withoutCredentials(withoutParameters(value, isSecretSetting)), isSecretSetting);
 }
 

@@ -1,10 +1,13 @@
-/** `--env-file`, which every command that reads a configuration takes. */
+/**
+ * `--env-file`, which every command that reads a configuration takes. Node itself looks for that word on its command line,
+ * wherever it stands, and ends where there is no such file; of `-e` it knows nothing.
+ */
 import { resolve } from 'node:path';
 import { applyEnvFiles } from '../config/env-file.ts';
 import { type CommandOption, listOption } from './command.ts';
 
 export const ENV_FILE: CommandOption = {
-  flags: '--env-file <file>',
+  flags: '-e, --env-file <file>',
   help: 'environment variables from this file, unless they are set already',
   repeatable: true,
 };

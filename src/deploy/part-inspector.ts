@@ -105,7 +105,10 @@ export class PartInspector {
       if (!type.namesFunctions || value === undefined) continue;
       const from = origins.get(key)?.locate(0) ?? place(context);
       for (const expression of asList(value)) {
-        await this.#import(expression, expression, from, () => loadFunction(key, expression, globalConf, from));
+        const load = () => loadFunction(key, expression, globalConf, from);
+        await guarded(context, () => this.#import(expression, expression, from, load)).catch((error) =>
+          this.#session.mistake(error),
+        );
       }
     }
   }

@@ -343,6 +343,7 @@ describe('what a part needs beside types', () => {
     ] as const) {
       expect(await lines(ini(names))).toEqual([expect.stringMatching(message)]);
     }
+    expect(await lines(ini('call:./no.mjs:x call:./app.mjs:make call:./app.mjs:value'))).toHaveLength(2);
     expect(await lines(ini('call:./app.mjs:make'))).toEqual([' ok']);
   });
 });

@@ -321,6 +321,7 @@ token_header = X-Token
 ssl_key = /etc/ssl/key.pem
 cookie_name = sid
 smtp_password =
+credentials = true
 from_environment = %(ENV_SOME_SECRET)s!
 filter-with = auth
 
@@ -356,6 +357,7 @@ describe('what is secret', () => {
       ssl_key: '/etc/ssl/key.pem',
       cookie_name: 'sid',
       smtp_password: '',
+      credentials: 'true',
       from_environment: '********!',
       db_password: '********',
       short_token: '********',

@@ -20,9 +20,15 @@ async function evaluated(port: number, expression: string): Promise<unknown> {
     readonly webSocketDebuggerUrl: string;
   }[];
   const socket = new WebSocket(target?.webSocketDebuggerUrl ?? '');
-  await once(socket, 'open');
-  socket.send(JSON.stringify({ id: 1, method: 'Runtime.evaluate', params: { expression } }));
-  const [data] = await once(socket, 'message');
+  // A process that hands the port on closes its connections.
+  const closed = new Promise<never>((_resolve, reject) => {
+    socket.once('close', () => reject(new Error('closed')));
+    socket.once('error', reject);
+  });
+  socket.once('open', () => {
+    socket.send(JSON.stringify({ id: 1, method: 'Runtime.evaluate', params: { expression } }));
+  });
+  const [data] = await Promise.race([once(socket, 'message'), closed]);
   const { result } = JSON.parse(String(data)) as { readonly result: { readonly result: { readonly value: unknown } } };
   socket.terminate();
   return result.result.value;
