@@ -12,7 +12,8 @@ const SECRET = [
   '(?:^|[_.-])(?:pass|pwd?)$',
   'secret|credential|token(?!iz)',
   '(?:^|[_.-])dsn(?:$|[_.-])',
-  '(?:api|private|access|signing|encryption|master)[_.-]?keys?(?:$|[_.-])',
+  '(?:api|private|access|signing|encryption|master|session|cookie|auth|hmac|jwt|cipher)[_.-]?keys?(?:$|[_.-])',
+  '(?:^|[_.-])authorization$',
 ];
 
 /** Of a request, and of what a program is told by its environment, more is: better too much than too little. */
@@ -41,9 +42,13 @@ export function isSecretName(name: string): boolean {
   return SECRET_NAME.test(name);
 }
 
+/** Paths and URLs, which are the keys of a URL map, and what copies a global: their values are names. */
+const KEY_OF_A_NAME = /\/|^get\s/;
+
 /** Whether a setting of this name holds a secret. `apiKey`, as options of middleware are written, is `api_key`. */
 export function isSecretSetting(key: string): boolean {
-  const name = key.replace(/([a-z\d])([A-Z])/g, '$1_$2');
+  if (KEY_OF_A_NAME.test(key)) return false;
+  const name = key.replace(/^set\s+/, '').replace(/([a-z\d])([A-Z])/g, '$1_$2');
   return SECRET_SETTING.test(name) && !ABOUT_A_SECRET.test(name);
 }
 

@@ -64,6 +64,10 @@ test.each([
   'dsn',
   'sentry_dsn',
   'credentials',
+  'set pass',
+  'session_key',
+  'cookieKeys',
+  'authorization',
 ])('the setting %s is a secret', (key) => expect(isSecretSetting(key)).toBe(true));
 
 test.each([
@@ -84,6 +88,10 @@ test.each([
   'use_credentials',
   'host',
   'tokenExpiry',
+  '/token',
+  '/password/reset',
+  'http://secret.example/',
+  'get password',
 ])('the setting %s is none', (key) => expect(isSecretSetting(key)).toBe(false));
 
 test.each([
