@@ -60,3 +60,12 @@ export const PASTE_NAMES: Readonly<Record<string, Readonly<Record<string, PasteN
     scgi_fork: { builtin: 'scgi', implied: FORKING },
   },
 };
+
+/** The built-in part that a URI means by whichever of its names: `static` for `npm:paster#static` and `egg:Paste#static`. */
+export function builtinPart(uri: string): string | undefined {
+  const [, distribution = '', name = 'main'] = /^(?:npm|egg):([^#]+)(?:#(.*))?$/i.exec(uri) ?? [];
+  const key = distribution.toLowerCase();
+  if (key === 'paster') return name;
+  const names = Object.hasOwn(PASTE_NAMES, key) ? PASTE_NAMES[key] : undefined;
+  return names && Object.hasOwn(names, name) ? names[name]?.builtin : undefined;
+}

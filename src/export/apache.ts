@@ -2,9 +2,11 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Backend } from './deployment.ts';
+import type { StaticRoot } from './places.ts';
 import { apacheString } from './quote.ts';
 import { hostPort, listenText, mistake, type Site } from './site.ts';
-import { indented, lines } from './text.ts';
+import { aWhile, dottedPath, FOREVER, MEDIA_TYPES, ownRoots, whereFilesAre } from './static-files.ts';
+import { escapeRegex, indented, lines } from './text.ts';
 
 export function apacheSite(site: Site): string {
   const { scheme, prefix, stateDir } = site;
@@ -16,6 +18,7 @@ export function apacheSite(site: Site): string {
   }
   const host = lines(
     `# ${scheme} at ${prefix === '' ? 'the root' : prefix}`,
+    whereFilesAre(site, rootsOf(site)),
     stateDir === undefined ? `# Needs: a2enmod ${modulesOf(site).join(' ')}` : undefined,
     `<VirtualHost ${listenText(site.listen)}>`,
     indented(virtualHost(site)),
@@ -24,15 +27,23 @@ export function apacheSite(site: Site): string {
   return stateDir === undefined ? host : lines(server(site, stateDir), host);
 }
 
-function modulesOf({ scheme, backends }: Site): string[] {
+/** The choice among files that are compressed already would take rules for each of them: the application makes it. */
+function rootsOf(site: Site): readonly StaticRoot[] {
+  return ownRoots(site, { compressed: false });
+}
+
+function modulesOf(site: Site): string[] {
+  const { scheme, backends } = site;
   const balancing = backends.length > 1 ? ['proxy_balancer', 'lbmethod_byrequests', 'slotmem_shm'] : [];
   const speaking = {
-    http: ['proxy_http', 'headers'],
-    https: ['proxy_http', 'headers', 'ssl', 'socache_shmcb'],
+    http: ['proxy_http'],
+    https: ['proxy_http', 'ssl', 'socache_shmcb'],
     fastcgi: ['proxy_fcgi'],
     scgi: ['proxy_scgi'],
   };
-  return ['proxy', ...speaking[scheme], ...balancing, 'env', 'rewrite', 'setenvif'];
+  const files = rootsOf(site).length > 0 ? ['alias', 'dir', 'mime'] : [];
+  const headers = files.length > 0 || scheme === 'http' || scheme === 'https' ? ['headers'] : [];
+  return ['proxy', ...speaking[scheme], ...balancing, ...files, ...headers, 'env', 'rewrite', 'setenvif'];
 }
 
 function virtualHost(site: Site): string {
@@ -58,11 +69,35 @@ function virtualHost(site: Site): string {
           '</Proxy>',
         )
       : undefined,
+    ...rootsOf(site).map((root) => staticFiles(prefix, root)),
     scheme === 'fastcgi' && prefix !== ''
-      ? `SetEnvIf Request_URI "^${prefix.replaceAll('.', '\\.')}(/|$)" proxy-fcgi-pathinfo=unescape`
+      ? `SetEnvIf Request_URI "^${escapeRegex(prefix)}(/|$)" proxy-fcgi-pathinfo=unescape`
       : undefined,
     `ProxyPass "${prefix === '' ? '/' : prefix}" ${target}${balanced ? '' : ' flushpackets=on'}${isHttp ? ' nocanon' : ''}`,
     ...(isHttp ? forwarding(prefix) : variables(prefix)),
+  );
+}
+
+function staticFiles(prefix: string, root: StaticRoot): string {
+  const { directory, index, dotfileStatus } = root;
+  const path = `${prefix}${root.path}`;
+  return lines(
+    `Alias "${path}" ${apacheString(`${directory}/`)}`,
+    dotfileStatus === undefined ? undefined : `RedirectMatch ${dotfileStatus} "${dottedPath(prefix, root)}"`,
+    `ProxyPass "${path}" "!"`,
+    `<Directory ${apacheString(directory)}>`,
+    '  Require all granted',
+    '  Options FollowSymLinks',
+    '  AllowOverride None',
+    '</Directory>',
+    `<Location "${path}">`,
+    `  DirectoryIndex ${index.join(' ')}`,
+    `  Header set Cache-Control "${aWhile(root)}"`,
+    // A URL with the version of a file's content never means another content.
+    '  <If "%{QUERY_STRING} =~ /(^|&)v=[^&]/">',
+    `    Header set Cache-Control "${FOREVER}"`,
+    '  </If>',
+    '</Location>',
   );
 }
 
@@ -89,6 +124,11 @@ function variables(prefix: string): string[] {
   ];
 }
 
+function mediaTypes(modules: readonly string[]): string[] {
+  if (!modules.includes('mime')) return [];
+  return ['TypesConfig /dev/null', ...MEDIA_TYPES.map(([type, ...endings]) => `AddType ${type} ${endings.join(' ')}`)];
+}
+
 const MODULE_DIRECTORIES = ['/usr/lib/apache2/modules', '/usr/lib64/httpd/modules', '/usr/libexec/apache2'] as const;
 
 function server(site: Site, stateDir: string): string {
@@ -105,6 +145,7 @@ function server(site: Site, stateDir: string): string {
     `ServerName ${site.serverName ?? 'localhost'}`,
     `PidFile ${at('apache.pid')}`,
     `DefaultRuntimeDir ${apacheString(stateDir)}`,
+    ...mediaTypes(modules),
     `ErrorLog ${at('error.log')}`,
     `Listen ${site.listen.host === '0.0.0.0' ? site.listen.port : hostPort(site.listen)}`,
   );

@@ -1,20 +1,24 @@
 /** A whole configuration for Caddy in its own JSON, which it reads from a file of any name. */
 import { join } from 'node:path';
 import { caddyKeepAlive, caddyUpstream } from './caddy.ts';
-import type { Site } from './site.ts';
-import { hostPort } from './site.ts';
+import type { StaticRoot } from './places.ts';
+import { caddyPath } from './quote.ts';
+import { hostPort, type Site } from './site.ts';
+import { aWhile, dottedPath, FOREVER, ownRoots } from './static-files.ts';
 
 /** The same as the whole Caddyfile. Placeholders are the only thing to be quoted, and paths have none. */
 export function caddyJson(site: Site, stateDir: string): string {
   const { name, prefix, serverName, listen } = site;
+  const host = serverName === undefined ? {} : { host: [serverName] };
   const match = {
-    ...(serverName === undefined ? {} : { host: [serverName] }),
+    ...host,
     ...(prefix === '' ? {} : { path: [prefix, `${prefix}/*`] }),
   };
   const server = {
     listen: [listen.host === '0.0.0.0' ? `:${listen.port}` : hostPort(listen)],
     automatic_https: { disable: true },
     routes: [
+      ...ownRoots(site, { compressed: true }).map((root) => staticRoute(host, prefix, root)),
       { ...(Object.keys(match).length === 0 ? {} : { match: [match] }), handle: handlers(site), terminal: true },
       { handle: [{ handler: 'static_response', status_code: 404 }] },
     ],
@@ -25,6 +29,31 @@ export function caddyJson(site: Site, stateDir: string): string {
     apps: { http: { servers: { [name]: server } } },
   };
   return JSON.stringify(whole, undefined, 2);
+}
+
+function staticRoute(host: object, prefix: string, root: StaticRoot): object {
+  const { dotfileStatus, index, precompressed } = root;
+  const directory = caddyPath(root.directory);
+  const path = `${prefix}${root.path}`;
+  const dotless = dotfileStatus === undefined ? {} : { not: [{ path_regexp: { pattern: dottedPath(prefix, root) } }] };
+  const caching = (value: string, match: object): object => ({
+    match: [{ file: { root: directory }, ...match }],
+    handle: [{ handler: 'headers', response: { set: { 'Cache-Control': [value] } } }],
+  });
+  const compressed = { precompressed: { br: {}, gzip: {} }, precompressed_order: ['br', 'gzip'] };
+  const routes = [
+    { handle: [{ handler: 'rewrite', strip_path_prefix: path.replace(/\/$/, '') }] },
+    caching(aWhile(root), {}),
+    caching(FOREVER, { query: { v: ['*'] } }),
+    {
+      handle: [{ handler: 'file_server', root: directory, index_names: index, ...(precompressed ? compressed : {}) }],
+    },
+  ];
+  return {
+    match: [{ ...host, path: [`${path}*`], method: ['GET', 'HEAD'], ...dotless }],
+    handle: [{ handler: 'subroute', routes }],
+    terminal: true,
+  };
 }
 
 function handlers({ scheme, prefix, backends, keepAlive, maxBodyMiB }: Site): object[] {

@@ -1,17 +1,20 @@
 /** `paster export caddy`: a site for a Caddyfile, or a whole Caddyfile. */
 import { join } from 'node:path';
 import type { Backend } from './deployment.ts';
+import type { StaticRoot } from './places.ts';
 import { caddyPath } from './quote.ts';
 import { hostPort, mistake, type Site } from './site.ts';
+import { aWhile, dottedPath, FOREVER, ownRoots, whereFilesAre } from './static-files.ts';
 import { indented, lines } from './text.ts';
 
 export function caddySite(site: Site): string {
   const { scheme, prefix, stateDir, maxBodyMiB } = site;
   if (scheme === 'scgi') throw mistake('Caddy speaks no SCGI', 'serve FastCGI or HTTP');
   const mounted = lines('request_body {', `  max_size ${maxBodyMiB}MiB`, '}', reverseProxy(site));
+  const roots = ownRoots(site, { compressed: true });
   const handled =
     prefix === ''
-      ? mounted
+      ? lines('handle {', indented(mounted), '}')
       : lines(
           `@mount path ${prefix} ${prefix}/*`,
           'handle @mount {',
@@ -24,10 +27,43 @@ export function caddySite(site: Site): string {
         );
   return lines(
     `# ${scheme} at ${prefix === '' ? 'the root' : prefix}`,
+    whereFilesAre(site, roots),
     stateDir === undefined ? undefined : globals(stateDir),
     `${addressOf(site)} {`,
     site.listen.host === '0.0.0.0' ? undefined : `  bind ${site.listen.host}`,
+    ...roots.map((root, index) => indented(staticFiles(prefix, root, index + 1))),
     indented(handled),
+    '}',
+  );
+}
+
+/** A path of which a name begins with a dot is for the application to refuse. The order within `route` is kept. */
+function staticFiles(prefix: string, root: StaticRoot, number: number): string {
+  const { directory, index, precompressed } = root;
+  const path = `${prefix}${root.path}`;
+  return lines(
+    `@static${number} {`,
+    `  path ${path}*`,
+    '  method GET HEAD',
+    ...(root.dotfileStatus === undefined ? [] : [`  not path_regexp ${dottedPath(prefix, root)}`]),
+    '}',
+    `handle @static${number} {`,
+    '  route {',
+    `    uri strip_prefix ${path.replace(/\/$/, '')}`,
+    `    root * "${caddyPath(directory)}"`,
+    '    @there file',
+    `    header @there Cache-Control "${aWhile(root)}"`,
+    // A URL with the version of a file's content never means another content.
+    '    @version {',
+    '      file',
+    '      query v=*',
+    '    }',
+    `    header @version Cache-Control "${FOREVER}"`,
+    '    file_server {',
+    `      index ${index.join(' ')}`,
+    ...(precompressed ? ['      precompressed br gzip'] : []),
+    '    }',
+    '  }',
     '}',
   );
 }

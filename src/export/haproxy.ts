@@ -2,13 +2,16 @@
 import type { Backend } from './deployment.ts';
 import { haproxyWord } from './quote.ts';
 import { hostPort, listenText, mistake, type Site } from './site.ts';
-import { lines } from './text.ts';
+import { escapeRegex, lines } from './text.ts';
 
 export function haproxySite(site: Site): string {
   const { name, scheme, prefix, stateDir } = site;
   if (scheme === 'scgi') throw mistake('HAProxy speaks no SCGI', 'serve FastCGI or HTTP');
   return lines(
     `# ${scheme} at ${prefix === '' ? 'the root' : prefix}`,
+    ...site.places.staticRoots.map(
+      ({ path }) => `# ${prefix}${path}: by the application, since HAProxy serves no files`,
+    ),
     stateDir === undefined ? undefined : DEFAULTS,
     frontend(site),
     scheme === 'fastcgi' ? fcgiApp(name, prefix) : undefined,
@@ -37,7 +40,7 @@ function frontend({ name, listen, prefix, serverName, maxBodyMiB }: Site): strin
 
 /** The first group is the script's name, the second one the rest; docroot is for programs that are files. */
 function fcgiApp(name: string, prefix: string): string {
-  return lines(`fcgi-app ${name}-fcgi`, '  docroot /', `  path-info ^(${prefix.replaceAll('.', '\\.')})(/.*)?$`);
+  return lines(`fcgi-app ${name}-fcgi`, '  docroot /', `  path-info ^(${escapeRegex(prefix)})(/.*)?$`);
 }
 
 function backend({ name, scheme, prefix, backends }: Site): string {
@@ -68,7 +71,7 @@ function forwarding(prefix: string): string[] {
       ? ['  http-request del-header X-Forwarded-Prefix']
       : [
           `  http-request set-header X-Forwarded-Prefix ${prefix}`,
-          `  http-request replace-path ^${prefix.replaceAll('.', '\\.')}/?(.*)$ /\\1`,
+          `  http-request replace-path ^${escapeRegex(prefix)}/?(.*)$ /\\1`,
         ]),
   ];
 }

@@ -1,9 +1,11 @@
 /** `paster export lighttpd`: what stands in an enabled conf, or a whole lighttpd.conf. */
 import { join } from 'node:path';
 import type { Backend } from './deployment.ts';
+import type { StaticRoot } from './places.ts';
 import { lighttpdString } from './quote.ts';
 import { mistake, type Site } from './site.ts';
-import { indented, lines } from './text.ts';
+import { MEDIA_TYPES, ownRoots, whereFilesAre } from './static-files.ts';
+import { escapeRegex, indented, lines } from './text.ts';
 
 export function lighttpdSite(site: Site): string {
   const { scheme, prefix, serverName, maxBodyMiB, stateDir } = site;
@@ -13,20 +15,52 @@ export function lighttpdSite(site: Site): string {
     // A mount is a prefix of letters to Lighttpd: /app would be that of /apple, too.
     ...(prefix === '' ? [] : [`$HTTP["url"] =~ "^${escapeRegex(prefix)}(/|$)"`]),
   ];
+  const roots = ownRoots(site, { compressed: false });
   const text = lines(
     `# ${scheme} at ${prefix === '' ? 'the root' : prefix}`,
-    `server.modules += ( ${modulesOf(site)} )`,
+    whereFilesAre(site, roots),
+    `server.modules += ( ${modulesOf(site, roots)} )`,
     conditions.reduceRight(
       (inner, condition) => lines(`${condition} {`, indented(inner), '}'),
-      lines('server.stream-response-body = 1', `server.max-request-size = ${maxBodyMiB * 1024}`, mount(site)),
+      lines(
+        'server.stream-response-body = 1',
+        `server.max-request-size = ${maxBodyMiB * 1024}`,
+        ...roots.map((root) => staticFiles(prefix, root)),
+        behind(prefix, roots, mount(site)),
+      ),
     ),
   );
   return stateDir === undefined ? text : lines(server(site, stateDir), text);
 }
 
-function modulesOf({ scheme, prefix }: Site): string {
-  if (scheme !== 'http') return `"mod_${scheme}"`;
-  return prefix === '' ? '"mod_proxy"' : '"mod_setenv", "mod_proxy"';
+function modulesOf({ scheme, prefix }: Site, roots: readonly StaticRoot[]): string {
+  const speaking = scheme !== 'http' ? [`mod_${scheme}`] : prefix === '' ? ['mod_proxy'] : ['mod_setenv', 'mod_proxy'];
+  const modules = roots.length === 0 ? speaking : [...speaking, 'mod_alias', 'mod_expire'];
+  return modules.map((name) => `"${name}"`).join(', ');
+}
+
+/** The paths of files; what has a name with a dot in front is for the application to refuse, for Lighttpd knows 403 alone. */
+function staticPattern(prefix: string, { path, dotfileStatus }: StaticRoot): string {
+  return `^${escapeRegex(`${prefix}${path}`)}${dotfileStatus === undefined ? '' : '(?!(.*/)?\\.)'}`;
+}
+
+function staticFiles(prefix: string, root: StaticRoot): string {
+  const { path, directory, index, maxAge } = root;
+  return lines(
+    `$HTTP["url"] =~ "${staticPattern(prefix, root)}" {`,
+    `  alias.url = ( "${prefix}${path}" => ${lighttpdString(`${directory}/`)} )`,
+    `  index-file.names = ( ${index.map((name) => `"${name}"`).join(', ')} )`,
+    `  expire.url = ( "" => "access plus ${maxAge} seconds" )`,
+    // A URL with the version of a file's content never means another content.
+    '  $HTTP["querystring"] =~ "(^|&)v=[^&]" { expire.url = ( "" => "access plus 365 days" ) }',
+    '}',
+  );
+}
+
+function behind(prefix: string, roots: readonly StaticRoot[], text: string): string {
+  if (roots.length === 0) return text;
+  const patterns = roots.map((root) => staticPattern(prefix, root)).join('|');
+  return lines(`$HTTP["url"] !~ "${patterns}" {`, indented(text), '}');
 }
 
 function mount({ scheme, prefix, backends }: Site): string {
@@ -72,9 +106,8 @@ function server({ listen }: Site, stateDir: string): string {
     `server.pid-file = ${at('lighttpd.pid')}`,
     `server.errorlog = ${at('error.log')}`,
     `server.upload-dirs = ( ${lighttpdString(stateDir)} )`,
+    'mimetype.assign = (',
+    MEDIA_TYPES.flatMap(([type, ...endings]) => endings.map((ending) => `  ".${ending}" => "${type}"`)).join(',\n'),
+    ')',
   );
-}
-
-function escapeRegex(text: string): string {
-  return text.replaceAll('.', '\\.');
 }

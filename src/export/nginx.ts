@@ -5,12 +5,15 @@ import type { Backend, Scheme } from './deployment.ts';
 import type { StaticRoot } from './places.ts';
 import { nginxSocket, nginxString } from './quote.ts';
 import { hostPort, listenText, type Site } from './site.ts';
-import { indented, lines } from './text.ts';
+import { dottedPath, MEDIA_TYPES, ownRoots, whereFilesAre } from './static-files.ts';
+import { escapeRegex, indented, lines } from './text.ts';
 
 /** The upstream, what it maps, and the virtual host. */
 export function nginxSite(site: Site): string {
+  const roots = ownRoots(site, { compressed: true });
   const text = lines(
     `# ${site.scheme} at ${site.prefix === '' ? 'the root' : site.prefix}`,
+    whereFilesAre(site, roots),
     upstream(site),
     ...maps(site),
     'server {',
@@ -18,7 +21,7 @@ export function nginxSite(site: Site): string {
     `  server_name ${site.serverName ?? '_'};`,
     `  client_max_body_size ${site.maxBodyMiB}m;`,
     '  merge_slashes off;',
-    ...site.places.staticRoots.map((root) => indented(staticLocation(site.prefix, root))),
+    ...roots.map((root) => indented(staticLocation(site.prefix, root))),
     `  location ${site.prefix === '' ? '/' : `~ ^(?<mount>${escapeRegex(site.prefix)})(?<rest>/.*)?$`} {`,
     indented(indented(pass(site))),
     '  }',
@@ -28,16 +31,38 @@ export function nginxSite(site: Site): string {
 }
 
 function upstream({ name, backends, keepAlive }: Site): string {
-  const server = (backend: Backend): string =>
-    `  server ${backend.kind === 'unix' ? nginxSocket(backend.path) : hostPort(backend)};`;
+  const address = (backend: Backend): string =>
+    backend.kind === 'unix' ? nginxSocket(backend.path) : hostPort(backend);
+  const isOne = backends.length === 1;
   return lines(
     `upstream ${name} {`,
-    ...backends.map(server),
+    // What one of nginx's processes finds out of a machine, all know.
+    isOne ? undefined : `  zone ${name} 128k;`,
+    ...backends.map((backend) => `  server ${address(backend)}${isOne ? '' : ` ${PASSED_OVER}`};`),
+    // When all have been passed over for a moment - a new release goes round - they are asked all the same.
+    ...(isOne ? [] : backends.map((backend) => `  server ${address(backend)} backup max_fails=0;`)),
     keepAlive === 0 ? undefined : '  keepalive 8;',
     // An idle connection is given up by nginx before the server closes it under a request.
     keepAlive === undefined || keepAlive === 0 ? undefined : `  keepalive_timeout ${milliseconds(keepAlive)}ms;`,
     '}',
   );
+}
+
+/** For so long a machine that failed is asked for nothing; then a request finds out whether it is back. */
+const PASSED_OVER = 'max_fails=1 fail_timeout=5s';
+
+/**
+ * When the next machine is asked. What is not idempotent, nginx hands on only as long as it has sent nothing of it. A
+ * machine without a network says nothing: a second is long for a connection. Each is asked once.
+ */
+function nextMachine(module: string, { backends }: Site): (string | undefined)[] {
+  if (backends.length === 1) return [`${module}_next_upstream error;`];
+  return [
+    `${module}_next_upstream error timeout invalid_header;`,
+    `${module}_next_upstream_tries ${backends.length};`,
+    `${module}_connect_timeout 1s;`,
+    `${module}_read_timeout 60s;`,
+  ];
 }
 
 function milliseconds(keepAlive: number): number {
@@ -73,7 +98,7 @@ function pass(site: Site): string {
       'proxy_set_header X-Forwarded-Proto $scheme;',
       'proxy_set_header X-Forwarded-Host $http_host;',
       `proxy_set_header X-Forwarded-Prefix ${prefix === '' ? '""' : prefix};`,
-      'proxy_next_upstream error;',
+      ...nextMachine('proxy', site),
     );
   }
   const own = scheme === 'fastcgi' ? ['fastcgi_keep_conn on;'] : ['scgi_param SCGI 1;'];
@@ -81,7 +106,7 @@ function pass(site: Site): string {
   return lines(
     `${scheme}_pass ${name};`,
     ...own,
-    `${scheme}_next_upstream error;`,
+    ...nextMachine(scheme, site),
     ...[...mounted, ...PARAMS].map((param) => `${scheme}_param ${param};`),
   );
 }
@@ -106,13 +131,17 @@ const PARAMS = [
   'SERVER_NAME $server_name',
 ];
 
-/** A URL with the version of a file's content never means another content. */
-function staticLocation(prefix: string, { path, directory, dotfiles }: StaticRoot): string {
+function staticLocation(prefix: string, root: StaticRoot): string {
+  const { path, directory, index, maxAge, dotfileStatus, precompressed } = root;
   return lines(
     `location ^~ ${prefix}${path} {`,
     `  alias ${nginxString(`${directory}/`)};`,
+    `  index ${index.join(' ')};`,
+    ...(precompressed ? ['  gzip_static on;', '  gzip_vary on;'] : []),
+    `  expires ${maxAge}s;`,
+    // A URL with the version of a file's content never means another content.
     '  if ($arg_v) { expires max; }',
-    dotfiles ? undefined : '  location ~ /\\. { return 404; }',
+    dotfileStatus === undefined ? undefined : `  location ~ ${dottedPath(prefix, root)} { return ${dotfileStatus}; }`,
     '}',
   );
 }
@@ -132,38 +161,14 @@ function wholeFile(site: string, stateDir: string): string {
     `  access_log ${at('access.log')};`,
     ...temporary.map((name) => `  ${name}_temp_path ${at(`${name}-temp`)};`),
     '  default_type application/octet-stream;',
-    indented(MIME_TYPES),
+    '  types {',
+    ...MEDIA_TYPES.map(([type, ...endings]) => `    ${type} ${endings.join(' ')};`),
+    '  }',
     indented(site),
     '}',
   );
 }
 
-/** Those of a web page: a file of its own must not depend on where nginx keeps mime.types. */
-const MIME_TYPES = `types {
-  text/html html htm;
-  text/css css;
-  text/javascript js mjs;
-  text/plain txt;
-  application/json json map;
-  application/xml xml;
-  application/pdf pdf;
-  application/wasm wasm;
-  image/png png;
-  image/jpeg jpg jpeg;
-  image/gif gif;
-  image/webp webp;
-  image/avif avif;
-  image/svg+xml svg;
-  image/x-icon ico;
-  font/woff2 woff2;
-  font/woff woff;
-}`;
-
 function isHttp(scheme: Scheme): boolean {
   return scheme === 'http' || scheme === 'https';
-}
-
-/** What may stand in a prefix and means something in a regular expression. */
-function escapeRegex(prefix: string): string {
-  return prefix.replaceAll('.', '\\.');
 }

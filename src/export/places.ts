@@ -1,7 +1,9 @@
 /** Where in an application's URL map the static files and the health check are. */
 import { resolve } from 'node:path';
-import { type Context, isComposite } from '../deploy/context.ts';
+import { bool, int, list, oneOf } from '../config/setting.ts';
+import { type Context, type FactoryContext, isComposite } from '../deploy/context.ts';
 import { innerContexts } from '../deploy/outline.ts';
+import { builtinPart } from '../deploy/paste-names.ts';
 
 /** A directory that a web server may serve by itself. */
 export interface StaticRoot {
@@ -9,7 +11,14 @@ export interface StaticRoot {
   readonly path: string;
   /** Absolute, without a slash at its end. */
   readonly directory: string;
-  readonly dotfiles: boolean;
+  /** Plain names: the first of them that is there stands for its directory. */
+  readonly index: readonly string[];
+  /** Seconds for which a browser may use a file without a version. */
+  readonly maxAge: number;
+  /** What a path is answered with of which a name begins with a dot; undefined: with the file. */
+  readonly dotfileStatus: 403 | 404 | undefined;
+  /** `file.br` or `file.gz` in place of `file`. */
+  readonly precompressed: boolean;
 }
 
 export interface AppPlaces {
@@ -18,60 +27,104 @@ export interface AppPlaces {
   readonly health: string | undefined;
 }
 
-const STATIC = 'npm:paster#static';
-const HEALTH = 'npm:paster#health';
-const URLMAP = 'npm:paster#urlmap';
-
 /** Filters that neither refuse nor hide what is behind them: who goes round them loses nothing. */
-const OPEN_FILTERS: ReadonlySet<string> = new Set(
-  [
-    'translogger',
-    'gzip',
-    'compression',
-    'error_page',
-    'evalerror',
-    'cgitb',
-    'error_catcher',
-    'printdebug',
-    'profile',
-    'lint',
-    'metrics',
-    'proxy_headers',
-  ].map((name) => `npm:paster#${name}`),
-);
+const OPEN_FILTERS: ReadonlySet<string | undefined> = new Set([
+  'translogger',
+  'gzip',
+  'compression',
+  'error_page',
+  'evalerror',
+  'cgitb',
+  'error_catcher',
+  'printdebug',
+  'profile',
+  'lint',
+  'metrics',
+  'proxy_headers',
+  // It hides nothing but its prefix.
+  'static',
+]);
 
 /** Paths that browsers and people can type; whatever else a URL map may have stays with the application. */
 const PLAIN_PATH = /^(?:\/[A-Za-z0-9._~-]+)+$/;
 
+/** Names that need no quotes anywhere. */
+const PLAIN_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/;
+
+/** Where `npm:paster#static` answers with one file. */
+const SINGLE_FILES: ReadonlySet<string> = new Set(['/robots.txt', '/favicon.ico']);
+
 /** Follows URL maps, and filters that let everybody through: a web server must not serve what a filter would refuse. */
 export async function placesOf(app: Context): Promise<AppPlaces> {
   const staticRoots: StaticRoot[] = [];
+  const mounts: string[] = [];
   let health: string | undefined;
+  const found = (context: FactoryContext, path: string): void => {
+    const root = SINGLE_FILES.has(path) || !PLAIN_PATH.test(path) ? undefined : staticRoot(context, path);
+    if (root && !staticRoots.some((each) => each.path === root.path)) staticRoots.push(root);
+  };
   const visit = async (context: Context, path: string, isOpen: boolean): Promise<void> => {
     if (context.form !== 'factory') {
       const inner = await innerContexts(context);
-      const behind = inner.at(-1)?.context;
-      const filtersOpen = inner.slice(0, -1).every((each) => lets(each.context));
-      if (behind) await visit(behind, path, isOpen && filtersOpen);
+      const behind = inner.pop()?.context;
+      let open = isOpen;
+      for (const { context: filter } of inner) {
+        if (open && isStatic(filter)) found(filter, path + urlPrefix(filter));
+        open &&= lets(filter);
+      }
+      if (behind) await visit(behind, path, open);
       return;
     }
-    const { description } = context.target;
-    const root = context.localConf['document_root'];
-    if (description === HEALTH) health ??= path === '' ? '/' : path;
-    if (description === STATIC && root !== undefined && isOpen && path !== '') {
-      const directory = resolve(context.globalConf['here'] ?? '', root);
-      staticRoots.push({ path: `${path}/`, directory, dotfiles: context.localConf['dotfiles'] === 'allow' });
-    }
-    if (description !== URLMAP || !isComposite(context)) return;
-    for (const { key = '', context: part } of await innerContexts(context)) {
+    const part = builtinPart(context.target.description);
+    if (part === 'health') health ??= path === '' ? '/' : path;
+    if (isStatic(context) && isOpen) found(context, path);
+    if (part !== 'urlmap' || !isComposite(context)) return;
+    const parts = await innerContexts(context);
+    // What one host has below a path, another one may not have.
+    const isForAllHosts = parts.every(({ key = '' }) => !/^domain\s|^https?:/i.test(key));
+    for (const { key = '', context: mounted } of parts) {
       const below = key.replace(/\/+/g, '/').replace(/\/$/, '');
-      if (key.startsWith('/') && (below === '' || PLAIN_PATH.test(below))) await visit(part, `${path}${below}`, isOpen);
+      if (!key.startsWith('/')) continue;
+      mounts.push(`${path}${below}`);
+      if (below === '' || PLAIN_PATH.test(below)) await visit(mounted, `${path}${below}`, isOpen && isForAllHosts);
     }
   };
   await visit(app, '', true);
-  return { staticRoots, health };
+  // Below the files may stand another application, which a web server would hide.
+  const whole = staticRoots.filter(({ path }) => !mounts.some((mount) => mount.startsWith(path)));
+  return { staticRoots: whole, health };
+}
+
+function isStatic(context: Context): context is FactoryContext {
+  return context.form === 'factory' && builtinPart(context.target.description) === 'static';
+}
+
+/** Where the filter has the files. */
+function urlPrefix({ localConf }: FactoryContext): string {
+  return `/${(localConf['url_prefix'] ?? '/static').replace(/^\/+|\/+$/g, '')}`;
+}
+
+/** Undefined where a setting is wrong, which is for `check` and `serve` to say, or cannot be said to every web server. */
+function staticRoot({ localConf, globalConf }: FactoryContext, path: string): StaticRoot | undefined {
+  const { document_root: root } = localConf;
+  if (root === undefined) return undefined;
+  try {
+    const index = list.parse(localConf['index'] ?? 'index.html');
+    const dotfiles = oneOf('ignore', 'deny', 'allow').parse(localConf['dotfiles'] ?? 'ignore');
+    if (!index.every((name) => PLAIN_NAME.test(name))) return undefined;
+    return {
+      path: `${path}/`,
+      directory: resolve(globalConf['here'] ?? '', root),
+      index,
+      maxAge: int({ min: 0 }).parse(localConf['cache_max_age'] ?? '0'),
+      dotfileStatus: { ignore: 404 as const, deny: 403 as const, allow: undefined }[dotfiles],
+      precompressed: bool.parse(localConf['precompressed'] ?? 'false'),
+    };
+  } catch {
+    return undefined;
+  }
 }
 
 function lets(filter: Context): boolean {
-  return filter.form === 'factory' && OPEN_FILTERS.has(filter.target.description);
+  return filter.form === 'factory' && OPEN_FILTERS.has(builtinPart(filter.target.description));
 }

@@ -21,6 +21,8 @@ export interface Site {
   readonly name: string;
   readonly scheme: Scheme;
   readonly backends: readonly Backend[];
+  /** The command line says which machines, so that this one may be none of them. */
+  readonly hostsGiven: boolean;
   /** Empty for the root, or a path without a slash at its end. */
   readonly prefix: string;
   readonly serverName: string | undefined;
@@ -60,6 +62,7 @@ export function siteOf(target: string, deployment: Deployment, options: SiteOpti
     name,
     scheme,
     backends,
+    hostsGiven: options.hosts.length > 0,
     prefix,
     serverName,
     listen: listenOf(options.listen ?? (options.standalone ? '127.0.0.1:8900' : '*:80')),

@@ -15,3 +15,8 @@ export function lines(...all: readonly (string | undefined)[]): string {
 export function indented(text: string): string {
   return text.replace(/^(?=.)/gm, '  ');
 }
+
+/** A path of plain characters as it stands in a regular expression. */
+export function escapeRegex(path: string): string {
+  return path.replaceAll('.', '\\.');
+}

@@ -56,9 +56,19 @@ export async function runExported(
   target: string,
   directory: string,
   args: readonly string[] = [],
-  file = WEB_SERVERS[target]?.file ?? '',
+  file?: string,
 ): Promise<string> {
   await serve([ini(directory)]);
+  return runWebServer(target, directory, args, file);
+}
+
+/** Exports a whole file for a web server, and runs that. @returns Its root. */
+export async function runWebServer(
+  target: string,
+  directory: string,
+  args: readonly string[] = [],
+  file: string = WEB_SERVERS[target]?.file ?? '',
+): Promise<string> {
   const { command = [] } = WEB_SERVERS[target] ?? {};
   const output = join(directory, file);
   const port = await freePort();
