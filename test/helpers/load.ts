@@ -39,6 +39,7 @@ export interface LoadOptions {
 
 /** An answer that did not come, or that was not the one to this request. */
 export interface Failure {
+  readonly method: 'GET' | 'POST';
   readonly reason: string;
   readonly path: string;
   /** Who had answered on this connection before, if anybody had. */
@@ -70,11 +71,12 @@ export class Load {
     let previous: number | undefined;
     for (let round = 0; round < MAX_REQUESTS && !this.#stopped; round++) {
       const path = `/${client}/${round}`;
+      const body = bodyOf(client, round);
       try {
-        previous = await this.#ask(agent, path, bodyOf(client, round));
+        previous = await this.#ask(agent, path, body);
         this.answered++;
       } catch (error) {
-        this.failures.push({ reason: String(error), path, previous });
+        this.failures.push({ method: body ? 'POST' : 'GET', reason: String(error), path, previous });
         previous = undefined;
       }
       if (pause > 0) await sleep(pause);

@@ -18,6 +18,8 @@ export interface ProgramOptions {
   readonly input?: string;
   /** Leave standard input open, for `type`. */
   readonly typing?: boolean;
+  /** Make it the first of a process group, which can be sent signals as one. */
+  readonly ownGroup?: boolean;
 }
 
 export interface Finished {
@@ -38,6 +40,7 @@ export class Program {
       cwd: options.cwd,
       env: { ...process.env, NO_COLOR: '1', NODE_OPTIONS: '', ...options.env },
       stdio: ['pipe', 'pipe', 'pipe'],
+      detached: options.ownGroup ?? false,
     });
     this.child.stdout?.setEncoding('utf8').on('data', (text) => {
       this.stdout += text;
@@ -82,6 +85,15 @@ export class Program {
   async kill(signal: NodeJS.Signals): Promise<Finished> {
     if (this.#alive) this.child.kill(signal);
     return this.finished();
+  }
+
+  /** To it and all processes that it has started, where it has a group of its own; to whom it still concerns. */
+  signalGroup(signal: NodeJS.Signals): void {
+    try {
+      process.kill(-this.pid, signal);
+    } catch {
+      // All have ended.
+    }
   }
 
   /** Lets it end its own children, unless it takes its time. */

@@ -12,10 +12,10 @@ export interface RunningWebServer {
 }
 
 /** Waits until somebody answers HTTP on a port. @throws Error when the program ends before. */
-export async function untilAnswering(port: number, program: Program): Promise<void> {
+export async function untilAnswering(port: number, program: Program, host: string = '127.0.0.1'): Promise<void> {
   await eventually(async () => {
     if (program.child.exitCode !== null) throw new Error(`the web server did not start:\n${program.output}`);
-    return fetch(`http://127.0.0.1:${port}/`).then(
+    return fetch(`http://${host}:${port}/`).then(
       (response) => response.arrayBuffer().then(() => true),
       () => false,
     );
