@@ -24,7 +24,7 @@ export function caddyJson(site: Site, stateDir: string): string {
     ],
   };
   const whole = {
-    admin: { disabled: true },
+    admin: { disabled: true, config: { persist: false } },
     storage: { module: 'file_system', root: join(stateDir, 'storage') },
     apps: { http: { servers: { [name]: server } } },
   };

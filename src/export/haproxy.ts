@@ -31,10 +31,8 @@ function frontend({ name, listen, prefix, serverName, maxBodyMiB }: Site): strin
     `  http-request deny deny_status 413 if { req.body_size gt ${maxBodyMiB * 1024 * 1024} }`,
     prefix === '' ? undefined : `  acl at_mount path ${prefix}`,
     prefix === '' ? undefined : `  acl at_mount path_beg ${prefix}/`,
-    conditions.length === 0 ? undefined : `  use_backend ${name}-app if ${conditions.join(' ')}`,
-    conditions.length === 0
-      ? `  default_backend ${name}-app`
-      : `  http-request return status 404 unless ${conditions.join(' ')}`,
+    conditions.length === 0 ? undefined : `  http-request return status 404 unless ${conditions.join(' ')}`,
+    `  default_backend ${name}-app`,
   );
 }
 

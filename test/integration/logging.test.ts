@@ -145,6 +145,57 @@ test('a graceful stop of several workers loses no line, and paster’s own are a
   expect(logged.map(Number).sort((one, other) => one - other)).toEqual(Array.from({ length: 200 }, (_, each) => each));
 });
 
+test('a file that begins anew does so once, not with each worker and reload', async () => {
+  const port = await freePort();
+  const directory = project({
+    'etc/x.ini': ini(port, { server: 'workers = 2' }).replace('app.log", "a"', 'app.log", "w"'),
+    'var/app.log': 'old\n',
+  });
+  const program = await serve(['etc/x.ini'], { cwd: directory });
+  const ask = async (path: string): Promise<string> => (await fetch(`http://127.0.0.1:${port}${path}`)).text();
+  for (let each = 0; each < 20; each++) await ask(`/before/${each}`);
+  await until(() => read(directory, 'var/app.log').includes('/before/19'));
+  program.child.kill('SIGHUP');
+  await until(() => /^paster INFO \d+ reloaded$/m.test(read(directory, 'var/app.log')));
+  for (let each = 0; each < 20; each++) await ask(`/after/${each}`);
+  await program.kill('SIGTERM');
+  const text = read(directory, 'var/app.log');
+  expect(text).not.toContain('old');
+  for (const when of ['before', 'after']) {
+    for (let each = 0; each < 20; each++) expect(text).toContain(`/${when}/${each}\n`);
+  }
+});
+
+test('kill -9 loses no line that is older than the last few', async () => {
+  const port = await freePort();
+  const directory = project({ 'etc/x.ini': ini(port) });
+  const program = await serve(['etc/x.ini'], { cwd: directory });
+  const asked: { readonly path: string; readonly at: number }[] = [];
+  const begin = performance.now();
+  while (performance.now() - begin < 1500) {
+    const path = `/${asked.length}`;
+    await (await fetch(`http://127.0.0.1:${port}${path}`)).text();
+    asked.push({ path, at: performance.now() });
+  }
+  process.kill(program.pid, 'SIGKILL');
+  const killed = performance.now();
+  const text = read(directory, 'var/app.log');
+  // A tenth of a second, and what a busy machine may add to it.
+  const old = asked.filter(({ at }) => at < killed - 600);
+  expect(old.length).toBeGreaterThan(10);
+  expect(old.filter(({ path }) => !text.includes(` ${path}\n`))).toEqual([]);
+});
+
+test('a full disk is said once', async (context) => {
+  if (!existsSync('/dev/full')) return context.skip();
+  const directory = project({
+    'etc/x.ini': ini(0).replace('%(here)s/../var/app.log', '/dev/full'),
+    'writer.mjs': WRITER,
+  });
+  const { stderr } = await new Program(process.execPath, ['writer.mjs', 'a', '300'], { cwd: directory }).finished();
+  expect(stderr.match(/cannot write the log file \/dev\/full: ENOSPC/g)).toHaveLength(1);
+});
+
 test('USR1 lets every process go on in the file that has the name', async () => {
   const port = await freePort();
   const directory = project({ 'etc/x.ini': ini(port, { server: 'workers = 2' }) });

@@ -1,0 +1,166 @@
+/** Files that are put aside, as two processes see them: each has its own open, and either may be in the middle of something. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { LineFile } from '../../src/logging/line-file.ts';
+import { type Rotation, rotate, SizeRotation, TimedRotation } from '../../src/logging/rotation.ts';
+import { temporaryDirectory } from '../helpers/directory.ts';
+
+const LINE = 'x'.repeat(39);
+
+/** A file as one process has it. */
+function opened(path: string, rotation: Rotation): LineFile {
+  const file: LineFile = new LineFile(path, { beforeWrite: (length) => rotate(file, rotation, length) });
+  return file;
+}
+
+function write(file: LineFile, line = LINE): void {
+  file.add(line, Date.now());
+  file.flush();
+}
+
+/** What each file of the directory holds. */
+function contents(directory: string): Record<string, string> {
+  const names = readdirSync(directory).sort();
+  return Object.fromEntries(names.map((name) => [name, readFileSync(join(directory, name), 'utf8')]));
+}
+
+test('one process puts a file aside, the other follows', () => {
+  const directory = temporaryDirectory();
+  const path = join(directory, 'a.log');
+  const [one, other] = [opened(path, new SizeRotation(100, 5)), opened(path, new SizeRotation(100, 5))];
+  write(one, 'one');
+  write(one);
+  write(other);
+  write(one);
+  write(other, 'after');
+  expect(contents(directory)).toEqual({ 'a.log': `${LINE}\nafter\n`, 'a.log.1': `one\n${LINE}\n${LINE}\n` });
+});
+
+test('what another process has put aside between the look and the lock is not put aside again', () => {
+  const directory = temporaryDirectory();
+  const path = join(directory, 'a.log');
+  const rotation = new SizeRotation(10, 5);
+  const [late, early] = [new LineFile(path), new LineFile(path)];
+  write(early);
+  const overtaken: Rotation = {
+    isDue() {
+      rotate(early, rotation, 40);
+      return true;
+    },
+    putAside: (name) => rotation.putAside(name),
+    begun() {},
+  };
+  rotate(late, overtaken, 40);
+  write(late, 'late');
+  expect(contents(directory)).toEqual({ 'a.log': 'late\n', 'a.log.1': `${LINE}\n` });
+});
+
+test('lines that went to a file which others have removed are written again', () => {
+  const directory = temporaryDirectory();
+  const path = join(directory, 'a.log');
+  const file = new LineFile(path, {
+    beforeWrite() {
+      renameSync(path, `${path}.1`);
+      rmSync(`${path}.1`);
+    },
+  });
+  write(file, 'kept');
+  expect(contents(directory)).toEqual({ 'a.log': 'kept\n' });
+});
+
+test('an empty file is not put aside, however long the first line is', () => {
+  const directory = temporaryDirectory();
+  const file = opened(join(directory, 'a.log'), new SizeRotation(10, 5));
+  write(file);
+  expect(Object.keys(contents(directory))).toEqual(['a.log']);
+  write(file);
+  expect(Object.keys(contents(directory))).toEqual(['a.log', 'a.log.1']);
+});
+
+test('no more files are kept than are asked for', () => {
+  const directory = temporaryDirectory();
+  const file = opened(join(directory, 'a.log'), new SizeRotation(10, 2));
+  for (const line of ['1', '2', '3', '4', '5']) write(file, line.repeat(20));
+  const kept = { 'a.log': '5', 'a.log.1': '4', 'a.log.2': '3' };
+  expect(contents(directory)).toEqual(
+    Object.fromEntries(Object.entries(kept).map(([name, line]) => [name, `${line.repeat(20)}\n`])),
+  );
+});
+
+test.each([
+  [0, 5],
+  [10, 0],
+])('with a limit of %d bytes and %d files to keep nothing is put aside', (limit, keep) => {
+  const directory = temporaryDirectory();
+  const file = opened(join(directory, 'a.log'), new SizeRotation(limit, keep));
+  for (const line of ['first line', 'second line']) write(file, line);
+  expect(contents(directory)).toEqual({ 'a.log': 'first line\nsecond line\n' });
+});
+
+test('nobody waits for the lock of a process that lives', () => {
+  const directory = temporaryDirectory({ 'a.log.lock': String(process.pid) });
+  const path = join(directory, 'a.log');
+  const file = opened(path, new SizeRotation(10, 5));
+  write(file, 'first line');
+  write(file, 'second line');
+  expect(contents(directory)).toEqual({ 'a.log': 'first line\nsecond line\n', 'a.log.lock': String(process.pid) });
+  rmSync(`${path}.lock`);
+  write(file, 'third line');
+  expect(contents(directory)).toEqual({ 'a.log': 'third line\n', 'a.log.1': 'first line\nsecond line\n' });
+});
+
+test.each([
+  ['of a process that is no more', () => String(spawnSync('true').pid), 0],
+  ['that is older than any rotation takes', () => String(process.pid), 60],
+  ['that was never finished', () => '', 60],
+])('a lock %s is taken away', (_what, owner, age) => {
+  const directory = temporaryDirectory({ 'a.log.lock': owner() });
+  const path = join(directory, 'a.log');
+  const then = Date.now() / 1000 - age;
+  utimesSync(`${path}.lock`, then, then);
+  const file = opened(path, new SizeRotation(10, 5));
+  for (const line of ['first line', 'second line', 'third line']) write(file, line);
+  expect(contents(directory)).toEqual({ 'a.log': 'third line\n', 'a.log.1': 'first line\nsecond line\n' });
+});
+
+test('a lock that is just being taken is left alone', () => {
+  const directory = temporaryDirectory({ 'a.log.lock': '' });
+  const path = join(directory, 'a.log');
+  const file = opened(path, new SizeRotation(10, 5));
+  for (const line of ['first line', 'second line', 'third line']) write(file, line);
+  expect(existsSync(`${path}.lock`)).toBe(true);
+  expect(existsSync(`${path}.1`)).toBe(false);
+});
+
+const DAY = 86_400;
+/** 2026-11-21, 09:00 UTC. */
+const MORNING = Date.UTC(2026, 10, 21, 9) / 1000;
+
+test('a day’s file is named for its day, and an older one of that name is added to', () => {
+  const directory = temporaryDirectory({ 'a.log': 'old\n', 'a.log.2026-11-20': 'earlier\n' });
+  const path = join(directory, 'a.log');
+  const yesterday = new TimedRotation('midnight', 1, 0, true, MORNING - DAY);
+  expect(yesterday.isDue(new LineFile(path), 1, MORNING * 1000)).toBe(true);
+  yesterday.putAside(path);
+  expect(contents(directory)).toEqual({ 'a.log': 'old\n', 'a.log.2026-11-20': 'earlier\n' });
+  rmSync(`${path}.2026-11-20`);
+  yesterday.putAside(path);
+  expect(contents(directory)).toEqual({ 'a.log.2026-11-20': 'old\n' });
+});
+
+test('of old days the youngest are kept, and what is no day is left alone', () => {
+  const others = ['a.log.bak', 'a.log.2026-11', 'b.log.2026-11-01'];
+  const days = ['a.log.2026-11-17', 'a.log.2026-11-18', 'a.log.2026-11-19'];
+  const directory = temporaryDirectory(Object.fromEntries([...others, ...days].map((name) => [name, ''])));
+  writeFileSync(join(directory, 'a.log'), '');
+  new TimedRotation('midnight', 1, 2, true, MORNING - DAY).putAside(join(directory, 'a.log'));
+  expect(Object.keys(contents(directory)).sort()).toEqual([...others, 'a.log.2026-11-19', 'a.log.2026-11-20'].sort());
+});
+
+test('all old days are kept where no number is said', () => {
+  const directory = temporaryDirectory({ 'a.log': '', 'a.log.2026-11-01': '' });
+  new TimedRotation('midnight', 1, 0, true, MORNING - DAY).putAside(join(directory, 'a.log'));
+  expect(Object.keys(contents(directory))).toEqual(['a.log.2026-11-01', 'a.log.2026-11-20']);
+});
