@@ -23,7 +23,7 @@ export interface StaticRoot {
 
 export interface AppPlaces {
   readonly staticRoots: readonly StaticRoot[];
-  /** The path of `npm:paster#health`. */
+  /** The path at which `npm:paster#health` says whether it is ready. */
   readonly health: string | undefined;
 }
 
@@ -58,7 +58,7 @@ const SINGLE_FILES: ReadonlySet<string> = new Set(['/robots.txt', '/favicon.ico'
 export async function placesOf(app: Context): Promise<AppPlaces> {
   const staticRoots: StaticRoot[] = [];
   const mounts: string[] = [];
-  let health: string | undefined;
+  const healths: string[] = [];
   const found = (context: FactoryContext, path: string): void => {
     const root = SINGLE_FILES.has(path) || !PLAIN_PATH.test(path) ? undefined : staticRoot(context, path);
     if (root && !staticRoots.some((each) => each.path === root.path)) staticRoots.push(root);
@@ -76,7 +76,7 @@ export async function placesOf(app: Context): Promise<AppPlaces> {
       return;
     }
     const part = builtinPart(context.target.description);
-    if (part === 'health') health ??= path === '' ? '/' : path;
+    if (part === 'health') healths.push(path);
     if (isStatic(context) && isOpen) found(context, path);
     if (part !== 'urlmap' || !isComposite(context)) return;
     const parts = await innerContexts(context);
@@ -92,7 +92,13 @@ export async function placesOf(app: Context): Promise<AppPlaces> {
   await visit(app, '', true);
   // Below the files may stand another application, which a web server would hide.
   const whole = staticRoots.filter(({ path }) => !mounts.some((mount) => mount.startsWith(path)));
-  return { staticRoots: whole, health };
+  return { staticRoots: whole, health: readinessPath(healths) };
+}
+
+/** It answers wherever it is mounted, at a path that ends so. */
+function readinessPath(mounts: readonly string[]): string | undefined {
+  const [first] = mounts;
+  return mounts.find((mount) => mount.endsWith('/readyz')) ?? (first === undefined ? undefined : `${first}/readyz`);
 }
 
 function isStatic(context: Context): context is FactoryContext {

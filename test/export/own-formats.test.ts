@@ -9,7 +9,7 @@ import { PodDisruptionBudget } from 'kubernetes-models/policy/v1';
 import { ConfigMap, Service } from 'kubernetes-models/v1';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { freePort, Program, requireProgram, serve } from '../helpers/program.ts';
+import { freePort, Program, paster, requireProgram, serve } from '../helpers/program.ts';
 import { exported, ini, project, refused } from './site.ts';
 
 const FASTCGI = 'use = npm:paster#fastcgi\nsocket = %(here)s/../var/app.sock\nworkers = 2\ngraceful_timeout = 20';
@@ -110,16 +110,23 @@ describe('kubernetes', () => {
     expect(pod.containers[0].volumeMounts[0].mountPath).toBe('/app/etc/config.ini');
   });
 
-  test('probes ask for the health application of the URL map', async () => {
-    const directory = project(
-      HTTP,
-      '[composite:checked]\nuse = npm:paster#urlmap\n/ops/health = health\n/ = main\n\n[app:health]\nuse = npm:paster#health\n',
-    );
+  test.each([
+    ['below a prefix', '[composite:checked]\nuse = egg:Paste#urlmap\n/ops/health = health\n/ = main\n'],
+    [
+      'by its own paths',
+      '[composite:checked]\nuse = npm:paster#urlmap\n/healthz = health\n/readyz = health\n/ = main\n',
+    ],
+    ['and nothing else', '[app:checked]\nuse = npm:paster#health\n'],
+  ])('probes ask the health application of the URL map whether it is ready: %s', async (_what, sections) => {
+    const directory = project(HTTP, `${sections}\n[app:health]\nuse = npm:paster#health\n`);
     const [, deployment] = parseAllDocuments(await exported('kubernetes', ini(directory), '-n', 'checked'));
     const [container] = deployment?.toJS().spec.template.spec.containers ?? [];
-    expect(container.readinessProbe.httpGet.path).toBe('/ops/health');
+    const { path } = container.readinessProbe.httpGet;
+    expect(path).toMatch(/\/readyz$/);
     expect(container.command).toContain('checked');
-    expect(await exported('docker', ini(directory), '-n', 'checked')).toContain('/ops/health');
+    expect(await exported('docker', ini(directory), '-n', 'checked')).toContain(path);
+    const asked = await paster(['request', '-n', 'checked', ini(directory), path]).finished();
+    expect(asked).toMatchObject({ stdout: expect.stringContaining('"ok"') });
   });
 
   test('the schemas refuse what they should', () => {
