@@ -1,9 +1,10 @@
 /** What README.md and docs/ show is true: the INI examples load, and the command lines are of commands that exist. */
-import { readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { COMMANDS } from '../src/commands/table.ts';
 import { parseIni } from '../src/config/ini.ts';
+import { checkFile } from '../src/deploy/check.ts';
 import { factoryContext, loadTarget } from '../src/deploy/compose.ts';
 import { connectArguments } from '../src/deploy/connect-options.ts';
 import { loadApp, loadContext, loadServer } from '../src/deploy/load.ts';
@@ -24,10 +25,11 @@ function examplesOf(page: string): Example[] {
   let block: string[] = [];
   let fenced = false;
   for (const line of [...readFileSync(join(ROOT, page), 'utf8').split('\n'), '#']) {
-    if (/^```/.test(line)) fenced = !fenced;
-    else if (fenced) block.push(line);
+    const isFence = line.startsWith('```');
+    if (isFence) fenced = !fenced;
+    if (fenced && !isFence) block.push(line);
     else if (line.startsWith('    ')) block.push(line.slice(4));
-    else if (line === '' && block.length > 0) block.push('');
+    else if (line === '' && block.length > 0 && !isFence) block.push('');
     else if (block.length > 0) {
       blocks.push(block.join('\n').trim());
       block = [];
@@ -65,6 +67,10 @@ describe('INI examples', () => {
     const { sections } = parseIni(text, 'x.ini');
     symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
     const options = { relativeTo: directory };
+    if (page === 'docs/scaling.md') {
+      mkdirSync(join(directory, 'var'));
+      expect(await checkFile(join(directory, 'etc/x.ini'), {})).toEqual([]);
+    }
     for (const section of sections.keys()) {
       const [prefix = '', name = 'main'] = section.split(':');
       // Throws for an unknown setting, an ill-typed one, and an address that is refused.
