@@ -273,6 +273,28 @@ test.each([
   else expect(lines).toHaveLength(6000);
 });
 
+test('several processes share a file that is put aside each second', async () => {
+  const text = ini(0, { handler: 'handlers.TimedRotatingFileHandler' }).replace('"a")', '"S", 1)');
+  const directory = project({ 'etc/x.ini': text, 'writer.mjs': WRITER.replace(', 1));', ', 80));') });
+  const writers = ['a', 'b', 'c'].map(
+    (name) => new Program(process.execPath, ['writer.mjs', name, '1500'], { cwd: directory }),
+  );
+  for (const writer of writers) expect((await writer.finished()).stderr).toBe('');
+  const files = readdirSync(join(directory, 'var')).filter((name) => name.startsWith('app.log'));
+  expect(files.filter((name) => !/^app\.log(?:\.\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)?$/.test(name))).toEqual([]);
+  expect(files.length).toBeGreaterThan(1);
+  const lines = files.flatMap((name) => read(directory, `var/${name}`).split('\n').slice(0, -1));
+  expect(lines.filter((line) => !/^writer INFO \d+ [abc] \d+$/.test(line))).toEqual([]);
+  expect([lines.length, new Set(lines).size]).toEqual([4500, 4500]);
+});
+
+test('NullHandler swallows what would otherwise go to standard error', async () => {
+  const text = ini(0, { handler: 'NullHandler' }).replace(/^args = .*$/m, 'args = ()');
+  const directory = project({ 'etc/x.ini': text, 'writer.mjs': WRITER.replaceAll('log.info', 'log.error') });
+  const run = new Program(process.execPath, ['writer.mjs', 'a', '10'], { cwd: directory });
+  expect(await run.finished()).toEqual({ status: 0, stdout: '', stderr: '' });
+});
+
 test('WatchedFileHandler follows the name by itself', async () => {
   const port = await freePort();
   const directory = project({ 'etc/x.ini': ini(port, { handler: 'handlers.WatchedFileHandler' }) });
