@@ -73,7 +73,7 @@ interface Transaction {
   readonly req: IncomingMessage;
   readonly res: CountedResponse;
   readonly time: number;
-  /** Of `performance.now()`. */
+  /** Of `performance.now()`; 0 where nobody asks for the duration. */
   readonly start: number;
   readonly address: string | undefined;
   readonly method: string | undefined;
@@ -117,6 +117,7 @@ export function translogger(options: OptionsOf<typeof transloggerSettings> = {},
   if (output === undefined) return (app) => app;
   const line = settings.json ? jsonLine(settings) : compile(settings.format);
   const showsId = settings.json || settings.format.includes('%(REQUEST_ID)s');
+  const isTimed = settings.json || settings.format.includes('%(duration_ms)');
   const { skip } = settings;
   return (app) => (req, res) => {
     const { method, url } = req;
@@ -125,7 +126,7 @@ export function translogger(options: OptionsOf<typeof transloggerSettings> = {},
       req,
       res: countBody(res),
       time: Date.now(),
-      start: performance.now(),
+      start: isTimed ? performance.now() : 0,
       address: req.socket.remoteAddress,
       method,
       url: (req as MountedRequest).originalUrl ?? url,

@@ -202,8 +202,15 @@ function quotedIf(value: string | number, conversion: string): string {
   return quote + value.replaceAll('\\', '\\\\').replaceAll(quote, `\\${quote}`) + quote;
 }
 
+/** Of two units that make one character. Most texts have none, and `%(levelname)-5.5s` stands in most formats. */
+const SURROGATE = /[\ud800-\udfff]/;
+
 function writeText(value: string, { align = '>', fill, width, precision }: Spec): string {
   if (width === 0 && precision === undefined) return value;
+  if (!SURROGATE.test(value)) {
+    const text = precision === undefined ? value : value.slice(0, precision);
+    return aligned(text, text.length, align, fill, width);
+  }
   // Python counts characters, not UTF-16's halves of them.
   const characters = [...value];
   const cut = precision === undefined || characters.length <= precision ? characters : characters.slice(0, precision);

@@ -77,6 +77,13 @@ test('an error is shown with its stack, wherever it stands', async () => {
   expect(lines.filter((line) => !/^(?:ERROR | {2}|TypeError)/.test(line))).toEqual([]);
 });
 
+test('a width counts characters, also those of two units', async () => {
+  const log = getLogger('😀é z');
+  expect(await linesOf(() => log.info('x'), 'format = %(name)-6.2s|%(name)6.3s|%(levelname)-5.2s|')).toEqual([
+    '😀é    |   😀é |IN   |',
+  ]);
+});
+
 test('nothing that a client sends forges a line', async () => {
   const lines = await linesOf(() => getLogger('x').info('user %s', 'a\nERROR x forged\r\u001b[2K\u2028\u202e'));
   expect(lines).toEqual(['INFO x user a\\nERROR x forged\\r\\x1b[2K\\u{2028}\\u{202e}']);
