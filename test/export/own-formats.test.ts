@@ -9,6 +9,7 @@ import { PodDisruptionBudget } from 'kubernetes-models/policy/v1';
 import { ConfigMap, Service } from 'kubernetes-models/v1';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { writeFiles } from '../helpers/directory.ts';
 import { freePort, Program, paster, requireProgram, serve } from '../helpers/program.ts';
 import { exported, ini, project, refused } from './site.ts';
 
@@ -127,6 +128,26 @@ describe('kubernetes', () => {
     expect(await exported('docker', ini(directory), '-n', 'checked')).toContain(path);
     const asked = await paster(['request', '-n', 'checked', ini(directory), path]).finished();
     expect(asked).toMatchObject({ stdout: expect.stringContaining('"ok"') });
+  });
+
+  test.skipIf(requireProgram('kubectl') === undefined)('kubectl reads them, without a cluster', async () => {
+    const directory = project(HTTP);
+    const text = await exported('kubernetes', ini(directory), '--server-name', 'shop.example.org');
+    const workload = text.split(/^---$/m).find((object) => /^kind: Deployment$/m.test(object)) ?? '';
+    writeFiles(directory, {
+      'all.yaml': text,
+      'workload.yaml': workload,
+      'broken.yaml': workload.replace(/containerPort: \d+/, 'containerPort: http'),
+    });
+    const kubectl = async (...args: string[]): Promise<{ status: number | null; stdout: string }> => {
+      const env = { KUBECONFIG: '/dev/null', HOME: directory };
+      return new Program('kubectl', [...args, '--local', '-o', 'name'], { cwd: directory, env }).finished();
+    };
+    const names = (await kubectl('label', '-f', 'all.yaml', 'a=b')).stdout.trim().split('\n');
+    expect(names).toHaveLength(Object.keys(MODELS).length);
+    const setImage = (file: string) => kubectl('set', 'image', '-f', file, '*=registry.example.org/shop:2');
+    expect(await setImage('workload.yaml')).toMatchObject({ status: 0, stdout: 'deployment.apps/shop\n' });
+    expect(await setImage('broken.yaml')).toMatchObject({ status: 1 });
   });
 
   test('the schemas refuse what they should', () => {
