@@ -61,7 +61,7 @@ export async function placesOf(app: Context): Promise<AppPlaces> {
   const healths: string[] = [];
   const found = (context: FactoryContext, path: string): void => {
     const root = SINGLE_FILES.has(path) || !PLAIN_PATH.test(path) ? undefined : staticRoot(context, path);
-    if (root && !staticRoots.some((each) => each.path === root.path)) staticRoots.push(root);
+    if (root) staticRoots.push(root);
   };
   const visit = async (context: Context, path: string, isOpen: boolean): Promise<void> => {
     if (context.form !== 'factory') {
@@ -69,7 +69,10 @@ export async function placesOf(app: Context): Promise<AppPlaces> {
       const behind = inner.pop()?.context;
       let open = isOpen;
       for (const { context: filter } of inner) {
-        if (open && isStatic(filter)) found(filter, path + urlPrefix(filter));
+        if (isStatic(filter)) {
+          if (open) found(filter, path + urlPrefix(filter));
+          mounts.push(path + urlPrefix(filter));
+        }
         open &&= lets(filter);
       }
       if (behind) await visit(behind, path, open);
@@ -82,17 +85,24 @@ export async function placesOf(app: Context): Promise<AppPlaces> {
     const parts = await innerContexts(context);
     // What one host has below a path, another one may not have.
     const isForAllHosts = parts.every(({ key = '' }) => !/^domain\s|^https?:/i.test(key));
-    for (const { key = '', context: mounted } of parts) {
+    const byLength = parts.toSorted(({ key: one = '' }, { key: other = '' }) => other.length - one.length);
+    for (const { key = '', context: mounted } of byLength) {
       const below = key.replace(/\/+/g, '/').replace(/\/$/, '');
-      if (!key.startsWith('/')) continue;
-      mounts.push(`${path}${below}`);
-      if (below === '' || PLAIN_PATH.test(below)) await visit(mounted, `${path}${below}`, isOpen && isForAllHosts);
+      const place = path + below;
+      // What a map further out, or a filter of files, takes for itself never gets here.
+      if (!key.startsWith('/') || mounts.some((mount) => isAt(place, mount) && !isAt(path, mount))) continue;
+      mounts.push(place);
+      if (below === '' || PLAIN_PATH.test(below)) await visit(mounted, place, isOpen && isForAllHosts);
     }
   };
   await visit(app, '', true);
   // Below the files may stand another application, which a web server would hide.
   const whole = staticRoots.filter(({ path }) => !mounts.some((mount) => mount.startsWith(path)));
   return { staticRoots: whole, health: readinessPath(healths) };
+}
+
+function isAt(path: string, mount: string): boolean {
+  return path === mount || path.startsWith(`${mount}/`);
 }
 
 /** It answers wherever it is mounted, at a path that ends so. */
@@ -117,7 +127,7 @@ function staticRoot({ localConf, globalConf }: FactoryContext, path: string): St
   try {
     const index = list.parse(localConf['index'] ?? 'index.html');
     const dotfiles = oneOf('ignore', 'deny', 'allow').parse(localConf['dotfiles'] ?? 'ignore');
-    if (!index.every((name) => PLAIN_NAME.test(name))) return undefined;
+    if (index.length === 0 || !index.every((name) => PLAIN_NAME.test(name))) return undefined;
     return {
       path: `${path}/`,
       directory: resolve(globalConf['here'] ?? '', root),

@@ -157,6 +157,16 @@ describe('whose files they are', () => {
       ['/static/', '/s/'],
     ],
     [
+      'the map further out goes first, wherever it is written',
+      `[composite:site]\nuse = npm:paster#urlmap\n/ = inner\n/s = own\n/r = probe\n[composite:inner]\nuse = npm:paster#urlmap\n/s = files\n/s/deep = files\n/r/t = files\n/u = files\n${OWN}`,
+      ['/s/', '/u/'],
+    ],
+    [
+      'not without a name for a directory’s file',
+      `[composite:site]\nuse = npm:paster#urlmap\n/s = own\n${OWN}index =\n`,
+      [],
+    ],
+    [
       'not one behind a filter that may refuse',
       `[app:site]\nuse = egg:Paste#test\nfilter-with = own\n[filter:own]\nuse = npm:paster#static\ndocument_root = x\nfilter-with = guard\n[filter:guard]\nuse = npm:paster#grantip\n`,
       [],
