@@ -14,10 +14,11 @@ import { freePort, Program, ROOT } from './program.ts';
 const PORTS = ['8080', '8081', '8900'];
 
 /** What is typed and stays in the foreground: the page goes on in another terminal. */
-const STAYS = /\bpaster serve (?!.*(?: (?:start|stop|restart|status)\b|--daemon))/;
+const STAYS = /^nginx -c |\bpaster serve (?!.*(?: (?:start|stop|restart|status)\b|--daemon))/;
 
-/** How often something is asked until it is as the page says: a reload takes its time. */
-const TRIES = 100;
+/** What may be looked at again until it is as the page says: a reload takes its time, and a line of a log. */
+const LOOKS = /^(?:curl|tail|cat) /;
+const TRIES = 60;
 
 const NPX = `#!/bin/sh\n[ "$1" = paster ] || { echo "npx: only paster is here"; exit 1; }\nshift\nexec paster "$@"\n`;
 const PASTER = `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'bin/paster.js')}' "$@"\n`;
@@ -80,9 +81,9 @@ export class Reader {
       const program = this.#bash(`exec 2>&1\n${command}\nstatus=$?\npwd >'${here}'\nexit $status`);
       const { status, stdout } = await program.finished();
       if (existsSync(here)) this.#cwd = readFileSync(here, 'utf8').trimEnd();
-      const fault = faultOf(wanted, stdout, status);
+      const fault = faultOf(wanted, stdout.replaceAll('\r\n', '\n'), status);
       if (fault === undefined) return;
-      if (!/\bcurl\b/.test(command) || tries === TRIES) throw new Error(`$ ${command}\n${fault}`);
+      if (!LOOKS.test(command) || tries === TRIES) throw new Error(`$ ${command}\n${fault}`);
       await sleep(100);
     }
   }

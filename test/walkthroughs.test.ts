@@ -1,0 +1,30 @@
+/**
+ * The pages that a reader follows: every file that they show is written, every command of a `console` block is typed, and
+ * says what stands below it. A section begins with what the page shows before its first section; the tutorial is one way.
+ */
+import { describe, test } from 'vitest';
+import { type Block, PAGES, type Part, partsOf } from './helpers/documentation.ts';
+import { Reader } from './helpers/reader.ts';
+
+const ONE_WAY = new Set(['docs/tutorial.md']);
+
+function hasCommands({ blocks }: Part): boolean {
+  return blocks.some(({ language }) => language === 'console');
+}
+
+function ways(page: string): { readonly name: string; readonly blocks: readonly Block[] }[] {
+  const parts = partsOf(page);
+  if (!parts.some(hasCommands)) return [];
+  if (ONE_WAY.has(page)) return [{ name: page, blocks: parts.flatMap(({ blocks }) => blocks) }];
+  const [before, ...sections] = parts;
+  return sections
+    .filter(hasCommands)
+    .map(({ heading, blocks }) => ({ name: `${page}: ${heading}`, blocks: [...(before?.blocks ?? []), ...blocks] }));
+}
+
+describe('what the documentation says to do', () => {
+  test.each(PAGES.flatMap(ways))('$name', async ({ blocks }) => {
+    const reader = await Reader.start();
+    await reader.follow(blocks);
+  });
+});
