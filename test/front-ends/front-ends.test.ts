@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { ask } from '../helpers/ask.ts';
 import { beforeSuite } from '../helpers/lifetime.ts';
 import { ROOT, requireProgram } from '../helpers/program.ts';
 import { at, BEHAVIOURS, type Behaviour, type BehaviourName, json } from './behaviours.ts';
@@ -47,3 +48,17 @@ test.skipIf(nginx === undefined).each(['fastcgi', 'scgi'])('nginx: Host with its
   const { headers } = json(await at(site, '/query')) as { headers: Record<string, string> };
   expect(headers['host']).toBe(new URL(site.server.url).host);
 });
+
+test.skipIf(nginx === undefined).each(['FastCGI below a prefix', 'SCGI below a prefix'])(
+  'nginx: %s: a path that only begins like the prefix is not the application’s',
+  async (heading) => {
+    const frontEnd = FRONT_ENDS.find((each) => each.page === 'docs/nginx.md' && each.heading === heading);
+    if (frontEnd === undefined) throw new Error(`nothing is tested below "${heading}"`);
+    const { server } = await startSite(frontEnd);
+    expect((await ask(server.url, '/app/query')).status).toBe(200);
+    // nginx's own page, and not the application's.
+    for (const path of ['/apple', '/app.js']) {
+      expect((await ask(server.url, path)).body.toString()).toMatch(/<center>nginx/);
+    }
+  },
+);
