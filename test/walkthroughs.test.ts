@@ -6,6 +6,9 @@ import { describe, test } from 'vitest';
 import { type Block, PAGES, type Part, partsOf } from './helpers/documentation.ts';
 import { Reader } from './helpers/reader.ts';
 
+/** Milliseconds for the longest of them. */
+const LIMIT = 180_000;
+
 const ONE_WAY = new Set(['docs/tutorial.md']);
 
 function hasCommands({ blocks }: Part): boolean {
@@ -26,5 +29,5 @@ describe('what the documentation says to do', () => {
   test.each(PAGES.flatMap(ways))('$name', async ({ blocks }) => {
     const reader = await Reader.start();
     await reader.follow(blocks);
-  });
+  }, LIMIT);
 });
