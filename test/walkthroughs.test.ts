@@ -26,8 +26,12 @@ function ways(page: string): { readonly name: string; readonly blocks: readonly 
 }
 
 describe('what the documentation says to do', () => {
-  test.each(PAGES.flatMap(ways))('$name', async ({ blocks }) => {
-    const reader = await Reader.start();
-    await reader.follow(blocks);
-  }, LIMIT);
+  test.each(PAGES.flatMap(ways))(
+    '$name',
+    async ({ blocks }) => {
+      const reader = await Reader.start();
+      await reader.follow(blocks);
+    },
+    LIMIT,
+  );
 });
