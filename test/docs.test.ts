@@ -1,5 +1,5 @@
 /** What README.md and docs/ show is true: the INI examples load, and the command lines are of commands that exist. */
-import { mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { COMMANDS } from '../src/commands/table.ts';
@@ -10,9 +10,8 @@ import { connectArguments } from '../src/deploy/connect-options.ts';
 import { loadApp, loadContext, loadServer } from '../src/deploy/load.ts';
 import { validateSettings } from '../src/deploy/validate.ts';
 import { temporaryDirectory } from './helpers/directory.ts';
+import { PAGES, readPage } from './helpers/documentation.ts';
 import { ROOT } from './helpers/program.ts';
-
-const PAGES = ['README.md', ...readdirSync(join(ROOT, 'docs')).map((page) => `docs/${page}`)];
 
 interface Example {
   readonly page: string;
@@ -24,7 +23,7 @@ function examplesOf(page: string): Example[] {
   const blocks: string[] = [];
   let block: string[] = [];
   let fenced = false;
-  for (const line of [...readFileSync(join(ROOT, page), 'utf8').split('\n'), '#']) {
+  for (const line of [...readPage(page).split('\n'), '#']) {
     const isFence = line.startsWith('```');
     if (isFence) fenced = !fenced;
     if (fenced && !isFence) block.push(line);

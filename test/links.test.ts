@@ -1,0 +1,42 @@
+/** Links between the pages lead somewhere: to a file of the repository, and to a heading that it has. */
+import { existsSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { expect, test } from 'vitest';
+import { PAGES, readPage } from './helpers/documentation.ts';
+import { ROOT } from './helpers/program.ts';
+
+const OTHERS = ['ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md'];
+const LINK = /\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)/g;
+
+/** As GitHub names them: in lower case, without signs, with dashes for blanks. */
+function anchorsOf(page: string): string[] {
+  const text = readPage(page).replace(/^```.*?^```$/gms, '');
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
+test.each([...PAGES, ...OTHERS])('%s', (page) => {
+  const broken = [...readPage(page).matchAll(LINK)]
+    .map(([link, file = '', anchor]) => ({
+      link,
+      file: file === '' ? page : normalize(join(dirname(page), file)),
+      anchor,
+    }))
+    .filter(({ file, anchor }) => {
+      if (!existsSync(join(ROOT, file))) return true;
+      return anchor !== undefined && file.endsWith('.md') && !anchorsOf(file).includes(anchor);
+    });
+  expect(broken.map(({ link }) => link)).toEqual([]);
+});
+
+test('docs/index.md names every page', () => {
+  const index = readPage('docs/index.md');
+  const missing = PAGES.filter((page) => page.startsWith('docs/') && page !== 'docs/index.md').filter(
+    (page) => !index.includes(`(${page.slice('docs/'.length)}`),
+  );
+  expect(missing).toEqual([]);
+});
