@@ -1,6 +1,10 @@
-/** What README.md and docs/ show is true: the INI examples load, and the command lines are of commands that exist. */
+/**
+ * What README.md and docs/ show is true: INI examples load, code is code and imports what there is, and the command lines
+ * are of commands that exist. Pages that a reader follows are run (test/walkthroughs.test.ts).
+ */
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseAst } from 'rolldown/parseAst';
 import { describe, expect, test } from 'vitest';
 import { COMMANDS } from '../src/commands/table.ts';
 import { parseIni } from '../src/config/ini.ts';
@@ -9,8 +13,9 @@ import { factoryContext, loadTarget } from '../src/deploy/compose.ts';
 import { connectArguments } from '../src/deploy/connect-options.ts';
 import { loadApp, loadContext, loadServer } from '../src/deploy/load.ts';
 import { validateSettings } from '../src/deploy/validate.ts';
+import * as paster from '../src/index.ts';
 import { temporaryDirectory } from './helpers/directory.ts';
-import { PAGES, readPage } from './helpers/documentation.ts';
+import { PAGES, partsOf, readPage } from './helpers/documentation.ts';
 import { ROOT } from './helpers/program.ts';
 
 interface Example {
@@ -83,6 +88,27 @@ describe('INI examples', () => {
       expect(made).toBeTypeOf('function');
       if (factory.protocol === 'connect') connectArguments(factory);
       else await validateSettings(made, factory);
+    }
+  });
+});
+
+const CODE = PAGES.flatMap((page) =>
+  partsOf(page)
+    .flatMap(({ blocks }) => blocks)
+    .filter(({ language }) => ['js', 'ts', 'json'].includes(language))
+    .map(({ language, text }) => ({ page, language, text })),
+);
+
+describe('code', () => {
+  test.each(CODE)('$page: $text', ({ language, text }) => {
+    if (language === 'json') JSON.parse(text);
+    // Throws where it cannot be parsed.
+    else parseAst(text, { lang: 'ts' });
+  });
+
+  test.each(EXAMPLES.filter(({ text }) => / from 'paster'/.test(text)))('$page: $text', ({ text }) => {
+    for (const [, names = ''] of text.matchAll(/import \{([^}]*)\} from 'paster'/g)) {
+      for (const name of names.split(',')) expect(Object.keys(paster)).toContain(name.trim());
     }
   });
 });

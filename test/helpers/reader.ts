@@ -81,11 +81,17 @@ export class Reader {
       const program = this.#bash(`exec 2>&1\n${command}\nstatus=$?\npwd >'${here}'\nexit $status`);
       const { status, stdout } = await program.finished();
       if (existsSync(here)) this.#cwd = readFileSync(here, 'utf8').trimEnd();
-      const fault = faultOf(wanted, stdout.replaceAll('\r\n', '\n'), status);
+      const fault = faultOf(wanted, this.#read(stdout), status);
       if (fault === undefined) return;
       if (!LOOKS.test(command) || tries === TRIES) throw new Error(`$ ${command}\n${fault}`);
       await sleep(100);
     }
+  }
+
+  /** What a page calls `/srv/shop` is where its reader is, with paster installed there. */
+  #read(stdout: string): string {
+    const text = stdout.replaceAll('\r\n', '\n').replaceAll(this.#cwd, '/srv/shop');
+    return text.replaceAll(ROOT.replace(/\/$/, ''), '/srv/shop/node_modules/paster');
   }
 
   /** Waits until it has said what the page shows. */
