@@ -1,0 +1,45 @@
+/** What docs/faq.md says of WebSockets: the location for nginx, and the same INI file by HTTP. */
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { blockBelow } from '../helpers/documentation.ts';
+import { runNginx } from '../helpers/nginx.ts';
+import { freePort, ROOT, requireProgram, serve } from '../helpers/program.ts';
+
+const APP = `import { createServer } from 'node:http';
+import { WebSocketServer } from '${join(ROOT, 'node_modules/ws/wrapper.mjs')}';
+
+export function makeApp() {
+  const server = createServer((req, res) => res.end('a page'));
+  new WebSocketServer({ server }).on('connection', (socket) => {
+    socket.on('message', (text) => socket.send(\`you said \${text}\`));
+  });
+  return server;
+}
+`;
+const INI = `[app:main]
+use = call:./app.mjs:makeApp
+
+[server:main]
+use = npm:paster#fastcgi
+socket = %(here)s/socket
+`;
+
+const nginx = requireProgram('nginx');
+
+test.skipIf(nginx === undefined)('a location of its own carries them', async () => {
+  const port = await freePort();
+  const cwd = temporaryDirectory({ 'app.mjs': APP, 'config.ini': INI });
+  await serve(['config.ini', '-s', 'http', '-p', String(port)], { cwd });
+  const location = blockBelow('docs/faq.md', 'WebSockets do not work behind FastCGI').replace('8081', String(port));
+  const { url } = await runNginx(nginx ?? '', `server {\n  listen 80;\n${location}}\n`);
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/socket`);
+  await once(socket, 'open');
+  socket.send('hello');
+  const [answer] = await once(socket, 'message');
+  expect(String(answer)).toBe('you said hello');
+  socket.close();
+  await once(socket, 'close');
+});
