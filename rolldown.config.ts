@@ -2,8 +2,8 @@
  * The JavaScript of dist/, made of src/: a few files, since Node takes half a millisecond for each that it imports.
  * The declarations there are tsc's, which has found no mistake in the types before.
  */
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { defineConfig, type Plugin } from 'rolldown';
 
 const DIST = join(import.meta.dirname, 'dist');
@@ -60,18 +60,32 @@ function parts(): string[] {
   return expressions.flatMap((expression) => /^\.\/dist\/(.+)\.js:/.exec(expression)?.[1] ?? []);
 }
 
-/** Takes out of dist/ what an earlier build has left there and this one does not write. */
+/**
+ * Takes out of dist/ what nobody reads: what an earlier build has left there and this one does not write, and declarations
+ * that those of the public API do not lead to.
+ */
 function withoutLeftovers(): Plugin {
   return {
     name: 'paster:without-leftovers',
     writeBundle(_options, bundle) {
+      const declarations = declarationsBehind('index.d.ts');
       for (const file of readdirSync(DIST, { recursive: true, encoding: 'utf8' })) {
-        const source = file.endsWith('.d.ts') ? file.replace(/\.d\.ts$/, '.ts') : undefined;
-        const isLeft = source ? !existsSync(join(SRC, source)) : file.endsWith('.js') && !Object.hasOwn(bundle, file);
-        if (isLeft) rmSync(join(DIST, file));
+        const isRead = file.endsWith('.d.ts') ? declarations.has(file) : Object.hasOwn(bundle, file);
+        if (!isRead && /\.(?:js|ts)$/.test(file)) rmSync(join(DIST, file));
       }
     },
   };
+}
+
+/** A file of declarations and those that it imports, and so on. */
+function declarationsBehind(file: string, found: Set<string> = new Set()): Set<string> {
+  if (found.has(file)) return found;
+  found.add(file);
+  const text = readFileSync(join(DIST, file), 'utf8');
+  for (const [, path = ''] of text.matchAll(/\b(?:from |import\()'(\.[^']+)\.ts'/g)) {
+    declarationsBehind(join(dirname(file), `${path}.d.ts`), found);
+  }
+  return found;
 }
 
 /** The files that the public API needs at once: what loads an application. */

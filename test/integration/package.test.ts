@@ -1,39 +1,119 @@
 /** What `npm run build` makes and `npm pack` takes: the package as its users get it. */
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { expect, test } from 'vitest';
+import { cpSync, existsSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
+import { publint } from 'publint';
+import { formatMessage } from 'publint/utils';
+import { describe, expect, test } from 'vitest';
 import * as library from '../../src/index.ts';
 import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
+import { MANIFEST, pack, project, run } from '../helpers/installed.ts';
 import { Program, ROOT } from '../helpers/program.ts';
 
-interface Manifest {
-  readonly dependencies: Readonly<Record<string, string>>;
-  readonly paster: Readonly<Record<string, Readonly<Record<string, string>>>>;
-}
-
-const MANIFEST = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Manifest;
-
-/** A project in which the packed package is installed, with its dependencies and nothing else. */
-async function project(files: Readonly<Record<string, string>>): Promise<{ directory: string; installed: string }> {
-  const directory = temporaryDirectory({ 'package.json': '{"type": "module"}', ...files });
-  const pack = await new Program('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', directory], {
-    cwd: ROOT,
-  }).finished();
-  const [{ filename }] = JSON.parse(pack.stdout) as [{ filename: string }];
-  const installed = join(directory, 'node_modules/paster');
-  mkdirSync(installed, { recursive: true });
-  await new Program('tar', ['-xzf', join(directory, filename), '--strip-components=1', '-C', installed]).finished();
-  for (const name of Object.keys(MANIFEST.dependencies)) {
-    const link = join(directory, 'node_modules', name);
-    mkdirSync(dirname(link), { recursive: true });
-    symlinkSync(join(ROOT, 'node_modules', name), link);
-  }
-  return { directory, installed };
-}
+/** In bytes; `npm pack` is to stay below. */
+const LARGEST_PACKAGE = 400_000;
 
 function filesOf(directory: string): string[] {
   return readdirSync(directory, { recursive: true, encoding: 'utf8' });
 }
+
+describe('what is packed', () => {
+  /** Each file of the package is of one of these. */
+  const EXPECTED = [
+    /^package\.json$/,
+    /^(?:CHANGELOG|README)\.md$/,
+    /^LICENSE$/,
+    /^bin\/paster\.js$/,
+    /^dist\/[\w/-]+\.js$/,
+    /^dist\/[\w/-]+\.d\.ts$/,
+    // A dot at the beginning would have been left out, or taken for npm's own.
+    /^templates\/(?:[\w+-]+\/)*(?:template\.ini|__\w+|[^/._]+\.(?:css|txt|svg)|[^/.][^/]*_tmpl)$/,
+  ];
+
+  test('is small, and nothing else', async () => {
+    const { installed, tarball } = await project({});
+    expect(statSync(tarball).size).toBeLessThan(LARGEST_PACKAGE);
+    const files = filesOf(installed).filter((file) => statSync(join(installed, file)).isFile());
+    expect(files.filter((file) => !EXPECTED.some((pattern) => pattern.test(file)))).toEqual([]);
+    const needed = ['package.json', 'LICENSE', 'README.md', 'bin/paster.js', 'dist/cli.js', 'dist/index.d.ts'];
+    expect(needed.filter((file) => !files.includes(file))).toEqual([]);
+    // No two files of one content: what two templates have, a third has for both.
+    const contents = files
+      .filter((file) => !file.startsWith('dist/'))
+      .map((file) => readFileSync(join(installed, file)));
+    expect(new Set(contents.map((content) => content.toString('latin1'))).size).toBe(contents.length);
+  });
+
+  test('has nothing that publint objects to', async () => {
+    const tarball = new Uint8Array(readFileSync(await pack(temporaryDirectory())));
+    const { messages, pkg } = await publint({ pack: { tarball: tarball.buffer }, strict: true });
+    expect(messages.map((message) => formatMessage(message, pkg))).toEqual([]);
+  });
+
+  test('has types wherever it is resolved', async () => {
+    const tarball = readFileSync(await pack(temporaryDirectory()));
+    const found = await checkPackage(createPackageFromTarballData(new Uint8Array(tarball)));
+    expect(found.types).toEqual({ kind: 'included' });
+    const problems = found.types === false ? [] : found.problems;
+    // `require` loads it as well: Node does that with modules since 20.19, the oldest that paster runs on.
+    expect(problems.filter(({ kind }) => kind !== 'CJSResolvesToESM')).toEqual([]);
+  });
+
+  /** Every name of the API, and what programs do with some of them. */
+  const CONSUMER = `import { createServer, type RequestListener } from 'node:http';
+import * as paster from 'paster';
+import { type App, type AppLike, ConfigError, type Filter, type Loader, type Running, type Settings } from 'paster';
+
+export const names: Record<string, unknown> = { ...paster };
+
+export function makeApp(globalConf: Settings, { greeting = 'Hello' }: Settings): AppLike {
+  const listener: RequestListener = (_req, res) => void res.end(greeting);
+  return paster.asBool(globalConf['debug'] ?? 'false') ? listener : paster.urlMap({ '/': listener });
+}
+
+export async function makeComposite(loader: Loader): Promise<App> {
+  const filter: Filter = paster.gzip({});
+  return filter(await loader.getApp('main'));
+}
+
+export async function serve(): Promise<Running> {
+  const server = await paster.loadServer('config:x.ini');
+  return server.serve(await paster.loadApp('config:x.ini', { globalConf: { debug: 'true' } }));
+}
+
+createServer(await paster.loadApp('config:x.ini'));
+try {
+  paster.parseIni('[x', 'x.ini');
+} catch (error) {
+  if (error instanceof ConfigError) console.log(error.location?.line.toFixed());
+}
+// @ts-expect-error: a name of the wrong type, so that any-typed declarations show.
+paster.asInt({});
+// @ts-expect-error: the same for an application.
+paster.loadApp(1);
+`;
+  /** The newest, and an older one, which attw brings along; it takes its time. */
+  const COMPILERS = [
+    ['typescript/bin/tsc', 'node16', 'node16'],
+    ['typescript/bin/tsc', 'nodenext', 'nodenext'],
+    ['typescript/bin/tsc', 'esnext', 'bundler'],
+    ['@arethetypeswrong/core/node_modules/typescript/bin/tsc', 'nodenext', 'nodenext'],
+  ] as const;
+
+  test.each(COMPILERS)('is right for %s with module %s and resolution %s', async (compiler, module, resolution) => {
+    const { directory } = await project({ 'consumer.ts': CONSUMER }, ['@types/node']);
+    const { status, stdout } = await new Program(
+      process.execPath,
+      [
+        ...[join(ROOT, 'node_modules', compiler), '--noEmit', '--strict', '--skipLibCheck', 'false', '--types', 'node'],
+        ...['--target', 'es2022', '--module', module, '--moduleResolution', resolution],
+        ...['--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess', 'consumer.ts'],
+      ],
+      { cwd: directory },
+    ).finished();
+    expect({ status, stdout }).toEqual({ status: 0, stdout: '' });
+  });
+});
 
 test('every entry point leads to the factory that it names', async () => {
   const { installed } = await project({});
@@ -41,18 +121,16 @@ test('every entry point leads to the factory that it names', async () => {
   for (const directory of Object.values(templates)) {
     expect(existsSync(join(installed, directory, 'template.ini')), directory).toBe(true);
   }
-  for (const expression of Object.values(factories).flatMap((group) => Object.values(group))) {
-    const [module = '', name = ''] = expression.split(':');
-    const { stdout } = await new Program(process.execPath, [
-      '--input-type=module',
-      ...[
-        '-e',
-        `import * as part from '${join(installed, module)}'; console.log(Object.keys(part), part.${name}.name)`,
-      ],
-    ]).finished();
-    expect(stdout, expression).toContain(`'${name}'`);
-    expect(stdout, expression).toMatch(new RegExp(`\\b${name}$`, 'm'));
-  }
+  const expressions = Object.values(factories).flatMap((group) => Object.values(group));
+  const { stdout } = await run(process.execPath, ['--input-type=module'], {
+    cwd: installed,
+    input: `for (const expression of ${JSON.stringify(expressions)}) {
+      const [module, name] = expression.split(':');
+      const part = await import(new URL(module, 'file://${installed}/'));
+      console.log(expression.replace(name, part[name].name), Object.keys(part).includes(name));
+    }`,
+  });
+  expect(stdout.trim().split('\n')).toEqual(expressions.map((expression) => `${expression} true`));
 });
 
 test('the library loads its parts when they are called for, also while others load them', async () => {
@@ -72,8 +150,8 @@ test('the library loads its parts when they are called for, also while others lo
   expect(stdout.split('\n')).toEqual(['gzip 0 function function function', 'function undefined', '']);
 });
 
-test('the library has its names, its errors theirs, and its types come along', async () => {
-  const { directory, installed } = await project({
+test('the library has its names, and its errors theirs', async () => {
+  const { directory } = await project({
     'names.js': `import * as paster from 'paster';
       console.log(Object.keys(paster).sort().join(' '));
       try { paster.parseIni('lost', 'x.ini'); } catch (error) {
@@ -88,15 +166,6 @@ test('the library has its names, its errors theirs, and its types come along', a
     'ConfigError PASTER_INI_NO_SECTION true 1',
     ...['ConfigError', 'ErrorList', 'RunError', 'UsageError'],
     '',
-  ]);
-  const declarations = readFileSync(join(installed, 'dist/index.d.ts'), 'utf8');
-  for (const [, path = ''] of declarations.matchAll(/from '(\.[^']+)'/g)) {
-    expect(existsSync(join(installed, 'dist', path.replace(/\.ts$/, '.d.ts'))), path).toBe(true);
-  }
-  expect(filesOf(installed).filter((file) => /\.map$|(?<!\.d)\.ts$|^src|^test/.test(file))).toEqual([
-    ...filesOf(join(ROOT, 'templates'))
-      .filter((file) => /(?<!\.d)\.ts$/.test(file))
-      .map((file) => join('templates', file)),
   ]);
 });
 
