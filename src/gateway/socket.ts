@@ -290,7 +290,7 @@ export class GatewaySocket extends SocketFace {
       this.#endUnsaid = false;
       request.push(null);
     }
-    if (request.readableFlowing === null && !request.readableDidRead) request.resume();
+    if (request.readableFlowing === null && !request.readableDidRead) (request as DumpableRequest)._dump();
   }
 
   /** The peer is gone, or nobody will listen to the answer any more. */
@@ -377,6 +377,11 @@ function isUntouched(request: IncomingMessage): boolean {
     request.listenerCount('close') === 0 &&
     request.listenerCount('readable') === 0
   );
+}
+
+interface DumpableRequest extends IncomingMessage {
+  /** Throws away what nobody has read: Node's own way to 'end', which is a shorter one since Node 26. */
+  _dump(): void;
 }
 
 interface ClosableResponse extends ServerResponse {
