@@ -1,12 +1,13 @@
 /** Programs that a test starts: their output is kept, they are waited for, and they end with the test, by pid. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { TOOLS, toolDirectory } from '../../scripts/test-tools/tools.ts';
 import { whenOver } from './lifetime.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -152,11 +153,21 @@ export function findProgram(name: string): string | undefined {
   return undefined;
 }
 
-const said = new Set<string>();
-
 /** A program that the test cannot do without: missing, the test is skipped and says so once; in CI it fails. */
 export function requireProgram(name: string): string | undefined {
-  const file = findProgram(name);
+  return required(name, findProgram(name));
+}
+
+/** The same for what `npm run test:tools` installs: `node 24`, `pnpm`. */
+export function requireTool(name: string): string | undefined {
+  const tool = TOOLS.find((each) => each.name === name);
+  const file = tool && join(toolDirectory(tool), tool.file);
+  return required(name, file !== undefined && existsSync(file) ? file : undefined);
+}
+
+const said = new Set<string>();
+
+function required(name: string, file: string | undefined): string | undefined {
   if (file === undefined && process.env['CI'] === 'true') throw new Error(`${name} is not installed`);
   if (file === undefined && !said.has(name)) {
     said.add(name);
