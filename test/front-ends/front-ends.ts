@@ -207,6 +207,7 @@ export const FRONT_ENDS: readonly FrontEnd[] = [
   },
   { ...CGI, heading: 'CGI', prefix: '' },
   { ...CGI, heading: 'CGI below a prefix', prefix: '/app' },
+  { ...CGI, heading: 'An INI file as a CGI script', prefix: '/app', script: 'app.ini' },
   { ...BRIDGE, heading: 'cgi-fcgi', prefix: '', start: fastcgi },
   { ...BRIDGE, heading: 'cgi-fcgi that starts the server', prefix: '/app', start: onDescriptor0 },
 ];

@@ -19,6 +19,8 @@ export class Project {
       mkdirSync(join(this.directory, name), { recursive: true });
     }
     symlinkSync(join(ROOT, 'bin/paster.js'), join(this.directory, 'node_modules/.bin/paster'));
+    // Wherever the Node is that runs the tests.
+    symlinkSync(process.execPath, join(this.directory, 'node_modules/.bin/node'));
     // Apache is another user.
     for (const name of ['', 'var', 'bin']) chmodSync(join(this.directory, name), 0o777);
   }

@@ -1,0 +1,37 @@
+/** An INI file that is a CGI script, with a mistake in it: what its operator and its client learn. */
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { blocksBelow } from '../helpers/documentation.ts';
+import { eventually, requireProgram } from '../helpers/program.ts';
+import { at, json } from './behaviours.ts';
+import { FRONT_ENDS, startSite } from './front-ends.ts';
+import type { Site } from './site.ts';
+
+const HEADING = 'An INI file as a CGI script';
+const [, SCRIPT = ''] = blocksBelow('docs/apache.md', HEADING);
+const missing = requireProgram('apache2') === undefined;
+
+function start(): Promise<Site> {
+  const frontEnd = FRONT_ENDS.find(({ heading }) => heading === HEADING);
+  if (frontEnd === undefined) throw new Error(`no front end "${HEADING}"`);
+  return startSite(frontEnd);
+}
+
+test.skipIf(missing).each([
+  ['a URI that is none', 'use = config:', 'use = confg:', '6:7: unknown scheme "confg:"'],
+  ['a file that is not there', 'config.ini', 'conf.ini', '6:7: [app:main] cannot read'],
+  ['an option that serve has not', 'command = serve', 'comand = serve', '3:1: [exe] serve has no option "comand"'],
+])('%s is 500, and its place is in the error log; what is repaired answers', async (_what, right, wrong, message) => {
+  const site = await start();
+  site.project.program('app.ini', SCRIPT.replace(right, wrong));
+  const failed = await at(site, '/query');
+  expect(failed.status).toBe(500);
+  expect(failed.body.toString()).not.toContain('app.ini');
+  // Apache starts a script in its own directory, and takes its standard error a moment after its answer.
+  const log = () => readFileSync(site.server.errorLog, 'utf8');
+  await eventually(() => log().includes('paster: '));
+  expect(log()).toContain(`paster: app.ini:${message}`);
+  expect(log()).not.toMatch(/^\s+at /m);
+  site.project.program('app.ini', SCRIPT);
+  expect(json(await at(site, '/query'))).toMatchObject({ method: 'GET' });
+});
