@@ -55,6 +55,9 @@ describe('what there is', () => {
 │  ├─ config.ini   would be created
 │  └─ develop.ini  would be created
 ├─ package.json    would be created
+├─ page.js         would be created
+├─ static/
+│  └─ style.css    would be created
 ├─ test/
 │  └─ app.test.js  would be created
 └─ var/

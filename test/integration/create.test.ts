@@ -62,7 +62,10 @@ describe.each(PROJECTS)('$template in $language', ({ template, language }) => {
     const program = npx(['serve', 'etc/develop.ini', '--reload', `http_port=${port}`]);
     await program.says(/^serving on http:\/\/127\.0\.0\.1:\d+$/m);
     const url = `http://127.0.0.1:${port}`;
-    expect(await (await fetch(url)).text()).toBe(`Hello from ${name}\n`);
+    const page = await (await fetch(url)).text();
+    expect(page).toContain(`<h1>Hello from ${name}</h1>`);
+    const [, style = ''] = /href="(static\/style\.css\?v=\w+)"/.exec(page) ?? [];
+    expect((await fetch(`${url}/${style}`)).headers.get('cache-control')).toContain('immutable');
     const app = join(directory(), `app.${language}`);
     const source = readFileSync(app, 'utf8');
     writeFileSync(app, source.replaceAll('`Hello, ', '`Good morning, '));
