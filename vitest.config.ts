@@ -4,6 +4,16 @@ import { defineConfig } from 'vitest/config';
 const DIST = fileURLToPath(new URL('dist/', import.meta.url));
 const SRC = fileURLToPath(new URL('src/', import.meta.url));
 
+/** Tests of what a process does under load, or of when it does something: they have the machine to themselves, one at a time. */
+const ALONE = [
+  'test/process/**/*.test.ts',
+  'test/front-ends/processes.test.ts',
+  'test/fuzz/**/*.test.ts',
+  ...['balance', 'framework-suite', 'hand-over', 'processes', 'reload', 'systemd', 'under-load'].map(
+    (name) => `test/integration/${name}.test.ts`,
+  ),
+];
+
 export default defineConfig({
   plugins: [
     {
@@ -17,7 +27,19 @@ export default defineConfig({
     },
   ],
   test: {
-    include: ['test/**/*.test.ts'],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'together',
+          include: ['test/**/*.test.ts'],
+          exclude: ALONE,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      { extends: true, test: { name: 'alone', include: ALONE, maxWorkers: 1, sequence: { groupOrder: 2 } } },
+    ],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     // What a test writes into a temporary directory is a user's module: Node's to load, not the test runner's.

@@ -26,26 +26,26 @@ export async function pack(directory: string): Promise<string> {
   return join(directory, filename);
 }
 
-/** Unpacks a tarball of the package as `node_modules/paster` of a directory. @returns That path. */
-export async function unpack(tarball: string, directory: string): Promise<string> {
+/** Unpacks it as `node_modules/paster` of a directory. @returns That path. */
+async function unpack(tarball: string, directory: string): Promise<string> {
   const installed = join(directory, 'node_modules/paster');
   mkdirSync(installed, { recursive: true });
   await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', installed], {});
   return installed;
 }
 
-/** A project in which the packed package is installed, with its dependencies, links to ours, and `others` of ours. */
+/** A project in which a tarball of the package is installed, with its dependencies, links to ours, and `others` of ours. */
 export async function project(
-  files: Readonly<Record<string, string>>,
+  tarball: string,
+  files: Readonly<Record<string, string>> = {},
   others: readonly string[] = [],
-): Promise<{ readonly directory: string; readonly installed: string; readonly tarball: string }> {
+): Promise<{ readonly directory: string; readonly installed: string }> {
   const directory = temporaryDirectory({ 'package.json': '{"type": "module"}', ...files });
-  const tarball = await pack(directory);
   const installed = await unpack(tarball, directory);
   for (const name of [...Object.keys(MANIFEST.dependencies), ...others]) {
     const link = join(directory, 'node_modules', name);
     mkdirSync(dirname(link), { recursive: true });
     symlinkSync(join(ROOT, 'node_modules', name), link);
   }
-  return { directory, installed, tarball };
+  return { directory, installed };
 }

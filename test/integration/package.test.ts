@@ -8,10 +8,16 @@ import { describe, expect, test } from 'vitest';
 import * as library from '../../src/index.ts';
 import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
 import { MANIFEST, pack, project, run } from '../helpers/installed.ts';
+import { beforeSuite } from '../helpers/lifetime.ts';
 import { Program, ROOT } from '../helpers/program.ts';
 
 /** In bytes; `npm pack` is to stay below. */
 const LARGEST_PACKAGE = 400_000;
+
+let tarball: string;
+beforeSuite(async () => {
+  tarball = await pack(temporaryDirectory());
+});
 
 function filesOf(directory: string): string[] {
   return readdirSync(directory, { recursive: true, encoding: 'utf8' });
@@ -31,7 +37,7 @@ describe('what is packed', () => {
   ];
 
   test('is small, and nothing else', async () => {
-    const { installed, tarball } = await project({});
+    const { installed } = await project(tarball);
     expect(statSync(tarball).size).toBeLessThan(LARGEST_PACKAGE);
     const files = filesOf(installed).filter((file) => statSync(join(installed, file)).isFile());
     expect(files.filter((file) => !EXPECTED.some((pattern) => pattern.test(file)))).toEqual([]);
@@ -45,14 +51,13 @@ describe('what is packed', () => {
   });
 
   test('has nothing that publint objects to', async () => {
-    const tarball = new Uint8Array(readFileSync(await pack(temporaryDirectory())));
-    const { messages, pkg } = await publint({ pack: { tarball: tarball.buffer }, strict: true });
+    const { buffer } = new Uint8Array(readFileSync(tarball));
+    const { messages, pkg } = await publint({ pack: { tarball: buffer }, strict: true });
     expect(messages.map((message) => formatMessage(message, pkg))).toEqual([]);
   });
 
   test('has types wherever it is resolved', async () => {
-    const tarball = readFileSync(await pack(temporaryDirectory()));
-    const found = await checkPackage(createPackageFromTarballData(new Uint8Array(tarball)));
+    const found = await checkPackage(createPackageFromTarballData(new Uint8Array(readFileSync(tarball))));
     expect(found.types).toEqual({ kind: 'included' });
     const problems = found.types === false ? [] : found.problems;
     // `require` loads it as well: Node does that with modules since 20.19, the oldest that paster runs on.
@@ -101,7 +106,7 @@ paster.loadApp(1);
   ] as const;
 
   test.each(COMPILERS)('is right for %s with module %s and resolution %s', async (compiler, module, resolution) => {
-    const { directory } = await project({ 'consumer.ts': CONSUMER }, ['@types/node']);
+    const { directory } = await project(tarball, { 'consumer.ts': CONSUMER }, ['@types/node']);
     const { status, stdout } = await new Program(
       process.execPath,
       [
@@ -116,7 +121,7 @@ paster.loadApp(1);
 });
 
 test('every entry point leads to the factory that it names', async () => {
-  const { installed } = await project({});
+  const { installed } = await project(tarball);
   const { 'paste.paster_create_template': templates = {}, ...factories } = MANIFEST.paster;
   for (const directory of Object.values(templates)) {
     expect(existsSync(join(installed, directory, 'template.ini')), directory).toBe(true);
@@ -134,7 +139,7 @@ test('every entry point leads to the factory that it names', async () => {
 });
 
 test('the library loads its parts when they are called for, also while others load them', async () => {
-  const { directory } = await project({
+  const { directory } = await project(tarball, {
     'app.ini': '[app]\nuse = npm:paster#test\nfilter-with = gzip\n[filter:gzip]\nuse = npm:paster#gzip\n',
     'parts.js': `import { gzip, health, loadApp, makeTranslogger } from 'paster';
       const loading = loadApp('config:app.ini', { relativeTo: import.meta.dirname });
@@ -151,7 +156,7 @@ test('the library loads its parts when they are called for, also while others lo
 });
 
 test('the library has its names, and its errors theirs', async () => {
-  const { directory } = await project({
+  const { directory } = await project(tarball, {
     'names.js': `import * as paster from 'paster';
       console.log(Object.keys(paster).sort().join(' '));
       try { paster.parseIni('lost', 'x.ini'); } catch (error) {
@@ -170,7 +175,7 @@ test('the library has its names, and its errors theirs', async () => {
 });
 
 test('a worker of an installed paster serves, and says where an application fails', async () => {
-  const { directory } = await project({
+  const { directory } = await project(tarball, {
     'main.ini': '[app:main]\nuse = module:./app.js\n[server:main]\nuse = npm:paster#http\nport = 0\nworkers = 1\n',
     'app.js': `export default (req, res) => {
       if (req.url === '/') return res.end('installed');
