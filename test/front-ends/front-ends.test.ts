@@ -1,31 +1,20 @@
-/** The documented configuration of every web server, run, with the same behaviours behind each. */
+/** What the documentation says of the front ends besides their configurations. */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ask } from '../helpers/ask.ts';
-import { beforeSuite } from '../helpers/lifetime.ts';
 import { ROOT, requireProgram } from '../helpers/program.ts';
-import { at, BEHAVIOURS, type Behaviour, type BehaviourName, json } from './behaviours.ts';
+import { at, json } from './behaviours.ts';
 import { FRONT_ENDS, startSite } from './front-ends.ts';
-import type { Site } from './site.ts';
 
 function page(name: string): string {
   return readFileSync(join(ROOT, name), 'utf8').replace(/\s+/g, ' ');
 }
 
-const NAMED = Object.entries(BEHAVIOURS) as [BehaviourName, Behaviour][];
-
-describe.each(FRONT_ENDS)('$page: $heading', ({ differs = {}, ...frontEnd }) => {
-  const missing = frontEnd.programs.some((name) => requireProgram(name) === undefined);
-  let site: Site;
-  beforeSuite(async () => {
-    if (!missing) site = await startSite(frontEnd);
-  });
-
-  for (const [name, behaviour] of NAMED) {
-    const difference = differs[name];
-    const title = difference ? `${name} (it ${difference.why})` : name;
-    test.skipIf(missing)(title, () => (difference?.instead ?? behaviour)(site));
+test('each page has its tests', () => {
+  for (const { page: name } of FRONT_ENDS) {
+    const file = join(import.meta.dirname, `${basename(name, '.md')}.test.ts`);
+    expect(readFileSync(file, 'utf8')).toContain(`testFrontEnds('${name}')`);
   }
 });
 

@@ -1,0 +1,4 @@
+/** What docs/lighttpd.md documents, with the real Lighttpd. */
+import { testFrontEnds } from './suite.ts';
+
+testFrontEnds('docs/lighttpd.md');
