@@ -9,7 +9,7 @@ const ALONE = [
   'test/process/**/*.test.ts',
   'test/front-ends/processes.test.ts',
   'test/fuzz/**/*.test.ts',
-  ...['balance', 'framework-suite', 'hand-over', 'processes', 'reload', 'systemd', 'under-load'].map(
+  ...['balance', 'framework-suite', 'hand-over', 'many-machines', 'processes', 'reload', 'systemd', 'under-load'].map(
     (name) => `test/integration/${name}.test.ts`,
   ),
 ];
