@@ -1,18 +1,19 @@
 /** Where filters write their lines for people: standard error. */
+import { LineBatch } from '../logging/line-batch.ts';
 
 /** Takes one line, without its end. */
 export type WriteLine = (line: string) => void;
 
-/** Lines wait for others that long, in milliseconds, or until there are so many characters of them. */
+/** Lines wait for others that long, in milliseconds, or until there are so many bytes of them. */
 const LONGEST_WAIT = 10;
 const ENOUGH = 65_536;
 
-let waiting = '';
+const waiting = new LineBatch();
 
 /** Writes a line at once, after those that wait. */
 export const toStandardError: WriteLine = (line) => {
-  waiting += `${line}\n`;
   flush();
+  process.stderr.write(`${line}\n`);
 };
 
 /**
@@ -20,16 +21,13 @@ export const toStandardError: WriteLine = (line) => {
  * process that ends writes what is left, unless a signal kills it that it does not listen to.
  */
 export const toStandardErrorSoon: WriteLine = (line) => {
-  if (waiting === '') setTimeout(flush, LONGEST_WAIT).unref();
-  waiting += `${line}\n`;
+  if (waiting.length === 0) setTimeout(flush, LONGEST_WAIT).unref();
+  waiting.add(line);
   if (waiting.length >= ENOUGH) flush();
 };
 
 function flush(): void {
-  if (waiting === '') return;
-  const lines = waiting;
-  waiting = '';
-  process.stderr.write(lines);
+  if (waiting.length > 0) process.stderr.write(waiting.take());
 }
 
 process.on('exit', flush);

@@ -82,6 +82,8 @@ interface Transaction {
   finished: boolean;
 }
 
+type Line = (transaction: Transaction) => string;
+
 type Field = (transaction: Transaction) => string | undefined;
 
 const FIELDS: Readonly<Record<string, Field>> = {
@@ -113,9 +115,9 @@ makeTranslogger.settings = transloggerSettings;
  */
 export function translogger(options: OptionsOf<typeof transloggerSettings> = {}, write?: WriteLine): Filter {
   const settings = withDefaults(transloggerSettings, options);
-  const output = write ? (line: () => string) => write(line()) : destination(settings);
+  const line = settings.json ? jsonLine(settings) : lineOf(settings.format);
+  const output = write ? (transaction: Transaction) => write(line(transaction)) : destination(settings, line);
   if (output === undefined) return (app) => app;
-  const line = settings.json ? jsonLine(settings) : compile(settings.format);
   const showsId = settings.json || settings.format.includes('%(REQUEST_ID)s');
   const isTimed = settings.json || settings.format.includes('%(duration_ms)');
   const { skip } = settings;
@@ -139,13 +141,16 @@ export function translogger(options: OptionsOf<typeof transloggerSettings> = {},
         transaction.finished = true;
       });
     }
-    res.on('close', () => output(() => line(transaction)));
+    res.on('close', () => output(transaction));
     return app(req, res);
   };
 }
 
 /** Where the lines go, each made only if it is wanted; undefined for nowhere. */
-function destination(settings: SettingsOf<typeof transloggerSettings>): ((line: () => string) => void) | undefined {
+function destination(
+  settings: SettingsOf<typeof transloggerSettings>,
+  line: Line,
+): ((transaction: Transaction) => void) | undefined {
   const level = LEVELS.get(settings.logging_level) ?? INFO;
   const least = LEVELS.get(settings.set_logger_level) ?? DEBUG;
   // Departure: Paste writes to a console handler of its own unless told not to, whatever the INI file configures.
@@ -153,12 +158,12 @@ function destination(settings: SettingsOf<typeof transloggerSettings>): ((line: 
     const logger = getLogger(settings.logger_name);
     // What [logger_wsgi] says goes before the default.
     logger.setDefaultLevel(least);
-    return (line) => {
-      if (logger.isEnabledFor(level)) logger.report(level, line(), DETAILS);
+    return (transaction) => {
+      if (logger.isEnabledFor(level)) logger.report(level, line(transaction), DETAILS);
     };
   }
   if (!settings.setup_console_handler || level < least) return undefined;
-  return (line) => toStandardErrorSoon(line());
+  return (transaction) => toStandardErrorSoon(line(transaction));
 }
 
 /** To look at the stack for each line would cost more than the line, and so would looking for what is escaped already. */
@@ -174,8 +179,21 @@ const PIECE = /%\((\w+)\)[sd]|%%/g;
 /** Fields that no client has a say in. */
 const SAFE: ReadonlySet<string> = new Set(['time', 'status', 'bytes', 'duration_ms', 'REQUEST_ID']);
 
+function lineOf(format: string): Line {
+  return format === COMBINED ? combinedLine : compile(format);
+}
+
+/** What `compile` makes of the default, without a call for each field: that is a third of what a logged request costs. */
+const combinedLine: Line = ({ req, res, time, address, method, url }) => {
+  const { referer, 'user-agent': userAgent } = req.headers;
+  const client = `${escapeField(address) ?? '-'} - ${escapeField(remoteUser(req)) ?? '-'}`;
+  const request = `${escapeField(method) ?? '-'} ${escapeField(url) ?? '-'} HTTP/${escapeField(req.httpVersion)}`;
+  const answer = `${statusOf(res)} ${res.bodyBytes === 0 ? '-' : res.bodyBytes}`;
+  return `${client} [${apacheTime(time)}] "${request}" ${answer} "${escapeField(referer) ?? '-'}" "${escapeField(userAgent) ?? '-'}"`;
+};
+
 /** Compiles a format to a function, once. An unknown field stays as it is written; `%%` is a percent sign. */
-function compile(format: string): (transaction: Transaction) => string {
+function compile(format: string): Line {
   const fields: Field[] = [];
   // The text before each field, and after the last one.
   const texts: string[] = [''];
@@ -205,8 +223,8 @@ function compile(format: string): (transaction: Transaction) => string {
 }
 
 /** An object with the same names in each line, so that it can be searched; what is not known is null. */
-function jsonLine({ logger_name: logger, logging_level: level }: SettingsOf<typeof transloggerSettings>) {
-  return ({ req, res, time, start, address, method, url, finished }: Transaction): string =>
+function jsonLine({ logger_name: logger, logging_level: level }: SettingsOf<typeof transloggerSettings>): Line {
+  return ({ req, res, time, start, address, method, url, finished }) =>
     asciiJson({
       time: new Date(time).toISOString(),
       level,

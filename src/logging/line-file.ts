@@ -5,10 +5,11 @@
 import { closeSync, fchownSync, fstatSync, openSync, type Stats, statSync } from 'node:fs';
 import sonicBoom from 'sonic-boom';
 import { errorMessage } from '../errors.ts';
+import { LineBatch } from './line-batch.ts';
 
 /** How long a line may wait, in milliseconds: what a process that is killed loses at most. */
 const LONGEST_WAIT_MS = 100;
-/** Characters after which nothing waits. */
+/** Bytes after which nothing waits. */
 const BATCH_LENGTH = 16_384;
 /** Bytes that are kept while a disk is full. */
 const LONGEST_BACKLOG = 1_048_576;
@@ -40,7 +41,7 @@ export class LineFile {
   readonly #options: LineFileOptions;
   #fd: number | undefined;
   #out: BatchWriter | undefined;
-  #batch = '';
+  readonly #batch = new LineBatch();
   #batchBegan = 0;
   #timer: NodeJS.Timeout | undefined;
   #isFailing = false;
@@ -54,12 +55,11 @@ export class LineFile {
 
   /** @param line without its end. @param now milliseconds since 1970 */
   add(line: string, now: number): void {
-    if (this.#batch === '') {
+    if (this.#batch.length === 0) {
       this.#batchBegan = now;
       this.#timer ??= setTimeout(() => this.#tick(), LONGEST_WAIT_MS).unref();
     }
-    this.#batch += line;
-    this.#batch += '\n';
+    this.#batch.add(line);
     // A timer says nothing while the application computes; a clock that is set back says nothing either.
     const waited = now - this.#batchBegan;
     if (this.#batch.length >= BATCH_LENGTH || waited >= LONGEST_WAIT_MS || waited < 0) this.flush();
@@ -72,10 +72,8 @@ export class LineFile {
 
   /** Writes what waits. A failure is said once; lines are kept for later, as long as they are few. */
   flush(): void {
-    if (this.#batch === '') return;
-    // Encoded once: of a text sonic-boom would make bytes to count them, to write them, and to know what is left.
-    const batch = Buffer.from(this.#batch);
-    this.#batch = '';
+    if (this.#batch.length === 0) return;
+    const batch = this.#batch.take();
     try {
       if (this.#fd === undefined) this.#open('a');
       this.#options.beforeWrite?.(batch.length);

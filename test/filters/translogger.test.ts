@@ -35,12 +35,35 @@ describe('the combined format', () => {
     );
   });
 
+  test('is the same line as that format written out', async () => {
+    const { default: combined } = transloggerSettings.declarations.format;
+    const [own, compiled] = [new Lines(), new Lines()];
+    const { url } = await serveFiltered(
+      [translogger({}, own.write), translogger({ format: `${combined}!` }, compiled.write)],
+      (req, res) => {
+        if (req.url === '/user') Object.assign(req, { remoteUser: 'jo "e"' });
+        if (req.url === '/leave') return req.socket.destroy();
+        return res.writeHead(req.url === '/nothing' ? 204 : 200).end('body');
+      },
+    );
+    const head = 'HTTP/1.1\r\nHost: x\r\nConnection: close\r\n';
+    for (const request of [
+      `GET /user ${head}Referer: a"\\\xe9\r\nUser-Agent: \tb\r\n\r\n`,
+      `OPTIONS /nothing ${head}\r\n`,
+      `GET /leave ${head}\r\n`,
+    ]) {
+      await send(url, request);
+    }
+    expect((await own.first(3)).map((line) => `${line}!`)).toEqual(await compiled.first(3));
+    expect(own.all.join('\n')).toMatch(/ - jo \\"e\\" .* 200 4 "a\\".*"\n.* 204 - "-" "-"\n.* 499 - /);
+  });
+
   test('goes to standard error, unless that is not wanted', async () => {
     const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
     try {
       const { url } = await serveFiltered(translogger({ format: 'one %(status)s' }), hello);
       await fetch(url);
-      await vi.waitFor(() => expect(write).toHaveBeenCalledWith('one 200\n'));
+      await vi.waitFor(() => expect(write.mock.calls.map(([bytes]) => String(bytes))).toEqual(['one 200\n']));
     } finally {
       write.mockRestore();
     }

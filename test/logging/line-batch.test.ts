@@ -1,0 +1,19 @@
+import { expect, test } from 'vitest';
+import { LineBatch } from '../../src/logging/line-batch.ts';
+
+test('gives back what was put in, however long and in whatever script', () => {
+  const batch = new LineBatch();
+  const lines = ['', 'one', 'é€😀', '\ud800', 'x'.repeat(20_000), '€'.repeat(200_000), ...Array(5000).fill('short')];
+  for (const _ of [1, 2]) {
+    for (const line of lines) batch.add(line);
+    const expected = Buffer.from(lines.map((line) => `${line}\n`).join(''));
+    expect(batch.length).toBe(expected.length);
+    const taken = batch.take();
+    expect(taken.equals(expected)).toBe(true);
+    expect([batch.length, batch.take().length]).toEqual([0, 0]);
+    // What comes later is written elsewhere.
+    batch.add('!'.repeat(100));
+    expect(taken.equals(expected)).toBe(true);
+    batch.take();
+  }
+});
