@@ -101,6 +101,8 @@ function cascadeOf(apps: readonly App[], caught: readonly number[]): App {
       if (res.destroyed || (await Promise.race([isAnsweredBy(app, req, res, body, isCaught), isLeft]))) return;
     }
     if (res.destroyed) return;
+    // As it came: whoever was asked before had a request of its own.
+    if (body.isUntouched) return void (await last(req, res));
     body.keepNoMore();
     const { request } = repeatRequest(req, body);
     await last(request, Object.assign(res, { req: request }));

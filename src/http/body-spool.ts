@@ -34,6 +34,11 @@ export class BodySpool {
     this.#source = source;
   }
 
+  /** Nobody has asked for any of it. */
+  get isUntouched(): boolean {
+    return this.#iterator === undefined;
+  }
+
   /**
    * What follows from a position on: a piece of it, or undefined at the end.
    * @throws what the client's leaving made of the request, or the file system.

@@ -66,115 +66,168 @@ const STATE: Readonly<Record<string, (isEnded: boolean) => unknown>> = {
 
 const EVENTS = ['drain', 'prefinish', 'finish', 'close', 'error'] as const;
 
-/** @param req what the held response answers; `res` answers the same, for the client. */
-export function holdResponse(req: IncomingMessage, res: ServerResponse, judge: Judge): HeldResponse {
-  // Not imported: what is loaded before the first request is not to wait for it, and with one it is there.
-  const held = new (process.getBuiltinModule('node:http').ServerResponse)(req);
-  const own = { ...methodsOf(held, HEADER_METHODS) };
-  const members = held as unknown as Members;
-  const truth = res as unknown as Members;
-  let state: HeldResponse['state'] = 'undecided';
-  let isEnded = false;
-  copyHeaders(res, held);
-  held.statusCode = res.statusCode;
-  held.sendDate = res.sendDate;
+/** What a held response is about; all of them share their methods, which find it here. */
+const HOLD = Symbol('hold');
 
-  const forwarders = EVENTS.map((event) => {
-    const forward = (...args: unknown[]): void => void held.emit(event, ...args);
-    res.on(event, forward);
-    return () => res.off(event, forward);
-  });
+interface Held {
+  readonly [HOLD]?: Hold;
+}
+
+type Method = (this: Held, ...args: unknown[]) => unknown;
+
+class Hold implements HeldResponse {
+  state: HeldResponse['state'] = 'undecided';
+  isEnded = false;
+  readonly response: ServerResponse;
+  readonly truth: ServerResponse;
+  readonly #judge: Judge;
+  readonly #stops: (() => void)[] = [];
+
+  constructor(req: IncomingMessage, truth: ServerResponse, judge: Judge) {
+    heldKind ??= makeHeldKind();
+    this.response = new heldKind(req, this);
+    this.truth = truth;
+    this.#judge = judge;
+    copyHeaders(truth, this.response);
+    this.response.statusCode = truth.statusCode;
+    this.response.sendDate = truth.sendDate;
+    for (const event of EVENTS) {
+      const forward = (...args: unknown[]): void => void this.response.emit(event, ...args);
+      truth.on(event, forward);
+      this.#stops.push(() => truth.off(event, forward));
+    }
+  }
 
   /** @returns whether it goes to the client. */
-  const decide = (status: number): boolean => {
-    if (state !== 'undecided') return state === 'passed';
-    if (judge.isDropped(status)) {
-      drop();
+  decide(status: number): boolean {
+    if (this.state !== 'undecided') return this.state === 'passed';
+    if (this.#judge.isDropped(status)) {
+      this.drop();
       return false;
     }
-    copyHeaders(held, res);
-    res.statusCode = status;
-    if (held.statusMessage !== undefined) res.statusMessage = held.statusMessage;
-    res.sendDate = held.sendDate;
-    state = 'passed';
-    judge.decided(state);
+    const { response, truth } = this;
+    copyHeaders(response, truth);
+    truth.statusCode = status;
+    if (response.statusMessage !== undefined) truth.statusMessage = response.statusMessage;
+    truth.sendDate = response.sendDate;
+    this.state = 'passed';
+    this.#judge.decided(this.state);
     return true;
-  };
+  }
 
-  const drop = (): void => {
-    if (state !== 'undecided') return;
-    state = 'dropped';
-    for (const stop of forwarders) stop();
-    judge.decided(state);
-  };
+  drop(): void {
+    if (this.state !== 'undecided') return;
+    this.state = 'dropped';
+    for (const stop of this.#stops) stop();
+    this.#judge.decided(this.state);
+  }
 
   /** What would happen to an answer that has gone out. */
-  const finish = (): void => {
-    if (isEnded) return;
-    isEnded = true;
+  finish(): void {
+    if (this.isEnded) return;
+    this.isEnded = true;
     process.nextTick(() => {
-      for (const event of ['prefinish', 'finish', 'close']) held.emit(event);
+      for (const event of ['prefinish', 'finish', 'close']) this.response.emit(event);
     });
-  };
+  }
 
-  const methods: Record<string, Callable> = {
-    writeHead(status, ...rest) {
-      if (state === 'dropped') return held;
-      if (decide(Number(status))) (res.writeHead as Callable).call(res, status, ...rest);
-      return held;
-    },
-    flushHeaders() {
-      if (decide(held.statusCode)) res.flushHeaders();
-    },
-    write(...args) {
-      if (decide(held.statusCode)) return (res.write as Callable).apply(res, args);
+  /** Has the true response do it. */
+  pass(name: string, args: readonly unknown[]): unknown {
+    const method = (this.truth as unknown as Members)[name];
+    // HTTP/2's has not all of them.
+    return typeof method === 'function' ? Reflect.apply(method as Callable, this.truth, args) : callBack(args);
+  }
+}
+
+/** @param req what the held response answers; `res` answers the same, for the client. */
+export function holdResponse(req: IncomingMessage, res: ServerResponse, judge: Judge): HeldResponse {
+  return new Hold(req, res, judge);
+}
+
+/** What an application does with a response. */
+const METHODS: Readonly<Record<string, (hold: Hold, args: readonly unknown[]) => unknown>> = {
+  writeHead(hold, args) {
+    if (hold.decide(Number(args[0]))) hold.pass('writeHead', args);
+    return hold.response;
+  },
+  flushHeaders(hold) {
+    if (hold.decide(hold.response.statusCode)) hold.truth.flushHeaders();
+  },
+  write(hold, args) {
+    if (hold.decide(hold.response.statusCode)) return hold.pass('write', args);
+    callBack(args);
+    return true;
+  },
+  end(hold, args) {
+    if (hold.decide(hold.response.statusCode)) hold.pass('end', args);
+    else {
       callBack(args);
-      return true;
+      hold.finish();
+    }
+    return hold.response;
+  },
+  addTrailers(hold, [trailers]) {
+    if (hold.state !== 'dropped') hold.truth.addTrailers(trailers as OutgoingHttpHeaders);
+  },
+  destroy(hold, [error]) {
+    if (hold.state === 'dropped') hold.finish();
+    else hold.truth.destroy(error as Error | undefined);
+    return hold.response;
+  },
+};
+
+type HeldKind = new (req: IncomingMessage, hold: Hold) => ServerResponse;
+
+let heldKind: HeldKind | undefined;
+
+/** Made with the first of them: what is loaded before the first request is not to wait for node:http, and then it is there. */
+function makeHeldKind(): HeldKind {
+  const { ServerResponse: Base } = process.getBuiltinModule('node:http');
+  const own = methodsOf(Base.prototype, HEADER_METHODS);
+  const methods: Record<string, Method> = {};
+  const state: [string, PropertyDescriptor][] = Object.entries(STATE).map(([name, whenDropped]) => [
+    name,
+    {
+      configurable: true,
+      get(this: Held) {
+        const hold = this[HOLD];
+        return hold?.state === 'dropped'
+          ? whenDropped(hold.isEnded)
+          : (hold?.truth as unknown as Members | undefined)?.[name];
+      },
+      // Node's own constructors and prototypes write some of them.
+      set() {},
     },
-    end(...args) {
-      if (decide(held.statusCode)) {
-        (res.end as Callable).apply(res, args);
-        return held;
-      }
-      callBack(args);
-      finish();
-      return held;
-    },
-    addTrailers(trailers) {
-      if (state !== 'dropped') res.addTrailers(trailers as OutgoingHttpHeaders);
-    },
-    destroy(error) {
-      if (state === 'dropped') finish();
-      else res.destroy(error as Error | undefined);
-      return held;
-    },
+  ]);
+  const addMethod = (name: string, run: (hold: Hold, args: readonly unknown[]) => unknown): void => {
+    methods[name] = function (...args) {
+      return this[HOLD] && run(this[HOLD], args);
+    };
   };
+  for (const [name, run] of Object.entries(METHODS)) addMethod(name, run);
   for (const [name, method] of Object.entries(own)) {
-    methods[name] = (...args) =>
-      state === 'passed' ? (truth[name] as Callable).apply(res, args) : method.apply(held, args);
+    addMethod(name, (hold, args) =>
+      hold.state === 'passed' ? hold.pass(name, args) : Reflect.apply(method, hold.response, args),
+    );
   }
   for (const name of CONNECTION_METHODS) {
-    if (typeof truth[name] !== 'function') continue;
-    methods[name] = (...args) => (state === 'dropped' ? callBack(args) : (truth[name] as Callable).apply(res, args));
-  }
-  // Own properties, since Express gives every response a prototype of its own.
-  for (const [name, method] of Object.entries(methods)) members[name] = method;
-  for (const [name, whenDropped] of Object.entries(STATE)) {
-    Object.defineProperty(held, name, {
-      configurable: true,
-      get: () => (state === 'dropped' ? whenDropped(isEnded) : truth[name]),
-      // Node's own constructors and prototypes write some of them.
-      set: () => {},
-    });
+    addMethod(name, (hold, args) => (hold.state === 'dropped' ? callBack(args) : hold.pass(name, args)));
   }
 
-  return {
-    response: held,
-    get state() {
-      return state;
-    },
-    drop,
-  };
+  class HeldServerResponse extends Base {
+    readonly [HOLD]: Hold;
+
+    constructor(req: IncomingMessage, hold: Hold) {
+      super(req);
+      this[HOLD] = hold;
+      // Own properties, since Express gives every response a prototype of its own.
+      Object.assign(this, methods);
+      for (const [name, property] of state) Object.defineProperty(this, name, property);
+    }
+  }
+  // What Node's constructor writes must not be there already: V8 is slow with properties that become accessors later.
+  Object.defineProperties(HeldServerResponse.prototype, Object.fromEntries(state));
+  return HeldServerResponse;
 }
 
 function methodsOf(response: ServerResponse, names: readonly string[]): Record<string, Callable> {

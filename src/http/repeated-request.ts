@@ -23,8 +23,9 @@ export function repeatRequest(original: MountedRequest, body: BodySpool): Repeat
   // Not imported: see held-response.ts.
   const request: MountedRequest = new (process.getBuiltinModule('node:http').IncomingMessage)(original.socket);
   for (const key of Reflect.ownKeys(original)) {
+    if (Object.hasOwn(request, key)) continue;
     const property = Object.getOwnPropertyDescriptor(original, key);
-    if (property && !Object.hasOwn(request, key)) Object.defineProperty(request, key, property);
+    if (property) Object.defineProperty(request, key, property);
   }
   request.httpVersionMajor = original.httpVersionMajor;
   request.httpVersionMinor = original.httpVersionMinor;
