@@ -2,17 +2,23 @@
 import { nearest } from '../config/nearest.ts';
 import { KNOWN_GROUPS, listPoints, type Point, settingsOfPoint, withDeclaration } from '../deploy/points.ts';
 import { EXIT_OK, formatError, PasterError, printableLine, UsageError } from '../errors.ts';
+import { guardLoading } from '../serve/loading.ts';
 import { type Command, type Console, flagOption } from './command.ts';
 import { jsonArray, jsonObject, jsonText, jsonValue } from './json.ts';
+import { pointsMarkdown } from './points-markdown.ts';
 
 export const pointsCommand: Command = {
   name: 'points',
   summary: 'list the entry points that are installed',
   args: [['[group]', 'only this group, such as paste.app_factory']],
-  options: [{ flags: '--json', help: 'as JSON, with the settings of the built-in parts' }],
+  options: [
+    { flags: '--json', help: 'as JSON, with the settings of each part' },
+    { flags: '--markdown', help: 'as a page of documentation, with the settings of each part' },
+  ],
   examples: [
     ['paster points', 'all of them, by group'],
     ['paster points paste.server_factory', 'the servers'],
+    ['paster points --markdown > parts.md', 'what there is to use in this project'],
   ],
   run: points,
 };
@@ -27,17 +33,30 @@ async function points(
   const [group] = args;
   const groups = group === undefined ? groupsOf(all) : [knownGroup(group, all)];
   const listed = all.filter((point) => groups.includes(point.group));
-  const declared = await Promise.all(
-    listed.map((point) =>
-      withDeclaration(point).catch((error) => {
-        if (!(error instanceof PasterError)) throw error;
-        warn(error);
-        return point;
-      }),
-    ),
-  );
-  console.out(flagOption(options, 'json') ? pointsJson(groups, declared) : pointsText(groups, declared));
+  const [json, markdown] = [flagOption(options, 'json'), flagOption(options, 'markdown')];
+  if (json && markdown) throw new UsageError('PASTER_USAGE', 'points: --json and --markdown exclude each other');
+  // A list by names is not to run code of others.
+  const asked = (point: Point): boolean => json || markdown || point.package === 'paster';
+  const declared: Point[] = [];
+  // One after the other, so that one that never comes back can be named.
+  const ask = async (): Promise<void> => {
+    for (const point of listed) declared.push(asked(point) ? await declaring(point, warn) : point);
+  };
+  await guardLoading(ask, console.err);
+  const write = json ? pointsJson : markdown ? pointsMarkdown : pointsText;
+  console.out(write(groups, declared));
   return EXIT_OK;
+}
+
+/** The point with what it declares; one that cannot be imported is listed all the same. */
+async function declaring(point: Point, warn: (error: PasterError) => void): Promise<Point> {
+  try {
+    return await withDeclaration(point);
+  } catch (error) {
+    if (!(error instanceof PasterError)) throw error;
+    warn(error);
+    return point;
+  }
 }
 
 function groupsOf(all: readonly Point[]): string[] {
@@ -97,6 +116,8 @@ function pointJson(point: Point): string {
     );
     members.push(['settings', jsonArray(items)]);
   }
-  if (point.declared?.others) members.push(['otherKeys', jsonText(point.declared.others.help)]);
+  const { otherKeys, vendor } = point.declared ?? {};
+  if (otherKeys !== undefined) members.push(['otherKeys', jsonText(otherKeys)]);
+  if (vendor !== undefined && vendor !== 'paster') members.push(['schema', jsonText(vendor)]);
   return jsonObject(members);
 }

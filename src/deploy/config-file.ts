@@ -19,7 +19,7 @@ import {
 import { findSection } from './find-section.ts';
 import { FACTORY_KINDS, factoryKindOfSection, KINDS, type PartKind } from './kinds.ts';
 import { moduleTarget } from './module-target.ts';
-import { PASTE_NAMES } from './paste-names.ts';
+import { namesOfDistribution } from './paste-names.ts';
 import { RELOAD_FILES, readSection, requireKey, type SectionConfig, take, withoutEffect } from './section-config.ts';
 import { SectionScope } from './section-scope.ts';
 import type { LoadSession } from './session.ts';
@@ -286,7 +286,7 @@ export class ConfigFile implements ContextLoader {
 /** `MapProxy>=1.0`: the name counts, the version is npm's business; Paste's own distributions are paster itself. */
 async function requireDistribution(requirement: string, directory: string): Promise<void> {
   const name = requirement.replace(/[<>=!~;[].*$/s, '');
-  if (Object.hasOwn(PASTE_NAMES, name.toLowerCase())) return;
+  if (namesOfDistribution(name)) return;
   const { findDistribution } = await import('./entry-points.ts');
   await findDistribution(name, directory);
 }

@@ -3,21 +3,24 @@
  * settings: flup's forking servers pre-fork, so their `workers` is `auto` unless the section says otherwise.
  */
 import type { Settings } from '../protocol/types.ts';
+import { KINDS, type PartKind } from './kinds.ts';
 
 export interface PasteName {
   /** The entry point of the package `paster`. */
   readonly builtin: string;
   readonly implied?: Settings;
+  /** Which part of that name it was, where there are an application and a server. */
+  readonly kind?: PartKind;
 }
 
 const FORKING: Settings = { workers: 'auto' };
 
-/** By distribution, in lower case; within it by entry point. */
+/** By distribution, as it spells itself; within it by entry point. */
 export const PASTE_NAMES: Readonly<Record<string, Readonly<Record<string, PasteName>>>> = {
-  paste: {
+  Paste: {
     http: { builtin: 'http' },
     static: { builtin: 'static' },
-    cgi: { builtin: 'cgi' },
+    cgi: { builtin: 'cgi', kind: 'app' },
     urlmap: { builtin: 'urlmap' },
     cascade: { builtin: 'cascade' },
     test: { builtin: 'test' },
@@ -40,18 +43,18 @@ export const PASTE_NAMES: Readonly<Record<string, Readonly<Record<string, PasteN
     printdebug: { builtin: 'printdebug' },
     profile: { builtin: 'profile' },
   },
-  pastescript: {
+  PasteScript: {
     test: { builtin: 'test' },
-    cgi: { builtin: 'cgi' },
+    cgi: { builtin: 'cgi', kind: 'server' },
     flup_fcgi_fork: { builtin: 'fastcgi', implied: FORKING },
     flup_fcgi_thread: { builtin: 'fastcgi' },
     flup_scgi_fork: { builtin: 'scgi', implied: FORKING },
     flup_scgi_thread: { builtin: 'scgi' },
   },
-  pastedeploy: {
+  PasteDeploy: {
     prefix: { builtin: 'prefix' },
   },
-  flup: {
+  Flup: {
     fcgi: { builtin: 'fastcgi' },
     fcgi_thread: { builtin: 'fastcgi' },
     fcgi_fork: { builtin: 'fastcgi', implied: FORKING },
@@ -61,11 +64,26 @@ export const PASTE_NAMES: Readonly<Record<string, Readonly<Record<string, PasteN
   },
 };
 
+/** The names of one of Paste's distributions, whatever case it is written in; undefined for other people's packages. */
+export function namesOfDistribution(distribution: string): Readonly<Record<string, PasteName>> | undefined {
+  const wanted = distribution.toLowerCase();
+  return Object.entries(PASTE_NAMES).find(([name]) => name.toLowerCase() === wanted)?.[1];
+}
+
+/** The `egg:` URIs that mean a built-in part of a group. */
+export function eggsOf(group: string, builtin: string): string[] {
+  const isMeant = (name: PasteName): boolean =>
+    name.builtin === builtin &&
+    (name.kind === undefined || KINDS[name.kind].groups.flat().some((each) => each === group));
+  return Object.entries(PASTE_NAMES).flatMap(([distribution, names]) =>
+    Object.entries(names).flatMap(([name, each]) => (isMeant(each) ? [`egg:${distribution}#${name}`] : [])),
+  );
+}
+
 /** The built-in part that a URI means by whichever of its names: `static` for `npm:paster#static` and `egg:Paste#static`. */
 export function builtinPart(uri: string): string | undefined {
   const [, distribution = '', name = 'main'] = /^(?:npm|egg):([^#]+)(?:#(.*))?$/i.exec(uri) ?? [];
-  const key = distribution.toLowerCase();
-  if (key === 'paster') return name;
-  const names = Object.hasOwn(PASTE_NAMES, key) ? PASTE_NAMES[key] : undefined;
+  if (distribution.toLowerCase() === 'paster') return name;
+  const names = namesOfDistribution(distribution);
   return names && Object.hasOwn(names, name) ? names[name]?.builtin : undefined;
 }

@@ -1,11 +1,12 @@
-/** The entry points that can be named around a directory, and what is known of paster's own: meaning and settings. */
-import { acceptedNames, type Declarations, type SettingsSchema } from '../config/setting.ts';
+/** The entry points that can be named around a directory, and what they say of themselves: meaning and settings. */
 import type { ConfigError } from '../errors.ts';
+import { type PointSetting, settingsOf, settingsOfJsonSchema } from './described-settings.ts';
 import { installedPackages, type PackageInfo } from './entry-points.ts';
 import { FACTORY_KINDS } from './kinds.ts';
 import { moduleTarget } from './module-target.ts';
 import { processSettings } from './server-settings.ts';
-import { declaredSchema } from './validate.ts';
+import { asStep } from './unsettled.ts';
+import { declaredSchema, schemaOf } from './validate.ts';
 
 /** The group of the directories that `create` makes projects of. */
 export const CREATE_TEMPLATE = 'paste.paster_create_template';
@@ -17,17 +18,6 @@ export const KNOWN_GROUPS: readonly string[] = [
   CREATE_TEMPLATE,
 ];
 
-/** A setting as its declaration has it. */
-export interface PointSetting {
-  readonly name: string;
-  readonly aliases: readonly string[];
-  readonly allowed: string;
-  readonly default: unknown;
-  readonly required: boolean;
-  readonly help: string;
-  readonly example: string | undefined;
-}
-
 export interface Point {
   readonly group: string;
   readonly package: string;
@@ -35,8 +25,22 @@ export interface Point {
   /** `module:export`, relative to `root`. */
   readonly target: string;
   readonly root: string;
-  /** What the part says of itself, once it has been asked: its meaning in a line and its settings. */
-  readonly declared: SettingsSchema | undefined;
+  /** What the part says of itself, once it has been asked. */
+  readonly declared: PointDeclaration | undefined;
+}
+
+/** What a part says of itself. */
+export interface PointDeclaration {
+  /** What it is for, in a line. */
+  readonly meaning: string | undefined;
+  /** Undefined where something checks them that does not describe them. */
+  readonly settings: readonly PointSetting[] | undefined;
+  /** What other keys its section may have. */
+  readonly otherKeys: string | undefined;
+  /** Keys of older systems that mean nothing here, each with the reason. */
+  readonly obsolete: Readonly<Record<string, string>>;
+  /** The library whose Standard Schema it is. */
+  readonly vendor: string;
 }
 
 /** All entry points, by group, package and name. */
@@ -60,26 +64,42 @@ function pointsOf({ name: packageName, root, entryPoints }: PackageInfo): Point[
   );
 }
 
-/** The point with what it declares, if it is one of paster's own: only those are imported for being listed. */
+/**
+ * The point with what its factory declares: paster's own declarations, or a Standard Schema
+ * (https://standardschema.dev/json-schema: one that can describe itself). Imports its module.
+ * @throws PasterError where that cannot be imported
+ */
 export async function withDeclaration(point: Point): Promise<Point> {
-  // A template is a directory.
-  if (point.package !== 'paster' || point.group === CREATE_TEMPLATE) return point;
-  return { ...point, declared: declaredSchema(await moduleTarget(point.target, point.root, undefined).load()) };
+  // Others are directories, and whatever a group of somebody's own may mean.
+  if (!KNOWN_GROUPS.includes(point.group) || point.group === CREATE_TEMPLATE) return point;
+  const what = `${point.package}#${point.name} (${point.target})`;
+  const factory = await asStep({ what, location: undefined }, () =>
+    moduleTarget(point.target, point.root, undefined).load(),
+  );
+  return { ...point, declared: declarationOf(factory) };
+}
+
+function declarationOf(factory: unknown): PointDeclaration | undefined {
+  const schema = schemaOf(factory);
+  if (!schema) return undefined;
+  const { vendor } = schema['~standard'];
+  const declared = declaredSchema(factory);
+  if (!declared) {
+    return { meaning: undefined, settings: settingsOfJsonSchema(schema), otherKeys: undefined, obsolete: {}, vendor };
+  }
+  const { meaning, declarations, others, obsolete } = declared;
+  return { meaning, settings: settingsOf(declarations), otherKeys: others?.help, obsolete, vendor };
+}
+
+/** The settings of every server, which the process layer reads. */
+export function commonServerSettings(): PointSetting[] {
+  return settingsOf(processSettings.declarations);
 }
 
 /** What a section that uses the point may say; of a server also what the process layer reads. */
 export function settingsOfPoint({ group, declared }: Point): PointSetting[] | undefined {
-  if (!declared) return undefined;
-  const common: Declarations = group === 'paste.server_factory' ? processSettings.declarations : {};
-  const all: Declarations = { ...common, ...declared.declarations };
-  const aliases = [...acceptedNames(all)];
-  return Object.entries(all).map(([name, setting]) => ({
-    name,
-    aliases: aliases.filter(([alias, of]) => of === name && alias !== name).map(([alias]) => alias),
-    allowed: setting.type.allowed,
-    default: setting.default,
-    required: setting.required ?? false,
-    help: setting.help,
-    example: setting.example,
-  }));
+  const own = declared?.settings;
+  if (own === undefined || group !== 'paste.server_factory') return own && [...own];
+  const byName = new Map([...commonServerSettings(), ...own].map((setting) => [setting.name, setting]));
+  return [...byName.values()];
 }

@@ -12,6 +12,8 @@ export interface StandardSchema {
     readonly version: 1;
     readonly vendor: string;
     validate(value: unknown): StandardResult | Promise<StandardResult>;
+    /** Of a schema that can describe itself, https://standardschema.dev/json-schema. */
+    readonly jsonSchema?: { input(options: { readonly target: string }): unknown };
   };
 }
 

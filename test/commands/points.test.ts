@@ -112,6 +112,145 @@ test('--json: a URL map says what its other keys are', async () => {
   );
 });
 
+/** What packages may carry: paster's form, a schema that describes itself, one that does not, and none that is good. */
+const FOREIGN = `
+const standard = (vendor, more) => ({ '~standard': { version: 1, vendor, validate: (value) => ({ value }), ...more } });
+const part = (settings) => Object.assign(() => () => {}, { settings });
+const properties = {
+  size: { type: 'integer', minimum: 1, maximum: 9, default: 5, description: 'How large.' },
+  colour: { enum: ['red', 'a|b'], description: 'Which\\ncolour.', examples: ['red'] },
+  name: { type: 'string', minLength: 2 },
+  odd: { anyOf: [{ type: 'boolean' }, { const: 'maybe' }] },
+};
+export const described = part(
+  standard('describer', { jsonSchema: { input: ({ target }) => target === 'draft-2020-12' && { type: 'object', properties, required: ['name', 'size'] } } }),
+);
+export const silent = part(standard('checker'));
+export const throwing = part(standard('thrower', { jsonSchema: { input() { throw new Error('no words for it'); } } }));
+export const plain = part(undefined);
+`;
+
+function foreign(modules: Record<string, string> = {}): string {
+  const points = { described: './f.js:described', silent: './f.js:silent', throwing: './f.js:throwing' };
+  const others = Object.fromEntries(Object.keys(modules).map((name) => [name, `./${name}.js:make`]));
+  return temporaryDirectory({
+    'node_modules/parts/package.json': JSON.stringify({
+      name: 'parts',
+      type: 'module',
+      paster: { 'paste.app_install': { ...points, again: './f.js:plain', plain: './f.js:plain', ...others } },
+    }),
+    'node_modules/parts/f.js': FOREIGN,
+    ...Object.fromEntries(Object.entries(modules).map(([name, text]) => [`node_modules/parts/${name}.js`, text])),
+  });
+}
+
+test('--json: the settings of others’ parts, where their schema describes them', async () => {
+  const { stdout, stderr, status } = await points(foreign(), ['--json', 'paste.app_install']);
+  expect([stderr, status]).toEqual(['', 0]);
+  const [described, silent, throwing, again] = JSON.parse(stdout).groups['paste.app_install'];
+  const setting = { aliases: [], required: false, help: '' };
+  expect(described).toMatchObject({
+    name: 'described',
+    schema: 'describer',
+    settings: [
+      { ...setting, name: 'size', allowed: 'integer from 1 to 9', default: 5, help: 'How large.' },
+      { ...setting, name: 'colour', allowed: 'red, a|b', help: 'Which\ncolour.', example: 'red' },
+      { ...setting, name: 'name', allowed: 'string of at least 2 characters', required: true },
+      { ...setting, name: 'odd', allowed: 'boolean, or maybe' },
+    ],
+  });
+  for (const [part, schema] of [
+    [silent, 'checker'],
+    [throwing, 'thrower'],
+    [again, undefined],
+  ]) {
+    expect(part.schema).toBe(schema);
+    expect(part).not.toHaveProperty('settings');
+  }
+});
+
+test('--markdown: a page, with a heading for each part', async () => {
+  const { stdout, stderr, status } = await points(foreign(), ['--markdown', 'paste.app_install']);
+  expect([stderr, status]).toEqual(['', 0]);
+  expect(stdout).toBe(`## Installers (\`paste.app_install\`)
+
+### parts#again
+
+\`npm:parts#again\`, \`npm:parts#plain\`
+
+### parts#described
+
+\`npm:parts#described\`
+
+| setting | allowed | default | meaning |
+| --- | --- | --- | --- |
+| \`size\` | integer from 1 to 9 | \`5\` | How large. |
+| \`colour\` | red, a\\|b |  | Which colour. Example: \`red\` |
+| \`name\` | string of at least 2 characters | required |  |
+| \`odd\` | boolean, or maybe |  |  |
+
+### parts#silent
+
+\`npm:parts#silent\`
+
+checker checks its settings, and does not describe them.
+
+### parts#throwing
+
+\`npm:parts#throwing\`
+
+thrower checks its settings, and does not describe them.
+`);
+});
+
+test('--markdown: paster’s own, with the names that Paste had, and what all servers have once', async () => {
+  const { stdout } = await points(temporaryDirectory(), ['--markdown']);
+  expect(stdout.match(/^## .*/gm)).toEqual([
+    '## Applications (`paste.app_factory`)',
+    '## Composites (`paste.composite_factory`)',
+    '## Filters (`paste.filter_factory`)',
+    '## Servers (`paste.server_factory`)',
+    '## Templates (`paste.paster_create_template`)',
+  ]);
+  expect(stdout).toContain('\n### error_page\n');
+  expect(stdout).toMatch(/^`npm:paster#error_page`, `egg:Paste#error_catcher`.* `npm:paster#evalerror`/m);
+  expect(stdout).not.toContain('### evalerror');
+  expect(stdout).toMatch(/^`npm:paster#cgi`, `egg:Paste#cgi`$/m);
+  expect(stdout).toMatch(/^`npm:paster#cgi`, `egg:PasteScript#cgi`$/m);
+  expect(stdout.match(/^\| `max_requests`, `maxRequests` \|/gm)).toHaveLength(1);
+  expect(stdout).toContain('\nOther keys: /prefix, or domain NAME [port N] /prefix, and an application.\n');
+  expect(stdout).toMatch(/^Without effect: `minSpare`, `maxSpare` \(/m);
+});
+
+test('a module that cannot be imported is said, and its part listed', async () => {
+  const directory = foreign({ wrong: 'throw new Error("no database")' });
+  for (const form of ['--json', '--markdown']) {
+    const { stdout, stderr, status } = await points(directory, [form, 'paste.app_install']);
+    expect(status).toBe(0);
+    expect(stdout).toContain('npm:parts#wrong');
+    expect(stderr).toMatch(/^paster: warn: .*wrong\.js:1:7: .*no database/);
+  }
+});
+
+test.each([
+  ['that never gets ready', 'await new Promise(() => {})', 'parts#bad (./bad.js:make) never gets ready'],
+  ['that ends the process', 'process.exit(0)', 'parts#bad (./bad.js:make) ended the process'],
+])('a module %s is named', async (_what, text, message) => {
+  const { stdout, stderr, status } = await points(foreign({ bad: text }), ['--json']);
+  expect([stdout, status]).toEqual(['', 1]);
+  expect(stderr).toContain(message);
+});
+
+test('a list by names runs nobody’s code', async () => {
+  const { stdout, stderr, status } = await points(foreign({ bad: 'process.exit(7)' }), ['paste.app_install']);
+  expect([stderr, status]).toEqual(['', 0]);
+  expect(stdout).toContain('  parts#bad\n');
+});
+
+test('--json and --markdown exclude each other', async () => {
+  expect(await points(temporaryDirectory(), ['--json', '--markdown'])).toMatchObject({ stdout: '', status: 2 });
+});
+
 test.each([
   ['app_factory', 'did you mean "paste.app_factory"?'],
   ['paste.sever_factory', 'did you mean "paste.server_factory"?'],

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadApp } from '../../src/deploy/load.ts';
 import { PASTE_LEFT_OUT } from '../../src/deploy/paste-left-out.ts';
-import { PASTE_NAMES } from '../../src/deploy/paste-names.ts';
+import { namesOfDistribution, PASTE_NAMES } from '../../src/deploy/paste-names.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { ROOT } from '../helpers/program.ts';
 
@@ -38,14 +38,13 @@ describe('docs/paste.md', () => {
     const there = Object.entries(PASTE_NAMES).flatMap(([distribution, names]) =>
       Object.keys(names).map((name) => `${distribution}#${name}`),
     );
-    const known = page.toLowerCase();
-    expect(there.filter((name) => !known.includes(`\`${name}\``))).toEqual([]);
+    expect(there.filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
   });
 
   test('nothing is there and left out', () => {
     const both = NAMES.filter(({ name }) => {
-      const [distribution = '', point = ''] = name.toLowerCase().split('#');
-      return Object.hasOwn(PASTE_NAMES[distribution] ?? {}, point);
+      const [distribution = '', point = ''] = name.split('#');
+      return Object.hasOwn(namesOfDistribution(distribution) ?? {}, point);
     });
     expect(both).toEqual([]);
   });

@@ -3,7 +3,7 @@ import { nearest } from '../../config/nearest.ts';
 import { ConfigError } from '../../errors.ts';
 import { findDistribution, findEntryPoint } from '../entry-points.ts';
 import { findLeftOut } from '../paste-left-out.ts';
-import { PASTE_NAMES, type PasteName } from '../paste-names.ts';
+import { namesOfDistribution, type PasteName } from '../paste-names.ts';
 import { type Scheme, uriContext } from '../uri-request.ts';
 
 export const eggScheme: Scheme = async (uri, name, request) => {
@@ -24,8 +24,7 @@ export const eggScheme: Scheme = async (uri, name, request) => {
 
 /** The built-in part behind one of Paste's own names; undefined for other people's packages. */
 function pasteName(distribution: string, name: string): PasteName | undefined {
-  const key = distribution.toLowerCase();
-  const names = Object.hasOwn(PASTE_NAMES, key) ? PASTE_NAMES[key] : undefined;
+  const names = namesOfDistribution(distribution);
   if (!names) return undefined;
   const found = Object.hasOwn(names, name) ? names[name] : undefined;
   if (!found) {

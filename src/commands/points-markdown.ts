@@ -1,0 +1,107 @@
+/** `paster points --markdown`: what can be used, as a page. docs/reference.md is made of the same. */
+import type { PointSetting } from '../deploy/described-settings.ts';
+import { eggsOf } from '../deploy/paste-names.ts';
+import { commonServerSettings, type Point } from '../deploy/points.ts';
+
+/** What people call the groups that paster knows. */
+const TITLES: Readonly<Record<string, string>> = {
+  'paste.app_factory': 'Applications',
+  'paste.composite_factory': 'Composites',
+  'paste.filter_factory': 'Filters',
+  'paste.filter_app_factory': 'Filters that are applications',
+  'paste.server_factory': 'Servers',
+  'paste.server_runner': 'Server runners',
+  'paste.app_install': 'Installers',
+  'paste.paster_create_template': 'Templates',
+};
+
+/** A page of these groups, a heading for each part; names of one target are one part. */
+export function pointsMarkdown(groups: readonly string[], points: readonly Point[]): string {
+  const blocks = groups.flatMap((group) => {
+    const parts = partsOf(points.filter((point) => point.group === group));
+    return parts.length === 0 ? [] : [groupHeading(group), ...commonOf(group, parts), ...parts.flatMap(partBlocks)];
+  });
+  return blocks.join('\n\n');
+}
+
+/** The entry points of one target, which are one part under several names. */
+type Part = readonly [Point, ...Point[]];
+
+function partsOf(points: readonly Point[]): Part[] {
+  const parts = new Map<string, [Point, ...Point[]]>();
+  for (const point of points) {
+    const key = `${point.root} ${point.target}`;
+    const part = parts.get(key);
+    if (part) part.push(point);
+    else parts.set(key, [point]);
+  }
+  return [...parts.values()].sort(([one], [other]) => (titleOf(one) < titleOf(other) ? -1 : 1));
+}
+
+function groupHeading(group: string): string {
+  const title = TITLES[group];
+  return title === undefined ? `## ${code(group)}` : `## ${title} (${code(group)})`;
+}
+
+/** What all servers have, once. */
+function commonOf(group: string, parts: readonly Part[]): string[] {
+  if (group !== 'paste.server_factory' || !parts.some(([{ declared }]) => declared)) return [];
+  return ['### Every server', settingsTable(commonServerSettings())];
+}
+
+function partBlocks(part: Part): string[] {
+  const [point] = part;
+  const { meaning, settings, otherKeys, obsolete = {}, vendor } = point.declared ?? {};
+  const blocks = [`### ${cell(titleOf(point))}`];
+  if (meaning !== undefined) blocks.push(`${meaning[0]?.toUpperCase()}${meaning.slice(1)}.`);
+  blocks.push(part.flatMap(namesOf).map(code).join(', '));
+  if (settings && settings.length > 0) blocks.push(settingsTable(settings));
+  if (otherKeys !== undefined) blocks.push(`Other keys: ${cell(otherKeys)}.`);
+  if (Object.keys(obsolete).length > 0) blocks.push(`Without effect: ${withoutEffect(obsolete)}.`);
+  if (vendor !== undefined && settings === undefined)
+    blocks.push(`${vendor} checks its settings, and does not describe them.`);
+  return blocks;
+}
+
+function titleOf({ package: owner, name }: Point): string {
+  return owner === 'paster' ? name : `${owner}#${name}`;
+}
+
+function namesOf({ package: owner, name, group }: Point): string[] {
+  const isPart = group !== 'paste.paster_create_template';
+  return [`npm:${owner}#${name}`, ...(owner === 'paster' && isPart ? eggsOf(group, name) : [])];
+}
+
+function settingsTable(settings: readonly PointSetting[]): string {
+  const rows = settings.map(({ name, aliases, allowed, required, default: value, help, example }) => {
+    const names = [name, ...aliases].map(code).join(', ');
+    const meaning = [help, ...(example === undefined ? [] : [`Example: ${code(example)}`])].join(' ').trim();
+    return `| ${names} | ${cell(allowed)} | ${required ? 'required' : defaultText(value)} | ${cell(meaning)} |`;
+  });
+  return ['| setting | allowed | default | meaning |', '| --- | --- | --- | --- |', ...rows].join('\n');
+}
+
+/** The keys of a reason together. */
+function withoutEffect(obsolete: Readonly<Record<string, string>>): string {
+  const keys = new Map<string, string[]>();
+  for (const [key, reason] of Object.entries(obsolete)) keys.set(reason, [...(keys.get(reason) ?? []), code(key)]);
+  return [...keys].map(([reason, names]) => `${names.join(', ')} (${cell(reason)})`).join('; ');
+}
+
+/** Nothing for what is empty. */
+function defaultText(value: unknown): string {
+  const isObject = typeof value === 'object' && value !== null;
+  const text = isObject ? Object.values(value).join(' ') : String(value ?? '');
+  return text === '' ? '' : code(text);
+}
+
+/** A text as code, whatever quotes it has. */
+function code(text: string): string {
+  const fence = text.includes('`') ? '``' : '`';
+  return `${fence}${cell(text)}${fence}`;
+}
+
+/** A text that ends neither its cell nor its line. */
+function cell(text: string): string {
+  return text.replace(/\s+/g, ' ').replaceAll('|', '\\|');
+}
