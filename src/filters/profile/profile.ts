@@ -19,7 +19,7 @@ import {
 import { errorMessage } from '../../errors.ts';
 import { pathEnd } from '../../http/mount.ts';
 import { printableLine } from '../../printable.ts';
-import type { Filter, Settings } from '../../protocol/types.ts';
+import type { App, Filter, Settings } from '../../protocol/types.ts';
 import { toStandardError, type WriteLine } from '../line-output.ts';
 import { profilePage } from './picture.ts';
 
@@ -81,22 +81,35 @@ export function profile(options: OptionsOf<typeof profileSettings> = {}, write: 
 
   return async (app) => {
     const inspector = await import('node:inspector');
-    return (req, res) => {
+    let latest: { readonly stop: () => void; readonly kept: Promise<void> } | undefined;
+    const profiled: App = (req, res) => {
       const path = (req.url ?? '/').slice(0, pathEnd(req.url ?? '/'));
       if (isBusy || (paths.length > 0 && !paths.includes(path))) return app(req, res);
       isBusy = true;
       const title = `${req.method} ${path}`;
+      let isKept = (): void => {};
+      const kept = new Promise<void>((resolve) => {
+        isKept = resolve;
+      });
       const stop = startProfile(new inspector.Session(), (error, found) => {
-        const kept = found ? keep(title, found) : Promise.reject(error);
-        kept
+        const keeping = found ? keep(title, found) : Promise.reject(error);
+        keeping
           .catch((problem: unknown) => write(printableLine(`no profile of ${title}: ${errorMessage(problem)}`)))
           .finally(() => {
             isBusy = false;
+            isKept();
           });
       });
+      latest = { stop, kept };
       res.once('close', stop);
       return app(req, res);
     };
+    // A CGI program ends with its only answer, and the profile is there only after that.
+    profiled.close = () => {
+      latest?.stop();
+      return latest?.kept;
+    };
+    return profiled;
   };
 }
 
