@@ -60,7 +60,7 @@ export const PASTE_LEFT_OUT: readonly LeftOut[] = [
   { names: ['Paste#pony'], reason: 'it is a pony', instead: 'nothing else is quite like it' },
   { names: ['Paste#cowbell'], reason: 'it is a cowbell', instead: 'more of it can be had nowhere' },
   {
-    names: ['PasteDeploy#config'],
+    names: ['PasteDeploy#config', 'Paste#config'],
     reason: 'it puts the configuration into a variable of the thread',
     instead: 'factories are given it: (globalConf, localConf)',
   },
