@@ -1,5 +1,5 @@
 /** A directory whose files are served or run, and none outside it: symbolic links are followed as long as they stay inside. */
-import { realpath } from 'node:fs';
+import { realpath, type Stats } from 'node:fs';
 import { join, relative, resolve, sep } from 'node:path';
 import { promisify } from 'node:util';
 import { errorCode } from '../errors.ts';
@@ -13,13 +13,18 @@ export interface Found {
   readonly real: string;
   /** The directory that it lies below, likewise. */
   readonly root: string;
-  /** Looked up some time ago. */
-  readonly remembered: boolean;
+  /** Of one that was looked up some time ago: which file that was, in the words of `fileOf`. */
+  readonly remembered: string | undefined;
 }
 
 interface Remembered {
   readonly found: Found;
   readonly until: number;
+}
+
+/** Two files are never the same in this at one time. */
+export function fileOf({ dev, ino }: Stats): string {
+  return `${dev}:${ino}`;
 }
 
 /** So that paths that clients make up (there are many ways to write one) do not fill the memory. */
@@ -55,12 +60,18 @@ export class DocumentRoot {
     if (this.#real === undefined || !isBelow(real, this.#real)) this.#real = await realPath(this.path);
     const root = this.#real;
     if (root === undefined || !isBelow(real, root)) return undefined;
-    if (this.#milliseconds > 0) {
-      if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear();
-      const found = { real, root, remembered: true };
-      this.#remembered.set(path, { found, until: performance.now() + this.#milliseconds });
-    }
-    return { real, root, remembered: false };
+    return { real, root, remembered: undefined };
+  }
+
+  /**
+   * Remembers where a path leads, and which file that is: a directory on the way can become a symbolic link that leads out,
+   * so what is served by heart has to be the file that it was.
+   */
+  remember(path: string, { real, root }: Found, stats: Stats): void {
+    if (this.#milliseconds === 0) return;
+    if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear();
+    const found = { real, root, remembered: fileOf(stats) };
+    this.#remembered.set(path, { found, until: performance.now() + this.#milliseconds });
   }
 
   /** What was found there is not there any more. */

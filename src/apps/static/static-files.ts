@@ -13,7 +13,7 @@ import { pathNames, targetPath } from '../../http/path-names.ts';
 import { answerPlain } from '../../http/plain-answer.ts';
 import { requireOwn } from '../../own-files.ts';
 import type { App, Filter } from '../../protocol/types.ts';
-import { DocumentRoot, type Found, realPath, urlPath } from '../document-root.ts';
+import { DocumentRoot, type Found, fileOf, realPath, urlPath } from '../document-root.ts';
 import { FileVersions, fileIdentity, VERSION } from './file-versions.ts';
 import { type StaticUrl, versionedUrl } from './static-url.ts';
 
@@ -55,8 +55,8 @@ const SUFFIXES = { br: '.br', gzip: '.gz' } as const;
 const ENCODINGS = ['br', 'gzip'] as const;
 
 /**
- * For so long it is taken for known where a path leads, symbolic links and all: finding out costs a third of the whole
- * answer with a small file.
+ * For so long it is taken for known where a path leads, symbolic links and all, as long as that is the same file: finding
+ * out costs a third of the whole answer with a small file.
  */
 const REMEMBERED_MS = 1000;
 
@@ -69,7 +69,7 @@ interface Chosen {
   /** As it was asked for, before symbolic links: what versions go by. */
   readonly path: string;
   /** A variant is sent in its place. */
-  readonly variant?: { readonly found: Found; readonly encoding: string; readonly original: Stats };
+  readonly variant?: { readonly found: Found; readonly encoding: keyof typeof SUFFIXES; readonly original: Stats };
 }
 
 class StaticFiles {
@@ -149,9 +149,22 @@ class StaticFiles {
       index: false,
       maxAge: this.#maxAge,
     });
+    const asked = variant ? chosen.path + SUFFIXES[variant.encoding] : chosen.path;
+    const again = (): void => {
+      this.root.forget(asked);
+      this.answer(req, res).catch(() => res.destroy());
+    };
     stream.on('file', (_path: string, stats: Stats) => {
-      // A named pipe would be read for ever; an answer given here is one that send does not give.
-      if (!stats.isFile()) answerPlain(res, 404);
+      const { remembered } = sentFrom;
+      const isFile = stats.isFile();
+      const isKnown = remembered === undefined || remembered === fileOf(stats);
+      if (isFile && remembered === undefined) this.root.remember(asked, sentFrom, stats);
+      if (isFile && isKnown) return;
+      // What follows would send it.
+      stream.send = () => {};
+      // A named pipe would be read for ever.
+      if (isKnown) answerPlain(res, 404);
+      else again();
     });
     stream.on('headers', (_res: unknown, _path: string, stats: Stats) => {
       if (variant) {
@@ -164,13 +177,9 @@ class StaticFiles {
     });
     stream.on('directory', () => redirectToDirectory(req, res));
     stream.on('error', ({ status }: { status: number }) => {
-      if (status !== 404 || !sentFrom.remembered || res.headersSent) {
-        fail(res, status);
-        return;
-      }
       // A symbolic link may lead elsewhere by now, such as to the next release, and this one be removed.
-      this.root.forget(chosen.path);
-      this.answer(req, res).catch(() => res.destroy());
+      if (status === 404 && sentFrom.remembered !== undefined && !res.headersSent) again();
+      else fail(res, status);
     });
     stream.on('stream', (file: { bytesRead: number; once(event: 'end', listener: () => void): void }) => {
       // A file that shrinks while it is sent: an answer that is too short must not look whole.
@@ -242,7 +251,7 @@ export function withStaticFiles(options: WithStaticFilesOptions): Filter {
 /** A file that a setting names: it may lie anywhere. */
 async function alone(path: string): Promise<Chosen | undefined> {
   const real = await realPath(path);
-  return real === undefined ? undefined : { found: { real, root: dirname(real), remembered: false }, path };
+  return real === undefined ? undefined : { found: { real, root: dirname(real), remembered: undefined }, path };
 }
 
 /** Loaded with the first file: the public API has this part for everybody, and most programs serve no files by it. */

@@ -313,6 +313,42 @@ test('a document root that is exchanged, and what it led to removed', async () =
   expect(await ask('/x')).toMatchObject({ status: 200, body: Buffer.from('three') });
 });
 
+test('what has become a symbolic link to the outside is not there, however lately it was served', async () => {
+  const directory = temporaryDirectory({
+    'root/sub/x': 'inside',
+    'root/sub/x.gz': 'inside, compressed',
+    'root/y': 'inside',
+    'outside/x': 'S3CRET',
+    'outside/x.gz': 'S3CRET',
+  });
+  const root = join(directory, 'root');
+  const { ask } = await serveApp(staticFiles({ documentRoot: root, precompressed: true }));
+  const gzip = { 'accept-encoding': 'gzip' };
+  expect((await ask('/sub/x')).body.toString()).toBe('inside');
+  expect((await ask('/sub/x', gzip)).body.toString()).toBe('inside, compressed');
+  expect((await ask('/y')).body.toString()).toBe('inside');
+  renameSync(join(root, 'sub'), join(root, 'old'));
+  symlinkSync('../outside', join(root, 'sub'));
+  rmSync(join(root, 'y'));
+  symlinkSync('../outside/x', join(root, 'y'));
+  for (const headers of [gzip, {}]) {
+    for (const path of ['/sub/x', '/y']) {
+      const { status, body } = await ask(path, headers);
+      expect([path, status, body.includes('S3CRET')]).toEqual([path, 404, false]);
+    }
+  }
+});
+
+test('a file that another one takes the place of is served at once', async () => {
+  const served = files();
+  const { directory } = served;
+  const { ask } = await served;
+  expect((await ask('/hello.txt')).body.toString()).toBe('hello, world');
+  writeFileSync(join(directory, 'new'), 'new');
+  renameSync(join(directory, 'new'), join(directory, 'hello.txt'));
+  expect((await ask('/hello.txt')).body.toString()).toBe('new');
+});
+
 test('a named pipe is no file', async () => {
   const served = files();
   execFileSync('mkfifo', [join(served.directory, 'pipe')]);
