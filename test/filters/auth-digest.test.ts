@@ -85,6 +85,11 @@ test('a request gets in once, and the next count again', async () => {
 test.each<[string, (nonce: string) => { authorization: string }, number]>([
   ['a wrong password', (nonce) => digest({ nonce, password: 'x' }), 401],
   ['a user who is not there', (nonce) => digest({ nonce, user: 'eve' }), 401],
+  [
+    'a user who is not there, with the password of one who is',
+    (nonce) => ({ authorization: digest({ nonce }).authorization.replace('"joe"', '"eve"') }),
+    401,
+  ],
   ['a user of Object', (nonce) => digest({ nonce, user: '__proto__' }), 401],
   ['a nonce that is not ours', () => digest({ nonce: 'abc.def.ghi' }), 401],
   ['a nonce of another time', (nonce) => digest({ nonce: nonce.replace(/^[^.]+/, 'zzzzzzzz') }), 401],
