@@ -14,7 +14,9 @@ export function isFetchHandler(value: unknown): value is FetchHandler {
 }
 
 export async function fetchApp(handler: FetchHandler): Promise<App> {
-  const { NodeRequest, sendNodeResponse } = await import('srvx/node');
+  const { NodeRequest, patchGlobalRequest, sendNodeResponse } = await import('srvx/node');
+  // Node's own constructor takes no other Request than its own, and Hono's bodyLimit gives it this one: `new Request(request, ...)`.
+  patchGlobalRequest();
   return async (req, res) => {
     const response = await handler.fetch(new NodeRequest({ req, res }));
     await sendNodeResponse(res, response);

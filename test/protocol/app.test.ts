@@ -8,6 +8,7 @@ import express from 'express';
 import fastify from 'fastify';
 import { H3 } from 'h3';
 import { Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
 import Koa from 'koa';
 import { serve as srvx } from 'srvx';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -201,6 +202,32 @@ test('upgrades reach an http.Server', async () => {
   const [response, socket] = (await once(upgrading, 'upgrade')) as [IncomingMessage, import('node:net').Socket];
   socket.destroy();
   expect(response.statusCode).toBe(101);
+});
+
+describe('the Request of a fetch handler', () => {
+  test('is one that others can be made of, as Hono’s bodyLimit does', async () => {
+    const app = new Hono().use(bodyLimit({ maxSize: 1000, onError: (c) => c.text('too large', 413) }));
+    app.post('/', async (c) => c.text(`${c.req.raw instanceof Request} ${await c.req.text()}`));
+    const url = await listen(await toApp(app));
+    const post = async (...pieces: string[]): Promise<string> => {
+      const body = new ReadableStream({
+        start(controller) {
+          for (const piece of pieces) controller.enqueue(new TextEncoder().encode(piece));
+          controller.close();
+        },
+      });
+      return (await fetch(url, { method: 'POST', body, duplex: 'half' } as RequestInit)).text();
+    };
+    expect(await post('a', 'bc')).toBe('true abc');
+    expect(await post('a'.repeat(600), 'b'.repeat(600))).toBe('too large');
+  });
+
+  test('with another address and other headers', async () => {
+    const again = (request: Request): Promise<Response> =>
+      answer(new Request(new URL('/hello?name=again', request.url), new Request(request, { headers: { 'x-a': 'b' } })));
+    const url = await listen(await toApp({ fetch: again }));
+    expect(await (await fetch(`${url}/x`)).text()).toBe('hello again');
+  });
 });
 
 test.each<[string, () => object]>([
