@@ -19,6 +19,7 @@ export {
   withStaticFiles,
 } from './apps/static/static-files.ts';
 export { makeStaticUrl, type StaticUrl, type StaticUrlOptions } from './apps/static/static-url.ts';
+export { showRequest } from './apps/test.ts';
 export { type SlowUploadOptions, slowUpload } from './apps/test-slow.ts';
 export { type UrlMapOptions, urlMap } from './apps/urlmap.ts';
 export { asBool, asInt, asList } from './config/convert.ts';

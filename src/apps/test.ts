@@ -2,7 +2,7 @@
  * `npm:paster#test` (`egg:PasteScript#test`): shows the request as the application sees it, as a CGI environment,
  * whatever server it came over.
  */
-import { bool, defineSettings, oneOf, type SettingsOf } from '../config/setting.ts';
+import { bool, defineSettings, type OptionsOf, oneOf, type SettingsOf, withDefaults } from '../config/setting.ts';
 import { environFromRequest } from '../gateway/environ.ts';
 import { escapeHtml, htmlPage } from '../http/html.ts';
 import type { MountedRequest } from '../http/mount.ts';
@@ -25,6 +25,16 @@ export const testSettings = defineSettings(
 
 /** Makes the application of an `[app:*]` section. */
 export function makeTest(_globalConf: Settings, settings: SettingsOf<typeof testSettings>): App {
+  return showRequest(settings);
+}
+makeTest.settings = testSettings;
+
+/**
+ * An application that answers with the request as a CGI environment: a page, JSON or text.
+ * @param options the settings of the INI file, typed.
+ */
+export function showRequest(options: OptionsOf<typeof testSettings> = {}): App {
+  const settings = withDefaults(testSettings, options);
   const format = settings.text ? 'text' : settings.format;
   return (req, res) => {
     const environ = Object.entries((req as MountedRequest).environ ?? environFromRequest(req));
@@ -38,7 +48,6 @@ export function makeTest(_globalConf: Settings, settings: SettingsOf<typeof test
     res.end(body);
   };
 }
-makeTest.settings = testSettings;
 
 type Environ = readonly (readonly [name: string, value: string])[];
 

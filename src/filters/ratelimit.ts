@@ -21,7 +21,11 @@ const wholeSeconds: SettingType<number> = { ...int({ min: 1, max: 86_400 }), all
 
 export const ratelimitSettings = defineSettings(
   {
-    limit: { type: int({ min: 1 }), required: true, help: 'How many requests a client may make within the window, with each worker.' },
+    limit: {
+      type: int({ min: 1 }),
+      required: true,
+      help: 'How many requests a client may make within the window, with each worker.',
+    },
     window: { type: wholeSeconds, default: 60, help: 'Seconds until a client’s count begins anew.' },
     exempt: {
       type: networks,
