@@ -12,7 +12,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['version'],
   ['errors', 'log'],
   ['config', 'protocol', 'http', 'net'],
-  ['logging'],
+  ['logging', 'metrics'],
   ['gateway', 'deploy'],
   ['servers', 'apps', 'filters', 'process', 'scaffold', 'export'],
   ['serve'],

@@ -73,6 +73,13 @@ export const COMMANDS: Commands = new Map([
     },
   ],
   [
+    'status',
+    {
+      summary: 'show how the running server of an INI file is',
+      load: async () => (await import('./status.ts')).statusCommand,
+    },
+  ],
+  [
     'shell',
     {
       summary: 'a JavaScript prompt with the application loaded',

@@ -1,5 +1,6 @@
 /** Contexts to objects: the only place where factories run. */
 import { ConfigError, errorMessage, type Location, locate, PasterError, RunError } from '../errors.ts';
+import { attributed } from '../metrics/meter.ts';
 import { toApp } from '../protocol/app.ts';
 import { describeValue } from '../protocol/describe.ts';
 import { withExpressFace } from '../protocol/express-face.ts';
@@ -40,20 +41,30 @@ export async function createApp(context: Context, mounted: Mounted = new WeakMap
       return createOneApp(context, mounted);
     case 'filter-with': {
       const filter = await createFilter(context.filter);
-      return filtered(context.filter, filter, await createApp(context.next, mounted));
+      return filtered(context.filter, filter, await createPart(context.next, mounted));
     }
     case 'filter-app': {
-      const next = await createApp(context.next, mounted);
+      const next = await createPart(context.next, mounted);
       return filtered(context.filter, await createFilter(context.filter), next);
     }
     case 'pipeline': {
-      let app = await createApp(context.app, mounted);
+      let app = await createPart(context.app, mounted);
       const filters: [Context, Filter][] = [];
       for (const each of context.filters) filters.push([each, await createFilter(each)]);
       for (const [each, filter] of filters.reverse()) app = await filtered(each, filter, app);
       return app;
     }
   }
+}
+
+/** The application of a part of something else, which counts what it is given. */
+async function createPart(context: Context, mounted: Mounted): Promise<App> {
+  return attributed(await createApp(context, mounted), sectionOf(context));
+}
+
+/** The section that an application is from, or the URI of one without: what its requests are counted by. */
+export function sectionOf(context: Context): string {
+  return context.sections[0]?.name ?? nameOfPart(context);
 }
 
 /** Runs the factories of a filter; a filter that is filtered itself is one filter. */
@@ -145,11 +156,12 @@ function compositeLoader(context: FactoryContext, parts: App[], mounted: Mounted
     );
   return {
     async getApp(name, globalConf) {
-      const made = await createApp(await find('app', name, globalConf), mounted);
+      const found = await find('app', name, globalConf);
+      const made = await createApp(found, mounted);
       const app = mounted.get(made) ?? onceOnly(made);
       mounted.set(made, app);
       parts.push(app);
-      return app;
+      return attributed(app, sectionOf(found));
     },
     async getFilter(name, globalConf) {
       return carryingFilter(await createFilter(await find('filter', name, globalConf)));

@@ -1,11 +1,12 @@
 /** A server made from its section: where it listens, and how an application is served there from ready to close. */
-import type { Server as NetServer } from 'node:net';
+import type { Server as NetServer, Socket } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { blameOption, ConfigError, errorMessage, locate, PasterError, RunError } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { meter } from '../metrics/meter.ts';
 import type { Address } from '../net/address.ts';
 import type { BindOptions, Listener } from '../net/listener.ts';
-import type { App, OneShot, Running, Server } from '../protocol/types.ts';
+import type { App, CloseOptions, OneShot, Running, Server } from '../protocol/types.ts';
 import { type CreatedServer, createServer, factoryContext, loadTarget, type Runner } from './compose.ts';
 import type { Context, FactoryContext } from './context.ts';
 import { placeInStack } from './error-place.ts';
@@ -111,10 +112,10 @@ export class LoadedServer {
     return {
       addresses: listeners.map((listener, index) => listener.address ?? running.addresses[index]).filter(isDefined),
       ...(running.finished ? { finished: running.finished } : {}),
-      ...(running.adopt ? { adopt: (socket) => running.adopt?.(socket) } : {}),
+      ...(running.adopt ? { adopt: (socket) => adopt(running, socket) } : {}),
       close(how) {
         if (!closed) void tellDraining(app, log);
-        const drained = running.close(how);
+        const drained = running.close(how && { ...how, ...handingOver(how) });
         closed ??= drained.then(async () => {
           await Promise.all(listeners.map((listener) => listener.close()));
           await app.close?.();
@@ -135,7 +136,8 @@ export class LoadedServer {
     try {
       listeners = await open();
       const servers = listeners.map((listener) => listener.server);
-      return { listeners, running: await server.serve(app, servers, log ? { log } : {}) };
+      const observed = metered(app, servers);
+      return { listeners, running: await server.serve(observed, servers, log ? { log } : {}) };
     } catch (error) {
       await Promise.allSettled([...listeners.map((listener) => listener.close()), (async () => app.close?.())()]);
       throw error;
@@ -186,6 +188,32 @@ async function ready(app: App): Promise<void> {
       location: placeInStack(error),
     });
   }
+}
+
+/** The application with what it is given counted, and the connections where somebody wants to see that. */
+function metered(app: App, listeners: readonly NetServer[]): App {
+  const current = meter();
+  if (!current.isCounting && !current.isAttended) return app;
+  current.begin();
+  if (current.isCounting) for (const listener of listeners) listener.on('connection', current.connected);
+  return current.observe(app);
+}
+
+/** A connection that another process has had. */
+function adopt(running: Running, socket: Socket): void {
+  if (meter().isCounting) meter().connected(socket);
+  running.adopt?.(socket);
+}
+
+/** A connection that goes to another process is counted here as long as it can be. */
+function handingOver({ handOver }: CloseOptions): CloseOptions {
+  if (!handOver) return {};
+  return {
+    handOver(socket) {
+      meter().left(socket);
+      handOver(socket);
+    },
+  };
 }
 
 /** What an application makes of it keeps no server from ending. */

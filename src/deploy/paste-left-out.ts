@@ -48,11 +48,6 @@ export const PASTE_LEFT_OUT: readonly LeftOut[] = [
     instead: 'AsyncLocalStorage of node:async_hooks, in the application',
   },
   {
-    names: ['Paste#watch_threads'],
-    reason: 'it shows and kills the threads of requests, and Node has none',
-    instead: 'worker_timeout of the server ends a worker that hangs, npm:paster#timeout answers for one that is slow',
-  },
-  {
     names: ['Paste#wdg_validate'],
     reason: 'it runs a validator of HTML 4',
     instead: 'a validator such as the npm package html-validate in the tests of the application',

@@ -42,6 +42,7 @@ export const PASTE_NAMES: Readonly<Record<string, Readonly<Record<string, PasteN
     lint: { builtin: 'lint' },
     printdebug: { builtin: 'printdebug' },
     profile: { builtin: 'profile' },
+    watch_threads: { builtin: 'status' },
   },
   PasteScript: {
     test: { builtin: 'test' },

@@ -1,5 +1,7 @@
 /** Exit statuses of a worker: what the supervisor can tell from them when no message came before. */
 
+/** Ended by an error that nobody has caught; Node's own. */
+export const WORKER_CRASHED = 1;
 /** Drained, as it was told. */
 export const WORKER_DONE = 0;
 /** The application did not load; the reason went ahead as a message. */

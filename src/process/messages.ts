@@ -1,4 +1,5 @@
 /** The words between the supervisor and a worker. Everything in them survives a structured clone. */
+import type { ProcessReport, RestartReason, ServerStatus } from '../metrics/server-status.ts';
 import type { Address } from '../net/address.ts';
 import type { TablePlace } from './balance.ts';
 import type { TransferredError } from './error-transfer.ts';
@@ -50,7 +51,15 @@ export type ConnectionWord =
   /** It has come; the sender closes its copy. */
   | { readonly paster: 'taken'; readonly id: number };
 
-export type ToWorker<Boot> = BootMessage<Boot> | StopMessage | ConnectionWord | { readonly paster: 'reopen' };
+export type ToWorker<Boot> =
+  | BootMessage<Boot>
+  | StopMessage
+  | ConnectionWord
+  | { readonly paster: 'reopen' }
+  /** It is to say how it is. */
+  | { readonly paster: 'report' }
+  /** What it has asked for. */
+  | { readonly paster: 'status'; readonly id: number; readonly status: ServerStatus };
 
 export type FromWorker =
   | ConnectionWord
@@ -66,7 +75,11 @@ export type FromWorker =
   /** Patterns of further files to watch: these, in the place of those that were said before. */
   | { readonly paster: 'patterns'; readonly patterns: readonly string[] }
   /** Asks for a successor, and serves until it is there. */
-  | { readonly paster: 'replace'; readonly reason: string }
+  | { readonly paster: 'replace'; readonly reason: string; readonly kind: RestartReason }
+  /** How it is: when it is asked, now and then, and as the last of all words. */
+  | { readonly paster: 'report'; readonly report: ProcessReport; readonly isLast: boolean }
+  /** Asks how the whole server is. */
+  | { readonly paster: 'ask'; readonly id: number }
   /** Accepts nothing more. */
   | { readonly paster: 'draining' };
 

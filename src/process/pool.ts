@@ -2,15 +2,19 @@
  * The workers of a supervisor: who there is, who is warm, who takes whose place, and who is started again. A slot is
  * the place of one worker, whichever process fills it. What is to happen, and when, is decided by the supervisor.
  */
-import { errorMessage, formatError, PasterError, RunError } from '../errors.ts';
+import { RunError } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { addCounts, type Counts, NO_COUNTS } from '../metrics/counts.ts';
+import { noRestarts, type RestartReason, type ServerStatus, type WorkerStatus } from '../metrics/server-status.ts';
 import type { HeldSocket } from '../net/held-socket.ts';
 import { backoffMs, HEALTHY_AFTER_MS } from './backoff.ts';
 import { ConnectionTable } from './balance.ts';
-import { describeExit, type Exit } from './exit-codes.ts';
+import { deathRecord } from './death-record.ts';
+import { describe } from './error-line.ts';
+import type { Exit } from './exit-codes.ts';
 import { REPORT_MODULES, type WorkerLimits } from './messages.ts';
 import { type Recipient, Relay } from './relay.ts';
-import { WorkerHandle, type WorkerState } from './worker-handle.ts';
+import { WorkerHandle } from './worker-handle.ts';
 
 /** How workers are started. */
 export interface WorkerSettings<Boot> {
@@ -39,13 +43,9 @@ export interface PoolOptions<Boot> {
   /** Told with the time at which the worker began to load. */
   readonly onWatch: (files: readonly string[], loaded: number) => void;
   readonly onPatterns: (patterns: readonly string[]) => void;
-  readonly onReplace: (worker: WorkerHandle<Boot>, reason: string) => void;
-}
-
-export interface WorkerStatus {
-  readonly id: number;
-  readonly pid: number | undefined;
-  readonly state: WorkerState;
+  readonly onReplace: (worker: WorkerHandle<Boot>, reason: string, kind: RestartReason) => void;
+  /** A worker asks how the whole server is. */
+  readonly onAsk: () => Promise<ServerStatus>;
 }
 
 export interface Slot<Boot> {
@@ -58,6 +58,8 @@ export interface Slot<Boot> {
 const RETIRE_LIMIT_MS = 2000;
 /** Seconds for a worker that was started in vain. */
 const NEVER_USED_DRAIN_S = 1;
+/** How long a worker may take to say how it is, before what it said last is good enough. */
+const REPORT_LIMIT_MS = 1000;
 /** When a person begins to wonder. */
 const SLOW_START_S = 10;
 
@@ -76,6 +78,11 @@ export class Pool<Boot> {
   readonly #revivals = new Set<NodeJS.Timeout>();
   /** Booting, not ready yet. */
   readonly #starting = new Set<WorkerHandle<Boot>>();
+  /** What workers have counted that are gone. */
+  #gone: Counts = NO_COUNTS;
+  /** How often workers were exchanged, or have died, by the reason. */
+  readonly restarts = noRestarts();
+  #round: Promise<WorkerStatus[]> | undefined;
   #lastId = 0;
   #stopping = false;
 
@@ -99,8 +106,24 @@ export class Pool<Boot> {
     return this.#slots.find((slot) => slot.worker === worker);
   }
 
-  status(): WorkerStatus[] {
-    return [...this.#alive].map(({ id, pid, state }) => ({ id, pid, state }));
+  /** Those that live, each with what it says now; one that stands still, with what it said before. */
+  status(): Promise<WorkerStatus[]> {
+    this.#round ??= this.#askAll().finally(() => {
+      this.#round = undefined;
+    });
+    return this.#round;
+  }
+
+  async #askAll(): Promise<WorkerStatus[]> {
+    const since = performance.now();
+    await Promise.all([...this.#alive].map((worker) => worker.askReport(REPORT_LIMIT_MS)));
+    return [...this.#alive].map((worker) => worker.status(since));
+  }
+
+  /** What all workers have counted that there ever were, as far as they have said so: it never becomes less. */
+  totals(): Counts {
+    const counts = [...this.#alive].flatMap(({ report }) => report?.counts ?? []);
+    return counts.reduce(addCounts, this.#gone);
   }
 
   reopenLogs(): void {
@@ -256,7 +279,7 @@ export class Pool<Boot> {
   }
 
   #spawn(): WorkerHandle<Boot> {
-    const { entry, env, execArgv, output, reload, onWatch, onPatterns, onReplace } = this.#options;
+    const { entry, env, execArgv, output, reload, onWatch, onPatterns, onReplace, onAsk } = this.#options;
     const slot = this.#table?.take();
     const worker: WorkerHandle<Boot> = new WorkerHandle<Boot>({
       id: ++this.#lastId,
@@ -268,12 +291,14 @@ export class Pool<Boot> {
       output: output(),
       onWatch,
       onPatterns,
-      onReplace: (reason) => onReplace(worker, reason),
+      onReplace: (reason, kind) => onReplace(worker, reason, kind),
+      onAsk,
       onConnection: (connection) => this.#relay.pass(connection),
     });
     this.#alive.add(worker);
     void worker.exited.then((exit) => {
       this.#alive.delete(worker);
+      if (worker.report) this.#gone = addCounts(this.#gone, worker.report.counts);
       this.#table?.release(slot);
       const place = this.slotOf(worker);
       if (place) this.#mourn(place, worker, exit);
@@ -301,8 +326,8 @@ export class Pool<Boot> {
     if (slot.worker !== worker || this.#stopping) return;
     slot.worker = undefined;
     slot.deaths = worker.served >= HEALTHY_AFTER_MS ? 1 : slot.deaths + 1;
-    const reason = worker.failure ? `: ${describe(worker.failure)}` : '';
-    this.#log.error(`worker ${worker.pid} ended ${describeExit(exit)}${reason}`);
+    this.restarts[worker.killedFor ?? (worker.leftByItself ? 'signal' : 'crash')]++;
+    this.#log.error(deathRecord(worker, exit));
     this.#revive(slot);
   }
 
@@ -390,9 +415,4 @@ async function atOnce(count: number, action: (index: number) => Promise<void>): 
 
 export function asError(reason: unknown): Error {
   return reason instanceof Error ? reason : new Error(String(reason));
-}
-
-/** An error in a line of the log. */
-export function describe(error: unknown): string {
-  return error instanceof PasterError ? formatError(error) : errorMessage(error);
 }

@@ -1,10 +1,10 @@
 /**
  * Signals as a queue: the handlers only write down what came, and one loop acts on it. The vocabulary is gunicorn's:
  * TERM stops gracefully, INT and QUIT at once, HUP reloads, TTIN and TTOU change the number of workers, USR1 reopens
- * the log files. Runs in the supervisor and in a process that serves alone.
+ * the log files; USR2 has the server say how it is. Runs in the supervisor and in a process that serves alone.
  */
 
-export const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGTTIN', 'SIGTTOU', 'SIGUSR1'] as const;
+export const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGTTIN', 'SIGTTOU', 'SIGUSR1', 'SIGUSR2'] as const;
 export type Signal = (typeof SIGNALS)[number];
 
 /** What a supervisor can be told; the part of it that signals need. */
@@ -13,6 +13,7 @@ export interface Supervised {
   addWorker(): Promise<void>;
   removeWorker(): Promise<void>;
   reopenLogs(): void;
+  report(): Promise<void>;
   stop(options: { graceful: boolean }): Promise<void>;
   readonly finished: Promise<void>;
 }
@@ -75,5 +76,8 @@ function act(signal: Signal, supervisor: Supervised, reopenLogs: () => void): vo
     case 'SIGUSR1':
       reopenLogs();
       supervisor.reopenLogs();
+      return;
+    case 'SIGUSR2':
+      void supervisor.report();
   }
 }

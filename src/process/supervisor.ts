@@ -7,8 +7,11 @@
  * that workers are never all exchanged at once. A worker that dies is replaced beside that.
  */
 import type { Logger } from '../log.ts';
+import { NO_RELOADS, type Reloads, type RestartReason, type ServerStatus } from '../metrics/server-status.ts';
+import { statusLines } from '../metrics/status-lines.ts';
 import type { HeldSocket } from '../net/held-socket.ts';
-import { asError, describe, Pool, type WorkerSettings, type WorkerStatus } from './pool.ts';
+import { describe } from './error-line.ts';
+import { asError, Pool, type WorkerSettings } from './pool.ts';
 import { Reload, type ReloadOptions } from './reload.ts';
 import type { WorkerHandle } from './worker-handle.ts';
 
@@ -63,6 +66,8 @@ export class Supervisor<Boot> {
   readonly #pool: Pool<Boot>;
   readonly #asking = new Set<WorkerHandle<Boot>>();
   #current: Supervision<Boot>;
+  readonly #started = Date.now();
+  #reloads: Reloads = NO_RELOADS;
   #interrupted = false;
   #isStarting = false;
   #turn: Promise<unknown> = Promise.resolve();
@@ -95,7 +100,8 @@ export class Supervisor<Boot> {
       reload: options.reload !== undefined,
       onWatch: (files, loaded) => this.#reload?.watch(files, loaded),
       onPatterns: (patterns) => this.#reload?.watchPatterns(patterns),
-      onReplace: (worker, reason) => this.#replace(worker, reason),
+      onReplace: (worker, reason, kind) => this.#replace(worker, reason, kind),
+      onAsk: () => this.status(),
     });
   }
 
@@ -120,12 +126,15 @@ export class Supervisor<Boot> {
     return this.#inTurn(async (): Promise<ReloadResult> => {
       this.#log.info(`reloading (${reason})`);
       this.#pool.dropSpares();
+      const begun = performance.now();
       try {
         await this.#exchangeFor(await this.#revised(), { oneByOne: true });
+        this.#countReload(begun);
         this.#log.info('reloaded');
         return { ok: true };
       } catch (error) {
         if (!this.#stopping) {
+          this.#countReload();
           this.#log.error(`the new version does not start, the old one goes on: ${describe(error)}`);
         }
         return { ok: false, error };
@@ -160,8 +169,22 @@ export class Supervisor<Boot> {
     this.#pool.reopenLogs();
   }
 
-  status(): WorkerStatus[] {
-    return this.#pool.status();
+  /** How the server is, by what each worker says now. */
+  async status(): Promise<ServerStatus> {
+    const workers = await this.#pool.status();
+    return {
+      pid: process.pid,
+      started: this.#started,
+      workers,
+      totals: this.#pool.totals(),
+      restarts: { ...this.#pool.restarts },
+      reloads: this.#reloads,
+    };
+  }
+
+  /** Writes into the log how the server is. */
+  async report(): Promise<void> {
+    this.#log.info(statusLines(await this.status()).join('\n'));
   }
 
   /** Ends all workers; a second call that is not graceful cuts a graceful one short. */
@@ -202,7 +225,18 @@ export class Supervisor<Boot> {
     }, undefined);
   }
 
-  #replace(worker: WorkerHandle<Boot>, reason: string): void {
+  /** @param begun of one that was done */
+  #countReload(begun?: number): void {
+    const { done, failed, seconds } = this.#reloads;
+    if (begun === undefined) {
+      this.#reloads = { ...this.#reloads, failed: failed + 1 };
+      return;
+    }
+    const lastSeconds = (performance.now() - begun) / 1000;
+    this.#reloads = { done: done + 1, failed, seconds: seconds + lastSeconds, lastSeconds, lastAt: Date.now() };
+  }
+
+  #replace(worker: WorkerHandle<Boot>, reason: string, kind: RestartReason): void {
     if (this.#asking.has(worker)) return;
     this.#asking.add(worker);
     void this.#inTurn(async () => {
@@ -211,6 +245,7 @@ export class Supervisor<Boot> {
       this.#log.info(`worker ${worker.pid} ${reason} and is replaced`);
       try {
         await this.#pool.exchange(slot);
+        this.#pool.restarts[kind]++;
       } catch (error) {
         if (!this.#stopping) this.#log.error(`its successor does not start, it goes on: ${describe(error)}`);
       }
@@ -224,10 +259,13 @@ export class Supervisor<Boot> {
     if (this.#isStarting) this.#interrupt();
     return this.#inTurn(async () => {
       this.#interrupted = false;
+      const begun = performance.now();
       try {
         await this.#exchangeFor(await this.#revised(), { oneByOne: false });
+        this.#countReload(begun);
         return { ok: true };
       } catch (error) {
+        if (!this.#stopping && !this.#interrupted) this.#countReload();
         if (!this.#stopping && !this.#interrupted) await this.#exchangeForFailure(error);
         return { ok: false, error };
       } finally {
@@ -251,6 +289,7 @@ export class Supervisor<Boot> {
     try {
       const ready = await this.#pool.bootAll(count, { oneByOne });
       this.#current = next;
+      this.#pool.restarts.reload += this.#pool.workers.length;
       await this.#pool.swap(ready);
     } catch (error) {
       this.#pool.settings = settings;
@@ -303,6 +342,7 @@ export class Supervisor<Boot> {
         else if (worker.silence > limit) {
           this.#log.error(`worker ${worker.pid} has stood still for ${workerTimeout} s and is killed`);
           worker.excuse();
+          worker.killedFor = 'stuck';
           worker.kill();
         }
       }

@@ -9,6 +9,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { RunError } from '../errors.ts';
+import type { ProcessReport, RestartReason, ServerStatus, WorkerStatus } from '../metrics/server-status.ts';
 import type { HeldSocket } from '../net/held-socket.ts';
 import type { PassedConnection } from '../net/passed-connection.ts';
 import type { TablePlace } from './balance.ts';
@@ -17,7 +18,7 @@ import { describeExit, type Exit } from './exit-codes.ts';
 import { type FromWorker, isWord, reportedModules, type ToWorker, type WorkerLimits } from './messages.ts';
 import { asSendHandle, Passage } from './passage.ts';
 
-export type WorkerState = 'starting' | 'standby' | 'booting' | 'ready' | 'draining' | 'exited';
+export type WorkerState = WorkerStatus['state'];
 
 export interface WorkerOptions {
   readonly id: number;
@@ -32,7 +33,9 @@ export interface WorkerOptions {
   /** Files, and URLs of modules, that the worker is made of. */
   readonly onWatch: (files: readonly string[], loaded: number) => void;
   readonly onPatterns: (patterns: readonly string[]) => void;
-  readonly onReplace: (reason: string) => void;
+  readonly onReplace: (reason: string, kind: RestartReason) => void;
+  /** It asks how the whole server is. */
+  readonly onAsk: () => Promise<ServerStatus>;
   /** A connection that it had, and that somebody else is to have. */
   readonly onConnection: (connection: PassedConnection) => void;
 }
@@ -58,6 +61,13 @@ export class WorkerHandle<Boot> {
   #readyAt: number | undefined;
   #bootedAt = Number.POSITIVE_INFINITY;
   #failure: Error | undefined;
+  #report: ProcessReport | undefined;
+  #reportedAt = 0;
+  #lastWords: ProcessReport | undefined;
+  #leftByItself = false;
+  readonly #listening = new Set<() => void>();
+  /** Set by who kills it for it. */
+  killedFor: RestartReason | undefined;
   #setLoaded = () => {};
   #setDrained = () => {};
   #setReady = () => {};
@@ -83,6 +93,7 @@ export class WorkerHandle<Boot> {
         this.#state = 'exited';
         this.#setLoaded();
         this.#setDrained();
+        this.#tellListening();
         resolve(exit);
       };
       // Its last words may still be in the channel when it is gone.
@@ -117,6 +128,21 @@ export class WorkerHandle<Boot> {
     return this.#failure;
   }
 
+  /** How it was when it last said so. */
+  get report(): ProcessReport | undefined {
+    return this.#report;
+  }
+
+  /** How it was at its end, if it had time to say so. */
+  get lastWords(): ProcessReport | undefined {
+    return this.#lastWords;
+  }
+
+  /** Somebody else has told it to end. */
+  get leftByItself(): boolean {
+    return this.#leftByItself;
+  }
+
   /** Milliseconds since it last said anything. */
   get silence(): number {
     return performance.now() - this.#lastSign;
@@ -135,6 +161,25 @@ export class WorkerHandle<Boot> {
   /** How many connections are under way to it. */
   get underWay(): number {
     return this.#passage.underWay;
+  }
+
+  /** Has it say how it is. Resolves when it has, when it is gone, or after so many milliseconds. */
+  async askReport(limit: number): Promise<void> {
+    if (this.#state !== 'ready' && this.#state !== 'draining') return;
+    this.#say({ paster: 'report' });
+    let late: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      late = setTimeout(resolve, limit);
+      this.#listening.add(resolve);
+    });
+    clearTimeout(late);
+  }
+
+  /** @param since of `performance.now()`: what it has not said by then is old. */
+  status(since: number): WorkerStatus {
+    const isLate = this.#report !== undefined && this.#reportedAt < since;
+    const silent = isLate ? (performance.now() - this.#reportedAt) / 1000 : undefined;
+    return { pid: this.pid, state: this.#state, report: this.#report, silent };
   }
 
   /** Gives it a connection; it is to be ready. */
@@ -220,6 +265,11 @@ export class WorkerHandle<Boot> {
     if (this.#child.connected) this.#child.send(message, asSendHandle(connection), () => {});
   }
 
+  #tellListening(): void {
+    for (const heard of this.#listening) heard();
+    this.#listening.clear();
+  }
+
   #hear(message: unknown, handle: unknown): void {
     this.#lastSign = performance.now();
     if (!isWord<FromWorker>(message)) {
@@ -247,15 +297,29 @@ export class WorkerHandle<Boot> {
         this.#options.onPatterns(message.patterns);
         return;
       case 'replace':
-        this.#options.onReplace(message.reason);
+        this.#options.onReplace(message.reason, message.kind);
         return;
+      case 'report':
+        this.#report = message.report;
+        this.#reportedAt = performance.now();
+        if (message.isLast) this.#lastWords = message.report;
+        this.#tellListening();
+        return;
+      case 'ask': {
+        const { id } = message;
+        void this.#options.onAsk().then((status) => this.#say({ paster: 'status', id, status }));
+        return;
+      }
       case 'connection':
       case 'taken':
         this.#passage.hear(message, handle);
         return;
       case 'draining':
         // Also by itself, where somebody has sent it a signal.
-        if (this.#state === 'ready') this.#state = 'draining';
+        if (this.#state === 'ready') {
+          this.#state = 'draining';
+          this.#leftByItself = true;
+        }
         this.#setDrained();
         return;
       case 'beat':

@@ -6,6 +6,8 @@
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { meter } from '../metrics/meter.ts';
+import type { RestartReason } from '../metrics/server-status.ts';
 import { adoptListener, type Listener } from '../net/listener.ts';
 import { attach, detach, type PassedConnection } from '../net/passed-connection.ts';
 import { OWN_CODE } from '../own-files.ts';
@@ -47,8 +49,8 @@ export interface WorkerControl {
   readonly hold: ((what: string) => () => void) | undefined;
   /** To be called once a request, for `max_requests`. */
   countRequest(): void;
-  /** Asks for a successor; this worker serves until that one is ready. */
-  replace(reason: string): void;
+  /** Asks for a successor; this worker serves until that one is ready. `kind` is what it is counted by. */
+  replace(reason: string, kind: RestartReason): void;
   /** Called on USR1. It returns the descriptor that goes for standard error from then on, if there is a new one. */
   onReopenLogs(callback: () => number | undefined): void;
 }
@@ -69,16 +71,23 @@ const ORPHAN_LIMIT_MS = 1500;
 /** On top of what the server takes for itself, before the process ends without it. */
 const STOP_MARGIN_MS = 500;
 const MEMORY_CHECK_MS = 2000;
+/** So much of what is counted is lost with a worker that is killed. */
+const REPORT_MS = 1000;
 const ASK_AGAIN_MS = 10_000;
 const MIB = 1024 * 1024;
 
 /** Works for a supervisor until the end. @returns The exit status for the process. */
-export async function runWorker<Boot>(start: WorkerStart<Boot>): Promise<number> {
+export function runWorker<Boot>(start: WorkerStart<Boot>): Promise<number> {
   const channel = new Channel<Boot>();
+  return Promise.race([work(channel, start), channel.crashed]);
+}
+
+async function work<Boot>(channel: Channel<Boot>, start: WorkerStart<Boot>): Promise<number> {
   channel.say({ paster: 'loaded' });
   const first = await channel.next();
   if (first.paster !== 'boot') return first.paster === 'orphaned' ? WORKER_ORPHANED : WORKER_DONE;
 
+  meter().ask = () => channel.ask();
   const stopping = new AbortController();
   const control = new Control(channel, first, stopping.signal);
   const end = channel.next();
@@ -99,6 +108,7 @@ export async function runWorker<Boot>(start: WorkerStart<Boot>): Promise<number>
     return WORKER_DONE;
   }
   control.begin();
+  channel.isServing = true;
   channel.onConnection((connection) => adopt(running, connection, share));
   channel.say({ paster: 'ready' });
   const { finished } = running;
@@ -203,15 +213,17 @@ class Control<Boot> implements WorkerControl {
   }
 
   countRequest(): void {
-    if (++this.#requests >= this.#lastRequest) this.replace(`has answered ${this.#lastRequest} requests`);
+    if (++this.#requests >= this.#lastRequest) {
+      this.replace(`has answered ${this.#lastRequest} requests`, 'max_requests');
+    }
   }
 
-  replace(reason: string): void {
+  replace(reason: string, kind: RestartReason): void {
     // Asked again now and then: the successor may have failed to start.
     const now = performance.now();
     if (now - this.#askedAt < ASK_AGAIN_MS) return;
     this.#askedAt = now;
-    void this.#channel.say({ paster: 'replace', reason });
+    void this.#channel.say({ paster: 'replace', reason, kind });
   }
 
   onReopenLogs(callback: () => number | undefined): void {
@@ -234,9 +246,10 @@ class Control<Boot> implements WorkerControl {
     if (maxMemory > 0) {
       this.#every(MEMORY_CHECK_MS, () => {
         const used = Math.round(process.memoryUsage.rss() / MIB);
-        if (used > maxMemory) this.replace(`uses ${used} MiB of memory`);
+        if (used > maxMemory) this.replace(`uses ${used} MiB of memory`, 'max_memory');
       });
     }
+    if (meter().isCounting) this.#every(REPORT_MS, () => this.#channel.report());
   }
 
   end(): void {

@@ -3,6 +3,8 @@ import { existsSync } from 'node:fs';
 import type { LoadedServer } from '../deploy/load.ts';
 import type { LoadSession } from '../deploy/session.ts';
 import { EXIT_OK } from '../errors.ts';
+import { meter } from '../metrics/meter.ts';
+import { statusLines } from '../metrics/status-lines.ts';
 import type { Address, TcpAddress } from '../net/address.ts';
 import { type Listener, openListener } from '../net/listener.ts';
 import { obeySignals, type Supervised } from '../process/signals.ts';
@@ -12,6 +14,7 @@ import type { Lifecycle } from './lifecycle.ts';
 import { type Ownership, openAll } from './listeners.ts';
 import { loadPlannedApp, type Prepared, type ServePlan } from './plan.ts';
 import { servedContexts } from './served-contexts.ts';
+import { answerForPlan } from './status-socket.ts';
 
 export interface SingleOptions {
   readonly ownership: Ownership;
@@ -73,6 +76,7 @@ class SingleServer implements Supervised {
         dropPrivileges(user, group);
       }
       if (inspect) await (await import('./inspector.ts')).openInspector(inspect, this.#lifecycle.log);
+      meter().isAttended = true;
       const app = await loadPlannedApp(this.#plan, this.#session);
       await servedContexts(this.#plan, this.#session);
       this.#session.tellWarnings(this.#lifecycle.log);
@@ -90,6 +94,7 @@ class SingleServer implements Supervised {
       throw error;
     }
     if (this.#stopped) return void this.#end(this.#stopped.graceful);
+    if (!this.#server.oneShot) await answerForPlan(this.#plan, () => meter().ask(), this.#lifecycle.log);
     this.#lifecycle.listening({ scheme: this.#server.scheme, addresses: this.#running.addresses });
     const { finished } = this.#running;
     if (!finished) return this.finished;
@@ -126,6 +131,10 @@ class SingleServer implements Supervised {
   }
 
   reopenLogs(): void {}
+
+  async report(): Promise<void> {
+    this.#lifecycle.log.info(statusLines(meter().alone()).join('\n'));
+  }
 
   async #open(): Promise<readonly Listener[]> {
     const { passed, ownership } = this.#options;

@@ -5,6 +5,7 @@ import { LoadSession } from '../deploy/session.ts';
 import { neverSettled } from '../deploy/unsettled.ts';
 import { errorMessage } from '../errors.ts';
 import { programLogger } from '../log.ts';
+import { meter } from '../metrics/meter.ts';
 import { LogFile } from '../process/logfile.ts';
 import { dropPrivileges } from '../process/user.ts';
 import type { WorkerControl, WorkerStart } from '../process/worker.ts';
@@ -33,6 +34,7 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
   dropPrivileges(plan.ownership.user, plan.ownership.group);
   const logFile = plan.logFile === undefined ? undefined : followedLogFile(plan.logFile, control);
   const session = new LoadSession(plan.globalConf);
+  meter().isAttended = true;
   let log = programLogger(plan.logLevel, (line) => process.stderr.write(`${line}\n`));
   try {
     const logging = await setUpLogging(plan, session, plan.ownership, false).catch((error) => {
@@ -90,7 +92,7 @@ function followedLogFile(path: string, control: WorkerControl): () => number | u
       return file.fd;
     } catch (error) {
       // As another user it may not; a successor inherits the new file from the supervisor.
-      control.replace(`cannot open its log again (${errorMessage(error)})`);
+      control.replace(`cannot open its log again (${errorMessage(error)})`, 'log');
       return undefined;
     }
   };

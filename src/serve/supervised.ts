@@ -17,6 +17,7 @@ import type { Lifecycle } from './lifecycle.ts';
 import { type Ownership, openAll } from './listeners.ts';
 import { loadPlannedServer, type Prepared, type ServePlan } from './plan.ts';
 import { servedContexts } from './served-contexts.ts';
+import { answerForPlan } from './status-socket.ts';
 import type { WorkerPlan } from './worker-plan.ts';
 
 const WORKER = join(OWN_CODE, 'worker.js');
@@ -113,6 +114,7 @@ export async function serveSupervised(
       throw error;
     }
   }
+  await answerForPlan(plan, () => supervisor.status(), log);
   if (!attended.isStopping) lifecycle.listening({ scheme, addresses: first.sockets.map(({ address }) => address) });
   await obeyed;
   return EXIT_OK;
@@ -164,6 +166,10 @@ class Attended implements Supervised {
 
   reopenLogs(): void {
     this.#supervisor.reopenLogs();
+  }
+
+  report(): Promise<void> {
+    return this.#supervisor.report();
   }
 
   async stop(how: { graceful: boolean }): Promise<void> {

@@ -51,7 +51,7 @@ describe('start', () => {
       cause: { message: 'deep down', name: 'TypeError' },
     });
     await supervisor.finished;
-    expect(supervisor.status()).toEqual([]);
+    expect((await supervisor.status()).workers).toEqual([]);
   });
 
   test('a worker that dies without a word is reported too', async () => {

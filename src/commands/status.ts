@@ -1,0 +1,40 @@
+/** `paster status`: how the running server of an INI file is. */
+import { relative } from 'node:path';
+import { EXIT_OK, errorCode, RunError, UsageError } from '../errors.ts';
+import { statusLines } from '../metrics/status-lines.ts';
+import { askServers } from '../process/control-socket.ts';
+import { type Command, type Console, flagOption } from './command.ts';
+import { iniPath } from './ini-argument.ts';
+
+export const statusCommand: Command = {
+  name: 'status',
+  summary: 'show how the running server of an INI file is',
+  args: [['<config>', 'an INI file']],
+  options: [{ flags: '--json', help: 'as JSON' }],
+  examples: [
+    ['paster status etc/config.ini', 'each worker with its requests; exit status 1 if no server runs'],
+    ['paster status --json etc/config.ini', 'the same for a program'],
+    ['paster serve etc/config.ini status', 'whether the server of the pid file runs, and no more'],
+  ],
+  run: status,
+};
+
+async function status(
+  args: readonly string[],
+  options: Readonly<Record<string, unknown>>,
+  console: Console,
+): Promise<number> {
+  const file = iniPath(args[0] ?? '');
+  const servers = await askServers(file).catch((cause) => {
+    if (errorCode(cause) !== 'ENOENT') throw cause;
+    throw new UsageError('PASTER_USAGE', `status: there is no file ${relative(process.cwd(), file)}`, { cause });
+  });
+  if (servers.length === 0) {
+    throw new RunError('PASTER_NOT_RUNNING', `no server of ${relative(process.cwd(), file)} runs`, {
+      hint: 'only servers of the same user are found; kill -USR2 has any of them write the same into its log',
+    });
+  }
+  if (flagOption(options, 'json')) console.out(JSON.stringify({ file, servers }, undefined, 2));
+  else console.out(servers.flatMap(statusLines).join('\n'));
+  return EXIT_OK;
+}

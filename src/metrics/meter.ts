@@ -1,0 +1,290 @@
+/**
+ * Counts what this process serves, around the application: what is answered, what is in hand, and the connections. It is
+ * told of each request twice, at its beginning and at its end, and everything else is worked out when somebody asks.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { clientAddress } from '../http/client-address.ts';
+import { shownValue } from '../http/secrets.ts';
+import type { App } from '../protocol/types.ts';
+import type { Counts } from './counts.ts';
+import { LoopLag } from './loop-lag.ts';
+import {
+  NO_RELOADS,
+  noRestarts,
+  type ProcessReport,
+  type RequestInFlight,
+  type ServerStatus,
+} from './server-status.ts';
+import { Tally } from './tally.ts';
+
+/** For a client that left before there was a status; nginx's. */
+const CLIENT_LEFT = 499;
+/** Requests that a report names. */
+const MOST_NAMED = 100;
+const LONGEST_URL = 300;
+
+/** Of the process, as the meter is. */
+const IN_HAND: unique symbol = Symbol.for('paster.in-hand');
+
+/** A request that the meter knows; whoever stands in front of it on its way sees the same through its prototype. */
+interface MeteredRequest extends IncomingMessage {
+  [IN_HAND]?: InHand;
+}
+
+/** One request, in the list of those that are being answered. */
+class InHand {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  /** Of `performance.now()`. */
+  readonly start: number;
+  /** As it was: applications rewrite them. */
+  readonly method: string | undefined;
+  readonly url: string | undefined;
+  tally: Tally;
+  isOver = false;
+  before: InHand | undefined = undefined;
+  after: InHand | undefined = undefined;
+
+  constructor(req: IncomingMessage, res: ServerResponse, tally: Tally) {
+    this.req = req;
+    this.res = res;
+    this.start = performance.now();
+    this.method = req.method;
+    this.url = req.url;
+    this.tally = tally;
+  }
+}
+
+export class Meter {
+  /** Set where somebody may ask what is in hand: requests are counted. */
+  isAttended = false;
+  /** Set by the parts that show counts: connections are counted too. */
+  isCounting = false;
+  /** What is known of the whole server, of which this process may be one of several. */
+  ask: () => Promise<ServerStatus> = async () => this.alone();
+  readonly #lag = new LoopLag();
+  readonly #tallies = new Map<string, Tally>();
+  /** For what no section has got: a filter in front of all has answered. */
+  readonly #outside = this.tally('');
+  readonly #sockets = new Set<Socket>();
+  #first: InHand | undefined;
+  #last: InHand | undefined;
+  #inHand = 0;
+  #hasBegun = false;
+  #began = performance.now();
+  #started = Date.now();
+  #upgrades = 0;
+  #upgraded = 0;
+  #connections = 0;
+  #received = 0;
+  #sent = 0;
+
+  /** The counts of a section; there is one for each name. */
+  tally(section: string): Tally {
+    let tally = this.#tallies.get(section);
+    if (!tally) {
+      tally = new Tally(section);
+      this.#tallies.set(section, tally);
+    }
+    return tally;
+  }
+
+  /** From now on this process serves. */
+  begin(): void {
+    if (this.#hasBegun) return;
+    this.#hasBegun = true;
+    this.#began = performance.now();
+    this.#started = Date.now();
+    this.#lag.begin();
+  }
+
+  // --- requests ------------------------------------------------------------------------------------------------------
+
+  /** The application for a server: everything that it is given is counted. Only `upgrade` is handed on besides. */
+  observe(app: App): App {
+    const observed: App = (req: MeteredRequest, res) => {
+      const request = new InHand(req, res, this.#outside);
+      req[IN_HAND] = request;
+      this.#take(request);
+      // Last of all events, whichever way the answer ends.
+      res.on('close', () => this.#finish(request));
+      return app(req, res);
+    };
+    const { upgrade } = app;
+    if (upgrade) {
+      observed.upgrade = (req, socket, head) => {
+        this.#takeUpgrade(socket);
+        return upgrade.call(app, req, socket, head);
+      };
+    }
+    return observed;
+  }
+
+  #take(request: InHand): void {
+    this.#inHand++;
+    request.before = this.#last;
+    if (this.#last) this.#last.after = request;
+    else this.#first = request;
+    this.#last = request;
+  }
+
+  #finish(request: InHand): void {
+    if (request.isOver) return;
+    request.isOver = true;
+    this.#inHand--;
+    const { before, after, res } = request;
+    if (before) before.after = after;
+    else this.#first = after;
+    if (after) after.before = before;
+    else this.#last = before;
+    const seconds = (performance.now() - request.start) / 1000;
+    request.tally.add(request.method, res.headersSent ? res.statusCode : CLIENT_LEFT, seconds, isComplete(res));
+  }
+
+  #takeUpgrade(socket: Duplex): void {
+    this.#upgrades++;
+    this.#upgraded++;
+    socket.once('close', () => {
+      this.#upgraded--;
+    });
+  }
+
+  // --- connections ---------------------------------------------------------------------------------------------------
+
+  /** A connection has come. */
+  readonly connected = (socket: Socket): void => {
+    this.#connections++;
+    this.#sockets.add(socket);
+    socket.once('close', () => this.left(socket));
+  };
+
+  /** It has closed, or goes to another process. */
+  left(socket: Socket): void {
+    if (!this.#sockets.delete(socket)) return;
+    this.#received += socket.bytesRead;
+    this.#sent += bytesSent(socket);
+  }
+
+  // --- what is asked for ---------------------------------------------------------------------------------------------
+
+  counts(): Counts {
+    let [received, sent] = [this.#received, this.#sent];
+    for (const socket of this.#sockets) {
+      received += socket.bytesRead;
+      sent += bytesSent(socket);
+    }
+    return {
+      sections: [...this.#tallies.values()].flatMap((tally) => tally.counts() ?? []),
+      upgrades: this.#upgrades,
+      connections: this.#connections,
+      received,
+      sent,
+    };
+  }
+
+  report(): ProcessReport {
+    this.#finishForgotten();
+    const { rss, heapUsed, heapTotal, external } = process.memoryUsage();
+    return {
+      pid: process.pid,
+      uptime: (performance.now() - this.#began) / 1000,
+      counts: this.counts(),
+      inFlight: this.inFlight(),
+      inFlightCount: this.#inHand,
+      connections: this.#sockets.size,
+      upgraded: this.#upgraded,
+      memory: { resident: rss, heapUsed, heapTotal, external },
+      lag: this.#lag.read(),
+    };
+  }
+
+  /** A server that is this process. */
+  alone(): ServerStatus {
+    const report = this.report();
+    return {
+      pid: process.pid,
+      started: this.#started,
+      workers: [{ pid: process.pid, state: 'ready', report, silent: undefined }],
+      totals: report.counts,
+      restarts: noRestarts(),
+      reloads: NO_RELOADS,
+    };
+  }
+
+  /** The oldest first. */
+  inFlight(): RequestInFlight[] {
+    const now = performance.now();
+    const named: RequestInFlight[] = [];
+    for (let each = this.#first; each && named.length < MOST_NAMED; each = each.after) {
+      named.push({
+        method: each.method ?? '',
+        url: shownUrl(each.url ?? ''),
+        client: clientOf(each.req),
+        section: each.tally.section || undefined,
+        seconds: (now - each.start) / 1000,
+      });
+    }
+    return named;
+  }
+
+  /** Node tells nobody of an answer that waited for another one on a connection which has gone (HTTP pipelining). */
+  #finishForgotten(): void {
+    for (let each = this.#first; each; each = each.after) {
+      if (each.res.socket === null && each.req.socket.destroyed) this.#finish(each);
+    }
+  }
+}
+
+/** HTTP/2's responses do not say whether they are out; a request is aborted where its stream broke. */
+function isComplete(res: ServerResponse): boolean {
+  const finished: boolean | undefined = res.writableFinished;
+  return finished ?? !res.req.aborted;
+}
+
+/** Not `bytesWritten`, which counts what waits too, and goes back where that is never sent. */
+function bytesSent(socket: Socket): number {
+  const dispatched: unknown = Reflect.get(socket, '_bytesDispatched');
+  return typeof dispatched === 'number' ? dispatched : socket.bytesWritten;
+}
+
+function clientOf(req: IncomingMessage): string | undefined {
+  try {
+    return clientAddress(req);
+  } catch {
+    // HTTP/2's stand-in for a socket throws where the stream has gone.
+    return undefined;
+  }
+}
+
+/** Masked first: what is cut off must not make a secret look like none. */
+function shownUrl(url: string): string {
+  const shown = shownValue('url', url);
+  return shown.length > LONGEST_URL ? `${shown.slice(0, LONGEST_URL)}...` : shown;
+}
+
+/** The application with its requests counted for a section of the INI file, if no section further in gets them. */
+export function attributed(app: App, section: string): App {
+  const tally = meter().tally(section);
+  const wrapped: App = (req: MeteredRequest, res) => {
+    const request = req[IN_HAND];
+    if (request !== undefined) request.tally = tally;
+    return app(req, res);
+  };
+  for (const name of ['ready', 'drain', 'close', 'upgrade'] as const) {
+    const hook = app[name] as ((...args: unknown[]) => unknown) | undefined;
+    if (hook) wrapped[name] = (...args: unknown[]) => hook.apply(app, args);
+  }
+  return wrapped;
+}
+
+// Of the process, whichever copy of paster a part has come with: the command may be installed elsewhere.
+const KEY: unique symbol = Symbol.for('paster.meter');
+const shared: typeof globalThis & { [KEY]?: Meter } = globalThis;
+
+/** The meter of this process. */
+export function meter(): Meter {
+  shared[KEY] ??= new Meter();
+  return shared[KEY];
+}

@@ -1,0 +1,86 @@
+/** How a server is, as lines for a log or a terminal. */
+import { printableLine } from '../printable.ts';
+import { requestsOf } from './counts.ts';
+import type { RequestInFlight, ServerStatus, WorkerStatus } from './server-status.ts';
+
+const MIB = 1024 * 1024;
+
+/** The server's own line where it has workers, then one for each process with its requests below it. */
+export function statusLines(status: ServerStatus): string[] {
+  const { pid, workers } = status;
+  const isAlone = workers.length === 1 && workers[0]?.pid === pid;
+  return [...(isAlone ? [] : [serverLine(status)]), ...workers.flatMap((worker) => workerLines(worker, isAlone))];
+}
+
+function serverLine({ pid, started, workers, totals, restarts, reloads }: ServerStatus): string {
+  const inHand = workers.reduce((sum, { report }) => sum + (report?.inFlightCount ?? 0), 0);
+  const exchanged = Object.entries(restarts).filter(([, count]) => count > 0);
+  return [
+    `server ${pid}, up ${duration((Date.now() - started) / 1000)}: ${requests(requestsOf(totals))}`,
+    `${inHand} in flight`,
+    exchanged.length === 0
+      ? 'no worker restarted'
+      : `workers restarted: ${exchanged.map(([reason, count]) => `${count} ${reason}`).join(', ')}`,
+    `${reloads.done} reloads, ${reloads.failed} failed`,
+  ].join(', ');
+}
+
+function workerLines({ pid, state, report, silent }: WorkerStatus, isAlone: boolean): string[] {
+  const name = `${isAlone ? 'process' : 'worker'} ${pid ?? '?'}`;
+  if (!report) return [`${name}, ${state}`];
+  const { uptime, counts, inFlight, inFlightCount, connections, memory, lag } = report;
+  const lines = [
+    [
+      `${name}${state === 'ready' ? '' : `, ${state}`}, up ${duration(uptime)}: ${requests(requestsOf(counts))}`,
+      `${inFlightCount} in flight`,
+      ...(connections > 0 ? [`${connections} connections`] : []),
+      `${mebibytes(memory.resident)} resident`,
+      `heap ${mebibytes(memory.heapUsed)} of ${mebibytes(memory.heapTotal)}`,
+      `loop lag ${milliseconds(lag.mean)}, at most ${milliseconds(lag.most)}`,
+    ].join(', '),
+  ];
+  if (silent !== undefined) lines.push(`  it does not answer: this is what it said ${silent.toFixed(1)} s ago`);
+  lines.push(...inFlight.map((request) => `  ${requestLine(request)}`));
+  if (inFlightCount > inFlight.length) lines.push(`  and ${inFlightCount - inFlight.length} more`);
+  return lines;
+}
+
+/** `GET /report?year=1999, for 24.1 s, from 10.0.0.7, [app:reports]` */
+export function requestLine({ method, url, seconds, client, section }: RequestInFlight): string {
+  const from = client === undefined ? '' : `, from ${client}`;
+  return printableLine(
+    `${method} ${url}, for ${seconds.toFixed(1)} s${from}${section === undefined ? '' : `, [${section}]`}`,
+  );
+}
+
+function requests(count: number): string {
+  return count === 1 ? '1 request' : `${count} requests`;
+}
+
+const UNITS = [
+  ['d', 86_400],
+  ['h', 3600],
+  ['min', 60],
+  ['s', 1],
+] as const;
+
+/** `3 h 12 min`: the two greatest units that there are. */
+export function duration(seconds: number): string {
+  let left = Math.floor(seconds);
+  const parts: string[] = [];
+  for (const [unit, length] of UNITS) {
+    const count = Math.floor(left / length);
+    left -= count * length;
+    if (count > 0 && parts.length < 2) parts.push(`${count} ${unit}`);
+    else if (parts.length > 0) break;
+  }
+  return parts.join(' ') || '0 s';
+}
+
+export function mebibytes(bytes: number): string {
+  return `${Math.round(bytes / MIB)} MiB`;
+}
+
+export function milliseconds(seconds: number): string {
+  return `${(seconds * 1000).toFixed(1)} ms`;
+}

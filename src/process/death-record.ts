@@ -1,0 +1,46 @@
+/** What is written down of a worker that has died: how, of what, where in the user's own code, and what it held. */
+import { placeInStack } from '../deploy/error-place.ts';
+import { formatLocation, PasterError } from '../errors.ts';
+import type { ProcessReport } from '../metrics/server-status.ts';
+import { requestLine } from '../metrics/status-lines.ts';
+import { describe } from './error-line.ts';
+import { describeExit, type Exit } from './exit-codes.ts';
+
+/** The worker, as far as its death is concerned. */
+export interface Deceased {
+  readonly pid: number | undefined;
+  readonly failure: Error | undefined;
+  readonly lastWords: ProcessReport | undefined;
+  readonly killedFor: string | undefined;
+}
+
+const FRAMES = 20;
+
+/** One record of several lines. */
+export function deathRecord({ pid, failure, lastWords, killedFor }: Deceased, exit: Exit): string {
+  const how = `worker ${pid} ended ${describeExit(exit)}`;
+  const lines = failure ? causeOf(how, failure) : [how + suspicion(exit, killedFor)];
+  if (!lastWords || lastWords.inFlightCount === 0) return lines.join('\n');
+  const { inFlight, inFlightCount } = lastWords;
+  lines.push('it had these requests in hand:', ...inFlight.map((request) => `  ${requestLine(request)}`));
+  if (inFlightCount > inFlight.length) lines.push(`  and ${inFlightCount - inFlight.length} more`);
+  return lines.join('\n');
+}
+
+function causeOf(how: string, failure: Error): string[] {
+  if (failure instanceof PasterError) return [`${how}: ${describe(failure)}`];
+  const place = placeInStack(failure);
+  const where = place ? `${formatLocation(place)}: ` : '';
+  const frames = (failure.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
+  const what = failure.name === 'Error' ? failure.message : `${failure.name}: ${failure.message}`;
+  return [`${how}: ${where}${what}`, ...frames.slice(0, FRAMES).map((frame) => `  ${frame.trim()}`)];
+}
+
+/** What the signals that nobody here has sent usually mean. */
+function suspicion({ signal }: Exit, killedFor: string | undefined): string {
+  if (killedFor !== undefined) return '';
+  if (signal === 'SIGKILL') return ': somebody has killed it, the system perhaps, for want of memory';
+  if (signal === 'SIGABRT') return ': Node has given up, for want of heap most of the time; what it said stands above';
+  if (signal === 'SIGSEGV' || signal === 'SIGBUS') return ': native code of an add-on, or of Node';
+  return '';
+}
