@@ -272,6 +272,8 @@ export function attributed(app: App, section: string): App {
     if (request !== undefined) request.tally = tally;
     return app(req, res);
   };
+  // Whatever else an application says of itself, composites and filters find on this one too.
+  Object.setPrototypeOf(wrapped, app);
   for (const name of ['ready', 'drain', 'close', 'upgrade'] as const) {
     const hook = app[name] as ((...args: unknown[]) => unknown) | undefined;
     if (hook) wrapped[name] = (...args: unknown[]) => hook.apply(app, args);

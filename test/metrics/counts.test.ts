@@ -1,0 +1,87 @@
+/** Sums of counts, by their laws, and what a tally makes of any requests. */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { addCounts, type Counts, DURATION_BOUNDS, NO_COUNTS, requestsOf } from '../../src/metrics/counts.ts';
+import { duration } from '../../src/metrics/status-lines.ts';
+import { METHODS, Tally } from '../../src/metrics/tally.ts';
+
+const request = fc.record({
+  section: fc.constantFrom('app:a', 'app:b', 'app:__proto__'),
+  method: fc.constantFrom(...METHODS, 'BREW', undefined),
+  status: fc.integer({ min: 100, max: 999 }),
+  // Halves: their sums are exact in whichever order.
+  seconds: fc.integer({ min: 0, max: 100 }).map((halves) => halves / 2),
+  isComplete: fc.boolean(),
+});
+type Request = typeof request extends fc.Arbitrary<infer T> ? T : never;
+
+function count(requests: readonly Request[]): Counts {
+  const tallies = new Map<string, Tally>();
+  for (const { section, method, status, seconds, isComplete } of requests) {
+    const tally = tallies.get(section) ?? new Tally(section);
+    tallies.set(section, tally);
+    tally.add(method, status, seconds, isComplete);
+  }
+  return { ...NO_COUNTS, sections: [...tallies.values()].flatMap((tally) => tally.counts() ?? []) };
+}
+
+/** In an order that says nothing. */
+function sorted({ sections, ...rest }: Counts): unknown {
+  const byName = (one: string, other: string) => (one < other ? -1 : 1);
+  return {
+    ...rest,
+    sections: sections
+      .map((each) => ({
+        ...each,
+        answers: each.answers.map(({ method, status, count: n }) => `${method} ${status} ${n}`).sort(byName),
+      }))
+      .sort((one, other) => byName(one.section, other.section)),
+  };
+}
+
+test('it does not matter which worker has counted what', () => {
+  fc.assert(
+    fc.property(fc.array(request), fc.nat(), (requests, place) => {
+      const [first, second] = [requests.slice(0, place), requests.slice(place)];
+      const sum = sorted(addCounts(count(first), count(second)));
+      expect(sum).toEqual(sorted(count(requests)));
+      expect(sorted(addCounts(count(second), count(first)))).toEqual(sum);
+      expect(sorted(addCounts(NO_COUNTS, count(requests)))).toEqual(sorted(count(requests)));
+    }),
+  );
+});
+
+test('no number becomes less by another request', () => {
+  fc.assert(
+    fc.property(fc.array(request), request, (requests, one) => {
+      const [before, after] = [count(requests), count([...requests, one])];
+      expect(requestsOf(after)).toBe(requestsOf(before) + 1);
+      for (const { section, aborted, seconds, durations } of before.sections) {
+        const same = after.sections.find((each) => each.section === section);
+        expect(same?.aborted).toBeGreaterThanOrEqual(aborted);
+        expect(same?.seconds).toBeGreaterThanOrEqual(seconds);
+        expect(same?.durations.every((each, index) => each >= (durations[index] ?? 0))).toBe(true);
+      }
+    }),
+  );
+});
+
+test('a duration is in the first bucket whose bound it does not exceed', () => {
+  for (const [index, bound] of DURATION_BOUNDS.entries()) {
+    for (const [seconds, place] of [[bound, index] as const, [bound + 1e-9, index + 1] as const]) {
+      const tally = new Tally('a');
+      tally.add('GET', 200, seconds, true);
+      expect(tally.counts()?.durations.indexOf(1)).toBe(place);
+    }
+  }
+});
+
+test.each([
+  [0, '0 s'],
+  [59.9, '59 s'],
+  [3600, '1 h'],
+  [3725, '1 h 2 min'],
+  [90_061, '1 d 1 h'],
+])('%d seconds are %s', (seconds, text) => {
+  expect(duration(seconds)).toBe(text);
+});

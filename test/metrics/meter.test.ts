@@ -1,0 +1,168 @@
+/** What the meter makes of requests that come by HTTP, FastCGI and SCGI, and of every way in which an answer can end. */
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { attributed, Meter, meter } from '../../src/metrics/meter.ts';
+import type { App } from '../../src/protocol/types.ts';
+import { fastcgiBackend } from '../contract/fastcgi-backend.ts';
+import { httpBackend } from '../contract/http-backend.ts';
+import { scgiBackend } from '../contract/scgi-backend.ts';
+import { askUpgrade, upgrading } from '../filters/upgrade.ts';
+import { whenOver } from '../helpers/lifetime.ts';
+import { eventually } from '../helpers/program.ts';
+
+/** Answers, status by status, and how many were not finished. */
+function answersOf(of: Meter): { answers: Record<string, number>; aborted: number } {
+  const { sections } = of.counts();
+  const answers: Record<string, number> = {};
+  for (const each of sections) {
+    for (const { method, status, count } of each.answers) {
+      const name = `${each.section} ${method} ${status}`.trim();
+      answers[name] = (answers[name] ?? 0) + count;
+    }
+  }
+  return { answers, aborted: sections.reduce((sum, { aborted }) => sum + aborted, 0) };
+}
+
+const app: App = async (req, res) => {
+  switch (req.url) {
+    case '/streamed':
+      res.writeHead(201);
+      for (let round = 0; round < 5; round++) {
+        res.write('x'.repeat(20_000));
+        await sleep(1);
+      }
+      return void res.end();
+    case '/endless':
+      res.write('first');
+      return;
+    case '/never':
+      return;
+    case '/breaks':
+      res.write('first');
+      await sleep(5);
+      return void res.destroy();
+    case '/throws':
+      throw new Error('no');
+    default:
+      res.end('Hello');
+  }
+};
+
+describe.each([httpBackend, fastcgiBackend, scgiBackend])('$name', ({ start }) => {
+  async function serving() {
+    const own = new Meter();
+    const running = await start(own.observe(app));
+    whenOver(() => running.close());
+    return { own, running };
+  }
+
+  test('answers of every kind', async () => {
+    const { own, running } = await serving();
+    for (const path of ['/', '/', '/streamed']) await running.request({ path });
+    await running.request({ method: 'POST', body: ['a', 'b'] });
+    await running.request({ method: 'HEAD' });
+    await running.request({ path: '/throws' });
+    await eventually(() => own.report().inFlightCount === 0);
+    expect(answersOf(own)).toEqual({
+      answers: { 'GET 200': 2, 'GET 201': 1, 'POST 200': 1, 'HEAD 200': 1, 'GET 500': 1 },
+      aborted: 0,
+    });
+  });
+
+  test('an answer that the application breaks off, and one that the client leaves', async () => {
+    const { own, running } = await serving();
+    await running.request({ path: '/breaks' });
+    await eventually(() => own.report().inFlightCount === 0);
+    const inHand = () => eventually(() => own.report().inFlightCount === 1);
+    await running.request({ path: '/endless', abort: inHand() });
+    await eventually(() => own.report().inFlightCount === 0);
+    expect(answersOf(own)).toEqual({ answers: { 'GET 200': 2 }, aborted: 2 });
+    await running.request({ path: '/never', abort: inHand() });
+    await eventually(() => own.report().inFlightCount === 0);
+    expect(answersOf(own)).toEqual({ answers: { 'GET 200': 2, 'GET 499': 1 }, aborted: 3 });
+  });
+
+  test('what is in hand is named, without secrets', async () => {
+    const { own, running } = await serving();
+    const leave = new AbortController();
+    const left = new Promise((resolve) => leave.signal.addEventListener('abort', resolve));
+    const over = running.request({ path: '/never', method: 'PUT', abort: left });
+    await eventually(() => own.report().inFlightCount === 1);
+    expect(own.report().inFlight).toEqual([
+      {
+        method: 'PUT',
+        url: '/never',
+        client: expect.stringMatching(/^[\d.]+$/),
+        section: undefined,
+        seconds: expect.any(Number),
+      },
+    ]);
+    leave.abort();
+    await over;
+  });
+});
+
+test('the innermost section counts, wherever an answer comes from', async () => {
+  const own = meter();
+  const inner = attributed(app, 'app:inner');
+  const outer = attributed((req, res) => (req.url === '/own' ? res.end('mine') : inner(req, res)), 'pipeline:outer');
+  const running = await httpBackend.start(own.observe(outer));
+  whenOver(() => running.close());
+  await running.request({ path: '/own' });
+  await running.request();
+  await eventually(() => own.report().inFlightCount === 0);
+  expect(answersOf(own).answers).toEqual({ 'pipeline:outer GET 200': 1, 'app:inner GET 200': 1 });
+});
+
+test('a method that nobody knows, and a long URL with a password, do not get far', async () => {
+  const own = new Meter();
+  const server = createServer(own.observe((_req, res) => setTimeout(() => res.end(), 200))).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  whenOver(() => server.close());
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  client.write(`PROPFIND /a?password=hunter2&${'x'.repeat(400)}&token=t HTTP/1.1\r\nHost: a\r\n\r\n`);
+  await eventually(() => own.report().inFlightCount === 1);
+  const [request] = own.report().inFlight;
+  expect(request?.method).toBe('PROPFIND');
+  expect(request?.url).toMatch(/^\/a\?password=•••&x+\.\.\.$/);
+  await once(client, 'data');
+  client.destroy();
+  await eventually(() => own.report().inFlightCount === 0);
+  expect(answersOf(own).answers).toEqual({ 'other 200': 1 });
+});
+
+test('pipelined requests whose connection goes are not in hand for ever', async () => {
+  const own = new Meter();
+  const server = createServer(own.observe(() => {})).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  whenOver(() => server.close());
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  client.write('GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n');
+  await eventually(() => own.report().inFlightCount === 2);
+  client.destroy();
+  await eventually(() => own.report().inFlightCount === 0);
+  expect(answersOf(own)).toEqual({ answers: { 'GET 499': 2 }, aborted: 2 });
+});
+
+test('an upgrade counts as a connection, as long as it is open', async () => {
+  const own = new Meter();
+  const observed = own.observe(upgrading(app));
+  const server = createServer(observed).listen(0, '127.0.0.1');
+  server.on('connection', own.connected);
+  server.on('upgrade', (req, socket, head) => observed.upgrade?.(req, socket, head));
+  await once(server, 'listening');
+  whenOver(() => server.close());
+  expect((await askUpgrade(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)).status).toBe(101);
+  await eventually(() => own.report().connections === 0);
+  const report = own.report();
+  expect(report).toMatchObject({
+    upgraded: 0,
+    inFlightCount: 0,
+    counts: { upgrades: 1, connections: 1, sections: [] },
+  });
+  expect(report.counts.received).toBeGreaterThan(50);
+  expect(report.counts.sent).toBeGreaterThan(50);
+});
