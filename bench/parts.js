@@ -72,6 +72,12 @@ const PARTS = [
     goal: 0.97,
   },
   {
+    name: 'metrics beside it: requests and connections are counted',
+    sections: `[composite:main]\nuse = call:${APPS}:makeFirst\napp = hello\nbeside = metrics\n[app:metrics]\nuse = npm:paster#metrics\n`,
+    path: '/',
+    goal: 0.97,
+  },
+  {
     name: 'cascade, the second of two answers',
     sections:
       '[composite:main]\nuse = npm:paster#cascade\napp1 = none\napp2 = hello\n' +

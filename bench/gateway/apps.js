@@ -53,3 +53,9 @@ export function make(_globalConf, { app }) {
 export function makeEmptyFilter() {
   return (app) => (req, res) => app(req, res);
 }
+
+/** A composite that is one of its applications; the other one is only there. */
+export async function makeFirst(loader, globalConf, { app, beside }) {
+  await loader.getApp(beside, globalConf);
+  return loader.getApp(app, globalConf);
+}

@@ -11,20 +11,32 @@ export interface Deceased {
   readonly pid: number | undefined;
   readonly failure: Error | undefined;
   readonly lastWords: ProcessReport | undefined;
+  /** What it said before, and how many milliseconds ago. */
+  readonly report: ProcessReport | undefined;
+  readonly reportAge: number;
   readonly killedFor: string | undefined;
 }
 
 const FRAMES = 20;
 
 /** One record of several lines. */
-export function deathRecord({ pid, failure, lastWords, killedFor }: Deceased, exit: Exit): string {
+export function deathRecord(worker: Deceased, exit: Exit): string {
+  const { pid, failure, killedFor } = worker;
   const how = `worker ${pid} ended ${describeExit(exit)}`;
   const lines = failure ? causeOf(how, failure) : [how + suspicion(exit, killedFor)];
-  if (!lastWords || lastWords.inFlightCount === 0) return lines.join('\n');
-  const { inFlight, inFlightCount } = lastWords;
-  lines.push('it had these requests in hand:', ...inFlight.map((request) => `  ${requestLine(request)}`));
-  if (inFlightCount > inFlight.length) lines.push(`  and ${inFlightCount - inFlight.length} more`);
-  return lines.join('\n');
+  return [...lines, ...heldLines(worker)].join('\n');
+}
+
+function heldLines({ lastWords, report, reportAge }: Deceased): string[] {
+  const { inFlight = [], inFlightCount = 0 } = lastWords ?? report ?? {};
+  if (inFlightCount === 0) return [];
+  const when = lastWords ? '' : `, ${(reportAge / 1000).toFixed(1)} s before`;
+  const more = inFlightCount - inFlight.length;
+  return [
+    `it had these requests in hand${when}:`,
+    ...inFlight.map((request) => `  ${requestLine(request)}`),
+    ...(more > 0 ? [`  and ${more} more`] : []),
+  ];
 }
 
 function causeOf(how: string, failure: Error): string[] {

@@ -133,6 +133,11 @@ export class WorkerHandle<Boot> {
     return this.#report;
   }
 
+  /** Milliseconds since it said so. */
+  get reportAge(): number {
+    return performance.now() - this.#reportedAt;
+  }
+
   /** How it was at its end, if it had time to say so. */
   get lastWords(): ProcessReport | undefined {
     return this.#lastWords;
@@ -178,7 +183,7 @@ export class WorkerHandle<Boot> {
   /** @param since of `performance.now()`: what it has not said by then is old. */
   status(since: number): WorkerStatus {
     const isLate = this.#report !== undefined && this.#reportedAt < since;
-    const silent = isLate ? (performance.now() - this.#reportedAt) / 1000 : undefined;
+    const silent = isLate ? this.reportAge / 1000 : undefined;
     return { pid: this.pid, state: this.#state, report: this.#report, silent };
   }
 

@@ -4,7 +4,7 @@ import type { LoadedServer } from '../deploy/load.ts';
 import type { LoadSession } from '../deploy/session.ts';
 import { EXIT_OK } from '../errors.ts';
 import { meter } from '../metrics/meter.ts';
-import { statusLines } from '../metrics/status-lines.ts';
+import { requestLine, statusLines } from '../metrics/status-lines.ts';
 import type { Address, TcpAddress } from '../net/address.ts';
 import { type Listener, openListener } from '../net/listener.ts';
 import { obeySignals, type Supervised } from '../process/signals.ts';
@@ -95,6 +95,7 @@ class SingleServer implements Supervised {
     }
     if (this.#stopped) return void this.#end(this.#stopped.graceful);
     if (!this.#server.oneShot) await answerForPlan(this.#plan, () => meter().ask(), this.#lifecycle.log);
+    this.#tellOfCrash();
     this.#lifecycle.listening({ scheme: this.#server.scheme, addresses: this.#running.addresses });
     const { finished } = this.#running;
     if (!finished) return this.finished;
@@ -104,6 +105,16 @@ class SingleServer implements Supervised {
       // It has ended by itself: what is left is to close the application.
       if (!this.#stopped) await this.#running.close();
     }
+  }
+
+  /** Node says what ends this process; this, what is lost with it. */
+  #tellOfCrash(): void {
+    process.on('uncaughtExceptionMonitor', () => {
+      const held = meter().inFlight();
+      if (held.length === 0 || process.listenerCount('uncaughtException') > 0) return;
+      const lines = held.map((request) => `  ${requestLine(request)}`);
+      this.#lifecycle.log.error(['an error that nobody has caught, with these requests in hand:', ...lines].join('\n'));
+    });
   }
 
   async stop({ graceful }: { graceful: boolean }): Promise<void> {
