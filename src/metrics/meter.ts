@@ -139,6 +139,9 @@ export class Meter {
     else this.#first = after;
     if (after) after.before = before;
     else this.#last = before;
+    // What is over must not keep its neighbours from being collected: old garbage would hold young garbage.
+    request.before = undefined;
+    request.after = undefined;
     const seconds = (performance.now() - request.start) / 1000;
     request.tally.add(request.method, res.headersSent ? res.statusCode : CLIENT_LEFT, seconds, isComplete(res));
   }
@@ -231,16 +234,19 @@ export class Meter {
 
   /** Node tells nobody of an answer that waited for another one on a connection which has gone (HTTP pipelining). */
   #finishForgotten(): void {
-    for (let each = this.#first; each; each = each.after) {
-      if (each.res.socket === null && each.req.socket.destroyed) this.#finish(each);
+    let each = this.#first;
+    while (each) {
+      const { after, req, res } = each;
+      if (res.socket === null && req.socket.destroyed) this.#finish(each);
+      each = after;
     }
   }
 }
 
-/** HTTP/2's responses do not say whether they are out; a request is aborted where its stream broke. */
-function isComplete(res: ServerResponse): boolean {
+/** HTTP/2's responses do not say whether they are out; what was ended is, unless its stream was reset. */
+function isComplete(res: ServerResponse & { readonly stream?: { readonly rstCode?: number } }): boolean {
   const finished: boolean | undefined = res.writableFinished;
-  return finished ?? !res.req.aborted;
+  return finished ?? (res.writableEnded && !res.stream?.rstCode);
 }
 
 /** Not `bytesWritten`, which counts what waits too, and goes back where that is never sent. */

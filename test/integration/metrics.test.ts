@@ -1,10 +1,13 @@
 /** What a server tells of itself: metrics and the status page of all workers, whatever becomes of them, and USR2. */
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { connect as connectHttp2 } from 'node:http2';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { askUpgrade } from '../filters/upgrade.ts';
 import { ask } from '../helpers/ask.ts';
+import { makeCertificate } from '../helpers/certificate.ts';
 import { leastContrast, overhang, startChromium, visit } from '../helpers/chromium.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { startNginx, startNginxForScgi } from '../helpers/front-end.ts';
@@ -170,6 +173,23 @@ describe('metrics', () => {
     await eventually(
       async () => (await scrape(url).catch(() => undefined))?.get('paster_worker_restarts_total{reason="stuck"}') === 1,
     );
+  });
+
+  test('over TLS and HTTP/2 a connection is gone when the client is', async () => {
+    const made = makeCertificate(directory);
+    if (made === undefined) return;
+    const { url } = await start(`${HTTP}http2 = true\nssl_pem = ${made.pem}`);
+    for (let round = 0; round < 3; round++) {
+      const client = connectHttp2(url, { rejectUnauthorized: false });
+      await once(client.request({ ':path': '/' }).resume(), 'end');
+      client.close();
+    }
+    const samples = await eventually(async () => {
+      const found = await scrape(url);
+      return found.get('paster_connections_open') === 1 && found;
+    });
+    expect(samples.get(OF_SITE)).toBe(3);
+    expect(samples.get('paster_received_bytes_total')).toBeGreaterThan(1000);
   });
 
   test('only those may read them that allow names', async () => {

@@ -1,6 +1,7 @@
 /** What the meter makes of requests that come by HTTP, FastCGI and SCGI, and of every way in which an answer can end. */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import { connect as connectHttp2, createServer as createHttp2 } from 'node:http2';
 import { type AddressInfo, connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
@@ -12,6 +13,8 @@ import { scgiBackend } from '../contract/scgi-backend.ts';
 import { askUpgrade, upgrading } from '../filters/upgrade.ts';
 import { whenOver } from '../helpers/lifetime.ts';
 import { eventually } from '../helpers/program.ts';
+
+type Http2Handler = NonNullable<Parameters<typeof createHttp2>[1]>;
 
 /** Answers, status by status, and how many were not finished. */
 function answersOf(of: Meter): { answers: Record<string, number>; aborted: number } {
@@ -103,6 +106,23 @@ describe.each([httpBackend, fastcgiBackend, scgiBackend])('$name', ({ start }) =
     leave.abort();
     await over;
   });
+});
+
+test('HTTP/2: whole answers, and streams that break', async () => {
+  const own = new Meter();
+  const server = createHttp2(own.observe(app) as unknown as Http2Handler).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  whenOver(() => server.close());
+  const client = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const whole = client.request({ ':path': '/streamed' });
+  await once(whole.resume(), 'end');
+  const broken = client.request({ ':path': '/endless' });
+  broken.on('error', () => {});
+  await once(broken, 'data');
+  expect(own.report().inFlight).toMatchObject([{ method: 'GET', url: '/endless', client: '127.0.0.1' }]);
+  client.destroy();
+  await eventually(() => own.report().inFlightCount === 0);
+  expect(answersOf(own)).toEqual({ answers: { 'GET 201': 1, 'GET 200': 1 }, aborted: 1 });
 });
 
 test('the innermost section counts, wherever an answer comes from', async () => {

@@ -121,6 +121,8 @@ class HttpListener {
       session.once('close', () => this.#sessions.delete(session));
     });
     listener.on('connection', (socket: Socket) => {
+      // Node's HTTP/2 leaves it to the socket to close its side when the client has closed the other.
+      if (settings.http2) socket.allowHalfOpen = false;
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
       this.#server.emit('connection', socket);
