@@ -243,10 +243,9 @@ export class Meter {
   }
 }
 
-/** HTTP/2's responses do not say whether they are out; what was ended is, unless its stream was reset. */
+/** HTTP/2's responses are finished however they end: there an answer is whole that was ended, on a stream that was not reset. */
 function isComplete(res: ServerResponse & { readonly stream?: { readonly rstCode?: number } }): boolean {
-  const finished: boolean | undefined = res.writableFinished;
-  return finished ?? (res.writableEnded && !res.stream?.rstCode);
+  return res.writableFinished && res.writableEnded && !res.stream?.rstCode;
 }
 
 /** Not `bytesWritten`, which counts what waits too, and goes back where that is never sent. */
