@@ -1,7 +1,7 @@
 /** What the meter makes of requests that come by HTTP, FastCGI and SCGI, and of every way in which an answer can end. */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { connect as connectHttp2, createServer as createHttp2 } from 'node:http2';
+import { connect as connectHttp2, constants, createServer as createHttp2 } from 'node:http2';
 import { type AddressInfo, connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
@@ -29,6 +29,9 @@ function answersOf(of: Meter): { answers: Record<string, number>; aborted: numbe
   return { answers, aborted: sections.reduce((sum, { aborted }) => sum + aborted, 0) };
 }
 
+/** More than a socket's buffers take. */
+const BIG = Buffer.alloc(2 ** 25);
+
 const app: App = async (req, res) => {
   switch (req.url) {
     case '/streamed':
@@ -47,6 +50,8 @@ const app: App = async (req, res) => {
       res.write('first');
       await sleep(5);
       return void res.destroy();
+    case '/big':
+      return void res.end(BIG);
     case '/throws':
       throw new Error('no');
     default:
@@ -108,6 +113,19 @@ describe.each([httpBackend, fastcgiBackend, scgiBackend])('$name', ({ start }) =
   });
 });
 
+test('an answer that is complete here, and that the client leaves in the middle of', async () => {
+  const own = new Meter();
+  const server = createServer(own.observe(app)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  whenOver(() => server.close());
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  client.write('GET /big HTTP/1.1\r\nHost: a\r\n\r\n');
+  await once(client, 'data');
+  client.destroy();
+  await eventually(() => own.report().inFlightCount === 0);
+  expect(answersOf(own)).toEqual({ answers: { 'GET 200': 1 }, aborted: 1 });
+});
+
 test('HTTP/2: whole answers, and streams that break', async () => {
   const own = new Meter();
   const server = createHttp2(own.observe(app) as unknown as Http2Handler).listen(0, '127.0.0.1');
@@ -120,9 +138,14 @@ test('HTTP/2: whole answers, and streams that break', async () => {
   broken.on('error', () => {});
   await once(broken, 'data');
   expect(own.report().inFlight).toMatchObject([{ method: 'GET', url: '/endless', client: '127.0.0.1' }]);
+  const cut = client.request({ ':path': '/big' });
+  cut.on('error', () => {});
+  await once(cut, 'data');
+  cut.close(constants.NGHTTP2_CANCEL);
+  await eventually(() => own.report().inFlightCount === 1);
   client.destroy();
   await eventually(() => own.report().inFlightCount === 0);
-  expect(answersOf(own)).toEqual({ answers: { 'GET 201': 1, 'GET 200': 1 }, aborted: 1 });
+  expect(answersOf(own)).toEqual({ answers: { 'GET 201': 1, 'GET 200': 2 }, aborted: 2 });
 });
 
 test('the innermost section counts, wherever an answer comes from', async () => {
