@@ -243,9 +243,14 @@ export class Meter {
   }
 }
 
-/** HTTP/2's responses are finished however they end: there an answer is whole that was ended, on a stream that was not reset. */
+/**
+ * Whether the whole answer has left. Node lets go of the socket then, and otherwise not: a response whose socket was cut is
+ * finished too. HTTP/2's has no socket: there the stream was not reset, and the application had ended it.
+ */
 function isComplete(res: ServerResponse & { readonly stream?: { readonly rstCode?: number } }): boolean {
-  return res.writableFinished && res.writableEnded && !res.stream?.rstCode;
+  const { stream } = res;
+  if (!res.writableFinished) return false;
+  return stream === undefined ? res.socket === null : res.writableEnded && stream.rstCode === 0;
 }
 
 /** Not `bytesWritten`, which counts what waits too, and goes back where that is never sent. */
