@@ -6,8 +6,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { clientAddress } from '../http/client-address.ts';
-import { shownValue } from '../http/secrets.ts';
 import type { App } from '../protocol/types.ts';
+import { shownValue } from '../secrets.ts';
 import type { Counts } from './counts.ts';
 import { LoopLag } from './loop-lag.ts';
 import {
@@ -244,13 +244,14 @@ export class Meter {
 }
 
 /**
- * Whether the whole answer has left. Node lets go of the socket then, and otherwise not: a response whose socket was cut is
- * finished too. HTTP/2's has no socket: there the stream was not reset, and the application had ended it.
+ * Whether the whole answer has left. Node lets go of the socket then, and before Node 24 also where a write to it has failed. HTTP/2's
+ * responses have no socket: there the stream was not reset, and the application had ended it.
  */
 function isComplete(res: ServerResponse & { readonly stream?: { readonly rstCode?: number } }): boolean {
   const { stream } = res;
   if (!res.writableFinished) return false;
-  return stream === undefined ? res.socket === null : res.writableEnded && stream.rstCode === 0;
+  if (stream !== undefined) return res.writableEnded && stream.rstCode === 0;
+  return res.socket === null && !res.req.socket.errored;
 }
 
 /** Not `bytesWritten`, which counts what waits too, and goes back where that is never sent. */

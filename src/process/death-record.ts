@@ -3,6 +3,7 @@ import { placeInStack } from '../deploy/error-place.ts';
 import { formatLocation, PasterError } from '../errors.ts';
 import type { ProcessReport } from '../metrics/server-status.ts';
 import { requestLine } from '../metrics/status-lines.ts';
+import { shownValue } from '../secrets.ts';
 import { describe } from './error-line.ts';
 import { describeExit, type Exit } from './exit-codes.ts';
 
@@ -24,7 +25,7 @@ export function deathRecord(worker: Deceased, exit: Exit): string {
   const { pid, failure, killedFor } = worker;
   const how = `worker ${pid} ended ${describeExit(exit)}`;
   const lines = failure ? causeOf(how, failure) : [how + suspicion(exit, killedFor)];
-  return [...lines, ...heldLines(worker)].join('\n');
+  return [...lines.map((line) => shownValue('error', line)), ...heldLines(worker)].join('\n');
 }
 
 function heldLines({ lastWords, report, reportAge }: Deceased): string[] {

@@ -222,11 +222,11 @@ describe('status', () => {
       Array.from({ length: 4 }, (_, index) => fetch(`${url}/held?token=t&n=${index}`, { signal: leave.signal })),
     );
     const found = (await inHand(await statusOf(url))).filter(({ section }) => section === 'app:site');
-    expect(found.map((each) => each['url']).sort()).toEqual([0, 1, 2, 3].map((n) => `/held?token=•••&n=${n}`));
+    expect(found.map((each) => each['url']).sort()).toEqual([0, 1, 2, 3].map((n) => `/held?token=********&n=${n}`));
     expect(found[0]).toMatchObject({ method: 'GET', client: '127.0.0.1', section: 'app:site' });
     const page = await ask(url, '/status', { headers: { accept: 'text/html' } });
     expect(page.headers).toMatchObject({ 'content-type': 'text/html; charset=utf-8', refresh: '5' });
-    expect(page.body.toString()).toContain('/held?token=•••&amp;n=0');
+    expect(page.body.toString()).toContain('/held?token=********&amp;n=0');
     expect((await ask(url, '/status?format=html')).headers['content-type']).toMatch(/html/);
     expect((await ask(url, '/status?format=json', { headers: { accept: 'text/html' } })).headers['content-type']).toBe(
       'application/json',
@@ -345,7 +345,7 @@ describe('what is written down', () => {
     program.child.kill('SIGUSR2');
     const [, named] = await program.says(line);
     expect(named).toBe(pid);
-    await program.says(/^ {2}GET \/held\?password=•••, for \d+\.\d s, from 127\.0\.0\.1, \[app:site\]$/m);
+    await program.says(/^ {2}GET \/held\?password=\*{8}, for \d+\.\d s, from 127\.0\.0\.1, \[app:site\]$/m);
     leave.abort();
     // The worker itself does not end of it.
     process.kill(Number(pid), 'SIGUSR2');
@@ -366,7 +366,7 @@ describe('what is written down', () => {
           `^paster: error: worker ${pid} ended with status 1: app\\.js:4:\\d+: TypeError: boom`,
           '  at .*app\\.js:4:\\d+\\)?',
           '(?:  at .*\\n)+it had these requests in hand:',
-          '  GET /held\\?token=•••, for [\\d.]+ s, from 127\\.0\\.0\\.1, \\[app:site\\]',
+          '  GET /held\\?token=\\*{8}, for [\\d.]+ s, from 127\\.0\\.0\\.1, \\[app:site\\]',
           '  GET /crash, for [\\d.]+ s, from 127\\.0\\.0\\.1, \\[app:site\\]\\n$',
         ].join('\\n'),
       ),

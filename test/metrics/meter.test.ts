@@ -170,7 +170,7 @@ test('a method that nobody knows, and a long URL with a password, do not get far
   await eventually(() => own.report().inFlightCount === 1);
   const [request] = own.report().inFlight;
   expect(request?.method).toBe('PROPFIND');
-  expect(request?.url).toMatch(/^\/a\?password=•••&x+\.\.\.$/);
+  expect(request?.url).toMatch(/^\/a\?password=\*{8}&x+\.\.\.$/);
   await once(client, 'data');
   client.destroy();
   await eventually(() => own.report().inFlightCount === 0);
