@@ -9,9 +9,9 @@ import { noRestarts, type RestartReason, type ServerStatus, type WorkerStatus } 
 import type { HeldSocket } from '../net/held-socket.ts';
 import { backoffMs, HEALTHY_AFTER_MS } from './backoff.ts';
 import { ConnectionTable } from './balance.ts';
-import { deathRecord } from './death-record.ts';
+import { deathDetails } from './death-details.ts';
 import { describe } from './error-line.ts';
-import type { Exit } from './exit-codes.ts';
+import { describeExit, type Exit } from './exit-codes.ts';
 import { REPORT_MODULES, type WorkerLimits } from './messages.ts';
 import { type Recipient, Relay } from './relay.ts';
 import { WorkerHandle } from './worker-handle.ts';
@@ -327,7 +327,7 @@ export class Pool<Boot> {
     slot.worker = undefined;
     slot.deaths = worker.served >= HEALTHY_AFTER_MS ? 1 : slot.deaths + 1;
     this.restarts[worker.killedFor ?? (worker.leftByItself ? 'signal' : 'crash')]++;
-    this.#log.error(deathRecord(worker, exit));
+    this.#log.error(`worker ${worker.pid} ended ${describeExit(exit)}${deathDetails(worker, exit)}`);
     this.#revive(slot);
   }
 

@@ -1,15 +1,14 @@
-/** What is written down of a worker that has died: how, of what, where in the user's own code, and what it held. */
+/** What is written down of a worker that has died, behind how it ended: of what, where in the user's own code, what it held. */
 import { placeInStack } from '../deploy/error-place.ts';
 import { formatLocation, PasterError } from '../errors.ts';
 import type { ProcessReport } from '../metrics/server-status.ts';
 import { requestLine } from '../metrics/status-lines.ts';
 import { shownValue } from '../secrets.ts';
 import { describe } from './error-line.ts';
-import { describeExit, type Exit } from './exit-codes.ts';
+import type { Exit } from './exit-codes.ts';
 
 /** The worker, as far as its death is concerned. */
 export interface Deceased {
-  readonly pid: number | undefined;
   readonly failure: Error | undefined;
   readonly lastWords: ProcessReport | undefined;
   /** What it said before, and how many milliseconds ago. */
@@ -20,11 +19,10 @@ export interface Deceased {
 
 const FRAMES = 20;
 
-/** One record of several lines. */
-export function deathRecord(worker: Deceased, exit: Exit): string {
-  const { pid, failure, killedFor } = worker;
-  const how = `worker ${pid} ended ${describeExit(exit)}`;
-  const lines = failure ? causeOf(how, failure) : [how + suspicion(exit, killedFor)];
+/** The end of one line, and more lines. */
+export function deathDetails(worker: Deceased, exit: Exit): string {
+  const { failure, killedFor } = worker;
+  const lines = failure ? causeOf(failure) : [suspicion(exit, killedFor)];
   return [...lines.map((line) => shownValue('error', line)), ...heldLines(worker)].join('\n');
 }
 
@@ -40,13 +38,13 @@ function heldLines({ lastWords, report, reportAge }: Deceased): string[] {
   ];
 }
 
-function causeOf(how: string, failure: Error): string[] {
-  if (failure instanceof PasterError) return [`${how}: ${describe(failure)}`];
+function causeOf(failure: Error): string[] {
+  if (failure instanceof PasterError) return [`: ${describe(failure)}`];
   const place = placeInStack(failure);
   const where = place ? `${formatLocation(place)}: ` : '';
   const frames = (failure.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
   const what = failure.name === 'Error' ? failure.message : `${failure.name}: ${failure.message}`;
-  return [`${how}: ${where}${what}`, ...frames.slice(0, FRAMES).map((frame) => `  ${frame.trim()}`)];
+  return [`: ${where}${what}`, ...frames.slice(0, FRAMES).map((frame) => `  ${frame.trim()}`)];
 }
 
 /** What the signals that nobody here has sent usually mean. */
