@@ -89,7 +89,7 @@ function declarationsBehind(file: string, found: Set<string> = new Set()): Set<s
 }
 
 /** The files that the public API needs at once: what loads an application. */
-const AT_ONCE = ['./base.js', './load.js', './logging.js'];
+const AT_ONCE = ['./base.js', './load.js'];
 
 /**
  * Lets the public API load an application or a filter when it is called for. They are most of dist/, and who imports
@@ -117,10 +117,9 @@ function withLateParts(): Plugin {
 }
 
 /** A function of a file that is not loaded yet; a factory carries its `settings`. */
-const LATE = `import { createRequire } from "node:module";
-const require = createRequire(import.meta.url);
-const late = (file, name) => Object.defineProperties((...given) => require(file)[name](...given), {
+const LATE = `import { requireOwn } from "./base.js";
+const late = (file, name) => Object.defineProperties((...given) => requireOwn(file)[name](...given), {
 	name: { value: name },
-	settings: { get: () => require(file)[name].settings }
+	settings: { get: () => requireOwn(file)[name].settings }
 });
 `;

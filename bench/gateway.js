@@ -251,10 +251,11 @@ async function memory(stage) {
 }
 
 function told(what, found, measure, one, other) {
-  const ratio = median(pairwise(found[one][measure], found[other][measure]));
+  const ratios = pairwise(found[one][measure], found[other][measure]);
+  const ratio = median(ratios);
   return {
     what,
-    figure: `${ratio.toFixed(2)} x`,
+    figure: ratios.length > 0 ? `${ratio.toFixed(2)} x` : 'no answers',
     goal: '',
     met: undefined,
     detail: `${spread(found[one][measure], measure)} to ${spread(found[other][measure], measure)}`,
@@ -272,9 +273,12 @@ function atLeast(what, found, measure, one, other, goal) {
   return { ...row, goal: `>= ${goal} x`, met: ratio >= goal };
 }
 
-/** Round by round, since what else the machine does lasts for longer than a round. */
+/**
+ * Round by round, since what else the machine does lasts for longer than a round. One in which a program has answered
+ * nothing says nothing.
+ */
 function pairwise(ones, others) {
-  return ones.map((one, round) => one / others[round]);
+  return ones.map((one, round) => one / others[round]).filter((ratio) => ratio > 0 && Number.isFinite(ratio));
 }
 
 function spread(values, measure) {

@@ -9,6 +9,7 @@ const HUPS = 10;
 const CLIENTS = 8;
 const PATIENCE_MS = 10_000;
 const LOOK_MS = 5;
+const REQUESTS_PER_CONNECTION = 50;
 
 const APP = `const body = process.pid + ' ' + 'abcdefghij'.repeat(100);
 export default (req, res) => res.end(body);
@@ -49,7 +50,10 @@ async function hups(workers) {
   });
 }
 
-/** One request after the other on kept connections, which the server may close after an answer that says so. */
+/**
+ * One request after the other on kept connections, which the server may close after an answer that says so. Now and then
+ * a client takes a new one, so that each worker gets some.
+ */
 class Load {
   failed = 0;
   answered = 0;
@@ -76,7 +80,8 @@ class Load {
   async answeredBy(count) {
     const until = performance.now() + PATIENCE_MS;
     while (this.everSeen.size - this.#former.size < count) {
-      if (performance.now() > until) throw new Error('a HUP brought no new workers');
+      if (performance.now() > until)
+        throw new Error(`of ${count} workers ${this.everSeen.size - this.#former.size} have answered since the HUP`);
       await sleep(LOOK_MS);
     }
   }
@@ -87,8 +92,12 @@ class Load {
   }
 
   async #client() {
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    while (!this.#stopped) {
+    let agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    for (let count = 1; !this.#stopped; count++) {
+      if (count % REQUESTS_PER_CONNECTION === 0) {
+        agent.destroy();
+        agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      }
       try {
         const { status, body } = await ask(this.#port, { agent, timeout: PATIENCE_MS });
         const [, pid] = /^(\d+) (?:abcdefghij){100}$/.exec(body) ?? [];

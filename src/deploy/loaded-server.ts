@@ -196,7 +196,7 @@ function metered(app: App, listeners: readonly NetServer[]): App {
   if (!current.isCounting && !current.isAttended) return app;
   current.begin();
   if (current.isCounting) for (const listener of listeners) listener.on('connection', current.connected);
-  return current.observe(app);
+  return current.isCounting ? current.observe(app) : current.watch(app);
 }
 
 /** A connection that another process has had. */

@@ -28,6 +28,8 @@ export interface SectionCounts {
 /** What never becomes less while a server runs. */
 export interface Counts {
   readonly sections: readonly SectionCounts[];
+  /** Requests of which nothing more is known: counted where neither `metrics` nor `status` is served. */
+  readonly watched: number;
   /** Requests that took over their connection, such as WebSockets. */
   readonly upgrades: number;
   /** Connections that were accepted, or taken over from a worker that went. */
@@ -37,7 +39,7 @@ export interface Counts {
   readonly sent: number;
 }
 
-export const NO_COUNTS: Counts = { sections: [], upgrades: 0, connections: 0, received: 0, sent: 0 };
+export const NO_COUNTS: Counts = { sections: [], watched: 0, upgrades: 0, connections: 0, received: 0, sent: 0 };
 
 /** Both together; neither is changed. */
 export function addCounts(one: Counts, other: Counts): Counts {
@@ -48,6 +50,7 @@ export function addCounts(one: Counts, other: Counts): Counts {
   }
   return {
     sections: [...sections.values()],
+    watched: one.watched + other.watched,
     upgrades: one.upgrades + other.upgrades,
     connections: one.connections + other.connections,
     received: one.received + other.received,
@@ -71,6 +74,6 @@ function addSections(one: SectionCounts, other: SectionCounts): SectionCounts {
 }
 
 /** How many requests have been answered, or left. */
-export function requestsOf({ sections }: Counts): number {
-  return sections.reduce((sum, { durations }) => sum + durations.reduce((all, count) => all + count, 0), 0);
+export function requestsOf({ sections, watched }: Counts): number {
+  return sections.reduce((sum, { durations }) => sum + durations.reduce((all, count) => all + count, 0), watched);
 }

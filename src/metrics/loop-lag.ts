@@ -36,11 +36,6 @@ export class LoopLag {
     this.#timer.unref();
   }
 
-  end(): void {
-    clearInterval(this.#timer);
-    this.#timer = undefined;
-  }
-
   read(): Lag {
     const count = this.#slots.reduce((sum, slot) => sum + slot.count, 0);
     const sum = this.#slots.reduce((all, slot) => all + slot.sum, 0);

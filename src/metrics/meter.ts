@@ -18,12 +18,15 @@ import {
   type ServerStatus,
 } from './server-status.ts';
 import { Tally } from './tally.ts';
+import { isForgotten, Watchlist } from './watchlist.ts';
 
 /** For a client that left before there was a status; nginx's. */
 const CLIENT_LEFT = 499;
 /** Requests that a report names. */
 const MOST_NAMED = 100;
 const LONGEST_URL = 300;
+/** So few requests are not looked through for those that nobody tells of. */
+const FEW = 64;
 
 /** Of the process, as the meter is. */
 const IN_HAND: unique symbol = Symbol.for('paster.in-hand');
@@ -69,9 +72,12 @@ export class Meter {
   /** For what no section has got: a filter in front of all has answered. */
   readonly #outside = this.tally('');
   readonly #sockets = new Set<Socket>();
+  /** In the place of all that follows where nobody sees counts. */
+  readonly #watchlist = new Watchlist();
   #first: InHand | undefined;
   #last: InHand | undefined;
   #inHand = 0;
+  #lookAt = FEW;
   #hasBegun = false;
   #began = performance.now();
   #started = Date.now();
@@ -102,17 +108,30 @@ export class Meter {
 
   // --- requests ------------------------------------------------------------------------------------------------------
 
-  /** The application for a server: everything that it is given is counted. Only `upgrade` is handed on besides. */
+  /** The application for a server: everything that it is given is counted. */
   observe(app: App): App {
-    const observed: App = (req: MeteredRequest, res) => {
+    return this.#standBefore(app, (req: MeteredRequest, res) => {
       const request = new InHand(req, res, this.#outside);
       req[IN_HAND] = request;
       this.#take(request);
       // Last of all events, whichever way the answer ends.
       res.on('close', () => this.#finish(request));
       return app(req, res);
-    };
+    });
+  }
+
+  /** The same where nobody sees counts: known is how many have come and which of them are in hand. */
+  watch(app: App): App {
+    return this.#standBefore(app, (req, res) => {
+      this.#watchlist.add(req, res);
+      return app(req, res);
+    });
+  }
+
+  #standBefore(app: App, observed: App): App {
     const { upgrade } = app;
+    // Whatever else an application says of itself, a server finds on this one too.
+    Object.setPrototypeOf(observed, app);
     if (upgrade) {
       observed.upgrade = (req, socket, head) => {
         this.#takeUpgrade(socket);
@@ -123,6 +142,10 @@ export class Meter {
   }
 
   #take(request: InHand): void {
+    if (this.#inHand >= this.#lookAt) {
+      this.#finishForgotten();
+      this.#lookAt = Math.max(FEW, 2 * this.#inHand);
+    }
     this.#inHand++;
     request.before = this.#last;
     if (this.#last) this.#last.after = request;
@@ -180,6 +203,7 @@ export class Meter {
     }
     return {
       sections: [...this.#tallies.values()].flatMap((tally) => tally.counts() ?? []),
+      watched: this.#watchlist.over,
       upgrades: this.#upgrades,
       connections: this.#connections,
       received,
@@ -195,7 +219,7 @@ export class Meter {
       uptime: (performance.now() - this.#began) / 1000,
       counts: this.counts(),
       inFlight: this.inFlight(),
-      inFlightCount: this.#inHand,
+      inFlightCount: this.#inHand + this.#watchlist.length,
       connections: this.#sockets.size,
       upgraded: this.#upgraded,
       memory: { resident: rss, heapUsed, heapTotal, external },
@@ -218,26 +242,20 @@ export class Meter {
 
   /** The oldest first. */
   inFlight(): RequestInFlight[] {
-    const now = performance.now();
-    const named: RequestInFlight[] = [];
+    const named: RequestInFlight[] = this.#watchlist
+      .entries(MOST_NAMED)
+      .map(({ req, start }) => describe(req, req.method, originalUrl(req), undefined, start));
     for (let each = this.#first; each && named.length < MOST_NAMED; each = each.after) {
-      named.push({
-        method: each.method ?? '',
-        url: shownUrl(each.url ?? ''),
-        client: clientOf(each.req),
-        section: each.tally.section || undefined,
-        seconds: (now - each.start) / 1000,
-      });
+      named.push(describe(each.req, each.method, each.url, each.tally.section || undefined, each.start));
     }
     return named;
   }
 
-  /** Node tells nobody of an answer that waited for another one on a connection which has gone (HTTP pipelining). */
   #finishForgotten(): void {
     let each = this.#first;
     while (each) {
-      const { after, req, res } = each;
-      if (res.socket === null && req.socket.destroyed) this.#finish(each);
+      const { after, res } = each;
+      if (isForgotten(res)) this.#finish(each);
       each = after;
     }
   }
@@ -252,6 +270,27 @@ function isComplete(res: ServerResponse & { readonly stream?: { readonly rstCode
   if (!res.writableFinished) return false;
   if (stream !== undefined) return res.writableEnded && stream.rstCode === 0;
   return res.socket === null && !res.req.socket.errored;
+}
+
+function describe(
+  req: IncomingMessage,
+  method: string | undefined,
+  url: string | undefined,
+  section: string | undefined,
+  start: number,
+): RequestInFlight {
+  return {
+    method: method ?? '',
+    url: shownUrl(url ?? ''),
+    client: clientOf(req),
+    section,
+    seconds: (performance.now() - start) / 1000,
+  };
+}
+
+/** As the client sent it, where a framework or a composite has rewritten it and says so. */
+function originalUrl(req: IncomingMessage & { readonly originalUrl?: string }): string | undefined {
+  return req.originalUrl ?? req.url;
 }
 
 /** Not `bytesWritten`, which counts what waits too, and goes back where that is never sent. */

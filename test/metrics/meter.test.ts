@@ -5,12 +5,14 @@ import { connect as connectHttp2, constants, createServer as createHttp2 } from 
 import { type AddressInfo, connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { requestsOf } from '../../src/metrics/counts.ts';
 import { attributed, Meter, meter } from '../../src/metrics/meter.ts';
 import type { App } from '../../src/protocol/types.ts';
 import { fastcgiBackend } from '../contract/fastcgi-backend.ts';
 import { httpBackend } from '../contract/http-backend.ts';
 import { scgiBackend } from '../contract/scgi-backend.ts';
 import { askUpgrade, upgrading } from '../filters/upgrade.ts';
+import { collect } from '../helpers/heap.ts';
 import { whenOver } from '../helpers/lifetime.ts';
 import { eventually } from '../helpers/program.ts';
 
@@ -91,6 +93,22 @@ describe.each([httpBackend, fastcgiBackend, scgiBackend])('$name', ({ start }) =
     await running.request({ path: '/never', abort: inHand() });
     await eventually(() => own.report().inFlightCount === 0);
     expect(answersOf(own)).toEqual({ answers: { 'GET 200': 2, 'GET 499': 1 }, aborted: 3 });
+  });
+
+  test('where nobody sees counts: how many there were, and what is in hand', async () => {
+    const own = new Meter();
+    const running = await start(own.watch(app));
+    whenOver(() => running.close());
+    for (let round = 0; round < 40; round++) await running.request({ path: round % 2 === 0 ? '/' : '/streamed' });
+    await running.request({ path: '/breaks' });
+    await eventually(() => requestsOf(own.report().counts) === 41);
+    const inHand = async () => {
+      await eventually(() => own.report().inFlightCount === 1);
+      expect(own.report().inFlight).toMatchObject([{ method: 'PUT', url: '/endless', seconds: expect.any(Number) }]);
+    };
+    await running.request({ path: '/endless', method: 'PUT', abort: inHand() });
+    await eventually(() => own.report().inFlightCount === 0);
+    expect(requestsOf(own.counts())).toBe(42);
   });
 
   test('what is in hand is named, without secrets', async () => {
@@ -189,6 +207,36 @@ test('pipelined requests whose connection goes are not in hand for ever', async 
   await eventually(() => own.report().inFlightCount === 0);
   expect(answersOf(own)).toEqual({ answers: { 'GET 499': 2 }, aborted: 2 });
 });
+
+test.each(['observe', 'watch'] as const)(
+  '%s: what pipelining leaves behind is forgotten, though nobody asks',
+  async (how) => {
+    const own = new Meter();
+    let first: WeakRef<object> | undefined;
+    const server = createServer(
+      own[how]((req, res) => {
+        first ??= new WeakRef(req);
+        if (req.url === '/') res.end();
+      }),
+    ).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    whenOver(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    const client = connect(port, '127.0.0.1');
+    client.write('GET /held HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(100));
+    await eventually(() => first !== undefined);
+    await sleep(50);
+    client.destroy();
+    await sleep(50);
+    const other = connect(port, '127.0.0.1');
+    other.resume().write('GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(200));
+    await eventually(() => {
+      collect();
+      return first?.deref() === undefined;
+    });
+    other.destroy();
+  },
+);
 
 test('an upgrade counts as a connection, as long as it is open', async () => {
   const own = new Meter();
