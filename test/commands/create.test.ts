@@ -3,7 +3,15 @@ import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, type Finished, Program, paster, ROOT, requireProgram } from '../helpers/program.ts';
+import {
+  eventually,
+  type Finished,
+  Program,
+  paster,
+  pasterWithoutRoot,
+  ROOT,
+  requireProgram,
+} from '../helpers/program.ts';
 
 async function create(args: readonly string[], cwd: string): Promise<Finished> {
   return paster(['create', ...args], { cwd }).finished();
@@ -286,11 +294,7 @@ describe('what is there already', () => {
   test('a directory that may not be written to', async () => {
     const directory = temporaryDirectory();
     chmodSync(directory, 0o555);
-    const command = [process.execPath, join(ROOT, 'bin/paster.js'), 'create', 'x'];
-    // What belongs to root is refused to somebody else only.
-    const setpriv = process.getuid?.() === 0 ? requireProgram('setpriv') : undefined;
-    const [program = '', ...args] = setpriv ? [setpriv, '--reuid=65534', '--clear-groups', ...command] : command;
-    const { status, stderr } = await new Program(program, args, { cwd: directory }).finished();
+    const { status, stderr } = await pasterWithoutRoot(['create', 'x'], { cwd: directory }).finished();
     chmodSync(directory, 0o755);
     expect([status, stderr]).toEqual([1, `paster: cannot write ${directory}: permission denied\n`]);
     expect(tree(directory)).toEqual([]);

@@ -122,6 +122,21 @@ export function paster(args: readonly string[], options?: ProgramOptions): Progr
   return new Program(process.execPath, [PASTER, ...args], options);
 }
 
+/** Nobody, who may yet read what root may: the clone may lie in a directory of root's. */
+const AS_NOBODY = [
+  '--reuid=65534',
+  '--regid=65534',
+  '--clear-groups',
+  '--inh-caps=+dac_read_search',
+  '--ambient-caps=+dac_read_search',
+];
+
+/** `paster` without root's rights, whoever runs the tests. */
+export function pasterWithoutRoot(args: readonly string[], options?: ProgramOptions): Program {
+  if (process.getuid?.() !== 0) return paster(args, options);
+  return new Program('setpriv', [...AS_NOBODY, '--', process.execPath, PASTER, ...args], options);
+}
+
 /** Starts `paster serve` and waits for its first address, such as `http://127.0.0.1:8080`. */
 export async function serve(args: readonly string[], options?: ProgramOptions): Promise<Program & { url: string }> {
   const program = paster(['serve', ...args], options);

@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
-import { eventually, type Finished, paster, serve } from '../helpers/program.ts';
+import { eventually, type Finished, paster, pasterWithoutRoot, serve } from '../helpers/program.ts';
 
 const APP = `export default (req, res) => {
   console.log('asked for', req.url);
@@ -189,11 +189,16 @@ test.each([
   }
 });
 
-test.runIf(process.getuid?.() !== 0)('a directory without permission', async () => {
+test('a directory without permission', async () => {
   const directory = project();
   mkdirSync(join(directory, 'closed'));
   chmodSync(join(directory, 'closed'), 0o500);
-  expect(await run(directory, 'x.ini', '--pid-file', 'closed/pid')).toMatchObject({ status: 1 });
+  const program = pasterWithoutRoot(['serve', 'x.ini', '--pid-file', 'closed/pid'], { cwd: directory });
+  expect(await program.finished()).toMatchObject({
+    status: 1,
+    stdout: '',
+    stderr: expect.stringMatching(/^paster: cannot write the pid file .*closed\/pid: EACCES: permission denied/),
+  });
 });
 
 test('a process that merely has the number is never signalled', async () => {
