@@ -52,7 +52,13 @@ const COMMAND_LINES = EXAMPLES.flatMap(({ page, text }) =>
     .split('\n')
     .filter((line) => /^\$? ?(?:npx )?paster [a-z]/.test(line))
     // What the shell puts in is not paster's.
-    .map((line) => ({ page, text: line.replace(/^\$ /, '').replace(/ {2,}#.*$/, '').replace(/"\$\([^)]*\)"/g, 'WORD') })),
+    .map((line) => ({
+      page,
+      text: line
+        .replace(/^\$ /, '')
+        .replace(/ {2,}#.*$/, '')
+        .replace(/"\$\([^)]*\)"/g, 'WORD'),
+    })),
 );
 
 test('there is something to check', () => {
