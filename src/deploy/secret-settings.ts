@@ -2,6 +2,8 @@
  * Which settings of INI files are secret, and their values as they may be shown: hidden by name, by what a built-in part
  * declares, and where another value repeats one by interpolation.
  */
+import { existsSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
 import { concealed, isSecretSetting, secretsOf, shownSetting } from '../secrets.ts';
 import { CheckSession } from './check-session.ts';
 import { ConfigFile } from './config-file.ts';
@@ -39,7 +41,7 @@ export async function hideSecrets(file: string, { caller }: LoadSession): Promis
     named.set(key, isNamed);
     return isNamed || (declared.size > 0 && (declared.get(sectionId(place, section))?.has(key) ?? false));
   };
-  const secrets = secretsOf(process.env);
+  const secrets = secretsOfEnvironment();
   for (const each of session.files) {
     const document = await session.read(each).catch(() => undefined);
     if (!document) continue;
@@ -54,6 +56,17 @@ export async function hideSecrets(file: string, { caller }: LoadSession): Promis
     const shown = shownSetting(key, value, isSecret(place, section, key));
     return written?.includes('%(') ? concealed(shown, secrets) : shown;
   };
+}
+
+/** Where a shell is and was. */
+const NO_SECRETS = new Set(['PWD', 'OLDPWD']);
+
+/** The environment's, where a file that is there, such as GOOGLE_APPLICATION_CREDENTIALS names, holds them and is none. */
+function secretsOfEnvironment(): Set<string> {
+  const variables = Object.entries(process.env).filter(([name]) => !NO_SECRETS.has(name));
+  const secrets = secretsOf(Object.fromEntries(variables));
+  for (const secret of secrets) if (isAbsolute(secret) && existsSync(secret)) secrets.delete(secret);
+  return secrets;
 }
 
 /** By section, the keys that its part declares to be secret. */

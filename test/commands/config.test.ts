@@ -381,6 +381,30 @@ describe('what is secret', () => {
     },
   );
 
+  test('of the environment nothing that a shell says of itself, and no path of a file that is there', async () => {
+    const directory = temporaryDirectory({
+      'x.ini': `[app:main]\nuse = npm:paster#test\nsocket = %(here)s/../var/app.sock\nkeys = %(ENV_CLOUD_CREDENTIALS)s\nother = %(ENV_DB_PASSWORD)s\n`,
+      'keys.json': '{}',
+    });
+    const env = {
+      PWD: directory,
+      OLDPWD: directory,
+      CLOUD_CREDENTIALS: join(directory, 'keys.json'),
+      DB_PASSWORD: '/not/a/file',
+    };
+    const { stdout } = await paster(['config', 'x.ini', '--section', 'app:main'], { cwd: directory, env }).finished();
+    expect(stdout).toContain(`socket = ${directory}/../var/app.sock\n`);
+    expect(stdout).toContain(`keys = ${directory}/keys.json\n`);
+    expect(stdout).toContain('other = ********\n');
+    // Also where the directory has gone since.
+    const gone = { PWD: join(directory, 'gone') };
+    const { stdout: later } = await paster(['config', 'y.ini'], {
+      cwd: temporaryDirectory({ 'y.ini': `[app:main]\nuse = npm:paster#test\nat = %(ENV_PWD)s/x\n` }),
+      env: gone,
+    }).finished();
+    expect(later).toContain(`at = ${gone.PWD}/x\n`);
+  });
+
   test('given on the command line too', async () => {
     const text = await shown(['db_password=other%secret', '--section', 'app:main']);
     expect(text).toContain('url = postgres://me:********@db/x');
