@@ -60,9 +60,10 @@ async function check(
       passOver: watched.passOver,
       onImport: (module) => watched.enter(module),
       onServer: access?.onServer,
+      onForeignServer: access?.onForeignServer,
     });
     for (const finding of found) console.out(findingLine(finding));
-    for (const line of access?.reachable ?? []) console.out(printableLine(line));
+    for (const line of access?.sentences ?? []) console.out(printableLine(line));
     if (found.length === 0) console.out(printableLine(`${relative(process.cwd(), file)}: ok`));
     if (found.some(({ severity }) => severity === 'mistake')) return EXIT_MISTAKE;
     return EXIT_OK;
@@ -74,22 +75,24 @@ async function check(
 /** @returns what to ask of each server section, and what there is to say of it then. */
 async function accessCheck(user: string | undefined): Promise<AccessCheck | undefined> {
   if (user === undefined) return undefined;
-  const { accessTo, identityOf } = await import('../serve/web-server-access.ts');
+  const { accessTo, identityOf, notLookedAt } = await import('../serve/web-server-access.ts');
   const who = identityOf(user);
-  const reachable = new Set<string>();
+  const sentences = new Set<string>();
   return {
-    reachable,
+    sentences,
     onServer(server, settings) {
       const access = accessTo(server, settings, who);
-      for (const line of access.reachable) reachable.add(line);
+      for (const sentence of access.sentences) sentences.add(sentence);
       return access.obstacles;
     },
+    onForeignServer: (context) => void sentences.add(notLookedAt(context)),
   };
 }
 
 interface AccessCheck {
-  readonly reachable: ReadonlySet<string>;
+  readonly sentences: ReadonlySet<string>;
   readonly onServer: CheckOptions['onServer'];
+  readonly onForeignServer: CheckOptions['onForeignServer'];
 }
 
 /** `file:line:col: what is wrong (hint)`: one line, even of a message that has several. */

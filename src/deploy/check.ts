@@ -11,7 +11,7 @@ import type { Settings } from '../protocol/types.ts';
 import { brokenBy } from './broken-context.ts';
 import { CheckSession } from './check-session.ts';
 import { ConfigFile } from './config-file.ts';
-import { type Context, settingsOf } from './context.ts';
+import { type Context, type FactoryContext, settingsOf } from './context.ts';
 import { KINDS, kindOfSection, type PartKind } from './kinds.ts';
 import type { LoadedServer } from './loaded-server.ts';
 import { checkLogging } from './logging.ts';
@@ -38,6 +38,8 @@ export interface CheckOptions {
   readonly onImport?: (module: string) => Promise<() => void>;
   /** Given each server section's server, one of paster's own, with its own settings; returns what else is wrong with it. */
   readonly onServer?: ((server: LoadedServer, settings: unknown) => readonly PasterError[]) | undefined;
+  /** Told of each server section whose server is none of paster's own. */
+  readonly onForeignServer?: ((context: FactoryContext) => void) | undefined;
 }
 
 /**

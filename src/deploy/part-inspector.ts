@@ -30,6 +30,8 @@ export interface InspectOptions {
   readonly onImport?: ((module: string) => Promise<() => void>) | undefined;
   /** Given each of paster's own servers, with its own settings; returns what else is wrong with it. */
   readonly onServer?: ((server: LoadedServer, settings: unknown) => readonly PasterError[]) | undefined;
+  /** Told of each server of others. */
+  readonly onForeignServer?: ((context: FactoryContext) => void) | undefined;
 }
 
 export class PartInspector {
@@ -37,16 +39,18 @@ export class PartInspector {
   readonly #importTimeout: number;
   readonly #onImport: InspectOptions['onImport'];
   readonly #onServer: InspectOptions['onServer'];
+  readonly #onForeignServer: InspectOptions['onForeignServer'];
   /** Modules that did not finish; nobody waits for them a second time. */
   readonly #hanging: Set<string>;
   readonly #imported = new Set<string>();
 
-  constructor(session: CheckSession, { importTimeout, passOver, onImport, onServer }: InspectOptions) {
+  constructor(session: CheckSession, { importTimeout, passOver, onImport, onServer, onForeignServer }: InspectOptions) {
     this.#session = session;
     this.#importTimeout = importTimeout;
     this.#hanging = new Set(passOver);
     this.#onImport = onImport;
     this.#onServer = onServer;
+    this.#onForeignServer = onForeignServer;
   }
 
   /** Inspects a part and all that it is composed of. */
@@ -191,8 +195,11 @@ export class PartInspector {
       // Reads certificates, knows the standard address, and refuses one that is not safe; listens to nothing.
       const server = new LoadedServer(context, settings.process, await createServer(context, made, settings.own));
       for (const error of this.#onServer?.(server, settings.own) ?? []) this.#session.mistake(error);
-    } else if (context.protocol !== 'paste.server_runner') {
-      // A stranger's standard address is known to its factory only: any will do here.
+      return;
+    }
+    if (made !== undefined) this.#onForeignServer?.(context);
+    // A stranger's standard address is known to its factory only: any will do here.
+    if (context.protocol !== 'paste.server_runner') {
       addressesOf(settings.process, context, { kind: 'tcp', host: '127.0.0.1', port: 0 });
     }
   }

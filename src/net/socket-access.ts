@@ -39,7 +39,14 @@ export function obstaclesTo(path: string, who: Identity, options: FileOptions): 
     const { directory, rights } = step;
     if (!allows(rights, who, SEARCH)) obstacles.push(closedDirectory(directory, rights, who));
   }
-  const rights = socketRights(path, options);
+  let rights: Rights;
+  try {
+    rights = socketRights(path, options);
+  } catch (error) {
+    if (errorCode(error) !== 'EACCES') throw error;
+    const { problem, cure } = unseen(dirname(path), error);
+    return [...obstacles, { message: problem, cure }];
+  }
   return allows(rights, who, WRITE) ? obstacles : [...obstacles, closedSocket(path, rights, who)];
 }
 
@@ -69,7 +76,7 @@ function* stepsTo(directory: string): Generator<Step> {
     } catch (error) {
       yield errorCode(error) === 'ENOENT'
         ? { problem: `the directory ${next} does not exist`, cure: `mkdir -p ${directory}` }
-        : { problem: `it cannot be told what is in ${at}: ${errorMessage(error)}`, cure: 'ask as root' };
+        : unseen(at, error);
       return;
     }
     if (stat.isSymbolicLink()) {
@@ -89,6 +96,11 @@ function* stepsTo(directory: string): Generator<Step> {
     at = next;
     yield { directory: at, rights: rightsOf(at, stat) };
   }
+}
+
+/** Where whoever asks may not look. */
+function unseen(directory: string, error: unknown): { readonly problem: string; readonly cure: string } {
+  return { problem: `it cannot be told what is in ${directory}: ${errorMessage(error)}`, cure: 'ask as root' };
 }
 
 // --- rights --------------------------------------------------------------------------------------------------------

@@ -1,17 +1,18 @@
 /** `check --as-user`: whether a web server that runs as some user could reach what a server section listens on. */
+import type { FactoryContext } from '../deploy/context.ts';
 import type { LoadedServer } from '../deploy/load.ts';
 import { ConfigError, type PasterError, RunError } from '../errors.ts';
 import { type Network, Peers } from '../gateway/peers.ts';
 import { findUser, groupsOf } from '../net/account.ts';
-import { type Address, formatAddress, isLoopback } from '../net/address.ts';
+import { formatAddress, isLoopback, type TcpAddress, type UnixAddress } from '../net/address.ts';
 import { type Identity, obstaclesTo } from '../net/socket-access.ts';
 import { listenerUrl } from './announce.ts';
 
 export interface Access {
   /** What keeps the user out, each with the cure, at the line that says where the server listens. */
   readonly obstacles: readonly PasterError[];
-  /** What the user can reach, a sentence for each address. */
-  readonly reachable: readonly string[];
+  /** What the user can reach, and what nobody has looked at: a sentence for each address without an obstacle. */
+  readonly sentences: readonly string[];
 }
 
 /** A user by its name or number, with its groups. @throws ConfigError when there is none. */
@@ -23,21 +24,35 @@ export function identityOf(user: string): Identity {
 /** @param settings the server's own, of which `allow` counts */
 export function accessTo(server: LoadedServer, settings: unknown, who: Identity): Access {
   const obstacles: PasterError[] = [];
-  const reachable: string[] = [];
-  const section = `[${server.context.sections[0]?.name ?? 'server'}]`;
+  const sentences: string[] = [];
+  const section = sectionName(server.context);
   for (const address of server.addresses) {
+    const url = listenerUrl(server.scheme, address);
+    if (address.kind === 'fd') {
+      sentences.push(`${section} not looked at: ${url} is opened by somebody else`);
+      continue;
+    }
     const found = obstaclesOn(address, server, allowed(settings), who);
     for (const each of found) server.locateAddress(each);
     obstacles.push(...found);
     if (found.length > 0) continue;
     const from = address.kind === 'tcp' && !isLoopback(address.host) ? whence(settings) : '';
-    reachable.push(`${section} ${who.name} can connect to ${listenerUrl(server.scheme, address)}${from}`);
+    sentences.push(`${section} ${who.name} can connect to ${url}${from}`);
   }
-  return { obstacles, reachable };
+  return { obstacles, sentences };
+}
+
+/** What is said of a stranger's server: what it does with its address is not known. */
+export function notLookedAt(context: FactoryContext): string {
+  return `${sectionName(context)} not looked at: it is no server of paster’s own`;
+}
+
+function sectionName({ sections }: FactoryContext): string {
+  return `[${sections[0]?.name ?? 'server'}]`;
 }
 
 function obstaclesOn(
-  address: Address,
+  address: UnixAddress | TcpAddress,
   { bindOptions }: LoadedServer,
   allow: readonly Network[] | undefined,
   who: Identity,
@@ -54,8 +69,6 @@ function obstaclesOn(
       const message = `allow keeps ${who.name} out of ${formatAddress(address)}: a web server on this machine comes from ${peer}`;
       return [new ConfigError('PASTER_NO_ACCESS', message, { hint: `add ${peer} to allow`, setting: 'allow' })];
     }
-    case 'fd':
-      return [];
   }
 }
 

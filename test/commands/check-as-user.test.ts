@@ -4,14 +4,17 @@ import { chmodSync, chownSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { type Finished, Program, paster, requireProgram, serve } from '../helpers/program.ts';
+import { type Finished, Program, paster, ROOT, requireProgram, serve } from '../helpers/program.ts';
 
 const APP = '[app:main]\nuse = npm:paster#test\n';
 const SETPRIV = requireProgram('setpriv');
 const SETFACL = requireProgram('setfacl');
 
 function project(server: string): string {
-  const directory = temporaryDirectory({ 'x.ini': `${APP}[server:main]\n${server}\n` });
+  const directory = temporaryDirectory({
+    'x.ini': `${APP}[server:main]\n${server}\n`,
+    'server.js': 'exports.make = () => () => {};\nexports.run = () => {};\n',
+  });
   chmodSync(directory, 0o755);
   mkdirSync(join(directory, 'run'));
   return directory;
@@ -152,6 +155,21 @@ describe.runIf(process.getuid?.() === 0 && SETPRIV !== undefined)('as root', () 
     expect(await connects(path, 'www-data')).toBe(true);
   });
 
+  test('what whoever asks may not look into is an obstacle as well, beside those that were found', async () => {
+    const cwd = project('use = npm:paster#http\nsocket = %(here)s/run/app.sock\nmode = 666');
+    chmodSync(join(cwd, 'run'), 0o700);
+    const asNobody = [`--reuid=${id('-u', 'nobody')}`, `--regid=${id('-g', 'nobody')}`, '--clear-groups'];
+    const args = [process.execPath, join(ROOT, 'bin/paster.js'), 'check', 'x.ini', '--as-user', 'www-data'];
+    const { status, stdout, stderr } = await new Program(SETPRIV ?? '', [...asNobody, ...args], { cwd }).finished();
+    expect([status, stderr]).toEqual([2, '']);
+    expect(stdout.trim().split('\n')).toEqual([
+      expect.stringMatching(
+        / www-data may not enter the directory \S+run \(of root:root with mode 700\) \(chmod o\+x /,
+      ),
+      expect.stringMatching(/ it cannot be told what is in \S+\/run: EACCES.*\(ask as root\)$/),
+    ]);
+  });
+
   test('a directory that is not there', async () => {
     const cwd = project('use = npm:paster#http\nsocket = %(here)s/nowhere/app.sock');
     const { status, stdout } = await check(cwd, 'nobody');
@@ -160,6 +178,13 @@ describe.runIf(process.getuid?.() === 0 && SETPRIV !== undefined)('as root', () 
 });
 
 test.each([
+  [
+    'use = npm:paster#fastcgi\nlisten = fd:0',
+    0,
+    '[server:main] not looked at: fastcgi://fd:0 is opened by somebody else',
+  ],
+  ['paste.server_factory = ./server.js:make', 0, '[server:main] not looked at: it is no server of paster’s own'],
+  ['paste.server_runner = ./server.js:run', 0, '[server:main] not looked at: it is no server of paster’s own'],
   ['use = npm:paster#http\nport = 8080', 0, '[server:main] nobody can connect to http://127.0.0.1:8080'],
   [
     'use = npm:paster#fastcgi\nhost = 0.0.0.0\nport = 9000\nallow = 10.0.0.5 10.1.0.0/16',
