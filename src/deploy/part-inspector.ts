@@ -104,13 +104,16 @@ export class PartInspector {
   /** The functions that settings name; they are not called. */
   async #loadFunctions(context: FactoryContext, { declarations }: SettingsSchema): Promise<void> {
     const { localConf, globalConf, origins } = context;
+    const { here = process.cwd() } = globalConf;
     for (const [key, { type }] of Object.entries(declarations)) {
       const value = localConf[key];
       if (!type.namesFunctions || value === undefined) continue;
       const from = origins.get(key)?.locate(0) ?? place(context);
       for (const expression of asList(value)) {
         const load = () => loadFunction(key, expression, globalConf, from);
-        await guarded(context, () => this.#import(expression, expression, from, load)).catch((error) =>
+        // A path is relative to its INI file: beside another one the same expression names another module.
+        const module = `${expression} from ${here}`;
+        await guarded(context, () => this.#import(module, expression, from, load)).catch((error) =>
           this.#session.mistake(error),
         );
       }

@@ -188,6 +188,22 @@ describe('modules', () => {
     ]);
   });
 
+  test('functions of one name beside different files are different ones', async () => {
+    const ini = '[app:main]\nuse = npm:paster#health\nset here = %(here)s\ncheck = call:./health.mjs:check\n';
+    const directory = temporaryDirectory({
+      'x.ini': `[composite:main]\nuse = npm:paster#urlmap\n/a = config:a/x.ini\n/b = config:b/x.ini\n${SERVER}`,
+      'a/x.ini': ini,
+      'b/x.ini': ini,
+      'a/health.mjs': 'await new Promise(() => {});\n',
+      'b/health.mjs': 'export const check = 42;\n',
+    });
+    const found = await checkFile(join(directory, 'x.ini'), {}, { importTimeout: 300 });
+    expect(found.map(({ error }) => formatError(error, directory))).toEqual([
+      expect.stringMatching(/^a\/x\.ini:4:\d+: .*call:\.\/health\.mjs:check: its import has not finished/),
+      expect.stringMatching(/^b\/x\.ini:4:\d+: .*call:\.\/health\.mjs:check is not a function but /),
+    ]);
+  });
+
   test('one that loops for ever is ended, and the rest is checked', async () => {
     const files = { 'x.ini': `[app:main]\nuse = module:./m.mjs\n${SERVER}prot = 1\n`, 'm.mjs': 'for (;;);\n' };
     const { stdout, stderr, status } = await check(files);
