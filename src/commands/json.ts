@@ -3,14 +3,17 @@
  * `__proto__` for something else.
  */
 
-// What a terminal acts upon, beyond what JSON.stringify escapes already.
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\u2028\u2029]/gu;
+// What a terminal acts upon, beyond what JSON.stringify escapes already. Line feeds stand between the members alone.
+const UNPRINTABLE = /(?!\n)[\p{Cc}\p{Cf}\u2028\u2029]/gu;
 
 /** A string; control characters are escaped, so that it can be shown on a terminal. */
 export function jsonText(text: string): string {
-  return JSON.stringify(text).replace(UNPRINTABLE, (character) =>
-    Array.from({ length: character.length }, (_, index) => escapeUnit(character.charCodeAt(index))).join(''),
-  );
+  return escapeUnprintable(JSON.stringify(text));
+}
+
+/** A whole document of plain data, on as many lines as it takes, and as fit to be shown. */
+export function jsonDocument(value: object): string {
+  return escapeUnprintable(JSON.stringify(value, undefined, 2));
 }
 
 /** An object with these members, whose values are JSON already. */
@@ -26,6 +29,12 @@ export function jsonArray(items: readonly string[]): string {
 
 function indent(json: string): string {
   return json.replace(/^/gm, '  ');
+}
+
+function escapeUnprintable(json: string): string {
+  return json.replace(UNPRINTABLE, (character) =>
+    Array.from({ length: character.length }, (_, index) => escapeUnit(character.charCodeAt(index))).join(''),
+  );
 }
 
 function escapeUnit(unit: number): string {

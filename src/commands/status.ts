@@ -1,10 +1,12 @@
 /** `paster status`: how the running server of an INI file is. */
 import { relative } from 'node:path';
-import { EXIT_OK, errorCode, RunError, UsageError } from '../errors.ts';
+import { ErrorList, EXIT_OK, errorCode, RunError, UsageError } from '../errors.ts';
 import { statusLines } from '../metrics/status-lines.ts';
-import { askServers } from '../process/control-socket.ts';
+import { askServers, type FoundServers } from '../process/control-socket.ts';
+import { ownVersion } from '../version.ts';
 import { type Command, type Console, flagOption } from './command.ts';
 import { iniPath } from './ini-argument.ts';
+import { jsonDocument } from './json.ts';
 
 export const statusCommand: Command = {
   name: 'status',
@@ -25,16 +27,23 @@ async function status(
   console: Console,
 ): Promise<number> {
   const file = iniPath(args[0] ?? '');
-  const servers = await askServers(file).catch((cause) => {
+  const { servers, foreign } = await askServers(file).catch((cause) => {
     if (errorCode(cause) !== 'ENOENT') throw cause;
     throw new UsageError('PASTER_USAGE', `status: there is no file ${relative(process.cwd(), file)}`, { cause });
   });
-  if (servers.length === 0) {
+  if (servers.length === 0 && foreign.length === 0) {
     throw new RunError('PASTER_NOT_RUNNING', `no server of ${relative(process.cwd(), file)} runs`, {
       hint: 'only servers of the same user are found; kill -USR2 has any of them write the same into its log',
     });
   }
-  if (flagOption(options, 'json')) console.out(JSON.stringify({ file, servers }, undefined, 2));
-  else console.out(servers.flatMap(statusLines).join('\n'));
+  if (flagOption(options, 'json')) console.out(jsonDocument({ file, servers }));
+  else if (servers.length > 0) console.out(servers.flatMap(statusLines).join('\n'));
+  if (foreign.length > 0) throw new ErrorList(foreign.map(notUnderstood));
   return EXIT_OK;
+}
+
+function notUnderstood({ pid, version }: FoundServers['foreign'][number]): RunError {
+  return new RunError('PASTER_OTHER_VERSION', `server ${pid} runs paster ${version}, and this is ${ownVersion()}`, {
+    hint: 'ask with the paster that it was started with, or restart it',
+  });
 }

@@ -1,48 +1,61 @@
 /**
- * How `paster status` finds a server that runs: a Unix socket that says, to whoever connects, how the server is. It stands
- * in a directory that belongs to this user and that nobody else may enter, so that what is found there is this user's own,
- * and is named after the INI file and the process. Both sides are here.
+ * How `paster status` finds a server that runs: a Unix socket that says, to whoever connects, whose server it is and how
+ * that is. It stands in a directory that nobody else may enter, so that what is found there is this user's own. Both sides
+ * are here.
  */
-import { chmodSync, lstatSync, mkdirSync, readdirSync, realpathSync, unlinkSync } from 'node:fs';
-import { createConnection, createServer, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
+import { readdirSync, realpathSync, renameSync, unlinkSync } from 'node:fs';
+import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { errorCode, errorMessage } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { ServerStatus } from '../metrics/server-status.ts';
+import { ownVersion } from '../version.ts';
+import { makePrivateDirectory, privateDirectories } from './private-directory.ts';
 
-/** What is said over the socket: one JSON text. */
-interface Answer {
-  /** The INI file, by its real path. */
-  readonly file: string;
-  readonly status: ServerStatus;
+/** What is said first, on a line of its own, and by every version alike. The status is on the second line. */
+interface Introduction {
+  /** The version: what a status looks like is known to the same one only. */
+  readonly paster: string;
+  readonly pid: number;
+  /** The INI file: by the path that was given, and by its real ones at the start and now. */
+  readonly files: readonly string[];
 }
 
-const NAME = /^([\da-f]{16})-(\d+)$/;
+/** What runs of an INI file. */
+export interface FoundServers {
+  readonly servers: readonly ServerStatus[];
+  /** Those whose status this version cannot read. */
+  readonly foreign: readonly { readonly pid: number; readonly version: string }[];
+}
+
+// The process is for people to see. Its number alone would not do: in each of two containers it may be 1.
+const NAME = /^\d+-[\da-z]+$/;
 const ASK_LIMIT_MS = 8000;
 
 /**
  * Has this process answer for the server of an INI file, until it ends. Where there is no place for the socket the server
  * serves all the same, and `log` is told.
+ *
+ * @param file the path as it was given: a deploy may turn a link in it to another file
  */
 export async function offerStatus(file: string, ask: () => Promise<ServerStatus>, log: Logger): Promise<void> {
   try {
-    const real = realpathSync(file);
-    const directory = ownDirectories(true)[0];
+    const atStart = realpathSync(file);
+    const directory = makePrivateDirectory();
     if (directory === undefined) throw new Error('no directory for it belongs to this user alone');
-    sweep(directory);
-    const path = join(directory, `${hashOf(real)}-${process.pid}`);
-    // A process that had this number once was killed.
-    remove(path);
+    await Promise.all(socketsIn(directory).map(removeIfDead));
+    const version = ownVersion();
     const server = createServer((socket) => {
       socket.on('error', () => {});
+      const files = [...new Set([...namesOf(file), atStart])];
+      socket.write(`${JSON.stringify({ paster: version, pid: process.pid, files } satisfies Introduction)}\n`);
       ask().then(
-        (status) => socket.end(JSON.stringify({ file: real, status } satisfies Answer)),
+        (status) => socket.end(JSON.stringify(status)),
         () => socket.destroy(),
       );
     });
-    await listen(server, path);
-    chmodSync(path, 0o600);
+    const path = join(directory, `${process.pid}-${Math.random().toString(36).slice(2)}`);
+    await listenPrivately(server, path);
     process.once('exit', () => remove(path));
     server.on('error', () => {});
     server.unref();
@@ -51,75 +64,53 @@ export async function offerStatus(file: string, ask: () => Promise<ServerStatus>
   }
 }
 
-/** How the servers of this user are that serve an INI file; none, one, or several with different addresses. */
-export async function askServers(file: string): Promise<ServerStatus[]> {
-  const real = realpathSync(file);
-  const wanted = hashOf(real);
-  const paths = ownDirectories(false).flatMap((directory) => {
-    sweep(directory);
-    return socketsIn(directory).flatMap(({ name, hash }) => (hash === wanted ? [join(directory, name)] : []));
-  });
-  const answers = await Promise.all(paths.map(askOne));
-  // Two files of one hash are unlikely, and possible.
-  return answers.flatMap((answer) => (answer?.file === real ? [answer.status] : []));
+/**
+ * How the servers of this user are that serve an INI file; none, one, or several with different addresses.
+ *
+ * @param file an absolute path
+ * @throws Error of the system, where there is no such file
+ */
+export async function askServers(file: string): Promise<FoundServers> {
+  const wanted = new Set([file, realpathSync(file)]);
+  const paths = privateDirectories().flatMap(socketsIn);
+  const found = (await Promise.all(paths.map((path) => askOne(path, wanted)))).filter((each) => each !== undefined);
+  return {
+    servers: found.flatMap((each) => ('status' in each ? [each.status] : [])),
+    foreign: found.flatMap((each) => ('version' in each ? [each] : [])),
+  };
+}
+
+/** The path, and the real one if there is such a file now. */
+function namesOf(file: string): string[] {
+  try {
+    return [file, realpathSync(file)];
+  } catch {
+    return [file];
+  }
+}
+
+function socketsIn(directory: string): string[] {
+  return readdirSync(directory).flatMap((name) => (NAME.test(name) ? [join(directory, name)] : []));
 }
 
 /**
- * The directories that such sockets may be in: where the system has one for each user, and beside temporary files. Those
- * alone that belong to this user and that nobody else may enter; a link is none.
+ * Removes what a process has left behind that was killed. Whether the process is there says nothing: it may be in another
+ * container, and its number another one's by now.
  */
-function ownDirectories(create: boolean): string[] {
-  const user = process.geteuid?.();
-  if (user === undefined) return [];
-  const runtime = process.env['XDG_RUNTIME_DIR'];
-  const candidates = new Set([
-    ...(runtime?.startsWith('/') ? [join(runtime, 'paster')] : []),
-    `/run/user/${user}/paster`,
-    join(tmpdir(), `paster-${user}`),
-  ]);
-  return [...candidates].filter((directory) => {
-    try {
-      if (create) makeDirectory(directory);
-      const { uid, mode, isDirectory } = described(directory);
-      return isDirectory && uid === user && (mode & 0o077) === 0;
-    } catch {
-      return false;
-    }
+function removeIfDead(path: string): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = connectTo(path);
+    socket.on('connect', () => socket.destroy());
+    socket.on('close', () => resolve());
   });
 }
 
-function makeDirectory(directory: string): void {
-  try {
-    mkdirSync(directory, { mode: 0o700 });
-  } catch (error) {
-    if (errorCode(error) !== 'EEXIST') throw error;
-  }
-}
-
-function described(path: string): { uid: number; mode: number; isDirectory: boolean } {
-  const found = lstatSync(path);
-  return { uid: found.uid, mode: found.mode, isDirectory: found.isDirectory() };
-}
-
-function socketsIn(directory: string): { name: string; hash: string; pid: number }[] {
-  return readdirSync(directory).flatMap((name) => {
-    const [, hash = '', pid = ''] = NAME.exec(name) ?? [];
-    return hash === '' ? [] : [{ name, hash, pid: Number(pid) }];
+function connectTo(path: string): Socket {
+  const socket = createConnection(path);
+  socket.on('error', (error) => {
+    if (errorCode(error) === 'ECONNREFUSED') remove(path);
   });
-}
-
-/** Removes what processes have left behind that were killed. */
-function sweep(directory: string): void {
-  for (const { name, pid } of socketsIn(directory)) if (!exists(pid)) remove(join(directory, name));
-}
-
-function exists(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return errorCode(error) !== 'ESRCH';
-  }
+  return socket;
 }
 
 function remove(path: string): void {
@@ -128,6 +119,21 @@ function remove(path: string): void {
   } catch {
     // Gone already.
   }
+}
+
+async function listenPrivately(server: Server, path: string): Promise<void> {
+  // A socket that is bound and does not listen yet looks like a dead one.
+  const hidden = `${path}.new`;
+  const umask = process.umask(0o177);
+  let listening: Promise<void>;
+  try {
+    // Node binds the path within this call.
+    listening = listen(server, hidden);
+  } finally {
+    process.umask(umask);
+  }
+  await listening;
+  renameSync(hidden, path);
 }
 
 function listen(server: Server, path: string): Promise<void> {
@@ -140,36 +146,51 @@ function listen(server: Server, path: string): Promise<void> {
   });
 }
 
-/** Undefined for one that has gone, or that says nothing of use. */
-function askOne(path: string): Promise<Answer | undefined> {
+type Found = { readonly status: ServerStatus } | FoundServers['foreign'][number];
+
+/** Undefined for one that has gone, that serves another file, or that says nothing of use. */
+function askOne(path: string, wanted: ReadonlySet<string>): Promise<Found | undefined> {
   return new Promise((resolve) => {
-    const socket = createConnection(path);
+    const version = ownVersion();
+    const isWanted = ({ files }: Introduction) => files.some((file) => wanted.has(file));
+    const socket = connectTo(path);
     let text = '';
+    let introduction: Introduction | undefined;
     socket.setEncoding('utf8').setTimeout(ASK_LIMIT_MS, () => socket.destroy());
     socket.on('data', (more: string) => {
       text += more;
+      if (introduction || !text.includes('\n')) return;
+      introduction = readIntroduction(text);
+      if (introduction.paster !== version || !isWanted(introduction)) socket.destroy();
     });
-    socket.on('error', (error) => {
-      // The number belongs to another process by now.
-      if (errorCode(error) === 'ECONNREFUSED') remove(path);
+    socket.on('close', () => {
+      if (!introduction || !isWanted(introduction)) return resolve(undefined);
+      const { paster, pid } = introduction;
+      resolve(paster === version ? readStatus(text) : { pid, version: paster });
     });
-    socket.on('close', () => resolve(readAnswer(text)));
   });
 }
 
-function readAnswer(text: string): Answer | undefined {
+/** The first line; one that is not of this form introduces nobody. */
+function readIntroduction(text: string): Introduction {
+  const value = readJson(text.slice(0, text.indexOf('\n')));
+  const { paster, pid, files } = (value ?? {}) as Partial<Record<keyof Introduction, unknown>>;
+  if (typeof paster !== 'string' || typeof pid !== 'number' || !Array.isArray(files)) {
+    return { paster: '', pid: 0, files: [] };
+  }
+  return { paster, pid, files: files.filter((file) => typeof file === 'string') };
+}
+
+/** The second line, of the same version: its form is known. Undefined where the server ended in the middle. */
+function readStatus(text: string): Found | undefined {
+  const status = readJson(text.slice(text.indexOf('\n') + 1));
+  return status === undefined ? undefined : { status: status as ServerStatus };
+}
+
+function readJson(text: string): unknown {
   try {
-    return JSON.parse(text) as Answer;
+    return JSON.parse(text);
   } catch {
     return undefined;
   }
-}
-
-const MASK_64 = (1n << 64n) - 1n;
-
-/** FNV-1a: as short a name as a socket's path needs, without loading what signs and encrypts. */
-function hashOf(text: string): string {
-  let hash = 0xcbf29ce484222325n;
-  for (const byte of Buffer.from(text)) hash = ((hash ^ BigInt(byte)) * 0x100000001b3n) & MASK_64;
-  return hash.toString(16).padStart(16, '0');
 }

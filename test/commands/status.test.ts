@@ -1,13 +1,23 @@
 /** `paster status`: finds the running server of an INI file, whoever else is there, and leaves nothing behind. */
-import { chmodSync, mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
-import { temporaryDirectory } from '../helpers/directory.ts';
+import { describe, expect, test } from 'vitest';
+import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
 import { whenOver } from '../helpers/lifetime.ts';
 import { eventually, paster, serve } from '../helpers/program.ts';
 
-const APP = "export default (req, res) => (req.url === '/held' ? res.write('first') : res.end('Hello'));\n";
+const APP = "export default (req, res) => (req.url.startsWith('/held') ? res.write('first') : res.end('Hello'));\n";
 const INI = '[app:main]\nuse = module:./app.js\n[server:main]\nuse = npm:paster#http\nport = 0\n';
 
 function project(): string {
@@ -79,14 +89,14 @@ test('a server that was killed leaves a socket that the next one to look takes a
   const cwd = project();
   const program = await serve(['etc/x.ini'], { cwd, env: at(cwd) });
   const [name = ''] = socketsOf(cwd);
-  expect(name).toMatch(new RegExp(`^[0-9a-f]{16}-${program.pid}$`));
+  expect(name).toMatch(new RegExp(`^${program.pid}-[\\da-z]+$`));
   await program.kill('SIGKILL');
   expect(socketsOf(cwd)).toEqual([name]);
   expect((await status(cwd, 'etc/x.ini')).status).toBe(1);
   expect(socketsOf(cwd)).toEqual([]);
 
   // One whose number belongs to another process by now: to this one.
-  const stale = name.replace(/\d+$/, String(process.pid));
+  const stale = name.replace(/^\d+/, String(process.pid));
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(join(cwd, 'paster', 'a'), resolve));
   renameSync(join(cwd, 'paster', 'a'), join(cwd, 'paster', stale));
@@ -117,4 +127,128 @@ test('where there is no place for a socket the server serves all the same', asyn
   const program = await serve(['etc/x.ini', '-v'], { cwd, env });
   expect(await (await fetch(program.url)).text()).toBe('Hello');
   await eventually(() => program.output.includes('paster status is not going to find this server'));
+});
+
+test('the socket is for its user alone, and the first place that will do is the only one where a directory is made', async () => {
+  const cwd = project();
+  const program = paster(['serve', 'etc/x.ini'], { cwd, env: at(cwd) });
+  await program.says(/^serving on/m);
+  const [name = ''] = socketsOf(cwd);
+  expect(statSync(join(cwd, 'paster', name)).mode & 0o777).toBe(0o600);
+  expect(readdirSync(cwd)).not.toContain(`paster-${process.geteuid?.()}`);
+});
+
+test('a socket of a process that cannot be seen from here is left alone as long as somebody listens', async () => {
+  const cwd = project();
+  mkdirSync(join(cwd, 'paster'), { mode: 0o700 });
+  // As of another container: no process here has the number.
+  const far = createServer((socket) => socket.on('error', () => {}).end());
+  whenOver(() => far.close());
+  const name = `${2 ** 22 + 1}-far`;
+  await new Promise<void>((resolve) => far.listen(join(cwd, 'paster', name), resolve));
+  const program = await serve(['etc/x.ini'], { cwd, env: at(cwd) });
+  expect((await status(cwd, 'etc/x.ini')).stdout).toContain(`process ${program.pid}`);
+  expect(socketsOf(cwd)).toContain(name);
+});
+
+test('after a deploy by a link the server is found by the path that it was given', async () => {
+  const cwd = project();
+  for (const release of ['1', '2']) {
+    writeFiles(join(cwd, 'releases', release), { 'app.js': APP, 'etc/x.ini': INI.replace('./', '../') });
+  }
+  symlinkSync('releases/1', join(cwd, 'current'));
+  const program = await serve(['current/etc/x.ini', '-w', '1'], { cwd, env: at(cwd) });
+  const isFound = async (file: string) => (await status(cwd, file)).stdout.includes(`server ${program.pid}`);
+  expect(await isFound('current/etc/x.ini')).toBe(true);
+  expect(await isFound('releases/1/etc/x.ini')).toBe(true);
+  expect(await isFound('releases/2/etc/x.ini')).toBe(false);
+  symlinkSync('releases/2', join(cwd, 'next'));
+  renameSync(join(cwd, 'next'), join(cwd, 'current'));
+  program.child.kill('SIGHUP');
+  await program.says(/reloaded/);
+  expect(await isFound('current/etc/x.ini')).toBe(true);
+  expect(await isFound('releases/2/etc/x.ini')).toBe(true);
+});
+
+test('a server of another version is named, what says something else is passed over', async () => {
+  const cwd = project();
+  const program = await serve(['etc/x.ini'], { cwd, env: at(cwd) });
+  const answers = (text: string) => {
+    const server = createServer((socket) => socket.on('error', () => {}).end(text));
+    whenOver(() => server.close());
+    return server;
+  };
+  const files = [join(cwd, 'etc/x.ini')];
+  const put = (name: string, text: string) =>
+    new Promise<void>((resolve) => answers(text).listen(join(cwd, 'paster', name), resolve));
+  await put('1-a', '{}');
+  await put('2-b', `${JSON.stringify({ file: files[0], status: {} })}\n`);
+  await put('3-c', 'no JSON\n');
+  await put('4-d', `${JSON.stringify({ paster: '0.0.1', pid: 4, files: [join(cwd, 'etc/y.ini')] })}\n`);
+  const shown = await status(cwd, 'etc/x.ini');
+  expect(shown).toMatchObject({ status: 0, stderr: '' });
+  await put('5-e', `${JSON.stringify({ paster: '0.0.1', pid: 4711, files })}\n{"of": "another form"}\n`);
+  const mixed = await status(cwd, 'etc/x.ini');
+  expect(mixed.stdout).toContain(`process ${program.pid}`);
+  expect([mixed.status, mixed.stderr]).toEqual([
+    1,
+    expect.stringMatching(/^paster: server 4711 runs paster 0\.0\.1, and this is \S+ \(.*\)\n$/),
+  ]);
+});
+
+test.each([[[]], [['--json']]])('%j: nothing that a client sends acts upon the terminal', async (options) => {
+  const cwd = project();
+  writeFileSync(join(cwd, 'etc/x.ini'), INI.replace('./', '../').replace('#http', '#scgi'));
+  const program = await serve(['etc/x.ini'], { cwd, env: at(cwd) });
+  const { port, hostname } = new URL(program.url);
+  const client = connect(Number(port), hostname);
+  whenOver(() => client.destroy());
+  // Node's own parser would refuse it; a web server passes it on.
+  const head = 'CONTENT_LENGTH\x000\0SCGI\x001\0REQUEST_METHOD\0GET\0REQUEST_URI\0/held?\x9b31m\x85\0';
+  client.write(Buffer.from(`${head.length}:${head},`, 'latin1'));
+  await new Promise((resolve) => client.once('data', resolve));
+  const { stdout } = await status(cwd, ...options, 'etc/x.ini');
+  expect(stdout).toMatch(/held\?\\(?:x9b31m\\x85|u009b31m\\u0085)/);
+  expect(stdout).not.toMatch(/(?!\n)\p{Cc}/u);
+});
+
+describe.runIf(process.getuid?.() === 0)('as root', () => {
+  test.each([
+    ['somebody else’s', (runtime: string) => chownSync(runtime, 65534, 65534)],
+    ['everybody’s', (runtime: string) => chmodSync(runtime, 0o777)],
+    [
+      'a link into somebody else’s',
+      (runtime: string) => {
+        mkdirSync(`${runtime}-real/in`, { recursive: true });
+        chownSync(`${runtime}-real`, 65534, 65534);
+        rmdirSync(runtime);
+        symlinkSync(`${runtime}-real/in`, runtime);
+      },
+    ],
+  ])('a directory within one that is %s is neither used nor believed', async (_whose, make) => {
+    const cwd = project();
+    const runtime = join(cwd, 'run');
+    mkdirSync(runtime);
+    make(runtime);
+    const env = { XDG_RUNTIME_DIR: runtime, TMPDIR: cwd };
+    const program = await serve(['etc/x.ini'], { cwd, env });
+    expect(readdirSync(runtime)).toEqual([]);
+    const { stdout } = await paster(['status', 'etc/x.ini'], { cwd, env }).finished();
+    expect(stdout).toContain(`process ${program.pid}`);
+
+    // What is there already is not asked.
+    mkdirSync(join(runtime, 'paster'), { mode: 0o700 });
+    const [name = ''] = readdirSync(join(cwd, 'paster-0'));
+    renameSync(join(cwd, 'paster-0', name), join(runtime, 'paster', name));
+    expect((await paster(['status', 'etc/x.ini'], { cwd, env }).finished()).status).toBe(1);
+  });
+
+  test('one that is everybody’s and sticky, as /tmp is, will do', async () => {
+    const cwd = project();
+    const runtime = join(cwd, 'run');
+    mkdirSync(runtime);
+    chmodSync(runtime, 0o1777);
+    await serve(['etc/x.ini'], { cwd, env: at(runtime) });
+    expect(socketsOf(runtime)).toHaveLength(1);
+  });
 });
