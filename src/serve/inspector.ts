@@ -39,37 +39,56 @@ export async function refuseTaken(address: TcpAddress): Promise<void> {
   });
 }
 
-/** Opens the inspector of this process. @throws RunError when somebody else listens there. */
+/** Opens the inspector of this process, unless it is open. @throws RunError when somebody else listens there. */
 export async function openInspector(address: TcpAddress, log: Logger): Promise<void> {
+  const inspector = await import('node:inspector');
+  if (isOpen(inspector, address, log)) return;
   await refuseTaken(address);
-  await open(address, log);
+  open(inspector, address, log);
 }
 
 /**
  * Opens the inspector of this worker as soon as the port is free, and closes it when the worker is told to end. Resolves
- * after the first attempt: at the first start the code that is loaded then can be debugged.
+ * after the first attempt: at the first start the code that is loaded then can be debugged. One that is open stays.
  */
 export async function takeInspector(address: TcpAddress, stopped: AbortSignal, log: Logger): Promise<void> {
-  stopped.addEventListener('abort', () => void import('node:inspector').then((inspector) => inspector.close()));
-  if (await openIfFree(address, stopped, log)) return;
-  void (async () => {
-    do await sleep(POLL_MS, undefined, { ref: false });
-    while (!stopped.aborted && !(await openIfFree(address, stopped, log)));
-  })();
-}
-
-async function openIfFree(address: TcpAddress, stopped: AbortSignal, log: Logger): Promise<boolean> {
-  if ((await reasonNotToListen(address)) !== undefined || stopped.aborted) return false;
-  return open(address, log);
-}
-
-async function open({ host, port }: TcpAddress, log: Logger): Promise<boolean> {
-  // Only now: it is loaded for nobody else. Taken in this very moment, the port is taken, which Node says by itself.
   const inspector = await import('node:inspector');
+  const attempt = async () => {
+    if (isOpen(inspector, address, log)) return true;
+    if ((await reasonNotToListen(address)) !== undefined || stopped.aborted) return false;
+    const isOurs = open(inspector, address, log);
+    if (isOurs) stopped.addEventListener('abort', () => inspector.close());
+    return isOurs;
+  };
+  if (await attempt()) return;
+  const poll = async () => {
+    do await sleep(POLL_MS, undefined, { ref: false });
+    while (!stopped.aborted && !(await attempt()));
+  };
+  poll().catch((error) => log.error(`--inspect: ${errorMessage(error)}`));
+}
+
+type Inspector = typeof import('node:inspector');
+
+/** Whether somebody else has opened it: Node itself, an editor that preloads its own code, the application. */
+function isOpen(inspector: Inspector, wanted: TcpAddress, log: Logger): boolean {
+  const url = inspector.url();
+  if (url === undefined) return false;
+  const { host } = new URL(url);
+  log.warn(
+    `process ${process.pid} can be debugged on ${host} already, as NODE_OPTIONS or its own code says, and not on ${formatAddress(wanted)}`,
+  );
+  return true;
+}
+
+/** Taken in this very moment, the port is taken, which Node says by itself. */
+function open(inspector: Inspector, { host, port }: TcpAddress, log: Logger): boolean {
   inspector.open(port, host);
   const url = inspector.url();
   if (url === undefined) return false;
   const { host: place } = new URL(url);
+  // Node would wait for the debugger to leave before it let the process end.
+  process.once('exit', () => inspector.close());
   log.info(`process ${process.pid} can be debugged on ${place}: chrome://inspect, or node inspect ${place}`);
   return true;
 }

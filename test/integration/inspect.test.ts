@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { temporaryDirectory } from '../helpers/directory.ts';
@@ -34,6 +35,16 @@ async function evaluated(port: number, expression: string): Promise<unknown> {
   return result.result.value;
 }
 
+/** A debugger that stays until it is sent away. */
+async function attach(port: number): Promise<{ readonly closed: Promise<unknown> }> {
+  const [target] = (await (await fetch(`http://127.0.0.1:${port}/json/list`)).json()) as {
+    readonly webSocketDebuggerUrl: string;
+  }[];
+  const socket = new WebSocket(target?.webSocketDebuggerUrl ?? '');
+  await once(socket, 'open');
+  return { closed: once(socket, 'close') };
+}
+
 /** The process that is debugged there, when it is none of these. */
 const other = (port: number, than: readonly number[]): Promise<number> =>
   eventually(async () => {
@@ -48,6 +59,32 @@ test('one process: it is found there, and at 127.0.0.1 alone', async () => {
   const program = await serve(['x.ini', `--inspect=${port}`], { cwd: temporaryDirectory(FILES) });
   expect(program.output).toContain(`process ${program.pid} can be debugged on 127.0.0.1:${port}: chrome://inspect`);
   expect(await evaluated(port, 'process.pid')).toBe(program.pid);
+  expect((await program.kill('SIGTERM')).status).toBe(0);
+});
+
+test.each<NodeJS.Signals>(['SIGTERM', 'SIGINT'])('one process ends by %s with a debugger attached', async (signal) => {
+  const port = await freePort();
+  const program = await serve(['x.ini', `--inspect=${port}`], { cwd: temporaryDirectory(FILES) });
+  const { closed } = await attach(port);
+  expect((await program.kill(signal)).status).toBe(0);
+  await closed;
+});
+
+test.each([[[]], [['-w', '1']]])('an inspector that Node was told to open is the one there is %j', async (mode) => {
+  const port = await freePort();
+  const cwd = temporaryDirectory(FILES);
+  const program = await serve(['x.ini', `--inspect=${port}`, ...mode], { cwd, env: { NODE_OPTIONS: '--inspect=0' } });
+  const server = await pid(program.url);
+  const said = new RegExp(
+    `process ${server} can be debugged on 127\\.0\\.0\\.1:(\\d+) already, .*not on .*:${port}`,
+    'g',
+  );
+  const [, actual] = await program.says(new RegExp(said.source));
+  expect(await evaluated(Number(actual), 'process.pid')).toBe(server);
+  // For longer than it takes to try once more.
+  await sleep(300);
+  expect(await pid(program.url)).toBe(server);
+  expect(program.output.match(said)).toHaveLength(1);
   expect((await program.kill('SIGTERM')).status).toBe(0);
 });
 
@@ -75,12 +112,7 @@ test('with --reload a debugger that stays does not keep the port from the next v
   const port = await freePort();
   const cwd = temporaryDirectory(FILES);
   const program = await serve(['x.ini', '--reload', `--inspect=${port}`], { cwd });
-  const [target] = (await (await fetch(`http://127.0.0.1:${port}/json/list`)).json()) as {
-    readonly webSocketDebuggerUrl: string;
-  }[];
-  const debuggerSocket = new WebSocket(target?.webSocketDebuggerUrl ?? '');
-  await once(debuggerSocket, 'open');
-  const closed = once(debuggerSocket, 'close');
+  const { closed } = await attach(port);
   for (const version of [2, 3]) {
     writeFileSync(join(cwd, 'app.js'), FILES['app.js'].replace('= 1', `= ${version}`));
     await eventually(async () => (await evaluated(port, 'globalThis.version').catch(() => undefined)) === version);
