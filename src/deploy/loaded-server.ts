@@ -97,7 +97,11 @@ export class LoadedServer {
    * @throws RunError when the application is not ready or an address cannot be had; ConfigError for a server runner.
    */
   serve(app: App, listeners?: readonly NetServer[], log?: Logger): Promise<Running> {
-    const given = listeners?.map((server) => ({ server, close: async () => {} }));
+    const given = listeners?.map((server) => ({
+      server,
+      observe: (onConnection: (socket: Socket) => void) => void server.on('connection', onConnection),
+      close: async () => {},
+    }));
     return this.serveOn(app, given ? async () => given : () => this.#openOwn(), log);
   }
 
@@ -136,7 +140,7 @@ export class LoadedServer {
     try {
       listeners = await open();
       const servers = listeners.map((listener) => listener.server);
-      const observed = metered(app, servers);
+      const observed = metered(app, listeners);
       return { listeners, running: await server.serve(observed, servers, log ? { log } : {}) };
     } catch (error) {
       await Promise.allSettled([...listeners.map((listener) => listener.close()), (async () => app.close?.())()]);
@@ -191,11 +195,11 @@ async function ready(app: App): Promise<void> {
 }
 
 /** The application with what it is given counted, and the connections where somebody wants to see that. */
-function metered(app: App, listeners: readonly NetServer[]): App {
+function metered(app: App, listeners: readonly ServedListener[]): App {
   const current = meter();
   if (!current.isCounting && !current.isAttended) return app;
   current.begin();
-  if (current.isCounting) for (const listener of listeners) listener.on('connection', current.connected);
+  if (current.isCounting) for (const listener of listeners) listener.observe(current.connected);
   return current.isCounting ? current.observe(app) : current.watch(app);
 }
 
@@ -229,6 +233,8 @@ async function tellDraining(app: App, log: Logger | undefined): Promise<void> {
 export interface ServedListener {
   readonly server: NetServer;
   readonly address?: Address;
+  /** Has a function called for each connection, before the server's own handler. */
+  observe(onConnection: (socket: Socket) => void): void;
   close(): Promise<void>;
 }
 

@@ -28,15 +28,10 @@ export interface Listener {
   readonly address: Address;
   /** Listening. Connections that come before the first 'connection' handler wait for it. */
   readonly server: Server;
+  /** Has a function called for each connection, before the server's own handler. To be called before that is added. */
+  observe(onConnection: (socket: Socket) => void): void;
   /** Accepts nothing more, and removes the socket file if this process made it. Connections go on. */
   close(): Promise<void>;
-}
-
-/** How a listener is adopted. */
-export interface AdoptOptions {
-  readonly backlog?: number | undefined;
-  /** Called for each connection, before the server's own handler. */
-  readonly onConnection?: ((socket: Socket) => void) | undefined;
 }
 
 export const DEFAULT_BACKLOG = 1024;
@@ -61,7 +56,11 @@ export async function openListener(address: Address, options: BindOptions = {}):
  * A listener on a descriptor that somebody else has opened: the supervisor, systemd, a web server. `address` is what
  * it was opened as, for messages. Closing it closes this process's copy and removes nothing.
  */
-export async function adoptListener(fd: number, address: Address, options: AdoptOptions = {}): Promise<Listener> {
+export async function adoptListener(
+  fd: number,
+  address: Address,
+  options: Pick<BindOptions, 'backlog'> = {},
+): Promise<Listener> {
   const server = newServer();
   try {
     await listening(server, { fd, backlog: options.backlog ?? DEFAULT_BACKLOG });
@@ -69,7 +68,7 @@ export async function adoptListener(fd: number, address: Address, options: Adopt
     throw bindError(error, address);
   }
   if (fd <= LAST_STANDARD_DESCRIPTOR) letGoWhenClosed(server, fd);
-  return wrap(server, realAddress(server, address), { onConnection: options.onConnection });
+  return wrap(server, realAddress(server, address));
 }
 
 const LAST_STANDARD_DESCRIPTOR = 2;
@@ -112,7 +111,7 @@ async function openUnix(address: UnixAddress, options: BindOptions): Promise<Lis
   try {
     setPermissions(file, options);
     const remove = await publish(file, address.path);
-    return wrap(server, address, { removeFile: remove });
+    return wrap(server, address, remove);
   } catch (error) {
     server.close();
     throw error;
@@ -154,13 +153,8 @@ function realAddress(server: Server, address: Address): Address {
   return { kind: 'tcp', host: address.kind === 'tcp' ? address.host : real.address, port: real.port };
 }
 
-interface Hooks {
-  readonly removeFile?: () => void;
-  readonly onConnection?: ((socket: Socket) => void) | undefined;
-}
-
-function wrap(server: Server, address: Address, { removeFile, onConnection }: Hooks = {}): Listener {
-  const dropHeld = holdEarlyConnections(server, onConnection);
+function wrap(server: Server, address: Address, removeFile?: () => void): Listener {
+  const early = holdEarlyConnections(server);
   // A server closes the net.Server it was given, and the file has to go then, as Node's own would: not when the last
   // connection has ended, which may be long after.
   const stop = server.close.bind(server);
@@ -173,8 +167,9 @@ function wrap(server: Server, address: Address, { removeFile, onConnection }: Ho
   return {
     address,
     server,
+    observe: early.observe,
     async close() {
-      dropHeld();
+      early.drop();
       if (server.listening) server.close();
       // The descriptor itself is closed in the next turn of the event loop.
       await new Promise((resolve) => setImmediate(resolve));
@@ -184,10 +179,11 @@ function wrap(server: Server, address: Address, { removeFile, onConnection }: Ho
 
 /**
  * Sockets may be open long before the application is loaded. What connects in the meantime is kept and given to the
- * first 'connection' handler.
+ * first 'connection' handler. Whoever only observes does not answer, and is added with it.
  */
-function holdEarlyConnections(server: Server, onConnection: ((socket: Socket) => void) | undefined): () => void {
+function holdEarlyConnections(server: Server): Pick<Listener, 'observe'> & { readonly drop: () => void } {
   const held = new Set<Socket>();
+  const observers: ((socket: Socket) => void)[] = [];
   const ignore = () => {};
   const hold = (socket: Socket) => {
     // A peer that resets while it waits must not end the process.
@@ -199,7 +195,7 @@ function holdEarlyConnections(server: Server, onConnection: ((socket: Socket) =>
     if (event !== 'connection') return;
     server.off('newListener', release);
     server.off('connection', hold);
-    if (onConnection) server.on('connection', onConnection);
+    for (const observer of observers) server.on('connection', observer);
     // The handler is added when this returns.
     queueMicrotask(() => {
       for (const socket of held) {
@@ -211,8 +207,11 @@ function holdEarlyConnections(server: Server, onConnection: ((socket: Socket) =>
   };
   server.on('connection', hold);
   server.on('newListener', release);
-  return () => {
-    for (const socket of held) socket.destroy();
-    held.clear();
+  return {
+    observe: (onConnection) => void observers.push(onConnection),
+    drop() {
+      for (const socket of held) socket.destroy();
+      held.clear();
+    },
   };
 }

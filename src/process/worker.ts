@@ -168,10 +168,10 @@ async function openInherited<Boot>(
   { sockets }: BootMessage<Boot>,
   share: ConnectionShare | undefined,
 ): Promise<Listener[]> {
-  const onConnection = share && ((socket: Socket) => void socket.once('close', share.accept()));
   const listeners = await Promise.all(
-    sockets.map(({ fd, address, backlog }) => adoptListener(fd, address, { backlog, onConnection })),
+    sockets.map(({ fd, address, backlog }) => adoptListener(fd, address, { backlog })),
   );
+  if (share) for (const listener of listeners) listener.observe((socket) => socket.once('close', share.accept()));
   share?.open();
   return listeners;
 }

@@ -92,7 +92,36 @@ function expectNoLess(before: ReadonlyMap<string, number>, after: ReadonlyMap<st
   for (const [name, value] of totals(before)) expect(after.get(name), name).toBeGreaterThanOrEqual(value);
 }
 
+/** A server that takes its time before it takes connections; it makes one itself in the meantime, and says what it got. */
+const LATE_SERVER = `import { createServer } from 'node:http';
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+export const make = () => ({
+  scheme: 'http',
+  defaultAddress: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+  async serve(app, [listener]) {
+    const early = connect(listener.address().port, '127.0.0.1');
+    early.write('GET /early HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n');
+    early.on('data', (data) => process.stderr.write(data));
+    await sleep(50);
+    const http = createServer(app);
+    listener.on('connection', (socket) => http.emit('connection', socket));
+    return { addresses: [listener.address()], async close() { http.closeAllConnections(); listener.close(); } };
+  },
+});
+`;
+
 describe('metrics', () => {
+  test.each([
+    ['one process', ''],
+    ['a worker', 'workers = 1'],
+  ])('a server that takes its time loses no connection of those before: %s', async (_what, processes) => {
+    writeFileSync(join(directory, 'server.js'), LATE_SERVER);
+    const program = await start(`paste.server_factory = ./server.js:make\n${processes}`);
+    await program.says(/HTTP\/1\.1 200 OK/);
+    expect((await scrape(program.url)).get('paster_connections_total')).toBe(2);
+  });
+
   test.each([
     ['one process', ''],
     ['two workers', 'workers = 2'],
