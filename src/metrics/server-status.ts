@@ -50,7 +50,16 @@ export interface WorkerStatus {
 }
 
 /** Why a worker was exchanged for another one, or went. */
-export const RESTART_REASONS = ['max_requests', 'max_memory', 'log', 'reload', 'stuck', 'crash', 'signal'] as const;
+export const RESTART_REASONS = [
+  'max_requests',
+  'max_memory',
+  'log',
+  'reload',
+  'stuck',
+  'crash',
+  'signal',
+  'finished',
+] as const;
 export type RestartReason = (typeof RESTART_REASONS)[number];
 
 export interface Reloads {
@@ -78,5 +87,5 @@ export interface ServerStatus {
 }
 
 export function noRestarts(): Record<RestartReason, number> {
-  return { max_requests: 0, max_memory: 0, log: 0, reload: 0, stuck: 0, crash: 0, signal: 0 };
+  return { max_requests: 0, max_memory: 0, log: 0, reload: 0, stuck: 0, crash: 0, signal: 0, finished: 0 };
 }

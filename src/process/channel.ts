@@ -69,7 +69,7 @@ export class Channel<Boot> {
     // However it ends, short of a signal that cannot be caught.
     process.on('exit', () => this.isServing && this.report(true));
     process.on('SIGTERM', () =>
-      this.#order({ paster: 'stop', graceful: true, timeout: TERM_TIMEOUT_S, handOver: true }),
+      this.#order({ paster: 'stop', graceful: true, timeout: TERM_TIMEOUT_S, handOver: true, cause: 'signal' }),
     );
     process.on('SIGUSR1', () => this.#reopen());
     // The terminal sends these to every process of the group; the supervisor says what is to be done.

@@ -42,6 +42,8 @@ export interface StopMessage {
   readonly timeout: number;
   /** Somebody else goes on serving: connections that are kept are handed over, not closed. */
   readonly handOver: boolean;
+  /** The supervisor says so, somebody has sent the worker a signal, or its server has ended by itself. */
+  readonly cause: 'order' | 'signal' | 'finished';
 }
 
 /** Said by both sides. */
@@ -81,7 +83,7 @@ export type FromWorker =
   /** Asks how the whole server is. */
   | { readonly paster: 'ask'; readonly id: number }
   /** Accepts nothing more. */
-  | { readonly paster: 'draining' };
+  | { readonly paster: 'draining'; readonly cause: StopMessage['cause'] };
 
 /** Tells the words above from whatever else an application may send over the same channel. */
 export function isWord<T extends { readonly paster: string }>(message: unknown): message is T {

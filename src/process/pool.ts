@@ -326,7 +326,7 @@ export class Pool<Boot> {
     if (slot.worker !== worker || this.#stopping) return;
     slot.worker = undefined;
     slot.deaths = worker.served >= HEALTHY_AFTER_MS ? 1 : slot.deaths + 1;
-    this.restarts[worker.killedFor ?? (worker.leftByItself ? 'signal' : 'crash')]++;
+    this.restarts[worker.killedFor ?? worker.left ?? 'crash']++;
     this.#log.error(`worker ${worker.pid} ended ${describeExit(exit)}${deathDetails(worker, exit)}`);
     this.#revive(slot);
   }

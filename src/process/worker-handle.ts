@@ -64,7 +64,9 @@ export class WorkerHandle<Boot> {
   #report: ProcessReport | undefined;
   #reportedAt = 0;
   #lastWords: ProcessReport | undefined;
-  #leftByItself = false;
+  #left: RestartReason | undefined;
+  /** It has been asked how it is, and has not said so yet. */
+  #isAsked = false;
   readonly #listening = new Set<() => void>();
   /** Set by who kills it for it. */
   killedFor: RestartReason | undefined;
@@ -143,9 +145,9 @@ export class WorkerHandle<Boot> {
     return this.#lastWords;
   }
 
-  /** Somebody else has told it to end. */
-  get leftByItself(): boolean {
-    return this.#leftByItself;
+  /** Why it went although its supervisor has not told it to: somebody else has, or its server has ended. */
+  get left(): RestartReason | undefined {
+    return this.#left;
   }
 
   /** Milliseconds since it last said anything. */
@@ -171,13 +173,18 @@ export class WorkerHandle<Boot> {
   /** Has it say how it is. Resolves when it has, when it is gone, or after so many milliseconds. */
   async askReport(limit: number): Promise<void> {
     if (this.#state !== 'ready' && this.#state !== 'draining') return;
-    this.#say({ paster: 'report' });
-    let late: NodeJS.Timeout | undefined;
+    // One that stands still finds one order when it goes on, however many have wanted to know.
+    if (!this.#isAsked) this.#say({ paster: 'report' });
+    this.#isAsked = true;
     await new Promise<void>((resolve) => {
-      late = setTimeout(resolve, limit);
-      this.#listening.add(resolve);
+      const heard = () => {
+        clearTimeout(late);
+        this.#listening.delete(heard);
+        resolve();
+      };
+      const late = setTimeout(heard, limit);
+      this.#listening.add(heard);
     });
-    clearTimeout(late);
   }
 
   /** @param since of `performance.now()`: what it has not said by then is old. */
@@ -250,7 +257,7 @@ export class WorkerHandle<Boot> {
       this.kill();
     } else {
       this.#state = 'draining';
-      this.#say({ paster: 'stop', graceful, timeout, handOver });
+      this.#say({ paster: 'stop', graceful, timeout, handOver, cause: 'order' });
     }
     const killer = setTimeout(() => this.kill(), (graceful ? timeout * 1000 : 0) + KILL_MARGIN_MS);
     await this.exited;
@@ -272,7 +279,6 @@ export class WorkerHandle<Boot> {
 
   #tellListening(): void {
     for (const heard of this.#listening) heard();
-    this.#listening.clear();
   }
 
   #hear(message: unknown, handle: unknown): void {
@@ -307,6 +313,7 @@ export class WorkerHandle<Boot> {
       case 'report':
         this.#report = message.report;
         this.#reportedAt = performance.now();
+        this.#isAsked = false;
         if (message.isLast) this.#lastWords = message.report;
         this.#tellListening();
         return;
@@ -320,11 +327,8 @@ export class WorkerHandle<Boot> {
         this.#passage.hear(message, handle);
         return;
       case 'draining':
-        // Also by itself, where somebody has sent it a signal.
-        if (this.#state === 'ready') {
-          this.#state = 'draining';
-          this.#leftByItself = true;
-        }
+        if (this.#state === 'ready') this.#state = 'draining';
+        if (message.cause !== 'order') this.#left = message.cause;
         this.#setDrained();
         return;
       case 'beat':

@@ -118,19 +118,19 @@ async function work<Boot>(channel: Channel<Boot>, start: WorkerStart<Boot>): Pro
   return await close(running, order, channel);
 }
 
-const FINISHED: StopMessage = { paster: 'stop', graceful: true, timeout: 0, handOver: false };
+const FINISHED: StopMessage = { paster: 'stop', graceful: true, timeout: 0, handOver: false, cause: 'finished' };
 
 async function close<Boot>(running: WorkerRunning, order: Order<Boot>, channel: Channel<Boot>): Promise<number> {
   if (order.paster !== 'stop') {
     await within(ORPHAN_LIMIT_MS, running.close({ graceful: true, timeout: ORPHAN_DRAIN_S }));
     return WORKER_ORPHANED;
   }
-  const { graceful, timeout, handOver } = order;
+  const { graceful, timeout, handOver, cause } = order;
   if (handOver) channel.onConnection((connection) => channel.pass(connection));
   const closing = running.close(
     handOver ? { graceful, timeout, handOver: (socket) => giveBack(socket, channel) } : { graceful, timeout },
   );
-  channel.say({ paster: 'draining' });
+  channel.say({ paster: 'draining', cause });
   const closed = closing.then(() => channel.passed());
   await within(timeout * 1000 + STOP_MARGIN_MS, Promise.race([closed, hurry(running, channel)]));
   return WORKER_DONE;

@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/log.ts';
 import { holdSocket } from '../../src/net/held-socket.ts';
@@ -24,6 +25,60 @@ async function pids(port: number, count: number): Promise<Set<number>> {
 }
 
 const wave = (signal: NodeJS.Signals) => site.program?.signal(signal);
+
+/** A supervisor of this process, with one worker that serves a module of its own. */
+async function superviseHere(app: string): Promise<{ supervisor: Supervisor<unknown>; port: number; pid: number }> {
+  writeFileSync(site.app, app);
+  const socket = await holdSocket({ kind: 'tcp', host: '127.0.0.1', port: 0 });
+  const supervisor = new Supervisor<unknown>({
+    entry: join(FIXTURES, 'http-worker.mjs'),
+    boot: { app: site.app },
+    sockets: [socket],
+    workers: 1,
+    gracefulTimeout: 1,
+    log: silentLogger,
+    env: { ...process.env, PASTER_BUILD: site.build },
+  });
+  onTestFinished(() => supervisor.stop({ graceful: false }));
+  await supervisor.start();
+  const port = socket.address.kind === 'tcp' ? socket.address.port : 0;
+  return { supervisor, port, pid: Number(await ask(port, '/pid')) };
+}
+
+describe('how a worker is', () => {
+  test('one that stands still is asked once, however often somebody wants to know', async () => {
+    const { supervisor, port, pid } = await superviseHere(`let orders = 0;
+      process.on('message', ({ paster }) => { if (paster === 'report') orders++; });
+      export default (req, res) => res.end(String(req.url === '/orders' ? orders : process.pid));`);
+    process.kill(pid, 'SIGSTOP');
+    for (let round = 0; round < 3; round++) {
+      expect((await supervisor.status()).workers).toMatchObject([{ pid, report: undefined }]);
+    }
+    process.kill(pid, 'SIGCONT');
+    await until(async () => (await ask(port, '/orders')) !== '0');
+    expect(await ask(port, '/orders')).toBe('1');
+    await until(async () => (await supervisor.status()).workers[0]?.report?.pid === pid);
+    await supervisor.status();
+    expect(Number(await ask(port, '/orders'))).toBeGreaterThan(1);
+  });
+
+  test.each([
+    ['somebody has sent it TERM', 'signal', "process.kill(process.pid, 'SIGTERM')"],
+    ['its server has ended by itself', 'finished', 'finish()'],
+    ['it has crashed', 'crash', 'process.exit(9)'],
+  ])('it is counted why it went: %s', async (_what, reason, end) => {
+    const { supervisor, port, pid } = await superviseHere(`let finish;
+      export const finished = new Promise((resolve) => { finish = resolve; });
+      export default (req, res) => {
+        res.end(String(process.pid));
+        if (req.url === '/end') setImmediate(() => ${end});
+      };`);
+    await ask(port, '/end');
+    await until(async () => Number(await ask(port, '/pid').catch(() => pid)) !== pid);
+    const { restarts } = await supervisor.status();
+    expect(Object.entries(restarts).filter(([, count]) => count > 0)).toEqual([[reason, 1]]);
+  });
+});
 
 describe('start', () => {
   test("a worker's own reason arrives with everything that users read", async () => {
