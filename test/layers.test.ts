@@ -66,6 +66,16 @@ describe('layers', () => {
     expect(upward).toEqual([]);
   });
 
+  test('whoever keeps processes knows nothing of what they serve', () => {
+    const known = /^(?:deploy|http|gateway|protocol|metrics\/meter|config\/(?!env-file))/;
+    const strays = FILES.filter((file) => folderOf(file) === 'process').flatMap((file) =>
+      importsOf(file)
+        .filter((imported) => known.test(imported))
+        .map((imported) => `${file} -> ${imported}`),
+    );
+    expect(strays).toEqual([]);
+  });
+
   test('there is no circle', () => {
     const graph = new Map(FILES.map((file) => [file, importsOf(file)]));
     const done = new Set<string>();

@@ -1,7 +1,7 @@
 /** How a server is, as lines for a log or a terminal. */
 import { printableLine } from '../printable.ts';
 import { requestsOf } from './counts.ts';
-import type { RequestInFlight, ServerStatus, WorkerStatus } from './server-status.ts';
+import type { ProcessReport, RequestInFlight, ServerStatus, WorkerStatus } from './server-status.ts';
 
 const MIB = 1024 * 1024;
 
@@ -40,13 +40,18 @@ function workerLines({ pid, state, report, silent }: WorkerStatus, isAlone: bool
     ].join(', '),
   ];
   if (silent !== undefined) lines.push(`  it does not answer: this is what it said ${silent.toFixed(1)} s ago`);
-  lines.push(...inFlight.map((request) => `  ${requestLine(request)}`));
-  if (inFlightCount > inFlight.length) lines.push(`  and ${inFlightCount - inFlight.length} more`);
+  lines.push(...requestLines({ inFlight, inFlightCount }));
   return lines;
 }
 
+/** What a process has in hand: a line for each request that it names, and one for those that it does not. */
+export function requestLines({ inFlight, inFlightCount }: Pick<ProcessReport, 'inFlight' | 'inFlightCount'>): string[] {
+  const more = inFlightCount - inFlight.length;
+  return [...inFlight.map((request) => `  ${requestLine(request)}`), ...(more > 0 ? [`  and ${more} more`] : [])];
+}
+
 /** `GET /report?year=1999, for 24.1 s, from 10.0.0.7, [app:reports]` */
-export function requestLine({ method, url, seconds, client, section }: RequestInFlight): string {
+function requestLine({ method, url, seconds, client, section }: RequestInFlight): string {
   const from = client === undefined ? '' : `, from ${client}`;
   return printableLine(
     `${method} ${url}, for ${seconds.toFixed(1)} s${from}${section === undefined ? '' : `, [${section}]`}`,

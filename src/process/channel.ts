@@ -2,13 +2,19 @@
  * What a worker hears and says: the IPC channel to its supervisor, and the signals that concern it. Orders wait until they
  * are asked for, connections and the rest are dealt with as they come.
  */
-import { meter } from '../metrics/meter.ts';
-import type { ServerStatus } from '../metrics/server-status.ts';
+import type { ProcessReport, ServerStatus } from '../metrics/server-status.ts';
 import type { PassedConnection } from '../net/passed-connection.ts';
 import { packError } from './error-transfer.ts';
 import { WORKER_CRASHED } from './exit-codes.ts';
 import { type BootMessage, type FromWorker, isWord, type StopMessage, type ToWorker } from './messages.ts';
 import { asSendHandle, Passage } from './passage.ts';
+
+/** Says how this process is. */
+export interface Reporter {
+  report(): ProcessReport;
+  /** Whether somebody counts: it is said now and then, lest all of it is lost with a worker that is killed. */
+  readonly isCounting: boolean;
+}
 
 /** What a worker is to do. */
 export type Order<Boot> = BootMessage<Boot> | StopMessage | { readonly paster: 'orphaned' };
@@ -24,6 +30,7 @@ export class Channel<Boot> {
   readonly crashed: Promise<number>;
   /** It serves: what ends it from now on is written down by its supervisor. */
   isServing = false;
+  readonly reporter: Reporter;
   readonly #orders: Order<Boot>[] = [];
   readonly #asked = new Map<number, (status: ServerStatus) => void>();
   #lastAsked = 0;
@@ -35,7 +42,8 @@ export class Channel<Boot> {
     (connection) => this.#receive(connection),
   );
 
-  constructor() {
+  constructor(reporter: Reporter) {
+    this.reporter = reporter;
     if (!process.send) throw new Error('a worker is started by its supervisor, not by hand');
     let setCrashed: (status: number) => void = () => {};
     this.crashed = new Promise((resolve) => {
@@ -61,10 +69,11 @@ export class Channel<Boot> {
     process.on('disconnect', () => this.#order({ paster: 'orphaned' }));
     // The last words of a process that dies of an error outside any request.
     process.on('uncaughtExceptionMonitor', (error) => {
+      // An application that catches it may survive it: whatever ends the process later is something else.
+      if (this.isServing && process.listenerCount('uncaughtException') > 0) return;
       void this.say({ paster: 'failed', error: packError(error) });
-      // Node would write it down once more, without what was in hand. An application that catches it goes before.
-      if (!this.isServing || !process.connected || process.listenerCount('uncaughtException') > 0) return;
-      process.once('uncaughtException', () => setCrashed(WORKER_CRASHED));
+      // Node would write it down once more, without what was in hand.
+      if (this.isServing && process.connected) process.once('uncaughtException', () => setCrashed(WORKER_CRASHED));
     });
     // However it ends, short of a signal that cannot be caught.
     process.on('exit', () => this.isServing && this.report(true));
@@ -107,7 +116,7 @@ export class Channel<Boot> {
 
   /** Says how this process is. */
   report(isLast = false): void {
-    void this.say({ paster: 'report', report: meter().report(), isLast });
+    void this.say({ paster: 'report', report: this.reporter.report(), isLast });
   }
 
   /** How the whole server is. @throws Error where there is no supervisor any more, or it does not answer. */

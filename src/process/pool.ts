@@ -9,12 +9,11 @@ import { noRestarts, type RestartReason, type ServerStatus, type WorkerStatus } 
 import type { HeldSocket } from '../net/held-socket.ts';
 import { backoffMs, HEALTHY_AFTER_MS } from './backoff.ts';
 import { ConnectionTable } from './balance.ts';
-import { deathDetails } from './death-details.ts';
 import { describe } from './error-line.ts';
 import { describeExit, type Exit } from './exit-codes.ts';
 import { REPORT_MODULES, type WorkerLimits } from './messages.ts';
 import { type Recipient, Relay } from './relay.ts';
-import { WorkerHandle } from './worker-handle.ts';
+import { type Deceased, WorkerHandle } from './worker-handle.ts';
 
 /** How workers are started. */
 export interface WorkerSettings<Boot> {
@@ -46,6 +45,8 @@ export interface PoolOptions<Boot> {
   readonly onReplace: (worker: WorkerHandle<Boot>, reason: string, kind: RestartReason) => void;
   /** A worker asks how the whole server is. */
   readonly onAsk: () => Promise<ServerStatus>;
+  /** What is written down of a worker that has died, behind how it ended. */
+  readonly describeDeath: (worker: Deceased, exit: Exit) => string;
 }
 
 export interface Slot<Boot> {
@@ -327,7 +328,7 @@ export class Pool<Boot> {
     slot.worker = undefined;
     slot.deaths = worker.served >= HEALTHY_AFTER_MS ? 1 : slot.deaths + 1;
     this.restarts[worker.killedFor ?? worker.left ?? 'crash']++;
-    this.#log.error(`worker ${worker.pid} ended ${describeExit(exit)}${deathDetails(worker, exit)}`);
+    this.#log.error(`worker ${worker.pid} ended ${describeExit(exit)}${this.#options.describeDeath(worker, exit)}`);
     this.#revive(slot);
   }
 

@@ -11,9 +11,10 @@ import { NO_RELOADS, type Reloads, type RestartReason, type ServerStatus } from 
 import { statusLines } from '../metrics/status-lines.ts';
 import type { HeldSocket } from '../net/held-socket.ts';
 import { describe } from './error-line.ts';
+import type { Exit } from './exit-codes.ts';
 import { asError, Pool, type WorkerSettings } from './pool.ts';
 import { Reload, type ReloadOptions } from './reload.ts';
-import type { WorkerHandle } from './worker-handle.ts';
+import type { Deceased, WorkerHandle } from './worker-handle.ts';
 
 /** What is supervised, as the configuration has it: a reload may bring another one. */
 export interface Supervision<Boot> {
@@ -43,6 +44,8 @@ export interface SupervisorOptions<Boot> extends Supervision<Boot> {
   readonly onSockets?: ((sockets: readonly HeldSocket[], before: readonly HeldSocket[]) => void) | undefined;
   /** Present: reload when a file changes. */
   readonly reload?: ReloadOptions | undefined;
+  /** What is written down of a worker that has died, behind how it ended. Default: nothing. */
+  readonly describeDeath?: ((worker: Deceased, exit: Exit) => string) | undefined;
   readonly log: Logger;
   readonly env?: NodeJS.ProcessEnv | undefined;
   readonly execArgv?: readonly string[] | undefined;
@@ -102,6 +105,7 @@ export class Supervisor<Boot> {
       onPatterns: (patterns) => this.#reload?.watchPatterns(patterns),
       onReplace: (worker, reason, kind) => this.#replace(worker, reason, kind),
       onAsk: () => this.status(),
+      describeDeath: options.describeDeath ?? (() => ''),
     });
   }
 

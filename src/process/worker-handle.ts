@@ -40,13 +40,26 @@ export interface WorkerOptions {
   readonly onConnection: (connection: PassedConnection) => void;
 }
 
+/** A worker, as far as its death is concerned. */
+export interface Deceased {
+  /** Why it could not start, or what it died of, if it had time to say so. */
+  readonly failure: Error | undefined;
+  /** How it was at its end, if it had time to say so. */
+  readonly lastWords: ProcessReport | undefined;
+  /** What it said before, and how many milliseconds ago. */
+  readonly report: ProcessReport | undefined;
+  readonly reportAge: number;
+  /** Set by who kills it for it. */
+  readonly killedFor: RestartReason | undefined;
+}
+
 const FIRST_INHERITED = 3;
 /** A worker that has not ended so long after its own limit is killed. */
 const KILL_MARGIN_MS = 2000;
 /** How long the channel of a dead worker may stay open: something that it started may hold it. */
 const LAST_WORDS_MS = 500;
 
-export class WorkerHandle<Boot> {
+export class WorkerHandle<Boot> implements Deceased {
   readonly id: number;
   /** Resolves when the process is warm, or has ended. */
   readonly loaded: Promise<void>;
@@ -295,6 +308,8 @@ export class WorkerHandle<Boot> {
         return;
       case 'ready':
         if (this.#state === 'booting') this.#state = 'ready';
+        // It has survived that.
+        this.#failure = undefined;
         this.#readyAt = performance.now();
         this.#setReady();
         return;

@@ -6,13 +6,12 @@
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { meter } from '../metrics/meter.ts';
-import type { RestartReason } from '../metrics/server-status.ts';
+import type { RestartReason, ServerStatus } from '../metrics/server-status.ts';
 import { adoptListener, type Listener } from '../net/listener.ts';
 import { attach, detach, type PassedConnection } from '../net/passed-connection.ts';
 import { OWN_CODE } from '../own-files.ts';
 import { ConnectionShare } from './balance.ts';
-import { Channel, type Order } from './channel.ts';
+import { Channel, type Order, type Reporter } from './channel.ts';
 import { packError, unpackError } from './error-transfer.ts';
 import { WORKER_BOOT_FAILED, WORKER_DONE, WORKER_ORPHANED } from './exit-codes.ts';
 import type { BootMessage, StopMessage, WorkerLimits } from './messages.ts';
@@ -51,6 +50,8 @@ export interface WorkerControl {
   countRequest(): void;
   /** Asks for a successor; this worker serves until that one is ready. `kind` is what it is counted by. */
   replace(reason: string, kind: RestartReason): void;
+  /** How the whole server is. @throws Error where there is no supervisor any more, or it does not answer. */
+  ask(): Promise<ServerStatus>;
   /** Called on USR1. It returns the descriptor that goes for standard error from then on, if there is a new one. */
   onReopenLogs(callback: () => number | undefined): void;
 }
@@ -76,9 +77,13 @@ const REPORT_MS = 1000;
 const ASK_AGAIN_MS = 10_000;
 const MIB = 1024 * 1024;
 
-/** Works for a supervisor until the end. @returns The exit status for the process. */
-export function runWorker<Boot>(start: WorkerStart<Boot>): Promise<number> {
-  const channel = new Channel<Boot>();
+/**
+ * Works for a supervisor until the end.
+ * @param reporter says how this process is, whenever somebody wants to know
+ * @returns The exit status for the process.
+ */
+export function runWorker<Boot>(start: WorkerStart<Boot>, reporter: Reporter): Promise<number> {
+  const channel = new Channel<Boot>(reporter);
   return Promise.race([work(channel, start), channel.crashed]);
 }
 
@@ -87,7 +92,6 @@ async function work<Boot>(channel: Channel<Boot>, start: WorkerStart<Boot>): Pro
   const first = await channel.next();
   if (first.paster !== 'boot') return first.paster === 'orphaned' ? WORKER_ORPHANED : WORKER_DONE;
 
-  meter().ask = () => channel.ask();
   const stopping = new AbortController();
   const control = new Control(channel, first, stopping.signal);
   const end = channel.next();
@@ -226,6 +230,10 @@ class Control<Boot> implements WorkerControl {
     void this.#channel.say({ paster: 'replace', reason, kind });
   }
 
+  ask(): Promise<ServerStatus> {
+    return this.#channel.ask();
+  }
+
   onReopenLogs(callback: () => number | undefined): void {
     this.#channel.onReopen(() => {
       const output = callback();
@@ -249,7 +257,7 @@ class Control<Boot> implements WorkerControl {
         if (used > maxMemory) this.replace(`uses ${used} MiB of memory`, 'max_memory');
       });
     }
-    if (meter().isCounting) this.#every(REPORT_MS, () => this.#channel.report());
+    if (this.#channel.reporter.isCounting) this.#every(REPORT_MS, () => this.#channel.report());
   }
 
   end(): void {

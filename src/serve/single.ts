@@ -4,7 +4,7 @@ import type { LoadedServer } from '../deploy/load.ts';
 import type { LoadSession } from '../deploy/session.ts';
 import { EXIT_OK } from '../errors.ts';
 import { meter } from '../metrics/meter.ts';
-import { requestLine, statusLines } from '../metrics/status-lines.ts';
+import { requestLines, statusLines } from '../metrics/status-lines.ts';
 import type { Address, TcpAddress } from '../net/address.ts';
 import { type Listener, openListener } from '../net/listener.ts';
 import { obeySignals, type Supervised } from '../process/signals.ts';
@@ -110,9 +110,8 @@ class SingleServer implements Supervised {
   /** Node says what ends this process; this, what is lost with it. */
   #tellOfCrash(): void {
     process.on('uncaughtExceptionMonitor', () => {
-      const held = meter().inFlight();
-      if (held.length === 0 || process.listenerCount('uncaughtException') > 0) return;
-      const lines = held.map((request) => `  ${requestLine(request)}`);
+      const lines = requestLines(meter().report());
+      if (lines.length === 0 || process.listenerCount('uncaughtException') > 0) return;
       this.#lifecycle.log.error(['an error that nobody has caught, with these requests in hand:', ...lines].join('\n'));
     });
   }

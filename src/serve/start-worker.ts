@@ -35,6 +35,7 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
   const logFile = plan.logFile === undefined ? undefined : followedLogFile(plan.logFile, control);
   const session = new LoadSession(plan.globalConf);
   meter().isAttended = true;
+  meter().ask = () => control.ask();
   let log = programLogger(plan.logLevel, (line) => process.stderr.write(`${line}\n`));
   try {
     const logging = await setUpLogging(plan, session, plan.ownership, false).catch((error) => {

@@ -13,6 +13,7 @@ import { pollingPeriod } from '../process/polling.ts';
 import { obeySignals, type Supervised } from '../process/signals.ts';
 import { Supervisor } from '../process/supervisor.ts';
 import { listenerUrl } from './announce.ts';
+import { deathDetails } from './death-details.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { type Ownership, openAll } from './listeners.ts';
 import { loadPlannedServer, type Prepared, type ServePlan } from './plan.ts';
@@ -100,6 +101,7 @@ export async function serveSupervised(
       polling: pollingPeriod([plan.directory, ...watched.map(dirname)], options.reload.interval),
     },
     output: logFile && (() => logFile.fd),
+    describeDeath: deathDetails,
     log,
   });
   // From now on a signal has to find the workers and the sockets.

@@ -434,5 +434,9 @@ describe('what is written down', () => {
     expect(program.stderr).toBe('');
     leave.abort();
     await asked;
+    // What it has survived is not what it dies of later.
+    process.kill(Number(pid), 'SIGKILL');
+    await program.says(new RegExp(`worker ${pid} ended by SIGKILL: somebody has killed it`));
+    expect(program.stderr).not.toContain('boom');
   });
 });

@@ -1,23 +1,15 @@
 /** What is written down of a worker that has died, behind how it ended: of what, where in the user's own code, what it held. */
 import { placeInStack } from '../deploy/error-place.ts';
 import { formatLocation, PasterError } from '../errors.ts';
-import type { ProcessReport } from '../metrics/server-status.ts';
-import { requestLine } from '../metrics/status-lines.ts';
+import { requestLines } from '../metrics/status-lines.ts';
+import { describe } from '../process/error-line.ts';
+import type { Exit } from '../process/exit-codes.ts';
+import type { Deceased } from '../process/worker-handle.ts';
 import { shownValue } from '../secrets.ts';
-import { describe } from './error-line.ts';
-import type { Exit } from './exit-codes.ts';
-
-/** The worker, as far as its death is concerned. */
-export interface Deceased {
-  readonly failure: Error | undefined;
-  readonly lastWords: ProcessReport | undefined;
-  /** What it said before, and how many milliseconds ago. */
-  readonly report: ProcessReport | undefined;
-  readonly reportAge: number;
-  readonly killedFor: string | undefined;
-}
 
 const FRAMES = 20;
+/** What a worker said before that is too long ago to be what it held: where nobody counts, it may be hours. */
+const STALE_MS = 3000;
 
 /** The end of one line, and more lines. */
 export function deathDetails(worker: Deceased, exit: Exit): string {
@@ -27,15 +19,11 @@ export function deathDetails(worker: Deceased, exit: Exit): string {
 }
 
 function heldLines({ lastWords, report, reportAge }: Deceased): string[] {
-  const { inFlight = [], inFlightCount = 0 } = lastWords ?? report ?? {};
-  if (inFlightCount === 0) return [];
+  const said = lastWords ?? (reportAge < STALE_MS ? report : undefined);
+  const lines = said ? requestLines(said) : [];
+  if (lines.length === 0) return [];
   const when = lastWords ? '' : `, ${(reportAge / 1000).toFixed(1)} s before`;
-  const more = inFlightCount - inFlight.length;
-  return [
-    `it had these requests in hand${when}:`,
-    ...inFlight.map((request) => `  ${requestLine(request)}`),
-    ...(more > 0 ? [`  and ${more} more`] : []),
-  ];
+  return [`it had these requests in hand${when}:`, ...lines];
 }
 
 function causeOf(failure: Error): string[] {

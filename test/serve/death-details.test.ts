@@ -1,0 +1,40 @@
+/** What is written down of a worker that has died. */
+import { describe, expect, test } from 'vitest';
+import { NO_COUNTS } from '../../src/metrics/counts.ts';
+import type { ProcessReport } from '../../src/metrics/server-status.ts';
+import type { Deceased } from '../../src/process/worker-handle.ts';
+import { deathDetails } from '../../src/serve/death-details.ts';
+
+const REPORT: ProcessReport = {
+  pid: 1,
+  uptime: 1,
+  counts: NO_COUNTS,
+  inFlight: [{ method: 'GET', url: '/x', client: undefined, section: 'app:x', seconds: 1 }],
+  inFlightCount: 3,
+  connections: 3,
+  upgraded: 0,
+  memory: { resident: 0, heapUsed: 0, heapTotal: 0, external: 0 },
+  lag: { mean: 0, most: 0 },
+};
+
+function of(worker: Partial<Deceased>): string {
+  const nothing = { failure: undefined, lastWords: undefined, report: undefined, reportAge: 0, killedFor: undefined };
+  return deathDetails({ ...nothing, ...worker }, { code: 9, signal: null });
+}
+
+describe('what it held', () => {
+  test('is what it said at its end, and how many are not named', () => {
+    const stale = { ...REPORT, inFlightCount: 90 };
+    expect(of({ lastWords: REPORT, report: stale, reportAge: 10 })).toBe(
+      '\nit had these requests in hand:\n  GET /x, for 1.0 s, [app:x]\n  and 2 more',
+    );
+  });
+
+  test('is what it said shortly before', () => {
+    expect(of({ report: REPORT, reportAge: 900 })).toContain('it had these requests in hand, 0.9 s before:\n  GET /x');
+  });
+
+  test('is not what it said long ago, when somebody happened to ask', () => {
+    expect(of({ report: REPORT, reportAge: 3_600_000 })).toBe('');
+  });
+});
