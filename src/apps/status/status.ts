@@ -2,13 +2,10 @@
 import type { IncomingMessage } from 'node:http';
 import { defineSettings, type SettingsOf, seconds } from '../../config/setting.ts';
 import { networks } from '../../gateway/peers.ts';
-import { answerPlain } from '../../http/plain-answer.ts';
 import { preferredType } from '../../http/preferred-type.ts';
-import { meter } from '../../metrics/meter.ts';
-import type { ServerStatus } from '../../metrics/server-status.ts';
 import type { App, Settings } from '../../protocol/types.ts';
 import { allowedClients } from '../allowed-clients.ts';
-import { answerReport } from '../report-answer.ts';
+import { answerReport, serverReport } from '../server-report.ts';
 import { statusPage } from './page.ts';
 
 export const statusSettings = defineSettings(
@@ -32,18 +29,7 @@ const POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; fr
 
 /** Makes the application of an `[app:*]` section. */
 export function makeStatus(_globalConf: Settings, { allow, refresh }: SettingsOf<typeof statusSettings>): App {
-  const current = meter();
-  current.isCounting = true;
-  const isAllowed = allowedClients(allow);
-  return async (req, res) => {
-    if (!isAllowed(req)) return answerPlain(res, 403, { 'cache-control': 'no-store' });
-    if (req.method !== 'GET' && req.method !== 'HEAD') return answerPlain(res, 405, { allow: 'GET, HEAD' });
-    let status: ServerStatus;
-    try {
-      status = await current.ask();
-    } catch {
-      return answerPlain(res, 503, { 'cache-control': 'no-store' }, 'The supervisor does not answer');
-    }
+  return serverReport(allowedClients(allow), (req, res, status) => {
     if (formatOf(req) === 'text/html') {
       const headers = {
         'content-security-policy': POLICY,
@@ -53,7 +39,7 @@ export function makeStatus(_globalConf: Settings, { allow, refresh }: SettingsOf
       return answerReport(res, 'text/html; charset=utf-8', statusPage(status, refresh), headers);
     }
     answerReport(res, 'application/json', `${JSON.stringify(status)}\n`, { vary: 'accept' });
-  };
+  });
 }
 makeStatus.settings = statusSettings;
 
