@@ -18,7 +18,7 @@ export function systemdUnits(deployment: Deployment, user: string): ExportedFile
     throw mistake('the server has no address for a socket unit', 'give its section a socket, or host and port');
   return [
     { name: `${name}.service`, text: service(deployment, user) },
-    { name: `${name}.socket`, text: socket(deployment, addresses) },
+    { name: `${name}.socket`, text: socket(deployment, addresses, user) },
   ];
 }
 
@@ -82,10 +82,11 @@ const HARDENING = [
   'SystemCallArchitectures=native',
 ];
 
-function socket({ name, settings }: Deployment, addresses: readonly Address[]): string {
-  const { mode, umask, socket_owner: owner, socket_group: group, backlog } = settings;
+/** @param user whose the socket is where the section names no owner, as it would be if the service made it. */
+function socket({ name, settings }: Deployment, addresses: readonly Address[], user: string): string {
+  const { mode, umask, socket_owner: owner = user, socket_group: group, backlog } = settings;
   const permissions = mode ?? (umask === undefined ? 0o660 : 0o777 & ~umask);
-  if (owner !== undefined) checkAccount('socket_owner', owner);
+  checkAccount('socket_owner', owner);
   if (group !== undefined) checkAccount('socket_group', group);
   const isFile = addresses.some(({ kind }) => kind === 'unix');
   return lines(
@@ -96,7 +97,8 @@ function socket({ name, settings }: Deployment, addresses: readonly Address[]): 
     ...addresses.map((address) => `ListenStream=${listenStream(address)}`),
     `Backlog=${backlog}`,
     isFile ? `SocketMode=${permissions.toString(8).padStart(4, '0')}` : undefined,
-    isFile && owner !== undefined ? `SocketUser=${owner}` : undefined,
+    // Without both it would be root's. Without a group it gets this user's (systemd.socket(5)).
+    isFile ? `SocketUser=${owner}` : undefined,
     isFile && group !== undefined ? `SocketGroup=${group}` : undefined,
     isFile ? 'RemoveOnStop=yes' : undefined,
     '',

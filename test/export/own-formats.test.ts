@@ -42,6 +42,19 @@ describe('systemd', () => {
     expect(text).toMatch(/^ExecReload=\/bin\/kill -HUP \$MAINPID$/m);
   });
 
+  test.each([
+    ['the service’s user owns the socket', '', ['SocketUser=shop']],
+    ['with another group', 'socket_group = www-data', ['SocketUser=shop', 'SocketGroup=www-data']],
+    ['unless the INI file names an owner', 'socket_owner = root', ['SocketUser=root']],
+  ])('%s', async (_what, setting, expected) => {
+    const text = await exported('systemd', ini(project(`${FASTCGI}\n${setting}`)), '--user', 'shop');
+    expect(text.match(/^Socket(User|Group)=.*$/gm)).toEqual(expected);
+  });
+
+  test('an address by TCP is nobody’s', async () => {
+    expect(await exported('systemd', ini(project(HTTP)), '--user', 'shop')).not.toMatch(/^Socket/m);
+  });
+
   test('a value is a word, whatever is in it', async () => {
     const directory = project(FASTCGI);
     const text = await exported('systemd', ini(directory), 'a=%n "$HOME\\');
