@@ -7,6 +7,7 @@ import type { Peers } from '../gateway/peers.ts';
 import type { Logger } from '../log.ts';
 import type { Address } from '../net/address.ts';
 import type { CloseOptions, Running } from '../protocol/types.ts';
+import { Refusals } from './refusals.ts';
 
 /** A connection as far as stopping is concerned. */
 export interface GatewayConnection {
@@ -40,8 +41,6 @@ const BUSY_MS = 750;
 const FIRST_BYTE_MS = 1000;
 const SWEEP_MS = 25;
 const GRACEFUL_TIMEOUT_S = 30;
-/** Peers and reasons remembered so that each is logged once. */
-const MAX_REMEMBERED = 1000;
 
 export abstract class GatewayServing implements Running {
   readonly addresses: readonly Address[];
@@ -51,16 +50,15 @@ export abstract class GatewayServing implements Running {
   closesWithAnswer = false;
   /** Set while it stops and somebody else goes on: takes connections that are kept. */
   handOver: ((socket: Socket) => void) | undefined;
-  readonly #protocol: string;
+  readonly #refusals: Refusals;
   readonly #listeners: readonly NetServer[];
   readonly #peers: Peers;
   readonly #connections = new Set<GatewayConnection>();
-  readonly #remembered = new Set<string>();
   #closing: Promise<void> | undefined;
   readonly #accept = (socket: Socket): void => this.#connection(socket);
 
   constructor({ protocol, listeners, peers, maxConnections, log }: GatewayServingOptions) {
-    this.#protocol = protocol;
+    this.#refusals = new Refusals(protocol, log);
     this.#listeners = listeners;
     this.#peers = peers;
     this.maxConnections = maxConnections;
@@ -88,11 +86,7 @@ export abstract class GatewayServing implements Running {
 
   /** Logs what was refused, once for each peer and reason. */
   refused(peer: string, reason: string): void {
-    const what = `${this.#protocol} from ${peer}: ${reason}`;
-    if (this.#remembered.has(what) || this.#remembered.size >= MAX_REMEMBERED) return;
-    this.#remembered.add(what);
-    this.log.warn(what);
-    if (this.#remembered.size === MAX_REMEMBERED) this.log.warn(`${this.#protocol}: further refusals are not logged`);
+    this.#refusals.refused(peer, reason);
   }
 
   closed(connection: GatewayConnection): void {

@@ -9,7 +9,7 @@ import {
   type Server as NodeServer,
   type ServerResponse,
 } from 'node:http';
-import type { ServerHttp2Session } from 'node:http2';
+import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Server as NetServer, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigError, errorMessage, errorStack } from '../../errors.ts';
@@ -17,6 +17,7 @@ import { callApp } from '../../http/failure.ts';
 import { type Logger, silentLogger } from '../../log.ts';
 import type { Address } from '../../net/address.ts';
 import type { App, Running, ServeOptions, Server, Settings } from '../../protocol/types.ts';
+import { Connections } from './connections.ts';
 import { type HttpSettings, httpSettings } from './settings.ts';
 
 /** How long an idle kept-alive connection may still bring a request, to be told to go, before it is closed. */
@@ -34,7 +35,16 @@ export function makeHttpServer(_globalConf: Settings, settings: HttpSettings): S
     defaultAddress: { kind: 'tcp', host: '127.0.0.1', port: 8080 },
     async serve(app, listeners, options: ServeOptions = {}) {
       const log = options.log ?? silentLogger;
-      return new RunningHttp(listeners.map((listener) => new HttpListener(listener, app, settings, tls, log)));
+      const connections = new Connections({
+        maxConnections: settings.max_connections,
+        sendTimeout: settings.send_timeout,
+        isPlain: !tls && !settings.http2,
+        log,
+      });
+      return new RunningHttp(
+        listeners.map((listener) => new HttpListener(listener, app, settings, tls, connections, log)),
+        connections,
+      );
     },
   };
 }
@@ -89,11 +99,17 @@ class HttpListener {
   readonly address: Address;
   readonly #listener: NetServer;
   readonly #server: NodeServer;
-  readonly #sockets = new Set<Socket>();
   readonly #sessions = new Set<ServerHttp2Session>();
   #draining = false;
 
-  constructor(listener: NetServer, app: App, settings: HttpSettings, tls: Tls | undefined, log: Logger) {
+  constructor(
+    listener: NetServer,
+    app: App,
+    settings: HttpSettings,
+    tls: Tls | undefined,
+    connections: Connections,
+    log: Logger,
+  ) {
     this.#listener = listener;
     this.address = addressOf(listener);
     this.#server = createNodeServer(settings, tls);
@@ -120,17 +136,13 @@ class HttpListener {
       this.#sessions.add(session);
       session.once('close', () => this.#sessions.delete(session));
     });
+    if (settings.http2) this.#server.on('stream', (stream: ServerHttp2Stream) => connections.watch(stream));
     listener.on('connection', (socket: Socket) => {
+      if (!connections.admit(socket)) return;
       // Node's HTTP/2 leaves it to the socket to close its side when the client has closed the other.
       if (settings.http2) socket.allowHalfOpen = false;
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
       this.#server.emit('connection', socket);
     });
-  }
-
-  get connections(): number {
-    return this.#sockets.size;
   }
 
   /** Accepts nothing more, and answers what still comes over kept-alive connections with `Connection: close`. */
@@ -143,10 +155,6 @@ class HttpListener {
 
   closeIdle(): void {
     this.#server.closeIdleConnections?.();
-  }
-
-  cut(): void {
-    for (const socket of this.#sockets) socket.destroy();
   }
 
   /** Ends Node's own timers, once the connections are gone. */
@@ -172,16 +180,18 @@ function createNodeServer(settings: HttpSettings, tls: Tls | undefined): NodeSer
 class RunningHttp implements Running {
   readonly addresses: readonly Address[];
   readonly #listeners: readonly HttpListener[];
+  readonly #connections: Connections;
   #closed: Promise<void> | undefined;
 
-  constructor(listeners: readonly HttpListener[]) {
+  constructor(listeners: readonly HttpListener[], connections: Connections) {
     this.#listeners = listeners;
+    this.#connections = connections;
     this.addresses = listeners.map(({ address }) => address);
   }
 
   close({ graceful = true, timeout = 30 }: { graceful?: boolean; timeout?: number } = {}): Promise<void> {
     for (const listener of this.#listeners) listener.drain();
-    if (!graceful) this.#cut();
+    if (!graceful) this.#connections.cut();
     this.#closed ??= this.#drained(graceful ? timeout * 1000 : 0);
     return this.#closed;
   }
@@ -189,17 +199,14 @@ class RunningHttp implements Running {
   /** Waits for the connections to end: by their own `Connection: close`, or idle after the time to linger. */
   async #drained(limit: number): Promise<void> {
     const start = performance.now();
-    while (this.#listeners.some((listener) => listener.connections > 0)) {
+    while (this.#connections.size > 0) {
       const waited = performance.now() - start;
-      if (waited >= limit) this.#cut();
+      if (waited >= limit) this.#connections.cut();
       else if (waited >= LINGER_MS) for (const listener of this.#listeners) listener.closeIdle();
       await sleep(POLL_MS);
     }
+    this.#connections.end();
     for (const listener of this.#listeners) listener.end();
-  }
-
-  #cut(): void {
-    for (const listener of this.#listeners) listener.cut();
   }
 }
 

@@ -21,6 +21,16 @@ export const httpSettings = defineSettings(
       default: 16384,
       help: 'The most bytes that the head of a request may have.',
     },
+    max_connections: {
+      type: int({ min: 1 }),
+      help: 'Connections at a time of each process; more are turned away with 503, with TLS or HTTP/2 closed. Left out: any.',
+      example: '4096',
+    },
+    send_timeout: {
+      type: seconds,
+      default: 300,
+      help: 'Seconds that a client may take nothing of an answer that waits for it; 0: any.',
+    },
   },
   {
     meaning: 'HTTP/1.1, HTTPS and HTTP/2',
@@ -28,7 +38,7 @@ export const httpSettings = defineSettings(
       server_version: 'the answer names no server',
       protocol_version: 'the server speaks HTTP/1.1',
       daemon_threads: threads,
-      socket_timeout: 'see request_timeout and keep_alive_timeout',
+      socket_timeout: 'see request_timeout, send_timeout and keep_alive_timeout',
       use_threadpool: threads,
       threadpool_workers: `${threads}; see workers`,
       threadpool_max_requests: `${threads}; see max_requests`,

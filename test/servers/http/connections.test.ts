@@ -1,0 +1,166 @@
+/** The crowd, and the reader that stops: what `max_connections` and `send_timeout` of the HTTP server do about them. */
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { connect as connectHttp2, constants } from 'node:http2';
+import { createConnection, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { temporaryDirectory } from '../../helpers/directory.ts';
+import { type Program, serve } from '../../helpers/program.ts';
+
+const APP = `
+import { setTimeout as sleep } from 'node:timers/promises';
+const large = Buffer.alloc(32_000_000, 'x');
+export default async function app(req, res) {
+  if (req.url === '/large') return res.end(large);
+  if (req.url === '/window') return res.end(large.subarray(0, 500_000));
+  if (req.url === '/events') {
+    res.write('one ');
+    await sleep(1200);
+    res.write('two ');
+    await sleep(1200);
+    return res.end('three');
+  }
+  res.end('well');
+}
+`;
+
+const ASK = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`;
+
+type Served = Program & { readonly url: string };
+
+async function served(settings: string): Promise<Served> {
+  const directory = temporaryDirectory({
+    'app.mjs': APP,
+    'x.ini': `[app:main]\nuse = module:./app.mjs\n[server:main]\nuse = npm:paster#http\nport = 0\n${settings}\n`,
+  });
+  return serve(['x.ini'], { cwd: directory });
+}
+
+function certificate(): string {
+  const directory = temporaryDirectory();
+  const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
+  const words = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=a'];
+  execFileSync('openssl', [...words, '-keyout', key, '-out', cert], { stdio: 'ignore' });
+  return `ssl_key = ${key}\nssl_cert = ${cert}`;
+}
+
+/** A client that has connected, and everything that it gets until the end. */
+async function client({ url }: Served): Promise<{ socket: Socket; all: Promise<string> }> {
+  const { port } = new URL(url);
+  const socket = createConnection(Number(port), '127.0.0.1');
+  onTestFinished(() => void socket.destroy());
+  let text = '';
+  socket.on('data', (bytes) => {
+    text += bytes.toString('latin1');
+  });
+  socket.on('error', () => {});
+  const all = once(socket, 'close').then(() => text);
+  await once(socket, 'connect');
+  return { socket, all };
+}
+
+describe('max_connections', () => {
+  test('one more is told so, and there is room again when one has gone', async () => {
+    const program = await served('max_connections = 2');
+    const [first, second, third] = [await client(program), await client(program), await client(program)];
+    expect(await third.all).toMatch(/^HTTP\/1\.1 503 Service Unavailable\r\nConnection: close\r\n/);
+    await program.says(/warn: HTTP from 127\.0\.0\.1: more than 2 connections/);
+    first.socket.end(ASK('/'));
+    expect(await first.all).toMatch(/^HTTP\/1\.1 200 [\s\S]*well$/);
+    const fourth = await client(program);
+    fourth.socket.write(ASK('/'));
+    expect(await fourth.all).toMatch(/^HTTP\/1\.1 200 /);
+    second.socket.write(ASK('/'));
+    expect(await second.all).toMatch(/^HTTP\/1\.1 200 /);
+    expect((await program.kill('SIGTERM')).status).toBe(0);
+  });
+
+  test('a crowd leaves those inside alone, and none of it stays', async () => {
+    const program = await served('max_connections = 1');
+    const inside = await client(program);
+    const crowd = await Promise.all(Array.from({ length: 300 }, () => client(program)));
+    const answers = await Promise.all(crowd.map(({ all }) => all));
+    expect(new Set(answers.map((text) => text.slice(0, 12)))).toEqual(new Set(['HTTP/1.1 503', '']));
+    inside.socket.write(ASK('/'));
+    expect(await inside.all).toMatch(/^HTTP\/1\.1 200 /);
+    expect((await client(program)).socket.destroyed).toBe(false);
+  });
+
+  test('with TLS it is closed', async () => {
+    const program = await served(`max_connections = 1\n${certificate()}`);
+    await client(program);
+    expect(await (await client(program)).all).toBe('');
+  });
+});
+
+const GONE = /warn: HTTP from 127\.0\.0\.1: it has read nothing of its answer for \S+ seconds/;
+
+describe('send_timeout', () => {
+  test('a reader that stops is dropped, and nobody else', async () => {
+    const program = await served('send_timeout = 1');
+    const { socket, all } = await client(program);
+    socket.write(ASK('/large'));
+    socket.pause();
+    const events = await client(program);
+    events.socket.write(ASK('/events'));
+    await program.says(GONE);
+    socket.resume();
+    expect((await all).length).toBeLessThan(32_000_000);
+    expect(await events.all).toMatch(/one [\s\S]*two [\s\S]*three/);
+  });
+
+  test('one that is slow gets everything', async () => {
+    const program = await served('send_timeout = 1');
+    const { socket, all } = await client(program);
+    socket.write(ASK('/large'));
+    socket.on('data', () => {
+      socket.pause();
+      setTimeout(() => socket.resume(), 10);
+    });
+    expect((await all).length).toBeGreaterThan(32_000_000);
+    expect(program.stderr).toBe('');
+  });
+
+  test('with TLS too', async () => {
+    const program = await served(`send_timeout = 0.5\n${certificate()}`);
+    const socket = connectTls({ port: Number(new URL(program.url).port), rejectUnauthorized: false });
+    onTestFinished(() => void socket.destroy());
+    socket.on('error', () => {});
+    await once(socket, 'secureConnect');
+    socket.pause();
+    socket.write(ASK('/large'));
+    await program.says(GONE);
+  });
+
+  test('over HTTP/2 it is the stream that ends, and the others go on', async () => {
+    const program = await served('send_timeout = 1\nhttp2 = true');
+    const session = connectHttp2(program.url);
+    onTestFinished(() => void session.destroy());
+    session.on('error', () => {});
+    const events = session.request({ ':path': '/events' }).toArray();
+    const stopped = session.request({ ':path': '/window' });
+    const ended = once(stopped, 'close');
+    stopped.on('error', () => {});
+    await program.says(GONE);
+    stopped.resume();
+    await ended;
+    expect(stopped.rstCode).toBe(constants.NGHTTP2_CANCEL);
+    expect(Buffer.concat(await events).toString()).toBe('one two three');
+    const after = session.request({ ':path': '/' });
+    expect(Buffer.concat(await after.toArray()).toString()).toBe('well');
+  });
+
+  test('0 is any time', async () => {
+    const program = await served('send_timeout = 0');
+    const { socket, all } = await client(program);
+    socket.write(ASK('/large'));
+    socket.pause();
+    const events = await client(program);
+    events.socket.write(ASK('/events'));
+    await events.all;
+    socket.resume();
+    expect((await all).length).toBeGreaterThan(32_000_000);
+  });
+});
