@@ -53,14 +53,20 @@ function partBlocks(part: Part): string[] {
   const [point] = part;
   const { meaning, settings, otherKeys, obsolete = {}, vendor } = point.declared ?? {};
   const blocks = [`### ${cell(titleOf(point))}`];
-  if (meaning !== undefined) blocks.push(`${meaning[0]?.toUpperCase()}${meaning.slice(1)}.`);
+  if (meaning !== undefined) blocks.push(sentence(meaning));
   blocks.push(part.flatMap(namesOf).map(code).join(', '));
   if (settings && settings.length > 0) blocks.push(settingsTable(settings));
-  if (otherKeys !== undefined) blocks.push(`Other keys: ${cell(otherKeys)}.`);
+  if (otherKeys !== undefined) blocks.push(sentence(`Other keys: ${cell(otherKeys)}`));
   if (Object.keys(obsolete).length > 0) blocks.push(`Without effect: ${withoutEffect(obsolete)}.`);
   if (vendor !== undefined && settings === undefined)
     blocks.push(`${vendor} checks its settings, and does not describe them.`);
   return blocks;
+}
+
+/** With a capital, unless it begins with code such as `req.session`, and with one full stop. */
+function sentence(text: string): string {
+  const begun = /^[a-z]+(?!\w|[.:/#=]\w)/.test(text) ? `${text[0]?.toUpperCase()}${text.slice(1)}` : text;
+  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }
 
 function titleOf({ package: owner, name }: Point): string {
