@@ -88,6 +88,14 @@ export function tooManyMistakes(source: Source, count: number): ConfigError {
   });
 }
 
+/** One section or setting more than a file may have. */
+export function tooManyParts(source: Source, start: number, most: number): ConfigError {
+  return new ConfigError('PASTER_INI_TOO_LARGE', `the file has more than ${most} sections and settings`, {
+    location: source.at(start),
+    hint: 'is this an INI file?',
+  });
+}
+
 /** A byte order mark at the start of the text. */
 export function byteOrderMark(source: Source): ConfigError {
   return new ConfigError('PASTER_INI_BOM', 'the file begins with a byte order mark (U+FEFF)', {
