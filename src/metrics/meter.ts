@@ -314,8 +314,13 @@ function shownUrl(url: string): string {
   return shown.length > LONGEST_URL ? `${shown.slice(0, LONGEST_URL)}...` : shown;
 }
 
-/** The application with its requests counted for a section of the INI file, if no section further in gets them. */
+/**
+ * The application with its requests counted for a section of the INI file, if no section further in gets them. What a
+ * program loads for itself, and nobody counts, stays the object that the factory has made.
+ */
 export function attributed(app: App, section: string): App {
+  const { isAttended, isCounting } = meter();
+  if (!isAttended && !isCounting) return app;
   const tally = meter().tally(section);
   const wrapped: App = (req: MeteredRequest, res) => {
     const request = req[IN_HAND];

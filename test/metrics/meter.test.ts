@@ -168,6 +168,10 @@ test('HTTP/2: whole answers, and streams that break', async () => {
 
 test('the innermost section counts, wherever an answer comes from', async () => {
   const own = meter();
+  own.isAttended = true;
+  whenOver(() => {
+    own.isAttended = false;
+  });
   const inner = attributed(app, 'app:inner');
   const outer = attributed((req, res) => (req.url === '/own' ? res.end('mine') : inner(req, res)), 'pipeline:outer');
   const running = await httpBackend.start(own.observe(outer));
