@@ -124,7 +124,7 @@ server.on('error', (error) => {
   process.stderr.write(error.code);
   process.exitCode = 1;
 });
-server.listen({ fd: 3, backlog: Number(backlog) }, () => server.close());
+server.listen({ fd: 3 }, Number(backlog), () => server.close());
 `;
 
 /** Has a child call `listen(2)`: it is a property of the socket, not of the process, and outlives the child. */

@@ -139,7 +139,8 @@ function newServer(): Server {
 function listening(server: Server, options: ListenOptions & { fd?: number }): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(options, () => {
+    // Twice, since for a descriptor Node reads it nowhere but here.
+    server.listen(options, options.backlog, () => {
       server.off('error', reject);
       resolve();
     });
