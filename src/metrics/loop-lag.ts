@@ -18,6 +18,8 @@ interface Slot {
 }
 
 export class LoopLag {
+  /** Of `performance.now()`, at the last turn of the timer. */
+  now = performance.now();
   #slots: Slot[] = [];
   #slotBegan = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -30,6 +32,7 @@ export class LoopLag {
     this.#slots = [{ sum: 0, count: 0, most: 0 }];
     this.#timer = setInterval(() => {
       const now = performance.now();
+      this.now = now;
       this.#note(now, Math.max(0, now - last - PERIOD_MS));
       last = now;
     }, PERIOD_MS);

@@ -123,7 +123,7 @@ export class Meter {
   /** The same where nobody sees counts: known is how many have come and which of them are in hand. */
   watch(app: App): App {
     return this.#standBefore(app, (req, res) => {
-      this.#watchlist.add(req, res);
+      this.#watchlist.add(res, this.#lag.now);
       return app(req, res);
     });
   }

@@ -8,19 +8,18 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 const FEW = 16;
 
 export class Watchlist {
-  readonly #requests: IncomingMessage[] = [];
   readonly #responses: ServerResponse[] = [];
-  /** Of `performance.now()`. */
+  /** Of `performance.now()`, to a tenth of a second. */
   readonly #starts: number[] = [];
   #sweepAt = FEW;
   #came = 0;
 
-  add(req: IncomingMessage, res: ServerResponse): void {
+  /** @param now the time; looking at the clock would cost more than all the rest */
+  add(res: ServerResponse, now: number): void {
     if (this.#responses.length >= this.#sweepAt) this.#sweep();
     this.#came++;
-    this.#requests.push(req);
     this.#responses.push(res);
-    this.#starts.push(performance.now());
+    this.#starts.push(now);
   }
 
   /** How many there are. */
@@ -37,29 +36,33 @@ export class Watchlist {
   /** The oldest first. */
   entries(most: number): { readonly req: IncomingMessage; readonly start: number }[] {
     this.#sweep();
-    return this.#requests.slice(0, most).map((req, index) => ({ req, start: this.#starts[index] ?? 0 }));
+    return this.#responses.slice(0, most).map(({ req }, index) => ({ req, start: this.#starts[index] ?? 0 }));
   }
 
+  /** Every request passes here once or twice, so nothing is made on the way. */
   #sweep(): void {
+    const responses = this.#responses;
+    const starts = this.#starts;
     let kept = 0;
-    for (const [index, res] of this.#responses.entries()) {
-      const [req, start] = [this.#requests[index], this.#starts[index]];
-      if (isOver(res) || req === undefined || start === undefined) continue;
-      this.#requests[kept] = req;
-      this.#responses[kept] = res;
-      this.#starts[kept] = start;
+    for (let index = 0; index < responses.length; index++) {
+      const res = responses[index];
+      if (res === undefined || isOver(res)) continue;
+      responses[kept] = res;
+      starts[kept] = starts[index] ?? 0;
       kept++;
     }
-    for (const list of [this.#requests, this.#responses, this.#starts]) list.length = kept;
+    responses.length = kept;
+    starts.length = kept;
     this.#sweepAt = Math.max(FEW, 2 * kept);
   }
 }
 
 /** Whether nothing will happen to an answer any more. */
-export function isOver(res: ServerResponse & { readonly stream?: { readonly destroyed?: boolean } }): boolean {
+function isOver(res: ServerResponse & { readonly stream?: { readonly destroyed?: boolean } }): boolean {
+  if (res.destroyed) return true;
   // HTTP/2's responses have no socket of their own.
   if (res.stream !== undefined) return res.stream.destroyed === true;
-  return res.destroyed || res.writableFinished || isForgotten(res);
+  return res.writableFinished || isForgotten(res);
 }
 
 /** Node tells nobody of an answer that waited for another one on a connection which has gone (HTTP pipelining). */
