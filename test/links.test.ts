@@ -5,7 +5,14 @@ import { expect, test } from 'vitest';
 import { PAGES, readPage } from './helpers/documentation.ts';
 import { ROOT } from './helpers/program.ts';
 
-const OTHERS = ['ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md'];
+const OTHERS = [
+  'bench/README.md',
+  'bench/results/results.md',
+  'ARCHITECTURE.md',
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+];
 const LINK = /\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)/g;
 
 /** As GitHub names them: in lower case, without signs, with dashes for blanks. */
