@@ -87,6 +87,7 @@ class Page {
   toString() {
     const height = this.height + 20;
     return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}">
+<title>The figures of paster and their goals</title>
 <style>${STYLE}</style>
 <rect width="${WIDTH}" height="${height}" class="page"/>
 ${this.#shapes}</svg>
