@@ -3,12 +3,14 @@
  * that is. It stands in a directory that nobody else may enter, so that what is found there is this user's own. Both sides
  * are here.
  */
-import { readdirSync, realpathSync, renameSync, unlinkSync } from 'node:fs';
-import { createConnection, createServer, type Server, type Socket } from 'node:net';
+import { readdirSync, realpathSync } from 'node:fs';
+import { createConnection, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { errorCode, errorMessage } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { ServerStatus } from '../metrics/server-status.ts';
+import { openListener } from '../net/listener.ts';
+import { removeQuietly } from '../net/unix-socket.ts';
 import { ownVersion } from '../version.ts';
 import { makePrivateDirectory, privateDirectories } from './private-directory.ts';
 
@@ -45,7 +47,11 @@ export async function offerStatus(file: string, ask: () => Promise<ServerStatus>
     if (directory === undefined) throw new Error('no directory for it belongs to this user alone');
     await Promise.all(socketsIn(directory).map(removeIfDead));
     const version = ownVersion();
-    const server = createServer((socket) => {
+    const path = join(directory, `${process.pid}-${Math.random().toString(36).slice(2)}`);
+    const listener = await openListener({ kind: 'unix', path }, { mode: 0o600 });
+    process.once('exit', () => void listener.close());
+    const { server } = listener;
+    server.on('connection', (socket) => {
       socket.on('error', () => {});
       const files = [...new Set([...namesOf(file), atStart])];
       socket.write(`${JSON.stringify({ paster: version, pid: process.pid, files } satisfies Introduction)}\n`);
@@ -54,9 +60,6 @@ export async function offerStatus(file: string, ask: () => Promise<ServerStatus>
         () => socket.destroy(),
       );
     });
-    const path = join(directory, `${process.pid}-${Math.random().toString(36).slice(2)}`);
-    await listenPrivately(server, path);
-    process.once('exit', () => remove(path));
     server.on('error', () => {});
     server.unref();
   } catch (error) {
@@ -108,42 +111,9 @@ function removeIfDead(path: string): Promise<void> {
 function connectTo(path: string): Socket {
   const socket = createConnection(path);
   socket.on('error', (error) => {
-    if (errorCode(error) === 'ECONNREFUSED') remove(path);
+    if (errorCode(error) === 'ECONNREFUSED') removeQuietly(path);
   });
   return socket;
-}
-
-function remove(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {
-    // Gone already.
-  }
-}
-
-async function listenPrivately(server: Server, path: string): Promise<void> {
-  // A socket that is bound and does not listen yet looks like a dead one.
-  const hidden = `${path}.new`;
-  const umask = process.umask(0o177);
-  let listening: Promise<void>;
-  try {
-    // Node binds the path within this call.
-    listening = listen(server, hidden);
-  } finally {
-    process.umask(umask);
-  }
-  await listening;
-  renameSync(hidden, path);
-}
-
-function listen(server: Server, path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(path, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
 }
 
 type Found = { readonly status: ServerStatus } | FoundServers['foreign'][number];
