@@ -1,9 +1,7 @@
 /** `node serve-static.js DIRECTORY`: Express's serve-static on bare node:http. */
 import { createServer } from 'node:http';
-import { createRequire } from 'node:module';
+import serveStatic from 'serve-static';
 
-// Express brings it along.
-const serveStatic = createRequire(createRequire(import.meta.url).resolve('express'))('serve-static');
 const files = serveStatic(process.argv[2], { maxAge: '1h' });
 
 const server = createServer((req, res) => files(req, res, () => res.writeHead(404).end()));

@@ -1,6 +1,6 @@
 /** Contexts to objects: the only place where factories run. */
 import { ConfigError, errorMessage, type Location, locate, PasterError, RunError } from '../errors.ts';
-import { attributed } from '../metrics/meter.ts';
+import { attributed } from '../metrics/attributed.ts';
 import { toApp } from '../protocol/app.ts';
 import { describeValue } from '../protocol/describe.ts';
 import { withExpressFace } from '../protocol/express-face.ts';
@@ -57,13 +57,13 @@ export async function createApp(context: Context, mounted: Mounted = new WeakMap
   }
 }
 
-/** The application of a part of something else, which counts what it is given. */
-async function createPart(context: Context, mounted: Mounted): Promise<App> {
+/** The same, and what it is given counts for its section. */
+export async function createPart(context: Context, mounted?: Mounted): Promise<App> {
   return attributed(await createApp(context, mounted), sectionOf(context));
 }
 
 /** The section that an application is from, or the URI of one without: what its requests are counted by. */
-export function sectionOf(context: Context): string {
+function sectionOf(context: Context): string {
   return context.sections[0]?.name ?? nameOfPart(context);
 }
 

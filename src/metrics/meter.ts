@@ -1,6 +1,7 @@
 /**
- * Counts what this process serves, around the application: what is answered, what is in hand, and the connections. It is
- * told of each request twice, at its beginning and at its end, and everything else is worked out when somebody asks.
+ * What this process serves, around the application: what is answered, what is in hand, and the connections. Where counts are
+ * shown it is told of each request at its beginning and at its end, elsewhere at its beginning alone; everything else is
+ * worked out when somebody asks.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -9,6 +10,7 @@ import { clientAddress } from '../http/client-address.ts';
 import type { App } from '../protocol/types.ts';
 import { shownValue } from '../secrets.ts';
 import type { Counts } from './counts.ts';
+import { IN_HAND, InHand, type MeteredRequest } from './in-hand.ts';
 import { LoopLag } from './loop-lag.ts';
 import {
   NO_RELOADS,
@@ -28,42 +30,10 @@ const LONGEST_URL = 300;
 /** So few requests are not looked through for those that nobody tells of. */
 const FEW = 64;
 
-/** Of the process, as the meter is. */
-const IN_HAND: unique symbol = Symbol.for('paster.in-hand');
-
-/** A request that the meter knows; whoever stands in front of it on its way sees the same through its prototype. */
-interface MeteredRequest extends IncomingMessage {
-  [IN_HAND]?: InHand;
-}
-
-/** One request, in the list of those that are being answered. */
-class InHand {
-  readonly req: IncomingMessage;
-  readonly res: ServerResponse;
-  /** Of `performance.now()`. */
-  readonly start: number;
-  /** As it was: applications rewrite them. */
-  readonly method: string | undefined;
-  readonly url: string | undefined;
-  tally: Tally;
-  isOver = false;
-  before: InHand | undefined = undefined;
-  after: InHand | undefined = undefined;
-
-  constructor(req: IncomingMessage, res: ServerResponse, tally: Tally) {
-    this.req = req;
-    this.res = res;
-    this.start = performance.now();
-    this.method = req.method;
-    this.url = req.url;
-    this.tally = tally;
-  }
-}
-
 export class Meter {
-  /** Set where somebody may ask what is in hand: requests are counted. */
+  /** Set where somebody may ask what is in hand: requests are watched. */
   isAttended = false;
-  /** Set by the parts that show counts: connections are counted too. */
+  /** Set by the parts that show counts: requests and connections are counted. */
   isCounting = false;
   /** What is known of the whole server, of which this process may be one of several. */
   ask: () => Promise<ServerStatus> = async () => this.alone();
@@ -312,28 +282,6 @@ function clientOf(req: IncomingMessage): string | undefined {
 function shownUrl(url: string): string {
   const shown = shownValue('url', url);
   return shown.length > LONGEST_URL ? `${shown.slice(0, LONGEST_URL)}...` : shown;
-}
-
-/**
- * The application with its requests counted for a section of the INI file, if no section further in gets them. What a
- * program loads for itself, and nobody counts, stays the object that the factory has made.
- */
-export function attributed(app: App, section: string): App {
-  const { isAttended, isCounting } = meter();
-  if (!isAttended && !isCounting) return app;
-  const tally = meter().tally(section);
-  const wrapped: App = (req: MeteredRequest, res) => {
-    const request = req[IN_HAND];
-    if (request !== undefined) request.tally = tally;
-    return app(req, res);
-  };
-  // Whatever else an application says of itself, composites and filters find on this one too.
-  Object.setPrototypeOf(wrapped, app);
-  for (const name of ['ready', 'drain', 'close', 'upgrade'] as const) {
-    const hook = app[name] as ((...args: unknown[]) => unknown) | undefined;
-    if (hook) wrapped[name] = (...args: unknown[]) => hook.apply(app, args);
-  }
-  return wrapped;
 }
 
 // Of the process, whichever copy of paster a part has come with: the command may be installed elsewhere.

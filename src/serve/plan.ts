@@ -4,14 +4,13 @@
  */
 import { resolve } from 'node:path';
 import { nearest } from '../config/nearest.ts';
-import { createApp, sectionOf } from '../deploy/compose.ts';
+import { createPart } from '../deploy/compose.ts';
 import { ownPackage } from '../deploy/entry-points.ts';
 import { type LoadedServer, loadContext, loadServer } from '../deploy/load.ts';
 import { type AddressOverrides, processSettings } from '../deploy/server-settings.ts';
 import type { LoadSession } from '../deploy/session.ts';
 import { configUri, parseUri } from '../deploy/uri.ts';
 import { errorMessage, UsageError } from '../errors.ts';
-import { attributed } from '../metrics/meter.ts';
 import type { App, Settings } from '../protocol/types.ts';
 
 export interface ServePlan {
@@ -122,5 +121,5 @@ export function loadBuiltinServer(type: string, overrides: AddressOverrides): Pr
 export async function loadPlannedApp(plan: ServePlan, session: LoadSession): Promise<App> {
   const { appUri: uri, appName: name, directory: relativeTo, globalConf } = plan;
   const context = await loadContext('app', uri, { relativeTo, name, globalConf }, session);
-  return attributed(await createApp(context), sectionOf(context));
+  return createPart(context);
 }

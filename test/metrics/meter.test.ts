@@ -5,8 +5,9 @@ import { connect as connectHttp2, constants, createServer as createHttp2 } from 
 import { type AddressInfo, connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { attributed } from '../../src/metrics/attributed.ts';
 import { requestsOf } from '../../src/metrics/counts.ts';
-import { attributed, Meter, meter } from '../../src/metrics/meter.ts';
+import { Meter, meter } from '../../src/metrics/meter.ts';
 import type { App } from '../../src/protocol/types.ts';
 import { fastcgiBackend } from '../contract/fastcgi-backend.ts';
 import { httpBackend } from '../contract/http-backend.ts';

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { DirectWriter, directIo, takeBytes } from '../../src/net/direct-io.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
+import { received } from '../helpers/received.ts';
 
 let server: Server;
 let client: Socket;
@@ -24,16 +25,6 @@ afterEach(async () => {
   accepted.destroy();
   await new Promise((resolve) => server.close(resolve));
 });
-
-function received(socket: Socket, length: number): Promise<string> {
-  return new Promise((resolve) => {
-    let text = '';
-    socket.on('data', (bytes) => {
-      text += bytes.toString('latin1');
-      if (text.length >= length) resolve(text);
-    });
-  });
-}
 
 const written = (writer: DirectWriter, data: string | Buffer) =>
   new Promise<Error | undefined>((resolve) => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { attach, detach, isConnection } from '../../src/net/passed-connection.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
+import { received } from '../helpers/received.ts';
 
 let server: Server;
 let client: Socket;
@@ -24,17 +25,6 @@ afterEach(() => {
   accepted.destroy();
   server.close();
 });
-
-/** Resolves when so many characters have come. */
-function received(socket: Socket, length: number): Promise<string> {
-  return new Promise((resolve) => {
-    let text = '';
-    socket.on('data', (bytes) => {
-      text += bytes.toString('latin1');
-      if (text.length >= length) resolve(text);
-    });
-  });
-}
 
 describe.each(['TCP', 'Unix'])('a %s connection', (kind) => {
   const where = () => (kind === 'TCP' ? { port: 0, host: '127.0.0.1' } : { path: join(temporaryDirectory(), 's') });
