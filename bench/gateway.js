@@ -8,8 +8,10 @@ import { hasWrk, load } from './gateway/load.js';
 import { idleConnection, uploadGrowth } from './gateway/memory.js';
 import { startNginx } from './gateway/nginx.js';
 import { startPeers } from './gateway/peers.js';
+import { compareLaunches } from './launches.js';
 import { median, QUICK, roundsOf, takeTurns } from './measure.js';
 import { freePort, Program, pinned } from './program.js';
+import { atLeast, atMost, told } from './ratio.js';
 
 const ROUNDS = roundsOf(5);
 const ROUND_S = 2;
@@ -96,22 +98,17 @@ class Stage {
     }
     this.#port = await freePort();
     this.#nginx = await startNginx(this.#directory, this.#port, upstreams, OF_NGINX);
-    for (const kind of ['node', 'paster']) {
-      const port = await freePort();
-      this.direct[kind] = `http://127.0.0.1:${port}/`;
-      if (kind === 'node') await this.#node('direct_node', 'hello', String(port));
-      else await this.#paster('direct_paster', 'hello', `use = npm:paster#http\nport = ${port}`);
-    }
   }
 
-  direct = {};
-
   async #node(name, app, where) {
-    const command = [process.execPath, path('gateway/node-http.js'), app, where];
-    this.programs.set(name, await Program.start(pinned(command, OF_SERVER), { ready: /^ready$/ }));
+    this.programs.set(name, await startNode(app, where));
   }
 
   async #paster(name, app, server) {
+    this.programs.set(name, await this.#startPaster(name, app, server));
+  }
+
+  #startPaster(name, app, server) {
     const file = join(this.#directory, `${name}.ini`);
     writeFileSync(
       file,
@@ -119,7 +116,17 @@ class Stage {
     );
     const flags = app === 'memory' ? ['--expose-gc'] : [];
     const command = [process.execPath, ...flags, path('../bin/paster.js'), 'serve', file];
-    this.programs.set(name, await Program.start(pinned(command, OF_SERVER), { ready: /^serving on / }));
+    return Program.start(pinned(command, OF_SERVER), { ready: /^serving on / });
+  }
+
+  /** "Hello World" on a port of its own, started anew. */
+  async directly(kind) {
+    const port = await freePort();
+    const program =
+      kind === 'node'
+        ? await startNode('hello', String(port))
+        : await this.#startPaster('direct_paster', 'hello', `use = npm:paster#http\nport = ${port}`);
+    return { program, url: `http://127.0.0.1:${port}/` };
   }
 
   url(name) {
@@ -128,11 +135,9 @@ class Stage {
 
   /** What one round of load costs a program. */
   async round(name, url) {
-    // With no nginx between, the load has its processor.
-    const direct = Object.values(this.direct).includes(url);
     const program = this.programs.get(name);
     const before = program.cpu();
-    const { requests, perSecond } = await load(url, ROUND_S, direct ? OF_NGINX : OF_SERVER);
+    const { requests, perSecond } = await load(url, ROUND_S, OF_SERVER);
     return { cpu: (program.cpu() - before) / requests, perSecond };
   }
 
@@ -152,6 +157,12 @@ class Stage {
   async close() {
     for (const program of [this.#nginx, ...this.programs.values()]) await program?.stop();
   }
+}
+
+function startNode(app, where) {
+  return Program.start(pinned([process.execPath, path('gateway/node-http.js'), app, where], OF_SERVER), {
+    ready: /^ready$/,
+  });
 }
 
 // --- figures --------------------------------------------------------------------------------------------------------
@@ -207,10 +218,11 @@ async function withoutKeeping(stage) {
   );
 }
 
+/** With no nginx between, the load has its processor. */
 async function http(stage) {
-  const found = await stage.compare(
-    ['http', 'direct_node', stage.direct.node],
-    ['paster', 'direct_paster', stage.direct.paster],
+  const found = await compareLaunches(
+    { http: () => stage.directly('node'), paster: () => stage.directly('paster') },
+    { launches: roundsOf(5), rounds: 3, ofLoad: OF_NGINX },
   );
   return [
     atLeast('HTTP, no web server: requests/s / node:http', found, 'perSecond', 'paster', 'http', 0.97),
@@ -248,41 +260,4 @@ async function memory(stage) {
       detail: 'one run',
     },
   ];
-}
-
-function told(what, found, measure, one, other) {
-  const ratios = pairwise(found[one][measure], found[other][measure]);
-  const ratio = median(ratios);
-  return {
-    what,
-    figure: ratios.length > 0 ? `${ratio.toFixed(2)} x` : 'no answers',
-    goal: '',
-    met: undefined,
-    detail: `${spread(found[one][measure], measure)} to ${spread(found[other][measure], measure)}`,
-    ratio,
-  };
-}
-
-function atMost(what, found, measure, one, other, goal) {
-  const { ratio, ...row } = told(what, found, measure, one, other);
-  return { ...row, goal: `<= ${goal} x`, met: ratio <= goal };
-}
-
-function atLeast(what, found, measure, one, other, goal) {
-  const { ratio, ...row } = told(what, found, measure, one, other);
-  return { ...row, goal: `>= ${goal} x`, met: ratio >= goal };
-}
-
-/**
- * Round by round, since what else the machine does lasts for longer than a round. One in which a program has answered
- * nothing says nothing.
- */
-function pairwise(ones, others) {
-  return ones.map((one, round) => one / others[round]).filter((ratio) => ratio > 0 && Number.isFinite(ratio));
-}
-
-function spread(values, measure) {
-  const shown = (value) => (measure === 'cpu' && value < 1000 ? value.toFixed(1) : value.toFixed(0));
-  const unit = measure === 'cpu' ? 'us' : '/s';
-  return `${shown(median(values))} ${unit} (${shown(Math.min(...values))} - ${shown(Math.max(...values))})`;
 }

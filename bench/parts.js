@@ -4,18 +4,20 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { load } from './gateway/load.js';
-import { median, roundsOf, takeTurns } from './measure.js';
+import { compareLaunches } from './launches.js';
+import { roundsOf } from './measure.js';
 import { Program, pinned } from './program.js';
+import { atLeast, told } from './ratio.js';
 
-const ROUNDS = roundsOf(7);
-const ROUND_S = 2;
+const LAUNCHES = roundsOf(5);
+const ROUNDS = 3;
 /** The server and the load have a processor each, where there are two. */
 const hasTwo = cpus().length > 1 && existsSync('/usr/bin/taskset');
 const OF_SERVER = hasTwo ? '0' : undefined;
 const OF_LOAD = hasTwo ? '1' : undefined;
 
-const APPS = fileURLToPath(new URL('gateway/apps.js', import.meta.url));
+const path = (name) => fileURLToPath(new URL(name, import.meta.url));
+const APPS = path('gateway/apps.js');
 const HELLO = `[app:hello]
 use = call:${APPS}:make
 app = hello
@@ -103,40 +105,32 @@ export async function measure() {
   const directory = mkdtempSync(join(tmpdir(), 'paster-bench-'));
   mkdirSync(join(directory, 'files'));
   writeFileSync(join(directory, 'files/small.txt'), 'x'.repeat(2048));
+  const serveStatic = [process.execPath, path('parts/serve-static.js'), join(directory, 'files')];
   const beside = {
-    'Hello World alone': await paster(directory, 'alone', '[app:main]\nuse = hello\n'),
-    'serve-static': await start([
-      process.execPath,
-      fileURLToPath(new URL('parts/serve-static.js', import.meta.url)),
-      join(directory, 'files'),
-    ]),
+    'Hello World alone': (url) => paster(directory, 'alone', '[app:main]\nuse = hello\n', url),
+    'serve-static': (url) => start(serveStatic, url),
   };
   try {
     const rows = [];
-    for (const [index, part] of PARTS.entries()) {
-      const program = await paster(directory, `part${index}`, part.sections);
-      try {
-        rows.push(...(await compare(beside, program, part)));
-      } finally {
-        await program.stop();
-      }
-    }
+    for (const part of PARTS) rows.push(...(await compare(directory, beside, part)));
     return rows;
   } finally {
-    for (const program of Object.values(beside)) await program.stop();
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
-function paster(directory, name, sections) {
+function paster(directory, name, sections, url) {
   const file = join(directory, `${name}.ini`);
+  const output = join(directory, `${name}.log`);
   writeFileSync(file, `${sections}${HELLO}`);
-  const command = [process.execPath, fileURLToPath(new URL('../bin/paster.js', import.meta.url)), 'serve', file];
+  // What a launch before has written is not added to.
+  for (const log of [output, join(directory, 'requests.log')]) rmSync(log, { force: true });
+  const command = [process.execPath, path('../bin/paster.js'), 'serve', file];
   // What it logs is written to a file, as in production, and not read by anybody beside it.
-  return start(['sh', '-c', 'exec "$@" 2>>"$0"', join(directory, `${name}.log`), ...command]);
+  return start(['sh', '-c', 'exec "$@" 2>>"$0"', output, ...command], url);
 }
 
-async function start(command) {
+async function start(command, url) {
   let origin;
   const program = await Program.start(pinned(command, OF_SERVER), {
     ready: {
@@ -146,43 +140,19 @@ async function start(command) {
       },
     },
   });
-  return Object.assign(program, { origin });
+  return { program, url: origin + url };
 }
 
-async function compare(others, program, { name, path, goal, beside = 'Hello World alone' }) {
-  const round = (of) => async () => {
-    const before = of.cpu();
-    const { requests, perSecond } = await load(of.origin + path, ROUND_S, OF_LOAD);
-    return { perSecond, cpu: (of.cpu() - before) / requests };
-  };
-  const programs = { alone: round(others[beside]), part: round(program) };
-  // The first one is only to warm up.
-  await takeTurns(programs, 1);
-  const found = await takeTurns(programs, ROUNDS);
-  const ratio = (measure) =>
-    median(found.part.map((each) => each[measure])) / median(found.alone.map((each) => each[measure]));
-  const spread = (measure, digits) =>
-    ['part', 'alone']
-      .map((which) => {
-        const values = found[which].map((each) => each[measure]);
-        const [middle, least, most] = [median(values), Math.min(...values), Math.max(...values)];
-        return `${middle.toFixed(digits)} (${least.toFixed(digits)} - ${most.toFixed(digits)})`;
-      })
-      .join(' to ');
+async function compare(directory, others, { name, sections, path: url, goal, beside = 'Hello World alone' }) {
+  const found = await compareLaunches(
+    { alone: () => others[beside](url), part: () => paster(directory, 'part', sections, url) },
+    { launches: LAUNCHES, rounds: ROUNDS, ofLoad: OF_LOAD },
+  );
+  const what = `${name}: requests/s / ${beside}`;
   return [
-    {
-      what: `${name}: requests/s / ${beside}`,
-      figure: `${ratio('perSecond').toFixed(3)} x`,
-      goal: goal ? `>= ${goal} x` : '',
-      met: goal ? ratio('perSecond') >= goal : undefined,
-      detail: spread('perSecond', 0),
-    },
-    {
-      what: '  processor time per request, us',
-      figure: `${ratio('cpu').toFixed(3)} x`,
-      goal: '',
-      met: undefined,
-      detail: spread('cpu', 1),
-    },
+    goal === undefined
+      ? told(what, found, 'perSecond', 'part', 'alone')
+      : atLeast(what, found, 'perSecond', 'part', 'alone', goal),
+    told('  processor time per request', found, 'cpu', 'part', 'alone'),
   ];
 }
