@@ -4,38 +4,48 @@ import type { ServerResponse } from 'node:http';
 type Callback = (error?: Error | null) => void;
 type Write = (this: ServerResponse, chunk: unknown, encoding?: BufferEncoding, callback?: Callback) => unknown;
 
-/** A response whose body is counted. */
-export type CountedResponse = ServerResponse & {
-  /** Bytes of the body so far, before chunks, and before what filters outside of this make of it. */
-  bodyBytes: number;
+/** What has been handed over of one body. */
+export class BodyCount {
+  /** Bytes so far, before chunks, and before what filters outside of the one that counts make of it. */
+  bytes = 0;
   /** The methods behind those that count: with them here, all responses share the functions that do. */
-  uncountedWrite: Write;
-  uncountedEnd: Write;
-};
+  readonly write: Write;
+  readonly end: Write;
+
+  constructor(write: Write, end: Write) {
+    this.write = write;
+    this.end = end;
+  }
+}
+
+const COUNT = Symbol('paster.body-count');
+
+type CountedResponse = ServerResponse & { [COUNT]?: BodyCount };
 
 /** Counts from now on. Where the answer has no body (HEAD, 204, 304) nothing is counted. */
-export function countBody(res: ServerResponse): CountedResponse {
-  const counted = res as CountedResponse;
+export function countBody(res: CountedResponse): BodyCount {
   // By a filter outside of this one.
-  if (counted.bodyBytes !== undefined) return counted;
-  counted.bodyBytes = 0;
-  counted.uncountedWrite = res.write as Write;
-  counted.uncountedEnd = res.end as unknown as Write;
-  counted.write = countingWrite as CountedResponse['write'];
-  counted.end = countingEnd as unknown as CountedResponse['end'];
-  return counted;
+  const known = res[COUNT];
+  if (known !== undefined) return known;
+  const count = new BodyCount(res.write as Write, res.end as unknown as Write);
+  res[COUNT] = count;
+  res.write = countingWrite as ServerResponse['write'];
+  res.end = countingEnd as unknown as ServerResponse['end'];
+  return count;
 }
 
 function countingWrite(this: CountedResponse, chunk: unknown, encoding?: BufferEncoding, callback?: Callback): unknown {
-  this.bodyBytes += bodySize(this, chunk, encoding);
-  return this.uncountedWrite(chunk, encoding, callback);
+  const count = countBody(this);
+  count.bytes += bodySize(this, chunk, encoding);
+  return count.write.call(this, chunk, encoding, callback);
 }
 
 function countingEnd(this: CountedResponse, chunk?: unknown, encoding?: BufferEncoding, callback?: Callback): unknown {
-  const size = this.bodyBytes + (chunk ? bodySize(this, chunk, encoding) : 0);
-  const result = this.uncountedEnd(chunk, encoding, callback);
+  const count = countBody(this);
+  const size = count.bytes + (chunk ? bodySize(this, chunk, encoding) : 0);
+  const result = count.end.call(this, chunk, encoding, callback);
   // HTTP/2's calls write, which counts the chunk once more.
-  this.bodyBytes = size;
+  count.bytes = size;
   return result;
 }
 

@@ -2,6 +2,7 @@
  * The three styles of Python's format strings, compiled once to a function of the fields: `%(name)-5.5s`, `{name:<5}` and
  * `${name}`. What Python's logging refuses is refused; what it only finds out while logging is found here.
  */
+import { likeLast } from './like-last.ts';
 
 /** Reads a field of whatever lines are made of. */
 export type FieldReader<T> = (source: T) => string | number;
@@ -95,7 +96,7 @@ function percentPieces(text: string): Piece[] {
       const write = isPlain
         ? plainValue
         : 'sra'.includes(type)
-          ? (value: string | number) => writeText(quotedIf(value, type), spec)
+          ? likeLast((value: string | number) => writeText(quotedIf(value, type), spec))
           : numberWriter(spec);
       pieces.push({ name, at: match.index, write });
     }

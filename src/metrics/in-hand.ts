@@ -10,6 +10,11 @@ export interface MeteredRequest extends IncomingMessage {
   [IN_HAND]?: InHand;
 }
 
+/** Its answer; HTTP/2's has lost its request when it closes. */
+export interface MeteredResponse extends ServerResponse {
+  [IN_HAND]?: InHand;
+}
+
 /** One request, in the list of those that are being answered. */
 export class InHand {
   readonly req: IncomingMessage;

@@ -10,7 +10,7 @@ import { clientAddress } from '../http/client-address.ts';
 import type { App } from '../protocol/types.ts';
 import { shownValue } from '../secrets.ts';
 import type { Counts } from './counts.ts';
-import { IN_HAND, InHand, type MeteredRequest } from './in-hand.ts';
+import { IN_HAND, InHand, type MeteredRequest, type MeteredResponse } from './in-hand.ts';
 import { LoopLag } from './loop-lag.ts';
 import {
   NO_RELOADS,
@@ -80,12 +80,20 @@ export class Meter {
 
   /** The application for a server: everything that it is given is counted. */
   observe(app: App): App {
-    return this.#standBefore(app, (req: MeteredRequest, res) => {
+    const finish = (request: InHand | undefined): void => {
+      if (request) this.#finish(request);
+    };
+    // One function for all answers, which costs a request less than one of its own.
+    function closed(this: MeteredResponse): void {
+      finish(this[IN_HAND]);
+    }
+    return this.#standBefore(app, (req: MeteredRequest, res: MeteredResponse) => {
       const request = new InHand(req, res, this.#outside);
       req[IN_HAND] = request;
+      res[IN_HAND] = request;
       this.#take(request);
       // Last of all events, whichever way the answer ends.
-      res.on('close', () => this.#finish(request));
+      res.on('close', closed);
       return app(req, res);
     });
   }

@@ -10,8 +10,10 @@ const STATUSES = 1000;
 
 export class Tally {
   readonly section: string;
-  /** By the place of the method and the status. */
-  readonly #answers = new Map<number, number>();
+  /** How many, by the place of the method and the status. */
+  readonly #answers = new Map<number, { count: number }>();
+  #lastAnswer = -1;
+  #last = { count: 0 };
   readonly #durations: number[] = Array.from({ length: DURATION_BOUNDS.length + 1 }, () => 0);
   #seconds = 0;
   #aborted = 0;
@@ -23,12 +25,21 @@ export class Tally {
   /** A request is over. */
   add(method: string | undefined, status: number, seconds: number, isComplete: boolean): void {
     const answer = placeOf(method) * STATUSES + status;
-    this.#answers.set(answer, (this.#answers.get(answer) ?? 0) + 1);
+    // Most requests are answered as the last one was.
+    if (answer !== this.#lastAnswer) this.#turnTo(answer);
+    this.#last.count++;
     let bucket = 0;
     while (seconds > (DURATION_BOUNDS[bucket] ?? Number.POSITIVE_INFINITY)) bucket++;
     this.#durations[bucket] = (this.#durations[bucket] ?? 0) + 1;
     this.#seconds += seconds;
     if (!isComplete) this.#aborted++;
+  }
+
+  #turnTo(answer: number): void {
+    const counted = this.#answers.get(answer) ?? { count: 0 };
+    this.#answers.set(answer, counted);
+    this.#lastAnswer = answer;
+    this.#last = counted;
   }
 
   /** Undefined where there is nothing. */
@@ -37,7 +48,7 @@ export class Tally {
     return {
       section: this.section,
       answers: [...this.#answers].map(
-        ([answer, count]): AnswerCount => ({
+        ([answer, { count }]): AnswerCount => ({
           method: METHODS[Math.floor(answer / STATUSES)] ?? OTHER,
           status: answer % STATUSES,
           count,
