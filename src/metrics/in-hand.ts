@@ -15,26 +15,18 @@ export interface MeteredResponse extends ServerResponse {
   [IN_HAND]?: InHand;
 }
 
-/** One request, in the list of those that are being answered. */
+/** What is kept of one request as it came: applications rewrite it. */
 export class InHand {
-  readonly req: IncomingMessage;
-  readonly res: ServerResponse;
   /** Of `performance.now()`. */
-  readonly start: number;
-  /** As it was: applications rewrite them. */
+  readonly start = performance.now();
   readonly method: string | undefined;
   readonly url: string | undefined;
   tally: Tally;
   isOver = false;
-  before: InHand | undefined = undefined;
-  after: InHand | undefined = undefined;
 
-  constructor(req: IncomingMessage, res: ServerResponse, tally: Tally) {
-    this.req = req;
-    this.res = res;
-    this.start = performance.now();
-    this.method = req.method;
-    this.url = req.url;
+  constructor({ method, url }: IncomingMessage, tally: Tally) {
+    this.method = method;
+    this.url = url;
     this.tally = tally;
   }
 }

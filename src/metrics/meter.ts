@@ -20,15 +20,13 @@ import {
   type ServerStatus,
 } from './server-status.ts';
 import { Tally } from './tally.ts';
-import { isForgotten, Watchlist } from './watchlist.ts';
+import { Watchlist } from './watchlist.ts';
 
 /** For a client that left before there was a status; nginx's. */
 const CLIENT_LEFT = 499;
 /** Requests that a report names. */
 const MOST_NAMED = 100;
 const LONGEST_URL = 300;
-/** So few requests are not looked through for those that nobody tells of. */
-const FEW = 64;
 
 export class Meter {
   /** Set where somebody may ask what is in hand: requests are watched. */
@@ -42,12 +40,10 @@ export class Meter {
   /** For what no section has got: a filter in front of all has answered. */
   readonly #outside = this.tally('');
   readonly #sockets = new Set<Socket>();
-  /** In the place of all that follows where nobody sees counts. */
-  readonly #watchlist = new Watchlist();
-  #first: InHand | undefined;
-  #last: InHand | undefined;
-  #inHand = 0;
-  #lookAt = FEW;
+  /** What is in hand, where somebody sees counts. */
+  readonly #observed = new Watchlist((res: MeteredResponse) => this.#finish(res));
+  /** The same where nobody does. */
+  readonly #watched = new Watchlist();
   #hasBegun = false;
   #began = performance.now();
   #started = Date.now();
@@ -80,18 +76,16 @@ export class Meter {
 
   /** The application for a server: everything that it is given is counted. */
   observe(app: App): App {
-    const finish = (request: InHand | undefined): void => {
-      if (request) this.#finish(request);
-    };
+    const finish = (res: MeteredResponse): void => this.#finish(res);
     // One function for all answers, which costs a request less than one of its own.
     function closed(this: MeteredResponse): void {
-      finish(this[IN_HAND]);
+      finish(this);
     }
     return this.#standBefore(app, (req: MeteredRequest, res: MeteredResponse) => {
-      const request = new InHand(req, res, this.#outside);
+      const request = new InHand(req, this.#outside);
       req[IN_HAND] = request;
       res[IN_HAND] = request;
-      this.#take(request);
+      this.#observed.add(res, request.start);
       // Last of all events, whichever way the answer ends.
       res.on('close', closed);
       return app(req, res);
@@ -101,7 +95,8 @@ export class Meter {
   /** The same where nobody sees counts: known is how many have come and which of them are in hand. */
   watch(app: App): App {
     return this.#standBefore(app, (req, res) => {
-      this.#watchlist.add(res, this.#lag.now);
+      // To a tenth of a second: looking at the clock would cost more than all the rest.
+      this.#watched.add(res, this.#lag.now);
       return app(req, res);
     });
   }
@@ -119,30 +114,10 @@ export class Meter {
     return observed;
   }
 
-  #take(request: InHand): void {
-    if (this.#inHand >= this.#lookAt) {
-      this.#finishForgotten();
-      this.#lookAt = Math.max(FEW, 2 * this.#inHand);
-    }
-    this.#inHand++;
-    request.before = this.#last;
-    if (this.#last) this.#last.after = request;
-    else this.#first = request;
-    this.#last = request;
-  }
-
-  #finish(request: InHand): void {
-    if (request.isOver) return;
+  #finish(res: MeteredResponse): void {
+    const request = res[IN_HAND];
+    if (!request || request.isOver) return;
     request.isOver = true;
-    this.#inHand--;
-    const { before, after, res } = request;
-    if (before) before.after = after;
-    else this.#first = after;
-    if (after) after.before = before;
-    else this.#last = before;
-    // What is over must not keep its neighbours from being collected: old garbage would hold young garbage.
-    request.before = undefined;
-    request.after = undefined;
     const seconds = (performance.now() - request.start) / 1000;
     request.tally.add(request.method, res.headersSent ? res.statusCode : CLIENT_LEFT, seconds, isComplete(res));
   }
@@ -181,7 +156,7 @@ export class Meter {
     }
     return {
       sections: [...this.#tallies.values()].flatMap((tally) => tally.counts() ?? []),
-      watched: this.#watchlist.over,
+      watched: this.#watched.over,
       upgrades: this.#upgrades,
       connections: this.#connections,
       received,
@@ -190,14 +165,14 @@ export class Meter {
   }
 
   report(): ProcessReport {
-    this.#finishForgotten();
+    const inFlight = this.inFlight();
     const { rss, heapUsed, heapTotal, external } = process.memoryUsage();
     return {
       pid: process.pid,
       uptime: (performance.now() - this.#began) / 1000,
       counts: this.counts(),
-      inFlight: this.inFlight(),
-      inFlightCount: this.#inHand + this.#watchlist.length,
+      inFlight,
+      inFlightCount: this.#observed.length + this.#watched.length,
       connections: this.#sockets.size,
       upgraded: this.#upgraded,
       memory: { resident: rss, heapUsed, heapTotal, external },
@@ -220,22 +195,9 @@ export class Meter {
 
   /** The oldest first. */
   inFlight(): RequestInFlight[] {
-    const named: RequestInFlight[] = this.#watchlist
-      .entries(MOST_NAMED)
-      .map(({ req, start }) => describe(req, req.method, originalUrl(req), undefined, start));
-    for (let each = this.#first; each && named.length < MOST_NAMED; each = each.after) {
-      named.push(describe(each.req, each.method, each.url, each.tally.section || undefined, each.start));
-    }
-    return named;
-  }
-
-  #finishForgotten(): void {
-    let each = this.#first;
-    while (each) {
-      const { after, res } = each;
-      if (isForgotten(res)) this.#finish(each);
-      each = after;
-    }
+    return [...this.#watched.entries(MOST_NAMED), ...this.#observed.entries(MOST_NAMED)]
+      .slice(0, MOST_NAMED)
+      .map(({ res, start }) => describe(res, start));
   }
 }
 
@@ -250,18 +212,14 @@ function isComplete(res: ServerResponse & { readonly stream?: { readonly rstCode
   return res.socket === null && !res.req.socket.errored;
 }
 
-function describe(
-  req: IncomingMessage,
-  method: string | undefined,
-  url: string | undefined,
-  section: string | undefined,
-  start: number,
-): RequestInFlight {
+function describe(res: MeteredResponse, start: number): RequestInFlight {
+  const { req } = res;
+  const { method, url, tally } = res[IN_HAND] ?? { method: req.method, url: originalUrl(req), tally: undefined };
   return {
     method: method ?? '',
     url: shownUrl(url ?? ''),
     client: clientOf(req),
-    section,
+    section: tally?.section || undefined,
     seconds: (performance.now() - start) / 1000,
   };
 }

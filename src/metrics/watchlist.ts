@@ -2,19 +2,25 @@
  * The requests that are being answered, known at next to no cost: nobody is told when an answer ends. What is over is
  * taken out whenever the list has doubled, so that a request costs the same however many are in hand.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 
 /** So few are not worth looking through. */
 const FEW = 16;
 
 export class Watchlist {
   readonly #responses: ServerResponse[] = [];
-  /** Of `performance.now()`, to a tenth of a second. */
+  /** Of `performance.now()`. */
   readonly #starts: number[] = [];
+  readonly #onForgotten: ((res: ServerResponse) => void) | undefined;
   #sweepAt = FEW;
   #came = 0;
 
-  /** @param now the time; looking at the clock would cost more than all the rest */
+  /** @param onForgotten is told of each answer that has not ended and never will */
+  constructor(onForgotten?: (res: ServerResponse) => void) {
+    this.#onForgotten = onForgotten;
+  }
+
+  /** @param now of `performance.now()` */
   add(res: ServerResponse, now: number): void {
     if (this.#responses.length >= this.#sweepAt) this.#sweep();
     this.#came++;
@@ -34,9 +40,9 @@ export class Watchlist {
   }
 
   /** The oldest first. */
-  entries(most: number): { readonly req: IncomingMessage; readonly start: number }[] {
+  entries(most: number): { readonly res: ServerResponse; readonly start: number }[] {
     this.#sweep();
-    return this.#responses.slice(0, most).map(({ req }, index) => ({ req, start: this.#starts[index] ?? 0 }));
+    return this.#responses.slice(0, most).map((res, index) => ({ res, start: this.#starts[index] ?? 0 }));
   }
 
   /** Every request passes here once or twice, so nothing is made on the way. */
@@ -47,6 +53,10 @@ export class Watchlist {
     for (let index = 0; index < responses.length; index++) {
       const res = responses[index];
       if (res === undefined || isOver(res)) continue;
+      if (isForgotten(res)) {
+        this.#onForgotten?.(res);
+        continue;
+      }
       responses[kept] = res;
       starts[kept] = starts[index] ?? 0;
       kept++;
@@ -62,10 +72,10 @@ function isOver(res: ServerResponse & { readonly stream?: { readonly destroyed?:
   if (res.destroyed) return true;
   // HTTP/2's responses have no socket of their own.
   if (res.stream !== undefined) return res.stream.destroyed === true;
-  return res.writableFinished || isForgotten(res);
+  return res.writableFinished;
 }
 
 /** Node tells nobody of an answer that waited for another one on a connection which has gone (HTTP pipelining). */
-export function isForgotten(res: ServerResponse): boolean {
+function isForgotten(res: ServerResponse): boolean {
   return res.socket === null && res.req.socket?.destroyed === true;
 }
