@@ -1,6 +1,7 @@
 /** One request and its answer put together, for every protocol alike. */
-import type { RequestHead } from './environ.ts';
+
 import { GatewayRequest } from './request.ts';
+import type { RequestHead } from './request-head.ts';
 import { GatewayResponse } from './response.ts';
 import { openSocket } from './secure-socket.ts';
 import type { Carrier, GatewaySocket } from './socket.ts';

@@ -5,7 +5,8 @@
  */
 import { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { type Environ, environFromPairs, type RequestHead } from './environ.ts';
+import { type Environ, environFromPairs } from './environ.ts';
+import type { RequestHead } from './request-head.ts';
 import type { GatewaySocket } from './socket.ts';
 
 /** The part of IncomingMessage that Node's parser fills in and that the published types leave out. */

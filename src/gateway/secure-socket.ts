@@ -5,7 +5,7 @@
  * server has found out is in the environment (SSL_CLIENT_VERIFY and the like).
  */
 import { TLSSocket } from 'node:tls';
-import type { RequestHead } from './environ.ts';
+import type { RequestHead } from './request-head.ts';
 import { type Carrier, GatewaySocket } from './socket.ts';
 import { SocketFace } from './socket-face.ts';
 

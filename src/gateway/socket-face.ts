@@ -10,7 +10,8 @@ import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { getDefaultHighWaterMark, Stream } from 'node:stream';
-import { findVariable, type RequestHead } from './environ.ts';
+import { findVariable } from './environ.ts';
+import type { RequestHead } from './request-head.ts';
 
 /** Bytes held before `write` says false: what a `net.Socket` has, 16 KiB on Node 20 and 64 KiB since. */
 export const HIGH_WATER_MARK = getDefaultHighWaterMark(false);

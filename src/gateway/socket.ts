@@ -5,8 +5,8 @@
  */
 import { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { RequestHead } from './environ.ts';
 import { REPORT } from './error-stream.ts';
+import type { RequestHead } from './request-head.ts';
 import { HIGH_WATER_MARK, SocketFace } from './socket-face.ts';
 
 export type WriteCallback = (error?: Error | null) => void;

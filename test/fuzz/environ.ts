@@ -1,7 +1,8 @@
 /** The way from a CGI environment to `(req, res)` and back: whatever the variables hold, no header can be made with them. */
 import { METHODS } from 'node:http';
-import { BadEnviron, environFromPairs, environFromRequest, findVariable, readHead } from '../../src/gateway/environ.ts';
+import { environFromPairs, environFromRequest, findVariable } from '../../src/gateway/environ.ts';
 import { openExchange } from '../../src/gateway/exchange.ts';
+import { BadEnviron, readHead } from '../../src/gateway/request-head.ts';
 import type { Batch, Carrier } from '../../src/gateway/socket.ts';
 import type { Random } from './random.ts';
 import { must, type Target } from './target.ts';

@@ -1,7 +1,8 @@
 import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { BadEnviron, environFromPairs, environFromRequest, findVariable, readHead } from '../../src/gateway/environ.ts';
+import { environFromPairs, environFromRequest, findVariable } from '../../src/gateway/environ.ts';
+import { BadEnviron, readHead } from '../../src/gateway/request-head.ts';
 import { heapUsed } from '../helpers/heap.ts';
 
 function request(rawHeaders: string[], fields: Record<string, unknown> = {}): IncomingMessage {

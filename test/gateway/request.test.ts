@@ -1,8 +1,8 @@
 import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import { expect, test } from 'vitest';
-import { readHead } from '../../src/gateway/environ.ts';
 import { GatewayRequest } from '../../src/gateway/request.ts';
+import { readHead } from '../../src/gateway/request-head.ts';
 import { GatewaySocket } from '../../src/gateway/socket.ts';
 
 const carrier = { send: () => true, resumeBody() {}, abort() {} };

@@ -8,8 +8,9 @@
  * or not: Apache's mod_cgid loses the answer of a program that ends before.
  */
 import type { Readable, Writable } from 'node:stream';
-import { BadEnviron, type EnvironPairs, type RequestHead, readHead } from '../../gateway/environ.ts';
+import type { EnvironPairs } from '../../gateway/environ.ts';
 import { type Exchange, openExchange } from '../../gateway/exchange.ts';
+import { BadEnviron, type RequestHead, readHead } from '../../gateway/request-head.ts';
 import type { Batch, Carrier } from '../../gateway/socket.ts';
 import type { Logger } from '../../log.ts';
 import { plainAnswer, writeBatch } from '../plain-output.ts';

@@ -2,16 +2,9 @@
  * The head of a request straight from its PARAMS: only what the head is made of becomes text, the rest waits until
  * somebody asks for the environment.
  */
-import {
-  type EnvironPairs,
-  type EnvironTraits,
-  HeadReader,
-  IGNORED,
-  type Meaning,
-  meaningOf,
-  type PairSource,
-  type RequestHead,
-} from '../../gateway/environ.ts';
+import type { EnvironPairs } from '../../gateway/environ.ts';
+import { type EnvironTraits, HeadReader, type PairSource, type RequestHead } from '../../gateway/request-head.ts';
+import { IGNORED, type Meaning, meaningOf } from '../../gateway/variables.ts';
 import { MAX_VARIABLES } from '../gateway-settings.ts';
 import { decodePairs, eachPair } from './records.ts';
 

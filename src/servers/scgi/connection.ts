@@ -3,8 +3,8 @@
  * (https://python.ca/scgi/protocol.txt). A peer that closes its side has gone, as with Node's HTTP server.
  */
 import type { Socket } from 'node:net';
-import { BadEnviron, type RequestHead, readHead } from '../../gateway/environ.ts';
 import { type Exchange, openExchange } from '../../gateway/exchange.ts';
+import { BadEnviron, type RequestHead, readHead } from '../../gateway/request-head.ts';
 import type { Batch, Carrier } from '../../gateway/socket.ts';
 import type { Logger } from '../../log.ts';
 import { closeGently } from '../close-gently.ts';
