@@ -1,6 +1,6 @@
 /**
  * What README.md and docs/ show is true: INI examples load, code is code and imports what there is, and the command lines
- * are of commands that exist. Pages that a reader follows are run (test/walkthroughs.test.ts).
+ * are of commands that exist. What a page says to type is run (test/walkthroughs.test.ts), but for what stands in NOT_RUN.
  */
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ import { loadApp, loadContext, loadServer } from '../src/deploy/load.ts';
 import { validateSettings } from '../src/deploy/validate.ts';
 import * as paster from '../src/index.ts';
 import { temporaryDirectory } from './helpers/directory.ts';
-import { PAGES, partsOf, readPage } from './helpers/documentation.ts';
+import { type Block, PAGES, partsOf, readPage } from './helpers/documentation.ts';
 import { ROOT } from './helpers/program.ts';
 
 interface Example {
@@ -66,6 +66,13 @@ test('there is something to check', () => {
   expect(COMMAND_LINES.length).toBeGreaterThan(5);
 });
 
+/** The modules that a page shows beside an INI file. */
+function modulesOf(page: string): Record<string, string> {
+  const blocks = partsOf(page).flatMap((part) => part.blocks);
+  const modules = blocks.filter(({ file }) => file?.endsWith('.js') && !file.includes('/'));
+  return Object.fromEntries(modules.map(({ file, text }) => [`etc/${file}`, text]));
+}
+
 const MODULE = 'export const makeApp = () => () => {};\nexport const makeLimit = () => (app) => app;\n';
 
 // What the examples take from the environment.
@@ -74,7 +81,7 @@ process.env['OLD_SESSION_SECRET'] = 'y'.repeat(32);
 
 describe('INI examples', () => {
   test.each(INI_FILES)('$page: $text', async ({ page, text }) => {
-    const directory = temporaryDirectory({ 'etc/x.ini': text, 'app.js': MODULE });
+    const directory = temporaryDirectory({ 'etc/x.ini': text, 'app.js': MODULE, ...modulesOf(page) });
     const { sections } = parseIni(text, 'x.ini');
     symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
     const options = { relativeTo: directory };
@@ -119,6 +126,50 @@ describe('code', () => {
     }
   });
 });
+
+/** What no walkthrough can run, and why. */
+const NOT_RUN: readonly (readonly [RegExp, string])[] = [
+  [/^(?:paster|npx paster) \S.*(?:\[|\(the same\))/, 'says which options a command has: they are checked below'],
+  [/^npm (?:ci|run (?:build|check|check:static|bench))\b/, 'builds and tests this repository, or measures for minutes'],
+  [/^paster (?:check \S+ --as-user|status \S+$)/, 'shows a server after hours, or users of another machine'],
+];
+
+const PROGRAMS =
+  /^(?:npx|npm|node|paster|kill|mv|rm|cp|cd|curl|apt-get|systemctl|chown|chmod|git|echo|docker|kubectl|nginx|openssl)\s/;
+
+test.each([...PAGES, 'bench/README.md', 'CONTRIBUTING.md'])(
+  '%s: what is to be typed stands in a console block',
+  (page) => {
+    const indented = readPage(page)
+      .replace(/^```.*?^```$/gms, '')
+      .matchAll(/^ {4}(?:\$ )?(\S.*)$/gm);
+    const typed = [...indented].map(([, line = '']) => line).filter((line) => PROGRAMS.test(line));
+    expect(typed.filter((line) => !NOT_RUN.some(([pattern]) => pattern.test(line)))).toEqual([]);
+  },
+);
+
+/** Pages whose modules a test of their own runs. */
+const RUN_ELSEWHERE = new Map([
+  ['docs/library.md', 'test/library/documentation.test.ts'],
+  ['docs/logging.md', 'test/integration/logging.test.ts'],
+]);
+
+test.each(PAGES.filter((page) => !RUN_ELSEWHERE.has(page)))(
+  '%s: each module is a file that a walkthrough writes',
+  (page) => {
+    const parts = partsOf(page).map(({ blocks }) => blocks);
+    const isRun = (part: number) => parts.some((blocks, at) => (part === 0 || at === part) && hasCommands(blocks));
+    const others = parts.flatMap((blocks, part) =>
+      blocks.filter(({ language, file }) => language === 'js' && (file === undefined || !isRun(part))),
+    );
+    expect(others.map(({ text }) => text)).toEqual([]);
+    expect(readPage(page).replace(/^```.*?^```$/gms, '')).not.toMatch(/^ {4}(?:import|export|const) /m);
+  },
+);
+
+function hasCommands(blocks: readonly Block[]): boolean {
+  return blocks.some(({ language }) => language === 'console');
+}
 
 describe('command lines', () => {
   test.each(COMMAND_LINES)('$page: $text', async ({ text }) => {

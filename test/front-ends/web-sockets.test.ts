@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { blockBelow } from '../helpers/documentation.ts';
+import { blocksBelow } from '../helpers/documentation.ts';
 import { runNginx } from '../helpers/nginx.ts';
 import { freePort, ROOT, requireProgram, serve } from '../helpers/program.ts';
 
@@ -29,11 +29,14 @@ socket = %(here)s/socket
 
 const nginx = requireProgram('nginx');
 
+/** Behind the command that serves by HTTP. */
+const [, LOCATION = ''] = blocksBelow('docs/faq.md', 'WebSockets do not work behind FastCGI');
+
 test.skipIf(nginx === undefined)('a location of its own carries them', async () => {
   const port = await freePort();
   const cwd = temporaryDirectory({ 'app.mjs': APP, 'config.ini': INI });
   await serve(['config.ini', '-s', 'http', '-p', String(port)], { cwd });
-  const location = blockBelow('docs/faq.md', 'WebSockets do not work behind FastCGI').replace('8081', String(port));
+  const location = LOCATION.replace('8081', String(port));
   const { url } = await runNginx(nginx ?? '', `server {\n  listen 80;\n${location}}\n`);
   const socket = new WebSocket(`${url.replace('http', 'ws')}/socket`);
   await once(socket, 'open');

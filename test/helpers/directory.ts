@@ -1,5 +1,5 @@
 /** Temporary directories that go away with the test. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { whenOver } from './lifetime.ts';
@@ -18,4 +18,10 @@ export function writeFiles(directory: string, files: Readonly<Record<string, str
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, text);
   }
+}
+
+/** The same, for files that can be executed. */
+export function writeScripts(directory: string, files: Readonly<Record<string, string>>): void {
+  writeFiles(directory, files);
+  for (const name of Object.keys(files)) chmodSync(join(directory, name), 0o755);
 }

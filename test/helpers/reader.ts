@@ -2,11 +2,12 @@
  * Somebody who follows a page of the documentation: writes the files that it shows, types its commands, and wants to see
  * what it says. Packages are this repository's own node_modules; ports are free ones in place of those on the page.
  */
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { temporaryDirectory, writeFiles } from './directory.ts';
+import { temporaryDirectory, writeFiles, writeScripts } from './directory.ts';
 import { type Block, type Command, commandsOf } from './documentation.ts';
+import { FreshMachine } from './fresh-machine.ts';
 import { whenOver } from './lifetime.ts';
 import { freePort, Program, ROOT } from './program.ts';
 
@@ -20,8 +21,11 @@ const STAYS = /^nginx -c |\bpaster serve (?!.*(?: (?:start|stop|restart|status)\
 const LOOKS = /^(?:curl|tail|cat) /;
 const TRIES = 60;
 
+/** Milliseconds until a server has said where it listens. */
+const LONGEST_START = 30_000;
+
 const NPX = `#!/bin/sh\n[ "$1" = paster ] || { echo "npx: only paster is here"; exit 1; }\nshift\nexec paster "$@"\n`;
-const PASTER = `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'bin/paster.js')}' "$@"\n`;
+const paster = (root: string) => `#!/bin/sh\nexec '${process.execPath}' '${join(root, 'bin/paster.js')}' "$@"\n`;
 /** Installs by linking: that `npm install` works is tested with the packed package. */
 const NPM = `#!/bin/sh
 case "$1" in install|ci) echo "added packages"; exit 0;; esac
@@ -33,33 +37,50 @@ export class Reader {
   readonly #home: string;
   readonly #ports: ReadonlyMap<string, string>;
   readonly #env: NodeJS.ProcessEnv;
+  readonly #machine: FreshMachine | undefined;
   readonly #serving: Program[] = [];
 
+  /** On this machine. */
   static async start(): Promise<Reader> {
     const ports: [string, string][] = [];
     for (const port of PORTS) ports.push([port, String(await freePort())]);
-    return new Reader(new Map(ports));
+    const home = temporaryDirectory();
+    return new Reader(home, join(home, 'work'), new Map(ports));
   }
 
-  private constructor(ports: ReadonlyMap<string, string>) {
+  /** On one of its own, as root, in /srv/shop. */
+  static async onFreshMachine(): Promise<Reader> {
+    const home = temporaryDirectory();
+    return new Reader(home, '/srv/shop', new Map(), await FreshMachine.start(home));
+  }
+
+  private constructor(home: string, cwd: string, ports: ReadonlyMap<string, string>, machine?: FreshMachine) {
     this.#ports = ports;
-    this.#home = temporaryDirectory({ 'bin/paster': PASTER, 'bin/npx': NPX, 'bin/npm': NPM });
-    this.#cwd = join(this.#home, 'work');
-    mkdirSync(this.#cwd);
-    for (const name of readdirSync(join(this.#home, 'bin'))) chmodSync(join(this.#home, 'bin', name), 0o755);
-    symlinkSync(findOnPath('npm'), join(this.#home, 'bin/npm-itself'));
-    linkPackages(join(this.#home, 'node_modules'));
-    const path = `${join(this.#home, 'bin')}:${process.env['PATH']}:/usr/sbin`;
-    this.#env = { PATH: path, SESSION_SECRET: 'x'.repeat(32), HOME: this.#home };
+    this.#home = home;
+    this.#cwd = cwd;
+    this.#machine = machine;
+    mkdirSync(this.#outside(cwd), { recursive: true });
+    const root = machine === undefined ? ROOT : '/mnt';
+    writeScripts(join(home, 'bin'), { paster: paster(root), npx: NPX, npm: NPM });
+    symlinkSync(findOnPath('npm'), join(home, 'bin/npm-itself'));
+    linkPackages(join(machine?.outside('/srv') ?? home, 'node_modules'), root);
+    const path = `${join(home, 'bin')}:${process.env['PATH']}:/usr/sbin`;
+    this.#env = { PATH: path, SESSION_SECRET: 'x'.repeat(32), HOME: home };
     whenOver(() => this.#endDaemons());
   }
 
-  async follow(blocks: readonly Block[]): Promise<void> {
+  /** Begins with a project, as `create` writes it. */
+  async createProject(): Promise<void> {
+    await this.#type({ typed: 'paster create shop -o .. --no-interactive', shown: [] });
+  }
+
+  /** @param isTyped whether a command is */
+  async follow(blocks: readonly Block[], isTyped: (command: string) => boolean): Promise<void> {
     for (const block of blocks) {
       if (block.language === 'console') {
-        for (const command of commandsOf(block)) await this.#type(command);
+        for (const command of commandsOf(block)) if (isTyped(command.typed)) await this.#type(command);
       } else if (block.file !== undefined) {
-        writeFiles(this.#cwd, { [block.file]: this.#adapted(block.text) });
+        writeFiles(this.#outside(this.#cwd), { [block.file]: this.#adapted(block.text) });
       }
     }
   }
@@ -70,7 +91,9 @@ export class Reader {
 
   async #type({ typed, shown }: Command): Promise<void> {
     if (typed === '^C') {
-      await this.#serving.pop()?.kill('SIGINT');
+      const serving = this.#serving.pop();
+      serving?.signalGroup('SIGINT');
+      await serving?.finished();
       return;
     }
     const command = this.#adapted(typed);
@@ -90,19 +113,29 @@ export class Reader {
 
   /** What a page calls `/srv/shop` is where its reader is, with paster installed there. */
   #read(stdout: string): string {
-    const text = stdout.replaceAll('\r\n', '\n').replaceAll(this.#cwd, '/srv/shop');
-    return text.replaceAll(ROOT.replace(/\/$/, ''), '/srv/shop/node_modules/paster');
+    const text = stdout.replaceAll('\r\n', '\n');
+    if (this.#machine !== undefined) return text;
+    const moved = text.replaceAll(this.#cwd, '/srv/shop');
+    return moved.replaceAll(ROOT.replace(/\/$/, ''), '/srv/shop/node_modules/paster');
   }
 
   /** Waits until it has said what the page shows. */
   async #serve(command: string, wanted: readonly string[]): Promise<void> {
-    const program = this.#bash(`exec 2>&1\nexec ${command}`);
+    const program = this.#bash(`exec 2>&1\nexec ${command}`, true);
     this.#serving.push(program);
-    await program.says(pattern(wanted));
+    const silent = sleep(LONGEST_START, undefined, { ref: false }).then(() => {
+      throw new Error(`$ ${command}\nshould say:\n${wanted.join('\n')}\nsays:\n${program.output}`);
+    });
+    await Promise.race([program.says(pattern(wanted)), silent]);
   }
 
-  #bash(script: string): Program {
-    return new Program('/bin/bash', ['-c', script], { cwd: this.#cwd, env: this.#env });
+  #bash(script: string, ownGroup: boolean = false): Program {
+    const [args, options] = [['-c', script], { cwd: this.#cwd, env: this.#env, ownGroup }];
+    return this.#machine?.run('/bin/bash', args, options) ?? new Program('/bin/bash', args, options);
+  }
+
+  #outside(path: string): string {
+    return this.#machine?.outside(path) ?? path;
   }
 
   /** What the page has left in the background, by the pids that it has written down. */
@@ -137,12 +170,12 @@ function pattern(wanted: readonly string[], isWhole: boolean = false): RegExp {
 }
 
 /** A node_modules in which `paster` is this repository, and everything else what its tests run with. */
-function linkPackages(directory: string): void {
+function linkPackages(directory: string, root: string): void {
   mkdirSync(directory);
   for (const name of readdirSync(join(ROOT, 'node_modules'))) {
-    if (!name.startsWith('.')) symlinkSync(join(ROOT, 'node_modules', name), join(directory, name));
+    if (!name.startsWith('.')) symlinkSync(join(root, 'node_modules', name), join(directory, name));
   }
-  symlinkSync(ROOT, join(directory, 'paster'));
+  symlinkSync(root, join(directory, 'paster'));
 }
 
 function findOnPath(name: string): string {

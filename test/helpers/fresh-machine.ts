@@ -1,0 +1,93 @@
+/**
+ * A Debian machine of a test's own, for root: namespaces in which /etc is a copy, /srv, /run and /var/log are empty, every port
+ * is free, 10.0.0.11 is its address, and what has been started ends with it. paster's clone is at /mnt, where every user may
+ * read it.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeScripts } from './directory.ts';
+import { Program, type ProgramOptions, ROOT, requireProgram } from './program.ts';
+
+const APART = ['--mount', '--net', '--pid'];
+
+/** The packages are here: what installing one starts is started. */
+const APT_GET = '#!/bin/sh\n[ "$1" = install ] && exec systemctl start "$2"\n';
+
+/** No systemd is in there: what Debian's units say for a word. */
+const SYSTEMCTL = `#!/bin/sh
+run_haproxy() { (. /etc/default/haproxy; exec haproxy -W -D -f /etc/haproxy/haproxy.cfg -p /run/haproxy.pid $EXTRAOPTS); }
+case "$1 $2" in
+  'start nginx') nginx ;;
+  'reload nginx') nginx -s reload ;;
+  'start lighttpd') lighttpd -f /etc/lighttpd/lighttpd.conf ;;
+  'reload lighttpd') kill -USR1 "$(cat /run/lighttpd.pid)" ;;
+  'start apache2') apachectl start ;;
+  'restart apache2') apachectl restart ;;
+  'start caddy') caddy start --config /etc/caddy/Caddyfile ;;
+  'reload caddy') caddy reload --config /etc/caddy/Caddyfile --force ;;
+  'start haproxy') run_haproxy ;;
+  'restart haproxy') kill "$(cat /run/haproxy.pid)"; run_haproxy ;;
+  *) echo "systemctl: $* is not known here"; exit 1 ;;
+esac
+`;
+
+function setUp(home: string): string {
+  return `set -e
+cp -a /etc '${home}/etc'
+mount --bind '${home}/etc' /etc
+mount --bind '${ROOT}' /mnt
+mount --bind '${home}/srv' /srv
+mount -t tmpfs -o mode=755 none /run
+mount -t tmpfs -o mode=755 none /var/log
+mkdir -m 777 /run/haproxy /run/lock /run/lighttpd /var/log/nginx /var/log/lighttpd /var/log/apache2
+ip link set lo up
+ip address add 10.0.0.11/8 dev lo
+echo ready
+exec sleep infinity
+`;
+}
+
+/** Whether this user may have one. */
+export function mayHaveMachine(): boolean {
+  if (process.getuid?.() !== 0 || requireProgram('ip') === undefined) return false;
+  try {
+    execFileSync('unshare', [...APART, 'mount', '-t', 'tmpfs', 'none', '/srv'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export class FreshMachine {
+  readonly #home: string;
+  readonly #pid: string;
+
+  /** @param home a directory; its `srv` is what /srv is in there, its `bin` is on the PATH of whoever wants it */
+  static async start(home: string): Promise<FreshMachine> {
+    mkdirSync(join(home, 'srv'), { recursive: true });
+    writeScripts(join(home, 'bin'), { 'apt-get': APT_GET, systemctl: SYSTEMCTL });
+    const options = ['--fork', '--kill-child', '--mount-proc'];
+    const init = new Program('unshare', [...APART, ...options, '/bin/bash', '-c', setUp(home)]);
+    await init.says(/^ready$/m);
+    const [pid = ''] = readFileSync(`/proc/${init.pid}/task/${init.pid}/children`, 'utf8').split(' ');
+    return new FreshMachine(home, pid);
+  }
+
+  private constructor(home: string, pid: string) {
+    this.#home = home;
+    this.#pid = pid;
+  }
+
+  /** Runs a program in there, in a directory of that machine. */
+  run(file: string, args: readonly string[], options: ProgramOptions & { readonly cwd: string }): Program {
+    const { cwd, ...others } = options;
+    const into = ['--target', this.#pid, ...APART, '--', 'env', '-C', cwd, file, ...args];
+    return new Program('nsenter', into, others);
+  }
+
+  /** Where a path of that machine is on this one. */
+  outside(path: string): string {
+    return path.replace(/^\/srv(?=\/|$)/, join(this.#home, 'srv'));
+  }
+}
