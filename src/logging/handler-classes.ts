@@ -84,7 +84,7 @@ function streamNamed(node: PythonNode): 'stdout' | 'stderr' {
 }
 
 /** Of a file that nobody puts aside but others: `handlers.WatchedFileHandler`. */
-const FOLLOWING: Rotation = { isDue: () => false, putAside() {}, begun() {} };
+const FOLLOWING: Rotation = { isDue: () => false, room: () => Number.POSITIVE_INFINITY, putAside() {}, begun() {} };
 
 /** @param rotation makes what puts the file aside; none: it stays open, whatever becomes of its name */
 function planFile(args: CallArguments, rotation?: (path: string) => Rotation): HandlerPlan {
@@ -109,7 +109,7 @@ function planFile(args: CallArguments, rotation?: (path: string) => Rotation): H
         delay,
         truncate: truncate && mode.startsWith('w'),
         owner,
-        ...(follow ? { beforeWrite: (length) => rotate(file, follow, length) } : {}),
+        ...(follow ? { room: () => follow.room(file), beforeWrite: (length) => rotate(file, follow, length) } : {}),
       });
       return new FileHandler(level, formatter, file);
     },

@@ -32,6 +32,8 @@ export interface LineFileOptions {
   readonly delay?: boolean;
   /** Whose the file is to be, where root opens it for processes that are not root. */
   readonly owner?: FileOwner | undefined;
+  /** How many bytes may be written together: less than that. Asked when the first of them comes. */
+  readonly room?: () => number;
   /** Called before lines are written, with their length in bytes: the moment to go over to another file. */
   readonly beforeWrite?: (length: number) => void;
 }
@@ -43,8 +45,10 @@ export class LineFile {
   #out: BatchWriter | undefined;
   readonly #batch = new LineBatch();
   #batchBegan = 0;
+  #room = Number.POSITIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   #isFailing = false;
+  #isStuck = false;
 
   /** @throws Error (a system error) where it cannot be opened, unless it is opened later. */
   constructor(path: string, options: LineFileOptions = {}) {
@@ -55,14 +59,21 @@ export class LineFile {
 
   /** @param line without its end. @param now milliseconds since 1970 */
   add(line: string, now: number): void {
+    if (this.#batch.length > 0 && this.#isTooLong(line)) this.flush();
     if (this.#batch.length === 0) {
       this.#batchBegan = now;
+      this.#room = this.#options.room?.() ?? Number.POSITIVE_INFINITY;
       this.#timer ??= setTimeout(() => this.#tick(), LONGEST_WAIT_MS).unref();
     }
     this.#batch.add(line);
     // A timer says nothing while the application computes; a clock that is set back says nothing either.
     const waited = now - this.#batchBegan;
     if (this.#batch.length >= BATCH_LENGTH || waited >= LONGEST_WAIT_MS || waited < 0) this.flush();
+  }
+
+  /** Whether the file has no room for a line behind those that wait. */
+  #isTooLong(line: string): boolean {
+    return this.#room !== Number.POSITIVE_INFINITY && this.#batch.length + Buffer.byteLength(line) + 1 >= this.#room;
   }
 
   #tick(): void {
@@ -76,7 +87,7 @@ export class LineFile {
     const batch = this.#batch.take();
     try {
       if (this.#fd === undefined) this.#open('a');
-      this.#options.beforeWrite?.(batch.length);
+      this.#goOver(batch.length);
       this.#out?.write(batch);
       // Renamed and removed by others between the look at its name and the write: they had seen none of these lines.
       if (this.#fd !== undefined && fstatSync(this.#fd).nlink === 0) {
@@ -85,6 +96,17 @@ export class LineFile {
       }
     } catch (error) {
       this.#fail(error);
+    }
+  }
+
+  /** Lines that wait are worth more than a name: where the file cannot be left, they go to the one that is open. */
+  #goOver(length: number): void {
+    try {
+      this.#options.beforeWrite?.(length);
+      this.#isStuck = false;
+    } catch (error) {
+      if (!this.#isStuck) this.#say('put', ' aside', error);
+      this.#isStuck = true;
     }
   }
 
@@ -137,6 +159,10 @@ export class LineFile {
   #fail(error: unknown): void {
     if (this.#isFailing) return;
     this.#isFailing = true;
-    process.stderr.write(`paster: cannot write the log file ${this.path}: ${errorMessage(error)}\n`);
+    this.#say('write', '', error);
+  }
+
+  #say(verb: string, particle: string, error: unknown): void {
+    process.stderr.write(`paster: cannot ${verb} the log file ${this.path}${particle}: ${errorMessage(error)}\n`);
   }
 }

@@ -13,6 +13,8 @@ import { strftime } from './strftime.ts';
 export interface Rotation {
   /** Whether it is time, before `length` bytes are written. @param now milliseconds since 1970 */
   isDue(file: LineFile, length: number, now: number): boolean;
+  /** Fewer bytes than that may be written at once, as the file is now: of more, each line might be the last one of it. */
+  room(file: LineFile): number;
   /** Renames the file, and removes what is too old. Runs under the lock. */
   putAside(path: string): void;
   /** Called when a new file has begun, by this process or by another. */
@@ -65,10 +67,20 @@ const LOCK_MS = 5000;
 function isStale(lock: string): boolean {
   try {
     const pid = Number(readFileSync(lock, 'utf8'));
-    if (pid > 0) process.kill(pid, 0);
-    return Date.now() - statSync(lock).mtimeMs > LOCK_MS;
+    return (pid > 0 && !isAlive(pid)) || Date.now() - statSync(lock).mtimeMs > LOCK_MS;
+  } catch {
+    // Gone, or none of ours to read.
+    return false;
+  }
+}
+
+/** A process that is another user's lives as well. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
   } catch (error) {
-    return errorCode(error) === 'ESRCH';
+    return errorCode(error) !== 'ESRCH';
   }
 }
 
@@ -84,10 +96,12 @@ export class SizeRotation implements Rotation {
   }
 
   isDue(file: LineFile, length: number): boolean {
-    if (this.#limit <= 0 || this.#keep <= 0) return false;
-    const { size = 0 } = file.stat() ?? {};
     // An empty file gains nothing by being put aside.
-    return size > 0 && size + length >= this.#limit;
+    return length >= this.room(file) && sizeOf(file) > 0;
+  }
+
+  room(file: LineFile): number {
+    return this.#limit <= 0 || this.#keep <= 0 ? Number.POSITIVE_INFINITY : this.#limit - sizeOf(file);
   }
 
   putAside(path: string): void {
@@ -96,6 +110,10 @@ export class SizeRotation implements Rotation {
   }
 
   begun(): void {}
+}
+
+function sizeOf(file: LineFile): number {
+  return file.stat()?.size ?? 0;
 }
 
 function renameIfThere(from: string, to: string): void {
@@ -171,6 +189,10 @@ export class TimedRotation implements Rotation {
 
   isDue(_file: LineFile, _length: number, now: number): boolean {
     return Math.floor(now / 1000) >= this.#due;
+  }
+
+  room(): number {
+    return Number.POSITIVE_INFINITY;
   }
 
   putAside(path: string): void {

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { LineFile } from '../../src/logging/line-file.ts';
 import { type Rotation, rotate, SizeRotation, TimedRotation } from '../../src/logging/rotation.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
@@ -11,7 +11,10 @@ const LINE = 'x'.repeat(39);
 
 /** A file as one process has it. */
 function opened(path: string, rotation: Rotation): LineFile {
-  const file: LineFile = new LineFile(path, { beforeWrite: (length) => rotate(file, rotation, length) });
+  const file: LineFile = new LineFile(path, {
+    room: () => rotation.room(file),
+    beforeWrite: (length) => rotate(file, rotation, length),
+  });
   return file;
 }
 
@@ -49,6 +52,7 @@ test('what another process has put aside between the look and the lock is not pu
       rotate(early, rotation, 40);
       return true;
     },
+    room: () => 0,
     putAside: (name) => rotation.putAside(name),
     begun() {},
   };
@@ -77,6 +81,32 @@ test('an empty file is not put aside, however long the first line is', () => {
   expect(Object.keys(contents(directory))).toEqual(['a.log']);
   write(file);
   expect(Object.keys(contents(directory))).toEqual(['a.log', 'a.log.1']);
+});
+
+test('lines that wait together are as many as the file has room for', () => {
+  const directory = temporaryDirectory();
+  const file = opened(join(directory, 'a.log'), new SizeRotation(100, 9));
+  for (const line of ['1', '2', '3', '4', '5', '6', '7']) file.add(line.repeat(29), Date.now());
+  file.add('9'.repeat(200), Date.now());
+  file.add('the end', Date.now());
+  file.flush();
+  const lines = Object.values(contents(directory)).map((text) =>
+    text
+      .split('\n')
+      .map((line) => line.slice(0, 1))
+      .join(''),
+  );
+  expect(lines).toEqual(['t', '9', '7', '456', '123']);
+});
+
+test('a file that cannot be put aside is written to, which is said once', () => {
+  const directory = temporaryDirectory({ 'a.log.1/not-empty': '' });
+  const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  onTestFinished(() => said.mockRestore());
+  const file = opened(join(directory, 'a.log'), new SizeRotation(10, 1));
+  for (const line of ['first line', 'second line', 'third line']) write(file, line);
+  expect(readFileSync(join(directory, 'a.log'), 'utf8')).toBe('first line\nsecond line\nthird line\n');
+  expect(said.mock.calls).toEqual([[expect.stringMatching(/^paster: cannot put the log file .*a\.log aside: EISDIR/)]]);
 });
 
 test('no more files are kept than are asked for', () => {
