@@ -33,7 +33,7 @@ function workerLines({ pid, state, report, silent }: WorkerStatus, isAlone: bool
     [
       `${name}${state === 'ready' ? '' : `, ${state}`}, up ${duration(uptime)}: ${requests(requestsOf(counts))}`,
       `${inFlightCount} in flight`,
-      ...(connections > 0 ? [`${connections} connections`] : []),
+      ...(connections > 0 ? [connections === 1 ? '1 connection' : `${connections} connections`] : []),
       `${mebibytes(memory.resident)} resident`,
       `heap ${mebibytes(memory.heapUsed)} of ${mebibytes(memory.heapTotal)}`,
       `loop lag ${milliseconds(lag.mean)}, at most ${milliseconds(lag.most)}`,

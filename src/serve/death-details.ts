@@ -1,9 +1,10 @@
-/** What is written down of a worker that has died, behind how it ended: of what, where in the user's own code, what it held. */
+/** What is written down of a process that has died, behind how it ended: of what, where in the user's own code, what it held. */
 import { placeInStack } from '../deploy/error-place.ts';
 import { formatLocation, PasterError } from '../errors.ts';
+import type { ProcessReport } from '../metrics/server-status.ts';
 import { requestLines } from '../metrics/status-lines.ts';
 import { describe } from '../process/error-line.ts';
-import type { Exit } from '../process/exit-codes.ts';
+import { type Exit, WORKER_CRASHED } from '../process/exit-codes.ts';
 import type { Deceased } from '../process/worker-handle.ts';
 import { shownValue } from '../secrets.ts';
 
@@ -16,6 +17,13 @@ export function deathDetails(worker: Deceased, exit: Exit): string {
   const { failure, killedFor } = worker;
   const lines = failure ? causeOf(failure) : [suspicion(exit, killedFor)];
   return [...lines.map((line) => shownValue('error', line)), ...heldLines(worker)].join('\n');
+}
+
+/** The same of this process, while it dies of an error that nobody has caught. */
+export function ownDeathDetails(thrown: unknown, lastWords: ProcessReport): string {
+  const failure = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const itself = { failure, lastWords, report: undefined, reportAge: 0, killedFor: undefined };
+  return deathDetails(itself, { code: WORKER_CRASHED, signal: null });
 }
 
 function heldLines({ lastWords, report, reportAge }: Deceased): string[] {

@@ -2,14 +2,15 @@
 import { existsSync } from 'node:fs';
 import type { LoadedServer } from '../deploy/load.ts';
 import type { LoadSession } from '../deploy/session.ts';
-import { EXIT_OK } from '../errors.ts';
+import { EXIT_FAILURE, EXIT_OK } from '../errors.ts';
 import { meter } from '../metrics/meter.ts';
-import { requestLines, statusLines } from '../metrics/status-lines.ts';
+import { statusLines } from '../metrics/status-lines.ts';
 import type { Address, TcpAddress } from '../net/address.ts';
 import { type Listener, openListener } from '../net/listener.ts';
 import { obeySignals, type Supervised } from '../process/signals.ts';
 import { dropPrivileges } from '../process/user.ts';
 import type { Running } from '../protocol/types.ts';
+import { ownDeathDetails } from './death-details.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { type Ownership, openAll } from './listeners.ts';
 import { loadPlannedApp, type Prepared, type ServePlan } from './plan.ts';
@@ -34,13 +35,15 @@ export async function serveSingle(
   const alone = new SingleServer(plan, prepared, options, lifecycle);
   // From now on a signal has to find the sockets.
   const obeyed = obeySignals(alone, () => lifecycle.reopenLogs());
-  await Promise.race([alone.serve(), obeyed]);
-  return EXIT_OK;
+  const ended = Promise.race([alone.serve(), obeyed]).then(() => EXIT_OK);
+  return Promise.race([ended, alone.crashed]);
 }
 
 /** A server and what a signal can do with it. */
 class SingleServer implements Supervised {
   readonly finished: Promise<void>;
+  /** Resolves with the exit status when an error ends this process that nobody has caught. */
+  readonly crashed: Promise<number>;
   readonly #plan: ServePlan;
   readonly #server: LoadedServer;
   readonly #session: LoadSession;
@@ -50,6 +53,7 @@ class SingleServer implements Supervised {
   #running: Running | undefined;
   #stopped: { readonly graceful: boolean } | undefined;
   #setFinished = () => {};
+  #setCrashed: (status: number) => void = () => {};
 
   constructor(plan: ServePlan, { server, session }: Prepared, options: SingleOptions, lifecycle: Lifecycle) {
     this.#plan = plan;
@@ -59,6 +63,9 @@ class SingleServer implements Supervised {
     this.#lifecycle = lifecycle;
     this.finished = new Promise((resolve) => {
       this.#setFinished = resolve;
+    });
+    this.crashed = new Promise((resolve) => {
+      this.#setCrashed = resolve;
     });
   }
 
@@ -107,12 +114,15 @@ class SingleServer implements Supervised {
     }
   }
 
-  /** Node says what ends this process; this, what is lost with it. */
+  /** What ends this process, and what is lost with it, in one record: as a supervisor tells it of a worker. */
   #tellOfCrash(): void {
-    process.on('uncaughtExceptionMonitor', () => {
-      const lines = requestLines(meter().report());
-      if (lines.length === 0 || process.listenerCount('uncaughtException') > 0) return;
-      this.#lifecycle.log.error(['an error that nobody has caught, with these requests in hand:', ...lines].join('\n'));
+    process.on('uncaughtExceptionMonitor', (error) => {
+      // An application that catches it may survive it.
+      if (process.listenerCount('uncaughtException') > 0) return;
+      const how = `process ${process.pid} ended with status ${EXIT_FAILURE}`;
+      this.#lifecycle.log.error(`${how}${ownDeathDetails(error, meter().report())}`);
+      // Node would write it down once more, without what was in hand.
+      process.once('uncaughtException', () => this.#setCrashed(EXIT_FAILURE));
     });
   }
 

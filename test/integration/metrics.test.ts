@@ -413,6 +413,21 @@ describe('what is written down', () => {
     expect(program.stderr.match(/^paster: /gm)).toHaveLength(1);
   });
 
+  test.each([
+    [
+      '/crash',
+      /^paster: error: process \d+ ended with status 1: app\.js:4:\d+: TypeError: boom\n(?: {2}at .*\n)+it had/,
+    ],
+    ['/reject', /^paster: error: process \d+ ended with status 1: app\.js:5:\d+: rejected\n/],
+  ])('one process without workers writes it of itself: %s', async (path, record) => {
+    const program = await start(HTTP);
+    await ask(program.url, path).catch(() => {});
+    const { status, stderr } = await program.finished();
+    expect(status).toBe(1);
+    expect(stderr).toMatch(record);
+    expect(stderr).toMatch(new RegExp(`it had these requests in hand:\n {2}GET ${path}, .*\n$`));
+  });
+
   test('a worker that somebody has killed had no time to say what it held', async () => {
     const program = await start(`${HTTP}workers = 1`);
     process.kill(Number(await get(program.url)), 'SIGKILL');
