@@ -8,6 +8,17 @@ export function printableLine(text: string): string {
   return printable(text).replaceAll('\n', '\\n');
 }
 
+/** JSON with the same characters in its own escapes, beyond those that it must have; line feeds stand between members alone. */
+export function printableJson(json: string): string {
+  return json.replace(UNPRINTABLE, (character) =>
+    Array.from({ length: character.length }, (_, index) => escapeUnit(character.charCodeAt(index))).join(''),
+  );
+}
+
+function escapeUnit(unit: number): string {
+  return `\\u${unit.toString(16).padStart(4, '0')}`;
+}
+
 /** Control characters become `\x1b`-like escapes; line feeds stay. */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (character) => {

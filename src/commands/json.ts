@@ -2,18 +2,16 @@
  * JSON written in the order it is given: an object of JavaScript would move keys such as `8080` to the front and take
  * `__proto__` for something else.
  */
-
-// What a terminal acts upon, beyond what JSON.stringify escapes already. Line feeds stand between the members alone.
-const UNPRINTABLE = /(?!\n)[\p{Cc}\p{Cf}\u2028\u2029]/gu;
+import { printableJson } from '../printable.ts';
 
 /** A string; control characters are escaped, so that it can be shown on a terminal. */
 export function jsonText(text: string): string {
-  return escapeUnprintable(JSON.stringify(text));
+  return printableJson(JSON.stringify(text));
 }
 
 /** A whole document of plain data, on as many lines as it takes, and as fit to be shown. */
 export function jsonDocument(value: object): string {
-  return escapeUnprintable(JSON.stringify(value, undefined, 2));
+  return printableJson(JSON.stringify(value, undefined, 2));
 }
 
 /** An object with these members, whose values are JSON already. */
@@ -31,19 +29,9 @@ function indent(json: string): string {
   return json.replace(/^/gm, '  ');
 }
 
-function escapeUnprintable(json: string): string {
-  return json.replace(UNPRINTABLE, (character) =>
-    Array.from({ length: character.length }, (_, index) => escapeUnit(character.charCodeAt(index))).join(''),
-  );
-}
-
-function escapeUnit(unit: number): string {
-  return `\\u${unit.toString(16).padStart(4, '0')}`;
-}
-
 /** Any value that JSON can hold, without regard to the order of keys. */
 export function jsonValue(value: unknown): string {
   if (typeof value === 'string') return jsonText(value);
   if (Array.isArray(value)) return jsonArray(value.map(jsonValue));
-  return JSON.stringify(value) ?? 'null';
+  return printableJson(JSON.stringify(value) ?? 'null');
 }

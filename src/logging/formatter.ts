@@ -1,5 +1,6 @@
 /** From a record to its line: a format with Python's fields, or JSON. */
 import { nearest } from '../config/nearest.ts';
+import { printableJson } from '../printable.ts';
 import { levelName } from './levels.ts';
 import {
   compileFormat,
@@ -9,7 +10,7 @@ import {
   MESSAGE_ALONE,
   type Style,
 } from './line-format.ts';
-import { CALLER_FIELDS, errorText, FIELDS, type LogRecord } from './record.ts';
+import { CALLER_FIELDS, errorText, FIELDS, isPlain, type LogRecord } from './record.ts';
 import { strftime } from './strftime.ts';
 
 export interface Formatter {
@@ -91,6 +92,9 @@ export class TextFormatter implements Formatter {
   }
 }
 
+/** The fields that are what was logged. */
+const MESSAGE: ReadonlySet<string> = new Set(['msg', 'message']);
+
 /** `paster.JSONFormatter`: an object on a line, for programs that collect logs. */
 export class JsonFormatter implements Formatter {
   readonly needsCaller: boolean;
@@ -104,18 +108,26 @@ export class JsonFormatter implements Formatter {
   constructor(format: string | undefined, dateFormat: string | undefined, style: Style = '%') {
     const clock = new Clock(dateFormat || undefined);
     const fields = format ? compileLine(format, style, clock).fields : [];
-    this.#fields = fields.map((name) => [name, fieldReader(name, 0, clock)]);
+    // JSON has escapes of its own: who reads it gets what was logged.
+    this.#fields = fields.map((name) => [name, MESSAGE.has(name) ? ({ text }) => text : fieldReader(name, 0, clock)]);
     this.needsCaller = fields.some((name) => CALLER_FIELDS.has(name));
   }
 
   format(record: LogRecord): string {
-    const { created, level, logger, message, error } = record;
+    const { created, level, logger, text, error } = record;
     const shown =
       this.#fields.length > 0
         ? Object.fromEntries(this.#fields.map(([name, read]) => [name, read(record)]))
-        : { time: new Date(created).toISOString(), level: levelName(level), logger, process: process.pid, message };
-    return JSON.stringify(
+        : {
+            time: new Date(created).toISOString(),
+            level: levelName(level),
+            logger,
+            process: process.pid,
+            message: text,
+          };
+    const json = JSON.stringify(
       error ? { ...shown, error: { type: error.name, message: error.message, stack: errorText(error) } } : shown,
     );
+    return isPlain(json) ? json : printableJson(json);
   }
 }

@@ -20,6 +20,8 @@ export class LogRecord {
   readonly level: Level;
   /** Milliseconds since 1970. */
   readonly created: number;
+  /** As it was logged, line feeds and all: for formats that quote it. */
+  readonly text: string;
   /** On one line: whatever a client has put into it can forge no other record. */
   readonly message: string;
   readonly error: Error | undefined;
@@ -38,8 +40,8 @@ export class LogRecord {
     this.logger = logger;
     this.level = level;
     this.created = Date.now();
-    const text = typeof message === 'string' && args.length === 0 ? message : format(message, ...args);
-    this.message = isOneLine ? text : oneLine(text);
+    this.text = typeof message === 'string' && args.length === 0 ? message : format(message, ...args);
+    this.message = isOneLine ? this.text : oneLine(this.text);
     this.error = error;
     this.caller = caller ?? UNKNOWN_CALLER;
   }
@@ -48,8 +50,12 @@ export class LogRecord {
 const PLAIN = /^[\x20-\x7e]*$/;
 
 /** Most lines hold nothing to escape, and that is found out faster. */
+export function isPlain(text: string): boolean {
+  return PLAIN.test(text);
+}
+
 export function oneLine(text: string): string {
-  return PLAIN.test(text) ? text : printableLine(text);
+  return isPlain(text) ? text : printableLine(text);
 }
 
 /** The record's error as lines of their own: its message on one of them, its frames indented as V8 writes them. */

@@ -100,7 +100,7 @@ test('who logged is found only if a format asks for it', async () => {
 test('paster.JSONFormatter writes an object a line', async () => {
   const log = getLogger('shop');
   const lines = await linesOf(() => {
-    log.info('a\n"b"');
+    log.info('a\n"b" \u001b[31mé\u202e\u{e0041}');
     log.exception('c', new Error('d'));
   }, 'class = paster.JSONFormatter');
   const [first, second] = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
@@ -109,16 +109,17 @@ test('paster.JSONFormatter writes an object a line', async () => {
     level: 'INFO',
     logger: 'shop',
     process: process.pid,
-    message: 'a\\n"b"',
+    message: 'a\n"b" \u001b[31mé\u202e\u{e0041}',
   });
+  expect(lines[0]).toContain(String.raw`a\n\"b\" \u001b[31mé\u202e\udb40\udc41`);
   expect(second).toMatchObject({
     error: { type: 'Error', message: 'd', stack: expect.stringContaining('logger.test.ts') },
   });
   const named = await linesOf(
-    () => log.info('x'),
+    () => log.info('x\ny'),
     'class = paster.JSONFormatter\nformat = %(levelname)s %(message)s %(lineno)d',
   );
-  expect(JSON.parse(named[0] ?? '')).toEqual({ levelname: 'INFO', message: 'x', lineno: expect.any(Number) });
+  expect(JSON.parse(named[0] ?? '')).toEqual({ levelname: 'INFO', message: 'x\ny', lineno: expect.any(Number) });
 });
 
 test('what is disabled is not put together', async () => {
