@@ -19,21 +19,23 @@ const SCHEMES: ReadonlyMap<string, () => Promise<Scheme>> = new Map([
 
 /** @throws ConfigError, with the place of the URI. */
 export const resolveUri: ResolveUri = async (text, request) => {
-  const uri = parseUri(text);
-  const load = uri && SCHEMES.get(uri.scheme);
-  if (!uri || !load) {
-    const meant = uri && nearest(uri.scheme, SCHEMES.keys());
-    const known = [...SCHEMES.keys()].map((each) => `${each}:`).join(', ');
-    throw new ConfigError(
-      'PASTER_SCHEME_UNKNOWN',
-      uri ? `unknown scheme "${uri.scheme}:" in "${text}"` : `"${text}" has no scheme`,
-      { location: request.from, hint: meant ? `did you mean "${meant}:"?` : `known schemes: ${known}` },
-    );
-  }
   try {
+    const uri = parseUri(text);
+    const load = uri && SCHEMES.get(uri.scheme);
+    if (!uri || !load) throw unknownScheme(text, uri?.scheme);
     const scheme = await load();
     return await scheme(uri, request.name ?? uri.fragment, request);
   } catch (error) {
     throw locate(error, request.from, request.trail.at(-1)?.name);
   }
 };
+
+function unknownScheme(text: string, scheme: string | undefined): ConfigError {
+  const meant = scheme === undefined ? undefined : nearest(scheme, SCHEMES.keys());
+  const known = [...SCHEMES.keys()].map((each) => `${each}:`).join(', ');
+  return new ConfigError(
+    'PASTER_SCHEME_UNKNOWN',
+    scheme === undefined ? `"${text}" has no scheme` : `unknown scheme "${scheme}:" in "${text}"`,
+    { hint: meant ? `did you mean "${meant}:"?` : `known schemes: ${known}` },
+  );
+}

@@ -18,7 +18,7 @@ function start(): Promise<Site> {
 }
 
 test.skipIf(missing).each([
-  ['a URI that is none', 'use = config:', 'use = confg:', '6:7: unknown scheme "confg:"'],
+  ['a URI that is none', 'use = config:', 'use = confg:', '6:7: [app:main] unknown scheme "confg:"'],
   ['a file that is not there', 'config.ini', 'conf.ini', '6:7: [app:main] cannot read'],
   ['an option that serve has not', 'command = serve', 'comand = serve', '3:1: [exe] serve has no option "comand"'],
 ])('%s is 500, and its place is in the error log; what is repaired answers', async (_what, right, wrong, message) => {

@@ -48,7 +48,7 @@ test.each([
     'an unknown scheme',
     ['x.ini'],
     { 'x.ini': `[app:main]\nuse = eg:Paste#urlmap\n${SERVER}` },
-    /x\.ini:2:7: unknown scheme "eg:".*did you mean "egg:"/,
+    /x\.ini:2:7: \[app:main\] unknown scheme "eg:".*did you mean "egg:"/,
   ],
   [
     'a missing module',
