@@ -83,7 +83,7 @@ export function withoutSecretParameters(url: string): string {
 
 function withoutParameters(url: string, isSecret: (name: string) => boolean): string {
   if (!url.includes('=')) return url;
-  return url.replace(/([?&;]|^)([^?&;=\s]{1,200})=([^&;\s#]+)/g, (whole, start: string, name: string) =>
+  return url.replace(/([?&;\s]|^)([^?&;=\s]{1,200})=([^&;\s#]+)/g, (whole, start: string, name: string) =>
     isSecret(decoded(name)) ? `${start}${name}=${HIDDEN}` : whole,
   );
 }

@@ -4,6 +4,7 @@ import {
   concealed,
   isSecretName,
   isSecretSetting,
+  shownSetting,
   shownValue,
   withoutCredentials,
   withoutSecretLiterals,
@@ -105,6 +106,14 @@ test.each([
   ['mailto:me@example.org', 'mailto:me@example.org'],
 ])('%s', (url, shown) => {
   expect(withoutCredentials(url)).toBe(shown);
+});
+
+test.each([
+  ['host=db user=me password=p1 dbname=x', 'host=db user=me password=******** dbname=x'],
+  ['Server=db;User=me;Password=p1;Database=x', 'Server=db;User=me;Password=********;Database=x'],
+  ['a = b and c=d', 'a = b and c=d'],
+])('a connection: %s', (value, shown) => {
+  expect(shownSetting('connection', value)).toBe(shown);
 });
 
 test('a text of megabytes is no work', () => {
