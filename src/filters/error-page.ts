@@ -15,6 +15,7 @@ import { catching, clearAnswer } from '../http/failure.ts';
 import { REQUEST_ID_HEADER, requestId } from '../http/request-id.ts';
 import { printable } from '../printable.ts';
 import type { Filter, Settings } from '../protocol/types.ts';
+import { withoutSecretParameters } from '../secrets.ts';
 import { toStandardError, type WriteLine } from './line-output.ts';
 
 const MAIL = 'mail is the business of whoever watches the log';
@@ -78,7 +79,9 @@ export function errorPages(options: OptionsOf<typeof errorPageSettings> = {}, wr
   const { debug: isShown = false, error_log: file } = settings;
 
   function record(req: IncomingMessage, id: string, error: unknown): void {
-    const entry = printable(`error ${id}: ${req.method} ${req.url} failed: ${stackOf(error)}`);
+    const entry = printable(
+      `error ${id}: ${req.method} ${withoutSecretParameters(req.url ?? '')} failed: ${stackOf(error)}`,
+    );
     if (write) write(entry);
     else if (settings.show_exceptions_in_wsgi_errors) errorStream(req).write(`${entry}\n`);
     else toStandardError(entry);

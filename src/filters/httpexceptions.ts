@@ -10,6 +10,7 @@ import { catching, clearStatusMessage } from '../http/failure.ts';
 import { statusText } from '../http/status-text.ts';
 import { printable } from '../printable.ts';
 import type { Filter } from '../protocol/types.ts';
+import { withoutSecretParameters } from '../secrets.ts';
 import { toStandardError, type WriteLine } from './line-output.ts';
 
 export const httpexceptionsSettings = defineSettings(
@@ -62,7 +63,8 @@ function answer(
   res: ServerResponse,
   write: WriteLine,
 ): unknown {
-  if (status >= 500) write(printable(`${req.method} ${req.url}: ${status}: ${errorStack(error)}`));
+  if (status >= 500)
+    write(printable(`${req.method} ${withoutSecretParameters(req.url ?? '')}: ${status}: ${errorStack(error)}`));
   for (const name of res.getHeaderNames()) if (ABOUT_BODY.test(name)) res.removeHeader(name);
   clearStatusMessage(res);
   return answerError(req, res, {

@@ -10,6 +10,7 @@ import { catching } from '../http/failure.ts';
 import { headersGiven } from '../http/head-parameters.ts';
 import { printableLine } from '../printable.ts';
 import type { Filter, Settings } from '../protocol/types.ts';
+import { withoutSecretParameters } from '../secrets.ts';
 import { toStandardError, type WriteLine } from './line-output.ts';
 import { chunkSize, hasBody } from './response-size.ts';
 
@@ -36,7 +37,7 @@ export function lint(options: OptionsOf<typeof lintSettings> = {}, write: WriteL
   return (app) => (req, res) => {
     const said = new Set<string>();
     const report: Report = (mistake) => {
-      const error = new RunError('PASTER_LINT', `${req.method} ${req.url}: ${mistake}`);
+      const error = new RunError('PASTER_LINT', `${req.method} ${withoutSecretParameters(req.url ?? '')}: ${mistake}`);
       error.location = placeInStack(error);
       if (on_mistake === 'throw') throw error;
       if (said.has(mistake)) return;
@@ -48,7 +49,9 @@ export function lint(options: OptionsOf<typeof lintSettings> = {}, write: WriteL
     new Watch(res, report).install();
     return catching(app, req, res, (error) => {
       if (res.headersSent && !isLint(error)) {
-        write(`lint: ${printableLine(`${req.method} ${req.url}: the application throws after the head was sent`)}`);
+        write(
+          `lint: ${printableLine(`${req.method} ${withoutSecretParameters(req.url ?? '')}: the application throws after the head was sent`)}`,
+        );
       }
       throw error;
     });

@@ -52,7 +52,7 @@ function fail(error: unknown, req: IncomingMessage, res: ServerResponse, log: Lo
     answer500(res);
   } catch (unanswerable) {
     // One request must not end the process, whatever the application has made of its response.
-    log.error(`no answer to ${req.method} ${req.url}: ${errorMessage(unanswerable)}`);
+    log.error(`no answer to ${req.method} ${withoutSecretParameters(req.url ?? '')}: ${errorMessage(unanswerable)}`);
     res.destroy();
   }
 }

@@ -40,7 +40,7 @@ describe('without debug', () => {
   ])('when %s, the client gets a number that the log has', async (_what, globalConf, section) => {
     const { url, records } = await caught(globalConf, section);
     for (const options of [{}, HTML, JSON_ONLY]) {
-      const { status, headers, body } = await ask(url, '/a?b', options);
+      const { status, headers, body } = await ask(url, '/a?b&token=t0', options);
       const text = body.toString();
       expect(status).toBe(500);
       expect(headers['set-cookie']).toBeUndefined();
@@ -49,7 +49,7 @@ describe('without debug', () => {
       const id = String(headers['x-request-id']);
       expect(text).toContain(id);
       const record = records.all.at(-1);
-      expect(record).toMatch(new RegExp(`^error ${id}: GET /a\\?b failed: TypeError: the reactor`));
+      expect(record).toMatch(new RegExp(`^error ${id}: GET /a\\?b&token=\\*{8} failed: TypeError: the reactor`));
       expect(record).toMatch(/error-page\.test\.ts:\d+[\s\S]*\ncaused by: Error: a valve/);
     }
   });

@@ -9,6 +9,7 @@ import { pathNames, targetPath } from '../../http/path-names.ts';
 import { answerPlain } from '../../http/plain-answer.ts';
 import { type Logger, silentLogger } from '../../log.ts';
 import type { App } from '../../protocol/types.ts';
+import { withoutSecretParameters } from '../../secrets.ts';
 import { DocumentRoot } from '../document-root.ts';
 import { findScript } from './find-script.ts';
 import { baseEnviron, type EnvironOptions, type ScriptTarget, scriptEnviron } from './script-environ.ts';
@@ -152,7 +153,9 @@ function scripts(find: Find, options: CgiOptions, queryOf: (query: string) => st
         return;
       }
       if (count > MAX_LOCAL_REDIRECTS) {
-        log.error(`${req.originalUrl ?? req.url}: ${count} local redirects, the last one to ${location}`);
+        log.error(
+          `${withoutSecretParameters(req.originalUrl ?? req.url ?? '')}: ${count} local redirects, the last one to ${location}`,
+        );
         answerPlain(res, 502);
         return;
       }

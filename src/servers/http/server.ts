@@ -17,6 +17,7 @@ import { callApp } from '../../http/failure.ts';
 import { type Logger, silentLogger } from '../../log.ts';
 import type { Address } from '../../net/address.ts';
 import type { App, Running, ServeOptions, Server, Settings } from '../../protocol/types.ts';
+import { withoutSecretParameters } from '../../secrets.ts';
 import { Connections } from './connections.ts';
 import { type HttpSettings, httpSettings } from './settings.ts';
 
@@ -121,7 +122,7 @@ class HttpListener {
     if (upgrade) {
       this.#server.on('upgrade', (req, socket, head) => {
         const failed = (error: unknown): void => {
-          log.error(`upgrade of ${req.url} failed: ${errorStack(error)}`);
+          log.error(`upgrade of ${withoutSecretParameters(req.url ?? '')} failed: ${errorStack(error)}`);
           socket.destroy();
         };
         socket.on('error', () => socket.destroy());
