@@ -3,7 +3,7 @@
  * to let the user write, as connect(2) and path_resolution(7) have it. Nothing is opened or connected to.
  */
 import { execFileSync } from 'node:child_process';
-import { lstatSync, readlinkSync, type Stats } from 'node:fs';
+import { lstatSync, readlinkSync, type Stats, statSync } from 'node:fs';
 import { dirname, join, resolve, sep } from 'node:path';
 import { errorCode, errorMessage } from '../errors.ts';
 import { groupId, nameOfGroup, nameOfUser, userId } from './account.ts';
@@ -176,7 +176,7 @@ function aclOf(path: string): Acl | undefined {
 /** Those that a socket will have: bound anew, it has no ACL. */
 function socketRights(path: string, options: FileOptions): Rights {
   const there = lstatSync(path, { throwIfNoEntry: false });
-  const directory = lstatSync(dirname(path), { throwIfNoEntry: false });
+  const directory = statSync(dirname(path), { throwIfNoEntry: false });
   // A directory with the setgid bit hands its group down.
   const inherited = directory && (directory.mode & 0o2000) !== 0 ? directory.gid : undefined;
   const known = there?.isSocket() ? there : undefined;

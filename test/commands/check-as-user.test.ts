@@ -1,6 +1,6 @@
 /** `paster check --as-user`: what it says is what happens when that user really connects. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, symlinkSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, renameSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
@@ -80,6 +80,17 @@ describe.runIf(process.getuid?.() === 0 && SETPRIV !== undefined)('as root', () 
       'a directory that hands its group down',
       '',
       (run) => {
+        chownSync(run, 0, gid);
+        chmodSync(run, 0o2750);
+      },
+      undefined,
+    ],
+    [
+      'a link to such a directory',
+      '',
+      (run) => {
+        renameSync(run, `${run}-there`);
+        symlinkSync(`${run}-there`, run);
         chownSync(run, 0, gid);
         chmodSync(run, 0o2750);
       },
