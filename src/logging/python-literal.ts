@@ -49,6 +49,7 @@ const MAX_DEPTH = 50;
 // A comment and a line that goes on after a backslash count as white space.
 const SPACE = /(?:[ \t\f\n\r]|\\\n|#[^\n]*)*/y;
 const STRING_START = /(r[bf]?|[bf]r?|u)?('''|"""|'|")/iy;
+const OPERATOR = /^(?:\*\*|\/\/|<<|>>|[-+*/%|&^@])/;
 const NUMBER =
   /0[xX](?:_?[\da-fA-F])+|0[oO](?:_?[0-7])+|0[bB](?:_?[01])+|(?:(?:\d(?:_?\d)*)?\.\d(?:_?\d)*|\d(?:_?\d)*\.?)(?:[eE][+-]?\d(?:_?\d)*)?/y;
 const NAME = /[\p{ID_Start}_][\p{ID_Continue}]*(?:[ \t]*\.[ \t]*[\p{ID_Start}_][\p{ID_Continue}]*)*/uy;
@@ -257,6 +258,8 @@ class LiteralParser {
 
   #unexpected(): PythonSyntaxError {
     const rest = this.#text.slice(this.#at, this.#at + 20);
+    const [operator] = OPERATOR.exec(rest) ?? [];
+    if (operator !== undefined) return this.#error(`"${operator}" is a calculation, and nothing is evaluated`);
     return this.#error(rest === '' ? 'a value is missing' : `"${rest}" is no Python value`);
   }
 

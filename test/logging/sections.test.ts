@@ -91,6 +91,7 @@ test.each([
     '10:21: [handler_h] args: StreamHandler: it takes one argument at most (there are: stream)',
   ],
   ['(sys.stderr,)', '(open("x"),)', '10:9: [handler_h] args: open(...) is a call, and nothing is called'],
+  ['(sys.stderr,)', '(10 * 1024,)', '10:12: [handler_h] args: "*" is a calculation, and nothing is evaluated'],
   ['(sys.stderr,)', '(sys.stderr', '10:8: [handler_h] args: the "(" is never closed'],
   [
     '(sys.stderr,)',
