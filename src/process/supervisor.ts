@@ -188,7 +188,8 @@ export class Supervisor<Boot> {
 
   /** Writes into the log how the server is. */
   async report(): Promise<void> {
-    this.#log.info(statusLines(await this.status()).join('\n'));
+    // A line each: where a message stays on one line, several in one could not be read.
+    for (const line of statusLines(await this.status())) this.#log.info(line);
   }
 
   /** Ends all workers; a second call that is not graceful cuts a graceful one short. */

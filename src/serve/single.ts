@@ -153,7 +153,7 @@ class SingleServer implements Supervised {
   reopenLogs(): void {}
 
   async report(): Promise<void> {
-    this.#lifecycle.log.info(statusLines(meter().alone()).join('\n'));
+    for (const line of statusLines(meter().alone())) this.#lifecycle.log.info(line);
   }
 
   async #open(): Promise<readonly Listener[]> {
