@@ -4,9 +4,11 @@ import { isComposite } from '../deploy/context.ts';
 import { loadContext } from '../deploy/load.ts';
 import { LoadSession } from '../deploy/session.ts';
 import { applicationsOf, type SetupCommand, setupHook } from '../deploy/setup-hook.ts';
+import { configPath, parseUri } from '../deploy/uri.ts';
 import { EXIT_OK, printable } from '../errors.ts';
 import { programLogger } from '../log.ts';
 import type { Settings } from '../protocol/types.ts';
+import { setUpLogging } from '../serve/logging.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, textOption } from './command.ts';
 import { ENV_FILE, readEnvFiles } from './env-file.ts';
@@ -41,8 +43,13 @@ async function setupApp(
 /** Runs the hooks of all applications of a configuration, one after the other. */
 export async function setUp(spec: string, name: string | undefined, vars: Settings, console: Console): Promise<void> {
   const session = new LoadSession(vars);
-  const context = await loadContext('app', specUri(spec), { globalConf: vars, name }, session);
+  const source = specUri(spec);
+  const context = await loadContext('app', source, { globalConf: vars, name }, session);
   session.tellWarnings(programLogger('warn', console.err));
+  // What the hooks log goes where the file says; a server that runs may be writing there.
+  const uri = parseUri(source);
+  const file = uri?.scheme === 'config' ? configPath(uri, process.cwd()) : undefined;
+  await setUpLogging({ file, globalConf: vars }, session, { user: undefined, group: undefined }, false);
   const command: SetupCommand = { name: 'setup-app', say: (message) => console.out(printable(message)) };
   for (const app of await applicationsOf(context)) {
     const title = printable(app.sections[0] ? `[${app.sections[0].name}]` : app.target.description);

@@ -26,7 +26,7 @@ export interface ConfiguredLogging {
  * @throws ConfigError, ErrorList or RunError, as `configureLogging`
  */
 export async function setUpLogging(
-  { file, globalConf }: ServePlan,
+  { file, globalConf }: Pick<ServePlan, 'file' | 'globalConf'>,
   session: LoadSession,
   ownership: Ownership,
   isFirst: boolean,

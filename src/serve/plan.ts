@@ -9,7 +9,7 @@ import { ownPackage } from '../deploy/entry-points.ts';
 import { type LoadedServer, loadContext, loadServer } from '../deploy/load.ts';
 import { type AddressOverrides, processSettings } from '../deploy/server-settings.ts';
 import type { LoadSession } from '../deploy/session.ts';
-import { configUri, parseUri } from '../deploy/uri.ts';
+import { configPath, configUri, parseUri } from '../deploy/uri.ts';
 import { errorMessage, UsageError } from '../errors.ts';
 import type { App, Settings } from '../protocol/types.ts';
 
@@ -74,7 +74,7 @@ export async function planOf(
     directory,
     globalConf,
     overrides,
-    file: isConfig ? resolve(directory, uri?.path ?? spec) : undefined,
+    file: isConfig ? (uri ? configPath(uri, directory) : resolve(directory, spec)) : undefined,
     envFiles,
   };
 }

@@ -56,6 +56,12 @@ describe('a file that is right', () => {
     await expect(import('node:fs/promises').then((fs) => fs.readdir(directory))).resolves.toEqual(['app.mjs', 'x.ini']);
   });
 
+  test('may be named by a URI, in which a blank is %20', async () => {
+    const ini = `[app:main]\nuse = npm:paster#test\n${SERVER}`;
+    const { stdout, status } = await check({ 'x y.ini': ini }, ['config:x%20y.ini']);
+    expect([stdout, status]).toEqual(['x y.ini: ok\n', 0]);
+  });
+
   test('with warnings still ends with 0', async () => {
     const { stdout, status } = await check({
       'x.ini': `[app:main]\nuse = module:./app.mjs\n[filter:f]\nuse = module:./app.mjs\n${SERVER}`,

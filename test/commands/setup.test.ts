@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { type Finished, paster } from '../helpers/program.ts';
+import { type Finished, paster, ROOT } from '../helpers/program.ts';
 
 const WIKI = {
   'package.json': JSON.stringify({
@@ -115,6 +115,23 @@ use = npm:paster#test
 use = egg:Paste#translogger
 `;
 
+  const LOGGING = `[loggers]
+keys = root
+[handlers]
+keys = file
+[formatters]
+keys = name
+[logger_root]
+level = INFO
+handlers = file
+[handler_file]
+class = FileHandler
+formatter = name
+args = (r"%(here)s/x.log", "%(mode)s")
+[formatter_name]
+format = %(name)s %(message)s
+`;
+
   test('the hook of each application, with its configuration and the command line’s variables', async () => {
     const directory = wiki({ 'etc/x.ini': INI });
     const { stdout, stderr, status } = await run(directory, 'setup-app', 'etc/x.ini', 'admin=me');
@@ -128,6 +145,21 @@ plain 1
 `,
     );
     expect(status).toBe(0);
+  });
+
+  test('what a hook logs goes where the file says, behind what is there', async () => {
+    const hook = `import { getLogger } from '${ROOT}/dist/index.js';
+export const make = () => () => {};
+export const setup_app = () => getLogger('plain').info('tables made');
+`;
+    const directory = wiki({
+      'x y.ini': `[app:main]\nuse = call:./app.js:make\n${LOGGING}`,
+      'app.js': hook,
+      'package.json': '{"type": "module"}',
+      'x.log': 'before\n',
+    });
+    expect(await run(directory, 'setup-app', 'x y.ini', 'mode=w')).toMatchObject({ status: 0, stderr: '' });
+    expect(readFileSync(join(directory, 'x.log'), 'utf8')).toBe('before\nplain tables made\n');
   });
 
   test('one section of the file', async () => {
