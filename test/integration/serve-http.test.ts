@@ -42,6 +42,12 @@ test('a module needs no INI file', async () => {
   expect(await (await fetch(`${program.url}/query?x=1`)).json()).toMatchObject({ url: '/query?x=1' });
 });
 
+test('an INI file may be named by its URI, in which a blank is %20', async () => {
+  const ini = '[app:main]\nuse = npm:paster#test\n[server:main]\nuse = npm:paster#http\nport = 0\n';
+  const program = await serve(['config:x%20y.ini'], { cwd: temporaryDirectory({ 'x y.ini': ini }) });
+  expect((await fetch(program.url)).status).toBe(200);
+});
+
 test('the command line overrides the address and the names of the sections', async () => {
   const socket = join(temporaryDirectory(), 's');
   const ini = join(
