@@ -66,6 +66,8 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 // RFC 9110 section 5.5: with these in a value, one header could pass for two.
 const HEADER_BREAK = /[\0\r\n]/;
 const LENGTH = /^\d{1,15}$/;
+// Go's word for a body that nobody has measured: Caddy's, of one that comes in chunks, whose header it does not tell.
+const UNMEASURED = '-1';
 
 /** Whatever can tell all variables when somebody asks for them. */
 export interface PairSource {
@@ -215,7 +217,8 @@ export class HeadReader {
   head(source: PairSource): RequestHead {
     const rawHeaders = this.#rawHeaders;
     const method = this.#method;
-    const length = this.#length;
+    const unmeasured = this.#length === UNMEASURED;
+    const length = unmeasured ? '' : this.#length;
     if (rawHeaders.length > 2 * MAX_HEADERS) throw new BadEnviron('too many headers');
     if (!KNOWN_METHODS.has(method) && !TOKEN.test(method)) throw new BadEnviron('the method is not a token');
     // nginx sends both variables empty where the request has neither header: absent, not empty (an empty Content-Type
@@ -236,7 +239,7 @@ export class HeadReader {
       const made = contentLength === 0 && this.#headerLength === '' && forced;
       if (!made) rawHeaders.push('Content-Length', length);
     }
-    const chunked = contentLength === undefined && this.#transferEncoding !== '';
+    const chunked = contentLength === undefined && (unmeasured || this.#transferEncoding !== '');
     if (chunked) rawHeaders.push('Transfer-Encoding', 'chunked');
     // Only what the response may be made of matters here: HTTP/2 and 3 end at the web server, and frameworks take 2 for
     // Node's http2. SERVER_PROTOCOL in the environment tells the truth.

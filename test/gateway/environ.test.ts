@@ -85,6 +85,14 @@ describe('an environment as the head of a request', () => {
     expect(readHead(['SERVER_PROTOCOL', protocol]).httpVersionMinor).toBe(minor);
   });
 
+  test('a length of -1, which Caddy says of chunks, is none', () => {
+    const head = readHead(['REQUEST_METHOD', 'POST', 'CONTENT_LENGTH', '-1']);
+    expect({ length: head.contentLength, headers: head.rawHeaders }).toEqual({
+      length: undefined,
+      headers: ['Transfer-Encoding', 'chunked'],
+    });
+  });
+
   test('the same names in another order', () => {
     expect(readHead(['HTTP_A', '1', 'HTTP_B', '2']).rawHeaders).toEqual(['A', '1', 'B', '2']);
     expect(readHead(['HTTP_B', '1', 'HTTP_A', '2']).rawHeaders).toEqual(['B', '1', 'A', '2']);
@@ -96,6 +104,7 @@ describe('an environment as the head of a request', () => {
     [['CONTENT_TYPE', 'a\n']],
     [['CONTENT_LENGTH', '1e3']],
     [['CONTENT_LENGTH', '0x5']],
+    [['CONTENT_LENGTH', '-2']],
     [['REQUEST_METHOD', 'a b']],
     [['REQUEST_METHOD', '']],
     [Array.from({ length: 4002 }, (_, i) => (i % 2 === 0 ? 'HTTP_X' : 'y'))],
