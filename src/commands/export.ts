@@ -56,7 +56,7 @@ async function exportConfiguration(
   const session = new LoadSession(parseAssignments(assignments));
   const deployment = await readDeployment(iniPath(config), names, session);
   const output = textOption(options, 'output');
-  const { files, stateDir } = await exportTarget(target, deployment, {
+  const { files, directories } = await exportTarget(target, deployment, {
     hosts: listOption(options, 'host'),
     prefix: textOption(options, 'prefix'),
     serverName: textOption(options, 'serverName'),
@@ -69,7 +69,7 @@ async function exportConfiguration(
     health: textOption(options, 'health'),
     output,
   });
-  if (stateDir !== undefined) await writing(stateDir, () => mkdir(stateDir, { recursive: true }));
+  for (const directory of directories) await writing(directory, () => mkdir(directory, { recursive: true }));
   if (output === undefined) {
     console.out(textOf(files).trimEnd());
     return EXIT_OK;

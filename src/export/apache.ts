@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Backend } from './deployment.ts';
 import type { StaticRoot } from './places.ts';
-import { apacheString } from './quote.ts';
+import { apacheSocket, apacheString } from './quote.ts';
 import { hostPort, listenText, mistake, type Site } from './site.ts';
 import { aWhile, dottedPath, FOREVER, MEDIA_TYPES, ownRoots, whereFilesAre } from './static-files.ts';
 import { escapeRegex, indented, lines } from './text.ts';
@@ -53,6 +53,7 @@ function virtualHost(site: Site): string {
   const slash = prefix === '' ? '/' : '';
   const target = balanced || !first ? `"balancer://${name}${slash}"` : memberUrl(site, first, slash);
   const isHttp = scheme === 'http' || scheme === 'https';
+  const options = `flushpackets=on${isHttp ? ' upgrade=websocket' : ''}`;
   return lines(
     serverName === undefined ? undefined : `ServerName ${serverName}`,
     'AllowEncodedSlashes On',
@@ -61,11 +62,13 @@ function virtualHost(site: Site): string {
     'RewriteEngine On',
     `RewriteCond expr "%{HTTP:Content-Length} -gt ${maxBodyMiB * 1024 * 1024}"`,
     'RewriteRule ^ - [R=413,L]',
+    // Debian's Apache has a page of its own for whatever nobody else answers.
+    prefix === '' ? undefined : `RewriteRule !^${escapeRegex(prefix)}(/|$) - [R=404,L]`,
     scheme === 'https' ? 'SSLProxyEngine On' : undefined,
     balanced
       ? lines(
           `<Proxy "balancer://${name}">`,
-          ...backends.map((backend) => `  BalancerMember ${memberUrl(site, backend, '')} flushpackets=on`),
+          ...backends.map((backend) => `  BalancerMember ${memberUrl(site, backend, '')} ${options}`),
           '</Proxy>',
         )
       : undefined,
@@ -73,7 +76,7 @@ function virtualHost(site: Site): string {
     scheme === 'fastcgi' && prefix !== ''
       ? `SetEnvIf Request_URI "^${escapeRegex(prefix)}(/|$)" proxy-fcgi-pathinfo=unescape`
       : undefined,
-    `ProxyPass "${prefix === '' ? '/' : prefix}" ${target}${balanced ? '' : ' flushpackets=on'}${isHttp ? ' nocanon' : ''}`,
+    `ProxyPass "${prefix === '' ? '/' : prefix}" ${target}${balanced ? '' : ` ${options}`}${isHttp ? ' nocanon' : ''}`,
     ...(isHttp ? forwarding(prefix) : variables(prefix)),
   );
 }
@@ -104,7 +107,7 @@ function staticFiles(prefix: string, root: StaticRoot): string {
 function memberUrl({ scheme }: Site, backend: Backend, slash: string): string {
   const protocol = scheme === 'fastcgi' ? 'fcgi' : scheme;
   if (backend.kind === 'tcp') return `"${protocol}://${hostPort(backend)}${slash}"`;
-  return apacheString(`unix:${backend.path}`).replace(/"$/, `|${protocol}://localhost${slash}"`);
+  return apacheSocket(backend.path).replace(/"$/, `|${protocol}://localhost${slash}"`);
 }
 
 function forwarding(prefix: string): string[] {

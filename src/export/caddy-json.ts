@@ -1,14 +1,16 @@
 /** A whole configuration for Caddy in its own JSON, which it reads from a file of any name. */
 import { join } from 'node:path';
-import { caddyKeepAlive, caddyUpstream } from './caddy.ts';
+import { caddyKeepAlive, caddyRoots, caddyUpstream, isLarge } from './caddy.ts';
+import type { Scheme } from './deployment.ts';
 import type { StaticRoot } from './places.ts';
 import { caddyPath } from './quote.ts';
 import { hostPort, type Site } from './site.ts';
-import { aWhile, dottedPath, FOREVER, ownRoots } from './static-files.ts';
+import { aWhile, dottedPath, FOREVER } from './static-files.ts';
+import { escapeRegex } from './text.ts';
 
 /** The same as the whole Caddyfile. Placeholders are the only thing to be quoted, and paths have none. */
 export function caddyJson(site: Site, stateDir: string): string {
-  const { name, prefix, serverName, listen } = site;
+  const { name, scheme, prefix, serverName, listen } = site;
   const host = serverName === undefined ? {} : { host: [serverName] };
   const match = {
     ...host,
@@ -18,10 +20,11 @@ export function caddyJson(site: Site, stateDir: string): string {
     listen: [listen.host === '0.0.0.0' ? `:${listen.port}` : hostPort(listen)],
     automatic_https: { disable: true },
     routes: [
-      ...ownRoots(site, { compressed: true }).map((root) => staticRoute(host, prefix, root)),
+      ...caddyRoots(site).map((root) => staticRoute(host, prefix, root)),
       { ...(Object.keys(match).length === 0 ? {} : { match: [match] }), handle: handlers(site), terminal: true },
       { handle: [{ handler: 'static_response', status_code: 404 }] },
     ],
+    ...(scheme === 'fastcgi' ? {} : { errors: { routes: [tooLarge(site)] } }),
   };
   const whole = {
     admin: { disabled: true, config: { persist: false } },
@@ -44,7 +47,7 @@ function staticRoute(host: object, prefix: string, root: StaticRoot): object {
   const routes = [
     { handle: [{ handler: 'rewrite', strip_path_prefix: path.replace(/\/$/, '') }] },
     caching(aWhile(root), {}),
-    caching(FOREVER, { query: { v: ['*'] } }),
+    caching(FOREVER, { query: { v: ['*'] }, not: [{ query: { v: [''] } }] }),
     {
       handle: [{ handler: 'file_server', root: directory, index_names: index, ...(precompressed ? compressed : {}) }],
     },
@@ -54,6 +57,23 @@ function staticRoute(host: object, prefix: string, root: StaticRoot): object {
     handle: [{ handler: 'subroute', routes }],
     terminal: true,
   };
+}
+
+/** As in the Caddyfile, like what follows. */
+function tooLarge({ maxBodyMiB }: Site): object {
+  return {
+    match: [{ expression: isLarge(maxBodyMiB) }],
+    handle: [{ handler: 'static_response', status_code: 413 }],
+  };
+}
+
+function atMount(scheme: Scheme, prefix: string): object[] {
+  if (scheme !== 'fastcgi') {
+    return [{ handler: 'rewrite', path_regexp: [{ find: `^${escapeRegex(prefix)}/?`, replace: '/' }] }];
+  }
+  const bare = { match: [{ path: [prefix] }], handle: [{ handler: 'rewrite', uri: `${prefix}/` }] };
+  const stripped = { handle: [{ handler: 'rewrite', strip_path_prefix: prefix }] };
+  return [{ handler: 'subroute', routes: [bare, stripped] }];
 }
 
 function handlers({ scheme, prefix, backends, keepAlive, maxBodyMiB }: Site): object[] {
@@ -67,10 +87,10 @@ function handlers({ scheme, prefix, backends, keepAlive, maxBodyMiB }: Site): ob
   const forwarded = prefix === '' ? { delete: ['X-Forwarded-Prefix'] } : { set: { 'X-Forwarded-Prefix': [prefix] } };
   return [
     { handler: 'request_body', max_size: maxBodyMiB * 1024 * 1024 },
-    ...(prefix === '' ? [] : [{ handler: 'rewrite', strip_path_prefix: prefix }]),
+    ...(prefix === '' ? [] : atMount(scheme, prefix)),
     {
       handler: 'reverse_proxy',
-      upstreams: backends.map((backend) => ({ dial: caddyUpstream(backend) })),
+      upstreams: backends.map((backend) => ({ dial: caddyUpstream(backend, caddyPath) })),
       flush_interval: -1,
       ...(scheme === 'fastcgi'
         ? { transport: { protocol: 'fastcgi', env } }

@@ -2,23 +2,23 @@
 import { join } from 'node:path';
 import type { Backend } from './deployment.ts';
 import type { StaticRoot } from './places.ts';
-import { caddyPath } from './quote.ts';
+import { caddyPath, caddySocket } from './quote.ts';
 import { hostPort, mistake, type Site } from './site.ts';
 import { aWhile, dottedPath, FOREVER, ownRoots, whereFilesAre } from './static-files.ts';
-import { indented, lines } from './text.ts';
+import { escapeRegex, indented, lines } from './text.ts';
 
 export function caddySite(site: Site): string {
   const { scheme, prefix, stateDir, maxBodyMiB } = site;
   if (scheme === 'scgi') throw mistake('Caddy speaks no SCGI', 'serve FastCGI or HTTP');
   const mounted = lines('request_body {', `  max_size ${maxBodyMiB}MiB`, '}', reverseProxy(site));
-  const roots = ownRoots(site, { compressed: true });
+  const roots = caddyRoots(site);
   const handled =
     prefix === ''
       ? lines('handle {', indented(mounted), '}')
       : lines(
           `@mount path ${prefix} ${prefix}/*`,
           'handle @mount {',
-          `  uri strip_prefix ${prefix}`,
+          ...atMount(site).map((line) => `  ${line}`),
           indented(mounted),
           '}',
           'handle {',
@@ -33,8 +33,34 @@ export function caddySite(site: Site): string {
     site.listen.host === '0.0.0.0' ? undefined : `  bind ${site.listen.host}`,
     ...roots.map((root, index) => indented(staticFiles(prefix, root, index + 1))),
     indented(handled),
+    scheme === 'fastcgi' ? undefined : indented(tooLarge(maxBodyMiB)),
     '}',
   );
+}
+
+/** A directory with such signs in it is a pattern to Caddy's matcher of files. */
+export function caddyRoots(site: Site): readonly StaticRoot[] {
+  return ownRoots(site, { compressed: true }).filter(({ directory }) => !/[*?[]/.test(directory));
+}
+
+/** Of a body that becomes too large on the way Caddy may make a 502. */
+function tooLarge(maxBodyMiB: number): string {
+  return lines('handle_errors {', `  @large expression \`${isLarge(maxBodyMiB)}\``, '  respond @large 413', '}');
+}
+
+/** An expression that is true of a request that says so itself. */
+export function isLarge(maxBodyMiB: number): string {
+  const length = '{http.request.header.Content-Length}';
+  return `${length}.matches("^[0-9]{1,15}$") && int(${length}) > ${maxBodyMiB * 1024 * 1024}`;
+}
+
+/**
+ * Over HTTP the prefix is taken off without a look at the rest, for `strip_prefix` spells it anew. Over FastCGI the application
+ * has the client's own spelling besides, and takes a script's name without a path for the whole one: the mount itself is "/".
+ */
+function atMount({ scheme, prefix }: Site): string[] {
+  if (scheme !== 'fastcgi') return [`uri path_regexp ^${escapeRegex(prefix)}/? /`];
+  return [`rewrite ${prefix} ${prefix}/`, `uri strip_prefix ${prefix}`];
 }
 
 /** A path of which a name begins with a dot is for the application to refuse. The order within `route` is kept. */
@@ -57,6 +83,7 @@ function staticFiles(prefix: string, root: StaticRoot, number: number): string {
     '    @version {',
     '      file',
     '      query v=*',
+    '      not query v=',
     '    }',
     `    header @version Cache-Control "${FOREVER}"`,
     '    file_server {',
@@ -76,7 +103,7 @@ function addressOf({ serverName, listen, listenGiven }: Site): string {
 
 function reverseProxy({ scheme, prefix, backends, keepAlive }: Site): string {
   return lines(
-    `reverse_proxy ${backends.map((backend) => `"${caddyUpstream(backend)}"`).join(' ')} {`,
+    `reverse_proxy ${backends.map((backend) => `"${caddyUpstream(backend, caddySocket)}"`).join(' ')} {`,
     '  flush_interval -1',
     ...(backends.length > 1 ? ['  lb_try_duration 3s', '  fail_duration 5s'] : []),
     ...(scheme === 'fastcgi' ? fastcgi(prefix) : http(scheme === 'https', prefix, keepAlive)),
@@ -85,8 +112,8 @@ function reverseProxy({ scheme, prefix, backends, keepAlive }: Site): string {
 }
 
 /** As Caddy dials it. A path with braces would have placeholders. */
-export function caddyUpstream(backend: Backend): string {
-  return backend.kind === 'unix' ? `unix/${caddyPath(backend.path)}` : hostPort(backend);
+export function caddyUpstream(backend: Backend, socket: (path: string) => string): string {
+  return backend.kind === 'unix' ? `unix/${socket(backend.path)}` : hostPort(backend);
 }
 
 /** Caddy takes the whole path for the script's name unless it is told what that is. */

@@ -38,7 +38,12 @@ function frontend({ name, listen, prefix, serverName, maxBodyMiB }: Site): strin
 
 /** The first group is the script's name, the second one the rest; docroot is for programs that are files. */
 function fcgiApp(name: string, prefix: string): string {
-  return lines(`fcgi-app ${name}-fcgi`, '  docroot /', `  path-info ^(${escapeRegex(prefix)})(/.*)?$`);
+  return lines(
+    `fcgi-app ${name}-fcgi`,
+    '  docroot /',
+    `  path-info ^(${escapeRegex(prefix)})(/.*)?$`,
+    '  pass-header Authorization',
+  );
 }
 
 function backend({ name, scheme, prefix, backends }: Site): string {
@@ -52,6 +57,8 @@ function backend({ name, scheme, prefix, backends }: Site): string {
     '  retry-on conn-failure empty-response',
     '  http-request disable-l7-retry unless { method GET HEAD OPTIONS PUT DELETE }',
     isFastcgi ? `  use-fcgi-app ${name}-fcgi` : undefined,
+    // Without a path an application takes the script's name for the whole one: the mount itself is "/".
+    isFastcgi && prefix !== '' ? `  http-request set-path ${prefix}/ if { path ${prefix} }` : undefined,
     ...(isFastcgi ? [] : forwarding(prefix)),
     ...backends.map((each, index) => `  server app${index + 1} ${place(each)}${options}`),
   );

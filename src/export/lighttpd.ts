@@ -33,8 +33,8 @@ export function lighttpdSite(site: Site): string {
   return stateDir === undefined ? text : lines(server(site, stateDir), text);
 }
 
-function modulesOf({ scheme, prefix }: Site, roots: readonly StaticRoot[]): string {
-  const speaking = scheme !== 'http' ? [`mod_${scheme}`] : prefix === '' ? ['mod_proxy'] : ['mod_setenv', 'mod_proxy'];
+function modulesOf({ scheme }: Site, roots: readonly StaticRoot[]): string {
+  const speaking = scheme === 'http' ? ['mod_setenv', 'mod_proxy'] : [`mod_${scheme}`];
   const modules = roots.length === 0 ? speaking : [...speaking, 'mod_alias', 'mod_expire'];
   return modules.map((name) => `"${name}"`).join(', ');
 }
@@ -89,18 +89,23 @@ function place(backend: Backend): string {
 }
 
 function proxyHeaders(prefix: string): string[] {
-  if (prefix === '') return ['proxy.header = ( "upgrade" => "enable" )'];
+  // An empty one is none: what a client says of a prefix is not true.
+  const told = `setenv.set-request-header = ( "X-Forwarded-Prefix" => "${prefix}" )`;
+  if (prefix === '') return [told, 'proxy.header = ( "upgrade" => "enable" )'];
   return [
-    `setenv.set-request-header = ( "X-Forwarded-Prefix" => "${prefix}" )`,
+    told,
     `proxy.header = ( "upgrade" => "enable", "map-urlpath" => ( "${prefix}/" => "/", "${prefix}" => "/" ) )`,
   ];
 }
+
+/** In the directory of its own files, and with nothing in it: for paths and hosts that are not the application's. */
+export const EMPTY_ROOT = 'empty';
 
 function server({ listen }: Site, stateDir: string): string {
   const at = (name: string): string => lighttpdString(join(stateDir, name));
   const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
   return lines(
-    `server.document-root = ${lighttpdString(stateDir)}`,
+    `server.document-root = ${at(EMPTY_ROOT)}`,
     `server.bind = "${host}"`,
     `server.port = ${listen.port}`,
     `server.pid-file = ${at('lighttpd.pid')}`,

@@ -25,6 +25,8 @@ export function nginxSite(site: Site): string {
     `  location ${site.prefix === '' ? '/' : `~ ^(?<mount>${escapeRegex(site.prefix)})(?<rest>/.*)?$`} {`,
     indented(indented(pass(site))),
     '  }',
+    // nginx has a page of its own for whatever nobody else answers.
+    site.prefix === '' ? undefined : '  location / { return 404; }',
     '}',
   );
   return site.stateDir === undefined ? text : wholeFile(text, site.stateDir);
@@ -65,14 +67,25 @@ function nextMachine(module: string, { backends }: Site): (string | undefined)[]
   ];
 }
 
+/** The head of an answer has to fit into one buffer: a session's cookie beside a content policy is more than nginx's own 4 KiB. */
+function answerHead(module: string): string[] {
+  return [`${module}_buffer_size 32k;`, `${module}_buffers 8 32k;`];
+}
+
 function milliseconds(keepAlive: number): number {
   return Math.max(1, Math.floor(keepAlive * 800));
 }
 
-/** What HTTP needs: the header of a WebSocket, and below a prefix the rest of the path in the client's own spelling. */
+/**
+ * What HTTP needs: the header of a WebSocket, and below a prefix the rest of the path in the client's own spelling. Without
+ * a path an application takes SCRIPT_NAME for the whole one, as nginx's stock parameters have it: the mount itself is "/".
+ */
 function maps({ name, scheme, prefix }: Site): (string | undefined)[] {
-  if (!isHttp(scheme)) return [];
   const variable = name.replaceAll('-', '_');
+  if (!isHttp(scheme)) {
+    if (prefix === '') return [];
+    return [lines(`map $rest $${variable}_path {`, "  '' /;", '  default $rest;', '}')];
+  }
   const path = lines(
     `map $request_uri $${variable}_path {`,
     `  ~^${escapeRegex(prefix)}(?<after>/.*)$ $after;`,
@@ -98,14 +111,17 @@ function pass(site: Site): string {
       'proxy_set_header X-Forwarded-Proto $scheme;',
       'proxy_set_header X-Forwarded-Host $http_host;',
       `proxy_set_header X-Forwarded-Prefix ${prefix === '' ? '""' : prefix};`,
+      ...answerHead('proxy'),
       ...nextMachine('proxy', site),
     );
   }
   const own = scheme === 'fastcgi' ? ['fastcgi_keep_conn on;'] : ['scgi_param SCGI 1;'];
-  const mounted = prefix === '' ? ['SCRIPT_NAME ""', 'PATH_INFO $uri'] : ['SCRIPT_NAME $mount', 'PATH_INFO $rest'];
+  const mounted =
+    prefix === '' ? ['SCRIPT_NAME ""', 'PATH_INFO $uri'] : ['SCRIPT_NAME $mount', `PATH_INFO $${variable}_path`];
   return lines(
     `${scheme}_pass ${name};`,
     ...own,
+    ...answerHead(scheme),
     ...nextMachine(scheme, site),
     ...[...mounted, ...PARAMS].map((param) => `${scheme}_param ${param};`),
   );

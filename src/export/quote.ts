@@ -37,9 +37,19 @@ export function apacheString(path: string): string {
   return `"${checked(path, 'Apache', /["\\$%|]/)}"`;
 }
 
+/** A socket's path behind `unix:`, which is a URL to Apache: `#` ends it. */
+export function apacheSocket(path: string): string {
+  return apacheString(`unix:${checked(path, 'Apache', /#/)}`);
+}
+
 /** Between quotes. Caddy puts `{...}` in for something else, in its JSON too. */
 export function caddyPath(path: string): string {
   return checked(path, 'Caddy', /["\\{}`|]/);
+}
+
+/** A socket's path in a Caddyfile, where a colon stands before a port. */
+export function caddySocket(path: string): string {
+  return caddyPath(checked(path, 'Caddy', /:/));
 }
 
 /** A word, as it is: HAProxy's quoting differs from place to place. */

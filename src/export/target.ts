@@ -1,6 +1,6 @@
 /** What `export` can write: each target by name, as files of text. */
 import { readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { apacheSite } from './apache.ts';
 import { caddySite } from './caddy.ts';
 import { caddyJson } from './caddy-json.ts';
@@ -8,7 +8,7 @@ import type { Deployment } from './deployment.ts';
 import { dockerfile } from './docker.ts';
 import { haproxySite } from './haproxy.ts';
 import { kubernetesObjects } from './kubernetes.ts';
-import { lighttpdSite } from './lighttpd.ts';
+import { EMPTY_ROOT, lighttpdSite } from './lighttpd.ts';
 import { nginxSite } from './nginx.ts';
 import { checkedServerName, maxBodyMiB, mistake, type Site, type SiteOptions, siteOf } from './site.ts';
 import { systemdUnits } from './systemd.ts';
@@ -25,8 +25,8 @@ export interface ExportOptions extends SiteOptions {
 
 export interface Exported {
   readonly files: readonly ExportedFile[];
-  /** The directory that has to be there when the web server starts. */
-  readonly stateDir: string | undefined;
+  /** The directories that have to be there when the web server starts. */
+  readonly directories: readonly string[];
 }
 
 const SITES: Readonly<Record<string, (site: Site) => string>> = {
@@ -64,17 +64,18 @@ export async function exportTarget(target: string, deployment: Deployment, optio
     const described = siteOf(target, deployment, options);
     const { stateDir } = described;
     if (target === 'caddy' && stateDir !== undefined && !isCaddyfile(options.output)) {
-      return { files: [{ name: target, text: `${caddyJson(described, stateDir)}\n` }], stateDir };
+      return { files: [{ name: target, text: `${caddyJson(described, stateDir)}\n` }], directories: [stateDir] };
     }
     return {
       files: [{ name: target, text: withHeading(target, deployment, site(described)) }],
-      stateDir: described.stateDir,
+      directories:
+        stateDir === undefined ? [] : [stateDir, ...(target === 'lighttpd' ? [join(stateDir, EMPTY_ROOT)] : [])],
     };
   }
   const files = await ownFiles(target, deployment, options);
   return {
     files: files.map(({ name, text }) => ({ name, text: withHeading(target, deployment, text) })),
-    stateDir: undefined,
+    directories: [],
   };
 }
 

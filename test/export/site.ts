@@ -6,7 +6,7 @@ import { temporaryDirectory } from '../helpers/directory.ts';
 import { freePort, Program, paster, ROOT, serve } from '../helpers/program.ts';
 import { untilAnswering } from '../helpers/web-server.ts';
 
-const PROBE = join(ROOT, 'test/fixtures/apps/probe.js');
+const PROBE = `${join(ROOT, 'test/fixtures/apps/probe.js')}:makeProbe`;
 
 /** How each web server runs its whole file in the foreground, and what the file is called. */
 export const WEB_SERVERS: Readonly<Record<string, { readonly file: string; readonly command: readonly string[] }>> = {
@@ -18,7 +18,7 @@ export const WEB_SERVERS: Readonly<Record<string, { readonly file: string; reado
 };
 
 /** A directory with etc/config.ini, static files, and room for sockets; other users may look into it. */
-export function project(server: string, extra = ''): string {
+export function project(server: string, extra = '', factory = PROBE): string {
   const directory = temporaryDirectory({
     'package.json': '{ "name": "shop" }\n',
     'static/site.css': 'body { color: teal }\n',
@@ -26,7 +26,7 @@ export function project(server: string, extra = ''): string {
   });
   for (const name of ['etc', 'var']) mkdirSync(join(directory, name));
   for (const name of ['', 'var']) chmodSync(join(directory, name), 0o777);
-  const app = `[app:probe]\nuse = call:${PROBE}:makeProbe\n`;
+  const app = `[app:probe]\nuse = call:${factory}\n`;
   const map = '[composite:main]\nuse = npm:paster#urlmap\n/static = files\n/ = probe\n';
   const files = '[app:files]\nuse = npm:paster#static\ndocument_root = %(here)s/../static\n';
   writeFileSync(join(directory, 'etc/config.ini'), [map, app, files, `[server:main]\n${server}\n`, extra].join('\n'));

@@ -1,0 +1,114 @@
+/** `paster export` for each web server: what an application is told behind it, and what of its answers arrives. */
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { ask, type Question } from '../helpers/ask.ts';
+import { freePort, ROOT, requireProgram } from '../helpers/program.ts';
+import { exported, ini, project, refused, runExported, WEB_SERVERS } from './site.ts';
+
+const TOLD = `${join(ROOT, 'test/fixtures/apps/told.js')}:makeTold`;
+const SOCKET = 'socket = %(here)s/../var/app.sock\nmode = 666';
+const PROGRAMS: Readonly<Record<string, string>> = { apache: 'apache2' };
+
+interface Told {
+  readonly url: string;
+  readonly base: string;
+  readonly headers: Readonly<Record<string, string | undefined>>;
+}
+
+async function told(origin: string, path: string, question: Question = {}): Promise<Told> {
+  const { status, body } = await ask(origin, path, question);
+  expect({ status, body: status === 200 ? '' : String(body) }).toEqual({ status: 200, body: '' });
+  return JSON.parse(String(body));
+}
+
+const GATEWAYS: readonly (readonly [target: string, kind: string, settings: string])[] = [
+  ['nginx', 'fastcgi', ''],
+  ['nginx', 'scgi', ''],
+  ['lighttpd', 'fastcgi', ''],
+  ['lighttpd', 'scgi', ''],
+  ['apache', 'fastcgi', ''],
+  ['apache', 'scgi', 'script_name = /proxy'],
+  ['caddy', 'fastcgi', ''],
+  ['haproxy', 'fastcgi', ''],
+];
+
+test.each(GATEWAYS)('%s by %s: the mount itself, and nothing beside it', async (target, kind, settings) => {
+  if (requireProgram(PROGRAMS[target] ?? target) === undefined) return;
+  const directory = project(`use = npm:paster#${kind}\n${SOCKET}\n${settings}`, '', TOLD);
+  const url = await runExported(target, directory, ['--prefix', '/proxy']);
+  expect(await told(url, '/proxy')).toMatchObject({ url: '/', base: '/proxy' });
+  expect(await told(url, '/proxy?a=1')).toMatchObject({ url: '/?a=1', base: '/proxy' });
+  const headers = { Authorization: 'Basic YTpi' };
+  expect((await told(url, '/proxy/a', { headers })).headers['authorization']).toBe('Basic YTpi');
+  expect((await ask(url, '/proxy/large-head')).status).toBe(200);
+  // Not even the web server's own pages and files.
+  for (const path of ['/', '/index.html', '/error.log', `/${target}.pid`]) {
+    expect([403, 404]).toContain((await ask(url, path)).status);
+  }
+});
+
+describe.each(Object.keys(WEB_SERVERS))('%s by HTTP', (target) => {
+  const missing = requireProgram(PROGRAMS[target] ?? target) === undefined;
+
+  test.skipIf(missing).each([
+    ['', undefined],
+    ['/proxy', '/proxy'],
+  ])('carries WebSockets, and says itself what the prefix is: "%s"', async (prefix, said) => {
+    const directory = project(`use = npm:paster#http\nhost = 127.0.0.1\nport = ${await freePort()}`, '', TOLD);
+    const options = [...(prefix === '' ? [] : ['--prefix', prefix]), '--max-body', '1m'];
+    const url = await runExported(target, directory, options);
+    const client = new WebSocket(`${url.replace('http:', 'ws:')}${prefix}/live`);
+    await once(client, 'open');
+    client.send('hello');
+    const [answer] = await once(client, 'message');
+    expect(String(answer)).toBe('/live hello');
+    client.terminate();
+
+    const headers = { 'X-Forwarded-Prefix': '/evil' };
+    expect((await told(url, `${prefix}/a`, { headers })).headers['x-forwarded-prefix']).toBe(said);
+    expect((await ask(url, `${prefix}/large-head`)).status).toBe(200);
+    const body = Buffer.alloc(1_100_000);
+    // The connection may be closed under the body that is refused.
+    const reply = await ask(url, `${prefix}/a`, { method: 'POST', body }).catch(() => undefined);
+    if (reply) expect(reply.status).toBe(413);
+  });
+});
+
+test.skipIf(requireProgram('caddy') === undefined).each(['Caddyfile', 'caddy.json'])(
+  'Caddy keeps the spelling of a path, measures no body, and knows a version from none: %s',
+  async (file) => {
+    const directory = project(`use = npm:paster#http\n${SOCKET}`, '', TOLD);
+    const options = ['--prefix', '/proxy'];
+    const url = await runExported('caddy', directory, options, file);
+    expect((await told(url, '/proxy//a//b%2Fc')).url).toBe('//a//b%2Fc');
+    expect((await told(url, '/proxy?a=1')).url).toBe('/?a=1');
+    const control = async (query: string) =>
+      (await ask(url, `/proxy/static/site.css${query}`)).headers['cache-control'];
+    expect(await control('?v=1')).toContain('immutable');
+    for (const query of ['', '?v=', '?rev=1']) expect(await control(query)).toBe('public, max-age=0');
+  },
+);
+
+test.skipIf(requireProgram('caddy') === undefined)('Caddy hands on a body without a length', async () => {
+  const url = await runExported('caddy', project(`use = npm:paster#fastcgi\n${SOCKET}`));
+  const body = ['a'.repeat(300_000), 'b'];
+  expect((await ask(url, '/echo', { method: 'POST', body })).body.length).toBe(300_001);
+});
+
+test.each([
+  ['apache', 'a#b'],
+  ['caddy', 'a:b'],
+])('a socket’s path that would be another one is refused: %s, %s', async (target, name) => {
+  const directory = project(`use = npm:paster#fastcgi\nsocket = %(here)s/../var/${name}`);
+  expect(await refused(target, ini(directory))).toContain('cannot be written in a configuration of');
+});
+
+test('Caddy leaves files to the application whose directory would be a pattern to it', async () => {
+  const files = '[app:odd-files]\nuse = npm:paster#static\ndocument_root = %(here)s/../[a]\n';
+  const odd = `[composite:odd]\nuse = npm:paster#urlmap\n/static = odd-files\n\n${files}`;
+  const directory = project(`use = npm:paster#fastcgi\n${SOCKET}`, odd);
+  expect(await exported('caddy', ini(directory))).toContain('file_server');
+  expect(await exported('caddy', ini(directory), '-n', 'odd')).not.toContain('file_server');
+});
