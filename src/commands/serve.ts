@@ -26,6 +26,7 @@ export const serveCommand: Command = {
     { flags: '-p, --port <port>', help: 'listen on this TCP port' },
     { flags: '--socket <path>', help: 'listen on this Unix socket' },
     { flags: '-w, --workers <n>', help: 'so many processes, or auto for one per core' },
+    { flags: '--graceful-timeout <seconds>', help: 'how long it may take to finish its requests (default: 30)' },
     { flags: '--reload', help: 'restart when code or configuration changes' },
     {
       flags: '--reload-interval <seconds>',
@@ -108,6 +109,7 @@ async function requestOf(spec: string, assignments: readonly string[], options: 
         port: textOption(options, 'port'),
         socket: textOption(options, 'socket'),
         workers: textOption(options, 'workers'),
+        graceful_timeout: textOption(options, 'gracefulTimeout'),
       },
       envFiles,
     }),

@@ -99,8 +99,8 @@ export async function appConfig(uri: string, options: LoadOptions = {}): Promise
  * Loads a server by its section, as `paste.deploy.loadserver` does. Nothing listens yet.
  *
  * @param uri A URI such as `config:etc/config.ini#main` or `npm:paster#http`.
- * @param options As for `loadApp`; besides, `overrides` has `host`, `port`, `socket` and `workers` as texts, as the
- *   command line gives them, in place of the section's.
+ * @param options As for `loadApp`; besides, `overrides` has `host`, `port`, `socket`, `workers` and `graceful_timeout` as
+ *   texts, as the command line gives them, in place of the section's.
  * @param session Collects the files read and the warnings. Default: one of its own.
  * @throws As `loadApp`; ConfigError for an address that is not safe to listen on.
  */

@@ -92,6 +92,7 @@ export interface AddressOverrides {
   readonly port?: string | undefined;
   readonly socket?: string | undefined;
   readonly workers?: string | undefined;
+  readonly graceful_timeout?: string | undefined;
 }
 
 export interface ServerSettings {
@@ -188,13 +189,14 @@ export function addressesOf(
 }
 
 function override(section: Settings, overrides: AddressOverrides): Settings {
-  const { host, port, socket, workers } = overrides;
+  const { host, port, socket, workers, graceful_timeout: gracefulTimeout } = overrides;
   if (socket !== undefined) for (const key of ['host', 'port', 'listen']) delete section[key];
   if (host !== undefined || port !== undefined) for (const key of ['socket', 'listen']) delete section[key];
   if (host !== undefined) section['host'] = host;
   if (port !== undefined) section['port'] = port;
   if (socket !== undefined) section['socket'] = socket;
   if (workers !== undefined) section['workers'] = workers;
+  if (gracefulTimeout !== undefined) section['graceful_timeout'] = gracefulTimeout;
   return section;
 }
 

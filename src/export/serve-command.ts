@@ -29,12 +29,9 @@ export interface ContainerCommand {
 }
 
 const CONTAINER_PORT = 8080;
-/** The default of `graceful_timeout`, which holds where the INI file's server section is not the one that serves. */
-const STANDARD_GRACEFUL_TIMEOUT = 30;
-
 /**
  * Probes and an Ingress speak HTTP to a port. A section that speaks it goes on to say everything but where; the place of
- * any other is taken by `serve -s http`, with as many workers.
+ * any other is taken by `serve -s http`, with as many workers and as long a drain.
  */
 export function commandInContainer(deployment: Deployment): ContainerCommand {
   const { names, caller, file, project, scheme, backends, settings } = deployment;
@@ -43,12 +40,13 @@ export function commandInContainer(deployment: Deployment): ContainerCommand {
   const port = isHttp && tcp && tcp.port >= 1024 ? tcp.port : CONTAINER_PORT;
   const section = names.server === undefined ? [] : ['--server-name', names.server];
   const workers = settings.workers === undefined ? [] : ['--workers', String(settings.workers)];
+  const drain = ['--graceful-timeout', String(settings.graceful_timeout)];
   const command = [
     'node',
     `node_modules/paster/${PASTER}`,
     'serve',
     ...(names.app === undefined ? [] : ['-n', names.app]),
-    ...(isHttp ? section : ['-s', 'http', ...workers]),
+    ...(isHttp ? section : ['-s', 'http', ...workers, ...drain]),
     ...['--host', '0.0.0.0', '--port', String(port)],
     relative(project, file),
     ...caller,
@@ -57,6 +55,6 @@ export function commandInContainer(deployment: Deployment): ContainerCommand {
     command,
     port,
     scheme: isHttp && scheme === 'https' ? 'https' : 'http',
-    gracefulTimeout: Math.ceil(isHttp ? settings.graceful_timeout : STANDARD_GRACEFUL_TIMEOUT),
+    gracefulTimeout: Math.ceil(settings.graceful_timeout),
   };
 }

@@ -81,13 +81,15 @@ export async function planOf(
 
 /** What stands on the command line is wrong there, and not in the section that it goes before. */
 function checkOverrides(overrides: AddressOverrides): void {
-  for (const name of ['host', 'port', 'socket', 'workers'] as const) {
+  for (const name of ['host', 'port', 'socket', 'workers', 'graceful_timeout'] as const) {
     const text = overrides[name];
     const { type } = processSettings.declarations[name];
     try {
       if (text !== undefined) type.parse(text);
     } catch (error) {
-      throw new UsageError('PASTER_USAGE', `--${name}: ${errorMessage(error)}`, { hint: `allowed: ${type.allowed}` });
+      throw new UsageError('PASTER_USAGE', `--${name.replace('_', '-')}: ${errorMessage(error)}`, {
+        hint: `allowed: ${type.allowed}`,
+      });
     }
   }
   const [tcp] = (['host', 'port'] as const).filter((name) => overrides[name] !== undefined);

@@ -66,7 +66,7 @@ describe('systemd', () => {
 
 describe('docker', () => {
   test.each([
-    ['FastCGI', FASTCGI, ['"-s","http","--workers","2"', 'EXPOSE 8080']],
+    ['FastCGI', FASTCGI, ['"-s","http","--workers","2","--graceful-timeout","20"', 'EXPOSE 8080']],
     ['HTTP', HTTP, ['"--port","8085","etc/config.ini"]', 'EXPOSE 8085']],
   ])('the Dockerfile has stages, no root and a health check: %s', async (_what, server, parts) => {
     const text = await exported('docker', ini(project(server)));
@@ -91,6 +91,23 @@ describe('docker', () => {
     expect(await new Program(process.execPath, args).finished()).toMatchObject({ status, stderr: '' });
   });
 
+  test('the container drains for as long as the INI file says, whatever its server speaks', async () => {
+    const directory = project(FASTCGI.replace('graceful_timeout = 20', 'graceful_timeout = 0.1'));
+    const [, words = ''] = /^CMD (.*)$/m.exec(await exported('docker', ini(directory))) ?? [];
+    const [, , ...args]: string[] = JSON.parse(words);
+    const port = await freePort();
+    const program = paster(
+      args.map((arg) => (arg === '8080' ? String(port) : arg)),
+      { cwd: directory },
+    );
+    await program.says(/^serving on /m);
+    const slow = await fetch(`http://127.0.0.1:${port}/slow?ms=600000`);
+    const cut = expect(slow.text()).rejects.toThrow();
+    // Without the limit it would take ten minutes.
+    await program.kill('SIGTERM');
+    await cut;
+  });
+
   test('the health check asks for what it is told', async () => {
     expect(await exported('docker', ini(project(HTTP)), '--health', '/up')).toContain('http://127.0.0.1:8085/up');
     expect(await refused('docker', ini(project(HTTP)), '--health', '/up"')).toContain('--health');
@@ -102,9 +119,9 @@ const MODELS = { ConfigMap, Deployment, Service, Ingress, HorizontalPodAutoscale
 
 describe('kubernetes', () => {
   test.each([
-    ['FastCGI', FASTCGI, 40],
-    ['HTTP', HTTP, 30],
-  ])('every object holds against the published schemas: %s', async (_what, server, grace) => {
+    ['FastCGI', FASTCGI],
+    ['HTTP', HTTP],
+  ])('every object holds against the published schemas: %s', async (_what, server) => {
     const directory = project(server);
     const text = await exported('kubernetes', ini(directory), '--server-name', 'shop.example.org', '--health', '/up');
     const objects = parseAllDocuments(text).map((document) => {
@@ -119,7 +136,8 @@ describe('kubernetes', () => {
     const [config] = objects;
     expect(config.data['config.ini']).toBe(readFileSync(ini(directory), 'utf8'));
     const pod = objects.find(({ kind }) => kind === 'Deployment').spec.template.spec;
-    expect(pod.terminationGracePeriodSeconds).toBe(grace);
+    // preStop, graceful_timeout and a margin.
+    expect(pod.terminationGracePeriodSeconds).toBe(5 + 20 + 5);
     expect(pod.containers[0].readinessProbe.httpGet).toMatchObject({ path: '/up', port: 'http' });
     expect(pod.containers[0].volumeMounts[0].mountPath).toBe('/app/etc/config.ini');
   });

@@ -80,6 +80,12 @@ test.each([
     { 'x.ini': `[app:main]\n${APP}\n${SERVER}` },
     /^paster: --port: 99999 is out of range/,
   ],
+  [
+    'no time',
+    ['x.ini', '--graceful-timeout', 'soon'],
+    { 'x.ini': `[app:main]\n${APP}\n${SERVER}` },
+    /^paster: --graceful-timeout: /,
+  ],
   ['no workers', ['x.ini', '-w', '0'], { 'x.ini': `[app:main]\n${APP}\n${SERVER}` }, /^paster: --workers: 0 is out/],
   ['a port that is a word', ['x.ini', '-p', 'abc'], { 'x.ini': '' }, /^paster: --port: "abc" is not a whole number/],
   [
