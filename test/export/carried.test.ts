@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { ask, type Question } from '../helpers/ask.ts';
+import { makeCertificate } from '../helpers/certificate.ts';
+import { temporaryDirectory } from '../helpers/directory.ts';
 import { freePort, ROOT, requireProgram } from '../helpers/program.ts';
 import { exported, ini, project, refused, runExported, WEB_SERVERS } from './site.ts';
 
@@ -74,6 +76,15 @@ describe.each(Object.keys(WEB_SERVERS))('%s by HTTP', (target) => {
     const reply = await ask(url, `${prefix}/a`, { method: 'POST', body }).catch(() => undefined);
     if (reply) expect(reply.status).toBe(413);
   });
+});
+
+test.each(['nginx', 'apache', 'caddy', 'haproxy'])('%s by HTTPS, whomever the certificate is for', async (target) => {
+  if (requireProgram(PROGRAMS[target] ?? target) === undefined) return;
+  const certificate = makeCertificate(temporaryDirectory(), 'DNS:shop.example.org');
+  if (!certificate) return;
+  const address = `host = 127.0.0.1\nport = ${await freePort()}\nssl_pem = ${certificate.pem}`;
+  const url = await runExported(target, project(`use = npm:paster#http\n${address}`, '', TOLD), ['--prefix', '/proxy']);
+  expect((await told(url, '/proxy/a%2Fb')).url).toBe('/a%2Fb');
 });
 
 test.skipIf(requireProgram('caddy') === undefined).each(['Caddyfile', 'caddy.json'])(

@@ -1,4 +1,4 @@
-/** A certificate for 127.0.0.1, made by openssl for the time of a test. */
+/** A certificate, made by openssl for the time of a test. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ export interface Certificate {
 }
 
 /** Undefined without openssl. */
-export function makeCertificate(directory: string): Certificate | undefined {
+export function makeCertificate(directory: string, subject = 'IP:127.0.0.1'): Certificate | undefined {
   const openssl = requireProgram('openssl');
   if (openssl === undefined) return undefined;
   const [cert, key, pem] = ['cert.pem', 'key.pem', 'both.pem'].map((name) => join(directory, name)) as [
@@ -21,7 +21,7 @@ export function makeCertificate(directory: string): Certificate | undefined {
     string,
   ];
   const request = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'];
+  const names = ['-subj', '/CN=localhost', '-addext', `subjectAltName=${subject}`];
   execFileSync(openssl, [...request, ...names, '-days', '2', '-keyout', key, '-out', cert], { stdio: 'ignore' });
   writeFileSync(pem, readFileSync(key, 'utf8') + readFileSync(cert, 'utf8'));
   return { cert, key, pem };
