@@ -376,6 +376,23 @@ describe('failures', () => {
     expect((await ask(await serving(await proxy({ address })), '/')).status).toBe(502);
   });
 
+  test.each([
+    ['a status that is none', 'HTTP/1.1 099 Odd\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nok'],
+    ['a reason that cannot be sent on', 'HTTP/1.1 200 a\x01b\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nok'],
+    ['another protocol, which nobody asked for', 'HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'],
+    ['no HTTP', 'SSH-2.0-OpenSSH_9.2\r\n'],
+  ])('%s is 502, and the next request is answered', async (_what, answer) => {
+    let count = 0;
+    const { address } = await rawUpstream((socket) =>
+      socket.once('data', () => socket.end(count++ === 0 ? answer : 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')),
+    );
+    const origin = await serving(await proxy({ address }));
+    const reply = await ask(origin, '/');
+    expect(reply).toMatchObject({ status: 502, complete: true });
+    expect(reply.headers).not.toHaveProperty('set-cookie');
+    expect((await ask(origin, '/')).status).toBe(200);
+  });
+
   test('one that says nothing is 504, and let go of', async () => {
     let ended = false;
     const { address } = await rawUpstream((socket) => {

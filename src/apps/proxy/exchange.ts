@@ -10,7 +10,7 @@ import { errorStream } from '../../gateway/error-stream.ts';
 import { printableLine } from '../../printable.ts';
 import { hintsOf, responseHeaders, trailersOf } from './forwarded-headers.ts';
 
-const REASONS = { 400: 'Bad Request', 502: 'Bad Gateway', 504: 'Gateway Timeout' } as const;
+const REASONS = { 400: 'Bad Request', 501: 'Not Implemented', 502: 'Bad Gateway', 504: 'Gateway Timeout' } as const;
 type FailureStatus = keyof typeof REASONS;
 
 /** What Node says of a URL or a header that it does not put on the wire. */
@@ -84,16 +84,30 @@ export class Exchange {
     this.#req.once('close', () => {
       if (!this.#req.complete) sent.destroy();
     });
+    // Node tells of nothing else where a protocol comes that nobody has asked for.
+    sent.once('close', () => {
+      if (!this.#hasBegun) this.fail(new Error('the connection was closed without an answer'));
+    });
   }
 
   /** The next server has begun to answer. */
   answer(answer: IncomingMessage, res: ServerResponse): void {
-    this.#hasBegun = true;
     this.#timer?.refresh();
-    for (const [name, values] of responseHeaders(answer)) {
-      res.setHeader(name, values.length === 1 ? (values[0] as string) : values);
+    const headers = responseHeaders(answer);
+    try {
+      for (const [name, values] of headers) {
+        res.setHeader(name, values.length === 1 ? (values[0] as string) : values);
+      }
+      res.writeHead(answer.statusCode ?? 502, answer.statusMessage);
+    } catch (error) {
+      // Node reads more than it writes, such as the status 099.
+      res.statusMessage = '';
+      for (const name of headers.keys()) res.removeHeader(name);
+      this.fail(new Error(`an answer that cannot be sent on: ${errorMessage(error)}`));
+      this.#sent?.destroy();
+      return;
     }
-    res.writeHead(answer.statusCode ?? 502, answer.statusMessage);
+    this.#hasBegun = true;
     // The head goes out at once: with bytes, for with a text Node would make UTF-8 of it.
     res.write(Buffer.alloc(0));
     answer.on('data', () => this.#timer?.refresh());

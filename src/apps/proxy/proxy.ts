@@ -143,7 +143,7 @@ async function forwardingApp(
   const prepare = (req: IncomingMessage, client: ServerResponse | Duplex) => {
     toOriginForm(req);
     const refusal = refusalOf(req);
-    const decision: Decision = refusal === undefined ? decide(req) : { status: refusal, reason: 'Bad Request' };
+    const decision: Decision = refusal === undefined ? decide(req) : { status: refusal };
     if ('target' in decision) return { ...decision, headers: requestHeaders(req, { host: decision.host, suppressed }) };
     if ('setHeader' in client) {
       if (decision.allow !== undefined) client.setHeader('allow', decision.allow);
