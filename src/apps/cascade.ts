@@ -12,6 +12,7 @@ import { holdUpgrade } from '../http/held-upgrade.ts';
 import { repeatRequest } from '../http/repeated-request.ts';
 import { type AppLike, toApp } from '../protocol/app.ts';
 import { onceOnly, withLifecycle } from '../protocol/filter.ts';
+import { notFound } from '../protocol/not-found.ts';
 import type { App, Settings } from '../protocol/types.ts';
 
 const statuses: SettingType<readonly number[]> = {
@@ -84,6 +85,11 @@ export async function makeCascade(
   );
 }
 makeCascade.settings = cascadeSettings;
+makeCascade.check = (_globalConf: Settings, settings: SettingsOf<typeof cascadeSettings>): App =>
+  cascadeOf(
+    otherSettings(cascadeSettings, settings).map(() => notFound),
+    settings.catch,
+  );
 
 function cascadeOf(apps: readonly App[], caught: readonly number[]): App {
   const last = apps.at(-1);

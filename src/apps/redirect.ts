@@ -70,6 +70,7 @@ export function makeRedirect(_globalConf: Settings, settings: SettingsOf<typeof 
   return redirect({ to, status: STATUSES[status], keepPath, keepQuery });
 }
 makeRedirect.settings = redirectSettings;
+makeRedirect.check = makeRedirect;
 
 const STATUSES = { '301': 301, '302': 302, '303': 303, '307': 307, '308': 308 } as const;
 

@@ -99,6 +99,11 @@ export async function makeUrlmap(
   return mapOf(entries, fallbackName === '' ? plain : await loader.getApp(fallbackName, globalConf));
 }
 makeUrlmap.settings = urlmapSettings;
+makeUrlmap.check = (_globalConf: Settings, settings: SettingsOf<typeof urlmapSettings>): App =>
+  mapOf(
+    otherSettings(urlmapSettings, settings).map(([key]) => [key, notFound]),
+    notFound,
+  );
 
 function mapOf(entries: readonly (readonly [key: string, app: App])[], fallback: App): App {
   const anyHost: Prefixes = new Map();

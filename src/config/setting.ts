@@ -213,6 +213,15 @@ export function otherSettings(schema: SettingsSchema, values: object): [string, 
 /** Any text. */
 export const text: SettingType<string> = { allowed: 'any text', parse: (value) => value };
 
+/** A path. An empty one would come out as the directory that it is relative to. */
+export const path: SettingType<string> = {
+  allowed: 'the path of a file or a directory',
+  parse(value) {
+    if (value.trim() === '') throw new Error('it is empty');
+    return value;
+  },
+};
+
 /** Words separated by white space. */
 export const list: SettingType<readonly string[]> = {
   allowed: 'words separated by spaces or line ends',

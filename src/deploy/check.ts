@@ -1,7 +1,7 @@
 /**
  * Looks for every mistake that an INI file would fail with, without serving: its sections are resolved as the loader
  * resolves them and the modules behind them imported, but no factory of anybody's is called except those of paster's
- * own servers, which only read their settings.
+ * own servers and of other parts of its own, where they only read their settings.
  */
 import { statSync } from 'node:fs';
 import type { IniDocument, IniSection } from '../config/ini.ts';

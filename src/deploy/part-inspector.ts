@@ -1,6 +1,6 @@
 /**
  * Looks into resolved parts, for `check`: imports what they name and compares their settings with what is declared.
- * What is wrong goes to the session; factories are not called.
+ * What is wrong goes to the session; factories are not called, unless a built-in part says that nothing comes of it.
  */
 import { asList } from '../config/convert.ts';
 import type { SettingsSchema } from '../config/setting.ts';
@@ -17,7 +17,7 @@ import { LoadedServer } from './loaded-server.ts';
 import { loadFunction } from './named-function.ts';
 import { warnOfObsolete } from './obsolete.ts';
 import { addressesOf, validateServer } from './server-settings.ts';
-import { declaredSchema, schemaOf, validateSettings } from './validate.ts';
+import { declaredSchema, ownCheck, schemaOf, validateSettings } from './validate.ts';
 
 /** Told of each section that a part is made of. */
 type Visit = (section: SectionRef) => void;
@@ -187,8 +187,9 @@ export class PartInspector {
     } else {
       const schema = declaredSchema(made);
       warnOfObsolete(context, schema, this.#session);
-      await validateSettings(made, context);
+      const settings = await validateSettings(made, context);
       if (schema) await this.#loadFunctions(context, schema);
+      await ownCheck(made)?.(context.globalConf, settings);
     }
   }
 

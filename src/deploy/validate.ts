@@ -1,6 +1,7 @@
 /** Checks a section's local configuration against the Standard Schema that its factory carries, if it carries one. */
 import type { SettingsSchema } from '../config/setting.ts';
 import { ConfigError, ErrorList, errorMessage, type Location, type PasterError, RunError } from '../errors.ts';
+import type { Settings } from '../protocol/types.ts';
 import { concealed, isSecretSetting, secretsOf } from '../secrets.ts';
 import type { Context, FactoryContext } from './context.ts';
 import { settingsOf } from './context.ts';
@@ -41,6 +42,15 @@ export function schemaOf(factory: unknown): StandardSchema | undefined {
 export function declaredSchema(factory: unknown): SettingsSchema | undefined {
   const schema = schemaOf(factory);
   return schema && 'declarations' in schema && 'obsolete' in schema ? (schema as unknown as SettingsSchema) : undefined;
+}
+
+/** Finds what is wrong with a section whose settings are each of the right type: throws what the factory would throw. */
+type OwnCheck = (globalConf: Settings, settings: unknown) => unknown;
+
+/** What `check` is to ask besides the types: `factory.check` of paster's own parts. It starts nothing. */
+export function ownCheck(factory: unknown): OwnCheck | undefined {
+  if (declaredSchema(factory) === undefined || typeof factory !== 'function' || !('check' in factory)) return undefined;
+  return typeof factory.check === 'function' ? (factory.check as OwnCheck) : undefined;
 }
 
 /**

@@ -355,6 +355,34 @@ describe('what a part needs beside types', () => {
     }
   });
 
+  test.each([
+    ['app', 'redirect', 'to = //evil.example', /^3:1: .*"\/\/evil\.example" is no URL to send anybody to/],
+    ['app', 'cgi', 'script = nosuch.cgi', /^3:1: .*there is no script nosuch\.cgi/],
+    ['app', 'transparent_proxy', 'force_host = a@b', /^3:1: .*force_host: "a@b" is not of the form host or host:port/],
+    [
+      'app',
+      'transparent_proxy',
+      'allowed_hosts = *',
+      /^3:1: .*\* would let any client reach what this machine reaches/,
+    ],
+    ['composite', 'urlmap', '/a = config:y.ini\n/a/ = config:y.ini', /^4:1: .*"\/a\/": this prefix is mapped already/],
+    ['composite', 'cascade', 'catch = 404', /^1:1: .*a cascade of no applications/],
+  ])('[%s:main] use = npm:paster#%s, %s', async (kind, part, settings, mistake) => {
+    const others = { 'y.ini': '[app:main]\nuse = npm:paster#test\n' };
+    const ini = `[${kind}:main]\nuse = npm:paster#${part}\n${settings}\n${SERVER}`;
+    expect(await lines(ini, others)).toEqual([expect.stringMatching(mistake)]);
+  });
+
+  test.each([
+    ['static', 'document_root ='],
+    ['cgi', 'script ='],
+    ['cgi_bin', 'directory ='],
+  ])('a path for %s that is empty, and would be the directory of the INI file', async (part, setting) => {
+    expect(await lines(`[app:main]\nuse = npm:paster#${part}\n${setting}\n${SERVER}`)).toEqual([
+      expect.stringMatching(/^3:1: \[app:main\] \w+: it is empty \(allowed: the path of a file or a directory\)$/),
+    ]);
+  });
+
   test('the functions that a health check names', async () => {
     const ini = (check: string) => `[app:main]\nuse = npm:paster#health\ncheck = ${check}\n${SERVER}`;
     for (const [names, message] of [

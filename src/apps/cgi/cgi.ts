@@ -175,6 +175,7 @@ function lookUp(script: string, path: readonly string[] | undefined): string {
   const found = candidates.find((candidate) => statSync(candidate, { throwIfNoEntry: false })?.isFile());
   if (found !== undefined) return found;
   throw new ConfigError('PASTER_CGI_SCRIPT', `there is no script ${script}`, {
+    setting: 'script',
     hint: isAbsolute(script) ? undefined : `looked for below ${directories.map((each) => resolve(each)).join(', ')}`,
   });
 }

@@ -5,6 +5,7 @@ import {
   defineSettings,
   int,
   list,
+  path,
   type SettingsOf,
   type SettingType,
   seconds,
@@ -41,7 +42,7 @@ const common = {
     help: 'Variables for the scripts, one a line; they go before all others.',
     example: 'GIT_PROJECT_ROOT=/srv/git',
   },
-  document_root: { type: text, help: 'For PATH_TRANSLATED: the directory that PATH_INFO is a path below.' },
+  document_root: { type: path, help: 'For PATH_TRANSLATED: the directory that PATH_INFO is a path below.' },
   timeout: {
     type: seconds,
     default: 60,
@@ -57,7 +58,7 @@ const common = {
 export const cgiSettings = defineSettings(
   {
     script: {
-      type: text,
+      type: path,
       required: true,
       help: 'The script, absolute or below one of the directories of path; a query may follow after a question mark.',
     },
@@ -71,7 +72,7 @@ export const cgiSettings = defineSettings(
 export const cgiBinSettings = defineSettings(
   {
     directory: {
-      type: text,
+      type: path,
       required: true,
       help: 'The directory with the scripts, relative to the INI file.',
       example: '%(here)s/../cgi-bin',
@@ -84,15 +85,16 @@ export const cgiBinSettings = defineSettings(
 /** Makes the application of an `[app:*]` section. */
 export function makeCgi(globalConf: Settings, settings: SettingsOf<typeof cgiSettings>): App {
   const here = globalConf['here'] ?? '';
-  const { path = [here, ...(process.env['PATH'] ?? '').split(delimiter)] } = settings;
+  const { path: directories = [here, ...(process.env['PATH'] ?? '').split(delimiter)] } = settings;
   return cgi({
     ...commonOptions(here, settings),
     script: settings.script,
-    path: path.map((directory) => resolve(here, directory)),
+    path: directories.map((directory) => resolve(here, directory)),
     queryString: settings.query_string,
   });
 }
 makeCgi.settings = cgiSettings;
+makeCgi.check = makeCgi;
 
 /** Makes the application of an `[app:*]` section. */
 export function makeCgiBin(globalConf: Settings, settings: SettingsOf<typeof cgiBinSettings>): App {

@@ -103,3 +103,4 @@ export function makeTransparentProxy(
   });
 }
 makeTransparentProxy.settings = transparentProxySettings;
+makeTransparentProxy.check = makeTransparentProxy;

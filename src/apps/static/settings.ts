@@ -1,13 +1,13 @@
 /** `npm:paster#static` (`egg:Paste#static`): the application and the filter of an INI file, and their settings. */
 import { resolve } from 'node:path';
 import { debugFlags } from '../../config/debug.ts';
-import { bool, defineSettings, int, list, oneOf, type SettingsOf, text } from '../../config/setting.ts';
+import { bool, defineSettings, int, list, oneOf, path, type SettingsOf, text } from '../../config/setting.ts';
 import type { App, Filter, Settings } from '../../protocol/types.ts';
 import { type StaticFilesOptions, staticFiles, withStaticFiles } from './static-files.ts';
 
 const declarations = {
   document_root: {
-    type: text,
+    type: path,
     required: true,
     help: 'The directory with the files, relative to the INI file.',
     example: '%(here)s/../static',
@@ -27,8 +27,8 @@ const declarations = {
     default: 'ignore',
     help: 'What to do with a path of which a name begins with a dot: 404, 403, or nothing special.',
   },
-  robots: { type: text, help: 'The file for /robots.txt; without it, robots.txt in the directory.' },
-  favicon: { type: text, help: 'The file for /favicon.ico; without it, favicon.ico in the directory.' },
+  robots: { type: path, help: 'The file for /robots.txt; without it, robots.txt in the directory.' },
+  favicon: { type: path, help: 'The file for /favicon.ico; without it, favicon.ico in the directory.' },
   precompressed: {
     type: bool,
     default: false,
@@ -59,7 +59,7 @@ export function makeStaticFilter(globalConf: Settings, settings: SettingsOf<type
 makeStaticFilter.settings = staticFilterSettings;
 
 function optionsOf(globalConf: Settings, settings: SettingsOf<typeof staticSettings>): StaticFilesOptions {
-  const fromHere = (path: string): string => resolve(globalConf['here'] ?? '', path);
+  const fromHere = (file: string): string => resolve(globalConf['here'] ?? '', file);
   const { robots, favicon } = settings;
   return {
     documentRoot: fromHere(settings.document_root),
