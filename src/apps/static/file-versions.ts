@@ -54,7 +54,7 @@ export class FileVersions {
   #changes = 0;
 
   /**
-   * @param root no directory above it is watched.
+   * @param root no directory above it is watched, and `now` reads nothing outside it.
    * @param keep false: each hash is made anew (`debug`).
    */
   constructor(root: string, keep: boolean) {
@@ -62,12 +62,16 @@ export class FileVersions {
     this.#keep = keep;
   }
 
-  /** For templates, which cannot wait: reads the file here and now, unless its hash is known. Undefined: no such file. */
+  /**
+   * For templates, which cannot wait: reads the file here and now, unless its hash is known. Undefined: no such file, or
+   * one outside the root, of which a hash would tell something.
+   */
   now(path: string): FileVersion | undefined {
     try {
       const known = this.#kept.get(path);
       if (known && (known.watched || known.identity === fileIdentity(statSync(path)))) return known;
       const real = realpathSync(path);
+      if (!isBelow(real, realpathSync(this.#root))) return undefined;
       const watched = this.#watch(path, real);
       const changes = this.#changes;
       return this.#remember(path, real, watched, changes, hashSync(path));

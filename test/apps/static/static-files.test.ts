@@ -223,6 +223,19 @@ test('a URL of what is not there, and of odd names', () => {
   expect(staticUrl('/ä b#?.txt')).toMatch(/^https:\/\/cdn\.example\/s\/%C3%A4%20b%23%3F\.txt\?v=[0-9a-f]{20}$/);
 });
 
+test('a URL tells nothing of what lies outside the directory', () => {
+  const directory = temporaryDirectory({ 'secret.txt': 'x', 'static/inside.txt': 'y' });
+  const documentRoot = join(directory, 'static');
+  symlinkSync('../secret.txt', join(documentRoot, 'link.txt'));
+  symlinkSync('inside.txt', join(documentRoot, 'alias.txt'));
+  for (const hashCache of [true, false]) {
+    const staticUrl = makeStaticUrl({ documentRoot, hashCache });
+    expect(staticUrl('../secret.txt')).toBe('/static/../secret.txt');
+    expect(staticUrl('link.txt')).toBe('/static/link.txt');
+    expect(staticUrl('alias.txt')).toMatch(/^\/static\/alias\.txt\?v=[0-9a-f]{20}$/);
+  }
+});
+
 test('a variant that is compressed already, for who takes it', async () => {
   const served = files({ precompressed: true });
   const { directory } = served;
