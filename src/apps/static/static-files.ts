@@ -95,11 +95,10 @@ class StaticFiles {
   }
 
   async answer(req: MountedRequest, res: ServerResponse): Promise<void> {
-    if (req.method !== 'GET' && req.method !== 'HEAD') return answerPlain(res, 405, { allow: 'GET, HEAD' });
     const path = targetPath(req.url ?? '/');
     // A map of URLs may have mounted this at the one file.
     if (await this.answerSingle((req.baseUrl ?? '') + path.replace(/^\/$/, ''), req, res)) return;
-    if (isAtMount(req)) return redirectToDirectory(req, res);
+    if (isAtMount(req)) return isForFiles(req) ? redirectToDirectory(req, res) : refuseMethod(res);
     const asked = pathNames(path);
     if ('refused' in asked) return answerPlain(res, asked.refused);
     const { names, directory } = asked;
@@ -136,6 +135,8 @@ class StaticFiles {
   }
 
   async #send(req: MountedRequest, res: ServerResponse, chosen: Chosen): Promise<void> {
+    // Not before it is known that there is a file: a cascade asks the next one for all else, forms among it.
+    if (!isForFiles(req)) return refuseMethod(res);
     const sent = this.#precompressed ? await this.#withVariant(req, res, chosen) : chosen;
     const wanted = wantedVersion(req.url ?? '');
     const version = wanted === undefined ? undefined : await this.versions.later(chosen.path);
@@ -211,7 +212,7 @@ class StaticFiles {
 
 /**
  * An application that answers with the files of a directory: ranges, conditional requests, versioned URLs
- * (`makeStaticUrl`), variants that are compressed already. GET and HEAD only; never a byte from outside the directory.
+ * (`makeStaticUrl`), variants that are compressed already. GET and HEAD only, another method is 405 for a file; never a byte from outside the directory.
  */
 export function staticFiles(options: StaticFilesOptions): App {
   const files = new StaticFiles(options);
@@ -238,7 +239,7 @@ export function withStaticFiles(options: WithStaticFilesOptions): Filter {
         mountRequest(req, prefix.length);
         return files.answer(req, res);
       }
-      if ((req.method === 'GET' || req.method === 'HEAD') && (await files.answerSingle(path, req, res))) return;
+      if (isForFiles(req) && (await files.answerSingle(path, req, res))) return;
       const { baseUrl } = req;
       req.staticUrl = baseUrl ? (file) => baseUrl + atRoot(file) : atRoot;
       return app(req, res);
@@ -246,6 +247,14 @@ export function withStaticFiles(options: WithStaticFilesOptions): Filter {
     filtered.close = () => versions.close();
     return filtered;
   };
+}
+
+function isForFiles({ method }: IncomingMessage): boolean {
+  return method === 'GET' || method === 'HEAD';
+}
+
+function refuseMethod(res: ServerResponse): void {
+  answerPlain(res, 405, { allow: 'GET, HEAD' });
 }
 
 /** A file that a setting names: it may lie anywhere. */

@@ -4,6 +4,7 @@ import { readFileSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSyn
 import { join } from 'node:path';
 import { brotliCompressSync, brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
+import { cascade } from '../../../src/apps/cascade.ts';
 import {
   type StaticFilesOptions,
   type StaticRequest,
@@ -89,7 +90,24 @@ test('GET and HEAD only', async () => {
       status: 405,
       headers: { allow: 'GET, HEAD' },
     });
+    expect((await ask('/docs/', { 'content-length': '0' }, method)).status).toBe(405);
+    expect((await ask('/docs', { 'content-length': '0' }, method)).status).toBe(405);
   }
+});
+
+test('in a cascade a form for which there is no file goes to the next application, as in Paste', async () => {
+  const directory = temporaryDirectory({ ...FILES, 'robots.txt': 'robots' });
+  const site: App = async (req, res) => {
+    let body = '';
+    for await (const part of req) body += part;
+    res.end(`${req.method} ${body}`);
+  };
+  const { ask } = await serveApp(await cascade([staticFiles({ documentRoot: directory }), site]));
+  expect((await ask('/hello.txt')).body.toString()).toBe('hello, world');
+  expect((await ask('/form', {}, 'POST')).body.toString()).toBe('POST ');
+  expect((await ask('/.env', {}, 'PUT')).body.toString()).toBe('PUT ');
+  expect((await ask('/nowhere/', {}, 'OPTIONS')).body.toString()).toBe('OPTIONS ');
+  for (const path of ['/hello.txt', '/', '/robots.txt']) expect((await ask(path, {}, 'POST')).status).toBe(405);
 });
 
 test('a directory is its index, by a path with a slash at the end', async () => {
