@@ -1,8 +1,11 @@
 /** The proxies: another HTTP server as an application, what goes through and what does not. */
 import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, connect, createServer as createNetServer, type Socket } from 'node:net';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { cascade } from '../../src/apps/cascade.ts';
@@ -14,9 +17,10 @@ import { silentLogger } from '../../src/log.ts';
 import type { App } from '../../src/protocol/types.ts';
 import { fastcgiBackend } from '../contract/fastcgi-backend.ts';
 import { ask, askForStart } from '../helpers/ask.ts';
+import { makeCertificate } from '../helpers/certificate.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { whenOver } from '../helpers/lifetime.ts';
-import { eventually, freePort } from '../helpers/program.ts';
+import { eventually, freePort, serve } from '../helpers/program.ts';
 
 type Listener = (req: IncomingMessage, res: ServerResponse) => unknown;
 
@@ -606,4 +610,47 @@ test.each([
 ])('address = %j is a mistake', async (address) => {
   await expect(proxy({ address })).rejects.toThrow(/no such address/);
   expect(proxySettings['~standard'].validate({ address })).toHaveProperty('issues');
+});
+
+describe('over TLS', () => {
+  /** An upstream with a certificate for 127.0.0.1 that upgrades too; a paster in front of it that trusts it, or not. */
+  async function behind(part: (host: string) => string, trusts: boolean): Promise<string | undefined> {
+    const directory = temporaryDirectory({});
+    const certificate = makeCertificate(directory);
+    if (certificate === undefined) return undefined;
+    const server = createTlsServer(
+      { key: readFileSync(certificate.key), cert: readFileSync(certificate.cert) },
+      echoHead,
+    );
+    server.on('upgrade', (_req, socket: Duplex) => {
+      socket.end('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello');
+    });
+    await listening(server, { port: 0, host: '127.0.0.1' });
+    const { port } = server.address() as AddressInfo;
+    writeFileSync(
+      join(directory, 'x.ini'),
+      `[app:main]\nuse = npm:paster#${part(`127.0.0.1:${port}`)}\n[server:main]\nuse = npm:paster#http\nport = 0\n`,
+    );
+    const env = trusts ? { NODE_EXTRA_CA_CERTS: certificate.cert } : {};
+    return (await serve(['x.ini'], { cwd: directory, env })).url;
+  }
+
+  test('a certificate that nobody vouches for is 502', async () => {
+    const url = await behind((host) => `proxy\naddress = https://${host}`, false);
+    if (url !== undefined) expect((await ask(url, '/')).status).toBe(502);
+  });
+
+  test('the certificate is to be that of the server behind, whatever host the client names', async () => {
+    const url = await behind((host) => `transparent_proxy\nforce_scheme = https\nforce_host = ${host}`, true);
+    if (url === undefined) return;
+    const reply = await ask(url, '/', { headers: { Host: 'any.example' } });
+    expect(reply.status).toBe(200);
+    expect((JSON.parse(reply.body.toString()) as Head).headers['host']).toBe('any.example');
+    const upgraded = await raw(
+      url,
+      'GET / HTTP/1.1\r\nHost: any.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
+    );
+    expect(upgraded).toMatch(/^HTTP\/1\.1 101 [\s\S]*hello$/);
+  });
 });

@@ -136,8 +136,10 @@ async function forwardingApp(
   { timeout = DEFAULT_TIMEOUT_S, suppressed }: Manner,
   decide: (req: IncomingMessage) => Decision,
 ): Promise<App> {
-  const [library, http, https] = await Promise.all([makeLibrary(), import('node:http'), import('node:https')]);
-  const agents = { http: new http.Agent({ keepAlive: true }), https: new https.Agent({ keepAlive: true }) };
+  const [library, { HttpAgent, NamedAgent }] = await Promise.all([makeLibrary(), import('./agents.ts')]);
+  const agents = { http: new HttpAgent({ keepAlive: true }), https: new NamedAgent({ keepAlive: true }) };
+  /** A connection that is upgraded is nobody else's afterwards, and one that has gone stale could not be asked again. */
+  const upgradeAgents = { http: new HttpAgent(), https: new NamedAgent() };
 
   /** @returns undefined where it has been refused. */
   const prepare = (req: IncomingMessage, client: ServerResponse | Duplex) => {
@@ -187,7 +189,7 @@ async function forwardingApp(
       target: describeTarget(target),
       timeout: timeout * 1000,
     });
-    const options = { ...optionsFor(target), agent: false };
+    const options = { ...optionsFor(target), agent: upgradeAgents[target.scheme] };
     library
       .ws(exchange as unknown as IncomingMessage, socket as Socket, options, head)
       .catch((error) => exchange.fail(error));
