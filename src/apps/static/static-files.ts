@@ -7,11 +7,14 @@ import { stat } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { dirname, resolve } from 'node:path';
 import type send from 'send';
+import { errorCode, errorMessage } from '../../errors.ts';
+import { errorStream } from '../../gateway/error-stream.ts';
 import { acceptedEncodings } from '../../http/accept-encoding.ts';
 import { isAtMount, type MountedRequest, mountRequest, pathEnd } from '../../http/mount.ts';
 import { pathNames, targetPath } from '../../http/path-names.ts';
 import { answerPlain } from '../../http/plain-answer.ts';
 import { requireOwn } from '../../own-files.ts';
+import { printableLine } from '../../printable.ts';
 import type { App, Filter } from '../../protocol/types.ts';
 import { DocumentRoot, type Found, fileOf, realPath, urlPath } from '../document-root.ts';
 import { FileVersions, fileIdentity, VERSION } from './file-versions.ts';
@@ -50,6 +53,8 @@ export interface WithStaticFilesOptions extends StaticFilesOptions {
 export interface StaticRequest extends MountedRequest {
   staticUrl?: StaticUrl;
 }
+
+const NOT_PERMITTED: ReadonlySet<string> = new Set(['EACCES', 'EPERM']);
 
 const SUFFIXES = { br: '.br', gzip: '.gz' } as const;
 const ENCODINGS = ['br', 'gzip'] as const;
@@ -177,10 +182,14 @@ class StaticFiles {
       else if (version.hash === wanted) res.setHeader('Cache-Control', FOREVER);
     });
     stream.on('directory', () => redirectToDirectory(req, res));
-    stream.on('error', ({ status }: { status: number }) => {
+    stream.on('error', (error: Error & { status: number }) => {
       // A symbolic link may lead elsewhere by now, such as to the next release, and this one be removed.
-      if (status === 404 && sentFrom.remembered !== undefined && !res.headersSent) again();
-      else fail(res, status);
+      if (error.status === 404 && sentFrom.remembered !== undefined && !res.headersSent) again();
+      else if (NOT_PERMITTED.has(errorCode(error) ?? '')) fail(res, 403);
+      else {
+        if (error.status === 500) errorStream(req).write(`${printableLine(`static: ${errorMessage(error)}`)}\n`);
+        fail(res, error.status);
+      }
     });
     stream.on('stream', (file: { bytesRead: number; once(event: 'end', listener: () => void): void }) => {
       // A file that shrinks while it is sent: an answer that is too short must not look whole.

@@ -1,10 +1,11 @@
 /** Static files as an INI file puts them together: the names of Paste, paths relative to the file, Tornado's flags. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { loadApp } from '../../../src/deploy/load.ts';
+import { ask } from '../../helpers/ask.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { eventually } from '../../helpers/program.ts';
+import { eventually, serve } from '../../helpers/program.ts';
 import { serveApp } from './serve.ts';
 
 const INI = `
@@ -65,4 +66,21 @@ test.each([
   writeFileSync(join(directory, 'static/a.txt'), 'changed');
   if (anew) expect(await urlOf()).not.toBe(old);
   else await eventually(async () => (await urlOf()) !== old);
+});
+
+test('a file that may not be read is 403, as in Paste, and nothing of it is sent', async () => {
+  const directory = temporaryDirectory({
+    'x.ini':
+      '[app:main]\nuse = egg:Paste#static\ndocument_root = files\n[server:main]\nuse = egg:Paste#http\nport = 0\n',
+    'files/closed.txt': 'closed',
+    'files/open.txt': 'open',
+  });
+  chmodSync(directory, 0o755);
+  chmodSync(join(directory, 'files/closed.txt'), 0);
+  const notRoot = process.getuid?.() === 0 ? ['--user', 'nobody'] : [];
+  const { url } = await serve(['x.ini', ...notRoot], { cwd: directory });
+  expect((await ask(url, '/open.txt')).status).toBe(200);
+  const { status, headers, body } = await ask(url, '/closed.txt');
+  expect([status, body.toString()]).toEqual([403, 'Forbidden\n']);
+  expect(headers).not.toHaveProperty('etag');
 });
