@@ -53,7 +53,7 @@ export function health({ checks = {}, timeout = 5, showFailures = false }: Healt
     const isLiveness = /\/(?:healthz|livez)$/.test(path);
     if (!isLiveness && !path.endsWith('/readyz')) return void notFound(req, res);
     if (req.method !== 'GET' && req.method !== 'HEAD') {
-      res.writeHead(405, { allow: 'GET, HEAD' });
+      res.writeHead(405, { allow: 'GET, HEAD', 'content-length': 0 });
       return void res.end();
     }
     const failures = isLiveness || isDraining ? new Map<string, string>() : await runChecks(checks, timeout);

@@ -2,7 +2,7 @@
 import { bool, defineSettings, oneOf, type SettingsOf, text } from '../config/setting.ts';
 import { ConfigError } from '../errors.ts';
 import { escapeHtml } from '../http/html.ts';
-import { type MountedRequest, toOriginForm } from '../http/mount.ts';
+import { isAtMount, type MountedRequest, toOriginForm } from '../http/mount.ts';
 import type { App, Settings } from '../protocol/types.ts';
 
 export const redirectSettings = defineSettings(
@@ -48,7 +48,7 @@ export function redirect({ to, status = 302, keepPath = true, keepQuery = true }
     toOriginForm(req);
     const [, given = '', query = ''] = /^([^?]*)(?:\?(.*))?$/s.exec(req.url ?? '/') ?? [];
     // What begins otherwise would go on with the host's name.
-    const path = given.startsWith('/') ? given : `/${given}`;
+    const path = isAtMount(req) ? '' : given.startsWith('/') ? given : `/${given}`;
     const whole = target.path + (keepPath ? below(target.path, path) : '');
     const queries = [target.query, keepQuery ? query : ''].filter((each) => each !== '').join('&');
     const place = target.origin === '' ? onThisHost(whole) : target.origin + whole;
@@ -98,8 +98,9 @@ function readTarget(to: string): Target {
   return { origin, path, query, fragment };
 }
 
-/** The path of the request, to stand behind the target's; a slash between them is one. */
+/** The path of the request, empty for the mount itself, to stand behind the target's; a slash between them is one. */
 function below(target: string, path: string): string {
+  if (path === '') return '';
   if (path === '/') return target === '' || target.endsWith('/') ? '' : '/';
   return target.endsWith('/') ? path.slice(1) : path;
 }

@@ -6,6 +6,7 @@ import { bool, defineSettings, type OptionsOf, oneOf, type SettingsOf, withDefau
 import { environFromRequest } from '../gateway/environ.ts';
 import { escapeHtml, htmlPage } from '../http/html.ts';
 import type { MountedRequest } from '../http/mount.ts';
+import { preferredType } from '../http/preferred-type.ts';
 import type { App, Settings } from '../protocol/types.ts';
 
 export const testSettings = defineSettings(
@@ -39,8 +40,9 @@ export function showRequest(options: OptionsOf<typeof testSettings> = {}): App {
   return (req, res) => {
     const environ = Object.entries((req as MountedRequest).environ ?? environFromRequest(req));
     environ.sort(([one], [other]) => (one < other ? -1 : 1));
-    const isForBrowser = req.headers.accept?.includes('text/html') ?? false;
-    const { type, body } = RENDERINGS[format === 'auto' ? (isForBrowser ? 'html' : 'json') : format](environ);
+    const wanted = preferredType(req.headers.accept, ['text/html', 'application/json']);
+    const automatic = wanted === 'text/html' ? 'html' : 'json';
+    const { type, body } = RENDERINGS[format === 'auto' ? automatic : format](environ);
     res.writeHead(200, {
       'content-type': `${type}; charset=utf-8`,
       'content-length': Buffer.byteLength(body),

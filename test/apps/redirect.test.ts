@@ -2,6 +2,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { makeRedirect, type RedirectOptions, redirect, redirectSettings } from '../../src/apps/redirect.ts';
+import { urlMap } from '../../src/apps/urlmap.ts';
+import { httpBackend } from '../contract/http-backend.ts';
 
 /** The status and the Location for a request of `url`, mounted at `baseUrl`. */
 function sent(options: RedirectOptions, url: string): [number, string] {
@@ -29,6 +31,23 @@ test.each<[RedirectOptions, string, string]>([
   [{ to: '/' }, 'http://elsewhere.example/a?b', '/a?b'],
 ])('%j: %s leads to %s', (options, url, location) => {
   expect(sent(options, url)).toEqual([302, location]);
+});
+
+test('nothing follows the place where it is mounted: no slash either', async () => {
+  const app = await urlMap({ '/old': redirect({ to: 'https://example.org/new' }), '/root': redirect({ to: '/' }) });
+  const serving = await httpBackend.start(app);
+  const cases = [
+    ['/old', 'https://example.org/new'],
+    ['/old?a=b', 'https://example.org/new?a=b'],
+    ['/old/', 'https://example.org/new/'],
+    ['/old/x', 'https://example.org/new/x'],
+    ['/root', '/'],
+  ];
+  for (const [url, location] of cases) {
+    const { rawHeaders } = await serving.request({ path: url ?? '' });
+    expect(rawHeaders[rawHeaders.indexOf('location') + 1]).toBe(location);
+  }
+  await serving.close();
 });
 
 describe('another host', () => {

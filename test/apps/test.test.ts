@@ -15,6 +15,8 @@ test('JSON, or a page for a browser', async () => {
   const [type, body] = await show({});
   expect(type).toBe('application/json; charset=utf-8');
   expect(JSON.parse(body)).toMatchObject({ REQUEST_METHOD: 'GET', PATH_INFO: '/a b', QUERY_STRING: 'c=<d>' });
+  const [preferred] = await show({}, 'application/json, text/html;q=0.1');
+  expect(preferred).toBe('application/json; charset=utf-8');
   const [, page] = await show({}, 'text/html,*/*');
   expect(page).toContain('<dt>QUERY_STRING</dt><dd>c=&lt;d&gt;</dd>');
 });
