@@ -539,6 +539,9 @@ describe('the transparent one', () => {
     const head = JSON.parse(reply.body.toString()) as Head;
     expect(head.url).toBe('/below/x?y');
     expect(head.headers['host']).toBe('any.example:81');
+    for (const path of ['/below', '/below?x=/', '/below/']) {
+      expect((JSON.parse((await ask(origin, path)).body.toString()) as Head).url).toBe(path);
+    }
   });
 
   test('goes to hosts that are allowed, and to no other, however they are written', async () => {

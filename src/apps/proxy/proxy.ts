@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ProxyServer } from 'httpxy';
 import { ConfigError, errorMessage } from '../../errors.ts';
-import { type MountedRequest, toOriginForm } from '../../http/mount.ts';
+import { isAtMount, type MountedRequest, toOriginForm } from '../../http/mount.ts';
 import { declineUpgrade } from '../../protocol/decline-upgrade.ts';
 import type { App } from '../../protocol/types.ts';
 import { Exchange, refuse } from './exchange.ts';
@@ -95,8 +95,14 @@ export async function transparentProxy(options: TransparentProxyOptions): Promis
     const isAllowed = forced || isAnyAllowed || allowed.some((each) => isSameHost(each, asked, scheme));
     if (!isAllowed) return { status: 403, reason: 'Forbidden' };
     const target: ProxyTarget = { scheme, socketPath: undefined, path: '', ...(forced ?? asked) };
-    return { target, url: (req.baseUrl ?? '') + (req.url ?? '/'), host };
+    return { target, url: wholeUrl(req), host };
   });
+}
+
+/** For the mount itself `req.url` has a slash that the client has not written. */
+function wholeUrl(req: MountedRequest): string {
+  const { url = '/', baseUrl = '' } = req;
+  return baseUrl + (isAtMount(req) ? url.slice(1) : url);
 }
 
 function targetOf(address: string): ProxyTarget {
