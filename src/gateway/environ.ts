@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { IdentifiedRequest } from '../http/identity.ts';
+import { isAtMount } from '../http/mount.ts';
 import { percentDecode } from './percent.ts';
 
 /** Variables in the order they came, name and value in turn, like `rawHeaders`. A name may come twice. */
@@ -68,7 +69,7 @@ export function environFromRequest(req: IncomingMessage, context: EnvironContext
   environ['REQUEST_URI'] = 'originalUrl' in req && typeof req.originalUrl === 'string' ? req.originalUrl : url;
   environ['SCRIPT_NAME'] =
     context.scriptName ?? ('baseUrl' in req && typeof req.baseUrl === 'string' ? percentDecode(req.baseUrl) : '');
-  environ['PATH_INFO'] = percentDecode(path);
+  environ['PATH_INFO'] = isAtMount(req) ? '' : percentDecode(path);
   environ['QUERY_STRING'] = query === -1 ? '' : url.slice(query + 1);
   environ['REMOTE_ADDR'] = socket.remoteAddress ?? '';
   if (socket.remotePort !== undefined) environ['REMOTE_PORT'] = String(socket.remotePort);

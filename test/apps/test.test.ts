@@ -1,6 +1,7 @@
 /** The application `test`: the request as a CGI environment, in three forms. */
 import { expect, test } from 'vitest';
 import { showRequest } from '../../src/apps/test.ts';
+import { urlMap } from '../../src/apps/urlmap.ts';
 import { httpBackend } from '../contract/http-backend.ts';
 
 async function show(options: Parameters<typeof showRequest>[0], accept = '*/*'): Promise<[string, string]> {
@@ -19,6 +20,20 @@ test('JSON, or a page for a browser', async () => {
   expect(preferred).toBe('application/json; charset=utf-8');
   const [, page] = await show({}, 'text/html,*/*');
   expect(page).toContain('<dt>QUERY_STRING</dt><dd>c=&lt;d&gt;</dd>');
+});
+
+test('asked for the mount itself, PATH_INFO is empty', async () => {
+  const serving = await httpBackend.start(await urlMap({ '/below': showRequest() }));
+  for (const [path, info] of [
+    ['/below', ''],
+    ['/below?x', ''],
+    ['/below/', '/'],
+    ['/below/x', '/x'],
+  ]) {
+    const { body } = await serving.request({ path: path ?? '' });
+    expect(JSON.parse(body.toString())).toMatchObject({ SCRIPT_NAME: '/below', PATH_INFO: info });
+  }
+  await serving.close();
 });
 
 test.each([{ format: 'text' }, { text: true }] as const)('%j', async (options) => {
