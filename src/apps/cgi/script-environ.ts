@@ -64,6 +64,8 @@ export function scriptEnviron(
     const value = req.environ?.[name];
     if (value !== undefined && value !== '') environ[name] = value;
   }
+  // It has served its purpose (section 4.1.18); where nobody has asked for it, it is for the script to judge.
+  if (environ['AUTH_TYPE'] !== undefined) delete environ['HTTP_AUTHORIZATION'];
   if (redirected) {
     environ['REQUEST_METHOD'] = 'GET';
     delete environ['CONTENT_LENGTH'];

@@ -9,6 +9,7 @@ import { ReadableStream } from 'node:stream/web';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type CgiOptions, cgi, cgiBin } from '../../../src/apps/cgi/cgi.ts';
+import { setRemoteUser } from '../../../src/http/identity.ts';
 import { mountRequest } from '../../../src/http/mount.ts';
 import { lineLogger } from '../../../src/log.ts';
 import type { App } from '../../../src/protocol/types.ts';
@@ -108,6 +109,19 @@ describe('the environment', () => {
   test('variables of the configuration go before all others', async () => {
     const environment = { REMOTE_USER: 'deploy', HTTP_PROXY: 'http://wanted/', SERVER_NAME: 'configured' };
     expect(await environ('/cgi-bin/env', { proxy: 'http://evil/' }, { environment })).toMatchObject(environment);
+  });
+
+  test('what a client has proved itself with is not handed on, unless nobody has looked at it', async () => {
+    const headers = { authorization: 'Basic eDpwYXNzd29yZA==' };
+    expect(await environ('/cgi-bin/env', headers)).toMatchObject({ HTTP_AUTHORIZATION: headers.authorization });
+    const scripted = cgi({ script: join(scripts({ env: ENV }), 'env') });
+    const { ask } = await serveApp((req, res) => {
+      setRemoteUser(req, 'x', 'Basic');
+      return scripted(req, res);
+    });
+    const lines = (await ask('/', headers)).body.toString().split('\n');
+    expect(lines).toEqual(expect.arrayContaining(['AUTH_TYPE=Basic', 'REMOTE_USER=x']));
+    expect(lines.join()).not.toContain('HTTP_AUTHORIZATION');
   });
 
   test('bytes that are not UTF-8 come as the characters of latin-1', async () => {
