@@ -1,9 +1,27 @@
 /** `npm:paster#static` (`egg:Paste#static`): the application and the filter of an INI file, and their settings. */
 import { resolve } from 'node:path';
 import { debugFlags } from '../../config/debug.ts';
-import { bool, defineSettings, int, list, oneOf, path, type SettingsOf, text } from '../../config/setting.ts';
+import {
+  bool,
+  defineSettings,
+  int,
+  list,
+  oneOf,
+  path,
+  type SettingsOf,
+  type SettingType,
+} from '../../config/setting.ts';
 import type { App, Filter, Settings } from '../../protocol/types.ts';
 import { type StaticFilesOptions, staticFiles, withStaticFiles } from './static-files.ts';
+
+/** The root would leave nothing to the application. */
+const urlPrefix: SettingType<string> = {
+  allowed: 'the path of a URL, such as /static',
+  parse(value) {
+    if (!/^\/?[^\s/?#:]+(?:\/[^\s/?#:]+)*\/?$/.test(value)) throw new Error(`"${value}" is no path below the root`);
+    return value;
+  },
+};
 
 const declarations = {
   document_root: {
@@ -41,7 +59,7 @@ export const staticSettings = defineSettings(declarations, { meaning: 'the files
 export const staticFilterSettings = defineSettings(
   {
     ...declarations,
-    url_prefix: { type: text, default: '/static', help: 'Where the files are found.' },
+    url_prefix: { type: urlPrefix, default: '/static', help: 'Where the files are found.' },
   },
   { meaning: 'the files of a directory below a prefix, the application everywhere else' },
 );

@@ -2,6 +2,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { staticFilterSettings } from '../../../src/apps/static/settings.ts';
 import { loadApp } from '../../../src/deploy/load.ts';
 import { ask } from '../../helpers/ask.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
@@ -83,4 +84,11 @@ test('a file that may not be read is 403, as in Paste, and nothing of it is sent
   const { status, headers, body } = await ask(url, '/closed.txt');
   expect([status, body.toString()]).toEqual([403, 'Forbidden\n']);
   expect(headers).not.toHaveProperty('etag');
+});
+
+test.each(['', '/', '//', 'https://cdn.example/s', '/a?b', '/a b'])('url_prefix = %s is a mistake', (prefix) => {
+  const validate = (url_prefix: string) =>
+    staticFilterSettings['~standard'].validate({ document_root: '.', url_prefix });
+  expect(validate(prefix)).toMatchObject({ issues: [{ path: ['url_prefix'] }] });
+  for (const right of ['/static', 'static', '/a/b/', '/%C3%BC']) expect(validate(right)).toHaveProperty('value');
 });
