@@ -8,6 +8,7 @@ import { debugFlags } from '../config/debug.ts';
 import { defineSettings, otherSettings, type SettingsOf, text } from '../config/setting.ts';
 import type { Loader } from '../deploy/compose.ts';
 import { ConfigError } from '../errors.ts';
+import { askedHost } from '../http/asked-host.ts';
 import { escapeHtml, htmlPage } from '../http/html.ts';
 import { decodePath, type MountedRequest, mountRequest, pathEnd, toOriginForm } from '../http/mount.ts';
 import { type AppLike, toApp } from '../protocol/app.ts';
@@ -147,7 +148,7 @@ function prefixesOf(hosts: Map<string, Prefixes>, host: string): Prefixes {
 
 /** By name and port, then by name alone; a Host without a port means the standard one of the scheme, as in Paste. */
 function mountByHost(hosts: ReadonlyMap<string, Prefixes>, req: IncomingMessage): App | undefined {
-  const host = req.headers.host?.toLowerCase() ?? '';
+  const host = askedHost(req)?.toLowerCase() ?? '';
   const name = host.replace(/:\d+$/, '');
   const standardPort = 'encrypted' in req.socket && req.socket.encrypted ? 443 : 80;
   for (const key of [name === host ? `${host}:${standardPort}` : host, name]) {

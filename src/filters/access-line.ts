@@ -1,5 +1,6 @@
 /** What `translogger` writes of a request whose answer is over: a line by a format with Paste's fields, or as JSON. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { askedHost } from '../http/asked-host.ts';
 import { remoteUser } from '../http/identity.ts';
 import { requestId } from '../http/request-id.ts';
 import { likeLast } from '../logging/like-last.ts';
@@ -48,7 +49,7 @@ const FIELDS: Readonly<Record<string, Field>> = {
   bytes: ({ body }) => (body.bytes === 0 ? undefined : String(body.bytes)),
   HTTP_REFERER: ({ req }) => req.headers.referer,
   HTTP_USER_AGENT: ({ req }) => req.headers['user-agent'],
-  HTTP_HOST: ({ req }) => req.headers.host,
+  HTTP_HOST: ({ req }) => askedHost(req),
   duration_ms: ({ start }) => milliseconds(start),
   REQUEST_ID: ({ req }) => requestId(req),
 };

@@ -15,6 +15,7 @@ import {
   withDefaults,
 } from '../config/setting.ts';
 import { ConfigError } from '../errors.ts';
+import { askedHost } from '../http/asked-host.ts';
 import { declineUpgrade } from '../protocol/decline-upgrade.ts';
 import { middlewareFilter } from '../protocol/middleware.ts';
 import type { App, Filter, Settings } from '../protocol/types.ts';
@@ -97,8 +98,9 @@ export function cors(options: OptionsOf<typeof corsSettings>): Filter {
 }
 
 /** Programs that are no browsers send no Origin, and read what they like anyway. */
-function isSameOrigin({ headers, socket }: IncomingMessage): boolean {
+function isSameOrigin(req: IncomingMessage): boolean {
+  const { headers, socket } = req;
   if (headers.origin === undefined) return true;
   const scheme = 'encrypted' in socket && socket.encrypted === true ? 'https' : 'http';
-  return headers.origin.toLowerCase() === `${scheme}://${headers.host ?? ''}`.toLowerCase();
+  return headers.origin.toLowerCase() === `${scheme}://${askedHost(req) ?? ''}`.toLowerCase();
 }

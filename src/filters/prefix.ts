@@ -4,6 +4,7 @@
  */
 import { bool, defineSettings, type OptionsOf, oneOf, type SettingsOf, text, withDefaults } from '../config/setting.ts';
 import { ConfigError } from '../errors.ts';
+import { askedHost } from '../http/asked-host.ts';
 import { type MountedRequest, mountRequest, toOriginForm } from '../http/mount.ts';
 import { present } from '../http/presented.ts';
 import type { Filter, Settings } from '../protocol/types.ts';
@@ -85,7 +86,7 @@ function translate(req: MountedRequest, trusts: Trust): boolean {
 }
 
 function hostWithPort(req: MountedRequest, port: string): string {
-  const host = (req.headers.host ?? '').replace(/:\d*$/, '');
+  const host = (askedHost(req) ?? '').replace(/:\d*$/, '');
   return port === '' ? host : `${host}:${port}`;
 }
 

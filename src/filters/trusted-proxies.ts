@@ -3,6 +3,7 @@
 import { asList } from '../config/convert.ts';
 import type { SettingType } from '../config/setting.ts';
 import { parseNetwork } from '../gateway/peers.ts';
+import { askedHost } from '../http/asked-host.ts';
 import { clientAddress } from '../http/client-address.ts';
 import { hostAndPort, listItems, meansTls, nodeAddress, parseForwarded } from '../http/forwarded.ts';
 import type { MountedRequest } from '../http/mount.ts';
@@ -141,7 +142,7 @@ function withPort(
   encrypted: boolean | undefined,
 ): string | undefined {
   if (port === undefined || !/^\d{1,5}$/.test(port)) return host;
-  const known = host ?? hostAndPort(req.headers.host);
+  const known = host ?? hostAndPort(askedHost(req));
   if (known === undefined || /:\d+$/.test(known.replace(/^\[.*\]/, ''))) return host;
   const standard = (encrypted ?? ('encrypted' in req.socket && req.socket.encrypted === true)) ? '443' : '80';
   return port === standard ? host : `${known}:${port}`;

@@ -3,6 +3,7 @@
  * request for a program. Texts are bytes decoded as latin-1, as Node does with headers.
  */
 import type { IncomingMessage } from 'node:http';
+import { askedHost } from '../http/asked-host.ts';
 import type { IdentifiedRequest } from '../http/identity.ts';
 import { isAtMount } from '../http/mount.ts';
 import { percentDecode } from './percent.ts';
@@ -56,8 +57,7 @@ export function environFromRequest(req: IncomingMessage, context: EnvironContext
   const query = url.indexOf('?');
   const path = query === -1 ? url : url.slice(0, query);
   const { socket } = req;
-  // HTTP/2 has the host beside its headers (RFC 9113 section 8.3.1).
-  const authority = req.headers.host ?? req.headers[':authority']?.toString() ?? '';
+  const authority = askedHost(req) ?? '';
   const host = /^(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(authority);
   const encrypted = 'encrypted' in socket && socket.encrypted === true;
   environ['GATEWAY_INTERFACE'] = 'CGI/1.1';

@@ -98,10 +98,12 @@ export class Exchange {
       for (const [name, values] of headers) {
         res.setHeader(name, values.length === 1 ? (values[0] as string) : values);
       }
-      res.writeHead(answer.statusCode ?? 502, answer.statusMessage);
+      // HTTP/2 has no such text, and Node warns of one.
+      if (answer.statusMessage && res.req.httpVersionMajor === 1) res.statusMessage = answer.statusMessage;
+      res.writeHead(answer.statusCode ?? 502);
     } catch (error) {
       // Node reads more than it writes, such as the status 099.
-      res.statusMessage = '';
+      if (res.req.httpVersionMajor === 1) res.statusMessage = '';
       for (const name of headers.keys()) res.removeHeader(name);
       this.fail(new Error(`an answer that cannot be sent on: ${errorMessage(error)}`));
       this.#sent?.destroy();

@@ -3,6 +3,7 @@
  * this server and the next one see two different requests in the same bytes is refused (RFC 9112 section 11.2).
  */
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
+import { askedHost } from '../../http/asked-host.ts';
 import type { MountedRequest } from '../../http/mount.ts';
 
 const OF_THE_CONNECTION: ReadonlySet<string> = new Set([
@@ -68,7 +69,7 @@ export function requestHeaders(req: MountedRequest, { host, suppressed }: Forwar
   }
   if (headers['content-length'] !== undefined) handed['content-length'] = headers['content-length'];
   if (headers['transfer-encoding'] !== undefined) handed['transfer-encoding'] = 'chunked';
-  const asked = headers.host ?? headers[':authority'];
+  const asked = askedHost(req);
   const before = handed['x-forwarded-for'];
   const address = socket.remoteAddress;
   handed['host'] = host;
@@ -76,7 +77,7 @@ export function requestHeaders(req: MountedRequest, { host, suppressed }: Forwar
   handed['x-forwarded-proto'] = 'encrypted' in socket && socket.encrypted ? 'https' : 'http';
   delete handed['x-forwarded-host'];
   delete handed['x-forwarded-prefix'];
-  if (typeof asked === 'string') handed['x-forwarded-host'] = asked;
+  if (asked !== undefined) handed['x-forwarded-host'] = asked;
   if (baseUrl) handed['x-forwarded-prefix'] = baseUrl;
   return handed;
 }

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ProxyServer } from 'httpxy';
 import { ConfigError, errorMessage } from '../../errors.ts';
+import { askedHost } from '../../http/asked-host.ts';
 import { isAtMount, type MountedRequest, toOriginForm } from '../../http/mount.ts';
 import { declineUpgrade } from '../../protocol/decline-upgrade.ts';
 import type { App } from '../../protocol/types.ts';
@@ -87,7 +88,7 @@ export async function transparentProxy(options: TransparentProxyOptions): Promis
     throw new ConfigError('PASTER_OPEN_PROXY', OPEN_PROXY, { hint: OPEN_PROXY_HINT });
   }
   return forwardingApp({ timeout, suppressed: new Set() }, (req: MountedRequest) => {
-    const host = req.headers.host ?? '';
+    const host = askedHost(req) ?? '';
     const asked = parseHost(host);
     if (!asked) return { status: 400 };
     const isEncrypted = 'encrypted' in req.socket && req.socket.encrypted === true;

@@ -1,0 +1,65 @@
+/** The host that a client asks for, over HTTP/2: it is no header there. */
+import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
+import { connect, createServer } from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { expect, test } from 'vitest';
+import { proxy, transparentProxy } from '../../src/apps/proxy/proxy.ts';
+import { urlMap } from '../../src/apps/urlmap.ts';
+import type { App } from '../../src/protocol/types.ts';
+import { whenOver } from '../helpers/lifetime.ts';
+
+/** What is answered to a request of `authority`. */
+async function answered(app: App, authority: string): Promise<[status: number | undefined, body: string]> {
+  const server = createServer((req, res) => void app(req as never, res as never)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  whenOver(() => {
+    client.destroy();
+    server.close();
+  });
+  const stream = client.request({ ':path': '/x', ':authority': authority });
+  const [headers] = await once(stream, 'response');
+  return [headers[':status'], await text(stream)];
+}
+
+/** A server of HTTP/1 that says which host it was asked for, and calls its answer something. */
+async function upstream(): Promise<string> {
+  const server = createHttpServer((req, res) => res.writeHead(200, 'Quite').end(req.headers.host)).listen(
+    0,
+    '127.0.0.1',
+  );
+  await once(server, 'listening');
+  whenOver(() => void server.close());
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+test('urlmap maps by it', async () => {
+  const app = await urlMap({
+    'domain a.example': (_req, res) => res.end('a'),
+    'domain a.example port 81': (_req, res) => res.end('81'),
+    '/': (_req, res) => res.end('any'),
+  });
+  expect(await answered(app, 'a.example')).toEqual([200, 'a']);
+  expect(await answered(app, 'A.example:81')).toEqual([200, '81']);
+  expect(await answered(app, 'b.example')).toEqual([200, 'any']);
+});
+
+test('transparent_proxy judges it and hands it on', async () => {
+  const host = await upstream();
+  expect(await answered(await transparentProxy({ allowedHosts: [host] }), host)).toEqual([200, host]);
+  expect(await answered(await transparentProxy({ allowedHosts: [host] }), 'b.example')).toEqual([403, 'Forbidden\n']);
+  expect(await answered(await transparentProxy({ forceHost: host }), 'b.example')).toEqual([200, 'b.example']);
+});
+
+test('what a server behind a proxy calls its answer has no place there, and nobody is warned', async () => {
+  const warnings: Error[] = [];
+  const warn = (warning: Error): unknown => warnings.push(warning);
+  process.on('warning', warn);
+  whenOver(() => void process.off('warning', warn));
+  const host = await upstream();
+  expect(await answered(await proxy({ address: `http://${host}` }), 'b.example')).toEqual([200, host]);
+  await new Promise(setImmediate);
+  expect(warnings).toEqual([]);
+});
