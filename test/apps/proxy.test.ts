@@ -367,6 +367,16 @@ describe('what is refused', () => {
   });
 });
 
+test.each([
+  ['allowed_request_methods', 'GET, HEAD', /"GET," is no name/],
+  ['suppress_http_headers', 'cookie,authorization', /"cookie,authorization" is no name/],
+])('%s = %s would have no effect, and is a mistake', (key, value, message) => {
+  const validate = (text: string) =>
+    proxySettings['~standard'].validate({ address: 'http://127.0.0.1:1', [key]: text });
+  expect(validate(value)).toMatchObject({ issues: [{ message: expect.stringMatching(message), path: [key] }] });
+  expect(validate(value.replace(/, ?/, ' '))).toHaveProperty('value');
+});
+
 describe('failures', () => {
   test('nobody there is 502', async () => {
     const address = `http://127.0.0.1:${await freePort()}`;

@@ -2,8 +2,9 @@
  * `npm:paster#proxy` (`egg:Paste#proxy`) and `npm:paster#transparent_proxy` (`egg:Paste#transparent_proxy`): the applications
  * of an INI file, and their settings.
  */
+import { asList } from '../../config/convert.ts';
 import { debugFlags } from '../../config/debug.ts';
-import { defineSettings, list, oneOf, type SettingsOf, seconds, text } from '../../config/setting.ts';
+import { defineSettings, list, oneOf, type SettingsOf, type SettingType, seconds, text } from '../../config/setting.ts';
 import { ConfigError } from '../../errors.ts';
 import type { App, Settings } from '../../protocol/types.ts';
 import { OPEN_PROXY, OPEN_PROXY_HINT, proxy, transparentProxy } from './proxy.ts';
@@ -14,6 +15,17 @@ const timeout = {
   default: 60,
   help: 'Seconds without anything from the other server after which it has failed (504); 0 is any number.',
 } as const;
+
+/** Names of methods or of headers (RFC 9110 section 5.6.2). One with a comma would name nothing, and nobody would see it. */
+const names: SettingType<readonly string[]> = {
+  allowed: 'names separated by spaces or line ends',
+  parse(value) {
+    const found = asList(value);
+    const wrong = found.find((name) => !/^[!#$%&'*+.^_`|~\dA-Za-z-]+$/.test(name));
+    if (wrong !== undefined) throw new Error(`"${wrong}" is no name`);
+    return found;
+  },
+};
 
 export const proxySettings = defineSettings(
   {
@@ -30,13 +42,13 @@ export const proxySettings = defineSettings(
       example: 'http://127.0.0.1:3000/',
     },
     allowed_request_methods: {
-      type: list,
+      type: names,
       default: [],
       help: 'The methods that are handed on; none named: all. Others are answered with 405.',
       example: 'GET HEAD POST',
     },
     suppress_http_headers: {
-      type: list,
+      type: names,
       default: [],
       help: 'Headers of the client’s that are not handed on.',
       example: 'cookie authorization',
