@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bool, defineSettings, int, type SettingsOf, seconds } from '../config/setting.ts';
+import { errorCode } from '../errors.ts';
 import { htmlPage } from '../http/html.ts';
 import type { App, Settings } from '../protocol/types.ts';
 
@@ -36,12 +37,18 @@ export function slowUpload({ chunkSize = 4096, delay = 1, progress = true }: Slo
   return async (req, res) => {
     let size = 0;
     let waiting = 0;
-    for await (const part of req) {
-      for (waiting += (part as Buffer).length; waiting > 0; waiting -= Math.min(waiting, chunkSize)) {
-        size += Math.min(waiting, chunkSize);
-        if (progress) process.stderr.write(`${size} of ${req.headers['content-length'] ?? 'unknown'} bytes\n`);
-        await sleep(delay * 1000);
+    try {
+      for await (const part of req) {
+        for (waiting += (part as Buffer).length; waiting > 0; waiting -= Math.min(waiting, chunkSize)) {
+          size += Math.min(waiting, chunkSize);
+          if (progress) process.stderr.write(`${size} of ${req.headers['content-length'] ?? 'unknown'} bytes\n`);
+          await sleep(delay * 1000);
+        }
       }
+    } catch (error) {
+      // A client that has left is nobody's mistake.
+      if (errorCode(error) === 'ECONNRESET') return;
+      throw error;
     }
     const hasBody = size > 0 || req.headers['content-length'] !== undefined;
     const page = htmlPage('test_slow', hasBody ? `<p>${size} bytes</p>` : UPLOAD_FORM);

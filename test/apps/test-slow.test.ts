@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { makeTestSlow, slowUpload, testSlowSettings } from '../../src/apps/test-slow.ts';
 import { httpBackend } from '../contract/http-backend.ts';
+import { eventually } from '../helpers/program.ts';
 
 test('counts an upload, piece by piece', async () => {
   const serving = await httpBackend.start(slowUpload({ chunkSize: 10, delay: 0.001, progress: false }));
@@ -22,4 +23,25 @@ test('Paste’s defaults', () => {
   const result = testSlowSettings['~standard'].validate({});
   expect(result).toMatchObject({ value: { chunk_size: 4096, delay: 1, progress: true } });
   if ('value' in result) expect(makeTestSlow({}, result.value)).toBeTypeOf('function');
+});
+
+test('a client that leaves in the middle is no error', async () => {
+  let hasBegun: () => void = () => {};
+  const begun = new Promise<void>((resolve) => {
+    hasBegun = resolve;
+  });
+  let isOver = false;
+  const slow = slowUpload({ chunkSize: 1, delay: 0.01, progress: false });
+  const serving = await httpBackend.start(async (req, res) => {
+    req.once('data', () => hasBegun());
+    try {
+      await slow(req, res);
+    } finally {
+      isOver = true;
+    }
+  });
+  await serving.request({ method: 'PUT', body: ['abc'], declaredLength: 10, abort: begun });
+  await eventually(() => isOver);
+  await serving.close();
+  expect(serving.log).toEqual([]);
 });
