@@ -1,6 +1,7 @@
 /** What `translogger` writes of a request whose answer is over: a line by a format with Paste's fields, or as JSON. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { askedHost } from '../http/asked-host.ts';
+import { isUnbroken } from '../http/complete.ts';
 import { remoteUser } from '../http/identity.ts';
 import { requestId } from '../http/request-id.ts';
 import { likeLast } from '../logging/like-last.ts';
@@ -27,8 +28,8 @@ export interface Transaction {
   readonly address: string | undefined;
   readonly method: string | undefined;
   readonly url: string | undefined;
-  /** The answer is out as a whole; HTTP/2's responses have no property for it. */
-  finished: boolean;
+  /** The answer has said so; one without a connection has no property for it. */
+  hasFinished: boolean;
 }
 
 /** The line of a request, without its end. */
@@ -57,7 +58,8 @@ const FIELDS: Readonly<Record<string, Field>> = {
 /** Made once a second, since the local time zone costs as much as the rest of a line. */
 const timeOfSecond = likeLast(apacheTime);
 
-const PIECE = /%\((\w+)\)[sd]|%%/g;
+/** As in Python: a minus for the left, the least width, and the most that is taken of the text. */
+const PIECE = /%\((\w+)\)(-?)(\d*)(?:\.(\d+))?[sd]|%%/g;
 
 /** Fields that no client has a say in. */
 const SAFE: ReadonlySet<string> = new Set(['time', 'status', 'bytes', 'duration_ms', 'REQUEST_ID']);
@@ -72,9 +74,10 @@ export function lineOf(format: string): Line {
  * kept with the text around it: to see that costs less than to escape it, and few pieces are joined sooner than many.
  */
 function combinedLine(): Line {
-  const field = (before: string, after: string): WriteField =>
-    likeLast((value) => `${before}${escapeField(value) ?? '-'}${after}`);
-  const [client, user, verb, target] = [field('', ' - '), field('', ' ['), field('"', ' '), field('', ' ')];
+  const field = (before: string, after: string, encoding?: BufferEncoding): WriteField =>
+    likeLast((value) => `${before}${escapeField(value, encoding) ?? '-'}${after}`);
+  const [client, user] = [field('', ' - '), field('', ' [', encodingOf('REMOTE_USER'))];
+  const [verb, target] = [field('"', ' '), field('', ' ')];
   const [version, from, agent] = [field('HTTP/', '" '), field('"', '" '), field('"', '"')];
   const second = likeLast((value: number) => `${apacheTime(value)}] `);
   const status = likeLast((value: number) => `${value} `);
@@ -106,13 +109,14 @@ function compile(format: string): Line {
   };
   let end = 0;
   for (const match of format.matchAll(PIECE)) {
-    const [piece, name] = match;
+    const [piece, name, minus, width, most] = match;
     addText(format.slice(end, match.index));
     end = match.index + piece.length;
     const field = name !== undefined && Object.hasOwn(FIELDS, name) ? FIELDS[name] : undefined;
     if (field === undefined || name === undefined) addText(piece === '%%' ? '%' : piece);
     else {
-      fields.push(SAFE.has(name) ? field : (transaction) => escapeField(field(transaction)));
+      const safe: Field = SAFE.has(name) ? field : (transaction) => escapeField(field(transaction), encodingOf(name));
+      fields.push(width || most ? fitted(safe, minus === '-', Number(width), most) : safe);
       texts.push('');
     }
   }
@@ -126,6 +130,13 @@ function compile(format: string): Line {
   };
 }
 
+function fitted(field: Field, isLeft: boolean, width: number, most: string | undefined): Field {
+  return (transaction) => {
+    const text = (field(transaction) ?? '-').slice(0, most === undefined ? undefined : Number(most));
+    return isLeft ? text.padEnd(width) : text.padStart(width);
+  };
+}
+
 /** An object with the same names in each line, so that it can be searched; what is not known is null. */
 export function jsonLine(logger: string, level: string): Line {
   const field = (name: string): WriteField =>
@@ -135,7 +146,7 @@ export function jsonLine(logger: string, level: string): Line {
   const [client, user, verb] = [field('remote_addr'), field('remote_user'), field('method')];
   const [target, version] = [field('url'), field('http_version')];
   const [from, agent] = [field('referer'), field('user_agent')];
-  return ({ req, res, body, time, start, address, method, url, finished }) => {
+  return ({ req, res, body, time, start, address, method, url, hasFinished }) => {
     const { referer, 'user-agent': userAgent } = req.headers;
     return (
       begin(time) +
@@ -145,7 +156,7 @@ export function jsonLine(logger: string, level: string): Line {
       target(url) +
       version(req.httpVersion) +
       `,"status":${statusOf(res)},"bytes":${body.bytes}` +
-      `,"duration_ms":${milliseconds(start)},"aborted":${!finished}` +
+      `,"duration_ms":${milliseconds(start)},"aborted":${!(hasFinished && isUnbroken(res))}` +
       from(referer) +
       agent(userAgent) +
       // It has nothing in it to escape.
@@ -164,13 +175,20 @@ function milliseconds(start: number): string {
 
 const UNSAFE = /["\\]|[^\x20-\x7e]/;
 
+/** What a name is written in; of everything else Node makes a character of each byte. */
+function encodingOf(field: string): BufferEncoding {
+  return field === 'REMOTE_USER' ? 'utf8' : 'latin1';
+}
+
 /** What a client sent cannot forge a line or a field (Apache's own escapes, CVE-2003-0020). */
-function escapeField(value: string | undefined): string | undefined {
+function escapeField(value: string | undefined, encoding: BufferEncoding = 'latin1'): string | undefined {
   if (value === undefined || !UNSAFE.test(value)) return value;
   return value.replace(/["\\]|[^\x20-\x7e]/gu, (character) =>
     character === '"' || character === '\\'
       ? `\\${character}`
-      : [...Buffer.from(character)].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join(''),
+      : [...Buffer.from(character, character > '\xff' ? 'utf8' : encoding)]
+          .map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`)
+          .join(''),
   );
 }
 

@@ -9,12 +9,25 @@ export class BodyCount {
   /** Bytes so far, before chunks, and before what filters outside of the one that counts make of it. */
   bytes = 0;
   /** The methods behind those that count: with them here, all responses share the functions that do. */
-  readonly write: Write;
-  readonly end: Write;
+  readonly #write: Write;
+  readonly #end: Write;
 
-  constructor(write: Write, end: Write) {
-    this.write = write;
-    this.end = end;
+  constructor({ write, end }: ServerResponse) {
+    this.#write = write as Write;
+    this.#end = end as unknown as Write;
+  }
+
+  write(res: ServerResponse, chunk: unknown, encoding?: BufferEncoding, callback?: Callback): unknown {
+    this.bytes += bodySize(res, chunk, encoding);
+    return this.#write.call(res, chunk, encoding, callback);
+  }
+
+  end(res: ServerResponse, chunk?: unknown, encoding?: BufferEncoding, callback?: Callback): unknown {
+    const size = this.bytes + (chunk ? bodySize(res, chunk, encoding) : 0);
+    const result = this.#end.call(res, chunk, encoding, callback);
+    // HTTP/2's calls write, which counts the chunk once more.
+    this.bytes = size;
+    return result;
   }
 }
 
@@ -24,29 +37,29 @@ type CountedResponse = ServerResponse & { [COUNT]?: BodyCount };
 
 /** Counts from now on. Where the answer has no body (HEAD, 204, 304) nothing is counted. */
 export function countBody(res: CountedResponse): BodyCount {
-  // By a filter outside of this one.
-  const known = res[COUNT];
-  if (known !== undefined) return known;
-  const count = new BodyCount(res.write as Write, res.end as unknown as Write);
-  res[COUNT] = count;
-  res.write = countingWrite as ServerResponse['write'];
-  res.end = countingEnd as unknown as ServerResponse['end'];
+  const { [COUNT]: known, write, end } = res;
+  // By a filter outside of this one, and none in between makes another body of this.
+  if (known !== undefined && write === countingWrite && end === countingEnd) return known;
+  const count = new BodyCount(res);
+  if (known === undefined) {
+    res[COUNT] = count;
+    res.write = countingWrite as unknown as ServerResponse['write'];
+    res.end = countingEnd as unknown as ServerResponse['end'];
+  } else {
+    res.write = count.write.bind(count, res) as ServerResponse['write'];
+    res.end = count.end.bind(count, res) as unknown as ServerResponse['end'];
+  }
   return count;
 }
 
-function countingWrite(this: CountedResponse, chunk: unknown, encoding?: BufferEncoding, callback?: Callback): unknown {
-  const count = countBody(this);
-  count.bytes += bodySize(this, chunk, encoding);
-  return count.write.call(this, chunk, encoding, callback);
+type Counting = ServerResponse & { readonly [COUNT]: BodyCount };
+
+function countingWrite(this: Counting, chunk: unknown, encoding?: BufferEncoding, callback?: Callback): unknown {
+  return this[COUNT].write(this, chunk, encoding, callback);
 }
 
-function countingEnd(this: CountedResponse, chunk?: unknown, encoding?: BufferEncoding, callback?: Callback): unknown {
-  const count = countBody(this);
-  const size = count.bytes + (chunk ? bodySize(this, chunk, encoding) : 0);
-  const result = count.end.call(this, chunk, encoding, callback);
-  // HTTP/2's calls write, which counts the chunk once more.
-  count.bytes = size;
-  return result;
+function countingEnd(this: Counting, chunk?: unknown, encoding?: BufferEncoding, callback?: Callback): unknown {
+  return this[COUNT].end(this, chunk, encoding, callback);
 }
 
 /** What a chunk adds to the body that goes out: nothing after the end, or where the answer has none. */

@@ -71,10 +71,12 @@ makeTranslogger.settings = transloggerSettings;
  */
 export function translogger(options: OptionsOf<typeof transloggerSettings> = {}, write?: WriteLine): Filter {
   const settings = withDefaults(transloggerSettings, options);
-  const line = settings.json ? jsonLine(settings.logger_name, settings.logging_level) : lineOf(settings.format);
+  const line = settings.json
+    ? jsonLine(settings.logger_name, settings.logging_level)
+    : lineOf(settings.format || COMBINED);
   const output = write ? (transaction: Transaction) => write(line(transaction)) : destination(settings, line);
   if (output === undefined) return (app) => app;
-  const showsId = settings.json || settings.format.includes('%(REQUEST_ID)s');
+  const showsId = settings.json || settings.format.includes('%(REQUEST_ID)');
   const isTimed = settings.json || settings.format.includes('%(duration_ms)');
   const { skip } = settings;
   return (app) => (req, res) => {
@@ -89,13 +91,13 @@ export function translogger(options: OptionsOf<typeof transloggerSettings> = {},
       address: req.socket.remoteAddress,
       method,
       url: (req as MountedRequest).originalUrl ?? url,
-      finished: false,
+      hasFinished: false,
     };
     // Whoever reads the line looks for the same id in what the client was told.
     if (showsId) res.setHeader(REQUEST_ID_HEADER, requestId(req));
     if (settings.json) {
       res.on('finish', () => {
-        transaction.finished = true;
+        transaction.hasFinished = true;
       });
     }
     res.on('close', () => output(transaction));

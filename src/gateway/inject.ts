@@ -35,6 +35,7 @@ export async function inject(app: App, request: InjectedRequest, log: Logger): P
   const dispatch = (req: IncomingMessage, res: ServerResponse): void => {
     keepMethods(req);
     keepMethods(res);
+    keepHeaders(req, headers);
     takeCallbackOfEnd(res);
     prepare?.(req);
     callApp(app, req, res, log);
@@ -67,6 +68,18 @@ function keepMethods(target: object): void {
   const methods = Object.getOwnPropertyDescriptors(Object.getPrototypeOf(target));
   for (const [name, descriptor] of Object.entries(methods)) {
     if (name !== 'constructor') Object.defineProperty(target, name, { ...descriptor, enumerable: false });
+  }
+}
+
+/** A client that names no host or no program for itself does not get light-my-request's. */
+function keepHeaders(req: IncomingMessage, given: InjectedRequest['headers']): void {
+  const { headers, rawHeaders } = req;
+  const names = new Set(Object.keys(given).map((name) => name.toLowerCase()));
+  for (const name of ['user-agent', 'host']) {
+    if (names.has(name)) continue;
+    delete headers[name];
+    const place = rawHeaders.indexOf(name);
+    if (place !== -1) rawHeaders.splice(place, 2);
   }
 }
 

@@ -3,10 +3,11 @@
  * shown it is told of each request at its beginning and at its end, elsewhere at its beginning alone; everything else is
  * worked out when somebody asks.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { clientAddress } from '../http/client-address.ts';
+import { isComplete } from '../http/complete.ts';
 import type { App } from '../protocol/types.ts';
 import { shownValue } from '../secrets.ts';
 import type { Counts } from './counts.ts';
@@ -199,17 +200,6 @@ export class Meter {
       .slice(0, MOST_NAMED)
       .map(({ res, start }) => describe(res, start));
   }
-}
-
-/**
- * Whether the whole answer has left. Node lets go of the socket then, and before Node 24 also where a write to it has failed. HTTP/2's
- * responses have no socket: there the stream was not reset, and the application had ended it.
- */
-function isComplete(res: ServerResponse & { readonly stream?: { readonly rstCode?: number } }): boolean {
-  const { stream } = res;
-  if (!res.writableFinished) return false;
-  if (stream !== undefined) return res.writableEnded && stream.rstCode === 0;
-  return res.socket === null && !res.req.socket.errored;
 }
 
 function describe(res: MeteredResponse, start: number): RequestInFlight {

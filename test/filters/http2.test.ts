@@ -88,3 +88,37 @@ test('log, pages and errors', async () => {
   ]);
   expect(mistakes.all).toEqual([expect.stringContaining('throws after the head')]);
 });
+
+test('the log knows streams that break from whole ones', async () => {
+  const lines = new Lines();
+  const app = await applyFilter(translogger({ json: true }, lines.write), (req, res) => {
+    if (req.url === '/endless') return res.write('begun');
+    if (req.url === '/destroyed') return res.write('begun', () => res.destroy());
+    return req.url === '/never' ? undefined : res.end('whole');
+  });
+  const server = createServer((req, res) => void app(req as never, res as never)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  whenOver(() => {
+    client.destroy();
+    server.close();
+  });
+  const ask = (path: string) => client.request({ ':path': path }).on('error', () => {});
+  await once(ask('/whole').resume(), 'close');
+  await once(ask('/destroyed').resume(), 'close');
+  const endless = ask('/endless');
+  await once(endless, 'data');
+  endless.close(constants.NGHTTP2_CANCEL);
+  await once(endless, 'close');
+  ask('/never');
+  // What comes after it has been asked when this is answered.
+  await once(ask('/whole').resume(), 'close');
+  client.destroy();
+  expect((await lines.first(5)).map((line) => JSON.parse(line))).toMatchObject([
+    { url: '/whole', status: 200, aborted: false },
+    { url: '/destroyed', status: 200, aborted: true },
+    { url: '/endless', status: 200, aborted: true },
+    { url: '/whole', status: 200, aborted: false },
+    { url: '/never', status: 499, aborted: true },
+  ]);
+});

@@ -27,6 +27,10 @@ const site: App = async (req, res) => {
     case '/part':
       res.setHeader('x-kind', 'part');
       return res.end(`${req.method} ${req.headers['x-part']} ${req.headers.cookie} ${req.headers['content-length']}`);
+    case '/own':
+      return res.end((await include('/headers')).body);
+    case '/headers':
+      return res.end(JSON.stringify([req.headers['user-agent'], req.rawHeaders.includes('user-agent')]));
     case '/deep':
       return res.end((await include('/deep')).body);
     case '/post':
@@ -92,6 +96,13 @@ describe('include', () => {
     const { body } = await ask(url, '/page', { method: 'POST', headers: { cookie: 'a=1; b=2' }, body: 'form' });
     expect(body.toString()).toBe('<200 part GET yes a=1; b=2 undefined>');
     expect((await ask(url, '/post')).body.toString()).toBe('POST text');
+  });
+
+  test('makes up no headers', async () => {
+    const { url } = await serveFiltered(recursive(), site);
+    expect((await ask(url, '/own')).body.toString()).toBe('[null,false]');
+    const headers = { 'user-agent': 'mine' };
+    expect((await ask(url, '/own', { headers })).body.toString()).toBe('["mine",true]');
   });
 
   test('ends where it goes in circles', async () => {

@@ -1,9 +1,10 @@
 /** The log line: what it says of each kind of answer, and that nothing a client sends can forge one. */
 import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { describe, expect, test, vi } from 'vitest';
 import { translogger, transloggerSettings } from '../../src/filters/translogger.ts';
-import type { App, Settings } from '../../src/protocol/types.ts';
+import type { App, Filter, Settings } from '../../src/protocol/types.ts';
 import { Lines, serveFiltered, settingsFrom } from './serve-filter.ts';
 
 const hello: App = (req, res) => {
@@ -83,7 +84,31 @@ describe('a format', () => {
   test('writes control characters and bytes of other scripts as escapes', async () => {
     const { url, lines } = await logged({ format: '%(HTTP_USER_AGENT)s' }, hello);
     await send(url, 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUser-Agent: a\tb\\"\u00e9\u009b\r\n\r\n');
-    expect(await lines.first(1)).toEqual(['a\\x09b\\\\\\"\\xc3\\xa9\\xc2\\x9b']);
+    expect(await lines.first(1)).toEqual(['a\\x09b\\\\\\"\\xe9\\x9b']);
+  });
+
+  test('writes the bytes that a client sent, and a name in UTF-8', async () => {
+    for (const format of ['', '%(REMOTE_USER)s %(HTTP_USER_AGENT)s']) {
+      const { url, lines } = await logged({ format }, (req, res) => {
+        Object.assign(req, { remoteUser: 'Zoé' });
+        res.end();
+      });
+      await send(url, 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUser-Agent: \xe2\x82\xac\r\n\r\n');
+      expect(await lines.first(1)).toEqual([expect.stringMatching(/Zo\\xc3\\xa9.* "?\\xe2\\x82\\xac"?$/)]);
+    }
+  });
+
+  test('that is empty is the default', async () => {
+    const { url, lines } = await logged({ format: '' }, hello);
+    await fetch(`${url}/path`);
+    expect(await lines.first(1)).toEqual([expect.stringContaining('"GET /path HTTP/1.1" 200 5 "-"')]);
+  });
+
+  test('has widths, as in Python', async () => {
+    const format = '%(status)5s|%(REQUEST_METHOD)-6s|%(HTTP_VERSION).4s|%(REMOTE_USER)3s|%(REQUEST_URI)-8.3s|';
+    const { url, lines } = await logged({ format }, hello);
+    await fetch(`${url}/path`);
+    expect(await lines.first(1)).toEqual(['  200|GET   |HTTP|  -|/pa     |']);
   });
 });
 
@@ -146,6 +171,19 @@ test('two of them count the same body', async () => {
   const { url } = await serveFiltered([filter, filter], hello);
   await fetch(url);
   expect(await lines.first(2)).toEqual(['5', '5']);
+});
+
+test('each counts the body that passes where it stands', async () => {
+  const lines = new Lines();
+  const filter = translogger({ format: '%(bytes)s' }, lines.write);
+  const doubling: Filter = (app) => (req, res) => {
+    const end = res.end.bind(res) as (body: string) => ServerResponse;
+    res.end = ((body: string) => end(body + body)) as ServerResponse['end'];
+    return app(req, res);
+  };
+  const { url } = await serveFiltered([filter, doubling, filter], hello);
+  expect(await (await fetch(url)).text()).toBe('hellohello');
+  expect((await lines.first(2)).sort()).toEqual(['10', '5']);
 });
 
 test('an application that throws is logged with what the server answered', async () => {
