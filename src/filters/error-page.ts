@@ -19,12 +19,13 @@ import { withoutSecretParameters } from '../secrets.ts';
 import { toStandardError, type WriteLine } from './line-output.ts';
 
 const MAIL = 'mail is the business of whoever watches the log';
-const PAGE = 'the page is one for reading: it runs nothing';
+const PAGE = 'the page shows enough of each source';
 
 export const errorPageSettings = defineSettings(
   {
     debug: {
       type: bool,
+      aliases: ['display'],
       help: 'Show errors to clients, with sources and request; without it, as debug in [DEFAULT] says.',
     },
     error_message: { type: text, help: 'What the page says without debug.', example: 'We are looking into it.' },
@@ -46,7 +47,6 @@ export const errorPageSettings = defineSettings(
       smtp_password: MAIL,
       smtp_use_tls: MAIL,
       xmlhttp_key: 'the header Accept says who wants a page',
-      display: PAGE,
       logdir: 'error_log is a file',
       context: PAGE,
       format: 'the header Accept says it',

@@ -15,7 +15,10 @@ import { toStandardError, type WriteLine } from './line-output.ts';
 
 export const httpexceptionsSettings = defineSettings(
   {},
-  { meaning: 'errors with a status, such as http-errors, become that answer' },
+  {
+    meaning: 'errors with a status, such as http-errors, become that answer',
+    obsolete: { warning_level: 'errors from 500 on are logged' },
+  },
 );
 
 /** What `http-errors` gives its errors, and Koa, Express, Fastify and Boom's `output` theirs. */

@@ -9,7 +9,19 @@ import type { Filter } from '../protocol/types.ts';
 import { shownValue, withoutSecretParameters } from '../secrets.ts';
 import { toStandardError, type WriteLine } from './line-output.ts';
 
-export const printdebugSettings = defineSettings({}, { meaning: 'prints requests and the heads of their answers' });
+const NOT_INTO_PAGES = 'what is printed goes to standard error and into no page';
+
+export const printdebugSettings = defineSettings(
+  {},
+  {
+    meaning: 'prints requests and the heads of their answers',
+    obsolete: {
+      force_content_type: NOT_INTO_PAGES,
+      print_wsgi_errors: NOT_INTO_PAGES,
+      replace_stdout: NOT_INTO_PAGES,
+    },
+  },
+);
 
 /** Makes the filter of a `[filter:*]` section. */
 export function makePrintdebug(): Filter {

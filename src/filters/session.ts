@@ -32,6 +32,8 @@ const secrets: SettingType<readonly string[]> = {
   parse: (value) => asList(value).map((word) => secret.parse(word)),
 };
 
+const IN_THE_COOKIE = 'the session is in the cookie, and nothing of it in a file';
+
 export const sessionSettings = defineSettings(
   {
     secret: { type: secret, required: true, help: 'Signs the cookie.', example: '%(ENV_SESSION_SECRET)s' },
@@ -50,7 +52,15 @@ export const sessionSettings = defineSettings(
     path: { type: text, default: '/', help: 'The path below which it is sent.' },
     domain: { type: text, help: 'The domain that it is for; without it, this host alone.' },
   },
-  { meaning: 'req.session, kept in a signed cookie' },
+  {
+    meaning: 'req.session, kept in a signed cookie',
+    obsolete: {
+      session_expiration: 'see max_age, in seconds',
+      expiration: IN_THE_COOKIE,
+      session_file_path: IN_THE_COOKIE,
+      chmod: IN_THE_COOKIE,
+    },
+  },
 );
 
 /** Makes the filter of a `[filter:*]` section. */
