@@ -86,8 +86,8 @@ export async function createFilter(context: Context): Promise<Filter> {
     if (factory.protocol === 'object') return toFilter(made);
     const make = callable(made, factory);
     if (factory.protocol === 'connect') {
-      const { connectArguments } = await import('./connect-options.ts');
-      return connectFilter(factory, await make(...connectArguments(factory)));
+      const { makeMiddleware } = await import('./connect-options.ts');
+      return connectFilter(factory, await makeMiddleware(make, factory));
     }
     return toFilter(await make(globalConf, await validateSettings(made, factory)));
   });

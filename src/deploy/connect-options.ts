@@ -1,6 +1,8 @@
 /** A section as the arguments of a Connect middleware factory: what looks like a value becomes one. */
 import { ConfigError, errorMessage } from '../errors.ts';
+import { shownSetting } from '../secrets.ts';
 import { CONNECT_PACKAGES, type ConnectPackage } from './connect-packages.ts';
+import type { ValueKind } from './connect-values.ts';
 import type { FactoryContext } from './context.ts';
 
 /** As JSON writes it. */
@@ -18,7 +20,7 @@ const CODE: readonly (readonly [pattern: RegExp, what: string])[] = [
 const OWN_MODULE =
   'make the middleware in a module of your own, as a function of (globalConf, localConf): use = call:./middleware.js:make';
 
-const UNKNOWN: ConnectPackage = { unwritable: {} };
+const UNKNOWN: ConnectPackage = { values: {}, unwritable: {} };
 
 /**
  * What the factory is called with: one object, or for some packages a text before it.
@@ -26,14 +28,65 @@ const UNKNOWN: ConnectPackage = { unwritable: {} };
  */
 export function connectArguments(context: FactoryContext): readonly unknown[] {
   const known = packageOf(context);
+  const { first, required } = known;
+  if (required) settingOf(required, context);
   const options: Record<string, unknown> = {};
   for (const [key, text] of Object.entries(context.localConf)) {
-    if (key === known.first?.name) continue;
+    if (key === first?.name) continue;
     const value = optionValue(key, text, known, context);
     // An ordinary object is what the factories expect; defining keeps a key such as __proto__ an own property.
     Object.defineProperty(options, key, { value, enumerable: true, writable: true, configurable: true });
   }
-  return known.first === undefined ? [options] : [firstArgument(known.first, context), options];
+  if (first === undefined) return [options];
+  const value = settingOf(first, context);
+  checkKind(value, first.kind, first.name, first.name, context);
+  return [value, options];
+}
+
+/**
+ * What the factory makes of a section's settings.
+ * @throws ConfigError as `connectArguments`, and at the line of a setting without which the factory does not fail.
+ */
+export async function makeMiddleware(
+  make: (...args: readonly unknown[]) => unknown,
+  context: FactoryContext,
+): Promise<unknown> {
+  const args = connectArguments(context);
+  try {
+    return await make(...args);
+  } catch (error) {
+    const options = args.at(-1) as Record<string, unknown>;
+    for (const key of Object.keys(options)) {
+      const { [key]: _without, ...others } = options;
+      if (await succeeds(() => make(...args.slice(0, -1), others))) {
+        throw mistake(key, context, errorMessage(error), 'the package itself says this');
+      }
+    }
+    throw error;
+  }
+}
+
+async function succeeds(attempt: () => unknown): Promise<boolean> {
+  try {
+    await attempt();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Of a setting, at the line of its value. */
+function mistake(key: string, { origins }: FactoryContext, message: string, hint: string): ConfigError {
+  return new ConfigError('PASTER_CONNECT_OPTION', `${key}: ${message}`, {
+    location: origins.get(key)?.locate(0),
+    hint,
+  });
+}
+
+function checkKind(value: unknown, kind: ValueKind, path: string, key: string, context: FactoryContext): void {
+  if (kind.accepts(value)) return;
+  const shown = shownSetting(path, JSON.stringify(value));
+  throw mistake(key, context, `${path} cannot be ${shown}`, `allowed: ${kind.allowed}`);
 }
 
 function packageOf({ target }: FactoryContext): ConnectPackage {
@@ -41,44 +94,54 @@ function packageOf({ target }: FactoryContext): ConnectPackage {
   return (Object.hasOwn(CONNECT_PACKAGES, name) ? CONNECT_PACKAGES[name] : undefined) ?? UNKNOWN;
 }
 
-function firstArgument({ name, help }: NonNullable<ConnectPackage['first']>, context: FactoryContext): string {
-  const value = context.localConf[name];
+function settingOf(
+  { name, help }: { readonly name: string; readonly help: string },
+  { localConf, sections }: FactoryContext,
+): string {
+  const value = localConf[name];
   if (value !== undefined) return value;
   throw new ConfigError('PASTER_CONNECT_OPTION', `setting "${name}" is missing`, {
-    location: context.sections[0]?.location,
+    location: sections[0]?.location,
     hint: help,
   });
 }
 
 function optionValue(key: string, text: string, known: ConnectPackage, context: FactoryContext): unknown {
-  const wrong = (message: string, hint: string): ConfigError =>
-    new ConfigError('PASTER_CONNECT_OPTION', `${key}: ${message}`, {
-      location: context.origins.get(key)?.locate(0),
-      hint,
-    });
   const refuse = (path: string): void => {
     const option = Object.hasOwn(known.unwritable, path) ? known.unwritable[path] : undefined;
     if (option)
-      throw wrong(`${path} takes ${option.takes}, which an INI file cannot hold`, option.instead ?? OWN_MODULE);
+      throw mistake(
+        key,
+        context,
+        `${path} takes ${option.takes}, which an INI file cannot hold`,
+        option.instead ?? OWN_MODULE,
+      );
   };
   refuse(key);
-  const value = parseValue(text, known.texts?.includes(key) ?? false, wrong);
+  const value = parseValue(text, known.texts?.includes(key) ?? false, key, context);
   walk(value, key, (each, path) => {
     refuse(path);
     const code = typeof each === 'string' ? CODE.find(([pattern]) => pattern.test(each))?.[1] : undefined;
-    if (code !== undefined) throw wrong(`${code} is code, which an INI file cannot hold`, OWN_MODULE);
+    if (code !== undefined) throw mistake(key, context, `${code} is code, which an INI file cannot hold`, OWN_MODULE);
+    const kind = Object.hasOwn(known.values, path) ? known.values[path] : undefined;
+    if (kind) checkKind(each, kind, path, key, context);
   });
   return value;
 }
 
-function parseValue(text: string, isText: boolean, wrong: (message: string, hint: string) => ConfigError): unknown {
+function parseValue(text: string, isText: boolean, key: string, context: FactoryContext): unknown {
   if (!/^[[{]/.test(text)) return isText ? text : scalar(text);
   const lost = text.match(JSON_TEXT_OR_NUMBER)?.find((token) => NUMBER.test(token) && !isHeld(token));
-  if (lost !== undefined) throw wrong(`a number cannot hold ${lost}`, 'write it as a text, in quotes');
+  if (lost !== undefined) throw mistake(key, context, `a number cannot hold ${lost}`, 'write it as a text, in quotes');
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw wrong(`this is not JSON: ${errorMessage(error)}`, 'a value that begins with [ or { is read as JSON');
+    throw mistake(
+      key,
+      context,
+      `this is not JSON: ${errorMessage(error)}`,
+      'a value that begins with [ or { is read as JSON',
+    );
   }
 }
 
