@@ -1,4 +1,5 @@
 /** A section as the arguments of a Connect middleware factory: what looks like a value becomes one. */
+import { nearest } from '../config/nearest.ts';
 import { ConfigError, errorMessage } from '../errors.ts';
 import { shownSetting } from '../secrets.ts';
 import { CONNECT_PACKAGES, type ConnectPackage } from './connect-packages.ts';
@@ -33,6 +34,7 @@ export function connectArguments(context: FactoryContext): readonly unknown[] {
   const options: Record<string, unknown> = {};
   for (const [key, text] of Object.entries(context.localConf)) {
     if (key === first?.name) continue;
+    refuseMistyped(key, known, context);
     const value = optionValue(key, text, known, context);
     // An ordinary object is what the factories expect; defining keeps a key such as __proto__ an own property.
     Object.defineProperty(options, key, { value, enumerable: true, writable: true, configurable: true });
@@ -80,6 +82,18 @@ function mistake(key: string, { origins }: FactoryContext, message: string, hint
   return new ConfigError('PASTER_CONNECT_OPTION', `${key}: ${message}`, {
     location: origins.get(key)?.locate(0),
     hint,
+  });
+}
+
+/** A name that is not known may be of a later version of the package, unless it is nearly one that is. */
+function refuseMistyped(key: string, { first, values, unwritable }: ConnectPackage, context: FactoryContext): void {
+  const names = [...Object.keys(values), ...Object.keys(unwritable), ...(first ? [first.name] : [])];
+  if (names.includes(key)) return;
+  const meant = nearest(key, names);
+  if (meant === undefined) return;
+  throw new ConfigError('PASTER_CONNECT_OPTION', `unknown option "${key}"`, {
+    location: context.origins.get(key)?.location,
+    hint: `did you mean "${meant}"?`,
   });
 }
 

@@ -3,6 +3,7 @@
  * options object, which is a text whatever it looks like, what values there are, and which takes what no INI file can hold.
  */
 import {
+  anything,
   bool,
   bytes,
   either,
@@ -86,6 +87,7 @@ export const CONNECT_PACKAGES: Readonly<Record<string, ConnectPackage>> = {
       limit: whole(0),
       max: whole(0),
       statusCode: FINAL_STATUS,
+      message: anything,
       standardHeaders: either(bool, oneOf('draft-6', 'draft-7', 'draft-8')),
       legacyHeaders: bool,
       headers: bool,

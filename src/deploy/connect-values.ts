@@ -6,6 +6,8 @@ export interface ValueKind {
   accepts(value: unknown): boolean;
 }
 
+export const anything: ValueKind = { allowed: 'anything', accepts: () => true };
+
 export const bool: ValueKind = { allowed: 'true or false', accepts: (value) => typeof value === 'boolean' };
 
 export const word: ValueKind = {

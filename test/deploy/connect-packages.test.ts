@@ -286,6 +286,7 @@ describe('what cannot be is a mistake on its line', () => {
     ['compression', 'level = high', 3, 'level cannot be "high"'],
     ['compression', 'threshold = 1k\nchunkSize = 1', 3, 'threshold cannot be "1k"'],
     ['cors', 'credentials = maybe', 3, 'credentials cannot be'],
+    ['cors', 'maxAge = 5\norgin = https://a.example', 4, 'unknown option "orgin"'],
     ['cors', 'origin =', 3, 'cannot be ""'],
     ['cors', 'origin = null', 3, 'cannot be null'],
     ['cors', 'maxAge = soon', 3, 'cannot be "soon"'],
@@ -319,8 +320,9 @@ describe('what cannot be is a mistake on its line', () => {
     });
   });
 
-  test('a path is no regular expression, and a sentence no function', async () => {
+  test('a path is no regular expression, a sentence no function, a strange name no mistake', async () => {
     await expect(serveWith('serve-static', 'root = /srv/www/')).resolves.toBeDefined();
+    await expect(serveWith('cors', 'ofALaterVersion = 1')).resolves.toBeDefined();
     await expect(serveWith('express-rate-limit', 'message = a function of (x) is nothing')).resolves.toBeDefined();
   });
 });
