@@ -153,7 +153,8 @@ function unknownKey(key: string, declarations: Declarations, others: SettingsOpt
   const issue = unknownSetting(key, Object.keys(declarations));
   if (others === undefined) return issue;
   const meant = others.meant?.(key) ?? (issue.hint?.startsWith('did you') ? issue.hint : undefined);
-  return { ...issue, hint: meant ?? `${issue.hint}; or ${others.help}` };
+  const named = Object.keys(declarations).length === 0 ? 'known:' : `${issue.hint}; or`;
+  return { ...issue, hint: meant ?? `${named} ${others.help}` };
 }
 
 function validate<D extends Declarations>(

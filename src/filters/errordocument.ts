@@ -18,7 +18,7 @@ export const errordocumentSettings = defineSettings(
   {},
   {
     meaning: 'the page of an error is another path’s answer',
-    others: { accepts: (key) => STATUS.test(key), help: 'A status from 300 to 599, and the path of its page.' },
+    others: { accepts: (key) => STATUS.test(key), help: 'a status from 300 to 599, and the path of its page' },
   },
 );
 

@@ -144,6 +144,8 @@ test.each([{ 404: 'errors' }, { 299: '/x' }])('%j is a mistake', (paths) => {
 
 test('a section’s keys are statuses', () => {
   const { settings } = makeErrordocument;
-  expect(settings['~standard'].validate({ 404: '/x', 299: '/y' })).toMatchObject({ issues: [{ path: ['299'] }] });
+  expect(settings['~standard'].validate({ 404: '/x', 299: '/y' })).toMatchObject({
+    issues: [{ path: ['299'], hint: 'known: a status from 300 to 599, and the path of its page' }],
+  });
   expect(settings['~standard'].validate({ 404: '/x' })).toEqual({ value: { 404: '/x' } });
 });
