@@ -53,7 +53,7 @@ function deeper(req: IncomingMessage, path: string): number {
 
 // Of the body and the connection of the request that it is made for, and what would make the answer a part of one.
 const NOT_PASSED_ON =
-  /^(?:content-|transfer-encoding$|connection$|upgrade$|expect$|te$|trailer$|range$|if-|accept-encoding$)/;
+  /^(?::|content-|transfer-encoding$|connection$|upgrade$|expect$|te$|trailer$|range$|if-|accept-encoding$)/;
 
 const log = lineLogger('warn', toStandardError);
 
@@ -75,7 +75,7 @@ export async function include(
     {
       method,
       url: path,
-      headers: { ...asTexts(Object.fromEntries(passedOn)), ...headers },
+      headers: { ...hostOf(req), ...asTexts(Object.fromEntries(passedOn)), ...headers },
       body: typeof body === 'string' ? Buffer.from(body) : body,
       remoteAddress: req.socket.remoteAddress,
       prepare(internal) {
@@ -90,6 +90,12 @@ export async function include(
     headers: asHeaders(answer.headers),
     body: Buffer.concat(await answer.body.toArray()),
   };
+}
+
+/** HTTP/2 has it elsewhere (RFC 9113 section 8.3.1). */
+function hostOf({ headers }: IncomingMessage): Record<string, string> {
+  const authority = headers[':authority'];
+  return typeof authority === 'string' ? { host: authority } : {};
 }
 
 function asTexts(headers: IncomingHttpHeaders): Record<string, string> {

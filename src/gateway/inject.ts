@@ -35,7 +35,7 @@ export async function inject(app: App, request: InjectedRequest, log: Logger): P
   const dispatch = (req: IncomingMessage, res: ServerResponse): void => {
     keepMethods(req);
     keepMethods(res);
-    keepHeaders(req, headers);
+    keepUserAgent(req, headers);
     takeCallbackOfEnd(res);
     prepare?.(req);
     callApp(app, req, res, log);
@@ -71,16 +71,13 @@ function keepMethods(target: object): void {
   }
 }
 
-/** A client that names no host or no program for itself does not get light-my-request's. */
-function keepHeaders(req: IncomingMessage, given: InjectedRequest['headers']): void {
-  const { headers, rawHeaders } = req;
-  const names = new Set(Object.keys(given).map((name) => name.toLowerCase()));
-  for (const name of ['user-agent', 'host']) {
-    if (names.has(name)) continue;
-    delete headers[name];
-    const place = rawHeaders.indexOf(name);
-    if (place !== -1) rawHeaders.splice(place, 2);
-  }
+/** Who does not say what program it is does not become light-my-request. */
+function keepUserAgent({ headers, rawHeaders }: IncomingMessage, given: InjectedRequest['headers']): void {
+  const name = 'user-agent';
+  if (Object.keys(given).some((each) => each.toLowerCase() === name)) return;
+  delete headers[name];
+  const place = rawHeaders.indexOf(name);
+  if (place !== -1) rawHeaders.splice(place, 2);
 }
 
 /** `res.end(callback)`, `res.end(text, callback)`: light-my-request takes the callback for text or for its encoding. */

@@ -28,7 +28,7 @@ const site: App = async (req, res) => {
     case '/missing':
       return res.writeHead(404, { 'set-cookie': 'a=1' }).end('raw');
     case '/page':
-      return res.end('the page');
+      return res.end(`the page of ${req.headers.host}`);
     case '/throws':
       throw new Error('oh');
     case '/late':
@@ -56,7 +56,8 @@ test('log, pages and errors', async () => {
   for (const filter of filters.reverse()) app = await applyFilter(filter, app);
   const server = createServer((req, res) => void app(req as never, res as never)).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const client = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const client = connect(`http://${host}`);
   whenOver(() => {
     client.destroy();
     server.close();
@@ -76,14 +77,18 @@ test('log, pages and errors', async () => {
 
   expect(await ask('/fine')).toMatchObject({ body: 'fourmore', code: constants.NGHTTP2_NO_ERROR });
   const missing = await ask('/missing');
-  expect([missing.headers[':status'], missing.body, missing.headers['set-cookie']]).toEqual([404, 'the page', ['a=1']]);
+  expect([missing.headers[':status'], missing.body, missing.headers['set-cookie']]).toEqual([
+    404,
+    `the page of ${host}`,
+    ['a=1'],
+  ]);
   expect((await ask('/throws')).headers[':status']).toBe(500);
   const late = await ask('/late');
   expect([late.body, late.code === constants.NGHTTP2_NO_ERROR]).toEqual(['begun', false]);
   expect((await ask('/teapot')).body).toContain('short and stout');
   expect((await lines.first(5)).slice(0, 3)).toEqual([
     '/fine HTTP/2.0 200 8',
-    '/missing HTTP/2.0 404 8',
+    `/missing HTTP/2.0 404 ${12 + host.length}`,
     expect.stringMatching(/^\/throws HTTP\/2\.0 500 \d+$/),
   ]);
   expect(mistakes.all).toEqual([expect.stringContaining('throws after the head')]);
