@@ -104,7 +104,7 @@ function checkKind(value: unknown, kind: ValueKind, path: string, key: string, c
 }
 
 function packageOf({ target }: FactoryContext): ConnectPackage {
-  const name = /^connect:([^#]*)/i.exec(target.description)?.[1] ?? '';
+  const name = /^connect:([^#]*)(?:#default)?$/i.exec(target.description)?.[1] ?? '';
   return (Object.hasOwn(CONNECT_PACKAGES, name) ? CONNECT_PACKAGES[name] : undefined) ?? UNKNOWN;
 }
 
