@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeScripts } from './directory.ts';
+import { whenOver } from './lifetime.ts';
 import { Program, type ProgramOptions, ROOT, requireProgram } from './program.ts';
 
 const APART = ['--mount', '--net', '--pid'];
@@ -70,6 +71,8 @@ export class FreshMachine {
     const options = ['--fork', '--kill-child', '--mount-proc'];
     const init = new Program('unshare', [...APART, ...options, '/bin/bash', '-c', setUp(home)]);
     await init.says(/^ready$/m);
+    // It ignores every other signal while what it has started runs, and takes that along.
+    whenOver(() => init.kill('SIGKILL'));
     const [pid = ''] = readFileSync(`/proc/${init.pid}/task/${init.pid}/children`, 'utf8').split(' ');
     return new FreshMachine(home, pid);
   }

@@ -76,13 +76,23 @@ export class Reader {
 
   /** @param isTyped whether a command is */
   async follow(blocks: readonly Block[], isTyped: (command: string) => boolean): Promise<void> {
-    for (const block of blocks) {
-      if (block.language === 'console') {
-        for (const command of commandsOf(block)) if (isTyped(command.typed)) await this.#type(command);
-      } else if (block.file !== undefined) {
-        writeFiles(this.#outside(this.#cwd), { [block.file]: this.#adapted(block.text) });
+    try {
+      for (const block of blocks) {
+        if (block.language === 'console') {
+          for (const command of commandsOf(block)) if (isTyped(command.typed)) await this.#type(command);
+        } else if (block.file !== undefined) {
+          writeFiles(this.#outside(this.#cwd), { [block.file]: this.#adapted(block.text) });
+        }
       }
+    } finally {
+      while (this.#serving.length > 0) await this.#interrupt();
     }
+  }
+
+  async #interrupt(): Promise<void> {
+    const serving = this.#serving.pop();
+    serving?.signalGroup('SIGINT');
+    await serving?.finished();
   }
 
   #adapted(text: string): string {
@@ -90,12 +100,7 @@ export class Reader {
   }
 
   async #type({ typed, shown }: Command): Promise<void> {
-    if (typed === '^C') {
-      const serving = this.#serving.pop();
-      serving?.signalGroup('SIGINT');
-      await serving?.finished();
-      return;
-    }
+    if (typed === '^C') return this.#interrupt();
     const command = this.#adapted(typed);
     const wanted = shown.map((line) => this.#adapted(line));
     if (STAYS.test(command)) return this.#serve(command, wanted);
