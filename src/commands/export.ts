@@ -29,7 +29,7 @@ export const exportCommand: Command = {
     { flags: '--prefix <path>', help: 'web servers: mount the application there, such as /app (the root)' },
     { flags: '--server-name <name>', help: 'web servers, kubernetes: the host name of the site (any)' },
     { flags: '--listen <address>', help: 'web servers: where they listen (*:80; standalone: 127.0.0.1:8900)' },
-    { flags: '--max-body <size>', help: 'web servers, kubernetes: the largest request body (50m)' },
+    { flags: '--max-body <size>', help: 'web servers, kubernetes: the largest request body (of bodylimit, or 50m)' },
     { flags: '--standalone', help: 'web servers: a complete file that an ordinary user can run' },
     { flags: '--state-dir <directory>', help: 'standalone: where logs and the like go (var/TARGET of the project)' },
     { flags: '--user <user>', help: 'systemd: whose the service is (www-data)' },

@@ -1,6 +1,6 @@
 /** Where in an application's URL map the static files and the health check are. */
 import { resolve } from 'node:path';
-import { bool, int, list, oneOf } from '../config/setting.ts';
+import { bool, int, list, oneOf, size } from '../config/setting.ts';
 import { type Context, type FactoryContext, isComposite } from '../deploy/context.ts';
 import { innerContexts } from '../deploy/outline.ts';
 import { builtinPart } from '../deploy/paste-names.ts';
@@ -23,6 +23,8 @@ export interface StaticRoot {
 
 export interface AppPlaces {
   readonly staticRoots: readonly StaticRoot[];
+  /** The most bytes of a body that `npm:paster#bodylimit` around the whole application lets through; undefined: any. */
+  readonly bodyLimit: number | undefined;
   /** The path at which `npm:paster#health` says whether it is ready. */
   readonly health: string | undefined;
 }
@@ -98,8 +100,27 @@ export async function placesOf(app: Context): Promise<AppPlaces> {
   await visit(app, '', true);
   // Below the files may stand another application, which a web server would hide.
   const whole = staticRoots.filter(({ path }) => !mounts.some((mount) => mount.startsWith(path)));
-  return { staticRoots: whole, health: readinessPath(healths) };
+  return { staticRoots: whole, bodyLimit: await bodyLimitOf(app), health: readinessPath(healths) };
 }
+
+/** Filters behind a URL map hold for a part of it; a wrong value is for `check` and `serve` to say. */
+async function bodyLimitOf(app: Context): Promise<number | undefined> {
+  const limits: number[] = [];
+  for (let context: Context | undefined = app; context && context.form !== 'factory'; ) {
+    const inner = await innerContexts(context);
+    context = inner.pop()?.context;
+    for (const { context: filter } of inner) {
+      if (filter.form !== 'factory' || builtinPart(filter.target.description) !== 'bodylimit') continue;
+      try {
+        limits.push(size.parse(filter.localConf['max_body_size'] ?? STANDARD_BODY_LIMIT));
+      } catch {}
+    }
+  }
+  return limits.length === 0 ? undefined : Math.min(...limits);
+}
+
+/** The default of `max_body_size`. */
+const STANDARD_BODY_LIMIT = '10M';
 
 function isAt(path: string, mount: string): boolean {
   return path === mount || path.startsWith(`${mount}/`);

@@ -67,7 +67,7 @@ export function siteOf(target: string, deployment: Deployment, options: SiteOpti
     serverName,
     listen: listenOf(options.listen ?? (options.standalone ? '127.0.0.1:8900' : '*:80')),
     listenGiven: options.listen !== undefined || options.standalone,
-    maxBodyMiB: maxBodyMiB(options.maxBody),
+    maxBodyMiB: maxBodyMiB(options.maxBody, places),
     keepAlive,
     scriptName,
     places,
@@ -135,8 +135,9 @@ export function checkedServerName(name: string | undefined): string | undefined 
   throw mistake(`--server-name: ${JSON.stringify(name)} is not the name of a host`, 'allowed: example.org');
 }
 
-/** `--max-body` in MiB. Default: 50. */
-export function maxBodyMiB(text = '50m'): number {
+/** `--max-body` in MiB. Default: what the application lets through, or 50. */
+export function maxBodyMiB(text: string | undefined, { bodyLimit }: AppPlaces): number {
+  if (text === undefined) return bodyLimit === undefined ? 50 : Math.max(1, Math.ceil(bodyLimit / 2 ** 20));
   const [, digits, unit = 'm'] = MAX_BODY.exec(text) ?? [];
   if (digits === undefined) throw mistake(`--max-body: ${JSON.stringify(text)} is not a size`, 'allowed: 50m, 1g');
   return Number(digits) * (unit.toLowerCase() === 'g' ? 1024 : 1);

@@ -95,7 +95,7 @@ async function ownFiles(target: string, deployment: Deployment, options: ExportO
       const text = kubernetesObjects(deployment, await readFile(deployment.file, 'utf8'), {
         image: imageOf(options.image ?? `${deployment.name}:latest`),
         serverName: checkedServerName(options.serverName),
-        maxBodyMiB: maxBodyMiB(options.maxBody),
+        maxBodyMiB: maxBodyMiB(options.maxBody, deployment.places),
         health,
       });
       return [{ name: `${deployment.name}.yaml`, text }];

@@ -112,6 +112,23 @@ describe('nginx', () => {
     expect(await exported('nginx', ini(guarded), '-n', 'guarded')).not.toContain('alias');
   });
 
+  test('the largest body is that of the INI file, unless the command line names another', async () => {
+    const filter = (name: string, limit: string) => `[filter:${name}]\nuse = npm:paster#bodylimit\n${limit}\n`;
+    const filters =
+      filter('wide', 'max_body_size = 200M') + filter('narrow', 'max_body_size = 1500K') + filter('own', '');
+    const pipelines = ['wide', 'wide narrow', 'own'].map(
+      (names, index) => `[pipeline:p${index}]\npipeline = ${names} main\n`,
+    );
+    const config = ini(project(`use = npm:paster#fastcgi\n${SOCKET}`, filters + pipelines.join('')));
+    const limit = async (...options: string[]) =>
+      /client_max_body_size (.*);/.exec(await exported('nginx', config, ...options))?.[1];
+    expect(await limit()).toBe('50m');
+    expect(await limit('-n', 'p0')).toBe('200m');
+    expect(await limit('-n', 'p1')).toBe('2m');
+    expect(await limit('-n', 'p2')).toBe('10m');
+    expect(await limit('-n', 'p0', '--max-body', '1g')).toBe('1024m');
+  });
+
   test('several machines are one upstream', async () => {
     const directory = project('use = npm:paster#fastcgi\nhost = 127.0.0.1\nport = 5050');
     const text = await exported('nginx', ini(directory), '--host', '10.0.0.5', '--host', '10.0.0.6:6000');
