@@ -10,7 +10,7 @@ import { COMMANDS } from '../src/commands/table.ts';
 import { parseIni } from '../src/config/ini.ts';
 import { checkFile } from '../src/deploy/check.ts';
 import { factoryContext, loadTarget } from '../src/deploy/compose.ts';
-import { connectArguments } from '../src/deploy/connect-options.ts';
+import { checkConnect } from '../src/deploy/connect-options.ts';
 import { loadApp, loadContext, loadServer } from '../src/deploy/load.ts';
 import { validateSettings } from '../src/deploy/validate.ts';
 import * as paster from '../src/index.ts';
@@ -100,7 +100,7 @@ describe('INI examples', () => {
       const factory = factoryContext(inner);
       const made = await loadTarget(factory);
       expect(made).toBeTypeOf('function');
-      if (factory.protocol === 'connect') connectArguments(factory);
+      if (factory.protocol === 'connect') await checkConnect(made as () => unknown, factory);
       else await validateSettings(made, factory);
     }
   });

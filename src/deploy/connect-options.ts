@@ -27,7 +27,7 @@ const UNKNOWN: ConnectPackage = { values: {}, unwritable: {} };
  * What the factory is called with: one object, or for some packages a text before it.
  * @throws ConfigError at the line of a setting that cannot be what the factory takes.
  */
-export function connectArguments(context: FactoryContext): readonly unknown[] {
+function connectArguments(context: FactoryContext): readonly unknown[] {
   const known = packageOf(context);
   const { first, required } = known;
   if (required) settingOf(required, context);
@@ -66,6 +66,15 @@ export async function makeMiddleware(
     }
     throw error;
   }
+}
+
+/** Finds what `makeMiddleware` would, as far as that can be known without making middleware that is not used. */
+export async function checkConnect(
+  make: (...args: readonly unknown[]) => unknown,
+  context: FactoryContext,
+): Promise<void> {
+  if (packageOf(context).isAsked) await makeMiddleware(make, context);
+  else connectArguments(context);
 }
 
 async function succeeds(attempt: () => unknown): Promise<boolean> {

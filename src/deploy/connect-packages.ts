@@ -25,6 +25,8 @@ export interface ConnectPackage {
   readonly required?: { readonly name: string; readonly help: string };
   /** Settings that are texts, also where they look like a number. */
   readonly texts?: readonly string[];
+  /** The factory refuses what cannot be, and does nothing else: it may be asked without being needed. */
+  readonly isAsked?: boolean;
   /** What settings take; one that is not here can be anything. A dot leads into an object. */
   readonly values: Readonly<Record<string, ValueKind>>;
   /** Settings that take something else than a value, and what to write instead. */
@@ -140,6 +142,7 @@ export const CONNECT_PACKAGES: Readonly<Record<string, ConnectPackage>> = {
     },
   },
   helmet: {
+    isAsked: true,
     values: {
       contentSecurityPolicy: SWITCH,
       crossOriginEmbedderPolicy: SWITCH,

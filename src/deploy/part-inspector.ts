@@ -10,7 +10,7 @@ import { toFilter } from '../protocol/filter.ts';
 import { brokenBy } from './broken-context.ts';
 import type { CheckSession } from './check-session.ts';
 import { callable, createServer, guarded, loadTarget } from './compose.ts';
-import { connectArguments } from './connect-options.ts';
+import { checkConnect } from './connect-options.ts';
 import { type Context, type FactoryContext, isComposite, type SectionRef } from './context.ts';
 import type { PartKind } from './kinds.ts';
 import { LoadedServer } from './loaded-server.ts';
@@ -183,7 +183,7 @@ export class PartInspector {
       if (context.kind === 'app') await toApp(made);
       else toFilter(made);
     } else if (context.protocol === 'connect') {
-      connectArguments(context);
+      await checkConnect(callable(made, context), context);
     } else {
       const schema = declaredSchema(made);
       warnOfObsolete(context, schema, this.#session);

@@ -9,7 +9,7 @@ import type { App } from '../../src/protocol/types.ts';
 import { ask, type Reply } from '../helpers/ask.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { whenOver } from '../helpers/lifetime.ts';
-import { ROOT } from '../helpers/program.ts';
+import { paster, ROOT } from '../helpers/program.ts';
 
 const TEXT = 'x'.repeat(3000);
 
@@ -330,6 +330,18 @@ describe('what cannot be is a mistake on its line', () => {
     await expect(serveWith('cors', 'ofALaterVersion = 1')).resolves.toBeDefined();
     await expect(serveWith('express-rate-limit', 'message = a function of (x) is nothing')).resolves.toBeDefined();
   });
+});
+
+test.each([
+  ['compression', 'level = high', '6:9: [filter:f] level: level cannot be "high"'],
+  ['helmet', 'hsts = {"maxAge": -1}', '6:8: [filter:f] hsts: Strict-Transport-Security: -1 is not a valid value'],
+])('check finds it too: %s, %s', async (name, settings, expected) => {
+  const cwd = temporaryDirectory({
+    'x.ini': `[app:main]\nuse = npm:paster#test\nfilter-with = f\n[filter:f]\nuse = connect:${name}\n${settings}\n`,
+  });
+  symlinkSync(join(ROOT, 'node_modules'), join(cwd, 'node_modules'));
+  const { status, stdout } = await paster(['check', 'x.ini'], { cwd }).finished();
+  expect([status, stdout]).toEqual([2, expect.stringContaining(`x.ini:${expected}`)]);
 });
 
 test('Express behind such middleware keeps what is its own', async () => {
