@@ -77,7 +77,8 @@ export class ScriptRun {
     this.#child.once('error', (error) => this.#notRun(error));
     this.#child.once('exit', (code, signal) => {
       this.#exit = signal === null ? `exit status ${code}` : `signal ${signal}`;
-      if (code !== 0) call.log.warn(`${call.script}: ${this.#exit}`);
+      // Why it was ended has been said, if that is worth a line: a client may leave when it likes.
+      if (code !== 0 && !this.#stopped) call.log.warn(`${call.script}: ${this.#exit}`);
       this.#maybeEnd();
     });
     if (stdin) this.#feed(stdin);
