@@ -49,9 +49,18 @@ exec sleep infinity
 `;
 }
 
-/** Whether this user may have one. */
+let isAllowed: boolean | undefined;
+
+/** Whether this user may have one: root, unless a container keeps it from that. Otherwise it is said once. */
 export function mayHaveMachine(): boolean {
-  if (process.getuid?.() !== 0 || requireProgram('ip') === undefined) return false;
+  if (isAllowed === undefined) {
+    isAllowed = requireProgram('ip') !== undefined && canUnshare();
+    if (!isAllowed) process.stderr.write('skipped: no namespaces, which take root\n');
+  }
+  return isAllowed;
+}
+
+function canUnshare(): boolean {
   try {
     execFileSync('unshare', [...APART, 'mount', '-t', 'tmpfs', 'none', '/srv'], { stdio: 'ignore' });
     return true;
