@@ -4,7 +4,7 @@
  */
 import { METHODS } from 'node:http';
 import type { EnvironPairs } from './environ.ts';
-import { isLighttpd, type RequestTarget, requestTarget, type TargetVariables } from './target.ts';
+import { isCaddy, isLighttpd, type RequestTarget, requestTarget, type TargetVariables } from './target.ts';
 import {
   CONTENT_LENGTH,
   CONTENT_TYPE,
@@ -66,7 +66,7 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 // RFC 9110 section 5.5: with these in a value, one header could pass for two.
 const HEADER_BREAK = /[\0\r\n]/;
 const LENGTH = /^\d{1,15}$/;
-// Go's word for a body that nobody has measured: Caddy's, of one that comes in chunks, whose header it does not tell.
+// Caddy's length of a body that comes in chunks, whose header it does not tell. From anybody else it is a mistake.
 const UNMEASURED = '-1';
 
 /** Whatever can tell all variables when somebody asks for them. */
@@ -217,7 +217,7 @@ export class HeadReader {
   head(source: PairSource): RequestHead {
     const rawHeaders = this.#rawHeaders;
     const method = this.#method;
-    const unmeasured = this.#length === UNMEASURED;
+    const unmeasured = this.#length === UNMEASURED && isCaddy(this.#target.serverSoftware);
     const length = unmeasured ? '' : this.#length;
     if (rawHeaders.length > 2 * MAX_HEADERS) throw new BadEnviron('too many headers');
     if (!KNOWN_METHODS.has(method) && !TOKEN.test(method)) throw new BadEnviron('the method is not a token');

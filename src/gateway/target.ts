@@ -141,3 +141,8 @@ function withQuery(path: string, queryString: string): string {
 export function isLighttpd(serverSoftware: string): boolean {
   return serverSoftware.startsWith('lighttpd');
 }
+
+/** Whether it is Caddy that says so. */
+export function isCaddy(serverSoftware: string): boolean {
+  return serverSoftware.startsWith('Caddy');
+}

@@ -86,11 +86,13 @@ describe('an environment as the head of a request', () => {
   });
 
   test('a length of -1, which Caddy says of chunks, is none', () => {
-    const head = readHead(['REQUEST_METHOD', 'POST', 'CONTENT_LENGTH', '-1']);
+    const pairs = ['REQUEST_METHOD', 'POST', 'CONTENT_LENGTH', '-1'];
+    const head = readHead([...pairs, 'SERVER_SOFTWARE', 'Caddy/v2.6.2']);
     expect({ length: head.contentLength, headers: head.rawHeaders }).toEqual({
       length: undefined,
       headers: ['Transfer-Encoding', 'chunked'],
     });
+    expect(() => readHead([...pairs, 'SERVER_SOFTWARE', 'nginx/1.22.1'])).toThrow(BadEnviron);
   });
 
   test('the same names in another order', () => {
