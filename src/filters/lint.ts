@@ -8,6 +8,7 @@ import { placeInStack } from '../deploy/error-place.ts';
 import { formatLocation, RunError } from '../errors.ts';
 import { catching } from '../http/failure.ts';
 import { headersGiven } from '../http/head-parameters.ts';
+import { TOKEN } from '../http/token.ts';
 import { printableLine } from '../printable.ts';
 import type { Filter, Settings } from '../protocol/types.ts';
 import { withoutSecretParameters } from '../secrets.ts';
@@ -64,8 +65,7 @@ function isLint(error: unknown): boolean {
   return error instanceof RunError && error.code === 'PASTER_LINT';
 }
 
-// RFC 9110 sections 5.6.2 and 5.5.
-const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+// RFC 9110 section 5.5.
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** What a server owes an application. */

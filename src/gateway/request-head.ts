@@ -3,6 +3,7 @@
  * carries it. Texts are bytes decoded as latin-1, as Node does with headers.
  */
 import { METHODS } from 'node:http';
+import { TOKEN } from '../http/token.ts';
 import type { EnvironPairs } from './environ.ts';
 import { isCaddy, isLighttpd, type RequestTarget, requestTarget, type TargetVariables } from './target.ts';
 import {
@@ -62,7 +63,6 @@ export class BadEnviron extends Error {
 const MAX_HEADERS = 2000;
 
 const KNOWN_METHODS: ReadonlySet<string> = new Set(METHODS);
-const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 // RFC 9110 section 5.5: with these in a value, one header could pass for two.
 const HEADER_BREAK = /[\0\r\n]/;
 const LENGTH = /^\d{1,15}$/;

@@ -6,6 +6,7 @@ import { asList } from '../../config/convert.ts';
 import { debugFlags } from '../../config/debug.ts';
 import { defineSettings, list, oneOf, type SettingsOf, type SettingType, seconds, text } from '../../config/setting.ts';
 import { ConfigError } from '../../errors.ts';
+import { TOKEN } from '../../http/token.ts';
 import type { App, Settings } from '../../protocol/types.ts';
 import { OPEN_PROXY, OPEN_PROXY_HINT, proxy, transparentProxy } from './proxy.ts';
 import { parseTarget } from './target.ts';
@@ -16,12 +17,12 @@ const timeout = {
   help: 'Seconds without anything from the other server after which it has failed (504); 0 is any number.',
 } as const;
 
-/** Names of methods or of headers (RFC 9110 section 5.6.2). One with a comma would name nothing, and nobody would see it. */
+/** Names of methods or of headers. One with a comma would name nothing, and nobody would see it. */
 const names: SettingType<readonly string[]> = {
   allowed: 'names separated by spaces or line ends',
   parse(value) {
     const found = asList(value);
-    const wrong = found.find((name) => !/^[!#$%&'*+.^_`|~\dA-Za-z-]+$/.test(name));
+    const wrong = found.find((name) => !TOKEN.test(name));
     if (wrong !== undefined) throw new Error(`"${wrong}" is no name`);
     return found;
   },
