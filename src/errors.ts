@@ -103,6 +103,11 @@ export function errorCode(error: unknown): string | undefined {
   return undefined;
 }
 
+/** Whatever was thrown, as an Error. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
+
 /** The message of whatever was thrown, without passwords in URLs. */
 export function errorMessage(error: unknown): string {
   return withoutCredentials(error instanceof Error ? error.message : String(error));

@@ -6,7 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { ErrorList, formatError, type Location, PasterError } from '../errors.ts';
+import { asError, ErrorList, formatError, type Location, PasterError } from '../errors.ts';
 import { OWN_CODE } from '../own-files.ts';
 import { HIDDEN, isSecretName, withoutCredentials, withoutSecretLiterals } from '../secrets.ts';
 import { escapeHtml } from './html.ts';
@@ -62,7 +62,7 @@ function asAttribute(text: string): string {
 
 /** The same, so that it can be shown: its text, and its places as a stack. */
 function readable(thrown: unknown): Error {
-  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const error = asError(thrown);
   const message = withoutCredentials(error instanceof PasterError ? formatError(error) : error.message);
   const shown = new Error(message);
   shown.name = error instanceof PasterError ? 'paster' : error.name;

@@ -2,7 +2,16 @@
  * Errors on their way between supervisor and worker. What users read of an error - message, place, hint, exit status -
  * arrives as it was; a foreign error keeps its name, message, code and stack. Both sides use this.
  */
-import { ConfigError, ErrorList, errorCode, type Location, PasterError, RunError, UsageError } from '../errors.ts';
+import {
+  asError,
+  ConfigError,
+  ErrorList,
+  errorCode,
+  type Location,
+  PasterError,
+  RunError,
+  UsageError,
+} from '../errors.ts';
 
 /** An error as plain data. */
 export interface TransferredError {
@@ -23,7 +32,7 @@ export interface TransferredError {
 const MAX_CAUSES = 8;
 
 export function packError(thrown: unknown, depth = 0): TransferredError {
-  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const error = asError(thrown);
   const known = error instanceof PasterError ? error : undefined;
   return {
     name: error.name,

@@ -2,7 +2,7 @@
  * The workers of a supervisor: who there is, who is warm, who takes whose place, and who is started again. A slot is
  * the place of one worker, whichever process fills it. What is to happen, and when, is decided by the supervisor.
  */
-import { RunError } from '../errors.ts';
+import { asError, RunError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { addCounts, type Counts, NO_COUNTS } from '../metrics/counts.ts';
 import { noRestarts, type RestartReason, type ServerStatus, type WorkerStatus } from '../metrics/server-status.ts';
@@ -412,8 +412,4 @@ async function atOnce(count: number, action: (index: number) => Promise<void>): 
   const all = await Promise.allSettled(Array.from({ length: count }, (_each, index) => action(index)));
   const failed = all.find((each) => each.status === 'rejected');
   return failed && { error: failed.reason };
-}
-
-export function asError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error(String(reason));
 }

@@ -6,13 +6,14 @@
  * What is asked from outside (reload, more, fewer, a worker that wants a successor) is done one after the other, so
  * that workers are never all exchanged at once. A worker that dies is replaced beside that.
  */
+import { asError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { NO_RELOADS, type Reloads, type RestartReason, type ServerStatus } from '../metrics/server-status.ts';
 import { statusLines } from '../metrics/status-lines.ts';
 import type { HeldSocket } from '../net/held-socket.ts';
 import { describe } from './error-line.ts';
 import type { Exit } from './exit-codes.ts';
-import { asError, Pool, type WorkerSettings } from './pool.ts';
+import { Pool, type WorkerSettings } from './pool.ts';
 import { Reload, type ReloadOptions } from './reload.ts';
 import type { Deceased, WorkerHandle } from './worker-handle.ts';
 

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
+import { asError } from '../errors.ts';
 import { type Glob, parseGlob } from './glob.ts';
 
 export interface WatcherOptions {
@@ -58,7 +59,7 @@ export class Watcher {
       this.#watched.once('ready', () => resolve());
     });
     this.#watched.on('all', (_event, path) => this.#note(path));
-    this.#watched.on('error', (error) => options.onError(error instanceof Error ? error : new Error(String(error))));
+    this.#watched.on('error', (error) => options.onError(asError(error)));
     this.setPatterns(options.patterns);
   }
 

@@ -1,5 +1,6 @@
 /** Connect and Express middleware, `(req, res, next)`: as a filter, and as an application with nothing behind it. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { asError } from '../errors.ts';
 import { notFound } from './not-found.ts';
 import type { App } from './types.ts';
 
@@ -24,7 +25,7 @@ export function middlewareFilter(middleware: Middleware): (app: App) => App {
       const next = (error?: unknown): void => {
         // Connect's own routers use these two words to mean "not me, the next one".
         if (error !== undefined && error !== null && error !== 'route' && error !== 'router') {
-          reject(error instanceof Error ? error : new Error(String(error)));
+          reject(asError(error));
           return;
         }
         try {

@@ -1,6 +1,6 @@
 /** What is written down of a process that has died, behind how it ended: of what, where in the user's own code, what it held. */
 import { placeInStack } from '../deploy/error-place.ts';
-import { formatLocation, PasterError } from '../errors.ts';
+import { asError, formatLocation, PasterError } from '../errors.ts';
 import type { ProcessReport } from '../metrics/server-status.ts';
 import { requestLines } from '../metrics/status-lines.ts';
 import { describe } from '../process/error-line.ts';
@@ -21,7 +21,7 @@ export function deathDetails(worker: Deceased, exit: Exit): string {
 
 /** The same of this process, while it dies of an error that nobody has caught. */
 export function ownDeathDetails(thrown: unknown, lastWords: ProcessReport): string {
-  const failure = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const failure = asError(thrown);
   const itself = { failure, lastWords, report: undefined, reportAge: 0, killedFor: undefined };
   return deathDetails(itself, { code: WORKER_CRASHED, signal: null });
 }

@@ -16,7 +16,7 @@ import {
   text,
   withDefaults,
 } from '../../config/setting.ts';
-import { errorMessage } from '../../errors.ts';
+import { asError, errorMessage } from '../../errors.ts';
 import { pathEnd } from '../../http/mount.ts';
 import { printableLine } from '../../printable.ts';
 import type { App, Filter, Settings } from '../../protocol/types.ts';
@@ -134,7 +134,7 @@ function startProfile(session: Session, found: Found): () => void {
     session.post('Profiler.start');
     timer = setTimeout(stop, LONGEST_MS).unref();
   } catch (error) {
-    found(error instanceof Error ? error : new Error(String(error)));
+    found(asError(error));
   }
   return stop;
 }
