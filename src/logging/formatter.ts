@@ -2,6 +2,7 @@
 import { nearest } from '../config/nearest.ts';
 import { printableJson } from '../printable.ts';
 import { levelName } from './levels.ts';
+import { likeLast } from './like-last.ts';
 import {
   compileFormat,
   type FieldReader,
@@ -30,7 +31,7 @@ function compileLine(format: string, style: Style, clock: Clock): LineFormat<Log
 
 /** @throws FormatError for a field that no record has. */
 function fieldReader(name: string, at: number, clock: Clock): FieldReader<LogRecord> {
-  if (name === 'asctime') return ({ created }) => clock.read(created);
+  if (name === 'asctime') return ({ created }) => clock(created);
   const read = Object.hasOwn(FIELDS, name) ? FIELDS[name] : undefined;
   if (read) return read;
   const meant = nearest(name, FIELD_NAMES);
@@ -38,37 +39,19 @@ function fieldReader(name: string, at: number, clock: Clock): FieldReader<LogRec
   throw new FormatError(`there is no field "${name}"`, at, hint);
 }
 
+/** A time, in milliseconds since 1970, as a text. */
+type Clock = (time: number) => string;
+
 /** `2003-07-08 16:49:45,896`, and with a `datefmt` what that says: no milliseconds then. */
-export class Clock {
-  readonly #dateFormat: string | undefined;
-  #second = Number.NaN;
-  #text = '';
-  #time = Number.NaN;
-  #whole = '';
-
-  constructor(dateFormat: string | undefined) {
-    this.#dateFormat = dateFormat;
-  }
-
-  /** @param time milliseconds since 1970 */
-  read(time: number): string {
-    // Under load many records share a millisecond.
-    if (time === this.#time) return this.#whole;
-    this.#time = time;
-    this.#whole = this.#compose(time);
-    return this.#whole;
-  }
-
-  #compose(time: number): string {
+function clockOf(dateFormat: string | undefined): Clock {
+  const ofSecond = likeLast((second: number) => strftime(dateFormat ?? '%Y-%m-%d %H:%M:%S', new Date(second * 1000)));
+  // Under load many records share a millisecond.
+  return likeLast((time: number) => {
     const second = Math.floor(time / 1000);
-    if (second !== this.#second) {
-      this.#second = second;
-      this.#text = strftime(this.#dateFormat ?? '%Y-%m-%d %H:%M:%S', new Date(time));
-    }
-    if (this.#dateFormat !== undefined) return this.#text;
+    if (dateFormat !== undefined) return ofSecond(second);
     const milliseconds = time - second * 1000;
-    return `${this.#text},${milliseconds < 100 ? '0' : ''}${milliseconds < 10 ? '0' : ''}${milliseconds}`;
-  }
+    return `${ofSecond(second)},${milliseconds < 100 ? '0' : ''}${milliseconds < 10 ? '0' : ''}${milliseconds}`;
+  });
 }
 
 /** Python's `logging.Formatter`. */
@@ -82,7 +65,7 @@ export class TextFormatter implements Formatter {
    * @throws FormatError
    */
   constructor(format: string | undefined, dateFormat: string | undefined, style: Style = '%') {
-    this.#line = compileLine(format || MESSAGE_ALONE[style], style, new Clock(dateFormat || undefined));
+    this.#line = compileLine(format || MESSAGE_ALONE[style], style, clockOf(dateFormat || undefined));
     this.needsCaller = this.#line.fields.some((name) => CALLER_FIELDS.has(name));
   }
 
@@ -106,7 +89,7 @@ export class JsonFormatter implements Formatter {
    * @throws FormatError
    */
   constructor(format: string | undefined, dateFormat: string | undefined, style: Style = '%') {
-    const clock = new Clock(dateFormat || undefined);
+    const clock = clockOf(dateFormat || undefined);
     const fields = format ? compileLine(format, style, clock).fields : [];
     // JSON has escapes of its own: who reads it gets what was logged.
     this.#fields = fields.map((name) => [name, MESSAGE.has(name) ? ({ text }) => text : fieldReader(name, 0, clock)]);

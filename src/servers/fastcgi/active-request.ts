@@ -2,7 +2,6 @@
  * One request on a connection, from its BEGIN_REQUEST to its END_REQUEST: collects PARAMS, opens the exchange with the
  * application, feeds it STDIN and carries its answer. Knows its connection only by what it needs of it.
  */
-
 import { type Exchange, openExchange } from '../../gateway/exchange.ts';
 import { BadEnviron, type RequestHead, readHead } from '../../gateway/request-head.ts';
 import type { Batch, Carrier } from '../../gateway/socket.ts';
