@@ -4,12 +4,12 @@ import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { hasWrk, load } from './gateway/load.js';
+import { hasWrk } from './gateway/load.js';
 import { idleConnection, uploadGrowth } from './gateway/memory.js';
 import { startNginx } from './gateway/nginx.js';
 import { startPeers } from './gateway/peers.js';
-import { compareLaunches } from './launches.js';
-import { median, QUICK, roundsOf, takeTurns } from './measure.js';
+import { compareLaunches, compareRounds, round } from './launches.js';
+import { median, QUICK, roundsOf } from './measure.js';
 import { freePort, Program, pinned } from './program.js';
 import { atLeast, atMost, told } from './ratio.js';
 
@@ -133,25 +133,13 @@ class Stage {
     return `http://127.0.0.1:${this.#port}/${name}`;
   }
 
-  /** What one round of load costs a program. */
-  async round(name, url) {
-    const program = this.programs.get(name);
-    const before = program.cpu();
-    const { requests, perSecond } = await load(url, ROUND_S, OF_SERVER);
-    return { cpu: (program.cpu() - before) / requests, perSecond };
-  }
-
-  /** Rounds of several in turn, by what they are called here: [name, program, URL]. The first round is only to warm up. */
-  async compare(...contestants) {
-    const turns = contestants.map(([name, program, url]) => [name, () => this.round(program, url)]);
-    await takeTurns(Object.fromEntries(turns), 1);
-    const results = await takeTurns(Object.fromEntries(turns), ROUNDS);
-    return Object.fromEntries(
-      Object.entries(results).map(([name, rounds]) => [
-        name,
-        { cpu: rounds.map((round) => round.cpu), perSecond: rounds.map((round) => round.perSecond) },
-      ]),
-    );
+  /** As `compareRounds`, of contestants given as [name, program, URL]. */
+  compare(...contestants) {
+    const turns = contestants.map(([name, program, url]) => [
+      name,
+      () => round(this.programs.get(program), url, ROUND_S, OF_SERVER),
+    ]);
+    return compareRounds(Object.fromEntries(turns), ROUNDS);
   }
 
   async close() {

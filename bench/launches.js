@@ -1,4 +1,4 @@
-/** Programs that are compared over several lives: how well V8 compiles one differs by a tenth from one start to the next. */
+/** Programs under load in turn, and over several lives: how well V8 compiles one differs by a tenth from one start to the next. */
 import { load } from './gateway/load.js';
 import { takeTurns } from './measure.js';
 
@@ -20,12 +20,11 @@ export async function compareLaunches(contestants, { launches, rounds, ofLoad })
       for (const [name, start] of Object.entries(contestants)) {
         const { program, url } = await start();
         started.push(program);
-        turns[name] = () => round(program, url, ofLoad);
+        turns[name] = () => round(program, url, ROUND_S, ofLoad);
       }
-      await takeTurns(turns, 1);
-      for (const [name, results] of Object.entries(await takeTurns(turns, rounds))) {
-        found[name].cpu.push(...results.map(({ cpu }) => cpu));
-        found[name].perSecond.push(...results.map(({ perSecond }) => perSecond));
+      for (const [name, { cpu, perSecond }] of Object.entries(await compareRounds(turns, rounds))) {
+        found[name].cpu.push(...cpu);
+        found[name].perSecond.push(...perSecond);
       }
     } finally {
       for (const program of started) await program.stop();
@@ -34,9 +33,21 @@ export async function compareLaunches(contestants, { launches, rounds, ofLoad })
   return found;
 }
 
+/** Rounds of several in turn, by what they are called. The first round is only to warm up. */
+export async function compareRounds(turns, rounds) {
+  await takeTurns(turns, 1);
+  const results = await takeTurns(turns, rounds);
+  return Object.fromEntries(
+    Object.entries(results).map(([name, all]) => [
+      name,
+      { cpu: all.map(({ cpu }) => cpu), perSecond: all.map(({ perSecond }) => perSecond) },
+    ]),
+  );
+}
+
 /** What one round of load costs a program. */
-async function round(program, url, ofLoad) {
+export async function round(program, url, seconds, ofLoad) {
   const before = program.cpu();
-  const { requests, perSecond } = await load(url, ROUND_S, ofLoad);
+  const { requests, perSecond } = await load(url, seconds, ofLoad);
   return { cpu: (program.cpu() - before) / requests, perSecond };
 }
