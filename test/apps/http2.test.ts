@@ -1,24 +1,18 @@
 /** The host that a client asks for, over HTTP/2: it is no header there. */
 import { once } from 'node:events';
-import { createServer as createHttpServer } from 'node:http';
-import { connect, createServer } from 'node:http2';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { proxy, transparentProxy } from '../../src/apps/proxy/proxy.ts';
 import { urlMap } from '../../src/apps/urlmap.ts';
 import type { App } from '../../src/protocol/types.ts';
+import { overHttp2 } from '../helpers/http2.ts';
 import { whenOver } from '../helpers/lifetime.ts';
 
 /** What is answered to a request of `authority`. */
 async function answered(app: App, authority: string): Promise<[status: number | undefined, body: string]> {
-  const server = createServer((req, res) => void app(req as never, res as never)).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const client = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-  whenOver(() => {
-    client.destroy();
-    server.close();
-  });
+  const { client } = await overHttp2(app);
   const stream = client.request({ ':path': '/x', ':authority': authority });
   const [headers] = await once(stream, 'response');
   return [headers[':status'], await text(stream)];
@@ -26,10 +20,7 @@ async function answered(app: App, authority: string): Promise<[status: number | 
 
 /** A server of HTTP/1 that says which host it was asked for, and calls its answer something. */
 async function upstream(): Promise<string> {
-  const server = createHttpServer((req, res) => res.writeHead(200, 'Quite').end(req.headers.host)).listen(
-    0,
-    '127.0.0.1',
-  );
+  const server = createServer((req, res) => res.writeHead(200, 'Quite').end(req.headers.host)).listen(0, '127.0.0.1');
   await once(server, 'listening');
   whenOver(() => void server.close());
   return `127.0.0.1:${(server.address() as AddressInfo).port}`;

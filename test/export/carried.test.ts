@@ -7,7 +7,7 @@ import { ask, type Question } from '../helpers/ask.ts';
 import { makeCertificate } from '../helpers/certificate.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { freePort, ROOT, requireProgram } from '../helpers/program.ts';
-import { exported, ini, project, refused, runExported, WEB_SERVERS } from './site.ts';
+import { exported, ini, project, runExported, WEB_SERVERS } from './site.ts';
 
 const TOLD = `${join(ROOT, 'test/fixtures/apps/told.js')}:makeTold`;
 const SOCKET = 'socket = %(here)s/../var/app.sock\nmode = 666';
@@ -106,14 +106,6 @@ test.skipIf(requireProgram('caddy') === undefined)('Caddy hands on a body withou
   const url = await runExported('caddy', project(`use = npm:paster#fastcgi\n${SOCKET}`));
   const body = ['a'.repeat(300_000), 'b'];
   expect((await ask(url, '/echo', { method: 'POST', body })).body.length).toBe(300_001);
-});
-
-test.each([
-  ['apache', 'a#b'],
-  ['caddy', 'a:b'],
-])('a socket’s path that would be another one is refused: %s, %s', async (target, name) => {
-  const directory = project(`use = npm:paster#fastcgi\nsocket = %(here)s/../var/${name}`);
-  expect(await refused(target, ini(directory))).toContain('cannot be written in a configuration of');
 });
 
 test('Caddy leaves files to the application whose directory would be a pattern to it', async () => {

@@ -233,6 +233,8 @@ describe('what cannot be said is refused', () => {
     ['nginx', 'a$b'],
     ['nginx', 'a:b'],
     ['lighttpd', 'a"b'],
+    ['apache', 'a#b'],
+    ['caddy', 'a:b'],
   ])('a socket’s path for %s: %s', async (target, name) => {
     const directory = project(`use = npm:paster#fastcgi\nsocket = %(here)s/../var/${name}`);
     expect(await refused(target, ini(directory))).toContain('cannot be written in a configuration of');

@@ -1,7 +1,6 @@
 /** The filters over HTTP/2, whose responses only look like those of HTTP/1. */
 import { once } from 'node:events';
-import { connect, constants, createServer, type IncomingHttpHeaders } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import { constants, type IncomingHttpHeaders } from 'node:http2';
 import { expect, test } from 'vitest';
 import { errorPages } from '../../src/filters/error-page.ts';
 import { errorDocuments } from '../../src/filters/errordocument.ts';
@@ -11,7 +10,7 @@ import { recursive } from '../../src/filters/recursive.ts';
 import { translogger } from '../../src/filters/translogger.ts';
 import { applyFilter } from '../../src/protocol/filter.ts';
 import type { App } from '../../src/protocol/types.ts';
-import { whenOver } from '../helpers/lifetime.ts';
+import { overHttp2 } from '../helpers/http2.ts';
 import { Lines } from './serve-filter.ts';
 
 interface Answer {
@@ -54,14 +53,7 @@ test('log, pages and errors', async () => {
   ];
   let app = site;
   for (const filter of filters.reverse()) app = await applyFilter(filter, app);
-  const server = createServer((req, res) => void app(req as never, res as never)).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const client = connect(`http://${host}`);
-  whenOver(() => {
-    client.destroy();
-    server.close();
-  });
+  const { client, host } = await overHttp2(app);
 
   async function ask(path: string): Promise<Answer> {
     const stream = client.request({ ':path': path }).setEncoding('utf8');
@@ -101,13 +93,7 @@ test('the log knows streams that break from whole ones', async () => {
     if (req.url === '/destroyed') return res.write('begun', () => res.destroy());
     return req.url === '/never' ? undefined : res.end('whole');
   });
-  const server = createServer((req, res) => void app(req as never, res as never)).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const client = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-  whenOver(() => {
-    client.destroy();
-    server.close();
-  });
+  const { client } = await overHttp2(app);
   const ask = (path: string) => client.request({ ':path': path }).on('error', () => {});
   await once(ask('/whole').resume(), 'close');
   await once(ask('/destroyed').resume(), 'close');

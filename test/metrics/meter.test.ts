@@ -1,7 +1,7 @@
 /** What the meter makes of requests that come by HTTP, FastCGI and SCGI, and of every way in which an answer can end. */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { connect as connectHttp2, constants, createServer as createHttp2 } from 'node:http2';
+import { constants } from 'node:http2';
 import { type AddressInfo, connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
@@ -14,10 +14,9 @@ import { httpBackend } from '../contract/http-backend.ts';
 import { scgiBackend } from '../contract/scgi-backend.ts';
 import { askUpgrade, upgrading } from '../filters/upgrade.ts';
 import { collect } from '../helpers/heap.ts';
+import { overHttp2 } from '../helpers/http2.ts';
 import { whenOver } from '../helpers/lifetime.ts';
 import { eventually } from '../helpers/program.ts';
-
-type Http2Handler = NonNullable<Parameters<typeof createHttp2>[1]>;
 
 /** Answers, status by status, and how many were not finished. */
 function answersOf(of: Meter): { answers: Record<string, number>; aborted: number } {
@@ -147,10 +146,7 @@ test('an answer that is complete here, and that the client leaves in the middle 
 
 test('HTTP/2: whole answers, and streams that break', async () => {
   const own = new Meter();
-  const server = createHttp2(own.observe(app) as unknown as Http2Handler).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  whenOver(() => server.close());
-  const client = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const { client } = await overHttp2(own.observe(app));
   const whole = client.request({ ':path': '/streamed' });
   await once(whole.resume(), 'end');
   const broken = client.request({ ':path': '/endless' });
