@@ -44,6 +44,11 @@ export interface Part {
   readonly blocks: readonly Block[];
 }
 
+/** Whether there is something to type. */
+export function hasCommands(blocks: readonly Block[]): boolean {
+  return blocks.some(({ language }) => language === 'console');
+}
+
 const FENCED = /^```(\w*)(?: (\S+))?\n(.*?)^```$/gms;
 const NAMED = /^(?:#|\/\/|<!--|\/\*) ([\w.+-]*[./][\w./+-]*)(?: -->| \*\/)?\n/;
 
@@ -75,6 +80,11 @@ function outsideOfFences(page: string): string[] {
 export interface Command {
   readonly typed: string;
   readonly shown: readonly string[];
+}
+
+/** A line that is typed when a program asks for it, at its own prompt: `> asked`. */
+export function isAnswer(line: string): boolean {
+  return line === '>' || line.startsWith('> ');
 }
 
 /** The commands of a `console` block: each line that begins with `$ `, with the lines up to the next; `^C` is one too. */

@@ -6,23 +6,23 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'n
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { temporaryDirectory, writeFiles, writeScripts } from './directory.ts';
-import { type Block, type Command, commandsOf } from './documentation.ts';
+import { type Block, type Command, commandsOf, isAnswer } from './documentation.ts';
 import { FreshMachine } from './fresh-machine.ts';
 import { whenOver } from './lifetime.ts';
-import { freePort, Program, ROOT } from './program.ts';
+import { freePort, Program, type ProgramOptions, ROOT } from './program.ts';
 
 /** The ports that pages use. */
-const PORTS = ['8080', '8081', '8900'];
+const PORTS = ['8000', '8080', '8081', '8900'];
 
 /** What is typed and stays in the foreground: the page goes on in another terminal. */
-const STAYS = /^nginx -c |\bpaster serve (?!.*(?: (?:start|stop|restart|status)\b|--daemon))/;
+const STAYS = /^nginx -c |(?:\bpaster serve |^\.\/\S+\.ini\b)(?!.*(?: (?:start|stop|restart|status)\b|--daemon))/;
 
 /** What may be looked at again until it is as the page says: a reload takes its time, and a line of a log. */
 const LOOKS = /^(?:curl|tail|cat) /;
 const TRIES = 60;
 
-/** Milliseconds until a server has said where it listens. */
-const LONGEST_START = 30_000;
+/** Milliseconds until a program has said what the page shows, and goes on. */
+const LONGEST_SILENCE = 30_000;
 
 const NPX = `#!/bin/sh\n[ "$1" = paster ] || { echo "npx: only paster is here"; exit 1; }\nshift\nexec paster "$@"\n`;
 const paster = (root: string) => `#!/bin/sh\nexec '${process.execPath}' '${join(root, 'bin/paster.js')}' "$@"\n`;
@@ -104,6 +104,7 @@ export class Reader {
     const command = this.#adapted(typed);
     const wanted = shown.map((line) => this.#adapted(line));
     if (STAYS.test(command)) return this.#serve(command, wanted);
+    if (wanted.some(isAnswer)) return this.#converse(command, wanted);
     const here = join(this.#home, 'cwd');
     for (let tries = 1; ; tries++) {
       const program = this.#bash(`exec 2>&1\n${command}\nstatus=$?\npwd >'${here}'\nexit $status`);
@@ -128,15 +129,29 @@ export class Reader {
   async #serve(command: string, wanted: readonly string[]): Promise<void> {
     const program = this.#bash(`exec 2>&1\nexec ${command}`, true);
     this.#serving.push(program);
-    const silent = sleep(LONGEST_START, undefined, { ref: false }).then(() => {
-      throw new Error(`$ ${command}\nshould say:\n${wanted.join('\n')}\nsays:\n${program.output}`);
-    });
-    await Promise.race([program.says(pattern(wanted)), silent]);
+    await says(program, command, wanted, pattern(wanted));
+  }
+
+  /** At a terminal: gives each answer when what stands above it has been said. */
+  async #converse(command: string, lines: readonly string[]): Promise<void> {
+    // A terminal without a size wraps after each character.
+    const script = `stty cols 100 rows 40; ${command}`;
+    const program = this.#run('script', ['-qefc', script, '/dev/null'], { typing: true });
+    for (const line of lines) {
+      if (isAnswer(line)) program.type(`${line.slice(2)}\r`);
+      else await says(program, command, [line], new RegExp(lineText(line)));
+    }
+    const { status, stdout } = await program.finished();
+    if (status !== 0) throw new Error(`$ ${command}\nended with status ${status}:\n${stdout}`);
   }
 
   #bash(script: string, ownGroup: boolean = false): Program {
-    const [args, options] = [['-c', script], { cwd: this.#cwd, env: this.#env, ownGroup }];
-    return this.#machine?.run('/bin/bash', args, options) ?? new Program('/bin/bash', args, options);
+    return this.#run('/bin/bash', ['-c', script], { ownGroup });
+  }
+
+  #run(file: string, args: readonly string[], given: ProgramOptions): Program {
+    const options = { cwd: this.#cwd, env: this.#env, ...given };
+    return this.#machine?.run(file, args, options) ?? new Program(file, args, options);
   }
 
   #outside(path: string): string {
@@ -157,6 +172,14 @@ export class Reader {
   }
 }
 
+/** @throws Error where a program does not say what it should. */
+async function says(program: Program, command: string, wanted: readonly string[], text: RegExp): Promise<void> {
+  const silent = sleep(LONGEST_SILENCE, undefined, { ref: false }).then(() => {
+    throw new Error(`$ ${command}\nshould say:\n${wanted.join('\n')}\nsays:\n${program.output}`);
+  });
+  await Promise.race([program.says(text), silent]);
+}
+
 function faultOf(wanted: readonly string[], stdout: string, status: number | null): string | undefined {
   if (wanted.length === 0) return status === 0 ? undefined : `ended with status ${status}:\n${stdout}`;
   if (pattern(wanted, true).test(stdout)) return undefined;
@@ -167,11 +190,15 @@ function faultOf(wanted: readonly string[], stdout: string, status: number | nul
 function pattern(wanted: readonly string[], isWhole: boolean = false): RegExp {
   const lines = wanted.map((line) => {
     if (line === '...') return '(?:.*\\n)*?';
-    const escaped = line.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
-    return `${escaped.replaceAll('\\.\\.\\.', '.*').replaceAll('4711', '\\d+')} *\\n`;
+    return `${lineText(line)} *\\n`;
   });
   const text = lines.join('');
   return new RegExp(isWhole ? `^${text.replace(/ \*\\n$/, ' *\\n?')}$` : `^${text}`, isWhole ? '' : 'm');
+}
+
+function lineText(line: string): string {
+  const escaped = line.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+  return escaped.replaceAll('\\.\\.\\.', '.*').replaceAll('4711', '\\d+');
 }
 
 /** A node_modules in which `paster` is this repository, and everything else what its tests run with. */
