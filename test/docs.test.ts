@@ -15,7 +15,7 @@ import { loadApp, loadContext, loadServer } from '../src/deploy/load.ts';
 import { validateSettings } from '../src/deploy/validate.ts';
 import * as paster from '../src/index.ts';
 import { temporaryDirectory } from './helpers/directory.ts';
-import { type Block, PAGES, partsOf, readPage } from './helpers/documentation.ts';
+import { type Block, hasCommands, PAGES, partsOf, readPage } from './helpers/documentation.ts';
 import { ROOT } from './helpers/program.ts';
 
 interface Example {
@@ -47,7 +47,7 @@ const EXAMPLES = PAGES.flatMap(examplesOf);
 const INI_FILES = EXAMPLES.filter(
   ({ page, text }) => page !== 'docs/commands.md' && /^\[[a-zA-Z]/.test(text) && /^\w[\w.-]* ?=/m.test(text),
 );
-const COMMAND_LINES = EXAMPLES.flatMap(({ page, text }) =>
+const COMMAND_LINES = EXAMPLES.filter(({ page }) => page !== 'docs/reference.md').flatMap(({ page, text }) =>
   text
     .split('\n')
     .filter((line) => /^\$? ?(?:npx )?paster [a-z]/.test(line))
@@ -150,7 +150,7 @@ test.each([...PAGES, 'bench/README.md', 'CONTRIBUTING.md'])(
 
 /** Pages whose `sh` blocks are typed, and are no scripts: why no walkthrough runs them. */
 const NOT_FOLLOWED = new Map([
-  ['docs/reference.md', 'examples of `paster help`, each for a project of its own: their options are checked below'],
+  ['docs/reference.md', 'examples of `paster help`, run by test/help-examples.test.ts'],
   ['docs/tutorial.md', 'takes systemd itself; docs/scaling.md has the same for nginx, which is run'],
   ['docs/web-servers.md', 'run by test/front-ends'],
 ]);
@@ -180,10 +180,6 @@ test.each(PAGES.filter((page) => !RUN_ELSEWHERE.has(page)))(
     expect(readPage(page).replace(/^```.*?^```$/gms, '')).not.toMatch(/^ {4}(?:import|export|const) /m);
   },
 );
-
-function hasCommands(blocks: readonly Block[]): boolean {
-  return blocks.some(({ language }) => language === 'console');
-}
 
 describe('command lines', () => {
   test.each(COMMAND_LINES)('$page: $text', async ({ text }) => {

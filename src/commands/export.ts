@@ -39,7 +39,10 @@ export const exportCommand: Command = {
   examples: [
     ['paster export nginx etc/config.ini > /etc/nginx/sites-enabled/shop', 'the site of an nginx on this machine'],
     ['paster export nginx etc/config.ini --standalone -o nginx.conf', 'to try at once: nginx -c $PWD/nginx.conf'],
-    ['paster export nginx etc/config.ini --host 10.0.0.5 --host 10.0.0.6', 'one nginx in front of two machines'],
+    [
+      'paster export nginx etc/config.ini --host 10.0.0.5:5050 --host 10.0.0.6:5050',
+      'one nginx in front of two machines',
+    ],
   ],
   run: exportConfiguration,
 };

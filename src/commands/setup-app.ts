@@ -23,7 +23,7 @@ export const setupAppCommand: Command = {
   ],
   options: [{ flags: '-n, --name <name>', help: 'the application section (default: main)' }, ENV_FILE],
   examples: [
-    ['paster setup-app etc/config.ini', 'every application that [app:main] is made of'],
+    ['paster setup-app etc/config.ini', 'every application that the main one is made of'],
     ['paster setup-app etc/config.ini#shop admin=me@example.com', 'one of them, with a variable for its hook'],
   ],
   run: setupApp,
