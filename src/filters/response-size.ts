@@ -1,4 +1,6 @@
 /** Counts the bytes of a response's body, as the application hands them over. */
+// The global of this name is a getter, which costs as much as what it is needed for.
+import { Buffer } from 'node:buffer';
 import type { ServerResponse } from 'node:http';
 
 type Callback = (error?: Error | null) => void;

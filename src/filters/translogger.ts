@@ -100,8 +100,14 @@ export function translogger(options: OptionsOf<typeof transloggerSettings> = {},
         transaction.hasFinished = true;
       });
     }
-    res.on('close', () => output(transaction));
-    return app(req, res);
+    try {
+      return app(req, res);
+    } finally {
+      // Most answers are whole by now: unless it tells how long they took, a line would be the same at their end, and to wait
+      // for that costs as much as the line does.
+      if (res.writableEnded && !isTimed) output(transaction);
+      else res.on('close', () => output(transaction));
+    }
   };
 }
 

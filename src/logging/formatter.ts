@@ -24,9 +24,17 @@ export interface Formatter {
 /** Every name that a format may use. */
 const FIELD_NAMES: readonly string[] = ['asctime', ...Object.keys(FIELDS)];
 
+/** The fields that are what was logged. */
+const MESSAGE: ReadonlySet<string> = new Set(['msg', 'message']);
+
 /** As `compileFormat`, for records. */
 function compileLine(format: string, style: Style, clock: Clock): LineFormat<LogRecord> {
-  return compileFormat(format, style, (name, at) => fieldReader(name, at, clock));
+  return compileFormat(format, style, (name, at) => fieldReader(name, at, clock), isOwn);
+}
+
+/** Whether a field is of one record; the others are the same for those of a millisecond, a level and a logger. */
+function isOwn(name: string): boolean {
+  return MESSAGE.has(name) || CALLER_FIELDS.has(name);
 }
 
 /** @throws FormatError for a field that no record has. */
@@ -58,6 +66,9 @@ function clockOf(dateFormat: string | undefined): Clock {
 export class TextFormatter implements Formatter {
   readonly needsCaller: boolean;
   readonly #line: LineFormat<LogRecord>;
+  #last: LogRecord | undefined;
+  /** Of the last record. */
+  #head = '';
 
   /**
    * @param format default: the message alone
@@ -70,13 +81,16 @@ export class TextFormatter implements Formatter {
   }
 
   format(record: LogRecord): string {
-    const line = this.#line.apply(record);
+    if (!this.#last || !isOfSameMoment(record, this.#last)) this.#head = this.#line.head(record);
+    this.#last = record;
+    const line = this.#head + this.#line.tail(record);
     return record.error ? `${line}\n${errorText(record.error)}` : line;
   }
 }
 
-/** The fields that are what was logged. */
-const MESSAGE: ReadonlySet<string> = new Set(['msg', 'message']);
+function isOfSameMoment(one: LogRecord, other: LogRecord): boolean {
+  return one.created === other.created && one.level === other.level && one.logger === other.logger;
+}
 
 /** `paster.JSONFormatter`: an object on a line, for programs that collect logs. */
 export class JsonFormatter implements Formatter {

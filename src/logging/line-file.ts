@@ -10,7 +10,7 @@ import { LineBatch } from './line-batch.ts';
 /** How long a line may wait, in milliseconds: what a process that is killed loses at most. */
 const LONGEST_WAIT_MS = 100;
 /** Bytes after which nothing waits. */
-const BATCH_LENGTH = 65_536;
+const BATCH_LENGTH = 131_072;
 /** Bytes that are kept while a disk is full. */
 const LONGEST_BACKLOG = 1_048_576;
 

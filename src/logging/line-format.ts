@@ -13,7 +13,10 @@ export type FindField<T> = (name: string, at: number) => FieldReader<T>;
 export interface LineFormat<T> {
   /** The fields that are named, each once. */
   readonly fields: readonly string[];
-  apply(source: T): string;
+  /** What stands before the first field that is the line's own. */
+  head(source: T): string;
+  /** The rest of the line. */
+  tail(source: T): string;
 }
 
 export const STYLES = ['%', '{', '$'] as const;
@@ -35,30 +38,55 @@ export class FormatError extends Error {
 }
 
 /** A piece of a line: a text, or a field and how it is written. */
-type Piece =
-  | string
-  | { readonly name: string; readonly at: number; readonly write: (value: string | number) => string };
+type Piece = string | FieldPiece;
 
-/** @throws FormatError */
-export function compileFormat<T>(text: string, style: Style, find: FindField<T>): LineFormat<T> {
+interface FieldPiece {
+  readonly name: string;
+  readonly at: number;
+  readonly write: (value: string | number) => string;
+}
+
+/**
+ * @param isOwn whether a field differs from line to line, while others are the same for many
+ * @throws FormatError
+ */
+export function compileFormat<T>(
+  text: string,
+  style: Style,
+  find: FindField<T>,
+  isOwn: (name: string) => boolean,
+): LineFormat<T> {
   const pieces = style === '%' ? percentPieces(text) : style === '{' ? bracePieces(text) : dollarPieces(text);
   const fields = new Set<string>();
-  const parts = pieces.map((piece) => {
-    if (typeof piece === 'string') return piece;
-    fields.add(piece.name);
-    const { write } = piece;
-    const read = find(piece.name, piece.at);
-    return write === plainValue ? read : (source: T) => write(read(source));
-  });
+  const head: Part<T>[] = [];
+  const tail: Part<T>[] = [];
+  for (const piece of pieces) {
+    const isText = typeof piece === 'string';
+    (tail.length > 0 || (!isText && isOwn(piece.name)) ? tail : head).push(isText ? piece : partOf(piece, find));
+    if (!isText) fields.add(piece.name);
+  }
   if (fields.size === 0) throw new FormatError(`it names no field such as ${MESSAGE_ALONE[style]}`, 0);
   return {
     fields: [...fields],
-    apply(source) {
-      let line = '';
-      for (const part of parts) line += typeof part === 'string' ? part : part(source);
-      return line;
+    head: (source) => head.map((part) => textOf(part, source)).join(''),
+    tail(source) {
+      let text = '';
+      for (const part of tail) text += textOf(part, source);
+      return text;
     },
   };
+}
+
+/** A piece, ready to be read. */
+type Part<T> = string | FieldReader<T>;
+
+function partOf<T>({ name, at, write }: FieldPiece, find: FindField<T>): Part<T> {
+  const read = find(name, at);
+  return write === plainValue ? read : (source) => write(read(source));
+}
+
+function textOf<T>(part: Part<T>, source: T): string | number {
+  return typeof part === 'string' ? part : part(source);
 }
 
 const PERCENT = /%(?:\(([^)]*)\))?([#0\- +]*)(\d+)?(?:\.(\d*))?[hlL]?([a-zA-Z%])?/g;

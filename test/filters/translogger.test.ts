@@ -194,6 +194,24 @@ test('an application that throws is logged with what the server answered', async
   expect(await lines.first(1)).toEqual(['500']);
 });
 
+test('an application that throws when it has answered is logged with its answer', async () => {
+  const { url, lines } = await logged({ format: '%(status)s %(bytes)s' }, (_req, res) => {
+    res.writeHead(201).end('made');
+    throw new Error('no');
+  });
+  await fetch(url);
+  expect(await lines.first(1)).toEqual(['201 4']);
+});
+
+test('an application that destroys its answer is logged once', async () => {
+  const { url, lines } = await logged({ format: '%(REQUEST_URI)s %(status)s' }, (req, res) => {
+    if (req.url === '/ended') res.end('ended');
+    res.destroy();
+  });
+  for (const path of ['/', '/ended']) await fetch(url + path).catch(() => undefined);
+  expect(await lines.first(2)).toEqual(['/ 499', '/ended 200']);
+});
+
 describe('JSON', () => {
   test('has every field, and stays one line of ASCII', async () => {
     const { url, lines } = await logged({ json: 'true', logger_name: 'site', logging_level: 'WARN' }, hello);

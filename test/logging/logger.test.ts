@@ -55,6 +55,32 @@ test('messages have arguments as util.format has them', async () => {
   ]);
 });
 
+test('the moment, the level and the logger are each line’s own', async () => {
+  vi.useFakeTimers({ now: 1_700_000_000_001, toFake: ['Date'] });
+  try {
+    const [shop, cart] = [getLogger('shop'), getLogger('shop.cart')];
+    const lines = await linesOf(() => {
+      shop.info('a');
+      shop.info('b');
+      cart.info('b');
+      cart.error('b');
+      vi.setSystemTime(1_700_000_000_002);
+      cart.error('b');
+      shop.info('a');
+    }, 'format = %(msecs)d %(levelname)s %(name)s: %(message)s %(levelname)s');
+    expect(lines).toEqual([
+      '1 INFO shop: a INFO',
+      '1 INFO shop: b INFO',
+      '1 INFO shop.cart: b INFO',
+      '1 ERROR shop.cart: b ERROR',
+      '2 ERROR shop.cart: b ERROR',
+      '2 INFO shop: a INFO',
+    ]);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 test('an error is shown with its stack, wherever it stands', async () => {
   const log = getLogger('shop');
   const error = new TypeError('bad\n    at nowhere', { cause: new Error('deeper') });
