@@ -13,6 +13,8 @@ export interface Found {
   readonly real: string;
   /** The directory that it lies below, likewise. */
   readonly root: string;
+  /** Its path below that, as the path of a URL. */
+  readonly url: string;
   /** Of one that was looked up some time ago: which file that was, in the words of `fileOf`. */
   readonly remembered: string | undefined;
 }
@@ -60,18 +62,18 @@ export class DocumentRoot {
     if (this.#real === undefined || !isBelow(real, this.#real)) this.#real = await realPath(this.path);
     const root = this.#real;
     if (root === undefined || !isBelow(real, root)) return undefined;
-    return { real, root, remembered: undefined };
+    return { real, root, url: urlPath(real, root), remembered: undefined };
   }
 
   /**
    * Remembers where a path leads, and which file that is: a directory on the way can become a symbolic link that leads out,
    * so what is served by heart has to be the file that it was.
    */
-  remember(path: string, { real, root }: Found, stats: Stats): void {
+  remember(path: string, found: Found, stats: Stats): void {
     if (this.#milliseconds === 0) return;
     if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear();
-    const found = { real, root, remembered: fileOf(stats) };
-    this.#remembered.set(path, { found, until: performance.now() + this.#milliseconds });
+    const known = { ...found, remembered: fileOf(stats) };
+    this.#remembered.set(path, { found: known, until: performance.now() + this.#milliseconds });
   }
 
   /** What was found there is not there any more. */

@@ -16,6 +16,7 @@ export interface RefusedPath {
 const ABSOLUTE_FORM = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
 const CONTROL = /[\0-\x1f\x7f]/;
+const SEPARATOR = /[/\\]/;
 
 /** The path of a request target, without its query; of one in absolute form (RFC 9112 section 3.2.2) without its host. */
 export function targetPath(url: string): string {
@@ -34,11 +35,15 @@ export function pathNames(path: string): PathNames | RefusedPath {
     const name = decodeSegment(segment);
     // A byte order that is not UTF-8 (overlong forms among them) names nothing.
     if (name === undefined || CONTROL.test(name)) return { refused: 400 };
-    if (name.split(/[/\\]/).some((part) => part === '..' || part === '.')) return { refused: 403 };
-    if (/[/\\]/.test(name)) return { refused: 404 };
+    if (isDots(name)) return { refused: 403 };
+    if (SEPARATOR.test(name)) return { refused: name.split(SEPARATOR).some(isDots) ? 403 : 404 };
     if (name !== '') names.push(name);
   }
   return { names, directory: path.endsWith('/') };
+}
+
+function isDots(name: string): boolean {
+  return name === '..' || name === '.';
 }
 
 function decodeSegment(segment: string): string | undefined {

@@ -147,9 +147,8 @@ class StaticFiles {
     const version = wanted === undefined ? undefined : await this.versions.later(chosen.path);
     const { found, variant } = sent;
     const sentFrom = variant?.found ?? found;
-    const { real, root } = sentFrom;
-    const stream = sender()(req, urlPath(real, root), {
-      root,
+    const stream = sender()(req, sentFrom.url, {
+      root: sentFrom.root,
       // Looked at already, in the path that was asked for: what a symbolic link leads to is another matter.
       dotfiles: 'allow',
       index: false,
@@ -172,15 +171,17 @@ class StaticFiles {
       if (isKnown) answerPlain(res, 404);
       else again();
     });
-    stream.on('headers', (_res: unknown, _path: string, stats: Stats) => {
-      if (variant) {
-        stream.type(found.real);
-        res.setHeader('Content-Encoding', variant.encoding);
-      }
-      if (version === undefined) return;
-      if (version.identity !== fileIdentity(variant?.original ?? stats)) this.versions.forget(chosen.path);
-      else if (version.hash === wanted) res.setHeader('Cache-Control', FOREVER);
-    });
+    if (variant || version) {
+      stream.on('headers', (_res: unknown, _path: string, stats: Stats) => {
+        if (variant) {
+          stream.type(found.real);
+          res.setHeader('Content-Encoding', variant.encoding);
+        }
+        if (version === undefined) return;
+        if (version.identity !== fileIdentity(variant?.original ?? stats)) this.versions.forget(chosen.path);
+        else if (version.hash === wanted) res.setHeader('Cache-Control', FOREVER);
+      });
+    }
     stream.on('directory', () => redirectToDirectory(req, res));
     stream.on('error', (error: Error & { status: number }) => {
       // A symbolic link may lead elsewhere by now, such as to the next release, and this one be removed.
@@ -269,12 +270,17 @@ function refuseMethod(res: ServerResponse): void {
 /** A file that a setting names: it may lie anywhere. */
 async function alone(path: string): Promise<Chosen | undefined> {
   const real = await realPath(path);
-  return real === undefined ? undefined : { found: { real, root: dirname(real), remembered: undefined }, path };
+  if (real === undefined) return undefined;
+  const root = dirname(real);
+  return { found: { real, root, url: urlPath(real, root), remembered: undefined }, path };
 }
+
+let loadedSend: typeof send | undefined;
 
 /** Loaded with the first file: the public API has this part for everybody, and most programs serve no files by it. */
 function sender(): typeof send {
-  return requireOwn('send');
+  loadedSend ??= requireOwn('send') as typeof send;
+  return loadedSend;
 }
 
 function wantedVersion(url: string): string | undefined {
