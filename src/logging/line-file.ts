@@ -9,7 +9,7 @@ import { LineBatch } from './line-batch.ts';
 
 /** How long a line may wait, in milliseconds: what a process that is killed loses at most. */
 const LONGEST_WAIT_MS = 100;
-/** Bytes after which nothing waits. */
+/** After so many bytes, or what are bytes of most lines, nothing waits. */
 const BATCH_LENGTH = 131_072;
 /** Bytes that are kept while a disk is full. */
 const LONGEST_BACKLOG = 1_048_576;
@@ -45,6 +45,7 @@ export class LineFile {
   #out: BatchWriter | undefined;
   readonly #batch = new LineBatch();
   #batchBegan = 0;
+  /** Bytes that the file has room for behind those that wait. */
   #room = Number.POSITIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   #isFailing = false;
@@ -59,21 +60,19 @@ export class LineFile {
 
   /** @param line without its end. @param now milliseconds since 1970 */
   add(line: string, now: number): void {
-    if (this.#batch.length > 0 && this.#isTooLong(line)) this.flush();
+    // In bytes, which are counted only where somebody asks.
+    const size = this.#options.room ? Buffer.byteLength(line) + 1 : 0;
+    if (this.#batch.length > 0 && size >= this.#room) this.flush();
     if (this.#batch.length === 0) {
       this.#batchBegan = now;
       this.#room = this.#options.room?.() ?? Number.POSITIVE_INFINITY;
       this.#timer ??= setTimeout(() => this.#tick(), LONGEST_WAIT_MS).unref();
     }
     this.#batch.add(line);
+    this.#room -= size;
     // A timer says nothing while the application computes; a clock that is set back says nothing either.
     const waited = now - this.#batchBegan;
     if (this.#batch.length >= BATCH_LENGTH || waited >= LONGEST_WAIT_MS || waited < 0) this.flush();
-  }
-
-  /** Whether the file has no room for a line behind those that wait. */
-  #isTooLong(line: string): boolean {
-    return this.#room !== Number.POSITIVE_INFINITY && this.#batch.length + Buffer.byteLength(line) + 1 >= this.#room;
   }
 
   #tick(): void {
