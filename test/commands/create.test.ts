@@ -123,6 +123,7 @@ describe('variables', () => {
       '',
     ].map((name) => [['--', name], '" cannot be the name of a project (']),
     [['a'.repeat(215)], 'longer than 214 characters'],
+    ...['con', 'nul.js', 'lpt1'].map((name) => [[name], 'Windows has a device of this name']),
   ] as [string[], string][])('%j is a mistake, and nothing is written', async (args, message) => {
     const directory = temporaryDirectory();
     const { status, stderr, stdout } = await create(args, directory);
