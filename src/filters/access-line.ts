@@ -78,8 +78,9 @@ export function lineOf(format: string): Line {
  * piece of memory, which `join` makes: texts that are added up stay trees of pieces, to be walked again for each line.
  */
 function combinedLine(): Line {
+  const encoding = encodingOf('REMOTE_USER');
   const head = likeLast((address: Value, user: Value, second: number, method: Value) =>
-    [shown(address), ' - ', shown(user, 'utf8'), ' [', apacheTime(second), '] "', shown(method), ' '].join(''),
+    [shown(address), ' - ', shown(user, encoding), ' [', timeOfSecond(second), '] "', shown(method), ' '].join(''),
   );
   const target = likeLast((url: Value) => shown(url));
   const tail = likeLast((version: string, status: number, bytes: number, referer: Value, agent: Value) =>
