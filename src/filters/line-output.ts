@@ -4,7 +4,7 @@ import { LineBatch } from '../logging/line-batch.ts';
 /** Takes one line, without its end. */
 export type WriteLine = (line: string) => void;
 
-/** Lines wait for others that long, in milliseconds, or until there are so many bytes of them. */
+/** Lines wait for others that long, in milliseconds, or until there are so many characters of them. */
 const LONGEST_WAIT = 10;
 const ENOUGH = 65_536;
 

@@ -60,19 +60,22 @@ export class LineFile {
 
   /** @param line without its end. @param now milliseconds since 1970 */
   add(line: string, now: number): void {
-    // In bytes, which are counted only where somebody asks.
-    const size = this.#options.room ? Buffer.byteLength(line) + 1 : 0;
-    if (this.#batch.length > 0 && size >= this.#room) this.flush();
+    if (this.#batch.length > 0 && this.#sizeOf(line) >= this.#room) this.flush();
     if (this.#batch.length === 0) {
       this.#batchBegan = now;
       this.#room = this.#options.room?.() ?? Number.POSITIVE_INFINITY;
       this.#timer ??= setTimeout(() => this.#tick(), LONGEST_WAIT_MS).unref();
     }
     this.#batch.add(line);
-    this.#room -= size;
+    this.#room -= this.#sizeOf(line);
     // A timer says nothing while the application computes; a clock that is set back says nothing either.
     const waited = now - this.#batchBegan;
     if (this.#batch.length >= BATCH_LENGTH || waited >= LONGEST_WAIT_MS || waited < 0) this.flush();
+  }
+
+  /** In bytes, which are counted only where room is not without end. */
+  #sizeOf(line: string): number {
+    return this.#room === Number.POSITIVE_INFINITY ? 0 : Buffer.byteLength(line) + 1;
   }
 
   #tick(): void {
