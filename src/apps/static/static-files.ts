@@ -171,17 +171,15 @@ class StaticFiles {
       if (isKnown) answerPlain(res, 404);
       else again();
     });
-    if (variant || version) {
-      stream.on('headers', (_res: unknown, _path: string, stats: Stats) => {
-        if (variant) {
-          stream.type(found.real);
-          res.setHeader('Content-Encoding', variant.encoding);
-        }
-        if (version === undefined) return;
-        if (version.identity !== fileIdentity(variant?.original ?? stats)) this.versions.forget(chosen.path);
-        else if (version.hash === wanted) res.setHeader('Cache-Control', FOREVER);
-      });
-    }
+    stream.on('headers', (_res: unknown, _path: string, stats: Stats) => {
+      if (variant) {
+        stream.type(found.real);
+        res.setHeader('Content-Encoding', variant.encoding);
+      }
+      if (version === undefined) return;
+      if (version.identity !== fileIdentity(variant?.original ?? stats)) this.versions.forget(chosen.path);
+      else if (version.hash === wanted) res.setHeader('Cache-Control', FOREVER);
+    });
     stream.on('directory', () => redirectToDirectory(req, res));
     stream.on('error', (error: Error & { status: number }) => {
       // A symbolic link may lead elsewhere by now, such as to the next release, and this one be removed.
