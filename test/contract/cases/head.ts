@@ -17,9 +17,23 @@ function head(name: string, act: (res: Response) => unknown, method = 'GET'): Ca
   };
 }
 
-/** For what the types forbid and JavaScript does not. */
-// biome-ignore lint/suspicious/noExplicitAny: the cases are about wrong arguments
-const loose = (res: Response) => res as any;
+/** For what the types forbid, or do not know, and JavaScript does not. */
+interface LooseResponse {
+  statusCode: unknown;
+  shouldKeepAlive: unknown;
+  useChunkedEncodingByDefault: unknown;
+  readonly errored: unknown;
+  writeHead(...args: unknown[]): unknown;
+  setHeader(...args: unknown[]): unknown;
+  setHeaders(...args: unknown[]): unknown;
+  getHeader(...args: unknown[]): unknown;
+  getRawHeaderNames(...args: unknown[]): unknown;
+  hasHeader(...args: unknown[]): unknown;
+  removeHeader(...args: unknown[]): unknown;
+  writeEarlyHints(...args: unknown[]): unknown;
+}
+
+const loose = (res: Response) => res as unknown as LooseResponse;
 
 const asked = (value: unknown) => (value === undefined ? 'undefined' : value);
 
