@@ -4,15 +4,15 @@
  * own servers and of other parts of its own, where they only read their settings.
  */
 import { statSync } from 'node:fs';
-import type { IniDocument, IniSection } from '../config/ini.ts';
-import { nearest } from '../config/nearest.ts';
+import type { IniDocument } from '../config/ini.ts';
 import { ConfigError, ErrorList, type Location, PasterError } from '../errors.ts';
 import type { Settings } from '../protocol/types.ts';
 import { brokenBy } from './broken-context.ts';
 import { CheckSession } from './check-session.ts';
 import { ConfigFile } from './config-file.ts';
 import { type Context, type FactoryContext, settingsOf } from './context.ts';
-import { KINDS, kindOfSection, type PartKind } from './kinds.ts';
+import { misspeltSections } from './find-section.ts';
+import { kindOfSection, type PartKind } from './kinds.ts';
 import type { LoadedServer } from './loaded-server.ts';
 import { checkLogging } from './logging.ts';
 import { PartInspector } from './part-inspector.ts';
@@ -103,7 +103,6 @@ class FileCheck {
     }
     const parts = [...sections.values()].flatMap((section) => {
       const kind = kindOfSection(section.name);
-      if (kind === undefined) this.#warnOfPrefix(section);
       return kind === undefined || reached.has(section.name) ? [] : [{ section, kind }];
     });
     const referred = new Set<string>();
@@ -135,21 +134,12 @@ class FileCheck {
   /** `serve -n NAME` can do without a main section; one that is there with a slip in its name is a mistake. */
   #judgeMissing(kind: PartKind, error: ConfigError, isLibrary: boolean): void {
     const { message, hint, location } = error;
+    // Already reported at the section that is meant.
+    if (misspeltSections(this.#document).some((each) => each.hint?.endsWith(`[${kind}:main]`))) return;
     const option = kind === 'app' ? '--app-name' : '--server-name or --server';
-    if (hint?.startsWith('did you mean')) this.#session.mistake(error);
+    if (hint?.startsWith('rename')) this.#session.mistake(error);
     else if (!isLibrary)
       this.#session.warn(`${message}: serve needs ${option}`, location ?? this.#document.defaults.location);
-  }
-
-  /** `[aap:main]` is nobody's section, and nothing else would say so. */
-  #warnOfPrefix(section: IniSection): void {
-    const colon = section.name.indexOf(':');
-    if (colon === -1) return;
-    const prefixes = Object.values(KINDS).flatMap((kind) => kind.prefixes.flat());
-    const meant = nearest(section.name.slice(0, colon), prefixes);
-    if (meant === undefined) return;
-    const name = section.name.slice(colon);
-    this.#session.warn(`[${section.name}] describes no part (did you mean [${meant}${name}]?)`, section.location);
   }
 }
 

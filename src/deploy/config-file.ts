@@ -16,7 +16,7 @@ import {
   settingsOf,
   type Trail,
 } from './context.ts';
-import { findSection } from './find-section.ts';
+import { findSection, misspeltSections } from './find-section.ts';
 import { FACTORY_KINDS, factoryKindOfSection, KINDS, type PartKind } from './kinds.ts';
 import { moduleTarget } from './module-target.ts';
 import { namesOfDistribution } from './paste-names.ts';
@@ -30,11 +30,14 @@ export class ConfigFile implements ContextLoader {
   readonly #session: LoadSession;
   readonly #resolveUri: ResolveUri;
   readonly #scope: SectionScope;
+  /** Where a composite that this file takes from another one is written: names that are not here are looked up there. */
+  readonly #writtenIn: ConfigFile | undefined;
 
-  private constructor(session: LoadSession, resolveUri: ResolveUri, scope: SectionScope) {
+  private constructor(session: LoadSession, resolveUri: ResolveUri, scope: SectionScope, writtenIn?: ConfigFile) {
     this.#session = session;
     this.#resolveUri = resolveUri;
     this.#scope = scope;
+    this.#writtenIn = writtenIn;
   }
 
   /** @param outer The globals of the file or the caller that refers to this one. */
@@ -45,6 +48,7 @@ export class ConfigFile implements ContextLoader {
     outer: Settings | undefined,
   ): Promise<ConfigFile> {
     const document = await session.read(file);
+    for (const error of misspeltSections(document)) session.mistake(error);
     const scope = new SectionScope(document, session.caller, outer, (error, entry) => session.mistake(error, entry));
     return new ConfigFile(session, resolveUri, scope);
   }
@@ -62,7 +66,10 @@ export class ConfigFile implements ContextLoader {
   ): Promise<Context> {
     return this.#orBroken(kind, [], trail, async () => {
       if (name === undefined || !hasScheme(name)) {
-        return this.sectionContext(kind, findSection(this.#scope.document, kind, name, from), globalConf, trail);
+        const others = this.#lookedUpNext.map((each) => each.#scope.document);
+        const section = findSection([this.#scope.document, ...others], kind, name, from);
+        const file = this.#lookedUpNext.find((each) => each.#file === section.location.file) ?? this;
+        return file.sectionContext(kind, section, globalConf, trail);
       }
       return this.#resolveUri(name, {
         kind,
@@ -74,6 +81,22 @@ export class ConfigFile implements ContextLoader {
         resolve: this.#resolveUri,
       });
     });
+  }
+
+  /** The files that are searched for a name after this one, nearest first. */
+  get #lookedUpNext(): ConfigFile[] {
+    return this.#writtenIn ? [this.#writtenIn, ...this.#writtenIn.#lookedUpNext] : [];
+  }
+
+  /**
+   * Finds the parts of a composite that this file uses: here first, as Paste does. Departure: names that are not here
+   * are looked up in the file that the composite is written in, where its author meant them.
+   */
+  #loaderFor(used: FactoryContext): ContextLoader {
+    const { loader } = used;
+    if (!(loader instanceof ConfigFile)) return this;
+    const writtenIn = loader.#file === this.#file ? loader.#writtenIn : loader;
+    return writtenIn ? new ConfigFile(this.#session, this.#resolveUri, this.#scope, writtenIn) : this;
   }
 
   /** The context of a section, whatever its name. */
@@ -229,7 +252,7 @@ export class ConfigFile implements ContextLoader {
         return {
           ...used,
           ...own,
-          loader: this,
+          loader: this.#loaderFor(used),
           ...(used.protocolAssumed ? { protocol, protocolAssumed: false } : {}),
         };
       case 'filter-with':

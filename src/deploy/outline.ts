@@ -1,6 +1,8 @@
 /** What an INI file composes to, for people: which part wraps which, from which line, with which settings. */
-import type { Location } from '../errors.ts';
+import { errorMessage, type Location, PasterError } from '../errors.ts';
+import { brokenBy, brokenContext } from './broken-context.ts';
 import { type Context, type FactoryContext, isComposite } from './context.ts';
+import { namesApp, ownSchema } from './own-part.ts';
 import type { ShowSetting } from './secret-settings.ts';
 
 export interface OutlineSetting {
@@ -15,7 +17,7 @@ export interface OutlineNode {
   readonly role: 'app' | 'composite' | 'filter' | 'server';
   /** The section's name, or the URI of a part without one. */
   readonly name: string;
-  /** What the section uses: `npm:paster#http`. */
+  /** What the section uses: `npm:paster#http`; of a part that cannot be found, the error. */
   readonly uses: string;
   readonly location: Location | undefined;
   readonly settings: readonly OutlineSetting[];
@@ -74,20 +76,43 @@ async function factoryNode(context: FactoryContext, show: ShowSetting): Promise<
         return { name: key, value: show({ file, section: name, key, value, written: entry?.value }), location };
       }),
     inner: await Promise.all(
-      parts.map(async ({ key, context: part }) => ({
-        ...(key === undefined ? {} : { key }),
-        node: await outline(part, show),
-      })),
+      parts.map(async ({ key = '', context: part }) => {
+        const error = brokenBy(part);
+        const node = error === undefined ? outline(part, show) : brokenNode(context.localConf[key] ?? '', part, error);
+        return { key, node: await node };
+      }),
     ),
   };
 }
 
-/** Which applications a composite asks for is its factory's business; every value that names one is taken for one. */
+function brokenNode(name: string, { kind }: Context, error: unknown): OutlineNode {
+  const { location, hint } = error instanceof PasterError ? error : {};
+  return {
+    role: kind,
+    name,
+    uses: `error: ${errorMessage(error)}${hint === undefined ? '' : ` (${hint})`}`,
+    location,
+    settings: [],
+    inner: [],
+  };
+}
+
+/**
+ * Which values name applications is known of paster's own composites: there one that leads nowhere is kept as a broken
+ * part. A composite of others gets each value tried that could be a name.
+ */
 async function compositeParts(context: FactoryContext): Promise<InnerContext[]> {
+  const { loader, globalConf, trail, origins } = context;
+  const schema = await ownSchema(context);
   const parts: InnerContext[] = [];
   for (const [key, value] of Object.entries(context.localConf)) {
-    const part = await context.loader.context('app', value, context.globalConf, context.trail).catch(() => undefined);
-    if (part) parts.push({ key, context: part });
+    if (schema && !namesApp(key, schema)) continue;
+    const from = origins.get(key)?.locate(0);
+    try {
+      parts.push({ key, context: await loader.context('app', value, globalConf, trail, from) });
+    } catch (error) {
+      if (schema) parts.push({ key, context: brokenContext('app', [], trail, loader, error) });
+    }
   }
   return parts;
 }

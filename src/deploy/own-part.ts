@@ -12,3 +12,9 @@ const OWN_PARTS = join(PACKAGE_ROOT, 'dist') + sep;
 export async function ownSchema({ target }: FactoryContext): Promise<SettingsSchema | undefined> {
   return target.file?.startsWith(OWN_PARTS) ? declaredSchema(await target.load()) : undefined;
 }
+
+/** In a built-in composite, the keys that are no setting of its own name applications; so do settings named `..._app`. */
+export function namesApp(key: string, { declarations, others, obsolete }: SettingsSchema): boolean {
+  if (Object.hasOwn(declarations, key)) return /(?:^|_)app$/.test(key);
+  return !Object.hasOwn(obsolete, key) && (others?.accepts(key) ?? false);
+}

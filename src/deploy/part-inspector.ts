@@ -16,6 +16,7 @@ import type { PartKind } from './kinds.ts';
 import { LoadedServer } from './loaded-server.ts';
 import { loadFunction } from './named-function.ts';
 import { warnOfObsolete } from './obsolete.ts';
+import { namesApp } from './own-part.ts';
 import { addressesOf, validateServer } from './server-settings.ts';
 import { declaredSchema, ownCheck, schemaOf, validateSettings } from './validate.ts';
 
@@ -252,12 +253,6 @@ function isMeantAsComposite(context: FactoryContext): boolean {
 /** A reference that leads to no section and to nothing installed. */
 function isNowhere(part: Context): boolean {
   return brokenBy(part) !== undefined && part.sections.length === 0;
-}
-
-/** In a built-in composite, the keys that are no setting of its own name applications; so do settings named `..._app`. */
-function namesApp(key: string, { declarations, others, obsolete }: SettingsSchema): boolean {
-  if (Object.hasOwn(declarations, key)) return /(?:^|_)app$/.test(key);
-  return !Object.hasOwn(obsolete, key) && (others?.accepts(key) ?? false);
 }
 
 function place(context: FactoryContext): Location | undefined {

@@ -125,7 +125,7 @@ test('a file with everything wrong: every mistake, by line, once', async () => {
     'x.ini:51:21: [app:export] $DIR/app.mjs exports no "mak" (did you mean "make"?)',
     'x.ini:52:1: [app:value] call:./app.mjs:value is not a function but 42 (a paste.app_factory is called to make the app, or use module: if it is the application itself)',
     'x.ini:52:1: warning: [app:value] is not used: nothing refers to it',
-    'x.ini:54:1: warning: [aap:slip] describes no part (did you mean [app:slip]?)',
+    'x.ini:54:1: there is no kind of section "aap:" (rename [aap:slip] to [app:slip])',
     'x.ini:56:1: warning: [app:requiring] is not used: nothing refers to it',
     'x.ini:57:11: the package "nothere" is not installed for $DIR (npm install nothere)',
     'x.ini:57:11: the package "alsonot" is not installed for $DIR (npm install alsonot)',

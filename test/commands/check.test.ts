@@ -111,9 +111,17 @@ describe('what is used', () => {
 
   test.each([
     ['[app:web]', '1:1: warning: there is no section [app:main] in this file: serve needs --app-name'],
-    ['[app:mian]', '1:1: there is no section [app:main] in this file (did you mean [app:mian]?)'],
+    ['[app:mian]', '1:1: there is no section [app:main] in this file (rename [app:mian] to [app:main])'],
+    ['[App:main]', '1:1: there is no kind of section "App:" (rename [App:main] to [app:main])'],
   ])('%s in place of a main application', async (header, expected) => {
     expect(await lines(`${header}\nuse = module:./app.mjs\n${SERVER}`)).toEqual([expected]);
+  });
+
+  test('a misspelt server section', async () => {
+    const ini = '[app:main]\nuse = module:./app.mjs\n[sevrer:main]\nuse = npm:paster#http\n';
+    expect(await lines(ini)).toEqual([
+      '3:1: there is no kind of section "sevrer:" (rename [sevrer:main] to [server:main])',
+    ]);
   });
 
   test('a file without a server', async () => {

@@ -278,6 +278,15 @@ test('--tree without a server section shows the application alone', async () => 
   expect(status).toBe(0);
 });
 
+test('--tree: a name that leads nowhere is shown as an error', async () => {
+  const ini = '[composite:main]\nuse = npm:paster#urlmap\n/ = home\n/api = apo\n[app:home]\nuse = npm:paster#test\n';
+  const { stdout, status } = await config(ini, ['--tree']);
+  expect([stdout.split('\n').filter((line) => line.includes('error')), status]).toEqual([
+    [expect.stringContaining('└─ /api  [apo] error: there is no section [app:apo]')],
+    0,
+  ]);
+});
+
 test('--tree: names and values of a file cannot reach the terminal raw', async () => {
   const { stdout } = await config('[app:main]\nuse = npm:paster#test\nformat = \x1b[31m\n', ['--tree', '-v']);
   expect(stdout).toContain('format = \\x1b[31m');

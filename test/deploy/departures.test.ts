@@ -78,6 +78,44 @@ describe('filter-with', () => {
   });
 });
 
+describe('a composite that another file uses', () => {
+  const OTHER = {
+    'other.ini':
+      '[composite:main]\nuse = egg:FakeApp#compo\napp1 = shared\napp2 = own\n[app:shared]\nuse = egg:FakeApp\nin = other\n[app:own]\nuse = egg:FakeApp\nin = other',
+  };
+
+  async function parts(
+    ini: string,
+    others: Readonly<Record<string, string>> = OTHER,
+  ): Promise<Record<string, unknown>> {
+    const made = (await report(project(ini, others))) as unknown as { parts: Record<string, Report> };
+    return Object.fromEntries(Object.entries(made.parts).map(([key, { local }]) => [key, local['in']]));
+  }
+
+  test('finds names in the using file first, then in its own', async () => {
+    const ini = '[app:main]\nuse = config:other.ini\n[app:shared]\nuse = egg:FakeApp\nin = main';
+    expect(await parts(ini)).toEqual({ app1: 'main', app2: 'other' });
+  });
+
+  test('finds them through a chain of files and of sections', async () => {
+    const ini = '[app:main]\nuse = middle\n[app:middle]\nuse = config:between.ini';
+    const between = '[app:main]\nuse = config:other.ini\n[app:shared]\nuse = egg:FakeApp\nin = between';
+    expect(await parts(ini, { ...OTHER, 'between.ini': between })).toEqual({ app1: 'between', app2: 'other' });
+  });
+
+  test('names both files where neither has the section', async () => {
+    const directory = project('[app:main]\nuse = config:other.ini', {
+      'other.ini': '[composite:main]\nuse = egg:FakeApp#compo\napp1 = ownn\n[app:own]\nuse = egg:FakeApp',
+    });
+    const error = await failure(directory);
+    expect(error).toMatchObject({ location: { file: join(directory, 'other.ini'), line: 3 } });
+    expect(error.message).toBe(
+      `there is no section [app:ownn] in ${join(directory, 'main.ini')} or ${join(directory, 'other.ini')}`,
+    );
+    expect(error.hint).toBe('did you mean [app:own]?');
+  });
+});
+
 describe('sections and URIs', () => {
   test('a bare section is found when no name is given, after the one named main', async () => {
     const bare = project('[app]\nuse = egg:FakeApp\na = bare');
@@ -109,6 +147,19 @@ describe('sections and URIs', () => {
   test.each(['FakeApp', 'fakeapp', 'FakeApp>=1.0', 'Paste', 'PasteDeploy==3.1'])('require = %s holds', async (name) => {
     const directory = project(`[app:main]\nuse = egg:FakeApp\nrequire = ${name}\na = 1`);
     expect((await report(directory)).local).toEqual({ a: '1' });
+  });
+
+  test.each([
+    ['[sevrer:main]', '[server:main]'],
+    ['[App:main]', '[app:main]'],
+  ])('a section %s is an error, not ignored', async (wrong, right) => {
+    const error = await failure(project(`[app:main]\nuse = egg:FakeApp\n${wrong}\nuse = x`));
+    expect(error).toMatchObject({ hint: `rename ${wrong} to ${right}`, location: { line: 3, column: 1 } });
+  });
+
+  test('sections of other programs are ignored', async () => {
+    const others = '[tool:pytest]\na = 1\n[alembic]\n[program:web]\n[logger_x]\n';
+    expect((await report(project(`[app:main]\nuse = egg:FakeApp\na = 1\n${others}`))).local).toEqual({ a: '1' });
   });
 
   test('a chain that is too long is an error, not a crash', async () => {
