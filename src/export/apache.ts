@@ -5,7 +5,7 @@ import type { Backend } from './deployment.ts';
 import type { StaticRoot } from './places.ts';
 import { apacheSocket, apacheString } from './quote.ts';
 import { hostPort, listenText, mistake, type Site } from './site.ts';
-import { aWhile, dottedPath, FOREVER, MEDIA_TYPES, ownRoots, whereFilesAre } from './static-files.ts';
+import { aWhile, dottedPath, FOREVER, filePath, MEDIA_TYPES, ownRoots, whereFilesAre } from './static-files.ts';
 import { escapeRegex, indented, lines } from './text.ts';
 
 export function apacheSite(site: Site): string {
@@ -85,9 +85,9 @@ function staticFiles(prefix: string, root: StaticRoot): string {
   const { directory, index, dotfileStatus } = root;
   const path = `${prefix}${root.path}`;
   return lines(
-    `Alias "${path}" ${apacheString(`${directory}/`)}`,
+    `AliasMatch "${filePath(prefix, root)}(.*)$" ${apacheString(`${directory}/`).replace(/"$/, '$1"')}`,
     dotfileStatus === undefined ? undefined : `RedirectMatch ${dotfileStatus} "${dottedPath(prefix, root)}"`,
-    `ProxyPass "${path}" "!"`,
+    `ProxyPassMatch "${filePath(prefix, root)}" "!"`,
     `<Directory ${apacheString(directory)}>`,
     '  Require all granted',
     '  Options FollowSymLinks',

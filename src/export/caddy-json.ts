@@ -1,11 +1,11 @@
 /** A whole configuration for Caddy in its own JSON, which it reads from a file of any name. */
 import { join } from 'node:path';
-import { caddyKeepAlive, caddyRoots, caddyUpstream, isLarge } from './caddy.ts';
+import { caddyKeepAlive, caddyRoots, caddyUpstream, isLarge, mountPath } from './caddy.ts';
 import type { Scheme } from './deployment.ts';
 import type { StaticRoot } from './places.ts';
 import { caddyPath } from './quote.ts';
 import { hostPort, type Site } from './site.ts';
-import { aWhile, dottedPath, FOREVER } from './static-files.ts';
+import { aWhile, dottedPath, FOREVER, filePath } from './static-files.ts';
 import { escapeRegex } from './text.ts';
 
 /** The same as the whole Caddyfile. Placeholders are the only thing to be quoted, and paths have none. */
@@ -14,7 +14,7 @@ export function caddyJson(site: Site, stateDir: string): string {
   const host = serverName === undefined ? {} : { host: [serverName] };
   const match = {
     ...host,
-    ...(prefix === '' ? {} : { path: [prefix, `${prefix}/*`] }),
+    ...(prefix === '' ? {} : { path_regexp: { pattern: mountPath(prefix) } }),
   };
   const server = {
     listen: [listen.host === '0.0.0.0' ? `:${listen.port}` : hostPort(listen)],
@@ -53,7 +53,7 @@ function staticRoute(host: object, prefix: string, root: StaticRoot): object {
     },
   ];
   return {
-    match: [{ ...host, path: [`${path}*`], method: ['GET', 'HEAD'], ...dotless }],
+    match: [{ ...host, path_regexp: { pattern: filePath(prefix, root) }, method: ['GET', 'HEAD'], ...dotless }],
     handle: [{ handler: 'subroute', routes }],
     terminal: true,
   };

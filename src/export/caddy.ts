@@ -4,7 +4,7 @@ import type { Backend } from './deployment.ts';
 import type { StaticRoot } from './places.ts';
 import { caddyPath, caddySocket } from './quote.ts';
 import { hostPort, mistake, type Site } from './site.ts';
-import { aWhile, dottedPath, FOREVER, ownRoots, whereFilesAre } from './static-files.ts';
+import { aWhile, dottedPath, FOREVER, filePath, ownRoots, whereFilesAre } from './static-files.ts';
 import { escapeRegex, indented, lines } from './text.ts';
 
 export function caddySite(site: Site): string {
@@ -16,7 +16,7 @@ export function caddySite(site: Site): string {
     prefix === ''
       ? lines('handle {', indented(mounted), '}')
       : lines(
-          `@mount path ${prefix} ${prefix}/*`,
+          `@mount path_regexp ${mountPath(prefix)}`,
           'handle @mount {',
           ...atMount(site).map((line) => `  ${line}`),
           indented(mounted),
@@ -41,6 +41,11 @@ export function caddySite(site: Site): string {
 /** A directory with such signs in it is a pattern to Caddy's matcher of files. */
 export function caddyRoots(site: Site): readonly StaticRoot[] {
   return ownRoots(site, { compressed: true }).filter(({ directory }) => !/[*?[]/.test(directory));
+}
+
+/** A regular expression for the paths of a mount. Caddy's own patterns for paths ignore case. */
+export function mountPath(prefix: string): string {
+  return `^${escapeRegex(prefix)}(/|$)`;
 }
 
 /** Of a body that becomes too large on the way Caddy may make a 502. */
@@ -69,7 +74,7 @@ function staticFiles(prefix: string, root: StaticRoot, number: number): string {
   const path = `${prefix}${root.path}`;
   return lines(
     `@static${number} {`,
-    `  path ${path}*`,
+    `  path_regexp ${filePath(prefix, root)}`,
     '  method GET HEAD',
     ...(root.dotfileStatus === undefined ? [] : [`  not path_regexp ${dottedPath(prefix, root)}`]),
     '}',

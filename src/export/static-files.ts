@@ -11,9 +11,17 @@ export function aWhile({ maxAge }: StaticRoot): string {
   return `public, max-age=${maxAge}`;
 }
 
-/** A regular expression of its paths of which a name begins with a dot. */
-export function dottedPath(prefix: string, { path }: StaticRoot): string {
-  return `^${escapeRegex(`${prefix}${path}`)}(.*/)?\\.`;
+/**
+ * A regular expression for the paths of its files. Caddy compares plain paths without regard to case, and Apache ignores
+ * doubled slashes in them: both would serve what `dottedPath` does not match.
+ */
+export function filePath(prefix: string, { path }: StaticRoot): string {
+  return `^${escapeRegex(`${prefix}${path}`)}`;
+}
+
+/** The same for those of its paths that contain a name with a leading dot. */
+export function dottedPath(prefix: string, root: StaticRoot): string {
+  return `${filePath(prefix, root)}(.*/)?\\.`;
 }
 
 /** The static files of a site that a web server can serve; what it cannot do is left to the application. */
