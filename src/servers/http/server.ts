@@ -1,29 +1,34 @@
 /**
- * The HTTP server: node:http (or https, http2) on listeners that it is handed. What it adds to Node is the ending: a
- * kept-alive client is told to go before its connection is closed, so that no request is lost to a closing socket.
+ * The HTTP server: node:http, and node:tls and node:http2 where the settings ask for them, on listeners that it is handed.
+ * It adds the ending to Node: a kept-alive client is told to go before its connection is closed, so that no request is lost.
  */
-import { readFileSync } from 'node:fs';
 import {
   createServer as createHttp,
   type IncomingMessage,
   type Server as NodeServer,
   type ServerResponse,
 } from 'node:http';
-import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Server as NetServer, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ConfigError, errorMessage, errorStack } from '../../errors.ts';
+import type { Server as TlsServer } from 'node:tls';
+import { errorStack } from '../../errors.ts';
 import { callApp } from '../../http/failure.ts';
 import { type Logger, silentLogger } from '../../log.ts';
 import type { Address } from '../../net/address.ts';
 import type { App, Running, ServeOptions, Server, Settings } from '../../protocol/types.ts';
 import { withoutSecretParameters } from '../../secrets.ts';
+import { timerMs } from '../../timer.ts';
 import { Connections } from './connections.ts';
-import { type HttpSettings, httpSettings } from './settings.ts';
+import { Http2Sessions } from './http2-sessions.ts';
+import { type HttpSettings, headersTimeout, httpSettings } from './settings.ts';
+import { readTls, type Tls } from './tls.ts';
 
 /** How long an idle kept-alive connection may still bring a request, to be told to go, before it is closed. */
 const LINGER_MS = 1000;
 const POLL_MS = 50;
+/** How often Node looks for connections whose time is over. Its default of 30 s makes a limit of 2 s one of 30. */
+const CHECK_MS = 500;
 
 /** What only TLS and HTTP/2 need, when they do: loading it takes 5 ms and 2 MiB. */
 const builtin = process.getBuiltinModule;
@@ -51,56 +56,12 @@ export function makeHttpServer(_globalConf: Settings, settings: HttpSettings): S
 }
 makeHttpServer.settings = httpSettings;
 
-interface Tls {
-  readonly cert: Buffer;
-  readonly key: Buffer;
-}
-
-function readTls(settings: HttpSettings): Tls | undefined {
-  const tls = readTlsFiles(settings);
-  if (tls) {
-    try {
-      builtin('node:tls').createSecureContext(tls);
-    } catch (error) {
-      throw new ConfigError('PASTER_TLS', `certificate and key cannot be used: ${errorMessage(error)}`, {
-        cause: error,
-        hint: 'both have to be PEM, and the key that of the certificate',
-      });
-    }
-  }
-  return tls;
-}
-
-function readTlsFiles(settings: HttpSettings): Tls | undefined {
-  const { ssl_pem: pem, ssl_cert: cert, ssl_key: key } = settings;
-  if (pem !== undefined && (cert !== undefined || key !== undefined)) {
-    throw new ConfigError('PASTER_TLS', 'ssl_pem and ssl_cert/ssl_key exclude each other', { setting: 'ssl_pem' });
-  }
-  if (pem !== undefined) return { cert: readPem('ssl_pem', pem), key: readPem('ssl_pem', pem) };
-  if (cert === undefined && key === undefined) return undefined;
-  if (cert === undefined || key === undefined) {
-    throw new ConfigError('PASTER_TLS', `${cert === undefined ? 'ssl_key' : 'ssl_cert'} alone is not enough`, {
-      setting: cert === undefined ? 'ssl_key' : 'ssl_cert',
-      hint: 'give both ssl_cert and ssl_key, or ssl_pem',
-    });
-  }
-  return { cert: readPem('ssl_cert', cert), key: readPem('ssl_key', key) };
-}
-
-function readPem(setting: string, file: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    throw new ConfigError('PASTER_TLS', `${setting}: ${errorMessage(error)}`, { setting });
-  }
-}
-
-/** One listener and Node's server on it. */
+/** One listener and Node's servers on it. */
 class HttpListener {
   readonly address: Address;
   readonly #listener: NetServer;
-  readonly #server: NodeServer;
-  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #http1: NodeServer;
+  readonly #http2: Http2Sessions | undefined;
   #draining = false;
 
   constructor(
@@ -113,14 +74,14 @@ class HttpListener {
   ) {
     this.#listener = listener;
     this.address = addressOf(listener);
-    this.#server = createNodeServer(settings, tls);
-    this.#server.on('request', (req: IncomingMessage, res: ServerResponse) => {
-      if (this.#draining && req.httpVersionMajor === 1) res.setHeader('Connection', 'close');
+    this.#http1 = createHttp1(settings);
+    this.#http1.on('request', (req: IncomingMessage, res: ServerResponse) => {
+      if (this.#draining) res.setHeader('Connection', 'close');
       callApp(app, req, res, log);
     });
     const { upgrade } = app;
     if (upgrade) {
-      this.#server.on('upgrade', (req, socket, head) => {
+      this.#http1.on('upgrade', (req, socket, head) => {
         const failed = (error: unknown): void => {
           log.error(`upgrade of ${withoutSecretParameters(req.url ?? '')} failed: ${errorStack(error)}`);
           socket.destroy();
@@ -132,50 +93,75 @@ class HttpListener {
     }
     // It does not listen itself; told that it does, Node keeps the list of connections that timeouts and closing the
     // idle ones go by.
-    this.#server.emit('listening');
-    this.#server.on('session', (session: ServerHttp2Session) => {
-      this.#sessions.add(session);
-      session.once('close', () => this.#sessions.delete(session));
-    });
-    if (settings.http2) this.#server.on('stream', (stream: ServerHttp2Stream) => connections.watch(stream));
+    this.#http1.emit('listening');
+    this.#http2 = settings.http2
+      ? new Http2Sessions(settings, (stream, headers, rawHeaders) => {
+          connections.watch(stream);
+          serveHttp2(app, log, stream, headers, rawHeaders);
+        })
+      : undefined;
+    const carriesTls = tls && this.#createTls(tls, timerMs(headersTimeout(settings)));
     listener.on('connection', (socket: Socket) => {
       if (!connections.admit(socket)) return;
-      // Node's HTTP/2 leaves it to the socket to close its side when the client has closed the other.
-      if (settings.http2) socket.allowHalfOpen = false;
-      this.#server.emit('connection', socket);
+      if (carriesTls) carriesTls.emit('connection', socket);
+      else this.#open(socket, settings.http2);
     });
+  }
+
+  /** TLS comes first, and says which version of HTTP follows. Its handshake has the time of a head. */
+  #createTls(tls: Tls, handshakeTimeout: number): TlsServer {
+    const ALPNProtocols = this.#http2 ? ['h2', 'http/1.1'] : ['http/1.1'];
+    const server = builtin('node:tls').createServer({ ...tls, ALPNProtocols, handshakeTimeout });
+    server.on('tlsClientError', (_error, socket) => socket.destroy());
+    server.on('secureConnection', (socket) => this.#open(socket, socket.alpnProtocol === 'h2'));
+    return server;
+  }
+
+  #open(socket: Socket, isHttp2: boolean): void {
+    if (isHttp2) this.#http2?.open(socket);
+    else this.#http1.emit('connection', socket);
   }
 
   /** Accepts nothing more, and answers what still comes over kept-alive connections with `Connection: close`. */
   drain(): void {
     this.#draining = true;
     if (this.#listener.listening) this.#listener.close();
-    // HTTP/2 has its own farewell (GOAWAY): what is in flight is finished, and then the connection ends.
-    for (const session of this.#sessions) session.close();
+    this.#http2?.drain();
   }
 
   closeIdle(): void {
-    this.#server.closeIdleConnections?.();
+    this.#http1.closeIdleConnections();
   }
 
-  /** Ends Node's own timers, once the connections are gone. */
+  /** Ends the timers, once the connections are gone. */
   end(): void {
-    this.#server.close(() => {});
+    this.#http1.close(() => {});
+    this.#http2?.end();
   }
 }
 
-function createNodeServer(settings: HttpSettings, tls: Tls | undefined): NodeServer {
-  const options = {
-    requestTimeout: settings.request_timeout * 1000,
-    headersTimeout: settings.headers_timeout * 1000,
-    keepAliveTimeout: settings.keep_alive_timeout * 1000,
+function createHttp1(settings: HttpSettings): NodeServer {
+  return createHttp({
+    requestTimeout: timerMs(settings.request_timeout),
+    headersTimeout: timerMs(headersTimeout(settings)),
+    keepAliveTimeout: timerMs(settings.keep_alive_timeout),
     maxHeaderSize: settings.max_header_size,
-  };
-  if (!settings.http2) return tls ? builtin('node:https').createServer({ ...options, ...tls }) : createHttp(options);
-  // Node's compatibility layer gives HTTP/2 streams the shape of (req, res).
-  const { createServer, createSecureServer } = builtin('node:http2');
-  const server = tls ? createSecureServer({ ...tls, allowHTTP1: true }) : createServer();
-  return server as unknown as NodeServer;
+    connectionsCheckingInterval: CHECK_MS,
+  });
+}
+
+function serveHttp2(
+  app: App,
+  log: Logger,
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  rawHeaders: string[],
+): void {
+  const { Http2ServerRequest, Http2ServerResponse } = builtin('node:http2');
+  const request = new Http2ServerRequest(stream, headers, {}, rawHeaders);
+  const response = new Http2ServerResponse(stream);
+  if (headers.expect !== undefined) response.writeContinue();
+  callApp(app, request as never, response as never, log);
 }
 
 class RunningHttp implements Running {

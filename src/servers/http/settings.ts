@@ -14,12 +14,16 @@ export const httpSettings = defineSettings(
       default: 300,
       help: 'Seconds within which a whole request has to arrive; 0: any.',
     },
-    headers_timeout: { type: seconds, default: 60, help: 'Seconds within which the head of a request has to arrive.' },
-    keep_alive_timeout: { type: seconds, default: 5, help: 'Seconds that an idle connection is kept.' },
+    headers_timeout: {
+      type: seconds,
+      default: 60,
+      help: 'Seconds within which the head of a request has to arrive, and with TLS the handshake before it; 0: any.',
+    },
+    keep_alive_timeout: { type: seconds, default: 5, help: 'Seconds that an idle connection is kept; 0: any.' },
     max_header_size: {
-      type: int({ min: 1024 }),
+      type: int({ min: 1024, max: 1_048_576 }),
       default: 16384,
-      help: 'The most bytes that the head of a request may have.',
+      help: 'The most bytes that the head of a request may have; more is answered with 431, or over HTTP/2 refused.',
     },
     max_connections: {
       type: int({ min: 1 }),
@@ -55,3 +59,8 @@ export const httpSettings = defineSettings(
 );
 
 export type HttpSettings = SettingsOf<typeof httpSettings>;
+
+/** Seconds; the time of a head is part of the time of its request. */
+export function headersTimeout({ headers_timeout: headers, request_timeout: request }: HttpSettings): number {
+  return headers > 0 && request > 0 ? Math.min(headers, request) : headers;
+}

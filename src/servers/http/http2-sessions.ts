@@ -1,0 +1,133 @@
+/**
+ * The HTTP/2 connections of one listener. Node limits the rate of resets, CONTINUATION frames and unanswered PING and
+ * SETTINGS frames itself; the time that a client may take, the size of its headers and the number of its streams it leaves to us.
+ */
+import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
+import { Deadlines } from './deadlines.ts';
+import { type HttpSettings, headersTimeout } from './settings.ts';
+
+/** Requests at a time of one connection; Node's default is any number. Browsers use 100 at most. */
+const MAX_STREAMS = 128;
+/** Node's default of 128 is too few: browsers send each cookie as a header of its own. HTTP/1.1 takes 2000. */
+const MAX_HEADERS = 1000;
+/** What each header counts besides its text (RFC 9113 section 10.5.1). */
+const HEADER_OVERHEAD = 32;
+/** Seconds that a client has to close a connection that it was told to close. */
+const LINGER = 1;
+/** RFC 9113 section 7. */
+const NO_ERROR = 0;
+const CANCEL = 8;
+
+type Serve = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: string[]) => void;
+
+interface Connection {
+  readonly session: ServerHttp2Session;
+  readonly socket: Socket;
+  openStreams: number;
+}
+
+export class Http2Sessions {
+  readonly #server: Http2Server;
+  readonly #maxHeaderSize: number;
+  readonly #serve: Serve;
+  readonly #connections = new Map<ServerHttp2Session, Connection>();
+  /** Connections that have not brought a request yet. */
+  readonly #silent: Deadlines<Connection>;
+  /** Connections between two requests. */
+  readonly #idle: Deadlines<Connection>;
+  /** Connections that were told to close. */
+  readonly #closing: Deadlines<Connection>;
+  /** Requests whose body may be incomplete. */
+  readonly #unfinished: Deadlines<ServerHttp2Stream>;
+
+  /** @param serve is called with each request that is not refused. */
+  constructor(settings: HttpSettings, serve: Serve) {
+    this.#maxHeaderSize = settings.max_header_size;
+    this.#serve = serve;
+    this.#server = process.getBuiltinModule('node:http2').createServer({
+      settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: settings.max_header_size },
+      maxHeaderListPairs: MAX_HEADERS,
+    });
+    const close = (connection: Connection): void => this.#close(connection);
+    this.#silent = new Deadlines(headersTimeout(settings), close);
+    this.#idle = new Deadlines(settings.keep_alive_timeout, close);
+    this.#closing = new Deadlines(LINGER, ({ socket }) => socket.destroy());
+    this.#unfinished = new Deadlines(settings.request_timeout, cutUnfinished);
+  }
+
+  open(socket: Socket): void {
+    // Node's HTTP/2 leaves it to the socket to close its side when the client has closed the other.
+    socket.allowHalfOpen = false;
+    this.#server.once('session', (session) => this.#opened({ session, socket, openStreams: 0 }));
+    this.#server.emit('connection', socket);
+  }
+
+  #opened(connection: Connection): void {
+    const { session, socket } = connection;
+    this.#connections.set(session, connection);
+    this.#silent.start(connection);
+    session.on(
+      'stream',
+      (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, rawHeaders: string[]) => {
+        this.#opens(connection, stream);
+        this.#request(stream, headers, rawHeaders);
+      },
+    );
+    session.once('close', () => this.#connections.delete(session));
+    socket.once('close', () => {
+      for (const deadlines of [this.#silent, this.#idle, this.#closing]) deadlines.stop(connection);
+    });
+  }
+
+  #opens(connection: Connection, stream: ServerHttp2Stream): void {
+    this.#silent.stop(connection);
+    this.#idle.stop(connection);
+    connection.openStreams++;
+    if (!stream.endAfterHeaders) this.#unfinished.start(stream);
+    stream.once('close', () => {
+      this.#unfinished.stop(stream);
+      connection.openStreams--;
+      if (connection.openStreams === 0 && !connection.socket.destroyed) this.#idle.start(connection);
+    });
+  }
+
+  #request(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: string[]): void {
+    // A client may have sent it before it knew the limit.
+    const size = rawHeaders.reduce((sum, text) => sum + text.length, (rawHeaders.length / 2) * HEADER_OVERHEAD);
+    if (size > this.#maxHeaderSize) refuse(stream, 431);
+    else if (headers[':method'] === 'CONNECT') refuse(stream, 405);
+    else if (headers.expect !== undefined && headers.expect.toLowerCase() !== '100-continue') refuse(stream, 417);
+    else this.#serve(stream, headers, rawHeaders);
+  }
+
+  /** Says farewell (GOAWAY): a request that crosses it was not processed, and the client may send it again. */
+  #close(connection: Connection): void {
+    connection.session.close();
+    this.#closing.start(connection);
+  }
+
+  /** Says farewell to all; what is in flight is finished first. */
+  drain(): void {
+    for (const session of this.#connections.keys()) session.close();
+  }
+
+  end(): void {
+    for (const deadlines of [this.#silent, this.#idle, this.#closing, this.#unfinished]) deadlines.end();
+  }
+}
+
+function refuse(stream: ServerHttp2Stream, status: number): void {
+  stream.on('error', () => {});
+  if (stream.destroyed) return;
+  stream.respond({ ':status': status }, { endStream: true });
+  // The rest of the request is not needed (RFC 9113 section 8.1).
+  stream.close(NO_ERROR);
+}
+
+/** The whole request should have arrived by now. The application may be at work on it all the same, or on its response. */
+function cutUnfinished(stream: ServerHttp2Stream): void {
+  if (stream.destroyed || stream.state.remoteClose === 1) return;
+  if (stream.headersSent) stream.close(CANCEL);
+  else refuse(stream, 408);
+}

@@ -1,0 +1,145 @@
+/** What one client of HTTP/2 may cost the server and the others. */
+import { once } from 'node:events';
+import { type ClientHttp2Session, connect, constants } from 'node:http2';
+import { createConnection, type Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { temporaryDirectory } from '../../helpers/directory.ts';
+import { END_HEADERS, END_STREAM, frame, PREFACE, requestHeaders } from '../../helpers/http2.ts';
+import { type Program, serve } from '../../helpers/program.ts';
+
+const APP = `
+let begun = 0;
+export default async function app(req, res) {
+  if (req.url === '/begun') return res.end(String(begun));
+  begun++;
+  if (req.url === '/never') return;
+  let size = 0;
+  for await (const bytes of req) size += bytes.length;
+  res.end(String(size));
+}
+`;
+
+async function served(settings = ''): Promise<Program & { readonly url: string }> {
+  const directory = temporaryDirectory({
+    'app.mjs': APP,
+    'x.ini': `[app:main]\nuse = module:./app.mjs\n[server:main]\nuse = npm:paster#http\nport = 0\nhttp2 = true\n${settings}\n`,
+  });
+  return serve(['x.ini'], { cwd: directory });
+}
+
+function client(url: string): ClientHttp2Session {
+  const session = connect(url);
+  session.on('error', () => {});
+  onTestFinished(() => void session.destroy());
+  return session;
+}
+
+async function ask(
+  session: ClientHttp2Session,
+  headers: Record<string, string>,
+): Promise<[status: number, body: string]> {
+  const stream = session.request(headers);
+  const [head] = await once(stream, 'response');
+  return [head[':status'], await text(stream)];
+}
+
+test('a request whose body does not come is answered 408, and the others of its connection go on', async () => {
+  const session = client((await served('request_timeout = 1')).url);
+  const slow = session.request({ ':method': 'POST' });
+  slow.on('error', () => {});
+  slow.write('half');
+  const working = session.request({ ':path': '/never' });
+  const [head] = await once(slow, 'response');
+  expect(head[':status']).toBe(408);
+  expect(await ask(session, { ':path': '/' })).toEqual([200, '0']);
+  expect(working.closed).toBe(false);
+});
+
+describe('max_header_size', () => {
+  const header = { 'x-long': 'x'.repeat(5000) };
+
+  test('a larger head reaches no application', async () => {
+    const session = client((await served('max_header_size = 4096')).url);
+    // Sent before the client knows the limit.
+    expect((await ask(session, { ':path': '/', ...header }))[0]).toBe(431);
+    expect(session.remoteSettings.maxHeaderListSize).toBe(4096);
+    const later = session.request({ ':path': '/', ...header });
+    const [error] = await once(later, 'error');
+    expect([error.code, later.rstCode]).toEqual(['ERR_HTTP2_STREAM_ERROR', constants.NGHTTP2_ENHANCE_YOUR_CALM]);
+    expect(await ask(session, { ':path': '/begun' })).toEqual([200, '0']);
+  });
+
+  test('a smaller one does', async () => {
+    const session = client((await served('max_header_size = 8192')).url);
+    expect((await ask(session, { ':path': '/', ...header }))[0]).toBe(200);
+  });
+
+  test('a browser’s many cookies are no obstacle', async () => {
+    const session = client((await served('max_header_size = 65536')).url);
+    const cookies = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`x-${i}`, 'y']));
+    expect((await ask(session, { ':path': '/', ...cookies }))[0]).toBe(200);
+  });
+});
+
+test('a connection has 128 requests at a time', async () => {
+  const session = client((await served()).url);
+  await once(session, 'remoteSettings');
+  expect(session.remoteSettings.maxConcurrentStreams).toBe(128);
+});
+
+/** A client that sends `piece(n)` for as long as the connection takes it, up to `count` times. */
+async function flood(port: number, piece: (n: number) => Buffer, count: number, isReading = true): Promise<Socket> {
+  const socket = createConnection(port, '127.0.0.1');
+  socket.on('error', () => {});
+  onTestFinished(() => void socket.destroy());
+  await once(socket, 'connect');
+  if (isReading) socket.resume();
+  socket.write(PREFACE);
+  for (let n = 0; n < count && socket.writable; n += 100) {
+    const pieces = Array.from({ length: 100 }, (_, i) => piece(n + i));
+    if (!socket.write(Buffer.concat(pieces))) {
+      await Promise.race([once(socket, 'drain'), once(socket, 'close')]).catch(() => {});
+    }
+  }
+  return socket;
+}
+
+const stream = (n: number): number => 2 * n + 1;
+
+describe('a flood', () => {
+  test.each<[name: string, piece: (n: number) => Buffer, isReading: boolean]>([
+    [
+      'of requests that are reset at once',
+      (n) =>
+        Buffer.concat([
+          frame('HEADERS', END_HEADERS | END_STREAM, stream(n), requestHeaders('GET')),
+          frame('RST_STREAM', 0, stream(n), Buffer.from([0, 0, 0, 8])),
+        ]),
+      true,
+    ],
+    ['of PING frames whose answers are not read', () => frame('PING', 0, 0, Buffer.alloc(8)), false],
+    ['of SETTINGS frames whose answers are not read', () => frame('SETTINGS', 0, 0), false],
+    [
+      'of CONTINUATION frames',
+      (n) => (n === 0 ? frame('HEADERS', END_STREAM, 1, requestHeaders('GET')) : frame('CONTINUATION', 0, 1)),
+      true,
+    ],
+    [
+      'of empty DATA frames',
+      (n) => (n === 0 ? frame('HEADERS', END_HEADERS, 1, requestHeaders('POST')) : frame('DATA', 0, 1)),
+      true,
+    ],
+    ['of half a head each', (n) => frame('HEADERS', END_STREAM, stream(n), requestHeaders('GET')), true],
+  ])('%s ends its connection and nothing else', async (_name, piece, isReading) => {
+    const program = await served('request_timeout = 2\nkeep_alive_timeout = 2\nsend_timeout = 2');
+    const socket = await flood(Number(new URL(program.url).port), piece, 100_000, isReading);
+    socket.resume();
+    if (!socket.closed) await once(socket, 'close');
+    const [status, begun] = await ask(client(program.url), { ':path': '/begun' });
+    expect(status).toBe(200);
+    // Of 100,000: Node allows a burst of resets, and reads on until its farewell is out.
+    expect(Number(begun)).toBeLessThan(20_000);
+    expect((await program.kill('SIGTERM')).status).toBe(0);
+  });
+});
