@@ -12,17 +12,26 @@ export interface Glob {
   matches(path: string): boolean;
 }
 
-const MAGIC = /[*?[{\\]/;
+const MAGIC = /[*?[{]/;
+const ESCAPED = /\\(.)/gs;
+
+/** A path as a pattern that matches nothing else. */
+export function escapeGlob(path: string): string {
+  return path.replace(/[*?[{\\]/g, '\\$&');
+}
 
 /** Reads an absolute pattern. */
 export function parseGlob(pattern: string): Glob {
   const parts = pattern.split('/');
-  const firstMagic = parts.findIndex((part) => MAGIC.test(part));
-  if (firstMagic === -1) return { source: pattern, base: pattern, magic: false, matches: (path) => path === pattern };
+  const firstMagic = parts.findIndex((part) => MAGIC.test(part.replace(ESCAPED, '')));
+  if (firstMagic === -1) {
+    const file = pattern.replace(ESCAPED, '$1');
+    return { source: pattern, base: file, magic: false, matches: (path) => path === file };
+  }
   const expression = new RegExp(`^${translate(pattern)}$`, 's');
   return {
     source: pattern,
-    base: parts.slice(0, firstMagic).join('/') || '/',
+    base: parts.slice(0, firstMagic).join('/').replace(ESCAPED, '$1') || '/',
     magic: true,
     matches: (path) => expression.test(path),
   };

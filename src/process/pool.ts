@@ -43,6 +43,8 @@ export interface PoolOptions<Boot> {
   readonly onWatch: (files: readonly string[], loaded: number) => void;
   readonly onPatterns: (patterns: readonly string[]) => void;
   readonly onReplace: (worker: WorkerHandle<Boot>, reason: string, kind: RestartReason) => void;
+  /** Called when a worker serves: the application, or an error instead of it. */
+  readonly onServes: (failure: Error | undefined) => void;
   /** A worker asks how the whole server is. */
   readonly onAsk: () => Promise<ServerStatus>;
   /** What is written down of a worker that has died, behind how it ended. */
@@ -85,6 +87,7 @@ export class Pool<Boot> {
   readonly restarts = noRestarts();
   #round: Promise<WorkerStatus[]> | undefined;
   #lastId = 0;
+  #interruptions = 0;
   #stopping = false;
 
   constructor(options: PoolOptions<Boot>) {
@@ -181,7 +184,9 @@ export class Pool<Boot> {
    */
   async bootAll(count: number, { failure, oneByOne }: { failure?: Error; oneByOne: boolean }) {
     const booted = new Map<number, WorkerHandle<Boot>>();
+    const interruptions = this.#interruptions;
     const boot = async (index: number) => {
+      if (this.#interruptions !== interruptions) throw new Error('interrupted');
       booted.set(index, await this.bootOne({ isFirst: index === 0, failure }));
     };
     const reason = oneByOne ? await inSequence(count, boot) : await atOnce(count, boot);
@@ -204,8 +209,9 @@ export class Pool<Boot> {
     await Promise.all(predecessors.map((worker) => this.#retire(worker)));
   }
 
-  /** Gives up the workers that are being started. */
+  /** Gives up the workers that are being started, and those that `bootAll` would start after them. */
   interrupt(): void {
+    this.#interruptions++;
     for (const worker of this.#starting) worker.kill();
   }
 
@@ -270,6 +276,7 @@ export class Pool<Boot> {
       throw new Error('stopped');
     }
     this.#log.debug(`worker ${worker.pid} is ready`);
+    this.#options.onServes(failure);
     return worker;
   }
 

@@ -74,6 +74,9 @@ export class Supervisor<Boot> {
   #reloads: Reloads = NO_RELOADS;
   #interrupted = false;
   #isStarting = false;
+  #isReloading = false;
+  /** Counts the reloads that were asked for: of several that wait, only the last one is done. */
+  #lastReload = 0;
   #turn: Promise<unknown> = Promise.resolve();
   #stopping = false;
   #watchdog: NodeJS.Timeout | undefined;
@@ -105,6 +108,7 @@ export class Supervisor<Boot> {
       onWatch: (files, loaded) => this.#reload?.watch(files, loaded),
       onPatterns: (patterns) => this.#reload?.watchPatterns(patterns),
       onReplace: (worker, reason, kind) => this.#replace(worker, reason, kind),
+      onServes: (failure) => this.#reload?.serves(failure),
       onAsk: () => this.status(),
       describeDeath: options.describeDeath ?? (() => ''),
     });
@@ -126,9 +130,17 @@ export class Supervisor<Boot> {
     this.#pool.warmSpares();
   }
 
-  /** Exchanges all workers, or none: one that does not start ends it, and those before go on as they are. */
+  /**
+   * Exchanges all workers, or none: one that does not start ends it, and those before go on as they are. A reload that is
+   * asked for meanwhile takes its place: what is being started is out of date, and may never become ready.
+   */
   reload(reason: string): Promise<ReloadResult> {
+    const number = ++this.#lastReload;
+    if (this.#isReloading) this.#interrupt();
     return this.#inTurn(async (): Promise<ReloadResult> => {
+      if (number !== this.#lastReload) return SUPERSEDED;
+      this.#isReloading = true;
+      this.#interrupted = false;
       this.#log.info(`reloading (${reason})`);
       this.#pool.dropSpares();
       const begun = performance.now();
@@ -138,12 +150,16 @@ export class Supervisor<Boot> {
         this.#log.info('reloaded');
         return { ok: true };
       } catch (error) {
-        if (!this.#stopping) {
-          this.#countReload();
-          this.#log.error(`the new version does not start, the old one goes on: ${describe(error)}`);
+        if (this.#stopping) return STOPPED;
+        if (this.#interrupted) {
+          this.#log.info('starting over: a newer reload was asked for');
+          return SUPERSEDED;
         }
+        this.#countReload();
+        this.#log.error(`the new version does not start, the old one goes on: ${describe(error)}`);
         return { ok: false, error };
       } finally {
+        this.#isReloading = false;
         this.#pool.warmSpares();
       }
     }, STOPPED);
@@ -357,6 +373,7 @@ export class Supervisor<Boot> {
 }
 
 const STOPPED: ReloadResult = { ok: false, error: new Error('the supervisor is stopping') };
+const SUPERSEDED: ReloadResult = { ok: false, error: new Error('a newer reload was asked for') };
 
 function workerSettings<Boot>(of: Supervision<Boot>, reload: ReloadOptions | undefined): WorkerSettings<Boot> {
   const { boot, sockets, gracefulTimeout, startTimeout = DEFAULT_START_S, workerTimeout = 0 } = of;

@@ -4,14 +4,13 @@
  * moving the old one away first. Content is compared by hash: touching a file, or saving it unchanged, is no change.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 import { asError } from '../errors.ts';
 import { type Glob, parseGlob } from './glob.ts';
 
 export interface WatcherOptions {
-  readonly patterns: readonly string[];
   /** Milliseconds of quiet before changes are told. */
   readonly debounce?: number | undefined;
   /** Milliseconds between looks, where the system does not tell. */
@@ -32,6 +31,11 @@ const SETTLED_MS = [200, 1000, 2000];
 const SKIPPED = /[\\/](?:node_modules|\.git|\.hg|\.svn)(?:[\\/]|$)/;
 
 export class Watcher {
+  /**
+   * A save after this time (milliseconds since 1970) counts as a change even if the content stays the same. Undefined:
+   * only the content counts.
+   */
+  retrySince: number | undefined;
   readonly #options: WatcherOptions;
   #globs: readonly Glob[] = [];
   readonly #watched: FSWatcher;
@@ -39,6 +43,11 @@ export class Watcher {
   /** Those of the files that are watched whatever the patterns are. */
   readonly #named = new Set<string>();
   readonly #directories = new Set<string>();
+  /** Links to directories on the way to what is watched, and the directories that were looked at for links. */
+  readonly #links = new Set<string>();
+  readonly #lookedAt = new Set<string>();
+  /** Paths that are missing, each with what to do when it appears. */
+  readonly #missing = new Map<string, Set<() => void>>();
   readonly #pending = new Map<string, number>();
   /** When what was added first is watched. Never, as long as there is nothing. */
   readonly #ready: Promise<void>;
@@ -59,8 +68,9 @@ export class Watcher {
       this.#watched.once('ready', () => resolve());
     });
     this.#watched.on('all', (_event, path) => this.#note(path));
+    // The library keeps back what leaves the size and the time of a file as they were.
+    this.#watched.on('raw', (_event, name, details) => this.#noteRaw(name, details));
     this.#watched.on('error', (error) => options.onError(asError(error)));
-    this.setPatterns(options.patterns);
   }
 
   /** Resolves when changes are noticed. */
@@ -79,18 +89,31 @@ export class Watcher {
     if (this.#closed) return;
     const added = this.#globs.filter(({ source }) => !known.has(source));
     this.add(added.filter((glob) => !glob.magic).map((glob) => glob.base));
-    const trees = added.filter((glob) => glob.magic).map((glob) => glob.base);
-    if (trees.length === 0) return;
-    const matching = () => trees.flatMap((tree) => this.#matching(tree));
-    const files = matching();
+    for (const { base } of added.filter((glob) => glob.magic)) this.#watchTree(base);
+  }
+
+  #watchTree(tree: string): void {
+    this.#watchLinks(tree);
+    const missing = firstMissing(tree);
+    if (missing !== undefined) {
+      this.#await(missing, () => {
+        this.#watchTree(tree);
+        for (const file of this.#matching(tree)) {
+          this.#files.set(file, MISSING);
+          this.#note(file);
+        }
+      });
+      return;
+    }
+    const files = this.#matching(tree);
     for (const path of files) this.#files.set(path, hashOf(path));
-    // One by one: a directory that is watched already is not read again, and what is in it concerned nobody then.
-    this.#watched.add([...trees.flatMap((tree) => [tree, ...directoriesBelow(tree)]), ...files]);
-    this.#lookAgain(matching);
+    // One by one: the library does not read a directory again that it watches already, and it ignored these files then.
+    this.#watched.add([tree, ...directoriesBelow(tree), ...files]);
+    this.#lookAgain(() => this.#matching(tree));
   }
 
   /**
-   * Watches more files, which need not exist yet; their directories have to.
+   * Watches more files, which need not exist yet, nor their directories.
    * @param loaded when they were read at the earliest (milliseconds since 1970): what was saved later may be newer than
    *   what was read, and counts as a change
    */
@@ -119,10 +142,47 @@ export class Watcher {
 
   #watchDirectoryOf(file: string): void {
     const directory = dirname(file);
-    if (!existsSync(directory)) return;
+    this.#watchLinks(directory);
+    const missing = firstMissing(directory);
+    if (missing !== undefined) {
+      this.#await(missing, () => {
+        this.#watchDirectoryOf(file);
+        this.#note(file);
+      });
+      return;
+    }
     this.#directories.add(directory);
-    // The file by itself too: its directory may have been read when the file did not concern anybody.
+    // The file by itself too: the library may have read the directory when it was to ignore the file.
     this.#watched.add([directory, file]);
+  }
+
+  /** Runs `then` when a path appears whose directory exists. */
+  #await(path: string, then: () => void): void {
+    const waiting = this.#missing.get(path);
+    if (waiting) {
+      waiting.add(then);
+      return;
+    }
+    this.#missing.set(path, new Set([then]));
+    const directory = dirname(path);
+    this.#directories.add(directory);
+    this.#watched.add(directory);
+    this.#lookAgain(() => [path]);
+  }
+
+  /** Watches the links on the way to a directory: `current -> releases/2` changes all that is below `current`. */
+  #watchLinks(directory: string): void {
+    if (this.#lookedAt.has(directory)) return;
+    this.#lookedAt.add(directory);
+    const parent = dirname(directory);
+    if (parent === directory) return;
+    this.#watchLinks(parent);
+    if (linkTarget(directory) === undefined) return;
+    this.#links.add(directory);
+    this.#named.add(directory);
+    this.#files.set(directory, hashOf(directory));
+    this.#directories.add(parent);
+    this.#watched.add(parent);
   }
 
   /** For what changes between the first look at a file and the moment when its watch stands. */
@@ -149,7 +209,7 @@ export class Watcher {
   }
 
   #concerns(path: string): boolean {
-    if (this.#files.has(path) || this.#directories.has(path)) return true;
+    if (this.#files.has(path) || this.#directories.has(path) || this.#missing.has(path)) return true;
     if (SKIPPED.test(path)) return false;
     return this.#globs.some((glob) => {
       if (!glob.magic) return false;
@@ -158,8 +218,33 @@ export class Watcher {
     });
   }
 
+  /**
+   * What `fs.watch` says has a name within the watched path, and what `fs.watchFile` says the whole path.
+   * @param name null where the system does not tell
+   */
+  #noteRaw(name: string | null, details: unknown): void {
+    const isNative = typeof details === 'object' && details !== null && 'watchedPath' in details;
+    const watched = isNative && typeof details.watchedPath === 'string' ? details.watchedPath : undefined;
+    if (watched !== undefined) {
+      this.#note(watched);
+      if (name !== null) this.#note(join(watched, name));
+    } else if (name !== null) {
+      for (const path of [name, ...this.#missingIn(name)]) this.#note(path);
+    }
+  }
+
+  #missingIn(directory: string): string[] {
+    return [...this.#missing.keys()].filter((path) => dirname(path) === directory);
+  }
+
   #note(path: string): void {
-    if (this.#closed || !(this.#files.has(path) || this.#matches(path))) return;
+    if (this.#closed) return;
+    const waiting = this.#missing.get(path);
+    if (waiting && existsSync(path)) {
+      this.#missing.delete(path);
+      for (const then of waiting) then();
+    }
+    if (!(this.#files.has(path) || this.#matches(path))) return;
     if (!this.#pending.has(path)) this.#pending.set(path, performance.now());
     this.#schedule(this.#options.debounce ?? DEFAULT_DEBOUNCE_MS);
   }
@@ -182,14 +267,27 @@ export class Watcher {
         continue;
       }
       this.#pending.delete(path);
-      if (!isNew) continue;
+      if (!isNew && !this.#isRetry(path)) continue;
+      if (this.#links.has(path)) this.#watchAgainBelow(path);
       this.#files.set(path, hash);
       changed.push(path);
     }
     if (incomplete) this.#schedule(INCOMPLETE_MS / 4);
     if (changed.length === 0) return;
+    if (this.retrySince !== undefined) this.retrySince = Date.now();
     this.#lookAgain(() => changed);
     this.#options.onChange(changed);
+  }
+
+  #isRetry(path: string): boolean {
+    return this.retrySince !== undefined && (statOf(path)?.ctimeMs ?? 0) > this.retrySince;
+  }
+
+  /** What a link led to before is what is being watched. */
+  #watchAgainBelow(link: string): void {
+    const below = [...this.#directories].filter((path) => path === link || path.startsWith(`${link}/`));
+    this.#watched.unwatch(below);
+    this.#watched.add(below.filter((path) => existsSync(path)));
   }
 }
 
@@ -197,11 +295,27 @@ const MISSING = 'missing';
 const UNKNOWN = 'unknown';
 const EMPTY = digest('');
 
+/** Of a link, where it leads counts too: to another directory, or to another file of the same content. */
 function hashOf(file: string): string {
+  const target = linkTarget(file);
+  const content = contentOf(file);
+  if (target === undefined) return content ? digest(content) : MISSING;
+  return digest(`${target}\n${content ? digest(content) : MISSING}`);
+}
+
+function contentOf(file: string): Buffer | undefined {
   try {
-    return digest(readFileSync(file));
+    return readFileSync(file);
   } catch {
-    return MISSING;
+    return undefined;
+  }
+}
+
+function linkTarget(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
   }
 }
 
@@ -210,7 +324,15 @@ function digest(content: string | Buffer): string {
 }
 
 function savedAt(file: string): number {
-  return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  return statOf(file)?.mtimeMs ?? 0;
+}
+
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
 }
 
 function realPath(file: string): string {
@@ -222,7 +344,14 @@ function realPath(file: string): string {
 }
 
 function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  return statOf(path)?.isDirectory() ?? false;
+}
+
+/** The outermost directory on the way to one that is not there, itself included; undefined if it is there. */
+function firstMissing(directory: string): string | undefined {
+  let missing: string | undefined;
+  for (let at = directory; !existsSync(at); at = dirname(at)) missing = at;
+  return missing;
 }
 
 function directoriesBelow(directory: string): string[] {

@@ -96,7 +96,7 @@ export async function serveSupervised(
     },
     // What else there is to watch the workers say: it is in the configuration that they load.
     reload: options.reload && {
-      patterns: watched,
+      files: watched,
       debounce: options.reload.interval,
       polling: pollingPeriod([plan.directory, ...watched.map(dirname)], options.reload.interval),
     },

@@ -1,6 +1,6 @@
 /** What `paster serve` does when signals come and when processes die, as one process, with workers and monitored. */
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -184,6 +184,31 @@ export const makeApp = (_, { data }) => (req, res) => res.end(readFileSync(data,
   writeFileSync(join(cwd, 'data/deep/new.yaml'), 'new');
   await program.says(/reloaded in \d+ ms: .*new\.yaml/);
   expect(program.output).not.toMatch(/reloaded.*and 1 more/);
+});
+
+test('the characters of a pattern are literal in the names of directories', async () => {
+  const parent = temporaryDirectory();
+  const cwd = join(parent, 'a[b]{c,d}*');
+  mkdirSync(join(cwd, 'data'), { recursive: true });
+  writeFileSync(join(cwd, 'app.js'), 'export default (req, res) => res.end();');
+  writeFileSync(join(cwd, 'package.json'), '{"type": "module"}');
+  writeFileSync(
+    join(cwd, 'x.ini'),
+    '[app:main]\nuse = module:./app.js\nreload_files = data/*.yaml %(here)s/more/*.yaml\n[server:main]\nuse = npm:paster#http\nport = 0\n',
+  );
+  const program = await serve(['x.ini', '--reload'], { cwd });
+  writeFileSync(join(cwd, 'data/a.yaml'), '1');
+  await program.says(/reloaded in \d+ ms: .*a\.yaml/);
+  mkdirSync(join(cwd, 'more'));
+  writeFileSync(join(cwd, 'more/b.yaml'), '1');
+  await program.says(/reloaded in \d+ ms: .*b\.yaml/);
+  // Nothing outside the project is watched, such as all that is beside it.
+  const watches = readdirSync(`/proc/${program.child.pid}/fdinfo`).flatMap(
+    (fd) => readFileSync(`/proc/${program.child.pid}/fdinfo/${fd}`, 'utf8').match(/^inotify wd:\w+ ino:\w+/gm) ?? [],
+  );
+  const inode = statSync(parent).ino.toString(16);
+  expect(watches.length).toBeGreaterThan(0);
+  expect(watches.filter((watch) => watch.endsWith(` ino:${inode}`))).toEqual([]);
 });
 
 describe('HUP with another configuration', () => {

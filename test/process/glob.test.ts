@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseGlob } from '../../src/process/glob.ts';
+import { escapeGlob, parseGlob } from '../../src/process/glob.ts';
 
 test.each([
   ['/a/*.ini', '/a/x.ini', true],
@@ -40,4 +40,15 @@ test.each([
   ['/a/plain.js', '/a/plain.js'],
 ])('%s lies below %s', (pattern, base) => {
   expect(parseGlob(pattern).base).toBe(base);
+});
+
+test('an escaped path is literal, before a pattern too', () => {
+  const directory = '/work/[a]{b}*?\\c';
+  expect(parseGlob(escapeGlob(directory))).toMatchObject({ base: directory, magic: false });
+  const glob = parseGlob(`${escapeGlob(directory)}/*.ini`);
+  expect([glob.base, glob.matches(`${directory}/x.ini`), glob.matches('/work/ab/x.ini')]).toEqual([
+    directory,
+    true,
+    false,
+  ]);
 });

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { appAnswering, ask, load, removeTree, saveByBackup, saveByRename, until } from './program.ts';
@@ -13,6 +13,9 @@ const reloads = () => site.program?.log.match(/^reloaded in/gm)?.length ?? 0;
 async function reloaded(times: number): Promise<void> {
   await until(() => reloads() >= times, logOf);
 }
+
+/** Longer than what is newly watched is looked at again without an event. */
+const settled = () => new Promise((resolve) => setTimeout(resolve, 2500));
 
 test.each([
   { name: 'rename', save: saveByRename },
@@ -60,7 +63,7 @@ test('patterns: a file that appears, one that changes, one that goes', async () 
   const data = join(site.directory, 'data');
   mkdirSync(data);
   writeFileSync(join(data, 'a.yaml'), '1');
-  await start({ reload: { patterns: [`${site.directory}/**/*.yaml`] } });
+  await start({ boot: { app: site.app, patterns: [`${site.directory}/**/*.yaml`] } });
   saveByRename(join(data, 'a.yaml'), '2');
   await reloaded(1);
   mkdirSync(join(data, 'sub'));
@@ -109,6 +112,94 @@ test('a module that was missing is waited for', async () => {
   writeFileSync(join(site.directory, 'missing.mjs'), 'export default "found";\n');
   await reloaded(1);
   expect(await ask(port)).toBe('found');
+});
+
+test.each([{}, { polling: 100 }])(
+  'a change that keeps the size and the time of the file is noticed: %o',
+  async (reload) => {
+    const port = await start({ reload });
+    await settled();
+    const { mtime } = statSync(site.app);
+    writeFileSync(site.app, appAnswering('two'));
+    utimesSync(site.app, new Date(), mtime);
+    await reloaded(1);
+    expect(await ask(port)).toBe('two');
+  },
+);
+
+test('a module in a directory that was missing is waited for', async () => {
+  writeFileSync(site.app, 'import text from "./sub/deep/missing.mjs"; export default (req, res) => res.end(text);\n');
+  const port = await start();
+  expect(await ask(port)).toMatch(/^FAILED Cannot find module/);
+  await settled();
+  mkdirSync(join(site.directory, 'sub'));
+  mkdirSync(join(site.directory, 'sub/deep'));
+  writeFileSync(join(site.directory, 'sub/deep/missing.mjs'), 'export default "found";\n');
+  await reloaded(1);
+  expect(await ask(port)).toBe('found');
+});
+
+test('patterns in a directory that was missing', async () => {
+  await start({ boot: { app: site.app, patterns: [`${site.directory}/data/*.yaml`] } });
+  await settled();
+  mkdirSync(join(site.directory, 'data'));
+  writeFileSync(join(site.directory, 'data/a.yaml'), '1');
+  await reloaded(1);
+  writeFileSync(join(site.directory, 'data/a.yaml'), '2');
+  await reloaded(2);
+});
+
+test.each([
+  ['import', 'import text from "dep"; export default (req, res) => res.end(text);\n', 'app.mjs'],
+  ['require', 'const text = require("@scope/dep/text"); module.exports = (req, res) => res.end(text);\n', 'app.cjs'],
+])('a package that was missing is waited for: %s', async (_how, source, name) => {
+  const app = join(site.directory, name);
+  writeFileSync(app, source);
+  writeFileSync(join(site.directory, 'package.json'), '{}');
+  const port = await start({ boot: { app } });
+  expect(await ask(port)).toMatch(/^FAILED Cannot find (?:package|module)/);
+  const packages = join(site.directory, 'node_modules');
+  for (const directory of ['dep', '@scope/dep']) {
+    mkdirSync(join(packages, directory), { recursive: true });
+    writeFileSync(join(packages, directory, 'package.json'), '{"main": "./text.js"}');
+    writeFileSync(join(packages, directory, 'text.js'), 'module.exports = "installed";\n');
+  }
+  writeFileSync(join(packages, '.package-lock.json'), '{}');
+  await until(async () => (await ask(port)) === 'installed', logOf);
+});
+
+test('a link to a directory that leads to another one', async () => {
+  for (const release of ['1', '2']) {
+    mkdirSync(join(site.directory, release, 'etc'), { recursive: true });
+    writeFileSync(join(site.directory, release, 'etc/x.ini'), 'the same');
+    writeFileSync(join(site.directory, release, 'app.mjs'), appAnswering(`release ${release}`));
+  }
+  const current = join(site.directory, 'current');
+  symlinkSync('1', current);
+  const port = await start({
+    boot: { app: join(current, 'app.mjs') },
+    reload: { files: [join(current, 'etc/x.ini')] },
+  });
+  expect(await ask(port)).toBe('release 1');
+  symlinkSync('2', `${current}.new`);
+  renameSync(`${current}.new`, current);
+  await reloaded(1);
+  expect(await ask(port)).toBe('release 2');
+  writeFileSync(join(current, 'etc/x.ini'), 'another');
+  await reloaded(2);
+});
+
+test('while an error is shown, a save without a change tries again', async () => {
+  const source = `import { existsSync } from 'node:fs';
+if (!existsSync(${JSON.stringify(join(site.directory, 'flag'))})) throw new Error('no flag');
+${appAnswering('good')}`;
+  writeFileSync(site.app, source);
+  const port = await start();
+  expect(await ask(port)).toBe('FAILED no flag');
+  writeFileSync(join(site.directory, 'flag'), '');
+  writeFileSync(site.app, source);
+  await reloaded(1);
+  expect(await ask(port)).toBe('good');
 });
 
 test('a save while a reload is under way is not lost', async () => {

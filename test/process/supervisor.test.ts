@@ -197,6 +197,20 @@ describe('HUP', () => {
   });
 });
 
+test('a HUP takes the place of one whose workers never become ready', async () => {
+  const port = await start({ workers: 2 });
+  const never = 'setInterval(() => {}, 1000);\nawait new Promise(() => {});\n';
+  saveByRename(site.app, never);
+  wave('SIGHUP');
+  await site.program?.logged(/^reloading/m);
+  saveByRename(site.app, appAnswering('better'));
+  wave('SIGHUP');
+  await site.program?.logged(/^starting over: a newer reload was asked for$/m);
+  await site.program?.logged(/^reloaded$/m);
+  expect(await ask(port)).toBe('better');
+  expect(logOf()).not.toContain('does not start');
+});
+
 describe('the end', () => {
   test('TERM finishes what is in flight and refuses what comes after', async () => {
     const port = await start();
