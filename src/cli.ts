@@ -1,7 +1,8 @@
 /** The command line: argv to a command to an exit status. */
 import type { Console } from './commands/command.ts';
 import { outputWritten, tolerateClosedOutput } from './commands/standard-output.ts';
-import { EXIT_FAILURE, errorStack, formatError, PasterError, printable } from './errors.ts';
+import { EXIT_FAILURE, errorStack, formatError, PasterError, printable, UsageError } from './errors.ts';
+import { endsWithQuery, takeArguments } from './process/command-line.ts';
 import { ownVersion } from './version.ts';
 
 const console: Console = {
@@ -15,6 +16,16 @@ async function main(argv: readonly string[]): Promise<number> {
     return 0;
   }
   try {
+    // `exe` ignores them.
+    if (argv[0] !== 'exe' && endsWithQuery(argv)) {
+      throw new UsageError(
+        'PASTER_CGI_ARGUMENTS',
+        'the command line of this CGI program ends with the query of a request',
+        {
+          hint: 'leave "$@" out of a script; an INI file that is a CGI program begins with #!/usr/bin/env -S paster exe',
+        },
+      );
+    }
     // Only now: whoever asks for the version waits for no commander.
     const { runCommand } = await import('./commands/run.ts');
     return await runCommand(argv, console);
@@ -35,6 +46,6 @@ function report(error: unknown, verbose: boolean): number {
 }
 
 tolerateClosedOutput();
-const status = await main(process.argv.slice(2));
+const status = await main(takeArguments());
 await outputWritten();
 process.exit(status);

@@ -16,7 +16,7 @@ import { takeRole } from '../process/rerun.ts';
 import { runWatched, WatchedRun } from '../process/watched-run.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type CommandOption, type Console, textOption } from './command.ts';
-import { ENV_FILE, readEnvFiles } from './env-file.ts';
+import { DOTENV, readEnvFiles } from './env-file.ts';
 import { iniPath } from './ini-argument.ts';
 
 const AS_USER: CommandOption = {
@@ -31,7 +31,7 @@ export const checkCommand: Command = {
     ['<config>', 'an INI file'],
     ['[name=value...]', 'global configuration; wins over [DEFAULT]'],
   ],
-  options: [ENV_FILE, AS_USER],
+  options: [DOTENV, AS_USER],
   examples: [
     ['paster check etc/config.ini', 'a line for each mistake; exit status 2 if there is one'],
     ['paster check etc/config.ini --as-user www-data', 'and what keeps nginx from its sockets'],

@@ -9,7 +9,7 @@ import { EXIT_OK, formatError, formatLocation, printable, UsageError } from '../
 import type { Settings } from '../protocol/types.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, textOption } from './command.ts';
-import { ENV_FILE, readEnvFiles } from './env-file.ts';
+import { DOTENV, readEnvFiles } from './env-file.ts';
 import { iniPath } from './ini-argument.ts';
 import { jsonArray, jsonObject, jsonText } from './json.ts';
 
@@ -27,7 +27,7 @@ export const configCommand: Command = {
     { flags: '--tree', help: 'what it composes to: which part wraps which, and where each is written' },
     { flags: '--html', help: 'the same as a page for a browser' },
     { flags: '--show-secrets', help: 'passwords and the like too, which are ******** otherwise' },
-    ENV_FILE,
+    DOTENV,
     { flags: '-n, --app-name <name>', help: 'with --tree or --html: the application section (main)' },
     { flags: '--server-name <name>', help: 'with --tree or --html: the server section (main, if there is one)' },
     { flags: '-v, --verbose', help: 'say where each value is written; with --tree: show the settings' },

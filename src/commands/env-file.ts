@@ -1,20 +1,25 @@
 /**
- * `--env-file`, which every command that reads a configuration takes. Node itself looks for that word on its command line,
- * wherever it stands, and ends where there is no such file; of `-e` it knows nothing.
+ * `--dotenv`, which every command that reads a configuration takes. It is not called `--env-file`, because Node reads
+ * that option itself, wherever it is on the command line, and takes NODE_OPTIONS from the file.
  */
 import { resolve } from 'node:path';
 import { applyEnvFiles } from '../config/env-file.ts';
 import { type CommandOption, listOption } from './command.ts';
 
-export const ENV_FILE: CommandOption = {
-  flags: '-e, --env-file <file>',
+export const DOTENV: CommandOption = {
+  flags: '-e, --dotenv <file>',
   help: 'environment variables from this file, unless they are set already',
   repeatable: true,
 };
 
-/** Reads what the option names. @returns The absolute paths. @throws ConfigError as `applyEnvFiles`. */
+/** What to use instead of an option that paster had before. */
+export function optionHint(name: string): string | undefined {
+  return name === 'env-file' ? '--env-file is an option of Node itself: use -e or --dotenv' : undefined;
+}
+
+/** Reads the files that the option names. @returns Their absolute paths. @throws ConfigError as `applyEnvFiles`. */
 export function readEnvFiles(options: Readonly<Record<string, unknown>>): readonly string[] {
-  const files = listOption(options, 'envFile').map((file) => resolve(file));
+  const files = listOption(options, 'dotenv').map((file) => resolve(file));
   if (files.length > 0) applyEnvFiles(files);
   return files;
 }

@@ -8,8 +8,9 @@ import { nearest } from '../config/nearest.ts';
 import { settingsOf } from '../deploy/context.ts';
 import { type ViewedEntry, viewDocument } from '../deploy/document-view.ts';
 import { ConfigError, type Location, locate } from '../errors.ts';
+import { isCgi } from '../process/command-line.ts';
 import type { Command, CommandOption, Commands } from './command.ts';
-import { ENV_FILE, readEnvFiles } from './env-file.ts';
+import { DOTENV, optionHint, readEnvFiles } from './env-file.ts';
 import { iniPath } from './ini-argument.ts';
 
 /** @param commands What [exe] can name. */
@@ -20,7 +21,7 @@ export const exeCommand = (commands: Commands): Command => ({
     ['<config>', 'an INI file that begins with #!/usr/bin/env -S paster exe'],
     ['[args...]', 'further arguments and options of its command'],
   ],
-  options: [ENV_FILE],
+  options: [DOTENV],
   passesOptions: true,
   examples: [
     ['./etc/config.ini', 'what [exe] says: without it, paster serve etc/config.ini'],
@@ -41,7 +42,6 @@ async function exe(
   const file = iniPath(argument);
   const document = await readIni(file);
   const entries = await exeEntries(document);
-  const isCgi = process.env['GATEWAY_INTERFACE']?.startsWith('CGI/') ?? false;
   const name = commandName(entries.get('command'), document, commands);
   const command = await commands.get(name)?.load();
   const options: string[] = [];
@@ -49,11 +49,11 @@ async function exe(
     if (!OWN_KEYS.includes(key)) options.push(...optionOf(key, entry, command?.options ?? [], name));
   }
   // The command reads them too: it may have to read them again.
-  const hasEnvFile = command?.options.includes(ENV_FILE) ?? false;
-  if (hasEnvFile) options.unshift(...envFiles.map((each) => `--env-file=${each}`));
-  if (isCgi && name === 'serve' && !entries.has('server')) options.push('--server', 'cgi');
+  const hasEnvFile = command?.options.includes(DOTENV) ?? false;
+  if (hasEnvFile) options.unshift(...envFiles.map((each) => `--dotenv=${each}`));
+  if (isCgi() && name === 'serve' && !entries.has('server')) options.push('--server', 'cgi');
   // A web server makes arguments of a query without "=" (RFC 3875, 4.4): they are the client's, not the operator's.
-  const further = isCgi ? [] : args;
+  const further = isCgi() ? [] : args;
   return [name, file, ...asList(entries.get('add')?.value ?? ''), ...options, ...further];
 }
 
@@ -90,7 +90,8 @@ function optionOf(key: string, entry: ViewedEntry, options: readonly CommandOpti
     throw mistake(
       entry.location,
       `${command} has no option "${key}"`,
-      meant === undefined ? `there are: ${names.join(', ')}` : `did you mean "${meant.replaceAll('-', '_')}"?`,
+      optionHint(name) ??
+        (meant === undefined ? `there are: ${names.join(', ')}` : `did you mean "${meant.replaceAll('-', '_')}"?`),
     );
   }
   if (option.flags.includes('<')) {

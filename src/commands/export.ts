@@ -9,7 +9,7 @@ import { exportTarget, TARGETS } from '../export/target.ts';
 import type { ExportedFile } from '../export/text.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, listOption, textOption } from './command.ts';
-import { ENV_FILE, readEnvFiles } from './env-file.ts';
+import { DOTENV, readEnvFiles } from './env-file.ts';
 import { iniPath } from './ini-argument.ts';
 
 export const exportCommand: Command = {
@@ -23,7 +23,7 @@ export const exportCommand: Command = {
   options: [
     { flags: '-o, --output <file>', help: 'write it there (standard output)' },
     { flags: '-n, --app-name <name>', help: 'the application section (main)' },
-    ENV_FILE,
+    DOTENV,
     { flags: '--server-section <name>', help: 'the server section (main)' },
     { flags: '--host <host>', help: 'web servers: HOST or HOST:PORT that serves the INI file', repeatable: true },
     { flags: '--prefix <path>', help: 'web servers: mount the application there, such as /app (the root)' },

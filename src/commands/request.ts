@@ -14,7 +14,7 @@ import type { Settings } from '../protocol/types.ts';
 import { guardLoading } from '../serve/loading.ts';
 import { type Command, type CommandOption, type Console, flagOption, listOption, textOption } from './command.ts';
 import { markCommandRequest } from './command-request.ts';
-import { ENV_FILE, readEnvFiles } from './env-file.ts';
+import { DOTENV, readEnvFiles } from './env-file.ts';
 import { specUri } from './spec-argument.ts';
 
 type Options = Readonly<Record<string, unknown>>;
@@ -30,7 +30,7 @@ const OPTIONS: readonly CommandOption[] = [
   { flags: '--header <name:value>', help: 'a header of the request', repeatable: true },
   { flags: '--display-headers', help: 'show the status and the headers of the answer too' },
   { flags: '--config-var <name:value>', help: 'global configuration; wins over [DEFAULT]', repeatable: true },
-  ENV_FILE,
+  DOTENV,
   { flags: '-v, --verbose', help: 'show stack traces' },
 ];
 

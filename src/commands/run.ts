@@ -4,6 +4,7 @@ import { nearest } from '../config/nearest.ts';
 import { EXIT_OK, UsageError } from '../errors.ts';
 import { requireOwn } from '../own-files.ts';
 import type { Command, Console } from './command.ts';
+import { optionHint } from './env-file.ts';
 import { COMMANDS } from './table.ts';
 
 /**
@@ -23,8 +24,10 @@ export async function runCommand(argv: readonly string[], console: Console): Pro
     const { CommanderError } = commander();
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return EXIT_OK;
-    throw new UsageError('PASTER_USAGE', `${command.name}: ${error.message.replace(/^error: /, '')}`, {
-      hint: `see paster help ${command.name}`,
+    const message = error.message.replace(/^error: /, '');
+    const [, option = ''] = /^unknown option '--([^'=]+)/.exec(message) ?? [];
+    throw new UsageError('PASTER_USAGE', `${command.name}: ${message}`, {
+      hint: optionHint(option) ?? `see paster help ${command.name}`,
     });
   }
   const result = await command.run(program.args, program.opts(), console);

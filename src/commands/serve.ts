@@ -6,7 +6,7 @@ import { runForeground, type ServeRequest } from '../serve/foreground.ts';
 import { planOf } from '../serve/plan.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, textOption } from './command.ts';
-import { ENV_FILE, readEnvFiles } from './env-file.ts';
+import { DOTENV, readEnvFiles } from './env-file.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -34,7 +34,7 @@ export const serveCommand: Command = {
     },
     { flags: '--open', help: 'open the browser when it is ready' },
     { flags: '--daemon', help: 'run in the background; returns when the server accepts connections' },
-    ENV_FILE,
+    DOTENV,
     { flags: '--pid-file <file>', help: 'write the process ID there (with --daemon: paster.pid)' },
     { flags: '--log-file <file>', help: 'write there instead of to the terminal (with --daemon: paster.log)' },
     { flags: '--status', help: 'say whether the server of the pid file runs' },

@@ -11,7 +11,7 @@ import type { Settings } from '../protocol/types.ts';
 import { setUpLogging } from '../serve/logging.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, textOption } from './command.ts';
-import { ENV_FILE, readEnvFiles } from './env-file.ts';
+import { DOTENV, readEnvFiles } from './env-file.ts';
 import { specUri } from './spec-argument.ts';
 
 export const setupAppCommand: Command = {
@@ -21,7 +21,7 @@ export const setupAppCommand: Command = {
     ['<config>', 'an INI file, or FILE#SECTION'],
     ['[name=value...]', 'global configuration; the hooks get it as vars too'],
   ],
-  options: [{ flags: '-n, --name <name>', help: 'the application section (default: main)' }, ENV_FILE],
+  options: [{ flags: '-n, --name <name>', help: 'the application section (default: main)' }, DOTENV],
   examples: [
     ['paster setup-app etc/config.ini', 'every application that the main one is made of'],
     ['paster setup-app etc/config.ini#shop admin=me@example.com', 'one of them, with a variable for its hook'],

@@ -15,7 +15,7 @@ import { guardLoading } from '../serve/loading.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, textOption } from './command.ts';
 import { markCommandRequest } from './command-request.ts';
-import { ENV_FILE, readEnvFiles } from './env-file.ts';
+import { DOTENV, readEnvFiles } from './env-file.ts';
 import { specUri } from './spec-argument.ts';
 
 export const shellCommand: Command = {
@@ -27,7 +27,7 @@ export const shellCommand: Command = {
   ],
   options: [
     { flags: '-n, --app-name <name>', help: 'the application section (default: main)' },
-    ENV_FILE,
+    DOTENV,
     { flags: '-q, --quiet', help: 'no greeting' },
   ],
   examples: [

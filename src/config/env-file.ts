@@ -55,8 +55,8 @@ function unreadable(file: string, error: unknown): ConfigError {
       : code === 'ERR_ENCODING_INVALID_ENCODED_DATA'
         ? 'it is not UTF-8 text'
         : errorMessage(error);
-  return new ConfigError('PASTER_ENV_FILE', `--env-file ${file}: ${reason}`, {
-    hint: code === 'EACCES' ? 'whoever starts paster has to be able to read it, also with --user' : undefined,
+  return new ConfigError('PASTER_ENV_FILE', `--dotenv ${file}: ${reason}`, {
+    hint: code === 'EACCES' ? 'the user who starts paster must be able to read it, also with --user' : undefined,
   });
 }
 

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { outerEnvironment } from '../config/env-file.ts';
+import { argumentsForRerun } from './command-line.ts';
 import { packError, type TransferredError } from './error-transfer.ts';
 import { isWord } from './messages.ts';
 
@@ -28,11 +29,13 @@ const VARIABLE = 'PASTER_ROLE';
 /** Starts this program again with its own arguments. */
 export function rerun(role: Role, { output, detached }: RerunOptions): ChildProcess {
   const stdio: StdioOptions = ['ignore', output, output, 'ipc'];
-  return spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+  const { args, variables } = argumentsForRerun();
+  // Behind "--", Node takes fewer of the arguments for its own.
+  return spawn(process.execPath, [...process.execArgv, '--', process.argv[1] ?? '', ...args], {
     stdio,
     detached,
-    // What files have set, it reads there itself. With the parent's pid: the variable means nothing to a program that merely inherits it.
-    env: { ...outerEnvironment(), [VARIABLE]: `${role}:${process.pid}` },
+    // The child reads environment files itself. The parent's pid tells it from a program that inherits the variable.
+    env: { ...outerEnvironment(), ...variables, [VARIABLE]: `${role}:${process.pid}` },
     serialization: 'advanced',
   });
 }

@@ -1,11 +1,19 @@
 /** `paster exe`: INI files that are programs. */
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { type Finished, Program, paster, ROOT } from '../helpers/program.ts';
+import { type Finished, Program, paster, ROOT, requireTool } from '../helpers/program.ts';
 
 const APP = '[app:main]\nuse = npm:paster#test\nformat = json\n[server:main]\nuse = npm:paster#http\nport = 0\n';
+
+/** With `paster`, as npm links it, and `node`. */
+function binDirectory(node: string): string {
+  const directory = temporaryDirectory();
+  symlinkSync(join(ROOT, 'bin/paster.js'), join(directory, 'paster'));
+  symlinkSync(node, join(directory, 'node'));
+  return directory;
+}
 
 const exe = (ini: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<Finished> =>
   paster(['exe', 'x.ini', ...args], { cwd: temporaryDirectory({ 'x.ini': ini }), env }).finished();
@@ -13,12 +21,9 @@ const exe = (ini: string, args: readonly string[] = [], env: NodeJS.ProcessEnv =
 test('the file itself is the program: its first line names paster, [exe] the command', async () => {
   const directory = temporaryDirectory({
     'x.ini': `#!/usr/bin/env -S paster exe\n[exe]\ncommand = request\nadd = /where\nmethod = DELETE\n${APP}`,
-    // What npm makes of "bin".
-    'bin/paster': `#!/bin/sh\nexec ${process.execPath} ${join(ROOT, 'bin/paster.js')} "$@"\n`,
   });
   chmodSync(join(directory, 'x.ini'), 0o755);
-  chmodSync(join(directory, 'bin/paster'), 0o755);
-  const env = { PATH: `${directory}/bin:${process.env['PATH']}` };
+  const env = { PATH: `${binDirectory(process.execPath)}:${process.env['PATH']}` };
   const { stdout, stderr, status } = await new Program(join(directory, 'x.ini'), [], { cwd: '/', env }).finished();
   expect(stderr).toBe('');
   expect(JSON.parse(stdout)).toMatchObject({ REQUEST_METHOD: 'DELETE', PATH_INFO: '/where' });
@@ -61,8 +66,47 @@ test('run by a web server, arguments are the client’s and count for nothing', 
   expect(status).toBe(0);
 });
 
+test.each([{ GATEWAY_INTERFACE: 'CGI/1.1' }, { REQUEST_METHOD: 'GET' }])(
+  'run by a web server that sets %j alone, arguments count for nothing',
+  async (variables) => {
+    const { status, stderr } = await exe(`[exe]\ncommand = request\nadd = /\n${APP}`, ['--no-such'], variables);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  },
+);
+
+const withNode22 = test.skipIf(requireTool('node 22') === undefined);
+
+withNode22('run by a web server, arguments do not reach the Node of a child either', async () => {
+  const directory = temporaryDirectory({ 'x.ini': `[exe]\ncommand = check\n${APP}` });
+  const code = `data:text/javascript,import('node:fs').then(fs=>fs.writeFileSync('${directory}/taken',''))`;
+  writeFileSync(join(directory, 'trap.json'), JSON.stringify({ nodeOptions: { import: [code] } }));
+  const bin = binDirectory(requireTool('node 22') ?? '');
+  const args = ['exe', 'x.ini', '--experimental-config-file', 'trap.json'];
+  const env = { GATEWAY_INTERFACE: 'CGI/1.1', PATH: `${bin}:${process.env['PATH']}` };
+  const { stdout, status } = await new Program(join(bin, 'paster'), args, { cwd: directory, env }).finished();
+  expect({ stdout, status }).toEqual({ stdout: 'x.ini: ok\n', status: 0 });
+  expect(existsSync(join(directory, 'taken'))).toBe(false);
+});
+
+test.each([
+  ['--log-file+out.log', ['--log-file', 'out.log'], true],
+  ['x%3By', ['x\\;y'], true],
+  ['name%3Dvalue', ['name=value'], true],
+  ['--log-file=out.log', ['--log-file', 'out.log'], false],
+  ['', ['--log-file', 'out.log'], false],
+])(
+  'run by a web server with the query %j, another command refuses the arguments %j: %j',
+  async (query, args, refused) => {
+    const cwd = temporaryDirectory({ 'x.ini': '[app:main]\nuse = npm:paster#test\n' });
+    const env = { GATEWAY_INTERFACE: 'CGI/1.1', REQUEST_METHOD: 'GET', QUERY_STRING: query };
+    const { stderr, stdout } = await paster(['serve', '-s', 'cgi', 'x.ini', ...args], { cwd, env }).finished();
+    expect(stderr.includes('the command line of this CGI program ends with the query of a request')).toBe(refused);
+    expect(stdout === '').toBe(refused);
+  },
+);
+
 test('run by a web server, serve answers by CGI', async () => {
-  const { stdout, stderr, status } = await exe('[app:main]\nuse = npm:paster#test\nformat = json\n', [], {
+  const { stdout, stderr, status } = await exe('[app:main]\nuse = npm:paster#test\nformat = json\n', ['client'], {
     GATEWAY_INTERFACE: 'CGI/1.1',
     REQUEST_METHOD: 'GET',
     SCRIPT_NAME: '/x.ini',
@@ -75,5 +119,6 @@ test('run by a web server, serve answers by CGI', async () => {
   const [head = '', body = ''] = stdout.split(/\r\n\r\n/);
   expect(head).toContain('Status: 200 OK');
   expect(JSON.parse(body)).toMatchObject({ SCRIPT_NAME: '/x.ini', PATH_INFO: '/page' });
+  expect(body).not.toContain('PASTER_');
   expect(status).toBe(0);
 });

@@ -1,9 +1,9 @@
-/** `--env-file`: variables from a file, in every command, in workers, and again at each reload. */
+/** `--dotenv`: variables from a file, in every command, in workers, and again at each reload. */
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, type Finished, Program, paster, ROOT, serve } from '../helpers/program.ts';
+import { eventually, Program, paster, ROOT, serve } from '../helpers/program.ts';
 
 const APP = `export const make = (globalConf, localConf) => (req, res) =>
   res.end(JSON.stringify({ conf: localConf.word, env: process.env.WORD, gone: process.env.GONE, home: process.env.HOME }));
@@ -16,11 +16,6 @@ function project(variables: string, ini = ''): string {
     'etc/.env': variables,
     'etc/x.ini': `${ini}[app:main]\nuse = call:../app.js:make\nword = %(ENV_WORD)s\n[server:main]\nuse = npm:paster#http\nport = 0\n`,
   });
-}
-
-/** Node itself looks for a file of this name, unless arguments are said to be the program's. */
-function pasterAlone(args: readonly string[], cwd: string): Promise<Finished> {
-  return new Program(process.execPath, ['--', join(ROOT, 'bin/paster.js'), ...args], { cwd }).finished();
 }
 
 interface Seen {
@@ -40,7 +35,7 @@ const becomes = (url: string, word: string): Promise<boolean> =>
   });
 
 describe('every command that reads a configuration reads it', () => {
-  const FILE = ['--env-file', 'etc/.env'];
+  const FILE = ['--dotenv', 'etc/.env'];
 
   test.each([
     ['request', ['etc/x.ini', '/', ...FILE], '"conf":"from file","env":"from file"'],
@@ -64,8 +59,8 @@ describe('every command that reads a configuration reads it', () => {
   });
 
   test('[exe] names one itself', async () => {
-    const cwd = project('WORD=one\n', '[exe]\ncommand = config\nenv_file = %(here)s/.env\n');
-    expect(await pasterAlone(['exe', 'etc/x.ini', '--section', 'app:main'], cwd)).toMatchObject({
+    const cwd = project('WORD=one\n', '[exe]\ncommand = config\ndotenv = %(here)s/.env\n');
+    expect(await paster(['exe', 'etc/x.ini', '--section', 'app:main'], { cwd }).finished()).toMatchObject({
       status: 0,
       stdout: expect.stringContaining('word = one'),
     });
@@ -75,7 +70,7 @@ describe('every command that reads a configuration reads it', () => {
 test('the environment wins, and of several files the last', async () => {
   const cwd = project('WORD=first\nHOME=/nowhere\n');
   writeFileSync(join(cwd, 'b.env'), "export WORD='second'\n# a comment\n\nGONE=`two\nlines`\n");
-  const files = ['--env-file', 'etc/.env', '--env-file', 'b.env'];
+  const files = ['--dotenv', 'etc/.env', '--dotenv', 'b.env'];
   const { stdout } = await paster(['request', ...files, 'etc/x.ini', '/'], {
     cwd,
     env: { HOME: '/home/me' },
@@ -98,7 +93,7 @@ describe('a file that is wrong is a mistake', () => {
     ],
     ['a zero byte', 'WORD=a\0b\n', /^paster: etc\/\.env:1:1: this line is neither/],
   ])('%s', async (_what, variables, message) => {
-    const { status, stderr } = await paster(['config', 'etc/x.ini', '--env-file', 'etc/.env'], {
+    const { status, stderr } = await paster(['config', 'etc/x.ini', '--dotenv', 'etc/.env'], {
       cwd: project(variables),
     }).finished();
     expect([status, stderr]).toEqual([2, expect.stringMatching(message)]);
@@ -108,22 +103,38 @@ describe('a file that is wrong is a mistake', () => {
   test('bytes that are no text', async () => {
     const cwd = project('');
     writeFileSync(join(cwd, 'etc/.env'), Buffer.from([0x57, 0x3d, 0xff, 0xfe, 0x0a]));
-    const { status, stderr } = await paster(['config', 'etc/x.ini', '--env-file', 'etc/.env'], { cwd }).finished();
-    expect([status, stderr]).toEqual([2, expect.stringMatching(/^paster: --env-file \S+: it is not UTF-8 text$/m)]);
+    const { status, stderr } = await paster(['config', 'etc/x.ini', '--dotenv', 'etc/.env'], { cwd }).finished();
+    expect([status, stderr]).toEqual([2, expect.stringMatching(/^paster: --dotenv \S+: it is not UTF-8 text$/m)]);
   });
 
   test('one that is not there', async () => {
     const cwd = project('');
-    const missing = {
+    for (const option of ['-e', '--dotenv']) {
+      expect(await paster(['serve', 'etc/x.ini', option, 'etc/no.env'], { cwd }).finished()).toMatchObject({
+        status: 2,
+        stderr: expect.stringMatching(/^paster: --dotenv \S+\/etc\/no\.env: there is no such file$/m),
+      });
+    }
+  });
+
+  test('--env-file, which is an option of Node: nothing in the file has an effect', async () => {
+    const cwd = project('NODE_OPTIONS="--import=data:text/javascript,console.log(7)"\nWORD=1\n');
+    const program = new Program(join(ROOT, 'bin/paster.js'), ['check', 'etc/x.ini', '--env-file', 'etc/.env'], { cwd });
+    expect(await program.finished()).toEqual({
       status: 2,
-      stderr: expect.stringMatching(/^paster: --env-file \S+\/etc\/no\.env: there is no such file$/m),
-    };
-    expect(await paster(['serve', 'etc/x.ini', '-e', 'etc/no.env'], { cwd }).finished()).toMatchObject(missing);
-    // By its long name Node is quicker, unless it is told that the arguments are the program's.
-    const args = ['serve', 'etc/x.ini', '--env-file', 'etc/no.env'];
-    expect(await pasterAlone(args, cwd)).toMatchObject(missing);
-    const { status, stderr } = await paster(args, { cwd }).finished();
-    expect([status === 0, stderr]).toEqual([false, expect.stringContaining('no.env')]);
+      stdout: '',
+      stderr:
+        "paster: check: unknown option '--env-file' (--env-file is an option of Node itself: use -e or --dotenv)\n",
+    });
+    writeFileSync(join(cwd, 'etc/exe.ini'), '[exe]\nenv_file = .env\n');
+    expect((await paster(['exe', 'etc/exe.ini'], { cwd }).finished()).stderr).toContain('use -e or --dotenv');
+  });
+
+  test('NODE_OPTIONS in it is not for paster and its children', async () => {
+    const cwd = project('NODE_OPTIONS="--import=data:text/javascript,console.log(7)"\nWORD=1\n');
+    chmodSync(join(cwd, 'etc/.env'), 0o640);
+    const { stdout } = await paster(['check', 'etc/x.ini', '-e', 'etc/.env'], { cwd }).finished();
+    expect(stdout).toBe('etc/x.ini: ok\n');
   });
 
   test('it is read only where it is asked for', async () => {
@@ -133,7 +144,7 @@ describe('a file that is wrong is a mistake', () => {
 });
 
 describe('serve', () => {
-  const ARGS = ['etc/x.ini', '--env-file', 'etc/.env'];
+  const ARGS = ['etc/x.ini', '--dotenv', 'etc/.env'];
 
   test.each([[[]], [['-w', '2']]])('gives it to the application %j', async (mode) => {
     const program = await serve([...ARGS, ...mode], { cwd: project('WORD=one\nGONE=1\n') });
@@ -213,7 +224,7 @@ test('check warns of a file that everybody can read', async () => {
     [0o640, /^etc\/x\.ini: ok$/m],
   ] as const) {
     chmodSync(join(cwd, 'etc/.env'), mode);
-    const { status, stdout } = await paster(['check', 'etc/x.ini', '--env-file', 'etc/.env'], { cwd }).finished();
+    const { status, stdout } = await paster(['check', 'etc/x.ini', '--dotenv', 'etc/.env'], { cwd }).finished();
     expect([status, stdout]).toEqual([0, expect.stringMatching(said)]);
   }
 });

@@ -39,7 +39,8 @@ export function ownEnviron(): string[] {
   const pairs: string[] = [];
   for (const entry of readEnviron().split('\0')) {
     const equals = entry.indexOf('=', 1);
-    if (equals !== -1) pairs.push(entry.slice(0, equals), entry.slice(equals + 1));
+    // paster's own variables, such as its arguments, are not part of the request.
+    if (equals !== -1 && !entry.startsWith('PASTER_')) pairs.push(entry.slice(0, equals), entry.slice(equals + 1));
   }
   if (!pairs.some((name, i) => i % 2 === 0 && name === 'REQUEST_METHOD')) {
     throw new RunError('PASTER_NO_REQUEST', 'there is no request in the environment: REQUEST_METHOD is not set', {

@@ -1,0 +1,80 @@
+/**
+ * Apache makes arguments of a query without "=". Node looks for some of its own options in the arguments of a script too,
+ * and could be told to run a client's code. On no version of Node has a query such an effect.
+ */
+import { existsSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { NODES } from '../../scripts/test-tools/tools.ts';
+import { beforeSuite } from '../helpers/lifetime.ts';
+import { requireProgram, requireTool } from '../helpers/program.ts';
+import { at } from './behaviours.ts';
+import { FRONT_ENDS, startSite } from './front-ends.ts';
+import type { Project, Site } from './site.ts';
+
+const missing = requireProgram('apache2') === undefined;
+
+/** The options that Node reads behind the script, in a version or in all, and --config-file, which is younger. */
+const OPTIONS = [
+  '--env-file',
+  '--env-file-if-exists',
+  '--experimental-config-file',
+  '--experimental-default-config-file',
+  '--config-file',
+];
+
+/** What leaves a file behind when Node is made to run it. */
+const trap = (project: Project): string =>
+  `data:text/javascript,import('node:fs').then(fs=>fs.writeFileSync('${project.path('var/taken')}',''))`;
+
+function startWith(module: string): Promise<Site> {
+  const frontEnd = FRONT_ENDS.find(({ heading }) => heading === 'An INI file as a CGI script');
+  if (frontEnd === undefined) throw new Error('no such front end');
+  return startSite({ ...frontEnd, modules: [module] });
+}
+
+describe.each(['cgi', 'cgid'])('mod_%s', (module) => {
+  let site: Site;
+  beforeSuite(async () => {
+    if (missing) return;
+    site = await startWith(module);
+    const { project } = site;
+    const config = JSON.stringify({ nodeOptions: { import: [trap(project)] } });
+    writeFileSync(project.path('var/trap.env'), `NODE_OPTIONS="--import=${trap(project)}"\n`);
+    writeFileSync(project.path('var/trap.json'), config);
+    // Of this name, Node looks for it in the current directory, which is the script's.
+    writeFileSync(project.path('bin/node.config.json'), config);
+  });
+
+  describe.each(NODES)('Node %s', (version) => {
+    const node = requireTool(`node ${version}`);
+    const onNode = test.skipIf(missing || node === undefined);
+
+    /** The application sends its own response to it. */
+    async function isHarmless(path: string, status = 200, body = ''): Promise<void> {
+      const { project } = site;
+      rmSync(project.path('node_modules/.bin/node'));
+      symlinkSync(node ?? '', project.path('node_modules/.bin/node'));
+      const reply = await at(site, path, { method: body === '' ? 'GET' : 'POST', body });
+      const isTaken = existsSync(project.path('var/taken'));
+      rmSync(project.path('var/taken'), { force: true });
+      expect({ isTaken, status: reply.status }).toEqual({ isTaken: false, status });
+    }
+
+    onNode.each(OPTIONS)('%s', async (option) => {
+      const file = site.project.path(option.includes('config') ? 'var/trap.json' : 'var/trap.env');
+      await isHarmless(`/query?${option}+${file}`);
+      await isHarmless(`/query?${option}%3D${file}`);
+      await isHarmless(`/query?x+--+${option}+${file}`);
+    });
+
+    onNode('variables in the path, by way of /proc/self/environ', async () => {
+      const variable = encodeURIComponent(`\nNODE_OPTIONS="--import=${trap(site.project)}"\n`);
+      await isHarmless(`/${variable}?--env-file+/proc/self/environ`, 404);
+    });
+
+    onNode('a configuration in the body', async () => {
+      const config = JSON.stringify({ nodeOptions: { import: [trap(site.project)] } });
+      await isHarmless('/echo?--experimental-config-file+/dev/stdin', 200, config);
+    });
+  });
+});
