@@ -10,7 +10,10 @@ const DIST = join(import.meta.dirname, 'dist');
 const SRC = join(import.meta.dirname, 'src');
 
 /** What Node, or a process of paster's, loads by its path. */
-const PROGRAMS = ['index', 'cli', 'worker', 'process/stall-thread', 'process/orphan-thread'];
+const PROGRAMS = [
+  ...['index', 'cli', 'worker'],
+  ...['process/stall-thread', 'process/orphan-thread', 'filters/auth/password-thread'],
+];
 
 export default defineConfig({
   input: Object.fromEntries([...PROGRAMS, ...parts()].map((name) => [name, join(SRC, `${name}.ts`)])),
@@ -37,9 +40,11 @@ export default defineConfig({
         },
         // What a filter logs through, without what configures it.
         { name: 'logging', test: /src\/logging\/(?:logger|levels|strftime)\.ts$/, priority: 1.5 },
+        // All that a thread needs.
+        { name: 'password', test: /src\/filters\/auth\/password\.ts$/, priority: 1.5 },
         { name: 'serve', test: /src\/(?:commands\/serve|deploy\/loaded-server)\.ts$/, priority: 1 },
         // The public API has them all; a library that one takes, it imports late.
-        { name: 'filters', test: /src\/filters\/(?!translogger|request-details)/, priority: 0 },
+        { name: 'filters', test: /src\/filters\/(?!translogger|request-details|auth\/password-thread)/, priority: 0 },
       ],
     },
   },

@@ -74,10 +74,11 @@ interface Entry {
  */
 export function authDigest(options: OptionsOf<typeof authDigestSettings>): Filter {
   const settings = withDefaults(authDigestSettings, options);
-  const users = new UserList(settings.users, settings.users_file, (rest) => readEntry(rest, settings.realm));
+  const read = (rest: string): Entry => readEntry(rest, settings.realm);
+  const users = new UserList(settings.users, settings.users_file, read, ({ algorithm }) => algorithm);
   const nonces = new Nonces(settings.nonce_lifetime * 1000, settings.secret);
   const challenge = (isStale: boolean): Refusal => {
-    const offered = NAMES.filter((name) => users.all.some(({ algorithm }) => algorithm === name));
+    const offered = NAMES.filter((name) => users.kinds.has(name));
     const nonce = nonces.create();
     const stale = isStale ? ', stale=true' : '';
     return refuse(401, {
@@ -92,10 +93,10 @@ export function authDigest(options: OptionsOf<typeof authDigestSettings>): Filte
     if (answer === undefined || answer.realm !== settings.realm) return challenge(false);
     if (!isForThis(answer.uri, req)) return refuse(400, {}, 'Bad Request: the credentials are for another address');
     const known = users.get(answer.user);
-    // Somebody is asked for in any case: the time must not tell who is there.
-    const entry = known ?? users.any;
-    if (entry === undefined || !isRight(answer, entry, req.method ?? '') || known === undefined)
-      return challenge(false);
+    const isMeant = known?.algorithm === answer.algorithm;
+    // Another user's hash of the same kind is compared where there is none: the time must not tell.
+    const entry = isMeant ? known : users.kinds.get(answer.algorithm);
+    if (entry === undefined || !isRight(answer, entry, req.method ?? '') || !isMeant) return challenge(false);
     // Only now: whoever does not know the password is told nothing of nonces, and makes nobody remember any.
     if (!nonces.isGood(answer.nonce) || !nonces.use(answer.nonce, Number.parseInt(answer.count, 16))) {
       return challenge(true);
@@ -144,7 +145,7 @@ function readAnswer({ headers }: IncomingMessage): Answer | undefined {
     realm: get('realm'),
     nonce: get('nonce'),
     uri: get('uri'),
-    algorithm: values.get('algorithm') ?? 'MD5',
+    algorithm: values.get('algorithm')?.toUpperCase() ?? 'MD5',
     count: get('nc'),
     cnonce: get('cnonce'),
     response: get('response').toLowerCase(),
@@ -192,6 +193,5 @@ function isRight(answer: Answer, entry: Entry, method: string): boolean {
     createHash(ALGORITHMS[entry.algorithm].hash).update(data, 'latin1').digest('hex');
   const { nonce, count, cnonce, uri } = answer;
   const expected = digest(`${entry.hash}:${nonce}:${count}:${cnonce}:auth:${digest(`${method}:${uri}`)}`);
-  const isSame = equalTexts(answer.response, expected);
-  return isSame && answer.algorithm.toUpperCase() === entry.algorithm;
+  return equalTexts(answer.response, expected);
 }

@@ -1,13 +1,16 @@
 /**
  * Hashed passwords as `htpasswd` and Node write them. bcrypt and scrypt are made to be slow to guess; apr1 and SHA are
- * here because files with them are. Comparisons take the same time wherever the first difference is.
+ * here because files with them are. Comparisons take the same time wherever the first difference is. Verifying one blocks
+ * the thread that does it: see `password-pool.ts`.
  */
-import { createHash, scrypt, timingSafeEqual } from 'node:crypto';
+import { createHash, scryptSync, timingSafeEqual } from 'node:crypto';
 
 interface Scheme {
+  readonly name: string;
   readonly pattern: RegExp;
-  /** @param hash of the pattern; the groups of its match */
-  verify(password: string, hash: string, groups: readonly string[]): Promise<boolean>;
+  /** What decides how much work a hash is. @param groups of the match of the pattern */
+  cost?(groups: readonly string[]): string;
+  verify(password: string, hash: string, groups: readonly string[]): boolean | Promise<boolean>;
 }
 
 /** As PHC strings, unpadded base64: `$scrypt$ln=15,r=8,p=1$SALT$HASH`. */
@@ -15,18 +18,23 @@ const SCRYPT = /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([A-Za-z\d+/]{8
 
 const SCHEMES: readonly Scheme[] = [
   {
-    pattern: /^\$2[aby]\$\d\d\$[./A-Za-z\d]{53}$/,
+    name: 'bcrypt',
+    pattern: /^\$2[aby]\$(\d\d)\$[./A-Za-z\d]{53}$/,
+    cost: ([rounds = '']) => rounds,
     async verify(password, hash) {
       const { default: bcrypt } = await import('bcryptjs');
-      return bcrypt.compare(password, hash);
+      return bcrypt.compareSync(password, hash);
     },
   },
   {
+    name: 'scrypt',
     pattern: SCRYPT,
+    cost: ([ln, r, p]) => `${ln},${r},${p}`,
     verify: (password, _hash, [ln = '', r = '', p = '', salt = '', expected = '']) =>
       verifyScrypt(password, { ln: Number(ln), r: Number(r), p: Number(p) }, salt, expected),
   },
   {
+    name: 'apr1',
     pattern: /^\$apr1\$[./A-Za-z\d]{1,8}\$[./A-Za-z\d]{22}$/,
     async verify(password, hash) {
       // Its declarations describe an ES module, which it is not.
@@ -38,8 +46,9 @@ const SCHEMES: readonly Scheme[] = [
     },
   },
   {
+    name: 'SHA',
     pattern: /^\{SHA\}[A-Za-z\d+/]{27}=$/,
-    verify: async (password, hash) => equalTexts(`{SHA}${createHash('sha1').update(password).digest('base64')}`, hash),
+    verify: (password, hash) => equalTexts(`{SHA}${createHash('sha1').update(password).digest('base64')}`, hash),
   },
 ];
 
@@ -62,13 +71,40 @@ function isAffordable(hash: string): boolean {
   return rounds === undefined || (Number(rounds) >= 4 && Number(rounds) <= 15);
 }
 
+/** Hashes of one kind take the same work to verify, whichever they are. */
+export function hashKind(hash: string): string {
+  const [scheme, groups] = schemeOf(hash) ?? [];
+  return `${scheme?.name} ${scheme?.cost?.(groups ?? []) ?? ''}`;
+}
+
 /** Whether a password is the one that a hash was made of. */
 export async function verifyPassword(password: string, hash: string): Promise<boolean> {
-  for (const { pattern, verify } of SCHEMES) {
-    const match = pattern.exec(hash);
-    if (match) return verify(password, hash, match.slice(1));
+  const [scheme, groups] = schemeOf(hash) ?? [];
+  return (await scheme?.verify(password, hash, groups ?? [])) ?? false;
+}
+
+/** A password, and the hashes to compute of it. */
+export interface PasswordJob {
+  readonly password: string;
+  /** The hash that the password must be of; undefined for a user that there is not. */
+  readonly hash: string | undefined;
+  /** Other users' hashes, to be computed as well: the time must not tell which of them is meant, nor whether one is. */
+  readonly decoys: readonly string[];
+}
+
+/** Whether the password is right. The work is the same whether it is or not. */
+export async function verifyJob({ password, hash, decoys }: PasswordJob): Promise<boolean> {
+  const isRight = hash !== undefined && (await verifyPassword(password, hash));
+  for (const decoy of decoys) await verifyPassword(password, decoy);
+  return isRight;
+}
+
+function schemeOf(hash: string): readonly [Scheme, readonly string[]] | undefined {
+  for (const scheme of SCHEMES) {
+    const match = scheme.pattern.exec(hash);
+    if (match) return [scheme, match.slice(1)];
   }
-  return false;
+  return undefined;
 }
 
 interface ScryptCost {
@@ -77,16 +113,10 @@ interface ScryptCost {
   readonly p: number;
 }
 
-function verifyScrypt(password: string, { ln, r, p }: ScryptCost, salt: string, expected: string): Promise<boolean> {
+function verifyScrypt(password: string, { ln, r, p }: ScryptCost, salt: string, expected: string): boolean {
   const hash = Buffer.from(expected, 'base64');
-  const N = 2 ** ln;
-  const options = { N, r, p, maxmem: 2 ** 29 };
-  return new Promise((resolve, reject) => {
-    scrypt(password, Buffer.from(salt, 'base64'), hash.length, options, (error, key) => {
-      if (error) reject(error);
-      else resolve(timingSafeEqual(key, hash));
-    });
-  });
+  const options = { N: 2 ** ln, r, p, maxmem: 2 ** 29 };
+  return timingSafeEqual(scryptSync(password, Buffer.from(salt, 'base64'), hash.length, options), hash);
 }
 
 /** Compares in a time that tells nothing of the texts but their lengths. */

@@ -24,19 +24,26 @@ export class UserList<T> {
   readonly #fixed: ReadonlyMap<string, T>;
   readonly #file: string | undefined;
   readonly #read: ReadEntry<T>;
+  readonly #kindOf: (entry: T) => string;
   #fromFile: ReadonlyMap<string, T> = new Map();
+  #kinds: ReadonlyMap<string, T> = new Map();
   #state = '';
 
-  /** @throws ConfigError for a line or a file that makes no sense, and where there are no users at all. */
-  constructor(lines: readonly string[], file: string | undefined, read: ReadEntry<T>) {
+  /**
+   * @param kindOf what entries have in common that take the same work to check
+   * @throws ConfigError for a line or a file that makes no sense, and where there are no users at all.
+   */
+  constructor(lines: readonly string[], file: string | undefined, read: ReadEntry<T>, kindOf: (entry: T) => string) {
     if (lines.length === 0 && file === undefined) {
       throw new ConfigError('PASTER_USERS', 'there are no users', {
         hint: 'name them in users, or a file in users_file',
       });
     }
     this.#read = read;
+    this.#kindOf = kindOf;
     this.#file = file;
     this.#fixed = this.#parse(lines.join('\n'), 'users');
+    this.#setFromFile(new Map());
     if (file === undefined) return;
     try {
       this.#load(file);
@@ -55,13 +62,9 @@ export class UserList<T> {
     return this.#fromFile.get(name) ?? this.#fixed.get(name);
   }
 
-  /** Any user's entry: to be asked in place of one that is not there, so that it takes as long. */
-  get any(): T | undefined {
-    return [...this.#fixed.values(), ...this.#fromFile.values()][0];
-  }
-
-  get all(): readonly T[] {
-    return [...this.#fixed.values(), ...this.#fromFile.values()];
+  /** An entry of each kind, to be checked for a user that there is not, so that the time does not tell. */
+  get kinds(): ReadonlyMap<string, T> {
+    return this.#kinds;
   }
 
   /** A file that is gone for a moment, or half written, leaves the users as they were. */
@@ -76,8 +79,13 @@ export class UserList<T> {
 
   #load(file: string): void {
     const state = stateOf(file);
-    this.#fromFile = this.#parse(readFileSync(file, 'utf8'), 'users_file');
+    this.#setFromFile(this.#parse(readFileSync(file, 'utf8'), 'users_file'));
     this.#state = state;
+  }
+
+  #setFromFile(users: ReadonlyMap<string, T>): void {
+    this.#fromFile = users;
+    this.#kinds = new Map([...this.#fixed.values(), ...users.values()].map((entry) => [this.#kindOf(entry), entry]));
   }
 
   #parse(text: string, setting: string): Map<string, T> {
