@@ -4,7 +4,7 @@
  */
 import { relative } from 'node:path';
 import { printable, printableLine } from './printable.ts';
-import { withoutCredentials } from './secrets.ts';
+import { withoutSecrets } from './secrets.ts';
 
 export { printable, printableLine };
 
@@ -110,12 +110,30 @@ export function asError(thrown: unknown): Error {
 
 /** The message of whatever was thrown, without passwords in URLs. */
 export function errorMessage(error: unknown): string {
-  return withoutCredentials(error instanceof Error ? error.message : String(error));
+  return withoutSecrets(error instanceof Error ? error.message : String(error));
 }
 
 /** The stack of whatever was thrown, or its message where it has none, without passwords in URLs. */
 export function errorStack(error: unknown): string {
-  return error instanceof Error ? withoutCredentials(error.stack ?? error.message) : errorMessage(error);
+  return error instanceof Error ? withoutSecrets(error.stack ?? error.message) : errorMessage(error);
+}
+
+/** What V8 writes before a message: a name, which Node follows by a code. */
+const NAME_IN_STACK = /^[\w$.]+(?: \[\w+\])?(?:: |$)$/;
+
+/**
+ * The lines of a stack that are call sites. A message may quote lines that look like some, so only what is behind it
+ * counts, and nothing of a stack that does not begin with it or goes on with anything else.
+ */
+export function stackFrames({ name, message, stack }: Error): string[] {
+  if (typeof stack !== 'string' || typeof message !== 'string') return [];
+  const head = [name, message].filter((part) => part !== '').join(': ');
+  const nameEnd = message === '' ? stack.search(/\n|$/) : stack.indexOf(message);
+  let rest = '';
+  if (stack.startsWith(head)) rest = stack.slice(head.length);
+  else if (NAME_IN_STACK.test(stack.slice(0, Math.max(0, nameEnd)))) rest = stack.slice(nameEnd + message.length);
+  const [end, ...lines] = rest.trimEnd().split('\n');
+  return end === '' && lines.every((line) => /^\s+at /.test(line)) ? lines : [];
 }
 
 /** `file:line:column` for people, the file as seen from `cwd` when it lies below it. */
@@ -148,7 +166,7 @@ export function formatError(error: PasterError, cwd?: string): string {
   const hint = error.hint ? ` (${error.hint})` : '';
   // Errors about a value name their section themselves.
   const section = error.section === undefined || error.message.startsWith('[') ? '' : `[${error.section}] `;
-  const message = withoutCredentials(shortened(error.message));
+  const message = withoutSecrets(shortened(error.message));
   const shown = WITH_FOREIGN_LINES.has(error.code) ? printable(message) : printableLine(message);
   return `${place}${printableLine(section)}${shown}${printableLine(hint)}`;
 }

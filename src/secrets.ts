@@ -1,19 +1,29 @@
 /**
- * What is nobody's business, by its name, and how the rest is shown without it. The one place that knows: what `config`
- * and `check` say, error pages, and the lines that paster logs of errors all ask here.
+ * Which names and which texts are secrets, and how everything else is shown without them. The one place that decides: what
+ * `config` and `check` show, error pages, and the lines that paster logs of errors. Texts can come from requests, so
+ * everything here takes time linear in its input.
  */
 
-/** Stands where a secret was. */
+/** Replaces a secret. */
 export const HIDDEN = '********';
 
-/** Whatever bears such a name. */
+/** Parts of the names of secrets. */
 const SECRET = [
   'pass(?:wd|word|phrase)',
   '(?:^|[_.-])(?:pass|pwd?)$',
   'secret|credential|token(?!iz)',
   '(?:^|[_.-])dsn(?:$|[_.-])',
   '(?:api|private|access|signing|encryption|master|session|cookie|auth|hmac|jwt|cipher)[_.-]?keys?(?:$|[_.-])',
-  '(?:^|[_.-])authorization$',
+  '(?:^|[_.-])(?:authorization|creds?|jwt|hmac|bearer)$',
+  '[_.-]auth$|^basicauth$',
+  `(?<!(?:^|[_.-])(?:${[
+    // Certificates' keys are named by their paths.
+    'ssl|tls|server|client',
+    'public|publishable|site|host',
+    'primary|foreign|unique|composite|candidate|natural|surrogate|partition|sort|range|row|index|lookup|routing',
+    'cache|group|object|map|dict|hash|storage|state|item|message|translation|i18n|lang|config|env|registry|xmlhttp',
+    'hot|shortcut|short|arrow|modifier|shift|ctrl|alt|meta|enter|tab|any|by|per|of|first|last|next|default',
+  ].join('|')}))[_.-]keys?$`,
 ];
 
 /** Of a request, and of what a program is told by its environment, more is: better too much than too little. */
@@ -54,7 +64,7 @@ export function isSecretSetting(key: string): boolean {
 
 /** A value as it may be shown: hidden by its name, or without the passwords that are written within it. */
 export function shownValue(name: string, value: string): string {
-  return isSecretName(name) ? HIDDEN : withoutCredentials(withoutSecretParameters(value));
+  return isSecretName(name) ? HIDDEN : withoutSecrets(withoutSecretParameters(value));
 }
 
 /** Nothing that has only two values is a secret, such as `credentials = true` of `cors`. */
@@ -63,22 +73,125 @@ const NO_SECRET = /^(?:|true|false|yes|no|on|off)$/i;
 /** The value of a setting, likewise. */
 export function shownSetting(key: string, value: string, isSecret: boolean = isSecretSetting(key)): string {
   if (isSecret) return NO_SECRET.test(value) ? value : HIDDEN;
-  return withoutLiterals(withoutCredentials(withoutParameters(value, isSecretSetting)), isSecretSetting);
+  return withoutSecrets(withoutParameters(value, isSecretSetting));
 }
 
-// A user's name, a password - which may hold what belongs into no URL - up to the last @ before the host. A number that
-// ends at a slash is a port. The bounds keep a text of megabytes from being gone over again and again.
-const CREDENTIALS =
-  /(\b[a-z][a-z\d+.-]{0,30}:\/\/[^\s:/@]{0,200}:)(?!\d{1,5}(?:[/?#,;\s"']|$))[^\s"'<>]{1,500}?@(?![^\s/"'<>,]{0,500}@)/gi;
+/** A text without what is a secret by its shape, by the word before it, or as a part of a URL. Lines stay where they are. */
+export function withoutSecrets(text: string): string {
+  return withoutLiterals(withoutAssigned(withoutTokens(text)), isSecretSetting);
+}
 
-/** `postgres://me:secret@host` without the secret. */
-export function withoutCredentials(text: string): string {
-  return text.includes('://') ? text.replace(CREDENTIALS, `$1${HIDDEN}@`) : text;
+/** A text, such as code, without what is a secret by its shape or as a part of a URL. */
+export function withoutTokens(text: string): string {
+  return withoutCredentials(withoutShapes(text));
+}
+
+// --- by shape --------------------------------------------------------------------------------------------------------
+
+/** Each begins where a word does and ends with the word, so that no part of a text is looked at from several starts. */
+const TOKENS = new RegExp(
+  `(?<![\\w-])(?:${[
+    '(?:sk|rk)_(?:live|test)_[A-Za-z\\d]{8,}', // Stripe
+    'whsec_[A-Za-z\\d+/]{16,}',
+    'sk-(?:[a-z]+-)?[A-Za-z\\d_]{20,}[\\w-]*', // OpenAI, Anthropic
+    'gh[opsur]_[A-Za-z\\d]{20,}|github_pat_\\w{20,}',
+    'glpat-[\\w-]{16,}', // GitLab
+    'xox[abeoprs]-[\\w-]{10,}|xapp-[\\w-]{10,}', // Slack
+    'A(?:KI|SI)A[A-Z\\d]{16}', // AWS
+    'AIza[\\w-]{30,}', // Google
+    'npm_[A-Za-z\\d]{30,}',
+    'SG\\.[\\w-]{16,}\\.[\\w-]{16,}', // SendGrid
+    'eyJ[\\w-]{8,}\\.[\\w-]{4,}(?:\\.[\\w-]*){0,3}', // a JSON Web Token
+  ].join('|')})`,
+  'g',
+);
+
+/** Hashed passwords, as htpasswd and crypt write them. */
+const HASHES = /\$(?:2[aby]\$\d\d|(?:apr1|scrypt|[156y])\$)[$./+=,A-Za-z\d]{20,}|\{SHA\}[A-Za-z\d+/]{27}=/g;
+
+const PRIVATE_KEY =
+  /-----BEGIN (?:[A-Z\d]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END (?:[A-Z\d]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----|$)/g;
+
+const AUTHORIZATION = /\b(Bearer|Basic)( +)([\w.~+/-]{6,}=*)/gi;
+
+function withoutShapes(text: string): string {
+  const shown = text.includes('PRIVATE KEY-')
+    ? text.replace(PRIVATE_KEY, (key) => HIDDEN + '\n'.repeat(key.split('\n').length - 1))
+    : text;
+  return shown
+    .replace(AUTHORIZATION, (whole, scheme: string, space: string, credentials: string) =>
+      isCredentials(scheme.toLowerCase(), credentials) ? scheme + space + HIDDEN : whole,
+    )
+    .replace(TOKENS, HIDDEN)
+    .replace(HASHES, HIDDEN);
+}
+
+/** "Basic authentication" and "Bearer tokens" are words. */
+function isCredentials(scheme: string, text: string): boolean {
+  return scheme === 'basic' ? Buffer.from(text, 'base64').includes(':') : /\d/.test(text) || text.length > 24;
+}
+
+// --- in URLs ---------------------------------------------------------------------------------------------------------
+
+// Both begin at the :// of a URL. A user's name, a password - which may hold what belongs into no URL - up to the last @
+// before the host. A number that ends at a slash is a port.
+const PASSWORD_IN_URL =
+  /(?<=[a-z\d+.-])(:\/\/[^\s:/@]{0,200}:)(?!\d{1,5}(?:[/?#,;\s"']|$))[^\s"'<>]{1,500}?(?=@(?![^\s/"'<>,]{0,500}@))/iy;
+/** Without a password, or with one that only fills its place, the name in an HTTP URL is a token. */
+const TOKEN_IN_URL = /(?<=\bhttps?)(:\/\/)[^\s:/?#@"'<>]{1,500}(?=(?::(?:x-oauth-basic)?)?@)/iy;
+const LONGEST_IN_URL = 720;
+
+/** `postgres://me:secret@host` and `https://token@host` without the secret. */
+function withoutCredentials(text: string): string {
+  let [shown, done, at] = ['', 0, -1];
+  for (let url = text.indexOf('://'); url !== -1; url = text.indexOf('://', Math.max(done, url + 3))) {
+    if (at < url) at = text.indexOf('@', url);
+    if (at === -1) break;
+    if (at > url + LONGEST_IN_URL) continue;
+    const match = matchAt(TOKEN_IN_URL, text, url) ?? matchAt(PASSWORD_IN_URL, text, url);
+    if (!match) continue;
+    shown += `${text.slice(done, url)}${match[1]}${HIDDEN}`;
+    done = url + match[0].length;
+  }
+  return shown + text.slice(done);
+}
+
+function matchAt(sticky: RegExp, text: string, index: number): RegExpExecArray | null {
+  sticky.lastIndex = index;
+  return sticky.exec(text);
+}
+
+// --- by the name before it -------------------------------------------------------------------------------------------
+
+const NAME = /(?<![\w$.-])([\w$.-]{1,100})(: ?|=)/g;
+const VALUE = /([^\s"'`,;&)}\]]+)(?=( ?[^\s,;&)}\]])?)/y;
+
+/** What a message says of a secret. */
+const ABOUT_ITSELF =
+  /^(?:required|missing|invalid|wrong|empty|unset|undefined|null|none|true|false|yes|no|on|off)\.?$/i;
+
+/** `password: secret` without the secret; "password: must be longer" is a sentence, `token.js:3:1` a place. */
+function withoutAssigned(text: string): string {
+  if (!/[:=]/.test(text)) return text;
+  let [shown, done] = ['', 0];
+  for (const { index, 0: start, 1: name = '', 2: equals } of text.matchAll(NAME)) {
+    const after = index + start.length;
+    // It is a part of a value that is hidden already.
+    if (index < done || !isSecretSetting(name)) continue;
+    const [, value, more] = matchAt(VALUE, text, after) ?? [];
+    if (value === undefined || ABOUT_ITSELF.test(value)) continue;
+    const isSentence = equals === ': ' && /^[a-z]+$/i.test(value) && more !== undefined;
+    const isPlace = equals === ':' && /\.\w+$/.test(name) && /^\d+(?::\d*)?$/.test(value);
+    if (isSentence || isPlace) continue;
+    shown += `${text.slice(done, after)}${HIDDEN}`;
+    done = after + value.length;
+  }
+  return shown + text.slice(done);
 }
 
 /** `/path?token=secret&page=2` without the secret. */
 export function withoutSecretParameters(url: string): string {
-  return withoutParameters(url, isSecretName);
+  return withoutTokens(withoutParameters(url, isSecretName));
 }
 
 function withoutParameters(url: string, isSecret: (name: string) => boolean): string {

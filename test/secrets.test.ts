@@ -6,8 +6,8 @@ import {
   isSecretSetting,
   shownSetting,
   shownValue,
-  withoutCredentials,
   withoutSecretLiterals,
+  withoutSecrets,
 } from '../src/secrets.ts';
 
 test.each([
@@ -69,6 +69,16 @@ test.each([
   'session_key',
   'cookieKeys',
   'authorization',
+  'stripe_key',
+  'ssh_key',
+  'sendgrid_keys',
+  'creds',
+  'aws_creds',
+  'basic_auth',
+  'basicAuth',
+  'jwt',
+  'hmac',
+  'webhook_hmac',
 ])('the setting %s is a secret', (key) => expect(isSecretSetting(key)).toBe(true));
 
 test.each([
@@ -93,6 +103,19 @@ test.each([
   '/password/reset',
   'http://secret.example/',
   'get password',
+  'public_key',
+  'publishable_key',
+  'primary_key',
+  'cache_key',
+  'xmlhttp_key',
+  'sort_keys',
+  'client_key',
+  'jwt_algorithm',
+  'hmac_header',
+  'auth',
+  'require_auth',
+  'monkey',
+  'hotkey',
 ])('the setting %s is none', (key) => expect(isSecretSetting(key)).toBe(false));
 
 test.each([
@@ -105,7 +128,7 @@ test.each([
   ['http://host/x:y@z', 'http://host/x:y@z'],
   ['mailto:me@example.org', 'mailto:me@example.org'],
 ])('%s', (url, shown) => {
-  expect(withoutCredentials(url)).toBe(shown);
+  expect(withoutSecrets(url)).toBe(shown);
 });
 
 test.each([
@@ -116,9 +139,82 @@ test.each([
   expect(shownSetting('connection', value)).toBe(shown);
 });
 
+test.each([
+  // Split, so that nobody's scanner takes them for real ones.
+  ['Stripe', `sk_${'live'}_4eC39HqLyjWDarjtT1zdp7dc`],
+  ['Stripe, restricted', `rk_${'live'}_4eC39HqLyjWDarjtT1zdp7dc`],
+  ['GitHub', `ghp_${'0123456789abcdefghijABCDEFGHIJ012345'}`],
+  ['GitHub, fine-grained', `github_pat_${'11ABCDEFG0123456789_abcdefghijklmnop'}`],
+  ['GitLab', `glpat-${'ABCDEFGHIJ0123456789'}`],
+  ['Slack', `xoxb-${'123456789012-abcdefghijkl'}`],
+  ['AWS', `AKIA${'IOSFODNN7EXAMPLE'}`],
+  ['Google', `AIza${'SyA-0123456789abcdefghijklmnopqrstu'}`],
+  ['npm', `npm_${'0123456789abcdefghijABCDEFGHIJ012345'}`],
+  ['SendGrid', `SG.${'abcdefghijklmnopqrstuv'}.${'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789abcdefg'}`],
+  ['JWT', 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dBjftJeZ4CVPmB92K27uhbUJU1p1r'],
+])('a token of %s is a secret wherever it is', (_whose, token) => {
+  expect(withoutSecrets(`cannot log in (${token}), "${token}"`)).toBe('cannot log in (********), "********"');
+  expect(shownSetting('anything', `a ${token}`)).toBe('a ********');
+  expect(shownValue('x-anything', token)).toBe('********');
+});
+
+test('so is a private key, whose lines stay', () => {
+  const key = '-----BEGIN RSA PRIVATE KEY-----\nMIIB\nQQ==\n-----END RSA PRIVATE KEY-----';
+  expect(withoutSecrets(`a\n${key}\nb`)).toBe('a\n********\n\n\n\nb');
+  expect(withoutSecrets('-----BEGIN PRIVATE KEY-----\\nMIIB')).toBe('********');
+  const certificate = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----';
+  expect(withoutSecrets(certificate)).toBe(certificate);
+});
+
+test.each([
+  ['Authorization: Bearer abc123def', 'Authorization: Bearer ********'],
+  ['Basic am9lOnNlY3JldA== was wrong', 'Basic ******** was wrong'],
+  ['password: hunter2', 'password: ********'],
+  ['login failed (user: joe, password: correct)', 'login failed (user: joe, password: ********)'],
+  ['password: hunter2 is wrong', 'password: ******** is wrong'],
+  ['error:password=p1', 'error:password=********'],
+  ['password=p1 token=p2', 'password=******** token=********'],
+  ['{"user":"joe","password":"p1"}', '{"user":"joe","password":"********"}'],
+  ['https://abcdef@host/path', 'https://********@host/path'],
+  ['git+https://abc:x-oauth-basic@host/', 'git+https://********:x-oauth-basic@host/'],
+])('%s', (text, shown) => expect(withoutSecrets(text)).toBe(shown));
+
+test.each([
+  'Basic authentication is not enough',
+  'Bearer tokens are',
+  'password: must have 8 characters',
+  'token: required',
+  'at check (/srv/reset-password.js:10:3)',
+  'src/token.ts:12: unexpected token }',
+  'TypeError: x is not a function',
+  'https://host/@me, ssh://git@host/x, postgres://me@host/db',
+  'monkey: 1, key=2, primary_key: id',
+  'skip_list risk_live eyJ task-list-of-all-the-things-to-do',
+])('%s: nothing in it is a secret', (text) => expect(withoutSecrets(text)).toBe(text));
+
+// What is not linear takes minutes, and so the time that a test has.
+test.each(
+  [
+    'eyJ-',
+    'eyJa.',
+    'SG.aaaaaaaaaaaaaaaaaaaa-',
+    'a://b:',
+    'https://',
+    'https://a',
+    'password:',
+    'password=x"',
+    'a=\'b="',
+  ]
+    .concat(['-----BEGIN PRIVATE KEY-----', '-----BEGIN A ', 'Bearer ', 'Basic a', 'a.', 'sk-', '@', 'a://b:@@@@@@@@'])
+    .map((piece) => [piece]),
+)('a megabyte of %j is no work', (piece) => {
+  const text = piece.repeat(1_000_000 / piece.length);
+  expect(withoutSecrets(text).length).toBeGreaterThan(0);
+});
+
 test('a text of megabytes is no work', () => {
   const many = 'a://b:'.repeat(500_000);
-  expect(withoutCredentials(many)).toBe(many);
+  expect(withoutSecrets(many)).toBe(many);
   expect(withoutSecretLiterals(`${'a'.repeat(3_000_000)}"`)).toHaveLength(3_000_001);
 });
 

@@ -8,7 +8,7 @@ import { extname } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { asError, ErrorList, formatError, type Location, PasterError } from '../errors.ts';
 import { OWN_CODE } from '../own-files.ts';
-import { HIDDEN, isSecretName, withoutCredentials, withoutSecretLiterals } from '../secrets.ts';
+import { HIDDEN, isSecretName, withoutSecrets, withoutSecretLiterals } from '../secrets.ts';
 import { escapeHtml } from './html.ts';
 
 export interface ErrorPageOptions {
@@ -63,7 +63,7 @@ function asAttribute(text: string): string {
 /** The same, so that it can be shown: its text, and its places as a stack. */
 function readable(thrown: unknown): Error {
   const error = asError(thrown);
-  const message = withoutCredentials(error instanceof PasterError ? formatError(error) : error.message);
+  const message = withoutSecrets(error instanceof PasterError ? formatError(error) : error.message);
   const shown = new Error(message);
   shown.name = error instanceof PasterError ? 'paster' : error.name;
   shown.stack = [`${shown.name}: ${message}`, ...frames(error)].join('\n');
@@ -104,7 +104,7 @@ const INI_LINE = /^(\s*)([^=:\s#;][^=:]*?)(\s*[=:]\s*)(\S.*)$/;
 async function loadSource(file: string | undefined): Promise<{ contents: string } | undefined> {
   if (file === undefined || file.startsWith('node:')) return undefined;
   try {
-    const text = withoutCredentials(await readFile(file, 'utf8'));
+    const text = withoutSecrets(await readFile(file, 'utf8'));
     const hide = extname(file) === '.ini' ? withoutSecret : withoutSecretLiterals;
     return { contents: text.split('\n').map(hide).join('\n') };
   } catch {
