@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Location } from '../errors.ts';
+import { type Location, stackFrames } from '../errors.ts';
 import { isOwnFile } from '../own-files.ts';
 
 const FRAME = /(?:^|[\s(])((?:file:\/\/)?\/[^()\n]*?):(\d+)(?::(\d+))?\)?$/;
@@ -43,7 +43,9 @@ async function placeOfImport(error: unknown): Promise<Location | undefined> {
 export function placeInStack(error: unknown): Location | undefined {
   if (!(error instanceof Error) || typeof error.stack !== 'string') return undefined;
   const frames: Location[] = [];
-  for (const line of error.stack.split('\n')) {
+  const callSites = stackFrames(error);
+  // Node writes the place of a syntax error before its name.
+  for (const line of callSites.length > 0 ? callSites : error.stack.split('\n')) {
     const match = FRAME.exec(line.trim());
     if (!match?.[1]) continue;
     const file = match[1].startsWith('file://') ? fileURLToPath(match[1]) : match[1];

@@ -60,11 +60,9 @@ const TITLE = 'Internal Server Error';
 /** Makes the filter of a `[filter:*]` section. */
 export function makeErrorPage(globalConf: Settings, settings: SettingsOf<typeof errorPageSettings>): Filter {
   const { error_log: log } = settings;
-  return errorPages({
-    ...settings,
-    debug: settings.debug ?? debugFlags(globalConf).serveTraceback,
-    error_log: log && resolve(globalConf['here'] ?? '', log),
-  });
+  const here = globalConf['here'] ?? '';
+  const debug = settings.debug ?? debugFlags(globalConf).serveTraceback;
+  return errorPages({ ...settings, debug, error_log: log && resolve(here, log) }, undefined, resolve(here));
 }
 makeErrorPage.settings = errorPageSettings;
 
@@ -73,8 +71,13 @@ makeErrorPage.settings = errorPageSettings;
  * connection is broken, and the log says why.
  * @param options the settings of the INI file, typed; `debug` is false unless it is said.
  * @param write takes the records in place of standard error, each of several lines.
+ * @param directory a directory of the project, whose sources the page may show. Default: the working directory.
  */
-export function errorPages(options: OptionsOf<typeof errorPageSettings> = {}, write?: WriteLine): Filter {
+export function errorPages(
+  options: OptionsOf<typeof errorPageSettings> = {},
+  write?: WriteLine,
+  directory?: string,
+): Filter {
   const settings = withDefaults(errorPageSettings, options);
   const { debug: isShown = false, error_log: file } = settings;
 
@@ -100,7 +103,7 @@ export function errorPages(options: OptionsOf<typeof errorPageSettings> = {}, wr
     const common = { status: STATUS, title: TITLE, id, headers: { [REQUEST_ID_HEADER]: id } };
     if (!isShown) return answerError(req, res, { ...common, message: settings.error_message });
     try {
-      await answerError(req, res, { ...common, more: whatIsKnown(error, req) });
+      await answerError(req, res, { ...common, more: whatIsKnown(error, req, directory) });
     } catch (cause) {
       record(req, id, new Error('the error page cannot be drawn', { cause }));
       await answerError(req, res, common);
@@ -109,7 +112,7 @@ export function errorPages(options: OptionsOf<typeof errorPageSettings> = {}, wr
 
   return (app) => (req, res) => catching(app, req, res, (error) => answer(error, req, res));
 }
-function whatIsKnown(error: unknown, req: IncomingMessage): NonNullable<ErrorAnswer['more']> {
+function whatIsKnown(error: unknown, req: IncomingMessage, directory?: string): NonNullable<ErrorAnswer['more']> {
   const stack = stackOf(error);
   const message = errorMessage(error);
   return {
@@ -118,7 +121,7 @@ function whatIsKnown(error: unknown, req: IncomingMessage): NonNullable<ErrorAns
     page: async () => {
       // Needed once in a while, and dear to load.
       const { requestDetails } = await import('./request-details.ts');
-      return errorPage(error, { title: TITLE, details: { ...causesOf(error), ...requestDetails(req) } });
+      return errorPage(error, { title: TITLE, directory, details: { ...causesOf(error), ...requestDetails(req) } });
     },
   };
 }

@@ -3,13 +3,15 @@
  * here is decided what it gets to see: the texts and the places of the error and of its causes, and nothing else that
  * hangs on them - no properties, no headers, no environment. It loads nothing from anywhere.
  */
+import { createHash, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { extname } from 'node:path';
+import { basename } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { asError, ErrorList, formatError, type Location, PasterError } from '../errors.ts';
+import { asError, ErrorList, formatError, type Location, PasterError, stackFrames } from '../errors.ts';
 import { OWN_CODE } from '../own-files.ts';
-import { HIDDEN, isSecretName, withoutSecrets, withoutSecretLiterals } from '../secrets.ts';
+import { HIDDEN, isSecretName, withoutSecretLiterals, withoutSecrets, withoutTokens } from '../secrets.ts';
 import { escapeHtml } from './html.ts';
+import { isSource, readProjectSource } from './project-source.ts';
 
 export interface ErrorPageOptions {
   /** The heading; a text of the program's own, not of a request. */
@@ -21,6 +23,8 @@ export interface ErrorPageOptions {
   readonly id?: string | undefined;
   /** A sentence below the message; likewise the program's own. */
   readonly note?: string | undefined;
+  /** A directory of the project, whose sources may be shown. Default: the working directory, whose project's are as well. */
+  readonly directory?: string | undefined;
   /** What stands below the stack, without secrets already: cards of tables of names and values. */
   readonly details?: ErrorDetails;
 }
@@ -32,11 +36,19 @@ export type ErrorDetails = Readonly<Record<string, Readonly<Record<string, reado
 export const ERROR_ID_HEADER = 'x-paster-error';
 
 /** A whole HTML page; to be answered with `cache-control: no-store`, and to people only who may read the sources. */
-export async function errorPage(error: unknown, { title, id, note, details = {} }: ErrorPageOptions): Promise<string> {
+export async function errorPage(
+  error: unknown,
+  { title, id, note, directory = process.cwd(), details = {} }: ErrorPageOptions,
+): Promise<string> {
   // Drawn once in a while, and only for developers: what nobody looks at is not loaded.
   const { Youch } = await import('youch');
   const youch = new Youch();
-  youch.defineSourceLoader(async ({ fileName }) => loadSource(fileName));
+  const configuration = new Set(locationsOf(error).map(([{ file }]) => file));
+  youch.defineSourceLoader(async ({ fileName = '' }) => {
+    const load = configuration.has(fileName) && !isSource(fileName) ? loadConfiguration : loadSource;
+    const contents = await load(fileName, directory).catch(() => undefined);
+    return contents === undefined ? undefined : { contents };
+  });
   youch.useTransformer(({ frames }) => {
     // Where Youch writes these into attributes it does not escape them; a message may pretend to be a stack.
     for (const frame of frames) {
@@ -51,8 +63,21 @@ export async function errorPage(error: unknown, { title, id, note, details = {} 
       youch.metadata.group(card, { [table]: rows.map(([name, value]) => ({ key: escapeHtml(name), value })) });
     }
   }
-  const page = await youch.toHTML(Object.assign(readable(error), { hint: note }), { title });
-  return id === undefined ? page : page.replace('</body>', () => `<script>${reloadScript(id)}</script></body>`);
+  const nonce = randomBytes(16).toString('base64');
+  const page = await youch.toHTML(Object.assign(readable(error), { hint: note }), { title, cspNonce: nonce });
+  const script = id === undefined ? '' : `<script nonce="${nonce}">${reloadScript(id)}</script>`;
+  return page
+    .replace('<head>', () => `<head><meta http-equiv="content-security-policy" content="${policy(nonce)}">`)
+    .replace('</body>', () => `${script}</body>`);
+}
+
+/** Youch's one handler that is an attribute. */
+const HANDLER = createHash('sha256').update('copyErrorMessage(this)').digest('base64');
+
+/** Should markup of an error ever become part of the page, it can neither run nor load anything. */
+function policy(nonce: string): string {
+  const scripts = `'nonce-${nonce}' 'unsafe-hashes' 'sha256-${HANDLER}'`;
+  return `default-src 'none'; script-src ${scripts}; style-src 'unsafe-inline'; img-src data:; connect-src 'self'`;
 }
 
 /** A text without the characters that end an attribute or begin a tag: others that look like them. */
@@ -66,7 +91,8 @@ function readable(thrown: unknown): Error {
   const message = withoutSecrets(error instanceof PasterError ? formatError(error) : error.message);
   const shown = new Error(message);
   shown.name = error instanceof PasterError ? 'paster' : error.name;
-  shown.stack = [`${shown.name}: ${message}`, ...frames(error)].join('\n');
+  // Without the message, which may hold lines that look like places.
+  shown.stack = frames(error).join('\n');
   return shown;
 }
 
@@ -75,17 +101,23 @@ const OWN_FILES = `${pathToFileURL(OWN_CODE).href}/`;
 
 /** The places of an error and of its causes, as lines of a stack. */
 function frames(error: Error): string[] {
-  const places: string[] = [];
-  const own = (error instanceof ErrorList ? error.errors : [error]).map((each) => each as PasterError);
-  for (const { location, section } of own) if (location) places.push(frameOf(location, section));
+  const places = locationsOf(error).map(([location, section]) => frameOf(location, section));
   // Where paster itself noticed a mistake of its user's is of no interest.
   let cause: unknown = error instanceof PasterError ? error.cause : error;
   for (let depth = 0; cause instanceof Error && depth < MAX_CAUSES; depth++) {
-    const stack = (cause.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line) && !line.includes(OWN_FILES));
+    const stack = stackFrames(cause).filter((line) => !line.includes(OWN_FILES));
     places.push(...stack.filter((line) => !places.some((place) => lineOf(place) === lineOf(line))));
     cause = cause.cause;
   }
   return places;
+}
+
+/** The places in configuration files that paster blames, with their sections. */
+function locationsOf(error: unknown): (readonly [Location, string | undefined])[] {
+  const own = error instanceof ErrorList ? error.errors : [error];
+  return own.flatMap((each) => {
+    return each instanceof PasterError && each.location ? [[each.location, each.section] as const] : [];
+  });
 }
 
 function frameOf({ file, line, column }: Location, section: string | undefined): string {
@@ -99,24 +131,30 @@ function lineOf(frame: string): string {
 
 // --- what is not to be seen ------------------------------------------------------------------------------------------
 
-const INI_LINE = /^(\s*)([^=:\s#;][^=:]*?)(\s*[=:]\s*)(\S.*)$/;
-
-async function loadSource(file: string | undefined): Promise<{ contents: string } | undefined> {
-  if (file === undefined || file.startsWith('node:')) return undefined;
-  try {
-    const text = withoutSecrets(await readFile(file, 'utf8'));
-    const hide = extname(file) === '.ini' ? withoutSecret : withoutSecretLiterals;
-    return { contents: text.split('\n').map(hide).join('\n') };
-  } catch {
-    return undefined;
-  }
+async function loadSource(file: string, directory: string): Promise<string | undefined> {
+  if (file.startsWith('node:')) return undefined;
+  const text = await readProjectSource(file, directory);
+  return text && withoutTokens(text).split('\n').map(withoutSecretLiterals).join('\n');
 }
 
-/** The line of an INI file, if its key says that the value is nobody's business without it. */
-function withoutSecret(line: string): string {
-  return line.replace(INI_LINE, (whole, indent: string, key: string, equals: string) =>
-    isSecretName(key) ? `${indent}${key}${equals}${HIDDEN}` : whole,
-  );
+/** A file of variables, such as `.env`, is all secrets. */
+async function loadConfiguration(file: string): Promise<string | undefined> {
+  if (/^\.|\.env\b/.test(basename(file))) return undefined;
+  return withoutSecretSettings(withoutTokens(await readFile(file, 'utf8')));
+}
+
+const INI_LINE = /^([^=:\s#;[][^=:]*?)(\s*[=:]\s*)(\S.*)?$/;
+
+/** The text of an INI file without the values, of one line or several, whose keys say that they are secrets. */
+function withoutSecretSettings(text: string): string {
+  let isSecret = false;
+  const shown = text.split('\n').map((line) => {
+    if (/^\s+\S/.test(line)) return isSecret ? line.replace(/\S.*/, HIDDEN) : line;
+    const [, key = '', equals = '', value] = INI_LINE.exec(line) ?? [];
+    isSecret = isSecretName(key);
+    return isSecret && value !== undefined ? `${key}${equals}${HIDDEN}` : line;
+  });
+  return shown.join('\n');
 }
 
 // --- what Youch does not do ------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 /** What is written down of a process that has died, behind how it ended: of what, where in the user's own code, what it held. */
 import { placeInStack } from '../deploy/error-place.ts';
-import { asError, formatLocation, PasterError } from '../errors.ts';
+import { asError, formatLocation, PasterError, stackFrames } from '../errors.ts';
 import type { ProcessReport } from '../metrics/server-status.ts';
 import { requestLines } from '../metrics/status-lines.ts';
 import { describe } from '../process/error-line.ts';
@@ -38,7 +38,7 @@ function causeOf(failure: Error): string[] {
   if (failure instanceof PasterError) return [`: ${describe(failure)}`];
   const place = placeInStack(failure);
   const where = place ? `${formatLocation(place)}: ` : '';
-  const frames = (failure.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
+  const frames = stackFrames(failure);
   const what = failure.name === 'Error' ? failure.message : `${failure.name}: ${failure.message}`;
   return [`: ${where}${what}`, ...frames.slice(0, FRAMES).map((frame) => `  ${frame.trim()}`)];
 }

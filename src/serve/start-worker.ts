@@ -53,7 +53,8 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
     }
     if (control.failure) {
       const server = await anyServer(plan, session);
-      return await server.serveOn(failureApp(control.failure, !hidesErrors(server.context.globalConf)), open, log);
+      const isShown = !hidesErrors(server.context.globalConf);
+      return await server.serveOn(failureApp(control.failure, isShown, plan.directory), open, log);
     }
     const server = await loadPlannedServer(plan, session);
     if (plan.reload) {

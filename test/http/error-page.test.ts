@@ -1,8 +1,11 @@
-import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { createHash } from 'node:crypto';
+import { symlinkSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { describe, expect, test } from 'vitest';
 import { ConfigError, ErrorList } from '../../src/errors.ts';
 import { errorPage } from '../../src/http/error-page.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
+import { beforeSuite } from '../helpers/lifetime.ts';
 
 const title = 'It does not load';
 
@@ -48,6 +51,106 @@ test('a message cannot become part of the page, not even one that looks like a s
   expect(page).not.toContain('<img');
   expect(page).not.toMatch(/=""\s*onmouseover=/);
   expect(page).toContain('&lt;img');
+});
+
+describe('what an error says cannot make the page show a file', () => {
+  // This file, whose text must not hold it, is shown too.
+  const SOURCE = ['the', 'source'].join('_');
+  let [directory, outside] = ['', ''];
+  let app = '';
+  beforeSuite(async () => {
+    directory = temporaryDirectory({
+      'package.json': '{}',
+      'app.js': `first\n${SOURCE}();\nlast\n`,
+      '.env.js': `\n${SOURCE}`,
+      '.git/hook.js': `\n${SOURCE}`,
+      'notes.txt': `\n${SOURCE}`,
+      'config.json': `{ "a": "${SOURCE}" }`,
+      'node_modules/a/index.js': `\n${SOURCE}`,
+    });
+    outside = temporaryDirectory({ 'app.js': `\n${SOURCE}\n` });
+    symlinkSync(join(outside, 'app.js'), join(directory, 'link.js'));
+    symlinkSync(join(directory, 'notes.txt'), join(directory, 'text.js'));
+    app = at(join(directory, 'app.js'));
+  });
+  const at = (file: string): string => `    at handler (${file}:2:1)`;
+  const shown = async (error: unknown): Promise<boolean> => {
+    return (await errorPage(error, { title, directory })).includes(SOURCE);
+  };
+  /** As if a real call site of the program were there. */
+  const called = (frame: string): Error => Object.assign(new Error('bad'), { stack: `Error: bad\n${frame}` });
+
+  test('whereas that of a call site is shown', async () => {
+    expect(await shown(called(app))).toBe(true);
+    expect(await shown(new Error('outer', { cause: called(app) }))).toBe(true);
+    expect(await shown(called(at(`file://${join(directory, 'app.js')}`)))).toBe(true);
+  });
+
+  test.each<[string, () => unknown]>([
+    ['message', () => new Error(`bad\n${app}`)],
+    ['message of one line', () => new Error(app)],
+    ['message, changed later', () => changed(new Error('bad'), { message: `worse\n${app}` })],
+    ['message, shortened later', () => changed(new Error(`bad\n${app}\nmore`), { message: 'bad' })],
+    ['name', () => Object.assign(new Error('bad'), { name: `Bad\n${app}` })],
+    ['name, changed later', () => changed(new Error('bad'), { name: `Bad\n${app}` })],
+    ['name and message', () => Object.assign(new Error(`a\n${app}`), { name: `Bad\n${app}` })],
+    ['empty message and name', () => Object.assign(new Error(''), { name: `\n${app}` })],
+    ['cause', () => new Error('bad', { cause: new Error(`worse\n${app}`) })],
+    ['errors', () => new AggregateError([new Error(app), called(app)], `several\n${app}`)],
+    ['text that is thrown', () => `bad\n${app}`],
+    ['stack that is none', () => Object.assign(new Error('bad'), { stack: app })],
+    ['stack that begins otherwise', () => Object.assign(new Error('bad'), { stack: `worse\n${app}` })],
+    ['stack that is no text', () => Object.assign(new Error('bad'), { stack: [app] })],
+  ])('in its %s', async (_where, make) => {
+    expect(await shown(make())).toBe(false);
+  });
+
+  test.each([
+    ...['.env.js', '.git/hook.js', 'notes.txt', 'config.json', 'node_modules/a/index.js', 'link.js', 'text.js'],
+  ])('of a call site in %s', async (file) => {
+    expect(await shown(called(at(`${directory}/${file}`)))).toBe(false);
+  });
+
+  test('of a call site in another directory', async () => {
+    expect(await shown(called(at(`${outside}/app.js`)))).toBe(false);
+    expect(await shown(called(at(`${directory}/../${basename(outside)}/app.js`)))).toBe(false);
+  });
+
+  function changed(error: Error, properties: object): Error {
+    // V8 makes the text when it is first asked for it.
+    expect(error.stack).toContain('Error');
+    return Object.assign(error, properties);
+  }
+});
+
+test('files of variables and secrets of several lines are not shown', async () => {
+  const directory = temporaryDirectory({
+    '.env': 'A=the-secret\nB\n',
+    'a.ini':
+      '[a]\nsecrets =\n  the-secret\n  the-secret\nbad\nusers =\n  joe:$2y$04$B36p09qNVLzXWrpHutOnG.89Xf7rbeortJb94hAy1WdDQXWfW0/xq\n',
+  });
+  for (const [file, line] of [
+    ['.env', 2],
+    ['a.ini', 5],
+  ] as const) {
+    const location = { file: join(directory, file), line, column: 1 };
+    const page = await errorPage(new ConfigError('PASTER_TEST', 'no', { location }), { title });
+    expect(page).not.toMatch(/the-secret|B36p09/);
+    expect(page).toContain(`${file}:${line}`);
+  }
+});
+
+test('a policy lets only its own scripts run', async () => {
+  const page = await errorPage(new Error('bad'), { title, id: '1' });
+  const [policy = '', nonce = ''] =
+    /<meta http-equiv="content-security-policy" content="[^"]*'nonce-([^']+)'[^"]*">/.exec(page) ?? [];
+  expect(policy).toContain("default-src 'none'");
+  const scripts = page.match(/<script\b[^>]*>/g) ?? [];
+  expect(scripts.length).toBeGreaterThan(1);
+  for (const script of scripts) expect(script).toContain(`nonce="${nonce}"`);
+  for (const [, handler = ''] of page.matchAll(/ on[a-z]+="([^"]*)"/g)) {
+    expect(policy).toContain(`'sha256-${createHash('sha256').update(handler).digest('base64')}'`);
+  }
 });
 
 test('loads nothing from anywhere', async () => {
