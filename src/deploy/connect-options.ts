@@ -57,15 +57,23 @@ export async function makeMiddleware(
   try {
     return await make(...args);
   } catch (error) {
-    const options = args.at(-1) as Record<string, unknown>;
-    for (const key of Object.keys(options)) {
-      const { [key]: _without, ...others } = options;
-      if (await succeeds(() => make(...args.slice(0, -1), others))) {
-        throw mistake(key, context, errorMessage(error), 'the package itself says this');
-      }
-    }
-    throw error;
+    const keys = Object.keys(args.at(-1) as Record<string, unknown>);
+    const key = optionNamedBy(errorMessage(error), keys, packageOf(context).otherNames);
+    if (key === undefined) throw error;
+    throw mistake(key, context, errorMessage(error), 'the package itself says this');
   }
+}
+
+/** The one option that a message is about; `contentSecurityPolicy` may be written `Content-Security-Policy` there. */
+function optionNamedBy(
+  message: string,
+  keys: readonly string[],
+  otherNames: ConnectPackage['otherNames'] = {},
+): string | undefined {
+  const plain = (text: string): string => text.toLowerCase().replaceAll(/[^a-z\d]+/g, '');
+  const words = new Set(message.split(/[^\w$-]+/).map(plain));
+  const named = keys.filter((key) => words.has(plain(key)) || words.has(plain(otherNames[key] ?? key)));
+  return named.length === 1 ? named[0] : undefined;
 }
 
 /** Finds what `makeMiddleware` would, as far as that can be known without making middleware that is not used. */
@@ -75,15 +83,6 @@ export async function checkConnect(
 ): Promise<void> {
   if (packageOf(context).isAsked) await makeMiddleware(make, context);
   else connectArguments(context);
-}
-
-async function succeeds(attempt: () => unknown): Promise<boolean> {
-  try {
-    await attempt();
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Of a setting, at the line of its value. */

@@ -27,6 +27,8 @@ export interface ConnectPackage {
   readonly texts?: readonly string[];
   /** The factory refuses what cannot be, and does nothing else: it may be asked without being needed. */
   readonly isAsked?: boolean;
+  /** What the package itself calls an option in its messages. */
+  readonly otherNames?: Readonly<Record<string, string>>;
   /** What settings take; one that is not here can be anything. A dot leads into an object. */
   readonly values: Readonly<Record<string, ValueKind>>;
   /** Settings that take something else than a value, and what to write instead. */
@@ -143,6 +145,11 @@ export const CONNECT_PACKAGES: Readonly<Record<string, ConnectPackage>> = {
   },
   helmet: {
     isAsked: true,
+    otherNames: {
+      frameguard: 'X-Frame-Options',
+      hsts: 'Strict-Transport-Security',
+      permittedCrossDomainPolicies: 'X-Permitted-Cross-Domain-Policies',
+    },
     values: {
       contentSecurityPolicy: SWITCH,
       crossOriginEmbedderPolicy: SWITCH,

@@ -9,7 +9,7 @@ import { ERROR_MIDDLEWARE_HINT, isErrorMiddleware, type Middleware, middlewareAp
 import type { App } from './types.ts';
 
 /**
- * What an application factory may return, or a module export for `module:`: an App, an Express, Connect, Koa or Fastify
+ * What an application factory may return, or a module export for `module:`: an App, an Express, Connect, Koa, Fastify or Polka
  * app, a router or other Connect middleware (what it hands on is not found), an object with a web-standard
  * `fetch(request)`, or an `http.Server` that is not listening. Anything else is a ConfigError that says what was found.
  */
@@ -27,6 +27,10 @@ interface KoaLike {
   createContext(req: IncomingMessage, res: ServerResponse): KoaContext;
 }
 
+interface PolkaLike {
+  handler(req: IncomingMessage, res: ServerResponse): unknown;
+}
+
 /** What Koa builds absolute URLs from. */
 interface KoaContext {
   originalUrl: string;
@@ -34,7 +38,7 @@ interface KoaContext {
 }
 
 /**
- * An App made of `value`: a `(req, res)` function, Express or Connect, Koa, Fastify, middleware `(req, res, next)`,
+ * An App made of `value`: a `(req, res)` function, Express or Connect, Koa, Fastify, Polka, middleware `(req, res, next)`,
  * anything with a web-standard `fetch(request)`, or an `http.Server` that is not listening. The most specific shape is asked for first, since
  * Express is a function too and Fastify has a `server`.
  * @throws ConfigError that says what was found instead.
@@ -45,13 +49,15 @@ export async function toApp(value: unknown): Promise<App> {
   if (isFastify(value)) return fastifyApp(value);
   if (isKoa(value)) return withHooks(koaApp(value), value);
   if (isExpress(value)) return withHooks(expressApp(value), value);
+  if (isPolka(value)) return withHooks((req, res) => value.handler(req, res), value);
   if (isFetchHandler(value)) return withHooks(await fetchApp(value), value);
   if (typeof value === 'function' && value.length < 3) return value as App;
+  if (isHandlerOfPolka(value)) return (req, res) => value(req, res);
   if (typeof value === 'function' && !isErrorMiddleware(value)) return middlewareApp(value as Middleware);
   throw new ConfigError('PASTER_NOT_AN_APP', `this is not an application: ${describeValue(value)}`, {
     hint: isErrorMiddleware(value)
       ? ERROR_MIDDLEWARE_HINT
-      : 'an application is a function (req, res), an Express, Connect, Koa or Fastify app, an object with fetch(request), or an http.Server that is not listening',
+      : 'an application is a function (req, res), an Express, Connect, Koa, Fastify or Polka app, an object with fetch(request), or an http.Server that is not listening',
   });
 }
 
@@ -83,6 +89,10 @@ function isExpress(value: unknown): value is App {
   return typeof value === 'function' && has(value, 'use') && has(value, 'handle') && has(value, 'listen');
 }
 
+function isPolka(value: unknown): value is PolkaLike {
+  return isObjectOrFunction(value) && has(value, 'handler') && has(value, 'onError') && has(value, 'onNoMatch');
+}
+
 /** Koa takes `req.url` for what the client has sent; below a prefix that is `req.originalUrl`, as Express has it. */
 function koaApp(koa: KoaLike): App {
   const mounted: KoaLike = Object.create(koa);
@@ -92,6 +102,14 @@ function koaApp(koa: KoaLike): App {
     return context;
   };
   return mounted.callback();
+}
+
+/**
+ * Polka's `app.handler`, which is bound to its app. It has a third parameter, but a server must not give it any: version 0.5
+ * takes it for the parsed URL, and 1.0 calls it instead of its own handlers.
+ */
+function isHandlerOfPolka(value: unknown): value is App {
+  return typeof value === 'function' && value.name === 'bound handler' && value.length === 3;
 }
 
 /** Called without `next`, Express and Connect answer 404 and 500 by themselves. */

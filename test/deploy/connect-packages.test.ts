@@ -1,5 +1,5 @@
 /** connect: with the middleware that people use: every kind of option from an INI file, and what cannot be, is said. */
-import { symlinkSync } from 'node:fs';
+import { readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import express from 'express';
 import { describe, expect, test, vi } from 'vitest';
@@ -330,6 +330,23 @@ describe('what cannot be is a mistake on its line', () => {
     await expect(serveWith('cors', 'ofALaterVersion = 1')).resolves.toBeDefined();
     await expect(serveWith('express-rate-limit', 'message = a function of (x) is nothing')).resolves.toBeDefined();
   });
+});
+
+test.each([
+  ['size must be a number', /^size: size must be a number$/],
+  ['the disk is full', /the disk is full/],
+])('a factory that fails is called once: %s', async (message, expected) => {
+  const directory = temporaryDirectory({
+    'x.ini': '[filter:f]\nuse = connect:failing\nsize = x\nother = y\n',
+    'node_modules/failing/package.json': '{ "name": "failing", "main": "index.js" }',
+    'node_modules/failing/index.js': `module.exports = () => {
+  require('node:fs').appendFileSync(require('node:path').join(__dirname, 'calls'), 'x');
+  throw new Error('${message}');
+};\n`,
+  });
+  const loading = loadFilter('config:x.ini#f', { relativeTo: directory }).then((filter) => filter(hello));
+  await expect(loading).rejects.toThrow(expected);
+  expect(readFileSync(join(directory, 'node_modules/failing/calls'), 'utf8')).toBe('x');
 });
 
 test.each([

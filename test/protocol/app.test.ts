@@ -3,12 +3,16 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
+import type { HttpBindings } from '@hono/node-server';
+import { getConnInfo } from '@hono/node-server/conninfo';
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import connect from 'connect';
 import express from 'express';
 import fastify from 'fastify';
 import { H3 } from 'h3';
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
+import { ipRestriction } from 'hono/ip-restriction';
 import Koa from 'koa';
 import { serve as srvx } from 'srvx';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -154,6 +158,26 @@ describe.each([
   });
 });
 
+/** As Polka's: what 0.5 takes for its third argument is a parsed URL, and what 1.0 takes is called in place of its handlers. */
+class PolkaLike {
+  constructor() {
+    this.handler = this.handler.bind(this);
+  }
+  onError(): void {}
+  onNoMatch(): void {}
+  handler(_req: IncomingMessage, res: ServerResponse, third: unknown): void {
+    res.end(`given ${typeof third}`);
+  }
+}
+
+test.each([
+  ['an app of Polka', new PolkaLike()],
+  ['its bound handler', new PolkaLike().handler],
+])('%s is an application', async (_what, value) => {
+  const url = await listen(await toApp(value));
+  expect(await (await fetch(url)).text()).toBe('given undefined');
+});
+
 test('Connect middleware for errors is no application', async () => {
   const onError = (_error: Error, _req: unknown, _res: unknown, _next: unknown) => {};
   await expect(toApp(onError)).rejects.toThrow(
@@ -220,6 +244,26 @@ describe('the Request of a fetch handler', () => {
     };
     expect(await post('a', 'bc')).toBe('true abc');
     expect(await post('a'.repeat(600), 'b'.repeat(600))).toBe('too large');
+  });
+
+  test('comes with Node’s request and response, as @hono/node-server has them', async () => {
+    const app = new Hono<{ Bindings: HttpBindings }>();
+    app.get('/info', (c) => c.text(`${getConnInfo(c).remote.address} ${c.env.incoming.url}`));
+    app.get('/allowed', ipRestriction(getConnInfo, { allowList: ['127.0.0.1'] }), (c) => c.text('in'));
+    app.get('/denied', ipRestriction(getConnInfo, { denyList: ['127.0.0.0/8'] }), (c) => c.text('in'));
+    app.get('/sent', (c) => {
+      c.env.outgoing.writeHead(203).end('by itself');
+      return RESPONSE_ALREADY_SENT;
+    });
+    const url = await listen(await toApp(app));
+    const get = async (path: string): Promise<string> => {
+      const response = await fetch(url + path);
+      return `${response.status} ${await response.text()}`;
+    };
+    expect(await get('/info')).toBe('200 127.0.0.1 /info');
+    expect(await get('/allowed')).toBe('200 in');
+    expect(await get('/denied')).toMatch(/^403 /);
+    expect(await get('/sent')).toBe('203 by itself');
   });
 
   test('with another address and other headers', async () => {
