@@ -21,6 +21,7 @@ const REQUESTS: readonly (readonly [path: string, init?: RequestInit])[] = [
     { method: 'POST', body: JSON.stringify({ list: [1, 2] }), headers: { 'content-type': 'application/json' } },
   ],
   ['/cookies', { headers: { cookie: 'x=1; y=2' } }],
+  ['/client'],
   ['/redirect', { redirect: 'manual' }],
   ['/large'],
   ['/empty'],
