@@ -149,10 +149,12 @@ const INI_LINE = /^([^=:\s#;[][^=:]*?)(\s*[=:]\s*)(\S.*)?$/;
 function withoutSecretSettings(text: string): string {
   let isSecret = false;
   const shown = text.split('\n').map((line) => {
+    // They may be within a value.
+    if (/^\s*(?:[#;]|$)/.test(line)) return line;
     if (/^\s+\S/.test(line)) return isSecret ? line.replace(/\S.*/, HIDDEN) : line;
     const [, key = '', equals = '', value] = INI_LINE.exec(line) ?? [];
     isSecret = isSecretName(key);
-    return isSecret && value !== undefined ? `${key}${equals}${HIDDEN}` : line;
+    return isSecret && value !== undefined ? `${key}${equals}${HIDDEN}` : withoutSecretLiterals(line);
   });
   return shown.join('\n');
 }

@@ -127,11 +127,11 @@ test('files of variables and secrets of several lines are not shown', async () =
   const directory = temporaryDirectory({
     '.env': 'A=the-secret\nB\n',
     'a.ini':
-      '[a]\nsecrets =\n  the-secret\n  the-secret\nbad\nusers =\n  joe:$2y$04$B36p09qNVLzXWrpHutOnG.89Xf7rbeortJb94hAy1WdDQXWfW0/xq\n',
+      '[a]\nsecrets =\n  the-secret\n# of two lines\n\n  the-secret\nbad\nusers =\n  joe:$2y$04$B36p09qNVLzXWrpHutOnG.89Xf7rbeortJb94hAy1WdDQXWfW0/xq\n',
   });
   for (const [file, line] of [
     ['.env', 2],
-    ['a.ini', 5],
+    ['a.ini', 7],
   ] as const) {
     const location = { file: join(directory, file), line, column: 1 };
     const page = await errorPage(new ConfigError('PASTER_TEST', 'no', { location }), { title });
