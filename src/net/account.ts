@@ -13,6 +13,9 @@ export interface User {
   readonly uid: number;
   /** The user's own group. */
   readonly gid: number;
+  /** Known where the database has it. */
+  readonly home?: string | undefined;
+  readonly shell?: string | undefined;
 }
 
 const NUMBER = /^\d{1,10}$/;
@@ -73,11 +76,15 @@ export function groupId(group: string | number, setting?: string): number {
 function entry(file: string, wanted: string, idField: number): User | undefined {
   for (const line of lines(file)) {
     const fields = line.split(':');
-    const [name, , uid, gid] = fields;
+    const [name, , uid, gid, , home, shell] = fields;
     if (name === undefined || uid === undefined || gid === undefined || !NUMBER.test(uid)) continue;
-    if (name === wanted || fields[idField] === wanted) return { name, uid: Number(uid), gid: Number(gid) };
+    if (name === wanted || fields[idField] === wanted) return accountOf(name, uid, gid, home, shell);
   }
   return undefined;
+}
+
+function accountOf(name: string, uid: string, gid: string, home?: string, shell?: string): User {
+  return { name, uid: Number(uid), gid: Number(gid), home: home || undefined, shell: shell || undefined };
 }
 
 function lines(file: string): string[] {
@@ -89,9 +96,11 @@ function lines(file: string): string[] {
 }
 
 function askForUser(wanted: string): User | undefined {
+  const [found, , id, group, , home, shell] = ask('getent', ['passwd', wanted])?.split(':') ?? [];
+  if (found && id && group && NUMBER.test(id) && NUMBER.test(group)) return accountOf(found, id, group, home, shell);
   const [uid, gid, name] = ['-u', '-g', '-un'].map((option) => ask('id', [option, wanted]));
   if (uid === undefined || gid === undefined || !NUMBER.test(uid) || !NUMBER.test(gid)) return undefined;
-  return { name: name ?? wanted, uid: Number(uid), gid: Number(gid) };
+  return accountOf(name ?? wanted, uid, gid);
 }
 
 function askForGroup(wanted: string): string | undefined {

@@ -1,6 +1,7 @@
 /** Gives up root for another user, for good: after the sockets are open and before any application code is loaded. */
+import { dirname, join } from 'node:path';
 import { ConfigError, errorMessage, RunError } from '../errors.ts';
-import { findUser, groupId } from '../net/account.ts';
+import { findUser, groupId, type User } from '../net/account.ts';
 
 /**
  * Becomes `user`, with the groups that the user is in, or `group` in place of the user's own. A group alone changes
@@ -20,6 +21,7 @@ export function dropPrivileges(user: string | number | undefined, group?: string
   const account = user === undefined ? undefined : findUser(user);
   const gid = group === undefined ? account?.gid : groupId(group);
   if (isAlready(account?.uid, gid)) return;
+  const isOther = account !== undefined && account.uid !== process.getuid?.();
   try {
     // Groups before the user: without root nothing of this is possible any more.
     if (gid !== undefined) {
@@ -37,6 +39,28 @@ export function dropPrivileges(user: string | number | undefined, group?: string
   if (account && account.uid !== 0 && canBecomeRoot(setuid)) {
     throw new RunError('PASTER_USER', `changing to user ${user} did not hold: root can be had back`);
   }
+  if (isOther) describeUser(account);
+}
+
+/** Directories and sessions of the user before. */
+const PERSONAL = [
+  'XDG_RUNTIME_DIR',
+  'XDG_CONFIG_HOME',
+  'XDG_CACHE_HOME',
+  'XDG_DATA_HOME',
+  'XDG_STATE_HOME',
+  'DBUS_SESSION_BUS_ADDRESS',
+];
+
+/**
+ * Sets the variables that `su` and systemd set for a user. Not before the change: Node looks for modules in HOME, which is
+ * that user's to fill.
+ */
+function describeUser({ name, home = '/', shell = '/bin/sh' }: User): void {
+  const { env } = process;
+  Object.assign(env, { HOME: home, USER: name, LOGNAME: name, SHELL: shell });
+  if (env['MAIL'] !== undefined) env['MAIL'] = join(dirname(env['MAIL']), name);
+  for (const variable of PERSONAL) delete env[variable];
 }
 
 /**

@@ -1,5 +1,6 @@
 /** `serve` in one process: no supervisor, no workers, no reload. */
 import { existsSync } from 'node:fs';
+import { fileVariables } from '../config/env-file.ts';
 import type { LoadedServer } from '../deploy/load.ts';
 import type { LoadSession } from '../deploy/session.ts';
 import { EXIT_FAILURE, EXIT_OK } from '../errors.ts';
@@ -81,6 +82,7 @@ class SingleServer implements Supervised {
         if (!this.#server.runner) await this.#open();
         this.#lifecycle.claim(graceful);
         dropPrivileges(user, group);
+        Object.assign(process.env, fileVariables());
       }
       if (inspect) await (await import('./inspector.ts')).openInspector(inspect, this.#lifecycle.log);
       meter().isAttended = true;

@@ -1,10 +1,10 @@
 /** `--user` and `--group`: root opens the sockets, and somebody else runs the application. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, getOver, paster, pasterWithoutRoot, serve } from '../helpers/program.ts';
+import { eventually, getOver, Program, paster, pasterWithoutRoot, ROOT, serve } from '../helpers/program.ts';
 
 // Each says who it is, at import and now.
 const APP = `const atImport = [process.getuid(), process.getgid()];
@@ -93,6 +93,56 @@ describe.runIf(process.getuid?.() === 0)('as root', () => {
     const again = await serve(['x.ini', '--user', 'nobody', ...mode], { cwd });
     expect(await getOver(join(cwd, 'run/app.sock'))).toContain('atImport');
     await again.kill('SIGTERM');
+  });
+
+  test.each([
+    ['one process', []],
+    ['workers', ['-w', '1']],
+    ['a daemon', ['--daemon']],
+  ])('the environment is the user’s before the application is loaded: %s', async (_what, mode) => {
+    const cwd = project('port = 0');
+    writeFileSync(
+      join(cwd, 'app.js'),
+      `const atImport = { ...process.env };
+      export default (globalConf, { home }) => (req, res) => res.end(JSON.stringify({ ...atImport, IN_FILE: home }));`,
+    );
+    const ini = readFileSync(join(cwd, 'x.ini'), 'utf8');
+    writeFileSync(
+      join(cwd, 'x.ini'),
+      ini.replace('use = module:./app.js', 'use = call:./app.js:default\nhome = %(ENV_HOME)s'),
+    );
+    const account = execFileSync('getent', ['passwd', 'nobody'], { encoding: 'utf8' }).trim().split(':');
+    const env = {
+      HOME: '/root',
+      USER: 'root',
+      LOGNAME: 'root',
+      SHELL: '/bin/bash',
+      MAIL: '/var/mail/root',
+      XDG_RUNTIME_DIR: '/run/user/0',
+      XDG_CONFIG_HOME: '/root/.config',
+      OTHER: 'stays',
+    };
+    const program = await serve(['x.ini', '--user', 'nobody', ...mode], { cwd, env });
+    const seen = (await (await fetch(program.url)).json()) as Record<string, string>;
+    const [HOME, SHELL] = account.slice(-2);
+    expect(seen).toMatchObject({ HOME, SHELL, USER: 'nobody', LOGNAME: 'nobody', IN_FILE: HOME, OTHER: 'stays' });
+    expect(seen).toMatchObject({ MAIL: '/var/mail/nobody' });
+    expect(Object.keys(seen).filter((name) => name.startsWith('XDG_'))).toEqual([]);
+    if (mode.includes('--daemon')) await paster(['serve', 'x.ini', 'stop'], { cwd }).finished();
+  });
+
+  test('what an --env-file says of HOME stays', async () => {
+    const cwd = project('port = 0');
+    writeFileSync(join(cwd, 'app.js'), 'export default (req, res) => res.end(process.env.HOME);');
+    writeFileSync(join(cwd, '.env'), 'HOME=/srv/elsewhere\n');
+    for (const mode of [[], ['-w', '1']]) {
+      // Without a HOME: what the environment has, a file does not set.
+      const command = ['-u', 'HOME', process.execPath, '--', join(ROOT, 'bin/paster.js')];
+      const args = ['serve', 'x.ini', '--user', 'nobody', '-e', '.env', ...mode];
+      const program = new Program('env', [...command, ...args], { cwd });
+      const [, url = ''] = await program.says(/^serving on (\S+)$/m);
+      expect(await (await fetch(url)).text()).toBe('/srv/elsewhere');
+    }
   });
 
   test('a directory that is the user’s is left clean', async () => {
