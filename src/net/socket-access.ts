@@ -3,10 +3,11 @@
  * to let the user write, as connect(2) and path_resolution(7) have it. Nothing is opened or connected to.
  */
 import { execFileSync } from 'node:child_process';
-import { lstatSync, readlinkSync, type Stats, statSync } from 'node:fs';
-import { dirname, join, resolve, sep } from 'node:path';
-import { errorCode, errorMessage } from '../errors.ts';
+import { lstatSync, type Stats, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { errorCode } from '../errors.ts';
 import { groupId, nameOfGroup, nameOfUser, userId } from './account.ts';
+import { stepsTo, unseen } from './path-steps.ts';
 import { type FileOptions, socketMode } from './unix-socket.ts';
 
 /** A user with its groups. */
@@ -34,10 +35,11 @@ const WRITE = 2;
  */
 export function obstaclesTo(path: string, who: Identity, options: FileOptions): Obstacle[] {
   const obstacles: Obstacle[] = [];
-  for (const step of stepsTo(dirname(resolve(path)))) {
-    if ('problem' in step) return [...obstacles, { message: step.problem, cure: step.cure }];
-    const { directory, rights } = step;
-    if (!allows(rights, who, SEARCH)) obstacles.push(closedDirectory(directory, rights, who));
+  for (const step of stepsTo(dirname(path))) {
+    if (step.kind === 'problem') return [...obstacles, { message: step.problem, cure: step.cure }];
+    if (step.kind === 'link') continue;
+    const rights = rightsOf(step.path, step.stat);
+    if (!allows(rights, who, SEARCH)) obstacles.push(closedDirectory(step.path, rights, who));
   }
   let rights: Rights;
   try {
@@ -48,59 +50,6 @@ export function obstaclesTo(path: string, who: Identity, options: FileOptions): 
     return [...obstacles, { message: problem, cure }];
   }
   return allows(rights, who, WRITE) ? obstacles : [...obstacles, closedSocket(path, rights, who)];
-}
-
-// --- the way -------------------------------------------------------------------------------------------------------
-
-type Step =
-  | { readonly directory: string; readonly rights: Rights }
-  | { readonly problem: string; readonly cure: string };
-
-const MOST_LINKS = 40;
-
-/** The directories that are searched on the way into `directory`, links followed. */
-function* stepsTo(directory: string): Generator<Step> {
-  const names = directory.split(sep).filter((name) => name !== '');
-  let at: string = sep;
-  let links = 0;
-  yield { directory: at, rights: rightsOf(at, lstatSync(at)) };
-  for (let name = names.shift(); name !== undefined; name = names.shift()) {
-    if (name === '..') {
-      at = dirname(at);
-      continue;
-    }
-    const next = join(at, name);
-    let stat: Stats;
-    try {
-      stat = lstatSync(next);
-    } catch (error) {
-      yield errorCode(error) === 'ENOENT'
-        ? { problem: `the directory ${next} does not exist`, cure: `mkdir -p ${directory}` }
-        : unseen(at, error);
-      return;
-    }
-    if (stat.isSymbolicLink()) {
-      const target = readlinkSync(next);
-      if (++links > MOST_LINKS) {
-        yield { problem: `${next} leads to itself`, cure: 'remove the link' };
-        return;
-      }
-      names.unshift(...target.split(sep).filter((each) => each !== '' && each !== '.'));
-      if (target.startsWith(sep)) at = sep;
-      continue;
-    }
-    if (!stat.isDirectory()) {
-      yield { problem: `${next} is not a directory`, cure: 'use another socket path' };
-      return;
-    }
-    at = next;
-    yield { directory: at, rights: rightsOf(at, stat) };
-  }
-}
-
-/** Where whoever asks may not look. */
-function unseen(directory: string, error: unknown): { readonly problem: string; readonly cure: string } {
-  return { problem: `it cannot be told what is in ${directory}: ${errorMessage(error)}`, cure: 'ask as root' };
 }
 
 // --- rights --------------------------------------------------------------------------------------------------------

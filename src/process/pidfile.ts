@@ -1,30 +1,36 @@
 /**
- * The pid file: says which process serves, in a way that can be checked. Its first line is the pid, for scripts; its
- * second line tells when that process was started, so that a number which now belongs to somebody else is noticed; the
- * third, how many seconds it may take to stop. A file without the second line (written by another program) is never
- * believed to be ours.
+ * The pid file: says which process serves, in a way that can be checked. Its first line is the pid, for scripts; the second
+ * when that process was started, so that a number which belongs to another process by now is noticed; the third how many
+ * seconds it may take to stop; the fourth the path that the file was written for. A file without the second line was
+ * written by another program and is never believed.
  */
-import { execFileSync } from 'node:child_process';
 import {
   accessSync,
+  closeSync,
   constants,
+  fstatSync,
   linkSync,
   lstatSync,
-  readFileSync,
+  openSync,
+  readSync,
   renameSync,
+  type Stats,
   statSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { errorCode, errorMessage, RunError } from '../errors.ts';
+import { exposureOf } from '../net/path-steps.ts';
+import { HeldDirectory } from './held-directory.ts';
+import { identifyProcess } from './process-identity.ts';
 
 /** What a pid file says, checked. */
 export type PidState =
   | { readonly state: 'absent' }
   /** The process is there and is the one that wrote the file. */
   | RunningServer
-  /** Nobody, or somebody else, has that number now. */
+  /** The number is that of no process, or of another one by now. */
   | { readonly state: 'stale'; readonly pid: number | undefined };
 
 export interface RunningServer {
@@ -43,6 +49,8 @@ export interface PidFile {
 
 const DEFAULT_GRACEFUL_S = 30;
 const MAX_TRIES = 20;
+/** Far more than a pid file has, and all that is read of another file. */
+const MOST_BYTES = 8192;
 
 /**
  * Finds out before anything is started whether `writePidFile` is going to work.
@@ -50,11 +58,12 @@ const MAX_TRIES = 20;
  */
 export function checkPidFile(file: string): void {
   try {
-    // A rename would replace a symbolic link, and could replace somebody's file.
+    // A rename would replace a symbolic link, and could replace another program's file.
     const found = lstatSync(file, { throwIfNoEntry: false });
     if (found && !found.isFile()) throw new Error('something that is not a file has this name');
     if (!statSync(dirname(file)).isDirectory()) throw new Error(`${dirname(file)} is not a directory`);
     accessSync(dirname(file), constants.W_OK | constants.X_OK);
+    new HeldDirectory(file).close();
   } catch (error) {
     throw cannotWrite(file, error);
   }
@@ -63,55 +72,113 @@ export function checkPidFile(file: string): void {
 
 /**
  * Writes the pid of this process.
- * @param graceful seconds that a graceful stop may take, for whoever will wait for it
+ * @param graceful seconds that a graceful stop may take, for the command that will wait for it
  * @throws RunError when another live server has the file, or when it cannot be written.
  */
 export function writePidFile(file: string, graceful: number = DEFAULT_GRACEFUL_S): PidFile {
   const { pid } = process;
-  const content = `${pid}\n${startOf(pid) ?? ''}\n${graceful}\n`;
+  const content = `${pid}\n${identifyProcess(pid)?.start ?? ''}\n${graceful}\n${JSON.stringify(file)}\n`;
   const temporary = `${file}.${pid}`;
+  const directory = holdDirectory(file);
   try {
-    writeFileSync(temporary, content, { flag: 'wx', mode: 0o644 });
-    place(temporary, file);
+    try {
+      writeFileSync(directory.at(temporary), content, { flag: 'wx', mode: 0o644 });
+      place(directory, temporary, file);
+    } finally {
+      removeQuietly(directory.at(temporary));
+    }
   } catch (cause) {
+    directory.close();
     throw cannotWrite(file, cause);
-  } finally {
-    removeQuietly(temporary);
   }
   return {
     remove() {
-      if (readText(file) === content) removeQuietly(file);
+      if (readText(directory.at(file))?.text === content) removeQuietly(directory.at(file));
+      directory.close();
     },
   };
 }
 
-/** Whose pid file it is. */
+/** @throws RunError for a file that cannot be judged: it may have been put there to have another process stopped. */
 export function readPidFile(file: string): PidState {
-  const text = readText(file);
-  if (text === undefined) return { state: 'absent' };
-  const [first = '', start = '', third = ''] = text.split('\n');
+  return judge(file, file, isExposedFile(file));
+}
+
+/**
+ * What the file of a path says.
+ * @param at another path of the same file
+ * @param exposed whether other users can put a file there
+ */
+function judge(file: string, at: string, exposed: boolean): PidState {
+  const found = readText(at, file);
+  if (found === undefined) return { state: 'absent' };
+  const [first = '', start = '', third = '', fourth = ''] = found.text.split('\n');
   if (!/^[1-9]\d{0,9}$/.test(first)) return { state: 'stale', pid: undefined };
   const pid = Number(first);
-  if (start === '' || startOf(pid) !== start || !mayName(file, pid)) return { state: 'stale', pid };
+  const identity = identifyProcess(pid);
+  if (identity?.start !== start || !mayName(found.stat, identity.users)) return { state: 'stale', pid };
+  if (exposed) refuseForeign(file, found.stat, fourth, pid);
   const graceful = /^\d{1,6}(\.\d+)?$/.test(third) ? Number(third) : DEFAULT_GRACEFUL_S;
   return { state: 'running', pid, start, graceful };
 }
 
 /** Whether that very process lives. */
 export function stillRuns({ pid, start }: RunningServer): boolean {
-  return startOf(pid) === start;
+  return identifyProcess(pid)?.start === start;
 }
 
-/** Whether who wrote the file may speak for the process: root for all, everybody else for processes of their own. */
-function mayName(file: string, pid: number): boolean {
-  const writer = statSync(file, { throwIfNoEntry: false })?.uid;
-  const owner = statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid;
-  return owner === undefined || writer === 0 || writer === owner;
+/** Whether the user that wrote the file may speak for the process: root for all, other users for their own processes. */
+function mayName({ uid, mode }: Stats, users: ReadonlySet<number>): boolean {
+  if ((mode & 0o022) !== 0) return false;
+  return uid === 0 || [...users].every((user) => user === uid);
 }
 
-/** Removes a file that names nobody; one that has come to life in the meantime stays. */
+/**
+ * Where other users can put a file, it may be the true pid file of another server, moved, linked or reached by way of
+ * another directory.
+ */
+function refuseForeign(file: string, { nlink }: Stats, writtenFor: string, pid: number): void {
+  const reason =
+    nlink > 1
+      ? 'it is a hard link'
+      : writtenFor !== JSON.stringify(file)
+        ? `it was written for ${writtenFor === '' ? 'another path' : writtenFor}`
+        : undefined;
+  if (reason === undefined) return;
+  throw new RunError('PASTER_PID_FILE', `the pid file ${file} is not believed: ${reason}`, {
+    hint: `other users can write to a directory of its path; if process ${pid} is the server, kill ${pid} ends it`,
+  });
+}
+
+/** Removes a stale file; one that belongs to a live server by now stays. */
 export function removeStalePidFile(file: string): void {
-  if (readPidFile(file).state === 'stale') discardStale(file, `${file}.${process.pid}.stale`);
+  let directory: HeldDirectory;
+  try {
+    directory = new HeldDirectory(file);
+  } catch {
+    // What is not certain to be the file's own directory is left alone.
+    return;
+  }
+  try {
+    if (judge(file, directory.at(file), directory.exposed).state === 'stale') {
+      discardStale(directory, file, `${file}.${process.pid}.stale`);
+    }
+  } finally {
+    directory.close();
+  }
+}
+
+function isExposedFile(file: string): boolean {
+  const { way, inside } = exposureOf(dirname(file));
+  return way !== undefined || inside;
+}
+
+function holdDirectory(file: string): HeldDirectory {
+  try {
+    return new HeldDirectory(file);
+  } catch (cause) {
+    throw cannotWrite(file, cause);
+  }
 }
 
 function cannotWrite(file: string, cause: unknown): RunError {
@@ -124,17 +191,17 @@ function cannotWrite(file: string, cause: unknown): RunError {
 }
 
 /** Of several that do this at once, one succeeds. */
-function place(temporary: string, file: string): void {
+function place(directory: HeldDirectory, temporary: string, file: string): void {
   for (let tries = 1; ; tries++) {
     try {
-      // Fails if the name is taken, whoever was quicker.
-      linkSync(temporary, file);
+      // Fails if the name is taken, even if it was free a moment ago.
+      linkSync(directory.at(temporary), directory.at(file));
       return;
     } catch (error) {
       if (errorCode(error) !== 'EEXIST' || tries === MAX_TRIES) throw error;
     }
-    refuseIfRunning(file);
-    discardStale(file, `${temporary}.stale`);
+    refuseIfRunning(file, directory.at(file), directory.exposed);
+    discardStale(directory, file, `${temporary}.stale`);
   }
 }
 
@@ -142,63 +209,56 @@ function place(temporary: string, file: string): void {
  * Takes a stale file out of the way. It is moved aside and looked at again before it is deleted: in the meantime another
  * server may have put its own there, and that one goes back.
  */
-function discardStale(file: string, aside: string): void {
+function discardStale(directory: HeldDirectory, file: string, aside: string): void {
+  const [from, to] = [directory.at(file), directory.at(aside)];
   try {
-    renameSync(file, aside);
+    renameSync(from, to);
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return;
     throw error;
   }
   try {
-    if (readPidFile(aside).state === 'running') linkSync(aside, file);
+    if (judge(file, to, false).state === 'running') linkSync(to, from);
   } catch (error) {
     // A third one has taken the name: the next round asks that one.
     if (errorCode(error) !== 'EEXIST') throw error;
   } finally {
-    removeQuietly(aside);
+    removeQuietly(to);
   }
 }
 
-function refuseIfRunning(file: string): void {
-  const found = readPidFile(file);
+function refuseIfRunning(file: string, at = file, exposed = isExposedFile(file)): void {
+  const found = judge(file, at, exposed);
   if (found.state !== 'running' || found.pid === process.pid) return;
   throw new RunError('PASTER_PID_FILE', `a server runs already: ${file} names process ${found.pid}`, {
     hint: 'stop it first, or use another --pid-file',
   });
 }
 
-/**
- * When a process was started, in a form that is only good for comparing; undefined when there is none. On Linux the
- * clock ticks since the machine was started, with the id of that start; elsewhere what `ps` says.
- */
-function startOf(pid: number): string | undefined {
-  const stat = readText(`/proc/${pid}/stat`);
-  if (stat !== undefined) {
-    // The name of the program, in parentheses, may hold anything; field 22 is the 20th after it.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    if (fields[0] === 'Z') return undefined;
-    return `${fields[19]} ${readText('/proc/sys/kernel/random/boot_id')?.trim() ?? ''}`;
-  }
-  if (process.platform === 'linux') return undefined;
-  try {
-    return (
-      execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], {
-        encoding: 'utf8',
-        env: { ...process.env, LC_ALL: 'C' },
-        stdio: ['ignore', 'pipe', 'ignore'],
-      }).trim() || undefined
-    );
-  } catch {
-    return undefined;
-  }
+interface FoundFile {
+  readonly stat: Stats;
+  readonly text: string;
 }
 
-function readText(file: string): string | undefined {
+/**
+ * Opens the file once, follows no link and waits for no FIFO.
+ * @param shown its path for messages
+ */
+function readText(file: string, shown: string = file): FoundFile | undefined {
+  let fd: number | undefined;
   try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ESRCH' || file.startsWith('/proc/')) return undefined;
-    throw new RunError('PASTER_PID_FILE', `cannot read the pid file ${file}: ${errorMessage(error)}`, { cause: error });
+    fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) throw new Error('it is not a regular file');
+    const bytes = Buffer.alloc(MOST_BYTES);
+    return { stat, text: bytes.toString('utf8', 0, readSync(fd, bytes)) };
+  } catch (cause) {
+    const code = errorCode(cause);
+    if (code === 'ENOENT') return undefined;
+    const reason = code === 'ELOOP' ? 'it is a symbolic link' : errorMessage(cause);
+    throw new RunError('PASTER_PID_FILE', `cannot read the pid file ${shown}: ${reason}`, { cause });
+  } finally {
+    if (fd !== undefined) closeSync(fd);
   }
 }
 

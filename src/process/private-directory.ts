@@ -2,10 +2,11 @@
  * Directories that a user keeps sockets in: nobody else may enter them, and nobody else can put another one in their place.
  * What the environment names is looked at like any other: after `su` it is what belongs to the user before.
  */
-import { lstatSync, mkdirSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { lstatSync, mkdirSync, realpathSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { errorCode } from '../errors.ts';
+import { exposureOf } from '../net/path-steps.ts';
 
 /** Those that there are, by their real paths: where the system has one for each user, and beside temporary files. */
 export function privateDirectories(): string[] {
@@ -39,30 +40,15 @@ function usable(candidate: string, create: boolean): string | undefined {
   const user = process.geteuid?.();
   try {
     const parent = realpathSync(dirname(candidate));
-    if (!isSafe(parent, user)) return undefined;
     const directory = join(parent, basename(candidate));
+    if (exposureOf(directory).way !== undefined) return undefined;
     if (create) makeDirectory(directory);
     // A link is no directory here.
     const found = lstatSync(directory);
-    return found.isDirectory() && found.uid === user && !isOpenTo(found, 0o077) ? directory : undefined;
+    return found.isDirectory() && found.uid === user && (found.mode & 0o077) === 0 ? directory : undefined;
   } catch {
     return undefined;
   }
-}
-
-/** Whether nobody but this user and root can rename what is in a directory, nor the directory itself, nor one above. */
-function isSafe(directory: string, user: number | undefined): boolean {
-  for (let at = directory; ; at = dirname(at)) {
-    const found = statSync(at);
-    if (found.uid !== user && found.uid !== 0) return false;
-    // In a sticky one, such as /tmp, everybody renames what is their own.
-    if (isOpenTo(found, 0o022) && (found.mode & 0o1000) === 0) return false;
-    if (at === dirname(at)) return true;
-  }
-}
-
-function isOpenTo({ mode }: Stats, others: number): boolean {
-  return (mode & others) !== 0;
 }
 
 function makeDirectory(directory: string): void {
