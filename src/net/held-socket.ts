@@ -16,7 +16,7 @@ import { RunError } from '../errors.ts';
 import type { Address, DescriptorAddress, TcpAddress, UnixAddress } from './address.ts';
 import { bindError } from './bind-errors.ts';
 import { type BindOptions, DEFAULT_BACKLOG } from './listener.ts';
-import { bindUnderTemporaryName, checkPathLength, publish, removeQuietly, setPermissions } from './unix-socket.ts';
+import { SocketFile } from './unix-socket.ts';
 
 /** An open socket that other processes accept on. */
 export interface HeldSocket {
@@ -70,12 +70,12 @@ async function holdTcp(address: TcpAddress, backlog: number): Promise<HeldSocket
 }
 
 async function holdUnix(address: UnixAddress, backlog: number, options: BindOptions): Promise<HeldSocket> {
-  checkPathLength(address.path);
-  const { file, bound: handle } = await bindUnderTemporaryName(address.path, bindPrivately);
+  const bind = (path: string) => createHandle(path, -1, -1);
+  const file = await SocketFile.bind(address.path, options, bind, (handle) => handle.close());
+  const handle = file.bound;
   try {
-    setPermissions(file, options);
     await listenElsewhere(handle.fd, backlog);
-    const remove = await publish(file, address.path);
+    const remove = await file.publish();
     return {
       address,
       fd: handle.fd,
@@ -86,10 +86,9 @@ async function holdUnix(address: UnixAddress, backlog: number, options: BindOpti
       },
     };
   } catch (error) {
+    file.discard();
     handle.close();
     throw error;
-  } finally {
-    removeQuietly(file);
   }
 }
 
@@ -105,15 +104,6 @@ function holdDescriptor(address: DescriptorAddress, backlog: number): HeldSocket
       open = false;
     },
   };
-}
-
-function bindPrivately(file: string): ServerHandle {
-  const umask = process.umask(0o177);
-  try {
-    return createHandle(file, -1, -1);
-  } finally {
-    process.umask(umask);
-  }
 }
 
 // Closing at once, before the event loop turns: nothing is accepted here, and the program ends by itself.

@@ -8,14 +8,7 @@ import { createServer, type ListenOptions, type Server, type Socket } from 'node
 import { devNull } from 'node:os';
 import type { Address, TcpAddress, UnixAddress } from './address.ts';
 import { bindError } from './bind-errors.ts';
-import {
-  bindUnderTemporaryName,
-  checkPathLength,
-  type FileOptions,
-  publish,
-  removeQuietly,
-  setPermissions,
-} from './unix-socket.ts';
+import { type FileOptions, SocketFile } from './unix-socket.ts';
 
 export interface BindOptions extends FileOptions {
   /** Connections that may wait to be accepted; the kernel has a limit of its own. */
@@ -104,31 +97,18 @@ async function openTcp(address: TcpAddress, options: BindOptions): Promise<Liste
 }
 
 async function openUnix(address: UnixAddress, options: BindOptions): Promise<Listener> {
-  checkPathLength(address.path);
-  const { bound: server, file } = await bindUnderTemporaryName(address.path, (name) =>
-    listenPrivately(name, options.backlog),
-  );
+  const bind = async (path: string) => {
+    const server = newServer();
+    await listening(server, { path, backlog: options.backlog ?? DEFAULT_BACKLOG, exclusive: true });
+    return server;
+  };
+  const file = await SocketFile.bind(address.path, options, bind, (server) => server.close());
+  const server = file.bound;
   try {
-    setPermissions(file, options);
-    const remove = await publish(file, address.path);
-    return wrap(server, address, remove);
+    return wrap(server, address, await file.publish());
   } catch (error) {
     server.close();
     throw error;
-  } finally {
-    removeQuietly(file);
-  }
-}
-
-function listenPrivately(file: string, backlog: number | undefined): Promise<Server> {
-  const server = newServer();
-  // Node binds a path within `listen()`, so the file is closed to everybody else from its first moment.
-  const umask = process.umask(0o177);
-  try {
-    const started = listening(server, { path: file, backlog: backlog ?? DEFAULT_BACKLOG, exclusive: true });
-    return started.then(() => server);
-  } finally {
-    process.umask(umask);
   }
 }
 

@@ -10,7 +10,7 @@ import { errorCode, errorMessage } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { ServerStatus } from '../metrics/server-status.ts';
 import { openListener } from '../net/listener.ts';
-import { removeQuietly } from '../net/unix-socket.ts';
+import { removeQuietly } from '../net/socket-publication.ts';
 import { ownVersion } from '../version.ts';
 import { makePrivateDirectory, privateDirectories } from './private-directory.ts';
 

@@ -6,9 +6,17 @@ import { environ } from './environ.ts';
 import { fastcgi } from './fastcgi.ts';
 import { Random } from './random.ts';
 import { scgi } from './scgi.ts';
+import { swaps } from './swaps.ts';
 import { must, type StartedTarget, type Target } from './target.ts';
 
-export const TARGETS: readonly Target[] = [codec, environ, fastcgi, scgi];
+export const TARGETS: readonly Target[] = [
+  codec,
+  environ,
+  fastcgi,
+  scgi,
+  // Only root has anything to lose.
+  ...(process.getuid?.() === 0 ? [swaps] : []),
+];
 
 export interface FuzzOptions {
   /** Of the first case; the next one has the next number. */
