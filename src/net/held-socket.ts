@@ -34,7 +34,7 @@ export async function holdSocket(address: Address, options: BindOptions = {}): P
   try {
     switch (address.kind) {
       case 'tcp':
-        return await holdTcp(address, backlog);
+        return await holdTcp(address, backlog, options.ipv6Only ? IPV6_ONLY : 0);
       case 'unix':
         return await holdUnix(address, backlog, options);
       case 'fd':
@@ -45,9 +45,9 @@ export async function holdSocket(address: Address, options: BindOptions = {}): P
   }
 }
 
-async function holdTcp(address: TcpAddress, backlog: number): Promise<HeldSocket> {
+async function holdTcp(address: TcpAddress, backlog: number, flags: number): Promise<HeldSocket> {
   const { address: host, family } = await lookup(address.host);
-  const handle = createHandle(host, address.port, family === 6 ? 6 : 4);
+  const handle = createHandle(host, address.port, family === 6 ? 6 : 4, flags);
   const name: { port?: number } = {};
   // libuv keeps EADDRINUSE back until somebody asks.
   const status = handle.getsockname?.(name) ?? 0;
@@ -147,10 +147,13 @@ interface ServerHandle {
 type CreateServerHandle = (address: string, port: number, type: number, fd?: number, flags?: number) => unknown;
 
 /** Binds without listening. The only place that uses Node's private interface. */
-function createHandle(address: string, port: number, type: 4 | 6 | -1): ServerHandle {
+/** libuv's UV_TCP_IPV6ONLY. */
+const IPV6_ONLY = 1;
+
+function createHandle(address: string, port: number, type: 4 | 6 | -1, flags = 0): ServerHandle {
   const create = '_createServerHandle' in net ? net._createServerHandle : undefined;
   if (typeof create !== 'function') throw noHandles();
-  const handle = (create as CreateServerHandle)(address, port, type, undefined, 0);
+  const handle = (create as CreateServerHandle)(address, port, type, undefined, flags);
   if (typeof handle === 'number') throw systemError(handle);
   if (!isServerHandle(handle)) throw noHandles();
   return handle;

@@ -13,6 +13,8 @@ import { type FileOptions, SocketFile } from './unix-socket.ts';
 export interface BindOptions extends FileOptions {
   /** Connections that may wait to be accepted; the kernel has a limit of its own. */
   readonly backlog?: number | undefined;
+  /** Leaves the IPv4 addresses to another socket: `::` alone takes both. */
+  readonly ipv6Only?: boolean | undefined;
 }
 
 /** An open socket that this process accepts on. */
@@ -91,6 +93,7 @@ async function openTcp(address: TcpAddress, options: BindOptions): Promise<Liste
     host: address.host,
     port: address.port,
     backlog: options.backlog ?? DEFAULT_BACKLOG,
+    ipv6Only: options.ipv6Only ?? false,
     exclusive: true,
   });
   return wrap(server, realAddress(server, address));

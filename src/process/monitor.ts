@@ -6,6 +6,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { RunError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { backoffMs, HEALTHY_AFTER_MS } from './backoff.ts';
 import { unpackError } from './error-transfer.ts';
@@ -45,8 +46,9 @@ export async function monitor(options: MonitorOptions): Promise<number> {
     const { code } = run.exit;
     if (told.toStop || code === 0) return code ?? 0;
     if (!everListened) {
-      if (run.failure) throw run.failure;
-      return code ?? 1;
+      throw (
+        run.failure ?? new RunError('PASTER_MONITOR', `the server ended ${describeExit(run.exit)} before it listened`)
+      );
     }
     deaths = run.listened && run.milliseconds >= HEALTHY_AFTER_MS ? 1 : deaths + 1;
     const reason = run.failure ? `: ${run.failure.message}` : '';

@@ -29,7 +29,7 @@ export async function openAll<T extends { close(): Promise<unknown> }>(
     for (const address of passed.length > 0 ? passed : server.addresses) {
       const name = formatAddress(address);
       const known = kept.get(name);
-      const socket = known ?? (await open(address, options));
+      const socket = known ?? (await open(address, { ...options, ipv6Only: hasSibling(address, server.addresses) }));
       if (!known) opened.push(socket);
       all.set(name, socket);
     }
@@ -38,6 +38,12 @@ export async function openAll<T extends { close(): Promise<unknown> }>(
     await Promise.all(opened.map((each) => each.close()));
     throw server.locateAddress(error);
   }
+}
+
+/** Whether `::` is listed beside `0.0.0.0` with the same port, which it would take as well. */
+function hasSibling(address: Address, all: readonly Address[]): boolean {
+  if (address.kind !== 'tcp' || address.host !== '::' || address.port === 0) return false;
+  return all.some((other) => other.kind === 'tcp' && other.host === '0.0.0.0' && other.port === address.port);
 }
 
 /** A socket file that root makes for a server of somebody else's is that one's, unless the section says otherwise. */

@@ -114,6 +114,17 @@ test('--monitor-restart does not insist on a server that never started', async (
   expect(stderr.match(/broken/g)).toHaveLength(1);
 });
 
+test.each([
+  ['process.kill(process.pid, "SIGKILL"); setInterval(() => {}, 1000); await new Promise(() => {});', 'by SIGKILL'],
+  ['process.exit(7);', 'with status 7'],
+])('--monitor-restart reports a server that ends before it listens: %s', async (code, how) => {
+  const finished = await paster(['serve', 'x.ini', '--monitor-restart'], { cwd: project(code) }).finished();
+  expect(finished).toMatchObject({
+    status: 1,
+    stderr: expect.stringContaining(`the server ended ${how} before it listened`),
+  });
+});
+
 test('a server whose monitor was killed ends', async () => {
   const program = await serve(['x.ini', '--monitor-restart'], { cwd: project() });
   await program.kill('SIGKILL');

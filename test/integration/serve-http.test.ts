@@ -168,3 +168,12 @@ test('egg:PasteScript#test answers with text, as it did', async () => {
   expect(response.headers.get('content-type')).toBe('text/plain; charset=utf-8');
   expect((await response.text()).split('\n')).toEqual(expect.arrayContaining(['PATH_INFO: /a', 'QUERY_STRING: b=c']));
 });
+
+test.each([[[]], [['-w', '1']]])('every address of IPv4 and of IPv6 on one port: %j', async (mode) => {
+  const port = await freePort();
+  const cwd = temporaryDirectory({
+    'x.ini': `[app:main]\nuse = npm:paster#test\n[server:main]\nuse = npm:paster#http\nlisten = 0.0.0.0:${port} [::]:${port}\n`,
+  });
+  await serve(['x.ini', ...mode], { cwd });
+  for (const host of ['127.0.0.1', '[::1]']) expect((await fetch(`http://${host}:${port}/`)).status).toBe(200);
+});
