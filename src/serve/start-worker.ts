@@ -31,7 +31,7 @@ export const startWorker: WorkerStart<WorkerPlan> = (plan, open, control) =>
 const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
   // The supervisor stays who it is: it removes its files and opens its log again, and never loads an application.
   dropPrivileges(plan.ownership.user, plan.ownership.group);
-  // Afterwards, so that a HOME of an --env-file overrides the user's own.
+  // Afterwards, so that a HOME of a --dotenv file overrides the user's own.
   Object.assign(process.env, plan.variables);
   const logFile = plan.logFile === undefined ? undefined : followedLogFile(plan.logFile, control);
   const session = new LoadSession(plan.globalConf);

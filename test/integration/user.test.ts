@@ -131,7 +131,7 @@ describe.runIf(process.getuid?.() === 0)('as root', () => {
     if (mode.includes('--daemon')) await paster(['serve', 'x.ini', 'stop'], { cwd }).finished();
   });
 
-  test('what an --env-file says of HOME stays', async () => {
+  test('the HOME of a --dotenv file overrides the user’s', async () => {
     const cwd = project('port = 0');
     writeFileSync(join(cwd, 'app.js'), 'export default (req, res) => res.end(process.env.HOME);');
     writeFileSync(join(cwd, '.env'), 'HOME=/srv/elsewhere\n');
