@@ -4,6 +4,8 @@ import { utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ask } from '../helpers/ask.ts';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { paster } from '../helpers/program.ts';
 import { mirror, serveThrough } from './serve.ts';
 import { askUpgrade, upgrading } from './upgrade.ts';
 
@@ -51,6 +53,20 @@ describe('hashes', () => {
       location: { line: 3 },
     });
   });
+});
+
+test.each([
+  ['auth_basic', 'joe:secret', 'users_file, line 1: joe: the password is not hashed'],
+  ['auth_digest\nrealm = r', 'joe:other:0', 'users_file, line 1: joe: the realm is "other"'],
+])('check finds what is wrong with the users of %s', async (filter, line, message) => {
+  const cwd = temporaryDirectory({
+    'x.ini': `[app:main]\nuse = npm:paster#test\nfilter-with = f\n[filter:f]\nuse = npm:paster#${filter}\nusers_file = users\n`,
+    users: `${line}\n`,
+  });
+  const { status, stdout } = await paster(['check', 'x.ini'], { cwd }).finished();
+  expect(stdout).toContain(message);
+  expect(stdout).not.toContain('secret');
+  expect(status).toBe(2);
 });
 
 test('asks for a password, and says for what', async () => {

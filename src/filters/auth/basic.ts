@@ -33,6 +33,7 @@ export function makeAuthBasic(globalConf: Settings, settings: SettingsOf<typeof 
   return authBasic({ ...settings, users_file: usersFile(globalConf, settings.users_file) });
 }
 makeAuthBasic.settings = authBasicSettings;
+makeAuthBasic.check = makeAuthBasic;
 
 /**
  * A filter that lets only users in who know their password; the application finds the name in `req.remoteUser`.

@@ -50,6 +50,7 @@ export function makeAuthDigest(globalConf: Settings, settings: SettingsOf<typeof
   return authDigest({ ...settings, users_file: usersFile(globalConf, settings.users_file) });
 }
 makeAuthDigest.settings = authDigestSettings;
+makeAuthDigest.check = makeAuthDigest;
 
 /** By the name that HTTP has for it: Node's name, and how many hexadecimal digits it gives. The best comes first. */
 const ALGORITHMS = {
