@@ -28,7 +28,9 @@ const { renameSync, symlinkSync, linkSync, unlinkSync, readdirSync } = require('
 const [directory, victim, other] = process.argv.slice(1);
 const attempt = (work) => { try { work(); } catch {} };
 process.stdout.write('swapping');
-for (let turn = 0; ; turn++) {
+// An orphan would go on for ever.
+const parent = process.ppid;
+for (let turn = 0; process.ppid === parent; turn++) {
   let names = [];
   attempt(() => { names = readdirSync(directory); });
   for (const name of names) {
