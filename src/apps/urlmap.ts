@@ -10,7 +10,9 @@ import type { Loader } from '../deploy/compose.ts';
 import { ConfigError } from '../errors.ts';
 import { askedHost } from '../http/asked-host.ts';
 import { escapeHtml, htmlPage } from '../http/html.ts';
-import { decodePath, type MountedRequest, mountRequest, pathEnd, toOriginForm } from '../http/mount.ts';
+import { type MountedRequest, mountRequest, toOriginForm } from '../http/mount.ts';
+import { AMBIGUOUS, AMBIGUOUS_PATH, longestPrefix, PathPrefixes } from '../http/path-prefixes.ts';
+import { answerPlain } from '../http/plain-answer.ts';
 import { type AppLike, toApp } from '../protocol/app.ts';
 import { declineUpgrade } from '../protocol/decline-upgrade.ts';
 import { onceOnly, withLifecycle } from '../protocol/filter.ts';
@@ -47,20 +49,16 @@ export const urlmapSettings = defineSettings(
 interface Place {
   readonly host: string | undefined;
   readonly port: string | undefined;
-  /** Without a slash at its end. */
   readonly prefix: string;
 }
 
 function readKey(key: string): Place | undefined {
   for (const pattern of KEYS) {
     const { groups } = pattern.exec(key) ?? {};
-    if (groups) return { host: groups['host'], port: groups['port'], prefix: normalPrefix(groups['path'] ?? '') };
+    if (groups) return { host: groups['host'], port: groups['port'], prefix: groups['path'] ?? '' };
   }
   return undefined;
 }
-
-/** Applications by prefix; the prefixes of one host, or of any. */
-type Prefixes = Map<string, App>;
 
 /** Options of `urlMap`. */
 export interface UrlMapOptions {
@@ -107,8 +105,8 @@ makeUrlmap.check = (_globalConf: Settings, settings: SettingsOf<typeof urlmapSet
   );
 
 function mapOf(entries: readonly (readonly [key: string, app: App])[], fallback: App): App {
-  const anyHost: Prefixes = new Map();
-  const hosts = new Map<string, Prefixes>();
+  const anyHost = new PathPrefixes<App>();
+  const hosts = new Map<string, PathPrefixes<App>>();
   for (const [key, app] of entries) {
     const place = readKey(key);
     if (!place) {
@@ -118,15 +116,17 @@ function mapOf(entries: readonly (readonly [key: string, app: App])[], fallback:
     }
     const { host, port, prefix } = place;
     const prefixes = host === undefined ? anyHost : prefixesOf(hosts, port === undefined ? host : `${host}:${port}`);
-    if (prefixes.has(prefix)) {
+    if (!prefixes.add(prefix, app)) {
       throw new ConfigError('PASTER_URLMAP_TWICE', `"${key}": this prefix is mapped already`, { setting: key });
     }
-    prefixes.set(prefix, app);
   }
   const route = (req: IncomingMessage): App => {
     toOriginForm(req);
-    const app = hosts.size === 0 ? undefined : mountByHost(hosts, req);
-    return app ?? mountLongest(anyHost, req) ?? fallback;
+    const match = longestPrefix(req.url ?? '/', hosts.size === 0 ? [anyHost] : [...ofHost(hosts, req), anyHost]);
+    if (match === AMBIGUOUS) return badPath;
+    if (!match) return fallback;
+    mountRequest(req, match.length);
+    return match.value;
   };
   const urlmap: App = (req, res) => route(req)(req, res);
   // Where nobody upgrades, the server need not ask.
@@ -139,48 +139,22 @@ function mapOf(entries: readonly (readonly [key: string, app: App])[], fallback:
   return urlmap;
 }
 
-function prefixesOf(hosts: Map<string, Prefixes>, host: string): Prefixes {
+const badPath: App = (_req, res) => answerPlain(res, 400, {}, AMBIGUOUS_PATH);
+
+function prefixesOf(hosts: Map<string, PathPrefixes<App>>, host: string): PathPrefixes<App> {
   const key = host.toLowerCase();
-  const prefixes: Prefixes = hosts.get(key) ?? new Map();
+  const prefixes = hosts.get(key) ?? new PathPrefixes<App>();
   hosts.set(key, prefixes);
   return prefixes;
 }
 
 /** By name and port, then by name alone; a Host without a port means the standard one of the scheme, as in Paste. */
-function mountByHost(hosts: ReadonlyMap<string, Prefixes>, req: IncomingMessage): App | undefined {
+function ofHost(hosts: ReadonlyMap<string, PathPrefixes<App>>, req: IncomingMessage): PathPrefixes<App>[] {
   const host = askedHost(req)?.toLowerCase() ?? '';
   const name = host.replace(/:\d+$/, '');
   const standardPort = 'encrypted' in req.socket && req.socket.encrypted ? 443 : 80;
-  for (const key of [name === host ? `${host}:${standardPort}` : host, name]) {
-    const prefixes = hosts.get(key);
-    const app = prefixes && mountLongest(prefixes, req);
-    if (app) return app;
-  }
-  return undefined;
-}
-
-/** Without double slashes, and without the one at the end: the root is the empty prefix. */
-function normalPrefix(path: string): string {
-  return path.replace(/\/+/g, '/').replace(/\/$/, '');
-}
-
-/** Looks the path up with ever fewer segments, so that the cost is that of its depth, not of the number of prefixes. */
-function mountLongest(prefixes: Prefixes, req: IncomingMessage): App | undefined {
-  const url = req.url ?? '/';
-  let end = pathEnd(url);
-  for (;;) {
-    const app = prefixes.get(withoutDoubles(decodePath(url.slice(0, end))));
-    if (app) {
-      mountRequest(req, end);
-      return app;
-    }
-    if (end === 0) return undefined;
-    end = Math.max(0, url.lastIndexOf('/', end - 1));
-  }
-}
-
-function withoutDoubles(path: string): string {
-  return path.includes('//') ? normalPrefix(path) : path;
+  const keys = [name === host ? `${host}:${standardPort}` : host, name];
+  return keys.map((key) => hosts.get(key)).filter((prefixes) => prefixes !== undefined);
 }
 
 /** Says what there is instead, as Paste's does; only with `debug`, since it is not everybody's business. */

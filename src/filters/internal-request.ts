@@ -1,7 +1,8 @@
 /** Requests that never were on a wire: from within the answer of one to the same application, for another path. */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { inject } from '../gateway/inject.ts';
-import { decodePath, type MountedRequest, pathEnd } from '../http/mount.ts';
+import { type MountedRequest, pathEnd } from '../http/mount.ts';
+import { percentDecode } from '../http/percent.ts';
 import { lineLogger } from '../log.ts';
 import type { App } from '../protocol/types.ts';
 import { toStandardError } from './line-output.ts';
@@ -138,7 +139,7 @@ function moveTo(req: MountedRequest, { baseUrl, scriptName }: Place, path: strin
   if (environ === undefined) return;
   const end = pathEnd(path);
   environ['SCRIPT_NAME'] = scriptName;
-  environ['PATH_INFO'] = decodePath(path.slice(0, end));
+  environ['PATH_INFO'] = percentDecode(path.slice(0, end));
   environ['QUERY_STRING'] = path.slice(end + 1);
   req.environ = environ;
 }

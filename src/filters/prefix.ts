@@ -6,6 +6,7 @@ import { bool, defineSettings, type OptionsOf, oneOf, type SettingsOf, text, wit
 import { ConfigError } from '../errors.ts';
 import { askedHost } from '../http/asked-host.ts';
 import { type MountedRequest, mountRequest, toOriginForm } from '../http/mount.ts';
+import { AMBIGUOUS, AMBIGUOUS_PATH, longestPrefix, PathPrefixes } from '../http/path-prefixes.ts';
 import { present } from '../http/presented.ts';
 import type { Filter, Settings } from '../protocol/types.ts';
 import { gate, refuse } from './gate.ts';
@@ -48,7 +49,8 @@ export function makePrefix(_globalConf: Settings, settings: SettingsOf<typeof pr
 }
 makePrefix.settings = prefixSettings;
 
-const BAD_REQUEST = refuse(400, {}, 'Bad Request: the header Forwarded is malformed');
+const BAD_HEADER = refuse(400, {}, 'Bad Request: the header Forwarded is malformed');
+const BAD_PATH = refuse(400, {}, AMBIGUOUS_PATH);
 const BELIEVED = new Set(FORWARDING_HEADERS);
 
 /** A filter that makes an application work below a path of a proxy, with the addresses that are seen from outside. */
@@ -60,6 +62,8 @@ export function prefix(options: OptionsOf<typeof prefixSettings> = {}): Filter {
       setting: 'prefix',
     });
   }
+  const prefixes = new PathPrefixes<true>();
+  prefixes.add(path, true);
   const port = settings.force_port?.trim();
   if (port !== undefined && !/^\d{0,5}$/.test(port)) {
     throw new ConfigError('PASTER_PREFIX', `force_port: "${port}" is not a port`, { setting: 'force_port' });
@@ -67,12 +71,17 @@ export function prefix(options: OptionsOf<typeof prefixSettings> = {}): Filter {
   return async (app) => {
     const trusts = settings.translate_forwarded_server ? await trustedProxies(settings.trusted_proxies) : undefined;
     return gate((req: MountedRequest) => {
-      if (trusts && !translate(req, trusts)) return BAD_REQUEST;
+      if (trusts && !translate(req, trusts)) return BAD_HEADER;
       present(req, {
         encrypted: settings.scheme === undefined ? undefined : settings.scheme === 'https',
         host: port === undefined ? undefined : hostWithPort(req, port),
       });
-      mount(req, path);
+      if (path === '') return undefined;
+      toOriginForm(req);
+      const match = longestPrefix(req.url ?? '/', [prefixes]);
+      if (match === AMBIGUOUS) return BAD_PATH;
+      if (match) mountRequest(req, match.length);
+      else mountOutside(req, path);
       return undefined;
     })(app);
   };
@@ -90,16 +99,7 @@ function hostWithPort(req: MountedRequest, port: string): string {
   return port === '' ? host : `${host}:${port}`;
 }
 
-/** A path that does not begin with the prefix is what the proxy has left of it: the prefix is added to the mount alone. */
-function mount(req: MountedRequest, path: string): void {
-  if (path === '') return;
-  toOriginForm(req);
-  const url = req.url ?? '/';
-  const next = url[path.length];
-  if (url.startsWith(path) && (next === undefined || next === '/' || next === '?')) mountRequest(req, path.length);
-  else mountOutside(req, path);
-}
-
+/** A path without the prefix is one that the proxy has taken the prefix off: only the mount gets it. */
 function mountOutside(req: MountedRequest, path: string): void {
   req.originalUrl ??= `${path}${req.url ?? '/'}`;
   req.baseUrl = (req.baseUrl ?? '') + path;

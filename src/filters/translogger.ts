@@ -12,7 +12,8 @@ import {
   text,
   withDefaults,
 } from '../config/setting.ts';
-import { type MountedRequest, pathEnd } from '../http/mount.ts';
+import type { MountedRequest } from '../http/mount.ts';
+import { AMBIGUOUS, longestPrefix, PathPrefixes } from '../http/path-prefixes.ts';
 import { REQUEST_ID_HEADER, requestId } from '../http/request-id.ts';
 import { DEBUG, INFO, LEVELS } from '../logging/levels.ts';
 import { getLogger, hierarchy } from '../logging/logger.ts';
@@ -78,10 +79,11 @@ export function translogger(options: OptionsOf<typeof transloggerSettings> = {},
   if (output === undefined) return (app) => app;
   const showsId = settings.json || settings.format.includes('%(REQUEST_ID)');
   const isTimed = settings.json || settings.format.includes('%(duration_ms)');
-  const { skip } = settings;
+  const skipped = new PathPrefixes<SkippedPath>();
+  for (const path of settings.skip) skipped.add(path, { isOnlyBelow: path.endsWith('/') });
   return (app) => (req, res) => {
     const { method, url } = req;
-    if (skip.length > 0 && skip.some((path) => liesBelow(url ?? '/', path))) return app(req, res);
+    if (settings.skip.length > 0 && isBelow(url ?? '/', skipped)) return app(req, res);
     const transaction: Transaction = {
       req,
       res,
@@ -134,7 +136,14 @@ function destination(
 /** To look at the stack for each line would cost more than the line, and so would looking for what is escaped already. */
 const DETAILS = { caller: { functionName: 'translogger', file: 'translogger', line: 0 }, isOneLine: true };
 
-function liesBelow(url: string, path: string): boolean {
-  if (!url.startsWith(path)) return false;
-  return path.endsWith('/') || url.length === path.length || url[path.length] === '/' || pathEnd(url) === path.length;
+interface SkippedPath {
+  /** `/static/` does not skip `/static` itself. */
+  readonly isOnlyBelow: boolean;
+}
+
+/** A path that the application may read in another way is logged. */
+function isBelow(url: string, skipped: PathPrefixes<SkippedPath>): boolean {
+  const match = longestPrefix(url, [skipped]);
+  if (match === undefined || match === AMBIGUOUS) return false;
+  return !match.value.isOnlyBelow || url[match.length] === '/';
 }

@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import { askedHost } from '../http/asked-host.ts';
 import type { IdentifiedRequest } from '../http/identity.ts';
 import { isAtMount } from '../http/mount.ts';
-import { percentDecode } from './percent.ts';
+import { percentDecode } from '../http/percent.ts';
 
 /** Variables in the order they came, name and value in turn, like `rawHeaders`. A name may come twice. */
 export type EnvironPairs = readonly string[];

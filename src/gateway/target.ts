@@ -22,7 +22,7 @@
  *
  * `originalUrl` is the target as the client sent it. `baseUrl` and `originalUrl` are the names that Express uses.
  */
-import { percentDecode, percentEncodePath } from './percent.ts';
+import { percentDecode, percentEncodePath } from '../http/percent.ts';
 
 export interface TargetVariables {
   requestUri: string | undefined;

@@ -1,5 +1,6 @@
 /** Moves a request below a prefix, the way Express and WSGI both understand it. */
 import type { IncomingMessage } from 'node:http';
+import { percentDecode } from './percent.ts';
 
 /** What frameworks and gateways add to a request. */
 export interface MountedRequest extends IncomingMessage {
@@ -18,15 +19,18 @@ export interface MountedRequest extends IncomingMessage {
 export function mountRequest(req: MountedRequest, length: number): void {
   if (length === 0) return;
   const url = req.url ?? '/';
-  const prefix = url.slice(0, length);
+  // Links that an application builds from a baseUrl of "//name" would lead to another host.
+  const prefix = url.slice(0, length).replace(/^\/+/, '/');
   const rest = url.slice(length);
   req.originalUrl ??= url;
   req.baseUrl = (req.baseUrl ?? '') + prefix;
   req.url = rest.startsWith('/') ? rest : `/${rest}`;
   const { environ } = req;
   if (environ?.['PATH_INFO'] === undefined) return;
-  const mounted = decodePath(prefix);
-  if (!environ['PATH_INFO'].startsWith(mounted)) return;
+  const decoded = percentDecode(prefix);
+  // Most web servers take slashes in a row for one.
+  const mounted = [decoded, decoded.replace(/\/+/g, '/')].find((each) => environ['PATH_INFO']?.startsWith(each));
+  if (mounted === undefined) return;
   environ['SCRIPT_NAME'] = (environ['SCRIPT_NAME'] ?? '') + mounted;
   environ['PATH_INFO'] = environ['PATH_INFO'].slice(mounted.length);
 }
@@ -46,16 +50,6 @@ export function toOriginForm(req: MountedRequest): void {
   req.originalUrl ??= url;
   req.url = path.startsWith('/') ? path : `/${path}`;
   req.headers.host = authority.slice(authority.lastIndexOf('@') + 1);
-}
-
-/** A path without its percent signs, or as it is where they make no sense. */
-export function decodePath(path: string): string {
-  if (!path.includes('%')) return path;
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    return path;
-  }
 }
 
 /** Where the path of a URL ends: at its query, or at its end. */

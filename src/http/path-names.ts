@@ -10,7 +10,7 @@ export interface PathNames {
 
 /** The status to answer with. */
 export interface RefusedPath {
-  readonly refused: 400 | 403 | 404;
+  readonly refused: 400 | 404;
 }
 
 const ABSOLUTE_FORM = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i;
@@ -35,8 +35,8 @@ export function pathNames(path: string): PathNames | RefusedPath {
     const name = decodeSegment(segment);
     // A byte order that is not UTF-8 (overlong forms among them) names nothing.
     if (name === undefined || CONTROL.test(name)) return { refused: 400 };
-    if (isDots(name)) return { refused: 403 };
-    if (SEPARATOR.test(name)) return { refused: name.split(SEPARATOR).some(isDots) ? 403 : 404 };
+    if (isDots(name)) return { refused: 400 };
+    if (SEPARATOR.test(name)) return { refused: name.split(SEPARATOR).some(isDots) ? 400 : 404 };
     if (name !== '') names.push(name);
   }
   return { names, directory: path.endsWith('/') };

@@ -118,7 +118,7 @@ test('as in Paste, a domain needs no path, port 80 is the one of a Host without 
   expect(ask('/any', 'a.org')?.app).toBe('a');
   expect(ask('/x', 'b.org')?.app).toBe('b');
   expect(ask('/x', 'b.org:81')).toBeUndefined();
-  expect(ask('//plain//x')).toMatchObject({ app: 'plain', url: '/x' });
+  expect(ask('//plain//x')).toMatchObject({ app: 'plain', base: '/plain', url: '//x' });
 });
 
 test.each([

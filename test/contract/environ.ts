@@ -1,4 +1,5 @@
 /** A contract's request as the CGI variables that nginx with its stock parameters makes of it. */
+import { percentDecode } from '../../src/http/percent.ts';
 import type { ContractRequest } from './backend.ts';
 
 export interface Convention {
@@ -13,7 +14,7 @@ export function environ(
   { withoutBody, splits }: Convention,
 ): [string, string][] {
   const [script = '', query = ''] = path.split(/\?(.*)/s);
-  const decoded = Buffer.from(decodeURIComponent(script)).toString('latin1');
+  const decoded = percentDecode(script);
   const length = declaredLength ?? body?.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0);
   const variables: [string, string][] = [
     // SCGI wants it first.

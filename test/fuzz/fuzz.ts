@@ -4,6 +4,7 @@ import { heapUsed } from '../helpers/heap.ts';
 import { codec } from './codec.ts';
 import { environ } from './environ.ts';
 import { fastcgi } from './fastcgi.ts';
+import { paths } from './paths.ts';
 import { Random } from './random.ts';
 import { scgi } from './scgi.ts';
 import { swaps } from './swaps.ts';
@@ -14,6 +15,7 @@ export const TARGETS: readonly Target[] = [
   environ,
   fastcgi,
   scgi,
+  paths,
   // Only root has anything to lose.
   ...(process.getuid?.() === 0 ? [swaps] : []),
 ];

@@ -1,8 +1,8 @@
 /** Which script of a directory a path leads to: its first segments; what follows them is PATH_INFO. */
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
-import { percentDecode } from '../../gateway/percent.ts';
 import { pathNames } from '../../http/path-names.ts';
+import { percentDecode } from '../../http/percent.ts';
 import type { DocumentRoot } from '../document-root.ts';
 import type { ScriptTarget } from './script-environ.ts';
 

@@ -6,6 +6,7 @@ import type { ProxyServer } from 'httpxy';
 import { ConfigError, errorMessage } from '../../errors.ts';
 import { askedHost } from '../../http/asked-host.ts';
 import { isAtMount, type MountedRequest, toOriginForm } from '../../http/mount.ts';
+import { isUnsafePath } from '../../http/path-prefixes.ts';
 import { declineUpgrade } from '../../protocol/decline-upgrade.ts';
 import type { App } from '../../protocol/types.ts';
 import { Exchange, refuse } from './exchange.ts';
@@ -65,8 +66,8 @@ export async function proxy(options: ProxyOptions): Promise<App> {
       return { status: 405, reason: 'Method Not Allowed', allow: methods.join(', ') };
     }
     const url = req.url ?? '/';
-    // The other server would resolve them to what lies beside the path that is meant.
-    if (target.path !== '' && hasDotSegments(url)) return { status: 400 };
+    // The other server would resolve it to a path outside the one in the address.
+    if (target.path !== '' && isUnsafePath(url)) return { status: 400 };
     return { target, url: target.path + url, host: hostHeader(target) };
   });
 }
@@ -95,6 +96,8 @@ export async function transparentProxy(options: TransparentProxyOptions): Promis
     const scheme = forced ? forceScheme : isEncrypted ? 'https' : 'http';
     const isAllowed = forced || isAnyAllowed || allowed.some((each) => isSameHost(each, asked, scheme));
     if (!isAllowed) return { status: 403, reason: 'Forbidden' };
+    // The other server would resolve it to a path outside the mount.
+    if (req.baseUrl && isUnsafePath(req.url ?? '/')) return { status: 400 };
     const target: ProxyTarget = { scheme, socketPath: undefined, path: '', ...(forced ?? asked) };
     return { target, url: wholeUrl(req), host };
   });
@@ -118,13 +121,6 @@ function hostOf(setting: string, text: string): { readonly host: string; readonl
   const host = parseHost(text);
   if (host) return host;
   throw new ConfigError('PASTER_PROXY_HOST', `${setting}: "${text}" is not of the form host or host:port`, { setting });
-}
-
-const DOT_SEGMENT = /(?:^|[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:$|[/\\;]|%2f|%5c|%3b)/i;
-
-function hasDotSegments(url: string): boolean {
-  const query = url.indexOf('?');
-  return DOT_SEGMENT.test(query === -1 ? url : url.slice(0, query));
 }
 
 /** Where a request goes, and as what; or why it goes nowhere. */

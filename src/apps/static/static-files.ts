@@ -10,8 +10,9 @@ import type send from 'send';
 import { errorCode, errorMessage } from '../../errors.ts';
 import { errorStream } from '../../gateway/error-stream.ts';
 import { acceptedEncodings } from '../../http/accept-encoding.ts';
-import { isAtMount, type MountedRequest, mountRequest, pathEnd } from '../../http/mount.ts';
+import { isAtMount, type MountedRequest, mountRequest, pathEnd, toOriginForm } from '../../http/mount.ts';
 import { pathNames, targetPath } from '../../http/path-names.ts';
+import { AMBIGUOUS, AMBIGUOUS_PATH, longestPrefix, PathPrefixes } from '../../http/path-prefixes.ts';
 import { answerPlain } from '../../http/plain-answer.ts';
 import { requireOwn } from '../../own-files.ts';
 import { printableLine } from '../../printable.ts';
@@ -236,15 +237,19 @@ export function staticFiles(options: StaticFilesOptions): App {
  */
 export function withStaticFiles(options: WithStaticFilesOptions): Filter {
   const prefix = `/${(options.urlPrefix ?? '/static').replace(/^\/+|\/+$/g, '')}`;
+  const prefixes = new PathPrefixes<true>();
+  prefixes.add(prefix, true);
   return (app) => {
     const files = new StaticFiles(options);
     const { root, versions } = files;
     const atRoot = versionedUrl(root.path, prefix, versions);
     const filtered: App = async (req: StaticRequest, res) => {
-      const url = req.url ?? '/';
-      const path = url.slice(0, pathEnd(url));
-      if (path === prefix || path.startsWith(`${prefix}/`)) {
-        mountRequest(req, prefix.length);
+      toOriginForm(req);
+      const path = targetPath(req.url ?? '/');
+      const match = longestPrefix(path, [prefixes]);
+      if (match === AMBIGUOUS) return answerPlain(res, 400, {}, AMBIGUOUS_PATH);
+      if (match) {
+        mountRequest(req, match.length);
         return files.answer(req, res);
       }
       if (isForFiles(req) && (await files.answerSingle(path, req, res))) return;
