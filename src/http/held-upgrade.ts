@@ -6,18 +6,29 @@ import type { Duplex } from 'node:stream';
 
 type Writer = (...args: unknown[]) => unknown;
 
+const WATCHED = ['write', 'end', 'destroy'] as const;
+
 const STATUS = /^HTTP\/1\.[01] (\d{3})/;
 
 /**
  * Resolves to false when an answer of a status that is dropped has been written on `socket` and ended: nothing of it has
- * gone out, and the socket is as it was. Resolves to true when anything else has been written.
+ * gone out, and the socket is as it was. Resolves to true when anything else has been written. Several may hold one
+ * socket, the last one first.
  */
 export function holdUpgrade(socket: Duplex, isDropped: (status: number) => boolean): Promise<boolean> {
   return new Promise((resolve) => {
-    const watched = socket as unknown as Record<'write' | 'end' | 'destroy', Writer>;
+    const watched = socket as unknown as Record<(typeof WATCHED)[number], Writer>;
+    const { write, end, destroy } = watched;
+    const own = WATCHED.map((name) => [name, Object.getOwnPropertyDescriptor(watched, name)] as const);
     let isRefused = false;
+    let isOver = false;
     const restore = (isTaken: boolean): void => {
-      for (const name of ['write', 'end', 'destroy'] as const) delete (watched as Partial<typeof watched>)[name];
+      if (isOver) return;
+      isOver = true;
+      for (const [name, descriptor] of own) {
+        if (descriptor) Object.defineProperty(watched, name, descriptor);
+        else Reflect.deleteProperty(watched, name);
+      }
       resolve(isTaken);
     };
     const refuses = (chunk: unknown): boolean => {
@@ -31,23 +42,24 @@ export function holdUpgrade(socket: Duplex, isDropped: (status: number) => boole
       if (typeof callback === 'function') process.nextTick(callback as () => void);
     };
     watched.write = (...args) => {
-      if (!refuses(args[0])) {
+      if (isOver || !refuses(args[0])) {
         restore(true);
-        return watched.write(...args);
+        return write.apply(socket, args);
       }
       callBack(args);
       return true;
     };
     watched.end = (...args) => {
-      const isTaken = !refuses(args[0]);
+      const isTaken = isOver || !refuses(args[0]);
       restore(isTaken);
-      if (isTaken) return watched.end(...args);
+      if (isTaken) return end.apply(socket, args);
       callBack(args);
       return socket;
     };
     watched.destroy = (...args) => {
+      const isDropped = isRefused && !isOver;
       restore(!isRefused);
-      return isRefused ? socket : watched.destroy(...args);
+      return isDropped ? socket : destroy.apply(socket, args);
     };
     socket.once('close', () => restore(true));
   });

@@ -340,6 +340,13 @@ describe('upgrades', () => {
     expect(await upgrade([upgrading(404), upgrading(404)])).toBe('404 refused');
   });
 
+  test('go through a cascade within a cascade', async () => {
+    const inner = await cascade([upgrading(404), upgrading(404)]);
+    expect(await upgrade([inner, upgrading()])).toBe('101 hello');
+    expect(await upgrade([inner, inner, upgrading(404), upgrading(403)])).toBe('403 refused');
+    expect(await upgrade([await cascade([upgrading(404), upgrading()]), upgrading(403)])).toBe('101 hello');
+  });
+
   test('of an application that answers them as ordinary requests likewise', async () => {
     const plain = fastify();
     expect(await upgrade([plain, upgrading()])).toBe('101 hello');
