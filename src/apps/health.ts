@@ -39,8 +39,8 @@ export interface HealthOptions {
 }
 
 /**
- * An application that answers `/healthz` (`/livez`) with 200 and `/readyz` with 200 or 503, both with JSON, wherever it is
- * mounted. It is not ready while a check fails, and not any more from the moment on at which the server begins to drain.
+ * An application that answers `/healthz` (`/livez`) with 200 and `/readyz` (`/health`) with 200 or 503, both with JSON,
+ * wherever it is mounted. It is not ready while a check fails, nor once the server has begun to drain.
  */
 export function health({ checks = {}, timeout = 5, showFailures = false }: HealthOptions = {}): App {
   const names = Object.keys(checks);
@@ -49,9 +49,9 @@ export function health({ checks = {}, timeout = 5, showFailures = false }: Healt
   const app: App = async (req: MountedRequest, res) => {
     toOriginForm(req);
     const url = req.url ?? '/';
-    const path = ((req.baseUrl ?? '') + url.slice(0, pathEnd(url))).replace(/\/+$/, '');
+    const path = ((req.baseUrl ?? '') + url.slice(0, pathEnd(url))).replace(/(?<!\/)\/+$/, '');
     const isLiveness = /\/(?:healthz|livez)$/.test(path);
-    if (!isLiveness && !path.endsWith('/readyz')) return void notFound(req, res);
+    if (!isLiveness && !/\/(?:readyz|health)$/.test(path)) return void notFound(req, res);
     if (req.method !== 'GET' && req.method !== 'HEAD') {
       res.writeHead(405, { allow: 'GET, HEAD', 'content-length': 0 });
       return void res.end();

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { type HealthOptions, health } from '../../src/apps/health.ts';
+import { urlMap } from '../../src/apps/urlmap.ts';
 import { loadApp, loadServer } from '../../src/deploy/load.ts';
 import { httpBackend } from '../contract/http-backend.ts';
 import { ask } from '../helpers/ask.ts';
@@ -27,6 +28,21 @@ describe('checks', () => {
     expect(await told({}, '/livez?x')).toEqual([200, { status: 'ok' }]);
     expect(await told({}, '/readyz', 'HEAD')).toEqual([200, undefined]);
     expect((await told({}, '/readyz', 'POST'))[0]).toBe(405);
+  });
+
+  test('/health is /readyz, as a mount and below one', async () => {
+    const asked = async (options: HealthOptions, path: string): Promise<number> => {
+      const serving = await httpBackend.start(await urlMap({ '/health': health(options), '/': health(options) }));
+      const { status } = await serving.request({ path });
+      await serving.close();
+      return status;
+    };
+    for (const path of ['/health', '/health/', '/health?x', '/health/readyz', '/health/healthz', '/app/health']) {
+      expect([path, await asked({}, path)]).toEqual([path, 200]);
+    }
+    expect(await asked({ checks: { no: () => false } }, '/health')).toBe(503);
+    for (const path of ['/', '/app/', '/health/other', '/xhealth'])
+      expect([path, await asked({}, path)]).toEqual([path, 404]);
   });
 
   test('that throw, reject, say false or take too long: not ready, alive all the same', async () => {
