@@ -56,7 +56,7 @@ const BELIEVED = new Set(FORWARDING_HEADERS);
 /** A filter that makes an application work below a path of a proxy, with the addresses that are seen from outside. */
 export function prefix(options: OptionsOf<typeof prefixSettings> = {}): Filter {
   const settings = withDefaults(prefixSettings, options);
-  const path = settings.prefix.replace(/\/+$/, '');
+  const path = settings.prefix.replace(/(?<!\/)\/+$/, '');
   if (path !== '' && !path.startsWith('/')) {
     throw new ConfigError('PASTER_PREFIX', `prefix: "${settings.prefix}" does not begin with a slash`, {
       setting: 'prefix',

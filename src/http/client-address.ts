@@ -25,7 +25,7 @@ export function clientAddress({ socket }: Pick<IncomingMessage, 'socket'>): stri
 export function clientKey(req: Pick<IncomingMessage, 'socket'>): string {
   const address = clientAddress(req) ?? 'unknown';
   if (!isIPv6(address)) return address;
-  const [head = '', tail] = address.replace(/%.*$/, '').toLowerCase().split('::');
+  const [head = '', tail] = address.replace(/%.*/, '').toLowerCase().split('::');
   const groups = head === '' ? [] : head.split(':');
   const after = tail === undefined || tail === '' ? [] : tail.split(':');
   const zeros = tail === undefined ? 0 : Math.max(0, 8 - groups.length - after.length);

@@ -57,9 +57,14 @@ function setHost(req: MountedRequest, host: string): void {
 export function removeHeaders(req: MountedRequest, names: ReadonlySet<string>): void {
   const { rawHeaders, headers } = req;
   for (const name of names) delete headers[name];
-  for (let index = rawHeaders.length - 2; index >= 0; index -= 2) {
-    if (names.has((rawHeaders[index] ?? '').toLowerCase())) rawHeaders.splice(index, 2);
+  let kept = 0;
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] as string;
+    if (names.has(name.toLowerCase())) continue;
+    rawHeaders[kept++] = name;
+    rawHeaders[kept++] = rawHeaders[index + 1] as string;
   }
+  rawHeaders.length = kept;
   const { environ } = req;
   if (environ) for (const name of names) delete environ[`HTTP_${name.replaceAll('-', '_').toUpperCase()}`];
 }

@@ -6,7 +6,7 @@ import { percentDecode } from '../../http/percent.ts';
 import type { DocumentRoot } from '../document-root.ts';
 import type { ScriptTarget } from './script-environ.ts';
 
-const SEGMENT = /\/+[^/]+/g;
+const SEGMENT = /(?<!\/)\/+[^/]+/g;
 
 /**
  * @param mount where the directory is mounted, as the client spelled it.

@@ -34,7 +34,7 @@ export function findHeadEnd(bytes: Buffer): { readonly head: number; readonly bo
 const LF = 0x0a;
 const CR = 0x0d;
 
-const FIELD = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/;
+const FIELD = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*((?:[^ \t].*)?)$/;
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 const STATUS = /^([2-9]\d\d)(?: (.*))?$/;
 const STATUS_LINE = /^HTTP\/\d(?:\.\d)? ([2-9]\d\d)(?: (.*))?$/;
@@ -74,7 +74,8 @@ export function parseHead(text: string, nph: boolean): ScriptHead {
   let contentLength: number | undefined;
   let location: string | undefined;
   for (const line of lines) {
-    const [, name = '', value = ''] = FIELD.exec(line.replace(/\r$/, '')) ?? [];
+    const [, name = '', padded = ''] = FIELD.exec(line.replace(/\r$/, '')) ?? [];
+    const value = padded.replace(/(?<![ \t])[ \t]+$/, '');
     if (name === '' || !VALUE.test(value)) throw new BadOutput(`no header but ${quoted(line)}`);
     const key = name.toLowerCase();
     if (key === 'status' && !nph) {

@@ -36,7 +36,7 @@ export function parseTarget(text: string): ProxyTarget {
 }
 
 function withoutSlash(path: string): string {
-  return path.replace(/\/+$/, '');
+  return path.replace(/(?<!\/)\/+$/, '');
 }
 
 /** What a Host header says of a target: the port only where it is not the scheme's own. */

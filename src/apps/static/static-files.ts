@@ -236,7 +236,7 @@ export function staticFiles(options: StaticFilesOptions): App {
  * whatever the whole is mounted at.
  */
 export function withStaticFiles(options: WithStaticFilesOptions): Filter {
-  const prefix = `/${(options.urlPrefix ?? '/static').replace(/^\/+|\/+$/g, '')}`;
+  const prefix = `/${(options.urlPrefix ?? '/static').replace(/^\/+|(?<!\/)\/+$/g, '')}`;
   const prefixes = new PathPrefixes<true>();
   prefixes.add(prefix, true);
   return (app) => {
