@@ -1,7 +1,7 @@
 /** The command line: argv to a command to an exit status. */
 import type { Console } from './commands/command.ts';
 import { outputWritten, tolerateClosedOutput } from './commands/standard-output.ts';
-import { EXIT_FAILURE, errorStack, formatError, PasterError, printable, UsageError } from './errors.ts';
+import { EXIT_FAILURE, errorStack, formatError, PasterError, printableMessage, UsageError } from './errors.ts';
 import { endsWithQuery, takeArguments } from './process/command-line.ts';
 import { ownVersion } from './version.ts';
 
@@ -37,11 +37,11 @@ async function main(argv: readonly string[]): Promise<number> {
 /** A user's mistake is a line or a few; a stack trace is for defects, and for `-v`. */
 function report(error: unknown, verbose: boolean): number {
   if (!(error instanceof PasterError)) {
-    console.err(printable(`paster: this is a defect of paster: ${errorStack(error)}`));
+    console.err(printableMessage(`paster: this is a defect of paster: ${errorStack(error)}`));
     return EXIT_FAILURE;
   }
-  for (const line of formatError(error).split('\n')) console.err(`paster: ${line}`);
-  if (verbose) console.err(printable(errorStack(error.cause instanceof Error ? error.cause : error)));
+  for (const message of formatError(error).split(/\n(?! )/)) console.err(`paster: ${message}`);
+  if (verbose) console.err(printableMessage(errorStack(error.cause instanceof Error ? error.cause : error)));
   return error.exitStatus;
 }
 

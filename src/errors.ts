@@ -3,10 +3,10 @@
  * write itself down without a stack trace. Anything else that is thrown is a defect and keeps its stack.
  */
 import { relative } from 'node:path';
-import { printable, printableLine } from './printable.ts';
+import { printable, printableLine, printableMessage } from './printable.ts';
 import { withoutSecrets } from './secrets.ts';
 
-export { printable, printableLine };
+export { printable, printableLine, printableMessage };
 
 /** A place in a text file. Lines and columns count from 1; columns count UTF-16 code units. */
 export interface Location {
@@ -143,7 +143,7 @@ export function formatLocation(location: Location, cwd: string = process.cwd()):
   return printableLine(`${file}:${location.line}:${location.column}`);
 }
 
-/** Their messages quote somebody else's, who may have meant the lines that they have. */
+/** Errors whose messages quote those of other code, of several lines perhaps. */
 const WITH_FOREIGN_LINES = new Set([
   'PASTER_MODULE_FAILED',
   'PASTER_FACTORY_FAILED',
@@ -159,7 +159,10 @@ function shortened(message: string): string {
   return `${message.slice(0, LONGEST_MESSAGE)}... (${message.length - LONGEST_MESSAGE} characters more)`;
 }
 
-/** The lines to show a user for an error of this family: `file:line:col: [section] message (hint)`. */
+/**
+ * What to show a user for an error of this family: `file:line:col: [section] message (hint)`. A line for each error of
+ * a list; what belongs to the line before it is indented.
+ */
 export function formatError(error: PasterError, cwd?: string): string {
   if (error instanceof ErrorList) return error.errors.map((each) => formatError(each, cwd)).join('\n');
   const place = error.location ? `${formatLocation(error.location, cwd)}: ` : '';
@@ -167,6 +170,6 @@ export function formatError(error: PasterError, cwd?: string): string {
   // Errors about a value name their section themselves.
   const section = error.section === undefined || error.message.startsWith('[') ? '' : `[${error.section}] `;
   const message = withoutSecrets(shortened(error.message));
-  const shown = WITH_FOREIGN_LINES.has(error.code) ? printable(message) : printableLine(message);
+  const shown = WITH_FOREIGN_LINES.has(error.code) ? printableMessage(message) : printableLine(message);
   return `${place}${printableLine(section)}${shown}${printableLine(hint)}`;
 }

@@ -1,6 +1,6 @@
 /** The logger that paster's own parts are given. Where its lines go is decided by whoever starts the process. */
 
-import { printable } from './printable.ts';
+import { printableMessage } from './printable.ts';
 
 /** How much a message matters, the least first. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -19,7 +19,7 @@ const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 };
 export function lineLogger(level: LogLevel, write: (line: string, level: LogLevel) => void): Logger {
   const at = (messageLevel: LogLevel) => (message: string) => {
     // A message may quote a request, a file or a peer.
-    if (RANK[messageLevel] >= RANK[level]) write(printable(message), messageLevel);
+    if (RANK[messageLevel] >= RANK[level]) write(printableMessage(message), messageLevel);
   };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

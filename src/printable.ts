@@ -8,6 +8,14 @@ export function printableLine(text: string): string {
   return printable(text).replaceAll('\n', '\\n');
 }
 
+/**
+ * As `printable`, for a message of several lines, such as a stack: the lines after the first are indented, so that none
+ * can pass for a message of its own.
+ */
+export function printableMessage(text: string): string {
+  return printable(text).replace(/\n(?! )/g, '\n    ');
+}
+
 /** JSON with the same characters in its own escapes, beyond those that it must have; line feeds stand between members alone. */
 export function printableJson(json: string): string {
   return json.replace(UNPRINTABLE, (character) =>

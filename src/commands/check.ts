@@ -9,8 +9,8 @@ import {
   errorMessage,
   formatError,
   formatLocation,
-  printable,
   printableLine,
+  printableMessage,
 } from '../errors.ts';
 import { takeRole } from '../process/rerun.ts';
 import { runWatched, WatchedRun } from '../process/watched-run.ts';
@@ -113,7 +113,7 @@ function findingLine({ severity, error }: Finding): string {
 function outlastModules(console: Console): () => void {
   const report = (error: unknown): void => {
     const place = placeInStack(error);
-    console.err(printable(`paster: ${place ? `${formatLocation(place)}: ` : ''}${errorMessage(error)}`));
+    console.err(printableMessage(`paster: ${place ? `${formatLocation(place)}: ` : ''}${errorMessage(error)}`));
   };
   const exit = (): void => {
     const { what = 'a module', location } = currentStep() ?? {};

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type EntryPoint, findDistribution, findEntryPoint, type PackageInfo } from '../deploy/entry-points.ts';
 import { declaredSchema } from '../deploy/validate.ts';
-import { EXIT_FAILURE, EXIT_OK, errorCode, errorMessage, RunError, UsageError } from '../errors.ts';
+import { EXIT_FAILURE, EXIT_OK, errorCode, errorMessage, printableLine, RunError, UsageError } from '../errors.ts';
 import { renderConfig, standardConfig } from '../scaffold/config-template.ts';
 import type { Variables } from '../scaffold/render-text.ts';
 import { compareFiles, planFiles, writeFiles } from '../scaffold/write.ts';
@@ -69,9 +69,9 @@ async function makeConfig(
   const planned = await planFiles(comparisons, () => (flagOption(options, 'overwrite') ? 'overwritten' : 'kept'));
   await writeFiles(dirname(path), planned);
   const outcome = planned[0]?.outcome;
-  console.out(`${outcome}: ${target}`);
+  console.out(printableLine(`${outcome}: ${target}`));
   if (outcome === 'kept') {
-    console.err(`paster: ${target} differs and was kept (--overwrite replaces)`);
+    console.err(printableLine(`paster: ${target} differs and was kept (--overwrite replaces)`));
     return EXIT_FAILURE;
   }
   if (flagOption(options, 'setup')) await setUp(path, undefined, {}, console);

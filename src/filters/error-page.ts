@@ -13,7 +13,7 @@ import { answerError, type ErrorAnswer } from '../http/error-answer.ts';
 import { type ErrorDetails, errorPage } from '../http/error-page.ts';
 import { catching, clearAnswer } from '../http/failure.ts';
 import { REQUEST_ID_HEADER, requestId } from '../http/request-id.ts';
-import { printable } from '../printable.ts';
+import { printableLine, printableMessage } from '../printable.ts';
 import type { Filter, Settings } from '../protocol/types.ts';
 import { withoutSecretParameters } from '../secrets.ts';
 import { toStandardError, type WriteLine } from './line-output.ts';
@@ -82,7 +82,7 @@ export function errorPages(
   const { debug: isShown = false, error_log: file } = settings;
 
   function record(req: IncomingMessage, id: string, error: unknown): void {
-    const entry = printable(
+    const entry = printableMessage(
       `error ${id}: ${req.method} ${withoutSecretParameters(req.url ?? '')} failed: ${stackOf(error)}`,
     );
     if (write) write(entry);
@@ -92,7 +92,7 @@ export function errorPages(
     try {
       appendFileSync(file, `${new Date().toISOString()} ${entry}\n`);
     } catch (cause) {
-      toStandardError(`error_log: ${printable(errorMessage(cause))}`);
+      toStandardError(`error_log: ${printableLine(errorMessage(cause))}`);
     }
   }
 

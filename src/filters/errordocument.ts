@@ -6,7 +6,7 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import { defineSettings, otherSettings, type SettingsOf } from '../config/setting.ts';
 import { ConfigError, errorMessage } from '../errors.ts';
 import { statusText } from '../http/status-text.ts';
-import { printable } from '../printable.ts';
+import { printableMessage } from '../printable.ts';
 import type { Filter, Settings } from '../protocol/types.ts';
 import { include, isInternal, placeOf } from './internal-request.ts';
 import { toStandardError, type WriteLine } from './line-output.ts';
@@ -74,7 +74,7 @@ export function errorDocuments(paths: Readonly<Record<string, string>>, write: W
     }
     takeAnswer(res, isTaken, (status, release) => {
       answer(status, release).catch((error: unknown) => {
-        write(printable(`the page for status ${status} cannot be sent: ${errorMessage(error)}`));
+        write(printableMessage(`the page for status ${status} cannot be sent: ${errorMessage(error)}`));
         res.destroy();
       });
     });
@@ -114,7 +114,7 @@ async function pageOf(status: number, ask: () => ReturnType<typeof include>, wri
   } catch (error) {
     problem = errorMessage(error);
   }
-  write(printable(`the page for status ${status} fails: ${problem}`));
+  write(printableMessage(`the page for status ${status} fails: ${problem}`));
   const body = Buffer.from(`${statusText(status)}\n`);
   return { headers: { 'content-type': 'text/plain; charset=utf-8', 'content-length': body.length }, body };
 }

@@ -8,7 +8,7 @@ import { errorStack } from '../errors.ts';
 import { answerError } from '../http/error-answer.ts';
 import { catching, clearStatusMessage } from '../http/failure.ts';
 import { statusText } from '../http/status-text.ts';
-import { printable } from '../printable.ts';
+import { printableMessage } from '../printable.ts';
 import type { Filter } from '../protocol/types.ts';
 import { withoutSecretParameters } from '../secrets.ts';
 import { toStandardError, type WriteLine } from './line-output.ts';
@@ -67,7 +67,7 @@ function answer(
   write: WriteLine,
 ): unknown {
   if (status >= 500)
-    write(printable(`${req.method} ${withoutSecretParameters(req.url ?? '')}: ${status}: ${errorStack(error)}`));
+    write(printableMessage(`${req.method} ${withoutSecretParameters(req.url ?? '')}: ${status}: ${errorStack(error)}`));
   for (const name of res.getHeaderNames()) if (ABOUT_BODY.test(name)) res.removeHeader(name);
   clearStatusMessage(res);
   return answerError(req, res, {

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 import { errorCode, errorMessage, errorStack } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { printable } from '../printable.ts';
+import { printableLine } from '../printable.ts';
 import { withoutSecretParameters } from '../secrets.ts';
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => unknown;
@@ -47,7 +47,7 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 function fail(error: unknown, req: IncomingMessage, res: ServerResponse, log: Logger, report?: Report): void {
   log.error(`${req.method} ${withoutSecretParameters(req.url ?? '')} failed: ${errorStack(error)}`);
   const path = req.url?.replace(/[?#].*/s, '').slice(0, 200);
-  report?.(printable(`${req.method} ${path} failed: ${kindOf(error)}; the application's log says more`));
+  report?.(printableLine(`${req.method} ${path} failed: ${kindOf(error)}; the application's log says more`));
   try {
     answer500(res);
   } catch (unanswerable) {

@@ -4,7 +4,7 @@
  */
 import { closeSync, fchownSync, fstatSync, openSync, type Stats, statSync } from 'node:fs';
 import sonicBoom from 'sonic-boom';
-import { errorMessage } from '../errors.ts';
+import { errorMessage, printableLine } from '../errors.ts';
 import { LineBatch } from './line-batch.ts';
 
 /** How long a line may wait, in milliseconds: what a process that is killed loses at most. */
@@ -165,6 +165,8 @@ export class LineFile {
   }
 
   #say(verb: string, particle: string, error: unknown): void {
-    process.stderr.write(`paster: cannot ${verb} the log file ${this.path}${particle}: ${errorMessage(error)}\n`);
+    process.stderr.write(
+      `${printableLine(`paster: cannot ${verb} the log file ${this.path}${particle}: ${errorMessage(error)}`)}\n`,
+    );
   }
 }

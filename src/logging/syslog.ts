@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect, type Socket } from 'node:net';
-import { errorCode, errorMessage } from '../errors.ts';
+import { errorCode, errorMessage, printableLine } from '../errors.ts';
 import { CRITICAL, DEBUG, ERROR, INFO, type Level, WARNING } from './levels.ts';
 
 /** RFC 3164 section 4.1.1, and Python's names for it. */
@@ -145,6 +145,6 @@ export class SyslogClient {
     this.#isFailing = true;
     const address = this.#address;
     const where = typeof address === 'string' ? address : `${address.host}:${address.port}`;
-    process.stderr.write(`paster: cannot write to syslog at ${where}: ${errorMessage(error)}\n`);
+    process.stderr.write(`${printableLine(`paster: cannot write to syslog at ${where}: ${errorMessage(error)}`)}\n`);
   }
 }

@@ -50,7 +50,7 @@ describe('without debug', () => {
       expect(text).toContain(id);
       const record = records.all.at(-1);
       expect(record).toMatch(new RegExp(`^error ${id}: GET /a\\?b&token=\\*{8} failed: TypeError: the reactor`));
-      expect(record).toMatch(/error-page\.test\.ts:\d+[\s\S]*\ncaused by: Error: a valve/);
+      expect(record).toMatch(/error-page\.test\.ts:\d+[\s\S]*\n {4}caused by: Error: a valve/);
     }
   });
 
