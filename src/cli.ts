@@ -10,8 +10,10 @@ const console: Console = {
   err: (line) => process.stderr.write(`${line}\n`),
 };
 
+const VERSION_WORDS = ['-V', '--version', '-v', 'version'];
+
 async function main(argv: readonly string[]): Promise<number> {
-  if (argv[0] === '--version') {
+  if (VERSION_WORDS.includes(argv[0] ?? '')) {
     console.out(ownVersion());
     return 0;
   }

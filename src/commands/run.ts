@@ -24,10 +24,11 @@ export async function runCommand(argv: readonly string[], console: Console): Pro
     const { CommanderError } = commander();
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return EXIT_OK;
-    const message = error.message.replace(/^error: /, '');
+    const [message = '', , meant] =
+      /^(?:error: )?(.*?)(\n\(Did you mean (.*)\?\))?$/s.exec(error.message)?.slice(1) ?? [];
     const [, option = ''] = /^unknown option '--([^'=]+)/.exec(message) ?? [];
     throw new UsageError('PASTER_USAGE', `${command.name}: ${message}`, {
-      hint: optionHint(option) ?? `see paster help ${command.name}`,
+      hint: optionHint(option) ?? (meant ? `did you mean "${meant}"?` : undefined) ?? `see paster help ${command.name}`,
     });
   }
   const result = await command.run(program.args, program.opts(), console);
@@ -84,7 +85,7 @@ function topHelp(): string {
     '',
     'Options:',
     ...rows([
-      ['--version', 'print the version'],
+      ['-V, --version', 'print the version'],
       ['-h, --help', 'display help for command'],
     ]),
     '',

@@ -1,4 +1,6 @@
 /** `paster serve`: the server of an INI file with its application. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { UsageError } from '../errors.ts';
 import type { LogLevel } from '../log.ts';
 import { takeRole } from '../process/rerun.ts';
@@ -35,8 +37,14 @@ export const serveCommand: Command = {
     { flags: '--open', help: 'open the browser when it is ready' },
     { flags: '--daemon', help: 'run in the background; returns when the server accepts connections' },
     DOTENV,
-    { flags: '--pid-file <file>', help: 'write the process ID there (with --daemon: paster.pid)' },
-    { flags: '--log-file <file>', help: 'write there instead of to the terminal (with --daemon: paster.log)' },
+    {
+      flags: '--pid-file <file>',
+      help: 'write the process ID there (with --daemon: paster.pid, in var/ if there is one)',
+    },
+    {
+      flags: '--log-file <file>',
+      help: 'write there instead of to the terminal (with --daemon: paster.log, in var/ if there is one)',
+    },
     { flags: '--status', help: 'say whether the server of the pid file runs' },
     { flags: '--stop-daemon', help: 'stop the server of the pid file' },
     { flags: '--user <user>', help: 'become this user when the sockets are open, before the application is loaded' },
@@ -59,8 +67,10 @@ export const serveCommand: Command = {
 const ACTIONS = ['start', 'stop', 'restart', 'status'] as const;
 type Action = (typeof ACTIONS)[number];
 
-const PID_FILE = 'paster.pid';
-const LOG_FILE = 'paster.log';
+/** Where a server in the background has a file that no option names: in `var/` of a project that has one. */
+function defaultFile(name: 'paster.pid' | 'paster.log'): string {
+  return existsSync('var') ? join('var', name) : name;
+}
 
 async function serve(args: readonly string[], options: Options, console: Console): Promise<number> {
   const role = takeRole();
@@ -70,7 +80,7 @@ async function serve(args: readonly string[], options: Options, console: Console
   const pidFile = textOption(options, 'pidFile');
   if (action === 'stop' || action === 'status') {
     const background = await import('../serve/background.ts');
-    return background[action](pidFile ?? PID_FILE, console);
+    return background[action](pidFile ?? defaultFile('paster.pid'), console);
   }
   if (spec === undefined) throw usage("missing required argument 'app_spec'");
   const request = await requestOf(spec, word ? rest.slice(1) : rest, options);
@@ -78,8 +88,8 @@ async function serve(args: readonly string[], options: Options, console: Console
   if (request.reload) {
     throw usage('--daemon and --reload exclude each other', 'to reload a server in the background, send it HUP');
   }
-  const logFile = request.logFile ?? LOG_FILE;
-  const inBackground = { ...request, pidFile: pidFile ?? PID_FILE, logFile };
+  const logFile = request.logFile ?? defaultFile('paster.log');
+  const inBackground = { ...request, pidFile: pidFile ?? defaultFile('paster.pid'), logFile };
   // This is the process that one of the two below has started.
   if (role) return runForeground(inBackground, role, console);
   const background = await import('../serve/background.ts');

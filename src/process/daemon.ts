@@ -71,7 +71,10 @@ export function daemonStatus(pidFile: string): { readonly running: boolean; read
     case 'running':
       return { running: true, sentence: `Server running in PID ${found.pid}` };
     case 'absent':
-      return { running: false, sentence: `Server not running: there is no pid file ${pidFile}` };
+      return {
+        running: false,
+        sentence: `Server not running: there is no pid file ${pidFile} (name another with --pid-file)`,
+      };
     case 'stale':
       return { running: false, sentence: `Server not running: ${pidFile} names ${whom(found.pid)}` };
   }

@@ -86,7 +86,25 @@ test.each([
   expect(readFileSync(join(directory, 'paster.log'), 'utf8')).toMatch(/^serving on[\s\S]*asked for \/$/m);
 
   const again = await run(directory, 'x.ini', 'stop');
-  expect(again).toMatchObject({ status: 1, stderr: expect.stringMatching(/not running: there is no pid file/) });
+  expect(again).toMatchObject({
+    status: 1,
+    stderr: expect.stringMatching(
+      /not running: there is no pid file \S+\/paster\.pid \(name another with --pid-file\)/,
+    ),
+  });
+});
+
+test('in a project with var/, its files are there', async () => {
+  const directory = project();
+  mkdirSync(join(directory, 'var'));
+  const started = await run(directory, 'x.ini', 'start');
+  try {
+    expect(started).toMatchObject({ status: 0 });
+    expect(readdirSync(join(directory, 'var')).sort()).toEqual(['paster.log', 'paster.pid']);
+    expect(readdirSync(directory)).not.toContain('paster.pid');
+  } finally {
+    expect(await run(directory, 'x.ini', 'stop')).toMatchObject({ status: 0 });
+  }
 });
 
 test('stop lets a request in flight finish', async () => {
