@@ -1,32 +1,16 @@
 /** A directory whose files are served or run, and none outside it: symbolic links are followed as long as they stay inside. */
-import { realpath, type Stats } from 'node:fs';
-import { join, relative, resolve, sep } from 'node:path';
+import { realpath } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { errorCode } from '../errors.ts';
+import { type Found, isBelow, type OpenedFile, openFound } from './opened-file.ts';
 
 /** The operating system's own; that of `fs/promises` costs more. */
 const nativeRealPath = promisify(realpath.native);
 
-/** Where a path leads. */
-export interface Found {
-  /** Without symbolic links. */
-  readonly real: string;
-  /** The directory that it lies below, likewise. */
-  readonly root: string;
-  /** Its path below that, as the path of a URL. */
-  readonly url: string;
-  /** Of one that was looked up some time ago: which file that was, in the words of `fileOf`. */
-  readonly remembered: string | undefined;
-}
-
 interface Remembered {
   readonly found: Found;
   readonly until: number;
-}
-
-/** Two files are never the same in this at one time. */
-export function fileOf({ dev, ino }: Stats): string {
-  return `${dev}:${ino}`;
 }
 
 /** So that paths that clients make up (there are many ways to write one) do not fill the memory. */
@@ -38,7 +22,7 @@ export class DocumentRoot {
   readonly #remembered = new Map<string, Remembered>();
   #real: string | undefined;
 
-  /** @param milliseconds for so long it is remembered where a path leads. */
+  /** @param milliseconds how long `open` remembers where a path leads. */
   constructor(path: string, milliseconds: number = 0) {
     this.path = resolve(path);
     this.#milliseconds = milliseconds;
@@ -50,35 +34,40 @@ export class DocumentRoot {
   }
 
   /**
-   * Follows symbolic links. The directory itself may be one that is exchanged while it is served (`current ->
-   * releases/7`), so where a path seems to leave it, the directory is looked up anew.
+   * Follows symbolic links. The root itself may be a link that is changed while it is served (`current -> releases/7`),
+   * so the root is resolved again when a path seems to leave it.
    * @returns undefined for what is not there, or not inside.
    */
   async find(path: string): Promise<Found | undefined> {
-    const known = this.#remembered.get(path);
-    if (known && performance.now() < known.until) return known.found;
     const real = await realPath(path);
     if (real === undefined) return undefined;
     if (this.#real === undefined || !isBelow(real, this.#real)) this.#real = await realPath(this.path);
     const root = this.#real;
-    if (root === undefined || !isBelow(real, root)) return undefined;
-    return { real, root, url: urlPath(real, root), remembered: undefined };
+    return root === undefined || !isBelow(real, root) ? undefined : { real, root };
   }
 
   /**
-   * Remembers where a path leads, and which file that is: a directory on the way can become a symbolic link that leads out,
-   * so what is served by heart has to be the file that it was.
+   * Opens what a path leads to. The caller closes it.
+   * @returns undefined for what is not there, or not inside.
+   * @throws the operating system's error where it cannot be opened.
    */
-  remember(path: string, found: Found, stats: Stats): void {
-    if (this.#milliseconds === 0) return;
-    if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear();
-    const known = { ...found, remembered: fileOf(stats) };
-    this.#remembered.set(path, { found: known, until: performance.now() + this.#milliseconds });
+  async open(path: string): Promise<OpenedFile | undefined> {
+    const known = this.#remembered.get(path);
+    if (known && performance.now() < known.until) {
+      const file = await openFound(known.found);
+      if (file) return file;
+      // A link on the way leads elsewhere by now, such as to the next release.
+      this.#remembered.delete(path);
+    }
+    const found = await this.find(path);
+    const file = found && (await openFound(found));
+    if (file && this.#milliseconds > 0) this.#remember(path, file);
+    return file;
   }
 
-  /** What was found there is not there any more. */
-  forget(path: string): void {
-    this.#remembered.delete(path);
+  #remember(path: string, { real, root }: Found): void {
+    if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear();
+    this.#remembered.set(path, { found: { real, root }, until: performance.now() + this.#milliseconds });
   }
 }
 
@@ -93,13 +82,3 @@ export async function realPath(path: string): Promise<string | undefined> {
 }
 
 const NOT_THERE: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG', 'EACCES', 'EINVAL']);
-
-/** Whether a path is a directory, or lies in it. */
-export function isBelow(path: string, directory: string): boolean {
-  return path === directory || path.startsWith(directory.endsWith(sep) ? directory : directory + sep);
-}
-
-/** A path below a directory as the path of a URL. */
-export function urlPath(path: string, root: string): string {
-  return `/${relative(root, path).split(sep).map(encodeURIComponent).join('/')}`;
-}

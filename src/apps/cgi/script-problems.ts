@@ -43,7 +43,8 @@ export async function scriptProblem(script: string): Promise<string | undefined>
 /** Undefined: it may be executed, but not read, as a program may. */
 async function firstBytes(script: string): Promise<Buffer | undefined> {
   try {
-    const file = await open(script, 'r');
+    // A named pipe may have come in its place: opening one would wait for a writer.
+    const file = await open(script, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const { buffer, bytesRead } = await file.read(Buffer.alloc(256), 0, 256, 0);
       return buffer.subarray(0, bytesRead);

@@ -6,20 +6,18 @@
  */
 import { createHash } from 'node:crypto';
 import {
-  closeSync,
-  constants,
+  createReadStream,
   type FSWatcher,
   fstatSync,
-  openSync,
   readSync,
   realpathSync,
   type Stats,
   statSync,
   watch,
 } from 'node:fs';
-import { open, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { isBelow } from '../document-root.ts';
+import { DocumentRoot } from '../document-root.ts';
+import { closeFile, isBelow, type OpenedFile, openFound, openFoundSync } from '../opened-file.ts';
 
 export interface FileVersion {
   /** The first 80 bits of the content's SHA-256, in hexadecimal. */
@@ -38,8 +36,6 @@ const HASH_LENGTH = 20;
 /** What a version looks like. */
 export const VERSION = /^[0-9a-f]{20}$/;
 const CHUNK = 256 * 1024;
-/** A named pipe is opened too, and found to be no file, instead of waited for. */
-const READ = constants.O_RDONLY | constants.O_NONBLOCK;
 
 /** Two different contents of a path differ in this, but for writes within one tick of the file system's clock. */
 export function fileIdentity(stat: Stats): string {
@@ -47,18 +43,18 @@ export function fileIdentity(stat: Stats): string {
 }
 
 export class FileVersions {
-  readonly #root: string;
+  readonly #root: DocumentRoot;
   readonly #keep: boolean;
   readonly #kept = new Map<string, Kept>();
   readonly #watches = new Map<string, FSWatcher>();
   #changes = 0;
 
   /**
-   * @param root no directory above it is watched, and `now` reads nothing outside it.
-   * @param keep false: each hash is made anew (`debug`).
+   * @param root no directory above it is watched, and nothing outside it is read.
+   * @param keep false: each hash is made again (`debug`).
    */
   constructor(root: string, keep: boolean) {
-    this.#root = root;
+    this.#root = new DocumentRoot(root);
     this.#keep = keep;
   }
 
@@ -71,10 +67,12 @@ export class FileVersions {
       const known = this.#kept.get(path);
       if (known && (known.watched || known.identity === fileIdentity(statSync(path)))) return known;
       const real = realpathSync(path);
-      if (!isBelow(real, realpathSync(this.#root))) return undefined;
+      const root = realpathSync(this.#root.path);
+      if (!isBelow(real, root)) return undefined;
       const watched = this.#watch(path, real);
       const changes = this.#changes;
-      return this.#remember(path, real, watched, changes, hashSync(path));
+      const file = openFoundSync({ real, root });
+      return file && this.#remember(path, real, watched, changes, hashSync(file));
     } catch {
       return undefined;
     }
@@ -86,10 +84,12 @@ export class FileVersions {
       const known = this.#kept.get(path);
       // Not asked for anew where nothing is watched: it is about to be served, and so to be compared.
       if (known) return known;
-      const real = await realpath(path);
-      const watched = this.#watch(path, real);
+      const found = await this.#root.find(path);
+      if (found === undefined) return undefined;
+      const watched = this.#watch(path, found.real);
       const changes = this.#changes;
-      return this.#remember(path, real, watched, changes, await hash(path));
+      const file = await openFound(found);
+      return file && this.#remember(path, found.real, watched, changes, await hash(file));
     } catch {
       return undefined;
     }
@@ -122,7 +122,7 @@ export class FileVersions {
   #watch(path: string, real: string): boolean {
     if (!this.#keep) return false;
     const directories = [dirname(real)];
-    for (let directory = dirname(path); isBelow(directory, this.#root); directory = dirname(directory)) {
+    for (let directory = dirname(path); isBelow(directory, this.#root.path); directory = dirname(directory)) {
       directories.push(directory);
     }
     return directories.every((directory) => this.#watches.has(directory) || this.#watchDirectory(directory));
@@ -157,38 +157,34 @@ export class FileVersions {
 }
 
 /** Undefined where the file changed while it was read. */
-function versionOf(before: Stats, after: Stats, digest: string): FileVersion | undefined {
-  const identity = fileIdentity(before);
-  return before.isFile() && identity === fileIdentity(after)
-    ? { hash: digest.slice(0, HASH_LENGTH), identity }
-    : undefined;
+function versionOf({ fd, stats }: OpenedFile, digest: string): FileVersion | undefined {
+  const identity = fileIdentity(stats);
+  return identity === fileIdentity(fstatSync(fd)) ? { hash: digest.slice(0, HASH_LENGTH), identity } : undefined;
 }
 
-function hashSync(path: string): FileVersion | undefined {
-  const file = openSync(path, READ);
+/** Closes the file. */
+function hashSync(file: OpenedFile): FileVersion | undefined {
   try {
-    const before = fstatSync(file);
-    if (!before.isFile()) return undefined;
+    if (!file.stats.isFile()) return undefined;
     const digest = createHash('sha256');
-    const chunk = Buffer.allocUnsafe(Math.min(CHUNK, before.size + 1));
-    for (let length = readSync(file, chunk); length > 0; length = readSync(file, chunk)) {
+    const chunk = Buffer.allocUnsafe(Math.min(CHUNK, file.stats.size + 1));
+    for (let length = readSync(file.fd, chunk); length > 0; length = readSync(file.fd, chunk)) {
       digest.update(chunk.subarray(0, length));
     }
-    return versionOf(before, fstatSync(file), digest.digest('hex'));
+    return versionOf(file, digest.digest('hex'));
   } finally {
-    closeSync(file);
+    closeFile(file);
   }
 }
 
-async function hash(path: string): Promise<FileVersion | undefined> {
-  const file = await open(path, READ);
+/** Closes the file. */
+async function hash(file: OpenedFile): Promise<FileVersion | undefined> {
   try {
-    const before = await file.stat();
-    if (!before.isFile()) return undefined;
+    if (!file.stats.isFile()) return undefined;
     const digest = createHash('sha256');
-    for await (const chunk of file.createReadStream({ autoClose: false })) digest.update(chunk);
-    return versionOf(before, await file.stat(), digest.digest('hex'));
+    for await (const chunk of createReadStream('', { fd: file.fd, autoClose: false })) digest.update(chunk);
+    return versionOf(file, digest.digest('hex'));
   } finally {
-    await file.close();
+    closeFile(file);
   }
 }

@@ -17,7 +17,8 @@ import { answerPlain } from '../../http/plain-answer.ts';
 import { requireOwn } from '../../own-files.ts';
 import { printableLine } from '../../printable.ts';
 import type { App, Filter } from '../../protocol/types.ts';
-import { DocumentRoot, type Found, fileOf, realPath, urlPath } from '../document-root.ts';
+import { DocumentRoot, realPath } from '../document-root.ts';
+import { closeFile, type OpenedFile, openFound } from '../opened-file.ts';
 import { FileVersions, fileIdentity, VERSION } from './file-versions.ts';
 import { type StaticUrl, versionedUrl } from './static-url.ts';
 
@@ -60,22 +61,23 @@ const NOT_PERMITTED: ReadonlySet<string> = new Set(['EACCES', 'EPERM']);
 const SUFFIXES = { br: '.br', gzip: '.gz' } as const;
 const ENCODINGS = ['br', 'gzip'] as const;
 
-/**
- * For so long it is taken for known where a path leads, symbolic links and all, as long as that is the same file: finding
- * out costs a third of the whole answer with a small file.
- */
+/** How long it is remembered where a path leads: resolving symbolic links costs a third of the response with a small file. */
 const REMEMBERED_MS = 1000;
 
 /** A year, as Tornado has it; RFC 8246 for `immutable`. */
 const FOREVER = 'public, max-age=31536000, immutable';
 
-/** The file to be sent, and what is known of it. */
+/** A file, and what is known of it. */
 interface Chosen {
-  readonly found: Found;
-  /** As it was asked for, before symbolic links: what versions go by. */
+  readonly file: OpenedFile;
+  /** As it was asked for, before symbolic links: versions are kept by it. */
   readonly path: string;
-  /** A variant is sent in its place. */
-  readonly variant?: { readonly found: Found; readonly encoding: keyof typeof SUFFIXES; readonly original: Stats };
+}
+
+/** What is sent instead of a file: the file compressed. */
+interface Variant {
+  readonly file: OpenedFile;
+  readonly encoding: keyof typeof SUFFIXES;
 }
 
 class StaticFiles {
@@ -111,111 +113,104 @@ class StaticFiles {
     if (this.#dotfiles !== 'allow' && names.some((name) => name.startsWith('.'))) {
       return answerPlain(res, this.#dotfiles === 'deny' ? 403 : 404);
     }
-    const found = directory ? await this.#findIndex(names) : await this.#find(names);
-    if (found === undefined) return answerPlain(res, 404);
-    await this.#send(req, res, found);
+    try {
+      const chosen = directory ? await this.#openIndex(names) : await this.#open(names);
+      if (chosen === undefined) return answerPlain(res, 404);
+      await this.#send(req, res, chosen);
+    } catch (error) {
+      // A directory that may be entered but not read can have an index all the same.
+      if (isNotPermitted(error) && !directory && (await this.#isDirectory(names))) redirectToDirectory(req, res);
+      else failed(req, res, error);
+    }
   }
 
   /** `/robots.txt` and `/favicon.ico`, by their whole path. False: it is neither, or there is no such file. */
   async answerSingle(path: string, req: MountedRequest, res: ServerResponse): Promise<boolean> {
     if (!this.#single.has(path)) return false;
     const file = this.#single.get(path);
-    const chosen = file === undefined ? await this.#find([path.slice(1)]) : await alone(resolve(file));
-    if (chosen === undefined) return false;
-    await this.#send(req, res, chosen);
+    try {
+      const chosen = file === undefined ? await this.#open([path.slice(1)]) : await openAlone(resolve(file));
+      if (chosen === undefined) return false;
+      await this.#send(req, res, chosen);
+    } catch (error) {
+      failed(req, res, error);
+    }
     return true;
   }
 
-  async #find(names: readonly string[]): Promise<Chosen | undefined> {
+  async #open(names: readonly string[]): Promise<Chosen | undefined> {
     const path = this.root.join(names);
-    const found = await this.root.find(path);
-    return found && { found, path };
+    const file = await this.root.open(path);
+    return file && { file, path };
   }
 
-  async #findIndex(names: readonly string[]): Promise<Chosen | undefined> {
+  async #openIndex(names: readonly string[]): Promise<Chosen | undefined> {
     for (const name of this.#index) {
-      const chosen = await this.#find([...names, name]);
+      const chosen = await this.#open([...names, name]);
       if (chosen) return chosen;
     }
     return undefined;
   }
 
-  async #send(req: MountedRequest, res: ServerResponse, chosen: Chosen): Promise<void> {
-    // Not before it is known that there is a file: a cascade asks the next one for all else, forms among it.
-    if (!isForFiles(req)) return refuseMethod(res);
-    const sent = this.#precompressed ? await this.#withVariant(req, res, chosen) : chosen;
-    const wanted = wantedVersion(req.url ?? '');
-    const version = wanted === undefined ? undefined : await this.versions.later(chosen.path);
-    const { found, variant } = sent;
-    const sentFrom = variant?.found ?? found;
-    const stream = sender()(req, sentFrom.url, {
-      root: sentFrom.root,
-      // Looked at already, in the path that was asked for: what a symbolic link leads to is another matter.
-      dotfiles: 'allow',
-      index: false,
-      maxAge: this.#maxAge,
-    });
-    const asked = variant ? chosen.path + SUFFIXES[variant.encoding] : chosen.path;
-    const again = (): void => {
-      this.root.forget(asked);
-      this.answer(req, res).catch(() => res.destroy());
-    };
-    stream.on('file', (_path: string, stats: Stats) => {
-      const { remembered } = sentFrom;
-      const isFile = stats.isFile();
-      const isKnown = remembered === undefined || remembered === fileOf(stats);
-      if (isFile && remembered === undefined) this.root.remember(asked, sentFrom, stats);
-      if (isFile && isKnown) return;
-      // What follows would send it.
-      stream.send = () => {};
-      // A named pipe would be read for ever.
-      if (isKnown) answerPlain(res, 404);
-      else again();
-    });
-    stream.on('headers', (_res: unknown, _path: string, stats: Stats) => {
-      if (variant) {
-        stream.type(found.real);
-        res.setHeader('Content-Encoding', variant.encoding);
-      }
-      if (version === undefined) return;
-      if (version.identity !== fileIdentity(variant?.original ?? stats)) this.versions.forget(chosen.path);
-      else if (version.hash === wanted) res.setHeader('Cache-Control', FOREVER);
-    });
-    stream.on('directory', () => redirectToDirectory(req, res));
-    stream.on('error', (error: Error & { status: number }) => {
-      // A symbolic link may lead elsewhere by now, such as to the next release, and this one be removed.
-      if (error.status === 404 && sentFrom.remembered !== undefined && !res.headersSent) again();
-      else if (NOT_PERMITTED.has(errorCode(error) ?? '')) fail(res, 403);
-      else {
-        if (error.status === 500) errorStream(req).write(`${printableLine(`static: ${errorMessage(error)}`)}\n`);
-        fail(res, error.status);
-      }
-    });
-    stream.on('stream', (file: { bytesRead: number; once(event: 'end', listener: () => void): void }) => {
-      // A file that shrinks while it is sent: an answer that is too short must not look whole.
-      file.once('end', () => {
-        if (file.bytesRead < Number(res.getHeader('Content-Length'))) res.destroy();
+  async #isDirectory(names: readonly string[]): Promise<boolean> {
+    const found = await this.root.find(this.root.join(names));
+    return found !== undefined && (await stat(found.real)).isDirectory();
+  }
+
+  /** Sends a file, and closes it. */
+  async #send(req: MountedRequest, res: ServerResponse, { file, path }: Chosen): Promise<void> {
+    let variant: Variant | undefined;
+    let reading: OpenedFile | undefined;
+    try {
+      // Not before it is known that there is a file: a cascade asks the next one for all else, forms among it.
+      if (!isForFiles(req)) return refuseMethod(res);
+      if (file.stats.isDirectory()) return redirectToDirectory(req, res);
+      if (!file.stats.isFile()) return answerPlain(res, 404);
+      if (this.#precompressed) variant = await this.#openVariant(req, res, file, path);
+      const sent = variant?.file ?? file;
+      if (variant) res.setHeader('Content-Encoding', variant.encoding);
+      const wanted = wantedVersion(req.url ?? '');
+      const version = wanted === undefined ? undefined : await this.versions.later(path);
+      if (version && version.identity !== fileIdentity(file.stats)) this.versions.forget(path);
+      else if (version && version.hash === wanted) res.setHeader('Cache-Control', FOREVER);
+      const stream = sendOpened(req, res, sent, this.#maxAge);
+      stream.on('error', (error: Error & { status: number }) => {
+        if (error.status === 500) failed(req, res, error);
+        else fail(res, error.status);
       });
-    });
-    stream.pipe(res);
+      stream.on('stream', (source: { bytesRead: number; once(event: 'end', listener: () => void): void }) => {
+        reading = sent;
+        // A file that shrinks while it is sent: a response that is too short must not look whole.
+        source.once('end', () => {
+          if (source.bytesRead < Number(res.getHeader('Content-Length'))) res.destroy();
+        });
+      });
+      stream.type(file.real);
+      stream.send(sent.real, sent.stats);
+    } finally {
+      // The stream closes the one that it reads.
+      if (reading !== file) closeFile(file);
+      if (variant && reading !== variant.file) closeFile(variant.file);
+    }
   }
 
   /**
    * The best variant that the client takes and that is not older than its file, in whole seconds, as tools that keep a
    * file's time often do no better. An older one is of what the file was before.
    */
-  async #withVariant(req: IncomingMessage, res: ServerResponse, chosen: Chosen): Promise<Chosen> {
-    const original = await statOf(chosen.found.real);
-    if (!original?.isFile()) return chosen;
+  async #openVariant(
+    req: IncomingMessage,
+    res: ServerResponse,
+    original: OpenedFile,
+    path: string,
+  ): Promise<Variant | undefined> {
     res.setHeader('Vary', 'Accept-Encoding');
     for (const encoding of acceptedEncodings(req.headers['accept-encoding'], ENCODINGS)) {
-      const found = await this.root.find(chosen.path + SUFFIXES[encoding]);
-      const stats = found && (await statOf(found.real));
-      if (found && stats?.isFile() && wholeSeconds(stats) >= wholeSeconds(original)) {
-        return { ...chosen, variant: { found, encoding, original } };
-      }
+      const file = await this.root.open(path + SUFFIXES[encoding]).catch(() => undefined);
+      if (file?.stats.isFile() && wholeSeconds(file.stats) >= wholeSeconds(original.stats)) return { file, encoding };
+      if (file) closeFile(file);
     }
-    return chosen;
+    return undefined;
   }
 }
 
@@ -271,11 +266,10 @@ function refuseMethod(res: ServerResponse): void {
 }
 
 /** A file that a setting names: it may lie anywhere. */
-async function alone(path: string): Promise<Chosen | undefined> {
+async function openAlone(path: string): Promise<Chosen | undefined> {
   const real = await realPath(path);
-  if (real === undefined) return undefined;
-  const root = dirname(real);
-  return { found: { real, root, url: urlPath(real, root), remembered: undefined }, path };
+  const file = real === undefined ? undefined : await openFound({ real, root: dirname(real) });
+  return file && { file, path };
 }
 
 let loadedSend: typeof send | undefined;
@@ -286,19 +280,25 @@ function sender(): typeof send {
   return loadedSend;
 }
 
+/**
+ * `send`'s stream for a file that is open already. `send` opens paths by itself, but passes the options on to
+ * `fs.createReadStream`, which takes a descriptor instead; its method of the same name begins after the look-up.
+ */
+function sendOpened(
+  req: IncomingMessage,
+  res: ServerResponse,
+  { fd, real }: OpenedFile,
+  maxAge: number,
+): send.SendStream {
+  const options: send.SendOptions & { readonly fd: number } = { fd, maxAge };
+  return Object.assign(sender()(req, real, options), { res });
+}
+
 function wantedVersion(url: string): string | undefined {
   const end = pathEnd(url);
   if (end === url.length) return undefined;
   const wanted = new URLSearchParams(url.slice(end)).get('v');
   return wanted !== null && VERSION.test(wanted) ? wanted : undefined;
-}
-
-async function statOf(path: string): Promise<Stats | undefined> {
-  try {
-    return await stat(path);
-  } catch {
-    return undefined;
-  }
 }
 
 function wholeSeconds({ mtimeMs }: Stats): number {
@@ -310,6 +310,16 @@ function redirectToDirectory(req: MountedRequest, res: ServerResponse): void {
   const url = req.url ?? '/';
   const path = `${req.baseUrl ?? ''}${targetPath(url)}`.replace(/\/?$/, '/').replace(/^[/\\]+/, '/');
   answerPlain(res, 301, { location: path + url.slice(pathEnd(url)) });
+}
+
+function isNotPermitted(error: unknown): boolean {
+  return NOT_PERMITTED.has(errorCode(error) ?? '');
+}
+
+/** The operating system did not open or read the file. */
+function failed(req: IncomingMessage, res: ServerResponse, error: unknown): void {
+  if (!isNotPermitted(error)) errorStream(req).write(`${printableLine(`static: ${errorMessage(error)}`)}\n`);
+  fail(res, isNotPermitted(error) ? 403 : 500);
 }
 
 /** Of what was set for the file, an error keeps what says how large it is. */

@@ -1,0 +1,161 @@
+/** Another process that replaces what is served by symbolic links to the outside, while it is served. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  closeSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { DocumentRoot } from '../../../src/apps/document-root.ts';
+import { type OpenedFile, openFound, openFoundSync } from '../../../src/apps/opened-file.ts';
+import { staticFiles } from '../../../src/apps/static/static-files.ts';
+import { makeStaticUrl } from '../../../src/apps/static/static-url.ts';
+import { temporaryDirectory } from '../../helpers/directory.ts';
+import { eventually } from '../../helpers/program.ts';
+import { type Answer, serveApp } from './serve.ts';
+
+const SECRET = 'S3CRET';
+const REQUESTS = 4000;
+
+/** `root` with files, and the same names outside it with a secret. */
+function tree(): { directory: string; root: string } {
+  const directory = temporaryDirectory({
+    'root/sub/x.txt': 'inside',
+    'root/sub/index.html': 'inside',
+    'root/sub/x.txt.gz': 'inside',
+    'root/file.txt': 'inside',
+    'outside/x.txt': SECRET,
+    'outside/index.html': SECRET,
+    'outside/x.txt.gz': SECRET,
+  });
+  return { directory, root: join(directory, 'root') };
+}
+
+/** Swaps a directory and a file with links to the outside and back, without a pause, until the test ends. */
+async function startSwapping(root: string): Promise<ChildProcess> {
+  const script = `
+    const { renameSync, symlinkSync, unlinkSync, writeFileSync } = require('node:fs');
+    process.chdir(process.argv[1]);
+    console.log('ready');
+    for (;;) {
+      renameSync('sub', 'sub.away');
+      symlinkSync('../outside', 'sub');
+      symlinkSync('../outside/x.txt', 'link');
+      renameSync('link', 'file.txt');
+      renameSync('sub', 'link.away');
+      renameSync('sub.away', 'sub');
+      writeFileSync('new', 'inside');
+      renameSync('new', 'file.txt');
+      unlinkSync('link.away');
+    }`;
+  const swapper: ChildProcess = spawn(process.execPath, ['-e', script, root], { stdio: ['ignore', 'pipe', 'inherit'] });
+  onTestFinished(async () => {
+    swapper.kill('SIGKILL');
+    await once(swapper, 'close');
+  });
+  if (swapper.stdout) await once(swapper.stdout, 'data');
+  return swapper;
+}
+
+test.each([false, true])(
+  'nothing from outside is sent while links are swapped (precompressed: %s)',
+  async (precompressed) => {
+    const { root } = tree();
+    const { ask } = await serveApp(staticFiles({ documentRoot: root, precompressed }));
+    const swapper = await startSwapping(root);
+    const answers: Answer[] = [];
+    const paths = ['/sub/x.txt', '/sub/', '/file.txt'];
+    for (let sent = 0; sent < REQUESTS; sent += 8) {
+      const batch = Array.from({ length: 8 }, (_, i) => ask(paths[i % 3] ?? '', { 'accept-encoding': 'gzip' }));
+      answers.push(...(await Promise.all(batch)));
+    }
+    expect(swapper.exitCode).toBeNull();
+    expect(answers.filter(({ body }) => body.includes(SECRET))).toHaveLength(0);
+    expect(answers.filter(({ status }) => ![200, 404].includes(status))).toEqual([]);
+    expect(answers.filter(({ body }) => body.toString() === 'inside').length).toBeGreaterThan(0);
+  },
+);
+
+test('a link that has come after the look-up is not followed', async () => {
+  const { root } = tree();
+  const documentRoot = new DocumentRoot(root);
+  const names = ['sub/x.txt', 'file.txt'];
+  const found = await Promise.all(names.map((name) => documentRoot.find(join(root, name))));
+  renameSync(join(root, 'sub'), join(root, 'sub.away'));
+  symlinkSync('../outside', join(root, 'sub'));
+  rmSync(join(root, 'file.txt'));
+  symlinkSync('../outside/x.txt', join(root, 'file.txt'));
+  for (const each of found) {
+    expect(each).toBeDefined();
+    if (each === undefined) continue;
+    expect(await openFound(each)).toBeUndefined();
+    expect(openFoundSync(each)).toBeUndefined();
+  }
+});
+
+test('what was opened is sent, whatever has its name by then', async () => {
+  const { root } = tree();
+  const file = (await new DocumentRoot(root).open(join(root, 'sub/x.txt'))) as OpenedFile;
+  onTestFinished(() => closeSync(file.fd));
+  rmSync(join(root, 'sub/x.txt'));
+  symlinkSync('../../outside/x.txt', join(root, 'sub/x.txt'));
+  expect(readFileSync(file.fd, 'utf8')).toBe('inside');
+});
+
+test('a URL has no version of what a link has come in place of', async () => {
+  const { root } = tree();
+  await startSwapping(root);
+  const staticUrl = makeStaticUrl({ documentRoot: root, hashCache: false });
+  const outside = makeStaticUrl({ documentRoot: join(root, '../outside') })('x.txt').slice(-20);
+  const urls = Array.from({ length: REQUESTS }, (_, i) => staticUrl(i % 2 ? 'sub/x.txt' : 'file.txt'));
+  expect(urls.filter((url) => url.endsWith(outside))).toHaveLength(0);
+});
+
+test.runIf(process.platform === 'linux')('every file is closed, whatever becomes of the request', async () => {
+  const { root } = tree();
+  mkdirSync(join(root, 'empty'));
+  execFileSync('mkfifo', [join(root, 'pipe')]);
+  writeFileSync(join(root, 'large'), Buffer.alloc(1_000_000));
+  const { ask, port } = await serveApp(staticFiles({ documentRoot: root, precompressed: true }));
+  const open = (): string[] =>
+    readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`).startsWith(root);
+      } catch {
+        return false;
+      }
+    });
+  const { etag = '' } = (await ask('/file.txt')).headers;
+  const gzip = { 'accept-encoding': 'gzip' };
+  for (const [path, headers = {}, method = 'GET'] of [
+    ['/sub/x.txt'],
+    ['/sub/x.txt', gzip],
+    ['/sub/x.txt', gzip, 'HEAD'],
+    ['/sub/x.txt', gzip, 'POST'],
+    ['/sub'],
+    ['/sub/'],
+    ['/empty/'],
+    ['/pipe'],
+    ['/file.txt', { 'if-none-match': etag }],
+    ['/file.txt', { 'if-match': '"other"' }],
+    ['/file.txt', { range: 'bytes=2-3' }],
+    ['/file.txt', { range: 'bytes=99-' }],
+    ['/file.txt?v=00000000000000000000'],
+  ] as const) {
+    await ask(path, headers, method);
+  }
+  const leaving = connect(port, '127.0.0.1').resume();
+  leaving.write('GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n');
+  await once(leaving, 'data');
+  leaving.destroy();
+  await eventually(() => open().length === 0);
+});
