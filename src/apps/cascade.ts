@@ -3,17 +3,20 @@
  * static files first and the application behind them.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { defineSettings, otherSettings, type SettingsOf, type SettingType } from '../config/setting.ts';
+import { defineSettings, otherSettings, type SettingsOf, type SettingType, size } from '../config/setting.ts';
 import type { Loader } from '../deploy/compose.ts';
 import { ConfigError } from '../errors.ts';
 import { BodySpool } from '../http/body-spool.ts';
 import { holdResponse } from '../http/held-response.ts';
 import { holdUpgrade } from '../http/held-upgrade.ts';
+import { refuseBody } from '../http/refuse-body.ts';
 import { repeatRequest } from '../http/repeated-request.ts';
 import { type AppLike, toApp } from '../protocol/app.ts';
 import { onceOnly, withLifecycle } from '../protocol/filter.ts';
 import { notFound } from '../protocol/not-found.ts';
 import type { App, Settings } from '../protocol/types.ts';
+
+const MAX_SPOOL_SIZE = 100 * 2 ** 20;
 
 const statuses: SettingType<readonly number[]> = {
   allowed: 'statuses from 200 to 599, separated by spaces',
@@ -37,6 +40,12 @@ export const cascadeSettings = defineSettings(
       help: 'The statuses that mean: ask the next one.',
       example: '404 405',
     },
+    max_spool_size: {
+      type: size,
+      default: MAX_SPOOL_SIZE,
+      help: 'The most bytes of a body that are kept for the next application; a larger body is answered with 413.',
+      example: '1G',
+    },
   },
   {
     meaning: 'the first application that does not answer 404',
@@ -48,6 +57,8 @@ export const cascadeSettings = defineSettings(
 export interface CascadeOptions {
   /** The statuses that mean: ask the next one. Default: 404 alone. */
   readonly catch?: readonly number[];
+  /** The most bytes of a body that are kept for the next application; a larger body is answered with 413. Default: 100 MiB. */
+  readonly maxSpoolSize?: number;
 }
 
 /**
@@ -55,7 +66,7 @@ export interface CascadeOptions {
  * `status`, nothing of it goes out and the next one is asked. The answer of the last is final.
  *
  * Each is given the request as it came, with its body from the beginning; what has been read of a body is kept in memory up
- * to 64 KiB and in a temporary file beyond. An answer that is not caught goes out as it comes. An upgrade goes through
+ * to 64 KiB and in a temporary file beyond, up to `maxSpoolSize`. An answer that is not caught goes out as it comes. An upgrade goes through
  * those applications that take upgrades.
  *
  * @throws ConfigError where there is none, and for what is no application.
@@ -64,7 +75,9 @@ export interface CascadeOptions {
 export async function cascade(apps: readonly AppLike[], options: CascadeOptions = {}): Promise<App> {
   const parts: App[] = [];
   for (const app of apps) parts.push(onceOnly(await toApp(app)));
-  return withLifecycle(cascadeOf(parts, options.catch ?? [404]), [...new Set(parts)]);
+  return withLifecycle(cascadeOf(parts, options.catch ?? [404], options.maxSpoolSize ?? MAX_SPOOL_SIZE), [
+    ...new Set(parts),
+  ]);
 }
 
 /** Makes the composite of a `[composite:*]` section. */
@@ -82,6 +95,7 @@ export async function makeCascade(
   return cascadeOf(
     apps.map(([, app]) => app),
     settings.catch,
+    settings.max_spool_size,
   );
 }
 makeCascade.settings = cascadeSettings;
@@ -89,22 +103,32 @@ makeCascade.check = (_globalConf: Settings, settings: SettingsOf<typeof cascadeS
   cascadeOf(
     otherSettings(cascadeSettings, settings).map(() => notFound),
     settings.catch,
+    settings.max_spool_size,
   );
 
-function cascadeOf(apps: readonly App[], caught: readonly number[]): App {
+function cascadeOf(apps: readonly App[], caught: readonly number[], maxSpoolSize: number): App {
   const last = apps.at(-1);
   if (!last) {
     throw new ConfigError('PASTER_CASCADE', 'a cascade of no applications', { hint: 'app1 = name, app2 = name, ...' });
   }
   const isCaught = (status: number): boolean => caught.includes(status);
   const front: App = async (req, res) => {
-    const body = new BodySpool(req);
+    const body = new BodySpool(req, maxSpoolSize);
+    let isTooLarge = false;
     const close = (): void => void body.close().catch(() => {});
     res.once('finish', close).once('close', close);
     // The client has left: nobody else is to be asked.
     const isLeft = new Promise<boolean>((resolve) => res.once('close', () => resolve(true)));
     for (const app of apps.slice(0, -1)) {
-      if (res.destroyed || (await Promise.race([isAnsweredBy(app, req, res, body, isCaught), isLeft]))) return;
+      const isAnswered = isAnsweredBy(app, req, res, body, isCaught, () => {
+        isTooLarge = true;
+      });
+      if (res.destroyed || (await Promise.race([isAnswered, isLeft]))) return;
+      if (isTooLarge) {
+        await body.close();
+        refuseBody(req, res);
+        return;
+      }
     }
     if (res.destroyed) return;
     // As it came: whoever was asked before had a request of its own.
@@ -118,7 +142,7 @@ function cascadeOf(apps: readonly App[], caught: readonly number[]): App {
   if (final) {
     front.upgrade = async (req, socket, head) => {
       for (const app of upgrading.slice(0, -1)) {
-        const { request, letGo } = repeatRequest(req, new BodySpool(req));
+        const { request, letGo } = repeatRequest(req, new BodySpool(req, maxSpoolSize));
         const isTaken = holdUpgrade(socket, isCaught);
         await Promise.race([app.upgrade?.(request, socket, head), isTaken]);
         if (await isTaken) return;
@@ -141,6 +165,7 @@ function isAnsweredBy(
   res: ServerResponse,
   body: BodySpool,
   isCaught: (status: number) => boolean,
+  tooLarge: () => void,
 ): Promise<boolean> {
   return new Promise((resolve, reject) => {
     let isSettled = false;
@@ -157,6 +182,10 @@ function isAnsweredBy(
         if (isSettled) resolve(true);
       },
     });
+    body.tooLarge = () => {
+      tooLarge();
+      held.drop();
+    };
     new Promise((settle) => settle(app(request, held.response))).then(
       () => {
         isSettled = true;

@@ -1,6 +1,7 @@
 /** `npm:paster#bodylimit`: refuses bodies that are too large, by what they announce and by what comes. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { defineSettings, type OptionsOf, type SettingsOf, size, withDefaults } from '../config/setting.ts';
+import { CONTENT_TOO_LARGE, refuseBody, writeHead413 } from '../http/refuse-body.ts';
 import { isUnanswered, replaceAnswer } from '../http/replace-answer.ts';
 import { declineUpgrade } from '../protocol/decline-upgrade.ts';
 import type { App, Filter, Settings } from '../protocol/types.ts';
@@ -63,45 +64,7 @@ function watchBody(req: IncomingMessage, res: ServerResponse, limit: number): vo
   };
 }
 
-/** How much more of a body, and for how long, is taken in so that its sender gets to read the answer. */
-const LINGER_BYTES = 2 ** 22;
-const LINGER_MS = 2000;
-
-/**
- * Answers at once, and closes the connection only after a while: closing it on a sender would make his end of the
- * connection forget the answer (RFC 9112 section 9.6).
- */
-function refuseBody(req: IncomingMessage, res: ServerResponse): void {
-  writeHead413(res);
-  res.write(BODY);
-  const { end } = res;
-  const finish = (): void => {
-    clearTimeout(timer);
-    Reflect.apply(end, res, []);
-  };
-  const timer = setTimeout(finish, LINGER_MS);
-  res.once('close', () => clearTimeout(timer));
-  if (req.complete) finish();
-  let discarded = 0;
-  req.push = (chunk: Buffer | null): boolean => {
-    discarded += chunk?.length ?? 0;
-    if (chunk === null || discarded > LINGER_BYTES) finish();
-    return true;
-  };
-  req.resume();
-}
-
-const BODY = 'Content Too Large\n';
-
-function writeHead413(res: ServerResponse): void {
-  res.shouldKeepAlive = false;
-  res.writeHead(413, {
-    'content-type': 'text/plain; charset=utf-8',
-    'content-length': BODY.length,
-  });
-}
-
 function answer413(_req: IncomingMessage, res: ServerResponse): void {
   writeHead413(res);
-  res.end(BODY);
+  res.end(CONTENT_TOO_LARGE);
 }

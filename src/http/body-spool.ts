@@ -3,9 +3,10 @@
  * beyond it. What nobody reads is not taken from the client.
  */
 import type { FileHandle } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import { GrowingBuffer } from '../growing-buffer.ts';
 
 /** Paste's is 4096 bytes; a form or a JSON document is to need no file. */
 const IN_MEMORY = 64 * 1024;
@@ -18,9 +19,10 @@ interface Taken {
 }
 
 export class BodySpool {
-  readonly #source: Readable;
+  readonly #source: IncomingMessage;
+  readonly #limit: number;
   #iterator: AsyncIterator<Buffer | string> | undefined;
-  #pieces: Taken[] = [];
+  #memory = new GrowingBuffer();
   #file: FileHandle | undefined;
   /** Bytes that can be had again. */
   #kept = 0;
@@ -30,8 +32,13 @@ export class BodySpool {
   #isKeeping = true;
   #closed = false;
 
-  constructor(source: Readable) {
+  /** Called when the body turns out to be larger than the limit, before `read` fails. */
+  tooLarge: (() => void) | undefined;
+
+  /** @param limit the most bytes that are kept. */
+  constructor(source: IncomingMessage, limit: number) {
     this.#source = source;
+    this.#limit = limit;
   }
 
   /** Nobody has asked for any of it. */
@@ -41,7 +48,7 @@ export class BodySpool {
 
   /**
    * What follows from a position on: a piece of it, or undefined at the end.
-   * @throws what the client's leaving made of the request, or the file system.
+   * @throws what the client's leaving made of the request, the file system's errors, or that the body is too large.
    */
   async read(position: number): Promise<Buffer | undefined> {
     for (;;) {
@@ -62,7 +69,7 @@ export class BodySpool {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#pieces = [];
+    this.#memory = new GrowingBuffer();
     await this.#iterator?.return?.();
     if (this.#iterator && !this.#source.destroyed) this.#source.resume();
     await this.#taking?.catch(() => {});
@@ -74,27 +81,38 @@ export class BodySpool {
     // Told before it comes: of a piece that somebody has asked for and will not read, the next one knows nothing.
     const isKept = this.#isKeeping;
     try {
+      if (isKept && Number(this.#source.headers['content-length'] ?? 0) > this.#limit) this.#refuse();
       this.#iterator ??= this.#source.iterator({ destroyOnReturn: false });
       const { done, value } = await this.#iterator.next();
       if (done) return { start, bytes: undefined };
       const bytes = Buffer.from(value);
       this.#taken += bytes.length;
-      if (isKept && !this.#closed) await this.#keep({ start, bytes });
+      if (isKept && !this.#closed) await this.#keep(bytes, start);
       return { start, bytes };
     } finally {
       this.#taking = undefined;
     }
   }
 
-  async #keep(piece: Taken & { readonly bytes: Buffer }): Promise<void> {
+  async #keep(bytes: Buffer, start: number): Promise<void> {
+    if (this.#taken > this.#limit) {
+      // The reader of this piece has become the last one.
+      if (!this.#isKeeping) return;
+      this.#refuse();
+    }
     if (!this.#file && this.#taken > IN_MEMORY) {
       this.#file = await openNameless();
-      for (const { start, bytes } of this.#pieces) await write(this.#file, bytes, start);
-      this.#pieces = [];
+      await write(this.#file, this.#memory.view(), 0);
+      this.#memory = new GrowingBuffer();
     }
-    if (this.#file) await write(this.#file, piece.bytes, piece.start);
-    else this.#pieces.push(piece);
+    if (this.#file) await write(this.#file, bytes, start);
+    else this.#memory.push(bytes);
     this.#kept = this.#taken;
+  }
+
+  #refuse(): never {
+    this.tooLarge?.();
+    throw new Error(`a body of more than ${this.#limit} bytes`);
   }
 
   async #recall(position: number): Promise<Buffer> {
@@ -103,14 +121,13 @@ export class BodySpool {
       const { buffer, bytesRead } = await this.#file.read(Buffer.alloc(length), 0, length, position);
       return buffer.subarray(0, bytesRead);
     }
-    const piece = this.#pieces.findLast(({ start }) => start <= position);
-    return piece?.bytes?.subarray(position - piece.start) ?? Buffer.alloc(0);
+    return this.#memory.view(position);
   }
 }
 
-async function write(file: FileHandle | undefined, bytes: Buffer | undefined, position: number): Promise<void> {
-  for (let done = 0; bytes && done < bytes.length; ) {
-    done += (await file?.write(bytes, done, bytes.length - done, position + done))?.bytesWritten ?? 0;
+async function write(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
   }
 }
 

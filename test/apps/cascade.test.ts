@@ -128,6 +128,47 @@ describe.each([httpBackend, fastcgiBackend])('over $name', (backend) => {
     expect(answer.body.toString()).toBe(hash);
   });
 
+  test('a body that is larger than what is kept is refused, by its length or as it comes', async () => {
+    const reads: App = async (req, res) => {
+      await textOf(req).catch(() => {});
+      res.writeHead(404).end();
+    };
+    let asked = 0;
+    const last: App = (_req, res) => {
+      asked++;
+      res.end('last');
+    };
+    const body = ['x'.repeat(600), 'x'.repeat(600)];
+    const options = { maxSpoolSize: 1000 };
+    for (const declaredLength of [1200, undefined]) {
+      const answer = await ask(
+        [reads, last],
+        { method: 'POST', body, ...(declaredLength && { declaredLength }) },
+        options,
+      );
+      expect(answer).toMatchObject({ status: 413, complete: true });
+      await serving?.close();
+    }
+    expect(asked).toBe(0);
+    const kept = await ask([reads, last], { method: 'POST', body: ['x'.repeat(1000)] }, options);
+    expect(kept.body.toString()).toBe('last');
+  });
+
+  test('what is not kept may be of any size', async () => {
+    const body = ['x'.repeat(600), 'x'.repeat(600)];
+    const length: App = async (req, res) => void res.end(String((await textOf(req)).length));
+    const streams: App = (req, res) => {
+      res.writeHead(200);
+      req.pipe(res);
+    };
+    const options = { maxSpoolSize: 1000 };
+    const unread = await ask([missing, length], { method: 'POST', body }, options);
+    expect(unread.body.toString()).toBe('1200');
+    await serving?.close();
+    const passed = await ask([streams, missing], { method: 'POST', body }, options);
+    expect(passed.body.length).toBe(1200);
+  });
+
   test('an answer that passes streams while the body still comes', async () => {
     const answer = await ask(
       [

@@ -8,7 +8,8 @@ export function logLines(stream: Readable, log: (line: string) => void): void {
   let rest = '';
   stream.setEncoding('utf8').on('error', () => {});
   stream.on('data', (text: string) => {
-    const lines = (rest + text).split('\n');
+    const lines = text.split('\n');
+    lines[0] = rest + lines[0];
     rest = lines.pop() ?? '';
     for (; rest.length > LONGEST_LINE; rest = rest.slice(LONGEST_LINE)) lines.push(rest.slice(0, LONGEST_LINE));
     for (const line of lines) log(line.replace(/\r$/, ''));

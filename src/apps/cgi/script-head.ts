@@ -21,9 +21,9 @@ export class BadOutput extends Error {}
 export const MAX_HEAD = 64 * 1024;
 const MAX_LINES = 1000;
 
-/** Where the empty line after the head begins and ends, whichever line ends the script uses. */
-export function findHeadEnd(bytes: Buffer): { readonly head: number; readonly body: number } | undefined {
-  for (let feed = bytes.indexOf(LF); feed !== -1; feed = bytes.indexOf(LF, feed + 1)) {
+/** Where the empty line after the head begins and ends, whichever line ends the script uses. @param from nothing begins before. */
+export function findHeadEnd(bytes: Buffer, from = 0): { readonly head: number; readonly body: number } | undefined {
+  for (let feed = bytes.indexOf(LF, from); feed !== -1; feed = bytes.indexOf(LF, feed + 1)) {
     const next = bytes[feed + 1];
     if (next === LF) return { head: feed, body: feed + 2 };
     if (next === CR && bytes[feed + 2] === LF) return { head: feed, body: feed + 3 };
@@ -31,6 +31,8 @@ export function findHeadEnd(bytes: Buffer): { readonly head: number; readonly bo
   return undefined;
 }
 
+/** The most bytes that an empty line which is not there yet can already have: a line feed, and a carriage return. */
+export const HEAD_END_PART = 2;
 const LF = 0x0a;
 const CR = 0x0d;
 

@@ -8,10 +8,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { basename, dirname } from 'node:path';
 import type { Writable } from 'node:stream';
 import { errorMessage } from '../../errors.ts';
+import { GrowingBuffer } from '../../growing-buffer.ts';
 import { answerPlain } from '../../http/plain-answer.ts';
 import type { Logger } from '../../log.ts';
 import { logLines } from './log-lines.ts';
-import { BadOutput, findHeadEnd, MAX_HEAD, parseHead, type ScriptHead } from './script-head.ts';
+import { BadOutput, findHeadEnd, HEAD_END_PART, MAX_HEAD, parseHead, type ScriptHead } from './script-head.ts';
 
 export interface ScriptCall {
   readonly script: string;
@@ -44,13 +45,13 @@ export class ScriptRun {
   readonly #call: ScriptCall;
   readonly #child: ChildProcess;
   readonly #timer: NodeJS.Timeout;
-  #unread: Buffer = Buffer.alloc(0);
+  /** What has come of the head. */
+  #unread = new GrowingBuffer();
   #head: ScriptHead | undefined;
   #sent = 0;
   #clientIsSlow = false;
   /** Undefined: nothing is held back. */
-  #held: Buffer[] | undefined;
-  #heldLength = 0;
+  #held: GrowingBuffer | undefined;
   /** The response is out, or is not this script's any more: what it still writes is thrown away. */
   #answered = false;
   #outputEnded = false;
@@ -64,7 +65,7 @@ export class ScriptRun {
     this.finished = new Promise((resolve) => {
       this.#settle = resolve;
     });
-    this.#held = call.body === undefined ? undefined : [];
+    this.#held = call.body === undefined ? undefined : new GrowingBuffer();
     this.#child = spawn(call.script, [], {
       cwd: dirname(call.script),
       env: call.environ,
@@ -146,24 +147,26 @@ export class ScriptRun {
       this.#write(chunk);
       return;
     }
-    this.#unread = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk]);
-    const end = findHeadEnd(this.#unread);
-    if ((end?.head ?? this.#unread.length) > MAX_HEAD) {
+    const searched = Math.max(0, this.#unread.length - HEAD_END_PART);
+    this.#unread.push(chunk);
+    const unread = this.#unread.view();
+    const end = findHeadEnd(unread, searched);
+    if ((end?.head ?? unread.length) > MAX_HEAD) {
       this.#refuse(502, `its output begins with no head of at most ${MAX_HEAD} bytes`);
       return;
     }
     if (end === undefined) return;
     try {
-      const text = this.#unread.toString('latin1', 0, end.head).replace(/\r$/, '');
+      const text = unread.toString('latin1', 0, end.head).replace(/\r$/, '');
       this.#head = parseHead(text, basename(this.#call.script).startsWith('nph-'));
-      this.#begin(this.#head, this.#unread.subarray(end.body));
+      this.#begin(this.#head, unread.subarray(end.body));
     } catch (error) {
       this.#refuse(502, error instanceof BadOutput ? `its output begins with ${error.message}` : errorMessage(error));
     }
   }
 
   #begin(head: ScriptHead, body: Buffer): void {
-    this.#unread = Buffer.alloc(0);
+    this.#unread = new GrowingBuffer();
     if (head.localRedirect !== undefined) {
       this.#answered = true;
       return;
@@ -199,8 +202,7 @@ export class ScriptRun {
   #send(bytes: Buffer): void {
     if (this.#held !== undefined) {
       this.#held.push(bytes);
-      this.#heldLength += bytes.length;
-      if (this.#heldLength > MAX_HELD) this.#release();
+      if (this.#held.length > MAX_HELD) this.#release();
       return;
     }
     const { res } = this.#call;
@@ -220,7 +222,7 @@ export class ScriptRun {
     this.#held = undefined;
     if (held === undefined || this.#head === undefined || this.#answered) return;
     if (held.length === 0) this.#call.res.flushHeaders();
-    for (const bytes of held) this.#send(bytes);
+    else this.#send(held.view());
   }
 
   // --- the ends ------------------------------------------------------------------------------------------------------

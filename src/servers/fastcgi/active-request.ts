@@ -5,6 +5,7 @@
 import { type Exchange, openExchange } from '../../gateway/exchange.ts';
 import { BadEnviron, type RequestHead, readHead } from '../../gateway/request-head.ts';
 import type { Batch, Carrier } from '../../gateway/socket.ts';
+import { GrowingBuffer } from '../../growing-buffer.ts';
 import { MAX_VARIABLES } from '../gateway-settings.ts';
 import { plainAnswer } from '../plain-output.ts';
 import { readParams } from './params.ts';
@@ -32,9 +33,6 @@ export interface RequestHost {
   run(exchange: Exchange): void;
 }
 
-/** Pieces of PARAMS that are kept apart. */
-const MAX_PIECES = 64;
-
 const NO_BODY = Buffer.alloc(0);
 
 export class ActiveRequest implements Carrier {
@@ -46,8 +44,7 @@ export class ActiveRequest implements Carrier {
   sentWhole = false;
   /** Something has gone to STDERR, so that it has to be ended too. */
   reported = false;
-  #params: Buffer[] | undefined;
-  #paramsSize = 0;
+  #params: GrowingBuffer | undefined;
   /** Read, but not with the application yet: whether there is a body is not known. */
   #head: RequestHead | undefined;
   #exchange: Exchange | undefined;
@@ -73,12 +70,12 @@ export class ActiveRequest implements Carrier {
   params(content: Buffer): void {
     if (this.#head !== undefined || this.#exchange !== undefined) return;
     if (content.length > 0) {
-      this.#paramsSize += content.length;
-      if (this.#paramsSize > this.#host.maxParamsSize) this.#refuseParams();
-      else this.#keep(content);
+      this.#params ??= new GrowingBuffer();
+      if (this.#params.length + content.length > this.#host.maxParamsSize) this.#refuseParams();
+      else this.#params.push(content);
       return;
     }
-    const block = Buffer.concat(this.#params ?? []);
+    const block = this.#params?.view() ?? NO_BODY;
     this.#params = undefined;
     const head = this.#readHead(block, 0, block.length);
     if (head === undefined) return;
@@ -110,13 +107,6 @@ export class ActiveRequest implements Carrier {
       this.#refuse(400, 'Bad Request', error.message);
     }
     return this.#head;
-  }
-
-  /** A peer that sends byte by byte must not make an object, and hold what it read it into, for each of them. */
-  #keep(content: Buffer): void {
-    this.#params ??= [];
-    if (this.#params.length === MAX_PIECES) this.#params = [Buffer.concat(this.#params)];
-    this.#params.push(Buffer.from(content));
   }
 
   /** A piece of STDIN; the empty one ends it. */

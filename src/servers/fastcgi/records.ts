@@ -3,6 +3,8 @@
  * stream and writing them. Pure: knows neither sockets nor what a record means.
  */
 
+import { GrowingBuffer } from '../../growing-buffer.ts';
+
 /** Record types (section 8). */
 export const BEGIN_REQUEST = 1;
 export const ABORT_REQUEST = 2;
@@ -56,8 +58,8 @@ export class RecordDecoder {
   #requestId = 0;
   #content = 0;
   #padding = 0;
-  /** The parts of a record that is delivered whole. */
-  #parts: Buffer[] = [];
+  /** The content of a record that is delivered whole and has not come in one piece: at most MAX_CONTENT bytes. */
+  #partial: GrowingBuffer | undefined;
   #stopped = false;
 
   constructor(handler: RecordHandler) {
@@ -122,14 +124,14 @@ export class RecordDecoder {
     this.#content -= end - at;
     if (isStream(this.#type)) {
       this.#handler(this.#type, this.#requestId, content);
-    } else if (this.#content === 0 && this.#parts.length === 0) {
+    } else if (this.#content === 0 && this.#partial === undefined) {
       this.#handler(this.#type, this.#requestId, content);
     } else {
-      // Copied: the piece outlives the call. At most MAX_CONTENT bytes are held.
-      this.#parts.push(Buffer.from(content));
+      this.#partial ??= new GrowingBuffer();
+      this.#partial.push(content);
       if (this.#content === 0) {
-        const whole = Buffer.concat(this.#parts);
-        this.#parts = [];
+        const whole = this.#partial.view();
+        this.#partial = undefined;
         this.#handler(this.#type, this.#requestId, whole);
       }
     }

@@ -2,6 +2,7 @@
  * The head of an SCGI request as bytes (https://python.ca/scgi/protocol.txt): a netstring of names and values, read from
  * any split of the stream. Pure: knows neither sockets nor what the variables mean.
  */
+import { GrowingBuffer } from '../../growing-buffer.ts';
 import { MAX_VARIABLES } from '../gateway-settings.ts';
 
 /** What came is no request. Without a status it is not even SCGI, and whoever speaks would not understand an answer. */
@@ -31,7 +32,7 @@ export class HeadReader {
   #digits = 0;
   /** Bytes that the netstring still lacks, its comma included; undefined within its length. */
   #missing: number | undefined;
-  #parts: Buffer[] = [];
+  #head = new GrowingBuffer();
 
   /** @param maxSize the most bytes that the variables may have. */
   constructor(maxSize: number) {
@@ -50,10 +51,11 @@ export class HeadReader {
     }
     const end = Math.min(at + this.#missing, bytes.length);
     this.#missing -= end - at;
-    this.#parts.push(bytes.subarray(at, end));
+    const piece = bytes.subarray(at, end);
+    const isWhole = this.#missing === 0 && this.#head.length === 0;
+    if (!isWhole) this.#head.push(piece);
     if (this.#missing > 0) return undefined;
-    const block = this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts);
-    this.#parts = [];
+    const block = isWhole ? piece : this.#head.view();
     if (block[block.length - 1] !== COMMA) throw new BadHead('the netstring does not end with a comma');
     return { pairs: decodeVariables(block.subarray(0, -1)), rest: bytes.subarray(end) };
   }
