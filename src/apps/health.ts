@@ -25,6 +25,9 @@ export const healthSettings = defineSettings(
   { meaning: 'says whether the process lives and is ready: /healthz and /readyz' },
 );
 
+/** How long the result of the checks is kept: anybody may ask for it, and a check may cost a query of a database. */
+const KEPT_MS = 1000;
+
 /** A check of the application's own: not ready where it throws, rejects or says false. */
 export type HealthCheck = () => unknown;
 
@@ -45,6 +48,19 @@ export interface HealthOptions {
 export function health({ checks = {}, timeout = 5, showFailures = false }: HealthOptions = {}): App {
   const names = Object.keys(checks);
   let isDraining = false;
+  let lastRun: Promise<Map<string, string>> | undefined;
+  let lastRunEnded = Number.NEGATIVE_INFINITY;
+
+  /** Requests that come during a run, or within a second of its end, share its result. */
+  const failuresOfChecks = (): Promise<Map<string, string>> => {
+    if (lastRun === undefined || performance.now() - lastRunEnded >= KEPT_MS) {
+      lastRunEnded = Number.POSITIVE_INFINITY;
+      lastRun = runChecks(checks, timeout).finally(() => {
+        lastRunEnded = performance.now();
+      });
+    }
+    return lastRun;
+  };
 
   const app: App = async (req: MountedRequest, res) => {
     toOriginForm(req);
@@ -56,7 +72,7 @@ export function health({ checks = {}, timeout = 5, showFailures = false }: Healt
       res.writeHead(405, { allow: 'GET, HEAD', 'content-length': 0 });
       return void res.end();
     }
-    const failures = isLiveness || isDraining ? new Map<string, string>() : await runChecks(checks, timeout);
+    const failures = isLiveness || isDraining ? new Map<string, string>() : await failuresOfChecks();
     const isGood = isLiveness || (!isDraining && failures.size === 0);
     const states = names.map((name) => [name, stateOf(failures.get(name), showFailures)] as const);
     const body = JSON.stringify({

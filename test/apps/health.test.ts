@@ -12,7 +12,7 @@ import { httpBackend } from '../contract/http-backend.ts';
 import { ask } from '../helpers/ask.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { whenOver } from '../helpers/lifetime.ts';
-import { serve } from '../helpers/program.ts';
+import { eventually, serve } from '../helpers/program.ts';
 
 async function told(options: HealthOptions, path = '/readyz', method = 'GET'): Promise<[number, unknown]> {
   const serving = await httpBackend.start(health(options));
@@ -66,6 +66,30 @@ describe('checks', () => {
       { checks: { throws: 'failed: password', no: 'says no', slow: 'has not answered within 0.05 s' } },
     ]);
   });
+});
+
+test('checks run once for all requests of a second', async () => {
+  let runs = 0;
+  let finish = (): void => {};
+  const check = (): Promise<void> => {
+    runs++;
+    return new Promise((resolve) => {
+      finish = resolve;
+    });
+  };
+  const serving = await httpBackend.start(health({ checks: { check } }));
+  const asked = Array.from({ length: 10 }, () => serving.request({ path: '/readyz' }));
+  await eventually(() => runs > 0);
+  await sleep(50);
+  finish();
+  expect((await Promise.all(asked)).map(({ status }) => status)).toEqual(Array(10).fill(200));
+  expect(runs).toBe(1);
+  await eventually(() => {
+    void serving.request({ path: '/readyz' }).catch(() => {});
+    return runs === 2;
+  });
+  finish();
+  await serving.close();
 });
 
 const INI = `[composite:main]

@@ -24,7 +24,10 @@ export interface CgiOptions {
   readonly includeOsEnviron?: boolean;
   /** For PATH_TRANSLATED: what PATH_INFO means as the path of a file. Default: there is no such variable. */
   readonly documentRoot?: string | undefined;
-  /** Seconds that a script may neither read nor write while nobody but itself is waited for; 0: for ever. Default: 60. */
+  /**
+   * Seconds that a script may neither read nor write, and that a client may take to send a body, plus a second for each 500
+   * bytes of it; 0: for ever. Default: 60.
+   */
   readonly timeout?: number;
   /** Scripts that run at once; a request beyond that is answered with 503. Default: 32. */
   readonly maxProcesses?: number;

@@ -11,6 +11,7 @@ import { errorMessage } from '../../errors.ts';
 import { GrowingBuffer } from '../../growing-buffer.ts';
 import { answerPlain } from '../../http/plain-answer.ts';
 import type { Logger } from '../../log.ts';
+import { ClientPace } from './client-pace.ts';
 import { logLines } from './log-lines.ts';
 import { BadOutput, findHeadEnd, HEAD_END_PART, MAX_HEAD, parseHead, type ScriptHead } from './script-head.ts';
 
@@ -50,6 +51,7 @@ export class ScriptRun {
   #head: ScriptHead | undefined;
   #sent = 0;
   #clientIsSlow = false;
+  readonly #sending: ClientPace;
   /** Undefined: nothing is held back. */
   #held: GrowingBuffer | undefined;
   /** The response is out, or is not this script's any more: what it still writes is thrown away. */
@@ -74,6 +76,7 @@ export class ScriptRun {
       detached: true,
     });
     this.#timer = setTimeout(() => this.#late(), Math.min(call.timeout * 1000 || LONGEST_MS, LONGEST_MS));
+    this.#sending = new ClientPace(call.timeout, () => this.#refuse(408, 'the client does not send its body'));
     const { stdin, stdout, stderr } = this.#child;
     this.#child.once('error', (error) => this.#notRun(error));
     this.#child.once('exit', (code, signal) => {
@@ -121,21 +124,33 @@ export class ScriptRun {
 
   #feed(stdin: Writable): void {
     const { body } = this.#call;
-    stdin.on('drain', () => this.#timer.refresh());
+    stdin.on('drain', () => {
+      this.#timer.refresh();
+      if (body?.readableEnded === false) this.#sending.wait();
+    });
     if (body === undefined) {
       stdin.on('error', () => {});
       stdin.end();
       return;
     }
     stdin.on('error', () => {
+      this.#sending.proceed();
       // It reads no more, which is its right; the client may have to get rid of the rest before it reads the answer.
       body.unpipe(stdin);
       body.resume();
     });
     body.on('error', () => this.stop());
-    body.once('end', () => this.#release());
-    body.on('data', () => this.#timer.refresh());
+    body.once('end', () => {
+      this.#sending.proceed();
+      this.#release();
+    });
     body.pipe(stdin);
+    body.on('data', (bytes: Buffer) => {
+      this.#timer.refresh();
+      this.#sending.bytes += bytes.length;
+      if (stdin.writableNeedDrain) this.#sending.proceed();
+    });
+    this.#sending.wait();
   }
 
   // --- the script's output -------------------------------------------------------------------------------------------
@@ -264,6 +279,7 @@ export class ScriptRun {
   #over(): void {
     this.#ended = true;
     clearTimeout(this.#timer);
+    this.#sending.proceed();
     this.#call.res.off('close', this.#clientLeft);
   }
 
@@ -272,7 +288,7 @@ export class ScriptRun {
     const { stdin } = this.#child;
     const awaitsBody = body !== undefined && !body.readableEnded && stdin?.writableNeedDrain === false;
     if (!this.#answered && (this.#clientIsSlow || awaitsBody)) {
-      // It is the client that is slow: its time-outs are the server's business.
+      // The client is slow: ClientPace bounds the body, the server's send_timeout the response.
       this.#timer.refresh();
       return;
     }
@@ -291,6 +307,8 @@ export class ScriptRun {
     log.error(`${script}: ${reason}`);
     if (!this.#answered) {
       this.#answered = true;
+      // What is left of a body would have to be read before the next request.
+      if (status === 408) res.shouldKeepAlive = false;
       if (res.headersSent) res.destroy();
       else answerPlain(res, status);
     }

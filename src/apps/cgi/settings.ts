@@ -46,7 +46,7 @@ const common = {
   timeout: {
     type: seconds,
     default: 60,
-    help: 'Seconds that a script may neither read nor write while nobody but itself is waited for; 0: for ever.',
+    help: 'Seconds that a script may neither read nor write, and that a client may take to send a body (plus a second for each 500 bytes); 0: for ever.',
   },
   max_processes: {
     type: int({ min: 1 }),

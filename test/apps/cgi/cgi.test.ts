@@ -416,4 +416,31 @@ describe('limits', () => {
     expect((await Promise.all(first)).map(({ status }) => status)).toEqual([200, 200]);
     expect((await ask('/cgi-bin/x')).status).toBe(200);
   });
+
+  const ECHO = '#!/bin/sh\nbody=$(cat)\nprintf "Content-Type: a/b\\n\\n%s" "$body"\n';
+  const post = 'POST /cgi-bin/x HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n';
+
+  test('clients that do not send their bodies, or byte by byte, lose their scripts to others', async () => {
+    const { ask, port, log } = await bin({ x: ECHO }, { maxProcesses: 3, timeout: 0.5 });
+    const sockets = Array.from({ length: 3 }, () => connect(port, '127.0.0.1'));
+    for (const socket of sockets) socket.on('error', () => {}).write(post);
+    const drips = setInterval(() => sockets[0]?.write('x'), 50);
+    onTestFinished(() => clearInterval(drips));
+    await eventually(async () => (await ask('/cgi-bin/x')).status === 503);
+    const answers = await Promise.all(sockets.map(text));
+    expect(answers.map((answer) => answer.split('\r\n')[0])).toEqual(Array(3).fill('HTTP/1.1 408 Request Timeout'));
+    expect(log.filter((line) => line.includes('the client does not send its body'))).toHaveLength(3);
+    await eventually(async () => (await ask('/cgi-bin/x')).status === 200);
+  });
+
+  test('a client that sends slowly, but gets on, is waited for', async () => {
+    const { port } = await bin({ x: ECHO }, { timeout: 0.5 });
+    const socket = connect(port, '127.0.0.1');
+    socket.write(post.replace('100000', '8000').replace('Host', 'Connection: close\r\nHost'));
+    for (let sent = 0; sent < 8; sent++) {
+      await sleep(150);
+      socket.write('x'.repeat(1000));
+    }
+    expect(await text(socket)).toContain('x'.repeat(8000));
+  });
 });
