@@ -3,7 +3,7 @@
  * and its opening, another process can replace a directory or the file by a symbolic link that leads out.
  */
 import {
-  close,
+  closeSync,
   constants,
   fstatSync,
   lstatSync,
@@ -64,7 +64,7 @@ export function openFoundSync(found: Found): OpenedFile | undefined {
 }
 
 export function closeFile({ fd }: OpenedFile): void {
-  close(fd, () => {});
+  closeSync(fd);
 }
 
 function absent(error: unknown): undefined {
@@ -79,7 +79,7 @@ function verified(fd: number, { real, root }: Found): OpenedFile | undefined {
     isInside = isFileInside(fd, stats, real, root);
     return isInside ? { fd, stats, real, root } : undefined;
   } finally {
-    if (!isInside) close(fd, () => {});
+    if (!isInside) closeSync(fd);
   }
 }
 

@@ -212,7 +212,8 @@ process.stderr.write('MARK-1\\n');
 for (let i = 0; i < 1000; i++) staticUrl('hello.txt');
 process.stderr.write('MARK-2\\n');
 `;
-  const trace = join(directory, 'trace');
+  // Not in the directory that is watched: each line of the trace would be a change, and so another line.
+  const trace = join(temporaryDirectory(), 'trace');
   const file = join(directory, 'script.mjs');
   writeFileSync(file, script);
   execFileSync(strace ?? '', ['-f', '-e', 'trace=%file,read', '-o', trace, process.execPath, file], { stdio: 'pipe' });
