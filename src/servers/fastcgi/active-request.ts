@@ -17,8 +17,6 @@ export interface RequestHost {
   readonly mount: string | undefined;
   /** Writes a part of the answer; `last`: the request is over with it. */
   answer(request: ActiveRequest, batch: Batch, last: boolean): boolean;
-  /** Writes to STDERR. */
-  report(request: ActiveRequest, text: string): void;
   /** Writes a whole answer; the request is over with it. */
   answerWhole<T>(request: ActiveRequest, text: string, done: (of: T, error?: Error | null) => void, of: T): void;
   /** The application has destroyed the exchange. */
@@ -33,6 +31,9 @@ export interface RequestHost {
   run(exchange: Exchange): void;
 }
 
+/** The most characters for the web server's error log that wait for the end of a request. */
+const MAX_ERRORS = 64 * 1024;
+
 const NO_BODY = Buffer.alloc(0);
 
 export class ActiveRequest implements Carrier {
@@ -42,8 +43,8 @@ export class ActiveRequest implements Carrier {
   readonly #host: RequestHost;
   /** The web server has sent all that it has to send for it. */
   sentWhole = false;
-  /** Something has gone to STDERR, so that it has to be ended too. */
-  reported = false;
+  /** What STDERR is to carry at the end of the request. */
+  #errors = '';
   #params: GrowingBuffer | undefined;
   /** Read, but not with the application yet: whether there is a body is not known. */
   #head: RequestHead | undefined;
@@ -186,11 +187,23 @@ export class ActiveRequest implements Carrier {
     this.#host.breakOff(this);
   }
 
+  /** False: so much waits for the end of the request that this text has to go elsewhere. */
   report(text: string): boolean {
-    if (text === '') return true;
-    this.reported = true;
-    this.#host.report(this, text);
+    if (this.#errors.length + text.length > MAX_ERRORS) return false;
+    this.#errors += text;
     return true;
+  }
+
+  /** What the end of the request is to carry. */
+  takeErrors(): string {
+    const errors = this.#errors;
+    this.#errors = '';
+    return errors;
+  }
+
+  /** The request is over without an end that could carry them. */
+  loseErrors(): void {
+    if (this.#errors !== '') process.stderr.write(this.takeErrors());
   }
 }
 

@@ -1,33 +1,44 @@
 /**
  * A response's bytes as STDOUT records on a socket. A small answer leaves as one buffer in one write, head, body and
  * END_REQUEST together; of a large one the application's own buffers are written, not copies.
+ *
+ * What the application has for the web server's error log goes out between the end of STDOUT and END_REQUEST, in small
+ * records: HAProxy 2.6 ends with a segmentation fault when a STDERR record comes before that, or is as large as its buffer.
  */
 import type { Socket } from 'node:net';
 import { type Batch, oneCallback, type WriteCallback } from '../../gateway/socket.ts';
 import type { DirectWriter } from '../../net/direct-io.ts';
 import {
-  END_REQUEST_LENGTH,
+  encodeEndRequest,
+  encodeRecord,
+  encodeStream,
   HEADER_LENGTH,
   MAX_CONTENT,
   REQUEST_COMPLETE,
+  STDERR,
   STDOUT,
   VERSION,
-  writeEndRequest,
   writeHeader,
 } from './records.ts';
 
 /** Up to here copying costs less than another element for `writev`. */
 const COPY_LIMIT = 16 * 1024;
-const TAIL_LENGTH = HEADER_LENGTH + END_REQUEST_LENGTH;
 
-/** Writes a batch; `last`: and the end of STDOUT and of the request. Says what `socket.write` said. */
+/** HAProxy's buffer (`tune.bufsize`) has 16 KiB by default. */
+const STDERR_CONTENT = 4096;
+
+/**
+ * Writes a batch. Says what `socket.write` said.
+ * @param errors the text for STDERR, with which the request ends; undefined: it goes on.
+ */
 export function writeAnswer(
   socket: Socket,
   writer: DirectWriter,
   requestId: number,
   batch: Batch,
-  last: boolean,
+  errors: string | undefined,
 ): boolean {
+  const last = errors !== undefined;
   const { data, encodings } = batch;
   const callback = oneCallback(batch.callbacks);
   let total = 0;
@@ -35,7 +46,8 @@ export function writeAnswer(
     const piece = data[i] as string | Uint8Array;
     total += typeof piece === 'string' ? Buffer.byteLength(piece, encodings[i]) : piece.byteLength;
   }
-  if (total > COPY_LIMIT) return writePieces(socket, requestId, batch, last, callback);
+  const tail = last ? tailText(requestId, errors) : '';
+  if (total > COPY_LIMIT) return writePieces(socket, requestId, batch, tail, callback);
   if (total === 0 && !last) {
     // An empty STDOUT record would end the stream (section 3.3): there is only somebody to call back.
     if (callback) process.nextTick(callback);
@@ -43,11 +55,10 @@ export function writeAnswer(
   }
   const text = asText(batch, total);
   if (text !== undefined) {
-    const tail = last ? textTail(requestId) : '';
     const records = textHeader(requestId, total) + text + tail;
     return writer.write(records, callBack, callback) || socket.write(records, 'latin1', callback);
   }
-  const buffer = Buffer.allocUnsafe((total > 0 ? HEADER_LENGTH + total : 0) + (last ? TAIL_LENGTH : 0));
+  const buffer = Buffer.allocUnsafe((total > 0 ? HEADER_LENGTH + total : 0) + tail.length);
   let at = 0;
   if (total > 0) {
     at = writeHeader(buffer, 0, STDOUT, requestId, total);
@@ -61,7 +72,7 @@ export function writeAnswer(
       }
     }
   }
-  if (last) writeTail(buffer, at, requestId);
+  buffer.write(tail, at, 'latin1');
   return writer.write(buffer, callBack, callback) || socket.write(buffer, callback);
 }
 
@@ -71,10 +82,11 @@ export function writeWhole<T>(
   writer: DirectWriter,
   requestId: number,
   text: string,
+  errors: string,
   done: (of: T, error?: Error | null) => void,
   of: T,
 ): void {
-  const records = textHeader(requestId, text.length) + text + textTail(requestId);
+  const records = textHeader(requestId, text.length) + text + tailText(requestId, errors);
   if (!writer.write(records, done, of)) socket.write(records, 'latin1', (error) => done(of, error));
 }
 
@@ -114,28 +126,37 @@ let headerContent = 0;
 let headerText = '';
 
 let tailId = 0;
-let tailText = '';
+let tailOfLast = '';
 
 /** Web servers that do not multiplex use one id for everything: the tail of the last one is kept. */
-function textTail(requestId: number): string {
-  if (requestId !== tailId || tailText === '') {
-    const tail = Buffer.alloc(TAIL_LENGTH);
-    writeTail(tail, 0, requestId);
+function tailText(requestId: number, errors: string): string {
+  if (errors !== '') return makeTail(requestId, errors);
+  if (requestId !== tailId || tailOfLast === '') {
     tailId = requestId;
-    tailText = tail.toString('latin1');
+    tailOfLast = makeTail(requestId, '');
   }
-  return tailText;
+  return tailOfLast;
+}
+
+/** Section 3.3: an empty record ends a stream. */
+function makeTail(requestId: number, errors: string): string {
+  const tail = [encodeRecord(STDOUT, requestId)];
+  if (errors !== '') {
+    tail.push(encodeStream(STDERR, requestId, Buffer.from(errors), STDERR_CONTENT), encodeRecord(STDERR, requestId));
+  }
+  tail.push(encodeEndRequest(requestId, REQUEST_COMPLETE));
+  return Buffer.concat(tail).toString('latin1');
 }
 
 function writePieces(
   socket: Socket,
   requestId: number,
   batch: Batch,
-  last: boolean,
+  tail: string,
   callback: WriteCallback | undefined,
 ): boolean {
   let accepted = true;
-  let after = last ? undefined : callback;
+  let after = tail === '' ? callback : undefined;
   socket.cork();
   for (let i = 0; i < batch.data.length; i++) {
     const piece = batch.data[i] as string | Uint8Array;
@@ -150,15 +171,7 @@ function writePieces(
       if (final) after = undefined;
     }
   }
-  if (last) {
-    const tail = Buffer.allocUnsafe(TAIL_LENGTH);
-    writeTail(tail, 0, requestId);
-    accepted = socket.write(tail, callback);
-  }
+  if (tail !== '') accepted = socket.write(tail, 'latin1', callback);
   socket.uncork();
   return accepted;
-}
-
-function writeTail(buffer: Buffer, at: number, requestId: number): void {
-  writeEndRequest(buffer, writeHeader(buffer, at, STDOUT, requestId, 0), requestId, REQUEST_COMPLETE);
 }

@@ -28,7 +28,6 @@ import {
   encodeEndRequest,
   encodePairs,
   encodeRecord,
-  encodeStream,
   encodeUnknownType,
   GET_VALUES,
   GET_VALUES_RESULT,
@@ -38,7 +37,6 @@ import {
   REQUEST_COMPLETE,
   RESPONDER,
   RecordDecoder,
-  STDERR,
   STDIN,
   UNKNOWN_ROLE,
   UNKNOWN_TYPE,
@@ -292,26 +290,21 @@ export class Connection implements RequestHost, GatewayConnection {
   // --- what requests call -------------------------------------------------------------------------------------------
 
   answer(request: ActiveRequest, batch: Batch, last: boolean): boolean {
-    this.#endReport(request, last);
-    const accepted = writeAnswer(this.#socket, this.#writer, request.id, batch, last);
+    const accepted = writeAnswer(
+      this.#socket,
+      this.#writer,
+      request.id,
+      batch,
+      last ? request.takeErrors() : undefined,
+    );
     if (last) this.#over(request);
     else if (!accepted) this.#socket.setTimeout(this.#host.sendTimeout);
     return accepted;
   }
 
   answerWhole<T>(request: ActiveRequest, text: string, done: (of: T, error?: Error | null) => void, of: T): void {
-    this.#endReport(request, true);
-    writeWhole(this.#socket, this.#writer, request.id, text, done, of);
+    writeWhole(this.#socket, this.#writer, request.id, text, request.takeErrors(), done, of);
     this.#over(request);
-  }
-
-  /** Section 3.3: an empty record ends a stream, that of errors too once it has begun. */
-  #endReport(request: ActiveRequest, last: boolean): void {
-    if (last && request.reported) this.#socket.write(encodeRecord(STDERR, request.id));
-  }
-
-  report(request: ActiveRequest, text: string): void {
-    this.#socket.write(encodeStream(STDERR, request.id, Buffer.from(text)));
   }
 
   opened(): void {
@@ -358,6 +351,7 @@ export class Connection implements RequestHost, GatewayConnection {
 
   #over(request: ActiveRequest): void {
     if (!this.#active.remove(request)) return;
+    request.loseErrors();
     this.#host.released();
     if (request.headPending) this.#pendingHeads--;
     this.quiet = 0;
@@ -430,6 +424,7 @@ export class Connection implements RequestHost, GatewayConnection {
     for (const request of requests) {
       this.#host.released();
       request.reset();
+      request.loseErrors();
     }
     this.#host.closed(this);
   }

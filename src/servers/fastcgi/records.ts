@@ -291,35 +291,20 @@ export function encodeRecord(type: number, requestId: number, content: Uint8Arra
 }
 
 /** Bytes of a stream in as many records as they take, without the empty one that ends it (section 3.3). */
-export function encodeStream(type: number, requestId: number, bytes: Uint8Array): Buffer {
+export function encodeStream(type: number, requestId: number, bytes: Uint8Array, most = MAX_CONTENT): Buffer {
   const records: Buffer[] = [];
-  for (let at = 0; at < bytes.length; at += MAX_CONTENT) {
-    records.push(encodeRecord(type, requestId, bytes.subarray(at, at + MAX_CONTENT)));
+  for (let at = 0; at < bytes.length; at += most) {
+    records.push(encodeRecord(type, requestId, bytes.subarray(at, at + most)));
   }
   return Buffer.concat(records);
 }
 
-export const END_REQUEST_LENGTH = HEADER_LENGTH + BODY_LENGTH;
-
-/** Writes END_REQUEST (section 5.5) at `at`; returns where it ends. */
-export function writeEndRequest(
-  into: Buffer,
-  at: number,
-  requestId: number,
-  protocolStatus: number,
-  appStatus = 0,
-): number {
-  const body = writeHeader(into, at, END_REQUEST, requestId, BODY_LENGTH);
-  into.writeUInt32BE(appStatus >>> 0, body);
-  into[body + 4] = protocolStatus;
-  into.fill(0, body + 5, body + BODY_LENGTH);
-  return body + BODY_LENGTH;
-}
-
+/** END_REQUEST (section 5.5). */
 export function encodeEndRequest(requestId: number, protocolStatus: number, appStatus = 0): Buffer {
-  const record = Buffer.alloc(END_REQUEST_LENGTH);
-  writeEndRequest(record, 0, requestId, protocolStatus, appStatus);
-  return record;
+  const body = Buffer.alloc(BODY_LENGTH);
+  body.writeUInt32BE(appStatus >>> 0);
+  body[4] = protocolStatus;
+  return encodeRecord(END_REQUEST, requestId, body);
 }
 
 /** The answer to a management record that is not known (section 4.2). */

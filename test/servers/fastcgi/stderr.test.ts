@@ -2,15 +2,22 @@
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, expect, test } from 'vitest';
-import { errorStream } from '../../../src/gateway/error-stream.ts';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { errorStream, REPORT } from '../../../src/gateway/error-stream.ts';
 import { type FrontEnd, startLighttpd, startNginx, type Upstream } from '../../helpers/front-end.ts';
+import { runHaproxy } from '../../helpers/haproxy.ts';
+import { runNginx } from '../../helpers/nginx.ts';
 import { eventually, requireProgram } from '../../helpers/program.ts';
 import { request, TYPE } from './client.ts';
 import { type Served, serveFastcgi } from './serve.ts';
 
 let served: Served;
-afterEach(() => served.close());
+// Several of these texts are meant to reach standard error; the reporter needs none of them.
+beforeEach(() => void vi.spyOn(process.stderr, 'write').mockReturnValue(true));
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await served.close();
+});
 
 async function app(req: IncomingMessage, res: ServerResponse): Promise<void> {
   const path = req.url?.split('?')[0];
@@ -18,33 +25,49 @@ async function app(req: IncomingMessage, res: ServerResponse): Promise<void> {
     throw Object.assign(new TypeError('password=hunter2\nsecond line'), { code: 'ERR_DEMO' });
   }
   if (path === '/rejected') await Promise.reject('a text');
+  if (path === '/streamed') {
+    errorStream(req).write('before\n');
+    for (let i = 0; i < 5; i++) {
+      res.write('x'.repeat(50_000));
+      await sleep(1);
+      errorStream(req).write('within\n');
+    }
+    res.end('end');
+    errorStream(req).write('after\n');
+    return;
+  }
+  if (path === '/breaks') {
+    res.write('part');
+    await sleep(1);
+    throw new Error('broken');
+  }
   if (path === '/writes') {
     errorStream(req).write('a note é\n');
     res.write('part, ');
     await sleep(1);
-    errorStream(req).write('x'.repeat(70_000));
+    errorStream(req).write('x'.repeat(60_000));
   }
   res.end('end');
 }
 
-test('records: what is written, in order, and the end of the stream', async () => {
+test('records: what is written, after the response, and the end of each stream', async () => {
   served = await serveFastcgi(app);
   const client = await served.client();
   client.write(request(5, { REQUEST_URI: '/writes' }));
   await client.until(() => client.records.find((each) => each.type === TYPE.end));
   const types = client.records.map((each) => [each.type, each.content.length]);
+  const full = Math.floor(60_010 / 4096);
   expect(types).toEqual([
-    [TYPE.stderr, 10],
     [TYPE.stdout, 24],
-    [TYPE.stderr, 65_535],
-    [TYPE.stderr, 4465],
-    [TYPE.stderr, 0],
     [TYPE.stdout, 3],
     [TYPE.stdout, 0],
+    ...Array.from({ length: full }, () => [TYPE.stderr, 4096]),
+    [TYPE.stderr, 60_010 - full * 4096],
+    [TYPE.stderr, 0],
     [TYPE.end, 8],
   ]);
   const answer = await client.answer(5);
-  expect(answer.stderr.toString()).toBe(`a note é\n${'x'.repeat(70_000)}`);
+  expect(answer.stderr.toString()).toBe(`a note é\n${'x'.repeat(60_000)}`);
   expect(answer.body.toString()).toBe('part, end');
 });
 
@@ -100,3 +123,55 @@ test.each(Object.entries(FRONT_ENDS))(
     await eventually(() => log().includes('a note'));
   },
 );
+
+const haproxy = requireProgram('haproxy');
+
+test.skipIf(haproxy === undefined).each(['option keep-conn', 'no option keep-conn', 'option mpxs-conns'])(
+  'HAProxy survives errors before, within and after responses (%s)',
+  async (option) => {
+    served = await serveFastcgi(app, { multiplexed: 'true' }, { allowHalfOpen: true });
+    const { program, url } = await runHaproxy(haproxy ?? '', served.path, option);
+    const statuses = { error: 500, rejected: 500, writes: 200, streamed: 200, fine: 200 };
+    for (let round = 0; round < 5; round++) {
+      const paths = Object.entries(statuses);
+      const answers = await Promise.all(
+        paths.map(async ([path]) => {
+          const response = await fetch(`${url}/${path}`);
+          return [path, response.status, (await response.text()).length > 0];
+        }),
+      );
+      expect(answers).toEqual(paths.map(([path, status]) => [path, status, true]));
+      await fetch(`${url}/breaks`)
+        .then((response) => response.text())
+        .catch(() => {});
+    }
+    expect([program.child.exitCode, program.child.signalCode]).toEqual([null, null]);
+  },
+);
+
+test.skipIf(requireProgram('nginx') === undefined)(
+  'nginx as it comes, without kept connections, logs them too',
+  async () => {
+    served = await serveFastcgi(app, {}, { allowHalfOpen: true });
+    const { url, errorLog } = await runNginx(
+      requireProgram('nginx') ?? '',
+      `server { listen 80; location / { fastcgi_pass unix:${served.path}; fastcgi_param REQUEST_METHOD $request_method;
+      fastcgi_param REQUEST_URI $request_uri; fastcgi_param SERVER_PROTOCOL $server_protocol; } }`,
+    );
+    for (const path of ['error', 'streamed']) await fetch(`${url}/${path}`).then((response) => response.text());
+    const log = (): string => readFileSync(errorLog, 'utf8');
+    await eventually(() => log().includes('paster: GET /error failed') && log().includes('within'));
+  },
+);
+
+test('what is too much for the end of a request goes to standard error', async () => {
+  const taken: boolean[] = [];
+  served = await serveFastcgi((req, res) => {
+    const report = Reflect.get(req.socket, REPORT);
+    for (let i = 0; i < 10; i++) taken.push(report.call(req.socket, 'x'.repeat(10_000)));
+    res.end();
+  });
+  const client = await served.client();
+  expect((await client.ask(1)).stderr).toHaveLength(60_000);
+  expect(taken).toEqual([true, true, true, true, true, true, false, false, false, false]);
+});

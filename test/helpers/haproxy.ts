@@ -1,0 +1,39 @@
+/** The real HAProxy, run as this user in a directory of its own. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { temporaryDirectory } from './directory.ts';
+import { freePort, Program } from './program.ts';
+import { untilAnswering } from './web-server.ts';
+
+export interface RunningHaproxy {
+  readonly program: Program;
+  readonly url: string;
+}
+
+/** @param option of `fcgi-app`. */
+export async function runHaproxy(binary: string, socket: string, option: string): Promise<RunningHaproxy> {
+  const file = join(temporaryDirectory(), 'haproxy.cfg');
+  const port = await freePort();
+  writeFileSync(
+    file,
+    `defaults
+  mode http
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+frontend site
+  bind 127.0.0.1:${port}
+  default_backend app
+fcgi-app app
+  docroot /
+  path-info ^()(/.*)?$
+  ${option}
+backend app
+  use-fcgi-app app
+  server app unix@${socket} proto fcgi
+`,
+  );
+  const program = new Program(binary, ['-db', '-f', file]);
+  await untilAnswering(port, program);
+  return { program, url: `http://127.0.0.1:${port}` };
+}
