@@ -10,6 +10,9 @@
  *   REQUEST_URI (see `means`), its own spelling is kept, and otherwise (the web server has rewritten the path)
  *   PATH_INFO is encoded anew. Lighttpd's `"/proxy" => (...)` sends this: `/proxy/service?x` is `/service?x` for the
  *   application.
+ * - except where the path of REQUEST_URI is PATH_INFO alone: the web server has put a script in front of it that the client
+ *   knows nothing of, such as a `.htaccess` with `RewriteRule ^(.*)$ index.fcgi/$1`. `url` is the path of REQUEST_URI, and
+ *   `baseUrl` is empty.
  * - PATH_INFO is empty or absent: the web server does not split the path. nginx's stock fastcgi_params put the whole path
  *   into SCRIPT_NAME and send no PATH_INFO; many configurations add an empty one. `url` is the whole path of
  *   REQUEST_URI (without it SCRIPT_NAME encoded), `baseUrl` is empty.
@@ -85,6 +88,10 @@ function split(
   // "Of the form /path": without its slash it would not be a path (seen from web servers mounted at "/").
   const rest = pathInfo.startsWith('/') ? pathInfo : `/${pathInfo}`;
   const kept = uri === undefined ? undefined : spelledBelow(uri, scriptName, rest);
+  if (uri !== undefined && kept === undefined && variables.mount === undefined) {
+    const url = spelledBelow(uri, '', rest);
+    if (url !== undefined) return { url, baseUrl: '', originalUrl: uri };
+  }
   const url = kept ?? withQuery(percentEncodePath(rest), variables.queryString);
   const baseUrl = percentEncodePath(scriptName);
   return { url, baseUrl, originalUrl: uri ?? baseUrl + url };

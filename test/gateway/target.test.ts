@@ -38,6 +38,30 @@ describe('nginx, which does not split the path', () => {
   });
 });
 
+describe('a script that the client knows nothing of', () => {
+  test.each([
+    ['/', '/', '/'],
+    ['/foo%20x/b%2Fc?q', '/foo x/b/c', '/foo%20x/b%2Fc?q'],
+    ['/a//b', '/a/b', '/a//b'],
+  ])('%s', (requestUri, pathInfo, url) => {
+    expect(target({ requestUri, scriptName: '/index.fcgi', pathInfo })).toEqual([url, '', url]);
+  });
+
+  test('unless the client names it, or the setting does', () => {
+    const asked = { requestUri: '/index.fcgi/a%2Fb', scriptName: '/index.fcgi', pathInfo: '/a/b' };
+    expect(target(asked)).toEqual(['/a%2Fb', '/index.fcgi', '/index.fcgi/a%2Fb']);
+    expect(target({ requestUri: '/a', scriptName: '/app', pathInfo: '/a', mount: '/app' })).toEqual([
+      '/a',
+      '/app',
+      '/a',
+    ]);
+  });
+
+  test('and not where the path was rewritten to another one', () => {
+    expect(target({ requestUri: '/a', scriptName: '/app', pathInfo: '/b' })).toEqual(['/b', '/app', '/a']);
+  });
+});
+
 describe('lighttpd, as 1.4.69 sends it', () => {
   test.each([
     ['/proxy', '/proxy', undefined, ['/', '/proxy', '/proxy']],
