@@ -11,6 +11,7 @@ import { errorMessage } from '../../errors.ts';
 import { GrowingBuffer } from '../../growing-buffer.ts';
 import { answerPlain } from '../../http/plain-answer.ts';
 import type { Logger } from '../../log.ts';
+import { timerMs } from '../../timer.ts';
 import { ClientPace } from './client-pace.ts';
 import { logLines } from './log-lines.ts';
 import { BadOutput, findHeadEnd, HEAD_END_PART, MAX_HEAD, parseHead, type ScriptHead } from './script-head.ts';
@@ -28,8 +29,6 @@ export interface ScriptCall {
 
 /** So long a script may take to end when it is told to, before it is killed. */
 const PATIENCE_MS = 2000;
-/** As long as a timer of Node's can wait. */
-const LONGEST_MS = 2 ** 31 - 1;
 /**
  * So much of the answer waits until the request's body is read: nginx sends no more of the body once an answer has begun,
  * and scripts begin theirs early (git http-backend does). As much as a pipe holds.
@@ -75,7 +74,7 @@ export class ScriptRun {
       // A process group of its own, so that what the script starts can be ended with it.
       detached: true,
     });
-    this.#timer = setTimeout(() => this.#late(), Math.min(call.timeout * 1000 || LONGEST_MS, LONGEST_MS));
+    this.#timer = setTimeout(() => this.#late(), timerMs(call.timeout || Number.POSITIVE_INFINITY));
     this.#sending = new ClientPace(call.timeout, () => this.#refuse(408, 'the client does not send its body'));
     const { stdin, stdout, stderr } = this.#child;
     this.#child.once('error', (error) => this.#notRun(error));
