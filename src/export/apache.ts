@@ -1,6 +1,7 @@
 /** `paster export apache`: a virtual host for an enabled conf, or a whole configuration for Apache 2.4. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { clientHeaders } from './client-headers.ts';
 import type { Backend } from './deployment.ts';
 import type { StaticRoot } from './places.ts';
 import { apacheSocket, apacheString } from './quote.ts';
@@ -42,8 +43,7 @@ function modulesOf(site: Site): string[] {
     scgi: ['proxy_scgi'],
   };
   const files = rootsOf(site).length > 0 ? ['alias', 'dir', 'mime'] : [];
-  const headers = files.length > 0 || scheme === 'http' || scheme === 'https' ? ['headers'] : [];
-  return ['proxy', ...speaking[scheme], ...balancing, ...files, ...headers, 'env', 'rewrite', 'setenvif'];
+  return ['proxy', ...speaking[scheme], ...balancing, ...files, 'headers', 'env', 'rewrite', 'setenvif'];
 }
 
 function virtualHost(site: Site): string {
@@ -77,6 +77,7 @@ function virtualHost(site: Site): string {
       ? `SetEnvIf Request_URI "^${escapeRegex(prefix)}(/|$)" proxy-fcgi-pathinfo=unescape`
       : undefined,
     `ProxyPass "${prefix === '' ? '/' : prefix}" ${target}${balanced ? '' : ` ${options}`}${isHttp ? ' nocanon' : ''}`,
+    ...clientHeaders(isHttp ? OWN_HEADERS : []).map((name) => `RequestHeader unset ${name}`),
     ...(isHttp ? forwarding(prefix) : variables(prefix)),
   );
 }
@@ -118,11 +119,16 @@ const TLS = [
   'SSLProxyCheckPeerExpire Off',
 ] as const;
 
+/** Apache adds the client's address to it. It sets X-Forwarded-Host and X-Forwarded-Server once they are gone. */
+const OWN_HEADERS = ['x-forwarded-for'];
+
 function forwarding(prefix: string): string[] {
   return [
     'ProxyPreserveHost On',
     'RequestHeader set X-Forwarded-Proto "expr=%{REQUEST_SCHEME}"',
-    prefix === '' ? 'RequestHeader unset X-Forwarded-Prefix' : `RequestHeader set X-Forwarded-Prefix "${prefix}"`,
+    ...(prefix === '' ? [] : [`RequestHeader set X-Forwarded-Prefix "${prefix}"`]),
+    // Apache removes the headers that a client names in Connection, even those that it has set itself.
+    `RequestHeader edit* Connection "(?i)(^|,)[ \\t]*(?!(?:close|keep-alive|upgrade)[ \\t]*(?:,|$))[^,]+" "$1"`,
   ];
 }
 

@@ -1,6 +1,6 @@
 /** A whole configuration for Caddy in its own JSON, which it reads from a file of any name. */
 import { join } from 'node:path';
-import { caddyKeepAlive, caddyRoots, caddyUpstream, isLarge, mountPath } from './caddy.ts';
+import { caddyDeleted, caddyKeepAlive, caddyRoots, caddyUpstream, isLarge, mountPath } from './caddy.ts';
 import type { Scheme } from './deployment.ts';
 import type { StaticRoot } from './places.ts';
 import { caddyPath } from './quote.ts';
@@ -76,7 +76,8 @@ function atMount(scheme: Scheme, prefix: string): object[] {
   return [{ handler: 'subroute', routes: [bare, stripped] }];
 }
 
-function handlers({ scheme, prefix, backends, keepAlive, maxBodyMiB }: Site): object[] {
+function handlers(site: Site): object[] {
+  const { scheme, prefix, backends, keepAlive, maxBodyMiB } = site;
   const env = { SCRIPT_NAME: prefix, PATH_INFO: '{http.request.uri.path}' };
   const alive = caddyKeepAlive(keepAlive);
   const http = {
@@ -84,7 +85,11 @@ function handlers({ scheme, prefix, backends, keepAlive, maxBodyMiB }: Site): ob
     ...(scheme === 'https' ? { tls: { insecure_skip_verify: true } } : {}),
     keep_alive: alive === undefined ? { enabled: false } : { enabled: true, idle_timeout: `${alive}ms` },
   };
-  const forwarded = prefix === '' ? { delete: ['X-Forwarded-Prefix'] } : { set: { 'X-Forwarded-Prefix': [prefix] } };
+  const isPrefixed = scheme !== 'fastcgi' && prefix !== '';
+  const forwarded = {
+    delete: caddyDeleted(site),
+    ...(isPrefixed ? { set: { 'X-Forwarded-Prefix': [prefix] } } : {}),
+  };
   return [
     { handler: 'request_body', max_size: maxBodyMiB * 1024 * 1024 },
     ...(prefix === '' ? [] : atMount(scheme, prefix)),
@@ -92,9 +97,8 @@ function handlers({ scheme, prefix, backends, keepAlive, maxBodyMiB }: Site): ob
       handler: 'reverse_proxy',
       upstreams: backends.map((backend) => ({ dial: caddyUpstream(backend, caddyPath) })),
       flush_interval: -1,
-      ...(scheme === 'fastcgi'
-        ? { transport: { protocol: 'fastcgi', env } }
-        : { transport: http, headers: { request: forwarded } }),
+      transport: scheme === 'fastcgi' ? { protocol: 'fastcgi', env } : http,
+      headers: { request: forwarded },
       ...(backends.length > 1
         ? { load_balancing: { try_duration: '3s' }, health_checks: { passive: { fail_duration: '5s' } } }
         : {}),

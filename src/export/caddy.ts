@@ -1,5 +1,6 @@
 /** `paster export caddy`: a site for a Caddyfile, or a whole Caddyfile. */
 import { join } from 'node:path';
+import { clientHeaders } from './client-headers.ts';
 import type { Backend } from './deployment.ts';
 import type { StaticRoot } from './places.ts';
 import { caddyPath, caddySocket } from './quote.ts';
@@ -106,11 +107,13 @@ function addressOf({ serverName, listen, listenGiven }: Site): string {
   return listenGiven ? `http://${serverName}:${listen.port}` : serverName;
 }
 
-function reverseProxy({ scheme, prefix, backends, keepAlive }: Site): string {
+function reverseProxy(site: Site): string {
+  const { scheme, prefix, backends, keepAlive } = site;
   return lines(
     `reverse_proxy ${backends.map((backend) => `"${caddyUpstream(backend, caddySocket)}"`).join(' ')} {`,
     '  flush_interval -1',
     ...(backends.length > 1 ? ['  lb_try_duration 3s', '  fail_duration 5s'] : []),
+    ...caddyDeleted(site).map((name) => `  header_up -${name}`),
     ...(scheme === 'fastcgi' ? fastcgi(prefix) : http(scheme === 'https', prefix, keepAlive)),
     '}',
   );
@@ -119,6 +122,16 @@ function reverseProxy({ scheme, prefix, backends, keepAlive }: Site): string {
 /** As Caddy dials it. A path with braces would have placeholders. */
 export function caddyUpstream(backend: Backend, socket: (path: string) => string): string {
   return backend.kind === 'unix' ? `unix/${socket(backend.path)}` : hostPort(backend);
+}
+
+/**
+ * What Caddy deletes from a request. It replaces X-Forwarded-For, -Proto and -Host. As a CGI variable, X_Forwarded_For is
+ * the same as X-Forwarded-For.
+ */
+export function caddyDeleted({ scheme, prefix }: Site): string[] {
+  const own = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host'];
+  if (scheme !== 'fastcgi' && prefix !== '') own.push('x-forwarded-prefix');
+  return [...clientHeaders(own), '*_*'];
 }
 
 /** Caddy takes the whole path for the script's name unless it is told what that is. */
@@ -139,7 +152,7 @@ export function caddyKeepAlive(keepAlive: number | undefined): number | undefine
 function http(tls: boolean, prefix: string, keepAlive: number | undefined): string[] {
   const alive = caddyKeepAlive(keepAlive);
   return [
-    `  header_up ${prefix === '' ? '-X-Forwarded-Prefix' : `X-Forwarded-Prefix ${prefix}`}`,
+    ...(prefix === '' ? [] : [`  header_up X-Forwarded-Prefix ${prefix}`]),
     '  transport http {',
     ...(tls ? ['    tls_insecure_skip_verify'] : []),
     `    keepalive ${alive === undefined ? 'off' : `${alive}ms`}`,

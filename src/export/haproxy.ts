@@ -1,4 +1,5 @@
 /** `paster export haproxy`: frontend and backend for a haproxy.cfg, or a whole one. */
+import { clientHeaders } from './client-headers.ts';
 import type { Backend } from './deployment.ts';
 import { haproxyWord } from './quote.ts';
 import { hostPort, listenText, mistake, type Site } from './site.ts';
@@ -59,6 +60,9 @@ function backend({ name, scheme, prefix, backends }: Site): string {
     isFastcgi ? `  use-fcgi-app ${name}-fcgi` : undefined,
     // Without a path an application takes the script's name for the whole one: the mount itself is "/".
     isFastcgi && prefix !== '' ? `  http-request set-path ${prefix}/ if { path ${prefix} }` : undefined,
+    ...clientHeaders(isFastcgi ? [] : OWN_HEADERS).map((name) => `  http-request del-header ${name}`),
+    // As a CGI variable, X_Forwarded_For is the same as X-Forwarded-For.
+    '  http-request del-header [^A-Za-z0-9-] -m reg',
     ...(isFastcgi ? [] : forwarding(prefix)),
     ...backends.map((each, index) => `  server app${index + 1} ${place(each)}${options}`),
   );
@@ -68,12 +72,15 @@ function place(backend: Backend): string {
   return backend.kind === 'unix' ? `unix@${haproxyWord(backend.path)}` : hostPort(backend);
 }
 
+/** HAProxy adds the client's address to it. */
+const OWN_HEADERS = ['x-forwarded-for'];
+
 function forwarding(prefix: string): string[] {
   return [
     '  option forwardfor',
     '  http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]',
     ...(prefix === ''
-      ? ['  http-request del-header X-Forwarded-Prefix']
+      ? []
       : [
           `  http-request set-header X-Forwarded-Prefix ${prefix}`,
           `  http-request replace-path ^${escapeRegex(prefix)}/?(.*)$ /\\1`,

@@ -1,6 +1,7 @@
 /** `paster export lighttpd`: what stands in an enabled conf, or a whole lighttpd.conf. */
 import { join } from 'node:path';
-import type { Backend } from './deployment.ts';
+import { clientHeaders, clientVariables } from './client-headers.ts';
+import type { Backend, Scheme } from './deployment.ts';
 import type { StaticRoot } from './places.ts';
 import { lighttpdString } from './quote.ts';
 import { mistake, type Site } from './site.ts';
@@ -34,7 +35,7 @@ export function lighttpdSite(site: Site): string {
 }
 
 function modulesOf({ scheme }: Site, roots: readonly StaticRoot[]): string {
-  const speaking = scheme === 'http' ? ['mod_setenv', 'mod_proxy'] : [`mod_${scheme}`];
+  const speaking = ['mod_setenv', scheme === 'http' ? 'mod_proxy' : `mod_${scheme}`];
   const modules = roots.length === 0 ? speaking : [...speaking, 'mod_alias', 'mod_expire'];
   return modules.map((name) => `"${name}"`).join(', ');
 }
@@ -74,6 +75,7 @@ function mount({ scheme, prefix, backends }: Site): string {
     `${name}.server = ( "${url}" => (`,
     entries.join(',\n'),
     '))',
+    withoutClientHeaders(scheme, prefix),
     ...(scheme === 'http' ? proxyHeaders(prefix) : []),
   );
 }
@@ -88,14 +90,28 @@ function place(backend: Backend): string {
   return `"host" => "${backend.host}", "port" => ${backend.port}`;
 }
 
+/** Lighttpd adds the client's address to the first and replaces the others. */
+const OWN_HEADERS = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-host'];
+
+/**
+ * A header that is set to nothing is deleted. As a variable it is sent empty instead, after the client's headers, whose
+ * names may be spelled differently and yet become the same variable.
+ */
+function withoutClientHeaders(scheme: Scheme, prefix: string): string {
+  if (scheme !== 'http') return assignments('environment', clientVariables(), () => '');
+  return assignments('request-header', clientHeaders(OWN_HEADERS), (name) =>
+    name === 'X-Forwarded-Prefix' ? prefix : '',
+  );
+}
+
+function assignments(what: string, names: readonly string[], textOf: (name: string) => string): string {
+  const entries = names.map((name) => `  "${name}" => "${textOf(name)}"`);
+  return lines(`setenv.set-${what} = (`, entries.join(',\n'), ')');
+}
+
 function proxyHeaders(prefix: string): string[] {
-  // An empty one is none: what a client says of a prefix is not true.
-  const told = `setenv.set-request-header = ( "X-Forwarded-Prefix" => "${prefix}" )`;
-  if (prefix === '') return [told, 'proxy.header = ( "upgrade" => "enable" )'];
-  return [
-    told,
-    `proxy.header = ( "upgrade" => "enable", "map-urlpath" => ( "${prefix}/" => "/", "${prefix}" => "/" ) )`,
-  ];
+  if (prefix === '') return ['proxy.header = ( "upgrade" => "enable" )'];
+  return [`proxy.header = ( "upgrade" => "enable", "map-urlpath" => ( "${prefix}/" => "/", "${prefix}" => "/" ) )`];
 }
 
 /** In the directory of its own files, and with nothing in it: for paths and hosts that are not the application's. */

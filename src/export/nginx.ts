@@ -1,6 +1,7 @@
 /** `paster export nginx`: an upstream and a server for the http context, or a whole nginx.conf. */
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
+import { clientHeaders, clientVariables } from './client-headers.ts';
 import type { Backend, Scheme } from './deployment.ts';
 import type { StaticRoot } from './places.ts';
 import { nginxSocket, nginxString } from './quote.ts';
@@ -111,6 +112,7 @@ function pass(site: Site): string {
       'proxy_set_header X-Forwarded-Proto $scheme;',
       'proxy_set_header X-Forwarded-Host $http_host;',
       `proxy_set_header X-Forwarded-Prefix ${prefix === '' ? '""' : prefix};`,
+      ...clientHeaders(OWN_HEADERS).map((name) => `proxy_set_header ${name} "";`),
       ...answerHead('proxy'),
       ...nextMachine('proxy', site),
     );
@@ -124,8 +126,11 @@ function pass(site: Site): string {
     ...answerHead(scheme),
     ...nextMachine(scheme, site),
     ...[...mounted, ...PARAMS].map((param) => `${scheme}_param ${param};`),
+    ...clientVariables().map((name) => `${scheme}_param ${name} "" if_not_empty;`),
   );
 }
+
+const OWN_HEADERS = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-prefix'];
 
 /** nginx's own fastcgi_params, without what is for files. HTTP_HOST is the client's, with its port. */
 const PARAMS = [

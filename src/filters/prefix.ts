@@ -5,13 +5,14 @@
 import { bool, defineSettings, type OptionsOf, oneOf, type SettingsOf, text, withDefaults } from '../config/setting.ts';
 import { ConfigError } from '../errors.ts';
 import { askedHost } from '../http/asked-host.ts';
+import type { ForwardingHeader } from '../http/forwarded.ts';
 import { type MountedRequest, mountRequest, toOriginForm } from '../http/mount.ts';
 import { AMBIGUOUS, AMBIGUOUS_PATH, longestPrefix, PathPrefixes } from '../http/path-prefixes.ts';
 import { present } from '../http/presented.ts';
 import type { Filter, Settings } from '../protocol/types.ts';
 import { gate, refuse } from './gate.ts';
 import {
-  FORWARDING_HEADERS,
+  believedHeaders,
   MALFORMED,
   proxyNames,
   readForwarding,
@@ -30,13 +31,14 @@ export const prefixSettings = defineSettings(
     translate_forwarded_server: {
       type: bool,
       default: true,
-      help: 'Take client, host and scheme from X-Forwarded-* and its sisters, as proxy_headers does.',
+      help: 'Take client, scheme and host from the forwarding headers named in `headers`, as proxy_headers does.',
     },
     trusted_proxies: {
       type: proxyNames,
       default: ['loopback'],
       help: 'Who is believed: addresses, CIDR blocks, loopback (a Unix socket too), linklocal, uniquelocal.',
     },
+    headers: believedHeaders,
     force_port: { type: text, help: 'The port that Host is to have; empty: none, the scheme’s own.' },
     scheme: { type: oneOf('http', 'https'), help: 'The scheme, whatever the connection’s is.' },
   },
@@ -51,7 +53,6 @@ makePrefix.settings = prefixSettings;
 
 const BAD_HEADER = refuse(400, {}, 'Bad Request: the header Forwarded is malformed');
 const BAD_PATH = refuse(400, {}, AMBIGUOUS_PATH);
-const BELIEVED = new Set(FORWARDING_HEADERS);
 
 /** A filter that makes an application work below a path of a proxy, with the addresses that are seen from outside. */
 export function prefix(options: OptionsOf<typeof prefixSettings> = {}): Filter {
@@ -68,10 +69,11 @@ export function prefix(options: OptionsOf<typeof prefixSettings> = {}): Filter {
   if (port !== undefined && !/^\d{0,5}$/.test(port)) {
     throw new ConfigError('PASTER_PREFIX', `force_port: "${port}" is not a port`, { setting: 'force_port' });
   }
+  const believed = new Set(settings.headers);
   return async (app) => {
     const trusts = settings.translate_forwarded_server ? await trustedProxies(settings.trusted_proxies) : undefined;
     return gate((req: MountedRequest) => {
-      if (trusts && !translate(req, trusts)) return BAD_HEADER;
+      if (trusts && !translate(req, trusts, believed)) return BAD_HEADER;
       present(req, {
         encrypted: settings.scheme === undefined ? undefined : settings.scheme === 'https',
         host: port === undefined ? undefined : hostWithPort(req, port),
@@ -87,8 +89,8 @@ export function prefix(options: OptionsOf<typeof prefixSettings> = {}): Filter {
   };
 }
 
-function translate(req: MountedRequest, trusts: Trust): boolean {
-  const presented = readForwarding(req, trusts, BELIEVED);
+function translate(req: MountedRequest, trusts: Trust, believed: ReadonlySet<ForwardingHeader>): boolean {
+  const presented = readForwarding(req, trusts, believed);
   if (presented === MALFORMED) return false;
   present(req, presented);
   return true;

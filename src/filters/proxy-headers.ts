@@ -6,14 +6,7 @@ import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '.
 import { present } from '../http/presented.ts';
 import type { Filter, Settings } from '../protocol/types.ts';
 import { gate, refuse } from './gate.ts';
-import {
-  FORWARDING_HEADERS,
-  headerNames,
-  MALFORMED,
-  proxyNames,
-  readForwarding,
-  trustedProxies,
-} from './trusted-proxies.ts';
+import { believedHeaders, MALFORMED, proxyNames, readForwarding, trustedProxies } from './trusted-proxies.ts';
 
 export const proxyHeadersSettings = defineSettings(
   {
@@ -23,12 +16,7 @@ export const proxyHeadersSettings = defineSettings(
       help: 'Who is believed: addresses, CIDR blocks, loopback (a Unix socket too), linklocal, uniquelocal.',
       example: 'loopback 10.0.0.0/8',
     },
-    headers: {
-      type: headerNames,
-      default: FORWARDING_HEADERS,
-      help: 'The headers that the proxies set, or clear; the others are taken out of the request.',
-      example: 'x-forwarded-for x-forwarded-proto',
-    },
+    headers: believedHeaders,
   },
   { meaning: 'the client’s address, scheme and host, as trusted proxies tell of them' },
 );

@@ -5,24 +5,18 @@ import type { SettingType } from '../config/setting.ts';
 import { parseNetwork } from '../gateway/peers.ts';
 import { askedHost } from '../http/asked-host.ts';
 import { clientAddress } from '../http/client-address.ts';
-import { hostAndPort, listItems, meansTls, nodeAddress, parseForwarded } from '../http/forwarded.ts';
+import {
+  CLIENT_CLAIMS,
+  FORWARDING_HEADERS,
+  type ForwardingHeader,
+  hostAndPort,
+  listItems,
+  meansTls,
+  nodeAddress,
+  parseForwarded,
+} from '../http/forwarded.ts';
 import type { MountedRequest } from '../http/mount.ts';
 import { type Presented, removeHeaders } from '../http/presented.ts';
-
-/** The headers that are known here, in lower case. Of those that say the same the first one counts. */
-export const FORWARDING_HEADERS = [
-  'x-forwarded-for',
-  'x-real-ip',
-  'x-forwarded-proto',
-  'x-scheme',
-  'x-forwarded-scheme',
-  'x-forwarded-host',
-  'x-forwarded-server',
-  'x-forwarded-port',
-  'forwarded',
-] as const;
-
-export type ForwardingHeader = (typeof FORWARDING_HEADERS)[number];
 
 /** Judges the address of a peer. */
 export type Trust = (address: string) => boolean;
@@ -50,7 +44,7 @@ export async function trustedProxies(words: readonly string[]): Promise<Trust> {
   return (address) => trusts(address, 0);
 }
 
-/** The type of the setting `headers`. */
+/** The type of settings that list forwarding headers. */
 export const headerNames: SettingType<readonly ForwardingHeader[]> = {
   allowed: FORWARDING_HEADERS.join(', '),
   parse: (text) =>
@@ -61,6 +55,14 @@ export const headerNames: SettingType<readonly ForwardingHeader[]> = {
     }),
 };
 
+/** The setting `headers`. Its default is what every common proxy sets: a client could write the others itself. */
+export const believedHeaders = {
+  type: headerNames,
+  default: ['x-forwarded-for', 'x-forwarded-proto'],
+  help: 'The headers that the trusted proxies set or delete in every request; the others are removed from the request.',
+  example: 'x-forwarded-for x-forwarded-proto x-forwarded-host',
+} as const;
+
 /** Somebody is known to have sent it, and nobody knows what it means. */
 export const MALFORMED = Symbol('malformed');
 
@@ -68,8 +70,9 @@ export const MALFORMED = Symbol('malformed');
 const UNKNOWN_ADDRESS = '0.0.0.0';
 
 /**
- * What the proxies in front say of the client. Headers that are not to be believed - the peer is no trusted proxy, or
- * the header is not one of `believed` - are taken out of the request, so that nobody behind believes them either.
+ * What the proxies in front report about the client. Headers that cannot be believed, because the peer is not a trusted
+ * proxy or the header is not one of `believed`, are removed from the request, so that the application cannot believe
+ * them either.
  */
 export function readForwarding(
   req: MountedRequest,
@@ -78,9 +81,10 @@ export function readForwarding(
 ): Presented | typeof MALFORMED {
   const peer = clientAddress(req);
   const isTrusted = peer !== undefined && trusts(peer);
-  const refused = FORWARDING_HEADERS.filter(
-    (name) => req.headers[name] !== undefined && !(isTrusted && believed.has(name)),
-  );
+  const refused = [
+    ...FORWARDING_HEADERS.filter((name) => !(isTrusted && believed.has(name))),
+    ...(isTrusted ? [] : CLIENT_CLAIMS),
+  ].filter((name) => req.headers[name] !== undefined);
   if (refused.length > 0) removeHeaders(req, new Set(refused));
   if (!isTrusted) return {};
 

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { askedHost } from '../http/asked-host.ts';
+import { PROXY_HEADERS } from '../http/forwarded.ts';
 import type { IdentifiedRequest } from '../http/identity.ts';
 import { isAtMount } from '../http/mount.ts';
 import { percentDecode } from '../http/percent.ts';
@@ -23,6 +24,10 @@ export function findVariable(pairs: EnvironPairs, name: string): string | undefi
   return undefined;
 }
 
+const PROXY_VARIABLES: ReadonlySet<string> = new Set(
+  [...PROXY_HEADERS].map((name) => `HTTP_${name.replaceAll('-', '_').toUpperCase()}`),
+);
+
 /** All variables. Headers that came twice are joined, as RFC 3875 section 4.1.18 asks; of others, the last counts. */
 export function environFromPairs(pairs: EnvironPairs): Environ {
   const environ: Environ = Object.create(null);
@@ -30,10 +35,13 @@ export function environFromPairs(pairs: EnvironPairs): Environ {
     const name = pairs[i] as string;
     const value = pairs[i + 1] as string;
     const before = environ[name];
-    environ[name] =
-      before !== undefined && name.startsWith('HTTP_') && name !== 'HTTP_HOST'
-        ? `${before}${name === 'HTTP_COOKIE' ? '; ' : ', '}${value}`
-        : value;
+    // As in the head: see `isEmptied` in request-head.ts.
+    if (value === '' && PROXY_VARIABLES.has(name)) delete environ[name];
+    else
+      environ[name] =
+        before !== undefined && name.startsWith('HTTP_') && name !== 'HTTP_HOST'
+          ? `${before}${name === 'HTTP_COOKIE' ? '; ' : ', '}${value}`
+          : value;
   }
   return environ;
 }

@@ -3,6 +3,7 @@
  * carries it. Texts are bytes decoded as latin-1, as Node does with headers.
  */
 import { METHODS } from 'node:http';
+import { PROXY_HEADERS } from '../http/forwarded.ts';
 import { TOKEN } from '../http/token.ts';
 import type { EnvironPairs } from './environ.ts';
 import { isCaddy, isLighttpd, type RequestTarget, requestTarget, type TargetVariables } from './target.ts';
@@ -131,6 +132,7 @@ export class HeadReader {
   #transferEncoding = '';
   #https = '';
   #scheme = '';
+  #hasEmptied = false;
   /** Where the value of Host is among the headers. */
   #host = -1;
   readonly #lengthIsForced: boolean;
@@ -157,6 +159,7 @@ export class HeadReader {
     if (typeof meaning === 'string') {
       if (HEADER_BREAK.test(value)) throw new BadEnviron('a header holds a line break or NUL');
       this.#rawHeaders.push(meaning, value);
+      this.#hasEmptied ||= isEmptied(meaning, value);
       return;
     }
     switch (meaning) {
@@ -215,7 +218,7 @@ export class HeadReader {
    * @throws BadEnviron where they could not have come from an HTTP request.
    */
   head(source: PairSource): RequestHead {
-    const rawHeaders = this.#rawHeaders;
+    const rawHeaders = this.#hasEmptied ? withoutEmptied(this.#rawHeaders) : this.#rawHeaders;
     const method = this.#method;
     const unmeasured = this.#length === UNMEASURED && isCaddy(this.#target.serverSoftware);
     const length = unmeasured ? '' : this.#length;
@@ -260,6 +263,25 @@ export function readHead(pairs: EnvironPairs, mount?: string, traits: EnvironTra
   const reader = new HeadReader(mount, traits);
   for (let i = 0; i + 1 < pairs.length; i += 2) reader.take(meaningOf(pairs[i] as string), pairs[i + 1] as string);
   return reader.head({ pairs });
+}
+
+/**
+ * A web server deletes a proxy's header by sending it empty, after those of the client. Lighttpd has no other way: the
+ * client may write X_Forwarded_For, which is another header but the same variable.
+ */
+function isEmptied(name: string, value: string): boolean {
+  return value === '' && PROXY_HEADERS.has(name.toLowerCase());
+}
+
+function withoutEmptied(rawHeaders: readonly string[]): string[] {
+  const emptied = new Set<string>();
+  const kept: string[] = [];
+  for (let i = rawHeaders.length - 2; i >= 0; i -= 2) {
+    const [name = '', value = ''] = [rawHeaders[i], rawHeaders[i + 1]];
+    if (isEmptied(name, value)) emptied.add(name);
+    if (!emptied.has(name)) kept.push(value, name);
+  }
+  return kept.reverse();
 }
 
 /** HTTPS is the older convention, and is "off" on some servers; without it the scheme decides. */

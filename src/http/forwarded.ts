@@ -4,6 +4,49 @@
  */
 import { isIP } from 'node:net';
 
+/** The headers that `proxy_headers` can read, in lower case. If several report the same thing, the first one counts. */
+export const FORWARDING_HEADERS = [
+  'x-forwarded-for',
+  'x-real-ip',
+  'x-forwarded-proto',
+  'x-scheme',
+  'x-forwarded-scheme',
+  'x-forwarded-host',
+  'x-forwarded-server',
+  'x-forwarded-port',
+  'forwarded',
+] as const;
+
+export type ForwardingHeader = (typeof FORWARDING_HEADERS)[number];
+
+/** Other headers that proxies set and that applications, frameworks and their packages believe. */
+export const CLIENT_CLAIMS: readonly string[] = [
+  'x-forwarded',
+  'forwarded-for',
+  'x-forwarded-by',
+  'x-forwarded-prefix',
+  'x-forwarded-protocol',
+  'x-forwarded-ssl',
+  'x-forwarded-uri',
+  'x-url-scheme',
+  'front-end-https',
+  'x-host',
+  'x-original-host',
+  'x-original-url',
+  'x-original-uri',
+  'x-rewrite-url',
+  'x-script-name',
+  'x-client-ip',
+  'x-cluster-client-ip',
+  'x-appengine-user-ip',
+  'true-client-ip',
+  'cf-connecting-ip',
+  'fastly-client-ip',
+];
+
+/** All of them. */
+export const PROXY_HEADERS: ReadonlySet<string> = new Set([...FORWARDING_HEADERS, ...CLIENT_CLAIMS]);
+
 /** One element of Forwarded: the parameters, names in lower case. */
 export type ForwardedElement = ReadonlyMap<string, string>;
 

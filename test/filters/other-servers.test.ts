@@ -17,7 +17,7 @@ import { seen, serveThrough } from './serve.ts';
 const PASSWORD = { authorization: `Basic ${Buffer.from('joe:secret').toString('base64')}` };
 
 const SECTIONS = [
-  'proxy_headers',
+  'proxy_headers\nheaders = x-forwarded-for x-forwarded-proto x-forwarded-host',
   'auth_basic\nusers = joe:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=',
   'bodylimit\nmax_body_size = 100k',
   'timeout\ntimeout = 1',

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import express from 'express';
 import { describe, expect, test } from 'vitest';
 import { loadFilter, loadServer } from '../../src/deploy/load.ts';
+import { FORWARDING_HEADERS } from '../../src/http/forwarded.ts';
 import type { App } from '../../src/protocol/types.ts';
 import { ask } from '../helpers/ask.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
@@ -12,6 +13,9 @@ import { mirror, serveThrough } from './serve.ts';
 import { askUpgrade, upgrading } from './upgrade.ts';
 
 type Headers = Record<string, string>;
+
+const HEADERS = `headers = ${FORWARDING_HEADERS.join(' ')}`;
+const ALL_HEADERS = `proxy_headers\n${HEADERS}`;
 
 async function seenWith(section: string, headers: Headers, path = '/'): Promise<Record<string, unknown>> {
   const { url } = await serveThrough([section], mirror);
@@ -49,13 +53,13 @@ describe('from a trusted proxy', () => {
     [{ 'x-forwarded-for': 'unknown' }, { address: '0.0.0.0' }],
     [{ forwarded: 'for=_hidden' }, { address: '0.0.0.0' }],
   ])('%j', async (headers, expected) => {
-    expect(await seenWith('proxy_headers', headers)).toMatchObject(expected);
+    expect(await seenWith(ALL_HEADERS, headers)).toMatchObject(expected);
   });
 
   test.each(['for="192.0.2.1', 'for=1;for=2', 'garbage', 'for="a, for=192.0.2.1', 'for=1,,for=2', '=', ';'])(
     'Forwarded: %s is a bad request',
     async (forwarded) => {
-      expect(await seenWith('proxy_headers', { forwarded })).toEqual({ status: 400 });
+      expect(await seenWith(ALL_HEADERS, { forwarded })).toEqual({ status: 400 });
     },
   );
 
@@ -65,13 +69,13 @@ describe('from a trusted proxy', () => {
       'x-forwarded-proto': 'https, http',
       'x-forwarded-host': 'evil.com, good.com',
     };
-    expect(await seenWith('proxy_headers', headers)).toMatchObject({
+    expect(await seenWith(ALL_HEADERS, headers)).toMatchObject({
       address: '198.51.100.7',
       encrypted: false,
       host: 'good.com',
     });
     const forwarded = 'for=127.0.0.1;proto=https;host=evil.com, for=198.51.100.7;proto=http;host=good.com';
-    expect(await seenWith('proxy_headers', { forwarded })).toMatchObject({
+    expect(await seenWith(ALL_HEADERS, { forwarded })).toMatchObject({
       address: '198.51.100.7',
       encrypted: false,
       host: 'good.com',
@@ -84,7 +88,7 @@ describe('from a trusted proxy', () => {
       'x-forwarded-proto': 'http, https, http',
       'x-forwarded-host': 'evil.com, good.com, inner',
     };
-    expect(await seenWith('proxy_headers\ntrusted_proxies = loopback 10.0.0.0/8', headers)).toMatchObject({
+    expect(await seenWith(`${ALL_HEADERS}\ntrusted_proxies = loopback 10.0.0.0/8`, headers)).toMatchObject({
       address: '198.51.100.7',
       encrypted: true,
       host: 'good.com',
@@ -93,7 +97,7 @@ describe('from a trusted proxy', () => {
 
   test('a thousand entries', async () => {
     const many = Array.from({ length: 1000 }, () => '10.1.1.1').join(',');
-    const section = 'proxy_headers\ntrusted_proxies = uniquelocal loopback';
+    const section = `${ALL_HEADERS}\ntrusted_proxies = uniquelocal loopback`;
     expect(await seenWith(section, { 'x-forwarded-for': `192.0.2.1,${many}` })).toMatchObject({ address: '192.0.2.1' });
     expect(await seenWith(section, { 'x-forwarded-for': ',,, ,192.0.2.1 , , ' })).toMatchObject({
       address: '192.0.2.1',
@@ -109,6 +113,23 @@ describe('from a trusted proxy', () => {
     expect([address, encrypted]).toEqual(['192.0.2.1', false]);
     expect(headers).not.toHaveProperty('x-forwarded-proto');
     expect(headers).not.toHaveProperty('forwarded');
+  });
+
+  test.each(['proxy_headers', 'prefix'])('%s believes what every proxy sets, unless more is named', async (name) => {
+    const claims = {
+      'x-real-ip': '6.6.6.6',
+      'x-scheme': 'https',
+      'x-forwarded-scheme': 'https',
+      'x-forwarded-host': 'evil.example',
+      'x-forwarded-server': 'evil.example',
+      'x-forwarded-port': '4711',
+      forwarded: 'for=6.6.6.6;proto=https;host=evil.example',
+    };
+    const { headers, ...seen } = await seenWith(name, { ...claims, host: 'good' });
+    expect(seen).toMatchObject({ address: '127.0.0.1', encrypted: false, host: 'good' });
+    expect(Object.keys(headers as object).filter((each) => each in claims)).toEqual([]);
+    const more = `${name}\nheaders = x-forwarded-host`;
+    expect(await seenWith(more, { ...claims, host: 'good' })).toMatchObject({ host: 'evil.example' });
   });
 
   test('a Unix socket counts as this machine', async () => {
@@ -172,7 +193,7 @@ test('Express, without trust proxy, and a body that streams', async () => {
     });
     req.on('end', () => res.json([req.ip, req.protocol, req.secure, req.hostname, length]));
   });
-  const { url } = await serveThrough(['proxy_headers'], app as unknown as App);
+  const { url } = await serveThrough([ALL_HEADERS], app as unknown as App);
   const headers = { 'x-forwarded-for': '192.0.2.1', 'x-forwarded-proto': 'https', 'x-forwarded-host': 'example.com' };
   const { body } = await ask(url, '/', { method: 'POST', headers, body: Buffer.alloc(3_000_000) });
   expect(JSON.parse(body.toString())).toEqual(['192.0.2.1', 'https', true, 'example.com', 3_000_000]);
@@ -207,10 +228,14 @@ describe('prefix', () => {
     ['scheme = http', { 'x-forwarded-proto': 'https' }, { encrypted: false }],
     ['force_port = 8443', { host: 'h:1' }, { host: 'h:8443' }],
     ['force_port =', { host: 'h:1' }, { host: 'h' }],
-    ['', { 'x-forwarded-server': 's' }, { host: 's' }],
-    ['', { 'x-forwarded-server': 's', 'x-forwarded-host': 'h' }, { host: 'h' }],
+    [HEADERS, { 'x-forwarded-server': 's' }, { host: 's' }],
+    [HEADERS, { 'x-forwarded-server': 's', 'x-forwarded-host': 'h' }, { host: 'h' }],
     ['translate_forwarded_server = false', { 'x-forwarded-for': '192.0.2.1' }, { address: '127.0.0.1' }],
-    ['', { 'x-forwarded-scheme': 'https', 'x-forwarded-for': '192.0.2.1' }, { address: '192.0.2.1', encrypted: true }],
+    [
+      HEADERS,
+      { 'x-forwarded-scheme': 'https', 'x-forwarded-for': '192.0.2.1' },
+      { address: '192.0.2.1', encrypted: true },
+    ],
   ])('%j with %j', async (settings, headers, expected) => {
     expect(await seenWith(`prefix\n${settings}`, headers)).toMatchObject(expected);
   });

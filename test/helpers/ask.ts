@@ -5,6 +5,8 @@ import { request as requestHttps } from 'node:https';
 export interface Question {
   readonly method?: string;
   readonly headers?: OutgoingHttpHeaders;
+  /** The client's own address: any of 127.0.0.0/8. */
+  readonly localAddress?: string;
   /** Several pieces: sent in chunks, without a Content-Length. */
   readonly body?: Buffer | string | readonly (Buffer | string)[];
 }
@@ -21,7 +23,7 @@ export interface Reply {
 export function ask(
   origin: string,
   path: string,
-  { method = 'GET', headers = {}, body }: Question = {},
+  { method = 'GET', headers = {}, localAddress, body }: Question = {},
 ): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const whole = typeof body === 'string' || Buffer.isBuffer(body);
@@ -29,7 +31,7 @@ export function ask(
     const request = origin.startsWith('https:') ? requestHttps : requestHttp;
     const req = request(
       origin,
-      { path, method, headers: { ...length, ...headers }, agent: false, rejectUnauthorized: false },
+      { path, method, headers: { ...length, ...headers }, agent: false, localAddress, rejectUnauthorized: false },
       (res) => {
         const chunks: Buffer[] = [];
         res.on('data', (chunk: Buffer) => chunks.push(chunk));

@@ -1,0 +1,112 @@
+/** `paster export` for each web server: no header of a client's changes what the application learns about that client. */
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { CLIENT_CLAIMS, FORWARDING_HEADERS } from '../../src/http/forwarded.ts';
+import { ask } from '../helpers/ask.ts';
+import { makeCertificate } from '../helpers/certificate.ts';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { freePort, ROOT, requireProgram } from '../helpers/program.ts';
+import { project, runExported, WEB_SERVERS } from './site.ts';
+
+const TOLD = `${join(ROOT, 'test/fixtures/apps/told.js')}:makeTold`;
+const CLIENT = '127.0.0.2';
+
+const SERVERS = [...Object.entries(WEB_SERVERS).map(([target, { file }]) => [target, file]), ['caddy', 'caddy.json']];
+const CASES = SERVERS.flatMap(([target = '', file = '']) =>
+  ['http', 'https', 'fastcgi', 'scgi']
+    .filter((kind) => !(kind === 'https' && target === 'lighttpd'))
+    .filter((kind) => !(kind === 'scgi' && ['caddy', 'haproxy'].includes(target)))
+    .map((kind) => ({ target, file, kind })),
+);
+
+/** What each name may be worth to a client. */
+function hostile(name: string): string {
+  if (name === 'forwarded') return 'for=6.6.6.6;proto=https;host=evil.example';
+  if (/proto|scheme|ssl|https/.test(name)) return name === 'front-end-https' || name.endsWith('ssl') ? 'on' : 'https';
+  if (/host|server/.test(name)) return 'evil.example';
+  if (/port$/.test(name)) return '4711';
+  if (/prefix|ur[il]$|script/.test(name)) return '/evil';
+  return '6.6.6.6';
+}
+
+const NAMES: readonly string[] = [...FORWARDING_HEADERS, ...CLIENT_CLAIMS];
+const ALL = Object.fromEntries(NAMES.map((name) => [name, hostile(name)]));
+const spelled = (change: (name: string) => string) =>
+  Object.fromEntries(NAMES.map((name) => [change(name), hostile(name)]));
+
+const REQUESTS: Readonly<Record<string, Record<string, string>>> = {
+  'every header': ALL,
+  'every header, each named in Connection': { ...ALL, connection: ['close', ...NAMES].join(', ') },
+  'no header, each named in Connection': { connection: NAMES.join(',') },
+  'capitals and blanks in Connection': { connection: ['keep-alive ', ...NAMES].join(' ,  ').toUpperCase() },
+  underscores: spelled((name) => name.replaceAll('-', '_')),
+  'one underscore': spelled((name) => name.replace('-', '_')),
+  dots: spelled((name) => name.replaceAll('-', '.')),
+  'other signs': spelled((name) => name.replaceAll('-', '~')),
+};
+
+/** What the web servers report themselves; Apache's name is the one in its configuration. */
+function ofTheServer(host: string, prefix: string): ReadonlySet<string> {
+  return new Set([
+    `x-forwarded-for: ${CLIENT}`,
+    `x-forwarded-for: 6.6.6.6, ${CLIENT}`,
+    'x-forwarded-proto: http',
+    `x-forwarded-host: ${host}`,
+    'x-forwarded-server: localhost',
+    `x-host: ${host}`,
+    `x-forwarded-prefix: ${prefix}`,
+  ]);
+}
+
+interface Told {
+  readonly address: string;
+  readonly encrypted: boolean;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+describe.each(CASES)('$target ($file) by $kind', ({ target, file, kind }) => {
+  test.skipIf(requireProgram(target === 'apache' ? 'apache2' : target) === undefined).each(['', '/shop'])(
+    'at "%s"',
+    async (prefix) => {
+      const isHttp = kind.startsWith('http');
+      const certificate = kind === 'https' ? makeCertificate(temporaryDirectory(), 'DNS:shop.example.org') : undefined;
+      const lines = [
+        `use = npm:paster#${isHttp ? 'http' : kind}`,
+        'host = 127.0.0.1',
+        `port = ${await freePort()}`,
+        ...(certificate ? [`ssl_pem = ${certificate.pem}`] : []),
+        ...(kind === 'scgi' && prefix !== '' ? [`script_name = ${prefix}`] : []),
+      ];
+      // Every header is believed here, so that what the web server lets through has an effect.
+      const believing = `[filter:client]
+use = npm:paster#proxy_headers
+trusted_proxies = ${isHttp ? '127.0.0.1' : '127.0.0.0/8'}
+headers = ${FORWARDING_HEADERS.join(' ')}
+`;
+      const directory = project(lines.join('\n'), believing, `${TOLD}\nfilter-with = client`);
+      const origin = await runExported(target, directory, prefix === '' ? [] : ['--prefix', prefix], file);
+      const host = origin.replace('http://', '');
+      for (const [what, headers] of Object.entries(REQUESTS)) {
+        const { status, body } = await ask(origin, `${prefix}/a`, { headers, localAddress: CLIENT });
+        // A web server may refuse such names outright.
+        if (status === 400 && !Object.keys(headers).some((name) => NAMES.includes(name))) continue;
+        expect({ what, status, body: status === 200 ? '' : String(body) }).toEqual({ what, status: 200, body: '' });
+        const told: Told = JSON.parse(String(body));
+        const { host: asked, ...headersTold } = told.headers;
+        expect({ what, address: told.address, encrypted: told.encrypted, asked }).toEqual({
+          what,
+          address: CLIENT,
+          encrypted: false,
+          asked: host,
+        });
+        const claims = Object.entries(headersTold).filter(([name]) => NAMES.includes(name));
+        expect({ what, claims: claims.filter((claim) => !ofTheServer(host, prefix).has(claim.join(': '))) }).toEqual({
+          what,
+          claims: [],
+        });
+        if (isHttp) expect(headersTold).toMatchObject({ 'x-forwarded-proto': 'http' });
+        if (isHttp && prefix !== '') expect(headersTold).toMatchObject({ 'x-forwarded-prefix': prefix });
+      }
+    },
+  );
+});
