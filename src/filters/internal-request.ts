@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import { inject } from '../gateway/inject.ts';
 import { type MountedRequest, pathEnd } from '../http/mount.ts';
 import { percentDecode } from '../http/percent.ts';
+import { cameThroughProxy, markProxied } from '../http/proxied.ts';
 import { lineLogger } from '../log.ts';
 import type { App } from '../protocol/types.ts';
 import { toStandardError } from './line-output.ts';
@@ -81,6 +82,7 @@ export async function include(
       remoteAddress: req.socket.remoteAddress,
       prepare(internal) {
         depths.set(internal, depth);
+        if (cameThroughProxy(req)) markProxied(internal);
         moveTo(internal, place, path, req.environ && { ...req.environ, REQUEST_METHOD: method });
       },
     },

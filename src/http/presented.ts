@@ -5,6 +5,7 @@
  */
 import type { Socket } from 'node:net';
 import type { MountedRequest } from './mount.ts';
+import { isOfProxies, markProxied } from './proxied.ts';
 
 /** What is different; what is left out stays as it is. */
 export interface Presented {
@@ -56,6 +57,7 @@ function setHost(req: MountedRequest, host: string): void {
 /** Takes headers out of a request as if they had never come. @param names in lower case */
 export function removeHeaders(req: MountedRequest, names: ReadonlySet<string>): void {
   const { rawHeaders, headers } = req;
+  if ([...names].some((name) => isOfProxies(name) && headers[name] !== undefined)) markProxied(req);
   for (const name of names) delete headers[name];
   let kept = 0;
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
