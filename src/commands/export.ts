@@ -1,12 +1,13 @@
 /** `paster export`: what stands around an application, made from its INI file so that both agree. */
-import { mkdir, stat, writeFile } from 'node:fs/promises';
-import { extname, join } from 'node:path';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { dirname, extname, join } from 'node:path';
 import { nearest } from '../config/nearest.ts';
 import { LoadSession } from '../deploy/session.ts';
-import { EXIT_OK, errorMessage, RunError, UsageError } from '../errors.ts';
+import { EXIT_OK, errorCode, errorMessage, RunError, UsageError } from '../errors.ts';
 import { readDeployment } from '../export/deployment.ts';
 import { exportTarget, TARGETS } from '../export/target.ts';
 import type { ExportedFile } from '../export/text.ts';
+import { printableLine } from '../printable.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, listOption, textOption } from './command.ts';
 import { DOTENV, readEnvFiles } from './env-file.ts';
@@ -74,10 +75,14 @@ async function exportConfiguration(
   });
   for (const directory of directories) await writing(directory, () => mkdir(directory, { recursive: true }));
   if (output === undefined) {
-    console.out(textOf(files).trimEnd());
+    console.out(textOf(files.filter(({ isCompanion }) => !isCompanion)).trimEnd());
     return EXIT_OK;
   }
-  for (const { name, text } of await placed(output, files)) await writing(name, () => writeFile(name, text));
+  for (const { name, text, isCompanion } of await placed(output, files)) {
+    if (!isCompanion) await writing(name, () => writeFile(name, text));
+    else if (!(await written(name, text)))
+      console.err(printableLine(`${name} exists already and was kept: it should exclude **/.env*`));
+  }
   return EXIT_OK;
 }
 
@@ -88,15 +93,31 @@ function textOf(files: readonly ExportedFile[]): string {
   return files.map(({ name, text }) => `# ${name}\n${text}`).join('\n');
 }
 
+/** @returns false where another file is there already, which is left alone. */
+async function written(name: string, text: string): Promise<boolean> {
+  if ((await readFile(name, 'utf8').catch(() => undefined)) === text) return true;
+  try {
+    await writeFile(name, text, { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return false;
+    throw new RunError('PASTER_WRITE', `cannot write ${name}: ${errorMessage(error)}`, { cause: error });
+  }
+}
+
 /** In a directory that is there, by their names; else the first one where it was said, and the others beside it. */
 async function placed(output: string, files: readonly ExportedFile[]): Promise<ExportedFile[]> {
   const isDirectory = await stat(output).then(
     (found) => found.isDirectory(),
     () => false,
   );
-  if (isDirectory) return files.map(({ name, text }) => ({ name: join(output, name), text }));
+  const beside = (directory: string, file: ExportedFile) => ({ ...file, name: join(directory, file.name) });
+  if (isDirectory) return files.map((file) => beside(output, file));
   const stem = output.slice(0, output.length - extname(output).length);
-  return files.map(({ name, text }, index) => ({ name: index === 0 ? output : `${stem}${extname(name)}`, text }));
+  return files.map((file, index) => {
+    if (file.isCompanion) return beside(dirname(output), file);
+    return { ...file, name: index === 0 ? output : `${stem}${extname(file.name)}` };
+  });
 }
 
 function checkTarget(target: string): void {

@@ -14,6 +14,7 @@ import { type Context, type FactoryContext, settingsOf } from './context.ts';
 import { misspeltSections } from './find-section.ts';
 import { kindOfSection, type PartKind } from './kinds.ts';
 import type { LoadedServer } from './loaded-server.ts';
+import { warnOfLocalClients } from './local-clients.ts';
 import { checkLogging } from './logging.ts';
 import { PartInspector } from './part-inspector.ts';
 import { resolveUri } from './resolve.ts';
@@ -93,14 +94,20 @@ class FileCheck {
     checkLogging(this.#document, this.#session);
     const reached = new Set<string>();
     const missing = new Map<PartKind, ConfigError>();
+    const mains = new Map<PartKind, Context>();
     for (const kind of ['app', 'server'] as const) {
       const { mark } = this.#session;
       const main = await loader.context(kind, undefined, caller, []);
       const absent = missingSection(main);
       if (absent) missing.set(kind, absent);
       if (absent) this.#session.forget(mark);
-      else await this.#inspect(main, reached);
+      else {
+        mains.set(kind, main);
+        await this.#inspect(main, reached);
+      }
     }
+    const app = mains.get('app');
+    if (app) await warnOfLocalClients(app, mains.get('server'), this.#session);
     const parts = [...sections.values()].flatMap((section) => {
       const kind = kindOfSection(section.name);
       return kind === undefined || reached.has(section.name) ? [] : [{ section, kind }];

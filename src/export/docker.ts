@@ -18,7 +18,7 @@ export function dockerfile(deployment: Deployment, health: string | undefined): 
     `FROM ${base} AS source`,
     `WORKDIR ${CONTAINER_HOME}`,
     'COPY . .',
-    'RUN rm -rf node_modules var .git .env',
+    "RUN rm -rf node_modules var .git && find . -name '.env*' -prune -exec rm -rf {} +",
     '',
     `FROM ${base}`,
     'ENV NODE_ENV=production',
@@ -33,6 +33,11 @@ export function dockerfile(deployment: Deployment, health: string | undefined): 
     `HEALTHCHECK --interval=10s --timeout=5s --start-period=${startPeriod(deployment)}s CMD ${words(['node', '-e', probe(serve, health)])}`,
     `CMD ${words(serve.command)}`,
   );
+}
+
+/** What stays out of the build altogether: secrets, and what belongs to the machine that builds. */
+export function dockerignore(): string {
+  return lines('**/.env*', '**/node_modules', '.git', 'var');
 }
 
 /** Longer than `start_timeout` nothing is waited for anyway; where that is no limit, a minute. */

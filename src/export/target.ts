@@ -5,7 +5,7 @@ import { apacheSite } from './apache.ts';
 import { caddySite } from './caddy.ts';
 import { caddyJson } from './caddy-json.ts';
 import type { Deployment } from './deployment.ts';
-import { dockerfile } from './docker.ts';
+import { dockerfile, dockerignore } from './docker.ts';
 import { haproxySite } from './haproxy.ts';
 import { kubernetesObjects } from './kubernetes.ts';
 import { EMPTY_ROOT, lighttpdSite } from './lighttpd.ts';
@@ -74,7 +74,7 @@ export async function exportTarget(target: string, deployment: Deployment, optio
   }
   const files = await ownFiles(target, deployment, options);
   return {
-    files: files.map(({ name, text }) => ({ name, text: withHeading(target, deployment, text) })),
+    files: files.map((file) => ({ ...file, text: withHeading(target, deployment, file.text) })),
     directories: [],
   };
 }
@@ -90,7 +90,10 @@ async function ownFiles(target: string, deployment: Deployment, options: ExportO
     case 'systemd':
       return systemdUnits(deployment, options.user ?? 'www-data');
     case 'docker':
-      return [{ name: 'Dockerfile', text: dockerfile(deployment, health) }];
+      return [
+        { name: 'Dockerfile', text: dockerfile(deployment, health) },
+        { name: '.dockerignore', text: dockerignore(), isCompanion: true },
+      ];
     default: {
       const text = kubernetesObjects(deployment, await readFile(deployment.file, 'utf8'), {
         image: imageOf(options.image ?? `${deployment.name}:latest`),

@@ -4,6 +4,8 @@
 export interface ExportedFile {
   readonly name: string;
   readonly text: string;
+  /** Written beside the others with `-o`, unless a file of that name is there; never printed. */
+  readonly isCompanion?: boolean;
 }
 
 /** Those that there are, as one text. */

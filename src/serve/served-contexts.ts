@@ -1,6 +1,7 @@
 /** Everything that a plan serves, resolved but not built. */
 import type { Context } from '../deploy/context.ts';
 import { loadContext } from '../deploy/load.ts';
+import { warnOfLocalClients } from '../deploy/local-clients.ts';
 import { warnOfObsolete } from '../deploy/obsolete.ts';
 import { innerContexts } from '../deploy/outline.ts';
 import { ownSchema } from '../deploy/own-part.ts';
@@ -23,15 +24,21 @@ export async function servedContexts(plan: ServePlan, session: LoadSession): Pro
     }
     for (const inner of await innerContexts(context)) await visit(inner.context);
   };
+  const mains: Context[] = [];
   for (const [kind, uri, name] of [
     ['app', appUri, appName],
     ['server', serverUri, serverName],
   ] as const) {
     try {
-      await visit(await loadContext(kind, uri, { relativeTo, name, globalConf }, session));
+      const main = await loadContext(kind, uri, { relativeTo, name, globalConf }, session);
+      mains.push(main);
+      await visit(main);
     } catch (error) {
       if (!(error instanceof PasterError)) throw error;
     }
   }
+  const app = mains.find(({ kind }) => kind === 'app');
+  const server = mains.find(({ kind }) => kind === 'server');
+  if (app) await warnOfLocalClients(app, server, session);
   return contexts;
 }

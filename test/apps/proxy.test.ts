@@ -291,6 +291,17 @@ describe('headers', () => {
     expect(head.headers['host']).toMatch(/^127\.0\.0\.1:\d+$/);
   });
 
+  test('those that only proxies set are left out, unless they are to be passed', async () => {
+    const claims = { Forwarded: 'for=6.6.6.6', 'X-Real-IP': '6.6.6.6', X_Forwarded_Host: 'evil', 'X-Scheme': 'https' };
+    const seen = async (options: { passHeaders?: readonly string[] }) => {
+      const reply = await ask(await proxied(echoHead, options), '/', { headers: claims });
+      const { headers } = JSON.parse(reply.body.toString()) as Head;
+      return Object.keys(claims).filter((name) => headers[name.toLowerCase()] !== undefined);
+    };
+    expect(await seen({})).toEqual([]);
+    expect(await seen({ passHeaders: ['X-Real-IP', 'forwarded'] })).toEqual(['Forwarded', 'X-Real-IP']);
+  });
+
   test('that are suppressed', async () => {
     const origin = await proxied(echoHead, { suppressHttpHeaders: ['Cookie', 'x_own'] });
     const reply = await ask(origin, '/', { headers: { Cookie: 'a', 'X-Own': '1', 'X-Other': '1' } });

@@ -62,6 +62,29 @@ describe('a file that is right', () => {
     expect([stdout, status]).toEqual(['x y.ini: ok\n', 0]);
   });
 
+  test.each([
+    ['grantip', '127.0.0.1 = joe:admin', 'http', '', true],
+    ['grantip', '127.0.0.0/8 = joe', 'http', '', true],
+    ['grantip', 'grant = ::1 -:system', 'http', '', true],
+    ['maintenance', 'allow = 10.0.0.1 127.0.0.1', 'http', '', true],
+    ['grantip', '10.0.0.1 = joe', 'http', '', false],
+    ['grantip', '127.0.0.1 = joe', 'fastcgi', '', false],
+    ['grantip', '127.0.0.1 = joe', 'http', 'proxy_headers', false],
+    ['grantip', '127.0.0.1 = joe', 'http', 'prefix', false],
+  ])(
+    '%s with %s over %s behind "%s": whether a local proxy admits everyone',
+    async (name, setting, kind, other, warned) => {
+      const front = other === '' ? '' : `[filter:front]\nuse = npm:paster#${other}\n`;
+      const app = `[app:a]\nuse = npm:paster#test\n[pipeline:main]\npipeline =${other && ' front'} f a\n`;
+      const server = `[server:main]\nuse = npm:paster#${kind}\nsocket = %(here)s/s\n`;
+      const ini = `[filter:f]\nuse = npm:paster#${name}\n${setting}\n${front}${app}${server}`;
+      const { stdout, status } = await check({ 'x.ini': ini });
+      const found = stdout.includes('means every client of a proxy on this machine');
+      expect({ stdout, status, found }).toMatchObject({ status: 0, found: warned });
+      if (warned) expect(stdout).toMatch(/^x\.ini:3:\d+: warning: \[filter:f\]/);
+    },
+  );
+
   test('with warnings still ends with 0', async () => {
     const { stdout, status } = await check({
       'x.ini': `[app:main]\nuse = module:./app.mjs\n[filter:f]\nuse = module:./app.mjs\n${SERVER}`,

@@ -1,5 +1,6 @@
 /** `paster export` of units, images and cluster objects, read by those who define what is right. */
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { validate } from 'dockerfile-utils';
 import { Deployment } from 'kubernetes-models/apps/v1';
@@ -89,6 +90,27 @@ describe('docker', () => {
     expect(await new Program(process.execPath, args).finished()).toMatchObject({ status: 1 });
     await serve([ini(directory)]);
     expect(await new Program(process.execPath, args).finished()).toMatchObject({ status, stderr: '' });
+  });
+
+  test('no secrets get into the image: .dockerignore is written too, and one that is there is kept', async () => {
+    const directory = project(HTTP);
+    const text = await exported('docker', ini(directory));
+    const [, remove = ''] = /^RUN (rm -rf .*)$/m.exec(text) ?? [];
+    writeFiles(directory, { 'etc/.env': 'a=secret\n', '.env.local': 'a=secret\n', 'etc/x.env.js': '' });
+    expect(await exported('docker', ini(directory), '-o', join(directory, 'Dockerfile'))).toBe('');
+    const ignore = readFileSync(join(directory, '.dockerignore'), 'utf8');
+    expect(ignore.split('\n')).toContain('**/.env*');
+    execFileSync('sh', ['-c', remove], { cwd: directory });
+    expect(['etc/.env', '.env.local', 'etc/x.env.js'].map((name) => existsSync(join(directory, name)))).toEqual([
+      false,
+      false,
+      true,
+    ]);
+    writeFiles(directory, { '.dockerignore': 'mine\n' });
+    const again = await paster(['export', 'docker', ini(directory), '-o', directory]).finished();
+    expect(again).toMatchObject({ status: 0, stdout: '' });
+    expect(again.stderr).toContain('.dockerignore exists already');
+    expect(readFileSync(join(directory, '.dockerignore'), 'utf8')).toBe('mine\n');
   });
 
   test('the container drains for as long as the INI file says, whatever its server speaks', async () => {

@@ -4,6 +4,7 @@
  */
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { askedHost } from '../../http/asked-host.ts';
+import { PROXY_HEADERS } from '../../http/forwarded.ts';
 import type { MountedRequest } from '../../http/mount.ts';
 
 const OF_THE_CONNECTION: ReadonlySet<string> = new Set([
@@ -51,18 +52,21 @@ export interface Forwarding {
   readonly host: string;
   /** Headers of the client's that are not handed on, in lower case. */
   readonly suppressed: ReadonlySet<string>;
+  /** Headers that only proxies set and that are handed on all the same, in lower case. */
+  readonly passed: ReadonlySet<string>;
 }
 
 /**
  * The headers of a request for the next server. The client's address is added to X-Forwarded-For; X-Forwarded-Host, -Proto
- * and -Prefix say what this server knows, whatever the client claims.
+ * and -Prefix say what this server knows, whatever the client claims. Other headers that only proxies set are left out.
  */
-export function requestHeaders(req: MountedRequest, { host, suppressed }: Forwarding): OutgoingHttpHeaders {
+export function requestHeaders(req: MountedRequest, { host, suppressed, passed }: Forwarding): OutgoingHttpHeaders {
   const { headers, socket, baseUrl } = req;
   const listed = new Set(listedIn(headers.connection));
   const handed: OutgoingHttpHeaders = Object.create(null);
   for (const [name, value] of Object.entries(headers)) {
     if (OF_THE_CONNECTION.has(name) || listed.has(name) || suppressed.has(name)) continue;
+    if (isClaim(name) && !passed.has(name)) continue;
     // HTTP/2's pseudo-headers; "Expect", which this server has fulfilled; and "Proxy" (CVE-2016-5385).
     if (name.startsWith(':') || name === 'expect' || name === 'proxy') continue;
     handed[name] = value;
@@ -80,6 +84,11 @@ export function requestHeaders(req: MountedRequest, { host, suppressed }: Forwar
   if (asked !== undefined) handed['x-forwarded-host'] = asked;
   if (baseUrl) handed['x-forwarded-prefix'] = baseUrl;
   return handed;
+}
+
+/** A header that only a proxy may set, in any spelling that becomes the same CGI variable; the client's address is added to one. */
+function isClaim(name: string): boolean {
+  return name !== 'x-forwarded-for' && PROXY_HEADERS.has(name.replaceAll('_', '-'));
 }
 
 /** The headers of an answer for the client: names as the next server spells them, each with its values. */

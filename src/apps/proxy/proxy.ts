@@ -17,6 +17,8 @@ import { describeTarget, hostHeader, isSameHost, type ProxyTarget, parseHost, pa
 interface CommonOptions {
   /** Seconds without anything from the other server after which it has failed: 504. 0: any number. Default: 60. */
   readonly timeout?: number;
+  /** Headers that only proxies set, such as `forwarded`, to hand on as the client sent them. Default: none. */
+  readonly passHeaders?: readonly string[];
 }
 
 /** Options of `proxy`. */
@@ -57,11 +59,11 @@ const DEFAULT_TIMEOUT_S = 60;
  * @see `paste.proxy.Proxy`; unlike there a path of the address stands before the request's, with a slash at its end or not.
  */
 export async function proxy(options: ProxyOptions): Promise<App> {
-  const { allowedRequestMethods = [], suppressHttpHeaders = [], timeout } = options;
+  const { allowedRequestMethods = [], suppressHttpHeaders = [], passHeaders, timeout } = options;
   const target = targetOf(options.address);
   const methods = allowedRequestMethods.map((method) => method.toUpperCase());
-  const suppressed = new Set(suppressHttpHeaders.map((name) => name.toLowerCase().replaceAll('_', '-')));
-  return forwardingApp({ timeout, suppressed }, (req) => {
+  const suppressed = headerSet(suppressHttpHeaders);
+  return forwardingApp({ timeout, suppressed, passed: headerSet(passHeaders) }, (req) => {
     if (methods.length > 0 && !methods.includes(req.method ?? '')) {
       return { status: 405, reason: 'Method Not Allowed', allow: methods.join(', ') };
     }
@@ -81,14 +83,14 @@ export async function proxy(options: ProxyOptions): Promise<App> {
  * @see `paste.proxy.TransparentProxy`
  */
 export async function transparentProxy(options: TransparentProxyOptions): Promise<App> {
-  const { forceHost, forceScheme = 'http', allowedHosts = [], timeout } = options;
+  const { forceHost, forceScheme = 'http', allowedHosts = [], passHeaders, timeout } = options;
   const forced = forceHost === undefined ? undefined : hostOf('force_host', forceHost);
   const isAnyAllowed = allowedHosts.includes('*');
   const allowed = allowedHosts.filter((host) => host !== '*').map((host) => hostOf('allowed_hosts', host));
   if (!forced && allowedHosts.length === 0) {
     throw new ConfigError('PASTER_OPEN_PROXY', OPEN_PROXY, { hint: OPEN_PROXY_HINT });
   }
-  return forwardingApp({ timeout, suppressed: new Set() }, (req: MountedRequest) => {
+  return forwardingApp({ timeout, suppressed: new Set(), passed: headerSet(passHeaders) }, (req: MountedRequest) => {
     const host = askedHost(req) ?? '';
     const asked = parseHost(host);
     if (!asked) return { status: 400 };
@@ -131,12 +133,17 @@ type Decision =
 interface Manner {
   readonly timeout: number | undefined;
   readonly suppressed: ReadonlySet<string>;
+  readonly passed: ReadonlySet<string>;
+}
+
+function headerSet(names: readonly string[] = []): ReadonlySet<string> {
+  return new Set(names.map((name) => name.toLowerCase().replaceAll('_', '-')));
 }
 
 type Library = ProxyServer<IncomingMessage, ServerResponse>;
 
 async function forwardingApp(
-  { timeout = DEFAULT_TIMEOUT_S, suppressed }: Manner,
+  { timeout = DEFAULT_TIMEOUT_S, suppressed, passed }: Manner,
   decide: (req: IncomingMessage) => Decision,
 ): Promise<App> {
   const [library, { HttpAgent, NamedAgent }] = await Promise.all([makeLibrary(), import('./agents.ts')]);
@@ -149,7 +156,8 @@ async function forwardingApp(
     toOriginForm(req);
     const refusal = refusalOf(req);
     const decision: Decision = refusal === undefined ? decide(req) : { status: refusal };
-    if ('target' in decision) return { ...decision, headers: requestHeaders(req, { host: decision.host, suppressed }) };
+    if ('target' in decision)
+      return { ...decision, headers: requestHeaders(req, { host: decision.host, suppressed, passed }) };
     if ('setHeader' in client) {
       if (decision.allow !== undefined) client.setHeader('allow', decision.allow);
       // What follows on the connection may be anything.

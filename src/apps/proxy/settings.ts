@@ -28,6 +28,13 @@ const names: SettingType<readonly string[]> = {
   },
 };
 
+const passHeaders = {
+  type: names,
+  default: [],
+  help: 'Headers that only proxies set, other than X-Forwarded-For, to pass on as the client sent them.',
+  example: 'forwarded x-real-ip',
+} as const;
+
 export const proxySettings = defineSettings(
   {
     address: {
@@ -54,6 +61,7 @@ export const proxySettings = defineSettings(
       help: 'Headers of the client’s that are not handed on.',
       example: 'cookie authorization',
     },
+    pass_headers: passHeaders,
     timeout,
   },
   { meaning: 'another HTTP server as an application' },
@@ -65,6 +73,7 @@ export function makeProxy(_globalConf: Settings, settings: SettingsOf<typeof pro
     address: settings.address,
     allowedRequestMethods: settings.allowed_request_methods,
     suppressHttpHeaders: settings.suppress_http_headers,
+    passHeaders: settings.pass_headers,
     timeout: settings.timeout,
   });
 }
@@ -84,6 +93,7 @@ export const transparentProxySettings = defineSettings(
       help: 'Without force_host: the hosts that clients may ask for, host or host:port; * is any, with debug only.',
       example: 'www.example.org api.example.org:8080',
     },
+    pass_headers: passHeaders,
     timeout,
   },
   {
@@ -111,6 +121,7 @@ export function makeTransparentProxy(
   return transparentProxy({
     forceScheme,
     allowedHosts,
+    passHeaders: settings.pass_headers,
     timeout: settings.timeout,
     ...(forceHost === undefined ? {} : { forceHost }),
   });
