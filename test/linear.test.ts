@@ -123,7 +123,7 @@ const TEXTS: Readonly<Record<string, readonly [read: (text: string) => unknown, 
     (text) => {
       const req = request('/', { connection: text });
       refusalOf(req);
-      requestHeaders(req, { host: 'x', suppressed: new Set() });
+      requestHeaders(req, { host: 'x', suppressed: new Set(), passed: new Set() });
     },
     ...['a, ', ',', ' ', 'a'],
   ],

@@ -64,7 +64,7 @@ function virtualHost(site: Site): string {
     'RewriteRule ^ - [R=413,L]',
     // Debian's Apache has a page of its own for whatever nobody else answers.
     prefix === '' ? undefined : `RewriteRule !^${escapeRegex(prefix)}(/|$) - [R=404,L]`,
-    ...(scheme === 'https' ? TLS : []),
+    ...(scheme === 'https' ? verification(site) : []),
     balanced
       ? lines(
           `<Proxy "balancer://${name}">`,
@@ -76,7 +76,8 @@ function virtualHost(site: Site): string {
     scheme === 'fastcgi' && prefix !== ''
       ? `SetEnvIf Request_URI "^${escapeRegex(prefix)}(/|$)" proxy-fcgi-pathinfo=unescape`
       : undefined,
-    `ProxyPass "${prefix === '' ? '/' : prefix}" ${target}${balanced ? '' : ` ${options}`}${isHttp ? ' nocanon' : ''}`,
+    // With another one to ask, Apache passes a failed one over for a minute; a single one it would not ask at all.
+    `ProxyPass "${prefix === '' ? '/' : prefix}" ${target}${balanced ? '' : ` ${options} retry=0`}${isHttp ? ' nocanon' : ''}`,
     ...clientHeaders(isHttp ? OWN_HEADERS : []).map((name) => `RequestHeader unset ${name}`),
     ...(isHttp ? forwarding(prefix) : variables(prefix)),
   );
@@ -111,13 +112,17 @@ function memberUrl({ scheme }: Site, backend: Backend, slash: string): string {
   return apacheSocket(backend.path).replace(/"$/, `|${protocol}://localhost${slash}"`);
 }
 
-/** The application's certificate is for the name of the site, at best, and the address is this machine's: encrypted is enough. */
-const TLS = [
-  'SSLProxyEngine On',
-  'SSLProxyCheckPeerCN Off',
-  'SSLProxyCheckPeerName Off',
-  'SSLProxyCheckPeerExpire Off',
-] as const;
+/** Apache compares the certificate's name with the host that the client asks for, which it preserves. */
+function verification({ backendTls: tls }: Site): string[] {
+  const isNameChecked = tls !== undefined && !tls.isPinned;
+  return [
+    'SSLProxyEngine On',
+    ...(tls
+      ? ['SSLProxyVerify require', 'SSLProxyVerifyDepth 4', `SSLProxyCACertificateFile ${apacheString(tls.ca)}`]
+      : ['SSLProxyVerify none', 'SSLProxyCheckPeerExpire Off']),
+    ...(isNameChecked ? [] : ['SSLProxyCheckPeerCN Off', 'SSLProxyCheckPeerName Off']),
+  ];
+}
 
 /** Apache adds the client's address to it. It sets X-Forwarded-Host and X-Forwarded-Server once they are gone. */
 const OWN_HEADERS = ['x-forwarded-for'];

@@ -76,13 +76,17 @@ function atMount(scheme: Scheme, prefix: string): object[] {
   return [{ handler: 'subroute', routes: [bare, stripped] }];
 }
 
+function verification({ backendTls: tls }: Site): object {
+  return tls ? { root_ca_pem_files: [caddyPath(tls.ca)], server_name: tls.name } : { insecure_skip_verify: true };
+}
+
 function handlers(site: Site): object[] {
   const { scheme, prefix, backends, keepAlive, maxBodyMiB } = site;
   const env = { SCRIPT_NAME: prefix, PATH_INFO: '{http.request.uri.path}' };
   const alive = caddyKeepAlive(keepAlive);
   const http = {
     protocol: 'http',
-    ...(scheme === 'https' ? { tls: { insecure_skip_verify: true } } : {}),
+    ...(scheme === 'https' ? { tls: verification(site) } : {}),
     keep_alive: alive === undefined ? { enabled: false } : { enabled: true, idle_timeout: `${alive}ms` },
   };
   const isPrefixed = scheme !== 'fastcgi' && prefix !== '';

@@ -108,13 +108,13 @@ function addressOf({ serverName, listen, listenGiven }: Site): string {
 }
 
 function reverseProxy(site: Site): string {
-  const { scheme, prefix, backends, keepAlive } = site;
+  const { scheme, prefix, backends } = site;
   return lines(
     `reverse_proxy ${backends.map((backend) => `"${caddyUpstream(backend, caddySocket)}"`).join(' ')} {`,
     '  flush_interval -1',
     ...(backends.length > 1 ? ['  lb_try_duration 3s', '  fail_duration 5s'] : []),
     ...caddyDeleted(site).map((name) => `  header_up -${name}`),
-    ...(scheme === 'fastcgi' ? fastcgi(prefix) : http(scheme === 'https', prefix, keepAlive)),
+    ...(scheme === 'fastcgi' ? fastcgi(prefix) : http(site)),
     '}',
   );
 }
@@ -149,12 +149,13 @@ export function caddyKeepAlive(keepAlive: number | undefined): number | undefine
   return keepAlive === undefined || keepAlive === 0 ? undefined : Math.max(1, Math.floor(keepAlive * 800));
 }
 
-function http(tls: boolean, prefix: string, keepAlive: number | undefined): string[] {
+function http({ scheme, prefix, keepAlive, backendTls: tls }: Site): string[] {
   const alive = caddyKeepAlive(keepAlive);
   return [
     ...(prefix === '' ? [] : [`  header_up X-Forwarded-Prefix ${prefix}`]),
     '  transport http {',
-    ...(tls ? ['    tls_insecure_skip_verify'] : []),
+    ...(tls ? [`    tls_trusted_ca_certs "${caddyPath(tls.ca)}"`, `    tls_server_name ${tls.name}`] : []),
+    ...(scheme === 'https' && !tls ? ['    tls_insecure_skip_verify'] : []),
     `    keepalive ${alive === undefined ? 'off' : `${alive}ms`}`,
     '  }',
   ];

@@ -31,6 +31,8 @@ export interface Deployment {
   readonly settings: ProcessSettings;
   /** The server's `script_name`, without a slash at its end; undefined: as the web server says. */
   readonly scriptName: string | undefined;
+  /** The file with the certificate of a server that speaks HTTPS, an absolute path. */
+  readonly certificate: string | undefined;
   /** Seconds that the server keeps an idle connection; undefined: as long as the web server likes. */
   readonly keepAlive: number | undefined;
   /** All that the section names. */
@@ -63,6 +65,7 @@ export async function readDeployment(file: string, names: DeploymentNames, sessi
   if (!isScheme(scheme)) throw notConnected(server);
   const own = context.localConf;
   const scriptName = own['script_name'] ?? own['scriptName'];
+  const certificate = own['ssl_cert'] ?? own['ssl_pem'];
   const isHttp = scheme === 'http' || scheme === 'https';
   const project = await projectOf(file);
   return {
@@ -73,6 +76,7 @@ export async function readDeployment(file: string, names: DeploymentNames, sessi
     http2Only: scheme === 'http' && bool.parse(own['http2'] ?? 'false'),
     backends: server.addresses.flatMap(reachable),
     settings,
+    certificate: certificate === undefined ? undefined : resolve(certificate),
     scriptName: scriptName?.replace(/\/$/, ''),
     keepAlive: isHttp ? seconds.parse(own['keep_alive_timeout'] ?? STANDARD_KEEP_ALIVE) : undefined,
     addresses: server.addresses,

@@ -47,9 +47,10 @@ function fcgiApp(name: string, prefix: string): string {
   );
 }
 
-function backend({ name, scheme, prefix, backends }: Site): string {
+function backend(site: Site): string {
+  const { name, scheme, prefix, backends } = site;
   const isFastcgi = scheme === 'fastcgi';
-  const options = isFastcgi ? ' proto fcgi' : scheme === 'https' ? ' ssl verify none' : '';
+  const options = isFastcgi ? ' proto fcgi' : scheme === 'https' ? verification(site) : '';
   return lines(
     `backend ${name}-app`,
     '  mode http',
@@ -66,6 +67,11 @@ function backend({ name, scheme, prefix, backends }: Site): string {
     ...(isFastcgi ? [] : forwarding(prefix)),
     ...backends.map((each, index) => `  server app${index + 1} ${place(each)}${options}`),
   );
+}
+
+function verification({ backendTls: tls }: Site): string {
+  if (!tls) return ' ssl verify none';
+  return ` ssl verify required ca-file ${haproxyWord(tls.ca)} sni str(${tls.hostName}) verifyhost ${tls.hostName}`;
 }
 
 function place(backend: Backend): string {

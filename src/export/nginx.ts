@@ -105,6 +105,7 @@ function pass(site: Site): string {
     return lines(
       `proxy_pass ${scheme}://${name}${prefix === '' ? '' : `$${variable}_path`};`,
       'proxy_http_version 1.1;',
+      ...verification(site),
       'proxy_set_header Host $http_host;',
       `proxy_set_header Connection $${variable}_connection;`,
       'proxy_set_header Upgrade $http_upgrade;',
@@ -128,6 +129,17 @@ function pass(site: Site): string {
     ...[...mounted, ...PARAMS].map((param) => `${scheme}_param ${param};`),
     ...clientVariables().map((name) => `${scheme}_param ${name} "" if_not_empty;`),
   );
+}
+
+function verification({ backendTls: tls }: Site): string[] {
+  if (!tls) return [];
+  return [
+    'proxy_ssl_verify on;',
+    'proxy_ssl_verify_depth 4;',
+    `proxy_ssl_trusted_certificate ${nginxString(tls.ca)};`,
+    'proxy_ssl_server_name on;',
+    `proxy_ssl_name ${tls.hostName};`,
+  ];
 }
 
 const OWN_HEADERS = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-prefix'];

@@ -14,6 +14,9 @@ export interface SiteOptions {
   readonly maxBody: string | undefined;
   readonly standalone: boolean;
   readonly stateDir: string | undefined;
+  /** The file with the authorities of the application's certificate. */
+  readonly backendCa: string | undefined;
+  readonly insecureBackend: boolean;
 }
 
 /** All that a web server's configuration is made of. Texts are checked but not quoted: each syntax does that its own way. */
@@ -32,10 +35,24 @@ export interface Site {
   /** The most MiB of a request's body. */
   readonly maxBodyMiB: number;
   readonly keepAlive: number | undefined;
+  /** How the application's certificate is verified; undefined: it has none, or it is not. */
+  readonly backendTls: BackendTls | undefined;
   readonly scriptName: string | undefined;
   readonly places: AppPlaces;
   /** Set for a complete configuration: the directory of the web server's own files. */
   readonly stateDir: string | undefined;
+}
+
+/** How the certificate of an application is verified. */
+export interface BackendTls {
+  /** The file with the certificates of the authorities that are trusted. */
+  readonly ca: string;
+  /** A name that the application's certificate is for; an address only if it has no name. */
+  readonly name: string;
+  /** The same for servers that verify names alone, by OpenSSL: the subject's common name where there is no other. */
+  readonly hostName: string;
+  /** The application's own certificate is the only one that is trusted, so that its name adds nothing. */
+  readonly isPinned: boolean;
 }
 
 const SERVER_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/;
@@ -44,7 +61,12 @@ const HOST = /^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$|^[0-9A-Fa-f:.]+$
 const MAX_BODY = /^([1-9]\d{0,6})([mMgG])?$/;
 
 /** @throws UsageError for what no configuration could say, or what the INI file contradicts. */
-export function siteOf(target: string, deployment: Deployment, options: SiteOptions): Site {
+export function siteOf(
+  target: string,
+  deployment: Deployment,
+  options: SiteOptions,
+  tls: BackendTls | undefined,
+): Site {
   const { name, scheme, scriptName, keepAlive, places } = deployment;
   if (deployment.http2Only) {
     throw mistake('the server speaks nothing but HTTP/2', 'web servers ask by HTTP/1.1: leave http2 out');
@@ -69,6 +91,7 @@ export function siteOf(target: string, deployment: Deployment, options: SiteOpti
     listenGiven: options.listen !== undefined || options.standalone,
     maxBodyMiB: maxBodyMiB(options.maxBody, places),
     keepAlive,
+    backendTls: tls,
     scriptName,
     places,
     stateDir,

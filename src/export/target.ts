@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { apacheSite } from './apache.ts';
+import { backendTls } from './backend-tls.ts';
 import { caddySite } from './caddy.ts';
 import { caddyJson } from './caddy-json.ts';
 import type { Deployment } from './deployment.ts';
@@ -51,6 +52,8 @@ const SITE_OPTIONS: readonly (keyof ExportOptions)[] = [
   'maxBody',
   'standalone',
   'stateDir',
+  'backendCa',
+  'insecureBackend',
 ];
 
 /** The names, in the order of the help. */
@@ -61,7 +64,7 @@ export async function exportTarget(target: string, deployment: Deployment, optio
   refuseOthers(target, options);
   const site = SITES[target];
   if (site) {
-    const described = siteOf(target, deployment, options);
+    const described = siteOf(target, deployment, options, backendTls(deployment, options));
     const { stateDir } = described;
     if (target === 'caddy' && stateDir !== undefined && !isCaddyfile(options.output)) {
       return { files: [{ name: target, text: `${caddyJson(described, stateDir)}\n` }], directories: [stateDir] };

@@ -1,13 +1,14 @@
 /** `paster export` for each web server: what an application is told behind it, and what of its answers arrives. */
 import { once } from 'node:events';
+import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { ask, type Question } from '../helpers/ask.ts';
 import { makeCertificate } from '../helpers/certificate.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { freePort, ROOT, requireProgram } from '../helpers/program.ts';
-import { exported, ini, project, runExported, WEB_SERVERS } from './site.ts';
+import { eventually, freePort, ROOT, requireProgram, serve } from '../helpers/program.ts';
+import { exported, ini, project, runExported, runWebServer, WEB_SERVERS } from './site.ts';
 
 const TOLD = `${join(ROOT, 'test/fixtures/apps/told.js')}:makeTold`;
 const SOCKET = 'socket = %(here)s/../var/app.sock\nmode = 666';
@@ -85,6 +86,41 @@ test.each(['nginx', 'apache', 'caddy', 'haproxy'])('%s by HTTPS, whomever the ce
   const address = `host = 127.0.0.1\nport = ${await freePort()}\nssl_pem = ${certificate.pem}`;
   const url = await runExported(target, project(`use = npm:paster#http\n${address}`, '', TOLD), ['--prefix', '/proxy']);
   expect((await told(url, '/proxy/a%2Fb')).url).toBe('/a%2Fb');
+});
+
+test.each([
+  ['nginx', 'nginx.conf'],
+  ['apache', 'apache.conf'],
+  ['caddy', 'Caddyfile'],
+  ['caddy', 'caddy.json'],
+  ['haproxy', 'haproxy.cfg'],
+])('%s (%s) by HTTPS sends nothing to a server with another certificate', async (target, file) => {
+  if (requireProgram(PROGRAMS[target] ?? target) === undefined) return;
+  for (const subject of ['DNS:shop.example.org', 'IP:127.0.0.1']) {
+    const [own, other] = [
+      makeCertificate(temporaryDirectory(), subject),
+      makeCertificate(temporaryDirectory(), subject),
+    ];
+    if (!own || !other) return;
+    const port = await freePort();
+    const address = `host = 127.0.0.1\nport = ${port}\nssl_pem = ${own.pem}`;
+    const shop = (): string => project(`use = npm:paster#http\n${address}`, '', TOLD);
+    const directory = shop();
+    const first = await serve([ini(directory)]);
+    const verifying = await runWebServer(target, directory, [], file);
+    const insecure = await runWebServer(target, shop(), ['--insecure-backend'], file);
+    const served = async () =>
+      Promise.all([verifying, insecure].map(async (origin) => (await ask(origin, '/a')).status === 200));
+    expect(await served()).toEqual([true, true]);
+    await first.kill('SIGTERM');
+    copyFileSync(other.pem, own.pem);
+    await serve([ini(directory)]);
+    expect(await served()).toEqual([false, true]);
+    const trusting = await runWebServer(target, shop(), ['--backend-ca', other.cert], file);
+    // Apache compares the names of a certificate, not its addresses, with the host that the client asks for.
+    const headers = { host: subject.startsWith('DNS:') ? 'shop.example.org' : 'localhost' };
+    await eventually(async () => (await ask(trusting, '/a', { headers })).status === 200);
+  }
 });
 
 test.skipIf(requireProgram('caddy') === undefined).each(['Caddyfile', 'caddy.json'])(
