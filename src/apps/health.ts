@@ -11,6 +11,7 @@ import { type MountedRequest, pathEnd, toOriginForm } from '../http/mount.ts';
 import { printableLine } from '../printable.ts';
 import { notFound } from '../protocol/not-found.ts';
 import type { App, Settings } from '../protocol/types.ts';
+import { timerMs } from '../timer.ts';
 
 export const healthSettings = defineSettings(
   {
@@ -121,7 +122,7 @@ async function runChecks(checks: Readonly<Record<string, HealthCheck>>, limit: n
 async function failureOf(check: HealthCheck, limit: number): Promise<string | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<string>((resolve) => {
-    timer = setTimeout(resolve, limit * 1000, `has not answered within ${limit} s`);
+    timer = setTimeout(resolve, timerMs(limit), `has not answered within ${limit} s`);
   });
   try {
     return await Promise.race([

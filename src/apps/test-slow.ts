@@ -7,10 +7,11 @@ import { bool, defineSettings, int, type SettingsOf, seconds } from '../config/s
 import { errorCode } from '../errors.ts';
 import { htmlPage } from '../http/html.ts';
 import type { App, Settings } from '../protocol/types.ts';
+import { timerMs } from '../timer.ts';
 
 export const testSlowSettings = defineSettings(
   {
-    chunk_size: { type: int({ min: 1 }), default: 4096, help: 'Bytes that it takes at a time.' },
+    chunk_size: { type: int({ min: 1, max: 1_048_576 }), default: 4096, help: 'Bytes that it takes at a time.' },
     delay: { type: seconds, default: 1, help: 'Seconds that it waits after each of them.' },
     progress: { type: bool, default: true, help: 'Say on standard error how far it is.' },
   },
@@ -42,7 +43,7 @@ export function slowUpload({ chunkSize = 4096, delay = 1, progress = true }: Slo
         for (waiting += (part as Buffer).length; waiting > 0; waiting -= Math.min(waiting, chunkSize)) {
           size += Math.min(waiting, chunkSize);
           if (progress) process.stderr.write(`${size} of ${req.headers['content-length'] ?? 'unknown'} bytes\n`);
-          await sleep(delay * 1000);
+          await sleep(timerMs(delay));
         }
       }
     } catch (error) {

@@ -1,11 +1,13 @@
 /** `paster serve`: the server of an INI file with its application. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { UsageError } from '../errors.ts';
+import { seconds } from '../config/setting.ts';
+import { errorMessage, UsageError } from '../errors.ts';
 import type { LogLevel } from '../log.ts';
 import { takeRole } from '../process/rerun.ts';
 import { runForeground, type ServeRequest } from '../serve/foreground.ts';
 import { planOf } from '../serve/plan.ts';
+import { timerMs } from '../timer.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, textOption } from './command.ts';
 import { DOTENV, readEnvFiles } from './env-file.ts';
@@ -137,9 +139,13 @@ async function requestOf(spec: string, assignments: readonly string[], options: 
 
 function reloadInterval(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  const seconds = Number(text);
-  if (Number.isFinite(seconds) && seconds >= 0) return seconds * 1000;
-  throw new UsageError('PASTER_USAGE', `--reload-interval: "${text}" is not a number of seconds`);
+  try {
+    return timerMs(seconds.parse(text));
+  } catch (error) {
+    throw new UsageError('PASTER_USAGE', `--reload-interval: ${errorMessage(error)}`, {
+      hint: `allowed: ${seconds.allowed}`,
+    });
+  }
 }
 
 async function inspectOption(text: string | undefined): Promise<ServeRequest['inspect']> {

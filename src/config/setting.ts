@@ -15,6 +15,8 @@ export interface SettingType<T> {
   readonly allowed: string;
   /** Its values are shown to nobody, whatever the setting's name; its own messages quote nothing of them. */
   readonly secret?: true;
+  /** Of a type of numbers: the largest that is allowed. */
+  readonly max?: number;
   /** Its value is a list of functions in modules, which have to be there: what a type alone cannot tell. */
   readonly namesFunctions?: true;
   parse(text: string): T;
@@ -245,16 +247,10 @@ export const functionList: SettingType<readonly string[]> = {
 export const bool: SettingType<boolean> = { allowed: 'true or false', parse: (value) => asBool(value) };
 
 /** A whole number within bounds. */
-export function int(bounds: { min?: number; max?: number } = {}): SettingType<number> {
-  const { min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER } = bounds;
-  const range =
-    bounds.max === undefined
-      ? bounds.min === undefined
-        ? ''
-        : `, ${min} or more`
-      : ` from ${bounds.min ?? 'any'} to ${max}`;
+export function int({ min, max }: { readonly min: number; readonly max: number }): SettingType<number> {
   return {
-    allowed: `a whole number${range}`,
+    allowed: `a whole number from ${min} to ${max}`,
+    max,
     parse(value) {
       const number = asInt(value);
       if (number < min || number > max) throw new Error(`${number} is out of range`);
@@ -263,12 +259,17 @@ export function int(bounds: { min?: number; max?: number } = {}): SettingType<nu
   };
 }
 
+/** 24 days: Node's timers cannot wait for 25. */
+const MAX_SECONDS = 24 * 86_400;
+
 /** A length of time in seconds, decimals allowed. */
 export const seconds: SettingType<number> = {
-  allowed: 'a number of seconds, 0 or more',
+  allowed: `a number of seconds from 0 to ${MAX_SECONDS} (24 days)`,
+  max: MAX_SECONDS,
   parse(value) {
     const number = /^(?:\d+(?:\.\d*)?|\.\d+)$/.test(value.trim()) ? Number(value) : Number.NaN;
-    if (!Number.isFinite(number)) throw new Error(`"${value}" is not a number of seconds`);
+    if (Number.isNaN(number)) throw new Error(`"${value}" is not a number of seconds`);
+    if (number > MAX_SECONDS) throw new Error(`${value.trim()} is out of range`);
     return number;
   },
 };
@@ -276,13 +277,17 @@ export const seconds: SettingType<number> = {
 const SIZE = /^(\d{1,15})\s*(?:([kmg])i?)?b?$/i;
 const UNITS: Readonly<Record<string, number>> = { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
 
+const MAX_SIZE = 2 ** 40;
+
 /** A number of bytes, such as `4096`, `64k`, `10M` or `1G`; the letters stand for powers of 1024. */
 export const size: SettingType<number> = {
-  allowed: 'a number of bytes such as 4096, 64k, 10M or 1G',
+  allowed: 'a number of bytes such as 4096, 64k, 10M or 1G, at most 1024G',
+  max: MAX_SIZE,
   parse(value) {
     const [, digits, unit = ''] = SIZE.exec(value.trim()) ?? [];
     const number = Number(digits) * (UNITS[unit.toLowerCase()] ?? 1);
-    if (!Number.isSafeInteger(number)) throw new Error(`"${value}" is not a number of bytes`);
+    if (Number.isNaN(number)) throw new Error(`"${value}" is not a number of bytes`);
+    if (number > MAX_SIZE) throw new Error(`${value.trim()} is out of range`);
     return number;
   },
 };

@@ -23,10 +23,15 @@ import { withoutEffect } from './section-config.ts';
 import type { LoadSession } from './session.ts';
 import { declaredSchema, placeOfKey, schemaOf, validateSettings, validateWith } from './validate.ts';
 
+const processes = int({ min: 1, max: 1024 });
+
 const workersType: SettingType<number | 'auto'> = {
-  allowed: 'auto, or a whole number, 1 or more',
-  parse: (value) => (value.trim() === 'auto' ? 'auto' : int({ min: 1 }).parse(value)),
+  ...processes,
+  allowed: `auto, or ${processes.allowed}`,
+  parse: (value) => (value.trim() === 'auto' ? 'auto' : processes.parse(value)),
 };
+
+const requests = int({ min: 0, max: 1_000_000_000 });
 
 const port = int({ min: 0, max: 65535 });
 
@@ -48,25 +53,28 @@ export const processSettings = defineSettings({
   mode: { type: octal, help: 'The permissions of the Unix socket, in octal (default 660).', example: '660' },
   socket_owner: { type: text, help: 'The user that owns the Unix socket.', example: 'www-data' },
   socket_group: { type: text, help: 'The group of the Unix socket.', example: 'www-data' },
-  backlog: { type: int({ min: 1 }), default: 1024, help: 'How many connections may wait to be accepted.' },
+  backlog: { type: int({ min: 1, max: 65_535 }), default: 1024, help: 'How many connections may wait to be accepted.' },
   workers: {
     type: workersType,
     help: 'How many processes serve: a number, or auto for one per core. Left out: one process and no supervisor.',
     example: 'auto',
   },
-  maxChildren: { type: int({ min: 1 }), help: 'The most workers that workers = auto starts (the name is flup’s).' },
+  maxChildren: { type: processes, help: 'The most workers that workers = auto starts (the name is flup’s).' },
   max_requests: {
-    type: int({ min: 0 }),
+    type: requests,
     default: 0,
     aliases: ['maxRequests'],
     help: 'A worker is replaced after so many requests; 0: never.',
   },
   max_requests_jitter: {
-    type: int({ min: 0 }),
+    type: requests,
     default: 0,
     help: 'Up to so many more, at random, so that workers are not replaced all at once.',
   },
-  max_memory: { type: int({ min: 1 }), help: 'A worker that holds more resident memory (MiB) is replaced.' },
+  max_memory: {
+    type: int({ min: 1, max: 1_048_576 }),
+    help: 'A worker that holds more resident memory (MiB) is replaced.',
+  },
   worker_timeout: {
     type: seconds,
     help: 'A worker whose event loop stands still for so many seconds is killed and replaced.',

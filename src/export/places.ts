@@ -153,7 +153,7 @@ function staticRoot({ localConf, globalConf }: FactoryContext, path: string): St
       path: `${path}/`,
       directory: resolve(globalConf['here'] ?? '', root),
       index,
-      maxAge: int({ min: 0 }).parse(localConf['cache_max_age'] ?? '0'),
+      maxAge: int({ min: 0, max: 31_536_000 }).parse(localConf['cache_max_age'] ?? '0'),
       dotfileStatus: { ignore: 404 as const, deny: 403 as const, allow: undefined }[dotfiles],
       precompressed: bool.parse(localConf['precompressed'] ?? 'false'),
     };

@@ -51,7 +51,10 @@ export const corsSettings = defineSettings(
     allowed_headers: { type: list, help: 'The headers that they may send; without it, those that they ask for.' },
     exposed_headers: { type: list, default: [] as readonly string[], help: 'The headers that they may read.' },
     credentials: { type: bool, default: false, help: 'Whether cookies are sent along; not with *.' },
-    max_age: { type: int({ min: 0 }), help: 'Seconds for which a browser remembers what it was told.' },
+    max_age: {
+      type: int({ min: 0, max: 31_536_000 }),
+      help: 'Seconds for which a browser remembers what it was told.',
+    },
   },
   { meaning: 'which other origins’ pages may read the answers' },
 );

@@ -16,7 +16,11 @@ export const maintenanceSettings = defineSettings(
       help: 'The page is shown while this file is there, relative to the INI file.',
       example: '%(here)s/../var/maintenance',
     },
-    retry_after: { type: int({ min: 1 }), default: 300, help: 'Seconds after which clients are to ask again.' },
+    retry_after: {
+      type: int({ min: 1, max: 31_536_000 }),
+      default: 300,
+      help: 'Seconds after which clients are to ask again.',
+    },
     message: {
       type: text,
       default: 'This site is being worked on. Please come back in a few minutes.',

@@ -22,7 +22,7 @@ const wholeSeconds: SettingType<number> = { ...int({ min: 1, max: 86_400 }), all
 export const ratelimitSettings = defineSettings(
   {
     limit: {
-      type: int({ min: 1 }),
+      type: int({ min: 1, max: 1_000_000_000 }),
       required: true,
       help: 'How many requests a client may make within the window, with each worker.',
     },

@@ -47,7 +47,7 @@ export const securityHeadersSettings = defineSettings(
     },
     report_only: { type: bool, default: false, help: 'Browsers only report what the policy would forbid.' },
     hsts_max_age: {
-      type: int({ min: 0 }),
+      type: int({ min: 0, max: 315_360_000 }),
       default: 31_536_000,
       help: 'Seconds for which a browser is to use https alone, once it has; 0: the header is not sent.',
     },

@@ -47,7 +47,10 @@ export const sessionSettings = defineSettings(
       default: 'session',
       help: 'The name of the cookie; its signature’s ends in .sig.',
     },
-    max_age: { type: int({ min: 1 }), help: 'Seconds for which a browser keeps it; without it, until it is closed.' },
+    max_age: {
+      type: int({ min: 1, max: 315_360_000 }),
+      help: 'Seconds for which a browser keeps it; without it, until it is closed.',
+    },
     same_site: { type: oneOf('lax', 'strict', 'none'), default: 'lax', help: 'With whose pages’ requests it is sent.' },
     path: { type: text, default: '/', help: 'The path below which it is sent.' },
     domain: { type: text, help: 'The domain that it is for; without it, this host alone.' },

@@ -12,6 +12,7 @@ import {
 } from '../config/setting.ts';
 import { isUnanswered, replaceAnswer } from '../http/replace-answer.ts';
 import type { App, Filter, Settings } from '../protocol/types.ts';
+import { timerMs } from '../timer.ts';
 import { refuse } from './gate.ts';
 
 /** What Node's timers can wait, and no request has to: a day. */
@@ -19,6 +20,7 @@ const LONGEST = 86_400;
 
 const limitSeconds: SettingType<number> = {
   allowed: `a number of seconds, more than 0 and at most ${LONGEST}`,
+  max: LONGEST,
   parse(value) {
     const number = seconds.parse(value);
     if (number === 0 || number > LONGEST) throw new Error(`${number} is out of range`);
@@ -68,7 +70,7 @@ export function timeout(options: OptionsOf<typeof timeoutSettings> = {}): Filter
   return (app) => {
     const limited: App = (req, res) => {
       const before = { ...res.getHeaders() };
-      const timer = setTimeout(() => expire(req, res, before), limit * 1000);
+      const timer = setTimeout(() => expire(req, res, before), timerMs(limit));
       res.once('close', () => clearTimeout(timer));
       return app(req, res);
     };

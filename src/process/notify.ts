@@ -5,6 +5,7 @@
  */
 import { spawn } from 'node:child_process';
 import type { Logger } from '../log.ts';
+import { timerMs } from '../timer.ts';
 
 const VARIABLES = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID'] as const;
 /** A watchdog of less would cost more in processes than it tells. */
@@ -25,7 +26,7 @@ export class SystemdNotify {
     for (const name of VARIABLES) delete env[name];
     this.#socket = socket || undefined;
     const isMine = pid === undefined || pid === String(process.pid);
-    if (isMine && /^[1-9]\d{0,15}$/.test(microseconds)) this.#watchdogMs = Number(microseconds) / 1000;
+    if (isMine && /^[1-9]\d{0,15}$/.test(microseconds)) this.#watchdogMs = timerMs(Number(microseconds) / 1e6);
   }
 
   ready(): void {

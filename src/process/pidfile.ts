@@ -118,7 +118,7 @@ function judge(file: string, at: string, exposed: boolean): PidState {
   const identity = identifyProcess(pid);
   if (identity?.start !== start || !mayName(found.stat, identity.users)) return { state: 'stale', pid };
   if (exposed) refuseForeign(file, found.stat, fourth, pid);
-  const graceful = /^\d{1,6}(\.\d+)?$/.test(third) ? Number(third) : DEFAULT_GRACEFUL_S;
+  const graceful = /^\d{1,7}(\.\d+)?$/.test(third) ? Number(third) : DEFAULT_GRACEFUL_S;
   return { state: 'running', pid, start, graceful };
 }
 

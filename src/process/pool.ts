@@ -7,6 +7,7 @@ import type { Logger } from '../log.ts';
 import { addCounts, type Counts, NO_COUNTS } from '../metrics/counts.ts';
 import { noRestarts, type RestartReason, type ServerStatus, type WorkerStatus } from '../metrics/server-status.ts';
 import type { HeldSocket } from '../net/held-socket.ts';
+import { timerMs } from '../timer.ts';
 import { backoffMs, HEALTHY_AFTER_MS } from './backoff.ts';
 import { ConnectionTable } from './balance.ts';
 import { describe } from './error-line.ts';
@@ -395,11 +396,9 @@ interface Failed {
   readonly error: unknown;
 }
 
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
 /** Never, for 0 seconds. */
 function after(seconds: number, action: () => void): NodeJS.Timeout | undefined {
-  return seconds > 0 ? setTimeout(action, Math.min(seconds * 1000, LONGEST_TIMER_MS)) : undefined;
+  return seconds > 0 ? setTimeout(action, timerMs(seconds)) : undefined;
 }
 
 /** @returns The first failure, which ends it. */

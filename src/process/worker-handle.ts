@@ -12,6 +12,7 @@ import { RunError } from '../errors.ts';
 import type { ProcessReport, RestartReason, ServerStatus, WorkerStatus } from '../metrics/server-status.ts';
 import type { HeldSocket } from '../net/held-socket.ts';
 import type { PassedConnection } from '../net/passed-connection.ts';
+import { timerMs } from '../timer.ts';
 import type { TablePlace } from './balance.ts';
 import { packError, unpackError } from './error-transfer.ts';
 import { describeExit, type Exit } from './exit-codes.ts';
@@ -55,7 +56,7 @@ export interface Deceased {
 
 const FIRST_INHERITED = 3;
 /** A worker that has not ended so long after its own limit is killed. */
-const KILL_MARGIN_MS = 2000;
+const KILL_MARGIN_S = 2;
 /** How long the channel of a dead worker may stay open: something that it started may hold it. */
 const LAST_WORDS_MS = 500;
 
@@ -272,7 +273,7 @@ export class WorkerHandle<Boot> implements Deceased {
       this.#state = 'draining';
       this.#say({ paster: 'stop', graceful, timeout, handOver, cause: 'order' });
     }
-    const killer = setTimeout(() => this.kill(), (graceful ? timeout * 1000 : 0) + KILL_MARGIN_MS);
+    const killer = setTimeout(() => this.kill(), timerMs((graceful ? timeout : 0) + KILL_MARGIN_S));
     await this.exited;
     clearTimeout(killer);
   }

@@ -10,6 +10,7 @@ import type { RestartReason, ServerStatus } from '../metrics/server-status.ts';
 import { adoptListener, type Listener } from '../net/listener.ts';
 import { attach, detach, type PassedConnection } from '../net/passed-connection.ts';
 import { OWN_CODE } from '../own-files.ts';
+import { timerMs } from '../timer.ts';
 import { ConnectionShare } from './balance.ts';
 import { Channel, type Order, type Reporter } from './channel.ts';
 import { packError, unpackError } from './error-transfer.ts';
@@ -70,7 +71,7 @@ export type WorkerStart<Boot> = (
 const ORPHAN_DRAIN_S = 1;
 const ORPHAN_LIMIT_MS = 1500;
 /** On top of what the server takes for itself, before the process ends without it. */
-const STOP_MARGIN_MS = 500;
+const STOP_MARGIN_S = 0.5;
 const MEMORY_CHECK_MS = 2000;
 /** So much of what is counted is lost with a worker that is killed. */
 const REPORT_MS = 1000;
@@ -136,7 +137,7 @@ async function close<Boot>(running: WorkerRunning, order: Order<Boot>, channel: 
   );
   channel.say({ paster: 'draining', cause });
   const closed = closing.then(() => channel.passed());
-  await within(timeout * 1000 + STOP_MARGIN_MS, Promise.race([closed, hurry(running, channel)]));
+  await within(timerMs(timeout + STOP_MARGIN_S), Promise.race([closed, hurry(running, channel)]));
   return WORKER_DONE;
 }
 

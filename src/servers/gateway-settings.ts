@@ -10,12 +10,12 @@ export const gatewaySettings = {
     aliases: ['allowedServers'],
   },
   max_connections: {
-    type: int({ min: 1 }),
+    type: int({ min: 1, max: 1_000_000 }),
     default: 4096,
     help: 'Connections at a time; more are turned away with 503.',
   },
   max_params_size: {
-    type: int({ min: 1024 }),
+    type: int({ min: 1024, max: 16_777_216 }),
     default: 128 * 1024,
     help: 'Bytes of CGI variables that a request may have, all headers among them; more is answered with 431.',
   },

@@ -305,6 +305,8 @@ describe('servers', () => {
     ['ssl_cert = gone.pem', 'ssl_cert alone is not enough'],
     ['listen = nowhere', 'listen: "nowhere" is not an address'],
     ['workers = 0', 'workers: 0 is out of range'],
+    ['graceful_timeout = 3000000', 'graceful_timeout: 3000000 is out of range'],
+    ['request_timeout = 30\nheaders_timeout = 31', 'headers_timeout: 31 is more than request_timeout (30)'],
   ])('%s', async (setting, expected) => {
     expect(await lines(`[app:main]\nuse = module:./app.mjs\n${SERVER}${setting}\n`)).toEqual([
       expect.stringContaining(expected),

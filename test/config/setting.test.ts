@@ -1,14 +1,29 @@
 /** Declarations of settings: what they accept, what they say otherwise, and that the built-in ones are sound. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { assert, integer, property } from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { testSettings } from '../../src/apps/test.ts';
 import { urlmapSettings } from '../../src/apps/urlmap.ts';
 import { welcomeSettings } from '../../src/apps/welcome.ts';
 import { nearest } from '../../src/config/nearest.ts';
-import { bool, defineSettings, int, list, octal, oneOf, seconds, text } from '../../src/config/setting.ts';
+import {
+  bool,
+  defineSettings,
+  int,
+  list,
+  octal,
+  oneOf,
+  type Setting,
+  seconds,
+  size,
+  text,
+} from '../../src/config/setting.ts';
 import { processSettings } from '../../src/deploy/server-settings.ts';
 import { transloggerSettings } from '../../src/filters/translogger.ts';
 import { fastcgiSettings } from '../../src/servers/fastcgi/server.ts';
 import { httpSettings } from '../../src/servers/http/settings.ts';
+import { ROOT } from '../helpers/program.ts';
 
 const schema = defineSettings(
   {
@@ -59,7 +74,7 @@ test.each([
   [octal, '0o17', 0o17],
   [seconds, '1.5', 1.5],
   [seconds, '.5', 0.5],
-  [int(), ' -7 ', -7],
+  [int({ min: -9, max: 9 }), ' -7 ', -7],
   [oneOf('a', 'b'), ' b ', 'b'],
   [bool, 'Yes', true],
 ])('%j reads %j', (type, value, expected) => {
@@ -72,8 +87,11 @@ test.each([
   [octal, ''],
   [seconds, '-1'],
   [seconds, '1e3'],
-  [int(), '1.0'],
-  [int(), '99999999999999999999'],
+  [int({ min: 0, max: 9 }), '1.0'],
+  [int({ min: 0, max: 9 }), '10'],
+  [seconds, '3000000'],
+  [seconds, '9'.repeat(400)],
+  [size, '1025G'],
   [oneOf('a', 'b'), 'c'],
   [bool, ''],
 ])('%j refuses %j', (type, value) => {
@@ -116,3 +134,47 @@ describe.each(
     }
   });
 });
+
+/** Every setting of every built-in part, as `part name`. */
+async function builtInSettings(): Promise<[name: string, setting: Setting][]> {
+  const groups: Record<string, Record<string, string>> = JSON.parse(
+    readFileSync(join(ROOT, 'package.json'), 'utf8'),
+  ).paster;
+  const targets = Object.values(groups)
+    .flatMap((group) => Object.entries(group))
+    .filter(([, target]) => target.includes(':'));
+  const all = Object.entries(processSettings.declarations).map(([name, setting]): [string, Setting] => [name, setting]);
+  for (const [part, target] of targets) {
+    const [module = '', name = ''] = target.split(':');
+    const { settings } = (await import(join(ROOT, module)))[name];
+    for (const [key, setting] of Object.entries<Setting>(settings?.declarations ?? {}))
+      all.push([`${part} ${key}`, setting]);
+  }
+  return all;
+}
+
+test('every number has a largest value, which is allowed, and nothing above it is', async () => {
+  const settings = await builtInSettings();
+  expect(settings.length).toBeGreaterThan(100);
+  for (const [name, { type, default: preset }] of settings) {
+    if (type.max === undefined) {
+      expect(typeof preset, name).not.toBe('number');
+      expect(accepts(type, '1000000000000000'), name).not.toBeTypeOf('number');
+      continue;
+    }
+    const { max } = type;
+    expect(type.parse(String(max)), name).toBe(max);
+    const above = property(integer({ min: max + 1, max: Number.MAX_SAFE_INTEGER }), (number) => {
+      expect(() => type.parse(String(number)), `${name} = ${number}`).toThrow();
+    });
+    assert(above, { numRuns: 20 });
+  }
+});
+
+function accepts(type: Setting['type'], text: string): unknown {
+  try {
+    return type.parse(text);
+  } catch {
+    return undefined;
+  }
+}

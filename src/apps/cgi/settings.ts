@@ -49,7 +49,7 @@ const common = {
     help: 'Seconds that a script may neither read nor write, and that a client may take to send a body (plus a second for each 500 bytes); 0: for ever.',
   },
   max_processes: {
-    type: int({ min: 1 }),
+    type: int({ min: 1, max: 10_000 }),
     default: 32,
     help: 'Scripts that run at once in each server process; a request beyond that is answered with 503.',
   },

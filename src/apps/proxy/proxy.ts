@@ -9,6 +9,7 @@ import { isAtMount, type MountedRequest, toOriginForm } from '../../http/mount.t
 import { isUnsafePath } from '../../http/path-prefixes.ts';
 import { declineUpgrade } from '../../protocol/decline-upgrade.ts';
 import type { App } from '../../protocol/types.ts';
+import { timerMs } from '../../timer.ts';
 import { Exchange, refuse } from './exchange.ts';
 import { refusalOf, requestHeaders } from './forwarded-headers.ts';
 import { describeTarget, hostHeader, isSameHost, type ProxyTarget, parseHost, parseTarget } from './target.ts';
@@ -176,7 +177,7 @@ async function forwardingApp(
         url,
         headers: { ...headers },
         target: describeTarget(target),
-        timeout: timeout * 1000,
+        timeout: timerMs(timeout),
         ...(mayRepeat ? { again: () => send(false) } : {}),
       });
       const agent = agents[target.scheme];
@@ -198,7 +199,7 @@ async function forwardingApp(
       url,
       headers: { ...headers, connection: 'Upgrade', upgrade: 'websocket' },
       target: describeTarget(target),
-      timeout: timeout * 1000,
+      timeout: timerMs(timeout),
     });
     const options = { ...optionsFor(target), agent: upgradeAgents[target.scheme] };
     library

@@ -31,7 +31,11 @@ export const profileSettings = defineSettings(
       default: 'profile.cpuprofile',
       help: 'The file of the last profile, relative to the INI file; the picture is beside it, as .html.',
     },
-    limit: { type: int({ min: 1 }), default: 40, help: 'How many functions are listed below the picture.' },
+    limit: {
+      type: int({ min: 1, max: 10_000 }),
+      default: 40,
+      help: 'How many functions are listed below the picture.',
+    },
     paths: {
       type: list,
       default: [],

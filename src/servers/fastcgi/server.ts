@@ -12,6 +12,7 @@ import { callApp } from '../../http/failure.ts';
 import { type Logger, silentLogger } from '../../log.ts';
 import type { Address } from '../../net/address.ts';
 import type { App, Running, ServeOptions, Server, Settings } from '../../protocol/types.ts';
+import { timerMs } from '../../timer.ts';
 import { GatewayServing } from '../gateway-serving.ts';
 import { gatewaySettings, obsoleteFlupSettings } from '../gateway-settings.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
@@ -28,7 +29,7 @@ export const fastcgiSettings = defineSettings(
       help: 'Connections at a time; requests on more are turned away with FCGI_OVERLOADED.',
     },
     max_requests_in_flight: {
-      type: int({ min: 1 }),
+      type: int({ min: 1, max: 1_000_000 }),
       default: 4096,
       help: 'Requests at a time, over all connections of a process; more are turned away with FCGI_OVERLOADED.',
     },
@@ -87,8 +88,8 @@ class FastcgiServing extends GatewayServing implements ConnectionHost {
     this.#app = app;
     this.maxRequestsInFlight = settings.max_requests_in_flight;
     this.maxParamsSize = settings.max_params_size;
-    this.headersTimeout = settings.headers_timeout * 1000;
-    this.sendTimeout = settings.send_timeout * 1000;
+    this.headersTimeout = timerMs(settings.headers_timeout);
+    this.sendTimeout = timerMs(settings.send_timeout);
     this.multiplexed = settings.multiplexed;
     this.mount = settings.script_name;
   }

@@ -5,6 +5,7 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Logger } from '../../log.ts';
+import { timerMs } from '../../timer.ts';
 import { closeGently } from '../close-gently.ts';
 import { Refusals } from '../refusals.ts';
 
@@ -53,7 +54,7 @@ export class Connections {
     this.#limits = limits;
     this.#refusals = new Refusals('HTTP', limits.log);
     if (limits.sendTimeout > 0) {
-      this.#timer = setInterval(() => this.#look(), (limits.sendTimeout * 1000) / LOOKS);
+      this.#timer = setInterval(() => this.#look(), timerMs(limits.sendTimeout) / LOOKS);
       this.#timer.unref();
     }
   }
@@ -101,7 +102,7 @@ export class Connections {
 
   /** Of an HTTP/2 stream, which a client holds back by its window while it reads what else comes. */
   watch(stream: ServerHttp2Stream & { readonly timeout?: number }): void {
-    const limit = this.#limits.sendTimeout * 1000;
+    const limit = timerMs(this.#limits.sendTimeout);
     if (limit === 0) return;
     stream.setTimeout(limit);
     stream.on('timeout', () => {

@@ -21,7 +21,7 @@ import { withoutSecretParameters } from '../../secrets.ts';
 import { timerMs } from '../../timer.ts';
 import { Connections } from './connections.ts';
 import { Http2Sessions } from './http2-sessions.ts';
-import { type HttpSettings, headersTimeout, httpSettings } from './settings.ts';
+import { checkTimeouts, type HttpSettings, headersTimeout, httpSettings } from './settings.ts';
 import { readTls, type Tls } from './tls.ts';
 
 /** How long an idle kept-alive connection may still bring a request, to be told to go, before it is closed. */
@@ -35,6 +35,7 @@ const builtin = process.getBuiltinModule;
 
 /** `npm:paster#http`: makes the HTTP server of a `[server:*]` section. */
 export function makeHttpServer(_globalConf: Settings, settings: HttpSettings): Server {
+  checkTimeouts(settings);
   const tls = readTls(settings);
   return {
     scheme: tls ? 'https' : 'http',

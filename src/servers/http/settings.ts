@@ -1,5 +1,8 @@
 /** The settings of the HTTP server. Paste's `#http` had others, which say nothing about Node. */
 import { bool, defineSettings, int, type SettingsOf, seconds, text } from '../../config/setting.ts';
+import { ConfigError } from '../../errors.ts';
+
+const DEFAULT_HEADERS_TIMEOUT = 60;
 
 const threads = 'Node serves requests without a pool of threads';
 
@@ -16,8 +19,7 @@ export const httpSettings = defineSettings(
     },
     headers_timeout: {
       type: seconds,
-      default: 60,
-      help: 'Seconds within which the head of a request has to arrive, and with TLS the handshake before it; 0: any.',
+      help: 'Seconds within which the head of a request has to arrive, and with TLS the handshake before it; 0: any. Default: 60, or request_timeout if that is less.',
     },
     keep_alive_timeout: { type: seconds, default: 5, help: 'Seconds that an idle connection is kept; 0: any.' },
     max_header_size: {
@@ -26,7 +28,7 @@ export const httpSettings = defineSettings(
       help: 'The most bytes that the head of a request may have; more is answered with 431, or over HTTP/2 refused.',
     },
     max_connections: {
-      type: int({ min: 1 }),
+      type: int({ min: 1, max: 1_000_000 }),
       help: 'Connections at a time of each process; more are turned away with 503, with TLS or HTTP/2 closed. Left out: any.',
       example: '4096',
     },
@@ -62,5 +64,15 @@ export type HttpSettings = SettingsOf<typeof httpSettings>;
 
 /** Seconds; the time of a head is part of the time of its request. */
 export function headersTimeout({ headers_timeout: headers, request_timeout: request }: HttpSettings): number {
-  return headers > 0 && request > 0 ? Math.min(headers, request) : headers;
+  const own = headers ?? DEFAULT_HEADERS_TIMEOUT;
+  return own === 0 || request === 0 ? own || request : Math.min(own, request);
+}
+
+/** @throws ConfigError where two settings contradict each other. */
+export function checkTimeouts({ headers_timeout: headers = 0, request_timeout: request }: HttpSettings): void {
+  if (request === 0 || headers <= request) return;
+  throw new ConfigError('PASTER_SETTING', `headers_timeout: ${headers} is more than request_timeout (${request})`, {
+    setting: 'headers_timeout',
+    hint: 'the head is a part of the request: lower headers_timeout or raise request_timeout',
+  });
 }

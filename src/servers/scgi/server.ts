@@ -9,6 +9,7 @@ import { Peers } from '../../gateway/peers.ts';
 import { callApp } from '../../http/failure.ts';
 import { type Logger, silentLogger } from '../../log.ts';
 import type { App, Running, ServeOptions, Server, Settings } from '../../protocol/types.ts';
+import { timerMs } from '../../timer.ts';
 import { GatewayServing } from '../gateway-serving.ts';
 import { gatewaySettings, obsoleteFlupSettings } from '../gateway-settings.ts';
 import { type ConnectionHost, ScgiConnection } from './connection.ts';
@@ -46,8 +47,8 @@ class ScgiServing extends GatewayServing implements ConnectionHost {
     this.#app = app;
     this.maxParamsSize = settings.max_params_size;
     this.mount = settings.script_name;
-    this.headersTimeout = settings.headers_timeout * 1000;
-    this.sendTimeout = settings.send_timeout * 1000;
+    this.headersTimeout = timerMs(settings.headers_timeout);
+    this.sendTimeout = timerMs(settings.send_timeout);
   }
 
   protected connected(socket: Socket, overloaded: boolean): ScgiConnection {
