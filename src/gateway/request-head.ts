@@ -29,6 +29,8 @@ import {
 
 /** What `(req, res)` are made from. */
 export interface RequestHead {
+  /** It came over HTTP/2 and not from a web server: `pairs` are the addresses alone. */
+  readonly isHttp2?: true;
   readonly method: string;
   /** What the application routes on. */
   readonly url: string;

@@ -26,18 +26,18 @@ export class GatewayRequest extends IncomingMessage {
   /** The CGI environment that the request came with. */
   declare environ: Environ;
   declare upgrade: boolean;
-  readonly [kHead]: RequestHead;
+  readonly [kHead]: RequestHead | undefined;
   [kEnviron]: Environ | undefined;
 
   constructor(head: RequestHead, socket: GatewaySocket) {
     super(socket as unknown as Socket);
-    this[kHead] = head;
+    this[kHead] = head.isHttp2 ? undefined : head;
     this[kEnviron] = undefined;
     this.method = head.method;
     this.url = head.url;
-    this.httpVersionMajor = 1;
+    this.httpVersionMajor = head.isHttp2 ? 2 : 1;
     this.httpVersionMinor = head.httpVersionMinor;
-    this.httpVersion = head.httpVersionMinor === 1 ? '1.1' : '1.0';
+    this.httpVersion = head.isHttp2 ? '2.0' : head.httpVersionMinor === 1 ? '1.1' : '1.0';
     this.upgrade = false;
     if (head.baseUrl !== '') {
       this.baseUrl = head.baseUrl;
@@ -55,7 +55,7 @@ Object.defineProperty(IncomingMessage.prototype, 'environ', {
   configurable: true,
   enumerable: false,
   get(this: GatewayRequest): Environ | undefined {
-    const head = this[kHead] as RequestHead | undefined;
+    const head = this[kHead];
     if (head === undefined) return undefined;
     this[kEnviron] ??= environFromPairs(head.pairs);
     return this[kEnviron];

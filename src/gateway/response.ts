@@ -270,10 +270,10 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
     return true;
   }
 
-  /** Runs what writes an interim response: its arguments are checked and its callback called, nothing goes out. */
+  /** Runs what writes an interim response: its arguments are checked and its callback called, whether it goes out or not. */
   #interim(write: () => unknown): unknown {
     let result: unknown;
-    this.#connection.discard(() => {
+    this.#connection.interim(() => {
       result = write();
     });
     return result;

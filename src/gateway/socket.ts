@@ -42,6 +42,8 @@ export interface Carrier {
   resumeBody(): void;
   /** The application has destroyed the request or the response: the peer has to see a broken answer. */
   abort(): void;
+  /** Takes an interim response (1xx), its head in HTTP/1.1. Absent: the protocol has none, and it is dropped. */
+  interim?(head: string): void;
   /** Writes into the peer's error log. False: it is too late. Absent: the protocol has no way to. */
   report?(text: string): boolean;
 }
@@ -80,7 +82,7 @@ export class GatewaySocket extends SocketFace {
   #batch: Batch | undefined;
   #batched = 0;
   #held = false;
-  #discarding = false;
+  #isInterim = false;
 
   constructor(carrier: Carrier, head: RequestHead) {
     super(head);
@@ -115,7 +117,8 @@ export class GatewaySocket extends SocketFace {
     if (typeof encoding === 'string' && encoding !== 'latin1' && !Buffer.isEncoding(encoding)) {
       throw Object.assign(new TypeError(`Unknown encoding: ${encoding}`), { code: 'ERR_UNKNOWN_ENCODING' });
     }
-    if (this.#discarding) {
+    if (this.#isInterim) {
+      this.#carrier.interim?.(String(data));
       if (callback) process.nextTick(callback);
       return true;
     }
@@ -163,13 +166,13 @@ export class GatewaySocket extends SocketFace {
     this.#held = true;
   }
 
-  /** Runs `act` and swallows what it writes: interim responses (1xx) have no place in CGI (RFC 3875 section 6.3.3). */
-  discard(act: () => void): void {
-    this.#discarding = true;
+  /** Runs `act`, whose writes are interim responses (1xx). CGI has none (RFC 3875 section 6.3.3). */
+  interim(act: () => void): void {
+    this.#isInterim = true;
     try {
       act();
     } finally {
-      this.#discarding = false;
+      this.#isInterim = false;
     }
   }
 

@@ -1,5 +1,5 @@
 /** Calls an application so that nothing it throws, now or later, escapes: a plain 500, or a broken answer. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 import { errorCode, errorMessage, errorStack } from '../errors.ts';
 import type { Logger } from '../log.ts';
@@ -99,7 +99,7 @@ function breakOff(res: ServerResponse & { readonly stream?: ServerHttp2Stream })
   else res.destroy();
 }
 
-/** HTTP/2 has none, and Node warns of whoever asks for one there. */
+/** Node's own responses for HTTP/2 have none, and warn where one is set. */
 export function clearStatusMessage(res: ServerResponse): void {
-  if (res.req.httpVersionMajor < 2) res.statusMessage = '';
+  if (res instanceof ServerResponse) res.statusMessage = '';
 }

@@ -36,6 +36,8 @@ export interface Backend {
   readonly name: string;
   /** Whether the client's own spelling of header names reaches the application. */
   readonly keepsCase: boolean;
+  /** It carries HTTP/2, to which what HTTP/1.1 alone says does not apply. */
+  readonly isHttp2?: true;
   /** Whether one connection carries several requests; SCGI and CGI have one for each. */
   readonly keepsConnections: boolean;
   start(app: App): Promise<Serving>;

@@ -5,6 +5,7 @@
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { Deadlines } from './deadlines.ts';
+import { hasTwoHosts } from './http2-head.ts';
 import { type HttpSettings, headersTimeout } from './settings.ts';
 
 /** Requests at a time of one connection; Node's default is any number. Browsers use 100 at most. */
@@ -19,7 +20,7 @@ const LINGER = 1;
 const NO_ERROR = 0;
 const CANCEL = 8;
 
-type Serve = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: string[]) => void;
+type Serve = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: string[], socket: Socket) => void;
 
 interface Connection {
   readonly session: ServerHttp2Session;
@@ -71,7 +72,7 @@ export class Http2Sessions {
       'stream',
       (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, rawHeaders: string[]) => {
         this.#opens(connection, stream);
-        this.#request(stream, headers, rawHeaders);
+        this.#request(stream, headers, rawHeaders, connection.socket);
       },
     );
     session.once('close', () => this.#connections.delete(session));
@@ -92,13 +93,14 @@ export class Http2Sessions {
     });
   }
 
-  #request(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: string[]): void {
+  #request(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: string[], socket: Socket): void {
     // A client may have sent it before it knew the limit.
     const size = rawHeaders.reduce((sum, text) => sum + text.length, (rawHeaders.length / 2) * HEADER_OVERHEAD);
     if (size > this.#maxHeaderSize) refuse(stream, 431);
+    else if (hasTwoHosts(headers)) refuse(stream, 400);
     else if (headers[':method'] === 'CONNECT') refuse(stream, 405);
     else if (headers.expect !== undefined && headers.expect.toLowerCase() !== '100-continue') refuse(stream, 417);
-    else this.#serve(stream, headers, rawHeaders);
+    else this.#serve(stream, headers, rawHeaders, socket);
   }
 
   /** Says farewell (GOAWAY): a request that crosses it was not processed, and the client may send it again. */

@@ -8,7 +8,6 @@ import {
   type Server as NodeServer,
   type ServerResponse,
 } from 'node:http';
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Server as NetServer, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Server as TlsServer } from 'node:tls';
@@ -20,6 +19,7 @@ import type { App, Running, ServeOptions, Server, Settings } from '../../protoco
 import { withoutSecretParameters } from '../../secrets.ts';
 import { timerMs } from '../../timer.ts';
 import { Connections } from './connections.ts';
+import { Http2Exchange } from './http2-exchange.ts';
 import { Http2Sessions } from './http2-sessions.ts';
 import { checkTimeouts, type HttpSettings, headersTimeout, httpSettings } from './settings.ts';
 import { readTls, type Tls } from './tls.ts';
@@ -96,9 +96,11 @@ class HttpListener {
     // idle ones go by.
     this.#http1.emit('listening');
     this.#http2 = settings.http2
-      ? new Http2Sessions(settings, (stream, headers, rawHeaders) => {
+      ? new Http2Sessions(settings, (stream, headers, rawHeaders, socket) => {
           connections.watch(stream);
-          serveHttp2(app, log, stream, headers, rawHeaders);
+          const carrier = new Http2Exchange(stream, headers, rawHeaders, socket, log);
+          callApp(app, carrier.exchange.request, carrier.exchange.response, log);
+          carrier.begun();
         })
       : undefined;
     const carriesTls = tls && this.#createTls(tls, timerMs(headersTimeout(settings)));
@@ -149,20 +151,6 @@ function createHttp1(settings: HttpSettings): NodeServer {
     maxHeaderSize: settings.max_header_size,
     connectionsCheckingInterval: CHECK_MS,
   });
-}
-
-function serveHttp2(
-  app: App,
-  log: Logger,
-  stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
-  rawHeaders: string[],
-): void {
-  const { Http2ServerRequest, Http2ServerResponse } = builtin('node:http2');
-  const request = new Http2ServerRequest(stream, headers, {}, rawHeaders);
-  const response = new Http2ServerResponse(stream);
-  if (headers.expect !== undefined) response.writeContinue();
-  callApp(app, request as never, response as never, log);
 }
 
 class RunningHttp implements Running {

@@ -14,6 +14,14 @@ export default async function app(req, res) {
   if (req.url === '/begun') return res.end(String(begun));
   begun++;
   if (req.url === '/never') return;
+  if (req.url === '/refused') return res.writeHead(403).end();
+  if (req.url === '/hints') {
+    res.writeEarlyHints({ link: '</a.css>; rel=preload' });
+    res.setHeader('Connection', 'keep-alive');
+    res.write('a');
+    res.addTrailers({ 'X-Sum': '1' });
+    return res.end('b');
+  }
   let size = 0;
   for await (const bytes of req) size += bytes.length;
   res.end(String(size));
@@ -54,6 +62,39 @@ test('a request whose body does not come is answered 408, and the others of its 
   expect(head[':status']).toBe(408);
   expect(await ask(session, { ':path': '/' })).toEqual([200, '0']);
   expect(working.closed).toBe(false);
+});
+
+test('a request for two hosts is refused', async () => {
+  const session = client((await served()).url);
+  expect((await ask(session, { ':path': '/', ':authority': 'a.example', host: 'b.example' }))[0]).toBe(400);
+  expect((await ask(session, { ':path': '/', ':authority': 'a.example', host: 'A.example' }))[0]).toBe(200);
+});
+
+test('early hints and trailers reach the client, headers of a connection do not', async () => {
+  const session = client((await served()).url);
+  const asked = session.request({ ':path': '/hints' });
+  const [hints] = await once(asked, 'headers');
+  expect([hints[':status'], hints.link]).toEqual([103, '</a.css>; rel=preload']);
+  const [head] = await once(asked, 'response');
+  expect(head.connection).toBe(undefined);
+  const trailers = once(asked, 'trailers');
+  expect(await text(asked)).toBe('ab');
+  expect((await trailers)[0]['x-sum']).toBe('1');
+});
+
+test('a client that waits is told to continue when the application reads, and not before it refuses', async () => {
+  const session = client((await served()).url);
+  const refused = session.request({ ':method': 'POST', ':path': '/refused', expect: '100-continue' });
+  let isContinued = false;
+  refused.on('continue', () => {
+    isContinued = true;
+  });
+  const [head] = await once(refused, 'response');
+  expect([head[':status'], isContinued]).toEqual([403, false]);
+  const read = session.request({ ':method': 'POST', ':path': '/', expect: '100-continue' });
+  await once(read, 'continue');
+  read.end('body');
+  expect(await text(read)).toBe('4');
 });
 
 describe('max_header_size', () => {

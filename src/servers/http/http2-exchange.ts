@@ -1,0 +1,164 @@
+/**
+ * One HTTP/2 stream as a request and a response of the kind that the gateways make: Node's own IncomingMessage and
+ * ServerResponse. Node's classes for HTTP/2 only resemble these, and Express, express-session and others break on them.
+ */
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
+import { errorMessage } from '../../errors.ts';
+import { type Exchange, openExchange } from '../../gateway/exchange.ts';
+import { type Batch, type Carrier, connectionReset, oneCallback, type WriteCallback } from '../../gateway/socket.ts';
+import type { Logger } from '../../log.ts';
+import { fields, Http2RequestHead, http2Headers } from './http2-head.ts';
+
+/** RFC 9113 section 7. */
+const NO_ERROR = 0;
+const INTERNAL_ERROR = 2;
+
+const END_OF_HEAD = '\r\n\r\n';
+
+export class Http2Exchange implements Carrier {
+  readonly exchange: Exchange;
+  readonly #stream: ServerHttp2Stream;
+  readonly #log: Logger;
+  /** The client waits for `100 Continue`. */
+  #isAwaited: boolean;
+  #isReading = false;
+  #isOver = false;
+  /** To be called when the whole response has left. */
+  #whenLeft: WriteCallback | undefined;
+
+  constructor(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    rawHeaders: readonly string[],
+    socket: Socket,
+    log: Logger,
+  ) {
+    this.#stream = stream;
+    this.#log = log;
+    this.#isAwaited = headers.expect !== undefined;
+    this.exchange = openExchange(new Http2RequestHead(headers, rawHeaders, stream.endAfterHeaders, socket), this);
+    stream.on('error', () => {});
+    stream.on('drain', () => this.exchange.socket.drained());
+    stream.on('finish', () => this.#left(null));
+    stream.on('close', () => {
+      if (!this.#isOver) this.exchange.socket.reset();
+      // Node closes a stream that is complete on both sides before it says that it has finished.
+      this.#left(stream.rstCode === NO_ERROR && !stream.aborted ? null : connectionReset());
+    });
+    stream.on('trailers', (_headers: IncomingHttpHeaders, _flags: number, raw: readonly string[] = []) => {
+      this.exchange.request.rawTrailers.push(...raw);
+    });
+  }
+
+  /** To be called when the application has been: a request without a body is complete then, as with node:http. */
+  begun(): void {
+    if (this.#stream.endAfterHeaders) this.exchange.socket.endBody();
+  }
+
+  // --- what the exchange calls ----------------------------------------------------------------------------------------
+
+  resumeBody(): void {
+    const stream = this.#stream;
+    if (stream.destroyed) return;
+    if (this.#isReading) {
+      stream.resume();
+      return;
+    }
+    this.#isReading = true;
+    if (this.#isAwaited && !stream.headersSent) stream.additionalHeaders({ ':status': 100 });
+    this.#isAwaited = false;
+    const { socket, request } = this.exchange;
+    stream.on('data', (bytes: Buffer) => {
+      if (!socket.pushBody(bytes) && !request.complete && !this.#isOver) stream.pause();
+    });
+    stream.on('end', () => {
+      if (!this.#isOver && !stream.aborted) socket.endBody();
+    });
+  }
+
+  sendWhole<T>(text: string, done: (of: T, error?: Error | null) => void, of: T): void {
+    this.send({ data: [text], encodings: ['latin1'], callbacks: [(error) => done(of, error)] }, true);
+  }
+
+  send({ data, encodings, callbacks }: Batch, last: boolean): boolean {
+    const stream = this.#stream;
+    const callback = oneCallback(callbacks) ?? ignore;
+    if (last) {
+      this.#isOver = true;
+      // What is left of the request is thrown away.
+      stream.resume();
+    }
+    if (!stream.headersSent) {
+      const text = String(data[0]);
+      const end = text.indexOf(END_OF_HEAD);
+      if (!this.#respond(inLatin1(text.slice(0, end), encodings[0]), last)) {
+        process.nextTick(callback, connectionReset());
+        return false;
+      }
+      data[0] = text.slice(end + END_OF_HEAD.length);
+    }
+    const bytes = bytesOf(data, encodings);
+    // Node has ended one that has no body.
+    if (stream.writableEnded || (bytes.length === 0 && !last)) {
+      process.nextTick(callback);
+      return true;
+    }
+    if (!last) return stream.write(bytes, callback);
+    this.#whenLeft = callback;
+    stream.end(bytes);
+    return true;
+  }
+
+  #left(error: Error | null): void {
+    const callback = this.#whenLeft;
+    this.#whenLeft = undefined;
+    callback?.(error);
+  }
+
+  /** False: there is no one to respond to, or the head cannot be sent. */
+  #respond(head: string, last: boolean): boolean {
+    const stream = this.#stream;
+    if (stream.destroyed || stream.closed) return false;
+    const waitForTrailers = !last || this.#trailers !== '';
+    try {
+      stream.respond(http2Headers(head), { waitForTrailers });
+    } catch (error) {
+      this.#log.error(`no answer to ${this.exchange.request.method}: ${errorMessage(error)}`);
+      this.abort();
+      return false;
+    }
+    if (waitForTrailers) {
+      stream.on('wantTrailers', () => stream.sendTrailers(fields(this.#trailers.split('\r\n'))));
+    }
+    return true;
+  }
+
+  /** What the application has given to `addTrailers`, as Node keeps it. */
+  get #trailers(): string {
+    return String(Reflect.get(this.exchange.response, '_trailer') ?? '');
+  }
+
+  interim(head: string): void {
+    const stream = this.#stream;
+    this.#isAwaited = false;
+    if (!stream.headersSent && !stream.destroyed) stream.additionalHeaders(http2Headers(head));
+  }
+
+  abort(): void {
+    this.#isOver = true;
+    this.#stream.close(INTERNAL_ERROR);
+  }
+}
+
+function ignore(): void {}
+
+function bytesOf(data: Batch['data'], encodings: Batch['encodings']): Uint8Array {
+  const pieces = data.map((piece, i) => (typeof piece === 'string' ? Buffer.from(piece, encodings[i]) : piece));
+  return pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
+}
+
+/** The characters of a head stand for its bytes, which are those of UTF-8 where it left together with a text. */
+function inLatin1(head: string, encoding: BufferEncoding | undefined): string {
+  return encoding === 'latin1' ? head : Buffer.from(head).toString('latin1');
+}
