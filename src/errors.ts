@@ -21,6 +21,8 @@ export interface PasterErrorOptions {
   readonly hint?: string | undefined;
   /** The setting that is at fault, for one who knows that and not where it is written. */
   readonly setting?: string | undefined;
+  /** The file or directory that is at fault: `--reload` waits for a change of it. */
+  readonly path?: string | undefined;
   readonly cause?: unknown;
 }
 
@@ -40,6 +42,7 @@ export abstract class PasterError extends Error {
   readonly hint: string | undefined;
   /** The setting that is at fault: whoever knows its section finds the place by it. */
   readonly setting: string | undefined;
+  readonly path: string | undefined;
   abstract readonly exitStatus: number;
 
   constructor(code: string, message: string, options: PasterErrorOptions = {}) {
@@ -49,6 +52,7 @@ export abstract class PasterError extends Error {
     this.location = options.location;
     this.hint = options.hint;
     this.setting = options.setting;
+    this.path = options.path;
   }
 }
 

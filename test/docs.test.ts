@@ -86,7 +86,7 @@ describe('INI examples', () => {
     symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
     const options = { relativeTo: directory };
     if (page === 'docs/scaling.md') {
-      mkdirSync(join(directory, 'var'));
+      for (const name of ['var', 'static']) mkdirSync(join(directory, name));
       expect(await checkFile(join(directory, 'etc/x.ini'), {})).toEqual([]);
     }
     for (const section of sections.keys()) {

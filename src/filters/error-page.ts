@@ -6,6 +6,7 @@ import { appendFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { resolve } from 'node:path';
 import { debugFlags } from '../config/debug.ts';
+import { fileInDirectory } from '../config/existing-path.ts';
 import { bool, defineSettings, type OptionsOf, type SettingsOf, text, withDefaults } from '../config/setting.ts';
 import { errorMessage, errorStack } from '../errors.ts';
 import { errorStream } from '../gateway/error-stream.ts';
@@ -62,9 +63,14 @@ export function makeErrorPage(globalConf: Settings, settings: SettingsOf<typeof 
   const { error_log: log } = settings;
   const here = globalConf['here'] ?? '';
   const debug = settings.debug ?? debugFlags(globalConf).serveTraceback;
-  return errorPages({ ...settings, debug, error_log: log && resolve(here, log) }, undefined, resolve(here));
+  return errorPages(
+    { ...settings, debug, error_log: log && fileInDirectory('error_log', resolve(here, log)) },
+    undefined,
+    resolve(here),
+  );
 }
 makeErrorPage.settings = errorPageSettings;
+makeErrorPage.check = makeErrorPage;
 
 /**
  * A filter that answers for an application that throws. Once an answer has begun, nothing can be added to it: its

@@ -3,7 +3,7 @@ import { debugFlags } from '../config/debug.ts';
 import type { LoadedServer } from '../deploy/load.ts';
 import { LoadSession } from '../deploy/session.ts';
 import { neverSettled } from '../deploy/unsettled.ts';
-import { errorMessage } from '../errors.ts';
+import { ErrorList, errorMessage, PasterError } from '../errors.ts';
 import { programLogger } from '../log.ts';
 import { meter } from '../metrics/meter.ts';
 import { LogFile } from '../process/logfile.ts';
@@ -63,11 +63,19 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
     }
     const app = await loadPlannedApp(plan, session);
     return await server.serveOn(observed(app, plan.countRequests, control), open, log);
+  } catch (error) {
+    if (error instanceof PasterError) control.watch(pathsAtFault(error));
+    throw error;
   } finally {
     // Also when it fails: a change of these files is what everybody waits for then.
     control.watch([...session.files, ...plan.envFiles]);
   }
 };
+
+function pathsAtFault(error: PasterError): string[] {
+  const errors = error instanceof ErrorList ? error.errors : [error];
+  return errors.flatMap(({ path }) => path ?? []);
+}
 
 /** Whoever has files watched is a developer: only a clear no keeps what is wrong from the browser. */
 function hidesErrors(globalConf: Settings): boolean {

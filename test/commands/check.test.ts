@@ -416,6 +416,33 @@ describe('what a part needs beside types', () => {
     ]);
   });
 
+  test.each([
+    [
+      'app',
+      'static',
+      'document_root = no',
+      'document_root: there is no directory $DIR/no (create it (mkdir -p $DIR/no)',
+    ],
+    ['app', 'static', 'document_root = app.mjs', 'document_root: $DIR/app.mjs is not a directory'],
+    ['app', 'static', 'document_root = app.mjs/no', 'document_root: ENOTDIR'],
+    ['app', 'static', 'robots = no\ndocument_root = .', 'robots: there is no file $DIR/no'],
+    ['app', 'static', 'favicon = .\ndocument_root = .', 'favicon: $DIR is a directory'],
+    ['filter', 'static', 'document_root = no', 'document_root: there is no directory $DIR/no'],
+    ['app', 'cgi_bin', 'directory = no', 'directory: there is no directory $DIR/no'],
+    ['app', 'cgi_bin', 'document_root = no\ndirectory = .', 'document_root: there is no directory $DIR/no'],
+    ['filter', 'error_page', 'error_log = no/e.log', 'error_log: there is no directory $DIR/no'],
+    ['filter', 'profile', 'log_filename = no/p\ndebug = true', 'log_filename: there is no directory $DIR/no'],
+    ['filter', 'auth_basic', 'users_file = no', 'users_file: there is no file $DIR/no'],
+    ['filter', 'auth_digest', 'users_file = no\nrealm = r', 'users_file: there is no file $DIR/no'],
+  ])('[%s:main] use = npm:paster#%s, %s: a path that leads nowhere', async (kind, part, settings, message) => {
+    const section = `[${kind}:main]\nuse = npm:paster#${part}\n${settings}\n`;
+    const ini = kind === 'app' ? section + SERVER : `${section}[app:main]\nuse = module:./app.mjs\n${SERVER}`;
+    const found = await lines(`${ini}`);
+    expect(found.filter((line) => !line.includes('is not used'))).toEqual([
+      expect.stringContaining(`3:1: [${kind}:main] ${message}`),
+    ]);
+  });
+
   test('the functions that a health check names', async () => {
     const ini = (check: string) => `[app:main]\nuse = npm:paster#health\ncheck = ${check}\n${SERVER}`;
     for (const [names, message] of [

@@ -49,7 +49,7 @@ describe('hashes', () => {
   test('without users it does not start', async () => {
     await expect(serveThrough(['auth_basic'], mirror)).rejects.toMatchObject({ code: 'PASTER_USERS' });
     await expect(serveThrough(['auth_basic\nusers_file = none'], mirror)).rejects.toMatchObject({
-      message: expect.stringContaining('ENOENT'),
+      message: expect.stringContaining('there is no file'),
       location: { line: 3 },
     });
   });

@@ -1,5 +1,5 @@
 /** `paster serve --reload`: edits take effect, mistakes are shown, the next good save recovers. */
-import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
@@ -135,6 +135,35 @@ test('a version that does not load at the start is shown, and recovers', async (
   expect((await fetch(program.url)).status).toBe(500);
   writeFileSync(join(directory, 'word.js'), "export const word = 'well';\n");
   await becomes(program.url, 'one well three four');
+});
+
+test('a document_root that does not exist is shown, refused without --reload and kept out by HUP, until it is created', async () => {
+  const files = (root: string) => `[app:main]\nuse = egg:Paste#static\ndocument_root = ${root}\n`;
+  const directory = temporaryDirectory({
+    'package.json': '{}',
+    'app.ini': `${files('built/site')}[server:main]\nuse = npm:paster#http\nport = 0\n`,
+    'good/index.html': 'from good',
+  });
+  const message = `app.ini:3:1: [app:main] document_root: there is no directory ${directory}/built/site`;
+  const refused = await paster(['serve', 'app.ini'], { cwd: directory }).finished();
+  expect([refused.status, refused.stderr]).toEqual([2, expect.stringContaining(message)]);
+
+  const { url } = await serve(['app.ini', '--reload'], { cwd: directory });
+  await becomes(url, 'there is no directory');
+  mkdirSync(join(directory, 'built/site'), { recursive: true });
+  writeFileSync(join(directory, 'built/site/index.html'), 'from built');
+  await becomes(url, 'from built');
+
+  writeFileSync(
+    join(directory, 'app.ini'),
+    readFileSync(join(directory, 'app.ini'), 'utf8').replace('built/site', 'good'),
+  );
+  await becomes(url, 'from good');
+  const workers = await serve(['app.ini', '-w', '1'], { cwd: directory });
+  writeFileSync(join(directory, 'app.ini'), readFileSync(join(directory, 'app.ini'), 'utf8').replace('good', 'none'));
+  workers.child.kill('SIGHUP');
+  await workers.says(/document_root: there is no directory/);
+  await becomes(workers.url, 'from good');
 });
 
 test('a changed address and number of workers take effect', async () => {

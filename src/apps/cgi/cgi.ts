@@ -179,6 +179,7 @@ function lookUp(script: string, path: readonly string[] | undefined): string {
   if (found !== undefined) return found;
   throw new ConfigError('PASTER_CGI_SCRIPT', `there is no script ${script}`, {
     setting: 'script',
+    path: candidates[0],
     hint: isAbsolute(script) ? undefined : `looked for below ${directories.map((each) => resolve(each)).join(', ')}`,
   });
 }

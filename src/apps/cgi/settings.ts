@@ -1,5 +1,6 @@
 /** `npm:paster#cgi` (`egg:Paste#cgi`) and `npm:paster#cgi_bin`: the applications of an INI file, and their settings. */
 import { delimiter, resolve } from 'node:path';
+import { existingDirectory } from '../../config/existing-path.ts';
 import {
   bool,
   defineSettings,
@@ -99,9 +100,11 @@ makeCgi.check = makeCgi;
 /** Makes the application of an `[app:*]` section. */
 export function makeCgiBin(globalConf: Settings, settings: SettingsOf<typeof cgiBinSettings>): App {
   const here = globalConf['here'] ?? '';
-  return cgiBin({ ...commonOptions(here, settings), directory: resolve(here, settings.directory) });
+  const directory = existingDirectory('directory', resolve(here, settings.directory));
+  return cgiBin({ ...commonOptions(here, settings), directory });
 }
 makeCgiBin.settings = cgiBinSettings;
+makeCgiBin.check = makeCgiBin;
 
 type CommonSettings = Pick<SettingsOf<typeof cgiSettings>, keyof typeof common>;
 
@@ -110,7 +113,8 @@ function commonOptions(here: string, settings: CommonSettings): CgiOptions {
   return {
     environment: settings.environment,
     includeOsEnviron: settings.include_os_environ,
-    documentRoot: documentRoot === undefined ? undefined : resolve(here, documentRoot),
+    documentRoot:
+      documentRoot === undefined ? undefined : existingDirectory('document_root', resolve(here, documentRoot)),
     timeout: settings.timeout,
     maxProcesses: settings.max_processes,
     log: partLogger,

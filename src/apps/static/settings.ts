@@ -1,6 +1,7 @@
 /** `npm:paster#static` (`egg:Paste#static`): the application and the filter of an INI file, and their settings. */
 import { resolve } from 'node:path';
 import { debugFlags } from '../../config/debug.ts';
+import { existingDirectory, existingFile } from '../../config/existing-path.ts';
 import {
   bool,
   defineSettings,
@@ -69,23 +70,25 @@ export function makeStatic(globalConf: Settings, settings: SettingsOf<typeof sta
   return staticFiles(optionsOf(globalConf, settings));
 }
 makeStatic.settings = staticSettings;
+makeStatic.check = makeStatic;
 
 /** Makes the filter of a `[filter:*]` section. */
 export function makeStaticFilter(globalConf: Settings, settings: SettingsOf<typeof staticFilterSettings>): Filter {
   return withStaticFiles({ ...optionsOf(globalConf, settings), urlPrefix: settings.url_prefix });
 }
 makeStaticFilter.settings = staticFilterSettings;
+makeStaticFilter.check = makeStaticFilter;
 
 function optionsOf(globalConf: Settings, settings: SettingsOf<typeof staticSettings>): StaticFilesOptions {
   const fromHere = (file: string): string => resolve(globalConf['here'] ?? '', file);
   const { robots, favicon } = settings;
   return {
-    documentRoot: fromHere(settings.document_root),
+    documentRoot: existingDirectory('document_root', fromHere(settings.document_root)),
     cacheMaxAge: settings.cache_max_age,
     index: settings.index,
     dotfiles: settings.dotfiles,
-    robots: robots === undefined ? undefined : fromHere(robots),
-    favicon: favicon === undefined ? undefined : fromHere(favicon),
+    robots: robots === undefined ? undefined : existingFile('robots', fromHere(robots)),
+    favicon: favicon === undefined ? undefined : existingFile('favicon', fromHere(favicon)),
     precompressed: settings.precompressed,
     hashCache: debugFlags(globalConf).staticHashCache,
   };

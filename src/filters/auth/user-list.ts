@@ -1,6 +1,7 @@
 /** Users from a setting or a file of lines, `name:...`, as htpasswd and htdigest write them; read again when it changes. */
 import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { existingFile } from '../../config/existing-path.ts';
 import type { SettingType } from '../../config/setting.ts';
 import { ConfigError, errorMessage } from '../../errors.ts';
 import type { Settings } from '../../protocol/types.ts';
@@ -116,5 +117,5 @@ function stateOf(file: string): string {
 
 /** The path of the setting `users_file`, which is relative to the INI file. */
 export function usersFile(globalConf: Settings, file: string | undefined): string | undefined {
-  return file && resolve(globalConf['here'] ?? '', file);
+  return file && existingFile('users_file', resolve(globalConf['here'] ?? '', file));
 }

@@ -6,6 +6,7 @@ import { writeFile } from 'node:fs/promises';
 import type { Profiler, Session } from 'node:inspector';
 import { resolve } from 'node:path';
 import { debugFlags } from '../../config/debug.ts';
+import { fileInDirectory } from '../../config/existing-path.ts';
 import {
   bool,
   defineSettings,
@@ -54,13 +55,12 @@ const LONGEST_MS = 60_000;
 
 /** Makes the filter of a `[filter:*]` section. */
 export function makeProfile(globalConf: Settings, settings: SettingsOf<typeof profileSettings>): Filter {
-  return profile({
-    ...settings,
-    debug: settings.debug ?? debugFlags(globalConf).debug,
-    log_filename: resolve(globalConf['here'] ?? '', settings.log_filename),
-  });
+  const debug = settings.debug ?? debugFlags(globalConf).debug;
+  const file = resolve(globalConf['here'] ?? '', settings.log_filename);
+  return profile({ ...settings, debug, log_filename: debug ? fileInDirectory('log_filename', file) : file });
 }
 makeProfile.settings = profileSettings;
+makeProfile.check = makeProfile;
 
 /** There is one profiler in a process. */
 let isBusy = false;
