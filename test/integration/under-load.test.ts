@@ -101,6 +101,25 @@ test.each(ROWS)('max_requests = 100: $over, $workers workers, kept alive: $keepA
   expect(load.workers.size).toBeGreaterThanOrEqual(10);
 });
 
+test('requests that begin before a HUP and end after it, on kept connections', async () => {
+  const slow = (version: string) =>
+    `const app = (() => { ${echoingApp(version)
+      .replace(/^import.*\n/, '')
+      .replace('export default', 'return')} })();
+export default (req, res) => { setTimeout(() => app(req, res), 400 * Math.random()); };\n`;
+  const row: Row = { over: 'HTTP', workers: 2, keepAlive: true, clients: 30, pause: 3 };
+  const site = await Site.start(row, { app: slow('v0') });
+  const load = new Load(site.url, row);
+  for (let round = 1; round <= 8; round++) {
+    site.save(slow(`v${round}`));
+    site.program.child.kill('SIGHUP');
+    await eventually(() => site.count(/^reloaded$/gm) === round);
+    await eventually(() => load.versions.has(`v${round}`));
+  }
+  await load.stop();
+  expect(load.failures).toEqual([]);
+});
+
 describe('kill -9', () => {
   test.each(ROWS)('$over, $workers workers, kept alive: $keepAlive', async (row) => {
     const journal = join(temporaryDirectory(), 'journal');

@@ -14,6 +14,7 @@ import type { Server as TlsServer } from 'node:tls';
 import { errorStack } from '../../errors.ts';
 import { callApp } from '../../http/failure.ts';
 import { type Logger, silentLogger } from '../../log.ts';
+import { Watchlist } from '../../metrics/watchlist.ts';
 import type { Address } from '../../net/address.ts';
 import type { App, Running, ServeOptions, Server, Settings } from '../../protocol/types.ts';
 import { withoutSecretParameters } from '../../secrets.ts';
@@ -24,7 +25,7 @@ import { Http2Sessions } from './http2-sessions.ts';
 import { checkTimeouts, type HttpSettings, headersTimeout, httpSettings } from './settings.ts';
 import { readTls, type Tls } from './tls.ts';
 
-/** How long an idle kept-alive connection may still bring a request, to be told to go, before it is closed. */
+/** How long a kept connection may stay idle while the server drains if no keep-alive time was promised to the client. */
 const LINGER_MS = 1000;
 const POLL_MS = 50;
 /** How often Node looks for connections whose time is over. Its default of 30 s makes a limit of 2 s one of 30. */
@@ -63,6 +64,9 @@ class HttpListener {
   readonly #listener: NetServer;
   readonly #http1: NodeServer;
   readonly #http2: Http2Sessions | undefined;
+  /** Responses that may still promise to keep the connection. */
+  readonly #unanswered = new Watchlist();
+  readonly #keepAliveMs: number;
   #draining = false;
 
   constructor(
@@ -76,9 +80,16 @@ class HttpListener {
     this.#listener = listener;
     this.address = addressOf(listener);
     this.#http1 = createHttp1(settings);
-    this.#http1.on('request', (req: IncomingMessage, res: ServerResponse) => {
-      if (this.#draining) res.setHeader('Connection', 'close');
+    this.#keepAliveMs = timerMs(settings.keep_alive_timeout);
+    const answer = (req: IncomingMessage, res: ServerResponse): void => {
+      if (this.#draining) res.shouldKeepAlive = false;
+      else this.#unanswered.add(res, 0);
       callApp(app, req, res, log);
+    };
+    this.#http1.on('request', answer);
+    this.#http1.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
+      continueWhenRead(req, res, () => this.#draining);
+      answer(req, res);
     });
     const { upgrade } = app;
     if (upgrade) {
@@ -125,15 +136,20 @@ class HttpListener {
     else this.#http1.emit('connection', socket);
   }
 
-  /** Accepts nothing more, and answers what still comes over kept-alive connections with `Connection: close`. */
+  /** Accepts nothing more. Every response whose head is not sent yet, and every later one, says `Connection: close`. */
   drain(): void {
     this.#draining = true;
+    for (const { res } of this.#unanswered.entries(Number.POSITIVE_INFINITY)) res.shouldKeepAlive = false;
     if (this.#listener.listening) this.#listener.close();
     this.#http2?.drain();
   }
 
+  /**
+   * Closes connections that no request comes over. A client that was promised a time to keep its connection may send a
+   * request until that is over, and Node closes the connection then.
+   */
   closeIdle(): void {
-    this.#http1.closeIdleConnections();
+    if (this.#keepAliveMs === 0) this.#http1.closeIdleConnections();
   }
 
   /** Ends the timers, once the connections are gone. */
@@ -151,6 +167,24 @@ function createHttp1(settings: HttpSettings): NodeServer {
     maxHeaderSize: settings.max_header_size,
     connectionsCheckingInterval: CHECK_MS,
   });
+}
+
+/**
+ * Sends 100 Continue when the application begins to read the body, so that it can refuse the request first. A client that
+ * has not been told to continue may send the body or not, so its connection cannot be kept (RFC 9110 section 10.1.1).
+ */
+function continueWhenRead(req: IncomingMessage, res: ServerResponse, isDraining: () => boolean): void {
+  const { shouldKeepAlive } = res;
+  res.shouldKeepAlive = false;
+  const read = req._read;
+  req._read = (size) => {
+    req._read = read;
+    if (!res.headersSent && !res.destroyed) {
+      res.writeContinue();
+      res.shouldKeepAlive = shouldKeepAlive && !isDraining();
+    }
+    req._read(size);
+  };
 }
 
 class RunningHttp implements Running {

@@ -1,0 +1,139 @@
+/** What clients of the HTTP server see while it drains, and when they ask before they send a body. */
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { createConnection, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { temporaryDirectory } from '../../helpers/directory.ts';
+import { eventually, type Program, serve } from '../../helpers/program.ts';
+
+const APP = `
+import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+const GO = new URL('./go', import.meta.url);
+export default async function app(req, res) {
+  if (req.url === '/wait') while (!existsSync(GO)) await sleep(10);
+  if (req.url === '/refuse') return res.writeHead(401).end('no');
+  let body = '';
+  for await (const part of req) body += part;
+  res.end('got ' + body);
+}
+`;
+
+class Site {
+  readonly directory: string;
+  readonly program: Program & { readonly url: string };
+
+  constructor(directory: string, program: Program & { readonly url: string }) {
+    this.directory = directory;
+    this.program = program;
+  }
+
+  static async start(settings = ''): Promise<Site> {
+    const directory = temporaryDirectory({
+      'app.mjs': APP,
+      'x.ini': `[app:main]\nuse = module:./app.mjs\n[server:main]\nuse = npm:paster#http\nport = 0\n${settings}\n`,
+    });
+    return new Site(directory, await serve(['x.ini'], { cwd: directory }));
+  }
+
+  async connect(): Promise<Client> {
+    const socket = createConnection(Number(new URL(this.program.url).port), '127.0.0.1');
+    onTestFinished(() => void socket.destroy());
+    await once(socket, 'connect');
+    return new Client(socket);
+  }
+
+  /** Sends TERM and waits until no new connection is accepted. */
+  async drain(): Promise<void> {
+    this.program.child.kill('SIGTERM');
+    await eventually(async () => {
+      const probe = await this.connect().catch(() => undefined);
+      probe?.socket.destroy();
+      return probe === undefined;
+    });
+  }
+}
+
+class Client {
+  readonly socket: Socket;
+  text = '';
+  closed = false;
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    socket.on('data', (data) => {
+      this.text += data.toString('latin1');
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      this.closed = true;
+    });
+  }
+
+  /** Sends a request and resolves to what came until the end of its response. */
+  async ask(path: string, end = 'got '): Promise<string> {
+    this.text = '';
+    this.socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    await eventually(() => this.text.includes(end));
+    return this.text;
+  }
+}
+
+describe('while the server drains', () => {
+  test('the response to a request that began before says that the connection is closed', async () => {
+    const site = await Site.start();
+    const client = await site.connect();
+    const asked = client.ask('/wait');
+    await sleep(100);
+    await site.drain();
+    writeFileSync(join(site.directory, 'go'), '');
+    expect(await asked).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*^Connection: close\r$/m);
+    await eventually(() => client.closed);
+  });
+
+  test('an idle connection may bring a request as long as its client was promised', async () => {
+    const site = await Site.start('keep_alive_timeout = 20');
+    const client = await site.connect();
+    expect(await client.ask('/')).toMatch(/^Keep-Alive: timeout=20\r$/m);
+    await site.drain();
+    // Longer than a connection lingers that was promised nothing.
+    await sleep(2000);
+    expect(await client.ask('/')).toMatch(/^Connection: close\r$/m);
+    await eventually(() => client.closed);
+  });
+
+  test('it ends when the promised time is over', async () => {
+    const site = await Site.start('keep_alive_timeout = 2');
+    const client = await site.connect();
+    await client.ask('/');
+    await site.drain();
+    expect(client.closed).toBe(false);
+    await eventually(() => client.closed);
+    expect(await site.program.finished()).toMatchObject({ status: 0 });
+  });
+});
+
+describe('Expect: 100-continue', () => {
+  const HEAD = (path: string) =>
+    `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n`;
+
+  test('a request that is refused is not told to continue, and its connection is closed', async () => {
+    const client = await (await Site.start()).connect();
+    client.socket.write(HEAD('/refuse'));
+    await eventually(() => client.closed);
+    expect(client.text).toMatch(/^HTTP\/1\.1 401 Unauthorized\r\n[\s\S]*^Connection: close\r$/m);
+  });
+
+  test('one whose body is read is told to continue, and its connection is kept', async () => {
+    const client = await (await Site.start()).connect();
+    client.socket.write(HEAD('/'));
+    await eventually(() => client.text.includes('\r\n\r\n'));
+    expect(client.text).toBe('HTTP/1.1 100 Continue\r\n\r\n');
+    client.socket.write('body');
+    await eventually(() => client.text.includes('got body'));
+    expect(client.text).toMatch(/^Connection: keep-alive\r$/m);
+    expect(await client.ask('/')).toContain('got ');
+  });
+});
