@@ -66,8 +66,7 @@ export class Http2Exchange implements Carrier {
       return;
     }
     this.#isReading = true;
-    if (this.#isAwaited && !stream.headersSent) stream.additionalHeaders({ ':status': 100 });
-    this.#isAwaited = false;
+    if (this.#isAwaited) this.interim('HTTP/1.1 100 Continue');
     const { socket, request } = this.exchange;
     stream.on('data', (bytes: Buffer) => {
       if (!socket.pushBody(bytes) && !request.complete && !this.#isOver) stream.pause();
@@ -121,17 +120,22 @@ export class Http2Exchange implements Carrier {
     const stream = this.#stream;
     if (stream.destroyed || stream.closed) return false;
     const waitForTrailers = !last || this.#trailers !== '';
+    if (waitForTrailers) {
+      stream.on('wantTrailers', () => this.#try(() => stream.sendTrailers(fields(this.#trailers.split('\r\n')))));
+    }
+    return this.#try(() => stream.respond(http2Headers(head), { waitForTrailers }));
+  }
+
+  /** Node refuses what it cannot send: that breaks this response, and must not end the process. */
+  #try(send: () => void): boolean {
     try {
-      stream.respond(http2Headers(head), { waitForTrailers });
+      send();
+      return true;
     } catch (error) {
       this.#log.error(`no answer to ${this.exchange.request.method}: ${errorMessage(error)}`);
       this.abort();
       return false;
     }
-    if (waitForTrailers) {
-      stream.on('wantTrailers', () => stream.sendTrailers(fields(this.#trailers.split('\r\n'))));
-    }
-    return true;
   }
 
   /** What the application has given to `addTrailers`, as Node keeps it. */
@@ -142,7 +146,7 @@ export class Http2Exchange implements Carrier {
   interim(head: string): void {
     const stream = this.#stream;
     this.#isAwaited = false;
-    if (!stream.headersSent && !stream.destroyed) stream.additionalHeaders(http2Headers(head));
+    if (!stream.headersSent && !stream.closed && !stream.destroyed) stream.additionalHeaders(http2Headers(head));
   }
 
   abort(): void {

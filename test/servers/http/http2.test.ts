@@ -15,6 +15,19 @@ export default async function app(req, res) {
   begun++;
   if (req.url === '/never') return;
   if (req.url === '/refused') return res.writeHead(403).end();
+  if (req.url === '/odd') {
+    res.write('a');
+    res.addTrailers({ Connection: 'x' });
+    return res.end('b');
+  }
+  if (req.url === '/gone') {
+    res.writeEarlyHints({ link: '</a.css>; rel=preload' });
+    res.on('close', () => {
+      res.writeEarlyHints({ link: '</a.css>; rel=preload' });
+      req.resume();
+    });
+    return;
+  }
   if (req.url === '/hints') {
     res.writeEarlyHints({ link: '</a.css>; rel=preload' });
     res.setHeader('Connection', 'keep-alive');
@@ -80,6 +93,21 @@ test('early hints and trailers reach the client, headers of a connection do not'
   const trailers = once(asked, 'trailers');
   expect(await text(asked)).toBe('ab');
   expect((await trailers)[0]['x-sum']).toBe('1');
+});
+
+test('trailers that HTTP/2 has no place for, and hints to a client that has gone, end no process', async () => {
+  const program = await served();
+  const session = client(program.url);
+  const odd = session.request({ ':path': '/odd' });
+  odd.on('error', () => {});
+  odd.resume();
+  await new Promise((resolve) => odd.once('close', resolve));
+  const gone = session.request({ ':method': 'POST', ':path': '/gone', expect: '100-continue' });
+  await once(gone, 'headers');
+  gone.close(constants.NGHTTP2_CANCEL);
+  await once(gone, 'close');
+  expect(await ask(session, { ':path': '/' })).toEqual([200, '0']);
+  expect((await program.kill('SIGTERM')).status).toBe(0);
 });
 
 test('a client that waits is told to continue when the application reads, and not before it refuses', async () => {
