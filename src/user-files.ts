@@ -3,6 +3,18 @@
  * user it serves as. Whatever that user puts at the path (a symbolic link, a hard link, a FIFO), root then reaches nothing
  * that the user could not reach without it.
  */
+import {
+  closeSync,
+  constants,
+  fchownSync,
+  fstatSync,
+  ftruncateSync,
+  lstatSync,
+  openSync,
+  type Stats,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, resolve } from 'node:path';
 
 /** The user whose rights root takes on for file work. */
 export interface FileUser {
@@ -11,6 +23,21 @@ export interface FileUser {
   /** Supplementary groups. */
   readonly groups: readonly number[];
 }
+
+export interface AppendOptions {
+  /** The user that this process serves as, if it is not the user that it runs as. */
+  readonly user?: FileUser | undefined;
+  /** Whether a file that root has to create belongs to `user`. */
+  readonly giveToUser?: boolean;
+  readonly truncate?: boolean;
+  /** Of a file that is created. Default: 0640. */
+  readonly mode?: number;
+}
+
+const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
+const READ = constants.O_RDONLY | constants.O_NONBLOCK;
+const LOG_MODE = 0o640;
+const STICKY = 0o1000;
 
 /**
  * Does synchronous file work with the rights of `user` if this process is root, and as it is otherwise.
@@ -37,6 +64,104 @@ export function asUser<T>(user: FileUser | undefined, work: () => T): T {
   }
 }
 
+/** Does work on a path, and on names beside it, with the rights that it is opened with. */
+export function asUserOf<T>(path: string, user: FileUser | undefined, work: () => T): T {
+  const shared = isRootProcess() && !user && sharedDirectory(resolve(path));
+  return asUser(shared ? ownerOf(shared) : user, work);
+}
+
+/**
+ * Opens a file to append to it; creates it if need be. Never blocks: a FIFO that nobody reads is an error.
+ *
+ * Root follows links and opens devices only where no other user can change what the path means. Elsewhere it opens
+ * regular files alone, as `user` or, without one, as the owner of the directory.
+ * @returns the descriptor
+ */
+export function openToAppend(path: string, options: AppendOptions = {}): number {
+  const fd = openAppendable(resolve(path), options);
+  if (options.truncate && fstatSync(fd).isFile()) ftruncateSync(fd);
+  return fd;
+}
+
+function openAppendable(path: string, { user, giveToUser = false, mode = LOG_MODE }: AppendOptions): number {
+  const open = (flags = 0): number => openSync(path, APPEND | flags, mode);
+  if (!isRootProcess()) return open();
+  const shared = sharedDirectory(path);
+  if (shared) return openAsUser(path, APPEND, user ?? ownerOf(shared), mode);
+  if (!user || !giveToUser) return open();
+  try {
+    const fd = open(constants.O_EXCL);
+    fchownSync(fd, user.uid, user.gid);
+    return fd;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    return asUser(user, open);
+  }
+}
+
+/** Opens a file to read it, under the same rules. @returns the descriptor */
+export function openToRead(path: string, user?: FileUser): number {
+  const absolute = resolve(path);
+  const shared = isRootProcess() && sharedDirectory(absolute);
+  return shared ? openAsUser(absolute, READ, user ?? ownerOf(shared)) : openSync(absolute, READ);
+}
+
+/** Writes a text to a file under the same rules. */
+export function writeText(path: string, text: string, options?: AppendOptions): void {
+  const fd = openToAppend(path, options);
+  try {
+    writeFileSync(fd, text);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** @throws Error also for anything but a regular file, and for a file that another user has put into root's hands. */
+function openAsUser(path: string, flags: number, user: FileUser, mode?: number): number {
+  return asUser(user, () => {
+    const fd = openSync(path, flags | constants.O_NOFOLLOW, mode);
+    try {
+      const { uid, nlink } = fstatOfRegular(fd, path);
+      // In a directory such as /tmp another user can place a file, or another name of root's file.
+      if (isRoot() && (uid !== 0 || nlink > 1)) throw new Error(`not a file of root's alone, open '${path}'`);
+      return fd;
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  });
+}
+
+function fstatOfRegular(fd: number, path: string): Stats {
+  const stats = fstatSync(fd);
+  if (!stats.isFile()) throw new Error(`not a regular file, open '${path}'`);
+  return stats;
+}
+
+/** Of the directories above an absolute path, the topmost in which users other than root can replace entries. */
+function sharedDirectory(path: string): Stats | undefined {
+  let topmost: Stats | undefined;
+  const directory = dirname(path);
+  for (let at = directory; ; at = dirname(at)) {
+    const stats = lstatSync(at);
+    const isSticky = (stats.mode & STICKY) !== 0;
+    // In a sticky directory, such as /tmp, root's entries stay in place; but others can take a name first.
+    const isOpen = (stats.mode & 0o022) !== 0 && (at === directory || !isSticky);
+    if (!stats.isDirectory() || stats.uid !== 0 || isOpen) topmost = stats;
+    if (at === dirname(at)) return topmost;
+  }
+}
+
+function ownerOf({ uid, gid }: Stats): FileUser {
+  return { uid, gid, groups: [gid] };
+}
+
+/** Whether this process acts as root now. */
 function isRoot(): boolean {
   return process.geteuid?.() === 0;
+}
+
+/** Whether this process is root's, whatever rights it has taken on. */
+function isRootProcess(): boolean {
+  return isRoot() || process.getuid?.() === 0;
 }

@@ -8,6 +8,7 @@ import { readDeployment } from '../export/deployment.ts';
 import { exportTarget, TARGETS } from '../export/target.ts';
 import type { ExportedFile } from '../export/text.ts';
 import { printableLine } from '../printable.ts';
+import { writeText } from '../user-files.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, listOption, textOption } from './command.ts';
 import { DOTENV, readEnvFiles } from './env-file.ts';
@@ -83,12 +84,15 @@ async function exportConfiguration(
     return EXIT_OK;
   }
   for (const { name, text, isCompanion } of await placed(output, files)) {
-    if (!isCompanion) await writing(name, () => writeFile(name, text));
+    if (!isCompanion) await writing(name, async () => writeText(name, text, WHOLE));
     else if (!(await written(name, text)))
       console.err(printableLine(`${name} exists already and was kept: it should exclude **/.env*`));
   }
   return EXIT_OK;
 }
+
+/** As an editor would write it: instead of what was there, with the mode that the umask leaves. */
+const WHOLE = { truncate: true, mode: 0o666 };
 
 /** One after the other, each below its name where there are several. */
 function textOf(files: readonly ExportedFile[]): string {

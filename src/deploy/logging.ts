@@ -4,9 +4,9 @@ import { dirname } from 'node:path';
 import type { IniDocument } from '../config/ini.ts';
 import { ConfigError, ErrorList } from '../errors.ts';
 import { applyLogging } from '../logging/configure.ts';
-import type { FileOwner } from '../logging/line-file.ts';
 import { configuresLogging, type LoggingReading, readLogging } from '../logging/sections.ts';
 import type { Settings } from '../protocol/types.ts';
+import type { FileUser } from '../user-files.ts';
 import type { CheckSession } from './check-session.ts';
 import { settingsOf } from './context.ts';
 import { SectionScope } from './section-scope.ts';
@@ -17,8 +17,8 @@ export interface LoggingOptions {
   readonly globalConf?: Readonly<Settings> | undefined;
   /** Whether a file with the mode `"w"` begins anew. Default: true. */
   readonly truncate?: boolean | undefined;
-  /** Whose the files are to be, where root opens them. Default: root's. */
-  readonly owner?: FileOwner | undefined;
+  /** The user that root serves as, and opens files for. Default: root itself. */
+  readonly user?: FileUser | undefined;
 }
 
 /** As `configureLogging`, of a document that has been read. */
@@ -32,7 +32,7 @@ export function configureLoggers(document: IniDocument, options: LoggingOptions)
   const { plan, mistakes } = read(document, options.globalConf);
   const [mistake] = mistakes;
   if (mistake) throw mistakes.length === 1 ? mistake : new ErrorList(mistakes);
-  applyLogging(plan, { truncate: options.truncate ?? true, owner: options.owner });
+  applyLogging(plan, { truncate: options.truncate ?? true, user: options.user });
 }
 
 function read(document: IniDocument, globalConf: Readonly<Settings> | undefined): LoggingReading {

@@ -2,7 +2,6 @@
  * `npm:paster#error_page` (`egg:Paste#error_catcher`, `#evalerror`, `#cgitb`): answers for an application that throws.
  * To a developer, with the error, its sources and the request; to everybody else with a number that the log has too.
  */
-import { appendFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { resolve } from 'node:path';
 import { debugFlags } from '../config/debug.ts';
@@ -17,6 +16,7 @@ import { REQUEST_ID_HEADER, requestId } from '../http/request-id.ts';
 import { printableLine, printableMessage } from '../printable.ts';
 import type { Filter, Settings } from '../protocol/types.ts';
 import { withoutSecretParameters } from '../secrets.ts';
+import { writeText } from '../user-files.ts';
 import { toStandardError, type WriteLine } from './line-output.ts';
 
 const MAIL = 'mail is the business of whoever watches the log';
@@ -96,7 +96,7 @@ export function errorPages(
     else toStandardError(entry);
     if (file === undefined) return;
     try {
-      appendFileSync(file, `${new Date().toISOString()} ${entry}\n`);
+      writeText(file, `${new Date().toISOString()} ${entry}\n`);
     } catch (cause) {
       toStandardError(`error_log: ${printableLine(errorMessage(cause))}`);
     }

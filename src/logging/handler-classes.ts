@@ -2,11 +2,12 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { nearest } from '../config/nearest.ts';
+import type { FileUser } from '../user-files.ts';
 import { ArgumentMistake, type CallArguments, kindOf } from './call-arguments.ts';
 import type { Formatter } from './formatter.ts';
 import { FileHandler, NullHandler, StreamHandler, SyslogHandler } from './handlers.ts';
 import type { Level } from './levels.ts';
-import { type FileOwner, LineFile } from './line-file.ts';
+import { LineFile } from './line-file.ts';
 import type { Handler } from './logger.ts';
 import type { PythonNode } from './python-literal.ts';
 import { type Rotation, rotate, SizeRotation, TimedRotation, WHENS } from './rotation.ts';
@@ -16,8 +17,8 @@ import { FACILITIES, SyslogClient } from './syslog.ts';
 export interface OpenOptions {
   /** Whether `"w"` empties a file: of several processes, only the first may. */
   readonly truncate: boolean;
-  /** Whose files are to be, where root makes them for others. */
-  readonly owner: FileOwner | undefined;
+  /** The user that root serves as, and opens files for. */
+  readonly user: FileUser | undefined;
 }
 
 /** A handler whose arguments are understood, and that is not open yet. */
@@ -103,12 +104,12 @@ function planFile(args: CallArguments, rotation?: (path: string) => Rotation): H
   const node = args.node('filename');
   return {
     ...(node ? { file: { path, node } } : {}),
-    open(level, formatter, { truncate, owner }) {
+    open(level, formatter, { truncate, user }) {
       const follow = rotation?.(path);
       const file: LineFile = new LineFile(path, {
         delay,
         truncate: truncate && mode.startsWith('w'),
-        owner,
+        user,
         ...(follow ? { room: () => follow.room(file), beforeWrite: (length) => rotate(file, follow, length) } : {}),
       });
       return new FileHandler(level, formatter, file);

@@ -1,37 +1,29 @@
 /**
- * A file that lines are added to, by any number of processes at once. Lines wait for company, a tenth of a second at
- * most, and go out in one write in append mode, so that nobody's line stands within another's.
+ * A file that lines are added to, by any number of processes at once. Lines wait for others for a tenth of a second at
+ * most and go out in one write in append mode, so that no process's line ends up inside another's.
  */
-import { closeSync, fchownSync, fstatSync, openSync, type Stats, statSync } from 'node:fs';
-import sonicBoom from 'sonic-boom';
+import { closeSync, fstatSync, type Stats, statSync, writeSync } from 'node:fs';
 import { errorMessage, printableLine } from '../errors.ts';
+import { asUserOf, type FileUser, openToAppend } from '../user-files.ts';
 import { LineBatch } from './line-batch.ts';
 
 /** How long a line may wait, in milliseconds: what a process that is killed loses at most. */
 const LONGEST_WAIT_MS = 100;
 /** After so many bytes, or what are bytes of most lines, nothing waits. */
 const BATCH_LENGTH = 131_072;
-/** Bytes that are kept while a disk is full. */
+/** Bytes that are kept while the file cannot be written. */
 const LONGEST_BACKLOG = 1_048_576;
-
-export interface FileOwner {
-  readonly user: number;
-  readonly group: number;
-}
-
-/** What is needed of sonic-boom. */
-interface BatchWriter {
-  write(batch: Buffer): boolean;
-  end(): void;
-}
+/** How long to wait before a file that cannot be written is tried again without a new line, in milliseconds. */
+const RETRY_MS = 1000;
+const LINE_END = 10;
 
 export interface LineFileOptions {
-  /** Begins anew instead of adding to what is there. */
+  /** Empties the file first. */
   readonly truncate?: boolean;
   /** Opens the file when the first line comes. */
   readonly delay?: boolean;
-  /** Whose the file is to be, where root opens it for processes that are not root. */
-  readonly owner?: FileOwner | undefined;
+  /** The user that root serves as: the file is opened, and rotated, with that user's rights. */
+  readonly user?: FileUser | undefined;
   /** How many bytes may be written together: less than that. Asked when the first of them comes. */
   readonly room?: () => number;
   /** Called before lines are written, with their length in bytes: the moment to go over to another file. */
@@ -42,12 +34,14 @@ export class LineFile {
   readonly path: string;
   readonly #options: LineFileOptions;
   #fd: number | undefined;
-  #out: BatchWriter | undefined;
   readonly #batch = new LineBatch();
   #batchBegan = 0;
   /** Bytes that the file has room for behind those that wait. */
   #room = Number.POSITIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
+  /** What could not be written yet; it may begin within a line. */
+  #unwritten: Buffer = Buffer.alloc(0);
+  #dropped = 0;
   #isFailing = false;
   #isStuck = false;
 
@@ -55,7 +49,7 @@ export class LineFile {
   constructor(path: string, options: LineFileOptions = {}) {
     this.path = path;
     this.#options = options;
-    if (!options.delay) this.#open(options.truncate ? 'w' : 'a');
+    if (!options.delay) this.#open(options.truncate);
   }
 
   /** @param line without its end. @param now milliseconds since 1970 */
@@ -83,33 +77,59 @@ export class LineFile {
     this.flush();
   }
 
-  /** Writes what waits. A failure is said once; lines are kept for later, as long as they are few. */
+  /** Writes what waits. A failure is reported once; lines are kept for later as long as they are few. */
   flush(): void {
-    if (this.#batch.length === 0) return;
-    const batch = this.#batch.take();
+    if (this.#batch.length > 0) this.#keep(this.#batch.take());
+    const batch = this.#unwritten;
+    if (batch.length === 0) return;
     try {
-      if (this.#fd === undefined) this.#open('a');
+      if (this.#fd === undefined) this.#open();
       this.#goOver(batch.length);
-      this.#out?.write(batch);
-      // Renamed and removed by others between the look at its name and the write: they had seen none of these lines.
-      if (this.#fd !== undefined && fstatSync(this.#fd).nlink === 0) {
+      this.#write();
+      // Renamed and removed by others between the look at its name and the write: nobody has seen these lines.
+      if (this.stat()?.nlink === 0) {
+        this.#unwritten = batch;
         this.reopen();
-        this.#out?.write(batch);
+        this.#write();
       }
+      this.#recover();
     } catch (error) {
       this.#fail(error);
+      this.#timer ??= setTimeout(() => this.#tick(), RETRY_MS).unref();
     }
   }
 
-  /** Lines that wait are worth more than a name: where the file cannot be left, they go to the one that is open. */
+  /** Adds to what is not written yet, or counts the lines if that is too much. */
+  #keep(batch: Buffer): void {
+    // What has not failed yet is written, however long it is.
+    if (this.#unwritten.length > 0 && this.#unwritten.length + batch.length > LONGEST_BACKLOG) {
+      for (const byte of batch) if (byte === LINE_END) this.#dropped++;
+    } else {
+      this.#unwritten = this.#unwritten.length > 0 ? Buffer.concat([this.#unwritten, batch]) : batch;
+    }
+  }
+
+  /** A disk that is almost full takes a part; the rest stays. @throws Error (a system error) */
+  #write(): void {
+    while (this.#fd !== undefined && this.#unwritten.length > 0) {
+      this.#unwritten = this.#unwritten.subarray(writeSync(this.#fd, this.#unwritten));
+    }
+  }
+
+  /** If the file cannot be rotated, lines go on in the one that is open. */
   #goOver(length: number): void {
     try {
       this.#options.beforeWrite?.(length);
       this.#isStuck = false;
     } catch (error) {
-      if (!this.#isStuck) this.#say('put', ' aside', error);
+      if (!this.#isStuck) this.#say('rotate', error);
       this.#isStuck = true;
     }
+  }
+
+  /** Does file work beside this file with the rights that the file is opened with. */
+  asUser<T>(work: () => T): T {
+    return asUserOf(this.path, this.#options.user, work);
   }
 
   /** The file that is open, if one is: its size, and by its number which one it is. */
@@ -128,45 +148,41 @@ export class LineFile {
   /** Goes on in the file that has the name now. @throws Error where that cannot be opened; the old one stays. */
   reopen(): void {
     if (this.#fd === undefined) return;
-    const before = this.#out;
-    this.#open('a');
-    before?.end();
+    const before = this.#fd;
+    this.#open();
+    closeSync(before);
   }
 
   close(): void {
     this.flush();
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#out?.end();
-    this.#out = undefined;
+    if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;
   }
 
-  #open(how: 'a' | 'w'): void {
-    // What is written must always go to the end, wherever other processes have brought that.
-    if (how === 'w') closeSync(openSync(this.path, 'w', 0o640));
-    const fd = openSync(this.path, 'a', 0o640);
-    const { owner } = this.#options;
-    if (owner && process.getuid?.() === 0) fchownSync(fd, owner.user, owner.group);
-    const out = new sonicBoom.SonicBoom({ fd, sync: true, maxLength: LONGEST_BACKLOG, contentMode: 'buffer' });
-    out.on('error', (error: Error) => this.#fail(error));
-    out.on('write', () => {
-      this.#isFailing = false;
-    });
-    this.#fd = fd;
-    // Its declarations know of texts only.
-    this.#out = out as unknown as BatchWriter;
+  #open(truncate = false): void {
+    const { user } = this.#options;
+    this.#fd = openToAppend(this.path, { user, giveToUser: true, truncate });
   }
 
   #fail(error: unknown): void {
     if (this.#isFailing) return;
     this.#isFailing = true;
-    this.#say('write', '', error);
+    this.#say('write', error);
   }
 
-  #say(verb: string, particle: string, error: unknown): void {
+  #recover(): void {
+    if (!this.#isFailing) return;
+    this.#isFailing = false;
+    const lost = this.#dropped === 0 ? '' : `; ${this.#dropped} lines were dropped`;
+    this.#dropped = 0;
+    process.stderr.write(`${printableLine(`paster: the log file ${this.path} can be written again${lost}`)}\n`);
+  }
+
+  #say(verb: string, error: unknown): void {
     process.stderr.write(
-      `${printableLine(`paster: cannot ${verb} the log file ${this.path}${particle}: ${errorMessage(error)}`)}\n`,
+      `${printableLine(`paster: cannot ${verb} the log file ${this.path}: ${errorMessage(error)}`)}\n`,
     );
   }
 }

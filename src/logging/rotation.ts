@@ -3,9 +3,21 @@
  * to one: whoever notices first renames, under a lock file; the others see that the name means another file now and
  * follow. Nobody waits for a lock: a file that cannot be put aside now is written to, and looked at with the next lines.
  */
-import { closeSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  linkSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { errorCode } from '../errors.ts';
+import { openToRead } from '../user-files.ts';
 import type { LineFile } from './line-file.ts';
 import { strftime } from './strftime.ts';
 
@@ -28,53 +40,93 @@ export function rotate(file: LineFile, rotation: Rotation, length: number): void
     file.reopen();
     rotation.begun(now);
   }
-  if (!rotation.isDue(file, length, now)) return;
-  withLock(`${file.path}.lock`, () => {
-    // Between the look and the lock another process may have done it.
-    if (!file.hasMoved()) rotation.putAside(file.path);
-    file.reopen();
-    rotation.begun(now);
-  });
+  // A device or a FIFO is written to and never renamed.
+  if (!file.stat()?.isFile() || !rotation.isDue(file, length, now)) return;
+  const isRotated = file.asUser(() =>
+    withLock(`${file.path}.lock`, () => {
+      // Between the look and the lock another process may have done it.
+      if (file.hasMoved()) return;
+      if (!lstatSync(file.path).isFile()) throw new Error('its name is a symbolic link');
+      rotation.putAside(file.path);
+    }),
+  );
+  if (!isRotated) return;
+  file.reopen();
+  rotation.begun(now);
 }
 
-/** Does nothing where another process that lives has the lock. */
-function withLock(lock: string, work: () => void): void {
-  if (!takeLock(lock)) return;
+/** Does nothing where another process that lives has the lock. @returns whether the work is done */
+function withLock(lock: string, work: () => void): boolean {
+  if (!takeLock(lock)) return false;
   try {
     work();
   } finally {
-    rmSync(lock, { force: true });
+    // Another process that has waited too long may have taken it.
+    if (ownerOf(lock) === process.pid) rmSync(lock, { force: true });
   }
+  return true;
 }
 
 function takeLock(lock: string): boolean {
   try {
     const fd = openSync(lock, 'wx', 0o640);
-    writeSync(fd, String(process.pid));
-    closeSync(fd);
+    try {
+      writeSync(fd, String(process.pid));
+    } catch (error) {
+      rmSync(lock, { force: true });
+      throw error;
+    } finally {
+      closeSync(fd);
+    }
     return true;
   } catch (error) {
     if (errorCode(error) !== 'EEXIST') throw error;
-    // Left behind by one who was killed: the next lines find no lock.
-    if (isStale(lock)) rmSync(lock, { force: true });
+    // Left behind by a process that was killed: the next lines find no lock.
+    if (isStale(lock)) removeStale(lock);
     return false;
+  }
+}
+
+/** Moves the lock aside and looks again: in the meantime another process may have removed it and taken a new one. */
+function removeStale(lock: string): void {
+  const aside = `${lock}.${process.pid}`;
+  renameIfThere(lock, aside);
+  try {
+    if (!isStale(aside)) linkSync(aside, lock);
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST' && errorCode(error) !== 'ENOENT') throw error;
+  } finally {
+    rmSync(aside, { force: true });
   }
 }
 
 /** Longer than any rotation takes: a lock that is being taken holds no number yet. */
 const LOCK_MS = 5000;
+const LONGEST_PID = 20;
 
 function isStale(lock: string): boolean {
+  const found = lstatSync(lock, { throwIfNoEntry: false });
+  if (!found) return false;
+  const pid = ownerOf(lock);
+  return (pid !== undefined && !isAlive(pid)) || Date.now() - found.mtimeMs > LOCK_MS;
+}
+
+/** The number of the process that has a lock, as far as it can be read. */
+function ownerOf(lock: string): number | undefined {
+  let fd: number | undefined;
   try {
-    const pid = Number(readFileSync(lock, 'utf8'));
-    return (pid > 0 && !isAlive(pid)) || Date.now() - statSync(lock).mtimeMs > LOCK_MS;
+    fd = openToRead(lock);
+    const bytes = Buffer.alloc(LONGEST_PID);
+    const pid = Number(bytes.toString('latin1', 0, readSync(fd, bytes)));
+    return Number.isSafeInteger(pid) && pid > 0 ? pid : undefined;
   } catch {
-    // Gone, or none of ours to read.
-    return false;
+    return undefined;
+  } finally {
+    if (fd !== undefined) closeSync(fd);
   }
 }
 
-/** A process that is another user's lives as well. */
+/** Another user's process, which may not be signalled, is alive too. */
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);

@@ -2,7 +2,6 @@
  * A server in the background, seen from the command that starts, stops or asks about it. What is signalled is the
  * process of the pid file, and only after its identity was checked, each time anew.
  */
-import { readFileSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorCode, RunError } from '../errors.ts';
 import { unpackError } from './error-transfer.ts';
@@ -18,7 +17,7 @@ import { arrivingSignals } from './signals.ts';
  * @throws The daemon's own reason if it fails; RunError if it ends without one, or when this process is interrupted.
  */
 export async function startDaemon(logFile: LogFile): Promise<readonly string[]> {
-  const logStart = statSync(logFile.path).size;
+  const logStart = logFile.size;
   const child = rerun('daemon', { output: logFile.fd, detached: true });
   const reported = new Promise<Report>((resolve) => onReport(child, resolve));
   const exited = new Promise<RunError>((resolve) => {
@@ -26,7 +25,7 @@ export async function startDaemon(logFile: LogFile): Promise<readonly string[]> 
     // The channel may still hold the reason when the process is gone.
     child.once('exit', (code, signal) => {
       const how = `ended ${describeExit({ code, signal })} before it listened`;
-      setTimeout(() => resolve(died(how, lastLines(logFile.path, logStart))), 100);
+      setTimeout(() => resolve(died(how, lastLines(logFile.textSince(logStart)))), 100);
     });
   });
   const interrupted = arrivingSignals(['SIGINT', 'SIGTERM', 'SIGHUP']);
@@ -54,14 +53,8 @@ function died(how: string, log: string): RunError {
 
 const SHOWN_LINES = 10;
 
-/** The end of what came into the log since it was `start` bytes long. */
-function lastLines(file: string, start: number): string {
-  try {
-    const text = readFileSync(file).subarray(start).toString();
-    return text.trimEnd().split('\n').slice(-SHOWN_LINES).join('\n');
-  } catch {
-    return '';
-  }
+function lastLines(text: string): string {
+  return text.trimEnd().split('\n').slice(-SHOWN_LINES).join('\n');
 }
 
 /** What a pid file says about its server, as a sentence. */

@@ -6,26 +6,52 @@
  * `process.stderr` follow. A library that writes to descriptor 1 by number goes on writing to the file that the process
  * was started with, until the process is replaced (HUP).
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, readFileSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { errorCode, errorMessage, RunError } from '../errors.ts';
+import { type FileUser, openToAppend, openToRead } from '../user-files.ts';
 
 type Write = typeof process.stdout.write;
 
 export class LogFile {
   readonly path: string;
+  readonly #user: FileUser | undefined;
   #fd: number;
   #restore: (() => void) | undefined;
 
-  /** Opens it to append. @throws RunError where that is not possible. */
-  constructor(path: string) {
+  /**
+   * Opens it to append.
+   * @param user the user that root serves as: opens the file if others than root can change its directory
+   * @throws RunError where that is not possible.
+   */
+  constructor(path: string, user?: FileUser) {
     this.path = path;
-    this.#fd = open(path);
+    this.#user = user;
+    this.#fd = open(path, user);
   }
 
   /** For the standard output of children. */
   get fd(): number {
     return this.#fd;
+  }
+
+  /** In bytes. */
+  get size(): number {
+    return fstatSync(this.#fd).size;
+  }
+
+  /** What follows the first `start` bytes of the file that has the name now; nothing if it cannot be read. */
+  textSince(start: number): string {
+    try {
+      const fd = openToRead(this.path, this.#user);
+      try {
+        return fstatSync(fd).isFile() ? readFileSync(fd).subarray(start).toString() : '';
+      } finally {
+        closeSync(fd);
+      }
+    } catch {
+      return '';
+    }
   }
 
   write(text: string | Uint8Array): void {
@@ -63,15 +89,15 @@ export class LogFile {
 
   /** After the file was renamed: goes on in a new one of the old name. @throws RunError, and then the old one stays. */
   reopen(): void {
-    const fd = open(this.path);
+    const fd = open(this.path, this.#user);
     closeSync(this.#fd);
     this.#fd = fd;
   }
 }
 
-function open(path: string): number {
+function open(path: string, user: FileUser | undefined): number {
   try {
-    return openSync(path, 'a', 0o640);
+    return openToAppend(path, { user });
   } catch (cause) {
     throw new RunError('PASTER_LOG_FILE', `cannot write the log file ${path}: ${errorMessage(cause)}`, {
       hint: errorCode(cause) === 'ENOENT' ? `create its directory: mkdir -p ${dirname(path)}` : undefined,

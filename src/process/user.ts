@@ -1,7 +1,8 @@
 /** Gives up root for another user, for good: after the sockets are open and before any application code is loaded. */
 import { dirname, join } from 'node:path';
 import { ConfigError, errorMessage, RunError } from '../errors.ts';
-import { findUser, groupId, type User } from '../net/account.ts';
+import { findUser, groupId, groupsOf, type User } from '../net/account.ts';
+import type { FileUser } from '../user-files.ts';
 
 /**
  * Becomes `user`, with the groups that the user is in, or `group` in place of the user's own. A group alone changes
@@ -61,6 +62,21 @@ function describeUser({ name, home = '/', shell = '/bin/sh' }: User): void {
   Object.assign(env, { HOME: home, USER: name, LOGNAME: name, SHELL: shell });
   if (env['MAIL'] !== undefined) env['MAIL'] = join(dirname(env['MAIL']), name);
   for (const variable of PERSONAL) delete env[variable];
+}
+
+/** The rights that `dropPrivileges` leaves a process with, if root is to give up its own for those of another user. */
+export function fileUser({
+  user,
+  group,
+}: {
+  user: string | undefined;
+  group: string | undefined;
+}): FileUser | undefined {
+  if (process.geteuid?.() !== 0 || user === undefined) return undefined;
+  const account = findUser(user);
+  const gid = group === undefined ? account.gid : groupId(group);
+  const others = [...groupsOf(account)].filter((each) => each !== account.gid);
+  return { uid: account.uid, gid, groups: [gid, ...others] };
 }
 
 /**

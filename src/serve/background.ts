@@ -4,6 +4,7 @@ import { EXIT_FAILURE, EXIT_OK, printableLine, UsageError } from '../errors.ts';
 import { daemonStatus, startDaemon, stopDaemon } from '../process/daemon.ts';
 import { LogFile } from '../process/logfile.ts';
 import { readPidFile } from '../process/pidfile.ts';
+import { fileUser } from '../process/user.ts';
 import { prepare, type ServeRequest, type Terminal } from './foreground.ts';
 
 /** A request whose pid file and log file are known. */
@@ -13,7 +14,7 @@ export type BackgroundRequest = ServeRequest & { readonly pidFile: string; reado
 export async function start(request: BackgroundRequest, terminal: Terminal): Promise<number> {
   // What is wrong with the configuration is found before there is a log file.
   refuseReload(await prepare(request, 'daemon'));
-  const logFile = new LogFile(resolve(request.logFile));
+  const logFile = new LogFile(resolve(request.logFile), fileUser(request.ownership));
   const lines = await startDaemon(logFile);
   if (request.logLevel !== 'warn') for (const line of lines) terminal.out(line);
   return EXIT_OK;

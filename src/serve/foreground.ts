@@ -9,7 +9,7 @@ import { systemdSockets } from '../net/systemd.ts';
 import { LogFile } from '../process/logfile.ts';
 import { checkPidFile } from '../process/pidfile.ts';
 import { letGo, type Role, report, reportFailure } from '../process/rerun.ts';
-import { checkUser } from '../process/user.ts';
+import { checkUser, fileUser } from '../process/user.ts';
 import { Lifecycle } from './lifecycle.ts';
 import type { Ownership } from './listeners.ts';
 import { guardLoading } from './loading.ts';
@@ -53,7 +53,7 @@ export async function runForeground(
     const prepared = await prepare(request, role);
     prepared.server.oneShot?.prepare();
     if (request.logFile !== undefined) {
-      logFile = new LogFile(resolve(request.logFile));
+      logFile = new LogFile(resolve(request.logFile), fileUser(request.ownership));
       logFile.capture();
     }
     const log = programLogger(request.logLevel, terminal.err);

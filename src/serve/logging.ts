@@ -3,7 +3,7 @@ import type { LoadSession } from '../deploy/session.ts';
 import { errorMessage } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { getLogger, hierarchy } from '../logging/logger.ts';
-import { findUser, groupId } from '../net/account.ts';
+import { fileUser } from '../process/user.ts';
 import type { Ownership } from './listeners.ts';
 import type { ServePlan } from './plan.ts';
 
@@ -36,7 +36,7 @@ export async function setUpLogging(
   if (!document.sections.has('loggers')) return undefined;
   // Only now: most of it is about files.
   const { configureLoggers } = await import('../deploy/logging.ts');
-  configureLoggers(document, { globalConf, truncate: isFirst, owner: fileOwner(ownership) });
+  configureLoggers(document, { globalConf, truncate: isFirst, user: fileUser(ownership) });
   const log = getLogger(OWN_LOGGER);
   return {
     log,
@@ -48,11 +48,4 @@ export async function setUpLogging(
       }
     },
   };
-}
-
-/** Who is to write to files that root opens. */
-function fileOwner({ user, group }: Ownership): { readonly user: number; readonly group: number } | undefined {
-  if (process.getuid?.() !== 0 || user === undefined) return undefined;
-  const account = findUser(user);
-  return { user: account.uid, group: group === undefined ? account.gid : groupId(group) };
 }

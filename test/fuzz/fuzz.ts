@@ -4,6 +4,7 @@ import { heapUsed } from '../helpers/heap.ts';
 import { codec } from './codec.ts';
 import { environ } from './environ.ts';
 import { fastcgi } from './fastcgi.ts';
+import { files } from './files.ts';
 import { paths } from './paths.ts';
 import { Random } from './random.ts';
 import { scgi } from './scgi.ts';
@@ -17,7 +18,7 @@ export const TARGETS: readonly Target[] = [
   scgi,
   paths,
   // Only root has anything to lose.
-  ...(process.getuid?.() === 0 ? [swaps] : []),
+  ...(process.getuid?.() === 0 ? [files, swaps] : []),
 ];
 
 export interface FuzzOptions {

@@ -1,7 +1,8 @@
 /** When lines that are added to a file get there. */
-import { readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { configureLogging, getLogger } from '../../src/index.ts';
 import { LineFile } from '../../src/logging/line-file.ts';
 import { hierarchy } from '../../src/logging/logger.ts';
@@ -64,6 +65,63 @@ test('a file that was removed comes again', () => {
   file.flush();
   expect(read()).toBe('line\n');
 });
+
+/** What went to standard error meanwhile. */
+function heard(): () => string {
+  const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  onTestFinished(() => said.mockRestore());
+  return () => said.mock.calls.map(([text]) => String(text)).join('');
+}
+
+test('lines whose file cannot be opened yet are written when it can be', () => {
+  const directory = temporaryDirectory();
+  const path = join(directory, 'later/a.log');
+  const said = heard();
+  const file = new LineFile(path, { delay: true });
+  for (const line of ['one', 'two']) {
+    file.add(line, 1000);
+    file.flush();
+  }
+  mkdirSync(join(directory, 'later'));
+  file.add('three', 1000);
+  file.flush();
+  expect(readFileSync(path, 'utf8')).toBe('one\ntwo\nthree\n');
+  expect(said()).toMatch(
+    /^paster: cannot write the log file .*ENOENT.*\npaster: the log file .* can be written again\n$/,
+  );
+});
+
+test.runIf(process.getuid?.() === 0)(
+  'on a full disk lines are kept, then dropped and counted, until there is room',
+  async () => {
+    const directory = temporaryDirectory();
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', directory]);
+    const said = heard();
+    try {
+      const path = join(directory, 'a.log');
+      const file = new LineFile(path);
+      const filler = join(directory, 'filler');
+      writeFileSync(filler, 'x'.repeat(50_000));
+      const line = 'x'.repeat(9999);
+      for (let each = 0; each < 200; each++) {
+        file.add(`${each} ${line}`, 1000);
+        file.flush();
+      }
+      expect(said()).toMatch(/^paster: cannot write the log file .*: ENOSPC.*\n$/);
+      rmSync(filler);
+      execFileSync('mount', ['-o', 'remount,size=8m', directory]);
+      // Without another line.
+      await eventually(() => said().includes('again'));
+      const written = readFileSync(path, 'utf8').trimEnd().split('\n');
+      expect(written.every((each, number) => each === `${number} ${line}`)).toBe(true);
+      expect(said()).toContain(`can be written again; ${200 - written.length} lines were dropped\n`);
+      expect(written.length).toBeGreaterThan(100);
+      file.close();
+    } finally {
+      execFileSync('umount', [directory]);
+    }
+  },
+);
 
 test.each([
   ['FileHandler', '"w"', ''],

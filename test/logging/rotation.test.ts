@@ -1,6 +1,18 @@
 /** Files that are put aside, as two processes see them: each has its own open, and either may be in the middle of something. */
-import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { LineFile } from '../../src/logging/line-file.ts';
@@ -99,14 +111,14 @@ test('lines that wait together are as many as the file has room for', () => {
   expect(lines).toEqual(['t', '9', '7', '456', '123']);
 });
 
-test('a file that cannot be put aside is written to, which is said once', () => {
+test('a file that cannot be rotated is written to, and that is reported once', () => {
   const directory = temporaryDirectory({ 'a.log.1/not-empty': '' });
   const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
   onTestFinished(() => said.mockRestore());
   const file = opened(join(directory, 'a.log'), new SizeRotation(10, 1));
   for (const line of ['first line', 'second line', 'third line']) write(file, line);
   expect(readFileSync(join(directory, 'a.log'), 'utf8')).toBe('first line\nsecond line\nthird line\n');
-  expect(said.mock.calls).toEqual([[expect.stringMatching(/^paster: cannot put the log file .*a\.log aside: EISDIR/)]]);
+  expect(said.mock.calls).toEqual([[expect.stringMatching(/^paster: cannot rotate the log file .*a\.log: EISDIR/)]]);
 });
 
 test('no more files are kept than are asked for', () => {
@@ -162,6 +174,69 @@ test('a lock that is just being taken is left alone', () => {
   for (const line of ['first line', 'second line', 'third line']) write(file, line);
   expect(existsSync(`${path}.lock`)).toBe(true);
   expect(existsSync(`${path}.1`)).toBe(false);
+});
+
+test('a lock that was taken between the look at a stale one and its removal stays', () => {
+  const dead = spawnSync('true').pid;
+  const directory = temporaryDirectory({ 'a.log.lock': String(dead) });
+  const lock = join(directory, 'a.log.lock');
+  const file = opened(join(directory, 'a.log'), new SizeRotation(10, 5));
+  write(file, 'first line');
+  const { kill } = process;
+  const look = vi.spyOn(process, 'kill').mockImplementation((pid, signal) => {
+    if (pid === dead) {
+      rmSync(lock);
+      writeFileSync(lock, String(process.ppid));
+    }
+    return kill.call(process, pid, signal);
+  });
+  onTestFinished(() => look.mockRestore());
+  write(file, 'second line');
+  expect(contents(directory)).toEqual({ 'a.log': 'first line\nsecond line\n', 'a.log.lock': String(process.ppid) });
+});
+
+test('a lock that another process has taken over is not released', () => {
+  const directory = temporaryDirectory();
+  const path = join(directory, 'a.log');
+  const file = new LineFile(path);
+  const slow: Rotation = {
+    isDue: () => true,
+    room: () => 0,
+    putAside: () => writeFileSync(`${path}.lock`, String(process.ppid)),
+    begun() {},
+  };
+  rotate(file, slow, 1);
+  expect(contents(directory)).toEqual({ 'a.log': '', 'a.log.lock': String(process.ppid) });
+});
+
+test('a device or a FIFO is written to and never renamed', () => {
+  const directory = temporaryDirectory();
+  const [fifo, link] = [join(directory, 'a.log'), join(directory, 'link.log')];
+  execFileSync('mkfifo', [fifo]);
+  symlinkSync('/dev/null', link);
+  // Nobody reads it: opening it must fail, and not wait.
+  expect(() => opened(fifo, new SizeRotation(10, 1))).toThrow(/ENXIO/);
+  const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+  for (const path of [fifo, link]) {
+    const file = opened(path, new SizeRotation(10, 1));
+    for (const line of ['first line', 'second line']) write(file, line);
+    file.close();
+  }
+  expect(readFileSync(reader, 'utf8')).toBe('first line\nsecond line\n');
+  closeSync(reader);
+  expect(readdirSync(directory).sort()).toEqual(['a.log', 'link.log']);
+});
+
+test('a symbolic link is not renamed in place of its file', () => {
+  const directory = temporaryDirectory();
+  const path = join(directory, 'a.log');
+  symlinkSync('real.log', path);
+  const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  onTestFinished(() => said.mockRestore());
+  const file = opened(path, new SizeRotation(10, 1));
+  for (const line of ['first line', 'second line']) write(file, line);
+  expect(said.mock.calls).toEqual([[expect.stringMatching(/^paster: cannot rotate .*: its name is a symbolic link/)]]);
+  expect(readFileSync(join(directory, 'real.log'), 'utf8')).toBe('first line\nsecond line\n');
 });
 
 const DAY = 86_400;

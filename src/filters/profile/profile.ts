@@ -2,7 +2,6 @@
  * `npm:paster#profile` (`egg:Paste#profile`): where the processor's time went in a request, as a file for the developer
  * tools of a browser and as a picture. One request at a time; what the process does besides is in it too.
  */
-import { writeFile } from 'node:fs/promises';
 import type { Profiler, Session } from 'node:inspector';
 import { resolve } from 'node:path';
 import { debugFlags } from '../../config/debug.ts';
@@ -21,6 +20,7 @@ import { asError, errorMessage } from '../../errors.ts';
 import { pathEnd } from '../../http/mount.ts';
 import { printableLine } from '../../printable.ts';
 import type { App, Filter, Settings } from '../../protocol/types.ts';
+import { writeText } from '../../user-files.ts';
 import { toStandardError, type WriteLine } from '../line-output.ts';
 import { profilePage } from './picture.ts';
 
@@ -79,7 +79,8 @@ export function profile(options: OptionsOf<typeof profileSettings> = {}, write: 
 
   async function keep(title: string, found: Profiler.Profile): Promise<void> {
     const page = profilePage(title, found, limit);
-    await Promise.all([writeFile(`${name}${SUFFIX}`, JSON.stringify(found)), writeFile(`${name}.html`, page)]);
+    writeText(`${name}${SUFFIX}`, JSON.stringify(found), { truncate: true });
+    writeText(`${name}.html`, page, { truncate: true });
     write(printableLine(`profiled ${title}: ${name}${SUFFIX}, ${name}.html`));
   }
 
