@@ -1,8 +1,8 @@
 /** The command line: argv to a command to an exit status. */
 import type { Console } from './commands/command.ts';
-import { outputWritten, tolerateClosedOutput } from './commands/standard-output.ts';
 import { EXIT_FAILURE, errorStack, formatError, PasterError, printableMessage, UsageError } from './errors.ts';
 import { endsWithQuery, takeArguments } from './process/command-line.ts';
+import { outputWritten, tolerateUnwritableOutput } from './process/standard-output.ts';
 import { ownVersion } from './version.ts';
 
 const console: Console = {
@@ -47,7 +47,7 @@ function report(error: unknown, verbose: boolean): number {
   return error.exitStatus;
 }
 
-tolerateClosedOutput();
+tolerateUnwritableOutput();
 const status = await main(takeArguments());
 await outputWritten();
 process.exit(status);

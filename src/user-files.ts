@@ -89,14 +89,15 @@ function openAppendable(path: string, { user, giveToUser = false, mode = LOG_MOD
   const shared = sharedDirectory(path);
   if (shared) return openAsUser(path, APPEND, user ?? ownerOf(shared), mode);
   if (!user || !giveToUser) return open();
+  let fd: number;
   try {
-    const fd = open(constants.O_EXCL);
-    fchownSync(fd, user.uid, user.gid);
-    return fd;
+    fd = open(constants.O_EXCL);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     return asUser(user, open);
   }
+  fchownSync(fd, user.uid, user.gid);
+  return fd;
 }
 
 /** Opens a file to read it, under the same rules. @returns the descriptor */

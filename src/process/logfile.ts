@@ -17,6 +17,7 @@ export class LogFile {
   readonly path: string;
   readonly #user: FileUser | undefined;
   #fd: number;
+  #lost = 0;
   #restore: (() => void) | undefined;
 
   /**
@@ -56,10 +57,13 @@ export class LogFile {
 
   write(text: string | Uint8Array): void {
     try {
+      if (this.#lost > 0) writeSync(this.#fd, `paster: ${this.#lost} writes to this file were lost\n`);
+      this.#lost = 0;
       if (typeof text === 'string') writeSync(this.#fd, text);
       else writeSync(this.#fd, text);
     } catch {
-      // The disk is full: there is nobody left to tell, and serving matters more.
+      // A full disk: serving matters more.
+      this.#lost++;
     }
   }
 

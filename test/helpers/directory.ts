@@ -1,4 +1,5 @@
 /** Temporary directories that go away with the test. */
+import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -10,6 +11,13 @@ export function temporaryDirectory(files: Readonly<Record<string, string>> = {})
   whenOver(() => rmSync(directory, { recursive: true, force: true }));
   writeFiles(directory, files);
   return directory;
+}
+
+/** Mounts a file system of 64 KiB at a directory, for root only; unmounted when the test ends. */
+export function mountSmallDisk(directory: string): void {
+  mkdirSync(directory, { recursive: true });
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', directory]);
+  whenOver(() => execFileSync('umount', ['--lazy', directory]));
 }
 
 export function writeFiles(directory: string, files: Readonly<Record<string, string>>): void {
