@@ -57,6 +57,12 @@ describe.each(PROJECTS)('$template in $language', ({ template, language }) => {
     }
   });
 
+  test('lends its application to another INI file', async () => {
+    writeFileSync(join(directory(), 'etc/other.ini'), '[app:main]\nuse = config:develop.ini\n');
+    const { status, stdout } = await npx(['request', 'etc/other.ini', '/']).finished();
+    expect([status, stdout.includes(name)]).toEqual([0, true]);
+  });
+
   test('serves etc/develop.ini over HTTP with --reload', async () => {
     const port = await freePort();
     const program = npx(['serve', 'etc/develop.ini', '--reload', `http_port=${port}`]);
