@@ -5,7 +5,7 @@ import { blameOption, ConfigError, errorMessage, locate, PasterError, RunError }
 import type { Logger } from '../log.ts';
 import { meter } from '../metrics/meter.ts';
 import type { Address } from '../net/address.ts';
-import type { BindOptions, Listener } from '../net/listener.ts';
+import type { BindOptions } from '../net/listener.ts';
 import type { App, CloseOptions, OneShot, Running, Server } from '../protocol/types.ts';
 import { type CreatedServer, createServer, factoryContext, loadTarget, type Runner } from './compose.ts';
 import type { Context, FactoryContext } from './context.ts';
@@ -149,14 +149,14 @@ export class LoadedServer {
   }
 
   async #openOwn(): Promise<readonly ServedListener[]> {
-    const opened: Listener[] = [];
     // Only now: loading an application has no use for sockets, and what they need is half of what there is to import.
-    const { openListener } = await import('../net/listener.ts');
+    const [{ openListener }, { openAddresses }] = await Promise.all([
+      import('../net/listener.ts'),
+      import('../net/open-addresses.ts'),
+    ]);
     try {
-      for (const address of this.addresses) opened.push(await openListener(address, this.bindOptions));
-      return opened;
+      return [...(await openAddresses(this.addresses, this.bindOptions, openListener)).values()];
     } catch (error) {
-      await Promise.all(opened.map((listener) => listener.close()));
       throw this.locateAddress(error);
     }
   }

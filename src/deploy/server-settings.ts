@@ -37,7 +37,11 @@ const port = int({ min: 0, max: 65535 });
 
 /** What the process layer reads from every server section. */
 export const processSettings = defineSettings({
-  host: { type: text, help: 'The address to listen on.', example: '127.0.0.1' },
+  host: {
+    type: text,
+    help: 'The address to listen on; a host name stands for all its addresses.',
+    example: '127.0.0.1',
+  },
   port: { type: port, help: 'The TCP port to listen on; 0 takes a free one.', example: '8080' },
   socket: {
     type: text,

@@ -1,10 +1,12 @@
 /** `paster serve` over HTTP: the repository's own etc/develop.ini, and what the command line changes. */
+import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect } from 'node:http2';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { freePort, paster, ROOT, serve } from '../helpers/program.ts';
+import { freePort, Program, paster, ROOT, serve } from '../helpers/program.ts';
 
 test('etc/develop.ini shows which sections built the page, and the environ as JSON', async () => {
   const port = await freePort();
@@ -176,4 +178,49 @@ test.each([[[]], [['-w', '1']]])('every address of IPv4 and of IPv6 on one port:
   });
   await serve(['x.ini', ...mode], { cwd });
   for (const host of ['127.0.0.1', '[::1]']) expect((await fetch(`http://${host}:${port}/`)).status).toBe(200);
+});
+
+describe.skipIf(process.getuid?.() !== 0)('a host name stands for every address that it has (needs root)', () => {
+  const OTHER_HOSTS = 'mount --bind "$0" /etc/hosts && exec "$@"';
+  const named = (hosts: string, server: string, mode: readonly string[]) => {
+    const cwd = temporaryDirectory({
+      hosts,
+      'x.ini': `[app:main]\nuse = npm:paster#test\n[server:main]\nuse = npm:paster#http\n${server}`,
+    });
+    const command = [process.execPath, join(ROOT, 'bin/paster.js'), 'serve', 'x.ini', ...mode];
+    return new Program('unshare', ['--mount', 'sh', '-c', OTHER_HOSTS, join(cwd, 'hosts'), ...command], { cwd });
+  };
+
+  test.each([[[]], [['-w', '1']]])('on one free port, and a reload keeps it: %j', async (mode) => {
+    const program = named('::1 localhost\n127.0.0.1 localhost\n', 'host = localhost\nport = 0\n', mode);
+    const [, port] = await program.says(/^serving on http:\/\/127\.0\.0\.1:(\d+)$/m);
+    await program.says(new RegExp(`^serving on http://\\[::1\\]:${port}$`, 'm'));
+    const answers = async () => {
+      for (const host of ['127.0.0.1', '[::1]']) expect((await fetch(`http://${host}:${port}/`)).status).toBe(200);
+    };
+    await answers();
+    if (mode.length === 0) return;
+    program.child.kill('SIGHUP');
+    await program.says(/reloaded/);
+    expect(program.stdout.match(/^serving on/gm)).toHaveLength(2);
+    await answers();
+  });
+
+  test.each([[[]], [['-w', '1']]])('without those that this machine does not have: %j', async (mode) => {
+    const program = named('192.0.2.1 localhost\n127.0.0.1 localhost\n', 'host = localhost\nport = 0\n', mode);
+    await program.says(/^serving on http:\/\/127\.0\.0\.1:\d+$/m);
+    expect(program.stdout).not.toContain('192.0.2.1');
+    expect(program.stderr).toBe('');
+  });
+
+  test('and what is in use on one of them is an error', async () => {
+    const other = createServer().listen(0, '::1');
+    onTestFinished(() => void other.close());
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    const program = named('::1 localhost\n127.0.0.1 localhost\n', `host = localhost\nport = ${port}\n`, []);
+    expect((await program.finished()).stderr).toMatch(
+      new RegExp(`^paster: x\\.ini:6:1: .*port ${port} on ::1 is in use`),
+    );
+  });
 });

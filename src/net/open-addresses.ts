@@ -1,0 +1,110 @@
+/** Opens the sockets of several addresses: all or none. A host name stands for every address that it has. */
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import { errorCode } from '../errors.ts';
+import { type Address, formatAddress, type TcpAddress } from './address.ts';
+import { bindError } from './bind-errors.ts';
+import type { BindOptions } from './listener.ts';
+
+export interface OpenSocket {
+  readonly address: Address;
+  close(): Promise<unknown>;
+}
+
+type Open<T> = (address: Address) => Promise<T>;
+
+/** How often a free port is looked for that every address of a host name has. */
+const MAX_TRIES = 10;
+
+/**
+ * @param kept sockets by the address that was asked for: they are used, and neither opened nor closed
+ * @returns the sockets by the address that was asked for
+ */
+export async function openAddresses<T extends OpenSocket>(
+  addresses: readonly Address[],
+  options: BindOptions,
+  open: (address: Address, options: BindOptions) => Promise<T>,
+  kept: ReadonlyMap<string, T> = new Map(),
+): Promise<Map<string, T>> {
+  const opened = new Map<string, T>();
+  const openOne: Open<T> = (address) => open(address, { ...options, ipv6Only: hasSibling(address, addresses) });
+  try {
+    for (const address of addresses) {
+      const hosts = await hostsOf(address);
+      const known = new Map([...kept, ...opened]);
+      const sockets =
+        address.kind === 'tcp' && hosts.length > 1
+          ? await openHosts(address, hosts, openOne, known)
+          : new Map([await openNamed(address, openOne, known)]);
+      for (const [name, socket] of sockets) opened.set(name, socket);
+    }
+    return opened;
+  } catch (error) {
+    await closeAll(opened, kept);
+    throw error;
+  }
+}
+
+/** The IP addresses of a host name, the IPv4 ones first: clients try these, and people know them. */
+async function hostsOf(address: Address): Promise<string[]> {
+  if (address.kind !== 'tcp' || isIP(address.host) !== 0) return [];
+  try {
+    const found = await lookup(address.host, { all: true, order: 'ipv4first' });
+    return [...new Set(found.map((each) => each.address))];
+  } catch (error) {
+    throw bindError(error, address);
+  }
+}
+
+/** Opens one port of several addresses. Those that this machine does not have, as without IPv6, are left out. */
+async function openHosts<T extends OpenSocket>(
+  asked: TcpAddress,
+  hosts: readonly string[],
+  open: Open<T>,
+  kept: ReadonlyMap<string, T>,
+): Promise<Map<string, T>> {
+  for (let tries = 1; ; tries++) {
+    const opened = new Map<string, T>();
+    let { port } = asked;
+    let absent: unknown;
+    try {
+      for (const host of hosts) {
+        try {
+          const [name, socket] = await openNamed({ ...asked, host, port }, open, kept);
+          opened.set(name, socket);
+          // Port 0 is any free one, and the same for all of them.
+          if (socket.address.kind === 'tcp') port = socket.address.port;
+        } catch (error) {
+          if (!ABSENT.has(errorCode(error) ?? '')) throw error;
+          absent = error;
+        }
+      }
+      if (opened.size === 0) throw absent;
+      return opened;
+    } catch (error) {
+      await closeAll(opened, kept);
+      if (asked.port !== 0 || errorCode(error) !== 'PASTER_LISTEN_EADDRINUSE' || tries === MAX_TRIES) throw error;
+    }
+  }
+}
+
+const ABSENT: ReadonlySet<string> = new Set(['PASTER_LISTEN_EADDRNOTAVAIL', 'PASTER_LISTEN_EAFNOSUPPORT']);
+
+async function openNamed<T>(address: Address, open: Open<T>, kept: ReadonlyMap<string, T>): Promise<[string, T]> {
+  const name = formatAddress(address);
+  return [name, kept.get(name) ?? (await open(address))];
+}
+
+async function closeAll<T extends OpenSocket>(
+  opened: ReadonlyMap<string, T>,
+  kept: ReadonlyMap<string, T>,
+): Promise<void> {
+  const held = new Set(kept.values());
+  await Promise.all([...opened.values()].filter((socket) => !held.has(socket)).map((socket) => socket.close()));
+}
+
+/** Whether `::` is listed beside `0.0.0.0` with the same port, which it would take as well. */
+function hasSibling(address: Address, all: readonly Address[]): boolean {
+  if (address.kind !== 'tcp' || address.host !== '::' || address.port === 0) return false;
+  return all.some((other) => other.kind === 'tcp' && other.host === '0.0.0.0' && other.port === address.port);
+}
