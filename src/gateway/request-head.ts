@@ -118,9 +118,10 @@ class Head implements RequestHead {
 
 /**
  * Makes the head of a request of its variables, taken one by one. Of a variable that comes twice the last one counts, as
- * in PHP, so that a later `fastcgi_param` overrides an earlier one; headers that come twice are two headers, except for
- * Host: web servers refuse a request with two of them, so that a second one is the operator's (Debian's fastcgi_params
- * set it without the port).
+ * in PHP, so that a later `fastcgi_param` overrides an earlier one. A header that comes twice is two headers: where there can
+ * be only one (User-Agent, Referer, Content-Type), Node keeps the first, which is also the one that nginx checks. Except for
+ * Host: web servers refuse a request with two of them, so that a second one is the operator's (Debian's fastcgi_params set
+ * it without the port).
  */
 export class HeadReader {
   readonly #rawHeaders: string[] = [];
@@ -193,7 +194,7 @@ export class HeadReader {
         this.#target.serverSoftware = value;
         break;
       case HTTP_CONTENT_TYPE:
-        this.#headerContentType = value;
+        this.#headerContentType ||= value;
         break;
       case HTTP_CONTENT_LENGTH:
         this.#headerLength = value;

@@ -47,6 +47,9 @@ export class GatewayRequest extends IncomingMessage {
   }
 }
 
+/** What libraries and people read as the name of its class. */
+Object.defineProperty(GatewayRequest.prototype, 'constructor', { value: IncomingMessage });
+
 /**
  * On Node's own prototype, because that is the one that every request keeps: an accessor of the request's own would cost more
  * than the rest of making it, and most applications never look. Other requests have none, and may be given one.

@@ -4,9 +4,11 @@
  * interim responses, no trailers, no Date (the web server adds it). Writing, ending, events and their order are Node's.
  *
  * What differs from Node's are properties of the object itself: Express replaces the prototype of every response by one of its
- * own, and what a class had put between would be gone. Private members stay.
+ * own, and what a class had put between would be gone. Private members stay. Libraries replace Node's methods, before this
+ * module is loaded and after: the head is made where Node's `writeHead` leaves it, in `_storeHeader`, and the methods of the
+ * prototype are called wherever node:http would call them.
  */
-import { IncomingMessage, ServerResponse, STATUS_CODES, validateHeaderValue } from 'node:http';
+import { IncomingMessage, ServerResponse, validateHeaderValue } from 'node:http';
 import type { Socket } from 'node:net';
 import { headerName, knownHeaderName } from './header-names.ts';
 import type { GatewayRequest } from './request.ts';
@@ -49,13 +51,19 @@ const PLAIN_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 const BEYOND_ASCII = /[\x80-\xff]/;
 
-/** Whether a name that comes twice in `writeHead`'s list makes two headers, over others set before; on Node 20 the last wins. */
-const LISTS_REPEAT = Array.isArray(
-  new ServerResponse(new IncomingMessage(undefined as unknown as Socket))
-    .setHeader('a', '')
-    .writeHead(200, ['b', '', 'b', ''])
-    .getHeader('b'),
-);
+/**
+ * Node's own methods that have a shortcut here. Undefined: a library had replaced the method before this module was loaded
+ * (what Node keeps under a private symbol is named in no other source), so that the shortcut would skip the library.
+ */
+const nodesEnd = ownedByNode(ServerResponse.prototype.end, 'kCorked');
+const nodesSetHeader = ownedByNode(ServerResponse.prototype.setHeader, 'kOutHeaders');
+
+function ownedByNode<T>(method: T, symbol: string): T | undefined {
+  return String(method).includes(symbol) ? method : undefined;
+}
+
+/** Says 'prefinish'. */
+const { _finish: nodesFinish } = ServerResponse.prototype as unknown as { _finish: () => void };
 
 export class GatewayResponse extends ServerResponse<GatewayRequest> {
   // State of Node's OutgoingMessage. `_header` is what `headersSent` reads and what the first write is preceded by.
@@ -71,11 +79,9 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
   declare getRawHeaderNames: () => string[];
   /** Makes the head by `writeHead`. */
   declare _implicitHeader: () => void;
-  /** Says 'prefinish'. */
+  declare _storeHeader: (statusLine: string, headers?: HeaderTable | HeaderList | null) => void;
   declare _finish: () => void;
   readonly #connection: GatewaySocket;
-  /** `finished` listens to 'finish'. */
-  #awaited = false;
 
   constructor(request: GatewayRequest, socket: GatewaySocket) {
     super(request);
@@ -83,44 +89,29 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
     // Set by every answer. Once Express has replaced the prototype, a property that is new costs V8 a copy of the shape.
     this.statusCode = 200;
     this.statusMessage = undefined as unknown as string;
-    const own = GatewayResponse.prototype as this;
-    this.writeHead = own.writeHead;
-    this.end = own.end;
-    this.writeContinue = own.writeContinue;
-    this.writeProcessing = own.writeProcessing;
-    this.writeEarlyHints = own.writeEarlyHints;
+    this._storeHeader = this.#storeHeader;
+    this._finish = this.#finish;
+    this.end = this.#end as typeof this.end;
+    this.writeContinue = this.#writeContinue;
+    this.writeProcessing = this.#writeProcessing;
+    this.writeEarlyHints = this.#writeEarlyHints;
     if (writeInformation !== undefined) Object.assign(this, { writeInformation: this.#writeInformation });
     socket._httpMessage = this;
     this.socket = socket as unknown as Socket;
   }
 
-  override writeHead(statusCode: number, reason?: string | HeaderList, headers?: HeaderList): this {
-    const status = statusCode | 0;
-    if (this.headersSent || status < 100 || status > 999) {
-      super.writeHead(statusCode); // throws, in Node's words
-      return this;
-    }
-    if (status < 200) {
-      // RFC 3875 section 6.3.3 has no interim responses, and a web server would wait for the final one.
-      throw Object.assign(new RangeError(`Invalid status code: ${status}`), { code: 'ERR_HTTP_INVALID_STATUS_CODE' });
-    }
-    if (typeof reason === 'string') {
-      this.statusMessage = reason;
-    } else {
-      this.statusMessage ||= STATUS_CODES[status] ?? 'unknown';
-      headers ??= reason;
-    }
-    this.statusCode = status;
-    let head = `Status: ${status} ${this.statusMessage}\r\n`;
-    const table = this.#table;
-    if (table === null && (kOutHeaders !== undefined || this.getRawHeaderNames().length === 0)) {
-      head += this.#givenHeaders(headers);
-    } else {
-      if (headers !== undefined) this.#mergeHeaders(headers);
+  /**
+   * Makes the head, once `writeHead` has its status and headers.
+   * @param headers those that were set, or if none were, those that `writeHead` was given.
+   */
+  #storeHeader(statusLine: string, headers?: HeaderTable | HeaderList | null): void {
+    if (this.statusCode < 200) this.#refuseInterim(this.statusCode);
+    let head = `Status: ${statusLine.slice('HTTP/1.1 '.length)}`;
+    if (this.#table !== null || (kOutHeaders === undefined && this.getRawHeaderNames().length > 0)) {
       head += this.#setHeaders();
+    } else {
+      head += this.#givenHeaders(headers as HeaderList | null | undefined);
     }
-    if (this.statusMessage !== STATUS_CODES[status]) validateHeaderValue('statusMessage', this.statusMessage);
-    if (status === 204 || status === 304) this._hasBody = false;
     // Node's rule: `end(body)` knows the length of an answer that is made of one piece.
     const lengthKnown = typeof this._contentLength === 'number' && !this.#lengthGiven && !this._removedContLen;
     if (this._hasBody && lengthKnown) head += `Content-Length: ${this._contentLength}\r\n`;
@@ -128,7 +119,15 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
     this._headerSent = false;
     // Node joins the head to a text and encodes both as UTF-8, except before a chunk's length: then the head is latin-1.
     if (this._hasBody && !lengthKnown && !this.#lengthGiven && BEYOND_ASCII.test(head)) this._send('', 'latin1');
-    return this;
+  }
+
+  /** RFC 3875 section 6.3.3 has no interim responses, and a web server would wait for the final one. */
+  #refuseInterim(status: number): never {
+    // What Node's `writeHead` has set must not be left for the response that follows.
+    this.statusCode = 200;
+    this.statusMessage = undefined as unknown as string;
+    this._hasBody = this.req.method !== 'HEAD';
+    throw Object.assign(new RangeError(`Invalid status code: ${status}`), { code: 'ERR_HTTP_INVALID_STATUS_CODE' });
   }
 
   #lengthGiven = false;
@@ -140,7 +139,8 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
   /** Node's, with less work for a name that has been set before on any response. */
   override setHeader(name: string, value: HeaderValue): this {
     const known = knownHeaderName(name);
-    if (known === undefined || kOutHeaders === undefined || this._header !== null || !isPlain(value)) {
+    const isReplaced = super.setHeader !== nodesSetHeader;
+    if (isReplaced || known === undefined || kOutHeaders === undefined || this._header !== null || !isPlain(value)) {
       return super.setHeader(name, value);
     }
     const holder = this as unknown as HeaderHolder;
@@ -166,7 +166,7 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
   }
 
   /** Headers that only `writeHead` was given: an object, name and value in turn, or pairs. */
-  #givenHeaders(headers: HeaderList | undefined): string {
+  #givenHeaders(headers: HeaderList | null | undefined): string {
     if (headers === undefined || headers === null) return '';
     let lines = '';
     if (!isList(headers)) {
@@ -180,22 +180,6 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
     refuseOddList(headers);
     for (let i = 0; i < headers.length; i += 2) lines += this.#validLines(headers[i], headers[i + 1]);
     return lines;
-  }
-
-  /** Headers that `writeHead` was given on top of those set before. */
-  #mergeHeaders(headers: HeaderList | undefined): void {
-    if (headers === undefined || headers === null) return;
-    if (!isList(headers)) {
-      for (const name of Object.keys(headers)) if (name) this.setHeader(name, headers[name] as HeaderValue);
-      return;
-    }
-    refuseOddList(headers);
-    if (LISTS_REPEAT) for (let i = 0; i < headers.length; i += 2) this.removeHeader(headers[i] as string);
-    for (let i = 0; i < headers.length; i += 2) {
-      if (!headers[i]) continue;
-      if (LISTS_REPEAT) this.appendHeader(headers[i] as string, headers[i + 1] as string | readonly string[]);
-      else this.setHeader(headers[i] as string, headers[i + 1] as HeaderValue);
-    }
   }
 
   #validLines(name: unknown, value: unknown): string {
@@ -227,21 +211,24 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
     return Buffer.from(String(value), 'latin1').toString();
   }
 
-  override end(chunk?: unknown, encoding?: unknown, callback?: unknown): this {
-    if (callback === undefined && this.#endAtOnce(chunk, encoding)) return this;
+  /** Calls `end` of the prototype; what that writes leaves in one piece. */
+  #end(...given: unknown[]): unknown {
+    const { end } = Object.getPrototypeOf(this) as { end(...given: unknown[]): unknown };
+    if (end === nodesEnd && given[2] === undefined && this.#endAtOnce(given[0], given[1])) return this;
     const socket = this.#connection;
-    const before = this.writableEnded;
-    if (!this.#awaited) {
-      this.#awaited = true;
-      this.prependListener('finish', finished);
-    }
     socket.hold();
     try {
-      super.end(chunk, encoding as BufferEncoding, callback as () => void);
+      return end.apply(this, given);
     } finally {
-      socket.release(this.writableEnded && !before);
+      socket.release(false);
     }
-    return this;
+  }
+
+  /** Node's `end` calls it when everything has been written. */
+  #finish(): void {
+    this.prependListener('finish', finished);
+    nodesFinish.call(this);
+    this.#connection.release(true);
   }
 
   /**
@@ -266,7 +253,7 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
     this._headerSent = true;
     this.finished = true;
     socket.endWith(whole, leftAtOnce, this);
-    this._finish();
+    nodesFinish.call(this);
     return true;
   }
 
@@ -279,16 +266,16 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
     return result;
   }
 
-  override writeContinue(callback?: () => void): void {
+  #writeContinue(callback?: () => void): void {
     this.#interim(() => super.writeContinue(callback));
   }
 
-  override writeProcessing(callback?: () => void): void {
+  #writeProcessing(callback?: () => void): void {
     const write = super.writeProcessing as (callback?: () => void) => void;
     this.#interim(() => write.call(this, callback));
   }
 
-  override writeEarlyHints(hints: Record<string, string | string[]>, callback?: () => void): void {
+  #writeEarlyHints(hints: Record<string, string | string[]>, callback?: () => void): void {
     this.#interim(() => super.writeEarlyHints(hints, callback));
   }
 
@@ -296,6 +283,9 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
     return this.#interim(() => writeInformation?.apply(this, args));
   }
 }
+
+/** What libraries and people read as the name of its class. */
+Object.defineProperty(GatewayResponse.prototype, 'constructor', { value: ServerResponse });
 
 function isList(headers: HeaderList): headers is readonly unknown[] {
   return Array.isArray(headers);

@@ -14,6 +14,8 @@ function SecureSocket(): void {}
 SecureSocket.prototype = Object.create(TLSSocket.prototype, {
   ...Object.getOwnPropertyDescriptors(SocketFace.prototype),
   ...Object.getOwnPropertyDescriptors(GatewaySocket.prototype),
+  constructor: { value: TLSSocket, writable: true, configurable: true },
+  encrypted: { value: true, writable: true, configurable: true },
   authorized: { value: false, writable: true, configurable: true },
   authorizationError: { value: null, writable: true, configurable: true },
   // As a TLSSocket's whose client has shown none; without a handle it would be null, and applications look into it.

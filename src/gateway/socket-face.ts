@@ -220,11 +220,6 @@ export abstract class SocketFace extends EventEmitter {
     if (localAddress === undefined || localFamily === undefined) return {};
     return { address: localAddress, family: localFamily, ...(localPort === undefined ? {} : { port: localPort }) };
   }
-
-  /** True where the client speaks TLS with the web server; absent otherwise, as on a `net.Socket`. */
-  get encrypted(): true | undefined {
-    return this.#head.encrypted || undefined;
-  }
 }
 
 /** What a stream says of its state that is the same for every request. */

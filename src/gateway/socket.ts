@@ -4,7 +4,7 @@
  * goes to the request, and their endings are told to each other. What it looks like from outside is socket-face.ts.
  */
 import { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { REPORT } from './error-stream.ts';
 import type { RequestHead } from './request-head.ts';
 import { HIGH_WATER_MARK, SocketFace } from './socket-face.ts';
@@ -312,6 +312,7 @@ export class GatewaySocket extends SocketFace {
     const answered = !this.writable;
     this.#fall();
     if (!answered) this.#carrier.abort();
+    if (error) process.nextTick(failLater, this, error);
     // After the events that the destroyed request and the failed writes have in store, as a real socket's 'close'.
     setImmediate(closeLater, this);
     return this;
@@ -370,6 +371,9 @@ export class GatewaySocket extends SocketFace {
   }
 }
 
+/** What libraries and people read as the name of its class. */
+Object.defineProperty(GatewaySocket.prototype, 'constructor', { value: Socket });
+
 /** Nothing of the body waits, nobody has begun to read it and nobody waits for its end. */
 function isUntouched(request: IncomingMessage): boolean {
   return (
@@ -401,6 +405,11 @@ export function closeResponse(response: ClosableResponse): void {
 
 function drainedLater(socket: GatewaySocket): void {
   socket.drained();
+}
+
+/** An error that has no listener is none: Node's HTTP server listens to every socket's. */
+function failLater(socket: GatewaySocket, error: Error): void {
+  if (socket.listenerCount('error') > 0) socket.emit('error', error);
 }
 
 function closeLater(socket: GatewaySocket): void {

@@ -586,6 +586,27 @@ describe.each([
       expect([answer.status, answer.body.toString(), calls]).toEqual([200, 'ok', 2]);
     });
 
+    // node:http sends it, and its client waits for another.
+    test.skipIf(backend === httpBackend)('a final status below 200 is refused, and leaves nothing behind', async () => {
+      let code: unknown;
+      let message: unknown;
+      const answer = await ask((_req, res) => {
+        try {
+          res.writeHead(102);
+        } catch (error) {
+          code = (error as NodeJS.ErrnoException).code;
+        }
+        res.end('ok');
+        message = res.statusMessage;
+      });
+      expect([code, answer.status, message, answer.body.toString()]).toEqual([
+        'ERR_HTTP_INVALID_STATUS_CODE',
+        200,
+        'OK',
+        'ok',
+      ]);
+    });
+
     test('flushHeaders comes before the body', async () => {
       let release = (): void => {};
       const gate = new Promise<void>((resolve) => {

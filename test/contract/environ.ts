@@ -21,7 +21,7 @@ export function environ(
     ['CONTENT_LENGTH', length === undefined ? withoutBody : String(length)],
     ['QUERY_STRING', query],
     ['REQUEST_METHOD', method],
-    ['CONTENT_TYPE', ''],
+    ['CONTENT_TYPE', contentType(headers)],
     ['SCRIPT_NAME', splits ? '' : decoded],
     ...(splits ? [['PATH_INFO', decoded] as [string, string]] : []),
     ['REQUEST_URI', path],
@@ -35,9 +35,14 @@ export function environ(
   ];
   for (const [name, values] of Object.entries(headers)) {
     for (const value of typeof values === 'string' ? [values] : values) {
-      if (name.toLowerCase() === 'content-type') variables.push(['CONTENT_TYPE', value]);
-      else variables.push([`HTTP_${name.replaceAll('-', '_').toUpperCase()}`, value]);
+      variables.push([`HTTP_${name.replaceAll('-', '_').toUpperCase()}`, value]);
     }
   }
   return variables;
+}
+
+/** The first one, as nginx's $content_type. */
+function contentType(headers: NonNullable<ContractRequest['headers']>): string {
+  const values = Object.entries(headers).find(([name]) => name.toLowerCase() === 'content-type')?.[1] ?? '';
+  return typeof values === 'string' ? values : (values[0] ?? '');
 }

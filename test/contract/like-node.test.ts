@@ -2,64 +2,18 @@
  * What node:http does, the others must do: each case runs on node:http first, and what the application saw there, and what
  * its client got, is what it has to see and to get elsewhere. Behaviours that differ on purpose are in contract.test.ts.
  */
-import { createHash } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { Backend, ContractResponse } from './backend.ts';
-import type { Case, Client } from './cases/case.ts';
+import type { Case } from './cases/case.ts';
 import { HEAD_CASES } from './cases/head.ts';
+import { LIBRARY_CASES } from './cases/libraries.ts';
 import { REQUEST_CASES } from './cases/request.ts';
 import { WRITING_CASES } from './cases/writing.ts';
 import { cgiBackend } from './cgi-backend.ts';
 import { fastcgiBackend } from './fastcgi-backend.ts';
 import { httpBackend } from './http-backend.ts';
+import { http2Backend } from './http2-backend.ts';
+import { type Observation, observe } from './observe.ts';
 import { scgiBackend } from './scgi-backend.ts';
-
-interface Observation {
-  readonly seen: readonly unknown[];
-  readonly answer: Omit<ContractResponse, 'body'> & { readonly body: string };
-}
-
-/** Longer bodies are compared by their digests. */
-const SHOWN = 500;
-
-/** Events of the two may come this much later than the answer. */
-const SETTLE_MS = 500;
-
-async function observe(backend: Backend, { app, request = {} }: Case): Promise<Observation> {
-  const seen: unknown[] = [];
-  let leave = (): void => {};
-  const left = new Promise<void>((resolve) => {
-    leave = resolve;
-  });
-  const client: Client = { left, leave: () => leave() };
-  let settled: Promise<unknown> = Promise.resolve();
-  const handler = app((...what) => seen.push(what), client);
-  const serving = await backend.start((req, res) => {
-    settled = Promise.all([closed(req), closed(res)]);
-    return handler(req, res);
-  });
-  const answer = await serving.request(typeof request === 'function' ? request(client) : request);
-  await Promise.race([settled, sleep(SETTLE_MS)]);
-  await nextTurn();
-  await nextTurn();
-  await serving.close();
-  const body =
-    answer.body.length <= SHOWN
-      ? answer.body.toString('latin1')
-      : createHash('sha256').update(answer.body).digest('hex');
-  return { seen, answer: { ...answer, body, rawHeaders: lowerNames(answer.rawHeaders) } };
-}
-
-function closed(emitter: IncomingMessage | ServerResponse): Promise<void> {
-  return new Promise((resolve) => emitter.once('close', () => resolve()));
-}
-
-/** Node's client and the FastCGI client agree on names only without their case. */
-function lowerNames(rawHeaders: readonly string[]): string[] {
-  return rawHeaders.map((each, i) => (i % 2 === 0 ? each.toLowerCase() : each));
-}
 
 const onNode = new Map<Case, Promise<Observation>>();
 
@@ -69,12 +23,22 @@ function nodes(each: Case): Promise<Observation> {
   return known;
 }
 
-describe.each([httpBackend, fastcgiBackend, scgiBackend, cgiBackend])('$name', (backend) => {
-  describe.each([
-    ['the request', REQUEST_CASES],
-    ['the head of the response', HEAD_CASES],
-    ['writing and breaking off', WRITING_CASES],
-  ])('%s', (_what, cases) => {
+const LIBRARIES: [string, readonly Case[]] = ['what libraries do', LIBRARY_CASES];
+const ALL: [string, readonly Case[]][] = [
+  ['the request', REQUEST_CASES],
+  ['the head of the response', HEAD_CASES],
+  ['writing and breaking off', WRITING_CASES],
+  LIBRARIES,
+];
+
+describe.each([
+  { name: 'node:http', backend: httpBackend, groups: ALL },
+  { name: 'FastCGI', backend: fastcgiBackend, groups: ALL },
+  { name: 'SCGI', backend: scgiBackend, groups: ALL },
+  { name: 'CGI', backend: cgiBackend, groups: ALL },
+  { name: 'http2', backend: http2Backend, groups: [LIBRARIES] },
+])('$name', ({ backend, groups }) => {
+  describe.each(groups)('%s', (_what, cases) => {
     test.each(cases)('$name', async (each) => {
       const { seen, answer } = await observe(backend, each);
       const expected = await nodes(each);

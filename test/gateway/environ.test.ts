@@ -51,6 +51,22 @@ describe('an environment as the head of a request', () => {
     expect(() => readHead(['HTTP_HOST', 'a\r\nX: y'])).toThrow(BadEnviron);
   });
 
+  test('a header twice is both, of which Node keeps the first where there can be one', () => {
+    const twice = (name: string) => [`HTTP_${name}`, 'a/b', `HTTP_${name}`, 'c/d'];
+    expect(readHead([...twice('USER_AGENT'), ...twice('REFERER'), ...twice('CONTENT_TYPE')]).rawHeaders).toEqual([
+      'User-Agent',
+      'a/b',
+      'User-Agent',
+      'c/d',
+      'Referer',
+      'a/b',
+      'Referer',
+      'c/d',
+      'Content-Type',
+      'a/b',
+    ]);
+  });
+
   test('Content-Type twice is once; the last of a variable counts', () => {
     expect(
       readHead([

@@ -57,6 +57,7 @@ export const REQUEST_CASES: readonly Case[] = [
       [name]: ['first', 'second'],
     }),
   ),
+  asked('Content-Type twice', (req) => req.headers['content-type'], { 'Content-Type': ['a/b', 'c/d'] }),
   asked('headers have a prototype as Node’s do', (req) => [
     Object.getPrototypeOf(req.headers) === Object.prototype,
     Object.getPrototypeOf(req.headersDistinct),
