@@ -71,7 +71,10 @@ type Action = (typeof ACTIONS)[number];
 
 /** Where a server in the background has a file that no option names: in `var/` of a project that has one. */
 function defaultFile(name: 'paster.pid' | 'paster.log'): string {
-  return existsSync('var') ? join('var', name) : name;
+  const inVar = join('var', name);
+  if (existsSync(inVar)) return inVar;
+  // One beside `var/` is from a server that was started before that directory was made.
+  return existsSync('var') && !existsSync(name) ? inVar : name;
 }
 
 async function serve(args: readonly string[], options: Options, console: Console): Promise<number> {

@@ -107,6 +107,16 @@ test('in a project with var/, its files are there', async () => {
   }
 });
 
+test('a server that was started before there was a var/ is found and stopped', async () => {
+  const directory = project();
+  await run(directory, 'x.ini', 'start');
+  mkdirSync(join(directory, 'var'));
+  expect(await run(directory, '--status')).toMatchObject({ status: 0 });
+  expect(await run(directory, 'x.ini', 'restart')).toMatchObject({ status: 0 });
+  expect(readdirSync(join(directory, 'var'))).toEqual(['paster.pid']);
+  expect(await run(directory, 'x.ini', 'stop')).toMatchObject({ status: 0 });
+});
+
 test('stop lets a request in flight finish', async () => {
   const directory = project();
   const url = urlOf(await run(directory, 'x.ini', '--daemon'));
