@@ -7,8 +7,8 @@ import { GatewaySocket } from '../../src/gateway/socket.ts';
 
 const carrier = { send: () => true, resumeBody() {}, abort() {} };
 
-function request(): GatewayRequest {
-  const head = readHead(['REQUEST_METHOD', 'GET', 'REQUEST_URI', '/a', 'REMOTE_USER', 'joan']);
+function request(...more: string[]): GatewayRequest {
+  const head = readHead(['REQUEST_METHOD', 'GET', 'REQUEST_URI', '/a', 'REMOTE_USER', 'joan', ...more]);
   return new GatewayRequest(head, new GatewaySocket(carrier, head));
 }
 
@@ -16,6 +16,12 @@ test('the environment is there whatever prototype a framework gives the request'
   const req = Object.setPrototypeOf(request(), Object.create(IncomingMessage.prototype));
   expect(req.environ.REMOTE_USER).toBe('joan');
   expect(req.environ).toBe(req.environ);
+});
+
+test('originalUrl is what the client asked for where the web server has rewritten the path, at the root too', () => {
+  const rewritten = request('SCRIPT_NAME', '', 'PATH_INFO', '/b');
+  expect([rewritten.url, rewritten.baseUrl, rewritten.originalUrl]).toEqual(['/b', undefined, '/a']);
+  expect(request()).not.toHaveProperty('originalUrl');
 });
 
 test('it can be replaced', () => {

@@ -10,8 +10,13 @@ export interface RunningHaproxy {
   readonly url: string;
 }
 
-/** @param option of `fcgi-app`. */
-export async function runHaproxy(binary: string, socket: string, option: string): Promise<RunningHaproxy> {
+/** @param application a line of `fcgi-app`. @param rule one of the frontend, such as `http-request ...`. */
+export async function runHaproxy(
+  binary: string,
+  socket: string,
+  application: string,
+  rule: string = '',
+): Promise<RunningHaproxy> {
   const file = join(temporaryDirectory(), 'haproxy.cfg');
   const port = await freePort();
   writeFileSync(
@@ -23,11 +28,11 @@ export async function runHaproxy(binary: string, socket: string, option: string)
   timeout server 30s
 frontend site
   bind 127.0.0.1:${port}
+  ${rule}
   default_backend app
 fcgi-app app
   docroot /
-  path-info ^()(/.*)?$
-  ${option}
+  ${application}
 backend app
   use-fcgi-app app
   server app unix@${socket} proto fcgi

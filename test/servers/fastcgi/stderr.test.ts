@@ -130,7 +130,7 @@ test.skipIf(haproxy === undefined).each(['option keep-conn', 'no option keep-con
   'HAProxy survives errors before, within and after responses (%s)',
   async (option) => {
     served = await serveFastcgi(app, { multiplexed: 'true' }, { allowHalfOpen: true });
-    const { program, url } = await runHaproxy(haproxy ?? '', served.path, option);
+    const { program, url } = await runHaproxy(haproxy ?? '', served.path, `path-info ^()(/.*)?$\n${option}`);
     const statuses = { error: 500, rejected: 500, writes: 200, streamed: 200, fine: 200 };
     for (let round = 0; round < 5; round++) {
       const paths = Object.entries(statuses);
