@@ -3,6 +3,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symli
 import { basename, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
+import { nginxTemporaryPaths, offPort80 } from '../helpers/nginx.ts';
 import { Program, requireProgram } from '../helpers/program.ts';
 import { exported, ini, project } from './site.ts';
 
@@ -21,7 +22,10 @@ const SERVERS: Readonly<Record<string, Server>> = {
     program: 'nginx',
     own: '/etc/nginx',
     site: 'sites-enabled/shop',
-    check: (copy) => ['-t', '-c', join(copy, 'nginx.conf')],
+    check(copy) {
+      writeFileSync(join(copy, 'conf.d/temporary-paths.conf'), nginxTemporaryPaths(copy));
+      return ['-t', '-c', join(copy, 'nginx.conf')];
+    },
   },
   lighttpd: {
     program: 'lighttpd',
@@ -76,7 +80,7 @@ function copyOf(own: string): string {
   return copy;
 }
 
-describe.each(Object.entries(SERVERS))('%s', (target, { program, own, site, check }) => {
+describe.each(Object.entries(SERVERS))('%s', (target, { program, own, site: file, check }) => {
   const missing = requireProgram(program) === undefined;
 
   test.skipIf(missing || !existsSync(own)).each([
@@ -85,11 +89,12 @@ describe.each(Object.entries(SERVERS))('%s', (target, { program, own, site, chec
     ['in front of several machines', 'fastcgi', ['--host', '10.0.0.5', '--host', '10.0.0.6:6000']],
   ])('takes it: %s', async (_what, kind, options) => {
     const directory = project(`use = npm:paster#${kind}\nhost = 127.0.0.1\nport = 5050`);
-    const text = await exported(target, ini(directory), ...options);
+    const site = await exported(target, ini(directory), ...options);
+    const text = target === 'nginx' ? await offPort80(site) : site;
     const copy = copyOf(own);
     for (const folder of ['sites-enabled', 'sites']) rmSync(join(copy, folder), { recursive: true, force: true });
-    mkdirSync(join(copy, site, '..'), { recursive: true });
-    writeFileSync(join(copy, site), text);
+    mkdirSync(join(copy, file, '..'), { recursive: true });
+    writeFileSync(join(copy, file), text);
     const logs = { APACHE_LOG_DIR: copy, APACHE_RUN_DIR: copy, APACHE_LOCK_DIR: copy, APACHE_PID_FILE: `${copy}/pid` };
     const env = {
       PATH: `${process.env['PATH']}:/usr/sbin`,

@@ -9,6 +9,18 @@ import { type RunningWebServer, untilAnswering } from './web-server.ts';
 /** What `include` finds beside the configuration in /etc/nginx. */
 const INCLUDED = ['fastcgi_params', 'scgi_params'];
 
+/** For `http { }`: the directories that nginx was compiled with are root's. */
+export function nginxTemporaryPaths(directory: string): string {
+  return ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+    .map((name) => `${name}_temp_path ${directory}/${name};\n`)
+    .join('');
+}
+
+/** The same configuration on a free loopback port instead of port 80, which `nginx -t` binds too. */
+export async function offPort80(configuration: string): Promise<string> {
+  return configuration.replace(/^( *listen )\*:80;/m, `$1127.0.0.1:${await freePort()};`);
+}
+
 /** @param configuration what stands within `http { }`; its `listen 80;` becomes free loopback ports, one with TLS. */
 export async function runNginx(binary: string, configuration: string): Promise<RunningWebServer> {
   const directory = temporaryDirectory();
@@ -29,12 +41,7 @@ error_log ${directory}/error.log;
 events { worker_connections 256; }
 http {
   access_log off;
-  client_body_temp_path ${directory}/body;
-  proxy_temp_path ${directory}/proxy;
-  fastcgi_temp_path ${directory}/fastcgi;
-  uwsgi_temp_path ${directory}/uwsgi;
-  scgi_temp_path ${directory}/scgi;
-${configuration.replace('listen 80;', `listen 127.0.0.1:${port}; ${tls}`)}
+${nginxTemporaryPaths(directory)}${configuration.replace('listen 80;', `listen 127.0.0.1:${port}; ${tls}`)}
 }
 `,
   );
