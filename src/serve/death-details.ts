@@ -31,7 +31,7 @@ function heldLines({ lastWords, report, reportAge }: Deceased): string[] {
   const lines = said ? requestLines(said) : [];
   if (lines.length === 0) return [];
   const when = lastWords ? '' : `, ${(reportAge / 1000).toFixed(1)} s before`;
-  return [`it had these requests in hand${when}:`, ...lines];
+  return [`  it had these requests in flight${when}:`, ...lines.map((line) => `  ${line}`)];
 }
 
 function causeOf(failure: Error): string[] {

@@ -394,9 +394,9 @@ describe('what is written down', () => {
         [
           `^paster: error: worker ${pid} ended with status 1: app\\.js:4:\\d+: TypeError: boom`,
           '  at .*app\\.js:4:\\d+\\)?',
-          '(?:  at .*\\n)+it had these requests in hand:',
-          '  GET /held\\?token=\\*{8}, for [\\d.]+ s, from 127\\.0\\.0\\.1, \\[app:site\\]',
-          '  GET /crash, for [\\d.]+ s, from 127\\.0\\.0\\.1, \\[app:site\\]\\n$',
+          '(?:  at .*\\n)+  it had these requests in flight:',
+          '    GET /held\\?token=\\*{8}, for [\\d.]+ s, from 127\\.0\\.0\\.1, \\[app:site\\]',
+          '    GET /crash, for [\\d.]+ s, from 127\\.0\\.0\\.1, \\[app:site\\]\\n$',
         ].join('\\n'),
       ),
     );
@@ -404,7 +404,7 @@ describe('what is written down', () => {
 
   test.each([
     ['/reject', /worker \d+ ended with status 1: app\.js:5:\d+: rejected\n/],
-    ['/exit', /worker \d+ ended with status 9\nit had these requests in hand:\n {2}GET \/exit, /],
+    ['/exit', /worker \d+ ended with status 9\n {2}it had these requests in flight:\n {4}GET \/exit, /],
   ])('so is the end by %s', async (path, record) => {
     const program = await start(`${HTTP}workers = 1`);
     await ask(program.url, path).catch(() => {});
@@ -416,7 +416,7 @@ describe('what is written down', () => {
   test.each([
     [
       '/crash',
-      /^paster: error: process \d+ ended with status 1: app\.js:4:\d+: TypeError: boom\n(?: {2}at .*\n)+it had/,
+      /^paster: error: process \d+ ended with status 1: app\.js:4:\d+: TypeError: boom\n(?: {2}at .*\n)+ {2}it had/,
     ],
     ['/reject', /^paster: error: process \d+ ended with status 1: app\.js:5:\d+: rejected\n/],
   ])('one process without workers writes it of itself: %s', async (path, record) => {
@@ -425,7 +425,7 @@ describe('what is written down', () => {
     const { status, stderr } = await program.finished();
     expect(status).toBe(1);
     expect(stderr).toMatch(record);
-    expect(stderr).toMatch(new RegExp(`it had these requests in hand:\n {2}GET ${path}, .*\n$`));
+    expect(stderr).toMatch(new RegExp(` {2}it had these requests in flight:\n {4}GET ${path}, .*\n$`));
   });
 
   test('a worker that somebody has killed had no time to say what it held', async () => {

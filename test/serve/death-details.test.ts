@@ -26,12 +26,14 @@ describe('what it held', () => {
   test('is what it said at its end, and how many are not named', () => {
     const stale = { ...REPORT, inFlightCount: 90 };
     expect(of({ lastWords: REPORT, report: stale, reportAge: 10 })).toBe(
-      '\nit had these requests in hand:\n  GET /x, for 1.0 s, [app:x]\n  and 2 more',
+      '\n  it had these requests in flight:\n    GET /x, for 1.0 s, [app:x]\n    and 2 more',
     );
   });
 
   test('is what it said shortly before', () => {
-    expect(of({ report: REPORT, reportAge: 900 })).toContain('it had these requests in hand, 0.9 s before:\n  GET /x');
+    expect(of({ report: REPORT, reportAge: 900 })).toContain(
+      '  it had these requests in flight, 0.9 s before:\n    GET /x',
+    );
   });
 
   test('is not what it said long ago, when somebody happened to ask', () => {
