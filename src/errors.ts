@@ -5,6 +5,7 @@
 import { relative } from 'node:path';
 import { printable, printableLine, printableMessage } from './printable.ts';
 import { withoutSecrets } from './secrets.ts';
+import { workingDirectory } from './working-directory.ts';
 
 export { printable, printableLine, printableMessage };
 
@@ -141,7 +142,7 @@ export function stackFrames({ name, message, stack }: Error): string[] {
 }
 
 /** `file:line:column` for people, the file as seen from `cwd` when it lies below it. */
-export function formatLocation(location: Location, cwd: string = process.cwd()): string {
+export function formatLocation(location: Location, cwd: string = workingDirectory()): string {
   const fromHere = relative(cwd, location.file);
   const file = fromHere !== '' && !fromHere.startsWith('..') ? fromHere : location.file;
   return printableLine(`${file}:${location.line}:${location.column}`);

@@ -1,8 +1,9 @@
 /** A directory whose files are served or run, and none outside it: symbolic links are followed as long as they stay inside. */
 import { realpath } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { errorCode } from '../errors.ts';
+import { fromWorkingDirectory } from '../working-directory.ts';
 import { type Found, isBelow, type OpenedFile, openFound } from './opened-file.ts';
 
 /** The operating system's own; that of `fs/promises` costs more. */
@@ -24,7 +25,7 @@ export class DocumentRoot {
 
   /** @param milliseconds how long `open` remembers where a path leads. */
   constructor(path: string, milliseconds: number = 0) {
-    this.path = resolve(path);
+    this.path = fromWorkingDirectory(path);
     this.#milliseconds = milliseconds;
   }
 

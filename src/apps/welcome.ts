@@ -9,6 +9,7 @@ import { escapeHtml, htmlPage } from '../http/html.ts';
 import type { MountedRequest } from '../http/mount.ts';
 import { notFound } from '../protocol/not-found.ts';
 import type { App, Settings } from '../protocol/types.ts';
+import { workingDirectory } from '../working-directory.ts';
 
 export const welcomeSettings = defineSettings(
   {
@@ -34,7 +35,7 @@ export async function makeWelcome(globalConf: Settings, settings: SettingsOf<typ
       'paster',
       `<h1>It works</h1>
 <p>This page came over ${escapeHtml(transport(req))}, from process ${process.pid}, put together by
-<code>${escapeHtml(relative(process.cwd(), file) || file)}</code>. The request as the application sees it:
+<code>${escapeHtml(relative(workingDirectory(), file) || file)}</code>. The request as the application sees it:
 <a href="${escapeHtml(baseUrl)}/environ"><code>/environ</code></a>.</p>
 ${compositionHtml(composition)}`,
     );

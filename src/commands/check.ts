@@ -14,6 +14,7 @@ import {
 } from '../errors.ts';
 import { takeRole } from '../process/rerun.ts';
 import { runWatched, WatchedRun } from '../process/watched-run.ts';
+import { workingDirectory } from '../working-directory.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type CommandOption, type Console, textOption } from './command.ts';
 import { DOTENV, readEnvFiles } from './env-file.ts';
@@ -64,7 +65,7 @@ async function check(
     });
     for (const finding of found) console.out(findingLine(finding));
     for (const line of access?.sentences ?? []) console.out(printableLine(line));
-    if (found.length === 0) console.out(printableLine(`${relative(process.cwd(), file)}: ok`));
+    if (found.length === 0) console.out(printableLine(`${relative(workingDirectory(), file)}: ok`));
     if (found.some(({ severity }) => severity === 'mistake')) return EXIT_MISTAKE;
     return EXIT_OK;
   } finally {

@@ -14,6 +14,7 @@ import type { TemplateVariable } from '../scaffold/template.ts';
 import { projectTree } from '../scaffold/tree.ts';
 import { compareFiles, type PlannedFile, planFiles, writeFiles } from '../scaffold/write.ts';
 import { ownVersion } from '../version.ts';
+import { fromWorkingDirectory, workingDirectory } from '../working-directory.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, listOption, textOption } from './command.ts';
 
@@ -61,13 +62,15 @@ async function create(
   console: Console,
   signal: AbortSignal,
 ): Promise<number> {
-  const available = await findTemplates(process.cwd(), (error) => console.err(`paster: warn: ${formatError(error)}`));
+  const available = await findTemplates(workingDirectory(), (error) =>
+    console.err(`paster: warn: ${formatError(error)}`),
+  );
   if (flagOption(options, 'listTemplates')) {
     console.out(table(available.map(({ name, summary }) => [name, summary])));
     return EXIT_OK;
   }
   const config = textOption(options, 'config');
-  const answered = config === undefined ? NO_ANSWERS : await readAnswers(resolve(config));
+  const answered = config === undefined ? NO_ANSWERS : await readAnswers(fromWorkingDirectory(config));
   const isListing = flagOption(options, 'listVariables');
   const isAsking = process.stdin.isTTY && process.stdout.isTTY && options['interactive'] !== false && !isListing;
   const questions = isAsking ? terminalQuestions(signal) : undefined;
@@ -87,7 +90,7 @@ async function create(
   const files = await projectFiles(templates, variables);
   refuseOwnDependency(name, files);
 
-  const root = resolve(textOption(options, 'outputDir') ?? '.', name);
+  const root = resolve(workingDirectory(), textOption(options, 'outputDir') ?? '.', name);
   const planned = await planFiles(await compareFiles(root, files), conflictDecision(options, questions, console));
   if (flagOption(options, 'simulate')) {
     console.out(projectTree(name, planned));
@@ -156,7 +159,7 @@ function conflictDecision(
 }
 
 async function writeAnswers(config: string, answers: Answers): Promise<void> {
-  const path = resolve(config);
+  const path = fromWorkingDirectory(config);
   const content = Buffer.from(await answersText(path, answers));
   const files = [{ path: basename(path), content, mode: 0o644 }];
   await writeFiles(dirname(path), await planFiles(await compareFiles(dirname(path), files), () => 'overwritten'));
@@ -171,7 +174,7 @@ function statusOf(planned: readonly PlannedFile[], console: Console): number {
 }
 
 function sayNext(root: string, files: readonly ProjectFile[], console: Console): void {
-  const directory = printableLine(relative(process.cwd(), root) || '.');
+  const directory = printableLine(relative(workingDirectory(), root) || '.');
   const install = files.some(({ path }) => path === 'package.json') ? 'npm install && ' : '';
   console.out(`\nNext: cd ${directory} && ${install}npx paster serve etc/develop.ini --reload`);
 }

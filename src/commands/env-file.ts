@@ -1,9 +1,5 @@
-/**
- * `--dotenv`, which every command that reads a configuration takes. It is not called `--env-file`, because Node reads
- * that option itself, wherever it is on the command line, and takes NODE_OPTIONS from the file.
- */
-import { resolve } from 'node:path';
 import { applyEnvFiles } from '../config/env-file.ts';
+import { fromWorkingDirectory } from '../working-directory.ts';
 import { type CommandOption, listOption } from './command.ts';
 
 export const DOTENV: CommandOption = {
@@ -19,7 +15,7 @@ export function optionHint(name: string): string | undefined {
 
 /** Reads the files that the option names. @returns Their absolute paths. @throws ConfigError as `applyEnvFiles`. */
 export function readEnvFiles(options: Readonly<Record<string, unknown>>): readonly string[] {
-  const files = listOption(options, 'dotenv').map((file) => resolve(file));
+  const files = listOption(options, 'dotenv').map((file) => fromWorkingDirectory(file));
   if (files.length > 0) applyEnvFiles(files);
   return files;
 }

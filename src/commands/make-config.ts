@@ -1,13 +1,14 @@
 /** `paster make-config`: an INI file for an installed package, from the package's own template if it has one. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { type EntryPoint, findDistribution, findEntryPoint, type PackageInfo } from '../deploy/entry-points.ts';
 import { declaredSchema } from '../deploy/validate.ts';
 import { EXIT_FAILURE, EXIT_OK, errorCode, errorMessage, printableLine, RunError, UsageError } from '../errors.ts';
 import { renderConfig, standardConfig } from '../scaffold/config-template.ts';
 import type { Variables } from '../scaffold/render-text.ts';
 import { compareFiles, planFiles, writeFiles } from '../scaffold/write.ts';
+import { fromWorkingDirectory, workingDirectory } from '../working-directory.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, textOption } from './command.ts';
 import { setUp } from './setup-app.ts';
@@ -47,7 +48,7 @@ async function makeConfig(
   if (option !== undefined && written !== undefined && option !== written) {
     throw new UsageError('PASTER_USAGE', `make-config: "${spec}" and --name ${option} exclude each other`);
   }
-  const info = await findDistribution(packageName, process.cwd());
+  const info = await findDistribution(packageName, workingDirectory());
   const name = written ?? option ?? 'main';
   const point = findEntryPoint(info, 'app', name, 'npm', undefined);
   const variables = {
@@ -62,7 +63,7 @@ async function makeConfig(
     console.out(text.trimEnd());
     return EXIT_OK;
   }
-  const path = resolve(target);
+  const path = fromWorkingDirectory(target);
   // It may hold a secret that was made just now.
   const file = { path: basename(path), content: Buffer.from(text), mode: 0o640 };
   const comparisons = await compareFiles(dirname(path), [file]);

@@ -3,6 +3,7 @@ import { nearest } from '../config/nearest.ts';
 import { KNOWN_GROUPS, listPoints, type Point, settingsOfPoint, withDeclaration } from '../deploy/points.ts';
 import { EXIT_OK, formatError, PasterError, printableLine, UsageError } from '../errors.ts';
 import { guardLoading } from '../serve/loading.ts';
+import { workingDirectory } from '../working-directory.ts';
 import { type Command, type Console, flagOption } from './command.ts';
 import { jsonArray, jsonObject, jsonText, jsonValue } from './json.ts';
 import { pointsMarkdown } from './points-markdown.ts';
@@ -29,7 +30,7 @@ async function points(
   console: Console,
 ): Promise<number> {
   const warn = (error: PasterError): void => console.err(`paster: warn: ${formatError(error)}`);
-  const all = await listPoints(process.cwd(), warn);
+  const all = await listPoints(workingDirectory(), warn);
   const [group] = args;
   const groups = group === undefined ? groupsOf(all) : [knownGroup(group, all)];
   const listed = all.filter((point) => groups.includes(point.group));
@@ -92,7 +93,7 @@ function pointsJson(groups: readonly string[], points: readonly Point[]): string
     (group) => [group, jsonArray(points.filter((point) => point.group === group).map(pointJson))] as const,
   );
   return jsonObject([
-    ['directory', jsonText(process.cwd())],
+    ['directory', jsonText(workingDirectory())],
     ['groups', jsonObject(members)],
   ]);
 }

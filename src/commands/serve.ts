@@ -8,6 +8,7 @@ import { takeRole } from '../process/rerun.ts';
 import { runForeground, type ServeRequest } from '../serve/foreground.ts';
 import { planOf } from '../serve/plan.ts';
 import { timerMs } from '../timer.ts';
+import { workingDirectory } from '../working-directory.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, flagOption, textOption } from './command.ts';
 import { DOTENV, readEnvFiles } from './env-file.ts';
@@ -115,7 +116,7 @@ function actionOf(word: Action | undefined, options: Options): Action | undefine
 async function requestOf(spec: string, assignments: readonly string[], options: Options): Promise<ServeRequest> {
   const envFiles = readEnvFiles(options);
   return {
-    plan: await planOf(spec, parseAssignments(assignments), process.cwd(), {
+    plan: await planOf(spec, parseAssignments(assignments), workingDirectory(), {
       appName: textOption(options, 'appName'),
       serverName: textOption(options, 'serverName'),
       serverType: textOption(options, 'server'),

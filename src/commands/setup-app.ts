@@ -9,6 +9,7 @@ import { EXIT_OK, printable } from '../errors.ts';
 import { programLogger } from '../log.ts';
 import type { Settings } from '../protocol/types.ts';
 import { setUpLogging } from '../serve/logging.ts';
+import { workingDirectory } from '../working-directory.ts';
 import { parseAssignments } from './assignments.ts';
 import { type Command, type Console, textOption } from './command.ts';
 import { DOTENV, readEnvFiles } from './env-file.ts';
@@ -48,7 +49,7 @@ export async function setUp(spec: string, name: string | undefined, vars: Settin
   session.tellWarnings(programLogger('warn', console.err));
   // What the hooks log goes where the file says; a server that runs may be writing there.
   const uri = parseUri(source);
-  const file = uri?.scheme === 'config' ? configPath(uri, process.cwd()) : undefined;
+  const file = uri?.scheme === 'config' ? configPath(uri, workingDirectory()) : undefined;
   await setUpLogging({ file, globalConf: vars }, session, { user: undefined, group: undefined }, false);
   const command: SetupCommand = { name: 'setup-app', say: (message) => console.out(printable(message)) };
   for (const app of await applicationsOf(context)) {

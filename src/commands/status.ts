@@ -4,6 +4,7 @@ import { ErrorList, EXIT_OK, errorCode, RunError, UsageError } from '../errors.t
 import { statusLines } from '../metrics/status-lines.ts';
 import { askServers, type FoundServers } from '../process/control-socket.ts';
 import { ownVersion } from '../version.ts';
+import { workingDirectory } from '../working-directory.ts';
 import { type Command, type Console, flagOption } from './command.ts';
 import { iniPath } from './ini-argument.ts';
 import { jsonDocument } from './json.ts';
@@ -29,10 +30,10 @@ async function status(
   const file = iniPath(args[0] ?? '');
   const { servers, foreign } = await askServers(file).catch((cause) => {
     if (errorCode(cause) !== 'ENOENT') throw cause;
-    throw new UsageError('PASTER_USAGE', `status: there is no file ${relative(process.cwd(), file)}`, { cause });
+    throw new UsageError('PASTER_USAGE', `status: there is no file ${relative(workingDirectory(), file)}`, { cause });
   });
   if (servers.length === 0 && foreign.length === 0) {
-    throw new RunError('PASTER_NOT_RUNNING', `no server of ${relative(process.cwd(), file)} runs`, {
+    throw new RunError('PASTER_NOT_RUNNING', `no server of ${relative(workingDirectory(), file)} runs`, {
       hint: 'only servers of the same user are found; kill -USR2 has any of them write the same into its log',
     });
   }

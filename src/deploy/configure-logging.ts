@@ -1,6 +1,5 @@
-/** The library's entrance to logging by an INI file. */
-import { resolve } from 'node:path';
 import { type IniDocument, readIni } from '../config/ini.ts';
+import { fromWorkingDirectory } from '../working-directory.ts';
 import type { LoggingOptions } from './logging.ts';
 
 /**
@@ -18,7 +17,7 @@ import type { LoggingOptions } from './logging.ts';
  *   log file cannot be opened: then logging stays as it was
  */
 export async function configureLogging(source: string | IniDocument, options: LoggingOptions = {}): Promise<void> {
-  const document = typeof source === 'string' ? await readIni(resolve(source)) : source;
+  const document = typeof source === 'string' ? await readIni(fromWorkingDirectory(source)) : source;
   // Only now: who logs to nowhere but standard error needs no files.
   const { configureLoggers } = await import('./logging.ts');
   configureLoggers(document, options);

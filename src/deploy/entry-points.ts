@@ -144,9 +144,11 @@ export async function packageAround(file: string): Promise<PackageInfo | undefin
   return undefined;
 }
 
-/** paster itself, with its built-in parts. */
+let own: PackageInfo | undefined;
+
+/** paster itself, with its built-in parts. Read once: a running server outlives the release that paster is a part of. */
 export async function ownPackage(): Promise<PackageInfo> {
-  const own = await readPackage(PACKAGE_ROOT);
+  own ??= await readPackage(PACKAGE_ROOT);
   if (!own) throw new Error(`paster's package.json is not in ${PACKAGE_ROOT}`);
   return own;
 }

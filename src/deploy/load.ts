@@ -1,5 +1,6 @@
 /** The library's entrances: an application, a filter, a server or a configuration by URI. */
 import type { App, Filter, Settings } from '../protocol/types.ts';
+import { workingDirectory } from '../working-directory.ts';
 import { carryingFilter, createApp, createFilter } from './compose.ts';
 import { type Context, settingsOf } from './context.ts';
 import type { PartKind } from './kinds.ts';
@@ -32,7 +33,7 @@ export function loadContext(
 ): Promise<Context> {
   return resolveUri(uri, {
     kind,
-    relativeTo: options.relativeTo ?? process.cwd(),
+    relativeTo: options.relativeTo ?? workingDirectory(),
     globalConf: options.globalConf && settingsOf(options.globalConf),
     session,
     trail: [],

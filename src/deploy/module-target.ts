@@ -4,6 +4,7 @@ import { basename, dirname, extname, isAbsolute, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { nearest } from '../config/nearest.ts';
 import { ConfigError, errorCode, errorMessage, type Location, PasterError } from '../errors.ts';
+import { isOwnFile } from '../own-files.ts';
 import type { Target } from './context.ts';
 import { importModule } from './import-module.ts';
 
@@ -40,7 +41,8 @@ export function exportTarget(
     async load() {
       try {
         const file = path ?? (await resolvePackage(specifier, directory));
-        if (!existsSync(file)) throw missingModule(specifier, file);
+        // What has been loaded of paster is still there when the release that it was a part of is removed.
+        if (!isOwnFile(file) && !existsSync(file)) throw missingModule(specifier, file);
         return pickExport(await importModule(file, directory), name, file);
       } catch (error) {
         if (error instanceof PasterError) error.location ??= from;

@@ -2,6 +2,7 @@
 import { ConfigError, type Location } from '../errors.ts';
 import { describeValue } from '../protocol/describe.ts';
 import type { Settings } from '../protocol/types.ts';
+import { workingDirectory } from '../working-directory.ts';
 import { moduleTarget } from './module-target.ts';
 
 /**
@@ -14,7 +15,7 @@ import { moduleTarget } from './module-target.ts';
 export async function loadFunction(
   setting: string,
   expression: string,
-  { here = process.cwd() }: Settings,
+  { here = workingDirectory() }: Settings,
   from?: Location,
 ): Promise<(...args: unknown[]) => unknown> {
   const found = await moduleTarget(expression.replace(/^call:/, ''), here, from).load();

@@ -7,6 +7,7 @@ import type { SettingsSchema } from '../config/setting.ts';
 import { type Location, type PasterError, RunError } from '../errors.ts';
 import { toApp } from '../protocol/app.ts';
 import { toFilter } from '../protocol/filter.ts';
+import { workingDirectory } from '../working-directory.ts';
 import { brokenBy } from './broken-context.ts';
 import type { CheckSession } from './check-session.ts';
 import { callable, createServer, guarded, loadTarget } from './compose.ts';
@@ -105,7 +106,7 @@ export class PartInspector {
   /** The functions that settings name; they are not called. */
   async #loadFunctions(context: FactoryContext, { declarations }: SettingsSchema): Promise<void> {
     const { localConf, globalConf, origins } = context;
-    const { here = process.cwd() } = globalConf;
+    const { here = workingDirectory() } = globalConf;
     for (const [key, { type }] of Object.entries(declarations)) {
       const value = localConf[key];
       if (!type.namesFunctions || value === undefined) continue;

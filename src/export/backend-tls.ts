@@ -2,8 +2,8 @@
 import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { resolve } from 'node:path';
 import { errorMessage } from '../errors.ts';
+import { fromWorkingDirectory } from '../working-directory.ts';
 import type { Deployment } from './deployment.ts';
 import { type BackendTls, mistake, type SiteOptions } from './site.ts';
 
@@ -26,7 +26,7 @@ export function backendTls({ scheme, certificate }: Deployment, options: SiteOpt
   const isSelfSigned = own.checkIssued(own) && own.verify(own.publicKey);
   const isPinned = backendCa === undefined && isSelfSigned;
   const system = SYSTEM.find((file) => existsSync(file)) ?? SYSTEM[0];
-  const ca = backendCa === undefined ? (isPinned ? (certificate ?? '') : system) : resolve(backendCa);
+  const ca = backendCa === undefined ? (isPinned ? (certificate ?? '') : system) : fromWorkingDirectory(backendCa);
   const name = nameOf(own, serverName);
   const commonName = /^CN=([A-Za-z0-9.-]+)$/m.exec(own.subject)?.[1];
   return { ca, name, hostName: isIP(name) === 0 ? name : (commonName ?? name), isPinned };

@@ -1,7 +1,8 @@
 /** How a web server is to stand in front of a deployment: what the command line says, checked, and the rest by the INI file. */
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { UsageError } from '../errors.ts';
 import { parseAddress, type TcpAddress } from '../net/address.ts';
+import { fromWorkingDirectory } from '../working-directory.ts';
 import type { Backend, Deployment, Scheme } from './deployment.ts';
 import type { AppPlaces } from './places.ts';
 
@@ -75,7 +76,7 @@ export function siteOf(
   const serverName = checkedServerName(options.serverName);
   const prefix = prefixOf(options.prefix, scriptName);
   const stateDir = options.standalone
-    ? resolve(options.stateDir ?? join(deployment.project, 'var', target))
+    ? fromWorkingDirectory(options.stateDir ?? join(deployment.project, 'var', target))
     : undefined;
   if (!options.standalone && options.stateDir !== undefined) {
     throw mistake('--state-dir goes with --standalone', 'a site has no files of its own');

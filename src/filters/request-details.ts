@@ -6,6 +6,7 @@ import type { MountedRequest } from '../http/mount.ts';
 import { requestId } from '../http/request-id.ts';
 import { shownValue } from '../secrets.ts';
 import { ownVersion } from '../version.ts';
+import { workingDirectory } from '../working-directory.ts';
 
 type Row = readonly [name: string, value: string];
 
@@ -32,7 +33,7 @@ export function requestDetails(req: MountedRequest): ErrorDetails {
         ['paster', ownVersion()],
         ['node', process.version],
         ['pid', String(process.pid)],
-        ['directory', process.cwd()],
+        ['directory', workingDirectory()],
         ['memory', `${Math.round(process.memoryUsage.rss() / 2 ** 20)} MiB`],
       ]),
     },

@@ -10,6 +10,7 @@ import { pathToFileURL } from 'node:url';
 import { asError, ErrorList, formatError, type Location, PasterError, stackFrames } from '../errors.ts';
 import { OWN_CODE } from '../own-files.ts';
 import { HIDDEN, isSecretName, withoutSecretLiterals, withoutSecrets, withoutTokens } from '../secrets.ts';
+import { workingDirectory } from '../working-directory.ts';
 import { escapeHtml } from './html.ts';
 import { isSource, readProjectSource } from './project-source.ts';
 
@@ -38,7 +39,7 @@ export const ERROR_ID_HEADER = 'x-paster-error';
 /** A whole HTML page; to be answered with `cache-control: no-store`, and to people only who may read the sources. */
 export async function errorPage(
   error: unknown,
-  { title, id, note, directory = process.cwd(), details = {} }: ErrorPageOptions,
+  { title, id, note, directory = workingDirectory(), details = {} }: ErrorPageOptions,
 ): Promise<string> {
   // Drawn once in a while, and only for developers: what nobody looks at is not loaded.
   const { Youch } = await import('youch');

@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { open, realpath } from 'node:fs/promises';
 import { dirname, extname, join, relative, sep } from 'node:path';
+import { workingDirectory } from '../working-directory.ts';
 
 const SOURCES = new Set(['.js', '.mjs', '.cjs', '.jsx', '.ts', '.mts', '.cts', '.tsx']);
 const LARGEST = 2_000_000;
@@ -16,7 +17,7 @@ export function isSource(file: string): boolean {
  * @param directory a directory of the project
  */
 export async function readProjectSource(file: string, directory: string): Promise<string | undefined> {
-  const roots = await Promise.all([directory, process.cwd()].map((each) => realpath(projectOf(each))));
+  const roots = await Promise.all([directory, workingDirectory()].map((each) => realpath(projectOf(each))));
   const real = await realpath(file);
   if (!isSource(real) || !roots.some((root) => isBelow(root, real))) return undefined;
   const opened = await open(real, 'r');

@@ -1,8 +1,8 @@
 /** The classes that `class = ` of a `[handler_*]` section may name, and what their arguments mean. */
 import { statSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { nearest } from '../config/nearest.ts';
 import type { FileUser } from '../user-files.ts';
+import { fromWorkingDirectory } from '../working-directory.ts';
 import { ArgumentMistake, type CallArguments, kindOf } from './call-arguments.ts';
 import type { Formatter } from './formatter.ts';
 import { FileHandler, NullHandler, StreamHandler, SyslogHandler } from './handlers.ts';
@@ -90,7 +90,7 @@ const FOLLOWING: Rotation = { isDue: () => false, room: () => Number.POSITIVE_IN
 /** @param rotation makes what puts the file aside; none: it stays open, whatever becomes of its name */
 function planFile(args: CallArguments, rotation?: (path: string) => Rotation): HandlerPlan {
   checkEncoding(args);
-  const path = resolve(args.text('filename'));
+  const path = fromWorkingDirectory(args.text('filename'));
   const mode = args.node('mode') === undefined ? 'a' : args.text('mode');
   const modeNode = args.node('mode');
   if (modeNode && !/^[awx]\+?t?$/.test(mode)) {

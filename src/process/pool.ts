@@ -8,6 +8,7 @@ import { addCounts, type Counts, NO_COUNTS } from '../metrics/counts.ts';
 import { noRestarts, type RestartReason, type ServerStatus, type WorkerStatus } from '../metrics/server-status.ts';
 import type { HeldSocket } from '../net/held-socket.ts';
 import { timerMs } from '../timer.ts';
+import { enterDirectory, inCurrentRelease, workingDirectory } from '../working-directory.ts';
 import { backoffMs, HEALTHY_AFTER_MS } from './backoff.ts';
 import { ConnectionTable } from './balance.ts';
 import { describe } from './error-line.ts';
@@ -288,11 +289,12 @@ export class Pool<Boot> {
   }
 
   #spawn(): WorkerHandle<Boot> {
+    enterDirectory(workingDirectory());
     const { entry, env, execArgv, output, reload, onWatch, onPatterns, onReplace, onAsk } = this.#options;
     const slot = this.#table?.take();
     const worker: WorkerHandle<Boot> = new WorkerHandle<Boot>({
       id: ++this.#lastId,
-      entry,
+      entry: inCurrentRelease(entry),
       sockets: this.settings.sockets,
       place: this.#table && slot !== undefined ? { fd: this.#table.fd, slot } : undefined,
       env: reload ? { ...env, ...REPORT_MODULES } : env,

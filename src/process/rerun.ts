@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { outerEnvironment } from '../config/env-file.ts';
+import { enterDirectory, inCurrentRelease, workingDirectory } from '../working-directory.ts';
 import { argumentsForRerun } from './command-line.ts';
 import { packError, type TransferredError } from './error-transfer.ts';
 import { isWord } from './messages.ts';
@@ -28,10 +29,11 @@ const VARIABLE = 'PASTER_ROLE';
 
 /** Starts this program again with its own arguments. */
 export function rerun(role: Role, { output, detached }: RerunOptions): ChildProcess {
+  enterDirectory(workingDirectory());
   const stdio: StdioOptions = ['ignore', output, output, 'ipc'];
   const { args, variables } = argumentsForRerun();
   // Behind "--", Node takes fewer of the arguments for its own.
-  return spawn(process.execPath, [...process.execArgv, '--', process.argv[1] ?? '', ...args], {
+  return spawn(process.execPath, [...process.execArgv, '--', inCurrentRelease(process.argv[1] ?? ''), ...args], {
     stdio,
     detached,
     // The child reads environment files itself. The parent's pid tells it from a program that inherits the variable.

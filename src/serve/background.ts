@@ -1,10 +1,9 @@
-/** `start`, `stop`, `restart` and `status`: a server in the background, by its pid file. */
-import { resolve } from 'node:path';
 import { EXIT_FAILURE, EXIT_OK, printableLine, UsageError } from '../errors.ts';
 import { daemonStatus, startDaemon, stopDaemon } from '../process/daemon.ts';
 import { LogFile } from '../process/logfile.ts';
 import { readPidFile } from '../process/pidfile.ts';
 import { fileUser } from '../process/user.ts';
+import { fromWorkingDirectory } from '../working-directory.ts';
 import { prepare, type ServeRequest, type Terminal } from './foreground.ts';
 
 /** A request whose pid file and log file are known. */
@@ -14,7 +13,7 @@ export type BackgroundRequest = ServeRequest & { readonly pidFile: string; reado
 export async function start(request: BackgroundRequest, terminal: Terminal): Promise<number> {
   // What is wrong with the configuration is found before there is a log file.
   refuseReload(await prepare(request, 'daemon'));
-  const logFile = new LogFile(resolve(request.logFile), fileUser(request.ownership));
+  const logFile = new LogFile(fromWorkingDirectory(request.logFile), fileUser(request.ownership));
   const lines = await startDaemon(logFile);
   if (request.logLevel !== 'warn') for (const line of lines) terminal.out(line);
   return EXIT_OK;
@@ -22,19 +21,19 @@ export async function start(request: BackgroundRequest, terminal: Terminal): Pro
 
 /** @throws RunError when none is running or it does not end. */
 export async function stop(pidFile: string, terminal: Terminal): Promise<number> {
-  await stopDaemon(resolve(pidFile), (line) => terminal.out(printableLine(line)));
+  await stopDaemon(fromWorkingDirectory(pidFile), (line) => terminal.out(printableLine(line)));
   return EXIT_OK;
 }
 
 /** Stops the server if it runs, and starts it. A configuration with a mistake in it leaves it running. */
 export async function restart(request: BackgroundRequest, terminal: Terminal): Promise<number> {
   refuseReload(await prepare({ ...request, pidFile: undefined }, 'daemon'));
-  if (readPidFile(resolve(request.pidFile)).state === 'running') await stop(request.pidFile, terminal);
+  if (readPidFile(fromWorkingDirectory(request.pidFile)).state === 'running') await stop(request.pidFile, terminal);
   return start(request, terminal);
 }
 
 export function status(pidFile: string, terminal: Terminal): number {
-  const { running, sentence } = daemonStatus(resolve(pidFile));
+  const { running, sentence } = daemonStatus(fromWorkingDirectory(pidFile));
   terminal.out(printableLine(sentence));
   return running ? EXIT_OK : EXIT_FAILURE;
 }

@@ -1,5 +1,5 @@
 /** The process that answers for a server: prepares what surrounds it, and serves alone, with workers, or monitored. */
-import { relative, resolve } from 'node:path';
+import { relative } from 'node:path';
 import { debugFlags } from '../config/debug.ts';
 import { LoadSession } from '../deploy/session.ts';
 import { EXIT_FAILURE, formatError, PasterError, UsageError } from '../errors.ts';
@@ -10,6 +10,7 @@ import { LogFile } from '../process/logfile.ts';
 import { checkPidFile } from '../process/pidfile.ts';
 import { letGo, type Role, report, reportFailure } from '../process/rerun.ts';
 import { checkUser, fileUser } from '../process/user.ts';
+import { fromWorkingDirectory, workingDirectory } from '../working-directory.ts';
 import { Lifecycle } from './lifecycle.ts';
 import type { Ownership } from './listeners.ts';
 import { guardLoading } from './loading.ts';
@@ -53,7 +54,7 @@ export async function runForeground(
     const prepared = await prepare(request, role);
     prepared.server.oneShot?.prepare();
     if (request.logFile !== undefined) {
-      logFile = new LogFile(resolve(request.logFile), fileUser(request.ownership));
+      logFile = new LogFile(fromWorkingDirectory(request.logFile), fileUser(request.ownership));
       logFile.capture();
     }
     const log = programLogger(request.logLevel, terminal.err);
@@ -89,7 +90,7 @@ export async function prepare(
   const session = new LoadSession(plan.globalConf);
   const server = await loadPlannedServer(plan, session);
   // For a monitored server it is the monitor's.
-  if (pidFile !== undefined && role !== 'monitored') checkPidFile(resolve(pidFile));
+  if (pidFile !== undefined && role !== 'monitored') checkPidFile(fromWorkingDirectory(pidFile));
   const { workers, oneShot } = server;
   if (oneShot) refuseToKeep(request, workers, role);
   const reload = request.reload || (oneShot === undefined && debugFlags(server.context.globalConf).autoreload);
@@ -140,7 +141,7 @@ async function attend(
     log,
     logging,
     logFile,
-    pidFile: pidFile === undefined || role === 'monitored' ? undefined : resolve(pidFile),
+    pidFile: pidFile === undefined || role === 'monitored' ? undefined : fromWorkingDirectory(pidFile),
     notify: SystemdNotify && new SystemdNotify(log),
     title: process.stdout.isTTY && !oneShot ? titleOf(request, workers) : undefined,
     onListening: (scheme, addresses) => {
@@ -182,7 +183,7 @@ async function runMonitor(
     out: () => {},
     log: quiet,
     logFile,
-    pidFile: pidFile === undefined ? undefined : resolve(pidFile),
+    pidFile: pidFile === undefined ? undefined : fromWorkingDirectory(pidFile),
     notify: undefined,
     title: undefined,
   });
@@ -207,6 +208,6 @@ function stopWithMonitor(): void {
 function titleOf({ plan, reload }: ServeRequest, workers: number | undefined): string[] {
   const processes = workers === undefined ? [] : [workers === 1 ? '1 worker' : `${workers} workers`];
   const mode = reload ? [...processes, 'reload'] : processes.length > 0 ? processes : ['one process'];
-  const file = plan.file && relative(process.cwd(), plan.file);
+  const file = plan.file && relative(workingDirectory(), plan.file);
   return [mode.join(', '), file === undefined || file.startsWith('..') ? (plan.file ?? plan.appUri) : file];
 }

@@ -11,6 +11,7 @@ import { dropPrivileges } from '../process/user.ts';
 import type { WorkerControl, WorkerStart } from '../process/worker.ts';
 import type { App, Settings } from '../protocol/types.ts';
 import { withoutSecretParameters } from '../secrets.ts';
+import { enterDirectory } from '../working-directory.ts';
 import { failureApp } from './failure-app.ts';
 import { guardLoading } from './loading.ts';
 import { setUpLogging } from './logging.ts';
@@ -29,6 +30,8 @@ export const startWorker: WorkerStart<WorkerPlan> = (plan, open, control) =>
   );
 
 const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
+  // It may have been started, warm, before a link on the way was switched.
+  enterDirectory(plan.directory);
   // The supervisor stays who it is: it removes its files and opens its log again, and never loads an application.
   dropPrivileges(plan.ownership.user, plan.ownership.group);
   // Afterwards, so that a HOME of a --dotenv file overrides the user's own.

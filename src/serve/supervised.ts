@@ -12,6 +12,7 @@ import { printable } from '../printable.ts';
 import { pollingPeriod } from '../process/polling.ts';
 import { obeySignals, type Supervised } from '../process/signals.ts';
 import { Supervisor } from '../process/supervisor.ts';
+import { enterDirectory, workingDirectory } from '../working-directory.ts';
 import { listenerUrl } from './announce.ts';
 import { deathDetails } from './death-details.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -79,6 +80,7 @@ export async function serveSupervised(
     // The rest comes with the plan, as a reload has it: a warm worker is older than that.
     env: outerEnvironment(),
     async revise(current) {
+      enterDirectory(workingDirectory());
       applyEnvFiles(plan.envFiles);
       const next = await loadPlannedServer(plan, new LoadSession(plan.globalConf));
       const known = new Map([...held].filter(([, socket]) => current.sockets.includes(socket)));

@@ -1,7 +1,7 @@
 /** Applications that are CGI scripts (RFC 3875): one of them, or those of a directory. A child process for each request. */
 import { statSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
-import { delimiter, isAbsolute, resolve } from 'node:path';
+import { delimiter, isAbsolute, join } from 'node:path';
 import { ConfigError, errorMessage } from '../../errors.ts';
 import { isAtMount, type MountedRequest, pathEnd } from '../../http/mount.ts';
 import { pathNames, targetPath } from '../../http/path-names.ts';
@@ -10,6 +10,7 @@ import { answerPlain } from '../../http/plain-answer.ts';
 import { type Logger, silentLogger } from '../../log.ts';
 import type { App } from '../../protocol/types.ts';
 import { withoutSecretParameters } from '../../secrets.ts';
+import { fromWorkingDirectory } from '../../working-directory.ts';
 import { DocumentRoot } from '../document-root.ts';
 import { findScript } from './find-script.ts';
 import { baseEnviron, type EnvironOptions, type ScriptTarget, scriptEnviron } from './script-environ.ts';
@@ -174,12 +175,14 @@ function scripts(find: Find, options: CgiOptions, queryOf: (query: string) => st
 
 function lookUp(script: string, path: readonly string[] | undefined): string {
   const directories = path ?? ['', ...(process.env['PATH'] ?? '').split(delimiter)];
-  const candidates = isAbsolute(script) ? [script] : directories.map((directory) => resolve(directory, script));
+  const candidates = isAbsolute(script)
+    ? [script]
+    : directories.map((directory) => fromWorkingDirectory(join(directory, script)));
   const found = candidates.find((candidate) => statSync(candidate, { throwIfNoEntry: false })?.isFile());
   if (found !== undefined) return found;
   throw new ConfigError('PASTER_CGI_SCRIPT', `there is no script ${script}`, {
     setting: 'script',
     path: candidates[0],
-    hint: isAbsolute(script) ? undefined : `looked for below ${directories.map((each) => resolve(each)).join(', ')}`,
+    hint: isAbsolute(script) ? undefined : `looked for below ${directories.map(fromWorkingDirectory).join(', ')}`,
   });
 }

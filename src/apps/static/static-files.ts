@@ -5,7 +5,7 @@
 import type { Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { dirname, resolve } from 'node:path';
+import { dirname } from 'node:path';
 import type send from 'send';
 import { errorCode, errorMessage } from '../../errors.ts';
 import { errorStream } from '../../gateway/error-stream.ts';
@@ -17,6 +17,7 @@ import { answerPlain } from '../../http/plain-answer.ts';
 import { requireOwn } from '../../own-files.ts';
 import { printableLine } from '../../printable.ts';
 import type { App, Filter } from '../../protocol/types.ts';
+import { fromWorkingDirectory } from '../../working-directory.ts';
 import { DocumentRoot, realPath } from '../document-root.ts';
 import { closeFile, type OpenedFile, openFound } from '../opened-file.ts';
 import { FileVersions, fileIdentity, VERSION } from './file-versions.ts';
@@ -129,7 +130,8 @@ class StaticFiles {
     if (!this.#single.has(path)) return false;
     const file = this.#single.get(path);
     try {
-      const chosen = file === undefined ? await this.#open([path.slice(1)]) : await openAlone(resolve(file));
+      const chosen =
+        file === undefined ? await this.#open([path.slice(1)]) : await openAlone(fromWorkingDirectory(file));
       if (chosen === undefined) return false;
       await this.#send(req, res, chosen);
     } catch (error) {

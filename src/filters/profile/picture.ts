@@ -4,6 +4,7 @@ import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { escapeHtml, htmlPage } from '../../http/html.ts';
 import { isOwnFile } from '../../own-files.ts';
+import { workingDirectory } from '../../working-directory.ts';
 import { type Call, type Cost, callTree, costs } from './call-tree.ts';
 
 const WIDTH = 1000;
@@ -82,7 +83,7 @@ function originOf({ file }: Cost): string {
 function whereOf({ file, line }: Cost): string {
   if (file === '' || file.startsWith('node:')) return file;
   const path = file.startsWith('file://') ? fileURLToPath(file) : file;
-  const fromHere = relative(process.cwd(), path);
+  const fromHere = relative(workingDirectory(), path);
   return `${fromHere.startsWith('..') ? path : fromHere}:${line}`;
 }
 
