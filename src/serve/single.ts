@@ -1,5 +1,6 @@
 /** `serve` in one process: no supervisor, no workers, no reload. */
 import { existsSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { fileVariables } from '../config/env-file.ts';
 import type { LoadedServer } from '../deploy/load.ts';
 import type { LoadSession } from '../deploy/session.ts';
@@ -76,6 +77,10 @@ class SingleServer implements Supervised {
     const { user, group } = this.#options.ownership;
     const { graceful_timeout: graceful } = this.#server.settings;
     const isToChange = user !== undefined || group !== undefined;
+    if (!this.#server.oneShot && [0, 1, 2].some(isatty)) {
+      const { endOnSecondInterrupt } = await import('../process/second-interrupt.ts');
+      endOnSecondInterrupt();
+    }
     try {
       if (isToChange) {
         // What only root may do, then no root any more, and only then the application: what connects waits for it.

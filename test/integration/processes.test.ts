@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, freePort, paster, serve } from '../helpers/program.ts';
+import { eventually, freePort, Program, paster, ROOT, requireProgram, serve } from '../helpers/program.ts';
 
 const APP = `export default (req, res) => {
   if (req.url === '/exit') process.exit(9);
@@ -61,6 +61,29 @@ test.each([
   await program.says(/loading/);
   expect(await program.kill('SIGTERM')).toMatchObject({ status: 0, stdout: '', stderr: 'loading\n' });
   expect(existsSync(join(cwd, 'a.pid'))).toBe(false);
+});
+
+const LOOP = `process.stderr.write('looping\\n');\nfor (;;);\n`;
+
+test.each([
+  ['at a request', `export default () => {\n${LOOP}};\n`, []],
+  ['while it is loaded', LOOP, []],
+  ['at a request, in a worker', `export default () => {\n${LOOP}};\n`, ['-w', '1']],
+])('a second Ctrl-C ends an application that never gives its process back: %s', async (_what, app, mode) => {
+  const script = requireProgram('script');
+  if (script === undefined) return;
+  const command = [process.execPath, join(ROOT, 'bin/paster.js'), 'serve', 'x.ini', '--pid-file', 'a.pid', ...mode];
+  const options = { cwd: project(app), typing: true };
+  const program = new Program(script, ['-qefc', `exec ${command.join(' ')}`, '/dev/null'], options);
+  if (app !== LOOP) {
+    const [, url = ''] = await program.says(/^serving on (\S+?)\r?$/m);
+    void fetch(url).catch(() => {});
+  }
+  await program.says(/looping/);
+  // Of two that come at once, the system may deliver one.
+  const pressing = setInterval(() => program.type('\x03'), 200);
+  await program.finished().finally(() => clearInterval(pressing));
+  if (mode.length === 0) expect(program.output).toContain('does not respond to Ctrl-C: killed');
 });
 
 test('the two lines that scripts read are all there is when nobody looks', async () => {
