@@ -44,7 +44,14 @@ export default defineConfig({
     hookTimeout: 60_000,
     // What a test writes into a temporary directory is a user's module: Node's to load, not the test runner's.
     server: { deps: { external: [/\/paster-[^/]+\//] } },
-    reporters: process.env['CI'] === 'true' ? ['default', 'json'] : ['default'],
+    // What the programs under test print is shown where their test fails.
+    silent: 'passed-only',
+    setupFiles: ['test/helpers/captured-stderr.ts'],
+    reporters: [
+      'default',
+      ...(process.env['CI'] === 'true' ? ['json'] : []),
+      fileURLToPath(new URL('test/helpers/skipped.ts', import.meta.url)),
+    ],
     outputFile: { json: '.test-report.json' },
   },
 });

@@ -4,7 +4,7 @@ import { chmodSync, chownSync, mkdirSync, renameSync, symlinkSync } from 'node:f
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { type Finished, Program, paster, ROOT, requireProgram, serve } from '../helpers/program.ts';
+import { type Finished, Program, paster, ROOT, requireProgram, requireRoot, serve } from '../helpers/program.ts';
 
 const APP = '[app:main]\nuse = npm:paster#test\n';
 const SETPRIV = requireProgram('setpriv');
@@ -29,7 +29,7 @@ test('a user that there is none of is a mistake', async () => {
   expect([status, stderr]).toEqual([2, 'paster: there is no user "no-such-user"\n']);
 });
 
-describe.runIf(process.getuid?.() === 0 && SETPRIV !== undefined)('as root', () => {
+describe.runIf(requireRoot() && SETPRIV !== undefined)('as root', () => {
   const id = (option: string, name: string) => Number(execFileSync('id', [option, name], { encoding: 'utf8' }));
   const uid = id('-u', 'www-data');
   const gid = id('-g', 'www-data');

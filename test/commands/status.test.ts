@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
 import { whenOver } from '../helpers/lifetime.ts';
-import { eventually, paster, serve } from '../helpers/program.ts';
+import { eventually, paster, requireRoot, serve } from '../helpers/program.ts';
 
 const APP = "export default (req, res) => (req.url.startsWith('/held') ? res.write('first') : res.end('Hello'));\n";
 const INI = '[app:main]\nuse = module:./app.js\n[server:main]\nuse = npm:paster#http\nport = 0\n';
@@ -212,7 +212,7 @@ test.each([[[]], [['--json']]])('%j: nothing that a client sends acts upon the t
   expect(stdout).not.toMatch(/(?!\n)\p{Cc}/u);
 });
 
-describe.runIf(process.getuid?.() === 0)('as root', () => {
+describe.runIf(requireRoot())('as root', () => {
   test.each([
     ['somebody else’s', (runtime: string) => chownSync(runtime, 65534, 65534)],
     ['everybody’s', (runtime: string) => chmodSync(runtime, 0o777)],

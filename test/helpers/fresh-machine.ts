@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { writeScripts } from './directory.ts';
 import { whenOver } from './lifetime.ts';
 import { Program, type ProgramOptions, ROOT, requireProgram } from './program.ts';
+import { noteSkipped } from './skipped.ts';
 
 const APART = ['--mount', '--net', '--pid'];
 
@@ -51,11 +52,11 @@ exec sleep infinity
 
 let isAllowed: boolean | undefined;
 
-/** Whether this user may have one: root, unless a container keeps it from that. Otherwise it is said once. */
+/** Whether this user may have one: root, unless a container keeps it from that. Otherwise that is reported once. */
 export function mayHaveMachine(): boolean {
   if (isAllowed === undefined) {
     isAllowed = requireProgram('ip') !== undefined && canUnshare();
-    if (!isAllowed) process.stderr.write('skipped: no namespaces, which take root\n');
+    if (!isAllowed) noteSkipped('namespaces of root');
   }
   return isAllowed;
 }

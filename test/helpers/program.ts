@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { TOOLS, toolDirectory } from '../../scripts/test-tools/tools.ts';
 import { whenOver } from './lifetime.ts';
+import { noteSkipped } from './skipped.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PASTER = join(ROOT, 'bin/paster.js');
@@ -168,7 +169,7 @@ export function findProgram(name: string): string | undefined {
   return undefined;
 }
 
-/** A program that the test cannot do without: missing, the test is skipped and says so once; in CI it fails. */
+/** A program that a test needs. Without it the test is skipped, which is reported once for a whole run; in CI it fails. */
 export function requireProgram(name: string): string | undefined {
   return required(name, findProgram(name));
 }
@@ -180,15 +181,16 @@ export function requireTool(name: string): string | undefined {
   return required(name, file !== undefined && existsSync(file) ? file : undefined);
 }
 
-const said = new Set<string>();
+/** Whether this is root, for a test of what only root can do. Otherwise the test is skipped, and in CI it fails. */
+export function requireRoot(): boolean {
+  return required('root', process.getuid?.() === 0 ? 'root' : undefined) !== undefined;
+}
 
-function required(name: string, file: string | undefined): string | undefined {
-  if (file === undefined && process.env['CI'] === 'true') throw new Error(`${name} is not installed`);
-  if (file === undefined && !said.has(name)) {
-    said.add(name);
-    process.stderr.write(`skipped: no ${name}\n`);
-  }
-  return file;
+function required(name: string, found: string | undefined): string | undefined {
+  if (found !== undefined) return found;
+  if (process.env['CI'] === 'true') throw new Error(`there is no ${name}`);
+  noteSkipped(name);
+  return undefined;
 }
 
 /** Waits until `probe` gives something. */

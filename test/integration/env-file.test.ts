@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, Program, paster, ROOT, serve } from '../helpers/program.ts';
+import { eventually, Program, paster, ROOT, requireRoot, serve } from '../helpers/program.ts';
 
 const APP = `export const make = (globalConf, localConf) => (req, res) =>
   res.end(JSON.stringify({ conf: localConf.word, env: process.env.WORD, gone: process.env.GONE, home: process.env.HOME }));
@@ -203,7 +203,7 @@ describe('serve', () => {
     }
   });
 
-  test.runIf(process.getuid?.() === 0)('a file of root’s, for an application of somebody else’s', async () => {
+  test.runIf(requireRoot())('a file of root’s, for an application of somebody else’s', async () => {
     const cwd = project('WORD=one\n');
     for (const path of [cwd, join(cwd, 'etc')]) chmodSync(path, 0o755);
     chmodSync(join(cwd, 'etc/.env'), 0o600);

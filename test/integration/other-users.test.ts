@@ -16,7 +16,7 @@ import {
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, getOver, Program, paster, ROOT, requireProgram } from '../helpers/program.ts';
+import { eventually, getOver, Program, paster, ROOT, requireProgram, requireRoot } from '../helpers/program.ts';
 import { NOBODY, swapFiles } from '../helpers/swapper.ts';
 
 const STRACE = requireProgram('strace');
@@ -64,7 +64,7 @@ function pidFileText(pid: number, path: string): string {
   return `${pid}\n${start} ${boot}\n1\n${JSON.stringify(path)}\n`;
 }
 
-describe.runIf(process.getuid?.() === 0)('sockets', () => {
+describe.runIf(requireRoot())('sockets', () => {
   test.skipIf(!STRACE).each([
     ['one process', [], ''],
     ['workers', ['-w', '1'], ''],
@@ -139,7 +139,7 @@ describe.runIf(process.getuid?.() === 0)('sockets', () => {
   });
 });
 
-describe.runIf(process.getuid?.() === 0)('while files are swapped', () => {
+describe.runIf(requireRoot())('while files are swapped', () => {
   test.each([[[]], [['-w', '1']]])('a start and a stop harm no file of root’s: %j', async (mode) => {
     const swapped = await swapFiles();
     onTestFinished(() => swapped.stop());
@@ -156,7 +156,7 @@ describe.runIf(process.getuid?.() === 0)('while files are swapped', () => {
   });
 });
 
-describe.runIf(process.getuid?.() === 0)('pid files', () => {
+describe.runIf(requireRoot())('pid files', () => {
   const commands = [
     ['stop', (file: string) => ['serve', 'x.ini', 'stop', '--pid-file', file]],
     ['--stop-daemon', (file: string) => ['serve', '--stop-daemon', '--pid-file', file]],

@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, paster, serve } from '../helpers/program.ts';
+import { eventually, paster, requireRoot, serve } from '../helpers/program.ts';
 
 const NOBODY = 65_534;
 const SECRET = 'root:secret\n';
@@ -80,7 +80,7 @@ function safeState(cwd: string): unknown[] {
 
 const text = (path: string): string => (existsSync(path) ? readFileSync(path, 'utf8') : '');
 
-describe.runIf(process.getuid?.() === 0)('root, with --user nobody', () => {
+describe.runIf(requireRoot())('root, with --user nobody', () => {
   const attacks: readonly (readonly [string, string])[] = [
     ['a symbolic link', 'mv var/log/app.log var/log/old; ln -s ../../safe/shadow var/log/app.log'],
     ['a symbolic link to a file that is not there', 'rm var/log/app.log; ln -s ../../safe/new var/log/app.log'],
@@ -219,7 +219,7 @@ describe.runIf(process.getuid?.() === 0)('root, with --user nobody', () => {
   });
 });
 
-describe.runIf(process.getuid?.() === 0)('root, as itself', () => {
+describe.runIf(requireRoot())('root, as itself', () => {
   test.each([
     ['a symbolic link', 'ln -s ../../safe/shadow var/log/app.log'],
     ['a directory that is a link', 'rmdir var/log; ln -s ../safe var/log'],

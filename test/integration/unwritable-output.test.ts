@@ -4,7 +4,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { mountSmallDisk, temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, getOver, Program, ROOT } from '../helpers/program.ts';
+import { eventually, getOver, Program, ROOT, requireRoot } from '../helpers/program.ts';
 
 /** Hundredths of a second of processor time that are too much for two idle seconds. */
 const BUSY = 100;
@@ -67,7 +67,7 @@ test.runIf(process.platform === 'linux').each([
   expect((await program.kill('SIGTERM')).status).toBe(0);
 });
 
-test.runIf(process.getuid?.() === 0).each([
+test.runIf(requireRoot()).each([
   ['standard error', '2>disk/log', []],
   ['--log-file', '', ['--log-file', 'disk/log']],
 ])('%s on a full disk: how much was lost is reported when there is room', async (_what, redirection, options) => {

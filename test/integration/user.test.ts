@@ -4,7 +4,16 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, w
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, getOver, Program, paster, pasterWithoutRoot, ROOT, serve } from '../helpers/program.ts';
+import {
+  eventually,
+  getOver,
+  Program,
+  paster,
+  pasterWithoutRoot,
+  ROOT,
+  requireRoot,
+  serve,
+} from '../helpers/program.ts';
 
 // Each says who it is, at import and now.
 const APP = `const atImport = [process.getuid(), process.getgid()];
@@ -42,7 +51,7 @@ test('only root can become somebody else', async () => {
   expect(finished).toMatchObject({ status: 1, stderr: expect.stringMatching(/cannot change to user root/) });
 });
 
-describe.runIf(process.getuid?.() === 0)('as root', () => {
+describe.runIf(requireRoot())('as root', () => {
   const id = (option: string, name: string) => Number(execFileSync('id', [option, name], { encoding: 'utf8' }));
 
   test.each([

@@ -7,7 +7,7 @@ import { configureLogging, getLogger } from '../../src/index.ts';
 import { LineFile } from '../../src/logging/line-file.ts';
 import { hierarchy } from '../../src/logging/logger.ts';
 import { mountSmallDisk, temporaryDirectory } from '../helpers/directory.ts';
-import { eventually } from '../helpers/program.ts';
+import { eventually, requireRoot } from '../helpers/program.ts';
 
 function fresh(): { path: string; read(): string } {
   const path = join(temporaryDirectory(), 'a.log');
@@ -91,33 +91,30 @@ test('lines whose file cannot be opened yet are written when it can be', () => {
   );
 });
 
-test.runIf(process.getuid?.() === 0)(
-  'on a full disk lines are kept, then dropped and counted, until there is room',
-  async () => {
-    const directory = temporaryDirectory();
-    mountSmallDisk(directory);
-    const said = heard();
-    const path = join(directory, 'a.log');
-    const file = new LineFile(path);
-    const filler = join(directory, 'filler');
-    writeFileSync(filler, 'x'.repeat(50_000));
-    const line = 'x'.repeat(9999);
-    for (let each = 0; each < 200; each++) {
-      file.add(`${each} ${line}`, 1000);
-      file.flush();
-    }
-    expect(said()).toMatch(/^paster: cannot write the log file .*: ENOSPC.*\n$/);
-    rmSync(filler);
-    execFileSync('mount', ['-o', 'remount,size=8m', directory]);
-    // Without another line.
-    await eventually(() => said().includes('again'));
-    const written = readFileSync(path, 'utf8').trimEnd().split('\n');
-    expect(written.every((each, number) => each === `${number} ${line}`)).toBe(true);
-    expect(said()).toContain(`can be written again; ${200 - written.length} lines were dropped\n`);
-    expect(written.length).toBeGreaterThan(100);
-    file.close();
-  },
-);
+test.runIf(requireRoot())('on a full disk lines are kept, then dropped and counted, until there is room', async () => {
+  const directory = temporaryDirectory();
+  mountSmallDisk(directory);
+  const said = heard();
+  const path = join(directory, 'a.log');
+  const file = new LineFile(path);
+  const filler = join(directory, 'filler');
+  writeFileSync(filler, 'x'.repeat(50_000));
+  const line = 'x'.repeat(9999);
+  for (let each = 0; each < 200; each++) {
+    file.add(`${each} ${line}`, 1000);
+    file.flush();
+  }
+  expect(said()).toMatch(/^paster: cannot write the log file .*: ENOSPC.*\n$/);
+  rmSync(filler);
+  execFileSync('mount', ['-o', 'remount,size=8m', directory]);
+  // Without another line.
+  await eventually(() => said().includes('again'));
+  const written = readFileSync(path, 'utf8').trimEnd().split('\n');
+  expect(written.every((each, number) => each === `${number} ${line}`)).toBe(true);
+  expect(said()).toContain(`can be written again; ${200 - written.length} lines were dropped\n`);
+  expect(written.length).toBeGreaterThan(100);
+  file.close();
+});
 
 test.each([
   ['FileHandler', '"w"', ''],

@@ -20,6 +20,7 @@ import { ConfigError, RunError } from '../../src/errors.ts';
 import { holdSocket } from '../../src/net/held-socket.ts';
 import { type BindOptions, openListener } from '../../src/net/listener.ts';
 import { bindUnderTemporaryName } from '../../src/net/unix-socket.ts';
+import { requireRoot } from '../helpers/program.ts';
 
 let directory = '';
 let path = '';
@@ -90,7 +91,7 @@ describe.each([
     expect(process.umask()).toBe(before);
   });
 
-  test.runIf(process.getuid?.() === 0)('gives it to an owner and a group', async () => {
+  test.runIf(requireRoot())('gives it to an owner and a group', async () => {
     const socket = await open({ owner: 'nobody', group: 1 });
     expect(statSync(path)).toMatchObject({ uid: Number(execFileSync('id', ['-u', 'nobody'])), gid: 1 });
     await socket.close();

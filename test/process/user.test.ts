@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
 import { dropPrivileges } from '../../src/process/user.ts';
+import { requireRoot } from '../helpers/program.ts';
 import { buildSources, removeTree } from './program.ts';
 
 test('a user or group that there is none of', () => {
@@ -9,7 +10,7 @@ test('a user or group that there is none of', () => {
   expect(() => dropPrivileges(undefined, 'no-such-group')).toThrow('there is no group "no-such-group"');
 });
 
-test.runIf(process.getuid?.() === 0)('becomes somebody else, with the groups of that one, for good', () => {
+test.runIf(requireRoot())('becomes somebody else, with the groups of that one, for good', () => {
   const build = buildSources();
   try {
     const script = `
