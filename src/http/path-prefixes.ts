@@ -87,12 +87,32 @@ export function longestPrefix<T>(
   if (!SEVERAL_READINGS.test(path)) return match;
   const decoded = percentDecode(path);
   if (UNSAFE.test(decoded)) return AMBIGUOUS;
-  const loose = decoded.replaceAll('\\', '/').replace(PARAMETERS, '');
-  if (firstMatch(loose, maps, asItIs)?.value !== match?.value) return AMBIGUOUS;
-  // Below a prefix the application does not see how the path begins.
-  if (match && match.length > 0) return match;
-  const [authority] = AUTHORITY.exec(loose) ?? [''];
-  return firstMatch(loose.slice(authority.length), maps, asItIs)?.value === match?.value ? match : AMBIGUOUS;
+  for (const reading of readings(path, decoded)) {
+    if (firstMatch(reading, maps, asItIs)?.value !== match?.value) return AMBIGUOUS;
+    // Below a prefix the application does not see how the path begins.
+    if (match && match.length > 0) continue;
+    const [authority] = AUTHORITY.exec(reading) ?? [''];
+    if (firstMatch(reading.slice(authority.length), maps, asItIs)?.value !== match?.value) return AMBIGUOUS;
+  }
+  return match;
+}
+
+/**
+ * Where parameters end depends on what a server does first. Tomcat removes them before it decodes: to it, `/;%2fx/admin` is
+ * `/admin`. Others decode everything before, or everything but separators.
+ */
+function readings(path: string, decoded: string): readonly string[] {
+  const late = withoutParameters(decoded);
+  if (!PARAMETER_START.test(decoded)) return [late];
+  const early = [path, percentDecode(path.replace(ENCODED_SEPARATOR, '%25$1'))].flatMap((each) => [
+    each.replace(PARAMETERS, ''),
+    each.replace(PARAMETERS_TO_SEPARATOR, ''),
+  ]);
+  return [late, ...early.map((each) => withoutParameters(percentDecode(each)))];
+}
+
+function withoutParameters(decoded: string): string {
+  return decoded.replaceAll('\\', '/').replace(PARAMETERS, '');
 }
 
 function asItIs(decoded: string): string {
@@ -124,6 +144,10 @@ const UNSAFE = /(?:^|[/\\])\.{1,2}(?:$|[/\\;?#])|\0|[\xc0\xc1][\x80-\xbf]|\xe0[\
 
 /** `;` begins the parameters of a segment (RFC 3986 section 3.3), `?` a query and `#` a fragment. */
 const PARAMETERS = /[;?#][^/]*/g;
+/** For servers to which a backslash ends a segment too. */
+const PARAMETERS_TO_SEPARATOR = /[;?#][^/\\]*/g;
+const PARAMETER_START = /[;?#]/;
+const ENCODED_SEPARATOR = /%(2f|5c)/gi;
 
 /** What `new URL('//host/path', base)` takes for a host. */
 const AUTHORITY = /^\/{2,}[^/]*/;
