@@ -5,6 +5,7 @@
 import { defineSettings } from '../../config/setting.ts';
 import { ConfigError, RunError } from '../../errors.ts';
 import type { EnvironPairs } from '../../gateway/environ.ts';
+import { requestEvents } from '../../gateway/request-events.ts';
 import { callApp } from '../../http/failure.ts';
 import { type Logger, silentLogger } from '../../log.ts';
 import { formatAddress } from '../../net/address.ts';
@@ -53,9 +54,8 @@ export interface CgiServing extends Running {
 
 /** Serves one request; `finished` rejects with a RunError where the application has broken its answer off. */
 export function serveCgi(app: App, pairs: EnvironPairs, streams: CgiStreams, log: Logger): CgiServing {
-  const exchange = new CgiExchange(pairs, streams, log, ({ request, response }) =>
-    callApp(app, request, response, log),
-  );
+  const run = requestEvents((req, res) => callApp(app, req, res, log));
+  const exchange = new CgiExchange(pairs, streams, log, run);
   const finished = exchange.ended.then((ending) => {
     // A CGI program has no other way to say so than its exit status.
     if (ending === 'broken') throw new RunError('PASTER_BROKEN_ANSWER', 'the application broke its answer off');

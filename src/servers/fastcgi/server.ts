@@ -8,6 +8,8 @@ import { ConfigError } from '../../errors.ts';
 import { REPORT } from '../../gateway/error-stream.ts';
 import type { Exchange } from '../../gateway/exchange.ts';
 import { type Network, networks, Peers } from '../../gateway/peers.ts';
+import { requestEvents } from '../../gateway/request-events.ts';
+import type { GatewaySocket } from '../../gateway/socket.ts';
 import { callApp } from '../../http/failure.ts';
 import { type Logger, silentLogger } from '../../log.ts';
 import type { Address } from '../../net/address.ts';
@@ -80,12 +82,15 @@ class FastcgiServing extends GatewayServing implements ConnectionHost {
   readonly sendTimeout: number;
   readonly multiplexed: boolean;
   readonly mount: string | undefined;
-  readonly #app: App;
+  readonly run: (exchange: Exchange) => void;
   #inFlight = 0;
 
   constructor(app: App, listeners: readonly NetServer[], settings: FastcgiSettings, peers: Peers, log: Logger) {
     super({ protocol: 'FastCGI', listeners, peers, maxConnections: settings.max_connections, log });
-    this.#app = app;
+    this.run = requestEvents((req, res) => {
+      const socket = req.socket as unknown as GatewaySocket;
+      callApp(app, req, res, log, (line) => socket[REPORT](`paster: ${line}\n`));
+    });
     this.maxRequestsInFlight = settings.max_requests_in_flight;
     this.maxParamsSize = settings.max_params_size;
     this.headersTimeout = timerMs(settings.headers_timeout);
@@ -108,9 +113,5 @@ class FastcgiServing extends GatewayServing implements ConnectionHost {
 
   released(): void {
     this.#inFlight--;
-  }
-
-  run({ request, response, socket }: Exchange): void {
-    callApp(this.#app, request, response, this.log, (line) => socket[REPORT](`paster: ${line}\n`));
   }
 }

@@ -12,6 +12,7 @@ import type { Server as NetServer, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Server as TlsServer } from 'node:tls';
 import { errorStack } from '../../errors.ts';
+import { requestEvents } from '../../gateway/request-events.ts';
 import { callApp } from '../../http/failure.ts';
 import { type Logger, silentLogger } from '../../log.ts';
 import { Watchlist } from '../../metrics/watchlist.ts';
@@ -106,11 +107,12 @@ class HttpListener {
     // It does not listen itself; told that it does, Node keeps the list of connections that timeouts and closing the
     // idle ones go by.
     this.#http1.emit('listening');
+    const run = requestEvents((req, res) => callApp(app, req, res, log));
     this.#http2 = settings.http2
       ? new Http2Sessions(settings, (stream, headers, rawHeaders, socket) => {
           connections.watch(stream);
           const carrier = new Http2Exchange(stream, headers, rawHeaders, socket, log);
-          callApp(app, carrier.exchange.request, carrier.exchange.response, log);
+          run(carrier.exchange);
           carrier.begun();
         })
       : undefined;

@@ -6,6 +6,7 @@ import type { Server as NetServer, Socket } from 'node:net';
 import { defineSettings, type SettingsOf } from '../../config/setting.ts';
 import type { Exchange } from '../../gateway/exchange.ts';
 import { Peers } from '../../gateway/peers.ts';
+import { requestEvents } from '../../gateway/request-events.ts';
 import { callApp } from '../../http/failure.ts';
 import { type Logger, silentLogger } from '../../log.ts';
 import type { App, Running, ServeOptions, Server, Settings } from '../../protocol/types.ts';
@@ -40,11 +41,11 @@ class ScgiServing extends GatewayServing implements ConnectionHost {
   readonly mount: string | undefined;
   readonly headersTimeout: number;
   readonly sendTimeout: number;
-  readonly #app: App;
+  readonly run: (exchange: Exchange) => void;
 
   constructor(app: App, listeners: readonly NetServer[], settings: ScgiSettings, peers: Peers, log: Logger) {
     super({ protocol: 'SCGI', listeners, peers, maxConnections: settings.max_connections, log });
-    this.#app = app;
+    this.run = requestEvents((req, res) => callApp(app, req, res, log));
     this.maxParamsSize = settings.max_params_size;
     this.mount = settings.script_name;
     this.headersTimeout = timerMs(settings.headers_timeout);
@@ -53,9 +54,5 @@ class ScgiServing extends GatewayServing implements ConnectionHost {
 
   protected connected(socket: Socket, overloaded: boolean): ScgiConnection {
     return new ScgiConnection(socket, this, overloaded);
-  }
-
-  run({ request, response }: Exchange): void {
-    callApp(this.#app, request, response, this.log);
   }
 }

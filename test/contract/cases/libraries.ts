@@ -1,5 +1,6 @@
 /** What libraries do to Node's own objects and classes: assign to them, ask for their class, replace their methods. */
-import { IncomingMessage, OutgoingMessage, ServerResponse } from 'node:http';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { IncomingMessage, OutgoingMessage, Server, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { finished } from 'node:stream';
 import { type Case, codeOf, type Look, outcome, watch } from './case.ts';
@@ -88,6 +89,22 @@ function replaced(prototype: object, of: string, names: readonly string[]): Case
   );
 }
 
+/** A case whose application is loaded while a library listens; `listen` returns what takes it back. */
+function listening(name: string, listen: (look: Look) => () => void): Case {
+  return {
+    name,
+    app: (look) => {
+      const stop = listen(look);
+      return (_req, res) => {
+        res.on('finish', () => look('finish of the response'));
+        res.on('close', stop);
+        look('the application');
+        res.end('x');
+      };
+    },
+  };
+}
+
 const METHODS = ['writeHead', 'setHeader', 'write', 'end'];
 
 export const LIBRARY_CASES: readonly Case[] = [
@@ -139,6 +156,37 @@ export const LIBRARY_CASES: readonly Case[] = [
   handling('finished(socket) has the error that it was destroyed with', (look, { socket }) => {
     finished(socket, (error) => look('finished', codeOf(error)));
     socket.destroy(mine());
+  }),
+
+  listening('emit of http.Server replaced', (look) => {
+    const { emit } = Server.prototype;
+    Server.prototype.emit = function (this: Server, ...args: unknown[]): boolean {
+      const [event, req, res] = args;
+      if (event !== 'request') return Reflect.apply(emit, this, args);
+      look('request begins', args.length, req instanceof IncomingMessage, res instanceof ServerResponse);
+      const result = Reflect.apply(emit, this, args);
+      look('request ends', result);
+      return result;
+    };
+    return () => {
+      Server.prototype.emit = emit;
+    };
+  }),
+  listening('the diagnostics channels of node:http', (look) => {
+    const channels = ['http.server.request.start', 'http.server.response.finish'];
+    const noted = (message: unknown, name: string | symbol): void => {
+      const { request, response, socket, server } = message as Record<string, unknown>;
+      look(
+        name,
+        request instanceof IncomingMessage && request.socket === socket,
+        response instanceof ServerResponse && response.req === request,
+        server instanceof Server,
+      );
+    };
+    for (const name of channels) subscribe(name, noted);
+    return () => {
+      for (const name of channels) unsubscribe(name, noted);
+    };
   }),
 
   ...replaced(ServerResponse.prototype, 'ServerResponse', METHODS),
