@@ -21,7 +21,8 @@ export abstract class SocketFace extends EventEmitter {
   _httpMessage: ServerResponse | null = null;
   readonly #head: RequestHead;
   #timer: NodeJS.Timeout | undefined;
-  #milliseconds = 0;
+  /** What `setTimeout` was given, as on a `net.Socket`. */
+  timeout: number | undefined = undefined;
   /** The request whose body comes in here. */
   request: IncomingMessage | undefined;
   /** A write has said false and 'drain' is owed. */
@@ -127,7 +128,7 @@ export abstract class SocketFace extends EventEmitter {
   /** As `net.Socket`: 'timeout' on the socket after so much idleness; nobody who listens: the request is cut. */
   setTimeout(milliseconds: number, callback?: () => void): this {
     this.stopTimer();
-    this.#milliseconds = milliseconds;
+    this.timeout = milliseconds;
     if (callback) {
       if (milliseconds === 0) this.removeListener('timeout', callback);
       else this.once('timeout', callback);
@@ -137,10 +138,6 @@ export abstract class SocketFace extends EventEmitter {
       this.#timer.unref();
     }
     return this;
-  }
-
-  get timeout(): number {
-    return this.#milliseconds;
   }
 
   /** Something has happened: the time-out begins anew. */

@@ -119,6 +119,13 @@ export const LIBRARY_CASES: readonly Case[] = [
     look(Reflect.get(socket, 'encrypted'));
     res.end('x');
   }),
+  handling('timeout is absent until it is set, and can be assigned', (look, { socket }, res) => {
+    look(typeof socket.timeout);
+    look(socket.setTimeout(60_000).timeout, socket.setTimeout(0).timeout);
+    Object.assign(socket, { timeout: 5 });
+    look(socket.timeout);
+    res.end('x');
+  }),
   handling('what can be assigned on a socket of Node’s can be', (look, { socket }, res) => {
     const nodes = new Socket();
     const names = propertyNames(nodes).filter((name) => isAssignable(nodes, name));
