@@ -178,11 +178,20 @@ function lookUp(script: string, path: readonly string[] | undefined): string {
   const candidates = isAbsolute(script)
     ? [script]
     : directories.map((directory) => fromWorkingDirectory(join(directory, script)));
-  const found = candidates.find((candidate) => statSync(candidate, { throwIfNoEntry: false })?.isFile());
+  const found = candidates.find(isFile);
   if (found !== undefined) return found;
   throw new ConfigError('PASTER_CGI_SCRIPT', `there is no script ${script}`, {
     setting: 'script',
     path: candidates[0],
     hint: isAbsolute(script) ? undefined : `looked for below ${directories.map(fromWorkingDirectory).join(', ')}`,
   });
+}
+
+/** A directory that this process may not search, or that leads nowhere, is passed over, as a shell does with those of PATH. */
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
 }

@@ -130,6 +130,15 @@ describe('the environment', () => {
   });
 });
 
+test('a directory that cannot be searched is passed over', async () => {
+  const directory = scripts({ 'env.cgi': ENV });
+  const loop = join(directory, 'loop');
+  symlinkSync(loop, loop);
+  const app = cgi({ script: 'env.cgi', path: [loop, directory] });
+  expect((await (await serveApp(app)).ask('/')).status).toBe(200);
+  expect(() => cgi({ script: 'nothing.cgi', path: [loop] })).toThrow(/there is no script nothing\.cgi/);
+});
+
 test('one script, with a query of its own', async () => {
   const directory = scripts({ 'env.cgi': ENV });
   const at = async (app: App) => (await (await serveApp(app)).ask('/x?a=1')).body.toString();
