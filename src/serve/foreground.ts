@@ -7,6 +7,7 @@ import { type Logger, type LogLevel, lineLogger, programLogger } from '../log.ts
 import type { Address, TcpAddress } from '../net/address.ts';
 import { systemdSockets } from '../net/systemd.ts';
 import { LogFile } from '../process/logfile.ts';
+import { endWithScript } from '../process/package-script.ts';
 import { checkPidFile } from '../process/pidfile.ts';
 import { letGo, type Role, report, reportFailure } from '../process/rerun.ts';
 import { checkUser, fileUser } from '../process/user.ts';
@@ -49,6 +50,7 @@ export async function runForeground(
 ): Promise<number> {
   // Before anything is spawned: the descriptors and the variables are for this process.
   const passed = systemdSockets().map(({ address }) => address);
+  if (role === undefined) endWithScript();
   let logFile: LogFile | undefined;
   const work = async (): Promise<number> => {
     const prepared = await prepare(request, role);

@@ -1,7 +1,7 @@
 /** Programs that a test starts: their output is kept, they are waited for, and they end with the test, by pid. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants, existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
@@ -143,6 +143,17 @@ export async function serve(args: readonly string[], options?: ProgramOptions): 
   const program = paster(['serve', ...args], options);
   const [, url = ''] = await program.says(/^serving on (\S+)$/m);
   return Object.assign(program, { url });
+}
+
+/** Whether a process exists; one that has ended and is not collected yet does not count. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    if (process.platform !== 'linux') return true;
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
 }
 
 /** A TCP port that nobody listens on. */

@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
-import { eventually, type Finished, paster, pasterWithoutRoot, serve } from '../helpers/program.ts';
+import { eventually, type Finished, isAlive, paster, pasterWithoutRoot, serve } from '../helpers/program.ts';
 
 const APP = `export default (req, res) => {
   console.log('asked for', req.url);
@@ -36,15 +36,6 @@ const urlOf = ({ stdout }: Finished) => /^serving on (\S+)$/m.exec(stdout)?.[1] 
 const pidIn = (directory: string, file = 'paster.pid') =>
   Number(readFileSync(join(directory, file), 'utf8').split('\n')[0]);
 const get = async (url: string) => (await fetch(url, { headers: { connection: 'close' } })).text();
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
-}
 
 test.each([
   ['one process', ''],

@@ -1,11 +1,12 @@
 /** What `paster serve` does when signals come and when processes die, as one process, with workers and monitored. */
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, freePort, Program, paster, ROOT, requireProgram, serve } from '../helpers/program.ts';
+import { eventually, freePort, isAlive, Program, paster, ROOT, requireProgram, serve } from '../helpers/program.ts';
 
 const APP = `export default (req, res) => {
   if (req.url === '/exit') process.exit(9);
@@ -61,6 +62,46 @@ test.each([
   await program.says(/loading/);
   expect(await program.kill('SIGTERM')).toMatchObject({ status: 0, stdout: '', stderr: 'loading\n' });
   expect(existsSync(join(cwd, 'a.pid'))).toBe(false);
+});
+
+describe('a package’s script', () => {
+  const started = async (script: string, command: readonly string[]) => {
+    const cwd = project();
+    mkdirSync(join(cwd, 'node_modules/.bin'), { recursive: true });
+    symlinkSync(ROOT, join(cwd, 'node_modules/paster'));
+    symlinkSync('../paster/bin/paster.js', join(cwd, 'node_modules/.bin/paster'));
+    writeFileSync(join(cwd, 'package.json'), JSON.stringify({ type: 'module', scripts: { start: script } }));
+    const [file = '', ...args] = command;
+    const program = new Program(file, args, { cwd });
+    const [, pid = ''] = await program.says(/^Starting server in PID (\d+)\.$/m);
+    await program.says(/^serving on /m);
+    onTestFinished(() => {
+      if (isAlive(Number(pid))) process.kill(Number(pid), 'SIGKILL');
+    });
+    return { program, pid: Number(pid) };
+  };
+
+  test.each([
+    ['npx', 'unused', ['npx', 'paster', 'serve', 'x.ini']],
+    ['npm', 'true && paster serve x.ini 2>&1', ['npm', 'start']],
+    ['npm, with workers', 'paster serve x.ini -w 1', ['npm', 'start']],
+    ['npm and an argument', 'paster serve', ['npm', 'start', '--', 'x.ini']],
+  ])('ends its server with it: %s', async (_what, script, command) => {
+    const { program, pid } = await started(script, command);
+    await program.kill('SIGTERM');
+    await eventually(() => !isAlive(pid));
+  });
+
+  test.each(['paster serve x.ini & sleep 5', 'nohup paster serve x.ini; true'])(
+    'may leave one behind: %s',
+    async (script) => {
+      const { program, pid } = await started(script, ['npm', 'start']);
+      await program.kill('SIGTERM');
+      // Longer than the server would take to notice.
+      await sleep(2000);
+      expect(isAlive(pid)).toBe(true);
+    },
+  );
 });
 
 const LOOP = `process.stderr.write('looping\\n');\nfor (;;);\n`;

@@ -1,6 +1,6 @@
 /** Builds the sources for the children of these tests, starts supervisors as programs, and asks them over HTTP. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -173,15 +173,4 @@ export function load(port: number, clients = 8, keepAlive = false) {
       for (const agent of agents) agent.destroy();
     },
   };
-}
-
-/** Whether a process exists; one that has ended and is not collected yet does not count. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    if (process.platform !== 'linux') return true;
-    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
 }

@@ -7,7 +7,8 @@ import { ConfigError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/log.ts';
 import { holdSocket } from '../../src/net/held-socket.ts';
 import { Supervisor } from '../../src/process/supervisor.ts';
-import { appAnswering, ask, FIXTURES, isAlive, load, Program, saveByRename, until } from './program.ts';
+import { isAlive } from '../helpers/program.ts';
+import { appAnswering, ask, FIXTURES, load, Program, saveByRename, until } from './program.ts';
 import { Supervised } from './supervised.ts';
 
 const site = new Supervised();
