@@ -19,6 +19,10 @@ export interface SettingType<T> {
   readonly max?: number;
   /** Its value is a list of functions in modules, which have to be there: what a type alone cannot tell. */
   readonly namesFunctions?: true;
+  /** Of a type of paths: the value with `absolute` applied to each path in it. */
+  mapPaths?(value: T, absolute: (path: string) => string): T;
+  /** The path was relative to the working directory until 0.1, so one that exists only there is pointed out. */
+  readonly isMoved?: true;
   parse(text: string): T;
 }
 
@@ -216,13 +220,24 @@ export function otherSettings(schema: SettingsSchema, values: object): [string, 
 /** Any text. */
 export const text: SettingType<string> = { allowed: 'any text', parse: (value) => value };
 
-/** A path. An empty one would come out as the directory that it is relative to. */
+/** A path, relative to the INI file. An empty one would come out as the directory of that file. */
 export const path: SettingType<string> = {
-  allowed: 'the path of a file or a directory',
+  allowed: 'the path of a file or a directory, relative to the INI file',
+  mapPaths: (value, absolute) => absolute(value),
   parse(value) {
     if (value.trim() === '') throw new Error('it is empty');
     return value;
   },
+};
+
+/** A path that was relative to the working directory in 0.1. */
+export const movedPath: SettingType<string> = { ...path, isMoved: true };
+
+/** Paths separated by white space, relative to the INI file. */
+export const pathList: SettingType<readonly string[]> = {
+  allowed: 'paths separated by spaces or line ends, relative to the INI file',
+  mapPaths: (values, absolute) => values.map(absolute),
+  parse: (value) => asList(value),
 };
 
 /** Words separated by white space. */

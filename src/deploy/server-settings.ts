@@ -8,6 +8,7 @@ import {
   defineSettings,
   int,
   list,
+  movedPath,
   octal,
   type SettingsOf,
   type SettingType,
@@ -17,6 +18,7 @@ import {
 import { ConfigError } from '../errors.ts';
 import { type Address, parseAddress } from '../net/address.ts';
 import type { Settings } from '../protocol/types.ts';
+import { fromWorkingDirectory } from '../working-directory.ts';
 import { type FactoryContext, settingsOf } from './context.ts';
 import { warnOfObsolete } from './obsolete.ts';
 import { withoutEffect } from './section-config.ts';
@@ -35,6 +37,16 @@ const requests = int({ min: 0, max: 1_000_000_000 });
 
 const port = int({ min: 0, max: 65535 });
 
+const UNIX = 'unix:';
+
+const addressList: SettingType<readonly string[]> = {
+  ...list,
+  allowed: 'addresses separated by spaces or line ends; the path after unix: is relative to the INI file',
+  isMoved: true,
+  mapPaths: (words, absolute) =>
+    words.map((word) => (word.startsWith(UNIX) && word !== UNIX ? UNIX + absolute(word.slice(UNIX.length)) : word)),
+};
+
 /** What the process layer reads from every server section. */
 export const processSettings = defineSettings({
   host: {
@@ -44,12 +56,12 @@ export const processSettings = defineSettings({
   },
   port: { type: port, help: 'The TCP port to listen on; 0 takes a free one.', example: '8080' },
   socket: {
-    type: text,
+    type: movedPath,
     help: 'The path of a Unix socket to listen on, in place of host and port.',
     example: '%(here)s/../var/app.sock',
   },
   listen: {
-    type: list,
+    type: addressList,
     help: 'Several addresses, in place of host, port and socket.',
     example: '127.0.0.1:8080 [::1]:8080 unix:%(here)s/../var/app.sock',
   },
@@ -206,7 +218,7 @@ function override(section: Settings, overrides: AddressOverrides): Settings {
   if (host !== undefined || port !== undefined) for (const key of ['socket', 'listen']) delete section[key];
   if (host !== undefined) section['host'] = host;
   if (port !== undefined) section['port'] = port;
-  if (socket !== undefined) section['socket'] = socket;
+  if (socket !== undefined) section['socket'] = fromWorkingDirectory(socket);
   if (workers !== undefined) section['workers'] = workers;
   if (gracefulTimeout !== undefined) section['graceful_timeout'] = gracefulTimeout;
   return section;

@@ -5,6 +5,7 @@ import type { Settings } from '../protocol/types.ts';
 import { concealed, isSecretSetting, secretsOf } from '../secrets.ts';
 import type { Context, FactoryContext } from './context.ts';
 import { settingsOf } from './context.ts';
+import { withAbsolutePaths } from './setting-paths.ts';
 import { asStep } from './unsettled.ts';
 
 /** The part of https://standardschema.dev that is needed here. */
@@ -41,7 +42,11 @@ export function schemaOf(factory: unknown): StandardSchema | undefined {
 /** The declarations that paster's own parts carry: more than a Standard Schema, they can be read. */
 export function declaredSchema(factory: unknown): SettingsSchema | undefined {
   const schema = schemaOf(factory);
-  return schema && 'declarations' in schema && 'obsolete' in schema ? (schema as unknown as SettingsSchema) : undefined;
+  return schema && isDeclared(schema) ? schema : undefined;
+}
+
+function isDeclared(schema: StandardSchema): schema is StandardSchema & SettingsSchema {
+  return 'declarations' in schema && 'obsolete' in schema;
 }
 
 /** Finds what is wrong with a section whose settings are each of the right type: throws what the factory would throw. */
@@ -69,7 +74,11 @@ export async function validateWith(
   context: FactoryContext,
 ): Promise<unknown> {
   const result = await runSchema(schema, localConf, context);
-  if (!result.issues) return result.value;
+  if (!result.issues) {
+    return isDeclared(schema)
+      ? withAbsolutePaths(Object(result.value), schema.declarations, localConf, context)
+      : result.value;
+  }
   const issues = result.issues.length > 0 ? result.issues : [{ message: 'the settings are not valid' }];
   const errors = issues.map((issue) => issueError(issue, context));
   throw errors.length === 1 && errors[0] ? errors[0] : new ErrorList(errors);

@@ -5,6 +5,7 @@ import { bool, seconds } from '../config/setting.ts';
 import { type LoadedServer, loadContext, loadServer } from '../deploy/load.ts';
 import type { ProcessSettings } from '../deploy/server-settings.ts';
 import type { LoadSession } from '../deploy/session.ts';
+import { pathSetting } from '../deploy/setting-paths.ts';
 import { configUri } from '../deploy/uri.ts';
 import { ConfigError } from '../errors.ts';
 import type { Address, TcpAddress, UnixAddress } from '../net/address.ts';
@@ -65,7 +66,7 @@ export async function readDeployment(file: string, names: DeploymentNames, sessi
   if (!isScheme(scheme)) throw notConnected(server);
   const own = context.localConf;
   const scriptName = own['script_name'] ?? own['scriptName'];
-  const certificate = own['ssl_cert'] ?? own['ssl_pem'];
+  const certificate = pathSetting(context, 'ssl_cert') ?? pathSetting(context, 'ssl_pem');
   const isHttp = scheme === 'http' || scheme === 'https';
   const project = await projectOf(file);
   return {
@@ -76,7 +77,7 @@ export async function readDeployment(file: string, names: DeploymentNames, sessi
     http2Only: scheme === 'http' && bool.parse(own['http2'] ?? 'false'),
     backends: server.addresses.flatMap(reachable),
     settings,
-    certificate: certificate === undefined ? undefined : resolve(certificate),
+    certificate: certificate && resolve(certificate),
     scriptName: scriptName?.replace(/\/$/, ''),
     keepAlive: isHttp ? seconds.parse(own['keep_alive_timeout'] ?? STANDARD_KEEP_ALIVE) : undefined,
     addresses: server.addresses,

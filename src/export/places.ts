@@ -4,6 +4,7 @@ import { bool, int, list, oneOf, size } from '../config/setting.ts';
 import { type Context, type FactoryContext, isComposite } from '../deploy/context.ts';
 import { innerContexts } from '../deploy/outline.ts';
 import { builtinPart } from '../deploy/paste-names.ts';
+import { pathSetting } from '../deploy/setting-paths.ts';
 
 /** A directory that a web server may serve by itself. */
 export interface StaticRoot {
@@ -142,8 +143,9 @@ function urlPrefix({ localConf }: FactoryContext): string {
 }
 
 /** Undefined where a setting is wrong, which is for `check` and `serve` to say, or cannot be said to every web server. */
-function staticRoot({ localConf, globalConf }: FactoryContext, path: string): StaticRoot | undefined {
-  const { document_root: root } = localConf;
+function staticRoot(context: FactoryContext, path: string): StaticRoot | undefined {
+  const { localConf } = context;
+  const root = pathSetting(context, 'document_root');
   if (root === undefined) return undefined;
   try {
     const index = list.parse(localConf['index'] ?? 'index.html');
@@ -151,7 +153,7 @@ function staticRoot({ localConf, globalConf }: FactoryContext, path: string): St
     if (index.length === 0 || !index.every((name) => PLAIN_NAME.test(name))) return undefined;
     return {
       path: `${path}/`,
-      directory: resolve(globalConf['here'] ?? '', root),
+      directory: resolve(root),
       index,
       maxAge: int({ min: 0, max: 31_536_000 }).parse(localConf['cache_max_age'] ?? '0'),
       dotfileStatus: { ignore: 404 as const, deny: 403 as const, allow: undefined }[dotfiles],

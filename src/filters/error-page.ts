@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { resolve } from 'node:path';
 import { debugFlags } from '../config/debug.ts';
 import { fileInDirectory } from '../config/existing-path.ts';
-import { bool, defineSettings, type OptionsOf, type SettingsOf, text, withDefaults } from '../config/setting.ts';
+import { bool, defineSettings, type OptionsOf, path, type SettingsOf, text, withDefaults } from '../config/setting.ts';
 import { errorMessage, errorStack } from '../errors.ts';
 import { errorStream } from '../gateway/error-stream.ts';
 import { answerError, type ErrorAnswer } from '../http/error-answer.ts';
@@ -30,7 +30,7 @@ export const errorPageSettings = defineSettings(
       help: 'Show errors to clients, with sources and request; without it, as debug in [DEFAULT] says.',
     },
     error_message: { type: text, help: 'What the page says without debug.', example: 'We are looking into it.' },
-    error_log: { type: text, help: 'A file that errors are added to besides, relative to the INI file.' },
+    error_log: { type: path, help: 'A file that errors are added to besides.' },
     show_exceptions_in_wsgi_errors: {
       type: bool,
       default: false,
@@ -64,7 +64,7 @@ export function makeErrorPage(globalConf: Settings, settings: SettingsOf<typeof 
   const here = globalConf['here'] ?? '';
   const debug = settings.debug ?? debugFlags(globalConf).serveTraceback;
   return errorPages(
-    { ...settings, debug, error_log: log && fileInDirectory('error_log', resolve(here, log)) },
+    { ...settings, debug, error_log: log && fileInDirectory('error_log', log) },
     undefined,
     resolve(here),
   );

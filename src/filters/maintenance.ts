@@ -1,7 +1,15 @@
 /** `npm:paster#maintenance`: a page that says "back soon", while a setting or a file says so. */
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { bool, defineSettings, int, type OptionsOf, type SettingsOf, text, withDefaults } from '../config/setting.ts';
+import {
+  bool,
+  defineSettings,
+  int,
+  type OptionsOf,
+  path,
+  type SettingsOf,
+  text,
+  withDefaults,
+} from '../config/setting.ts';
 import { type Network, networks, Peers } from '../gateway/peers.ts';
 import { clientAddress } from '../http/client-address.ts';
 import { escapeHtml, htmlPage } from '../http/html.ts';
@@ -12,8 +20,8 @@ export const maintenanceSettings = defineSettings(
   {
     enabled: { type: bool, default: false, help: 'Whether the page is shown, whatever the file says.' },
     file: {
-      type: text,
-      help: 'The page is shown while this file is there, relative to the INI file.',
+      type: path,
+      help: 'The page is shown while this file is there.',
       example: '%(here)s/../var/maintenance',
     },
     retry_after: {
@@ -37,9 +45,8 @@ export const maintenanceSettings = defineSettings(
 );
 
 /** Makes the filter of a `[filter:*]` section. */
-export function makeMaintenance(globalConf: Settings, settings: SettingsOf<typeof maintenanceSettings>): Filter {
-  const { file } = settings;
-  return maintenance({ ...settings, file: file && resolve(globalConf['here'] ?? '', file) });
+export function makeMaintenance(_globalConf: Settings, settings: SettingsOf<typeof maintenanceSettings>): Filter {
+  return maintenance(settings);
 }
 makeMaintenance.settings = maintenanceSettings;
 

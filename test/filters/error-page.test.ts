@@ -70,7 +70,7 @@ describe('without debug', () => {
 
   test('adds the record to error_log', async () => {
     const here = temporaryDirectory();
-    const { url, records } = await caught({ here }, { error_log: 'errors.log' });
+    const { url, records } = await caught({ here }, { error_log: join(here, 'errors.log') });
     await ask(url, '/');
     expect(readFileSync(join(here, 'errors.log'), 'utf8')).toMatch(/^\d{4}-\S+Z error \S+: GET \/ failed: TypeError/);
     expect(records.all).toHaveLength(1);

@@ -135,10 +135,11 @@ function installPaster(directory: string): void {
 test('the paths of exported configurations have the link in them', async () => {
   const root = releases();
   const ini = join(root, 'current/etc/x.ini');
-  writeFileSync(ini, readFileSync(ini, 'utf8').replace('port = 0', 'port = 8080'));
+  writeFileSync(ini, readFileSync(ini, 'utf8').replace('port = 0', 'socket = ../var/app.sock'));
   const { status, stdout } = await paster(['export', 'systemd', 'etc/x.ini'], entered(root)).finished();
   expect(status).toBe(0);
   expect(stdout).toContain(`WorkingDirectory=${root}/current\n`);
+  expect(stdout).toContain(`ListenStream=${root}/current/var/app.sock\n`);
   expect(stdout).not.toContain('releases/');
 });
 

@@ -1,12 +1,12 @@
 /** `npm:paster#cgi` (`egg:Paste#cgi`) and `npm:paster#cgi_bin`: the applications of an INI file, and their settings. */
-import { delimiter, resolve } from 'node:path';
+import { delimiter } from 'node:path';
 import { existingDirectory } from '../../config/existing-path.ts';
 import {
   bool,
   defineSettings,
   int,
-  list,
   path,
+  pathList,
   type SettingsOf,
   type SettingType,
   seconds,
@@ -29,6 +29,12 @@ const variables: SettingType<Readonly<Record<string, string>>> = {
     }
     return found;
   },
+};
+
+/** Looked for in the directories of `path`, so that it is relative to no file by itself. */
+const scriptName: SettingType<string> = {
+  allowed: 'the path of a script, absolute or below one of the directories of path',
+  parse: (value) => path.parse(value),
 };
 
 const common = {
@@ -59,11 +65,14 @@ const common = {
 export const cgiSettings = defineSettings(
   {
     script: {
-      type: path,
+      type: scriptName,
       required: true,
       help: 'The script, absolute or below one of the directories of path; a query may follow after a question mark.',
     },
-    path: { type: list, help: 'Directories to look for the script in; without it, that of the INI file, then $PATH.' },
+    path: {
+      type: pathList,
+      help: 'Directories to look for the script in; without it, that of the INI file, then $PATH.',
+    },
     query_string: { type: text, help: 'A query that the script always gets, after the request’s own.' },
     ...common,
   },
@@ -75,7 +84,7 @@ export const cgiBinSettings = defineSettings(
     directory: {
       type: path,
       required: true,
-      help: 'The directory with the scripts, relative to the INI file.',
+      help: 'The directory with the scripts.',
       example: '%(here)s/../cgi-bin',
     },
     ...common,
@@ -88,9 +97,9 @@ export function makeCgi(globalConf: Settings, settings: SettingsOf<typeof cgiSet
   const here = globalConf['here'] ?? '';
   const { path: directories = [here, ...(process.env['PATH'] ?? '').split(delimiter)] } = settings;
   return cgi({
-    ...commonOptions(here, settings),
+    ...commonOptions(settings),
     script: settings.script,
-    path: directories.map((directory) => resolve(here, directory)),
+    path: directories,
     queryString: settings.query_string,
   });
 }
@@ -98,23 +107,20 @@ makeCgi.settings = cgiSettings;
 makeCgi.check = makeCgi;
 
 /** Makes the application of an `[app:*]` section. */
-export function makeCgiBin(globalConf: Settings, settings: SettingsOf<typeof cgiBinSettings>): App {
-  const here = globalConf['here'] ?? '';
-  const directory = existingDirectory('directory', resolve(here, settings.directory));
-  return cgiBin({ ...commonOptions(here, settings), directory });
+export function makeCgiBin(_globalConf: Settings, settings: SettingsOf<typeof cgiBinSettings>): App {
+  return cgiBin({ ...commonOptions(settings), directory: existingDirectory('directory', settings.directory) });
 }
 makeCgiBin.settings = cgiBinSettings;
 makeCgiBin.check = makeCgiBin;
 
 type CommonSettings = Pick<SettingsOf<typeof cgiSettings>, keyof typeof common>;
 
-function commonOptions(here: string, settings: CommonSettings): CgiOptions {
+function commonOptions(settings: CommonSettings): CgiOptions {
   const { document_root: documentRoot } = settings;
   return {
     environment: settings.environment,
     includeOsEnviron: settings.include_os_environ,
-    documentRoot:
-      documentRoot === undefined ? undefined : existingDirectory('document_root', resolve(here, documentRoot)),
+    documentRoot: documentRoot === undefined ? undefined : existingDirectory('document_root', documentRoot),
     timeout: settings.timeout,
     maxProcesses: settings.max_processes,
     log: partLogger,

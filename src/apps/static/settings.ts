@@ -1,5 +1,3 @@
-/** `npm:paster#static` (`egg:Paste#static`): the application and the filter of an INI file, and their settings. */
-import { resolve } from 'node:path';
 import { debugFlags } from '../../config/debug.ts';
 import { existingDirectory, existingFile } from '../../config/existing-path.ts';
 import {
@@ -28,7 +26,7 @@ const declarations = {
   document_root: {
     type: path,
     required: true,
-    help: 'The directory with the files, relative to the INI file.',
+    help: 'The directory with the files.',
     example: '%(here)s/../static',
   },
   cache_max_age: {
@@ -80,15 +78,14 @@ makeStaticFilter.settings = staticFilterSettings;
 makeStaticFilter.check = makeStaticFilter;
 
 function optionsOf(globalConf: Settings, settings: SettingsOf<typeof staticSettings>): StaticFilesOptions {
-  const fromHere = (file: string): string => resolve(globalConf['here'] ?? '', file);
   const { robots, favicon } = settings;
   return {
-    documentRoot: existingDirectory('document_root', fromHere(settings.document_root)),
+    documentRoot: existingDirectory('document_root', settings.document_root),
     cacheMaxAge: settings.cache_max_age,
     index: settings.index,
     dotfiles: settings.dotfiles,
-    robots: robots === undefined ? undefined : existingFile('robots', fromHere(robots)),
-    favicon: favicon === undefined ? undefined : existingFile('favicon', fromHere(favicon)),
+    robots: robots === undefined ? undefined : existingFile('robots', robots),
+    favicon: favicon === undefined ? undefined : existingFile('favicon', favicon),
     precompressed: settings.precompressed,
     hashCache: debugFlags(globalConf).staticHashCache,
   };

@@ -1,6 +1,6 @@
 /** `npm:paster#auth_basic` (`egg:Paste#auth_basic`): asks for a name and a password (RFC 7617). */
 import type { IncomingMessage } from 'node:http';
-import { defineSettings, type OptionsOf, type SettingsOf, text, withDefaults } from '../../config/setting.ts';
+import { defineSettings, type OptionsOf, path, type SettingsOf, withDefaults } from '../../config/setting.ts';
 import { clientKey } from '../../http/client-address.ts';
 import { setRemoteUser } from '../../http/identity.ts';
 import type { Filter, Settings } from '../../protocol/types.ts';
@@ -15,8 +15,8 @@ export const authBasicSettings = defineSettings(
   {
     realm: { type: realm, default: 'Restricted', help: 'What the password is for; browsers may show it.' },
     users_file: {
-      type: text,
-      help: 'A file as htpasswd writes it, relative to the INI file; read again when it changes.',
+      type: path,
+      help: 'A file as htpasswd writes it; read again when it changes.',
       example: '%(here)s/htpasswd',
     },
     users: {
@@ -29,8 +29,8 @@ export const authBasicSettings = defineSettings(
 );
 
 /** Makes the filter of a `[filter:*]` section. */
-export function makeAuthBasic(globalConf: Settings, settings: SettingsOf<typeof authBasicSettings>): Filter {
-  return authBasic({ ...settings, users_file: usersFile(globalConf, settings.users_file) });
+export function makeAuthBasic(_globalConf: Settings, settings: SettingsOf<typeof authBasicSettings>): Filter {
+  return authBasic({ ...settings, users_file: usersFile(settings.users_file) });
 }
 makeAuthBasic.settings = authBasicSettings;
 makeAuthBasic.check = makeAuthBasic;

@@ -7,10 +7,10 @@ import type { IncomingMessage } from 'node:http';
 import {
   defineSettings,
   type OptionsOf,
+  path,
   type SettingsOf,
   seconds,
   secret,
-  text,
   withDefaults,
 } from '../../config/setting.ts';
 import { setRemoteUser } from '../../http/identity.ts';
@@ -26,8 +26,8 @@ export const authDigestSettings = defineSettings(
   {
     realm: { type: realm, required: true, help: 'What the password is for. The hashes are made with it.' },
     users_file: {
-      type: text,
-      help: 'A file as htdigest writes it, relative to the INI file; read again when it changes.',
+      type: path,
+      help: 'A file as htdigest writes it; read again when it changes.',
       example: '%(here)s/htdigest',
     },
     users: {
@@ -46,8 +46,8 @@ export const authDigestSettings = defineSettings(
 );
 
 /** Makes the filter of a `[filter:*]` section. */
-export function makeAuthDigest(globalConf: Settings, settings: SettingsOf<typeof authDigestSettings>): Filter {
-  return authDigest({ ...settings, users_file: usersFile(globalConf, settings.users_file) });
+export function makeAuthDigest(_globalConf: Settings, settings: SettingsOf<typeof authDigestSettings>): Filter {
+  return authDigest({ ...settings, users_file: usersFile(settings.users_file) });
 }
 makeAuthDigest.settings = authDigestSettings;
 makeAuthDigest.check = makeAuthDigest;

@@ -1,10 +1,8 @@
 /** Users from a setting or a file of lines, `name:...`, as htpasswd and htdigest write them; read again when it changes. */
 import { readFileSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { existingFile } from '../../config/existing-path.ts';
 import type { SettingType } from '../../config/setting.ts';
 import { ConfigError, errorMessage } from '../../errors.ts';
-import type { Settings } from '../../protocol/types.ts';
 
 /** Reads what stands behind the first colon. @throws Error that says what is wrong, and quotes nothing of it. */
 export type ReadEntry<T> = (rest: string) => T;
@@ -115,7 +113,7 @@ function stateOf(file: string): string {
   return `${mtimeMs} ${size} ${ino}`;
 }
 
-/** The path of the setting `users_file`, which is relative to the INI file. */
-export function usersFile(globalConf: Settings, file: string | undefined): string | undefined {
-  return file && existingFile('users_file', resolve(globalConf['here'] ?? '', file));
+/** The path of the setting `users_file`. @throws ConfigError where there is no such file. */
+export function usersFile(file: string | undefined): string | undefined {
+  return file && existingFile('users_file', file);
 }

@@ -3,7 +3,6 @@
  * tools of a browser and as a picture. One request at a time; what the process does besides is in it too.
  */
 import type { Profiler, Session } from 'node:inspector';
-import { resolve } from 'node:path';
 import { debugFlags } from '../../config/debug.ts';
 import { fileInDirectory } from '../../config/existing-path.ts';
 import {
@@ -12,8 +11,8 @@ import {
   int,
   list,
   type OptionsOf,
+  path,
   type SettingsOf,
-  text,
   withDefaults,
 } from '../../config/setting.ts';
 import { asError, errorMessage } from '../../errors.ts';
@@ -28,9 +27,9 @@ export const profileSettings = defineSettings(
   {
     debug: { type: bool, help: 'Profile at all; without it, as debug in [DEFAULT] says.' },
     log_filename: {
-      type: text,
+      type: path,
       default: 'profile.cpuprofile',
-      help: 'The file of the last profile, relative to the INI file; the picture is beside it, as .html.',
+      help: 'The file of the last profile; the picture is beside it, as .html.',
     },
     limit: {
       type: int({ min: 1, max: 10_000 }),
@@ -56,7 +55,7 @@ const LONGEST_MS = 60_000;
 /** Makes the filter of a `[filter:*]` section. */
 export function makeProfile(globalConf: Settings, settings: SettingsOf<typeof profileSettings>): Filter {
   const debug = settings.debug ?? debugFlags(globalConf).debug;
-  const file = resolve(globalConf['here'] ?? '', settings.log_filename);
+  const { log_filename: file } = settings;
   return profile({ ...settings, debug, log_filename: debug ? fileInDirectory('log_filename', file) : file });
 }
 makeProfile.settings = profileSettings;

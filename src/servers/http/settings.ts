@@ -1,5 +1,5 @@
 /** The settings of the HTTP server. Paste's `#http` had others, which say nothing about Node. */
-import { bool, defineSettings, int, type SettingsOf, seconds, text } from '../../config/setting.ts';
+import { bool, defineSettings, int, movedPath, type SettingsOf, seconds } from '../../config/setting.ts';
 import { ConfigError } from '../../errors.ts';
 
 const DEFAULT_HEADERS_TIMEOUT = 60;
@@ -8,9 +8,13 @@ const threads = 'Node serves requests without a pool of threads';
 
 export const httpSettings = defineSettings(
   {
-    ssl_pem: { type: text, help: 'A PEM file with certificate and key: serve https.', example: '%(here)s/server.pem' },
-    ssl_cert: { type: text, help: 'A PEM file with the certificate chain; with ssl_key.' },
-    ssl_key: { type: text, help: 'A PEM file with the private key; with ssl_cert.' },
+    ssl_pem: {
+      type: movedPath,
+      help: 'A PEM file with certificate and key: serve https.',
+      example: '%(here)s/server.pem',
+    },
+    ssl_cert: { type: movedPath, help: 'A PEM file with the certificate chain; with ssl_key.' },
+    ssl_key: { type: movedPath, help: 'A PEM file with the private key; with ssl_cert.' },
     http2: { type: bool, default: false, help: 'Speak HTTP/2: with TLS beside HTTP/1.1, without TLS alone.' },
     request_timeout: {
       type: seconds,

@@ -88,15 +88,15 @@ test('only in debug, unless it is told otherwise', async () => {
   const app: App = () => {};
   const here = temporaryDirectory();
   const made = (globalConf: Record<string, string>, section: Record<string, string>) =>
-    makeProfile({ here, ...globalConf }, settingsFrom(profileSettings, section))(app);
+    makeProfile(globalConf, settingsFrom(profileSettings, section))(app);
   expect(await made({}, {})).toBe(app);
   expect(await made({ debug: 'true' }, { debug: 'false' })).toBe(app);
   expect(await made({}, { debug: 'true' })).not.toBe(app);
   const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
   onTestFinished(() => write.mockRestore());
   const filter = makeProfile(
-    { here, debug: 'yes' },
-    settingsFrom(profileSettings, { log_filename: 'profile.log.tmp' }),
+    { debug: 'yes' },
+    settingsFrom(profileSettings, { log_filename: join(here, 'profile.log.tmp') }),
   );
   const { url } = await serveFiltered(filter, busy);
   await ask(url, '/');
