@@ -6,7 +6,7 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import { defineSettings } from '../config/setting.ts';
 import { errorStack } from '../errors.ts';
 import { answerError } from '../http/error-answer.ts';
-import { catching, clearStatusMessage } from '../http/failure.ts';
+import { catching } from '../http/failure.ts';
 import { statusText } from '../http/status-text.ts';
 import { printableMessage } from '../printable.ts';
 import type { Filter } from '../protocol/types.ts';
@@ -69,7 +69,7 @@ function answer(
   if (status >= 500)
     write(printableMessage(`${req.method} ${withoutSecretParameters(req.url ?? '')}: ${status}: ${errorStack(error)}`));
   for (const name of res.getHeaderNames()) if (ABOUT_BODY.test(name)) res.removeHeader(name);
-  clearStatusMessage(res);
+  res.statusMessage = '';
   return answerError(req, res, {
     status,
     title: statusText(status),

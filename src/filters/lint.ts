@@ -193,8 +193,7 @@ class Watch {
   }
 
   #write(chunk: unknown, encoding: unknown): void {
-    // HTTP/2's own end calls write, and so may whatever ends the answer for the application.
-    if (this.#ended && this.#res.req.httpVersionMajor < 2) this.#report('write after end');
+    if (this.#ended) this.#report('write after end');
     this.#head(this.#res.statusCode);
     this.#body(chunkSize(chunk, encoding));
   }

@@ -1,6 +1,5 @@
 /** Lets a filter take the place of an answer when its status is known, before any of it is out. */
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { clearStatusMessage } from '../http/failure.ts';
 import { type HeaderPairs, headersGiven } from '../http/head-parameters.ts';
 
 /** The response itself, past what stands in for it. */
@@ -71,7 +70,7 @@ export function takeAnswer(
     callBack(chunk, encoding, callback);
     if (!isOver && taken !== undefined) {
       isOver = true;
-      clearStatusMessage(res);
+      res.statusMessage = '';
       replace(taken, release);
     }
     return res;

@@ -49,6 +49,11 @@ export class GatewayRequest extends IncomingMessage {
 /** What libraries and people read as the name of its class. */
 Object.defineProperty(GatewayRequest.prototype, 'constructor', { value: IncomingMessage });
 
+/** Gives a request that is complete its trailers; Node takes header lines for those of the head until then. */
+export function setTrailers(request: GatewayRequest, rawTrailers: string[]): void {
+  (request as unknown as ParsedMessage)._addHeaderLines(rawTrailers, rawTrailers.length);
+}
+
 /**
  * On Node's own prototype, because that is the one that every request keeps: an accessor of the request's own would cost more
  * than the rest of making it, and most applications never look. Other requests have none, and may be given one.

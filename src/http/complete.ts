@@ -1,19 +1,12 @@
-/** How an answer ended, for those who ask when it has closed. */
+/** How a response ended, asked after it has closed. */
 import type { ServerResponse } from 'node:http';
 
-/**
- * Whether the whole answer has left. Node lets go of the socket then, and before Node 24 also where a write to it has failed. HTTP/2's
- * responses have no socket: there the stream was not reset, and the application had ended it.
- */
+/** Whether the whole response has left. Node lets go of the socket then, and before Node 24 also when a write to it has failed. */
 export function isComplete(res: ServerResponse): boolean {
-  return res.writableFinished && isUnbroken(res) && (isHttp2(res) || res.socket === null);
+  return res.writableFinished && isUnbroken(res) && res.socket === null;
 }
 
-/** The same of an answer that has said 'finish', which HTTP/2's always do; one without a connection among them. */
+/** The same of a response that has emitted 'finish', with or without a connection. */
 export function isUnbroken(res: ServerResponse): boolean {
-  return isHttp2(res) ? res.writableEnded && res.stream.rstCode === 0 : !res.req.socket.errored;
-}
-
-function isHttp2(res: ServerResponse): res is ServerResponse & { readonly stream: { readonly rstCode?: number } } {
-  return 'stream' in res && res.stream !== undefined;
+  return !res.req.socket.errored;
 }

@@ -1,6 +1,5 @@
 /** Calls an application so that nothing it throws, now or later, escapes: a plain 500, or a broken answer. */
-import { type IncomingMessage, ServerResponse } from 'node:http';
-import type { ServerHttp2Stream } from 'node:http2';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errorCode, errorMessage, errorStack } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { printableLine } from '../printable.ts';
@@ -81,25 +80,11 @@ function answer500(res: ServerResponse): void {
  */
 export function clearAnswer(res: ServerResponse): boolean {
   if (res.headersSent) {
-    if (!res.writableEnded) breakOff(res);
+    if (!res.writableEnded) res.destroy();
     return false;
   }
   // What the application has set may be what was wrong.
-  clearStatusMessage(res);
+  res.statusMessage = '';
   for (const name of res.getHeaderNames()) res.removeHeader(name);
   return !res.destroyed;
-}
-
-// RFC 9113 section 7.
-const INTERNAL_ERROR = 2;
-
-/** An HTTP/2 stream that is only destroyed ends for the client as if the answer were complete. */
-function breakOff(res: ServerResponse & { readonly stream?: ServerHttp2Stream }): void {
-  if (res.stream) res.stream.close(INTERNAL_ERROR);
-  else res.destroy();
-}
-
-/** Node's own responses for HTTP/2 have none, and warn where one is set. */
-export function clearStatusMessage(res: ServerResponse): void {
-  if (res instanceof ServerResponse) res.statusMessage = '';
 }

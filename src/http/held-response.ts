@@ -134,7 +134,7 @@ class Hold implements HeldResponse {
   /** Has the true response do it. */
   pass(name: string, args: readonly unknown[]): unknown {
     const method = (this.truth as unknown as Members)[name];
-    // HTTP/2's has not all of them.
+    // `writeInformation` is new in Node 26.
     return typeof method === 'function' ? Reflect.apply(method as Callable, this.truth, args) : callBack(args);
   }
 }

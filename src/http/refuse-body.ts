@@ -19,7 +19,8 @@ export function refuseBody(req: IncomingMessage, res: ServerResponse): void {
   };
   const timer = setTimeout(finish, LINGER_MS);
   res.once('close', () => clearTimeout(timer));
-  if (req.complete) finish();
+  // Over HTTP/2 the response is a stream's end, and the connection stays.
+  if (req.complete || req.httpVersionMajor === 2) finish();
   let discarded = 0;
   req.push = (chunk: Buffer | null): boolean => {
     discarded += chunk?.length ?? 0;

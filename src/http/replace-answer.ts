@@ -19,8 +19,7 @@ export function isUnanswered(res: ServerResponse): boolean {
 export function replaceAnswer(res: ServerResponse, before: EarlyHeaders, answer: () => void): void {
   for (const name of res.getHeaderNames()) if (!(name in before)) res.removeHeader(name);
   for (const [name, value] of Object.entries(before)) if (value !== undefined) res.setHeader(name, value);
-  // HTTP/2 has none, and Node warns of whoever thinks so.
-  if (res.req.httpVersionMajor === 1) res.statusMessage = '';
+  res.statusMessage = '';
   answer();
   mute(res);
 }

@@ -67,12 +67,9 @@ export class Watchlist {
   }
 }
 
-/** Whether nothing will happen to an answer any more. */
-function isOver(res: ServerResponse & { readonly stream?: { readonly destroyed?: boolean } }): boolean {
-  if (res.destroyed) return true;
-  // HTTP/2's responses have no socket of their own.
-  if (res.stream !== undefined) return res.stream.destroyed === true;
-  return res.writableFinished;
+/** Whether a response has ended, one way or the other. */
+function isOver(res: ServerResponse): boolean {
+  return res.destroyed || res.writableFinished;
 }
 
 /** Node tells nobody of an answer that waited for another one on a connection which has gone (HTTP pipelining). */

@@ -15,6 +15,7 @@ import type { App, Settings } from '../../src/protocol/types.ts';
 import type { ContractRequest, ContractResponse, Serving } from '../contract/backend.ts';
 import { fastcgiBackend } from '../contract/fastcgi-backend.ts';
 import { httpBackend } from '../contract/http-backend.ts';
+import { http2Backend } from '../contract/http2-backend.ts';
 import { eventually } from '../helpers/program.ts';
 
 async function textOf(req: IncomingMessage): Promise<string> {
@@ -36,7 +37,7 @@ function headerOf({ rawHeaders }: ContractResponse, name: string): string | unde
   return index === -1 ? undefined : rawHeaders[index + 1];
 }
 
-describe.each([httpBackend, fastcgiBackend])('over $name', (backend) => {
+describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backend) => {
   let serving: Serving | undefined;
   afterEach(async () => {
     await serving?.close();

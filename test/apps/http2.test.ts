@@ -44,6 +44,21 @@ test('transparent_proxy judges it and hands it on', async () => {
   expect(await answered(await transparentProxy({ forceHost: host }), 'b.example')).toEqual([200, 'b.example']);
 });
 
+test('early hints of a server behind a proxy reach the client', async () => {
+  const server = createServer((_req, res) => {
+    res.writeEarlyHints({ link: '</a.css>; rel=preload' });
+    res.end('body');
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  whenOver(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const { client } = await overHttp2(await proxy({ address: `http://127.0.0.1:${port}` }));
+  const stream = client.request({ ':path': '/' });
+  const [hints] = await once(stream, 'headers');
+  expect([hints[':status'], hints.link]).toEqual([103, '</a.css>; rel=preload']);
+  expect(await text(stream)).toBe('body');
+});
+
 test('what a server behind a proxy calls its answer has no place there, and nobody is warned', async () => {
   const warnings: Error[] = [];
   const warn = (warning: Error): unknown => warnings.push(warning);

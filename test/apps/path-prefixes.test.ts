@@ -2,7 +2,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { text } from 'node:stream/consumers';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { cascade } from '../../src/apps/cascade.ts';
 import { proxy, transparentProxy } from '../../src/apps/proxy/proxy.ts';
@@ -15,9 +14,9 @@ import type { App } from '../../src/protocol/types.ts';
 import { cgiBackend } from '../contract/cgi-backend.ts';
 import { fastcgiBackend } from '../contract/fastcgi-backend.ts';
 import { httpBackend } from '../contract/http-backend.ts';
+import { http2Backend } from '../contract/http2-backend.ts';
 import { scgiBackend } from '../contract/scgi-backend.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { overHttp2 } from '../helpers/http2.ts';
 import { beforeSuite, whenOver } from '../helpers/lifetime.ts';
 
 type Ask = (path: string) => Promise<[status: number, body: string]>;
@@ -27,10 +26,10 @@ interface Protocol {
   start(app: App): Promise<Ask>;
 }
 
-const PROTOCOLS: readonly Protocol[] = [
-  ...[httpBackend, fastcgiBackend, scgiBackend, cgiBackend].map((backend) => ({
+const PROTOCOLS = [httpBackend, http2Backend, fastcgiBackend, scgiBackend, cgiBackend].map(
+  (backend): Protocol => ({
     name: backend.name,
-    async start(app: App): Promise<Ask> {
+    async start(app) {
       const serving = await backend.start(app);
       whenOver(() => serving.close());
       return async (path) => {
@@ -38,19 +37,8 @@ const PROTOCOLS: readonly Protocol[] = [
         return [status, body.toString()];
       };
     },
-  })),
-  {
-    name: 'HTTP/2',
-    async start(app: App): Promise<Ask> {
-      const { client } = await overHttp2(app);
-      return async (path) => {
-        const stream = client.request({ ':path': path });
-        const [headers] = await once(stream, 'response');
-        return [headers[':status'], await text(stream)];
-      };
-    },
-  },
-];
+  }),
+);
 
 /** Another server, which says what it was asked for. */
 async function upstream(): Promise<{ readonly host: string; readonly seen: (string | undefined)[] }> {
@@ -150,7 +138,7 @@ describe.each(PROTOCOLS)('over $name', ({ name, start }) => {
   beforeEach(() => void behind.seen.splice(0));
 
   // Node's client of HTTP/2 sends no absolute form, which HTTP/2 does not have.
-  test.each(REFUSED.filter((path) => name !== 'HTTP/2' || path.startsWith('/')))('%s is refused', async (path) => {
+  test.each(REFUSED.filter((path) => name !== 'http2' || path.startsWith('/')))('%s is refused', async (path) => {
     expect([(await ask(path))[0], behind.seen]).toEqual([400, []]);
   });
 

@@ -10,6 +10,7 @@ import type { ContractResponse, Serving } from '../contract/backend.ts';
 import { cgiBackend } from '../contract/cgi-backend.ts';
 import { fastcgiBackend } from '../contract/fastcgi-backend.ts';
 import { httpBackend } from '../contract/http-backend.ts';
+import { http2Backend } from '../contract/http2-backend.ts';
 import { scgiBackend } from '../contract/scgi-backend.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { eventually } from '../helpers/program.ts';
@@ -17,7 +18,7 @@ import { eventually } from '../helpers/program.ts';
 const header = ({ rawHeaders }: ContractResponse, name: string): string | undefined =>
   rawHeaders[rawHeaders.findIndex((each, i) => i % 2 === 0 && each.toLowerCase() === name) + 1];
 
-describe.each([httpBackend, fastcgiBackend, scgiBackend, cgiBackend])('$name', (backend) => {
+describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend, cgiBackend])('$name', (backend) => {
   async function start(app: App): Promise<Serving> {
     const serving = await backend.start(app);
     onTestFinished(async () => {

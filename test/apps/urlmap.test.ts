@@ -11,6 +11,7 @@ import type { MountedRequest } from '../../src/http/mount.ts';
 import type { App, Settings } from '../../src/protocol/types.ts';
 import { fastcgiBackend } from '../contract/fastcgi-backend.ts';
 import { httpBackend } from '../contract/http-backend.ts';
+import { http2Backend } from '../contract/http2-backend.ts';
 
 interface Seen {
   readonly app: string;
@@ -182,7 +183,7 @@ test('with debug, the 404 says what is mounted, as text', async () => {
   }
 });
 
-describe.each([httpBackend, fastcgiBackend])('over $name', (backend) => {
+describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backend) => {
   test('mounted frameworks know where they are', async () => {
     const inExpress = express().get('/x', (req, res) => void res.send(`${req.baseUrl} ${req.path} ${req.originalUrl}`));
     const inKoa = new Koa().use((ctx) => {

@@ -1,11 +1,8 @@
 /** The HTTP server with `http2 = true`, without TLS. */
-import { once } from 'node:events';
 import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from 'node:http2';
-import { type AddressInfo, createServer } from 'node:net';
 import { lineLogger } from '../../src/log.ts';
 import type { App } from '../../src/protocol/types.ts';
-import { makeHttpServer } from '../../src/servers/http/server.ts';
-import { httpSettings } from '../../src/servers/http/settings.ts';
+import { serveHttp2 } from '../helpers/http2.ts';
 import {
   type Backend,
   type ContractRequest,
@@ -22,14 +19,9 @@ export const http2Backend: Backend = {
   async start(app: App) {
     const log: string[] = [];
     const logger = lineLogger('debug', (line) => log.push(line));
-    const settings = httpSettings['~standard'].validate({ http2: 'true', max_header_size: '65536' });
-    if (!('value' in settings)) throw new Error('the settings are not valid');
-    const listener = createServer().listen(0, '127.0.0.1');
-    await once(listener, 'listening');
-    const { port } = listener.address() as AddressInfo;
-    const running = await makeHttpServer({}, settings.value).serve(app, [listener], { log: logger });
+    const { host, running } = await serveHttp2(app, logger);
     const request = async (each: ContractRequest = {}): Promise<ContractResponse> => {
-      const session = connect(`http://127.0.0.1:${port}`);
+      const session = connect(`http://${host}`);
       session.on('error', () => {});
       const answer = await ask(session, each);
       session.close();
@@ -39,7 +31,7 @@ export const http2Backend: Backend = {
       log,
       request,
       async inTurn(requests) {
-        const session = connect(`http://127.0.0.1:${port}`);
+        const session = connect(`http://${host}`);
         const answers = await oneByOne(requests, (each) => ask(session, each));
         session.close();
         return answers;
@@ -97,5 +89,5 @@ async function send(
   }
   if (whole) stream.end();
   // Less than was promised, and then nothing: a client that went away.
-  else setTimeout(() => stream.close(8), 50);
+  else setTimeout(() => stream.close(stream.readableEnded ? 0 : 8), 50);
 }

@@ -17,6 +17,7 @@ import type { ContractResponse, Serving } from '../contract/backend.ts';
 import { cgiBackend } from '../contract/cgi-backend.ts';
 import { fastcgiBackend } from '../contract/fastcgi-backend.ts';
 import { httpBackend } from '../contract/http-backend.ts';
+import { http2Backend } from '../contract/http2-backend.ts';
 import { scgiBackend } from '../contract/scgi-backend.ts';
 import { ask } from '../helpers/ask.ts';
 import { parseCgi } from '../helpers/cgi-response.ts';
@@ -56,7 +57,7 @@ const site: App = async (req, res) => {
   }
 };
 
-describe.each([httpBackend, fastcgiBackend, scgiBackend, cgiBackend])('over $name', (backend) => {
+describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend, cgiBackend])('over $name', (backend) => {
   let serving: Serving | undefined;
   afterEach(async () => {
     await serving?.close();
@@ -81,7 +82,7 @@ describe.each([httpBackend, fastcgiBackend, scgiBackend, cgiBackend])('over $nam
     await request({ path: '/a%20b?c=d', headers: { Referer: 'http://r/', 'User-Agent': 'agent "x"' } });
     expect(await combined.first(1)).toEqual([
       expect.stringMatching(
-        /^127\.0\.0\.1 - - \[[^\]]+\] "GET \/a%20b\?c=d HTTP\/1\.1" 200 5 "http:\/\/r\/" "agent \\"x\\""$/,
+        /^127\.0\.0\.1 - - \[[^\]]+\] "GET \/a%20b\?c=d HTTP\/[\d.]+" 200 5 "http:\/\/r\/" "agent \\"x\\""$/,
       ),
     ]);
     await request({ path: '/wait', abort: sleep(100) });
@@ -153,7 +154,7 @@ describe.each([httpBackend, fastcgiBackend, scgiBackend, cgiBackend])('over $nam
     const { request } = await serveWith(printDebug(lines.write));
     await request({ path: '/missing?token=hunter2', headers: { Cookie: 'a=hunter2' } });
     const text = (await lines.first(6)).join('\n').toLowerCase();
-    expect(text).toMatch(/^> 1 get \/missing\?token=\S+ http\/1\.1\n/);
+    expect(text).toMatch(/^> 1 get \/missing\?token=\S+ http\/[\d.]+\n/);
     expect(text).toContain('\n> 1 host: 127.0.0.1');
     expect(text).toMatch(/\n< 1 404 not found\n/);
     expect(text).not.toContain('hunter2');

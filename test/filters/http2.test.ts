@@ -1,12 +1,14 @@
-/** The filters over HTTP/2, whose responses only look like those of HTTP/1. */
+/** Several filters together over HTTP/2, and how the access log tells broken streams from whole ones. */
 import { once } from 'node:events';
 import { constants, type IncomingHttpHeaders } from 'node:http2';
 import { expect, test } from 'vitest';
+import { bodyLimit } from '../../src/filters/bodylimit.ts';
 import { errorPages } from '../../src/filters/error-page.ts';
 import { errorDocuments } from '../../src/filters/errordocument.ts';
 import { httpExceptions } from '../../src/filters/httpexceptions.ts';
 import { lint } from '../../src/filters/lint.ts';
 import { recursive } from '../../src/filters/recursive.ts';
+import { timeout } from '../../src/filters/timeout.ts';
 import { translogger } from '../../src/filters/translogger.ts';
 import { applyFilter } from '../../src/protocol/filter.ts';
 import type { App } from '../../src/protocol/types.ts';
@@ -96,7 +98,8 @@ test('the log knows streams that break from whole ones', async () => {
   const { client } = await overHttp2(app);
   const ask = (path: string) => client.request({ ':path': path }).on('error', () => {});
   await once(ask('/whole').resume(), 'close');
-  await once(ask('/destroyed').resume(), 'close');
+  const destroyed = ask('/destroyed').resume();
+  await new Promise((resolve) => destroyed.on('close', resolve));
   const endless = ask('/endless');
   await once(endless, 'data');
   endless.close(constants.NGHTTP2_CANCEL);
@@ -112,4 +115,23 @@ test('the log knows streams that break from whole ones', async () => {
     { url: '/whole', status: 200, aborted: false },
     { url: '/never', status: 499, aborted: true },
   ]);
+});
+
+test('a response that takes the place of another leaves out its reason, which may be one that cannot be sent', async () => {
+  const app = await applyFilter(timeout({ timeout: 0.01 }), (_req, res) => {
+    res.statusMessage = 'two\r\nlines';
+  });
+  const { client } = await overHttp2(app);
+  const [headers] = await once(client.request({ ':path': '/' }), 'response');
+  expect(headers[':status']).toBe(503);
+});
+
+test('a body that is too large is refused at once, though the rest of it does not come', async () => {
+  const { client } = await overHttp2(await applyFilter(bodyLimit({ max_body_size: 5 }), site));
+  const stream = client.request({ ':method': 'POST', ':path': '/fine', 'content-length': 10 });
+  stream.write('half');
+  const [headers] = await once(stream, 'response');
+  await once(stream.resume(), 'end');
+  expect([headers[':status'], stream.rstCode]).toEqual([413, constants.NGHTTP2_NO_ERROR]);
+  stream.end(' more.');
 });

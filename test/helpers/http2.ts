@@ -1,24 +1,36 @@
-/** HTTP/2: an application without TLS and a client of it, which end with the test; and frames for clients of other manners. */
+/** HTTP/2: the HTTP server with `http2 = true`, without TLS, and a client of it; and frames for clients that write their own. */
 import { once } from 'node:events';
-import { type ClientHttp2Session, connect, createServer } from 'node:http2';
-import type { AddressInfo } from 'node:net';
-import type { App } from '../../src/protocol/types.ts';
+import { type ClientHttp2Session, connect } from 'node:http2';
+import { type AddressInfo, createServer } from 'node:net';
+import { type Logger, silentLogger } from '../../src/log.ts';
+import type { App, Running } from '../../src/protocol/types.ts';
+import { makeHttpServer } from '../../src/servers/http/server.ts';
+import { httpSettings } from '../../src/servers/http/settings.ts';
 import { whenOver } from './lifetime.ts';
+
+export async function serveHttp2(app: App, log: Logger): Promise<{ readonly host: string; readonly running: Running }> {
+  const settings = httpSettings['~standard'].validate({ http2: 'true', max_header_size: '65536' });
+  if (!('value' in settings)) throw new Error('the settings are not valid');
+  const listener = createServer().listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const host = `127.0.0.1:${(listener.address() as AddressInfo).port}`;
+  return { host, running: await makeHttpServer({}, settings.value).serve(app, [listener], { log }) };
+}
 
 export interface OverHttp2 {
   readonly client: ClientHttp2Session;
-  /** Of the server, with its port. */
+  /** The server's address with its port. */
   readonly host: string;
 }
 
-export async function overHttp2(app: App): Promise<OverHttp2> {
-  const server = createServer((req, res) => void app(req as never, res as never)).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+/** A server and a client that end with the test. */
+export async function overHttp2(app: App, log = silentLogger): Promise<OverHttp2> {
+  const { host, running } = await serveHttp2(app, log);
   const client = connect(`http://${host}`);
-  whenOver(() => {
+  client.on('error', () => {});
+  whenOver(async () => {
     client.destroy();
-    server.close();
+    await running.close({ graceful: false });
   });
   return { client, host };
 }

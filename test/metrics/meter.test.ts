@@ -11,6 +11,7 @@ import { Meter, meter } from '../../src/metrics/meter.ts';
 import type { App } from '../../src/protocol/types.ts';
 import { fastcgiBackend } from '../contract/fastcgi-backend.ts';
 import { httpBackend } from '../contract/http-backend.ts';
+import { http2Backend } from '../contract/http2-backend.ts';
 import { scgiBackend } from '../contract/scgi-backend.ts';
 import { askUpgrade, upgrading } from '../filters/upgrade.ts';
 import { collect } from '../helpers/heap.ts';
@@ -61,7 +62,7 @@ const app: App = async (req, res) => {
   }
 };
 
-describe.each([httpBackend, fastcgiBackend, scgiBackend])('$name', ({ start }) => {
+describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend])('$name', ({ start }) => {
   async function serving() {
     const own = new Meter();
     const running = await start(own.observe(app));

@@ -186,8 +186,7 @@ export class ScriptRun {
       return;
     }
     const { res } = this.#call;
-    // HTTP/2 has no such text, and Node warns of one.
-    if (head.reason !== undefined && res.req.httpVersionMajor === 1) res.statusMessage = head.reason;
+    if (head.reason !== undefined) res.statusMessage = head.reason;
     for (let i = 0; i < head.headers.length; i += 2) {
       res.appendHeader(head.headers[i] as string, head.headers[i + 1] as string);
     }

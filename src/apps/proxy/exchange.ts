@@ -98,12 +98,11 @@ export class Exchange {
       for (const [name, values] of headers) {
         res.setHeader(name, values.length === 1 ? (values[0] as string) : values);
       }
-      // HTTP/2 has no such text, and Node warns of one.
-      if (answer.statusMessage && res.req.httpVersionMajor === 1) res.statusMessage = answer.statusMessage;
+      if (answer.statusMessage) res.statusMessage = answer.statusMessage;
       res.writeHead(answer.statusCode ?? 502);
     } catch (error) {
       // Node reads more than it writes, such as the status 099.
-      if (res.req.httpVersionMajor === 1) res.statusMessage = '';
+      res.statusMessage = '';
       for (const name of headers.keys()) res.removeHeader(name);
       this.fail(new Error(`an answer that cannot be sent on: ${errorMessage(error)}`));
       this.#sent?.destroy();
@@ -178,7 +177,7 @@ export class Exchange {
   #inform(status: number, headers: IncomingMessage['headers']): void {
     this.#timer?.refresh();
     const res = this.#client as ServerResponse;
-    if (res.headersSent || this.#req.httpVersion !== '1.1') return;
+    if (res.headersSent || this.#req.httpVersion === '1.0') return;
     const hints = status === 103 ? hintsOf(headers) : undefined;
     if (status === 102) res.writeProcessing();
     if (!hints) return;

@@ -32,14 +32,12 @@ function listedIn(connection: string | undefined): string[] {
 }
 
 /** The status to refuse a request with whose extent is not beyond doubt, or undefined. */
-export function refusalOf({ headers, rawHeaders, httpVersionMajor }: IncomingMessage): 400 | 501 | undefined {
+export function refusalOf({ headers, rawHeaders }: IncomingMessage): 400 | 501 | undefined {
   const { 'transfer-encoding': encoding, 'content-length': length } = headers;
   if (encoding !== undefined && length !== undefined) return 400;
   if (length !== undefined && !/^\d+$/.test(length)) return 400;
   if (encoding !== undefined && encoding.toLowerCase() !== 'chunked') return 501;
-  if (httpVersionMajor === 1) {
-    for (const name of ['content-length', 'transfer-encoding', 'host']) if (timesIn(rawHeaders, name) > 1) return 400;
-  }
+  for (const name of ['content-length', 'transfer-encoding', 'host']) if (timesIn(rawHeaders, name) > 1) return 400;
   return listedIn(headers.connection).some((name) => OF_THE_REQUEST.has(name)) ? 400 : undefined;
 }
 

@@ -6,6 +6,7 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { errorMessage } from '../../errors.ts';
 import { type Exchange, openExchange } from '../../gateway/exchange.ts';
+import { setTrailers } from '../../gateway/request.ts';
 import { type Batch, type Carrier, connectionReset, oneCallback, type WriteCallback } from '../../gateway/socket.ts';
 import type { Logger } from '../../log.ts';
 import { fields, Http2RequestHead, http2Headers } from './http2-head.ts';
@@ -24,6 +25,8 @@ export class Http2Exchange implements Carrier {
   #isAwaited: boolean;
   #isReading = false;
   #isOver = false;
+  /** Trailers of the request that it does not have yet. */
+  #received: string[] | undefined;
   /** To be called when the whole response has left. */
   #whenLeft: WriteCallback | undefined;
 
@@ -47,7 +50,8 @@ export class Http2Exchange implements Carrier {
       this.#left(stream.rstCode === NO_ERROR && !stream.aborted ? null : connectionReset());
     });
     stream.on('trailers', (_headers: IncomingHttpHeaders, _flags: number, raw: readonly string[] = []) => {
-      this.exchange.request.rawTrailers.push(...raw);
+      this.#received = [...raw];
+      this.#passTrailers();
     });
   }
 
@@ -72,8 +76,16 @@ export class Http2Exchange implements Carrier {
       if (!socket.pushBody(bytes) && !request.complete && !this.#isOver) stream.pause();
     });
     stream.on('end', () => {
-      if (!this.#isOver && !stream.aborted) socket.endBody();
+      if (this.#isOver || stream.aborted) return;
+      socket.endBody();
+      this.#passTrailers();
     });
+  }
+
+  #passTrailers(): void {
+    if (this.#received === undefined || !this.exchange.request.complete) return;
+    setTrailers(this.exchange.request, this.#received);
+    this.#received = undefined;
   }
 
   sendWhole<T>(text: string, done: (of: T, error?: Error | null) => void, of: T): void {
@@ -109,10 +121,16 @@ export class Http2Exchange implements Carrier {
     return true;
   }
 
+  /** The whole response has left, or the client has gone before it had all of it. */
   #left(error: Error | null): void {
     const callback = this.#whenLeft;
+    if (callback === undefined) return;
     this.#whenLeft = undefined;
-    callback?.(error);
+    const { socket } = this.exchange;
+    socket.errored = error;
+    callback(error);
+    // Since Node 24 a failed write does not finish a response.
+    if (error !== null && socket._httpMessage !== null) socket.reset();
   }
 
   /** False: there is no one to respond to, or the head cannot be sent. */

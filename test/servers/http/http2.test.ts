@@ -2,7 +2,9 @@
 import { once } from 'node:events';
 import { type ClientHttp2Session, connect, constants } from 'node:http2';
 import { createConnection, type Socket } from 'node:net';
+import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
 import { END_HEADERS, END_STREAM, frame, PREFACE, requestHeaders } from '../../helpers/http2.ts';
@@ -15,6 +17,11 @@ export default async function app(req, res) {
   begun++;
   if (req.url === '/never') return;
   if (req.url === '/refused') return res.writeHead(403).end();
+  if (req.url === '/trailers') {
+    const parts = [];
+    for await (const bytes of req) parts.push(bytes);
+    return res.end(JSON.stringify([Buffer.concat(parts).toString(), req.rawTrailers, req.trailers]));
+  }
   if (req.url === '/odd') {
     res.write('a');
     res.addTrailers({ Connection: 'x' });
@@ -93,6 +100,19 @@ test('early hints and trailers reach the client, headers of a connection do not'
   const trailers = once(asked, 'trailers');
   expect(await text(asked)).toBe('ab');
   expect((await trailers)[0]['x-sum']).toBe('1');
+});
+
+test('trailers of a request come with the end of its body, in one piece and in many', async () => {
+  const session = client((await served()).url);
+  for (const pieces of [[], ['ä', Buffer.from('b')], Array.from({ length: 200 }, (_, i) => `piece ${i} `)]) {
+    const stream = session.request({ ':method': 'POST', ':path': '/trailers' }, { waitForTrailers: true });
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'x-sum': '42', 'x-two': ['a', 'b'] }));
+    await pipeline(Readable.from(pieces, { objectMode: true }), stream);
+    const [sent, rawTrailers, trailers] = JSON.parse(await text(stream));
+    expect(sent).toBe(pieces.map(String).join(''));
+    expect(rawTrailers).toEqual(['x-sum', '42', 'x-two', 'a', 'x-two', 'b']);
+    expect(trailers).toEqual({ 'x-sum': '42', 'x-two': 'a, b' });
+  }
 });
 
 test('trailers that HTTP/2 has no place for, and hints to a client that has gone, end no process', async () => {
