@@ -107,7 +107,7 @@ test('trailers of a request come with the end of its body, in one piece and in m
   for (const pieces of [[], ['ä', Buffer.from('b')], Array.from({ length: 200 }, (_, i) => `piece ${i} `)]) {
     const stream = session.request({ ':method': 'POST', ':path': '/trailers' }, { waitForTrailers: true });
     stream.on('wantTrailers', () => stream.sendTrailers({ 'x-sum': '42', 'x-two': ['a', 'b'] }));
-    await pipeline(Readable.from(pieces, { objectMode: true }), stream);
+    await pipeline(Readable.from(pieces.map((piece) => Buffer.from(piece))), stream);
     const [sent, rawTrailers, trailers] = JSON.parse(await text(stream));
     expect(sent).toBe(pieces.map(String).join(''));
     expect(rawTrailers).toEqual(['x-sum', '42', 'x-two', 'a', 'x-two', 'b']);
