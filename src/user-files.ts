@@ -9,12 +9,11 @@ import {
   fchownSync,
   fstatSync,
   ftruncateSync,
-  lstatSync,
   openSync,
   type Stats,
   writeFileSync,
 } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { stepsTo } from './path-steps.ts';
 
 /** The user whose rights root takes on for file work. */
 export interface FileUser {
@@ -66,7 +65,7 @@ export function asUser<T>(user: FileUser | undefined, work: () => T): T {
 
 /** Does work on a path, and on names beside it, with the rights that it is opened with. */
 export function asUserOf<T>(path: string, user: FileUser | undefined, work: () => T): T {
-  const shared = isRootProcess() && !user && sharedDirectory(resolve(path));
+  const shared = isRootProcess() && !user && sharedStep(path);
   return asUser(shared ? ownerOf(shared) : user, work);
 }
 
@@ -78,7 +77,7 @@ export function asUserOf<T>(path: string, user: FileUser | undefined, work: () =
  * @returns the descriptor
  */
 export function openToAppend(path: string, options: AppendOptions = {}): number {
-  const fd = openAppendable(resolve(path), options);
+  const fd = openAppendable(path, options);
   if (options.truncate && fstatSync(fd).isFile()) ftruncateSync(fd);
   return fd;
 }
@@ -86,7 +85,7 @@ export function openToAppend(path: string, options: AppendOptions = {}): number 
 function openAppendable(path: string, { user, giveToUser = false, mode = LOG_MODE }: AppendOptions): number {
   const open = (flags = 0): number => openSync(path, APPEND | flags, mode);
   if (!isRootProcess()) return open();
-  const shared = sharedDirectory(path);
+  const shared = sharedStep(path);
   if (shared) return openAsUser(path, APPEND, user ?? ownerOf(shared), mode);
   if (!user || !giveToUser) return open();
   let fd: number;
@@ -102,9 +101,8 @@ function openAppendable(path: string, { user, giveToUser = false, mode = LOG_MOD
 
 /** Opens a file to read it, under the same rules. @returns the descriptor */
 export function openToRead(path: string, user?: FileUser): number {
-  const absolute = resolve(path);
-  const shared = isRootProcess() && sharedDirectory(absolute);
-  return shared ? openAsUser(absolute, READ, user ?? ownerOf(shared)) : openSync(absolute, READ);
+  const shared = isRootProcess() && sharedStep(path);
+  return shared ? openAsUser(path, READ, user ?? ownerOf(shared)) : openSync(path, READ);
 }
 
 /** Writes a text to a file under the same rules. */
@@ -139,18 +137,20 @@ function fstatOfRegular(fd: number, path: string): Stats {
   return stats;
 }
 
-/** Of the directories above an absolute path, the topmost in which users other than root can replace entries. */
-function sharedDirectory(path: string): Stats | undefined {
-  let topmost: Stats | undefined;
-  const directory = dirname(path);
-  for (let at = directory; ; at = dirname(at)) {
-    const stats = lstatSync(at);
-    const isSticky = (stats.mode & STICKY) !== 0;
+/** Of the directories and links that lead to a file, the first by which users other than root can change what its path means. */
+function sharedStep(path: string): Stats | undefined {
+  // The file can be a link itself.
+  const steps = [...stepsTo(path)];
+  const directory = steps.findLast((step) => step.kind === 'directory');
+  for (const step of steps) {
+    // The file, or nothing: then only root can continue the path.
+    if (step.kind === 'problem') break;
+    const { uid, mode } = step.stat;
     // In a sticky directory, such as /tmp, root's entries stay in place; but others can take a name first.
-    const isOpen = (stats.mode & 0o022) !== 0 && (at === directory || !isSticky);
-    if (!stats.isDirectory() || stats.uid !== 0 || isOpen) topmost = stats;
-    if (at === dirname(at)) return topmost;
+    const isOpen = (mode & 0o022) !== 0 && (step === directory || (mode & STICKY) === 0);
+    if (uid !== 0 || (step.kind === 'directory' && isOpen)) return step.stat;
   }
+  return undefined;
 }
 
 function ownerOf({ uid, gid }: Stats): FileUser {

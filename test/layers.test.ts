@@ -8,9 +8,11 @@ const SRC = join(ROOT, 'src');
 
 /** From the bottom up. Folders of one layer do not import each other, but for what `MAY_IMPORT` allows. */
 const LAYERS: readonly (readonly string[])[] = [
-  ['printable', 'own-files', 'user-files', 'secrets', 'timer', 'growing-buffer', 'working-directory'],
+  ['printable', 'own-files', 'secrets', 'timer', 'growing-buffer', 'working-directory'],
   ['version'],
   ['errors', 'log'],
+  ['path-steps'],
+  ['user-files'],
   ['config', 'protocol', 'http', 'net'],
   ['logging', 'metrics'],
   ['gateway', 'deploy'],

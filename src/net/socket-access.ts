@@ -6,8 +6,8 @@ import { execFileSync } from 'node:child_process';
 import { lstatSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { errorCode } from '../errors.ts';
+import { stepsTo, unseen } from '../path-steps.ts';
 import { groupId, nameOfGroup, nameOfUser, userId } from './account.ts';
-import { stepsTo, unseen } from './path-steps.ts';
 import { type FileOptions, socketMode } from './unix-socket.ts';
 
 /** A user with its groups. */

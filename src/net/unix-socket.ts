@@ -19,9 +19,9 @@ import {
 import { platform } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { ConfigError, errorCode, errorMessage, RunError } from '../errors.ts';
+import { exposureOf, O_PATH } from '../path-steps.ts';
 import { asUser, type FileUser } from '../user-files.ts';
 import { findUser, groupId, groupsOf, nameOfGroup, nameOfUser, userId } from './account.ts';
-import { exposureOf, O_PATH } from './path-steps.ts';
 import { lost, publish, removeQuietly, temporaryName } from './socket-publication.ts';
 
 /** What `[server:*]` says about a socket file. `mode` wins over `umask`; both are numbers already, not digits. */

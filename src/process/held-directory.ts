@@ -4,7 +4,7 @@
  */
 import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { exposureOf, isExposed, O_PATH } from '../net/path-steps.ts';
+import { exposureOf, isExposed, O_PATH } from '../path-steps.ts';
 
 export class HeldDirectory {
   /** Whether users other than root and this process's own can put files into it, or make its path lead elsewhere. */

@@ -21,7 +21,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { errorCode, errorMessage, RunError } from '../errors.ts';
-import { exposureOf } from '../net/path-steps.ts';
+import { exposureOf } from '../path-steps.ts';
 import { HeldDirectory } from './held-directory.ts';
 import { identifyProcess } from './process-identity.ts';
 

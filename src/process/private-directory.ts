@@ -6,7 +6,7 @@ import { lstatSync, mkdirSync, realpathSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { errorCode } from '../errors.ts';
-import { exposureOf } from '../net/path-steps.ts';
+import { exposureOf } from '../path-steps.ts';
 
 /** Those that there are, by their real paths: where the system has one for each user, and beside temporary files. */
 export function privateDirectories(): string[] {

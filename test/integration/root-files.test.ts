@@ -232,6 +232,31 @@ describe.runIf(requireRoot())('root, as itself', () => {
     expect(safeState(cwd)).toEqual(before);
   });
 
+  test.each([
+    [
+      'a file behind a directory',
+      'ln -s var/log linked',
+      'linked/app.log',
+      'rm var/log/.keep; rmdir var/log; ln -s ../safe var/log',
+    ],
+    ['a file behind a link', 'ln -s var/log/own.log linked', 'linked', 'ln -s ../../safe/shadow var/log/own.log'],
+    [
+      'a file behind ".."',
+      'ln -s var/log linked',
+      'linked/../log/app.log',
+      'mv var/log var/old; ln -s ../safe var/log',
+    ],
+  ])('%s in another user’s directory to which a link of root’s leads is opened as that user', async (...layout) => {
+    const [, link, file, script] = layout;
+    const cwd = project();
+    execFileSync('sh', ['-c', link], { cwd });
+    asNobody(cwd, script);
+    const before = safeState(cwd);
+    const finished = await paster(['serve', 'x.ini', '--log-file', file], { cwd }).finished();
+    expect(finished).toMatchObject({ status: 1, stderr: expect.stringMatching(/cannot write the log file/) });
+    expect(safeState(cwd)).toEqual(before);
+  });
+
   test('devices and links that only root can change are root’s own choice', async () => {
     const cwd = project();
     execFileSync('ln', ['-s', '/dev/null', 'null.log'], { cwd });

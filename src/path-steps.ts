@@ -1,7 +1,7 @@
 /** The directories and symbolic links that a path leads through, and which of them other users control. */
 import { lstatSync, readlinkSync, type Stats } from 'node:fs';
-import { dirname, join, resolve, sep } from 'node:path';
-import { errorCode, errorMessage } from '../errors.ts';
+import { dirname, isAbsolute, join, sep } from 'node:path';
+import { errorCode, errorMessage } from './errors.ts';
 
 export type Step =
   | { readonly kind: 'directory'; readonly path: string; readonly stat: Stats }
@@ -14,11 +14,9 @@ export const O_PATH = 0o10000000;
 
 const MOST_LINKS = 40;
 
-/** What the system searches and follows on the way into `directory`, in order. */
+/** What the system searches and follows on the way into `directory`, in order. `..` behind a link leaves the link's target. */
 export function* stepsTo(directory: string): Generator<Step> {
-  const names = resolve(directory)
-    .split(sep)
-    .filter((name) => name !== '');
+  const names = namesIn(isAbsolute(directory) ? directory : `${process.cwd()}${sep}${directory}`);
   let at: string = sep;
   let links = 0;
   yield { kind: 'directory', path: at, stat: lstatSync(at) };
@@ -44,7 +42,7 @@ export function* stepsTo(directory: string): Generator<Step> {
         yield { kind: 'problem', problem: `${path} leads to itself`, cure: 'remove the link' };
         return;
       }
-      names.unshift(...target.split(sep).filter((each) => each !== '' && each !== '.'));
+      names.unshift(...namesIn(target));
       if (target.startsWith(sep)) at = sep;
       continue;
     }
@@ -55,6 +53,10 @@ export function* stepsTo(directory: string): Generator<Step> {
     at = path;
     yield { kind: 'directory', path: at, stat };
   }
+}
+
+function namesIn(path: string): string[] {
+  return path.split(sep).filter((name) => name !== '' && name !== '.');
 }
 
 /** A directory that this process has no permission to look into. */
