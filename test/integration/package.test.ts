@@ -53,7 +53,9 @@ describe('what is packed', () => {
   test('has nothing that publint objects to', async () => {
     const { buffer } = new Uint8Array(readFileSync(tarball));
     const { messages, pkg } = await publint({ pack: { tarball: buffer }, strict: true });
-    expect(messages.map((message) => formatMessage(message, pkg))).toEqual([]);
+    // bin/paster.js begins with #!/bin/sh, and starts Node itself: publint knows Node's own line only.
+    const others = messages.filter(({ code, path }) => code !== 'BIN_FILE_NOT_EXECUTABLE' || path[0] !== 'bin');
+    expect(others.map((message) => formatMessage(message, pkg))).toEqual([]);
   });
 
   test('has types wherever it is resolved', async () => {
