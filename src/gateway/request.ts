@@ -39,9 +39,11 @@ export class GatewayRequest extends IncomingMessage {
     this.httpVersionMinor = head.httpVersionMinor;
     this.httpVersion = head.isHttp2 ? '2.0' : head.httpVersionMinor === 1 ? '1.1' : '1.0';
     this.upgrade = false;
-    if (head.baseUrl !== '') this.baseUrl = head.baseUrl;
-    // Where the web server has rewritten the path, they differ at the root too.
-    if (head.baseUrl !== '' || head.originalUrl !== head.url) this.originalUrl = head.originalUrl;
+    // At the root the application sees only the path that the web server has decided on, as behind HTTP.
+    if (head.baseUrl !== '') {
+      this.baseUrl = head.baseUrl;
+      this.originalUrl = head.originalUrl;
+    }
     (this as unknown as ParsedMessage)._addHeaderLines(head.rawHeaders, head.rawHeaders.length);
   }
 }

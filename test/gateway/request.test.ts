@@ -18,10 +18,10 @@ test('the environment is there whatever prototype a framework gives the request'
   expect(req.environ).toBe(req.environ);
 });
 
-test('originalUrl is what the client asked for where the web server has rewritten the path, at the root too', () => {
-  const rewritten = request('SCRIPT_NAME', '', 'PATH_INFO', '/b');
-  expect([rewritten.url, rewritten.baseUrl, rewritten.originalUrl]).toEqual(['/b', undefined, '/a']);
-  expect(request()).not.toHaveProperty('originalUrl');
+test('originalUrl is what the client asked for below a mount, and absent at the root', () => {
+  const mounted = request('SCRIPT_NAME', '/m', 'PATH_INFO', '/b');
+  expect([mounted.url, mounted.baseUrl, mounted.originalUrl]).toEqual(['/b', '/m', '/a']);
+  expect(request('SCRIPT_NAME', '', 'PATH_INFO', '/b')).not.toHaveProperty('originalUrl');
 });
 
 test('it can be replaced', () => {
