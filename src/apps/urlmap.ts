@@ -122,7 +122,9 @@ function mapOf(entries: readonly (readonly [key: string, app: App])[], fallback:
   }
   const route = (req: IncomingMessage): App => {
     toOriginForm(req);
-    const match = longestPrefix(req.url ?? '/', hosts.size === 0 ? [anyHost] : [...ofHost(hosts, req), anyHost]);
+    const ofHost = hosts.size === 0 ? [] : prefixesOfHost(hosts, req);
+    if (ofHost === AMBIGUOUS) return badHost;
+    const match = longestPrefix(req.url ?? '/', [...ofHost, anyHost]);
     if (match === AMBIGUOUS) return badPath;
     if (!match) return fallback;
     mountRequest(req, match.length);
@@ -140,6 +142,7 @@ function mapOf(entries: readonly (readonly [key: string, app: App])[], fallback:
 }
 
 const badPath: App = (_req, res) => answerPlain(res, 400, {}, AMBIGUOUS_PATH);
+const badHost: App = (_req, res) => answerPlain(res, 400, {}, 'Bad Request: ambiguous host');
 
 function prefixesOf(hosts: Map<string, PathPrefixes<App>>, host: string): PathPrefixes<App> {
   const key = host.toLowerCase();
@@ -148,12 +151,22 @@ function prefixesOf(hosts: Map<string, PathPrefixes<App>>, host: string): PathPr
   return prefixes;
 }
 
-/** By name and port, then by name alone; a Host without a port means the standard one of the scheme, as in Paste. */
-function ofHost(hosts: ReadonlyMap<string, PathPrefixes<App>>, req: IncomingMessage): PathPrefixes<App>[] {
-  const host = askedHost(req)?.toLowerCase() ?? '';
-  const name = host.replace(/:\d+$/, '');
+/** `name`, `name.`, either with `:port` or `:`, which mean the same; empty where a client names none. */
+const HOST = /^(?<name>\[[\da-f:.]+\]|[\w.~-]*?)\.?(?::0*(?<port>\d*))?$/i;
+
+/**
+ * By name and port, then by name alone; a Host without a port means the standard one of the scheme, as in Paste.
+ * @returns AMBIGUOUS for what an application could take for another host than paster does.
+ */
+function prefixesOfHost(
+  hosts: ReadonlyMap<string, PathPrefixes<App>>,
+  req: IncomingMessage,
+): PathPrefixes<App>[] | typeof AMBIGUOUS {
+  const groups = HOST.exec(askedHost(req) ?? '')?.groups;
+  if (!groups) return AMBIGUOUS;
+  const name = groups['name']?.toLowerCase() ?? '';
   const standardPort = 'encrypted' in req.socket && req.socket.encrypted ? 443 : 80;
-  const keys = [name === host ? `${host}:${standardPort}` : host, name];
+  const keys = [`${name}:${groups['port'] || standardPort}`, name];
   return keys.map((key) => hosts.get(key)).filter((prefixes) => prefixes !== undefined);
 }
 

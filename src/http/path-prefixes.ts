@@ -21,8 +21,8 @@ export interface PrefixMatch<T> {
   readonly length: number;
 }
 
-/** For a path that an application could take for one of another prefix: the response must be 400. */
-export const AMBIGUOUS = Symbol('ambiguous path');
+/** For a path or a host that an application could take for one of another prefix: the response must be 400. */
+export const AMBIGUOUS = Symbol('ambiguous');
 export const AMBIGUOUS_PATH = 'Bad Request: ambiguous path';
 
 /** Values by path prefix. A prefix ends where a segment does; slashes in a row count as one. */

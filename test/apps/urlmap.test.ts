@@ -114,6 +114,20 @@ test('a domain goes before any host, with its port before without', async () => 
   expect(ask('/', 'other.org')?.app).toBe('any');
 });
 
+test('a host is the same with a dot at its end or an empty port, and one that can be read in several ways is refused', async () => {
+  const ask = await mapOf({ '/': 'any', 'domain example.org /': 'example', 'domain example.org port 8080 /': 'port' });
+  for (const host of ['example.org.', 'example.org:', 'example.org.:81', 'Example.org.:080']) {
+    expect([host, ask('/', host)?.app]).toEqual([host, 'example']);
+  }
+  expect(ask('/', 'example.org.:08080')?.app).toBe('port');
+  expect(ask('http://example.org./', 'other.org')?.app).toBe('example');
+  for (const host of ['x@example.org', 'example%2eorg', 'example.org,other', 'example.org/x', 'example.org:80:81']) {
+    expect([host, ask('/', host)]).toEqual([host, undefined]);
+  }
+  expect(ask('/', '')?.app).toBe('any');
+  expect(ask('/', '[::1]:80')?.app).toBe('any');
+});
+
 test('as in Paste, a domain needs no path, port 80 is the one of a Host without any, and double slashes are one', async () => {
   const ask = await mapOf({ 'domain a.org': 'a', 'domain b.org port 80 /x': 'b', '/plain': 'plain' });
   expect(ask('/any', 'a.org')?.app).toBe('a');
