@@ -37,6 +37,8 @@ const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | con
 const READ = constants.O_RDONLY | constants.O_NONBLOCK;
 const LOG_MODE = 0o640;
 const STICKY = 0o1000;
+/** Where /dev/stdout leads. */
+const DESCRIPTOR = /^\/proc\/\d+\/fd\/\d+$/;
 
 /**
  * Does synchronous file work with the rights of `user` if this process is root, and as it is otherwise.
@@ -143,8 +145,8 @@ function sharedStep(path: string): Stats | undefined {
   const steps = [...stepsTo(path)];
   const directory = steps.findLast((step) => step.kind === 'directory');
   for (const step of steps) {
-    // The file, or nothing: then only root can continue the path.
-    if (step.kind === 'problem') break;
+    // The file, or nothing: then only root can continue the path. Nor does it matter what path an open descriptor has.
+    if (step.kind === 'problem' || DESCRIPTOR.test(step.path)) break;
     const { uid, mode } = step.stat;
     // In a sticky directory, such as /tmp, root's entries stay in place; but others can take a name first.
     const isOpen = (mode & 0o022) !== 0 && (step === directory || (mode & STICKY) === 0);

@@ -1,5 +1,6 @@
 /** What the user that a server serves as can do to the log files that root opens for it: nothing that it could not do itself. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
@@ -12,12 +13,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, paster, requireRoot, serve } from '../helpers/program.ts';
+import { eventually, paster, ROOT, requireRoot, serve } from '../helpers/program.ts';
 
 const NOBODY = 65_534;
 const SECRET = 'root:secret\n';
+const PASTER = join(ROOT, 'bin/paster.js');
 
 interface Layout {
   readonly handler?: string;
@@ -255,6 +257,17 @@ describe.runIf(requireRoot())('root, as itself', () => {
     const finished = await paster(['serve', 'x.ini', '--log-file', file], { cwd }).finished();
     expect(finished).toMatchObject({ status: 1, stderr: expect.stringMatching(/cannot write the log file/) });
     expect(safeState(cwd)).toEqual(before);
+  });
+
+  test('/dev/stdout is what is open, wherever its file is', async () => {
+    const cwd = project();
+    asNobody(cwd, 'touch var/out');
+    const script = `exec "${process.execPath}" "${PASTER}" serve x.ini --log-file /dev/stdout --pid-file x.pid >>var/out`;
+    const shell = spawn('sh', ['-c', script], { cwd, stdio: 'ignore' });
+    onTestFinished(() => void shell.kill('SIGKILL'));
+    await eventually(() => text(join(cwd, 'var/out')).includes('serving on'));
+    shell.kill('SIGTERM');
+    await once(shell, 'exit');
   });
 
   test('devices and links that only root can change are root’s own choice', async () => {
