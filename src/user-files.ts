@@ -10,10 +10,12 @@ import {
   fstatSync,
   ftruncateSync,
   openSync,
+  readFileSync,
   type Stats,
   writeFileSync,
 } from 'node:fs';
-import { stepsTo } from './path-steps.ts';
+import { dirname } from 'node:path';
+import { type Step, stepsTo } from './path-steps.ts';
 
 /** The user whose rights root takes on for file work. */
 export interface FileUser {
@@ -55,6 +57,12 @@ export function asUser<T>(user: FileUser | undefined, work: () => T): T {
   const groups = getgroups();
   try {
     setgroups([...user.groups]);
+  } catch (error) {
+    // A container can take this right from root, which then has no other rights to give up for the work.
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
+    return work();
+  }
+  try {
     setegid(user.gid);
     seteuid(user.uid);
     return work();
@@ -107,6 +115,44 @@ export function openToRead(path: string, user?: FileUser): number {
   return shared ? openAsUser(path, READ, user ?? ownerOf(shared)) : openSync(path, READ);
 }
 
+/**
+ * Reads a file that configures this process: an INI file, a file of variables, a certificate. Root reads it in another
+ * user's directory with the rights of the directory's owner, who could otherwise let it read any file by a link, or wait
+ * for ever by a FIFO. A file of root's own that is directly in such a directory is read too.
+ */
+export function readConfiguration(path: string): Buffer {
+  const shared = isRootProcess() ? firstSharedStep(path) : undefined;
+  if (!shared) return readFileSync(path);
+  try {
+    return asUser(ownerOf(shared.stat), () => readRegular(path, READ, () => true));
+  } catch (error) {
+    // Only the name in that directory is not root's to choose, and only root can make a file of root's with one name.
+    const isDirect = shared.kind === 'directory' && shared.path === dirname(path);
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES' || !isDirect) throw error;
+    const own = readRootsOwn(path);
+    if (own) return own;
+    throw error;
+  }
+}
+
+function readRootsOwn(path: string): Buffer | undefined {
+  try {
+    return readRegular(path, READ | constants.O_NOFOLLOW, ({ uid, nlink }) => uid === 0 && nlink === 1);
+  } catch {
+    return undefined;
+  }
+}
+
+function readRegular(path: string, flags: number, accepts: (stats: Stats) => boolean): Buffer {
+  const fd = openSync(path, flags);
+  try {
+    if (!accepts(fstatOfRegular(fd, path))) throw new Error(`not a file of root's alone, open '${path}'`);
+    return readFileSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** Writes a text to a file under the same rules. */
 export function writeText(path: string, text: string, options?: AppendOptions): void {
   const fd = openToAppend(path, options);
@@ -141,6 +187,10 @@ function fstatOfRegular(fd: number, path: string): Stats {
 
 /** Of the directories and links that lead to a file, the first by which users other than root can change what its path means. */
 function sharedStep(path: string): Stats | undefined {
+  return firstSharedStep(path)?.stat;
+}
+
+function firstSharedStep(path: string): Exclude<Step, { kind: 'problem' }> | undefined {
   // The file can be a link itself.
   const steps = [...stepsTo(path)];
   const directory = steps.findLast((step) => step.kind === 'directory');
@@ -150,7 +200,7 @@ function sharedStep(path: string): Stats | undefined {
     const { uid, mode } = step.stat;
     // In a sticky directory, such as /tmp, root's entries stay in place; but others can take a name first.
     const isOpen = (mode & 0o022) !== 0 && (step === directory || (mode & STICKY) === 0);
-    if (uid !== 0 || (step.kind === 'directory' && isOpen)) return step.stat;
+    if (uid !== 0 || (step.kind === 'directory' && isOpen)) return step;
   }
   return undefined;
 }

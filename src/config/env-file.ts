@@ -2,9 +2,9 @@
  * Files of environment variables, such as `.env`, by Node's own parser. As with `node --env-file`, what the environment
  * has already wins, and of several files the last one. Unlike there, a line that means nothing is a mistake.
  */
-import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { ConfigError, errorCode, errorMessage } from '../errors.ts';
+import { readConfiguration } from '../user-files.ts';
 
 /** What files have set in this process, whose environment is one for all of it too. */
 const variables = new Map<string, string>();
@@ -39,7 +39,7 @@ export function outerEnvironment(): NodeJS.ProcessEnv {
 function readEnvFile(file: string): Readonly<Record<string, string>> {
   let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file)).replaceAll('\r\n', '\n');
+    text = new TextDecoder('utf-8', { fatal: true }).decode(readConfiguration(file)).replaceAll('\r\n', '\n');
   } catch (error) {
     throw unreadable(file, error);
   }

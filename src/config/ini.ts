@@ -1,8 +1,8 @@
 /** The way into INI files: from a text, or from a file on disk. */
-import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { ConfigError, errorCode, errorMessage } from '../errors.ts';
+import { readConfiguration } from '../user-files.ts';
 import type { IniDocument } from './document.ts';
 import { byteOrderMark } from './mistakes.ts';
 import { nearest } from './nearest.ts';
@@ -44,7 +44,7 @@ export async function readIni(file: string): Promise<IniDocument> {
   let bytes: Buffer;
   try {
     // Not awaited: a file of this size is read before a thread has been asked to, and parsing it takes longer.
-    bytes = readFileSync(file);
+    bytes = readConfiguration(file);
   } catch (error) {
     throw await unreadable(file, error);
   }

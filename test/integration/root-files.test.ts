@@ -282,3 +282,46 @@ describe.runIf(requireRoot())('root, as itself', () => {
     expect((await silent.kill('SIGTERM')).status).toBe(0);
   });
 });
+
+describe.runIf(requireRoot())('configuration that root reads in a directory of nobody', () => {
+  const APP = 'export default (req, res) => res.end(process.env.ONE + " " + process.env.OTHER);\n';
+
+  function configured(): string {
+    const directory = temporaryDirectory({
+      'app/app.js': APP,
+      'app/package.json': '{"type": "module"}',
+      'app/x.ini': '[app:main]\nuse = module:./app.js\n[server:main]\nuse = npm:paster#http\nport = 0\nworkers = 1\n',
+      'app/.env': 'ONE=1\n',
+      'safe/other.env': 'OTHER=secret\n',
+    });
+    chmodSync(directory, 0o755);
+    chmodSync(join(directory, 'safe/other.env'), 0o600);
+    for (const name of ['', 'x.ini', '.env']) chownSync(join(directory, 'app', name), NOBODY, NOBODY);
+    return join(directory, 'app');
+  }
+  const ARGS = ['x.ini', '--user', 'nobody', '--dotenv', '.env'];
+
+  test.each([
+    ['variables by a link', 'ln -sf ../safe/other.env .env', /\.env: .*permission denied/i],
+    ['variables by a FIFO', 'rm .env; mkfifo .env', /not a regular file/],
+    ['the INI file by a link', 'ln -sf ../safe/other.env x.ini', /cannot read .*x\.ini/],
+  ])('%s: nothing of root’s is read, and nothing hangs', async (_what, script, message) => {
+    const cwd = configured();
+    const program = await serve(ARGS, { cwd });
+    asNobody(cwd, script);
+    program.child.kill('SIGHUP');
+    await program.says(message);
+    expect(program.stderr).not.toContain('secret');
+    expect(await (await fetch(program.url)).text()).toBe('1 undefined');
+    expect((await program.kill('SIGTERM')).status).toBe(0);
+  });
+
+  test('a file of root’s alone that is directly in it is read', async () => {
+    const cwd = configured();
+    writeFileSync(join(cwd, '.env'), 'OTHER=roots\n');
+    chownSync(join(cwd, '.env'), 0, 0);
+    chmodSync(join(cwd, '.env'), 0o600);
+    const program = await serve(ARGS, { cwd });
+    expect(await (await fetch(program.url)).text()).toBe('undefined roots');
+  });
+});

@@ -1,6 +1,6 @@
 /** The certificate and the key that the settings name. */
-import { readFileSync } from 'node:fs';
 import { ConfigError, errorMessage } from '../../errors.ts';
+import { readConfiguration } from '../../user-files.ts';
 import type { HttpSettings } from './settings.ts';
 
 export interface Tls {
@@ -41,7 +41,7 @@ function readTlsFiles(settings: HttpSettings): Tls | undefined {
 
 function readPem(setting: string, file: string): Buffer {
   try {
-    return readFileSync(file);
+    return readConfiguration(file);
   } catch (error) {
     throw new ConfigError('PASTER_TLS', `${setting}: ${errorMessage(error)}`, { setting });
   }
