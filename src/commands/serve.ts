@@ -70,13 +70,13 @@ export const serveCommand: Command = {
 const ACTIONS = ['start', 'stop', 'restart', 'status'] as const;
 type Action = (typeof ACTIONS)[number];
 
-/** Where a server in the background has a file that no option names: in `var/` of a project that has one. */
+/** Where a server in the background has the files that no option names: in `var/` of a project that has one. */
 function defaultFile(name: 'paster.pid' | 'paster.log'): string {
-  const inVar = join('var', name);
-  if (existsSync(inVar)) return inVar;
-  // One beside `var/` is from a server that was started before that directory was made.
-  return existsSync('var') && !existsSync(name) ? inVar : name;
+  const isInVar = existsSync('var/paster.pid') || (existsSync('var') && !existsSync(STARTED_BEFORE_VAR));
+  return isInVar ? join('var', name) : name;
 }
+
+const STARTED_BEFORE_VAR = 'paster.pid';
 
 async function serve(args: readonly string[], options: Options, console: Console): Promise<number> {
   const role = takeRole();

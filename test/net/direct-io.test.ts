@@ -32,10 +32,11 @@ const written = (writer: DirectWriter, data: string | Buffer) =>
     expect(taken).toBe(true);
   });
 
-test('Node 20 to 24 have what it stands on', () => {
+test('Node 20 and 22 have what it is built on', () => {
   const major = Number(process.versions.node.split('.')[0]);
   expect(directIo.reads).toBe(true);
-  if (major <= 24) expect(directIo.writes).toBe(true);
+  // Since 24.22 Node makes the object of a write itself, and none that could be used again.
+  if (major <= 22) expect(directIo.writes).toBe(true);
 });
 
 describe('reading', () => {
