@@ -2,9 +2,12 @@
  * Looks into resolved parts, for `check`: imports what they name and compares their settings with what is declared.
  * What is wrong goes to the session; factories are not called, unless a built-in part says that nothing comes of it.
  */
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { asList } from '../config/convert.ts';
 import type { SettingsSchema } from '../config/setting.ts';
 import { type Location, type PasterError, RunError } from '../errors.ts';
+import type { Address } from '../net/address.ts';
 import { toApp } from '../protocol/app.ts';
 import { toFilter } from '../protocol/filter.ts';
 import { workingDirectory } from '../working-directory.ts';
@@ -19,7 +22,7 @@ import { loadFunction } from './named-function.ts';
 import { warnOfObsolete } from './obsolete.ts';
 import { namesApp } from './own-part.ts';
 import { addressesOf, validateServer } from './server-settings.ts';
-import { declaredSchema, ownCheck, schemaOf, validateSettings } from './validate.ts';
+import { declaredSchema, ownCheck, placeOfKey, schemaOf, validateSettings } from './validate.ts';
 
 /** Told of each section that a part is made of. */
 type Visit = (section: SectionRef) => void;
@@ -195,11 +198,22 @@ export class PartInspector {
     }
   }
 
+  /** A warning only: a directory below /run is often made when the service starts, on another machine than this one. */
+  #warnOfMissingDirectories(addresses: readonly Address[], context: FactoryContext): void {
+    const location = placeOfKey(context, 'socket') ?? placeOfKey(context, 'listen') ?? place(context);
+    for (const address of addresses) {
+      const directory = address.kind === 'unix' ? dirname(address.path) : undefined;
+      if (directory === undefined || location === undefined || existsSync(directory)) continue;
+      this.#session.warn(`serve needs the directory of the socket ${directory}, which does not exist here`, location);
+    }
+  }
+
   async #inspectServer(context: FactoryContext, made: unknown): Promise<void> {
     const settings = await validateServer(made, context, {}, this.#session);
     if (declaredSchema(made) !== undefined) {
       // Reads certificates, knows the standard address, and refuses one that is not safe; listens to nothing.
       const server = new LoadedServer(context, settings.process, await createServer(context, made, settings.own));
+      this.#warnOfMissingDirectories(server.addresses, context);
       for (const error of this.#onServer?.(server, settings.own) ?? []) this.#session.mistake(error);
       return;
     }

@@ -147,6 +147,15 @@ describe('what is used', () => {
     ]);
   });
 
+  test('a socket in a directory that does not exist', async () => {
+    const ini = '[app:main]\nuse = module:./app.mjs\n[server:main]\nuse = npm:paster#http\nsocket = var/x.sock\n';
+    expect(await lines(ini)).toEqual([
+      expect.stringMatching(
+        /^5:1: warning: serve needs the directory of the socket .*\/var, which does not exist here$/,
+      ),
+    ]);
+  });
+
   test('a file without a server', async () => {
     expect(await lines('[app:main]\nuse = module:./app.mjs\n')).toEqual([
       '1:1: warning: there is no section [server:main] in this file: serve needs --server-name or --server',
