@@ -22,7 +22,8 @@ function detour(from, listener, req, res) {
 
 const { emit } = Server.prototype;
 Server.prototype.emit = function (event, ...args) {
-  if (event !== 'request') return emit.call(this, event, ...args);
+  // The gateway hands over what it carries by this event too.
+  if (event !== 'request' || args[0].environ) return emit.call(this, event, ...args);
   detour(this, (req, res) => emit.call(this, event, req, res), ...args);
   return true;
 };
