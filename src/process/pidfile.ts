@@ -82,7 +82,7 @@ export function writePidFile(file: string, graceful: number = DEFAULT_GRACEFUL_S
   const directory = holdDirectory(file);
   try {
     try {
-      writeFileSync(directory.at(temporary), content, { flag: 'wx', mode: 0o640 });
+      writeFileSync(directory.at(temporary), content, { flag: 'wx', mode: 0o644 });
       place(directory, temporary, file);
     } finally {
       removeQuietly(directory.at(temporary));
