@@ -11,12 +11,21 @@ const SRC = join(import.meta.dirname, 'src');
 
 /** What Node, or a process of paster's, loads by its path. */
 const PROGRAMS = [
-  ...['index', 'cli', 'worker'],
-  ...['process/stall-thread', 'process/orphan-thread', 'filters/auth/password-thread'],
+  ...['cli', 'worker', 'process/worker/inspection-thread', 'filters/auth/password-thread'],
+  'deploy/programs/forked/forked-listen',
+];
+
+/** What src/lazy-index.ts loads by its path when a program calls it, besides the built-in parts. */
+const LAZY = [
+  ...['apps/cgi/cgi', 'apps/proxy/proxy', 'apps/static/static-files', 'apps/static/file-versions'],
+  ...['gateway/error-stream', 'logging/python/logger'],
 ];
 
 export default defineConfig({
-  input: Object.fromEntries([...PROGRAMS, ...parts()].map((name) => [name, join(SRC, `${name}.ts`)])),
+  input: {
+    index: join(SRC, 'lazy-index.ts'),
+    ...Object.fromEntries([...PROGRAMS, ...LAZY, ...parts()].map((name) => [name, join(SRC, `${name}.ts`)])),
+  },
   platform: 'node',
   // Whatever is no file of ours: Node's modules and the dependencies.
   external: /^[^./]/,
@@ -31,24 +40,26 @@ export default defineConfig({
       // command, part and late import, and one for whatever the same of these share.
       groups: [
         // Enough for --help.
-        { name: 'base', test: /src\/(?:errors|log|own-files|version|config\/nearest)\.ts$/, priority: 3 },
+        {
+          name: 'base',
+          test: /src\/(?:errors|log|own-files|config\/nearest|diagnostics\/paint|process\/program\/(?:command-line|standard-output))\.ts$/,
+          priority: 3,
+        },
         // Enough for loadApp, and what commands and parts share above it.
         {
           name: 'load',
-          test: /src\/(?:deploy\/(?:load|error-place)|config\/(?:setting|debug)|net\/address|commands\/(?:assignments|command))\.ts$/,
+          test: /src\/(?:deploy\/load|deploy\/modules\/error-place|config\/(?:setting|debug)|net\/address|commands\/command-line\/(?:assignments|command))\.ts$/,
           priority: 2,
         },
         // What a filter logs through, without what configures it.
-        { name: 'logging', test: /src\/logging\/(?:logger|levels|strftime)\.ts$/, priority: 1.5 },
+        { name: 'logging', test: /src\/logging\/python\/(?:logger|levels|strftime)\.ts$/, priority: 1.5 },
         // All that a thread needs.
         { name: 'password', test: /src\/filters\/auth\/password\.ts$/, priority: 1.5 },
-        { name: 'serve', test: /src\/(?:commands\/serve|deploy\/loaded-server)\.ts$/, priority: 1 },
-        // The public API has them all; a library that one takes, it imports late.
-        { name: 'filters', test: /src\/filters\/(?!translogger|request-details|auth\/password-thread)/, priority: 0 },
+        { name: 'serve', test: /src\/(?:commands\/serve|deploy\/server\/loaded-server)\.ts$/, priority: 1 },
       ],
     },
   },
-  plugins: [withoutLeftovers(), withLateParts()],
+  plugins: [withoutLeftovers()],
   // What one command imports late, another may need at once.
   checks: { ineffectiveDynamicImport: false },
   onLog(level, log) {
@@ -92,39 +103,3 @@ function declarationsBehind(file: string, found: Set<string> = new Set()): Set<s
   }
   return found;
 }
-
-/** The files that the public API needs at once: what loads an application. */
-const AT_ONCE = ['./base.js', './load.js'];
-
-/**
- * Lets the public API load an application or a filter when it is called for. They are most of dist/, and who imports
- * `paster` wants `loadApp`, perhaps one of them. Node can require an ES module that awaits nothing (>= 20.19), so the
- * call stays what it is in src/: an ordinary one.
- */
-function withLateParts(): Plugin {
-  return {
-    name: 'paster:with-late-parts',
-    generateBundle(_options, bundle) {
-      const index = bundle['index.js'];
-      if (index?.type !== 'chunk') throw new Error('dist/index.js is not made');
-      const imports = /^import \{ (.+) \} from "(\.\/.+)";\n/gm;
-      index.code =
-        LATE +
-        index.code.replace(imports, (line, names: string, file: string) => {
-          if (AT_ONCE.includes(file)) return line;
-          return names
-            .split(', ')
-            .map((name) => `const ${name} = late("${file}", "${name}");\n`)
-            .join('');
-        });
-    },
-  };
-}
-
-/** A function of a file that is not loaded yet; a factory carries its `settings`. */
-const LATE = `import { requireOwn } from "./base.js";
-const late = (file, name) => Object.defineProperties((...given) => requireOwn(file)[name](...given), {
-	name: { value: name },
-	settings: { get: () => requireOwn(file)[name].settings }
-});
-`;

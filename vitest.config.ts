@@ -1,18 +1,66 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+// Node reads these certificates at each start, which takes twice as long as the rest of it, and the tests start Node thousands
+// of times. What a test installs from a registry gets them back: ONLINE in test/helpers/installed.ts.
+const certificates = process.env['NODE_EXTRA_CA_CERTS'];
+if (certificates !== undefined) {
+  process.env['TEST_EXTRA_CA_CERTS'] = certificates;
+  delete process.env['NODE_EXTRA_CA_CERTS'];
+}
 
 const DIST = fileURLToPath(new URL('dist/', import.meta.url));
 const SRC = fileURLToPath(new URL('src/', import.meta.url));
+const TESTS = fileURLToPath(new URL('test/', import.meta.url));
 
-/** Tests of what a process does under load, or of when it does something: they have the machine to themselves, one at a time. */
-const ALONE = [
-  'test/process/**/*.test.ts',
-  'test/front-ends/processes.test.ts',
-  'test/fuzz/**/*.test.ts',
-  ...['balance', 'framework-suite', 'hand-over', 'many-machines', 'processes', 'reload', 'systemd', 'under-load'].map(
-    (name) => `test/integration/${name}.test.ts`,
-  ),
+/** Depend on when processes get the processor: these run after all others, one file at a time. */
+const ALONE = ['balance', 'processes'].map((name) => `test/integration/${name}.test.ts`);
+
+/** What `npm test` runs: the parts by themselves, the contract suite, and the main ways through paster. */
+const QUICK = [
+  'test/*.test.ts',
+  'test/!(applications|export|front-ends|fuzz|integration|process)/**/*.test.ts',
+  ...['frameworks', 'reload', 'serve-*', 'systemd', 'web-servers'].map((name) => `test/integration/${name}.test.ts`),
 ];
+
+/** Start so many processes that each takes more than its share of `npm test`. */
+const NOT_QUICK = ['walkthroughs', 'help-examples', 'commands/check-as-user'].map((name) => `test/${name}.test.ts`);
+
+/** Take long although they are small. They begin first, so that at the end no processor waits for the last of them. */
+const FIRST =
+  /\/test\/(?:walkthroughs|help-examples|applications\/|front-ends\/(?:apache|cgi-arguments)|integration\/(?:create|node-versions|under-load)\.)/;
+
+/** Changes the process that it runs in (its streams, clock, environment, classes), or counts everything that happens there. */
+const CHANGES_PROCESS =
+  /\bvi\.(?:spyOn|stub\w+|useFakeTimers|resetModules)\(|\.prototype\b|process\.(?:env\[[^\]]+\] =|on\('warning')|\b(?:heap|work|fuzz)\.ts'/;
+
+const [OWN_PROCESS, SHARED_PROCESS] = bySharing();
+
+/** Test files that need a process of their own, and those that can share one: to start one costs 0.3 s. */
+function bySharing(): [own: string[], shared: string[]] {
+  const names = readdirSync(TESTS, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.test.ts'));
+  const needsOwn = (name: string): boolean => CHANGES_PROCESS.test(readFileSync(join(TESTS, name), 'utf8'));
+  return [true, false].map((own) => names.filter((name) => needsOwn(name) === own).map((name) => `test/${name}`)) as [
+    string[],
+    string[],
+  ];
+}
+
+/** Vitest begins with the files that took long the last time, and in a new clone with the largest. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId, project }: TestSpecification): number =>
+      2 * project.config.sequence.groupOrder + (FIRST.test(moduleId) ? 0 : 1);
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
+  }
+}
+
+/** Set by `npm test`, unless CI is set. Without it every test can be run. */
+const isQuick = process.env['TEST_SET'] === 'quick';
 
 export default defineConfig({
   plugins: [
@@ -27,18 +75,29 @@ export default defineConfig({
     },
   ],
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
+      ...[true, false].map((isolate) => ({
+        extends: true as const,
+        test: {
+          name: isolate ? 'own process' : 'shared process',
+          isolate,
+          include: isQuick ? QUICK : ['test/**/*.test.ts'],
+          exclude: [...(isolate ? SHARED_PROCESS : OWN_PROCESS), ...ALONE, ...(isQuick ? NOT_QUICK : [])],
+          // Most tests wait for a program half of their time, so there is work for more of them than there are cores.
+          maxWorkers: availableParallelism() + 2,
+          sequence: { groupOrder: 1 },
+        },
+      })),
       {
         extends: true,
         test: {
-          name: 'together',
-          include: ['test/**/*.test.ts'],
-          exclude: ALONE,
-          maxWorkers: 2,
-          sequence: { groupOrder: 1 },
+          name: 'alone',
+          include: isQuick ? [] : ALONE,
+          maxWorkers: 1,
+          sequence: { groupOrder: 2 },
         },
       },
-      { extends: true, test: { name: 'alone', include: ALONE, maxWorkers: 1, sequence: { groupOrder: 2 } } },
     ],
     testTimeout: 60_000,
     hookTimeout: 60_000,

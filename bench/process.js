@@ -1,7 +1,10 @@
-/** The processes: what a reload, a HUP, a start and a second worker cost, and how connections spread over two. */
+/** The processes: what a reload, a page that reloads, a HUP, a start and a second worker cost, and how connections spread over two. */
 import { existsSync } from 'node:fs';
 import { balance } from './process/balance.js';
+import { reloadingNest } from './process/nest.js';
+import { reloadingPackages } from './process/packages.js';
 import { reloading } from './process/reload.js';
+import { repainting } from './process/repaint.js';
 import { rolling } from './process/rolling.js';
 import { scaling } from './process/scaling.js';
 import { starting } from './process/start.js';
@@ -13,6 +16,9 @@ export async function measure() {
   }
   return [
     ...(await reloading()),
+    ...(await reloadingPackages()),
+    ...(await reloadingNest()),
+    ...(await repainting()),
     ...(await rolling()),
     ...(await starting()),
     ...(await scaling()),

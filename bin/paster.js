@@ -4,7 +4,7 @@
 #
 # Node reads some options, such as --env-file, wherever they are on its command line, and "--" keeps it from only some of
 # them. A web server makes arguments of a query without "=" (RFC 3875, section 4.4), so that in a CGI program the client
-# could give Node options. There arguments reach paster in variables instead: see src/process/command-line.ts.
+# could give Node options. There arguments reach paster in variables instead: see src/process/program/command-line.ts.
 if [ -n "${GATEWAY_INTERFACE-}${REQUEST_METHOD-}" ]; then
   count=0
   for argument do

@@ -1,17 +1,16 @@
 /**
- * Records docs/terminal.svg: runs scripts/terminal/tour.sh on a pseudo-terminal and draws what it wrote, as it came.
+ * Draws docs/terminal.svg, the picture of README.md: runs scripts/terminal/tour.sh and shows what it prints, when it prints it.
  *
- *     npm run build && npm run record [-- FILE]
+ *     npm run build && npm run record:terminal [-- FILE]
  *
  * Pauses are cut to 0.7 s; nothing else is changed.
  */
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { record, withoutIdling } from './terminal/record.ts';
-import { linesOf } from './terminal/screen.ts';
+import { standardPort } from './terminal/port.ts';
+import { linesOf, record, withoutIdling } from './terminal/recording.ts';
 import { svgOf } from './terminal/svg.ts';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
@@ -25,10 +24,11 @@ try {
   const command = join(home, 'paster');
   writeFileSync(command, `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'bin/paster.js')}' "$@"\n`);
   chmodSync(command, 0o755);
-  const chunks = await record(`bash '${join(HERE, 'terminal/tour.sh')}'`, {
-    ...SIZE,
+  const chunks = await record(join(HERE, 'terminal/tour.sh'), {
     cwd: home,
+    columns: SIZE.columns,
     env: {
+      TERM: 'xterm',
       PATH: `${home}:${process.env['PATH']}:/usr/sbin`,
       HOME: home,
       LANG: 'C.UTF-8',
@@ -41,7 +41,7 @@ try {
     time,
     text: text.replaceAll(home, ''),
   }));
-  const lines = await linesOf(shown, { ...SIZE, step: 0.1 });
+  const lines = linesOf(shown, { ...SIZE, step: 0.1 });
   const svg = svgOf(lines, {
     ...SIZE,
     title: 'paster in a terminal',
@@ -53,16 +53,4 @@ try {
   process.stdout.write(`${file}: ${lines.length} lines, ${seconds.toFixed(1)} s, ${svg.length} bytes\n`);
 } finally {
   rmSync(home, { recursive: true, force: true });
-}
-
-/** The port that people know, if it is free; else any that is. */
-function standardPort(port: number): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(standardPort(0)));
-    server.listen(port, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : port));
-    });
-  });
 }

@@ -2,11 +2,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { Command } from '../src/commands/command.ts';
-import { pointsMarkdown } from '../src/commands/points-markdown.ts';
-import { COMMANDS } from '../src/commands/table.ts';
-import { FACTORY_KINDS } from '../src/deploy/kinds.ts';
-import { listPoints, withDeclaration } from '../src/deploy/points.ts';
+import type { Command } from '../src/commands/command-line/command.ts';
+import { COMMANDS } from '../src/commands/command-line/command-table.ts';
+import { pointsMarkdown } from '../src/commands/configuration/points-markdown.ts';
+import { listPoints, withDeclaration } from '../src/deploy/inspect/points.ts';
+import { FACTORY_KINDS } from '../src/deploy/part-kinds.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 export const REFERENCE = join(ROOT, 'docs/reference.md');

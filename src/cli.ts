@@ -1,13 +1,15 @@
 /** The command line: argv to a command to an exit status. */
-import type { Console } from './commands/command.ts';
+import type { Console } from './commands/command-line/command.ts';
+import { paintFor, plain } from './diagnostics/paint.ts';
 import { EXIT_FAILURE, errorStack, formatError, PasterError, printableMessage, UsageError } from './errors.ts';
-import { endsWithQuery, takeArguments } from './process/command-line.ts';
-import { outputWritten, tolerateUnwritableOutput } from './process/standard-output.ts';
-import { ownVersion } from './version.ts';
+import { ownVersion } from './own-files.ts';
+import { endsWithQuery, takeArguments } from './process/program/command-line.ts';
+import { outputWritten, tolerateUnwritableOutput } from './process/program/standard-output.ts';
 
 const console: Console = {
   out: (line) => process.stdout.write(`${line}\n`),
   err: (line) => process.stderr.write(`${line}\n`),
+  screen: { paint: paintFor(process.stdout), isTerminal: process.stdout.isTTY },
 };
 
 const VERSION_WORDS = ['-V', '--version', '-v', 'version'];
@@ -18,7 +20,7 @@ async function main(argv: readonly string[]): Promise<number> {
     return 0;
   }
   try {
-    // `exe` ignores them.
+    // `exe` ignores such arguments.
     if (argv[0] !== 'exe' && endsWithQuery(argv)) {
       throw new UsageError(
         'PASTER_CGI_ARGUMENTS',
@@ -28,26 +30,33 @@ async function main(argv: readonly string[]): Promise<number> {
         },
       );
     }
-    // Only now: whoever asks for the version waits for no commander.
-    const { runCommand } = await import('./commands/run.ts');
+    // Loaded late: the version needs no commander.
+    const { runCommand } = await import('./commands/command-line/run.ts');
     return await runCommand(argv, console);
   } catch (error) {
     return report(error, argv.includes('-v') || argv.includes('--verbose'));
   }
 }
 
-/** A user's mistake is a line or a few; a stack trace is for defects, and for `-v`. */
-function report(error: unknown, verbose: boolean): number {
+/** A user's error is a line or a few. Stack traces are for defects, and for `-v`. */
+async function report(error: unknown, verbose: boolean): Promise<number> {
   if (!(error instanceof PasterError)) {
     console.err(printableMessage(`paster: this is a defect of paster: ${errorStack(error)}`));
     return EXIT_FAILURE;
   }
-  for (const message of formatError(error).split(/\n(?! )/)) console.err(`paster: ${message}`);
+  const paint = paintFor(process.stderr);
+  if (process.stderr.isTTY || paint !== plain) {
+    // Loaded late: it reads the files that it shows.
+    const { commandErrorLines } = await import('./diagnostics/error-report.ts');
+    for (const line of await commandErrorLines(error, paint, process.stderr.isTTY)) console.err(line);
+  } else for (const message of formatError(error).split(/\n(?! )/)) console.err(`paster: ${message}`);
   if (verbose) console.err(printableMessage(errorStack(error.cause instanceof Error ? error.cause : error)));
   return error.exitStatus;
 }
 
+/** A program that ends with its signals replaces it. */
+const { exit } = process;
 tolerateUnwritableOutput();
 const status = await main(takeArguments());
 await outputWritten();
-process.exit(status);
+exit.call(process, status);

@@ -1,6 +1,6 @@
 /**
- * The errors that paster reports to people: each knows its exit status, the place in a file it is about, and how to
- * write itself down without a stack trace. Anything else that is thrown is a defect and keeps its stack.
+ * The errors that paster reports to users. Each has an exit status and, where it applies, a location in a file, and is
+ * shown without a stack trace. Anything else that is thrown is a defect of paster and keeps its stack.
  */
 import { relative } from 'node:path';
 import { printable, printableLine, printableMessage } from './printable.ts';
@@ -20,14 +20,14 @@ export interface PasterErrorOptions {
   readonly location?: Location | undefined;
   /** What the user probably meant, or what would be accepted: one sentence or a `did you mean ...?`. */
   readonly hint?: string | undefined;
-  /** The setting that is at fault, for one who knows that and not where it is written. */
+  /** The setting that is wrong, if the thrower does not know where it is written. */
   readonly setting?: string | undefined;
-  /** The file or directory that is at fault: `--reload` waits for a change of it. */
+  /** The file or directory that is wrong: `--reload` waits until it changes. */
   readonly path?: string | undefined;
   readonly cause?: unknown;
 }
 
-/** Exit statuses of the command (DESIGN section 2). */
+/** The exit statuses of the command. */
 export const EXIT_OK = 0;
 export const EXIT_FAILURE = 1;
 export const EXIT_MISTAKE = 2;
@@ -36,12 +36,12 @@ export const EXIT_MISTAKE = 2;
 export abstract class PasterError extends Error {
   /** A stable, machine-readable name such as `PASTER_INI_SYNTAX`. */
   readonly code: string;
-  /** Filled in by the first caller that knows it: see `locate`. */
+  /** Set by the first caller that knows it: see `locate`. */
   location: Location | undefined;
-  /** The section that it is about, likewise. */
+  /** The section of the INI file, set likewise. */
   section: string | undefined;
   readonly hint: string | undefined;
-  /** The setting that is at fault: whoever knows its section finds the place by it. */
+  /** The setting that is wrong: a caller that knows the section finds the location by it. */
   readonly setting: string | undefined;
   readonly path: string | undefined;
   abstract readonly exitStatus: number;
@@ -57,22 +57,22 @@ export abstract class PasterError extends Error {
   }
 }
 
-/** A mistake in a configuration file or in what it names. */
+/** An error in a configuration file or in something that it names. */
 export class ConfigError extends PasterError {
   readonly exitStatus: number = EXIT_MISTAKE;
 }
 
-/** A mistake in the command line. */
+/** An error in the command line. */
 export class UsageError extends PasterError {
   readonly exitStatus: number = EXIT_MISTAKE;
 }
 
-/** The configuration is right, but the world is not: a port in use, a module that throws, a missing directory. */
+/** An error outside of a correct configuration: a port in use, a module that throws, a missing directory. */
 export class RunError extends PasterError {
   readonly exitStatus: number = EXIT_FAILURE;
 }
 
-/** Several mistakes that were found in one go; each is reported on a line of its own. */
+/** Several errors that were found at once; each is reported on a line of its own. */
 export class ErrorList extends PasterError {
   readonly exitStatus: number;
   readonly errors: readonly PasterError[];
@@ -84,7 +84,7 @@ export class ErrorList extends PasterError {
   }
 }
 
-/** Gives an error of this family a place and a section if it has none yet; returns the same error, to be thrown. */
+/** Adds a location and a section to a PasterError that has none yet; returns the same error, to be thrown. */
 export function locate(error: unknown, location: Location | undefined, section?: string): unknown {
   if (error instanceof ErrorList) for (const each of error.errors) locate(each, location, section);
   else if (error instanceof PasterError) {
@@ -94,7 +94,7 @@ export function locate(error: unknown, location: Location | undefined, section?:
   return error;
 }
 
-/** Says that an error is about an option of the command line, which has no place in a file; returns the same error. */
+/** Prefixes the message with an option of the command line, which has no location in a file; returns the same error. */
 export function blameOption(error: PasterError, option: string): PasterError {
   error.message = `--${option}: ${error.message}`;
   return error;
@@ -108,27 +108,28 @@ export function errorCode(error: unknown): string | undefined {
   return undefined;
 }
 
-/** Whatever was thrown, as an Error. */
+/** A thrown value as an Error. */
 export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
-/** The message of whatever was thrown, without passwords in URLs. */
+/** The message of a thrown value, with secrets masked. */
 export function errorMessage(error: unknown): string {
   return withoutSecrets(error instanceof Error ? error.message : String(error));
 }
 
-/** The stack of whatever was thrown, or its message where it has none, without passwords in URLs. */
+/** The stack of a thrown value, or its message if it has none, with secrets masked. */
 export function errorStack(error: unknown): string {
-  return error instanceof Error ? withoutSecrets(error.stack ?? error.message) : errorMessage(error);
+  // A program may have set the stack to anything.
+  return error instanceof Error && typeof error.stack === 'string' ? withoutSecrets(error.stack) : errorMessage(error);
 }
 
-/** What V8 writes before a message: a name, which Node follows by a code. */
+/** What V8 writes before a message: a name, which Node extends with a code. */
 const NAME_IN_STACK = /^[\w$.]+(?: \[\w+\])?(?:: |$)$/;
 
 /**
- * The lines of a stack that are call sites. A message may quote lines that look like some, so only what is behind it
- * counts, and nothing of a stack that does not begin with it or goes on with anything else.
+ * The lines of a stack that are call sites. A message may contain lines that look like them, so only the lines after it
+ * count; there are none if the stack does not begin with the message, or if anything else follows it.
  */
 export function stackFrames({ name, message, stack }: Error): string[] {
   if (typeof stack !== 'string' || typeof message !== 'string') return [];
@@ -141,40 +142,35 @@ export function stackFrames({ name, message, stack }: Error): string[] {
   return end === '' && lines.every((line) => /^\s+at /.test(line)) ? lines : [];
 }
 
-/** `file:line:column` for people, the file as seen from `cwd` when it lies below it. */
+/** `file:line:column` for users; the file is relative to `cwd` if it is below it. */
 export function formatLocation(location: Location, cwd: string = workingDirectory()): string {
   const fromHere = relative(cwd, location.file);
   const file = fromHere !== '' && !fromHere.startsWith('..') ? fromHere : location.file;
   return printableLine(`${file}:${location.line}:${location.column}`);
 }
 
-/** Errors whose messages quote those of other code, of several lines perhaps. */
-const WITH_FOREIGN_LINES = new Set([
-  'PASTER_MODULE_FAILED',
-  'PASTER_FACTORY_FAILED',
-  'PASTER_NOT_READY',
-  'PASTER_DAEMON',
-]);
+/** Errors that quote messages of other code, which may have several lines. */
+const MULTILINE_CODES = new Set(['PASTER_MODULE_FAILED', 'PASTER_FACTORY_FAILED', 'PASTER_NOT_READY', 'PASTER_DAEMON']);
 
 const LONGEST_MESSAGE = 2000;
 
-/** A value of megabytes that a message quotes is of use to nobody. */
+/** A message may quote a value of megabytes, which would be useless. */
 function shortened(message: string): string {
   if (message.length <= LONGEST_MESSAGE) return message;
   return `${message.slice(0, LONGEST_MESSAGE)}... (${message.length - LONGEST_MESSAGE} characters more)`;
 }
 
 /**
- * What to show a user for an error of this family: `file:line:col: [section] message (hint)`. A line for each error of
- * a list; what belongs to the line before it is indented.
+ * Formats an error for users: `file:line:col: [section] message (hint)`. An ErrorList has a line for each error; further
+ * lines of one error are indented.
  */
 export function formatError(error: PasterError, cwd?: string): string {
   if (error instanceof ErrorList) return error.errors.map((each) => formatError(each, cwd)).join('\n');
-  const place = error.location ? `${formatLocation(error.location, cwd)}: ` : '';
+  const location = error.location ? `${formatLocation(error.location, cwd)}: ` : '';
   const hint = error.hint ? ` (${error.hint})` : '';
-  // Errors about a value name their section themselves.
+  // The messages of errors about a value name the section themselves.
   const section = error.section === undefined || error.message.startsWith('[') ? '' : `[${error.section}] `;
   const message = withoutSecrets(shortened(error.message));
-  const shown = WITH_FOREIGN_LINES.has(error.code) ? printableMessage(message) : printableLine(message);
-  return `${place}${printableLine(section)}${shown}${printableLine(hint)}`;
+  const shown = MULTILINE_CODES.has(error.code) ? printableMessage(message) : printableLine(message);
+  return `${location}${printableLine(section)}${shown}${printableLine(hint)}`;
 }

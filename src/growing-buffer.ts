@@ -1,8 +1,8 @@
 const SMALLEST = 256;
 
 /**
- * Bytes that come in pieces, in one buffer. A list of the pieces would cost a peer that sends byte by byte nothing, and
- * this side some hundred bytes for each: an object, and the memory that it was read into.
+ * Collects pieces of bytes in one buffer. A list of the pieces would cost hundreds of bytes for each: an object, and the
+ * memory that it was read into. A peer that sends single bytes could use that to exhaust memory.
  */
 export class GrowingBuffer {
   #bytes: Buffer = Buffer.alloc(0);
@@ -24,7 +24,7 @@ export class GrowingBuffer {
     this.#length = length;
   }
 
-  /** What has come so far, not copied. Pieces that come later do not change it. */
+  /** The bytes so far, not copied. Later pieces do not change them. */
   view(start = 0): Buffer {
     return this.#bytes.subarray(start, this.#length);
   }

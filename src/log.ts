@@ -1,11 +1,10 @@
-/** The logger that paster's own parts are given. Where its lines go is decided by whoever starts the process. */
-
+/** The logger that paster's own parts use. The entry of the process decides where its lines go. */
 import { printableMessage } from './printable.ts';
 
-/** How much a message matters, the least first. */
+/** The levels of messages, the lowest first. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
-/** Takes messages for people, each a text without a line end. `console` is one. */
+/** Takes messages without a line end. `console` is such a logger. */
 export interface Logger {
   debug(message: string): void;
   info(message: string): void;
@@ -15,7 +14,7 @@ export interface Logger {
 
 const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 };
 
-/** A logger that writes the messages of `level` and above, a line each, through `write`. */
+/** A logger that passes the messages of `level` and above to `write`, each as a line. */
 export function lineLogger(level: LogLevel, write: (line: string, level: LogLevel) => void): Logger {
   const at = (messageLevel: LogLevel) => (message: string) => {
     // A message may quote a request, a file or a peer.
@@ -24,13 +23,13 @@ export function lineLogger(level: LogLevel, write: (line: string, level: LogLeve
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
 
-/** As `lineLogger`, for a terminal that others write to as well: all but `info` says whose it is and how much it matters. */
+/** As `lineLogger`, for a terminal that other programs write to as well: all levels but `info` have a prefix. */
 export function programLogger(level: LogLevel, write: (line: string) => void): Logger {
   return lineLogger(level, (line, of) => write(of === 'info' ? line : `paster: ${of}: ${line}`));
 }
 
-/** Swallows everything; the default in library use, where paster must not write to a stranger's terminal. */
+/** Discards everything; the default in programs that use paster as a library, which own their terminal. */
 export const silentLogger: Logger = lineLogger('error', () => {});
 
-/** Where parts that an INI file puts together say what no request is answered with: standard error. */
+/** For messages of parts in an INI file that do not belong into a response: writes to standard error. */
 export const partLogger: Logger = lineLogger('info', (line) => process.stderr.write(`${line}\n`));

@@ -1,9 +1,11 @@
 /**
- * Where paster itself is installed. The only file that asks: dist/ is a bundle, in which nothing lies where its source
- * does, but for this file and the entries, which are as far below the package's root there as here.
+ * Where paster is installed, and its version. This is the only file that uses `import.meta.url` for it: dist/ is a bundle
+ * in which code is in other files than in src/, but this file and the entries are directly below the package's root in
+ * both.
  */
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, sep } from 'node:path';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** The directory of paster's own code: dist/, or src/ in tests. */
@@ -17,8 +19,34 @@ export function isOwnFile(path: string): boolean {
 /** The directory of paster's package.json. */
 export const PACKAGE_ROOT = dirname(OWN_CODE);
 
+/** paster's version, from its package.json. */
+export function ownVersion(): string {
+  const manifest = readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
+}
+
 /**
- * Requires one of paster's dependencies that is CommonJS: `import` would read it twice, first for its exports' names.
- * Or a file of paster's own, at once.
+ * The tarball that npm installed this copy of paster from, as a path from `directory` such as `../paster-0.1.0.tgz`;
+ * undefined if it comes from a registry or is a clone. node_modules/.package-lock.json has the path.
+ */
+export function ownTarball(directory: string): string | undefined {
+  const modules = dirname(PACKAGE_ROOT);
+  let resolved: unknown;
+  try {
+    const lock = JSON.parse(readFileSync(join(modules, '.package-lock.json'), 'utf8'));
+    resolved = lock.packages[`node_modules/${basename(PACKAGE_ROOT)}`].resolved;
+  } catch {
+    return undefined;
+  }
+  if (typeof resolved !== 'string' || !/^file:.*\.tgz$/.test(resolved)) return undefined;
+  const path = resolve(dirname(modules), resolved.slice('file:'.length));
+  if (!existsSync(path)) return undefined;
+  const spec = relative(directory, path);
+  return spec.startsWith('..') ? spec : `./${spec}`;
+}
+
+/**
+ * Requires a CommonJS dependency of paster, which `import` would read twice (the first time to find its exports), or
+ * loads one of paster's own files synchronously.
  */
 export const requireOwn = createRequire(import.meta.url);

@@ -1,13 +1,12 @@
 /**
- * Which names and which texts are secrets, and how everything else is shown without them. The one place that decides: what
- * `config` and `check` show, error pages, and the lines that paster logs of errors. Texts can come from requests, so
- * everything here takes time linear in its input.
+ * Decides which names and texts are secrets, and masks them: in what `config` and `check` show, on error pages, and in the
+ * errors that paster logs. Texts can come from requests, so everything here takes time linear in its input.
  */
 
 /** Replaces a secret. */
 export const HIDDEN = '********';
 
-/** Parts of the names of secrets. */
+/** Regular expressions for parts of the names of secrets. */
 const SECRET = [
   'pass(?:wd|word|phrase)',
   '(?:^|[_.-])(?:pass|pwd?)$',
@@ -17,7 +16,7 @@ const SECRET = [
   '(?:^|[_.-])(?:authorization|creds?|jwt|hmac|bearer)$',
   '[_.-]auth$|^basicauth$',
   `(?<!(?:^|[_.-])(?:${[
-    // Certificates' keys are named by their paths.
+    // The values of these are the paths of keys.
     'ssl|tls|server|client',
     'public|publishable|site|host',
     'primary|foreign|unique|composite|candidate|natural|surrogate|partition|sort|range|row|index|lookup|routing',
@@ -26,7 +25,7 @@ const SECRET = [
   ].join('|')}))[_.-]keys?$`,
 ];
 
-/** Of a request, and of what a program is told by its environment, more is: better too much than too little. */
+/** In requests and environment variables more names count as secrets: masking too much is better than too little. */
 const SECRET_OF_A_REQUEST = [
   '(?:^|[_-])(?:pass|pwd?|auth|sid)(?:$|[_-])',
   'token|private|signature|dsn',
@@ -37,7 +36,7 @@ const SECRET_OF_A_REQUEST = [
 const SECRET_SETTING = new RegExp(SECRET.join('|'), 'i');
 const SECRET_NAME = new RegExp([...SECRET, ...SECRET_OF_A_REQUEST].join('|'), 'i');
 
-/** Settings that say something about a secret and hold none: `max_tokens`, `password_file`, `token_header`. */
+/** Settings about a secret that do not contain it: `max_tokens`, `password_file`, `token_header`. */
 const ABOUT_A_SECRET = new RegExp(
   [
     '^(?:max|min|use|with|without|enable|disable|require|allow|show|hide|has|is|no|num)[_.-]',
@@ -47,48 +46,48 @@ const ABOUT_A_SECRET = new RegExp(
   'i',
 );
 
-/** Whether what has this name - a header, a variable, a parameter - is a secret. */
+/** Whether a header, a variable or a parameter of this name is a secret. */
 export function isSecretName(name: string): boolean {
   return SECRET_NAME.test(name);
 }
 
-/** Paths and URLs, which are the keys of a URL map, and what copies a global: their values are names. */
+/** Paths and URLs, which are keys of a URL map, and `get` copies of globals: their values are names. */
 const KEY_OF_A_NAME = /\/|^get\s/;
 
-/** Whether a setting of this name holds a secret. `apiKey`, as options of middleware are written, is `api_key`. */
+/** Whether a setting of this name is a secret. `apiKey`, as options of middleware are written, counts as `api_key`. */
 export function isSecretSetting(key: string): boolean {
   if (KEY_OF_A_NAME.test(key)) return false;
   const name = key.replace(/^set\s+/, '').replace(/([a-z\d])([A-Z])/g, '$1_$2');
   return SECRET_SETTING.test(name) && !ABOUT_A_SECRET.test(name);
 }
 
-/** A value as it may be shown: hidden by its name, or without the passwords that are written within it. */
+/** A value as it may be shown: masked if its name is that of a secret, otherwise with the secrets in it masked. */
 export function shownValue(name: string, value: string): string {
   return isSecretName(name) ? HIDDEN : withoutSecrets(withoutSecretParameters(value));
 }
 
-/** Nothing that has only two values is a secret, such as `credentials = true` of `cors`. */
+/** A boolean is not a secret, such as `credentials = true` of `cors`. */
 const NO_SECRET = /^(?:|true|false|yes|no|on|off)$/i;
 
-/** The value of a setting, likewise. */
+/** As `shownValue`, for a setting. */
 export function shownSetting(key: string, value: string, isSecret: boolean = isSecretSetting(key)): string {
   if (isSecret) return NO_SECRET.test(value) ? value : HIDDEN;
   return withoutSecrets(withoutParameters(value, isSecretSetting));
 }
 
-/** A text without what is a secret by its shape, by the word before it, or as a part of a URL. Lines stay where they are. */
+/** Masks what is a secret by its shape, by the name in front of it, or as a part of a URL. Lines stay where they are. */
 export function withoutSecrets(text: string): string {
   return withoutLiterals(withoutAssigned(withoutTokens(text)), isSecretSetting);
 }
 
-/** A text, such as code, without what is a secret by its shape or as a part of a URL. */
+/** Masks what is a secret by its shape or as a part of a URL, in a text such as code. */
 export function withoutTokens(text: string): string {
   return withoutCredentials(withoutShapes(text));
 }
 
 // --- by shape --------------------------------------------------------------------------------------------------------
 
-/** Each begins where a word does and ends with the word, so that no part of a text is looked at from several starts. */
+/** Each matches a whole word, so that no part of a text is scanned from several starts. */
 const TOKENS = new RegExp(
   `(?<![\\w-])(?:${[
     '(?:sk|rk)_(?:live|test)_[A-Za-z\\d]{8,}', // Stripe
@@ -126,22 +125,22 @@ function withoutShapes(text: string): string {
     .replace(HASHES, HIDDEN);
 }
 
-/** "Basic authentication" and "Bearer tokens" are words. */
+/** "Basic authentication" and "Bearer tokens" are plain English. */
 function isCredentials(scheme: string, text: string): boolean {
   return scheme === 'basic' ? Buffer.from(text, 'base64').includes(':') : /\d/.test(text) || text.length > 24;
 }
 
 // --- in URLs ---------------------------------------------------------------------------------------------------------
 
-// Both begin at the :// of a URL. A user's name, a password - which may hold what belongs into no URL - up to the last @
-// before the host. A number that ends at a slash is a port.
+// Both begin at the :// of a URL. The first one matches a user name and a password, which may contain characters that are
+// not allowed in URLs, up to the last @ before the host. A number that ends at a slash is a port.
 const PASSWORD_IN_URL =
   /(?<=[a-z\d+.-])(:\/\/[^\s:/@]{0,200}:)(?!\d{1,5}(?:[/?#,;\s"']|$))[^\s"'<>]{1,500}?(?=@(?![^\s/"'<>,]{0,500}@))/iy;
-/** Without a password, or with one that only fills its place, the name in an HTTP URL is a token. */
+/** Without a password, or with a placeholder for it, the user name in an HTTP URL is a token. */
 const TOKEN_IN_URL = /(?<=\bhttps?)(:\/\/)[^\s:/?#@"'<>]{1,500}(?=(?::(?:x-oauth-basic)?)?@)/iy;
 const LONGEST_IN_URL = 720;
 
-/** `postgres://me:secret@host` and `https://token@host` without the secret. */
+/** Masks the secret in `postgres://me:secret@host` and `https://token@host`. */
 function withoutCredentials(text: string): string {
   let [shown, done, at] = ['', 0, -1];
   for (let url = text.indexOf('://'); url !== -1; url = text.indexOf('://', Math.max(done, url + 3))) {
@@ -166,17 +165,17 @@ function matchAt(sticky: RegExp, text: string, index: number): RegExpExecArray |
 const NAME = /(?<![\w$.-])([\w$.-]{1,100})(: ?|=)/g;
 const VALUE = /([^\s"'`,;&)}\]]+)(?=( ?[^\s,;&)}\]])?)/y;
 
-/** What a message says of a secret. */
+/** Words about a secret in a message, instead of its value. */
 const ABOUT_ITSELF =
   /^(?:required|missing|invalid|wrong|empty|unset|undefined|null|none|true|false|yes|no|on|off)\.?$/i;
 
-/** `password: secret` without the secret; "password: must be longer" is a sentence, `token.js:3:1` a place. */
+/** Masks the secret in `password: secret`; "password: must be longer" is a sentence, `token.js:3:1` a location. */
 function withoutAssigned(text: string): string {
   if (!/[:=]/.test(text)) return text;
   let [shown, done] = ['', 0];
   for (const { index, 0: start, 1: name = '', 2: equals } of text.matchAll(NAME)) {
     const after = index + start.length;
-    // It is a part of a value that is hidden already.
+    // It is part of a value that is masked already.
     if (index < done || !isSecretSetting(name)) continue;
     const [, value, more] = matchAt(VALUE, text, after) ?? [];
     if (value === undefined || ABOUT_ITSELF.test(value)) continue;
@@ -189,7 +188,7 @@ function withoutAssigned(text: string): string {
   return shown + text.slice(done);
 }
 
-/** `/path?token=secret&page=2` without the secret. */
+/** Masks the secret in `/path?token=secret&page=2`. */
 export function withoutSecretParameters(url: string): string {
   return withoutTokens(withoutParameters(url, isSecretName));
 }
@@ -211,7 +210,7 @@ function decoded(name: string): string {
 
 const LITERAL = /(?<![\w$-])([\w$-]{1,100})(["']?\s*[:=]\s*)(["'`])((?:\\.|(?!\3).)+)\3/g;
 
-/** A line of code, or an object as JSON, without the texts that it gives to what has a secret's name. */
+/** Masks the strings that are assigned to the name of a secret in a line of code or in JSON. */
 export function withoutSecretLiterals(code: string): string {
   return withoutLiterals(code, isSecretName);
 }
@@ -223,10 +222,10 @@ function withoutLiterals(code: string, isSecret: (name: string) => boolean): str
   );
 }
 
-/** A shorter one stands within too much else to be looked for. */
+/** A shorter secret occurs in too many other texts to be searched for. */
 const SHORTEST_FOUND = 6;
 
-/** The values of settings that are secret, to be looked for in other texts. */
+/** The values of secret settings, to be searched for in other texts. */
 export function secretsOf(...settings: readonly Readonly<Record<string, string | undefined>>[]): Set<string> {
   const secrets = new Set<string>();
   for (const [key, value = ''] of settings.flatMap((each) => Object.entries(each))) {
@@ -235,14 +234,14 @@ export function secretsOf(...settings: readonly Readonly<Record<string, string |
   return secrets;
 }
 
-/** A text without these secrets, as they are or as a URL has them. */
+/** Masks these secrets in a text, as they are and in the encoding of URLs. */
 export function concealed(text: string, secrets: Iterable<string>): string {
   let shown = text;
-  // What holds another one goes first.
+  // A secret that contains another one is replaced first.
   for (const secret of [...secrets].sort((one, other) => other.length - one.length)) {
     if (secret === '') continue;
     shown = shown.replaceAll(secret, HIDDEN);
-    // Whatever cannot be in a URL is not looked for there.
+    // A lone surrogate cannot be encoded for a URL.
     if (!/\p{Cs}/u.test(secret)) shown = shown.replaceAll(encodeURIComponent(secret), HIDDEN);
   }
   return shown;

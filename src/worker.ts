@@ -1,8 +1,10 @@
-/** The entry of a worker process: loads what the plan says and serves it, until its supervisor has had enough. */
+/** The entry of a worker process: loads and serves what its supervisor sends. */
 import { meter } from './metrics/meter.ts';
-import { tolerateUnwritableOutput } from './process/standard-output.ts';
-import { runWorker } from './process/worker.ts';
-import { startWorker } from './serve/start-worker.ts';
+import { enableCompileCache } from './process/program/compile-cache.ts';
+import { tolerateUnwritableOutput } from './process/program/standard-output.ts';
+import { runWorker } from './process/worker/worker.ts';
+import { prepareWorker, startWorker, warmWorker } from './serve/start-worker.ts';
 
 tolerateUnwritableOutput();
-process.exit(await runWorker(startWorker, meter()));
+enableCompileCache();
+process.exit(await runWorker(startWorker, meter(), { warm: warmWorker, prepare: prepareWorker }));

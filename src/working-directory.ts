@@ -1,15 +1,15 @@
 /**
- * The working directory by the name that the user has for it. `process.cwd()` has no symbolic links left in it: started
- * in `current -> releases/1`, it is `releases/1` for ever, and a path made absolute with it means the old release after
- * the link has been switched. The shell keeps the name with the link in `PWD`.
+ * The working directory by the user's name for it. `process.cwd()` resolves symbolic links: in a process started in
+ * `current -> releases/1` it stays `releases/1`, and paths made absolute with it lead to the old release after the link has
+ * been switched. The shell keeps the name with the link in `PWD`.
  */
 import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, resolve, sep } from 'node:path';
 
 interface Known {
-  /** The directory as the system names it; undefined if it has been removed. */
+  /** The directory by `process.cwd()`; undefined if it has been removed. */
   readonly real: string | undefined;
-  /** An absolute path that led there when this was found out, and may lead elsewhere by now. */
+  /** An absolute path that led there when it was looked up, and may lead elsewhere by now. */
   readonly name: string;
 }
 
@@ -17,23 +17,23 @@ let known = lookUp();
 
 const started = aboveLink(known);
 
-/** An absolute path, with the links that it was entered through. */
+/** The absolute path, including symbolic links. */
 export function workingDirectory(): string {
   const real = realDirectory();
-  // Code of others may have called process.chdir().
+  // The application may have called process.chdir().
   if (real !== undefined && real !== known.real) known = lookUp();
   return known.name;
 }
 
-/** A path that is relative to the working directory, made absolute. */
+/** Makes a path absolute that is relative to the working directory. */
 export function fromWorkingDirectory(path: string): string {
   return resolve(workingDirectory(), path);
 }
 
 /**
- * Changes to where `directory` leads now: a link may have been switched since, and the directory that this process is in
- * may have been removed, in which Node does not start a child. As long as nothing is there, the process stays where it
- * is, or goes to the nearest directory above that exists; `workingDirectory()` is `directory` all the same.
+ * Changes to the directory to which `directory` leads now: a link may have been switched, and the current directory may have
+ * been removed, in which Node cannot start a child. If `directory` does not exist, the process stays where it is, or goes to
+ * the nearest existing directory above; `workingDirectory()` returns `directory` in any case.
  */
 export function enterDirectory(directory: string): void {
   const { real } = known;
@@ -41,8 +41,8 @@ export function enterDirectory(directory: string): void {
     try {
       process.chdir(at);
     } catch {
-      const isHomeless = real === undefined || !existsSync(real);
-      if (isHomeless && at !== dirname(at)) continue;
+      const isRemoved = real === undefined || !existsSync(real);
+      if (isRemoved && at !== dirname(at)) continue;
     }
     known = { real: realDirectory(), name: directory };
     return;
@@ -50,8 +50,8 @@ export function enterDirectory(directory: string): void {
 }
 
 /**
- * Where a file of the release that this process was started in is now: if it has been removed, and the link in the
- * working directory's name leads to another release that has it, there. Any other path stays as it is.
+ * The current path of a file of the release in which this process was started. If the file has been removed, and the link
+ * in the working directory's name leads to another release that has it, this is the file there. Any other path stays.
  */
 export function inCurrentRelease(file: string): string {
   if (existsSync(file) || !file.startsWith(started.real + sep)) return file;
@@ -59,7 +59,7 @@ export function inCurrentRelease(file: string): string {
   return existsSync(moved) ? moved : file;
 }
 
-/** The two names without what they end in alike: `/srv/current/etc` and `/srv/releases/1/etc` differ in a link above. */
+/** Both names without their common end: `/srv/current/etc` and `/srv/releases/1/etc` differ in a link above `etc`. */
 function aboveLink({ name, real = name }: Known): { readonly name: string; readonly real: string } {
   const isAlike = name !== real && basename(name) === basename(real) && name !== dirname(name);
   return isAlike ? aboveLink({ name: dirname(name), real: dirname(real) }) : { name, real };

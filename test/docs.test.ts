@@ -6,12 +6,13 @@ import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseAst } from 'rolldown/parseAst';
 import { describe, expect, test } from 'vitest';
-import { COMMANDS } from '../src/commands/table.ts';
+import { COMMANDS } from '../src/commands/command-line/command-table.ts';
 import { parseIni } from '../src/config/ini.ts';
-import { checkFile } from '../src/deploy/check.ts';
+import { checkFile } from '../src/deploy/check/check.ts';
 import { factoryContext, loadTarget } from '../src/deploy/compose.ts';
-import { checkConnect } from '../src/deploy/connect-options.ts';
+import { checkConnect } from '../src/deploy/connect/options.ts';
 import { loadApp, loadContext, loadServer } from '../src/deploy/load.ts';
+import { takeApplicationSettings } from '../src/deploy/sections/application-settings.ts';
 import { validateSettings } from '../src/deploy/validate.ts';
 import * as paster from '../src/index.ts';
 import { temporaryDirectory } from './helpers/directory.ts';
@@ -57,6 +58,7 @@ const COMMAND_LINES = EXAMPLES.filter(({ page }) => page !== 'docs/reference.md'
       text: line
         .replace(/^\$ /, '')
         .replace(/ {2,}#.*$/, '')
+        .replace(/ \| .*$/, '')
         .replace(/"\$\([^)]*\)"/g, 'WORD'),
     })),
 );
@@ -101,7 +103,7 @@ describe('INI examples', () => {
       const made = await loadTarget(factory);
       expect(made).toBeTypeOf('function');
       if (factory.protocol === 'connect') await checkConnect(made as () => unknown, factory);
-      else await validateSettings(made, factory);
+      else await validateSettings(made, (await takeApplicationSettings(factory, made)).context);
     }
   });
 });
@@ -130,8 +132,14 @@ describe('code', () => {
 /** What no walkthrough can run, and why. */
 const NOT_RUN: readonly (readonly [RegExp, string])[] = [
   [/^(?:paster|npx paster) \S.*(?:\[|\(the same\))/, 'says which options a command has: they are checked below'],
-  [/^npm (?:ci|run (?:build|check|check:static|bench))\b/, 'builds and tests this repository, or measures for minutes'],
-  [/^paster (?:check \S+ --as-user|status \S+$)/, 'shows a server after hours, or users of another machine'],
+  [
+    /^npm (?:ci|test|run (?:build|test:all|check:static|bench))\b/,
+    'builds and tests this repository, or measures for minutes',
+  ],
+  [
+    /^paster (?:check \S+ --as-user|check -v |status \S+$|control \S+ requests$)/,
+    'shows a server after hours, or with a blocked worker, users of another machine, or packages of a project',
+  ],
 ];
 
 const PROGRAMS =

@@ -1,6 +1,6 @@
 /** The examples that `paster help` gives for each command: what test/fixtures/help-examples.md says of them is so. */
 import { describe, expect, test } from 'vitest';
-import { COMMANDS } from '../src/commands/table.ts';
+import { COMMANDS } from '../src/commands/command-line/command-table.ts';
 import { commandsOf, hasCommands, partsOf } from './helpers/documentation.ts';
 import { follow } from './helpers/follow.ts';
 

@@ -6,24 +6,23 @@ import { ROOT } from './helpers/program.ts';
 
 const SRC = join(ROOT, 'src');
 
-/** From the bottom up. Folders of one layer do not import each other, but for what `MAY_IMPORT` allows. */
+/** From the bottom up. Folders of one layer do not import each other. */
 const LAYERS: readonly (readonly string[])[] = [
   ['printable', 'own-files', 'secrets', 'timer', 'growing-buffer', 'working-directory'],
-  ['version'],
   ['errors', 'log'],
-  ['path-steps'],
-  ['user-files'],
-  ['config', 'protocol', 'http', 'net'],
+  ['files', 'diagnostics', 'machine'],
+  ['config', 'http'],
+  ['net'],
+  ['protocol'],
   ['logging', 'metrics'],
-  ['gateway', 'deploy'],
+  ['gateway'],
+  ['deploy'],
   ['servers', 'apps', 'filters', 'process', 'scaffold', 'export'],
   ['serve'],
   ['commands'],
   ['cli', 'worker', 'index'],
+  ['lazy-index'],
 ];
-
-/** Siblings by name: the vocabulary is written with addresses. */
-const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = { protocol: ['net'], http: [] };
 
 const IMPORT = /(?:^|[\s;}])(?:import|export)\s[^'"`;]*?from\s*'([^']+)'|import\('([^']+)'\)|^import '([^']+)'/gm;
 
@@ -36,8 +35,10 @@ function sources(): string[] {
 
 function importsOf(file: string): string[] {
   const text = readFileSync(join(SRC, file), 'utf8');
+  const lazy = [...text.matchAll(/ = lazy\('\w+', '(.+)'\)/g)].map(([, module]) => `./${module}.ts`);
   return [...text.matchAll(IMPORT)]
     .map((match) => match[1] ?? match[2] ?? match[3] ?? '')
+    .concat(lazy)
     .filter((specifier) => specifier.startsWith('.'))
     .map((specifier) => relative(SRC, resolve(SRC, dirname(file), specifier)));
 }
@@ -54,13 +55,22 @@ function layerOf(folder: string): number {
 
 const FILES = sources();
 
+/** Entry points of a worker and of a thread, and two functions that many folders use. */
+const SHORT = [
+  'filters/auth/password-thread.ts',
+  'logging/memoize-last.ts',
+  'process/worker/inspection-thread.ts',
+  'timer.ts',
+  'worker.ts',
+];
+
 describe('layers', () => {
   test('imports point downwards only, and siblings do not import each other', () => {
     const upward = FILES.flatMap((file) =>
       importsOf(file)
         .filter((imported) => {
           const [from, to] = [folderOf(file), folderOf(imported)];
-          if (from === to || MAY_IMPORT[from]?.includes(to)) return false;
+          if (from === to) return false;
           return layerOf(to) >= layerOf(from);
         })
         .map((imported) => `${file} -> ${imported}`),
@@ -68,7 +78,7 @@ describe('layers', () => {
     expect(upward).toEqual([]);
   });
 
-  test('whoever keeps processes knows nothing of what they serve', () => {
+  test('process/ knows nothing of what its processes serve', () => {
     const known = /^(?:deploy|http|gateway|protocol|metrics\/meter|config\/(?!env-file))/;
     const strays = FILES.filter((file) => folderOf(file) === 'process').flatMap((file) =>
       importsOf(file)
@@ -76,6 +86,15 @@ describe('layers', () => {
         .map((imported) => `${file} -> ${imported}`),
     );
     expect(strays).toEqual([]);
+  });
+
+  test('a folder has at most twelve files, and a file 25 to 450 lines', () => {
+    const folders = new Map<string, number>();
+    for (const file of FILES) folders.set(dirname(file), (folders.get(dirname(file)) ?? 0) + 1);
+    expect([...folders].filter(([, count]) => count > 12)).toEqual([]);
+    const lines = (file: string): number => readFileSync(join(SRC, file), 'utf8').split('\n').length;
+    expect(FILES.filter((file) => lines(file) > 450)).toEqual([]);
+    expect(FILES.filter((file) => lines(file) < 25)).toEqual(SHORT);
   });
 
   test('there is no circle', () => {
@@ -101,16 +120,37 @@ describe('layers', () => {
       return /import\.meta\.(?:url|dirname|filename)/.test(code);
     });
     // To import-module.ts any file of paster's is as good as another: packages are looked for from there.
-    expect(asking).toEqual(['deploy/import-module.ts', 'own-files.ts']);
+    expect(asking).toEqual(['deploy/modules/import-module.ts', 'own-files.ts']);
   });
 
   test('only the entries end the process, and nothing writes to the console', () => {
     const strays = FILES.filter((file) => {
       const text = readFileSync(join(SRC, file), 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '');
       return (
-        /\bconsole\.(?!out\b|err\b)/.test(text) || (/process\.exit\(/.test(text) && !/^(cli|worker)\.ts$/.test(file))
+        /\bconsole\.(?!out\b|err\b|screen\b)/.test(text) ||
+        (/process\.exit\(/.test(text) && !/^(cli|worker)\.ts$/.test(file))
       );
     });
     expect(strays).toEqual([]);
+  });
+});
+
+describe('the bundle', () => {
+  /** The names of what a file of dist/ imports before it runs, and what that imports. */
+  function loadedWith(file: string, found: Set<string> = new Set()): Set<string> {
+    const text = readFileSync(join(ROOT, 'dist', file), 'utf8');
+    for (const [, specifier = ''] of text.matchAll(/^import [^;]*?from "(\.[^"]+)";$/gm)) {
+      const imported = join(dirname(file), specifier);
+      if (found.has(imported)) continue;
+      found.add(imported);
+      loadedWith(imported, found);
+    }
+    return found;
+  }
+
+  test('what a start does not need is loaded later', () => {
+    expect([...loadedWith('cli.js')]).toEqual(['base.js']);
+    expect([...loadedWith('servers/http/server.js')]).not.toContain('exchange.js');
+    expect([...loadedWith('worker.js')].filter((file) => /error-page|welcome/.test(file))).toEqual([]);
   });
 });

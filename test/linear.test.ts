@@ -9,22 +9,22 @@ import { parseAst } from 'rolldown/parseAst';
 import { analyse } from 'scslre';
 import { describe, expect, test } from 'vitest';
 import { parseHead } from '../src/apps/cgi/script-head.ts';
-import { health } from '../src/apps/health.ts';
-import { refusalOf, requestHeaders } from '../src/apps/proxy/forwarded-headers.ts';
+import { health } from '../src/apps/monitoring/health.ts';
 import { parseHost } from '../src/apps/proxy/target.ts';
 import { redirect } from '../src/apps/redirect.ts';
+import { acceptedEncodings } from '../src/apps/static/accept-encoding.ts';
 import { urlMap } from '../src/apps/urlmap.ts';
 import { authDigest } from '../src/filters/auth/digest.ts';
 import { environFromRequest } from '../src/gateway/environ.ts';
+import { refusalOf, requestHeaders } from '../src/gateway/hop/forwarded-headers.ts';
 import { readHead } from '../src/gateway/request-head.ts';
 import { requestTarget } from '../src/gateway/target.ts';
-import { acceptedEncodings } from '../src/http/accept-encoding.ts';
-import { listItems, nodeAddress, parseForwarded } from '../src/http/forwarded.ts';
+import { listItems, nodeAddress, parseForwarded } from '../src/http/client-address.ts';
 import type { MountedRequest } from '../src/http/mount.ts';
-import { pathNames, targetPath } from '../src/http/path-names.ts';
+import { overrideClient, removeHeaders } from '../src/http/override-client.ts';
 import { isUnsafePath } from '../src/http/path-prefixes.ts';
-import { preferredType } from '../src/http/preferred-type.ts';
-import { present, removeHeaders } from '../src/http/presented.ts';
+import { preferredType } from '../src/http/request-headers.ts';
+import { pathNames, targetPath } from '../src/http/url-path.ts';
 import { printableLine } from '../src/printable.ts';
 import { withoutSecretLiterals, withoutSecretParameters, withoutSecrets } from '../src/secrets.ts';
 import { decodePairs, encodePairs } from '../src/servers/fastcgi/records.ts';
@@ -114,7 +114,13 @@ const TEXTS: Readonly<Record<string, readonly [read: (text: string) => unknown, 
   Forwarded: [parseForwarded, 'for=a,', 'for="a",', 'for="', '\\"', ' ', ';', 'a', ','],
   'X-Forwarded-For': [(text) => listItems(text).map(nodeAddress), '1.2.3.4, ', ',', ' ', '[', '1.', '1:', '::'],
   Host: [parseHost, 'a.', 'a', '-', '.', '[', ':1', '1', ':'],
-  'a host that is presented': [(text) => present(request('/') as MountedRequest, { host: text }), 'a:1', ':', '1', 'a'],
+  'a host that is presented': [
+    (text) => overrideClient(request('/') as MountedRequest, { host: text }),
+    'a:1',
+    ':',
+    '1',
+    'a',
+  ],
   'Digest credentials': [
     (text) => digest(request('/', { authorization: `Digest ${text}` }), res),
     ...['a=b, ', 'a="b', '\\"', ' ', ',', '=', 'a', '"', 'a = '],
@@ -215,11 +221,11 @@ test('the measure finds what is quadratic, in the code and in built-ins', () => 
 
 /** Files whose expressions see nothing that a client sends: configuration, command lines, source code, /proc. */
 const NOT_FOR_REQUESTS = [
-  /^(?:commands|config|deploy|export|process|scaffold)\//,
+  /^(?:commands|config|deploy|export|files|process|scaffold)\//,
   // The readers of settings.
   /^apps\/(?:urlmap|cgi\/settings)\.ts$/,
   // Lines of the program's own files; a number.
-  /^(?:http\/error-page|logging\/line-format)\.ts$/,
+  /^(?:diagnostics\/shown-source|http\/error-page|logging\/python\/line-format)\.ts$/,
 ];
 
 test('no regular expression that sees a request backtracks more than in proportion to it', () => {

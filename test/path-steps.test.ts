@@ -2,7 +2,7 @@
 import { mkdirSync, realpathSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { stepsTo } from '../src/path-steps.ts';
+import { stepsTo } from '../src/files/path-steps.ts';
 import { temporaryDirectory } from './helpers/directory.ts';
 
 test('".." behind a link leaves the directory that the link leads to', () => {

@@ -3,17 +3,44 @@
  * says what stands below it. The tutorial is one way.
  */
 import { describe } from 'vitest';
+import {
+  type Application,
+  ASTRO,
+  NEST,
+  NEXT,
+  NUXT,
+  REACT_ROUTER,
+  SOCKET_IO,
+  SVELTEKIT,
+  VERDACCIO,
+} from './applications/support/catalogue.ts';
+import { install } from './applications/support/install.ts';
 import { PAGES } from './helpers/documentation.ts';
 import { follow } from './helpers/follow.ts';
+import { requireTool } from './helpers/program.ts';
+import type { ProductProject } from './helpers/reader.ts';
 
-const ONE_WAY = new Set(['docs/tutorial.md']);
+/** A page of a framework is one way too: its servers are few, and its machine is one. */
+const ONE_WAY = /^docs\/(?:tutorial|frameworks\/[^/]+)\.md$/;
+
+/** Pages whose project is one of a product, with what `npm run test:tools` has installed and built of it. */
+const OF_A_PRODUCT = new Map<string, Application>([
+  ['docs/frameworks/astro.md', ASTRO],
+  ['docs/frameworks/nestjs.md', NEST],
+  ['docs/frameworks/nextjs.md', NEXT],
+  ['docs/frameworks/nuxt.md', NUXT],
+  ['docs/frameworks/others.md', VERDACCIO],
+  ['docs/frameworks/react-router.md', REACT_ROUTER],
+  ['docs/frameworks/socket-io.md', SOCKET_IO],
+  ['docs/frameworks/sveltekit.md', SVELTEKIT],
+]);
 
 /** Pages whose files are those of a project that is there. */
 const OF_A_PROJECT = new Set(['docs/scaling.md', 'docs/secrets.md']);
 
 /** What no test can type, and why. apt-get and systemctl are typed: what stands for them is in helpers/fresh-machine.ts. */
 const NOT_TYPED: readonly (readonly [RegExp, string])[] = [
-  [/^npm ci && npm (?:start|test)\b/, 'installs what these tests run with, and would run them'],
+  [/^npm ci && npm (?:start|test|pack)\b/, 'installs what these tests run with, and would run them'],
   [/^curl -i https:\/\/shop\.example\.org\//, 'Caddy would have to get a certificate from the Internet'],
   [/^systemctl daemon-reload && /, 'takes systemd itself; test/integration/systemd.test.ts speaks its protocol'],
 ];
@@ -22,8 +49,21 @@ function isTyped(command: string): boolean {
   return !NOT_TYPED.some(([pattern]) => pattern.test(command));
 }
 
+function putting(product: Application): (directory: string) => ProductProject {
+  return (directory) => {
+    install(product, directory);
+    return { built: product.built, builtBelow: product.below?.built };
+  };
+}
+
 describe('what the documentation says to do', () => {
   for (const page of PAGES) {
-    follow(page, { isOneWay: ONE_WAY.has(page), isOfProject: OF_A_PROJECT.has(page), isTyped });
+    const product = OF_A_PRODUCT.get(page);
+    follow(page, {
+      isOneWay: ONE_WAY.test(page),
+      isOfProject: OF_A_PROJECT.has(page),
+      project: product && (requireTool(product.product) ? putting(product) : 'missing'),
+      isTyped,
+    });
   }
 });

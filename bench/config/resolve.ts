@@ -4,7 +4,7 @@
  * the clock and of the processor.
  */
 import { performance } from 'node:perf_hooks';
-import { viewDocument } from '../../src/deploy/document-view.ts';
+import { viewDocument } from '../../src/deploy/inspect/document-view.ts';
 import { loadContext } from '../../src/deploy/load.ts';
 import { LoadSession } from '../../src/deploy/session.ts';
 

@@ -1,12 +1,12 @@
 /**
- * Lines of a terminal as an animated SVG: CSS keyframes and no script, light or dark as the reader prefers, a still of the
- * end for one who wants no motion and for a viewer that animates nothing.
+ * Draws the lines of a terminal as an animated SVG: CSS keyframes and no script, light or dark as the reader prefers. A reader
+ * who prefers reduced motion, or a viewer that animates nothing, gets the last frame.
  */
-import type { Line } from './screen.ts';
+import type { Line } from './recording.ts';
 
 const CELL = { width: 8.4, height: 19, base: 14 };
 const MARGIN = 16;
-/** Seconds that the end stays before it begins anew. */
+/** Seconds for which the last frame is shown before the animation starts again. */
 const REST = 4;
 
 const STYLE = `
@@ -67,7 +67,7 @@ function textOf({ pieces }: Line, index: number, names: ReadonlyMap<number, stri
   const spans = pieces.map(({ column, text, time, look }) => {
     const classes = [time > 0 ? names.get(time) : '', look].filter((name) => name !== '').join(' ');
     const length = [...text].length;
-    // Whatever the font, columns stay below each other.
+    // Columns stay aligned whatever the font.
     const fixed = length > 3 ? ` textLength="${rounded(length * CELL.width)}"` : '';
     return `<tspan x="${rounded(column * CELL.width)}"${fixed}${classes === '' ? '' : ` class="${classes}"`}>${escaped(text)}</tspan>`;
   });

@@ -1,45 +1,45 @@
-/** A directory whose files are served or run, and none outside it: symbolic links are followed as long as they stay inside. */
+/** A directory whose files are served or run. Symbolic links are followed as long as they stay inside it. */
 import { realpath } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { errorCode } from '../errors.ts';
+import { type FoundFile, isBelow, type OpenedFile, openFound } from '../files/opened-file.ts';
 import { fromWorkingDirectory } from '../working-directory.ts';
-import { type Found, isBelow, type OpenedFile, openFound } from './opened-file.ts';
 
-/** The operating system's own; that of `fs/promises` costs more. */
+/** The operating system's own function; that of `fs/promises` costs more. */
 const nativeRealPath = promisify(realpath.native);
 
-interface Remembered {
-  readonly found: Found;
+interface CachedPath {
+  readonly found: FoundFile;
   readonly until: number;
 }
 
-/** So that paths that clients make up (there are many ways to write one) do not fill the memory. */
-const MAX_REMEMBERED = 10_000;
+/** Bounds the memory, since clients can make up any number of paths. */
+const MAX_CACHED = 10_000;
 
 export class DocumentRoot {
   readonly path: string;
-  readonly #milliseconds: number;
-  readonly #remembered = new Map<string, Remembered>();
+  readonly #cacheMs: number;
+  readonly #cache = new Map<string, CachedPath>();
   #real: string | undefined;
 
-  /** @param milliseconds how long `open` remembers where a path leads. */
-  constructor(path: string, milliseconds: number = 0) {
+  /** @param cacheMs how long `open` remembers where a path leads, in milliseconds. */
+  constructor(path: string, cacheMs: number = 0) {
     this.path = fromWorkingDirectory(path);
-    this.#milliseconds = milliseconds;
+    this.#cacheMs = cacheMs;
   }
 
-  /** The path of `names`, before symbolic links are followed. */
+  /** The path of `names` in the directory, before symbolic links are followed. */
   join(names: readonly string[]): string {
     return join(this.path, ...names);
   }
 
   /**
-   * Follows symbolic links. The root itself may be a link that is changed while it is served (`current -> releases/7`),
-   * so the root is resolved again when a path seems to leave it.
-   * @returns undefined for what is not there, or not inside.
+   * Follows symbolic links. The root itself may be a link that changes while it is served (`current -> releases/7`), so it
+   * is resolved again when a path seems to leave it.
+   * @returns undefined if the path does not exist or leads outside.
    */
-  async find(path: string): Promise<Found | undefined> {
+  async find(path: string): Promise<FoundFile | undefined> {
     const real = await realPath(path);
     if (real === undefined) return undefined;
     if (this.#real === undefined || !isBelow(real, this.#real)) this.#real = await realPath(this.path);
@@ -48,38 +48,38 @@ export class DocumentRoot {
   }
 
   /**
-   * Opens what a path leads to. The caller closes it.
-   * @returns undefined for what is not there, or not inside.
-   * @throws the operating system's error where it cannot be opened.
+   * Opens the file or directory that a path leads to. The caller closes it.
+   * @returns undefined if the path does not exist or leads outside.
+   * @throws the operating system's error if it cannot be opened.
    */
   async open(path: string): Promise<OpenedFile | undefined> {
-    const known = this.#remembered.get(path);
+    const known = this.#cache.get(path);
     if (known && performance.now() < known.until) {
       const file = await openFound(known.found);
       if (file) return file;
-      // A link on the way leads elsewhere by now, such as to the next release.
-      this.#remembered.delete(path);
+      // A link in the path has changed, for example to the next release.
+      this.#cache.delete(path);
     }
     const found = await this.find(path);
     const file = found && (await openFound(found));
-    if (file && this.#milliseconds > 0) this.#remember(path, file);
+    if (file && this.#cacheMs > 0) this.#addToCache(path, file);
     return file;
   }
 
-  #remember(path: string, { real, root }: Found): void {
-    if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear();
-    this.#remembered.set(path, { found: { real, root }, until: performance.now() + this.#milliseconds });
+  #addToCache(path: string, { real, root }: FoundFile): void {
+    if (this.#cache.size >= MAX_CACHED) this.#cache.clear();
+    this.#cache.set(path, { found: { real, root }, until: performance.now() + this.#cacheMs });
   }
 }
 
-/** @returns undefined for what is not there, or cannot be reached. */
+/** @returns undefined if the path does not exist or cannot be reached. */
 export async function realPath(path: string): Promise<string | undefined> {
   try {
     return await nativeRealPath(path);
   } catch (error) {
-    if (NOT_THERE.has(errorCode(error) ?? '')) return undefined;
+    if (UNREACHABLE.has(errorCode(error) ?? '')) return undefined;
     throw error;
   }
 }
 
-const NOT_THERE: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG', 'EACCES', 'EINVAL']);
+const UNREACHABLE: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG', 'EACCES', 'EINVAL']);

@@ -30,29 +30,29 @@ export interface RedirectOptions {
   readonly to: string;
   /** Default: 302. */
   readonly status?: 301 | 302 | 303 | 307 | 308;
-  /** Add what follows the place where this is mounted. Default: true. */
+  /** Add the part of the path below the mount. Default: true. */
   readonly keepPath?: boolean;
   /** Add the query. Default: true. */
   readonly keepQuery?: boolean;
 }
 
 /**
- * An application that answers each request with a redirection, to the host of `to` or, where that is a path, to the one that
- * was asked; whatever the client's path looks like, to no other.
+ * An application that redirects each request to the host of `to`, or to the request's own host if `to` is a path. No path
+ * that a client sends leads to another host.
  *
- * @throws ConfigError where `to` is neither a URL nor a path.
+ * @throws ConfigError if `to` is neither a URL nor a path.
  */
 export function redirect({ to, status = 302, keepPath = true, keepQuery = true }: RedirectOptions): App {
-  const target = readTarget(to);
+  const target = parseRedirectTarget(to);
   return (req: MountedRequest, res) => {
     toOriginForm(req);
     const [, given = '', query = ''] = /^([^?]*)(?:\?(.*))?$/s.exec(req.url ?? '/') ?? [];
-    // What begins otherwise would go on with the host's name.
+    // Without a slash in front, it would continue the host's name.
     const path = isAtMount(req) ? '' : given.startsWith('/') ? given : `/${given}`;
-    const whole = target.path + (keepPath ? below(target.path, path) : '');
+    const whole = target.path + (keepPath ? pathBelow(target.path, path) : '');
     const queries = [target.query, keepQuery ? query : ''].filter((each) => each !== '').join('&');
-    const place = target.origin === '' ? onThisHost(whole) : target.origin + whole;
-    const location = safeInHeader(`${place}${queries && '?'}${queries}`) + target.fragment;
+    const base = target.origin === '' ? onThisHost(whole) : target.origin + whole;
+    const location = encodeForHeader(`${base}${queries && '?'}${queries}`) + target.fragment;
     const link = escapeHtml(location);
     const body = `<!doctype html>\n<title>Redirect</title>\n<a href="${link}">${link}</a>\n`;
     res.writeHead(status, {
@@ -74,8 +74,8 @@ makeRedirect.check = makeRedirect;
 
 const STATUSES = { '301': 301, '302': 302, '303': 303, '307': 307, '308': 308 } as const;
 
-interface Target {
-  /** `https://host`, or empty: the host that was asked. */
+interface RedirectTarget {
+  /** `https://host`; empty: the request's host. */
   readonly origin: string;
   readonly path: string;
   readonly query: string;
@@ -84,10 +84,10 @@ interface Target {
 
 const TARGET = /^(https?:\/\/[^/?#\\\s]+)?(\/[^?#\s]*)?(?:\?([^#\s]*))?(#[\x21-\x7e]*)?$/i;
 
-function readTarget(to: string): Target {
+function parseRedirectTarget(to: string): RedirectTarget {
   const [, origin = '', path = '', query = '', fragment = ''] = TARGET.exec(to) ?? [];
   const isUrl = origin !== '' && URL.canParse(origin);
-  // To a browser "//host" and "/\host" are other hosts.
+  // A browser reads "//host" and "/\host" as another host.
   const isPath = origin === '' && path !== '' && !/^\/[/\\]/.test(path);
   if (!isUrl && !isPath) {
     throw new ConfigError('PASTER_REDIRECT', `to: "${to}" is no URL to send anybody to`, {
@@ -98,8 +98,8 @@ function readTarget(to: string): Target {
   return { origin, path, query, fragment };
 }
 
-/** The path of the request, empty for the mount itself, to stand behind the target's; a slash between them is one. */
-function below(target: string, path: string): string {
+/** The request's path, to append to the target's so that one slash separates them; empty for the mount itself. */
+function pathBelow(target: string, path: string): string {
   if (path === '') return '';
   if (path === '/') return target === '' || target.endsWith('/') ? '' : '/';
   return target.endsWith('/') ? path.slice(1) : path;
@@ -110,8 +110,8 @@ function onThisHost(path: string): string {
   return path.replace(/^[/\\]+/, '/');
 }
 
-/** What no URL holds and a header or a browser would take for something else. */
-function safeInHeader(url: string): string {
+/** Encodes the characters that are not allowed in a URL, since a header or a browser could misread them. */
+function encodeForHeader(url: string): string {
   return url.replace(/[^\x21-\x7e]|["<>\\^`{|}]/g, (character) =>
     [...Buffer.from(character, 'latin1')]
       .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`)

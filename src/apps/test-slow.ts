@@ -1,6 +1,6 @@
 /**
- * `npm:paster#test_slow` (`egg:Paste#test_slow`): takes an upload in slowly and says how many bytes there were, to see
- * what servers and clients make of an application that takes its time.
+ * `npm:paster#test_slow` (`egg:Paste#test_slow`): reads an upload slowly and responds with its size, for testing how servers
+ * and clients cope with a slow application.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bool, defineSettings, int, type SettingsOf, seconds } from '../config/setting.ts';
@@ -20,17 +20,16 @@ export const testSlowSettings = defineSettings(
 
 /** Options of `slowUpload`. */
 export interface SlowUploadOptions {
-  /** Bytes that it takes at a time. Default: 4096. */
+  /** Bytes to read at a time. Default: 4096. */
   readonly chunkSize?: number;
-  /** Seconds that it waits after each of them. Default: 1. */
+  /** Seconds to wait after each chunk. Default: 1. */
   readonly delay?: number;
-  /** Say on standard error how far it is. Default: true. */
+  /** Print the progress on standard error. Default: true. */
   readonly progress?: boolean;
 }
 
 /**
- * An application that reads a body slowly and says how long it was, and answers a request without one with a form to upload
- * a file.
+ * An application that reads a body slowly and responds with its size, or with an upload form if the request has no body.
  *
  * @see `paste.debug.debugapp.SlowConsumer`
  */
@@ -47,7 +46,7 @@ export function slowUpload({ chunkSize = 4096, delay = 1, progress = true }: Slo
         }
       }
     } catch (error) {
-      // A client that has left is nobody's mistake.
+      // The client has closed the connection, which is not an error of the application.
       if (errorCode(error) === 'ECONNRESET') return;
       throw error;
     }

@@ -1,12 +1,12 @@
 /**
- * `npm:paster#test` (`egg:PasteScript#test`): shows the request as the application sees it, as a CGI environment,
- * whatever server it came over.
+ * `npm:paster#test` (`egg:PasteScript#test`): shows the request as the application sees it, as a CGI environment, with every
+ * server.
  */
 import { bool, defineSettings, type OptionsOf, oneOf, type SettingsOf, withDefaults } from '../config/setting.ts';
 import { environFromRequest } from '../gateway/environ.ts';
 import { escapeHtml, htmlPage } from '../http/html.ts';
 import type { MountedRequest } from '../http/mount.ts';
-import { preferredType } from '../http/preferred-type.ts';
+import { preferredType } from '../http/request-headers.ts';
 import type { App, Settings } from '../protocol/types.ts';
 
 export const testSettings = defineSettings(
@@ -31,7 +31,7 @@ export function makeTest(_globalConf: Settings, settings: SettingsOf<typeof test
 makeTest.settings = testSettings;
 
 /**
- * An application that answers with the request as a CGI environment: a page, JSON or text.
+ * An application that responds with the request as a CGI environment: as a page, JSON or text.
  * @param options the settings of the INI file, typed.
  */
 export function showRequest(options: OptionsOf<typeof testSettings> = {}): App {
@@ -42,7 +42,7 @@ export function showRequest(options: OptionsOf<typeof testSettings> = {}): App {
     environ.sort(([one], [other]) => (one < other ? -1 : 1));
     const wanted = preferredType(req.headers.accept, ['text/html', 'application/json']);
     const automatic = wanted === 'text/html' ? 'html' : 'json';
-    const { type, body } = RENDERINGS[format === 'auto' ? automatic : format](environ);
+    const { type, body } = RENDER[format === 'auto' ? automatic : format](environ);
     res.writeHead(200, {
       'content-type': `${type}; charset=utf-8`,
       'content-length': Buffer.byteLength(body),
@@ -51,21 +51,21 @@ export function showRequest(options: OptionsOf<typeof testSettings> = {}): App {
   };
 }
 
-type Environ = readonly (readonly [name: string, value: string])[];
+type EnvironEntries = readonly (readonly [name: string, value: string])[];
 
-const RENDERINGS = {
-  html: (environ: Environ) => ({ type: 'text/html', body: environPage(environ) }),
-  json: (environ: Environ) => ({
+const RENDER = {
+  html: (environ: EnvironEntries) => ({ type: 'text/html', body: environPage(environ) }),
+  json: (environ: EnvironEntries) => ({
     type: 'application/json',
     body: `${JSON.stringify(Object.fromEntries(environ), undefined, 2)}\n`,
   }),
-  text: (environ: Environ) => ({
+  text: (environ: EnvironEntries) => ({
     type: 'text/plain',
     body: environ.map(([name, value]) => `${name}: ${value}\n`).join(''),
   }),
 };
 
-function environPage(environ: Environ): string {
+function environPage(environ: EnvironEntries): string {
   const rows = environ.map(([name, value]) => `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd>`);
   return htmlPage('environ', `<h1>The request</h1>\n<div class="part"><dl>${rows.join('\n')}</dl></div>`);
 }

@@ -1,22 +1,21 @@
 /**
- * `npm:paster#urlmap` (`egg:Paste#urlmap`): applications by path prefix, the longest first. Keys are `/prefix`,
- * `domain NAME [port N] /prefix` or, where no INI file cuts them at their first colon, `http://NAME[:N]/prefix`; values
- * name applications.
+ * `npm:paster#urlmap` (`egg:Paste#urlmap`): applications by path prefix, the longest first. Keys are `/prefix` or
+ * `domain NAME [port N] /prefix`, and in code also `http://NAME[:N]/prefix`, which an INI file would cut at the first colon.
+ * Values name applications.
  */
 import type { IncomingMessage } from 'node:http';
 import { debugFlags } from '../config/debug.ts';
 import { defineSettings, otherSettings, type SettingsOf, text } from '../config/setting.ts';
 import type { Loader } from '../deploy/compose.ts';
 import { ConfigError } from '../errors.ts';
-import { askedHost } from '../http/asked-host.ts';
+import { sendPlainText } from '../http/error-response.ts';
 import { escapeHtml, htmlPage } from '../http/html.ts';
 import { type MountedRequest, mountRequest, toOriginForm } from '../http/mount.ts';
 import { AMBIGUOUS, AMBIGUOUS_PATH, longestPrefix, PathPrefixes } from '../http/path-prefixes.ts';
-import { answerPlain } from '../http/plain-answer.ts';
+import { requestHost } from '../http/request-headers.ts';
 import { type AppLike, toApp } from '../protocol/app.ts';
-import { declineUpgrade } from '../protocol/decline-upgrade.ts';
+import { declineUpgrade, notFound } from '../protocol/default-handlers.ts';
 import { onceOnly, withLifecycle } from '../protocol/filter.ts';
-import { notFound } from '../protocol/not-found.ts';
 import type { App, Settings } from '../protocol/types.ts';
 
 const KEYS: readonly RegExp[] = [
@@ -35,7 +34,7 @@ export const urlmapSettings = defineSettings(
   {
     meaning: 'applications by path prefix, and by host',
     others: {
-      accepts: (key) => readKey(key) !== undefined,
+      accepts: (key) => parseKey(key) !== undefined,
       help: '/prefix, or domain NAME [port N] /prefix, and an application',
       meant: (key) =>
         key === 'http' || key === 'https'
@@ -45,14 +44,14 @@ export const urlmapSettings = defineSettings(
   },
 );
 
-/** What a key says. */
-interface Place {
+/** A parsed key. */
+interface MountPoint {
   readonly host: string | undefined;
   readonly port: string | undefined;
   readonly prefix: string;
 }
 
-function readKey(key: string): Place | undefined {
+function parseKey(key: string): MountPoint | undefined {
   for (const pattern of KEYS) {
     const { groups } = pattern.exec(key) ?? {};
     if (groups) return { host: groups['host'], port: groups['port'], prefix: groups['path'] ?? '' };
@@ -62,25 +61,26 @@ function readKey(key: string): Place | undefined {
 
 /** Options of `urlMap`. */
 export interface UrlMapOptions {
-  /** What answers where nothing is mounted. Default: a plain 404. */
+  /** Handles requests for which nothing is mounted. Default: a plain 404. */
   readonly notFoundApp?: AppLike;
 }
 
 /**
- * Applications by URL, as `[composite:*]` with `npm:paster#urlmap` mounts them: the longest prefix that ends at a segment of the
- * path gets the request, with the prefix moved from `req.url` to `req.baseUrl` (Express's SCRIPT_NAME); those of a host go
- * before those of any.
+ * Mounts applications by URL, as `[composite:*]` with `npm:paster#urlmap` does. The application with the longest prefix that
+ * ends at a segment of the path gets the request, with the prefix moved from `req.url` to `req.baseUrl` (Express's
+ * SCRIPT_NAME). Prefixes for the request's host take precedence over those for any host.
  *
  * @param apps Applications by `/prefix`, `domain NAME [port N] /prefix` or `http://NAME[:N]/prefix`.
- * @returns One application; it carries upgrades, `ready`, `drain` and `close`.
- * @throws ConfigError for a key of another form, for two of the same meaning, and for what is no application.
+ * @returns One application; it passes on upgrades, `ready`, `drain` and `close`.
+ * @throws ConfigError for a key of another form, for two keys with the same meaning, and for a value that is no application.
  * @see `paste.urlmap.URLMap`
  */
 export async function urlMap(apps: Readonly<Record<string, AppLike>>, options: UrlMapOptions = {}): Promise<App> {
   const entries: [string, App][] = [];
   for (const [key, app] of Object.entries(apps)) entries.push([key, onceOnly(await toApp(app))]);
   const fallback = options.notFoundApp === undefined ? notFound : onceOnly(await toApp(options.notFoundApp));
-  return withLifecycle(mapOf(entries, fallback), [...new Set([...entries.map(([, app]) => app), fallback])]);
+  const map = mapOf(entries, fallback);
+  return withLifecycle(map, [...new Set([...entries.map(([, app]) => app), fallback])], map.upgrade);
 }
 
 /** Makes the composite of a `[composite:*]` section. */
@@ -92,7 +92,7 @@ export async function makeUrlmap(
   const names = otherSettings(urlmapSettings, settings);
   const entries: [string, App][] = [];
   for (const [key, name] of names) entries.push([key, await loader.getApp(name, globalConf)]);
-  // As Paste's: of the globals too, and an empty name is none.
+  // As in Paste, [DEFAULT] may name it too, and an empty name means none.
   const fallbackName = settings.not_found_app ?? globalConf['not_found_app'] ?? '';
   const plain = debugFlags(globalConf).debug ? listingNotFound(names) : notFound;
   return mapOf(entries, fallbackName === '' ? plain : await loader.getApp(fallbackName, globalConf));
@@ -108,30 +108,30 @@ function mapOf(entries: readonly (readonly [key: string, app: App])[], fallback:
   const anyHost = new PathPrefixes<App>();
   const hosts = new Map<string, PathPrefixes<App>>();
   for (const [key, app] of entries) {
-    const place = readKey(key);
-    if (!place) {
+    const mountPoint = parseKey(key);
+    if (!mountPoint) {
       throw new ConfigError('PASTER_URLMAP_KEY', `"${key}" is no place to mount an application at`, {
         hint: 'allowed: /prefix, domain NAME [port N] /prefix, http://NAME[:N]/prefix',
       });
     }
-    const { host, port, prefix } = place;
-    const prefixes = host === undefined ? anyHost : prefixesOf(hosts, port === undefined ? host : `${host}:${port}`);
+    const { host, port, prefix } = mountPoint;
+    const prefixes = host === undefined ? anyHost : addHost(hosts, port === undefined ? host : `${host}:${port}`);
     if (!prefixes.add(prefix, app)) {
       throw new ConfigError('PASTER_URLMAP_TWICE', `"${key}": this prefix is mapped already`, { setting: key });
     }
   }
   const route = (req: IncomingMessage): App => {
     toOriginForm(req);
-    const ofHost = hosts.size === 0 ? [] : prefixesOfHost(hosts, req);
-    if (ofHost === AMBIGUOUS) return badHost;
-    const match = longestPrefix(req.url ?? '/', [...ofHost, anyHost]);
+    const forHost = hosts.size === 0 ? [] : prefixesForHost(hosts, req);
+    if (forHost === AMBIGUOUS) return badHost;
+    const match = longestPrefix(req.url ?? '/', [...forHost, anyHost]);
     if (match === AMBIGUOUS) return badPath;
     if (!match) return fallback;
     mountRequest(req, match.length);
     return match.value;
   };
   const urlmap: App = (req, res) => route(req)(req, res);
-  // Where nobody upgrades, the server need not ask.
+  // Without this property the server knows that no application handles upgrades.
   if (fallback.upgrade || entries.some(([, app]) => app.upgrade)) {
     urlmap.upgrade = (req, socket, head) => {
       const app = route(req);
@@ -141,28 +141,29 @@ function mapOf(entries: readonly (readonly [key: string, app: App])[], fallback:
   return urlmap;
 }
 
-const badPath: App = (_req, res) => answerPlain(res, 400, {}, AMBIGUOUS_PATH);
-const badHost: App = (_req, res) => answerPlain(res, 400, {}, 'Bad Request: ambiguous host');
+const badPath: App = (_req, res) => sendPlainText(res, 400, {}, AMBIGUOUS_PATH);
+const badHost: App = (_req, res) => sendPlainText(res, 400, {}, 'Bad Request: ambiguous host');
 
-function prefixesOf(hosts: Map<string, PathPrefixes<App>>, host: string): PathPrefixes<App> {
+function addHost(hosts: Map<string, PathPrefixes<App>>, host: string): PathPrefixes<App> {
   const key = host.toLowerCase();
   const prefixes = hosts.get(key) ?? new PathPrefixes<App>();
   hosts.set(key, prefixes);
   return prefixes;
 }
 
-/** `name`, `name.`, either with `:port` or `:`, which mean the same; empty where a client names none. */
+/** `name` or `name.`, which mean the same, optionally with `:port` or `:`; empty if the client sends no host. */
 const HOST = /^(?<name>\[[\da-f:.]+\]|[\w.~-]*?)\.?(?::0*(?<port>\d*))?$/i;
 
 /**
- * By name and port, then by name alone; a Host without a port means the standard one of the scheme, as in Paste.
- * @returns AMBIGUOUS for what an application could take for another host than paster does.
+ * The prefixes for the host's name and port, then those for its name alone. A Host without a port means the scheme's standard
+ * port, as in Paste.
+ * @returns AMBIGUOUS for a Host that an application could read differently than paster does.
  */
-function prefixesOfHost(
+function prefixesForHost(
   hosts: ReadonlyMap<string, PathPrefixes<App>>,
   req: IncomingMessage,
 ): PathPrefixes<App>[] | typeof AMBIGUOUS {
-  const groups = HOST.exec(askedHost(req) ?? '')?.groups;
+  const groups = HOST.exec(requestHost(req) ?? '')?.groups;
   if (!groups) return AMBIGUOUS;
   const name = groups['name']?.toLowerCase() ?? '';
   const standardPort = 'encrypted' in req.socket && req.socket.encrypted ? 443 : 80;
@@ -170,7 +171,7 @@ function prefixesOfHost(
   return keys.map((key) => hosts.get(key)).filter((prefixes) => prefixes !== undefined);
 }
 
-/** Says what there is instead, as Paste's does; only with `debug`, since it is not everybody's business. */
+/** A 404 that lists what is mounted, as Paste's; only with `debug`, since the list may be confidential. */
 function listingNotFound(entries: readonly (readonly [key: string, name: string])[]): App {
   return (req: MountedRequest, res) => {
     const rows = entries.map(([key, name]) => {

@@ -1,15 +1,16 @@
-/** `npm:paster#welcome`: a page that shows which sections of the INI file built what answers the request. */
+/** `npm:paster#welcome`: a page that shows which sections of the INI file handled the request. */
 import type { IncomingMessage } from 'node:http';
-import { relative } from 'node:path';
 import { defineSettings, type SettingsOf, text } from '../config/setting.ts';
-import { compositionHtml, compositionOf } from '../deploy/composition.ts';
+import { compositionHtml, compositionOf } from '../deploy/inspect/composition.ts';
+import type { OutlineNode } from '../deploy/inspect/outline.ts';
+import { loadContext } from '../deploy/load.ts';
 import { LoadSession } from '../deploy/session.ts';
+import { configUri } from '../deploy/uri.ts';
 import { ConfigError } from '../errors.ts';
-import { escapeHtml, htmlPage } from '../http/html.ts';
 import type { MountedRequest } from '../http/mount.ts';
-import { notFound } from '../protocol/not-found.ts';
+import { notFound } from '../protocol/default-handlers.ts';
 import type { App, Settings } from '../protocol/types.ts';
-import { workingDirectory } from '../working-directory.ts';
+import { projectFacts, welcomePage } from './welcome-page.ts';
 
 export const welcomeSettings = defineSettings(
   {
@@ -25,30 +26,55 @@ export async function makeWelcome(globalConf: Settings, settings: SettingsOf<typ
   if (file === undefined) {
     throw new ConfigError('PASTER_WELCOME', 'the welcome page shows an INI file, and there is none here');
   }
-  const composition = await compositionOf(file, settings, new LoadSession(globalConf));
+  const session = new LoadSession(globalConf);
+  const composition = await compositionOf(file, settings, session);
+  const { app: name } = settings;
+  const options = { globalConf: session.caller, name };
+  const project = await projectFacts(await loadContext('app', configUri(file), options, session));
+  const mounts = mountsOf(composition.app);
 
   return (req, res) => {
     const { baseUrl = '' } = req as MountedRequest;
     const [path = '/'] = (req.url ?? '/').split('?');
     if (path !== '/') return void notFound(req, res);
-    const page = htmlPage(
-      'paster',
-      `<h1>It works</h1>
-<p>This page came over ${escapeHtml(transport(req))}, from process ${process.pid}, put together by
-<code>${escapeHtml(relative(workingDirectory(), file) || file)}</code>. The request as the application sees it:
-<a href="${escapeHtml(baseUrl)}/environ"><code>/environ</code></a>.</p>
-${compositionHtml(composition)}`,
-    );
+    const page = welcomePage(project, {
+      title: 'It works',
+      lead: 'paster has put this application together, and serves it.',
+      facts: [
+        ['Request', `over ${transport(req)}, to process ${process.pid}`],
+        ...(baseUrl === '' ? [] : [['Mounted at', baseUrl] as const]),
+      ],
+      links: linksFrom(baseUrl, mounts),
+      more: `<details><summary>Composition</summary>${compositionHtml(composition)}</details>`,
+    });
     res.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'content-length': Buffer.byteLength(page) });
     res.end(page);
   };
 }
 makeWelcome.settings = welcomeSettings;
 
-/** What carried the request here: a gateway says so in its environment. */
+/** The protocol of the request; a gateway names it in its environment. */
 function transport(req: IncomingMessage): string {
   const { environ } = req as MountedRequest;
   if (!environ) return `HTTP/${req.httpVersion}`;
   const front = environ['SERVER_SOFTWARE'];
   return `${environ['GATEWAY_INTERFACE'] ?? 'a gateway'}${front ? ` behind ${front}` : ''}`;
+}
+
+/** The paths of the applications in a composition, from its root, as urlmaps give them. */
+function mountsOf({ inner }: OutlineNode, prefix = ''): string[] {
+  if (inner.length === 0) return [prefix];
+  return inner.flatMap(({ key = '', node }) => {
+    // Parts of other composites, and paths of a domain, have no path of their own.
+    if (key !== '' && !key.startsWith('/')) return [];
+    return mountsOf(node, prefix + key.replace(/\/$/, ''));
+  });
+}
+
+/** Links to the other applications. `baseUrl` ends with the mount of this one. */
+function linksFrom(baseUrl: string, mounts: readonly string[]): string[] {
+  const ends = mounts.filter((mount) => baseUrl.endsWith(mount));
+  const own = ends.reduce((longest, mount) => (mount.length > longest.length ? mount : longest), '');
+  const root = baseUrl.slice(0, baseUrl.length - own.length);
+  return [...new Set(mounts)].filter((mount) => mount !== own).map((mount) => `${root}${mount === '' ? '/' : mount}`);
 }

@@ -1,24 +1,24 @@
-/** `paster completion`: a script that teaches a shell the commands and their options. */
-import { nearest } from '../config/nearest.ts';
+/** `paster completion`: prints a script that completes commands and options in a shell. */
+import { didYouMean } from '../config/nearest.ts';
 import { EXIT_OK, UsageError } from '../errors.ts';
-import type { Command, Commands, Console } from './command.ts';
+import type { Command, Commands, Console } from './command-line/command.ts';
 
-/** What completes: each command with its options, and the words that an option's or an argument's text names itself. */
+/** The completions of one command. */
 interface Completion {
   readonly name: string;
   readonly summary: string;
   readonly options: readonly {
     readonly names: readonly string[];
     readonly help: string;
-    readonly wantsValue: boolean;
+    readonly takesValue: boolean;
   }[];
-  /** The words of `[start|stop|restart|status]`. */
+  /** The words that an argument allows, as in `[start|stop|restart|status]`. */
   readonly words: readonly string[];
 }
 
 type Script = (completions: readonly Completion[]) => string;
 
-/** @param commands What is completed. */
+/** @param commands the commands to complete */
 export const completionCommand = (commands: Commands): Command => ({
   name: 'completion',
   summary: 'print a script that completes command lines in your shell',
@@ -42,9 +42,8 @@ async function completion(shell: string, commands: Commands, console: Console): 
   const script = SCRIPTS.get(shell);
   if (script === undefined) {
     const shells = [...SCRIPTS.keys()];
-    const meant = nearest(shell, shells);
     throw new UsageError('PASTER_USAGE', `completion: there is none for "${shell}"`, {
-      hint: meant === undefined ? `there are: ${shells.join(', ')}` : `did you mean "${meant}"?`,
+      hint: didYouMean(shell, shells),
     });
   }
   const completions: Completion[] = [];
@@ -60,7 +59,7 @@ function completionOf(name: string, { summary, options, args }: Command): Comple
     options: options.map(({ flags, help }) => ({
       names: flags.match(/--?[a-zA-Z][\w-]*/g) ?? [],
       help,
-      wantsValue: flags.includes('<'),
+      takesValue: flags.includes('<'),
     })),
     words: args.flatMap(([arg]) => /^\[([a-z]+(?:\|[a-z]+)+)\]$/.exec(arg)?.[1]?.split('|') ?? []),
   };
@@ -69,14 +68,14 @@ function completionOf(name: string, { summary, options, args }: Command): Comple
 function bashScript(completions: readonly Completion[]): string {
   const cases = completions.map(({ name, options, words }) => {
     const names = [...options.flatMap((option) => option.names), '--help'];
-    return `    ${name}) options=${quoted(names.join(' '))} words=${quoted(words.join(' '))} ;;`;
+    return `    ${name}) options=${shellQuote(names.join(' '))} words=${shellQuote(words.join(' '))} ;;`;
   });
   const commands = [...completions.map(({ name }) => name), 'help'].join(' ');
   return `# bash completion of paster: source <(paster completion bash)
 _paster() {
   local current=\${COMP_WORDS[COMP_CWORD]} command=\${COMP_WORDS[1]} options= words=
   if [ "$COMP_CWORD" -eq 1 ] || { [ "$command" = help ] && [ "$COMP_CWORD" -eq 2 ]; }; then
-    COMPREPLY=($(compgen -W ${quoted(`${commands} --help --version`)} -- "$current"))
+    COMPREPLY=($(compgen -W ${shellQuote(`${commands} --help --version`)} -- "$current"))
     return
   fi
   case $command in
@@ -91,17 +90,17 @@ complete -o filenames -F _paster paster`;
 }
 
 function zshScript(completions: readonly Completion[]): string {
-  const commands = completions.map(({ name, summary }) => `    ${quoted(`${name}:${described(summary)}`)}`);
+  const commands = completions.map(({ name, summary }) => `    ${shellQuote(`${name}:${escapeZsh(summary)}`)}`);
   const cases = completions.map(({ name, options, words }) => {
-    const specs = options.map(({ names, help, wantsValue }) => {
+    const specs = options.map(({ names, help, takesValue }) => {
       const [first = ''] = names;
-      const value = wantsValue ? ':value:_files' : '';
-      const text = `[${described(help)}]${value}`;
+      const value = takesValue ? ':value:_files' : '';
+      const text = `[${escapeZsh(help)}]${value}`;
       return names.length === 1
-        ? quoted(`*${first}${text}`)
-        : `'(${names.join(' ')})'{${names.join(',')}}${quoted(text)}`;
+        ? shellQuote(`*${first}${text}`)
+        : `'(${names.join(' ')})'{${names.join(',')}}${shellQuote(text)}`;
     });
-    const rest = quoted(`*:argument:{${words.length > 0 ? `compadd ${words.join(' ')}; ` : ''}_files}`);
+    const rest = shellQuote(`*:argument:{${words.length > 0 ? `compadd ${words.join(' ')}; ` : ''}_files}`);
     return `    ${name}) _arguments ${[...specs, rest].join(' ')} ;;`;
   });
   return `#compdef paster
@@ -127,14 +126,14 @@ if [[ $funcstack[1] == _paster ]]; then _paster "$@"; else compdef _paster paste
 
 function fishScript(completions: readonly Completion[]): string {
   const lines = completions.flatMap(({ name, summary, options, words }) => {
-    const seen = `-n ${quoted(`__fish_seen_subcommand_from ${name}`)}`;
+    const seen = `-n ${shellQuote(`__fish_seen_subcommand_from ${name}`)}`;
     return [
-      `complete -c paster -n __fish_use_subcommand -f -a ${name} -d ${quoted(summary)}`,
-      ...options.map(({ names, help, wantsValue }) => {
+      `complete -c paster -n __fish_use_subcommand -f -a ${name} -d ${shellQuote(summary)}`,
+      ...options.map(({ names, help, takesValue }) => {
         const flags = names.map((each) => (each.startsWith('--') ? `-l ${each.slice(2)}` : `-s ${each.slice(1)}`));
-        return `complete -c paster ${seen} ${flags.join(' ')}${wantsValue ? ' -r' : ''} -d ${quoted(help)}`;
+        return `complete -c paster ${seen} ${flags.join(' ')}${takesValue ? ' -r' : ''} -d ${shellQuote(help)}`;
       }),
-      ...(words.length > 0 ? [`complete -c paster ${seen} -a ${quoted(words.join(' '))}`] : []),
+      ...(words.length > 0 ? [`complete -c paster ${seen} -a ${shellQuote(words.join(' '))}`] : []),
     ];
   });
   const names = completions.map(({ name }) => name).join(' ');
@@ -142,16 +141,16 @@ function fishScript(completions: readonly Completion[]): string {
     '# fish completion of paster: paster completion fish > ~/.config/fish/completions/paster.fish',
     ...lines,
     `complete -c paster -n __fish_use_subcommand -f -a help -d 'show what a command does'`,
-    `complete -c paster -n '__fish_seen_subcommand_from help' -f -a ${quoted(names)}`,
+    `complete -c paster -n '__fish_seen_subcommand_from help' -f -a ${shellQuote(names)}`,
   ].join('\n');
 }
 
-/** A word for any of the three shells. */
-function quoted(text: string): string {
+/** Quotes a word for each of the three shells. */
+function shellQuote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 /** zsh ends a description at a colon or a bracket. */
-function described(text: string): string {
+function escapeZsh(text: string): string {
   return text.replaceAll(/[[\]:\\]/g, '\\$&');
 }

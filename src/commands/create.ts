@@ -1,22 +1,34 @@
-/** `paster create`: a project from a template, or from several laid upon each other. */
+/** `paster create`: makes a project from one or more templates. */
+
+import { builtinModules } from 'node:module';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { settingsOf } from '../deploy/context.ts';
-import { EXIT_FAILURE, EXIT_OK, formatError, printable, printableLine, UsageError } from '../errors.ts';
-import { settleVariables, variablesOf } from '../scaffold/answers.ts';
-import { type Answers, answersText, NO_ANSWERS, readAnswers } from '../scaffold/answers-file.ts';
-import { askAboutConflicts } from '../scaffold/conflict.ts';
-import { type FoundTemplate, findTemplates, inOrder, namedTemplate } from '../scaffold/find-template.ts';
+import { EXIT_OK, formatError, printable, printableLine, UsageError } from '../errors.ts';
+import { ownTarball, ownVersion } from '../own-files.ts';
+import {
+  type Answers,
+  answersText,
+  NO_ANSWERS,
+  readAnswers,
+  resolveVariables,
+  variablesOf,
+} from '../scaffold/answers.ts';
 import { interruptible } from '../scaffold/interruption.ts';
 import { type ProjectFile, projectFiles } from '../scaffold/project-files.ts';
-import { nameFault } from '../scaffold/project-name.ts';
 import { type Questions, terminalQuestions } from '../scaffold/questions.ts';
-import type { TemplateVariable } from '../scaffold/template.ts';
-import { projectTree } from '../scaffold/tree.ts';
-import { compareFiles, type PlannedFile, planFiles, writeFiles } from '../scaffold/write.ts';
-import { ownVersion } from '../version.ts';
+import {
+  type FoundTemplate,
+  findTemplates,
+  inRequiredOrder,
+  namedTemplate,
+  type TemplateVariable,
+} from '../scaffold/template.ts';
+import { compareFiles, planFiles, projectTree, writeFiles } from '../scaffold/write.ts';
 import { fromWorkingDirectory, workingDirectory } from '../working-directory.ts';
-import { parseAssignments } from './assignments.ts';
-import { type Command, type Console, flagOption, listOption, textOption } from './command.ts';
+import { parseAssignments } from './command-line/arguments.ts';
+import { type Command, type Console, flagOption, listOption, textOption } from './command-line/command.ts';
+import { decisionMaker, statusOf } from './conflicts.ts';
+import { createHere } from './init.ts';
 
 const DEFAULT_TEMPLATE = 'basic';
 
@@ -24,7 +36,7 @@ export const createCommand: Command = {
   name: 'create',
   summary: 'create a project with etc/develop.ini and etc/config.ini',
   args: [
-    ['[name]', 'the name of the project and of its directory'],
+    ['[name]', 'the name of the project and of its directory; . for the application in this directory'],
     ['[var=value...]', 'variables of the template, such as language=ts'],
   ],
   options: [
@@ -44,6 +56,7 @@ export const createCommand: Command = {
   examples: [
     ['paster create', 'ask for everything'],
     ['paster create myapp -t express language=ts', 'an Express application in TypeScript in ./myapp'],
+    ['paster create .', 'etc/ and scripts for the application that is in this directory'],
     ['paster create -n myapp', 'show what would be written'],
     ['paster create mymap -t etc app=egg:MapProxy#app', 'etc/ alone, for an application that is there already'],
   ],
@@ -62,6 +75,7 @@ async function create(
   console: Console,
   signal: AbortSignal,
 ): Promise<number> {
+  if (args[0] === '.') return createHere(args.slice(1), options, console, signal);
   const available = await findTemplates(workingDirectory(), (error) =>
     console.err(`paster: warn: ${formatError(error)}`),
   );
@@ -78,20 +92,20 @@ async function create(
   const name = isListing ? '' : await projectName(named ?? answered.name, questions);
   const given = parseAssignments(named === undefined ? args : args.slice(1));
   const chosen = await chosenTemplates(listOption(options, 'template'), answered.templates, available, questions);
-  const templates = await inOrder(chosen, available);
+  const templates = await inRequiredOrder(chosen, available);
   const declared = variablesOf(templates);
   if (isListing) {
-    console.out(table(declared.map((variable) => [variable.name, meaningOf(variable)])));
+    console.out(table(declared.map((variable) => [variable.name, variableHelp(variable)])));
     return EXIT_OK;
   }
   if ('name' in given) throw new UsageError('PASTER_USAGE', 'create: the name is the argument, not a variable');
   const own = { name, paster_version: ownVersion() };
-  const variables = await settleVariables(declared, settingsOf(answered.variables, given), own, questions);
+  const variables = await resolveVariables(declared, settingsOf(answered.variables, given), own, questions);
   const files = await projectFiles(templates, variables);
   refuseOwnDependency(name, files);
 
   const root = resolve(workingDirectory(), textOption(options, 'outputDir') ?? '.', name);
-  const planned = await planFiles(await compareFiles(root, files), conflictDecision(options, questions, console));
+  const planned = await planFiles(await compareFiles(root, files), decisionMaker(options, questions, console));
   if (flagOption(options, 'simulate')) {
     console.out(projectTree(name, planned));
     return statusOf(planned, console);
@@ -107,23 +121,23 @@ async function create(
     });
   }
   const status = statusOf(planned, console);
-  if (status === EXIT_OK) sayNext(root, files, console);
+  if (status === EXIT_OK) printNextSteps(root, files, console);
   return status;
 }
 
 async function projectName(given: string | undefined, questions: Questions | undefined): Promise<string> {
   if (given === undefined) {
-    if (questions) return questions.line('Name of the project', undefined, nameFault);
+    if (questions) return questions.line('Name of the project', undefined, validateName);
     throw new UsageError('PASTER_USAGE', 'create: the name of the project is missing', {
       hint: 'paster create NAME; at a terminal it is asked for',
     });
   }
-  const hint = nameFault(given);
+  const hint = validateName(given);
   if (hint === undefined) return given;
   throw new UsageError('PASTER_NAME', `create: "${given}" cannot be the name of a project`, { hint });
 }
 
-/** @returns What the command line says, or else the file of answers, or whoever is asked. */
+/** The templates of the command line, else of the file of answers, else of the user's answer. */
 async function chosenTemplates(
   given: readonly string[],
   answered: readonly string[],
@@ -137,7 +151,7 @@ async function chosenTemplates(
   return [namedTemplate(name, available)];
 }
 
-/** npm installs no package into one of the same name. */
+/** npm refuses to install a package into a project of the same name. */
 function refuseOwnDependency(name: string, files: readonly ProjectFile[]): void {
   const manifest = files.find(({ path }) => path === 'package.json');
   if (manifest === undefined) return;
@@ -148,16 +162,6 @@ function refuseOwnDependency(name: string, files: readonly ProjectFile[]): void 
   });
 }
 
-function conflictDecision(
-  options: Options,
-  questions: Questions | undefined,
-  console: Console,
-): Parameters<typeof planFiles>[1] {
-  if (flagOption(options, 'overwrite')) return () => 'overwritten';
-  if (questions === undefined || flagOption(options, 'simulate')) return () => 'kept';
-  return askAboutConflicts(questions, (text) => console.out(text));
-}
-
 async function writeAnswers(config: string, answers: Answers): Promise<void> {
   const path = fromWorkingDirectory(config);
   const content = Buffer.from(await answersText(path, answers));
@@ -165,26 +169,41 @@ async function writeAnswers(config: string, answers: Answers): Promise<void> {
   await writeFiles(dirname(path), await planFiles(await compareFiles(dirname(path), files), () => 'overwritten'));
 }
 
-function statusOf(planned: readonly PlannedFile[], console: Console): number {
-  const kept = planned.filter(({ outcome }) => outcome === 'kept').length;
-  if (kept === 0) return EXIT_OK;
-  const which = kept === 1 ? 'file differs and was' : 'files differ and were';
-  console.err(`paster: ${kept} ${which} kept (--overwrite replaces)`);
-  return EXIT_FAILURE;
+function printNextSteps(root: string, files: readonly ProjectFile[], console: Console): void {
+  const install = files.some(({ path }) => path === 'package.json')
+    ? [`npm install ${ownTarball(root) ?? ''}`.trimEnd()]
+    : [];
+  const steps = [
+    `cd ${relative(workingDirectory(), root) || '.'}`,
+    ...install,
+    'npx paster serve etc/develop.ini --reload',
+  ];
+  console.out(`\nNext: ${printableLine(steps.join(' && '))}`);
 }
 
-function sayNext(root: string, files: readonly ProjectFile[], console: Console): void {
-  const directory = printableLine(relative(workingDirectory(), root) || '.');
-  const install = files.some(({ path }) => path === 'package.json') ? 'npm install && ' : '';
-  console.out(`\nNext: cd ${directory} && ${install}npx paster serve etc/develop.ini --reload`);
-}
-
-function meaningOf({ help, choices, default: standard }: TemplateVariable): string {
+function variableHelp({ help, choices, default: defaultValue }: TemplateVariable): string {
   const values = choices.length > 0 ? ` (${choices.join(', ')})` : '';
-  return `${help}${values}${standard === undefined ? '' : `; default: ${standard}`}`;
+  return `${help}${values}${defaultValue === undefined ? '' : `; default: ${defaultValue}`}`;
 }
 
 function table(rows: readonly (readonly [string, string])[]): string {
   const width = Math.max(0, ...rows.map(([name]) => name.length));
   return rows.map(([name, meaning]) => printable(`${name.padEnd(width)}  ${meaning}`.trimEnd())).join('\n');
+}
+
+/** npm's rule for the name of a package, without a scope, since a directory gets the name too. */
+const NAME = /^[a-z0-9][a-z0-9._-]*$/;
+const LONGEST_NAME = 214;
+const RESERVED = new Set(['node_modules', 'favicon.ico', 'paster', ...builtinModules]);
+
+/** Devices of Windows, with any extension: no directory can have such a name there. */
+const DEVICE = /^(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:\.|$)/;
+
+/** What is wrong with the name of a project; undefined if nothing is. */
+function validateName(name: string): string | undefined {
+  if (RESERVED.has(name)) return 'this name is taken';
+  if (DEVICE.test(name)) return 'Windows has a device of this name';
+  if (name.length > LONGEST_NAME) return `longer than ${LONGEST_NAME} characters`;
+  if (NAME.test(name)) return undefined;
+  return 'small letters, digits, ".", "-" and "_", beginning with a letter or a digit; --output-dir says where';
 }

@@ -1,19 +1,18 @@
 /**
- * `paster exe`: an INI file that is a program. Its first line is `#!/usr/bin/env -S paster exe`, its section [exe] says
- * which command runs with which options, as in PasteScript.
+ * `paster exe`: runs an INI file as a program. Its first line is `#!/usr/bin/env -S paster exe`, and its section [exe] names
+ * the command and its options, as in PasteScript.
  */
 import { asBool, asList } from '../config/convert.ts';
 import { type IniDocument, readIni } from '../config/ini.ts';
-import { nearest } from '../config/nearest.ts';
+import { didYouMean, nearest } from '../config/nearest.ts';
 import { settingsOf } from '../deploy/context.ts';
-import { type ViewedEntry, viewDocument } from '../deploy/document-view.ts';
+import { type ViewedEntry, viewDocument } from '../deploy/inspect/document-view.ts';
 import { ConfigError, type Location, locate } from '../errors.ts';
-import { isCgi } from '../process/command-line.ts';
-import type { Command, CommandOption, Commands } from './command.ts';
-import { DOTENV, optionHint, readEnvFiles } from './env-file.ts';
-import { iniPath } from './ini-argument.ts';
+import { isCgi } from '../process/program/command-line.ts';
+import { DOTENV, iniPath, optionHint, readEnvFiles } from './command-line/arguments.ts';
+import type { Command, CommandOption, Commands } from './command-line/command.ts';
 
-/** @param commands What [exe] can name. */
+/** @param commands the commands that [exe] can name */
 export const exeCommand = (commands: Commands): Command => ({
   name: 'exe',
   summary: 'run an INI file whose section [exe] says how',
@@ -31,7 +30,7 @@ export const exeCommand = (commands: Commands): Command => ({
   run: (args, options) => exe(args, readEnvFiles(options), commands),
 });
 
-/** What [exe] may have besides the options of its command; PasteScript's `plugin` and `require` name Python eggs. */
+/** The keys of [exe] besides the options of its command. PasteScript's `plugin` and `require` name Python eggs. */
 const OWN_KEYS = ['command', 'add', 'plugin', 'require'];
 
 async function exe(
@@ -48,11 +47,11 @@ async function exe(
   for (const [key, entry] of entries) {
     if (!OWN_KEYS.includes(key)) options.push(...optionOf(key, entry, command?.options ?? [], name));
   }
-  // The command reads them too: it may have to read them again.
+  // The command gets them too, since it may have to read them again.
   const hasEnvFile = command?.options.includes(DOTENV) ?? false;
   if (hasEnvFile) options.unshift(...envFiles.map((each) => `--dotenv=${each}`));
   if (isCgi() && name === 'serve' && !entries.has('server')) options.push('--server', 'cgi');
-  // A web server makes arguments of a query without "=" (RFC 3875, 4.4): they are the client's, not the operator's.
+  // A web server passes a query without "=" as arguments (RFC 3875, 4.4): they come from the client, not from the operator.
   const further = isCgi() ? [] : args;
   return [name, file, ...asList(entries.get('add')?.value ?? ''), ...options, ...further];
 }
@@ -72,33 +71,28 @@ function commandName(entry: ViewedEntry | undefined, document: IniDocument, comm
   const name = entry?.value.trim() ?? 'serve';
   if (commands.has(name) && name !== 'exe') return name;
   const names = [...commands.keys()].filter((each) => each !== 'exe');
-  const meant = nearest(name, names);
-  throw mistake(
+  throw exeError(
     entry?.location ?? document.sections.get('exe')?.location,
     `there is no command "${name}" to execute`,
-    meant === undefined ? `there are: ${names.join(', ')}` : `did you mean "${meant}"?`,
+    didYouMean(name, names),
   );
 }
 
-/** `pid_file = x` is `--pid-file x`; a flag is given when its value is true. */
+/** `pid_file = x` becomes `--pid-file=x`; a flag is set if its value is true. */
 function optionOf(key: string, entry: ViewedEntry, options: readonly CommandOption[], command: string): string[] {
   const name = key.replaceAll('_', '-');
   const option = options.find(({ flags }) => longNames(flags).includes(name));
   if (option === undefined) {
     const names = [...options.flatMap(({ flags }) => longNames(flags)), ...OWN_KEYS];
-    const meant = nearest(name, names);
-    throw mistake(
-      entry.location,
-      `${command} has no option "${key}"`,
-      optionHint(name) ??
-        (meant === undefined ? `there are: ${names.join(', ')}` : `did you mean "${meant.replaceAll('-', '_')}"?`),
-    );
+    const closest = nearest(name, names)?.replaceAll('-', '_');
+    const hint = closest === undefined ? `there are: ${names.join(', ')}` : `did you mean "${closest}"?`;
+    throw exeError(entry.location, `${command} has no option "${key}"`, optionHint(name) ?? hint);
   }
   if (option.flags.includes('<')) {
     const values = option.repeatable ? entry.value.split('\n').filter((row) => row.trim() !== '') : [entry.value];
     return values.map((value) => `--${name}=${value.trim()}`);
   }
-  // Either a flag, or one that may have a value.
+  // A flag, or an option with an optional value.
   if (option.flags.includes('[') && !isBool(entry)) return [`--${name}=${entry.value.trim()}`];
   return isTrue(key, entry) ? [`--${name}`] : [];
 }
@@ -116,7 +110,7 @@ function isTrue(key: string, { value, location }: ViewedEntry): boolean {
   try {
     return asBool(value);
   } catch {
-    throw mistake(location, `${key}: "${value}" is neither true nor false`, undefined);
+    throw exeError(location, `${key}: "${value}" is neither true nor false`, undefined);
   }
 }
 
@@ -125,7 +119,7 @@ function longNames(flags: string): string[] {
   return [...flags.matchAll(/--([a-z][a-z-]*)/g)].flatMap(([, name]) => (name === undefined ? [] : [name]));
 }
 
-function mistake(location: Location | undefined, message: string, hint: string | undefined): ConfigError {
+function exeError(location: Location | undefined, message: string, hint: string | undefined): ConfigError {
   const error = new ConfigError('PASTER_EXE', message, { location, hint });
   locate(error, location, 'exe');
   return error;

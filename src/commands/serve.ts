@@ -1,17 +1,15 @@
 /** `paster serve`: the server of an INI file with its application. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { seconds } from '../config/setting.ts';
 import { errorMessage, UsageError } from '../errors.ts';
 import type { LogLevel } from '../log.ts';
-import { takeRole } from '../process/rerun.ts';
-import { runForeground, type ServeRequest } from '../serve/foreground.ts';
+import { takeRole } from '../process/program/self-spawn.ts';
 import { planOf } from '../serve/plan.ts';
+import { runForeground } from '../serve/serve.ts';
+import { type ServedSpec, servedSpec } from '../serve/served-program.ts';
+import type { ServeRequest } from '../serve/service.ts';
 import { timerMs } from '../timer.ts';
-import { workingDirectory } from '../working-directory.ts';
-import { parseAssignments } from './assignments.ts';
-import { type Command, type Console, flagOption, textOption } from './command.ts';
-import { DOTENV, readEnvFiles } from './env-file.ts';
+import { DOTENV, parseAssignments, readEnvFiles } from './command-line/arguments.ts';
+import { type Command, type Console, flagOption, textOption } from './command-line/command.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -19,24 +17,25 @@ export const serveCommand: Command = {
   name: 'serve',
   summary: 'serve the application that an INI file describes',
   args: [
-    ['[app_spec]', 'an INI file, or a URI such as module:./server.js'],
+    ['[app_spec]', 'an INI file, a program such as server.js, a directory, or a URI (default: the directory .)'],
     ['[start|stop|restart|status]', 'a server in the background, by its pid file'],
     ['[name=value...]', 'global configuration; wins over [DEFAULT]'],
   ],
   options: [
     { flags: '-n, --app-name <name>', help: 'the application section (default: main)' },
     { flags: '--server-name <name>', help: 'the server section (default: main)' },
-    { flags: '-s, --server <type>', help: 'a built-in server, such as http, in place of the INI file’s' },
+    { flags: '-s, --server <type>', help: 'a built-in server, such as http, instead of the one in the INI file' },
     { flags: '--host <host>', help: 'listen on this address' },
     { flags: '-p, --port <port>', help: 'listen on this TCP port' },
     { flags: '--socket <path>', help: 'listen on this Unix socket' },
-    { flags: '-w, --workers <n>', help: 'so many processes, or auto for one per core' },
+    { flags: '-w, --workers <n>', help: 'number of workers (auto: as many as CPU and memory allow)' },
     { flags: '--graceful-timeout <seconds>', help: 'how long it may take to finish its requests (default: 30)' },
     { flags: '--reload', help: 'restart when code or configuration changes' },
     {
       flags: '--reload-interval <seconds>',
-      help: 'how long a burst is waited out (default: 0.01); where files are polled, how often (default: 1)',
+      help: 'how long a burst is waited out (default: 0.01, for a single file 0.004); where files are polled, how often (default: 1)',
     },
+    { flags: '--https', help: 'HTTPS and HTTP/2 with a local certificate, for development' },
     { flags: '--open', help: 'open the browser when it is ready' },
     { flags: '--daemon', help: 'run in the background; returns when the server accepts connections' },
     DOTENV,
@@ -59,9 +58,10 @@ export const serveCommand: Command = {
   ],
   examples: [
     ['paster serve etc/develop.ini --reload', 'development'],
+    ['paster serve server.js', 'a program that listens by itself'],
     ['paster serve etc/develop.ini http_port=8081', 'with another value for %(http_port)s'],
     ['paster serve etc/config.ini', 'production, as the INI file says'],
-    ['paster serve etc/config.ini restart', 'the same in the background, once more'],
+    ['paster serve etc/config.ini restart', 'restarts it, in the background'],
     ['paster serve module:./server.js -p 8000 -w 4', 'no INI file: a ready application in four processes'],
   ],
   run: serve,
@@ -70,62 +70,61 @@ export const serveCommand: Command = {
 const ACTIONS = ['start', 'stop', 'restart', 'status'] as const;
 type Action = (typeof ACTIONS)[number];
 
-/** Where a server in the background has the files that no option names: in `var/` of a project that has one. */
-function defaultFile(name: 'paster.pid' | 'paster.log'): string {
-  const isInVar = existsSync('var/paster.pid') || (existsSync('var') && !existsSync(STARTED_BEFORE_VAR));
-  return isInVar ? join('var', name) : name;
-}
-
-const STARTED_BEFORE_VAR = 'paster.pid';
-
 async function serve(args: readonly string[], options: Options, console: Console): Promise<number> {
   const role = takeRole();
-  const [spec, ...rest] = args;
+  const [first = '', ...others] = args;
+  const hasSpec = first !== '' && !/^\w[\w.-]*=/.test(first);
+  const [given, rest] = hasSpec ? [first, others] : [undefined, args];
   const word = ACTIONS.find((action) => action === rest[0]);
   const action = actionOf(word, options);
   const pidFile = textOption(options, 'pidFile');
   if (action === 'stop' || action === 'status') {
     const background = await import('../serve/background.ts');
-    return background[action](pidFile ?? defaultFile('paster.pid'), console);
+    return background[action](pidFile, console);
   }
-  if (spec === undefined) throw usage("missing required argument 'app_spec'");
-  const request = await requestOf(spec, word ? rest.slice(1) : rest, options);
-  if (action === undefined) return runForeground(request, role, console);
-  if (request.reload) {
+  const served = servedSpec(given);
+  if (served.note !== undefined && !role && !flagOption(options, 'quiet')) console.err(served.note);
+  const request = { ...(await requestOf(served, word ? rest.slice(1) : rest, options, console)), ...role?.files };
+  if (action !== undefined && request.reload) {
     throw usage('--daemon and --reload exclude each other', 'to reload a server in the background, send it HUP');
   }
-  const logFile = request.logFile ?? defaultFile('paster.log');
-  const inBackground = { ...request, pidFile: pidFile ?? defaultFile('paster.pid'), logFile };
-  // This is the process that one of the two below has started.
-  if (role) return runForeground(inBackground, role, console);
+  // A process with a role was started by one of those in the background.
+  if (action === undefined || role) return runForeground(request, role?.name, console);
   const background = await import('../serve/background.ts');
-  return background[action](inBackground, console);
+  return background[action](request, console);
 }
 
-/** What is asked for but to serve here and now. */
+/** What to do in the background; undefined: serve in the foreground. */
 function actionOf(word: Action | undefined, options: Options): Action | undefined {
-  const asked = new Set<Action>();
-  if (word) asked.add(word);
-  if (flagOption(options, 'status')) asked.add('status');
-  if (flagOption(options, 'stopDaemon')) asked.add('stop');
-  const [first, second] = asked;
+  const actions = new Set<Action>();
+  if (word) actions.add(word);
+  if (flagOption(options, 'status')) actions.add('status');
+  if (flagOption(options, 'stopDaemon')) actions.add('stop');
+  const [first, second] = actions;
   if (second) throw usage(`${first} and ${second} exclude each other`);
   return first ?? (flagOption(options, 'daemon') ? 'start' : undefined);
 }
 
-async function requestOf(spec: string, assignments: readonly string[], options: Options): Promise<ServeRequest> {
+async function requestOf(
+  served: ServedSpec,
+  assignments: readonly string[],
+  options: Options,
+  console: Console,
+): Promise<ServeRequest> {
   const envFiles = readEnvFiles(options);
+  const { spec, directory } = served;
   return {
-    plan: await planOf(spec, parseAssignments(assignments), workingDirectory(), {
+    plan: await planOf(spec, parseAssignments(assignments), directory, {
       appName: textOption(options, 'appName'),
       serverName: textOption(options, 'serverName'),
       serverType: textOption(options, 'server'),
       overrides: {
-        host: textOption(options, 'host'),
-        port: textOption(options, 'port'),
+        host: textOption(options, 'host') ?? served.overrides.host,
+        port: textOption(options, 'port') ?? served.overrides.port,
         socket: textOption(options, 'socket'),
         workers: textOption(options, 'workers'),
         graceful_timeout: textOption(options, 'gracefulTimeout'),
+        ssl_pem: await localCertificateOption(options, console),
       },
       envFiles,
     }),
@@ -150,6 +149,25 @@ function reloadInterval(text: string | undefined): number | undefined {
       hint: `allowed: ${seconds.allowed}`,
     });
   }
+}
+
+/** `--https`: a file with a certificate. The key is the caller's own: another user could not read it. */
+async function localCertificateOption(options: Options, console: Console): Promise<string | undefined> {
+  if (!flagOption(options, 'https')) return undefined;
+  const other = ['user', 'group', 'socket'].find((name) => textOption(options, name) !== undefined);
+  if (other !== undefined) {
+    throw usage(
+      `--https and --${other} exclude each other`,
+      '--https is for development: in production, set ssl_cert and ssl_key',
+    );
+  }
+  const { localCertificate } = await import('../serve/local-https/local-certificate.ts');
+  const { pem, authority, isNew } = localCertificate();
+  if (isNew) {
+    const { trustLines } = await import('../serve/local-https/trust.ts');
+    for (const line of trustLines(authority)) console.err(line);
+  }
+  return pem;
 }
 
 async function inspectOption(text: string | undefined): Promise<ServeRequest['inspect']> {

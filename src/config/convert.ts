@@ -5,8 +5,8 @@ const TRUE = new Set(['true', 'yes', 'on', 'y', 't', '1']);
 const FALSE = new Set(['false', 'no', 'off', 'n', 'f', '0']);
 
 /**
- * A text as a boolean: `true yes on y t 1` and `false no off n f 0`, in any case, white space around it not counting.
- * What is no text is true or false as in JavaScript; so `undefined`, a setting that is left out, is false.
+ * Converts a text to a boolean: `true yes on y t 1` and `false no off n f 0`, in any case, ignoring white space around it.
+ * Other values convert as in JavaScript: `undefined`, a missing setting, is false.
  *
  * @throws Error for any other text.
  * @see `paste.deploy.converters.asbool`
@@ -23,10 +23,10 @@ export function asBool(value: string | boolean | number | null | undefined): boo
 const INTEGER = /^[+-]?\p{Nd}+(?:_\p{Nd}+)*$/u;
 
 /**
- * A text as a whole number, in decimal: `8080`, `-1`, `007`, `10_000`. A number loses its fraction.
+ * Converts a decimal text to a whole number: `8080`, `-1`, `007`, `10_000`. A number loses its fraction.
  *
- * @throws Error for anything else, `undefined` included, and for numbers that a double cannot hold exactly (Python's can
- *   be as long as you like).
+ * @throws Error for anything else, including `undefined`, and for numbers that a double cannot hold exactly (Python's
+ *   have no limit).
  * @see `paste.deploy.converters.asint`
  */
 export function asInt(value: string | number | null | undefined): number {
@@ -36,7 +36,7 @@ export function asInt(value: string | number | null | undefined): number {
   return number === 0 ? 0 : number;
 }
 
-/** CPython's own limit (`sys.int_info.default_max_str_digits`): a value of megabytes costs nothing. */
+/** CPython's own limit (`sys.int_info.default_max_str_digits`), so that a huge value is refused at once. */
 const MOST_DIGITS = 4300;
 
 function parseInteger(text: string): number {
@@ -45,7 +45,7 @@ function parseInteger(text: string): number {
   return Number(digits.replaceAll('_', '').replace(/\p{Nd}/gu, decimal));
 }
 
-/** `int()` takes off what `str.strip()` does, but for the ASCII separators \x1c to \x1f. */
+/** Python's `int()` strips the same white space as `str.strip()`, except the ASCII separators \x1c to \x1f. */
 function stripForInt(text: string): string {
   const isSeparator = (index: number) => {
     const code = text.charCodeAt(index);
@@ -58,7 +58,7 @@ function stripForInt(text: string): string {
   return text.slice(start, end);
 }
 
-/** The ASCII digit for one of any script: Unicode has each script's ten in one run, beginning with zero. */
+/** The ASCII digit for a digit of any script: in Unicode each script's digits are consecutive, beginning with zero. */
 function decimal(digit: string): string {
   const code = digit.codePointAt(0) ?? 0;
   let zero = code;
@@ -67,11 +67,11 @@ function decimal(digit: string): string {
 }
 
 /**
- * A text as a list: its words, or what stands between the `separator`s.
+ * Splits a text into a list of words, or at the `separator`s.
  *
- * @param value A text; a list is taken as it is, nothing at all is the empty list.
+ * @param value A text; a list is copied, null and undefined give the empty list.
  * @param separator Default: runs of white space, line ends included.
- * @param strip Whether white space around each item is taken away. Default: true.
+ * @param strip Whether white space around each item is removed. Default: true.
  * @throws Error for an empty separator.
  * @see `paste.deploy.converters.aslist`
  */
@@ -82,13 +82,13 @@ export function asList(
 ): string[] {
   if (value === null || value === undefined) return [];
   if (typeof value !== 'string') return [...value];
-  if (separator === undefined) return words(value);
+  if (separator === undefined) return splitWords(value);
   if (separator === '') throw new Error('the separator is empty');
   const items = value.split(separator);
   return strip ? items.map(pythonStrip) : items;
 }
 
-function words(text: string): string[] {
+function splitWords(text: string): string[] {
   const found: string[] = [];
   let start = -1;
   for (let index = 0; index <= text.length; index++) {

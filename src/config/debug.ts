@@ -1,41 +1,44 @@
 /**
- * `debug = true` in [DEFAULT], and one global setting for each thing that it changes: the names are Tornado's
- * (tornado.web.Application, "debug" and what follows it), and each of them by itself wins over `debug`.
+ * `debug = true` in [DEFAULT], and one global setting for each thing that it changes. The names are Tornado's
+ * (tornado.web.Application, "debug" and the settings after it), and each of them overrides `debug`.
  */
 import { ConfigError } from '../errors.ts';
 import { asBool } from './convert.ts';
 
-/** What a developer wants to be different, read from the global configuration. */
+/** Settings for development, read from the global configuration. */
 export interface DebugFlags {
-  /** `debug`: false unless it is said. */
+  /** `debug`. Default: false. */
   readonly debug: boolean;
-  /** `autoreload`: `paster serve` reloads as with `--reload`. Not implied by `debug`, which alone starts no process. */
+  /** `autoreload`: `paster serve` reloads as with `--reload`. Default: false, even with `debug`, since it starts processes. */
   readonly autoreload: boolean;
-  /** `serve_traceback`: an error is shown to the client, with its stack and its sources. Default: `debug`. */
+  /** `browser_reload`: with reload, pages reload themselves in the browser. Default: true. */
+  readonly browserReload: boolean;
+  /** `serve_traceback`: clients see errors with their stack and source code. Default: `debug`. */
   readonly serveTraceback: boolean;
-  /** `static_hash_cache`: the hashes of static files are kept. Default: not `debug`. */
+  /** `static_hash_cache`: the hashes of static files are cached. Default: not `debug`. */
   readonly staticHashCache: boolean;
-  /** `compiled_template_cache`: an application keeps the templates that it has compiled. Default: not `debug`. */
+  /** `compiled_template_cache`: an application caches its compiled templates. Default: not `debug`. */
   readonly compiledTemplateCache: boolean;
 }
 
 /**
- * The flags of a global configuration, as a factory gets it.
+ * Reads the flags from a global configuration, as a factory gets it.
  *
  * @throws ConfigError for a value that is neither true nor false.
  */
 export function debugFlags(globalConf: Readonly<Record<string, string>>): DebugFlags {
-  const debug = flag(globalConf, 'debug', false);
+  const debug = readFlag(globalConf, 'debug', false);
   return {
     debug,
-    autoreload: flag(globalConf, 'autoreload', false),
-    serveTraceback: flag(globalConf, 'serve_traceback', debug),
-    staticHashCache: flag(globalConf, 'static_hash_cache', !debug),
-    compiledTemplateCache: flag(globalConf, 'compiled_template_cache', !debug),
+    autoreload: readFlag(globalConf, 'autoreload', false),
+    browserReload: readFlag(globalConf, 'browser_reload', true),
+    serveTraceback: readFlag(globalConf, 'serve_traceback', debug),
+    staticHashCache: readFlag(globalConf, 'static_hash_cache', !debug),
+    compiledTemplateCache: readFlag(globalConf, 'compiled_template_cache', !debug),
   };
 }
 
-function flag(globalConf: Readonly<Record<string, string>>, name: string, otherwise: boolean): boolean {
+function readFlag(globalConf: Readonly<Record<string, string>>, name: string, otherwise: boolean): boolean {
   const text = globalConf[name];
   if (text === undefined) return otherwise;
   try {

@@ -1,6 +1,6 @@
 /**
- * What an INI file says, each piece with its place: the values as written, joined over their lines, nothing interpolated
- * and nothing inherited.
+ * The content of an INI file, each piece with its place. Values are joined over their lines, but neither interpolated nor
+ * inherited.
  */
 import type { Location } from '../errors.ts';
 import { LineCursor, type Source } from './source.ts';
@@ -9,18 +9,18 @@ import { skipSpace, trimEnd } from './whitespace.ts';
 /** A key with its value. */
 export interface IniEntry {
   readonly key: string;
-  /** As configparser's `get(raw=True)`: the lines of the value, each stripped, joined by line feeds. */
+  /** As configparser's `get(raw=True)`: the stripped lines of the value, joined by line feeds. */
   readonly value: string;
-  /** Where the key stands. */
+  /** The place of the key. */
   readonly location: Location;
-  /** Where the value's character at `offset` stands in the file. An offset outside the value means its nearer end. */
+  /** The place of the value's character at `offset`; for an offset outside the value, of its nearer end. */
   locate(offset: number): Location;
 }
 
-/** A section with the entries written in it (those of [DEFAULT] are not among them), in the order of the file. */
+/** A section with its own entries (without those of [DEFAULT]), in the order of the file. */
 export interface IniSection {
   readonly name: string;
-  /** Where the header stands. */
+  /** The place of the header. */
   readonly location: Location;
   readonly entries: ReadonlyMap<string, IniEntry>;
 }
@@ -30,7 +30,7 @@ export interface IniDocument {
   readonly file: string;
   /** The sections in the order of the file, without [DEFAULT]. */
   readonly sections: ReadonlyMap<string, IniSection>;
-  /** [DEFAULT]; all of them, if it is written several times. Without entries, if it is not written at all. */
+  /** All [DEFAULT] sections of the file as one; without entries if there is none. */
   readonly defaults: IniSection;
 }
 
@@ -38,8 +38,8 @@ export interface IniDocument {
 export const DEFAULT_SECTION = 'DEFAULT';
 
 /**
- * The lines that a stretch of the file, from the start of a value on, contributes to the value: stripped, comment lines
- * left out. The first line of a value is never a comment: in `key = # x` the hash sign is its text.
+ * Visits the lines of a value, each stripped, without comment lines. The first line of a value is never a comment: in
+ * `key = # x` the hash sign is part of the value.
  */
 function forEachRow(region: string, visit: (start: number, end: number) => void): void {
   for (const line = new LineCursor(region); line.advance(); ) {
@@ -50,14 +50,14 @@ function forEachRow(region: string, visit: (start: number, end: number) => void)
   }
 }
 
-/** The value that a stretch of several lines holds. The last of them is not blank, so no line feeds trail. */
+/** The value in a region of several lines. The last of them is not blank, so the value has no trailing line feeds. */
 export function joinRows(region: string): string {
   const rows: string[] = [];
   forEachRow(region, (start, end) => rows.push(region.slice(start, end)));
   return rows.join('\n');
 }
 
-/** An entry as the parser found it; it keeps offsets into the source and turns them into places when asked. */
+/** An entry from the parser. It keeps offsets into the source and computes places on demand. */
 export class ParsedEntry implements IniEntry {
   readonly key: string;
   readonly value: string;
@@ -66,7 +66,7 @@ export class ParsedEntry implements IniEntry {
   readonly #valueStart: number;
   readonly #valueEnd: number;
 
-  /** @param valueEnd the end of the value's last line, comments between the lines included */
+  /** @param valueEnd the end of the value's last line; comments may be between its lines */
   constructor(source: Source, key: string, keyStart: number, valueStart: number, valueEnd: number, value: string) {
     this.key = key;
     this.value = value;
@@ -87,7 +87,7 @@ export class ParsedEntry implements IniEntry {
     forEachRow(this.#source.text.slice(this.#valueStart, this.#valueEnd), (start, end) => {
       if (!searching) return;
       found = start + Math.min(left, end - start);
-      // The line feed after a row belongs to it: it stands where the row's text ends.
+      // The line feed after a row is at the end of the row's text.
       if (left <= end - start) searching = false;
       else left -= end - start + 1;
     });
@@ -95,7 +95,7 @@ export class ParsedEntry implements IniEntry {
   }
 }
 
-/** A section while the parser fills it, and afterwards. */
+/** A section from the parser, which adds the entries. */
 export class ParsedSection implements IniSection {
   readonly name: string;
   readonly entries = new Map<string, ParsedEntry>();

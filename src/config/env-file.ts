@@ -1,53 +1,110 @@
 /**
- * Files of environment variables, such as `.env`, by Node's own parser. As with `node --env-file`, what the environment
- * has already wins, and of several files the last one. Unlike there, a line that means nothing is a mistake.
+ * The environment variables that files and settings give to an application, on top of those that this process was started
+ * with. Files such as `.env` are read with Node's own parser; unlike there, an invalid line is an error.
  */
 import { parseEnv } from 'node:util';
-import { ConfigError, errorCode, errorMessage } from '../errors.ts';
-import { readConfiguration } from '../user-files.ts';
+import { ConfigError, errorCode, errorMessage, type Location } from '../errors.ts';
+import { readConfiguration } from '../files/user-files.ts';
+import type { SettingType } from './setting.ts';
 
-/** What files have set in this process, whose environment is one for all of it too. */
-const variables = new Map<string, string>();
+export type Variables = Readonly<Record<string, string>>;
+
+const NONE: Variables = {};
+
+/** From `--dotenv`: as with `node --env-file`, for variables that this process was started without. */
+let optionVariables = NONE;
+/** From an INI file. They override the variables that this process was started with. */
+let settingVariables = NONE;
+/** For what is not set anywhere else. */
+let defaultVariables = NONE;
+
+/** The variables that are set now because of the above, with their values. */
+const applied = new Map<string, string>();
+/** What these variables were before; undefined: not set. */
+const replaced = new Map<string, string | undefined>();
 
 /**
- * Reads the files and sets the variables that they name. Read again, they take the place of what they said before.
+ * Reads the files of `--dotenv` and sets their variables; the last file wins. A second call removes the variables of the first
+ * one.
  *
  * @param files absolute paths
- * @throws ConfigError for a file that cannot be read, or a line that means nothing; then all is as it was.
+ * @throws ConfigError for a file that cannot be read, or an invalid line; then no variable has changed.
  */
 export function applyEnvFiles(files: readonly string[]): void {
-  const read = new Map(files.flatMap((file) => Object.entries(readEnvFile(file))));
-  for (const name of variables.keys()) delete process.env[name];
-  variables.clear();
-  for (const [name, value] of read) {
-    if (name in process.env) continue;
-    process.env[name] = value;
-    variables.set(name, value);
+  optionVariables = mergeVariables(files.map((file) => readEnvFile(file)));
+  setVariables();
+}
+
+/** Sets the variables of an INI file, instead of those of an earlier call. @returns a function that undoes this */
+export function applySettingVariables(settings: Variables, defaults: Variables = NONE): () => void {
+  const before = [settingVariables, defaultVariables] as const;
+  settingVariables = settings;
+  defaultVariables = defaults;
+  setVariables();
+  return () => void applySettingVariables(...before);
+}
+
+/** The variables that files and settings have set in this process, with their values. */
+export function configuredVariables(): Variables {
+  return Object.fromEntries(applied);
+}
+
+/** The environment that this process was started with: a child process reads or gets the configured variables itself. */
+export function outerEnvironment(): NodeJS.ProcessEnv {
+  const outer = { ...process.env };
+  for (const [name, value] of replaced) {
+    if (value === undefined) delete outer[name];
+    else outer[name] = value;
+  }
+  return outer;
+}
+
+function setVariables(): void {
+  for (const [name, value] of replaced) {
+    if (value === undefined) delete process.env[name];
+    else process.env[name] = value;
+  }
+  replaced.clear();
+  applied.clear();
+  const { env } = process;
+  const options = Object.entries(optionVariables).filter(([name]) => !(name in env));
+  const named = { ...settingVariables, ...Object.fromEntries(options) };
+  const defaults = Object.entries(defaultVariables).filter(([name]) => !(name in env || name in named));
+  for (const [name, value] of Object.entries({ ...named, ...Object.fromEntries(defaults) })) {
+    replaced.set(name, env[name]);
+    applied.set(name, value);
+    env[name] = value;
   }
 }
 
-/** What files have set in this process. */
-export function fileVariables(): Readonly<Record<string, string>> {
-  return Object.fromEntries(variables);
+/** The variables of several sources; the last one wins. */
+export function mergeVariables(sources: readonly Variables[]): Variables {
+  return Object.fromEntries(sources.flatMap((each) => Object.entries(each)));
 }
 
-/** The environment without what files have set: for a process that gets it in another way, and as it is by then. */
-export function outerEnvironment(): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !variables.has(name)));
+/** Where an INI file names a file of variables. */
+export interface FileSetting {
+  /** `[server:main] `, for messages. */
+  readonly section: string;
+  readonly location: Location | undefined;
 }
 
-function readEnvFile(file: string): Readonly<Record<string, string>> {
+/**
+ * @param setting the `env_file` that names the file; undefined: an option does
+ * @throws ConfigError for a file that cannot be read, or an invalid line
+ */
+export function readEnvFile(file: string, setting?: FileSetting): Variables {
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(readConfiguration(file)).replaceAll('\r\n', '\n');
   } catch (error) {
-    throw unreadable(file, error);
+    throw envFileReadError(file, setting, error);
   }
   checkLines(file, text);
-  return parseEnv(text) as Readonly<Record<string, string>>;
+  return parseEnv(text) as Variables;
 }
 
-function unreadable(file: string, error: unknown): ConfigError {
+function envFileReadError(file: string, setting: FileSetting | undefined, error: unknown): ConfigError {
   const code = errorCode(error);
   const reason =
     code === 'ENOENT'
@@ -55,14 +112,16 @@ function unreadable(file: string, error: unknown): ConfigError {
       : code === 'ERR_ENCODING_INVALID_ENCODED_DATA'
         ? 'it is not UTF-8 text'
         : errorMessage(error);
-  return new ConfigError('PASTER_ENV_FILE', `--dotenv ${file}: ${reason}`, {
+  const what = setting ? `${setting.section}env_file: ${file}` : `--dotenv ${file}`;
+  return new ConfigError('PASTER_ENV_FILE', `${what}: ${reason}`, {
+    location: setting?.location,
     hint: code === 'EACCES' ? 'the user who starts paster must be able to read it, also with --user' : undefined,
   });
 }
 
 const ASSIGNMENT = /[ \t]*(?:export[ \t]+)?([A-Za-z_][\w.-]*)[ \t]*=[ \t]*/y;
 
-/** Node passes over what it does not understand. No message quotes a line: it may be a secret. */
+/** Node ignores invalid lines. No message quotes a line, since it may be a secret. */
 function checkLines(file: string, text: string): void {
   for (let start = 0; start < text.length; ) {
     const end = lineEnd(text, start);
@@ -102,3 +161,22 @@ function malformed(file: string, text: string, offset: number, message: string, 
     hint,
   });
 }
+
+const SETTING_LINE = /^([A-Za-z_][\w.-]*)[ \t]*=[ \t]*(.*)$/;
+
+/** The variables in a setting, as they are: without quotes and escapes. No message quotes a line, since it may be a secret. */
+export const variables: SettingType<Variables> = {
+  allowed: 'a line NAME=value for each variable',
+  parse(value) {
+    const lines = value.split('\n').map((line) => line.trim());
+    const pairs = lines.flatMap((line, index) => {
+      if (line === '') return [];
+      const [, name, text] = SETTING_LINE.exec(line) ?? [];
+      if (name === undefined || text === undefined || text.includes('\0')) {
+        throw new Error(`line ${index + 1} is not NAME=value`);
+      }
+      return [[name, text] as const];
+    });
+    return Object.fromEntries(pairs);
+  },
+};

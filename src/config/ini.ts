@@ -1,10 +1,10 @@
-/** The way into INI files: from a text, or from a file on disk. */
+/** Reads INI files: from a text, or from a file on disk. */
 import { readdir } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { ConfigError, errorCode, errorMessage } from '../errors.ts';
-import { readConfiguration } from '../user-files.ts';
+import { readConfiguration } from '../files/user-files.ts';
+import { byteOrderMark } from './config-errors.ts';
 import type { IniDocument } from './document.ts';
-import { byteOrderMark } from './mistakes.ts';
 import { nearest } from './nearest.ts';
 import { IniParser } from './parser.ts';
 import { Source } from './source.ts';
@@ -13,9 +13,9 @@ export type { IniDocument, IniEntry, IniSection } from './document.ts';
 
 /**
  * Parses the text of an INI file in Paste Deploy's dialect, exactly as Python's `configparser.ConfigParser` does for it:
- * keys are case-sensitive, the first `=` or `:` of a line separates, values run on over indented lines, `#` and `;`
- * begin a comment only as the first character of a line that is not blank, and `[DEFAULT]` is kept apart from the other
- * sections. Values are as written: neither interpolated (`%(name)s`) nor inherited from `[DEFAULT]`.
+ * keys are case-sensitive, the first `=` or `:` of a line separates, values continue on indented lines, `#` and `;` begin
+ * a comment only as the first non-blank character of a line, and `[DEFAULT]` is separate from the other sections. Values
+ * are as written: neither interpolated (`%(name)s`) nor inherited from `[DEFAULT]`.
  *
  * ```js
  * const ini = parseIni('[server:main]\nport = 8080\n', '/srv/etc/config.ini')
@@ -24,9 +24,9 @@ export type { IniDocument, IniEntry, IniSection } from './document.ts';
  * ```
  *
  * @param text the file's text, with any line endings
- * @param file the name that places and errors show; nothing is read from it
- * @throws ConfigError if there is one mistake, ErrorList if there are several: line without a separator, entry before
- *   the first section, duplicate section or key, byte order mark. Each knows its place.
+ * @param file the file name for places and errors; the file is not read
+ * @throws ConfigError for one error, ErrorList for several: a line without a separator, an entry before the first section,
+ *   a duplicate section or key, a byte order mark. Each has its place.
  */
 export function parseIni(text: string, file: string): IniDocument {
   const source = new Source(text, file);
@@ -43,17 +43,17 @@ export function parseIni(text: string, file: string): IniDocument {
 export async function readIni(file: string): Promise<IniDocument> {
   let bytes: Buffer;
   try {
-    // Not awaited: a file of this size is read before a thread has been asked to, and parsing it takes longer.
+    // Synchronous: for a file of this size it is faster than a thread, and parsing takes longer.
     bytes = readConfiguration(file);
   } catch (error) {
-    throw await unreadable(file, error);
+    throw await readError(file, error);
   }
   return parseIni(decode(bytes, file), file);
 }
 
 function decode(bytes: Buffer, file: string): string {
   try {
-    // Told to ignore the byte order mark, the decoder leaves it in the text, and parseIni says what to do about it.
+    // With ignoreBOM the decoder leaves a byte order mark in the text, and parseIni reports it.
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (error) {
     if (errorCode(error) !== 'ERR_ENCODING_INVALID_ENCODED_DATA') {
@@ -82,17 +82,17 @@ function notUtf8(bytes: Buffer, file: string): ConfigError {
   });
 }
 
-/** Where the bytes stop being UTF-8: where they differ from what decoding and encoding makes of them. */
+/** The offset of the first byte that is not UTF-8: where the bytes differ after decoding and encoding them. */
 function firstBadByte(bytes: Buffer): number {
   const repaired = Buffer.from(bytes.toString('utf8'));
   let offset = 0;
   while (offset < bytes.length && bytes[offset] === repaired[offset]) offset++;
-  // The difference may lie within the U+FFFD that stands for the bad bytes: go back to its first byte.
+  // The difference may be within the U+FFFD that replaces the bad bytes: go back to its first byte.
   while (offset > 0 && ((repaired[offset] ?? 0) & 0xc0) === 0x80) offset--;
   return offset;
 }
 
-async function unreadable(file: string, error: unknown): Promise<ConfigError> {
+async function readError(file: string, error: unknown): Promise<ConfigError> {
   const code = errorCode(error);
   const reasons: Readonly<Record<string, string>> = {
     ENOENT: 'there is no such file',
@@ -109,7 +109,7 @@ async function unreadable(file: string, error: unknown): Promise<ConfigError> {
   );
 }
 
-/** The file that was probably meant, if a directory was named or the name is mistyped. */
+/** A hint with the file that was probably meant, for a directory or a mistyped name. */
 async function likelyFile(file: string, code: string | undefined): Promise<string | undefined> {
   if (code !== 'ENOENT' && code !== 'EISDIR') return undefined;
   const directory = code === 'EISDIR' ? file : dirname(file);

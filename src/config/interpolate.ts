@@ -1,35 +1,35 @@
 /**
- * Interpolation of `%(name)s`, as configparser's BasicInterpolation, plus `%(ENV_NAME)s` for environment variables.
- * Which values a name stands for is the caller's business: the scope.
+ * Interpolation of `%(name)s`, as configparser's BasicInterpolation, plus `%(ENV_NAME)s` for environment variables. The
+ * caller supplies the values of names as a scope.
  */
 import { ConfigError, type Location } from '../errors.ts';
 import { nearest } from './nearest.ts';
 
-/** What a name stands for: an entry of a file, or a text from elsewhere. */
+/** The value of a name: an entry of a file, or a text from elsewhere. */
 export interface ScopeValue {
   readonly value: string;
-  /** The text is taken as it is: a `%` in it means nothing. */
+  /** Whether the text is not interpolated: a `%` in it has no meaning. */
   readonly literal?: boolean;
-  /** Where the text's character at `offset` stands, so that a mistake in it is reported there. */
+  /** The place of the text's character at `offset`, for errors. */
   locate?(offset: number): Location;
 }
 
 /** Looks a name up. */
 export type Scope = (name: string) => ScopeValue | undefined;
 
-/** A value that is to be interpolated. */
+/** A value to interpolate. */
 export interface Interpolated {
   readonly section: string;
   readonly key: string;
   readonly text: string;
-  /** Where the text's character at `offset` stands. */
+  /** The place of the text's character at `offset`. */
   locate(offset: number): Location;
 }
 
 /** Levels of references, as configparser's MAX_INTERPOLATION_DEPTH; the value itself is the first. */
 const MAX_DEPTH = 10;
 
-// Ten levels of references can multiply into more than any machine holds. What goes beyond these bounds is a mistake.
+// Ten levels of references can multiply into more than any machine's memory. Exceeding these limits is an error.
 const MAX_LENGTH = 2 ** 28;
 const MAX_NESTED_REFERENCES = 1_000_000;
 
@@ -39,10 +39,10 @@ const ENV_PREFIX = 'ENV_';
  * The text with its references replaced and each `%%` turned into `%`.
  *
  * @param entry the value; section and key are for messages
- * @param scope what the names stand for
- * @param env where a name that the scope does not have and that begins with ENV_ is looked up, without the prefix
- * @param names the names of the scope, for a suggestion when one is not defined
- * @throws ConfigError for a reference to nothing or a stray `%`, at the very character, be it in another entry
+ * @param scope the values of names
+ * @param env the environment, for names with the prefix ENV_ that are not in the scope
+ * @param names the names of the scope, for suggestions
+ * @throws ConfigError for an undefined name or a stray `%`, at the exact character, which may be in another entry
  */
 export function interpolate(
   entry: Interpolated,
@@ -54,15 +54,15 @@ export function interpolate(
   return new Interpolation(entry, scope, env, names).run();
 }
 
-/** A text that is being expanded, and the one that refers to it. */
+/** A text that is being expanded, and the text that refers to it. */
 interface Level {
   readonly name: string;
   readonly text: string;
   readonly depth: number;
   readonly parent: Level | undefined;
-  /** Where in the parent's text the reference stands. */
+  /** The offset of the reference in the parent's text. */
   readonly from: number;
-  /** Knows where the text stands; if it does not, where the reference to it does. */
+  /** Locates the text in its file; without `locate`, the place of the reference is used. */
   readonly written: Pick<ScopeValue, 'locate'>;
 }
 
@@ -109,7 +109,7 @@ class Interpolation {
     this.#append(text.slice(done), level, done);
   }
 
-  /** Puts the value of a name in the place of the reference at `percent`. */
+  /** Replaces the reference at `percent` by the value of a name. */
   #refer(name: string, level: Level, percent: number): void {
     if (level.depth > 1 && ++this.#nestedReferences > MAX_NESTED_REFERENCES) throw this.#tooLarge(level, percent);
     const value = this.#scope(name);
@@ -142,13 +142,13 @@ class Interpolation {
     let hint: string | undefined;
     if (meant !== undefined) hint = `did you mean "${meant}"?`;
     else if (Object.hasOwn(this.#env, name)) hint = `the environment variable is %(${ENV_PREFIX}${name})s`;
-    return this.#error('UNDEFINED', `%(${shorten(name)})s is not defined`, level, percent, hint);
+    return this.#error('UNDEFINED', `%(${shortName(name)})s is not defined`, level, percent, hint);
   }
 
   #unset(variable: string, level: Level, percent: number): ConfigError {
     const meant = nearest(variable, Object.keys(this.#env));
-    const hint = meant === undefined ? 'set it before the start' : `did you mean "${ENV_PREFIX}${meant}"?`;
-    return this.#error('ENV', `the environment variable ${shorten(variable)} is not set`, level, percent, hint);
+    const hint = meant === undefined ? 'export it, or pass -e FILE' : `did you mean "${ENV_PREFIX}${meant}"?`;
+    return this.#error('ENV', `the environment variable ${shortName(variable)} is not set`, level, percent, hint);
   }
 
   #stray(level: Level, percent: number): ConfigError {
@@ -160,12 +160,12 @@ class Interpolation {
   #badReference(level: Level, percent: number, close: number): ConfigError {
     const hint = 'write %(name)s, or "%%" for a percent sign';
     if (close < 0) return this.#error('SYNTAX', '"%(" lacks its closing ")s"', level, percent, hint);
-    const name = shorten(level.text.slice(percent + 2, close));
-    if (name === '') return this.#error('SYNTAX', 'no name stands between "%(" and ")"', level, percent, hint);
+    const name = shortName(level.text.slice(percent + 2, close));
+    if (name === '') return this.#error('SYNTAX', 'there is no name between "%(" and ")"', level, percent, hint);
     return this.#error('SYNTAX', `"%(${name})" lacks the "s" that ends a reference`, level, percent, hint);
   }
 
-  /** Either a circle, told at the reference that closes it, or a chain that is simply too long. */
+  /** The error for a cycle, at the reference that closes it, or for a chain that is too long. */
   #tooDeep(level: Level): ConfigError {
     const levels = lineage(level);
     for (const [index, { name, text, parent, from }] of levels.entries()) {
@@ -184,7 +184,7 @@ class Interpolation {
 
   #error(code: string, problem: string, level: Level, offset: number, hint?: string): ConfigError {
     const { section, key } = this.#entry;
-    // A mistake of depth names the way anyhow.
+    // A DEPTH error names the references already.
     const way = code === 'DEPTH' ? [] : lineage(level).slice(1);
     const by = way.length === 0 ? '' : ` (by way of ${namesOf(way)})`;
     return new ConfigError(`PASTER_INTERPOLATION_${code}`, `[${section}] ${key}: ${problem}${by}`, {
@@ -194,12 +194,12 @@ class Interpolation {
   }
 }
 
-/** Where the character at `offset` of a level's text stands. */
+/** The place of the character at `offset` of a level's text. */
 function placeIn({ written, parent, from }: Level, offset: number): Location | undefined {
   return written.locate ? written.locate(offset) : parent && placeIn(parent, from);
 }
 
-/** The levels from the value itself down to this one. */
+/** The levels from the value itself to this one. */
 function lineage(level: Level): Level[] {
   const levels: Level[] = [];
   for (let at: Level | undefined = level; at !== undefined; at = at.parent) levels.unshift(at);
@@ -207,11 +207,11 @@ function lineage(level: Level): Level[] {
 }
 
 function namesOf(levels: readonly Level[]): string {
-  return levels.map(({ name }) => shorten(name)).join(' -> ');
+  return levels.map(({ name }) => shortName(name)).join(' -> ');
 }
 
-/** A name for use in a message: on one line, and cut if it is long. (One that lacks its end may reach over half a file.) */
-function shorten(name: string): string {
+/** A name for a message: on one line, and cut if it is long. (A name without its closing parenthesis may be half a file.) */
+function shortName(name: string): string {
   const line = name.slice(0, 100).replaceAll('\n', '\\n');
   return line.length > 60 ? `${line.slice(0, 57)}...` : line;
 }

@@ -1,4 +1,4 @@
-/** Finds what a mistyped name probably meant. */
+/** Suggests a correct name for a mistyped one. */
 
 /** The candidate nearest to `name` by edits (a swap of neighbours is one), if near enough to be worth suggesting. */
 export function nearest(name: string, candidates: Iterable<string>): string | undefined {
@@ -14,6 +14,13 @@ export function nearest(name: string, candidates: Iterable<string>): string | un
     }
   }
   return best;
+}
+
+/** A hint for an unknown name: the nearest candidate, or all of them. */
+export function didYouMean(name: string, candidates: Iterable<string>): string {
+  const names = [...candidates];
+  const closest = nearest(name, names);
+  return closest === undefined ? `there are: ${names.join(', ')}` : `did you mean "${closest}"?`;
 }
 
 /** Optimal string alignment distance: insertions, deletions, substitutions and swaps of neighbours. */

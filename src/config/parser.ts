@@ -1,26 +1,26 @@
 /**
  * The INI dialect: from the text of a file to sections and entries, as CPython 3.11's configparser reads it for Paste
- * Deploy. Values are not interpolated here. All mistakes of a file are found in one go.
+ * Deploy. It does not interpolate values, and it reports all errors of a file at once.
  *
- * The rules, in the order in which a line is tried:
- *   1. white space only: an empty line of the value that is open, if one is
+ * The rules for a line, the first that applies counts:
+ *   1. white space only: an empty line of the open value, if there is one
  *   2. first character `#` or `;`: a comment
- *   3. a value is open, and the line is indented deeper than the last header, key or mistake: it continues the value
- *   4. `[`, at least one character, `]`: a header, whose name reaches to the last `]`; what follows is ignored
+ *   3. a value is open, and the line is indented deeper than the last header, key or error: it continues the value
+ *   4. `[`, at least one character, `]`: a header, whose name extends to the last `]`; the rest is ignored
  *   5. a `=` or `:` somewhere: a key and its value, divided by the first of them
- *   6. anything else is a mistake
+ *   6. anything else is an error
  */
 import { type ConfigError, ErrorList } from '../errors.ts';
-import { DEFAULT_SECTION, type IniDocument, joinRows, ParsedEntry, ParsedSection } from './document.ts';
 import {
   duplicateKey,
   duplicateSection,
   emptyKey,
   noSection,
   notAnEntry,
-  tooManyMistakes,
+  tooManyErrors,
   tooManyParts,
-} from './mistakes.ts';
+} from './config-errors.ts';
+import { DEFAULT_SECTION, type IniDocument, joinRows, ParsedEntry, ParsedSection } from './document.ts';
 import { LineCursor, type Source } from './source.ts';
 import { skipSpace, trimEnd } from './whitespace.ts';
 
@@ -31,32 +31,32 @@ const EQUALS = 0x3d;
 const OPENING_BRACKET = 0x5b;
 const CLOSING_BRACKET = 0x5d;
 
-/** A file with more mistakes than this is no INI file at all; nobody reads on. */
-const MISTAKES_SHOWN = 100;
+/** A file with more errors is probably not an INI file; the others are only counted. */
+const MAX_ERRORS = 100;
 
-/** Sections and settings of a file together. Each costs some 200 bytes and 4 µs; ten times as many, all of the memory. */
+/** The largest number of sections and settings in a file. Each takes some 200 bytes and 4 µs; ten times as many need all memory. */
 const MAX_PARTS = 2_500_000;
 
-/** Reads one file; an instance serves once. */
+/** Parses one file; each instance is used once. */
 export class IniParser {
   readonly #source: Source;
   readonly #text: string;
   readonly #sections = new Map<string, ParsedSection>();
   #defaults: ParsedSection | undefined;
   readonly #keys = new Map<string, string>();
-  readonly #mistakes: ConfigError[] = [];
-  #mistakesNotShown = 0;
+  readonly #errors: ConfigError[] = [];
+  #errorsNotShown = 0;
   #parts = 0;
 
-  /** What the entries belong to. After a duplicate header this is a section that is thrown away. */
+  /** The section of the next entries. After a duplicate header it is one that is discarded. */
   #section: ParsedSection | undefined;
 
-  // The entry whose value may go on in the next line: an object for each would be one more to collect for every line.
-  /** Where its key starts; -1 while there is none. */
+  // The open entry, whose value may continue on the next line. Fields, since an object for each line would be garbage.
+  /** The start of its key; -1 if no entry is open. */
   #keyStart = -1;
   #keyEnd = 0;
   #valueStart = 0;
-  /** The end of the value's last line so far that is not blank. */
+  /** The end of the value's last non-blank line so far. */
   #valueEnd = 0;
   #severalLines = false;
 
@@ -68,11 +68,11 @@ export class IniParser {
     this.#text = source.text;
   }
 
-  /** @throws ConfigError for one mistake, ErrorList for several */
+  /** @throws ConfigError for one error, ErrorList for several */
   parse(): IniDocument {
     for (const line = new LineCursor(this.#text); line.advance(); ) this.#readLine(line.start, line.end);
     this.#closeEntry();
-    this.#throwMistakes();
+    this.#throwErrors();
     return {
       file: this.#source.file,
       sections: this.#sections,
@@ -82,7 +82,7 @@ export class IniParser {
 
   #readLine(lineStart: number, lineEnd: number): void {
     const start = skipSpace(this.#text, lineStart, lineEnd);
-    // Blank lines count only if the value goes on after them; then they lie between its start and its end.
+    // Blank lines count only if the value continues after them; then they are between its start and its end.
     if (start === lineEnd) return;
     const first = this.#text.charCodeAt(start);
     if (first === NUMBER_SIGN || first === SEMICOLON) return;
@@ -96,7 +96,7 @@ export class IniParser {
     this.#indent = indent;
     const nameEnd = first === OPENING_BRACKET ? this.#lastClosingBracket(start, end) : -1;
     if (nameEnd > start + 1) this.#openSection(this.#text.slice(start + 1, nameEnd), start);
-    else if (this.#section === undefined) this.#missHeader(start, end);
+    else if (this.#section === undefined) this.#reportMissingHeader(start, end);
     else this.#readEntry(start, end);
   }
 
@@ -115,8 +115,8 @@ export class IniParser {
     else this.#report(() => duplicateSection(section, earlier));
   }
 
-  /** Reports the first line before any section. Those after it are the same mistake once more. */
-  #missHeader(start: number, end: number): void {
+  /** Reports the first line before any section. Further lines are the same error. */
+  #reportMissingHeader(start: number, end: number): void {
     if (this.#headerMissed) return;
     this.#headerMissed = true;
     this.#report(() => noSection(this.#source, start, end));
@@ -125,7 +125,7 @@ export class IniParser {
   #readEntry(start: number, end: number): void {
     const separator = this.#separator(start, end);
     if (separator === end) {
-      // The value before it stays open: configparser takes an indented line after the mistake to continue it.
+      // The value before it stays open: in configparser an indented line after the error continues it.
       this.#report(() => notAnEntry(this.#source, start, end, this.#openKey()));
       return;
     }
@@ -142,7 +142,7 @@ export class IniParser {
     this.#severalLines = false;
   }
 
-  /** Files the open entry under its key, now that its value is complete. */
+  /** Adds the open entry to its section, since its value is complete. */
   #closeEntry(): void {
     const keyStart = this.#keyStart;
     const section = this.#section;
@@ -157,7 +157,7 @@ export class IniParser {
     else this.#report(() => duplicateKey(section, entry, earlier));
   }
 
-  /** The one string for a key that many sections have: a large file repeats its keys. */
+  /** The same string for equal keys: a large file repeats its keys in many sections. */
   #sameText(key: string): string {
     const known = this.#keys.get(key);
     if (known !== undefined) return known;
@@ -165,7 +165,7 @@ export class IniParser {
     return key;
   }
 
-  /** @throws ConfigError at once: whatever else is wrong, nobody reads it. */
+  /** @throws ConfigError at once, without the other errors */
   #countPart(start: number): void {
     if (++this.#parts > MAX_PARTS) throw tooManyParts(this.#source, start, MAX_PARTS);
   }
@@ -182,25 +182,25 @@ export class IniParser {
     return end;
   }
 
-  /** Not `lastIndexOf`, which would search the whole file backwards for each line that has none. */
+  /** Not `lastIndexOf`, which would search the whole file backwards for each line without a bracket. */
   #lastClosingBracket(start: number, end: number): number {
     let offset = end - 1;
     while (offset > start && this.#text.charCodeAt(offset) !== CLOSING_BRACKET) offset--;
     return offset;
   }
 
-  #report(mistake: () => ConfigError): void {
-    if (this.#mistakes.length < MISTAKES_SHOWN) this.#mistakes.push(mistake());
-    else this.#mistakesNotShown++;
+  #report(error: () => ConfigError): void {
+    if (this.#errors.length < MAX_ERRORS) this.#errors.push(error());
+    else this.#errorsNotShown++;
   }
 
-  #throwMistakes(): void {
-    const [first] = this.#mistakes;
+  #throwErrors(): void {
+    const [first] = this.#errors;
     if (first === undefined) return;
-    if (this.#mistakes.length === 1) throw first;
-    // A duplicate key is noticed at the end of its value, after what is wrong within.
-    this.#mistakes.sort((one, other) => (one.location?.line ?? 0) - (other.location?.line ?? 0));
-    if (this.#mistakesNotShown > 0) this.#mistakes.push(tooManyMistakes(this.#source, this.#mistakesNotShown));
-    throw new ErrorList(this.#mistakes);
+    if (this.#errors.length === 1) throw first;
+    // A duplicate key is found at the end of its value, after the errors inside the value.
+    this.#errors.sort((one, other) => (one.location?.line ?? 0) - (other.location?.line ?? 0));
+    if (this.#errorsNotShown > 0) this.#errors.push(tooManyErrors(this.#source, this.#errorsNotShown));
+    throw new ErrorList(this.#errors);
   }
 }

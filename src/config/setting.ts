@@ -1,32 +1,31 @@
 /**
- * The declaration of a setting. Each built-in part declares its settings once, here in this form; validation, `check`,
- * `points` and the reference page are made from the declaration. A declaration is a Standard Schema
- * (https://standardschema.dev), the form that a stranger's factory may carry as `factory.settings` too.
+ * Declarations of settings. Each built-in part declares its settings once in this form; validation, `check`, `points` and
+ * the reference page use the declaration. A set of declarations is a Standard Schema (https://standardschema.dev), which
+ * factories of other packages can have as `factory.settings` too.
  */
-
 import { errorMessage } from '../errors.ts';
 import { isSecretSetting } from '../secrets.ts';
 import { asBool, asInt, asList } from './convert.ts';
 import { nearest } from './nearest.ts';
 
-/** How the text of a value becomes a value. `parse` throws an Error whose message completes `[section] key: ...`. */
+/** Converts the text of a setting. `parse` throws an Error whose message completes `[section] key: ...`. */
 export interface SettingType<T> {
-  /** What is allowed, as a noun phrase: `a whole number from 0 to 65535`. */
+  /** The allowed values, as a noun phrase: `a whole number from 0 to 65535`. */
   readonly allowed: string;
-  /** Its values are shown to nobody, whatever the setting's name; its own messages quote nothing of them. */
+  /** Its values are never shown, whatever the setting's name; `parse` does not quote them. */
   readonly secret?: true;
-  /** Of a type of numbers: the largest that is allowed. */
+  /** For numbers: the largest allowed value. */
   readonly max?: number;
-  /** Its value is a list of functions in modules, which have to be there: what a type alone cannot tell. */
+  /** Its value is a list of functions in modules; `check` loads them to see that they exist. */
   readonly namesFunctions?: true;
-  /** Of a type of paths: the value with `absolute` applied to each path in it. */
+  /** For paths: applies `absolute` to each path in the value. */
   mapPaths?(value: T, absolute: (path: string) => string): T;
-  /** The path was relative to the working directory until 0.1, so one that exists only there is pointed out. */
+  /** The path was relative to the working directory until 0.1; a path that exists only there is an error. */
   readonly isMoved?: true;
   parse(text: string): T;
 }
 
-/** One setting: its type, its default (none: undefined unless `required`), and what it means. */
+/** One setting: its type, its default (undefined if there is none), and its meaning. */
 export interface Setting<T = unknown> {
   readonly type: SettingType<T>;
   readonly default?: NoInfer<T>;
@@ -48,7 +47,7 @@ type ValueOf<S> = S extends { readonly type: SettingType<infer T> }
 /** The values that a set of declarations yields. */
 export type SettingValues<D extends Declarations> = { readonly [K in keyof D]: ValueOf<D[K]> };
 
-/** One thing wrong with a section: the key it is about (none: the section as a whole) and a hint. */
+/** An error in a section: the key that it is about (none: the whole section), and a hint. */
 export interface SettingIssue {
   readonly message: string;
   readonly path?: readonly [string];
@@ -58,18 +57,18 @@ export interface SettingIssue {
 export type SettingResult<T> = { readonly value: T } | { readonly issues: readonly SettingIssue[] };
 
 export interface SettingsOptions {
-  /** What the part is for, in a line without a full stop: `points` and the reference page show it beside its name. */
+  /** The purpose of the part, in a line without a full stop: `points` and the reference page show it next to the name. */
   readonly meaning?: string;
-  /** Lets keys through that are no declared setting, such as the paths of a URL map: the values stay texts. */
+  /** Accepts undeclared keys, such as the paths of a URL map; their values stay texts. */
   readonly others?: {
     readonly accepts: (key: string) => boolean;
     readonly help: string;
-    /** What is to be written in place of a key that is none of them, where that can be told. */
+    /** A hint what to write instead of a key that is not accepted, if there is one. */
     readonly meant?: (key: string) => string | undefined;
   };
-  /** Settings of which one has to be there, with what is wrong where none is and a hint. */
+  /** Settings of which one is required, with the message and the hint if all are missing. */
   readonly oneOfThese?: { readonly names: readonly string[]; readonly without: string; readonly hint: string };
-  /** Names that older systems have and that mean nothing here, each with the reason: a warning, not an error. */
+  /** Names from older systems that have no effect, each with the reason: a warning, not an error. */
   readonly obsolete?: Readonly<Record<string, string>>;
 }
 
@@ -88,13 +87,13 @@ export interface SettingsSchema<D extends Declarations = Declarations> {
   };
 }
 
-/** What the settings of a schema are once they are read: `SettingsOf<typeof settings>`. */
+/** The values of a schema's settings: `SettingsOf<typeof settings>`. */
 export type SettingsOf<S> = S extends SettingsSchema<infer D> ? SettingValues<D> : never;
 
-/** A setting that has to be there. */
+/** A required setting. */
 type Required = { readonly required: true };
 
-/** The settings of a schema as code gives them: what is not required may be left out, and then has its default. */
+/** The settings of a schema as options in code: those that are not required are optional. */
 export type OptionsOf<S> =
   S extends SettingsSchema<infer D>
     ? { readonly [K in keyof D as D[K] extends Required ? K : never]: ValueOf<D[K]> } & {
@@ -102,7 +101,7 @@ export type OptionsOf<S> =
       }
     : never;
 
-/** The settings of a part that code makes, the defaults filled in. */
+/** The settings from options in code, with the defaults. */
 export function withDefaults<D extends Declarations>(
   { declarations }: SettingsSchema<D>,
   options: object,
@@ -132,7 +131,7 @@ export function defineSettings<const D extends Declarations>(
   return schema;
 }
 
-/** Names that a section may use for a setting, the aliases included, each with the setting's own name. */
+/** The names of settings in a section, including aliases, each with the setting's own name. */
 export function acceptedNames(declarations: Declarations): Map<string, string> {
   const names = new Map<string, string>();
   for (const [name, setting] of Object.entries(declarations)) {
@@ -142,7 +141,7 @@ export function acceptedNames(declarations: Declarations): Map<string, string> {
   return names;
 }
 
-/** The issue for a key that no declaration knows, with the nearest name that one does. */
+/** The issue for an undeclared key, with the nearest declared name. */
 export function unknownSetting(key: string, known: Iterable<string>): SettingIssue {
   const meant = nearest(key, known);
   const names = [...known].sort();
@@ -191,7 +190,7 @@ function validate<D extends Declarations>(
       issues.push({
         message: `${key}: ${isSecretSetting(key) && !setting.type.secret ? 'the value is not allowed' : errorMessage(error)}`,
         path: [key],
-        hint: `allowed: ${setting.type.allowed}`,
+        hint: cureFor(text, setting.type) ?? `allowed: ${setting.type.allowed}`,
       });
     }
   }
@@ -206,11 +205,31 @@ function validate<D extends Declarations>(
   return issues.length > 0 ? { issues } : { value: values as SettingValues<D> };
 }
 
+/** What to change in a value that the dialect reads otherwise than many other formats do: quotes and trailing comments are part of it. */
+function cureFor(text: string, type: SettingType<unknown>): string | undefined {
+  const quoted = /^(["'])(.*)\1$/.exec(text)?.[2];
+  if (quoted !== undefined && parses(type, quoted)) return 'remove the quotes: they are part of the value';
+  const comment = text.search(/\s[;#]/);
+  if (comment > 0 && parses(type, text.slice(0, comment).trimEnd())) {
+    return 'a comment needs its own line';
+  }
+  return undefined;
+}
+
+function parses(type: SettingType<unknown>, text: string): boolean {
+  try {
+    type.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function isEmptyList(value: unknown): boolean {
   return Array.isArray(value) && value.length === 0;
 }
 
-/** The keys of a validated section that no declaration knows: what `others` let through. */
+/** The undeclared settings of a validated section, which `others` accepts. */
 export function otherSettings(schema: SettingsSchema, values: object): [string, string][] {
   return Object.entries(values).filter(
     (pair): pair is [string, string] => !Object.hasOwn(schema.declarations, pair[0]) && typeof pair[1] === 'string',
@@ -220,7 +239,7 @@ export function otherSettings(schema: SettingsSchema, values: object): [string, 
 /** Any text. */
 export const text: SettingType<string> = { allowed: 'any text', parse: (value) => value };
 
-/** A path, relative to the INI file. An empty one would come out as the directory of that file. */
+/** A path, relative to the INI file. An empty path is refused: it would become the directory of that file. */
 export const path: SettingType<string> = {
   allowed: 'the path of a file or a directory, relative to the INI file',
   mapPaths: (value, absolute) => absolute(value),
@@ -239,6 +258,23 @@ export const pathList: SettingType<readonly string[]> = {
   mapPaths: (values, absolute) => values.map(absolute),
   parse: (value) => asList(value),
 };
+
+/** Paths, one per line, relative to the INI file. They may contain spaces. */
+export const pathLines: SettingType<readonly string[]> = {
+  allowed: 'paths, one per line, relative to the INI file',
+  mapPaths: (values, absolute) => values.map(absolute),
+  parse(value) {
+    const paths = value
+      .split('\n')
+      .map((line) => line.trim())
+      .filter((line) => line !== '');
+    if (paths.length === 0) throw new Error('it is empty');
+    return paths;
+  },
+};
+
+/** Such paths that were relative to the working directory in 0.1. */
+export const movedPathLines: SettingType<readonly string[]> = { ...pathLines, isMoved: true };
 
 /** Words separated by white space. */
 export const list: SettingType<readonly string[]> = {
@@ -274,7 +310,7 @@ export function int({ min, max }: { readonly min: number; readonly max: number }
   };
 }
 
-/** 24 days: Node's timers cannot wait for 25. */
+/** 24 days: Node's timers cannot wait 25. */
 const MAX_SECONDS = 24 * 86_400;
 
 /** A length of time in seconds, decimals allowed. */
@@ -294,7 +330,7 @@ const UNITS: Readonly<Record<string, number>> = { k: 2 ** 10, m: 2 ** 20, g: 2 *
 
 const MAX_SIZE = 2 ** 40;
 
-/** A number of bytes, such as `4096`, `64k`, `10M` or `1G`; the letters stand for powers of 1024. */
+/** A number of bytes, such as `4096`, `64k`, `10M` or `1G`; the letters are powers of 1024. */
 export const size: SettingType<number> = {
   allowed: 'a number of bytes such as 4096, 64k, 10M or 1G, at most 1024G',
   max: MAX_SIZE,
@@ -307,7 +343,7 @@ export const size: SettingType<number> = {
   },
 };
 
-/** A text that signs or encrypts. No message quotes it. */
+/** A key that signs or encrypts. No message quotes it. */
 export const secret: SettingType<string> = {
   secret: true,
   allowed: 'at least 32 random characters, as "openssl rand -hex 32" prints them',

@@ -1,16 +1,15 @@
 /**
- * A text file as lines and places: where Python's universal newlines cut it, and which line and column an offset is.
- * Knows nothing of INI.
+ * Lines and places in a text file: splits it at Python's universal newlines, and converts offsets to lines and columns.
  */
 import type { Location } from '../errors.ts';
 
 /**
- * Walks over the lines of a text: LF, CR LF and a lone CR end one, nothing else does (U+2028 and \x0b are
- * characters like others). Between two calls of `advance`, the line is `text.slice(start, end)`.
+ * Iterates over the lines of a text. LF, CR LF and a lone CR end a line; U+2028 and \x0b do not. After `advance`, the line
+ * is `text.slice(start, end)`.
  */
 export class LineCursor {
   readonly #text: string;
-  /** The first LF and the first CR from `start` on; remembered, so that a file without CR is searched for one only once. */
+  /** The first LF and the first CR from `start` on; cached, so that a file without CR is searched only once. */
   #lineFeed = -1;
   #carriageReturn = -1;
   #next = 0;
@@ -21,7 +20,7 @@ export class LineCursor {
     this.#text = text;
   }
 
-  /** Goes to the next line; false when there is none. */
+  /** Goes to the next line; false at the end. */
   advance(): boolean {
     const start = this.#next;
     if (start >= this.#text.length) return false;
@@ -39,7 +38,7 @@ export class LineCursor {
   }
 }
 
-/** A text together with the name of the file that it came from. */
+/** A text and the name of its file. */
 export class Source {
   readonly text: string;
   readonly file: string;
@@ -52,7 +51,7 @@ export class Source {
     this.#lines = new LineCursor(text);
   }
 
-  /** The place of an offset into the text. Lines are counted as far as somebody asks: most files hold no mistake. */
+  /** The place of an offset into the text. Lines are counted only up to it, since most files have no errors. */
   at(offset: number): Location {
     const starts = this.#lineStarts;
     while ((starts.at(-1) ?? -1) <= offset && this.#lines.advance()) starts.push(this.#lines.start);
@@ -61,7 +60,7 @@ export class Source {
   }
 }
 
-/** The index of the last of these ascending numbers that is not above `limit`; 0 if all are. */
+/** The index of the last of these ascending numbers that is not above `limit`; 0 if all are above it. */
 function lastNotAbove(ascending: readonly number[], limit: number): number {
   let low = 0;
   let high = ascending.length;

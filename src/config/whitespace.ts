@@ -1,6 +1,6 @@
 /**
- * White space as Python's `str.strip()` and `\s` see it. JavaScript's own idea differs in both directions: `trim()` takes
- * U+FEFF and leaves \x1c-\x1f and \x85.
+ * White space as in Python's `str.strip()` and `\s`. JavaScript's differs: `trim()` removes U+FEFF and keeps \x1c-\x1f and
+ * \x85.
  */
 
 /** Whether Python's `str.isspace()` holds for this UTF-16 unit. (No character outside the BMP is white space.) */
@@ -27,7 +27,7 @@ export function skipSpace(text: string, start: number, end: number): number {
   return offset;
 }
 
-/** The offset after the last character before `end` that is not white space, or `start`. */
+/** The end of the text before `end` without trailing white space; at least `start`. */
 export function trimEnd(text: string, start: number, end: number): number {
   let offset = end;
   while (offset > start && isSpace(text.charCodeAt(offset - 1))) offset--;

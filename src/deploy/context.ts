@@ -1,20 +1,20 @@
 /**
- * What loading gives before anything is built: which factory with which configuration, and how parts wrap each other.
- * Contexts are plain values that can be printed and checked; only compose.ts turns them into objects.
+ * The result of resolving a configuration: the factories with their settings, and how parts wrap each other. Contexts are
+ * plain values that can be printed and checked; compose.ts builds objects from them.
  */
 import type { IniEntry } from '../config/ini.ts';
 import type { Location } from '../errors.ts';
 import type { Settings } from '../protocol/types.ts';
-import type { FactoryKind, PartKind } from './kinds.ts';
+import type { FactoryKind, PartKind } from './part-kinds.ts';
 
-/** A section that had a say in a context. */
+/** A section that contributed to a context. */
 export interface SectionRef {
   readonly file: string;
   readonly name: string;
   readonly location: Location;
 }
 
-/** Something in a module that has been found but not imported. */
+/** An export of a module that has not been imported yet. */
 export interface Target {
   /** As a user would write it: `npm:paster#http`, `./app.js:makeApp`. */
   readonly description: string;
@@ -35,12 +35,12 @@ export interface ContextLoader {
   ): Promise<Context>;
 }
 
-/** The sections that are being resolved right now, outermost first; finds cycles. */
+/** The sections that are being resolved, outermost first; used to find cycles. */
 export type Trail = readonly SectionRef[];
 
 interface ContextBase {
   readonly kind: PartKind;
-  /** The sections that a `use` chain went through, the one that was asked for first. Empty for a bare URI. */
+  /** The sections of the `use` chain, the requested one first. Empty for a bare URI. */
   readonly sections: readonly SectionRef[];
   readonly globalConf: Settings;
   readonly localConf: Settings;
@@ -50,8 +50,8 @@ interface ContextBase {
 }
 
 /**
- * How the target is to be treated: a factory kind; `object`, a ready part that is not called; `connect`, a function
- * from an options object to Connect middleware.
+ * How the target is used: as one of the factory kinds; as `object`, a finished part that is not called; or as `connect`, a
+ * function that takes an options object and returns Connect middleware.
  */
 export type Protocol = FactoryKind | 'object' | 'connect';
 
@@ -63,7 +63,7 @@ export interface FactoryContext extends ContextBase {
   readonly protocolAssumed: boolean;
   readonly target: Target;
   readonly loader: ContextLoader;
-  /** What an old name for a built-in part implies: `egg:Flup#fcgi_fork` has `workers = auto`. The section's keys win. */
+  /** Settings that an old name implies: `egg:Flup#fcgi_fork` means `workers = auto`. The section's keys override them. */
   readonly implied: Settings;
 }
 
@@ -90,7 +90,7 @@ export interface FilteredContext extends ContextBase {
 
 export type Context = FactoryContext | PipelineContext | FilterAppContext | FilteredContext;
 
-/** A mapping without a prototype, so that a key such as `__proto__` is a key like any other. */
+/** Merges settings, the last layer wins. The result has no prototype, so that `__proto__` is an ordinary key. */
 export function settingsOf(...layers: (Readonly<Settings> | undefined)[]): Settings {
   const settings: Settings = Object.create(null);
   for (const layer of layers) {
@@ -102,7 +102,27 @@ export function settingsOf(...layers: (Readonly<Settings> | undefined)[]): Setti
   return settings;
 }
 
-/** Whether its factory is given a loader, to be made of other parts. */
+/** Whether the factory gets a loader, to build the part from other parts. */
 export function isComposite({ protocol }: FactoryContext): boolean {
   return protocol === 'paste.composite_factory' || protocol === 'paste.composit_factory';
+}
+
+/** `[app:main] ` for messages; empty for a part without a section. */
+export function sectionPrefix({ sections }: Pick<Context, 'sections'>): string {
+  return sections[0] ? `[${sections[0].name}] ` : '';
+}
+
+/** Where the section of a part begins. */
+export function sectionPlace({ sections }: Context): Location | undefined {
+  return sections[0]?.location;
+}
+
+/** Where a key of a part's section is written. */
+export function placeOfKey({ origins }: Context, key: string | undefined): Location | undefined {
+  return key === undefined ? undefined : origins.get(key)?.location;
+}
+
+/** A part for messages: `[app:main] ./app.js:makeApp`. */
+export function describePart(context: Context): string {
+  return `${sectionPrefix(context)}${context.form === 'factory' ? context.target.description : context.form}`;
 }

@@ -1,12 +1,14 @@
-/** The library's entrances: an application, a filter, a server or a configuration by URI. */
+/** The loading functions of the public API: an application, a filter, a server, a configuration, logging. */
+import { type IniDocument, readIni } from '../config/ini.ts';
 import type { App, Filter, Settings } from '../protocol/types.ts';
-import { workingDirectory } from '../working-directory.ts';
-import { carryingFilter, createApp, createFilter } from './compose.ts';
+import { fromWorkingDirectory, workingDirectory } from '../working-directory.ts';
+import { createApp, createFilter, filterWithLifecycle } from './compose.ts';
 import { type Context, settingsOf } from './context.ts';
-import type { PartKind } from './kinds.ts';
-import type { LoadedServer } from './loaded-server.ts';
-import { resolveUri } from './resolve.ts';
-import type { AddressOverrides } from './server-settings.ts';
+import type { LoggingOptions } from './logging.ts';
+import type { PartKind } from './part-kinds.ts';
+import { resolveUri } from './schemes.ts';
+import type { LoadedServer } from './server/loaded-server.ts';
+import type { AddressOverrides } from './server/server-settings.ts';
 import { LoadSession } from './session.ts';
 
 export type { LoadedServer };
@@ -15,10 +17,10 @@ export type { LoadedServer };
 export interface LoadOptions {
   /** The directory for relative URIs, an absolute path. Default: the working directory. */
   readonly relativeTo?: string | undefined;
-  /** The part's name; it goes before the `#name` of the URI. Default: `main`, then a bare section such as `[app]`. */
+  /** The part's name; it overrides the `#name` of the URI. Default: `main`, then a bare section such as `[app]`. */
   readonly name?: string | undefined;
   /**
-   * Global configuration, names to texts; it wins over the [DEFAULT] of every file, in interpolation too, and is not
+   * Global configuration, names to texts. It overrides the [DEFAULT] of every file, in interpolation too, and is not
    * interpolated itself. `here` and `__file__` cannot be changed. Default: none.
    */
   readonly globalConf?: Readonly<Settings> | undefined;
@@ -53,11 +55,11 @@ export function loadContext(
  * ```
  *
  * @param uri A URI such as `config:etc/develop.ini#main` or `module:./server.js`.
- * @param options Where relative URIs begin, the section's name, global configuration.
- * @returns The application with all its filters. Nothing has been started: await `app.ready?.()` before the first
+ * @param options The directory for relative URIs, the section's name, global configuration.
+ * @returns The application with all its filters. It is not started: await `app.ready?.()` before the first
  *   request and `app.close?.()` after the last one.
- * @throws ConfigError for a mistake in the configuration, with file, line and column; ErrorList for several; RunError
- *   when a module or a factory fails, with the place of the failing code where it is known.
+ * @throws ConfigError for an error in the configuration, with file, line and column; ErrorList for several; RunError
+ *   if a module or a factory fails, with the place of the failing code if it is known.
  */
 export async function loadApp(uri: string, options: LoadOptions = {}): Promise<App> {
   return createApp(await loadContext('app', uri, options));
@@ -68,28 +70,29 @@ export async function loadApp(uri: string, options: LoadOptions = {}): Promise<A
  *
  * @param uri A URI such as `config:etc/develop.ini#gzip` or `npm:package#name`.
  * @param options As for `loadApp`.
- * @returns A function from an application to the filtered one, whose `ready`, `close` and `upgrade` include those of the
- *   application behind it. Apply it as often as you like.
- * @throws As `loadApp`; applying the filter throws RunError when the filter's own code fails.
+ * @returns A function that takes an application and returns the filtered one, whose `ready`, `close` and `upgrade` include
+ *   those of the application. You can apply it several times.
+ * @throws As `loadApp`; applying the filter throws RunError if the filter's own code fails.
  */
 export async function loadFilter(uri: string, options: LoadOptions = {}): Promise<Filter> {
-  return carryingFilter(await createFilter(await loadContext('filter', uri, options)));
+  return filterWithLifecycle(await createFilter(await loadContext('filter', uri, options)));
 }
 
-/** What `appConfig` returns: texts, interpolated; neither object has a prototype. */
+/** What `appConfig` returns: interpolated texts. Neither object has a prototype. */
 export interface AppConfig {
-  /** [DEFAULT] with `here`, `__file__`, the `globalConf` option and what `set` changes. */
+  /** [DEFAULT] with `here`, `__file__`, the `globalConf` option and the changes by `set`. */
   readonly globalConf: Settings;
-  /** The section's own keys, and those of the sections that it uses; not validated. */
+  /** The keys of the section and of the sections that it uses, not validated. */
   readonly localConf: Settings;
 }
 
 /**
- * The configuration that an application's factory would get, as `paste.deploy.appconfig`. Nothing is imported or run.
+ * Returns the configuration that an application's factory would get, as `paste.deploy.appconfig` does. Imports and runs
+ * nothing.
  *
  * @param uri A URI such as `config:etc/develop.ini#main`.
  * @param options As for `loadApp`.
- * @throws ConfigError for a mistake in the configuration, with file, line and column; ErrorList for several.
+ * @throws ConfigError for an error in the configuration, with file, line and column; ErrorList for several.
  */
 export async function appConfig(uri: string, options: LoadOptions = {}): Promise<AppConfig> {
   const { globalConf, localConf } = await loadContext('app', uri, options);
@@ -97,12 +100,12 @@ export async function appConfig(uri: string, options: LoadOptions = {}): Promise
 }
 
 /**
- * Loads a server by its section, as `paste.deploy.loadserver` does. Nothing listens yet.
+ * Loads a server by its section, as `paste.deploy.loadserver` does. It does not listen yet.
  *
  * @param uri A URI such as `config:etc/config.ini#main` or `npm:paster#http`.
- * @param options As for `loadApp`; besides, `overrides` has `host`, `port`, `socket`, `workers` and `graceful_timeout` as
- *   texts, as the command line gives them, in place of the section's.
- * @param session Collects the files read and the warnings. Default: one of its own.
+ * @param options As for `loadApp`. `overrides` has texts that replace the section's `host`, `port`, `socket`, `workers` and
+ *   `graceful_timeout`, as the command line does.
+ * @param session Collects the files read and the warnings. Default: a new session.
  * @throws As `loadApp`; ConfigError for an address that is not safe to listen on.
  */
 export async function loadServer(
@@ -111,7 +114,28 @@ export async function loadServer(
   session: LoadSession = new LoadSession(options.globalConf),
 ): Promise<LoadedServer> {
   const context = await loadContext('server', uri, options, session);
-  // Only now: what a server's section can say is a good part of what there is to import.
-  const { makeServer } = await import('./loaded-server.ts');
+  // Imported late: the settings of servers are a good part of what paster imports, and loadApp does not need them.
+  const { makeServer } = await import('./server/loaded-server.ts');
   return makeServer(context, options.overrides ?? {}, session);
+}
+
+/**
+ * Configures the loggers of this process from the `[loggers]`, `[handlers]` and `[formatters]` sections of an INI file, as
+ * Python's `logging.config.fileConfig` does. It replaces the previous configuration. `serve` calls this; `loadApp` does
+ * not.
+ *
+ * ```js
+ * await configureLogging('etc/log_deploy.ini')
+ * getLogger('shop').info('up')
+ * ```
+ *
+ * @param source a path, relative to the working directory, or a document from `parseIni`
+ * @throws ConfigError for an error in these sections, with file, line and column, ErrorList for several; RunError if a log
+ *   file cannot be opened: then logging stays as it was
+ */
+export async function configureLogging(source: string | IniDocument, options: LoggingOptions = {}): Promise<void> {
+  const document = typeof source === 'string' ? await readIni(fromWorkingDirectory(source)) : source;
+  // Imported late: a program that logs only to standard error does not need it.
+  const { configureLoggers } = await import('./logging.ts');
+  configureLoggers(document, options);
 }

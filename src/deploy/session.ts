@@ -1,10 +1,10 @@
-/** What one load shares over all the files it goes through: the caller's globals, what was read, the warnings. */
+/** The state of one load across all its files: the caller's globals, the documents read, the warnings. */
 import { type IniDocument, type IniEntry, readIni } from '../config/ini.ts';
 import { formatLocation, type Location, printableLine } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Settings } from '../protocol/types.ts';
 import { settingsOf } from './context.ts';
-import type { PackageInfo } from './entry-points.ts';
+import type { PackageInfo } from './modules/entry-points.ts';
 
 export interface Warning {
   readonly message: string;
@@ -12,7 +12,7 @@ export interface Warning {
 }
 
 export class LoadSession {
-  /** `name=value` of the command line or the `globalConf` option: taken literally, and stronger than any [DEFAULT]. */
+  /** `name=value` of the command line or the `globalConf` option: taken literally, and overrides every [DEFAULT]. */
   readonly caller: Settings;
   readonly #documents = new Map<string, Promise<IniDocument>>();
   readonly #packages = new Map<string, Promise<PackageInfo>>();
@@ -32,22 +32,22 @@ export class LoadSession {
   }
 
   /**
-   * The package that `find` finds, looked for once for all references to it: a large file has thousands.
+   * The package that `find` finds. `find` runs once for all equal references: a large file has thousands.
    *
-   * @param reference tells what `find` looks for from anything else that it could
+   * @param reference identifies what `find` looks for
    */
   package(reference: string, find: () => Promise<PackageInfo>): Promise<PackageInfo> {
     let found = this.#packages.get(reference);
     if (!found) {
       found = find();
       this.#packages.set(reference, found);
-      // Each reference has a mistake of its own, since it has a place of its own.
+      // Each reference gets an error of its own, with its own place.
       found.catch(() => this.#packages.delete(reference));
     }
     return found;
   }
 
-  /** Every INI file involved so far, those that could not be read included: all are worth watching. */
+  /** Every INI file of the load, including those that could not be read: a reload watches them all. */
   get files(): string[] {
     return [...this.#documents.keys()];
   }
@@ -56,25 +56,25 @@ export class LoadSession {
     return [...this.#warnings.values()];
   }
 
-  /** What loading had to say, a line for each, with its place. */
-  tellWarnings(log: Logger): void {
+  /** Logs each warning as a line with its place. */
+  logWarnings(log: Logger): void {
     for (const { message, location } of this.warnings) {
       log.warn(printableLine(`${formatLocation(location)}: ${message}`));
     }
   }
 
-  /** Says a thing once, however often the section is loaded. */
+  /** Adds a warning, once however often its section is loaded. */
   warn(message: string, location: Location): void {
     this.#warnings.set(`${location.file}:${location.line}:${message}`, { message, location });
   }
 
   /**
-   * Takes a mistake after which loading could go on. Here nothing goes on after one; the session of `check` keeps it,
-   * and loading continues with the text as it is written, or with a broken part in the place of the wrong one.
+   * Reports an error after which loading could go on. Here it is thrown; the session of `check` collects it, and loading
+   * continues with the text as written, or with a broken part instead of the wrong one.
    *
-   * @param _entry the entry whose value cannot be had, if that is the mistake
+   * @param _entry the entry whose value cannot be interpolated, if that is the error
    */
-  mistake(error: unknown, _entry?: IniEntry): void {
+  report(error: unknown, _entry?: IniEntry): void {
     throw error;
   }
 }

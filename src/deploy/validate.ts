@@ -1,66 +1,17 @@
-/** Checks a section's local configuration against the Standard Schema that its factory carries, if it carries one. */
+/** Validates a section's settings with the schema of its factory, if it has one. */
 import type { SettingsSchema } from '../config/setting.ts';
-import { ConfigError, ErrorList, errorMessage, type Location, type PasterError, RunError } from '../errors.ts';
-import type { Settings } from '../protocol/types.ts';
+import { ConfigError, ErrorList, errorMessage, type PasterError, RunError } from '../errors.ts';
 import { concealed, isSecretSetting, secretsOf } from '../secrets.ts';
 import type { Context, FactoryContext } from './context.ts';
-import { settingsOf } from './context.ts';
-import { withAbsolutePaths } from './setting-paths.ts';
-import { asStep } from './unsettled.ts';
-
-/** The part of https://standardschema.dev that is needed here. */
-export interface StandardSchema {
-  readonly '~standard': {
-    readonly version: 1;
-    readonly vendor: string;
-    validate(value: unknown): StandardResult | Promise<StandardResult>;
-    /** Of a schema that can describe itself, https://standardschema.dev/json-schema. */
-    readonly jsonSchema?: { input(options: { readonly target: string }): unknown };
-  };
-}
-
-type StandardResult =
-  | { readonly value: unknown; readonly issues?: undefined }
-  | { readonly issues: readonly StandardIssue[] };
-
-interface StandardIssue {
-  readonly message: string;
-  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
-  /** An extension of paster's own declarations. */
-  readonly hint?: string;
-}
-
-/** The schema of a factory, its property `settings`. */
-export function schemaOf(factory: unknown): StandardSchema | undefined {
-  if (typeof factory !== 'function' || !('settings' in factory)) return undefined;
-  const { settings } = factory;
-  const isSchema =
-    ((typeof settings === 'object' && settings !== null) || typeof settings === 'function') && '~standard' in settings;
-  return isSchema ? (settings as StandardSchema) : undefined;
-}
-
-/** The declarations that paster's own parts carry: more than a Standard Schema, they can be read. */
-export function declaredSchema(factory: unknown): SettingsSchema | undefined {
-  const schema = schemaOf(factory);
-  return schema && isDeclared(schema) ? schema : undefined;
-}
-
-function isDeclared(schema: StandardSchema): schema is StandardSchema & SettingsSchema {
-  return 'declarations' in schema && 'obsolete' in schema;
-}
-
-/** Finds what is wrong with a section whose settings are each of the right type: throws what the factory would throw. */
-type OwnCheck = (globalConf: Settings, settings: unknown) => unknown;
-
-/** What `check` is to ask besides the types: `factory.check` of paster's own parts. It starts nothing. */
-export function ownCheck(factory: unknown): OwnCheck | undefined {
-  if (declaredSchema(factory) === undefined || typeof factory !== 'function' || !('check' in factory)) return undefined;
-  return typeof factory.check === 'function' ? (factory.check as OwnCheck) : undefined;
-}
+import { describePart, placeOfKey, sectionPlace, sectionPrefix, settingsOf } from './context.ts';
+import { asLoadingStep } from './loading-step.ts';
+import { isDeclared, type StandardIssue, type StandardResult, type StandardSchema, schemaOf } from './schema.ts';
+import { withAbsolutePaths } from './sections/setting-paths.ts';
+import type { LoadSession } from './session.ts';
 
 /**
- * What the factory is to be called with: its section as it stands, or validated and converted by its schema.
- * @throws ConfigError, or ErrorList with one error for each thing wrong, each at the line of its value.
+ * The settings to call the factory with: validated and converted by its schema, or the section's texts if it has none.
+ * @throws ConfigError, or ErrorList for several errors, each at the line of its value.
  */
 export async function validateSettings(factory: unknown, context: FactoryContext): Promise<unknown> {
   const schema = schemaOf(factory);
@@ -84,49 +35,61 @@ export async function validateWith(
   throw errors.length === 1 && errors[0] ? errors[0] : new ErrorList(errors);
 }
 
-/** A schema that fails instead of answering is at fault itself. */
+/** @throws RunError if the schema itself fails. */
 async function runSchema(
   schema: StandardSchema,
   localConf: Readonly<Record<string, string>>,
   context: FactoryContext,
 ): Promise<StandardResult> {
-  const [section] = context.sections;
-  const what = `${section ? `[${section.name}] ` : ''}${context.target.description}`;
   try {
-    const step = { what: `${what}: the validation of its settings`, location: section?.location };
-    return await asStep(step, () => schema['~standard'].validate(localConf));
+    const step = { what: `${describePart(context)}: the validation of its settings`, location: sectionPlace(context) };
+    return await asLoadingStep(step, () => schema['~standard'].validate(localConf));
   } catch (error) {
-    const { placeInStack } = await import('./error-place.ts');
-    const name = error instanceof Error && error.name !== 'Error' ? `${error.name}: ` : '';
-    const message = concealed(errorMessage(error), secretsOfContext(context));
-    throw new RunError('PASTER_FACTORY_FAILED', `${what} failed: ${name}${message}`, {
-      cause: error,
-      location: placeInStack(error) ?? section?.location,
-    });
+    throw await partFailure(error, context);
   }
+}
+
+/** The error for an exception of a part's code. */
+export async function partFailure(error: unknown, context: Context): Promise<RunError> {
+  const { placeInStack } = await import('./modules/error-place.ts');
+  const name = error instanceof Error && error.name !== 'Error' ? `${error.name}: ` : '';
+  const message = concealed(errorMessage(error), secretsOfContext(context));
+  return new RunError('PASTER_FACTORY_FAILED', `${describePart(context)} failed: ${name}${message}`, {
+    cause: error,
+    location: placeInStack(error) ?? sectionPlace(context),
+  });
 }
 
 function issueError(issue: StandardIssue, context: FactoryContext): PasterError {
   const [first] = issue.path ?? [];
   const key = typeof first === 'object' ? first.key : first;
-  const section = context.sections[0];
   const foreign = !('hint' in issue) && key !== undefined ? `${String(key)}: ` : '';
   const secrets = secretsOfContext(context);
-  // However short it is: of a key of its own it is known that it is one.
+  // The key itself names a secret, so mask the value even if it is short.
   const own = typeof key === 'string' && isSecretSetting(key) ? context.localConf[key] : undefined;
   const message = concealed(issue.message, own === undefined ? secrets : [...secrets, own]);
-  return new ConfigError('PASTER_SETTING', `${section ? `[${section.name}] ` : ''}${foreign}${message}`, {
-    location: placeOfKey(context, typeof key === 'string' ? key : undefined) ?? section?.location,
+  return new ConfigError('PASTER_SETTING', `${sectionPrefix(context)}${foreign}${message}`, {
+    location: placeOfKey(context, typeof key === 'string' ? key : undefined) ?? sectionPlace(context),
     hint: issue.hint,
   });
 }
 
-/** The values of a part's configuration that nobody else's message may quote. */
+/** The secret values of a part's configuration, which messages of other code must not quote. */
 export function secretsOfContext({ globalConf, localConf }: Context): Set<string> {
   return secretsOf(globalConf, localConf);
 }
 
-/** Where a key of a section is written. */
-export function placeOfKey(context: FactoryContext, key: string | undefined): Location | undefined {
-  return key === undefined ? undefined : context.origins.get(key)?.location;
+/** Warns of each key that the part declares obsolete: older systems have it, but it has no effect here. */
+export function warnOfObsolete(
+  context: FactoryContext,
+  schema: SettingsSchema | undefined,
+  session: LoadSession,
+): void {
+  if (schema === undefined) return;
+  const section = context.sections[0]?.name ?? context.kind;
+  for (const key of Object.keys(context.localConf)) {
+    const reason = Object.hasOwn(schema.obsolete, key) ? schema.obsolete[key] : undefined;
+    const place = placeOfKey(context, key);
+    if (reason !== undefined && place) session.warn(`[${section}] ${key} has no effect: ${reason}`, place);
+  }
 }

@@ -1,47 +1,56 @@
-/** What an INI file says that those in front of the application have to know: its sockets, static files and limits. */
+/** Reads from an INI file what a web server or service manager needs to know: addresses, static files and limits. */
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { bool, seconds } from '../config/setting.ts';
 import { type LoadedServer, loadContext, loadServer } from '../deploy/load.ts';
-import type { ProcessSettings } from '../deploy/server-settings.ts';
+import { getsWholePath } from '../deploy/sections/application-settings.ts';
+import { pathSetting } from '../deploy/sections/setting-paths.ts';
+import { applyEnvironment } from '../deploy/server/environment.ts';
+import type { ProcessSettings } from '../deploy/server/server-settings.ts';
 import type { LoadSession } from '../deploy/session.ts';
-import { pathSetting } from '../deploy/setting-paths.ts';
 import { configUri } from '../deploy/uri.ts';
 import { ConfigError } from '../errors.ts';
 import type { Address, TcpAddress, UnixAddress } from '../net/address.ts';
-import { type AppPlaces, placesOf } from './places.ts';
+import { type AppLayout, layoutOf } from './static-locations.ts';
+import { type DeploymentVariables, deploymentVariables } from './variables.ts';
 
 /** What a web server can connect to. */
 export type Backend = TcpAddress | UnixAddress;
 
-/** What the server speaks. */
+/** The protocol of the server. */
 export type Scheme = 'http' | 'https' | 'fastcgi' | 'scgi';
 
 export interface Deployment {
   /** The INI file, an absolute path. */
   readonly file: string;
-  /** The directory with the project's package.json; without one, the INI file's, or the one with its etc/. */
+  /** The directory of the project's package.json; if there is none, that of the INI file, or the parent of its etc/. */
   readonly project: string;
   /** The project's name in lower-case letters, digits and hyphens. */
   readonly name: string;
   readonly scheme: Scheme;
-  /** HTTP/2 is all that the server speaks. */
+  /** Whether the server speaks nothing but HTTP/2. */
   readonly http2Only: boolean;
-  /** Where this machine's web server connects to; empty if the section names nothing that one could connect to. */
+  /** Whether the server expects a PROXY header at the beginning of a connection. */
+  readonly proxyProtocol: boolean;
+  /** The addresses to which a web server on this machine can connect; empty if the section names none. */
   readonly backends: readonly Backend[];
   readonly settings: ProcessSettings;
-  /** The server's `script_name`, without a slash at its end; undefined: as the web server says. */
+  /** The server's `script_name`, without a slash at its end; undefined: the web server sets it. */
   readonly scriptName: string | undefined;
   /** The file with the certificate of a server that speaks HTTPS, an absolute path. */
   readonly certificate: string | undefined;
-  /** Seconds that the server keeps an idle connection; undefined: as long as the web server likes. */
+  /** Seconds for which the server keeps an idle connection; undefined: no limit. */
   readonly keepAlive: number | undefined;
-  /** All that the section names. */
+  /** All addresses of the section. */
   readonly addresses: readonly Address[];
-  /** The sections that were asked for by name, and `name=value` for [DEFAULT], as `serve` takes them. */
+  /** The sections that the command line names. */
   readonly names: DeploymentNames;
+  /** The arguments `name=value` of the command line, as `serve` takes them. */
   readonly caller: readonly string[];
-  readonly places: AppPlaces;
+  /** Whether the application gets the whole path below a prefix. */
+  readonly getsWholePath: boolean;
+  readonly layout: AppLayout;
+  readonly variables: DeploymentVariables;
 }
 
 export interface DeploymentNames {
@@ -55,15 +64,22 @@ const SCHEMES: readonly string[] = ['http', 'https', 'fastcgi', 'scgi'] satisfie
  * Reads the INI file as `serve` would, server and application; no application code is run.
  *
  * @param file An absolute path.
- * @throws ConfigError, ErrorList as the loader does; ConfigError for a server that nobody can stand in front of.
+ * @param envFiles The files of `--dotenv`, which have been read.
+ * @throws ConfigError, ErrorList as the loader does; ConfigError for a server to which a web server cannot connect.
  */
-export async function readDeployment(file: string, names: DeploymentNames, session: LoadSession): Promise<Deployment> {
+export async function readDeployment(
+  file: string,
+  names: DeploymentNames,
+  envFiles: readonly string[],
+  session: LoadSession,
+): Promise<Deployment> {
+  const environment = await applyEnvironment({ file, serverName: names.server, appName: names.app }, session);
   const options = { globalConf: session.caller };
   const uri = configUri(file);
   const server = await loadServer(uri, { ...options, name: names.server }, session);
   const app = await loadContext('app', uri, { ...options, name: names.app }, session);
   const { scheme, context, settings } = server;
-  if (!isScheme(scheme)) throw notConnected(server);
+  if (!isScheme(scheme)) throw unreachableServer(server);
   const own = context.localConf;
   const scriptName = own['script_name'] ?? own['scriptName'];
   const certificate = pathSetting(context, 'ssl_cert') ?? pathSetting(context, 'ssl_pem');
@@ -75,7 +91,8 @@ export async function readDeployment(file: string, names: DeploymentNames, sessi
     name: project.name,
     scheme,
     http2Only: scheme === 'http' && bool.parse(own['http2'] ?? 'false'),
-    backends: server.addresses.flatMap(reachable),
+    proxyProtocol: isHttp && own['proxy_protocol'] !== undefined,
+    backends: server.addresses.flatMap(reachableAddress),
     settings,
     certificate: certificate && resolve(certificate),
     scriptName: scriptName?.replace(/\/$/, ''),
@@ -83,18 +100,20 @@ export async function readDeployment(file: string, names: DeploymentNames, sessi
     addresses: server.addresses,
     names,
     caller: Object.entries(session.caller).map(([key, value]) => `${key}=${value}`),
-    places: await placesOf(app),
+    getsWholePath: own['mount']?.trim() === 'whole' || getsWholePath(app),
+    layout: await layoutOf(app),
+    variables: await deploymentVariables([context, app], session, environment, envFiles),
   };
 }
 
-/** The default of the HTTP server's `keep_alive_timeout`. */
+/** The default of `keep_alive_timeout` in the HTTP server. */
 const STANDARD_KEEP_ALIVE = '5';
 
 function isScheme(scheme: string): scheme is Scheme {
   return SCHEMES.includes(scheme);
 }
 
-function notConnected({ context, scheme }: LoadedServer): ConfigError {
+function unreachableServer({ context, scheme }: LoadedServer): ConfigError {
   const [section] = context.sections;
   const what = scheme === '' ? 'a server runner' : scheme;
   return new ConfigError(
@@ -107,8 +126,8 @@ function notConnected({ context, scheme }: LoadedServer): ConfigError {
   );
 }
 
-/** A descriptor has no address, nor has a port that is chosen at the start; every address of a machine is reached at one. */
-function reachable(address: Address): Backend[] {
+/** No address for a descriptor, or for a port that is chosen at the start. A wildcard address is reached at the loopback. */
+function reachableAddress(address: Address): Backend[] {
   if (address.kind === 'fd') return [];
   if (address.kind === 'unix') return [{ kind: 'unix', path: resolve(address.path) }];
   if (address.port === 0) return [];
@@ -121,19 +140,19 @@ interface Project {
   readonly name: string;
 }
 
-/** The nearest directory above the INI file that is a package, and the package's name; else the INI file's own, or the one with its etc/. */
+/** The nearest package around the INI file. If there is none, the INI file's directory, or the parent of its etc/. */
 async function projectOf(file: string): Promise<Project> {
   const home = dirname(file);
   for (let directory = home; ; directory = dirname(directory)) {
     const text = await readFile(join(directory, 'package.json'), 'utf8').catch(() => undefined);
-    if (text !== undefined) return { directory, name: nameOf(packageName(text) ?? basename(directory)) };
+    if (text !== undefined) return { directory, name: deploymentName(packageName(text) ?? basename(directory)) };
     if (directory !== dirname(directory)) continue;
     const fallback = basename(home) === 'etc' ? dirname(home) : home;
-    return { directory: fallback, name: nameOf(basename(fallback)) };
+    return { directory: fallback, name: deploymentName(basename(fallback)) };
   }
 }
 
-/** Without its scope; a package.json that is none says nothing. */
+/** The name in a package.json, without its scope. */
 function packageName(text: string): string | undefined {
   try {
     const { name }: { name?: unknown } = Object(JSON.parse(text));
@@ -143,7 +162,7 @@ function packageName(text: string): string | undefined {
   }
 }
 
-function nameOf(text: string): string {
+function deploymentName(text: string): string {
   const name = text
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
@@ -153,5 +172,5 @@ function nameOf(text: string): string {
   return name === '' ? 'app' : name;
 }
 
-/** What leaves room for a suffix within the 63 characters of a name in Kubernetes. */
+/** Leaves room for a suffix within the 63 characters of a name in Kubernetes. */
 const MAX_NAME = 40;

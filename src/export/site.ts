@@ -1,12 +1,16 @@
-/** How a web server is to stand in front of a deployment: what the command line says, checked, and the rest by the INI file. */
+/** A site of a web server in front of a deployment, made from the options of `export`, which are checked, and the INI file. */
+
+import { X509Certificate } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { UsageError } from '../errors.ts';
+import { errorMessage, UsageError } from '../errors.ts';
 import { parseAddress, type TcpAddress } from '../net/address.ts';
 import { fromWorkingDirectory } from '../working-directory.ts';
 import type { Backend, Deployment, Scheme } from './deployment.ts';
-import type { AppPlaces } from './places.ts';
+import type { AppLayout } from './static-locations.ts';
 
-/** What `export` is told besides the INI file. */
+/** The options of `export` for web servers. */
 export interface SiteOptions {
   readonly hosts: readonly string[];
   readonly prefix: string | undefined;
@@ -15,44 +19,47 @@ export interface SiteOptions {
   readonly maxBody: string | undefined;
   readonly standalone: boolean;
   readonly stateDir: string | undefined;
-  /** The file with the authorities of the application's certificate. */
+  /** A file with the CA certificates for the application's certificate. */
   readonly backendCa: string | undefined;
   readonly insecureBackend: boolean;
 }
 
-/** All that a web server's configuration is made of. Texts are checked but not quoted: each syntax does that its own way. */
+/** Everything in a web server's configuration. Texts are checked but not quoted, since each syntax has its own quotes. */
 export interface Site {
   readonly name: string;
   readonly scheme: Scheme;
   readonly backends: readonly Backend[];
-  /** The command line says which machines, so that this one may be none of them. */
+  /** Whether the command line names the machines; then this machine may not be one of them. */
   readonly hostsGiven: boolean;
   /** Empty for the root, or a path without a slash at its end. */
   readonly prefix: string;
+  /** What a web server takes off the path over HTTP: the prefix, or nothing for an application with `mount = whole`. */
+  readonly removedPrefix: string;
   readonly serverName: string | undefined;
   readonly listen: TcpAddress;
-  /** Somebody asked for it. */
+  /** Whether the command line sets it. */
   readonly listenGiven: boolean;
-  /** The most MiB of a request's body. */
+  /** The largest request body. */
   readonly maxBodyMiB: number;
   readonly keepAlive: number | undefined;
-  /** How the application's certificate is verified; undefined: it has none, or it is not. */
+  readonly proxyProtocol: boolean;
+  /** How the application's certificate is verified; undefined: there is none, or it is not verified. */
   readonly backendTls: BackendTls | undefined;
   readonly scriptName: string | undefined;
-  readonly places: AppPlaces;
-  /** Set for a complete configuration: the directory of the web server's own files. */
+  readonly layout: AppLayout;
+  /** The directory of the web server's own files; set for a complete configuration. */
   readonly stateDir: string | undefined;
 }
 
-/** How the certificate of an application is verified. */
+/** How a web server verifies the application's certificate. */
 export interface BackendTls {
-  /** The file with the certificates of the authorities that are trusted. */
+  /** The file with the trusted CA certificates. */
   readonly ca: string;
-  /** A name that the application's certificate is for; an address only if it has no name. */
+  /** A name in the application's certificate; an address only if it has no name. */
   readonly name: string;
-  /** The same for servers that verify names alone, by OpenSSL: the subject's common name where there is no other. */
+  /** The same for servers that verify only names, with OpenSSL: the subject's common name if there is no other. */
   readonly hostName: string;
-  /** The application's own certificate is the only one that is trusted, so that its name adds nothing. */
+  /** Whether only the application's own certificate is trusted; then checking its name would add nothing. */
   readonly isPinned: boolean;
 }
 
@@ -61,16 +68,18 @@ const PREFIX = /^(?:\/[A-Za-z0-9._~-]+)+$/;
 const HOST = /^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$|^[0-9A-Fa-f:.]+$/;
 const MAX_BODY = /^([1-9]\d{0,6})([mMgG])?$/;
 
-/** @throws UsageError for what no configuration could say, or what the INI file contradicts. */
-export function siteOf(
-  target: string,
-  deployment: Deployment,
-  options: SiteOptions,
-  tls: BackendTls | undefined,
-): Site {
-  const { name, scheme, scriptName, keepAlive, places } = deployment;
+/** @throws UsageError for an option that no configuration can express, or that contradicts the INI file. */
+export function siteOf(target: string, deployment: Deployment, options: SiteOptions): Site {
+  const tls = backendTls(deployment, options);
+  const { name, scheme, scriptName, keepAlive, proxyProtocol, layout } = deployment;
   if (deployment.http2Only) {
-    throw mistake('the server speaks nothing but HTTP/2', 'web servers ask by HTTP/1.1: leave http2 out');
+    throw exportError('the server speaks nothing but HTTP/2', 'web servers ask by HTTP/1.1: leave http2 out');
+  }
+  if (proxyProtocol && target !== 'haproxy') {
+    throw exportError(
+      `${target} sends no PROXY header to an HTTP server, and the section has proxy_protocol`,
+      'leave proxy_protocol out, or use HAProxy',
+    );
   }
   const backends = backendsOf(deployment, options.hosts);
   const serverName = checkedServerName(options.serverName);
@@ -79,7 +88,7 @@ export function siteOf(
     ? fromWorkingDirectory(options.stateDir ?? join(deployment.project, 'var', target))
     : undefined;
   if (!options.standalone && options.stateDir !== undefined) {
-    throw mistake('--state-dir goes with --standalone', 'a site has no files of its own');
+    throw exportError('--state-dir goes with --standalone', 'a site has no files of its own');
   }
   return {
     name,
@@ -87,14 +96,16 @@ export function siteOf(
     backends,
     hostsGiven: options.hosts.length > 0,
     prefix,
+    removedPrefix: deployment.getsWholePath ? '' : prefix,
     serverName,
     listen: listenOf(options.listen ?? (options.standalone ? '127.0.0.1:8900' : '*:80')),
     listenGiven: options.listen !== undefined || options.standalone,
-    maxBodyMiB: maxBodyMiB(options.maxBody, places),
+    maxBodyMiB: maxBodyMiB(options.maxBody, layout),
     keepAlive,
+    proxyProtocol,
     backendTls: tls,
     scriptName,
-    places,
+    layout,
     stateDir,
   };
 }
@@ -102,13 +113,13 @@ export function siteOf(
 function prefixOf(given: string | undefined, scriptName: string | undefined): string {
   const prefix = (given ?? scriptName ?? '').replace(/\/$/, '');
   if (prefix !== '' && (!PREFIX.test(prefix) || /\/\.\.?(?:\/|$)/.test(prefix))) {
-    throw mistake(
+    throw exportError(
       `--prefix: ${JSON.stringify(prefix)} is not a path that every web server reads alike`,
       'allowed: /app, of letters, digits and . _ ~ -',
     );
   }
   if (scriptName !== undefined && scriptName !== prefix) {
-    throw mistake(
+    throw exportError(
       `--prefix: the INI file has script_name = ${scriptName === '' ? '/' : scriptName}`,
       'both say where the application is: change one',
     );
@@ -118,56 +129,56 @@ function prefixOf(given: string | undefined, scriptName: string | undefined): st
 
 function backendsOf({ backends, scheme }: Deployment, hosts: readonly string[]): readonly Backend[] {
   if (hosts.length === 0) {
-    // A socket file and a port of one server lead to the same processes: the file is the shorter way.
+    // A Unix socket and a port of the same server lead to the same processes; the socket is faster.
     const own = backends.find(({ kind }) => kind === 'unix') ?? backends[0];
     if (own) return [own];
-    throw mistake(
+    throw exportError(
       'the server has no address that could be written down',
       `give its section a socket, or a host and a port${scheme === 'fastcgi' ? ', or say --host HOST:PORT' : ''}`,
     );
   }
-  const standard = backends.find((each) => each.kind === 'tcp');
+  const defaultHost = backends.find((each) => each.kind === 'tcp');
   return hosts.map((text) => {
     const bare = /^[^:]+$|^[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*$/.test(text);
-    if (bare && !standard) {
-      throw mistake(
+    if (bare && !defaultHost) {
+      throw exportError(
         `--host ${JSON.stringify(text)}: the server has no TCP port`,
         'give the section host and port, or write HOST:PORT',
       );
     }
     const address: Backend | undefined = bare
-      ? { kind: 'tcp', host: text, port: standard?.port ?? 0 }
+      ? { kind: 'tcp', host: text, port: defaultHost?.port ?? 0 }
       : tcpOnly(parseAddress(text));
     if (address && address.port > 0 && HOST.test(address.host)) return address;
-    throw mistake(`--host: ${JSON.stringify(text)} is not a host`, 'allowed: HOST, HOST:PORT, [IPV6]:PORT');
+    throw exportError(`--host: ${JSON.stringify(text)} is not a host`, 'allowed: HOST, HOST:PORT, [IPV6]:PORT');
   });
 }
 
 function listenOf(text: string): TcpAddress {
   const address = tcpOnly(parseAddress(/^\d+$/.test(text) ? `*:${text}` : text));
   if (address && address.port > 0 && HOST.test(address.host)) return address;
-  throw mistake(`--listen: ${JSON.stringify(text)} is not an address`, 'allowed: 127.0.0.1:8900, [::1]:8900, *:80');
+  throw exportError(`--listen: ${JSON.stringify(text)} is not an address`, 'allowed: 127.0.0.1:8900, [::1]:8900, *:80');
 }
 
 function tcpOnly(address: ReturnType<typeof parseAddress>): TcpAddress | undefined {
   return address?.kind === 'tcp' ? address : undefined;
 }
 
-/** The name of a host, as it may stand in every syntax. */
+/** A host name that needs no quoting in any configuration. */
 export function checkedServerName(name: string | undefined): string | undefined {
   if (name === undefined || SERVER_NAME.test(name)) return name;
-  throw mistake(`--server-name: ${JSON.stringify(name)} is not the name of a host`, 'allowed: example.org');
+  throw exportError(`--server-name: ${JSON.stringify(name)} is not the name of a host`, 'allowed: example.org');
 }
 
-/** `--max-body` in MiB. Default: what the application lets through, or 50. */
-export function maxBodyMiB(text: string | undefined, { bodyLimit }: AppPlaces): number {
+/** `--max-body` in MiB. Default: the limit of the application, or 50. */
+export function maxBodyMiB(text: string | undefined, { bodyLimit }: AppLayout): number {
   if (text === undefined) return bodyLimit === undefined ? 50 : Math.max(1, Math.ceil(bodyLimit / 2 ** 20));
   const [, digits, unit = 'm'] = MAX_BODY.exec(text) ?? [];
-  if (digits === undefined) throw mistake(`--max-body: ${JSON.stringify(text)} is not a size`, 'allowed: 50m, 1g');
+  if (digits === undefined) throw exportError(`--max-body: ${JSON.stringify(text)} is not a size`, 'allowed: 50m, 1g');
   return Number(digits) * (unit.toLowerCase() === 'g' ? 1024 : 1);
 }
 
-export function mistake(message: string, hint: string): UsageError {
+export function exportError(message: string, hint: string): UsageError {
   return new UsageError('PASTER_EXPORT', `export: ${message}`, { hint });
 }
 
@@ -176,7 +187,64 @@ export function hostPort({ host, port }: TcpAddress): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-/** The same with `*` for every address. */
+/** The same, with `*` for the wildcard address. */
 export function listenText(address: TcpAddress): string {
   return address.host === '0.0.0.0' ? `*:${address.port}` : hostPort(address);
+}
+
+// --- the application's certificate -----------------------------------------------------------------------------------
+
+/** The files with the system's CA certificates on Debian, Fedora, and Alpine or FreeBSD. */
+const SYSTEM_CAS = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/cert.pem',
+] as const;
+
+/**
+ * Trusts the CA that the command line names, else the application's certificate itself if it is self-signed, else the
+ * system's CAs.
+ * @returns undefined if there is no certificate, or it is not verified
+ */
+function backendTls({ scheme, certificate }: Deployment, options: SiteOptions): BackendTls | undefined {
+  const { backendCa, insecureBackend, serverName } = options;
+  if (scheme !== 'https') {
+    if (backendCa === undefined && !insecureBackend) return undefined;
+    throw exportError('the server does not speak HTTPS', 'leave --backend-ca and --insecure-backend out');
+  }
+  if (insecureBackend) return undefined;
+  const own = readCertificate(certificate);
+  const isSelfSigned = own.checkIssued(own) && own.verify(own.publicKey);
+  const isPinned = backendCa === undefined && isSelfSigned;
+  const system = SYSTEM_CAS.find((file) => existsSync(file)) ?? SYSTEM_CAS[0];
+  const ca = backendCa === undefined ? (isPinned ? (certificate ?? '') : system) : fromWorkingDirectory(backendCa);
+  const name = certificateName(own, serverName);
+  const commonName = /^CN=([A-Za-z0-9.-]+)$/m.exec(own.subject)?.[1];
+  return { ca, name, hostName: isIP(name) === 0 ? name : (commonName ?? name), isPinned };
+}
+
+function readCertificate(file: string | undefined): X509Certificate {
+  try {
+    return new X509Certificate(readFileSync(file ?? ''));
+  } catch (error) {
+    throw exportError(
+      `the certificate of the server cannot be read: ${errorMessage(error)}`,
+      'run export where it is, or say --insecure-backend to trust any',
+    );
+  }
+}
+
+function certificateName(certificate: X509Certificate, serverName: string | undefined): string {
+  if (serverName !== undefined && certificate.checkHost(serverName) !== undefined) return serverName;
+  const names = (certificate.subjectAltName ?? '').split(', ');
+  const [dns] = names.filter((each) => each.startsWith('DNS:')).map((each) => each.slice('DNS:'.length));
+  const [address] = names
+    .filter((each) => each.startsWith('IP Address:'))
+    .map((each) => each.slice('IP Address:'.length));
+  const name = dns?.replace(/^\*/, 'www') ?? address ?? '';
+  if (isIP(name) !== 0 || /^[A-Za-z0-9.-]+$/.test(name)) return name;
+  throw exportError(
+    'the certificate of the server names no host',
+    'make one with a subjectAltName, or say --insecure-backend',
+  );
 }

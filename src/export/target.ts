@@ -1,33 +1,39 @@
-/** What `export` can write: each target by name, as files of text. */
+/** The targets of `export` by name. Each writes one or more files of text. */
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { apacheSite } from './apache.ts';
-import { backendTls } from './backend-tls.ts';
-import { caddySite } from './caddy.ts';
-import { caddyJson } from './caddy-json.ts';
 import type { Deployment } from './deployment.ts';
-import { dockerfile, dockerignore } from './docker.ts';
-import { haproxySite } from './haproxy.ts';
-import { kubernetesObjects } from './kubernetes.ts';
-import { EMPTY_ROOT, lighttpdSite } from './lighttpd.ts';
-import { nginxSite } from './nginx.ts';
-import { checkedServerName, maxBodyMiB, mistake, type Site, type SiteOptions, siteOf } from './site.ts';
-import { systemdUnits } from './systemd.ts';
+import { type Heading, withHeading } from './heading.ts';
+import { dockerfile, dockerignore } from './services/docker.ts';
+import { kubernetesObjects } from './services/kubernetes.ts';
+import { podResources } from './services/pod-resources.ts';
+import { systemdUnits } from './services/systemd.ts';
+import { dockerNotes, kubernetesNotes, systemdNotes } from './services/variable-notes.ts';
+import { checkedServerName, exportError, maxBodyMiB, type Site, type SiteOptions, siteOf } from './site.ts';
 import { type ExportedFile, lines } from './text.ts';
+import { apacheSite } from './web-servers/apache.ts';
+import { caddySite } from './web-servers/caddy.ts';
+import { caddyJson } from './web-servers/caddy-json.ts';
+import { haproxySite } from './web-servers/haproxy.ts';
+import { EMPTY_ROOT, lighttpdSite } from './web-servers/lighttpd.ts';
+import { nginxSite } from './web-servers/nginx.ts';
 
-/** What the command line can say; a target refuses what means nothing to it. */
+/** The options of the command line. A target refuses those that do not apply to it. */
 export interface ExportOptions extends SiteOptions {
   readonly user: string | undefined;
   readonly image: string | undefined;
   readonly health: string | undefined;
-  /** The file that it goes to; undefined: standard output. */
+  readonly cpu: string | undefined;
+  readonly memory: string | undefined;
+  /** The file to write; undefined: standard output. */
   readonly output: string | undefined;
 }
 
 export interface Exported {
   readonly files: readonly ExportedFile[];
-  /** The directories that have to be there when the web server starts. */
+  /** The directories that must exist when the web server starts. */
   readonly directories: readonly string[];
+  /** What the files cannot contain and the user has to provide. */
+  readonly warnings: readonly string[];
 }
 
 const SITES: Readonly<Record<string, (site: Site) => string>> = {
@@ -38,11 +44,11 @@ const SITES: Readonly<Record<string, (site: Site) => string>> = {
   haproxy: haproxySite,
 };
 
-/** The options of each target that is no web server. */
+/** The options of each target that is not a web server. */
 const OWN_OPTIONS: Readonly<Record<string, readonly (keyof ExportOptions)[]>> = {
   systemd: ['user'],
   docker: ['health'],
-  kubernetes: ['image', 'health', 'serverName', 'maxBody'],
+  kubernetes: ['image', 'health', 'cpu', 'memory', 'serverName', 'maxBody'],
 };
 const SITE_OPTIONS: readonly (keyof ExportOptions)[] = [
   'hosts',
@@ -56,33 +62,62 @@ const SITE_OPTIONS: readonly (keyof ExportOptions)[] = [
   'insecureBackend',
 ];
 
-/** The names, in the order of the help. */
+/** The names of the targets, in the order of the help. */
 export const TARGETS: readonly string[] = [...Object.keys(SITES), ...Object.keys(OWN_OPTIONS)];
 
-/** @throws UsageError for what the target cannot express. */
-export async function exportTarget(target: string, deployment: Deployment, options: ExportOptions): Promise<Exported> {
-  refuseOthers(target, options);
+/**
+ * @param words the words of the command after `paster export`, for the comment above the text
+ * @throws UsageError for an option that the target cannot express.
+ */
+export async function exportTarget(
+  target: string,
+  deployment: Deployment,
+  options: ExportOptions,
+  words: readonly string[],
+): Promise<Exported> {
+  refuseOtherOptions(target, options);
+  const heading: Heading = { target, words, isStandalone: options.standalone === true, output: options.output };
   const site = SITES[target];
   if (site) {
-    const described = siteOf(target, deployment, options, backendTls(deployment, options));
+    const described = siteOf(target, deployment, options);
     const { stateDir } = described;
     if (target === 'caddy' && stateDir !== undefined && !isCaddyfile(options.output)) {
-      return { files: [{ name: target, text: `${caddyJson(described, stateDir)}\n` }], directories: [stateDir] };
+      return {
+        files: [{ name: target, text: `${caddyJson(described, stateDir)}\n` }],
+        directories: [stateDir],
+        warnings: [],
+      };
     }
     return {
-      files: [{ name: target, text: withHeading(target, deployment, site(described)) }],
+      files: [{ name: target, text: withHeading(heading, deployment, site(described)) }],
+      warnings: [],
       directories:
         stateDir === undefined ? [] : [stateDir, ...(target === 'lighttpd' ? [join(stateDir, EMPTY_ROOT)] : [])],
     };
   }
   const files = await ownFiles(target, deployment, options);
+  const notes = NOTES[target]?.(deployment, options) ?? [];
+  const comments = notes.map((note) => `# ${note}`);
   return {
-    files: files.map((file) => ({ ...file, text: withHeading(target, deployment, file.text) })),
+    files: files.map((file, index) => ({
+      ...file,
+      text: withHeading(heading, deployment, lines(...(index === 0 ? comments : []), file.text)),
+    })),
     directories: [],
+    warnings: notes,
   };
 }
 
-/** Caddy takes a file for a Caddyfile by its name, and every other one for JSON. */
+const SERVICE_USER = 'www-data';
+
+/** What the user has to provide besides the files. */
+const NOTES: Readonly<Record<string, (deployment: Deployment, options: ExportOptions) => string[]>> = {
+  systemd: (deployment, { user = SERVICE_USER }) => systemdNotes(deployment, user),
+  docker: dockerNotes,
+  kubernetes: (deployment, options) => [...kubernetesNotes(deployment), ...podResources(deployment, options).warnings],
+};
+
+/** Caddy recognizes a Caddyfile by its name, and takes every other file for JSON. */
 function isCaddyfile(output: string | undefined): boolean {
   return output === undefined || /^Caddyfile(?!.*\.json$)/.test(basename(output));
 }
@@ -91,7 +126,7 @@ async function ownFiles(target: string, deployment: Deployment, options: ExportO
   const health = healthOf(deployment, options.health);
   switch (target) {
     case 'systemd':
-      return systemdUnits(deployment, options.user ?? 'www-data');
+      return systemdUnits(deployment, options.user ?? SERVICE_USER);
     case 'docker':
       return [
         { name: 'Dockerfile', text: dockerfile(deployment, health) },
@@ -101,40 +136,37 @@ async function ownFiles(target: string, deployment: Deployment, options: ExportO
       const text = kubernetesObjects(deployment, await readFile(deployment.file, 'utf8'), {
         image: imageOf(options.image ?? `${deployment.name}:latest`),
         serverName: checkedServerName(options.serverName),
-        maxBodyMiB: maxBodyMiB(options.maxBody, deployment.places),
+        maxBodyMiB: maxBodyMiB(options.maxBody, deployment.layout),
         health,
+        resources: podResources(deployment, options),
       });
       return [{ name: `${deployment.name}.yaml`, text }];
     }
   }
 }
 
-function withHeading(target: string, { file }: Deployment, text: string): string {
-  return `${lines(`# Made by: paster export ${target} ${JSON.stringify(file)}`, text)}\n`;
-}
-
-function refuseOthers(target: string, options: ExportOptions): void {
+function refuseOtherOptions(target: string, options: ExportOptions): void {
   const known = OWN_OPTIONS[target] ?? SITE_OPTIONS;
   for (const [name, value] of Object.entries({ ...options, output: undefined })) {
     const given = value !== undefined && value !== false && !(Array.isArray(value) && value.length === 0);
     const flag = name === 'hosts' ? 'host' : name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     if (given && !known.some((each) => each === name))
-      throw mistake(`--${flag} means nothing for ${target}`, 'leave it out');
+      throw exportError(`--${flag} means nothing for ${target}`, 'leave it out');
   }
 }
 
 const PATH = /^\/[A-Za-z0-9._~/-]*$/;
 
-function healthOf({ places }: Deployment, given: string | undefined): string | undefined {
-  if (given === undefined || PATH.test(given)) return given ?? places.health;
-  throw mistake(`--health: ${JSON.stringify(given)} is not a path`, 'allowed: /health');
+function healthOf({ layout }: Deployment, given: string | undefined): string | undefined {
+  if (given === undefined || PATH.test(given)) return given ?? layout.health;
+  throw exportError(`--health: ${JSON.stringify(given)} is not a path`, 'allowed: /health');
 }
 
 const IMAGE = /^[a-z0-9][A-Za-z0-9._:/@-]{0,254}$/;
 
 function imageOf(text: string): string {
   if (IMAGE.test(text)) return text;
-  throw mistake(
+  throw exportError(
     `--image: ${JSON.stringify(text)} is not the name of an image`,
     'allowed: registry.example.org/shop:1.2',
   );

@@ -1,13 +1,13 @@
 /**
- * CGI environments (RFC 3875 section 4.1): as the pairs that a web server sent, as variables by name, and made from a
- * request for a program. Texts are bytes decoded as latin-1, as Node does with headers.
+ * CGI environments (RFC 3875 section 4.1): as pairs in the order of a web server, as variables by name, and made from a
+ * request for a CGI program. Texts are bytes decoded as latin-1, as Node does with headers.
  */
 import type { IncomingMessage } from 'node:http';
-import { askedHost } from '../http/asked-host.ts';
-import { PROXY_HEADERS } from '../http/forwarded.ts';
-import type { IdentifiedRequest } from '../http/identity.ts';
+import { PROXY_HEADERS } from '../http/client-address.ts';
 import { isAtMount } from '../http/mount.ts';
-import { percentDecode } from '../http/percent.ts';
+import type { IdentifiedRequest } from '../http/remote-user.ts';
+import { requestHost } from '../http/request-headers.ts';
+import { percentDecode } from '../http/url-path.ts';
 
 /** Variables in the order they came, name and value in turn, like `rawHeaders`. A name may come twice. */
 export type EnvironPairs = readonly string[];
@@ -19,7 +19,7 @@ export type Environ = Record<string, string>;
 export function findVariable(pairs: EnvironPairs, name: string): string | undefined {
   const index = pairs.lastIndexOf(name);
   if (index % 2 === 0) return pairs[index + 1];
-  // Not there, or a value that looks like the name: look at the names alone.
+  // Absent, or a value that equals the name: compare the names alone.
   for (let i = pairs.length - 2; i >= 0; i -= 2) if (pairs[i] === name) return pairs[i + 1];
   return undefined;
 }
@@ -28,7 +28,7 @@ const PROXY_VARIABLES: ReadonlySet<string> = new Set(
   [...PROXY_HEADERS].map((name) => `HTTP_${name.replaceAll('-', '_').toUpperCase()}`),
 );
 
-/** All variables. Headers that came twice are joined, as RFC 3875 section 4.1.18 asks; of others, the last counts. */
+/** All variables. Headers that came twice are joined (RFC 3875 section 4.1.18); of other variables the last one counts. */
 export function environFromPairs(pairs: EnvironPairs): Environ {
   const environ: Environ = Object.create(null);
   for (let i = 0; i + 1 < pairs.length; i += 2) {
@@ -46,7 +46,7 @@ export function environFromPairs(pairs: EnvironPairs): Environ {
   return environ;
 }
 
-/** What `environFromRequest` cannot know from the request. */
+/** What a request does not say about its environment. */
 export interface EnvironContext {
   /** Where the program is mounted; the rest of the path becomes PATH_INFO. */
   readonly scriptName?: string;
@@ -55,9 +55,9 @@ export interface EnvironContext {
 }
 
 /**
- * The CGI environment of a request (RFC 3875 section 4.1). The header `Proxy` is left out in whatever case it is
- * written: as HTTP_PROXY it would tell HTTP libraries where to send their requests (CVE-2016-5385, "httpoxy").
- * Connection headers and credentials of a proxy are left out too (section 4.1.18).
+ * The CGI environment of a request (RFC 3875 section 4.1). The header `Proxy` is left out, since as HTTP_PROXY it would tell HTTP
+ * libraries where to send their requests (CVE-2016-5385, "httpoxy"). Connection headers and credentials for a proxy are left
+ * out too (section 4.1.18).
  */
 export function environFromRequest(req: IncomingMessage, context: EnvironContext = {}): Environ {
   const environ: Environ = Object.create(null);
@@ -65,7 +65,7 @@ export function environFromRequest(req: IncomingMessage, context: EnvironContext
   const query = url.indexOf('?');
   const path = query === -1 ? url : url.slice(0, query);
   const { socket } = req;
-  const authority = askedHost(req) ?? '';
+  const authority = requestHost(req) ?? '';
   const host = /^(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(authority);
   const encrypted = 'encrypted' in socket && socket.encrypted === true;
   environ['GATEWAY_INTERFACE'] = 'CGI/1.1';
@@ -95,7 +95,7 @@ export function environFromRequest(req: IncomingMessage, context: EnvironContext
     if (header === 'content-type') environ['CONTENT_TYPE'] = value;
     else if (header === 'content-length') environ['CONTENT_LENGTH'] = value;
     else if (!header.includes('_') && !header.startsWith(':')) addHeader(environ, header, value);
-    // A name with an underscore could pass for the one with a dash: left out, as nginx does.
+    // A name with an underscore is left out, as nginx does: it would become the variable of the name with a dash.
   }
   if (authority !== '') environ['HTTP_HOST'] ??= authority;
   return environ;

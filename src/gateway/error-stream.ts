@@ -1,21 +1,21 @@
 /**
- * The error log of whoever serves a request, as `wsgi.errors` is in Python: FastCGI carries it to the web server (STDERR,
- * FastCGI specification 1.0 section 5.3) at the end of the request, which writes it into its own error log. Servers that have no
- * such way, and CGI, whose standard error is the web server's log, have this process's standard error.
+ * The error log of a request, like Python's `wsgi.errors`: FastCGI sends it at the end of the request to the web server (STDERR,
+ * FastCGI specification 1.0 section 5.3), which writes it to its own error log. With CGI this is standard error, which is the web
+ * server's log; with the other protocols too, which have no such way.
  */
 import type { IncomingMessage } from 'node:http';
 import { Writable } from 'node:stream';
 
 /**
- * Where the socket of a request keeps its way to the web server's error log: takes a text, and says false where it is too
- * late or too much. Registered, because the application may have loaded another copy of this package than the one that serves it.
+ * The method of a request's socket that writes to the web server's error log: it takes a text, and returns false if it is too
+ * late or too much. `Symbol.for`, because the application may have loaded another copy of this package than the server's.
  */
 export const REPORT = Symbol.for('paster.report');
 
 /**
  * A stream into the error log that belongs to a request. With FastCGI it arrives there when the response is complete. Text
  * that comes after that, or beyond 64 Ki characters, goes to standard error.
- * @param req the request, in whatever framework's clothes: the object that Node's listeners get.
+ * @param req the request as Node passes it to listeners, also after a framework has replaced its prototype.
  */
 export function errorStream(req: IncomingMessage): Writable {
   const { socket } = req;
@@ -24,8 +24,8 @@ export function errorStream(req: IncomingMessage): Writable {
     write(chunk: string | Buffer, _encoding, done) {
       const text = chunk.toString();
       const report: unknown = Reflect.get(socket, REPORT);
-      const taken = typeof report === 'function' && report.call(socket, text) === true;
-      if (!taken) process.stderr.write(text);
+      const isReported = typeof report === 'function' && report.call(socket, text) === true;
+      if (!isReported) process.stderr.write(text);
       done();
     },
   });

@@ -1,7 +1,7 @@
-/** One request to an application without a socket: light-my-request, and what Express and Node's own API want of it. */
+/** Sends a request to an application without a connection: by light-my-request, with corrections for Express and Node's API. */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
-import { callApp } from '../http/failure.ts';
+import { callApp } from '../http/error-response.ts';
 import type { Logger } from '../log.ts';
 import type { App } from '../protocol/types.ts';
 
@@ -11,36 +11,41 @@ export interface InjectedRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer | undefined;
-  /** Whose request it is. Default: 127.0.0.1. */
+  /** The client's address. Default: 127.0.0.1. */
   readonly remoteAddress?: string | undefined;
   /** Called with the request before the application is. */
   readonly prepare?: (req: IncomingMessage) => void;
 }
 
-export interface InjectedAnswer {
+export interface InjectedResponse {
   readonly statusCode: number;
   readonly statusMessage: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
-  /** Fails when the application gives up in the middle. */
+  /** Fails if the application breaks off. */
   readonly body: Readable;
 }
 
-/** Statuses whose answers have no body; Node sends none either, whatever the application writes. */
+/** Statuses without a body; Node sends none either, even if the application writes one. */
 const WITHOUT_BODY = [204, 304];
 
-/** Sends the request and resolves when the application has sent the head of its answer. */
-export async function inject(app: App, request: InjectedRequest, log: Logger): Promise<InjectedAnswer> {
+/** Sends the request and resolves when the application has sent the head of its response. */
+export async function inject(app: App, request: InjectedRequest, log: Logger): Promise<InjectedResponse> {
   const { inject: lightMyRequest } = await import('light-my-request');
   const { method, url, headers, body, remoteAddress, prepare } = request;
   const dispatch = (req: IncomingMessage, res: ServerResponse): void => {
     keepMethods(req);
     keepMethods(res);
-    keepUserAgent(req, headers);
-    takeCallbackOfEnd(res);
+    // Its own class is not Node's, and frameworks ask `req instanceof IncomingMessage`.
+    Object.setPrototypeOf(req, process.getBuiltinModule('node:http').IncomingMessage.prototype);
+    // Its own prints a warning about the application, which works without one on a server.
+    Reflect.deleteProperty(req, 'connection');
+    removeDefaultUserAgent(req, headers);
+    supportEndCallback(res);
+    completeSocket(req.socket);
     prepare?.(req);
     callApp(app, req, res, log);
   };
-  // Its own check of the options knows fewer methods than Node does.
+  // Its validation of the options knows fewer methods than Node does.
   const options = {
     url,
     headers,
@@ -49,20 +54,20 @@ export async function inject(app: App, request: InjectedRequest, log: Logger): P
     ...(body && { payload: body }),
     ...(remoteAddress && { remoteAddress }),
   };
-  const answer = await lightMyRequest(dispatch, Object.assign(options, { method: method as 'GET' }));
-  const stream = answer.stream();
-  const isEmpty = method === 'HEAD' || WITHOUT_BODY.includes(answer.statusCode);
+  const response = await lightMyRequest(dispatch, Object.assign(options, { method: method as 'GET' }));
+  const stream = response.stream();
+  const isEmpty = method === 'HEAD' || WITHOUT_BODY.includes(response.statusCode);
   return {
-    statusCode: answer.statusCode,
-    statusMessage: answer.statusMessage,
-    headers: headerLines(answer.headers),
+    statusCode: response.statusCode,
+    statusMessage: response.statusMessage,
+    headers: headerLines(response.headers),
     body: isEmpty ? stream.filter(() => false) : stream,
   };
 }
 
 /**
- * Express gives req and res another prototype, and with it Node's own methods in place of those that catch the answer.
- * (light-my-request knows of this, but only of an Express app that it calls itself, without filters around it.)
+ * Keeps the methods that catch the response: Express gives req and res another prototype, and with it Node's own methods.
+ * (light-my-request handles this only for an Express app that it calls itself, without filters around it.)
  */
 function keepMethods(target: object): void {
   const methods = Object.getOwnPropertyDescriptors(Object.getPrototypeOf(target));
@@ -71,17 +76,36 @@ function keepMethods(target: object): void {
   }
 }
 
-/** Who does not say what program it is does not become light-my-request. */
-function keepUserAgent({ headers, rawHeaders }: IncomingMessage, given: InjectedRequest['headers']): void {
+const SOCKET_METHODS = [
+  'destroy',
+  'end',
+  'pause',
+  'ref',
+  'resume',
+  'setKeepAlive',
+  'setNoDelay',
+  'setTimeout',
+  'unref',
+];
+
+/** light-my-request's socket has an address only; servers and `req.setTimeout()` call methods of it. */
+function completeSocket(socket: object): void {
+  for (const name of SOCKET_METHODS) {
+    if (!Reflect.has(socket, name)) Object.defineProperty(socket, name, { value: () => socket, configurable: true });
+  }
+}
+
+/** Removes light-my-request's User-Agent if the request was given none. */
+function removeDefaultUserAgent({ headers, rawHeaders }: IncomingMessage, given: InjectedRequest['headers']): void {
   const name = 'user-agent';
   if (Object.keys(given).some((each) => each.toLowerCase() === name)) return;
   delete headers[name];
-  const place = rawHeaders.indexOf(name);
-  if (place !== -1) rawHeaders.splice(place, 2);
+  const index = rawHeaders.indexOf(name);
+  if (index !== -1) rawHeaders.splice(index, 2);
 }
 
-/** `res.end(callback)`, `res.end(text, callback)`: light-my-request takes the callback for text or for its encoding. */
-function takeCallbackOfEnd(res: ServerResponse): void {
+/** For `res.end(callback)` and `res.end(text, callback)`, whose callback light-my-request takes for text or an encoding. */
+function supportEndCallback(res: ServerResponse): void {
   const end: (...args: never[]) => unknown = res.end;
   const ended = function (this: ServerResponse, ...args: never[]): unknown {
     const callback = args.find((each): each is never => typeof each === 'function');
@@ -94,7 +118,7 @@ function takeCallbackOfEnd(res: ServerResponse): void {
   Object.defineProperty(res, 'end', { value: ended, configurable: true, writable: true });
 }
 
-/** A line for each value. */
+/** Name and value, a pair for each value. */
 function headerLines(headers: OutgoingHttpHeaders): [string, string][] {
   return Object.entries(headers).flatMap(([name, value]) =>
     (Array.isArray(value) ? value : [String(value)]).map((each): [string, string] => [name, each]),

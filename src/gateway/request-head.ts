@@ -1,38 +1,20 @@
 /**
- * From a CGI environment (RFC 3875 section 4.1) to the head of the HTTP request that it describes. Knows no protocol that
- * carries it. Texts are bytes decoded as latin-1, as Node does with headers.
+ * Makes the head of an HTTP request from the CGI environment that describes it (RFC 3875 section 4.1), whatever the protocol.
+ * Texts are bytes decoded as latin-1, as Node does with headers.
  */
 import { METHODS } from 'node:http';
-import { PROXY_HEADERS } from '../http/forwarded.ts';
-import { TOKEN } from '../http/token.ts';
+import type { TLSSocket } from 'node:tls';
+import { PROXY_HEADERS } from '../http/client-address.ts';
+import { TOKEN } from '../http/request-headers.ts';
 import type { EnvironPairs } from './environ.ts';
 import { isCaddy, isLighttpd, type RequestTarget, requestTarget, type TargetVariables } from './target.ts';
-import {
-  CONTENT_LENGTH,
-  CONTENT_TYPE,
-  HTTP_CONTENT_LENGTH,
-  HTTP_CONTENT_TYPE,
-  HTTP_HOST,
-  HTTP_TRANSFER_ENCODING,
-  HTTPS,
-  type Meaning,
-  meaningOf,
-  PATH_INFO,
-  QUERY_STRING,
-  REQUEST_METHOD,
-  REQUEST_SCHEME,
-  REQUEST_URI,
-  SCRIPT_NAME,
-  SERVER_PROTOCOL,
-  SERVER_SOFTWARE,
-} from './variables.ts';
 
-/** What `(req, res)` are made from. */
+/** What a request and a response are made from. */
 export interface RequestHead {
   /** It came over HTTP/2 and not from a web server: `pairs` are the addresses alone. */
   readonly isHttp2?: true;
   readonly method: string;
-  /** What the application routes on. */
+  /** The URL that the application routes on. */
   readonly url: string;
   /** Where the web server has mounted the application; empty at the root. */
   readonly baseUrl: string;
@@ -40,39 +22,106 @@ export interface RequestHead {
   readonly originalUrl: string;
   readonly httpVersionMinor: 0 | 1;
   readonly rawHeaders: string[];
-  /** Undefined: the head does not say; the body ends where its stream ends. */
+  /** Undefined: the body ends where its stream ends. */
   readonly contentLength: number | undefined;
   /** The client sent its body in chunks. */
   readonly chunked: boolean;
   /** The client speaks TLS with the web server. */
   readonly encrypted: boolean;
+  /** The connection, if the client speaks TLS with this process. */
+  readonly connection?: TLSSocket | undefined;
   readonly pairs: EnvironPairs;
 }
 
-/** What a protocol says of every request that it carries. */
+// What a variable means to the head of a request: one of these, or a header, whose name it is then.
+const REQUEST_METHOD = 1;
+const REQUEST_URI = 2;
+const SCRIPT_NAME = 3;
+const PATH_INFO = 4;
+const QUERY_STRING = 5;
+const SERVER_PROTOCOL = 6;
+const CONTENT_LENGTH = 7;
+const CONTENT_TYPE = 8;
+const SERVER_SOFTWARE = 9;
+const HTTP_CONTENT_TYPE = 10;
+const HTTP_TRANSFER_ENCODING = 11;
+const HTTP_CONTENT_LENGTH = 12;
+const HTTPS = 13;
+const REQUEST_SCHEME = 14;
+const HTTP_HOST = 15;
+/** The variable is not part of the head. */
+export const IGNORED = 16;
+export type Meaning = number | string;
+
+const MEANINGS = new Map<string, Meaning>([
+  ['REQUEST_METHOD', REQUEST_METHOD],
+  ['REQUEST_URI', REQUEST_URI],
+  ['SCRIPT_NAME', SCRIPT_NAME],
+  ['PATH_INFO', PATH_INFO],
+  ['QUERY_STRING', QUERY_STRING],
+  ['SERVER_PROTOCOL', SERVER_PROTOCOL],
+  ['CONTENT_LENGTH', CONTENT_LENGTH],
+  ['CONTENT_TYPE', CONTENT_TYPE],
+  ['SERVER_SOFTWARE', SERVER_SOFTWARE],
+  ['HTTP_CONTENT_TYPE', HTTP_CONTENT_TYPE],
+  ['HTTP_TRANSFER_ENCODING', HTTP_TRANSFER_ENCODING],
+  ['HTTP_CONTENT_LENGTH', HTTP_CONTENT_LENGTH],
+  ['HTTPS', HTTPS],
+  ['REQUEST_SCHEME', REQUEST_SCHEME],
+  ['HTTP_HOST', HTTP_HOST],
+]);
+
+/** Header names that peers invent must not fill the memory: past this many, and this length, they are worked out each time. */
+const MAX_MEANINGS = 1024;
+export const MAX_KEPT_NAME = 64;
+
+const HEADER_VARIABLE = /^HTTP_[!#$%&'*+.^`|~0-9A-Za-z_-]+$/;
+
+export function meaningOf(variable: string): Meaning {
+  const known = MEANINGS.get(variable);
+  if (known !== undefined) return known;
+  const meaning = HEADER_VARIABLE.test(variable) ? titleCase(variable.slice('HTTP_'.length)) : IGNORED;
+  if (MEANINGS.size < MAX_MEANINGS && variable.length <= MAX_KEPT_NAME) MEANINGS.set(copyOf(variable), meaning);
+  return meaning;
+}
+
+/** The same text in its own memory: a variable's name is a slice that would keep the whole environment in memory. */
+function copyOf(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1');
+}
+
+/** `ACCEPT_ENCODING` as browsers write it: `Accept-Encoding`. The client's own spelling is lost in CGI. */
+function titleCase(name: string): string {
+  return name
+    .split('_')
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1).toLowerCase())
+    .join('-');
+}
+
+/** How environments of a protocol differ from others. */
 export interface EnvironTraits {
-  /** It asks for CONTENT_LENGTH, so that 0 does not mean that the client has sent it (SCGI). */
+  /** CONTENT_LENGTH is mandatory, so that 0 does not mean that the client has sent it (SCGI). */
   readonly lengthIsForced?: boolean;
-  /** SCRIPT_NAME is always the mount, and an empty PATH_INFO what lies below it (CGI: it is the program's own URL). */
+  /** SCRIPT_NAME is always the mount, and PATH_INFO what follows it even if empty (CGI: it is the program's own URL). */
   readonly pathIsSplit?: boolean;
 }
 
-/** A request that no HTTP server would have let through; to be answered with `status`. */
+/** An environment of a request that no HTTP server would have accepted; to be answered with `status`. */
 export class BadEnviron extends Error {
   readonly status: number = 400;
 }
 
-/** As many headers as Node takes by default (`server.maxHeadersCount`). */
+/** Node's default (`server.maxHeadersCount`). */
 const MAX_HEADERS = 2000;
 
 const KNOWN_METHODS: ReadonlySet<string> = new Set(METHODS);
 // RFC 9110 section 5.5: with these in a value, one header could pass for two.
 const HEADER_BREAK = /[\0\r\n]/;
 const LENGTH = /^\d{1,15}$/;
-// Caddy's length of a body that comes in chunks, whose header it does not tell. From anybody else it is a mistake.
-const UNMEASURED = '-1';
+// The length that Caddy sends for a body in chunks, without their header. From other web servers it is an error.
+const UNKNOWN_LENGTH = '-1';
 
-/** Whatever can tell all variables when somebody asks for them. */
+/** Provides all variables when they are first needed. */
 export interface PairSource {
   readonly pairs: EnvironPairs;
 }
@@ -117,13 +166,13 @@ class Head implements RequestHead {
 }
 
 /**
- * Makes the head of a request of its variables, taken one by one. Of a variable that comes twice the last one counts, as
- * in PHP, so that a later `fastcgi_param` overrides an earlier one. A header that comes twice is two headers: where there can
- * be only one (User-Agent, Referer, Content-Type), Node keeps the first, which is also the one that nginx checks. Except for
- * Host: web servers refuse a request with two of them, so that a second one is the operator's (Debian's fastcgi_params set
- * it without the port).
+ * Builds the head of a request from its variables, one by one. Of a variable that comes twice the last one counts, as in
+ * PHP, so that a later `fastcgi_param` overrides an earlier one. A header that comes twice is two headers: where there can
+ * be only one (User-Agent, Referer, Content-Type), Node keeps the first, which is also the one that nginx checks. Host is an
+ * exception: web servers refuse a request with two of them, so that a second one is the operator's (Debian's fastcgi_params
+ * set it without the port).
  */
-export class HeadReader {
+export class RequestHeadBuilder {
   readonly #rawHeaders: string[] = [];
   readonly #target: TargetVariables;
   #method = 'GET';
@@ -136,15 +185,15 @@ export class HeadReader {
   #https = '';
   #scheme = '';
   #hasEmptied = false;
-  /** Where the value of Host is among the headers. */
-  #host = -1;
+  /** The index of the value of Host among the headers. */
+  #hostIndex = -1;
   readonly #lengthIsForced: boolean;
 
   /**
    * @param mount where the application is mounted, for web servers that split the path wrongly (see target.ts).
-   * @param traits what the protocol says of every request that it carries.
+   * @param traits how environments of the protocol differ from others.
    */
-  constructor(mount: string | undefined, traits: EnvironTraits) {
+  constructor(mount: string | undefined, traits: EnvironTraits = {}) {
     this.#lengthIsForced = traits.lengthIsForced ?? false;
     this.#target = {
       requestUri: undefined,
@@ -158,7 +207,7 @@ export class HeadReader {
   }
 
   /** @throws BadEnviron for a header that could pass for two. */
-  take(meaning: Meaning, value: string): void {
+  add(meaning: Meaning, value: string): void {
     if (typeof meaning === 'string') {
       if (HEADER_BREAK.test(value)) throw new BadEnviron('a header holds a line break or NUL');
       this.#rawHeaders.push(meaning, value);
@@ -210,21 +259,21 @@ export class HeadReader {
         break;
       case HTTP_HOST:
         if (HEADER_BREAK.test(value)) throw new BadEnviron('the header Host holds a line break or NUL');
-        if (this.#host === -1) this.#host = this.#rawHeaders.push('Host', value) - 1;
-        else this.#rawHeaders[this.#host] = value;
+        if (this.#hostIndex === -1) this.#hostIndex = this.#rawHeaders.push('Host', value) - 1;
+        else this.#rawHeaders[this.#hostIndex] = value;
         break;
     }
   }
 
   /**
-   * The head, once all variables were taken.
-   * @throws BadEnviron where they could not have come from an HTTP request.
+   * The head, after all variables have been added.
+   * @throws BadEnviron if they could not have come from an HTTP request.
    */
-  head(source: PairSource): RequestHead {
+  build(source: PairSource): RequestHead {
     const rawHeaders = this.#hasEmptied ? withoutEmptied(this.#rawHeaders) : this.#rawHeaders;
     const method = this.#method;
-    const unmeasured = this.#length === UNMEASURED && isCaddy(this.#target.serverSoftware);
-    const length = unmeasured ? '' : this.#length;
+    const lengthUnknown = this.#length === UNKNOWN_LENGTH && isCaddy(this.#target.serverSoftware);
+    const length = lengthUnknown ? '' : this.#length;
     if (rawHeaders.length > 2 * MAX_HEADERS) throw new BadEnviron('too many headers');
     if (!KNOWN_METHODS.has(method) && !TOKEN.test(method)) throw new BadEnviron('the method is not a token');
     // nginx sends both variables empty where the request has neither header: absent, not empty (an empty Content-Type
@@ -237,21 +286,21 @@ export class HeadReader {
     let contentLength: number | undefined;
     if (length !== '') {
       if (!LENGTH.test(length)) throw new BadEnviron('the content length is not a number');
-      // The length that the web server vouches for; HTTP_CONTENT_LENGTH could only disagree. It has taken chunks apart,
-      // so that with both headers the length is the true one.
+      // The web server has checked this length; HTTP_CONTENT_LENGTH could only disagree. It has decoded chunks, so that with
+      // both headers the length is right.
       contentLength = Number(length);
-      // Lighttpd says 0 with every GET; what the client has sent itself it repeats as HTTP_CONTENT_LENGTH.
+      // Lighttpd sends 0 with every GET; a length that the client sent it repeats as HTTP_CONTENT_LENGTH.
       const forced = this.#lengthIsForced || isLighttpd(this.#target.serverSoftware);
-      const made = contentLength === 0 && this.#headerLength === '' && forced;
-      if (!made) rawHeaders.push('Content-Length', length);
+      const isAdded = contentLength === 0 && this.#headerLength === '' && forced;
+      if (!isAdded) rawHeaders.push('Content-Length', length);
     }
-    const chunked = contentLength === undefined && (unmeasured || this.#transferEncoding !== '');
+    const chunked = contentLength === undefined && (lengthUnknown || this.#transferEncoding !== '');
     if (chunked) rawHeaders.push('Transfer-Encoding', 'chunked');
-    // Only what the response may be made of matters here: HTTP/2 and 3 end at the web server, and frameworks take 2 for
-    // Node's http2. SERVER_PROTOCOL in the environment tells the truth.
+    // Only what the response may use matters here: HTTP/2 and 3 end at the web server, and frameworks take 2 for Node's
+    // http2. SERVER_PROTOCOL in the environment has the client's version.
     const minor = this.#protocol === 'HTTP/1.0' || this.#protocol === 'HTTP/0.9' ? 0 : 1;
     const target = requestTarget(this.#target);
-    const encrypted = saysTls(this.#https, this.#scheme);
+    const encrypted = isTls(this.#https, this.#scheme);
     return new Head(method, target, minor, rawHeaders, contentLength, chunked, encrypted, source);
   }
 }
@@ -259,13 +308,13 @@ export class HeadReader {
 /**
  * The head of the request that an environment describes.
  * @param mount where the application is mounted, for web servers that split the path wrongly (see target.ts).
- * @param traits what the protocol says of every request that it carries.
- * @throws BadEnviron where it could not have come from an HTTP request.
+ * @param traits how environments of the protocol differ from others.
+ * @throws BadEnviron if it could not have come from an HTTP request.
  */
 export function readHead(pairs: EnvironPairs, mount?: string, traits: EnvironTraits = {}): RequestHead {
-  const reader = new HeadReader(mount, traits);
-  for (let i = 0; i + 1 < pairs.length; i += 2) reader.take(meaningOf(pairs[i] as string), pairs[i + 1] as string);
-  return reader.head({ pairs });
+  const builder = new RequestHeadBuilder(mount, traits);
+  for (let i = 0; i + 1 < pairs.length; i += 2) builder.add(meaningOf(pairs[i] as string), pairs[i + 1] as string);
+  return builder.build({ pairs });
 }
 
 /**
@@ -288,7 +337,7 @@ function withoutEmptied(rawHeaders: readonly string[]): string[] {
 }
 
 /** HTTPS is the older convention, and is "off" on some servers; without it the scheme decides. */
-function saysTls(https: string, scheme: string): boolean {
+function isTls(https: string, scheme: string): boolean {
   if (https === '') return scheme !== '' && scheme.toLowerCase() === 'https';
   return https !== '0' && https.toLowerCase() !== 'off';
 }

@@ -1,19 +1,14 @@
 /**
- * The request that an application sees: Node's own IncomingMessage, filled from the head that a CGI environment
- * describes. Nothing of it depends on its own class, for Express replaces the prototype of every request; the body is pushed
- * by the stand-in for its connection, and Node's `_read` asks for more through it.
+ * The request that an application gets: Node's own IncomingMessage with the head that a CGI environment describes. It needs
+ * no methods of its own class, since Express replaces the prototype of every request. Its GatewaySocket pushes the body, and
+ * Node's `_read` asks that socket for more.
  */
 import { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { addHeaderLines } from '../net/node-internals.ts';
 import { type Environ, environFromPairs } from './environ.ts';
 import type { RequestHead } from './request-head.ts';
 import type { GatewaySocket } from './socket.ts';
-
-/** The part of IncomingMessage that Node's parser fills in and that the published types leave out. */
-interface ParsedMessage {
-  /** Keeps the pairs; `headers` and `headersDistinct` are made from them when they are first read. */
-  _addHeaderLines(headers: string[], count: number): void;
-}
 
 const kHead = Symbol('head');
 const kEnviron = Symbol('environ');
@@ -21,7 +16,7 @@ const kEnviron = Symbol('environ');
 export class GatewayRequest extends IncomingMessage {
   /** Where the web server has mounted the application (only where it has): Express's name. */
   declare baseUrl?: string;
-  /** The target as the client sent it, where `url` is only a part of it. */
+  /** The target as the client sent it, if `url` is only a part of it. */
   declare originalUrl?: string;
   /** The CGI environment that the request came with. */
   declare environ: Environ;
@@ -44,21 +39,16 @@ export class GatewayRequest extends IncomingMessage {
       this.baseUrl = head.baseUrl;
       this.originalUrl = head.originalUrl;
     }
-    (this as unknown as ParsedMessage)._addHeaderLines(head.rawHeaders, head.rawHeaders.length);
+    setHeaderLines(this, head.rawHeaders);
   }
 }
 
-/** What libraries and people read as the name of its class. */
+/** The class that libraries and users see. */
 Object.defineProperty(GatewayRequest.prototype, 'constructor', { value: IncomingMessage });
 
-/** Gives a request that is complete its trailers; Node takes header lines for those of the head until then. */
-export function setTrailers(request: GatewayRequest, rawTrailers: string[]): void {
-  (request as unknown as ParsedMessage)._addHeaderLines(rawTrailers, rawTrailers.length);
-}
-
 /**
- * On Node's own prototype, because that is the one that every request keeps: an accessor of the request's own would cost more
- * than the rest of making it, and most applications never look. Other requests have none, and may be given one.
+ * Defined on Node's own prototype, which every request keeps: an accessor on the request itself took a sixth of paster's
+ * JavaScript for it, and most applications never read it. Requests of other servers have none until one is assigned.
  */
 Object.defineProperty(IncomingMessage.prototype, 'environ', {
   configurable: true,
@@ -73,3 +63,41 @@ Object.defineProperty(IncomingMessage.prototype, 'environ', {
     Object.defineProperty(this, 'environ', { value, configurable: true, enumerable: true, writable: true });
   },
 });
+
+/** Gives a request its header lines, name and value in turn; if it is complete, its trailers. */
+export function setHeaderLines(request: IncomingMessage, lines: string[]): void {
+  if (addHeaderLines(request, lines)) return;
+  const kind = request.complete ? 'trailers' : 'headers';
+  const { joined, distinct } = headersFrom(lines);
+  // Of the same class as Node's, which differs between its versions.
+  Object.setPrototypeOf(joined, Object.getPrototypeOf(request[kind]));
+  Object.setPrototypeOf(distinct, Object.getPrototypeOf(request[`${kind}Distinct`]));
+  Object.assign(request, {
+    [request.complete ? 'rawTrailers' : 'rawHeaders']: lines,
+    [kind]: joined,
+    [`${kind}Distinct`]: distinct,
+  });
+}
+
+/** Of these Node keeps the first if they come twice; others are joined. */
+const SINGLE_HEADERS: ReadonlySet<string> = new Set(
+  (
+    'age authorization content-length content-type etag expires from host if-modified-since if-unmodified-since ' +
+    'last-modified location max-forwards proxy-authorization referer retry-after server user-agent'
+  ).split(' '),
+);
+
+/** `headers` and `headersDistinct` of a request. */
+function headersFrom(lines: readonly string[]): { joined: object; distinct: object } {
+  const joined: Record<string, string | string[]> = Object.create(null);
+  const distinct: Record<string, string[]> = Object.create(null);
+  for (let i = 0; i + 1 < lines.length; i += 2) {
+    const [name, value] = [(lines[i] as string).toLowerCase(), lines[i + 1] as string];
+    const values = [...(distinct[name] ?? []), value];
+    distinct[name] = values;
+    if (name === 'set-cookie') joined[name] = values;
+    else if (values.length === 1) joined[name] = value;
+    else if (!SINGLE_HEADERS.has(name)) joined[name] = values.join(name === 'cookie' ? '; ' : ', ');
+  }
+  return { joined, distinct };
+}

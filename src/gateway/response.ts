@@ -1,17 +1,19 @@
 /**
  * The response that an application writes: Node's own ServerResponse, but for its head, which is that of a CGI
- * response (RFC 3875 section 6.3): `Status: 200 OK` in place of a status line, no connection headers, no chunks, no
+ * response (RFC 3875 section 6.3): `Status: 200 OK` instead of a status line, no connection headers, no chunks, no
  * interim responses, no trailers, no Date (the web server adds it). Writing, ending, events and their order are Node's.
  *
  * What differs from Node's are properties of the object itself: Express replaces the prototype of every response by one of its
- * own, and what a class had put between would be gone. Private members stay. Libraries replace Node's methods, before this
+ * own, and methods of a class between would be lost. Private members stay. Libraries replace Node's methods, before this
  * module is loaded and after: the head is made where Node's `writeHead` leaves it, in `_storeHeader`, and the methods of the
- * prototype are called wherever node:http would call them.
+ * prototype are called wherever node:http would call them. If this Node does not let its head be made (node-internals.ts), Node
+ * writes the head of an HTTP/1.1 response, and the socket translates it.
  */
-import { IncomingMessage, ServerResponse, validateHeaderValue } from 'node:http';
+import { ServerResponse, validateHeaderValue } from 'node:http';
 import type { Socket } from 'node:net';
-import { headerName, knownHeaderName } from './header-names.ts';
+import { canMakeHead, type HeaderTable, type ResponseState, responseShortcuts } from '../net/node-internals.ts';
 import type { GatewayRequest } from './request.ts';
+import { headerName, isLatin1Head, knownHeaderName } from './response-head.ts';
 import { closeResponse, type GatewaySocket, WHOLE_LIMIT } from './socket.ts';
 
 // Node 26; absent from the types of Node 20.
@@ -19,23 +21,13 @@ const { writeInformation } = ServerResponse.prototype as {
   writeInformation?: (this: unknown, ...args: unknown[]) => unknown;
 };
 
-/**
- * Node's own fields of a response that have no public name: where its headers are, and since Node 24 how an answer that is out
- * is told. Looked up once, by their names; without the first the public methods serve.
- */
-const STATE_SYMBOLS = Object.getOwnPropertySymbols(
-  new ServerResponse(new IncomingMessage(undefined as unknown as Socket)),
-);
-const named = (name: string) => STATE_SYMBOLS.find((symbol) => symbol.description === name);
-const kOutHeaders = named('kOutHeaders');
-const kWritableFinished = named('kWritableFinished');
-const kEndCallbacks = named('kEndCallbacks');
+const shortcuts = responseShortcuts();
+const kOutHeaders = shortcuts?.headers;
+const makesHead = canMakeHead() === true;
 
 type HeaderValue = number | string | readonly string[];
 type HeaderList = Record<string, HeaderValue | undefined> | readonly unknown[];
 
-/** Node's own table of the headers that were set: by lower-cased name, the name as written and the value. */
-type HeaderTable = Record<string, [string, HeaderValue]>;
 /**
  * A table without a prototype to speak of, like Node's, that V8 lays out as an object: `Object.create(null)` would be a
  * dictionary, which costs several times as much to fill and to read.
@@ -49,60 +41,69 @@ type HeaderHolder = Record<symbol, HeaderTable | null>;
 /** A value that is no array and has nothing that Node would refuse (it takes latin-1 without control characters). */
 const PLAIN_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
-const BEYOND_ASCII = /[\x80-\xff]/;
+/** Emits 'prefinish'. */
+const { _finish: nodesFinish } = ServerResponse.prototype as unknown as ResponseState;
 
-/**
- * Node's own methods that have a shortcut here. Undefined: a library had replaced the method before this module was loaded
- * (what Node keeps under a private symbol is named in no other source), so that the shortcut would skip the library.
- */
-const nodesEnd = ownedByNode(ServerResponse.prototype.end, 'kCorked');
-const nodesSetHeader = ownedByNode(ServerResponse.prototype.setHeader, 'kOutHeaders');
+/** ServerResponse with the state that its published type leaves out. */
+const NodeResponse = ServerResponse as unknown as new (
+  request: GatewayRequest,
+) => ServerResponse<GatewayRequest> & ResponseState;
 
-function ownedByNode<T>(method: T, symbol: string): T | undefined {
-  return String(method).includes(symbol) ? method : undefined;
-}
-
-/** Says 'prefinish'. */
-const { _finish: nodesFinish } = ServerResponse.prototype as unknown as { _finish: () => void };
-
-export class GatewayResponse extends ServerResponse<GatewayRequest> {
-  // State of Node's OutgoingMessage. `_header` is what `headersSent` reads and what the first write is preceded by.
+export class GatewayResponse extends NodeResponse {
   declare socket: Socket | null;
-  declare _header: string | null;
-  declare _headerSent: boolean;
-  declare _hasBody: boolean;
-  declare _contentLength: number | null;
-  declare _removedContLen: boolean;
-  declare _closed: boolean;
-  declare _send: (data: string, encoding: BufferEncoding) => boolean;
   /** Public since Node 15.4; missing in the types of Node 20. */
   declare getRawHeaderNames: () => string[];
-  /** Makes the head by `writeHead`. */
-  declare _implicitHeader: () => void;
-  declare _storeHeader: (statusLine: string, headers?: HeaderTable | HeaderList | null) => void;
-  declare _finish: () => void;
   readonly #connection: GatewaySocket;
 
   constructor(request: GatewayRequest, socket: GatewaySocket) {
     super(request);
     this.#connection = socket;
-    // Set by every answer. Once Express has replaced the prototype, a property that is new costs V8 a copy of the shape.
+    // Set by every response. After Express has replaced the prototype, a new property costs V8 a copy of the shape.
     this.statusCode = 200;
     this.statusMessage = undefined as unknown as string;
-    this._storeHeader = this.#storeHeader;
-    this._finish = this.#finish;
     this.end = this.#end as typeof this.end;
     this.writeContinue = this.#writeContinue;
     this.writeProcessing = this.#writeProcessing;
     this.writeEarlyHints = this.#writeEarlyHints;
     if (writeInformation !== undefined) Object.assign(this, { writeInformation: this.#writeInformation });
-    socket._httpMessage = this;
-    this.socket = socket as unknown as Socket;
+    if (makesHead) {
+      this._storeHeader = this.#storeHeader;
+      this._finish = this.#finish;
+      socket._httpMessage = this;
+      this.socket = socket as unknown as Socket;
+    } else {
+      this.#writeHttpHead();
+    }
+  }
+
+  /** Lets Node make the head of an HTTP/1.1 response without anything that concerns the connection. */
+  #writeHttpHead(): void {
+    const socket = this.#connection;
+    let isMakingHead = false;
+    // Chunks are right for the head, in which they allow trailers, and not for the body.
+    this.useChunkedEncodingByDefault = true;
+    Object.defineProperty(this, 'chunkedEncoding', { configurable: true, get: () => isMakingHead, set() {} });
+    this.writeHead = (status: number, ...given: never[]): this => {
+      if (status < 200) this.#refuseInterim(status);
+      const { sendDate } = this;
+      this.sendDate = false;
+      isMakingHead = true;
+      try {
+        return Reflect.apply(Object.getPrototypeOf(this).writeHead, this, [status, ...given]);
+      } finally {
+        isMakingHead = false;
+        this.sendDate = sendDate;
+      }
+    };
+    socket.hasHttpHead = true;
+    this.assignSocket(socket as unknown as Socket);
+    this.prependListener('finish', finished);
+    this.on('prefinish', () => socket.release(true));
   }
 
   /**
-   * Makes the head, once `writeHead` has its status and headers.
-   * @param headers those that were set, or if none were, those that `writeHead` was given.
+   * Makes the head when `writeHead` has its status and headers.
+   * @param headers those that were set, or if none were set, those that were passed to `writeHead`.
    */
   #storeHeader(statusLine: string, headers?: HeaderTable | HeaderList | null): void {
     if (this.statusCode < 200) this.#refuseInterim(this.statusCode);
@@ -112,13 +113,13 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
     } else {
       head += this.#givenHeaders(headers as HeaderList | null | undefined);
     }
-    // Node's rule: `end(body)` knows the length of an answer that is made of one piece.
+    // Node's rule: `end(body)` knows the length of a response of one piece.
     const lengthKnown = typeof this._contentLength === 'number' && !this.#lengthGiven && !this._removedContLen;
     if (this._hasBody && lengthKnown) head += `Content-Length: ${this._contentLength}\r\n`;
     this._header = `${head}\r\n`;
     this._headerSent = false;
     // Node joins the head to a text and encodes both as UTF-8, except before a chunk's length: then the head is latin-1.
-    if (this._hasBody && !lengthKnown && !this.#lengthGiven && BEYOND_ASCII.test(head)) this._send('', 'latin1');
+    if (this._hasBody && isLatin1Head(head, lengthKnown || this.#lengthGiven)) this._send('', 'latin1');
   }
 
   /** RFC 3875 section 6.3.3 has no interim responses, and a web server would wait for the final one. */
@@ -136,10 +137,10 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
     return kOutHeaders === undefined ? null : ((this as unknown as HeaderHolder)[kOutHeaders] ?? null);
   }
 
-  /** Node's, with less work for a name that has been set before on any response. */
+  /** Node's method, with less work for a name that has been set before on any response. */
   override setHeader(name: string, value: HeaderValue): this {
     const known = knownHeaderName(name);
-    const isReplaced = super.setHeader !== nodesSetHeader;
+    const isReplaced = super.setHeader !== shortcuts?.nodesSetHeader;
     if (isReplaced || known === undefined || kOutHeaders === undefined || this._header !== null || !isPlain(value)) {
       return super.setHeader(name, value);
     }
@@ -165,7 +166,7 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
     return lines;
   }
 
-  /** Headers that only `writeHead` was given: an object, name and value in turn, or pairs. */
+  /** Headers that were passed to `writeHead` alone: an object, name and value in turn, or pairs. */
   #givenHeaders(headers: HeaderList | null | undefined): string {
     if (headers === undefined || headers === null) return '';
     let lines = '';
@@ -211,10 +212,10 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
     return Buffer.from(String(value), 'latin1').toString();
   }
 
-  /** Calls `end` of the prototype; what that writes leaves in one piece. */
+  /** Calls `end` of the prototype and sends what that writes in one piece. */
   #end(...given: unknown[]): unknown {
     const { end } = Object.getPrototypeOf(this) as { end(...given: unknown[]): unknown };
-    if (end === nodesEnd && given[2] === undefined && this.#endAtOnce(given[0], given[1])) return this;
+    if (end === shortcuts?.nodesEnd && given[2] === undefined && this.#endAtOnce(given[0], given[1])) return this;
     const socket = this.#connection;
     socket.hold();
     try {
@@ -232,8 +233,8 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
   }
 
   /**
-   * The most common answer, a short body that is all of it, without the queues it would only pass through. What is
-   * called and set on the way is what Node calls and sets. False: not such an answer, and nothing has left.
+   * Sends the most common response, a single short body, without the queues of Node. It calls and sets what Node calls and
+   * sets. False: it is another response, and nothing has been sent.
    */
   #endAtOnce(body: unknown, encoding: unknown): boolean {
     const socket = this.#connection;
@@ -244,20 +245,20 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
       this._contentLength = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
       this._implicitHeader();
     }
-    // Who listens to the head being made may have done anything.
+    // `writeHead` may have been replaced and have done anything.
     if (!this._hasBody || this.chunkedEncoding || this._headerSent || this.finished || !socket.fresh) return false;
     const whole = this._header + (typeof body === 'string' ? body : body.toString('latin1'));
     if (whole.length > WHOLE_LIMIT) return false;
-    // Together with a text the head is written as UTF-8, with bytes as latin-1.
+    // Before a text the head is written as UTF-8, before bytes as latin-1.
     if (typeof body === 'string' && Buffer.byteLength(whole) !== whole.length) return false;
     this._headerSent = true;
     this.finished = true;
-    socket.endWith(whole, leftAtOnce, this);
+    socket.endWith(whole, sentAtOnce, this);
     nodesFinish.call(this);
     return true;
   }
 
-  /** Runs what writes an interim response: its arguments are checked and its callback called, whether it goes out or not. */
+  /** Writes an interim response: arguments are checked and callbacks called, even if the protocol has none. */
   #interim(write: () => unknown): unknown {
     let result: unknown;
     this.#connection.interim(() => {
@@ -284,7 +285,7 @@ export class GatewayResponse extends ServerResponse<GatewayRequest> {
   }
 }
 
-/** What libraries and people read as the name of its class. */
+/** The class that libraries and users see. */
 Object.defineProperty(GatewayResponse.prototype, 'constructor', { value: ServerResponse });
 
 function isList(headers: HeaderList): headers is readonly unknown[] {
@@ -309,12 +310,12 @@ function refuseOddList(headers: readonly unknown[]): void {
   throw Object.assign(error, { code: 'ERR_INVALID_ARG_VALUE' });
 }
 
-/** What Node's HTTP server does when an answer is out: let go of the socket and the request, then say 'close'. */
+/** As Node's HTTP server after a response: releases the socket and the request, then emits 'close'. */
 function finished(this: GatewayResponse): void {
-  process.nextTick(closeLater, this, letGo(this));
+  process.nextTick(closeLater, this, releaseSocket(this));
 }
 
-function letGo(response: GatewayResponse): GatewaySocket | null {
+function releaseSocket(response: GatewayResponse): GatewaySocket | null {
   const socket = response.socket as unknown as GatewaySocket | null;
   if (socket !== null) {
     socket._httpMessage = null;
@@ -324,19 +325,12 @@ function letGo(response: GatewayResponse): GatewaySocket | null {
   return socket;
 }
 
-/** An answer that `endAtOnce` sent is out, or is lost. */
-function leftAtOnce(response: GatewayResponse, error?: Error | null): void {
-  process.nextTick(closeLater, response, letGo(response));
+/** The response of `endAtOnce` has been sent or is lost. */
+function sentAtOnce(response: GatewayResponse, error?: Error | null): void {
+  process.nextTick(closeLater, response, releaseSocket(response));
   if (error) return;
-  if (kWritableFinished !== undefined) Reflect.set(response, kWritableFinished, true);
-  if (kEndCallbacks !== undefined) callEndCallbacks(response, kEndCallbacks);
+  shortcuts?.complete(response);
   response.emit('finish');
-}
-
-function callEndCallbacks(response: GatewayResponse, key: symbol): void {
-  const callbacks: unknown = Reflect.get(response, key);
-  Reflect.set(response, key, null);
-  if (Array.isArray(callbacks)) for (const callback of callbacks) callback(null);
 }
 
 /** The last event of a response, on the tick after 'finish'. */

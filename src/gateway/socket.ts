@@ -1,17 +1,19 @@
 /**
- * The stand-in for a connection that `req.socket` and `res.socket` show: one a request, between Node's own message
- * classes and the protocol that carries the request. What the response writes goes to the Carrier, what the peer sends
- * goes to the request, and their endings are told to each other. What it looks like from outside is socket-face.ts.
+ * The stand-in for a connection that is `req.socket` and `res.socket`: one for each request, between Node's own message
+ * classes and the protocol that carries the request. It passes what the response writes to the Carrier and what the peer sends
+ * to the request, and the end of each to the others. What applications see of a socket is in socket-facade.ts.
  */
-import { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
+import { clearNeedDrain, discardBody, endSilently, markClosed } from '../net/node-internals.ts';
 import { REPORT } from './error-stream.ts';
 import type { RequestHead } from './request-head.ts';
-import { HIGH_WATER_MARK, SocketFace } from './socket-face.ts';
+import { translateHead } from './response-head.ts';
+import { HIGH_WATER_MARK, SocketFacade } from './socket-facade.ts';
 
 export type WriteCallback = (error?: Error | null) => void;
 
-/** Pieces of an answer in order. Several where the application corked; their encodings and callbacks beside them. */
+/** Pieces of a response in order, with their encodings and callbacks; several if the application corked. */
 export interface Batch {
   readonly data: (string | Uint8Array)[];
   readonly encodings: (BufferEncoding | undefined)[];
@@ -29,60 +31,46 @@ export function oneCallback(callbacks: readonly WriteCallback[]): WriteCallback 
 /** What a protocol does for one request. */
 export interface Carrier {
   /**
-   * Takes bytes of the answer; `last`: there are no more, and the answer is complete. Calls the callbacks later, when
-   * the bytes have left. False: the peer is slower than the application; `drained()` will follow.
+   * Sends bytes of the response; `last`: the response is complete with them. Calls the callbacks later, when the bytes have
+   * left. False: the peer is slower than the application; `drained()` will follow.
    */
   send(batch: Batch, last: boolean): boolean;
   /**
-   * Takes a whole answer that is one text of a byte a character and at most WHOLE_LIMIT long, and calls `done(of)` later,
-   * when it has left. For protocols that have a shorter way for it than `send`.
+   * Sends a whole response that is one text of a byte a character and at most WHOLE_LIMIT long, and calls `done(of)` later,
+   * when it has left. Absent: `send` is as fast.
    */
   sendWhole?<T>(text: string, done: (of: T, error?: Error | null) => void, of: T): void;
   /** The application reads the body (again). */
   resumeBody(): void;
-  /** The application has destroyed the request or the response: the peer has to see a broken answer. */
+  /** The application has destroyed the request or the response: the peer has to see a broken response. */
   abort(): void;
-  /** Takes an interim response (1xx), its head in HTTP/1.1. Absent: the protocol has none, and it is dropped. */
+  /** Sends an interim response (1xx), its head in HTTP/1.1. Absent: the protocol has none, and it is dropped. */
   interim?(head: string): void;
   /** Writes into the peer's error log. False: it is too late. Absent: the protocol has no way to. */
   report?(text: string): boolean;
 }
 
-/** Longer answers gain nothing from leaving as one text. */
+/** Longer responses gain nothing from leaving as one text. */
 export const WHOLE_LIMIT = 15 * 1024;
 
-/** Node's message for a peer that went away in the middle. */
+/** Node's error for a peer that closes in the middle. */
 export function connectionReset(): Error {
   return Object.assign(new Error('aborted'), { code: 'ECONNRESET' });
 }
 
-/**
- * The flag behind `res.writableNeedDrain`, a private symbol that only Node's own HTTP server resets; `pipe` waits for ever
- * where it stays true. Looked up once, by its name; should a Node name it otherwise, only that second pipe suffers.
- */
-const kNeedDrain = Object.getOwnPropertySymbols(
-  new ServerResponse(new IncomingMessage(undefined as unknown as Socket)),
-).find((symbol) => symbol.description === 'kNeedDrain');
-
-/** What Readable keeps of a stream; the published types leave it out. */
-interface StreamState {
-  ended: boolean;
-  endEmitted: boolean;
-  destroyed: boolean;
-  closed: boolean;
-  closeEmitted: boolean;
-}
-
-export class GatewaySocket extends SocketFace {
+export class GatewaySocket extends SocketFacade {
   readonly #carrier: Carrier;
   readonly #contentLength: number | undefined;
   #received = 0;
-  /** The body has ended behind an answer that did not wait for it; the request has not been told. */
-  #endUnsaid = false;
+  /** The body has ended after the response, which did not wait for it; the request has not been ended. */
+  #endPending = false;
   #batch: Batch | undefined;
+  /** The length of the batch. */
   #batched = 0;
   #held = false;
   #isInterim = false;
+  /** The response lets Node make an HTTP/1.1 head, which its first write begins with. */
+  hasHttpHead = false;
 
   constructor(carrier: Carrier, head: RequestHead) {
     super(head);
@@ -126,6 +114,7 @@ export class GatewaySocket extends SocketFace {
       if (callback) process.nextTick(callback, connectionReset());
       return false;
     }
+    if (this.hasHttpHead) return this.#writeHttpHead(String(data), encoding, callback);
     this.touch();
     this.#batch ??= { data: [], encodings: [], callbacks: [] };
     const batch = this.#batch;
@@ -141,7 +130,15 @@ export class GatewaySocket extends SocketFace {
     return false;
   }
 
-  /** Whether a whole answer can leave at once: nothing has been written and nothing waits. */
+  #writeHttpHead(written: string, encoding?: BufferEncoding | null, callback?: WriteCallback | null): boolean {
+    this.hasHttpHead = false;
+    const { head, text, isLatin1 } = translateHead(written);
+    if (!isLatin1) return this.write(head + text, encoding, callback);
+    this.write(head, 'latin1');
+    return this.write(text, encoding, callback);
+  }
+
+  /** Whether a whole response can leave at once: nothing has been written and nothing waits. */
   get fresh(): boolean {
     return (
       this.bytesWritten === 0 &&
@@ -153,7 +150,7 @@ export class GatewaySocket extends SocketFace {
     );
   }
 
-  /** The whole answer, a byte a character, of a socket that is `fresh`. Calls `done(of)` later, when it has left. */
+  /** Sends a whole response, a byte a character, if the socket is `fresh`. Calls `done(of)` later, when it has left. */
   endWith<T>(text: string, done: (of: T, error?: Error | null) => void, of: T): void {
     this.bytesWritten = text.length;
     this.writable = false;
@@ -161,22 +158,22 @@ export class GatewaySocket extends SocketFace {
     this.#carrier.sendWhole?.(text, done, of);
   }
 
-  /** Lets nothing out until `release`, so that what `res.end()` writes can leave in one piece. */
+  /** Keeps writes until `release`, so that what `res.end()` writes can leave in one piece. */
   hold(): void {
     this.#held = true;
   }
 
-  /** Runs `act`, whose writes are interim responses (1xx). CGI has none (RFC 3875 section 6.3.3). */
-  interim(act: () => void): void {
+  /** Runs `write`, whose writes are interim responses (1xx). CGI has none (RFC 3875 section 6.3.3). */
+  interim(write: () => void): void {
     this.#isInterim = true;
     try {
-      act();
+      write();
     } finally {
       this.#isInterim = false;
     }
   }
 
-  /** Lets go what `hold` has kept; `last`: and says that the answer is complete. */
+  /** Sends what `hold` has kept; `last`: the response is complete with it. */
   release(last: boolean): void {
     this.#held = false;
     if (this.destroyed || !this.writable) return;
@@ -195,32 +192,32 @@ export class GatewaySocket extends SocketFace {
     }
     const accepted = this.#carrier.send(batch, last);
     if (!accepted) this.needDrain = true;
-    // Bytes that were corked made a write say false, and now they are gone: nobody else will say 'drain'.
+    // Corked bytes made a write return false, and have been sent now: nothing else would emit 'drain'.
     else if (wasFull && !last) process.nextTick(drainedLater, this);
     return accepted;
   }
 
   // --- what the carrier calls ------------------------------------------------------------------------------------
 
-  /** The peer has taken what it was sent. */
+  /** The peer has accepted what it was sent. */
   drained(): void {
     if (!this.needDrain || this.destroyed) return;
     this.needDrain = false;
     const response = this._httpMessage;
-    if (response !== null && kNeedDrain !== undefined) Reflect.set(response, kNeedDrain, false);
+    if (response !== null) clearNeedDrain(response);
     if (this.listenerCount('drain') > 0) this.emit('drain');
     if (response !== null && !response.writableEnded && !response.destroyed) response.emit('drain');
   }
 
-  /** Still to come by Content-Length; undefined where the end of the stream decides. */
+  /** Bytes still to come according to Content-Length; undefined if the end of the stream decides. */
   get bodyMissing(): number | undefined {
     const contentLength = this.#contentLength;
     return contentLength === undefined ? undefined : contentLength - this.#received;
   }
 
   /**
-   * Takes bytes of the body; what exceeds Content-Length is cut off, and with its last byte the body is complete.
-   * False: the application is slower than the peer; `resumeBody()` will follow.
+   * Passes bytes of the body to the request; what exceeds Content-Length is cut off, and with its last byte the body is
+   * complete. False: the application is slower than the peer; `resumeBody()` will follow.
    */
   pushBody(bytes: Buffer): boolean {
     const { request } = this;
@@ -248,22 +245,22 @@ export class GatewaySocket extends SocketFace {
   #finishBody(request: IncomingMessage): void {
     request.complete = true;
     if (this.writable || !isUntouched(request)) request.push(null);
-    else this.#endUnsaid = true;
+    else this.#endPending = true;
   }
 
-  /** The answer is out: nobody will read what is left of the body, and 'close' is due in every ending. */
+  /** The response is out: the rest of the body is not needed, and 'close' has to follow in any case. */
   retire(): void {
     const { request } = this;
     if (request === undefined || request.destroyed) return;
     const unread =
       request.readableFlowing === null && !request.readableDidRead && request.listenerCount('readable') === 0;
     if (!request.complete && unread) {
-      // As Node, which reads on and throws away: its 'end' is not an 'aborted'.
+      // As Node, which reads the rest and throws it away: the request emits 'end' and not 'aborted'.
       request.complete = true;
       request.push(null);
       request.resume();
     } else if (!request.complete) {
-      // Only the request: the socket must not take its end for a broken answer.
+      // Only the request: the socket must not take its end for a broken response.
       this.destroyed = true;
       request.destroy();
     } else if (!isUntouched(request)) {
@@ -271,49 +268,40 @@ export class GatewaySocket extends SocketFace {
     }
   }
 
-  /** For the tick after `retire`: the end of a request that nobody has looked at by then. */
+  /** For the tick after `retire`: ends a request that the application has not used until then. */
   settle(): void {
     const { request } = this;
     if (request === undefined || request.destroyed || !request.complete) return;
-    if (!isUntouched(request)) {
-      this.#finishUnread(request);
-      return;
-    }
-    // As Node does for a request without a body where nobody can tell: 'end' and 'close' have no listeners.
-    const state = (request as unknown as { _readableState: StreamState })._readableState;
-    state.ended = true;
-    state.endEmitted = true;
-    state.destroyed = true;
-    state.closed = true;
-    state.closeEmitted = true;
+    // 'end' and 'close' have no listeners, so that the application cannot tell whether they came.
+    if (!isUntouched(request) || !endSilently(request)) this.#finishUnread(request);
   }
 
   #finishUnread(request: IncomingMessage): void {
-    if (this.#endUnsaid) {
-      this.#endUnsaid = false;
+    if (this.#endPending) {
+      this.#endPending = false;
       request.push(null);
     }
-    if (request.readableFlowing === null && !request.readableDidRead) (request as DumpableRequest)._dump();
+    if (request.readableFlowing === null && !request.readableDidRead) discardBody(request);
   }
 
-  /** The peer is gone, or nobody will listen to the answer any more. */
+  /** The peer has closed, or the response is no longer needed. */
   reset(): void {
     if (this.destroyed) return;
-    this.#fall();
+    this.#tearDown();
     this.#close();
   }
 
   // --- what applications call ------------------------------------------------------------------------------------
 
   destroy(error?: Error | null): this {
-    // Once the answer is complete there is nothing left to break: the connection belongs to the web server.
+    // After a complete response there is nothing left to break: the connection belongs to the web server.
     if (this.destroyed) return this;
     this.errored = error ?? null;
-    const answered = !this.writable;
-    this.#fall();
-    if (!answered) this.#carrier.abort();
+    const isAnswered = !this.writable;
+    this.#tearDown();
+    if (!isAnswered) this.#carrier.abort();
     if (error) process.nextTick(failLater, this, error);
-    // After the events that the destroyed request and the failed writes have in store, as a real socket's 'close'.
+    // After the events of the destroyed request and of failed writes, like the 'close' of a real socket.
     setImmediate(closeLater, this);
     return this;
   }
@@ -322,13 +310,13 @@ export class GatewaySocket extends SocketFace {
     this.destroy();
   }
 
-  /** Ends the answer as far as an application can by its socket: what was not said by then is missing. */
+  /** Ends the response as far as that is possible by its socket: what has not been written is missing. */
   end(data?: string | Uint8Array, encoding?: BufferEncoding): this {
     if (data !== undefined) this.write(data, encoding);
     return this.destroy();
   }
 
-  #fall(): void {
+  #tearDown(): void {
     this.destroyed = true;
     this.readable = false;
     this.writable = false;
@@ -339,14 +327,13 @@ export class GatewaySocket extends SocketFace {
     if (lost !== undefined) for (const callback of lost.callbacks) process.nextTick(callback, connectionReset());
   }
 
-  /** Node's order: the request learns of it first, then the response, then who listens to the socket. */
+  /** In Node's order: the request is closed first, then the response, then the socket. */
   #close(): void {
     if (this.closed) return;
     this.closed = true;
     const { request } = this;
     if (request !== undefined && !request.destroyed) request.destroy(connectionReset());
-    const response = this._httpMessage as ClosableResponse | null;
-    if (response !== null) closeResponse(response);
+    if (this._httpMessage !== null) closeResponse(this._httpMessage);
     this.emit('close', this.errored !== null);
   }
 
@@ -371,10 +358,10 @@ export class GatewaySocket extends SocketFace {
   }
 }
 
-/** What libraries and people read as the name of its class. */
+/** The class that libraries and users see. */
 Object.defineProperty(GatewaySocket.prototype, 'constructor', { value: Socket });
 
-/** Nothing of the body waits, nobody has begun to read it and nobody waits for its end. */
+/** Nothing of the body waits, and the application has neither begun to read it nor listens for its end. */
 function isUntouched(request: IncomingMessage): boolean {
   return (
     request.readableFlowing === null &&
@@ -386,28 +373,16 @@ function isUntouched(request: IncomingMessage): boolean {
   );
 }
 
-interface DumpableRequest extends IncomingMessage {
-  /** Throws away what nobody has read: Node's own way to 'end', which is a shorter one since Node 26. */
-  _dump(): void;
-}
-
-interface ClosableResponse extends ServerResponse {
-  _closed: boolean;
-}
-
-/** The last event of a response, once. */
-export function closeResponse(response: ClosableResponse): void {
-  if (response._closed) return;
-  response.destroyed = true;
-  response._closed = true;
-  response.emit('close');
+/** Emits the last event of a response, once. */
+export function closeResponse(response: ServerResponse): void {
+  if (markClosed(response)) response.emit('close');
 }
 
 function drainedLater(socket: GatewaySocket): void {
   socket.drained();
 }
 
-/** An error that has no listener is none: Node's HTTP server listens to every socket's. */
+/** Without a listener the error is dropped: Node's HTTP server listens to every socket's. */
 function failLater(socket: GatewaySocket, error: Error): void {
   if (socket.listenerCount('error') > 0) socket.emit('error', error);
 }

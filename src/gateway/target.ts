@@ -1,14 +1,14 @@
 /**
- * Which URL an application sees. Pure; knows CGI variables only.
+ * Which URL an application sees, by the CGI variables of a request.
  *
- * The rule: an application routes on what lies below the place where the web server has mounted it. In CGI that place
- * is SCRIPT_NAME and the rest is PATH_INFO (RFC 3875 sections 4.1.5 and 4.1.13; PEP 3333 "environ Variables"), so
- * that SCRIPT_NAME + PATH_INFO is the path the client asked for. Hence:
+ * The rule: an application routes on the path below the point where the web server has mounted it. In CGI that point is
+ * SCRIPT_NAME and the rest is PATH_INFO (RFC 3875 sections 4.1.5 and 4.1.13; PEP 3333 "environ Variables"), so that
+ * SCRIPT_NAME + PATH_INFO is the path that the client requested. Hence:
  *
  * - PATH_INFO is not empty: `url` is PATH_INFO, `baseUrl` is SCRIPT_NAME. Both are decoded, and a decoded path has lost
  *   the difference between `/` and `%2F`; so where SCRIPT_NAME + PATH_INFO is what a web server makes of the path of
- *   REQUEST_URI (see `means`), its own spelling is kept, and otherwise (the web server has rewritten the path)
- *   PATH_INFO is encoded anew. Lighttpd's `"/proxy" => (...)` sends this: `/proxy/service?x` is `/service?x` for the
+ *   REQUEST_URI (see `isReadingOf`), the client's spelling is kept, and otherwise (the web server has rewritten the path)
+ *   PATH_INFO is encoded again. Lighttpd's `"/proxy" => (...)` sends this: `/proxy/service?x` is `/service?x` for the
  *   application.
  * - except where the path of REQUEST_URI is PATH_INFO alone: the web server has put a script in front of it that the client
  *   knows nothing of, such as a `.htaccess` with `RewriteRule ^(.*)$ index.fcgi/$1`. `url` is the path of REQUEST_URI, and
@@ -20,12 +20,12 @@
  *   `/`.
  *
  * Lighttpd mounted at `/` without `fix-root-scriptname` cuts after the first segment: `/a/b` becomes SCRIPT_NAME `/a` and
- * PATH_INFO `/b`, just as if the mount were `/a` (seen with 1.4.69). Nothing in the environment tells the two apart, so
- * either that switch or `mount` is needed: with `mount` given, the path is put together and cut again there.
+ * PATH_INFO `/b`, just as if the mount were `/a` (seen with 1.4.69). The environment does not distinguish the two, so either
+ * that switch or `mount` is needed: with `mount`, the path is joined and split again there.
  *
  * `originalUrl` is the target as the client sent it. `baseUrl` and `originalUrl` are the names that Express uses.
  */
-import { percentDecode, percentEncodePath } from '../http/percent.ts';
+import { percentDecode, percentEncodePath } from '../http/url-path.ts';
 
 export interface TargetVariables {
   requestUri: string | undefined;
@@ -33,9 +33,9 @@ export interface TargetVariables {
   pathInfo: string | undefined;
   queryString: string;
   serverSoftware: string;
-  /** SCRIPT_NAME is the mount even where PATH_INFO is empty. */
+  /** SCRIPT_NAME is the mount even if PATH_INFO is empty. */
   isSplit?: boolean;
-  /** Where the application is mounted, whatever the web server says; `''` is the root. */
+  /** Where the application is mounted, instead of what the web server says; `''` is the root. */
   mount?: string | undefined;
 }
 
@@ -48,7 +48,7 @@ export interface RequestTarget {
 // RFC 9112 section 3.2: a target has neither blanks nor control characters; Node's parser refuses them as well.
 const NOT_IN_TARGET = /[\0-\x20\x7f]/;
 
-/** A request target as it may stand in a request line; undefined for anything else. */
+/** A request target that is allowed in a request line; undefined for anything else. */
 function cleanTarget(uri: string | undefined): string | undefined {
   if (uri === undefined || uri === '' || NOT_IN_TARGET.test(uri)) return undefined;
   return uri;
@@ -57,7 +57,7 @@ function cleanTarget(uri: string | undefined): string | undefined {
 /** The URL, the mount and the original target that a set of variables describes. */
 export function requestTarget(variables: TargetVariables): RequestTarget {
   const uri = cleanTarget(variables.requestUri);
-  if (variables.mount !== undefined) return cutAt(variables.mount, variables, uri);
+  if (variables.mount !== undefined) return splitAt(variables.mount, variables, uri);
   const { pathInfo } = variables;
   if (pathInfo === undefined || pathInfo === '') {
     const splits = variables.isSplit || isLighttpd(variables.serverSoftware);
@@ -70,8 +70,8 @@ export function requestTarget(variables: TargetVariables): RequestTarget {
   return split(trimSlash(variables.scriptName), pathInfo ?? '', variables, uri);
 }
 
-/** The whole path cut at `mount`, where it lies below it. */
-function cutAt(mount: string, variables: TargetVariables, uri: string | undefined): RequestTarget {
+/** Splits the whole path at `mount` if it is below it. */
+function splitAt(mount: string, variables: TargetVariables, uri: string | undefined): RequestTarget {
   const { scriptName: prefix, pathInfo = '' } = variables;
   const path = (pathInfo.startsWith('/') ? prefix.replace(/\/$/, '') : prefix) + pathInfo;
   const scriptName = trimSlash(mount);
@@ -85,7 +85,7 @@ function split(
   variables: TargetVariables,
   uri: string | undefined,
 ): RequestTarget {
-  // "Of the form /path": without its slash it would not be a path (seen from web servers mounted at "/").
+  // Without its slash it would not be a path (seen from web servers mounted at "/").
   const rest = pathInfo.startsWith('/') ? pathInfo : `/${pathInfo}`;
   const kept = uri === undefined ? undefined : spelledBelow(uri, scriptName, rest);
   if (uri !== undefined && kept === undefined && variables.mount === undefined) {
@@ -97,16 +97,16 @@ function split(
   return { url, baseUrl, originalUrl: uri ?? baseUrl + url };
 }
 
-/** What follows the mount in `uri`, as the client spelled it, if it means `rest`. */
+/** The part of `uri` below the mount, as the client spelled it, if `rest` is a reading of it. */
 function spelledBelow(uri: string, scriptName: string, rest: string): string | undefined {
   const absolute = /^[a-z][a-z0-9+.-]*:\/\/[^/?]*/i.exec(uri);
   const target = absolute === null ? uri : uri.slice(absolute[0].length);
   const query = target.indexOf('?');
   const path = query === -1 ? target : target.slice(0, query);
   const tail = query === -1 ? '' : target.slice(query);
-  if (scriptName === '') return means(path, rest) ? target : undefined;
+  if (scriptName === '') return isReadingOf(path, rest) ? target : undefined;
   if (percentDecode(path) === scriptName && rest === '/') return `/${tail}`;
-  if (!means(path, scriptName + rest)) return undefined;
+  if (!isReadingOf(path, scriptName + rest)) return undefined;
   // As many segments as the mount has, however they are spelled.
   let end = -1;
   for (let slashes = scriptName.split('/').length; slashes > 0; slashes--) {
@@ -117,21 +117,20 @@ function spelledBelow(uri: string, scriptName: string, rest: string): string | u
 }
 
 /**
- * Whether `told` is a web server's reading of `path`: its percent signs undone, or kept, or kept in `%2F` alone (Apache
- * with `AllowEncodedSlashes NoDecode`), and perhaps slashes in a row taken for one (Lighttpd, nginx without
- * `merge_slashes off`, Apache's walk through directories). A path whose dots were resolved is another one, and not what
- * the client wrote.
+ * Whether `reading` is a web server's reading of `path`: percent-decoded, or not, or all but `%2F` (Apache with
+ * `AllowEncodedSlashes NoDecode`), and perhaps with successive slashes merged (Lighttpd, nginx without `merge_slashes off`,
+ * Apache's walk through directories). A path whose dots were resolved is a different one.
  */
-function means(path: string, told: string): boolean {
+function isReadingOf(path: string, reading: string): boolean {
   const plain = percentDecode(path);
-  if (plain === told) return true;
-  const merged = oneSlash(plain);
-  if (merged === told) return true;
-  const toldPlain = percentDecode(told);
-  return toldPlain === plain || toldPlain === merged;
+  if (plain === reading) return true;
+  const merged = mergeSlashes(plain);
+  if (merged === reading) return true;
+  const decoded = percentDecode(reading);
+  return decoded === plain || decoded === merged;
 }
 
-function oneSlash(path: string): string {
+function mergeSlashes(path: string): string {
   return path.includes('//') ? path.replace(/\/{2,}/g, '/') : path;
 }
 
@@ -149,7 +148,6 @@ export function isLighttpd(serverSoftware: string): boolean {
   return serverSoftware.startsWith('lighttpd');
 }
 
-/** Whether it is Caddy that says so. */
 export function isCaddy(serverSoftware: string): boolean {
   return serverSoftware.startsWith('Caddy');
 }

@@ -1,4 +1,5 @@
 /** HTML that is put together by hand, safely. */
+import { createHash } from 'node:crypto';
 
 const ENTITIES: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -13,8 +14,18 @@ export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? character);
 }
 
-/** A whole page that reads well on a telephone and in the dark, and loads nothing from elsewhere. */
-export function htmlPage(title: string, body: string): string {
+/** What a page has besides its body. */
+export interface PageParts {
+  /** Rules behind those of every page. */
+  readonly style?: string;
+  /** Runs when the body is there. */
+  readonly script?: string;
+  /** Elements of the head, as HTML. */
+  readonly head?: string;
+}
+
+/** A whole page, also for telephones and dark mode. It loads nothing. */
+export function htmlPage(title: string, body: string, { style = '', script, head = '' }: PageParts = {}): string {
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -23,15 +34,33 @@ export function htmlPage(title: string, body: string): string {
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="data:,">
 <title>${escapeHtml(title)}</title>
-<style>${STYLE}</style>
+${head}<style>${STYLE}${style}</style>
 </head>
 <body>
 <main>
 ${body}
 </main>
-</body>
+${script === undefined ? '' : `<script>${script}</script>\n`}</body>
 </html>
 `;
+}
+
+/**
+ * The Content-Security-Policy of a page with these parts. Only its own styles and script have an effect: should text ever be
+ * taken for markup, it can neither run nor load anything. The script may read from its own server.
+ */
+export function pagePolicy({ style = '', script }: PageParts = {}): string {
+  return [
+    "default-src 'none'",
+    `style-src ${hashSource(STYLE + style)}`,
+    ...(script === undefined ? [] : [`script-src ${hashSource(script)}`, "connect-src 'self'"]),
+    'img-src data:',
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  ].join('; ');
+}
+
+function hashSource(text: string): string {
+  return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 }
 
 const STYLE = `

@@ -6,12 +6,11 @@
  * filters of that prefix by. So a path is compared in each of the common readings, and has no prefix if they disagree.
  */
 import { ConfigError } from '../errors.ts';
-import { pathEnd } from './mount.ts';
-import { percentDecode } from './percent.ts';
+import { pathEnd, percentDecode } from './url-path.ts';
 
 interface Node<T> {
   readonly children: Map<string, Node<T>>;
-  /** Absent where no prefix ends. */
+  /** Present if a prefix ends here. */
   found?: { readonly value: T };
 }
 
@@ -21,7 +20,7 @@ export interface PrefixMatch<T> {
   readonly length: number;
 }
 
-/** For a path or a host that an application could take for one of another prefix: the response must be 400. */
+/** Returned if an application could read a path or a host as one of another prefix. The response must be 400. */
 export const AMBIGUOUS = Symbol('ambiguous');
 export const AMBIGUOUS_PATH = 'Bad Request: ambiguous path';
 
@@ -31,7 +30,7 @@ export class PathPrefixes<T> {
 
   /**
    * @returns false if the prefix has a value already.
-   * @throws ConfigError for one that could be read in several ways itself.
+   * @throws ConfigError for a prefix that could itself be read in several ways.
    */
   add(prefix: string, value: T): boolean {
     if (UNSAFE.test(prefix) || /[\\;?#]/.test(prefix)) {
@@ -70,7 +69,7 @@ export class PathPrefixes<T> {
 
 const SLASH = 0x2f;
 
-/** Most paths have nothing of this, and so one reading. */
+/** Matches paths that can be read in several ways. */
 const SEVERAL_READINGS = /[%\\;#]|[^\x21-\x7e]|\/[/.]/;
 
 /**
@@ -88,11 +87,11 @@ export function longestPrefix<T>(
   const decoded = percentDecode(path);
   if (UNSAFE.test(decoded)) return AMBIGUOUS;
   for (const reading of readings(path, decoded)) {
-    if (firstMatch(reading, maps, asItIs)?.value !== match?.value) return AMBIGUOUS;
+    if (firstMatch(reading, maps, undecoded)?.value !== match?.value) return AMBIGUOUS;
     // Below a prefix the application does not see how the path begins.
     if (match && match.length > 0) continue;
     const [authority] = AUTHORITY.exec(reading) ?? [''];
-    if (firstMatch(reading.slice(authority.length), maps, asItIs)?.value !== match?.value) return AMBIGUOUS;
+    if (firstMatch(reading.slice(authority.length), maps, undecoded)?.value !== match?.value) return AMBIGUOUS;
   }
   return match;
 }
@@ -115,7 +114,7 @@ function withoutParameters(decoded: string): string {
   return decoded.replaceAll('\\', '/').replace(PARAMETERS, '');
 }
 
-function asItIs(decoded: string): string {
+function undecoded(decoded: string): string {
   return decoded;
 }
 
@@ -144,7 +143,7 @@ const UNSAFE = /(?:^|[/\\])\.{1,2}(?:$|[/\\;?#])|\0|[\xc0\xc1][\x80-\xbf]|\xe0[\
 
 /** `;` begins the parameters of a segment (RFC 3986 section 3.3), `?` a query and `#` a fragment. */
 const PARAMETERS = /[;?#][^/]*/g;
-/** For servers to which a backslash ends a segment too. */
+/** For servers that end a segment at a backslash, too. */
 const PARAMETERS_TO_SEPARATOR = /[;?#][^/\\]*/g;
 const PARAMETER_START = /[;?#]/;
 const ENCODED_SEPARATOR = /%(2f|5c)/gi;

@@ -1,47 +1,70 @@
-/** What was counted of requests, as plain data that survives a structured clone, and the sum of two of them. Pure. */
+/** Counts of requests as plain data, which survives a structured clone, and their sum. Pure. */
 
-/** The upper bounds of the histogram of durations in seconds; one more bucket is for what takes longer. */
+/** The upper bounds of the histogram of durations, in seconds; one more bucket is for longer requests. */
 export const DURATION_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] as const;
 
-/** How many requests had this method and this status. */
+/** How many requests had a method and a status. */
 export interface AnswerCount {
-  /** One of `METHODS`, or `other`: what clients invent does not become a time series. */
+  /** One of `METHODS`, or `other`, so that methods that clients invent do not become time series. */
   readonly method: string;
-  /** 499 where the client left before there was one, as nginx has it. */
+  /** 499, as in nginx, if the client left before there was a status. */
   readonly status: number;
   readonly count: number;
 }
 
-/** What one section of the INI file has answered. */
+/** The requests that one section of the INI file has answered. */
 export interface SectionCounts {
-  /** `app:main`; for a part without a section its URI. */
+  /** Such as `app:main`; the URI of a part that has no section. */
   readonly section: string;
   readonly answers: readonly AnswerCount[];
-  /** Of these, answers that did not come to their end: the client left, or the application broke it off. */
+  /** Responses among these that were not finished: the client left, or the application destroyed them. */
   readonly aborted: number;
-  /** Requests by duration, not cumulated: one more than `DURATION_BOUNDS`. */
+  /** Requests by duration, not cumulative: one bucket more than `DURATION_BOUNDS`. */
   readonly durations: readonly number[];
   /** The sum of all durations. */
   readonly seconds: number;
 }
 
-/** What never becomes less while a server runs. */
+/** Why requests were refused: too many in flight, or the event loop was late. */
+export const REFUSAL_REASONS = ['in_flight', 'lag'] as const;
+export type RefusalReason = (typeof REFUSAL_REASONS)[number];
+
+/** How long requests have waited in front of the server, by the header X-Request-Start. */
+export interface QueueTimes {
+  /** As in `SectionCounts`. */
+  readonly durations: readonly number[];
+  readonly seconds: number;
+}
+
+/** Numbers that only grow while a server runs. */
 export interface Counts {
   readonly sections: readonly SectionCounts[];
-  /** Requests of which nothing more is known: counted where neither `metrics` nor `status` is served. */
+  /** Requests that are counted without details, which is all that happens if neither `metrics` nor `status` is configured. */
   readonly watched: number;
+  /** Requests that were refused because of overload. They are counted nowhere else. */
+  readonly refused: Readonly<Record<RefusalReason, number>>;
+  readonly queue: QueueTimes;
   /** Requests that took over their connection, such as WebSockets. */
   readonly upgrades: number;
-  /** Connections that were accepted, or taken over from a worker that went. */
+  /** Connections that were accepted, or taken over from a worker that ended. */
   readonly connections: number;
   /** Bytes on these connections, heads and framing included. */
   readonly received: number;
   readonly sent: number;
 }
 
-export const NO_COUNTS: Counts = { sections: [], watched: 0, upgrades: 0, connections: 0, received: 0, sent: 0 };
+export const NO_COUNTS: Counts = {
+  sections: [],
+  watched: 0,
+  refused: { in_flight: 0, lag: 0 },
+  queue: { durations: DURATION_BOUNDS.map(() => 0).concat(0), seconds: 0 },
+  upgrades: 0,
+  connections: 0,
+  received: 0,
+  sent: 0,
+};
 
-/** Both together; neither is changed. */
+/** The sum; neither argument is changed. */
 export function addCounts(one: Counts, other: Counts): Counts {
   const sections = new Map(one.sections.map((each) => [each.section, each]));
   for (const each of other.sections) {
@@ -51,6 +74,14 @@ export function addCounts(one: Counts, other: Counts): Counts {
   return {
     sections: [...sections.values()],
     watched: one.watched + other.watched,
+    refused: {
+      in_flight: one.refused.in_flight + other.refused.in_flight,
+      lag: one.refused.lag + other.refused.lag,
+    },
+    queue: {
+      durations: addEach(one.queue.durations, other.queue.durations),
+      seconds: one.queue.seconds + other.queue.seconds,
+    },
     upgrades: one.upgrades + other.upgrades,
     connections: one.connections + other.connections,
     received: one.received + other.received,
@@ -68,12 +99,28 @@ function addSections(one: SectionCounts, other: SectionCounts): SectionCounts {
     section: one.section,
     answers: [...answers.values()],
     aborted: one.aborted + other.aborted,
-    durations: one.durations.map((count, index) => count + (other.durations[index] ?? 0)),
+    durations: addEach(one.durations, other.durations),
     seconds: one.seconds + other.seconds,
   };
 }
 
-/** How many requests have been answered, or left. */
+function addEach(one: readonly number[], other: readonly number[]): number[] {
+  return one.map((count, index) => count + (other[index] ?? 0));
+}
+
+/** The bucket of a duration in seconds. */
+export function bucketOf(seconds: number): number {
+  let bucket = 0;
+  while (seconds > (DURATION_BOUNDS[bucket] ?? Number.POSITIVE_INFINITY)) bucket++;
+  return bucket;
+}
+
+/** How many requests were refused, for whatever reason. */
+export function refusedOf({ refused }: Counts): number {
+  return refused.in_flight + refused.lag;
+}
+
+/** How many requests have been answered or abandoned. */
 export function requestsOf({ sections, watched }: Counts): number {
   return sections.reduce((sum, { durations }) => sum + durations.reduce((all, count) => all + count, 0), watched);
 }

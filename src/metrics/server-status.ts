@@ -1,32 +1,41 @@
-/** What is known of a server that runs: of each of its processes, and of all of them together. Plain data. */
+/** The status of a running server: of each of its processes, and of all of them together. Plain data. */
 import type { Counts } from './counts.ts';
 import type { Lag } from './loop-lag.ts';
 
 /** A request that is being answered. */
-export interface RequestInFlight {
+export interface RequestReport {
   readonly method: string;
-  /** As the client sent it, without what is secret in it. */
+  /** As the client sent it, with secrets masked. */
   readonly url: string;
-  /** The client's address, as far as it is known. */
+  /** The client's address, if it is known. */
   readonly client: string | undefined;
-  /** The innermost section of the INI file that has got it. */
+  /** The innermost section of the INI file that the request has reached. */
   readonly section: string | undefined;
-  /** How long it has been in hand. */
+  /** Since it arrived. */
   readonly seconds: number;
 }
 
-/** What a process that serves says of itself. */
+/** A certificate that a process presents to clients. */
+export interface CertificateReport {
+  /** Its first host name. */
+  readonly name: string;
+  /** In milliseconds of `Date.now()`. */
+  readonly expires: number;
+}
+
+/** What a serving process reports about itself. */
 export interface ProcessReport {
   readonly pid: number;
-  /** Seconds that it has been serving. */
+  /** Seconds since it began to serve. */
   readonly uptime: number;
   readonly counts: Counts;
-  /** The oldest first, as many as people read. */
-  readonly inFlight: readonly RequestInFlight[];
-  /** How many there are. */
+  /** The oldest first; only as many as a person would read. */
+  readonly inFlight: readonly RequestReport[];
+  /** The number of all requests in flight. */
   readonly inFlightCount: number;
-  /** Connections that are open, and those of them that an upgrade has taken over. */
+  /** Open connections. */
   readonly connections: number;
+  /** Open connections that an upgrade has taken over. */
   readonly upgraded: number;
   /** Bytes. */
   readonly memory: {
@@ -36,25 +45,27 @@ export interface ProcessReport {
     readonly external: number;
   };
   readonly lag: Lag;
+  readonly certificates: readonly CertificateReport[];
 }
 
 /** One process of a server. */
 export interface WorkerStatus {
   readonly pid: number | undefined;
-  /** `ready` where it serves; `standby` is one that waits for a reload. */
+  /** `ready`: it serves; `standby`: it waits for a reload. */
   readonly state: 'starting' | 'standby' | 'booting' | 'ready' | 'draining' | 'exited';
-  /** Undefined while it has never said anything. */
+  /** The last report; undefined before the first. */
   readonly report: ProcessReport | undefined;
-  /** Seconds since that, where it did not answer now: its event loop stands still. */
+  /** Seconds since the last report, if the worker did not answer this time because its event loop is blocked. */
   readonly silent: number | undefined;
 }
 
-/** Why a worker was exchanged for another one, or went. */
+/** Why a worker was replaced or ended. */
 export const RESTART_REASONS = [
   'max_requests',
   'max_memory',
   'log',
   'reload',
+  'control',
   'stuck',
   'crash',
   'signal',
@@ -62,30 +73,83 @@ export const RESTART_REASONS = [
 ] as const;
 export type RestartReason = (typeof RESTART_REASONS)[number];
 
+/** A restart or a reload. */
+export interface ServerEvent {
+  /** Milliseconds of `Date.now()`. */
+  readonly at: number;
+  readonly kind: RestartReason | 'reload_failed';
+  /** Why, on one line. */
+  readonly text: string;
+}
+
 export interface Reloads {
   readonly done: number;
   readonly failed: number;
-  /** What those that were done have taken, all together and the last one. */
+  /** The duration of all successful reloads together. */
   readonly seconds: number;
+  /** The duration of the last one. */
   readonly lastSeconds: number | undefined;
-  /** When it was, in milliseconds of `Date.now()`. */
+  /** When the last one was, in milliseconds of `Date.now()`. */
   readonly lastAt: number | undefined;
 }
 
 export const NO_RELOADS: Reloads = { done: 0, failed: 0, seconds: 0, lastSeconds: undefined, lastAt: undefined };
 
+/** One worker in a sample. */
+export interface WorkerSample {
+  readonly pid: number;
+  /** Bytes of resident memory. */
+  readonly resident: number;
+  /** Seconds: how late timers were at most in the last ten to twenty seconds. */
+  readonly lag: number;
+}
+
+/** What happened between a sample and the one before. */
+export interface Sample {
+  /** Milliseconds of `Date.now()`. */
+  readonly at: number;
+  /** Since the sample before. */
+  readonly seconds: number;
+  /** Responses by the first digit of their status, 1 to 5. */
+  readonly answers: readonly number[];
+  /** Requests by duration, as in `SectionCounts`. */
+  readonly durations: readonly number[];
+  /** Requests in flight at that time. */
+  readonly inFlight: number;
+  readonly workers: readonly WorkerSample[];
+}
+
 export interface ServerStatus {
-  /** The process that gets the signals: the supervisor, or the one that there is. */
+  /** The process that signals are sent to: the supervisor, or the only process. */
   readonly pid: number;
   /** When it began to serve, in milliseconds of `Date.now()`. */
   readonly started: number;
   readonly workers: readonly WorkerStatus[];
-  /** Of all processes, also of those that have ended. */
+  /** Of all processes, including those that have ended. */
   readonly totals: Counts;
   readonly restarts: Readonly<Record<RestartReason, number>>;
   readonly reloads: Reloads;
+  /** The latest restarts and reloads, the newest first. */
+  readonly events: readonly ServerEvent[];
+  /** The last ten minutes; present if it was asked for and requests are counted. */
+  readonly history?: readonly Sample[] | undefined;
+}
+
+/** The status of the whole server; with the last ten minutes if `history` is true. */
+export type AskStatus = (options: { readonly history: boolean }) => Promise<ServerStatus>;
+
+/** What a server is, as opposed to how it is. */
+export interface ServerIdentity {
+  /** URLs of the addresses that it listens on. */
+  readonly listeners: readonly string[];
+  /** Its working directory by the user's name for it, such as `/srv/app/current`. */
+  readonly directory: string;
+  /** Where symbolic links in that name lead, such as `/srv/app/releases/7`. */
+  readonly release: string;
+  /** The INI file, if the application is in one. */
+  readonly file: string | undefined;
 }
 
 export function noRestarts(): Record<RestartReason, number> {
-  return { max_requests: 0, max_memory: 0, log: 0, reload: 0, stuck: 0, crash: 0, signal: 0, finished: 0 };
+  return { max_requests: 0, max_memory: 0, log: 0, reload: 0, control: 0, stuck: 0, crash: 0, signal: 0, finished: 0 };
 }

@@ -1,26 +1,36 @@
-/** How a server is, as lines for a log or a terminal. */
+/** The status of a server as lines for a log or a terminal. */
 import { printableLine } from '../printable.ts';
-import { requestsOf } from './counts.ts';
-import type { ProcessReport, RequestInFlight, ServerStatus, WorkerStatus } from './server-status.ts';
+import { certificatesOf, expiryText } from './certificates.ts';
+import { refusedOf, requestsOf } from './counts.ts';
+import type { ProcessReport, RequestReport, ServerStatus, WorkerStatus } from './server-status.ts';
 
 const MIB = 1024 * 1024;
 
-/** The server's own line where it has workers, then one for each process with its requests below it. */
+/**
+ * A line for the server if it has workers, one for each process with its requests below it, then one for each certificate.
+ */
 export function statusLines(status: ServerStatus): string[] {
   const { pid, workers } = status;
   const isAlone = workers.length === 1 && workers[0]?.pid === pid;
-  return [...(isAlone ? [] : [serverLine(status)]), ...workers.flatMap((worker) => workerLines(worker, isAlone))];
+  return [
+    ...(isAlone ? [] : [serverLine(status)]),
+    ...workers.flatMap((worker) => workerLines(worker, isAlone)),
+    ...certificatesOf(status).map(({ name, expires }) =>
+      printableLine(`certificate of ${name} ${expiryText(expires)}`),
+    ),
+  ];
 }
 
 function serverLine({ pid, started, workers, totals, restarts, reloads }: ServerStatus): string {
-  const inHand = workers.reduce((sum, { report }) => sum + (report?.inFlightCount ?? 0), 0);
-  const exchanged = Object.entries(restarts).filter(([, count]) => count > 0);
+  const inFlight = workers.reduce((sum, { report }) => sum + (report?.inFlightCount ?? 0), 0);
+  const restarted = Object.entries(restarts).filter(([, count]) => count > 0);
   return [
     `server ${pid}, up ${duration((Date.now() - started) / 1000)}: ${requests(requestsOf(totals))}`,
-    `${inHand} in flight`,
-    exchanged.length === 0
+    `${inFlight} in flight`,
+    ...(refusedOf(totals) > 0 ? [`${refusedOf(totals)} refused`] : []),
+    restarted.length === 0
       ? 'no worker restarted'
-      : `workers restarted: ${exchanged.map(([reason, count]) => `${count} ${reason}`).join(', ')}`,
+      : `workers restarted: ${restarted.map(([reason, count]) => `${count} ${reason}`).join(', ')}`,
     `${reloads.done} reloads, ${reloads.failed} failed`,
   ].join(', ');
 }
@@ -33,6 +43,7 @@ function workerLines({ pid, state, report, silent }: WorkerStatus, isAlone: bool
     [
       `${name}${state === 'ready' ? '' : `, ${state}`}, up ${duration(uptime)}: ${requests(requestsOf(counts))}`,
       `${inFlightCount} in flight`,
+      ...(refusedOf(counts) > 0 ? [`${refusedOf(counts)} refused`] : []),
       ...(connections > 0 ? [connections === 1 ? '1 connection' : `${connections} connections`] : []),
       `${mebibytes(memory.resident)} resident`,
       `heap ${mebibytes(memory.heapUsed)} of ${mebibytes(memory.heapTotal)}`,
@@ -44,14 +55,14 @@ function workerLines({ pid, state, report, silent }: WorkerStatus, isAlone: bool
   return lines;
 }
 
-/** What a process has in hand: a line for each request that it names, and one for those that it does not. */
+/** The requests in flight: a line for each that the report names, and one for the others. */
 export function requestLines({ inFlight, inFlightCount }: Pick<ProcessReport, 'inFlight' | 'inFlightCount'>): string[] {
   const more = inFlightCount - inFlight.length;
   return [...inFlight.map((request) => `  ${requestLine(request)}`), ...(more > 0 ? [`  and ${more} more`] : [])];
 }
 
 /** `GET /report?year=1999, for 24.1 s, from 10.0.0.7, [app:reports]` */
-function requestLine({ method, url, seconds, client, section }: RequestInFlight): string {
+export function requestLine({ method, url, seconds, client, section }: RequestReport): string {
   const from = client === undefined ? '' : `, from ${client}`;
   return printableLine(
     `${method} ${url}, for ${seconds.toFixed(1)} s${from}${section === undefined ? '' : `, [${section}]`}`,
@@ -69,7 +80,7 @@ const UNITS = [
   ['s', 1],
 ] as const;
 
-/** `3 h 12 min`: the two greatest units that there are. */
+/** `3 h 12 min`: the two largest units. */
 export function duration(seconds: number): string {
   let left = Math.floor(seconds);
   const parts: string[] = [];

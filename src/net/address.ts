@@ -1,4 +1,5 @@
-/** Where a server listens: a TCP host and port, a Unix socket's path, or a descriptor that was inherited. */
+/** Where a server listens: a TCP host and port, the path of a Unix socket, or an inherited descriptor. */
+import type { Server } from 'node:net';
 
 /** A TCP address: a host name or IP address, and a port from 0 (any free one) to 65535. */
 export interface TcpAddress {
@@ -13,13 +14,13 @@ export interface UnixAddress {
   readonly path: string;
 }
 
-/** A socket that the process was started with, by its file descriptor. */
+/** A socket that the process was started with, by its descriptor. */
 export interface DescriptorAddress {
   readonly kind: 'fd';
   readonly fd: number;
 }
 
-/** Where a server listens; `kind` tells which. */
+/** Where a server listens; `kind` says which of the three it is. */
 export type Address = TcpAddress | UnixAddress | DescriptorAddress;
 
 /** `127.0.0.1:8080`, `[::1]:8080`, `unix:/path`, `fd:0`: the notation of the `listen` setting. */
@@ -52,7 +53,38 @@ export function parseAddress(text: string): Address | undefined {
   return { kind: 'tcp', host: host === '' || host === '*' ? '0.0.0.0' : host, port };
 }
 
-/** True for addresses that only this machine can reach. */
+/** Whether only this machine can reach the address. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^(?:::ffff:)?127(?:\.\d{1,3}){3}$/i.test(host);
+}
+
+/** The address of a server that listens. */
+export function addressOfServer(server: Server): Address {
+  const address = server.address();
+  if (address === null) return { kind: 'fd', fd: 0 };
+  if (typeof address === 'string') return { kind: 'unix', path: address };
+  return { kind: 'tcp', host: address.address, port: address.port };
+}
+
+let serving: Address | undefined;
+
+/** Where this process serves the application, for a program that asks its own server; undefined before that is known. */
+export function servingAddress(): Address | undefined {
+  return serving;
+}
+
+/** Sets what `servingAddress` returns: the first of the addresses that clients reach. */
+export function setServingAddress(address: Address | undefined): void {
+  serving = address;
+}
+
+const ownServers = new WeakSet<object>();
+
+/** Marks a `net.Server` as one of paster's listeners, and not the application's. */
+export function markOwnServer(server: object): void {
+  ownServers.add(server);
+}
+
+export function isOwnServer(server: object): boolean {
+  return ownServers.has(server);
 }

@@ -1,10 +1,10 @@
-/** What goes wrong when a socket is opened, in words, with what to do about it. */
+/** Messages for errors of opening a socket, with what to do about them. */
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { errorCode, errorMessage, PasterError, RunError } from '../errors.ts';
 import { type Address, formatAddress } from './address.ts';
 
-/** The error to report for what `bind`, `listen` or a look-up threw. Errors that are in words already pass through. */
+/** The error to report for what `bind`, `listen` or a name lookup threw. paster's own errors are returned as they are. */
 export function bindError(cause: unknown, address: Address): PasterError {
   if (cause instanceof PasterError) return cause;
   const code = errorCode(cause) ?? '';
@@ -14,7 +14,7 @@ export function bindError(cause: unknown, address: Address): PasterError {
   return new RunError(`PASTER_LISTEN_${code || 'FAILED'}`, message, { hint, cause, setting: settingOf(code, address) });
 }
 
-/** Which part of an address is at fault, by the name that a server's section has for it. */
+/** The setting of a server's section that the error is about. */
 function settingOf(code: string, { kind }: Address): string | undefined {
   if (kind !== 'tcp') return kind === 'unix' ? 'socket' : undefined;
   return code === 'EADDRINUSE' || code === 'EACCES' ? 'port' : 'host';
@@ -72,7 +72,7 @@ function explainTcp(code: string, host: string, port: number): Explanation | und
 
 function explainUnix(code: string, path: string): Explanation | undefined {
   const directory = dirname(path);
-  // libuv says EACCES for a directory that does not exist.
+  // libuv reports EACCES for a directory that does not exist.
   switch (code === 'EACCES' && !existsSync(directory) ? 'ENOENT' : code) {
     case 'ENOENT':
       return { message: `directory ${directory} does not exist`, hint: `create it: mkdir -p ${directory}` };

@@ -2,103 +2,124 @@
  * Sockets that the supervisor holds for its workers. It never accepts on them itself: it keeps the descriptor, which
  * each worker inherits, so that connections wait in the kernel's queue whenever no worker is there to take them.
  *
- * Node can only open a socket to accept on it, but for `net._createServerHandle`, which its own cluster module uses.
- * The socket has to listen before there is a worker: a TCP address that is in use shows only then, a Unix socket that
- * does not listen looks stale to a program that starts at the same moment, and clients would be refused. In this process
- * Node would begin to accept, so a short-lived child does the `listen` (40 ms, once).
+ * Node's public way to open a socket accepts on it; `net._createServerHandle`, which its cluster module uses, does not.
+ * The socket has to listen before there is a worker: only then does the kernel report a TCP address that is in use, a Unix
+ * socket that does not listen looks stale to a program that starts at the same moment, and clients would be refused. In this
+ * process Node would begin to accept, so another one calls `listen`: the first worker, and a short-lived child (40 ms) for a
+ * socket that a reload adds.
  */
 import { spawn } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
-import { closeSync, fstatSync } from 'node:fs';
-import net from 'node:net';
+import { closeSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import { RunError } from '../errors.ts';
+import { fstatSocket } from '../files/socket-stat.ts';
 import type { Address, DescriptorAddress, TcpAddress, UnixAddress } from './address.ts';
 import { bindError } from './bind-errors.ts';
 import { type BindOptions, DEFAULT_BACKLOG } from './listener.ts';
+import { createServerHandle, isServerHandle, type ServerHandle } from './node-internals.ts';
 import { SocketFile } from './unix-socket.ts';
 
 /** An open socket that other processes accept on. */
 export interface HeldSocket {
-  /** Where it really is, the port filled in. */
+  /** Where it is, with the actual port. */
   readonly address: Address;
   readonly fd: number;
   readonly backlog: number;
-  /** Lets it go, and removes the socket file if it is still this process's. Workers that have it keep it. */
+  /** Closes it and removes the socket file if that is still this process's. Workers that have inherited it keep it. */
   close(): Promise<void>;
+}
+
+/** Makes a socket listen in another process. @returns whether it has */
+export type ListenElsewhere = (fd: number, backlog: number) => Promise<boolean>;
+
+/** A socket that workers can inherit already, and that connections cannot reach before `listen`. */
+export interface BoundSocket extends HeldSocket {
+  /** @param elsewhere a process that has inherited it. Default, and if that cannot: a child of its own. */
+  listen(elsewhere?: ListenElsewhere): Promise<void>;
 }
 
 /** Opens a socket without accepting on it. */
 export async function holdSocket(address: Address, options: BindOptions = {}): Promise<HeldSocket> {
-  const backlog = options.backlog ?? DEFAULT_BACKLOG;
+  const socket = await bindSocket(address, options);
   try {
-    switch (address.kind) {
-      case 'tcp':
-        return await holdTcp(address, backlog, options.ipv6Only ? IPV6_ONLY : 0);
-      case 'unix':
-        return await holdUnix(address, backlog, options);
-      case 'fd':
-        return holdDescriptor(address, backlog);
-    }
+    await socket.listen();
   } catch (error) {
+    await socket.close();
+    throw error;
+  }
+  return socket;
+}
+
+/** The same, but it does not listen yet: workers can start meanwhile. */
+export async function bindSocket(address: Address, options: BindOptions = {}): Promise<BoundSocket> {
+  const backlog = options.backlog ?? DEFAULT_BACKLOG;
+  const locate = (error: unknown): never => {
     throw bindError(error, address);
+  };
+  const socket = await bindKind(address, backlog, options).catch(locate);
+  return { ...socket, listen: (elsewhere) => socket.listen(elsewhere).catch(locate) };
+}
+
+async function bindKind(address: Address, backlog: number, options: BindOptions): Promise<BoundSocket> {
+  switch (address.kind) {
+    case 'tcp':
+      return await bindTcp(address, backlog, options.ipv6Only ? IPV6_ONLY : 0);
+    case 'unix':
+      return await bindUnix(address, backlog, options);
+    case 'fd':
+      return holdDescriptor(address, backlog);
   }
 }
 
-async function holdTcp(address: TcpAddress, backlog: number, flags: number): Promise<HeldSocket> {
+async function bindTcp(address: TcpAddress, backlog: number, flags: number): Promise<BoundSocket> {
   const { address: host, family } = await lookup(address.host);
   const handle = createHandle(host, address.port, family === 6 ? 6 : 4, flags);
   const name: { port?: number } = {};
-  // libuv keeps EADDRINUSE back until somebody asks.
+  // libuv reports EADDRINUSE only when the name is asked for.
   const status = handle.getsockname?.(name) ?? 0;
   if (status !== 0) {
     handle.close();
     throw systemError(status);
   }
-  try {
-    await listenElsewhere(handle.fd, backlog);
-  } catch (error) {
-    handle.close();
-    throw error;
-  }
   return {
     address: { kind: 'tcp', host: address.host, port: name.port ?? address.port },
     fd: handle.fd,
     backlog,
+    listen: (elsewhere) => listenIn(elsewhere, handle.fd, backlog),
     close: () => closeHandle(handle),
   };
 }
 
-async function holdUnix(address: UnixAddress, backlog: number, options: BindOptions): Promise<HeldSocket> {
+async function bindUnix(address: UnixAddress, backlog: number, options: BindOptions): Promise<BoundSocket> {
   const bind = (path: string) => createHandle(path, -1, -1);
   const file = await SocketFile.bind(address.path, options, bind, (handle) => handle.close());
   const handle = file.bound;
-  try {
-    await listenElsewhere(handle.fd, backlog);
-    const remove = await file.publish();
-    return {
-      address,
-      fd: handle.fd,
-      backlog,
-      close() {
-        remove();
-        return closeHandle(handle);
-      },
-    };
-  } catch (error) {
-    file.discard();
-    handle.close();
-    throw error;
-  }
+  let remove = () => file.discard();
+  return {
+    address,
+    fd: handle.fd,
+    backlog,
+    async listen(elsewhere) {
+      await listenIn(elsewhere, handle.fd, backlog);
+      remove = await file.publish();
+    },
+    close() {
+      remove();
+      return closeHandle(handle);
+    },
+  };
 }
 
-function holdDescriptor(address: DescriptorAddress, backlog: number): HeldSocket {
-  if (!fstatSync(address.fd).isSocket()) throw bindError(undefined, address);
+function holdDescriptor(address: DescriptorAddress, backlog: number): BoundSocket {
+  if (!fstatSocket(address.fd).isSocket()) throw bindError(undefined, address);
   let open = true;
   return {
     address,
     fd: address.fd,
     backlog,
+    // Its owner has seen to that.
+    listen: () => Promise.resolve(),
     async close() {
       if (open) closeSync(address.fd);
       open = false;
@@ -106,7 +127,11 @@ function holdDescriptor(address: DescriptorAddress, backlog: number): HeldSocket
   };
 }
 
-// Closing at once, before the event loop turns: nothing is accepted here, and the program ends by itself.
+async function listenIn(elsewhere: ListenElsewhere | undefined, fd: number, backlog: number): Promise<void> {
+  if (!(await elsewhere?.(fd, backlog))) await listenInChild(fd, backlog);
+}
+
+// It closes before the event loop turns, so that it accepts nothing and the program ends by itself.
 const LISTEN = `
 const [backlog] = process.argv.slice(1);
 const server = require('node:net').createServer();
@@ -117,8 +142,8 @@ server.on('error', (error) => {
 server.listen({ fd: 3 }, Number(backlog), () => server.close());
 `;
 
-/** Has a child call `listen(2)`: it is a property of the socket, not of the process, and outlives the child. */
-function listenElsewhere(fd: number, backlog: number): Promise<void> {
+/** Calls `listen(2)` in a child: listening is a property of the socket, not of the process, and outlives the child. */
+function listenInChild(fd: number, backlog: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, ['--eval', LISTEN, String(backlog)], {
       stdio: ['ignore', 'ignore', 'pipe', fd],
@@ -137,38 +162,15 @@ function listenElsewhere(fd: number, backlog: number): Promise<void> {
   });
 }
 
-/** The part of Node's internal TCP and Pipe handles that is used here. */
-interface ServerHandle {
-  readonly fd: number;
-  close(callback?: () => void): void;
-  getsockname?(name: object): number;
-}
-
-type CreateServerHandle = (address: string, port: number, type: number, fd?: number, flags?: number) => unknown;
-
-/** Binds without listening. The only place that uses Node's private interface. */
 /** libuv's UV_TCP_IPV6ONLY. */
 const IPV6_ONLY = 1;
 
+/** Binds without listening. */
 function createHandle(address: string, port: number, type: 4 | 6 | -1, flags = 0): ServerHandle {
-  const create = '_createServerHandle' in net ? net._createServerHandle : undefined;
-  if (typeof create !== 'function') throw noHandles();
-  const handle = (create as CreateServerHandle)(address, port, type, undefined, flags);
+  const handle = createServerHandle()?.(address, port, type, undefined, flags);
   if (typeof handle === 'number') throw systemError(handle);
   if (!isServerHandle(handle)) throw noHandles();
   return handle;
-}
-
-function isServerHandle(value: unknown): value is ServerHandle {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'fd' in value &&
-    typeof value.fd === 'number' &&
-    value.fd >= 0 &&
-    'close' in value &&
-    typeof value.close === 'function'
-  );
 }
 
 function noHandles(): RunError {

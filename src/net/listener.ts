@@ -1,31 +1,31 @@
 /**
  * Listeners for the process that accepts on them: opened here, or adopted from the supervisor that holds the socket.
- * A server is handed `listener.server` and adds its 'connection' handler to it. Handing the server to another one's
- * `listen()` is not supported: Node does that for TCP alone (on a Unix socket it fails with EEXIST).
+ * A server gets `listener.server` and adds its 'connection' handler to it. It must not pass it to the `listen()` of another
+ * net.Server: Node supports that only for TCP (on a Unix socket it fails with EEXIST).
  */
 import { closeSync, openSync } from 'node:fs';
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { devNull } from 'node:os';
-import type { Address, TcpAddress, UnixAddress } from './address.ts';
+import { type Address, markOwnServer, type TcpAddress, type UnixAddress } from './address.ts';
 import { bindError } from './bind-errors.ts';
 import { type FileOptions, SocketFile } from './unix-socket.ts';
 
 export interface BindOptions extends FileOptions {
-  /** Connections that may wait to be accepted; the kernel has a limit of its own. */
+  /** Connections that may wait to be accepted; the kernel may allow fewer. */
   readonly backlog?: number | undefined;
-  /** Leaves the IPv4 addresses to another socket: `::` alone takes both. */
+  /** Takes no IPv4 connections, which `::` otherwise does. */
   readonly ipv6Only?: boolean | undefined;
 }
 
 /** An open socket that this process accepts on. */
 export interface Listener {
-  /** Where it really listens, the port filled in. */
+  /** Where it listens, with the actual port. */
   readonly address: Address;
-  /** Listening. Connections that come before the first 'connection' handler wait for it. */
+  /** It listens. Connections that come before the first 'connection' handler is added wait for it. */
   readonly server: Server;
-  /** Has a function called for each connection, before the server's own handler. To be called before that is added. */
+  /** Adds a function to call for each connection, before the server's own handler. To be called before that is added. */
   observe(onConnection: (socket: Socket) => void): void;
-  /** Accepts nothing more, and removes the socket file if this process made it. Connections go on. */
+  /** Stops accepting and removes the socket file if this process made it. Open connections stay open. */
   close(): Promise<void>;
 }
 
@@ -48,8 +48,8 @@ export async function openListener(address: Address, options: BindOptions = {}):
 }
 
 /**
- * A listener on a descriptor that somebody else has opened: the supervisor, systemd, a web server. `address` is what
- * it was opened as, for messages. Closing it closes this process's copy and removes nothing.
+ * A listener on a descriptor that another process has opened: the supervisor, systemd, a web server. `address` is what
+ * it was opened as, for messages. Closing it closes this process's copy and removes no file.
  */
 export async function adoptListener(
   fd: number,
@@ -62,17 +62,29 @@ export async function adoptListener(
   } catch (error) {
     throw bindError(error, address);
   }
-  if (fd <= LAST_STANDARD_DESCRIPTOR) letGoWhenClosed(server, fd);
-  return wrap(server, realAddress(server, address));
+  if (fd <= LAST_STANDARD_DESCRIPTOR) closeDescriptorWith(server, fd);
+  return wrap(server, actualAddress(server, address));
+}
+
+/**
+ * Makes the socket of a descriptor listen, which other descriptors of it then do too, and closes the descriptor. That is before
+ * the event loop turns, so nothing is accepted.
+ */
+export function listenOnly(fd: number, backlog: number): Promise<void> {
+  const server = createServer();
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ fd }, backlog, () => server.close(() => resolve()));
+  });
 }
 
 const LAST_STANDARD_DESCRIPTOR = 2;
 
 /**
- * libuv never closes descriptors 0 to 2. A socket left open there would go on listening: who connects while the last
- * requests are finished would wait for nobody. /dev/null takes its place, lest the next file does.
+ * libuv never closes descriptors 0 to 2. A socket left open there would go on listening, and clients that connect while the
+ * last requests are finished would wait in vain. /dev/null replaces it, so that the next file does not get its number.
  */
-function letGoWhenClosed(server: Server, fd: number): void {
+function closeDescriptorWith(server: Server, fd: number): void {
   const stop = server.close.bind(server);
   let open = true;
   server.close = (callback) => {
@@ -88,7 +100,7 @@ function letGoWhenClosed(server: Server, fd: number): void {
 
 async function openTcp(address: TcpAddress, options: BindOptions): Promise<Listener> {
   const server = newServer();
-  // Exclusive: in somebody's cluster worker this stays a socket of this process.
+  // Exclusive: in a worker of node:cluster this stays a socket of this process.
   await listening(server, {
     host: address.host,
     port: address.port,
@@ -96,7 +108,7 @@ async function openTcp(address: TcpAddress, options: BindOptions): Promise<Liste
     ipv6Only: options.ipv6Only ?? false,
     exclusive: true,
   });
-  return wrap(server, realAddress(server, address));
+  return wrap(server, actualAddress(server, address));
 }
 
 async function openUnix(address: UnixAddress, options: BindOptions): Promise<Listener> {
@@ -116,13 +128,15 @@ async function openUnix(address: UnixAddress, options: BindOptions): Promise<Lis
 }
 
 function newServer(): Server {
-  return createServer({ allowHalfOpen: true, noDelay: true });
+  const server = createServer({ allowHalfOpen: true, noDelay: true });
+  markOwnServer(server);
+  return server;
 }
 
 function listening(server: Server, options: ListenOptions & { fd?: number }): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    // Twice, since for a descriptor Node reads it nowhere but here.
+    // The backlog again as an argument: for a descriptor Node reads it only here.
     server.listen(options, options.backlog, () => {
       server.off('error', reject);
       resolve();
@@ -130,19 +144,19 @@ function listening(server: Server, options: ListenOptions & { fd?: number }): Pr
   });
 }
 
-function realAddress(server: Server, address: Address): Address {
-  const real = server.address();
-  if (typeof real !== 'object' || real === null) return address;
-  // The host stays as it was written: `localhost` says more than the address that it happened to be.
-  return { kind: 'tcp', host: address.kind === 'tcp' ? address.host : real.address, port: real.port };
+function actualAddress(server: Server, address: Address): Address {
+  const actual = server.address();
+  if (typeof actual !== 'object' || actual === null) return address;
+  // The host stays as it was written: `localhost` says more than the address that it resolved to.
+  return { kind: 'tcp', host: address.kind === 'tcp' ? address.host : actual.address, port: actual.port };
 }
 
 function wrap(server: Server, address: Address, removeFile?: () => void): Listener {
   const early = holdEarlyConnections(server);
-  // A server closes the net.Server it was given, and the file has to go then, as Node's own would: not when the last
+  // A server closes the net.Server that it was given. As in Node, the socket file is removed then, and not when the last
   // connection has ended, which may be long after.
   const stop = server.close.bind(server);
-  // Node would tell the temporary name, and nothing at all for a descriptor.
+  // Node returns the temporary name, and nothing at all for a descriptor.
   if (address.kind === 'unix') server.address = () => address.path;
   server.close = (callback) => {
     removeFile?.();
@@ -162,15 +176,15 @@ function wrap(server: Server, address: Address, removeFile?: () => void): Listen
 }
 
 /**
- * Sockets may be open long before the application is loaded. What connects in the meantime is kept and given to the
- * first 'connection' handler. Whoever only observes does not answer, and is added with it.
+ * Sockets may be open long before the application is loaded. Connections that come in the meantime are kept and passed to the
+ * first 'connection' handler. Observers do not answer connections, so they are added together with it.
  */
 function holdEarlyConnections(server: Server): Pick<Listener, 'observe'> & { readonly drop: () => void } {
   const held = new Set<Socket>();
   const observers: ((socket: Socket) => void)[] = [];
   const ignore = () => {};
   const hold = (socket: Socket) => {
-    // A peer that resets while it waits must not end the process.
+    // A client that resets a waiting connection must not end the process.
     socket.on('error', ignore);
     held.add(socket);
     socket.once('close', () => held.delete(socket));

@@ -1,4 +1,4 @@
-/** Opens the sockets of several addresses: all or none. A host name stands for every address that it has. */
+/** Opens the sockets of several addresses: all or none. A host name means every address that it has. */
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { errorCode } from '../errors.ts';
@@ -13,12 +13,12 @@ export interface OpenSocket {
 
 type Open<T> = (address: Address) => Promise<T>;
 
-/** How often a free port is looked for that every address of a host name has. */
+/** Attempts to find a port that is free on every address of a host name. */
 const MAX_TRIES = 10;
 
 /**
- * @param kept sockets by the address that was asked for: they are used, and neither opened nor closed
- * @returns the sockets by the address that was asked for
+ * @param kept open sockets by the requested address: they are used, and neither opened nor closed
+ * @returns the sockets by the requested address
  */
 export async function openAddresses<T extends OpenSocket>(
   addresses: readonly Address[],
@@ -45,7 +45,7 @@ export async function openAddresses<T extends OpenSocket>(
   }
 }
 
-/** The IP addresses of a host name, the IPv4 ones first: clients try these, and people know them. */
+/** The IP addresses of a host name, the IPv4 ones first, since most clients and users expect those. */
 async function hostsOf(address: Address): Promise<string[]> {
   if (address.kind !== 'tcp' || isIP(address.host) !== 0) return [];
   try {
@@ -56,39 +56,39 @@ async function hostsOf(address: Address): Promise<string[]> {
   }
 }
 
-/** Opens one port of several addresses. Those that this machine does not have, as without IPv6, are left out. */
+/** Opens one port on several addresses. Those that this machine does not have (no IPv6) are left out. */
 async function openHosts<T extends OpenSocket>(
-  asked: TcpAddress,
+  address: TcpAddress,
   hosts: readonly string[],
   open: Open<T>,
   kept: ReadonlyMap<string, T>,
 ): Promise<Map<string, T>> {
   for (let tries = 1; ; tries++) {
     const opened = new Map<string, T>();
-    let { port } = asked;
-    let absent: unknown;
+    let { port } = address;
+    let unavailable: unknown;
     try {
       for (const host of hosts) {
         try {
-          const [name, socket] = await openNamed({ ...asked, host, port }, open, kept);
+          const [name, socket] = await openNamed({ ...address, host, port }, open, kept);
           opened.set(name, socket);
-          // Port 0 is any free one, and the same for all of them.
+          // Port 0 means any free port, but the same one on all addresses.
           if (socket.address.kind === 'tcp') port = socket.address.port;
         } catch (error) {
-          if (!ABSENT.has(errorCode(error) ?? '')) throw error;
-          absent = error;
+          if (!UNAVAILABLE.has(errorCode(error) ?? '')) throw error;
+          unavailable = error;
         }
       }
-      if (opened.size === 0) throw absent;
+      if (opened.size === 0) throw unavailable;
       return opened;
     } catch (error) {
       await closeAll(opened, kept);
-      if (asked.port !== 0 || errorCode(error) !== 'PASTER_LISTEN_EADDRINUSE' || tries === MAX_TRIES) throw error;
+      if (address.port !== 0 || errorCode(error) !== 'PASTER_LISTEN_EADDRINUSE' || tries === MAX_TRIES) throw error;
     }
   }
 }
 
-const ABSENT: ReadonlySet<string> = new Set(['PASTER_LISTEN_EADDRNOTAVAIL', 'PASTER_LISTEN_EAFNOSUPPORT']);
+const UNAVAILABLE: ReadonlySet<string> = new Set(['PASTER_LISTEN_EADDRNOTAVAIL', 'PASTER_LISTEN_EAFNOSUPPORT']);
 
 async function openNamed<T>(address: Address, open: Open<T>, kept: ReadonlyMap<string, T>): Promise<[string, T]> {
   const name = formatAddress(address);
@@ -103,7 +103,7 @@ async function closeAll<T extends OpenSocket>(
   await Promise.all([...opened.values()].filter((socket) => !held.has(socket)).map((socket) => socket.close()));
 }
 
-/** Whether `::` is listed beside `0.0.0.0` with the same port, which it would take as well. */
+/** Whether the address is `::` and `0.0.0.0` is listed with the same port, which `::` would take as well. */
 function hasSibling(address: Address, all: readonly Address[]): boolean {
   if (address.kind !== 'tcp' || address.host !== '::' || address.port === 0) return false;
   return all.some((other) => other.kind === 'tcp' && other.host === '0.0.0.0' && other.port === address.port);

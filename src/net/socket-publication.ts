@@ -1,18 +1,19 @@
 /**
- * Gives a bound Unix socket the name that clients know, and takes the name away again. What is at the path already is asked
- * first: a live socket is never taken over, a stale one is replaced, and a file that is not a socket is left alone.
+ * Gives a bound Unix socket its path, and removes it again. An existing file at the path is examined first: a socket that
+ * another program listens on is never replaced, a stale one is, and a file that is not a socket is left alone.
  */
 import { linkSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { errorCode, RunError } from '../errors.ts';
-import { asUser, type FileUser } from '../user-files.ts';
+import { lstatSocket } from '../files/socket-stat.ts';
+import { asUser, type FileUser } from '../files/user-files.ts';
 
-/** A file's identity: the socket that was made under this name, and no other. */
-interface Identity {
+/** Tells the socket that was made under a name from a later one. */
+interface FileIdentity {
   readonly dev: bigint;
   readonly ino: bigint;
-  // Inode numbers are used again at once on some file systems.
+  // Some file systems reuse inode numbers at once.
   readonly mtimeNs: bigint;
 }
 
@@ -21,15 +22,15 @@ const MAX_TRIES = 20;
 
 /**
  * Moves a listening socket from its temporary name to its path.
- * @param user with whose rights root does it
- * @returns removes the file, if it is still this one and this is still the process that made it.
+ * @param user the user whose rights root takes on for it
+ * @returns a function that removes the file, if it is still the same one and this is the process that made it.
  */
 export async function publish(temporary: string, path: string, user: FileUser | undefined): Promise<() => void> {
   const identity = asUser(user, () => identify(temporary));
-  if (!identity) throw lost(path);
+  if (!identity) throw socketLost(path);
   try {
     for (let tries = 1; ; tries++) {
-      const found = asUser(user, () => (place(temporary, path) ? undefined : (identify(path) ?? 'gone')));
+      const found = asUser(user, () => (linkUnlessTaken(temporary, path) ? undefined : (identify(path) ?? 'gone')));
       if (found === undefined) break;
       if (found !== 'gone') {
         asUser(user, () => refuseUnlessSocket(path));
@@ -39,35 +40,35 @@ export async function publish(temporary: string, path: string, user: FileUser | 
       if (tries === MAX_TRIES) throw inUse(path);
     }
   } finally {
-    asUser(user, () => removeQuietly(temporary));
+    asUser(user, () => removeIfPossible(temporary));
   }
   const maker = process.pid;
   return () => {
     if (process.pid !== maker) return;
     asUser(user, () => {
       const found = identify(path);
-      if (found && same(found, identity)) removeQuietly(path);
+      if (found && isSameFile(found, identity)) removeIfPossible(path);
     });
   };
 }
 
-export function removeQuietly(file: string): void {
+export function removeIfPossible(file: string): void {
   try {
     unlinkSync(file);
   } catch {
-    // Gone already, or in a directory that has become read-only: nothing that could be done about it here.
+    // Removed already, or in a directory that has become read-only: nothing can be done about it here.
   }
 }
 
-/** `link` and not `rename`: it fails when the name is taken, whoever was quicker. */
-function place(temporary: string, path: string): boolean {
+/** By `link` and not `rename`, since it fails if another process has taken the name meanwhile. */
+function linkUnlessTaken(temporary: string, path: string): boolean {
   try {
     linkSync(temporary, path);
     return true;
   } catch (error) {
     const code = errorCode(error);
     if (code === 'EEXIST') return false;
-    // File systems without hard links (some mounts of containers and macOS): the race is lost, the rest still holds.
+    // File systems without hard links (some mounts of containers and macOS): two processes at the same moment can collide.
     if (code === 'EPERM' || code === 'ENOTSUP' || code === 'EOPNOTSUPP' || code === 'EMLINK') {
       if (identify(path)) return false;
       renameSync(temporary, path);
@@ -78,7 +79,7 @@ function place(temporary: string, path: string): boolean {
 }
 
 function refuseUnlessSocket(path: string): void {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
+  const stat = lstatSocket(path);
   if (!stat || stat.isSocket()) return;
   const kind = stat.isDirectory() ? 'a directory' : stat.isSymbolicLink() ? 'a symbolic link' : 'a file';
   throw new RunError('PASTER_SOCKET_NOT_A_SOCKET', `${path} is ${kind}, not a socket: it is left alone`, {
@@ -98,7 +99,7 @@ async function refuseIfLive(path: string, user: FileUser | undefined): Promise<v
         hint: 'it belongs to another user; remove it by hand if nothing uses it',
       });
     default:
-      // Connected, or alive in some other way: a full backlog (EAGAIN), a datagram socket (EPROTOTYPE), no answer.
+      // Connected, or in use in another way: a full backlog (EAGAIN), a datagram socket (EPROTOTYPE), no response.
       throw inUse(path);
   }
 }
@@ -109,7 +110,7 @@ function inUse(path: string): RunError {
   });
 }
 
-/** The errno of an attempt to connect; undefined when somebody listens. */
+/** The error code of an attempt to connect; undefined if a program listens. */
 function probe(path: string, user: FileUser | undefined): Promise<string | undefined> {
   return new Promise((resolve) => {
     // Node connects to a path before this returns.
@@ -125,10 +126,10 @@ function probe(path: string, user: FileUser | undefined): Promise<string | undef
 }
 
 /**
- * Takes a stale socket out of the way. It is moved aside and looked at again before it is deleted: between the probe
- * and now another process may have put its own, live one there, and that one goes back.
+ * Removes a stale socket. It is renamed and examined again before it is deleted: since the probe another process may have
+ * put its own socket there, which then gets its name back.
  */
-function discardStale(path: string, probed: Identity): void {
+function discardStale(path: string, probed: FileIdentity): void {
   const aside = join(dirname(path), temporaryName(10));
   try {
     renameSync(path, aside);
@@ -137,32 +138,32 @@ function discardStale(path: string, probed: Identity): void {
     throw error;
   }
   const moved = identify(aside);
-  if (moved && !same(moved, probed)) {
+  if (moved && !isSameFile(moved, probed)) {
     try {
       linkSync(aside, path);
     } catch {
-      // A third one has taken the name in the meantime; the next round of `publish` asks that one.
+      // A third process has taken the name meanwhile; the next attempt of `publish` probes its socket.
     }
   }
-  removeQuietly(aside);
+  removeIfPossible(aside);
 }
 
-function identify(file: string): Identity | undefined {
+function identify(file: string): FileIdentity | undefined {
   const stat = lstatSync(file, { bigint: true, throwIfNoEntry: false });
   return stat && { dev: stat.dev, ino: stat.ino, mtimeNs: stat.mtimeNs };
 }
 
-function same(one: Identity, other: Identity): boolean {
+function isSameFile(one: FileIdentity, other: FileIdentity): boolean {
   return one.dev === other.dev && one.ino === other.ino && one.mtimeNs === other.mtimeNs;
 }
 
 export function temporaryName(longest: number): string {
   const length = Math.max(1, Math.min(longest, 10));
-  // No digits: Node takes a path of nothing else for a port.
+  // No digits: Node takes a path of digits alone for a port.
   const letters = Array.from({ length }, () => (10 + Math.floor(Math.random() * 26)).toString(36)).join('');
   return length < 4 ? letters : `.${letters.slice(1)}`;
 }
 
-export function lost(path: string): RunError {
+export function socketLost(path: string): RunError {
   return new RunError('PASTER_SOCKET_LOST', `the socket for ${path} was deleted while it was made`);
 }

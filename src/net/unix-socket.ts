@@ -1,7 +1,7 @@
 /**
- * Makes the files of Unix sockets. A socket is bound under a temporary name beside its path with its mode and owner, and only
- * then gets its name: no other user ever sees it with other permissions, and libuv, which deletes the name that it has
- * bound when it closes a socket, has nothing to delete.
+ * Makes the files of Unix sockets. A socket is bound under a temporary name in the directory of its path, gets its mode and
+ * owner, and only then its name: no other user ever sees it with other permissions, and libuv, which deletes the name that it
+ * has bound when it closes a socket, finds nothing to delete.
  */
 import {
   chmodSync,
@@ -9,7 +9,6 @@ import {
   closeSync,
   constants,
   existsSync,
-  fstatSync,
   lchownSync,
   lstatSync,
   openSync,
@@ -19,12 +18,13 @@ import {
 import { platform } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { ConfigError, errorCode, errorMessage, RunError } from '../errors.ts';
-import { exposureOf, O_PATH } from '../path-steps.ts';
-import { asUser, type FileUser } from '../user-files.ts';
-import { findUser, groupId, groupsOf, nameOfGroup, nameOfUser, userId } from './account.ts';
-import { lost, publish, removeQuietly, temporaryName } from './socket-publication.ts';
+import { findUser, groupId, groupsOf, nameOfGroup, nameOfUser, userId } from '../files/passwd.ts';
+import { exposureOf, O_PATH } from '../files/path-steps.ts';
+import { fstatSocket } from '../files/socket-stat.ts';
+import { asUser, type FileUser } from '../files/user-files.ts';
+import { publish, removeIfPossible, socketLost, temporaryName } from './socket-publication.ts';
 
-/** What `[server:*]` says about a socket file. `mode` wins over `umask`; both are numbers already, not digits. */
+/** The settings of `[server:*]` for a socket file. `mode` overrides `umask`; both are numbers. */
 export interface FileOptions {
   readonly mode?: number | undefined;
   readonly umask?: number | undefined;
@@ -35,10 +35,10 @@ export interface FileOptions {
 const DEFAULT_MODE = 0o660;
 const PRIVATE_MODE = 0o600;
 const MAX_TRIES = 20;
-/** `sun_path` less its closing zero byte. */
+/** The length of `sun_path` without its final zero byte. */
 const LONGEST_PATH = platform() === 'darwin' ? 103 : 107;
 
-/** Refuses a path that the kernel would cut short. */
+/** Refuses a path that the kernel would truncate. */
 function checkPathLength(path: string): void {
   const bytes = Buffer.byteLength(path);
   if (bytes <= LONGEST_PATH) return;
@@ -49,7 +49,7 @@ function checkPathLength(path: string): void {
   );
 }
 
-/** The mode that a socket file gets. */
+/** The mode of a new socket file. */
 export function socketMode({ mode, umask }: FileOptions): number {
   return mode ?? (umask === undefined ? DEFAULT_MODE : 0o777 & ~umask);
 }
@@ -70,7 +70,7 @@ export class SocketFile<T> {
 
   /**
    * Makes the file under a temporary name in the directory of `path`.
-   * @param bind binds a socket to the name that it is given, before it returns
+   * @param bind binds a socket to the given name before it returns
    * @param unbind closes it if its file cannot get the owner, group or mode that it needs
    */
   static async bind<T>(
@@ -80,19 +80,19 @@ export class SocketFile<T> {
     unbind: (bound: T) => void,
   ): Promise<SocketFile<T>> {
     checkPathLength(path);
-    const user = makerOf(path, options);
-    const wanted = wantedFile(options);
-    const mode = isMadeAsWanted(path, user, wanted) ? wanted.mode : PRIVATE_MODE;
+    const user = creatorOf(path, options);
+    const requested = requestedFile(options);
+    const mode = isCreatedAsRequested(path, user, requested) ? requested.mode : PRIVATE_MODE;
     const bindAsUser = (file: string) => asUser(user, () => withMode(mode, () => bind(file)));
     const { file, bound } = await bindUnderTemporaryName(path, bindAsUser).catch((error: unknown) => {
-      throw refusal(path, user, error);
+      throw explainRefusal(path, user, error);
     });
     try {
-      correct(path, file, user, wanted);
+      correct(path, file, user, requested);
       return new SocketFile(bound, path, file, user);
     } catch (error) {
       unbind(bound);
-      asUser(user, () => removeQuietly(file));
+      asUser(user, () => removeIfPossible(file));
       throw error;
     }
   }
@@ -100,7 +100,7 @@ export class SocketFile<T> {
   /**
    * Gives the file its name. The socket has to listen already: another process that starts at the same moment would take
    * it for stale.
-   * @returns removes the file, if it is still this one and this is still the process that made it.
+   * @returns a function that removes the file, if it is still the same one and this is the process that made it.
    */
   publish(): Promise<() => void> {
     return publish(this.#temporary, this.#path, this.#user);
@@ -108,26 +108,26 @@ export class SocketFile<T> {
 
   /** Deletes the file under its temporary name. */
   discard(): void {
-    asUser(this.#user, () => removeQuietly(this.#temporary));
+    asUser(this.#user, () => removeIfPossible(this.#temporary));
   }
 }
 
 /**
- * The user that makes the file, if that is not this process's own. In a directory that users other than root can write to,
- * root takes on the rights of the socket's owner: whatever is put in the way there, it harms that user alone.
+ * The user that creates the file, if that is not the user of this process. In a directory that users other than root can write
+ * to, root takes on the rights of the socket's owner, so that links and files placed there can harm only that user.
  */
-function makerOf(path: string, { owner, group }: FileOptions): FileUser | undefined {
+function creatorOf(path: string, { owner, group }: FileOptions): FileUser | undefined {
   if (process.geteuid?.() !== 0) return undefined;
-  const { way, inside } = exposureOf(dirname(path));
-  if (way === undefined && !inside) return undefined;
+  const { exposedAbove, exposedInside } = exposureOf(dirname(path));
+  if (exposedAbove === undefined && !exposedInside) return undefined;
   const uid = owner === undefined ? 0 : userId(owner, 'socket_owner');
   if (uid !== 0) {
     const gid = group === undefined ? (process.getegid?.() ?? 0) : groupId(group, 'socket_group');
     return { uid, gid, groups: groupsOfUser(uid) };
   }
-  if (way === undefined || inside) return undefined;
-  throw new RunError('PASTER_SOCKET_DIRECTORY', `root does not create ${path}: another user controls ${way}`, {
-    hint: `that user could make the path lead elsewhere: chown root ${way}, or use a directory such as /run/NAME`,
+  if (exposedAbove === undefined || exposedInside) return undefined;
+  throw new RunError('PASTER_SOCKET_DIRECTORY', `root does not create ${path}: another user controls ${exposedAbove}`, {
+    hint: `that user could make the path lead elsewhere: chown root ${exposedAbove}, or use a directory such as /run/NAME`,
     setting: 'socket',
   });
 }
@@ -141,14 +141,14 @@ function groupsOfUser(uid: number): readonly number[] {
   }
 }
 
-interface WantedFile {
+interface RequestedFile {
   readonly uid: number;
-  /** Undefined: whatever the system gives it. */
+  /** Undefined: the system's choice. */
   readonly gid: number | undefined;
   readonly mode: number;
 }
 
-function wantedFile(options: FileOptions): WantedFile {
+function requestedFile(options: FileOptions): RequestedFile {
   const { owner, group } = options;
   return {
     uid: owner === undefined ? (process.geteuid?.() ?? 0) : userId(owner, 'socket_owner'),
@@ -157,8 +157,8 @@ function wantedFile(options: FileOptions): WantedFile {
   };
 }
 
-/** Whether a socket that `user` binds needs no correction. Until it is corrected, it has to be private. */
-function isMadeAsWanted(path: string, user: FileUser | undefined, { uid, gid }: WantedFile): boolean {
+/** Whether a socket that `user` binds gets the right owner and group at once. Otherwise it has to be private until `correct`. */
+function isCreatedAsRequested(path: string, user: FileUser | undefined, { uid, gid }: RequestedFile): boolean {
   if (uid !== (user?.uid ?? process.geteuid?.())) return false;
   if (gid === undefined) return true;
   const directory = statSync(dirname(path), { throwIfNoEntry: false });
@@ -177,51 +177,56 @@ function withMode<T>(mode: number, bind: () => T): T {
   }
 }
 
-/** Gives the file what it could not be made with: by a descriptor, since the name may be another file's by now. */
-function correct(path: string, file: string, user: FileUser | undefined, wanted: WantedFile): void {
-  const maker = user?.uid ?? process.geteuid?.() ?? 0;
-  const refuseUnlessMade = (found: Stats) => {
-    // Another of the maker's own sockets can be in its place: that user may do with it as it likes.
-    if (!found.isSocket() || found.uid !== maker || found.nlink !== 1) throw lost(path);
+/** Sets the owner and mode that the file could not be created with: by descriptor, since the name may now be another file's. */
+function correct(path: string, file: string, user: FileUser | undefined, requested: RequestedFile): void {
+  const creator = user?.uid ?? process.geteuid?.() ?? 0;
+  const refuseUnlessOwn = (found: Stats) => {
+    // Another socket of the same user may have replaced it, which is that user's right.
+    if (!found.isSocket() || found.uid !== creator || found.nlink !== 1) throw socketLost(path);
   };
   if (platform() === 'linux') {
     const fd = asUser(user, () => openSync(file, O_PATH | constants.O_NOFOLLOW));
     try {
-      const found = fstatSync(fd);
-      refuseUnlessMade(found);
-      change(`/proc/self/fd/${fd}`, found, wanted, chownSync);
+      const found = fstatSocket(fd);
+      refuseUnlessOwn(found);
+      changeFile(`/proc/self/fd/${fd}`, found, requested, chownSync);
     } finally {
       closeSync(fd);
     }
     return;
   }
-  // Elsewhere a socket has no descriptor for this, and only a user without privileges, or in a safe place, goes by name.
+  // Other systems have no descriptor for this; going by name is safe without privileges or in a directory of root's.
   asUser(user, () => {
     const found = lstatSync(file);
-    refuseUnlessMade(found);
-    if (process.geteuid?.() === 0 && exposureOf(dirname(path)).inside && !isAsWanted(found, wanted)) {
+    refuseUnlessOwn(found);
+    if (process.geteuid?.() === 0 && exposureOf(dirname(path)).exposedInside && !isAsRequested(found, requested)) {
       throw new RunError('PASTER_SOCKET_DIRECTORY', `root does not change ${path}: other users can replace it`, {
         hint: `chown root ${dirname(path)}, or leave out socket_owner and socket_group`,
         setting: 'socket',
       });
     }
-    change(file, found, wanted, lchownSync);
+    changeFile(file, found, requested, lchownSync);
   });
 }
 
-function isAsWanted(found: Stats, { uid, gid = found.gid, mode }: WantedFile): boolean {
+function isAsRequested(found: Stats, { uid, gid = found.gid, mode }: RequestedFile): boolean {
   return found.uid === uid && found.gid === gid && (found.mode & 0o7777) === mode;
 }
 
-/** The owner first: chown can clear bits of the mode. */
-function change(file: string, found: Stats, { uid, gid = found.gid, mode }: WantedFile, chown: typeof chownSync): void {
+/** Changes the owner first, since chown can clear bits of the mode. */
+function changeFile(
+  file: string,
+  found: Stats,
+  { uid, gid = found.gid, mode }: RequestedFile,
+  chown: typeof chownSync,
+): void {
   if (found.uid !== uid || found.gid !== gid) {
     try {
       chown(file, uid, gid);
     } catch (cause) {
-      const [setting, whom] =
+      const [setting, name] =
         found.uid === uid ? ['socket_group', nameOfGroup(gid)] : ['socket_owner', nameOfUser(uid)];
-      throw new RunError('PASTER_SOCKET_OWNER', `cannot give the socket to ${whom}: ${errorMessage(cause)}`, {
+      throw new RunError('PASTER_SOCKET_OWNER', `cannot give the socket to ${name}: ${errorMessage(cause)}`, {
         hint: 'only root can give files away; a group that this user is a member of works without',
         setting,
         cause,
@@ -231,8 +236,8 @@ function change(file: string, found: Stats, { uid, gid = found.gid, mode }: Want
   if ((found.mode & 0o7777) !== mode) chmodSync(file, mode);
 }
 
-/** The error for a directory that the user may not write to; any other one as it is. */
-function refusal(path: string, user: FileUser | undefined, error: unknown): unknown {
+/** The error for a directory that the user may not write to; other errors are returned as they are. */
+function explainRefusal(path: string, user: FileUser | undefined, error: unknown): unknown {
   if (!user || errorCode(error) !== 'EACCES' || !existsSync(dirname(path))) return error;
   const name = nameOfUser(user.uid);
   return new RunError('PASTER_SOCKET_DIRECTORY', `user ${name} may not create ${path}`, {
@@ -243,8 +248,8 @@ function refusal(path: string, user: FileUser | undefined, error: unknown): unkn
 }
 
 /**
- * Calls `bind` with names in the directory of `path` until one is free. Not longer than the path itself, so that a
- * path of the full length still works.
+ * Calls `bind` with names in the directory of `path` until one is free. The names are no longer than that of the path, so
+ * that a path of the full length still works.
  */
 export async function bindUnderTemporaryName<T>(
   path: string,
@@ -252,7 +257,7 @@ export async function bindUnderTemporaryName<T>(
 ): Promise<{ file: string; bound: T }> {
   for (let tries = 1; ; tries++) {
     const file = join(dirname(path), temporaryName(Buffer.byteLength(basename(path))));
-    // A path as short as `s` is soon met by chance.
+    // A random name can be the path itself if that is as short as `s`.
     if (file === join(path)) continue;
     try {
       return { file, bound: await bind(file) };

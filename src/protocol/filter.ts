@@ -1,8 +1,9 @@
-/** What a filter factory may return, as a Filter; and carries ready, drain, close and upgrade through what a filter returns. */
+/** Turns what a filter factory returns into a Filter, and passes ready, drain, close and upgrade through filtered applications. */
 import { ConfigError } from '../errors.ts';
 import { type AppLike, toApp } from './app.ts';
-import { describeValue } from './describe.ts';
 import { ERROR_MIDDLEWARE_HINT, isErrorMiddleware, type Middleware, middlewareFilter } from './middleware.ts';
+import { describeValue } from './shapes/describe.ts';
+import { keepRefusing, refusesUpgrades } from './shapes/fetch-app.ts';
 import type { App, Filter } from './types.ts';
 
 /**
@@ -26,42 +27,46 @@ export function toFilter(value: unknown): Filter {
 }
 
 /**
- * Applies a filter. What the filter's own application does not say about upgrade, ready, drain and close is said by the
- * application behind it, so that a filter of three lines does not cut a WebSocket off. One that does hand them on by
- * itself makes nothing happen twice.
+ * Applies a filter. Where the application that it returns has no upgrade, ready, drain or close, that of the application
+ * behind it is used, so that a filter of three lines does not break WebSockets. Nothing runs twice if a filter passes them
+ * on itself.
  */
 export async function applyFilter(filter: Filter, app: App): Promise<App> {
-  const behind = onceOnly(app);
-  const filtered = await toApp((await filter(behind)) as AppLike);
-  if (filtered === behind) return behind;
-  return withLifecycle(filtered, [behind], filtered.upgrade ?? behind.upgrade);
+  const inner = onceOnly(app);
+  const filtered = await toApp((await filter(inner)) as AppLike);
+  if (filtered === inner) return inner;
+  const upgrade = refusesUpgrades(filtered) ? inner.upgrade : undefined;
+  return withLifecycle(filtered, [inner], upgrade ?? filtered.upgrade ?? inner.upgrade);
 }
 
 /** Applications whose `ready` and `close` run once, however often they are called. */
 const CALLED_ONCE = new WeakSet<App>();
 
-/** The application with a `ready` and a `close` that run once, whoever calls them. */
+/** The application with a `ready` and a `close` that run once, however many callers they have. */
 export function onceOnly(app: App): App {
-  return CALLED_ONCE.has(app) ? app : withLifecycle(app, []);
+  return CALLED_ONCE.has(app) ? app : withLifecycle(app, [], app.upgrade);
 }
 
 /**
- * An application in front of `parts`: ready when they and itself are, in this order, and closed in the opposite one. Its
- * own `ready` and `close` run once each. Where one is not ready, those that were before it are closed.
+ * An application in front of `parts`: it is ready when the parts and then itself are ready, and closed in the opposite order.
+ * Its own `ready` and `close` run once each. If one is not ready, those that were ready before it are closed.
+ *
+ * @param upgrade what upgrades the connection: `front.upgrade` if the front does, or that of the part behind it
  */
-export function withLifecycle(front: App, parts: readonly App[], upgrade: App['upgrade'] = front.upgrade): App {
+export function withLifecycle(front: App, parts: readonly App[], upgrade: App['upgrade']): App {
   const members: readonly Member[] = [...parts, front]
     .filter(({ ready, close }) => ready || close)
     .map((app) => ({ app, close: once(async () => void (await app.close?.())) }));
   const drained = [...parts, front].filter(({ drain }) => drain);
   if (members.length === 0 && parts.every(({ drain }) => !drain) && upgrade === front.upgrade) return front;
-  const whole: App = (req, res) => front(req, res);
-  if (members.some(({ app }) => app.ready)) whole.ready = once(() => readyInTurn(members));
-  if (drained.length > 0) whole.drain = () => Promise.all(drained.map(async (app) => app.drain?.()));
-  if (members.some(({ app }) => app.close)) whole.close = once(() => closeLastFirst(members));
-  if (upgrade) whole.upgrade = (req, socket, head) => upgrade.call(front, req, socket, head);
-  CALLED_ONCE.add(whole);
-  return whole;
+  const wrapped: App = (req, res) => front(req, res);
+  if (members.some(({ app }) => app.ready)) wrapped.ready = once(() => readyInOrder(members));
+  if (drained.length > 0) wrapped.drain = () => Promise.all(drained.map(async (app) => app.drain?.()));
+  if (members.some(({ app }) => app.close)) wrapped.close = once(() => closeLastFirst(members));
+  if (upgrade) wrapped.upgrade = (req, socket, head) => upgrade.call(front, req, socket, head);
+  if (upgrade === front.upgrade) keepRefusing(wrapped, front);
+  CALLED_ONCE.add(wrapped);
+  return wrapped;
 }
 
 interface Member {
@@ -69,8 +74,8 @@ interface Member {
   readonly close: () => Promise<void>;
 }
 
-/** @throws what the first one that is not ready throws; what closing the others throws then is of less interest. */
-async function readyInTurn(members: readonly Member[]): Promise<void> {
+/** @throws what the first one that is not ready throws; errors of closing the others are dropped. */
+async function readyInOrder(members: readonly Member[]): Promise<void> {
   const readied: Member[] = [];
   for (const member of members) {
     try {
@@ -83,7 +88,7 @@ async function readyInTurn(members: readonly Member[]): Promise<void> {
   }
 }
 
-/** One that fails does not keep the others from it. @throws the first failure, in the end. */
+/** Closes all of them even if one fails. @throws the first failure, in the end. */
 async function closeLastFirst(members: readonly Member[]): Promise<void> {
   const failures: unknown[] = [];
   for (const member of [...members].reverse()) {

@@ -1,16 +1,16 @@
-/** Connect and Express middleware, `(req, res, next)`: as a filter, and as an application with nothing behind it. */
+/** Turns Connect and Express middleware, `(req, res, next)`, into a filter, or into an application with nothing behind it. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { asError } from '../errors.ts';
-import { notFound } from './not-found.ts';
+import { notFound } from './default-handlers.ts';
 import type { App } from './types.ts';
 
 /**
- * Connect and Express middleware: answers, or calls `next()` to hand the request on. `next(error)` is a failure, answered
- * with 500; the words `'route'` and `'router'` mean `next()`, as there.
+ * Connect and Express middleware: answers, or calls `next()` to pass the request on. `next(error)` is a failure, answered
+ * with 500; the words `'route'` and `'router'` mean `next()`, as in Express.
  */
 export type Middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => unknown;
 
-/** Whether a function has Connect's fourth parameter: it is called for errors only, and by a framework's own stack. */
+/** Whether a function has the fourth parameter of Connect's error handlers, which only a framework's own stack calls. */
 export function isErrorMiddleware(value: unknown): boolean {
   return typeof value === 'function' && value.length > 3;
 }
@@ -35,7 +35,7 @@ export function middlewareFilter(middleware: Middleware): (app: App) => App {
         }
       };
       try {
-        // A middleware may return long before it calls next, so returning settles nothing unless it answered itself.
+        // Middleware may return long before it calls next, so its return counts only if it has answered itself.
         Promise.resolve(middleware(req, res, next)).then(() => {
           if (res.writableEnded) resolve();
         }, reject);
@@ -45,7 +45,7 @@ export function middlewareFilter(middleware: Middleware): (app: App) => App {
     });
 }
 
-/** Middleware as an application, such as a router by itself: what it does not answer is not found. */
+/** Middleware as an application, such as a router on its own: what it does not answer is a 404. */
 export function middlewareApp(middleware: Middleware): App {
   return middlewareFilter(middleware)(notFound);
 }

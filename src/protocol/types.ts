@@ -1,6 +1,6 @@
 /**
- * The vocabulary: what an application, a filter, a server and their factories are. Types only; the adapters that turn
- * other people's shapes into these stand beside this file.
+ * What an application, a filter, a server and their factories are. Types only; the adapters that turn the shapes of
+ * frameworks into these are the other files of this folder.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server as NetServer, Socket } from 'node:net';
@@ -9,7 +9,7 @@ import type { Logger } from '../log.ts';
 import type { Address } from '../net/address.ts';
 
 /**
- * Configuration as an INI file holds it: names to texts, case-sensitive. What paster passes to a factory has no prototype,
+ * Settings as an INI file holds them: names to texts, case-sensitive. What paster passes to a factory has no prototype,
  * so that `__proto__` is a key like any other.
  */
 export type Settings = Record<string, string>;
@@ -25,8 +25,9 @@ export interface App {
   /** Awaited before the first request. One that throws or rejects keeps the server from starting. */
   ready?(): unknown;
   /**
-   * Told, and not waited for, that the server accepts nothing new any more and finishes what it has: `close` follows. For
-   * whoever answers health checks or holds connections open. May be called more than once.
+   * Called, and not awaited, when the server accepts no new connections and finishes the requests in flight: `close` follows.
+   * For applications that answer health checks or hold connections open. May be called more than once. If it returns a promise,
+   * paster closes open WebSockets when that has settled, or after five seconds.
    */
   drain?(): unknown;
   /** Awaited after the last request. */
@@ -34,26 +35,26 @@ export interface App {
 }
 
 /**
- * Wraps an application in another one, as PEP 3333's middleware does. `ready`, `drain`, `close` and `upgrade` of the inner
- * one are carried by paster; a filter need not hand them on.
+ * Wraps an application in another one, as PEP 3333's middleware does. paster passes `ready`, `drain`, `close` and `upgrade` of
+ * the inner one on; a filter need not.
  */
 export type Filter = (app: App) => App | Promise<App>;
 
-/** What `Server.serve` gives back. */
+/** What `Server.serve` returns. */
 export interface Running {
-  /** Where it listens, one a listener, in the order of the listeners. */
+  /** Where it listens: an address for each listener, in the same order. */
   readonly addresses: readonly Address[];
   /** Settles when a server that ends by itself (CGI: after one request) has done so; rejects if it did not succeed. */
   readonly finished?: Promise<void>;
   /**
-   * Graceful (the default): accept nothing new, tell kept-alive clients to go, resolve when the last answer is out,
-   * or after `timeout` seconds (default 30) cut what is left. Otherwise: cut everything now.
-   * Closes the listeners it was given.
+   * Graceful (the default): accepts no new connections, tells clients of kept connections to close them, and resolves when
+   * the last response is out; after `timeout` seconds (default 30) it cuts what is left. Otherwise it cuts everything now.
+   * Closes the listeners that it was given.
    */
   close(options?: CloseOptions): Promise<void>;
   /**
-   * Serves a connection that another process's server of this protocol has handed over, like one that it accepts. Absent:
-   * the server has no use for such connections.
+   * Serves a connection that the server of another process has handed over, like one that it accepts. Absent: the server
+   * takes no such connections.
    */
   adopt?(socket: Socket): void;
 }
@@ -64,28 +65,39 @@ export interface CloseOptions {
   /** Seconds. */
   readonly timeout?: number;
   /**
-   * Where somebody else goes on serving: takes a connection that a client means to use again, in the place of closing it,
-   * with nothing under way on it: no part of a request read, no part of an answer unwritten. A server for whose clients
-   * closing is no loss need not call it.
+   * Set if another process goes on serving: takes a connection that a client means to use again, instead of closing it.
+   * Nothing may be in progress on it: no part of a request read, no part of a response unwritten. A server whose clients
+   * lose nothing when a connection closes need not call it.
    */
   readonly handOver?: (socket: Socket) => void;
+  /** Settles when the application has been told that the server drains, and may have closed its WebSockets. */
+  readonly notified?: Promise<unknown>;
+}
+
+/** What an operator should know before it becomes an error. */
+export interface ServerWarning {
+  /** The setting that it is about. */
+  readonly setting: string;
+  readonly message: string;
 }
 
 /** Options of `Server.serve`. */
 export interface ServeOptions {
-  /** Where it writes what it has to say. Default: nowhere. */
+  /** Where it logs. Default: nowhere. */
   readonly log?: Logger;
+  /** False: another process of the same server logs what all of them would log alike. Default: true. */
+  readonly isFirst?: boolean;
 }
 
-/** What a server that has a process for one request asks of whoever keeps that process. */
+/** What a server that has a process for one request needs of the program that runs it. */
 export interface OneShot {
-  /** To be called before the application is loaded: what it prints must not become the answer. */
+  /** To be called before the application is loaded: what that prints must not become part of the response. */
   prepare(): void;
-  /** Answers in place of an application that cannot be loaded. */
+  /** Answers if the application cannot be loaded. */
   fail(): Promise<void>;
 }
 
-/** Speaks a protocol on listeners that somebody else has opened; what a `paste.server_factory` makes. */
+/** Speaks a protocol on listeners that paster has opened; what a `paste.server_factory` returns. */
 export interface Server {
   /** What its addresses begin with on the terminal: `http`, `https`, `fastcgi`, `scgi`, `cgi`. */
   readonly scheme: string;
@@ -93,8 +105,10 @@ export interface Server {
   readonly defaultAddress?: Address;
   /** Throws a ConfigError where listening would be unsafe, before anything is bound. */
   checkAddress?(address: Address): void;
+  /** Reported by `check`, and by `serve` when it starts. */
+  warnings?(): readonly ServerWarning[];
   /** Present: it serves one request, that of the process that it runs in, and ends (CGI). */
   readonly oneShot?: OneShot;
-  /** Takes an application that is ready; whoever calls this awaits its `ready()` before and its `close()` after. */
+  /** Serves an application that is ready; the caller awaits its `ready()` before and its `close()` after. */
   serve(app: App, listeners: readonly NetServer[], options?: ServeOptions): Promise<Running>;
 }

@@ -1,14 +1,17 @@
-/** The values of a template's variables: given, or answered at a terminal, or the variable's default. */
-import { nearest } from '../config/nearest.ts';
+/** The values of template variables: from the command line or a file of answers, from questions, or the defaults. */
+
+import { existsSync, readFileSync } from 'node:fs';
+import { readIni } from '../config/ini.ts';
+import { didYouMean, nearest } from '../config/nearest.ts';
 import { settingsOf } from '../deploy/context.ts';
-import { UsageError } from '../errors.ts';
+import { ConfigError, UsageError } from '../errors.ts';
 import type { Questions } from './questions.ts';
 import { renderText, type Variables } from './render-text.ts';
 import type { Template, TemplateVariable } from './template.ts';
 
 /**
- * The variables of templates that are laid upon each other, those of the topmost first: what is most the project's own is
- * asked first, and a declaration goes before another of the same name further down.
+ * The variables of templates that are combined, those of the last template first. They are asked for in this order, and a
+ * declaration overrides that of an earlier template.
  */
 export function variablesOf(templates: readonly Template[]): TemplateVariable[] {
   const declared = new Map<string, TemplateVariable>();
@@ -19,57 +22,56 @@ export function variablesOf(templates: readonly Template[]): TemplateVariable[] 
 }
 
 /**
- * A value for each of `declared`.
+ * Finds a value for each of `declared`.
  *
- * @param given what the command line and an answers file say
- * @param own what every template is given
- * @param questions where somebody can be asked
- * @throws UsageError for a value that is not allowed, is missing, or is of no variable.
+ * @param given the values from the command line and the file of answers
+ * @param own the values that every template gets
+ * @param questions asks at a terminal, if there is one
+ * @throws UsageError for a value that is missing, not allowed, or of an unknown variable
  */
-export async function settleVariables(
+export async function resolveVariables(
   declared: readonly TemplateVariable[],
   given: Variables,
   own: Variables,
   questions: Questions | undefined,
 ): Promise<Variables> {
-  refuseUnknown(declared, given);
-  const settled = settingsOf(own);
+  checkNames(declared, given);
+  const resolved = settingsOf(own);
   for (const variable of declared) {
-    const standard = standardOf(variable, settled);
-    const value = given[variable.name] ?? (await ask(variable, standard, questions)) ?? standard;
+    const defaultValue = defaultOf(variable, resolved);
+    const value = given[variable.name] ?? (await ask(variable, defaultValue, questions)) ?? defaultValue;
     if (value === undefined) {
       throw new UsageError('PASTER_TEMPLATE_VARIABLE', `create: the variable "${variable.name}" has no value`, {
         hint: `give ${variable.name}=VALUE: ${variable.help}`,
       });
     }
-    const fault = faultOf(variable, value);
-    if (fault !== undefined)
-      throw new UsageError('PASTER_TEMPLATE_VARIABLE', `create: ${variable.name}=${value}: ${fault}`);
-    settled[variable.name] = value;
+    const problem = validate(variable, value);
+    if (problem !== undefined)
+      throw new UsageError('PASTER_TEMPLATE_VARIABLE', `create: ${variable.name}=${value}: ${problem}`);
+    resolved[variable.name] = value;
   }
-  return settled;
+  return resolved;
 }
 
-function refuseUnknown(declared: readonly TemplateVariable[], given: Variables): void {
+function checkNames(declared: readonly TemplateVariable[], given: Variables): void {
   const names = declared.map(({ name }) => name);
   for (const name of Object.keys(given)) {
     if (names.includes(name)) continue;
-    const meant = nearest(name, names);
     throw new UsageError('PASTER_TEMPLATE_VARIABLE', `create: the template has no variable "${name}"`, {
-      hint: meant ? `did you mean "${meant}"?` : `there are: ${names.join(', ')}`,
+      hint: didYouMean(name, names),
     });
   }
 }
 
-function standardOf({ default: standard, location }: TemplateVariable, settled: Variables): string | undefined {
-  if (standard === undefined) return undefined;
-  const values = { names: Object.keys(settled), get: (name: string) => settled[name] };
-  return renderText(standard, location.file, values, (value) => value);
+function defaultOf({ default: defaultValue, location }: TemplateVariable, resolved: Variables): string | undefined {
+  if (defaultValue === undefined) return undefined;
+  const values = { names: Object.keys(resolved), get: (name: string) => resolved[name] };
+  return renderText(defaultValue, location.file, values, (value) => value);
 }
 
 async function ask(
   variable: TemplateVariable,
-  standard: string | undefined,
+  defaultValue: string | undefined,
   questions: Questions | undefined,
 ): Promise<string | undefined> {
   const { question, choices, help } = variable;
@@ -78,15 +80,57 @@ async function ask(
     return questions.choice(
       question,
       choices.map((value) => ({ value })),
-      standard,
+      defaultValue,
     );
-  return questions.line(question, standard, (answer) => (answer === '' ? help : faultOf(variable, answer)));
+  return questions.line(question, defaultValue, (answer) => (answer === '' ? help : validate(variable, answer)));
 }
 
-function faultOf({ choices }: TemplateVariable, value: string): string | undefined {
-  // It would begin a line of its own in an INI file.
+function validate({ choices }: TemplateVariable, value: string): string | undefined {
+  // A line feed would begin a new line in an INI file.
   if (/\p{Cc}/u.test(value)) return 'a control character or a line feed cannot be part of it';
   if (choices.length === 0 || choices.includes(value)) return undefined;
-  const meant = nearest(value, choices);
-  return meant ? `did you mean "${meant}"?` : `it can be ${choices.join(', ')}`;
+  const closest = nearest(value, choices);
+  return closest ? `did you mean "${closest}"?` : `it can be ${choices.join(', ')}`;
+}
+
+// --- the file of answers ---------------------------------------------------------------------------------------------
+
+/** The section in the file of `create --config` that keeps the answers of one run for the next one. */
+const SECTION = 'create';
+
+/** The project's name, its templates, and the values of their variables. */
+export interface Answers {
+  readonly name: string | undefined;
+  readonly templates: readonly string[];
+  readonly variables: Variables;
+}
+
+export const NO_ANSWERS: Answers = { name: undefined, templates: [], variables: {} };
+
+/** Reads the answers in a file; there are none if it does not exist. @throws ConfigError, ErrorList if it is not an INI file. */
+export async function readAnswers(file: string): Promise<Answers> {
+  if (!existsSync(file)) return NO_ANSWERS;
+  const document = await readIni(file);
+  const entries = [...(document.sections.get(SECTION)?.entries.values() ?? [])];
+  const { name, template = '', ...variables } = Object.fromEntries(entries.map(({ key, value }) => [key, value]));
+  for (const { key, value, location } of entries) {
+    if (!value.includes('\n')) continue;
+    throw new ConfigError('PASTER_ANSWERS', `[${SECTION}] ${key}: an answer is one line`, { location });
+  }
+  return { name, templates: template.split(/\s+/).filter((word) => word !== ''), variables };
+}
+
+/** The text of the file with these answers; other sections stay as they are. */
+export async function answersText(file: string, { name, templates, variables }: Answers): Promise<string> {
+  const values = { ...(name === undefined ? {} : { name }), template: templates.join(' '), ...variables };
+  const lines = Object.entries(values).map(([key, value]) => `${key} = ${value}`.trimEnd());
+  const written = [`[${SECTION}]`, ...lines, ''];
+  if (!existsSync(file)) return written.join('\n');
+  const { sections } = await readIni(file);
+  const before = readFileSync(file, 'utf8').split('\n');
+  const section = sections.get(SECTION);
+  if (section === undefined) return [...written, ...before].join('\n');
+  const start = section.location.line - 1;
+  const next = before.findIndex((line, index) => index > start && line.startsWith('['));
+  return [...before.slice(0, start), ...written, ...(next === -1 ? [] : before.slice(next))].join('\n');
 }

@@ -1,7 +1,7 @@
-/** Ctrl-C, and the signals that end a program, while something is being made: it is taken back, nothing stays half. */
+/** Lets Ctrl-C and the signals that end a program interrupt work that undoes itself, so that nothing stays half done. */
 import { constants } from 'node:os';
 
-/** Thrown where work stops because somebody wants it to. */
+/** Thrown by work that stops because the user or a signal interrupted it. */
 export class Interruption extends Error {
   constructor() {
     super('interrupted');
@@ -10,12 +10,12 @@ export class Interruption extends Error {
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** What a shell adds to a signal's number for the status of a program that it has ended. */
-const STATUS_OF_SIGNALS = 128;
+/** A shell reports a program that a signal has ended by this status plus the signal's number. */
+const SIGNAL_STATUS = 128;
 
 /**
- * Runs `work`, which stops with an Interruption when its signal is aborted.
- * @returns what it returns; the exit status for the signal, or for Ctrl-C at a question, if it was interrupted.
+ * Runs `work`, which throws an Interruption if its signal is aborted.
+ * @returns the result of `work`; if it was interrupted, the exit status for the signal, SIGINT for Ctrl-C at a question
  */
 export async function interruptible(
   work: (signal: AbortSignal) => Promise<number>,
@@ -33,7 +33,7 @@ export async function interruptible(
   } catch (error) {
     if (!(error instanceof Interruption)) throw error;
     interrupted();
-    return STATUS_OF_SIGNALS + constants.signals[received];
+    return SIGNAL_STATUS + constants.signals[received];
   } finally {
     for (const signal of SIGNALS) process.off(signal, stop);
   }

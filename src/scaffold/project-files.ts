@@ -1,34 +1,35 @@
 /**
- * The files that a template, or several laid upon each other, make. In their paths `+name+` is replaced, and a leading
- * `__` stands for a dot (npm does not pack .gitignore). One whose name ends in `_tmpl` is rendered and loses the ending;
- * if nothing is left of it, it is not written.
+ * Makes the files of a project from one or more templates. In their paths `+name+` is replaced by a variable, and a leading
+ * `__` means a dot (npm does not pack .gitignore). A file whose name ends in `_tmpl` is rendered and loses the ending;
+ * if the result is empty, it is not written.
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { extname, isAbsolute, join, relative } from 'node:path';
 import { ConfigError, errorMessage } from '../errors.ts';
-import type { FoundTemplate } from './find-template.ts';
-import { renderText, type Values, type Variables } from './render-text.ts';
-import { DECLARATION } from './template.ts';
+import { renderText, type TemplateValues, type Variables } from './render-text.ts';
+import { DECLARATION, type FoundTemplate } from './template.ts';
 
-/** A file as it is to be, its path relative to the project. */
+/** A file to write, its path relative to the project. */
 export interface ProjectFile {
   readonly path: string;
   readonly content: Buffer;
   readonly mode: number;
+  /** The content is that of the existing file with lines added, so nothing is lost if it is replaced. */
+  readonly isExtension?: boolean;
 }
 
 const RENDERED = /_tmpl$/;
 const PATH_VARIABLE = /\+(\w+)\+/g;
 
-/** What a value has to be to stand in a file of this kind as itself. */
+/** How to quote a value in a file of this kind. */
 const QUOTED: Readonly<Record<string, (value: string) => string>> = {
   '.ini': (value) => value.replaceAll('%', '%%'),
   '.json': (value) => JSON.stringify(value).slice(1, -1),
 };
 
 /**
- * All files of `templates`, in the order of their paths. Of two files of the same path the later template's stays; JSON
- * objects become one, in which the later one's members win.
+ * The files of all `templates`, sorted by path. A file replaces one of the same path in an earlier template; JSON objects
+ * are merged, and the members of the later one take precedence.
  */
 export async function projectFiles(templates: readonly FoundTemplate[], variables: Variables): Promise<ProjectFile[]> {
   const files = new Map<string, ProjectFile>();
@@ -50,8 +51,8 @@ async function renderTemplate(template: FoundTemplate, variables: Variables): Pr
   return rendered.filter((file) => file !== undefined);
 }
 
-/** The variables, and as `version:NAME` the versions of NAME that the template's own package asks for. */
-async function valuesFor({ root }: FoundTemplate, variables: Variables): Promise<Values> {
+/** The variables, and as `version:NAME` the version of NAME that the template's own package depends on. */
+async function valuesFor({ root }: FoundTemplate, variables: Variables): Promise<TemplateValues> {
   const { dependencies, devDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
     readonly [group: string]: Variables | undefined;
   };
@@ -66,7 +67,7 @@ async function valuesFor({ root }: FoundTemplate, variables: Variables): Promise
   };
 }
 
-async function renderFile(directory: string, file: string, values: Values): Promise<ProjectFile | undefined> {
+async function renderFile(directory: string, file: string, values: TemplateValues): Promise<ProjectFile | undefined> {
   const source = relative(directory, file);
   const path = source
     .replace(RENDERED, '')
@@ -100,7 +101,7 @@ function merge(below: unknown, above: unknown): unknown {
   return Object.fromEntries(members);
 }
 
-/** As npm keeps the dependencies of a package.json. */
+/** In the order in which npm keeps the dependencies in package.json. */
 function sorted(members: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(members).sort(([one], [other]) => (one < other ? -1 : 1)));
 }

@@ -1,23 +1,25 @@
 /**
- * The language of templates, a few words of Mustache: `{{name}}` is a variable's value; `{{#name}}...{{/name}}` stays if the
- * variable has a value, `{{#name=value}}...{{/name}}` if it has this one, and with `^` for `#` if not. A line that holds
- * one of these marks alone goes with it. Nothing is evaluated.
+ * Renders templates in a part of Mustache: `{{name}}` is a variable's value; `{{#name}}...{{/name}}` is kept if the variable
+ * has a value, `{{#name=value}}...{{/name}}` if it has this value, and with `^` instead of `#` if not. A line with nothing
+ * but the tag of a section is removed. Nothing is evaluated.
  */
+
+import type { Declarations, Setting } from '../config/setting.ts';
 import { ConfigError, type Location } from '../errors.ts';
 
 /** Values by the names of variables. */
 export type Variables = Readonly<Record<string, string>>;
 
-/** What a template may ask for. */
-export interface Values {
+/** The values that a template can insert. */
+export interface TemplateValues {
   /** The value of a variable; undefined if there is none of that name. */
   get(name: string): string | undefined;
-  /** The names to tell somebody whose template asks for another. */
+  /** The names to list if a template names another one. */
   readonly names: readonly string[];
 }
 
-// First a mark of a section that has its line for itself, then any mark. A colon is for `version:PACKAGE`.
-const MARK =
+// First the tag of a section alone on its line, then any tag. The colon is for `version:PACKAGE`.
+const TAG =
   /^[ \t]*\{\{([#^/])\s*(\w+)(?:=([^}\n]*))?\s*\}\}[ \t]*\n|\{\{([#^/]?)\s*([\w:@/.-]+)(?:=([^}\n]*))?\s*\}\}/gm;
 
 interface Section {
@@ -27,17 +29,22 @@ interface Section {
 }
 
 /**
- * Fills in a template.
+ * Renders a template.
  *
- * @param file the template, for the places of mistakes
- * @param quote makes a value fit to stand in this kind of file
- * @throws ConfigError with the place of a variable that there is none of, or of a section that does not begin or end.
+ * @param file the template, for the locations of errors
+ * @param quote quotes a value for this kind of file
+ * @throws ConfigError with the location of an unknown variable, or of a section that does not begin or end
  */
-export function renderText(template: string, file: string, values: Values, quote: (value: string) => string): string {
+export function renderText(
+  template: string,
+  file: string,
+  values: TemplateValues,
+  quote: (value: string) => string,
+): string {
   const open: Section[] = [];
   let rendered = '';
   let end = 0;
-  for (const match of template.matchAll(MARK)) {
+  for (const match of template.matchAll(TAG)) {
     const isShown = open.every(({ shown }) => shown);
     if (isShown) rendered += template.slice(end, match.index);
     end = match.index + match[0].length;
@@ -48,7 +55,9 @@ export function renderText(template: string, file: string, values: Values, quote
     } else if (kind !== '') {
       open.push({ name, shown: holds(values.get(name), wanted) === (kind === '#'), offset: match.index });
     } else if (isShown) {
-      rendered += quote(values.get(name) ?? missing(name, values, place()));
+      const value = values.get(name);
+      if (value === undefined) throw unknownVariable(name, `there are: ${values.names.join(', ')}`, place());
+      rendered += quote(value);
     }
   }
   const left = open.pop();
@@ -60,11 +69,8 @@ function holds(value: string | undefined, wanted: string | undefined): boolean {
   return wanted === undefined ? value !== undefined && value !== '' : value === wanted;
 }
 
-function missing(name: string, { names }: Values, location: Location): never {
-  throw new ConfigError('PASTER_TEMPLATE_VARIABLE', `the template wants a variable "${name}"`, {
-    location,
-    hint: `there are: ${names.join(', ')}`,
-  });
+function unknownVariable(name: string, hint: string, location: Location): ConfigError {
+  return new ConfigError('PASTER_TEMPLATE_VARIABLE', `the template wants a variable "${name}"`, { location, hint });
 }
 
 function unbalanced(message: string, location: Location): ConfigError {
@@ -74,4 +80,49 @@ function unbalanced(message: string, location: Location): ConfigError {
 function locationAt(text: string, file: string, offset: number): Location {
   const before = text.slice(0, offset).split('\n');
   return { file, line: before.length, column: (before.at(-1)?.length ?? 0) + 1 };
+}
+
+// --- make-config -----------------------------------------------------------------------------------------------------
+
+/** `${name}` as in PasteScript's templates, `{{ name }}` as in those of `create`. */
+const PLACEHOLDER = /\$\{(\w+)\}|\{\{\s*(\w+)\s*\}\}/g;
+
+/**
+ * Renders the INI file that a package has as a template for `make-config`.
+ *
+ * @throws ConfigError with the location of an unknown variable
+ */
+export function renderConfig(template: string, file: string, variables: Variables): string {
+  return template.replace(PLACEHOLDER, (_match, dollar: string | undefined, braces: string | undefined, at: number) => {
+    const name = dollar ?? braces ?? '';
+    const value = Object.hasOwn(variables, name) ? variables[name] : undefined;
+    if (value !== undefined) return value;
+    throw unknownVariable(
+      name,
+      `give ${name}=VALUE; there are: ${Object.keys(variables).join(', ')}`,
+      locationAt(template, file, at),
+    );
+  });
+}
+
+/** The INI file of `make-config` for a package without a template. */
+export function standardConfig(uri: string, settings: Declarations): string {
+  return `[DEFAULT]
+debug = false
+
+[app:main]
+use = ${uri}
+${Object.entries(settings).map(settingLines).join('')}
+[server:main]
+use = npm:paster#http
+host = 127.0.0.1
+port = 8080
+`;
+}
+
+/** A required setting is left empty for the user, and `check` reports it until it has a value. */
+function settingLines([name, { default: standard, help, required }]: readonly [string, Setting]): string {
+  const comment = help.split('\n').map((row) => `# ${row}\n`);
+  const value = standard === undefined ? '' : ` ${String(standard)}`;
+  return `${comment.join('')}${required ? '' : '# '}${name} =${value}\n`;
 }

@@ -1,41 +1,43 @@
 /**
- * Writes files into a directory, all of them or none: they are written beside it first and moved into place in one go,
- * which no signal comes between; what fails in the middle is taken back.
+ * Writes files into a directory, all of them or none. They are written to a temporary directory beside it and then moved
+ * into place synchronously, so that no signal can interrupt that; if a move fails, the earlier ones are undone.
  */
-import { constants, mkdirSync, renameSync, statSync } from 'node:fs';
+import { constants, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { access, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { errorCode, errorMessage, RunError } from '../errors.ts';
+import { printableLine } from '../printable.ts';
 import { Interruption } from './interruption.ts';
+import { isLinkToFile, writeThroughLink } from './linked-file.ts';
 import type { ProjectFile } from './project-files.ts';
 
-/** A file, and what is at its place now; nothing, if there is none. */
+/** A file, and the content that its path has now, if it exists. */
 export interface Comparison {
   readonly file: ProjectFile;
-  readonly present: Buffer | undefined;
+  readonly existing: Buffer | undefined;
 }
 
-/** What is to become of a file that differs from what is there. `backed up` is replaced, and what was there is kept. */
+/** What to do with a file that differs from the existing one. `backed up`: replace it and keep the existing one as `.bak`. */
 export type Decision = 'kept' | 'overwritten' | 'backed up';
 
-/** What became of a file; `same` is there already. */
-export type Outcome = Decision | 'created' | 'same';
+/** What happens to a file. `same`: it exists with this content. `extended`: lines are added to it. */
+export type Outcome = Decision | 'created' | 'same' | 'extended';
 
-/** A file with what is to become of it. */
+/** A file, and what will happen to it. */
 export interface PlannedFile {
   readonly file: ProjectFile;
   readonly outcome: Outcome;
 }
 
 /**
- * Looks what there is of `files` below `root`; nothing is written.
- * @throws RunError where a file stands for a directory or a directory for a file, or something cannot be read.
+ * Reads which of `files` exist below `root`, without writing anything.
+ * @throws RunError if there is a file instead of a directory or the reverse, or if something cannot be read
  */
 export async function compareFiles(root: string, files: readonly ProjectFile[]): Promise<Comparison[]> {
-  return Promise.all(files.map(async (file) => ({ file, present: await presentAt(join(root, file.path)) })));
+  return Promise.all(files.map(async (file) => ({ file, existing: await readExisting(join(root, file.path)) })));
 }
 
-async function presentAt(path: string): Promise<Buffer | undefined> {
+async function readExisting(path: string): Promise<Buffer | undefined> {
   try {
     return await readFile(path);
   } catch (error) {
@@ -48,25 +50,31 @@ async function presentAt(path: string): Promise<Buffer | undefined> {
   }
 }
 
-/** Asks `decide` about each file that differs from what is there. */
+/** Calls `decide` for each file that differs from the existing one. */
 export async function planFiles(
   comparisons: readonly Comparison[],
-  decide: (file: ProjectFile, present: Buffer) => Decision | Promise<Decision>,
+  decide: (file: ProjectFile, existing: Buffer) => Decision | Promise<Decision>,
 ): Promise<PlannedFile[]> {
   const planned: PlannedFile[] = [];
-  for (const { file, present } of comparisons) {
+  for (const { file, existing } of comparisons) {
     const outcome =
-      present === undefined ? 'created' : present.equals(file.content) ? 'same' : await decide(file, present);
+      existing === undefined
+        ? 'created'
+        : existing.equals(file.content)
+          ? 'same'
+          : file.isExtension
+            ? 'extended'
+            : await decide(file, existing);
     planned.push({ file, outcome });
   }
   return planned;
 }
 
 /**
- * Writes what is to be written of `planned`.
+ * Writes the files of `planned` that are new or replaced.
  *
- * @param signal aborted: nothing is written, or all of it is already
- * @throws RunError when something cannot be written, Interruption when `signal` was aborted; then all is as it was.
+ * @param signal if it is aborted, nothing is written, unless all files are already
+ * @throws RunError if something cannot be written, Interruption if `signal` was aborted; then nothing has changed
  */
 export async function writeFiles(root: string, planned: readonly PlannedFile[], signal?: AbortSignal): Promise<void> {
   const changes = planned.filter(({ outcome }) => outcome !== 'same' && outcome !== 'kept');
@@ -102,7 +110,10 @@ async function stagingDirectory(base: string): Promise<string> {
   }
 }
 
-/** Moves what is staged to its place below `base`: a new directory whole, a file over the one that was there. */
+/**
+ * Moves the staged files into place below `base`: a new directory as a whole, a file instead of the existing one. Lines are
+ * added to the file behind a symbolic link.
+ */
 function moveAll(
   changes: readonly { readonly path: string; readonly outcome: Outcome }[],
   stage: string,
@@ -114,12 +125,16 @@ function moveAll(
     renameSync(from, to);
     undo.push(() => renameSync(to, from));
   };
-  // Before anything is moved: afterwards a new directory is there, and the rest of it with it.
+  // Computed before anything is moved, since moving a new directory creates everything in it.
   const moves = new Map(changes.map(({ path, outcome }) => [topmostMissing(base, path), outcome]));
   try {
     for (const [path, outcome] of moves) {
       const target = join(base, path);
-      if (outcome === 'overwritten') move(target, join(stage, 'old', String(undo.length)));
+      if (outcome === 'extended' && isLinkToFile(target)) {
+        undo.push(writeThroughLink(target, readFileSync(join(stage, 'new', path))));
+        continue;
+      }
+      if (outcome === 'overwritten' || outcome === 'extended') move(target, join(stage, 'old', String(undo.length)));
       if (outcome === 'backed up') move(target, backupOf(target));
       move(join(stage, 'new', path), target);
     }
@@ -129,14 +144,14 @@ function moveAll(
   }
 }
 
-/** The first part of `path` below `base` that is not there yet, or the whole path. */
+/** The first part of `path` below `base` that does not exist yet, or the whole path. */
 function topmostMissing(base: string, path: string): string {
   const parts = path.split(sep);
   const missing = parts.findIndex((_, index) => !exists(join(base, ...parts.slice(0, index + 1))));
   return missing === -1 ? path : join(...parts.slice(0, missing + 1));
 }
 
-/** `app.js.bak`, or the first of `app.js.bak2`, `app.js.bak3`, ... that is free, as PasteScript has it. */
+/** `app.js.bak`, or the first of `app.js.bak2`, `app.js.bak3`, ... that does not exist, as in PasteScript. */
 function backupOf(path: string): string {
   for (let count = 1; ; count++) {
     const backup = `${path}.bak${count === 1 ? '' : count}`;
@@ -144,7 +159,7 @@ function backupOf(path: string): string {
   }
 }
 
-/** The nearest directory at or above `path` that is there; a file, if one stands in the way. */
+/** The nearest path at or above `path` that exists: a directory, or a file that is in the way. */
 function existingAncestor(path: string): string {
   for (let each = resolve(path); ; each = dirname(each)) {
     if (exists(each) || dirname(each) === each) return each;
@@ -174,4 +189,37 @@ function reasonOf(error: unknown): string {
 
 function cannotWrite(path: string, reason: string, cause?: unknown): RunError {
   return new RunError('PASTER_WRITE', `cannot write ${path}: ${reason}`, { cause });
+}
+
+// --- create --simulate -----------------------------------------------------------------------------------------------
+
+interface Directory extends Map<string, Directory | string> {}
+
+/** A tree of the files below a directory called `name`, each with what would happen to it. */
+export function projectTree(name: string, planned: readonly PlannedFile[]): string {
+  const root: Directory = new Map();
+  for (const { file, outcome } of planned) {
+    const parts = file.path.split('/');
+    let directory = root;
+    for (const part of parts.slice(0, -1)) {
+      const inner = directory.get(part);
+      const next: Directory = inner instanceof Map ? inner : new Map();
+      directory.set(part, next);
+      directory = next;
+    }
+    directory.set(parts.at(-1) ?? '', outcome);
+  }
+  const rows = [{ text: `${name}/`, outcome: '' }, ...rowsOf(root, '')];
+  const width = Math.max(...rows.map(({ text }) => text.length));
+  return rows.map(({ text, outcome }) => `${text.padEnd(width)}  ${outcome}`.trimEnd()).join('\n');
+}
+
+function rowsOf(directory: Directory, indent: string): { readonly text: string; readonly outcome: string }[] {
+  const entries = [...directory];
+  return entries.flatMap(([name, entry], index) => {
+    const isLast = index === entries.length - 1;
+    const text = `${indent}${isLast ? '└─ ' : '├─ '}${printableLine(name)}`;
+    if (!(entry instanceof Map)) return [{ text, outcome: `would be ${entry}` }];
+    return [{ text: `${text}/`, outcome: '' }, ...rowsOf(entry, `${indent}${isLast ? '   ' : '│  '}`)];
+  });
 }

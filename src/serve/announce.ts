@@ -1,8 +1,18 @@
-/** The lines by which a person, and a script that waits, can tell that a server is ready. */
-
+/** Tells people, and scripts that wait, that a server is ready. */
+import { spawn } from 'node:child_process';
+import { realpathSync } from 'node:fs';
+import type { Logger } from '../log.ts';
+import type { ServerIdentity } from '../metrics/server-status.ts';
 import { type Address, formatAddress } from '../net/address.ts';
-import { addressOfDescriptor } from '../net/descriptor.ts';
+import { addressOfDescriptor } from '../net/inherited-sockets.ts';
 import { printableLine } from '../printable.ts';
+import type { ServePlan } from './plan.ts';
+import { fromHere } from './terminal/shown-text.ts';
+
+/** What a process serves, for its title: the INI file, or the URI of the application. */
+export function servedName({ file, appUri }: Pick<ServePlan, 'file' | 'appUri'>): string {
+  return file === undefined ? appUri : fromHere(file);
+}
 
 /** `http://127.0.0.1:8080`, `fastcgi://unix:/path`, `fastcgi://host:port`. */
 export function listenerUrl(scheme: string, address: Address): string {
@@ -10,23 +20,20 @@ export function listenerUrl(scheme: string, address: Address): string {
   return `${scheme}://${formatAddress(known)}`;
 }
 
-/**
- * The first address that a browser on this machine can go to, if there is one. "Every address" is none of them: it
- * stands for this machine's own.
- */
-export function browserUrl(scheme: string, addresses: readonly Address[]): string | undefined {
+/** The URL of the first address that a browser on this machine can open. "Every address" becomes `localhost`. */
+function browserUrl(scheme: string, addresses: readonly Address[]): string | undefined {
   if (scheme !== 'http' && scheme !== 'https') return undefined;
   const tcp = addresses.find((address) => address.kind === 'tcp');
   return tcp && listenerUrl(scheme, isWildcard(tcp) ? { ...tcp, host: 'localhost' } : tcp);
 }
 
-function isWildcard(address: Address): boolean {
+export function isWildcard(address: Address): boolean {
   return address.kind === 'tcp' && (address.host === '0.0.0.0' || address.host === '::');
 }
 
 /**
- * Scripts read the first two kinds of lines: they stay as they are. Where all of them say "every address", a person
- * learns, as from Paste, what to open.
+ * Scripts read the first two kinds of lines, so these never change. If the server listens on every address, a line for people
+ * names a URL to open, as Paste's does.
  */
 export function announcement(pid: number, scheme: string, addresses: readonly Address[]): string[] {
   const url = addresses.every(isWildcard) ? browserUrl(scheme, addresses) : undefined;
@@ -35,4 +42,39 @@ export function announcement(pid: number, scheme: string, addresses: readonly Ad
     ...addresses.map((address) => printableLine(`serving on ${listenerUrl(scheme, address)}`)),
     ...(url === undefined ? [] : [`view at ${url}`]),
   ];
+}
+
+/** `--open`. Where there is no browser, a line of the log says so. */
+export function openBrowser(scheme: string, addresses: readonly Address[], log: Logger): void {
+  const url = browserUrl(scheme, addresses);
+  if (url === undefined) {
+    log.warn('--open: a browser cannot connect to what this server listens on');
+    return;
+  }
+  const program = process.platform === 'darwin' ? 'open' : 'xdg-open';
+  const child = spawn(program, [url], { stdio: 'ignore', detached: true });
+  child.once('error', () => log.info(`--open: there is no ${program} here; open ${url} yourself`));
+  child.once('exit', (status) => {
+    if (status !== 0) log.info(`--open: ${program} found no browser; open ${url} yourself`);
+  });
+  child.unref();
+}
+
+/** What a status page says the server is. */
+export function serverIdentity(
+  { directory, file }: Pick<ServePlan, 'directory' | 'file'>,
+  scheme: string,
+  addresses: readonly Address[],
+): ServerIdentity {
+  const listeners = addresses.map((address) => listenerUrl(scheme, address));
+  return { listeners, directory, release: realDirectory(directory), file };
+}
+
+function realDirectory(directory: string): string {
+  try {
+    return realpathSync(directory);
+  } catch {
+    // It may have been removed since the start.
+    return directory;
+  }
 }

@@ -1,41 +1,44 @@
-/** What is written down of a process that has died, behind how it ended: of what, where in the user's own code, what it held. */
-import { placeInStack } from '../deploy/error-place.ts';
+/** Details for the log line that reports a dead process: the error, its place in the user's own code, and the requests in flight. */
+import { placeInStack } from '../deploy/modules/error-place.ts';
 import { asError, formatLocation, PasterError, stackFrames } from '../errors.ts';
 import type { ProcessReport } from '../metrics/server-status.ts';
 import { requestLines } from '../metrics/status-lines.ts';
-import { describe } from '../process/error-line.ts';
-import { type Exit, WORKER_CRASHED } from '../process/exit-codes.ts';
-import type { Deceased } from '../process/worker-handle.ts';
+import { type Exit, WORKER_CRASHED } from '../process/ipc/child-exit.ts';
+import { describeError } from '../process/ipc/error-transfer.ts';
+import type { DeadWorker } from '../process/supervisor/worker-handle.ts';
 import { shownValue } from '../secrets.ts';
 
 const FRAMES = 20;
-/** What a worker said before that is too long ago to be what it held: where nobody counts, it may be hours. */
+/** An older report does not say what was in flight at the end: without counting it may be hours old. */
 const STALE_MS = 3000;
 
-/** The end of one line, and more lines. */
-export function deathDetails(worker: Deceased, exit: Exit): string {
+/**
+ * @param isErrorShown whether its error is shown in another way, and left out here
+ * @returns The end of the line, and further lines.
+ */
+export function deathDetails(worker: DeadWorker, exit: Exit, isErrorShown: boolean = false): string {
   const { failure, killedFor } = worker;
-  const lines = failure ? causeOf(failure) : [suspicion(exit, killedFor)];
-  return [...lines.map((line) => shownValue('error', line)), ...heldLines(worker)].join('\n');
+  const lines = failure ? (isErrorShown ? [''] : errorLines(failure)) : [likelyCause(exit, killedFor)];
+  return [...lines.map((line) => shownValue('error', line)), ...inflightLines(worker)].join('\n');
 }
 
-/** The same of this process, while it dies of an error that nobody has caught. */
-export function ownDeathDetails(thrown: unknown, lastWords: ProcessReport): string {
+/** The same for this process, while it dies of an uncaught error. */
+export function ownDeathDetails(thrown: unknown, lastReport: ProcessReport, isErrorShown: boolean): string {
   const failure = asError(thrown);
-  const itself = { failure, lastWords, report: undefined, reportAge: 0, killedFor: undefined };
-  return deathDetails(itself, { code: WORKER_CRASHED, signal: null });
+  const itself = { failure, lastReport, report: undefined, reportAge: 0, killedFor: undefined };
+  return deathDetails(itself, { code: WORKER_CRASHED, signal: null }, isErrorShown);
 }
 
-function heldLines({ lastWords, report, reportAge }: Deceased): string[] {
-  const said = lastWords ?? (reportAge < STALE_MS ? report : undefined);
-  const lines = said ? requestLines(said) : [];
+function inflightLines({ lastReport, report, reportAge }: DeadWorker): string[] {
+  const known = lastReport ?? (reportAge < STALE_MS ? report : undefined);
+  const lines = known ? requestLines(known) : [];
   if (lines.length === 0) return [];
-  const when = lastWords ? '' : `, ${(reportAge / 1000).toFixed(1)} s before`;
+  const when = lastReport ? '' : `, ${(reportAge / 1000).toFixed(1)} s before`;
   return [`  it had these requests in flight${when}:`, ...lines.map((line) => `  ${line}`)];
 }
 
-function causeOf(failure: Error): string[] {
-  if (failure instanceof PasterError) return [`: ${describe(failure)}`];
+function errorLines(failure: Error): string[] {
+  if (failure instanceof PasterError) return [`: ${describeError(failure)}`];
   const place = placeInStack(failure);
   const where = place ? `${formatLocation(place)}: ` : '';
   const frames = stackFrames(failure);
@@ -43,11 +46,11 @@ function causeOf(failure: Error): string[] {
   return [`: ${where}${what}`, ...frames.slice(0, FRAMES).map((frame) => `  ${frame.trim()}`)];
 }
 
-/** What the signals that nobody here has sent usually mean. */
-function suspicion({ signal }: Exit, killedFor: string | undefined): string {
+/** What a signal that the supervisor has not sent usually means. */
+function likelyCause({ signal }: Exit, killedFor: string | undefined): string {
   if (killedFor !== undefined) return '';
-  if (signal === 'SIGKILL') return ': somebody has killed it, the system perhaps, for want of memory';
-  if (signal === 'SIGABRT') return ': Node has given up, for want of heap most of the time; what it said stands above';
+  if (signal === 'SIGKILL') return ': it was killed, perhaps by the system when memory ran out';
+  if (signal === 'SIGABRT') return ': Node aborted, usually because the heap was full; its output is above';
   if (signal === 'SIGSEGV' || signal === 'SIGBUS') return ': native code of an add-on, or of Node';
   return '';
 }

@@ -1,6 +1,6 @@
 /**
- * `--inspect`: Node's inspector in the one process that a debugger is to find. With workers that is the first of them, or
- * its successor, which gets the port when its predecessor lets go of it.
+ * `--inspect`: Node's inspector in one process. With workers that is the first of them, and after it its successor, which
+ * opens the port when its predecessor closes it.
  */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
@@ -25,12 +25,16 @@ export function inspectorAddress(text: string): TcpAddress {
     });
   }
   if (isLoopback(address.host)) return address;
-  throw new UsageError('PASTER_USAGE', `--inspect: whoever reached ${formatAddress(address)} could run any code here`, {
-    hint: 'listen on 127.0.0.1, and come from elsewhere by ssh -L 9229:127.0.0.1:9229 HOST',
-  });
+  throw new UsageError(
+    'PASTER_USAGE',
+    `--inspect: anyone who can reach ${formatAddress(address)} could run any code here`,
+    {
+      hint: 'listen on 127.0.0.1, and come from elsewhere by ssh -L 9229:127.0.0.1:9229 HOST',
+    },
+  );
 }
 
-/** @throws RunError when somebody else listens there. */
+/** @throws RunError when another process listens there. */
 export async function refuseTaken(address: TcpAddress): Promise<void> {
   const reason = await reasonNotToListen(address);
   if (reason === undefined) return;
@@ -39,7 +43,7 @@ export async function refuseTaken(address: TcpAddress): Promise<void> {
   });
 }
 
-/** Opens the inspector of this process, unless it is open. @throws RunError when somebody else listens there. */
+/** Opens the inspector of this process, unless it is open. @throws RunError when another process listens there. */
 export async function openInspector(address: TcpAddress, log: Logger): Promise<void> {
   const inspector = await import('node:inspector');
   if (isOpen(inspector, address, log)) return;
@@ -48,8 +52,8 @@ export async function openInspector(address: TcpAddress, log: Logger): Promise<v
 }
 
 /**
- * Opens the inspector of this worker as soon as the port is free, and closes it when the worker is told to end. Resolves
- * after the first attempt: at the first start the code that is loaded then can be debugged. One that is open stays.
+ * Opens the inspector of this worker as soon as the port is free, and closes it when the worker is stopped. Resolves after
+ * the first attempt, so that loading the application can be debugged. An inspector that is open already stays open.
  */
 export async function takeInspector(address: TcpAddress, stopped: AbortSignal, log: Logger): Promise<void> {
   const inspector = await import('node:inspector');
@@ -70,7 +74,7 @@ export async function takeInspector(address: TcpAddress, stopped: AbortSignal, l
 
 type Inspector = typeof import('node:inspector');
 
-/** Whether somebody else has opened it: Node itself, an editor that preloads its own code, the application. */
+/** Whether it is open already: by Node itself, by an editor that preloads its own code, or by the application. */
 function isOpen(inspector: Inspector, wanted: TcpAddress, log: Logger): boolean {
   const url = inspector.url();
   if (url === undefined) return false;
@@ -81,19 +85,19 @@ function isOpen(inspector: Inspector, wanted: TcpAddress, log: Logger): boolean 
   return true;
 }
 
-/** Taken in this very moment, the port is taken, which Node says by itself. */
+/** False if another process has just taken the port; Node prints that itself. */
 function open(inspector: Inspector, { host, port }: TcpAddress, log: Logger): boolean {
   inspector.open(port, host);
   const url = inspector.url();
   if (url === undefined) return false;
   const { host: place } = new URL(url);
-  // Node would wait for the debugger to leave before it let the process end.
+  // Node would wait until the debugger disconnects before it ends the process.
   process.once('exit', () => inspector.close());
   log.info(`process ${process.pid} can be debugged on ${place}: chrome://inspect, or node inspect ${place}`);
   return true;
 }
 
-/** Node would say it on standard error, at each attempt, and go on without. */
+/** Why the port cannot be opened. Node itself would print that at each attempt, and continue without. */
 async function reasonNotToListen({ host, port }: TcpAddress): Promise<string | undefined> {
   const server = createServer();
   try {

@@ -1,28 +1,43 @@
-/** Logging for a process that serves: by the INI file, if that says anything about it. */
+/** Configures logging for a process that serves, if the INI file says anything about it. */
 import type { LoadSession } from '../deploy/session.ts';
 import { errorMessage } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { getLogger, hierarchy } from '../logging/logger.ts';
-import { fileUser } from '../process/user.ts';
-import type { Ownership } from './listeners.ts';
-import type { ServePlan } from './plan.ts';
+import { getLogger, hierarchy } from '../logging/python/logger.ts';
+import { fileUser } from '../process/daemon/drop-privileges.ts';
+import type { Ownership, ServePlan } from './plan.ts';
+
+/** A logger whose messages go to another one after `redirect`. Nothing is between it and the caller, whom a format may show. */
+export type RedirectedLogger = { -readonly [Level in keyof Logger]: Logger[Level] };
+
+export function redirectedLogger(to: Logger): RedirectedLogger {
+  return {
+    debug: to.debug.bind(to),
+    info: to.info.bind(to),
+    warn: to.warn.bind(to),
+    error: to.error.bind(to),
+  };
+}
 
 /** The logger of paster's own messages. */
 const OWN_LOGGER = 'paster';
 
-/** Logging by the INI file, in effect. */
 export interface ConfiguredLogging {
   /** Where paster's own messages go. */
   readonly log: Logger;
-  /** USR1: goes on in the files that have the names now. What cannot be opened is said, and the old file stays. */
+  /** USR1: opens the log files again. An error is logged, and the old file stays in use. */
   reopen(): void;
+}
+
+/** Closes the log files of this process, after the logging sections have been removed from its INI file. */
+export function closeLogs(): void {
+  hierarchy().configure([], new Map());
 }
 
 /**
  * Configures the loggers of this process by the INI file of a plan.
  *
- * @param isFirst of the processes that serve the plan: it empties the files that are to begin anew
- * @returns undefined where the file says nothing about logging, or there is none
+ * @param isFirst whether this is the first process that serves the plan: it truncates the files with mode `w`
+ * @returns undefined if there is no INI file or it has no logging sections
  * @throws ConfigError, ErrorList or RunError, as `configureLogging`
  */
 export async function setUpLogging(
@@ -34,7 +49,7 @@ export async function setUpLogging(
   if (file === undefined) return undefined;
   const document = await session.read(file);
   if (!document.sections.has('loggers')) return undefined;
-  // Only now: most of it is about files.
+  // Loaded late: most processes do not need it.
   const { configureLoggers } = await import('../deploy/logging.ts');
   configureLoggers(document, { globalConf, truncate: isFirst, user: fileUser(ownership) });
   const log = getLogger(OWN_LOGGER);

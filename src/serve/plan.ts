@@ -1,17 +1,28 @@
 /**
- * What one `serve` is to do, as plain data: the supervisor sends it to its workers, which load by it what the command
- * line said.
+ * What one `serve` has to do, as plain data, and loading it. The supervisor sends the plan to its workers, which load what the
+ * command line named.
  */
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
+import { asList } from '../config/convert.ts';
 import { nearest } from '../config/nearest.ts';
-import { createPart } from '../deploy/compose.ts';
-import { ownPackage } from '../deploy/entry-points.ts';
+import { warnOfLocalClients } from '../deploy/check/local-clients.ts';
+import { createSectionApp } from '../deploy/compose.ts';
+import type { Context } from '../deploy/context.ts';
+import { innerContexts } from '../deploy/inspect/outline.ts';
 import { type LoadedServer, loadContext, loadServer } from '../deploy/load.ts';
-import { type AddressOverrides, processSettings } from '../deploy/server-settings.ts';
+import { ownPackage } from '../deploy/modules/entry-points.ts';
+import { builtinSchema } from '../deploy/schema.ts';
+import { RELOAD_FILES } from '../deploy/sections/section-config.ts';
+import { type AddressOverrides, processSettings } from '../deploy/server/server-settings.ts';
 import type { LoadSession } from '../deploy/session.ts';
 import { configPath, configUri, parseUri } from '../deploy/uri.ts';
-import { errorMessage, UsageError } from '../errors.ts';
+import { warnOfObsolete } from '../deploy/validate.ts';
+import { errorMessage, PasterError, UsageError } from '../errors.ts';
+import type { LogLevel } from '../log.ts';
+import type { TcpAddress } from '../net/address.ts';
+import { escapeGlob } from '../process/reload/glob.ts';
 import type { App, Settings } from '../protocol/types.ts';
+import { type Development, isDeveloped, newDevelopment } from './development/is-developed.ts';
 
 export interface ServePlan {
   readonly appUri: string;
@@ -22,16 +33,50 @@ export interface ServePlan {
   readonly directory: string;
   readonly globalConf: Settings;
   readonly overrides: AddressOverrides;
-  /** The INI file, if it is one that is served. */
+  /** The INI file, if the application is in one. */
   readonly file: string | undefined;
-  /** Files of environment variables, absolute: read when it starts and at each reload. */
+  /** Absolute paths of the files of `--dotenv`. They are read at the start and at each reload. */
   readonly envFiles: readonly string[];
 }
 
-/** The server of a plan, loaded by the process that answers for it, and what was learned on the way. */
-export interface Prepared {
-  readonly server: LoadedServer;
-  readonly session: LoadSession;
+/** The user and group to become, if any. */
+export interface Ownership {
+  readonly user: string | undefined;
+  readonly group: string | undefined;
+}
+
+/** How workers keep sessions together. */
+export interface StickyPlan {
+  /** Where they reach each other. */
+  readonly directory: string;
+  /** The name of the cookie that names a worker. */
+  readonly cookie: string;
+}
+
+/** What the supervisor sends to its workers. */
+export interface WorkerPlan extends ServePlan {
+  /** The protocol of the server when `serve` began: used when the server's section cannot be read. */
+  readonly scheme: string;
+  /** The files of `--dotenv` and of `env_file`. */
+  readonly envFiles: readonly string[];
+  /** The variables of files and settings, as the supervisor has read them: a worker may not be able to. */
+  readonly variables: Readonly<Record<string, string>>;
+  /** How many workers serve. */
+  readonly workers: number;
+  readonly countRequests: boolean;
+  /** Set by `sticky = true`. */
+  readonly sticky: StickyPlan | undefined;
+  readonly reload: boolean;
+  readonly logLevel: LogLevel;
+  /** The user and group that a worker becomes before it loads anything. */
+  readonly ownership: Ownership;
+  /** The file that its output goes to; USR1 opens it again. */
+  readonly logFile: string | undefined;
+  /** Where a debugger connects to the first worker. */
+  readonly inspect: TcpAddress | undefined;
+  readonly development?: Development;
+  /** The modules of the application are imported, and nothing of them is called or served. */
+  readonly importsOnly?: boolean;
 }
 
 export interface PlanOptions {
@@ -42,7 +87,7 @@ export interface PlanOptions {
   readonly envFiles?: readonly string[];
 }
 
-/** @throws UsageError for a server type that there is none of. */
+/** @throws UsageError for an unknown server type, or options that exclude each other. */
 export async function planOf(
   spec: string,
   globalConf: Settings,
@@ -79,7 +124,7 @@ export async function planOf(
   };
 }
 
-/** What stands on the command line is wrong there, and not in the section that it goes before. */
+/** Errors in options name the option, not the section that it overrides. */
 function checkOverrides(overrides: AddressOverrides): void {
   for (const name of ['host', 'port', 'socket', 'workers', 'graceful_timeout'] as const) {
     const text = overrides[name];
@@ -98,7 +143,7 @@ function checkOverrides(overrides: AddressOverrides): void {
   }
 }
 
-/** What `--server` takes is a server among paster's own entry points. */
+/** `--server` takes a server from paster's own entry points. */
 async function checkServerType(type: string): Promise<void> {
   const types = [...((await ownPackage()).entryPoints.get('paste.server_factory')?.keys() ?? [])];
   if (types.includes(type)) return;
@@ -108,20 +153,96 @@ async function checkServerType(type: string): Promise<void> {
   });
 }
 
-/** Loads the server of a plan; as Paste does, before the application. */
+/** Loads the server of a plan. As in Paste, it is loaded before the application. */
 export function loadPlannedServer(plan: ServePlan, session: LoadSession): Promise<LoadedServer> {
   const { serverUri: uri, serverName: name, directory: relativeTo, globalConf, overrides } = plan;
   return loadServer(uri, { relativeTo, name, globalConf, overrides }, session);
 }
 
-/** One of paster's own servers with no settings but an address: what can be had when the INI file cannot be read. */
+/** One of paster's own servers with nothing but an address: for an INI file that cannot be read. */
 export function loadBuiltinServer(type: string, overrides: AddressOverrides): Promise<LoadedServer> {
-  return loadServer(`npm:paster#${type}`, { overrides });
+  return loadServer(`npm:paster#${type === 'https' ? 'http' : type}`, { overrides });
 }
 
-/** Loads the application of a plan. */
-export async function loadPlannedApp(plan: ServePlan, session: LoadSession): Promise<App> {
+/** What is around an application in development. Loaded late: production does not need it. */
+export function loadDevelopment() {
+  return Promise.all([import('./development/development.ts'), import('./development/first-page.ts')]);
+}
+
+/** Loads the application of a plan; in development with a page for its errors. */
+export async function loadPlannedApp(
+  plan: ServePlan & Partial<Pick<WorkerPlan, 'reload' | 'development'>>,
+  session: LoadSession,
+): Promise<App> {
+  const { reload = false } = plan;
+  const context = await plannedAppContext(plan, session);
+  const app = await createSectionApp(context);
+  if (!isDeveloped(context.globalConf, reload)) return app;
+  const [{ withDeveloperTools, withErrorPage }, { withFirstPage }] = await loadDevelopment();
+  const shown = withFirstPage(await withErrorPage(app, context), context);
+  return withDeveloperTools(shown, plan.development ?? newDevelopment());
+}
+
+/** The application's own context, for what depends on how it is composed. */
+export function plannedAppContext(plan: ServePlan, session: LoadSession): Promise<Context> {
   const { appUri: uri, appName: name, directory: relativeTo, globalConf } = plan;
-  const context = await loadContext('app', uri, { relativeTo, name, globalConf }, session);
-  return createPart(context);
+  return loadContext('app', uri, { relativeTo, name, globalConf }, session);
+}
+
+/**
+ * The contexts of the application and the server, with all contexts inside them, resolved but not built. `session` collects
+ * their warnings. What cannot be resolved is left out: building it reports the error.
+ */
+export async function servedContexts(plan: ServePlan, session: LoadSession): Promise<Context[]> {
+  const { appUri, appName, serverUri, serverName, directory: relativeTo, globalConf } = plan;
+  const contexts: Context[] = [];
+  const visit = async (context: Context): Promise<void> => {
+    contexts.push(context);
+    // `loadServer` warns of a server's.
+    if (context.form === 'factory' && context.kind !== 'server') {
+      warnOfObsolete(context, await builtinSchema(context), session);
+    }
+    for (const inner of await innerContexts(context)) await visit(inner.context);
+  };
+  const mains: Context[] = [];
+  for (const [kind, uri, name] of [
+    ['app', appUri, appName],
+    ['server', serverUri, serverName],
+  ] as const) {
+    try {
+      const main = await loadContext(kind, uri, { relativeTo, name, globalConf }, session);
+      mains.push(main);
+      await visit(main);
+    } catch (error) {
+      if (!(error instanceof PasterError)) throw error;
+    }
+  }
+  const app = mains.find(({ kind }) => kind === 'app');
+  const server = mains.find(({ kind }) => kind === 'server');
+  if (app) await warnOfLocalClients(app, server, session);
+  return contexts;
+}
+
+/**
+ * The `reload_files` of [DEFAULT] and of every section that is served, as absolute patterns: they are relative to the INI file, or
+ * to `directory` if there is none.
+ */
+export function reloadPatterns(contexts: readonly Context[], directory: string): string[] {
+  const patterns = new Set<string>();
+  for (const { localConf, globalConf, origins } of contexts) {
+    const file = globalConf['__file__'];
+    const base = file ? dirname(file) : directory;
+    // In an included file they are relative to that file.
+    const written = origins.get(RELOAD_FILES)?.location.file;
+    for (const pattern of asList(localConf[RELOAD_FILES] ?? ''))
+      patterns.add(absolutePattern(written ? dirname(written) : base, pattern));
+    for (const pattern of asList(globalConf[RELOAD_FILES] ?? '')) patterns.add(absolutePattern(base, pattern));
+  }
+  return [...patterns];
+}
+
+/** The directory is literal even if its name contains `[` or `{`, also if the pattern begins with `%(here)s`. */
+function absolutePattern(directory: string, pattern: string): string {
+  const literal = escapeGlob(directory);
+  return resolve(literal, pattern.startsWith(`${directory}/`) ? literal + pattern.slice(directory.length) : pattern);
 }

@@ -1,49 +1,88 @@
-/** What a worker does with its plan; runs in the child, under `process/worker.ts`. */
-import { debugFlags } from '../config/debug.ts';
-import type { LoadedServer } from '../deploy/load.ts';
+/** Loads and serves the plan of a worker; runs in the child, below `process/worker/worker.ts`. */
+import { loadTarget } from '../deploy/compose.ts';
+import type { Context } from '../deploy/context.ts';
+import { innerContexts } from '../deploy/inspect/outline.ts';
+import { type LoadedServer, loadContext } from '../deploy/load.ts';
+import { guardLoading, neverSettlesError } from '../deploy/loading-step.ts';
+import { importFor, prepareTsx } from '../deploy/modules/import-module.ts';
+import { replaceListen } from '../deploy/programs/listen-takeover.ts';
 import { LoadSession } from '../deploy/session.ts';
-import { neverSettled } from '../deploy/unsettled.ts';
+import { paintFor } from '../diagnostics/paint.ts';
 import { ErrorList, errorMessage, PasterError } from '../errors.ts';
-import { programLogger } from '../log.ts';
 import { meter } from '../metrics/meter.ts';
-import { LogFile } from '../process/logfile.ts';
-import { dropPrivileges } from '../process/user.ts';
-import type { WorkerControl, WorkerStart } from '../process/worker.ts';
-import type { App, Settings } from '../protocol/types.ts';
+import { dropPrivileges } from '../process/daemon/drop-privileges.ts';
+import { LogFile } from '../process/daemon/logfile.ts';
+import type { WorkerControl, WorkerPreparation, WorkerStart, WorkerWarming } from '../process/worker/worker.ts';
+import { warnOfPollingSessions } from '../protocol/polling-sessions.ts';
+import type { App } from '../protocol/types.ts';
 import { withoutSecretParameters } from '../secrets.ts';
 import { enterDirectory } from '../working-directory.ts';
-import { failureApp } from './failure-app.ts';
-import { guardLoading } from './loading.ts';
+import { serverIdentity } from './announce.ts';
 import { setUpLogging } from './logging.ts';
-import { loadBuiltinServer, loadPlannedApp, loadPlannedServer } from './plan.ts';
-import { reloadPatterns } from './reload-patterns.ts';
-import { servedContexts } from './served-contexts.ts';
-import type { WorkerPlan } from './worker-plan.ts';
+import {
+  loadBuiltinServer,
+  loadDevelopment,
+  loadPlannedApp,
+  loadPlannedServer,
+  plannedAppContext,
+  reloadPatterns,
+  servedContexts,
+  type WorkerPlan,
+} from './plan.ts';
+import { requestLines, showFailures } from './terminal/development.ts';
+import { terminalLogger } from './terminal/terminal-log.ts';
 
-/** Loads and serves the plan's application, or in its place the error that keeps it from loading. */
+/** Loads and serves the plan's application, or the error that keeps it from loading. */
 export const startWorker: WorkerStart<WorkerPlan> = (plan, open, control) =>
   guardLoading(
     () => start(plan, open, control),
     (line) => process.stderr.write(`${line}\n`),
-    neverSettled,
+    neverSettlesError,
     control.stopped,
   );
 
-const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
-  // It may have been started, warm, before a link on the way was switched.
+/**
+ * Loads the server of the plan's protocol, which every application is loaded after, and which takes 20 ms at first; for
+ * development, what is put around the application too.
+ */
+export const warmWorker: WorkerWarming<WorkerPlan> = async ({ scheme, reload }) => {
+  await loadBuiltinServer(scheme, {});
+  // With TLS, browsers speak it.
+  if (scheme === 'https') await import('../servers/http/http2.ts');
+  if (reload) await loadDevelopment();
+};
+
+/** Prepares a spare worker for packages of the application, which find everything as they do when it is loaded. */
+export const prepareWorker: WorkerPreparation<WorkerPlan> = async (plan, units) => {
+  enterPlan(plan);
+  // Before packages are observed: what paster changes is not their work, nor the application's.
+  replaceListen();
+  const typescript = units.find(({ byTsx }) => byTsx);
+  if (typescript) await prepareTsx(typescript.from);
+  return (unit) => importFor(unit.from, unit);
+};
+
+function enterPlan(plan: WorkerPlan): void {
+  // A link in the path may have been switched since this warm worker started.
   enterDirectory(plan.directory);
-  // The supervisor stays who it is: it removes its files and opens its log again, and never loads an application.
+  // The supervisor keeps its user: it removes its files and opens its log again, and never loads an application.
   dropPrivileges(plan.ownership.user, plan.ownership.group);
-  // Afterwards, so that a HOME of a --dotenv file overrides the user's own.
+  // Afterwards, so that a configured HOME overrides the user's own.
   Object.assign(process.env, plan.variables);
+}
+
+const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
+  enterPlan(plan);
   const logFile = plan.logFile === undefined ? undefined : followedLogFile(plan.logFile, control);
   const session = new LoadSession(plan.globalConf);
-  meter().isAttended = true;
-  meter().ask = () => control.ask();
-  let log = programLogger(plan.logLevel, (line) => process.stderr.write(`${line}\n`));
+  meter().isWatching = true;
+  meter().ask = control.ask;
+  if (plan.importsOnly) return await importOnly(plan, session, open);
+  const toStandardError = (line: string) => process.stderr.write(`${line}\n`);
+  let log = terminalLogger(plan.logLevel, toStandardError, paintFor(process.stderr));
   try {
     const logging = await setUpLogging(plan, session, plan.ownership, false).catch((error) => {
-      // What is to be shown in the application's place may be this very error.
+      // This may be the error that is served instead of the application.
       if (!control.failure) throw error;
     });
     control.onReopenLogs(() => {
@@ -56,43 +95,64 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
       await takeInspector(plan.inspect, control.stopped, log);
     }
     if (control.failure) {
-      const server = await anyServer(plan, session);
-      const isShown = !hidesErrors(server.context.globalConf);
-      return await server.serveOn(failureApp(control.failure, isShown, plan.directory), open, log);
+      const server = await serverForFailure(plan, session);
+      const { failureApp } = await import('./development/load-failure.ts');
+      return await server.serveOn(
+        failureApp(control.failure, server.context.globalConf, plan),
+        open,
+        log,
+        control.isFirst,
+      );
     }
     const server = await loadPlannedServer(plan, session);
     if (plan.reload) {
       control.watchPatterns(reloadPatterns(await servedContexts(plan, session), plan.directory));
     }
-    const app = await loadPlannedApp(plan, session);
-    return await server.serveOn(observed(app, plan.countRequests, control), open, log);
+    if (!logging) await showFailures(plan, server);
+    const withLines = await requestLines(plan, server);
+    const loaded = withLines(await loadPlannedApp(plan, session));
+    // One of them is enough to say so.
+    const workers = control.isFirst && !plan.sticky ? plan.workers : 1;
+    const app = warnOfPollingSessions(loaded, workers, (message) => log.warn(message));
+    const tracked = trackRequests(app, plan.countRequests, control);
+    const sticky = plan.sticky && new (await import('./sticky/sticky-sessions.ts')).StickySessions(plan.sticky, log);
+    const context = await plannedAppContext(plan, session);
+    const running = await server.serveOn(sticky?.around(tracked) ?? tracked, open, log, control.isFirst, context);
+    meter().identity = serverIdentity(plan, server.scheme, running.addresses);
+    return sticky?.with(running) ?? running;
   } catch (error) {
     if (error instanceof PasterError) control.watch(pathsAtFault(error));
     throw error;
   } finally {
-    // Also when it fails: a change of these files is what everybody waits for then.
+    // Also after an error: then a change of these files is what is waited for.
     control.watch([...session.files, ...plan.envFiles]);
   }
 };
+
+/** For `check -v`: what the modules do when they are imported shows as it does when they are served. */
+async function importOnly(plan: WorkerPlan, session: LoadSession, open: () => Promise<unknown>) {
+  const { appUri, appName: name, directory: relativeTo, globalConf } = plan;
+  await importTargets(await loadContext('app', appUri, { relativeTo, name, globalConf }, session));
+  await open();
+  return { close: () => Promise.resolve() };
+}
+
+/** In the order in which `createApp` imports them. */
+async function importTargets(context: Context): Promise<void> {
+  if (context.form === 'factory') await loadTarget(context);
+  const inner = (await innerContexts(context)).map((each) => each.context);
+  const isAppFirst = context.form === 'pipeline' || context.form === 'filter-app';
+  for (const each of isAppFirst ? [...inner.slice(-1), ...inner.slice(0, -1)] : inner) await importTargets(each);
+}
 
 function pathsAtFault(error: PasterError): string[] {
   const errors = error instanceof ErrorList ? error.errors : [error];
   return errors.flatMap(({ path }) => path ?? []);
 }
 
-/** Whoever has files watched is a developer: only a clear no keeps what is wrong from the browser. */
-function hidesErrors(globalConf: Settings): boolean {
-  try {
-    return globalConf['serve_traceback'] !== undefined && !debugFlags(globalConf).serveTraceback;
-  } catch {
-    // That may be what is wrong.
-    return false;
-  }
-}
-
 /**
- * Its output goes into the file already, by descriptor; this is for when the file is renamed.
- * @returns what to call then; that returns the new descriptor
+ * Follows a log file that is renamed. The worker's output goes into it already, by descriptor.
+ * @returns a function that opens the file again and returns the new descriptor
  */
 function followedLogFile(path: string, control: WorkerControl): () => number | undefined {
   let file: LogFile | undefined;
@@ -105,15 +165,15 @@ function followedLogFile(path: string, control: WorkerControl): () => number | u
       }
       return file.fd;
     } catch (error) {
-      // As another user it may not; a successor inherits the new file from the supervisor.
+      // Another user may have no permission; a successor inherits the new file from the supervisor.
       control.replace(`cannot open its log again (${errorMessage(error)})`, 'log');
       return undefined;
     }
   };
 }
 
-/** To show an error any server will do that speaks the protocol, if the INI file's own is part of the error. */
-async function anyServer(plan: WorkerPlan, session: LoadSession): Promise<LoadedServer> {
+/** Any server that speaks the protocol can show an error, if the INI file's own server is part of the error. */
+async function serverForFailure(plan: WorkerPlan, session: LoadSession): Promise<LoadedServer> {
   try {
     return await loadPlannedServer(plan, session);
   } catch {
@@ -121,13 +181,13 @@ async function anyServer(plan: WorkerPlan, session: LoadSession): Promise<Loaded
   }
 }
 
-/** Tells the supervisor of each request, so that it can replace this worker in time, and what it was if it gets stuck. */
-function observed(app: App, isCounted: boolean, control: WorkerControl): App {
-  const { hold } = control;
-  if (!isCounted && !hold) return app;
+/** Counts requests for `max_requests`, and names those in flight if this worker is blocked. */
+function trackRequests(app: App, isCounted: boolean, control: WorkerControl): App {
+  const { trackRequest } = control;
+  if (!isCounted && !trackRequest) return app;
   const wrapped: App = (req, res) => {
     if (isCounted) control.countRequest();
-    if (hold) res.once('close', hold(`${req.method} ${withoutSecretParameters(req.url ?? '')}`));
+    if (trackRequest) res.once('close', trackRequest(`${req.method} ${withoutSecretParameters(req.url ?? '')}`));
     return app(req, res);
   };
   return Object.assign(wrapped, app);

@@ -1,6 +1,7 @@
-/** The settings of every server that a web server hands CGI variables to over a socket, and flup's that mean nothing here. */
+/** The settings that FastCGI and SCGI share, and those of flup that have no meaning here. */
 import { type Declarations, int, seconds, text } from '../config/setting.ts';
-import { networks } from '../gateway/peers.ts';
+import { applicationSettings } from '../deploy/sections/application-settings.ts';
+import { networks } from '../net/peers.ts';
 
 export const gatewaySettings = {
   allow: {
@@ -35,6 +36,10 @@ export const gatewaySettings = {
     example: '/',
     aliases: ['scriptName'],
   },
+  mount: {
+    ...applicationSettings.declarations.mount,
+    help: 'Which path the application gets below the prefix of the web server, with all its filters: the values of mount in a section of an application.',
+  },
 } satisfies Declarations;
 
 const PROCESSES = 'workers are a fixed number of processes, each of which serves many requests at a time';
@@ -46,5 +51,5 @@ export const obsoleteFlupSettings: Readonly<Record<string, string>> = {
   debug: 'errors are logged and never shown to the client; a filter shows them in development',
 };
 
-/** Far more than Node's own limit on headers, and a bound on what a request of nothing but empty variables can cost. */
+/** Far more than Node's limit on headers; limits what a request of empty variables can cost. */
 export const MAX_VARIABLES = 4096;

@@ -1,4 +1,4 @@
-/** What a server says of those that it turns away: once for each peer and reason, and no more than a log can bear. */
+/** Logs the peers that a server refuses: once for each peer and reason, up to a limit. */
 import type { Logger } from '../log.ts';
 
 /** Peers and reasons remembered so that each is logged once. */
@@ -15,7 +15,7 @@ export class Refusals {
     this.#log = log;
   }
 
-  /** Logs what was refused, once for each peer and reason. */
+  /** Logs a refusal, unless the same one has been logged before. */
   refused(peer: string, reason: string): void {
     const what = `${this.#protocol} from ${peer}: ${reason}`;
     if (this.#remembered.has(what) || this.#remembered.size >= MAX_REMEMBERED) return;

@@ -8,14 +8,14 @@ import fastify from 'fastify';
 import { Hono } from 'hono';
 import Koa from 'koa';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type CascadeOptions, cascade, cascadeSettings, makeCascade } from '../../src/apps/cascade.ts';
+import { type CascadeOptions, cascade, cascadeSettings, makeCascade } from '../../src/apps/cascade/cascade.ts';
 import type { Loader } from '../../src/deploy/compose.ts';
 import type { AppLike } from '../../src/protocol/app.ts';
 import type { App, Settings } from '../../src/protocol/types.ts';
-import type { ContractRequest, ContractResponse, Serving } from '../contract/backend.ts';
-import { fastcgiBackend } from '../contract/fastcgi-backend.ts';
-import { httpBackend } from '../contract/http-backend.ts';
-import { http2Backend } from '../contract/http2-backend.ts';
+import type { ContractRequest, ContractResponse, Serving } from '../contract/backends/backend.ts';
+import { fastcgiBackend } from '../contract/backends/fastcgi-backend.ts';
+import { httpBackend } from '../contract/backends/http-backend.ts';
+import { http2Backend } from '../contract/backends/http2-backend.ts';
 import { eventually } from '../helpers/program.ts';
 
 async function textOf(req: IncomingMessage): Promise<string> {

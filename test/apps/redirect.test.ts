@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { makeRedirect, type RedirectOptions, redirect, redirectSettings } from '../../src/apps/redirect.ts';
 import { urlMap } from '../../src/apps/urlmap.ts';
-import { httpBackend } from '../contract/http-backend.ts';
+import { httpBackend } from '../contract/backends/http-backend.ts';
 
 /** The status and the Location for a request of `url`, mounted at `baseUrl`. */
 function sent(options: RedirectOptions, url: string): [number, string] {

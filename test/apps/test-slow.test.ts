@@ -1,7 +1,7 @@
 /** test_slow: an upload is taken in at its pace, and counted. */
 import { expect, test } from 'vitest';
 import { makeTestSlow, slowUpload, testSlowSettings } from '../../src/apps/test-slow.ts';
-import { httpBackend } from '../contract/http-backend.ts';
+import { httpBackend } from '../contract/backends/http-backend.ts';
 import { eventually } from '../helpers/program.ts';
 
 test('counts an upload, piece by piece', async () => {

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { showRequest } from '../../src/apps/test.ts';
 import { urlMap } from '../../src/apps/urlmap.ts';
-import { httpBackend } from '../contract/http-backend.ts';
+import { httpBackend } from '../contract/backends/http-backend.ts';
 
 async function show(options: Parameters<typeof showRequest>[0], accept = '*/*'): Promise<[string, string]> {
   const serving = await httpBackend.start(showRequest(options));

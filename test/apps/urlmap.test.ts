@@ -9,9 +9,9 @@ import { makeUrlmap, urlMap, urlmapSettings } from '../../src/apps/urlmap.ts';
 import type { Loader } from '../../src/deploy/compose.ts';
 import type { MountedRequest } from '../../src/http/mount.ts';
 import type { App, Settings } from '../../src/protocol/types.ts';
-import { fastcgiBackend } from '../contract/fastcgi-backend.ts';
-import { httpBackend } from '../contract/http-backend.ts';
-import { http2Backend } from '../contract/http2-backend.ts';
+import { fastcgiBackend } from '../contract/backends/fastcgi-backend.ts';
+import { httpBackend } from '../contract/backends/http-backend.ts';
+import { http2Backend } from '../contract/backends/http2-backend.ts';
 
 interface Seen {
   readonly app: string;

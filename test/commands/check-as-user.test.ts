@@ -189,13 +189,17 @@ describe.runIf(requireRoot() && SETPRIV !== undefined)('as root', () => {
 });
 
 test.each([
+  ['use = npm:paster#fastcgi\nlisten = fd:0', 0, '[server:main] not checked: another program opens fastcgi://fd:0'],
   [
-    'use = npm:paster#fastcgi\nlisten = fd:0',
+    'paste.server_factory = ./server.js:make',
     0,
-    '[server:main] not looked at: fastcgi://fd:0 is opened by somebody else',
+    '[server:main] not checked: paster does not know how this server uses its address',
   ],
-  ['paste.server_factory = ./server.js:make', 0, '[server:main] not looked at: it is no server of paster’s own'],
-  ['paste.server_runner = ./server.js:run', 0, '[server:main] not looked at: it is no server of paster’s own'],
+  [
+    'paste.server_runner = ./server.js:run',
+    0,
+    '[server:main] not checked: paster does not know how this server uses its address',
+  ],
   ['use = npm:paster#http\nport = 8080', 0, '[server:main] nobody can connect to http://127.0.0.1:8080'],
   [
     'use = npm:paster#fastcgi\nhost = 0.0.0.0\nport = 9000\nallow = 10.0.0.5 10.1.0.0/16',

@@ -1,8 +1,9 @@
 /** `paster config`: what the loader sees, as text and as JSON that does not change its form. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { leastContrast, overhang, startChromium, visit } from '../helpers/chromium.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { type Finished, paster, ROOT } from '../helpers/program.ts';
+import { type Finished, needProgram, paster, ROOT } from '../helpers/program.ts';
 
 async function config(ini: string, args: readonly string[]): Promise<Finished> {
   const directory = temporaryDirectory({ 'x.ini': ini });
@@ -299,6 +300,30 @@ test('--html: the same as a page', async () => {
   expect(stdout).toContain('[app:status]');
   expect(stdout).not.toContain('xyz');
   expect(status).toBe(0);
+});
+
+test('--html in a browser: the ways of a request lead to the parts, which can be closed', async () => {
+  const chromium = needProgram('chromium');
+  const { stdout } = await config(`${COMPOSED}[filter:<b>]\nuse = npm:paster#lint\n`, ['--html']);
+  const file = join(temporaryDirectory({ 'x.html': stdout }), 'x.html');
+  const browser = await startChromium(chromium);
+  for (const [width, dark] of [
+    [360, true],
+    [1440, false],
+  ] as const) {
+    const { page, errors } = await visit(browser, `file://${file}`, { dark, viewport: { width, height: 800 } });
+    expect(await overhang(page)).toBe(0);
+    expect((await leastContrast(page)).ratio).toBeGreaterThanOrEqual(4.5);
+    const ways = page.locator('.way');
+    expect(await ways.count()).toBe(2);
+    await ways.last().locator('a').last().click();
+    const target = page.locator('details:target');
+    expect(await target.locator('dl').first().isVisible()).toBe(true);
+    await target.locator('summary').first().focus();
+    await page.keyboard.press('Enter');
+    expect(await target.locator('dl').first().isVisible()).toBe(false);
+    expect(errors).toEqual([]);
+  }
 });
 
 test.each([

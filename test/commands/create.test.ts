@@ -6,11 +6,11 @@ import { temporaryDirectory } from '../helpers/directory.ts';
 import {
   eventually,
   type Finished,
+  needProgram,
   Program,
   paster,
   pasterWithoutRoot,
   ROOT,
-  requireProgram,
 } from '../helpers/program.ts';
 
 async function create(args: readonly string[], cwd: string): Promise<Finished> {
@@ -109,7 +109,7 @@ describe('variables', () => {
     [['-t', 'express', 'express'], '"express" cannot be the name of a project'],
     ...[
       '../up',
-      '.',
+      './x',
       '..',
       'a/b',
       '/abs',
@@ -335,9 +335,8 @@ describe('interrupted', () => {
 
 describe('at a terminal', () => {
   /** `paster create` in a terminal of its own; what it says holds the terminal's control sequences. */
-  function terminal(args: string, directory: string): Program | undefined {
-    const script = requireProgram('script');
-    if (script === undefined) return undefined;
+  function terminal(args: string, directory: string): Program {
+    const script = needProgram('script');
     // A terminal without a size wraps after each character.
     const command = `stty cols 100 rows 40; exec ${process.execPath} ${join(ROOT, 'bin/paster.js')} create ${args}`;
     return new Program(script, ['-qefc', command, '/dev/null'], {
@@ -352,7 +351,6 @@ describe('at a terminal', () => {
   test('name, framework, language and server are asked for; a name that cannot be is asked for again', async () => {
     const directory = temporaryDirectory();
     const program = terminal('', directory);
-    if (program === undefined) return;
     await program.says(/Name of the project/);
     program.type('UP\r');
     await program.says(/small letters/);
@@ -372,11 +370,10 @@ describe('at a terminal', () => {
   test('what the command line and the answers say is not asked for, and --no-interactive asks nothing', async () => {
     const directory = temporaryDirectory({ 'answers.ini': '[create]\nserver = http\nlanguage = js\n' });
     const asked = terminal('x -t koa --config answers.ini', directory);
-    if (asked === undefined) return;
     const { status, stdout } = await asked.finished();
     expect([status, stdout.includes('Language')]).toEqual([0, false]);
     const silent = terminal('y --no-interactive', directory);
-    expect((await silent?.finished())?.status).toBe(0);
+    expect((await silent.finished()).status).toBe(0);
     expect(read(directory, 'y/app.js')).toContain('makeApp');
   });
 
@@ -386,7 +383,6 @@ describe('at a terminal', () => {
   test('a file that differs is shown as a difference; yes, no and backup', async () => {
     const directory = temporaryDirectory(MINE);
     const program = terminal(ANSWERED, directory);
-    if (program === undefined) return;
     await program.says(/--- README\.md as it is[\s\S]*-my own[\s\S]*README\.md is there and differs[\s\S]*└/);
     program.type('d');
     await program.says(/-my own[\s\S]*-my own[\s\S]*└/);
@@ -408,7 +404,6 @@ describe('at a terminal', () => {
   test('one answer for all', async () => {
     const directory = temporaryDirectory(MINE);
     const program = terminal(ANSWERED, directory);
-    if (program === undefined) return;
     await program.says(/README\.md is there and differs[\s\S]*└/);
     program.type('a');
     await program.says(/All files that differ:[\s\S]*└/);
@@ -421,7 +416,6 @@ describe('at a terminal', () => {
     const directory = temporaryDirectory(MINE);
     const before = tree(directory);
     const program = terminal(ANSWERED, directory);
-    if (program === undefined) return;
     await program.says(/README\.md is there and differs[\s\S]*└/);
     program.type('y');
     await program.says(/app\.js is there and differs[\s\S]*└/);

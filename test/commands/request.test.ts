@@ -13,6 +13,8 @@ export default (req, res) => {
     case '/bytes': return res.end(Buffer.from([0, 255, 128, 10, 13, 10]));
     case '/large': return res.end(Buffer.alloc(3_000_000, 'x'));
     case '/never': return;
+    case '/connection': return res.end(String(req.connection === req.socket));
+    case '/socket': req.setTimeout(1000); req.socket.setKeepAlive(true).setNoDelay(); return res.end('kept', () => req.socket.end());
     case '/throw': throw new Error('on purpose');
     case '/half': res.write('half'); setTimeout(() => res.destroy(), 20); return;
     case '/not-modified': res.writeHead(304); return res.end('nothing');
@@ -131,6 +133,15 @@ describe('the request', () => {
 });
 
 describe('the answer', () => {
+  test('has the classes of Node’s own requests and responses, and no encrypted socket', async () => {
+    const app = `import { IncomingMessage, ServerResponse } from 'node:http';
+export default (req, res) => res.end([req instanceof IncomingMessage, res instanceof ServerResponse, 'encrypted' in req.socket].join(' '));
+`;
+    const directory = temporaryDirectory({ 'app.mjs': app, 'x.ini': '[app:main]\nuse = module:./app.mjs\n' });
+    const { stdout } = await paster(['request', 'x.ini', '/'], { cwd: directory }).finished();
+    expect(stdout).toBe('true true false');
+  });
+
   test('comes out byte for byte', () => {
     const args = ['request', 'module:./plain.mjs', '/bytes'];
     const { stdout, status } = spawnSync(process.execPath, [join(ROOT, 'bin/paster.js'), ...args], { cwd: project() });
@@ -166,7 +177,7 @@ describe('the answer', () => {
 
   test('that the application throws in place of is explained on standard error', async () => {
     const { stderr } = await run(['request', 'module:./plain.mjs', '/throw']);
-    expect(stderr).toMatch(/^paster: error: GET \/throw failed: Error: on purpose\n +at .*plain\.mjs:8/);
+    expect(stderr).toMatch(/^paster: error: GET \/throw failed: Error: on purpose\n +at .*plain\.mjs:10/);
   });
 
   test.each([
@@ -180,6 +191,16 @@ describe('the answer', () => {
 });
 
 describe('the application', () => {
+  test('may call the methods of the socket', async () => {
+    const { stdout, stderr, status } = await run(['request', 'module:./plain.mjs', '/socket']);
+    expect([stdout, stderr, status]).toEqual(['kept', '', 0]);
+  });
+
+  test('may read req.connection, as many libraries do, without a warning', async () => {
+    const { stdout, stderr } = await run(['request', 'module:./plain.mjs', '/connection']);
+    expect([stdout, stderr]).toEqual(['true', '']);
+  });
+
   test('is made ready before the request, and closed after it', async () => {
     const directory = project();
     const { stdout, stderr } = await run(['request', 'x.ini', '/'], directory);

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { type Finished, Program, paster, ROOT, requireProgram } from '../helpers/program.ts';
+import { type Finished, needProgram, Program, paster, ROOT } from '../helpers/program.ts';
 
 const FILES = {
   'x.ini': '[DEFAULT]\nname = world\n[app:main]\nuse = call:./app.js:make\ngreeting = hello\n',
@@ -66,8 +66,7 @@ test('a mistake in the file is one line', async () => {
 });
 
 test('at a terminal: a greeting, a prompt, and a history that is kept', async () => {
-  const script = requireProgram('script');
-  if (script === undefined) return;
+  const script = needProgram('script');
   const directory = temporaryDirectory(FILES);
   const command = `${process.execPath} ${join(ROOT, 'bin/paster.js')} shell x.ini`;
   const program = new Program(script, ['-qefc', command, '/dev/null'], {

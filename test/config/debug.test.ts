@@ -4,6 +4,7 @@ import { debugFlags } from '../../src/config/debug.ts';
 const SAFE = {
   debug: false,
   autoreload: false,
+  browserReload: true,
   serveTraceback: false,
   staticHashCache: true,
   compiledTemplateCache: true,
@@ -18,6 +19,7 @@ test('debug changes what depends on it', () => {
   expect(debugFlags({ debug: 'true' })).toEqual({
     debug: true,
     autoreload: false,
+    browserReload: true,
     serveTraceback: true,
     staticHashCache: false,
     compiledTemplateCache: false,
@@ -26,6 +28,7 @@ test('debug changes what depends on it', () => {
 
 test.each([
   ['autoreload', 'autoreload'],
+  ['browser_reload', 'browserReload'],
   ['serve_traceback', 'serveTraceback'],
   ['static_hash_cache', 'staticHashCache'],
   ['compiled_template_cache', 'compiledTemplateCache'],

@@ -118,7 +118,7 @@ describe('the message', () => {
     [
       'an empty reference',
       '[a]\nx = %()s\n',
-      '2:5: [a] x: no name stands between "%(" and ")" (write %(name)s, or "%%" for a percent sign)',
+      '2:5: [a] x: there is no name between "%(" and ")" (write %(name)s, or "%%" for a percent sign)',
     ],
     [
       'a mistake in another entry',

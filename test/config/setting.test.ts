@@ -19,8 +19,8 @@ import {
   size,
   text,
 } from '../../src/config/setting.ts';
-import { processSettings } from '../../src/deploy/server-settings.ts';
-import { transloggerSettings } from '../../src/filters/translogger.ts';
+import { processSettings } from '../../src/deploy/server/server-settings.ts';
+import { transloggerSettings } from '../../src/filters/logging/translogger.ts';
 import { fastcgiSettings } from '../../src/servers/fastcgi/server.ts';
 import { httpSettings } from '../../src/servers/http/settings.ts';
 import { ROOT } from '../helpers/program.ts';

@@ -1,19 +1,19 @@
 /**
  * What node:http does, the others must do: each case runs on node:http first, and what the application saw there, and what
- * its client got, is what it has to see and to get elsewhere. Behaviours that differ on purpose are in contract.test.ts.
+ * its client got, is what it has to see and to get elsewhere. Behaviours that differ on purpose are in request, head and writing.test.ts.
  */
 import { describe, expect, test } from 'vitest';
+import { cgiBackend } from './backends/cgi-backend.ts';
+import { fastcgiBackend } from './backends/fastcgi-backend.ts';
+import { httpBackend } from './backends/http-backend.ts';
+import { http2Backend } from './backends/http2-backend.ts';
+import { scgiBackend } from './backends/scgi-backend.ts';
 import type { Case } from './cases/case.ts';
 import { HEAD_CASES } from './cases/head.ts';
 import { LIBRARY_CASES } from './cases/libraries.ts';
 import { REQUEST_CASES } from './cases/request.ts';
 import { WRITING_CASES } from './cases/writing.ts';
-import { cgiBackend } from './cgi-backend.ts';
-import { fastcgiBackend } from './fastcgi-backend.ts';
-import { httpBackend } from './http-backend.ts';
-import { http2Backend } from './http2-backend.ts';
 import { type Observation, observe } from './observe.ts';
-import { scgiBackend } from './scgi-backend.ts';
 
 const onNode = new Map<Case, Promise<Observation>>();
 

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import type { Backend, ContractResponse } from './backend.ts';
+import type { Backend, ContractResponse } from './backends/backend.ts';
 import type { Case, Client } from './cases/case.ts';
 
 export interface Observation {

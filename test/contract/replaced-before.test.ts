@@ -4,8 +4,8 @@
  */
 import { ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
+import { httpBackend } from './backends/http-backend.ts';
 import type { Case, Look } from './cases/case.ts';
-import { httpBackend } from './http-backend.ts';
 import { observe } from './observe.ts';
 
 let look: Look = () => {};
@@ -24,9 +24,9 @@ for (const name of ['writeHead', 'setHeader', 'write', 'end']) {
   });
 }
 
-const { cgiBackend } = await import('./cgi-backend.ts');
-const { fastcgiBackend } = await import('./fastcgi-backend.ts');
-const { scgiBackend } = await import('./scgi-backend.ts');
+const { cgiBackend } = await import('./backends/cgi-backend.ts');
+const { fastcgiBackend } = await import('./backends/fastcgi-backend.ts');
+const { scgiBackend } = await import('./backends/scgi-backend.ts');
 
 function writing(name: string, write: (res: ServerResponse) => unknown): Case {
   return {

@@ -3,7 +3,7 @@ import { readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import express from 'express';
 import { describe, expect, test, vi } from 'vitest';
-import { CONNECT_PACKAGES } from '../../src/deploy/connect-packages.ts';
+import { CONNECT_PACKAGES } from '../../src/deploy/connect/packages.ts';
 import { loadFilter, loadServer } from '../../src/deploy/load.ts';
 import type { App } from '../../src/protocol/types.ts';
 import { ask, type Reply } from '../helpers/ask.ts';

@@ -1,8 +1,9 @@
 /** Where the loader departs from Paste on purpose (DESIGN section 4), and what Paste has no word for. */
-import { cpSync } from 'node:fs';
+import { cpSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { appConfig, loadApp, loadContext } from '../../src/deploy/load.ts';
+import { placeOfError } from '../../src/deploy/modules/error-place.ts';
 import { LoadSession } from '../../src/deploy/session.ts';
 import type { ConfigError } from '../../src/errors.ts';
 import type { App, Settings } from '../../src/protocol/types.ts';
@@ -276,7 +277,7 @@ describe('mistakes', () => {
     ['[app:main]\nuse = call:./app.js', 2, 7, 'not of the form module:name'],
     ['[app:main]\nuse = call:./app.js:value', 1, 1, 'is not a function'],
     ['[app:main]\nuse = module:./app.js#value', 1, 1, 'this is not an application'],
-    ['[app:main]\nuse = call:./app.js:makeNothing', 1, 1, 'this is not an application: undefined'],
+    ['[app:main]\nuse = call:./app.js:makeNothing', 2, 7, 'returned undefined'],
     ['[app:main]\nuse = call:./app.js:fails', 'app.js:4', 0, 'on purpose'],
     ['[app:main]\nuse = module:./throws.js', 'throws.js:2', 0, 'at import'],
     ['[app:main]\nuse = module:./syntax.js', 'syntax.js:2', 0, 'SyntaxError'],
@@ -301,6 +302,21 @@ describe('mistakes', () => {
     const { location } = error;
     if (typeof line === 'string') expect(`${location?.file}:${location?.line}`).toBe(join(directory, line));
     else expect(location).toEqual({ file: join(directory, 'main.ini'), line, column });
+  });
+
+  test('of two modules that do not parse, the one that was saved last has the place', async () => {
+    const broken = 'const x = = 1;\n';
+    const directory = project('', {
+      'package.json': '{"type": "module"}',
+      'app.js': 'import "./one.js";\nimport "./two.js";\n',
+      'one.js': broken,
+      'two.js': `\n${broken}`,
+    });
+    utimesSync(join(directory, 'one.js'), 1, 1);
+    // Up to Node 20 it has no frames.
+    const error = Object.assign(new SyntaxError('Unexpected token'), { stack: 'SyntaxError: Unexpected token' });
+    const place = await placeOfError(error, join(directory, 'app.js'));
+    expect(place).toMatchObject({ file: join(directory, 'two.js'), line: 2 });
   });
 
   test('appConfig runs no factory', async () => {

@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { FACTORY_KINDS } from '../../src/deploy/kinds.ts';
-import { PASTE_NAMES } from '../../src/deploy/paste-names.ts';
-import { listPoints, settingsOfPoint, withDeclaration } from '../../src/deploy/points.ts';
+import { listPoints, settingsOfPoint, withDeclaration } from '../../src/deploy/inspect/points.ts';
+import { PASTE_NAMES } from '../../src/deploy/modules/paste-names.ts';
+import { FACTORY_KINDS } from '../../src/deploy/part-kinds.ts';
 import { ROOT } from '../helpers/program.ts';
 
 const factories = new Set<string>(FACTORY_KINDS);

@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Setting } from '../../src/config/setting.ts';
 import { factoryContext, loadTarget } from '../../src/deploy/compose.ts';
-import { KINDS, type PartKind } from '../../src/deploy/kinds.ts';
 import { loadContext } from '../../src/deploy/load.ts';
-import { processSettings, validateServer } from '../../src/deploy/server-settings.ts';
+import { KINDS, type PartKind } from '../../src/deploy/part-kinds.ts';
+import { declaredSchema } from '../../src/deploy/schema.ts';
+import { pathSetting } from '../../src/deploy/sections/setting-paths.ts';
+import { processSettings, validateServer } from '../../src/deploy/server/server-settings.ts';
 import { LoadSession } from '../../src/deploy/session.ts';
-import { pathSetting } from '../../src/deploy/setting-paths.ts';
-import { declaredSchema, validateSettings } from '../../src/deploy/validate.ts';
+import { validateSettings } from '../../src/deploy/validate.ts';
 import { makeCertificate } from '../helpers/certificate.ts';
 import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
 import { MANIFEST } from '../helpers/installed.ts';
@@ -44,8 +45,11 @@ async function declaredSettings(): Promise<Declared[]> {
 const ALL = await declaredSettings();
 const PATHS = ALL.filter(({ setting }) => setting.type.mapPaths);
 
-/** A value with one relative path. */
-const written = ({ name }: Declared, path: string) => (name === 'listen' ? `unix:${path}` : path);
+/** A value with one path. In `listen` and `reload_ignore` not every word is one. */
+function written({ name }: Declared, path: string): string {
+  if (name === 'listen') return `unix:${path}`;
+  return name === 'reload_ignore' && !/^(?:\.|\/|%)/.test(path) ? `./${path}` : path;
+}
 
 /** What the factory would be called with, for a section that has the setting, and others that have to be there. */
 async function read(file: string, { kind, part, name }: Declared): Promise<unknown> {

@@ -7,7 +7,7 @@ import { WebSocket } from 'ws';
 import { ask, type Question } from '../helpers/ask.ts';
 import { makeCertificate } from '../helpers/certificate.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, freePort, ROOT, requireProgram, serve } from '../helpers/program.ts';
+import { eventually, freePort, needProgram, ROOT, requireProgram, serve } from '../helpers/program.ts';
 import { exported, ini, project, runExported, runWebServer, WEB_SERVERS } from './site.ts';
 
 const TOLD = `${join(ROOT, 'test/fixtures/apps/told.js')}:makeTold`;
@@ -38,7 +38,7 @@ const GATEWAYS: readonly (readonly [target: string, kind: string, settings: stri
 ];
 
 test.each(GATEWAYS)('%s by %s: the mount itself, and nothing beside it', async (target, kind, settings) => {
-  if (requireProgram(PROGRAMS[target] ?? target) === undefined) return;
+  needProgram(PROGRAMS[target] ?? target);
   const directory = project(`use = npm:paster#${kind}\n${SOCKET}\n${settings}`, '', TOLD);
   const url = await runExported(target, directory, ['--prefix', '/proxy']);
   expect(await told(url, '/proxy')).toMatchObject({ url: '/', base: '/proxy' });
@@ -80,9 +80,8 @@ describe.each(Object.keys(WEB_SERVERS))('%s by HTTP', (target) => {
 });
 
 test.each(['nginx', 'apache', 'caddy', 'haproxy'])('%s by HTTPS, whomever the certificate is for', async (target) => {
-  if (requireProgram(PROGRAMS[target] ?? target) === undefined) return;
+  needProgram(PROGRAMS[target] ?? target);
   const certificate = makeCertificate(temporaryDirectory(), 'DNS:shop.example.org');
-  if (!certificate) return;
   const address = `host = 127.0.0.1\nport = ${await freePort()}\nssl_pem = ${certificate.pem}`;
   const url = await runExported(target, project(`use = npm:paster#http\n${address}`, '', TOLD), ['--prefix', '/proxy']);
   expect((await told(url, '/proxy/a%2Fb')).url).toBe('/a%2Fb');
@@ -95,13 +94,12 @@ test.each([
   ['caddy', 'caddy.json'],
   ['haproxy', 'haproxy.cfg'],
 ])('%s (%s) by HTTPS sends nothing to a server with another certificate', async (target, file) => {
-  if (requireProgram(PROGRAMS[target] ?? target) === undefined) return;
+  needProgram(PROGRAMS[target] ?? target);
   for (const subject of ['DNS:shop.example.org', 'IP:127.0.0.1']) {
     const [own, other] = [
       makeCertificate(temporaryDirectory(), subject),
       makeCertificate(temporaryDirectory(), subject),
     ];
-    if (!own || !other) return;
     const port = await freePort();
     const address = `host = 127.0.0.1\nport = ${port}\nssl_pem = ${own.pem}`;
     const shop = (): string => project(`use = npm:paster#http\n${address}`, '', TOLD);

@@ -1,7 +1,7 @@
 /** `paster export` for each web server: no header of a client's changes what the application learns about that client. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { CLIENT_CLAIMS, FORWARDING_HEADERS } from '../../src/http/forwarded.ts';
+import { CLIENT_CLAIMS, FORWARDING_HEADERS } from '../../src/http/client-address.ts';
 import { ask } from '../helpers/ask.ts';
 import { makeCertificate } from '../helpers/certificate.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';

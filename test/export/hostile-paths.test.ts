@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { ask } from '../helpers/ask.ts';
-import { requireProgram } from '../helpers/program.ts';
+import { needProgram } from '../helpers/program.ts';
 import { ini, project, runExported, WEB_SERVERS } from './site.ts';
 
 const SOCKET = 'use = npm:paster#fastcgi\nsocket = %(here)s/../var/app.sock\nmode = 666';
@@ -96,7 +96,7 @@ function hostileProject(): string {
 
 test.each(SERVERS)('%s (%s) serves neither hidden nor protected files', async (target, file) => {
   const program = target === 'apache' ? 'apache2' : target;
-  if (requireProgram(program) === undefined) return;
+  needProgram(program);
   for (const prefix of ['', '/shop']) {
     const origin = await runExported(target, hostileProject(), prefix === '' ? [] : ['--prefix', prefix], file);
     expect((await ask(origin, `${prefix}/static/site.css`)).status).toBe(200);

@@ -1,6 +1,6 @@
 /** `paster export` of units, images and cluster objects, read by those who define what is right. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { validate } from 'dockerfile-utils';
 import { Deployment } from 'kubernetes-models/apps/v1';
@@ -44,6 +44,18 @@ describe('systemd', () => {
   });
 
   test.each([
+    ['252 (252.39-1~deb12u2)', undefined],
+    ['257 (257.8-1~deb13u2)', 'OpenFile=/run/systemd/notify:paster-notify:graceful'],
+  ])('it opens its socket for paster if it can: systemd %s', async (version, line) => {
+    const directory = project(FASTCGI);
+    writeFiles(directory, { 'bin/systemctl': `#!/bin/sh\necho "systemd ${version}"\n` });
+    chmodSync(join(directory, 'bin/systemctl'), 0o755);
+    const PATH = `${join(directory, 'bin')}:${process.env['PATH']}`;
+    const { stdout } = await paster(['export', 'systemd', ini(directory)], { env: { PATH } }).finished();
+    expect(/^OpenFile=.*$/m.exec(stdout)?.[0]).toBe(line);
+  });
+
+  test.each([
     ['the service’s user owns the socket', '', ['SocketUser=shop']],
     ['with another group', 'socket_group = www-data', ['SocketUser=shop', 'SocketGroup=www-data']],
     ['unless the INI file names an owner', 'socket_owner = root', ['SocketUser=root']],
@@ -73,7 +85,9 @@ describe('docker', () => {
     const text = await exported('docker', ini(project(server)));
     expect(validate(text, {})).toEqual([]);
     expect(text.match(/^FROM /gm)).toHaveLength(3);
+    expect(text).toMatch(/^FROM node:24-slim$/m);
     expect(text).toMatch(/^USER node$/m);
+    expect(text).toMatch(/^ENTRYPOINT \["tini","--"\]$/m);
     expect(text).toMatch(/^HEALTHCHECK .*CMD \["node"/m);
     for (const part of parts) expect(text).toContain(part);
   });
@@ -92,20 +106,69 @@ describe('docker', () => {
     expect(await new Program(process.execPath, args).finished()).toMatchObject({ status, stderr: '' });
   });
 
+  test.each([
+    ['npm', { 'package-lock.json': '{}' }, 'package.json package-lock.json', 'npm ci --omit=dev'],
+    [
+      'npm, published',
+      { 'npm-shrinkwrap.json': '{}', 'package-lock.json': '{}' },
+      'package.json npm-shrinkwrap.json',
+      'npm ci --omit=dev',
+    ],
+    [
+      'npm, from a registry of its own',
+      { 'package-lock.json': '{}', '.npmrc': '' },
+      'package.json package-lock.json .npmrc',
+      'npm ci --omit=dev',
+    ],
+    [
+      'pnpm',
+      { 'pnpm-lock.yaml': '', 'pnpm-workspace.yaml': '' },
+      'package.json pnpm-lock.yaml pnpm-workspace.yaml',
+      'corepack enable && pnpm install --frozen-lockfile --prod',
+    ],
+    [
+      'Yarn 1',
+      { 'yarn.lock': '# yarn lockfile v1\n' },
+      'package.json yarn.lock',
+      'yarn install --frozen-lockfile --production',
+    ],
+    [
+      'Yarn 4',
+      { 'yarn.lock': '__metadata:\n  version: 8\n', '.yarnrc.yml': '', '.yarn/releases/yarn.cjs': '' },
+      'package.json yarn.lock .yarnrc.yml',
+      'corepack enable && yarn workspaces focus --all --production',
+    ],
+    ['none', {}, 'package.json', 'npm install --omit=dev'],
+  ])('the lock file decides how packages are installed: %s', async (_what, files, copied, command) => {
+    const directory = project(HTTP);
+    writeFiles(directory, files);
+    const text = await exported('docker', ini(directory));
+    expect(validate(text, {})).toEqual([]);
+    const [dependencies = '', , image = ''] = text.split(/^FROM /m).slice(1);
+    expect(dependencies).toContain(`\nCOPY ${copied} ./\n`);
+    expect(dependencies).toContain(`\nRUN ${command}\n`);
+    expect(dependencies.includes('COPY .yarn/releases ./.yarn/releases\n')).toBe('.yarnrc.yml' in files);
+    expect(dependencies.includes('# There is no lock file')).toBe(Object.keys(files).length === 0);
+    expect(image).not.toContain('.npmrc');
+  });
+
   test('no secrets get into the image: .dockerignore is written too, and one that is there is kept', async () => {
     const directory = project(HTTP);
     const text = await exported('docker', ini(directory));
     const [, remove = ''] = /^RUN (rm -rf .*)$/m.exec(text) ?? [];
-    writeFiles(directory, { 'etc/.env': 'a=secret\n', '.env.local': 'a=secret\n', 'etc/x.env.js': '' });
+    writeFiles(directory, {
+      '.npmrc': 'a=secret\n',
+      'etc/.env': 'a=secret\n',
+      '.env.local': 'a=secret\n',
+      'etc/x.env.js': '',
+    });
     expect(await exported('docker', ini(directory), '-o', join(directory, 'Dockerfile'))).toBe('');
     const ignore = readFileSync(join(directory, '.dockerignore'), 'utf8');
     expect(ignore.split('\n')).toContain('**/.env*');
     execFileSync('sh', ['-c', remove], { cwd: directory });
-    expect(['etc/.env', '.env.local', 'etc/x.env.js'].map((name) => existsSync(join(directory, name)))).toEqual([
-      false,
-      false,
-      true,
-    ]);
+    expect(
+      ['.npmrc', 'etc/.env', '.env.local', 'etc/x.env.js'].map((name) => existsSync(join(directory, name))),
+    ).toEqual([false, false, false, true]);
     writeFiles(directory, { '.dockerignore': 'mine\n' });
     const again = await paster(['export', 'docker', ini(directory), '-o', directory]).finished();
     expect(again).toMatchObject({ status: 0, stdout: '' });
@@ -162,6 +225,53 @@ describe('kubernetes', () => {
     expect(pod.terminationGracePeriodSeconds).toBe(5 + 20 + 5);
     expect(pod.containers[0].readinessProbe.httpGet).toMatchObject({ path: '/up', port: 'http' });
     expect(pod.containers[0].volumeMounts[0].mountPath).toBe('/app/etc/config.ini');
+  });
+
+  /** The resources of the pod, and the warnings about them. */
+  const resourcesOf = async (server: string, ...options: string[]) => {
+    const directory = project(`use = npm:paster#http\nport = 8085\n${server}`);
+    const { stdout, stderr } = await paster(['export', 'kubernetes', ini(directory), ...options]).finished();
+    const [, deployment] = parseAllDocuments(stdout);
+    return { ...deployment?.toJS().spec.template.spec.containers[0].resources, stderr };
+  };
+
+  test.each([
+    ['one process', '', [], ['1', '512Mi'], ['250m', '256Mi']],
+    ['four workers', 'workers = 4', [], ['4', '1280Mi'], ['1', '640Mi']],
+    ['max_memory', 'workers = 2\nmax_memory = 300', [], ['2', '1024Mi'], ['500m', '512Mi']],
+    ['auto', 'workers = auto', [], ['1', '512Mi'], ['250m', '256Mi']],
+    ['auto, as many as the limit says', 'workers = auto', ['--cpu', '1500m'], ['1500m', '768Mi'], ['375m', '384Mi']],
+    ['what is given', 'workers = auto', ['--cpu', '4', '--memory', '2Gi'], ['4', '2048Mi'], ['1', '1024Mi']],
+  ])('workers, requests and limits follow from one another: %s', async (_what, server, options, limits, requests) => {
+    expect(await resourcesOf(server, ...options)).toEqual({
+      limits: { cpu: limits[0], memory: limits[1] },
+      requests: { cpu: requests[0], memory: requests[1] },
+      stderr: '',
+    });
+  });
+
+  test.each([
+    ['workers = 4', ['--cpu', '1.5'], /^paster: 4 workers share 1\.5 CPUs: write workers = auto .* or --cpu 4$/m],
+    ['workers = 2', ['--cpu', '4'], /^paster: 2 workers use 2 of 4 CPUs: write workers = auto/m],
+    ['', ['--cpu', '2'], /^paster: a server without workers uses 1 of 2 CPUs: write workers = auto/m],
+    [
+      'workers = 2\nmax_memory = 400',
+      ['--memory', '1Gi'],
+      /^paster: max_memory = 400 .* exceeds 1024 MiB: .* --memory 1280Mi$/m,
+    ],
+    [
+      'workers = auto',
+      ['--cpu', '8', '--memory', '512Mi'],
+      /^paster: 512 MiB are little for 8 workers: write --memory 2304Mi$/m,
+    ],
+  ])('warns where they disagree: %s', async (server, options, warning) => {
+    expect((await resourcesOf(server, ...options)).stderr).toMatch(warning);
+  });
+
+  test('limits that are none', async () => {
+    expect(await refused('kubernetes', ini(project(HTTP)), '--cpu', 'two')).toContain('allowed: 1.5, 500m');
+    expect(await refused('kubernetes', ini(project(HTTP)), '--memory', '512')).toContain('allowed: 512Mi, 1.5Gi');
+    expect(await refused('docker', ini(project(HTTP)), '--cpu', '1')).toContain('means nothing for docker');
   });
 
   test.each([

@@ -1,7 +1,7 @@
 /** Digest authentication, as curl speaks it and as an attacker might. */
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { Nonces } from '../../src/filters/auth/digest-nonces.ts';
+import { Nonces } from '../../src/filters/auth/digest.ts';
 import { ask } from '../helpers/ask.ts';
 import { Program, requireProgram } from '../helpers/program.ts';
 import { mirror, serveThrough } from './serve.ts';

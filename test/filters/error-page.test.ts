@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { errorPageSettings, makeErrorPage } from '../../src/filters/error-page.ts';
+import { errorPageSettings, makeErrorPage } from '../../src/filters/errors/error-page.ts';
 import type { App, Settings } from '../../src/protocol/types.ts';
 import { ask, askForStart } from '../helpers/ask.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';

@@ -2,7 +2,11 @@
 import express from 'express';
 import Fastify from 'fastify';
 import { describe, expect, test } from 'vitest';
-import { type ErrorDocumentRequest, errorDocuments, makeErrordocument } from '../../src/filters/errordocument.ts';
+import {
+  type ErrorDocumentRequest,
+  errorDocuments,
+  makeErrordocument,
+} from '../../src/filters/errors/errordocument.ts';
 import { toApp } from '../../src/protocol/app.ts';
 import type { App, Filter } from '../../src/protocol/types.ts';
 import { ask } from '../helpers/ask.ts';

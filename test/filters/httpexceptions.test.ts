@@ -1,6 +1,6 @@
 /** Errors that say their status become that answer; the others stay errors. */
 import { describe, expect, test } from 'vitest';
-import { httpExceptions } from '../../src/filters/httpexceptions.ts';
+import { httpExceptions } from '../../src/filters/errors/httpexceptions.ts';
 import type { App } from '../../src/protocol/types.ts';
 import { ask } from '../helpers/ask.ts';
 import { Lines, serveFiltered } from './serve-filter.ts';

@@ -1,6 +1,6 @@
 /** Each breach of the protocol is named, at the line that makes it; what is right passes without a word. */
 import { describe, expect, test } from 'vitest';
-import { lint } from '../../src/filters/lint.ts';
+import { lint } from '../../src/filters/debugging/lint.ts';
 import type { App } from '../../src/protocol/types.ts';
 import { ask } from '../helpers/ask.ts';
 import { Lines, serveFiltered } from './serve-filter.ts';

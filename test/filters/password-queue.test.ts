@@ -1,9 +1,8 @@
 /** Passwords are verified in threads, fairly and in a bounded number, while the event loop serves everything else. */
 import { describe, expect, test } from 'vitest';
-import { FairQueue } from '../../src/filters/auth/fair-queue.ts';
+import { PasswordCheck } from '../../src/filters/auth/basic.ts';
 import { hashKind, type PasswordJob, verifyJob } from '../../src/filters/auth/password.ts';
-import { PasswordCheck } from '../../src/filters/auth/password-check.ts';
-import { type Verdict, verifyInThread } from '../../src/filters/auth/password-pool.ts';
+import { FairQueue, type Verdict, verifyInThread } from '../../src/filters/auth/password-pool.ts';
 import { UserList } from '../../src/filters/auth/user-list.ts';
 import { ask } from '../helpers/ask.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';

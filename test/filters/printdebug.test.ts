@@ -1,6 +1,6 @@
 /** What is printed of a request and its answer, and what is not. */
 import { expect, test } from 'vitest';
-import { printDebug } from '../../src/filters/printdebug.ts';
+import { printDebug } from '../../src/filters/debugging/printdebug.ts';
 import { ask } from '../helpers/ask.ts';
 import { Lines, serveFiltered } from './serve-filter.ts';
 

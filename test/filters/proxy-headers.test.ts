@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import express from 'express';
 import { describe, expect, test } from 'vitest';
 import { loadFilter, loadServer } from '../../src/deploy/load.ts';
-import { FORWARDING_HEADERS } from '../../src/http/forwarded.ts';
+import { FORWARDING_HEADERS } from '../../src/http/client-address.ts';
 import type { App } from '../../src/protocol/types.ts';
 import { ask } from '../helpers/ask.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
@@ -197,6 +197,19 @@ test('Express, without trust proxy, and a body that streams', async () => {
   const headers = { 'x-forwarded-for': '192.0.2.1', 'x-forwarded-proto': 'https', 'x-forwarded-host': 'example.com' };
   const { body } = await ask(url, '/', { method: 'POST', headers, body: Buffer.alloc(3_000_000) });
   expect(JSON.parse(body.toString())).toEqual(['192.0.2.1', 'https', true, 'example.com', 3_000_000]);
+});
+
+test.each([
+  ['http', [false, 'assigned']],
+  ['https', [true, 'assigned']],
+])('for %s the socket has `encrypted` as in Node, and it can be assigned', async (scheme, expected) => {
+  const { url } = await serveThrough(['proxy_headers'], ({ socket }, res) => {
+    const has = 'encrypted' in socket;
+    Object.assign(socket, { encrypted: 'assigned' });
+    res.end(JSON.stringify([has, Reflect.get(socket, 'encrypted')]));
+  });
+  const { body } = await ask(url, '/', { headers: { 'x-forwarded-proto': scheme } });
+  expect(JSON.parse(body.toString())).toEqual(expected);
 });
 
 test('the next request on the same connection is somebody else’s', async () => {

@@ -1,7 +1,7 @@
 /** Forwarding to, and including, other paths of the same application. */
 import express from 'express';
 import { describe, expect, test } from 'vitest';
-import { type RecursiveRequest, recursive } from '../../src/filters/recursive.ts';
+import { type RecursiveRequest, recursive } from '../../src/filters/errors/recursive.ts';
 import { mountRequest } from '../../src/http/mount.ts';
 import type { App, Filter } from '../../src/protocol/types.ts';
 import { ask } from '../helpers/ask.ts';

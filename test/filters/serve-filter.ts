@@ -4,7 +4,7 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'vitest';
 import type { Declarations, SettingsSchema, SettingValues } from '../../src/config/setting.ts';
-import { callApp } from '../../src/http/failure.ts';
+import { callApp } from '../../src/http/error-response.ts';
 import { lineLogger } from '../../src/log.ts';
 import { applyFilter } from '../../src/protocol/filter.ts';
 import type { App, Filter, Settings } from '../../src/protocol/types.ts';

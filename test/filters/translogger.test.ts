@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { describe, expect, test, vi } from 'vitest';
-import { translogger, transloggerSettings } from '../../src/filters/translogger.ts';
+import { translogger, transloggerSettings } from '../../src/filters/logging/translogger.ts';
 import type { App, Filter, Settings } from '../../src/protocol/types.ts';
 import { Lines, serveFiltered, settingsFrom } from './serve-filter.ts';
 

@@ -24,6 +24,8 @@ export interface FrontEnd {
   readonly start: (project: Project) => Promise<void>;
   /** What the second block below the heading is called in bin/. */
   readonly script?: string;
+  /** How many clients come at a time, where each costs a process; default: 20. */
+  readonly clients?: number;
   readonly differs?: Differences;
 }
 
@@ -64,7 +66,7 @@ async function cgi(project: Project): Promise<void> {
 }
 
 export async function onDescriptor0(project: Project): Promise<void> {
-  const [ini = '', script = ''] = blocksBelow('docs/web-servers.md', 'Started by somebody else');
+  const [ini = '', script = ''] = blocksBelow('docs/web-servers.md', 'Started by another program');
   project.ini('fcgi.ini', ini);
   project.program('app.fcgi', script);
   whenOver(() => project.end());
@@ -147,7 +149,14 @@ const FCGID = {
   script: 'app.fcgi',
   differs: { ...CUT, ...LOOKS_WHEN_WRITING },
 };
-const CGI = { ...APACHE, modules: ['cgid'], start: cgi, script: 'app.cgi', differs: { ...CUT, ...LOOKS_WHEN_WRITING } };
+const CGI = {
+  ...APACHE,
+  modules: ['cgid'],
+  start: cgi,
+  script: 'app.cgi',
+  clients: 8,
+  differs: { ...CUT, ...LOOKS_WHEN_WRITING },
+};
 const BRIDGE = {
   page: APACHE.page,
   programs: ['apache2', 'cgi-fcgi'],
@@ -192,6 +201,7 @@ export const FRONT_ENDS: readonly FrontEnd[] = [
     prefix: '/app',
     start: cgi,
     script: 'app.cgi',
+    clients: 8,
     differs: { ...CUT, ...LOOKS_WHEN_WRITING },
   },
   { ...PROXY_FCGI, heading: 'FastCGI by mod_proxy_fcgi', prefix: '' },
@@ -219,7 +229,8 @@ export async function startSite(frontEnd: FrontEnd, edit: (text: string) => stri
   const blocks = blocksBelow(frontEnd.page, frontEnd.heading);
   const [configuration = '', script] = blocks.map((block) => project.adapt(block));
   if (frontEnd.script !== undefined && script !== undefined) project.program(frontEnd.script, script);
-  return { project, prefix: frontEnd.prefix, server: await startWebServer(frontEnd, edit(configuration)) };
+  const { prefix, clients = 20 } = frontEnd;
+  return { project, prefix, clients, server: await startWebServer(frontEnd, edit(configuration)) };
 }
 
 function startWebServer(

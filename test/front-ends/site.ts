@@ -108,4 +108,6 @@ export interface Site {
   readonly server: RunningWebServer;
   /** Where it is mounted: empty, or a path without a slash at its end. */
   readonly prefix: string;
+  /** How many clients come at a time. */
+  readonly clients: number;
 }

@@ -3,31 +3,17 @@
  * Nothing outside that directory may be created, changed, or given to another user, and nothing may block. The other side
  * runs at its own pace, so a seed repeats only what root does.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { LineFile } from '../../src/logging/line-file.ts';
-import { rotate, SizeRotation } from '../../src/logging/rotation.ts';
-import { LogFile } from '../../src/process/logfile.ts';
-import { type FileUser, openToRead, writeText } from '../../src/user-files.ts';
+import { type FileUser, openToRead, writeText } from '../../src/files/user-files.ts';
+import { LineFile } from '../../src/logging/output/line-file.ts';
+import { rotateIfDue, SizeRotation } from '../../src/logging/output/rotation.ts';
+import { LogFile } from '../../src/process/daemon/logfile.ts';
+import { NOBODY, SECRET, swapFiles } from '../helpers/swapper.ts';
 import type { Random } from './random.ts';
 import { must, type Target } from './target.ts';
 
-const NOBODY: FileUser = { uid: 65_534, gid: 65_534, groups: [65_534] };
+const USER: FileUser = { uid: NOBODY, gid: NOBODY, groups: [NOBODY] };
 const ROUNDS = 20;
 
 /** Work that root does on names in the user's directory. */
@@ -43,11 +29,11 @@ const WORKS: readonly Work[] = [
     run(directory, random) {
       const rotation = new SizeRotation(100, 2);
       const file: LineFile = new LineFile(join(directory, 'a.log'), {
-        user: random.chance(0.8) ? NOBODY : undefined,
+        user: random.chance(0.8) ? USER : undefined,
         truncate: random.chance(0.2),
         delay: random.chance(0.5),
         room: () => rotation.room(file),
-        beforeWrite: (length) => rotate(file, rotation, length),
+        beforeWrite: (length) => rotateIfDue(file, rotation, length),
       });
       try {
         for (let round = 0; round < ROUNDS; round++) {
@@ -63,11 +49,11 @@ const WORKS: readonly Work[] = [
   {
     names: ['own.log'],
     run(directory, random) {
-      const file = new LogFile(join(directory, 'own.log'), random.chance(0.8) ? NOBODY : undefined);
+      const file = new LogFile(join(directory, 'own.log'), random.chance(0.8) ? USER : undefined);
       for (let round = 0; round < ROUNDS; round++) {
         file.write('a line\n');
         attempt(() => file.reopen());
-        must(!file.textSince(0).includes('secret'), 'a file of root’s was read');
+        must(!file.textSince(0).includes(SECRET), 'a file of root’s was read');
       }
       closeSync(file.fd);
     },
@@ -77,7 +63,7 @@ const WORKS: readonly Work[] = [
     run(directory) {
       const path = join(directory, 'whole');
       attempt(() => writeText(path, 'text', { truncate: true }));
-      closeSync(openToRead(path, NOBODY));
+      closeSync(openToRead(path, USER));
     },
   },
 ];
@@ -85,33 +71,16 @@ const WORKS: readonly Work[] = [
 export const files: Target = {
   name: 'files',
   async start() {
-    const root = mkdtempSync(join(tmpdir(), 'paster-fuzz-'));
-    const [outside, theirs] = [join(root, 'outside'), join(root, 'theirs')];
-    for (const directory of [outside, theirs, join(theirs, 'log')]) mkdirSync(directory);
-    writeFileSync(join(outside, 'kept'), 'secret\n', { mode: 0o600 });
-    for (const directory of [root, outside]) chmodSync(directory, 0o755);
-    for (const directory of [theirs, join(theirs, 'log')]) chownSync(directory, NOBODY.uid, NOBODY.gid);
-    const before = stateOf(outside);
-    const script = fileURLToPath(new URL('swapper.js', import.meta.url));
-    const names = WORKS.flatMap((work) => work.names);
-    const swapper = spawn(process.execPath, [script, theirs, outside, ...names], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    await once(swapper.stdout, 'data');
+    const swapped = await swapFiles(WORKS.flatMap(({ names }) => names));
     return {
       async run(random) {
         const work = random.pick(WORKS);
-        quietly(() => attempt(() => work.run(join(theirs, 'log'), random)));
-        must(stateOf(outside) === before, 'a file outside was changed');
+        quietly(() => attempt(() => work.run(swapped.directory, random)));
+        const harm = swapped.harm();
+        must(harm.length === 0, `another user has changed what is root's: ${harm.join(', ')}`);
         must(process.geteuid?.() === 0 && process.getegid?.() === 0, 'root’s rights were not taken back');
-        must(swapper.exitCode === null, 'the other side has ended');
       },
-      async stop() {
-        const ended = once(swapper, 'exit');
-        swapper.kill('SIGKILL');
-        await ended;
-        rmSync(root, { recursive: true, force: true });
-      },
+      stop: () => swapped.stop(),
     };
   },
 };
@@ -134,15 +103,4 @@ function quietly(work: () => void): void {
   } finally {
     process.stderr.write = write;
   }
-}
-
-function stateOf(directory: string): string {
-  const names = readdirSync(directory).sort();
-  return JSON.stringify(
-    names.map((name) => {
-      const path = join(directory, name);
-      const { ino, uid, gid, mode, nlink } = lstatSync(path);
-      return [name, ino, uid, gid, mode, nlink, readFileSync(path, 'utf8')];
-    }),
-  );
 }

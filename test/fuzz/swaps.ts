@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { PasterError } from '../../src/errors.ts';
 import { holdSocket } from '../../src/net/held-socket.ts';
 import { openListener } from '../../src/net/listener.ts';
-import { readPidFile, removeStalePidFile, writePidFile } from '../../src/process/pidfile.ts';
+import { readPidFile, removeStalePidFile, writePidFile } from '../../src/process/daemon/pidfile.ts';
 import { NOBODY, swapFiles } from '../helpers/swapper.ts';
 import type { Random } from './random.ts';
 import { must, type Target } from './target.ts';

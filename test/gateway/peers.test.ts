@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
-import { networks, Peers } from '../../src/gateway/peers.ts';
+import { networks, Peers } from '../../src/net/peers.ts';
 
 describe('who may connect', () => {
   test.each([

@@ -4,9 +4,9 @@ import { Socket } from 'node:net';
 import { Duplex, finished, Readable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { describe, expect, test } from 'vitest';
-import type { Backend } from '../contract/backend.ts';
-import { fastcgiBackend } from '../contract/fastcgi-backend.ts';
-import { httpBackend } from '../contract/http-backend.ts';
+import type { Backend } from '../contract/backends/backend.ts';
+import { fastcgiBackend } from '../contract/backends/fastcgi-backend.ts';
+import { httpBackend } from '../contract/backends/http-backend.ts';
 import { serveFastcgi } from '../servers/fastcgi/serve.ts';
 
 /** Runs `look` on the socket of a request while it is being served. */

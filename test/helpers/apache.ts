@@ -4,7 +4,7 @@
  */
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeCertificate } from './certificate.ts';
+import { optionalCertificate } from './certificate.ts';
 import { temporaryDirectory } from './directory.ts';
 import { freePort, Program } from './program.ts';
 import { type RunningWebServer, untilAnswering } from './web-server.ts';
@@ -30,7 +30,7 @@ export async function runApache(
   const directory = temporaryDirectory();
   chmodSync(directory, 0o777);
   const [port, tlsPort] = [await freePort(), await freePort()];
-  const certificate = makeCertificate(directory);
+  const certificate = optionalCertificate(directory);
   mkdirSync(join(directory, 'www'));
   const host = (at: number, tls: string) => `Listen 127.0.0.1:${at}
 <VirtualHost 127.0.0.1:${at}>

@@ -1,22 +1,14 @@
 /** The system's Chromium, without a window, for tests that look at pages. */
 import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
+import { DESK, launchChromium } from '../../scripts/pages/browser.ts';
 import { whenOver } from './lifetime.ts';
-
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-dev-shm-usage',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--no-first-run',
-];
 
 /** @param executablePath of `requireProgram('chromium')`. It ends with the test or the suite that starts it. */
 export async function startChromium(executablePath: string): Promise<Browser> {
-  const browser = await chromium.launch({ executablePath, headless: true, args: FLAGS, timeout: 60_000 });
+  const browser = await launchChromium(executablePath);
   whenOver(() => browser.close());
   return browser;
 }
@@ -27,7 +19,8 @@ export interface Visit {
   readonly errors: readonly string[];
 }
 
-export const PHONE = { width: 375, height: 800 };
+export const PHONE = { width: 360, height: 800 };
+export { DESK };
 
 /** Opens a page; `dark` as the person prefers it. */
 export async function visit(
@@ -69,4 +62,15 @@ export function leastContrast(page: Page): Promise<Contrast> {
 /** How much wider the page is than the screen, in CSS pixels. */
 export function overhang(page: Page): Promise<number> {
   return page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
+}
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** What axe-core finds: contrast, names, roles, the order of headings and more, each with the elements. */
+export async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(AXE);
+  const found = await page.evaluate<{ id: string; help: string; nodes: { html: string }[] }[]>(
+    'axe.run().then(({ violations }) => violations)',
+  );
+  return found.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(', ')}`);
 }

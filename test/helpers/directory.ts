@@ -1,8 +1,8 @@
 /** Temporary directories that go away with the test. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { whenOver } from './lifetime.ts';
 
 /** A new directory with `files` (paths to texts) in it; removed when the test ends. */
@@ -28,7 +28,14 @@ export function writeFiles(directory: string, files: Readonly<Record<string, str
   }
 }
 
-/** The same, for files that can be executed. */
+/** The files in a directory and below it, as `writeFiles` takes them. */
+export function readFiles(directory: string): Record<string, string> {
+  const files = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const paths = files.map(({ parentPath, name }) => join(parentPath, name));
+  return Object.fromEntries(paths.map((path) => [relative(directory, path), readFileSync(path, 'utf8')]));
+}
+
+/** Like `writeFiles`, for files that can be executed. */
 export function writeScripts(directory: string, files: Readonly<Record<string, string>>): void {
   writeFiles(directory, files);
   for (const name of Object.keys(files)) chmodSync(join(directory, name), 0o755);

@@ -1,13 +1,12 @@
 /**
- * A test for each way of a page that a reader can follow: its second-level sections that have something to type. A section
- * begins with the files that the page shows before its first section. What is typed as root, or in a project that no page
- * shows, is typed on a machine of its own.
+ * Declares a test for each section of the second level that shows commands. A section begins with the files that the page shows
+ * before its first section, or in a new project if it shows none. Sections with other users need root.
  */
 import { test } from 'vitest';
 import { type Block, type Command, commandsOf, hasCommands, isAnswer, partsOf } from './documentation.ts';
 import { mayHaveMachine } from './fresh-machine.ts';
 import { requireProgram } from './program.ts';
-import { Reader } from './reader.ts';
+import { type ProductProject, Reader } from './reader.ts';
 
 /** Milliseconds for the longest of them. */
 const LIMIT = 180_000;
@@ -17,6 +16,8 @@ export interface Following {
   readonly isOneWay?: boolean;
   /** Its files are those of a project that is there. */
   readonly isOfProject?: boolean;
+  /** Puts the project of the page into a directory, unless its product is not installed. Default: the page shows its files. */
+  readonly project?: ((directory: string) => ProductProject) | 'missing' | undefined;
   /** Whether a command is typed; default: all are. */
   readonly isTyped?: (command: string) => boolean;
 }
@@ -29,16 +30,17 @@ interface Way {
 /** Declares the tests of a page. */
 export function follow(
   page: string,
-  { isOneWay = false, isOfProject = false, isTyped = () => true }: Following = {},
+  { isOneWay = false, isOfProject = false, project, isTyped = () => true }: Following = {},
 ): void {
   for (const { name, blocks } of ways(page, isOneWay)) {
     const ofProject = isOfProject || blocks.every(({ file }) => file === undefined);
-    const apart = ofProject || isForRoot(blocks);
-    test.skipIf(!isPossible(blocks) || (apart && !mayHaveMachine()))(
+    test.skipIf(project === 'missing' || !isPossible(blocks) || !mayHaveMachine(isForRoot(blocks)))(
       name,
       async () => {
-        const reader = apart ? await Reader.onFreshMachine() : await Reader.start();
-        if (ofProject && !/ create /.test(typedIn(blocks))) await reader.createProject();
+        // The pages call their project /srv/shop, also where they make its directory themselves.
+        const reader = await Reader.start(/^mkdir -p shop\//m.test(typedIn(blocks)) ? '/srv' : '/srv/shop');
+        if (typeof project === 'function') reader.putProject(project);
+        else if (ofProject && !/ create /.test(typedIn(blocks))) await reader.createProject();
         await reader.follow(blocks, isTyped);
       },
       LIMIT,

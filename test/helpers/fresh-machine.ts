@@ -1,17 +1,22 @@
 /**
- * A Debian machine of a test's own, for root: namespaces in which /etc is a copy, /srv, /run and /var/log are empty, every port
- * is free, 10.0.0.11 is its address, and what has been started ends with it. paster's clone is at /mnt, where every user may
- * read it.
+ * A Debian machine for one test, made of namespaces: /etc is a copy, in memory because a disk takes a second for it. /srv, /run
+ * and /var/log are empty, every port is free, its address is 10.0.0.11, and all its processes end with it. This repository is at
+ * /mnt, where every user may read it. Root gets one in which there are other users too; any other user is root there, alone.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeScripts } from './directory.ts';
 import { whenOver } from './lifetime.ts';
-import { Program, type ProgramOptions, ROOT, requireProgram } from './program.ts';
+import { Program, type ProgramOptions, ROOT, requireProgram, requireRoot } from './program.ts';
 import { noteSkipped } from './skipped.ts';
 
-const APART = ['--mount', '--net', '--pid'];
+/** Where this repository is on the machine. */
+export const CLONE = '/mnt';
+
+const isRoot = process.getuid?.() === 0;
+const NAMESPACES = [...(isRoot ? [] : ['--user']), '--mount', '--net', '--pid'];
+const UNSHARE = [...NAMESPACES, ...(isRoot ? [] : ['--map-root-user'])];
 
 /** The packages are here: what installing one starts is started. */
 const APT_GET = '#!/bin/sh\n[ "$1" = install ] && exec systemctl start "$2"\n';
@@ -36,13 +41,19 @@ esac
 
 function setUp(home: string): string {
   return `set -e
-cp -a /etc '${home}/etc'
+mkdir '${home}/etc'
+mount -t tmpfs -o mode=755 none '${home}/etc'
+cp -a /etc/. '${home}/etc/'${isRoot ? '' : ' 2>/dev/null || true'}
 mount --bind '${home}/etc' /etc
-mount --bind '${ROOT}' /mnt
+mount --bind '${ROOT}' ${CLONE}
 mount --bind '${home}/srv' /srv
 mount -t tmpfs -o mode=755 none /run
 mount -t tmpfs -o mode=755 none /var/log
 mkdir -m 777 /run/haproxy /run/lock /run/lighttpd /var/log/nginx /var/log/lighttpd /var/log/apache2
+# Servers of the same INI file on two machines would find each other in the directory for temporary files, which all share.
+mkdir -p /run/user/0
+chmod 700 /run/user/0
+${isRoot ? 'install -d -o www-data -m 700 /run/user/$(id -u www-data)' : ''}
 ip link set lo up
 ip address add 10.0.0.11/8 dev lo
 echo ready
@@ -52,18 +63,23 @@ exec sleep infinity
 
 let isAllowed: boolean | undefined;
 
-/** Whether this user may have one: root, unless a container keeps it from that. Otherwise that is reported once. */
-export function mayHaveMachine(): boolean {
+/**
+ * Whether this user may have a machine: containers may forbid namespaces. If not, that is reported once.
+ *
+ * @param forRoot with other users than root
+ */
+export function mayHaveMachine(forRoot: boolean): boolean {
+  if (forRoot && !requireRoot()) return false;
   if (isAllowed === undefined) {
     isAllowed = requireProgram('ip') !== undefined && canUnshare();
-    if (!isAllowed) noteSkipped('namespaces of root');
+    if (!isAllowed) noteSkipped('namespaces');
   }
   return isAllowed;
 }
 
 function canUnshare(): boolean {
   try {
-    execFileSync('unshare', [...APART, 'mount', '-t', 'tmpfs', 'none', '/srv'], { stdio: 'ignore' });
+    execFileSync('unshare', [...UNSHARE, 'mount', '-t', 'tmpfs', 'none', '/srv'], { stdio: 'ignore' });
     return true;
   } catch {
     return false;
@@ -79,7 +95,8 @@ export class FreshMachine {
     mkdirSync(join(home, 'srv'), { recursive: true });
     writeScripts(join(home, 'bin'), { 'apt-get': APT_GET, systemctl: SYSTEMCTL });
     const options = ['--fork', '--kill-child', '--mount-proc'];
-    const init = new Program('unshare', [...APART, ...options, '/bin/bash', '-c', setUp(home)]);
+    // Not bash: when its standard input is a socket, it reads the ~/.bashrc of whoever runs the tests.
+    const init = new Program('unshare', [...UNSHARE, ...options, '/bin/sh', '-c', setUp(home)]);
     await init.says(/^ready$/m);
     // It ignores every other signal while what it has started runs, and takes that along.
     whenOver(() => init.kill('SIGKILL'));
@@ -95,7 +112,18 @@ export class FreshMachine {
   /** Runs a program in there, in a directory of that machine. */
   run(file: string, args: readonly string[], options: ProgramOptions & { readonly cwd: string }): Program {
     const { cwd, ...others } = options;
-    const into = ['--target', this.#pid, ...APART, '--', 'env', '-C', cwd, file, ...args];
+    const into = [
+      '--target',
+      this.#pid,
+      ...NAMESPACES,
+      ...(isRoot ? [] : ['--preserve-credentials']),
+      '--',
+      'env',
+      '-C',
+      cwd,
+      file,
+      ...args,
+    ];
     return new Program('nsenter', into, others);
   }
 

@@ -14,7 +14,7 @@ export async function serveHttp2(app: App, log: Logger): Promise<{ readonly host
   const listener = createServer().listen(0, '127.0.0.1');
   await once(listener, 'listening');
   const host = `127.0.0.1:${(listener.address() as AddressInfo).port}`;
-  return { host, running: await makeHttpServer({}, settings.value).serve(app, [listener], { log }) };
+  return { host, running: await (await makeHttpServer({}, settings.value)).serve(app, [listener], { log }) };
 }
 
 export interface OverHttp2 {

@@ -11,6 +11,9 @@ interface Manifest {
 
 export const MANIFEST = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Manifest;
 
+/** The environment of a program that reaches a registry: see vitest.config.ts. */
+export const ONLINE = { NODE_EXTRA_CA_CERTS: process.env['TEST_EXTRA_CA_CERTS'] };
+
 /** Runs a program to its end. @throws Error with what it said if it fails. */
 export async function run(file: string, args: readonly string[], options: ProgramOptions): Promise<Finished> {
   const finished = await new Program(file, args, options).finished();

@@ -1,7 +1,7 @@
 /** The real Lighttpd, run as this user in a directory of its own. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeCertificate } from './certificate.ts';
+import { optionalCertificate } from './certificate.ts';
 import { temporaryDirectory } from './directory.ts';
 import { freePort, Program } from './program.ts';
 import { type RunningWebServer, untilAnswering } from './web-server.ts';
@@ -10,7 +10,7 @@ import { type RunningWebServer, untilAnswering } from './web-server.ts';
 export async function runLighttpd(binary: string, configuration: string): Promise<RunningWebServer> {
   const directory = temporaryDirectory();
   const [port, tlsPort] = [await freePort(), await freePort()];
-  const certificate = makeCertificate(directory);
+  const certificate = optionalCertificate(directory);
   mkdirSync(join(directory, 'www'));
   const tls = certificate
     ? `server.modules += ( "mod_openssl" )

@@ -28,14 +28,14 @@ const ERRORS: Readonly<Record<string, number>> = {
   ConfigError: 1,
   UsageError: 1,
   RunError: 1,
-  ArgumentMistake: 0,
+  ArgumentError: 0,
   FormatError: 0,
   PythonSyntaxError: 0,
 };
 
 /** What throws these is quoted by an error of the family: the types of settings, and what they are made of. */
 const QUOTED =
-  /^(?:config\/(?:convert|setting)|.*\/(?:settings|trusted-proxies|target)|gateway\/peers|servers\/.*|filters\/[^/]*)\.ts$/;
+  /^(?:config\/(?:convert|env-file|setting)|.*\/(?:settings|trusted-proxies|target)|net\/peers|servers\/.*|filters\/(?!auth\/(?!grantip)|debugging\/profile).*)\.ts$/;
 
 const HOLE = '…';
 

@@ -1,7 +1,7 @@
 /** The real nginx, run as this user in a directory of its own. */
 import { copyFileSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeCertificate } from './certificate.ts';
+import { optionalCertificate } from './certificate.ts';
 import { temporaryDirectory } from './directory.ts';
 import { freePort, Program } from './program.ts';
 import { type RunningWebServer, untilAnswering } from './web-server.ts';
@@ -25,7 +25,7 @@ export async function offPort80(configuration: string): Promise<string> {
 export async function runNginx(binary: string, configuration: string): Promise<RunningWebServer> {
   const directory = temporaryDirectory();
   const [port, tlsPort] = [await freePort(), await freePort()];
-  const certificate = makeCertificate(directory);
+  const certificate = optionalCertificate(directory);
   for (const name of INCLUDED) {
     if (existsSync(`/etc/nginx/${name}`)) copyFileSync(`/etc/nginx/${name}`, join(directory, name));
   }

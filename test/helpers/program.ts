@@ -7,6 +7,8 @@ import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { TestRunner } from 'vitest';
+import { PRODUCTS } from '../../scripts/test-tools/products.ts';
 import { TOOLS, toolDirectory } from '../../scripts/test-tools/tools.ts';
 import { whenOver } from './lifetime.ts';
 import { noteSkipped } from './skipped.ts';
@@ -156,13 +158,27 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** A TCP port that nobody listens on. */
+/** Below the ports that systems give to outgoing connections and to `listen(0)`, so that neither can take one before it is used. */
+const FIRST_PORT = 10_000;
+const PORTS_PER_PROCESS = 2000;
+
+let nextPort = Math.floor(Math.random() * PORTS_PER_PROCESS);
+
+/** A TCP port on which no program listens. Each of the test runner's processes takes from a range of its own. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  return typeof address === 'object' && address ? address.port : 0;
+  const range = FIRST_PORT + (Number(process.env['VITEST_POOL_ID'] ?? 0) % 10) * PORTS_PER_PROCESS;
+  for (;;) {
+    const port = range + (nextPort++ % PORTS_PER_PROCESS);
+    const server = createServer().listen(port, '127.0.0.1');
+    try {
+      await once(server, 'listening');
+      return port;
+    } catch (error) {
+      if (!(error instanceof Error) || !('code' in error) || error.code !== 'EADDRINUSE') throw error;
+    } finally {
+      server.close();
+    }
+  }
 }
 
 /** The path of a system program, also where /usr/sbin is not on the PATH. */
@@ -185,9 +201,23 @@ export function requireProgram(name: string): string | undefined {
   return required(name, findProgram(name));
 }
 
-/** The same for what `npm run test:tools` installs: `node 24`, `pnpm`. */
+/** A program that the running test needs. Without it the test is skipped and says so; in CI it fails. */
+export function needProgram(name: string): string {
+  const program = requireProgram(name);
+  if (program === undefined) return skipTest(`needs ${name}`);
+  return program;
+}
+
+/** Ends the running test: it is reported as skipped, with the reason. */
+function skipTest(reason: string): never {
+  const running = TestRunner.getCurrentTest();
+  if (running?.type !== 'test') throw new Error(`${reason}, outside of a test`);
+  return running.context.skip(reason);
+}
+
+/** The same as `requireProgram` for what `npm run test:tools` installs: `node 24`, `pnpm`, `express`. */
 export function requireTool(name: string): string | undefined {
-  const tool = TOOLS.find((each) => each.name === name);
+  const tool = [...TOOLS, ...PRODUCTS].find((each) => each.name === name);
   const file = tool && join(toolDirectory(tool), tool.file);
   return required(name, file !== undefined && existsSync(file) ? file : undefined);
 }

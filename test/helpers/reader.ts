@@ -1,77 +1,86 @@
 /**
- * Somebody who follows a page of the documentation: writes the files that it shows, types its commands, and wants to see
- * what it says. Packages are this repository's own node_modules; ports are free ones in place of those on the page.
+ * Follows a page of the documentation on a machine of its own: writes the files that the page shows, types its commands, and
+ * compares what they print with what the page shows. Packages are this repository's own node_modules.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { temporaryDirectory, writeFiles, writeScripts } from './directory.ts';
+import { readFiles, temporaryDirectory, writeFiles, writeScripts } from './directory.ts';
 import { type Block, type Command, commandsOf, isAnswer } from './documentation.ts';
-import { FreshMachine } from './fresh-machine.ts';
-import { whenOver } from './lifetime.ts';
-import { freePort, Program, type ProgramOptions, ROOT } from './program.ts';
+import { CLONE, FreshMachine } from './fresh-machine.ts';
+import { type Program, type ProgramOptions, ROOT } from './program.ts';
 
-/** The ports that pages use. */
-const PORTS = ['8000', '8080', '8081', '8900'];
+/** Where the pages say that paster is installed. */
+const INSTALLED = '/srv/shop/node_modules/paster';
 
-/** What is typed and stays in the foreground: the page goes on in another terminal. */
+/** Commands that stay in the foreground: the page goes on in another terminal. */
 const STAYS = /^nginx -c |(?:\bpaster serve |^\.\/\S+\.ini\b)(?!.*(?: (?:start|stop|restart|status)\b|--daemon))/;
 
-/** What may be looked at again until it is as the page says: a reload takes its time, and a line of a log. */
+/** Commands that are repeated until they print what the page shows, because a reload or a line of a log takes time. */
 const LOOKS = /^(?:curl|tail|cat) /;
 const TRIES = 60;
 
 /** Milliseconds until a program has said what the page shows, and goes on. */
 const LONGEST_SILENCE = 30_000;
 
-const NPX = `#!/bin/sh\n[ "$1" = paster ] || { echo "npx: only paster is here"; exit 1; }\nshift\nexec paster "$@"\n`;
-const paster = (root: string) => `#!/bin/sh\nexec '${process.execPath}' '${join(root, 'bin/paster.js')}' "$@"\n`;
-/** Installs by linking: that `npm install` works is tested with the packed package. */
+const NPX = `#!/bin/sh\ncase "$1" in --package=*) shift ;; esac\n[ "$1" = paster ] || { echo "npx: only paster is here"; exit 1; }\nshift\nexec paster "$@"\n`;
+const PASTER = `#!/bin/sh\nexec '${process.execPath}' ${CLONE}/bin/paster.js "$@"\n`;
+/** Installs by linking: that `npm install` works is tested with the packed package. Builds by copying: `npm run test:tools` has built. */
 const NPM = `#!/bin/sh
-case "$1" in install|ci) echo "added packages"; exit 0;; esac
+case "$1 $2" in
+  install*|ci*) echo "added packages"; exit 0 ;;
+  'run build') [ -e "$BUILT_BELOW" ] && rm -rf "$BUILT" && cp -a "$BUILT_BELOW" "$BUILT"; exit ;;
+esac
 exec npm-itself "$@"
 `;
+
+/** What is built of a project, in its directory. */
+export interface ProductProject {
+  readonly built: string | undefined;
+  /** The same for a prefix. */
+  readonly builtBelow: string | undefined;
+}
+
+/** The files of the project that `create` has written for the first reader. */
+let created: Readonly<Record<string, string>> | undefined;
 
 export class Reader {
   #cwd: string;
   readonly #home: string;
-  readonly #ports: ReadonlyMap<string, string>;
+  readonly #machine: FreshMachine;
   readonly #env: NodeJS.ProcessEnv;
-  readonly #machine: FreshMachine | undefined;
   readonly #serving: Program[] = [];
 
-  /** On this machine. */
-  static async start(): Promise<Reader> {
-    const ports: [string, string][] = [];
-    for (const port of PORTS) ports.push([port, String(await freePort())]);
+  /** @param cwd a directory of a new machine, which is created */
+  static async start(cwd: string): Promise<Reader> {
     const home = temporaryDirectory();
-    return new Reader(home, join(home, 'work'), new Map(ports));
+    return new Reader(home, await FreshMachine.start(home), cwd);
   }
 
-  /** On one of its own, as root, in /srv/shop. */
-  static async onFreshMachine(): Promise<Reader> {
-    const home = temporaryDirectory();
-    return new Reader(home, '/srv/shop', new Map(), await FreshMachine.start(home));
-  }
-
-  private constructor(home: string, cwd: string, ports: ReadonlyMap<string, string>, machine?: FreshMachine) {
-    this.#ports = ports;
+  private constructor(home: string, machine: FreshMachine, cwd: string) {
     this.#home = home;
-    this.#cwd = cwd;
     this.#machine = machine;
-    mkdirSync(this.#outside(cwd), { recursive: true });
-    const root = machine === undefined ? ROOT : '/mnt';
-    writeScripts(join(home, 'bin'), { paster: paster(root), npx: NPX, npm: NPM });
+    this.#cwd = cwd;
+    mkdirSync(machine.outside(this.#cwd), { recursive: true });
+    writeScripts(join(home, 'bin'), { paster: PASTER, npx: NPX, npm: NPM });
     symlinkSync(findOnPath('npm'), join(home, 'bin/npm-itself'));
-    linkPackages(join(machine?.outside('/srv') ?? home, 'node_modules'), root);
+    linkPackages(machine.outside('/srv/node_modules'));
     const path = `${join(home, 'bin')}:${process.env['PATH']}:/usr/sbin`;
     this.#env = { PATH: path, SESSION_SECRET: 'x'.repeat(32), HOME: home };
-    whenOver(() => this.#endDaemons());
   }
 
-  /** Begins with a project, as `create` writes it. */
+  /** Begins with a project, as `create` writes it: `create` runs for the first reader, and the others get the same files. */
   async createProject(): Promise<void> {
+    const directory = this.#machine.outside(this.#cwd);
+    if (created !== undefined) return writeFiles(directory, created);
     await this.#type({ typed: 'paster create shop -o .. --no-interactive', shown: [] });
+    created = readFiles(directory);
+  }
+
+  /** Begins with the project that `put` puts into a directory. */
+  putProject(put: (directory: string) => ProductProject): void {
+    const { built = '', builtBelow = '' } = put(this.#machine.outside(this.#cwd));
+    Object.assign(this.#env, { BUILT: built, BUILT_BELOW: builtBelow });
   }
 
   /** @param isTyped whether a command is */
@@ -81,7 +90,7 @@ export class Reader {
         if (block.language === 'console') {
           for (const command of commandsOf(block)) if (isTyped(command.typed)) await this.#type(command);
         } else if (block.file !== undefined) {
-          writeFiles(this.#outside(this.#cwd), { [block.file]: this.#adapted(block.text) });
+          writeFiles(this.#machine.outside(this.#cwd), { [block.file]: block.text });
         }
       }
     } finally {
@@ -95,14 +104,8 @@ export class Reader {
     await serving?.finished();
   }
 
-  #adapted(text: string): string {
-    return text.replace(/\b\d{4}\b/g, (number) => this.#ports.get(number) ?? number);
-  }
-
-  async #type({ typed, shown }: Command): Promise<void> {
-    if (typed === '^C') return this.#interrupt();
-    const command = this.#adapted(typed);
-    const wanted = shown.map((line) => this.#adapted(line));
+  async #type({ typed: command, shown: wanted }: Command): Promise<void> {
+    if (command === '^C') return this.#interrupt();
     if (STAYS.test(command)) return this.#serve(command, wanted);
     if (wanted.some(isAnswer)) return this.#converse(command, wanted);
     const here = join(this.#home, 'cwd');
@@ -110,19 +113,11 @@ export class Reader {
       const program = this.#bash(`exec 2>&1\n${command}\nstatus=$?\npwd >'${here}'\nexit $status`);
       const { status, stdout } = await program.finished();
       if (existsSync(here)) this.#cwd = readFileSync(here, 'utf8').trimEnd();
-      const fault = faultOf(wanted, this.#read(stdout), status);
+      const fault = faultOf(wanted, stdout.replaceAll('\r\n', '\n').replaceAll(CLONE, INSTALLED), status);
       if (fault === undefined) return;
       if (!LOOKS.test(command) || tries === TRIES) throw new Error(`$ ${command}\n${fault}`);
       await sleep(100);
     }
-  }
-
-  /** What a page calls `/srv/shop` is where its reader is, with paster installed there. */
-  #read(stdout: string): string {
-    const text = stdout.replaceAll('\r\n', '\n');
-    if (this.#machine !== undefined) return text;
-    const moved = text.replaceAll(this.#cwd, '/srv/shop');
-    return moved.replaceAll(ROOT.replace(/\/$/, ''), '/srv/shop/node_modules/paster');
   }
 
   /** Waits until it has said what the page shows. */
@@ -150,25 +145,7 @@ export class Reader {
   }
 
   #run(file: string, args: readonly string[], given: ProgramOptions): Program {
-    const options = { cwd: this.#cwd, env: this.#env, ...given };
-    return this.#machine?.run(file, args, options) ?? new Program(file, args, options);
-  }
-
-  #outside(path: string): string {
-    return this.#machine?.outside(path) ?? path;
-  }
-
-  /** What the page has left in the background, by the pids that it has written down. */
-  #endDaemons(): void {
-    for (const file of readdirSync(this.#home, { recursive: true }).map(String)) {
-      if (file.startsWith('node_modules') || !file.endsWith('.pid')) continue;
-      const pid = Number(readFileSync(join(this.#home, file), 'utf8').split('\n')[0]);
-      try {
-        if (pid > 1) process.kill(pid, 'SIGTERM');
-      } catch {
-        // Gone already.
-      }
-    }
+    return this.#machine.run(file, args, { cwd: this.#cwd, env: this.#env, ...given });
   }
 }
 
@@ -201,13 +178,13 @@ function lineText(line: string): string {
   return escaped.replaceAll('\\.\\.\\.', '.*').replaceAll('4711', '\\d+');
 }
 
-/** A node_modules in which `paster` is this repository, and everything else what its tests run with. */
-function linkPackages(directory: string, root: string): void {
+/** A node_modules in which `paster` is this repository, and every other package the one that its tests run with. */
+function linkPackages(directory: string): void {
   mkdirSync(directory);
   for (const name of readdirSync(join(ROOT, 'node_modules'))) {
-    if (!name.startsWith('.')) symlinkSync(join(root, 'node_modules', name), join(directory, name));
+    if (!name.startsWith('.')) symlinkSync(join(CLONE, 'node_modules', name), join(directory, name));
   }
-  symlinkSync(root, join(directory, 'paster'));
+  symlinkSync(CLONE, join(directory, 'paster'));
 }
 
 function findOnPath(name: string): string {

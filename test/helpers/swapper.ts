@@ -1,6 +1,6 @@
 /**
- * An attacker: a program of an ordinary user that keeps replacing what is in a directory by links to a file of root's,
- * while root works there.
+ * An attacker: a program of an ordinary user that keeps replacing what is in a directory by links to a file of root's and by
+ * other files, while root works there.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,45 +17,23 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 export const NOBODY = 65534;
-const AS_NOBODY = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--'];
-const SECRET = 'of root alone\n';
+export const SECRET = 'of root alone\n';
 
-/** Swaps the directory itself as well: it is moved away, and a link to the other one takes its name. */
-const SWAP = `
-const { renameSync, symlinkSync, linkSync, unlinkSync, readdirSync } = require('node:fs');
-const [directory, victim, other] = process.argv.slice(1);
-const attempt = (work) => { try { work(); } catch {} };
-process.stdout.write('swapping');
-// An orphan would go on for ever.
-const parent = process.ppid;
-for (let turn = 0; process.ppid === parent; turn++) {
-  let names = [];
-  attempt(() => { names = readdirSync(directory); });
-  for (const name of names) {
-    const path = directory + '/' + name;
-    attempt(() => renameSync(path, directory + '/away'));
-    attempt(() => (turn % 3 === 0 ? linkSync : symlinkSync)(victim, path));
-    if (turn % 2 === 0) attempt(() => { unlinkSync(path); renameSync(directory + '/away', path); });
-  }
-  if (turn % 5 !== 0) continue;
-  attempt(() => renameSync(directory, directory + '.away'));
-  attempt(() => symlinkSync(other, directory));
-  attempt(() => unlinkSync(directory));
-  attempt(() => renameSync(directory + '.away', directory));
-}`;
+const PROGRAM = fileURLToPath(new URL('swapper.js', import.meta.url));
 
 export interface Swapped {
   /** Of the attacker, in a directory of the attacker's. */
   readonly directory: string;
-  /** What the attacker has changed that only root may change. */
+  /** What the attacker has changed that only root may change; also if the attacker has ended. */
   harm(): string[];
   stop(): Promise<void>;
 }
 
-/** Only for root. */
-export async function swapFiles(): Promise<Swapped> {
+/** Only for root. @param names to replace. Default: those in the directory. */
+export async function swapFiles(names: readonly string[] = []): Promise<Swapped> {
   const root = mkdtempSync(join(tmpdir(), 'paster-'));
   chmodSync(root, 0o755);
   const home = join(root, 'home');
@@ -68,15 +46,18 @@ export async function swapFiles(): Promise<Swapped> {
     chownSync(each, NOBODY, NOBODY);
   }
   writeFileSync(victim, SECRET, { mode: 0o600 });
-  const child = spawn('setpriv', [...AS_NOBODY, process.execPath, '--eval', SWAP, directory, victim, other], {
+  const child = spawn(process.execPath, [PROGRAM, directory, victim, ...names], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   await once(child.stdout, 'data');
+  const { ino } = statSync(victim);
   return {
     directory,
     harm() {
-      const { uid, gid, mode } = statSync(victim);
+      const { uid, gid, mode, ino: current } = statSync(victim);
       return [
+        ...(child.exitCode === null ? [] : ['the attacker has ended']),
+        ...(current === ino ? [] : ['it is another file']),
         ...(uid !== 0 || gid !== 0 || (mode & 0o7777) !== 0o600 ? [`it is ${uid}:${gid} ${mode.toString(8)}`] : []),
         ...(readFileSync(victim, 'utf8') === SECRET ? [] : ['it has another content']),
         ...readdirSync(other).flatMap((name) => (name === 'victim' ? [] : [`${name} was made`])),
@@ -86,7 +67,7 @@ export async function swapFiles(): Promise<Swapped> {
       const ended = once(child, 'exit');
       child.kill('SIGKILL');
       await ended;
-      rmSync(root, { recursive: true });
+      rmSync(root, { recursive: true, force: true });
     },
   };
 }

@@ -38,9 +38,9 @@ const pidIn = (directory: string, file = 'paster.pid') =>
 const get = async (url: string) => (await fetch(url, { headers: { connection: 'close' } })).text();
 
 test.each([
-  ['one process', ''],
-  ['two workers', 'workers = 2'],
-])('the whole life of %s', async (_what, server) => {
+  ['one process', '', 'paster: server x.ini'],
+  ['two workers', 'workers = 2', 'paster: supervisor x.ini'],
+])('the whole life of %s', async (_what, server, title) => {
   const directory = project(server);
   expect(await run(directory, 'x.ini', 'status')).toMatchObject({
     status: 1,
@@ -53,6 +53,9 @@ test.each([
   expect(await get(urlOf(started))).toBe('hello');
   const pid = pidIn(directory);
   expect(started.stdout).toContain(`Starting server in PID ${pid}.`);
+  if (process.platform === 'linux') {
+    expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8').replace(/\0+$/, '')).toBe(title);
+  }
   expect(await run(directory, 'x.ini', 'status')).toMatchObject({
     status: 0,
     stdout: `Server running in PID ${pid}\n`,
@@ -99,13 +102,36 @@ test('in a project with var/, its files are there', async () => {
 });
 
 test('a server that was started before there was a var/ is found and stopped', async () => {
-  const directory = project();
+  const directory = project('', `${APP}import { writeSync } from 'node:fs'; writeSync(1, 'by descriptor\\n');\n`);
   await run(directory, 'x.ini', 'start');
+  const before = readFileSync(join(directory, 'paster.log'), 'utf8');
+  expect(before).toContain('by descriptor');
   mkdirSync(join(directory, 'var'));
   expect(await run(directory, '--status')).toMatchObject({ status: 0 });
   expect(await run(directory, 'x.ini', 'restart')).toMatchObject({ status: 0 });
   expect(readdirSync(join(directory, 'var')).sort()).toEqual(['paster.log', 'paster.pid']);
+  expect(readFileSync(join(directory, 'var/paster.log'), 'utf8')).toMatch(/^by descriptor[\s\S]*^serving on/m);
+  expect(readFileSync(join(directory, 'paster.log'), 'utf8')).toBe(before);
   expect(await run(directory, 'x.ini', 'stop')).toMatchObject({ status: 0 });
+});
+
+test('a monitored server that starts again keeps its log file, even if there is a var/ by then', async () => {
+  const directory = project(
+    '',
+    `${APP}import { writeSync } from 'node:fs'; writeSync(1, \`pid \${process.pid}\\n\`);\n`,
+  );
+  const pidFile = join(directory, 'my.pid');
+  const started = await run(directory, 'x.ini', 'start', '--monitor-restart', '--pid-file', pidFile);
+  expect(started, started.stderr).toMatchObject({ status: 0 });
+  try {
+    const log = () => readFileSync(join(directory, 'paster.log'), 'utf8');
+    mkdirSync(join(directory, 'var'));
+    process.kill(Number(/^pid (\d+)$/m.exec(log())?.[1]), 'SIGKILL');
+    await eventually(() => log().match(/^serving on/gm)?.length === 2);
+    expect(readdirSync(join(directory, 'var'))).toEqual([]);
+  } finally {
+    expect(await run(directory, 'x.ini', 'stop', '--pid-file', pidFile)).toMatchObject({ status: 0 });
+  }
 });
 
 test('stop lets a request in flight finish', async () => {

@@ -1,6 +1,7 @@
 /** A part of Fastify's own test suite, through the gateway; `npm run test:framework` runs the whole of it. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { ONLINE } from '../helpers/installed.ts';
 import { Program, ROOT } from '../helpers/program.ts';
 
 const FILES = [
@@ -15,7 +16,9 @@ const FILES = [
 ];
 
 test('Fastify’s tests pass through the gateway, but for the differences that have a reason', async () => {
-  const run = new Program(process.execPath, [join(ROOT, 'scripts/framework-suite/run.js'), '--here', ...FILES]);
+  const run = new Program(process.execPath, [join(ROOT, 'scripts/framework-suite/run.js'), '--here', ...FILES], {
+    env: ONLINE,
+  });
   const { status, stdout } = await run.finished();
   expect(stdout).not.toMatch(/not expected|expected to differ/);
   const [, passing, requests] = /: (\d+) pass on node:http\nthrough the gateway, (\d+) requests/.exec(stdout) ?? [];

@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { startNginx } from '../helpers/front-end.ts';
-import { ROOT, requireProgram, serve } from '../helpers/program.ts';
+import { needProgram, ROOT, serve } from '../helpers/program.ts';
 
 interface Answer {
   readonly status: number;
@@ -78,9 +78,8 @@ function ini(framework: string, server: string): string {
 }
 
 describe.each(['express', 'hono'])('%s', (framework) => {
-  test('answers alike over HTTP and over FastCGI', async (context) => {
-    const nginx = requireProgram('nginx');
-    if (nginx === undefined) return context.skip();
+  test('answers alike over HTTP and over FastCGI', async () => {
+    const nginx = needProgram('nginx');
     const http = await serve([ini(framework, 'use = npm:paster#http\nport = 0')]);
     const socket = join(temporaryDirectory(), 'socket');
     await serve([ini(framework, `use = npm:paster#fastcgi\nsocket = ${socket}`)]);

@@ -91,7 +91,7 @@ test.each(['Unix', 'TCP'] as const)('an idle connection survives a HUP, over %s'
 test('one with a request in flight is answered by the old worker, and then goes to the new one', async () => {
   const site = await start('workers = 1');
   const [client] = await site.connect(1);
-  if (!client) return;
+  if (!client) return expect.unreachable();
   const old = await ask(client);
   const held = ask(client, '/held');
   await hangUp(site);
@@ -157,7 +157,7 @@ test('TERM to the only worker: they wait for its successor', async () => {
 test('TERM to all processes, as systemd sends it: what is in flight is answered', async () => {
   const site = await start('workers = 1');
   const [client] = await site.connect(1);
-  if (!client) return;
+  if (!client) return expect.unreachable();
   const worker = await ask(client);
   const held = ask(client, '/held');
   // Read by now, since this is.
@@ -191,7 +191,7 @@ test('a worker that dies before it has taken them costs none of them', async () 
 test('they close where the new configuration speaks something else, and when the server stops', async () => {
   const site = await start('workers = 1');
   const [changed] = await site.connect(1);
-  if (!changed) return;
+  if (!changed) return expect.unreachable();
   await ask(changed);
   const socket = 'socket = a.sock';
   configure(site.directory, `use = npm:paster#http\n${socket}\nworkers = 1`);
@@ -200,7 +200,7 @@ test('they close where the new configuration speaks something else, and when the
 
   const other = await start('workers = 1');
   const [stopped] = await other.connect(1);
-  if (!stopped) return;
+  if (!stopped) return expect.unreachable();
   await ask(stopped);
   const ended = other.program.kill('SIGTERM');
   await stopped.closed;

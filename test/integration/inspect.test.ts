@@ -135,8 +135,8 @@ test('whoever is looked at in a debugger stands still, and is not killed for it'
 });
 
 test.each([
-  ['--inspect=0.0.0.0:9229', /whoever reached 0\.0\.0\.0:9229 could run any code here \(.*ssh -L/],
-  ['--inspect=example.org:9229', /whoever reached example\.org:9229/],
+  ['--inspect=0.0.0.0:9229', /anyone who can reach 0\.0\.0\.0:9229 could run any code here \(.*ssh -L/],
+  ['--inspect=example.org:9229', /anyone who can reach example\.org:9229/],
   ['--inspect=here', /--inspect: "here" is not an address/],
 ])('%s is refused', async (option, message) => {
   const { status, stderr } = await paster(['serve', 'x.ini', option], { cwd: temporaryDirectory(FILES) }).finished();

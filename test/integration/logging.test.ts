@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
 import { blockBelow } from '../helpers/documentation.ts';
-import { freePort, Program, paster, ROOT, requireProgram, serve } from '../helpers/program.ts';
+import { freePort, needProgram, Program, paster, ROOT, serve } from '../helpers/program.ts';
 
 const APP = `
 import { configureLogging, getLogger } from 'paster';
@@ -238,6 +238,29 @@ test('a reload reads the sections again', async () => {
   });
 });
 
+test('HUP: the supervisor logs as the sections say now, and to standard error without them', async () => {
+  const port = await freePort();
+  const server = 'workers = 1';
+  const directory = project({ 'etc/x.ini': ini(port, { server }) });
+  const program = await serve(['etc/x.ini'], { cwd: directory });
+  const reload = async (text: string): Promise<void> => {
+    writeFiles(directory, { 'etc/x.ini': text });
+    program.child.kill('SIGHUP');
+  };
+  await reload(ini(port, { server }).replaceAll('app.log', 'new.log').replace('%(process)d', 'anew'));
+  await until(() => /^paster INFO \d+ reloaded$/m.test(read(directory, 'var/app.log')));
+  const before = read(directory, 'var/app.log');
+  await reload(ini(port, { server }).replace(/\[loggers\][\s\S]*/, ''));
+  await until(() => /^paster INFO anew reloaded$/m.test(read(directory, 'var/new.log')));
+  expect(program.stderr).toBe('');
+  await reload(ini(port, { server }));
+  await program.says(/^reloading \(HUP\)\nreloaded$/m);
+  expect(read(directory, 'var/app.log')).toBe(before);
+  program.child.kill('SIGHUP');
+  await until(() => read(directory, 'var/app.log') !== before);
+  expect(program.stderr).toBe('reloading (HUP)\nreloaded\n');
+});
+
 test('a log file in a directory that is not there keeps serve from starting', async () => {
   const directory = project({ 'etc/x.ini': ini(await freePort()).replace('/../var/', '/../gone/') });
   const { status, stderr } = await paster(['serve', 'etc/x.ini'], { cwd: directory }).finished();
@@ -365,9 +388,8 @@ test('syslog over UDP', async () => {
   socket.close();
 });
 
-test('syslog through a socket such as /dev/log', async (context) => {
-  const [python, logger] = [requireProgram('python3'), requireProgram('logger')];
-  if (python === undefined || logger === undefined) return context.skip();
+test('syslog through a socket such as /dev/log', async () => {
+  const python = needProgram('python3');
   const directory = project({ 'log.mjs': SYSLOG });
   mkdirSync(join(directory, 'run'));
   writeFiles(directory, { 'etc/syslog.ini': syslogIni(`("${directory}/run/log",)`) });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
 import { startLighttpd } from '../helpers/front-end.ts';
-import { freePort, ROOT, requireProgram, serve } from '../helpers/program.ts';
+import { freePort, needProgram, ROOT, serve } from '../helpers/program.ts';
 
 function project(): string {
   const directory = temporaryDirectory({
@@ -44,9 +44,8 @@ test('develop.ini over HTTP', async () => {
   }
 });
 
-test('config.ini over FastCGI behind Lighttpd at /proxy', async (context) => {
-  const lighttpd = requireProgram('lighttpd');
-  if (lighttpd === undefined) return context.skip();
+test('config.ini over FastCGI behind Lighttpd at /proxy', async () => {
+  const lighttpd = needProgram('lighttpd');
   const directory = project();
   const program = await serve(['etc/config.ini'], { cwd: directory });
   const socket = join(directory, 'var/fcgi-socket');

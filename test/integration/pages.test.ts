@@ -1,10 +1,12 @@
 /** The pages that paster draws, in a real browser: readable on a telephone and in the dark, and without a script's error. */
+import { mkdirSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
-import { leastContrast, overhang, PHONE, startChromium, visit } from '../helpers/chromium.ts';
+import { DESK, leastContrast, overhang, PHONE, startChromium, violations, visit } from '../helpers/chromium.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { beforeSuite } from '../helpers/lifetime.ts';
-import { ROOT, requireProgram, serve } from '../helpers/program.ts';
+import { paster, ROOT, requireProgram, serve } from '../helpers/program.ts';
 
 const APP = `export function makeApp() {
   return (req, res) => {
@@ -14,12 +16,13 @@ const APP = `export function makeApp() {
 }
 `;
 
+/** With debug, `serve` shows errors by itself. */
 const INI = (debug: boolean) => `[DEFAULT]
 debug = ${debug}
 
 [app:main]
 use = call:./app.js:makeApp
-filter-with = errors
+${debug ? '' : 'filter-with = errors'}
 
 [filter:errors]
 use = egg:Paste#evalerror
@@ -31,7 +34,6 @@ port = 0
 `;
 
 const chromium = requireProgram('chromium');
-const DESK = { width: 1280, height: 900 };
 const SCREENS = [
   { name: 'a telephone', dark: false, viewport: PHONE },
   { name: 'a telephone in the dark', dark: true, viewport: PHONE },
@@ -49,19 +51,28 @@ describe.runIf(chromium)('in a browser', () => {
     browser = await startChromium(chromium ?? '');
     urls['the error page'] = (await serve(['debug.ini'], { cwd })).url;
     urls['the page without debug'] = (await serve(['live.ini'], { cwd })).url;
+    await paster(['create', 'shop', '--no-interactive'], { cwd }).finished();
+    const created = join(cwd, 'shop');
+    mkdirSync(join(created, 'node_modules'));
+    symlinkSync(ROOT, join(created, 'node_modules/paster'));
+    urls['the page of a new project'] = (await serve(['etc/develop.ini', 'http_port=0'], { cwd: created })).url;
     urls['the welcome page'] = (await serve(['etc/develop.ini', 'http_port=0'], { cwd: ROOT })).url;
   });
 
-  describe.each(['the error page', 'the page without debug', 'the welcome page'])('%s', (name) => {
-    test.each(SCREENS)('is readable on $name', async ({ dark, viewport }) => {
-      const { page, errors } = await visit(browser, `${urls[name]}/`, { dark, viewport });
-      expect(await overhang(page)).toBe(0);
-      expect(errors).toEqual([]);
-      const { ratio, text, brightness } = await leastContrast(page);
-      expect(ratio, text).toBeGreaterThanOrEqual(4.5);
-      expect(brightness < 0.1).toBe(dark);
-    });
-  });
+  describe.each(['the error page', 'the page without debug', 'the welcome page', 'the page of a new project'])(
+    '%s',
+    (name) => {
+      test.each(SCREENS)('is readable on $name', async ({ dark, viewport }) => {
+        const { page, errors } = await visit(browser, `${urls[name]}/`, { dark, viewport });
+        expect(await overhang(page)).toBe(0);
+        expect(errors).toEqual([]);
+        const { ratio, text, brightness } = await leastContrast(page);
+        expect(ratio, text).toBeGreaterThanOrEqual(4.5);
+        expect(brightness < 0.1).toBe(dark);
+        expect(await violations(page)).toEqual([]);
+      });
+    },
+  );
 
   test('the error page shows the line that failed, its cause, and opens the other places', async () => {
     const { page, errors } = await visit(browser, `${urls['the error page']}/?token=hunter2`);
@@ -71,9 +82,24 @@ describe.runIf(chromium)('in a browser', () => {
     expect(text).toMatch(/app\.js/);
     expect(text).toContain('a valve is stuck');
     expect(text).not.toContain('hunter2');
-    await page.locator('#toggle-theme-label').click();
-    await page.getByText('Raw', { exact: true }).click();
+    expect(await page.locator('h1').innerText()).toMatch(/^Cannot open a_name/);
+    await page.getByText('As text', { exact: true }).click();
+    expect(await page.locator('#text').innerText()).toContain('caused by: RangeError: a valve is stuck');
     expect(errors).toEqual([]);
+  });
+
+  test('the error page opens an editor by the keyboard', async () => {
+    const { page } = await visit(browser, `${urls['the error page']}/`);
+    const opened: unknown[] = [];
+    await page.route('**/.paster/open-editor', async (route) => {
+      opened.push(route.request().postDataJSON());
+      await route.fulfill({ status: 204 });
+    });
+    for (const _key of ['Copy as text', 'the place']) await page.keyboard.press('Tab');
+    expect(await page.evaluate('document.activeElement.textContent')).toMatch(/app\.js:4:11$/);
+    await page.keyboard.press('Enter');
+    await expect.poll(() => page.locator('#status').innerText()).toBe('Opened in your editor.');
+    expect(opened).toEqual([{ place: expect.stringMatching(/\/app\.js:4:11$/), key: expect.any(String) }]);
   });
 
   test('without debug there is nothing of it', async () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, freePort, isAlive, Program, paster, ROOT, requireProgram, serve } from '../helpers/program.ts';
+import { eventually, freePort, isAlive, needProgram, Program, paster, ROOT, serve } from '../helpers/program.ts';
 
 const APP = `export default (req, res) => {
   if (req.url === '/exit') process.exit(9);
@@ -111,13 +111,14 @@ test.each([
   ['while it is loaded', LOOP, []],
   ['at a request, in a worker', `export default () => {\n${LOOP}};\n`, ['-w', '1']],
 ])('a second Ctrl-C ends an application that never gives its process back: %s', async (_what, app, mode) => {
-  const script = requireProgram('script');
-  if (script === undefined) return;
+  const script = needProgram('script');
   const command = [process.execPath, join(ROOT, 'bin/paster.js'), 'serve', 'x.ini', '--pid-file', 'a.pid', ...mode];
   const options = { cwd: project(app), typing: true };
-  const program = new Program(script, ['-qefc', `exec ${command.join(' ')}`, '/dev/null'], options);
+  // Its standard error is read until all have closed it that it has started.
+  const line = `trap : INT; ${command.join(' ')} 2>&1 >/dev/tty | (trap '' INT; exec cat)`;
+  const program = new Program(script, ['-qefc', line, '/dev/null'], options);
   if (app !== LOOP) {
-    const [, url = ''] = await program.says(/^serving on (\S+?)\r?$/m);
+    const [, url = ''] = await program.says(/Local: +(http:\S+)/);
     void fetch(url).catch(() => {});
   }
   await program.says(/looping/);
@@ -125,6 +126,7 @@ test.each([
   const pressing = setInterval(() => program.type('\x03'), 200);
   await program.finished().finally(() => clearInterval(pressing));
   if (mode.length === 0) expect(program.output).toContain('does not respond to Ctrl-C: killed');
+  expect(program.output).not.toMatch(/No such process/);
 });
 
 test('the two lines that scripts read are all there is when nobody looks', async () => {
@@ -218,7 +220,8 @@ export default (req, res) => {
   const second = await get(program.url);
   expect(second).not.toBe(first);
   await open;
-  const record = /worker (\d+) has stood still for [\d.]+ s, with these requests in hand:\n([\s\S]*?)it is here:\n(.*)/;
+  const record =
+    /worker (\d+) has been blocked for [\d.]+ s, with these requests in flight:\n([\s\S]*?)it is here:\n(.*)/;
   const [, pid, held, frame] = await program.says(record);
   expect(pid).toBe(first);
   expect(held?.trim().split('\n')).toEqual([

@@ -6,7 +6,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { freePort, Program, paster, ROOT, serve } from '../helpers/program.ts';
+import { freePort, Program, paster, ROOT, requireRoot, serve } from '../helpers/program.ts';
 
 test('etc/develop.ini shows which sections built the page, and the environ as JSON', async () => {
   const port = await freePort();
@@ -64,16 +64,22 @@ test('the command line overrides the address and the names of the sections', asy
 });
 
 test.each([
-  ['host =', []],
-  ['', ['--host', '']],
-  ['workers = 1', ['--host', '0.0.0.0']],
-])('every address is announced as such, and one to open (%s)', async (setting, args) => {
+  ['host =', [], ''],
+  [
+    '',
+    ['--host', '', 'debug=true'],
+    'paster: warn: debug = true: errors show source code to everyone who can reach URL\n',
+  ],
+  ['workers = 1', ['--host', '0.0.0.0', '--reload', 'debug=true'], ''],
+])('every address is announced as such, and one to open (%s)', async (setting, args, warning) => {
   const app = `[app:main]\nuse = npm:paster#test\n[server:main]\nuse = npm:paster#http\nport = 0\n${setting}\n`;
   const directory = temporaryDirectory({ 'x.ini': app });
   const program = await serve(['x.ini', ...args], { cwd: directory });
   expect(program.url).toMatch(/^http:\/\/0\.0\.0\.0:\d+$/);
   const [, url = ''] = await program.says(/^view at (http:\/\/localhost:\d+)$/m);
   expect((await fetch(url)).status).toBe(200);
+  const { stderr } = await program.kill('SIGTERM');
+  expect(stderr.replace(/^view at .*\n/m, '').replace(program.url, 'URL')).toBe(warning);
 });
 
 test('the server’s section is loaded once', async () => {
@@ -180,7 +186,7 @@ test.each([[[]], [['-w', '1']]])('every address of IPv4 and of IPv6 on one port:
   for (const host of ['127.0.0.1', '[::1]']) expect((await fetch(`http://${host}:${port}/`)).status).toBe(200);
 });
 
-describe.skipIf(process.getuid?.() !== 0)('a host name stands for every address that it has (needs root)', () => {
+describe.runIf(requireRoot())('a host name stands for every address that it has (needs root)', () => {
   const OTHER_HOSTS = 'mount --bind "$0" /etc/hosts && exec "$@"';
   const named = (hosts: string, server: string, mode: readonly string[]) => {
     const cwd = temporaryDirectory({
@@ -222,5 +228,34 @@ describe.skipIf(process.getuid?.() !== 0)('a host name stands for every address 
     expect((await program.finished()).stderr).toMatch(
       new RegExp(`^paster: x\\.ini:6:1: .*port ${port} on ::1 is in use`),
     );
+  });
+});
+
+describe('one process ends within graceful_timeout, although', () => {
+  const server = '[server:main]\nuse = npm:paster#http\nport = 0\ngraceful_timeout = 0\n';
+  const keepsAlive = 'setInterval(() => {}, 1000);\n';
+
+  test.each([
+    [
+      'close() of the application never settles',
+      'use = module:./app.js',
+      `${keepsAlive}const app = (req, res) => res.end();\napp.close = () => new Promise(() => {});\nexport default app;\n`,
+    ],
+    [
+      'a program waits for ever in its SIGTERM handler',
+      'use = listen:./app.js',
+      `import { createServer } from 'node:http';\n${keepsAlive}createServer((req, res) => res.end()).listen(0);\nprocess.on('SIGTERM', () => new Promise(() => {}));\n`,
+    ],
+  ])('%s', async (_, use, module) => {
+    const cwd = temporaryDirectory({
+      'app.js': module,
+      'package.json': '{"type":"module"}',
+      'x.ini': `[app:main]\n${use}\n${server}`,
+    });
+    const program = await serve(['x.ini'], { cwd });
+    expect((await fetch(program.url)).status).toBe(200);
+    const { status, stderr } = await program.kill('SIGTERM');
+    expect(status).toBe(0);
+    expect(stderr).toContain('the application is not closed after 2 s; the process ends without waiting for it');
   });
 });

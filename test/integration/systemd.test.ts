@@ -21,6 +21,24 @@ os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2', LISTEN_FDNAMES='a
 os.execv(sys.argv[3], sys.argv[3:])
 `;
 
+/** Connects a datagram socket, puts it behind a listening one if there is one, and becomes the program. */
+const CONNECT = `
+import os, socket, sys
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); notify.connect(sys.argv[1])
+names = ['paster-notify']
+os.dup2(notify.fileno(), 20)
+if sys.argv[2] == 'tcp':
+  tcp = socket.socket(); tcp.bind(('127.0.0.1', 0)); tcp.listen()
+  os.dup2(tcp.fileno(), 21)
+  os.dup2(21, 3); os.dup2(20, 4)
+  names = ['a', 'paster-notify']
+else:
+  os.dup2(20, 3)
+# There is no systemd-notify on this path.
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(names)), LISTEN_FDNAMES=':'.join(names), PATH='/nonexistent')
+os.execv(sys.argv[3], sys.argv[3:])
+`;
+
 /** Prints the datagrams that come. */
 const RECEIVE = `
 import socket, sys
@@ -75,6 +93,26 @@ describe.runIf(python && notify)('sd_notify', () => {
     await receiver.says(/WATCHDOG=1[\s\S]*RELOADING=1 MONOTONIC_USEC=\d+[\s\S]*READY=1/);
     expect((await program.kill('SIGTERM')).status).toBe(0);
     await receiver.says(/READY=1[\s\S]*READY=1[\s\S]*STOPPING=1/);
+  });
+
+  test.each([
+    ['alone', ''],
+    ['behind a listening socket', 'tcp'],
+  ])('a descriptor that systemd has connected takes the place of the program: %s', async (_what, beside) => {
+    const socket = join(temporaryDirectory(), 'notify');
+    const receiver = new Program(python ?? '', ['-c', RECEIVE, socket]);
+    await receiver.says(/bound/);
+    const command = [process.execPath, join(ROOT, 'bin/paster.js'), 'serve', APP, '-p', '0', '-w', '1'];
+    const program = new Program(python ?? '', ['-c', CONNECT, socket, beside, ...command], {
+      env: { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '200000' },
+    });
+    await receiver.says(/READY=1[\s\S]*WATCHDOG=1[\s\S]*WATCHDOG=1/);
+    const [, url = ''] = await program.says(/^serving on (\S+)$/m);
+    expect((await fetch(`${url}/query`)).status).toBe(200);
+    program.child.kill('SIGHUP');
+    await receiver.says(/RELOADING=1 MONOTONIC_USEC=\d+[\s\S]*READY=1/);
+    expect(await program.kill('SIGTERM')).toMatchObject({ status: 0, stderr: expect.not.stringMatching(/systemd/) });
+    await receiver.says(/STOPPING=1/);
   });
 
   test('a program that is missing is said, and no reason not to serve', async () => {

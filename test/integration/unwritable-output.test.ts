@@ -2,12 +2,13 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { mountSmallDisk, temporaryDirectory } from '../helpers/directory.ts';
 import { eventually, getOver, Program, ROOT, requireRoot } from '../helpers/program.ts';
 
-/** Hundredths of a second of processor time that are too much for two idle seconds. */
-const BUSY = 100;
+/** Half of the processor time of a process that is busy while it should be idle, in hundredths of a second. */
+const [IDLE_MS, BUSY] = [700, 35];
 
 function project(): string {
   return temporaryDirectory({
@@ -28,7 +29,7 @@ socket = %(here)s/s
 /** `paster serve` with a redirection of bash's. */
 function serveInto(redirection: string, cwd: string, options: readonly string[] = []): Program {
   const command = [process.execPath, join(ROOT, 'bin/paster.js'), 'serve', 'x.ini', ...options];
-  return new Program('bash', ['-c', `exec "$0" "$@" ${redirection}`, ...command], { cwd });
+  return new Program('bash', ['--norc', '-c', `exec "$0" "$@" ${redirection}`, ...command], { cwd });
 }
 
 /** Waits until it answers. @returns the process that does */
@@ -54,7 +55,7 @@ test.runIf(process.platform === 'linux').each([
   const program = serveInto(redirection, cwd, options);
   for (let request = 0; request < 5; request++) await answering(cwd);
   const before = processorTime(program.pid);
-  await new Promise((resolve) => setTimeout(resolve, 2000));
+  await sleep(IDLE_MS);
   expect(processorTime(program.pid) - before).toBeLessThan(BUSY);
   const worker = await answering(cwd);
   if (options.includes('-w')) {

@@ -46,7 +46,7 @@ test.each([
   }
 });
 
-test('only root can become somebody else', async () => {
+test('only root can change to another user', async () => {
   const finished = await pasterWithoutRoot(['serve', 'x.ini', '--user', 'root'], { cwd: project() }).finished();
   expect(finished).toMatchObject({ status: 1, stderr: expect.stringMatching(/cannot change to user root/) });
 });

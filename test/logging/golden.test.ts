@@ -3,15 +3,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { parseIni } from '../../src/config/ini.ts';
-import { configureLogging } from '../../src/deploy/configure-logging.ts';
-import { TextFormatter } from '../../src/logging/formatter.ts';
-import { WARNING } from '../../src/logging/levels.ts';
-import type { Style } from '../../src/logging/line-format.ts';
-import { getLogger, hierarchy } from '../../src/logging/logger.ts';
-import { type PythonNode, parsePython } from '../../src/logging/python-literal.ts';
-import { LogRecord } from '../../src/logging/record.ts';
-import { TimedRotation } from '../../src/logging/rotation.ts';
-import { strftime } from '../../src/logging/strftime.ts';
+import { configureLogging } from '../../src/deploy/load.ts';
+import { TimedRotation } from '../../src/logging/output/rotation.ts';
+import { TextFormatter } from '../../src/logging/python/formatter.ts';
+import type { Style } from '../../src/logging/python/line-format.ts';
+import { getLogger, hierarchy } from '../../src/logging/python/logger.ts';
+import { type PythonNode, parsePython } from '../../src/logging/python/python-literal.ts';
+import { LogRecord, WARNING } from '../../src/logging/python/record.ts';
+import { strftime } from '../../src/logging/python/strftime.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 
 function golden<T>(name: string): T[] {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { LineBatch } from '../../src/logging/line-batch.ts';
+import { LineBatch } from '../../src/logging/output/line-file.ts';
 
 test('gives back what was put in, however long and in whatever script', () => {
   const batch = new LineBatch();

@@ -4,8 +4,8 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { configureLogging, getLogger } from '../../src/index.ts';
-import { LineFile } from '../../src/logging/line-file.ts';
-import { hierarchy } from '../../src/logging/logger.ts';
+import { LineFile } from '../../src/logging/output/line-file.ts';
+import { hierarchy } from '../../src/logging/python/logger.ts';
 import { mountSmallDisk, temporaryDirectory } from '../helpers/directory.ts';
 import { eventually, requireRoot } from '../helpers/program.ts';
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { configureLogging, getLogger } from '../../src/index.ts';
-import { hierarchy } from '../../src/logging/logger.ts';
+import { hierarchy } from '../../src/logging/python/logger.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 
 /** What a file gets that every message goes to. */

@@ -15,8 +15,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { LineFile } from '../../src/logging/line-file.ts';
-import { type Rotation, rotate, SizeRotation, TimedRotation } from '../../src/logging/rotation.ts';
+import { LineFile } from '../../src/logging/output/line-file.ts';
+import { type Rotation, rotateIfDue, SizeRotation, TimedRotation } from '../../src/logging/output/rotation.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 
 const LINE = 'x'.repeat(39);
@@ -25,7 +25,7 @@ const LINE = 'x'.repeat(39);
 function opened(path: string, rotation: Rotation): LineFile {
   const file: LineFile = new LineFile(path, {
     room: () => rotation.room(file),
-    beforeWrite: (length) => rotate(file, rotation, length),
+    beforeWrite: (length) => rotateIfDue(file, rotation, length),
   });
   return file;
 }
@@ -61,14 +61,14 @@ test('what another process has put aside between the look and the lock is not pu
   write(early);
   const overtaken: Rotation = {
     isDue() {
-      rotate(early, rotation, 40);
+      rotateIfDue(early, rotation, 40);
       return true;
     },
     room: () => 0,
-    putAside: (name) => rotation.putAside(name),
-    begun() {},
+    rotate: (name) => rotation.rotate(name),
+    onNewFile() {},
   };
-  rotate(late, overtaken, 40);
+  rotateIfDue(late, overtaken, 40);
   write(late, 'late');
   expect(contents(directory)).toEqual({ 'a.log': 'late\n', 'a.log.1': `${LINE}\n` });
 });
@@ -202,10 +202,10 @@ test('a lock that another process has taken over is not released', () => {
   const slow: Rotation = {
     isDue: () => true,
     room: () => 0,
-    putAside: () => writeFileSync(`${path}.lock`, String(process.ppid)),
-    begun() {},
+    rotate: () => writeFileSync(`${path}.lock`, String(process.ppid)),
+    onNewFile() {},
   };
-  rotate(file, slow, 1);
+  rotateIfDue(file, slow, 1);
   expect(contents(directory)).toEqual({ 'a.log': '', 'a.log.lock': String(process.ppid) });
 });
 
@@ -248,10 +248,10 @@ test('a day’s file is named for its day, and an older one of that name is adde
   const path = join(directory, 'a.log');
   const yesterday = new TimedRotation('midnight', 1, 0, true, MORNING - DAY);
   expect(yesterday.isDue(new LineFile(path), 1, MORNING * 1000)).toBe(true);
-  yesterday.putAside(path);
+  yesterday.rotate(path);
   expect(contents(directory)).toEqual({ 'a.log': 'old\n', 'a.log.2026-11-20': 'earlier\n' });
   rmSync(`${path}.2026-11-20`);
-  yesterday.putAside(path);
+  yesterday.rotate(path);
   expect(contents(directory)).toEqual({ 'a.log.2026-11-20': 'old\n' });
 });
 
@@ -260,12 +260,12 @@ test('of old days the youngest are kept, and what is no day is left alone', () =
   const days = ['a.log.2026-11-17', 'a.log.2026-11-18', 'a.log.2026-11-19'];
   const directory = temporaryDirectory(Object.fromEntries([...others, ...days].map((name) => [name, ''])));
   writeFileSync(join(directory, 'a.log'), '');
-  new TimedRotation('midnight', 1, 2, true, MORNING - DAY).putAside(join(directory, 'a.log'));
+  new TimedRotation('midnight', 1, 2, true, MORNING - DAY).rotate(join(directory, 'a.log'));
   expect(Object.keys(contents(directory)).sort()).toEqual([...others, 'a.log.2026-11-19', 'a.log.2026-11-20'].sort());
 });
 
 test('all old days are kept where no number is said', () => {
   const directory = temporaryDirectory({ 'a.log': '', 'a.log.2026-11-01': '' });
-  new TimedRotation('midnight', 1, 0, true, MORNING - DAY).putAside(join(directory, 'a.log'));
+  new TimedRotation('midnight', 1, 0, true, MORNING - DAY).rotate(join(directory, 'a.log'));
   expect(Object.keys(contents(directory))).toEqual(['a.log.2026-11-01', 'a.log.2026-11-20']);
 });

@@ -1,8 +1,8 @@
 /** Mistakes in the sections that configure logging: all at once, each at its place, with what was probably meant. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { checkFile } from '../../src/deploy/check.ts';
-import { configureLogging } from '../../src/deploy/configure-logging.ts';
+import { checkFile } from '../../src/deploy/check/check.ts';
+import { configureLogging } from '../../src/deploy/load.ts';
 import { formatError } from '../../src/errors.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 
@@ -101,7 +101,7 @@ test.each([
   [
     'StreamHandler\nformatter = f\nargs = (sys.stderr,)',
     'FileHandler\nformatter = f\nargs = ("x.log", "q")',
-    '10:18: [handler_h] args: FileHandler: "q" is no mode for a log file (there are: "a" to append, "w" to begin anew)',
+    '10:18: [handler_h] args: FileHandler: "q" is no mode for a log file (there are: "a" to append, "w" to overwrite)',
   ],
   [
     'StreamHandler\nformatter = f\nargs = (sys.stderr,)',

@@ -1,9 +1,9 @@
-/** Sums of counts, by their laws, and what a tally makes of any requests. */
+/** Sums of counts, by their laws, and what a counter makes of any requests. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { addCounts, type Counts, DURATION_BOUNDS, NO_COUNTS, requestsOf } from '../../src/metrics/counts.ts';
+import { METHODS, SectionCounter } from '../../src/metrics/section-counter.ts';
 import { duration } from '../../src/metrics/status-lines.ts';
-import { METHODS, Tally } from '../../src/metrics/tally.ts';
 
 const request = fc.record({
   section: fc.constantFrom('app:a', 'app:b', 'app:__proto__'),
@@ -16,13 +16,13 @@ const request = fc.record({
 type Request = typeof request extends fc.Arbitrary<infer T> ? T : never;
 
 function count(requests: readonly Request[]): Counts {
-  const tallies = new Map<string, Tally>();
+  const counters = new Map<string, SectionCounter>();
   for (const { section, method, status, seconds, isComplete } of requests) {
-    const tally = tallies.get(section) ?? new Tally(section);
-    tallies.set(section, tally);
-    tally.add(method, status, seconds, isComplete);
+    const counter = counters.get(section) ?? new SectionCounter(section);
+    counters.set(section, counter);
+    counter.add(method, status, seconds, isComplete);
   }
-  return { ...NO_COUNTS, sections: [...tallies.values()].flatMap((tally) => tally.counts() ?? []) };
+  return { ...NO_COUNTS, sections: [...counters.values()].flatMap((counter) => counter.counts() ?? []) };
 }
 
 /** In an order that says nothing. */
@@ -69,9 +69,9 @@ test('no number becomes less by another request', () => {
 test('a duration is in the first bucket whose bound it does not exceed', () => {
   for (const [index, bound] of DURATION_BOUNDS.entries()) {
     for (const [seconds, place] of [[bound, index] as const, [bound + 1e-9, index + 1] as const]) {
-      const tally = new Tally('a');
-      tally.add('GET', 200, seconds, true);
-      expect(tally.counts()?.durations.indexOf(1)).toBe(place);
+      const counter = new SectionCounter('a');
+      counter.add('GET', 200, seconds, true);
+      expect(counter.counts()?.durations.indexOf(1)).toBe(place);
     }
   }
 });

@@ -5,14 +5,13 @@ import { constants } from 'node:http2';
 import { type AddressInfo, connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { attributed } from '../../src/metrics/attributed.ts';
 import { requestsOf } from '../../src/metrics/counts.ts';
-import { Meter, meter } from '../../src/metrics/meter.ts';
+import { countBySection, Meter, meter } from '../../src/metrics/meter.ts';
 import type { App } from '../../src/protocol/types.ts';
-import { fastcgiBackend } from '../contract/fastcgi-backend.ts';
-import { httpBackend } from '../contract/http-backend.ts';
-import { http2Backend } from '../contract/http2-backend.ts';
-import { scgiBackend } from '../contract/scgi-backend.ts';
+import { fastcgiBackend } from '../contract/backends/fastcgi-backend.ts';
+import { httpBackend } from '../contract/backends/http-backend.ts';
+import { http2Backend } from '../contract/backends/http2-backend.ts';
+import { scgiBackend } from '../contract/backends/scgi-backend.ts';
 import { askUpgrade, upgrading } from '../filters/upgrade.ts';
 import { collect } from '../helpers/heap.ts';
 import { overHttp2 } from '../helpers/http2.ts';
@@ -166,12 +165,15 @@ test('HTTP/2: whole answers, and streams that break', async () => {
 
 test('the innermost section counts, wherever an answer comes from', async () => {
   const own = meter();
-  own.isAttended = true;
+  own.isWatching = true;
   whenOver(() => {
-    own.isAttended = false;
+    own.isWatching = false;
   });
-  const inner = attributed(app, 'app:inner');
-  const outer = attributed((req, res) => (req.url === '/own' ? res.end('mine') : inner(req, res)), 'pipeline:outer');
+  const inner = countBySection(app, 'app:inner');
+  const outer = countBySection(
+    (req, res) => (req.url === '/own' ? res.end('mine') : inner(req, res)),
+    'pipeline:outer',
+  );
   const running = await httpBackend.start(own.observe(outer));
   whenOver(() => running.close());
   await running.request({ path: '/own' });

@@ -1,14 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ConfigError, RunError } from '../../src/errors.ts';
 import type { Address } from '../../src/net/address.ts';
-import { type HeldSocket, holdSocket } from '../../src/net/held-socket.ts';
+import { bindSocket, type HeldSocket, holdSocket } from '../../src/net/held-socket.ts';
 import { adoptListener, type Listener, openListener } from '../../src/net/listener.ts';
+import { eventually } from '../helpers/program.ts';
 
 const LOCAL: Address = { kind: 'tcp', host: '127.0.0.1', port: 0 };
 let directory = '';
@@ -51,7 +54,44 @@ function exchange(to: { port: number } | { path: string }, text = 'x'): Promise<
   });
 }
 
+/** Waits until a client has connected. */
+async function untilConnected({ server }: Listener): Promise<void> {
+  const count = promisify(server.getConnections.bind(server));
+  await eventually(async () => (await count()) > 0);
+}
+
 const echo = (socket: Socket) => socket.on('error', () => {}).pipe(socket);
+
+describe('a socket that is bound, and does not listen yet', () => {
+  test.each(['tcp', 'unix'] as const)('another process that has it makes it listen: %s', async (kind) => {
+    const path = join(directory, 'held');
+    const socket = await bindSocket(kind === 'tcp' ? LOCAL : { kind, path });
+    open.push(socket);
+    const to = kind === 'tcp' ? { port: portOf(socket) } : { path };
+    await expect(exchange(to)).rejects.toThrow(kind === 'tcp' ? 'ECONNREFUSED' : 'ENOENT');
+    const asked: [number, number][] = [];
+    // It says so, and does not do it.
+    await socket.listen(async (...args) => asked.push(args) > 0);
+    expect(asked).toEqual([[socket.fd, socket.backlog]]);
+    await expect(exchange(to)).rejects.toThrow('ECONNREFUSED');
+    // Nobody can.
+    const other = await bindSocket(LOCAL);
+    open.push(other);
+    await other.listen(async () => false);
+    const child = await adoptInChild(other.fd);
+    expect(await exchange({ port: portOf(other) }, 'hello')).toBe('hello');
+    child.kill('SIGKILL');
+  });
+
+  test('a file that another server listens on stays as it is', async () => {
+    const path = join(directory, 'taken');
+    await listen({ kind: 'unix', path });
+    const socket = await bindSocket({ kind: 'unix', path });
+    await expect(socket.listen(async () => true)).rejects.toThrow('is in use by another program');
+    await socket.close();
+    expect(readdirSync(directory)).toEqual(['taken']);
+  });
+});
 
 describe('TCP', () => {
   test('the port is filled in and the server listens', async () => {
@@ -64,7 +104,7 @@ describe('TCP', () => {
   test('a connection that comes before its handler waits for it', async () => {
     const listener = await listen(LOCAL);
     const answer = exchange({ port: portOf(listener) }, 'early');
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await untilConnected(listener);
     listener.server.on('connection', echo);
     expect(await answer).toBe('early');
     expect(await exchange({ port: portOf(listener) }, 'late')).toBe('late');
@@ -73,7 +113,7 @@ describe('TCP', () => {
   test('so does an HTTP request', async () => {
     const listener = await listen(LOCAL);
     const answer = fetch(`http://127.0.0.1:${portOf(listener)}/`, { method: 'POST', body: 'x'.repeat(100_000) });
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await untilConnected(listener);
     const http = createHttpServer(async (req, res) => {
       let length = 0;
       for await (const chunk of req) length += chunk.length;
@@ -88,7 +128,7 @@ describe('TCP', () => {
     const socket = connect(portOf(listener), '127.0.0.1');
     await new Promise((resolve) => socket.write('x', resolve));
     socket.resetAndDestroy();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await once(socket, 'close');
     listener.server.on('connection', echo);
     expect(await exchange({ port: portOf(listener) }, 'next')).toBe('next');
   });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { escapeGlob, parseGlob } from '../../src/process/glob.ts';
+import { escapeGlob, parseGlob } from '../../src/process/reload/glob.ts';
 
 test.each([
   ['/a/*.ini', '/a/x.ini', true],

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { RunError } from '../../src/errors.ts';
-import { LogFile } from '../../src/process/logfile.ts';
+import { LogFile } from '../../src/process/daemon/logfile.ts';
 import { buildSources, removeTree, temporaryDirectory } from './program.ts';
 
 let directory = '';
@@ -27,7 +27,7 @@ test('takes every way of writing, follows the name, and gives the streams back',
   try {
     const script = `
       import { renameSync } from 'node:fs';
-      import { LogFile } from ${JSON.stringify(`${build}/process/logfile.js`)};
+      import { LogFile } from ${JSON.stringify(`${build}/process/daemon/logfile.js`)};
       process.chdir(${JSON.stringify(directory)});
       const file = new LogFile('a.log');
       file.capture();

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
-import { readPidFile, writePidFile } from '../../src/process/pidfile.ts';
+import { readPidFile, writePidFile } from '../../src/process/daemon/pidfile.ts';
 import { Program, ROOT } from '../helpers/program.ts';
 import { buildSources, removeTree, temporaryDirectory } from './program.ts';
 

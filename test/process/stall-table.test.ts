@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { StallTable } from '../../src/process/stall-table.ts';
+import { StallTable } from '../../src/process/worker/stall-table.ts';
 
-const named = (table: StallTable) => new StallTable(table.buffer).read().inHand.map(({ what }) => what);
+const named = (table: StallTable) => new StallTable(table.buffer).read().requests.map(({ what }) => what);
 
 test('another thread reads what was taken in hand and is not done', () => {
   const table = new StallTable();
-  const done = table.take('GET /one');
-  table.take('GET /two');
+  const done = table.add('GET /one');
+  table.add('GET /two');
   expect(named(table).sort()).toEqual(['GET /one', 'GET /two']);
   done();
   expect(named(table)).toEqual(['GET /two']);
@@ -14,17 +14,17 @@ test('another thread reads what was taken in hand and is not done', () => {
 
 test('a long text is cut between characters', () => {
   const table = new StallTable();
-  table.take(`GET /${'é'.repeat(300)}`);
+  table.add(`GET /${'é'.repeat(300)}`);
   expect(named(table)[0]).toMatch(/^GET \/é{117}$/);
 });
 
 test('what finds no slot is counted, and slots are used again', () => {
   const table = new StallTable();
-  const all = Array.from({ length: 70 }, (_, index) => table.take(`request ${index}`));
-  expect(new StallTable(table.buffer).read()).toMatchObject({ more: 6, inHand: { length: 64 } });
+  const all = Array.from({ length: 70 }, (_, index) => table.add(`request ${index}`));
+  expect(new StallTable(table.buffer).read()).toMatchObject({ more: 6, requests: { length: 64 } });
   for (const done of all) done();
-  expect(new StallTable(table.buffer).read()).toEqual({ more: 0, inHand: [] });
-  table.take('again');
+  expect(new StallTable(table.buffer).read()).toEqual({ more: 0, requests: [] });
+  table.add('again');
   expect(named(table)).toEqual(['again']);
 });
 

@@ -1,12 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/log.ts';
 import { holdSocket } from '../../src/net/held-socket.ts';
-import { Supervisor } from '../../src/process/supervisor.ts';
+import type { SupervisorOptions } from '../../src/process/supervisor/supervision.ts';
+import { Supervisor } from '../../src/process/supervisor/supervisor.ts';
 import { isAlive } from '../helpers/program.ts';
 import { appAnswering, ask, FIXTURES, load, Program, saveByRename, until } from './program.ts';
 import { Supervised } from './supervised.ts';
@@ -25,10 +26,29 @@ async function pids(port: number, count: number): Promise<Set<number>> {
   return found;
 }
 
+/** The processes that the supervisor has started. */
+function children(): number[] {
+  const parent = site.program?.child.pid;
+  return readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8').trim().split(' ').map(Number);
+}
+
+/** The process beside the only worker that serves, when it has started. */
+async function spareOf(serving: number): Promise<number> {
+  let others: number[] = [];
+  await until(() => {
+    others = children().filter((pid) => pid !== serving);
+    return children().includes(serving) && others.length === 1;
+  });
+  return others[0] ?? 0;
+}
+
 const wave = (signal: NodeJS.Signals) => site.program?.signal(signal);
 
 /** A supervisor of this process, with one worker that serves a module of its own. */
-async function superviseHere(app: string): Promise<{ supervisor: Supervisor<unknown>; port: number; pid: number }> {
+async function superviseHere(
+  app: string,
+  options: Partial<SupervisorOptions<unknown>> = {},
+): Promise<{ supervisor: Supervisor<unknown>; port: number; pid: number }> {
   writeFileSync(site.app, app);
   const socket = await holdSocket({ kind: 'tcp', host: '127.0.0.1', port: 0 });
   const supervisor = new Supervisor<unknown>({
@@ -39,6 +59,7 @@ async function superviseHere(app: string): Promise<{ supervisor: Supervisor<unkn
     gracefulTimeout: 1,
     log: silentLogger,
     env: { ...process.env, PASTER_BUILD: site.build },
+    ...options,
   });
   onTestFinished(() => supervisor.stop({ graceful: false }));
   await supervisor.start();
@@ -137,11 +158,56 @@ describe('workers', () => {
     expect(await ask(port)).toBe('one');
   });
 
+  test('a spare worker takes the place of one that exits, and another one is kept', async () => {
+    const port = await start({ spareWorkers: 1 });
+    const [first] = await pids(port, 1);
+    const spare = await spareOf(Number(first));
+    await expect(ask(port, '/exit')).rejects.toThrow();
+    expect(await ask(port, '/pid')).toBe(String(spare));
+    expect(await spareOf(spare)).not.toBe(first);
+  });
+
+  test('after crashes in a row the next one waits', async () => {
+    const port = await start();
+    for (let crash = 1; crash <= 2; crash++) {
+      expect(logOf()).not.toContain('the next worker starts');
+      await expect(ask(port, '/exit')).rejects.toThrow();
+      expect(await ask(port)).toBe('one');
+    }
+    expect(logOf()).toContain('the next worker starts in 100 ms');
+  });
+
+  test('a spare worker that is there does not wait after crashes in a row: the next spare one does', async () => {
+    const port = await start({ spareWorkers: 1 });
+    let serving = Number(await ask(port, '/pid'));
+    for (let crash = 1; crash <= 2; crash++) {
+      const spare = await spareOf(serving);
+      await until(() => logOf().includes(`worker ${spare} has no packages to import ahead`), logOf);
+      await expect(ask(port, '/exit')).rejects.toThrow();
+      serving = Number(await ask(port, '/pid'));
+      expect(serving).toBe(spare);
+    }
+    expect(logOf()).toContain('the next spare worker starts in 100 ms');
+    expect(logOf()).not.toContain('the next worker starts');
+  });
+
+  test('a spare worker of the version before a HUP is not used', async () => {
+    const port = await start({ spareWorkers: 1 });
+    const [first] = await pids(port, 1);
+    const spare = await spareOf(Number(first));
+    wave('SIGHUP');
+    await until(() => logOf().includes('reloaded'), logOf);
+    const serving = Number(await ask(port, '/pid'));
+    expect(serving).not.toBe(spare);
+    expect(await spareOf(serving)).not.toBe(spare);
+    expect(isAlive(spare)).toBe(false);
+  });
+
   test('one that stands still is killed and replaced', async () => {
     const port = await start({ workerTimeout: 1 });
     await expect(ask(port, '/stick')).rejects.toThrow();
     expect(await ask(port)).toBe('one');
-    expect(logOf()).toMatch(/has stood still for 1 s and is killed/);
+    expect(logOf()).toMatch(/has been blocked for 1 s and is killed/);
   });
 
   test('max_requests under load: workers change, and no request fails', async () => {
@@ -158,10 +224,99 @@ describe('workers', () => {
     await site.program?.logged(/2 workers/);
     expect((await pids(port, 2)).size).toBe(2);
     wave('SIGTTOU');
-    await site.program?.logged(/1 workers/);
+    await site.program?.logged(/1 worker\n/);
     wave('SIGTTOU');
     expect(await ask(port)).toBe('one');
   });
+});
+
+describe.runIf(process.platform === 'linux')('titles, as ps shows them', () => {
+  const titles = () =>
+    children()
+      .map((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').replace(/\0+$/, ''))
+      .sort();
+
+  test('which worker each process is', async () => {
+    await start({ workers: 2, spareWorkers: 1, served: 'etc/config.ini' });
+    const spare = 'paster: spare worker etc/config.ini';
+    await until(
+      () => titles().join() === `${spare},paster: worker 1 of 2 etc/config.ini,paster: worker 2 of 2 etc/config.ini`,
+    );
+    wave('SIGTTOU');
+    await until(() => titles().join() === `${spare},paster: worker 1 of 1 etc/config.ini`);
+  });
+
+  test('an application keeps the title that it has set', async () => {
+    writeFileSync(site.app, `process.title = 'shop';\n${appAnswering('one')}`);
+    await start({ served: 'etc/config.ini' });
+    wave('SIGTTIN');
+    await site.program?.logged(/^2 workers$/m);
+    expect(titles()).toEqual(['shop', 'shop']);
+  });
+});
+
+describe('as many workers as processors and memory allow', () => {
+  const limit = (mebibytes: number) => ({ bytes: mebibytes * 1024 * 1024, reason: `${mebibytes} MiB` });
+  const automatic = { reason: '3 CPUs', isLimited: false };
+
+  test.each([
+    ['enough memory', 100_000, /^3 workers: 3 CPUs$/m, 3],
+    [
+      'memory for one, and hardly that',
+      1,
+      /^1 worker: 1 MiB, a new worker uses \d+ MiB\n[\s\S]*^1 worker of \d+ MiB hardly fit/m,
+      1,
+    ],
+  ])('%s', async (_what, mebibytes, line, count) => {
+    const port = await start({ workers: 3, automatic, memoryLimit: limit(mebibytes), startsBefore: true });
+    await site.program?.logged(line);
+    // No process has started in vain.
+    if (process.platform === 'linux') expect(children()).toHaveLength(count);
+    expect(await pids(port, count)).toHaveProperty('size', count);
+    expect(logOf().match(/is ready$/gm)).toHaveLength(count);
+    // A reload keeps the number.
+    wave('SIGHUP');
+    await site.program?.logged(/^reloaded$/m);
+    expect(logOf().match(/is ready$/gm)).toHaveLength(2 * count);
+  });
+
+  test('max_memory of the configuration takes precedence over the share of a limit', async () => {
+    await start({ maxMemory: 100_000, memoryLimit: limit(1) });
+    expect(logOf()).not.toMatch(/hardly fit/);
+  });
+});
+
+test('after a change of modules alone the configuration is not read again, unless no version of it has loaded', async () => {
+  const ini = join(site.directory, 'x.ini');
+  writeFileSync(ini, '1');
+  const onlyCode: boolean[] = [];
+  const done: boolean[] = [];
+  const { port } = await superviseHere(appAnswering('one'), {
+    reload: { files: [ini], onReload: () => void done.push(true) },
+    revise(current, isOnlyCode) {
+      onlyCode.push(isOnlyCode);
+      return Promise.resolve(current);
+    },
+  });
+  const becomes = async (answer: string, source = appAnswering(answer)) => {
+    onlyCode.length = 0;
+    writeFileSync(site.app, source);
+    await until(async () => (await ask(port).catch(() => '')).startsWith(answer));
+    return onlyCode;
+  };
+  expect(await becomes('two')).toEqual([true]);
+  await until(() => done.length === 1);
+  writeFileSync(ini, '2');
+  await until(() => done.length === 2);
+  expect(onlyCode).toEqual([true, false]);
+  expect(await becomes('three')).toEqual([true]);
+  await until(() => done.length === 3);
+  expect(await becomes('FAILED', 'throw new Error()')).toEqual([true]);
+  writeFileSync(ini, '3');
+  await until(() => onlyCode.includes(false));
+  expect(await becomes('four')).not.toContain(true);
+  await until(() => done.length === 4);
+  expect(await becomes('five')).toEqual([true]);
 });
 
 describe('HUP', () => {
@@ -241,8 +396,10 @@ describe('the end', () => {
   test('workers and spares whose supervisor was killed end by themselves', async () => {
     const port = await start({ workers: 2, reload: {} });
     const found = await pids(port, 2);
-    const group = processesOf(site.program?.child.pid ?? 0);
-    expect(group.length).toBe(4);
+    const children = (): number[] => processesOf(site.program?.child.pid ?? 0);
+    // The spares start a moment after the workers are ready.
+    await until(() => children().length === 4);
+    const group = children();
     expect(group).toEqual(expect.arrayContaining([...found]));
     const died = Date.now();
     await site.program?.end();

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
-import { dropPrivileges } from '../../src/process/user.ts';
+import { dropPrivileges } from '../../src/process/daemon/drop-privileges.ts';
 import { requireRoot } from '../helpers/program.ts';
 import { buildSources, removeTree } from './program.ts';
 
@@ -14,7 +14,7 @@ test.runIf(requireRoot())('becomes somebody else, with the groups of that one, f
   const build = buildSources();
   try {
     const script = `
-      import { dropPrivileges } from ${JSON.stringify(`${build}/process/user.js`)};
+      import { dropPrivileges } from ${JSON.stringify(`${build}/process/daemon/drop-privileges.js`)};
       dropPrivileges('nobody');
       let back = true;
       try { process.setuid(0); } catch { back = false; }

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
-import type { AddressInfo } from 'node:net';
+import { format as formatUrl } from 'node:url';
 import type { HttpBindings } from '@hono/node-server';
 import { getConnInfo } from '@hono/node-server/conninfo';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
@@ -16,27 +16,12 @@ import { ipRestriction } from 'hono/ip-restriction';
 import Koa from 'koa';
 import { serve as srvx } from 'srvx';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { callApp } from '../../src/http/failure.ts';
-import { silentLogger } from '../../src/log.ts';
 import { type AppLike, toApp } from '../../src/protocol/app.ts';
-import type { App } from '../../src/protocol/types.ts';
+import { listen } from './listen.ts';
 
 const require = createRequire(import.meta.url);
 const express4 = require('express4') as typeof express;
 const Koa2 = require('koa2') as typeof Koa;
-
-async function listen(app: App): Promise<string> {
-  await app.ready?.();
-  const server = createServer((req, res) => callApp(app, req, res, silentLogger)).listen(0, '127.0.0.1');
-  server.on('upgrade', (req, socket, head) => app.upgrade?.(req, socket, head));
-  await once(server, 'listening');
-  onTestFinished(async () => {
-    server.closeAllConnections();
-    server.close();
-    await app.close?.();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
 
 function expressLike(make: typeof express): AppLike {
   const app = make();
@@ -176,6 +161,49 @@ test.each([
 ])('%s is an application', async (_what, value) => {
   const url = await listen(await toApp(value));
   expect(await (await fetch(url)).text()).toBe('given undefined');
+});
+
+describe('the third argument', () => {
+  type Handler = (req: IncomingMessage, res: ServerResponse, third?: never) => void;
+
+  /** As `app.getRequestHandler()` of Next 15 and 16, which passes what it is given to `url.format()`. */
+  const nextHandler = async (req: IncomingMessage, res: ServerResponse, parsedUrl?: never): Promise<void> => {
+    if (parsedUrl) req.url = formatUrl(parsedUrl);
+    res.end(req.url);
+  };
+  class NextServer {
+    async handleRequest(req: IncomingMessage, res: ServerResponse, parsedUrl?: never): Promise<void> {
+      return nextHandler(req, res, parsedUrl);
+    }
+  }
+  const next = new NextServer();
+  function named(req: IncomingMessage, res: ServerResponse, url?: never): void {
+    void nextHandler(req, res, url);
+  }
+
+  test.each<[string, Handler]>([
+    ['the handler of Next', nextHandler],
+    ['Next’s own server', next.handleRequest.bind(next)],
+    ['a function with a parameter for the URL', named],
+  ])('is not given to %s', async (_what, handler) => {
+    const url = await listen(await toApp(handler));
+    expect(await (await fetch(`${url}/a?b=c`)).text()).toBe('/a?b=c');
+  });
+
+  const router = express.Router();
+
+  test.each<[string, object]>([
+    ['async middleware', async (_req: unknown, _res: unknown, next: () => void) => next()],
+    [
+      'middleware whose names were minified',
+      (_a: unknown, b: { destroyed: boolean }, c: () => void) => b.destroyed || c(),
+    ],
+    ['middleware with another name for it', (_req: unknown, _res: unknown, done: () => void) => done()],
+    ['a bound router', Reflect.get(router, 'handle').bind(router)],
+  ])('is next() for %s', async (_what, middleware) => {
+    const url = await listen(await toApp(middleware));
+    expect((await fetch(url)).status).toBe(404);
+  });
 });
 
 test('Connect middleware for errors is no application', async () => {

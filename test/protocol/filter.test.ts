@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { callApp } from '../../src/http/failure.ts';
+import { callApp } from '../../src/http/error-response.ts';
 import { silentLogger } from '../../src/log.ts';
 import { applyFilter, toFilter, withLifecycle } from '../../src/protocol/filter.ts';
 import { middlewareFilter } from '../../src/protocol/middleware.ts';
@@ -149,7 +149,7 @@ describe('the lifecycle', () => {
       steps.push('two fails to close');
       throw new Error('not told');
     };
-    const app = withLifecycle(four, [one, two, three]);
+    const app = withLifecycle(four, [one, two, three], undefined);
     await expect(app.ready?.()).rejects.toThrow('on purpose');
     expect(steps).toEqual(['one ready', 'two ready', 'two fails to close', 'one close']);
   });
@@ -167,8 +167,8 @@ describe('the lifecycle', () => {
 
   test('of a part that is mounted twice runs once', async () => {
     const steps: string[] = [];
-    const part = withLifecycle(recording(steps, 'part'), []);
-    const app = withLifecycle(hello, [part, part]);
+    const part = withLifecycle(recording(steps, 'part'), [], undefined);
+    const app = withLifecycle(hello, [part, part], undefined);
     await app.ready?.();
     await app.close?.();
     expect(steps).toEqual(['part ready', 'part close']);
@@ -180,9 +180,9 @@ test('drain reaches every part, through filters and in front of several', async 
   const draining = (name: string): App =>
     Object.assign<App, Partial<App>>((_req, res) => res.end(name), { drain: () => steps.push(name) });
   const filtered = await applyFilter((app) => (req, res) => app(req, res), draining('inner'));
-  const whole = withLifecycle(draining('front'), [filtered, recording(steps, 'other'), draining('part')]);
+  const whole = withLifecycle(draining('front'), [filtered, recording(steps, 'other'), draining('part')], undefined);
   await whole.drain?.();
   expect(steps.sort()).toEqual(['front', 'inner', 'part']);
-  expect(withLifecycle(hello, [filtered]).drain).toBeTypeOf('function');
-  expect(withLifecycle(hello, [recording(steps, 'other')]).drain).toBeUndefined();
+  expect(withLifecycle(hello, [filtered], undefined).drain).toBeTypeOf('function');
+  expect(withLifecycle(hello, [recording(steps, 'other')], undefined).drain).toBeUndefined();
 });

@@ -2,8 +2,8 @@
 import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { FoundTemplate } from '../../src/scaffold/find-template.ts';
 import { type ProjectFile, projectFiles } from '../../src/scaffold/project-files.ts';
+import type { FoundTemplate } from '../../src/scaffold/template.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 
 const PACKAGE = '{"dependencies": {"express": "^5.0.0"}, "devDependencies": {"tsx": "^4.0.0"}}';

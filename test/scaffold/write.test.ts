@@ -1,11 +1,21 @@
 /** All files or none: what is there before, and what is left behind where writing fails or is interrupted. */
-import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
+import {
+  lchownSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Interruption } from '../../src/scaffold/interruption.ts';
 import type { ProjectFile } from '../../src/scaffold/project-files.ts';
 import { compareFiles, type Decision, planFiles, writeFiles } from '../../src/scaffold/write.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
+import { requireRoot } from '../helpers/program.ts';
 
 function file(path: string, text = 'new'): ProjectFile {
   return { path, content: Buffer.from(text), mode: 0o644 };
@@ -87,4 +97,31 @@ test('a link that leads nowhere is replaced, not followed', async () => {
   symlinkSync('/nowhere/at/all', join(directory, 'a'));
   await write(directory, [file('a')], 'kept');
   expect(readFileSync(join(directory, 'a'), 'utf8')).toBe('new');
+});
+
+test('lines are added to the file behind a link, and to nothing if a later file cannot be written', async () => {
+  const directory = temporaryDirectory({ 'shared/real.json': '{}', b: 'mine' });
+  symlinkSync('shared/real.json', join(directory, 'package.json'));
+  const extended = { ...file('package.json', '{"new": 1}'), isExtension: true };
+  await write(directory, [extended], 'kept');
+  expect(readlinkSync(join(directory, 'package.json'))).toBe('shared/real.json');
+  expect(readFileSync(join(directory, 'shared/real.json'), 'utf8')).toBe('{"new": 1}');
+
+  const again = { ...extended, content: Buffer.from('{}') };
+  const planned = await planFiles(await compareFiles(directory, [again, file('c')]), () => 'overwritten');
+  mkdirSync(join(directory, 'c/full'), { recursive: true });
+  await expect(writeFiles(directory, planned)).rejects.toThrow(/cannot write /);
+  expect(readFileSync(join(directory, 'shared/real.json'), 'utf8')).toBe('{"new": 1}');
+  expect(lstatSync(join(directory, 'package.json')).isSymbolicLink()).toBe(true);
+});
+
+test.skipIf(!requireRoot())('a link that another user made to a file of root is not followed', async () => {
+  const directory = temporaryDirectory({ 'real.json': '{}' });
+  const link = join(directory, 'package.json');
+  symlinkSync('real.json', link);
+  lchownSync(link, 65534, 65534);
+  await expect(write(directory, [{ ...file('package.json'), isExtension: true }], 'kept')).rejects.toThrow(
+    `another user made this link, and ${directory}/real.json does not belong to that user`,
+  );
+  expect(readFileSync(join(directory, 'real.json'), 'utf8')).toBe('{}');
 });

@@ -2,30 +2,31 @@
 import { describe, expect, test } from 'vitest';
 import { NO_COUNTS } from '../../src/metrics/counts.ts';
 import type { ProcessReport } from '../../src/metrics/server-status.ts';
-import type { Deceased } from '../../src/process/worker-handle.ts';
+import type { DeadWorker } from '../../src/process/supervisor/worker-handle.ts';
 import { deathDetails } from '../../src/serve/death-details.ts';
 
 const REPORT: ProcessReport = {
   pid: 1,
   uptime: 1,
   counts: NO_COUNTS,
+  certificates: [],
   inFlight: [{ method: 'GET', url: '/x', client: undefined, section: 'app:x', seconds: 1 }],
   inFlightCount: 3,
   connections: 3,
   upgraded: 0,
   memory: { resident: 0, heapUsed: 0, heapTotal: 0, external: 0 },
-  lag: { mean: 0, most: 0 },
+  lag: { mean: 0, most: 0, recent: 0 },
 };
 
-function of(worker: Partial<Deceased>): string {
-  const nothing = { failure: undefined, lastWords: undefined, report: undefined, reportAge: 0, killedFor: undefined };
+function of(worker: Partial<DeadWorker>): string {
+  const nothing = { failure: undefined, lastReport: undefined, report: undefined, reportAge: 0, killedFor: undefined };
   return deathDetails({ ...nothing, ...worker }, { code: 9, signal: null });
 }
 
 describe('what it held', () => {
   test('is what it said at its end, and how many are not named', () => {
     const stale = { ...REPORT, inFlightCount: 90 };
-    expect(of({ lastWords: REPORT, report: stale, reportAge: 10 })).toBe(
+    expect(of({ lastReport: REPORT, report: stale, reportAge: 10 })).toBe(
       '\n  it had these requests in flight:\n    GET /x, for 1.0 s, [app:x]\n    and 2 more',
     );
   });

@@ -3,11 +3,11 @@ import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { BodySpool } from '../../src/apps/cascade/body-spool.ts';
 import { findHeadEnd, HEAD_END_PART } from '../../src/apps/cgi/script-head.ts';
 import { GrowingBuffer } from '../../src/growing-buffer.ts';
-import { BodySpool } from '../../src/http/body-spool.ts';
 import { GET_VALUES, RecordDecoder } from '../../src/servers/fastcgi/records.ts';
-import { HeadReader } from '../../src/servers/scgi/head.ts';
+import { ScgiHeadReader } from '../../src/servers/scgi/head.ts';
 import { collect } from '../helpers/heap.ts';
 
 const SIZE = 60_000;
@@ -35,7 +35,7 @@ const whole = Buffer.concat([Buffer.from('100000:'), Buffer.alloc(SIZE, 'x')]);
 const record = Buffer.concat([Buffer.of(1, GET_VALUES, 0, 0, 0xff, 0xff, 0, 0), Buffer.alloc(SIZE, 'x')]);
 
 test.each<[string, Buffer, () => Receiver]>([
-  ['the head of an SCGI request', whole, () => new HeadReader(128 * 1024)],
+  ['the head of an SCGI request', whole, () => new ScgiHeadReader(128 * 1024)],
   ['a FastCGI record that is read whole', record, () => new RecordDecoder(() => {})],
   ['the head of a CGI script, and what is held back of its output', record, () => new GrowingBuffer()],
 ])('%s', (_name, bytes, make) => {

@@ -1,50 +1,50 @@
-/** How slowly a client may send a body: a script that waits for one takes one of `max_processes`. */
+/** Limits how slowly a client may send a body, since a script that waits for it takes one of `max_processes`. */
 import { timerMs } from '../../timer.ts';
 
-/** Slower than any network that a person would use; as in Apache's mod_reqtimeout. */
-const LEAST_BYTES_PER_SECOND = 500;
+/** Slower than any usable network; as in Apache's mod_reqtimeout. */
+const MIN_BYTES_PER_SECOND = 500;
 
-/** A client may be waited for as long as its grace lasts, and longer the more it has sent. */
+/** Measures the time spent waiting for a client. The allowed time is a grace period plus time for the bytes it has sent. */
 export class ClientPace {
-  /** What the client has sent. */
+  /** How much the client has sent. */
   bytes = 0;
   readonly #grace: number;
-  readonly #tooSlow: () => void;
-  /** Seconds, as all here. */
+  readonly #onTooSlow: () => void;
+  /** Seconds of waiting before `#since`. */
   #waited = 0;
-  /** Undefined: it is not waited for. */
+  /** When the current wait began, in seconds; undefined: not waiting. */
   #since: number | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param seconds 0: as long as it likes. */
-  constructor(seconds: number, tooSlow: () => void) {
-    this.#grace = seconds || Number.POSITIVE_INFINITY;
-    this.#tooSlow = tooSlow;
+  /** @param grace in seconds; 0: no limit. */
+  constructor(grace: number, onTooSlow: () => void) {
+    this.#grace = grace || Number.POSITIVE_INFINITY;
+    this.#onTooSlow = onTooSlow;
   }
 
-  /** From here on the client is waited for. */
+  /** Starts waiting for the client. */
   wait(): void {
     if (this.#since !== undefined) return;
-    this.#since = now();
+    this.#since = nowSeconds();
     this.#check();
   }
 
-  /** The client is not waited for any more. */
-  proceed(): void {
+  /** Stops waiting for the client. */
+  stop(): void {
     if (this.#since === undefined) return;
-    this.#waited += now() - this.#since;
+    this.#waited += nowSeconds() - this.#since;
     this.#since = undefined;
     clearTimeout(this.#timer);
   }
 
   #check(): void {
-    const waited = this.#waited + now() - (this.#since ?? 0);
-    const left = this.#grace + this.bytes / LEAST_BYTES_PER_SECOND - waited;
+    const waited = this.#waited + nowSeconds() - (this.#since ?? 0);
+    const left = this.#grace + this.bytes / MIN_BYTES_PER_SECOND - waited;
     if (left > 0) this.#timer = setTimeout(() => this.#check(), timerMs(left));
-    else this.#tooSlow();
+    else this.#onTooSlow();
   }
 }
 
-function now(): number {
+function nowSeconds(): number {
   return performance.now() / 1000;
 }

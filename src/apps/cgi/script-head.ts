@@ -1,27 +1,31 @@
 /**
- * The head of a CGI script's output (RFC 3875 section 6), read from bytes. Pure; a head that no web server should send on
- * is a `BadOutput` that says what is wrong with it.
+ * Parses the head of a CGI script's output (RFC 3875 section 6). A head that a web server must not pass on throws
+ * `BadOutput`, which names the reason.
  */
 
 export interface ScriptHead {
   readonly status: number;
-  /** What the script calls the status; undefined: as it is usually called. */
+  /** The reason phrase; undefined: the standard one. */
   readonly reason: string | undefined;
-  /** Names and values in turn; without Status, and without what concerns a connection. */
+  /** Alternating names and values, without Status and the headers of a connection. */
   readonly headers: readonly string[];
   readonly contentLength: number | undefined;
-  /** A path on this server that is to be answered in place of this (section 6.2.2). */
+  /** A path on this server to respond with instead (section 6.2.2). */
   readonly localRedirect: string | undefined;
 }
 
-/** What a script has written is not an answer. */
+/** The output of a script is not a valid response. */
 export class BadOutput extends Error {}
 
-/** As much as Node takes of a client (`--max-http-header-size` times four), and as many lines. */
+/** Four times what Node accepts from a client by default (`--max-http-header-size`). */
 export const MAX_HEAD = 64 * 1024;
 const MAX_LINES = 1000;
 
-/** Where the empty line after the head begins and ends, whichever line ends the script uses. @param from nothing begins before. */
+/**
+ * Finds the empty line after the head, with any line ends.
+ * @param from where to start searching.
+ * @returns where the head ends and where the body begins.
+ */
 export function findHeadEnd(bytes: Buffer, from = 0): { readonly head: number; readonly body: number } | undefined {
   for (let feed = bytes.indexOf(LF, from); feed !== -1; feed = bytes.indexOf(LF, feed + 1)) {
     const next = bytes[feed + 1];
@@ -31,18 +35,18 @@ export function findHeadEnd(bytes: Buffer, from = 0): { readonly head: number; r
   return undefined;
 }
 
-/** The most bytes that an empty line which is not there yet can already have: a line feed, and a carriage return. */
+/** How many bytes of an incomplete empty line may have arrived: a line feed and a carriage return. */
 export const HEAD_END_PART = 2;
 const LF = 0x0a;
 const CR = 0x0d;
 
-const FIELD = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*((?:[^ \t].*)?)$/;
-const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
-const STATUS = /^([2-9]\d\d)(?: (.*))?$/;
+const HEADER_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*((?:[^ \t].*)?)$/;
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+const STATUS_VALUE = /^([2-9]\d\d)(?: (.*))?$/;
 const STATUS_LINE = /^HTTP\/\d(?:\.\d)? ([2-9]\d\d)(?: (.*))?$/;
 
-/** Of one connection only, or of the framing that this side does itself (RFC 9110 section 7.6.1). */
-const NOT_SENT_ON: ReadonlySet<string> = new Set([
+/** Headers that concern only one connection, or the framing that paster does itself (RFC 9110 section 7.6.1). */
+const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
   'proxy-authenticate',
@@ -56,8 +60,8 @@ const NOT_SENT_ON: ReadonlySet<string> = new Set([
 
 /**
  * @param text the head, decoded as latin-1.
- * @param nph the script speaks HTTP itself (section 5): it begins with a status line. What comes after is sent on by a server
- *   that may speak another protocol, so that framing is not the script's to choose.
+ * @param nph whether the script speaks HTTP itself (section 5) and begins with a status line. It cannot choose the framing,
+ *   since the server that sends the response may speak another protocol.
  * @throws BadOutput
  */
 export function parseHead(text: string, nph: boolean): ScriptHead {
@@ -68,7 +72,7 @@ export function parseHead(text: string, nph: boolean): ScriptHead {
   if (nph) {
     const first = lines.shift() ?? '';
     const match = STATUS_LINE.exec(first);
-    if (match === null) throw new BadOutput(`no status line but ${quoted(first)}`);
+    if (match === null) throw new BadOutput(`no status line but ${quoteStart(first)}`);
     status = Number(match[1]);
     reason = match[2];
   }
@@ -76,38 +80,38 @@ export function parseHead(text: string, nph: boolean): ScriptHead {
   let contentLength: number | undefined;
   let location: string | undefined;
   for (const line of lines) {
-    const [, name = '', padded = ''] = FIELD.exec(line.replace(/\r$/, '')) ?? [];
+    const [, name = '', padded = ''] = HEADER_LINE.exec(line.replace(/\r$/, '')) ?? [];
     const value = padded.replace(/(?<![ \t])[ \t]+$/, '');
-    if (name === '' || !VALUE.test(value)) throw new BadOutput(`no header but ${quoted(line)}`);
+    if (name === '' || !HEADER_VALUE.test(value)) throw new BadOutput(`no header but ${quoteStart(line)}`);
     const key = name.toLowerCase();
     if (key === 'status' && !nph) {
-      const match = STATUS.exec(value);
-      if (match === null || status !== undefined) throw new BadOutput(`a Status of ${quoted(value)}`);
+      const match = STATUS_VALUE.exec(value);
+      if (match === null || status !== undefined) throw new BadOutput(`a Status of ${quoteStart(value)}`);
       status = Number(match[1]);
       reason = match[2];
     }
-    if (key === 'transfer-encoding' && nph) throw new BadOutput(`a Transfer-Encoding of ${quoted(value)}`);
+    if (key === 'transfer-encoding' && nph) throw new BadOutput(`a Transfer-Encoding of ${quoteStart(value)}`);
     if (key === 'content-length') {
       if (!/^\d{1,15}$/.test(value) || (contentLength ?? Number(value)) !== Number(value)) {
-        throw new BadOutput(`a Content-Length of ${quoted(value)}`);
+        throw new BadOutput(`a Content-Length of ${quoteStart(value)}`);
       }
       if (contentLength !== undefined) continue;
       contentLength = Number(value);
     }
     if (key === 'location') location = value;
-    if (!NOT_SENT_ON.has(key)) headers.push(name, value);
+    if (!CONNECTION_HEADERS.has(key)) headers.push(name, value);
   }
-  // Two slashes would begin a host's name.
+  // A location with two slashes names another host.
   const isLocal = status === undefined && location !== undefined && /^\/(?![/\\])/.test(location);
   return {
     status: status ?? (location === undefined ? 200 : 302),
-    reason: reason === undefined || reason === '' || !VALUE.test(reason) ? undefined : reason,
+    reason: reason === undefined || reason === '' || !HEADER_VALUE.test(reason) ? undefined : reason,
     headers,
     contentLength,
     localRedirect: isLocal ? location : undefined,
   };
 }
 
-function quoted(text: string): string {
+function quoteStart(text: string): string {
   return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}...` : text);
 }

@@ -1,131 +1,129 @@
 /**
- * One run of a CGI script: a child process in a process group of its own, its standard input from the request, its
- * standard output to the response, its standard error to the log. Knows nothing of URLs; never uses a shell, and never gives
- * the script arguments.
+ * Runs a CGI script for one request, as a child process in its own process group: the request's body is its standard input,
+ * its standard output becomes the response, and its standard error is logged. No shell, and no arguments.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { basename, dirname } from 'node:path';
-import type { Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { errorMessage } from '../../errors.ts';
 import { GrowingBuffer } from '../../growing-buffer.ts';
-import { answerPlain } from '../../http/plain-answer.ts';
+import { sendPlainText } from '../../http/error-response.ts';
 import type { Logger } from '../../log.ts';
 import { timerMs } from '../../timer.ts';
 import { ClientPace } from './client-pace.ts';
-import { logLines } from './log-lines.ts';
 import { BadOutput, findHeadEnd, HEAD_END_PART, MAX_HEAD, parseHead, type ScriptHead } from './script-head.ts';
 
-export interface ScriptCall {
+export interface ScriptRunOptions {
   readonly script: string;
   readonly environ: Readonly<Record<string, string>>;
-  /** Where the request's body is still to be had. */
+  /** The request whose body the script reads; undefined if the body was read before. */
   readonly body: IncomingMessage | undefined;
   readonly res: ServerResponse;
-  /** Seconds that the script may neither read nor write while nobody but itself is waited for; 0: as long as it likes. */
+  /** Seconds that the script may neither read nor write, unless it waits for the client; 0: no limit. */
   readonly timeout: number;
   readonly log: Logger;
 }
 
-/** So long a script may take to end when it is told to, before it is killed. */
-const PATIENCE_MS = 2000;
+/** Time between SIGTERM and SIGKILL. */
+const STOP_GRACE_MS = 2000;
 /**
- * So much of the answer waits until the request's body is read: nginx sends no more of the body once an answer has begun,
- * and scripts begin theirs early (git http-backend does). As much as a pipe holds.
+ * How much of the response is held back until the request's body is read, since nginx stops sending the body once a response
+ * has begun, and scripts may begin early (git http-backend does). As much as a pipe holds.
  */
 const MAX_HELD = 64 * 1024;
 
 export class ScriptRun {
   /**
-   * Settles when the process has ended and its output is read: with the path to answer with in place of this, if the
-   * script has asked for one. The response is ended otherwise.
+   * Settles when the process has ended and its output is read. The value is the path to respond with instead, if the script
+   * asked for a local redirect; otherwise the response has ended.
    */
   readonly finished: Promise<string | undefined>;
   #settle: (localRedirect: string | undefined) => void = () => {};
-  readonly #call: ScriptCall;
+  readonly #options: ScriptRunOptions;
   readonly #child: ChildProcess;
   readonly #timer: NodeJS.Timeout;
-  /** What has come of the head. */
+  /** The incomplete head. */
   #unread = new GrowingBuffer();
   #head: ScriptHead | undefined;
   #sent = 0;
   #clientIsSlow = false;
-  readonly #sending: ClientPace;
-  /** Undefined: nothing is held back. */
+  readonly #bodyPace: ClientPace;
+  /** The part of the response that is held back; undefined once it is not held back any more. */
   #held: GrowingBuffer | undefined;
-  /** The response is out, or is not this script's any more: what it still writes is thrown away. */
-  #answered = false;
+  /** The response has ended or is not this script's any more. Further output is discarded. */
+  #isResponseDone = false;
   #outputEnded = false;
   #exit: string | undefined;
   #stopped = false;
   #ended = false;
 
-  /** @throws Error where the operating system cannot start any process like this: too large an environment, no memory. */
-  constructor(call: ScriptCall) {
-    this.#call = call;
+  /** @throws Error if the operating system cannot start the process, such as for too large an environment or lack of memory. */
+  constructor(options: ScriptRunOptions) {
+    this.#options = options;
     this.finished = new Promise((resolve) => {
       this.#settle = resolve;
     });
-    this.#held = call.body === undefined ? undefined : new GrowingBuffer();
-    this.#child = spawn(call.script, [], {
-      cwd: dirname(call.script),
-      env: call.environ,
+    this.#held = options.body === undefined ? undefined : new GrowingBuffer();
+    this.#child = spawn(options.script, [], {
+      cwd: dirname(options.script),
+      env: options.environ,
       stdio: ['pipe', 'pipe', 'pipe'],
       // A process group of its own, so that what the script starts can be ended with it.
       detached: true,
     });
-    this.#timer = setTimeout(() => this.#late(), timerMs(call.timeout || Number.POSITIVE_INFINITY));
-    this.#sending = new ClientPace(call.timeout, () => this.#refuse(408, 'the client does not send its body'));
+    this.#timer = setTimeout(() => this.#onTimeout(), timerMs(options.timeout || Number.POSITIVE_INFINITY));
+    this.#bodyPace = new ClientPace(options.timeout, () => this.#refuse(408, 'the client does not send its body'));
     const { stdin, stdout, stderr } = this.#child;
-    this.#child.once('error', (error) => this.#notRun(error));
+    this.#child.once('error', (error) => this.#failToRun(error));
     this.#child.once('exit', (code, signal) => {
       this.#exit = signal === null ? `exit status ${code}` : `signal ${signal}`;
-      // Why it was ended has been said, if that is worth a line: a client may leave when it likes.
-      if (code !== 0 && !this.#stopped) call.log.warn(`${call.script}: ${this.#exit}`);
-      this.#maybeEnd();
+      // If paster stopped it, the reason is logged elsewhere; a client that left is no reason to log.
+      if (code !== 0 && !this.#stopped) options.log.warn(`${options.script}: ${this.#exit}`);
+      this.#endIfComplete();
     });
-    if (stdin) this.#feed(stdin);
-    stdout?.on('data', (chunk: Buffer) => this.#output(chunk)).on('error', () => {});
+    if (stdin) this.#sendBody(stdin);
+    stdout?.on('data', (chunk: Buffer) => this.#onOutput(chunk)).on('error', () => {});
     stdout?.once('close', () => {
       this.#outputEnded = true;
-      this.#maybeEnd();
+      this.#endIfComplete();
     });
-    if (stderr) logLines(stderr, (line) => call.log.warn(`${call.script}: ${line}`));
-    call.res.once('close', this.#clientLeft);
+    if (stderr) logLines(stderr, (line) => options.log.warn(`${options.script}: ${line}`));
+    options.res.once('close', this.#clientLeft);
   }
 
-  /** Ends the script and what it has started: asks first. */
+  /** Ends the script and the processes that it has started, first with SIGTERM. */
   stop(): void {
     if (this.#stopped || this.#ended) return;
     this.#stopped = true;
-    // What nobody reads any more would keep the output from its end.
+    // Unread output would keep the stream from ending.
     this.#child.stdout?.resume();
     this.#signal('SIGTERM');
     setTimeout(() => {
       this.#signal('SIGKILL');
-      // A process that has left the group may hold the output for ever.
+      // A process that has left the group may keep the output open.
       this.#child.stdout?.destroy();
-    }, PATIENCE_MS).unref();
+    }, STOP_GRACE_MS).unref();
   }
 
-  /** A group's number is not given away again while the group lives, and that is until its output is closed. */
+  /** The group's id is not reused while a process of the group exists. */
   #signal(signal: NodeJS.Signals): void {
     const { pid } = this.#child;
     if (this.#ended || pid === undefined) return;
     try {
       process.kill(-pid, signal);
     } catch {
-      // Gone by itself.
+      // The group has ended.
     }
   }
 
   // --- the request's body --------------------------------------------------------------------------------------------
 
-  #feed(stdin: Writable): void {
-    const { body } = this.#call;
+  #sendBody(stdin: Writable): void {
+    const { body } = this.#options;
     stdin.on('drain', () => {
       this.#timer.refresh();
-      if (body?.readableEnded === false) this.#sending.wait();
+      if (body?.readableEnded === false) this.#bodyPace.wait();
     });
     if (body === undefined) {
       stdin.on('error', () => {});
@@ -133,30 +131,30 @@ export class ScriptRun {
       return;
     }
     stdin.on('error', () => {
-      this.#sending.proceed();
-      // It reads no more, which is its right; the client may have to get rid of the rest before it reads the answer.
+      this.#bodyPace.stop();
+      // The script may stop reading. The rest is discarded, because a client may send it all before it reads the response.
       body.unpipe(stdin);
       body.resume();
     });
     body.on('error', () => this.stop());
     body.once('end', () => {
-      this.#sending.proceed();
-      this.#release();
+      this.#bodyPace.stop();
+      this.#sendHeld();
     });
     body.pipe(stdin);
     body.on('data', (bytes: Buffer) => {
       this.#timer.refresh();
-      this.#sending.bytes += bytes.length;
-      if (stdin.writableNeedDrain) this.#sending.proceed();
+      this.#bodyPace.bytes += bytes.length;
+      if (stdin.writableNeedDrain) this.#bodyPace.stop();
     });
-    this.#sending.wait();
+    this.#bodyPace.wait();
   }
 
   // --- the script's output -------------------------------------------------------------------------------------------
 
-  #output(chunk: Buffer): void {
+  #onOutput(chunk: Buffer): void {
     this.#timer.refresh();
-    if (this.#answered) return;
+    if (this.#isResponseDone) return;
     if (this.#head !== undefined) {
       this.#write(chunk);
       return;
@@ -172,20 +170,20 @@ export class ScriptRun {
     if (end === undefined) return;
     try {
       const text = unread.toString('latin1', 0, end.head).replace(/\r$/, '');
-      this.#head = parseHead(text, basename(this.#call.script).startsWith('nph-'));
-      this.#begin(this.#head, unread.subarray(end.body));
+      this.#head = parseHead(text, basename(this.#options.script).startsWith('nph-'));
+      this.#sendHead(this.#head, unread.subarray(end.body));
     } catch (error) {
       this.#refuse(502, error instanceof BadOutput ? `its output begins with ${error.message}` : errorMessage(error));
     }
   }
 
-  #begin(head: ScriptHead, body: Buffer): void {
+  #sendHead(head: ScriptHead, body: Buffer): void {
     this.#unread = new GrowingBuffer();
     if (head.localRedirect !== undefined) {
-      this.#answered = true;
+      this.#isResponseDone = true;
       return;
     }
-    const { res } = this.#call;
+    const { res } = this.#options;
     if (head.reason !== undefined) res.statusMessage = head.reason;
     for (let i = 0; i < head.headers.length; i += 2) {
       res.appendHeader(head.headers[i] as string, head.headers[i + 1] as string);
@@ -196,15 +194,15 @@ export class ScriptRun {
   }
 
   #write(chunk: Buffer): void {
-    const { res, script, log } = this.#call;
+    const { res, script, log } = this.#options;
     const left = (this.#head?.contentLength ?? Number.POSITIVE_INFINITY) - this.#sent;
     const bytes = chunk.length > left ? chunk.subarray(0, left) : chunk;
     this.#sent += bytes.length;
     if (chunk.length > left) {
-      // What came after would be read as another answer on this connection.
+      // The client would read the rest as another response on this connection.
       log.warn(`${script}: its output is longer than its Content-Length; the rest is not sent`);
-      this.#release();
-      this.#answered = true;
+      this.#sendHeld();
+      this.#isResponseDone = true;
       res.end(bytes);
       this.stop();
       return;
@@ -215,10 +213,10 @@ export class ScriptRun {
   #send(bytes: Buffer): void {
     if (this.#held !== undefined) {
       this.#held.push(bytes);
-      if (this.#held.length > MAX_HELD) this.#release();
+      if (this.#held.length > MAX_HELD) this.#sendHeld();
       return;
     }
-    const { res } = this.#call;
+    const { res } = this.#options;
     const { stdout } = this.#child;
     if (res.write(bytes)) return;
     this.#clientIsSlow = true;
@@ -230,86 +228,104 @@ export class ScriptRun {
     });
   }
 
-  #release(): void {
+  #sendHeld(): void {
     const held = this.#held;
     this.#held = undefined;
-    if (held === undefined || this.#head === undefined || this.#answered) return;
-    if (held.length === 0) this.#call.res.flushHeaders();
+    if (held === undefined || this.#head === undefined || this.#isResponseDone) return;
+    if (held.length === 0) this.#options.res.flushHeaders();
     else this.#send(held.view());
   }
 
   // --- the ends ------------------------------------------------------------------------------------------------------
 
-  /** The process and its output have both ended; standard error may be held by something that it leaves behind. */
-  #maybeEnd(): void {
+  /** Does not wait for the end of standard error: a process that the script leaves behind may keep it open. */
+  #endIfComplete(): void {
     if (this.#exit === undefined || !this.#outputEnded || this.#ended) return;
-    this.#over();
-    if (!this.#answered) this.#complete(this.#exit);
+    this.#cleanUp();
+    if (!this.#isResponseDone) this.#endResponse(this.#exit);
     this.#settle(this.#head?.localRedirect);
   }
 
-  #complete(exit: string): void {
-    const { res, script, log } = this.#call;
-    this.#release();
-    this.#answered = true;
+  #endResponse(exit: string): void {
+    const { res, script, log } = this.#options;
+    this.#sendHeld();
+    this.#isResponseDone = true;
     if (this.#head === undefined) {
       const what = this.#unread.length === 0 ? 'no output' : 'output without the empty line after its head';
       log.error(`${script}: ${what} (${exit})`);
-      answerPlain(res, 502);
+      sendPlainText(res, 502);
       return;
     }
     const { contentLength } = this.#head;
-    const hasBody = this.#call.res.req.method !== 'HEAD' && ![204, 304].includes(this.#head.status);
+    const hasBody = this.#options.res.req.method !== 'HEAD' && ![204, 304].includes(this.#head.status);
     const isShort = hasBody && contentLength !== undefined && this.#sent < contentLength;
     if (isShort) log.error(`${script}: ${this.#sent} bytes, and a Content-Length of ${contentLength}`);
-    // An answer that is not whole must not look so.
+    // An incomplete response must not look complete.
     if (isShort || exit.startsWith('signal')) res.destroy();
     else res.end();
   }
 
-  #notRun(error: Error): void {
+  #failToRun(error: Error): void {
     if (this.#ended) return;
     this.#refuse(500, `it cannot be run: ${errorMessage(error)}`);
-    this.#over();
+    this.#cleanUp();
     this.#settle(undefined);
   }
 
-  #over(): void {
+  #cleanUp(): void {
     this.#ended = true;
     clearTimeout(this.#timer);
-    this.#sending.proceed();
-    this.#call.res.off('close', this.#clientLeft);
+    this.#bodyPace.stop();
+    this.#options.res.off('close', this.#clientLeft);
   }
 
-  #late(): void {
-    const { body } = this.#call;
+  #onTimeout(): void {
+    const { body } = this.#options;
     const { stdin } = this.#child;
     const awaitsBody = body !== undefined && !body.readableEnded && stdin?.writableNeedDrain === false;
-    if (!this.#answered && (this.#clientIsSlow || awaitsBody)) {
+    if (!this.#isResponseDone && (this.#clientIsSlow || awaitsBody)) {
       // The client is slow: ClientPace bounds the body, the server's send_timeout the response.
       this.#timer.refresh();
       return;
     }
-    this.#refuse(504, `nothing from it for ${this.#call.timeout} s`);
+    this.#refuse(504, `nothing from it for ${this.#options.timeout} s`);
     this.stop();
   }
 
   readonly #clientLeft = (): void => {
-    if (this.#call.res.writableFinished) return;
-    this.#answered = true;
+    if (this.#options.res.writableFinished) return;
+    this.#isResponseDone = true;
     this.stop();
   };
 
   #refuse(status: number, reason: string): void {
-    const { res, script, log } = this.#call;
+    const { res, script, log } = this.#options;
     log.error(`${script}: ${reason}`);
-    if (!this.#answered) {
-      this.#answered = true;
-      // What is left of a body would have to be read before the next request.
+    if (!this.#isResponseDone) {
+      this.#isResponseDone = true;
+      // On a kept connection the rest of the body would have to be read before the next request.
       if (status === 408) res.shouldKeepAlive = false;
       if (res.headersSent) res.destroy();
-      else answerPlain(res, status);
+      else sendPlainText(res, status);
     }
     this.stop();
   }
+}
+
+const MAX_LINE = 4096;
+
+/** Logs the text of a stream line by line. A longer line is cut. */
+function logLines(stream: Readable, log: (line: string) => void): void {
+  let partial = '';
+  stream.setEncoding('utf8').on('error', () => {});
+  stream.on('data', (text: string) => {
+    const lines = text.split('\n');
+    lines[0] = partial + lines[0];
+    partial = lines.pop() ?? '';
+    for (; partial.length > MAX_LINE; partial = partial.slice(MAX_LINE)) lines.push(partial.slice(0, MAX_LINE));
+    for (const line of lines) log(line.replace(/\r$/, ''));
+  });
+  stream.once('end', () => {
+    if (partial !== '') log(partial);
+  });
 }

@@ -1,6 +1,5 @@
 /** `npm:paster#cgi` (`egg:Paste#cgi`) and `npm:paster#cgi_bin`: the applications of an INI file, and their settings. */
 import { delimiter } from 'node:path';
-import { existingDirectory } from '../../config/existing-path.ts';
 import {
   bool,
   defineSettings,
@@ -12,12 +11,13 @@ import {
   seconds,
   text,
 } from '../../config/setting.ts';
+import { existingDirectory } from '../../files/existing-path.ts';
 import { partLogger } from '../../log.ts';
 import type { App, Settings } from '../../protocol/types.ts';
 import { type CgiOptions, cgi, cgiBin } from './cgi.ts';
 
 /** `NAME=value`, one a line. */
-const variables: SettingType<Readonly<Record<string, string>>> = {
+const variableLines: SettingType<Readonly<Record<string, string>>> = {
   allowed: 'lines of the form NAME=value',
   parse(value) {
     const found: Record<string, string> = {};
@@ -31,7 +31,7 @@ const variables: SettingType<Readonly<Record<string, string>>> = {
   },
 };
 
-/** Looked for in the directories of `path`, so that it is relative to no file by itself. */
+/** Not resolved against the INI file: the script is searched for in the directories of `path`. */
 const scriptName: SettingType<string> = {
   allowed: 'the path of a script, absolute or below one of the directories of path',
   parse: (value) => path.parse(value),
@@ -44,7 +44,7 @@ const common = {
     help: 'Give scripts the variables of the server’s own environment too.',
   },
   environment: {
-    type: variables,
+    type: variableLines,
     default: {},
     help: 'Variables for the scripts, one a line; they go before all others.',
     example: 'GIT_PROJECT_ROOT=/srv/git',
@@ -62,7 +62,7 @@ const common = {
   },
 } as const;
 
-export const cgiSettings = defineSettings(
+const cgiSettings = defineSettings(
   {
     script: {
       type: scriptName,
@@ -79,7 +79,7 @@ export const cgiSettings = defineSettings(
   { meaning: 'a CGI script' },
 );
 
-export const cgiBinSettings = defineSettings(
+const cgiBinSettings = defineSettings(
   {
     directory: {
       type: path,
@@ -97,7 +97,7 @@ export function makeCgi(globalConf: Settings, settings: SettingsOf<typeof cgiSet
   const here = globalConf['here'] ?? '';
   const { path: directories = [here, ...(process.env['PATH'] ?? '').split(delimiter)] } = settings;
   return cgi({
-    ...commonOptions(settings),
+    ...cgiOptions(settings),
     script: settings.script,
     path: directories,
     queryString: settings.query_string,
@@ -108,14 +108,14 @@ makeCgi.check = makeCgi;
 
 /** Makes the application of an `[app:*]` section. */
 export function makeCgiBin(_globalConf: Settings, settings: SettingsOf<typeof cgiBinSettings>): App {
-  return cgiBin({ ...commonOptions(settings), directory: existingDirectory('directory', settings.directory) });
+  return cgiBin({ ...cgiOptions(settings), directory: existingDirectory('directory', settings.directory) });
 }
 makeCgiBin.settings = cgiBinSettings;
 makeCgiBin.check = makeCgiBin;
 
 type CommonSettings = Pick<SettingsOf<typeof cgiSettings>, keyof typeof common>;
 
-function commonOptions(settings: CommonSettings): CgiOptions {
+function cgiOptions(settings: CommonSettings): CgiOptions {
   const { document_root: documentRoot } = settings;
   return {
     environment: settings.environment,

@@ -1,24 +1,25 @@
-/** Another HTTP server as an application: `proxy` has one server behind it, `transparentProxy` the one that is asked for. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+/** Applications that forward requests to other HTTP servers: `proxy` to a fixed one, `transparentProxy` to the requested host. */
+import { type ClientRequestArgs, Agent as HttpAgent, type IncomingMessage, type ServerResponse } from 'node:http';
+import { Agent as HttpsAgent, type RequestOptions } from 'node:https';
+import { isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ProxyServer } from 'httpxy';
 import { ConfigError, errorMessage } from '../../errors.ts';
-import { askedHost } from '../../http/asked-host.ts';
+import { refusalOf, requestHeaders } from '../../gateway/hop/forwarded-headers.ts';
 import { isAtMount, type MountedRequest, toOriginForm } from '../../http/mount.ts';
 import { isUnsafePath } from '../../http/path-prefixes.ts';
-import { declineUpgrade } from '../../protocol/decline-upgrade.ts';
+import { requestHost } from '../../http/request-headers.ts';
+import { declineUpgrade } from '../../protocol/default-handlers.ts';
 import type { App } from '../../protocol/types.ts';
 import { timerMs } from '../../timer.ts';
-import { Exchange, refuse } from './exchange.ts';
-import { refusalOf, requestHeaders } from './forwarded-headers.ts';
+import { ProxiedRequest, sendRefusal } from './proxied-request.ts';
 import { describeTarget, hostHeader, isSameHost, type ProxyTarget, parseHost, parseTarget } from './target.ts';
 
-/** What both kinds have in common. */
+/** Options of both kinds. */
 interface CommonOptions {
-  /** Seconds without anything from the other server after which it has failed: 504. 0: any number. Default: 60. */
+  /** Seconds without data from the other server after which the response is 504; 0: no limit. Default: 60. */
   readonly timeout?: number;
-  /** Headers that only proxies set, such as `forwarded`, to hand on as the client sent them. Default: none. */
+  /** Headers that only proxies set, such as `forwarded`, to pass on as the client sent them. Default: none. */
   readonly passHeaders?: readonly string[];
 }
 
@@ -26,23 +27,23 @@ interface CommonOptions {
 export interface ProxyOptions extends CommonOptions {
   /** `http://host:port/path`, `https://host:port/path`, `unix:/path/of/socket` or `unix:/path/of/socket:/path`. */
   readonly address: string;
-  /** Others are answered with 405. Default: any. */
+  /** Other methods get 405. Default: any method. */
   readonly allowedRequestMethods?: readonly string[];
-  /** Headers of the client's that are not handed on. Default: none besides those of the connection. */
+  /** Headers of the client to remove, besides those of the connection. Default: none. */
   readonly suppressHttpHeaders?: readonly string[];
 }
 
 /** Options of `transparentProxy`. */
 export interface TransparentProxyOptions extends CommonOptions {
-  /** `host` or `host:port`: where all requests go, whatever their Host header says. */
+  /** `host` or `host:port` that gets all requests, whatever their Host header. */
   readonly forceHost?: string;
-  /** How to speak to `forceHost`. Default: http. */
+  /** The protocol for `forceHost`. Default: http. */
   readonly forceScheme?: 'http' | 'https';
-  /** Without `forceHost`: the hosts that may be asked for, `host` or `host:port`; `*` is any. */
+  /** Without `forceHost`: the hosts that clients may request, as `host` or `host:port`; `*` is any host. */
   readonly allowedHosts?: readonly string[];
 }
 
-/** What a transparent proxy is that neither is forced to a host nor knows which ones it may ask. */
+/** The error for a transparent proxy with neither a forced host nor allowed hosts. */
 export const OPEN_PROXY = 'a transparent proxy would connect to whatever host a client names';
 export const OPEN_PROXY_HINT =
   'name the one that it is for with "force_host", or those that may be asked for with "allowed_hosts"';
@@ -50,18 +51,18 @@ export const OPEN_PROXY_HINT =
 const DEFAULT_TIMEOUT_S = 60;
 
 /**
- * An application that hands each request on to another HTTP server, bodies and WebSockets as they come, and its answer back.
- * The Host header is that server's; what the client asked for is in X-Forwarded-For, -Host, -Proto and -Prefix.
+ * An application that forwards each request to another HTTP server and passes its response back. Bodies and WebSockets are
+ * streamed. The Host header is that server's; X-Forwarded-For, -Host, -Proto and -Prefix describe the client's request.
  *
- * A server that cannot be reached is answered for with 502, one that says nothing with 504; a request whose extent is not
- * beyond doubt is refused with 400.
+ * The response is 502 if the server cannot be reached, 504 if it sends nothing, and 400 for a request whose length is
+ * ambiguous.
  *
- * @throws ConfigError for an address of another form.
- * @see `paste.proxy.Proxy`; unlike there a path of the address stands before the request's, with a slash at its end or not.
+ * @throws ConfigError for a malformed address.
+ * @see `paste.proxy.Proxy`; unlike there, a path of the address is prepended to the request's, with or without a final slash.
  */
 export async function proxy(options: ProxyOptions): Promise<App> {
   const { allowedRequestMethods = [], suppressHttpHeaders = [], passHeaders, timeout } = options;
-  const target = targetOf(options.address);
+  const target = addressTarget(options.address);
   const methods = allowedRequestMethods.map((method) => method.toUpperCase());
   const suppressed = headerSet(suppressHttpHeaders);
   return forwardingApp({ timeout, suppressed, passed: headerSet(passHeaders) }, (req) => {
@@ -69,30 +70,29 @@ export async function proxy(options: ProxyOptions): Promise<App> {
       return { status: 405, reason: 'Method Not Allowed', allow: methods.join(', ') };
     }
     const url = req.url ?? '/';
-    // The other server would resolve it to a path outside the one in the address.
+    // The other server would resolve it to a path outside the address's path.
     if (target.path !== '' && isUnsafePath(url)) return { status: 400 };
     return { target, url: target.path + url, host: hostHeader(target) };
   });
 }
 
 /**
- * An application that hands each request on as it came: to `forceHost`, the Host header untouched, or to the host that it
- * names itself, if that is among `allowedHosts` - for a Host header is whatever a client writes, and would else lead to any
- * machine that this one reaches.
+ * An application that forwards each request with its Host header unchanged: to `forceHost`, or to the host in that header if
+ * `allowedHosts` contains it. Without that check a client could reach any machine that this one reaches.
  *
- * @throws ConfigError where neither `forceHost` nor `allowedHosts` is given, and for what is no host.
+ * @throws ConfigError if neither `forceHost` nor `allowedHosts` is given, and for a malformed host.
  * @see `paste.proxy.TransparentProxy`
  */
 export async function transparentProxy(options: TransparentProxyOptions): Promise<App> {
   const { forceHost, forceScheme = 'http', allowedHosts = [], passHeaders, timeout } = options;
-  const forced = forceHost === undefined ? undefined : hostOf('force_host', forceHost);
+  const forced = forceHost === undefined ? undefined : hostSetting('force_host', forceHost);
   const isAnyAllowed = allowedHosts.includes('*');
-  const allowed = allowedHosts.filter((host) => host !== '*').map((host) => hostOf('allowed_hosts', host));
+  const allowed = allowedHosts.filter((host) => host !== '*').map((host) => hostSetting('allowed_hosts', host));
   if (!forced && allowedHosts.length === 0) {
     throw new ConfigError('PASTER_OPEN_PROXY', OPEN_PROXY, { hint: OPEN_PROXY_HINT });
   }
   return forwardingApp({ timeout, suppressed: new Set(), passed: headerSet(passHeaders) }, (req: MountedRequest) => {
-    const host = askedHost(req) ?? '';
+    const host = requestHost(req) ?? '';
     const asked = parseHost(host);
     if (!asked) return { status: 400 };
     const isEncrypted = 'encrypted' in req.socket && req.socket.encrypted === true;
@@ -102,17 +102,17 @@ export async function transparentProxy(options: TransparentProxyOptions): Promis
     // The other server would resolve it to a path outside the mount.
     if (req.baseUrl && isUnsafePath(req.url ?? '/')) return { status: 400 };
     const target: ProxyTarget = { scheme, socketPath: undefined, path: '', ...(forced ?? asked) };
-    return { target, url: wholeUrl(req), host };
+    return { target, url: urlOfClient(req), host };
   });
 }
 
-/** For the mount itself `req.url` has a slash that the client has not written. */
-function wholeUrl(req: MountedRequest): string {
+/** For the mount itself `req.url` is a slash that the client has not sent. */
+function urlOfClient(req: MountedRequest): string {
   const { url = '/', baseUrl = '' } = req;
   return baseUrl + (isAtMount(req) ? url.slice(1) : url);
 }
 
-function targetOf(address: string): ProxyTarget {
+function addressTarget(address: string): ProxyTarget {
   try {
     return parseTarget(address);
   } catch (error) {
@@ -120,18 +120,18 @@ function targetOf(address: string): ProxyTarget {
   }
 }
 
-function hostOf(setting: string, text: string): { readonly host: string; readonly port: number | undefined } {
+function hostSetting(setting: string, text: string): { readonly host: string; readonly port: number | undefined } {
   const host = parseHost(text);
   if (host) return host;
   throw new ConfigError('PASTER_PROXY_HOST', `${setting}: "${text}" is not of the form host or host:port`, { setting });
 }
 
-/** Where a request goes, and as what; or why it goes nowhere. */
-type Decision =
+/** The next server with the URL and Host header for it, or the status of a refusal. */
+type RoutingDecision =
   | { readonly target: ProxyTarget; readonly url: string; readonly host: string }
   | { readonly status: number; readonly reason?: string; readonly allow?: string };
 
-interface Manner {
+interface ForwardingOptions {
   readonly timeout: number | undefined;
   readonly suppressed: ReadonlySet<string>;
   readonly passed: ReadonlySet<string>;
@@ -144,67 +144,67 @@ function headerSet(names: readonly string[] = []): ReadonlySet<string> {
 type Library = ProxyServer<IncomingMessage, ServerResponse>;
 
 async function forwardingApp(
-  { timeout = DEFAULT_TIMEOUT_S, suppressed, passed }: Manner,
-  decide: (req: IncomingMessage) => Decision,
+  { timeout = DEFAULT_TIMEOUT_S, suppressed, passed }: ForwardingOptions,
+  decide: (req: IncomingMessage) => RoutingDecision,
 ): Promise<App> {
-  const [library, { HttpAgent, NamedAgent }] = await Promise.all([makeLibrary(), import('./agents.ts')]);
-  const agents = { http: new HttpAgent({ keepAlive: true }), https: new NamedAgent({ keepAlive: true }) };
-  /** A connection that is upgraded is nobody else's afterwards, and one that has gone stale could not be asked again. */
-  const upgradeAgents = { http: new HttpAgent(), https: new NamedAgent() };
+  const library = await makeLibrary();
+  const agents = { http: new HttpAgent({ keepAlive: true }), https: new ConfiguredNameAgent({ keepAlive: true }) };
+  /** Not kept: an upgraded connection cannot be reused, and an upgrade on a stale connection could not be repeated. */
+  const upgradeAgents = { http: new HttpAgent(), https: new ConfiguredNameAgent() };
 
-  /** @returns undefined where it has been refused. */
+  /** @returns undefined if the request has been refused. */
   const prepare = (req: IncomingMessage, client: ServerResponse | Duplex) => {
     toOriginForm(req);
     const refusal = refusalOf(req);
-    const decision: Decision = refusal === undefined ? decide(req) : { status: refusal };
+    const decision: RoutingDecision = refusal === undefined ? decide(req) : { status: refusal };
     if ('target' in decision)
       return { ...decision, headers: requestHeaders(req, { host: decision.host, suppressed, passed }) };
     if ('setHeader' in client) {
       if (decision.allow !== undefined) client.setHeader('allow', decision.allow);
-      // What follows on the connection may be anything.
+      // It is unclear where the next request on this connection begins.
       if (refusal !== undefined) client.setHeader('connection', 'close');
     }
-    refuse(client, decision.status, decision.reason);
+    sendRefusal(client, decision.status, decision.reason);
     return undefined;
   };
 
   const app: App = (req, res) => {
-    const way = prepare(req, res);
-    if (!way) return;
-    const { target, url, headers } = way;
-    const send = (mayRepeat: boolean): void => {
-      const exchange = new Exchange(req, res, {
+    const prepared = prepare(req, res);
+    if (!prepared) return;
+    const { target, url, headers } = prepared;
+    const send = (mayRetry: boolean): void => {
+      const proxied = new ProxiedRequest(req, res, {
         url,
         headers: { ...headers },
         target: describeTarget(target),
         timeout: timerMs(timeout),
-        ...(mayRepeat ? { again: () => send(false) } : {}),
+        ...(mayRetry ? { retry: () => send(false) } : {}),
       });
       const agent = agents[target.scheme];
-      const options = { ...optionsFor(target), agent, buffer: req };
-      library.web(exchange as unknown as IncomingMessage, res, options).catch((error) => exchange.fail(error));
+      const options = { ...targetOptions(target), agent, buffer: req };
+      library.web(proxied as unknown as IncomingMessage, res, options).catch((error) => proxied.fail(error));
     };
-    send(hasNoBody(req));
+    send(isRepeatable(req));
   };
   app.upgrade = (req, socket, head) => {
-    if (!hasNoBody(req)) return refuse(socket, 400);
-    // Such as h2c, which clients offer with an ordinary request.
+    if (!isRepeatable(req)) return sendRefusal(socket, 400);
+    // Such as h2c, which clients offer in ordinary requests.
     if (req.headers.upgrade?.toLowerCase() !== 'websocket' || req.method !== 'GET') {
       return declineUpgrade(app, req, socket);
     }
-    const way = prepare(req, socket);
-    if (!way) return undefined;
-    const { target, url, headers } = way;
-    const exchange = new Exchange(req, socket, {
+    const prepared = prepare(req, socket);
+    if (!prepared) return undefined;
+    const { target, url, headers } = prepared;
+    const proxied = new ProxiedRequest(req, socket, {
       url,
       headers: { ...headers, connection: 'Upgrade', upgrade: 'websocket' },
       target: describeTarget(target),
       timeout: timerMs(timeout),
     });
-    const options = { ...optionsFor(target), agent: upgradeAgents[target.scheme] };
+    const options = { ...targetOptions(target), agent: upgradeAgents[target.scheme] };
     library
-      .ws(exchange as unknown as IncomingMessage, socket as Socket, options, head)
-      .catch((error) => exchange.fail(error));
+      .ws(proxied as unknown as IncomingMessage, socket as Socket, options, head)
+      .catch((error) => proxied.fail(error));
     return undefined;
   };
   app.close = () => {
@@ -213,26 +213,49 @@ async function forwardingApp(
   return app;
 }
 
-/** httpxy opens the connection, carries the body and ties the two sides together; what goes over them is decided here. */
+/** httpxy opens connections and pipes bodies. `ProxiedRequest` decides what is sent. */
 async function makeLibrary(): Promise<Library> {
   const { createProxyServer } = await import('httpxy');
   const library = createProxyServer({ selfHandleResponse: true, prependPath: false });
-  const exchangeOf = (req: unknown): Exchange => req as Exchange;
-  library.on('proxyReq', (sent, req) => exchangeOf(req).begin(sent));
-  library.on('proxyReqWs', (sent, req, socket) => exchangeOf(req).beginUpgrade(sent, socket));
-  library.on('proxyRes', (answer, req, res) => exchangeOf(req).answer(answer, res));
-  library.on('error', (error, req) => exchangeOf(req).fail(error));
+  const proxied = (req: unknown): ProxiedRequest => req as ProxiedRequest;
+  library.on('proxyReq', (sent, req) => proxied(req).onRequest(sent));
+  library.on('proxyReqWs', (sent, req, socket) => proxied(req).onUpgradeRequest(sent, socket));
+  library.on('proxyRes', (response, req, res) => proxied(req).onResponse(response, res));
+  library.on('error', (error, req) => proxied(req).fail(error));
   return library;
 }
 
-function optionsFor({ scheme, host, port, socketPath }: ProxyTarget) {
+function targetOptions({ scheme, host, port, socketPath }: ProxyTarget) {
   const at =
     socketPath === undefined ? { hostname: host, host, ...(port === undefined ? {} : { port }) } : { socketPath };
   return { target: { protocol: `${scheme}:`, ...at } };
 }
 
-/** It may be sent twice: the first time may have met a connection that was just being closed. */
-function hasNoBody({ method, headers }: IncomingMessage): boolean {
+/** Such a request may be sent again if the server closed a kept connection just as it was used. */
+function isRepeatable({ method, headers }: IncomingMessage): boolean {
   const isSafe = method === 'GET' || method === 'HEAD' || method === 'OPTIONS';
   return isSafe && headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0';
+}
+
+/**
+ * Verifies the certificate for the server's configured name. Node would use the Host header, which the client chooses: it
+ * would verify another name, and keep connections for each name that clients make up.
+ */
+class ConfiguredNameAgent extends HttpsAgent {
+  override getName(options: RequestOptions): string {
+    return super.getName(withServerName(options));
+  }
+
+  override createConnection(
+    options: ClientRequestArgs,
+    callback?: (error: Error | null, stream: Duplex) => void,
+  ): Duplex | null | undefined {
+    return super.createConnection(withServerName(options), callback);
+  }
+}
+
+/** A certificate for an address needs no name (RFC 6066 section 3). */
+function withServerName<T extends ClientRequestArgs>(options: T): T & { readonly servername: string } {
+  const host = options.host ?? '';
+  return { ...options, servername: isIP(host) === 0 ? host : '' };
 }

@@ -6,19 +6,19 @@ import { asList } from '../../config/convert.ts';
 import { debugFlags } from '../../config/debug.ts';
 import { defineSettings, list, oneOf, type SettingsOf, type SettingType, seconds, text } from '../../config/setting.ts';
 import { ConfigError } from '../../errors.ts';
-import { TOKEN } from '../../http/token.ts';
+import { TOKEN } from '../../http/request-headers.ts';
 import type { App, Settings } from '../../protocol/types.ts';
 import { OPEN_PROXY, OPEN_PROXY_HINT, proxy, transparentProxy } from './proxy.ts';
 import { parseTarget } from './target.ts';
 
-const timeout = {
+const timeoutSetting = {
   type: seconds,
   default: 60,
   help: 'Seconds without anything from the other server after which it has failed (504); 0 is any number.',
 } as const;
 
-/** Names of methods or of headers. One with a comma would name nothing, and nobody would see it. */
-const names: SettingType<readonly string[]> = {
+/** Names of methods or headers. A comma is an error, since the name would silently match nothing. */
+const tokens: SettingType<readonly string[]> = {
   allowed: 'names separated by spaces or line ends',
   parse(value) {
     const found = asList(value);
@@ -29,7 +29,7 @@ const names: SettingType<readonly string[]> = {
 };
 
 const passHeaders = {
-  type: names,
+  type: tokens,
   default: [],
   help: 'Headers that only proxies set, other than X-Forwarded-For, to pass on as the client sent them.',
   example: 'forwarded x-real-ip',
@@ -50,19 +50,19 @@ export const proxySettings = defineSettings(
       example: 'http://127.0.0.1:3000/',
     },
     allowed_request_methods: {
-      type: names,
+      type: tokens,
       default: [],
       help: 'The methods that are handed on; none named: all. Others are answered with 405.',
       example: 'GET HEAD POST',
     },
     suppress_http_headers: {
-      type: names,
+      type: tokens,
       default: [],
       help: 'Headers of the client’s that are not handed on.',
       example: 'cookie authorization',
     },
     pass_headers: passHeaders,
-    timeout,
+    timeout: timeoutSetting,
   },
   { meaning: 'another HTTP server as an application' },
 );
@@ -94,7 +94,7 @@ export const transparentProxySettings = defineSettings(
       example: 'www.example.org api.example.org:8080',
     },
     pass_headers: passHeaders,
-    timeout,
+    timeout: timeoutSetting,
   },
   {
     meaning: 'the HTTP server that a request names, or one that it is forced to',

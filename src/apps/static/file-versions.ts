@@ -1,8 +1,8 @@
 /**
- * The versions of files: a hash of each one's content, as Tornado's `static_url` has it. A hash is kept until the file
- * changes, and to know that costs no input or output for a file that does not: the directories are watched. An exchange
- * that no watch sees (a parent of the whole tree renamed, another machine writing to a network disk) comes out when the
- * file is served, for whoever serves it has its size and times in hand and compares them.
+ * Versions of static files, and URLs that contain them: a version is a hash of the content, as in Tornado's `static_url`. A
+ * hash is cached until the file changes. The directories are watched, so an unchanged file costs no input or output. A change
+ * that the watch does not report (a parent of the whole tree is renamed, another machine writes to a network disk) is detected
+ * when the file is served, because its size and times are compared then.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -16,55 +16,55 @@ import {
   watch,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { closeFile, isBelow, type OpenedFile, openFound, openFoundSync } from '../../files/opened-file.ts';
 import { DocumentRoot } from '../document-root.ts';
-import { closeFile, isBelow, type OpenedFile, openFound, openFoundSync } from '../opened-file.ts';
 
 export interface FileVersion {
   /** The first 80 bits of the content's SHA-256, in hexadecimal. */
   readonly hash: string;
-  /** What the file was when it was hashed, in the words of `fileIdentity`. */
+  /** The file's `fileIdentity` when it was hashed. */
   readonly identity: string;
 }
 
-interface Kept extends FileVersion {
+interface CachedVersion extends FileVersion {
   readonly real: string;
-  /** A change will be told; otherwise each use asks for the file's size and times. */
+  /** Whether a watch reports changes; otherwise each use compares the file's size and times. */
   readonly watched: boolean;
 }
 
 const HASH_LENGTH = 20;
-/** What a version looks like. */
-export const VERSION = /^[0-9a-f]{20}$/;
-const CHUNK = 256 * 1024;
+/** The form of a version. */
+export const VERSION_HASH = /^[0-9a-f]{20}$/;
+const CHUNK_SIZE = 256 * 1024;
 
-/** Two different contents of a path differ in this, but for writes within one tick of the file system's clock. */
+/** A text that changes with the file's content, except for writes within one tick of the file system's clock. */
 export function fileIdentity(stat: Stats): string {
   return `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeMs}:${stat.ctimeMs}`;
 }
 
 export class FileVersions {
   readonly #root: DocumentRoot;
-  readonly #keep: boolean;
-  readonly #kept = new Map<string, Kept>();
+  readonly #isCaching: boolean;
+  readonly #cache = new Map<string, CachedVersion>();
   readonly #watches = new Map<string, FSWatcher>();
   #changes = 0;
 
   /**
-   * @param root no directory above it is watched, and nothing outside it is read.
-   * @param keep false: each hash is made again (`debug`).
+   * @param root nothing outside it is read, and no directory above it is watched.
+   * @param isCaching false: compute each hash again (`debug`).
    */
-  constructor(root: string, keep: boolean) {
+  constructor(root: string, isCaching: boolean) {
     this.#root = new DocumentRoot(root);
-    this.#keep = keep;
+    this.#isCaching = isCaching;
   }
 
   /**
-   * For templates, which cannot wait: reads the file here and now, unless its hash is known. Undefined: no such file, or
-   * one outside the root, of which a hash would tell something.
+   * Reads the file synchronously if its hash is not cached, for templates, which cannot wait.
+   * @returns undefined if there is no such file, or if it is outside the root, since the hash would reveal something about it.
    */
-  now(path: string): FileVersion | undefined {
+  getSync(path: string): FileVersion | undefined {
     try {
-      const known = this.#kept.get(path);
+      const known = this.#cache.get(path);
       if (known && (known.watched || known.identity === fileIdentity(statSync(path)))) return known;
       const real = realpathSync(path);
       const root = realpathSync(this.#root.path);
@@ -72,55 +72,55 @@ export class FileVersions {
       const watched = this.#watch(path, real);
       const changes = this.#changes;
       const file = openFoundSync({ real, root });
-      return file && this.#remember(path, real, watched, changes, hashSync(file));
+      return file && this.#addToCache(path, real, watched, changes, hashSync(file));
     } catch {
       return undefined;
     }
   }
 
-  /** The same for whoever can wait. */
-  async later(path: string): Promise<FileVersion | undefined> {
+  /** The same, asynchronously. */
+  async get(path: string): Promise<FileVersion | undefined> {
     try {
-      const known = this.#kept.get(path);
-      // Not asked for anew where nothing is watched: it is about to be served, and so to be compared.
+      const known = this.#cache.get(path);
+      // Need not be compared here if nothing is watched: the file is about to be served, and compared then.
       if (known) return known;
       const found = await this.#root.find(path);
       if (found === undefined) return undefined;
       const watched = this.#watch(path, found.real);
       const changes = this.#changes;
       const file = await openFound(found);
-      return file && this.#remember(path, found.real, watched, changes, await hash(file));
+      return file && this.#addToCache(path, found.real, watched, changes, await hash(file));
     } catch {
       return undefined;
     }
   }
 
-  /** The file is another one than that which was hashed. */
-  forget(path: string): void {
-    this.#kept.delete(path);
+  /** Drops a cached hash, because the file has changed. */
+  invalidate(path: string): void {
+    this.#cache.delete(path);
   }
 
   close(): void {
     for (const watcher of this.#watches.values()) watcher.close();
     this.#watches.clear();
-    this.#kept.clear();
+    this.#cache.clear();
   }
 
-  #remember(
+  #addToCache(
     path: string,
     real: string,
     watched: boolean,
     changes: number,
-    made: FileVersion | undefined,
+    version: FileVersion | undefined,
   ): FileVersion | undefined {
-    // A change that was told while the file was being read may be a change of this file.
-    if (made && this.#keep && changes === this.#changes) this.#kept.set(path, { ...made, real, watched });
-    return made;
+    // A change reported while the file was being read may be a change of this file.
+    if (version && this.#isCaching && changes === this.#changes) this.#cache.set(path, { ...version, real, watched });
+    return version;
   }
 
-  /** Watches the file's directory, those above it, and that of the file behind a symbolic link. */
+  /** Watches the file's directory, those above it, and the directory of the target of a symbolic link. */
   #watch(path: string, real: string): boolean {
-    if (!this.#keep) return false;
+    if (!this.#isCaching) return false;
     const directories = [dirname(real)];
     for (let directory = dirname(path); isBelow(directory, this.#root.path); directory = dirname(directory)) {
       directories.push(directory);
@@ -130,24 +130,24 @@ export class FileVersions {
 
   #watchDirectory(directory: string): boolean {
     try {
-      const watcher = watch(directory, { persistent: false }, (_event, name) => this.#changed(directory, name));
-      watcher.on('error', () => this.#changed(directory, null));
+      const watcher = watch(directory, { persistent: false }, (_event, name) => this.#onChange(directory, name));
+      watcher.on('error', () => this.#onChange(directory, null));
       this.#watches.set(directory, watcher);
       return true;
     } catch {
-      // Too many watches, or a file system that has none.
+      // There are too many watches, or the file system does not support them.
       return false;
     }
   }
 
-  #changed(directory: string, name: string | null): void {
+  #onChange(directory: string, name: string | null): void {
     this.#changes++;
-    // A directory that is moved or removed tells of itself by its own name.
+    // The event of a directory that is moved or removed has the directory's own name.
     const changed = name === null || name === basename(directory) ? directory : join(directory, name);
-    for (const [path, { real }] of this.#kept) {
-      if (isBelow(path, changed) || isBelow(real, changed)) this.#kept.delete(path);
+    for (const [path, { real }] of this.#cache) {
+      if (isBelow(path, changed) || isBelow(real, changed)) this.#cache.delete(path);
     }
-    // Another directory may have come in its place.
+    // The directory may have been replaced by another one.
     for (const [watched, watcher] of this.#watches) {
       if (!isBelow(watched, changed)) continue;
       watcher.close();
@@ -156,7 +156,7 @@ export class FileVersions {
   }
 }
 
-/** Undefined where the file changed while it was read. */
+/** Undefined if the file changed while it was read. */
 function versionOf({ fd, stats }: OpenedFile, digest: string): FileVersion | undefined {
   const identity = fileIdentity(stats);
   return identity === fileIdentity(fstatSync(fd)) ? { hash: digest.slice(0, HASH_LENGTH), identity } : undefined;
@@ -167,7 +167,7 @@ function hashSync(file: OpenedFile): FileVersion | undefined {
   try {
     if (!file.stats.isFile()) return undefined;
     const digest = createHash('sha256');
-    const chunk = Buffer.allocUnsafe(Math.min(CHUNK, file.stats.size + 1));
+    const chunk = Buffer.allocUnsafe(Math.min(CHUNK_SIZE, file.stats.size + 1));
     for (let length = readSync(file.fd, chunk); length > 0; length = readSync(file.fd, chunk)) {
       digest.update(chunk.subarray(0, length));
     }
@@ -187,4 +187,41 @@ async function hash(file: OpenedFile): Promise<FileVersion | undefined> {
   } finally {
     closeFile(file);
   }
+}
+
+/**
+ * Returns the URL of a file below the document root: `staticUrl('images/logo.png')` is `/static/images/logo.png?v=HASH`. The
+ * URL of a file that does not exist has no version.
+ */
+export type StaticUrl = (path: string) => string;
+
+/** Options of `makeStaticUrl`. */
+export interface StaticUrlOptions {
+  /** The directory with the files. */
+  readonly documentRoot: string;
+  /** The URL of that directory: a path, or `https://host/path`. Default: `/static`. */
+  readonly urlPrefix?: string;
+  /** False: hash the file at each call, as with `debug`. Default: true, hash it again when it has changed. */
+  readonly hashCache?: boolean;
+}
+
+/**
+ * Makes the function that templates call for the URLs of static files. The version in the URL is a hash of the file's content.
+ * The file is read again only when it has changed. `npm:paster#static` lets browsers cache such a URL for a year.
+ *
+ * @see `tornado.web.RequestHandler.static_url`
+ */
+export function makeStaticUrl(options: StaticUrlOptions): StaticUrl {
+  const { documentRoot, urlPrefix = '/static', hashCache = true } = options;
+  return versionedUrl(documentRoot, urlPrefix, new FileVersions(documentRoot, hashCache));
+}
+
+export function versionedUrl(documentRoot: string, urlPrefix: string, versions: FileVersions): StaticUrl {
+  const prefix = urlPrefix.replace(/\/$/, '');
+  return (path) => {
+    const names = path.split('/').filter((name) => name !== '');
+    const url = `${prefix}/${names.map(encodeURIComponent).join('/')}`;
+    const version = versions.getSync(join(documentRoot, ...names));
+    return version === undefined ? url : `${url}?v=${version.hash}`;
+  };
 }

@@ -1,5 +1,5 @@
+/** `npm:paster#static`, an application and a filter: the settings of an INI file. */
 import { debugFlags } from '../../config/debug.ts';
-import { existingDirectory, existingFile } from '../../config/existing-path.ts';
 import {
   bool,
   defineSettings,
@@ -10,11 +10,12 @@ import {
   type SettingsOf,
   type SettingType,
 } from '../../config/setting.ts';
+import { existingDirectory, existingFile } from '../../files/existing-path.ts';
 import type { App, Filter, Settings } from '../../protocol/types.ts';
 import { type StaticFilesOptions, staticFiles, withStaticFiles } from './static-files.ts';
 
-/** The root would leave nothing to the application. */
-const urlPrefix: SettingType<string> = {
+/** Not the root, since no path would be left for the application. */
+const pathBelowRoot: SettingType<string> = {
   allowed: 'the path of a URL, such as /static',
   parse(value) {
     if (!/^\/?[^\s/?#:]+(?:\/[^\s/?#:]+)*\/?$/.test(value)) throw new Error(`"${value}" is no path below the root`);
@@ -49,7 +50,7 @@ const declarations = {
   precompressed: {
     type: bool,
     default: false,
-    help: 'Send file.br or file.gz, where there is one, in place of file to who takes it.',
+    help: 'Send file.br or file.gz, if it exists, instead of file to clients that accept it.',
   },
 } as const;
 
@@ -58,26 +59,26 @@ export const staticSettings = defineSettings(declarations, { meaning: 'the files
 export const staticFilterSettings = defineSettings(
   {
     ...declarations,
-    url_prefix: { type: urlPrefix, default: '/static', help: 'Where the files are found.' },
+    url_prefix: { type: pathBelowRoot, default: '/static', help: 'Where the files are found.' },
   },
   { meaning: 'the files of a directory below a prefix, the application everywhere else' },
 );
 
 /** Makes the application of an `[app:*]` section. */
 export function makeStatic(globalConf: Settings, settings: SettingsOf<typeof staticSettings>): App {
-  return staticFiles(optionsOf(globalConf, settings));
+  return staticFiles(staticOptions(globalConf, settings));
 }
 makeStatic.settings = staticSettings;
 makeStatic.check = makeStatic;
 
 /** Makes the filter of a `[filter:*]` section. */
 export function makeStaticFilter(globalConf: Settings, settings: SettingsOf<typeof staticFilterSettings>): Filter {
-  return withStaticFiles({ ...optionsOf(globalConf, settings), urlPrefix: settings.url_prefix });
+  return withStaticFiles({ ...staticOptions(globalConf, settings), urlPrefix: settings.url_prefix });
 }
 makeStaticFilter.settings = staticFilterSettings;
 makeStaticFilter.check = makeStaticFilter;
 
-function optionsOf(globalConf: Settings, settings: SettingsOf<typeof staticSettings>): StaticFilesOptions {
+function staticOptions(globalConf: Settings, settings: SettingsOf<typeof staticSettings>): StaticFilesOptions {
   const { robots, favicon } = settings;
   return {
     documentRoot: existingDirectory('document_root', settings.document_root),

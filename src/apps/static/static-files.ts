@@ -1,6 +1,6 @@
 /**
- * Answers with the files of a directory. What reaches a file is decided here (the path, dotfiles, symbolic links, a variant
- * that is compressed already, the version); how a file is sent (conditional requests, ranges, types) is `send`'s.
+ * Serves the files of a directory. This file decides which file is sent (the path, dotfiles, symbolic links, precompressed
+ * variants, versions); npm `send` sends it (conditional requests, ranges, media types).
  */
 import type { Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -8,31 +8,30 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { dirname } from 'node:path';
 import type send from 'send';
 import { errorCode, errorMessage } from '../../errors.ts';
+import { closeFile, type OpenedFile, openFound } from '../../files/opened-file.ts';
 import { errorStream } from '../../gateway/error-stream.ts';
-import { acceptedEncodings } from '../../http/accept-encoding.ts';
-import { isAtMount, type MountedRequest, mountRequest, pathEnd, toOriginForm } from '../../http/mount.ts';
-import { pathNames, targetPath } from '../../http/path-names.ts';
+import { sendPlainText } from '../../http/error-response.ts';
+import { isAtMount, type MountedRequest, mountRequest, toOriginForm } from '../../http/mount.ts';
 import { AMBIGUOUS, AMBIGUOUS_PATH, longestPrefix, PathPrefixes } from '../../http/path-prefixes.ts';
-import { answerPlain } from '../../http/plain-answer.ts';
+import { pathEnd, pathNames, targetPath } from '../../http/url-path.ts';
 import { requireOwn } from '../../own-files.ts';
 import { printableLine } from '../../printable.ts';
 import type { App, Filter } from '../../protocol/types.ts';
 import { fromWorkingDirectory } from '../../working-directory.ts';
 import { DocumentRoot, realPath } from '../document-root.ts';
-import { closeFile, type OpenedFile, openFound } from '../opened-file.ts';
-import { FileVersions, fileIdentity, VERSION } from './file-versions.ts';
-import { type StaticUrl, versionedUrl } from './static-url.ts';
+import { acceptedEncodings } from './accept-encoding.ts';
+import { FileVersions, fileIdentity, type StaticUrl, VERSION_HASH, versionedUrl } from './file-versions.ts';
 
-/** What is done with a path of which a name begins with a dot: 404, 403, or nothing special. */
+/** The response if a name in the path begins with a dot: 404, 403, or the file. */
 export type Dotfiles = 'ignore' | 'deny' | 'allow';
 
-/** What `staticFiles` takes. */
+/** Options of `staticFiles`. */
 export interface StaticFilesOptions {
   /** The directory with the files. */
   readonly documentRoot: string;
-  /** Seconds for which a browser may use a file without asking. Default: 0, it asks each time. */
+  /** Seconds for which a browser may use a file without revalidation. Default: 0. */
   readonly cacheMaxAge?: number;
-  /** The files that stand for a directory, the first that is there. Default: `index.html`. */
+  /** Names of index files; the first that exists is served for a directory. Default: `index.html`. */
   readonly index?: readonly string[];
   /** Default: `ignore`. */
   readonly dotfiles?: Dotfiles;
@@ -40,19 +39,19 @@ export interface StaticFilesOptions {
   readonly robots?: string | undefined;
   /** The file for `/favicon.ico`. Default: `favicon.ico` in the directory. */
   readonly favicon?: string | undefined;
-  /** Send `file.br` or `file.gz` in place of `file` to who takes it. Default: false. */
+  /** Send `file.br` or `file.gz` instead of `file` if the client accepts it. Default: false. */
   readonly precompressed?: boolean;
-  /** False: hash a file anew for each request with a version, as `debug` does. Default: true. */
+  /** False: hash a file again for each request with a version, as with `debug`. Default: true. */
   readonly hashCache?: boolean;
 }
 
-/** What `withStaticFiles` takes. */
+/** Options of `withStaticFiles`. */
 export interface WithStaticFilesOptions extends StaticFilesOptions {
-  /** Where the files are found, below the place where the filter stands. Default: `/static`. */
+  /** The path of the files, below the filter's mount. Default: `/static`. */
   readonly urlPrefix?: string;
 }
 
-/** A request that went through `withStaticFiles`. */
+/** A request that has passed `withStaticFiles`. */
 export interface StaticRequest extends MountedRequest {
   staticUrl?: StaticUrl;
 }
@@ -62,20 +61,20 @@ const NOT_PERMITTED: ReadonlySet<string> = new Set(['EACCES', 'EPERM']);
 const SUFFIXES = { br: '.br', gzip: '.gz' } as const;
 const ENCODINGS = ['br', 'gzip'] as const;
 
-/** How long it is remembered where a path leads: resolving symbolic links costs a third of the response with a small file. */
-const REMEMBERED_MS = 1000;
+/** How long a resolved path is cached: resolving symbolic links costs a third of the response with a small file. */
+const PATH_CACHE_MS = 1000;
 
-/** A year, as Tornado has it; RFC 8246 for `immutable`. */
-const FOREVER = 'public, max-age=31536000, immutable';
+/** A year, as in Tornado; RFC 8246 for `immutable`. */
+const IMMUTABLE = 'public, max-age=31536000, immutable';
 
-/** A file, and what is known of it. */
-interface Chosen {
+/** The file for a request. */
+interface RequestedFile {
   readonly file: OpenedFile;
-  /** As it was asked for, before symbolic links: versions are kept by it. */
+  /** The path before symbolic links are followed, by which versions are cached. */
   readonly path: string;
 }
 
-/** What is sent instead of a file: the file compressed. */
+/** A compressed version of a file that is sent instead. */
 interface Variant {
   readonly file: OpenedFile;
   readonly encoding: keyof typeof SUFFIXES;
@@ -88,68 +87,68 @@ class StaticFiles {
   readonly #dotfiles: Dotfiles;
   readonly #precompressed: boolean;
   readonly #maxAge: number;
-  readonly #single: ReadonlyMap<string, string | undefined>;
+  readonly #specialFiles: ReadonlyMap<string, string | undefined>;
 
   constructor(options: StaticFilesOptions) {
-    this.root = new DocumentRoot(options.documentRoot, REMEMBERED_MS);
+    this.root = new DocumentRoot(options.documentRoot, PATH_CACHE_MS);
     this.versions = new FileVersions(this.root.path, options.hashCache ?? true);
     this.#index = options.index ?? ['index.html'];
     this.#dotfiles = options.dotfiles ?? 'ignore';
     this.#precompressed = options.precompressed ?? false;
     this.#maxAge = (options.cacheMaxAge ?? 0) * 1000;
-    this.#single = new Map([
+    this.#specialFiles = new Map([
       ['/robots.txt', options.robots],
       ['/favicon.ico', options.favicon],
     ]);
   }
 
-  async answer(req: MountedRequest, res: ServerResponse): Promise<void> {
+  async serve(req: MountedRequest, res: ServerResponse): Promise<void> {
     const path = targetPath(req.url ?? '/');
-    // A map of URLs may have mounted this at the one file.
-    if (await this.answerSingle((req.baseUrl ?? '') + path.replace(/^\/$/, ''), req, res)) return;
+    // urlmap may have mounted this application at that one file.
+    if (await this.serveSpecial((req.baseUrl ?? '') + path.replace(/^\/$/, ''), req, res)) return;
     if (isAtMount(req)) return isForFiles(req) ? redirectToDirectory(req, res) : refuseMethod(res);
-    const asked = pathNames(path);
-    if ('refused' in asked) return answerPlain(res, asked.refused);
-    const { names, directory } = asked;
+    const parsed = pathNames(path);
+    if ('refused' in parsed) return sendPlainText(res, parsed.refused);
+    const { names, directory } = parsed;
     if (this.#dotfiles !== 'allow' && names.some((name) => name.startsWith('.'))) {
-      return answerPlain(res, this.#dotfiles === 'deny' ? 403 : 404);
+      return sendPlainText(res, this.#dotfiles === 'deny' ? 403 : 404);
     }
     try {
-      const chosen = directory ? await this.#openIndex(names) : await this.#open(names);
-      if (chosen === undefined) return answerPlain(res, 404);
-      await this.#send(req, res, chosen);
+      const found = directory ? await this.#openIndex(names) : await this.#open(names);
+      if (found === undefined) return sendPlainText(res, 404);
+      await this.#send(req, res, found);
     } catch (error) {
-      // A directory that may be entered but not read can have an index all the same.
+      // A directory that may be searched but not read can still have an index.
       if (isNotPermitted(error) && !directory && (await this.#isDirectory(names))) redirectToDirectory(req, res);
-      else failed(req, res, error);
+      else sendFailure(req, res, error);
     }
   }
 
-  /** `/robots.txt` and `/favicon.ico`, by their whole path. False: it is neither, or there is no such file. */
-  async answerSingle(path: string, req: MountedRequest, res: ServerResponse): Promise<boolean> {
-    if (!this.#single.has(path)) return false;
-    const file = this.#single.get(path);
+  /** Serves `/robots.txt` and `/favicon.ico`. @returns false if the path is neither, or there is no such file. */
+  async serveSpecial(path: string, req: MountedRequest, res: ServerResponse): Promise<boolean> {
+    if (!this.#specialFiles.has(path)) return false;
+    const file = this.#specialFiles.get(path);
     try {
-      const chosen =
-        file === undefined ? await this.#open([path.slice(1)]) : await openAlone(fromWorkingDirectory(file));
-      if (chosen === undefined) return false;
-      await this.#send(req, res, chosen);
+      const found =
+        file === undefined ? await this.#open([path.slice(1)]) : await openAnywhere(fromWorkingDirectory(file));
+      if (found === undefined) return false;
+      await this.#send(req, res, found);
     } catch (error) {
-      failed(req, res, error);
+      sendFailure(req, res, error);
     }
     return true;
   }
 
-  async #open(names: readonly string[]): Promise<Chosen | undefined> {
+  async #open(names: readonly string[]): Promise<RequestedFile | undefined> {
     const path = this.root.join(names);
     const file = await this.root.open(path);
     return file && { file, path };
   }
 
-  async #openIndex(names: readonly string[]): Promise<Chosen | undefined> {
+  async #openIndex(names: readonly string[]): Promise<RequestedFile | undefined> {
     for (const name of this.#index) {
-      const chosen = await this.#open([...names, name]);
-      if (chosen) return chosen;
+      const found = await this.#open([...names, name]);
+      if (found) return found;
     }
     return undefined;
   }
@@ -160,29 +159,29 @@ class StaticFiles {
   }
 
   /** Sends a file, and closes it. */
-  async #send(req: MountedRequest, res: ServerResponse, { file, path }: Chosen): Promise<void> {
+  async #send(req: MountedRequest, res: ServerResponse, { file, path }: RequestedFile): Promise<void> {
     let variant: Variant | undefined;
     let reading: OpenedFile | undefined;
     try {
-      // Not before it is known that there is a file: a cascade asks the next one for all else, forms among it.
+      // Only after the file was found: for a 404, such as for a form, a cascade asks its next application.
       if (!isForFiles(req)) return refuseMethod(res);
       if (file.stats.isDirectory()) return redirectToDirectory(req, res);
-      if (!file.stats.isFile()) return answerPlain(res, 404);
+      if (!file.stats.isFile()) return sendPlainText(res, 404);
       if (this.#precompressed) variant = await this.#openVariant(req, res, file, path);
       const sent = variant?.file ?? file;
       if (variant) res.setHeader('Content-Encoding', variant.encoding);
       const wanted = wantedVersion(req.url ?? '');
-      const version = wanted === undefined ? undefined : await this.versions.later(path);
-      if (version && version.identity !== fileIdentity(file.stats)) this.versions.forget(path);
-      else if (version && version.hash === wanted) res.setHeader('Cache-Control', FOREVER);
+      const version = wanted === undefined ? undefined : await this.versions.get(path);
+      if (version && version.identity !== fileIdentity(file.stats)) this.versions.invalidate(path);
+      else if (version && version.hash === wanted) res.setHeader('Cache-Control', IMMUTABLE);
       const stream = sendOpened(req, res, sent, this.#maxAge);
       stream.on('error', (error: Error & { status: number }) => {
-        if (error.status === 500) failed(req, res, error);
-        else fail(res, error.status);
+        if (error.status === 500) sendFailure(req, res, error);
+        else sendError(res, error.status);
       });
       stream.on('stream', (source: { bytesRead: number; once(event: 'end', listener: () => void): void }) => {
         reading = sent;
-        // A file that shrinks while it is sent: a response that is too short must not look whole.
+        // If the file shrinks while it is sent, the response must not look complete.
         source.once('end', () => {
           if (source.bytesRead < Number(res.getHeader('Content-Length'))) res.destroy();
         });
@@ -190,15 +189,15 @@ class StaticFiles {
       stream.type(file.real);
       stream.send(sent.real, sent.stats);
     } finally {
-      // The stream closes the one that it reads.
+      // The stream closes the file that it reads.
       if (reading !== file) closeFile(file);
       if (variant && reading !== variant.file) closeFile(variant.file);
     }
   }
 
   /**
-   * The best variant that the client takes and that is not older than its file, in whole seconds, as tools that keep a
-   * file's time often do no better. An older one is of what the file was before.
+   * Opens the best variant that the client accepts, unless it is older than its file: then the file has changed since. Times
+   * are compared in whole seconds, since tools that preserve a file's time often store no fractions.
    */
   async #openVariant(
     req: IncomingMessage,
@@ -209,7 +208,7 @@ class StaticFiles {
     res.setHeader('Vary', 'Accept-Encoding');
     for (const encoding of acceptedEncodings(req.headers['accept-encoding'], ENCODINGS)) {
       const file = await this.root.open(path + SUFFIXES[encoding]).catch(() => undefined);
-      if (file?.stats.isFile() && wholeSeconds(file.stats) >= wholeSeconds(original.stats)) return { file, encoding };
+      if (file?.stats.isFile() && mtimeSeconds(file.stats) >= mtimeSeconds(original.stats)) return { file, encoding };
       if (file) closeFile(file);
     }
     return undefined;
@@ -217,20 +216,19 @@ class StaticFiles {
 }
 
 /**
- * An application that answers with the files of a directory: ranges, conditional requests, versioned URLs
- * (`makeStaticUrl`), variants that are compressed already. GET and HEAD only, another method is 405 for a file; never a byte from outside the directory.
+ * An application that serves the files of a directory, with ranges, conditional requests, versioned URLs (`makeStaticUrl`)
+ * and precompressed variants. Methods other than GET and HEAD get 405 for a file. Nothing outside the directory is served.
  */
 export function staticFiles(options: StaticFilesOptions): App {
   const files = new StaticFiles(options);
-  const app: App = (req, res) => files.answer(req, res);
+  const app: App = (req, res) => files.serve(req, res);
   app.close = () => files.versions.close();
   return app;
 }
 
 /**
- * A filter that answers below `urlPrefix` with files, and `/robots.txt` and `/favicon.ico` where there are such files;
- * everything else is the application's, which finds `req.staticUrl(path)`: the URL of a file, with its version and below
- * whatever the whole is mounted at.
+ * A filter that serves files below `urlPrefix`, and `/robots.txt` and `/favicon.ico` if there are such files. The application
+ * handles everything else. It can call `req.staticUrl(path)` for the URL of a file with its version, below the filter's mount.
  */
 export function withStaticFiles(options: WithStaticFilesOptions): Filter {
   const prefix = `/${(options.urlPrefix ?? '/static').replace(/^\/+|(?<!\/)\/+$/g, '')}`;
@@ -239,19 +237,19 @@ export function withStaticFiles(options: WithStaticFilesOptions): Filter {
   return (app) => {
     const files = new StaticFiles(options);
     const { root, versions } = files;
-    const atRoot = versionedUrl(root.path, prefix, versions);
+    const staticUrl = versionedUrl(root.path, prefix, versions);
     const filtered: App = async (req: StaticRequest, res) => {
       toOriginForm(req);
       const path = targetPath(req.url ?? '/');
       const match = longestPrefix(path, [prefixes]);
-      if (match === AMBIGUOUS) return answerPlain(res, 400, {}, AMBIGUOUS_PATH);
+      if (match === AMBIGUOUS) return sendPlainText(res, 400, {}, AMBIGUOUS_PATH);
       if (match) {
         mountRequest(req, match.length);
-        return files.answer(req, res);
+        return files.serve(req, res);
       }
-      if (isForFiles(req) && (await files.answerSingle(path, req, res))) return;
+      if (isForFiles(req) && (await files.serveSpecial(path, req, res))) return;
       const { baseUrl } = req;
-      req.staticUrl = baseUrl ? (file) => baseUrl + atRoot(file) : atRoot;
+      req.staticUrl = baseUrl ? (file) => baseUrl + staticUrl(file) : staticUrl;
       return app(req, res);
     };
     filtered.close = () => versions.close();
@@ -264,11 +262,11 @@ function isForFiles({ method }: IncomingMessage): boolean {
 }
 
 function refuseMethod(res: ServerResponse): void {
-  answerPlain(res, 405, { allow: 'GET, HEAD' });
+  sendPlainText(res, 405, { allow: 'GET, HEAD' });
 }
 
-/** A file that a setting names: it may lie anywhere. */
-async function openAlone(path: string): Promise<Chosen | undefined> {
+/** Opens a file named in a setting, which need not be in the document root. */
+async function openAnywhere(path: string): Promise<RequestedFile | undefined> {
   const real = await realPath(path);
   const file = real === undefined ? undefined : await openFound({ real, root: dirname(real) });
   return file && { file, path };
@@ -276,15 +274,15 @@ async function openAlone(path: string): Promise<Chosen | undefined> {
 
 let loadedSend: typeof send | undefined;
 
-/** Loaded with the first file: the public API has this part for everybody, and most programs serve no files by it. */
-function sender(): typeof send {
+/** Loads `send` with the first file, since most programs that import paster's public API serve no files with it. */
+function loadSend(): typeof send {
   loadedSend ??= requireOwn('send') as typeof send;
   return loadedSend;
 }
 
 /**
- * `send`'s stream for a file that is open already. `send` opens paths by itself, but passes the options on to
- * `fs.createReadStream`, which takes a descriptor instead; its method of the same name begins after the look-up.
+ * Makes `send`'s stream for a file that is already open. `send` opens paths itself, but passes its options to
+ * `fs.createReadStream`, which accepts a descriptor instead. Its method `send` skips the lookup of the path.
  */
 function sendOpened(
   req: IncomingMessage,
@@ -293,49 +291,49 @@ function sendOpened(
   maxAge: number,
 ): send.SendStream {
   const options: send.SendOptions & { readonly fd: number } = { fd, maxAge };
-  return Object.assign(sender()(req, real, options), { res });
+  return Object.assign(loadSend()(req, real, options), { res });
 }
 
 function wantedVersion(url: string): string | undefined {
   const end = pathEnd(url);
   if (end === url.length) return undefined;
   const wanted = new URLSearchParams(url.slice(end)).get('v');
-  return wanted !== null && VERSION.test(wanted) ? wanted : undefined;
+  return wanted !== null && VERSION_HASH.test(wanted) ? wanted : undefined;
 }
 
-function wholeSeconds({ mtimeMs }: Stats): number {
+function mtimeSeconds({ mtimeMs }: Stats): number {
   return Math.floor(mtimeMs / 1000);
 }
 
-/** One slash at the front: two of them would begin a host's name. */
+/** The location begins with a single slash, since two would begin a host's name. */
 function redirectToDirectory(req: MountedRequest, res: ServerResponse): void {
   const url = req.url ?? '/';
   const path = `${req.baseUrl ?? ''}${targetPath(url)}`.replace(/\/?$/, '/').replace(/^[/\\]+/, '/');
-  answerPlain(res, 301, { location: path + url.slice(pathEnd(url)) });
+  sendPlainText(res, 301, { location: path + url.slice(pathEnd(url)) });
 }
 
 function isNotPermitted(error: unknown): boolean {
   return NOT_PERMITTED.has(errorCode(error) ?? '');
 }
 
-/** The operating system did not open or read the file. */
-function failed(req: IncomingMessage, res: ServerResponse, error: unknown): void {
+/** Responds to a file that could not be opened or read. */
+function sendFailure(req: IncomingMessage, res: ServerResponse, error: unknown): void {
   if (!isNotPermitted(error)) errorStream(req).write(`${printableLine(`static: ${errorMessage(error)}`)}\n`);
-  fail(res, isNotPermitted(error) ? 403 : 500);
+  sendError(res, isNotPermitted(error) ? 403 : 500);
 }
 
-/** Of what was set for the file, an error keeps what says how large it is. */
-function fail(res: ServerResponse, status: number): void {
+/** Removes the headers set for the file, except Content-Range, which a 416 needs to state the file's size. */
+function sendError(res: ServerResponse, status: number): void {
   if (res.headersSent) {
     if (!res.writableEnded) res.destroy();
     return;
   }
   const range = res.getHeader('Content-Range');
-  for (const name of OF_THE_FILE) res.removeHeader(name);
-  answerPlain(res, status, range === undefined ? {} : { 'content-range': String(range) });
+  for (const name of FILE_HEADERS) res.removeHeader(name);
+  sendPlainText(res, status, range === undefined ? {} : { 'content-range': String(range) });
 }
 
-const OF_THE_FILE = [
+const FILE_HEADERS = [
   'Accept-Ranges',
   'Cache-Control',
   'Content-Encoding',

@@ -1,4 +1,4 @@
-/** A thread that computes password hashes, one job at a time, for the pool that started it. */
+/** The entry point of a thread that verifies passwords for `password-pool.ts`, one at a time. */
 import { parentPort } from 'node:worker_threads';
 import { type PasswordJob, verifyJob } from './password.ts';
 

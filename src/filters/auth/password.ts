@@ -1,22 +1,22 @@
 /**
- * Hashed passwords as `htpasswd` and Node write them. bcrypt and scrypt are made to be slow to guess; apr1 and SHA are
- * here because files with them are. Comparisons take the same time wherever the first difference is. Verifying one blocks
- * the thread that does it: see `password-pool.ts`.
+ * Hashed passwords as `htpasswd` and Node write them. bcrypt and scrypt make guessing slow; apr1 and SHA are supported
+ * because existing files use them. Comparisons take the same time wherever the first difference is. Verifying a password
+ * blocks the thread that does it: see `password-pool.ts`.
  */
 import { createHash, scryptSync, timingSafeEqual } from 'node:crypto';
 
-interface Scheme {
+interface HashScheme {
   readonly name: string;
   readonly pattern: RegExp;
-  /** What decides how much work a hash is. @param groups of the match of the pattern */
+  /** The parameters that decide how much work a hash is. @param groups of the pattern's match */
   cost?(groups: readonly string[]): string;
   verify(password: string, hash: string, groups: readonly string[]): boolean | Promise<boolean>;
 }
 
-/** As PHC strings, unpadded base64: `$scrypt$ln=15,r=8,p=1$SALT$HASH`. */
+/** A PHC string with unpadded base64: `$scrypt$ln=15,r=8,p=1$SALT$HASH`. */
 const SCRYPT = /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([A-Za-z\d+/]{8,})\$([A-Za-z\d+/]{22,})$/;
 
-const SCHEMES: readonly Scheme[] = [
+const HASH_SCHEMES: readonly HashScheme[] = [
   {
     name: 'bcrypt',
     pattern: /^\$2[aby]\$(\d\d)\$[./A-Za-z\d]{53}$/,
@@ -37,11 +37,11 @@ const SCHEMES: readonly Scheme[] = [
     name: 'apr1',
     pattern: /^\$apr1\$[./A-Za-z\d]{1,8}\$[./A-Za-z\d]{22}$/,
     async verify(password, hash) {
-      // Its declarations describe an ES module, which it is not.
+      // Its type declarations describe an ES module, but it is CommonJS.
       const { default: md5 } = (await import('apache-md5')) as unknown as {
         default: (text: string, salt: string) => string;
       };
-      // It takes the characters of a text for bytes.
+      // It takes each character for a byte.
       return equalTexts(md5(Buffer.from(password).toString('latin1'), hash), hash);
     },
   },
@@ -52,15 +52,15 @@ const SCHEMES: readonly Scheme[] = [
   },
 ];
 
-/** What is understood, for messages. */
+/** The supported hashes, for messages. */
 export const PASSWORD_HASHES =
   'bcrypt (htpasswd -B), scrypt ($scrypt$ln=...), apr1 (htpasswd -m) or {SHA} (htpasswd -s)';
 
 export function isPasswordHash(text: string): boolean {
-  return SCHEMES.some(({ pattern }) => pattern.test(text)) && isAffordable(text);
+  return HASH_SCHEMES.some(({ pattern }) => pattern.test(text)) && isAffordable(text);
 }
 
-/** The parameters can ask for more memory and time than there is: here for 256 MiB, and a few seconds, at most. */
+/** Parameters can ask for more memory and time than there is; 256 MiB and a few seconds are allowed. */
 function isAffordable(hash: string): boolean {
   const scryptCost = SCRYPT.exec(hash)?.slice(1, 4).map(Number);
   if (scryptCost) {
@@ -71,36 +71,36 @@ function isAffordable(hash: string): boolean {
   return rounds === undefined || (Number(rounds) >= 4 && Number(rounds) <= 15);
 }
 
-/** Hashes of one kind take the same work to verify, whichever they are. */
+/** Two hashes of the same kind take the same work to verify. */
 export function hashKind(hash: string): string {
   const [scheme, groups] = schemeOf(hash) ?? [];
   return `${scheme?.name} ${scheme?.cost?.(groups ?? []) ?? ''}`;
 }
 
-/** Whether a password is the one that a hash was made of. */
+/** Whether a hash is that of the password. */
 export async function verifyPassword(password: string, hash: string): Promise<boolean> {
   const [scheme, groups] = schemeOf(hash) ?? [];
   return (await scheme?.verify(password, hash, groups ?? [])) ?? false;
 }
 
-/** A password, and the hashes to compute of it. */
+/** A password to verify. */
 export interface PasswordJob {
   readonly password: string;
-  /** The hash that the password must be of; undefined for a user that there is not. */
+  /** The user's hash; undefined for an unknown user. */
   readonly hash: string | undefined;
-  /** Other users' hashes, to be computed as well: the time must not tell which of them is meant, nor whether one is. */
+  /** Other users' hashes that are computed too, so that the time tells neither who the user is nor whether the user exists. */
   readonly decoys: readonly string[];
 }
 
-/** Whether the password is right. The work is the same whether it is or not. */
+/** Whether the password is right. Takes the same work either way. */
 export async function verifyJob({ password, hash, decoys }: PasswordJob): Promise<boolean> {
   const isRight = hash !== undefined && (await verifyPassword(password, hash));
   for (const decoy of decoys) await verifyPassword(password, decoy);
   return isRight;
 }
 
-function schemeOf(hash: string): readonly [Scheme, readonly string[]] | undefined {
-  for (const scheme of SCHEMES) {
+function schemeOf(hash: string): readonly [HashScheme, readonly string[]] | undefined {
+  for (const scheme of HASH_SCHEMES) {
     const match = scheme.pattern.exec(hash);
     if (match) return [scheme, match.slice(1)];
   }
@@ -119,7 +119,7 @@ function verifyScrypt(password: string, { ln, r, p }: ScryptCost, salt: string, 
   return timingSafeEqual(scryptSync(password, Buffer.from(salt, 'base64'), hash.length, options), hash);
 }
 
-/** Compares in a time that tells nothing of the texts but their lengths. */
+/** Compares in a time that depends only on the lengths of the texts. */
 export function equalTexts(one: string, other: string): boolean {
   const [left, right] = [Buffer.from(one), Buffer.from(other)];
   return left.length === right.length && timingSafeEqual(left, right);

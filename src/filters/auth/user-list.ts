@@ -1,13 +1,22 @@
-/** Users from a setting or a file of lines, `name:...`, as htpasswd and htdigest write them; read again when it changes. */
+/** What Basic and Digest share: the realm, and users read from a setting or from a file as htpasswd and htdigest write it. */
 import { readFileSync, statSync } from 'node:fs';
-import { existingFile } from '../../config/existing-path.ts';
 import type { SettingType } from '../../config/setting.ts';
 import { ConfigError, errorMessage } from '../../errors.ts';
+import { existingFile } from '../../files/existing-path.ts';
 
-/** Reads what stands behind the first colon. @throws Error that says what is wrong, and quotes nothing of it. */
+/** Parses what follows the first colon of a line. @throws Error whose message does not quote the text, which is secret. */
 export type ReadEntry<T> = (rest: string) => T;
 
-/** The type of a setting `users`: lines of a file, in the section. */
+/** The type of the setting `realm` (RFC 9110 section 11.5): a text that needs no escapes in a quoted string. */
+export const realm: SettingType<string> = {
+  allowed: 'printable ASCII without " and \\',
+  parse(value) {
+    if (!/^[\x20-\x7e]+$/.test(value) || /["\\]/.test(value)) throw new Error(`"${value}" cannot be a realm`);
+    return value;
+  },
+};
+
+/** The type of the setting `users`: the lines of a `users_file`, written in the section. */
 export const userLines: SettingType<readonly string[]> = {
   secret: true,
   allowed: 'a line for each user, as in a users_file',
@@ -18,7 +27,10 @@ export const userLines: SettingType<readonly string[]> = {
       .filter((line) => line !== ''),
 };
 
-/** The users of the setting `users` and of the file `users_file`; those of the file count where both have one. */
+/**
+ * The users of the settings `users` and `users_file`. If a name is in both, the file's entry counts. The file is read again
+ * when it changes.
+ */
 export class UserList<T> {
   readonly #fixed: ReadonlyMap<string, T>;
   readonly #file: string | undefined;
@@ -26,11 +38,11 @@ export class UserList<T> {
   readonly #kindOf: (entry: T) => string;
   #fromFile: ReadonlyMap<string, T> = new Map();
   #kinds: ReadonlyMap<string, T> = new Map();
-  #state = '';
+  #fileState = '';
 
   /**
-   * @param kindOf what entries have in common that take the same work to check
-   * @throws ConfigError for a line or a file that makes no sense, and where there are no users at all.
+   * @param kindOf returns the same text for entries that take the same work to verify
+   * @throws ConfigError for a malformed line, a file that cannot be read, and an empty list.
    */
   constructor(lines: readonly string[], file: string | undefined, read: ReadEntry<T>, kindOf: (entry: T) => string) {
     if (lines.length === 0 && file === undefined) {
@@ -55,31 +67,33 @@ export class UserList<T> {
     }
   }
 
-  /** What is known of a user, as of now. */
+  /** The user's current entry. */
   get(name: string): T | undefined {
     this.#refresh();
     return this.#fromFile.get(name) ?? this.#fixed.get(name);
   }
 
-  /** An entry of each kind, to be checked for a user that there is not, so that the time does not tell. */
+  /**
+   * An entry of each kind. Verifying these for an unknown user, too, keeps the response time from telling which users exist.
+   */
   get kinds(): ReadonlyMap<string, T> {
     return this.#kinds;
   }
 
-  /** A file that is gone for a moment, or half written, leaves the users as they were. */
+  /** While the file is missing or half written, the users stay as they were. */
   #refresh(): void {
     if (this.#file === undefined) return;
     try {
-      if (stateOf(this.#file) !== this.#state) this.#load(this.#file);
+      if (fileState(this.#file) !== this.#fileState) this.#load(this.#file);
     } catch {
-      // As before.
+      // Keeps the users of the last version that could be read.
     }
   }
 
   #load(file: string): void {
-    const state = stateOf(file);
+    const state = fileState(file);
     this.#setFromFile(this.#parse(readFileSync(file, 'utf8'), 'users_file'));
-    this.#state = state;
+    this.#fileState = state;
   }
 
   #setFromFile(users: ReadonlyMap<string, T>): void {
@@ -107,13 +121,13 @@ export class UserList<T> {
   }
 }
 
-/** Changes whenever the file does. */
-function stateOf(file: string): string {
+/** A text that changes whenever the file does. */
+function fileState(file: string): string {
   const { mtimeMs, size, ino } = statSync(file);
   return `${mtimeMs} ${size} ${ino}`;
 }
 
-/** The path of the setting `users_file`. @throws ConfigError where there is no such file. */
+/** The path of the setting `users_file`. @throws ConfigError if there is no such file. */
 export function usersFile(file: string | undefined): string | undefined {
   return file && existingFile('users_file', file);
 }

@@ -1,42 +1,43 @@
 /**
- * One CGI request (RFC 3875) on two streams: the body comes in by one, the answer goes out by the other. Knows nothing
- * of the process that they may be the standard input and output of.
+ * One CGI request (RFC 3875) on two streams: one has the body, the other takes the response. Knows nothing of the process whose
+ * standard input and output they may be.
  *
- * A web server may write the whole body before it reads a byte of the answer (Apache's mod_cgi does). So input is held
- * back for an application that does not keep up only as long as the answer is not held back itself: else both sides
- * would wait for each other for ever. And the exchange ends only when the body has been taken in, read by the application
- * or not: Apache's mod_cgid loses the answer of a program that ends before.
+ * A web server may write the whole body before it reads a byte of the response (Apache's mod_cgi does). So input is paused for
+ * an application that does not keep up only while the response is not paused itself: otherwise both sides would wait for each
+ * other for ever. And the exchange ends only when the whole body has been read, used by the application or not: Apache's
+ * mod_cgid loses the response of a program that ends earlier.
  */
 import type { Readable, Writable } from 'node:stream';
 import type { EnvironPairs } from '../../gateway/environ.ts';
-import { type Exchange, openExchange } from '../../gateway/exchange.ts';
+import { type GatewayExchange, openExchange } from '../../gateway/exchange.ts';
 import { BadEnviron, type RequestHead, readHead } from '../../gateway/request-head.ts';
 import type { Batch, Carrier } from '../../gateway/socket.ts';
 import type { Logger } from '../../log.ts';
-import { plainAnswer, writeBatch } from '../plain-output.ts';
+import { plainResponse, writeBatch } from '../cgi-output.ts';
 
 export interface CgiStreams {
-  /** Asked for only where there is a body. */
+  /** Called only if there is a body. */
   readonly input: () => Readable;
   readonly output: Writable;
 }
 
-/** How it ended: with the whole answer out, broken off by the application, or with nobody there to take it. */
+/** How it ended: with a whole response, broken off by the application, or closed by the web server. */
 export type CgiEnding = 'answered' | 'broken' | 'abandoned';
 
 export class CgiExchange implements Carrier {
   readonly ended: Promise<CgiEnding>;
   readonly #streams: CgiStreams;
   readonly #log: Logger;
-  #exchange: Exchange | undefined;
+  #exchange: GatewayExchange | undefined;
   #input: Readable | undefined;
-  #stuck = false;
+  /** The web server does not read the response, or the response is complete: input must not be paused. */
+  #readsOn = false;
   /** Settles when the web server has nothing more to send. */
-  #bodyTaken: Promise<void> = Promise.resolve();
+  #bodyRead: Promise<void> = Promise.resolve();
   #end: (ending: CgiEnding) => void = () => {};
 
   /** @param run calls the application. */
-  constructor(pairs: EnvironPairs, streams: CgiStreams, log: Logger, run: (exchange: Exchange) => void) {
+  constructor(pairs: EnvironPairs, streams: CgiStreams, log: Logger, run: (exchange: GatewayExchange) => void) {
     this.#streams = streams;
     this.#log = log;
     this.ended = new Promise((resolve) => {
@@ -52,7 +53,7 @@ export class CgiExchange implements Carrier {
     }
   }
 
-  #start(head: RequestHead, run: (exchange: Exchange) => void): void {
+  #start(head: RequestHead, run: (exchange: GatewayExchange) => void): void {
     const exchange = openExchange(head, this);
     this.#exchange = exchange;
     run(exchange);
@@ -61,44 +62,44 @@ export class CgiExchange implements Carrier {
     else exchange.socket.endBody();
   }
 
-  #read({ socket, request }: Exchange, contentLength: number = Number.POSITIVE_INFINITY): void {
+  #read({ socket, request }: GatewayExchange, contentLength: number = Number.POSITIVE_INFINITY): void {
     const input = this.#streams.input();
     this.#input = input;
-    let taken = () => {};
-    this.#bodyTaken = new Promise((resolve) => {
-      taken = resolve;
+    let allRead = () => {};
+    this.#bodyRead = new Promise((resolve) => {
+      allRead = resolve;
     });
     let missing = contentLength;
     input.on('data', (bytes: Buffer) => {
       missing -= bytes.length;
       // The stream itself need not end there (RFC 3875 section 4.2).
-      if (missing <= 0) taken();
-      if (!socket.pushBody(bytes) && !request.complete && !this.#stuck) input.pause();
+      if (missing <= 0) allRead();
+      if (!socket.pushBody(bytes) && !request.complete && !this.#readsOn) input.pause();
     });
-    const over = (): void => {
-      taken();
+    const ended = (): void => {
+      allRead();
       if (this.#exchange !== undefined && !socket.endBody()) this.#cut(this.#exchange);
     };
-    input.on('end', over);
-    input.on('error', over);
+    input.on('end', ended);
+    input.on('error', ended);
   }
 
-  /** The client broke off, and the web server passes on what came. */
-  #cut({ socket, response }: Exchange): void {
-    const started = response.headersSent;
+  /** The client has disconnected, and the web server passes on what it received. */
+  #cut({ socket, response }: GatewayExchange): void {
+    const hasBegun = response.headersSent;
     this.#exchange = undefined;
     socket.reset();
-    if (started) this.#end('broken');
+    if (hasBegun) this.#end('broken');
     else this.#refuse('the body is shorter than CONTENT_LENGTH');
   }
 
   #refuse(why: string): void {
     this.#log.warn(`CGI: ${why}`);
-    this.#answerPlainly(400, 'Bad Request');
+    this.#respondPlainly(400, 'Bad Request');
   }
 
-  #answerPlainly(status: number, reason: string): void {
-    this.#streams.output.write(plainAnswer(status, reason), 'latin1', () => this.#end('answered'));
+  #respondPlainly(status: number, reason: string): void {
+    this.#streams.output.write(plainResponse(status, reason), 'latin1', () => this.#end('answered'));
   }
 
   send(batch: Batch, last: boolean): boolean {
@@ -106,11 +107,10 @@ export class CgiExchange implements Carrier {
     const accepted = writeBatch(output, batch);
     if (last) {
       this.#exchange = undefined;
-      output.write('', () => void this.#bodyTaken.then(() => this.#end('answered')));
+      output.write('', () => void this.#bodyRead.then(() => this.#end('answered')));
     }
-    // Nobody holds back what nobody will read.
-    this.#stuck = last || !accepted;
-    if (this.#stuck) this.#input?.resume();
+    this.#readsOn = last || !accepted;
+    if (this.#readsOn) this.#input?.resume();
     return accepted;
   }
 
@@ -124,22 +124,22 @@ export class CgiExchange implements Carrier {
   }
 
   #drained(): void {
-    this.#stuck = this.#exchange === undefined;
+    this.#readsOn = this.#exchange === undefined;
     this.#exchange?.socket.drained();
   }
 
-  /** Nothing goes on in the process any more, and the request is not answered. */
-  forsaken(): void {
+  /** The event loop is empty, and the request is not answered. */
+  neverAnswered(): void {
     const exchange = this.#exchange;
     if (exchange === undefined) return;
     this.#log.error('CGI: the application waits for nothing any more and has not answered');
     this.#exchange = undefined;
     exchange.socket.reset();
     if (exchange.response.headersSent) this.#end('broken');
-    else this.#answerPlainly(500, 'Internal Server Error');
+    else this.#respondPlainly(500, 'Internal Server Error');
   }
 
-  /** There is nobody left to answer. */
+  /** The web server has closed or is ending the program: a response would not be read. */
   abandon(): void {
     const exchange = this.#exchange;
     this.#exchange = undefined;

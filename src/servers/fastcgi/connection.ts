@@ -1,23 +1,19 @@
 /**
- * One connection of a web server, seen from the application's side: the state machine between its records and the
- * requests in flight on it (FastCGI specification 1.0, sections 3 to 5). Requests it knows by their ids; an id that
- * is not active is ignored (section 3.3), a fault of the protocol ends the connection.
+ * One connection of a web server: the state machine between its records and the requests in flight on it (FastCGI
+ * specification 1.0, sections 3 to 5). Records of an id that is not active are ignored (section 3.3); an error of the protocol
+ * ends the connection.
  *
- * Bodies that wait. The protocol cannot hold back one request of several, so: with one request in flight, reading stops
- * as soon as the application does not keep up. On a multiplexed connection reading goes on until one request has
- * MAX_BACKLOG bytes waiting; then it stops if that request is alone, and otherwise that request is cut (503, or a
- * broken answer), so that it neither stops the others nor eats memory for them.
+ * Bodies that the application does not read: the protocol cannot pause one request of several. With one request in flight,
+ * reading stops as soon as the application does not keep up. On a multiplexed connection reading continues until one request
+ * has MAX_BACKLOG bytes waiting; then it stops if that request is alone, and otherwise that request is cut (503, or a broken
+ * response), so that it neither stops the others nor fills the memory.
  */
 import type { Socket } from 'node:net';
-import type { Exchange } from '../../gateway/exchange.ts';
+import type { GatewayExchange } from '../../gateway/exchange.ts';
 import type { Batch } from '../../gateway/socket.ts';
-import type { Logger } from '../../log.ts';
 import { DirectWriter, takeBytes } from '../../net/direct-io.ts';
-import { closeGently } from '../close-gently.ts';
-import type { GatewayConnection } from '../gateway-serving.ts';
-import { ActiveRequest, type RequestHost } from './active-request.ts';
-import { writeAnswer, writeWhole } from './answer.ts';
-import { HeadClock } from './head-clock.ts';
+import { lingeringClose } from '../lingering-close.ts';
+import type { GatewayConnection, RunningGateway } from '../running-gateway.ts';
 import {
   ABORT_REQUEST,
   AUTHORIZER,
@@ -42,88 +38,100 @@ import {
   UNKNOWN_TYPE,
   wholeRequest,
 } from './records.ts';
-import { RequestTable } from './request-table.ts';
+import { ActiveRequest, HeadTimer, type RequestConnection, RequestTable } from './requests.ts';
+import { writeResponse, writeWhole } from './response-writer.ts';
 
 /** Unread body that one request of a multiplexed connection may have waiting. */
 export const MAX_BACKLOG = 1024 * 1024;
 
-/** Answers that may wait for the peer to read before nothing more is read from it. */
+/** Bytes of responses that may wait for the peer to read them; with more, nothing is read from it. */
 const MAX_UNREAD = 1024 * 1024;
 
-/** So long a connection beyond `max_connections` may take to send the request that is turned away. */
-const TURN_AWAY_MS = 2000;
+/** A connection beyond `max_connections` has this time to send the request that is refused. */
+const REFUSE_MS = 2000;
 
-/** What a connection needs of the server that it belongs to. */
-export interface ConnectionHost {
-  readonly maxConnections: number;
-  readonly maxRequestsInFlight: number;
-  readonly maxParamsSize: number;
-  /** Milliseconds within which a head that has begun has to be there; 0: any. */
-  readonly headersTimeout: number;
-  /** Milliseconds that a peer may take nothing of an answer that waits for it; 0: any. */
-  readonly sendTimeout: number;
-  readonly mount: string | undefined;
+/** Requests at a time by default, before FCGI_OVERLOADED. */
+const MAX_INFLIGHT = 4096;
+
+/**
+ * The requests over all connections of a server, from their first record on. Those beyond `max_requests_in_flight` get 503 as over
+ * every protocol, once it is known what they ask for; FCGI_OVERLOADED limits what a web server can begin before that.
+ */
+export class RequestLimits {
+  /** For FCGI_MAX_REQS. */
+  readonly announced: number;
+  readonly maxInflight: number;
+  /** Whether a connection may have several requests in flight. */
   readonly multiplexed: boolean;
-  readonly log: Logger;
-  /** It is stopping, and has waited long enough for a quiet moment: a connection closes with its answer. */
-  readonly closesWithAnswer: boolean;
-  /** It is stopping, and somebody else goes on: takes connections that are kept. */
-  readonly handOver: ((socket: Socket) => void) | undefined;
-  /** False where that many requests are in flight already. */
-  admit(): boolean;
-  released(): void;
-  run(exchange: Exchange): void;
-  /** Logs what was refused, once for each peer and reason. */
-  refused(peer: string, reason: string): void;
-  closed(connection: Connection): void;
+  #inflight = 0;
+
+  /** @param limit `max_requests_in_flight`, if it is set */
+  constructor(limit: number | undefined, multiplexed: boolean) {
+    this.announced = limit ?? MAX_INFLIGHT;
+    this.maxInflight = Math.max(MAX_INFLIGHT, 2 * (limit ?? 0));
+    this.multiplexed = multiplexed;
+  }
+
+  /** Counts a request. False: there are too many already. */
+  admit(): boolean {
+    if (this.#inflight >= this.maxInflight) return false;
+    this.#inflight++;
+    return true;
+  }
+
+  release(): void {
+    this.#inflight--;
+  }
 }
 
-export class Connection implements RequestHost, GatewayConnection {
+export class FastcgiConnection implements RequestConnection, GatewayConnection {
   readonly #socket: Socket;
   readonly #writer: DirectWriter;
-  readonly #host: ConnectionHost;
+  readonly #gateway: RunningGateway;
+  readonly #limits: RequestLimits;
   readonly #decoder: RecordDecoder;
   readonly #active = new RequestTable();
   readonly #overloaded: boolean;
   readonly #peer: string;
-  readonly #clock: HeadClock<ActiveRequest>;
+  readonly #headTimer: HeadTimer;
   /** How many of the active requests have not got their whole head. */
   #pendingHeads = 0;
   #paused = false;
-  /** The peer does not read, so nothing is read from it. */
-  #unread = false;
-  /** An answer was broken off: the connection closes without END_REQUEST as soon as nobody else needs it. */
+  /** The peer does not read its responses, so nothing is read from it. */
+  #peerIsSlow = false;
+  /** A response was broken off: the connection closes without END_REQUEST when no other request needs it. */
   #doomed = false;
   #closing = false;
   used = false;
-  quiet = 0;
+  quietChecks = 0;
 
-  /** @param overloaded refuse what comes: there are too many connections already. */
-  constructor(socket: Socket, host: ConnectionHost, overloaded: boolean) {
+  /** @param overloaded there are too many connections already: refuse its requests. */
+  constructor(socket: Socket, gateway: RunningGateway, limits: RequestLimits, overloaded: boolean) {
     this.#socket = socket;
     this.#writer = new DirectWriter(socket);
-    this.#host = host;
+    this.#gateway = gateway;
+    this.#limits = limits;
     this.#overloaded = overloaded;
     // Known only while the socket is open.
     this.#peer = socket.remoteAddress ?? 'a Unix socket';
-    this.#clock = new HeadClock(host.headersTimeout, (request) => this.#late(request));
+    this.#headTimer = new HeadTimer(gateway.headersTimeout, (request) => this.#headTimedOut(request));
     this.#decoder = new RecordDecoder((type, id, content) => this.#record(type, id, content));
     const direct = takeBytes(socket, (bytes, length) => this.#data(bytes, length));
     if (!direct) socket.on('data', (bytes: Buffer) => this.#data(bytes, bytes.length));
     socket.on('drain', () => this.#drained());
     socket.on('end', () => this.#ended());
-    socket.on('error', (error) => host.log.debug(`FastCGI connection from ${this.#peer}: ${error.message}`));
+    socket.on('error', (error) => gateway.log.debug(`FastCGI connection from ${this.#peer}: ${error.message}`));
     socket.on('close', () => this.#closed());
     socket.on('timeout', () => this.#silent());
-    if (overloaded) socket.setTimeout(TURN_AWAY_MS);
+    if (overloaded) socket.setTimeout(REFUSE_MS);
   }
 
   get maxParamsSize(): number {
-    return this.#host.maxParamsSize;
+    return this.#gateway.maxParamsSize;
   }
 
   get mount(): string | undefined {
-    return this.#host.mount;
+    return this.#gateway.mount;
   }
 
   get idle(): boolean {
@@ -139,20 +147,20 @@ export class Connection implements RequestHost, GatewayConnection {
   }
 
   handOver(): void {
-    const { handOver } = this.#host;
-    if (handOver === undefined || this.#closing || !this.idle || this.#answerWaits) return;
-    // Where bytes come by way of the socket's queue, some may still be in it.
+    const { handOver } = this.#gateway;
+    if (handOver === undefined || this.#closing || !this.idle || this.#responseWaits) return;
+    // If bytes come through the socket's queue, some may still be in it.
     if (this.#socket.readableLength > 0) return;
     this.#closing = true;
-    this.#clock.stop();
+    this.#headTimer.stop();
     handOver(this.#socket);
   }
 
-  /** `length` bytes have come; they are valid during the call only. */
+  /** Takes `length` bytes, which are valid during the call only. */
   #data(bytes: Buffer, length: number): void {
     if (this.#closing) return;
     this.used = true;
-    this.quiet = 0;
+    this.quietChecks = 0;
     try {
       const whole = this.#decoder.idle ? wholeRequest(bytes, length) : undefined;
       if (whole === undefined) {
@@ -160,7 +168,7 @@ export class Connection implements RequestHost, GatewayConnection {
       } else {
         const { requestId, keepConnection, paramsAt, paramsEnd } = whole;
         this.#begin(requestId, RESPONDER, keepConnection)?.whole(bytes, paramsAt, paramsEnd);
-        this.#mindUnread();
+        this.#pauseIfPeerIsSlow();
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
@@ -169,8 +177,8 @@ export class Connection implements RequestHost, GatewayConnection {
       return;
     }
     if (this.#pendingHeads > 0 || (this.#active.size === 0 && !this.#decoder.idle))
-      this.#clock.run(this.#firstPending());
-    else this.#clock.stop();
+      this.#headTimer.run(this.#firstPending());
+    else this.#headTimer.stop();
   }
 
   #firstPending(): ActiveRequest | undefined {
@@ -179,14 +187,14 @@ export class Connection implements RequestHost, GatewayConnection {
     return undefined;
   }
 
-  /** What has begun has not been completed in time. */
-  #late(request: ActiveRequest | undefined): void {
-    const limit = `within ${this.#host.headersTimeout / 1000} seconds`;
+  /** A head or a record was not completed in time. */
+  #headTimedOut(request: ActiveRequest | undefined): void {
+    const limit = `within ${this.#gateway.headersTimeout / 1000} seconds`;
     if (request === undefined) {
       this.refused(`a record was not completed ${limit}`);
       this.destroy();
     } else {
-      request.late(`the head of a request was not there ${limit}`);
+      request.timedOut(`the head of a request was not there ${limit}`);
     }
   }
 
@@ -201,7 +209,7 @@ export class Connection implements RequestHost, GatewayConnection {
       case BEGIN_REQUEST: {
         const { role, keepConnection } = decodeBeginRequest(content);
         this.#begin(id, role, keepConnection);
-        this.#mindUnread();
+        this.#pauseIfPeerIsSlow();
         break;
       }
       case ABORT_REQUEST:
@@ -209,38 +217,38 @@ export class Connection implements RequestHost, GatewayConnection {
         break;
       case GET_VALUES:
         if (id === 0) this.#getValues(content);
-        this.#mindUnread();
+        this.#pauseIfPeerIsSlow();
         break;
       default:
-        // Section 4.2: only management records are answered; an application record of unknown type means nothing.
+        // Section 4.2: only management records are answered; application records of unknown type are ignored.
         if (id === 0 && (type > UNKNOWN_TYPE || type === 0)) this.#socket.write(encodeUnknownType(type));
-        this.#mindUnread();
+        this.#pauseIfPeerIsSlow();
     }
   }
 
-  /** A peer that asks and asks and reads no answer must not fill the memory with them. */
-  #mindUnread(): void {
-    if (this.#unread || this.#socket.writableLength <= MAX_UNREAD) return;
-    this.#unread = true;
+  /** A peer that sends requests and reads no responses must not fill the memory with them. */
+  #pauseIfPeerIsSlow(): void {
+    if (this.#peerIsSlow || this.#socket.writableLength <= MAX_UNREAD) return;
+    this.#peerIsSlow = true;
     this.#socket.pause();
-    this.#socket.setTimeout(this.#host.sendTimeout);
+    this.#socket.setTimeout(this.#gateway.sendTimeout);
   }
 
-  /** The request, unless it was turned away. */
+  /** @returns the request, unless it is refused. */
   #begin(id: number, role: number, keepConnection: boolean): ActiveRequest | undefined {
     if (id === 0) throw new ProtocolError('a BEGIN_REQUEST with the id of management records');
     if (this.#active.get(id) !== undefined)
       throw new ProtocolError('a second BEGIN_REQUEST for a request that is active');
     if (role !== RESPONDER && role !== AUTHORIZER) {
-      this.#turnAway(id, UNKNOWN_ROLE, keepConnection, 'a role other than RESPONDER and AUTHORIZER');
-    } else if (this.#active.size > 0 && !this.#host.multiplexed) {
-      this.#turnAway(id, CANT_MPX_CONN, keepConnection, 'a second request at a time, and "multiplexed" is off');
+      this.#refuse(id, UNKNOWN_ROLE, keepConnection, 'a role other than RESPONDER and AUTHORIZER');
+    } else if (this.#active.size > 0 && !this.#limits.multiplexed) {
+      this.#refuse(id, CANT_MPX_CONN, keepConnection, 'a second request at a time, and "multiplexed" is off');
     } else if (this.#overloaded) {
-      this.#turnAway(id, OVERLOADED, false, `more than ${this.#host.maxConnections} connections`);
+      this.#refuse(id, OVERLOADED, false, `more than ${this.#gateway.maxConnections} connections`);
     } else if (this.#doomed) {
-      this.#turnAway(id, OVERLOADED, keepConnection, 'a request after a broken one');
-    } else if (!this.#host.admit()) {
-      this.#turnAway(id, OVERLOADED, keepConnection, `more than ${this.#host.maxRequestsInFlight} requests in flight`);
+      this.#refuse(id, OVERLOADED, keepConnection, 'a request after a broken one');
+    } else if (!this.#limits.admit()) {
+      this.#refuse(id, OVERLOADED, keepConnection, `more than ${this.#limits.maxInflight} requests in flight`);
     } else {
       const request = new ActiveRequest(id, role, keepConnection, this);
       this.#active.add(request);
@@ -250,14 +258,14 @@ export class Connection implements RequestHost, GatewayConnection {
     return undefined;
   }
 
-  /** Section 5.5: END_REQUEST alone; what else comes for this id is ignored. */
-  #turnAway(id: number, protocolStatus: number, keepConnection: boolean, reason: string): void {
+  /** Sends END_REQUEST alone (section 5.5); further records of this id are ignored. */
+  #refuse(id: number, protocolStatus: number, keepConnection: boolean, reason: string): void {
     this.refused(reason);
     this.#socket.write(encodeEndRequest(id, protocolStatus));
     if (!keepConnection && this.#active.size === 0) this.#close();
   }
 
-  /** Section 5.4: the client of the web server has gone; END_REQUEST is due soon. */
+  /** Section 5.4: the client of the web server has disconnected; END_REQUEST has to follow soon. */
   #abortRequest(id: number): void {
     const request = this.#active.get(id);
     if (request === undefined) return;
@@ -268,18 +276,18 @@ export class Connection implements RequestHost, GatewayConnection {
     this.#over(request);
   }
 
-  /** Section 4.1: of the names asked for, those that are known. */
+  /** Section 4.1: sends the values of the requested names that are known. */
   #getValues(content: Buffer): void {
-    const asked = decodePairs(content);
+    const requested = decodePairs(content);
     const values: string[] = [];
     const known: [string, string][] = [
-      ['FCGI_MAX_CONNS', String(this.#host.maxConnections)],
-      ['FCGI_MAX_REQS', String(this.#host.maxRequestsInFlight)],
-      ['FCGI_MPXS_CONNS', this.#host.multiplexed ? '1' : '0'],
+      ['FCGI_MAX_CONNS', String(this.#gateway.maxConnections)],
+      ['FCGI_MAX_REQS', String(this.#limits.announced)],
+      ['FCGI_MPXS_CONNS', this.#limits.multiplexed ? '1' : '0'],
     ];
     for (const [name, value] of known) {
-      for (let i = 0; i < asked.length; i += 2) {
-        if (asked[i] !== name) continue;
+      for (let i = 0; i < requested.length; i += 2) {
+        if (requested[i] !== name) continue;
         values.push(name, value);
         break;
       }
@@ -289,8 +297,8 @@ export class Connection implements RequestHost, GatewayConnection {
 
   // --- what requests call -------------------------------------------------------------------------------------------
 
-  answer(request: ActiveRequest, batch: Batch, last: boolean): boolean {
-    const accepted = writeAnswer(
+  respond(request: ActiveRequest, batch: Batch, last: boolean): boolean {
+    const accepted = writeResponse(
       this.#socket,
       this.#writer,
       request.id,
@@ -298,11 +306,11 @@ export class Connection implements RequestHost, GatewayConnection {
       last ? request.takeErrors() : undefined,
     );
     if (last) this.#over(request);
-    else if (!accepted) this.#socket.setTimeout(this.#host.sendTimeout);
+    else if (!accepted) this.#socket.setTimeout(this.#gateway.sendTimeout);
     return accepted;
   }
 
-  answerWhole<T>(request: ActiveRequest, text: string, done: (of: T, error?: Error | null) => void, of: T): void {
+  respondWhole<T>(request: ActiveRequest, text: string, done: (of: T, error?: Error | null) => void, of: T): void {
     writeWhole(this.#socket, this.#writer, request.id, text, request.takeErrors(), done, of);
     this.#over(request);
   }
@@ -311,8 +319,8 @@ export class Connection implements RequestHost, GatewayConnection {
     this.#pendingHeads--;
   }
 
-  run(exchange: Exchange): void {
-    this.#host.run(exchange);
+  run(exchange: GatewayExchange): void {
+    this.#gateway.run(exchange);
   }
 
   /**
@@ -326,7 +334,7 @@ export class Connection implements RequestHost, GatewayConnection {
   }
 
   bodyBacklog(request: ActiveRequest, unread: number): void {
-    if (this.#host.multiplexed && unread < MAX_BACKLOG) return;
+    if (this.#limits.multiplexed && unread < MAX_BACKLOG) return;
     if (this.#active.size > 1) {
       this.refused(`a request of several on one connection left ${MAX_BACKLOG} bytes of its body unread`);
       request.overflow();
@@ -340,38 +348,38 @@ export class Connection implements RequestHost, GatewayConnection {
   resumeBody(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    if (!this.#unread) this.#socket.resume();
+    if (!this.#peerIsSlow) this.#socket.resume();
   }
 
   refused(reason: string): void {
-    this.#host.refused(this.#peer, reason);
+    this.#gateway.refused(this.#peer, reason);
   }
 
   // --- endings --------------------------------------------------------------------------------------------------------
 
   #over(request: ActiveRequest): void {
     if (!this.#active.remove(request)) return;
-    request.loseErrors();
-    this.#host.released();
+    request.printErrors();
+    this.#limits.release();
     if (request.headPending) this.#pendingHeads--;
-    this.quiet = 0;
+    this.quietChecks = 0;
     this.resumeBody();
     if (this.#active.size > 0) return;
     if (this.#doomed) this.destroy();
-    // With KEEP_CONN closing is the web server's right (section 3.5); unless this process is about to go.
+    // With KEEP_CONN the web server decides when to close (section 3.5), unless this process is about to end.
     else if (!request.keepConnection) this.#close();
-    // When what has been read with the end of this request has been looked at.
-    else if (this.#host.handOver !== undefined) process.nextTick(() => this.handOver());
-    else if (this.#host.closesWithAnswer) this.#leave(request.sentWhole);
+    // Later, when all that was read together with the end of this request has been handled.
+    else if (this.#gateway.handOver !== undefined) process.nextTick(() => this.handOver());
+    else if (this.#gateway.closesAfterResponse) this.#leave(request.isReceived);
   }
 
   /**
-   * Closes a connection that the web server means to use again, and has no way to know better: what it sends before it
-   * sees the end is lost, and nginx does not repeat a POST. `end()` would leave it a turn of the event loop to do so,
-   * closing leaves it microseconds; and nothing is taken back where both sides have read and written everything.
+   * Closes a connection that the web server means to use again and cannot be told about: what it sends before it sees the end
+   * is lost, and nginx does not repeat a POST. `end()` would leave it a turn of the event loop for that, closing leaves it
+   * microseconds, and discards nothing if both sides have read and written everything.
    */
   #leave(allRead: boolean): void {
-    if (allRead && !this.#answerWaits) this.destroy();
+    if (allRead && !this.#responseWaits) this.destroy();
     else this.#close();
   }
 
@@ -379,37 +387,37 @@ export class Connection implements RequestHost, GatewayConnection {
     if (this.#closing) return;
     this.#closing = true;
     this.#decoder.stop();
-    this.#clock.stop();
-    if (this.#answerWaits) this.#socket.setTimeout(this.#host.sendTimeout);
-    closeGently(this.#socket);
+    this.#headTimer.stop();
+    if (this.#responseWaits) this.#socket.setTimeout(this.#gateway.sendTimeout);
+    lingeringClose(this.#socket);
   }
 
-  /** The peer has not taken all that was written. */
-  get #answerWaits(): boolean {
+  /** The peer has not accepted all that was written. */
+  get #responseWaits(): boolean {
     return this.#socket.writableLength > 0 || this.#writer.waiting;
   }
 
-  /** Neither bytes nor acknowledgements for a while: no fault, unless an answer waits. */
+  /** No bytes and no acknowledgements for a while, which is an error only if a response waits. */
   #silent(): void {
-    if (this.#answerWaits) {
-      this.refused(`it has read nothing of its answer for ${this.#host.sendTimeout / 1000} seconds`);
+    if (this.#responseWaits) {
+      this.refused(`it has read nothing of its answer for ${this.#gateway.sendTimeout / 1000} seconds`);
       this.destroy();
     } else if (this.#overloaded && this.#active.size === 0) {
-      this.refused(`more than ${this.#host.maxConnections} connections`);
+      this.refused(`more than ${this.#gateway.maxConnections} connections`);
       this.destroy();
     }
   }
 
   #drained(): void {
     this.#socket.setTimeout(0);
-    if (this.#unread) {
-      this.#unread = false;
+    if (this.#peerIsSlow) {
+      this.#peerIsSlow = false;
       if (!this.#paused) this.#socket.resume();
     }
     for (const request of this.#active.all()) request.drained();
   }
 
-  /** The peer has closed: there is nobody to answer. */
+  /** The peer has closed its side: nothing can be answered any more. */
   #ended(): void {
     if (this.#active.size > 0) this.destroy();
     else this.#close();
@@ -418,14 +426,14 @@ export class Connection implements RequestHost, GatewayConnection {
   #closed(): void {
     this.#closing = true;
     this.#decoder.stop();
-    this.#clock.stop();
+    this.#headTimer.stop();
     const requests = this.#active.all();
     this.#active.clear();
     for (const request of requests) {
-      this.#host.released();
+      this.#limits.release();
       request.reset();
-      request.loseErrors();
+      request.printErrors();
     }
-    this.#host.closed(this);
+    this.#gateway.closed(this);
   }
 }

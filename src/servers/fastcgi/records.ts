@@ -1,6 +1,6 @@
 /**
- * FastCGI records as bytes (FastCGI specification 1.0, sections 3.3, 3.4, 5 and 8): reading them from any split of the
- * stream and writing them. Pure: knows neither sockets nor what a record means.
+ * Reads and writes FastCGI records (FastCGI specification 1.0, sections 3.3, 3.4, 5 and 8), from a stream that is split anywhere.
+ * Knows neither sockets nor what a record means.
  */
 
 import { GrowingBuffer } from '../../growing-buffer.ts';
@@ -38,12 +38,12 @@ export const MAX_CONTENT = 65_535;
 /** Length of the bodies of BEGIN_REQUEST, END_REQUEST and UNKNOWN_TYPE. */
 const BODY_LENGTH = 8;
 
-/** What the peer sent is not FastCGI; the connection cannot be understood any further. */
+/** The peer has sent something that is not FastCGI; the rest of the connection cannot be read. */
 export class ProtocolError extends Error {}
 
 /**
- * Takes what the decoder reads. Content of a stream (PARAMS, STDIN, DATA) comes in as many pieces as it happens to
- * arrive in, each a view that is valid during the call; other content comes whole. `content` is empty only for an empty record.
+ * Called with the content of records. That of a stream (PARAMS, STDIN, DATA) comes in the pieces that it arrives in, each a view
+ * that is valid during the call; other content comes whole. `content` is empty only for an empty record.
  */
 export type RecordHandler = (type: number, requestId: number, content: Buffer) => void;
 
@@ -66,17 +66,17 @@ export class RecordDecoder {
     this.#handler = handler;
   }
 
-  /** True between two records: nothing of one has been read that is not delivered. */
+  /** True between two records: everything that was read has been delivered. */
   get idle(): boolean {
     return this.#headerLength === 0 && this.#content === 0 && this.#padding === 0;
   }
 
-  /** Reads no further, whatever is left of the bytes. */
+  /** Reads no further. */
   stop(): void {
     this.#stopped = true;
   }
 
-  /** @throws ProtocolError where the bytes are no FastCGI records of version 1. */
+  /** @throws ProtocolError if the bytes are no FastCGI records of version 1. */
   push(bytes: Buffer): void {
     let at = 0;
     while (at < bytes.length && !this.#stopped) {
@@ -101,7 +101,7 @@ export class RecordDecoder {
       const taken = Math.min(HEADER_LENGTH - this.#headerLength, bytes.length - at);
       bytes.copy(this.#header, this.#headerLength, at, at + taken);
       this.#headerLength += taken;
-      // A wrong version is told at its first byte: who speaks HTTP to this socket may never send eight.
+      // A wrong version is detected at its first byte: a peer that speaks HTTP to this socket may never send eight bytes.
       if (this.#header[0] !== VERSION) throw wrongVersion();
       if (this.#headerLength < HEADER_LENGTH) return bytes.length;
       header = this.#header;
@@ -149,12 +149,12 @@ function wrongVersion(): ProtocolError {
   );
 }
 
-/** Takes a pair: its number, where its name begins, where its value does, and where that ends. */
+/** Called with a pair: its number, where its name begins, where its value begins, and where that ends. */
 export type PairVisitor = (position: number, nameAt: number, valueAt: number, end: number) => void;
 
 /**
  * Visits the name-value pairs (section 3.4) between `start` and `end`.
- * @throws ProtocolError where a length reaches over the end, or for more than `maxPairs`.
+ * @throws ProtocolError if a length exceeds the end, or for more than `maxPairs`.
  */
 export function eachPair(bytes: Buffer, start: number, end: number, maxPairs: number, visit: PairVisitor): void {
   let at = start;
@@ -172,7 +172,7 @@ export function eachPair(bytes: Buffer, start: number, end: number, maxPairs: nu
     }
     const valueAt = at + nameLength;
     const next = valueAt + valueLength;
-    // Also NaN, where the lengths themselves were cut off.
+    // Also false for NaN, if the lengths themselves are incomplete.
     if (!(next <= end)) throw new ProtocolError('a name-value pair reaches over the end of its stream');
     visit(position, at, valueAt, next);
     at = next;
@@ -181,7 +181,7 @@ export function eachPair(bytes: Buffer, start: number, end: number, maxPairs: nu
 
 /**
  * Reads name-value pairs into a flat list, name and value in turn, bytes as latin-1.
- * @throws ProtocolError as `eachPair`.
+ * @throws ProtocolError like `eachPair`.
  */
 export function decodePairs(bytes: Buffer, maxPairs = Number.POSITIVE_INFINITY): string[] {
   // One call into native code for the whole block instead of two a pair; the pairs are slices of this text.
@@ -201,7 +201,7 @@ function longLength(bytes: Buffer, at: number, end: number, first: number): numb
   );
 }
 
-/** A request that came in one piece; the object is reused by the next call of `wholeRequest`. */
+/** A request that came in one piece; the next call of `wholeRequest` reuses the object. */
 export interface WholeRequest {
   requestId: number;
   keepConnection: boolean;
@@ -212,8 +212,8 @@ export interface WholeRequest {
 const whole: WholeRequest = { requestId: 0, keepConnection: false, paramsAt: 0, paramsEnd: 0 };
 
 /**
- * The request of a responder that is all of `bytes`, PARAMS in one record and STDIN empty: what most web servers send for
- * a request without a body. Undefined for everything else, which is the decoder's.
+ * A request to a responder that is all of `bytes`, PARAMS in one record and STDIN empty: most web servers send this for a
+ * request without a body. Undefined for everything else, which the decoder reads.
  */
 export function wholeRequest(bytes: Buffer, length: number): WholeRequest | undefined {
   if (length < 4 * HEADER_LENGTH + BODY_LENGTH) return undefined;
@@ -236,7 +236,7 @@ export function wholeRequest(bytes: Buffer, length: number): WholeRequest | unde
   return at + HEADER_LENGTH + (bytes[at + 6] as number) === length ? whole : undefined;
 }
 
-/** The content length of the record at `at`; -1 where it is none of that type and request. */
+/** The content length of the record at `at`; -1 if it is not of that type and request. */
 function contentOf(bytes: Buffer, at: number, type: number, requestId: number): number {
   if (bytes[at] !== VERSION || bytes[at + 1] !== type) return -1;
   if ((((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)) !== requestId) return -1;
@@ -261,7 +261,7 @@ function encodeLength(length: number): Buffer {
   return bytes;
 }
 
-/** Writes a header at `at`; returns where the content goes. */
+/** Writes a header at `at`. @returns where the content begins. */
 export function writeHeader(
   into: Buffer,
   at: number,
@@ -290,7 +290,7 @@ export function encodeRecord(type: number, requestId: number, content: Uint8Arra
   return record;
 }
 
-/** Bytes of a stream in as many records as they take, without the empty one that ends it (section 3.3). */
+/** Bytes of a stream in as many records as needed, without the empty one that ends it (section 3.3). */
 export function encodeStream(type: number, requestId: number, bytes: Uint8Array, most = MAX_CONTENT): Buffer {
   const records: Buffer[] = [];
   for (let at = 0; at < bytes.length; at += most) {
@@ -307,7 +307,7 @@ export function encodeEndRequest(requestId: number, protocolStatus: number, appS
   return encodeRecord(END_REQUEST, requestId, body);
 }
 
-/** The answer to a management record that is not known (section 4.2). */
+/** The response to an unknown management record (section 4.2). */
 export function encodeUnknownType(type: number): Buffer {
   const body = Buffer.alloc(BODY_LENGTH);
   body[0] = type;
@@ -319,7 +319,7 @@ export interface BeginRequest {
   readonly keepConnection: boolean;
 }
 
-/** @throws ProtocolError where the body is not that of BEGIN_REQUEST (section 5.1). */
+/** @throws ProtocolError if the body is not that of BEGIN_REQUEST (section 5.1). */
 export function decodeBeginRequest(content: Buffer): BeginRequest {
   if (content.length < BODY_LENGTH) throw new ProtocolError('a BEGIN_REQUEST that is too short');
   return { role: content.readUInt16BE(0), keepConnection: ((content[2] as number) & KEEP_CONN) !== 0 };

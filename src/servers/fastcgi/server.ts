@@ -1,23 +1,19 @@
-/**
- * The FastCGI server: connections from listeners that somebody else has opened, an application behind them. Speaks
- * FastCGI 1.0 in the roles RESPONDER and AUTHORIZER. Holds no socket address and forks nothing.
- */
-import type { Server as NetServer, Socket } from 'node:net';
-import { bool, defineSettings, int, type SettingsOf } from '../../config/setting.ts';
+/** The FastCGI server: FastCGI 1.0 in the roles RESPONDER and AUTHORIZER. */
+import type { Server as NetServer } from 'node:net';
+import { bool, defineSettings, type SettingsOf } from '../../config/setting.ts';
+import { withConvention } from '../../deploy/sections/application-settings.ts';
+import { processSettings } from '../../deploy/server/server-settings.ts';
 import { ConfigError } from '../../errors.ts';
 import { REPORT } from '../../gateway/error-stream.ts';
-import type { Exchange } from '../../gateway/exchange.ts';
-import { type Network, networks, Peers } from '../../gateway/peers.ts';
-import { requestEvents } from '../../gateway/request-events.ts';
 import type { GatewaySocket } from '../../gateway/socket.ts';
-import { callApp } from '../../http/failure.ts';
-import { type Logger, silentLogger } from '../../log.ts';
+import { callApp } from '../../http/error-response.ts';
+import { silentLogger } from '../../log.ts';
 import type { Address } from '../../net/address.ts';
+import { type Network, networks, Peers } from '../../net/peers.ts';
 import type { App, Running, ServeOptions, Server, Settings } from '../../protocol/types.ts';
-import { timerMs } from '../../timer.ts';
-import { GatewayServing } from '../gateway-serving.ts';
 import { gatewaySettings, obsoleteFlupSettings } from '../gateway-settings.ts';
-import { Connection, type ConnectionHost } from './connection.ts';
+import { RunningGateway } from '../running-gateway.ts';
+import { FastcgiConnection, RequestLimits } from './connection.ts';
 
 export const fastcgiSettings = defineSettings(
   {
@@ -30,11 +26,7 @@ export const fastcgiSettings = defineSettings(
       ...gatewaySettings.max_connections,
       help: 'Connections at a time; requests on more are turned away with FCGI_OVERLOADED.',
     },
-    max_requests_in_flight: {
-      type: int({ min: 1, max: 1_000_000 }),
-      default: 4096,
-      help: 'Requests at a time, over all connections of a process; more are turned away with FCGI_OVERLOADED.',
-    },
+    max_requests_in_flight: processSettings.declarations.max_requests_in_flight,
     multiplexed: {
       type: bool,
       default: false,
@@ -54,8 +46,22 @@ export function makeFastcgiServer(_globalConf: Settings, settings: FastcgiSettin
     // As a program that a web server or spawn-fcgi has started (FastCGI 1.0 section 2.2, FCGI_LISTENSOCK_FILENO).
     defaultAddress: { kind: 'fd', fd: 0 },
     checkAddress: (address: Address) => peers.checkAddress(address, 'FastCGI'),
-    async serve(app: App, listeners: readonly NetServer[], options: ServeOptions = {}): Promise<Running> {
-      return new FastcgiServing(app, listeners, settings, peers, options.log ?? silentLogger);
+    async serve(inner: App, listeners: readonly NetServer[], options: ServeOptions = {}): Promise<Running> {
+      const app = withConvention(inner, settings.mount);
+      const log = options.log ?? silentLogger;
+      const limits = new RequestLimits(settings.max_requests_in_flight, settings.multiplexed);
+      return new RunningGateway({
+        protocol: 'FastCGI',
+        listeners,
+        peers,
+        settings,
+        log,
+        handler(req, res) {
+          const socket = req.socket as unknown as GatewaySocket;
+          callApp(app, req, res, log, (line) => socket[REPORT](`paster: ${line}\n`));
+        },
+        connect: (socket, gateway, overloaded) => new FastcgiConnection(socket, gateway, limits, overloaded),
+      });
     },
   };
 }
@@ -72,46 +78,5 @@ function environmentPeers(): readonly Network[] | undefined {
       hint: networks.allowed,
       cause,
     });
-  }
-}
-
-class FastcgiServing extends GatewayServing implements ConnectionHost {
-  readonly maxRequestsInFlight: number;
-  readonly maxParamsSize: number;
-  readonly headersTimeout: number;
-  readonly sendTimeout: number;
-  readonly multiplexed: boolean;
-  readonly mount: string | undefined;
-  readonly run: (exchange: Exchange) => void;
-  #inFlight = 0;
-
-  constructor(app: App, listeners: readonly NetServer[], settings: FastcgiSettings, peers: Peers, log: Logger) {
-    super({ protocol: 'FastCGI', listeners, peers, maxConnections: settings.max_connections, log });
-    this.run = requestEvents((req, res) => {
-      const socket = req.socket as unknown as GatewaySocket;
-      callApp(app, req, res, log, (line) => socket[REPORT](`paster: ${line}\n`));
-    });
-    this.maxRequestsInFlight = settings.max_requests_in_flight;
-    this.maxParamsSize = settings.max_params_size;
-    this.headersTimeout = timerMs(settings.headers_timeout);
-    this.sendTimeout = timerMs(settings.send_timeout);
-    this.multiplexed = settings.multiplexed;
-    this.mount = settings.script_name;
-  }
-
-  protected connected(socket: Socket, overloaded: boolean): Connection {
-    return new Connection(socket, this, overloaded);
-  }
-
-  // --- what connections call -----------------------------------------------------------------------------------------
-
-  admit(): boolean {
-    if (this.#inFlight >= this.maxRequestsInFlight) return false;
-    this.#inFlight++;
-    return true;
-  }
-
-  released(): void {
-    this.#inFlight--;
   }
 }

@@ -1,10 +1,10 @@
-/** One time limit for many things at once: a single timer, however many of them wait. */
+/** One time limit for many items with a single timer. */
 import { timerMs } from '../../timer.ts';
 
 export class Deadlines<T> {
   readonly #milliseconds: number;
   readonly #expired: (item: T) => void;
-  /** When the time of each is over, the earliest first, since all have the same time. */
+  /** When the time of each item is over, the earliest first, since all have the same limit. */
   readonly #due = new Map<T, number>();
   #timer: NodeJS.Timeout | undefined;
 
@@ -19,7 +19,7 @@ export class Deadlines<T> {
     if (this.#milliseconds === 0) return;
     this.#due.delete(item);
     this.#due.set(item, performance.now() + this.#milliseconds);
-    this.#timer ??= this.#ringIn(this.#milliseconds);
+    this.#timer ??= this.#expireIn(this.#milliseconds);
   }
 
   stop(item: T): void {
@@ -31,17 +31,17 @@ export class Deadlines<T> {
     this.#due.clear();
   }
 
-  #ringIn(milliseconds: number): NodeJS.Timeout {
-    return setTimeout(() => this.#ring(), milliseconds).unref();
+  #expireIn(milliseconds: number): NodeJS.Timeout {
+    return setTimeout(() => this.#expire(), milliseconds).unref();
   }
 
-  #ring(): void {
+  #expire(): void {
     this.#timer = undefined;
     const now = performance.now();
     for (const [item, due] of this.#due) {
-      // Timers may ring a fraction of a millisecond early.
+      // Timers may fire a fraction of a millisecond early.
       if (due > now + 1) {
-        this.#timer ??= this.#ringIn(due - now);
+        this.#timer ??= this.#expireIn(due - now);
         return;
       }
       this.#due.delete(item);

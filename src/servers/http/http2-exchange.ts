@@ -1,14 +1,15 @@
 /**
- * One HTTP/2 stream as a request and a response of the kind that the gateways make: Node's own IncomingMessage and
- * ServerResponse. Node's classes for HTTP/2 only resemble these, and Express, express-session and others break on them.
+ * Turns an HTTP/2 stream into a request and a response like those of the gateways: Node's own IncomingMessage and ServerResponse.
+ * Node's classes for HTTP/2 only resemble these, and Express, express-session and others break on them.
  */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { errorMessage } from '../../errors.ts';
-import { type Exchange, openExchange } from '../../gateway/exchange.ts';
-import { setTrailers } from '../../gateway/request.ts';
+import { type GatewayExchange, openExchange } from '../../gateway/exchange.ts';
+import { setHeaderLines } from '../../gateway/request.ts';
 import { type Batch, type Carrier, connectionReset, oneCallback, type WriteCallback } from '../../gateway/socket.ts';
 import type { Logger } from '../../log.ts';
+import { trailerLines } from '../../net/node-internals.ts';
 import { fields, Http2RequestHead, http2Headers } from './http2-head.ts';
 
 /** RFC 9113 section 7. */
@@ -18,17 +19,17 @@ const INTERNAL_ERROR = 2;
 const END_OF_HEAD = '\r\n\r\n';
 
 export class Http2Exchange implements Carrier {
-  readonly exchange: Exchange;
+  readonly exchange: GatewayExchange;
   readonly #stream: ServerHttp2Stream;
   readonly #log: Logger;
   /** The client waits for `100 Continue`. */
-  #isAwaited: boolean;
+  #needsContinue: boolean;
   #isReading = false;
   #isOver = false;
-  /** Trailers of the request that it does not have yet. */
-  #received: string[] | undefined;
-  /** To be called when the whole response has left. */
-  #whenLeft: WriteCallback | undefined;
+  /** Trailers that have come before the end of the request. */
+  #pendingTrailers: string[] | undefined;
+  /** To be called when the whole response has been sent. */
+  #whenSent: WriteCallback | undefined;
 
   constructor(
     stream: ServerHttp2Stream,
@@ -39,24 +40,24 @@ export class Http2Exchange implements Carrier {
   ) {
     this.#stream = stream;
     this.#log = log;
-    this.#isAwaited = headers.expect !== undefined;
+    this.#needsContinue = headers.expect !== undefined;
     this.exchange = openExchange(new Http2RequestHead(headers, rawHeaders, stream.endAfterHeaders, socket), this);
     stream.on('error', () => {});
     stream.on('drain', () => this.exchange.socket.drained());
-    stream.on('finish', () => this.#left(null));
+    stream.on('finish', () => this.#sent(null));
     stream.on('close', () => {
       if (!this.#isOver) this.exchange.socket.reset();
-      // Node closes a stream that is complete on both sides before it says that it has finished.
-      this.#left(stream.rstCode === NO_ERROR && !stream.aborted ? null : connectionReset());
+      // Node closes a stream that is complete on both sides before it emits 'finish'.
+      this.#sent(stream.rstCode === NO_ERROR && !stream.aborted ? null : connectionReset());
     });
     stream.on('trailers', (_headers: IncomingHttpHeaders, _flags: number, raw: readonly string[] = []) => {
-      this.#received = [...raw];
+      this.#pendingTrailers = [...raw];
       this.#passTrailers();
     });
   }
 
-  /** To be called when the application has been: a request without a body is complete then, as with node:http. */
-  begun(): void {
+  /** To be called after the application: as with node:http, a request without a body is complete only then. */
+  applicationCalled(): void {
     if (this.#stream.endAfterHeaders) this.exchange.socket.endBody();
   }
 
@@ -70,7 +71,7 @@ export class Http2Exchange implements Carrier {
       return;
     }
     this.#isReading = true;
-    if (this.#isAwaited) this.interim('HTTP/1.1 100 Continue');
+    if (this.#needsContinue) this.interim('HTTP/1.1 100 Continue');
     const { socket, request } = this.exchange;
     stream.on('data', (bytes: Buffer) => {
       if (!socket.pushBody(bytes) && !request.complete && !this.#isOver) stream.pause();
@@ -83,9 +84,9 @@ export class Http2Exchange implements Carrier {
   }
 
   #passTrailers(): void {
-    if (this.#received === undefined || !this.exchange.request.complete) return;
-    setTrailers(this.exchange.request, this.#received);
-    this.#received = undefined;
+    if (this.#pendingTrailers === undefined || !this.exchange.request.complete) return;
+    setHeaderLines(this.exchange.request, this.#pendingTrailers);
+    this.#pendingTrailers = undefined;
   }
 
   sendWhole<T>(text: string, done: (of: T, error?: Error | null) => void, of: T): void {
@@ -97,7 +98,7 @@ export class Http2Exchange implements Carrier {
     const callback = oneCallback(callbacks) ?? ignore;
     if (last) {
       this.#isOver = true;
-      // What is left of the request is thrown away.
+      // The rest of the request is thrown away.
       stream.resume();
     }
     if (!stream.headersSent) {
@@ -110,22 +111,22 @@ export class Http2Exchange implements Carrier {
       data[0] = text.slice(end + END_OF_HEAD.length);
     }
     const bytes = bytesOf(data, encodings);
-    // Node has ended one that has no body.
+    // Node has already ended a stream without a body.
     if (stream.writableEnded || (bytes.length === 0 && !last)) {
       process.nextTick(callback);
       return true;
     }
     if (!last) return stream.write(bytes, callback);
-    this.#whenLeft = callback;
+    this.#whenSent = callback;
     stream.end(bytes);
     return true;
   }
 
-  /** The whole response has left, or the client has gone before it had all of it. */
-  #left(error: Error | null): void {
-    const callback = this.#whenLeft;
+  /** The whole response has been sent, or the client has disconnected before. */
+  #sent(error: Error | null): void {
+    const callback = this.#whenSent;
     if (callback === undefined) return;
-    this.#whenLeft = undefined;
+    this.#whenSent = undefined;
     const { socket } = this.exchange;
     socket.errored = error;
     callback(error);
@@ -133,7 +134,7 @@ export class Http2Exchange implements Carrier {
     if (error !== null && socket._httpMessage !== null) socket.reset();
   }
 
-  /** False: there is no one to respond to, or the head cannot be sent. */
+  /** False: the client has disconnected, or the head cannot be sent. */
   #respond(head: string, last: boolean): boolean {
     const stream = this.#stream;
     if (stream.destroyed || stream.closed) return false;
@@ -144,7 +145,7 @@ export class Http2Exchange implements Carrier {
     return this.#try(() => stream.respond(http2Headers(head), { waitForTrailers }));
   }
 
-  /** Node refuses what it cannot send: that breaks this response, and must not end the process. */
+  /** Node throws for what it cannot send: that breaks this response, and must not end the process. */
   #try(send: () => void): boolean {
     try {
       send();
@@ -156,14 +157,13 @@ export class Http2Exchange implements Carrier {
     }
   }
 
-  /** What the application has given to `addTrailers`, as Node keeps it. */
   get #trailers(): string {
-    return String(Reflect.get(this.exchange.response, '_trailer') ?? '');
+    return trailerLines(this.exchange.response);
   }
 
   interim(head: string): void {
     const stream = this.#stream;
-    this.#isAwaited = false;
+    this.#needsContinue = false;
     if (!stream.headersSent && !stream.closed && !stream.destroyed) stream.additionalHeaders(http2Headers(head));
   }
 
@@ -180,7 +180,7 @@ function bytesOf(data: Batch['data'], encodings: Batch['encodings']): Uint8Array
   return pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
 }
 
-/** The characters of a head stand for its bytes, which are those of UTF-8 where it left together with a text. */
+/** A head as latin-1, a character for each byte; together with a text it is written as UTF-8. */
 function inLatin1(head: string, encoding: BufferEncoding | undefined): string {
   return encoding === 'latin1' ? head : Buffer.from(head).toString('latin1');
 }

@@ -1,6 +1,7 @@
-/** Heads of HTTP/2 (RFC 9113 section 8) from and to those that a gateway's request and response have. */
+/** Converts heads of HTTP/2 (RFC 9113 section 8) to and from those of a gateway's request and response. */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type { EnvironPairs } from '../../gateway/environ.ts';
 import type { RequestHead } from '../../gateway/request-head.ts';
 
@@ -15,6 +16,7 @@ export class Http2RequestHead implements RequestHead {
   readonly contentLength: number | undefined;
   readonly chunked: boolean;
   readonly encrypted: boolean;
+  readonly connection: TLSSocket | undefined;
   readonly #socket: Socket;
   #pairs: EnvironPairs | undefined;
 
@@ -23,7 +25,8 @@ export class Http2RequestHead implements RequestHead {
     this.method = headers[':method'] ?? 'GET';
     this.url = headers[':path'] ?? '/';
     this.originalUrl = this.url;
-    this.encrypted = 'encrypted' in socket && socket.encrypted === true;
+    this.connection = isTls(socket) ? socket : undefined;
+    this.encrypted = this.connection !== undefined;
     this.#socket = socket;
     const authority = headers[':authority'];
     if (authority !== undefined) this.rawHeaders.push('host', authority);
@@ -34,7 +37,7 @@ export class Http2RequestHead implements RequestHead {
     }
     const length = headers['content-length'];
     this.contentLength = length === undefined ? undefined : Number(length);
-    // Body parsers take a request with neither length nor encoding for one without a body.
+    // Body parsers assume that a request with neither length nor encoding has no body.
     this.chunked = length === undefined && !isWhole;
     if (this.chunked) this.rawHeaders.push('transfer-encoding', 'chunked');
   }
@@ -44,6 +47,10 @@ export class Http2RequestHead implements RequestHead {
     this.#pairs ??= addresses(this.#socket);
     return this.#pairs;
   }
+}
+
+function isTls(socket: Socket | TLSSocket): socket is TLSSocket {
+  return 'encrypted' in socket && socket.encrypted === true;
 }
 
 function addresses({ remoteAddress = '', remotePort, localAddress = '', localPort }: Socket): string[] {
@@ -56,13 +63,13 @@ export function hasTwoHosts({ ':authority': authority, host }: IncomingHttpHeade
   return authority !== undefined && host !== undefined && authority.toLowerCase() !== host.toLowerCase();
 }
 
-/** The head of a CGI response (`Status: 200 OK`) or of an interim one (`HTTP/1.1 103 Early Hints`), as HTTP/2 has it. */
+/** The HTTP/2 headers of a CGI response (`Status: 200 OK`) or of an interim one (`HTTP/1.1 103 Early Hints`). */
 export function http2Headers(head: string): OutgoingHttpHeaders {
   const [start = '', ...lines] = head.split('\r\n');
   return { ':status': Number(/ (\d{3})/.exec(start)?.[1]), ...fields(lines) };
 }
 
-/** Lines `Name: value`, such as trailers are. */
+/** Header fields or trailers from lines `Name: value`. */
 export function fields(lines: readonly string[]): Record<string, string | string[]> {
   const all: Record<string, string | string[]> = Object.create(null);
   for (const line of lines) {

@@ -1,6 +1,6 @@
 /**
- * The HTTP/2 connections of one listener. Node limits the rate of resets, CONTINUATION frames and unanswered PING and
- * SETTINGS frames itself; the time that a client may take, the size of its headers and the number of its streams it leaves to us.
+ * The HTTP/2 connections of one listener. Node limits the rate of resets, CONTINUATION frames and unanswered PING and SETTINGS
+ * frames itself, but not the time that a client may take, the size of its headers and the number of its streams.
  */
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
@@ -8,13 +8,13 @@ import { Deadlines } from './deadlines.ts';
 import { hasTwoHosts } from './http2-head.ts';
 import { type HttpSettings, headersTimeout } from './settings.ts';
 
-/** Requests at a time of one connection; Node's default is any number. Browsers use 100 at most. */
+/** Requests at a time on one connection, by default unlimited in Node. Browsers use 100 at most. */
 const MAX_STREAMS = 128;
 /** Node's default of 128 is too few: browsers send each cookie as a header of its own. HTTP/1.1 takes 2000. */
 const MAX_HEADERS = 1000;
-/** What each header counts besides its text (RFC 9113 section 10.5.1). */
+/** Added to the length of each header (RFC 9113 section 10.5.1). */
 const HEADER_OVERHEAD = 32;
-/** Seconds that a client has to close a connection that it was told to close. */
+/** Seconds that a client has to close a connection after GOAWAY. */
 const LINGER = 1;
 /** RFC 9113 section 7. */
 const NO_ERROR = 0;
@@ -33,11 +33,11 @@ export class Http2Sessions {
   readonly #maxHeaderSize: number;
   readonly #serve: Serve;
   readonly #connections = new Map<ServerHttp2Session, Connection>();
-  /** Connections that have not brought a request yet. */
+  /** Connections without a request so far. */
   readonly #silent: Deadlines<Connection>;
   /** Connections between two requests. */
   readonly #idle: Deadlines<Connection>;
-  /** Connections that were told to close. */
+  /** Connections after GOAWAY. */
   readonly #closing: Deadlines<Connection>;
   /** Requests whose body may be incomplete. */
   readonly #unfinished: Deadlines<ServerHttp2Stream>;
@@ -58,7 +58,7 @@ export class Http2Sessions {
   }
 
   open(socket: Socket): void {
-    // Node's HTTP/2 leaves it to the socket to close its side when the client has closed the other.
+    // Node's HTTP/2 relies on the socket to close its side when the client has closed the other.
     socket.allowHalfOpen = false;
     this.#server.once('session', (session) => this.#opened({ session, socket, openStreams: 0 }));
     this.#server.emit('connection', socket);
@@ -71,7 +71,7 @@ export class Http2Sessions {
     session.on(
       'stream',
       (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, rawHeaders: string[]) => {
-        this.#opens(connection, stream);
+        this.#streamOpened(connection, stream);
         this.#request(stream, headers, rawHeaders, connection.socket);
       },
     );
@@ -81,7 +81,7 @@ export class Http2Sessions {
     });
   }
 
-  #opens(connection: Connection, stream: ServerHttp2Stream): void {
+  #streamOpened(connection: Connection, stream: ServerHttp2Stream): void {
     this.#silent.stop(connection);
     this.#idle.stop(connection);
     connection.openStreams++;
@@ -94,7 +94,7 @@ export class Http2Sessions {
   }
 
   #request(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: string[], socket: Socket): void {
-    // A client may have sent it before it knew the limit.
+    // A client may have sent it before it received the limit.
     const size = rawHeaders.reduce((sum, text) => sum + text.length, (rawHeaders.length / 2) * HEADER_OVERHEAD);
     if (size > this.#maxHeaderSize) refuse(stream, 431);
     else if (hasTwoHosts(headers)) refuse(stream, 400);
@@ -103,13 +103,13 @@ export class Http2Sessions {
     else this.#serve(stream, headers, rawHeaders, socket);
   }
 
-  /** Says farewell (GOAWAY): a request that crosses it was not processed, and the client may send it again. */
+  /** Sends GOAWAY: a request that crosses it was not processed, and the client may send it again. */
   #close(connection: Connection): void {
     connection.session.close();
     this.#closing.start(connection);
   }
 
-  /** Says farewell to all; what is in flight is finished first. */
+  /** Sends GOAWAY on all connections; requests in flight are finished first. */
   drain(): void {
     for (const session of this.#connections.keys()) session.close();
   }
@@ -127,7 +127,7 @@ function refuse(stream: ServerHttp2Stream, status: number): void {
   stream.close(NO_ERROR);
 }
 
-/** The whole request should have arrived by now. The application may be at work on it all the same, or on its response. */
+/** For a request whose time to arrive is over. The application may already be working on it or on its response. */
 function cutUnfinished(stream: ServerHttp2Stream): void {
   if (stream.destroyed || stream.state.remoteClose === 1) return;
   if (stream.headersSent) stream.close(CANCEL);

@@ -1,6 +1,6 @@
 /**
- * The HTTP server: node:http, and node:tls and node:http2 where the settings ask for them, on listeners that it is handed.
- * It adds the ending to Node: a kept-alive client is told to go before its connection is closed, so that no request is lost.
+ * The HTTP server: node:http, with node:tls and node:http2 if the settings ask for them. It adds a graceful end: clients of kept
+ * connections hear that these close before that happens, so that no request is lost.
  */
 import {
   createServer as createHttp,
@@ -10,81 +10,93 @@ import {
 } from 'node:http';
 import type { Server as NetServer, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Server as TlsServer } from 'node:tls';
-import { errorStack } from '../../errors.ts';
-import { requestEvents } from '../../gateway/request-events.ts';
-import { callApp } from '../../http/failure.ts';
+import { reportFailure } from '../../diagnostics/failure-reporter.ts';
+import { ConfigError, errorStack } from '../../errors.ts';
+import { callApp } from '../../http/error-response.ts';
 import { type Logger, silentLogger } from '../../log.ts';
-import { Watchlist } from '../../metrics/watchlist.ts';
-import type { Address } from '../../net/address.ts';
-import type { App, Running, ServeOptions, Server, Settings } from '../../protocol/types.ts';
+import { InflightList } from '../../metrics/inflight-requests.ts';
+import { type Address, addressOfServer } from '../../net/address.ts';
+import { canReplacePeer } from '../../net/node-internals.ts';
+import type { App, CloseOptions, Running, ServeOptions, Server, Settings } from '../../protocol/types.ts';
 import { withoutSecretParameters } from '../../secrets.ts';
 import { timerMs } from '../../timer.ts';
 import { Connections } from './connections.ts';
-import { Http2Exchange } from './http2-exchange.ts';
-import { Http2Sessions } from './http2-sessions.ts';
+import type { serveHttp2 } from './http2.ts';
+import { ProxiedConnections } from './proxy-protocol/proxied-connections.ts';
 import { checkTimeouts, type HttpSettings, headersTimeout, httpSettings } from './settings.ts';
-import { readTls, type Tls } from './tls.ts';
+import { Certificates, clientCertificateError } from './tls/certificates.ts';
+import { WebSockets } from './web-sockets.ts';
 
-/** How long a kept connection may stay idle while the server drains if no keep-alive time was promised to the client. */
+/** How long a kept connection may be idle while the server drains if the client was promised no keep-alive time. */
 const LINGER_MS = 1000;
 const POLL_MS = 50;
-/** How often Node looks for connections whose time is over. Its default of 30 s makes a limit of 2 s one of 30. */
+/** How often Node checks the time-outs of connections. Its default of 30 s would turn a limit of 2 s into 30 s. */
 const CHECK_MS = 500;
 
-/** What only TLS and HTTP/2 need, when they do: loading it takes 5 ms and 2 MiB. */
-const builtin = process.getBuiltinModule;
-
 /** `npm:paster#http`: makes the HTTP server of a `[server:*]` section. */
-export function makeHttpServer(_globalConf: Settings, settings: HttpSettings): Server {
+export async function makeHttpServer(_globalConf: Settings, settings: HttpSettings): Promise<Server> {
   checkTimeouts(settings);
-  const tls = readTls(settings);
+  const certificates = Certificates.read(settings);
+  if (certificates && settings.proxy_protocol && !canReplacePeer()) {
+    throw new ConfigError('PASTER_NODE', 'proxy_protocol with TLS does not work with this version of Node', {
+      setting: 'proxy_protocol',
+      hint: 'let the load balancer speak HTTP to the server, or use another version of Node',
+    });
+  }
+  const serveHttp2 = settings.http2 ? (await import('./http2.ts')).serveHttp2 : undefined;
   return {
-    scheme: tls ? 'https' : 'http',
+    scheme: certificates ? 'https' : 'http',
     defaultAddress: { kind: 'tcp', host: '127.0.0.1', port: 8080 },
+    warnings: () => certificates?.warnings() ?? [],
     async serve(app, listeners, options: ServeOptions = {}) {
-      const log = options.log ?? silentLogger;
+      const { log = silentLogger, isFirst = true } = options;
       const connections = new Connections({
         maxConnections: settings.max_connections,
         sendTimeout: settings.send_timeout,
-        isPlain: !tls && !settings.http2,
+        isPlain: !certificates && !settings.http2,
         log,
       });
       return new RunningHttp(
-        listeners.map((listener) => new HttpListener(listener, app, settings, tls, connections, log)),
+        listeners.map(
+          (listener) => new HttpListener(listener, app, settings, certificates, connections, log, serveHttp2),
+        ),
         connections,
+        certificates?.follow(isFirst ? log : silentLogger),
       );
     },
   };
 }
 makeHttpServer.settings = httpSettings;
 
-/** One listener and Node's servers on it. */
+/** A listener and Node's servers on it. */
 class HttpListener {
   readonly address: Address;
   readonly #listener: NetServer;
   readonly #http1: NodeServer;
-  readonly #http2: Http2Sessions | undefined;
+  readonly #http2: ReturnType<typeof serveHttp2> | undefined;
   /** Responses that may still promise to keep the connection. */
-  readonly #unanswered = new Watchlist();
+  readonly #openResponses = new InflightList();
+  readonly #webSockets = new WebSockets();
   readonly #keepAliveMs: number;
+  readonly #proxied: ProxiedConnections | undefined;
   #draining = false;
 
   constructor(
     listener: NetServer,
     app: App,
     settings: HttpSettings,
-    tls: Tls | undefined,
+    certificates: Certificates | undefined,
     connections: Connections,
     log: Logger,
+    openHttp2: typeof serveHttp2 | undefined,
   ) {
     this.#listener = listener;
-    this.address = addressOf(listener);
+    this.address = addressOfServer(listener);
     this.#http1 = createHttp1(settings);
     this.#keepAliveMs = timerMs(settings.keep_alive_timeout);
     const answer = (req: IncomingMessage, res: ServerResponse): void => {
       if (this.#draining) res.shouldKeepAlive = false;
-      else this.#unanswered.add(res, 0);
+      else this.#openResponses.add(res, 0);
       callApp(app, req, res, log);
     };
     this.#http1.on('request', answer);
@@ -96,39 +108,49 @@ class HttpListener {
     if (upgrade) {
       this.#http1.on('upgrade', (req, socket, head) => {
         const failed = (error: unknown): void => {
-          log.error(`upgrade of ${withoutSecretParameters(req.url ?? '')} failed: ${errorStack(error)}`);
+          const title = `upgrade of ${withoutSecretParameters(req.url ?? '')} failed`;
+          if (!reportFailure(title, error)) log.error(`${title}: ${errorStack(error)}`);
           socket.destroy();
         };
         socket.on('error', () => socket.destroy());
+        this.#webSockets.watch(req, socket);
         // One request must not end the process.
         new Promise((resolve) => resolve(upgrade.call(app, req, socket, head))).catch(failed);
       });
     }
-    // It does not listen itself; told that it does, Node keeps the list of connections that timeouts and closing the
-    // idle ones go by.
+    // It does not listen itself, but after this event Node keeps the list of connections for time-outs and for closing idle
+    // ones.
     this.#http1.emit('listening');
-    const run = requestEvents((req, res) => callApp(app, req, res, log));
-    this.#http2 = settings.http2
-      ? new Http2Sessions(settings, (stream, headers, rawHeaders, socket) => {
-          connections.watch(stream);
-          const carrier = new Http2Exchange(stream, headers, rawHeaders, socket, log);
-          run(carrier.exchange);
-          carrier.begun();
-        })
-      : undefined;
-    const carriesTls = tls && this.#createTls(tls, timerMs(headersTimeout(settings)));
+    this.#http2 = openHttp2?.(app, settings, connections, log);
+    const tlsServer = certificates && this.#createTls(certificates, timerMs(headersTimeout(settings)), connections);
+    const open = (socket: Socket): void => {
+      if (tlsServer) tlsServer.emit('connection', socket);
+      else this.#open(socket, settings.http2);
+    };
+    const { proxy_protocol: senders } = settings;
+    const proxied = senders && new ProxiedConnections({ senders, timeout: headersTimeout(settings), connections });
+    this.#proxied = proxied;
+    const openPaused = (socket: Socket): void => {
+      open(socket);
+      // TLS and HTTP/2 take what is buffered, and read past the socket.
+      if (!tlsServer && !settings.http2) socket.resume();
+    };
     listener.on('connection', (socket: Socket) => {
       if (!connections.admit(socket)) return;
-      if (carriesTls) carriesTls.emit('connection', socket);
-      else this.#open(socket, settings.http2);
+      if (proxied) proxied.receive(socket, openPaused);
+      else open(socket);
     });
   }
 
-  /** TLS comes first, and says which version of HTTP follows. Its handshake has the time of a head. */
-  #createTls(tls: Tls, handshakeTimeout: number): TlsServer {
+  /** The handshake of TLS negotiates the version of HTTP, and has the time of a head. */
+  #createTls(certificates: Certificates, handshakeTimeout: number, connections: Connections): NetServer {
     const ALPNProtocols = this.#http2 ? ['h2', 'http/1.1'] : ['http/1.1'];
-    const server = builtin('node:tls').createServer({ ...tls, ALPNProtocols, handshakeTimeout });
-    server.on('tlsClientError', (_error, socket) => socket.destroy());
+    const server = certificates.createServer({ ALPNProtocols, handshakeTimeout });
+    server.on('tlsClientError', (error, socket) => {
+      const reason = clientCertificateError(error, socket);
+      if (reason !== undefined) connections.logRefusal(socket, reason);
+      socket.destroy();
+    });
     server.on('secureConnection', (socket) => this.#open(socket, socket.alpnProtocol === 'h2'));
     return server;
   }
@@ -138,17 +160,18 @@ class HttpListener {
     else this.#http1.emit('connection', socket);
   }
 
-  /** Accepts nothing more. Every response whose head is not sent yet, and every later one, says `Connection: close`. */
-  drain(): void {
+  /** Stops accepting. Every response whose head is not sent yet, and every later one, gets `Connection: close`. */
+  drain(notified: Promise<unknown>): void {
     this.#draining = true;
-    for (const { res } of this.#unanswered.entries(Number.POSITIVE_INFINITY)) res.shouldKeepAlive = false;
+    for (const { res } of this.#openResponses.entries(Number.POSITIVE_INFINITY)) res.shouldKeepAlive = false;
     if (this.#listener.listening) this.#listener.close();
     this.#http2?.drain();
+    this.#webSockets.drain(notified);
   }
 
   /**
-   * Closes connections that no request comes over. A client that was promised a time to keep its connection may send a
-   * request until that is over, and Node closes the connection then.
+   * Closes idle connections. A client that was promised a keep-alive time may send a request until that is over, and then Node
+   * closes the connection.
    */
   closeIdle(): void {
     if (this.#keepAliveMs === 0) this.#http1.closeIdleConnections();
@@ -158,6 +181,7 @@ class HttpListener {
   end(): void {
     this.#http1.close(() => {});
     this.#http2?.end();
+    this.#proxied?.end();
   }
 }
 
@@ -172,8 +196,8 @@ function createHttp1(settings: HttpSettings): NodeServer {
 }
 
 /**
- * Sends 100 Continue when the application begins to read the body, so that it can refuse the request first. A client that
- * has not been told to continue may send the body or not, so its connection cannot be kept (RFC 9110 section 10.1.1).
+ * Sends 100 Continue when the application begins to read the body, so that it can refuse the request before. Without it a
+ * client may send the body or not, so its connection cannot be kept (RFC 9110 section 10.1.1).
  */
 function continueWhenRead(req: IncomingMessage, res: ServerResponse, isDraining: () => boolean): void {
   const { shouldKeepAlive } = res;
@@ -193,22 +217,25 @@ class RunningHttp implements Running {
   readonly addresses: readonly Address[];
   readonly #listeners: readonly HttpListener[];
   readonly #connections: Connections;
+  readonly #unfollow: (() => void) | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor(listeners: readonly HttpListener[], connections: Connections) {
+  /** @param unfollow called when the server has ended */
+  constructor(listeners: readonly HttpListener[], connections: Connections, unfollow: (() => void) | undefined) {
+    this.#unfollow = unfollow;
     this.#listeners = listeners;
     this.#connections = connections;
     this.addresses = listeners.map(({ address }) => address);
   }
 
-  close({ graceful = true, timeout = 30 }: { graceful?: boolean; timeout?: number } = {}): Promise<void> {
-    for (const listener of this.#listeners) listener.drain();
+  close({ graceful = true, timeout = 30, notified }: CloseOptions = {}): Promise<void> {
+    for (const listener of this.#listeners) listener.drain(notified ?? Promise.resolve());
     if (!graceful) this.#connections.cut();
     this.#closed ??= this.#drained(graceful ? timeout * 1000 : 0);
     return this.#closed;
   }
 
-  /** Waits for the connections to end: by their own `Connection: close`, or idle after the time to linger. */
+  /** Waits for the connections to end: by `Connection: close`, or idle after LINGER_MS. */
   async #drained(limit: number): Promise<void> {
     const start = performance.now();
     while (this.#connections.size > 0) {
@@ -218,12 +245,7 @@ class RunningHttp implements Running {
       await sleep(POLL_MS);
     }
     this.#connections.end();
+    this.#unfollow?.();
     for (const listener of this.#listeners) listener.end();
   }
-}
-
-function addressOf(listener: NetServer): Address {
-  const address = listener.address();
-  if (typeof address === 'string') return { kind: 'unix', path: address };
-  return { kind: 'tcp', host: address?.address ?? '', port: address?.port ?? 0 };
 }

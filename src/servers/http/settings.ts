@@ -1,21 +1,64 @@
-/** The settings of the HTTP server. Paste's `#http` had others, which say nothing about Node. */
-import { bool, defineSettings, int, movedPath, type SettingsOf, seconds } from '../../config/setting.ts';
+/** The settings of the HTTP server. Those of Paste's `#http` that have no meaning in Node are obsolete. */
+import {
+  bool,
+  defineSettings,
+  int,
+  movedPathLines,
+  oneOf,
+  path,
+  type SettingsOf,
+  type SettingType,
+  seconds,
+} from '../../config/setting.ts';
 import { ConfigError } from '../../errors.ts';
+import { type Network, networks } from '../../net/peers.ts';
 
 const DEFAULT_HEADERS_TIMEOUT = 60;
+
+/** Empty, it would mean the load balancers of this machine, as `allow` does: here the reader has to say so. */
+const senders: SettingType<readonly Network[]> = {
+  ...networks,
+  parse(text) {
+    const all = networks.parse(text);
+    if (all.length === 0) throw new Error('it is empty');
+    return all;
+  },
+};
 
 const threads = 'Node serves requests without a pool of threads';
 
 export const httpSettings = defineSettings(
   {
     ssl_pem: {
-      type: movedPath,
-      help: 'A PEM file with certificate and key: serve https.',
+      type: movedPathLines,
+      help: 'A PEM file with a certificate and its key: serves HTTPS. Of several, one per line, the host name that the client asks for chooses one; the first is the default. Changed files are read without a reload.',
       example: '%(here)s/server.pem',
     },
-    ssl_cert: { type: movedPath, help: 'A PEM file with the certificate chain; with ssl_key.' },
-    ssl_key: { type: movedPath, help: 'A PEM file with the private key; with ssl_cert.' },
+    ssl_cert: {
+      type: movedPathLines,
+      help: 'A PEM file with a certificate and the chain behind it, instead of ssl_pem; several as there.',
+      example: '/etc/letsencrypt/live/example.org/fullchain.pem',
+    },
+    ssl_key: {
+      type: movedPathLines,
+      help: 'The PEM file with the key of the certificate on the same line of ssl_cert.',
+      example: '/etc/letsencrypt/live/example.org/privkey.pem',
+    },
+    ssl_client_ca: {
+      type: path,
+      help: 'A PEM file with the certificates of the authorities that sign those of the clients: a client needs a certificate to connect.',
+      example: '%(here)s/clients-ca.pem',
+    },
+    ssl_client_verify: {
+      type: oneOf('required', 'optional'),
+      help: 'Whether clients need a certificate of these authorities. With optional, the application asks req.socket.authorized. Default: required.',
+    },
     http2: { type: bool, default: false, help: 'Speak HTTP/2: with TLS beside HTTP/1.1, without TLS alone.' },
+    proxy_protocol: {
+      type: senders,
+      help: 'The load balancers that begin each connection with a PROXY header (version 1 or 2), which says who the client is; it is required of them and refused from others. A peer on a Unix socket counts as 127.0.0.1. Left out: no such header.',
+      example: '10.0.0.5 10.1.0.0/16',
+    },
     request_timeout: {
       type: seconds,
       default: 300,

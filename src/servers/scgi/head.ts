@@ -1,11 +1,11 @@
 /**
- * The head of an SCGI request as bytes (https://python.ca/scgi/protocol.txt): a netstring of names and values, read from
- * any split of the stream. Pure: knows neither sockets nor what the variables mean.
+ * Reads the head of an SCGI request (https://python.ca/scgi/protocol.txt): a netstring of names and values, from a stream that is
+ * split anywhere. Knows neither sockets nor what the variables mean.
  */
 import { GrowingBuffer } from '../../growing-buffer.ts';
 import { MAX_VARIABLES } from '../gateway-settings.ts';
 
-/** What came is no request. Without a status it is not even SCGI, and whoever speaks would not understand an answer. */
+/** The head is wrong. Without a status it is not even SCGI, and the peer would not understand a response. */
 export class BadHead extends Error {
   readonly status: 400 | 431 | undefined;
 
@@ -18,7 +18,7 @@ export class BadHead extends Error {
 export interface ScgiHead {
   /** Variables in the order they came, name and value in turn, bytes as latin-1. */
   readonly pairs: string[];
-  /** What came after the head: the beginning of the body. */
+  /** The bytes after the head: the beginning of the body. */
   readonly rest: Buffer;
 }
 
@@ -26,11 +26,11 @@ const COLON = 0x3a;
 const COMMA = 0x2c;
 const ZERO = 0x30;
 
-export class HeadReader {
+export class ScgiHeadReader {
   readonly #maxSize: number;
   #size = 0;
   #digits = 0;
-  /** Bytes that the netstring still lacks, its comma included; undefined within its length. */
+  /** Bytes of the netstring still to come, with its comma; undefined until its length is known. */
   #missing: number | undefined;
   #head = new GrowingBuffer();
 
@@ -40,8 +40,8 @@ export class HeadReader {
   }
 
   /**
-   * Takes the next bytes. @returns The head, once it is whole.
-   * @throws BadHead where they are none; nothing more may be pushed then.
+   * Takes the next bytes. @returns the head when it is complete.
+   * @throws BadHead if they are wrong; nothing more may be pushed then.
    */
   push(bytes: Buffer): ScgiHead | undefined {
     let at = 0;
@@ -66,7 +66,7 @@ export class HeadReader {
       return;
     }
     const digit = byte - ZERO;
-    // Netstrings write a number one way only. Who speaks HTTP to this socket is told at the first byte.
+    // Netstrings have no leading zeros. A peer that speaks HTTP to this socket is refused at its first byte.
     if (!(digit >= 0 && digit <= 9) || (this.#digits > 0 && this.#size === 0)) {
       throw new BadHead('the request does not begin with a netstring');
     }
@@ -79,9 +79,9 @@ export class HeadReader {
 const LENGTH = /^\d{1,15}$/;
 
 /**
- * Names and values, a NUL after each. The specification has no name twice, but web servers repeat a header that the client
- * has repeated; only the length has to be one.
- * @throws BadHead where the block breaks the rules.
+ * Names and values, each followed by a NUL. The specification allows no name twice, but web servers repeat a header that the
+ * client has repeated; only the length must not differ.
+ * @throws BadHead if the block breaks the rules.
  */
 export function decodeVariables(block: Buffer): string[] {
   const pairs = block.toString('latin1').split('\0', 2 * MAX_VARIABLES + 2);
@@ -98,7 +98,7 @@ export function decodeVariables(block: Buffer): string[] {
     if (name === '') throw new BadHead('a header without a name', 400);
     if (name === 'SCGI') version = value;
     if (name !== 'CONTENT_LENGTH') continue;
-    // nginx sends an empty one more where its configuration lists it for a request that has no body.
+    // nginx sends a second, empty one if its configuration lists it and the request has no body.
     if (value !== '' && value !== length) throw new BadHead('two different CONTENT_LENGTHs', 400);
     pairs[i + 1] = length;
   }

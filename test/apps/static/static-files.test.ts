@@ -4,14 +4,14 @@ import { readFileSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSyn
 import { join } from 'node:path';
 import { brotliCompressSync, brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
-import { cascade } from '../../../src/apps/cascade.ts';
+import { cascade } from '../../../src/apps/cascade/cascade.ts';
+import { makeStaticUrl } from '../../../src/apps/static/file-versions.ts';
 import {
   type StaticFilesOptions,
   type StaticRequest,
   staticFiles,
   withStaticFiles,
 } from '../../../src/apps/static/static-files.ts';
-import { makeStaticUrl } from '../../../src/apps/static/static-url.ts';
 import { mountRequest } from '../../../src/http/mount.ts';
 import type { App } from '../../../src/protocol/types.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';

@@ -1,6 +1,6 @@
 /** One behaviour that is not described but looked at: what an application sees on node:http it has to see elsewhere. */
 import type { App } from '../../../src/protocol/types.ts';
-import type { ContractRequest } from '../backend.ts';
+import type { ContractRequest } from '../backends/backend.ts';
 
 /** Notes what the application has seen, in order. */
 export type Look = (...seen: unknown[]) => void;

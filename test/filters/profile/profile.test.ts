@@ -2,10 +2,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { makeProfile, profile, profileSettings } from '../../../src/filters/profile/profile.ts';
+import { makeProfile, profile, profileSettings } from '../../../src/filters/debugging/profile.ts';
 import type { App } from '../../../src/protocol/types.ts';
 import { ask } from '../../helpers/ask.ts';
+import { leastContrast, overhang, startChromium, visit } from '../../helpers/chromium.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
+import { eventually, needProgram } from '../../helpers/program.ts';
 import { Lines, serveFiltered, settingsFrom } from '../serve-filter.ts';
 
 function burnTheProcessor(): number {
@@ -28,7 +30,7 @@ test('is a file for developer tools, and a page with the function that took the 
   const names = nodes.map((node: { callFrame: { functionName: string } }) => node.callFrame.functionName);
   expect(names).toContain('burnTheProcessor');
   const page = readFileSync(join(directory, 'one.html'), 'utf8');
-  expect(page).toMatch(/<svg.*burnTheProcessor test\/filters\/profile\/profile\.test\.ts:\d+/s);
+  expect(page).toMatch(/<svg.*burnTheProcessor\ntest\/filters\/profile\/profile\.test\.ts:\d+/s);
   // It leads the list, which is as long as it may be.
   expect(page).toMatch(/<tbody><tr class="application"><td>[\d.]+ ms<\/td><td>[\d.]+ ms<\/td>\s*<td>burnTheProcessor/);
   expect(page.match(/<tr class/g)).toHaveLength(3);
@@ -44,14 +46,14 @@ test('one at a time, and the next one after it', async () => {
   };
   const { url } = await serveFiltered(profile({ log_filename: file }, lines.write), app);
   const held = ask(url, '/held');
-  await vi.waitFor(() => expect(String(release)).not.toBe('() => {}'));
+  await eventually(() => String(release) !== '() => {}');
   await ask(url, '/beside');
   release();
   await held;
   expect(await lines.first(1)).toEqual([expect.stringMatching(/^profiled GET \/held:/)]);
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     await ask(url, '/after');
-    expect(lines.all.at(-1)).toMatch(/^profiled GET \/after:/);
+    return lines.all.some((line) => line.startsWith('profiled GET /after:'));
   });
   expect(lines.all.some((line) => line.includes('/beside'))).toBe(false);
 });
@@ -100,5 +102,50 @@ test('only in debug, unless it is told otherwise', async () => {
   );
   const { url } = await serveFiltered(filter, busy);
   await ask(url, '/');
-  await vi.waitFor(() => expect(existsSync(join(here, 'profile.log.tmp.html'))).toBe(true));
+  await eventually(() => existsSync(join(here, 'profile.log.tmp.html')));
+});
+
+test('in a browser: search, fold, zoom with the keyboard, save', async () => {
+  const chromium = needProgram('chromium');
+  const directory = temporaryDirectory();
+  const lines = new Lines();
+  const file = join(directory, 'one.cpuprofile');
+  const { url } = await serveFiltered(profile({ log_filename: file }, lines.write), busy);
+  await ask(url, '/');
+  await lines.first(1);
+  const browser = await startChromium(chromium);
+  for (const [screen, dark] of [
+    [360, true],
+    [1440, false],
+  ] as const) {
+    const viewport = { width: screen, height: 800 };
+    const { page, errors } = await visit(browser, `file://${directory}/one.html`, { dark, viewport });
+    expect(await overhang(page)).toBe(0);
+    expect((await leastContrast(page)).ratio).toBeGreaterThanOrEqual(4.5);
+    const shown = page.locator('#flames g:visible');
+    const folded = await shown.count();
+    await page.getByLabel('Fold Node and paster').uncheck();
+    expect(await shown.count()).toBeGreaterThan(folded);
+    await page.getByLabel('Search').fill('burnTheProcessor');
+    await page.locator('#flames g.hit').first().waitFor();
+    expect(await page.locator('#functions tbody tr:visible').count()).toBe(1);
+    await page.keyboard.press('Enter');
+    const chosen = page.locator('#chosen');
+    const width = () => page.locator('#flames g.chosen rect').getAttribute('width').then(Number);
+    expect(await chosen.innerText()).toMatch(/^burnTheProcessor\n.*profile\.test\.ts:\d+/);
+    expect(await width()).toBeCloseTo(1000);
+    await page.locator('#flames').focus();
+    await page.keyboard.press('Escape');
+    expect(await width()).toBeLessThan(999.999);
+    await page.keyboard.press('ArrowUp');
+    expect(await chosen.innerText()).not.toContain('burnTheProcessor');
+    await page.keyboard.press('Enter');
+    expect(await width()).toBeCloseTo(1000);
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByText('Save .cpuprofile').click()]);
+    expect(download.suggestedFilename()).toBe('one.cpuprofile');
+    const saved = join(directory, 'saved');
+    await download.saveAs(saved);
+    expect(readFileSync(saved, 'utf8')).toBe(readFileSync(file, 'utf8'));
+    expect(errors).toEqual([]);
+  }
 });

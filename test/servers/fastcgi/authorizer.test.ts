@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { eventually, freePort, Program, requireProgram } from '../../helpers/program.ts';
+import { eventually, freePort, needProgram, Program } from '../../helpers/program.ts';
 import { type Served, serveFastcgi } from './serve.ts';
 
 let served: Served;
@@ -53,8 +53,7 @@ test('Lighttpd serves the file where the application says 200, and its answer wh
     {},
     { allowHalfOpen: true },
   );
-  const binary = requireProgram('lighttpd');
-  if (binary === undefined) return;
+  const binary = needProgram('lighttpd');
   const url = await startLighttpd(binary, served.path);
   const refused = await fetch(`${url}/file.txt`);
   expect([refused.status, refused.headers.get('www-authenticate'), await refused.text()]).toEqual([

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { App } from '../../../src/protocol/types.ts';
+import { eventually } from '../../helpers/program.ts';
+import { signal } from '../../helpers/signal.ts';
 import { begin, type FastcgiClient, pair, pairs, record, request, stream, TYPE } from './client.ts';
 import { type Served, serveFastcgi } from './serve.ts';
 
@@ -220,13 +222,15 @@ describe('the protocol', () => {
 
   test('ABORT_REQUEST is answered and the connection lives', async () => {
     const seen: string[] = [];
+    const arrived = signal();
     const client = await connectTo((req, res) => {
       if (req.url === '/ok') return res.end('ok');
+      arrived.fire();
       req.on('error', (error: NodeJS.ErrnoException) => seen.push(`req ${error.code}`));
       return res.on('close', () => seen.push(`res ${res.writableFinished}`));
     });
     client.write(request(1));
-    await sleep(10);
+    await arrived.fired;
     client.write(record(TYPE.abort, 1));
     expect((await client.answer(1)).end).toEqual({ appStatus: 1, protocolStatus: 0 });
     expect((await client.ask(1, { REQUEST_URI: '/ok' })).body.toString()).toBe('ok');
@@ -282,22 +286,16 @@ describe('limits', () => {
     expect((await client.answer(1)).body.toString()).toBe('/1');
   });
 
-  test('requests in flight', async () => {
-    let finish: () => void = () => {};
-    const client = await connectTo(
-      (req, res) => {
-        if (req.url === '/held') finish = () => res.end();
-        else res.end();
-      },
-      { max_requests_in_flight: '1' },
-    );
-    client.write(request(1, { REQUEST_URI: '/held' }));
+  test('requests that have begun', async () => {
+    const client = await connectTo(echo, { multiplexed: 'true' });
+    client.write(...Array.from({ length: 4096 }, (_, index) => begin(index + 1)));
+    client.write(record(TYPE.getValues, 0, pairs([['FCGI_MAX_REQS', '']])));
+    // The server has read what came before it.
+    await client.record(TYPE.getValuesResult);
     const other = await served.client();
-    await sleep(20);
     expect((await other.ask(1)).end?.protocolStatus).toBe(2);
-    finish();
-    await client.answer(1);
-    expect((await other.ask(1)).status).toBe(200);
+    client.close();
+    await eventually(async () => (await (await served.client()).ask(1)).status === 200);
   });
 
   test('connections', async () => {
@@ -359,12 +357,16 @@ describe('multiplexing', () => {
 
 describe('stopping', () => {
   test('finishes what is in flight and closes with the answer', async () => {
-    const client = await connectTo((_req, res) => {
-      setTimeout(() => res.end('done'), 50);
+    const [arrived, go] = [signal(), signal()];
+    const client = await connectTo(async (_req, res) => {
+      arrived.fire();
+      await go.fired;
+      res.end('done');
     });
     client.write(request(1));
-    await sleep(10);
+    await arrived.fired;
     const closing = served.running.close();
+    go.fire();
     expect((await client.answer(1)).body.toString()).toBe('done');
     await client.closed;
     await closing;
@@ -398,17 +400,19 @@ describe('stopping', () => {
   });
 
   test('cuts what is left after the timeout', async () => {
-    const client = await connectTo(() => {});
+    const arrived = signal();
+    const client = await connectTo(arrived.fire);
     client.write(request(1));
-    await sleep(10);
+    await arrived.fired;
     await served.running.close({ timeout: 0.1 });
     expect((await client.answer(1)).end).toBeUndefined();
   });
 
   test('at once', async () => {
-    const client = await connectTo(() => {});
+    const arrived = signal();
+    const client = await connectTo(arrived.fire);
     client.write(request(1));
-    await sleep(10);
+    await arrived.fired;
     await served.running.close({ graceful: false });
     await client.closed;
   });

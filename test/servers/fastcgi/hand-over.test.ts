@@ -1,7 +1,7 @@
 /** A server that stops where another one goes on: kept connections change servers between two requests, and no byte is lost. */
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { attach, detach } from '../../../src/net/passed-connection.ts';
+import { attach, detach } from '../../../src/process/ipc/connection-handover.ts';
 import type { App } from '../../../src/protocol/types.ts';
 import { begin, type FastcgiClient, pairs, record, request, stream, TYPE } from './client.ts';
 import { type Served, serveFastcgi } from './serve.ts';

@@ -7,7 +7,7 @@ import { errorStream, REPORT } from '../../../src/gateway/error-stream.ts';
 import { type FrontEnd, startLighttpd, startNginx, type Upstream } from '../../helpers/front-end.ts';
 import { runHaproxy } from '../../helpers/haproxy.ts';
 import { runNginx } from '../../helpers/nginx.ts';
-import { eventually, requireProgram } from '../../helpers/program.ts';
+import { eventually, needProgram, requireProgram } from '../../helpers/program.ts';
 import { request, TYPE } from './client.ts';
 import { type Served, serveFastcgi } from './serve.ts';
 
@@ -106,8 +106,7 @@ test.each(Object.entries(FRONT_ENDS))(
   'the error log of %s has a line for an error, and what is written',
   async (name, start) => {
     served = await serveFastcgi(app, {}, { allowHalfOpen: true });
-    const binary = requireProgram(name);
-    if (binary === undefined) return;
+    const binary = needProgram(name);
     const front = await start(binary, { socket: served.path });
     const log = (): string => readFileSync(front.errorLog, 'utf8');
     expect((await fetch(`${front.url}/error?token=secret`)).status).toBe(500);

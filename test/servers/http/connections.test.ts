@@ -1,13 +1,11 @@
-/** The crowd, and the reader that stops: what `max_connections` and `send_timeout` of the HTTP server do about them. */
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect as connectHttp2, constants } from 'node:http2';
-import { createConnection, type Socket } from 'node:net';
-import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { makeCertificate } from '../../helpers/certificate.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
 import { type Program, serve } from '../../helpers/program.ts';
+import { rawClient } from './raw-client.ts';
 
 const APP = `
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,9 +15,9 @@ export default async function app(req, res) {
   if (req.url === '/window') return res.end(large.subarray(0, 500_000));
   if (req.url === '/events') {
     res.write('one ');
-    await sleep(1200);
+    await sleep(700);
     res.write('two ');
-    await sleep(1200);
+    await sleep(700);
     return res.end('three');
   }
   res.end('well');
@@ -39,37 +37,19 @@ async function served(settings: string): Promise<Served> {
 }
 
 function certificate(): string {
-  const directory = temporaryDirectory();
-  const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')];
-  const words = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=a'];
-  execFileSync('openssl', [...words, '-keyout', key, '-out', cert], { stdio: 'ignore' });
+  const { cert, key } = makeCertificate(temporaryDirectory());
   return `ssl_key = ${key}\nssl_cert = ${cert}`;
-}
-
-/** A client that has connected, and everything that it gets until the end. */
-async function client({ url }: Served): Promise<{ socket: Socket; all: Promise<string> }> {
-  const { port } = new URL(url);
-  const socket = createConnection(Number(port), '127.0.0.1');
-  onTestFinished(() => void socket.destroy());
-  let text = '';
-  socket.on('data', (bytes) => {
-    text += bytes.toString('latin1');
-  });
-  socket.on('error', () => {});
-  const all = once(socket, 'close').then(() => text);
-  await once(socket, 'connect');
-  return { socket, all };
 }
 
 describe('max_connections', () => {
   test('one more is told so, and there is room again when one has gone', async () => {
     const program = await served('max_connections = 2');
-    const [first, second, third] = [await client(program), await client(program), await client(program)];
+    const [first, second, third] = [await rawClient(program), await rawClient(program), await rawClient(program)];
     expect(await third.all).toMatch(/^HTTP\/1\.1 503 Service Unavailable\r\nConnection: close\r\n/);
     await program.says(/warn: HTTP from 127\.0\.0\.1: more than 2 connections/);
     first.socket.end(ASK('/'));
     expect(await first.all).toMatch(/^HTTP\/1\.1 200 [\s\S]*well$/);
-    const fourth = await client(program);
+    const fourth = await rawClient(program);
     fourth.socket.write(ASK('/'));
     expect(await fourth.all).toMatch(/^HTTP\/1\.1 200 /);
     second.socket.write(ASK('/'));
@@ -79,19 +59,21 @@ describe('max_connections', () => {
 
   test('a crowd leaves those inside alone, and none of it stays', async () => {
     const program = await served('max_connections = 1');
-    const inside = await client(program);
-    const crowd = await Promise.all(Array.from({ length: 300 }, () => client(program)));
+    const inside = await rawClient(program);
+    const crowd = await Promise.all(Array.from({ length: 300 }, () => rawClient(program)));
     const answers = await Promise.all(crowd.map(({ all }) => all));
-    expect(new Set(answers.map((text) => text.slice(0, 12)))).toEqual(new Set(['HTTP/1.1 503', '']));
+    // A reset may overtake the response; on a busy machine it overtakes none.
+    expect(answers.filter((text) => !/^(?:HTTP\/1\.1 503|$)/.test(text))).toEqual([]);
+    expect(answers.join('')).toContain('HTTP/1.1 503');
     inside.socket.write(ASK('/'));
     expect(await inside.all).toMatch(/^HTTP\/1\.1 200 /);
-    expect((await client(program)).socket.destroyed).toBe(false);
+    expect((await rawClient(program)).socket.destroyed).toBe(false);
   });
 
   test('with TLS it is closed', async () => {
     const program = await served(`max_connections = 1\n${certificate()}`);
-    await client(program);
-    expect(await (await client(program)).all).toBe('');
+    await rawClient(program);
+    expect(await (await rawClient(program)).all).toBe('');
   });
 });
 
@@ -99,11 +81,11 @@ const GONE = /warn: HTTP from 127\.0\.0\.1: it has read nothing of its answer fo
 
 describe('send_timeout', () => {
   test('a reader that stops is dropped, and nobody else', async () => {
-    const program = await served('send_timeout = 1');
-    const { socket, all } = await client(program);
+    const program = await served('send_timeout = 0.5');
+    const { socket, all } = await rawClient(program);
     socket.write(ASK('/large'));
     socket.pause();
-    const events = await client(program);
+    const events = await rawClient(program);
     events.socket.write(ASK('/events'));
     await program.says(GONE);
     socket.resume();
@@ -113,7 +95,7 @@ describe('send_timeout', () => {
 
   test('one that is slow gets everything', async () => {
     const program = await served('send_timeout = 1');
-    const { socket, all } = await client(program);
+    const { socket, all } = await rawClient(program);
     socket.write(ASK('/large'));
     socket.on('data', () => {
       socket.pause();
@@ -154,10 +136,10 @@ describe('send_timeout', () => {
 
   test('0 is any time', async () => {
     const program = await served('send_timeout = 0');
-    const { socket, all } = await client(program);
+    const { socket, all } = await rawClient(program);
     socket.write(ASK('/large'));
     socket.pause();
-    const events = await client(program);
+    const events = await rawClient(program);
     events.socket.write(ASK('/events'));
     await events.all;
     socket.resume();

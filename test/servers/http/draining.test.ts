@@ -1,6 +1,6 @@
 /** What clients of the HTTP server see while it drains, and when they ask before they send a body. */
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,10 +9,11 @@ import { temporaryDirectory } from '../../helpers/directory.ts';
 import { eventually, type Program, serve } from '../../helpers/program.ts';
 
 const APP = `
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 const GO = new URL('./go', import.meta.url);
 export default async function app(req, res) {
+  if (req.url === '/wait') writeFileSync(new URL('./arrived', import.meta.url), '');
   if (req.url === '/wait') while (!existsSync(GO)) await sleep(10);
   if (req.url === '/refuse') return res.writeHead(401).end('no');
   let body = '';
@@ -86,7 +87,7 @@ describe('while the server drains', () => {
     const site = await Site.start();
     const client = await site.connect();
     const asked = client.ask('/wait');
-    await sleep(100);
+    await eventually(() => existsSync(join(site.directory, 'arrived')));
     await site.drain();
     writeFileSync(join(site.directory, 'go'), '');
     expect(await asked).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*^Connection: close\r$/m);

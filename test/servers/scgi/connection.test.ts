@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { App } from '../../../src/protocol/types.ts';
+import { signal } from '../../helpers/signal.ts';
 import { head, netstring, request, type ScgiClient } from './client.ts';
 import { type Served, serveScgi } from './serve.ts';
 
@@ -207,12 +208,16 @@ describe('refusals, each logged once', () => {
 
 describe('stopping', () => {
   test('finishes what is in flight', async () => {
-    const client = await connectTo((_req, res) => {
-      setTimeout(() => res.end('done'), 50);
+    const [arrived, go] = [signal(), signal()];
+    const client = await connectTo(async (_req, res) => {
+      arrived.fire();
+      await go.fired;
+      res.end('done');
     });
     client.write(request());
-    await sleep(10);
+    await arrived.fired;
     const closing = served.running.close();
+    go.fire();
     expect((await client.answer()).body.toString()).toBe('done');
     await closing;
   });
@@ -234,17 +239,19 @@ describe('stopping', () => {
   });
 
   test('cuts what is left after the timeout', async () => {
-    const client = await connectTo(() => {});
+    const arrived = signal();
+    const client = await connectTo(arrived.fire);
     client.write(request());
-    await sleep(10);
+    await arrived.fired;
     await served.running.close({ timeout: 0.1 });
     expect((await client.answer()).status).toBe(0);
   });
 
   test('at once', async () => {
-    const client = await connectTo(() => {});
+    const arrived = signal();
+    const client = await connectTo(arrived.fire);
     client.write(request());
-    await sleep(10);
+    await arrived.fired;
     await served.running.close({ graceful: false });
     await client.closed;
   });

@@ -1,13 +1,13 @@
 /** The netstring and its variables, byte by byte and in any split. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { BadHead, decodeVariables, HeadReader } from '../../../src/servers/scgi/head.ts';
+import { BadHead, decodeVariables, ScgiHeadReader } from '../../../src/servers/scgi/head.ts';
 import { head, netstring } from './client.ts';
 
 const MAX = 4096;
 
 function read(bytes: Buffer, cuts: readonly number[] = []): { pairs: string[]; rest: string } | undefined {
-  const reader = new HeadReader(MAX);
+  const reader = new ScgiHeadReader(MAX);
   const edges = [0, ...[...cuts].map((cut) => cut % (bytes.length + 1)).sort((a, b) => a - b), bytes.length];
   for (let i = 1; i < edges.length; i++) {
     const found = reader.push(bytes.subarray(edges[i - 1], edges[i]));

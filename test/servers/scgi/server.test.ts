@@ -21,7 +21,7 @@ test('it listens on 127.0.0.1:4000, and on an open address not without allow', (
   const server = makeScgiServer({}, readSettings({}));
   expect(server.defaultAddress).toEqual({ kind: 'tcp', host: '127.0.0.1', port: 4000 });
   const open = { kind: 'tcp', host: '0.0.0.0', port: 4000 } as const;
-  expect(() => server.checkAddress?.(open)).toThrow('SCGI on 0.0.0.0:4000 would believe whoever connects');
+  expect(() => server.checkAddress?.(open)).toThrow('SCGI on 0.0.0.0:4000 would accept any client address');
   makeScgiServer({}, readSettings({ allow: '10.0.0.1' })).checkAddress?.(open);
 });
 

@@ -1,0 +1,62 @@
+/**
+ * Looks at the response to an upgrade before it is written to the socket, so that another application can be asked if one refuses
+ * with a certain status.
+ */
+import type { Duplex } from 'node:stream';
+import { callLater } from '../../http/response-interceptor.ts';
+
+type Writer = (...args: unknown[]) => unknown;
+
+const WATCHED = ['write', 'end', 'destroy'] as const;
+
+const STATUS = /^HTTP\/1\.[01] (\d{3})/;
+
+/**
+ * Resolves to false when an application has ended a response whose status is dropped: none of it has been sent, and the socket
+ * is unchanged. Resolves to true when anything else has been written. Cascades within each other may watch one socket.
+ */
+export function watchUpgrade(socket: Duplex, isDropped: (status: number) => boolean): Promise<boolean> {
+  return new Promise((resolve) => {
+    const watched = socket as unknown as Record<(typeof WATCHED)[number], Writer>;
+    const { write, end, destroy } = watched;
+    const own = WATCHED.map((name) => [name, Object.getOwnPropertyDescriptor(watched, name)] as const);
+    let isRefused = false;
+    let isOver = false;
+    const restore = (isTaken: boolean): void => {
+      if (isOver) return;
+      isOver = true;
+      for (const [name, descriptor] of own) {
+        if (descriptor) Object.defineProperty(watched, name, descriptor);
+        else Reflect.deleteProperty(watched, name);
+      }
+      resolve(isTaken);
+    };
+    const refuses = (chunk: unknown): boolean => {
+      if (isRefused || typeof chunk === 'function' || chunk === undefined || chunk === null) return isRefused;
+      const start = Buffer.from(chunk as Buffer | string).toString('latin1', 0, 16);
+      isRefused = isDropped(Number(STATUS.exec(start)?.[1]));
+      return isRefused;
+    };
+    watched.write = (...args) => {
+      if (isOver || !refuses(args[0])) {
+        restore(true);
+        return write.apply(socket, args);
+      }
+      callLater(...args);
+      return true;
+    };
+    watched.end = (...args) => {
+      const isTaken = isOver || !refuses(args[0]);
+      restore(isTaken);
+      if (isTaken) return end.apply(socket, args);
+      callLater(...args);
+      return socket;
+    };
+    watched.destroy = (...args) => {
+      const isDropped = isRefused && !isOver;
+      restore(!isRefused);
+      return isDropped ? socket : destroy.apply(socket, args);
+    };
+    socket.once('close', () => restore(true));
+  });
+}

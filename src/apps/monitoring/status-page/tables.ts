@@ -1,0 +1,135 @@
+/** The tables of the status page. */
+import { type Counts, requestsOf } from '../../../metrics/counts.ts';
+import { quantile } from '../../../metrics/quantiles.ts';
+import type { ProcessReport, Sample, ServerEvent, WorkerSample, WorkerStatus } from '../../../metrics/server-status.ts';
+import { duration, mebibytes, milliseconds } from '../../../metrics/status-lines.ts';
+import { bar, type Point, sparkline } from './charts.ts';
+import { type Cell, latency, number, table, text } from './format.ts';
+
+/** Seconds of event-loop lag that fill the bar. */
+const FULL_LAG_S = 0.1;
+
+export function workersTable(workers: readonly WorkerStatus[], history: readonly Sample[], now: number): string {
+  const largest = Math.max(...workers.map(({ report }) => report?.memory.resident ?? 0), 1);
+  const rows = workers.map((worker): Cell[] => {
+    const { pid, report } = worker;
+    const name = [number(pid ?? '?'), stateCell(worker)];
+    if (!report)
+      return [
+        ...name,
+        text('–', 'none'),
+        number('–', 'none'),
+        number('–', 'none'),
+        text('–', 'none'),
+        text('–', 'none'),
+      ];
+    const points = (of: (sample: WorkerSample) => number): Point[] =>
+      history.flatMap(({ at, workers: sampled }) =>
+        sampled.filter((each) => each.pid === pid).map((each) => ({ at, value: of(each) })),
+      );
+    return [
+      ...name,
+      text(duration(report.uptime)),
+      number(requestsOf(report.counts)),
+      number(report.inFlightCount),
+      lagCell(
+        report,
+        points((each) => each.lag),
+        now,
+      ),
+      memoryCell(
+        report,
+        largest,
+        points((each) => each.resident),
+        now,
+      ),
+    ];
+  });
+  const headings = ['PID', 'State', 'Age', 'Requests', 'In flight', 'Event-loop lag', 'Memory'];
+  return table(headings, rows, 'No worker runs.');
+}
+
+function stateCell({ state, silent }: WorkerStatus): Cell {
+  if (silent !== undefined) return text(`does not answer; as it was ${silent.toFixed(1)} s ago`, 'bad');
+  if (state === 'standby') return text('spare');
+  return text(state, state === 'ready' ? 'good' : 'warn');
+}
+
+function lagCell({ lag }: ProcessReport, points: readonly Point[], now: number): Cell {
+  const shown = `${milliseconds(lag.recent)} <small>at most ${milliseconds(lag.most)} in a minute</small>`;
+  const label = `Event-loop lag in the last ten minutes, now ${milliseconds(lag.recent)}`;
+  return { html: shown + bar(lag.recent / FULL_LAG_S) + sparkline(points, now, label) };
+}
+
+function memoryCell({ memory }: ProcessReport, largest: number, points: readonly Point[], now: number): Cell {
+  const heap = `heap ${mebibytes(memory.heapUsed)} of ${mebibytes(memory.heapTotal)}`;
+  const label = `Memory in the last ten minutes, now ${mebibytes(memory.resident)}`;
+  const shown = `${mebibytes(memory.resident)} <small>${heap}</small>`;
+  return { html: shown + bar(memory.resident / largest) + sparkline(points, now, label) };
+}
+
+/** The oldest first, of all workers. */
+export function inFlightTable(workers: readonly WorkerStatus[]): string {
+  const named = workers.flatMap(({ pid, report }) => (report?.inFlight ?? []).map((request) => ({ ...request, pid })));
+  const all = workers.reduce((sum, { report }) => sum + (report?.inFlightCount ?? 0), 0);
+  const rows = named
+    .sort((one, other) => other.seconds - one.seconds)
+    .map(({ seconds, method, url, client, section, pid }) => [
+      number(`${seconds.toFixed(1)} s`, seconds >= 10 ? 'warn' : ''),
+      text(method),
+      text(url, 'url'),
+      text(client ?? 'unknown'),
+      text(section ?? ''),
+      number(pid ?? '?'),
+    ]);
+  const more = all > named.length ? `<p class="soft">and ${all - named.length} more</p>` : '';
+  return table(['Age', 'Method', 'URL', 'Client', 'Section', 'PID'], rows, 'None.') + more;
+}
+
+const KINDS: Readonly<Record<ServerEvent['kind'], string>> = {
+  max_requests: 'replaced: max_requests',
+  max_memory: 'replaced: max_memory',
+  log: 'replaced: log file',
+  reload: 'reloaded',
+  reload_failed: 'reload failed',
+  control: 'replaced: paster control',
+  stuck: 'killed: event loop blocked',
+  crash: 'crashed',
+  signal: 'stopped by a signal',
+  finished: 'server ended',
+};
+
+const BAD: ReadonlySet<ServerEvent['kind']> = new Set(['reload_failed', 'stuck', 'crash']);
+
+export function eventsTable(events: readonly ServerEvent[], now: number): string {
+  const rows = events.map(({ at, kind, text: reason }) => [
+    {
+      html: `<time datetime="${new Date(at).toISOString()}">${duration(Math.max(0, now - at) / 1000)} ago</time>`,
+      className: 'num',
+    },
+    text(KINDS[kind], BAD.has(kind) ? 'bad' : ''),
+    text(reason),
+  ]);
+  return table(['When', 'What', 'Why'], rows, 'None since the start.');
+}
+
+/** Requests by the section of the INI file. */
+export function sectionsTable({ sections }: Counts): string {
+  const rows = sections.map(({ section, answers, aborted, durations, seconds }) => {
+    const count = durations.reduce((sum, each) => sum + each, 0);
+    const statuses = new Map<number, number>();
+    for (const each of answers) statuses.set(each.status, (statuses.get(each.status) ?? 0) + each.count);
+    const shown = [...statuses]
+      .sort(([one], [other]) => one - other)
+      .map(([status, times]) => `<span class="k${Math.floor(status / 100)}">${status}</span> × ${times}`);
+    return [
+      text(section === '' ? 'none: a filter in front responded' : section),
+      number(count),
+      number(latency(count === 0 ? undefined : seconds / count)),
+      number(latency(quantile(durations, 0.95))),
+      { html: shown.map((each) => `<span class="soft">${each}</span>`).join(', ') },
+      number(aborted),
+    ];
+  });
+  return table(['Section', 'Requests', 'Mean', '95 %', 'By status', 'Not finished'], rows, 'No requests yet.');
+}

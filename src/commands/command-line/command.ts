@@ -1,0 +1,71 @@
+/** A command: its options as a table, and a `run` that returns an exit status. */
+
+import type { Paint } from '../../diagnostics/paint.ts';
+
+/** Where a command writes: the terminal, or a test's own console. */
+export interface Console {
+  /** Writes a line of output. */
+  out(line: string): void;
+  /** Writes a line of diagnostics. */
+  err(line: string): void;
+  /** Set where `out` writes to a terminal, and where colours are forced. */
+  readonly screen?: Screen;
+}
+
+/** What a command needs to show people its output, which for programs stays as it is. */
+export interface Screen {
+  readonly paint: Paint;
+  /** Whether there are further lines for people, such as the lines of a file around an error. */
+  readonly isTerminal: boolean;
+}
+
+/** An option in commander's notation. An optional value, `--inspect [address]`, is written behind a `=`; its default is ''. */
+export interface CommandOption {
+  readonly flags: string;
+  readonly help: string;
+  /** Whether it can be given several times; its value is then a list. */
+  readonly repeatable?: boolean;
+}
+
+export interface Command {
+  readonly name: string;
+  readonly summary: string;
+  /** Arguments in commander's notation, each with its help: `<spec>`, `[name=value...]`. */
+  readonly args: readonly (readonly [name: string, help: string])[];
+  readonly options: readonly CommandOption[];
+  readonly examples: readonly (readonly [line: string, meaning: string])[];
+  /** Whether everything after the first argument is an argument, even if it looks like an option. */
+  readonly passesOptions?: boolean;
+  /** @returns the exit status, or the command line to run instead */
+  run(
+    args: readonly string[],
+    options: Readonly<Record<string, unknown>>,
+    console: Console,
+  ): Promise<number | readonly string[]>;
+}
+
+/** An option's value as text, if it was given. */
+export function textOption(options: Readonly<Record<string, unknown>>, name: string): string | undefined {
+  const value = options[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** Whether a flag was given. */
+export function flagOption(options: Readonly<Record<string, unknown>>, name: string): boolean {
+  return options[name] === true;
+}
+
+/** A repeatable option's values. */
+export function listOption(options: Readonly<Record<string, unknown>>, name: string): readonly string[] {
+  const value = options[name];
+  return Array.isArray(value) ? value.map(String) : [];
+}
+
+/** A command before its module is imported. */
+export interface CommandEntry {
+  readonly summary: string;
+  load(): Promise<Command>;
+}
+
+/** Commands by name, in the order of the help. */
+export type Commands = ReadonlyMap<string, CommandEntry>;

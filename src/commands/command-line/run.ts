@@ -1,0 +1,109 @@
+/** Finds the command that argv names, and lets commander parse the rest by the command's table of options. */
+import type { Command as Program } from 'commander';
+import { nearest } from '../../config/nearest.ts';
+import { EXIT_OK, UsageError } from '../../errors.ts';
+import { requireOwn } from '../../own-files.ts';
+import { optionHint } from './arguments.ts';
+import type { Command, Console } from './command.ts';
+import { COMMANDS } from './command-table.ts';
+
+/**
+ * Runs the command that `argv` names.
+ * @returns the exit status
+ * @throws UsageError for an error in the command line, and everything that the command throws
+ */
+export async function runCommand(argv: readonly string[], console: Console): Promise<number> {
+  const [first, ...rest] = argv;
+  if (first === undefined || first === '-h' || first === '--help') return help(undefined, console);
+  if (first === 'help') return help(rest[0] === 'help' ? undefined : rest[0], console);
+  const command = await findCommand(first);
+  const program = commandParser(command, console);
+  try {
+    program.parse(withEmptyOptionalValues(rest, command), { from: 'user' });
+  } catch (error) {
+    const { CommanderError } = commander();
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return EXIT_OK;
+    const [message = '', , closest] =
+      /^(?:error: )?(.*?)(\n\(Did you mean (.*)\?\))?$/s.exec(error.message)?.slice(1) ?? [];
+    const [, option = ''] = /^unknown option '--([^'=]+)/.exec(message) ?? [];
+    throw new UsageError('PASTER_USAGE', `${command.name}: ${message}`, {
+      hint:
+        optionHint(option) ?? (closest ? `did you mean "${closest}"?` : undefined) ?? `see paster help ${command.name}`,
+    });
+  }
+  const result = await command.run(program.args, program.opts(), console);
+  return typeof result === 'number' ? result : runCommand(result, console);
+}
+
+/** An optional value of an option is written behind a `=`: the word after `--inspect` is the next argument. */
+function withEmptyOptionalValues(args: readonly string[], { options }: Command): string[] {
+  const names = options.flatMap(({ flags }) => /--\S+(?= \[)/.exec(flags) ?? []);
+  return args.map((arg) => (names.includes(arg) ? `${arg}=` : arg));
+}
+
+async function findCommand(name: string): Promise<Command> {
+  const entry = COMMANDS.get(name);
+  if (entry) return entry.load();
+  const closest = nearest(name, [...COMMANDS.keys(), 'help']);
+  throw new UsageError(
+    'PASTER_USAGE',
+    name.startsWith('-') ? `unknown option "${name}" before a command` : `unknown command "${name}"`,
+    { hint: closest ? `did you mean "${closest}"?` : `there are: ${[...COMMANDS.keys()].join(', ')}` },
+  );
+}
+
+async function help(name: string | undefined, console: Console): Promise<number> {
+  if (name === undefined) console.out(topHelp());
+  else commandParser(await findCommand(name), console).outputHelp();
+  return EXIT_OK;
+}
+
+/** Loaded only when it is needed: `paster --help` does without it. */
+function commander(): typeof import('commander') {
+  return requireOwn('commander');
+}
+
+function newParser(console: Console): Program {
+  const { Command: Parser } = commander();
+  return new Parser().exitOverride().configureOutput({
+    writeOut: (text) => console.out(text.trimEnd()),
+    // The error that is thrown has the message.
+    writeErr: () => {},
+  });
+}
+
+/** The help as commander would write it, without loading commander, since it must appear at once. */
+function topHelp(): string {
+  const rows = (pairs: readonly (readonly [string, string])[]) =>
+    pairs.map(([term, meaning]) => `  ${term.padEnd('help [COMMAND]'.length)}  ${meaning}`);
+  const commands = [...COMMANDS].map(([name, { summary }]) => [name, summary] as const);
+  return [
+    'Usage: paster COMMAND [options]',
+    '',
+    'One INI file says which application runs, which filters wrap it, and which',
+    'server carries it.',
+    '',
+    'Options:',
+    ...rows([
+      ['-V, --version', 'print the version'],
+      ['-h, --help', 'display help for command'],
+    ]),
+    '',
+    'Commands:',
+    ...rows([...commands, ['help [COMMAND]', 'show what a command does']]),
+  ].join('\n');
+}
+
+function commandParser(command: Command, console: Console): Program {
+  const program = newParser(console).name(`paster ${command.name}`).description(command.summary);
+  for (const [name, meaning] of command.args) program.argument(name, meaning);
+  for (const { flags, help: meaning, repeatable } of command.options) {
+    if (repeatable) program.option(flags, meaning, (value: string, all: string[] = []) => [...all, value]);
+    else program.option(flags, meaning);
+  }
+  if (command.passesOptions) program.passThroughOptions();
+  const width = Math.max(...command.examples.map(([line]) => line.length));
+  const examples = command.examples.map(([line, meaning]) => `  ${line.padEnd(width)}  ${meaning}`);
+  return program.addHelpText('after', `\nExamples:\n${examples.join('\n')}`);
+}

@@ -1,0 +1,158 @@
+/** `paster check`: finds everything that is wrong with an INI file, without serving it. */
+import { relative } from 'node:path';
+import { type CheckOptions, checkFile, type Finding, IMPORT_TIMEOUT_MS } from '../../deploy/check/check.ts';
+import { currentStep } from '../../deploy/loading-step.ts';
+import { placeInStack } from '../../deploy/modules/error-place.ts';
+import { codeFrame } from '../../diagnostics/error-report.ts';
+import { plain } from '../../diagnostics/paint.ts';
+import {
+  EXIT_MISTAKE,
+  EXIT_OK,
+  errorMessage,
+  formatError,
+  formatLocation,
+  printableLine,
+  printableMessage,
+} from '../../errors.ts';
+import { IsolatedRun, runIsolated } from '../../process/program/isolated-run.ts';
+import { takeRole } from '../../process/program/self-spawn.ts';
+import { workingDirectory } from '../../working-directory.ts';
+import { DOTENV, iniPath, parseAssignments, readEnvFiles } from '../command-line/arguments.ts';
+import { type Command, type CommandOption, type Console, flagOption, textOption } from '../command-line/command.ts';
+
+const AS_USER: CommandOption = {
+  flags: '--as-user <user>',
+  help: 'say whether a web server of this user, such as www-data, could reach the sockets',
+};
+
+const VERBOSE: CommandOption = {
+  flags: '-v, --verbose',
+  help: 'say which packages serve --reload imports ahead, and why not the others',
+};
+
+export const checkCommand: Command = {
+  name: 'check',
+  summary: 'find every mistake in an INI file without serving it',
+  args: [
+    ['<config>', 'an INI file'],
+    ['[name=value...]', 'global configuration; wins over [DEFAULT]'],
+  ],
+  options: [DOTENV, AS_USER, VERBOSE],
+  examples: [
+    ['paster check etc/config.ini', 'a line for each mistake; exit status 2 if there is one'],
+    ['paster check etc/config.ini --as-user www-data', 'and what keeps nginx from its sockets'],
+  ],
+  run: check,
+};
+
+/** A module that waits too long is reported within this time, before a process that loops is ended. */
+const MARGIN_MS = 2000;
+
+async function check(
+  args: readonly string[],
+  options: Readonly<Record<string, unknown>>,
+  console: Console,
+): Promise<number> {
+  const [argument = '', ...assignments] = args;
+  const file = iniPath(argument);
+  const role = takeRole();
+  const isVerbose = flagOption(options, 'verbose');
+  if (role?.name !== 'isolated') {
+    const status = await runIsolated(IMPORT_TIMEOUT_MS + MARGIN_MS);
+    if (status !== EXIT_OK || !isVerbose) return status;
+    const { preloadReport } = await import('./preload-report.ts');
+    const lines = await preloadReport(file, parseAssignments(assignments), readEnvFiles(options));
+    for (const line of lines) console.out(printableLine(line));
+    return status;
+  }
+  const envFiles = readEnvFiles(options);
+  const isolated = new IsolatedRun(role);
+  const access = await accessCheck(textOption(options, 'asUser'));
+  const release = guardProcess(console);
+  try {
+    const found = await checkFile(file, parseAssignments(assignments), {
+      envFiles,
+      passOver: isolated.skipped,
+      onImport: (module) => isolated.enter(module),
+      onServer: access?.onServer,
+      onForeignServer: access?.onForeignServer,
+    });
+    for (const finding of found) await showFinding(finding, console);
+    for (const line of access?.sentences ?? []) console.out(printableLine(line));
+    const paint = console.screen?.paint ?? plain;
+    if (found.length === 0) console.out(paint('green', printableLine(`${relative(workingDirectory(), file)}: ok`)));
+    if (found.some(({ severity }) => severity === 'error')) return EXIT_MISTAKE;
+    return EXIT_OK;
+  } finally {
+    release();
+  }
+}
+
+/** For `--as-user`: checks each server section, and collects the sentences to print. */
+async function accessCheck(user: string | undefined): Promise<AccessCheck | undefined> {
+  if (user === undefined) return undefined;
+  const { accessTo, identityOf, notLookedAt } = await import('./web-server-access.ts');
+  const who = identityOf(user);
+  const sentences = new Set<string>();
+  return {
+    sentences,
+    onServer(server, settings) {
+      const access = accessTo(server, settings, who);
+      for (const sentence of access.sentences) sentences.add(sentence);
+      return access.obstacles;
+    },
+    onForeignServer: (context) => void sentences.add(notLookedAt(context)),
+  };
+}
+
+interface AccessCheck {
+  readonly sentences: ReadonlySet<string>;
+  readonly onServer: CheckOptions['onServer'];
+  readonly onForeignServer: CheckOptions['onForeignServer'];
+}
+
+/** At a terminal, with the lines of the file around it. */
+async function showFinding(finding: Finding, { out, screen }: Console): Promise<void> {
+  const line = findingLine(finding);
+  const { location } = finding.error;
+  if (!screen) return out(line);
+  const place = location ? formatLocation(location) : '';
+  const colour = finding.severity === 'error' ? 'red' : 'yellow';
+  out(`${place && screen.paint('cyan', place)}${screen.paint(colour, line.slice(place.length))}`);
+  if (!screen.isTerminal || !location) return;
+  for (const code of await codeFrame({ ...location, isConfiguration: true }, screen.paint)) out(code);
+}
+
+/** `file:line:col: what is wrong (hint)`: on one line, even if the message has several. */
+function findingLine({ severity, error }: Finding): string {
+  const line = formatError(error)
+    .split('\n')
+    .map((each) => each.trim())
+    .join(' ');
+  if (severity === 'error') return line;
+  const place = error.location ? `${formatLocation(error.location)}: ` : '';
+  return `${place}warning: ${line.slice(place.length)}`;
+}
+
+/**
+ * Keeps imported modules from ending the check: an uncaught exception is only reported, and if a module calls process.exit,
+ * at least the exit status is not 0.
+ */
+function guardProcess(console: Console): () => void {
+  const report = (error: unknown): void => {
+    const place = placeInStack(error);
+    console.err(printableMessage(`paster: ${place ? `${formatLocation(place)}: ` : ''}${errorMessage(error)}`));
+  };
+  const exit = (): void => {
+    const { what = 'a module', location } = currentStep() ?? {};
+    const place = location ? `${formatLocation(location)}: ` : '';
+    console.err(printableLine(`paster: ${place}${what} ended the process while it was imported`));
+    process.exitCode = EXIT_MISTAKE;
+  };
+  process.on('uncaughtException', report);
+  process.on('exit', exit);
+  return () => {
+    process.off('uncaughtException', report);
+    process.off('exit', exit);
+  };
+}

@@ -1,0 +1,175 @@
+/** `paster control`: controls the running server of an INI file. */
+import { didYouMean } from '../../config/nearest.ts';
+import { EXIT_OK, UsageError } from '../../errors.ts';
+import type { FoundServer } from '../../process/ipc/control-client.ts';
+import type { ReloadOutcome, RequestsOutcome } from '../../process/supervisor/supervisor-control.ts';
+import { iniPath } from '../command-line/arguments.ts';
+import { type Command, type Console, textOption } from '../command-line/command.ts';
+import { heap, type InspectionOptions, profile, repl } from './inspections.ts';
+import { requestLines } from './requests.ts';
+import { oneServer } from './servers.ts';
+import { top } from './top.ts';
+
+export const controlCommand: Command = {
+  name: 'control',
+  summary: 'control the running server of an INI file',
+  args: [
+    ['<config>', 'an INI file'],
+    ['[reload|workers|replace|stop|requests|top|profile|heap|repl]', 'what to do, see below'],
+    ['[argument]', 'of workers: +1, -1 or a number; of the others that need one: the PID of a worker'],
+  ],
+  options: [
+    { flags: '--pid <pid>', help: 'the server, if several of the file run' },
+    { flags: '--seconds <seconds>', help: 'how long profile takes (default: 10)' },
+    {
+      flags: '-o, --output <file>',
+      help: 'the new file of profile and heap (default: a name with PID and time, here)',
+    },
+  ],
+  examples: [
+    ['paster control etc/config.ini reload', 'as HUP; returns when the new version serves, or says why it does not'],
+    ['paster control etc/config.ini workers +1', 'one more; also -1, or a number'],
+    ['paster control etc/config.ini replace 4711', 'start another worker, and then end this one'],
+    ['paster control etc/config.ini stop', 'finish requests in flight, and end'],
+    [
+      'paster control etc/config.ini requests',
+      'the requests in flight, the oldest first, and where a blocked worker is',
+    ],
+    ['paster control etc/config.ini top', 'workers and requests at a terminal, live'],
+    [
+      'paster control etc/config.ini profile 4711',
+      'a .cpuprofile of ten seconds, for the developer tools of a browser',
+    ],
+    ['paster control etc/config.ini heap 4711', 'a .heapsnapshot of all objects; the worker pauses meanwhile'],
+    ['paster control etc/config.ini repl 4711', 'evaluate JavaScript in a worker'],
+  ],
+  run: control,
+};
+
+/** A command with its argument. */
+interface Action {
+  /** The name of the argument, if it needs one. */
+  readonly argument?: string;
+  /** The options that it takes, besides `--pid`. */
+  readonly options?: readonly string[];
+  run(server: FoundServer, argument: string, console: Console, options: InspectionOptions): Promise<void>;
+}
+
+const MOST_SECONDS = 600;
+const A_PID = 'the PID of a worker';
+
+const ACTIONS: ReadonlyMap<string, Action> = new Map<string, Action>([
+  ['reload', { run: reload }],
+  ['workers', { argument: '+1, -1 or a number', run: workers }],
+  ['replace', { argument: A_PID, run: replace }],
+  ['stop', { run: stop }],
+  ['requests', { run: showRequests }],
+  ['top', { run: (server, _argument, console) => top(server, console) }],
+  [
+    'profile',
+    {
+      argument: A_PID,
+      options: ['seconds', 'output'],
+      run: (server, argument, console, options) => profile(server, pidOf(argument), console, options),
+    },
+  ],
+  [
+    'heap',
+    {
+      argument: A_PID,
+      options: ['output'],
+      run: (server, argument, console, options) => heap(server, pidOf(argument), console, options),
+    },
+  ],
+  ['repl', { argument: A_PID, run: (server, argument, console) => repl(server, pidOf(argument), console) }],
+]);
+
+async function control(
+  args: readonly string[],
+  options: Readonly<Record<string, unknown>>,
+  console: Console,
+): Promise<number> {
+  const [config = '', name = '', argument] = args;
+  const action = ACTIONS.get(name);
+  if (!action) {
+    throw new UsageError(
+      'PASTER_USAGE',
+      name === '' ? 'control: what to do is missing' : `control: unknown "${name}"`,
+      { hint: didYouMean(name, ACTIONS.keys()) },
+    );
+  }
+  if (action.argument === undefined && argument !== undefined) {
+    throw new UsageError('PASTER_USAGE', `control: ${name} takes no argument, and there is "${argument}"`);
+  }
+  if (action.argument !== undefined && argument === undefined) {
+    throw new UsageError('PASTER_USAGE', `control: ${name} needs ${action.argument}`);
+  }
+  for (const option of ['seconds', 'output']) {
+    if (options[option] === undefined || action.options?.includes(option)) continue;
+    throw new UsageError('PASTER_USAGE', `control: ${name} has no --${option}`);
+  }
+  const given = { seconds: secondsOf(textOption(options, 'seconds')), output: textOption(options, 'output') };
+  const pid = textOption(options, 'pid');
+  const server = await oneServer(iniPath(config), pid === undefined ? undefined : pidOf(pid));
+  try {
+    await action.run(server, argument ?? '', console, given);
+  } finally {
+    server.close();
+  }
+  return EXIT_OK;
+}
+
+async function reload(server: FoundServer, _argument: string, console: Console): Promise<void> {
+  const outcome = await server.ask<ReloadOutcome>({ command: 'reload' });
+  console.out(`reloaded: ${countOf(outcome.workers)} of the new version after ${outcome.seconds.toFixed(1)} s`);
+}
+
+async function workers(server: FoundServer, argument: string, console: Console): Promise<void> {
+  if (!/^[+-]?\d{1,4}$/.test(argument)) {
+    throw new UsageError('PASTER_USAGE', `control: workers: "${argument}" is no number of workers`, {
+      hint: 'allowed: +1, -1, 4',
+    });
+  }
+  const isChange = /^[+-]/.test(argument);
+  const result = await server.ask<{ workers: number }>({ command: 'workers', count: Number(argument), isChange });
+  console.out(countOf(result.workers));
+}
+
+async function replace(server: FoundServer, argument: string, console: Console): Promise<void> {
+  const pid = pidOf(argument);
+  const { pid: successor } = await server.ask<{ pid?: number }>({ command: 'replace', pid });
+  console.out(`worker ${pid} is replaced by ${successor}`);
+}
+
+async function stop(server: FoundServer, _argument: string, console: Console): Promise<void> {
+  const { closed } = server;
+  // Its answer is that it ends.
+  server.ask({ command: 'stop' }).catch(() => {});
+  await closed;
+  console.out(`Server in PID ${server.pid} stopped`);
+}
+
+async function showRequests(server: FoundServer, _argument: string, console: Console): Promise<void> {
+  const lines = requestLines(await server.ask<RequestsOutcome>({ command: 'requests' }));
+  console.out(lines.length === 0 ? 'no request in flight' : lines.join('\n'));
+}
+
+/** Of a profile. */
+function secondsOf(text = '10'): number {
+  const number = /^\d{1,4}(?:\.\d{1,3})?$/.test(text) ? Number(text) : 0;
+  if (number > 0 && number <= MOST_SECONDS) return number;
+  throw new UsageError('PASTER_USAGE', `control: --seconds: "${text}" is no number of seconds`, {
+    hint: `allowed: more than 0, up to ${MOST_SECONDS}`,
+  });
+}
+
+function pidOf(text: string): number {
+  if (/^[1-9]\d{0,9}$/.test(text)) return Number(text);
+  throw new UsageError('PASTER_USAGE', `control: "${text}" is no PID`, {
+    hint: 'paster status names the server and its workers by their PIDs',
+  });
+}
+
+function countOf(workers: number): string {
+  return workers === 1 ? '1 worker' : `${workers} workers`;
+}

@@ -1,0 +1,59 @@
+/** Finds the running servers of an INI file for a command. */
+import { relative } from 'node:path';
+import { errorCode, RunError, UsageError } from '../../errors.ts';
+import { ownVersion } from '../../own-files.ts';
+import { type FoundServer, type FoundServers, findServers } from '../../process/ipc/control-client.ts';
+import { workingDirectory } from '../../working-directory.ts';
+
+/**
+ * @param command for messages
+ * @throws UsageError if there is no such file
+ */
+export async function serversOf(file: string, command: string): Promise<FoundServers> {
+  try {
+    return await findServers(file);
+  } catch (cause) {
+    if (errorCode(cause) !== 'ENOENT') throw cause;
+    throw new UsageError('PASTER_USAGE', `${command}: there is no file ${shown(file)}`, { cause });
+  }
+}
+
+/**
+ * The only server of a file.
+ * @param pid the one that is meant, if there are several
+ * @throws RunError if there is none, or if it is not clear which one is meant
+ */
+export async function oneServer(file: string, pid: number | undefined): Promise<FoundServer> {
+  const { servers, foreign } = await serversOf(file, 'control');
+  const meant = pid === undefined ? servers : servers.filter((each) => each.pid === pid);
+  for (const each of servers) if (each !== meant[0] || meant.length > 1) each.close();
+  const [server, other] = meant;
+  if (server && !other) return server;
+  if (other) {
+    throw new RunError('PASTER_SEVERAL_SERVERS', `several servers of ${shown(file)} run`, {
+      hint: `name one of them: ${servers.map((each) => `--pid ${each.pid}`).join(', ')}`,
+    });
+  }
+  const [stranger] = foreign.filter((each) => pid === undefined || each.pid === pid);
+  if (stranger) throw notUnderstood(stranger);
+  if (servers.length === 0) throw notRunning(file);
+  throw new RunError('PASTER_NOT_RUNNING', `server ${pid} of ${shown(file)} does not run`, {
+    hint: `there are: ${servers.map((each) => each.pid).join(', ')}`,
+  });
+}
+
+export function notRunning(file: string): RunError {
+  return new RunError('PASTER_NOT_RUNNING', `no server of ${shown(file)} runs`, {
+    hint: 'only servers of the same user are found; kill -USR2 has any of them write its status into its log',
+  });
+}
+
+export function notUnderstood({ pid, version }: FoundServers['foreign'][number]): RunError {
+  return new RunError('PASTER_OTHER_VERSION', `server ${pid} runs paster ${version}, and this is ${ownVersion()}`, {
+    hint: 'ask with the paster that it was started with, or restart it',
+  });
+}
+
+function shown(file: string): string {
+  return relative(workingDirectory(), file);
+}

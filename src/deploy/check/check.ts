@@ -1,0 +1,179 @@
+/**
+ * Finds every error in an INI file without serving it: resolves its sections as the loader does and imports their modules.
+ * It calls no factories, except those of built-in servers and of other built-in parts that only read their settings.
+ */
+import type { IniDocument } from '../../config/ini.ts';
+import { ConfigError, ErrorList, type Location, PasterError } from '../../errors.ts';
+import type { Settings } from '../../protocol/types.ts';
+import { type Context, type FactoryContext, settingsOf } from '../context.ts';
+import { checkLogging } from '../logging.ts';
+import { kindOfSection, type PartKind } from '../part-kinds.ts';
+import { resolveUri } from '../schemes.ts';
+import { brokenBy } from '../sections/broken-context.ts';
+import { ConfigFile } from '../sections/config-file.ts';
+import { misspeltSections } from '../sections/find-section.ts';
+import { applyEnvironment } from '../server/environment.ts';
+import type { LoadedServer } from '../server/loaded-server.ts';
+import { CheckSession } from './check-session.ts';
+import { warnOfLocalClients } from './local-clients.ts';
+import { PartInspector } from './part-inspector.ts';
+import { warnOfReaders } from './variable-files.ts';
+
+/** How long the import of a module may take, in milliseconds. */
+export const IMPORT_TIMEOUT_MS = 10_000;
+
+/** An error or a warning about a file. */
+export interface Finding {
+  readonly severity: 'error' | 'warning';
+  readonly error: PasterError;
+}
+
+export interface CheckOptions {
+  /** How long the import of a module may take, in milliseconds. Default: 10,000. */
+  readonly importTimeout?: number;
+  /** Absolute paths of the files of environment variables. */
+  readonly envFiles?: readonly string[];
+  /** Modules that are not imported, since their import never finishes. */
+  readonly passOver?: ReadonlySet<string>;
+  /** Awaited before a module is imported, since its import may hang or end the process; returns a function to call after it. */
+  readonly onImport?: (module: string) => Promise<() => void>;
+  /** Called for each built-in server with its settings; returns further errors. */
+  readonly onServer?: ((server: LoadedServer, settings: unknown) => readonly PasterError[]) | undefined;
+  /** Called for each server that is not built in. */
+  readonly onForeignServer?: ((context: FactoryContext) => void) | undefined;
+}
+
+/**
+ * Checks an INI file and the files that it refers to.
+ *
+ * @param file an absolute path
+ * @param caller `name=value` of the command line
+ * @returns the findings in the order of files and lines, without duplicates
+ * @throws ConfigError if the file cannot be read
+ */
+export async function checkFile(file: string, caller: Settings, options: CheckOptions = {}): Promise<Finding[]> {
+  const session = new CheckSession(caller);
+  for (const each of options.envFiles ?? []) warnOfReaders(each, session);
+  let document: IniDocument;
+  try {
+    document = await session.read(file);
+  } catch (error) {
+    // An error without a place is about the argument.
+    if (!(error instanceof ErrorList) && !(error instanceof PasterError && error.location)) throw error;
+    session.report(error);
+    return inOrder(findings(session));
+  }
+  await applyEnvironment({ file }, session).catch((error: unknown) => {
+    // The inspection of the server and of the applications reports what is wrong in their sections.
+    if (error instanceof PasterError && error.code === 'PASTER_ENVIRONMENT') session.report(error);
+  });
+  await new FileCheck(document, session, options).run();
+  return inOrder(findings(session));
+}
+
+class FileCheck {
+  readonly #document: IniDocument;
+  readonly #session: CheckSession;
+  readonly #inspector: PartInspector;
+
+  constructor(document: IniDocument, session: CheckSession, options: CheckOptions) {
+    this.#document = document;
+    this.#session = session;
+    this.#inspector = new PartInspector(session, { importTimeout: IMPORT_TIMEOUT_MS, ...options });
+  }
+
+  async run(): Promise<void> {
+    const { file, sections } = this.#document;
+    const caller = settingsOf(this.#session.caller);
+    const loader = await ConfigFile.open(file, this.#session, resolveUri, caller);
+    checkLogging(this.#document, this.#session);
+    const reached = new Set<string>();
+    const missing = new Map<PartKind, ConfigError>();
+    const mains = new Map<PartKind, Context>();
+    for (const kind of ['app', 'server'] as const) {
+      const { mark } = this.#session;
+      const main = await loader.context(kind, undefined, caller, []);
+      const absent = missingSection(main);
+      if (absent) missing.set(kind, absent);
+      if (absent) this.#session.forget(mark);
+      else {
+        mains.set(kind, main);
+        await this.#inspect(main, reached);
+      }
+    }
+    const app = mains.get('app');
+    if (app) await warnOfLocalClients(app, mains.get('server'), this.#session);
+    const parts = [...sections.values()].flatMap((section) => {
+      const kind = kindOfSection(section.name);
+      return kind === undefined || reached.has(section.name) ? [] : [{ section, kind }];
+    });
+    const referred = new Set<string>();
+    for (const { section, kind } of parts) {
+      if (referred.has(section.name)) continue;
+      const inner = new Set<string>();
+      await this.#inspect(await loader.sectionContext(kind, section, caller, []), inner);
+      inner.delete(section.name);
+      for (const name of inner) referred.add(name);
+    }
+    // A file with neither [app:main] nor [server:main] lends its parts to other files, or is for logging alone.
+    const isLibrary =
+      missing.size === 2 &&
+      [...sections.keys()].some((name) => name === 'loggers' || kindOfSection(name) !== undefined);
+    for (const [kind, error] of missing) this.#reportMissing(kind, error, isLibrary);
+    for (const { section, kind } of parts) {
+      if (isLibrary || missing.has(kind) || referred.has(section.name)) continue;
+      this.#session.warn(`[${section.name}] is not used: nothing refers to it`, section.location);
+    }
+  }
+
+  /** Inspects a part and those that it refers to; `reached` gets the sections of this file among them. */
+  #inspect(context: Context, reached: Set<string>): Promise<void> {
+    return this.#inspector.inspect(context, ({ file, name }) => {
+      if (file === this.#document.file) reached.add(name);
+    });
+  }
+
+  /** A missing main section is a warning, since `serve -n NAME` works without it; a misspelt one is an error. */
+  #reportMissing(kind: PartKind, error: ConfigError, isLibrary: boolean): void {
+    const { message, hint, location } = error;
+    // Already reported at the misspelt section.
+    if (misspeltSections(this.#document).some((each) => each.hint?.endsWith(`[${kind}:main]`))) return;
+    const option = kind === 'app' ? '--app-name' : '--server-name or --server';
+    if (hint?.startsWith('rename')) this.#session.report(error);
+    else if (!isLibrary)
+      this.#session.warn(`${message}: serve needs ${option}`, location ?? this.#document.defaults.location);
+  }
+}
+
+/** The error if the main section does not exist; undefined if it exists, even with errors. */
+function missingSection(main: Context): ConfigError | undefined {
+  const error = brokenBy(main);
+  const isMissing = error instanceof ConfigError && error.code === 'PASTER_SECTION_MISSING';
+  return isMissing && main.sections.length === 0 ? error : undefined;
+}
+
+function findings(session: CheckSession): Finding[] {
+  const warnings = session.warnings.map(
+    ({ message, location }): Finding => ({
+      severity: 'warning',
+      error: new ConfigError('PASTER_CHECK_WARNING', message, { location }),
+    }),
+  );
+  return [...session.errors.map((error): Finding => ({ severity: 'error', error })), ...warnings];
+}
+
+/** Sorted by file, line and column; findings without a place first. */
+function inOrder(found: readonly Finding[]): Finding[] {
+  const unique = new Map(found.map((finding) => [findingKey(finding.error), finding]));
+  return [...unique.values()].sort((one, other) => comparePlaces(one.error.location, other.error.location));
+}
+
+function findingKey({ location, message }: PasterError): string {
+  return location ? `${location.file}:${location.line}:${location.column}:${message}` : message;
+}
+
+function comparePlaces(one: Location | undefined, other: Location | undefined): number {
+  if (one === undefined || other === undefined) return Number(one !== undefined) - Number(other !== undefined);
+  if (one.file !== other.file) return one.file < other.file ? -1 : 1;
+  return one.line - other.line || one.column - other.column;
+}

@@ -1,0 +1,67 @@
+/** The page of `config --html`: the ways of a request through the composition, and every part with its settings. */
+import { escapeHtml, htmlPage } from '../../http/html.ts';
+import { type Composition, compositionHtml } from './composition.ts';
+import type { OutlineNode } from './outline.ts';
+
+/** The most ways that are shown above the parts. */
+const MOST_WAYS = 50;
+
+/** One way of a request, from the server to an application. */
+interface Way {
+  /** The keys of the composites on the way, such as `/shop`. */
+  readonly keys: readonly string[];
+  readonly steps: readonly { readonly id: string; readonly node: OutlineNode }[];
+}
+
+export function compositionPage(title: string, composition: Composition): string {
+  const all = waysThrough(composition);
+  const more = all.length > MOST_WAYS ? `<p class="soft">and ${all.length - MOST_WAYS} more</p>` : '';
+  return htmlPage(
+    title,
+    `<h1>${escapeHtml(title)}</h1>
+<nav aria-label="Ways of a request">${all.slice(0, MOST_WAYS).map(strip).join('\n')}${more}</nav>
+${compositionHtml(composition)}`,
+    { style: STYLE },
+  );
+}
+
+function waysThrough({ server, app }: Composition): Way[] {
+  const visit = (node: OutlineNode, id: string, { keys, steps }: Way): Way[] => {
+    const here = [...steps, { id, node }];
+    if (node.inner.length === 0) return [{ keys, steps: here }];
+    return node.inner.flatMap(({ key, node: inner }, index) =>
+      visit(inner, `${id}-${index}`, { keys: key === undefined ? keys : [...keys, key], steps: here }),
+    );
+  };
+  return visit(app, 'app', { keys: [], steps: server ? [{ id: 'server', node: server }] : [] });
+}
+
+function strip({ keys, steps }: Way): string {
+  const links = steps.map(
+    ({ id, node }) =>
+      `<li class="${node.role}"><a href="#${id}" title="${escapeHtml(node.uses)}">${escapeHtml(node.name)}</a></li>`,
+  );
+  const label = keys.length === 0 ? '' : `<code>${escapeHtml(keys.join(' '))}</code> `;
+  return `<div class="way">${label}<ol>${links.join('')}</ol></div>`;
+}
+
+/** A colour for each role. */
+const STYLE = `
+:root { --server: #5b3fb5; --composite: #1f5fbf; --filter: #8a5300; --app: #1f6f54; }
+@media (prefers-color-scheme: dark) {
+  :root { --server: #b9a5ff; --composite: #8ab8ff; --filter: #f0b45f; --app: #6fd3ae; }
+}
+.server { --accent: var(--server); } .composite { --accent: var(--composite); }
+.filter { --accent: var(--filter); } .app { --accent: var(--app); }
+summary { cursor: pointer; overflow-wrap: anywhere; }
+:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+.part:target { box-shadow: 0 0 0 2px var(--accent); }
+nav { margin: 1rem 0; }
+.way { display: flex; flex-wrap: wrap; gap: .25rem .75rem; align-items: center; margin: .35rem 0; }
+.way code { min-width: 5rem; }
+.way ol { display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; list-style: none; margin: 0; padding: 0; }
+.way li { border: 1px solid var(--accent); border-radius: 6px; background: var(--card); padding: 0 .5rem; position: relative; }
+.way li:not(:last-child)::after { content: "→"; position: absolute; right: -1.25rem; color: var(--soft); }
+.way a { text-decoration: none; overflow-wrap: anywhere; }
+.way a:hover { text-decoration: underline; }
+`;

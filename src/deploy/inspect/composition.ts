@@ -1,0 +1,141 @@
+/** The composition of an INI file as a tree for a terminal and as nested boxes for a browser. */
+import { type Paint, plain } from '../../diagnostics/paint.ts';
+import { formatLocation, type Location, printable } from '../../errors.ts';
+import { escapeHtml } from '../../http/html.ts';
+import { loadContext } from '../load.ts';
+import type { LoadSession } from '../session.ts';
+import { configUri } from '../uri.ts';
+import { type OutlineNode, outline } from './outline.ts';
+import { hideSecrets, type ShowSetting } from './secret-settings.ts';
+
+/** The outlines of an application and its server, if there is one. */
+export interface Composition {
+  readonly server: OutlineNode | undefined;
+  readonly app: OutlineNode;
+}
+
+export interface CompositionNames {
+  /** The application section. Default: `main`. */
+  readonly app?: string | undefined;
+  /** The server section. Default: `main`, if it exists. */
+  readonly server?: string | undefined;
+}
+
+/**
+ * Resolves an INI file's application and server; runs nothing.
+ *
+ * @param file An absolute path.
+ * @param show How settings are shown. Default: secrets are hidden.
+ * @throws ConfigError or ErrorList as the loader does.
+ */
+export async function compositionOf(
+  file: string,
+  names: CompositionNames,
+  session: LoadSession,
+  show?: ShowSetting,
+): Promise<Composition> {
+  const uri = configUri(file);
+  const options = { globalConf: session.caller };
+  const appContext = await loadContext('app', uri, { ...options, name: names.app }, session);
+  const shown = show ?? (await hideSecrets(file, session));
+  const app = await outline(appContext, shown);
+  const { sections } = await session.read(file);
+  const hasServer = names.server !== undefined || sections.has('server:main') || sections.has('server');
+  if (!hasServer) return { server: undefined, app };
+  const serverContext = await loadContext('server', uri, { ...options, name: names.server }, session);
+  return { server: await outline(serverContext, shown), app };
+}
+
+/** A line of the tree, with the place in a column of its own. */
+interface Row {
+  readonly text: string;
+  readonly place: string;
+  /** The part of the text that is the name of a section. */
+  readonly name?: string;
+  /** The role of that section. */
+  readonly role?: OutlineNode['role'];
+}
+
+/**
+ * The composition as a tree, from the outside inwards, with the place of each section in a column of its own. Safe for a
+ * terminal.
+ *
+ * @param options.settings Whether each part's settings are shown.
+ * @param paint Colours for a terminal.
+ */
+export function compositionTree(
+  { server, app }: Composition,
+  options: { readonly settings: boolean },
+  paint: Paint = plain,
+): string {
+  const rows: Row[] = [];
+  const add = (node: OutlineNode, key: string | undefined, lead: string, indent: string): void => {
+    const label = key === undefined ? '' : `${key}  `;
+    const name = `[${node.name}]`;
+    const { role, uses, location } = node;
+    rows.push({ text: `${lead}${label}${name} ${uses}`, place: shownPlace(location), name, role });
+    const hasInner = node.inner.length > 0;
+    if (options.settings) {
+      for (const { name, value, location } of node.settings) {
+        const text = value.split('\n').join(' ').trim();
+        rows.push({ text: `${indent}${hasInner ? '│' : ' '}    ${name} = ${text}`, place: shownPlace(location) });
+      }
+    }
+    for (const [index, { key: innerKey, node: inner }] of node.inner.entries()) {
+      const isLast = index === node.inner.length - 1;
+      add(inner, innerKey, `${indent}${isLast ? '└─ ' : '├─ '}`, `${indent}${isLast ? '   ' : '│  '}`);
+    }
+  };
+  const root = server ? { ...server, inner: [{ node: app }] } : app;
+  add(root, undefined, '', '');
+  const shown = rows.map(({ text, place, name = '', role = 'app' }) => ({
+    text: printable(text),
+    place: printable(place),
+    name: printable(name),
+    colour: COLOURS[role],
+  }));
+  const width = Math.min(MAX_COLUMN, Math.max(...shown.map(({ text }) => text.length)));
+  return shown
+    .map(({ text, place, name, colour }) => {
+      const painted = (line: string): string =>
+        name === '' ? paint('dim', line) : line.replace(name, () => paint(colour, paint('bold', name)));
+      if (place === '') return painted(text.trimEnd());
+      return `${painted(text)}${' '.repeat(Math.max(0, width - text.length))}  ${paint('dim', place)}`;
+    })
+    .join('\n');
+}
+
+/** As on the page of `config --html`, where that suits light and dark terminals. */
+const COLOURS = { server: 'magenta', composite: 'cyan', filter: 'yellow', app: 'green' } as const;
+
+/** The last column for the places. In a longer line the place follows directly, so that one line does not move all places. */
+const MAX_COLUMN = 72;
+
+/**
+ * A part and the parts inside it as nested boxes that can be closed, with settings and places.
+ * @param id of the element; the parts inside have it with their index behind it
+ */
+export function partHtml(node: OutlineNode, id: string): string {
+  const settings = node.settings.map(
+    ({ name, value, location }) =>
+      `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)} <span class="at">${escapeHtml(shownPlace(location))}</span></dd>`,
+  );
+  const inner = node.inner.map(
+    ({ key, node: part }, index) =>
+      `${key === undefined ? '' : `<p class="key"><code>${escapeHtml(key)}</code></p>`}${partHtml(part, `${id}-${index}`)}`,
+  );
+  return `<details class="part ${node.role}" id="${id}" open><summary><span class="role">${node.role}</span> <strong>[${escapeHtml(node.name)}]</strong>
+<span class="at">${escapeHtml(shownPlace(node.location))}</span></summary>
+<dl><dt>use</dt><dd>${escapeHtml(node.uses)}</dd>${settings.join('')}</dl>
+${inner.join('\n')}</details>`;
+}
+
+/** The composition as boxes, the server's first. */
+export function compositionHtml({ server, app }: Composition): string {
+  return `${server ? partHtml(server, 'server') : ''}\n${partHtml(app, 'app')}`;
+}
+
+/** `etc/develop.ini:14`, without the column. */
+function shownPlace(location: Location | undefined): string {
+  return location ? formatLocation(location).replace(/:\d+$/, '') : '';
+}

@@ -1,0 +1,68 @@
+/**
+ * The kinds of parts: for each, the groups of entry points that can make it and the prefixes of the sections that describe
+ * it (paste.deploy.loadwsgi: `egg_protocols`, `config_prefixes`). Within an inner list the first match counts; matches in
+ * two inner lists are ambiguous.
+ */
+
+export type PartKind = 'app' | 'filter' | 'server';
+
+/** The kinds of factories, which are also the names of the entry-point groups. */
+export const FACTORY_KINDS = [
+  'paste.app_factory',
+  'paste.composite_factory',
+  'paste.composit_factory',
+  'paste.filter_factory',
+  'paste.filter_app_factory',
+  'paste.server_factory',
+  'paste.server_runner',
+] as const;
+
+export type FactoryKind = (typeof FACTORY_KINDS)[number];
+
+export interface Kind {
+  readonly name: PartKind;
+  readonly groups: readonly (readonly FactoryKind[])[];
+  readonly prefixes: readonly (readonly string[])[];
+  /** The factory kind of a function that `call:` names, unless the section's prefix implies another. */
+  readonly called: FactoryKind;
+}
+
+export const KINDS: Readonly<Record<PartKind, Kind>> = {
+  app: {
+    name: 'app',
+    groups: [['paste.app_factory'], ['paste.composite_factory'], ['paste.composit_factory']],
+    prefixes: [['app', 'application'], ['composite', 'composit'], ['pipeline'], ['filter-app']],
+    called: 'paste.app_factory',
+  },
+  filter: {
+    name: 'filter',
+    groups: [['paste.filter_factory', 'paste.filter_app_factory']],
+    prefixes: [['filter']],
+    called: 'paste.filter_factory',
+  },
+  server: {
+    name: 'server',
+    groups: [['paste.server_factory', 'paste.server_runner']],
+    prefixes: [['server']],
+    called: 'paste.server_factory',
+  },
+};
+
+/** The factory kind that a section's prefix implies for `use = call:...`. */
+export function factoryKindOfSection(prefix: string, kind: PartKind): FactoryKind {
+  switch (prefix) {
+    case 'composite':
+    case 'composit':
+      return 'paste.composite_factory';
+    case 'filter-app':
+      return 'paste.filter_app_factory';
+    default:
+      return KINDS[kind].called;
+  }
+}
+
+/** The kind of part that a section of this name describes; undefined for `[loggers]` and sections of other programs. */
+export function kindOfSection(name: string): PartKind | undefined {
+  const prefix = name.split(':', 1)[0] ?? '';
+  return Object.values(KINDS).find(({ prefixes }) => prefixes.flat().includes(prefix))?.name;
+}

@@ -1,0 +1,57 @@
+/**
+ * A program that forks itself with node:cluster runs as one of its workers: paster starts the processes, as many as
+ * `workers` of the INI file says, and each of them serves.
+ */
+import cluster, { type Worker } from 'node:cluster';
+import { syncBuiltinESMExports } from 'node:module';
+import { ConfigError } from '../../errors.ts';
+
+/** Makes `cluster.isWorker` true in this process. Forks would listen on ports of their own, past the filters. */
+export function becomeClusterWorker(): void {
+  const ClusterWorker = Reflect.get(cluster, 'Worker') as new (options: { id: number }) => Worker;
+  const worker = Object.assign(new ClusterWorker({ id: process.pid }), {
+    process,
+    isConnected: () => true,
+    isDead: () => false,
+  });
+  const isWorker = { isPrimary: false, isMaster: false, isWorker: true, worker };
+  Object.assign(cluster, isWorker, { fork: refuseFork });
+  // For `import { isPrimary } from 'node:cluster'`.
+  syncBuiltinESMExports();
+}
+
+function refuseFork(): never {
+  throw new ConfigError('PASTER_FORKS', 'the program forks workers with node:cluster', {
+    hint: 'serve the file that the workers run, and write workers = 2 in [server:main]',
+  });
+}
+
+/** @throws ConfigError if Node itself calls `listen()`, for the forks of a program that was not known to have any. */
+export function refusePortOfForks(): void {
+  const holder: { stack?: string } = {};
+  Error.captureStackTrace(holder, refusePortOfForks);
+  if (holder.stack?.includes('node:internal/cluster/')) refuseFork();
+}
+
+/** Listens by itself also in a worker of node:cluster, where Node would ask the parent for the port. */
+export function listenAsPrimary(listen: (...args: never[]) => unknown, server: object, args: readonly unknown[]) {
+  if (!cluster.isWorker) return Reflect.apply(listen, server, args);
+  // Node looks at isPrimary before `listen` returns, or at `exclusive` when it has looked up a host.
+  Object.assign(cluster, { isPrimary: true });
+  try {
+    return Reflect.apply(listen, server, exclusively(args));
+  } finally {
+    Object.assign(cluster, { isPrimary: false });
+  }
+}
+
+function exclusively(args: readonly unknown[]): readonly unknown[] {
+  const [first, host] = args;
+  if (typeof first === 'object' && first !== null && 'host' in first) {
+    return [{ ...first, exclusive: true }, ...args.slice(1)];
+  }
+  if (typeof host !== 'string') return args;
+  const backlog = args.find((each, place) => place > 1 && typeof each === 'number');
+  const callback = args.findLast((each) => typeof each === 'function');
+  return [{ port: first, host, backlog, exclusive: true }, callback];
+}

@@ -1,0 +1,358 @@
+/**
+ * Takes over `listen()` of an application's own servers. A program that listens by itself is served through the filters and
+ * the server of the INI file: its first `http.Server` (or that of `port`) is told that it listens and gets its requests from
+ * paster, and no port of its own is opened. In all other code of an application, `listen()` is an error while it loads.
+ */
+import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
+import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { ConfigError, type Location } from '../../errors.ts';
+import { isOwnServer, servingAddress } from '../../net/address.ts';
+import { declineUpgrade } from '../../protocol/default-handlers.ts';
+import { waitsForMessage } from '../../protocol/polling-sessions.ts';
+import type { App } from '../../protocol/types.ts';
+import { listenAsPrimary, refusePortOfForks } from './cluster-worker.ts';
+import { isHotReloadServer, ViteHotReload } from './vite/hot-reload.ts';
+
+type Callback = (...args: unknown[]) => void;
+
+/** What a program asked to listen on. */
+export interface RequestedAddress {
+  readonly port: number;
+  readonly path: string | undefined;
+}
+
+/** Decides what `listen()` of a server that is not paster's does. */
+interface ListenPolicy {
+  /** @returns whether the server was taken over; otherwise it opens its own port. */
+  listen(server: NetServer, requested: RequestedAddress, callback: Callback | undefined): boolean;
+}
+
+let policy: ListenPolicy | undefined;
+let isInstalled = false;
+
+/**
+ * Replaces `listen()` of every server of this process, for good: a program may create its server at any time. This happens
+ * before the first code of an application runs; packages that are imported ahead must find the same.
+ */
+export function replaceListen(): void {
+  if (isInstalled) return;
+  isInstalled = true;
+  const { listen } = NetServer.prototype;
+  NetServer.prototype.listen = function (this: NetServer, ...args: unknown[]): NetServer {
+    if (!policy || isOwnServer(this) || isInherited(args[0])) return listenAsPrimary(listen, this, args);
+    const callback = args.findLast((each) => typeof each === 'function') as Callback | undefined;
+    if (policy.listen(this, requestedAddress(args), callback)) return this;
+    return listenAsPrimary(listen, this, args);
+  } as NetServer['listen'];
+}
+
+/** Whether another process opened the socket: the program was given a descriptor or a handle, for instance by a cluster. */
+function isInherited(first: unknown): boolean {
+  return (
+    typeof first === 'object' && first !== null && ('fd' in first || '_handle' in first || 'onconnection' in first)
+  );
+}
+
+function requestedAddress([first]: readonly unknown[]): RequestedAddress {
+  const options = (typeof first === 'object' && first !== null ? first : { port: first }) as Record<string, unknown>;
+  const { port, path } = options;
+  if (typeof path === 'string') return { port: 0, path };
+  if (typeof port === 'string' && !/^\d+$/.test(port)) return { port: 0, path: port };
+  return { port: typeof port === 'function' ? 0 : Number(port ?? 0), path: undefined };
+}
+
+/** An HTTP server of Node's or one that works like it, with handlers: HTTPS and HTTP/2 servers have the same events. */
+function handlesHttp(server: NetServer): server is HttpServer {
+  return server.listenerCount('request') > 0 || server.listenerCount('upgrade') > 0;
+}
+
+/** Whether a server is one that only the program's own processes know: a Unix socket among the temporary files, not for HTTP. */
+function connectsOwnProcesses(server: NetServer, { path }: RequestedAddress): boolean {
+  return path !== undefined && !handlesHttp(server) && (path.startsWith('\0') || path.startsWith(join(tmpdir(), '/')));
+}
+
+/** Whether it is one of Node's that may get its handlers later. Servers of other protocols do not have this method. */
+function awaitsHandlers(server: NetServer): boolean {
+  return !handlesHttp(server) && typeof Reflect.get(server, 'setTimeout') === 'function';
+}
+
+export interface TakeoverOptions {
+  /** The port of the server to take over, for a program that opens several. Default: the first HTTP server. */
+  readonly port: number | undefined;
+  /** The program's other servers open their own ports. Default: they open none. */
+  readonly listenOthers: boolean;
+  /** Reports a server that is not opened. */
+  readonly warn: (message: string) => void;
+}
+
+/** A program's server, once the program has called `listen()` on it. */
+export class ListenTakeover implements ListenPolicy {
+  readonly app: Promise<App>;
+  /** The ports that the program has asked for, for messages. */
+  readonly requested: RequestedAddress[] = [];
+  readonly #options: TakeoverOptions;
+  #found: TakenServer | undefined;
+  readonly #others: TakenServer[] = [];
+  readonly #hotReload = new ViteHotReload();
+  #resolve: (app: App) => void = () => {};
+
+  constructor(options: TakeoverOptions) {
+    this.#options = options;
+    this.app = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+    replaceListen();
+    policy = this;
+  }
+
+  listen(server: NetServer, requested: RequestedAddress, callback: Callback | undefined): boolean {
+    this.requested.push(requested);
+    const { listenOthers, warn } = this.#options;
+    if (this.#found?.server === server) {
+      this.#found.listen(callback);
+      return true;
+    }
+    if (!this.#found && this.#isMain(server, requested)) {
+      this.#take(new TakenServer(server, requested, callback, this.#hotReload));
+      return true;
+    }
+    refusePortOfForks();
+    const { port } = this.#options;
+    if (!this.#found && awaitsHandlers(server) && (port === undefined || port === requested.port)) {
+      this.#takeWithHandlers(new TakenServer(server, requested, callback, this.#hotReload));
+      return true;
+    }
+    if (listenOthers || connectsOwnProcesses(server, requested)) return false;
+    this.#others.push(new TakenServer(server, requested, callback));
+    if (isHotReloadServer(server, NetServer.prototype.listen)) {
+      this.#hotReload.add(server, requested.port);
+      return true;
+    }
+    const message = `the program's server on ${formatRequested(requested)} is not opened; listen_others = true opens it`;
+    // A program that looks for a free port closes the server as soon as it listens.
+    server.once('listening', () => {
+      if (server.listening) warn(message);
+    });
+    return true;
+  }
+
+  #isMain(server: NetServer, requested: RequestedAddress): server is HttpServer {
+    const { port } = this.#options;
+    if (!handlesHttp(server)) return false;
+    // Vite's server for hot reload may listen before the program's own.
+    if (port === undefined) return !isHotReloadServer(server, NetServer.prototype.listen);
+    return port === requested.port;
+  }
+
+  #take(taken: TakenServer): void {
+    this.#found = taken;
+    this.#resolve(taken.app);
+  }
+
+  /** Takes a server that listens already when the program adds a handler of requests, unless another one was faster. */
+  #takeWithHandlers(taken: TakenServer): void {
+    this.#others.push(taken);
+    const { server } = taken;
+    const look = (event: string): void => {
+      if (event !== 'request' && event !== 'upgrade') return;
+      server.off('newListener', look);
+      if (!this.#found) this.#take(taken);
+    };
+    server.on('newListener', look);
+  }
+
+  /** Why the program is no application, if it does nothing any more and none of its servers was taken. */
+  get missing(): string {
+    const addresses = this.requested.map(formatRequested).join(' and ');
+    return addresses === ''
+      ? 'the program has ended without calling listen() of an HTTP server'
+      : `the program listens on ${addresses}, but has no server there that handles "request" events`;
+  }
+
+  /** Requests in flight, without those that wait for messages. */
+  get inflight(): number {
+    return this.#found ? this.#found.inflight - this.#found.polling : 0;
+  }
+
+  /** Connections that stay open until the program ends them: those that it has upgraded, and long polls of Socket.IO. */
+  get lasting(): number {
+    return this.#found ? this.#found.upgraded + this.#found.polling : 0;
+  }
+
+  /** Ends the program's servers as their own `close()` does. */
+  close(): void {
+    for (const each of [this.#found, ...this.#others]) each?.server.close();
+  }
+}
+
+export function formatRequested({ port, path }: RequestedAddress): string {
+  return path ?? `port ${port}`;
+}
+
+/** Node's listeners of 'connection': they would read from the socket, that of node:https as TLS. */
+const NODES_LISTENERS: ReadonlySet<string> = new Set(['connectionListener', 'tlsConnectionListener']);
+
+/** A server that believes that it listens. */
+class TakenServer {
+  readonly server: NetServer;
+  readonly app: App;
+  readonly #requested: RequestedAddress;
+  readonly #hotReload: ViteHotReload | undefined;
+  readonly #sockets = new WeakSet<Socket>();
+  #isListening = false;
+  inflight = 0;
+  polling = 0;
+  upgraded = 0;
+
+  constructor(
+    server: NetServer,
+    requested: RequestedAddress,
+    callback: Callback | undefined,
+    hotReload?: ViteHotReload,
+  ) {
+    this.server = server;
+    this.#hotReload = hotReload;
+    this.#requested = requested;
+    this.app = this.#makeApp();
+    Object.defineProperty(server, 'listening', { configurable: true, get: () => this.#isListening });
+    Object.assign(server, {
+      address: () => this.#address(),
+      close: (done?: Callback) => this.#close(done),
+      getConnections: (done: Callback) => void process.nextTick(done, null, this.inflight),
+      ref: () => server,
+      unref: () => server,
+    });
+    this.listen(callback);
+  }
+
+  /** For the first time, or after a `close()`. */
+  listen(callback: Callback | undefined): void {
+    const { server } = this;
+    if (this.#isListening) {
+      throw Object.assign(new Error('Listen method has been called more than once without closing.'), {
+        code: 'ERR_SERVER_ALREADY_LISTEN',
+      });
+    }
+    if (callback) server.once('listening', callback);
+    this.#isListening = true;
+    process.nextTick(() => server.emit('listening'));
+  }
+
+  /** As `net.Server.address()`: the address that clients reach, once it is known. */
+  #address(): AddressInfo | string | null {
+    if (!this.#isListening) return null;
+    const { port, path } = this.#requested;
+    const address =
+      servingAddress() ?? (path === undefined ? { kind: 'tcp', host: '127.0.0.1', port } : { kind: 'unix', path });
+    if (address.kind === 'unix') return address.path;
+    if (address.kind === 'fd') return { address: '127.0.0.1', family: 'IPv4', port };
+    const { host } = address;
+    return { address: host, family: host.includes(':') ? 'IPv6' : 'IPv4', port: address.port };
+  }
+
+  /** As `http.Server.close()`: 'close' comes when the requests in flight have ended. */
+  #close(done: Callback | undefined): NetServer {
+    const { server } = this;
+    if (!this.#isListening) {
+      const error = Object.assign(new Error('Server is not running.'), { code: 'ERR_SERVER_NOT_RUNNING' });
+      if (done) process.nextTick(done, error);
+      return server;
+    }
+    this.#isListening = false;
+    if (done) server.once('close', done);
+    if (this.inflight === 0) process.nextTick(() => server.emit('close'));
+    return server;
+  }
+
+  #ended(): void {
+    if (--this.inflight === 0 && !this.#isListening) this.server.emit('close');
+  }
+
+  #makeApp(): App {
+    const { server } = this;
+    const app: App = (req: IncomingMessage, res: ServerResponse) => {
+      const polls = waitsForMessage(req) ? 1 : 0;
+      this.inflight++;
+      this.polling += polls;
+      res.once('close', () => {
+        this.polling -= polls;
+        this.#ended();
+      });
+      this.#announce(req.socket);
+      this.#hotReload?.adaptClient(req, res);
+      server.emit('request', req, res);
+    };
+    app.upgrade = (req, socket, head) => {
+      const upgrading = this.#hotReload?.serverFor(req, server) ?? server;
+      if (upgrading.listenerCount('upgrade') === 0) return declineUpgrade(app, req, socket);
+      this.upgraded++;
+      socket.once('close', () => this.upgraded--);
+      this.#announce(req.socket);
+      return upgrading.emit('upgrade', req, socket, head);
+    };
+    return app;
+  }
+
+  /**
+   * Programs that count or end connections by themselves hear of each once. Next.js waits for
+   * upgrades on the server of a request's socket, which must not be paster's: its filters would not see them.
+   */
+  #announce(socket: Socket): void {
+    Reflect.set(socket, 'server', this.server);
+    if (this.#sockets.has(socket)) return;
+    this.#sockets.add(socket);
+    for (const listener of this.server.listeners('connection')) {
+      if (!NODES_LISTENERS.has(listener.name)) Reflect.apply(listener, this.server, [socket]);
+    }
+  }
+}
+
+/** While it loads, an application that is no program must not open a port past the filters of the INI file. */
+class ListenRefusal implements ListenPolicy {
+  readonly #directory: string;
+
+  /** @param directory what the paths of the INI file are relative to */
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  listen(server: NetServer, requested: RequestedAddress): boolean {
+    const place = handlesHttp(server) || awaitsHandlers(server) ? callerOutsidePackages() : undefined;
+    if (!place) return false;
+    const path = relative(this.#directory, place.file);
+    throw new ConfigError('PASTER_LISTENS', `calls listen() on ${formatRequested(requested)} by itself`, {
+      location: place,
+      hint: `write use = listen:${path.startsWith('../') ? path : `./${path}`}, or export the application without calling listen()`,
+    });
+  }
+}
+
+/** Runs code that must not listen; a program that is being served already keeps its own policy. */
+export async function refuseListening<T>(directory: string, run: () => Promise<T>): Promise<T> {
+  replaceListen();
+  policy ??= new ListenRefusal(directory);
+  try {
+    return await run();
+  } finally {
+    if (policy instanceof ListenRefusal) policy = undefined;
+  }
+}
+
+const FRAME = /^\s+at (?!async )(?:.*\()?(?:file:\/\/)?(\/[^()]+):(\d+):(\d+)\)?$/;
+
+/** Where the application's own code called: outside of Node, of paster, and of packages. */
+function callerOutsidePackages(): Location | undefined {
+  const holder: { stack?: string } = {};
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 30;
+  Error.captureStackTrace(holder, NetServer.prototype.listen);
+  Error.stackTraceLimit = stackTraceLimit;
+  for (const line of holder.stack?.split('\n') ?? []) {
+    const [, file, row, column] = FRAME.exec(line) ?? [];
+    if (file === undefined || file.includes('/node_modules/')) continue;
+    return { file: decodeURI(file), line: Number(row), column: Number(column) };
+  }
+  return undefined;
+}

@@ -1,0 +1,153 @@
+/** `listen:./server.js`: a program that listens by itself, as an application. */
+import { existsSync, readFileSync } from 'node:fs';
+import { Module } from 'node:module';
+import { dirname, extname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import { bool, defineSettings, int, list, path, type SettingsOf, text } from '../../config/setting.ts';
+import { ConfigError } from '../../errors.ts';
+import { partLogger } from '../../log.ts';
+import type { App, Settings } from '../../protocol/types.ts';
+import { asLoadingStep, currentStep } from '../loading-step.ts';
+import { importModule } from '../modules/import-module.ts';
+import { becomeClusterWorker } from './cluster-worker.ts';
+import { takeForkedServer } from './forked/forked-server.ts';
+import { isForkingServer } from './frameworks.ts';
+import { hideChannel } from './hide-channel.ts';
+import { ListenTakeover } from './listen-takeover.ts';
+import { readManifest } from './manifest.ts';
+import { watchReadiness } from './readiness.ts';
+import { StopSignals } from './stop-signals.ts';
+
+export const programSettings = defineSettings(
+  {
+    args: {
+      type: list,
+      default: [],
+      help: 'Arguments of the program, as in `node server.js ARGS`.',
+      example: '--port 3000',
+    },
+    cwd: { type: path, help: 'Working directory of the program. Default: that of paster.', example: '%(here)s/..' },
+    port: {
+      type: int({ min: 0, max: 65535 }),
+      help: 'Which server is the application, for a program that listens on several ports: the port that it asks for. Default: the first HTTP server.',
+    },
+    listen_others: { type: bool, default: false, help: 'Open the ports of the program’s other servers.' },
+    ready: {
+      type: text,
+      help: 'What to wait for after the program listens: a path that responds with a status below 400, or text in a line that the program prints. Default: nothing.',
+      example: '/health',
+    },
+  },
+  { meaning: 'a program that listens by itself' },
+);
+type ProgramSettings = SettingsOf<typeof programSettings>;
+
+/** The programs that this process runs, by file. A program cannot be started twice in one process. */
+const started = new Map<string, Promise<App>>();
+
+/** The factory behind `listen:FILE`. */
+export function programFactory(file: string, directory: string) {
+  const factory = (_globalConf: Settings, settings: ProgramSettings): Promise<App> => {
+    const app = started.get(file) ?? startProgram(file, directory, settings);
+    started.set(file, app);
+    return app;
+  };
+  factory.settings = programSettings;
+  return factory;
+}
+
+async function startProgram(file: string, directory: string, settings: ProgramSettings): Promise<App> {
+  const { args, cwd, port, ready, listen_others: listenOthers } = settings;
+  if (!existsSync(file)) throw new ConfigError('PASTER_PROGRAM_MISSING', `there is no program ${file}`);
+  if (cwd !== undefined) process.chdir(cwd);
+  process.argv = [process.execPath, file, ...args];
+  const warn = (message: string): void => partLogger.warn(`${file}: ${message}`);
+  const takeover = new ListenTakeover({ port, listenOthers, warn });
+  hideChannel();
+  const signals = new StopSignals();
+  const isReady = ready === undefined ? undefined : watchReadiness(ready);
+  if (FORKS_ITSELF.test(readFileSync(file, 'utf8'))) becomeClusterWorker();
+  // A program may call listen() before or after its module has loaded.
+  const app = isForkingServer(file, args) ? Promise.race([takeover.app, takeForkedServer()]) : takeover.app;
+  const loaded = runMain(file, directory);
+  const step = { what: file, location: undefined, ...currentStep(), hint: () => takeover.missing };
+  const taken = await asLoadingStep(step, () => Promise.race([app, loaded.then(() => app)]));
+  await isReady?.(taken);
+  taken.drain = async () => {
+    // Nothing else is open for longer than a request, and a program may close what requests in flight need.
+    if (takeover.lasting === 0) return;
+    await until(() => takeover.inflight === 0, REQUESTS_MS);
+    if (await signals.begin()) await until(() => takeover.lasting === 0, LAST_WORDS_MS);
+  };
+  taken.close = async () => {
+    await signals.end();
+    takeover.close();
+  };
+  return taken;
+}
+
+/** How long open WebSockets and long polls wait for requests in flight, and for the program to close them, before paster does. */
+const REQUESTS_MS = 3000;
+const LAST_WORDS_MS = 250;
+const LOOK_MS = 20;
+
+async function until(isSo: () => boolean, limit: number): Promise<void> {
+  const end = performance.now() + limit;
+  while (!isSo() && performance.now() < end) await sleep(LOOK_MS);
+}
+
+/** A program that uses node:cluster, in its first file, or a library that forks it. */
+const FORKS_ITSELF = /['"](?:(?:node:)?cluster|throng)['"]/;
+
+/** Runs a file as `node FILE` does: `require.main === module` and `import.meta.main` hold. */
+async function runMain(file: string, directory: string): Promise<void> {
+  if (isEsModule(file) || /\.[cm]?tsx?$/.test(file)) {
+    markAsMain(file);
+    await importModule(file, directory);
+    return;
+  }
+  await importModule(file, directory, () => Reflect.apply(loadAsMain, Module, [file, null, true]));
+}
+
+/** What `node FILE` itself calls, and what other launchers of programs do; it has no public name. */
+const loadAsMain = Reflect.get(Module, '_load') as (file: string, parent: null, isMain: true) => unknown;
+
+const IMPORT_OR_EXPORT = /^(?:import|export)\b(?!\()/m;
+
+function isEsModule(file: string): boolean {
+  const extension = extname(file);
+  if (extension !== '.js') return extension === '.mjs';
+  for (let directory = dirname(file); ; directory = dirname(directory)) {
+    const isProject = existsSync(join(directory, 'package.json'));
+    const type = isProject ? readManifest(directory).type : undefined;
+    if (type !== undefined) return type === 'module';
+    if (isProject || directory === dirname(directory)) break;
+  }
+  return IMPORT_OR_EXPORT.test(readFileSync(file, 'utf8'));
+}
+
+interface LoadResult {
+  readonly format: string | null | undefined;
+  readonly source?: string | ArrayBuffer | NodeJS.TypedArray | undefined;
+}
+type RegisterHooks = (hooks: {
+  load(url: string, context: unknown, next: (url: string, context: unknown) => LoadResult): LoadResult;
+}) => { deregister(): void };
+
+/** Sets `import.meta.main` in the program's own file, where Node lets a hook do it (22.15 and later). */
+function markAsMain(file: string): void {
+  const register = Reflect.get(Module, 'registerHooks') as RegisterHooks | undefined;
+  const main = pathToFileURL(file).href;
+  const hooks = register?.({
+    load(url, context, next) {
+      const result = next(url, context);
+      if (url !== main || !result.format?.startsWith('module') || result.source === undefined) return result;
+      hooks?.deregister();
+      const source =
+        typeof result.source === 'string' ? result.source : Buffer.from(result.source as Uint8Array).toString();
+      // On the program's first line, so that the numbers of its lines stay.
+      return { ...result, source: source.startsWith('#!') ? source : `import.meta.main = true; ${source}` };
+    },
+  });
+}

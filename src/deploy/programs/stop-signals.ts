@@ -1,0 +1,132 @@
+/**
+ * The signals that end a program. paster ends a worker when its requests have ended, so handlers that the program adds for
+ * these signals are kept and called then, and not when the signal arrives: a program that calls `process.exit()` there
+ * would cut the requests in flight.
+ */
+type Handler = (signal: string, number: number) => unknown;
+
+/** In the order in which a program that handles several would meet them: `TERM` from a service manager, `INT` from a terminal. */
+const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+const NUMBERS: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
+
+const ADDING = ['on', 'once', 'addListener', 'prependListener', 'prependOnceListener'] as const;
+const REMOVING = ['off', 'removeListener'] as const;
+
+/** What a program may still do after its handlers have returned, if it never says that it has finished. */
+const LONGEST_END_MS = 2000;
+const LOOK_MS = 20;
+
+export class StopSignals {
+  readonly #handlers = new Map<string, Set<Handler>>();
+  /** The sockets, files and children that were open before the program was. */
+  readonly #resourcesBefore = countResources();
+  readonly #exit = process.exit;
+  readonly #kill = process.kill;
+  readonly #exited: Promise<void>;
+  #setExited = (): void => {};
+  #timersBefore = 0;
+  #begun: Promise<boolean> | undefined;
+
+  constructor() {
+    this.#exited = new Promise((resolve) => {
+      this.#setExited = resolve;
+    });
+    const emitter = process as unknown as Record<string, (event: string, listener: Handler) => unknown>;
+    for (const name of ADDING) {
+      const add = emitter[name]?.bind(process);
+      emitter[name] = (event, listener) => {
+        if (!isStopSignal(event)) return add?.(event, listener);
+        const handlers = this.#handlers.get(event) ?? new Set();
+        this.#handlers.set(event, handlers.add(listener));
+        return process;
+      };
+    }
+    for (const name of REMOVING) {
+      const remove = emitter[name]?.bind(process);
+      emitter[name] = (event, listener) => {
+        if (this.#handlers.get(event)?.delete(listener)) return process;
+        return remove?.(event, listener);
+      };
+    }
+    this.#hideOthers();
+  }
+
+  /** What the program asks about its handlers, and their removal: paster's own handlers are none of its business. */
+  #hideOthers(): void {
+    const { listeners, rawListeners, listenerCount, removeAllListeners } = process;
+    const own = (event: unknown): Handler[] | undefined =>
+      isStopSignal(event) ? [...(this.#handlers.get(event) ?? [])] : undefined;
+    const replaced = {
+      listeners: (event: string) => own(event) ?? Reflect.apply(listeners, process, [event]),
+      rawListeners: (event: string) => own(event) ?? Reflect.apply(rawListeners, process, [event]),
+      listenerCount: (event: string, ...rest: unknown[]) =>
+        own(event)?.length ?? Reflect.apply(listenerCount, process, [event, ...rest]),
+      removeAllListeners: (...events: string[]) => {
+        const [event] = events;
+        if (event === undefined) this.#handlers.clear();
+        else if (!this.#handlers.delete(event) && !isStopSignal(event)) {
+          Reflect.apply(removeAllListeners, process, [event]);
+        }
+        return process;
+      },
+    };
+    Object.assign(process, replaced);
+  }
+
+  /**
+   * Calls the program's handlers of the first of these signals that it handles. From then on `process.exit` only notes that the
+   * program has finished, until `end`.
+   * @returns whether there are handlers, when what they return has settled or the program has called `process.exit`
+   */
+  begin(): Promise<boolean> {
+    this.#begun ??= this.#callHandlers();
+    return this.#begun;
+  }
+
+  /** Does the same, and waits until the program has finished. */
+  async end(): Promise<void> {
+    try {
+      await this.begin();
+      await Promise.race([this.#exited, this.#finished()]);
+    } finally {
+      Object.assign(process, { exit: this.#exit, kill: this.#kill });
+    }
+  }
+
+  async #callHandlers(): Promise<boolean> {
+    const signal = SIGNALS.find((name) => this.#handlers.get(name)?.size);
+    this.#timersBefore = countTimers();
+    process.exit = (() => this.#setExited()) as unknown as typeof process.exit;
+    // Some programs end themselves by sending the signal again, without their handlers: Nest does.
+    process.kill = (pid, sent = 'SIGTERM') => {
+      if (pid !== process.pid || !isStopSignal(sent)) return this.#kill.call(process, pid, sent);
+      this.#setExited();
+      return true;
+    };
+    const handlers = signal === undefined ? [] : [...(this.#handlers.get(signal) ?? [])];
+    const results = handlers.map(async (handler) =>
+      Reflect.apply(handler, process, [signal ?? '', NUMBERS[signal ?? ''] ?? 0]),
+    );
+    await Promise.race([this.#exited, Promise.all(results)]);
+    return handlers.length > 0;
+  }
+
+  /** Until the program has closed what it had opened and its handlers' timers have fired, as far as Node shows it. */
+  async #finished(): Promise<void> {
+    const end = performance.now() + LONGEST_END_MS;
+    do await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    while ((countResources() > this.#resourcesBefore || countTimers() > this.#timersBefore) && performance.now() < end);
+  }
+}
+
+function isStopSignal(event: unknown): event is string {
+  return SIGNALS.some((signal) => signal === event);
+}
+
+function countResources(): number {
+  return process.getActiveResourcesInfo().filter((name) => name !== 'Timeout' && name !== 'Immediate').length;
+}
+
+function countTimers(): number {
+  return process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+}

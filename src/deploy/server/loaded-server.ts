@@ -1,0 +1,323 @@
+/** A server made from its section: where it listens, and how an application is served there from ready to close. */
+import type { Server as NetServer, Socket } from 'node:net';
+import { blameOption, ConfigError, errorMessage, locate, PasterError, RunError } from '../../errors.ts';
+import type { Logger } from '../../log.ts';
+import { type CpuCapacity, cpuCapacity, workersFor } from '../../machine/capacity.ts';
+import { meter } from '../../metrics/meter.ts';
+import type { Address } from '../../net/address.ts';
+import type { BindOptions } from '../../net/listener.ts';
+import { Peers } from '../../net/peers.ts';
+import type { App, CloseOptions, OneShot, Running, ServeOptions, Server } from '../../protocol/types.ts';
+import { type CreatedServer, createServer, factoryContext, loadTarget, type Runner } from '../compose.ts';
+import type { Context, FactoryContext } from '../context.ts';
+import { placeOfKey, sectionPrefix } from '../context.ts';
+import { asLoadingStep } from '../loading-step.ts';
+import { placeInStack } from '../modules/error-place.ts';
+import type { LoadSession } from '../session.ts';
+import { exemptPaths } from './exempt-paths.ts';
+import { guardOverload, type OverloadGuard, type OverloadLimits } from './overload.ts';
+import { measureQueueTime } from './queue-time.ts';
+import { type AddressOverrides, addressesOf, type ProcessSettings, validateServer } from './server-settings.ts';
+
+/**
+ * A server as its section describes it, with addresses and process settings. It serves in this process; `workers` and
+ * similar settings are for `paster serve`, which manages processes.
+ */
+export class LoadedServer {
+  /** The section, resolved: the factory with its configuration. */
+  readonly context: FactoryContext;
+  /** The settings that all servers have, such as host, port and workers. Times are in seconds. */
+  readonly settings: ProcessSettings;
+  /** Where `serve` listens by default; empty for a server that does not listen, such as CGI. */
+  readonly addresses: readonly Address[];
+  readonly #created: CreatedServer;
+  readonly #overrides: AddressOverrides;
+  #capacity: CpuCapacity | undefined;
+
+  /** @param overrides the settings from the command line */
+  constructor(
+    context: FactoryContext,
+    settings: ProcessSettings,
+    made: CreatedServer,
+    overrides: AddressOverrides = {},
+  ) {
+    this.context = context;
+    this.settings = settings;
+    this.#created = made;
+    this.#overrides = overrides;
+    this.addresses = 'server' in made ? addressesOf(settings, context, made.server.defaultAddress) : [];
+    for (const address of this.addresses) this.checkAddress(address);
+  }
+
+  /** @throws ConfigError if it would be unsafe to listen there. */
+  checkAddress(address: Address): void {
+    try {
+      if ('server' in this.#created) this.#created.server.checkAddress?.(address);
+    } catch (error) {
+      throw this.locateAddress(error);
+    }
+  }
+
+  /** Adds the server's own warnings to those of its INI file. */
+  warn(session: LoadSession): void {
+    const { context } = this;
+    for (const { setting, message } of ('server' in this.#created && this.#created.server.warnings?.()) || []) {
+      const location = placeOfKey(context, setting) ?? context.sections[0]?.location;
+      if (location) session.warn(`${sectionPrefix(context)}${message}`, location);
+    }
+  }
+
+  /** The scheme of its addresses: `http`, `fastcgi`, `scgi`, ...; empty for a server runner, which listens by itself. */
+  get scheme(): string {
+    return 'server' in this.#created ? this.#created.server.scheme : '';
+  }
+
+  /** Present for a server that serves a single request per process. */
+  get oneShot(): OneShot | undefined {
+    return 'server' in this.#created ? this.#created.server.oneShot : undefined;
+  }
+
+  /** The function of a `paste.server_runner`, which listens by itself; undefined for other servers. */
+  get runner(): Runner | undefined {
+    return 'runner' in this.#created ? this.#created.runner : undefined;
+  }
+
+  /**
+   * The number of workers that the section sets, or one with `spare_workers`; with `auto`, what the processors allow.
+   * Undefined: one process and no supervisor.
+   */
+  get workers(): number | undefined {
+    const { workers, spare_workers: spares } = this.settings;
+    return workers === 'auto' ? this.automaticWorkers?.count : (workers ?? (spares > 0 ? 1 : undefined));
+  }
+
+  /** With `workers = auto`: how many, and why. */
+  get automaticWorkers(): AutomaticWorkers | undefined {
+    const { workers, maxChildren = Number.POSITIVE_INFINITY } = this.settings;
+    if (workers !== 'auto') return undefined;
+    this.#capacity ??= cpuCapacity();
+    const capacity = this.#capacity;
+    const count = workersFor(capacity.cpus);
+    if (maxChildren < count) return { count: maxChildren, reason: 'maxChildren', isLimited: false };
+    return { ...capacity, count };
+  }
+
+  /** How to create its sockets. */
+  get bindOptions(): BindOptions {
+    const { backlog, umask, mode, socket_owner, socket_group } = this.settings;
+    return {
+      backlog,
+      ...(umask === undefined ? {} : { umask }),
+      ...(mode === undefined ? {} : { mode }),
+      ...(socket_owner === undefined ? {} : { owner: socket_owner }),
+      ...(socket_group === undefined ? {} : { group: socket_group }),
+    };
+  }
+
+  /**
+   * Serves an application: awaits its `ready()` first, and its `close()` when the server is closed or cannot start.
+   *
+   * @param listeners Listening `net.Server`s to serve on; they are closed with the server. Default: the section's own
+   *   addresses, opened here.
+   * @param log The logger of the server. Default: none.
+   * @returns The running server, with `addresses` and `close()`.
+   * @throws RunError if the application's `ready()` fails or an address cannot be opened; ConfigError for a server runner.
+   */
+  serve(app: App, listeners?: readonly NetServer[], log?: Logger): Promise<Running> {
+    const given = listeners?.map((server) => ({
+      server,
+      observe: (onConnection: (socket: Socket) => void) => void server.on('connection', onConnection),
+      close: async () => {},
+    }));
+    return this.serveOn(app, given ? async () => given : () => this.#openAddresses(), log);
+  }
+
+  /**
+   * Serves on the listeners that `open` returns; calls `open` only once the application is ready. `isFirst`: see ServeOptions.
+   * `context` is that of the application: where monitoring is mounted.
+   */
+  async serveOn(
+    app: App,
+    open: () => Promise<readonly ServedListener[]>,
+    log?: Logger,
+    isFirst: boolean = true,
+    context?: Context,
+  ): Promise<Running> {
+    if ('runner' in this.#created) {
+      throw new ConfigError('PASTER_SERVER_RUNNER', 'a server runner listens by itself: call its runner(app)');
+    }
+    await awaitReady(app);
+    const limits = await this.#overloadLimits(context);
+    const { listeners, running, endGuard } = await this.#start(this.#created.server, app, open, limits, {
+      isFirst,
+      ...(log ? { log } : {}),
+    });
+    let closed: Promise<void> | undefined;
+    return {
+      addresses: listeners.map((listener, index) => listener.address ?? running.addresses[index]).filter(isDefined),
+      ...(running.finished ? { finished: running.finished } : {}),
+      ...(running.adopt ? { adopt: (socket) => adopt(running, socket) } : {}),
+      close(how) {
+        const notified = closed ? undefined : notifyDraining(app, log);
+        const drained = running.close({ ...how, ...handingOver(how ?? {}), ...(notified ? { notified } : {}) });
+        closed ??= drained.then(async () => {
+          endGuard();
+          await Promise.all(listeners.map((listener) => listener.close()));
+          await app.close?.();
+        });
+        return closed;
+      },
+    };
+  }
+
+  /** If the server cannot start, closes the application, so that its resources do not keep the process alive. */
+  async #start(
+    server: Server,
+    app: App,
+    open: () => Promise<readonly ServedListener[]>,
+    limits: OverloadLimits,
+    options: ServeOptions,
+  ): Promise<{ listeners: readonly ServedListener[]; running: Running; endGuard: () => void }> {
+    let listeners: readonly ServedListener[] = [];
+    let guard: OverloadGuard | undefined;
+    try {
+      listeners = await open();
+      const servers = listeners.map((listener) => listener.server);
+      guard = guardOverload(this.#metered(app, listeners), limits, options.log);
+      return { listeners, running: await server.serve(guard.app, servers, options), endGuard: guard.end };
+    } catch (error) {
+      guard?.end();
+      await Promise.allSettled([...listeners.map((listener) => listener.close()), (async () => app.close?.())()]);
+      throw error;
+    }
+  }
+
+  async #overloadLimits(context: Context | undefined): Promise<OverloadLimits> {
+    const { max_requests_in_flight: inFlight, overload_lag: seconds = 0, overload_except: listed } = this.settings;
+    const lag = seconds > 0 ? seconds * 1000 : undefined;
+    const isLimited = inFlight !== undefined || lag !== undefined;
+    return { inFlight, lag, exempt: await exemptPaths(isLimited ? context : undefined, listed) };
+  }
+
+  /** The application with its requests counted or watched, as the meter is set. */
+  #metered(app: App, listeners: readonly ServedListener[]): App {
+    const current = meter();
+    if (!current.isCounting && !current.isWatching) return app;
+    current.begin();
+    if (!current.isCounting) return current.watch(app);
+    for (const listener of listeners) listener.observe(current.connected);
+    // A gateway shows the client's address, and has judged the web server's itself.
+    const peers = isGateway(this.scheme) ? undefined : new Peers(this.settings.queue_time);
+    return measureQueueTime(current.observe(app), peers);
+  }
+
+  async #openAddresses(): Promise<readonly ServedListener[]> {
+    // Imported late: loading an application needs no sockets, and their modules are half of what there is to import.
+    const [{ openListener }, { openAddresses }] = await Promise.all([
+      import('../../net/listener.ts'),
+      import('../../net/open-addresses.ts'),
+    ]);
+    try {
+      return [...(await openAddresses(this.addresses, this.bindOptions, openListener)).values()];
+    } catch (error) {
+      throw this.locateAddress(error);
+    }
+  }
+
+  /** Adds the place to an error about an address: the command-line option, or the line of the setting. */
+  locateAddress(error: unknown): unknown {
+    if (!(error instanceof PasterError) || error.location) return error;
+    const { context } = this;
+    const given = ADDRESS_KEYS.filter((key) => this.#overrides[key] !== undefined);
+    const option = given.find((key) => key === error.setting) ?? given[0];
+    const own = placeOfKey(context, error.setting);
+    if (option !== undefined && (own === undefined || option === error.setting)) return blameOption(error, option);
+    const written = [...ADDRESS_KEYS, 'listen'].findLast((key) => context.origins.has(key));
+    return locate(
+      error,
+      own ?? placeOfKey(context, written) ?? context.sections[0]?.location,
+      context.sections[0]?.name,
+    );
+  }
+}
+
+/** How many workers `auto` means, and why. */
+export interface AutomaticWorkers {
+  readonly count: number;
+  readonly reason: string;
+  readonly isLimited: boolean;
+}
+
+/** The command-line options of an address, those that most often are the cause of an error first. */
+const ADDRESS_KEYS = ['host', 'port', 'socket'] as const;
+
+/** @throws RunError if the application's `ready()` fails. */
+async function awaitReady(app: App): Promise<void> {
+  try {
+    if (app.ready) await asLoadingStep({ what: 'the application', location: undefined }, () => app.ready?.());
+  } catch (error) {
+    if (error instanceof PasterError) throw error;
+    throw new RunError('PASTER_NOT_READY', `the application's ready() failed: ${errorMessage(error)}`, {
+      cause: error,
+      location: placeInStack(error),
+    });
+  }
+}
+
+function isGateway(scheme: string): boolean {
+  return scheme !== 'http' && scheme !== 'https';
+}
+
+/** Takes over a connection from another process. */
+function adopt(running: Running, socket: Socket): void {
+  if (meter().isCounting) meter().connected(socket);
+  running.adopt?.(socket);
+}
+
+/** A connection that goes to another process is counted here as long as it can be. */
+function handingOver({ handOver }: CloseOptions): CloseOptions {
+  if (!handOver) return {};
+  return {
+    handOver(socket) {
+      meter().left(socket);
+      handOver(socket);
+    },
+  };
+}
+
+/** A failing `drain()` does not keep the server from closing. */
+async function notifyDraining(app: App, log: Logger | undefined): Promise<void> {
+  try {
+    await app.drain?.();
+  } catch (error) {
+    log?.error(`the application's drain() failed: ${errorMessage(error)}`);
+  }
+}
+
+/** A listener to serve on; `address` is the address that it was opened with, if known. */
+export interface ServedListener {
+  readonly server: NetServer;
+  readonly address?: Address;
+  /** Calls a function for each connection, before the server's own handler. */
+  observe(onConnection: (socket: Socket) => void): void;
+  close(): Promise<void>;
+}
+
+function isDefined<T>(value: T | undefined): value is T {
+  return value !== undefined;
+}
+
+/** Runs a server's factory. @throws ConfigError for its settings and addresses; RunError when the factory fails. */
+export async function makeServer(
+  context: Context,
+  overrides: AddressOverrides,
+  session: LoadSession,
+): Promise<LoadedServer> {
+  const described = factoryContext(context);
+  const factory = await loadTarget(described);
+  const settings = await validateServer(factory, described, overrides, session);
+  const created = await createServer(described, factory, settings.own);
+  const server = new LoadedServer(described, settings.process, created, overrides);
+  server.warn(session);
+  return server;
+}

@@ -1,0 +1,154 @@
+/**
+ * Refuses requests that a process has no capacity for: with 503 at once, so that those it accepts are answered as fast as ever.
+ * It is around the application of every server, and costs nothing where no limit is set.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { sendPlainText } from '../../http/error-response.ts';
+import { longestPrefix } from '../../http/path-prefixes.ts';
+import { pathEnd } from '../../http/url-path.ts';
+import type { Logger } from '../../log.ts';
+import type { RefusalReason } from '../../metrics/counts.ts';
+import { InflightList } from '../../metrics/inflight-requests.ts';
+import { meter } from '../../metrics/meter.ts';
+import { declineUpgrade } from '../../protocol/default-handlers.ts';
+import type { App } from '../../protocol/types.ts';
+import type { ExemptPaths } from './exempt-paths.ts';
+
+/** Seconds after which a client may try again. */
+const RETRY_AFTER = 1;
+/** Refusals are logged at most this often. */
+const LOG_MS = 10_000;
+
+export interface OverloadLimits {
+  /** Requests at a time. */
+  readonly inFlight: number | undefined;
+  /** Milliseconds that the event loop may be late. */
+  readonly lag: number | undefined;
+  /** Paths that are served nevertheless. */
+  readonly exempt: ExemptPaths;
+}
+
+export interface OverloadGuard {
+  readonly app: App;
+  /** To be called when the server has ended. */
+  end(): void;
+}
+
+/** Wraps the application of a server. */
+export function guardOverload(app: App, limits: OverloadLimits, log: Logger | undefined): OverloadGuard {
+  if (limits.inFlight === undefined && limits.lag === undefined) return { app, end() {} };
+  const overload = new Overload(limits, log);
+  const isBusy = (): boolean => overload.reason() !== undefined;
+  meter().limits.add(isBusy);
+  const guarded: App = (req, res) => {
+    const reason = overload.reason();
+    if (reason !== undefined && !overload.isExempt(req)) {
+      overload.refused(reason);
+      return refuse(req, res);
+    }
+    overload.accept(res);
+    return app(req, res);
+  };
+  // A server finds the application's other properties on the wrapper too.
+  Object.setPrototypeOf(guarded, app);
+  const { upgrade } = app;
+  if (upgrade) {
+    guarded.upgrade = (req, socket, head) => {
+      const reason = overload.reason();
+      if (reason === undefined || overload.isExempt(req)) return upgrade.call(app, req, socket, head);
+      overload.refused(reason);
+      return declineUpgrade(refuse, req, socket as Socket);
+    };
+  }
+  return {
+    app: guarded,
+    end() {
+      meter().limits.delete(isBusy);
+    },
+  };
+}
+
+function refuse(_req: IncomingMessage, res: ServerResponse): void {
+  sendPlainText(res, 503, { 'retry-after': String(RETRY_AFTER), 'cache-control': 'no-store' });
+}
+
+class Overload {
+  readonly #limits: OverloadLimits;
+  readonly #log: Logger | undefined;
+  readonly #inFlight: InflightList | undefined;
+  readonly #lag: LateLoop | undefined;
+  #refused = 0;
+  #loggedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(limits: OverloadLimits, log: Logger | undefined) {
+    this.#limits = limits;
+    this.#log = log;
+    this.#inFlight = limits.inFlight === undefined ? undefined : new InflightList();
+    this.#lag = limits.lag === undefined ? undefined : new LateLoop(limits.lag);
+  }
+
+  /** Why a request that comes now must be refused. */
+  reason(): RefusalReason | undefined {
+    const { inFlight } = this.#limits;
+    if (inFlight !== undefined && this.#inFlight?.reaches(inFlight)) return 'in_flight';
+    return this.#lag?.isLate() ? 'lag' : undefined;
+  }
+
+  isExempt({ method, url = '/' }: IncomingMessage): boolean {
+    if (method !== 'GET' && method !== 'HEAD') return false;
+    const path = url.slice(0, pathEnd(url));
+    const found = longestPrefix(path, [this.#limits.exempt]);
+    if (typeof found !== 'object') return false;
+    return found.value === 'all' || (found.value === 'health' && HEALTH_PATH.test(path));
+  }
+
+  accept(res: ServerResponse): void {
+    this.#inFlight?.add(res, 0);
+  }
+
+  refused(reason: RefusalReason): void {
+    meter().refused(reason);
+    this.#refused++;
+    const now = performance.now();
+    if (now - this.#loggedAt < LOG_MS) return;
+    this.#loggedAt = now;
+    const why =
+      reason === 'in_flight'
+        ? `${this.#limits.inFlight} requests are in flight (max_requests_in_flight)`
+        : `the event loop is late (overload_lag)`;
+    const count = this.#refused === 1 ? 'a request was' : `${this.#refused} requests were`;
+    this.#log?.warn(`overload: ${count} refused with 503: ${why}`);
+    this.#refused = 0;
+  }
+}
+
+/** The paths of `npm:paster#health`. */
+const HEALTH_PATH = /\/(?:healthz|livez|readyz|health)\/*$/;
+
+/**
+ * Whether the event loop is late at this moment. Of the requests that come in one turn of the loop, the first ones are accepted, and
+ * those that have waited for these too long are not. The timer that the meter has anyway shows what else delays them: it should
+ * have fired before. A timer for this alone would take 1 % of a processor from an idle worker.
+ */
+class LateLoop {
+  readonly #limit: number;
+  /** When the first request of this turn came; 0: none has. */
+  #turnBegan = 0;
+  readonly #endTurn = (): void => {
+    this.#turnBegan = 0;
+  };
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  isLate(): boolean {
+    const now = performance.now();
+    if (this.#turnBegan === 0) {
+      this.#turnBegan = now;
+      setImmediate(this.#endTurn);
+    }
+    return now - this.#turnBegan > this.#limit || meter().timerDelay(now) > this.#limit;
+  }
+}

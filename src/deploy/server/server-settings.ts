@@ -1,0 +1,337 @@
+/**
+ * The settings that every `[server:*]` has: where it listens and how many processes serve. Each server declares its own
+ * settings itself; both are validated together, so that a mistyped name is compared with all names.
+ */
+import { variables } from '../../config/env-file.ts';
+import {
+  acceptedNames,
+  bool,
+  type Declarations,
+  defineSettings,
+  int,
+  list,
+  movedPath,
+  octal,
+  oneOf,
+  pathList,
+  type SettingsOf,
+  type SettingType,
+  seconds,
+  text,
+} from '../../config/setting.ts';
+import { ConfigError } from '../../errors.ts';
+import { PathPrefixes } from '../../http/path-prefixes.ts';
+import { type Address, parseAddress } from '../../net/address.ts';
+import { networks } from '../../net/peers.ts';
+import type { Settings } from '../../protocol/types.ts';
+import { fromWorkingDirectory } from '../../working-directory.ts';
+import { type FactoryContext, placeOfKey, settingsOf } from '../context.ts';
+import { declaredSchema, schemaOf } from '../schema.ts';
+import { warnOfKeysWithoutEffect } from '../sections/section-config.ts';
+import type { LoadSession } from '../session.ts';
+import { validateSettings, validateWith, warnOfObsolete } from '../validate.ts';
+
+const processes = int({ min: 1, max: 1024 });
+
+const workersType: SettingType<number | 'auto'> = {
+  ...processes,
+  allowed: `auto, or ${processes.allowed}`,
+  parse: (value) => (value.trim() === 'auto' ? 'auto' : processes.parse(value)),
+};
+
+const requests = int({ min: 0, max: 1_000_000_000 });
+
+const port = int({ min: 0, max: 65535 });
+
+const UNIX = 'unix:';
+
+const addressList: SettingType<readonly string[]> = {
+  ...list,
+  allowed: 'addresses separated by spaces or line ends; the path after unix: is relative to the INI file',
+  isMoved: true,
+  mapPaths: (words, absolute) =>
+    words.map((word) => (word.startsWith(UNIX) && word !== UNIX ? UNIX + absolute(word.slice(UNIX.length)) : word)),
+};
+
+const ignoreList: SettingType<readonly string[]> = {
+  ...list,
+  mapPaths: (words, absolute) => words.map((word) => (/^\.{1,2}\//.test(word) ? absolute(word) : word)),
+};
+
+const pathPrefixes: SettingType<readonly string[]> = {
+  allowed: 'paths such as /healthz, separated by spaces or line ends',
+  parse: (text) =>
+    list.parse(text).map((prefix) => {
+      if (!prefix.startsWith('/')) throw new Error(`"${prefix}" does not begin with a slash`);
+      // Throws for a path that could be read in several ways.
+      new PathPrefixes<true>().add(prefix, true);
+      return prefix;
+    }),
+};
+
+/** The settings of every server section that the process layer reads. */
+export const processSettings = defineSettings({
+  host: {
+    type: text,
+    help: 'The address to listen on; a host name means all its addresses.',
+    example: '127.0.0.1',
+  },
+  port: { type: port, help: 'The TCP port to listen on; 0 takes a free one.', example: '8080' },
+  socket: {
+    type: movedPath,
+    help: 'The path of a Unix socket to listen on, instead of host and port.',
+    example: '%(here)s/../var/app.sock',
+  },
+  listen: {
+    type: addressList,
+    help: 'Several addresses, instead of host, port and socket.',
+    example: '127.0.0.1:8080 [::1]:8080 unix:%(here)s/../var/app.sock',
+  },
+  umask: { type: octal, help: 'The bits that the Unix socket does not get, in octal.', example: '007' },
+  mode: { type: octal, help: 'The permissions of the Unix socket, in octal (default 660).', example: '660' },
+  socket_owner: { type: text, help: 'The user that owns the Unix socket.', example: 'www-data' },
+  socket_group: { type: text, help: 'The group of the Unix socket.', example: 'www-data' },
+  backlog: { type: int({ min: 1, max: 65_535 }), default: 1024, help: 'How many connections may wait to be accepted.' },
+  workers: {
+    type: workersType,
+    help: 'How many processes serve: a number, or auto for as many as the processors and the memory limit allow. Left out: one process and no supervisor.',
+    example: 'auto',
+  },
+  maxChildren: { type: processes, help: 'The most workers that workers = auto starts (the name is flup’s).' },
+  max_requests: {
+    type: requests,
+    default: 0,
+    aliases: ['maxRequests'],
+    help: 'Replace a worker after this number of requests; 0: never.',
+  },
+  max_requests_jitter: {
+    type: requests,
+    default: 0,
+    help: 'Random extra requests, up to this number, so that workers are not replaced all at once.',
+  },
+  max_memory: {
+    type: int({ min: 1, max: 1_048_576 }),
+    help: 'A worker that holds more resident memory (MiB) is replaced. Left out: within a memory limit of a container, its share of that limit.',
+  },
+  max_requests_in_flight: {
+    type: int({ min: 1, max: 1_000_000 }),
+    help: 'Requests at a time of one worker; further ones get 503 with Retry-After at once, except health checks. Left out: any number.',
+    example: '200',
+  },
+  overload_lag: {
+    type: seconds,
+    help: 'Seconds that the event loop of a worker may be late; until it is not, new requests get 503 with Retry-After at once, except health checks. Left out or 0: any time.',
+    example: '0.05',
+  },
+  overload_except: {
+    type: pathPrefixes,
+    default: [],
+    help: 'Paths that are served under overload too, such as health checks of the application’s own. Those of the built-in health, metrics and status are found without it.',
+    example: '/healthz',
+  },
+  queue_time: {
+    type: networks,
+    help: 'Proxies whose header X-Request-Start says when a request came, for the metric of the time that it has waited. Left out: those on this machine. Of FastCGI and SCGI: every web server that may connect.',
+    example: '10.0.0.5',
+  },
+  spare_workers: {
+    type: int({ min: 0, max: 64 }),
+    default: 0,
+    help: 'How many workers wait, started, to take the place of one that crashes or is replaced; each takes memory.',
+  },
+  sticky: {
+    type: bool,
+    default: false,
+    help: 'Whether all requests of a client reach the same worker: by a cookie, or by the session id of Socket.IO. Needs several workers to have an effect.',
+  },
+  worker_timeout: {
+    type: seconds,
+    help: 'Kill and replace a worker whose event loop is blocked for this many seconds.',
+  },
+  start_timeout: {
+    type: seconds,
+    default: 60,
+    help: 'How many seconds a worker may take to load the application; 0: no limit.',
+  },
+  graceful_timeout: { type: seconds, default: 30, help: 'How many seconds a worker may take to finish its requests.' },
+  reload_files: {
+    type: list,
+    help: 'Globs of further files that serve --reload watches, relative to the INI file.',
+    example: '%(here)s/*.yaml',
+  },
+  reload_ignore: {
+    type: ignoreList,
+    default: ['.next', '.nuxt', '.output', '.svelte-kit', 'node_modules/.vite', 'var'],
+    help: 'Files and directories whose changes cause no reload with serve --reload, by name or by path, instead of the default ones. A path begins with ./ or ../, relative to the INI file, or with /.',
+    example: '.next dist ../data',
+  },
+  reload_exclusive: {
+    type: bool,
+    default: false,
+    help: 'At a reload, end the old worker before the new one loads, for programs that hold a lock. Requests wait meanwhile.',
+  },
+  browser_reload: {
+    type: bool,
+    default: true,
+    help: 'With serve --reload, pages reload themselves in the browser after a reload, unless debug = false. It may be in [DEFAULT] too.',
+  },
+  environment: {
+    type: variables,
+    help: 'Environment variables of the application’s processes, one per line. They override those of env_file and those that paster was started with.',
+    example: 'NODE_OPTIONS=--max-old-space-size=4096',
+  },
+  env_file: {
+    type: pathList,
+    help: 'Files of environment variables for the application’s processes; the last one wins. They override the variables that paster was started with.',
+    example: '%(here)s/.env',
+  },
+  reload_preload: {
+    type: oneOf('auto', 'off'),
+    default: 'auto',
+    help: 'Whether spare workers (spare_workers, serve --reload) import packages before they are needed.',
+  },
+  reload_preload_except: {
+    type: list,
+    default: [],
+    help: 'Names of packages that spare workers do not import before they are needed.',
+    example: 'my-config @acme/tracing',
+  },
+});
+
+export type ProcessSettings = SettingsOf<typeof processSettings>;
+
+/** Settings from the command line, which override the section. */
+export interface AddressOverrides {
+  readonly host?: string | undefined;
+  readonly port?: string | undefined;
+  readonly socket?: string | undefined;
+  readonly workers?: string | undefined;
+  readonly graceful_timeout?: string | undefined;
+  /** A certificate for a server that has none of its own, which then speaks HTTPS and HTTP/2. */
+  readonly ssl_pem?: string | undefined;
+}
+
+export interface ServerSettings {
+  readonly process: ProcessSettings;
+  /** The settings that the server's factory is called with. */
+  readonly own: unknown;
+}
+
+/**
+ * Validates a server section and separates the settings of the process layer from those of the server. A factory without
+ * a schema gets the whole section, as in Paste.
+ */
+export async function validateServer(
+  factory: unknown,
+  context: FactoryContext,
+  overrides: AddressOverrides,
+  session: LoadSession,
+): Promise<ServerSettings> {
+  const section = applyOverrides(settingsOf(context.implied, context.localConf), overrides);
+  const declared = declaredSchema(factory);
+  if (overrides.ssl_pem !== undefined && declared?.declarations['ssl_pem'] === undefined) {
+    throw new ConfigError('PASTER_HTTPS', `--https: [${sectionName(context)}] does not speak HTTP`, {
+      location: context.sections[0]?.location,
+      hint: 'leave out --https, or choose npm:paster#http',
+    });
+  }
+  if (declared) {
+    const both = defineSettings(
+      { ...processSettings.declarations, ...declared.declarations },
+      { obsolete: declared.obsolete },
+    );
+    warnOfObsolete(context, declared, session);
+    const values = (await validateWith(both, section, context)) as ProcessSettings & Record<string, unknown>;
+    return { process: values, own: pick(values, declared.declarations) };
+  }
+  const schema = schemaOf(factory);
+  const names = acceptedNames(processSettings.declarations);
+  const processKeys = Object.keys(section).filter((key) => names.has(key));
+  const common = settingsOf(Object.fromEntries(processKeys.map((key) => [key, section[key] ?? ''])));
+  const process = (await validateWith(processSettings, common, context)) as ProcessSettings;
+  if (context.protocol === 'object') {
+    warnOfKeysWithoutEffect(sectionName(context), context, context, (key) => names.has(key), session);
+  }
+  if (!schema) return { process, own: await validateSettings(factory, { ...context, localConf: section }) };
+  const rest = settingsOf(section);
+  for (const key of processKeys) delete rest[key];
+  return { process, own: await validateWith(schema, rest, context) };
+}
+
+/** The addresses of a section, or else the server's default address. */
+export function addressesOf(
+  settings: ProcessSettings,
+  context: FactoryContext,
+  fallback: Address | undefined,
+): readonly Address[] {
+  const { host, port: portNumber, socket, listen } = settings;
+  const given = [
+    ['listen', listen],
+    ['socket', socket],
+    ['host', host],
+    ['port', portNumber],
+  ].flatMap(([name, value]) => (value === undefined ? [] : [String(name)]));
+  const [first = '', second] = given;
+  if (second !== undefined && first !== 'host') {
+    throw new ConfigError(
+      'PASTER_ADDRESS_CONFLICT',
+      `[${sectionName(context)}] ${first} and ${second} exclude each other`,
+      {
+        location: placeOfKey(context, second) ?? context.sections[0]?.location,
+        hint: 'keep one of them',
+      },
+    );
+  }
+  if (listen?.length === 0) {
+    throw new ConfigError('PASTER_ADDRESS', `[${sectionName(context)}] listen: it names no address`, {
+      location: placeOfKey(context, 'listen'),
+      hint: 'allowed: host:port, [ipv6]:port, unix:/path',
+    });
+  }
+  if (listen) {
+    return listen.map((each) => {
+      const address = parseAddress(each);
+      if (address) return address;
+      throw new ConfigError('PASTER_ADDRESS', `[${sectionName(context)}] listen: "${each}" is not an address`, {
+        location: placeOfKey(context, 'listen'),
+        hint: 'allowed: host:port, [ipv6]:port, unix:/path',
+      });
+    });
+  }
+  if (socket !== undefined) return [{ kind: 'unix', path: socket }];
+  const standard = fallback?.kind === 'tcp' ? fallback : undefined;
+  if (host === undefined && portNumber === undefined) return fallback ? [fallback] : [];
+  const port = portNumber ?? standard?.port;
+  if (port === undefined) {
+    throw new ConfigError('PASTER_ADDRESS', `[${sectionName(context)}] host without port`, {
+      location: placeOfKey(context, 'host') ?? context.sections[0]?.location,
+      hint: 'add port = ...',
+    });
+  }
+  // As Paste's: an empty host is every address of this machine.
+  return [{ kind: 'tcp', host: host === '' ? '0.0.0.0' : (host ?? standard?.host ?? '127.0.0.1'), port }];
+}
+
+function applyOverrides(section: Settings, overrides: AddressOverrides): Settings {
+  const { host, port, socket, workers, graceful_timeout: gracefulTimeout } = overrides;
+  if (socket !== undefined) for (const key of ['host', 'port', 'listen']) delete section[key];
+  if (host !== undefined || port !== undefined) for (const key of ['socket', 'listen']) delete section[key];
+  if (host !== undefined) section['host'] = host;
+  if (port !== undefined) section['port'] = port;
+  if (socket !== undefined) section['socket'] = fromWorkingDirectory(socket);
+  if (workers !== undefined) section['workers'] = workers;
+  if (gracefulTimeout !== undefined) section['graceful_timeout'] = gracefulTimeout;
+  if (overrides.ssl_pem !== undefined && ['ssl_pem', 'ssl_cert', 'ssl_key'].every((key) => !(key in section))) {
+    section['ssl_pem'] = overrides.ssl_pem;
+    section['http2'] ??= 'true';
+  }
+  return section;
+}
+
+function pick(values: Readonly<Record<string, unknown>>, declarations: Declarations): Record<string, unknown> {
+  return Object.fromEntries(Object.keys(declarations).map((name) => [name, values[name]]));
+}
+
+function sectionName(context: FactoryContext): string {
+  return context.sections[0]?.name ?? 'server';
+}

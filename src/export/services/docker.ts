@@ -1,0 +1,72 @@
+/** `paster export docker`: a multi-stage Dockerfile. The last stage has the project and its dependencies, and is not root. */
+import type { Deployment } from '../deployment.ts';
+import { lines } from '../text.ts';
+import { packageInstall } from './package-install.ts';
+import { CONTAINER_HOME, type ContainerCommand, containerCommand } from './serve-command.ts';
+
+/** The long-term support release of Node that images get, whichever one runs `export`. See https://nodejs.org/en/about/previous-releases */
+export const NODE_LTS = 24;
+
+/** @param health the path that reports whether the application is healthy; undefined: the probe only connects */
+export function dockerfile(deployment: Deployment, health: string | undefined): string {
+  const serve = containerCommand(deployment);
+  const base = `node:${NODE_LTS}-slim`;
+  const { files, directories, command, variables, isLocked } = packageInstall(deployment.project);
+  return lines(
+    `FROM ${base} AS dependencies`,
+    `WORKDIR ${CONTAINER_HOME}`,
+    ...Object.entries(variables).map(([name, value]) => `ENV ${name}=${value}`),
+    `COPY ${files.join(' ')} ./`,
+    ...directories.map((directory) => `COPY ${directory} ./${directory}`),
+    isLocked ? undefined : '# There is no lock file: the image gets the newest versions that package.json allows.',
+    `RUN ${command}`,
+    '',
+    '# Without what belongs to the machine that builds.',
+    `FROM ${base} AS source`,
+    `WORKDIR ${CONTAINER_HOME}`,
+    'COPY . .',
+    "RUN rm -rf node_modules var .git .npmrc && find . -name '.env*' -prune -exec rm -rf {} +",
+    '',
+    `FROM ${base}`,
+    '# Node does not collect the processes of others, as the first process of a container must. tini does, and passes signals on.',
+    'RUN apt-get update && apt-get install -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/*',
+    'ENV NODE_ENV=production',
+    `WORKDIR ${CONTAINER_HOME}`,
+    `COPY --from=dependencies ${CONTAINER_HOME}/node_modules ./node_modules`,
+    `COPY --from=source ${CONTAINER_HOME} ./`,
+    'RUN mkdir -p var && chown node:node var',
+    'USER node',
+    `EXPOSE ${serve.port}`,
+    `# docker stop --time ${serve.gracefulTimeout + 5}: it takes up to ${serve.gracefulTimeout} seconds to finish its requests.`,
+    'STOPSIGNAL SIGTERM',
+    `HEALTHCHECK --interval=10s --timeout=5s --start-period=${startPeriod(deployment)}s CMD ${execForm(['node', '-e', probe(serve, health)])}`,
+    `ENTRYPOINT ${execForm(['tini', '--'])}`,
+    `CMD ${execForm(serve.command)}`,
+  );
+}
+
+/** Keeps secrets, and the files of the machine that builds, out of the build. */
+export function dockerignore(): string {
+  return lines('**/.env*', '**/node_modules', '.dockerignore', '.git', 'Dockerfile', 'npm-debug.log*', 'var');
+}
+
+/** `start_timeout`, since paster does not wait longer; a minute if there is no limit. */
+function startPeriod({ settings }: Deployment): number {
+  return Math.ceil(settings.start_timeout) || 60;
+}
+
+/** Over TLS the probe only connects: the certificate is for another name than localhost, which would fail. */
+function probe({ port, scheme }: ContainerCommand, health: string | undefined): string {
+  const failed = ".on('error', () => { process.exitCode = 1; })";
+  if (health === undefined || scheme === 'https') {
+    return `require('net').connect(${port}, '127.0.0.1', function () { this.destroy(); })${failed}`;
+  }
+  const url = JSON.stringify(`http://127.0.0.1:${port}${health}`);
+  const callback = '(answer) => { process.exitCode = answer.statusCode < 400 ? 0 : 1; answer.resume(); }';
+  return `require('http').get(${url}, { agent: false }, ${callback})${failed}`;
+}
+
+/** The exec form, which no shell reads. Docker replaces no variables in HEALTHCHECK and CMD. */
+function execForm(all: readonly string[]): string {
+  return JSON.stringify(all);
+}

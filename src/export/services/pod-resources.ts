@@ -1,0 +1,90 @@
+/**
+ * What a pod requests, and what it is limited to: from the workers of the INI file, or the other way round, since
+ * `workers = auto` follows the limits. One worker keeps one processor busy.
+ */
+import { workersFor } from '../../machine/capacity.ts';
+import type { Deployment } from '../deployment.ts';
+import { exportError } from '../site.ts';
+
+export interface PodResources {
+  readonly limits: { readonly cpu: string; readonly memory: string };
+  readonly requests: { readonly cpu: string; readonly memory: string };
+  /** Where the limits of the command line and the INI file disagree. */
+  readonly warnings: readonly string[];
+}
+
+/** The limits of the command line. */
+export interface GivenLimits {
+  readonly cpu: string | undefined;
+  readonly memory: string | undefined;
+}
+
+/** MiB for a worker without `max_memory`, and for the supervisor and a successor beside the workers. */
+const FOR_A_WORKER = 256;
+const BESIDE_WORKERS = 256;
+/** MiB for the supervisor, where the size of a successor is known. */
+const FOR_THE_SUPERVISOR = 64;
+/** A worker of less than this many MiB is an unusually small one. */
+const SMALL_WORKER = 96;
+/** What pods use most of the time, as a part of their limits. The scheduler counts with it. */
+const USUAL_CPU = 1 / 4;
+const USUAL_MEMORY = 1 / 2;
+
+export function podResources({ settings }: Deployment, given: GivenLimits): PodResources {
+  const { workers, maxChildren = Number.POSITIVE_INFINITY, max_memory: maxMemory } = settings;
+  const cpu = given.cpu === undefined ? (typeof workers === 'number' ? workers : 1) : parseCpu(given.cpu);
+  const count = workers === 'auto' ? Math.min(workersFor(cpu), maxChildren) : (workers ?? 1);
+  const needed = maxMemory === undefined ? undefined : FOR_THE_SUPERVISOR + maxMemory * (count + 1);
+  const memory =
+    given.memory === undefined ? roundUp(needed ?? BESIDE_WORKERS + FOR_A_WORKER * count) : parseMemory(given.memory);
+  const warnings: string[] = [];
+  if (workers !== 'auto' && count > workersFor(cpu)) {
+    warnings.push(
+      `${count} workers share ${cpu} ${cpu === 1 ? 'CPU' : 'CPUs'}: write workers = auto in the INI file, or --cpu ${count}`,
+    );
+  }
+  if (workersFor(cpu) > count) {
+    const what =
+      workers === undefined ? 'a server without workers uses' : count === 1 ? '1 worker uses' : `${count} workers use`;
+    warnings.push(`${what} ${count} of ${cpu} CPUs: write workers = auto in the INI file, or --cpu ${count}`);
+  }
+  if (needed !== undefined && workers !== undefined && needed > memory) {
+    warnings.push(
+      `max_memory = ${maxMemory} for each of ${count + 1} workers, one of them a successor, exceeds ${memory} MiB: leave max_memory out, or write --memory ${roundUp(needed)}Mi`,
+    );
+  }
+  if (needed === undefined && memory < BESIDE_WORKERS / 2 + SMALL_WORKER * count) {
+    warnings.push(
+      `${memory} MiB are little for ${count === 1 ? 'one process' : `${count} workers`}: write --memory ${roundUp(BESIDE_WORKERS + FOR_A_WORKER * count)}Mi`,
+    );
+  }
+  return {
+    limits: { cpu: cpuText(cpu), memory: `${memory}Mi` },
+    requests: { cpu: cpuText(cpu * USUAL_CPU), memory: `${Math.ceil(memory * USUAL_MEMORY)}Mi` },
+    warnings,
+  };
+}
+
+/** `1.5` or `1500m`, as in Kubernetes. */
+function parseCpu(text: string): number {
+  const [, number, unit] = /^(\d{1,4}(?:\.\d{1,3})?)(m?)$/.exec(text) ?? [];
+  const cpus = Number(number) / (unit === 'm' ? 1000 : 1);
+  if (cpus >= 0.001) return cpus;
+  throw exportError(`--cpu: ${JSON.stringify(text)} is not a number of processors`, 'allowed: 1.5, 500m');
+}
+
+/** MiB of `512Mi` or `1.5Gi`. */
+function parseMemory(text: string): number {
+  const [, number, unit] = /^(\d{1,6}(?:\.\d{1,3})?)([MG])i$/.exec(text) ?? [];
+  const mebibytes = Math.floor(Number(number) * (unit === 'G' ? 1024 : 1));
+  if (mebibytes >= 1) return mebibytes;
+  throw exportError(`--memory: ${JSON.stringify(text)} is not a size`, 'allowed: 512Mi, 1.5Gi');
+}
+
+function cpuText(cpus: number): string {
+  return Number.isInteger(cpus) ? String(cpus) : `${Math.ceil(cpus * 1000)}m`;
+}
+
+function roundUp(mebibytes: number): number {
+  return Math.ceil(mebibytes / 64) * 64;
+}

@@ -1,0 +1,90 @@
+/**
+ * What a deployment needs besides the exported files: variables and files whose values belong into no configuration. Each note
+ * is a comment in the file and a warning of the command.
+ */
+import { isAbsolute, relative } from 'node:path';
+import type { Deployment } from '../deployment.ts';
+import { CONTAINER_HOME } from './serve-command.ts';
+
+/** The file of variables that the systemd unit reads. */
+export function unitVariablesFile({ name }: Deployment): string {
+  return `/etc/${name}.env`;
+}
+
+/** The Secrets of a Kubernetes deployment: one with a key for each variable, and one with a key for each file. */
+export function secretNames({ name }: Deployment): { readonly variables: string; readonly files: string } {
+  return { variables: `${name}-env`, files: `${name}-env-files` };
+}
+
+/** A file of variables inside the project. */
+export interface ProjectFile {
+  readonly file: string;
+  /** Relative to the project. */
+  readonly path: string;
+  /** Its key in a Secret, which allows few characters. */
+  readonly key: string;
+}
+
+/** The files of `env_file` that are in the project. */
+export function projectVariableFiles({ project, variables }: Deployment): ProjectFile[] {
+  return variables.settingFiles.flatMap((file) => {
+    const path = relative(project, file);
+    const isOutside = path.startsWith('..') || isAbsolute(path);
+    return isOutside ? [] : [{ file, path, key: path.replace(/[^A-Za-z0-9._-]/g, '_') }];
+  });
+}
+
+/** @param user the user of the service */
+export function systemdNotes(deployment: Deployment, user: string): string[] {
+  const { missing, settingFiles } = deployment.variables;
+  return [
+    ...(missing.length > 0
+      ? [`create ${unitVariablesFile(deployment)} (mode 600) with a line NAME=value for each of: ${missing.join(', ')}`]
+      : []),
+    ...(settingFiles.length > 0 ? [`the user ${user} must be able to read ${quoted(settingFiles)}`] : []),
+    ...unusualNotes(deployment),
+  ];
+}
+
+export function dockerNotes(deployment: Deployment): string[] {
+  const { names } = deployment.variables;
+  const removed = projectVariableFiles(deployment).filter(({ path }) => IS_LEFT_OUT.test(path));
+  return [
+    ...(names.length > 0 ? [`give "docker run" an --env-file or -e NAME=value for each of: ${names.join(', ')}`] : []),
+    ...removed.map(
+      ({ path }) => `mount ${quoted([path])} at ${quoted([`${CONTAINER_HOME}/${path}`])}: the image does not have it`,
+    ),
+    ...outsideNotes(deployment),
+    ...unusualNotes(deployment),
+  ];
+}
+
+/** What the Dockerfile removes from the project. */
+const IS_LEFT_OUT = /(?:^|\/)\.env|^(?:var|node_modules|\.git)\//;
+
+export function kubernetesNotes(deployment: Deployment): string[] {
+  const { names } = deployment.variables;
+  const secrets = secretNames(deployment);
+  const files = projectVariableFiles(deployment).map(({ path, key }) => `${key} from ${quoted([path])}`);
+  return [
+    ...(names.length > 0 ? [`create the Secret ${secrets.variables} with the keys: ${names.join(', ')}`] : []),
+    ...(files.length > 0 ? [`create the Secret ${secrets.files} with the keys: ${files.join(', ')}`] : []),
+    ...outsideNotes(deployment),
+    ...unusualNotes(deployment),
+  ];
+}
+
+function outsideNotes(deployment: Deployment): string[] {
+  const inside = new Set(projectVariableFiles(deployment).map(({ file }) => file));
+  const outside = deployment.variables.settingFiles.filter((file) => !inside.has(file));
+  return outside.map((file) => `provide ${quoted([file])}: it is outside the project, and the image does not have it`);
+}
+
+function unusualNotes({ variables }: Deployment): string[] {
+  const { unusual } = variables;
+  return unusual.length > 0 ? [`rename the variables ${quoted(unusual)}: a service cannot be given such names`] : [];
+}
+
+function quoted(texts: readonly string[]): string {
+  return texts.map((text) => JSON.stringify(text)).join(', ');
+}

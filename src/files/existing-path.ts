@@ -1,0 +1,51 @@
+/** Checks that paths in settings exist, so that a missing one is an error at the setting's line before the part serves. */
+import { readFileSync, type Stats, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { ConfigError, errorCode, errorMessage } from '../errors.ts';
+
+/** @returns the path. @throws ConfigError unless it is a directory. */
+export function existingDirectory(setting: string, path: string): string {
+  const hint = `create it (mkdir -p ${path}) or correct the path`;
+  if (statOf(setting, path, `there is no directory ${path}`, hint).isDirectory()) return path;
+  throw unusable(setting, path, `${path} is not a directory`);
+}
+
+/** @returns the path. @throws ConfigError unless it is a file. */
+export function existingFile(setting: string, path: string): string {
+  const stats = statOf(setting, path, `there is no file ${path}`, 'create it or correct the path');
+  if (!stats.isDirectory()) return path;
+  throw unusable(setting, path, `${path} is a directory`);
+}
+
+/** Checks the directory of a file that the part writes. @returns the path. @throws ConfigError if it does not exist. */
+export function fileInDirectory(setting: string, path: string): string {
+  existingDirectory(setting, dirname(path));
+  return path;
+}
+
+function statOf(setting: string, path: string, absent: string, hint: string): Stats {
+  try {
+    return statSync(path);
+  } catch (error) {
+    const isAbsent = errorCode(error) === 'ENOENT';
+    throw unusable(setting, path, isAbsent ? absent : errorMessage(error), isAbsent ? hint : undefined);
+  }
+}
+
+function unusable(setting: string, path: string, message: string, hint?: string): ConfigError {
+  return new ConfigError('PASTER_SETTING_PATH', `${setting}: ${message}`, { setting, path, hint });
+}
+
+/** Whether there is a directory at a path. */
+export function isExistingDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+/** The text of a regular file; undefined if there is none at this path, or it cannot be read. */
+export function readableText(path: string): string | undefined {
+  try {
+    return statSync(path).isFile() ? readFileSync(path, 'utf8') : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,80 @@
+/** `npm:paster#timeout`: responds instead of the application if that takes too long. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import {
+  bool,
+  defineSettings,
+  type OptionsOf,
+  oneOf,
+  type SettingsOf,
+  type SettingType,
+  seconds,
+  withDefaults,
+} from '../../config/setting.ts';
+import { replaceResponse } from '../../http/response-interceptor.ts';
+import { isUnanswered } from '../../http/response-outcome.ts';
+import type { App, Filter, Settings } from '../../protocol/types.ts';
+import { timerMs } from '../../timer.ts';
+import { plainRefusal } from './access-decision.ts';
+
+/** A day, more than any request needs. Node's timers end after 25 days. */
+const LONGEST = 86_400;
+
+const limitSeconds: SettingType<number> = {
+  allowed: `a number of seconds, more than 0 and at most ${LONGEST}`,
+  max: LONGEST,
+  parse(value) {
+    const number = seconds.parse(value);
+    if (number === 0 || number > LONGEST) throw new Error(`${number} is out of range`);
+    return number;
+  },
+};
+
+export const timeoutSettings = defineSettings(
+  {
+    timeout: { type: limitSeconds, default: 30, help: 'Seconds within which the application has to begin its answer.' },
+    status: { type: oneOf('503', '504'), default: '503', help: 'The status of the answer in its place.' },
+    whole_answer: {
+      type: bool,
+      default: false,
+      help: 'Cut an answer that has begun and is not complete by then; event streams too.',
+    },
+  },
+  { meaning: 'an answer in the application’s place when that takes too long' },
+);
+
+/** Makes the filter of a `[filter:*]` section. */
+export function makeTimeout(_globalConf: Settings, settings: SettingsOf<typeof timeoutSettings>): Filter {
+  return timeout(settings);
+}
+makeTimeout.settings = timeoutSettings;
+
+/**
+ * A filter that responds with 503 if the application has not begun its response in time. The application is not stopped: its
+ * response emits 'close', and what it writes then is discarded. Upgrades are not limited.
+ */
+export function timeout(options: OptionsOf<typeof timeoutSettings> = {}): Filter {
+  const { timeout: limit, status, whole_answer: isForAll } = withDefaults(timeoutSettings, options);
+  const refusal = plainRefusal(Number(status));
+  const respond = (req: IncomingMessage, res: ServerResponse): void => {
+    // The client may still be sending the body.
+    res.shouldKeepAlive = false;
+    refusal(req, res);
+  };
+  const expire = (
+    req: IncomingMessage,
+    res: ServerResponse,
+    before: ReturnType<ServerResponse['getHeaders']>,
+  ): void => {
+    if (isUnanswered(res)) replaceResponse(res, before, () => respond(req, res));
+    else if (isForAll && !res.writableEnded) res.destroy();
+  };
+  return (app) => {
+    const limited: App = (req, res) => {
+      const before = { ...res.getHeaders() };
+      const timer = setTimeout(() => expire(req, res, before), timerMs(limit));
+      res.once('close', () => clearTimeout(timer));
+      return app(req, res);
+    };
+    return limited;
+  };
+}

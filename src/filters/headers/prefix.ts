@@ -1,0 +1,118 @@
+/**
+ * `npm:paster#prefix` (`egg:PasteDeploy#prefix`): for an application that a proxy serves below a path. Unlike PasteDeploy's,
+ * a prefix ends at a segment of the path, and only trusted proxies are believed.
+ */
+import {
+  bool,
+  defineSettings,
+  type OptionsOf,
+  oneOf,
+  type SettingsOf,
+  text,
+  withDefaults,
+} from '../../config/setting.ts';
+import { ConfigError } from '../../errors.ts';
+import type { ForwardingHeader } from '../../http/client-address.ts';
+import { type MountedRequest, mountRequest, toOriginForm } from '../../http/mount.ts';
+import { overrideClient } from '../../http/override-client.ts';
+import { AMBIGUOUS, AMBIGUOUS_PATH, longestPrefix, PathPrefixes } from '../../http/path-prefixes.ts';
+import { requestHost } from '../../http/request-headers.ts';
+import type { Filter, Settings } from '../../protocol/types.ts';
+import { accessFilter, plainRefusal } from '../access/access-decision.ts';
+import {
+  believedHeaders,
+  type IsTrusted,
+  MALFORMED,
+  proxyNames,
+  readForwarding,
+  trustedProxies,
+} from './trusted-proxies.ts';
+
+export const prefixSettings = defineSettings(
+  {
+    prefix: {
+      type: text,
+      default: '/',
+      help: 'The path that the application is found at, outside; it is taken off where it is still there.',
+      example: '/app',
+    },
+    translate_forwarded_server: {
+      type: bool,
+      default: true,
+      help: 'Take client, scheme and host from the forwarding headers named in `headers`, as proxy_headers does.',
+    },
+    trusted_proxies: {
+      type: proxyNames,
+      default: ['loopback'],
+      help: 'Who is believed: addresses, CIDR blocks, loopback (a Unix socket too), linklocal, uniquelocal.',
+    },
+    headers: believedHeaders,
+    force_port: { type: text, help: 'The port that Host is to have; empty: none, the scheme’s own.' },
+    scheme: { type: oneOf('http', 'https'), help: 'The scheme, whatever the connection’s is.' },
+  },
+  { meaning: 'an application that a proxy shows below a path' },
+);
+
+/** Makes the filter of a `[filter:*]` section. */
+export function makePrefix(_globalConf: Settings, settings: SettingsOf<typeof prefixSettings>): Filter {
+  return prefix(settings);
+}
+makePrefix.settings = prefixSettings;
+
+const BAD_HEADER = plainRefusal(400, {}, 'Bad Request: the header Forwarded is malformed');
+const BAD_PATH = plainRefusal(400, {}, AMBIGUOUS_PATH);
+
+/** A filter that makes an application work below a proxy's path, with the URLs, host and scheme that clients see. */
+export function prefix(options: OptionsOf<typeof prefixSettings> = {}): Filter {
+  const settings = withDefaults(prefixSettings, options);
+  const path = settings.prefix.replace(/(?<!\/)\/+$/, '');
+  if (path !== '' && !path.startsWith('/')) {
+    throw new ConfigError('PASTER_PREFIX', `prefix: "${settings.prefix}" does not begin with a slash`, {
+      setting: 'prefix',
+    });
+  }
+  const prefixes = new PathPrefixes<true>();
+  prefixes.add(path, true);
+  const port = settings.force_port?.trim();
+  if (port !== undefined && !/^\d{0,5}$/.test(port)) {
+    throw new ConfigError('PASTER_PREFIX', `force_port: "${port}" is not a port`, { setting: 'force_port' });
+  }
+  const believed = new Set(settings.headers);
+  return async (app) => {
+    const isTrusted = settings.translate_forwarded_server ? await trustedProxies(settings.trusted_proxies) : undefined;
+    return accessFilter((req: MountedRequest) => {
+      if (isTrusted && !applyForwarding(req, isTrusted, believed)) return BAD_HEADER;
+      overrideClient(req, {
+        encrypted: settings.scheme === undefined ? undefined : settings.scheme === 'https',
+        host: port === undefined ? undefined : hostWithPort(req, port),
+      });
+      if (path === '') return undefined;
+      toOriginForm(req);
+      const match = longestPrefix(req.url ?? '/', [prefixes]);
+      if (match === AMBIGUOUS) return BAD_PATH;
+      if (match) mountRequest(req, match.length);
+      else addMount(req, path);
+      return undefined;
+    })(app);
+  };
+}
+
+function applyForwarding(req: MountedRequest, isTrusted: IsTrusted, believed: ReadonlySet<ForwardingHeader>): boolean {
+  const presented = readForwarding(req, isTrusted, believed);
+  if (presented === MALFORMED) return false;
+  overrideClient(req, presented);
+  return true;
+}
+
+function hostWithPort(req: MountedRequest, port: string): string {
+  const host = (requestHost(req) ?? '').replace(/:\d*$/, '');
+  return port === '' ? host : `${host}:${port}`;
+}
+
+/** For a request whose prefix the proxy has already removed: the prefix is added to the mount, and the path stays. */
+function addMount(req: MountedRequest, path: string): void {
+  req.originalUrl ??= `${path}${req.url ?? '/'}`;
+  req.baseUrl = (req.baseUrl ?? '') + path;
+  const { environ } = req;
+  if (environ?.['PATH_INFO'] !== undefined) environ['SCRIPT_NAME'] = (environ['SCRIPT_NAME'] ?? '') + path;
+}

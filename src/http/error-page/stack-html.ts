@@ -1,0 +1,92 @@
+/** The stack of an error as HTML: the project's own frames with their source, and the others folded between them. */
+import { relative } from 'node:path';
+import type { ErrorFrame } from '../../diagnostics/error-frames.ts';
+import { type ExcerptLine, sourceExcerpt } from '../../diagnostics/source-excerpt.ts';
+import { workingDirectory } from '../../working-directory.ts';
+import { escapeHtml } from '../html.ts';
+import { highlightLine, languageOf } from './highlight.ts';
+
+/** How the page asks the server to open an editor. */
+export interface EditorLinks {
+  /** The path that a POST opens a place at. */
+  readonly url: string;
+  /** What shows the server that it has offered this place. */
+  readonly keyOf: (place: string) => string;
+}
+
+/** Frames in one stretch whose origin is the same: shown, or folded. */
+interface Stretch {
+  readonly isFolded: boolean;
+  readonly frames: ErrorFrame[];
+}
+
+/** @param directory a directory of the project whose sources may be shown, besides the working directory's */
+export async function stackHtml(
+  frames: readonly ErrorFrame[],
+  directory: string | undefined,
+  editor: EditorLinks | undefined,
+): Promise<string> {
+  if (frames.length === 0) return '';
+  let isFirst = true;
+  const parts: string[] = [];
+  for (const { isFolded, frames: stretch } of stretchesOf(frames)) {
+    if (isFolded) {
+      parts.push(`<li><details class="others"><summary>${countOf(stretch)}</summary>
+<ol>${stretch.map((frame) => `<li>${placeHtml(frame, editor)}</li>`).join('\n')}</ol></details></li>`);
+      continue;
+    }
+    for (const frame of stretch) {
+      const excerpt = await sourceExcerpt(frame, directory);
+      parts.push(`<li>${placeHtml(frame, editor)}${excerpt ? excerptHtml(frame, excerpt, isFirst) : ''}</li>`);
+      if (excerpt) isFirst = false;
+    }
+  }
+  return `<section aria-label="Stack"><ol class="stack">${parts.join('\n')}</ol></section>`;
+}
+
+function stretchesOf(frames: readonly ErrorFrame[]): Stretch[] {
+  const stretches: Stretch[] = [];
+  for (const frame of frames) {
+    const isFolded = frame.origin !== 'project';
+    const last = stretches.at(-1);
+    if (last?.isFolded === isFolded) last.frames.push(frame);
+    else stretches.push({ isFolded, frames: [frame] });
+  }
+  return stretches;
+}
+
+const ORIGINS = { node: 'Node', paster: 'paster', package: 'packages', project: 'the project' };
+
+function countOf(frames: readonly ErrorFrame[]): string {
+  const names = [...new Set(frames.map(({ origin }) => ORIGINS[origin]))];
+  const [last = '', ...others] = names.reverse();
+  const of = others.length > 0 ? `${others.reverse().join(', ')} and ${last}` : last;
+  return `${frames.length} ${frames.length === 1 ? 'frame' : 'frames'} in ${of}`;
+}
+
+function placeHtml({ file, line, column, name, origin }: ErrorFrame, editor: EditorLinks | undefined): string {
+  const fromHere = relative(workingDirectory(), file);
+  const path = origin === 'node' || fromHere.startsWith('..') || fromHere === '' ? file : fromHere;
+  const text = escapeHtml(`${path}:${line}:${column}`);
+  const place = `${file}:${line}:${column}`;
+  const link =
+    editor && origin !== 'node'
+      ? `<button type="button" title="Open in your editor" data-place="${escapeHtml(place)}" data-key="${escapeHtml(editor.keyOf(place))}">${text}</button>`
+      : `<span class="path">${text}</span>`;
+  return `<p class="place">${name === undefined ? '' : `<code>${escapeHtml(name)}</code> `}${link}</p>`;
+}
+
+/** The first excerpt of the page is shown; the reader opens the others. */
+function excerptHtml(frame: ErrorFrame, lines: readonly ExcerptLine[], isOpen: boolean): string {
+  const language = languageOf(frame.file);
+  const width = String(lines.at(-1)?.number ?? 0).length;
+  const rows = lines.map(({ number, text, isMarked }) => {
+    const row = `<span class="line">${String(number).padStart(width)} | </span>${highlightLine(text, language)}`;
+    if (!isMarked) return `<span class="row">${row}</span>`;
+    // Tabs stay tabs, so that the mark is below its column.
+    const indent = text.slice(0, Math.min(frame.column - 1, text.length)).replace(/[^\t]/g, ' ');
+    return `<mark class="row">${row}</mark><span class="row caret" aria-hidden="true"><span class="line">${' '.repeat(width)} | </span>${indent}^</span>`;
+  });
+  const code = `<pre tabindex="0"><code>${rows.join('')}</code></pre>`;
+  return isOpen ? code : `<details class="source"><summary>Source</summary>${code}</details>`;
+}

@@ -1,0 +1,447 @@
+/**
+ * Everything that paster uses of Node and that is not public: each use makes something faster, or possible at all. ARCHITECTURE.md
+ * lists them with the reason, the gain and what serves instead.
+ *
+ * Each is tested once, when it is first needed: whether it is there and does what is expected of it. If not, its function
+ * returns undefined or takes the public way, with the same result. `PASTER_WITHOUT_INTERNALS` makes tests fail on purpose:
+ * names of tests separated by commas, or `all`.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import net, { Socket } from 'node:net';
+
+/** Tests of parts of Node, by the names that `PASTER_WITHOUT_INTERNALS` has for them. */
+type TestName = 'read' | 'write' | 'handle' | 'listen' | 'request' | 'head' | 'end';
+
+/** A function that runs a test at its first call. An error, like undefined, means that the public way has to serve. */
+function testOnce<T>(name: TestName, test: () => T | undefined): () => T | undefined {
+  let result: { readonly value: T | undefined } | undefined;
+  const run = (): T | undefined => {
+    if (isSwitchedOff(name)) return undefined;
+    try {
+      return test();
+    } catch {
+      return undefined;
+    }
+  };
+  return () => {
+    result ??= { value: run() };
+    return result.value;
+  };
+}
+
+function isSwitchedOff(name: TestName): boolean {
+  const names = process.env['PASTER_WITHOUT_INTERNALS']?.split(',') ?? [];
+  return names.includes(name) || names.includes('all');
+}
+
+function symbolsOf(target: object): (name: string) => symbol | undefined {
+  const symbols = Object.getOwnPropertySymbols(target);
+  return (name) => symbols.find(({ description }) => description === name);
+}
+
+// --- read and write: bytes of a connection past the queues of net.Socket -----------------------------------------------
+
+/** Where a socket has the buffer that it reads into, and the function that it calls with the length of what came. */
+export interface ReaderFields {
+  readonly buffer: symbol;
+  readonly callback: symbol;
+}
+
+/**
+ * The fields that the documented option `onread` of `new net.Socket()` sets. An accepted socket cannot be given that option.
+ * Tested: the option sets these two, and makes the handle read into the buffer.
+ */
+export const readerFields = testOnce('read', (): ReaderFields | undefined => {
+  let userBuffer: unknown;
+  const handle = { readStart() {}, readStop() {}, close() {}, useUserBuffer: (given: unknown) => (userBuffer = given) };
+  const onread = { buffer: Buffer.alloc(1), callback: () => true };
+  const reading = new Socket({ handle, manualStart: true, onread } as object);
+  const find = symbolsOf(reading);
+  const [buffer, callback] = [find('kBuffer'), find('kBufferCb')];
+  if (buffer === undefined || callback === undefined || userBuffer !== onread.buffer) return undefined;
+  if (Reflect.get(reading, buffer) !== onread.buffer || Reflect.get(reading, callback) !== onread.callback)
+    return undefined;
+  return { buffer, callback };
+});
+
+/** The handle of a connection, as libuv's streams are called from JavaScript. */
+export interface StreamHandle {
+  useUserBuffer(buffer: Buffer): void;
+  /** @returns a negative error number, or 0. */
+  writeLatin1String(request: WriteRequest, text: string): number;
+  writeBuffer(request: WriteRequest, bytes: Buffer): number;
+  /** Bytes that the system has not accepted yet. */
+  readonly writeQueueSize: number;
+  readonly bytesWritten: number;
+}
+
+/** Node's WriteWrap: one write that the system does not accept at once. */
+export interface WriteRequest {
+  handle?: StreamHandle;
+  /** @param status a negative error number, or 0. */
+  oncomplete?: (status: number) => void;
+  /** Kept until the system has accepted them. */
+  bytes?: Buffer;
+}
+
+export type WriteRequestClass = new () => WriteRequest;
+
+/**
+ * The class of the object that a socket passes to its handle with a text. Tested: a socket passes an instance of it, with
+ * the handle and a callback in it. Since 24.22 Node makes that object itself and none that can be used again.
+ */
+export const writeRequestClass = testOnce('write', (): WriteRequestClass | undefined => {
+  let passed: unknown;
+  const handle = {
+    writeLatin1String(request: unknown) {
+      passed = request;
+      return 0;
+    },
+    readStart() {},
+    readStop() {},
+  };
+  const socket = new Socket({ handle, readable: false, manualStart: true } as object);
+  socket.write('x', 'latin1');
+  if (passed === null || typeof passed !== 'object' || passed.constructor.name !== 'WriteWrap') return undefined;
+  const { handle: itsHandle, oncomplete } = passed as Record<string, unknown>;
+  return itsHandle === handle && typeof oncomplete === 'function'
+    ? (passed.constructor as WriteRequestClass)
+    : undefined;
+});
+
+/** The handle that bytes can be read from and written to directly; undefined if the socket has none of that kind. */
+export function streamHandle(socket: Socket): StreamHandle | undefined {
+  const handle = handleOf(socket);
+  const methods = ['useUserBuffer', 'writeLatin1String', 'writeBuffer', 'writeQueueSize'];
+  return handle !== undefined && methods.every((name) => name in handle) ? (handle as StreamHandle) : undefined;
+}
+
+// --- handle: what the system has accepted of a connection, and connections without their sockets --------------------------
+
+/** The handles of this Node are objects with the methods that are used here: tested with the first one. */
+const handlesAreKnown = testOnce('handle', () => true);
+
+function handleOf(socket: Socket): object | undefined {
+  const handle: unknown = Reflect.get(socket, '_handle');
+  return typeof handle === 'object' && handle !== null ? handle : undefined;
+}
+
+/** Bytes that the system has accepted of a TCP or Unix socket and bytes that wait, those of TLS and HTTP/2 on it included. */
+export interface WriteProgress {
+  readonly accepted: number;
+  readonly waiting: number;
+}
+
+/** Undefined where the socket has closed, or where Node does not say. */
+export function writeProgress(socket: Socket): WriteProgress | undefined {
+  const handle = handlesAreKnown() ? (handleOf(socket) as Partial<StreamHandle> | undefined) : undefined;
+  const { bytesWritten, writeQueueSize: waiting } = handle ?? {};
+  if (typeof bytesWritten !== 'number' || typeof waiting !== 'number') return undefined;
+  return { accepted: bytesWritten - waiting, waiting };
+}
+
+/** Unlike `bytesWritten` without what waits to be sent, which goes back if that never happens. */
+export function bytesDispatched(socket: Socket): number {
+  const dispatched: unknown = handlesAreKnown() ? Reflect.get(socket, '_bytesDispatched') : undefined;
+  return typeof dispatched === 'number' ? dispatched : socket.bytesWritten;
+}
+
+/** An open connection without a socket in this process. It can be sent to another process. */
+export interface ConnectionHandle {
+  /** Closes this process's copy; with the last copy the connection ends. */
+  close(): void;
+}
+
+/** Whether a socket, and TLS on it, asks its handle for the address of its peer. Tested: a socket does. */
+export const canReplacePeer = testOnce('handle', () => {
+  const socket = new Socket({ handle: { close() {} }, manualStart: true } as object);
+  replacePeer(socket, { port: 1 });
+  return socket.remotePort === 1 ? true : undefined;
+});
+
+/** Makes TLS on a connection have another peer than the one that it came from. */
+export function replacePeer(socket: Socket, peer: object): void {
+  // It returns 0, since there is no error.
+  const getpeername = (out: object): number => Number(!Object.assign(out, peer));
+  Object.assign(handleOf(socket) ?? {}, { getpeername });
+}
+
+interface ReadingHandle extends ConnectionHandle {
+  onread: unknown;
+  /** What its socket believes. */
+  reading: boolean;
+  readStop(): void;
+}
+
+export function isConnectionHandle(value: unknown): value is ConnectionHandle {
+  return isReadingHandle(value);
+}
+
+function isReadingHandle(value: unknown): value is ReadingHandle {
+  if (typeof value !== 'object' || value === null || !('readStop' in value && 'close' in value)) return false;
+  return typeof value.readStop === 'function' && typeof value.close === 'function';
+}
+
+/**
+ * Takes the handle out of a socket, which can then be destroyed without closing the connection. Nothing is read any more.
+ * Undefined if the socket is closed, or if this Node has no such handles.
+ */
+export function takeHandle(socket: Socket): ConnectionHandle | undefined {
+  const handle = handlesAreKnown() ? handleOf(socket) : undefined;
+  if (!isReadingHandle(handle)) return undefined;
+  handle.readStop();
+  handle.reading = false;
+  handle.onread = () => {};
+  Reflect.set(socket, '_handle', null);
+  return handle;
+}
+
+/** A socket for a handle. It begins to read when this turn of the event loop is over. */
+export function socketOf(handle: ConnectionHandle): Socket {
+  const options: object = { handle, allowHalfOpen: true };
+  return new Socket(options);
+}
+
+// --- listen: a socket that this process does not accept on ---------------------------------------------------------------
+
+/** A bound TCP or Unix socket. */
+export interface ServerHandle {
+  readonly fd: number;
+  close(callback?: () => void): void;
+  getsockname?(name: object): number;
+}
+
+/** Binds without listening. `type`: 4 and 6 for the versions of IP, -1 for a path. @returns a handle, or an error number. */
+type CreateServerHandle = (address: string, port: number, type: number, fd?: number, flags?: number) => unknown;
+
+export const createServerHandle = testOnce('listen', (): CreateServerHandle | undefined => {
+  const create = '_createServerHandle' in net ? net._createServerHandle : undefined;
+  return typeof create === 'function' ? (create as CreateServerHandle) : undefined;
+});
+
+export function isServerHandle(value: unknown): value is ServerHandle {
+  if (typeof value !== 'object' || value === null || !('fd' in value && 'close' in value)) return false;
+  return typeof value.fd === 'number' && value.fd >= 0 && typeof value.close === 'function';
+}
+
+// --- request: an IncomingMessage that Node's parser has not made ----------------------------------------------------------
+
+/** State of Node's IncomingMessage and of every Readable that the published types leave out. */
+interface RequestState {
+  /** Keeps header lines; `headers` and `headersDistinct` are made from them when they are first read. */
+  _addHeaderLines(lines: string[], count: number): void;
+  /** Throws away a body that is not read: a shorter way to 'end' than `resume()` since Node 26. */
+  _dump(): void;
+  /** Node's `_read` sets it, and asks for nothing before it is set. */
+  _consuming: boolean;
+  readonly _readableState: Record<
+    'ended' | 'endEmitted' | 'destroyed' | 'closed' | 'closeEmitted' | 'readingMore',
+    boolean
+  >;
+}
+
+type NodeRequest = IncomingMessage & RequestState;
+
+/** Tested: header lines and trailers arrive, and the flags of the stream are those that its public properties show. */
+const requestIsKnown = testOnce('request', () => {
+  const request = newRequest() as NodeRequest;
+  request._addHeaderLines(['X-A', '1', 'X-A', '2'], 4);
+  request.complete = true;
+  request._addHeaderLines(['X-B', '3'], 2);
+  const { 'x-a': joined, 'x-b': absent } = request.headers;
+  if (joined !== '1, 2' || absent !== undefined || request.trailers['x-b'] !== '3') return undefined;
+  if (typeof request._dump !== 'function' || typeof request._consuming !== 'boolean') return undefined;
+  setEnded(request);
+  return request.readableEnded && request.destroyed && request.closed ? true : undefined;
+});
+
+function newRequest(): IncomingMessage {
+  return new (process.getBuiltinModule('node:http').IncomingMessage)(undefined as unknown as Socket);
+}
+
+/** Gives a request its header lines; if it is complete, its trailers. False: they have to be set by public properties. */
+export function addHeaderLines(request: IncomingMessage, lines: string[]): boolean {
+  if (!requestIsKnown()) return false;
+  (request as NodeRequest)._addHeaderLines(lines, lines.length);
+  return true;
+}
+
+/** Throws away the body of a request that is not read. The public ways have 'end' before or after 'close', as Node has them. */
+export function discardBody(request: IncomingMessage): void {
+  if (requestIsKnown()) (request as NodeRequest)._dump();
+  else if (Number.parseInt(process.versions.node, 10) < 24) request.resume();
+  else while (request.read() !== null);
+}
+
+/**
+ * Puts a request that has been received and that nothing listens to into the state after 'end' and 'close', without these
+ * events. False: the request has to be ended by its events.
+ */
+export function endSilently(request: IncomingMessage): boolean {
+  if (!requestIsKnown()) return false;
+  setEnded(request as NodeRequest);
+  return true;
+}
+
+function setEnded({ _readableState: state }: NodeRequest): void {
+  state.ended = true;
+  state.endEmitted = true;
+  state.destroyed = true;
+  state.closed = true;
+  state.closeEmitted = true;
+}
+
+/** For a `_read` that replaces that of IncomingMessage: without this a stream asks for nothing more. */
+export function markConsuming(request: IncomingMessage): void {
+  const state = request as Partial<NodeRequest>;
+  if (state._consuming !== false || state._readableState === undefined) return;
+  state._consuming = true;
+  state._readableState.readingMore = false;
+}
+
+// --- head and end: a ServerResponse whose head is that of a CGI response ---------------------------------------------------
+
+/** Headers as Node keeps them: by lower-cased name, the name as written and the value. */
+export type HeaderTable = Record<string, [name: string, value: number | string | readonly string[]]>;
+
+/** State of Node's OutgoingMessage and ServerResponse that the published types leave out. */
+export interface ResponseState {
+  /** What `headersSent` reads and what precedes the first write. */
+  _header: string | null;
+  _headerSent: boolean;
+  _hasBody: boolean;
+  _contentLength: number | null;
+  _removedContLen: boolean;
+  _closed: boolean;
+  _send(data: string, encoding: BufferEncoding): boolean;
+  /** Makes the head by `writeHead`. */
+  _implicitHeader(): void;
+  /** Called by `writeHead`: sets `_header`. */
+  _storeHeader(statusLine: string, headers?: HeaderTable | Record<string, unknown> | readonly unknown[] | null): void;
+  /** Called by `end` when everything has been written; emits 'prefinish'. */
+  _finish(): void;
+}
+
+type NodeResponse = ServerResponse & ResponseState;
+
+/** A response, and what it writes. Enough of a socket for `end`. */
+function newResponse(): { response: NodeResponse; written: string[] } {
+  const { ServerResponse } = process.getBuiltinModule('node:http');
+  const response = new ServerResponse(newRequest()) as NodeResponse;
+  const written: string[] = [];
+  const write = (data: string): boolean => written.push(data) > 0;
+  const socket = {
+    write,
+    cork() {},
+    uncork() {},
+    writable: true,
+    writableLength: 0,
+    _httpMessage: response,
+    _writableState: {},
+  };
+  Reflect.set(response, 'socket', socket);
+  return { response, written };
+}
+
+/** Whether a method is Node's own: what Node keeps under a private name is named in no other source. */
+function isNodes(method: unknown, privateName: string): boolean {
+  return String(method).includes(privateName);
+}
+
+/**
+ * Whether a response lets its head be made. Tested: `end` calls `_storeHeader` with the status line and knows the length, the
+ * head precedes the body, and `_finish` follows. Where a library has replaced `end` or `writeHead`, only their parts are
+ * looked for, since the library must not see this response.
+ */
+export const canMakeHead = testOnce('head', () => {
+  const { response, written } = newResponse();
+  const made: unknown[] = [];
+  const { _storeHeader, _finish, _implicitHeader, _send } = response;
+  if (![_storeHeader, _finish, _implicitHeader, _send].every((each) => typeof each === 'function')) return undefined;
+  if (!isNodes(response.end, 'kCorked') || !isNodes(response.writeHead, '_storeHeader')) return true;
+  response._storeHeader = (statusLine) => {
+    made.push(statusLine, response._contentLength, response._hasBody, response._removedContLen);
+    response._header = 'head\r\n\r\n';
+    response._headerSent = false;
+  };
+  response._finish = () => void made.push('finished');
+  response.end('body');
+  made.push(written.join(''), response.headersSent);
+  const expected = ['HTTP/1.1 200 OK\r\n', 4, true, false, 'finished', 'head\r\n\r\nbody', true];
+  return made.every((each, i) => each === expected[i]) && made.length === expected.length ? true : undefined;
+});
+
+/** What short ways to set a header and to end a response need. */
+export interface ResponseShortcuts {
+  /** Where a response has its HeaderTable, or null. */
+  readonly headers: symbol;
+  /** Node's own methods; undefined if a library has replaced them, which a short way would skip. */
+  readonly nodesEnd: ServerResponse['end'] | undefined;
+  readonly nodesSetHeader: ServerResponse['setHeader'] | undefined;
+  /** Sets the state of a response that is out, except 'finish'. */
+  complete(response: ServerResponse): void;
+}
+
+/** Tested: headers that are put into the table are there for `getHeader`, and the other way round; so is the end. */
+export const responseShortcuts = testOnce('end', (): ResponseShortcuts | undefined => {
+  if (!canMakeHead()) return undefined;
+  const { response } = newResponse();
+  const { setHeader, end } = response;
+  const find = symbolsOf(response);
+  const headers = find('kOutHeaders');
+  if (headers === undefined) return undefined;
+  const [kWritableFinished, kEndCallbacks] = [find('kWritableFinished'), find('kEndCallbacks')];
+  Reflect.set(response, headers, { 'x-a': ['X-A', '1'] });
+  if (response.getHeader('x-a') !== '1' || !response.hasHeader('X-A')) return undefined;
+  const complete = (ended: ServerResponse): void => {
+    if (kWritableFinished !== undefined) Reflect.set(ended, kWritableFinished, true);
+    if (kEndCallbacks === undefined) return;
+    const callbacks: unknown = Reflect.get(ended, kEndCallbacks);
+    Reflect.set(ended, kEndCallbacks, null);
+    if (Array.isArray(callbacks)) for (const callback of callbacks) callback(null);
+  };
+  response.finished = true;
+  response._headerSent = true;
+  complete(response);
+  if (!response.writableFinished) return undefined;
+  return {
+    headers,
+    nodesEnd: isNodes(end, 'kCorked') ? end : undefined,
+    nodesSetHeader: isNodes(setHeader, 'kOutHeaders') ? setHeader : undefined,
+    complete,
+  };
+});
+
+/** The flag behind `writableNeedDrain`, which only Node's own HTTP server resets. Tested: it is that flag. */
+const needDrainField = testOnce('end', () => {
+  const { response } = newResponse();
+  const field = symbolsOf(response)('kNeedDrain');
+  if (field === undefined) return undefined;
+  Reflect.set(response, field, true);
+  return response.writableNeedDrain ? field : undefined;
+});
+
+/** To be called when a response may write again: else a stream that is piped into it afterwards would wait for ever. */
+export function clearNeedDrain(response: ServerResponse): void {
+  const field = needDrainField();
+  if (field !== undefined) {
+    Reflect.set(response, field, false);
+  } else if (!Object.hasOwn(response, 'writableNeedDrain')) {
+    const get = (): boolean => response.socket?.writableNeedDrain ?? false;
+    Object.defineProperty(response, 'writableNeedDrain', { configurable: true, get });
+  }
+}
+
+/** The state of a response after 'close'. False: it has been closed before. */
+export function markClosed(response: ServerResponse): boolean {
+  const state = response as NodeResponse;
+  if (state._closed) return false;
+  state.destroyed = true;
+  state._closed = true;
+  return true;
+}
+
+/** What an application has given to `addTrailers`: header lines. */
+export function trailerLines(response: ServerResponse): string {
+  return String(Reflect.get(response, '_trailer') ?? '');
+}

@@ -1,0 +1,101 @@
+/**
+ * Notifies systemd of the state of a service of `Type=notify`: it listens, reloads, stops, is alive. The protocol uses
+ * datagrams to a Unix socket, see sd_notify(3). Node cannot make such a socket, but it can write to one: `OpenFile=` of the
+ * unit connects it, from systemd 253 on. Otherwise the program `systemd-notify` sends each message. That is a child of
+ * this process, so the unit needs `NotifyAccess=all`.
+ */
+import { spawn } from 'node:child_process';
+import { write } from 'node:fs';
+import { errorMessage } from '../../errors.ts';
+import type { Logger } from '../../log.ts';
+import { timerMs } from '../../timer.ts';
+
+const VARIABLES = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID'] as const;
+/** A shorter interval would cost too many processes. */
+const SHORTEST_WATCHDOG_MS = 500;
+const SENDING_LIMIT_MS = 5000;
+
+export class SystemdNotify {
+  readonly #log: Logger;
+  readonly #socket: string | undefined;
+  /** Connected to the socket. */
+  #descriptor: number | undefined;
+  readonly #watchdogMs: number | undefined;
+  #last: Promise<void> = Promise.resolve();
+  #timer: NodeJS.Timeout | undefined;
+
+  /**
+   * Removes the variables from `env`: no child of this process should notify in its name.
+   * @param descriptor one that systemd has connected to its socket
+   */
+  constructor(log: Logger, descriptor: number | undefined, env: NodeJS.ProcessEnv = process.env) {
+    this.#log = log;
+    this.#descriptor = descriptor;
+    const [socket, microseconds = '', pid] = VARIABLES.map((name) => env[name]);
+    for (const name of VARIABLES) delete env[name];
+    this.#socket = socket || undefined;
+    const isMine = pid === undefined || pid === String(process.pid);
+    if (isMine && /^[1-9]\d{0,15}$/.test(microseconds)) this.#watchdogMs = timerMs(Number(microseconds) / 1e6);
+  }
+
+  ready(): void {
+    void this.#send('READY=1');
+    if (this.#timer || this.#watchdogMs === undefined) return;
+    // Twice as often as necessary, as sd_watchdog_enabled(3) advises.
+    const interval = Math.max(SHORTEST_WATCHDOG_MS, this.#watchdogMs / 2);
+    this.#timer = setInterval(() => void this.#send('WATCHDOG=1'), interval);
+    this.#timer.unref();
+  }
+
+  /** To be followed by `ready`, whether the reload succeeds or not. */
+  reloading(): void {
+    // Type=notify-reload needs the time; Node's clock is CLOCK_MONOTONIC.
+    void this.#send('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
+  }
+
+  /** Resolves when the notification is sent. */
+  stopping(): Promise<void> {
+    clearInterval(this.#timer);
+    return this.#send('STOPPING=1');
+  }
+
+  /** One after the other, since their order matters. */
+  #send(...words: string[]): Promise<void> {
+    const socket = this.#socket;
+    if (socket === undefined) return Promise.resolve();
+    this.#last = this.#last.then(() =>
+      this.#descriptor === undefined ? this.#run(socket, words) : this.#write(this.#descriptor, socket, words),
+    );
+    return this.#last;
+  }
+
+  /** If the descriptor is of no use, the program is used from then on. */
+  #write(descriptor: number, socket: string, words: readonly string[]): Promise<void> {
+    return new Promise((resolve) => {
+      write(descriptor, words.join('\n'), (error) => {
+        if (!error) return resolve();
+        this.#log.debug(`systemd-notify is used: ${errorMessage(error)}`);
+        this.#descriptor = undefined;
+        resolve(this.#run(socket, words));
+      });
+    });
+  }
+
+  #run(socket: string, words: readonly string[]): Promise<void> {
+    return new Promise((resolve) => {
+      const child = spawn('systemd-notify', words, {
+        stdio: 'ignore',
+        env: { PATH: process.env['PATH'], NOTIFY_SOCKET: socket },
+        timeout: SENDING_LIMIT_MS,
+      });
+      child.once('error', (error) => {
+        this.#log.warn(`systemd is not told ${words[0]}: systemd-notify: ${error.message}`);
+        resolve();
+      });
+      child.once('exit', (status) => {
+        if (status !== 0) this.#log.warn(`systemd is not told ${words[0]}: systemd-notify ended with status ${status}`);
+        resolve();
+      });
+    });
+  }
+}

@@ -1,0 +1,262 @@
+/**
+ * The pid file names the process that serves, in a way that can be checked. Its lines are the pid, for scripts; the start time
+ * of that process, since another process may have the pid later; how many seconds it may take to stop; and the path that
+ * the file was written for. A file without the second line comes from another program and is never trusted.
+ */
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fstatSync,
+  linkSync,
+  lstatSync,
+  openSync,
+  readSync,
+  renameSync,
+  type Stats,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { errorCode, errorMessage, RunError } from '../../errors.ts';
+import { DirectoryHandle } from '../../files/directory-handle.ts';
+import { exposureOf } from '../../files/path-steps.ts';
+import { removeIfPossible } from '../../net/socket-publication.ts';
+import { identifyProcess } from './process-identity.ts';
+
+/** The content of a pid file, checked. */
+export type PidState =
+  | { readonly state: 'absent' }
+  /** The process exists and has written the file. */
+  | RunningServer
+  /** No process has the pid, or another one by now. */
+  | { readonly state: 'stale'; readonly pid: number | undefined };
+
+export interface RunningServer {
+  readonly state: 'running';
+  readonly pid: number;
+  /** Its start time: with the pid, its identity. */
+  readonly start: string;
+  /** Seconds that it may take to stop gracefully. */
+  readonly graceful: number;
+}
+
+export interface PidFile {
+  /** Removes the file, if it still belongs to this process. */
+  remove(): void;
+}
+
+const DEFAULT_GRACEFUL_S = 30;
+const MAX_TRIES = 20;
+/** Far more than a pid file has; of another file only this much is read. */
+const MOST_BYTES = 8192;
+
+/**
+ * Checks before anything is started that `writePidFile` will work.
+ * @throws RunError as `writePidFile` does
+ */
+export function checkPidFile(file: string): void {
+  try {
+    // A rename would replace a symbolic link, and could replace another program's file.
+    const found = lstatSync(file, { throwIfNoEntry: false });
+    if (found && !found.isFile()) throw new Error('something that is not a file has this name');
+    if (!statSync(dirname(file)).isDirectory()) throw new Error(`${dirname(file)} is not a directory`);
+    accessSync(dirname(file), constants.W_OK | constants.X_OK);
+    new DirectoryHandle(file).close();
+  } catch (error) {
+    throw cannotWrite(file, error);
+  }
+  refuseIfRunning(file);
+}
+
+/**
+ * Writes the pid of this process.
+ * @param graceful seconds that a graceful stop may take, for the command that waits for it
+ * @throws RunError when another live server has the file, or when it cannot be written.
+ */
+export function writePidFile(file: string, graceful: number = DEFAULT_GRACEFUL_S): PidFile {
+  const { pid } = process;
+  const content = `${pid}\n${identifyProcess(pid)?.start ?? ''}\n${graceful}\n${JSON.stringify(file)}\n`;
+  const temporary = `${file}.${pid}`;
+  const directory = holdDirectory(file);
+  try {
+    try {
+      writeFileSync(directory.at(temporary), content, { flag: 'wx', mode: 0o644 });
+      linkPidFile(directory, temporary, file);
+    } finally {
+      removeIfPossible(directory.at(temporary));
+    }
+  } catch (cause) {
+    directory.close();
+    throw cannotWrite(file, cause);
+  }
+  return {
+    remove() {
+      if (readText(directory.at(file))?.text === content) removeIfPossible(directory.at(file));
+      directory.close();
+    },
+  };
+}
+
+/** @throws RunError for a file that cannot be trusted: it may have been planted to stop another process. */
+export function readPidFile(file: string): PidState {
+  return examine(file, file, isExposedFile(file));
+}
+
+/**
+ * Reads and checks a pid file.
+ * @param at another path of the same file
+ * @param exposed whether other users can create a file there
+ */
+function examine(file: string, at: string, exposed: boolean): PidState {
+  const found = readText(at, file);
+  if (found === undefined) return { state: 'absent' };
+  const [first = '', start = '', third = '', fourth = ''] = found.text.split('\n');
+  if (!/^[1-9]\d{0,9}$/.test(first)) return { state: 'stale', pid: undefined };
+  const pid = Number(first);
+  const identity = identifyProcess(pid);
+  if (identity?.start !== start || !mayName(found.stat, identity.users)) return { state: 'stale', pid };
+  if (exposed) refuseForeign(file, found.stat, fourth, pid);
+  const graceful = /^\d{1,7}(\.\d+)?$/.test(third) ? Number(third) : DEFAULT_GRACEFUL_S;
+  return { state: 'running', pid, start, graceful };
+}
+
+/** Whether that process is still alive. */
+export function stillRuns({ pid, start }: RunningServer): boolean {
+  return identifyProcess(pid)?.start === start;
+}
+
+/** Whether the owner of the file may name the process: root may name all, other users their own. */
+function mayName({ uid, mode }: Stats, users: ReadonlySet<number>): boolean {
+  if ((mode & 0o022) !== 0) return false;
+  return uid === 0 || [...users].every((user) => user === uid);
+}
+
+/**
+ * Where other users can create a file, it may be the real pid file of another server: moved, linked, or reached through
+ * another directory.
+ */
+function refuseForeign(file: string, { nlink }: Stats, writtenFor: string, pid: number): void {
+  const reason =
+    nlink > 1
+      ? 'it is a hard link'
+      : writtenFor !== JSON.stringify(file)
+        ? `it was written for ${writtenFor === '' ? 'another path' : writtenFor}`
+        : undefined;
+  if (reason === undefined) return;
+  throw new RunError('PASTER_PID_FILE', `the pid file ${file} is not believed: ${reason}`, {
+    hint: `other users can write to a directory of its path; if process ${pid} is the server, kill ${pid} ends it`,
+  });
+}
+
+/** Removes a stale file; one that belongs to a live server stays. */
+export function removeStalePidFile(file: string): void {
+  let directory: DirectoryHandle;
+  try {
+    directory = new DirectoryHandle(file);
+  } catch {
+    // A directory that cannot be trusted is left alone.
+    return;
+  }
+  try {
+    if (examine(file, directory.at(file), directory.exposed).state === 'stale') {
+      discardStale(directory, file, `${file}.${process.pid}.stale`);
+    }
+  } finally {
+    directory.close();
+  }
+}
+
+function isExposedFile(file: string): boolean {
+  const { exposedAbove, exposedInside } = exposureOf(dirname(file));
+  return exposedAbove !== undefined || exposedInside;
+}
+
+function holdDirectory(file: string): DirectoryHandle {
+  try {
+    return new DirectoryHandle(file);
+  } catch (cause) {
+    throw cannotWrite(file, cause);
+  }
+}
+
+function cannotWrite(file: string, cause: unknown): RunError {
+  if (cause instanceof RunError) return cause;
+  const missing = errorCode(cause) === 'ENOENT';
+  return new RunError('PASTER_PID_FILE', `cannot write the pid file ${file}: ${errorMessage(cause)}`, {
+    hint: missing ? `create its directory: mkdir -p ${dirname(file)}` : undefined,
+    cause,
+  });
+}
+
+/** Gives the temporary file its name. If several processes try, one succeeds. */
+function linkPidFile(directory: DirectoryHandle, temporary: string, file: string): void {
+  for (let tries = 1; ; tries++) {
+    try {
+      // Fails if the name is taken, even if it was free a moment ago.
+      linkSync(directory.at(temporary), directory.at(file));
+      return;
+    } catch (error) {
+      if (errorCode(error) !== 'EEXIST' || tries === MAX_TRIES) throw error;
+    }
+    refuseIfRunning(file, directory.at(file), directory.exposed);
+    discardStale(directory, file, `${temporary}.stale`);
+  }
+}
+
+/**
+ * Removes a stale file. It is first renamed and examined again: if another server has written its own in the meantime, that
+ * one gets its name back.
+ */
+function discardStale(directory: DirectoryHandle, file: string, aside: string): void {
+  const [from, to] = [directory.at(file), directory.at(aside)];
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return;
+    throw error;
+  }
+  try {
+    if (examine(file, to, false).state === 'running') linkSync(to, from);
+  } catch (error) {
+    // A third process has taken the name: the next round examines its file.
+    if (errorCode(error) !== 'EEXIST') throw error;
+  } finally {
+    removeIfPossible(to);
+  }
+}
+
+function refuseIfRunning(file: string, at = file, exposed = isExposedFile(file)): void {
+  const found = examine(file, at, exposed);
+  if (found.state !== 'running' || found.pid === process.pid) return;
+  throw new RunError('PASTER_PID_FILE', `a server runs already: ${file} names process ${found.pid}`, {
+    hint: 'stop it first, or use another --pid-file',
+  });
+}
+
+interface FoundFile {
+  readonly stat: Stats;
+  readonly text: string;
+}
+
+/**
+ * Opens the file once; does not follow a link or wait for a FIFO.
+ * @param shown the path for messages
+ */
+function readText(file: string, shown: string = file): FoundFile | undefined {
+  let fd: number | undefined;
+  try {
+    fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) throw new Error('it is not a regular file');
+    const bytes = Buffer.alloc(MOST_BYTES);
+    return { stat, text: bytes.toString('utf8', 0, readSync(fd, bytes)) };
+  } catch (cause) {
+    const code = errorCode(cause);
+    if (code === 'ENOENT') return undefined;
+    const reason = code === 'ELOOP' ? 'it is a symbolic link' : errorMessage(cause);
+    throw new RunError('PASTER_PID_FILE', `cannot read the pid file ${shown}: ${reason}`, { cause });
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}

@@ -1,0 +1,33 @@
+/** How child processes end, and how long to wait before one is started again. */
+
+/** The application threw an error that nothing caught; Node's own status. */
+export const WORKER_CRASHED = 1;
+/** The worker was stopped and has finished its requests. */
+export const WORKER_DONE = 0;
+/** The application did not load; the reason was sent as a message before. */
+export const WORKER_BOOT_FAILED = 3;
+/** The supervisor is gone. */
+export const WORKER_ORPHANED = 4;
+/** Seconds after `graceful_timeout` until a process that has not ended is given up. */
+export const KILL_MARGIN_S = 2;
+
+/** How a process ended. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** `with status 3`, `by SIGKILL`. */
+export function describeExit({ code, signal }: Exit): string {
+  return signal === null ? `with status ${code}` : `by ${signal}`;
+}
+
+const LONGEST_BACKOFF_MS = 10_000;
+const FIRST_BACKOFF_MS = 100;
+/** A process that has served this long was healthy: its death is the first of a new series. */
+export const HEALTHY_AFTER_MS = 10_000;
+
+/** Milliseconds before the next start, by the number of deaths in a row: none, 100, 200, 400, ... ten seconds. */
+export function backoffMs(deaths: number): number {
+  return deaths <= 1 ? 0 : Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (deaths - 2));
+}

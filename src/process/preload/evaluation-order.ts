@@ -1,0 +1,161 @@
+/**
+ * The packages that an application imports, in the order in which Node evaluates them. Node reports which modules it
+ * loads, but not which module asked for them, so the project's own modules are read for their imports.
+ */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { createRequire, isBuiltin } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { resolve as resolveImport } from 'import-meta-resolve';
+import { isOwnFile } from '../../own-files.ts';
+import type { LoadedModule, Unit } from './loaded-module.ts';
+import { type ModuleImports, moduleImports } from './module-imports.ts';
+import { isPackageFile, packageOf, realPath } from './package-files.ts';
+
+/** Packages that paster itself loads to read TypeScript, before the application. */
+const TYPESCRIPT_LOADER = /^(?:tsx|esbuild|@esbuild\/.*|get-tsconfig|resolve-pkg-maps)$/;
+
+const SCRIPT = /\.[cm]?[jt]sx?$/;
+const TYPESCRIPT = /\.[cm]?tsx?$/;
+const EXTENSIONS = ['', '.js', '.ts', '.mjs', '.cjs', '.tsx', '.json', '/index.js', '/index.ts'];
+
+export class EvaluationOrder {
+  readonly #texts = new Map<string, { readonly state: string; readonly imports: ModuleImports }>();
+  /** What specifiers lead to, by the directory of the importing module. */
+  readonly #entries = new Map<string, readonly string[]>();
+
+  /**
+   * @param loads all modules, in the order of their reports
+   * @param packages files of packages that were loaded before the application was ready
+   */
+  units(loads: readonly LoadedModule[], packages: ReadonlyMap<string, LoadedModule>): Unit[] {
+    const walk = new Walk(
+      packages,
+      (file) => this.#importsOf(file),
+      (specifier, from) => this.#entriesOf(specifier, from),
+    );
+    for (const each of loads) {
+      const { file } = each;
+      if (isOwnFile(file)) continue;
+      if (!isPackageFile(file)) walk.visitOwn(file);
+      // After that, packages come by way of the application's own modules.
+      else if (!walk.hasOwn && !TYPESCRIPT_LOADER.test(packageOf(file).name)) walk.addPackage(each, file);
+    }
+    return walk.units;
+  }
+
+  /** To be called when packages may have been installed or removed. */
+  forget(): void {
+    this.#entries.clear();
+  }
+
+  #entriesOf(specifier: string, from: string): readonly string[] {
+    const key = `${dirname(from)}\n${specifier}`;
+    const known = this.#entries.get(key);
+    if (known) return known;
+    const entries = packageEntries(specifier, from);
+    // A package that is missing may be installed at any time.
+    if (entries.length > 0) this.#entries.set(key, entries);
+    return entries;
+  }
+
+  #importsOf(file: string): ModuleImports {
+    const found = statSync(file, { throwIfNoEntry: false });
+    const state = found ? `${found.ino} ${found.size} ${found.mtimeMs}` : '';
+    const known = this.#texts.get(file);
+    if (known?.state === state) return known.imports;
+    const imports = found?.isFile() && SCRIPT.test(file) ? moduleImports(readFileSync(file, 'utf8')) : NOTHING;
+    this.#texts.set(file, { state, imports });
+    return imports;
+  }
+}
+
+const NOTHING: ModuleImports = { head: [], body: [] };
+
+class Walk {
+  readonly units: Unit[] = [];
+  hasOwn = false;
+  readonly #seen = new Set<string>();
+  readonly #packages: ReadonlyMap<string, LoadedModule>;
+  readonly #importsOf: (file: string) => ModuleImports;
+  readonly #entriesOf: (specifier: string, from: string) => readonly string[];
+  #isFirst = true;
+
+  constructor(
+    packages: ReadonlyMap<string, LoadedModule>,
+    importsOf: (file: string) => ModuleImports,
+    entriesOf: (specifier: string, from: string) => readonly string[],
+  ) {
+    this.#packages = packages;
+    this.#importsOf = importsOf;
+    this.#entriesOf = entriesOf;
+  }
+
+  visitOwn(file: string): void {
+    this.hasOwn = true;
+    if (this.#seen.has(file)) return;
+    this.#seen.add(file);
+    const { head, body } = this.#importsOf(file);
+    for (const specifier of head) this.#visit(specifier, file);
+    this.#isFirst = false;
+    for (const specifier of body) this.#visit(specifier, file);
+  }
+
+  addPackage(loaded: LoadedModule, from: string): void {
+    if (this.#seen.has(loaded.file)) return;
+    this.#seen.add(loaded.file);
+    this.units.push({ ...loaded, from, isFirst: this.#isFirst, isKnown: true });
+  }
+
+  #visit(specifier: string, from: string): void {
+    if (isBuiltin(specifier)) return;
+    if (/^[./]|^file:/.test(specifier)) {
+      const file = ownFile(specifier, from);
+      if (file !== undefined) this.#visitFile(file, from);
+      return;
+    }
+    const candidates = this.#entriesOf(specifier, from);
+    const known = candidates.find((file) => this.#packages.has(file) || !isPackageFile(file));
+    const [file] = candidates;
+    if (known !== undefined) this.#visitFile(known, from);
+    else if (file !== undefined && !this.#seen.has(file)) {
+      this.#seen.add(file);
+      this.units.push({ file, kind: 'import', byTsx: false, from, isFirst: false, isKnown: false });
+      // What it does when it is evaluated is unknown.
+      this.#isFirst = false;
+    }
+  }
+
+  #visitFile(file: string, from: string): void {
+    const loaded = this.#packages.get(file);
+    if (loaded) this.addPackage(loaded, from);
+    else if (!isPackageFile(file)) this.visitOwn(file);
+  }
+}
+
+function ownFile(specifier: string, from: string): string | undefined {
+  const path = specifier.startsWith('file:') ? fileURLToPath(specifier) : join(dirname(from), specifier);
+  const absolute = specifier.startsWith('/') ? specifier : path.replace(/[?#].*$/s, '');
+  const names = EXTENSIONS.map((extension) => absolute + extension);
+  // TypeScript names the file that it becomes.
+  if (TYPESCRIPT.test(from)) names.push(absolute.replace(/\.([cm]?)js(x?)$/, '.$1ts$2'));
+  const found = names.find((name) => existsSync(name) && statSync(name).isFile());
+  return found === undefined ? undefined : realPath(found);
+}
+
+/** What a specifier leads to when it is imported, and when it is required. */
+function packageEntries(specifier: string, from: string): string[] {
+  const found: string[] = [];
+  try {
+    const url = resolveImport(specifier, pathToFileURL(from).href);
+    if (url.startsWith('file:')) found.push(realPath(fileURLToPath(url)));
+  } catch {
+    // It may be there for `require` only, or not at all.
+  }
+  try {
+    found.push(createRequire(from).resolve(specifier));
+  } catch {
+    // As above.
+  }
+  return found;
+}

@@ -1,0 +1,42 @@
+/** The modules that Node reports, and which of them can be imported ahead. */
+import { fileURLToPath } from 'node:url';
+
+/** A module that Node has reported. */
+export interface LoadedModule {
+  readonly file: string;
+  readonly kind: 'import' | 'require';
+  /** Loaded by tsx, which keeps modules of its own apart from Node's. */
+  readonly byTsx: boolean;
+}
+
+/** A package, or one of its files, that the application asks for. */
+export interface Unit extends LoadedModule {
+  /** The module of the application that asks for it. */
+  readonly from: string;
+  /** No code of the application runs before it. */
+  readonly isFirst: boolean;
+  /** The application has loaded it before. Otherwise it is not imported ahead. */
+  readonly isKnown: boolean;
+}
+
+/** @param module as Node reports it: a URL that was imported, a path that was required */
+export function loadedModule(module: string, kind: 'import' | 'require'): LoadedModule | undefined {
+  let file = module;
+  if (module.startsWith('file:')) {
+    try {
+      file = fileURLToPath(module.replace(/[?#].*$/s, ''));
+    } catch {
+      return undefined;
+    }
+  }
+  if (!file.startsWith('/')) return undefined;
+  return { file: file.replace(NAMESPACE, ''), kind, byTsx: /[?&](?:tsx-)?namespace=/.test(module) };
+}
+
+/** What tsx adds to the path of a CommonJS module. */
+const NAMESPACE = /\?namespace=.*$/s;
+
+/** Whether a file's name is that of a module with code. */
+export function isModuleFile(path: string): boolean {
+  return /\.[cm]?[jt]sx?$/.test(path);
+}

@@ -1,0 +1,59 @@
+/** Files of installed packages: whether a file is one, of which package it is, and whether any of them has changed. */
+import { realpathSync, statSync } from 'node:fs';
+import { dirname, join, sep } from 'node:path';
+
+const MODULES = `${sep}node_modules${sep}`;
+
+/** Whether a file, by its real path, is part of an installed package. A linked workspace package is not. */
+export function isPackageFile(file: string): boolean {
+  return file.includes(MODULES);
+}
+
+/** The directory that a package is installed in, outside `node_modules`. */
+export function projectOf(file: string): string {
+  return file.slice(0, file.indexOf(MODULES));
+}
+
+/** The directory of the package that a file belongs to, and the name by which it is installed. */
+export function packageOf(file: string): { readonly directory: string; readonly name: string } {
+  const start = file.lastIndexOf(MODULES) + MODULES.length;
+  const parts = file.slice(start).split(sep);
+  const name = parts.slice(0, parts[0]?.startsWith('@') ? 2 : 1);
+  return { directory: join(file.slice(0, start), ...name), name: name.join('/') };
+}
+
+/** What says that the files, or which packages are installed, are still the same. */
+export class FileStates {
+  readonly #states = new Map<string, string>();
+
+  /** Notes how the files are now, with their manifests and the directories that packages are installed in. */
+  constructor(files: Iterable<string>, others: Iterable<string> = []) {
+    const paths = new Set<string>(others);
+    for (const file of files) {
+      paths.add(file);
+      if (!isPackageFile(file)) continue;
+      const { directory } = packageOf(file);
+      for (const each of [directory, join(directory, 'package.json'), dirname(directory)]) paths.add(each);
+    }
+    for (const path of paths) this.#states.set(path, stateOf(path));
+  }
+
+  /** The first path that has changed. */
+  changed(): string | undefined {
+    for (const [path, state] of this.#states) if (stateOf(path) !== state) return path;
+    return undefined;
+  }
+}
+
+function stateOf(path: string): string {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found ? `${found.ino} ${found.size} ${found.mtimeMs} ${found.ctimeMs}` : '';
+}
+
+export function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}

@@ -1,0 +1,255 @@
+/**
+ * In the supervisor: which packages the next spare worker imports ahead, which ones are left out and why, and whether a
+ * spare worker that has done so still fits what is on disk.
+ */
+import { basename, dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import type { Logger } from '../../log.ts';
+import type { EvaluationOrder } from './evaluation-order.ts';
+import { isModuleFile, type LoadedModule, loadedModule, type Unit } from './loaded-module.ts';
+import { knownSensitivity, type Sensitivity } from './order-sensitive.ts';
+import { FileStates, isPackageFile, packageOf, projectOf } from './package-files.ts';
+import type { Conflict, SideEffect } from './preloader.ts';
+
+export interface PreloadSettings {
+  /** Packages that are never imported ahead, by name. */
+  readonly leaveOut: readonly string[];
+  /** What packages see of the configuration, such as variables. A spare worker that has imported some with another one is not used. */
+  readonly environment: unknown;
+}
+
+/** What a spare worker was told to import ahead, and what has become of it. */
+export interface Prepared {
+  readonly environment: unknown;
+  readonly units: readonly Unit[];
+  readonly writtenVariables: readonly string[];
+  readonly states: FileStates;
+  /** The unit whose import has begun last. */
+  current: number;
+  /** It cannot be used any more. */
+  isSpoiled: boolean;
+}
+
+interface Exception {
+  readonly extent: Sensitivity;
+  readonly reason: string;
+}
+
+/** Options of Node that load or change modules before anything else. */
+const HOOKS = /(?:^|\s)(?:--import|--require|-r|--loader|--experimental-loader)(?:[\s=]|$)/;
+
+const LOCK_FILES = ['package.json', 'package-lock.json', 'npm-shrinkwrap.json', 'pnpm-lock.yaml', 'yarn.lock'];
+const MANIFESTS: ReadonlySet<string> = new Set(LOCK_FILES);
+const INSTALLED = ['.package-lock.json', '.modules.yaml', '.yarn-state.yml', '.yarn-integrity'];
+
+export class PreloadPlan {
+  /** Undefined: nothing is imported ahead. */
+  #settings: PreloadSettings | undefined;
+  readonly #log: Logger;
+  /** Its library is loaded when a spare worker needs it. */
+  #order: EvaluationOrder | undefined;
+  /** All modules of the version that was loaded last without packages imported ahead, in order, and later ones. */
+  #loads: LoadedModule[] = [];
+  /** Files of packages that were loaded before a version was ready. */
+  readonly #packages = new Map<string, LoadedModule>();
+  /** What turned out when packages were imported ahead, by file. */
+  readonly #found = new Map<string, Exception>();
+  readonly #writtenVariables = new Set<string>();
+  /** What the application changes while it is loaded: only packages that come before its code are imported ahead. */
+  #changedGlobal: string | undefined;
+  /** The configuration has changed since a version was ready. */
+  #isConfigurationNew = false;
+  readonly #logged = new Set<string>();
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** To be awaited before `prepare`. */
+  async load(): Promise<void> {
+    const { EvaluationOrder } = await import('./evaluation-order.ts');
+    this.#order ??= new EvaluationOrder();
+  }
+
+  /** @param nodeOptions the options of Node that workers are started with */
+  configure(settings: PreloadSettings | undefined, nodeOptions: string): void {
+    const hook = HOOKS.exec(nodeOptions)?.[0].trim();
+    if (settings && hook) this.#explain(`no packages are imported ahead: Node is started with ${hook}`);
+    this.#settings = hook ? undefined : settings;
+  }
+
+  /** A version is ready whose worker has loaded these modules. @param isCold nothing was imported ahead */
+  loaded(reports: readonly string[], isCold: boolean): void {
+    const modules = loadedModules(reports);
+    this.#isConfigurationNew = false;
+    if (isCold) {
+      this.#loads = modules;
+      this.#packages.clear();
+    } else {
+      const known = new Set(this.#loads.map(({ file }) => file));
+      this.#loads.push(...modules.filter(({ file }) => !known.has(file)));
+    }
+    for (const each of modules) {
+      if (isPackageFile(each.file) && !this.#packages.has(each.file)) this.#packages.set(each.file, each);
+    }
+  }
+
+  /** What has been left out so far, and why. */
+  get explanations(): readonly string[] {
+    return [...this.#logged];
+  }
+
+  /** What to import ahead for the next version; undefined if there is nothing. */
+  prepare(): Prepared | undefined {
+    if (!this.#settings || this.#packages.size === 0) return undefined;
+    const units = this.#units(this.#loads);
+    if (!units.some(({ isKnown }) => isKnown)) return undefined;
+    const states = new FileStates(this.#packages.keys(), this.#manifests());
+    const writtenVariables = [...this.#writtenVariables];
+    const { environment } = this.#settings;
+    return { environment, units, writtenVariables, states, current: -1, isSpoiled: false };
+  }
+
+  /** Why a spare worker cannot load anything of this configuration; undefined if it can. */
+  unusable(prepared: Prepared): string | undefined {
+    if (prepared.current < 0) return undefined;
+    if (!this.#settings) return 'importing ahead has been turned off';
+    if (prepared.isSpoiled) return 'it has imported what it should not';
+    const isSame = isDeepStrictEqual(prepared.environment, this.#settings.environment);
+    return isSame ? undefined : 'the configuration has changed';
+  }
+
+  /** Why the packages of a spare worker are not those of the version on disk; undefined if they are. */
+  unfit(prepared: Prepared): string | undefined {
+    const changed = prepared.states.changed();
+    if (changed !== undefined) {
+      this.forget();
+      return `${changed} has changed`;
+    }
+    return this.#moved(prepared, this.#loads);
+  }
+
+  /**
+   * The same when it has loaded the application. After a change of the configuration that may be another one.
+   * @param reports the modules that it has loaded, in the order of their reports
+   */
+  unfitAfterLoading(prepared: Prepared, reports: readonly string[]): string | undefined {
+    return this.#isConfigurationNew ? this.#moved(prepared, loadedModules(reports)) : undefined;
+  }
+
+  /** Names a package that was imported ahead, and that the application does not evaluate, or after other code. */
+  #moved({ units, current }: Prepared, loads: readonly LoadedModule[]): string | undefined {
+    const now = this.#units(loads);
+    const moved = units
+      .slice(0, current + 1)
+      .find(({ file, isFirst }, index) => now[index]?.file !== file || (isFirst && !now[index]?.isFirst));
+    return moved && `the application no longer imports ${nameOf(moved)} in the same order`;
+  }
+
+  /** Takes what a spare worker has observed. */
+  learn(prepared: Prepared, effects: readonly SideEffect[]): void {
+    for (const { index, reason, isTolerable } of effects) {
+      const unit = prepared.units[index];
+      if (!unit || isTolerable) continue;
+      this.#leaveOut(unit, reason);
+      prepared.isSpoiled = true;
+    }
+  }
+
+  /** A spare worker has ended, or has loaded modules of the project, while it imported a package. */
+  blame(prepared: Prepared, reason: string): void {
+    const unit = prepared.units[prepared.current];
+    if (unit) this.#leaveOut(unit, reason);
+    prepared.isSpoiled = true;
+  }
+
+  /** The application did not fit what was imported before it. */
+  learnConflict({ kind, name }: Conflict): void {
+    this.#log.debug(`the application is loaded without packages imported ahead: it changes ${name}`);
+    if (kind === 'variable') this.#writtenVariables.add(name);
+    else if (kind === 'global') {
+      this.#changedGlobal ??= name;
+      this.#explain(
+        `only packages that come before the application's code are imported ahead: the application changes ${name}`,
+      );
+    }
+  }
+
+  /** Files have changed. @returns whether the packages may be others, so that spare workers are of no use */
+  changed(files: readonly string[], isConfiguration: (file: string) => boolean): boolean {
+    if (files.some((file) => isPackageFile(file) || MANIFESTS.has(basename(file)))) {
+      this.forget();
+      return true;
+    }
+    // A module is no configuration, even if it was at fault in an error.
+    this.#isConfigurationNew ||= files.some((file) => isConfiguration(file) && !isModuleFile(file));
+    return false;
+  }
+
+  /** The packages may be others: the next version is loaded without any that were imported ahead. */
+  forget(): void {
+    this.#packages.clear();
+    this.#loads = [];
+    this.#found.clear();
+    this.#order?.forget();
+  }
+
+  #leaveOut(unit: Unit, reason: string): void {
+    this.#found.set(unit.file, { extent: 'after', reason });
+    this.#explain(`${nameOf(unit)} is not imported ahead, nor is what comes after it: it ${reason}`);
+  }
+
+  /** In order, without those that have to be left out. */
+  #units(loads: readonly LoadedModule[]): Unit[] {
+    const kept: Unit[] = [];
+    let isFirst = true;
+    for (const unit of this.#order?.units(loads, this.#packages) ?? []) {
+      if (!unit.isFirst) isFirst = false;
+      if (!isFirst && this.#changedGlobal !== undefined) break;
+      const exception = this.#exceptionFor(unit);
+      if (exception) {
+        const others = exception.extent === 'after' ? ', nor is what comes after it' : '';
+        this.#explain(`${nameOf(unit)} is not imported ahead${others}: it ${exception.reason}`);
+        // It may change what those after it import.
+        if (exception.extent === 'after') break;
+        isFirst = false;
+        continue;
+      }
+      kept.push({ ...unit, isFirst });
+    }
+    return kept;
+  }
+
+  #exceptionFor(unit: Unit): Exception | undefined {
+    const name = nameOf(unit);
+    if (this.#settings?.leaveOut.includes(name)) return { extent: 'alone', reason: 'is in reload_preload_except' };
+    const known = knownSensitivity(name);
+    if (known) return { extent: known, reason: 'depends on what runs before it, or changes what runs after it' };
+    return this.#found.get(unit.file);
+  }
+
+  /** What changes when packages are installed. */
+  #manifests(): string[] {
+    const roots = new Set<string>();
+    for (const file of this.#packages.keys()) roots.add(projectOf(file));
+    for (const { file } of this.#loads) if (!isPackageFile(file)) roots.add(dirname(file));
+    return [...roots].flatMap((root) => [
+      ...LOCK_FILES.map((name) => join(root, name)),
+      ...INSTALLED.map((name) => join(root, 'node_modules', name)),
+    ]);
+  }
+
+  #explain(text: string): void {
+    if (this.#logged.has(text)) return;
+    this.#logged.add(text);
+    this.#log.debug(text);
+  }
+}
+
+function loadedModules(reports: readonly string[]): LoadedModule[] {
+  return reports.flatMap((each) => loadedModule(each, each.startsWith('file:') ? 'import' : 'require') ?? []);
+}
+
+function nameOf({ file }: Unit): string {
+  return packageOf(file).name;
+}

@@ -1,0 +1,165 @@
+/**
+ * In a spare worker: imports the application's packages one after the other until the worker is told to load the
+ * application, and observes what each import does to the process.
+ */
+import { getPriority, setPriority } from 'node:os';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { errorMessage } from '../../errors.ts';
+import type { LoadedModule, Unit } from './loaded-module.ts';
+import { projectOf } from './package-files.ts';
+import { EnvironmentReads, FileReads, GlobalState, Handles, loadLazyGlobals } from './side-effects.ts';
+
+/** Loads a module exactly as the application would. */
+export type UnitImporter = (unit: LoadedModule & { readonly from: string }) => Promise<unknown>;
+
+export interface SideEffect {
+  /** Of the unit. */
+  readonly index: number;
+  /** What the import does, for a sentence that starts with the package's name. */
+  readonly reason: string;
+  /** It may be imported ahead all the same, as long as the application still imports it in this place. */
+  readonly isTolerable: boolean;
+}
+
+/** What keeps a prepared worker from serving: packages that were imported ahead may depend on it. */
+export interface Conflict {
+  readonly kind: 'variable' | 'global' | 'package';
+  readonly name: string;
+}
+
+export interface PreloadOptions {
+  readonly units: readonly Unit[];
+  /** Variables that the application sets while it is loaded. */
+  readonly writtenVariables: readonly string[];
+  readonly onImport: (index: number) => void;
+  readonly onImported: (index: number, effects: readonly SideEffect[]) => void;
+}
+
+const BACKGROUND_PRIORITY = 10;
+
+export class Preloader {
+  /** A package that must not be imported ahead, which turned out after `stop`: too late for the supervisor to judge. */
+  late: string | undefined;
+  readonly #options: PreloadOptions;
+  /** By packages that are evaluated after code of the application. */
+  readonly #reads = new EnvironmentReads();
+  #stopped = false;
+  #restorePriority = () => {};
+  #running: Promise<void> | undefined;
+  #after: GlobalState | undefined;
+  /** Whether packages were imported that come after code of the application. */
+  #hasLater = false;
+
+  constructor(options: PreloadOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when all units are imported, or after the one that was being imported at `stop`. */
+  run(importUnit: UnitImporter): Promise<void> {
+    this.#running ??= this.#importAll(importUnit);
+    return this.#running;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    // A reload waits for the package that is being imported.
+    this.#restorePriority();
+    await this.#running;
+  }
+
+  /** What the application has changed that a package may have read before. To be asked when it is loaded. */
+  conflict(): Conflict | undefined {
+    if (!this.#after || !this.#hasLater) return undefined;
+    const variable = this.#reads.changed();
+    if (variable !== undefined) return { kind: 'variable', name: variable };
+    const { changed } = new GlobalState().since(this.#after);
+    return changed === undefined ? undefined : { kind: 'global', name: changed };
+  }
+
+  async #importAll(importUnit: UnitImporter): Promise<void> {
+    loadLazyGlobals();
+    const files = new FileReads();
+    const handles = new Handles();
+    this.#restorePriority = lowerPriority();
+    files.start([...new Set([process.cwd(), ...this.#options.units.map(({ file }) => projectOf(file))])]);
+    handles.start();
+    try {
+      let before = new GlobalState();
+      for (const [index, unit] of this.#options.units.entries()) {
+        await nextTurn();
+        if (this.#stopped) break;
+        if (!unit.isKnown) {
+          this.#options.onImported(index, []);
+          continue;
+        }
+        if (!unit.isFirst && !this.#hasLater) {
+          this.#hasLater = true;
+          this.#reads.start();
+        }
+        before = await this.#importOne(index, unit, importUnit, before, files, handles);
+      }
+    } finally {
+      handles.stop();
+      files.stop();
+      if (this.#hasLater) this.#reads.stop();
+      this.#restorePriority();
+      this.#after = new GlobalState();
+    }
+  }
+
+  async #importOne(
+    index: number,
+    unit: Unit,
+    importUnit: UnitImporter,
+    before: GlobalState,
+    files: FileReads,
+    handles: Handles,
+  ): Promise<GlobalState> {
+    const effects: SideEffect[] = [];
+    const add = (reason: string, isTolerable = false) => effects.push({ index, reason, isTolerable });
+    this.#options.onImport(index);
+    const env = { ...this.#reads.variables };
+    files.first = undefined;
+    try {
+      await importUnit(unit);
+    } catch (error) {
+      add(`cannot be imported by itself: ${errorMessage(error)}`);
+    }
+    // What it has begun and ended is reported as ended a turn later.
+    await nextTurn();
+    const after = new GlobalState();
+    const { changed, added } = after.since(before);
+    const { isFirst } = unit;
+    const handle = handles.take();
+    if (handle !== undefined) add(`leaves something running (${handle})`);
+    const event = after.listenersSince(before);
+    if (event !== undefined) add(`listens to "${event}" of the process`);
+    if (files.first !== undefined) add(`reads ${files.first}`);
+    const variable = differentVariable(env, this.#reads.variables);
+    if (variable !== undefined) add(`sets the environment variable ${variable}`, isFirst);
+    if (changed !== undefined) add(`changes ${changed}`, isFirst);
+    else if (added) add('adds a global of its own', true);
+    const recent = this.#reads.takeRecent();
+    const read = isFirst ? undefined : this.#options.writtenVariables.find((name) => recent.has(name));
+    if (read !== undefined) add(`reads ${read}, which the application sets`);
+    if (this.#stopped && effects.some(({ isTolerable }) => !isTolerable)) this.late = unit.file;
+    this.#options.onImported(index, effects);
+    return after;
+  }
+}
+
+function differentVariable(before: NodeJS.ProcessEnv, now: NodeJS.ProcessEnv): string | undefined {
+  return [...new Set([...Object.keys(before), ...Object.keys(now)])].find((name) => before[name] !== now[name]);
+}
+
+/** Only where it can be raised again, which takes privileges. @returns what raises it */
+function lowerPriority(): () => void {
+  try {
+    const priority = getPriority();
+    setPriority(priority - 1);
+    setPriority(BACKGROUND_PRIORITY);
+    return () => setPriority(priority);
+  } catch {
+    return () => {};
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * Divides a memory limit, which holds for all processes of a container together, among the workers: how many of them fit, and
+ * how large each may grow before it is replaced. Without this the kernel kills the largest process in the middle of its
+ * requests. The size of a worker is measured when the first one serves.
+ */
+import type { Logger } from '../../log.ts';
+import { type MemoryLimit, type ProcessMemory, processMemory } from '../../machine/capacity.ts';
+import type { WorkerHandle } from './worker-handle.ts';
+
+const MIB = 1024 * 1024;
+/** The part of the limit that is planned for. The rest is for the kernel's buffers, and for what grows between two checks. */
+const USABLE = 0.9;
+/** Room for each worker, in sizes of one that has just started: its requests take some, and so does its successor at a reload. */
+const ROOM = 2;
+/** A smaller limit for each would replace workers that have only just begun. */
+const LEAST_GROWTH = 1.5;
+const CHECK_MS = 2000;
+/** The successor may have failed to start. */
+const REPLACE_AGAIN_MS = 10_000;
+
+/** What a budget needs of the supervisor. */
+export interface BudgetOwner<Boot> {
+  readonly workers: () => readonly WorkerHandle<Boot>[];
+  /** How many processes wait beside the workers. */
+  readonly spares: () => number;
+  readonly replace: (worker: WorkerHandle<Boot>, reason: string) => void;
+  readonly log: Logger;
+}
+
+export class MemoryBudget<Boot> {
+  readonly #owner: BudgetOwner<Boot>;
+  readonly #asked = new WeakMap<WorkerHandle<Boot>, number>();
+  /** The size of a worker that has just started. */
+  #warm: ProcessMemory | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(owner: BudgetOwner<Boot>) {
+    this.#owner = owner;
+  }
+
+  /** Measures the first worker, which must have started recently. */
+  measure(): void {
+    const [worker] = this.#owner.workers();
+    this.#warm = worker?.pid === undefined ? undefined : processMemory(worker.pid);
+  }
+
+  /** How many workers fit, and why not more. Undefined: nothing is measured. */
+  fitting({ bytes, reason }: MemoryLimit): { readonly count: number; readonly reason: string } | undefined {
+    const warm = this.#warm;
+    if (!warm) return undefined;
+    const count = Math.max(1, Math.floor(this.#usable(bytes, warm) / (ROOM * warm.own)));
+    return { count, reason: `${reason}, a new worker uses ${mebibytes(warm.resident)} MiB` };
+  }
+
+  /** Replaces workers that grow beyond their share of a limit; undefined: none. */
+  watch(limit: MemoryLimit | undefined): void {
+    this.stop();
+    if (!limit) return;
+    this.#report(limit);
+    this.#timer = setInterval(() => this.#check(limit), CHECK_MS);
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /**
+   * How much a worker may hold. When it reaches that, its successor starts before it ends, so one more than there are must fit.
+   * Undefined: they would not even fit when they have just started.
+   */
+  #share({ bytes }: MemoryLimit, count: number): number | undefined {
+    const warm = this.#warm;
+    if (!warm || count === 0) return undefined;
+    const own = (this.#usable(bytes, warm) - warm.own) / count;
+    return own < LEAST_GROWTH * warm.own ? undefined : own + shared(warm);
+  }
+
+  /** What is left for the workers' own memory. */
+  #usable(bytes: number, warm: ProcessMemory): number {
+    const own = processMemory(process.pid)?.own ?? 0;
+    return bytes * USABLE - own - shared(warm) - this.#owner.spares() * warm.own;
+  }
+
+  #report(limit: MemoryLimit): void {
+    const { workers, log } = this.#owner;
+    const count = workers().length;
+    const share = this.#share(limit, count);
+    if (share !== undefined) log.debug(`max_memory is ${mebibytes(share)} (${limit.reason})`);
+    else if (this.#warm && count > 0) {
+      const size = mebibytes(this.#warm.resident);
+      log.warn(`${workersText(count)} of ${size} MiB hardly fit: ${limit.reason}; raise the limit, or lower workers`);
+    }
+  }
+
+  #check(limit: MemoryLimit): void {
+    const workers = this.#owner.workers();
+    const share = this.#share(limit, workers.length);
+    if (share === undefined) return;
+    for (const worker of workers) {
+      const memory = worker.pid === undefined ? undefined : processMemory(worker.pid);
+      if (worker.state !== 'ready' || !memory || memory.resident <= share) continue;
+      const now = performance.now();
+      if (now - (this.#asked.get(worker) ?? Number.NEGATIVE_INFINITY) < REPLACE_AGAIN_MS) continue;
+      this.#asked.set(worker, now);
+      this.#owner.replace(worker, `uses ${mebibytes(memory.resident)} MiB of memory, its share of ${limit.reason}`);
+    }
+  }
+}
+
+function shared({ resident, own }: ProcessMemory): number {
+  return resident - own;
+}
+
+/** `1 worker`, `2 workers`. */
+export function workersText(count: number): string {
+  return count === 1 ? '1 worker' : `${count} workers`;
+}
+
+function mebibytes(bytes: number): number {
+  return Math.round(bytes / MIB);
+}

@@ -1,0 +1,448 @@
+/**
+ * The workers of a supervisor: starts, warms up, replaces and restarts them. A slot holds one worker at a time. The
+ * supervisor decides what happens and when.
+ */
+import { asError } from '../../errors.ts';
+import type { Logger } from '../../log.ts';
+import { addCounts, type Counts, NO_COUNTS } from '../../metrics/counts.ts';
+import type { AskStatus, ProcessReport, RestartReason, WorkerStatus } from '../../metrics/server-status.ts';
+import type { ListenElsewhere } from '../../net/held-socket.ts';
+import { enterDirectory, inCurrentRelease, workingDirectory } from '../../working-directory.ts';
+import { backoffMs, describeExit, type Exit, HEALTHY_AFTER_MS } from '../ipc/child-exit.ts';
+import { ConnectionRelay, type Recipient } from '../ipc/connection-handover.ts';
+import { describeError } from '../ipc/error-transfer.ts';
+import { REPORT_MODULES } from '../ipc/messages.ts';
+import type { PreloadPlan } from '../preload/preload-plan.ts';
+import { WorkerTitles } from '../program/title.ts';
+import { ConnectionTable } from '../worker/accept-balancer.ts';
+import { atOnce, inSequence } from './boot-order.ts';
+import { FirstWorkers } from './first-workers.ts';
+import { Spares } from './spares.ts';
+import { StartLimit } from './start-limit.ts';
+import type { WorkerSettings } from './supervision.ts';
+import { type DeadWorker, WorkerHandle } from './worker-handle.ts';
+
+export interface PoolOptions<Boot> {
+  readonly entry: string;
+  readonly settings: WorkerSettings<Boot>;
+  readonly log: Logger;
+  /** What the workers serve, for their titles. */
+  readonly served?: string | undefined;
+  readonly execArgv: readonly string[];
+  readonly output: () => number | 'inherit';
+  /**
+   * For development: a warm process for each slot, reports of modules, and if a worker that died does not start again, another
+   * one serves the error instead. Otherwise it is tried again.
+   */
+  readonly reload: boolean;
+  /** Which packages spare workers import ahead; undefined: none. */
+  readonly preload: PreloadPlan | undefined;
+  /** Gets files, and when the worker began to load. */
+  readonly onWatch: (files: readonly string[], loaded: number) => void;
+  /** Gets files that configure the application, likewise. */
+  readonly onConfiguration: (files: readonly string[], loaded: number) => void;
+  readonly onPatterns: (patterns: readonly string[]) => void;
+  readonly onReplace: (worker: WorkerHandle<Boot>, reason: string, kind: RestartReason) => void;
+  /** Called when a worker serves the application, or an error instead of it. */
+  readonly onServes: (failure: Error | undefined) => void;
+  /** Gets the status of the whole server, for a worker that asks. */
+  readonly onAsk: AskStatus;
+  /** Called with each report of a worker. */
+  readonly onReport: () => void;
+  /** Gets why a worker has ended, and a line about it. */
+  readonly onDeath: (kind: RestartReason, text: string) => void;
+  /** Extra text for the log line that reports a worker's death. */
+  readonly describeDeath: (worker: DeadWorker, exit: Exit) => string;
+}
+
+export interface Slot<Boot> {
+  worker: WorkerHandle<Boot> | undefined;
+  deaths: number;
+  removed: boolean;
+}
+
+/** How long to wait until a replaced worker has stopped accepting. */
+const RETIRE_LIMIT_MS = 2000;
+/** Seconds for a worker that was started but is not needed. */
+const NEVER_USED_DRAIN_S = 1;
+/** How long to wait for a worker's report before its last one is used. */
+const REPORT_LIMIT_MS = 1000;
+
+export class Pool<Boot> {
+  /** For workers that start from now on. */
+  settings: WorkerSettings<Boot>;
+  readonly spares: Spares<Boot>;
+  readonly #first = new FirstWorkers<Boot>();
+  readonly #options: PoolOptions<Boot>;
+  readonly #log: Logger;
+  readonly #table = ConnectionTable.open();
+  /** Passes connections of workers that end to those that stay. */
+  readonly #relay = new ConnectionRelay(() => this.#recipients());
+  readonly #slots: Slot<Boot>[] = [];
+  readonly #titles: WorkerTitles<WorkerHandle<Boot>>;
+  /** Every live process, including those that drain. */
+  readonly #alive = new Set<WorkerHandle<Boot>>();
+  readonly #revivals = new Set<NodeJS.Timeout>();
+  /** Those that boot and are not ready yet. */
+  readonly #starting = new Set<WorkerHandle<Boot>>();
+  /** What workers that have ended had counted. */
+  #endedCounts: Counts = NO_COUNTS;
+  /** Whether `vacate` has ended the workers, and none has taken their place yet. */
+  isVacated = false;
+  #pendingStatus: Promise<WorkerStatus[]> | undefined;
+  #lastId = 0;
+  #interruptions = 0;
+  #stopping = false;
+
+  constructor(options: PoolOptions<Boot>) {
+    this.#options = options;
+    this.#log = options.log;
+    this.settings = options.settings;
+    this.#titles = new WorkerTitles(options.served, this.#slots);
+    this.spares = new Spares<Boot>({
+      spawn: () => this.#titles.name(this.#spawn(), 'spare worker'),
+      count: () => (this.#stopping ? 0 : options.reload ? this.#slots.length : this.settings.spareWorkers),
+      boot: () => this.settings.boot,
+      plan: options.preload,
+      log: options.log,
+    });
+  }
+
+  /** The number of slots. */
+  get size(): number {
+    return this.#slots.length;
+  }
+
+  /** The workers in the slots. */
+  get workers(): WorkerHandle<Boot>[] {
+    return this.#slots.flatMap(({ worker }) => worker ?? []);
+  }
+
+  slotOf(worker: WorkerHandle<Boot>): Slot<Boot> | undefined {
+    return this.#slots.find((slot) => slot.worker === worker);
+  }
+
+  /** The live workers with their current reports; a blocked one with its last report. */
+  status(): Promise<WorkerStatus[]> {
+    this.#pendingStatus ??= this.#collectStatus().finally(() => {
+      this.#pendingStatus = undefined;
+    });
+    return this.#pendingStatus;
+  }
+
+  async #collectStatus(): Promise<WorkerStatus[]> {
+    const since = performance.now();
+    await Promise.all([...this.#alive].map((worker) => worker.requestReport(REPORT_LIMIT_MS)));
+    return [...this.#alive].map((worker) => worker.status(since));
+  }
+
+  /** What all workers so far have counted and reported. No total ever becomes less. */
+  totals(): Counts {
+    return this.reports().reduce((sum, { counts }) => addCounts(sum, counts), this.#endedCounts);
+  }
+
+  /** The last reports of the live workers. */
+  reports(): ProcessReport[] {
+    return [...this.#alive].flatMap(({ report }) => report ?? []);
+  }
+
+  reopenLogs(): void {
+    for (const worker of this.#alive) worker.reopenLogs();
+  }
+
+  /** Starts `count` processes for `fill`. @returns what makes a socket listen, if it can */
+  warm(count: number): ListenElsewhere {
+    return this.#first.start(count, this.settings.boot, (how) => this.#spawn(how));
+  }
+
+  /**
+   * Creates and fills `count` slots more. Resolves when each worker serves or has failed; a slot whose worker has failed is
+   * tried again.
+   * @throws The first error if there is no worker then.
+   */
+  async fill(count: number): Promise<void> {
+    const isEmpty = this.size === 0;
+    const started = await Promise.allSettled(
+      Array.from({ length: count }, (_each, index) => this.bootOne({ isFirst: isEmpty && index === 0 })),
+    );
+    const failed = started.find((each) => each.status === 'rejected');
+    if (failed && isEmpty && started.every((each) => each.status === 'rejected')) throw failed.reason;
+    for (const each of started) {
+      const slot = this.#addSlot();
+      if (each.status === 'fulfilled') this.#place(slot, each.value);
+      else this.#revive(slot);
+    }
+    if (failed) this.#log.error(`a worker did not start: ${describeError(failed.reason)}`);
+  }
+
+  /** Adds a slot with a worker. @throws The reason if it does not start. */
+  async add(): Promise<void> {
+    const worker = await this.bootOne({ isFirst: this.size === 0 });
+    this.#place(this.#addSlot(), worker);
+  }
+
+  /** Removes the last slot. */
+  async remove(): Promise<void> {
+    const slot = this.#slots.pop();
+    if (!slot) return;
+    slot.removed = true;
+    this.#titles.number();
+    if (slot.worker) await this.#retire(slot.worker);
+  }
+
+  /** Replaces the worker of a slot. @throws The reason if the new one does not start; the old one keeps serving. */
+  async replace(slot: Slot<Boot>): Promise<void> {
+    const { exclusive } = this.settings;
+    const predecessor = slot.worker;
+    if (exclusive) await this.#end([slot]);
+    const successor = await this.bootOne({ isFirst: this.#isFirst(slot) }).catch((error: unknown) => {
+      if (exclusive) this.#revive(slot);
+      throw error;
+    });
+    this.#place(slot, successor);
+    this.#log.debug(`worker ${successor.pid} takes over from ${predecessor?.pid ?? 'none'}`);
+    if (predecessor) await this.#retire(predecessor);
+  }
+
+  /** Ends all workers and resolves when they are gone. The slots stay, and connections wait in the kernel's queue. */
+  vacate(): Promise<void> {
+    this.isVacated = true;
+    return this.#end(this.#slots);
+  }
+
+  /** Starts workers for the slots that `vacate` has left empty, again and again until they serve. */
+  reviveVacated(): void {
+    this.isVacated = false;
+    for (const slot of this.#slots) if (!slot.worker) this.#revive(slot);
+  }
+
+  async #end(slots: readonly Slot<Boot>[]): Promise<void> {
+    const workers = slots.flatMap(({ worker }) => worker ?? []);
+    for (const slot of slots) slot.worker = undefined;
+    const { drain } = this.settings;
+    await Promise.all(workers.map((worker) => worker.stop({ graceful: true, timeout: drain })));
+  }
+
+  /**
+   * Starts workers for `count` slots, beside those that serve.
+   * @param failure what they serve instead of the application
+   * @param oneByOne whether to start them one after the other, which loads the machine less
+   * @throws The first error; then none of them stays.
+   */
+  async bootAll(count: number, { failure, oneByOne }: { failure?: Error; oneByOne: boolean }) {
+    const booted = new Map<number, WorkerHandle<Boot>>();
+    const interruptions = this.#interruptions;
+    const boot = async (index: number) => {
+      if (this.#interruptions !== interruptions) throw new Error('interrupted');
+      booted.set(index, await this.bootOne({ isFirst: index === 0, failure }));
+    };
+    const reason = oneByOne ? await inSequence(count, boot) : await atOnce(count, boot);
+    // In the order of their slots, not in the order in which they became ready.
+    if (!reason) return [...booted].sort(([one], [other]) => one - other).map(([, worker]) => worker);
+    for (const worker of booted.values())
+      void worker.stop({ graceful: true, timeout: NEVER_USED_DRAIN_S, handOver: true });
+    throw reason.error;
+  }
+
+  /** Puts these workers in the slots. Resolves when the earlier ones accept no more connections. */
+  async swap(successors: readonly WorkerHandle<Boot>[]): Promise<void> {
+    this.isVacated = false;
+    const predecessors = this.workers;
+    for (const slot of this.#slots.splice(successors.length)) slot.removed = true;
+    for (const [index, successor] of successors.entries()) {
+      const slot = this.#slots[index] ?? this.#addSlot();
+      this.#log.debug(`worker ${successor.pid} takes over from ${slot.worker?.pid ?? 'none'}`);
+      this.#place(slot, successor);
+    }
+    await Promise.all(predecessors.map((worker) => this.#retire(worker)));
+  }
+
+  /** Gives up the workers that are starting, and those that `bootAll` would start after them. */
+  interrupt(): void {
+    this.#interruptions++;
+    for (const worker of this.#starting) worker.kill();
+  }
+
+  /** Ends all workers; a second call that is not graceful cuts a graceful one short. */
+  async stop({ graceful, timeout }: { graceful: boolean; timeout: number }): Promise<void> {
+    const isFirst = !this.#stopping;
+    this.#stopping = true;
+    for (const timer of this.#revivals) clearTimeout(timer);
+    this.#relay.close();
+    await Promise.all([...this.#alive].map((worker) => worker.stop({ graceful, timeout })));
+    if (isFirst) this.#table?.close();
+  }
+
+  #isFirst(slot: Slot<Boot>): boolean {
+    return slot === this.#slots[0];
+  }
+
+  /**
+   * Starts a worker. Resolves when it serves.
+   * @param how `isFirst`: whether it is for the first slot; `isCold`: without packages that were imported ahead
+   * @throws The reason if it does not start.
+   */
+  async bootOne(how: BootOptions): Promise<WorkerHandle<Boot>> {
+    const { isFirst, failure, isCold = false } = how;
+    if (this.#stopping) throw new Error('stopped');
+    const worker = this.#first.take() ?? this.spares.take(isCold) ?? this.#spawn();
+    const interruptions = this.#interruptions;
+    const { boot, limits, startTimeout } = this.settings;
+    const limit = new StartLimit(startTimeout, worker, this.#log);
+    try {
+      this.#starting.add(worker);
+      const asksToOpen = failure === undefined && this.spares.isPrepared(worker);
+      const ready = worker.boot(boot, limits, { isFirst, failure, asksToOpen });
+      // While it loads, since files are looked at.
+      if (asksToOpen) this.spares.examine(worker);
+      await ready;
+    } catch (error) {
+      worker.kill();
+      const mayBePackages = this.spares.isPrepared(worker) && !limit.error && !failure;
+      if (!mayBePackages || this.#stopping || this.#interruptions !== interruptions) throw limit.error ?? error;
+      // What is wrong with the application is what a worker without them says.
+      this.#log.debug(`the application is loaded again without packages imported ahead: ${describeError(error)}`);
+      return await this.bootOne({ ...how, isCold: true });
+    } finally {
+      limit.clear();
+      this.#starting.delete(worker);
+    }
+    if (this.#stopping) {
+      // `stop` has already sent its order to the others.
+      await worker.stop({ graceful: false, timeout: 0 });
+      throw new Error('stopped');
+    }
+    this.#log.debug(`worker ${worker.pid} is ready`);
+    if (!failure) this.spares.served(worker);
+    this.#options.onServes(failure);
+    return worker;
+  }
+
+  #addSlot(): Slot<Boot> {
+    const slot: Slot<Boot> = { worker: undefined, deaths: 0, removed: false };
+    this.#slots.push(slot);
+    return slot;
+  }
+
+  #spawn({ listens = false } = {}): WorkerHandle<Boot> {
+    enterDirectory(workingDirectory());
+    const { entry, execArgv, output, reload, onReplace } = this.#options;
+    const { onWatch, onConfiguration, onPatterns, onAsk, onReport } = this.#options;
+    const { sockets, env, spareWorkers } = this.settings;
+    const slot = this.#table?.reserve();
+    const worker: WorkerHandle<Boot> = new WorkerHandle<Boot>({
+      id: ++this.#lastId,
+      entry: inCurrentRelease(entry),
+      sockets,
+      listens,
+      place: this.#table && slot !== undefined ? { fd: this.#table.fd, slot } : undefined,
+      env: reload || spareWorkers > 0 ? { ...env, ...REPORT_MODULES } : env,
+      execArgv,
+      output: output(),
+      onWatch,
+      onConfiguration,
+      onPatterns,
+      onPreload: (report) => this.spares.report(worker, report),
+      onEarlyModules: (modules) => this.spares.noteModules(worker, modules),
+      onOpening: () => this.spares.mayOpen(worker),
+      onReplace: (reason, kind) => onReplace(worker, reason, kind),
+      onAsk,
+      onReport,
+      onConnection: (connection) => this.#relay.pass(connection),
+    });
+    this.#alive.add(worker);
+    void worker.exited.then((exit) => {
+      this.#alive.delete(worker);
+      if (worker.report) this.#endedCounts = addCounts(this.#endedCounts, worker.report.counts);
+      this.#table?.release(slot);
+      const poolSlot = this.slotOf(worker);
+      if (poolSlot) this.#handleDeath(poolSlot, worker, exit);
+      for (const connection of worker.takeUnconfirmed()) this.#relay.pass(connection);
+    });
+    return worker;
+  }
+
+  #recipients(): Recipient[] {
+    return this.workers.flatMap((worker) => {
+      if (worker.state !== 'ready') return [];
+      const counted = this.#table && worker.tableSlot !== undefined ? this.#table.connections(worker.tableSlot) : 0;
+      return { connections: counted + worker.connectionsInTransit, pass: (connection) => worker.pass(connection) };
+    });
+  }
+
+  /** Puts a worker in a slot, even if it has died since it was ready: then its death is handled. */
+  #place(slot: Slot<Boot>, worker: WorkerHandle<Boot>): void {
+    slot.worker = worker;
+    if (worker.state === 'exited') void worker.exited.then((exit) => this.#handleDeath(slot, worker, exit));
+    else this.#relay.flush();
+    this.#titles.number();
+  }
+
+  #handleDeath(slot: Slot<Boot>, worker: WorkerHandle<Boot>, exit: Exit): void {
+    if (slot.worker !== worker || this.#stopping) return;
+    slot.worker = undefined;
+    slot.deaths = worker.servedMs >= HEALTHY_AFTER_MS ? 1 : slot.deaths + 1;
+    const how = `worker ${worker.pid} ended ${describeExit(exit)}`;
+    const cause = worker.failure ? `: ${describeError(worker.failure)}` : '';
+    this.#options.onDeath(worker.killedFor ?? worker.leftFor ?? 'crash', how + cause);
+    this.#log.error(`${how}${this.#options.describeDeath(worker, exit)}`);
+    // What has served may do so again, and a worker that is there costs nothing: it is the next spare one that waits.
+    this.#revive(slot, worker.servedMs > 0 && this.spares.isReady);
+  }
+
+  async #bootFailure(slot: Slot<Boot>, reason: unknown): Promise<WorkerHandle<Boot>> {
+    if (!this.#options.reload || this.#stopping) throw reason;
+    this.#log.error(describeError(reason));
+    return await this.bootOne({ isFirst: this.#isFirst(slot), failure: asError(reason) });
+  }
+
+  /** Resolves when the worker accepts no more connections; it finishes its requests by itself. */
+  async #retire(worker: WorkerHandle<Boot>): Promise<void> {
+    this.#titles.name(worker, 'draining worker');
+    void worker.stop({ graceful: true, timeout: this.settings.drain, handOver: true });
+    let limit: NodeJS.Timeout | undefined;
+    const timedOut = new Promise<void>((resolve) => {
+      limit = setTimeout(resolve, RETIRE_LIMIT_MS);
+    });
+    await Promise.race([worker.drained, timedOut]);
+    clearTimeout(limit);
+  }
+
+  /** Starts a worker for a slot whose worker has died, until one serves. `atOnce`: a spare one does not wait. */
+  #revive(slot: Slot<Boot>, atOnce = false): void {
+    const wait = backoffMs(slot.deaths);
+    if (wait > 0) this.#log.debug(`the next ${atOnce ? 'spare ' : ''}worker starts in ${wait} ms`);
+    const attempt = async () => {
+      if (this.#stopping || slot.removed || slot.worker) return;
+      try {
+        const isFirst = this.#isFirst(slot);
+        const worker = await this.bootOne({ isFirst }).catch((error: unknown) => this.#bootFailure(slot, error));
+        // A reload may have filled the slot in the meantime, or a TTOU may have removed it.
+        if (slot.removed || slot.worker)
+          void worker.stop({ graceful: true, timeout: this.settings.drain, handOver: true });
+        else this.#place(slot, worker);
+        this.spares.warmLater(atOnce ? wait : 0);
+      } catch (error) {
+        if (this.#stopping) return;
+        slot.deaths++;
+        this.#log.error(`a worker does not start: ${describeError(error)}`);
+        this.#revive(slot);
+      }
+    };
+    // No `unref`: if the only worker is dead, this timer alone keeps the process alive.
+    const timer = setTimeout(
+      () => {
+        this.#revivals.delete(timer);
+        void attempt();
+      },
+      atOnce ? 0 : wait,
+    );
+    this.#revivals.add(timer);
+  }
+}
+
+interface BootOptions {
+  readonly isFirst: boolean;
+  readonly failure?: Error | undefined;
+  readonly isCold?: boolean;
+}

@@ -1,0 +1,198 @@
+/**
+ * The spare workers of a pool: started and warm, with nothing of the application loaded. With a plan, they import the
+ * packages of the application ahead.
+ */
+import type { Logger } from '../../log.ts';
+import { isOwnFile } from '../../own-files.ts';
+import type { PreloadReport } from '../ipc/messages.ts';
+import { loadedModule } from '../preload/loaded-module.ts';
+import { isPackageFile } from '../preload/package-files.ts';
+import type { PreloadPlan, Prepared } from '../preload/preload-plan.ts';
+import type { WorkerHandle } from './worker-handle.ts';
+
+export interface SparesOptions<Boot> {
+  readonly spawn: () => WorkerHandle<Boot>;
+  /** How many there should be. */
+  readonly count: () => number;
+  /** What the next worker loads. */
+  readonly boot: () => Boot;
+  /** Undefined: no packages are imported ahead. */
+  readonly plan: PreloadPlan | undefined;
+  readonly log: Logger;
+}
+
+/** Until a spare worker that has ended by itself is replaced. */
+const WARM_AGAIN_MS = 100;
+/** After the first workers are ready. */
+const FIRST_SPARE_MS = 100;
+
+export class Spares<Boot> {
+  readonly #options: SparesOptions<Boot>;
+  readonly #workers: WorkerHandle<Boot>[] = [];
+  /** Of workers that import packages ahead, or have done so. */
+  readonly #prepared = new WeakMap<WorkerHandle<Boot>, Prepared>();
+  /** Called when one of them has imported all that it can, or has nothing to import. */
+  readonly #readyListeners = new Set<(prepared: Prepared | undefined) => void>();
+
+  constructor(options: SparesOptions<Boot>) {
+    this.#options = options;
+  }
+
+  /** Starts as many as there should be. */
+  warm(): void {
+    while (this.#workers.length < this.#options.count()) {
+      const worker = this.#options.spawn();
+      this.#workers.push(worker);
+      worker.warm(this.#options.boot());
+      void worker.loaded.then(() => this.#prepare(worker));
+      void worker.exited.then(() => this.#handleExit(worker));
+    }
+  }
+
+  /** The same later. Default: when the first requests have come, from which it would take processor time. */
+  warmLater(milliseconds: number = FIRST_SPARE_MS): void {
+    setTimeout(() => this.warm(), milliseconds).unref();
+  }
+
+  /** Whether one of them has started. */
+  get isReady(): boolean {
+    return this.#workers.some(({ state }) => state === 'standby');
+  }
+
+  /** Kills them: they may have old code or old sockets. */
+  drop(): void {
+    for (const worker of this.#workers.splice(0)) worker.kill();
+  }
+
+  /** Resolves when the next one has imported all that it can, with what that is; undefined if there is nothing. */
+  nextReady(): Promise<Prepared | undefined> {
+    return new Promise((resolve) => this.#readyListeners.add(resolve));
+  }
+
+  /** @param isCold a worker that has imported nothing ahead */
+  take(isCold: boolean): WorkerHandle<Boot> | undefined {
+    for (const worker of [...this.#workers]) {
+      if (isCold && this.isPrepared(worker)) continue;
+      this.#remove(worker);
+      if (worker.state === 'exited') continue;
+      const prepared = this.#prepared.get(worker);
+      const reason = prepared && this.#options.plan?.unusable(prepared);
+      if (reason === undefined) return worker;
+      this.#reject(worker, reason);
+    }
+    return undefined;
+  }
+
+  /** Whether the packages that a worker has imported ahead are those of the version on disk. If not, it is killed. */
+  examine(worker: WorkerHandle<Boot>): void {
+    const prepared = this.#prepared.get(worker);
+    const reason = prepared && this.#options.plan?.unfit(prepared);
+    if (reason !== undefined) this.#reject(worker, reason);
+  }
+
+  /** Whether a worker that has imported packages ahead, and loaded the application, may serve it. */
+  mayOpen(worker: WorkerHandle<Boot>): boolean {
+    const prepared = this.#prepared.get(worker);
+    const reason = prepared && this.#options.plan?.unfitAfterLoading(prepared, worker.modules);
+    if (reason !== undefined) this.#logRejection(worker, reason);
+    return reason === undefined;
+  }
+
+  /** Whether a worker has begun to import packages ahead. */
+  isPrepared(worker: WorkerHandle<Boot>): boolean {
+    return (this.#prepared.get(worker)?.current ?? -1) >= 0;
+  }
+
+  /** To be called when a worker has loaded the application. */
+  served(worker: WorkerHandle<Boot>): void {
+    this.#options.plan?.loaded(worker.modules, !this.isPrepared(worker));
+  }
+
+  /** To be called when files have changed. */
+  changed(files: readonly string[], isConfiguration: (file: string) => boolean): void {
+    if (!this.#options.plan?.changed(files, isConfiguration)) return;
+    for (const worker of this.#workers) {
+      const prepared = this.#prepared.get(worker);
+      if (prepared) prepared.isSpoiled = true;
+    }
+  }
+
+  report(worker: WorkerHandle<Boot>, report: PreloadReport): void {
+    const { plan } = this.#options;
+    const prepared = this.#prepared.get(worker);
+    if (!plan || !prepared) return;
+    if (report.paster === 'conflict') plan.learnConflict(report.conflict);
+    else if (report.paster === 'preloading') prepared.current = report.index;
+    else {
+      plan.learn(prepared, report.effects);
+      // Not before all are imported: that shows what else has to be left out.
+      if (report.index < prepared.units.length - 1) return;
+      const count = prepared.units.filter(({ isKnown }) => isKnown).length;
+      if (prepared.isSpoiled) this.#renew(worker);
+      else {
+        this.#options.log.debug(`worker ${worker.pid} has imported ${count} packages ahead`);
+        this.#notifyReady(prepared);
+      }
+    }
+  }
+
+  /** A worker reports modules while it is a spare. */
+  noteModules(worker: WorkerHandle<Boot>, modules: readonly string[]): void {
+    const prepared = this.#prepared.get(worker);
+    if (!prepared || prepared.isSpoiled) return;
+    const own = modules
+      .flatMap((module) => loadedModule(module, 'import') ?? [])
+      .find(({ file }) => !isPackageFile(file) && !isOwnFile(file));
+    if (own) this.#options.plan?.blame(prepared, `loads ${own.file}`);
+  }
+
+  #reject(worker: WorkerHandle<Boot>, reason: string): void {
+    this.#logRejection(worker, reason);
+    worker.kill();
+  }
+
+  #logRejection(worker: WorkerHandle<Boot>, reason: string): void {
+    this.#options.log.debug(`spare worker ${worker.pid} is not used: ${reason}`);
+  }
+
+  async #prepare(worker: WorkerHandle<Boot>): Promise<void> {
+    await this.#options.plan?.load();
+    if (!this.#workers.includes(worker) || worker.state !== 'standby') return;
+    const boot = this.#options.boot();
+    const prepared = this.#options.plan?.prepare();
+    if (!prepared) {
+      if (this.#options.plan) this.#options.log.debug(`worker ${worker.pid} has no packages to import ahead`);
+      this.#notifyReady(undefined);
+      return;
+    }
+    this.#prepared.set(worker, prepared);
+    worker.preload({ paster: 'preload', boot, units: prepared.units, writtenVariables: prepared.writtenVariables });
+  }
+
+  #handleExit(worker: WorkerHandle<Boot>): void {
+    if (!this.#workers.includes(worker)) return;
+    this.#remove(worker);
+    const prepared = this.#prepared.get(worker);
+    const isStopping = this.#options.count() === 0;
+    if (isStopping) return;
+    if (prepared && prepared.current >= 0) this.#options.plan?.blame(prepared, 'ends the process');
+    setTimeout(() => this.warm(), WARM_AGAIN_MS).unref();
+  }
+
+  #renew(worker: WorkerHandle<Boot>): void {
+    if (!this.#workers.includes(worker)) return;
+    this.#remove(worker);
+    worker.kill();
+    this.warm();
+  }
+
+  #notifyReady(prepared: Prepared | undefined): void {
+    for (const listener of this.#readyListeners) listener(prepared);
+    this.#readyListeners.clear();
+  }
+
+  #remove(worker: WorkerHandle<Boot>): void {
+    const index = this.#workers.indexOf(worker);
+    if (index >= 0) this.#workers.splice(index, 1);
+  }
+}

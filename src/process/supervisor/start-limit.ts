@@ -1,0 +1,32 @@
+/** How long a worker may take until it serves. */
+import { RunError } from '../../errors.ts';
+import type { Logger } from '../../log.ts';
+import { after } from '../../timer.ts';
+
+/** When a warning says that a worker still loads. */
+const SLOW_START_S = 10;
+
+export class StartLimit {
+  /** Why the worker was given up; undefined as long as it is in time. */
+  error: RunError | undefined;
+  readonly #slow: NodeJS.Timeout | undefined;
+  readonly #limit: NodeJS.Timeout | undefined;
+
+  /** @param seconds 0: no limit */
+  constructor(seconds: number, worker: { readonly pid: number | undefined; kill(): void }, log: Logger) {
+    this.#slow = after(SLOW_START_S, () => {
+      log.warn(`worker ${worker.pid} has been loading the application for ${SLOW_START_S} s`);
+    });
+    this.#limit = after(seconds, () => {
+      this.error = new RunError('PASTER_START_TIMEOUT', `the application was not ready within ${seconds} s`, {
+        hint: 'is there a promise that never settles? start_timeout in the server’s section gives it more time',
+      });
+      worker.kill();
+    });
+  }
+
+  clear(): void {
+    clearTimeout(this.#slow);
+    clearTimeout(this.#limit);
+  }
+}

@@ -1,0 +1,124 @@
+/** What the supervisor is configured with, and what of it each worker gets. */
+import type { Logger } from '../../log.ts';
+import type { MemoryLimit } from '../../machine/capacity.ts';
+import type { HeldSocket } from '../../net/held-socket.ts';
+import type { Exit } from '../ipc/child-exit.ts';
+import type { WorkerLimits } from '../ipc/messages.ts';
+import type { PreloadSettings } from '../preload/preload-plan.ts';
+import type { IsIgnored } from '../reload/ignored.ts';
+import type { ReloadOptions } from '../reload/reload.ts';
+import type { DeadWorker } from './worker-handle.ts';
+
+export interface AutomaticWorkers {
+  /** For people: `1.5 CPUs by cgroup quota`. */
+  readonly reason: string;
+  /** Whether the machine has more to give, which is logged at the start. */
+  readonly isLimited: boolean;
+}
+
+/** What the configuration says; a reload may change it. */
+export interface Supervision<Boot> {
+  /** Sent to each worker. */
+  readonly boot: Boot;
+  /** Closed when they are no longer needed, at the latest by `stop`. */
+  readonly sockets: readonly HeldSocket[];
+  /** With `automatic`, the most of them. */
+  readonly workers: number;
+  /** Present: as many workers as fit into `memoryLimit`. It says why there are not more of them if all fit. */
+  readonly automatic?: AutomaticWorkers | undefined;
+  /** What this process and its workers may use together. */
+  readonly memoryLimit?: MemoryLimit | undefined;
+  /** Whether a worker ends before the one loads that takes its place. Default: false. */
+  readonly exclusive?: boolean | undefined;
+  /** With `reload`: which files cause no reload. Default: none is ignored. */
+  readonly isIgnored?: IsIgnored | undefined;
+  /** The environment of each worker. Default: that of this process. */
+  readonly env?: NodeJS.ProcessEnv | undefined;
+  /** Seconds that a worker may take to finish requests in flight. */
+  readonly gracefulTimeout: number;
+  /** Seconds until a worker must serve; 0: no limit. Default: 60. */
+  readonly startTimeout?: number | undefined;
+  /** Seconds for which an event loop may be blocked. Undefined or 0: no limit. */
+  readonly workerTimeout?: number | undefined;
+  readonly maxRequests?: number | undefined;
+  readonly maxRequestsJitter?: number | undefined;
+  /** MiB. Undefined: each worker's share of `memoryLimit`, if there is one. */
+  readonly maxMemory?: number | undefined;
+  /** Workers that are started and wait, for one that ends or is replaced. With `reload`, there is one for each worker. */
+  readonly spareWorkers?: number | undefined;
+  /** Spare workers import packages of the application ahead. Undefined: they do not. */
+  readonly preload?: PreloadSettings | undefined;
+}
+
+export interface SupervisorOptions<Boot> extends Supervision<Boot> {
+  /** The worker's script; it calls `runWorker`. */
+  readonly entry: string;
+  /**
+   * Returns the new configuration before each reload. Absent: the configuration does not change.
+   * @param onlyCode nothing but modules has changed since `current` was read
+   */
+  readonly revise?: ((current: Supervision<Boot>, onlyCode: boolean) => Promise<Supervision<Boot>>) | undefined;
+  /** Called when a reload has changed the sockets. */
+  readonly onSockets?: ((sockets: readonly HeldSocket[], before: readonly HeldSocket[]) => void) | undefined;
+  /** Present: reload when a file changes. */
+  readonly reload?: ReloadOptions | undefined;
+  /** Called with the error of a version that does not load after a change of files. Default: it is logged. */
+  readonly onFailure?: ((error: unknown) => void) | undefined;
+  /** Extra text for the log line that reports a worker's death. Default: none. */
+  readonly describeDeath?: ((worker: DeadWorker, exit: Exit) => string) | undefined;
+  readonly log: Logger;
+  /** What the workers serve, for the titles of their processes. */
+  readonly served?: string | undefined;
+  readonly execArgv?: readonly string[] | undefined;
+  /** The descriptor for the standard output and error of the next worker. Default: this process's own. */
+  readonly output?: (() => number) | undefined;
+}
+
+/** How workers are started. */
+export interface WorkerSettings<Boot> {
+  /** Sent to each worker. */
+  readonly boot: Boot;
+  readonly sockets: readonly HeldSocket[];
+  readonly env: NodeJS.ProcessEnv;
+  readonly limits: WorkerLimits;
+  /** Seconds until a worker must serve; 0: no limit. */
+  readonly startTimeout: number;
+  /** How many workers are kept warm, without `reload`. */
+  readonly spareWorkers: number;
+  /** Seconds that a replaced worker may take for requests in flight. */
+  readonly drain: number;
+  /** Whether a worker ends before the one loads that takes its place. */
+  readonly exclusive: boolean;
+}
+
+const DEFAULT_DRAIN_S = 1;
+const DEFAULT_START_S = 60;
+const LONGEST_HEARTBEAT_MS = 1000;
+
+export function workerSettings<Boot>(of: Supervision<Boot>, reload: ReloadOptions | undefined): WorkerSettings<Boot> {
+  const { boot, sockets, env = process.env, gracefulTimeout, startTimeout = DEFAULT_START_S, workerTimeout = 0 } = of;
+  const { maxRequests, maxRequestsJitter, maxMemory, spareWorkers = 0 } = of;
+  const stallMs = workerTimeout > 0 ? workerTimeout * 1000 : undefined;
+  return {
+    boot,
+    sockets,
+    env,
+    startTimeout,
+    spareWorkers,
+    exclusive: of.exclusive ?? false,
+    drain: reload ? (reload.drain ?? DEFAULT_DRAIN_S) : gracefulTimeout,
+    limits: {
+      heartbeatMs: stallMs && Math.min(LONGEST_HEARTBEAT_MS, stallMs / 4),
+      stallMs,
+      maxRequests,
+      maxRequestsJitter,
+      maxMemory,
+      reportsUntilReady: reload === undefined,
+    },
+  };
+}
+
+/** How many workers start at first. With a memory limit, one shows how many of them fit. */
+export function workersAtOnce<Boot>({ workers, automatic, memoryLimit }: Supervision<Boot>): number {
+  return automatic && memoryLimit ? 1 : workers;
+}

@@ -1,0 +1,438 @@
+/**
+ * The supervisor: runs in the parent, holds the sockets, and keeps a number of workers alive behind them. It does not know
+ * what they serve. A worker drains only when its successor is ready, so there is always a worker to respond; if there is none
+ * for a moment, connections wait in the kernel's queue.
+ *
+ * Requests from outside (reload, more workers, fewer, a worker that asks for a successor) are handled one after the other, so
+ * that they do not replace all workers at the same time. A worker that dies is replaced independently of that.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { asError } from '../../errors.ts';
+import type { Logger } from '../../log.ts';
+import { History } from '../../metrics/history.ts';
+import { ServerEvents } from '../../metrics/server-events.ts';
+import type { RestartReason, ServerStatus } from '../../metrics/server-status.ts';
+import { statusLines } from '../../metrics/status-lines.ts';
+import type { HeldSocket, ListenElsewhere } from '../../net/held-socket.ts';
+import { describeError } from '../ipc/error-transfer.ts';
+import { isModuleFile } from '../preload/loaded-module.ts';
+import { PreloadPlan } from '../preload/preload-plan.ts';
+import { describeChanges } from '../reload/path-changes.ts';
+import { Reload } from '../reload/reload.ts';
+import { MemoryBudget, workersText } from './memory-budget.ts';
+import { Pool } from './pool.ts';
+import { type Supervision, type SupervisorOptions, workerSettings, workersAtOnce } from './supervision.ts';
+import { watchHeartbeats } from './watchdog.ts';
+import type { WorkerHandle } from './worker-handle.ts';
+
+/** How a reload went. */
+export type ReloadResult = { readonly ok: true } | Failure;
+
+/** How the replacement of a worker went, with the process that serves now. */
+export type Succession = { readonly ok: true; readonly pid: number | undefined } | Failure;
+
+export interface Failure {
+  readonly ok: false;
+  readonly error: unknown;
+}
+
+/** When files are watched although no worker is ready yet. */
+const SLOW_START_MS = 500;
+
+export class Supervisor<Boot> {
+  /** Resolves when it has stopped and no worker is left. */
+  readonly finished: Promise<void>;
+  readonly #options: SupervisorOptions<Boot>;
+  readonly #log: Logger;
+  readonly #reload: Reload | undefined;
+  readonly #pool: Pool<Boot>;
+  readonly #preload: PreloadPlan;
+  readonly #memory: MemoryBudget<Boot>;
+  /** Files that configure the application. */
+  readonly #configuration: Set<string>;
+  /** Whether the workers have loaded the configuration as it was when a file of it changed last. */
+  #isConfigurationLoaded = false;
+  readonly #withSuccessor = new Set<WorkerHandle<Boot>>();
+  #current: Supervision<Boot>;
+  readonly #started = Date.now();
+  readonly #events = new ServerEvents();
+  /** Filled only while workers report at intervals. */
+  readonly #history = new History();
+  #interrupted = false;
+  #isStarting = false;
+  #isReloading = false;
+  /** The number of the newest reload: of several that wait, only that one is done. */
+  #lastReload = 0;
+  #turn: Promise<unknown> = Promise.resolve();
+  #stopping = false;
+  #watchdog: NodeJS.Timeout | undefined;
+  #setFinished = () => {};
+
+  constructor(options: SupervisorOptions<Boot>) {
+    this.#options = options;
+    this.#current = options;
+    this.#log = options.log;
+    this.#configuration = new Set(options.reload?.files);
+    this.finished = new Promise((resolve) => {
+      this.#setFinished = resolve;
+    });
+    if (options.reload) {
+      this.#reload = new Reload(
+        options.reload,
+        options.log,
+        (changed) => this.#reloadChanges(changed),
+        () => this.#interrupt(),
+      );
+      if (options.isIgnored) this.#reload.isIgnored = options.isIgnored;
+    }
+    this.#preload = new PreloadPlan(options.log);
+    this.#configurePreload(options);
+    this.#pool = new Pool<Boot>({
+      entry: options.entry,
+      settings: workerSettings(options, options.reload),
+      log: options.log,
+      served: options.served,
+      execArgv: options.execArgv ?? [],
+      output: () => options.output?.() ?? 'inherit',
+      reload: options.reload !== undefined,
+      preload: this.#preload,
+      onWatch: (files, loaded) => this.#reload?.watch(files, loaded),
+      onConfiguration: (files, loaded) => {
+        for (const file of files) this.#configuration.add(file);
+        this.#reload?.watchNamed(files, loaded);
+      },
+      onPatterns: (patterns) => this.#reload?.watchPatterns(patterns),
+      onReplace: (worker, reason, kind) => this.#replace(worker, reason, kind),
+      onServes: (failure) => this.#reload?.serves(failure),
+      onAsk: (options) => this.status(options),
+      onReport: () => this.#history.note(() => ({ counts: this.#pool.totals(), reports: this.#pool.reports() })),
+      onDeath: (kind, text) => this.#events.restarted(kind, text),
+      describeDeath: options.describeDeath ?? (() => ''),
+    });
+    this.#memory = new MemoryBudget<Boot>({
+      workers: () => this.#pool.workers,
+      spares: () => this.#current.spareWorkers ?? 0,
+      replace: (worker, reason) => this.#replace(worker, reason, 'max_memory'),
+      log: options.log,
+    });
+  }
+
+  /** Starts the processes of the first workers, which load nothing before `start`. @returns what makes a socket listen, if it can */
+  warm(): ListenElsewhere {
+    return this.#pool.warm(workersAtOnce(this.#current));
+  }
+
+  /** Resolves when the workers are ready. Rejects with a worker's own error if none of them can start. */
+  async start(): Promise<void> {
+    // An application that never gets ready needs a save.
+    const slow = setTimeout(() => void this.#reload?.start(), SLOW_START_MS);
+    this.#isStarting = true;
+    try {
+      await this.#startFirst();
+    } finally {
+      clearTimeout(slow);
+      this.#isStarting = false;
+    }
+    this.#startWatchdog();
+    // What was saved since the workers began to load counts.
+    await this.#reload?.start();
+    this.#pool.spares.warmLater();
+  }
+
+  /**
+   * Replaces all workers, or none: if one does not start, the old ones keep serving. A newer reload takes precedence: what
+   * starts is out of date then, and may never become ready.
+   */
+  reload(reason: string): Promise<ReloadResult> {
+    const number = ++this.#lastReload;
+    if (this.#isReloading) this.#interrupt();
+    return this.#inTurn(async (): Promise<ReloadResult> => {
+      if (number !== this.#lastReload) return SUPERSEDED;
+      this.#isReloading = true;
+      this.#interrupted = false;
+      const { onReload } = this.#options.reload ?? {};
+      if (!onReload) this.#log.info(`reloading (${reason})`);
+      this.#pool.spares.drop();
+      // The packages may be those of another release.
+      this.#preload.forget();
+      const begun = performance.now();
+      try {
+        const replaced = await this.#replaceAllFor(await this.#revised(false), { oneByOne: true });
+        this.#events.reloaded(reason, begun, replaced);
+        if (onReload) onReload([], performance.now() - begun);
+        else this.#log.info('reloaded');
+        return { ok: true };
+      } catch (error) {
+        if (this.#stopping) return STOPPED;
+        if (this.#interrupted) {
+          this.#log.info('starting over: a newer reload was asked for');
+          return SUPERSEDED;
+        }
+        this.#events.reloadFailed(reason, describeError(error));
+        if (this.#pool.isVacated) {
+          this.#log.error(`the new version does not start, and the old one has ended: ${describeError(error)}`);
+          this.#pool.reviveVacated();
+        } else this.#log.error(`the new version does not start, the old one goes on: ${describeError(error)}`);
+        return { ok: false, error };
+      } finally {
+        this.#isReloading = false;
+        this.#pool.spares.warm();
+      }
+    }, STOPPED);
+  }
+
+  /** The number of workers, those included that start again. */
+  get size(): number {
+    return this.#pool.size;
+  }
+
+  get workers(): readonly WorkerHandle<Boot>[] {
+    return this.#pool.workers;
+  }
+
+  /** @returns the error, if it does not start */
+  addWorker(): Promise<Failure | undefined> {
+    return this.#inTurn<Failure | undefined>(async () => {
+      try {
+        await this.#pool.add();
+        this.#log.info(workersText(this.#pool.size));
+        this.#pool.spares.warm();
+        return undefined;
+      } catch (error) {
+        if (!this.#stopping) this.#log.error(`one more worker does not start: ${describeError(error)}`);
+        return { ok: false, error };
+      }
+    }, STOPPED);
+  }
+
+  /** The last worker stays. */
+  removeWorker(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#pool.size <= 1) return;
+      const removed = this.#pool.remove();
+      this.#log.info(workersText(this.#pool.size));
+      await removed;
+    }, undefined);
+  }
+
+  reopenLogs(): void {
+    this.#pool.reopenLogs();
+  }
+
+  /** The status of the server, from the current reports of the workers. */
+  async status({ history = false } = {}): Promise<ServerStatus> {
+    const workers = await this.#pool.status();
+    return {
+      pid: process.pid,
+      started: this.#started,
+      workers,
+      totals: this.#pool.totals(),
+      restarts: this.#events.restarts,
+      reloads: this.#events.reloads,
+      events: this.#events.latest,
+      ...(history ? { history: this.#history.samples } : {}),
+    };
+  }
+
+  /** Logs the status of the server. */
+  async report(): Promise<void> {
+    // One message for each line: some loggers put a message on one line.
+    for (const line of statusLines(await this.status())) this.#log.info(line);
+  }
+
+  /** Ends all workers; a second call that is not graceful cuts a graceful one short. */
+  async stop({ graceful }: { graceful: boolean }): Promise<void> {
+    this.#stopping = true;
+    clearInterval(this.#watchdog);
+    this.#memory.stop();
+    const unwatched = this.#reload?.close();
+    const { sockets, gracefulTimeout } = this.#current;
+    // New connections are refused from now on: they would wait in vain.
+    const closed = closeAll(sockets);
+    await this.#pool.stop({ graceful, timeout: graceful ? gracefulTimeout : 0 });
+    await Promise.all([closed, unwatched]);
+    this.#setFinished();
+  }
+
+  /** Runs actions one after the other; none once the supervisor stops. */
+  #inTurn<T>(action: () => Promise<T>, stopped: T): Promise<T> {
+    const result = this.#turn.then(() => (this.#stopping ? stopped : action()));
+    this.#turn = result.catch(() => {});
+    return result;
+  }
+
+  /** With `reload`, workers serve the error of a version that does not start until the next good save. */
+  #startFirst(): Promise<void> {
+    return this.#inTurn(async () => {
+      for (;;) {
+        this.#interrupted = false;
+        try {
+          await this.#fill(this.#current);
+          this.#isConfigurationLoaded = true;
+          return;
+        } catch (error) {
+          if (this.#interrupted && !this.#stopping) continue;
+          if (this.#reload && !this.#stopping && (await this.#serveFailure(error))) return;
+          await this.stop({ graceful: false });
+          throw error;
+        }
+      }
+    }, undefined);
+  }
+
+  async #fill(supervision: Supervision<Boot>): Promise<void> {
+    const { workers, automatic } = supervision;
+    const before = workersAtOnce(supervision);
+    await this.#pool.fill(before);
+    this.#memory.measure();
+    const { count, reason } = this.#affordable(supervision);
+    if (count > before) await this.#pool.fill(count - before);
+    if (!automatic) return;
+    this.#log[automatic.isLimited || count < workers ? 'info' : 'debug'](`${workersText(count)}: ${reason}`);
+  }
+
+  /** How many workers the configuration, the processors and the memory limit allow, and why not more. */
+  #affordable({ workers, automatic, memoryLimit }: Supervision<Boot>): { count: number; reason: string } {
+    const fitting = automatic && memoryLimit ? this.#memory.fitting(memoryLimit) : undefined;
+    return fitting && fitting.count < workers ? fitting : { count: workers, reason: automatic?.reason ?? '' };
+  }
+
+  #replace(worker: WorkerHandle<Boot>, reason: string, kind: RestartReason): void {
+    if (this.#withSuccessor.has(worker)) return;
+    this.#withSuccessor.add(worker);
+    void this.#inTurn(() => this.#succeed(worker, reason, kind), STOPPED).finally(() =>
+      this.#withSuccessor.delete(worker),
+    );
+  }
+
+  /** Replaces a worker. Resolves to the process of its successor; to undefined if there is no worker with that pid. */
+  replaceWorker(pid: number, reason: string): Promise<Succession | undefined> {
+    return this.#inTurn<Succession | undefined>(async () => {
+      const worker = this.#pool.workers.find((each) => each.pid === pid);
+      return worker && this.#succeed(worker, reason, 'control');
+    }, STOPPED);
+  }
+
+  async #succeed(worker: WorkerHandle<Boot>, reason: string, kind: RestartReason): Promise<Succession> {
+    const slot = this.#pool.slotOf(worker);
+    if (!slot) return { ok: true, pid: undefined };
+    this.#log.info(`worker ${worker.pid} ${reason} and is replaced`);
+    try {
+      await this.#pool.replace(slot);
+      this.#events.restarted(kind, `worker ${worker.pid} ${reason}`);
+      return { ok: true, pid: slot.worker?.pid };
+    } catch (error) {
+      if (!this.#stopping) this.#log.error(`its successor does not start, it goes on: ${describeError(error)}`);
+      return { ok: false, error };
+    } finally {
+      this.#pool.spares.warm();
+    }
+  }
+
+  /** Reloads after a change of files: all workers at once, so that one version serves at a time, or its error if it does not load. */
+  #reloadChanges(changed: readonly string[]): Promise<ReloadResult> {
+    if (this.#isStarting) this.#interrupt();
+    return this.#inTurn(async () => {
+      this.#interrupted = false;
+      this.#pool.spares.changed(changed, (file) => this.#configuration.has(file));
+      const begun = performance.now();
+      try {
+        const onlyCode = changed.every((file) => isModuleFile(file) && !this.#configuration.has(file));
+        const replaced = await this.#replaceAllFor(await this.#revised(onlyCode), { oneByOne: false });
+        this.#events.reloaded(describeChanges(changed), begun, replaced);
+        return { ok: true };
+      } catch (error) {
+        if (!this.#stopping && !this.#interrupted) {
+          this.#events.reloadFailed(describeChanges(changed), describeError(error));
+          await this.#serveFailure(error);
+        }
+        return { ok: false, error };
+      } finally {
+        // A browser with the page navigates now, on the same processors.
+        this.#pool.spares.warmLater();
+      }
+    }, STOPPED);
+  }
+
+  #revised(onlyCode: boolean): Promise<Supervision<Boot>> {
+    this.#isConfigurationLoaded &&= onlyCode;
+    return this.#options.revise?.(this.#current, this.#isConfigurationLoaded) ?? Promise.resolve(this.#current);
+  }
+
+  /** @returns the number of workers that it has replaced. @throws The first error; then nothing has changed. */
+  async #replaceAllFor(next: Supervision<Boot>, { oneByOne }: { oneByOne: boolean }): Promise<number> {
+    const before = this.#current;
+    const settings = this.#pool.settings;
+    // The number that TTIN and TTOU have set holds until the configuration changes its own.
+    const isSameCount = next.workers === before.workers && next.memoryLimit?.bytes === before.memoryLimit?.bytes;
+    const { count, reason } = isSameCount
+      ? { count: Math.max(1, this.#pool.size), reason: '' }
+      : this.#affordable(next);
+    const replaced = this.#pool.workers.length;
+    if (this.#reload && next.isIgnored) this.#reload.isIgnored = next.isIgnored;
+    const changed = next.sockets !== before.sockets || !isDeepStrictEqual(next.env, before.env);
+    if (changed) this.#pool.spares.drop();
+    this.#pool.settings = workerSettings(next, this.#options.reload);
+    this.#configurePreload(next);
+    try {
+      if (next.exclusive) await this.#pool.vacate();
+      const ready = await this.#pool.bootAll(count, { oneByOne });
+      this.#current = next;
+      this.#isConfigurationLoaded = true;
+      await this.#pool.swap(ready);
+    } catch (error) {
+      this.#pool.settings = settings;
+      this.#configurePreload(before);
+      if (changed) this.#pool.spares.drop();
+      await closeAll(next.sockets, before.sockets);
+      throw error;
+    }
+    if (next.sockets !== before.sockets) this.#options.onSockets?.(next.sockets, before.sockets);
+    await closeAll(before.sockets, next.sockets);
+    this.#memory.measure();
+    this.#startWatchdog();
+    if (!isSameCount) this.#log.info(`${workersText(count)}${reason && `: ${reason}`}`);
+    return replaced;
+  }
+
+  #configurePreload({ preload, env = process.env }: Supervision<Boot>): void {
+    const { execArgv = [] } = this.#options;
+    this.#preload.configure(preload, [env['NODE_OPTIONS'] ?? '', ...execArgv].join(' '));
+  }
+
+  async #serveFailure(reason: unknown): Promise<boolean> {
+    if (this.#options.onFailure) this.#options.onFailure(reason);
+    else this.#log.error(describeError(reason));
+    try {
+      const count = this.#pool.size || this.#current.workers;
+      await this.#pool.swap(await this.#pool.bootAll(count, { failure: asError(reason), oneByOne: false }));
+      return true;
+    } catch (error) {
+      if (!this.#stopping) this.#log.debug(`nor can its error be served: ${describeError(error)}`);
+      return false;
+    }
+  }
+
+  /** Gives up the workers that are starting: there is a newer version, and the old one may never become ready. */
+  #interrupt(): void {
+    this.#interrupted = true;
+    this.#pool.interrupt();
+  }
+
+  /** Kills workers whose event loop is blocked, and replaces those that take too much memory. */
+  #startWatchdog(): void {
+    clearInterval(this.#watchdog);
+    const { workerTimeout = 0, maxMemory, memoryLimit } = this.#current;
+    if (!this.#stopping) this.#memory.watch(maxMemory === undefined ? memoryLimit : undefined);
+    const { heartbeatMs } = this.#pool.settings.limits;
+    if (heartbeatMs === undefined || this.#stopping) return;
+    this.#watchdog = watchHeartbeats(() => this.#pool.workers, heartbeatMs, workerTimeout, this.#log);
+  }
+}
+
+const STOPPED: Failure = { ok: false, error: new Error('the supervisor is stopping') };
+const SUPERSEDED: Failure = { ok: false, error: new Error('a newer reload was asked for') };
+
+function closeAll(sockets: readonly HeldSocket[], kept: readonly HeldSocket[] = []): Promise<unknown> {
+  return Promise.all(sockets.filter((socket) => !kept.includes(socket)).map((socket) => socket.close()));
+}

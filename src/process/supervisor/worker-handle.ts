@@ -1,0 +1,442 @@
+/**
+ * The supervisor's view of one worker: starts the child, exchanges messages with it, and knows how it ended. One handle is
+ * one process, which is never started again.
+ *
+ * The child inherits the sockets as descriptors from 3 on, then the table of connections, then the IPC channel. A handle
+ * sent over IPC would need a round trip before the worker can accept, and a running event loop on both sides. A descriptor
+ * works the same for TCP, Unix and systemd's sockets, on Linux and on macOS, and is there from the start. The channel comes
+ * last, so that the numbers of the sockets do not depend on it.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
+import { RunError } from '../../errors.ts';
+import type { AskStatus, ProcessReport, RestartReason, WorkerStatus } from '../../metrics/server-status.ts';
+import type { HeldSocket } from '../../net/held-socket.ts';
+import { timerMs } from '../../timer.ts';
+import { describeExit, type Exit, KILL_MARGIN_S } from '../ipc/child-exit.ts';
+import { asSendHandle, ConnectionChannel, type PassedConnection } from '../ipc/connection-handover.ts';
+import { packError, unpackError } from '../ipc/error-transfer.ts';
+import {
+  type FromWorker,
+  isPasterMessage,
+  type PreloadMessage,
+  type PreloadReport,
+  reportedModules,
+  type ToWorker,
+  type WorkerLimits,
+} from '../ipc/messages.ts';
+import type { TablePlace } from '../worker/accept-balancer.ts';
+import type { Inspection } from '../worker/inspection.ts';
+import { InspectionPipe } from '../worker/inspection-pipe.ts';
+
+export type WorkerState = WorkerStatus['state'];
+
+export interface WorkerOptions {
+  readonly id: number;
+  readonly entry: string;
+  readonly sockets: readonly HeldSocket[];
+  /** Whether it can make them listen: it inherits each of them twice. */
+  readonly listens: boolean;
+  /** Its slot in the table of connections. */
+  readonly place: TablePlace | undefined;
+  readonly env: NodeJS.ProcessEnv;
+  readonly execArgv: readonly string[];
+  /** Where its standard output and error go. */
+  readonly output: number | 'inherit';
+  /** Gets the files, and URLs of modules, that the application consists of, and when the worker began to load. */
+  readonly onWatch: (files: readonly string[], loaded: number) => void;
+  /** Gets the files that configure the application, likewise. */
+  readonly onConfiguration: (files: readonly string[], loaded: number) => void;
+  readonly onPatterns: (patterns: readonly string[]) => void;
+  /** Gets what a spare worker reports about the packages that it imports. */
+  readonly onPreload: (report: PreloadReport) => void;
+  /** Gets modules that were loaded before `boot`. */
+  readonly onEarlyModules: (modules: readonly string[]) => void;
+  /** Whether a worker that has loaded, and had to ask, may accept connections. Otherwise it is killed. */
+  readonly onOpening: () => boolean;
+  readonly onReplace: (reason: string, kind: RestartReason) => void;
+  /** Gets the status of the whole server, for a worker that asks. */
+  readonly onAsk: AskStatus;
+  /** Called with each report. */
+  readonly onReport: () => void;
+  /** Gets a connection that the worker hands over. */
+  readonly onConnection: (connection: PassedConnection) => void;
+}
+
+export interface HowToBoot {
+  readonly isFirst: boolean;
+  readonly failure: Error | undefined;
+  readonly asksToOpen: boolean;
+}
+
+/** What is known of a worker that has died. */
+export interface DeadWorker {
+  /** Why it did not start, or what it died of, if it could send the error. */
+  readonly failure: Error | undefined;
+  /** Its report at the end, if it could send one. */
+  readonly lastReport: ProcessReport | undefined;
+  /** Its last report, and how many milliseconds ago that was. */
+  readonly report: ProcessReport | undefined;
+  readonly reportAge: number;
+  /** Why the supervisor killed it. */
+  readonly killedFor: RestartReason | undefined;
+}
+
+const FIRST_INHERITED = 3;
+/** How long to wait for the last messages of a dead worker: a process that it started may keep the channel open. */
+const LAST_MESSAGES_MS = 500;
+
+export class WorkerHandle<Boot> implements DeadWorker {
+  readonly id: number;
+  /** Resolves when the process is warm, or has ended. */
+  readonly loaded: Promise<void>;
+  /** Resolves when it accepts no more connections, or has ended. */
+  readonly drained: Promise<void>;
+  readonly exited: Promise<Exit>;
+  /** The modules that it has loaded since `boot`, as Node reports them, until it was ready. */
+  readonly modules: string[] = [];
+  readonly #child: ChildProcess;
+  readonly #options: WorkerOptions;
+  readonly #connections: ConnectionChannel;
+  /** By the descriptor that it is to listen on. */
+  readonly #listening = new Map<number, (error: Error | undefined) => void>();
+  readonly #inspectionFd: number;
+  readonly #inspection: InspectionPipe | undefined;
+  #state: WorkerState = 'starting';
+  #lastMessageAt = performance.now();
+  #readyAt: number | undefined;
+  #bootedAt = Number.POSITIVE_INFINITY;
+  #failure: Error | undefined;
+  #report: ProcessReport | undefined;
+  #reportedAt = 0;
+  #title = '';
+  #lastReport: ProcessReport | undefined;
+  #leftFor: RestartReason | undefined;
+  /** Whether it has been asked for a report that it has not sent yet. */
+  #isReportPending = false;
+  readonly #reportListeners = new Set<() => void>();
+  /** Set by the code that kills it. */
+  killedFor: RestartReason | undefined;
+  #setLoaded = () => {};
+  #setDrained = () => {};
+  #setReady = () => {};
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.id = options.id;
+    this.loaded = new Promise((resolve) => {
+      this.#setLoaded = resolve;
+    });
+    this.drained = new Promise((resolve) => {
+      this.#setDrained = resolve;
+    });
+    const sockets = options.sockets.map(({ fd }) => fd);
+    const places = options.place ? [options.place.fd] : [];
+    const inherited = [...sockets, ...places, ...(options.listens ? sockets : [])];
+    this.#child = spawn(process.execPath, [...options.execArgv, options.entry], {
+      stdio: ['ignore', options.output, options.output, ...inherited, 'pipe', 'ipc'],
+      env: options.env,
+      serialization: 'advanced',
+    });
+    this.#inspectionFd = FIRST_INHERITED + inherited.length;
+    const pipe = this.#child.stdio[this.#inspectionFd];
+    this.#inspection = pipe ? new InspectionPipe(pipe as Socket) : undefined;
+    this.exited = new Promise((resolve) => {
+      const end = (exit: Exit) => {
+        this.#state = 'exited';
+        this.#setLoaded();
+        this.#setDrained();
+        this.#notifyReportListeners();
+        resolve(exit);
+      };
+      // Its last messages may still be in the channel when it is gone.
+      this.#child.once('exit', (code, signal) => {
+        if (!this.#child.connected) return end({ code, signal });
+        const late = setTimeout(() => end({ code, signal }), LAST_MESSAGES_MS);
+        this.#child.once('disconnect', () => {
+          clearTimeout(late);
+          setImmediate(() => end({ code, signal }));
+        });
+      });
+      this.#child.on('error', (error) => {
+        this.#failure ??= error;
+        // A process that did not start does not exit either.
+        if (this.#child.pid === undefined) end({ code: null, signal: null });
+      });
+    });
+    this.#connections = new ConnectionChannel(
+      (message, connection) => this.#send(message, connection),
+      options.onConnection,
+    );
+    this.#child.on('message', (message, handle) => this.#receive(message, handle));
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  get state(): WorkerState {
+    return this.#state;
+  }
+
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  get report(): ProcessReport | undefined {
+    return this.#report;
+  }
+
+  get reportAge(): number {
+    return performance.now() - this.#reportedAt;
+  }
+
+  get lastReport(): ProcessReport | undefined {
+    return this.#lastReport;
+  }
+
+  /** Why it ended without an order of its supervisor: a signal, or the end of its server. */
+  get leftFor(): RestartReason | undefined {
+    return this.#leftFor;
+  }
+
+  /** Milliseconds since its last message. */
+  get silence(): number {
+    return performance.now() - this.#lastMessageAt;
+  }
+
+  /** Milliseconds for which it has been serving. */
+  get servedMs(): number {
+    return this.#readyAt === undefined ? 0 : performance.now() - this.#readyAt;
+  }
+
+  /** Its slot in the table of connections. */
+  get tableSlot(): number | undefined {
+    return this.#options.place?.slot;
+  }
+
+  /** How many connections are in transit to it. */
+  get connectionsInTransit(): number {
+    return this.#connections.inTransit;
+  }
+
+  /** Asks for a report. Resolves when it has come, when the worker is gone, or after `limit` milliseconds. */
+  async requestReport(limit: number): Promise<void> {
+    if (this.#state !== 'ready' && this.#state !== 'draining') return;
+    // A blocked worker gets one request, however many callers ask.
+    if (!this.#isReportPending) this.#send({ paster: 'report' });
+    this.#isReportPending = true;
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        clearTimeout(late);
+        this.#reportListeners.delete(done);
+        resolve();
+      };
+      const late = setTimeout(done, limit);
+      this.#reportListeners.add(done);
+    });
+  }
+
+  /** @param since of `performance.now()`: a report from before then is marked as old */
+  status(since: number): WorkerStatus {
+    const isLate = this.#report !== undefined && this.#reportedAt < since;
+    const silent = isLate ? this.reportAge / 1000 : undefined;
+    return { pid: this.pid, state: this.#state, report: this.#report, silent };
+  }
+
+  /** Passes a connection to it. It must be ready. */
+  pass(connection: PassedConnection): void {
+    this.#connections.pass(connection);
+  }
+
+  /** When it has ended: the connections that did not reach it. */
+  takeUnconfirmed(): PassedConnection[] {
+    return this.#connections.takeUnconfirmed();
+  }
+
+  /** Starts to count its silence again. */
+  resetSilence(): void {
+    this.#lastMessageAt = performance.now();
+  }
+
+  /** Makes it listen on one of its sockets without accepting. @throws as `listen(2)` */
+  listen(fd: number, backlog: number): Promise<void> {
+    const { sockets, place } = this.#options;
+    const copy = FIRST_INHERITED + sockets.length + (place ? 1 : 0) + sockets.findIndex((socket) => socket.fd === fd);
+    return new Promise((resolve, reject) => {
+      this.#listening.set(copy, (error) => (error ? reject(error) : resolve()));
+      this.#send({ paster: 'listen', fd: copy, backlog });
+    });
+  }
+
+  /** Makes it load what every application needs. */
+  warm(boot: Boot): void {
+    this.#send({ paster: 'warm', boot });
+  }
+
+  /** Makes it import packages until `boot`. */
+  preload(message: PreloadMessage<Boot>): void {
+    this.#send(message);
+  }
+
+  /**
+   * Makes it load and serve. Rejects with its own error if it cannot.
+   * @param how `failure`: the error to serve instead of the application; `asksToOpen`: whether `onOpening` decides
+   */
+  async boot(boot: Boot, limits: WorkerLimits, { isFirst, failure, asksToOpen }: HowToBoot): Promise<void> {
+    const ready = new Promise<void>((resolve) => {
+      this.#setReady = resolve;
+    });
+    if (this.#state !== 'exited') this.#state = 'booting';
+    this.#bootedAt = Date.now();
+    const { sockets, place } = this.#options;
+    this.#send({
+      paster: 'boot',
+      boot,
+      failure: failure && packError(failure),
+      sockets: sockets.map(({ address, backlog }, index) => ({
+        fd: FIRST_INHERITED + index,
+        address,
+        backlog,
+      })),
+      place: place && { fd: FIRST_INHERITED + sockets.length, slot: place.slot },
+      inspectionFd: this.#inspectionFd,
+      limits,
+      isFirst,
+      asksToOpen,
+    });
+    const exit = await Promise.race([ready, this.exited]);
+    if (exit) {
+      throw (
+        this.#failure ??
+        new RunError('PASTER_WORKER_DIED', `a worker ended ${describeExit(exit)} before it could serve`)
+      );
+    }
+  }
+
+  /**
+   * Stops it, and kills it if it does not end. Resolves when the process is gone.
+   * @param handOver whether another worker can continue its idle connections
+   */
+  async stop({
+    graceful,
+    timeout,
+    handOver = false,
+  }: {
+    graceful: boolean;
+    timeout: number;
+    handOver?: boolean;
+  }): Promise<void> {
+    if (this.#state === 'exited') return;
+    if (this.#state === 'starting' || this.#state === 'standby') {
+      this.kill();
+    } else {
+      this.#state = 'draining';
+      this.#send({ paster: 'stop', graceful, timeout, handOver, cause: 'order' });
+    }
+    const killer = setTimeout(() => this.kill(), timerMs((graceful ? timeout : 0) + KILL_MARGIN_S));
+    await this.exited;
+    clearTimeout(killer);
+  }
+
+  /** Sets what `ps` shows of it. */
+  set title(title: string) {
+    if (title !== this.#title) this.#send({ paster: 'title', title });
+    this.#title = title;
+  }
+
+  /** Looks into it, also while it is blocked. As `InspectionPipe.ask`. */
+  async inspect(what: Inspection, send: (piece: string) => Promise<void>, gone: AbortSignal): Promise<unknown> {
+    this.#send({ paster: 'inspect' });
+    return this.#inspection?.ask(this.pid ?? 0, what, send, gone);
+  }
+
+  reopenLogs(): void {
+    if (this.#state === 'ready' || this.#state === 'draining') this.#send({ paster: 'reopen' });
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  #send(message: ToWorker<Boot>, connection?: PassedConnection): void {
+    // If it has just died, its exit says so.
+    if (this.#child.connected) this.#child.send(message, asSendHandle(connection), () => {});
+  }
+
+  #notifyReportListeners(): void {
+    for (const listener of this.#reportListeners) listener();
+  }
+
+  #receive(message: unknown, handle: unknown): void {
+    this.#lastMessageAt = performance.now();
+    if (!isPasterMessage<FromWorker>(message)) {
+      const modules = reportedModules(message);
+      if (modules.length === 0) return;
+      this.#options.onWatch(modules, this.#bootedAt);
+      if (this.#state === 'booting') this.modules.push(...modules);
+      else if (this.#state === 'standby') this.#options.onEarlyModules(modules);
+      return;
+    }
+    switch (message.paster) {
+      case 'loaded':
+        if (this.#state === 'starting') this.#state = 'standby';
+        this.#setLoaded();
+        return;
+      case 'ready':
+        if (this.#state === 'booting') this.#state = 'ready';
+        // It has survived an earlier error.
+        this.#failure = undefined;
+        this.#readyAt = performance.now();
+        this.#setReady();
+        return;
+      case 'listening':
+        this.#listening.get(message.fd)?.(message.error && unpackError(message.error));
+        return;
+      case 'failed':
+        this.#failure = unpackError(message.error);
+        return;
+      case 'watch':
+        this.#options.onConfiguration(message.files, this.#bootedAt);
+        return;
+      case 'preloading':
+      case 'imported':
+      case 'conflict':
+        this.#options.onPreload(message);
+        return;
+      case 'opening':
+        if (this.#options.onOpening()) this.#send({ paster: 'open' });
+        else this.kill();
+        return;
+      case 'patterns':
+        this.#options.onPatterns(message.patterns);
+        return;
+      case 'replace':
+        this.#options.onReplace(message.reason, message.kind);
+        return;
+      case 'report':
+        this.#report = message.report;
+        this.#reportedAt = performance.now();
+        this.#isReportPending = false;
+        if (message.isLast) this.#lastReport = message.report;
+        this.#notifyReportListeners();
+        this.#options.onReport();
+        return;
+      case 'ask': {
+        const { id, history } = message;
+        void this.#options.onAsk({ history }).then((status) => this.#send({ paster: 'status', id, status }));
+        return;
+      }
+      case 'connection':
+      case 'taken':
+        this.#connections.handle(message, handle);
+        return;
+      case 'draining':
+        if (this.#state === 'ready') this.#state = 'draining';
+        if (message.cause !== 'order') this.#leftFor = message.cause;
+        this.#setDrained();
+        return;
+      case 'beat':
+    }
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * Web-standard handlers, `fetch(request) -> Response` (Hono, h3, Elysia, srvx), as an App: srvx translates requests and responses.
+ * WebSockets are accepted where the application describes them for crossws, as h3 and Nitro do, and refused otherwise.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { sendPlainText } from '../../http/error-response.ts';
+import { declineUpgrade } from '../default-handlers.ts';
+import type { App } from '../types.ts';
+import { acceptWebSocket, type WebSocketHooks } from './crossws.ts';
+import { isObjectOrFunction, parameterNames } from './describe.ts';
+
+export interface FetchHandler {
+  fetch(request: Request, env: NodePair): Response | PromiseLike<Response>;
+}
+
+/** What @hono/node-server passes as `c.env`. srvx and h3 have it as `request.runtime.node`. */
+interface NodePair {
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+}
+
+/** Hono sets this header when it has written the response to `outgoing` itself. */
+const ALREADY_SENT = 'x-hono-already-sent';
+
+/** First parameters of a `fetch` that sends requests, as Node's own does. */
+const OUTBOUND = /^(?:url|uri|href|input|resource|path|endpoint)$/i;
+
+/** Whether a value has a `fetch` that answers requests. That of a client, such as Strapi's or undici's, sends them. */
+export function isFetchHandler(value: unknown): value is FetchHandler {
+  if (!isObjectOrFunction(value) || !('fetch' in value) || typeof value.fetch !== 'function') return false;
+  return value.fetch !== globalThis.fetch && !OUTBOUND.test(parameterNames(value.fetch)[0] ?? '');
+}
+
+/** A function `(request)` or `(request, context)`, as React Router's `createRequestHandler()` makes them. */
+export function isFetchFunction(value: unknown): value is FetchHandler['fetch'] {
+  const [first, second] = parameterNames(value);
+  return first === 'request' && (second === undefined || /context|env/i.test(second));
+}
+
+/** Upgrades that refuse what the application does not describe for crossws. Beside them, another application's upgrade counts. */
+const REFUSING = new WeakSet<NonNullable<App['upgrade']>>();
+
+/** Whether an application has an upgrade only to refuse, as those with `fetch` have. */
+export function refusesUpgrades({ upgrade }: App): boolean {
+  return upgrade !== undefined && REFUSING.has(upgrade);
+}
+
+export async function fetchApp(handler: FetchHandler): Promise<App> {
+  const { NodeRequest, patchGlobalRequest, sendNodeResponse } = await import('srvx/node');
+  // Node's Request constructor accepts only its own requests, and Hono's bodyLimit calls `new Request(request, ...)` with srvx's.
+  patchGlobalRequest();
+  const ask = (req: IncomingMessage, res: ServerResponse) =>
+    handler.fetch(new NodeRequest({ req, res }), { incoming: req, outgoing: res });
+  const app: App = async (req, res) => {
+    const response = await ask(req, res);
+    if (response.headers.has(ALREADY_SENT)) return;
+    await sendNodeResponse(res, response);
+  };
+  app.upgrade = (req, socket, head) => {
+    if (req.headers.upgrade?.toLowerCase() !== 'websocket') return declineUpgrade(app, req, socket);
+    return declineUpgrade(
+      async (_req, res) => {
+        const response = await ask(req, res);
+        const hooks = (response as { readonly crossws?: WebSocketHooks }).crossws;
+        if (hooks) {
+          res.detachSocket(socket as Socket);
+          if (await acceptWebSocket({ hooks }, req, socket, head)) return;
+          res.assignSocket(socket as Socket);
+        }
+        // A success would tell a client nothing: it waits for 101.
+        if (response.ok || hooks) refuseWebSocket(res, hooks !== undefined);
+        else await sendNodeResponse(res, response);
+      },
+      req,
+      socket,
+    );
+  };
+  REFUSING.add(app.upgrade);
+  return app;
+}
+
+/** Says the same of an application around one. */
+export function keepRefusing(outer: App, inner: App): void {
+  if (outer.upgrade && refusesUpgrades(inner)) REFUSING.add(outer.upgrade);
+}
+
+export function refuseWebSocket(res: ServerResponse, needsCrossws: boolean): void {
+  sendPlainText(
+    res,
+    501,
+    {},
+    needsCrossws
+      ? 'WebSockets of this application need the package crossws, which is not installed'
+      : 'This application has no WebSocket here',
+  );
+}

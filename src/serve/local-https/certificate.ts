@@ -1,0 +1,178 @@
+/** Certificates (RFC 5280) of a local authority and of a server for development. */
+import { createHash, createPublicKey, type KeyObject, randomBytes, sign } from 'node:crypto';
+import { isIP } from 'node:net';
+import { bitString, element, integer, octetString, oid, sequence, set, TRUE, time, utf8 } from './der.ts';
+
+const DAY_MS = 86_400_000;
+/** For clients whose clock is slow. */
+const EARLIER_MS = 3_600_000;
+
+const ECDSA_SHA256 = sequence(oid('1.2.840.10045.4.3.2'));
+const SERVER_AUTH = oid('1.3.6.1.5.5.7.3.1');
+
+/** The networks whose addresses an authority may certify: loopback, private and link-local ones. */
+const LOCAL_NETWORKS = [
+  ['127.0.0.0', 8],
+  ['10.0.0.0', 8],
+  ['172.16.0.0', 12],
+  ['192.168.0.0', 16],
+  ['169.254.0.0', 16],
+  ['100.64.0.0', 10],
+  ['::1', 128],
+  ['fc00::', 7],
+  ['fe80::', 10],
+] as const;
+
+/** Domains that belong to this machine and its network (RFC 6761, 6762, 8375). */
+const LOCAL_DOMAINS = ['localhost', 'local', 'test', 'home.arpa', 'internal'] as const;
+
+/** An authority: its key, its name, and the host name that it may certify besides local names. */
+export interface Authority {
+  readonly key: KeyObject;
+  readonly hostName: string;
+}
+
+/**
+ * The certificate of an authority. It can certify nothing but local names and addresses, so a thief of its
+ * key cannot pose as any other server.
+ */
+export function authorityCertificate({ key, hostName }: Authority, days: number): string {
+  return certificate({
+    issuer: key,
+    issuerName: authorityName(hostName),
+    subjectName: authorityName(hostName),
+    subjectKey: createPublicKey(key),
+    days,
+    extensions: [
+      extension('2.5.29.19', sequence(TRUE, integer(Buffer.from([0]))), true),
+      extension('2.5.29.15', bitString(Buffer.from([0x06]), 1), true),
+      extension('2.5.29.30', sequence(element(0xa0, ...permitted(hostName))), true),
+    ],
+  });
+}
+
+/** The certificate of a server. @param names host names and IP addresses that the authority may certify */
+export function serverCertificate(
+  authority: Authority,
+  subject: KeyObject,
+  names: readonly string[],
+  days: number,
+): string {
+  return certificate({
+    issuer: authority.key,
+    issuerName: authorityName(authority.hostName),
+    subjectName: name('paster development server', 'localhost'),
+    subjectKey: createPublicKey(subject),
+    days,
+    extensions: [
+      extension('2.5.29.19', sequence(), true),
+      extension('2.5.29.15', bitString(Buffer.from([0x80]), 7), true),
+      extension('2.5.29.37', sequence(SERVER_AUTH)),
+      extension('2.5.29.17', sequence(...names.map(generalName))),
+    ],
+  });
+}
+
+/** Whether an authority of this machine may certify a host name or an IP address. */
+export function isCertifiable(name: string, hostName: string): boolean {
+  if (isIP(name) !== 0) return LOCAL_NETWORKS.some(([network, bits]) => isWithin(name, network, bits));
+  return name === hostName || LOCAL_DOMAINS.some((domain) => name === domain || name.endsWith(`.${domain}`));
+}
+
+interface CertificateFields {
+  readonly issuer: KeyObject;
+  readonly issuerName: Buffer;
+  readonly subjectName: Buffer;
+  readonly subjectKey: KeyObject;
+  readonly days: number;
+  readonly extensions: readonly Buffer[];
+}
+
+function certificate({ issuer, issuerName, subjectName, subjectKey, days, extensions }: CertificateFields): string {
+  const now = Date.now();
+  const serial = randomBytes(16);
+  serial[0] = ((serial[0] ?? 0) & 0x7f) | 0x40;
+  const toBeSigned = sequence(
+    element(0xa0, integer(Buffer.from([2]))),
+    integer(serial),
+    ECDSA_SHA256,
+    issuerName,
+    sequence(time(new Date(now - EARLIER_MS)), time(new Date(now + days * DAY_MS))),
+    subjectName,
+    publicKeyInfo(subjectKey),
+    element(
+      0xa3,
+      sequence(
+        ...extensions,
+        extension('2.5.29.14', octetString(keyId(subjectKey))),
+        extension('2.5.29.35', sequence(element(0x80, keyId(createPublicKey(issuer))))),
+      ),
+    ),
+  );
+  const signed = sequence(toBeSigned, ECDSA_SHA256, bitString(sign('sha256', toBeSigned, issuer)));
+  const lines = signed.toString('base64').replace(/(.{64})(?=.)/g, '$1\n');
+  return `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`;
+}
+
+function authorityName(hostName: string): Buffer {
+  return name('paster development CA', hostName);
+}
+
+function name(organization: string, commonName: string): Buffer {
+  return sequence(
+    set(sequence(oid('2.5.4.10'), utf8(organization))),
+    set(sequence(oid('2.5.4.3'), utf8(commonName.slice(0, 64)))),
+  );
+}
+
+function publicKeyInfo(key: KeyObject): Buffer {
+  return key.export({ type: 'spki', format: 'der' });
+}
+
+/** The point of the key is at the end, uncompressed. */
+function keyId(key: KeyObject): Buffer {
+  return createHash('sha1').update(publicKeyInfo(key).subarray(-65)).digest();
+}
+
+function extension(id: string, value: Buffer, isCritical = false): Buffer {
+  return sequence(oid(id), ...(isCritical ? [TRUE] : []), octetString(value));
+}
+
+function generalName(text: string): Buffer {
+  return isIP(text) === 0 ? element(0x82, Buffer.from(text, 'latin1')) : element(0x87, addressBytes(text));
+}
+
+function permitted(hostName: string): Buffer[] {
+  const domains = [...new Set([...LOCAL_DOMAINS, hostName])].map((domain) =>
+    element(0x82, Buffer.from(domain, 'latin1')),
+  );
+  const networks = LOCAL_NETWORKS.map(([network, bits]) => {
+    const bytes = addressBytes(network);
+    return element(0x87, bytes, maskBytes(bits, bytes.length));
+  });
+  return [...domains, ...networks].map((base) => sequence(base));
+}
+
+function isWithin(address: string, network: string, bits: number): boolean {
+  const [bytes, base] = [addressBytes(address), addressBytes(network)];
+  if (bytes.length !== base.length) return false;
+  const mask = maskBytes(bits, base.length);
+  return bytes.every((byte, index) => (byte & (mask[index] ?? 0)) === base[index]);
+}
+
+function maskBytes(bits: number, length: number): Buffer {
+  return Buffer.from(
+    Array.from({ length }, (_, index) => 0xff & ~(0xff >> Math.min(8, Math.max(0, bits - 8 * index)))),
+  );
+}
+
+/** The 4 or 16 bytes of an IP address. */
+function addressBytes(address: string): Buffer {
+  if (isIP(address) === 4) return Buffer.from(address.split('.').map(Number));
+  // The URL parser writes an address with an IPv4 part in groups, too.
+  const [head = '', tail] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::');
+  const groupsOf = (text = '') => (text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16)));
+  const [first, last] = [groupsOf(head), groupsOf(tail)];
+  const groups = [...first, ...Array.from({ length: 8 - first.length - last.length }, () => 0), ...last];
+  return Buffer.from(groups.flatMap((group) => [group >> 8, group & 0xff]));
+}

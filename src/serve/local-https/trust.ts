@@ -1,0 +1,25 @@
+/** How to make browsers and other clients trust the authority of `serve --https`. */
+import { printableLine } from '../../errors.ts';
+
+/** Lines for a person, shown when the authority is new. */
+export function trustLines(authority: string, platform: NodeJS.Platform = process.platform): string[] {
+  const file = shellWord(authority);
+  const commands =
+    platform === 'darwin'
+      ? [`security add-trusted-cert -r trustRoot -k ~/Library/Keychains/login.keychain-db ${file}`]
+      : [
+          `sudo cp ${file} /usr/local/share/ca-certificates/paster.crt && sudo update-ca-certificates`,
+          `certutil -d sql:"$HOME/.pki/nssdb" -A -t C,, -n paster -i ${file}`,
+        ];
+  return [
+    `--https: made a certificate authority for this machine: ${authority}`,
+    'It can certify only local names and addresses. Until you trust it, browsers warn. To trust it, once:',
+    ...commands.map((command) => `    ${command}`),
+    'Firefox: Settings, Certificates, Authorities, Import. Node: NODE_EXTRA_CA_CERTS. curl: --cacert.',
+  ].map(printableLine);
+}
+
+/** A path as one word of a shell. */
+function shellWord(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,239 @@
+/** `serve` in one process: no supervisor, no workers, no reload. */
+import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isatty } from 'node:tty';
+import { configuredVariables } from '../config/env-file.ts';
+import { EXIT_FAILURE, EXIT_OK, RunError } from '../errors.ts';
+import { meter } from '../metrics/meter.ts';
+import type { ServerStatus } from '../metrics/server-status.ts';
+import { statusLines } from '../metrics/status-lines.ts';
+import { setServingAddress } from '../net/address.ts';
+import { type Listener, openListener } from '../net/listener.ts';
+import { dropPrivileges } from '../process/daemon/drop-privileges.ts';
+import { KILL_MARGIN_S } from '../process/ipc/child-exit.ts';
+import type { Controllable, ControlRequest, SendPiece } from '../process/ipc/control-socket.ts';
+import { handleSignals, type SignalTarget } from '../process/program/signals.ts';
+import type { Running } from '../protocol/types.ts';
+import { timerMs } from '../timer.ts';
+import { serverIdentity } from './announce.ts';
+import { ownDeathDetails } from './death-details.ts';
+import { loadPlannedApp, plannedAppContext, servedContexts } from './plan.ts';
+import type { Service } from './service.ts';
+import { requestLines, showFailures } from './terminal/development.ts';
+import type { DeveloperLog } from './terminal/terminal-log.ts';
+
+/** Serves until a signal ends it. @returns The exit status. */
+export async function serveSingle(service: Service): Promise<number> {
+  const single = new SingleServer(service);
+  // From now on a signal must close the sockets.
+  const stopped = handleSignals(single, service.signalOptions());
+  const ended = Promise.race([single.serve(), stopped]).then(() => EXIT_OK);
+  return Promise.race([ended, single.crashed]);
+}
+
+class SingleServer implements SignalTarget, Controllable {
+  readonly finished: Promise<void>;
+  /** Resolves with the exit status when an uncaught error ends this process. */
+  readonly crashed: Promise<number>;
+  readonly #service: Service;
+  #listeners: readonly Listener[] = [];
+  #running: Running | undefined;
+  #developer: DeveloperLog | undefined;
+  #stopped: { readonly graceful: boolean } | undefined;
+  #setFinished = () => {};
+  #setCrashed: (status: number) => void = () => {};
+
+  constructor(service: Service) {
+    this.#service = service;
+    this.finished = new Promise((resolve) => {
+      this.#setFinished = resolve;
+    });
+    this.crashed = new Promise((resolve) => {
+      this.#setCrashed = resolve;
+    });
+  }
+
+  /** Resolves when the server has ended by itself or has been stopped. */
+  async serve(): Promise<void> {
+    const { plan, request, server, session, log } = this.#service;
+    const { user, group } = request.ownership;
+    const changesUser = user !== undefined || group !== undefined;
+    if (!server.oneShot && [0, 1, 2].some(isatty)) {
+      const { endOnSecondInterrupt } = await import('../process/program/second-interrupt.ts');
+      endOnSecondInterrupt();
+    }
+    try {
+      if (changesUser) {
+        // First what only root may do, then the change, then the application. Connections wait in the kernel meanwhile.
+        if (!server.runner) await this.#open();
+        this.#service.claimPidFile();
+        dropPrivileges(user, group);
+        Object.assign(process.env, configuredVariables());
+      }
+      if (request.inspect) await (await import('./inspector.ts')).openInspector(request.inspect, log);
+      this.#warnOfNodeOptions();
+      meter().isWatching = true;
+      setServingAddress(this.#listeners[0]?.address ?? server.addresses[0]);
+      if (!this.#service.isLogConfigured) this.#developer = await showFailures({ ...request, ...plan }, server);
+      const withLines = await requestLines(request, server);
+      const app = withLines(await loadPlannedApp(plan, session));
+      await servedContexts(plan, session);
+      session.logWarnings(log);
+      if (server.runner) {
+        await app.ready?.();
+        await server.runner(app);
+        return;
+      }
+      const context = await plannedAppContext(plan, session);
+      this.#running = await server.serveOn(app, async () => this.#open(), log, true, context);
+      if (!changesUser) this.#service.claimPidFile();
+    } catch (error) {
+      if (!this.#running) await server.oneShot?.fail();
+      await this.#running?.close({ graceful: false });
+      await this.#close();
+      throw error;
+    }
+    if (this.#stopped) return void this.#end(this.#stopped.graceful);
+    if (!server.oneShot) await this.#service.offerControl(this);
+    meter().identity = serverIdentity(plan, server.scheme, this.#running.addresses);
+    meter().keepHistory();
+    this.#logCrash();
+    this.#service.listening(server.scheme, this.#running.addresses);
+    const { finished } = this.#running;
+    if (!finished) return this.finished;
+    try {
+      await Promise.race([finished, this.finished]);
+    } finally {
+      // If the server has ended by itself, the application is still to be closed.
+      if (!this.#stopped) await this.#running.close();
+    }
+  }
+
+  /** Logs an uncaught error with the requests in flight, as a supervisor does for a worker. */
+  #logCrash(): void {
+    process.on('uncaughtExceptionMonitor', (error) => {
+      // An application that catches the error may survive it.
+      if (process.listenerCount('uncaughtException') > 0) return;
+      const how = `process ${process.pid} ended with status ${EXIT_FAILURE}`;
+      const developer = this.#developer;
+      this.#service.log.error(`${how}${ownDeathDetails(error, meter().report(), developer !== undefined)}`);
+      // Node would print it again, without the requests in flight.
+      process.once('uncaughtException', () => {
+        void Promise.resolve(developer?.failed(error)).finally(() => this.#setCrashed(EXIT_FAILURE));
+      });
+    });
+  }
+
+  async stop({ graceful }: { graceful: boolean }): Promise<void> {
+    this.#stopped = { graceful };
+    const notified = this.#service.stopping();
+    await this.#endInTime(graceful);
+    this.#warnOfLeftovers();
+    await notified;
+    this.#setFinished();
+  }
+
+  async reload(): Promise<void> {
+    this.#service.log.warn(
+      'HUP: one process cannot take over from itself, nothing is reloaded: set workers = 1 or more in the server’s ' +
+        'section (or -w 1) to reload without a gap, or restart',
+    );
+  }
+
+  async addWorker(): Promise<void> {
+    this.#service.log.warn('TTIN and TTOU are for a server with workers');
+  }
+
+  removeWorker(): Promise<void> {
+    return this.addWorker();
+  }
+
+  reopenLogs(): void {}
+
+  status(): Promise<ServerStatus> {
+    return meter().ask({ history: false });
+  }
+
+  /** `paster control`. */
+  async control(request: ControlRequest, send: SendPiece, gone: AbortSignal): Promise<unknown> {
+    switch (request.command) {
+      case 'requests':
+        return { status: await this.status(), blocked: [] };
+      case 'inspect': {
+        if (request.pid !== process.pid) {
+          throw new RunError(
+            'PASTER_NO_WORKER',
+            `process ${request.pid} is not server ${process.pid}, which has no workers`,
+          );
+        }
+        const { FROM_MAIN, inspect } = await import('../process/worker/inspection.ts');
+        return inspect(request.what, FROM_MAIN, send, gone);
+      }
+      case 'stop':
+        void this.stop({ graceful: true });
+        // The connection of the client ends with this process.
+        return new Promise(() => {});
+      default:
+        throw new RunError(
+          'PASTER_NO_WORKERS',
+          `${request.command}: server ${process.pid} is one process without workers`,
+          {
+            hint: 'set workers = 1 or more in the section of the server, and restart it',
+          },
+        );
+    }
+  }
+
+  async report(): Promise<void> {
+    for (const line of statusLines(meter().alone())) this.#service.log.info(line);
+  }
+
+  async #open(): Promise<readonly Listener[]> {
+    if (this.#listeners.length === 0) {
+      this.#listeners = [...(await this.#service.openSockets(this.#service.server, openListener)).values()];
+      setServingAddress(this.#listeners[0]?.address);
+    }
+    return this.#listeners;
+  }
+
+  /** An application whose `close()` never settles must not keep the process, as a supervisor would kill a worker. */
+  async #endInTime(graceful: boolean): Promise<void> {
+    const limit = (graceful ? this.#service.server.settings.graceful_timeout : 0) + KILL_MARGIN_S;
+    const timer = new AbortController();
+    const late = sleep(timerMs(limit), true, { signal: timer.signal }).catch(() => false);
+    if (await Promise.race([this.#end(graceful), late])) {
+      this.#service.log.error(
+        `the application is not closed after ${limit} s; the process ends without waiting for it`,
+      );
+    }
+    timer.abort();
+  }
+
+  async #end(graceful: boolean): Promise<void> {
+    // Still loading: there are no requests to wait for.
+    if (!this.#running) return this.#close();
+    await this.#running.close({ graceful, timeout: this.#service.server.settings.graceful_timeout });
+  }
+
+  #warnOfNodeOptions(): void {
+    const { environment, log } = this.#service;
+    if (environment.variables['NODE_OPTIONS'] === undefined) return;
+    log.warn('NODE_OPTIONS of the INI file has no effect on one process, which runs already: set workers = 1 or more');
+  }
+
+  /** Only root can remove a socket file from a directory that only root may write to. */
+  #warnOfLeftovers(): void {
+    const { user } = this.#service.request.ownership;
+    if (user === undefined) return;
+    for (const { address } of this.#listeners) {
+      if (address.kind !== 'unix' || !existsSync(address.path)) continue;
+      this.#service.log.warn(
+        `${address.path} stays behind: user ${user} may not write to its directory; the next start replaces it`,
+      );
+    }
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all(this.#listeners.map((listener) => listener.close()));
+  }
+}

@@ -1,0 +1,267 @@
+/** `serve` with workers or with reload: the supervisor holds the sockets, and the workers serve. */
+import { createHash } from 'node:crypto';
+import { dirname, join } from 'node:path';
+import { debugFlags } from '../config/debug.ts';
+import { applyEnvFiles, configuredVariables } from '../config/env-file.ts';
+import type { Context } from '../deploy/context.ts';
+import type { LoadedServer } from '../deploy/load.ts';
+import { applyEnvironment, type ConfiguredEnvironment } from '../deploy/server/environment.ts';
+import { LoadSession } from '../deploy/session.ts';
+import { ConfigError, EXIT_OK } from '../errors.ts';
+import { memoryLimit } from '../machine/capacity.ts';
+import { bindSocket, type HeldSocket, holdSocket } from '../net/held-socket.ts';
+import { OWN_CODE } from '../own-files.ts';
+import { printable } from '../printable.ts';
+import { handleSignals, type SignalTarget } from '../process/program/signals.ts';
+import { ignoredPaths } from '../process/reload/ignored.ts';
+import { pollingPeriod } from '../process/reload/polling-filesystems.ts';
+import { type ReloadResult, Supervisor } from '../process/supervisor/supervisor.ts';
+import { SupervisorControl } from '../process/supervisor/supervisor-control.ts';
+import { enterDirectory, workingDirectory } from '../working-directory.ts';
+import { listenerUrl, openBrowser, servedName } from './announce.ts';
+import { deathDetails } from './death-details.ts';
+import { newDevelopment, nextVersion } from './development/is-developed.ts';
+import { loadPlannedServer, type ServePlan, type StickyPlan, servedContexts, type WorkerPlan } from './plan.ts';
+import type { Service } from './service.ts';
+import { makeWorkersDirectory } from './sticky/workers-directory.ts';
+import { shownAddresses } from './terminal/banner.ts';
+import { developerLog, takesKeys } from './terminal/development.ts';
+
+const WORKER = join(OWN_CODE, 'worker.js');
+
+/** Serves until a signal ends it. @returns The exit status. */
+export async function serveWorkers(service: Service): Promise<number> {
+  const { plan, request, server, session, log, logFile } = service;
+  const { inspect, reload, reloadInterval } = request;
+  if (server.runner) {
+    throw new ConfigError('PASTER_SERVER_RUNNER', 'a server runner listens by itself and cannot be supervised', {
+      location: server.context.sections[0]?.location,
+      hint: 'leave out workers and --reload',
+    });
+  }
+  // The workers load the same contexts; their warnings are logged once, here.
+  const contexts = await servedContexts(plan, session);
+  // Importing such a program ahead would run it.
+  const runsPackage = contexts.some(isProgramOfPackage);
+  session.logWarnings(log);
+  if (inspect) await (await import('./inspector.ts')).refuseTaken(inspect);
+  const bound = await service.openSockets(server, bindSocket);
+  /** Every socket that was ever held, by the address in the configuration. */
+  const held = new Map<string, HeldSocket>(bound);
+  let { scheme } = server;
+  let stickyDirectory: string | undefined;
+  const sticky = ({ settings }: LoadedServer): StickyPlan | undefined => {
+    if (!settings.sticky) return undefined;
+    stickyDirectory ??= makeWorkersDirectory(request.ownership);
+    return { directory: stickyDirectory, cookie: cookieName(plan) };
+  };
+  const development = newDevelopment();
+  const developer = service.isLogConfigured ? undefined : await developerLog({ ...request, ...plan }, server);
+  const supervision = (loaded: LoadedServer, environment: ConfiguredEnvironment, sockets: readonly HeldSocket[]) => {
+    const { settings } = loaded;
+    const flags = debugFlags(loaded.context.globalConf);
+    const worker = workerPlan(service, loaded, environment, sticky(loaded));
+    const { directory, variables, ownership } = worker;
+    return {
+      boot: {
+        ...worker,
+        development: nextVersion(development, reload && settings.browser_reload && flags.browserReload),
+      },
+      // With the configured variables, for those that Node itself reads when it starts.
+      env: { ...process.env },
+      sockets,
+      workers: loaded.workers ?? 1,
+      automatic: loaded.automaticWorkers,
+      memoryLimit: memoryLimit(),
+      exclusive: settings.reload_exclusive,
+      isIgnored: ignoredPaths(settings.reload_ignore, plan.file === undefined ? plan.directory : dirname(plan.file)),
+      // A debugger may pause a worker for any time.
+      startTimeout: inspect ? 0 : settings.start_timeout,
+      gracefulTimeout: settings.graceful_timeout,
+      workerTimeout: inspect ? 0 : settings.worker_timeout,
+      maxRequests: settings.max_requests,
+      maxRequestsJitter: settings.max_requests_jitter,
+      maxMemory: settings.max_memory,
+      spareWorkers: settings.spare_workers,
+      preload:
+        settings.reload_preload === 'auto' && !runsPackage
+          ? { leaveOut: settings.reload_preload_except, environment: { directory, variables, ownership } }
+          : undefined,
+    };
+  };
+  /** Has the files of the version that serves, or is to serve. */
+  let read = session;
+  const first = supervision(server, service.environment, [...held.values()]);
+  let addresses = first.sockets.map(({ address }) => address);
+  const watched = [...session.files, ...first.boot.envFiles];
+  const supervisor = new Supervisor<WorkerPlan>({
+    ...first,
+    served: servedName(plan),
+    entry: WORKER,
+    async revise(current, onlyCode) {
+      if (onlyCode) {
+        const { boot } = current;
+        const reloadsPages = boot.development?.version !== undefined;
+        return { ...current, boot: { ...boot, development: nextVersion(development, reloadsPages) } };
+      }
+      enterDirectory(workingDirectory());
+      applyEnvFiles(plan.envFiles);
+      const rereading = new LoadSession(plan.globalConf);
+      const environment = await applyEnvironment({ ...plan, reload }, rereading);
+      const next = await loadPlannedServer(plan, rereading);
+      read = rereading;
+      // In development the messages about a version that does not load go there too.
+      if (reload) await service.configureLogging(read);
+      const known = new Map([...held].filter(([, socket]) => current.sockets.includes(socket)));
+      const opened = await service.openSockets(next, holdSocket, known);
+      for (const [name, socket] of opened) held.set(name, socket);
+      ({ scheme } = next);
+      const sockets = [...opened.values()];
+      const same =
+        sockets.length === current.sockets.length && sockets.every((socket) => current.sockets.includes(socket));
+      return supervision(next, environment, same ? current.sockets : sockets);
+    },
+    onSockets(sockets, before) {
+      addresses = sockets.map(({ address }) => address);
+      const added = sockets.filter((socket) => !before.includes(socket));
+      for (const { address } of added) log.info(printable(`serving on ${listenerUrl(scheme, address)}`));
+    },
+    // The workers report the other files to watch, from the configuration that they load.
+    reload: reload
+      ? {
+          files: watched,
+          debounce: reloadInterval,
+          polling: pollingPeriod([plan.directory, ...watched.map(dirname)], reloadInterval),
+          onReload: developer?.reloaded,
+        }
+      : undefined,
+    output: logFile && (() => logFile.fd),
+    onFailure: developer && ((error) => void developer.failed(error)),
+    describeDeath(worker, exit) {
+      const { failure } = worker;
+      if (failure) void developer?.failed(failure);
+      return deathDetails(worker, exit, developer !== undefined);
+    },
+    log,
+  });
+  // From now on a signal must stop the workers and close the sockets.
+  const target = new SupervisedService(supervisor, service, () => service.configureLogging(read));
+  const stopped = handleSignals(target, service.signalOptions());
+  try {
+    // The application is not loaded if the sockets cannot listen.
+    await service.listen(server, bound.values(), supervisor.warm());
+    await supervisor.start();
+    service.claimPidFile();
+  } catch (error) {
+    if (!target.isStopping) {
+      await supervisor.stop({ graceful: false });
+      throw error;
+    }
+  }
+  await service.offerControl(
+    new SupervisorControl(supervisor, {
+      reload: (reason) => target.reload(reason),
+      stop: (options) => target.stop(options),
+    }),
+  );
+  let closeKeys = async (): Promise<void> => {};
+  if (!target.isStopping) {
+    service.listening(scheme, addresses);
+    if (takesKeys(request, server)) {
+      const { handleKeys } = await import('./terminal/keys.ts');
+      closeKeys = handleKeys({
+        reload: () => void target.reload('r'),
+        quit: () => void target.stop({ graceful: true }),
+        open: () => void openBrowser(scheme, addresses, log),
+        addresses: () => shownAddresses(scheme, addresses, true),
+      });
+    }
+  }
+  await stopped;
+  await closeKeys();
+  return EXIT_OK;
+}
+
+function workerPlan(
+  { plan, request, logFile }: Service,
+  loaded: LoadedServer,
+  environment: ConfiguredEnvironment,
+  sticky: StickyPlan | undefined,
+): WorkerPlan {
+  const { settings, scheme } = loaded;
+  const { reload, logLevel, ownership, inspect } = request;
+  return {
+    ...plan,
+    scheme,
+    envFiles: [...plan.envFiles, ...environment.files],
+    variables: configuredVariables(),
+    workers: loaded.workers ?? 1,
+    countRequests: settings.max_requests > 0,
+    sticky,
+    reload,
+    logLevel,
+    ownership,
+    logFile: logFile?.path,
+    inspect,
+  };
+}
+
+function isProgramOfPackage(context: Context): boolean {
+  return context.form === 'factory' && /^listen:.*\bnode_modules\//.test(context.target.description);
+}
+
+/** Browsers send a cookie to every port and path of a host, so each server has a name of its own. */
+function cookieName({ serverUri, serverName = '' }: ServePlan): string {
+  const hash = createHash('sha256').update(`${serverUri}\n${serverName}`).digest('hex');
+  return `paster_worker_${hash.slice(0, 8)}`;
+}
+
+/** Passes signals to the supervisor, and tells systemd what they do. */
+class SupervisedService implements SignalTarget {
+  readonly finished: Promise<void>;
+  readonly #supervisor: Supervisor<WorkerPlan>;
+  readonly #service: Service;
+  readonly #onReloaded: () => Promise<void>;
+  /** Resolves when what the last reload has changed in this process is done. */
+  #settled: Promise<void> = Promise.resolve();
+  isStopping = false;
+
+  constructor(supervisor: Supervisor<WorkerPlan>, service: Service, onReloaded: () => Promise<void>) {
+    this.#supervisor = supervisor;
+    this.#service = service;
+    this.#onReloaded = onReloaded;
+    this.finished = supervisor.finished;
+  }
+
+  reload(reason: string): Promise<ReloadResult> {
+    return this.#service.reloading(async () => {
+      await this.#settled;
+      const result = await this.#supervisor.reload(reason);
+      if (result.ok) this.#settled = this.#onReloaded();
+      await this.#settled;
+      return result;
+    });
+  }
+
+  addWorker(): Promise<unknown> {
+    return this.#supervisor.addWorker();
+  }
+
+  removeWorker(): Promise<void> {
+    return this.#supervisor.removeWorker();
+  }
+
+  reopenLogs(): void {
+    this.#supervisor.reopenLogs();
+  }
+
+  report(): Promise<void> {
+    return this.#supervisor.report();
+  }
+
+  async stop(options: { graceful: boolean }): Promise<void> {
+    this.isStopping = true;
+    void this.#service.stopping();
+    await this.#supervisor.stop(options);
+  }
+}

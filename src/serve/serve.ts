@@ -1,0 +1,195 @@
+/** `serve` in this process: checks the request, and serves alone, with workers, or as the monitor of another process. */
+import { debugFlags } from '../config/debug.ts';
+import type { LoadedServer } from '../deploy/load.ts';
+import { guardLoading } from '../deploy/loading-step.ts';
+import { applyEnvironment } from '../deploy/server/environment.ts';
+import { LoadSession } from '../deploy/session.ts';
+import { paintFor } from '../diagnostics/paint.ts';
+import { EXIT_FAILURE, formatError, PasterError, UsageError } from '../errors.ts';
+import { programLogger } from '../log.ts';
+import type { Address } from '../net/address.ts';
+import { NOTIFY_DESCRIPTOR, systemdSockets } from '../net/inherited-sockets.ts';
+import { checkUser, fileUser } from '../process/daemon/drop-privileges.ts';
+import { LogFile } from '../process/daemon/logfile.ts';
+import { checkPidFile } from '../process/daemon/pidfile.ts';
+import { enableCompileCache } from '../process/program/compile-cache.ts';
+import { endWithMonitor, endWithScript } from '../process/program/end-with-parent.ts';
+import { type Role, releaseParent, reportFailure, reportToParent } from '../process/program/self-spawn.ts';
+import { setTitle, titleOf } from '../process/program/title.ts';
+import { fromWorkingDirectory } from '../working-directory.ts';
+import { openBrowser, servedName } from './announce.ts';
+import { redirectedLogger, setUpLogging } from './logging.ts';
+import { loadPlannedServer } from './plan.ts';
+import { serveSingle } from './serve-single.ts';
+import { claimPidFile, type PreparedServer, type ServeRequest, Service } from './service.ts';
+import { isDevelopment, takesKeys } from './terminal/development.ts';
+import { fromHere } from './terminal/shown-text.ts';
+import { terminalLogger } from './terminal/terminal-log.ts';
+
+export interface Terminal {
+  out(line: string): void;
+  err(line: string): void;
+}
+
+/** Serves until the end. @returns The exit status. */
+export async function runForeground(
+  request: ServeRequest,
+  role: Role['name'] | undefined,
+  terminal: Terminal,
+): Promise<number> {
+  // Before anything is spawned: systemd's descriptors and variables are for this process.
+  const inherited = systemdSockets();
+  const passed = inherited.flatMap(({ name, address }) => (name === NOTIFY_DESCRIPTOR ? [] : address));
+  const notifyFd = inherited.find(({ name }) => name === NOTIFY_DESCRIPTOR)?.address.fd;
+  if (role === undefined) endWithScript();
+  enableCompileCache();
+  let logFile: LogFile | undefined;
+  const work = async (): Promise<number> => {
+    const prepared = await prepare(request, role);
+    prepared.server.oneShot?.prepare();
+    if (request.logFile !== undefined) {
+      logFile = new LogFile(fromWorkingDirectory(request.logFile), fileUser(request.ownership));
+      logFile.capture();
+    }
+    return request.monitorRestart && role !== 'monitored'
+      ? runMonitor(prepared, passed, logFile, terminal)
+      : serve(prepared, { passed, notifyFd }, logFile, role, terminal);
+  };
+  try {
+    return await guardLoading(work, terminal.err);
+  } catch (error) {
+    if (role) await reportFailure(error);
+    // The monitor reports the error.
+    if (role === 'monitored') return error instanceof PasterError ? error.exitStatus : EXIT_FAILURE;
+    if (role === undefined && logFile) {
+      // The error is for the terminal, and for those who read the log later.
+      logFile.write(`paster: ${error instanceof PasterError ? formatError(error) : String(error)}\n`);
+      logFile.release();
+    }
+    throw error;
+  }
+}
+
+/** Checks everything that can be checked before anything is opened. */
+export async function prepare(request: ServeRequest, role: Role['name'] | undefined): Promise<PreparedServer> {
+  const { plan, pidFile, ownership } = request;
+  checkUser(ownership.user, ownership.group);
+  const session = new LoadSession(plan.globalConf);
+  const environment = await applyEnvironment({ ...plan, reload: request.reload }, session);
+  const server = await loadPlannedServer(plan, session);
+  // The pid file of a monitored server is the monitor's.
+  if (pidFile !== undefined && role !== 'monitored') checkPidFile(fromWorkingDirectory(pidFile));
+  const { workers, oneShot } = server;
+  if (oneShot) refuseForOneRequest(request, workers, role);
+  const reload = request.reload || (oneShot === undefined && debugFlags(server.context.globalConf).autoreload);
+  return { request: { ...request, reload }, server, session, environment };
+}
+
+/** @throws UsageError for options that make no sense for a process that serves one request. */
+function refuseForOneRequest(
+  { reload, monitorRestart, open, inspect }: ServeRequest,
+  workers: number | undefined,
+  role?: Role['name'],
+): void {
+  const asked = [
+    ['workers', workers !== undefined],
+    ['--reload', reload],
+    ['--monitor-restart', monitorRestart],
+    ['--open', open],
+    ['--inspect', inspect !== undefined],
+    ['--daemon', role === 'daemon'],
+  ].find(([, isAsked]) => isAsked);
+  if (!asked) return;
+  throw new UsageError('PASTER_USAGE', `serve: CGI serves one request and ends: ${asked[0]} has no meaning`, {
+    hint: 'leave it out',
+  });
+}
+
+async function serve(
+  prepared: PreparedServer,
+  { passed, notifyFd }: { readonly passed: readonly Address[]; readonly notifyFd: number | undefined },
+  logFile: LogFile | undefined,
+  role: Role['name'] | undefined,
+  terminal: Terminal,
+): Promise<number> {
+  const { server, session, environment } = prepared;
+  const request = role === 'monitored' ? { ...prepared.request, pidFile: undefined } : prepared.request;
+  const { plan, reload, logLevel, ownership, open } = request;
+  const { workers, oneShot } = server;
+  const logging = await setUpLogging(plan, session, ownership, true);
+  const terminalLog = terminalLogger(logLevel, terminal.err, paintFor(process.stderr));
+  const log = redirectedLogger(logging?.log ?? terminalLog);
+  const { SystemdNotify } =
+    process.env['NOTIFY_SOCKET'] === undefined ? {} : await import('../process/daemon/notify.ts');
+  // A CGI program would write these lines into the web server's log for every request.
+  const isQuiet = logLevel === 'warn' || oneShot !== undefined;
+  const service = new Service(
+    { request, server, session, environment },
+    {
+      passed,
+      out: isQuiet ? () => {} : terminal.out,
+      log,
+      terminalLog,
+      logging,
+      logFile,
+      notify: SystemdNotify && new SystemdNotify(log, notifyFd),
+      banner: process.stdout.isTTY && !oneShot ? await bannerFor(request, server) : undefined,
+      onListening: (scheme, addresses) => {
+        if (role === 'daemon') releaseParent();
+        if (open) openBrowser(scheme, addresses, log);
+      },
+    },
+  );
+  if (role === 'monitored') endWithMonitor();
+  const isAlone = !reload && workers === undefined;
+  // A CGI program ends before anyone looks.
+  if (!oneShot) setTitle(titleOf(isAlone ? 'server' : 'supervisor', servedName(plan)));
+  if (isAlone) return serveSingle(service);
+  // Loaded late: watching files alone takes as long as the rest of a start.
+  const { serveWorkers } = await import('./serve-workers.ts');
+  return serveWorkers(service);
+}
+
+async function bannerFor(
+  request: ServeRequest,
+  server: LoadedServer,
+): Promise<(scheme: string, addresses: readonly Address[]) => readonly string[]> {
+  // Loaded late: scripts do not need it.
+  const { bannerLines, shownAddresses } = await import('./terminal/banner.ts');
+  const { plan, reload } = request;
+  const isForDevelopment = isDevelopment(reload, server);
+  const stop = takesKeys(request, server) ? 'press h + enter to show help' : 'press Ctrl-C to stop';
+  const { file } = plan;
+  const status = file && `paster status ${fromHere(file)} shows its processes`;
+  const { workers } = server;
+  const facts = { plan, isDevelopment: isForDevelopment, reload, workers, hint: isForDevelopment ? stop : status };
+  return (scheme, addresses) =>
+    bannerLines(facts, shownAddresses(scheme, addresses, isForDevelopment), paintFor(process.stdout));
+}
+
+async function runMonitor(
+  { request, server }: PreparedServer,
+  passed: readonly Address[],
+  logFile: LogFile | undefined,
+  terminal: Terminal,
+): Promise<number> {
+  if (passed.length > 0) {
+    throw new UsageError('PASTER_USAGE', 'serve: --monitor-restart cannot hand on the sockets of systemd', {
+      hint: 'leave it out: Restart=on-failure in the unit does the same',
+    });
+  }
+  const { monitor } = await import('../process/daemon/monitor.ts');
+  setTitle(titleOf('monitor', servedName(request.plan)));
+  let isFirst = true;
+  return monitor({
+    files: { pidFile: request.pidFile, logFile: request.logFile },
+    logFile,
+    log: programLogger(request.logLevel, terminal.err),
+    onListening(lines) {
+      if (!isFirst) return;
+      isFirst = false;
+      claimPidFile(request.pidFile, server.settings.graceful_timeout);
+      void reportToParent({ paster: 'listening', pid: process.pid, lines }).then(releaseParent);
+    },
+  });
+}

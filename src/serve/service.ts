@@ -1,0 +1,225 @@
+/**
+ * The server that one process answers for, alone or with workers: what was requested and loaded, and what surrounds it while it
+ * serves - the terminal, the pid file, the log file, systemd, and the parent process that waits.
+ */
+import type { LoadedServer } from '../deploy/load.ts';
+import type { ConfiguredEnvironment } from '../deploy/server/environment.ts';
+import type { LoadSession } from '../deploy/session.ts';
+import { errorMessage } from '../errors.ts';
+import { findUser, groupId } from '../files/passwd.ts';
+import type { Logger, LogLevel } from '../log.ts';
+import { type Address, isLoopback, type TcpAddress } from '../net/address.ts';
+import type { BoundSocket, ListenElsewhere } from '../net/held-socket.ts';
+import type { BindOptions } from '../net/listener.ts';
+import { type OpenSocket, openAddresses } from '../net/open-addresses.ts';
+import { printable } from '../printable.ts';
+import type { LogFile } from '../process/daemon/logfile.ts';
+import type { SystemdNotify } from '../process/daemon/notify.ts';
+import { writePidFile } from '../process/daemon/pidfile.ts';
+import type { Controllable } from '../process/ipc/control-socket.ts';
+import { reportToParent } from '../process/program/self-spawn.ts';
+import type { SignalOptions } from '../process/program/signals.ts';
+import { fromWorkingDirectory } from '../working-directory.ts';
+import { announcement, listenerUrl } from './announce.ts';
+import { hidesErrors } from './development/is-developed.ts';
+import { type ConfiguredLogging, closeLogs, type RedirectedLogger, redirectedLogger, setUpLogging } from './logging.ts';
+import type { Ownership, ServePlan } from './plan.ts';
+import { isDevelopment } from './terminal/development.ts';
+
+/** What the command line asks for. */
+export interface ServeRequest {
+  readonly plan: ServePlan;
+  /** Reload on changes. */
+  readonly reload: boolean;
+  /** Milliseconds of `--reload-interval`. */
+  readonly reloadInterval: number | undefined;
+  readonly logLevel: LogLevel;
+  readonly pidFile: string | undefined;
+  readonly logFile: string | undefined;
+  readonly ownership: Ownership;
+  readonly monitorRestart: boolean;
+  readonly open: boolean;
+  /** Where a debugger connects to one of the processes. */
+  readonly inspect: TcpAddress | undefined;
+}
+
+/** A request that has been checked, with its server. */
+export interface PreparedServer {
+  /** Its `reload` takes `autoreload` in [DEFAULT] into account. */
+  readonly request: ServeRequest;
+  readonly server: LoadedServer;
+  readonly session: LoadSession;
+  /** The variables of the INI file, which are set in this process. */
+  readonly environment: ConfiguredEnvironment;
+}
+
+export interface Surroundings {
+  /** Sockets that systemd has opened. */
+  readonly passed: readonly Address[];
+  readonly out: (line: string) => void;
+  readonly log: RedirectedLogger;
+  /** Gets the messages while the INI file has no logging sections. */
+  readonly terminalLog: Logger;
+  readonly logging: ConfiguredLogging | undefined;
+  readonly logFile: LogFile | undefined;
+  readonly notify: SystemdNotify | undefined;
+  /** Called when the server listens and the parent has the report. */
+  readonly onListening: (scheme: string, addresses: readonly Address[]) => void;
+  /** Set at a terminal: the lines for people, instead of those that scripts read. */
+  readonly banner: ((scheme: string, addresses: readonly Address[]) => readonly string[]) | undefined;
+}
+
+export class Service {
+  readonly request: ServeRequest;
+  readonly server: LoadedServer;
+  readonly session: LoadSession;
+  readonly environment: ConfiguredEnvironment;
+  readonly log: Logger;
+  readonly logFile: LogFile | undefined;
+  readonly #surroundings: Surroundings;
+  #logging: ConfiguredLogging | undefined;
+
+  constructor({ request, server, session, environment }: PreparedServer, surroundings: Surroundings) {
+    this.request = request;
+    this.server = server;
+    this.session = session;
+    this.environment = environment;
+    this.log = surroundings.log;
+    this.logFile = surroundings.logFile;
+    this.#surroundings = surroundings;
+    this.#logging = surroundings.logging;
+  }
+
+  get plan(): ServePlan {
+    return this.request.plan;
+  }
+
+  /**
+   * Opens what a server listens on, all or nothing: the addresses of its section, or systemd's sockets instead.
+   * @param kept as for `openAddresses`
+   */
+  async openSockets<T extends OpenSocket>(
+    server: LoadedServer,
+    open: (address: Address, options: BindOptions) => Promise<T>,
+    kept?: ReadonlyMap<string, T>,
+  ): Promise<Map<string, T>> {
+    const { passed } = this.#surroundings;
+    for (const address of passed) server.checkAddress(address);
+    const options = { ...socketOwner(this.request.ownership), ...server.bindOptions };
+    try {
+      return await openAddresses(passed.length > 0 ? passed : server.addresses, options, open, kept);
+    } catch (error) {
+      throw server.locateAddress(error);
+    }
+  }
+
+  /** Makes sockets of `openSockets` listen. */
+  async listen(server: LoadedServer, sockets: Iterable<BoundSocket>, elsewhere: ListenElsewhere): Promise<void> {
+    await Promise.all([...sockets].map((socket) => socket.listen(elsewhere))).catch((error: unknown) => {
+      throw server.locateAddress(error);
+    });
+  }
+
+  /** To be called when the sockets are open, and before this process changes its user. @throws as `claimPidFile` */
+  claimPidFile(): void {
+    claimPidFile(this.request.pidFile, this.server.settings.graceful_timeout);
+  }
+
+  /** Announces that connections are accepted. */
+  listening(scheme: string, addresses: readonly Address[]): void {
+    const { out, banner, notify, onListening } = this.#surroundings;
+    const lines = announcement(process.pid, scheme, addresses);
+    for (const line of banner?.(scheme, addresses) ?? lines) out(line);
+    notify?.ready();
+    this.#warnOfShownSources(scheme, addresses);
+    void reportToParent({ paster: 'listening', pid: process.pid, lines }).then(() => onListening(scheme, addresses));
+  }
+
+  /** Who reloads on changes knows that this is for development; `debug = true` may have been left behind. */
+  #warnOfShownSources(scheme: string, addresses: readonly Address[]): void {
+    const { globalConf } = this.server.context;
+    if (this.request.reload || !isDevelopment(false, this.server) || hidesErrors(globalConf)) return;
+    const open = addresses.find((each) => each.kind === 'tcp' && !isLoopback(each.host));
+    if (!open) return;
+    const url = printable(listenerUrl(scheme, open));
+    this.log.warn(`debug = true: errors show source code to everyone who can reach ${url}`);
+  }
+
+  /** Whether the INI file says where messages go. */
+  get isLogConfigured(): boolean {
+    return this.#logging !== undefined;
+  }
+
+  /** After a reload: logs as the INI file says now. If a log file cannot be opened, everything stays as it was. */
+  async configureLogging(session: LoadSession): Promise<void> {
+    const { log, terminalLog } = this.#surroundings;
+    try {
+      const before = this.#logging;
+      this.#logging = await setUpLogging(this.plan, session, this.request.ownership, false);
+      if (before && !this.#logging) closeLogs();
+    } catch (error) {
+      log.error(`this process keeps its log handlers: ${errorMessage(error)}`);
+      return;
+    }
+    Object.assign(log, redirectedLogger(this.#logging?.log ?? terminalLog));
+  }
+
+  /** Lets `paster status` and `paster control` find this server by its INI file. */
+  async offerControl(target: Controllable): Promise<void> {
+    const { file } = this.plan;
+    if (file === undefined) return;
+    // Loaded late: the server listens by now.
+    const { offerControl } = await import('../process/ipc/control-socket.ts');
+    await offerControl(file, target, this.log);
+  }
+
+  /** Tells systemd of a reload. */
+  async reloading<T>(reload: () => Promise<T>): Promise<T> {
+    this.#surroundings.notify?.reloading();
+    try {
+      return await reload();
+    } finally {
+      this.#surroundings.notify?.ready();
+    }
+  }
+
+  /** Resolves when systemd knows. */
+  stopping(): Promise<void> {
+    return this.#surroundings.notify?.stopping() ?? Promise.resolve();
+  }
+
+  signalOptions(): SignalOptions {
+    return {
+      reopenLogs: () => this.#reopenLogs(),
+      endsWithTerminal: isDevelopment(this.request.reload, this.server),
+    };
+  }
+
+  #reopenLogs(): void {
+    this.#logging?.reopen();
+    if (!this.logFile && !this.#logging) this.log.info('USR1: there is no log file to open again');
+    try {
+      this.logFile?.reopen();
+    } catch (error) {
+      this.log.error(errorMessage(error));
+    }
+  }
+}
+
+/**
+ * Writes the pid file, if there is one, and removes it at the exit of this process.
+ * @throws RunError when it cannot be written, or belongs to another live server.
+ */
+export function claimPidFile(pidFile: string | undefined, graceful: number): void {
+  if (pidFile === undefined) return;
+  const file = writePidFile(fromWorkingDirectory(pidFile), graceful);
+  process.once('exit', () => file.remove());
+}
+
+/** A socket file that root creates belongs to the user of `--user`, unless the section says otherwise. */
+function socketOwner({ user, group }: Ownership): BindOptions {
+  if (process.getuid?.() !== 0) return {};
+  const account = user === undefined ? undefined : findUser(user);
+  const gid = group === undefined ? account?.gid : groupId(group);
+  return { ...(account ? { owner: account.uid } : {}), ...(gid === undefined ? {} : { group: gid }) };
+}

@@ -1,0 +1,146 @@
+/**
+ * `sticky = true`: all requests of a session reach the worker that has it, whichever worker they come to. That one passes
+ * them on. If the worker of a session is gone, or drains after a reload, the worker that got the request takes over.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Server } from 'node:net';
+import { forwardRequest, forwardUpgrade } from '../../gateway/hop/forward.ts';
+import { Introductions } from '../../gateway/hop/introduction.ts';
+import type { Logger } from '../../log.ts';
+import { openListener } from '../../net/listener.ts';
+import type { App, CloseOptions, Running } from '../../protocol/types.ts';
+import { makeHttpServer } from '../../servers/http/server.ts';
+import { httpSettings } from '../../servers/http/settings.ts';
+import type { StickyPlan } from '../plan.ts';
+import { engineSession, newWorkerName, setCookie, watchForSession, workerInCookie } from './session-marks.ts';
+import { SessionTable } from './session-table.ts';
+import { removeIfOrphaned, socketIn, tableIn } from './workers-directory.ts';
+
+/** The worker that got the request from its client keeps to the limits of the INI file. */
+const NO_LIMITS = {
+  request_timeout: '0',
+  headers_timeout: '0',
+  keep_alive_timeout: '0',
+  send_timeout: '0',
+  max_header_size: '1048576',
+};
+
+export class StickySessions {
+  readonly #plan: StickyPlan;
+  readonly #log: Logger;
+  readonly #name = newWorkerName();
+  readonly #sessions: SessionTable;
+  /** Serves what other workers pass on. */
+  #running: Running | undefined;
+  #closed: Promise<void> | undefined;
+  /** Settles when the application knows that it drains. */
+  #notified: Promise<unknown> = Promise.resolve();
+
+  constructor(plan: StickyPlan, log: Logger) {
+    this.#plan = plan;
+    this.#log = log;
+    this.#sessions = new SessionTable(tableIn(plan.directory));
+    removeIfOrphaned(plan.directory, this.#name);
+  }
+
+  /** The application with all its sessions in one worker each. */
+  around(app: App): App {
+    const own: App = Object.assign((req: IncomingMessage, res: ServerResponse) => {
+      watchForSession(req, res, (session) => this.#sessions.add(session, this.#name));
+      return app(req, res);
+    }, app);
+    const sticky: App = async (req, res) => {
+      const { cookie } = this.#plan;
+      const inCookie = workerInCookie(req, cookie);
+      const worker = this.#workerOf(req, inCookie);
+      const isElsewhere = worker !== undefined && worker !== this.#name;
+      if (isElsewhere && (await forwardRequest(socketIn(this.#plan.directory, worker), req, res))) return undefined;
+      if (inCookie !== this.#name) setCookie(res, this.#newCookie(req));
+      return own(req, res);
+    };
+    Object.assign(sticky, app, {
+      ready: async () => {
+        await app.ready?.();
+        await this.#listen(own);
+      },
+      drain: () => {
+        this.#notified = new Promise((resolve) => resolve(app.drain?.()));
+        return this.#notified;
+      },
+      close: async () => {
+        await (this.#closed ?? this.close({ graceful: false }));
+        this.#sessions.close();
+        await app.close?.();
+      },
+    });
+    const { upgrade } = app;
+    if (upgrade) {
+      sticky.upgrade = async (req, socket, head) => {
+        const worker = this.#workerOf(req, workerInCookie(req, this.#plan.cookie));
+        const isElsewhere = worker !== undefined && worker !== this.#name;
+        const path = isElsewhere ? socketIn(this.#plan.directory, worker) : '';
+        if (isElsewhere && (await forwardUpgrade(path, req, socket, head))) return undefined;
+        return upgrade.call(app, req, socket, head);
+      };
+    }
+    return sticky;
+  }
+
+  /** Ends what other workers have passed on. May be called again to end it at once. */
+  close(options: CloseOptions): Promise<void> {
+    this.#closed = this.#running?.close(options) ?? Promise.resolve();
+    return this.#closed;
+  }
+
+  /** The server of the application, which ends together with this. */
+  with(running: Running): Running {
+    return {
+      ...running,
+      close: (options) => {
+        const closed = running.close(options);
+        void this.close({ ...options, notified: this.#notified });
+        return closed;
+      },
+    };
+  }
+
+  #workerOf(req: IncomingMessage, inCookie: string | undefined): string | undefined {
+    const session = engineSession(req);
+    return (session === undefined ? undefined : this.#sessions.find(session)) ?? inCookie;
+  }
+
+  #newCookie({ socket }: IncomingMessage): string {
+    const secure = 'encrypted' in socket && socket.encrypted === true ? '; Secure' : '';
+    return `${this.#plan.cookie}=${this.#name}; Path=/; HttpOnly; SameSite=Lax${secure}`;
+  }
+
+  async #listen(app: App): Promise<void> {
+    const path = socketIn(this.#plan.directory, this.#name);
+    const listener = await openListener({ kind: 'unix', path }, { mode: 0o600 });
+    const introductions = new Introductions();
+    const introduced: App = Object.assign((req: IncomingMessage, res: ServerResponse) => {
+      introductions.complete(req);
+      return app(req, res);
+    }, app);
+    const { upgrade } = app;
+    if (upgrade) {
+      introduced.upgrade = (req, socket, head) => {
+        introductions.complete(req);
+        return upgrade.call(app, req, socket, head);
+      };
+    }
+    const front = new Server();
+    introductions.receive(listener.server, front);
+    const settings = httpSettings['~standard'].validate(NO_LIMITS);
+    if (!('value' in settings)) throw new Error(settings.issues[0]?.message);
+    const server = await makeHttpServer({}, settings.value);
+    const running = await server.serve(introduced, [front], { log: this.#log });
+    this.#running = {
+      ...running,
+      close: (options) => {
+        void listener.close();
+        return running.close(options);
+      },
+    };
+  }
+}

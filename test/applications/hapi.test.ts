@@ -1,0 +1,4 @@
+import { HAPI } from './support/catalogue.ts';
+import { testApplication } from './support/suite.ts';
+
+testApplication(HAPI);

@@ -1,0 +1,73 @@
+/** What the development server of a product does under `--reload`, as `create .` writes it: pages, edits and hot reload on one port. */
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { writeFiles } from '../../helpers/directory.ts';
+import { eventually, paster, requireTool, serve } from '../../helpers/program.ts';
+import type { Application } from './catalogue.ts';
+import { install } from './install.ts';
+
+export interface DevelopmentServer {
+  readonly title: string;
+  readonly manifest: Readonly<Record<string, unknown>>;
+  /** Files besides those of the product. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** Where the client connects to for hot reload. */
+  readonly socket: string;
+  /** Vite's client, which knows the token for that. */
+  readonly viteClient?: string;
+  /** What the browser loads of that file: Vite only reports changes of what it has served. */
+  readonly module?: string;
+  /** A file whose text becomes `Edited` in the page. */
+  readonly edited: string;
+  readonly text: string;
+}
+
+const ENV = { NEXT_TELEMETRY_DISABLED: '1', NUXT_TELEMETRY_DISABLED: '1', ASTRO_TELEMETRY_DISABLED: '1' };
+
+export function testDevelopmentServer(application: Application, development: DevelopmentServer): void {
+  const { title, manifest, files = {}, module, edited, text } = development;
+  describe.skipIf(requireTool(application.product) === undefined)(title, () => {
+    test('serves pages, edits and its hot reload on one port, as create . writes it', async () => {
+      // Its build is not needed.
+      const { built: _, below: __, ...unbuilt } = application;
+      const cwd = install({ ...unbuilt, manifest });
+      writeFiles(cwd, files);
+      const { status, stderr } = await paster(['create', '.', '--no-interactive'], { cwd, env: ENV }).finished();
+      expect([status, stderr]).toEqual([0, '']);
+      const program = await serve(['etc/develop.ini', '--reload', 'http_port=0'], { cwd, env: ENV });
+      const page = async (): Promise<string> => {
+        const response = await fetch(program.url);
+        if (response.headers.has('x-paster-error')) throw new Error(program.output);
+        return response.text();
+      };
+      await eventually(async () => (await page()).includes(text));
+      if (module !== undefined) await (await fetch(program.url + module)).text();
+      const socket = await hotReloadSocket(program.url, development);
+      const messages: string[] = [];
+      socket.on('message', (message) => messages.push(String(message)));
+      await eventually(() => messages.length > 0);
+      const closed = once(socket, 'close');
+      const before = messages.length;
+      const file = join(cwd, edited);
+      writeFileSync(file, readFileSync(file, 'utf8').replace(text, 'Edited'));
+      await eventually(async () => (await page()).includes('Edited'));
+      await eventually(() => messages.length > before);
+      expect((await program.kill('SIGTERM')).status).toBe(0);
+      await closed;
+      expect(program.output).not.toMatch(/reload(?:ed|ing)\b.*\.ini|is not opened/);
+    }, 180_000);
+  });
+}
+
+async function hotReloadSocket(url: string, { socket, viteClient }: DevelopmentServer): Promise<WebSocket> {
+  const at = url.replace('http', 'ws') + socket;
+  if (viteClient === undefined) return new WebSocket(at);
+  const client = await (await fetch(url + viteClient)).text();
+  // The port is that of the page, unless the client says otherwise.
+  expect(client).toMatch(/\bhmrPort = (?:null|0 *);/);
+  const [, token = ''] = /\bwsToken = "([^"]+)"/.exec(client) ?? [];
+  return new WebSocket(`${at}?token=${token}`, 'vite-hmr', { headers: { origin: url } });
+}

@@ -1,0 +1,166 @@
+/** What every product has to do under paster as it does under plain `node`, without a change to its program. */
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { startNginx } from '../../helpers/front-end.ts';
+import { eventually, freePort, needProgram, Program, paster, requireTool, serve } from '../../helpers/program.ts';
+import type { Application, Visit } from './catalogue.ts';
+import { install, installWithIni, PREFIX } from './install.ts';
+import { type Seen, Visitors, visitAll } from './visitor.ts';
+
+const HUPS = 10;
+const ENV = { NODE_ENV: 'production', NEXT_TELEMETRY_DISABLED: '1', ASTRO_TELEMETRY_DISABLED: '1' };
+
+/** What the program does by itself: `node server.js`. @param env variables for it */
+async function seenUnderNode(
+  { program, argsFor, ready = '/', visits }: Application,
+  directory: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Seen[]> {
+  const port = await freePort();
+  const args = [program, ...(argsFor?.(port) ?? [])];
+  const plain = new Program(process.execPath, args, { cwd: directory, env: { ...ENV, ...env, PORT: String(port) } });
+  const url = `http://127.0.0.1:${port}`;
+  await eventually(async () => {
+    if (plain.child.exitCode !== null) throw new Error(`it ended under node:\n${plain.output}`);
+    return fetch(url + ready).then(
+      ({ ok }) => ok || ready === '/',
+      () => false,
+    );
+  });
+  const seen = await visitAll(url, visits);
+  await plain.kill('SIGKILL');
+  return seen;
+}
+
+/** What the program has to show below PREFIX, where it is mounted by its `below`: what it shows under `node`. */
+async function expectedBelow(application: Application, directory: string): Promise<Seen[]> {
+  const { below = { mount: 'stripped' } } = application;
+  const visits = below.mount === 'whole' ? belowPrefix(application.visits) : application.visits;
+  return seenUnderNode({ ...application, ...below, visits }, directory, below.environment);
+}
+
+function belowPrefix(visits: readonly Visit[]): Visit[] {
+  return visits.map((visit) => ({ ...visit, path: PREFIX + visit.path }));
+}
+
+/** Without the prefix, which some programs name and others do not, and without what depends on the length of the body. */
+function withoutPrefix(seen: readonly Seen[]): unknown[] {
+  return seen.map(({ asked, status, headers: { 'content-length': _, etag: __, ...headers }, body }) => ({
+    asked: asked.replace(PREFIX, ''),
+    status,
+    headers: JSON.parse(JSON.stringify(headers).replaceAll(PREFIX, '')),
+    body: body.replaceAll(PREFIX, ''),
+  }));
+}
+
+export function testApplication(application: Application): void {
+  const { product, title, visits, edited, lastWords, webSocket } = application;
+  const start = (directory: string, spec: string, ...args: readonly string[]): Promise<Program & { url: string }> =>
+    serve([spec, '-v', ...args], { cwd: directory, env: ENV });
+
+  /** The status of the first visit, without an INI file that says when the program is ready. */
+  const firstStatus = async (url: string): Promise<number | undefined> => {
+    const status = async (): Promise<number | undefined> => (await visitAll(url, visits.slice(0, 1)))[0]?.status;
+    if (application.ready !== undefined) await eventually(async () => (await status()) === 200);
+    return status();
+  };
+
+  describe.skipIf(requireTool(product) === undefined)(title, () => {
+    test('responds over HTTP and over FastCGI behind nginx as under node', async () => {
+      const nginx = needProgram('nginx');
+      const directory = installWithIni(application);
+      const expected = await seenUnderNode(application, directory);
+      expect(expected[0]?.status).toBe(200);
+      const { url } = await start(directory, 'http.ini');
+      expect(await visitAll(url, visits)).toEqual(expected);
+      await start(directory, 'fastcgi.ini');
+      const site = await startNginx(nginx, { socket: join(directory, 'app.sock') });
+      expect(await visitAll(site.url, visits)).toEqual(expected);
+    });
+
+    test(`responds below ${PREFIX} as under node`, async () => {
+      const directory = installWithIni(application);
+      const expected = await expectedBelow(application, directory);
+      // Some frameworks redirect from the prefix with a slash.
+      expect(expected.map(({ status }) => status)).toContain(200);
+      const { url } = await start(directory, 'below.ini');
+      const seen = await visitAll(url, belowPrefix(visits));
+      if (application.below?.mount === 'whole') expect(seen).toEqual(expected);
+      else expect(withoutPrefix(seen)).toEqual(withoutPrefix(expected));
+    });
+
+    test('needs no INI file', async () => {
+      const program = await start(install(application), application.served ?? '.', '--port', '0');
+      expect(program.output).toMatch(/^serving listen:/m);
+      expect(await firstStatus(program.url)).toBe(200);
+    });
+
+    // Where another program of the directory is found, `create .` writes nothing for this one.
+    if (application.served === undefined) {
+      test('is served by what create . writes', async () => {
+        const directory = install(application);
+        const { status, stderr } = await paster(['create', '.'], { cwd: directory, env: ENV }).finished();
+        expect([status, stderr]).toEqual([0, '']);
+        for (const file of ['etc/config.ini', 'etc/develop.ini']) {
+          const { url } = await start(directory, file, '--port', '0');
+          expect(await firstStatus(url)).toBe(200);
+        }
+      });
+    }
+
+    if (edited !== undefined) {
+      test('takes an edit under --reload', async () => {
+        const directory = installWithIni(application);
+        const file = join(directory, edited);
+        const { url } = await start(directory, 'http.ini', '--reload');
+        const body = async (): Promise<string> => (await visitAll(url, visits.slice(0, 1)))[0]?.body ?? '';
+        expect(await body()).toContain('Hello');
+        writeFileSync(file, readFileSync(file, 'utf8').replace('Hello', 'Goodbye'));
+        await eventually(async () => (await body()).includes('Goodbye'));
+      });
+    }
+
+    if (webSocket) {
+      test('talks over a WebSocket and ends within two seconds while it is open', async () => {
+        const { path, send, receive } = webSocket;
+        const program = await start(installWithIni(application), 'http.ini');
+        const socket = new WebSocket(program.url.replace('http', 'ws') + path);
+        const received: string[] = [];
+        socket.on('message', (data) => received.push(String(data)));
+        await once(socket, 'open');
+        socket.send(send);
+        await eventually(() => received.some((each) => receive.test(each)));
+        const closed = once(socket, 'close');
+        const begun = performance.now();
+        await program.kill('SIGTERM');
+        expect(performance.now() - begun).toBeLessThan(2000);
+        await closed;
+      });
+    }
+
+    test(`loses no request in ${HUPS} HUPs with ${application.isExclusive ? 'one worker' : 'two workers'}`, async () => {
+      const [first = { path: '/' }] = visits;
+      const program = await start(installWithIni(application), 'workers.ini');
+      const [seen] = await visitAll(program.url, [first]);
+      const visitors = new Visitors(program.url + first.path, seen?.status ?? 200);
+      for (let round = 1; round <= HUPS; round++) {
+        const before = visitors.answered;
+        program.child.kill('SIGHUP');
+        await eventually(() => program.output.match(/^reloaded$/gm)?.length === round);
+        await eventually(() => visitors.answered > before + 10 || visitors.failures.length > 0);
+      }
+      await visitors.stop();
+      expect(visitors.failures).toEqual([]);
+      const { status, stdout, stderr } = await program.kill('SIGTERM');
+      expect(status).toBe(0);
+      // Each worker lets its program finish: those that a HUP has replaced, and the last ones.
+      if (lastWords) {
+        const said = (stdout + stderr).match(new RegExp(lastWords.source, 'gm'));
+        expect(said).toHaveLength(2 * (HUPS + 1));
+      }
+    }, 600_000);
+  });
+}

@@ -1,0 +1,4 @@
+import { VERDACCIO } from './support/catalogue.ts';
+import { testApplication } from './support/suite.ts';
+
+testApplication(VERDACCIO);

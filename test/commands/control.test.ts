@@ -1,0 +1,182 @@
+/** `paster control`: what it does to a running server, and what it says. */
+import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { ask } from '../helpers/ask.ts';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { eventually, paster, serve } from '../helpers/program.ts';
+import { atTerminal, shown } from '../helpers/terminal.ts';
+
+const APP = `import { existsSync } from 'node:fs';
+function spin() {
+  while (!existsSync('go'));
+}
+export default (req, res) => {
+  if (req.url === '/held') res.write('held');
+  else if (req.url.startsWith('/block')) {
+    spin();
+    res.end('unblocked');
+  }
+  else res.end(String(process.pid));
+};
+`;
+const INI = '[app:main]\nuse = module:../app.js\n[server:main]\nuse = npm:paster#http\nport = 0\n';
+
+/** Over a connection of its own. */
+const bodyOf = async (url: string) => String((await ask(url, '/')).body);
+
+async function served(...args: string[]) {
+  const cwd = temporaryDirectory({ 'app.js': APP, 'package.json': '{"type": "module"}', 'etc/x.ini': INI });
+  const env = { XDG_RUNTIME_DIR: cwd, TMPDIR: cwd };
+  const program = await serve(['etc/x.ini', ...args], { cwd, env });
+  const control = (...words: string[]) => paster(['control', 'etc/x.ini', ...words], { cwd, env }).finished();
+  const typed = (input: string, ...words: string[]) =>
+    paster(['control', 'etc/x.ini', ...words], { cwd, env, input }).finished();
+  return { cwd, env, program, control, typed };
+}
+
+test('reload, workers, replace, requests and stop of a server with workers', async () => {
+  const { cwd, program, control } = await served('-w', '2');
+  expect(await control('workers', '+1')).toMatchObject({ status: 0, stdout: '3 workers\n' });
+  expect(await control('workers', '-2')).toMatchObject({ status: 0, stdout: '1 worker\n' });
+  expect(await control('workers', '-1')).toMatchObject({ status: 0, stdout: '1 worker\n' });
+
+  const pid = await bodyOf(program.url);
+  const replaced = await control('replace', pid);
+  expect(replaced.stdout).toMatch(new RegExp(`^worker ${pid} is replaced by \\d+\n$`));
+  const [, successor] = /by (\d+)/.exec(replaced.stdout) ?? [];
+  expect(await bodyOf(program.url)).toBe(successor);
+  expect(await control('replace', pid)).toMatchObject({
+    status: 1,
+    stderr: `paster: process ${pid} is no worker of server ${program.pid} (workers: ${successor})\n`,
+  });
+
+  const leave = new AbortController();
+  expect((await control('requests')).stdout).toBe('no request in flight\n');
+  await fetch(`${program.url}/held`, { signal: leave.signal });
+  expect((await control('requests')).stdout).toMatch(
+    new RegExp(`^GET /held, for [\\d.]+ s, from 127\\.0\\.0\\.1, worker ${successor}\n$`),
+  );
+  leave.abort();
+
+  writeFileSync(join(cwd, 'app.js'), 'export default (req, res) => res.end("new");\n');
+  const reloaded = await control('reload');
+  expect(reloaded).toMatchObject({
+    status: 0,
+    stdout: expect.stringMatching(/^reloaded: 1 worker of the new version/),
+  });
+  expect(await bodyOf(program.url)).toBe('new');
+  writeFileSync(join(cwd, 'app.js'), 'export default (req, res) => {\n');
+  const failed = await control('reload');
+  expect(failed.status).toBe(1);
+  expect(failed.stderr).toMatch(/^paster: not reloaded: .*app\.js/);
+  expect(await bodyOf(program.url)).toBe('new');
+
+  expect(await control('stop')).toMatchObject({ status: 0, stdout: `Server in PID ${program.pid} stopped\n` });
+  await program.finished();
+  expect(await control('stop')).toMatchObject({ status: 1, stderr: expect.stringContaining('no server of etc/x.ini') });
+});
+
+test('one process without workers, and several servers of a file', async () => {
+  const { cwd, env, program, control } = await served();
+  expect(await control('reload')).toMatchObject({
+    status: 1,
+    stderr: expect.stringMatching(
+      /^paster: reload: server \d+ is one process without workers \(set workers = 1 or more/,
+    ),
+  });
+  const other = await serve(['etc/x.ini'], { cwd, env });
+  const several = await control('stop');
+  expect(several.status).toBe(1);
+  expect(several.stderr).toContain(`--pid ${other.pid}`);
+  expect(await control('stop', '--pid', String(other.pid))).toMatchObject({ status: 0 });
+  await other.finished();
+  await fetch(`${program.url}/held`);
+  expect((await control('requests')).stdout).toMatch(/^GET \/held/);
+  expect(await bodyOf(program.url)).toBe(String(program.pid));
+});
+
+test('a profile, a snapshot of the heap, a prompt, and where a worker is blocked', async () => {
+  const { cwd, program, control, typed } = await served('-w', '1');
+  const pid = await bodyOf(program.url);
+  let isOver = false;
+  const failed: unknown[] = [];
+  const load = (async () => {
+    while (!isOver) await bodyOf(program.url).catch((error) => failed.push(error));
+  })();
+  const profiled = await control('profile', pid, '--seconds', '0.5', '-o', 'one.cpuprofile');
+  expect(profiled).toMatchObject({ status: 0, stdout: 'one.cpuprofile\n' });
+  const { nodes, samples } = JSON.parse(readFileSync(join(cwd, 'one.cpuprofile'), 'utf8'));
+  expect([nodes.length > 0, samples.length > 0]).toEqual([true, true]);
+  expect(statSync(join(cwd, 'one.cpuprofile')).mode & 0o777).toBe(0o600);
+  // Neither a file nor what a link names is written to.
+  symlinkSync(join(cwd, 'elsewhere'), join(cwd, 'link'));
+  for (const file of ['one.cpuprofile', 'link']) {
+    expect(await control('heap', pid, '-o', file)).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(new RegExp(`^paster: control: cannot write ${file}: `)),
+    });
+  }
+  expect(existsSync(join(cwd, 'elsewhere'))).toBe(false);
+  const snapped = await control('heap', pid);
+  expect(snapped.stdout).toMatch(new RegExp(`^heap-${pid}-[\\dT]+\\.heapsnapshot\n$`));
+  const snapshot = JSON.parse(readFileSync(join(cwd, snapped.stdout.trim()), 'utf8'));
+  expect(snapshot.strings).toContain('spin');
+  isOver = true;
+  await load;
+  expect(failed).toEqual([]);
+
+  const lines = "1 + 1\nprocess.pid\n({ a: [1] })\nawait Promise.resolve('text')\nthrow new RangeError('no')\n";
+  expect((await typed(lines, 'repl', pid)).stdout).toMatch(
+    new RegExp(`^2\n${pid}\n\\{ a: \\[ 1 \\] \\}\n"text"\nUncaught RangeError: no\n`),
+  );
+
+  const blocked = ask(program.url, '/block?token=secret');
+  const worker = await eventually(async () => {
+    const { stdout } = await control('requests');
+    return stdout.includes('blocked') && stdout;
+  });
+  writeFileSync(join(cwd, 'go'), '');
+  expect(worker).toMatch(/^GET \/block\?token=\*+, for [\d.]+ s, from 127\.0\.0\.1, worker \d+\n/);
+  expect(worker).toMatch(/^ {2}at spin \(\/.*\/app\.js:3:\d+\)$/m);
+  expect(String((await blocked).body)).toBe('unblocked');
+});
+
+test('one process without workers: profile, heap and repl by its own PID', async () => {
+  const { cwd, program, control, typed } = await served();
+  const pid = String(program.pid);
+  expect((await control('profile', pid, '--seconds', '0.1', '-o', 'x')).status).toBe(0);
+  expect(JSON.parse(readFileSync(join(cwd, 'x'), 'utf8')).nodes.length).toBeGreaterThan(0);
+  expect((await typed('6 * 7', 'repl', pid)).stdout).toBe('42\n');
+  expect((await control('heap', '1')).stderr).toContain(`process 1 is not server ${pid}, which has no workers`);
+});
+
+test('top: the table of status at a terminal, until q', async () => {
+  const { cwd, env, program, control } = await served('-w', '1');
+  const pid = await bodyOf(program.url);
+  const top = atTerminal(['control', 'etc/x.ini', 'top'], { cwd, env });
+  await top.says(/[\d.]+ requests\/s, \d+ in flight, [\d.]+ refused\/s/);
+  expect(shown(top.output)).toMatch(new RegExp(`^${pid} +ready`, 'm'));
+  top.type('q');
+  const { status, stdout } = await top.finished();
+  // The terminal is as it was.
+  expect([status, stdout.endsWith('\x1b[?7h\x1b[?25h\x1b[?1049l')]).toEqual([0, true]);
+  expect(await control('top')).toMatchObject({ status: 2, stderr: expect.stringContaining('top needs a terminal') });
+});
+
+test.each([
+  [['reload', '--seconds', '4'], 'control: reload has no --seconds'],
+  [['profile', '4711', '--seconds', 'long'], 'control: --seconds: "long" is no number of seconds'],
+  [[], 'control: what to do is missing (there are: reload, workers,'],
+  [['relaod'], 'control: unknown "relaod" (did you mean "reload"?)'],
+  [['workers'], 'control: workers needs +1, -1 or a number'],
+  [['workers', 'many'], 'control: workers: "many" is no number of workers (allowed: +1, -1, 4)'],
+  [['replace', '-4'], 'control: "-4" is no PID'],
+  [['stop', 'now'], 'control: stop takes no argument, and there is "now"'],
+])('control %j is an error in the command line', async (words, message) => {
+  const { program, control } = await served();
+  const { status, stderr } = await control(...words);
+  expect(stderr).toContain(`paster: ${message}`);
+  expect(status).toBe(2);
+  await eventually(() => program.output.includes('serving on'));
+});

@@ -1,0 +1,154 @@
+/** `mount` in the section of an application: which path it gets below a prefix. */
+import { appendFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { describe, expect, test } from 'vitest';
+import { checkFile } from '../../src/deploy/check/check.ts';
+import { loadApp } from '../../src/deploy/load.ts';
+import { applyConvention, type MountedRequest } from '../../src/http/mount.ts';
+import type { App } from '../../src/protocol/types.ts';
+import { ask } from '../helpers/ask.ts';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { whenOver } from '../helpers/lifetime.ts';
+import { serveFastcgi } from '../servers/fastcgi/serve.ts';
+import { request } from '../servers/scgi/client.ts';
+import { serveScgi } from '../servers/scgi/serve.ts';
+
+const APP = `const app = (req, res) => res.end(JSON.stringify([req.url, req.baseUrl ?? '', req.originalUrl]));
+export default app;
+export const make = (_globalConf, conf) => (req, res) => {
+  if (req.url.endsWith('?conf')) res.end(JSON.stringify(conf));
+  else app(req, res);
+};
+`;
+
+function directoryOf(section: string, rest = ''): string {
+  return temporaryDirectory({
+    'package.json': '{ "type": "module" }',
+    'app.js': APP,
+    'x.ini': `[composite:main]\nuse = npm:paster#urlmap\n/a = outer\n[composite:outer]\nuse = npm:paster#urlmap\n/b = app
+[app:app]\n${section}\n${rest}[server:main]\nuse = npm:paster#http\nport = 0\n`,
+  });
+}
+
+/** Asks for a target as it is written, and returns the request's url, baseUrl and originalUrl. */
+async function asker(section: string, rest = ''): Promise<(target: string) => Promise<unknown>> {
+  const app = await loadApp('config:x.ini', { relativeTo: directoryOf(section, rest) });
+  const server = createServer(app).listen(0, '127.0.0.1');
+  whenOver(() => void server.close());
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as { port: number };
+  return async (target) => JSON.parse(String((await ask(`http://127.0.0.1:${port}`, target)).body));
+}
+
+const MODULE = 'use = module:./app.js';
+
+describe('below two URL maps', () => {
+  test.each([
+    ['stripped', '/a/b/c%2Fd?q=/', ['/c%2Fd?q=/', '/a/b', '/a/b/c%2Fd?q=/']],
+    ['stripped', '/a/b', ['/', '/a/b', '/a/b']],
+    ['whole', '/a/b/c%2Fd?q=/', ['/a/b/c%2Fd?q=/', '', '/a/b/c%2Fd?q=/']],
+    ['whole', '/a/b', ['/a/b', '', '/a/b']],
+    ['whole', '/a/b?q', ['/a/b?q', '', '/a/b?q']],
+    ['whole', '/a/b/', ['/a/b/', '', '/a/b/']],
+    ['whole', '/%61/b/', ['/%61/b/', '', '/%61/b/']],
+    ['express', '/a/b/c?q', ['/c?q', '/a/b', '/a/b/c?q']],
+    ['express', '/a/b', ['/', '/a/b', '/a/b']],
+    ['proxied', '/a/b/c?q', ['/c?q', '', '/c?q']],
+    ['proxied', '/a/b', ['/', '', '/']],
+  ])('mount = %s: %s', async (mount, target, seen) => {
+    expect(await (await asker(`${MODULE}\nmount = ${mount}`))(target)).toEqual(seen);
+  });
+
+  test('without it, as stripped', async () => {
+    expect(await (await asker(MODULE))('/a/b/c')).toEqual(['/c', '/a/b', '/a/b/c']);
+  });
+
+  test('filters around the application still get the rest of the path', async () => {
+    const rest = '[filter:log]\nuse = npm:paster#prefix\nprefix = /z\n';
+    const ask = await asker(`${MODULE}\nmount = whole\nfilter-with = log`, rest);
+    expect(await ask('/a/b/c')).toEqual(['/a/b/z/c', '', '/a/b/c']);
+  });
+
+  test('a section that uses another one overrides it', async () => {
+    const ask = await asker('use = base\nmount = whole', `[app:base]\n${MODULE}\nmount = express\n`);
+    expect(await ask('/a/b/c')).toEqual(['/a/b/c', '', '/a/b/c']);
+  });
+});
+
+describe('a factory', () => {
+  const CALL = 'use = call:./app.js:make';
+
+  test('does not get the setting', async () => {
+    const ask = await asker(`${CALL}\nmount = express\nother = 1`);
+    expect(await ask('/a/b/c')).toEqual(['/c', '/a/b', '/a/b/c']);
+    expect(await ask('/a/b?conf')).toEqual({ other: '1' });
+  });
+
+  test('may have a setting of the same name with other values', async () => {
+    expect(await (await asker(`${CALL}\nmount = /media/disk`))('/a/b?conf')).toEqual({ mount: '/media/disk' });
+  });
+
+  test.each([
+    ['a typo', `${CALL}\nmount = hole`, 'mount: "hole" is none of them (did you mean "whole"?)'],
+    ['a built-in part', 'use = npm:paster#test\nmount = nowhere', 'mount: "nowhere" is none of them'],
+    ['a finished application', `${MODULE}\nmount = nowhere`, 'mount: "nowhere" is none of them'],
+  ])('an error of check: %s', async (_what, section, message) => {
+    const found = await checkFile(`${directoryOf(section)}/x.ini`, {});
+    expect(found.map(({ error }) => error.message)).toEqual([expect.stringContaining(`[app:app] ${message}`)]);
+  });
+});
+
+describe('in the section of a gateway server', () => {
+  const app = (async (req: MountedRequest, res) => {
+    res.end([req.url, req.baseUrl ?? '', req.originalUrl].join(' '));
+  }) satisfies App;
+  const environ = { REQUEST_URI: '/a/b?q', SCRIPT_NAME: '/a', PATH_INFO: '/b', QUERY_STRING: 'q' };
+
+  test.each([
+    ['stripped', '/b?q /a /a/b?q'],
+    ['whole', '/a/b?q  /a/b?q'],
+    ['express', '/b?q /a /a/b?q'],
+  ])('mount = %s', async (mount, seen) => {
+    const fastcgi = await serveFastcgi(app, { mount });
+    const scgi = await serveScgi(app, { mount });
+    whenOver(() => Promise.all([fastcgi.close(), scgi.close()]));
+    expect(String((await (await fastcgi.client()).ask(1, environ)).body)).toBe(seen);
+    const client = await scgi.client();
+    client.socket.end(request(environ));
+    expect(String((await client.answer()).body)).toBe(seen);
+  });
+
+  test('is not for a server without prefixes', async () => {
+    const file = directoryOf(MODULE).concat('/x.ini');
+    appendFileSync(file, 'mount = whole\n');
+    const found = await checkFile(file, {});
+    expect(found.map(({ error }) => error.message)).toEqual([
+      expect.stringContaining('[server:main] unknown setting "mount"'),
+    ]);
+  });
+});
+
+describe('what a gateway or a filter says about the mount', () => {
+  const changed = (req: Partial<MountedRequest>): Partial<MountedRequest> => {
+    applyConvention(req as MountedRequest, 'whole');
+    return req;
+  };
+
+  test.each([
+    ['absolute form', { url: '/x', baseUrl: '/a', originalUrl: 'http://h/a/x' }, '/a/x'],
+    ['the mount in absolute form', { url: '/?q', baseUrl: '/a', originalUrl: 'http://h/a?q' }, '/a?q'],
+    ['a proxy has removed the prefix', { url: '/x', baseUrl: '/a', originalUrl: '/x' }, '/a/x'],
+    ['slashes in a row do not become a host', { url: '/x', baseUrl: '/a', originalUrl: '//a/x' }, '/a/x'],
+    ['the path was rewritten', { url: '/y', baseUrl: '/a', originalUrl: '/a/x' }, '/a/y'],
+  ])('%s', (_what, req, url) => {
+    expect(changed({ ...req })).toMatchObject({ url, baseUrl: '' });
+  });
+
+  test('the environment has no mount either', () => {
+    const environ = { SCRIPT_NAME: '/a', PATH_INFO: '/x y' };
+    expect(changed({ url: '/x%20y', baseUrl: '/a', originalUrl: '/a/x%20y', environ }).environ).toEqual({
+      SCRIPT_NAME: '',
+      PATH_INFO: '/a/x y',
+    });
+  });
+});

@@ -1,0 +1,33 @@
+/** `paster export --prefix` for an application with `mount = whole`: it gets the path as the client sent it. */
+import { chmodSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { ask } from '../helpers/ask.ts';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { requireProgram } from '../helpers/program.ts';
+import { runExported, WEB_SERVERS } from './site.ts';
+
+const APP = `export default (req, res) => res.end(JSON.stringify([req.url, req.baseUrl ?? '']));\n`;
+
+function project(kind: string): string {
+  const directory = temporaryDirectory({
+    'package.json': '{ "name": "shop", "type": "module" }\n',
+    'app.js': APP,
+    'etc/config.ini': `[app:main]\nuse = module:../app.js\nmount = whole
+[server:main]\nuse = npm:paster#${kind}\nsocket = %(here)s/../var/app.sock\nmode = 666\n`,
+  });
+  mkdirSync(join(directory, 'var'));
+  for (const name of ['', 'var']) chmodSync(join(directory, name), 0o777);
+  return directory;
+}
+
+describe.each(Object.keys(WEB_SERVERS))('%s', (target) => {
+  const missing = requireProgram(target === 'apache' ? 'apache2' : target) === undefined;
+
+  test.skipIf(missing).each(['http', 'fastcgi'])('%s', async (kind) => {
+    const url = await runExported(target, project(kind), ['--prefix', '/proxy']);
+    for (const path of ['/proxy', '/proxy/', '/proxy?q=1', '/proxy/a%20b?q']) {
+      expect(JSON.parse(String((await ask(url, path)).body))).toEqual([path, '']);
+    }
+  });
+});

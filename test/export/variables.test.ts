@@ -1,0 +1,109 @@
+/** `paster export` of units, images and cluster objects: the environment variables that the INI file needs. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Deployment } from 'kubernetes-models/apps/v1';
+import { describe, expect, test } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { Program, paster, requireProgram } from '../helpers/program.ts';
+import { ini, project } from './site.ts';
+
+const SERVER = `use = npm:paster#http
+port = 8085
+keep_alive_timeout = %(ENV_KEEP)s
+environment =
+  OWN=1
+  COPY=%(ENV_SECRET)s
+env_file = ../.env conf/app.env`;
+
+const UNUSED = '[app:unused]\nuse = npm:paster#static\ndocument_root = %(ENV_UNUSED)s\n';
+
+function withVariables(): string {
+  const directory = project(
+    SERVER,
+    `${UNUSED}[DEFAULT]\nfirst = %(ENV_OWN)s %%(ENV_PERCENT)s %(ENV_INNER)s %(ENV_GIVEN)s\n`,
+  );
+  mkdirSync(join(directory, 'etc/conf'));
+  writeFileSync(join(directory, '.env'), 'INNER=1\n');
+  writeFileSync(join(directory, 'etc/conf/app.env'), '');
+  writeFileSync(join(directory, 'given.env'), 'GIVEN=1\n');
+  return directory;
+}
+
+async function run(target: string, directory: string, ...args: string[]) {
+  const env = { KEEP: '5', SECRET: 'hunter22' };
+  const all = ['export', target, ini(directory), '--dotenv', join(directory, 'given.env'), ...args];
+  const finished = await paster(all, { env }).finished();
+  expect(finished.status).toBe(0);
+  expect(finished.stdout + finished.stderr).not.toContain('hunter22');
+  return finished;
+}
+
+/** Each warning is a comment of the file too. */
+function expectNotes({ stdout, stderr }: { stdout: string; stderr: string }, notes: readonly string[]): void {
+  expect(stderr.split('\n').filter((line) => line !== '')).toEqual(notes.map((note) => `paster: ${note}`));
+  for (const note of notes) expect(stdout.split('\n')).toContain(`# ${note}`);
+}
+
+describe('the variables that an INI file refers to', () => {
+  test('systemd', async () => {
+    const directory = withVariables();
+    const finished = await run('systemd', directory, '--user', 'daemon');
+    expectNotes(finished, [
+      'create /etc/shop.env (mode 600) with a line NAME=value for each of: KEEP, SECRET',
+      `the user daemon must be able to read "${directory}/.env", "${directory}/etc/conf/app.env"`,
+    ]);
+    expect(finished.stdout.match(/^EnvironmentFile=.*$/gm)).toEqual([
+      `EnvironmentFile=${directory}/given.env`,
+      'EnvironmentFile=/etc/shop.env',
+    ]);
+  });
+
+  test.skipIf(requireProgram('systemd-analyze') === undefined)('systemd accepts the unit', async () => {
+    const directory = withVariables();
+    const output = join(directory, 'shop.service');
+    await run('systemd', directory, '--user', 'daemon', '-o', output);
+    const verify = new Program('systemd-analyze', ['verify', '--man=no', output, join(directory, 'shop.socket')]);
+    expect(await verify.finished()).toMatchObject({ status: 0, stdout: '', stderr: '' });
+  });
+
+  test('docker', async () => {
+    expectNotes(await run('docker', withVariables()), [
+      'give "docker run" an --env-file or -e NAME=value for each of: GIVEN, KEEP, SECRET',
+      'mount ".env" at "/app/.env": the image does not have it',
+    ]);
+  });
+
+  test('docker, for another section of a server', async () => {
+    const other = '[server:other]\nuse = npm:paster#http\nport = 8086\nenvironment = KEEP=%(ENV_SECRET)s\n';
+    const directory = project(`${SERVER}\n`, `${other}[DEFAULT]\nfirst = %(ENV_KEEP)s\n`);
+    writeFileSync(join(directory, 'given.env'), '');
+    expectNotes(await run('docker', directory, '--server-section', 'other'), [
+      'give "docker run" an --env-file or -e NAME=value for each of: SECRET',
+    ]);
+  });
+
+  test('kubernetes', async () => {
+    const finished = await run('kubernetes', withVariables());
+    expectNotes(finished, [
+      'create the Secret shop-env with the keys: GIVEN, KEEP, SECRET',
+      'create the Secret shop-env-files with the keys: .env from ".env", etc_conf_app.env from "etc/conf/app.env"',
+    ]);
+    const documents = parseAllDocuments(finished.stdout).map((each) => each.toJS());
+    const deployment = documents.find(({ kind }) => kind === 'Deployment');
+    new Deployment(deployment).validate();
+    const { containers, volumes } = deployment.spec.template.spec;
+    expect(containers[0].env).toEqual(
+      ['GIVEN', 'KEEP', 'SECRET'].map((key) => ({
+        name: key,
+        valueFrom: { secretKeyRef: { name: 'shop-env', key } },
+      })),
+    );
+    expect(containers[0].volumeMounts).toContainEqual({
+      name: 'env-files',
+      mountPath: '/app/etc/conf/app.env',
+      subPath: 'etc_conf_app.env',
+      readOnly: true,
+    });
+    expect(volumes).toContainEqual({ name: 'env-files', secret: { secretName: 'shop-env-files' } });
+  });
+});

@@ -1,0 +1,110 @@
+/** What paster finds of Node, what it does where a part is missing or behaves otherwise, and the switch that tests use. */
+import { IncomingMessage, ServerResponse } from 'node:http';
+import net, { Socket } from 'node:net';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+
+const NODE = Number(process.versions.node.split('.')[0]);
+const SWITCH = 'PASTER_WITHOUT_INTERNALS';
+
+const request = (): IncomingMessage => new IncomingMessage(new Socket());
+
+/** A copy of the module that has tested nothing yet. */
+const load = () => import('../../src/net/node-internals.ts');
+
+/** What the tests of a new copy of the module say. */
+async function found() {
+  const internals = await load();
+  return {
+    read: internals.readerFields() !== undefined,
+    write: internals.writeRequestClass() !== undefined,
+    listen: internals.createServerHandle() !== undefined,
+    request: internals.endSilently(request()),
+    head: internals.canMakeHead() === true,
+    end: internals.responseShortcuts() !== undefined,
+  };
+}
+
+/** Replaces a member of Node's for one test. */
+function replace(target: object, name: string, value: unknown): void {
+  const before = Object.getOwnPropertyDescriptor(target, name);
+  onTestFinished(() => {
+    if (before) Object.defineProperty(target, name, before);
+    else Reflect.deleteProperty(target, name);
+  });
+  Object.defineProperty(target, name, { value, configurable: true, writable: true });
+}
+
+beforeEach(() => {
+  vi.resetModules();
+  vi.stubEnv(SWITCH, undefined);
+});
+afterEach(() => vi.unstubAllEnvs());
+
+// Since 24.22 Node makes the object of a write itself, and none that could be used again.
+const ALL = { read: true, write: NODE <= 22, listen: true, request: true, head: true, end: true };
+
+describe('internals of Node', () => {
+  test('this Node has what the table in ARCHITECTURE.md says', async () => {
+    const { write, ...others } = await found();
+    expect(others).toEqual({ read: true, listen: true, request: true, head: true, end: true });
+    if (NODE <= 22) expect(write).toBe(true);
+  });
+
+  test('are switched off for tests, all or by name', async () => {
+    vi.stubEnv(SWITCH, 'all');
+    expect(Object.values(await found())).toEqual([false, false, false, false, false, false]);
+    expect((await load()).canReplacePeer()).toBe(undefined);
+    vi.resetModules();
+    vi.stubEnv(SWITCH, 'read,end');
+    expect(await found()).toMatchObject({ read: false, listen: true, request: true, head: true, end: false });
+  });
+
+  test('are not used if they are missing', async () => {
+    replace(IncomingMessage.prototype, '_addHeaderLines', undefined);
+    replace(net, '_createServerHandle', undefined);
+    expect(await found()).toMatchObject({
+      ...ALL,
+      write: expect.any(Boolean),
+      request: false,
+      listen: false,
+    });
+  });
+
+  test('are not used if header lines go elsewhere', async () => {
+    replace(IncomingMessage.prototype, '_addHeaderLines', () => {});
+    expect(await found()).toMatchObject({ request: false, head: true });
+  });
+
+  test('are not used if the head of a response is made elsewhere', async () => {
+    const { writeHead } = ServerResponse.prototype;
+    replace(ServerResponse.prototype, 'writeHead', function _storeHeader(this: ServerResponse, status: number) {
+      // As a Node would that calls its own function instead of the method of the response.
+      const own = Object.getOwnPropertyDescriptor(this, '_storeHeader');
+      Reflect.deleteProperty(this, '_storeHeader');
+      writeHead.call(this, status);
+      if (own) Object.defineProperty(this, '_storeHeader', own);
+    });
+    expect(await found()).toMatchObject({ head: false, end: false, request: true });
+  });
+
+  test('are not used if a response has its headers elsewhere', async () => {
+    replace(ServerResponse.prototype, 'getHeader', () => undefined);
+    expect(await found()).toMatchObject({ head: true, end: false });
+  });
+
+  test('a write that fails its test is not used', async () => {
+    replace(Socket.prototype, '_writeGeneric', () => {});
+    expect((await found()).write).toBe(false);
+  });
+
+  test('what waits on a socket without a handle is not known', async () => {
+    const { bytesDispatched, streamHandle, takeHandle, writeProgress } = await load();
+    const socket = new Socket();
+    expect([streamHandle(socket), takeHandle(socket), writeProgress(socket)]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    expect(bytesDispatched(socket)).toBe(socket.bytesWritten ?? 0);
+  });
+});

@@ -1,0 +1,50 @@
+/** Node's cache of compiled code: where it is, and when there is none. */
+import { chmodSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { Program, ROOT, requireTool } from '../helpers/program.ts';
+
+const node = requireTool('node 24');
+
+const INI = '[app:main]\nuse = module:./app.js\n\n[server:main]\nuse = npm:paster#http\nport = 0\n';
+
+async function serveAndStop(env: NodeJS.ProcessEnv, ...options: readonly string[]): Promise<void> {
+  const directory = temporaryDirectory({
+    'package.json': '{"type": "module"}',
+    'app.js': 'export default (req, res) => res.end();\n',
+    'develop.ini': INI,
+  });
+  const args = [join(ROOT, 'bin/paster.js'), 'serve', 'develop.ini', ...options];
+  const program = new Program(node ?? '', args, { cwd: directory, env: { XDG_CACHE_HOME: '', ...env } });
+  await program.says(/serving on/);
+  program.child.kill('SIGTERM');
+  await program.finished();
+  expect(program.stderr).toBe('');
+}
+
+function home(): { home: string; cached: () => boolean } {
+  const directory = temporaryDirectory({});
+  mkdirSync(join(directory, '.cache'));
+  const cache = join(directory, '.cache/paster/compile');
+  return { home: directory, cached: () => existsSync(cache) && readdirSync(cache, { recursive: true }).length > 1 };
+}
+
+test.skipIf(node === undefined).each([[[]], [['-w', '1']]])('it is in the cache of the user: %j', async (options) => {
+  const { home: HOME, cached } = home();
+  await serveAndStop({ HOME }, ...options);
+  expect(cached()).toBe(true);
+});
+
+test.skipIf(node === undefined)('it is off with NODE_DISABLE_COMPILE_CACHE, and where others can write', async () => {
+  const off = home();
+  await serveAndStop({ HOME: off.home, NODE_DISABLE_COMPILE_CACHE: '1' });
+  expect(off.cached()).toBe(false);
+  const open = home();
+  chmodSync(join(open.home, '.cache'), 0o777);
+  await serveAndStop({ HOME: open.home });
+  expect(open.cached()).toBe(false);
+  const none = temporaryDirectory({});
+  await serveAndStop({ HOME: none });
+  expect(readdirSync(none)).toEqual([]);
+});
