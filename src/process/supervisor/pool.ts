@@ -5,55 +5,21 @@
 import { asError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import { addCounts, type Counts, NO_COUNTS } from '../../metrics/counts.ts';
-import type { AskStatus, ProcessReport, RestartReason, WorkerStatus } from '../../metrics/server-status.ts';
+import type { ProcessReport, WorkerStatus } from '../../metrics/server-status.ts';
 import type { ListenElsewhere } from '../../net/held-socket.ts';
 import { enterDirectory, inCurrentRelease, workingDirectory } from '../../working-directory.ts';
 import { backoffMs, describeExit, type Exit, HEALTHY_AFTER_MS } from '../ipc/child-exit.ts';
 import { ConnectionRelay, type Recipient } from '../ipc/connection-handover.ts';
 import { describeError } from '../ipc/error-transfer.ts';
 import { REPORT_MODULES } from '../ipc/messages.ts';
-import type { PreloadPlan } from '../preload/preload-plan.ts';
 import { WorkerTitles } from '../program/title.ts';
 import { ConnectionTable } from '../worker/accept-balancer.ts';
 import { atOnce, inSequence } from './boot-order.ts';
 import { FirstWorkers } from './first-workers.ts';
 import { Spares } from './spares.ts';
 import { StartLimit } from './start-limit.ts';
-import type { WorkerSettings } from './supervision.ts';
-import { type DeadWorker, WorkerHandle } from './worker-handle.ts';
-
-export interface PoolOptions<Boot> {
-  readonly entry: string;
-  readonly settings: WorkerSettings<Boot>;
-  readonly log: Logger;
-  /** What the workers serve, for their titles. */
-  readonly served?: string | undefined;
-  readonly execArgv: readonly string[];
-  readonly output: () => number | 'inherit';
-  /**
-   * For development: a warm process for each slot, reports of modules, and if a worker that died does not start again, another
-   * one serves the error instead. Otherwise it is tried again.
-   */
-  readonly reload: boolean;
-  /** Which packages spare workers import ahead; undefined: none. */
-  readonly preload: PreloadPlan | undefined;
-  /** Gets files, and when the worker began to load. */
-  readonly onWatch: (files: readonly string[], loaded: number) => void;
-  /** Gets files that configure the application, likewise. */
-  readonly onConfiguration: (files: readonly string[], loaded: number) => void;
-  readonly onPatterns: (patterns: readonly string[]) => void;
-  readonly onReplace: (worker: WorkerHandle<Boot>, reason: string, kind: RestartReason) => void;
-  /** Called when a worker serves the application, or an error instead of it. */
-  readonly onServes: (failure: Error | undefined) => void;
-  /** Gets the status of the whole server, for a worker that asks. */
-  readonly onAsk: AskStatus;
-  /** Called with each report of a worker. */
-  readonly onReport: () => void;
-  /** Gets why a worker has ended, and a line about it. */
-  readonly onDeath: (kind: RestartReason, text: string) => void;
-  /** Extra text for the log line that reports a worker's death. */
-  readonly describeDeath: (worker: DeadWorker, exit: Exit) => string;
-}
+import type { PoolOptions, WorkerSettings } from './supervision.ts';
+import { WorkerHandle } from './worker-handle.ts';
 
 export interface Slot<Boot> {
   worker: WorkerHandle<Boot> | undefined;

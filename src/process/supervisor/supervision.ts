@@ -1,13 +1,14 @@
 /** What the supervisor is configured with, and what of it each worker gets. */
 import type { Logger } from '../../log.ts';
 import type { MemoryLimit } from '../../machine/capacity.ts';
+import type { AskStatus, RestartReason } from '../../metrics/server-status.ts';
 import type { HeldSocket } from '../../net/held-socket.ts';
 import type { Exit } from '../ipc/child-exit.ts';
 import type { WorkerLimits } from '../ipc/messages.ts';
-import type { PreloadSettings } from '../preload/preload-plan.ts';
+import type { PreloadPlan, PreloadSettings } from '../preload/preload-plan.ts';
 import type { IsIgnored } from '../reload/ignored.ts';
 import type { ReloadOptions } from '../reload/reload.ts';
-import type { DeadWorker } from './worker-handle.ts';
+import type { DeadWorker, WorkerHandle } from './worker-handle.ts';
 
 export interface AutomaticWorkers {
   /** For people: `1.5 CPUs by cgroup quota`. */
@@ -89,6 +90,40 @@ export interface WorkerSettings<Boot> {
   readonly drain: number;
   /** Whether a worker ends before the one loads that takes its place. */
   readonly exclusive: boolean;
+}
+
+/** What a pool gets from its supervisor. */
+export interface PoolOptions<Boot> {
+  readonly entry: string;
+  readonly settings: WorkerSettings<Boot>;
+  readonly log: Logger;
+  /** What the workers serve, for their titles. */
+  readonly served?: string | undefined;
+  readonly execArgv: readonly string[];
+  readonly output: () => number | 'inherit';
+  /**
+   * For development: a warm process for each slot, reports of modules, and if a worker that died does not start again, another
+   * one serves the error instead. Otherwise it is tried again.
+   */
+  readonly reload: boolean;
+  /** Which packages spare workers import ahead; undefined: none. */
+  readonly preload: PreloadPlan | undefined;
+  /** Gets files, and when the worker began to load. */
+  readonly onWatch: (files: readonly string[], loaded: number) => void;
+  /** Gets files that configure the application, likewise. */
+  readonly onConfiguration: (files: readonly string[], loaded: number) => void;
+  readonly onPatterns: (patterns: readonly string[]) => void;
+  readonly onReplace: (worker: WorkerHandle<Boot>, reason: string, kind: RestartReason) => void;
+  /** Called when a worker serves the application, or an error instead of it. */
+  readonly onServes: (failure: Error | undefined) => void;
+  /** Gets the status of the whole server, for a worker that asks. */
+  readonly onAsk: AskStatus;
+  /** Called with each report of a worker. */
+  readonly onReport: () => void;
+  /** Gets why a worker has ended, and a line about it. */
+  readonly onDeath: (kind: RestartReason, text: string) => void;
+  /** Extra text for the log line that reports a worker's death. */
+  readonly describeDeath: (worker: DeadWorker, exit: Exit) => string;
 }
 
 const DEFAULT_DRAIN_S = 1;
