@@ -137,8 +137,8 @@ const NOT_RUN: readonly (readonly [RegExp, string])[] = [
     'builds and tests this repository, or measures for minutes',
   ],
   [
-    /^paster (?:check \S+ --as-user|check -v |status \S+$|control \S+ requests$)/,
-    'shows a server after hours, or with a blocked worker, users of another machine, or packages of a project',
+    /^paster (?:check \S+ --as-user|check -v |status \S+$|control \S+ (?:requests|logs .*)$)/,
+    'shows a server after hours, live, or with a blocked worker, users of another machine, or packages of a project',
   ],
 ];
 

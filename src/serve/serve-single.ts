@@ -169,6 +169,10 @@ class SingleServer implements SignalTarget, Controllable {
         const { FROM_MAIN, inspect } = await import('../process/worker/inspection.ts');
         return inspect(request.what, FROM_MAIN, send, gone);
       }
+      case 'logs': {
+        const { sendLogs } = await import('../process/ipc/log-lines.ts');
+        return sendLogs(request.level, send, gone);
+      }
       case 'stop':
         void this.stop({ graceful: true });
         // The connection of the client ends with this process.

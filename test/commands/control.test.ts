@@ -1,10 +1,10 @@
 /** `paster control`: what it does to a running server, and what it says. */
-import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { ask } from '../helpers/ask.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, paster, serve } from '../helpers/program.ts';
+import { eventually, paster, ROOT, serve } from '../helpers/program.ts';
 import { atTerminal, shown } from '../helpers/terminal.ts';
 
 const APP = `import { existsSync } from 'node:fs';
@@ -180,3 +180,82 @@ test.each([
   expect(status).toBe(2);
   await eventually(() => program.output.includes('serving on'));
 });
+
+const LOGGING_APP = `import { getLogger } from 'paster';
+const log = getLogger('shop');
+export default (req, res) => {
+  log.warn('low stock of %s', req.url);
+  log.info('shown');
+  log.debug('hidden');
+  if (req.url === '/throw') log.exception('cannot pay', new Error('no money'));
+  process.stdout.write('prin');
+  process.stdout.write('ted\\x1b[1m\\n');
+  process.stderr.write(Buffer.from('warned\\n'));
+  if (req.url === '/many') for (let i = 0; i < 30_000; i++) log.info('line %d', i);
+  res.end('ok');
+};
+`;
+const LOGGING_INI = `${INI}
+[loggers]
+keys = root
+[logger_root]
+level = INFO
+handlers = console
+[handlers]
+keys = console
+[handler_console]
+class = StreamHandler
+args = (sys.stderr,)
+[formatters]
+keys =
+`;
+
+for (const workers of [[], ['-w', '2']]) {
+  test(`logs -f: records and printed lines ${workers.length > 0 ? 'of all workers' : 'of one process'}`, async () => {
+    const cwd = temporaryDirectory({
+      'app.js': LOGGING_APP,
+      'package.json': '{"type": "module"}',
+      'etc/x.ini': LOGGING_INI,
+    });
+    mkdirSync(join(cwd, 'node_modules'));
+    symlinkSync(ROOT, join(cwd, 'node_modules/paster'));
+    const env = { XDG_RUNTIME_DIR: cwd, TMPDIR: cwd };
+    const program = await serve(['etc/x.ini', ...workers], { cwd, env });
+    const follow = (...words: string[]) => paster(['control', 'etc/x.ini', 'logs', ...words], { cwd, env });
+    expect(await follow().finished()).toMatchObject({ status: 2, stderr: expect.stringContaining('write logs -f') });
+    expect(await follow('-f', '--level', 'loud').finished()).toMatchObject({
+      status: 2,
+      stderr: 'paster: control: --level: "loud" is no level (there are: debug, info, warning, error, critical)\n',
+    });
+    const all = follow('-f');
+    const some = follow('-f', '--level', 'error');
+    // A follower has begun when it shows something.
+    await eventually(async () => {
+      await bodyOf(program.url);
+      return all.stdout.includes('low stock') && some.stdout.includes('stderr: warned');
+    });
+    await ask(program.url, '/throw');
+    await eventually(() => all.stdout.includes('no money') && some.stdout.includes('no money'));
+    await eventually(() => all.stdout.split('stderr: warned').length === all.stdout.split('low stock').length);
+    const line = /^[\d-]{10} [\d:]{8},\d{3} \d+ /.source;
+    const shown = all.stdout.split('\n');
+    expect(
+      shown
+        .filter((each) => /low stock/.test(each))
+        .every((each) => new RegExp(`${line}WARNING shop: low stock of /`).test(each)),
+    ).toBe(true);
+    expect(all.stdout).toMatch(new RegExp(`${line}INFO shop: shown$`, 'm'));
+    expect(all.stdout).toMatch(new RegExp(`${line}stdout: printed\\\\x1b\\[1m$`, 'm'));
+    expect(all.stdout).toMatch(/ERROR shop: cannot pay\nError: no money\n {4}at /);
+    // What the console's handler writes is not shown a second time, and no level lets through what its logger does not.
+    expect(all.stdout).not.toMatch(/std(?:out|err): (?:shown|low)|hidden/);
+    expect(some.stdout).not.toMatch(/WARNING|INFO|stdout/);
+
+    const before = all.stdout.length;
+    await ask(program.url, '/many');
+    await eventually(() => /line 29999|lines are left out/.test(all.stdout.slice(before)));
+    program.kill('SIGTERM');
+    expect(await all.finished()).toMatchObject({ status: 0, stderr: '' });
+    expect((await some.finished()).status).toBe(0);
+  });
+}

@@ -4,8 +4,9 @@ import { EXIT_OK, UsageError } from '../../errors.ts';
 import type { FoundServer } from '../../process/ipc/control-client.ts';
 import type { ReloadOutcome, RequestsOutcome } from '../../process/supervisor/supervisor-control.ts';
 import { iniPath } from '../command-line/arguments.ts';
-import { type Command, type Console, textOption } from '../command-line/command.ts';
+import { type Command, type Console, flagOption, textOption } from '../command-line/command.ts';
 import { heap, type InspectionOptions, profile, repl } from './inspections.ts';
+import { type LogOptions, logs } from './logs.ts';
 import { requestLines } from './requests.ts';
 import { oneServer } from './servers.ts';
 import { top } from './top.ts';
@@ -15,11 +16,13 @@ export const controlCommand: Command = {
   summary: 'control the running server of an INI file',
   args: [
     ['<config>', 'an INI file'],
-    ['[reload|workers|replace|stop|requests|top|profile|heap|repl]', 'what to do, see below'],
+    ['[reload|workers|replace|stop|logs|requests|top|profile|heap|repl]', 'what to do, see below'],
     ['[argument]', 'of workers: +1, -1 or a number; of the others that need one: the PID of a worker'],
   ],
   options: [
     { flags: '--pid <pid>', help: 'the server, if several of the file run' },
+    { flags: '-f, --follow', help: 'with logs: show new lines until you press Ctrl-C' },
+    { flags: '--level <level>', help: 'the lowest level that logs shows (default: debug)' },
     { flags: '--seconds <seconds>', help: 'how long profile takes (default: 10)' },
     {
       flags: '-o, --output <file>',
@@ -31,6 +34,7 @@ export const controlCommand: Command = {
     ['paster control etc/config.ini workers +1', 'one more; also -1, or a number'],
     ['paster control etc/config.ini replace 4711', 'start another worker, and then end this one'],
     ['paster control etc/config.ini stop', 'finish requests in flight, and end'],
+    ['paster control etc/config.ini logs -f --level warning', 'what all its processes log and print, live'],
     [
       'paster control etc/config.ini requests',
       'the requests in flight, the oldest first, and where a blocked worker is',
@@ -52,7 +56,7 @@ interface Action {
   readonly argument?: string;
   /** The options that it takes, besides `--pid`. */
   readonly options?: readonly string[];
-  run(server: FoundServer, argument: string, console: Console, options: InspectionOptions): Promise<void>;
+  run(server: FoundServer, argument: string, console: Console, options: InspectionOptions & LogOptions): Promise<void>;
 }
 
 const MOST_SECONDS = 600;
@@ -63,6 +67,10 @@ const ACTIONS: ReadonlyMap<string, Action> = new Map<string, Action>([
   ['workers', { argument: '+1, -1 or a number', run: workers }],
   ['replace', { argument: A_PID, run: replace }],
   ['stop', { run: stop }],
+  [
+    'logs',
+    { options: ['follow', 'level'], run: (server, _argument, console, options) => logs(server, console, options) },
+  ],
   ['requests', { run: showRequests }],
   ['top', { run: (server, _argument, console) => top(server, console) }],
   [
@@ -104,11 +112,16 @@ async function control(
   if (action.argument !== undefined && argument === undefined) {
     throw new UsageError('PASTER_USAGE', `control: ${name} needs ${action.argument}`);
   }
-  for (const option of ['seconds', 'output']) {
+  for (const option of ['seconds', 'output', 'follow', 'level']) {
     if (options[option] === undefined || action.options?.includes(option)) continue;
     throw new UsageError('PASTER_USAGE', `control: ${name} has no --${option}`);
   }
-  const given = { seconds: secondsOf(textOption(options, 'seconds')), output: textOption(options, 'output') };
+  const given = {
+    seconds: secondsOf(textOption(options, 'seconds')),
+    output: textOption(options, 'output'),
+    follow: flagOption(options, 'follow'),
+    level: textOption(options, 'level'),
+  };
   const pid = textOption(options, 'pid');
   const server = await oneServer(iniPath(config), pid === undefined ? undefined : pidOf(pid));
   try {

@@ -7,6 +7,7 @@ import { statSync } from 'node:fs';
 import { didYouMean } from '../../config/nearest.ts';
 import type { FileUser } from '../../files/user-files.ts';
 import { fromWorkingDirectory } from '../../working-directory.ts';
+import { type ConsoleStream, writeRecord } from '../output/console-output.ts';
 import { LineFile } from '../output/line-file.ts';
 import { type Rotation, rotateIfDue, SizeRotation, TimedRotation, WHENS } from '../output/rotation.ts';
 import { FACILITIES, priority, SyslogClient } from '../output/syslog.ts';
@@ -38,15 +39,15 @@ abstract class FormattingHandler implements Handler {
 /** `StreamHandler`: writes to standard output or standard error, as they are when a line comes. */
 class StreamHandler extends FormattingHandler {
   readonly isConsole = true;
-  readonly #stream: 'stdout' | 'stderr';
+  readonly #stream: ConsoleStream;
 
-  constructor(level: Level, formatter: Formatter, stream: 'stdout' | 'stderr') {
+  constructor(level: Level, formatter: Formatter, stream: ConsoleStream) {
     super(level, formatter);
     this.#stream = stream;
   }
 
   handle(record: LogRecord): void {
-    process[this.#stream].write(`${this.formatter.format(record)}\n`);
+    writeRecord(this.#stream, `${this.formatter.format(record)}\n`);
   }
 }
 
@@ -166,7 +167,7 @@ function planStream(args: CallArguments): HandlerPlan {
   return { open: (level, formatter) => new StreamHandler(level, formatter, stream) };
 }
 
-function streamNamed(node: PythonNode): 'stdout' | 'stderr' {
+function streamNamed(node: PythonNode): ConsoleStream {
   const { value } = node;
   if (value.type === 'constant' && value.constant === null) return 'stderr';
   const name = value.type === 'name' ? value.name.name : undefined;

@@ -3,6 +3,7 @@
  * `logging` does, which is reproduced as far as an application and an INI file need it. Before anything is configured,
  * warnings and errors go to standard error.
  */
+import { writeRecord } from '../output/console-output.ts';
 import {
   type Caller,
   CRITICAL,
@@ -156,7 +157,7 @@ export class NamedLogger {
     for (let at: NamedLogger | undefined = this; at; at = at.#setup.propagate ? at.#parent : undefined) {
       handlers.push(...at.#setup.handlers);
     }
-    this.#effectiveHandlers = handlers.length > 0 ? handlers : [lastResort];
+    this.#effectiveHandlers = [...(handlers.length > 0 ? handlers : [lastResort]), ...this.#hierarchy.followers];
     this.#needsCaller = handlers.some(({ needsCaller }) => needsCaller);
   }
 
@@ -202,7 +203,7 @@ const lastResort: Handler = {
   needsCaller: false,
   isConsole: true,
   handle: ({ message, error }) => {
-    process.stderr.write(`${message}${error ? `\n${errorText(error)}` : ''}\n`);
+    writeRecord('stderr', `${message}${error ? `\n${errorText(error)}` : ''}\n`);
   },
   flush() {},
   reopen() {},
@@ -213,6 +214,8 @@ const lastResort: Handler = {
 export class Hierarchy {
   readonly root: NamedLogger = new NamedLogger('root', undefined, this);
   readonly #loggers = new Map<string, NamedLogger>();
+  /** Get the records of all loggers, besides their handlers, whatever is configured. */
+  readonly followers = new Set<Handler>();
   #handlers: readonly Handler[] = [];
   version = 0;
   /** Whether logging has been configured. */
@@ -236,6 +239,16 @@ export class Hierarchy {
 
   changed(): void {
     this.version++;
+  }
+
+  /** Adds a follower. @returns removes it */
+  follow(handler: Handler): () => void {
+    this.followers.add(handler);
+    this.changed();
+    return () => {
+      this.followers.delete(handler);
+      this.changed();
+    };
   }
 
   /** Replaces the whole configuration and closes the handlers of the previous one. */

@@ -38,6 +38,8 @@ export type ControlRequest =
   | { readonly command: 'stop' }
   /** The status of the server, and where its blocked workers are. */
   | { readonly command: 'requests' }
+  /** What all processes log and print from now on, as pieces, until the client leaves. `level`: the lowest. */
+  | { readonly command: 'logs'; readonly level: number }
   /** `pid`: of a worker, or of the server itself if it has none. */
   | { readonly command: 'inspect'; readonly pid: number; readonly what: Inspection };
 

@@ -1,4 +1,5 @@
 /** The messages between the supervisor and a worker. Everything in them survives a structured clone. */
+import type { FollowedLine } from '../../logging/follow.ts';
 import type { ProcessReport, RestartReason, ServerStatus } from '../../metrics/server-status.ts';
 import type { Address } from '../../net/address.ts';
 import type { Unit } from '../preload/loaded-module.ts';
@@ -90,6 +91,8 @@ export type ToWorker<Boot> =
   | { readonly paster: 'open' }
   /** Starts the thread that looks into the main thread. */
   | { readonly paster: 'inspect' }
+  /** From which level on the supervisor wants what it logs and prints; undefined: nothing. */
+  | { readonly paster: 'follow'; readonly level: number | undefined }
   /** Asks for a report. */
   | { readonly paster: 'report' }
   /** The answer to `ask`. */
@@ -124,6 +127,8 @@ export type FromWorker =
   | { readonly paster: 'report'; readonly report: ProcessReport; readonly isLast: boolean }
   /** Asks for the status of the whole server. */
   | { readonly paster: 'ask'; readonly id: number; readonly history: boolean }
+  /** What it logs and prints, after `follow`. */
+  | { readonly paster: 'log'; readonly line: FollowedLine }
   /** Accepts no more connections. */
   | { readonly paster: 'draining'; readonly cause: StopMessage['cause'] };
 

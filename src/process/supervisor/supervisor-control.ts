@@ -3,6 +3,7 @@ import { RunError } from '../../errors.ts';
 import type { ServerStatus } from '../../metrics/server-status.ts';
 import type { Controllable, ControlRequest, SendPiece } from '../ipc/control-socket.ts';
 import { describeError } from '../ipc/error-transfer.ts';
+import { sendLogs } from '../ipc/log-lines.ts';
 import type { MainThread } from '../worker/inspection.ts';
 import type { ReloadResult, Supervisor } from './supervisor.ts';
 import type { WorkerHandle } from './worker-handle.ts';
@@ -60,6 +61,8 @@ export class SupervisorControl<Boot> implements Controllable {
         return this.#requests(gone);
       case 'inspect':
         return this.#worker(request.pid).inspect(request.what, send, gone);
+      case 'logs':
+        return sendLogs(request.level, send, gone);
       case 'stop':
         // The connection of the client ends with this process.
         void this.#actions.stop({ graceful: true });

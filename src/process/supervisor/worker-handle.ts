@@ -16,6 +16,7 @@ import { timerMs } from '../../timer.ts';
 import { describeExit, type Exit, KILL_MARGIN_S } from '../ipc/child-exit.ts';
 import { asSendHandle, ConnectionChannel, type PassedConnection } from '../ipc/connection-handover.ts';
 import { packError, unpackError } from '../ipc/error-transfer.ts';
+import { addLogSource, takeLogLine } from '../ipc/log-lines.ts';
 import {
   type FromWorker,
   isPasterMessage,
@@ -141,8 +142,10 @@ export class WorkerHandle<Boot> implements DeadWorker {
     this.#inspectionFd = FIRST_INHERITED + inherited.length;
     const pipe = this.#child.stdio[this.#inspectionFd];
     this.#inspection = pipe ? new InspectionPipe(pipe as Socket) : undefined;
+    const removeSource = addLogSource((level) => this.#send({ paster: 'follow', level }));
     this.exited = new Promise((resolve) => {
       const end = (exit: Exit) => {
+        removeSource();
         this.#state = 'exited';
         this.#setLoaded();
         this.#setDrained();
@@ -421,6 +424,9 @@ export class WorkerHandle<Boot> implements DeadWorker {
         if (message.isLast) this.#lastReport = message.report;
         this.#notifyReportListeners();
         this.#options.onReport();
+        return;
+      case 'log':
+        takeLogLine(message.line);
         return;
       case 'ask': {
         const { id, history } = message;

@@ -52,6 +52,7 @@ export class SupervisorChannel<Boot> {
   #wake = () => {};
   #reopen: () => void = () => {};
   #open: () => void = () => {};
+  #endFollowing: () => void = () => {};
   #inspect: () => void = () => {};
   #receive = (connection: PassedConnection): void => connection.close();
   readonly #connections = new ConnectionChannel(
@@ -76,6 +77,8 @@ export class SupervisorChannel<Boot> {
           return;
         case 'title':
           return setTitle(message.title);
+        case 'follow':
+          return void this.#follow(message.level);
         case 'listen':
           return void this.#listen(message.fd, message.backlog);
         case 'reopen':
@@ -184,6 +187,20 @@ export class SupervisorChannel<Boot> {
         this.#wake = resolve;
       });
     }
+  }
+
+  async #follow(level: number | undefined): Promise<void> {
+    // Loaded late: few servers are ever followed.
+    const { droppingLines } = await import('../ipc/log-lines.ts');
+    const { followOutput } = await import('../../logging/follow.ts');
+    this.#endFollowing();
+    this.#endFollowing =
+      level === undefined
+        ? () => {}
+        : followOutput(
+            level,
+            droppingLines((line) => this.send({ paster: 'log', line })),
+          );
   }
 
   async #listen(fd: number, backlog: number): Promise<void> {

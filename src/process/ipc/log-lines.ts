@@ -1,0 +1,78 @@
+/** Passes what the processes of a server log and print to the clients of `paster control logs`. */
+import { type FollowedLine, followOutput } from '../../logging/follow.ts';
+import type { SendPiece } from './control-socket.ts';
+
+type Take = (line: FollowedLine) => void;
+/** Tells a worker from which level on its lines are wanted; undefined: none. */
+export type SetLevel = (level: number | undefined) => void;
+
+/** Lines that wait for a reader that is slow. Further ones are counted. */
+const MOST_WAITING = 1000;
+
+const clients = new Map<Take, number>();
+const workers = new Set<SetLevel>();
+let stopOwn = (): void => {};
+
+/** Sends the lines of all processes until the client has gone. */
+export async function sendLogs(level: number, send: SendPiece, gone: AbortSignal): Promise<void> {
+  const take = droppingLines(send);
+  clients.set(take, level);
+  setLevels();
+  await new Promise<void>((resolve) => {
+    if (gone.aborted) resolve();
+    else gone.addEventListener('abort', () => resolve(), { once: true });
+  });
+  clients.delete(take);
+  setLevels();
+}
+
+/**
+ * Adds a worker whose lines the clients get too.
+ * @returns removes it
+ */
+export function addLogSource(setLevel: SetLevel): () => void {
+  workers.add(setLevel);
+  if (clients.size > 0) setLevel(lowestLevel());
+  return () => void workers.delete(setLevel);
+}
+
+/** Takes a line of a worker, or of this process. */
+export function takeLogLine(line: FollowedLine): void {
+  for (const [take, level] of clients) if (line.level >= level) take(line);
+}
+
+/** Sends lines as fast as they are taken. Of those that are too many it sends the last one, with how many are lost. */
+export function droppingLines(send: (line: FollowedLine) => Promise<void>): Take {
+  let waiting = 0;
+  let lost = 0;
+  let last: FollowedLine | undefined;
+  const take = (line: FollowedLine): void => {
+    // Until all have been taken: what is shown stays in its order.
+    if (last || waiting >= MOST_WAITING) {
+      if (last) lost += 1 + (last.lost ?? 0);
+      last = line;
+      return;
+    }
+    waiting++;
+    void send(line).then(() => {
+      waiting--;
+      if (waiting > 0 || !last) return;
+      const rest = { ...last, lost: lost + (last.lost ?? 0) };
+      last = undefined;
+      lost = 0;
+      take(rest);
+    });
+  };
+  return take;
+}
+
+function lowestLevel(): number | undefined {
+  return clients.size === 0 ? undefined : Math.min(...clients.values());
+}
+
+function setLevels(): void {
+  const level = lowestLevel();
+  stopOwn();
+  stopOwn = level === undefined ? () => {} : followOutput(level, takeLogLine);
+  for (const setLevel of workers) setLevel(level);
+}
