@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { App } from '../../../src/protocol/types.ts';
@@ -88,6 +90,18 @@ describe('one request', () => {
     const client = await connectTo(echo);
     expect((await client.ask(1, {}, { keep: false })).end).toEqual({ appStatus: 0, protocolStatus: 0 });
     await client.closed;
+  });
+
+  test('without KEEP_CONN, after a request that was read to its end, nothing more is read', async () => {
+    served = await serveFastcgi((_req, res) => void res.end('x'), {}, { allowHalfOpen: true });
+    const socket = connect({ path: served.path, allowHalfOpen: true });
+    socket.on('error', () => {});
+    socket.write(request(1, {}, { keep: false }));
+    socket.resume();
+    await once(socket, 'end');
+    const error = await new Promise((resolve) => socket.write('x', resolve));
+    socket.destroy();
+    expect(error).toMatchObject({ code: 'EPIPE' });
   });
 
   test('a peer that reads slowly gets all of an answer that was written in one piece', async () => {
