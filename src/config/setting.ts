@@ -313,12 +313,13 @@ export function int({ min, max }: { readonly min: number; readonly max: number }
 /** 24 days: Node's timers cannot wait 25. */
 const MAX_SECONDS = 24 * 86_400;
 
-/** A length of time in seconds, decimals allowed. */
+/** A length of time in seconds, decimals allowed, also with its unit: `10s`. */
 export const seconds: SettingType<number> = {
   allowed: `a number of seconds from 0 to ${MAX_SECONDS} (24 days)`,
   max: MAX_SECONDS,
   parse(value) {
-    const number = /^(?:\d+(?:\.\d*)?|\.\d+)$/.test(value.trim()) ? Number(value) : Number.NaN;
+    const [, digits] = /^(\d+(?:\.\d*)?|\.\d+)s?$/.exec(value.trim()) ?? [];
+    const number = Number(digits ?? Number.NaN);
     if (Number.isNaN(number)) throw new Error(`"${value}" is not a number of seconds`);
     if (number > MAX_SECONDS) throw new Error(`${value.trim()} is out of range`);
     return number;

@@ -41,6 +41,8 @@ export interface Counts {
   readonly sections: readonly SectionCounts[];
   /** Requests that are counted without details, which is all that happens if neither `metrics` nor `status` is configured. */
   readonly watched: number;
+  /** Responses with a status from 500 on, whether or not requests are counted in detail. */
+  readonly failed: number;
   /** Requests that were refused because of overload. They are counted nowhere else. */
   readonly refused: Readonly<Record<RefusalReason, number>>;
   readonly queue: QueueTimes;
@@ -56,6 +58,7 @@ export interface Counts {
 export const NO_COUNTS: Counts = {
   sections: [],
   watched: 0,
+  failed: 0,
   refused: { in_flight: 0, lag: 0 },
   queue: { durations: DURATION_BOUNDS.map(() => 0).concat(0), seconds: 0 },
   upgrades: 0,
@@ -74,6 +77,7 @@ export function addCounts(one: Counts, other: Counts): Counts {
   return {
     sections: [...sections.values()],
     watched: one.watched + other.watched,
+    failed: one.failed + other.failed,
     refused: {
       in_flight: one.refused.in_flight + other.refused.in_flight,
       lag: one.refused.lag + other.refused.lag,

@@ -48,6 +48,7 @@ export class InflightList {
   #sweepAt = FEW;
   #added = 0;
   #looks = 0;
+  #failed = 0;
 
   /** @param onForgotten is called with each response that has not ended and never will */
   constructor(onForgotten?: (res: ServerResponse) => void) {
@@ -85,6 +86,12 @@ export class InflightList {
     return this.#added - this.length;
   }
 
+  /** How many of those that are over had a status from 500 on. */
+  get failed(): number {
+    this.#sweep();
+    return this.#failed;
+  }
+
   /** The oldest `most` requests, the oldest first. */
   entries(most: number): { readonly res: ServerResponse; readonly start: number }[] {
     this.#sweep();
@@ -98,7 +105,11 @@ export class InflightList {
     let kept = 0;
     for (let index = 0; index < responses.length; index++) {
       const res = responses[index];
-      if (res === undefined || isOver(res)) continue;
+      if (res === undefined) continue;
+      if (isOver(res)) {
+        if (res.statusCode >= 500) this.#failed++;
+        continue;
+      }
       if (isForgotten(res)) {
         this.#onForgotten?.(res);
         continue;

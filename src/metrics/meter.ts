@@ -229,6 +229,7 @@ export class Meter {
     return {
       sections: [...this.#counters.values()].flatMap((counter) => counter.counts() ?? []),
       watched: this.#watched.over,
+      failed: this.#observed.failed + this.#watched.failed,
       refused: { ...this.#refused },
       queue: { durations: [...this.#queued], seconds: this.#queuedSeconds },
       upgrades: this.#upgrades,

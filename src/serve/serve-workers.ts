@@ -74,6 +74,7 @@ export async function serveWorkers(service: Service): Promise<number> {
       automatic: loaded.automaticWorkers,
       memoryLimit: memoryLimit(),
       exclusive: settings.reload_exclusive,
+      canary: settings.canary > 0 ? { seconds: settings.canary, margin: settings.canary_errors / 100 } : undefined,
       isIgnored: ignoredPaths(settings.reload_ignore, plan.file === undefined ? plan.directory : dirname(plan.file)),
       // A debugger may pause a worker for any time.
       startTimeout: inspect ? 0 : settings.start_timeout,

@@ -61,6 +61,14 @@ export class LoadedServer {
   /** Adds the server's own warnings to those of its INI file. */
   warn(session: LoadSession): void {
     const { context } = this;
+    const { canary, reload_exclusive: isExclusive } = this.settings;
+    const noCanary = isExclusive
+      ? 'reload_exclusive ends the old workers before the new version loads'
+      : this.workers === undefined && 'one process without workers does not reload';
+    const place = placeOfKey(context, 'canary');
+    if (canary > 0 && noCanary && place) {
+      session.warn(`${sectionPrefix(context)}canary has no effect: ${noCanary}`, place);
+    }
     for (const { setting, message } of ('server' in this.#created && this.#created.server.warnings?.()) || []) {
       const location = placeOfKey(context, setting) ?? context.sections[0]?.location;
       if (location) session.warn(`${sectionPrefix(context)}${message}`, location);

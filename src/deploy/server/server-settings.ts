@@ -153,6 +153,17 @@ export const processSettings = defineSettings({
     default: 60,
     help: 'How many seconds a worker may take to load the application; 0: no limit.',
   },
+  canary: {
+    type: seconds,
+    default: 0,
+    help: 'After HUP, one worker of the new version serves beside the old ones for this many seconds, and is withdrawn if it fails more often than they do; 0: all are replaced as soon as they have started.',
+    example: '10s',
+  },
+  canary_errors: {
+    type: int({ min: 0, max: 100 }),
+    default: 2,
+    help: 'How many percentage points more of its requests the new version may answer with a status of 500 or above than the old one, besides what chance explains.',
+  },
   graceful_timeout: { type: seconds, default: 30, help: 'How many seconds a worker may take to finish its requests.' },
   reload_files: {
     type: list,

@@ -14,18 +14,13 @@ import { describeError } from '../ipc/error-transfer.ts';
 import { REPORT_MODULES } from '../ipc/messages.ts';
 import { WorkerTitles } from '../program/title.ts';
 import { ConnectionTable } from '../worker/accept-balancer.ts';
-import { atOnce, inSequence } from './boot-order.ts';
-import { FirstWorkers } from './first-workers.ts';
+import { type CanarySettings, responsesText, tryCanary } from './canary.ts';
 import { Spares } from './spares.ts';
-import { StartLimit } from './start-limit.ts';
-import type { PoolOptions, WorkerSettings } from './supervision.ts';
+import { atOnce, inSequence } from './start/boot-order.ts';
+import { FirstWorkers } from './start/first-workers.ts';
+import { StartLimit } from './start/start-limit.ts';
+import type { PoolOptions, Slot, WorkerSettings } from './supervision.ts';
 import { WorkerHandle } from './worker-handle.ts';
-
-export interface Slot<Boot> {
-  worker: WorkerHandle<Boot> | undefined;
-  deaths: number;
-  removed: boolean;
-}
 
 /** How long to wait until a replaced worker has stopped accepting. */
 const RETIRE_LIMIT_MS = 2000;
@@ -53,6 +48,8 @@ export class Pool<Boot> {
   readonly #starting = new Set<WorkerHandle<Boot>>();
   /** What workers that have ended had counted. */
   #endedCounts: Counts = NO_COUNTS;
+  /** Settles when the new version that is being tried is withdrawn or accepted. */
+  #trial: Promise<unknown> | undefined;
   /** Whether `vacate` has ended the workers, and none has taken their place yet. */
   isVacated = false;
   #pendingStatus: Promise<WorkerStatus[]> | undefined;
@@ -193,21 +190,52 @@ export class Pool<Boot> {
    * Starts workers for `count` slots, beside those that serve.
    * @param failure what they serve instead of the application
    * @param oneByOne whether to start them one after the other, which loads the machine less
+   * @param canary with `oneByOne`: how the first one is judged before the others start
    * @throws The first error; then none of them stays.
    */
-  async bootAll(count: number, { failure, oneByOne }: { failure?: Error; oneByOne: boolean }) {
+  async bootAll(
+    count: number,
+    { failure, oneByOne, canary }: { failure?: Error; oneByOne: boolean; canary?: CanarySettings | undefined },
+  ) {
     const booted = new Map<number, WorkerHandle<Boot>>();
     const interruptions = this.#interruptions;
+    const isInterrupted = () => this.#stopping || this.#interruptions !== interruptions;
     const boot = async (index: number) => {
-      if (this.#interruptions !== interruptions) throw new Error('interrupted');
-      booted.set(index, await this.bootOne({ isFirst: index === 0, failure }));
+      if (isInterrupted()) throw new Error('interrupted');
+      const worker = await this.bootOne({ isFirst: index === 0, failure });
+      booted.set(index, worker);
+      return worker;
     };
-    const reason = oneByOne ? await inSequence(count, boot) : await atOnce(count, boot);
+    const bootAndJudge = async (index: number) => {
+      const worker = await boot(index);
+      if (canary && index === 0) await this.#judge(worker, canary, () => boot(index), isInterrupted);
+    };
+    const reason = await (oneByOne ? inSequence : atOnce)(count, bootAndJudge);
     // In the order of their slots, not in the order in which they became ready.
     if (!reason) return [...booted].sort(([one], [other]) => one - other).map(([, worker]) => worker);
-    for (const worker of booted.values())
-      void worker.stop({ graceful: true, timeout: NEVER_USED_DRAIN_S, handOver: true });
+    for (const worker of booted.values()) {
+      if (canary) void this.#retire(worker);
+      else void worker.stop({ graceful: true, timeout: NEVER_USED_DRAIN_S, handOver: true });
+    }
     throw reason.error;
+  }
+
+  /** Compares the first worker of a new version with those that serve. @throws as `tryCanary` */
+  async #judge(
+    worker: WorkerHandle<Boot>,
+    canary: CanarySettings,
+    boot: () => Promise<WorkerHandle<Boot>>,
+    isOver: () => boolean,
+  ): Promise<void> {
+    const old = this.workers;
+    this.#titles.name(worker, 'canary worker');
+    this.#log.info(`worker ${worker.pid} of the new version serves beside the old one for ${canary.seconds} s`);
+    const onDeath = (dead: WorkerHandle<Boot>, exit: Exit) => this.#reportDeath(dead, exit);
+    const trial = tryCanary(worker, canary, { old, boot, onDeath, isOver });
+    this.#trial = trial.catch(() => {});
+    const responses = await trial;
+    if (isOver()) throw new Error('interrupted');
+    this.#log.info(`of the new version ${responsesText(responses)}; the other workers follow`);
   }
 
   /** Puts these workers in the slots. Resolves when the earlier ones accept no more connections. */
@@ -348,12 +376,16 @@ export class Pool<Boot> {
     if (slot.worker !== worker || this.#stopping) return;
     slot.worker = undefined;
     slot.deaths = worker.servedMs >= HEALTHY_AFTER_MS ? 1 : slot.deaths + 1;
+    this.#reportDeath(worker, exit);
+    // What has served may do so again, and a worker that is there costs nothing: it is the next spare one that waits.
+    this.#revive(slot, worker.servedMs > 0 && this.spares.isReady);
+  }
+
+  #reportDeath(worker: WorkerHandle<Boot>, exit: Exit): void {
     const how = `worker ${worker.pid} ended ${describeExit(exit)}`;
     const cause = worker.failure ? `: ${describeError(worker.failure)}` : '';
     this.#options.onDeath(worker.killedFor ?? worker.leftFor ?? 'crash', how + cause);
     this.#log.error(`${how}${this.#options.describeDeath(worker, exit)}`);
-    // What has served may do so again, and a worker that is there costs nothing: it is the next spare one that waits.
-    this.#revive(slot, worker.servedMs > 0 && this.spares.isReady);
   }
 
   async #bootFailure(slot: Slot<Boot>, reason: unknown): Promise<WorkerHandle<Boot>> {
@@ -379,6 +411,8 @@ export class Pool<Boot> {
     const wait = backoffMs(slot.deaths);
     if (wait > 0) this.#log.debug(`the next ${atOnce ? 'spare ' : ''}worker starts in ${wait} ms`);
     const attempt = async () => {
+      // What is on disk is the version on trial.
+      await this.#trial;
       if (this.#stopping || slot.removed || slot.worker) return;
       try {
         const isFirst = this.#isFirst(slot);

@@ -8,6 +8,7 @@ import type { WorkerLimits } from '../ipc/messages.ts';
 import type { PreloadPlan, PreloadSettings } from '../preload/preload-plan.ts';
 import type { IsIgnored } from '../reload/ignored.ts';
 import type { ReloadOptions } from '../reload/reload.ts';
+import type { CanarySettings } from './canary.ts';
 import type { DeadWorker, WorkerHandle } from './worker-handle.ts';
 
 export interface AutomaticWorkers {
@@ -31,6 +32,8 @@ export interface Supervision<Boot> {
   readonly memoryLimit?: MemoryLimit | undefined;
   /** Whether a worker ends before the one loads that takes its place. Default: false. */
   readonly exclusive?: boolean | undefined;
+  /** How the first worker of a new version is judged before the others follow. Undefined: it is not. */
+  readonly canary?: CanarySettings | undefined;
   /** With `reload`: which files cause no reload. Default: none is ignored. */
   readonly isIgnored?: IsIgnored | undefined;
   /** The environment of each worker. Default: that of this process. */
@@ -73,6 +76,13 @@ export interface SupervisorOptions<Boot> extends Supervision<Boot> {
   readonly execArgv?: readonly string[] | undefined;
   /** The descriptor for the standard output and error of the next worker. Default: this process's own. */
   readonly output?: (() => number) | undefined;
+}
+
+/** Holds one worker at a time. */
+export interface Slot<Boot> {
+  worker: WorkerHandle<Boot> | undefined;
+  deaths: number;
+  removed: boolean;
 }
 
 /** How workers are started. */

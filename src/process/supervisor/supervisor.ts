@@ -19,6 +19,7 @@ import { isModuleFile } from '../preload/loaded-module.ts';
 import { PreloadPlan } from '../preload/preload-plan.ts';
 import { describeChanges } from '../reload/path-changes.ts';
 import { Reload } from '../reload/reload.ts';
+import { isWithdrawal } from './canary.ts';
 import { MemoryBudget, workersText } from './memory-budget.ts';
 import { Pool } from './pool.ts';
 import { type Supervision, type SupervisorOptions, workerSettings, workersAtOnce } from './supervision.ts';
@@ -172,7 +173,8 @@ export class Supervisor<Boot> {
         if (this.#pool.isVacated) {
           this.#log.error(`the new version does not start, and the old one has ended: ${describeError(error)}`);
           this.#pool.reviveVacated();
-        } else this.#log.error(`the new version does not start, the old one goes on: ${describeError(error)}`);
+        } else if (isWithdrawal(error)) this.#log.error(describeError(error));
+        else this.#log.error(`the new version does not start, the old one goes on: ${describeError(error)}`);
         return { ok: false, error };
       } finally {
         this.#isReloading = false;
@@ -376,7 +378,8 @@ export class Supervisor<Boot> {
     this.#configurePreload(next);
     try {
       if (next.exclusive) await this.#pool.vacate();
-      const ready = await this.#pool.bootAll(count, { oneByOne });
+      const canary = oneByOne && !this.#reload && !next.exclusive ? next.canary : undefined;
+      const ready = await this.#pool.bootAll(count, { oneByOne, canary });
       this.#current = next;
       this.#isConfigurationLoaded = true;
       await this.#pool.swap(ready);

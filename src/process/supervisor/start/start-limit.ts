@@ -1,7 +1,7 @@
 /** How long a worker may take until it serves. */
-import { RunError } from '../../errors.ts';
-import type { Logger } from '../../log.ts';
-import { after } from '../../timer.ts';
+import { RunError } from '../../../errors.ts';
+import type { Logger } from '../../../log.ts';
+import { after } from '../../../timer.ts';
 
 /** When a warning says that a worker still loads. */
 const SLOW_START_S = 10;

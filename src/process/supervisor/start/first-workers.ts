@@ -2,8 +2,8 @@
  * The processes of the first workers, started before the sockets listen: nothing of the application is loaded before that. The
  * first of them makes the sockets listen, which a process that does not accept on them cannot.
  */
-import type { ListenElsewhere } from '../../net/held-socket.ts';
-import type { WorkerHandle } from './worker-handle.ts';
+import type { ListenElsewhere } from '../../../net/held-socket.ts';
+import type { WorkerHandle } from '../worker-handle.ts';
 
 /** A worker that has not listened by then waits for a debugger, or in a module of NODE_OPTIONS. */
 const LISTEN_LIMIT_MS = 3000;
