@@ -3,7 +3,7 @@ import { meter } from './metrics/meter.ts';
 import { enableCompileCache } from './process/program/compile-cache.ts';
 import { tolerateUnwritableOutput } from './process/program/standard-output.ts';
 import { runWorker } from './process/worker/worker.ts';
-import { prepareWorker, startWorker, warmWorker } from './serve/start-worker.ts';
+import { prepareWorker, startWorker, warmWorker } from './serve/worker/start-worker.ts';
 
 tolerateUnwritableOutput();
 enableCompileCache();

@@ -66,6 +66,8 @@ export type ConnectionMessage =
 export interface WarmMessage<Boot> {
   readonly paster: 'warm';
   readonly boot: Boot;
+  /** Whether to run a start of an empty application too, which the first workers have no time for. */
+  readonly rehearses: boolean;
 }
 
 /** Imports packages of the application until the boot message comes. Sent to a spare worker at most once. */

@@ -43,7 +43,7 @@ export class Spares<Boot> {
     while (this.#workers.length < this.#options.count()) {
       const worker = this.#options.spawn();
       this.#workers.push(worker);
-      worker.warm(this.#options.boot());
+      worker.warm(this.#options.boot(), { rehearses: true });
       void worker.loaded.then(() => this.#prepare(worker));
       void worker.exited.then(() => this.#handleExit(worker));
     }

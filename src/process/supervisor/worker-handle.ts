@@ -272,9 +272,9 @@ export class WorkerHandle<Boot> implements DeadWorker {
     });
   }
 
-  /** Makes it load what every application needs. */
-  warm(boot: Boot): void {
-    this.#send({ paster: 'warm', boot });
+  /** Makes it load what every application needs. `rehearses`: as in the message. */
+  warm(boot: Boot, { rehearses }: { readonly rehearses: boolean }): void {
+    this.#send({ paster: 'warm', boot, rehearses });
   }
 
   /** Makes it import packages until `boot`. */

@@ -178,6 +178,11 @@ export class SupervisorChannel<Boot> {
     }
   }
 
+  /** Whether there is an order that needs this worker at once. */
+  get isBootWaiting(): boolean {
+    return this.#orders.some(({ paster }) => paster !== 'preload');
+  }
+
   /** The next order, when there is one. */
   async next(): Promise<Order<Boot>> {
     for (;;) {

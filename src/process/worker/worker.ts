@@ -76,8 +76,11 @@ export type WorkerStart<Boot> = (
   control: WorkerControl,
 ) => Promise<WorkerRunning>;
 
-/** Loads what every application needs, and nothing of the application. */
-export type WorkerWarming<Boot> = (boot: Boot) => Promise<unknown>;
+/**
+ * Loads what every application needs, and nothing of the application. `rehearsal` is there for a worker that may take its
+ * time: whether it has to boot now, and should stop.
+ */
+export type WorkerWarming<Boot> = (boot: Boot, rehearsal?: { isOver(): boolean }) => Promise<unknown>;
 
 /** Prepares the process for what `boot` loads, and returns what imports a package exactly as the program would. */
 export type WorkerPreparation<Boot> = (boot: Boot, units: readonly Unit[]) => Promise<UnitImporter>;
@@ -116,7 +119,8 @@ async function work<Boot>(
   let first = await channel.next();
   if (first.paster === 'warm') {
     // What fails now fails again when it is needed, and that error is reported.
-    await warm?.(first.boot).catch(() => {});
+    const rehearsal = first.rehearses ? { isOver: () => channel.isBootWaiting } : undefined;
+    await warm?.(first.boot, rehearsal).catch(() => {});
     first = await channel.next();
   }
   let preloader: Preloader | undefined;

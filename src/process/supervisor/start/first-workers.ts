@@ -20,7 +20,7 @@ export class FirstWorkers<Boot> {
     for (let index = 0; index < count; index++) {
       const worker = spawn({ listens: index === 0 });
       this.#listening ??= worker;
-      worker.warm(boot);
+      worker.warm(boot, { rehearses: false });
       this.#workers.push(worker);
     }
     return (fd, backlog) => this.#listen(fd, backlog);

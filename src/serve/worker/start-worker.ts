@@ -1,24 +1,24 @@
 /** Loads and serves the plan of a worker; runs in the child, below `process/worker/worker.ts`. */
-import { loadTarget } from '../deploy/compose.ts';
-import type { Context } from '../deploy/context.ts';
-import { innerContexts } from '../deploy/inspect/outline.ts';
-import { type LoadedServer, loadContext } from '../deploy/load.ts';
-import { guardLoading, neverSettlesError } from '../deploy/loading-step.ts';
-import { importFor, prepareTsx } from '../deploy/modules/import-module.ts';
-import { replaceListen } from '../deploy/programs/listen-takeover.ts';
-import { LoadSession } from '../deploy/session.ts';
-import { paintFor } from '../diagnostics/paint.ts';
-import { ErrorList, errorMessage, PasterError } from '../errors.ts';
-import { meter } from '../metrics/meter.ts';
-import { dropPrivileges } from '../process/daemon/drop-privileges.ts';
-import { LogFile } from '../process/daemon/logfile.ts';
-import type { WorkerControl, WorkerPreparation, WorkerStart, WorkerWarming } from '../process/worker/worker.ts';
-import { warnOfPollingSessions } from '../protocol/polling-sessions.ts';
-import type { App } from '../protocol/types.ts';
-import { withoutSecretParameters } from '../secrets.ts';
-import { enterDirectory } from '../working-directory.ts';
-import { serverIdentity } from './announce.ts';
-import { setUpLogging } from './logging.ts';
+import { loadTarget } from '../../deploy/compose.ts';
+import type { Context } from '../../deploy/context.ts';
+import { innerContexts } from '../../deploy/inspect/outline.ts';
+import { type LoadedServer, loadContext } from '../../deploy/load.ts';
+import { guardLoading, neverSettlesError } from '../../deploy/loading-step.ts';
+import { importFor, prepareTsx } from '../../deploy/modules/import-module.ts';
+import { replaceListen } from '../../deploy/programs/listen-takeover.ts';
+import { LoadSession } from '../../deploy/session.ts';
+import { paintFor } from '../../diagnostics/paint.ts';
+import { ErrorList, errorMessage, PasterError } from '../../errors.ts';
+import { meter } from '../../metrics/meter.ts';
+import { dropPrivileges } from '../../process/daemon/drop-privileges.ts';
+import { LogFile } from '../../process/daemon/logfile.ts';
+import type { WorkerControl, WorkerPreparation, WorkerStart, WorkerWarming } from '../../process/worker/worker.ts';
+import { warnOfPollingSessions } from '../../protocol/polling-sessions.ts';
+import type { App } from '../../protocol/types.ts';
+import { withoutSecretParameters } from '../../secrets.ts';
+import { enterDirectory } from '../../working-directory.ts';
+import { serverIdentity } from '../announce.ts';
+import { setUpLogging } from '../logging.ts';
 import {
   loadBuiltinServer,
   loadDevelopment,
@@ -28,9 +28,9 @@ import {
   reloadPatterns,
   servedContexts,
   type WorkerPlan,
-} from './plan.ts';
-import { requestLines, showFailures } from './terminal/development.ts';
-import { terminalLogger } from './terminal/terminal-log.ts';
+} from '../plan.ts';
+import { requestLines, showFailures } from '../terminal/development.ts';
+import { terminalLogger } from '../terminal/terminal-log.ts';
 
 /** Loads and serves the plan's application, or the error that keeps it from loading. */
 export const startWorker: WorkerStart<WorkerPlan> = (plan, open, control) =>
@@ -45,11 +45,15 @@ export const startWorker: WorkerStart<WorkerPlan> = (plan, open, control) =>
  * Loads the server of the plan's protocol, which every application is loaded after, and which takes 20 ms at first; for
  * development, what is put around the application too.
  */
-export const warmWorker: WorkerWarming<WorkerPlan> = async ({ scheme, reload }) => {
+export const warmWorker: WorkerWarming<WorkerPlan> = async (plan, rehearsal) => {
+  const { scheme, reload } = plan;
   await loadBuiltinServer(scheme, {});
   // With TLS, browsers speak it.
-  if (scheme === 'https') await import('../servers/http/http2.ts');
+  if (scheme === 'https') await import('../../servers/http/http2.ts');
   if (reload) await loadDevelopment();
+  if (!rehearsal || rehearsal.isOver()) return;
+  const { rehearse } = await import('./rehearsal.ts');
+  await rehearse(plan, rehearsal.isOver);
 };
 
 /** Prepares a spare worker for packages of the application, which find everything as they do when it is loaded. */
@@ -91,12 +95,12 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
     });
     log = logging?.log ?? log;
     if (plan.inspect && control.isFirst) {
-      const { takeInspector } = await import('./inspector.ts');
+      const { takeInspector } = await import('../inspector.ts');
       await takeInspector(plan.inspect, control.stopped, log);
     }
     if (control.failure) {
       const server = await serverForFailure(plan, session);
-      const { failureApp } = await import('./development/load-failure.ts');
+      const { failureApp } = await import('../development/load-failure.ts');
       return await server.serveOn(
         failureApp(control.failure, server.context.globalConf, plan),
         open,
@@ -115,7 +119,7 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
     const workers = control.isFirst && !plan.sticky ? plan.workers : 1;
     const app = warnOfPollingSessions(loaded, workers, (message) => log.warn(message));
     const tracked = trackRequests(app, plan.countRequests, control);
-    const sticky = plan.sticky && new (await import('./sticky/sticky-sessions.ts')).StickySessions(plan.sticky, log);
+    const sticky = plan.sticky && new (await import('../sticky/sticky-sessions.ts')).StickySessions(plan.sticky, log);
     const context = await plannedAppContext(plan, session);
     const running = await server.serveOn(sticky?.around(tracked) ?? tracked, open, log, control.isFirst, context);
     meter().identity = serverIdentity(plan, server.scheme, running.addresses);

@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest';
+import { meter } from '../../src/metrics/meter.ts';
+import { GlobalState, loadLazyGlobals } from '../../src/process/preload/side-effects.ts';
+import { rehearse } from '../../src/serve/worker/rehearsal.ts';
+import { eventually } from '../helpers/program.ts';
+
+/** How many timers, sockets and the like there are of each kind. */
+function resources(): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const kind of process.getActiveResourcesInfo()) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  return counts;
+}
+
+describe.each(['http', 'https', 'fastcgi', 'scgi', 'cgi'])('a rehearsal with %s', (scheme) => {
+  it.each([true, false])('leaves nothing for the application to see, with reload %s', async (reload) => {
+    loadLazyGlobals();
+    // What is imported late is there now, as in a worker that is warm.
+    await rehearse({ scheme, reload }, () => false);
+    const before = new GlobalState();
+    const environment = { ...process.env };
+    const earlier = resources();
+    await rehearse({ scheme, reload }, () => false);
+    const now = new GlobalState();
+    expect(now.since(before)).toEqual({ changed: undefined, added: false });
+    expect(now.listenersSince(before)).toBeUndefined();
+    expect({ ...process.env }).toEqual(environment);
+    await eventually(() => [...resources()].every(([kind, count]) => count <= (earlier.get(kind) ?? 0)));
+    expect(
+      meter()
+        .counts()
+        .sections.filter(({ section }) => section !== ''),
+    ).toEqual([]);
+    expect(meter().limits.size).toBe(0);
+  });
+});
+
+it('ends a rehearsal when the worker has to load an application', async () => {
+  let asked = 0;
+  await rehearse({ scheme: 'http', reload: true }, () => ++asked > 0);
+  expect(asked).toBe(1);
+});
