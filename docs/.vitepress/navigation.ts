@@ -1,0 +1,94 @@
+/** The order of the pages. test/integration/site.test.ts finds a page that is missing here. */
+import type { DefaultTheme } from 'vitepress';
+
+type Entry = readonly [text: string, link: string];
+
+function group(text: string, entries: readonly Entry[]): DefaultTheme.SidebarItem {
+  return { text, items: entries.map(([entry, link]) => ({ text: entry, link })) };
+}
+
+export const NAV: DefaultTheme.NavItem[] = [
+  { text: 'Guide', link: '/introduction' },
+  { text: 'Deploy', link: '/web-servers' },
+  { text: 'Reference', link: '/reference' },
+  { text: 'Troubleshoot', link: '/faq' },
+];
+
+export const SIDEBAR: DefaultTheme.SidebarItem[] = [
+  group('Guide', [
+    ['Introduction', '/introduction'],
+    ['Quick start', '/introduction#quick-start'],
+    ['Tutorial', '/tutorial'],
+    ['Your existing app', '/programs'],
+    ['Create a project', '/create'],
+    ['Errors and debugging', '/terminal'],
+    ['Comparison', '/comparison'],
+  ]),
+  group('Frameworks', [
+    ['Express', '/frameworks/express'],
+    ['Fastify', '/frameworks/fastify'],
+    ['Hono, h3 and Koa', '/frameworks/hono'],
+    ['NestJS', '/frameworks/nestjs'],
+    ['Next.js', '/frameworks/nextjs'],
+    ['Nuxt', '/frameworks/nuxt'],
+    ['SvelteKit', '/frameworks/sveltekit'],
+    ['Astro', '/frameworks/astro'],
+    ['React Router', '/frameworks/react-router'],
+    ['Socket.IO', '/frameworks/socket-io'],
+    ['Others', '/frameworks/others'],
+  ]),
+  group('Deploy', [
+    ['Web servers', '/web-servers'],
+    ['nginx', '/nginx'],
+    ['Lighttpd', '/lighttpd'],
+    ['Apache', '/apache'],
+    ['Caddy', '/caddy'],
+    ['HAProxy', '/haproxy'],
+    ['paster export', '/export'],
+    ['systemd', '/processes#under-systemd'],
+    ['Docker', '/containers#docker'],
+    ['Kubernetes', '/containers#kubernetes'],
+    ['HTTPS', '/https'],
+    ['PROXY protocol', '/proxy-protocol'],
+    ['Many machines', '/scaling'],
+  ]),
+  group('Operate', [
+    ['Processes and signals', '/processes'],
+    ['Zero-downtime reload', '/reload'],
+    ['Logging', '/logging'],
+    ['Metrics and status', '/operations'],
+    ['Control a running server', '/control'],
+    ['Secrets and environment', '/secrets'],
+    ['Profiling', '/filters-debugging#profile'],
+    ['Security', '/security'],
+  ]),
+  group('Extend', [
+    ['Write parts', '/writing'],
+    ['The library', '/library'],
+    ['Differences from node:http', '/like-node'],
+  ]),
+  group('Reference', [
+    ['INI dialect', '/ini'],
+    ['Sections', '/composing'],
+    ['Commands', '/commands'],
+    ['serve', '/serve'],
+    ['FastCGI, SCGI and CGI', '/gateways'],
+    ['Applications', '/applications'],
+    ['Static files', '/static'],
+    ['CGI scripts', '/cgi-apps'],
+    ['Filters', '/filters'],
+    ['Filters for logs and errors', '/filters-debugging'],
+    ['All settings and options', '/reference'],
+    ['Error messages', '/errors'],
+  ]),
+  group('Migrate', [["Python's paster", '/paste']]),
+  group('Troubleshoot', [['Questions', '/faq']]),
+  group('Project', [
+    ['Changes', '/project/changes'],
+    ['Architecture', '/project/architecture'],
+    ['Contributing', '/project/contributing'],
+    ['Security policy', '/project/security-policy'],
+    ['Benchmarks', '/project/benchmarks'],
+    ['Benchmark results', '/project/benchmark-results'],
+  ]),
+];
