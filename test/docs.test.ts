@@ -6,6 +6,7 @@ import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseAst } from 'rolldown/parseAst';
 import { describe, expect, test } from 'vitest';
+import { parse as parseYaml } from 'yaml';
 import { COMMANDS } from '../src/commands/command-line/command-table.ts';
 import { parseIni } from '../src/config/ini.ts';
 import { checkFile } from '../src/deploy/check/check.ts';
@@ -111,13 +112,14 @@ describe('INI examples', () => {
 const CODE = PAGES.flatMap((page) =>
   partsOf(page)
     .flatMap(({ blocks }) => blocks)
-    .filter(({ language }) => ['js', 'ts', 'json'].includes(language))
+    .filter(({ language }) => ['js', 'ts', 'json', 'yaml'].includes(language))
     .map(({ language, text }) => ({ page, language, text })),
 );
 
 describe('code', () => {
   test.each(CODE)('$page: $text', ({ language, text }) => {
     if (language === 'json') JSON.parse(text);
+    else if (language === 'yaml') parseYaml(text);
     // Throws where it cannot be parsed.
     else parseAst(text, { lang: 'ts' });
   });

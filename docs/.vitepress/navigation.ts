@@ -11,17 +11,22 @@ export const NAV: DefaultTheme.NavItem[] = [
   { text: 'Guide', link: '/introduction' },
   { text: 'Deploy', link: '/web-servers' },
   { text: 'Reference', link: '/reference' },
-  { text: 'Troubleshoot', link: '/faq' },
+  { text: 'Troubleshoot', link: '/troubleshoot' },
 ];
 
 export const SIDEBAR: DefaultTheme.SidebarItem[] = [
   group('Guide', [
     ['Introduction', '/introduction'],
+    ['Why paster', '/guide/why'],
+    ['The INI file in five minutes', '/guide/ini-in-five-minutes'],
     ['Quick start', '/introduction#quick-start'],
     ['Tutorial', '/tutorial'],
-    ['Your existing app', '/programs'],
+    ['Your existing app', '/guide/existing-app'],
+    ['Programs that listen', '/programs'],
     ['Create a project', '/create'],
-    ['Errors and debugging', '/terminal'],
+    ['TypeScript', '/guide/typescript'],
+    ['Errors and debugging', '/guide/debugging'],
+    ['The terminal', '/terminal'],
     ['Comparison', '/comparison'],
   ]),
   group('Frameworks', [
@@ -47,6 +52,7 @@ export const SIDEBAR: DefaultTheme.SidebarItem[] = [
     ['paster export', '/export'],
     ['systemd', '/processes#under-systemd'],
     ['Docker', '/containers#docker'],
+    ['Docker Compose', '/docker-compose'],
     ['Kubernetes', '/containers#kubernetes'],
     ['HTTPS', '/https'],
     ['PROXY protocol', '/proxy-protocol'],
@@ -56,6 +62,8 @@ export const SIDEBAR: DefaultTheme.SidebarItem[] = [
     ['Processes and signals', '/processes'],
     ['Zero-downtime reload', '/reload'],
     ['Logging', '/logging'],
+    ['JSON logging', '/json-logging'],
+    ['Health checks', '/health-checks'],
     ['Metrics and status', '/operations'],
     ['Control a running server', '/control'],
     ['Secrets and environment', '/secrets'],
@@ -81,8 +89,18 @@ export const SIDEBAR: DefaultTheme.SidebarItem[] = [
     ['All settings and options', '/reference'],
     ['Error messages', '/errors'],
   ]),
-  group('Migrate', [["Python's paster", '/paste']]),
-  group('Troubleshoot', [['Questions', '/faq']]),
+  group('Migrate', [
+    ['nodemon', '/migrate/nodemon'],
+    ['forever', '/migrate/forever'],
+    ['Procfile', '/migrate/procfile'],
+    ['gunicorn', '/migrate/gunicorn'],
+    ["Python's paster", '/paste'],
+  ]),
+  group('Help', [
+    ['Troubleshoot', '/troubleshoot'],
+    ['Cookbook', '/cookbook'],
+    ['Glossary', '/glossary'],
+  ]),
   group('Project', [
     ['Changes', '/project/changes'],
     ['Architecture', '/project/architecture'],

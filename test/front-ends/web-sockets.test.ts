@@ -1,4 +1,4 @@
-/** What docs/faq.md says of WebSockets: the location for nginx, and the same INI file by HTTP. */
+/** What docs/troubleshoot.md says of WebSockets: the location for nginx, and the same INI file by HTTP. */
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -30,7 +30,7 @@ socket = %(here)s/socket
 const nginx = requireProgram('nginx');
 
 /** Behind the command that serves by HTTP. */
-const [, LOCATION = ''] = blocksBelow('docs/faq.md', 'WebSockets do not work behind FastCGI');
+const [, LOCATION = ''] = blocksBelow('docs/troubleshoot.md', 'WebSockets behind FastCGI');
 
 test.skipIf(nginx === undefined)('a location of its own carries them', async () => {
   const port = await freePort();
