@@ -2,9 +2,9 @@
 import type { DefaultTheme } from 'vitepress';
 
 export const SEARCH: DefaultTheme.LocalSearchOptions = {
-  // Who looks for an answer does not look for it in the list of changes.
+  // Neither lists of pages nor pages about the project answer a question.
   _render: (source, env, md) => {
-    const isForUsers = env.relativePath.startsWith('docs/') || env.relativePath === 'README.md';
+    const isForUsers = /^(?:docs\/(?!index\.md)|README\.md)/.test(env.relativePath);
     const html = md.render(source, env);
     return isForUsers ? html : '';
   },
