@@ -59,9 +59,14 @@ export class Program {
     return (own.reduce((sum, ticks) => sum + ticks, 0) * 1e6) / ticksPerSecond;
   }
 
+  /** PIDs of it and of all that it has started, directly or not. */
+  everyProcess() {
+    return [this.pid, ...descendantsOf(this.pid)];
+  }
+
   /** The same of a young program whose threads all live still, and of its children's children, exactly; in milliseconds. */
   cpuOfStart() {
-    return [this.pid, ...descendantsOf(this.pid)].reduce((sum, pid) => sum + scheduledTime(pid), 0) / 1e6;
+    return this.everyProcess().reduce((sum, pid) => sum + scheduledTime(pid), 0) / 1e6;
   }
 
   /** Resident memory in bytes: now, and at its highest. */

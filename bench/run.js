@@ -5,7 +5,7 @@ import { QUICK } from './measure.js';
 import { saveResult, writePages } from './results.js';
 import { formatTable } from './table.js';
 
-const BENCHMARKS = ['config', 'gateway', 'process', 'parts', 'overload'];
+const BENCHMARKS = ['config', 'gateway', 'process', 'parts', 'overload', 'peers'];
 const OPTIONS = ['--quick', '--save'];
 
 const args = process.argv.slice(2);

@@ -7,12 +7,12 @@ const POLL_MS = 1;
 
 /**
  * @param {number} port
- * @param {{ agent?: import('node:http').Agent | false, timeout?: number }} options `agent`: default a connection of its own
+ * @param {{ agent?: import('node:http').Agent | false, timeout?: number, path?: string }} options `agent`: default a connection of its own
  * @returns {Promise<{ status: number, body: string }>} rejects when there is no whole answer
  */
-export function ask(port, { agent = false, timeout = START_MS } = {}) {
+export function ask(port, { agent = false, timeout = START_MS, path = '/' } = {}) {
   return new Promise((resolve, reject) => {
-    const asking = request({ host: '127.0.0.1', port, agent, timeout }, (response) => {
+    const asking = request({ host: '127.0.0.1', port, path, agent, timeout }, (response) => {
       let body = '';
       response.setEncoding('utf8');
       response.on('data', (text) => {
