@@ -273,6 +273,29 @@ describe('packages that were imported ahead', () => {
     expect(await save(program, directory, app(4, ['plain']))).toBe(coldResponse(directory));
   });
 
+  test.each(['js', 'cjs'])(
+    'are dropped when one is created nearer to a .%s module',
+    { timeout: 60_000 },
+    async (type) => {
+      const directory = project();
+      const own = type === 'js' ? 'export { where } from "which";\n' : 'exports.where = require("which").where;\n';
+      const packages = (where: string, at = '') => ({
+        [`${at}node_modules/which/package.json`]: '{"name": "which"}',
+        [`${at}node_modules/which/index.js`]: `exports.where = '${where}';\n`,
+      });
+      const text = (version: number) => app(version, ['plain', `{ where } from "./inner/own.${type}"`], ['where']);
+      write(directory, { ...packages('outer'), [`inner/own.${type}`]: own, 'app.js': text(0) });
+      const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
+      await spareIsReady(program, 0);
+      expect(await save(program, directory, text(1))).toContain('outer');
+      await spareIsReady(program, 1);
+      write(directory, packages('inner', 'inner/'));
+      const body = await save(program, directory, text(2));
+      expect(body).toContain('inner');
+      expect(body).toBe(coldResponse(directory));
+    },
+  );
+
   test('do not show in an error, and serve its repair', { timeout: 60_000 }, async () => {
     const directory = project();
     write(directory, { 'app.js': app(0, ['plain', 'other']) });

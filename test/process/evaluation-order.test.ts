@@ -61,6 +61,29 @@ function order(directory: string, entry = 'app.js', names = ['a', 'b', 'c', 'd']
   });
 }
 
+test('a package is asked for as each module of the application does', () => {
+  const directory = project({
+    ...PACKAGES,
+    'node_modules/d/package.json': '{"name": "d", "exports": {"import": "./import.js", "require": "./index.js"}}',
+    'node_modules/d/import.js': '',
+    'app.js': 'import "a"; import "./inner/own.js"; import "b"; import "d";',
+    'inner/own.js': 'import "a"; import "./other.js";',
+    'inner/other.js': 'import "a/index.js"; await import("a");',
+  });
+  const packages = new Map(
+    ['a', 'b', 'd'].map((name) => {
+      const file = join(directory, 'node_modules', name, 'index.js');
+      return [file, { file, kind: 'import' as const, byTsx: false }];
+    }),
+  );
+  const app = { file: join(directory, 'app.js'), kind: 'import' as const, byTsx: false };
+  const requests = new EvaluationOrder()
+    .units([app], packages)
+    .map((unit) => unit.requests.map(({ from, specifier }) => `${specifier} ${from.slice(directory.length + 1)}`));
+  // The module that `import` finds in "d" is not one that the application has loaded.
+  expect(requests).toEqual([['a app.js', 'a inner/own.js', 'a inner/other.js'], ['b app.js'], []]);
+});
+
 describe('the order of packages', () => {
   test('what an inner module imports comes before what follows it', () => {
     const directory = project({

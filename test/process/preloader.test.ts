@@ -10,6 +10,7 @@ const unit = (name: string): Unit => ({
   kind: 'import',
   byTsx: false,
   from: '/project/app.js',
+  requests: [],
   isFirst: true,
   isKnown: true,
 });

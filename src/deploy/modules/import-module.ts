@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { compileFunction, constants } from 'node:vm';
 import { ConfigError, errorMessage, type Location, PasterError, RunError } from '../../errors.ts';
 import { isOwnFile, requireOwn } from '../../own-files.ts';
 
@@ -75,22 +76,46 @@ export async function prepareTsx(from: string): Promise<void> {
   await tsx(from, dirname(from));
 }
 
-/**
- * Loads a file of a package as one of the application's modules would.
- *
- * @param from the module of the application
- * @param byTsx whether tsx loads it, which has modules of its own
- */
-export async function importFor(
-  from: string,
-  { file, kind, byTsx }: { readonly file: string; readonly kind: 'import' | 'require'; readonly byTsx: boolean },
-): Promise<unknown> {
+export interface PackageModule {
+  readonly file: string;
+  readonly kind: 'import' | 'require';
+  /** Whether tsx loads it, which has modules of its own. */
+  readonly byTsx: boolean;
+  /** The module of the application that loads it first. */
+  readonly from: string;
+  /** How modules of the application ask for it. */
+  readonly requests: readonly { readonly from: string; readonly specifier: string }[];
+}
+
+/** Loads a file of a package as one of the application's modules would. */
+export async function importPackage({ file, kind, byTsx, from, requests }: PackageModule): Promise<void> {
   const url = pathToFileURL(file).href;
   if (byTsx) {
     const loader = await tsx(from, dirname(from));
-    return kind === 'import' ? loader.import(url, import.meta.url) : loader.commonJs.require(file, from);
+    await (kind === 'import' ? loader.import(url, import.meta.url) : loader.commonJs.require(file, from));
+    return;
   }
-  return kind === 'import' ? import(url) : createRequire(from)(file);
+  if (kind === 'import') await import(url);
+  else createRequire(from)(file);
+  if (hasConditions()) return;
+  // Node keeps what a specifier leads to, for each module that asks.
+  for (const { from, specifier } of requests) await importFrom(from, kind, specifier).catch(() => {});
+}
+
+async function importFrom(from: string, kind: 'import' | 'require', specifier: string): Promise<void> {
+  if (kind === 'require') createRequire(from)(specifier);
+  else
+    await compileFunction('return import(specifier)', ['specifier'], {
+      filename: from,
+      importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+    })(specifier);
+}
+
+/** Whether a specifier may lead to another file than it does by default. */
+function hasConditions(): boolean {
+  return [...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].some((text) =>
+    /(?:^|\s)(?:-C|--conditions)/.test(text),
+  );
 }
 
 function errorName(error: unknown): string {

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { resolve as resolveImport } from 'import-meta-resolve';
 import { isOwnFile } from '../../own-files.ts';
-import type { LoadedModule, Unit } from './loaded-module.ts';
+import type { LoadedModule, ModuleRequest, Unit } from './loaded-module.ts';
 import { type ModuleImports, moduleImports } from './module-imports.ts';
 import { isPackageFile, packageOf, realPath } from './package-files.ts';
 
@@ -76,6 +76,7 @@ class Walk {
   readonly units: Unit[] = [];
   hasOwn = false;
   readonly #seen = new Set<string>();
+  readonly #requests = new Map<string, ModuleRequest[]>();
   readonly #packages: ReadonlyMap<string, LoadedModule>;
   readonly #importsOf: (file: string) => ModuleImports;
   readonly #entriesOf: (specifier: string, from: string) => readonly string[];
@@ -101,10 +102,13 @@ class Walk {
     for (const specifier of body) this.#visit(specifier, file);
   }
 
-  addPackage(loaded: LoadedModule, from: string): void {
+  addPackage(loaded: LoadedModule, from: string, specifier?: string): void {
+    const requests = this.#requests.get(loaded.file) ?? [];
+    if (specifier !== undefined) requests.push({ from, specifier });
     if (this.#seen.has(loaded.file)) return;
     this.#seen.add(loaded.file);
-    this.units.push({ ...loaded, from, isFirst: this.#isFirst, isKnown: true });
+    this.#requests.set(loaded.file, requests);
+    this.units.push({ ...loaded, from, requests, isFirst: this.#isFirst, isKnown: true });
   }
 
   #visit(specifier: string, from: string): void {
@@ -117,18 +121,21 @@ class Walk {
     const candidates = this.#entriesOf(specifier, from);
     const known = candidates.find((file) => this.#packages.has(file) || !isPackageFile(file));
     const [file] = candidates;
-    if (known !== undefined) this.#visitFile(known, from);
-    else if (file !== undefined && !this.#seen.has(file)) {
+    if (known !== undefined) {
+      // The other entry may be a file that the application does not load.
+      const entry = this.#packages.get(known)?.kind === 'require' ? candidates.at(-1) : file;
+      this.#visitFile(known, from, known === entry ? specifier : undefined);
+    } else if (file !== undefined && !this.#seen.has(file)) {
       this.#seen.add(file);
-      this.units.push({ file, kind: 'import', byTsx: false, from, isFirst: false, isKnown: false });
+      this.units.push({ file, kind: 'import', byTsx: false, from, requests: [], isFirst: false, isKnown: false });
       // What it does when it is evaluated is unknown.
       this.#isFirst = false;
     }
   }
 
-  #visitFile(file: string, from: string): void {
+  #visitFile(file: string, from: string, specifier?: string): void {
     const loaded = this.#packages.get(file);
-    if (loaded) this.addPackage(loaded, from);
+    if (loaded) this.addPackage(loaded, from, specifier);
     else if (!isPackageFile(file)) this.visitOwn(file);
   }
 }

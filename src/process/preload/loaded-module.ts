@@ -11,12 +11,19 @@ export interface LoadedModule {
 
 /** A package, or one of its files, that the application asks for. */
 export interface Unit extends LoadedModule {
-  /** The module of the application that asks for it. */
+  /** The module of the application that asks for it first. */
   readonly from: string;
+  /** All modules of the application that ask for it, and how. */
+  readonly requests: readonly ModuleRequest[];
   /** No code of the application runs before it. */
   readonly isFirst: boolean;
   /** The application has loaded it before. Otherwise it is not imported ahead. */
   readonly isKnown: boolean;
+}
+
+export interface ModuleRequest {
+  readonly from: string;
+  readonly specifier: string;
 }
 
 /** @param module as Node reports it: a URL that was imported, a path that was required */

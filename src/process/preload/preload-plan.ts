@@ -231,12 +231,21 @@ export class PreloadPlan {
   /** What changes when packages are installed. */
   #manifests(): string[] {
     const roots = new Set<string>();
+    const searched = new Set<string>();
     for (const file of this.#packages.keys()) roots.add(projectOf(file));
-    for (const { file } of this.#loads) if (!isPackageFile(file)) roots.add(dirname(file));
-    return [...roots].flatMap((root) => [
-      ...LOCK_FILES.map((name) => join(root, name)),
-      ...INSTALLED.map((name) => join(root, 'node_modules', name)),
-    ]);
+    for (const { file } of this.#loads) {
+      if (isPackageFile(file)) continue;
+      roots.add(dirname(file));
+      for (let at = dirname(file); !searched.has(at); at = dirname(at)) searched.add(at);
+    }
+    return [
+      ...[...roots].flatMap((root) => [
+        ...LOCK_FILES.map((name) => join(root, name)),
+        ...INSTALLED.map((name) => join(root, 'node_modules', name)),
+      ]),
+      // Node keeps what the specifiers of a module lead to. A package may come to be nearer.
+      ...[...searched].flatMap((directory) => [join(directory, 'package.json'), join(directory, 'node_modules')]),
+    ];
   }
 
   #explain(text: string): void {

@@ -5,12 +5,12 @@
 import { getPriority, setPriority } from 'node:os';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { errorMessage } from '../../errors.ts';
-import type { LoadedModule, Unit } from './loaded-module.ts';
+import type { Unit } from './loaded-module.ts';
 import { projectOf } from './package-files.ts';
 import { EnvironmentReads, FileReads, GlobalState, Handles, loadLazyGlobals } from './side-effects.ts';
 
 /** Loads a module exactly as the application would. */
-export type UnitImporter = (unit: LoadedModule & { readonly from: string }) => Promise<unknown>;
+export type UnitImporter = (unit: Unit) => Promise<unknown>;
 
 export interface SideEffect {
   /** Of the unit. */

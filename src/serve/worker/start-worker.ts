@@ -4,7 +4,7 @@ import type { Context } from '../../deploy/context.ts';
 import { innerContexts } from '../../deploy/inspect/outline.ts';
 import { type LoadedServer, loadContext } from '../../deploy/load.ts';
 import { guardLoading, neverSettlesError } from '../../deploy/loading-step.ts';
-import { importFor, prepareTsx } from '../../deploy/modules/import-module.ts';
+import { importPackage, prepareTsx } from '../../deploy/modules/import-module.ts';
 import { replaceListen } from '../../deploy/programs/listen-takeover.ts';
 import { LoadSession } from '../../deploy/session.ts';
 import { paintFor } from '../../diagnostics/paint.ts';
@@ -63,7 +63,7 @@ export const prepareWorker: WorkerPreparation<WorkerPlan> = async (plan, units) 
   replaceListen();
   const typescript = units.find(({ byTsx }) => byTsx);
   if (typescript) await prepareTsx(typescript.from);
-  return (unit) => importFor(unit.from, unit);
+  return importPackage;
 };
 
 function enterPlan(plan: WorkerPlan): void {
