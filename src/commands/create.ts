@@ -49,7 +49,7 @@ export const createCommand: Command = {
     { flags: '-n, --simulate', help: 'only show what would be written' },
     { flags: '-f, --overwrite', help: 'replace files that differ' },
     { flags: '--no-interactive', help: 'ask nothing' },
-    { flags: '--config <file>', help: 'an INI file of answers: read if it is there, and written' },
+    { flags: '--config <file>', help: 'an INI file with your answers: read if it exists, and written' },
     { flags: '--list-templates', help: 'list the templates' },
     { flags: '--list-variables', help: 'list the variables of the template' },
   ],

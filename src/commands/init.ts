@@ -171,7 +171,7 @@ function rowsOf(project: ExistingProject, { app = '', port = '', workers = '' }:
   if (isProgram && development.spec !== program.spec) {
     rows.push(['in development', development.spec, development.reason]);
   } else if (isProgram && framework?.server !== undefined) {
-    rows.push(['in development', 'what was built', 'the framework has its own development server besides']);
+    rows.push(['in development', 'what was built', 'the framework also has its own development server']);
   }
   if (staticDirectories.length > 0) {
     rows.push(['static files', staticDirectories.map((each) => `${each}/`).join(' '), 'the application serves them']);

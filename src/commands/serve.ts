@@ -50,7 +50,7 @@ export const serveCommand: Command = {
     { flags: '--status', help: 'say whether the server of the pid file runs' },
     { flags: '--stop-daemon', help: 'stop the server of the pid file' },
     { flags: '--user <user>', help: 'become this user when the sockets are open, before the application is loaded' },
-    { flags: '--group <group>', help: 'become this group likewise' },
+    { flags: '--group <group>', help: 'become this group' },
     { flags: '--inspect [address]', help: 'let a debugger into one process: --inspect=[HOST:]PORT (127.0.0.1:9229)' },
     { flags: '--monitor-restart', help: 'start the server again when it dies' },
     { flags: '-q, --quiet', help: 'only warnings and errors' },

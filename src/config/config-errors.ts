@@ -82,7 +82,7 @@ function reasonForDuplicate(section: IniSection): string {
 
 /** Counts the errors that are not listed. */
 export function tooManyErrors(source: Source, count: number): ConfigError {
-  return new ConfigError('PASTER_INI_SYNTAX', `and ${count} more mistakes in ${source.file}`, {
+  return new ConfigError('PASTER_INI_SYNTAX', `and ${count} more errors in ${source.file}`, {
     hint: 'is this an INI file?',
   });
 }

@@ -179,7 +179,7 @@ function fail(error: unknown, req: IncomingMessage, res: ServerResponse, log: Lo
     if (clearResponse(res)) sendPlainText(res, 500);
   } catch (unanswerable) {
     // One request must not end the process, even if the application has broken its response.
-    log.error(`no answer to ${req.method} ${withoutSecretParameters(req.url ?? '')}: ${errorMessage(unanswerable)}`);
+    log.error(`no response to ${req.method} ${withoutSecretParameters(req.url ?? '')}: ${errorMessage(unanswerable)}`);
     res.destroy();
   }
 }

@@ -50,7 +50,7 @@ function workerLines({ pid, state, report, silent }: WorkerStatus, isAlone: bool
       `loop lag ${milliseconds(lag.mean)}, at most ${milliseconds(lag.most)}`,
     ].join(', '),
   ];
-  if (silent !== undefined) lines.push(`  it does not answer: this is what it said ${silent.toFixed(1)} s ago`);
+  if (silent !== undefined) lines.push(`  it does not respond: this is what it reported ${silent.toFixed(1)} s ago`);
   lines.push(...requestLines({ inFlight, inFlightCount }));
   return lines;
 }

@@ -115,7 +115,7 @@ export async function readAnswers(file: string): Promise<Answers> {
   const { name, template = '', ...variables } = Object.fromEntries(entries.map(({ key, value }) => [key, value]));
   for (const { key, value, location } of entries) {
     if (!value.includes('\n')) continue;
-    throw new ConfigError('PASTER_ANSWERS', `[${SECTION}] ${key}: an answer is one line`, { location });
+    throw new ConfigError('PASTER_ANSWERS', `[${SECTION}] ${key}: it must be one line`, { location });
   }
   return { name, templates: template.split(/\s+/).filter((word) => word !== ''), variables };
 }

@@ -70,7 +70,7 @@ function holds(value: string | undefined, wanted: string | undefined): boolean {
 }
 
 function unknownVariable(name: string, hint: string, location: Location): ConfigError {
-  return new ConfigError('PASTER_TEMPLATE_VARIABLE', `the template wants a variable "${name}"`, { location, hint });
+  return new ConfigError('PASTER_TEMPLATE_VARIABLE', `the template needs a variable "${name}"`, { location, hint });
 }
 
 function unbalanced(message: string, location: Location): ConfigError {

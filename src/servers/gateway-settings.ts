@@ -18,7 +18,7 @@ export const gatewaySettings = {
   max_params_size: {
     type: int({ min: 1024, max: 16_777_216 }),
     default: 128 * 1024,
-    help: 'Bytes of CGI variables that a request may have, all headers among them; more is answered with 431.',
+    help: 'Bytes of CGI variables that a request may have, all headers among them; the response to more is 431.',
   },
   headers_timeout: {
     type: seconds,
@@ -28,7 +28,7 @@ export const gatewaySettings = {
   send_timeout: {
     type: seconds,
     default: 300,
-    help: 'Seconds that a web server may read nothing of an answer that waits for it; 0: any.',
+    help: 'Seconds for which a web server may read nothing of a response that waits for it; 0: no limit.',
   },
   script_name: {
     type: text,

@@ -88,7 +88,7 @@ test.each([
   'https://',
   'https://a b',
 ])('to = %j is a mistake', (to) => {
-  expect(() => redirect({ to })).toThrow(/no URL to send anybody to/);
+  expect(() => redirect({ to })).toThrow(/no URL to redirect to/);
 });
 
 test('a section says it in texts', () => {

@@ -410,7 +410,7 @@ describe('what a part needs beside types', () => {
   });
 
   test.each([
-    ['app', 'redirect', 'to = //evil.example', /^3:1: .*"\/\/evil\.example" is no URL to send anybody to/],
+    ['app', 'redirect', 'to = //evil.example', /^3:1: .*"\/\/evil\.example" is no URL to redirect to/],
     ['app', 'cgi', 'script = nosuch.cgi', /^3:1: .*there is no script nosuch\.cgi/],
     ['app', 'transparent_proxy', 'force_host = a@b', /^3:1: .*force_host: "a@b" is not of the form host or host:port/],
     [

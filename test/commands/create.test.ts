@@ -258,7 +258,7 @@ server = fastcgi
     const bad = await create(['--config', 'bad.ini', 'x'], directory);
     expect([bad.status, bad.stderr.startsWith('paster: bad.ini:1:1: ')]).toEqual([2, true]);
     const long = await create(['--config', 'long.ini', 'x'], directory);
-    expect(long.stderr).toBe('paster: long.ini:2:1: [create] greeting: an answer is one line\n');
+    expect(long.stderr).toBe('paster: long.ini:2:1: [create] greeting: it must be one line\n');
   });
 });
 

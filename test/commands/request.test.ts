@@ -181,8 +181,8 @@ export default (req, res) => res.end([req instanceof IncomingMessage, res instan
   });
 
   test.each([
-    ['/never', /^paster: the application does not answer, and waits for nothing any more/],
-    ['/half', /^paster: the application did not finish its answer: it closed the connection\n$/],
+    ['/never', /^paster: the application does not respond, and waits for nothing any more/],
+    ['/half', /^paster: the application did not finish its response: it closed the connection\n$/],
   ])('that does not come (%s) is a failure', async (url, message) => {
     const { stderr, status } = await run(['request', 'module:./plain.mjs', url]);
     expect(stderr).toMatch(message);

@@ -83,7 +83,7 @@ describe('make-config', () => {
   });
 
   test.each([
-    [['make-config', 'my-wiki', 'x.ini'], /ini_tmpl:8:9: the template wants a variable "title" \(give title=VALUE/],
+    [['make-config', 'my-wiki', 'x.ini'], /ini_tmpl:8:9: the template needs a variable "title" \(give title=VALUE/],
     [['make-config', 'my-wkii', 'x.ini'], /the package "my-wkii" is not installed .*did you mean "my-wiki"/],
     [['make-config', 'my-wiki#man', 'x.ini'], /has no app "man" \(did you mean "main"\?\)/],
     [['make-config', 'my-wiki#main', 'x.ini', '--name', 'plain'], /exclude each other/],

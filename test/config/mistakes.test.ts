@@ -151,5 +151,5 @@ test('the lines before the first section are one mistake', () => {
 test('a hundred mistakes are enough', () => {
   const mistakes = told(`[a]\n${'nothing\n'.repeat(5000)}`);
   expect(mistakes).toHaveLength(101);
-  expect(mistakes.at(-1)).toBe(`and 4900 more mistakes in ${FILE} (is this an INI file?)`);
+  expect(mistakes.at(-1)).toBe(`and 4900 more errors in ${FILE} (is this an INI file?)`);
 });

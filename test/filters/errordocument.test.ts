@@ -103,7 +103,7 @@ describe('the page of an error', () => {
   });
 
   test.each([
-    ['/gone', 410, 'Gone\n', 'it answers 404'],
+    ['/gone', 410, 'Gone\n', 'it responds with 404'],
     ['/loop', 403, 'Forbidden\n', undefined],
   ])('%s: one that is missing itself gives way to plain text', async (path, status, text, problem) => {
     const { url, lines } = await served();

@@ -174,13 +174,13 @@ describe('failures', () => {
   test('an answer that is broken off is told by the exit status', async () => {
     const answer = await ask('/break');
     expect([answer.body.toString(), answer.exit]).toEqual(['begun', 1]);
-    expect(answer.stderr).toContain('paster: the application broke its answer off');
+    expect(answer.stderr).toContain('paster: the application ended its response before it was complete');
   });
 
   test('an application that forgets its request answers 500', async () => {
     const answer = await ask('/forget');
     expect([answer.status, answer.exit]).toEqual([500, 0]);
-    expect(answer.stderr).toContain('the application waits for nothing any more and has not answered');
+    expect(answer.stderr).toContain('the application waits for nothing any more and has not responded');
   });
 
   test('TERM is a client that has gone', async () => {

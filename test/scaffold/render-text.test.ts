@@ -33,7 +33,7 @@ test.each([
 });
 
 test.each([
-  ['one\n a {{nmae}}', 2, 4, 'the template wants a variable "nmae"'],
+  ['one\n a {{nmae}}', 2, 4, 'the template needs a variable "nmae"'],
   ['one\n{{#name}}\n', 2, 1, '{{#name}} has no {{/name}}'],
   ['{{#name}}{{#language=ts}}{{/name}}{{/language}}', 1, 26, '{{/name}} ends no section of that name'],
   ['x{{/name}}', 1, 2, '{{/name}} ends no section of that name'],

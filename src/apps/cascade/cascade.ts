@@ -44,12 +44,12 @@ export const cascadeSettings = defineSettings(
     max_spool_size: {
       type: size,
       default: MAX_SPOOL_SIZE,
-      help: 'The most bytes of a body that are kept for the next application; a larger body is answered with 413.',
+      help: 'The most bytes of a body that are kept for the next application; the response to a larger body is 413.',
       example: '1G',
     },
   },
   {
-    meaning: 'the first application that does not answer 404',
+    meaning: 'the first application that does not respond with 404',
     others: { accepts: (key) => key.startsWith('app'), help: 'app1, app2, ... and an application' },
   },
 );
@@ -58,7 +58,7 @@ export const cascadeSettings = defineSettings(
 export interface CascadeOptions {
   /** The statuses that mean: ask the next one. Default: 404 alone. */
   readonly catch?: readonly number[];
-  /** The most bytes of a body that are kept for the next application; a larger body is answered with 413. Default: 100 MiB. */
+  /** The most bytes of a body that are kept for the next application; the response to a larger body is 413. Default: 100 MiB. */
   readonly maxSpoolSize?: number;
 }
 

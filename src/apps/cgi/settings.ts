@@ -46,7 +46,7 @@ const common = {
   environment: {
     type: variableLines,
     default: {},
-    help: 'Variables for the scripts, one a line; they go before all others.',
+    help: 'Variables for the scripts, one per line; they override all others.',
     example: 'GIT_PROJECT_ROOT=/srv/git',
   },
   document_root: { type: path, help: 'For PATH_TRANSLATED: the directory that PATH_INFO is a path below.' },
@@ -58,7 +58,7 @@ const common = {
   max_processes: {
     type: int({ min: 1, max: 10_000 }),
     default: 32,
-    help: 'Scripts that run at once in each server process; a request beyond that is answered with 503.',
+    help: 'Scripts that run at once in each server process; the response to a request beyond that is 503.',
   },
 } as const;
 

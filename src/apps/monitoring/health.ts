@@ -123,7 +123,7 @@ async function runChecks(checks: Readonly<Record<string, HealthCheck>>, limit: n
 async function failureOf(check: HealthCheck, limit: number): Promise<string | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<string>((resolve) => {
-    timer = setTimeout(resolve, timerMs(limit), `has not answered within ${limit} s`);
+    timer = setTimeout(resolve, timerMs(limit), `has not responded within ${limit} s`);
   });
   try {
     return await Promise.race([

@@ -74,24 +74,24 @@ function metricsOf(status: ServerStatus): Metric[] {
     ),
     counter(
       'paster_http_requests_total',
-      'Requests answered, by the section of the INI file that got them; 499: the client left before.',
+      'Responses, by the section of the INI file that got the request; 499: the client left before.',
       sections.flatMap(({ section, answers }) =>
         answers.map(({ method, status: code, count }) => ({ labels: { section, method, status: code }, value: count })),
       ),
     ),
     counter(
       'paster_http_requests_aborted_total',
-      'Answers that did not come to their end.',
+      'Responses that were not completed.',
       sections.map(({ section, aborted }) => ({ labels: { section }, value: aborted })),
     ),
     {
       name: 'paster_http_request_duration_seconds',
-      help: 'From the head of a request to the end of its answer.',
+      help: 'From the head of a request to the end of its response.',
       type: 'histogram',
       values: sections.flatMap(durationsOf),
       aggregator: 'sum',
     },
-    gauge('paster_http_requests_in_flight', 'Requests that are being answered.', single(sum((of) => of.inFlightCount))),
+    gauge('paster_http_requests_in_flight', 'Requests in flight.', single(sum((of) => of.inFlightCount))),
     counter(
       'paster_http_requests_refused_total',
       'Requests refused with 503 because of overload, by the limit that was reached; not in the counts above.',

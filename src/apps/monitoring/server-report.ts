@@ -57,7 +57,7 @@ export function statusApp(
       status = await current.ask({ history });
     } catch {
       // This worker's numbers alone would be lower than before, and a counter must not decrease.
-      return sendPlainText(res, 503, { 'cache-control': 'no-store' }, 'The supervisor does not answer');
+      return sendPlainText(res, 503, { 'cache-control': 'no-store' }, 'The supervisor does not respond');
     }
     await report(req, res, status);
   };

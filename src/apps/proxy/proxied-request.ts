@@ -91,7 +91,7 @@ export class ProxiedRequest {
     });
     // The only event if the server switches to a protocol that the request has not asked for.
     sent.once('close', () => {
-      if (!this.#hasBegun) this.fail(new Error('the connection was closed without an answer'));
+      if (!this.#hasBegun) this.fail(new Error('the connection was closed without a response'));
     });
   }
 
@@ -109,7 +109,7 @@ export class ProxiedRequest {
       // Node reads some heads that it refuses to write, such as the status 099.
       res.statusMessage = '';
       for (const name of headers.keys()) res.removeHeader(name);
-      this.fail(new Error(`an answer that cannot be sent on: ${errorMessage(error)}`));
+      this.fail(new Error(`a response that cannot be sent on: ${errorMessage(error)}`));
       this.#sent?.destroy();
       return;
     }

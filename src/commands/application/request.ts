@@ -33,7 +33,7 @@ const ARGS: Command['args'] = [
 const OPTIONS: readonly CommandOption[] = [
   { flags: '-n, --app-name <name>', help: 'the application section (default: main)' },
   { flags: '--header <name:value>', help: 'a header of the request', repeatable: true },
-  { flags: '--display-headers', help: 'show the status and the headers of the answer too' },
+  { flags: '--display-headers', help: 'show the status and the headers of the response too' },
   { flags: '--config-var <name:value>', help: 'global configuration; wins over [DEFAULT]', repeatable: true },
   DOTENV,
   { flags: '-v, --verbose', help: 'show stack traces' },
@@ -45,7 +45,7 @@ export const requestCommand: Command = {
   args: ARGS,
   options: [...OPTIONS, { flags: '--method <method>', help: 'the method of the request (default: GET)' }],
   examples: [
-    ['paster request etc/develop.ini /', 'what the application answers, on standard output'],
+    ['paster request etc/develop.ini /', 'the application’s response, on standard output'],
     ['paster request etc/config.ini cleanup days=30', 'GET /.command/cleanup?days=30'],
     ['paster request --display-headers --header Host:example.com etc/config.ini /', 'with headers'],
   ],
@@ -189,12 +189,12 @@ async function writeBody({ body }: InjectedResponse): Promise<void> {
 
 function throwIncomplete(error: unknown): never {
   const reason = errorCode(error) === 'LIGHT_ECONNRESET' ? 'it closed the connection' : errorMessage(error);
-  throw new RunError('PASTER_NO_ANSWER', `the application did not finish its answer: ${reason}`, { cause: error });
+  throw new RunError('PASTER_NO_ANSWER', `the application did not finish its response: ${reason}`, { cause: error });
 }
 
 /** The error for an application that got the request, unlike one that did not finish loading. */
 function neverResponds(): RunError {
-  return new RunError('PASTER_NO_ANSWER', 'the application does not answer, and waits for nothing any more', {
+  return new RunError('PASTER_NO_ANSWER', 'the application does not respond, and waits for nothing any more', {
     hint: 'is there a way through it that calls neither res.end() nor next()?',
   });
 }

@@ -26,7 +26,7 @@ export const COMMANDS: Commands = new Map([
   [
     'check',
     {
-      summary: 'find every mistake in an INI file without serving it',
+      summary: 'find every error in an INI file without serving it',
       load: async () => (await import('../configuration/check.ts')).checkCommand,
     },
   ],

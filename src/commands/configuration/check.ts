@@ -32,14 +32,14 @@ const VERBOSE: CommandOption = {
 
 export const checkCommand: Command = {
   name: 'check',
-  summary: 'find every mistake in an INI file without serving it',
+  summary: 'find every error in an INI file without serving it',
   args: [
     ['<config>', 'an INI file'],
     ['[name=value...]', 'global configuration; wins over [DEFAULT]'],
   ],
   options: [DOTENV, AS_USER, VERBOSE],
   examples: [
-    ['paster check etc/config.ini', 'a line for each mistake; exit status 2 if there is one'],
+    ['paster check etc/config.ini', 'a line for each error; exit status 2 if there is one'],
     ['paster check etc/config.ini --as-user www-data', 'and what keeps nginx from its sockets'],
   ],
   run: check,

@@ -162,7 +162,7 @@ export const processSettings = defineSettings({
   canary_errors: {
     type: int({ min: 0, max: 100 }),
     default: 2,
-    help: 'How many percentage points more of its requests the new version may answer with a status of 500 or above than the old one, besides what chance explains.',
+    help: 'How many percentage points more of its requests than the old version the new one may fail with a status of 500 or above, in addition to what chance explains.',
   },
   graceful_timeout: { type: seconds, default: 30, help: 'How many seconds a worker may take to finish its requests.' },
   reload_files: {

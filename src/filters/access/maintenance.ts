@@ -37,7 +37,7 @@ export const maintenanceSettings = defineSettings(
     allow: {
       type: networks,
       default: [] as readonly Network[],
-      help: 'Clients that see the application all the same: addresses and CIDR blocks.',
+      help: 'Clients that still see the application: addresses and CIDR blocks.',
       example: '127.0.0.1 10.0.0.0/8',
     },
   },

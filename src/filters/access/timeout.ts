@@ -31,15 +31,15 @@ const limitSeconds: SettingType<number> = {
 
 export const timeoutSettings = defineSettings(
   {
-    timeout: { type: limitSeconds, default: 30, help: 'Seconds within which the application has to begin its answer.' },
-    status: { type: oneOf('503', '504'), default: '503', help: 'The status of the answer in its place.' },
+    timeout: { type: limitSeconds, default: 30, help: 'Seconds within which the application must begin its response.' },
+    status: { type: oneOf('503', '504'), default: '503', help: 'The status of the response that is sent instead.' },
     whole_answer: {
       type: bool,
       default: false,
-      help: 'Cut an answer that has begun and is not complete by then; event streams too.',
+      help: 'Cut a response that has begun and is not complete by then; event streams too.',
     },
   },
-  { meaning: 'an answer in the application’s place when that takes too long' },
+  { meaning: 'responds instead of an application that takes too long' },
 );
 
 /** Makes the filter of a `[filter:*]` section. */

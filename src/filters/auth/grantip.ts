@@ -40,7 +40,11 @@ const grants: SettingType<readonly Grant[]> = {
 export const grantipSettings = defineSettings(
   {
     clobber_username: { type: bool, default: false, help: 'Name the user even where another filter has done so.' },
-    refuse_others: { type: bool, default: false, help: 'Answer 403 to everybody whom no address grants anything.' },
+    refuse_others: {
+      type: bool,
+      default: false,
+      help: 'Respond with 403 to clients whose address no line grants anything.',
+    },
     grant: { type: grants, default: [], help: 'The same as keys, a line each; for IPv6.', example: '::1 -:system' },
   },
   {

@@ -14,7 +14,7 @@ const NOT_INTO_PAGES = 'what is printed goes to standard error and into no page'
 export const printdebugSettings = defineSettings(
   {},
   {
-    meaning: 'prints requests and the heads of their answers',
+    meaning: 'prints requests and the heads of their responses',
     obsolete: {
       force_content_type: NOT_INTO_PAGES,
       print_wsgi_errors: NOT_INTO_PAGES,
@@ -72,7 +72,7 @@ function requestHeadLines(req: IncomingMessage): string[] {
 }
 
 function responseHeadLines(res: ServerResponse, written: HeaderPairs): string[] {
-  if (!res.headersSent) return ['no answer'];
+  if (!res.headersSent) return ['no response'];
   const { statusCode } = res;
   const statusMessage = res.req.httpVersionMajor < 2 ? res.statusMessage : '';
   const lines = [`${statusCode} ${statusMessage || statusText(statusCode)}`];

@@ -17,7 +17,7 @@ const STATUS = /^[3-5]\d\d$/;
 export const errordocumentSettings = defineSettings(
   {},
   {
-    meaning: 'the page of an error is another path’s answer',
+    meaning: 'the page of an error comes from another path',
     others: { accepts: (key) => STATUS.test(key), help: 'a status from 300 to 599, and the path of its page' },
   },
 );
@@ -122,7 +122,7 @@ async function fetchPage(status: number, ask: () => ReturnType<typeof include>, 
       const kept = Object.entries(headers).filter(([name]) => !OF_CONNECTION.has(name));
       return { headers: { ...Object.fromEntries(kept), 'content-length': body.length }, body };
     }
-    problem = `it answers ${pageStatus}`;
+    problem = `it responds with ${pageStatus}`;
   } catch (error) {
     problem = errorMessage(error);
   }

@@ -123,7 +123,7 @@ function asHeaders(lines: readonly (readonly [name: string, value: string])[]): 
  */
 export function forward(mount: FilterMount, req: MountedRequest, res: ServerResponse, path: string): unknown {
   checkPath(path);
-  if (res.headersSent) throw new Error(`${path} comes too late: the answer has begun`);
+  if (res.headersSent) throw new Error(`${path} comes too late: the response has begun`);
   depths.set(req, nextDepth(req, path));
   req.originalUrl ??= req.url ?? '/';
   moveTo(req, mount, path, req.environ);

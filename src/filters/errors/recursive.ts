@@ -10,7 +10,7 @@ import { filterMountOf, forward, type Included, type IncludeOptions, include } f
 
 export const recursiveSettings = defineSettings(
   {},
-  { meaning: 'lets an application forward a request, or include another answer' },
+  { meaning: 'lets an application forward a request, or include another response' },
 );
 
 /** A request behind the filter. Paths are relative to the filter's mount, and begin with a slash. */

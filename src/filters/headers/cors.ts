@@ -40,7 +40,7 @@ export const corsSettings = defineSettings(
     origins: {
       type: origins,
       required: true,
-      help: 'The origins whose pages may read the answers; *: all.',
+      help: 'The origins whose pages may read the responses; *: all.',
       example: 'https://example.com http://localhost:3000',
     },
     methods: {
@@ -53,10 +53,10 @@ export const corsSettings = defineSettings(
     credentials: { type: bool, default: false, help: 'Whether cookies are sent along; not with *.' },
     max_age: {
       type: int({ min: 0, max: 31_536_000 }),
-      help: 'Seconds for which a browser remembers what it was told.',
+      help: 'Seconds for which a browser may keep the result of a preflight request.',
     },
   },
-  { meaning: 'which other origins’ pages may read the answers' },
+  { meaning: 'which other origins’ pages may read the responses' },
 );
 
 /** Makes the filter of a `[filter:*]` section. */

@@ -18,7 +18,7 @@ export const proxyHeadersSettings = defineSettings(
     },
     headers: believedHeaders,
   },
-  { meaning: 'the client’s address, scheme and host, as trusted proxies tell of them' },
+  { meaning: 'the client’s address, scheme and host, as trusted proxies report them' },
 );
 
 /** Makes the filter of a `[filter:*]` section. */

@@ -42,7 +42,7 @@ export class FoundServer {
     const socket = this.#socket;
     let lost = (): void => {};
     return new Promise<T>((resolve, reject) => {
-      lost = () => reject(new RunError('PASTER_CONTROL_LOST', `server ${this.pid} has ended before it answered`));
+      lost = () => reject(new RunError('PASTER_CONTROL_LOST', `server ${this.pid} has ended before it responded`));
       this.#lines.onLine = (line) => {
         const reply = readLine<ControlReply>(line);
         if (reply === undefined) return;

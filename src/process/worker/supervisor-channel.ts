@@ -167,7 +167,7 @@ export class SupervisorChannel<Boot> {
     let late: NodeJS.Timeout | undefined;
     try {
       return await new Promise((resolve, reject) => {
-        late = setTimeout(() => reject(new Error('the supervisor does not answer')), ASK_LIMIT_MS);
+        late = setTimeout(() => reject(new Error('the supervisor does not respond')), ASK_LIMIT_MS);
         this.#statusRequests.set(id, resolve);
         if (process.connected) void this.send({ paster: 'ask', id, history });
         else reject(new Error('the supervisor is gone'));

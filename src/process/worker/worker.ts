@@ -314,7 +314,7 @@ class SupervisorControl<Boot> implements WorkerControl {
 
   countRequest(): void {
     if (++this.#requests >= this.#lastRequest) {
-      this.replace(`has answered ${this.#lastRequest} requests`, 'max_requests');
+      this.replace(`has served ${this.#lastRequest} requests`, 'max_requests');
     }
   }
 

@@ -66,7 +66,8 @@ export function serveCgi(app: App, pairs: EnvironPairs, streams: CgiStreams, log
   const exchange = new CgiExchange(pairs, streams, log, run);
   const finished = exchange.ended.then((ending) => {
     // A CGI program can only report it by its exit status.
-    if (ending === 'broken') throw new RunError('PASTER_BROKEN_ANSWER', 'the application broke its answer off');
+    if (ending === 'broken')
+      throw new RunError('PASTER_BROKEN_ANSWER', 'the application ended its response before it was complete');
   });
   finished.catch(() => {});
   return {

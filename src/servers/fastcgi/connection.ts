@@ -400,7 +400,7 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection {
   /** No bytes and no acknowledgements for a while, which is an error only if a response waits. */
   #silent(): void {
     if (this.#responseWaits) {
-      this.refused(`it has read nothing of its answer for ${this.#gateway.sendTimeout / 1000} seconds`);
+      this.refused(`it has read nothing of its response for ${this.#gateway.sendTimeout / 1000} seconds`);
       this.destroy();
     } else if (this.#overloaded && this.#active.size === 0) {
       this.refused(`more than ${this.#gateway.maxConnections} connections`);

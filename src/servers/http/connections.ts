@@ -119,7 +119,10 @@ export class Connections {
   }
 
   #logSilent(socket: { readonly remoteAddress?: string | undefined } | undefined): void {
-    this.#refusals.refused(peerOf(socket), `it has read nothing of its answer for ${this.#limits.sendTimeout} seconds`);
+    this.#refusals.refused(
+      peerOf(socket),
+      `it has read nothing of its response for ${this.#limits.sendTimeout} seconds`,
+    );
   }
 
   cut(): void {

@@ -151,7 +151,7 @@ export class Http2Exchange implements Carrier {
       send();
       return true;
     } catch (error) {
-      this.#log.error(`no answer to ${this.exchange.request.method}: ${errorMessage(error)}`);
+      this.#log.error(`no response to ${this.exchange.request.method}: ${errorMessage(error)}`);
       this.abort();
       return false;
     }

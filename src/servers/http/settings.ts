@@ -72,7 +72,7 @@ export const httpSettings = defineSettings(
     max_header_size: {
       type: int({ min: 1024, max: 1_048_576 }),
       default: 16384,
-      help: 'The most bytes that the head of a request may have; more is answered with 431, or over HTTP/2 refused.',
+      help: 'The most bytes that the head of a request may have; the response to more is 431, or over HTTP/2 a refusal.',
     },
     max_connections: {
       type: int({ min: 1, max: 1_000_000 }),
@@ -82,13 +82,13 @@ export const httpSettings = defineSettings(
     send_timeout: {
       type: seconds,
       default: 300,
-      help: 'Seconds that a client may take nothing of an answer that waits for it; 0: any.',
+      help: 'Seconds for which a client may read nothing of a response that waits for it; 0: no limit.',
     },
   },
   {
     meaning: 'HTTP/1.1, HTTPS and HTTP/2',
     obsolete: {
-      server_version: 'the answer names no server',
+      server_version: 'responses name no server',
       protocol_version: 'the server speaks HTTP/1.1',
       daemon_threads: threads,
       socket_timeout: 'see request_timeout, send_timeout and keep_alive_timeout',

@@ -175,7 +175,7 @@ export class ScgiConnection implements Carrier, GatewayConnection {
     if (this.#socket.writableLength === 0) return;
     this.#gateway.refused(
       this.#peer,
-      `it has read nothing of its answer for ${this.#gateway.sendTimeout / 1000} seconds`,
+      `it has read nothing of its response for ${this.#gateway.sendTimeout / 1000} seconds`,
     );
     this.destroy();
   }

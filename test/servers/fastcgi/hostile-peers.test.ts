@@ -105,7 +105,7 @@ describe('peers that do not read', () => {
     }
     expect(client.socket.bytesWritten).toBeLessThan(100_000_000);
     await client.closed;
-    expect(warnings().filter((line) => line.includes('has read nothing of its answer for 0.4 seconds'))).toHaveLength(
+    expect(warnings().filter((line) => line.includes('has read nothing of its response for 0.4 seconds'))).toHaveLength(
       1,
     );
   });

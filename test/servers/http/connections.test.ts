@@ -77,7 +77,7 @@ describe('max_connections', () => {
   });
 });
 
-const GONE = /warn: HTTP from 127\.0\.0\.1: it has read nothing of its answer for \S+ seconds/;
+const GONE = /warn: HTTP from 127\.0\.0\.1: it has read nothing of its response for \S+ seconds/;
 
 describe('send_timeout', () => {
   test('a reader that stops is dropped, and nobody else', async () => {

@@ -189,7 +189,7 @@ describe('refusals, each logged once', () => {
     client.socket.pause();
     client.write(request());
     await expect.poll(() => events, { timeout: 10_000 }).toEqual(['close false']);
-    expect(warnings()).toEqual(['SCGI from 127.0.0.1: it has read nothing of its answer for 0.2 seconds']);
+    expect(warnings()).toEqual(['SCGI from 127.0.0.1: it has read nothing of its response for 0.2 seconds']);
   });
 
   test('an application that says nothing for long is left alone', async () => {

@@ -50,7 +50,7 @@ export function workersTable(workers: readonly WorkerStatus[], history: readonly
 }
 
 function stateCell({ state, silent }: WorkerStatus): Cell {
-  if (silent !== undefined) return text(`does not answer; as it was ${silent.toFixed(1)} s ago`, 'bad');
+  if (silent !== undefined) return text(`does not respond; as it was ${silent.toFixed(1)} s ago`, 'bad');
   if (state === 'standby') return text('spare');
   return text(state, state === 'ready' ? 'good' : 'warn');
 }
