@@ -212,6 +212,7 @@ describe('packages that were imported ahead', () => {
     const [, prepared] = await program.says(/worker (\d+) has imported 3 packages ahead/);
     expect(await save(program, directory, text(1))).toBe(coldResponse(directory));
     await program.says(new RegExp(`worker ${prepared} is ready`));
+    expect(program.output).not.toContain('Warning');
   });
 
   test.each(['module', 'commonjs'])('serve TypeScript of type %s', { timeout: 60_000 }, async (type) => {

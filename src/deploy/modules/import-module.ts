@@ -104,11 +104,28 @@ export async function importPackage({ file, kind, byTsx, from, requests }: Packa
 
 async function importFrom(from: string, kind: 'import' | 'require', specifier: string): Promise<void> {
   if (kind === 'require') createRequire(from)(specifier);
-  else
-    await compileFunction('return import(specifier)', ['specifier'], {
-      filename: from,
-      importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
-    })(specifier);
+  else await withoutWarning(LOADER_OPTION, () => importAt(from, specifier));
+}
+
+const LOADER_OPTION = 'USE_MAIN_CONTEXT_DEFAULT_LOADER';
+
+/** Imports as a module at a path does. */
+function importAt(filename: string, specifier: string): Promise<unknown> {
+  const options = { filename, importModuleDynamically: constants[LOADER_OPTION] };
+  return compileFunction('return import(specifier)', ['specifier'], options)(specifier);
+}
+
+/** Runs code without Node's warning of something experimental that the application has not chosen. */
+function withoutWarning<T>(name: string, run: () => T): T {
+  const { emitWarning } = process;
+  process.emitWarning = (...args: unknown[]) => {
+    if (!String(args[0]).includes(name)) Reflect.apply(emitWarning, process, args);
+  };
+  try {
+    return run();
+  } finally {
+    process.emitWarning = emitWarning;
+  }
 }
 
 /** Whether a specifier may lead to another file than it does by default. */
