@@ -42,7 +42,7 @@ export default defineConfig({
         // Enough for --help.
         {
           name: 'base',
-          test: /src\/(?:errors|log|own-files|config\/nearest|diagnostics\/paint|process\/program\/(?:command-line|standard-output))\.ts$/,
+          test: /src\/(?:errors|log|own-files|config\/nearest|diagnostics\/paint|process\/program\/(?:command-line|last-task|standard-output))\.ts$/,
           priority: 3,
         },
         // Enough for loadApp, and what commands and parts share above it.

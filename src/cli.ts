@@ -4,6 +4,7 @@ import { paintFor, plain } from './diagnostics/paint.ts';
 import { EXIT_FAILURE, errorStack, formatError, PasterError, printableMessage, UsageError } from './errors.ts';
 import { ownVersion } from './own-files.ts';
 import { endsWithQuery, takeArguments } from './process/program/command-line.ts';
+import { runLastTask } from './process/program/last-task.ts';
 import { outputWritten, tolerateUnwritableOutput } from './process/program/standard-output.ts';
 
 const console: Console = {
@@ -58,5 +59,6 @@ async function report(error: unknown, verbose: boolean): Promise<number> {
 const { exit } = process;
 tolerateUnwritableOutput();
 const status = await main(takeArguments());
+await runLastTask();
 await outputWritten();
 exit.call(process, status);

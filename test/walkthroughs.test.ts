@@ -2,7 +2,10 @@
  * The pages that a reader follows: every file that they show is written, every command of a `console` block is typed, and
  * says what stands below it. The tutorial is one way.
  */
+import { symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe } from 'vitest';
+import { toolDirectory } from '../scripts/test-tools/tools.ts';
 import {
   type Application,
   ASTRO,
@@ -49,6 +52,16 @@ function isTyped(command: string): boolean {
   return !NOT_TYPED.some(([pattern]) => pattern.test(command));
 }
 
+/** The files are the page's; the packages are those that `npm run test:tools` has installed. */
+function puttingPackages(product: string): (directory: string) => ProductProject {
+  return (directory) => {
+    symlinkSync(join(toolDirectory({ name: product }), 'node_modules'), join(directory, 'node_modules'));
+    return { built: undefined, builtBelow: undefined };
+  };
+}
+
+const WITH_PACKAGES = new Map([['docs/tracing.md', 'opentelemetry']]);
+
 function putting(product: Application): (directory: string) => ProductProject {
   return (directory) => {
     install(product, directory);
@@ -59,10 +72,19 @@ function putting(product: Application): (directory: string) => ProductProject {
 describe('what the documentation says to do', () => {
   for (const page of PAGES) {
     const product = OF_A_PRODUCT.get(page);
+    const packages = WITH_PACKAGES.get(page);
+    const needed = product?.product ?? packages;
     follow(page, {
       isOneWay: ONE_WAY.test(page),
       isOfProject: OF_A_PROJECT.has(page),
-      project: product && (requireTool(product.product) ? putting(product) : 'missing'),
+      project:
+        needed === undefined
+          ? undefined
+          : requireTool(needed) === undefined
+            ? 'missing'
+            : product
+              ? putting(product)
+              : puttingPackages(needed),
       isTyped,
     });
   }

@@ -38,6 +38,11 @@ function product(name: string, specifiers: readonly string[], { built, ...rest }
 /** From the smallest to the largest. All run on the oldest Node that package.json promises. */
 export const PRODUCTS: readonly Product[] = [
   product('express', ['express@5.3.0', 'express-session@1.19.0', 'ejs@3.1.10', 'ws@8.23.0']),
+  product('opentelemetry', [
+    '@opentelemetry/auto-instrumentations-node@0.81.2',
+    '@opentelemetry/api@1.9.1',
+    'express@5.3.0',
+  ]),
   product('hapi', ['@hapi/hapi@21.4.10', '@hapi/yar@11.0.3']),
   product('adonis', ['@adonisjs/core@6.21.0']),
   product('socket.io', [

@@ -9,6 +9,7 @@ import { warnOfLocalClients } from '../deploy/check/local-clients.ts';
 import { createSectionApp } from '../deploy/compose.ts';
 import type { Context } from '../deploy/context.ts';
 import { innerContexts } from '../deploy/inspect/outline.ts';
+import type { PreloadedModule } from '../deploy/instrumentation/preloaded.ts';
 import { type LoadedServer, loadContext, loadServer } from '../deploy/load.ts';
 import { ownPackage } from '../deploy/modules/entry-points.ts';
 import { builtinSchema } from '../deploy/schema.ts';
@@ -61,6 +62,8 @@ export interface WorkerPlan extends ServePlan {
   readonly envFiles: readonly string[];
   /** The variables of files and settings, as the supervisor has read them: a worker may not be able to. */
   readonly variables: Readonly<Record<string, string>>;
+  /** The modules that a worker imports before all code of the application. */
+  readonly preload: readonly PreloadedModule[];
   /** How many workers serve. */
   readonly workers: number;
   readonly countRequests: boolean;

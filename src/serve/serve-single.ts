@@ -1,5 +1,6 @@
 /** `serve` in one process: no supervisor, no workers, no reload. */
 import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isatty } from 'node:tty';
 import { configuredVariables } from '../config/env-file.ts';
@@ -12,6 +13,7 @@ import { type Listener, openListener } from '../net/listener.ts';
 import { dropPrivileges } from '../process/daemon/drop-privileges.ts';
 import { KILL_MARGIN_S } from '../process/ipc/child-exit.ts';
 import type { Controllable, ControlRequest, SendPiece } from '../process/ipc/control-socket.ts';
+import { endWithin, setLastTask } from '../process/program/last-task.ts';
 import { handleSignals, type SignalTarget } from '../process/program/signals.ts';
 import type { Running } from '../protocol/types.ts';
 import { timerMs } from '../timer.ts';
@@ -74,6 +76,7 @@ class SingleServer implements SignalTarget, Controllable {
       this.#warnOfNodeOptions();
       meter().isWatching = true;
       setServingAddress(this.#listeners[0]?.address ?? server.addresses[0]);
+      await this.#preload();
       if (!this.#service.isLogConfigured) this.#developer = await showFailures({ ...request, ...plan }, server);
       const withLines = await requestLines(request, server);
       const app = withLines(await loadPlannedApp(plan, session));
@@ -119,6 +122,7 @@ class SingleServer implements SignalTarget, Controllable {
       this.#service.log.error(`${how}${ownDeathDetails(error, meter().report(), developer !== undefined)}`);
       // Node would print it again, without the requests in flight.
       process.once('uncaughtException', () => {
+        endWithin(0);
         void Promise.resolve(developer?.failed(error)).finally(() => this.#setCrashed(EXIT_FAILURE));
       });
     });
@@ -126,6 +130,7 @@ class SingleServer implements SignalTarget, Controllable {
 
   async stop({ graceful }: { graceful: boolean }): Promise<void> {
     this.#stopped = { graceful };
+    endWithin(graceful ? this.#service.server.settings.graceful_timeout : 0);
     const notified = this.#service.stopping();
     await this.#endInTime(graceful);
     this.#warnOfLeftovers();
@@ -217,6 +222,15 @@ class SingleServer implements SignalTarget, Controllable {
     // Still loading: there are no requests to wait for.
     if (!this.#running) return this.#close();
     await this.#running.close({ graceful, timeout: this.#service.server.settings.graceful_timeout });
+  }
+
+  async #preload(): Promise<void> {
+    const { environment, plan } = this.#service;
+    if (environment.preload.length === 0) return;
+    // Loaded late: most applications are not traced.
+    const { importPreloaded } = await import('../deploy/instrumentation/preloaded.ts');
+    const directory = plan.file === undefined ? plan.directory : dirname(plan.file);
+    setLastTask(await importPreloaded(environment.preload, { directory, worker: undefined }));
   }
 
   #warnOfNodeOptions(): void {

@@ -61,7 +61,7 @@ export async function serveWorkers(service: Service): Promise<number> {
     const { settings } = loaded;
     const flags = debugFlags(loaded.context.globalConf);
     const worker = workerPlan(service, loaded, environment, sticky(loaded));
-    const { directory, variables, ownership } = worker;
+    const { directory, variables, ownership, preload } = worker;
     return {
       boot: {
         ...worker,
@@ -86,7 +86,11 @@ export async function serveWorkers(service: Service): Promise<number> {
       spareWorkers: settings.spare_workers,
       preload:
         settings.reload_preload === 'auto' && !runsPackage
-          ? { leaveOut: settings.reload_preload_except, environment: { directory, variables, ownership } }
+          ? {
+              leaveOut: settings.reload_preload_except,
+              environment: { directory, variables, ownership, preload },
+              first: preload.map(({ name }) => name),
+            }
           : undefined,
     };
   };
@@ -196,6 +200,7 @@ function workerPlan(
     scheme,
     envFiles: [...plan.envFiles, ...environment.files],
     variables: configuredVariables(),
+    preload: environment.preload,
     workers: loaded.workers ?? 1,
     countRequests: settings.max_requests > 0,
     sticky,

@@ -6,7 +6,6 @@ import { createApp, runPartCode } from '../../deploy/compose.ts';
 import { settingsOf } from '../../deploy/context.ts';
 import { loadContext } from '../../deploy/load.ts';
 import { guardLoading, neverSettlesError } from '../../deploy/loading-step.ts';
-import { applyEnvironment } from '../../deploy/server/environment.ts';
 import { LoadSession } from '../../deploy/session.ts';
 import { EXIT_FAILURE, EXIT_OK, errorCode, errorMessage, printable, RunError, UsageError } from '../../errors.ts';
 import { type InjectedRequest, type InjectedResponse, inject } from '../../gateway/inject.ts';
@@ -21,6 +20,7 @@ import {
   listOption,
   textOption,
 } from '../command-line/command.ts';
+import { setUpEnvironment } from './environment.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -81,7 +81,7 @@ async function request(
   const work = async (): Promise<number> => {
     const session = new LoadSession(globalConf);
     const appName = textOption(options, 'appName');
-    await applyEnvironment({ file: iniFileOf(spec), appName }, session);
+    await setUpEnvironment({ file: iniFileOf(spec), appName }, session);
     const context = await loadContext('app', specUri(spec), { globalConf, name: appName }, session);
     const app = await createApp(context);
     session.logWarnings(programLogger('warn', console.err));

@@ -7,7 +7,6 @@ import { type AppConfig, loadContext } from '../../deploy/load.ts';
 import { enclosingPackage } from '../../deploy/modules/entry-points.ts';
 import { importModule } from '../../deploy/modules/import-module.ts';
 import { moduleTarget } from '../../deploy/modules/module-target.ts';
-import { applyEnvironment } from '../../deploy/server/environment.ts';
 import { LoadSession } from '../../deploy/session.ts';
 import { ConfigError, EXIT_OK, printable } from '../../errors.ts';
 import { programLogger } from '../../log.ts';
@@ -15,6 +14,7 @@ import type { Settings } from '../../protocol/types.ts';
 import { setUpLogging } from '../../serve/logging.ts';
 import { DOTENV, iniFileOf, parseAssignments, readEnvFiles, specUri } from '../command-line/arguments.ts';
 import { type Command, type Console, textOption } from '../command-line/command.ts';
+import { setUpEnvironment } from './environment.ts';
 
 export const setupAppCommand: Command = {
   name: 'setup-app',
@@ -46,7 +46,7 @@ async function setupApp(
 export async function setUp(spec: string, name: string | undefined, vars: Settings, console: Console): Promise<void> {
   const session = new LoadSession(vars);
   const file = iniFileOf(spec);
-  await applyEnvironment({ file, appName: name }, session);
+  await setUpEnvironment({ file, appName: name }, session);
   const context = await loadContext('app', specUri(spec), { globalConf: vars, name }, session);
   session.logWarnings(programLogger('warn', console.err));
   // The hooks log as the INI file configures it. A running server may write to the same log files.

@@ -7,7 +7,6 @@ import { text as readText } from 'node:stream/consumers';
 import { createApp, runPartCode } from '../../deploy/compose.ts';
 import { appConfig, loadContext } from '../../deploy/load.ts';
 import { guardLoading } from '../../deploy/loading-step.ts';
-import { applyEnvironment } from '../../deploy/server/environment.ts';
 import { LoadSession } from '../../deploy/session.ts';
 import { EXIT_FAILURE, EXIT_OK, printable } from '../../errors.ts';
 import { inject } from '../../gateway/inject.ts';
@@ -15,6 +14,7 @@ import { lineLogger, programLogger } from '../../log.ts';
 import type { App } from '../../protocol/types.ts';
 import { DOTENV, iniFileOf, parseAssignments, readEnvFiles, specUri } from '../command-line/arguments.ts';
 import { type Command, type Console, flagOption, textOption } from '../command-line/command.ts';
+import { setUpEnvironment } from './environment.ts';
 import { markCommandRequest } from './request.ts';
 
 export const shellCommand: Command = {
@@ -66,7 +66,7 @@ async function shell(
   const globalConf = parseAssignments(assignments);
   const loading = { globalConf, name: textOption(options, 'appName') };
   const session = new LoadSession(globalConf);
-  await applyEnvironment({ file: iniFileOf(spec), appName: loading.name }, session);
+  await setUpEnvironment({ file: iniFileOf(spec), appName: loading.name }, session);
   const context = await loadContext('app', specUri(spec), loading, session);
   const load = async (): Promise<App> => {
     const made = await createApp(context);

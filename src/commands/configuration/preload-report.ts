@@ -47,6 +47,7 @@ export async function preloadReport(
     scheme,
     envFiles: [...plan.envFiles, ...environment.files],
     variables: configuredVariables(),
+    preload: environment.preload,
     workers: 1,
     countRequests: false,
     sticky: undefined,
@@ -59,7 +60,7 @@ export async function preloadReport(
   };
   const preload = new PreloadPlan(silentLogger);
   preload.configure(
-    { leaveOut: settings.reload_preload_except, environment: undefined },
+    { leaveOut: settings.reload_preload_except, environment: undefined, first: [] },
     process.env['NODE_OPTIONS'] ?? '',
   );
   let result: string;

@@ -2,10 +2,12 @@
  * Finds every error in an INI file without serving it: resolves its sections as the loader does and imports their modules.
  * It calls no factories, except those of built-in servers and of other built-in parts that only read their settings.
  */
+import { dirname } from 'node:path';
 import type { IniDocument } from '../../config/ini.ts';
 import { ConfigError, ErrorList, type Location, PasterError } from '../../errors.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { type Context, type FactoryContext, settingsOf } from '../context.ts';
+import type { PreloadedModule } from '../instrumentation/preloaded.ts';
 import { checkLogging } from '../logging.ts';
 import { kindOfSection, type PartKind } from '../part-kinds.ts';
 import { resolveUri } from '../schemes.ts';
@@ -63,11 +65,11 @@ export async function checkFile(file: string, caller: Settings, options: CheckOp
     session.report(error);
     return inOrder(findings(session));
   }
-  await applyEnvironment({ file }, session).catch((error: unknown) => {
+  const environment = await applyEnvironment({ file }, session).catch((error: unknown) => {
     // The inspection of the server and of the applications reports what is wrong in their sections.
     if (error instanceof PasterError && error.code === 'PASTER_ENVIRONMENT') session.report(error);
   });
-  await new FileCheck(document, session, options).run();
+  await new FileCheck(document, session, options).run(environment?.preload ?? []);
   return inOrder(findings(session));
 }
 
@@ -82,8 +84,9 @@ class FileCheck {
     this.#inspector = new PartInspector(session, { importTimeout: IMPORT_TIMEOUT_MS, ...options });
   }
 
-  async run(): Promise<void> {
+  async run(preload: readonly PreloadedModule[]): Promise<void> {
     const { file, sections } = this.#document;
+    await this.#inspector.importFirst(preload, dirname(file));
     const caller = settingsOf(this.#session.caller);
     const loader = await ConfigFile.open(file, this.#session, resolveUri, caller);
     checkLogging(this.#document, this.#session);

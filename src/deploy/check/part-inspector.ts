@@ -22,6 +22,7 @@ import {
   type SectionRef,
   sectionPlace,
 } from '../context.ts';
+import type { PreloadedModule } from '../instrumentation/preloaded.ts';
 import { loadFunction } from '../modules/module-target.ts';
 import type { PartKind } from '../part-kinds.ts';
 import { builtinCheck, declaredSchema, namesApp, schemaOf } from '../schema.ts';
@@ -65,6 +66,18 @@ export class PartInspector {
     this.#onImport = onImport;
     this.#onServer = onServer;
     this.#onForeignServer = onForeignServer;
+  }
+
+  /** Imports what `preload` names, before all code of the application. */
+  async importFirst(modules: readonly PreloadedModule[], directory: string): Promise<void> {
+    const [first] = modules;
+    if (!first) return;
+    const { name, section, location } = first;
+    const run = async () => {
+      const { importPreloaded } = await import('../instrumentation/preloaded.ts');
+      await importPreloaded(modules, { directory, worker: undefined });
+    };
+    await this.#import(name, `${section}preload`, location, run).catch((error) => this.#session.report(error));
   }
 
   /** Inspects a part and the parts that it is composed of. */

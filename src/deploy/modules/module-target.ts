@@ -37,15 +37,12 @@ export function namedExport(
   from: Location | undefined,
   description: string,
 ): Target {
-  const path = /^\.{0,2}\//.test(specifier) || isAbsolute(specifier) ? resolve(directory, specifier) : undefined;
   return {
     description,
-    file: path,
+    file: pathOf(specifier, directory),
     async load() {
       try {
-        const file = path ?? (await resolvePackage(specifier, directory));
-        // Loaded parts of paster stay usable after their release directory is removed.
-        if (!isOwnFile(file) && !existsSync(file)) throw missingModule(specifier, file);
+        const file = await findModule(specifier, directory);
         return pickExport(await importModule(file, directory), name, file);
       } catch (error) {
         if (error instanceof PasterError) error.location ??= from;
@@ -53,6 +50,18 @@ export function namedExport(
       }
     },
   };
+}
+
+function pathOf(specifier: string, directory: string): string | undefined {
+  return /^\.{0,2}\//.test(specifier) || isAbsolute(specifier) ? resolve(directory, specifier) : undefined;
+}
+
+/** The file of a module, by a path or by the name of a package. @throws ConfigError if there is none */
+export async function findModule(specifier: string, directory: string): Promise<string> {
+  const file = pathOf(specifier, directory) ?? (await resolvePackage(specifier, directory));
+  // Loaded parts of paster stay usable after their release directory is removed.
+  if (!isOwnFile(file) && !existsSync(file)) throw missingModule(specifier, file);
+  return file;
 }
 
 /**

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 type Fields = Readonly<Record<string, unknown>>;
 
 export interface Manifest {
+  readonly name: string | undefined;
+  readonly version: string | undefined;
   readonly type: string | undefined;
   readonly main: string | undefined;
   readonly packageManager: string | undefined;
@@ -27,6 +29,8 @@ export function readManifest(directory: string): Manifest {
     return isText(value) ? value : undefined;
   };
   return {
+    name: text('name'),
+    version: text('version'),
     type: text('type'),
     main: text('main'),
     packageManager: text('packageManager'),

@@ -3,14 +3,17 @@
  * `environment` there, in the sections of applications and in [DEFAULT], and NODE_ENV. Every value of the file can refer to them as
  * `%(ENV_NAME)s`.
  */
+import { dirname } from 'node:path';
 import { debugFlags } from '../../config/debug.ts';
 import { applySettingVariables, mergeVariables, readEnvFile, type Variables } from '../../config/env-file.ts';
 import type { IniDocument, IniEntry } from '../../config/ini.ts';
 import { defineSettings } from '../../config/setting.ts';
 import { ConfigError, errorMessage, type Location, PasterError } from '../../errors.ts';
 import type { Settings } from '../../protocol/types.ts';
+import { workingDirectory } from '../../working-directory.ts';
 import { type Context, type FactoryContext, placeOfKey, sectionPrefix, settingsOf } from '../context.ts';
 import { innerContexts } from '../inspect/outline.ts';
+import type { PreloadedModule } from '../instrumentation/preloaded.ts';
 import { loadContext } from '../load.ts';
 import type { PackageInfo } from '../modules/entry-points.ts';
 import { builtinSchema } from '../schema.ts';
@@ -22,8 +25,8 @@ import { configUri } from '../uri.ts';
 import { validateWith } from '../validate.ts';
 import { type ProcessSettings, processSettings } from './server-settings.ts';
 
-const { environment, env_file } = processSettings.declarations;
-const environmentSettings = defineSettings({ environment, env_file });
+const { environment, env_file, preload } = processSettings.declarations;
+const environmentSettings = defineSettings({ environment, env_file, preload });
 
 /** Whose environment to set up. */
 export interface EnvironmentRequest {
@@ -41,6 +44,8 @@ export interface ConfiguredEnvironment {
   readonly files: readonly string[];
   /** The variables that they and `environment` set. */
   readonly variables: Variables;
+  /** What each process of the application imports first. */
+  readonly preload: readonly PreloadedModule[];
 }
 
 /**
@@ -67,7 +72,7 @@ export async function applyEnvironment(
     const variables = { ...fromFiles, ...(await readVariables(request, server, session)) };
     const isDevelopment = request.reload || isDebugging(globalConf);
     applySettingVariables(variables, isDevelopment ? {} : { NODE_ENV: 'production' });
-    return { files, variables };
+    return { files, variables, preload: server ? await preloadedBy(server) : [] };
   } catch (error) {
     restore();
     throw error;
@@ -143,6 +148,21 @@ function parseDefaults({ value, location }: Defaults): Variables {
       cause,
     });
   }
+}
+
+async function preloadedBy(server: FactoryContext): Promise<PreloadedModule[]> {
+  const text = server.localConf['preload'];
+  const names = (await parse('preload', text, server)) ?? [];
+  const written = server.origins.get('preload');
+  const location = written?.location ?? server.sections[0]?.location;
+  const directory = location === undefined ? workingDirectory() : dirname(location.file);
+  const words = [...(text ?? '').matchAll(/[^\s,]+/g)];
+  return names.map((name, index) => ({
+    name,
+    directory,
+    section: sectionPrefix(server),
+    location: written?.locate(words[index]?.index ?? 0) ?? location,
+  }));
 }
 
 /** An error in these flags is reported when the application is loaded. */

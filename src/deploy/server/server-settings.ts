@@ -58,6 +58,12 @@ const ignoreList: SettingType<readonly string[]> = {
   mapPaths: (words, absolute) => words.map((word) => (/^\.{1,2}\//.test(word) ? absolute(word) : word)),
 };
 
+const moduleList: SettingType<readonly string[]> = {
+  ...ignoreList,
+  allowed: 'modules separated by commas, spaces or line ends: paths that begin with ./ or ../, or names of packages',
+  parse: (value) => list.parse(value.replaceAll(',', ' ')),
+};
+
 const pathPrefixes: SettingType<readonly string[]> = {
   allowed: 'paths such as /healthz, separated by spaces or line ends',
   parse: (text) =>
@@ -195,6 +201,12 @@ export const processSettings = defineSettings({
     type: pathList,
     help: 'Files of environment variables for the application’s processes; the last one wins. They override the variables that paster was started with.',
     example: '%(here)s/.env',
+  },
+  preload: {
+    type: moduleList,
+    default: [],
+    help: 'Modules that each process of the application imports before all of its code: those that trace it.',
+    example: './instrumentation.js @opentelemetry/auto-instrumentations-node/register',
   },
   reload_preload: {
     type: oneOf('auto', 'off'),

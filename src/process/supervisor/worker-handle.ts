@@ -24,6 +24,7 @@ import {
   type PreloadReport,
   reportedModules,
   type ToWorker,
+  WORKER_NUMBER,
   type WorkerLimits,
 } from '../ipc/messages.ts';
 import type { TablePlace } from '../worker/accept-balancer.ts';
@@ -136,7 +137,7 @@ export class WorkerHandle<Boot> implements DeadWorker {
     const inherited = [...sockets, ...places, ...(options.listens ? sockets : [])];
     this.#child = spawn(process.execPath, [...options.execArgv, options.entry], {
       stdio: ['ignore', options.output, options.output, ...inherited, 'pipe', 'ipc'],
-      env: options.env,
+      env: { ...options.env, [WORKER_NUMBER]: String(options.id) },
       serialization: 'advanced',
     });
     this.#inspectionFd = FIRST_INHERITED + inherited.length;

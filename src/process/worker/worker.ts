@@ -19,10 +19,12 @@ import {
   type PreloadMessage,
   REPORT_MODULES,
   type StopMessage,
+  WORKER_NUMBER,
   type WorkerLimits,
 } from '../ipc/messages.ts';
 import type { Unit } from '../preload/loaded-module.ts';
 import type { Preloader, UnitImporter } from '../preload/preloader.ts';
+import { endWithin } from '../program/last-task.ts';
 import { ConnectionShare } from './accept-balancer.ts';
 import type { InspectionThreadData } from './inspection-thread.ts';
 import { StallTable } from './stall-table.ts';
@@ -47,6 +49,8 @@ export interface WorkerControl {
   readonly failure: Error | undefined;
   /** Whether this is the first worker, or its successor, which gets what only one of them can have. */
   readonly isFirst: boolean;
+  /** The number of this worker since the server was started. */
+  readonly number: number;
   /** Adds files to those whose change causes a reload. */
   watch(files: readonly string[]): void;
   /** Likewise for what absolute patterns match. They replace the earlier ones. */
@@ -83,7 +87,7 @@ export type WorkerStart<Boot> = (
 export type WorkerWarming<Boot> = (boot: Boot, rehearsal?: { isOver(): boolean }) => Promise<unknown>;
 
 /** Prepares the process for what `boot` loads, and returns what imports a package exactly as the program would. */
-export type WorkerPreparation<Boot> = (boot: Boot, units: readonly Unit[]) => Promise<UnitImporter>;
+export type WorkerPreparation<Boot> = (boot: Boot, units: readonly Unit[], number: number) => Promise<UnitImporter>;
 
 /** Seconds that a worker without a supervisor may take to finish its requests, and the limit after which it ends anyway. */
 const ORPHAN_DRAIN_S = 1;
@@ -107,6 +111,8 @@ export function runWorker<Boot>(
   spare: { readonly warm?: WorkerWarming<Boot>; readonly prepare?: WorkerPreparation<Boot> } = {},
 ): Promise<number> {
   const channel = new SupervisorChannel<Boot>(reporter);
+  // Until an order gives it time, the supervisor waits for its end.
+  endWithin(0);
   return Promise.race([work(channel, start, spare), channel.crashed]);
 }
 
@@ -115,6 +121,8 @@ async function work<Boot>(
   start: WorkerStart<Boot>,
   { warm, prepare }: { readonly warm?: WorkerWarming<Boot>; readonly prepare?: WorkerPreparation<Boot> },
 ): Promise<number> {
+  const number = Number(process.env[WORKER_NUMBER]);
+  delete process.env[WORKER_NUMBER];
   channel.send({ paster: 'loaded' });
   let first = await channel.next();
   if (first.paster === 'warm') {
@@ -127,7 +135,7 @@ async function work<Boot>(
   if (first.paster === 'preload') {
     preloader = await preloaderFor(first, channel);
     // If it cannot be prepared, it cannot be started either, and that error is reported.
-    const importUnit = await prepare?.(first.boot, first.units).catch(() => undefined);
+    const importUnit = await prepare?.(first.boot, first.units, number).catch(() => undefined);
     if (importUnit) void preloader.run(importUnit);
     first = await channel.next();
     if (first.paster === 'boot') await preloader.stop();
@@ -140,9 +148,10 @@ async function work<Boot>(
   if (first.paster !== 'boot') return first.paster === 'orphaned' ? WORKER_ORPHANED : WORKER_DONE;
 
   const stopping = new AbortController();
-  const control = new SupervisorControl(channel, first, stopping.signal);
+  const control = new SupervisorControl(channel, first, { stopped: stopping.signal, number });
   const end = channel.next();
   void end.then(() => stopping.abort());
+  void end.then((order) => endWithin(order.paster === 'stop' ? order.timeout : 0));
   // While the program loads, the channel must not keep the process alive: then a program that waits for nothing is noticed.
   process.channel?.unref();
   const share = first.place && new ConnectionShare(first.place, () => channel.reporter.isBusy());
@@ -156,6 +165,8 @@ async function work<Boot>(
     }
     if (first.asksToOpen) await channel.askToOpen();
     listeners.push(...(await openInherited(first, share)));
+    // What it accepts while it sends its last data would be cut off.
+    void channel.crashed.then(() => stopAccepting(listeners));
     return listeners;
   };
   const booting = start(first.boot, open, control).finally(() => process.channel?.ref());
@@ -238,6 +249,7 @@ async function hurry<Boot>(running: WorkerRunning, channel: SupervisorChannel<Bo
     if (order.paster === 'orphaned') return delay(ORPHAN_LIMIT_MS);
     // The same order again: systemd sends TERM to every process, and the supervisor stops its workers too.
     if (order.paster === 'stop' && order.graceful) continue;
+    endWithin(0);
     return running.close({ graceful: false, timeout: 0 });
   }
 }
@@ -275,6 +287,7 @@ class SupervisorControl<Boot> implements WorkerControl {
   readonly stopped: AbortSignal;
   readonly failure: Error | undefined;
   readonly isFirst: boolean;
+  readonly number: number;
   readonly trackRequest: ((what: string) => () => void) | undefined;
   readonly #stalls: StallTable | undefined;
   readonly #channel: SupervisorChannel<Boot>;
@@ -286,11 +299,16 @@ class SupervisorControl<Boot> implements WorkerControl {
   #requests = 0;
   #replaceSentAt = Number.NEGATIVE_INFINITY;
 
-  constructor(channel: SupervisorChannel<Boot>, boot: BootMessage<Boot>, stopped: AbortSignal) {
+  constructor(
+    channel: SupervisorChannel<Boot>,
+    boot: BootMessage<Boot>,
+    { stopped, number }: Pick<WorkerControl, 'stopped' | 'number'>,
+  ) {
     const { failure, limits, isFirst, inspectionFd } = boot;
     this.#inspectionFd = inspectionFd;
     channel.onInspect(() => this.#inspect());
     this.stopped = stopped;
+    this.number = number;
     this.failure = failure && unpackError(failure);
     this.#channel = channel;
     this.#limits = limits;

@@ -1,4 +1,5 @@
 /** Loads and serves the plan of a worker; runs in the child, below `process/worker/worker.ts`. */
+import { dirname, isAbsolute } from 'node:path';
 import { loadTarget } from '../../deploy/compose.ts';
 import type { Context } from '../../deploy/context.ts';
 import { innerContexts } from '../../deploy/inspect/outline.ts';
@@ -12,6 +13,8 @@ import { ErrorList, errorMessage, PasterError } from '../../errors.ts';
 import { meter } from '../../metrics/meter.ts';
 import { dropPrivileges } from '../../process/daemon/drop-privileges.ts';
 import { LogFile } from '../../process/daemon/logfile.ts';
+import { REPORT_MODULES } from '../../process/ipc/messages.ts';
+import { setLastTask } from '../../process/program/last-task.ts';
 import type { WorkerControl, WorkerPreparation, WorkerStart, WorkerWarming } from '../../process/worker/worker.ts';
 import { warnOfPollingSessions } from '../../protocol/polling-sessions.ts';
 import type { App } from '../../protocol/types.ts';
@@ -57,8 +60,9 @@ export const warmWorker: WorkerWarming<WorkerPlan> = async (plan, rehearsal) => 
 };
 
 /** Prepares a spare worker for packages of the application, which find everything as they do when it is loaded. */
-export const prepareWorker: WorkerPreparation<WorkerPlan> = async (plan, units) => {
+export const prepareWorker: WorkerPreparation<WorkerPlan> = async (plan, units, number) => {
   enterPlan(plan);
+  await preload(plan, number);
   // Before packages are observed: what paster changes is not their work, nor the application's.
   replaceListen();
   const typescript = units.find(({ byTsx }) => byTsx);
@@ -75,13 +79,32 @@ function enterPlan(plan: WorkerPlan): void {
   Object.assign(process.env, plan.variables);
 }
 
+/** Imports what the application is traced with. */
+async function preload({ preload: modules, file, directory: cwd }: WorkerPlan, worker: number): Promise<void> {
+  if (modules.length === 0) return;
+  // Loaded late: most applications are not traced.
+  const { importPreloaded } = await import('../../deploy/instrumentation/preloaded.ts');
+  // These modules are none that the application imports in its order.
+  const reporting = Object.entries(REPORT_MODULES).filter(([name, value]) => process.env[name] === value);
+  const directory = file === undefined ? cwd : dirname(file);
+  for (const [name] of reporting) delete process.env[name];
+  try {
+    setLastTask(await importPreloaded(modules, { directory, worker }));
+  } finally {
+    for (const [name, value] of reporting) process.env[name] = value;
+  }
+}
+
 const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
   enterPlan(plan);
   const logFile = plan.logFile === undefined ? undefined : followedLogFile(plan.logFile, control);
   const session = new LoadSession(plan.globalConf);
   meter().isWatching = true;
   meter().ask = control.ask;
-  if (plan.importsOnly) return await importOnly(plan, session, open);
+  if (plan.importsOnly) {
+    await preload(plan, control.number);
+    return await importOnly(plan, session, open);
+  }
   const toStandardError = (line: string) => process.stderr.write(`${line}\n`);
   let log = terminalLogger(plan.logLevel, toStandardError, paintFor(process.stderr));
   try {
@@ -108,6 +131,7 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
         control.isFirst,
       );
     }
+    await preload(plan, control.number);
     const server = await loadPlannedServer(plan, session);
     if (plan.reload) {
       control.watchPatterns(reloadPatterns(await servedContexts(plan, session), plan.directory));
@@ -129,7 +153,7 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
     throw error;
   } finally {
     // Also after an error: then a change of these files is what is waited for.
-    control.watch([...session.files, ...plan.envFiles]);
+    control.watch([...session.files, ...plan.envFiles, ...plan.preload.map(({ name }) => name).filter(isAbsolute)]);
   }
 };
 
