@@ -4,10 +4,10 @@
  * when a report is asked for.
  */
 import type { IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { clientAddress } from '../http/client-address.ts';
 import { isComplete } from '../http/response-outcome.ts';
+import type { OpenConnection } from '../net/direct/connection.ts';
 import { bytesDispatched } from '../net/node-internals.ts';
 import type { App } from '../protocol/types.ts';
 import { shownValue } from '../secrets.ts';
@@ -60,7 +60,7 @@ export class Meter {
   readonly #counters = new Map<string, SectionCounter>();
   /** For requests that reached no section, since a filter in front of all applications answered. */
   readonly #outside = this.counter('');
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets = new Set<OpenConnection>();
   /** The requests in flight of `observe`. */
   readonly #observed = new InflightList((res: MeteredResponse) => this.#finish(res));
   /** The requests in flight of `watch`. */
@@ -205,14 +205,14 @@ export class Meter {
   // --- connections ---------------------------------------------------------------------------------------------------
 
   /** Called with each new connection. */
-  readonly connected = (socket: Socket): void => {
+  readonly connected = (socket: OpenConnection): void => {
     this.#connections++;
     this.#sockets.add(socket);
     socket.once('close', () => this.left(socket));
   };
 
   /** Called when a connection has closed or is passed to another process. */
-  left(socket: Socket): void {
+  left(socket: OpenConnection): void {
     if (!this.#sockets.delete(socket)) return;
     this.#received += socket.bytesRead;
     this.#sent += bytesDispatched(socket);

@@ -8,6 +8,7 @@ import { createServer, type ListenOptions, type Server, type Socket } from 'node
 import { devNull } from 'node:os';
 import { type Address, markOwnServer, type TcpAddress, type UnixAddress } from './address.ts';
 import { bindError } from './bind-errors.ts';
+import { allowDirectAccept, type ConnectionObserver } from './direct/accept.ts';
 import { type FileOptions, SocketFile } from './unix-socket.ts';
 
 export interface BindOptions extends FileOptions {
@@ -24,7 +25,7 @@ export interface Listener {
   /** It listens. Connections that come before the first 'connection' handler is added wait for it. */
   readonly server: Server;
   /** Adds a function to call for each connection, before the server's own handler. To be called before that is added. */
-  observe(onConnection: (socket: Socket) => void): void;
+  observe(onConnection: ConnectionObserver): void;
   /** Stops accepting and removes the socket file if this process made it. Open connections stay open. */
   close(): Promise<void>;
 }
@@ -181,7 +182,8 @@ function wrap(server: Server, address: Address, removeFile?: () => void): Listen
  */
 function holdEarlyConnections(server: Server): Pick<Listener, 'observe'> & { readonly drop: () => void } {
   const held = new Set<Socket>();
-  const observers: ((socket: Socket) => void)[] = [];
+  const observers: ConnectionObserver[] = [];
+  allowDirectAccept(server, observers);
   const ignore = () => {};
   const hold = (socket: Socket) => {
     // A client that resets a waiting connection must not end the process.

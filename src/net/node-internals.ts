@@ -1,6 +1,6 @@
 /**
- * Everything that paster uses of Node and that is not public: each use makes something faster, or possible at all. ARCHITECTURE.md
- * lists them with the reason, the gain and what serves instead.
+ * What paster uses of Node and that is not public: each use makes something faster, or possible at all. ARCHITECTURE.md lists
+ * all with the reason, the gain and what serves instead. direct/stream-internals.ts has those for the bytes of connections.
  *
  * Each is tested once, when it is first needed: whether it is there and does what is expected of it. If not, its function
  * returns undefined or takes the public way, with the same result. `PASTER_WITHOUT_INTERNALS` makes tests fail on purpose:
@@ -10,10 +10,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import net, { Socket } from 'node:net';
 
 /** Tests of parts of Node, by the names that `PASTER_WITHOUT_INTERNALS` has for them. */
-type TestName = 'read' | 'write' | 'handle' | 'listen' | 'request' | 'head' | 'end';
+type TestName = 'read' | 'write' | 'accept' | 'handle' | 'listen' | 'request' | 'head' | 'end';
 
 /** A function that runs a test at its first call. An error, like undefined, means that the public way has to serve. */
-function testOnce<T>(name: TestName, test: () => T | undefined): () => T | undefined {
+export function testOnce<T>(name: TestName, test: () => T | undefined): () => T | undefined {
   let result: { readonly value: T | undefined } | undefined;
   const run = (): T | undefined => {
     if (isSwitchedOff(name)) return undefined;
@@ -34,86 +34,9 @@ function isSwitchedOff(name: TestName): boolean {
   return names.includes(name) || names.includes('all');
 }
 
-function symbolsOf(target: object): (name: string) => symbol | undefined {
+export function symbolsOf(target: object): (name: string) => symbol | undefined {
   const symbols = Object.getOwnPropertySymbols(target);
   return (name) => symbols.find(({ description }) => description === name);
-}
-
-// --- read and write: bytes of a connection past the queues of net.Socket -----------------------------------------------
-
-/** Where a socket has the buffer that it reads into, and the function that it calls with the length of what came. */
-export interface ReaderFields {
-  readonly buffer: symbol;
-  readonly callback: symbol;
-}
-
-/**
- * The fields that the documented option `onread` of `new net.Socket()` sets. An accepted socket cannot be given that option.
- * Tested: the option sets these two, and makes the handle read into the buffer.
- */
-export const readerFields = testOnce('read', (): ReaderFields | undefined => {
-  let userBuffer: unknown;
-  const handle = { readStart() {}, readStop() {}, close() {}, useUserBuffer: (given: unknown) => (userBuffer = given) };
-  const onread = { buffer: Buffer.alloc(1), callback: () => true };
-  const reading = new Socket({ handle, manualStart: true, onread } as object);
-  const find = symbolsOf(reading);
-  const [buffer, callback] = [find('kBuffer'), find('kBufferCb')];
-  if (buffer === undefined || callback === undefined || userBuffer !== onread.buffer) return undefined;
-  if (Reflect.get(reading, buffer) !== onread.buffer || Reflect.get(reading, callback) !== onread.callback)
-    return undefined;
-  return { buffer, callback };
-});
-
-/** The handle of a connection, as libuv's streams are called from JavaScript. */
-export interface StreamHandle {
-  useUserBuffer(buffer: Buffer): void;
-  /** @returns a negative error number, or 0. */
-  writeLatin1String(request: WriteRequest, text: string): number;
-  writeBuffer(request: WriteRequest, bytes: Buffer): number;
-  /** Bytes that the system has not accepted yet. */
-  readonly writeQueueSize: number;
-  readonly bytesWritten: number;
-}
-
-/** Node's WriteWrap: one write that the system does not accept at once. */
-export interface WriteRequest {
-  handle?: StreamHandle;
-  /** @param status a negative error number, or 0. */
-  oncomplete?: (status: number) => void;
-  /** Kept until the system has accepted them. */
-  bytes?: Buffer;
-}
-
-export type WriteRequestClass = new () => WriteRequest;
-
-/**
- * The class of the object that a socket passes to its handle with a text. Tested: a socket passes an instance of it, with
- * the handle and a callback in it. Since 24.22 Node makes that object itself and none that can be used again.
- */
-export const writeRequestClass = testOnce('write', (): WriteRequestClass | undefined => {
-  let passed: unknown;
-  const handle = {
-    writeLatin1String(request: unknown) {
-      passed = request;
-      return 0;
-    },
-    readStart() {},
-    readStop() {},
-  };
-  const socket = new Socket({ handle, readable: false, manualStart: true } as object);
-  socket.write('x', 'latin1');
-  if (passed === null || typeof passed !== 'object' || passed.constructor.name !== 'WriteWrap') return undefined;
-  const { handle: itsHandle, oncomplete } = passed as Record<string, unknown>;
-  return itsHandle === handle && typeof oncomplete === 'function'
-    ? (passed.constructor as WriteRequestClass)
-    : undefined;
-});
-
-/** The handle that bytes can be read from and written to directly; undefined if the socket has none of that kind. */
-export function streamHandle(socket: Socket): StreamHandle | undefined {
-  const handle = handleOf(socket);
-  const methods = ['useUserBuffer', 'writeLatin1String', 'writeBuffer', 'writeQueueSize'];
-  return handle !== undefined && methods.every((name) => name in handle) ? (handle as StreamHandle) : undefined;
 }
 
 // --- handle: what the system has accepted of a connection, and connections without their sockets --------------------------
@@ -121,8 +44,8 @@ export function streamHandle(socket: Socket): StreamHandle | undefined {
 /** The handles of this Node are objects with the methods that are used here: tested with the first one. */
 const handlesAreKnown = testOnce('handle', () => true);
 
-function handleOf(socket: Socket): object | undefined {
-  const handle: unknown = Reflect.get(socket, '_handle');
+export function handleOf(of: Socket | net.Server): object | undefined {
+  const handle: unknown = Reflect.get(of, '_handle');
   return typeof handle === 'object' && handle !== null ? handle : undefined;
 }
 
@@ -134,14 +57,14 @@ export interface WriteProgress {
 
 /** Undefined where the socket has closed, or where Node does not say. */
 export function writeProgress(socket: Socket): WriteProgress | undefined {
-  const handle = handlesAreKnown() ? (handleOf(socket) as Partial<StreamHandle> | undefined) : undefined;
+  const handle = handlesAreKnown() ? (handleOf(socket) as Partial<Record<string, unknown>> | undefined) : undefined;
   const { bytesWritten, writeQueueSize: waiting } = handle ?? {};
   if (typeof bytesWritten !== 'number' || typeof waiting !== 'number') return undefined;
   return { accepted: bytesWritten - waiting, waiting };
 }
 
 /** Unlike `bytesWritten` without what waits to be sent, which goes back if that never happens. */
-export function bytesDispatched(socket: Socket): number {
+export function bytesDispatched(socket: Pick<Socket, 'bytesWritten'>): number {
   const dispatched: unknown = handlesAreKnown() ? Reflect.get(socket, '_bytesDispatched') : undefined;
   return typeof dispatched === 'number' ? dispatched : socket.bytesWritten;
 }

@@ -8,6 +8,8 @@ import type { SettingValues } from '../config/setting.ts';
 import { type GatewayExchange, requestDispatcher } from '../gateway/exchange.ts';
 import type { Logger } from '../log.ts';
 import { type Address, addressOfServer } from '../net/address.ts';
+import { acceptConnections } from '../net/direct/accept.ts';
+import { Connection } from '../net/direct/connection.ts';
 import type { Peers } from '../net/peers.ts';
 import type { CloseOptions, Running } from '../protocol/types.ts';
 import { timerMs } from '../timer.ts';
@@ -39,7 +41,7 @@ export interface RunningGatewayOptions {
   /** Passes a request to the application. */
   readonly handler: (req: IncomingMessage, res: ServerResponse) => void;
   /** @param overloaded there are too many connections already: refuse its requests. */
-  readonly connect: (socket: Socket, gateway: RunningGateway, overloaded: boolean) => GatewayConnection;
+  readonly connect: (connection: Connection, gateway: RunningGateway, overloaded: boolean) => GatewayConnection;
 }
 
 /** A kept connection that has been quiet for this time is not about to be used, and may close. */
@@ -72,7 +74,7 @@ export class RunningGateway implements Running {
   readonly #options: RunningGatewayOptions;
   readonly #connections = new Set<GatewayConnection>();
   #closing: Promise<void> | undefined;
-  readonly #accept = (socket: Socket): void => this.adopt(socket);
+  readonly #endAccepting: readonly (() => void)[];
 
   constructor(options: RunningGatewayOptions) {
     const { protocol, listeners, settings, log } = options;
@@ -86,18 +88,24 @@ export class RunningGateway implements Running {
     this.mount = settings.script_name;
     this.run = requestDispatcher(options.handler);
     this.addresses = listeners.map(addressOfServer);
-    for (const listener of listeners) listener.on('connection', this.#accept);
+    this.#endAccepting = listeners.map((listener) =>
+      acceptConnections(listener, (connection) => this.#accept(connection)),
+    );
   }
 
   adopt(socket: Socket): void {
-    const peer = socket.remoteAddress;
+    this.#accept(Connection.ofSocket(socket));
+  }
+
+  #accept(connection: Connection): void {
+    const peer = connection.remoteAddress;
     if (!this.#options.peers.admits(peer)) {
       this.refused(peer ?? 'a Unix socket', 'not among the web servers of "allow"');
-      socket.destroy();
+      connection.destroy();
       return;
     }
     const overloaded = this.#connections.size >= this.maxConnections;
-    this.#connections.add(this.#options.connect(socket, this, overloaded));
+    this.#connections.add(this.#options.connect(connection, this, overloaded));
   }
 
   // --- what connections call -----------------------------------------------------------------------------------------
@@ -144,7 +152,7 @@ export class RunningGateway implements Running {
       await new Promise((resolve) => setImmediate(resolve));
     }
     await listenersClosed;
-    for (const listener of listeners) listener.off('connection', this.#accept);
+    for (const end of this.#endAccepting) end();
   }
 }
 

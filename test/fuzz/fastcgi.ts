@@ -17,7 +17,7 @@ export const fastcgi: Target = {
   name: 'fastcgi',
   async start() {
     const settings = { multiplexed: 'true', headers_timeout: '2' };
-    const served = await serveFastcgi(tokenApp, settings, { allowHalfOpen: true });
+    const served = await serveFastcgi(tokenApp, settings);
     const nonces = new Nonces();
     return {
       async run(random, trace) {

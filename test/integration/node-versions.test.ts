@@ -135,9 +135,9 @@ describe.each(NODES)('Node %s', (version) => {
   /** With the internals that paster finds: one run for the cases below. The first Node has the contract run on it anyway. */
   let running: Promise<Results[]> | undefined;
   const withInternals = (): Promise<Results[]> => {
-    const contract = version === NODES[0] ? [] : ['test/contract/like-node.test.ts', 'test/net/direct-io.test.ts'];
+    const contract = version === NODES[0] ? [] : ['test/contract/like-node.test.ts', 'test/net/connection.test.ts'];
     const files = ['test/net/node-internals.test.ts', ...contract];
-    running ??= runTests(files, 'internals of Node|FastCGI|reading|writing|Node 20');
+    running ??= runTests(files, 'internals of Node|FastCGI|accepting|reading|writing|this Node');
     return running;
   };
 
@@ -163,10 +163,10 @@ describe.each(NODES)('Node %s', (version) => {
   });
 
   onNode('is like its own node:http behind FastCGI, and reads and writes as it can', async () => {
-    const [, contract, directIo] = await withInternals();
-    expect([contract?.failed, directIo?.failed]).toEqual([[], []]);
+    const [, contract, connections] = await withInternals();
+    expect([contract?.failed, connections?.failed]).toEqual([[], []]);
     expect(contract?.passed).toBeGreaterThan(200);
-    expect(directIo?.passed).toBeGreaterThan(3);
+    expect(connections?.passed).toBeGreaterThan(3);
   });
 });
 

@@ -1,22 +1,24 @@
 /** What paster finds of Node, what it does where a part is missing or behaves otherwise, and the switch that tests use. */
+import { once } from 'node:events';
 import { IncomingMessage, ServerResponse } from 'node:http';
 import net, { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 
-const NODE = Number(process.versions.node.split('.')[0]);
 const SWITCH = 'PASTER_WITHOUT_INTERNALS';
 
 const request = (): IncomingMessage => new IncomingMessage(new Socket());
 
-/** A copy of the module that has tested nothing yet. */
+/** Copies of the modules that have tested nothing yet. */
 const load = () => import('../../src/net/node-internals.ts');
+const loadStreams = () => import('../../src/net/direct/stream-internals.ts');
 
 /** What the tests of a new copy of the module say. */
 async function found() {
-  const internals = await load();
+  const [internals, streams] = [await load(), await loadStreams()];
   return {
-    read: internals.readerFields() !== undefined,
-    write: internals.writeRequestClass() !== undefined,
+    read: streams.readerFields() !== undefined,
+    write: streams.directWrite() !== undefined,
+    accept: streams.handleOwner() !== undefined,
     listen: internals.createServerHandle() !== undefined,
     request: internals.endSilently(request()),
     head: internals.canMakeHead() === true,
@@ -40,34 +42,33 @@ beforeEach(() => {
 });
 afterEach(() => vi.unstubAllEnvs());
 
-// Since 24.22 Node makes the object of a write itself, and none that could be used again.
-const ALL = { read: true, write: NODE <= 22, listen: true, request: true, head: true, end: true };
+const ALL = { read: true, write: true, accept: true, listen: true, request: true, head: true, end: true };
 
 describe('internals of Node', () => {
   test('this Node has what the table in ARCHITECTURE.md says', async () => {
-    const { write, ...others } = await found();
-    expect(others).toEqual({ read: true, listen: true, request: true, head: true, end: true });
-    if (NODE <= 22) expect(write).toBe(true);
+    expect(await found()).toEqual(ALL);
   });
 
   test('are switched off for tests, all or by name', async () => {
     vi.stubEnv(SWITCH, 'all');
-    expect(Object.values(await found())).toEqual([false, false, false, false, false, false]);
+    expect(Object.values(await found())).toEqual(Object.keys(ALL).map(() => false));
     expect((await load()).canReplacePeer()).toBe(undefined);
     vi.resetModules();
     vi.stubEnv(SWITCH, 'read,end');
-    expect(await found()).toMatchObject({ read: false, listen: true, request: true, head: true, end: false });
+    expect(await found()).toMatchObject({
+      read: false,
+      accept: false,
+      listen: true,
+      request: true,
+      head: true,
+      end: false,
+    });
   });
 
   test('are not used if they are missing', async () => {
     replace(IncomingMessage.prototype, '_addHeaderLines', undefined);
     replace(net, '_createServerHandle', undefined);
-    expect(await found()).toMatchObject({
-      ...ALL,
-      write: expect.any(Boolean),
-      request: false,
-      listen: false,
-    });
+    expect(await found()).toEqual({ ...ALL, request: false, listen: false });
   });
 
   test('are not used if header lines go elsewhere', async () => {
@@ -94,11 +95,26 @@ describe('internals of Node', () => {
 
   test('a write that fails its test is not used', async () => {
     replace(Socket.prototype, '_writeGeneric', () => {});
-    expect((await found()).write).toBe(false);
+    expect(await found()).toEqual({ ...ALL, write: false, accept: false });
+  });
+
+  test('connections have sockets from the start if Node’s function for them does something else', async () => {
+    const { takeHandles } = await loadStreams();
+    const server = net.createServer().listen(0, '127.0.0.1');
+    onTestFinished(() => void server.close());
+    await once(server, 'listening');
+    const handle: { onconnection?: unknown } = Reflect.get(server, '_handle');
+    const { onconnection } = handle;
+    handle.onconnection = () => {};
+    expect(takeHandles(server, () => {})).toBe(false);
+    handle.onconnection = onconnection;
+    expect(takeHandles(server, () => {})).toBe(true);
+    expect(takeHandles(net.createServer(), () => {})).toBe(false);
   });
 
   test('what waits on a socket without a handle is not known', async () => {
-    const { bytesDispatched, streamHandle, takeHandle, writeProgress } = await load();
+    const { bytesDispatched, takeHandle, writeProgress } = await load();
+    const { streamHandle } = await loadStreams();
     const socket = new Socket();
     expect([streamHandle(socket), takeHandle(socket), writeProgress(socket)]).toEqual([
       undefined,

@@ -1,9 +1,10 @@
 /** A server of a gateway protocol for a test: on a Unix socket or a TCP port of its own, its log kept. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, createServer, type Server as NetServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { lineLogger } from '../../src/log.ts';
+import { openListener } from '../../src/net/listener.ts';
 import type { App, Running, Server } from '../../src/protocol/types.ts';
 
 interface Client {
@@ -19,19 +20,21 @@ export interface Served<C extends Client> {
   close(): Promise<void>;
 }
 
+/** On a `net.Server` that is given, with this option; without it on a listener of paster's. */
+export interface ListenerOptions {
+  readonly allowHalfOpen?: boolean | undefined;
+}
+
 export async function serveGateway<C extends Client>(
   server: Server,
   app: App,
   connect: (to: string | number) => Promise<C>,
-  { unix, allowHalfOpen }: { readonly unix: boolean; readonly allowHalfOpen: boolean },
+  { unix, allowHalfOpen }: ListenerOptions & { readonly unix: boolean },
 ): Promise<Served<C>> {
   const directory = mkdtempSync(join(tmpdir(), 'paster-gateway-'));
   const path = join(directory, 's');
-  const listener = createServer({ allowHalfOpen });
-  await new Promise<void>((resolve) => {
-    if (unix) listener.listen(path, resolve);
-    else listener.listen(0, '127.0.0.1', resolve);
-  });
+  const listener = allowHalfOpen === undefined ? await ownListener(unix, path) : createServer({ allowHalfOpen });
+  if (!listener.listening) await new Promise<void>((resolve) => listen(listener, unix, path, resolve));
   const to = unix ? path : (listener.address() as AddressInfo).port;
   const log: string[] = [];
   const running = await server.serve(app, [listener], {
@@ -53,6 +56,16 @@ export async function serveGateway<C extends Client>(
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+async function ownListener(unix: boolean, path: string): Promise<NetServer> {
+  const { server } = await openListener(unix ? { kind: 'unix', path } : { kind: 'tcp', host: '127.0.0.1', port: 0 });
+  return server;
+}
+
+function listen(listener: NetServer, unix: boolean, path: string, done: () => void): void {
+  if (unix) listener.listen(path, done);
+  else listener.listen(0, '127.0.0.1', done);
 }
 
 /** What a factory makes of settings as an INI section has them. @throws Error with all that is wrong. */

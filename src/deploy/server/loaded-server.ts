@@ -5,6 +5,7 @@ import type { Logger } from '../../log.ts';
 import { type CpuCapacity, cpuCapacity, workersFor } from '../../machine/capacity.ts';
 import { meter } from '../../metrics/meter.ts';
 import type { Address } from '../../net/address.ts';
+import type { ConnectionObserver } from '../../net/direct/accept.ts';
 import type { BindOptions } from '../../net/listener.ts';
 import { Peers } from '../../net/peers.ts';
 import type { App, CloseOptions, OneShot, Running, ServeOptions, Server } from '../../protocol/types.ts';
@@ -134,7 +135,7 @@ export class LoadedServer {
   serve(app: App, listeners?: readonly NetServer[], log?: Logger): Promise<Running> {
     const given = listeners?.map((server) => ({
       server,
-      observe: (onConnection: (socket: Socket) => void) => void server.on('connection', onConnection),
+      observe: (onConnection: ConnectionObserver) => void server.on('connection', onConnection),
       close: async () => {},
     }));
     return this.serveOn(app, given ? async () => given : () => this.#openAddresses(), log);
@@ -307,7 +308,7 @@ export interface ServedListener {
   readonly server: NetServer;
   readonly address?: Address;
   /** Calls a function for each connection, before the server's own handler. */
-  observe(onConnection: (socket: Socket) => void): void;
+  observe(onConnection: ConnectionObserver): void;
   close(): Promise<void>;
 }
 

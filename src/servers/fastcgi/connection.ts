@@ -8,10 +8,9 @@
  * has MAX_BACKLOG bytes waiting; then it stops if that request is alone, and otherwise that request is cut (503, or a broken
  * response), so that it neither stops the others nor fills the memory.
  */
-import type { Socket } from 'node:net';
 import type { GatewayExchange } from '../../gateway/exchange.ts';
 import type { Batch } from '../../gateway/socket.ts';
-import { DirectWriter, takeBytes } from '../../net/direct-io.ts';
+import type { Connection, ConnectionUser } from '../../net/direct/connection.ts';
 import { lingeringClose } from '../lingering-close.ts';
 import type { GatewayConnection, RunningGateway } from '../running-gateway.ts';
 import {
@@ -84,9 +83,8 @@ export class RequestLimits {
   }
 }
 
-export class FastcgiConnection implements RequestConnection, GatewayConnection {
-  readonly #socket: Socket;
-  readonly #writer: DirectWriter;
+export class FastcgiConnection implements RequestConnection, GatewayConnection, ConnectionUser {
+  readonly #connection: Connection;
   readonly #gateway: RunningGateway;
   readonly #limits: RequestLimits;
   readonly #decoder: RecordDecoder;
@@ -106,24 +104,16 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection {
   quietChecks = 0;
 
   /** @param overloaded there are too many connections already: refuse its requests. */
-  constructor(socket: Socket, gateway: RunningGateway, limits: RequestLimits, overloaded: boolean) {
-    this.#socket = socket;
-    this.#writer = new DirectWriter(socket);
+  constructor(connection: Connection, gateway: RunningGateway, limits: RequestLimits, overloaded: boolean) {
+    this.#connection = connection;
     this.#gateway = gateway;
     this.#limits = limits;
     this.#overloaded = overloaded;
-    // Known only while the socket is open.
-    this.#peer = socket.remoteAddress ?? 'a Unix socket';
+    this.#peer = connection.remoteAddress ?? 'a Unix socket';
     this.#headTimer = new HeadTimer(gateway.headersTimeout, (request) => this.#headTimedOut(request));
     this.#decoder = new RecordDecoder((type, id, content) => this.#record(type, id, content));
-    const direct = takeBytes(socket, (bytes, length) => this.#data(bytes, length));
-    if (!direct) socket.on('data', (bytes: Buffer) => this.#data(bytes, bytes.length));
-    socket.on('drain', () => this.#drained());
-    socket.on('end', () => this.#ended());
-    socket.on('error', (error) => gateway.log.debug(`FastCGI connection from ${this.#peer}: ${error.message}`));
-    socket.on('close', () => this.#closed());
-    socket.on('timeout', () => this.#silent());
-    if (overloaded) socket.setTimeout(REFUSE_MS);
+    connection.begin(this);
+    if (overloaded) connection.setTimeout(REFUSE_MS);
   }
 
   get maxParamsSize(): number {
@@ -139,7 +129,7 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection {
   }
 
   destroy(): void {
-    this.#socket.destroy();
+    this.#connection.destroy();
   }
 
   end(): void {
@@ -148,16 +138,16 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection {
 
   handOver(): void {
     const { handOver } = this.#gateway;
-    if (handOver === undefined || this.#closing || !this.idle || this.#responseWaits) return;
+    if (handOver === undefined || this.#closing || !this.idle || this.#connection.hasUnsent) return;
     // If bytes come through the socket's queue, some may still be in it.
-    if (this.#socket.readableLength > 0) return;
+    if (this.#connection.hasUnread) return;
     this.#closing = true;
     this.#headTimer.stop();
-    handOver(this.#socket);
+    handOver(this.#connection.release());
   }
 
   /** Takes `length` bytes, which are valid during the call only. */
-  #data(bytes: Buffer, length: number): void {
+  data(bytes: Buffer, length: number): void {
     if (this.#closing) return;
     this.used = true;
     this.quietChecks = 0;
@@ -221,17 +211,17 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection {
         break;
       default:
         // Section 4.2: only management records are answered; application records of unknown type are ignored.
-        if (id === 0 && (type > UNKNOWN_TYPE || type === 0)) this.#socket.write(encodeUnknownType(type));
+        if (id === 0 && (type > UNKNOWN_TYPE || type === 0)) this.#connection.socket.write(encodeUnknownType(type));
         this.#pauseIfPeerIsSlow();
     }
   }
 
   /** A peer that sends requests and reads no responses must not fill the memory with them. */
   #pauseIfPeerIsSlow(): void {
-    if (this.#peerIsSlow || this.#socket.writableLength <= MAX_UNREAD) return;
+    if (this.#peerIsSlow || this.#connection.writableLength <= MAX_UNREAD) return;
     this.#peerIsSlow = true;
-    this.#socket.pause();
-    this.#socket.setTimeout(this.#gateway.sendTimeout);
+    this.#connection.pause();
+    this.#connection.setTimeout(this.#gateway.sendTimeout);
   }
 
   /** @returns the request, unless it is refused. */
@@ -261,7 +251,7 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection {
   /** Sends END_REQUEST alone (section 5.5); further records of this id are ignored. */
   #refuse(id: number, protocolStatus: number, keepConnection: boolean, reason: string): void {
     this.refused(reason);
-    this.#socket.write(encodeEndRequest(id, protocolStatus));
+    this.#connection.socket.write(encodeEndRequest(id, protocolStatus));
     if (!keepConnection && this.#active.size === 0) this.#close();
   }
 
@@ -272,7 +262,7 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection {
     request.reset();
     // The application's listeners may have ended the whole connection.
     if (this.#active.get(id) !== request) return;
-    this.#socket.write(encodeEndRequest(id, REQUEST_COMPLETE, 1));
+    this.#connection.socket.write(encodeEndRequest(id, REQUEST_COMPLETE, 1));
     this.#over(request);
   }
 
@@ -292,26 +282,20 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection {
         break;
       }
     }
-    this.#socket.write(encodeRecord(GET_VALUES_RESULT, 0, encodePairs(values)));
+    this.#connection.socket.write(encodeRecord(GET_VALUES_RESULT, 0, encodePairs(values)));
   }
 
   // --- what requests call -------------------------------------------------------------------------------------------
 
   respond(request: ActiveRequest, batch: Batch, last: boolean): boolean {
-    const accepted = writeResponse(
-      this.#socket,
-      this.#writer,
-      request.id,
-      batch,
-      last ? request.takeErrors() : undefined,
-    );
+    const accepted = writeResponse(this.#connection, request.id, batch, last ? request.takeErrors() : undefined);
     if (last) this.#over(request);
-    else if (!accepted) this.#socket.setTimeout(this.#gateway.sendTimeout);
+    else if (!accepted) this.#connection.setTimeout(this.#gateway.sendTimeout);
     return accepted;
   }
 
   respondWhole<T>(request: ActiveRequest, text: string, done: (of: T, error?: Error | null) => void, of: T): void {
-    writeWhole(this.#socket, this.#writer, request.id, text, request.takeErrors(), done, of);
+    writeWhole(this.#connection, request.id, text, request.takeErrors(), done, of);
     this.#over(request);
   }
 
@@ -342,13 +326,13 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection {
     }
     if (this.#active.size === 0 || this.#paused) return;
     this.#paused = true;
-    this.#socket.pause();
+    this.#connection.pause();
   }
 
   resumeBody(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    if (!this.#peerIsSlow) this.#socket.resume();
+    if (!this.#peerIsSlow) this.#connection.resume();
   }
 
   refused(reason: string): void {
@@ -379,7 +363,7 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection {
    * lost, and nginx does not repeat a POST: `end()` would leave it a turn of the event loop for that, closing leaves it microseconds.
    */
   #leave(allRead: boolean): void {
-    if (allRead && !this.#responseWaits) this.destroy();
+    if (allRead && !this.#connection.hasUnsent) this.destroy();
     else this.#close();
   }
 
@@ -388,18 +372,13 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection {
     this.#closing = true;
     this.#decoder.stop();
     this.#headTimer.stop();
-    if (this.#responseWaits) this.#socket.setTimeout(this.#gateway.sendTimeout);
-    lingeringClose(this.#socket);
-  }
-
-  /** The peer has not accepted all that was written. */
-  get #responseWaits(): boolean {
-    return this.#socket.writableLength > 0 || this.#writer.waiting;
+    if (this.#connection.hasUnsent) this.#connection.setTimeout(this.#gateway.sendTimeout);
+    lingeringClose(this.#connection.socket);
   }
 
   /** No bytes and no acknowledgements for a while, which is an error only if a response waits. */
-  #silent(): void {
-    if (this.#responseWaits) {
+  silent(): void {
+    if (this.#connection.hasUnsent) {
       this.refused(`it has read nothing of its response for ${this.#gateway.sendTimeout / 1000} seconds`);
       this.destroy();
     } else if (this.#overloaded && this.#active.size === 0) {
@@ -408,22 +387,26 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection {
     }
   }
 
-  #drained(): void {
-    this.#socket.setTimeout(0);
+  drained(): void {
+    this.#connection.setTimeout(0);
     if (this.#peerIsSlow) {
       this.#peerIsSlow = false;
-      if (!this.#paused) this.#socket.resume();
+      if (!this.#paused) this.#connection.resume();
     }
     for (const request of this.#active.all()) request.drained();
   }
 
   /** The peer has closed its side: nothing can be answered any more. */
-  #ended(): void {
+  ended(): void {
     if (this.#active.size > 0) this.destroy();
-    else this.#close();
+    else this.#leave(true);
   }
 
-  #closed(): void {
+  failed(error: Error): void {
+    this.#gateway.log.debug(`FastCGI connection from ${this.#peer}: ${error.message}`);
+  }
+
+  closed(): void {
     this.#closing = true;
     this.#decoder.stop();
     this.#headTimer.stop();

@@ -7,7 +7,7 @@
  */
 import type { Socket } from 'node:net';
 import { type Batch, oneCallback, type WriteCallback } from '../../gateway/socket.ts';
-import type { DirectWriter } from '../../net/direct-io.ts';
+import type { Connection } from '../../net/direct/connection.ts';
 import {
   encodeEndRequest,
   encodeRecord,
@@ -32,8 +32,7 @@ const STDERR_CONTENT = 4096;
  * @param errors the text for STDERR, with which the request ends; undefined: the request continues.
  */
 export function writeResponse(
-  socket: Socket,
-  writer: DirectWriter,
+  connection: Connection,
   requestId: number,
   batch: Batch,
   errors: string | undefined,
@@ -47,16 +46,16 @@ export function writeResponse(
     total += typeof piece === 'string' ? Buffer.byteLength(piece, encodings[i]) : piece.byteLength;
   }
   const tail = last ? tailText(requestId, errors) : '';
-  if (total > COPY_LIMIT) return writePieces(socket, requestId, batch, tail, callback);
+  if (total > COPY_LIMIT) return writePieces(connection.socket, requestId, batch, tail, callback);
   if (total === 0 && !last) {
     // An empty STDOUT record would end the stream (section 3.3), so only the callback remains.
     if (callback) process.nextTick(callback);
-    return !socket.writableNeedDrain;
+    return !connection.writableNeedDrain;
   }
   const text = asText(batch, total);
   if (text !== undefined) {
     const records = textHeader(requestId, total) + text + tail;
-    return writer.write(records, callBack, callback) || socket.write(records, 'latin1', callback);
+    return connection.write(records, callBack, callback) || connection.socket.write(records, 'latin1', callback);
   }
   const buffer = Buffer.allocUnsafe((total > 0 ? HEADER_LENGTH + total : 0) + tail.length);
   let at = 0;
@@ -73,13 +72,12 @@ export function writeResponse(
     }
   }
   buffer.write(tail, at, 'latin1');
-  return writer.write(buffer, callBack, callback) || socket.write(buffer, callback);
+  return connection.write(buffer, callBack, callback) || connection.socket.write(buffer, callback);
 }
 
 /** Writes a response that is one short text of a byte a character, and the end of the request; then calls `done(of)`. */
 export function writeWhole<T>(
-  socket: Socket,
-  writer: DirectWriter,
+  connection: Connection,
   requestId: number,
   text: string,
   errors: string,
@@ -87,7 +85,7 @@ export function writeWhole<T>(
   of: T,
 ): void {
   const records = textHeader(requestId, text.length) + text + tailText(requestId, errors);
-  if (!writer.write(records, done, of)) socket.write(records, 'latin1', (error) => done(of, error));
+  if (!connection.write(records, done, of)) connection.socket.write(records, 'latin1', (error) => done(of, error));
 }
 
 function callBack(callback: WriteCallback | undefined, error?: Error): void {

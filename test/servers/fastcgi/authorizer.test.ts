@@ -39,20 +39,16 @@ fastcgi.server = ( "/" => (( "mode" => "authorizer", "docroot" => "${directory}/
 
 test('Lighttpd serves the file where the application says 200, and its answer where it does not', async () => {
   const seen: (string | undefined)[] = [];
-  served = await serveFastcgi(
-    (req, res) => {
-      seen.push(req.headers['content-length']);
-      if (req.headers.authorization === 'Bearer right') {
-        res.writeHead(200, { 'Variable-USER': 'somebody' });
-        res.end();
-      } else {
-        res.writeHead(401, { 'WWW-Authenticate': 'Bearer', 'Content-Type': 'text/plain' });
-        res.end(`not ${req.method} ${req.url}\n`);
-      }
-    },
-    {},
-    { allowHalfOpen: true },
-  );
+  served = await serveFastcgi((req, res) => {
+    seen.push(req.headers['content-length']);
+    if (req.headers.authorization === 'Bearer right') {
+      res.writeHead(200, { 'Variable-USER': 'somebody' });
+      res.end();
+    } else {
+      res.writeHead(401, { 'WWW-Authenticate': 'Bearer', 'Content-Type': 'text/plain' });
+      res.end(`not ${req.method} ${req.url}\n`);
+    }
+  }, {});
   const binary = needProgram('lighttpd');
   const url = await startLighttpd(binary, served.path);
   const refused = await fetch(`${url}/file.txt`);

@@ -93,7 +93,7 @@ describe('one request', () => {
   });
 
   test('without KEEP_CONN, after a request that was read to its end, nothing more is read', async () => {
-    served = await serveFastcgi((_req, res) => void res.end('x'), {}, { allowHalfOpen: true });
+    served = await serveFastcgi((_req, res) => void res.end('x'), {});
     const socket = connect({ path: served.path, allowHalfOpen: true });
     socket.on('error', () => {});
     socket.write(request(1, {}, { keep: false }));

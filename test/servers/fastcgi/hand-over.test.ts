@@ -28,8 +28,8 @@ function answering(name: string): App {
 beforeEach(async () => {
   handedOver = 0;
   held = [];
-  first = await serveFastcgi(answering('first'), {}, { allowHalfOpen: true });
-  second = await serveFastcgi(answering('second'), {}, { allowHalfOpen: true });
+  first = await serveFastcgi(answering('first'), {});
+  second = await serveFastcgi(answering('second'), {});
 });
 
 afterEach(async () => {
@@ -92,7 +92,7 @@ test('one in the middle of a request, or of a record, goes over when that is ans
     expect(answer.body.toString()).toBe('first /parts body');
     expect(await ask(client, '/b')).toBe('second /b ');
     await first.close();
-    first = await serveFastcgi(answering('first'), {}, { allowHalfOpen: true });
+    first = await serveFastcgi(answering('first'), {});
   }
 });
 

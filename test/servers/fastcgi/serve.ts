@@ -1,19 +1,19 @@
 /** A FastCGI server for a test. */
 import type { App } from '../../../src/protocol/types.ts';
 import { makeFastcgiServer } from '../../../src/servers/fastcgi/server.ts';
-import { type Served as ServedTo, serveGateway, settingsOf } from '../serve-gateway.ts';
+import { type ListenerOptions, type Served as ServedTo, serveGateway, settingsOf } from '../serve-gateway.ts';
 import { FastcgiClient } from './client.ts';
 
 export type Served = ServedTo<FastcgiClient>;
 
-/** On a Unix socket; `settings` as an INI section has them. */
+/** On a Unix socket unless `unix` is false; `settings` as an INI section has them. */
 export function serveFastcgi(
   app: App,
   settings: Record<string, string> = {},
-  { allowHalfOpen = false }: { allowHalfOpen?: boolean } = {},
+  { unix = true, ...listener }: ListenerOptions & { readonly unix?: boolean } = {},
 ): Promise<Served> {
   const server = makeFastcgiServer({}, readSettings(settings));
-  return serveGateway(server, app, (to) => FastcgiClient.connect(to), { unix: true, allowHalfOpen });
+  return serveGateway(server, app, (to) => FastcgiClient.connect(to), { unix, ...listener });
 }
 
 export function readSettings(settings: Record<string, string>): Parameters<typeof makeFastcgiServer>[1] {

@@ -46,27 +46,30 @@ test('a peer that is not allowed is cut, and logged once', async () => {
   await running.close();
 });
 
-describe.each([{ allowHalfOpen: false }, { allowHalfOpen: true }])('listeners with %j', (options) => {
-  test('connections come and go', async () => {
-    const served = await serveFastcgi(
-      (_req, res) => {
-        res.end('ok');
-      },
-      {},
-      options,
-    );
-    const kept = await served.client();
-    for (let i = 0; i < 5; i++) {
-      const client = await served.client();
-      expect((await client.ask(1, {}, { keep: false })).body.toString()).toBe('ok');
-      await client.closed;
-    }
-    expect((await kept.ask(1)).body.toString()).toBe('ok');
-    kept.socket.end();
-    await kept.closed;
-    await served.close();
-  });
-});
+describe.each([{}, { unix: false }, { allowHalfOpen: false }, { allowHalfOpen: true }])(
+  'listeners with %j',
+  (options) => {
+    test('connections come and go', async () => {
+      const served = await serveFastcgi(
+        (_req, res) => {
+          res.end('ok');
+        },
+        {},
+        options,
+      );
+      const kept = await served.client();
+      for (let i = 0; i < 5; i++) {
+        const client = await served.client();
+        expect((await client.ask(1, {}, { keep: false })).body.toString()).toBe('ok');
+        await client.closed;
+      }
+      expect((await kept.ask(1)).body.toString()).toBe('ok');
+      kept.socket.end();
+      await kept.closed;
+      await served.close();
+    });
+  },
+);
 
 describe('frameworks', () => {
   let served: Served;

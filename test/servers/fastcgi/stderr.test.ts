@@ -105,7 +105,7 @@ const FRONT_ENDS: Record<string, (binary: string, upstream: Upstream) => Promise
 test.each(Object.entries(FRONT_ENDS))(
   'the error log of %s has a line for an error, and what is written',
   async (name, start) => {
-    served = await serveFastcgi(app, {}, { allowHalfOpen: true });
+    served = await serveFastcgi(app, {});
     const binary = needProgram(name);
     const front = await start(binary, { socket: served.path });
     const log = (): string => readFileSync(front.errorLog, 'utf8');
@@ -128,7 +128,7 @@ const haproxy = requireProgram('haproxy');
 test.skipIf(haproxy === undefined).each(['option keep-conn', 'no option keep-conn', 'option mpxs-conns'])(
   'HAProxy survives errors before, within and after responses (%s)',
   async (option) => {
-    served = await serveFastcgi(app, { multiplexed: 'true' }, { allowHalfOpen: true });
+    served = await serveFastcgi(app, { multiplexed: 'true' });
     const { program, url } = await runHaproxy(haproxy ?? '', served.path, `path-info ^()(/.*)?$\n${option}`);
     const statuses = { error: 500, rejected: 500, writes: 200, streamed: 200, fine: 200 };
     for (let round = 0; round < 5; round++) {
@@ -151,7 +151,7 @@ test.skipIf(haproxy === undefined).each(['option keep-conn', 'no option keep-con
 test.skipIf(requireProgram('nginx') === undefined)(
   'nginx as it comes, without kept connections, logs them too',
   async () => {
-    served = await serveFastcgi(app, {}, { allowHalfOpen: true });
+    served = await serveFastcgi(app, {});
     const { url, errorLog } = await runNginx(
       requireProgram('nginx') ?? '',
       `server { listen 80; location / { fastcgi_pass unix:${served.path}; fastcgi_param REQUEST_METHOD $request_method;

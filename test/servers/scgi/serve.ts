@@ -13,7 +13,7 @@ export function serveScgi(
   { unix = false }: { unix?: boolean } = {},
 ): Promise<Served> {
   const server = makeScgiServer({}, readSettings(settings));
-  return serveGateway(server, app, (to) => ScgiClient.connect(to), { unix, allowHalfOpen: true });
+  return serveGateway(server, app, (to) => ScgiClient.connect(to), { unix });
 }
 
 export function readSettings(settings: Record<string, string>): Parameters<typeof makeScgiServer>[1] {

@@ -1,0 +1,315 @@
+/**
+ * A connection that a server has accepted, past `net.Socket` as long as possible: what arrives is read into one buffer for all
+ * connections, a short text leaves in one call, and a socket is made of the connection only when it is asked for. The life of a
+ * socket costs as much as the rest of a request on a connection of its own.
+ *
+ * This needs parts of Node that are not public (see stream-internals.ts). Where these do not serve, there is a socket from the
+ * start, and the connection uses its events and methods. Where there is one, errors, ends, pauses and closing are up to it.
+ */
+import { Socket } from 'node:net';
+import { getSystemErrorName } from 'node:util';
+import { bytesDispatched, socketOf } from '../node-internals.ts';
+import { directWrite, handleOwner, readerFields, type StreamHandle, streamHandle } from './stream-internals.ts';
+
+/** The most that libuv reads at a time. */
+const READ_SIZE = 64 * 1024;
+
+/** The longest data that Node passes to the system without making a buffer of it first. */
+const DIRECT_LIMIT = 16 * 1024;
+
+/** All connections read into it, one after the other, so no view of it may be kept. */
+const readBuffer = Buffer.allocUnsafeSlow(READ_SIZE);
+
+const reader = readerFields();
+const writeDirectly = directWrite();
+const owner = handleOwner();
+
+/** Whether this Node lets bytes be read and written directly, and connections be accepted without sockets. */
+export const direct = {
+  reads: reader !== undefined,
+  writes: writeDirectly !== undefined,
+  accepts: owner !== undefined,
+};
+
+/** Called when a write has left or failed; `of` is what the writer was given with it. */
+type WriteDone<T> = (of: T, error?: Error) => void;
+
+/** What counts connections needs of one: a Connection or a socket. */
+export interface OpenConnection {
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  once(event: 'close', listener: () => void): unknown;
+}
+
+/** What happens on a connection is passed to its user. */
+export interface ConnectionUser {
+  /** `length` bytes have arrived. They are valid during the call only, so that the user has to copy what it keeps. */
+  data(bytes: Buffer, length: number): void;
+  /** The system has accepted what the socket had to write. */
+  drained(): void;
+  /** The peer has closed its side. */
+  ended(): void;
+  /** Nothing has happened for the time of `setTimeout`. */
+  silent(): void;
+  failed(error: Error): void;
+  closed(): void;
+}
+
+export class Connection implements OpenConnection {
+  /** The peer's address; undefined for a Unix socket. */
+  readonly remoteAddress: string | undefined;
+  readonly #handle: StreamHandle | undefined;
+  #socket: Socket | undefined;
+  #user: ConnectionUser | undefined;
+  #closeListeners: (() => void)[] | undefined;
+  /** Closed, or about to be. */
+  #isOver = false;
+  #error: Error | undefined;
+  #bytesRead = 0;
+  #bytesWritten = 0;
+  /** A write is in progress that the system did not accept at once; the socket's `writableLength` does not count it. */
+  #waiting = false;
+
+  private constructor(handle: StreamHandle | undefined, socket: Socket | undefined) {
+    this.#handle = handle;
+    this.#socket = socket;
+    this.remoteAddress = socket === undefined ? peerOf(handle) : socket.remoteAddress;
+    socket?.once('close', () => this.#closed());
+  }
+
+  static ofSocket(socket: Socket): Connection {
+    return new Connection(streamHandle(socket), socket);
+  }
+
+  /** Only where this Node accepts directly. */
+  static ofHandle(handle: StreamHandle): Connection {
+    handle.setNoDelay?.(true);
+    return new Connection(handle, undefined);
+  }
+
+  /** Begins to read. */
+  begin(user: ConnectionUser): void {
+    this.#user = user;
+    const handle = this.#handle;
+    if (this.#socket !== undefined) {
+      this.#connect(this.#socket, user, this.#readsDirectly(this.#socket));
+    } else if (handle !== undefined && owner !== undefined) {
+      Reflect.set(handle, owner.field, this);
+      handle.onread = owner.onread;
+      handle.useUserBuffer(readBuffer);
+      handle.reading = true;
+      const status = handle.readStart();
+      if (status < 0) this.destroy(systemError('read', status));
+    }
+  }
+
+  /** Makes a socket read into the one buffer, unless it has read already: that is in its own queue. */
+  #readsDirectly(socket: Socket): boolean {
+    if (reader === undefined || this.#handle === undefined || socket.readableLength > 0) return false;
+    this.#handle.useUserBuffer(readBuffer);
+    return true;
+  }
+
+  #connect(socket: Socket, user: ConnectionUser, readsDirectly: boolean): void {
+    if (readsDirectly && reader !== undefined) {
+      Reflect.set(socket, reader.buffer, readBuffer);
+      Reflect.set(socket, reader.callback, (length: number, buffer: Buffer) => {
+        user.data(buffer, length);
+        return true;
+      });
+    } else {
+      socket.on('data', (bytes: Buffer) => user.data(bytes, bytes.length));
+    }
+    socket.on('drain', () => user.drained());
+    socket.on('end', () => user.ended());
+    socket.on('timeout', () => user.silent());
+    socket.on('error', (error) => user.failed(error));
+  }
+
+  /** Its socket. Made now if there was none, and then everything goes through it. */
+  get socket(): Socket {
+    this.#socket ??= this.#makeSocket();
+    return this.#socket;
+  }
+
+  #makeSocket(): Socket {
+    const handle = this.#handle;
+    if (this.#isOver || handle === undefined) return new Socket().on('error', () => {}).destroy();
+    // It goes on reading into the buffer that the handle has been given.
+    const socket = socketOf(handle);
+    socket.once('close', () => this.#closed());
+    if (this.#user !== undefined) this.#connect(socket, this.#user, true);
+    return socket;
+  }
+
+  /** Bytes wait that have not been passed to the user. */
+  get hasUnread(): boolean {
+    return this.#socket !== undefined && this.#socket.readableLength > 0;
+  }
+
+  /** The system has not accepted all that was written. */
+  get hasUnsent(): boolean {
+    return this.#waiting || this.writableLength > 0;
+  }
+
+  /** Bytes in the socket's queue. */
+  get writableLength(): number {
+    return this.#socket === undefined ? 0 : this.#socket.writableLength;
+  }
+
+  get writableNeedDrain(): boolean {
+    return this.#socket?.writableNeedDrain ?? false;
+  }
+
+  /**
+   * Writes bytes, or a text of one byte per character. True: they have left or will leave, and `done(of)` will be called
+   * later. False: declined, since the socket has other bytes to write first or has ended; use `socket.write`.
+   */
+  write<T>(data: string | Buffer, done: WriteDone<T>, of: T): boolean {
+    const handle = this.#handle;
+    if (handle === undefined || writeDirectly === undefined || this.#waiting || data.length > DIRECT_LIMIT)
+      return false;
+    const socket = this.#socket;
+    if (socket === undefined ? this.#isOver : socket.writableLength > 0 || !socket.writable || socket.connecting)
+      return false;
+    const result = writeDirectly(handle, data);
+    if (result === 0) {
+      process.nextTick(done, of);
+    } else if (typeof result === 'number') {
+      const error = systemError('write', result);
+      process.nextTick(done, of, error);
+      this.destroy(error);
+    } else {
+      this.#waiting = true;
+      if (typeof data !== 'string') result.bytes = data;
+      result.oncomplete = (status) => {
+        this.#waiting = false;
+        const error = status < 0 ? systemError('write', status) : undefined;
+        done(of, error);
+        if (error !== undefined) this.destroy(error);
+      };
+    }
+    return true;
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.#socket?.resume();
+  }
+
+  /** The user's `silent` is called when nothing has happened for this time; 0: any. */
+  setTimeout(milliseconds: number): void {
+    if (milliseconds > 0) this.socket.setTimeout(milliseconds);
+    else this.#socket?.setTimeout(0);
+  }
+
+  /** Its socket, for another process. */
+  release(): Socket {
+    const { socket } = this;
+    this.#noteBytes();
+    return socket;
+  }
+
+  // --- as of a socket: what counts connections uses, and Node's function for what arrives -----------------------------------
+
+  once(_event: 'close', listener: () => void): void {
+    this.#closeListeners ??= [];
+    this.#closeListeners.push(listener);
+  }
+
+  get bytesRead(): number {
+    return Math.max(this.#bytesRead, this.#now('bytesRead'));
+  }
+
+  get bytesWritten(): number {
+    return Math.max(this.#bytesWritten, this.#now('bytesWritten'));
+  }
+
+  #now(count: 'bytesRead' | 'bytesWritten'): number {
+    if (this.#socket !== undefined)
+      return count === 'bytesRead' ? this.#socket.bytesRead : bytesDispatched(this.#socket);
+    return this.#isOver ? 0 : (this.#handle?.[count] ?? 0);
+  }
+
+  /** Remembers them, since a handle that is closed or has left does not have them any more. */
+  #noteBytes(): void {
+    this.#bytesRead = this.bytesRead;
+    this.#bytesWritten = this.bytesWritten;
+  }
+
+  get destroyed(): boolean {
+    return this.#isOver;
+  }
+
+  /** Its end: what has not been written is lost. */
+  destroy(error?: Error): void {
+    if (this.#socket !== undefined) {
+      this.#socket.destroy(error);
+    } else if (!this.#isOver) {
+      if (this.#closeListeners !== undefined) this.#noteBytes();
+      this.#isOver = true;
+      this.#error = error;
+      if (this.#waiting) {
+        this.#handle?.close(() => this.finish());
+      } else {
+        this.#handle?.close();
+        process.nextTick(finish, this);
+      }
+    }
+  }
+
+  #closed(): void {
+    this.#isOver = true;
+    this.#user?.closed();
+    if (this.#closeListeners !== undefined) for (const listener of this.#closeListeners) listener();
+  }
+
+  /** To be called when it has been destroyed and its writes have ended. */
+  finish(): void {
+    if (this.#error !== undefined) this.#user?.failed(this.#error);
+    this.#closed();
+  }
+
+  /** Called by Node with null, the end of what arrives. A socket that is made later has to see it too. */
+  push(): void {
+    if (this.#handle !== undefined) this.#handle.reading = false;
+    this.#user?.ended();
+  }
+
+  read(): void {}
+
+  // What else that function looks for.
+  static {
+    if (owner !== undefined) {
+      const take = function (this: Connection, length: number, buffer: Buffer): void {
+        this.#user?.data(buffer, length);
+      };
+      Object.defineProperties(Connection.prototype, {
+        [owner.noteActivity]: { value() {} },
+        [owner.buffer]: { value: readBuffer },
+        [owner.bufferMaker]: { value: null },
+        [owner.callback]: { value: take },
+        _readableState: { value: { endEmitted: false } },
+      });
+    }
+  }
+}
+
+function finish(connection: Connection): void {
+  connection.finish();
+}
+
+function peerOf(handle: StreamHandle | undefined): string | undefined {
+  if (handle?.getpeername === undefined) return undefined;
+  const peer: { address?: string } = {};
+  handle.getpeername(peer);
+  return peer.address;
+}
+
+function systemError(syscall: string, status: number): Error {
+  const code = getSystemErrorName(status);
+  return Object.assign(new Error(`${syscall} ${code}`), { code, errno: status, syscall });
+}
