@@ -23,7 +23,7 @@ import { type Glob, parseGlob } from './glob.ts';
 import { DirectoryLinks, MissingPaths } from './path-changes.ts';
 
 export interface WatcherOptions {
-  /** Milliseconds of quiet before changes are reported. Default: 4 for a single file, 10 for several. */
+  /** Milliseconds of quiet before changes are reported. Default: 2 for a single file, 10 for several. */
   readonly debounce?: number | undefined;
   /** Milliseconds between looks, where the system does not report changes. */
   readonly polling?: number | undefined;
@@ -36,7 +36,7 @@ export interface WatcherOptions {
 /** Quiet after which a burst of saves is over: a branch is checked out, a compiler writes its files. */
 const BURST_MS = 10;
 /** The same after changes of a single file, which an editor may write in several steps. */
-const SINGLE_MS = 4;
+const SINGLE_MS = 2;
 /** An editor that truncates and then writes leaves an empty file, or none, for a moment. */
 const INCOMPLETE_MS = 100;
 /**
