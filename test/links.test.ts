@@ -2,6 +2,8 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { expect, test } from 'vitest';
+import { SIDEBAR } from '../docs/.vitepress/navigation.ts';
+import { sitePath } from '../docs/.vitepress/pages.ts';
 import { PAGES, readPage } from './helpers/documentation.ts';
 import { ROOT } from './helpers/program.ts';
 
@@ -46,4 +48,10 @@ test('docs/index.md names every page', () => {
     (page) => !index.includes(`(${page.slice('docs/'.length)}`),
   );
   expect(missing).toEqual([]);
+});
+
+test('the navigation of the site names every page', () => {
+  const links = SIDEBAR.flatMap(({ items = [] }) => items.map(({ link = '' }) => link.slice(1).replace(/#.*/, '')));
+  const pages = [...PAGES, ...OTHERS].map((page) => sitePath(page)?.replace(/\.md$/, ''));
+  expect(pages.filter((page) => page !== 'index' && !links.includes(page ?? ''))).toEqual([]);
 });

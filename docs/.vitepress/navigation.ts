@@ -1,4 +1,4 @@
-/** The order of the pages. test/integration/site.test.ts finds a page that is missing here. */
+/** The order of the pages. test/links.test.ts finds a page that is missing here. */
 import type { DefaultTheme } from 'vitepress';
 
 type Entry = readonly [text: string, link: string];
@@ -65,6 +65,7 @@ export const SIDEBAR: DefaultTheme.SidebarItem[] = [
     ['JSON logging', '/json-logging'],
     ['Health checks', '/health-checks'],
     ['Metrics and status', '/operations'],
+    ['Tracing', '/tracing'],
     ['Control a running server', '/control'],
     ['Secrets and environment', '/secrets'],
     ['Profiling', '/filters-debugging#profile'],

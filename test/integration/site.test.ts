@@ -44,12 +44,6 @@ describe('the site', () => {
     expect(dead).toEqual([]);
   });
 
-  test('each page is in the navigation', () => {
-    const navigation = /<aside class="VPSidebar".*?<\/aside>/s.exec(pages.get('introduction.html') ?? '')?.[0] ?? '';
-    const missing = [...pages.keys()].filter((page) => !navigation.includes(`href="/${page}`));
-    expect(missing.toSorted()).toEqual(['404.html', 'index.html']);
-  });
-
   test('pages are sent compressed, files with a hash in their name are kept for a year, and a wrong path has the page for it', async () => {
     const page = await fetch(`${url}/introduction.html`, { headers: { 'accept-encoding': 'br' } });
     expect([page.status, page.headers.get('content-encoding')]).toEqual([200, 'br']);
