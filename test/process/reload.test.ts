@@ -230,3 +230,18 @@ test('an open event stream does not hold a reload up', async () => {
   expect(await ask(port)).toBe('two');
   expect(await stream).toBe('cut');
 });
+
+test('a module that is saved while the first version loads counts', async () => {
+  const text = join(site.directory, 'text.mjs');
+  writeFileSync(text, 'export default "one";');
+  writeFileSync(
+    site.app,
+    `import { writeFileSync } from 'node:fs';
+    import text from './text.mjs';
+    if (text === 'one') writeFileSync(${JSON.stringify(text)}, 'export default "two";');
+    export default (req, res) => res.end(text);`,
+  );
+  const port = await start();
+  await reloaded(1);
+  expect(await ask(port)).toBe('two');
+});

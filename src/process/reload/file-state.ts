@@ -5,6 +5,7 @@ import {
   constants,
   existsSync,
   fstatSync,
+  lstatSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -67,6 +68,20 @@ export function statOf(path: string): Stats | undefined {
   } catch {
     return undefined;
   }
+}
+
+function lstatOf(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
+/** When a file, or a link to one or to a directory, was last written or renamed (milliseconds since 1970); 0 if there is none. */
+export function changedAt(path: string): number {
+  const found = [statOf(path), lstatOf(path)].filter((each) => each?.isFile() || each?.isSymbolicLink());
+  return Math.max(0, ...found.flatMap((each) => (each ? [each.mtimeMs, each.ctimeMs] : [])));
 }
 
 export function isDirectory(path: string): boolean {

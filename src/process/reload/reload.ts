@@ -90,11 +90,11 @@ export class Reload {
     void this.#watcher.then((watcher) => watcher.add(files, loaded));
   }
 
-  /** Watches what these patterns match, instead of what the earlier patterns matched. */
-  watchPatterns(patterns: readonly string[]): void {
+  /** Watches what these patterns match, instead of what the earlier patterns matched. `loaded` is as for `Watcher.add`. */
+  watchPatterns(patterns: readonly string[], loaded?: number): void {
     // A pattern without magic names a file.
     for (const { magic, base } of patterns.map(parseGlob)) if (!magic) this.#named.add(base);
-    void this.#watcher.then((watcher) => watcher.setPatterns(patterns));
+    void this.#watcher.then((watcher) => watcher.setPatterns(patterns, loaded));
   }
 
   /**

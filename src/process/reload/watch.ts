@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 import { asError } from '../../errors.ts';
 import {
+  changedAt,
   EMPTY,
   firstMissing,
   hashOf,
@@ -96,23 +97,24 @@ export class Watcher {
     if (this.#pending.size > 0) this.#schedule(0);
   }
 
-  /** Watches what these patterns match, instead of what the earlier patterns matched. */
-  setPatterns(patterns: readonly string[]): void {
+  /** Watches what these patterns match, instead of what the earlier patterns matched. `loaded` is as for `add`. */
+  setPatterns(patterns: readonly string[], loaded: number = Number.POSITIVE_INFINITY): void {
     const known = new Set(this.#globs.map(({ source }) => source));
     this.#globs = patterns.map(parseGlob);
     for (const path of this.#files.keys()) if (!this.#named.has(path) && !this.#matches(path)) this.#files.delete(path);
     if (this.#closed) return;
     const added = this.#globs.filter(({ source }) => !known.has(source));
-    this.add(added.filter((glob) => !glob.magic).map((glob) => glob.base));
-    for (const { base } of added.filter((glob) => glob.magic)) this.#watchTree(base);
+    const files = added.filter((glob) => !glob.magic).map((glob) => glob.base);
+    this.add(files, loaded);
+    for (const { base } of added.filter((glob) => glob.magic)) this.#watchTree(base, loaded);
   }
 
-  #watchTree(tree: string): void {
-    this.#watchLinks(tree);
+  #watchTree(tree: string, loaded: number): void {
+    this.#watchLinks(tree, loaded);
     const missing = firstMissing(tree);
     if (missing !== undefined) {
       this.#whenCreated(missing, () => {
-        this.#watchTree(tree);
+        this.#watchTree(tree, loaded);
         for (const file of this.#matchesBelow(tree)) {
           this.#files.set(file, MISSING);
           this.#noteEvent(file);
@@ -123,7 +125,7 @@ export class Watcher {
     const { files: all, directories: below } = treeBelow(tree);
     const directories = below.filter((path) => !this.#isSkipped(path));
     const files = all.filter((path) => this.#matches(path));
-    for (const path of files) this.#files.set(path, hashOf(path));
+    for (const path of files) this.#files.set(path, hashWhenLoaded(path, loaded));
     // One by one: chokidar does not read a directory again that it watches already, and it ignored these files before.
     this.#watched.add([tree, ...directories, ...files]);
     this.#checkAgain(() => this.#matchesBelow(tree));
@@ -138,17 +140,15 @@ export class Watcher {
     const added = files.filter((file) => !this.#named.has(file));
     if (added.length === 0 || this.#closed) return;
     for (const file of added) {
-      if (!this.#files.has(file)) {
-        this.#files.set(file, (statOf(file)?.mtimeMs ?? 0) > loaded ? UNKNOWN : hashOf(file));
-      }
+      if (!this.#files.has(file)) this.#files.set(file, hashWhenLoaded(file, loaded));
       const target = resolveLinks(file);
       for (const name of [file, target]) this.#named.add(name);
       // If the module is a link, both its own name and its target count.
       if (target !== file && !this.#files.has(target)) {
         this.#files.set(target, hashOf(target));
-        this.#watchDirectoryOf(target);
+        this.#watchDirectoryOf(target, loaded);
       }
-      this.#watchDirectoryOf(file);
+      this.#watchDirectoryOf(file, loaded);
     }
     this.#checkAgain(() => added);
   }
@@ -159,13 +159,13 @@ export class Watcher {
     await this.#watched.close();
   }
 
-  #watchDirectoryOf(file: string): void {
+  #watchDirectoryOf(file: string, loaded: number): void {
     const directory = dirname(file);
-    this.#watchLinks(directory);
+    this.#watchLinks(directory, loaded);
     const missing = firstMissing(directory);
     if (missing !== undefined) {
       this.#whenCreated(missing, () => {
-        this.#watchDirectoryOf(file);
+        this.#watchDirectoryOf(file, loaded);
         this.#noteEvent(file);
       });
       return;
@@ -184,13 +184,15 @@ export class Watcher {
     this.#checkAgain(() => [path]);
   }
 
-  #watchLinks(directory: string): void {
-    for (const link of this.#links.findNew(directory)) {
+  #watchLinks(directory: string, loaded: number): void {
+    const links = this.#links.findNew(directory);
+    for (const link of links) {
       this.#named.add(link);
-      this.#files.set(link, hashOf(link));
+      this.#files.set(link, hashWhenLoaded(link, loaded));
       this.#directories.add(dirname(link));
       this.#watched.add(dirname(link));
     }
+    if (links.length > 0) this.#checkAgain(() => links);
   }
 
   /** chokidar still watches what the link led to before. */
@@ -288,4 +290,9 @@ export class Watcher {
   #isRetry(path: string): boolean {
     return this.retrySince !== undefined && (statOf(path)?.ctimeMs ?? 0) > this.retrySince;
   }
+}
+
+/** The hash of what was read at the earliest at `loaded`; unknown if it has changed since then. */
+function hashWhenLoaded(path: string, loaded: number): string {
+  return changedAt(path) > loaded ? UNKNOWN : hashOf(path);
 }

@@ -122,7 +122,7 @@ export interface PoolOptions<Boot> {
   readonly onWatch: (files: readonly string[], loaded: number) => void;
   /** Gets files that configure the application, likewise. */
   readonly onConfiguration: (files: readonly string[], loaded: number) => void;
-  readonly onPatterns: (patterns: readonly string[]) => void;
+  readonly onPatterns: (patterns: readonly string[], loaded: number) => void;
   readonly onReplace: (worker: WorkerHandle<Boot>, reason: string, kind: RestartReason) => void;
   /** Called when a worker serves the application, or an error instead of it. */
   readonly onServes: (failure: Error | undefined) => void;

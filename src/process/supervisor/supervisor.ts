@@ -102,7 +102,7 @@ export class Supervisor<Boot> {
         for (const file of files) this.#configuration.add(file);
         this.#reload?.watchNamed(files, loaded);
       },
-      onPatterns: (patterns) => this.#reload?.watchPatterns(patterns),
+      onPatterns: (patterns, loaded) => this.#reload?.watchPatterns(patterns, loaded),
       onReplace: (worker, reason, kind) => this.#replace(worker, reason, kind),
       onServes: (failure) => this.#reload?.serves(failure),
       onAsk: (options) => this.status(options),

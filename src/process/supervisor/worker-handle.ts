@@ -49,7 +49,7 @@ export interface WorkerOptions {
   readonly onWatch: (files: readonly string[], loaded: number) => void;
   /** Gets the files that configure the application, likewise. */
   readonly onConfiguration: (files: readonly string[], loaded: number) => void;
-  readonly onPatterns: (patterns: readonly string[]) => void;
+  readonly onPatterns: (patterns: readonly string[], loaded: number) => void;
   /** Gets what a spare worker reports about the packages that it imports. */
   readonly onPreload: (report: PreloadReport) => void;
   /** Gets modules that were loaded before `boot`. */
@@ -413,7 +413,7 @@ export class WorkerHandle<Boot> implements DeadWorker {
         else this.kill();
         return;
       case 'patterns':
-        this.#options.onPatterns(message.patterns);
+        this.#options.onPatterns(message.patterns, this.#bootedAt);
         return;
       case 'replace':
         this.#options.onReplace(message.reason, message.kind);
