@@ -96,6 +96,7 @@ class Stage {
       const script = peers.find((peer) => peer.name === name)?.script;
       upstreams.push({ name: `once_${name}`, protocol: 'fastcgi', socket: this.socketOf(name), keep: false, script });
     }
+    upstreams.push({ name: 'once_http_hello', protocol: 'http', socket: this.socketOf('http_hello'), keep: false });
     this.#port = await freePort();
     this.#nginx = await startNginx(this.#directory, this.#port, upstreams, OF_NGINX);
   }
@@ -155,10 +156,16 @@ function startNode(app, where) {
 
 // --- figures --------------------------------------------------------------------------------------------------------
 
-const CALLED = { paster: 'paster, FastCGI', http: 'node:http, proxy_pass', go: 'Go net/http/fcgi', php: 'php-fpm' };
+const CALLED = {
+  paster: 'paster, FastCGI',
+  http: 'node:http, proxy_pass',
+  go: 'Go net/http/fcgi',
+  php: 'php-fpm',
+  c: 'a C responder',
+};
 
 async function smallAnswers(stage) {
-  const others = ['go', 'php'].filter((name) => stage.programs.has(name));
+  const others = ['go', 'php', 'c'].filter((name) => stage.programs.has(name));
   const found = await stage.compare(
     ['http', 'http_hello', stage.url('http_hello')],
     ['paster', 'paster_hello', stage.url('paster_hello')],
@@ -194,16 +201,23 @@ async function express(stage) {
 }
 
 async function withoutKeeping(stage) {
-  const others = ['node_fastcgi', 'go', 'php'].filter((name) => stage.programs.has(name));
+  const others = ['node_fastcgi', 'go', 'php', 'c'].filter((name) => stage.programs.has(name));
   const found = await stage.compare(
+    ['http', 'http_hello', stage.url('once_http_hello')],
     ['paster', 'paster_hello', stage.url('once_paster_hello')],
     ...others.map((name) => [name, name, stage.url(`once_${name}`)]),
   );
-  return others.map((name) =>
-    name === 'node_fastcgi'
-      ? atLeast('FastCGI without keep_conn: requests/s / node-fastcgi', found, 'perSecond', 'paster', name, 2)
-      : told(`  requests/s / ${name}`, found, 'perSecond', 'paster', name),
-  );
+  const floor = stage.programs.has('c') ? [told('  c: CPU / node:http', found, 'cpu', 'c', 'http')] : [];
+  return [
+    atMost('FastCGI without keep_conn: CPU / node:http', found, 'cpu', 'paster', 'http', 0.6),
+    ...floor,
+    told('  requests/s / node:http', found, 'perSecond', 'paster', 'http'),
+    ...others.map((name) =>
+      name === 'node_fastcgi'
+        ? atLeast('  requests/s / node-fastcgi', found, 'perSecond', 'paster', name, 2)
+        : told(`  requests/s / ${name}`, found, 'perSecond', 'paster', name),
+    ),
+  ];
 }
 
 /** With no nginx between, the load has its processor. */

@@ -60,8 +60,9 @@ function upstreamBlock({ name, socket, keep = true }) {
 
 function location({ name, protocol, keep = true, script, stream = false }) {
   if (protocol === 'http') {
+    const kept = keep ? ' proxy_http_version 1.1; proxy_set_header Connection "";' : '';
     return `location /${name} {
-      proxy_pass http://${name}; proxy_http_version 1.1; proxy_set_header Connection "";
+      proxy_pass http://${name};${kept}
       proxy_buffers 64 64k; proxy_max_temp_file_size 0;
     }`;
   }

@@ -19,7 +19,7 @@ const NODE_FASTCGI = 'node-fastcgi@2.0.0';
 export async function startPeers(directory, socketOf, processors) {
   const peers = [];
   const leftOut = [];
-  for (const [name, start] of Object.entries({ node_fastcgi: nodeFastcgi, go, php })) {
+  for (const [name, start] of Object.entries({ node_fastcgi: nodeFastcgi, go, php, c })) {
     const started = await start(directory, socketOf(name), processors);
     if (typeof started === 'string') leftOut.push(`${name} (${started})`);
     else peers.push({ name, ...started });
@@ -40,6 +40,12 @@ async function nodeFastcgi(directory, socket, processors) {
 async function go(directory, socket, processors) {
   const binary = join(directory, 'hello-go');
   if (!succeeds('go', ['build', '-o', binary, here('hello.go')])) return 'no go to build it with';
+  return { program: await Program.start(pinned([binary, socket], processors), { ready: /^ready$/ }) };
+}
+
+async function c(directory, socket, processors) {
+  const binary = join(directory, 'responder');
+  if (!succeeds('cc', ['-O2', '-o', binary, here('responder.c')])) return 'no cc to build it with';
   return { program: await Program.start(pinned([binary, socket], processors), { ready: /^ready$/ }) };
 }
 
