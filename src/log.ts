@@ -23,6 +23,12 @@ export function lineLogger(level: LogLevel, write: (line: string, level: LogLeve
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
 
+/** A logger whose messages begin with what they are about. */
+export function prefixedLogger(log: Logger, prefix: string): Logger {
+  const at = (level: LogLevel) => (message: string) => log[level](`${prefix}${message}`);
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}
+
 /** As `lineLogger`, for a terminal that other programs write to as well: all levels but `info` have a prefix. */
 export function programLogger(level: LogLevel, write: (line: string) => void): Logger {
   return lineLogger(level, (line, of) => write(of === 'info' ? line : `paster: ${of}: ${line}`));

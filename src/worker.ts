@@ -3,11 +3,26 @@ import { meter } from './metrics/meter.ts';
 import { enableCompileCache } from './process/program/compile-cache.ts';
 import { runLastTask } from './process/program/last-task.ts';
 import { tolerateUnwritableOutput } from './process/program/standard-output.ts';
-import { runWorker } from './process/worker/worker.ts';
+import { runWorker, type WorkerStart } from './process/worker/worker.ts';
+import type { WorkerPlan } from './serve/plan.ts';
+import type { ProcessPlan } from './serve/processes/process-plan.ts';
+import { startProcess } from './serve/processes/start-process.ts';
 import { prepareWorker, startWorker, warmWorker } from './serve/worker/start-worker.ts';
 
 tolerateUnwritableOutput();
 enableCompileCache();
-const status = await runWorker(startWorker, meter(), { warm: warmWorker, prepare: prepareWorker });
+
+type Plan = WorkerPlan | ProcessPlan;
+
+const start: WorkerStart<Plan> = (plan, open, control) =>
+  'process' in plan ? startProcess(plan, open, control) : startWorker(plan, open, control);
+
+const status = await runWorker<Plan>(start, meter(), {
+  warm: async (plan) => 'process' in plan || warmWorker(plan),
+  prepare: (plan, units, ...rest) => {
+    if ('process' in plan) throw new Error('a background process imports nothing ahead');
+    return prepareWorker(plan, units, ...rest);
+  },
+});
 await runLastTask();
 process.exit(status);

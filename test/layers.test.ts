@@ -55,13 +55,12 @@ function layerOf(folder: string): number {
 
 const FILES = sources();
 
-/** Entry points of a worker and of a thread, and two functions that many folders use. */
+/** Entry points of threads, and two functions that many folders use. */
 const SHORT = [
   'filters/auth/password-thread.ts',
   'logging/memoize-last.ts',
   'process/worker/inspection-thread.ts',
   'timer.ts',
-  'worker.ts',
 ];
 
 describe('layers', () => {

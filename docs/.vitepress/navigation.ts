@@ -60,6 +60,7 @@ export const SIDEBAR: DefaultTheme.SidebarItem[] = [
   ]),
   group('Operate', [
     ['Processes and signals', '/processes'],
+    ['Background processes', '/background-processes'],
     ['Zero-downtime reload', '/reload'],
     ['Logging', '/logging'],
     ['JSON logging', '/json-logging'],

@@ -31,7 +31,7 @@ export async function makeWelcome(globalConf: Settings, settings: SettingsOf<typ
   const { app: name } = settings;
   const options = { globalConf: session.caller, name };
   const project = await projectFacts(await loadContext('app', configUri(file), options, session));
-  const mounts = mountsOf(composition.app);
+  const mounts = composition.app ? mountsOf(composition.app) : [];
 
   return (req, res) => {
     const { baseUrl = '' } = req as MountedRequest;

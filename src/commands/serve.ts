@@ -28,6 +28,11 @@ export const serveCommand: Command = {
     { flags: '--host <host>', help: 'listen on this address' },
     { flags: '-p, --port <port>', help: 'listen on this TCP port' },
     { flags: '--socket <path>', help: 'listen on this Unix socket' },
+    {
+      flags: '--only <names>',
+      help: 'start only these: web (the server), or names of [process:...] sections, such as web,mailer',
+    },
+    { flags: '--without <names>', help: 'start everything but these' },
     { flags: '-w, --workers <n>', help: 'number of workers (auto: as many as CPU and memory allow)' },
     { flags: '--graceful-timeout <seconds>', help: 'how long it may take to finish its requests (default: 30)' },
     { flags: '--reload', help: 'restart when code or configuration changes' },
@@ -126,6 +131,7 @@ async function requestOf(
         graceful_timeout: textOption(options, 'gracefulTimeout'),
         ssl_pem: await localCertificateOption(options, console),
       },
+      selection: { only: namesOption(options, 'only'), without: namesOption(options, 'without') },
       envFiles,
     }),
     reload: flagOption(options, 'reload'),
@@ -138,6 +144,14 @@ async function requestOf(
     open: flagOption(options, 'open'),
     inspect: await inspectOption(textOption(options, 'inspect')),
   };
+}
+
+/** `web,mailer` */
+function namesOption(options: Options, name: string): readonly string[] | undefined {
+  const text = textOption(options, name);
+  const names = text?.split(',').map((each) => each.trim());
+  if (names?.includes('')) throw usage(`--${name}: it names no section`, 'for instance web,mailer');
+  return names;
 }
 
 function reloadInterval(text: string | undefined): number | undefined {

@@ -229,7 +229,7 @@ export function factoryFunction(value: unknown, context: FactoryContext): (...ar
 }
 
 /** @throws ConfigError if a factory returned nothing. */
-function returned(part: unknown, context: FactoryContext): unknown {
+export function returned(part: unknown, context: FactoryContext): unknown {
   if (part !== undefined) return part;
   const named = context.origins.get('use') ?? context.origins.get(context.protocol);
   throw new ConfigError('PASTER_FACTORY_RETURNED_NOTHING', `${context.target.description} returned undefined`, {
@@ -247,7 +247,9 @@ export async function runPartCode<T>(context: Context, run: () => T | Promise<T>
   try {
     const location = sectionPlace(context);
     const directory = location ? dirname(location.file) : workingDirectory();
-    return await refuseListening(directory, () => asLoadingStep({ what: describePart(context), location }, run));
+    const step = () => asLoadingStep({ what: describePart(context), location }, run);
+    // A background process may listen itself: paster has no socket for it.
+    return await (context.kind === 'process' ? step() : refuseListening(directory, step));
   } catch (error) {
     if (error instanceof PasterError)
       throw locate(error, placeOfKey(context, error.setting) ?? sectionPlace(context), context.sections[0]?.name);

@@ -4,7 +4,7 @@
  * two inner lists are ambiguous.
  */
 
-export type PartKind = 'app' | 'filter' | 'server';
+export type PartKind = 'app' | 'filter' | 'server' | 'process';
 
 /** The kinds of factories, which are also the names of the entry-point groups. */
 export const FACTORY_KINDS = [
@@ -15,6 +15,7 @@ export const FACTORY_KINDS = [
   'paste.filter_app_factory',
   'paste.server_factory',
   'paste.server_runner',
+  'paste.process_factory',
 ] as const;
 
 export type FactoryKind = (typeof FACTORY_KINDS)[number];
@@ -46,6 +47,12 @@ export const KINDS: Readonly<Record<PartKind, Kind>> = {
     prefixes: [['server']],
     called: 'paste.server_factory',
   },
+  process: {
+    name: 'process',
+    groups: [['paste.process_factory']],
+    prefixes: [['process']],
+    called: 'paste.process_factory',
+  },
 };
 
 /** The factory kind that a section's prefix implies for `use = call:...`. */
@@ -59,6 +66,16 @@ export function factoryKindOfSection(prefix: string, kind: PartKind): FactoryKin
     default:
       return KINDS[kind].called;
   }
+}
+
+/** The names after the colon of the sections of a kind: `mailer` of `[process:mailer]`. A bare `[process]` is `main`. */
+export function namesOfKind(sections: Iterable<string>, kind: PartKind): string[] {
+  return [...sections].filter((section) => kindOfSection(section) === kind).map(nameOfSection);
+}
+
+export function nameOfSection(section: string): string {
+  const colon = section.indexOf(':');
+  return colon === -1 ? 'main' : section.slice(colon + 1).trim();
 }
 
 /** The kind of part that a section of this name describes; undefined for `[loggers]` and sections of other programs. */

@@ -82,6 +82,29 @@ const SCHEMES: ReadonlyMap<string, ResolveScheme> = new Map(
       return name === undefined ? context : { ...context, localConf: settingsOf({ args: name }) };
     },
 
+    /** `program:./worker.js`: an unchanged program that serves nothing. */
+    async program(uri, _name, request) {
+      if (request.kind !== 'process') {
+        throw new ConfigError(
+          'PASTER_PROGRAM_KIND',
+          `program: runs a background process, not a part of kind "${request.kind}"`,
+          {
+            hint:
+              request.kind === 'app'
+                ? 'for a program that serves requests, write listen:'
+                : 'use it in a [process:...] section',
+          },
+        );
+      }
+      const file = resolve(request.relativeTo, uri.path);
+      const target = {
+        description: uri.text,
+        file,
+        load: async () => (await import('./background/program-process.ts')).programProcess(file, request.relativeTo),
+      };
+      return uriContext(request, { protocol: 'paste.process_factory', target });
+    },
+
     /** `connect:package#name`: a factory of Connect middleware that takes one options object. */
     async connect(uri, name, request) {
       if (request.kind !== 'filter') {

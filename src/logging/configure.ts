@@ -75,6 +75,11 @@ export function captureConsole(logger: NamedLogger): void {
   Object.assign(console, methods);
 }
 
+/** The logger that gets what is written with `console`; undefined: none does. */
+export function consoleLogger(): NamedLogger | undefined {
+  return originals && getLogger('console');
+}
+
 /** Undoes `captureConsole`. */
 export function releaseConsole(): void {
   if (originals) Object.assign(globalThis.console, originals);

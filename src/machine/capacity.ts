@@ -82,6 +82,13 @@ export function processMemory(pid: number, root = '/'): ProcessMemory | undefine
   return { resident, own: anonymous === undefined ? resident : anonymous + (bytes('RssShmem') ?? 0) };
 }
 
+/** Bytes that a process and all its descendants hold. Memory that they share counts once for each. */
+export function treeMemory(pid: number, root = '/'): number {
+  const children = readText(root, `proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean);
+  const own = processMemory(pid, root)?.resident ?? 0;
+  return children.reduce((sum, child) => sum + treeMemory(Number(child), root), own);
+}
+
 function readText(root: string, path: string): string {
   try {
     return readFileSync(join(root, path), 'utf8');

@@ -119,6 +119,18 @@ export interface Sample {
   readonly workers: readonly WorkerSample[];
 }
 
+/** The processes of a `[process:*]` section. */
+export interface ProcessStatus {
+  /** Without `process:`. */
+  readonly name: string;
+  /** Stopped by `paster control`. */
+  readonly isStopped: boolean;
+  readonly workers: readonly WorkerStatus[];
+  readonly restarts: Readonly<Record<RestartReason, number>>;
+  /** The latest restarts and reloads, the newest first. */
+  readonly events: readonly ServerEvent[];
+}
+
 export interface ServerStatus {
   /** The process that signals are sent to: the supervisor, or the only process. */
   readonly pid: number;
@@ -131,6 +143,8 @@ export interface ServerStatus {
   readonly reloads: Reloads;
   /** The latest restarts and reloads, the newest first. */
   readonly events: readonly ServerEvent[];
+  /** Present if the INI file has any. */
+  readonly processes?: readonly ProcessStatus[] | undefined;
   /** The last ten minutes; present if it was asked for and requests are counted. */
   readonly history?: readonly Sample[] | undefined;
 }

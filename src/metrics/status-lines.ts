@@ -2,7 +2,7 @@
 import { printableLine } from '../printable.ts';
 import { certificatesOf, expiryText } from './certificates.ts';
 import { refusedOf, requestsOf } from './counts.ts';
-import type { ProcessReport, RequestReport, ServerStatus, WorkerStatus } from './server-status.ts';
+import type { ProcessReport, ProcessStatus, RequestReport, ServerStatus, WorkerStatus } from './server-status.ts';
 
 const MIB = 1024 * 1024;
 
@@ -15,22 +15,51 @@ export function statusLines(status: ServerStatus): string[] {
   return [
     ...(isAlone ? [] : [serverLine(status)]),
     ...workers.flatMap((worker) => workerLines(worker, isAlone)),
+    ...(status.processes ?? []).flatMap(processLines),
     ...certificatesOf(status).map(({ name, expires }) =>
       printableLine(`certificate of ${name} ${expiryText(expires)}`),
     ),
   ];
 }
 
-function serverLine({ pid, started, workers, totals, restarts, reloads }: ServerStatus): string {
-  const inFlight = workers.reduce((sum, { report }) => sum + (report?.inFlightCount ?? 0), 0);
-  const restarted = Object.entries(restarts).filter(([, count]) => count > 0);
+/** Of a background process, and a line for each of its instances. */
+function processLines({ name, isStopped, workers, restarts }: ProcessStatus): string[] {
+  const running = workers.filter(({ state }) => state === 'ready').length;
+  const state = isStopped ? 'stopped' : running === 0 ? 'does not run' : `${running} running`;
+  const restarted = restartedText(restarts);
   return [
-    `server ${pid}, up ${duration((Date.now() - started) / 1000)}: ${requests(requestsOf(totals))}`,
+    printableLine(`process ${name}: ${state}${restarted && `, restarted: ${restarted}`}`),
+    ...workers.filter(({ state }) => state !== 'standby' && state !== 'starting').map(instanceLine),
+  ];
+}
+
+function instanceLine({ pid, state, report, silent }: WorkerStatus): string {
+  const shown = state === 'ready' ? '' : `, ${state}`;
+  if (!report) return `  process ${pid ?? '?'}${shown || `, ${state}`}`;
+  const { uptime, memory, lag } = report;
+  const late = silent === undefined ? '' : `, does not answer for ${silent.toFixed(1)} s`;
+  return `  process ${pid ?? '?'}${shown}, up ${duration(uptime)}, ${mebibytes(memory.resident)} resident, loop lag ${milliseconds(lag.mean)}${late}`;
+}
+
+/** `1 reload, 2 crash`; empty: none. */
+export function restartedText(restarts: ProcessStatus['restarts']): string {
+  return Object.entries(restarts)
+    .filter(([, count]) => count > 0)
+    .map(([reason, count]) => `${count} ${reason}`)
+    .join(', ');
+}
+
+function serverLine({ pid, started, workers, totals, restarts, reloads, processes }: ServerStatus): string {
+  const up = duration((Date.now() - started) / 1000);
+  // Without a web server there are no requests to count.
+  if (workers.length === 0 && processes) return `server ${pid}, up ${up}: no web server`;
+  const inFlight = workers.reduce((sum, { report }) => sum + (report?.inFlightCount ?? 0), 0);
+  const restarted = restartedText(restarts);
+  return [
+    `server ${pid}, up ${up}: ${requests(requestsOf(totals))}`,
     `${inFlight} in flight`,
     ...(refusedOf(totals) > 0 ? [`${refusedOf(totals)} refused`] : []),
-    restarted.length === 0
-      ? 'no worker restarted'
-      : `workers restarted: ${restarted.map(([reason, count]) => `${count} ${reason}`).join(', ')}`,
+    restarted === '' ? 'no worker restarted' : `workers restarted: ${restarted}`,
     `${reloads.done} reloads, ${reloads.failed} failed`,
   ].join(', ');
 }

@@ -36,8 +36,16 @@ export interface ServePlan {
   readonly overrides: AddressOverrides;
   /** The INI file, if the application is in one. */
   readonly file: string | undefined;
+  /** Which of the server and the background processes run. */
+  readonly selection?: Selection;
   /** Absolute paths of the files of `--dotenv`. They are read at the start and at each reload. */
   readonly envFiles: readonly string[];
+}
+
+/** The names of `--only` and `--without`; undefined: all run. */
+export interface Selection {
+  readonly only?: readonly string[] | undefined;
+  readonly without?: readonly string[] | undefined;
 }
 
 /** The user and group to become, if any. */
@@ -87,6 +95,7 @@ export interface PlanOptions {
   readonly serverName?: string | undefined;
   readonly serverType?: string | undefined;
   readonly overrides?: AddressOverrides;
+  readonly selection?: Selection;
   readonly envFiles?: readonly string[];
 }
 
@@ -97,7 +106,7 @@ export async function planOf(
   directory: string,
   options: PlanOptions,
 ): Promise<ServePlan> {
-  const { appName, serverName, serverType, overrides = {}, envFiles = [] } = options;
+  const { appName, serverName, serverType, overrides = {}, selection = {}, envFiles = [] } = options;
   const uri = parseUri(spec);
   const appUri = uri ? spec : configUri(resolve(directory, spec));
   const isConfig = uri === undefined || uri.scheme === 'config';
@@ -122,6 +131,7 @@ export async function planOf(
     directory,
     globalConf,
     overrides,
+    selection,
     file: isConfig ? (uri ? configPath(uri, directory) : resolve(directory, spec)) : undefined,
     envFiles,
   };

@@ -179,6 +179,11 @@ class SingleServer implements SignalTarget, Controllable {
         return sendLogs(request.level, send, gone);
       }
       case 'stop':
+        if (request.process !== undefined) {
+          throw new RunError('PASTER_PROCESS', `there is no process "${request.process}" in server ${process.pid}`, {
+            hint: 'leave out the name to stop the server',
+          });
+        }
         void this.stop({ graceful: true });
         // The connection of the client ends with this process.
         return new Promise(() => {});

@@ -12,16 +12,17 @@ import { memoryLimit } from '../machine/capacity.ts';
 import { bindSocket, type HeldSocket, holdSocket } from '../net/held-socket.ts';
 import { OWN_CODE } from '../own-files.ts';
 import { printable } from '../printable.ts';
-import { handleSignals, type SignalTarget } from '../process/program/signals.ts';
+import { handleSignals } from '../process/program/signals.ts';
 import { ignoredPaths } from '../process/reload/ignored.ts';
 import { pollingPeriod } from '../process/reload/polling-filesystems.ts';
-import { type ReloadResult, Supervisor } from '../process/supervisor/supervisor.ts';
-import { SupervisorControl } from '../process/supervisor/supervisor-control.ts';
+import { Supervisor } from '../process/supervisor/supervisor.ts';
 import { enterDirectory, workingDirectory } from '../working-directory.ts';
 import { listenerUrl, openBrowser, servedName } from './announce.ts';
 import { deathDetails } from './death-details.ts';
 import { newDevelopment, nextVersion } from './development/is-developed.ts';
 import { loadPlannedServer, type ServePlan, type StickyPlan, servedContexts, type WorkerPlan } from './plan.ts';
+import { BackgroundProcesses } from './processes/background-processes.ts';
+import { SupervisedService } from './processes/supervised-service.ts';
 import type { Service } from './service.ts';
 import { makeWorkersDirectory } from './sticky/workers-directory.ts';
 import { shownAddresses } from './terminal/banner.ts';
@@ -36,7 +37,7 @@ export async function serveWorkers(service: Service): Promise<number> {
   if (server.runner) {
     throw new ConfigError('PASTER_SERVER_RUNNER', 'a server runner listens by itself and cannot be supervised', {
       location: server.context.sections[0]?.location,
-      hint: 'leave out workers and --reload',
+      hint: 'leave out workers and --reload; --only web leaves out background processes',
     });
   }
   // The workers load the same contexts; their warnings are logged once, here.
@@ -99,8 +100,10 @@ export async function serveWorkers(service: Service): Promise<number> {
   const first = supervision(server, service.environment, [...held.values()]);
   let addresses = first.sockets.map(({ address }) => address);
   const watched = [...session.files, ...first.boot.envFiles];
+  const processes = new BackgroundProcesses(service);
   const supervisor = new Supervisor<WorkerPlan>({
     ...first,
+    describeProcesses: () => processes.status(),
     served: servedName(plan),
     entry: WORKER,
     async revise(current, onlyCode) {
@@ -109,11 +112,14 @@ export async function serveWorkers(service: Service): Promise<number> {
         const reloadsPages = boot.development?.version !== undefined;
         return { ...current, boot: { ...boot, development: nextVersion(development, reloadsPages) } };
       }
-      enterDirectory(workingDirectory());
-      applyEnvFiles(plan.envFiles);
       const rereading = new LoadSession(plan.globalConf);
-      const environment = await applyEnvironment({ ...plan, reload }, rereading);
-      const next = await loadPlannedServer(plan, rereading);
+      const { environment, next } = await service.inTurn(async () => {
+        enterDirectory(workingDirectory());
+        applyEnvFiles(plan.envFiles);
+        const environment = await applyEnvironment({ ...plan, reload }, rereading);
+        return { environment, next: await loadPlannedServer(plan, rereading) };
+      });
+      if (reload) void processes.update();
       read = rereading;
       // In development the messages about a version that does not load go there too.
       if (reload) await service.configureLogging(read);
@@ -150,25 +156,20 @@ export async function serveWorkers(service: Service): Promise<number> {
     log,
   });
   // From now on a signal must stop the workers and close the sockets.
-  const target = new SupervisedService(supervisor, service, () => service.configureLogging(read));
+  const target = new SupervisedService(supervisor, processes, service, () => service.configureLogging(read));
   const stopped = handleSignals(target, service.signalOptions());
   try {
     // The application is not loaded if the sockets cannot listen.
     await service.listen(server, bound.values(), supervisor.warm());
-    await supervisor.start();
+    await Promise.all([supervisor.start(), processes.start()]);
     service.claimPidFile();
   } catch (error) {
     if (!target.isStopping) {
-      await supervisor.stop({ graceful: false });
+      await Promise.all([supervisor.stop({ graceful: false }), processes.stop({ graceful: false })]);
       throw error;
     }
   }
-  await service.offerControl(
-    new SupervisorControl(supervisor, {
-      reload: (reason) => target.reload(reason),
-      stop: (options) => target.stop(options),
-    }),
-  );
+  await service.offerControl(target);
   let closeKeys = async (): Promise<void> => {};
   if (!target.isStopping) {
     service.listening(scheme, addresses);
@@ -220,54 +221,4 @@ function isProgramOfPackage(context: Context): boolean {
 function cookieName({ serverUri, serverName = '' }: ServePlan): string {
   const hash = createHash('sha256').update(`${serverUri}\n${serverName}`).digest('hex');
   return `paster_worker_${hash.slice(0, 8)}`;
-}
-
-/** Passes signals to the supervisor, and tells systemd what they do. */
-class SupervisedService implements SignalTarget {
-  readonly finished: Promise<void>;
-  readonly #supervisor: Supervisor<WorkerPlan>;
-  readonly #service: Service;
-  readonly #onReloaded: () => Promise<void>;
-  /** Resolves when what the last reload has changed in this process is done. */
-  #settled: Promise<void> = Promise.resolve();
-  isStopping = false;
-
-  constructor(supervisor: Supervisor<WorkerPlan>, service: Service, onReloaded: () => Promise<void>) {
-    this.#supervisor = supervisor;
-    this.#service = service;
-    this.#onReloaded = onReloaded;
-    this.finished = supervisor.finished;
-  }
-
-  reload(reason: string): Promise<ReloadResult> {
-    return this.#service.reloading(async () => {
-      await this.#settled;
-      const result = await this.#supervisor.reload(reason);
-      if (result.ok) this.#settled = this.#onReloaded();
-      await this.#settled;
-      return result;
-    });
-  }
-
-  addWorker(): Promise<unknown> {
-    return this.#supervisor.addWorker();
-  }
-
-  removeWorker(): Promise<void> {
-    return this.#supervisor.removeWorker();
-  }
-
-  reopenLogs(): void {
-    this.#supervisor.reopenLogs();
-  }
-
-  report(): Promise<void> {
-    return this.#supervisor.report();
-  }
-
-  async stop(options: { graceful: boolean }): Promise<void> {
-    this.isStopping = true;
-    void this.#service.stopping();
-    await this.#supervisor.stop(options);
-  }
 }

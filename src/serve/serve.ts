@@ -20,6 +20,7 @@ import { fromWorkingDirectory } from '../working-directory.ts';
 import { openBrowser, servedName } from './announce.ts';
 import { redirectedLogger, setUpLogging } from './logging.ts';
 import { loadPlannedServer } from './plan.ts';
+import { loadServerWithoutSocket, servedParts } from './processes/served-parts.ts';
 import { serveSingle } from './serve-single.ts';
 import { claimPidFile, type PreparedServer, type ServeRequest, Service } from './service.ts';
 import { isDevelopment, takesKeys } from './terminal/development.ts';
@@ -75,14 +76,19 @@ export async function prepare(request: ServeRequest, role: Role['name'] | undefi
   const { plan, pidFile, ownership } = request;
   checkUser(ownership.user, ownership.group);
   const session = new LoadSession(plan.globalConf);
-  const environment = await applyEnvironment({ ...plan, reload: request.reload }, session);
-  const server = await loadPlannedServer(plan, session);
+  const asked = await servedParts(plan, session);
+  const environment = asked.web
+    ? await applyEnvironment({ ...plan, reload: request.reload }, session)
+    : { files: [], variables: {}, preload: [] };
+  const server = await (asked.web ? loadPlannedServer(plan, session) : loadServerWithoutSocket(plan, session));
   // The pid file of a monitored server is the monitor's.
   if (pidFile !== undefined && role !== 'monitored') checkPidFile(fromWorkingDirectory(pidFile));
   const { workers, oneShot } = server;
   if (oneShot) refuseForOneRequest(request, workers, role);
   const reload = request.reload || (oneShot === undefined && debugFlags(server.context.globalConf).autoreload);
-  return { request: { ...request, reload }, server, session, environment };
+  // A web server that starts a CGI program waits for its end.
+  const parts = oneShot ? { web: true, processes: [] } : asked;
+  return { request: { ...request, reload }, server, parts, session, environment };
 }
 
 /** @throws UsageError for options that make no sense for a process that serves one request. */
@@ -112,7 +118,7 @@ async function serve(
   role: Role['name'] | undefined,
   terminal: Terminal,
 ): Promise<number> {
-  const { server, session, environment } = prepared;
+  const { server, parts, session, environment } = prepared;
   const request = role === 'monitored' ? { ...prepared.request, pidFile: undefined } : prepared.request;
   const { plan, reload, logLevel, ownership, open } = request;
   const { workers, oneShot } = server;
@@ -124,7 +130,7 @@ async function serve(
   // A CGI program would write these lines into the web server's log for every request.
   const isQuiet = logLevel === 'warn' || oneShot !== undefined;
   const service = new Service(
-    { request, server, session, environment },
+    { request, server, parts, session, environment },
     {
       passed,
       out: isQuiet ? () => {} : terminal.out,
@@ -141,11 +147,12 @@ async function serve(
     },
   );
   if (role === 'monitored') endWithMonitor();
-  const isAlone = !reload && workers === undefined;
+  const isAlone = !reload && workers === undefined && parts.processes.length === 0;
   // A CGI program ends before anyone looks.
   if (!oneShot) setTitle(titleOf(isAlone ? 'server' : 'supervisor', servedName(plan)));
   if (isAlone) return serveSingle(service);
   // Loaded late: watching files alone takes as long as the rest of a start.
+  if (!parts.web) return (await import('./processes/serve-processes.ts')).serveProcesses(service);
   const { serveWorkers } = await import('./serve-workers.ts');
   return serveWorkers(service);
 }

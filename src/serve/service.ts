@@ -24,6 +24,7 @@ import { announcement, listenerUrl } from './announce.ts';
 import { hidesErrors } from './development/is-developed.ts';
 import { type ConfiguredLogging, closeLogs, type RedirectedLogger, redirectedLogger, setUpLogging } from './logging.ts';
 import type { Ownership, ServePlan } from './plan.ts';
+import type { ServedParts } from './processes/served-parts.ts';
 import { isDevelopment } from './terminal/development.ts';
 
 /** What the command line asks for. */
@@ -43,11 +44,12 @@ export interface ServeRequest {
   readonly inspect: TcpAddress | undefined;
 }
 
-/** A request that has been checked, with its server. */
+/** A request that has been checked, with its server. If only background processes run, the server has no socket. */
 export interface PreparedServer {
   /** Its `reload` takes `autoreload` in [DEFAULT] into account. */
   readonly request: ServeRequest;
   readonly server: LoadedServer;
+  readonly parts: ServedParts;
   readonly session: LoadSession;
   /** The variables of the INI file, which are set in this process. */
   readonly environment: ConfiguredEnvironment;
@@ -72,16 +74,19 @@ export interface Surroundings {
 export class Service {
   readonly request: ServeRequest;
   readonly server: LoadedServer;
+  readonly parts: ServedParts;
   readonly session: LoadSession;
   readonly environment: ConfiguredEnvironment;
   readonly log: Logger;
   readonly logFile: LogFile | undefined;
   readonly #surroundings: Surroundings;
   #logging: ConfiguredLogging | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
 
-  constructor({ request, server, session, environment }: PreparedServer, surroundings: Surroundings) {
+  constructor({ request, server, parts, session, environment }: PreparedServer, surroundings: Surroundings) {
     this.request = request;
     this.server = server;
+    this.parts = parts;
     this.session = session;
     this.environment = environment;
     this.log = surroundings.log;
@@ -93,6 +98,13 @@ export class Service {
   get plan(): ServePlan {
     return this.request.plan;
   }
+
+  /** Reads configuration, one reader after the other: each sets its own environment variables in this process. */
+  readonly inTurn = <T>(read: () => Promise<T>): Promise<T> => {
+    const result = this.#turn.then(read);
+    this.#turn = result.catch(() => {});
+    return result;
+  };
 
   /**
    * Opens what a server listens on, all or nothing: the addresses of its section, or systemd's sockets instead.

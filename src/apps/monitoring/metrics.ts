@@ -173,6 +173,45 @@ function metricsOf(status: ServerStatus): Metric[] {
       'How long a process has served.',
       perProcess((of) => of.uptime),
     ),
+    ...processMetrics(status),
+  ];
+}
+
+/** Of background processes; nothing if the INI file has none. */
+function processMetrics({ processes = [] }: ServerStatus): Metric[] {
+  if (processes.length === 0) return [];
+  const perProcess = (of: (report: ProcessReport) => number): MetricValue[] =>
+    processes.flatMap(({ name, workers }) =>
+      workers.flatMap(({ report }) =>
+        report ? { labels: { process: name, pid: report.pid }, value: of(report) } : [],
+      ),
+    );
+  return [
+    gauge(
+      'paster_processes',
+      'Background processes that run, by the section of the INI file.',
+      processes.map(({ name, workers }) => ({
+        labels: { process: name },
+        value: workers.filter(({ state }) => state === 'ready').length,
+      })),
+    ),
+    counter(
+      'paster_process_restarts_total',
+      'Background processes that were replaced or have ended, by the reason.',
+      processes.flatMap(({ name, restarts }) =>
+        Object.entries(restarts).map(([reason, value]) => ({ labels: { process: name, reason }, value })),
+      ),
+    ),
+    gauge(
+      'paster_process_resident_memory_bytes',
+      'Resident memory of a background process and its children.',
+      perProcess((of) => of.memory.resident),
+    ),
+    gauge(
+      'paster_process_uptime_seconds',
+      'How long a background process has run.',
+      perProcess((of) => of.uptime),
+    ),
   ];
 }
 

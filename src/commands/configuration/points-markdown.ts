@@ -1,6 +1,12 @@
 /** `paster points --markdown`: the entry points as a page of documentation. docs/reference.md is made with it too. */
 import type { PointSetting } from '../../deploy/inspect/described-settings.ts';
-import { commonAppSettings, commonServerSettings, type Point } from '../../deploy/inspect/points.ts';
+import {
+  commonAppSettings,
+  commonProcessSettings,
+  commonServerSettings,
+  ownProcesses,
+  type Point,
+} from '../../deploy/inspect/points.ts';
 import { eggUrisOf } from '../../deploy/modules/paste-names.ts';
 
 /** Headings of the groups that paster knows. */
@@ -11,6 +17,7 @@ const TITLES: Readonly<Record<string, string>> = {
   'paste.filter_app_factory': 'Filters that are applications',
   'paste.server_factory': 'Servers',
   'paste.server_runner': 'Server runners',
+  'paste.process_factory': 'Background processes',
   'paste.app_install': 'Installers',
   'paste.paster_create_template': 'Templates',
 };
@@ -19,6 +26,9 @@ const TITLES: Readonly<Record<string, string>> = {
 export function pointsMarkdown(groups: readonly string[], points: readonly Point[]): string {
   const blocks = groups.flatMap((group) => {
     const parts = partsOf(points.filter((point) => point.group === group));
+    if (group === 'paste.process_factory') {
+      return [groupHeading(group), ...processBlocks(), ...parts.flatMap(partBlocks)];
+    }
     return parts.length === 0 ? [] : [groupHeading(group), ...commonOf(group, parts), ...parts.flatMap(partBlocks)];
   });
   return blocks.join('\n\n');
@@ -48,6 +58,19 @@ function commonOf(group: string, parts: readonly Part[]): string[] {
   if (group === 'paste.app_factory') return ['### Every application', settingsTable(commonAppSettings())];
   if (group !== 'paste.server_factory' || !parts.some(([{ declared }]) => declared)) return [];
   return ['### Every server', settingsTable(commonServerSettings())];
+}
+
+/** What `[process:*]` sections have without any entry point. */
+function processBlocks(): string[] {
+  return [
+    '### Every process',
+    settingsTable(commonProcessSettings()),
+    ...ownProcesses().flatMap(({ written, meaning, settings }) => [
+      `### ${code(written)}`,
+      sentence(meaning),
+      settingsTable(settings),
+    ]),
+  ];
 }
 
 function partBlocks(part: Part): string[] {

@@ -1,6 +1,7 @@
 /** `paster control`: controls the running server of an INI file. */
 import { didYouMean } from '../../config/nearest.ts';
 import { EXIT_OK, UsageError } from '../../errors.ts';
+import { printableLine } from '../../printable.ts';
 import type { FoundServer } from '../../process/ipc/control-client.ts';
 import type { ReloadOutcome, RequestsOutcome } from '../../process/supervisor/supervisor-control.ts';
 import { iniPath } from '../command-line/arguments.ts';
@@ -16,8 +17,11 @@ export const controlCommand: Command = {
   summary: 'control the running server of an INI file',
   args: [
     ['<config>', 'an INI file'],
-    ['[reload|workers|replace|stop|logs|requests|top|profile|heap|repl]', 'what to do, see below'],
-    ['[argument]', 'of workers: +1, -1 or a number; of the others that need one: the PID of a worker'],
+    ['[reload|workers|replace|stop|start|logs|requests|top|profile|heap|repl]', 'what to do, see below'],
+    [
+      '[argument]',
+      'of workers: +1, -1 or a number; of start, and of stop if it is for one process: the name of its section; of the others that need one: the PID of a worker or process',
+    ],
   ],
   options: [
     { flags: '--pid <pid>', help: 'the server, if several of the file run' },
@@ -34,6 +38,7 @@ export const controlCommand: Command = {
     ['paster control etc/config.ini workers +1', 'one more; also -1, or a number'],
     ['paster control etc/config.ini replace 4711', 'start another worker, and then end this one'],
     ['paster control etc/config.ini stop', 'finish requests in flight, and end'],
+    ['paster control etc/config.ini stop mailer', 'end the processes of [process:mailer] until "start mailer"'],
     ['paster control etc/config.ini logs -f --level warning', 'what all its processes log and print, live'],
     [
       'paster control etc/config.ini requests',
@@ -52,8 +57,10 @@ export const controlCommand: Command = {
 
 /** A command with its argument. */
 interface Action {
-  /** The name of the argument, if it needs one. */
+  /** The name of the argument, if it takes one. */
   readonly argument?: string;
+  /** Whether it can do without. */
+  readonly isOptional?: true;
   /** The options that it takes, besides `--pid`. */
   readonly options?: readonly string[];
   run(server: FoundServer, argument: string, console: Console, options: InspectionOptions & LogOptions): Promise<void>;
@@ -61,12 +68,14 @@ interface Action {
 
 const MOST_SECONDS = 600;
 const A_PID = 'the PID of a worker';
+const A_PROCESS = 'the name of a [process:...] section';
 
 const ACTIONS: ReadonlyMap<string, Action> = new Map<string, Action>([
   ['reload', { run: reload }],
   ['workers', { argument: '+1, -1 or a number', run: workers }],
   ['replace', { argument: A_PID, run: replace }],
-  ['stop', { run: stop }],
+  ['stop', { argument: A_PROCESS, isOptional: true, run: stop }],
+  ['start', { argument: A_PROCESS, run: start }],
   [
     'logs',
     { options: ['follow', 'level'], run: (server, _argument, console, options) => logs(server, console, options) },
@@ -109,7 +118,7 @@ async function control(
   if (action.argument === undefined && argument !== undefined) {
     throw new UsageError('PASTER_USAGE', `control: ${name} takes no argument, and there is "${argument}"`);
   }
-  if (action.argument !== undefined && argument === undefined) {
+  if (action.argument !== undefined && !action.isOptional && argument === undefined) {
     throw new UsageError('PASTER_USAGE', `control: ${name} needs ${action.argument}`);
   }
   for (const option of ['seconds', 'output', 'follow', 'level']) {
@@ -154,7 +163,16 @@ async function replace(server: FoundServer, argument: string, console: Console):
   console.out(`worker ${pid} is replaced by ${successor}`);
 }
 
-async function stop(server: FoundServer, _argument: string, console: Console): Promise<void> {
+async function start(server: FoundServer, process: string, console: Console): Promise<void> {
+  await server.ask({ command: 'start', process });
+  console.out(printableLine(`process ${process} runs`));
+}
+
+async function stop(server: FoundServer, process: string, console: Console): Promise<void> {
+  if (process !== '') {
+    await server.ask({ command: 'stop', process });
+    return console.out(printableLine(`process ${process} is stopped`));
+  }
   const { closed } = server;
   // Its answer is that it ends.
   server.ask({ command: 'stop' }).catch(() => {});

@@ -9,12 +9,12 @@ import type { Settings } from '../../protocol/types.ts';
 import { type Context, type FactoryContext, settingsOf } from '../context.ts';
 import type { PreloadedModule } from '../instrumentation/preloaded.ts';
 import { checkLogging } from '../logging.ts';
-import { kindOfSection, type PartKind } from '../part-kinds.ts';
+import { kindOfSection, nameOfSection, type PartKind } from '../part-kinds.ts';
 import { resolveUri } from '../schemes.ts';
 import { brokenBy } from '../sections/broken-context.ts';
 import { ConfigFile } from '../sections/config-file.ts';
 import { misspeltSections } from '../sections/find-section.ts';
-import { applyEnvironment } from '../server/environment.ts';
+import { applyEnvironment, withEnvironment } from '../server/environment.ts';
 import type { LoadedServer } from '../server/loaded-server.ts';
 import { CheckSession } from './check-session.ts';
 import { warnOfLocalClients } from './local-clients.ts';
@@ -106,6 +106,12 @@ class FileCheck {
     }
     const app = mains.get('app');
     if (app) await warnOfLocalClients(app, mains.get('server'), this.#session);
+    const background = [...sections.values()].filter(({ name }) => kindOfSection(name) === 'process');
+    for (const section of background) {
+      await withEnvironment({ file, processName: nameOfSection(section.name) }, this.#session, async () =>
+        this.#inspect(await loader.sectionContext('process', section, caller, []), reached),
+      );
+    }
     const parts = [...sections.values()].flatMap((section) => {
       const kind = kindOfSection(section.name);
       return kind === undefined || reached.has(section.name) ? [] : [{ section, kind }];
@@ -121,8 +127,10 @@ class FileCheck {
     // A file with neither [app:main] nor [server:main] lends its parts to other files, or is for logging alone.
     const isLibrary =
       missing.size === 2 &&
+      background.length === 0 &&
       [...sections.keys()].some((name) => name === 'loggers' || kindOfSection(name) !== undefined);
-    for (const [kind, error] of missing) this.#reportMissing(kind, error, isLibrary);
+    const isOptional = isLibrary || background.length > 0;
+    for (const [kind, error] of missing) this.#reportMissing(kind, error, isOptional);
     for (const { section, kind } of parts) {
       if (isLibrary || missing.has(kind) || referred.has(section.name)) continue;
       this.#session.warn(`[${section.name}] is not used: nothing refers to it`, section.location);
@@ -137,13 +145,13 @@ class FileCheck {
   }
 
   /** A missing main section is a warning, since `serve -n NAME` works without it; a misspelt one is an error. */
-  #reportMissing(kind: PartKind, error: ConfigError, isLibrary: boolean): void {
+  #reportMissing(kind: PartKind, error: ConfigError, isOptional: boolean): void {
     const { message, hint, location } = error;
     // Already reported at the misspelt section.
     if (misspeltSections(this.#document).some((each) => each.hint?.endsWith(`[${kind}:main]`))) return;
     const option = kind === 'app' ? '--app-name' : '--server-name or --server';
     if (hint?.startsWith('rename')) this.#session.report(error);
-    else if (!isLibrary)
+    else if (!isOptional)
       this.#session.warn(`${message}: serve needs ${option}`, location ?? this.#document.defaults.location);
   }
 }

@@ -6,11 +6,14 @@ import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { asList } from '../../config/convert.ts';
 import type { SettingsSchema } from '../../config/setting.ts';
-import { type Location, type PasterError, RunError } from '../../errors.ts';
+import { ConfigError, type Location, locate, type PasterError, RunError } from '../../errors.ts';
+import { findUser, groupId } from '../../files/passwd.ts';
 import type { Address } from '../../net/address.ts';
 import { toApp } from '../../protocol/app.ts';
 import { toFilter } from '../../protocol/filter.ts';
 import { workingDirectory } from '../../working-directory.ts';
+import { asProcess } from '../background/loaded-process.ts';
+import { factorySettings, readBackgroundSettings } from '../background/process-settings.ts';
 import { createServer, factoryFunction, loadTarget, runPartCode } from '../compose.ts';
 import { checkConnect } from '../connect/options.ts';
 import {
@@ -21,6 +24,7 @@ import {
   placeOfKey,
   type SectionRef,
   sectionPlace,
+  sectionPrefix,
 } from '../context.ts';
 import type { PreloadedModule } from '../instrumentation/preloaded.ts';
 import { loadFunction } from '../modules/module-target.ts';
@@ -202,6 +206,7 @@ export class PartInspector {
 
   async #inspectMade(described: FactoryContext, made: unknown): Promise<void> {
     const { context } = await takeApplicationSettings(described, made);
+    if (context.kind === 'process') return this.#inspectProcess(context, made);
     const isReady = context.protocol === 'object';
     if (!isReady) factoryFunction(made, context);
     if (context.kind === 'server') {
@@ -218,6 +223,31 @@ export class PartInspector {
       const settings = await validateSettings(made, context);
       if (schema) await this.#loadFunctions(context, schema);
       await builtinCheck(made)?.(context.globalConf, settings);
+    }
+  }
+
+  async #inspectProcess(context: FactoryContext, made: unknown): Promise<void> {
+    if (context.protocol === 'object') asProcess(made, context);
+    else factoryFunction(made, context);
+    const { env_file: files = [], cwd, user, group } = await readBackgroundSettings(context);
+    checkVariableFiles(files, context, this.#session);
+    const settings = await factorySettings(made, context);
+    await builtinCheck(made)?.(context.globalConf, settings);
+    const place = (key: string) => placeOfKey(context, key) ?? sectionPlace(context);
+    if (cwd !== undefined && !existsSync(cwd)) {
+      throw new ConfigError('PASTER_PROCESS_CWD', `${sectionPrefix(context)}cwd: there is no directory ${cwd}`, {
+        location: place('cwd'),
+      });
+    }
+    for (const [key, find] of [
+      ['user', () => user === undefined || findUser(user)],
+      ['group', () => group === undefined || groupId(group)],
+    ] as const) {
+      try {
+        find();
+      } catch (error) {
+        throw locate(error, place(key), context.sections[0]?.name);
+      }
     }
   }
 

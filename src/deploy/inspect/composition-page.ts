@@ -26,6 +26,7 @@ ${compositionHtml(composition)}`,
 }
 
 function waysThrough({ server, app }: Composition): Way[] {
+  if (!app) return [];
   const visit = (node: OutlineNode, id: string, { keys, steps }: Way): Way[] => {
     const here = [...steps, { id, node }];
     if (node.inner.length === 0) return [{ keys, steps: here }];
@@ -47,12 +48,12 @@ function strip({ keys, steps }: Way): string {
 
 /** A colour for each role. */
 const STYLE = `
-:root { --server: #5b3fb5; --composite: #1f5fbf; --filter: #8a5300; --app: #1f6f54; }
+:root { --server: #5b3fb5; --composite: #1f5fbf; --filter: #8a5300; --app: #1f6f54; --process: #7a3b6b; }
 @media (prefers-color-scheme: dark) {
-  :root { --server: #b9a5ff; --composite: #8ab8ff; --filter: #f0b45f; --app: #6fd3ae; }
+  :root { --server: #b9a5ff; --composite: #8ab8ff; --filter: #f0b45f; --app: #6fd3ae; --process: #e0a3d0; }
 }
 .server { --accent: var(--server); } .composite { --accent: var(--composite); }
-.filter { --accent: var(--filter); } .app { --accent: var(--app); }
+.filter { --accent: var(--filter); } .app { --accent: var(--app); } .process { --accent: var(--process); }
 summary { cursor: pointer; overflow-wrap: anywhere; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 .part:target { box-shadow: 0 0 0 2px var(--accent); }

@@ -3,15 +3,18 @@ import { type Paint, plain } from '../../diagnostics/paint.ts';
 import { formatLocation, type Location, printable } from '../../errors.ts';
 import { escapeHtml } from '../../http/html.ts';
 import { loadContext } from '../load.ts';
+import { namesOfKind, type PartKind } from '../part-kinds.ts';
 import type { LoadSession } from '../session.ts';
 import { configUri } from '../uri.ts';
 import { type OutlineNode, outline } from './outline.ts';
 import { hideSecrets, type ShowSetting } from './secret-settings.ts';
 
-/** The outlines of an application and its server, if there is one. */
+/** The outlines of an application and its server, if there is one, and of the background processes. */
 export interface Composition {
   readonly server: OutlineNode | undefined;
-  readonly app: OutlineNode;
+  /** Undefined in a file with nothing but background processes. */
+  readonly app: OutlineNode | undefined;
+  readonly processes: readonly OutlineNode[];
 }
 
 export interface CompositionNames {
@@ -36,14 +39,19 @@ export async function compositionOf(
 ): Promise<Composition> {
   const uri = configUri(file);
   const options = { globalConf: session.caller };
-  const appContext = await loadContext('app', uri, { ...options, name: names.app }, session);
-  const shown = show ?? (await hideSecrets(file, session));
-  const app = await outline(appContext, shown);
   const { sections } = await session.read(file);
+  const background = namesOfKind(sections.keys(), 'process');
+  const hasApp = names.app !== undefined || background.length === 0 || namesOfKind(sections.keys(), 'app').length > 0;
+  const appContext = hasApp ? await loadContext('app', uri, { ...options, name: names.app }, session) : undefined;
+  const shown = show ?? (await hideSecrets(file, session));
+  const load = async (kind: PartKind, name: string | undefined) =>
+    outline(await loadContext(kind, uri, { ...options, name }, session), shown);
   const hasServer = names.server !== undefined || sections.has('server:main') || sections.has('server');
-  if (!hasServer) return { server: undefined, app };
-  const serverContext = await loadContext('server', uri, { ...options, name: names.server }, session);
-  return { server: await outline(serverContext, shown), app };
+  return {
+    app: appContext && (await outline(appContext, shown)),
+    server: hasServer ? await load('server', names.server) : undefined,
+    processes: await Promise.all(background.map((name) => load('process', name))),
+  };
 }
 
 /** A line of the tree, with the place in a column of its own. */
@@ -64,7 +72,7 @@ interface Row {
  * @param paint Colours for a terminal.
  */
 export function compositionTree(
-  { server, app }: Composition,
+  { server, app, processes }: Composition,
   options: { readonly settings: boolean },
   paint: Paint = plain,
 ): string {
@@ -86,8 +94,10 @@ export function compositionTree(
       add(inner, innerKey, `${indent}${isLast ? '└─ ' : '├─ '}`, `${indent}${isLast ? '   ' : '│  '}`);
     }
   };
-  const root = server ? { ...server, inner: [{ node: app }] } : app;
-  add(root, undefined, '', '');
+  const inner = app ? [{ node: app }] : [];
+  if (server) add({ ...server, inner }, undefined, '', '');
+  else if (app) add(app, undefined, '', '');
+  for (const process of processes) add(process, undefined, '', '');
   const shown = rows.map(({ text, place, name = '', role = 'app' }) => ({
     text: printable(text),
     place: printable(place),
@@ -106,7 +116,7 @@ export function compositionTree(
 }
 
 /** As on the page of `config --html`, where that suits light and dark terminals. */
-const COLOURS = { server: 'magenta', composite: 'cyan', filter: 'yellow', app: 'green' } as const;
+const COLOURS = { server: 'magenta', process: 'blue', composite: 'cyan', filter: 'yellow', app: 'green' } as const;
 
 /** The last column for the places. In a longer line the place follows directly, so that one line does not move all places. */
 const MAX_COLUMN = 72;
@@ -131,8 +141,13 @@ ${inner.join('\n')}</details>`;
 }
 
 /** The composition as boxes, the server's first. */
-export function compositionHtml({ server, app }: Composition): string {
-  return `${server ? partHtml(server, 'server') : ''}\n${partHtml(app, 'app')}`;
+export function compositionHtml({ server, app, processes }: Composition): string {
+  const parts = [
+    ...(server ? [partHtml(server, 'server')] : []),
+    ...(app ? [partHtml(app, 'app')] : []),
+    ...processes.map((process, index) => partHtml(process, `process-${index}`)),
+  ];
+  return parts.join('\n');
 }
 
 /** `etc/develop.ini:14`, without the column. */

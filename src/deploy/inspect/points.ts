@@ -1,5 +1,8 @@
 /** The entry points visible from a directory, with the meaning and the settings that they declare. */
 import type { ConfigError } from '../../errors.ts';
+import { commandProcessSettings } from '../background/command-process.ts';
+import { backgroundSettings } from '../background/process-settings.ts';
+import { programProcessSettings } from '../background/program-process.ts';
 import { asLoadingStep } from '../loading-step.ts';
 import { installedPackages, type PackageInfo } from '../modules/entry-points.ts';
 import { moduleTarget } from '../modules/module-target.ts';
@@ -102,10 +105,39 @@ export function commonAppSettings(): PointSetting[] {
   return declaredSettings(applicationSettings.declarations);
 }
 
+/** The settings of every background process, which paster itself reads. */
+export function commonProcessSettings(): PointSetting[] {
+  return declaredSettings(backgroundSettings.declarations);
+}
+
+/** What a background process can be without an entry point: as its section says it, and the settings. */
+export function ownProcesses(): {
+  readonly written: string;
+  readonly meaning: string;
+  readonly settings: PointSetting[];
+}[] {
+  return (
+    [
+      ['use = program:FILE', programProcessSettings],
+      ['command = PROGRAM ARGUMENTS', commandProcessSettings],
+    ] as const
+  ).map(([written, { meaning = '', declarations }]) => ({
+    written,
+    meaning,
+    settings: declaredSettings(declarations),
+  }));
+}
+
 /** The settings of a section that uses the point; for a server including those of the process layer. */
 export function settingsOfPoint({ group, declared }: Point): PointSetting[] | undefined {
   const own = declared?.settings;
-  if (own === undefined || group !== 'paste.server_factory') return own && [...own];
-  const byName = new Map([...commonServerSettings(), ...own].map((setting) => [setting.name, setting]));
+  const common =
+    group === 'paste.server_factory'
+      ? commonServerSettings()
+      : group === 'paste.process_factory'
+        ? commonProcessSettings()
+        : [];
+  if (own === undefined || common.length === 0) return own && [...own];
+  const byName = new Map([...common, ...own].map((setting) => [setting.name, setting]));
   return [...byName.values()];
 }

@@ -3,11 +3,12 @@
  * these signals are kept and called then, and not when the signal arrives: a program that calls `process.exit()` there
  * would cut the requests in flight.
  */
+import { constants } from 'node:os';
+
 type Handler = (signal: string, number: number) => unknown;
 
 /** In the order in which a program that handles several would meet them: `TERM` from a service manager, `INT` from a terminal. */
-const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
-const NUMBERS: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
+export const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 const ADDING = ['on', 'once', 'addListener', 'prependListener', 'prependOnceListener'] as const;
 const REMOVING = ['off', 'removeListener'] as const;
@@ -26,8 +27,11 @@ export class StopSignals {
   #setExited = (): void => {};
   #timersBefore = 0;
   #begun: Promise<boolean> | undefined;
+  readonly #signals: readonly string[];
 
-  constructor() {
+  /** @param signals in the order in which they are tried */
+  constructor(signals: readonly string[] = STOP_SIGNALS) {
+    this.#signals = signals;
     this.#exited = new Promise((resolve) => {
       this.#setExited = resolve;
     });
@@ -35,7 +39,7 @@ export class StopSignals {
     for (const name of ADDING) {
       const add = emitter[name]?.bind(process);
       emitter[name] = (event, listener) => {
-        if (!isStopSignal(event)) return add?.(event, listener);
+        if (!this.#isStopSignal(event)) return add?.(event, listener);
         const handlers = this.#handlers.get(event) ?? new Set();
         this.#handlers.set(event, handlers.add(listener));
         return process;
@@ -51,11 +55,15 @@ export class StopSignals {
     this.#hideOthers();
   }
 
+  #isStopSignal(event: unknown): event is string {
+    return this.#signals.some((signal) => signal === event);
+  }
+
   /** What the program asks about its handlers, and their removal: paster's own handlers are none of its business. */
   #hideOthers(): void {
     const { listeners, rawListeners, listenerCount, removeAllListeners } = process;
     const own = (event: unknown): Handler[] | undefined =>
-      isStopSignal(event) ? [...(this.#handlers.get(event) ?? [])] : undefined;
+      this.#isStopSignal(event) ? [...(this.#handlers.get(event) ?? [])] : undefined;
     const replaced = {
       listeners: (event: string) => own(event) ?? Reflect.apply(listeners, process, [event]),
       rawListeners: (event: string) => own(event) ?? Reflect.apply(rawListeners, process, [event]),
@@ -64,7 +72,7 @@ export class StopSignals {
       removeAllListeners: (...events: string[]) => {
         const [event] = events;
         if (event === undefined) this.#handlers.clear();
-        else if (!this.#handlers.delete(event) && !isStopSignal(event)) {
+        else if (!this.#handlers.delete(event) && !this.#isStopSignal(event)) {
           Reflect.apply(removeAllListeners, process, [event]);
         }
         return process;
@@ -94,18 +102,18 @@ export class StopSignals {
   }
 
   async #callHandlers(): Promise<boolean> {
-    const signal = SIGNALS.find((name) => this.#handlers.get(name)?.size);
+    const signal = this.#signals.find((name) => this.#handlers.get(name)?.size);
     this.#timersBefore = countTimers();
     process.exit = (() => this.#setExited()) as unknown as typeof process.exit;
     // Some programs end themselves by sending the signal again, without their handlers: Nest does.
     process.kill = (pid, sent = 'SIGTERM') => {
-      if (pid !== process.pid || !isStopSignal(sent)) return this.#kill.call(process, pid, sent);
+      if (pid !== process.pid || !this.#isStopSignal(sent)) return this.#kill.call(process, pid, sent);
       this.#setExited();
       return true;
     };
     const handlers = signal === undefined ? [] : [...(this.#handlers.get(signal) ?? [])];
     const results = handlers.map(async (handler) =>
-      Reflect.apply(handler, process, [signal ?? '', NUMBERS[signal ?? ''] ?? 0]),
+      Reflect.apply(handler, process, [signal ?? '', constants.signals[(signal ?? 'SIGTERM') as NodeJS.Signals] ?? 0]),
     );
     await Promise.race([this.#exited, Promise.all(results)]);
     return handlers.length > 0;
@@ -117,10 +125,6 @@ export class StopSignals {
     do await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     while ((countResources() > this.#resourcesBefore || countTimers() > this.#timersBefore) && performance.now() < end);
   }
-}
-
-function isStopSignal(event: unknown): event is string {
-  return SIGNALS.some((signal) => signal === event);
 }
 
 function countResources(): number {

@@ -139,7 +139,7 @@ export class ConfigFile implements ContextLoader {
 
   async #withFilter(kind: PartKind, config: SectionConfig): Promise<Context> {
     const { localConf, origins, globalConf, trail, section } = config;
-    const filterName = kind === 'server' ? undefined : take(localConf, 'filter-with');
+    const filterName = kind === 'server' || kind === 'process' ? undefined : take(localConf, 'filter-with');
     const required = take(localConf, 'require');
     for (const name of asList(required ?? '')) {
       try {
@@ -168,7 +168,27 @@ export class ConfigFile implements ContextLoader {
   }
 
   #part(kind: PartKind, config: SectionConfig): Promise<Context> {
-    return 'use' in config.localConf ? this.#usedPart(kind, config) : this.#ownFactory(kind, config);
+    if ('use' in config.localConf) return this.#usedPart(kind, config);
+    if (kind === 'process' && 'command' in config.localConf) return this.#command(config);
+    return this.#ownFactory(kind, config);
+  }
+
+  /** `command = ...` in a section of a background process. */
+  async #command(config: SectionConfig): Promise<Context> {
+    return {
+      form: 'factory',
+      kind: 'process',
+      ...composedOf(config),
+      protocol: 'paste.process_factory',
+      protocolAssumed: false,
+      target: {
+        description: `command ${config.localConf['command']}`,
+        file: undefined,
+        load: async () => (await import('../background/command-process.ts')).commandProcess,
+      },
+      loader: this,
+      implied: settingsOf(),
+    };
   }
 
   async #filterApp(config: SectionConfig): Promise<Context> {
@@ -284,7 +304,7 @@ export class ConfigFile implements ContextLoader {
           : `[${section.name}] says neither "use" nor a factory`,
         {
           location: (misplaced && origins.get(misplaced)?.location) ?? section.location,
-          hint: `write use = npm:package#name, or ${KINDS[kind].called} = ./module.js:factory`,
+          hint: `write use = npm:package#name, or ${KINDS[kind].called} = ./module.js:factory${kind === 'process' ? ', or command = ...' : ''}`,
         },
       );
     }

@@ -16,6 +16,7 @@ import { innerContexts } from '../inspect/outline.ts';
 import type { PreloadedModule } from '../instrumentation/preloaded.ts';
 import { loadContext } from '../load.ts';
 import type { PackageInfo } from '../modules/entry-points.ts';
+import type { PartKind } from '../part-kinds.ts';
 import { builtinSchema } from '../schema.ts';
 import { ENVIRONMENT, namesVariables } from '../sections/application-settings.ts';
 import { brokenBy } from '../sections/broken-context.ts';
@@ -35,6 +36,8 @@ export interface EnvironmentRequest {
   /** The sections of the server and the application; undefined: main. */
   readonly serverName?: string | undefined;
   readonly appName?: string | undefined;
+  /** The section of a background process, whose environment it is instead. */
+  readonly processName?: string | undefined;
   /** The files are watched, as in development: NODE_ENV has no default. */
   readonly reload?: boolean;
 }
@@ -79,12 +82,26 @@ export async function applyEnvironment(
   }
 }
 
+/** Does some work with the variables of a request set in this process. Those that were set before are set again afterwards. */
+export async function withEnvironment<T>(
+  request: EnvironmentRequest,
+  session: LoadSession,
+  work: (environment: ConfiguredEnvironment) => Promise<T>,
+): Promise<T> {
+  const restore = applySettingVariables({});
+  try {
+    return await work(await applyEnvironment(request, session));
+  } finally {
+    restore();
+  }
+}
+
 /**
  * `environment` of [DEFAULT], then of the sections of the applications from the outside to the inside, then of the server's: later
  * ones win. `set environment` in a section counts as `environment` there.
  */
 async function readVariables(
-  { file, appName }: EnvironmentRequest,
+  { file, appName, processName }: EnvironmentRequest,
   server: FactoryContext | undefined,
   session: LoadSession,
 ): Promise<Variables> {
@@ -92,7 +109,8 @@ async function readVariables(
   const reading = new EnvironmentSession(session, ENVIRONMENT);
   const defaults = await readDefaults(file, reading);
   const sources: Variables[] = [parseDefaults(defaults)];
-  for (const context of [...(await applications(file, appName, reading)), ...(server ? [server] : [])]) {
+  const apps = processName === undefined ? await applications(file, appName, reading) : [];
+  for (const context of [...apps, ...(server ? [server] : [])]) {
     const { globalConf, localConf } = context;
     const inherited = globalConf[ENVIRONMENT] === defaults.value ? undefined : globalConf[ENVIRONMENT];
     for (const value of [inherited, localConf[ENVIRONMENT]]) {
@@ -121,7 +139,7 @@ async function applications(file: string, name: string | undefined, session: Loa
 
 /** An application may have a setting of this name itself, as `cgi` does, or one that names an environment. */
 async function isForProcess(value: string, context: FactoryContext): Promise<boolean> {
-  if (context.kind === 'server') return true;
+  if (context.kind === 'server' || context.kind === 'process') return true;
   const schema = await builtinSchema(context);
   return namesVariables(value) && !(schema && ENVIRONMENT in schema.declarations);
 }
@@ -183,16 +201,16 @@ interface ServerSection {
 
 /** @param key the setting whose errors are thrown */
 async function readServer(
-  { file, serverName, appName }: EnvironmentRequest,
+  { file, serverName, appName, processName }: EnvironmentRequest,
   session: LoadSession,
   key: keyof typeof environmentSettings.declarations,
 ): Promise<ServerSection> {
   const globalConf = session.caller;
   if (file === undefined) return { server: undefined, globalConf };
   const reading = new EnvironmentSession(session, key);
-  const load = (kind: 'app' | 'server', name: string | undefined): Promise<Context> =>
+  const load = (kind: PartKind, name: string | undefined): Promise<Context> =>
     loadContext(kind, configUri(file), { globalConf, name }, reading);
-  const server = await load('server', serverName);
+  const server = await (processName === undefined ? load('server', serverName) : load('process', processName));
   if (reading.failure !== undefined) throw reading.failure;
   if (server.form === 'factory' && brokenBy(server) === undefined) return { server, globalConf: server.globalConf };
   return { server: undefined, globalConf: (await load('app', appName)).globalConf };

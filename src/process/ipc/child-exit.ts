@@ -1,4 +1,5 @@
 /** How child processes end, and how long to wait before one is started again. */
+import type { ChildProcess } from 'node:child_process';
 
 /** The application threw an error that nothing caught; Node's own status. */
 export const WORKER_CRASHED = 1;
@@ -20,6 +21,21 @@ export interface Exit {
 /** `with status 3`, `by SIGKILL`. */
 export function describeExit({ code, signal }: Exit): string {
   return signal === null ? `with status ${code}` : `by ${signal}`;
+}
+
+/** How long to wait for the last messages of a dead process: one that it started may keep the channel open. */
+const LAST_MESSAGES_MS = 500;
+
+/** Calls back when a child has ended and its last messages, which may still be in the channel, have come. */
+export function onEnd(child: ChildProcess, ended: (exit: Exit) => void): void {
+  child.once('exit', (code, signal) => {
+    if (!child.connected) return ended({ code, signal });
+    const late = setTimeout(() => ended({ code, signal }), LAST_MESSAGES_MS);
+    child.once('disconnect', () => {
+      clearTimeout(late);
+      setImmediate(() => ended({ code, signal }));
+    });
+  });
 }
 
 const LONGEST_BACKOFF_MS = 10_000;

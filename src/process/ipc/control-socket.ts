@@ -35,7 +35,9 @@ export type ControlRequest =
   /** A number, or how many more or fewer. */
   | { readonly command: 'workers'; readonly count: number; readonly isChange: boolean }
   | { readonly command: 'replace'; readonly pid: number }
-  | { readonly command: 'stop' }
+  /** The whole server, or the processes of a section, until `start`. */
+  | { readonly command: 'stop'; readonly process?: string | undefined }
+  | { readonly command: 'start'; readonly process: string }
   /** The status of the server, and where its blocked workers are. */
   | { readonly command: 'requests' }
   /** What all processes log and print from now on, as pieces, until the client leaves. `level`: the lowest. */

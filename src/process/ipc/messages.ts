@@ -116,6 +116,8 @@ export type FromWorker =
   | { readonly paster: 'opening' }
   /** Accepts connections. */
   | { readonly paster: 'ready' }
+  /** Has started a process group, which must not outlive it. */
+  | { readonly paster: 'group'; readonly pid: number }
   /** The worker cannot start, or is about to die of this error. */
   | { readonly paster: 'failed'; readonly error: TransferredError }
   | { readonly paster: 'beat' }

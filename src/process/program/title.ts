@@ -24,12 +24,14 @@ interface Titled {
 /** The titles of the workers of a supervisor. */
 export class WorkerTitles<Worker extends Titled> {
   readonly #served: string | undefined;
+  readonly #role: string;
   readonly #slots: readonly { readonly worker: Worker | undefined }[];
   #pending: NodeJS.Immediate | undefined;
 
-  /** @param slots the current ones, at any time */
-  constructor(served: string | undefined, slots: readonly { readonly worker: Worker | undefined }[]) {
+  /** @param slots the current ones, at any time @param role what a worker is called */
+  constructor(served: string | undefined, slots: readonly { readonly worker: Worker | undefined }[], role = 'worker') {
     this.#served = served;
+    this.#role = role;
     this.#slots = slots;
   }
 
@@ -45,7 +47,7 @@ export class WorkerTitles<Worker extends Titled> {
     this.#pending = setImmediate(() => {
       this.#pending = undefined;
       for (const [index, { worker }] of this.#slots.entries())
-        if (worker) this.name(worker, `worker ${index + 1} of ${this.#slots.length}`);
+        if (worker) this.name(worker, `${this.#role} ${index + 1} of ${this.#slots.length}`);
     });
   }
 }

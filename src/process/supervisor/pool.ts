@@ -19,7 +19,7 @@ import { Spares } from './spares.ts';
 import { atOnce, inSequence } from './start/boot-order.ts';
 import { FirstWorkers } from './start/first-workers.ts';
 import { StartLimit } from './start/start-limit.ts';
-import type { PoolOptions, Slot, WorkerSettings } from './supervision.ts';
+import type { BootOptions, PoolOptions, Slot, WorkerSettings } from './supervision.ts';
 import { WorkerHandle } from './worker-handle.ts';
 
 /** How long to wait until a replaced worker has stopped accepting. */
@@ -61,7 +61,7 @@ export class Pool<Boot> {
     this.#options = options;
     this.#log = options.log;
     this.settings = options.settings;
-    this.#titles = new WorkerTitles(options.served, this.#slots);
+    this.#titles = new WorkerTitles(options.served, this.#slots, options.role);
     this.spares = new Spares<Boot>({
       spawn: () => this.#titles.name(this.#spawn(), 'spare worker'),
       count: () => (this.#stopping ? 0 : options.reload ? this.#slots.length : this.settings.spareWorkers),
@@ -183,7 +183,12 @@ export class Pool<Boot> {
     const workers = slots.flatMap(({ worker }) => worker ?? []);
     for (const slot of slots) slot.worker = undefined;
     const { drain } = this.settings;
-    await Promise.all(workers.map((worker) => worker.stop({ graceful: true, timeout: drain })));
+    // One that starts again after a crash is not in its slot yet.
+    const starting = [...this.#starting].map((worker) => {
+      worker.kill();
+      return worker.exited;
+    });
+    await Promise.all([...starting, ...workers.map((worker) => worker.stop({ graceful: true, timeout: drain }))]);
   }
 
   /**
@@ -292,6 +297,7 @@ export class Pool<Boot> {
       await ready;
     } catch (error) {
       worker.kill();
+      if (this.settings.exclusive) await worker.exited;
       const mayBePackages = this.spares.isPrepared(worker) && !limit.error && !failure;
       if (!mayBePackages || this.#stopping || this.#interruptions !== interruptions) throw limit.error ?? error;
       // What is wrong with the application is what a worker without them says.
@@ -413,7 +419,8 @@ export class Pool<Boot> {
     const attempt = async () => {
       // What is on disk is the version on trial.
       await this.#trial;
-      if (this.#stopping || slot.removed || slot.worker) return;
+      // `reviveVacated` starts it later.
+      if (this.#stopping || this.isVacated || slot.removed || slot.worker) return;
       try {
         const isFirst = this.#isFirst(slot);
         const worker = await this.bootOne({ isFirst }).catch((error: unknown) => this.#bootFailure(slot, error));
@@ -423,7 +430,7 @@ export class Pool<Boot> {
         else this.#place(slot, worker);
         this.spares.warmLater(atOnce ? wait : 0);
       } catch (error) {
-        if (this.#stopping) return;
+        if (this.#stopping || this.isVacated) return;
         slot.deaths++;
         this.#log.error(`a worker does not start: ${describeError(error)}`);
         this.#revive(slot);
@@ -439,10 +446,4 @@ export class Pool<Boot> {
     );
     this.#revivals.add(timer);
   }
-}
-
-interface BootOptions {
-  readonly isFirst: boolean;
-  readonly failure?: Error | undefined;
-  readonly isCold?: boolean;
 }

@@ -1,7 +1,7 @@
 /** What the supervisor is configured with, and what of it each worker gets. */
 import type { Logger } from '../../log.ts';
 import type { MemoryLimit } from '../../machine/capacity.ts';
-import type { AskStatus, RestartReason } from '../../metrics/server-status.ts';
+import type { AskStatus, ProcessStatus, RestartReason } from '../../metrics/server-status.ts';
 import type { HeldSocket } from '../../net/held-socket.ts';
 import type { Exit } from '../ipc/child-exit.ts';
 import type { WorkerLimits } from '../ipc/messages.ts';
@@ -73,6 +73,10 @@ export interface SupervisorOptions<Boot> extends Supervision<Boot> {
   readonly log: Logger;
   /** What the workers serve, for the titles of their processes. */
   readonly served?: string | undefined;
+  /** What a worker is called in its title. Default: `worker`. */
+  readonly role?: string | undefined;
+  /** The status of what runs beside the workers, for the status of the server. */
+  readonly describeProcesses?: (() => Promise<readonly ProcessStatus[]>) | undefined;
   readonly execArgv?: readonly string[] | undefined;
   /** The descriptor for the standard output and error of the next worker. Default: this process's own. */
   readonly output?: (() => number) | undefined;
@@ -102,6 +106,13 @@ export interface WorkerSettings<Boot> {
   readonly exclusive: boolean;
 }
 
+/** How a pool starts one worker. */
+export interface BootOptions {
+  readonly isFirst: boolean;
+  readonly failure?: Error | undefined;
+  readonly isCold?: boolean;
+}
+
 /** What a pool gets from its supervisor. */
 export interface PoolOptions<Boot> {
   readonly entry: string;
@@ -109,6 +120,8 @@ export interface PoolOptions<Boot> {
   readonly log: Logger;
   /** What the workers serve, for their titles. */
   readonly served?: string | undefined;
+  /** What a worker is called in its title. Default: `worker`. */
+  readonly role?: string | undefined;
   readonly execArgv: readonly string[];
   readonly output: () => number | 'inherit';
   /**

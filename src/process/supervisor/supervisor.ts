@@ -93,6 +93,7 @@ export class Supervisor<Boot> {
       settings: workerSettings(options, options.reload),
       log: options.log,
       served: options.served,
+      role: options.role,
       execArgv: options.execArgv ?? [],
       output: () => options.output?.() ?? 'inherit',
       reload: options.reload !== undefined,
@@ -223,7 +224,7 @@ export class Supervisor<Boot> {
 
   /** The status of the server, from the current reports of the workers. */
   async status({ history = false } = {}): Promise<ServerStatus> {
-    const workers = await this.#pool.status();
+    const [workers, processes = []] = await Promise.all([this.#pool.status(), this.#options.describeProcesses?.()]);
     return {
       pid: process.pid,
       started: this.#started,
@@ -232,6 +233,7 @@ export class Supervisor<Boot> {
       restarts: this.#events.restarts,
       reloads: this.#events.reloads,
       events: this.#events.latest,
+      ...(processes.length > 0 ? { processes } : {}),
       ...(history ? { history: this.#history.samples } : {}),
     };
   }

@@ -13,7 +13,7 @@ import { RunError } from '../../errors.ts';
 import type { AskStatus, ProcessReport, RestartReason, WorkerStatus } from '../../metrics/server-status.ts';
 import type { HeldSocket } from '../../net/held-socket.ts';
 import { timerMs } from '../../timer.ts';
-import { describeExit, type Exit, KILL_MARGIN_S } from '../ipc/child-exit.ts';
+import { describeExit, type Exit, KILL_MARGIN_S, onEnd } from '../ipc/child-exit.ts';
 import { asSendHandle, ConnectionChannel, type PassedConnection } from '../ipc/connection-handover.ts';
 import { packError, unpackError } from '../ipc/error-transfer.ts';
 import { addLogSource, takeLogLine } from '../ipc/log-lines.ts';
@@ -27,6 +27,7 @@ import {
   WORKER_NUMBER,
   type WorkerLimits,
 } from '../ipc/messages.ts';
+import { ChildGroups } from '../program/child-groups.ts';
 import type { TablePlace } from '../worker/accept-balancer.ts';
 import type { Inspection } from '../worker/inspection.ts';
 import { InspectionPipe } from '../worker/inspection-pipe.ts';
@@ -85,8 +86,6 @@ export interface DeadWorker {
 }
 
 const FIRST_INHERITED = 3;
-/** How long to wait for the last messages of a dead worker: a process that it started may keep the channel open. */
-const LAST_MESSAGES_MS = 500;
 
 export class WorkerHandle<Boot> implements DeadWorker {
   readonly id: number;
@@ -117,6 +116,7 @@ export class WorkerHandle<Boot> implements DeadWorker {
   /** Whether it has been asked for a report that it has not sent yet. */
   #isReportPending = false;
   readonly #reportListeners = new Set<() => void>();
+  readonly #groups = new ChildGroups();
   /** Set by the code that kills it. */
   killedFor: RestartReason | undefined;
   #setLoaded = () => {};
@@ -153,15 +153,7 @@ export class WorkerHandle<Boot> implements DeadWorker {
         this.#notifyReportListeners();
         resolve(exit);
       };
-      // Its last messages may still be in the channel when it is gone.
-      this.#child.once('exit', (code, signal) => {
-        if (!this.#child.connected) return end({ code, signal });
-        const late = setTimeout(() => end({ code, signal }), LAST_MESSAGES_MS);
-        this.#child.once('disconnect', () => {
-          clearTimeout(late);
-          setImmediate(() => end({ code, signal }));
-        });
-      });
+      onEnd(this.#child, (exit) => this.#groups.end(() => end(exit)));
       this.#child.on('error', (error) => {
         this.#failure ??= error;
         // A process that did not start does not exit either.
@@ -393,6 +385,9 @@ export class WorkerHandle<Boot> implements DeadWorker {
         this.#failure = undefined;
         this.#readyAt = performance.now();
         this.#setReady();
+        return;
+      case 'group':
+        this.#groups.add(message.pid);
         return;
       case 'listening':
         this.#listening.get(message.fd)?.(message.error && unpackError(message.error));

@@ -46,6 +46,8 @@ export class SupervisorChannel<Boot> {
   /** Whether the worker serves: the supervisor logs an error that ends it from then on. */
   isServing = false;
   readonly reporter: Reporter;
+  /** Bytes that child processes hold, which count as this process's own. */
+  childMemory = (): number => 0;
   readonly #orders: Order<Boot>[] = [];
   readonly #statusRequests = new Map<number, (status: ServerStatus) => void>();
   #lastId = 0;
@@ -158,7 +160,9 @@ export class SupervisorChannel<Boot> {
   }
 
   report(isLast = false): void {
-    void this.send({ paster: 'report', report: this.reporter.report(), isLast });
+    const report = this.reporter.report();
+    const memory = { ...report.memory, resident: report.memory.resident + this.childMemory() };
+    void this.send({ paster: 'report', report: { ...report, memory }, isLast });
   }
 
   /** The status of the whole server. @throws Error if the supervisor is gone or does not answer. */

@@ -35,6 +35,10 @@ const INSPECTION_THREAD = join(OWN_CODE, 'process/worker/inspection-thread.js');
 /** A server that a worker has started: the part of `Running` that is needed here. */
 export interface WorkerRunning {
   readonly finished?: Promise<void> | undefined;
+  /** Whether it ends when nothing is left in the process that it could wait for. */
+  readonly endsWhenIdle?: boolean | undefined;
+  /** Bytes of memory that its child processes hold. */
+  childMemory?(): number;
   /** `handOver` takes connections that another worker can continue; without it they are closed. */
   close(options: { graceful: boolean; timeout: number; handOver?: (socket: Socket) => void }): Promise<void>;
   /** Takes a connection that another worker has handed over. Absent: the server does not hand over. */
@@ -68,6 +72,8 @@ export interface WorkerControl {
   readonly ask: AskStatus;
   /** The callback is called on USR1. It returns the new descriptor of standard error, if there is one. */
   onReopenLogs(callback: () => number | undefined): void;
+  /** Names a process group that this worker has started, and that must not outlive it. */
+  ownGroup(pid: number): void;
 }
 
 /**
@@ -182,10 +188,12 @@ async function work<Boot>(
     return WORKER_DONE;
   }
   if (first.limits.reportsUntilReady) for (const name of Object.keys(REPORT_MODULES)) delete process.env[name];
+  channel.childMemory = () => running.childMemory?.() ?? 0;
   control.begin();
   channel.isServing = true;
   channel.onConnection((connection) => adopt(running, connection, share));
   channel.send({ paster: 'ready' });
+  if (running.endsWhenIdle) process.channel?.unref();
   const { finished } = running;
   const order = await (finished ? Promise.race([end, finished.then(() => FINISHED)]) : end);
   control.end();
@@ -353,6 +361,10 @@ class SupervisorControl<Boot> implements WorkerControl {
     });
   }
 
+  ownGroup(pid: number): void {
+    void this.#channel.send({ paster: 'group', pid });
+  }
+
   begin(): void {
     const { heartbeatMs, stallMs, maxMemory = 0 } = this.#limits;
     if (heartbeatMs !== undefined) {
@@ -365,7 +377,7 @@ class SupervisorControl<Boot> implements WorkerControl {
     this.#stalls?.beat();
     if (maxMemory > 0) {
       this.#every(MEMORY_CHECK_MS, () => {
-        const used = Math.round(process.memoryUsage.rss() / MIB);
+        const used = Math.round((process.memoryUsage.rss() + this.#channel.childMemory()) / MIB);
         if (used > maxMemory) this.replace(`uses ${used} MiB of memory`, 'max_memory');
       });
     }

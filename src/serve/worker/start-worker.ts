@@ -9,17 +9,13 @@ import { importPackage, prepareTsx } from '../../deploy/modules/import-module.ts
 import { replaceListen } from '../../deploy/programs/listen-takeover.ts';
 import { LoadSession } from '../../deploy/session.ts';
 import { paintFor } from '../../diagnostics/paint.ts';
-import { ErrorList, errorMessage, PasterError } from '../../errors.ts';
 import { meter } from '../../metrics/meter.ts';
-import { dropPrivileges } from '../../process/daemon/drop-privileges.ts';
-import { LogFile } from '../../process/daemon/logfile.ts';
 import { REPORT_MODULES } from '../../process/ipc/messages.ts';
 import { setLastTask } from '../../process/program/last-task.ts';
 import type { WorkerControl, WorkerPreparation, WorkerStart, WorkerWarming } from '../../process/worker/worker.ts';
 import { warnOfPollingSessions } from '../../protocol/polling-sessions.ts';
 import type { App } from '../../protocol/types.ts';
 import { withoutSecretParameters } from '../../secrets.ts';
-import { enterDirectory } from '../../working-directory.ts';
 import { serverIdentity } from '../announce.ts';
 import { setUpLogging } from '../logging.ts';
 import {
@@ -34,6 +30,7 @@ import {
 } from '../plan.ts';
 import { requestLines, showFailures } from '../terminal/development.ts';
 import { terminalLogger } from '../terminal/terminal-log.ts';
+import { enterPlan, followedLogFile, watchAtFault } from './worker-process.ts';
 
 /** Loads and serves the plan's application, or the error that keeps it from loading. */
 export const startWorker: WorkerStart<WorkerPlan> = (plan, open, control) =>
@@ -69,15 +66,6 @@ export const prepareWorker: WorkerPreparation<WorkerPlan> = async (plan, units, 
   if (typescript) await prepareTsx(typescript.from);
   return importPackage;
 };
-
-function enterPlan(plan: WorkerPlan): void {
-  // A link in the path may have been switched since this warm worker started.
-  enterDirectory(plan.directory);
-  // The supervisor keeps its user: it removes its files and opens its log again, and never loads an application.
-  dropPrivileges(plan.ownership.user, plan.ownership.group);
-  // Afterwards, so that a configured HOME overrides the user's own.
-  Object.assign(process.env, plan.variables);
-}
 
 /** Imports what the application is traced with. */
 async function preload({ preload: modules, file, directory: cwd }: WorkerPlan, worker: number): Promise<void> {
@@ -149,7 +137,7 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
     meter().identity = serverIdentity(plan, server.scheme, running.addresses);
     return sticky?.with(running) ?? running;
   } catch (error) {
-    if (error instanceof PasterError) control.watch(pathsAtFault(error));
+    watchAtFault(error, control);
     throw error;
   } finally {
     // Also after an error: then a change of these files is what is waited for.
@@ -171,33 +159,6 @@ async function importTargets(context: Context): Promise<void> {
   const inner = (await innerContexts(context)).map((each) => each.context);
   const isAppFirst = context.form === 'pipeline' || context.form === 'filter-app';
   for (const each of isAppFirst ? [...inner.slice(-1), ...inner.slice(0, -1)] : inner) await importTargets(each);
-}
-
-function pathsAtFault(error: PasterError): string[] {
-  const errors = error instanceof ErrorList ? error.errors : [error];
-  return errors.flatMap(({ path }) => path ?? []);
-}
-
-/**
- * Follows a log file that is renamed. The worker's output goes into it already, by descriptor.
- * @returns a function that opens the file again and returns the new descriptor
- */
-function followedLogFile(path: string, control: WorkerControl): () => number | undefined {
-  let file: LogFile | undefined;
-  return () => {
-    try {
-      if (file) file.reopen();
-      else {
-        file = new LogFile(path);
-        file.capture();
-      }
-      return file.fd;
-    } catch (error) {
-      // Another user may have no permission; a successor inherits the new file from the supervisor.
-      control.replace(`cannot open its log again (${errorMessage(error)})`, 'log');
-      return undefined;
-    }
-  };
 }
 
 /** Any server that speaks the protocol can show an error, if the INI file's own server is part of the error. */

@@ -1,8 +1,15 @@
 /** The tables of the status page. */
 import { type Counts, requestsOf } from '../../../metrics/counts.ts';
 import { quantile } from '../../../metrics/quantiles.ts';
-import type { ProcessReport, Sample, ServerEvent, WorkerSample, WorkerStatus } from '../../../metrics/server-status.ts';
-import { duration, mebibytes, milliseconds } from '../../../metrics/status-lines.ts';
+import type {
+  ProcessReport,
+  ProcessStatus,
+  Sample,
+  ServerEvent,
+  WorkerSample,
+  WorkerStatus,
+} from '../../../metrics/server-status.ts';
+import { duration, mebibytes, milliseconds, restartedText } from '../../../metrics/status-lines.ts';
 import { bar, type Point, sparkline } from './charts.ts';
 import { type Cell, latency, number, table, text } from './format.ts';
 
@@ -66,6 +73,23 @@ function memoryCell({ memory }: ProcessReport, largest: number, points: readonly
   const label = `Memory in the last ten minutes, now ${mebibytes(memory.resident)}`;
   const shown = `${mebibytes(memory.resident)} <small>${heap}</small>`;
   return { html: shown + bar(memory.resident / largest) + sparkline(points, now, label) };
+}
+
+/** Background processes. */
+export function processesTable(processes: readonly ProcessStatus[]): string {
+  const rows = processes.flatMap(({ name, isStopped, workers, restarts }): Cell[][] => {
+    const restarted = number(restartedText(restarts) || '0');
+    if (workers.length === 0) return [[text(name), number('–'), text(isStopped ? 'stopped' : 'does not run', 'warn')]];
+    return workers.map(({ pid, state, report }) => [
+      text(name),
+      number(pid ?? '?'),
+      text(state),
+      number(report ? duration(report.uptime) : '–'),
+      number(report ? mebibytes(report.memory.resident) : '–'),
+      restarted,
+    ]);
+  });
+  return table(['Process', 'PID', 'State', 'Up', 'Memory', 'Restarted'], rows, 'None.');
 }
 
 /** The oldest first, of all workers. */

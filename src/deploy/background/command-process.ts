@@ -1,0 +1,133 @@
+/**
+ * `command = python3 jobs.py`: runs any program. The process that paster supervises starts it in a process group of its own, passes
+ * the stop signal on, and ends when it ends.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { defineSettings, type SettingsOf, seconds } from '../../config/setting.ts';
+import { ConfigError, errorCode, errorMessage, RunError } from '../../errors.ts';
+import { consoleLogger } from '../../logging/configure.ts';
+import { ERROR, INFO } from '../../logging/python/record.ts';
+import { treeMemory } from '../../machine/capacity.ts';
+import type { Settings } from '../../protocol/types.ts';
+import { commandLine } from './command-line.ts';
+import type { OwnProcess } from './loaded-process.ts';
+import { stopSignal } from './program-process.ts';
+
+export const commandProcessSettings = defineSettings(
+  {
+    command: {
+      type: commandLine,
+      required: true,
+      help: "The program and its arguments, quoted as in a shell. No shell runs it: for pipes and variables, write sh -c '...'.",
+      example: 'python3 jobs.py --queue mail',
+    },
+    start_seconds: {
+      type: seconds,
+      default: 1,
+      help: 'How many seconds the program must run until it counts as started: if it ends earlier, a reload keeps the old process.',
+    },
+    stop_signal: { type: stopSignal, default: 'SIGTERM', help: 'The signal that asks the program to end.' },
+  },
+  { meaning: 'any program' },
+);
+
+type CommandSettings = SettingsOf<typeof commandProcessSettings>;
+
+/** The factory behind `command`. */
+export function commandProcess(_globalConf: Settings, settings: CommandSettings): OwnProcess {
+  return new CommandProcess(settings);
+}
+commandProcess.settings = commandProcessSettings;
+
+class CommandProcess implements OwnProcess {
+  /** Set by the caller. */
+  onGroup: (pid: number) => void = () => {};
+  readonly started: Promise<void>;
+  readonly #settings: CommandSettings;
+  readonly #exited: Promise<void>;
+  #setExited: (end: Promise<void>) => void = () => {};
+  #child: ChildProcess | undefined;
+  #isGone = false;
+
+  constructor(settings: CommandSettings) {
+    this.#settings = settings;
+    this.#exited = new Promise((resolve) => {
+      this.#setExited = resolve;
+    });
+    this.#exited.catch(() => {});
+    let timer: NodeJS.Timeout | undefined;
+    const survived = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, settings.start_seconds * 1000);
+    });
+    const ended = this.#exited.then(() => {
+      throw this.#failure('ended before it had started', 'start_seconds says how long');
+    });
+    this.started = Promise.race([survived, ended]).finally(() => clearTimeout(timer));
+    this.started.catch(() => {});
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { command, stop_signal: stop } = this.#settings;
+    const [program = '', ...args] = command;
+    const logger = consoleLogger();
+    // Through this process, except at a terminal: it opens log files again, and others follow what it prints.
+    const output = logger || !process.stdout.isTTY ? 'pipe' : 'inherit';
+    // A group of its own: the terminal's signals are for the supervisor, and children that the program starts end with it.
+    const child = spawn(program, args, { stdio: ['ignore', output, output], detached: true });
+    this.#child = child;
+    if (child.pid !== undefined) this.onGroup(child.pid);
+    passLines(child.stdout, (line) => (logger ? logger.report(INFO, line, {}) : process.stdout.write(`${line}\n`)));
+    passLines(child.stderr, (line) => (logger ? logger.report(ERROR, line, {}) : process.stderr.write(`${line}\n`)));
+    signal.addEventListener('abort', () => child.kill(stop));
+    // What the program has started ends with it, also if this process has to end first.
+    child.once('exit', () => {
+      this.kill();
+      this.#isGone = true;
+    });
+    process.once('exit', () => this.kill());
+    const end = new Promise<void>((resolve, reject) => {
+      child.once('error', (error) => reject(this.#notStarted(error)));
+      child.once('close', (code, by) => {
+        if (code === 0 || signal.aborted) return resolve();
+        reject(this.#failure(by === null ? `ended with status ${code}` : `was ended by ${by}`));
+      });
+    });
+    this.#setExited(end);
+    return end;
+  }
+
+  kill(): void {
+    const { pid } = this.#child ?? {};
+    if (pid === undefined || this.#isGone) return;
+    try {
+      process.kill(-pid, 'SIGKILL');
+    } catch {
+      // Nothing is left of the group.
+    }
+  }
+
+  childMemory(): number {
+    return this.#child?.pid === undefined ? 0 : treeMemory(this.#child.pid);
+  }
+
+  #failure(what: string, hint?: string): RunError {
+    return new RunError('PASTER_COMMAND', `command ${this.#settings.command[0]} ${what}`, { hint });
+  }
+
+  #notStarted(cause: Error): ConfigError {
+    const [program] = this.#settings.command;
+    const code = errorCode(cause);
+    const reason = code === 'ENOENT' ? 'there is no such program' : errorMessage(cause);
+    return new ConfigError('PASTER_COMMAND', `command: cannot start ${program}: ${reason}`, {
+      setting: 'command',
+      hint: code === 'ENOENT' ? 'name it by its path, or check PATH and cwd' : undefined,
+      cause,
+    });
+  }
+}
+
+function passLines(stream: Readable | null, pass: (line: string) => unknown): void {
+  if (stream) createInterface(stream).on('line', pass);
+}

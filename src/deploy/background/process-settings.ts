@@ -1,0 +1,130 @@
+/** The settings that every `[process:*]` has, which paster itself reads. What it runs declares its own settings. */
+import { variables } from '../../config/env-file.ts';
+import {
+  acceptedNames,
+  bool,
+  defineSettings,
+  int,
+  list,
+  path,
+  pathList,
+  type SettingsOf,
+  seconds,
+  text,
+} from '../../config/setting.ts';
+import { ConfigError } from '../../errors.ts';
+import { type FactoryContext, placeOfKey, sectionPlace, sectionPrefix, settingsOf } from '../context.ts';
+import { declaredSchema, schemaOf } from '../schema.ts';
+import { processSettings as serverSettings } from '../server/server-settings.ts';
+import { validateSettings, validateWith } from '../validate.ts';
+
+/** The web server's name among the processes. */
+export const WEB = 'web';
+
+export const backgroundSettings = defineSettings({
+  instances: {
+    type: int({ min: 1, max: 256 }),
+    default: 1,
+    help: 'How many processes run it.',
+    example: '2',
+  },
+  exclusive: {
+    type: bool,
+    default: false,
+    help: 'Never run two at a time: at a reload, the old process ends before the new one starts. Otherwise the new one starts first.',
+  },
+  environment: {
+    type: variables,
+    help: 'Environment variables of the process, one per line. They override those of [DEFAULT], of env_file, and those that paster was started with.',
+    example: 'QUEUE=mail',
+  },
+  env_file: {
+    type: pathList,
+    help: 'Files of environment variables; the last one wins.',
+    example: '%(here)s/.env',
+  },
+  cwd: {
+    type: path,
+    help: 'Working directory of the process. Default: that of paster.',
+    example: '%(here)s/..',
+  },
+  user: {
+    type: text,
+    help: 'The user that the process becomes, with all groups of that user, before its code is loaded. Only root can change the user. Default: that of serve --user.',
+    example: 'mailer',
+  },
+  group: { type: text, help: 'The group that it becomes likewise.', example: 'mail' },
+  max_memory: {
+    type: int({ min: 1, max: 1_048_576 }),
+    help: 'A process that holds more resident memory (MiB), with its children, is replaced.',
+  },
+  start_timeout: {
+    type: seconds,
+    default: 60,
+    help: 'How many seconds the process may take to start; 0: no limit.',
+  },
+  graceful_timeout: {
+    type: seconds,
+    default: 30,
+    help: 'How many seconds the process may take to end when it is stopped. Then it is killed.',
+  },
+  reload_files: {
+    type: list,
+    help: 'Globs of further files that serve --reload watches for this process, relative to the INI file.',
+    example: '%(here)s/*.yaml',
+  },
+  reload_ignore: {
+    type: serverSettings.declarations.reload_ignore.type,
+    default: serverSettings.declarations.reload_ignore.default,
+    help: 'Files and directories whose changes cause no reload, as in a section of a server.',
+  },
+});
+
+export type BackgroundSettings = SettingsOf<typeof backgroundSettings>;
+
+/** The settings that paster reads. The rest of the section is not looked at: it is for what the process runs. */
+export async function readBackgroundSettings(context: FactoryContext): Promise<BackgroundSettings> {
+  if (context.sections[0]?.name === `process:${WEB}`) {
+    throw new ConfigError('PASTER_PROCESS_NAME', `[process:${WEB}] is not a name for a process`, {
+      location: sectionPlace(context),
+      hint: `"${WEB}" means the web server in --only and --without: choose another name`,
+    });
+  }
+  const names = acceptedNames(backgroundSettings.declarations);
+  const common = Object.entries(context.localConf).filter(([key]) => names.has(key));
+  const settings = (await validateWith(
+    backgroundSettings,
+    settingsOf(Object.fromEntries(common)),
+    context,
+  )) as BackgroundSettings;
+  if (settings.exclusive && settings.instances > 1) {
+    throw new ConfigError(
+      'PASTER_EXCLUSIVE',
+      `${sectionPrefix(context)}exclusive and instances = ${settings.instances} exclude each other`,
+      {
+        location: placeOfKey(context, 'instances') ?? sectionPlace(context),
+        hint: 'exclusive means one process at a time',
+      },
+    );
+  }
+  return settings;
+}
+
+/**
+ * The settings to call a factory with. A factory with a schema gets what the schema declares, another one gets the whole section.
+ * @throws ConfigError, or ErrorList for several errors, also for the settings that paster reads
+ */
+export async function factorySettings(made: unknown, context: FactoryContext): Promise<unknown> {
+  await readBackgroundSettings(context);
+  const schema = schemaOf(made);
+  if (!schema) return settingsOf(context.localConf);
+  const declared = declaredSchema(made);
+  if (declared) {
+    // Together, so that a mistyped name is compared with all names.
+    const both = defineSettings({ ...backgroundSettings.declarations, ...declared.declarations });
+    return validateWith(both, context.localConf, context);
+  }
+  const names = acceptedNames(backgroundSettings.declarations);
+  const rest = Object.entries(context.localConf).filter(([key]) => !names.has(key));
+  return validateSettings(made, { ...context, localConf: settingsOf(Object.fromEntries(rest)) });
+}

@@ -1,0 +1,59 @@
+/** Runs a program in this process as `node FILE` would. */
+import { existsSync, readFileSync } from 'node:fs';
+import { Module } from 'node:module';
+import { dirname, extname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { readManifest } from '../programs/manifest.ts';
+import { importModule } from './import-module.ts';
+
+/** Runs a file as `node FILE` does: `require.main === module` and `import.meta.main` hold. */
+export async function runMain(file: string, directory: string): Promise<void> {
+  if (isEsModule(file) || /\.[cm]?tsx?$/.test(file)) {
+    markAsMain(file);
+    await importModule(file, directory);
+    return;
+  }
+  await importModule(file, directory, () => Reflect.apply(loadAsMain, Module, [file, null, true]));
+}
+
+/** What `node FILE` itself calls, and what other launchers of programs do; it has no public name. */
+const loadAsMain = Reflect.get(Module, '_load') as (file: string, parent: null, isMain: true) => unknown;
+
+const IMPORT_OR_EXPORT = /^(?:import|export)\b(?!\()/m;
+
+function isEsModule(file: string): boolean {
+  const extension = extname(file);
+  if (extension !== '.js') return extension === '.mjs';
+  for (let directory = dirname(file); ; directory = dirname(directory)) {
+    const isProject = existsSync(join(directory, 'package.json'));
+    const type = isProject ? readManifest(directory).type : undefined;
+    if (type !== undefined) return type === 'module';
+    if (isProject || directory === dirname(directory)) break;
+  }
+  return IMPORT_OR_EXPORT.test(readFileSync(file, 'utf8'));
+}
+
+interface LoadResult {
+  readonly format: string | null | undefined;
+  readonly source?: string | ArrayBuffer | NodeJS.TypedArray | undefined;
+}
+type RegisterHooks = (hooks: {
+  load(url: string, context: unknown, next: (url: string, context: unknown) => LoadResult): LoadResult;
+}) => { deregister(): void };
+
+/** Sets `import.meta.main` in the program's own file, where Node lets a hook do it (22.15 and later). */
+function markAsMain(file: string): void {
+  const register = Reflect.get(Module, 'registerHooks') as RegisterHooks | undefined;
+  const main = pathToFileURL(file).href;
+  const hooks = register?.({
+    load(url, context, next) {
+      const result = next(url, context);
+      if (url !== main || !result.format?.startsWith('module') || result.source === undefined) return result;
+      hooks?.deregister();
+      const source =
+        typeof result.source === 'string' ? result.source : Buffer.from(result.source as Uint8Array).toString();
+      // On the program's first line, so that the numbers of its lines stay.
+      return { ...result, source: source.startsWith('#!') ? source : `import.meta.main = true; ${source}` };
+    },
+  });
+}

@@ -1,0 +1,203 @@
+/** The background processes of an INI file: a supervisor for each `[process:*]` section, beside that of the web workers. */
+import { dirname, join } from 'node:path';
+import { LoadSession } from '../../deploy/session.ts';
+import { RunError } from '../../errors.ts';
+import { prefixedLogger } from '../../log.ts';
+import { noRestarts, type ProcessStatus } from '../../metrics/server-status.ts';
+import { OWN_CODE } from '../../own-files.ts';
+import { describeError } from '../../process/ipc/error-transfer.ts';
+import { pollingPeriod } from '../../process/reload/polling-filesystems.ts';
+import { type ReloadResult, type Succession, Supervisor } from '../../process/supervisor/supervisor.ts';
+import type { WorkerHandle } from '../../process/supervisor/worker-handle.ts';
+import { servedName } from '../announce.ts';
+import { deathDetails } from '../death-details.ts';
+import type { Service } from '../service.ts';
+import { type ProcessPlan, processSupervision } from './process-plan.ts';
+import { servedParts } from './served-parts.ts';
+
+/** One section. */
+interface Section {
+  /** Undefined while it starts for the first time, and while it is stopped. */
+  supervisor: Supervisor<ProcessPlan> | undefined;
+  /** Stopped by `paster control`, until that starts it again. */
+  isStopped: boolean;
+}
+
+export class BackgroundProcesses {
+  readonly finished: Promise<void>;
+  readonly #service: Service;
+  readonly #sections = new Map<string, Section>();
+  #isStopping = false;
+  #setFinished = () => {};
+
+  constructor(service: Service) {
+    this.#service = service;
+    this.finished = new Promise((resolve) => {
+      this.#setFinished = resolve;
+    });
+  }
+
+  /** Starts all sections that the command line has chosen. @throws The first error; the caller stops the others. */
+  async start(): Promise<void> {
+    await Promise.all(this.#service.parts.processes.map((name) => this.#add(name)));
+  }
+
+  /** Reads the file again: replaces the processes, starts those of new sections, and ends those of removed ones. */
+  async reload(reason: string): Promise<ReloadResult> {
+    try {
+      const names = await this.#chosen();
+      const known = [...this.#sections];
+      await this.#removeExcept(names);
+      const results = await Promise.all([
+        ...known.flatMap(([name, { supervisor }]) =>
+          names.includes(name) && supervisor ? supervisor.reload(reason) : [],
+        ),
+        ...this.#missing(names).map((name) => this.#tryToAdd(name)),
+      ]);
+      return results.find((each) => !each.ok) ?? { ok: true };
+    } catch (error) {
+      this.#service.log.error(`the processes go on as they are: ${describeError(error)}`);
+      return { ok: false, error };
+    }
+  }
+
+  /** With `--reload`, after a change of the file: starts those of new sections, and ends those of removed ones. */
+  async update(): Promise<void> {
+    // A file with errors is reported by the reload itself.
+    const names = await this.#chosen().catch(() => undefined);
+    if (!names || this.#isStopping) return;
+    for (const name of this.#missing(names)) void this.#tryToAdd(name);
+    await this.#removeExcept(names);
+  }
+
+  reopenLogs(): void {
+    for (const supervisor of this.#supervisors) supervisor.reopenLogs();
+  }
+
+  async stop({ graceful }: { readonly graceful: boolean }): Promise<void> {
+    this.#isStopping = true;
+    await Promise.all(this.#supervisors.map((each) => each.stop({ graceful })));
+    this.#setFinished();
+  }
+
+  status(): Promise<ProcessStatus[]> {
+    return Promise.all(
+      [...this.#sections].map(async ([name, { supervisor, isStopped }]) => {
+        const status = await supervisor?.status();
+        const { workers = [], restarts = noRestarts(), events = [] } = status ?? {};
+        return { name, isStopped, workers, restarts, events };
+      }),
+    );
+  }
+
+  /** All processes of all sections. */
+  get workers(): readonly WorkerHandle<ProcessPlan>[] {
+    return this.#supervisors.flatMap(({ workers }) => workers);
+  }
+
+  /** As `Supervisor.replaceWorker`. */
+  async replaceWorker(pid: number, reason: string): Promise<Succession | undefined> {
+    const owner = this.#supervisors.find(({ workers }) => workers.some((each) => each.pid === pid));
+    return owner?.replaceWorker(pid, reason);
+  }
+
+  /** Ends the processes of a section until `startSection`. @throws RunError for an unknown name */
+  async stopSection(name: string): Promise<void> {
+    const section = this.#named(name);
+    const { supervisor } = section;
+    section.isStopped = true;
+    section.supervisor = undefined;
+    await supervisor?.stop({ graceful: true });
+  }
+
+  /** @throws The reason if they do not start */
+  async startSection(name: string): Promise<void> {
+    const section = this.#named(name);
+    if (!section.isStopped) throw new RunError('PASTER_PROCESS', `[process:${name}] runs already`);
+    section.isStopped = false;
+    try {
+      await this.#start(name, section);
+    } catch (error) {
+      section.isStopped = true;
+      section.supervisor = undefined;
+      throw error;
+    }
+  }
+
+  get #supervisors(): Supervisor<ProcessPlan>[] {
+    return [...this.#sections.values()].flatMap(({ supervisor }) => supervisor ?? []);
+  }
+
+  #named(name: string): Section {
+    const section = this.#sections.get(name);
+    if (section) return section;
+    const names = [...this.#sections.keys()];
+    throw new RunError('PASTER_PROCESS', `there is no process "${name}" in server ${process.pid}`, {
+      hint: names.length > 0 ? `there are: ${names.join(', ')}` : 'the INI file has no [process:...] section',
+    });
+  }
+
+  async #chosen(): Promise<readonly string[]> {
+    const { plan } = this.#service;
+    return (await servedParts(plan, new LoadSession(plan.globalConf))).processes;
+  }
+
+  #missing(names: readonly string[]): string[] {
+    return names.filter((name) => !this.#sections.has(name));
+  }
+
+  async #removeExcept(names: readonly string[]): Promise<void> {
+    const removed = [...this.#sections].filter(([name]) => !names.includes(name));
+    for (const [name] of removed) this.#sections.delete(name);
+    await Promise.all(removed.map(([, { supervisor }]) => supervisor?.stop({ graceful: true })));
+  }
+
+  async #tryToAdd(name: string): Promise<ReloadResult> {
+    try {
+      await this.#add(name);
+      return { ok: true };
+    } catch (error) {
+      this.#sections.delete(name);
+      if (!this.#isStopping) this.#service.log.error(`[process:${name}] does not start: ${describeError(error)}`);
+      return { ok: false, error };
+    }
+  }
+
+  async #add(name: string): Promise<void> {
+    const section: Section = { supervisor: undefined, isStopped: false };
+    this.#sections.set(name, section);
+    await this.#start(name, section);
+  }
+
+  async #start(name: string, section: Section): Promise<void> {
+    const { plan, request, logFile, log } = this.#service;
+    const { reload, reloadInterval } = request;
+    const session = new LoadSession(plan.globalConf);
+    const first = await processSupervision(this.#service, name, session);
+    if (this.#isStopping) return;
+    session.logWarnings(log);
+    const watched = [...session.files, ...first.boot.envFiles];
+    section.supervisor = new Supervisor<ProcessPlan>({
+      ...first,
+      served: servedName(plan),
+      role: name,
+      entry: join(OWN_CODE, 'worker.js'),
+      revise: async (current, onlyCode) => {
+        if (onlyCode) return { ...current };
+        if (reload) await this.update();
+        return processSupervision(this.#service, name, new LoadSession(plan.globalConf));
+      },
+      reload: reload
+        ? {
+            files: watched,
+            debounce: reloadInterval,
+            polling: pollingPeriod([plan.directory, ...watched.map(dirname)], reloadInterval),
+          }
+        : undefined,
+      output: logFile && (() => logFile.fd),
+      describeDeath: (worker, exit) => deathDetails(worker, exit),
+      log: prefixedLogger(log, `[process:${name}] `),
+    });
+    await section.supervisor.start();
+  }
+}

@@ -1,0 +1,63 @@
+/** What of an INI file runs: its web server, and which of its background processes. */
+import { nearest } from '../../config/nearest.ts';
+import { WEB } from '../../deploy/background/process-settings.ts';
+import { type LoadedServer, loadServer } from '../../deploy/load.ts';
+import { namesOfKind } from '../../deploy/part-kinds.ts';
+import { SectionScope } from '../../deploy/sections/section-scope.ts';
+import type { LoadSession } from '../../deploy/session.ts';
+import { UsageError } from '../../errors.ts';
+import type { ServePlan } from '../plan.ts';
+
+export interface ServedParts {
+  readonly web: boolean;
+  /** The names of `[process:*]` sections. */
+  readonly processes: readonly string[];
+}
+
+/**
+ * All that the file has, as far as `--only` and `--without` choose it. A file with background processes and without a server runs
+ * these alone.
+ * @throws UsageError for a name that is not in the file
+ */
+export async function servedParts(plan: ServePlan, session: LoadSession): Promise<ServedParts> {
+  const { file, selection = {}, serverUri, serverName } = plan;
+  const sections = file === undefined ? [] : [...(await session.read(file)).sections.keys()];
+  const processes = namesOfKind(sections, 'process');
+  checkNames(plan, processes);
+  const { only, without = [] } = selection;
+  const isChosen = (name: string) => (only === undefined || only.includes(name)) && !without.includes(name);
+  const isNamed = serverName !== undefined || !serverUri.startsWith('config:') || only?.includes(WEB) === true;
+  const hasServer = isNamed || processes.length === 0 || namesOfKind(sections, 'server').includes('main');
+  const chosen = { web: hasServer && isChosen(WEB), processes: processes.filter(isChosen) };
+  if (chosen.web || chosen.processes.length > 0) return chosen;
+  throw new UsageError('PASTER_USAGE', 'serve: --only and --without leave nothing to run', {
+    hint: `there are: ${[WEB, ...processes].join(', ')}`,
+  });
+}
+
+function checkNames(
+  { file, selection: { only = [], without = [] } = {} }: ServePlan,
+  processes: readonly string[],
+): void {
+  const known = [WEB, ...processes];
+  for (const [option, names] of [
+    ['only', only],
+    ['without', without],
+  ] as const) {
+    const unknown = names.find((name) => !known.includes(name));
+    if (unknown === undefined) continue;
+    if (file === undefined)
+      throw new UsageError('PASTER_USAGE', `--${option} names sections, and there is no INI file`);
+    const meant = nearest(unknown, known);
+    throw new UsageError('PASTER_USAGE', `--${option}: there is no section [process:${unknown}]`, {
+      hint: meant === undefined ? `there are: ${known.join(', ')}` : `did you mean "${meant}"?`,
+    });
+  }
+}
+
+/** For a file whose background processes run alone: a server that is never opened, with what [DEFAULT] says. */
+export async function loadServerWithoutSocket({ file = '' }: ServePlan, session: LoadSession): Promise<LoadedServer> {
+  const document = await session.read(file);
+  const scope = new SectionScope(document, session.caller, undefined, (error, entry) => session.report(error, entry));
+  return loadServer('npm:paster#http', { globalConf: scope.defaults() }, session);
+}

@@ -1,0 +1,144 @@
+/** The server as signals and `paster control` see it: the web workers and the background processes together. */
+import { RunError } from '../../errors.ts';
+import { NO_COUNTS } from '../../metrics/counts.ts';
+import { NO_RELOADS, noRestarts, type ServerStatus } from '../../metrics/server-status.ts';
+import { statusLines } from '../../metrics/status-lines.ts';
+import type { Controllable, ControlRequest, SendPiece } from '../../process/ipc/control-socket.ts';
+import { describeError } from '../../process/ipc/error-transfer.ts';
+import type { SignalTarget } from '../../process/program/signals.ts';
+import type { ReloadResult, Supervisor } from '../../process/supervisor/supervisor.ts';
+import { SupervisorControl, unknownCommand } from '../../process/supervisor/supervisor-control.ts';
+import type { WorkerPlan } from '../plan.ts';
+import type { Service } from '../service.ts';
+import type { BackgroundProcesses } from './background-processes.ts';
+
+/** Passes signals to the supervisors, and tells systemd what they do. */
+export class SupervisedService implements SignalTarget, Controllable {
+  readonly finished: Promise<void>;
+  readonly #web: Supervisor<WorkerPlan> | undefined;
+  readonly #webControl: Controllable | undefined;
+  readonly #processes: BackgroundProcesses;
+  readonly #service: Service;
+  readonly #onReloaded: () => Promise<void>;
+  readonly #started = Date.now();
+  /** Resolves when what the last reload has changed in this process is done. */
+  #settled: Promise<void> = Promise.resolve();
+  isStopping = false;
+
+  /** @param web undefined: only background processes run */
+  constructor(
+    web: Supervisor<WorkerPlan> | undefined,
+    processes: BackgroundProcesses,
+    service: Service,
+    onReloaded: () => Promise<void>,
+  ) {
+    this.#web = web;
+    this.#processes = processes;
+    this.#service = service;
+    this.#onReloaded = onReloaded;
+    this.finished = Promise.all([web?.finished, processes.finished]).then(() => {});
+    this.#webControl = web && new SupervisorControl(web, this);
+  }
+
+  /** Replaces the web workers and then the processes. If the new version of the application does not start, the processes stay too. */
+  reload(reason: string): Promise<ReloadResult> {
+    return this.#service.reloading(async () => {
+      await this.#settled;
+      const result = (await this.#web?.reload(reason)) ?? { ok: true };
+      const all = result.ok ? await this.#processes.reload(reason) : result;
+      if (result.ok) this.#settled = this.#onReloaded();
+      await this.#settled;
+      return all;
+    });
+  }
+
+  async addWorker(): Promise<unknown> {
+    return this.#web?.addWorker();
+  }
+
+  async removeWorker(): Promise<void> {
+    await this.#web?.removeWorker();
+  }
+
+  reopenLogs(): void {
+    this.#web?.reopenLogs();
+    this.#processes.reopenLogs();
+  }
+
+  async report(): Promise<void> {
+    for (const line of statusLines(await this.status())) this.#service.log.info(line);
+  }
+
+  async stop(options: { graceful: boolean }): Promise<void> {
+    this.isStopping = true;
+    void this.#service.stopping();
+    await Promise.all([this.#web?.stop(options), this.#processes.stop(options)]);
+  }
+
+  async status(): Promise<ServerStatus> {
+    if (this.#web) return this.#web.status();
+    return {
+      pid: process.pid,
+      started: this.#started,
+      workers: [],
+      totals: NO_COUNTS,
+      restarts: noRestarts(),
+      reloads: NO_RELOADS,
+      events: [],
+      processes: await this.#processes.status(),
+    };
+  }
+
+  async control(request: ControlRequest, send: SendPiece, gone: AbortSignal): Promise<unknown> {
+    switch (request.command) {
+      case 'replace': {
+        const replaced = await this.#processes.replaceWorker(request.pid, 'is replaced by paster control');
+        if (replaced === undefined) break;
+        if (replaced.ok) return { pid: replaced.pid };
+        throw new RunError('PASTER_WORKER', `process ${request.pid} goes on: ${describeError(replaced.error)}`);
+      }
+      case 'inspect': {
+        const worker = this.#processes.workers.find(({ pid }) => pid === request.pid);
+        if (!worker) break;
+        return worker.inspect(request.what, send, gone);
+      }
+      case 'stop':
+        if (request.process === undefined) break;
+        await this.#processes.stopSection(request.process);
+        return {};
+      case 'start':
+        await this.#processes.startSection(request.process);
+        return {};
+      default:
+    }
+    return this.#webControl ? this.#webControl.control(request, send, gone) : this.#controlWithoutWeb(request);
+  }
+
+  async #controlWithoutWeb(request: ControlRequest): Promise<unknown> {
+    switch (request.command) {
+      case 'reload': {
+        const begun = performance.now();
+        const result = await this.reload('paster control');
+        if (!result.ok) throw new RunError('PASTER_RELOAD', `not reloaded: ${describeError(result.error)}`);
+        return { workers: this.#processes.workers.length, seconds: (performance.now() - begun) / 1000 };
+      }
+      case 'stop':
+        void this.stop({ graceful: true });
+        // The connection of the client ends with this process.
+        return new Promise(() => {});
+      case 'requests':
+        return { status: await this.status(), blocked: [] };
+      case 'replace':
+      case 'inspect':
+        throw new RunError('PASTER_NO_WORKER', `process ${request.pid} is no process of server ${process.pid}`, {
+          hint: `processes: ${this.#processes.workers.map(({ pid }) => pid).join(', ')}`,
+        });
+      case 'workers':
+        throw new RunError('PASTER_NO_WORKERS', `workers: server ${process.pid} has no web workers`, {
+          hint: 'instances in the section of a process says how many run it',
+        });
+      default:
+        throw unknownCommand(request);
+    }
+  }
+}

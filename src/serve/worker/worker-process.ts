@@ -1,0 +1,49 @@
+/** What every process below the supervisor does before it loads code: web workers and background processes. */
+import { ErrorList, errorMessage, PasterError } from '../../errors.ts';
+import { dropPrivileges } from '../../process/daemon/drop-privileges.ts';
+import { LogFile } from '../../process/daemon/logfile.ts';
+import type { WorkerControl } from '../../process/worker/worker.ts';
+import { enterDirectory } from '../../working-directory.ts';
+import type { WorkerPlan } from '../plan.ts';
+
+/** Enters the directory, becomes the user, and sets the variables of a plan. */
+export function enterPlan({
+  directory,
+  ownership,
+  variables,
+}: Pick<WorkerPlan, 'directory' | 'ownership' | 'variables'>): void {
+  // A link in the path may have been switched since this warm worker started.
+  enterDirectory(directory);
+  // The supervisor keeps its user: it removes its files and opens its log again, and never loads an application.
+  dropPrivileges(ownership.user, ownership.group);
+  // Afterwards, so that a configured HOME overrides the user's own.
+  Object.assign(process.env, variables);
+}
+
+/** Watches the files that an error is about. */
+export function watchAtFault(error: unknown, control: WorkerControl): void {
+  const errors = error instanceof ErrorList ? error.errors : error instanceof PasterError ? [error] : [];
+  control.watch(errors.flatMap(({ path }) => path ?? []));
+}
+
+/**
+ * Follows a log file that is renamed. The worker's output goes into it already, by descriptor.
+ * @returns a function that opens the file again and returns the new descriptor
+ */
+export function followedLogFile(path: string, control: WorkerControl): () => number | undefined {
+  let file: LogFile | undefined;
+  return () => {
+    try {
+      if (file) file.reopen();
+      else {
+        file = new LogFile(path);
+        file.capture();
+      }
+      return file.fd;
+    } catch (error) {
+      // Another user may have no permission; a successor inherits the new file from the supervisor.
+      control.replace(`cannot open its log again (${errorMessage(error)})`, 'log');
+      return undefined;
+    }
+  };
+}
