@@ -51,6 +51,10 @@ async function report(error: unknown, verbose: boolean): Promise<number> {
     const { commandErrorLines } = await import('./diagnostics/error-report.ts');
     for (const line of await commandErrorLines(error, paint, process.stderr.isTTY)) console.err(line);
   } else for (const message of formatError(error).split(/\n(?! )/)) console.err(`paster: ${message}`);
+  if (verbose || process.stderr.isTTY) {
+    const { documentationLines } = await import('./diagnostics/error-report.ts');
+    for (const line of documentationLines(error)) console.err(paint('dim', `  ${line}`));
+  }
   if (verbose) console.err(printableMessage(errorStack(error.cause instanceof Error ? error.cause : error)));
   return error.exitStatus;
 }

@@ -19,10 +19,20 @@ export function isOwnFile(path: string): boolean {
 /** The directory of paster's package.json. */
 export const PACKAGE_ROOT = dirname(OWN_CODE);
 
-/** paster's version, from its package.json. */
+interface Manifest {
+  readonly version: string;
+  /** The documentation site, once there is one. */
+  readonly homepage?: string;
+}
+
+/** paster's own package.json. */
+export function ownManifest(): Manifest {
+  return JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8'));
+}
+
+/** paster's version. */
 export function ownVersion(): string {
-  const manifest = readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8');
-  return (JSON.parse(manifest) as { version: string }).version;
+  return ownManifest().version;
 }
 
 /**

@@ -1,20 +1,10 @@
 /** docs/errors.md has every message that the sources can say, in a form in which it is found by searching. */
 import { describe, expect, test } from 'vitest';
 import { readPage } from './helpers/documentation.ts';
-import { allMessages } from './helpers/messages.ts';
+import { allMessages, isMessage } from './helpers/messages.ts';
 
 const MESSAGES = allMessages();
 const SHOWN = [...readPage('docs/errors.md').matchAll(/^\| `(.+?)` \|/gm)].map(([, text = '']) => text);
-
-function escaped(text: string): string {
-  return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
-}
-
-/** What of a row is the message: file, section or option stand before it. */
-function matches(message: string, row: string): boolean {
-  const pattern = message.split('…').map(escaped).join('.*');
-  return new RegExp(`^(?:.*?(?:: |\\] ))?${pattern}$`).test(row);
-}
 
 describe('docs/errors.md', () => {
   test('the sources say something', () => {
@@ -24,7 +14,7 @@ describe('docs/errors.md', () => {
   });
 
   test('has every message', () => {
-    const missing = MESSAGES.filter(({ text }) => !SHOWN.some((row) => matches(text, row)));
+    const missing = MESSAGES.filter(({ text }) => !SHOWN.some((row) => isMessage(row, text)));
     expect(missing.map(({ place, text }) => `src/${place}: ${text}`)).toEqual([]);
   });
 
@@ -32,7 +22,7 @@ describe('docs/errors.md', () => {
     // The command line's own parser says these.
     const foreign = [/^serve: unknown option/];
     const stale = SHOWN.filter((row) => ![...foreign].some((each) => each.test(row))).filter(
-      (row) => !MESSAGES.some(({ text }) => matches(text, row)),
+      (row) => !MESSAGES.some(({ text }) => isMessage(row, text)),
     );
     expect(stale).toEqual([]);
   });

@@ -90,6 +90,7 @@ export const SIDEBAR: DefaultTheme.SidebarItem[] = [
     ['Filters for logs and errors', '/filters-debugging'],
     ['All settings and options', '/reference'],
     ['Error messages', '/errors'],
+    ['Error codes', '/error-codes'],
   ]),
   group('Migrate', [
     ['nodemon', '/migrate/nodemon'],

@@ -4,7 +4,7 @@ import type { DefaultTheme } from 'vitepress';
 export const SEARCH: DefaultTheme.LocalSearchOptions = {
   // Neither lists of pages nor pages about the project answer a question.
   _render: (source, env, md) => {
-    const isForUsers = /^(?:docs\/(?!index\.md)|README\.md)/.test(env.relativePath);
+    const isForUsers = /^(?:docs\/(?!index\.md|error-codes\.md)|README\.md)/.test(env.relativePath);
     const html = md.render(source, env);
     return isForUsers ? html : '';
   },

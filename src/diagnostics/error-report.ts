@@ -1,5 +1,6 @@
 /** An error as a terminal shows it: its message, the lines of code that it is about, and the stack with other people's frames folded. */
 import { ErrorList, errorMessage, formatError, formatLocation, PasterError } from '../errors.ts';
+import { ownManifest } from '../own-files.ts';
 import { printableLine, printableMessage } from '../printable.ts';
 import { causesOf, type ErrorFrame, errorFrames } from './error-frames.ts';
 import type { Format, Paint } from './paint.ts';
@@ -117,4 +118,20 @@ function stackLine(frame: ErrorFrame, paint: Paint): string {
 function foldedLine(count: number): string {
   const what = count === 1 ? '1 frame' : `${count} frames`;
   return `… ${what} of Node, paster and packages (-v shows them)`;
+}
+
+/** Codes of one kind that end with a code of the system or of the INI reader have one heading. */
+const FAMILY = /^(PASTER_(?:INTERPOLATION|LISTEN))_.*/;
+
+export function errorFamily(code: string): string {
+  return code.replace(FAMILY, '$1');
+}
+
+/** A line for each code of an error: on the site that package.json names as `homepage`, otherwise in the repository. */
+export function documentationLines(error: PasterError): string[] {
+  const { homepage } = ownManifest();
+  const page = homepage === undefined ? 'docs/error-codes.md' : `${homepage.replace(/\/$/, '')}/error-codes.html`;
+  const errors = error instanceof ErrorList ? error.errors : [error];
+  const codes = new Set(errors.map(({ code }) => code));
+  return [...codes].map((code) => `${code}: ${page}#${errorFamily(code).toLowerCase()}`);
 }

@@ -12,6 +12,8 @@ export interface Message {
   readonly place: string;
   /** The text, with `…` for what it quotes. */
   readonly text: string;
+  /** The error's code; undefined for a line of the log, and for what an error of paster's own quotes. */
+  readonly code: string | undefined;
 }
 
 type Node = { readonly type: string; readonly start: number; readonly end: number } & Readonly<Record<string, unknown>>;
@@ -117,8 +119,11 @@ class Source {
 
   #message(node: Node, value: Node): Message[] {
     const line = this.#text.slice(0, node.start).split('\n').length;
+    const first = nodes(node['arguments'])[0];
+    const [code] = first === undefined || first === value ? [] : this.#texts(first, new Set());
     return this.#texts(value, new Set()).map((text) => ({
       place: `${this.#file}:${line}`,
+      code: code?.startsWith('PASTER_') ? code : undefined,
       text: text.replace(/…+(?:, …)*/g, HOLE),
     }));
   }
@@ -209,7 +214,19 @@ export function allMessages(): Message[] {
     .filter((file) => file.endsWith('.ts'))
     .sort()
     .flatMap((file) => new Source(file).messages())
-    .map(({ place, text }) => ({ place, text: (text.replace(PLACE, '').split('\n')[0] ?? '').trim() }));
-  const unique = new Map(found.map((message) => [message.text, message]));
+    .map(({ place, code, text }) => ({ place, code, text: (text.replace(PLACE, '').split('\n')[0] ?? '').trim() }));
+  // Of two with the same text, the one with a code counts.
+  const unique = new Map(
+    found.toSorted((a, b) => Number(!!a.code) - Number(!!b.code)).map((message) => [message.text, message]),
+  );
   return [...unique.values()].filter(({ text }) => /\p{L}{3}/u.test(text) && !unique.has(`${text} ${HOLE}`));
+}
+
+/** Whether a row of docs/errors.md shows a message: file, section or option may be in front of it. */
+export function isMessage(row: string, message: string): boolean {
+  const pattern = message
+    .split(HOLE)
+    .map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'))
+    .join('.*');
+  return new RegExp(`^(?:.*?(?:: |\\] ))?${pattern}$`).test(row);
 }

@@ -1,0 +1,51 @@
+/** `npm run docs` writes docs/error-codes.md: the rows of docs/errors.md, sorted by the codes of the errors in the sources. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { errorFamily } from '../src/diagnostics/error-report.ts';
+import { allMessages, isMessage } from '../test/helpers/messages.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+export const ERROR_CODES = join(ROOT, 'docs/error-codes.md');
+
+const HEAD = `# Error codes
+
+<!-- Made by "npm run docs" from docs/errors.md and the sources: changes belong there. -->
+
+The messages of each code, with cause and cure. At a terminal and with \`-v\`, paster prints the code of an error that ends a command. In code it is
+\`error.code\` ([library](library.md#errors)). [Error messages](errors.md) has the same by topic, and the lines of the log.
+`;
+
+const ROW = /^\| `(.+?)` \| (.*) \|$/gm;
+
+const TABLE = '| message | cause and cure |\n| --- | --- |';
+const QUOTED = 'The message is that of the error which your code, a package or the system reports.';
+
+/** The codes of errors whose messages consist of what they quote, among others. */
+function thrownCodes(): string[] {
+  const files = readdirSync(join(ROOT, 'src'), { recursive: true }).map(String);
+  const sources = files
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => readFileSync(join(ROOT, 'src', file), 'utf8'));
+  return sources.flatMap((text) => [...text.matchAll(/new \w+Error\(\s*'(PASTER_\w+)'/g)].map(([, code = '']) => code));
+}
+
+/** The whole page. */
+export function errorCodesPage(): string {
+  const rows = [...readFileSync(join(ROOT, 'docs/errors.md'), 'utf8').matchAll(ROW)];
+  const byCode = new Map<string, Set<string>>();
+  for (const { code, text } of allMessages()) {
+    if (code === undefined) continue;
+    const family = errorFamily(code);
+    const entries = byCode.get(family) ?? new Set();
+    for (const [line, row = ''] of rows) if (isMessage(row, text)) entries.add(line);
+    byCode.set(family, entries);
+  }
+  for (const code of thrownCodes()) if (!byCode.has(errorFamily(code))) byCode.set(code, new Set());
+  const sections = [...byCode]
+    .toSorted(([one], [other]) => one.localeCompare(other))
+    .map(([code, lines]) => [`## ${code}\n`, ...(lines.size > 0 ? [TABLE, ...lines] : [QUOTED]), ''].join('\n'));
+  return [HEAD, ...sections].join('\n');
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) writeFileSync(ERROR_CODES, errorCodesPage());
