@@ -38,6 +38,12 @@ export function parseNetwork(word: string): Network | undefined {
   return { address, family: version === 4 ? 'ipv4' : 'ipv6', prefix };
 }
 
+/** The addresses of a connection, as a socket has them. */
+export interface ConnectionAddresses {
+  readonly remoteAddress?: string | undefined;
+  readonly localAddress?: string | undefined;
+}
+
 export class Peers {
   readonly #list: BlockList | undefined;
 
@@ -48,9 +54,15 @@ export class Peers {
     for (const { address, family, prefix } of allowed) this.#list.addSubnet(address, prefix, family);
   }
 
-  /** @param address as `socket.remoteAddress` has it; undefined for a Unix socket. */
-  admits(address: string | undefined): boolean {
-    if (address === undefined) return true;
+  /**
+   * A peer on a Unix socket has no addresses. One that has reset its TCP connection has lost its own: what it sent before can
+   * still be read, so it must not be taken for the former.
+   */
+  admitsConnection({ remoteAddress, localAddress }: ConnectionAddresses): boolean {
+    return remoteAddress === undefined ? localAddress === undefined : this.admits(remoteAddress);
+  }
+
+  admits(address: string): boolean {
     if (this.#list === undefined) return isLoopback(address);
     const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
     if (mapped !== undefined) return this.#list.check(mapped, 'ipv4');

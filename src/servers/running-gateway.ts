@@ -98,9 +98,11 @@ export class RunningGateway implements Running {
   }
 
   #accept(connection: Connection): void {
-    const peer = connection.remoteAddress;
-    if (!this.#options.peers.admits(peer)) {
-      this.refused(peer ?? 'a Unix socket', 'not among the web servers of "allow"');
+    const { peers, protocol } = this.#options;
+    if (!peers.admitsConnection(connection)) {
+      const peer = connection.remoteAddress;
+      if (peer !== undefined) this.refused(peer, 'not among the web servers of "allow"');
+      else this.log.debug(`${protocol} connection: it was reset before it was accepted`);
       connection.destroy();
       return;
     }

@@ -12,14 +12,19 @@ describe('who may connect', () => {
     ['2001:db8::/32', '2001:db8::1', true],
     ['2001:db8::/32', '10.0.0.1', false],
     ['10.0.0.5', '127.0.0.1', false],
-    ['10.0.0.5', undefined, true],
     ['', '127.0.0.1', true],
     ['', '::1', true],
     ['', '::ffff:127.0.0.1', true],
     ['', '10.0.0.5', false],
-    ['', undefined, true],
   ])('allow %j: %s is %s', (allow, address, admitted) => {
     expect(new Peers(networks.parse(allow)).admits(address)).toBe(admitted);
+  });
+
+  test.each(['10.0.0.5', ''])('allow %j: a Unix socket, but not a TCP connection whose peer has gone', (allow) => {
+    const peers = new Peers(networks.parse(allow));
+    expect(peers.admitsConnection({})).toBe(true);
+    expect(peers.admitsConnection({ localAddress: '127.0.0.1' })).toBe(false);
+    expect(peers.admitsConnection({ localAddress: '10.0.0.1', remoteAddress: '10.0.0.5' })).toBe(allow !== '');
   });
 
   test.each(['10.0.0', 'example.test', '10.0.0.0/33', '::1/129', '1.2.3.4/', '1.2.3.4/5/6', '1.2.3.4/x'])(

@@ -21,7 +21,7 @@ const CLOCK_ERROR_S = 5;
 export function measureQueueTime(app: App, peers: Peers | undefined): App {
   const measured: App = (req, res) => {
     const start = requestStart(req);
-    if (start !== undefined && (peers === undefined || peers.admits(req.socket.remoteAddress))) {
+    if (start !== undefined && (peers === undefined || peers.admitsConnection(req.socket))) {
       const seconds = queueSeconds(start, Date.now() / 1000);
       if (seconds !== undefined) meter().queued(seconds);
     }

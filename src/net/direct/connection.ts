@@ -56,7 +56,7 @@ export interface ConnectionUser {
 }
 
 export class Connection implements OpenConnection {
-  /** The peer's address; undefined for a Unix socket. */
+  /** The peer's address; undefined for a Unix socket, and for a peer that has reset the connection. */
   readonly remoteAddress: string | undefined;
   readonly #handle: StreamHandle | undefined;
   #socket: Socket | undefined;
@@ -73,7 +73,7 @@ export class Connection implements OpenConnection {
   private constructor(handle: StreamHandle | undefined, socket: Socket | undefined) {
     this.#handle = handle;
     this.#socket = socket;
-    this.remoteAddress = socket === undefined ? peerOf(handle) : socket.remoteAddress;
+    this.remoteAddress = socket === undefined ? addressOf(handle, 'getpeername') : socket.remoteAddress;
     socket?.once('close', () => this.#closed());
   }
 
@@ -85,6 +85,11 @@ export class Connection implements OpenConnection {
   static ofHandle(handle: StreamHandle): Connection {
     handle.setNoDelay?.(true);
     return new Connection(handle, undefined);
+  }
+
+  /** Undefined for a Unix socket. */
+  get localAddress(): string | undefined {
+    return this.#socket === undefined ? addressOf(this.#handle, 'getsockname') : this.#socket.localAddress;
   }
 
   /** Begins to read. */
@@ -302,11 +307,10 @@ function finish(connection: Connection): void {
   connection.finish();
 }
 
-function peerOf(handle: StreamHandle | undefined): string | undefined {
-  if (handle?.getpeername === undefined) return undefined;
-  const peer: { address?: string } = {};
-  handle.getpeername(peer);
-  return peer.address;
+function addressOf(handle: StreamHandle | undefined, get: 'getpeername' | 'getsockname'): string | undefined {
+  const found: { address?: string } = {};
+  handle?.[get]?.(found);
+  return found.address;
 }
 
 function systemError(syscall: string, status: number): Error {

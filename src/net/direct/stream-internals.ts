@@ -27,6 +27,7 @@ export interface StreamHandle {
   /** Only of TCP. */
   setNoDelay?(on: boolean): number;
   getpeername?(peer: { address?: string }): number;
+  getsockname?(own: { address?: string }): number;
 }
 
 const STREAM_METHODS = [

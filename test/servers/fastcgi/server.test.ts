@@ -1,4 +1,5 @@
 /** The server as an object: its settings, its listeners by TCP, and real frameworks behind it. */
+import { spawnSync } from 'node:child_process';
 import { type AddressInfo, createServer } from 'node:net';
 import express from 'express';
 import { fastify } from 'fastify';
@@ -8,7 +9,8 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { lineLogger } from '../../../src/log.ts';
 import { toApp } from '../../../src/protocol/app.ts';
 import { fastcgiSettings, makeFastcgiServer } from '../../../src/servers/fastcgi/server.ts';
-import { FastcgiClient } from './client.ts';
+import { eventually } from '../../helpers/program.ts';
+import { FastcgiClient, request } from './client.ts';
 import { readSettings, type Served, serveFastcgi } from './serve.ts';
 
 afterEach(() => vi.unstubAllEnvs());
@@ -45,6 +47,30 @@ test('a peer that is not allowed is cut, and logged once', async () => {
   expect(log[0]).toContain('127.0.0.1');
   await running.close();
 });
+
+test.each([{ unix: false }, { unix: false, allowHalfOpen: true }])(
+  'a request of a peer that is not allowed is not run after it has reset its connection, on a listener with %j',
+  async (options) => {
+    const requests: (string | undefined)[] = [];
+    const served = await serveFastcgi(
+      (req, res) => {
+        requests.push(req.url);
+        res.end();
+      },
+      { allow: '10.0.0.5' },
+      options,
+    );
+    const [address] = served.running.addresses;
+    // This process, which does not accept meanwhile, finds a connection whose peer has no address any more.
+    const script = `const socket = require('node:net').connect(${address?.kind === 'tcp' && address.port}, '127.0.0.1');
+      socket.write(Buffer.from('${request(1).toString('base64')}', 'base64'), () => socket.resetAndDestroy());`;
+    expect(spawnSync(process.execPath, ['--eval', script]).status).toBe(0);
+    await eventually(() => served.log.length > 0);
+    expect(served.log).toEqual(['debug: FastCGI connection: it was reset before it was accepted']);
+    expect(requests).toEqual([]);
+    await served.close();
+  },
+);
 
 describe.each([{}, { unix: false }, { allowHalfOpen: false }, { allowHalfOpen: true }])(
   'listeners with %j',
