@@ -53,7 +53,7 @@ export const backgroundSettings = defineSettings({
     help: 'The user that the process becomes, with all groups of that user, before its code is loaded. Only root can change the user. Default: that of serve --user.',
     example: 'mailer',
   },
-  group: { type: text, help: 'The group that it becomes likewise.', example: 'mail' },
+  group: { type: text, help: 'The group that it becomes.', example: 'mail' },
   max_memory: {
     type: int({ min: 1, max: 1_048_576 }),
     help: 'A process that holds more resident memory (MiB), with its children, is replaced.',
