@@ -4,7 +4,7 @@
  */
 import { cpSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { type Finished, Program, paster, ROOT } from '../helpers/program.ts';
 
@@ -113,6 +113,63 @@ test.runIf(!stripsTypes)('without tsx an error says what is missing, at the line
       '(use Node 22.18 or later, or install tsx: npm install --save-dev tsx)\n',
   );
   expect(finished.status).toBe(2);
+});
+
+describe.runIf(stripsTypes)('what Node would have to compile', () => {
+  const HINT =
+    '(Node only removes types, and does not compile decorators, enums, JSX or packages: build to JavaScript, or install ' +
+    'tsx and set NODE_OPTIONS=--import=tsx)\n';
+  const RESPOND = 'export default (_req: unknown, res: any) => res.end("typed");\n';
+
+  test.each<[what: string, column: number, code: string]>([
+    ['a decorator', 1, '@D class A {}'],
+    ['a decorator of a parameter', 13, 'class A { m(@D x: number) {} }'],
+    ['an enum', 1, 'enum E { A }'],
+    ['a namespace', 1, 'namespace N { export const a = 1; }'],
+    ['a parameter property', 23, 'class A { constructor(private a: string) {} }'],
+  ])('%s has its place and says what to do, and tsx does it', async (what, column, code) => {
+    const source = `function D(..._: any[]): any {}\nconst a: number = 1;\n${code}\n${RESPOND}`;
+    const directory = project({
+      'tsconfig.json': '{"compilerOptions": {"experimentalDecorators": true}}',
+      'main.ini': INI,
+      'app.ts': 'import own from "./own.ts";\nexport default own;\n',
+      'own.ts': source,
+    });
+    const { stderr, status } = await get(directory);
+    expect(stderr).toMatch(/^paster: own\.ts:3:\d+: \[app:main\] SyntaxError: /);
+    if (what.includes('decorator')) expect(stderr).toContain(`own.ts:3:${column}: `);
+    expect(stderr.endsWith(HINT)).toBe(true);
+    expect(status).toBe(1);
+    const env = { NODE_OPTIONS: '--import=tsx' };
+    const compiled = await paster(['request', 'main.ini', '/'], { cwd: directory, env }).finished();
+    expect(compiled).toMatchObject({ status: 0, stdout: 'typed' });
+  });
+
+  test('JSX in another module', async () => {
+    const directory = project({
+      'main.ini': INI,
+      'app.ts': 'import page from "./page.tsx";\nexport default page;\n',
+      'page.tsx': RESPOND,
+    });
+    expect((await get(directory)).stderr).toContain(HINT);
+  });
+
+  test('a package in TypeScript', async () => {
+    const directory = project({
+      'main.ini': INI,
+      'app.ts': 'export { default } from "typed";\n',
+      'node_modules/typed/package.json': '{"name": "typed", "type": "module", "exports": "./index.ts"}',
+      'node_modules/typed/index.ts': RESPOND,
+    });
+    expect((await get(directory)).stderr).toContain(HINT);
+  });
+
+  test('another syntax error has its place only', async () => {
+    const directory = project({ 'main.ini': INI, 'app.ts': `const a: number = 1;\nconst b = a a;\n${RESPOND}` });
+    const { stderr } = await get(directory);
+    expect(stderr).toMatch(/^paster: app\.ts:2:\d+: /);
+    expect(stderr).not.toContain('tsx');
+  });
 });
 
 /** A project with a copy of paster that has no tsx beside it, as an installed one has not. */

@@ -7,6 +7,8 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Location, stackFrames } from '../../errors.ts';
 import { isOwnFile } from '../../own-files.ts';
+import { withoutTypes } from './experimental-node.ts';
+import { TYPESCRIPT } from './typescript-syntax.ts';
 
 const FRAME = /(?:^|[\s(])((?:file:\/\/)?\/[^()\n]*?):(\d+)(?::(\d+))?\)?$/;
 const MISSING_IMPORT = /^Cannot find (?:module|package) '([^']+)' imported from (\S.*)$/m;
@@ -88,13 +90,15 @@ async function relativeImports(file: string): Promise<string[]> {
 
 /** `node --check` reports nothing for a `.js` file of a package without a "type", so such a file is checked as a module too. */
 async function checkSyntax(file: string): Promise<Location | undefined> {
-  const place =
-    (await syntaxErrorFoundByNode(['--check', file])) ??
-    (await syntaxErrorFoundByNode(
-      ['--input-type=module', '--check', '-'],
-      await readFile(file, 'utf8').catch(() => ''),
-    ));
+  const text = await readFile(file, 'utf8').catch(() => '');
+  const place = TYPESCRIPT.test(file)
+    ? await moduleSyntaxError(withoutTypes(text) ?? '')
+    : ((await syntaxErrorFoundByNode(['--check', file])) ?? (await moduleSyntaxError(text)));
   return place && { file, ...place };
+}
+
+function moduleSyntaxError(text: string): Promise<Omit<Location, 'file'> | undefined> {
+  return syntaxErrorFoundByNode(['--input-type=module', '--check', '-'], text);
 }
 
 /** Where Node finds a syntax error; `input` is the program's text if it is not in a file. */

@@ -2,11 +2,10 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { compileFunction, constants } from 'node:vm';
 import { ConfigError, errorMessage, type Location, PasterError, RunError } from '../../errors.ts';
 import { isOwnFile, requireOwn } from '../../own-files.ts';
-
-const TYPESCRIPT = /\.[cm]?tsx?$/;
+import { importAt } from './experimental-node.ts';
+import { compilerHint, TYPESCRIPT } from './typescript-syntax.ts';
 
 /** Node strips types only; JSX needs a compiler. */
 const JSX = /\.tsx$/;
@@ -55,9 +54,11 @@ export async function importModule(
     const { message, location } = compileError(error) ?? {};
     if (message) throw new RunError('PASTER_MODULE_FAILED', message, { cause: error, location });
     const { placeOfError } = await import('./error-place.ts');
+    const place = await placeOfError(error, file);
     throw new RunError('PASTER_MODULE_FAILED', `${errorName(error)}${errorMessage(error)}`, {
       cause: error,
-      location: await placeOfError(error, file),
+      location: place,
+      hint: await compilerHint(error, place),
     });
   }
 }
@@ -104,28 +105,7 @@ export async function importPackage({ file, kind, byTsx, from, requests }: Packa
 
 async function importFrom(from: string, kind: 'import' | 'require', specifier: string): Promise<void> {
   if (kind === 'require') createRequire(from)(specifier);
-  else await withoutWarning(LOADER_OPTION, () => importAt(from, specifier));
-}
-
-const LOADER_OPTION = 'USE_MAIN_CONTEXT_DEFAULT_LOADER';
-
-/** Imports as a module at a path does. */
-function importAt(filename: string, specifier: string): Promise<unknown> {
-  const options = { filename, importModuleDynamically: constants[LOADER_OPTION] };
-  return compileFunction('return import(specifier)', ['specifier'], options)(specifier);
-}
-
-/** Runs code without Node's warning of something experimental that the application has not chosen. */
-function withoutWarning<T>(name: string, run: () => T): T {
-  const { emitWarning } = process;
-  process.emitWarning = (...args: unknown[]) => {
-    if (!String(args[0]).includes(name)) Reflect.apply(emitWarning, process, args);
-  };
-  try {
-    return run();
-  } finally {
-    process.emitWarning = emitWarning;
-  }
+  else await importAt(from, specifier);
 }
 
 /** Whether a specifier may lead to another file than it does by default. */
