@@ -83,7 +83,7 @@ export async function spawned(project: Project): Promise<void> {
 
 const CUT: Differences = {
   'an answer of unknown length that breaks off': {
-    why: 'takes the end of the connection for the end of the answer',
+    why: 'takes the end of the connection for the end of the response',
     async instead(site) {
       const reply = await at(site, '/break');
       expect(reply).toMatchObject({ status: 200, complete: true });
@@ -95,7 +95,7 @@ const CUT: Differences = {
 
 const LOOKS_WHEN_WRITING: Differences = {
   'a client that leaves while nothing is said': {
-    why: 'notices that the client has gone when there is something to send to it',
+    why: 'notices only on sending that the client has left',
     instead: (site) => leaves(site, '/endless?silent', () => site.project.release()),
   },
 };
@@ -113,7 +113,7 @@ const CGI_FCGI: Differences = {
     },
   },
   'an answer before the body is read': {
-    why: 'may lose an answer that comes before the body was read',
+    why: 'may lose a response that comes before the body was read',
     async instead(site) {
       await at(site, '/refuse', { method: 'POST', body: BIG.subarray(0, 500_000) }).catch(() => {});
       expect((await at(site, '/query')).status).toBe(200);
