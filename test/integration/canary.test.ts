@@ -180,6 +180,17 @@ test('if a worker of the old version dies too, the next one of the new version i
   await eventually(async () => (await ask(program.url, '/')).headers['x-version'] === 'new');
 });
 
+test('a version is not tried if no worker of the old one is left', async () => {
+  const { program, deploy, control } = await site('workers = 1\ncanary = 600');
+  deploy('console.log("hangs"); await new Promise(() => setInterval(() => {}, 1000));');
+  const { body } = await ask(program.url, '/');
+  process.kill(Number(String(body).split(' ')[1]), 'SIGKILL');
+  await program.says(/hangs/);
+  deploy(version('new'));
+  expect(await control('reload')).toMatchObject({ status: 0 });
+  expect((await ask(program.url, '/')).headers['x-version']).toBe('new');
+});
+
 test('HUP while a version is tried tries the newer one, and TERM ends all', async () => {
   const { program, deploy } = await site('workers = 1\ncanary = 600');
   const { of } = clients(program.url, 2);

@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RunError } from '../../errors.ts';
+import type { Logger } from '../../log.ts';
 import { type Counts, NO_COUNTS, requestsOf } from '../../metrics/counts.ts';
 import { describeExit, type Exit } from '../ipc/child-exit.ts';
 import { describeError } from '../ipc/error-transfer.ts';
@@ -53,17 +54,21 @@ export interface TrialOwner<Boot> {
   readonly onDeath: (worker: WorkerHandle<Boot>, exit: Exit) => void;
   /** Whether the result is of no interest any more. */
   readonly isOver: () => boolean;
+  readonly log: Logger;
 }
 
 /**
  * Compares a worker with those of the old version. If it dies, and a worker of the old version does too, the next one is compared.
- * @returns what the new version has responded @throws RunError if it is to be withdrawn
+ * @throws RunError if it is to be withdrawn, Error if the result is of no interest any more
  */
 export async function tryCanary<Boot>(
   first: WorkerHandle<Boot>,
   { seconds, margin }: CanarySettings,
-  { old, boot, onDeath, isOver }: TrialOwner<Boot>,
-): Promise<Responses> {
+  { old, boot, onDeath, isOver, log }: TrialOwner<Boot>,
+): Promise<void> {
+  // There is nothing to compare it with, and nothing that could go on.
+  if (old.length === 0) return;
+  log.info(`worker ${first.pid} of the new version serves beside the old one for ${seconds} s`);
   const end = performance.now() + seconds * 1000;
   const before = new Map<WorkerHandle<Boot>, Counts>();
   await reportsOf(old);
@@ -83,7 +88,7 @@ export async function tryCanary<Boot>(
       worker = await boot();
     }
     // If the old version has no worker left, it cannot go on.
-    if (old.length > 0 && old.every(({ state }) => state === 'exited')) break;
+    if (old.every(({ state }) => state === 'exited')) break;
     await reportsOf([worker]);
     // The others are asked only if it depends on them.
     if (partOf(canaryResponses()) <= margin) continue;
@@ -91,7 +96,8 @@ export async function tryCanary<Boot>(
     const [canary, others] = [canaryResponses(), sumOf(old, before)];
     if (failsMoreOften(canary, others, margin)) throw withdrawn(failureText(canary, others));
   }
-  return canaryResponses();
+  if (isOver()) throw new Error('interrupted');
+  log.info(`of the new version ${responsesText(canaryResponses())}; the other workers follow`);
 }
 
 async function reportsOf<Boot>(workers: readonly WorkerHandle<Boot>[]): Promise<void> {
@@ -116,7 +122,7 @@ function partOf({ requests, failed }: Responses): number {
   return requests === 0 ? 0 : failed / requests;
 }
 
-export function responsesText(responses: Responses): string {
+function responsesText(responses: Responses): string {
   const { requests, failed } = responses;
   return `${failed} of ${requests === 1 ? '1 request' : `${requests} requests`} failed (${(partOf(responses) * 100).toFixed(1)} %)`;
 }

@@ -14,7 +14,7 @@ import { describeError } from '../ipc/error-transfer.ts';
 import { REPORT_MODULES } from '../ipc/messages.ts';
 import { WorkerTitles } from '../program/title.ts';
 import { ConnectionTable } from '../worker/accept-balancer.ts';
-import { type CanarySettings, responsesText, tryCanary } from './canary.ts';
+import { type CanarySettings, tryCanary } from './canary.ts';
 import { Spares } from './spares.ts';
 import { atOnce, inSequence } from './start/boot-order.ts';
 import { FirstWorkers } from './start/first-workers.ts';
@@ -232,15 +232,11 @@ export class Pool<Boot> {
     boot: () => Promise<WorkerHandle<Boot>>,
     isOver: () => boolean,
   ): Promise<void> {
-    const old = this.workers;
     this.#titles.name(worker, 'canary worker');
-    this.#log.info(`worker ${worker.pid} of the new version serves beside the old one for ${canary.seconds} s`);
     const onDeath = (dead: WorkerHandle<Boot>, exit: Exit) => this.#reportDeath(dead, exit);
-    const trial = tryCanary(worker, canary, { old, boot, onDeath, isOver });
+    const trial = tryCanary(worker, canary, { old: this.workers, boot, onDeath, isOver, log: this.#log });
     this.#trial = trial.catch(() => {});
-    const responses = await trial;
-    if (isOver()) throw new Error('interrupted');
-    this.#log.info(`of the new version ${responsesText(responses)}; the other workers follow`);
+    await trial;
   }
 
   /** Puts these workers in the slots. Resolves when the earlier ones accept no more connections. */
