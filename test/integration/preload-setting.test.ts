@@ -131,6 +131,30 @@ describe('at the end', () => {
     expect(endsIn(cwd)).toMatch(/^(ended \d+\n){4}$/);
   });
 
+  test('after a program that listens by itself, and that ends by process.exit()', async () => {
+    const cwd = project('workers = 1', TRACE + ENDINGS['a handler of SIGTERM that calls process.exit()']);
+    writeFileSync(
+      join(cwd, 'x.ini'),
+      readFileSync(join(cwd, 'x.ini'), 'utf8').replace('module:./app.js', 'listen:./server.js'),
+    );
+    writeFileSync(
+      join(cwd, 'server.js'),
+      `import { appendFileSync } from 'node:fs';
+      import { createServer } from 'node:http';
+      const server = createServer((req, res) => res.end(globalThis.traced)).listen(3000);
+      process.on('SIGTERM', () => {
+        appendFileSync('ends', 'closed ' + process.pid + '\\n');
+        server.close(() => process.exit(0));
+      });`,
+    );
+    const program = await serve(['x.ini'], { cwd });
+    expect(await bodyOf(program.url)).toBe('traced');
+    process.kill(program.pid, 'SIGHUP');
+    await eventually(() => endsIn(cwd).includes('ended'));
+    await program.kill('SIGTERM');
+    expect(endsIn(cwd)).toMatch(/^(closed (\d+)\nended \2\n){2}$/);
+  });
+
   test.each([
     ['TERM', 'SIGTERM', ''],
     ['INT', 'SIGINT', ''],
@@ -218,7 +242,7 @@ describe('errors', () => {
     const known = await failure('./trace.js, @opentelemetry/auto-instrumentations-node/register', settings);
     expect(known.status).toBe(2);
     expect(known.stderr).toMatch(
-      /x\.ini:6:23: \[server:main\] preload: there is no package "@opentelemetry\/auto-instrumentations-node\/register" to be found from .* \(npm install @opentelemetry\/auto-instrumentations-node\)\n$/,
+      /x\.ini:6:23: \[server:main\] preload: there is no package "@opentelemetry\/auto-instrumentations-node\/register" to be found from .* \(npm install @opentelemetry\/auto-instrumentations-node\)\n/,
     );
     const unknown = await failure('own-tracing', settings);
     expect(unknown.stderr).toMatch(
