@@ -28,6 +28,8 @@ export interface Prepared {
   readonly states: FileStates;
   /** The unit whose import has begun last. */
   current: number;
+  /** The last unit that `unfit` has judged. */
+  judged: number;
   /** It cannot be used any more. */
   isSpoiled: boolean;
 }
@@ -109,7 +111,7 @@ export class PreloadPlan {
     const states = new FileStates(this.#packages.keys(), this.#manifests());
     const writtenVariables = [...this.#writtenVariables];
     const { environment } = this.#settings;
-    return { environment, units, writtenVariables, states, current: -1, isSpoiled: false };
+    return { environment, units, writtenVariables, states, current: -1, judged: -1, isSpoiled: false };
   }
 
   /** Why a spare worker cannot load anything of this configuration; undefined if it can. */
@@ -128,6 +130,7 @@ export class PreloadPlan {
       this.forget();
       return `${changed} has changed`;
     }
+    prepared.judged = prepared.current;
     return this.#moved(prepared, this.#loads);
   }
 
@@ -136,7 +139,9 @@ export class PreloadPlan {
    * @param reports the modules that it has loaded, in the order of their reports
    */
   unfitAfterLoading(prepared: Prepared, reports: readonly string[]): string | undefined {
-    return this.#isConfigurationNew ? this.#moved(prepared, loadedModules(reports)) : undefined;
+    if (this.#isConfigurationNew) return this.#moved(prepared, loadedModules(reports));
+    // It had begun with another package when it was told to load the application.
+    return prepared.current > prepared.judged ? this.#moved(prepared, this.#loads) : undefined;
   }
 
   /** Names a package that was imported ahead, and that the application does not evaluate, or after other code. */
