@@ -2,17 +2,17 @@
  * One connection of a web server: one request and its response (https://python.ca/scgi/protocol.txt). A peer that closes its
  * side has disconnected, as with Node's HTTP server.
  */
-import type { Socket } from 'node:net';
 import { type GatewayExchange, openExchange } from '../../gateway/exchange.ts';
 import { BadEnviron, type RequestHead, readHead } from '../../gateway/request-head.ts';
 import type { Batch, Carrier } from '../../gateway/socket.ts';
+import type { Connection, ConnectionUser } from '../../net/direct/connection.ts';
 import { plainResponse, writeBatch } from '../cgi-output.ts';
 import { lingeringClose } from '../lingering-close.ts';
 import type { GatewayConnection, RunningGateway } from '../running-gateway.ts';
 import { BadHead, ScgiHeadReader } from './head.ts';
 
-export class ScgiConnection implements Carrier, GatewayConnection {
-  readonly #socket: Socket;
+export class ScgiConnection implements Carrier, GatewayConnection, ConnectionUser {
+  readonly #connection: Connection;
   readonly #gateway: RunningGateway;
   readonly #head: ScgiHeadReader;
   readonly #peer: string;
@@ -25,19 +25,13 @@ export class ScgiConnection implements Carrier, GatewayConnection {
   quietChecks = 0;
 
   /** @param overloaded there are too many connections already: refuse the request. */
-  constructor(socket: Socket, gateway: RunningGateway, overloaded: boolean) {
-    this.#socket = socket;
+  constructor(connection: Connection, gateway: RunningGateway, overloaded: boolean) {
+    this.#connection = connection;
     this.#gateway = gateway;
     this.#head = new ScgiHeadReader(gateway.maxParamsSize);
-    // Known only while the socket is open.
-    this.#isTcp = socket.remoteAddress !== undefined;
-    this.#peer = socket.remoteAddress ?? 'a Unix socket';
-    socket.on('data', (bytes: Buffer) => this.#data(bytes));
-    socket.on('drain', () => this.#exchange?.socket.drained());
-    socket.on('end', () => this.#ended());
-    socket.on('error', (error) => gateway.log.debug(`SCGI connection from ${this.#peer}: ${error.message}`));
-    socket.on('close', () => this.#closed());
-    socket.setTimeout(gateway.sendTimeout, () => this.#silent());
+    this.#isTcp = connection.remoteAddress !== undefined;
+    this.#peer = connection.remoteAddress ?? 'a Unix socket';
+    connection.begin(this);
     if (overloaded) {
       this.#refuse(503, 'Service Unavailable', `more than ${gateway.maxConnections} connections`);
     } else if (gateway.headersTimeout > 0) {
@@ -51,20 +45,23 @@ export class ScgiConnection implements Carrier, GatewayConnection {
   }
 
   destroy(): void {
-    this.#socket.destroy();
+    this.#connection.destroy();
   }
 
   end(): void {
     this.#over = true;
     clearTimeout(this.#headTimer);
-    lingeringClose(this.#socket);
+    if (this.#connection.hasUnsent) this.#connection.setTimeout(this.#gateway.sendTimeout);
+    lingeringClose(this.#connection.socket);
   }
 
   // --- the request ----------------------------------------------------------------------------------------------------
 
-  #data(bytes: Buffer): void {
+  /** Takes `length` bytes, which are valid during the call only. */
+  data(buffer: Buffer, length: number): void {
     if (this.#over) return;
     this.used = true;
+    const bytes = length === buffer.length ? buffer : buffer.subarray(0, length);
     if (this.#exchange !== undefined) {
       this.#body(this.#exchange, bytes);
       return;
@@ -91,8 +88,11 @@ export class ScgiConnection implements Carrier, GatewayConnection {
   /** What exceeds CONTENT_LENGTH is cut off there. */
   #body({ socket, request }: GatewayExchange, bytes: Buffer): void {
     if (socket.bodyMissing === 0) socket.endBody();
-    // After the body, or after a response that did not wait for it, only the peer's end can come, so reading continues.
-    else if (bytes.length > 0 && !socket.pushBody(bytes) && !request.complete && !this.#over) this.#socket.pause();
+    else if (bytes.length > 0) {
+      const hasRoom = socket.pushBody(Buffer.from(bytes));
+      // After the body, or after a response that did not wait for it, only the peer's end can come, so reading continues.
+      if (!hasRoom && !request.complete && !this.#over) this.#connection.pause();
+    }
   }
 
   #badHead(error: BadHead | BadEnviron): void {
@@ -117,7 +117,7 @@ export class ScgiConnection implements Carrier, GatewayConnection {
   }
 
   #respondPlainly(status: number, reason: string): void {
-    this.#socket.write(plainResponse(status, reason), 'latin1');
+    this.#connection.socket.write(plainResponse(status, reason), 'latin1');
     this.#exchange = undefined;
     this.end();
   }
@@ -125,16 +125,32 @@ export class ScgiConnection implements Carrier, GatewayConnection {
   // --- what the exchange calls ----------------------------------------------------------------------------------------
 
   send(batch: Batch, last: boolean): boolean {
-    const accepted = writeBatch(this.#socket, batch);
-    if (last) {
-      this.#exchange = undefined;
-      this.end();
-    }
+    const accepted = writeBatch(this.#connection.socket, batch);
+    if (last) this.#complete();
+    else if (!accepted) this.#connection.setTimeout(this.#gateway.sendTimeout);
     return accepted;
   }
 
+  sendWhole<T>(text: string, done: (of: T, error?: Error | null) => void, of: T): void {
+    if (!this.#connection.write(text, done, of))
+      this.#connection.socket.write(text, 'latin1', (error) => done(of, error));
+    this.#complete();
+  }
+
+  /** Closes the connection at once if both sides have read and written everything, since that discards nothing. */
+  #complete(): void {
+    const allRead = this.#exchange?.socket.bodyMissing === 0;
+    this.#exchange = undefined;
+    if (allRead && !this.#connection.hasUnsent) {
+      this.#over = true;
+      this.destroy();
+    } else {
+      this.end();
+    }
+  }
+
   resumeBody(): void {
-    this.#socket.resume();
+    this.#connection.resume();
   }
 
   /**
@@ -144,14 +160,23 @@ export class ScgiConnection implements Carrier, GatewayConnection {
   abort(): void {
     this.#over = true;
     this.#exchange = undefined;
-    if (this.#isTcp) this.#socket.resetAndDestroy();
+    if (this.#isTcp) this.#connection.socket.resetAndDestroy();
     else this.destroy();
   }
 
   // --- endings --------------------------------------------------------------------------------------------------------
 
+  drained(): void {
+    this.#connection.setTimeout(0);
+    this.#exchange?.socket.drained();
+  }
+
+  failed(error: Error): void {
+    this.#gateway.log.debug(`SCGI connection from ${this.#peer}: ${error.message}`);
+  }
+
   /** The peer has closed its side: nothing can be answered any more. */
-  #ended(): void {
+  ended(): void {
     if (this.#over) return;
     const exchange = this.#exchange;
     if (exchange === undefined) {
@@ -171,8 +196,8 @@ export class ScgiConnection implements Carrier, GatewayConnection {
   }
 
   /** No bytes and no acknowledgements for a long time, which is an error only if a response waits. */
-  #silent(): void {
-    if (this.#socket.writableLength === 0) return;
+  silent(): void {
+    if (!this.#connection.hasUnsent) return;
     this.#gateway.refused(
       this.#peer,
       `it has read nothing of its response for ${this.#gateway.sendTimeout / 1000} seconds`,
@@ -180,7 +205,7 @@ export class ScgiConnection implements Carrier, GatewayConnection {
     this.destroy();
   }
 
-  #closed(): void {
+  closed(): void {
     this.#over = true;
     clearTimeout(this.#headTimer);
     this.#exchange?.socket.reset();

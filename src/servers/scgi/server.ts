@@ -34,7 +34,7 @@ export function makeScgiServer(_globalConf: Settings, settings: ScgiSettings): S
         settings,
         log,
         handler: (req, res) => callApp(app, req, res, log),
-        connect: (connection, gateway, overloaded) => new ScgiConnection(connection.socket, gateway, overloaded),
+        connect: (connection, gateway, overloaded) => new ScgiConnection(connection, gateway, overloaded),
       });
     },
   };

@@ -1,4 +1,6 @@
 /** Connections of web servers that are honest, broken, slow, or gone. */
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -36,6 +38,18 @@ describe.each([{ unix: false }, { unix: true }])('one request, %j', (options) =>
     const client = await connectTo((_req, res) => void res.end('hello'), {}, options);
     client.write(request());
     expect((await client.answer()).bytes.toString()).toBe('Status: 200 OK\r\nContent-Length: 5\r\n\r\nhello');
+  });
+
+  test('nothing more is read after a request that was read to its end', async () => {
+    served = await serveScgi((_req, res) => void res.end('x'), {}, { unix: true });
+    const socket = connect({ path: served.path, allowHalfOpen: true });
+    socket.on('error', () => {});
+    socket.write(request());
+    socket.resume();
+    await once(socket, 'end');
+    const error = await new Promise((resolve) => socket.write('x', resolve));
+    socket.destroy();
+    expect(error).toMatchObject({ code: 'EPIPE' });
   });
 
   test('byte by byte', async () => {
