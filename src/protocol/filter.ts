@@ -1,5 +1,6 @@
 /** Turns what a filter factory returns into a Filter, and passes ready, drain, close and upgrade through filtered applications. */
 import { ConfigError } from '../errors.ts';
+import { takeLists } from '../http/response-interceptor.ts';
 import { type AppLike, toApp } from './app.ts';
 import { ERROR_MIDDLEWARE_HINT, isErrorMiddleware, type Middleware, middlewareFilter } from './middleware.ts';
 import { describeValue } from './shapes/describe.ts';
@@ -32,11 +33,27 @@ export function toFilter(value: unknown): Filter {
  * on itself.
  */
 export async function applyFilter(filter: Filter, app: App): Promise<App> {
-  const inner = onceOnly(app);
+  const inner = onceOnly(behindFilter(app));
   const filtered = await toApp((await filter(inner)) as AppLike);
   if (filtered === inner) return inner;
   const upgrade = refusesUpgrades(filtered) ? inner.upgrade : undefined;
-  return withLifecycle(filtered, [inner], upgrade ?? filtered.upgrade ?? inner.upgrade);
+  const whole = withLifecycle(filtered, [inner], upgrade ?? filtered.upgrade ?? inner.upgrade);
+  FILTERED.add(whole);
+  return whole;
+}
+
+/** What `applyFilter` has made: the innermost filter has already seen to its application. */
+const FILTERED = new WeakSet<App>();
+
+/** The application as a filter calls it: it may pass a list to `writeHead`, whatever headers the filter has set. */
+function behindFilter(app: App): App {
+  if (FILTERED.has(app)) return app;
+  const behind: App = (req, res) => {
+    if (res.getHeaderNames().length > 0) takeLists(res);
+    return app(req, res);
+  };
+  // Filters find the application's other properties on it too.
+  return Object.setPrototypeOf(behind, app);
 }
 
 /** Applications whose `ready` and `close` run once, however often they are called. */

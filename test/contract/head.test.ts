@@ -1,15 +1,58 @@
 /** The contract of every server: the head of the response. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { App } from '../../src/protocol/types.ts';
+import { interceptResponse } from '../../src/http/response-interceptor.ts';
+import { applyFilter } from '../../src/protocol/filter.ts';
+import type { App, Filter } from '../../src/protocol/types.ts';
 import { httpBackend } from './backends/http-backend.ts';
 import { describeBackends, headerOf } from './contract.ts';
 
 /** The error codes of Node's own server, which is asked first. */
 const nodesCodes = new Map<string, unknown>();
 
+/** A header that is set before the application is called, and one that is set as late as possible. */
+const SETTING_FILTERS: Readonly<Record<string, Filter>> = {
+  'before the application': (app) => (req, res) => {
+    res.setHeader('X-Filter', '1');
+    return app(req, res);
+  },
+  'with the head': (app) => (req, res) => {
+    interceptResponse(res, { onHead: () => res.setHeader('X-Filter', '1') === res });
+    return app(req, res);
+  },
+};
+
 describeBackends(({ backend, ask }) => {
   describe('the head of the response', () => {
+    describe.each(Object.entries(SETTING_FILTERS))('behind a filter that sets a header %s', (_when, filter) => {
+      test.each<[string, unknown]>([
+        ['a list', ['X-A', '1', 'Set-Cookie', 'a=1', 'Set-Cookie', 'b=2']],
+        // Node takes them, and does not document it.
+        [
+          'pairs',
+          [
+            ['X-A', '1'],
+            ['Set-Cookie', 'a=1'],
+            ['Set-Cookie', 'b=2'],
+          ],
+        ],
+        [
+          'pairs with lists of values',
+          [
+            ['X-A', '1'],
+            ['Set-Cookie', ['a=1', 'b=2']],
+          ],
+        ],
+      ])('writeHead takes %s', async (_form, headers) => {
+        const app = await applyFilter(filter, (_req, res) => res.writeHead(201, headers as never).end('x'));
+        const response = await ask(app);
+        expect(response.status).toBe(201);
+        expect(headerOf(response, 'x-filter')).toBe('1');
+        expect(headerOf(response, 'x-a')).toBe('1');
+        expect(response.rawHeaders.filter((each) => /^[ab]=/.test(each))).toEqual(['a=1', 'b=2']);
+      });
+    });
+
     test('status and reason', async () => {
       expect(
         (
