@@ -111,9 +111,9 @@ function detectedVariables({
   staticDirectories,
 }: ExistingProject): Variables {
   return {
-    app: fromEtc(program.spec),
+    app: fromEtc(program.uri),
     args: (program.args ?? []).join(' '),
-    develop_app: fromEtc(development.spec),
+    develop_app: fromEtc(development.uri),
     develop_args: (development.args ?? []).join(' '),
     port: String(port.port),
     workers: singleProcess === undefined ? 'auto' : '1',
@@ -126,8 +126,8 @@ function derivedVariables(
   { singleProcess = '', program, development }: ExistingProject,
   { app = '', develop_app = '', develop_args = '' }: Variables,
 ): Variables {
-  const isFound = app === fromEtc(program.spec);
-  const isFoundInDevelopment = develop_app === fromEtc(development.spec);
+  const isFound = app === fromEtc(program.uri);
+  const isFoundInDevelopment = develop_app === fromEtc(development.uri);
   return {
     environment: isFound ? indented(scriptEnvironment(program).lines) : '',
     develop_environment: isFoundInDevelopment ? indented(developmentLines(development, program)) : '',
@@ -143,8 +143,8 @@ function indented(lines: readonly string[]): string {
 }
 
 /** A URI relative to etc/; the arguments are a setting of their own. */
-function fromEtc(spec: string): string {
-  return spec.replace(/^listen:([^#]*)#.*/s, 'listen:$1').replace(/^(\w+:)(?:\.\/)?(?!\/)/, '$1../');
+function fromEtc(uri: string): string {
+  return uri.replace(/^(\w+:)(?:\.\/)?(?!\/)/, '$1../');
 }
 
 type Row = readonly [name: string, value: string, reason?: string | undefined];
@@ -159,7 +159,7 @@ function description(project: ExistingProject, variables: Variables): string[] {
 function rowsOf(project: ExistingProject, { app = '', port = '', workers = '' }: Variables): Row[] {
   const { framework, program, development, language, modules, packageManager, envFile } = project;
   const { staticDirectories, singleProcess } = project;
-  const isProgram = app === fromEtc(program.spec);
+  const isProgram = app === fromEtc(program.uri);
   const rows: Row[] = [
     ['framework', framework?.name ?? 'none', framework && `package.json depends on ${framework.dependency}`],
     ['program', isProgram ? program.spec : app, isProgram ? program.reason : COMMAND_LINE],

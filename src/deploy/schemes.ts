@@ -3,11 +3,11 @@ import { resolve } from 'node:path';
 import { nearest } from '../config/nearest.ts';
 import { ConfigError, locate } from '../errors.ts';
 import { settingsOf } from './context.ts';
-import { moduleTarget, namedExport } from './modules/module-target.ts';
+import { moduleOf, moduleTarget, namedExport } from './modules/module-target.ts';
 import { namesOfDistribution, type PasteName } from './modules/paste-names.ts';
 import { KINDS } from './part-kinds.ts';
 import { ConfigFile } from './sections/config-file.ts';
-import { configPath, parseUri, type ResolveScheme, type ResolveUri, uriContext } from './uri.ts';
+import { configPath, parseUri, type ResolveScheme, type ResolveUri, uriContext, withExistingFile } from './uri.ts';
 
 const SCHEMES: ReadonlyMap<string, ResolveScheme> = new Map(
   Object.entries({
@@ -118,13 +118,23 @@ const SCHEMES: ReadonlyMap<string, ResolveScheme> = new Map(
   } satisfies Record<string, ResolveScheme>),
 );
 
+/** The schemes whose path can be that of a file, and what of the path is the file's. */
+const FILE_SCHEMES: Readonly<Record<string, (path: string) => string>> = {
+  call: moduleOf,
+  module: (path) => path,
+  listen: (path) => path,
+  connect: (path) => path,
+};
+
 /** Imported only for the schemes that need it: an INI file without packages loads faster. */
 const entryPoints = () => import('./modules/entry-points.ts');
 
 /** @throws ConfigError at the place of the URI. */
 export const resolveUri: ResolveUri = async (text, request) => {
   try {
-    const uri = parseUri(text);
+    const parsed = parseUri(text);
+    const pathOf = parsed && FILE_SCHEMES[parsed.scheme];
+    const uri = pathOf ? withExistingFile(parsed, (path) => resolve(request.relativeTo, pathOf(path))) : parsed;
     const scheme = uri && SCHEMES.get(uri.scheme);
     if (!uri || !scheme) throw unknownScheme(text, uri?.scheme);
     return await scheme(uri, request.name ?? uri.fragment, request);

@@ -1,4 +1,5 @@
 /** URIs (`scheme:path#name`) and what resolving one takes. What each scheme means is in schemes.ts. */
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pythonStrip } from '../config/whitespace.ts';
 import { ConfigError, type Location } from '../errors.ts';
@@ -33,6 +34,23 @@ export function parseUri(text: string): Uri | undefined {
     path: text.slice(colon + 1, hash === -1 ? undefined : hash),
     fragment: hash === -1 ? undefined : text.slice(hash + 1),
   };
+}
+
+/**
+ * A URI whose path is that of a file, which may contain `#`: what is before the last `#` that leaves the name of an existing
+ * file.
+ *
+ * @param fileOf the file, as an absolute path, that a path of this scheme means
+ */
+export function withExistingFile(uri: Uri, fileOf: (path: string) => string): Uri {
+  if (uri.fragment === undefined) return uri;
+  const text = `${uri.path}#${uri.fragment}`;
+  for (let end = text.length; end > uri.path.length; end = text.lastIndexOf('#', end - 1)) {
+    const path = text.slice(0, end);
+    if (existsSync(fileOf(path)))
+      return { ...uri, path, fragment: end === text.length ? undefined : text.slice(end + 1) };
+  }
+  return uri;
 }
 
 /** The `config:` URI of a file, whatever characters its path has. */

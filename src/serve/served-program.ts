@@ -2,6 +2,7 @@
 import { relative, resolve } from 'node:path';
 import { type FoundProgram, findProgram, isProgramFile } from '../deploy/programs/find-program.ts';
 import type { AddressOverrides } from '../deploy/server/server-settings.ts';
+import { hasScheme } from '../deploy/uri.ts';
 import { isExistingDirectory } from '../files/existing-path.ts';
 import { workingDirectory } from '../working-directory.ts';
 
@@ -24,7 +25,7 @@ export interface ServedSpec {
 export function servedSpec(given: string | undefined): ServedSpec {
   const directory = workingDirectory();
   const path = resolve(directory, given ?? '.');
-  if (given !== undefined && !isExistingDirectory(path) && !(isProgramFile(given) && !given.includes(':'))) {
+  if (given !== undefined && !isExistingDirectory(path) && !(isProgramFile(given) && !hasScheme(given))) {
     return { spec: given, directory, overrides: {}, note: undefined };
   }
   const found = findProgram(path);

@@ -14,6 +14,11 @@ import { importModule } from './import-module.ts';
 /** `module:export`, the form in `paste.*` keys, `call:` and entry points. */
 const MODULE_EXPORT = /^(.+):([^:/\\]+)$/s;
 
+/** The module in `module:export`. */
+export function moduleOf(expression: string): string {
+  return MODULE_EXPORT.exec(expression)?.[1] ?? expression;
+}
+
 /**
  * The export that `expression` (`./app.js:makeApp`, `package/sub:a.b`) names, not imported yet.
  * @throws ConfigError if it has another form.

@@ -21,6 +21,8 @@ export interface FoundProgram {
    * relative to `directory`.
    */
   readonly spec: string;
+  /** The same without arguments. */
+  readonly uri: string;
   readonly isIni: boolean;
   readonly directory: string;
   /** For the line that reports the choice: `scripts.start of package.json`. */
@@ -72,7 +74,7 @@ export function findProgram(path: string, options: FindOptions = {}): FoundProgr
   const directory = resolve(path);
   const { ini: takesIni = true, unbuilt = false } = options;
   const ini = takesIni ? iniFile(directory) : undefined;
-  if (ini) return { spec: ini, isIni: true, directory, reason: 'it is there' };
+  if (ini) return { spec: ini, uri: ini, isIni: true, directory, reason: 'it is there' };
   const manifest = readManifest(directory);
   const found =
     fromEntryPoint(manifest, directory) ??
@@ -110,7 +112,8 @@ function fromEntryPoint({ paster }: Manifest, directory: string): FoundProgram |
   const expression = paster?.['paste.app_factory']?.['main'];
   if (typeof expression !== 'string') return undefined;
   const reason = '"paster" in package.json';
-  return { spec: `call:${expression}`, isIni: false, directory, reason, file: expression.replace(/:[^:/]*$/, '') };
+  const uri = `call:${expression}`;
+  return { spec: uri, uri, isIni: false, directory, reason, file: expression.replace(/:[^:/]*$/, '') };
 }
 
 /** The server that a framework has built, or, if it `isExpected`, will build. */
@@ -241,7 +244,7 @@ function program(directory: string, path: string, details: ProgramDetails): Foun
   const file = isOutside ? path : inside.startsWith('..') ? inside : `./${inside}`;
   const uri = scheme === undefined ? exportedApp(path, file) : `${scheme}:${file}`;
   const spec = args.length > 0 ? `${uri}#${args.join(' ')}` : uri;
-  return { spec, isIni: false, directory, reason, file, args, nodeOptions, variables };
+  return { spec, uri, isIni: false, directory, reason, file, args, nodeOptions, variables };
 }
 
 /** The URI of a file: what it exports if it listens nowhere. A program that listens says so in its first file. */

@@ -7,6 +7,7 @@ import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { ConfigError, type Location } from '../../errors.ts';
 import { isOwnServer, servingAddress } from '../../net/address.ts';
 import { declineUpgrade } from '../../protocol/default-handlers.ts';
@@ -321,7 +322,8 @@ class ListenRefusal implements ListenPolicy {
   listen(server: NetServer, requested: RequestedAddress): boolean {
     const place = handlesHttp(server) || awaitsHandlers(server) ? callerOutsidePackages() : undefined;
     if (!place) return false;
-    const path = relative(this.#directory, place.file);
+    // As it is written in an INI file.
+    const path = relative(this.#directory, place.file).replaceAll('%', '%%');
     throw new ConfigError('PASTER_LISTENS', `calls listen() on ${formatRequested(requested)} by itself`, {
       location: place,
       hint: `write use = listen:${path.startsWith('../') ? path : `./${path}`}, or export the application without calling listen()`,
@@ -340,7 +342,7 @@ export async function refuseListening<T>(directory: string, run: () => Promise<T
   }
 }
 
-const FRAME = /^\s+at (?!async )(?:.*\()?(?:file:\/\/)?(\/[^()]+):(\d+):(\d+)\)?$/;
+const FRAME = /^\s+at (?!async )(?:.*\()?((?:file:\/\/)?\/[^()]+):(\d+):(\d+)\)?$/;
 
 /** Where the application's own code called: outside of Node, of paster, and of packages. */
 function callerOutsidePackages(): Location | undefined {
@@ -352,7 +354,8 @@ function callerOutsidePackages(): Location | undefined {
   for (const line of holder.stack?.split('\n') ?? []) {
     const [, file, row, column] = FRAME.exec(line) ?? [];
     if (file === undefined || file.includes('/node_modules/')) continue;
-    return { file: decodeURI(file), line: Number(row), column: Number(column) };
+    const path = file.startsWith('file://') ? fileURLToPath(file) : file;
+    return { file: path, line: Number(row), column: Number(column) };
   }
   return undefined;
 }
