@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { nearest } from '../config/nearest.ts';
 import { ConfigError, locate } from '../errors.ts';
 import { settingsOf } from './context.ts';
-import { moduleOf, moduleTarget, namedExport } from './modules/module-target.ts';
+import { checkProgram, moduleOf, moduleTarget, namedExport } from './modules/module-target.ts';
 import { namesOfDistribution, type PasteName } from './modules/paste-names.ts';
 import { KINDS } from './part-kinds.ts';
 import { ConfigFile } from './sections/config-file.ts';
@@ -76,7 +76,10 @@ const SCHEMES: ReadonlyMap<string, ResolveScheme> = new Map(
       const target = {
         description: uri.text,
         file,
-        load: async () => (await import('./programs/program.ts')).programFactory(file, request.relativeTo),
+        async load() {
+          checkProgram(uri.path, file, request.from);
+          return (await import('./programs/program.ts')).programFactory(file, request.relativeTo);
+        },
       };
       const context = uriContext(request, { protocol: 'paste.app_factory', target });
       return name === undefined ? context : { ...context, localConf: settingsOf({ args: name }) };

@@ -10,11 +10,12 @@ export function existingDirectory(setting: string, path: string): string {
   throw unusable(setting, path, `${path} is not a directory`);
 }
 
-/** @returns the path. @throws ConfigError unless it is a file. */
+/** @returns the path. @throws ConfigError unless it is a regular file. */
 export function existingFile(setting: string, path: string): string {
   const stats = statOf(setting, path, `there is no file ${path}`, 'create it or correct the path');
-  if (!stats.isDirectory()) return path;
-  throw unusable(setting, path, `${path} is a directory`);
+  if (stats.isFile()) return path;
+  if (stats.isDirectory()) throw unusable(setting, path, `${path} is a directory`);
+  throw unusable(setting, path, `${path} is not a regular file`);
 }
 
 /** Checks the directory of a file that the part writes. @returns the path. @throws ConfigError if it does not exist. */

@@ -114,14 +114,18 @@ export function openToRead(path: string, user?: FileUser): number {
   return shared ? openAsUser(path, READ, user ?? ownerOf(shared)) : openSync(path, READ);
 }
 
+/** What a shell hands over: a pipe, `<(...)`, or standard input. */
+const ENDS_BY_ITSELF = /^\/(?:dev\/(?:fd\/\d+|stdin|null)|proc\/(?:self|\d+)\/fd\/\d+)$/;
+
 /**
- * Reads a configuration file: an INI file, a file of variables, a certificate. In another user's directory, root reads it
+ * Reads a configuration file: an INI file, a file of variables, a certificate. A FIFO or a device, which could block the
+ * process, is an error. In another user's directory, root reads it
  * with the rights of the directory's owner, who could otherwise make root read any file through a link, or block on a
  * FIFO. Root also reads a file of its own that is directly in such a directory.
  */
 export function readConfiguration(path: string): Buffer {
   const shared = isRootProcess() ? firstSharedStep(path) : undefined;
-  if (!shared) return readFileSync(path);
+  if (!shared) return ENDS_BY_ITSELF.test(path) ? readFileSync(path) : readRegular(path, READ, () => true);
   try {
     return asUser(ownerOf(shared.stat), () => readRegular(path, READ, () => true));
   } catch (error) {
@@ -145,7 +149,9 @@ function readRootsOwn(path: string): Buffer | undefined {
 function readRegular(path: string, flags: number, accepts: (stats: Stats) => boolean): Buffer {
   const fd = openSync(path, flags);
   try {
-    if (!accepts(fstatOfRegular(fd, path))) throw new Error(`not a file of root's alone, open '${path}'`);
+    // Node says best that it is a directory.
+    if (!fstatSync(fd).isDirectory() && !accepts(fstatOfRegular(fd, path)))
+      throw new Error(`not a file of root's alone, open '${path}'`);
     return readFileSync(fd);
   } finally {
     closeSync(fd);

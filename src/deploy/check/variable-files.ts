@@ -18,8 +18,9 @@ export function checkVariableFiles(files: readonly string[], context: FactoryCon
 
 /** Warns if every user can read or change a file of secrets. */
 export function warnOfReaders(file: string, session: CheckSession): void {
-  const mode = statSync(file).mode & 0o777;
-  if ((mode & 0o006) === 0) return;
+  const stats = statSync(file);
+  const mode = stats.mode & 0o777;
+  if ((mode & 0o006) === 0 || !stats.isFile()) return;
   const location = { file, line: 1, column: 1 };
   const what = mode & 0o002 ? 'read and change' : 'read';
   session.warn(`every user of this machine may ${what} it: chmod ${(mode & 0o770).toString(8)} ${file}`, location);

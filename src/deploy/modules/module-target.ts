@@ -1,5 +1,5 @@
 /** Finds modules and their exports: by a path relative to the INI file, or by a package name from its directory. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, extname, isAbsolute, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { nearest } from '../../config/nearest.ts';
@@ -65,7 +65,7 @@ function pathOf(specifier: string, directory: string): string | undefined {
 export async function findModule(specifier: string, directory: string): Promise<string> {
   const file = pathOf(specifier, directory) ?? (await resolvePackage(specifier, directory));
   // Loaded parts of paster stay usable after their release directory is removed.
-  if (!isOwnFile(file) && !existsSync(file)) throw missingModule(specifier, file);
+  if (!isOwnFile(file)) checkModule(specifier, file);
   return file;
 }
 
@@ -112,16 +112,44 @@ async function resolvePackage(specifier: string, directory: string): Promise<str
   }
 }
 
-function missingModule(specifier: string, file: string): ConfigError {
+/** @throws ConfigError unless there is a regular file: Node would wait for ever for a FIFO. */
+function checkModule(specifier: string, file: string): void {
+  if (existsSync(file)) checkRegular(specifier, file);
+  else {
+    const hint = hintForMissing(specifier, file);
+    throw new ConfigError('PASTER_MODULE_MISSING', `there is no module ${file}`, { hint });
+  }
+}
+
+/** The same for a program. */
+export function checkProgram(specifier: string, file: string, location: Location | undefined): void {
+  if (existsSync(file)) checkRegular(specifier, file, location);
+  else {
+    const hint = hintForMissing(specifier, file);
+    throw new ConfigError('PASTER_PROGRAM_MISSING', `there is no program ${file}`, { location, hint });
+  }
+}
+
+function checkRegular(specifier: string, file: string, location?: Location): void {
+  const stats = statSync(file);
+  if (stats.isFile()) return;
+  if (!stats.isDirectory()) {
+    throw new ConfigError('PASTER_NOT_A_FILE', `${file} is not a regular file`, { location });
+  }
+  const index = readdirSync(file).find((each) => /^index\.[cm]?[jt]s$/.test(each));
+  throw new ConfigError('PASTER_NOT_A_FILE', `${file} is a directory`, {
+    location,
+    hint: index === undefined ? undefined : `did you mean "${specifier.replace(/\/$/, '')}/${index}"?`,
+  });
+}
+
+function hintForMissing(specifier: string, file: string): string | undefined {
   const directory = dirname(file);
-  const siblings = existsSync(directory) ? readdirSync(directory) : undefined;
+  if (!existsSync(directory)) return `the directory ${directory} does not exist`;
+  const siblings = readdirSync(directory);
   const stem = basename(file, extname(file));
-  const meant =
-    siblings && (siblings.find((each) => basename(each, extname(each)) === stem) ?? nearest(basename(file), siblings));
-  const hint = siblings
-    ? meant && `did you mean "${specifier.slice(0, specifier.lastIndexOf('/') + 1)}${meant}"?`
-    : `the directory ${directory} does not exist`;
-  return new ConfigError('PASTER_MODULE_MISSING', `there is no module ${file}`, { hint });
+  const meant = siblings.find((each) => basename(each, extname(each)) === stem) ?? nearest(basename(file), siblings);
+  return meant && `did you mean "${specifier.slice(0, specifier.lastIndexOf('/') + 1)}${meant}"?`;
 }
 
 /** The value of `name` in a module's namespace, or in its default export, since that is what a CommonJS module exports. */

@@ -1,8 +1,7 @@
 /** `listen:./server.js`: a program that listens by itself, as an application. */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bool, defineSettings, int, list, path, type SettingsOf, text } from '../../config/setting.ts';
-import { ConfigError } from '../../errors.ts';
 import { partLogger } from '../../log.ts';
 import type { App, Settings } from '../../protocol/types.ts';
 import { asLoadingStep, currentStep } from '../loading-step.ts';
@@ -55,7 +54,6 @@ export function programFactory(file: string, directory: string) {
 
 async function startProgram(file: string, directory: string, settings: ProgramSettings): Promise<App> {
   const { args, cwd, port, ready, listen_others: listenOthers } = settings;
-  if (!existsSync(file)) throw new ConfigError('PASTER_PROGRAM_MISSING', `there is no program ${file}`);
   if (cwd !== undefined) process.chdir(cwd);
   process.argv = [process.execPath, file, ...args];
   const warn = (message: string): void => partLogger.warn(`${file}: ${message}`);

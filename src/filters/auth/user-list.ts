@@ -1,8 +1,9 @@
 /** What Basic and Digest share: the realm, and users read from a setting or from a file as htpasswd and htdigest write it. */
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import type { SettingType } from '../../config/setting.ts';
 import { ConfigError, errorMessage } from '../../errors.ts';
 import { existingFile } from '../../files/existing-path.ts';
+import { readConfiguration } from '../../files/user-files.ts';
 
 /** Parses what follows the first colon of a line. @throws Error whose message does not quote the text, which is secret. */
 export type ReadEntry<T> = (rest: string) => T;
@@ -92,7 +93,7 @@ export class UserList<T> {
 
   #load(file: string): void {
     const state = fileState(file);
-    this.#setFromFile(this.#parse(readFileSync(file, 'utf8'), 'users_file'));
+    this.#setFromFile(this.#parse(readConfiguration(file).toString(), 'users_file'));
     this.#fileState = state;
   }
 
