@@ -5,24 +5,25 @@
  */
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { ConfigError, type Location } from '../../errors.ts';
+import { relative } from 'node:path';
+import { ConfigError } from '../../errors.ts';
 import { isOwnServer, servingAddress } from '../../net/address.ts';
 import { declineUpgrade } from '../../protocol/default-handlers.ts';
 import { waitsForMessage } from '../../protocol/polling-sessions.ts';
 import type { App } from '../../protocol/types.ts';
 import { listenAsPrimary, refusePortOfForks } from './cluster-worker.ts';
+import { guardThreads, replaceWorker } from './threads/guard-threads.ts';
+import {
+  callerOutsidePackages,
+  formatRequested,
+  isInherited,
+  isTemporary,
+  type RequestedAddress,
+  requestedAddress,
+} from './threads/listen-call.ts';
 import { isHotReloadServer, ViteHotReload } from './vite/hot-reload.ts';
 
 type Callback = (...args: unknown[]) => void;
-
-/** What a program asked to listen on. */
-export interface RequestedAddress {
-  readonly port: number;
-  readonly path: string | undefined;
-}
 
 /** Decides what `listen()` of a server that is not paster's does. */
 interface ListenPolicy {
@@ -40,6 +41,7 @@ let isInstalled = false;
 export function replaceListen(): void {
   if (isInstalled) return;
   isInstalled = true;
+  replaceWorker();
   const { listen } = NetServer.prototype;
   NetServer.prototype.listen = function (this: NetServer, ...args: unknown[]): NetServer {
     if (!policy || isOwnServer(this) || isInherited(args[0])) return listenAsPrimary(listen, this, args);
@@ -49,21 +51,6 @@ export function replaceListen(): void {
   } as NetServer['listen'];
 }
 
-/** Whether another process opened the socket: the program was given a descriptor or a handle, for instance by a cluster. */
-function isInherited(first: unknown): boolean {
-  return (
-    typeof first === 'object' && first !== null && ('fd' in first || '_handle' in first || 'onconnection' in first)
-  );
-}
-
-function requestedAddress([first]: readonly unknown[]): RequestedAddress {
-  const options = (typeof first === 'object' && first !== null ? first : { port: first }) as Record<string, unknown>;
-  const { port, path } = options;
-  if (typeof path === 'string') return { port: 0, path };
-  if (typeof port === 'string' && !/^\d+$/.test(port)) return { port: 0, path: port };
-  return { port: typeof port === 'function' ? 0 : Number(port ?? 0), path: undefined };
-}
-
 /** An HTTP server of Node's or one that works like it, with handlers: HTTPS and HTTP/2 servers have the same events. */
 function handlesHttp(server: NetServer): server is HttpServer {
   return server.listenerCount('request') > 0 || server.listenerCount('upgrade') > 0;
@@ -71,7 +58,7 @@ function handlesHttp(server: NetServer): server is HttpServer {
 
 /** Whether a server is one that only the program's own processes know: a Unix socket among the temporary files, not for HTTP. */
 function connectsOwnProcesses(server: NetServer, { path }: RequestedAddress): boolean {
-  return path !== undefined && !handlesHttp(server) && (path.startsWith('\0') || path.startsWith(join(tmpdir(), '/')));
+  return !handlesHttp(server) && isTemporary(path);
 }
 
 /** Whether it is one of Node's that may get its handlers later. Servers of other protocols do not have this method. */
@@ -105,6 +92,7 @@ export class ListenTakeover implements ListenPolicy {
       this.#resolve = resolve;
     });
     replaceListen();
+    if (!options.listenOthers) guardThreads();
     policy = this;
   }
 
@@ -186,10 +174,6 @@ export class ListenTakeover implements ListenPolicy {
   close(): void {
     for (const each of [this.#found, ...this.#others]) each?.server.close();
   }
-}
-
-export function formatRequested({ port, path }: RequestedAddress): string {
-  return path ?? `port ${port}`;
 }
 
 /** Node's listeners of 'connection': they would read from the socket, that of node:https as TLS. */
@@ -340,22 +324,4 @@ export async function refuseListening<T>(directory: string, run: () => Promise<T
   } finally {
     if (policy instanceof ListenRefusal) policy = undefined;
   }
-}
-
-const FRAME = /^\s+at (?!async )(?:.*\()?((?:file:\/\/)?\/[^()]+):(\d+):(\d+)\)?$/;
-
-/** Where the application's own code called: outside of Node, of paster, and of packages. */
-function callerOutsidePackages(): Location | undefined {
-  const holder: { stack?: string } = {};
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 30;
-  Error.captureStackTrace(holder, NetServer.prototype.listen);
-  Error.stackTraceLimit = stackTraceLimit;
-  for (const line of holder.stack?.split('\n') ?? []) {
-    const [, file, row, column] = FRAME.exec(line) ?? [];
-    if (file === undefined || file.includes('/node_modules/')) continue;
-    const path = file.startsWith('file://') ? fileURLToPath(file) : file;
-    return { file: path, line: Number(row), column: Number(column) };
-  }
-  return undefined;
 }

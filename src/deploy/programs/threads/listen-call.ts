@@ -1,0 +1,59 @@
+/** What a call of `listen()` asks for, and which file it is in. Threads of a program load this too. */
+import { Server as NetServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** What a program asked to listen on. */
+export interface RequestedAddress {
+  readonly port: number;
+  readonly path: string | undefined;
+}
+
+/** Whether another process opened the socket: the program was given a descriptor or a handle, for instance by a cluster. */
+export function isInherited(first: unknown): boolean {
+  return (
+    typeof first === 'object' && first !== null && ('fd' in first || '_handle' in first || 'onconnection' in first)
+  );
+}
+
+export function requestedAddress([first]: readonly unknown[]): RequestedAddress {
+  const options = (typeof first === 'object' && first !== null ? first : { port: first }) as Record<string, unknown>;
+  const { port, path } = options;
+  if (typeof path === 'string') return { port: 0, path };
+  if (typeof port === 'string' && !/^\d+$/.test(port)) return { port: 0, path: port };
+  return { port: typeof port === 'function' ? 0 : Number(port ?? 0), path: undefined };
+}
+
+/** Whether a path is that of a Unix socket among the temporary files, which only processes on this machine can find. */
+export function isTemporary(path: string | undefined): boolean {
+  return path !== undefined && (path.startsWith('\0') || path.startsWith(join(tmpdir(), '/')));
+}
+
+export function formatRequested({ port, path }: RequestedAddress): string {
+  return path ?? `port ${port}`;
+}
+
+interface CallSite {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+const FRAME = /^\s+at (?!async )(?:.*\()?((?:file:\/\/)?\/[^()]+):(\d+):(\d+)\)?$/;
+
+/** Where the application's own code called: outside of Node, of paster, and of packages. */
+export function callerOutsidePackages(): CallSite | undefined {
+  const holder: { stack?: string } = {};
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 30;
+  Error.captureStackTrace(holder, NetServer.prototype.listen);
+  Error.stackTraceLimit = stackTraceLimit;
+  for (const line of holder.stack?.split('\n') ?? []) {
+    const [, file, row, column] = FRAME.exec(line) ?? [];
+    if (file === undefined || file.includes('/node_modules/')) continue;
+    const path = file.startsWith('file://') ? fileURLToPath(file) : file;
+    return { file: path, line: Number(row), column: Number(column) };
+  }
+  return undefined;
+}
