@@ -7,6 +7,7 @@ import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import { relative } from 'node:path';
 import { ConfigError } from '../../errors.ts';
+import { sendPlainText } from '../../http/error-response.ts';
 import { isOwnServer, servingAddress } from '../../net/address.ts';
 import { declineUpgrade } from '../../protocol/default-handlers.ts';
 import { waitsForMessage } from '../../protocol/polling-sessions.ts';
@@ -75,6 +76,10 @@ export interface TakeoverOptions {
   readonly warn: (message: string) => void;
 }
 
+const CLOSED = 'the program has closed its server: requests get the status 503';
+
+const closedApp: App = (_req, res) => sendPlainText(res, 503, {}, 'The program has closed its server.');
+
 /** A program's server, once the program has called `listen()` on it. */
 export class ListenTakeover implements ListenPolicy {
   readonly app: Promise<App>;
@@ -84,6 +89,8 @@ export class ListenTakeover implements ListenPolicy {
   #found: TakenServer | undefined;
   readonly #others: TakenServer[] = [];
   readonly #hotReload = new ViteHotReload();
+  /** paster ends the program: it may close its server. */
+  isStopping = false;
   #resolve: (app: App) => void = () => {};
 
   constructor(options: TakeoverOptions) {
@@ -100,10 +107,11 @@ export class ListenTakeover implements ListenPolicy {
     this.requested.push(requested);
     const { listenOthers, warn } = this.#options;
     if (this.#found?.server === server) {
-      this.#found.listen(callback);
+      this.#found.listen(requested, callback);
       return true;
     }
-    if (!this.#found && this.#isMain(server, requested)) {
+    // Some programs start again with a new server, after they have closed the first one.
+    if (!this.#found?.isListening && this.#isMain(server, requested)) {
       this.#take(new TakenServer(server, requested, callback, this.#hotReload));
       return true;
     }
@@ -137,7 +145,25 @@ export class ListenTakeover implements ListenPolicy {
 
   #take(taken: TakenServer): void {
     this.#found = taken;
-    this.#resolve(taken.app);
+    taken.server.on('close', () => {
+      if (!this.isStopping && this.#found === taken && !taken.isListening) this.#options.warn(CLOSED);
+    });
+    this.#resolve(this.#makeApp(taken));
+  }
+
+  /** The server that listens now, or responds with 503 if the program has closed it: paster's sockets stay open. */
+  #makeApp(first: TakenServer): App {
+    const current = (): App => {
+      const taken = this.#found ?? first;
+      // What comes while paster stops has been accepted before.
+      return taken.isListening || this.isStopping ? taken.app : closedApp;
+    };
+    const app: App = (req, res) => current()(req, res);
+    app.upgrade = (req, socket, head) => {
+      const { upgrade } = current();
+      return upgrade ? upgrade(req, socket, head) : declineUpgrade(closedApp, req, socket);
+    };
+    return app;
   }
 
   /** Takes a server that listens already when the program adds a handler of requests, unless another one was faster. */
@@ -172,6 +198,7 @@ export class ListenTakeover implements ListenPolicy {
 
   /** Ends the program's servers as their own `close()` does. */
   close(): void {
+    this.isStopping = true;
     for (const each of [this.#found, ...this.#others]) each?.server.close();
   }
 }
@@ -186,7 +213,7 @@ class TakenServer {
   readonly #requested: RequestedAddress;
   readonly #hotReload: ViteHotReload | undefined;
   readonly #sockets = new WeakSet<Socket>();
-  #isListening = false;
+  isListening = false;
   inflight = 0;
   polling = 0;
   upgraded = 0;
@@ -201,7 +228,7 @@ class TakenServer {
     this.#hotReload = hotReload;
     this.#requested = requested;
     this.app = this.#makeApp();
-    Object.defineProperty(server, 'listening', { configurable: true, get: () => this.#isListening });
+    Object.defineProperty(server, 'listening', { configurable: true, get: () => this.isListening });
     Object.assign(server, {
       address: () => this.#address(),
       close: (done?: Callback) => this.#close(done),
@@ -209,25 +236,33 @@ class TakenServer {
       ref: () => server,
       unref: () => server,
     });
-    this.listen(callback);
+    this.listen(requested, callback);
   }
 
   /** For the first time, or after a `close()`. */
-  listen(callback: Callback | undefined): void {
+  listen({ signal }: RequestedAddress, callback: Callback | undefined): void {
     const { server } = this;
-    if (this.#isListening) {
+    if (this.isListening) {
       throw Object.assign(new Error('Listen method has been called more than once without closing.'), {
         code: 'ERR_SERVER_ALREADY_LISTEN',
       });
     }
     if (callback) server.once('listening', callback);
-    this.#isListening = true;
+    this.isListening = true;
     process.nextTick(() => server.emit('listening'));
+    if (signal) this.#closeWith(signal);
+  }
+
+  #closeWith(signal: AbortSignal): void {
+    const close = (): void => void (this.isListening && this.server.close());
+    if (signal.aborted) process.nextTick(close);
+    signal.addEventListener('abort', close, { once: true });
+    this.server.once('close', () => signal.removeEventListener('abort', close));
   }
 
   /** As `net.Server.address()`: the address that clients reach, once it is known. */
   #address(): AddressInfo | string | null {
-    if (!this.#isListening) return null;
+    if (!this.isListening) return null;
     const { port, path } = this.#requested;
     const address =
       servingAddress() ?? (path === undefined ? { kind: 'tcp', host: '127.0.0.1', port } : { kind: 'unix', path });
@@ -240,19 +275,19 @@ class TakenServer {
   /** As `http.Server.close()`: 'close' comes when the requests in flight have ended. */
   #close(done: Callback | undefined): NetServer {
     const { server } = this;
-    if (!this.#isListening) {
+    if (!this.isListening) {
       const error = Object.assign(new Error('Server is not running.'), { code: 'ERR_SERVER_NOT_RUNNING' });
       if (done) process.nextTick(done, error);
       return server;
     }
-    this.#isListening = false;
+    this.isListening = false;
     if (done) server.once('close', done);
     if (this.inflight === 0) process.nextTick(() => server.emit('close'));
     return server;
   }
 
   #ended(): void {
-    if (--this.inflight === 0 && !this.#isListening) this.server.emit('close');
+    if (--this.inflight === 0 && !this.isListening) this.server.emit('close');
   }
 
   #makeApp(): App {

@@ -69,12 +69,14 @@ async function startProgram(file: string, directory: string, settings: ProgramSe
   const taken = await asLoadingStep(step, () => Promise.race([app, loaded.then(() => app)]));
   await isReady?.(taken);
   taken.drain = async () => {
+    takeover.isStopping = true;
     // Nothing else is open for longer than a request, and a program may close what requests in flight need.
     if (takeover.lasting === 0) return;
     await until(() => takeover.inflight === 0, REQUESTS_MS);
     if (await signals.begin()) await until(() => takeover.lasting === 0, LAST_WORDS_MS);
   };
   taken.close = async () => {
+    takeover.isStopping = true;
     await signals.end();
     takeover.close();
   };

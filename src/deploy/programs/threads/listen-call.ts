@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url';
 export interface RequestedAddress {
   readonly port: number;
   readonly path: string | undefined;
+  /** Closes the server when it is aborted. */
+  readonly signal?: AbortSignal;
 }
 
 /** Whether another process opened the socket: the program was given a descriptor or a handle, for instance by a cluster. */
@@ -19,10 +21,11 @@ export function isInherited(first: unknown): boolean {
 
 export function requestedAddress([first]: readonly unknown[]): RequestedAddress {
   const options = (typeof first === 'object' && first !== null ? first : { port: first }) as Record<string, unknown>;
-  const { port, path } = options;
-  if (typeof path === 'string') return { port: 0, path };
+  const { port, path, signal } = options;
+  const aborting = signal instanceof AbortSignal ? { signal } : {};
+  if (typeof path === 'string') return { port: 0, path, ...aborting };
   if (typeof port === 'string' && !/^\d+$/.test(port)) return { port: 0, path: port };
-  return { port: typeof port === 'function' ? 0 : Number(port ?? 0), path: undefined };
+  return { port: typeof port === 'function' ? 0 : Number(port ?? 0), path: undefined, ...aborting };
 }
 
 /** Whether a path is that of a Unix socket among the temporary files, which only processes on this machine can find. */
