@@ -16,6 +16,17 @@ const LISTENING = `import { createServer } from 'node:http';
 export default createServer((req, res) => res.end()).listen(3000);
 `;
 
+const TYPESCRIPT = `const http: typeof import('node:http') = require('node:http');
+if (require.main === module) http.createServer((req, res) => res.end(module.id)).listen(3000);
+`;
+
+test.each(['server.cts', 'server.ts'])('require.main is the module of a program in TypeScript: %s', async (name) => {
+  const { stdout } = await paster(['request', `listen:./${name}`, '/'], {
+    cwd: temporaryDirectory({ [name]: TYPESCRIPT }),
+  }).finished();
+  expect(stdout).toBe('.');
+});
+
 /** Characters that mean something in a URL, an INI file or a pattern. */
 const NAMES = ['a#b', '#a', 'a%20b', 'a%b', 'a?b', 'a b', 'a:b', '[a]{b}', 'äö'];
 

@@ -42,8 +42,8 @@ export async function importModule(
 ): Promise<Readonly<Record<string, unknown>>> {
   const url = pathToFileURL(file).href;
   try {
-    if (run) return { default: run() };
-    if (TYPESCRIPT.test(file) && (JSX.test(file) || !stripsTypes())) {
+    if (run) return { default: await run() };
+    if (isTypeScriptForLoader(file)) {
       return await (await tsx(file, directory)).import(url, import.meta.url);
     }
     // Required, since a built-in part must never be half loaded: the application may use the same file by the public API.
@@ -122,6 +122,16 @@ function errorName(error: unknown): string {
 /** Node 22.18 and later load TypeScript by stripping types. */
 function stripsTypes(): boolean {
   return 'typescript' in process.features && Boolean(process.features.typescript);
+}
+
+/** Whether Node does not load a file itself. */
+export function isTypeScriptForLoader(file: string): boolean {
+  return TYPESCRIPT.test(file) && (JSX.test(file) || !stripsTypes());
+}
+
+/** Loads such a file as CommonJS. */
+export async function requireTypeScript(file: string, directory: string): Promise<unknown> {
+  return (await tsx(file, directory)).commonJs.require(file, file);
 }
 
 /** By URL. Each installed tsx is registered once, so that modules share the modules that they import. */

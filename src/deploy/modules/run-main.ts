@@ -4,17 +4,29 @@ import { Module } from 'node:module';
 import { dirname, extname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { readManifest } from '../programs/manifest.ts';
-import { importModule } from './import-module.ts';
+import { importModule, isTypeScriptForLoader, requireTypeScript } from './import-module.ts';
 
 /** Runs a file as `node FILE` does: `require.main === module` and `import.meta.main` hold. */
 export async function runMain(file: string, directory: string): Promise<void> {
-  if (isEsModule(file) || /\.[cm]?tsx?$/.test(file)) {
+  if (isTypeScriptForLoader(file)) {
+    if (extname(file) === '.mts' || !REQUIRES_MAIN.test(readFileSync(file, 'utf8'))) {
+      await importModule(file, directory);
+      return;
+    }
+    markRequiredAsMain(file);
+    await importModule(file, directory, () => requireTypeScript(file, directory));
+    return;
+  }
+  if (isEsModule(file)) {
     markAsMain(file);
     await importModule(file, directory);
     return;
   }
   await importModule(file, directory, () => Reflect.apply(loadAsMain, Module, [file, null, true]));
 }
+
+/** In CommonJS alone. Other files are imported, as an ES module may have to be. */
+const REQUIRES_MAIN = /\brequire\.main\b/;
 
 /** What `node FILE` itself calls, and what other launchers of programs do; it has no public name. */
 const loadAsMain = Reflect.get(Module, '_load') as (file: string, parent: null, isMain: true) => unknown;
@@ -23,7 +35,7 @@ const IMPORT_OR_EXPORT = /^(?:import|export)\b(?!\()/m;
 
 function isEsModule(file: string): boolean {
   const extension = extname(file);
-  if (extension !== '.js') return extension === '.mjs';
+  if (!/^\.[jt]sx?$/.test(extension)) return /^\.m[jt]s$/.test(extension);
   for (let directory = dirname(file); ; directory = dirname(directory)) {
     const isProject = existsSync(join(directory, 'package.json'));
     const type = isProject ? readManifest(directory).type : undefined;
@@ -40,6 +52,22 @@ interface LoadResult {
 type RegisterHooks = (hooks: {
   load(url: string, context: unknown, next: (url: string, context: unknown) => LoadResult): LoadResult;
 }) => { deregister(): void };
+
+type Compile = (this: NodeJS.Module, content: string, file: string, ...rest: unknown[]) => unknown;
+
+/** Lets `require.main === module` hold in a program's own file that a loader of TypeScript requires. */
+function markRequiredAsMain(file: string): void {
+  const prototype = Module.prototype as unknown as { _compile: Compile };
+  const { _compile: compile } = prototype;
+  prototype._compile = function (content, compiled, ...rest) {
+    if (compiled.split('?')[0] === file) {
+      prototype._compile = compile;
+      process.mainModule = this;
+      this.id = '.';
+    }
+    return Reflect.apply(compile, this, [content, compiled, ...rest]);
+  };
+}
 
 /** Sets `import.meta.main` in the program's own file, where Node lets a hook do it (22.15 and later). */
 function markAsMain(file: string): void {
