@@ -53,6 +53,11 @@ export class Program {
     return this.#child.pid;
   }
 
+  /** The processes that it has started itself. */
+  children() {
+    return childrenOf(this.pid);
+  }
+
   /** Processor time so far of the process and its children, in microseconds. */
   cpu() {
     const own = [this.pid, ...childrenOf(this.pid)].map(ticksOf);

@@ -1,15 +1,16 @@
 /** Saves a module of an application that imports packages, again and again, and waits for each new version. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Program } from '../program.js';
+import { memoryOf, Program } from '../program.js';
 import { ask, firstAnswer } from './ask.js';
 
 const EDITS = 5;
 const BETWEEN_MS = 3000;
 const PATIENCE_MS = 20_000;
+const MIB = 2 ** 20;
 
 /**
  * @param {string} name of the directory in the user's cache that they are installed into once
@@ -35,7 +36,8 @@ export function installed(name, packages) {
  * @param {string[]} command run in the directory above the module, or above its src/
  * @param {number} port
  * @param {string} file the module
- * @returns {Promise<{ times: number[], failed: number }>} milliseconds from each save to the first new response
+ * @returns {Promise<{ times: number[], failed: number, memory: Record<string, number> }>} milliseconds from each save to the first
+ *   new response; at the end, the resident MiB of paster's worker and of its spare one
  */
 export async function saveEdits(command, port, file) {
   const save = (version) => writeFileSync(file, `export const text = 'v${version}.';\n`);
@@ -62,10 +64,19 @@ export async function saveEdits(command, port, file) {
       }
       times.push(performance.now() - saved);
     }
-    return { times, failed };
+    await sleep(BETWEEN_MS);
+    return { times, failed, memory: memoryOfWorkers(program) };
   } finally {
     await program.stop();
   }
+}
+
+function memoryOfWorkers(program) {
+  const found = program.children().flatMap((pid) => {
+    const [, kind] = /^paster: (spare worker|worker)\b/.exec(readFileSync(`/proc/${pid}/cmdline`, 'utf8')) ?? [];
+    return kind === undefined ? [] : [[kind, memoryOf(pid).now / MIB]];
+  });
+  return Object.fromEntries(found);
 }
 
 /** A row for the ratio of paster to another program. */

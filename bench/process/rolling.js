@@ -1,12 +1,17 @@
-/** HUP after HUP under full load: whether a request fails. */
+/** Under full load: HUP after HUP, and whether a request fails; crashes of the only worker, with a spare one. */
 import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { median, roundsOf, spread } from '../measure.js';
 import { freePort, Program } from '../program.js';
 import { ask, firstAnswer } from './ask.js';
 import { inDirectory, iniFile, serve } from './site.js';
 
 const HUPS = 10;
 const CLIENTS = 8;
+/** After more in a row the next spare worker starts later than that. */
+const CRASHES = roundsOf(5);
+const BETWEEN_CRASHES_MS = 4000;
+const CRASH_GOAL_MS = 60;
 const PATIENCE_MS = 10_000;
 const LOOK_MS = 5;
 const REQUESTS_PER_CONNECTION = 50;
@@ -19,7 +24,52 @@ export default (req, res) => res.end(body);
 export async function rolling() {
   const rows = [];
   for (const workers of [1, 2]) rows.push(await hups(workers));
-  return rows;
+  return [...rows, ...(await crashes())];
+}
+
+async function crashes() {
+  const port = await freePort();
+  const files = { 'app.js': APP, 'x.ini': `${iniFile(port)}workers = 1\nspare_workers = 1\n` };
+  return inDirectory(files, async (directory) => {
+    const program = await Program.start(serve('x.ini'), { cwd: directory });
+    const times = [];
+    let failed = 0;
+    try {
+      await firstAnswer(port);
+      for (let count = 0; count < CRASHES; count++) {
+        await sleep(BETWEEN_CRASHES_MS);
+        const load = new Load(port);
+        load.start();
+        await load.answeredBy(1);
+        load.forget();
+        const [pid] = load.everSeen;
+        const killed = performance.now();
+        process.kill(Number(pid), 'SIGKILL');
+        await load.answeredBy(1);
+        times.push(load.firstSeenAt - killed);
+        await load.stop();
+        failed = Math.max(failed, load.failed);
+      }
+    } finally {
+      await program.stop();
+    }
+    return [
+      {
+        what: 'crash of the only worker under load, spare_workers = 1: to the next answer',
+        figure: `${median(times).toFixed(0)} ms`,
+        goal: `<= ${CRASH_GOAL_MS} ms`,
+        met: median(times) <= CRASH_GOAL_MS,
+        detail: spread(times),
+      },
+      {
+        what: 'the same: failed requests, the most of a crash',
+        figure: String(failed),
+        goal: `<= ${CLIENTS} in flight`,
+        met: failed <= CLIENTS,
+        detail: `${CRASHES} crashes`,
+      },
+    ];
+  });
 }
 
 async function hups(workers) {
@@ -58,6 +108,8 @@ class Load {
   failed = 0;
   answered = 0;
   everSeen = new Set();
+  /** When the process that was seen last answered first. */
+  firstSeenAt = 0;
   #port;
   #former = new Set();
   #stopped = false;
@@ -102,6 +154,7 @@ class Load {
         const { status, body } = await ask(this.#port, { agent, timeout: PATIENCE_MS });
         const [, pid] = /^(\d+) (?:abcdefghij){100}$/.exec(body) ?? [];
         if (status !== 200 || pid === undefined) throw new Error(`${status}: ${body}`);
+        if (!this.everSeen.has(pid)) this.firstSeenAt = performance.now();
         this.everSeen.add(pid);
         this.answered++;
       } catch {
