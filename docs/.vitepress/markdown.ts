@@ -22,7 +22,9 @@ export function extendMarkdown(repository: string | undefined): (md: MarkdownRen
     md.core.ruler.push('repository', ({ tokens, env }: { tokens: Token[]; env: MarkdownEnv }) => {
       // VitePress renders a page, or a page's text for the search.
       const source = relative(ROOT, (env as { realPath?: string }).realPath ?? env.path);
-      for (const token of tokens) {
+      for (const [at, token] of tokens.entries()) {
+        // A header without text is none to people who hear the page.
+        if (token.type === 'inline' && token.content === '' && tokens[at - 1]?.type === 'th_open') makeCell(tokens, at);
         if (token.type === 'code_block') makeFence(token);
         // Vue takes a path without "./" for a module's name.
         if (token.type === 'html_block')
@@ -35,6 +37,11 @@ export function extendMarkdown(repository: string | undefined): (md: MarkdownRen
       }
     });
   };
+}
+
+/** @param at of the empty content of a header of a table */
+function makeCell(tokens: Token[], at: number): void {
+  for (const token of [tokens[at - 1], tokens[at + 1]]) if (token) token.tag = 'td';
 }
 
 /** A block that is indented by four spaces looks like one with a fence. */
