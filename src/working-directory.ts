@@ -54,7 +54,12 @@ export function enterDirectory(directory: string): void {
  * in the working directory's name leads to another release that has it, this is the file there. Any other path stays.
  */
 export function inCurrentRelease(file: string): string {
-  if (existsSync(file) || !file.startsWith(started.real + sep)) return file;
+  return existsSync(file) ? file : inNewestRelease(file);
+}
+
+/** The path of the same file in the release to which the link leads now, if it has that file. */
+export function inNewestRelease(file: string): string {
+  if (!file.startsWith(started.real + sep)) return file;
   const moved = started.name + file.slice(started.real.length);
   return existsSync(moved) ? moved : file;
 }

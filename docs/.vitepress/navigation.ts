@@ -68,6 +68,7 @@ export const SIDEBAR: DefaultTheme.SidebarItem[] = [
     ['Metrics and status', '/operations'],
     ['Tracing', '/tracing'],
     ['Control a running server', '/control'],
+    ['Upgrade paster or Node', '/upgrade'],
     ['Secrets and environment', '/secrets'],
     ['Profiling', '/filters-debugging#profile'],
     ['Security', '/security'],

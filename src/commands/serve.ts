@@ -94,7 +94,7 @@ async function serve(args: readonly string[], options: Options, console: Console
     throw usage('--daemon and --reload exclude each other', 'to reload a server in the background, send it HUP');
   }
   // A process with a role was started by one of those in the background.
-  if (action === undefined || role) return runForeground(request, role?.name, console);
+  if (action === undefined || role) return runForeground(request, role ?? {}, console);
   const background = await import('../serve/background.ts');
   return background[action](request, console);
 }

@@ -16,16 +16,15 @@ import { RunError } from '../errors.ts';
 import { fstatSocket } from '../files/socket-stat.ts';
 import type { Address, DescriptorAddress, TcpAddress, UnixAddress } from './address.ts';
 import { bindError } from './bind-errors.ts';
+import type { InheritedListener, ShareableSocket } from './inherited-sockets.ts';
 import { type BindOptions, DEFAULT_BACKLOG } from './listener.ts';
 import { createServerHandle, isServerHandle, type ServerHandle } from './node-internals.ts';
+import { OwnedFile } from './socket-publication.ts';
 import { SocketFile } from './unix-socket.ts';
 
 /** An open socket that other processes accept on. */
-export interface HeldSocket {
-  /** Where it is, with the actual port. */
-  readonly address: Address;
+export interface HeldSocket extends ShareableSocket {
   readonly fd: number;
-  readonly backlog: number;
   /** Closes it and removes the socket file if that is still this process's. Workers that have inherited it keep it. */
   close(): Promise<void>;
 }
@@ -57,7 +56,8 @@ export async function bindSocket(address: Address, options: BindOptions = {}): P
   const locate = (error: unknown): never => {
     throw bindError(error, address);
   };
-  const socket = await bindKind(address, backlog, options).catch(locate);
+  const { inherited } = options;
+  const socket = inherited ? holdInherited(inherited) : await bindKind(address, backlog, options).catch(locate);
   return { ...socket, listen: (elsewhere) => socket.listen(elsewhere).catch(locate) };
 }
 
@@ -86,6 +86,7 @@ async function bindTcp(address: TcpAddress, backlog: number, flags: number): Pro
     address: { kind: 'tcp', host: address.host, port: name.port ?? address.port },
     fd: handle.fd,
     backlog,
+    ownedFile: () => undefined,
     listen: (elsewhere) => listenIn(elsewhere, handle.fd, backlog),
     close: () => closeHandle(handle),
   };
@@ -95,17 +96,19 @@ async function bindUnix(address: UnixAddress, backlog: number, options: BindOpti
   const bind = (path: string) => createHandle(path, -1, -1);
   const file = await SocketFile.bind(address.path, options, bind, (handle) => handle.close());
   const handle = file.bound;
-  let remove = () => file.discard();
+  let published: OwnedFile | undefined;
   return {
     address,
     fd: handle.fd,
     backlog,
+    ownedFile: () => published,
     async listen(elsewhere) {
       await listenIn(elsewhere, handle.fd, backlog);
-      remove = await file.publish();
+      published = await file.publish();
     },
     close() {
-      remove();
+      if (published) published.remove();
+      else file.discard();
       return closeHandle(handle);
     },
   };
@@ -113,18 +116,37 @@ async function bindUnix(address: UnixAddress, backlog: number, options: BindOpti
 
 function holdDescriptor(address: DescriptorAddress, backlog: number): BoundSocket {
   if (!fstatSocket(address.fd).isSocket()) throw bindError(undefined, address);
+  return holdInherited({ address, fd: address.fd, backlog });
+}
+
+/** A socket that listens already: another process has opened it. */
+function holdInherited({ address, fd, backlog, file: claim }: InheritedListener): BoundSocket {
+  const file = claim && address.kind === 'unix' ? new OwnedFile(address.path, claim, false) : undefined;
   let open = true;
   return {
     address,
-    fd: address.fd,
+    fd,
     backlog,
-    // Its owner has seen to that.
+    ownedFile: () => file,
     listen: () => Promise.resolve(),
     async close() {
-      if (open) closeSync(address.fd);
+      file?.remove();
+      if (open) closeSync(fd);
       open = false;
     },
   };
+}
+
+/** Closes sockets, except those that stay. */
+export function closeSockets(sockets: readonly HeldSocket[], kept: readonly HeldSocket[] = []): Promise<unknown> {
+  return Promise.all(sockets.filter((socket) => !kept.includes(socket)).map((socket) => socket.close()));
+}
+
+/** Closes a socket that this process has taken over and does not use, and removes its file. */
+export async function closeInherited(inherited: InheritedListener): Promise<void> {
+  const socket = holdInherited(inherited);
+  socket.ownedFile()?.take();
+  await socket.close();
 }
 
 async function listenIn(elsewhere: ListenElsewhere | undefined, fd: number, backlog: number): Promise<void> {

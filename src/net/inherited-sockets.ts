@@ -1,6 +1,7 @@
-/** Sockets that this process was started with: systemd's, and what the address of such a descriptor is. */
+/** Sockets that this process was started with: systemd's or a predecessor's, and what the address of such a descriptor is. */
 import { readFileSync, readlinkSync } from 'node:fs';
 import type { Address, DescriptorAddress } from './address.ts';
+import type { FileClaim, OwnedFile } from './socket-publication.ts';
 
 /** One descriptor of socket activation, with the name that `FileDescriptorName=` gave it. */
 export interface PassedSocket {
@@ -8,7 +9,26 @@ export interface PassedSocket {
   readonly name: string | undefined;
 }
 
-const FIRST_DESCRIPTOR = 3;
+/** An open socket that another process can go on with. */
+export interface ShareableSocket {
+  /** Where it is, with the actual port. */
+  readonly address: Address;
+  readonly fd: number | undefined;
+  readonly backlog: number;
+  /** If it has a file that this process removes. */
+  ownedFile(): OwnedFile | undefined;
+}
+
+/** A socket that a predecessor has opened, as plain data. */
+export interface InheritedListener {
+  readonly address: Address;
+  readonly fd: number;
+  readonly backlog: number;
+  readonly file?: FileClaim | undefined;
+}
+
+/** The first descriptor behind the standard ones. */
+export const FIRST_DESCRIPTOR = 3;
 const VARIABLES = ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES'] as const;
 
 /** The name, in `OpenFile=` of a unit, of a descriptor that is connected to systemd's own socket instead of listening. */

@@ -9,6 +9,9 @@ import { devNull } from 'node:os';
 import { type Address, markOwnServer, type TcpAddress, type UnixAddress } from './address.ts';
 import { bindError } from './bind-errors.ts';
 import { allowDirectAccept, type ConnectionObserver } from './direct/accept.ts';
+import type { InheritedListener, ShareableSocket } from './inherited-sockets.ts';
+import { descriptorOf } from './node-internals.ts';
+import { OwnedFile } from './socket-publication.ts';
 import { type FileOptions, SocketFile } from './unix-socket.ts';
 
 export interface BindOptions extends FileOptions {
@@ -16,12 +19,12 @@ export interface BindOptions extends FileOptions {
   readonly backlog?: number | undefined;
   /** Takes no IPv4 connections, which `::` otherwise does. */
   readonly ipv6Only?: boolean | undefined;
+  /** The same socket, if a predecessor has opened it: then nothing is bound. */
+  readonly inherited?: InheritedListener | undefined;
 }
 
 /** An open socket that this process accepts on. */
-export interface Listener {
-  /** Where it listens, with the actual port. */
-  readonly address: Address;
+export interface Listener extends ShareableSocket {
   /** It listens. Connections that come before the first 'connection' handler is added wait for it. */
   readonly server: Server;
   /** Adds a function to call for each connection, before the server's own handler. To be called before that is added. */
@@ -34,6 +37,8 @@ export const DEFAULT_BACKLOG = 1024;
 
 /** Opens a listener of this process's own. */
 export async function openListener(address: Address, options: BindOptions = {}): Promise<Listener> {
+  const { inherited } = options;
+  if (inherited) return adoptListener(inherited.fd, inherited.address, inherited);
   try {
     switch (address.kind) {
       case 'tcp':
@@ -50,21 +55,23 @@ export async function openListener(address: Address, options: BindOptions = {}):
 
 /**
  * A listener on a descriptor that another process has opened: the supervisor, systemd, a web server. `address` is what
- * it was opened as, for messages. Closing it closes this process's copy and removes no file.
+ * it was opened as, for messages. Closing it closes this process's copy, and removes the file only if this process has taken it
+ * over.
  */
 export async function adoptListener(
   fd: number,
   address: Address,
-  options: Pick<BindOptions, 'backlog'> = {},
+  { backlog = DEFAULT_BACKLOG, file }: Pick<BindOptions, 'backlog'> & Pick<InheritedListener, 'file'> = {},
 ): Promise<Listener> {
   const server = newServer();
   try {
-    await listening(server, { fd, backlog: options.backlog ?? DEFAULT_BACKLOG });
+    await listening(server, { fd, backlog });
   } catch (error) {
     throw bindError(error, address);
   }
   if (fd <= LAST_STANDARD_DESCRIPTOR) closeDescriptorWith(server, fd);
-  return wrap(server, actualAddress(server, address));
+  const owned = file && address.kind === 'unix' ? new OwnedFile(address.path, file, false) : undefined;
+  return wrap(server, actualAddress(server, address), backlog, owned);
 }
 
 /**
@@ -101,27 +108,29 @@ function closeDescriptorWith(server: Server, fd: number): void {
 
 async function openTcp(address: TcpAddress, options: BindOptions): Promise<Listener> {
   const server = newServer();
+  const { backlog = DEFAULT_BACKLOG } = options;
   // Exclusive: in a worker of node:cluster this stays a socket of this process.
   await listening(server, {
     host: address.host,
     port: address.port,
-    backlog: options.backlog ?? DEFAULT_BACKLOG,
+    backlog,
     ipv6Only: options.ipv6Only ?? false,
     exclusive: true,
   });
-  return wrap(server, actualAddress(server, address));
+  return wrap(server, actualAddress(server, address), backlog);
 }
 
 async function openUnix(address: UnixAddress, options: BindOptions): Promise<Listener> {
+  const { backlog = DEFAULT_BACKLOG } = options;
   const bind = async (path: string) => {
     const server = newServer();
-    await listening(server, { path, backlog: options.backlog ?? DEFAULT_BACKLOG, exclusive: true });
+    await listening(server, { path, backlog, exclusive: true });
     return server;
   };
   const file = await SocketFile.bind(address.path, options, bind, (server) => server.close());
   const server = file.bound;
   try {
-    return wrap(server, address, await file.publish());
+    return wrap(server, address, backlog, await file.publish());
   } catch (error) {
     server.close();
     throw error;
@@ -152,7 +161,7 @@ function actualAddress(server: Server, address: Address): Address {
   return { kind: 'tcp', host: address.kind === 'tcp' ? address.host : actual.address, port: actual.port };
 }
 
-function wrap(server: Server, address: Address, removeFile?: () => void): Listener {
+function wrap(server: Server, address: Address, backlog: number, file?: OwnedFile): Listener {
   const early = holdEarlyConnections(server);
   // A server closes the net.Server that it was given. As in Node, the socket file is removed then, and not when the last
   // connection has ended, which may be long after.
@@ -160,12 +169,17 @@ function wrap(server: Server, address: Address, removeFile?: () => void): Listen
   // Node returns the temporary name, and nothing at all for a descriptor.
   if (address.kind === 'unix') server.address = () => address.path;
   server.close = (callback) => {
-    removeFile?.();
+    file?.remove();
     return stop(callback);
   };
   return {
     address,
     server,
+    backlog,
+    get fd() {
+      return descriptorOf(server);
+    },
+    ownedFile: () => file,
     observe: early.observe,
     async close() {
       early.drop();

@@ -2,9 +2,8 @@
  * What paster uses of Node and that is not public: each use makes something faster, or possible at all. ARCHITECTURE.md lists
  * all with the reason, the gain and what serves instead. direct/stream-internals.ts has those for the bytes of connections.
  *
- * Each is tested once, when it is first needed: whether it is there and does what is expected of it. If not, its function
- * returns undefined or takes the public way, with the same result. `PASTER_WITHOUT_INTERNALS` makes tests fail on purpose:
- * names of tests separated by commas, or `all`.
+ * Each is tested once, when it is first needed, for what it does. If the test fails, its function returns undefined or takes the
+ * public way, with the same result. `PASTER_WITHOUT_INTERNALS` makes tests fail: names separated by commas, or `all`.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import net, { Socket } from 'node:net';
@@ -121,8 +120,7 @@ export function takeHandle(socket: Socket): ConnectionHandle | undefined {
 
 /** A socket for a handle. It begins to read when this turn of the event loop is over. */
 export function socketOf(handle: ConnectionHandle): Socket {
-  const options: object = { handle, allowHalfOpen: true };
-  return new Socket(options);
+  return new Socket({ handle, allowHalfOpen: true } as object);
 }
 
 // --- listen: a socket that this process does not accept on ---------------------------------------------------------------
@@ -133,6 +131,10 @@ export interface ServerHandle {
   close(callback?: () => void): void;
   getsockname?(name: object): number;
 }
+
+/** The descriptor that a server of this process listens on. */
+export const descriptorOf = (server: net.Server): number | undefined =>
+  handlesAreKnown() ? (handleOf(server) as Partial<ServerHandle> | undefined)?.fd : undefined;
 
 /** Binds without listening. `type`: 4 and 6 for the versions of IP, -1 for a path. @returns a handle, or an error number. */
 type CreateServerHandle = (address: string, port: number, type: number, fd?: number, flags?: number) => unknown;

@@ -4,10 +4,10 @@ import { isIP } from 'node:net';
 import { errorCode } from '../errors.ts';
 import { type Address, formatAddress, type TcpAddress } from './address.ts';
 import { bindError } from './bind-errors.ts';
+import type { ShareableSocket } from './inherited-sockets.ts';
 import type { BindOptions } from './listener.ts';
 
-export interface OpenSocket {
-  readonly address: Address;
+export interface OpenSocket extends Pick<ShareableSocket, 'address' | 'ownedFile'> {
   close(): Promise<unknown>;
 }
 

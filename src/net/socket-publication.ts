@@ -11,10 +11,51 @@ import { asUser, type FileUser } from '../files/user-files.ts';
 
 /** Tells the socket that was made under a name from a later one. */
 interface FileIdentity {
-  readonly dev: bigint;
-  readonly ino: bigint;
+  readonly dev: string;
+  readonly ino: string;
   // Some file systems reuse inode numbers at once.
-  readonly mtimeNs: bigint;
+  readonly mtimeNs: string;
+}
+
+/** The right to remove the file of a socket, as plain data for another process. */
+export interface FileClaim {
+  readonly dev: string;
+  readonly ino: string;
+  readonly mtimeNs: string;
+  readonly user: FileUser | undefined;
+}
+
+/** The file of a socket, which one process may remove: the one that made it, or a later one that has taken it over. */
+export class OwnedFile {
+  readonly claim: FileClaim;
+  readonly #path: string;
+  #owner: number | undefined;
+
+  /** @param isTaken whether this process may remove it already */
+  constructor(path: string, claim: FileClaim, isTaken: boolean) {
+    this.#path = path;
+    this.claim = claim;
+    this.#owner = isTaken ? process.pid : undefined;
+  }
+
+  /** From now on this process may remove it. */
+  take(): void {
+    this.#owner = process.pid;
+  }
+
+  /** From now on another process may remove it. */
+  leave(): void {
+    this.#owner = undefined;
+  }
+
+  /** Removes the file, if it is still the same one and this is the process that may. */
+  remove(): void {
+    if (process.pid !== this.#owner) return;
+    asUser(this.claim.user, () => {
+      const found = identify(this.#path);
+      if (found && isSameFile(found, this.claim)) removeIfPossible(this.#path);
+    });
+  }
 }
 
 const PROBE_LIMIT_MS = 2000;
@@ -23,9 +64,8 @@ const MAX_TRIES = 20;
 /**
  * Moves a listening socket from its temporary name to its path.
  * @param user the user whose rights root takes on for it
- * @returns a function that removes the file, if it is still the same one and this is the process that made it.
  */
-export async function publish(temporary: string, path: string, user: FileUser | undefined): Promise<() => void> {
+export async function publish(temporary: string, path: string, user: FileUser | undefined): Promise<OwnedFile> {
   const identity = asUser(user, () => identify(temporary));
   if (!identity) throw socketLost(path);
   try {
@@ -42,14 +82,7 @@ export async function publish(temporary: string, path: string, user: FileUser | 
   } finally {
     asUser(user, () => removeIfPossible(temporary));
   }
-  const maker = process.pid;
-  return () => {
-    if (process.pid !== maker) return;
-    asUser(user, () => {
-      const found = identify(path);
-      if (found && isSameFile(found, identity)) removeIfPossible(path);
-    });
-  };
+  return new OwnedFile(path, { ...identity, user }, true);
 }
 
 export function removeIfPossible(file: string): void {
@@ -150,7 +183,7 @@ function discardStale(path: string, probed: FileIdentity): void {
 
 function identify(file: string): FileIdentity | undefined {
   const stat = lstatSync(file, { bigint: true, throwIfNoEntry: false });
-  return stat && { dev: stat.dev, ino: stat.ino, mtimeNs: stat.mtimeNs };
+  return stat && { dev: String(stat.dev), ino: String(stat.ino), mtimeNs: String(stat.mtimeNs) };
 }
 
 function isSameFile(one: FileIdentity, other: FileIdentity): boolean {

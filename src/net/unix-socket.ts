@@ -22,7 +22,7 @@ import { findUser, groupId, groupsOf, nameOfGroup, nameOfUser, userId } from '..
 import { exposureOf, O_PATH } from '../files/path-steps.ts';
 import { fstatSocket } from '../files/socket-stat.ts';
 import { asUser, type FileUser } from '../files/user-files.ts';
-import { publish, removeIfPossible, socketLost, temporaryName } from './socket-publication.ts';
+import { type OwnedFile, publish, removeIfPossible, socketLost, temporaryName } from './socket-publication.ts';
 
 /** The settings of `[server:*]` for a socket file. `mode` overrides `umask`; both are numbers. */
 export interface FileOptions {
@@ -100,9 +100,8 @@ export class SocketFile<T> {
   /**
    * Gives the file its name. The socket has to listen already: another process that starts at the same moment would take
    * it for stale.
-   * @returns a function that removes the file, if it is still the same one and this is the process that made it.
    */
-  publish(): Promise<() => void> {
+  publish(): Promise<OwnedFile> {
     return publish(this.#temporary, this.#path, this.#user);
   }
 

@@ -1,5 +1,6 @@
 /** `serve` in one process: no supervisor, no workers, no reload. */
 import { existsSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isatty } from 'node:tty';
@@ -12,9 +13,11 @@ import { setServingAddress } from '../net/address.ts';
 import { type Listener, openListener } from '../net/listener.ts';
 import { dropPrivileges } from '../process/daemon/drop-privileges.ts';
 import { KILL_MARGIN_S } from '../process/ipc/child-exit.ts';
-import type { Controllable, ControlRequest, SendPiece } from '../process/ipc/control-socket.ts';
+import { attach, detach, type PassedConnection } from '../process/ipc/connection-handover.ts';
+import type { Controllable, ControlRequest, SendPiece, UpgradeOutcome } from '../process/ipc/control-socket.ts';
 import { endWithin, setLastTask } from '../process/program/last-task.ts';
-import { handleSignals, type SignalTarget } from '../process/program/signals.ts';
+import type { Program } from '../process/program/self-spawn.ts';
+import { handleSignals, type Signal, type SignalTarget } from '../process/program/signals.ts';
 import type { Running } from '../protocol/types.ts';
 import { timerMs } from '../timer.ts';
 import { serverIdentity } from './announce.ts';
@@ -23,24 +26,30 @@ import { loadPlannedApp, plannedAppContext, servedContexts } from './plan.ts';
 import type { Service } from './service.ts';
 import { requestLines, showFailures } from './terminal/development.ts';
 import type { DeveloperLog } from './terminal/terminal-log.ts';
+import { type ReplacedServer, Upgrade } from './upgrade/upgrade.ts';
 
 /** Serves until a signal ends it. @returns The exit status. */
 export async function serveSingle(service: Service): Promise<number> {
   const single = new SingleServer(service);
   // From now on a signal must close the sockets.
-  const stopped = handleSignals(single, service.signalOptions());
-  const ended = Promise.race([single.serve(), stopped]).then(() => EXIT_OK);
+  const stopped = handleSignals(
+    single,
+    service.signalOptions((signal) => single.takes(signal)),
+  );
+  const ended = Promise.race([single.serve(), stopped]).then(async () => (await single.upgraded()) ?? EXIT_OK);
   return Promise.race([ended, single.crashed]);
 }
 
-class SingleServer implements SignalTarget, Controllable {
+class SingleServer implements SignalTarget, Controllable, ReplacedServer {
   readonly finished: Promise<void>;
   /** Resolves with the exit status when an uncaught error ends this process. */
   readonly crashed: Promise<number>;
   readonly #service: Service;
-  #listeners: readonly Listener[] = [];
+  /** By the address in the configuration. */
+  #opened: ReadonlyMap<string, Listener> = new Map();
   #running: Running | undefined;
   #developer: DeveloperLog | undefined;
+  #upgrade: Upgrade | undefined;
   #stopped: { readonly graceful: boolean } | undefined;
   #setFinished = () => {};
   #setCrashed: (status: number) => void = () => {};
@@ -67,11 +76,14 @@ class SingleServer implements SignalTarget, Controllable {
     try {
       if (changesUser) {
         // First what only root may do, then the change, then the application. Connections wait in the kernel meanwhile.
-        if (!server.runner) await this.#open();
-        this.#service.claimPidFile();
+        // What a predecessor has opened is open already, and this process is not root.
+        if (!server.runner && !this.#service.predecessor) await this.#open();
+        this.#service.pidFile.reserve();
+        if (!this.#service.predecessor) this.#service.pidFile.claim();
         dropPrivileges(user, group);
         Object.assign(process.env, configuredVariables());
-      }
+      } else this.#service.pidFile.reserve();
+      this.#upgrade = new Upgrade(this.#service, this);
       if (request.inspect) await (await import('./inspector.ts')).openInspector(request.inspect, log);
       this.#warnOfNodeOptions();
       meter().isWatching = true;
@@ -89,10 +101,12 @@ class SingleServer implements SignalTarget, Controllable {
       }
       const context = await plannedAppContext(plan, session);
       this.#running = await server.serveOn(app, async () => this.#open(), log, true, context);
-      if (!changesUser) this.#service.claimPidFile();
+      this.#adoptConnections(this.#running);
+      if (!this.#stopped) await this.#service.takeOver();
     } catch (error) {
       if (!this.#running) await server.oneShot?.fail();
-      await this.#running?.close({ graceful: false });
+      // A successor may have accepted connections.
+      await this.#running?.close({ graceful: this.#service.predecessor !== undefined });
       await this.#close();
       throw error;
     }
@@ -132,7 +146,7 @@ class SingleServer implements SignalTarget, Controllable {
     this.#stopped = { graceful };
     endWithin(graceful ? this.#service.server.settings.graceful_timeout : 0);
     const notified = this.#service.stopping();
-    await this.#endInTime(graceful);
+    await Promise.all([this.#upgrade?.abort(), this.#endInTime(graceful)]);
     this.#warnOfLeftovers();
     await notified;
     this.#setFinished();
@@ -143,6 +157,50 @@ class SingleServer implements SignalTarget, Controllable {
       'HUP: one process cannot take over from itself, nothing is reloaded: set workers = 1 or more in the server’s ' +
         'section (or -w 1) to reload without a gap, or restart',
     );
+  }
+
+  async upgrade(program?: Program): Promise<UpgradeOutcome> {
+    if (!this.#upgrade || !this.#running) throw new RunError('PASTER_UPGRADE', 'not upgraded: it does not serve yet');
+    return this.#upgrade.replace(program);
+  }
+
+  /** Whether a signal is for a process that has taken over, which has got it. */
+  takes(signal: Signal): boolean {
+    return this.#upgrade?.takes(signal) ?? false;
+  }
+
+  /** Resolves when this process may end. @returns its exit status, if a process that has taken over decides that */
+  async upgraded(): Promise<number | undefined> {
+    return this.#upgrade?.ended();
+  }
+
+  sockets(): ReadonlyMap<string, Listener> {
+    return this.#opened;
+  }
+
+  alone<T>(action: () => Promise<T>): Promise<T | undefined> {
+    return this.#stopped ? Promise.resolve(undefined) : action();
+  }
+
+  async vacate(): Promise<() => Promise<void>> {
+    return async () => {};
+  }
+
+  async handOver(pass: (connection: PassedConnection) => void): Promise<void> {
+    const handOver = (socket: Socket) => {
+      const connection = detach(socket);
+      if (connection) pass(connection);
+    };
+    endWithin(this.#service.server.settings.graceful_timeout);
+    void this.#endInTime(true, handOver).then(() => this.#setFinished());
+  }
+
+  /** Those that clients of the predecessor keep. */
+  #adoptConnections(running: Running): void {
+    this.#service.predecessor?.onConnection((connection) => {
+      if (running.adopt) running.adopt(attach(connection));
+      else connection.close();
+    });
   }
 
   async addWorker(): Promise<void> {
@@ -178,6 +236,8 @@ class SingleServer implements SignalTarget, Controllable {
         const { sendLogs } = await import('../process/ipc/log-lines.ts');
         return sendLogs(request.level, send, gone);
       }
+      case 'upgrade':
+        return this.upgrade(request.program);
       case 'stop':
         if (request.process !== undefined) {
           throw new RunError('PASTER_PROCESS', `there is no process "${request.process}" in server ${process.pid}`, {
@@ -202,20 +262,24 @@ class SingleServer implements SignalTarget, Controllable {
     for (const line of statusLines(meter().alone())) this.#service.log.info(line);
   }
 
+  get #listeners(): readonly Listener[] {
+    return [...this.#opened.values()];
+  }
+
   async #open(): Promise<readonly Listener[]> {
     if (this.#listeners.length === 0) {
-      this.#listeners = [...(await this.#service.openSockets(this.#service.server, openListener)).values()];
+      this.#opened = await this.#service.openSockets(this.#service.server, openListener);
       setServingAddress(this.#listeners[0]?.address);
     }
     return this.#listeners;
   }
 
   /** An application whose `close()` never settles must not keep the process, as a supervisor would kill a worker. */
-  async #endInTime(graceful: boolean): Promise<void> {
+  async #endInTime(graceful: boolean, handOver?: (socket: Socket) => void): Promise<void> {
     const limit = (graceful ? this.#service.server.settings.graceful_timeout : 0) + KILL_MARGIN_S;
     const timer = new AbortController();
     const late = sleep(timerMs(limit), true, { signal: timer.signal }).catch(() => false);
-    if (await Promise.race([this.#end(graceful), late])) {
+    if (await Promise.race([this.#end(graceful, handOver), late])) {
       this.#service.log.error(
         `the application is not closed after ${limit} s; the process ends without waiting for it`,
       );
@@ -223,10 +287,11 @@ class SingleServer implements SignalTarget, Controllable {
     timer.abort();
   }
 
-  async #end(graceful: boolean): Promise<void> {
+  async #end(graceful: boolean, handOver?: (socket: Socket) => void): Promise<void> {
     // Still loading: there are no requests to wait for.
     if (!this.#running) return this.#close();
-    await this.#running.close({ graceful, timeout: this.#service.server.settings.graceful_timeout });
+    const timeout = this.#service.server.settings.graceful_timeout;
+    await this.#running.close({ graceful, timeout, ...(handOver ? { handOver } : {}) });
   }
 
   async #preload(): Promise<void> {

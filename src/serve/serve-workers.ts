@@ -1,6 +1,7 @@
 /** `serve` with workers or with reload: the supervisor holds the sockets, and the workers serve. */
 import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { debugFlags } from '../config/debug.ts';
 import { applyEnvFiles, configuredVariables } from '../config/env-file.ts';
 import type { Context } from '../deploy/context.ts';
@@ -9,6 +10,7 @@ import { applyEnvironment, type ConfiguredEnvironment } from '../deploy/server/e
 import { LoadSession } from '../deploy/session.ts';
 import { ConfigError, EXIT_OK } from '../errors.ts';
 import { memoryLimit } from '../machine/capacity.ts';
+import type { Address } from '../net/address.ts';
 import { bindSocket, type HeldSocket, holdSocket } from '../net/held-socket.ts';
 import { OWN_CODE } from '../own-files.ts';
 import { printable } from '../printable.ts';
@@ -27,8 +29,11 @@ import type { Service } from './service.ts';
 import { makeWorkersDirectory } from './sticky/workers-directory.ts';
 import { shownAddresses } from './terminal/banner.ts';
 import { developerLog, takesKeys } from './terminal/development.ts';
+import { Upgrade } from './upgrade/upgrade.ts';
 
 const WORKER = join(OWN_CODE, 'worker.js');
+/** How long an upgrade waits until no worker of this process accepts connections. */
+const DRAINED_LIMIT_MS = 2000;
 
 /** Serves until a signal ends it. @returns The exit status. */
 export async function serveWorkers(service: Service): Promise<number> {
@@ -98,7 +103,7 @@ export async function serveWorkers(service: Service): Promise<number> {
   /** Has the files of the version that serves, or is to serve. */
   let read = session;
   const first = supervision(server, service.environment, [...held.values()]);
-  let addresses = first.sockets.map(({ address }) => address);
+  let { sockets } = first;
   const watched = [...session.files, ...first.boot.envFiles];
   const processes = new BackgroundProcesses(service);
   const supervisor = new Supervisor<WorkerPlan>({
@@ -132,9 +137,9 @@ export async function serveWorkers(service: Service): Promise<number> {
         sockets.length === current.sockets.length && sockets.every((socket) => current.sockets.includes(socket));
       return supervision(next, environment, same ? current.sockets : sockets);
     },
-    onSockets(sockets, before) {
-      addresses = sockets.map(({ address }) => address);
-      const added = sockets.filter((socket) => !before.includes(socket));
+    onSockets(next, before) {
+      sockets = next;
+      const added = next.filter((socket) => !before.includes(socket));
       for (const { address } of added) log.info(printable(`serving on ${listenerUrl(scheme, address)}`));
     },
     // The workers report the other files to watch, from the configuration that they load.
@@ -156,13 +161,30 @@ export async function serveWorkers(service: Service): Promise<number> {
     log,
   });
   // From now on a signal must stop the workers and close the sockets.
-  const target = new SupervisedService(supervisor, processes, service, () => service.configureLogging(read));
-  const stopped = handleSignals(target, service.signalOptions());
+  const upgrade = new Upgrade(service, {
+    sockets: () => new Map([...held].filter(([, socket]) => sockets.includes(socket))),
+    alone: (action) => supervisor.alone(action),
+    vacate: () => processes.vacate(),
+    handOver(pass) {
+      supervisor.relay.redirect(pass);
+      const drained = Promise.all(supervisor.workers.map((worker) => worker.drained));
+      void supervisor.stop({ graceful: true });
+      void processes.stop({ graceful: true });
+      return Promise.race([drained.then(() => {}), sleep(DRAINED_LIMIT_MS, undefined, { ref: false })]);
+    },
+  });
+  const target = new SupervisedService(supervisor, processes, upgrade, service, () => service.configureLogging(read));
+  service.predecessor?.onConnection((connection) => supervisor.relay.pass(connection));
+  const stopped = handleSignals(
+    target,
+    service.signalOptions((signal) => upgrade.takes(signal)),
+  );
   try {
     // The application is not loaded if the sockets cannot listen.
     await service.listen(server, bound.values(), supervisor.warm());
+    service.pidFile.reserve();
     await Promise.all([supervisor.start(), processes.start()]);
-    service.claimPidFile();
+    if (!target.isStopping) await service.takeOver();
   } catch (error) {
     if (!target.isStopping) {
       await Promise.all([supervisor.stop({ graceful: false }), processes.stop({ graceful: false })]);
@@ -170,22 +192,23 @@ export async function serveWorkers(service: Service): Promise<number> {
     }
   }
   await service.offerControl(target);
+  const addresses = (): Address[] => sockets.map(({ address }) => address);
   let closeKeys = async (): Promise<void> => {};
   if (!target.isStopping) {
-    service.listening(scheme, addresses);
+    service.listening(scheme, addresses());
     if (takesKeys(request, server)) {
       const { handleKeys } = await import('./terminal/keys.ts');
       closeKeys = handleKeys({
         reload: () => void target.reload('r'),
         quit: () => void target.stop({ graceful: true }),
-        open: () => void openBrowser(scheme, addresses, log),
-        addresses: () => shownAddresses(scheme, addresses, true),
+        open: () => void openBrowser(scheme, addresses(), log),
+        addresses: () => shownAddresses(scheme, addresses(), true),
       });
     }
   }
   await stopped;
   await closeKeys();
-  return EXIT_OK;
+  return (await upgrade.ended()) ?? EXIT_OK;
 }
 
 function workerPlan(

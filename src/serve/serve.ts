@@ -16,16 +16,20 @@ import { enableCompileCache } from '../process/program/compile-cache.ts';
 import { endWithMonitor, endWithScript } from '../process/program/end-with-parent.ts';
 import { type Role, releaseParent, reportFailure, reportToParent } from '../process/program/self-spawn.ts';
 import { setTitle, titleOf } from '../process/program/title.ts';
+import type { Inheritance } from '../process/upgrade/inheritance.ts';
+import { LauncherPipe } from '../process/upgrade/launcher.ts';
+import { Predecessor } from '../process/upgrade/predecessor.ts';
 import { fromWorkingDirectory } from '../working-directory.ts';
 import { openBrowser, servedName } from './announce.ts';
 import { redirectedLogger, setUpLogging } from './logging.ts';
 import { loadPlannedServer } from './plan.ts';
 import { loadServerWithoutSocket, servedParts } from './processes/served-parts.ts';
 import { serveSingle } from './serve-single.ts';
-import { claimPidFile, type PreparedServer, type ServeRequest, Service } from './service.ts';
+import { type PreparedServer, type ServeRequest, Service } from './service.ts';
 import { isDevelopment, takesKeys } from './terminal/development.ts';
 import { fromHere } from './terminal/shown-text.ts';
 import { terminalLogger } from './terminal/terminal-log.ts';
+import { OwnPidFile } from './upgrade/own-pid-file.ts';
 
 export interface Terminal {
   out(line: string): void;
@@ -35,26 +39,25 @@ export interface Terminal {
 /** Serves until the end. @returns The exit status. */
 export async function runForeground(
   request: ServeRequest,
-  role: Role['name'] | undefined,
+  { name: role, inheritance }: Partial<Role>,
   terminal: Terminal,
 ): Promise<number> {
   // Before anything is spawned: systemd's descriptors and variables are for this process.
-  const inherited = systemdSockets();
-  const passed = inherited.flatMap(({ name, address }) => (name === NOTIFY_DESCRIPTOR ? [] : address));
-  const notifyFd = inherited.find(({ name }) => name === NOTIFY_DESCRIPTOR)?.address.fd;
+  const inherited = inheritance ? inheritedFrom(inheritance) : inheritedFromSystemd();
   if (role === undefined) endWithScript();
   enableCompileCache();
   let logFile: LogFile | undefined;
   const work = async (): Promise<number> => {
-    const prepared = await prepare(request, role);
+    const predecessor = inheritance && new Predecessor(inheritance);
+    const prepared = await prepare(request, inheritance?.isMonitored ? 'monitored' : role);
     prepared.server.oneShot?.prepare();
     if (request.logFile !== undefined) {
       logFile = new LogFile(fromWorkingDirectory(request.logFile), fileUser(request.ownership));
       logFile.capture();
     }
-    return request.monitorRestart && role !== 'monitored'
-      ? runMonitor(prepared, passed, logFile, terminal)
-      : serve(prepared, { passed, notifyFd }, logFile, role, terminal);
+    return request.monitorRestart && role !== 'monitored' && !inheritance
+      ? runMonitor(prepared, inherited.passed, logFile, terminal)
+      : serve(prepared, { ...inherited, predecessor }, logFile, role, terminal);
   };
   try {
     return await guardLoading(work, terminal.err);
@@ -71,6 +74,25 @@ export async function runForeground(
   }
 }
 
+/** What this process was started with. */
+interface Inherited {
+  /** The sockets of systemd. */
+  readonly passed: readonly Address[];
+  readonly notifyFd: number | undefined;
+}
+
+function inheritedFromSystemd(): Inherited {
+  const inherited = systemdSockets();
+  return {
+    passed: inherited.flatMap(({ name, address }) => (name === NOTIFY_DESCRIPTOR ? [] : address)),
+    notifyFd: inherited.find(({ name }) => name === NOTIFY_DESCRIPTOR)?.address.fd,
+  };
+}
+
+function inheritedFrom({ passed, notifyFd }: Inheritance): Inherited {
+  return { passed: passed.map((fd) => ({ kind: 'fd', fd })), notifyFd };
+}
+
 /** Checks everything that can be checked before anything is opened. */
 export async function prepare(request: ServeRequest, role: Role['name'] | undefined): Promise<PreparedServer> {
   const { plan, pidFile, ownership } = request;
@@ -82,7 +104,9 @@ export async function prepare(request: ServeRequest, role: Role['name'] | undefi
     : { files: [], variables: {}, preload: [] };
   const server = await (asked.web ? loadPlannedServer(plan, session) : loadServerWithoutSocket(plan, session));
   // The pid file of a monitored server is the monitor's.
-  if (pidFile !== undefined && role !== 'monitored') checkPidFile(fromWorkingDirectory(pidFile));
+  if (pidFile !== undefined && role !== 'monitored') {
+    checkPidFile(fromWorkingDirectory(pidFile), role === 'successor' ? process.ppid : undefined);
+  }
   const { workers, oneShot } = server;
   if (oneShot) refuseForOneRequest(request, workers, role);
   const reload = request.reload || (oneShot === undefined && debugFlags(server.context.globalConf).autoreload);
@@ -113,16 +137,18 @@ function refuseForOneRequest(
 
 async function serve(
   prepared: PreparedServer,
-  { passed, notifyFd }: { readonly passed: readonly Address[]; readonly notifyFd: number | undefined },
+  { passed, notifyFd, predecessor }: Inherited & { readonly predecessor: Predecessor | undefined },
   logFile: LogFile | undefined,
   role: Role['name'] | undefined,
   terminal: Terminal,
 ): Promise<number> {
   const { server, parts, session, environment } = prepared;
-  const request = role === 'monitored' ? { ...prepared.request, pidFile: undefined } : prepared.request;
+  const { inheritance } = predecessor ?? {};
+  const isMonitored = role === 'monitored' || inheritance?.isMonitored === true;
+  const request = isMonitored ? { ...prepared.request, pidFile: undefined } : prepared.request;
   const { plan, reload, logLevel, ownership, open } = request;
   const { workers, oneShot } = server;
-  const logging = await setUpLogging(plan, session, ownership, true);
+  const logging = await setUpLogging(plan, session, ownership, predecessor === undefined);
   const terminalLog = terminalLogger(logLevel, terminal.err, paintFor(process.stderr));
   const log = redirectedLogger(logging?.log ?? terminalLog);
   const { SystemdNotify } =
@@ -142,7 +168,13 @@ async function serve(
       banner: process.stdout.isTTY && !oneShot ? await bannerFor(request, server) : undefined,
       onListening: (scheme, addresses) => {
         if (role === 'daemon') releaseParent();
-        if (open) openBrowser(scheme, addresses, log);
+        if (open && !predecessor) openBrowser(scheme, addresses, log);
+      },
+      predecessor,
+      place: {
+        isDaemon: role === 'daemon' || inheritance?.isDaemon === true,
+        isMonitored,
+        launcher: inheritance?.launcherFd === undefined ? undefined : new LauncherPipe(inheritance.launcherFd),
       },
     },
   );
@@ -195,7 +227,7 @@ async function runMonitor(
     onListening(lines) {
       if (!isFirst) return;
       isFirst = false;
-      claimPidFile(request.pidFile, server.settings.graceful_timeout);
+      new OwnPidFile(request.pidFile, server.settings.graceful_timeout).claim();
       void reportToParent({ paster: 'listening', pid: process.pid, lines }).then(releaseParent);
     },
   });

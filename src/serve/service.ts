@@ -8,24 +8,25 @@ import type { LoadSession } from '../deploy/session.ts';
 import { errorMessage } from '../errors.ts';
 import { findUser, groupId } from '../files/passwd.ts';
 import type { Logger, LogLevel } from '../log.ts';
-import { type Address, isLoopback, type TcpAddress } from '../net/address.ts';
-import type { BoundSocket, ListenElsewhere } from '../net/held-socket.ts';
+import { type Address, formatAddress, isLoopback, type TcpAddress } from '../net/address.ts';
+import { type BoundSocket, closeInherited, type ListenElsewhere } from '../net/held-socket.ts';
 import type { BindOptions } from '../net/listener.ts';
 import { type OpenSocket, openAddresses } from '../net/open-addresses.ts';
 import { printable } from '../printable.ts';
 import type { LogFile } from '../process/daemon/logfile.ts';
 import type { SystemdNotify } from '../process/daemon/notify.ts';
-import { writePidFile } from '../process/daemon/pidfile.ts';
 import type { Controllable } from '../process/ipc/control-socket.ts';
 import { reportToParent } from '../process/program/self-spawn.ts';
 import type { SignalOptions } from '../process/program/signals.ts';
-import { fromWorkingDirectory } from '../working-directory.ts';
+import type { LauncherPipe } from '../process/upgrade/launcher.ts';
+import type { Predecessor } from '../process/upgrade/predecessor.ts';
 import { announcement, listenerUrl } from './announce.ts';
 import { hidesErrors } from './development/is-developed.ts';
 import { type ConfiguredLogging, closeLogs, type RedirectedLogger, redirectedLogger, setUpLogging } from './logging.ts';
 import type { Ownership, ServePlan } from './plan.ts';
 import type { ServedParts } from './processes/served-parts.ts';
 import { isDevelopment } from './terminal/development.ts';
+import { OwnPidFile } from './upgrade/own-pid-file.ts';
 
 /** What the command line asks for. */
 export interface ServeRequest {
@@ -55,6 +56,16 @@ export interface PreparedServer {
   readonly environment: ConfiguredEnvironment;
 }
 
+/** Which other processes this server is for. */
+export interface Place {
+  /** It runs in the background, and no process waits for its end. */
+  readonly isDaemon: boolean;
+  /** A monitor starts it again when it dies. */
+  readonly isMonitored: boolean;
+  /** The pipe to the process that was started in the foreground, if that is another one. */
+  readonly launcher: LauncherPipe | undefined;
+}
+
 export interface Surroundings {
   /** Sockets that systemd has opened. */
   readonly passed: readonly Address[];
@@ -67,6 +78,10 @@ export interface Surroundings {
   readonly notify: SystemdNotify | undefined;
   /** Called when the server listens and the parent has the report. */
   readonly onListening: (scheme: string, addresses: readonly Address[]) => void;
+  /** The server that this process takes over from. */
+  readonly predecessor: Predecessor | undefined;
+  /** The place of this process among others. */
+  readonly place: Place;
   /** Set at a terminal: the lines for people, instead of those that scripts read. */
   readonly banner: ((scheme: string, addresses: readonly Address[]) => readonly string[]) | undefined;
 }
@@ -82,6 +97,9 @@ export class Service {
   readonly #surroundings: Surroundings;
   #logging: ConfiguredLogging | undefined;
   #turn: Promise<unknown> = Promise.resolve();
+  #inherited: readonly OpenSocket[] = [];
+  #withdrawControl = (): void => {};
+  readonly pidFile: OwnPidFile;
 
   constructor({ request, server, parts, session, environment }: PreparedServer, surroundings: Surroundings) {
     this.request = request;
@@ -93,10 +111,28 @@ export class Service {
     this.logFile = surroundings.logFile;
     this.#surroundings = surroundings;
     this.#logging = surroundings.logging;
+    this.pidFile = new OwnPidFile(request.pidFile, server.settings.graceful_timeout, surroundings.predecessor?.pid);
   }
 
   get plan(): ServePlan {
     return this.request.plan;
+  }
+
+  get predecessor(): Predecessor | undefined {
+    return this.#surroundings.predecessor;
+  }
+
+  get place(): Place {
+    return this.#surroundings.place;
+  }
+
+  get notify(): SystemdNotify | undefined {
+    return this.#surroundings.notify;
+  }
+
+  /** Whether systemd has opened the sockets. */
+  get arePassed(): boolean {
+    return this.#surroundings.passed.length > 0;
   }
 
   /** Reads configuration, one reader after the other: each sets its own environment variables in this process. */
@@ -115,11 +151,20 @@ export class Service {
     open: (address: Address, options: BindOptions) => Promise<T>,
     kept?: ReadonlyMap<string, T>,
   ): Promise<Map<string, T>> {
-    const { passed } = this.#surroundings;
+    const { passed, predecessor } = this.#surroundings;
     for (const address of passed) server.checkAddress(address);
     const options = { ...socketOwner(this.request.ownership), ...server.bindOptions };
+    const openOrInherit = async (address: Address, how: BindOptions): Promise<T> => {
+      const name = formatAddress(address);
+      const inherited = predecessor?.sockets.get(name);
+      if (!inherited) return open(address, how);
+      const socket = await open(address, { ...how, inherited });
+      predecessor?.sockets.delete(name);
+      this.#inherited = [...this.#inherited, socket];
+      return socket;
+    };
     try {
-      return await openAddresses(passed.length > 0 ? passed : server.addresses, options, open, kept);
+      return await openAddresses(passed.length > 0 ? passed : server.addresses, options, openOrInherit, kept);
     } catch (error) {
       throw server.locateAddress(error);
     }
@@ -132,17 +177,26 @@ export class Service {
     });
   }
 
-  /** To be called when the sockets are open, and before this process changes its user. @throws as `claimPidFile` */
-  claimPidFile(): void {
-    claimPidFile(this.request.pidFile, this.server.settings.graceful_timeout);
+  /** To be called when this process could serve: takes over from a predecessor. */
+  async takeOver(): Promise<void> {
+    const { predecessor, place } = this.#surroundings;
+    await predecessor?.handOver();
+    this.pidFile.claim();
+    if (!predecessor) return;
+    for (const socket of this.#inherited) socket.ownedFile()?.take();
+    for (const inherited of predecessor.sockets.values()) await closeInherited(inherited);
+    predecessor.sockets.clear();
+    place.launcher?.take();
   }
 
   /** Announces that connections are accepted. */
   listening(scheme: string, addresses: readonly Address[]): void {
-    const { out, banner, notify, onListening } = this.#surroundings;
+    const { out, banner, notify, onListening, predecessor } = this.#surroundings;
     const lines = announcement(process.pid, scheme, addresses);
     for (const line of banner?.(scheme, addresses) ?? lines) out(line);
-    notify?.ready();
+    // A predecessor says so, which is the main process until then.
+    if (predecessor) notify?.watch();
+    else notify?.ready();
     this.#warnOfShownSources(scheme, addresses);
     void reportToParent({ paster: 'listening', pid: process.pid, lines }).then(() => onListening(scheme, addresses));
   }
@@ -182,7 +236,12 @@ export class Service {
     if (file === undefined) return;
     // Loaded late: the server listens by now.
     const { offerControl } = await import('../process/ipc/control-socket.ts');
-    await offerControl(file, target, this.log);
+    this.#withdrawControl = await offerControl(file, target, this.log);
+  }
+
+  /** A successor is to be found instead of this process. */
+  withdrawControl(): void {
+    this.#withdrawControl();
   }
 
   /** Tells systemd of a reload. */
@@ -200,10 +259,12 @@ export class Service {
     return this.#surroundings.notify?.stopping() ?? Promise.resolve();
   }
 
-  signalOptions(): SignalOptions {
+  /** @param takes whether a signal is for a process that has taken over, which has got it */
+  signalOptions(takes: SignalOptions['takes']): SignalOptions {
     return {
       reopenLogs: () => this.#reopenLogs(),
       endsWithTerminal: isDevelopment(this.request.reload, this.server),
+      takes,
     };
   }
 
@@ -216,16 +277,6 @@ export class Service {
       this.log.error(errorMessage(error));
     }
   }
-}
-
-/**
- * Writes the pid file, if there is one, and removes it at the exit of this process.
- * @throws RunError when it cannot be written, or belongs to another live server.
- */
-export function claimPidFile(pidFile: string | undefined, graceful: number): void {
-  if (pidFile === undefined) return;
-  const file = writePidFile(fromWorkingDirectory(pidFile), graceful);
-  process.once('exit', () => file.remove());
 }
 
 /** A socket file that root creates belongs to the user of `--user`, unless the section says otherwise. */

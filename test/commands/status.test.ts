@@ -42,7 +42,7 @@ async function status(cwd: string, ...args: string[]) {
 test.each([
   ['one process', [], /^process (\d+), up \d+ s: 1 request, 1 in flight/],
   ['workers', ['-w', '2'], /^server (\d+), up \d+ s: 1 request, 1 in flight, no worker restarted.*\nworker \d+, up/],
-])('%s: the same as USR2 writes, and as JSON', async (_what, args, first) => {
+])('%s: the same as WINCH writes, and as JSON', async (_what, args, first) => {
   const cwd = project();
   const program = await serve(['etc/x.ini', ...args], { cwd, env: at(cwd) });
   await (await fetch(program.url)).text();

@@ -246,7 +246,7 @@ export async function eventually<T>(probe: () => T | undefined | false | Promise
 /** One request over a Unix socket. @returns The body. */
 export function getOver(socketPath: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    const asking = request({ socketPath, path: '/' }, (response) => {
+    const asking = request({ socketPath, path: '/', agent: false }, (response) => {
       let body = '';
       response.on('data', (data) => {
         body += data;

@@ -145,11 +145,11 @@ test('a graceful stop of several workers loses no line, and paster’s own are a
   expect(logged.map(Number).sort((one, other) => one - other)).toEqual(Array.from({ length: 200 }, (_, each) => each));
 });
 
-test('USR2 writes a line for each process', async () => {
+test('WINCH writes a line for each process', async () => {
   const port = await freePort();
   const directory = project({ 'etc/x.ini': ini(port, { server: 'workers = 2' }) });
   const program = await serve(['etc/x.ini'], { cwd: directory });
-  process.kill(program.pid, 'SIGUSR2');
+  process.kill(program.pid, 'SIGWINCH');
   await until(() => /^paster INFO \d+ worker/m.test(read(directory, 'var/app.log')));
   const lines = read(directory, 'var/app.log').match(/^paster INFO .*$/gm);
   expect(lines).toEqual(

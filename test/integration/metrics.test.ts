@@ -1,4 +1,4 @@
-/** What a server tells of itself: metrics and the status page of all workers, whatever becomes of them, and USR2. */
+/** What a server tells of itself: metrics and the status page of all workers, whatever becomes of them, and WINCH. */
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';
@@ -418,18 +418,19 @@ describe('what is written down', () => {
       'workers = 1',
       /^server \d+, up \d+ s: 1 request, 1 in flight.*\nworker (\d+), up \d+ s: 1 request, 1/m,
     ],
-  ])('USR2 has %s say how it is', async (_what, server, line) => {
+  ])('WINCH has %s say how it is', async (_what, server, line) => {
     const program = await start(HTTP + server);
     const pid = await get(program.url);
     const leave = new AbortController();
     await fetch(`${program.url}/held?password=p`, { signal: leave.signal });
-    program.child.kill('SIGUSR2');
+    program.child.kill('SIGWINCH');
     const [, named] = await program.says(line);
     expect(named).toBe(pid);
     await program.says(/^ {2}GET \/held\?password=\*{8}, for \d+\.\d s, from 127\.0\.0\.1, \[app:site\]$/m);
     leave.abort();
-    // The worker itself does not end of it.
-    process.kill(Number(pid), 'SIGUSR2');
+    // The worker itself ends neither of it nor of USR2.
+    process.kill(Number(pid), 'SIGWINCH');
+    if (server !== '') process.kill(Number(pid), 'SIGUSR2');
     expect(await get(program.url)).toBe(pid);
   });
 

@@ -319,7 +319,7 @@ describe('listen:', () => {
     const first = await ask(program.url);
     expect(first).toMatch(/^\d+\[\]$/);
     // The supervisor asks the worker.
-    program.child.kill('SIGUSR2');
+    program.child.kill('SIGWINCH');
     await program.says(/^worker \d+, up/m);
     expect(await ask(program.url)).toBe(first);
     program.child.kill('SIGHUP');

@@ -94,6 +94,13 @@ export const COMMANDS: Commands = new Map([
     },
   ],
   [
+    'upgrade',
+    {
+      summary: 'replace the running server of an INI file: another paster, Node and application',
+      load: async () => (await import('../control/upgrade.ts')).upgradeCommand,
+    },
+  ],
+  [
     'shell',
     {
       summary: 'a JavaScript prompt with the application loaded',

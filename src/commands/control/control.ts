@@ -9,7 +9,7 @@ import { type Command, type Console, flagOption, textOption } from '../command-l
 import { heap, type InspectionOptions, profile, repl } from './inspections.ts';
 import { type LogOptions, logs } from './logs.ts';
 import { requestLines } from './requests.ts';
-import { oneServer } from './servers.ts';
+import { oneServer, PID, pidOf, pidOption } from './servers.ts';
 import { top } from './top.ts';
 
 export const controlCommand: Command = {
@@ -24,7 +24,7 @@ export const controlCommand: Command = {
     ],
   ],
   options: [
-    { flags: '--pid <pid>', help: 'the server, if several of the file run' },
+    PID,
     { flags: '-f, --follow', help: 'with logs: show new lines until you press Ctrl-C' },
     { flags: '--level <level>', help: 'the lowest level that logs shows (default: debug)' },
     { flags: '--seconds <seconds>', help: 'how long profile takes (default: 10)' },
@@ -131,8 +131,7 @@ async function control(
     follow: flagOption(options, 'follow'),
     level: textOption(options, 'level'),
   };
-  const pid = textOption(options, 'pid');
-  const server = await oneServer(iniPath(config), pid === undefined ? undefined : pidOf(pid));
+  const server = await oneServer(iniPath(config), pidOption(options, 'control'));
   try {
     await action.run(server, argument ?? '', console, given);
   } finally {
@@ -191,13 +190,6 @@ function secondsOf(text = '10'): number {
   if (number > 0 && number <= MOST_SECONDS) return number;
   throw new UsageError('PASTER_USAGE', `control: --seconds: "${text}" is no number of seconds`, {
     hint: `allowed: more than 0, up to ${MOST_SECONDS}`,
-  });
-}
-
-function pidOf(text: string): number {
-  if (/^[1-9]\d{0,9}$/.test(text)) return Number(text);
-  throw new UsageError('PASTER_USAGE', `control: "${text}" is no PID`, {
-    hint: 'paster status names the server and its workers by their PIDs',
   });
 }
 

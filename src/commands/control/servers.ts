@@ -4,14 +4,37 @@ import { errorCode, RunError, UsageError } from '../../errors.ts';
 import { ownVersion } from '../../own-files.ts';
 import { type FoundServer, type FoundServers, findServers } from '../../process/ipc/control-client.ts';
 import { workingDirectory } from '../../working-directory.ts';
+import { type CommandOption, textOption } from '../command-line/command.ts';
+
+/** Which server is meant. */
+export const PID: CommandOption = { flags: '--pid <pid>', help: 'the server, if several of the file run' };
+
+/** @param command for messages */
+export function pidOption(options: Readonly<Record<string, unknown>>, command: string): number | undefined {
+  const text = textOption(options, 'pid');
+  return text === undefined ? undefined : pidOf(text, command);
+}
+
+/** @throws UsageError for another text */
+export function pidOf(text: string, command = 'control'): number {
+  if (/^[1-9]\d{0,9}$/.test(text)) return Number(text);
+  throw new UsageError('PASTER_USAGE', `${command}: "${text}" is no PID`, {
+    hint: 'paster status names the server and its workers by their PIDs',
+  });
+}
 
 /**
  * @param command for messages
+ * @param isUnderstood as for `findServers`
  * @throws UsageError if there is no such file
  */
-export async function serversOf(file: string, command: string): Promise<FoundServers> {
+export async function serversOf(
+  file: string,
+  command: string,
+  isUnderstood?: Parameters<typeof findServers>[1],
+): Promise<FoundServers> {
   try {
-    return await findServers(file);
+    return await findServers(file, isUnderstood);
   } catch (cause) {
     if (errorCode(cause) !== 'ENOENT') throw cause;
     throw new UsageError('PASTER_USAGE', `${command}: there is no file ${shown(file)}`, { cause });
@@ -20,11 +43,18 @@ export async function serversOf(file: string, command: string): Promise<FoundSer
 
 /**
  * The only server of a file.
+ * @param command for messages
+ * @param isUnderstood as for `findServers`
  * @param pid the one that is meant, if there are several
  * @throws RunError if there is none, or if it is not clear which one is meant
  */
-export async function oneServer(file: string, pid: number | undefined): Promise<FoundServer> {
-  const { servers, foreign } = await serversOf(file, 'control');
+export async function oneServer(
+  file: string,
+  pid: number | undefined,
+  command = 'control',
+  isUnderstood?: Parameters<typeof findServers>[1],
+): Promise<FoundServer> {
+  const { servers, foreign } = await serversOf(file, command, isUnderstood);
   const meant = pid === undefined ? servers : servers.filter((each) => each.pid === pid);
   for (const each of servers) if (each !== meant[0] || meant.length > 1) each.close();
   const [server, other] = meant;
@@ -44,7 +74,7 @@ export async function oneServer(file: string, pid: number | undefined): Promise<
 
 export function notRunning(file: string): RunError {
   return new RunError('PASTER_NOT_RUNNING', `no server of ${shown(file)} runs`, {
-    hint: 'only servers of the same user are found; kill -USR2 has any of them write its status into its log',
+    hint: 'only servers of the same user are found; kill -WINCH has any of them write its status into its log',
   });
 }
 

@@ -17,7 +17,8 @@ const SENDING_LIMIT_MS = 5000;
 
 export class SystemdNotify {
   readonly #log: Logger;
-  readonly #socket: string | undefined;
+  #socket: string | undefined;
+  readonly #variables: NodeJS.ProcessEnv;
   /** Connected to the socket. */
   #descriptor: number | undefined;
   readonly #watchdogMs: number | undefined;
@@ -34,12 +35,36 @@ export class SystemdNotify {
     const [socket, microseconds = '', pid] = VARIABLES.map((name) => env[name]);
     for (const name of VARIABLES) delete env[name];
     this.#socket = socket || undefined;
+    this.#variables = { NOTIFY_SOCKET: socket, WATCHDOG_USEC: microseconds || undefined };
     const isMine = pid === undefined || pid === String(process.pid);
     if (isMine && /^[1-9]\d{0,15}$/.test(microseconds)) this.#watchdogMs = timerMs(Number(microseconds) / 1e6);
   }
 
+  /** For a process that takes over: what systemd has told this one. */
+  get variables(): NodeJS.ProcessEnv {
+    return this.#variables;
+  }
+
+  /** The one that systemd has connected to its socket. */
+  get descriptor(): number | undefined {
+    return this.#descriptor;
+  }
+
   ready(): void {
     void this.#send('READY=1');
+    this.watch();
+  }
+
+  /** Another process is the main one from now on, and this one says nothing more. Resolves when the notification is sent. */
+  async handOver(pid: number): Promise<void> {
+    clearInterval(this.#timer);
+    const sent = this.#send(`MAINPID=${pid}`, 'READY=1');
+    this.#socket = undefined;
+    await sent;
+  }
+
+  /** Begins to say that this process is alive, if systemd wants to know. */
+  watch(): void {
     if (this.#timer || this.#watchdogMs === undefined) return;
     // Twice as often as necessary, as sd_watchdog_enabled(3) advises.
     const interval = Math.max(SHORTEST_WATCHDOG_MS, this.#watchdogMs / 2);

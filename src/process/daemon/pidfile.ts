@@ -41,7 +41,16 @@ export interface RunningServer {
   readonly graceful: number;
 }
 
+/** A pid file that does not have its name yet. */
+export interface PreparedPidFile {
+  /** Gives it its name. @throws RunError when another live server has the name */
+  take(): PidFile;
+  discard(): void;
+}
+
 export interface PidFile {
+  /** Whether the file still names this process. */
+  isOwn(): boolean;
   /** Removes the file, if it still belongs to this process. */
   remove(): void;
 }
@@ -53,9 +62,10 @@ const MOST_BYTES = 8192;
 
 /**
  * Checks before anything is started that `writePidFile` will work.
+ * @param predecessor the process whose file this one takes over
  * @throws RunError as `writePidFile` does
  */
-export function checkPidFile(file: string): void {
+export function checkPidFile(file: string, predecessor?: number): void {
   try {
     // A rename would replace a symbolic link, and could replace another program's file.
     const found = lstatSync(file, { throwIfNoEntry: false });
@@ -66,7 +76,7 @@ export function checkPidFile(file: string): void {
   } catch (error) {
     throw cannotWrite(file, error);
   }
-  refuseIfRunning(file);
+  refuseIfRunning(file, { predecessor });
 }
 
 /**
@@ -74,26 +84,57 @@ export function checkPidFile(file: string): void {
  * @param graceful seconds that a graceful stop may take, for the command that waits for it
  * @throws RunError when another live server has the file, or when it cannot be written.
  */
-export function writePidFile(file: string, graceful: number = DEFAULT_GRACEFUL_S): PidFile {
+export function writePidFile(file: string, graceful?: number): PidFile {
+  return preparePidFile(file, graceful).take();
+}
+
+/**
+ * Writes the pid of this process under another name.
+ * @param predecessor the process whose file this one takes over
+ * @throws RunError when it cannot be written
+ */
+export function preparePidFile(
+  file: string,
+  graceful: number = DEFAULT_GRACEFUL_S,
+  predecessor?: number,
+): PreparedPidFile {
   const { pid } = process;
   const content = `${pid}\n${identifyProcess(pid)?.start ?? ''}\n${graceful}\n${JSON.stringify(file)}\n`;
   const temporary = `${file}.${pid}`;
   const directory = holdDirectory(file);
-  try {
-    try {
-      writeFileSync(directory.at(temporary), content, { flag: 'wx', mode: 0o644 });
-      linkPidFile(directory, temporary, file);
-    } finally {
-      removeIfPossible(directory.at(temporary));
-    }
-  } catch (cause) {
+  const discard = (): void => {
+    removeIfPossible(directory.at(temporary));
     directory.close();
-    throw cannotWrite(file, cause);
-  }
+  };
+  const orDiscard = (work: () => void): void => {
+    try {
+      work();
+    } catch (cause) {
+      discard();
+      throw cannotWrite(file, cause);
+    }
+  };
+  const isOwn = (): boolean => readText(directory.at(file))?.text === content;
+  const namesPredecessor = (): boolean => {
+    const found = examine(file, directory.at(file), directory.exposed);
+    return found.state === 'running' && found.pid === predecessor;
+  };
+  orDiscard(() => writeFileSync(directory.at(temporary), content, { flag: 'wx', mode: 0o644 }));
   return {
-    remove() {
-      if (readText(directory.at(file))?.text === content) removeIfPossible(directory.at(file));
-      directory.close();
+    discard,
+    take() {
+      orDiscard(() => {
+        if (namesPredecessor()) renameSync(directory.at(temporary), directory.at(file));
+        else linkPidFile(directory, temporary, file);
+      });
+      removeIfPossible(directory.at(temporary));
+      return {
+        isOwn,
+        remove() {
+          if (isOwn()) removeIfPossible(directory.at(file));
+          directory.close();
+        },
+      };
     },
   };
 }
@@ -199,7 +240,7 @@ function linkPidFile(directory: DirectoryHandle, temporary: string, file: string
     } catch (error) {
       if (errorCode(error) !== 'EEXIST' || tries === MAX_TRIES) throw error;
     }
-    refuseIfRunning(file, directory.at(file), directory.exposed);
+    refuseIfRunning(file, { at: directory.at(file), exposed: directory.exposed });
     discardStale(directory, file, `${temporary}.stale`);
   }
 }
@@ -226,9 +267,16 @@ function discardStale(directory: DirectoryHandle, file: string, aside: string): 
   }
 }
 
-function refuseIfRunning(file: string, at = file, exposed = isExposedFile(file)): void {
+function refuseIfRunning(
+  file: string,
+  {
+    at = file,
+    exposed = isExposedFile(file),
+    predecessor,
+  }: { readonly at?: string; readonly exposed?: boolean; readonly predecessor?: number | undefined },
+): void {
   const found = examine(file, at, exposed);
-  if (found.state !== 'running' || found.pid === process.pid) return;
+  if (found.state !== 'running' || found.pid === process.pid || found.pid === predecessor) return;
   throw new RunError('PASTER_PID_FILE', `a server runs already: ${file} names process ${found.pid}`, {
     hint: 'stop it first, or use another --pid-file',
   });

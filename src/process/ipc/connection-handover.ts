@@ -125,6 +125,7 @@ export class ConnectionRelay {
   readonly #waiting: PassedConnection[] = [];
   #turn = 0;
   #isClosed = false;
+  #elsewhere: ((connection: PassedConnection) => void) | undefined;
 
   /** @param recipients the workers that serve and are not about to end */
   constructor(recipients: () => readonly Recipient[]) {
@@ -134,7 +135,8 @@ export class ConnectionRelay {
   /** Passes a connection to a worker, now or when there is one. */
   pass(connection: PassedConnection): void {
     const recipient = this.#isClosed ? undefined : this.#leastBusy();
-    if (recipient) recipient.pass(connection);
+    if (this.#elsewhere) this.#elsewhere(connection);
+    else if (recipient) recipient.pass(connection);
     else if (this.#isClosed) connection.close();
     else this.#waiting.push(connection);
   }
@@ -142,6 +144,17 @@ export class ConnectionRelay {
   /** To be called when another worker serves. */
   flush(): void {
     for (const connection of this.#waiting.splice(0)) this.pass(connection);
+  }
+
+  /** Whether another server gets the connections. */
+  get isRedirected(): boolean {
+    return this.#elsewhere !== undefined;
+  }
+
+  /** Passes what waits, and what comes later, to another server. */
+  redirect(pass: (connection: PassedConnection) => void): void {
+    this.#elsewhere = pass;
+    this.flush();
   }
 
   /** No worker will serve any more: closes what waits, and what comes later. */

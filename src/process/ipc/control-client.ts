@@ -5,6 +5,7 @@ import { RunError } from '../../errors.ts';
 import { privateDirectories } from '../../files/private-directory.ts';
 import type { ServerStatus } from '../../metrics/server-status.ts';
 import { ownVersion } from '../../own-files.ts';
+import { UPGRADE_PROTOCOL } from '../upgrade/inheritance.ts';
 import { type ControlReply, type ControlRequest, connectTo, type Introduction, socketsIn } from './control-socket.ts';
 import { unpackError } from './error-transfer.ts';
 import { LineReader, lineOf, readLine } from './lines.ts';
@@ -74,12 +75,14 @@ export class FoundServer {
  * This user's servers of an INI file: none, one, or several with different addresses.
  *
  * @param file an absolute path
+ * @param isUnderstood whether this version understands what such a server answers
  * @throws Error of the system, if there is no such file
  */
-export async function findServers(file: string): Promise<FoundServers> {
+export async function findServers(file: string, isUnderstood = isSameVersion): Promise<FoundServers> {
   const wanted = new Set([file, realpathSync(file)]);
   const paths = privateDirectories().flatMap(socketsIn);
-  const found = (await Promise.all(paths.map((path) => findOne(path, wanted)))).filter((each) => each !== undefined);
+  const all = await Promise.all(paths.map((path) => findOne(path, wanted, isUnderstood)));
+  const found = all.filter((each) => each !== undefined);
   return {
     servers: found.flatMap((each) => (each instanceof FoundServer ? [each] : [])),
     foreign: found.flatMap((each) => (each instanceof FoundServer ? [] : [each])),
@@ -108,6 +111,7 @@ export async function askStatus(servers: readonly FoundServer[]): Promise<Server
 function findOne(
   path: string,
   wanted: ReadonlySet<string>,
+  isUnderstood: (server: Introduction) => boolean,
 ): Promise<FoundServer | FoundServers['foreign'][number] | undefined> {
   return new Promise((resolve) => {
     const socket = connectTo(path);
@@ -115,8 +119,9 @@ function findOne(
     socket.setTimeout(LIMIT_MS, () => socket.destroy());
     socket.once('close', () => resolve(undefined));
     lines.onLine = (line) => {
-      const { paster, pid, files } = readIntroduction(line);
-      if (paster === ownVersion() && files.some((file) => wanted.has(file))) {
+      const introduction = readIntroduction(line);
+      const { paster, pid, files } = introduction;
+      if (isUnderstood(introduction) && files.some((file) => wanted.has(file))) {
         resolve(new FoundServer(pid, socket, lines));
         return;
       }
@@ -128,9 +133,23 @@ function findOne(
 
 /** Reads the first line. One of another form names no file. */
 function readIntroduction(line: string): Introduction {
-  const { paster, pid, files } = readLine<Partial<Record<keyof Introduction, unknown>>>(line) ?? {};
+  const { paster, pid, files, upgrade } = readLine<Partial<Record<keyof Introduction, unknown>>>(line) ?? {};
   if (typeof paster !== 'string' || typeof pid !== 'number' || !Array.isArray(files)) {
     return { paster: '', pid: 0, files: [] };
   }
-  return { paster, pid, files: files.filter((file) => typeof file === 'string') };
+  return {
+    paster,
+    pid,
+    files: files.filter((file) => typeof file === 'string'),
+    ...(typeof upgrade === 'number' ? { upgrade } : {}),
+  };
+}
+
+function isSameVersion({ paster }: Introduction): boolean {
+  return paster === ownVersion();
+}
+
+/** Whether `upgrade` works across the versions. */
+export function canUpgrade({ upgrade }: Introduction): boolean {
+  return upgrade === UPGRADE_PROTOCOL;
 }

@@ -15,17 +15,21 @@ import type { ServerStatus } from '../../metrics/server-status.ts';
 import { openListener } from '../../net/listener.ts';
 import { removeIfPossible } from '../../net/socket-publication.ts';
 import { ownVersion } from '../../own-files.ts';
+import type { Program } from '../program/self-spawn.ts';
+import { UPGRADE_PROTOCOL } from '../upgrade/inheritance.ts';
 import type { Inspection } from '../worker/inspection.ts';
 import { packError, type TransferredError } from './error-transfer.ts';
 import { LineReader, lineOf, readLine } from './lines.ts';
 
 /** The first line that a server sends, the same in every version. */
 export interface Introduction {
-  /** The version: only the same version understands the rest. */
+  /** The version: only the same version understands the rest, but for the command `upgrade`. */
   readonly paster: string;
   readonly pid: number;
   /** The INI file: the path as given, and its real paths at the start and now. */
   readonly files: readonly string[];
+  /** The number of the protocol of `upgrade`. Absent: it cannot be upgraded. */
+  readonly upgrade?: number;
 }
 
 /** What a client asks for. */
@@ -38,12 +42,21 @@ export type ControlRequest =
   /** The whole server, or the processes of a section, until `start`. */
   | { readonly command: 'stop'; readonly process?: string | undefined }
   | { readonly command: 'start'; readonly process: string }
+  /** The same in every version with this number of the protocol, as is `UpgradeOutcome`. */
+  | { readonly command: 'upgrade'; readonly program: Program }
   /** The status of the server, and where its blocked workers are. */
   | { readonly command: 'requests' }
   /** What all processes log and print from now on, as pieces, until the client leaves. `level`: the lowest. */
   | { readonly command: 'logs'; readonly level: number }
   /** `pid`: of a worker, or of the server itself if it has none. */
   | { readonly command: 'inspect'; readonly pid: number; readonly what: Inspection };
+
+/** What `upgrade` returns: the process that serves now, and its version of paster and of Node. */
+export interface UpgradeOutcome {
+  readonly pid: number;
+  readonly version: string;
+  readonly node: string;
+}
 
 /** A line of the answer. */
 export type ControlReply =
@@ -76,8 +89,9 @@ const LONGEST_REQUEST = 65_536;
  * serves without it and logs that.
  *
  * @param file the path as given: a deployment may change where a link in it leads
+ * @returns a function after which no client finds this server. Those that are connected stay.
  */
-export async function offerControl(file: string, target: Controllable, log: Logger): Promise<void> {
+export async function offerControl(file: string, target: Controllable, log: Logger): Promise<() => void> {
   try {
     const atStart = realpathSync(file);
     const directory = makePrivateDirectory();
@@ -91,13 +105,16 @@ export async function offerControl(file: string, target: Controllable, log: Logg
     server.on('connection', (socket) => {
       socket.on('error', () => {});
       const files = [...new Set([...namesOf(file), atStart])];
-      socket.write(lineOf({ paster: version, pid: process.pid, files } satisfies Introduction));
+      const introduction: Introduction = { paster: version, pid: process.pid, files, upgrade: UPGRADE_PROTOCOL };
+      socket.write(lineOf(introduction));
       answer(socket, target);
     });
     server.on('error', () => {});
     server.unref();
+    return () => void listener.close();
   } catch (error) {
     log.debug(`paster status is not going to find this server: ${errorMessage(error)}`);
+    return () => {};
   }
 }
 

@@ -4,18 +4,22 @@
  */
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { outerEnvironment } from '../../config/env-file.ts';
+import { RunError } from '../../errors.ts';
 import { enterDirectory, inCurrentRelease, workingDirectory } from '../../working-directory.ts';
 import { packError, type TransferredError } from '../ipc/error-transfer.ts';
 import { isPasterMessage } from '../ipc/messages.ts';
+import type { Inheritance } from '../upgrade/inheritance.ts';
 import { argumentsForChild } from './command-line.ts';
 
 /** What a child is, and what its parent has decided for it. */
 export interface Role {
-  readonly name: 'daemon' | 'monitored' | 'isolated';
+  readonly name: 'daemon' | 'monitored' | 'isolated' | 'successor';
   /** The files of a server. The child does not look for the default ones again: there may be a `var/` by now. */
   readonly files?: ServerFiles;
   /** The modules that an isolated run does not import. */
   readonly skipped?: readonly string[];
+  /** What a successor takes over. */
+  readonly inheritance?: Inheritance;
 }
 
 export interface ServerFiles {
@@ -36,35 +40,75 @@ export interface SpawnSelfOptions {
   readonly detached: boolean;
 }
 
+/** A Node and a paster. */
+export interface Program {
+  readonly node: string;
+  readonly script: string;
+}
+
+/** What is different for a successor. */
+export interface SpawnOtherOptions {
+  readonly program: Program;
+  /** What the child gets behind the standard descriptors. */
+  readonly inherited: readonly (number | 'pipe')[];
+  /** The working directory. Default: that of this process. */
+  readonly directory: string | undefined;
+  /** Without the configured variables. */
+  readonly env: NodeJS.ProcessEnv;
+}
+
 /** Holds a role as JSON, with the parent's pid, which tells its child from a program that inherits the variable. */
 const VARIABLE = 'PASTER_ROLE';
 
 /** Starts this program again with its own arguments. */
-export function spawnSelf(role: Role, { output, detached }: SpawnSelfOptions): ChildProcess {
+export function spawnSelf(role: Role, options: SpawnSelfOptions): ChildProcess {
   enterDirectory(workingDirectory());
-  const stdio: StdioOptions = ['ignore', output, output, 'ipc'];
+  const program = { node: process.execPath, script: inCurrentRelease(process.argv[1] ?? '') };
+  // The child reads environment files itself.
+  return spawnProgram(role, options, { program, inherited: [], directory: undefined, env: outerEnvironment() });
+}
+
+/** Starts another program with the arguments of this one. */
+export function spawnProgram(
+  role: Role,
+  { output, detached }: SpawnSelfOptions,
+  { program, inherited, directory, env }: SpawnOtherOptions,
+): ChildProcess {
+  const stdio: StdioOptions = ['ignore', output, output, ...inherited, 'ipc'];
   const { args, variables } = argumentsForChild();
   // Behind "--", Node takes fewer of the arguments for its own.
-  return spawn(process.execPath, [...process.execArgv, '--', inCurrentRelease(process.argv[1] ?? ''), ...args], {
+  return spawn(program.node, [...process.execArgv, '--', program.script, ...args], {
     stdio,
     detached,
-    // The child reads environment files itself.
-    env: { ...outerEnvironment(), ...variables, [VARIABLE]: JSON.stringify({ ...role, parent: process.pid }) },
-    serialization: 'advanced',
+    cwd: directory,
+    env: { ...env, ...variables, [VARIABLE]: JSON.stringify({ ...role, parent: process.pid }) },
+    // Every version of Node understands it.
+    serialization: 'json',
   });
 }
 
-/** What this process was started as. Removes the variable, so that no child of this process believes it. */
+/**
+ * What this process was started as. Removes the variable, so that no child of this process believes it.
+ * @throws RunError if it was to take over from a process that has ended: it must not serve beside others
+ */
 export function takeRole(): Role | undefined {
-  const text = process.env[VARIABLE];
+  const { parent, ...role } = parseRole(process.env[VARIABLE]) ?? {};
   delete process.env[VARIABLE];
-  if (text === undefined || !process.connected) return undefined;
+  if (process.connected && parent === process.ppid) return role as Role;
+  if (role.name === 'successor') throw predecessorGone(parent);
+  return undefined;
+}
+
+function parseRole(text: string | undefined): Partial<Role & { readonly parent: number }> | undefined {
   try {
-    const { parent, ...role } = JSON.parse(text) as Role & { readonly parent: number };
-    return parent === process.ppid ? role : undefined;
+    return text === undefined ? undefined : JSON.parse(text);
   } catch {
     return undefined;
   }
+}
+
+export function predecessorGone(pid: number | undefined): RunError {
+  return new RunError('PASTER_UPGRADE', `process ${pid}, which this one was to take over from, has ended`);
 }
 
 /** Lets the parent end: it waits no longer. */

@@ -1,11 +1,22 @@
 /**
  * Signals as a queue: the handlers only note what came, and one loop acts on it. The meanings are gunicorn's: TERM stops
- * gracefully, INT and QUIT at once, HUP reloads, TTIN and TTOU change the number of workers, USR1 reopens the log files; USR2
- * logs the status of the server. Runs in the supervisor and in a process that serves alone.
+ * gracefully, INT and QUIT at once, HUP reloads, TTIN and TTOU change the number of workers, USR1 reopens the log files, USR2 has
+ * another process take over. WINCH, which kills no process by mistake, logs the status of the server. Runs in the supervisor and
+ * in a process that serves alone.
  */
 import { isatty } from 'node:tty';
 
-export const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGTTIN', 'SIGTTOU', 'SIGUSR1', 'SIGUSR2'] as const;
+export const SIGNALS = [
+  'SIGTERM',
+  'SIGINT',
+  'SIGQUIT',
+  'SIGHUP',
+  'SIGTTIN',
+  'SIGTTOU',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGWINCH',
+] as const;
 export type Signal = (typeof SIGNALS)[number];
 
 /** What signals control: a supervisor, or a server in one process. */
@@ -14,6 +25,7 @@ export interface SignalTarget {
   addWorker(): Promise<unknown>;
   removeWorker(): Promise<void>;
   reopenLogs(): void;
+  upgrade(): Promise<unknown>;
   report(): Promise<void>;
   stop(options: { graceful: boolean }): Promise<void>;
   readonly finished: Promise<void>;
@@ -48,12 +60,14 @@ export interface SignalOptions {
   readonly reopenLogs: () => void;
   /** Whether the server ends when its terminal is closed, which is a HUP too. */
   readonly endsWithTerminal: boolean;
+  /** Whether a signal is for another process, which has got it. */
+  readonly takes: (signal: Signal) => boolean;
 }
 
 /** Acts on signals until the target has finished. */
 export async function handleSignals(
   target: SignalTarget,
-  { reopenLogs, endsWithTerminal }: SignalOptions,
+  { reopenLogs, endsWithTerminal, takes }: SignalOptions,
 ): Promise<void> {
   const signals = arrivingSignals();
   const finished = target.finished.then(() => undefined);
@@ -61,6 +75,7 @@ export async function handleSignals(
   for (;;) {
     const next = await Promise.race([signals.next(), finished]);
     if (next === undefined || next.done) break;
+    if (takes(next.value)) continue;
     // A terminal that is closed is none any more.
     const hasLostTerminal = terminals.length > 0 && !terminals.some(isatty);
     act(next.value === 'SIGHUP' && hasLostTerminal ? 'SIGTERM' : next.value, target, reopenLogs);
@@ -92,6 +107,11 @@ function act(signal: Signal, target: SignalTarget, reopenLogs: () => void): void
       target.reopenLogs();
       return;
     case 'SIGUSR2':
-      void target.report();
+      // The log has the reason if it fails.
+      target.upgrade().catch(() => {});
+      return;
+    case 'SIGWINCH':
+      // A terminal sends it when its size changes.
+      if (![0, 1, 2].some(isatty)) void target.report();
   }
 }

@@ -38,7 +38,7 @@ export class Pool<Boot> {
   readonly #log: Logger;
   readonly #table = ConnectionTable.open();
   /** Passes connections of workers that end to those that stay. */
-  readonly #relay = new ConnectionRelay(() => this.#recipients());
+  readonly relay = new ConnectionRelay(() => this.#recipients());
   readonly #slots: Slot<Boot>[] = [];
   readonly #titles: WorkerTitles<WorkerHandle<Boot>>;
   /** Every live process, including those that drain. */
@@ -263,8 +263,9 @@ export class Pool<Boot> {
     const isFirst = !this.#stopping;
     this.#stopping = true;
     for (const timer of this.#revivals) clearTimeout(timer);
-    this.#relay.close();
-    await Promise.all([...this.#alive].map((worker) => worker.stop({ graceful, timeout })));
+    this.relay.close();
+    const handOver = this.relay.isRedirected;
+    await Promise.all([...this.#alive].map((worker) => worker.stop({ graceful, timeout, handOver })));
     if (isFirst) this.#table?.close();
   }
 
@@ -344,7 +345,7 @@ export class Pool<Boot> {
       onReplace: (reason, kind) => onReplace(worker, reason, kind),
       onAsk,
       onReport,
-      onConnection: (connection) => this.#relay.pass(connection),
+      onConnection: (connection) => this.relay.pass(connection),
     });
     this.#alive.add(worker);
     void worker.exited.then((exit) => {
@@ -353,7 +354,7 @@ export class Pool<Boot> {
       this.#table?.release(slot);
       const poolSlot = this.slotOf(worker);
       if (poolSlot) this.#handleDeath(poolSlot, worker, exit);
-      for (const connection of worker.takeUnconfirmed()) this.#relay.pass(connection);
+      for (const connection of worker.takeUnconfirmed()) this.relay.pass(connection);
     });
     return worker;
   }
@@ -370,7 +371,7 @@ export class Pool<Boot> {
   #place(slot: Slot<Boot>, worker: WorkerHandle<Boot>): void {
     slot.worker = worker;
     if (worker.state === 'exited') void worker.exited.then((exit) => this.#handleDeath(slot, worker, exit));
-    else this.#relay.flush();
+    else this.relay.flush();
     this.#titles.number();
   }
 

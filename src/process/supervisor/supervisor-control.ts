@@ -1,9 +1,10 @@
 /** What `paster control` can do to a server with workers. */
 import { RunError } from '../../errors.ts';
 import type { ServerStatus } from '../../metrics/server-status.ts';
-import type { Controllable, ControlRequest, SendPiece } from '../ipc/control-socket.ts';
+import type { Controllable, ControlRequest, SendPiece, UpgradeOutcome } from '../ipc/control-socket.ts';
 import { describeError } from '../ipc/error-transfer.ts';
 import { sendLogs } from '../ipc/log-lines.ts';
+import type { Program } from '../program/self-spawn.ts';
 import type { MainThread } from '../worker/inspection.ts';
 import type { ReloadResult, Supervisor } from './supervisor.ts';
 import type { WorkerHandle } from './worker-handle.ts';
@@ -12,6 +13,7 @@ import type { WorkerHandle } from './worker-handle.ts';
 export interface ControlActions {
   reload(reason: string): Promise<ReloadResult>;
   stop(options: { graceful: boolean }): Promise<void>;
+  upgrade(program: Program): Promise<UpgradeOutcome>;
 }
 
 /** What `reload` returns. */
@@ -63,6 +65,8 @@ export class SupervisorControl<Boot> implements Controllable {
         return this.#worker(request.pid).inspect(request.what, send, gone);
       case 'logs':
         return sendLogs(request.level, send, gone);
+      case 'upgrade':
+        return this.#actions.upgrade(request.program);
       case 'stop':
         // The connection of the client ends with this process.
         void this.#actions.stop({ graceful: true });

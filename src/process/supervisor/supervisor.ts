@@ -13,7 +13,7 @@ import { History } from '../../metrics/history.ts';
 import { ServerEvents } from '../../metrics/server-events.ts';
 import type { RestartReason, ServerStatus } from '../../metrics/server-status.ts';
 import { statusLines } from '../../metrics/status-lines.ts';
-import type { HeldSocket, ListenElsewhere } from '../../net/held-socket.ts';
+import { closeSockets, type ListenElsewhere } from '../../net/held-socket.ts';
 import { describeError } from '../ipc/error-transfer.ts';
 import { isModuleFile } from '../preload/loaded-module.ts';
 import { PreloadPlan } from '../preload/preload-plan.ts';
@@ -43,6 +43,8 @@ const SLOW_START_MS = 500;
 export class Supervisor<Boot> {
   /** Resolves when it has stopped and no worker is left. */
   readonly finished: Promise<void>;
+  /** Passes connections of workers that end to those that stay. */
+  readonly relay: Pool<Boot>['relay'];
   readonly #options: SupervisorOptions<Boot>;
   readonly #log: Logger;
   readonly #reload: Reload | undefined;
@@ -111,6 +113,7 @@ export class Supervisor<Boot> {
       onDeath: (kind, text) => this.#events.restarted(kind, text),
       describeDeath: options.describeDeath ?? (() => ''),
     });
+    this.relay = this.#pool.relay;
     this.#memory = new MemoryBudget<Boot>({
       workers: () => this.#pool.workers,
       spares: () => this.#current.spareWorkers ?? 0,
@@ -252,10 +255,15 @@ export class Supervisor<Boot> {
     const unwatched = this.#reload?.close();
     const { sockets, gracefulTimeout } = this.#current;
     // New connections are refused from now on: they would wait in vain.
-    const closed = closeAll(sockets);
+    const closed = closeSockets(sockets);
     await this.#pool.stop({ graceful, timeout: graceful ? gracefulTimeout : 0 });
     await Promise.all([closed, unwatched]);
     this.#setFinished();
+  }
+
+  /** Runs an action while no worker is replaced on request. Undefined: the supervisor is stopping. */
+  alone<T>(action: () => Promise<T>): Promise<T | undefined> {
+    return this.#inTurn<T | undefined>(action, undefined);
   }
 
   /** Runs actions one after the other; none once the supervisor stops. */
@@ -389,11 +397,11 @@ export class Supervisor<Boot> {
       this.#pool.settings = settings;
       this.#configurePreload(before);
       if (changed) this.#pool.spares.drop();
-      await closeAll(next.sockets, before.sockets);
+      await closeSockets(next.sockets, before.sockets);
       throw error;
     }
     if (next.sockets !== before.sockets) this.#options.onSockets?.(next.sockets, before.sockets);
-    await closeAll(before.sockets, next.sockets);
+    await closeSockets(before.sockets, next.sockets);
     this.#memory.measure();
     this.#startWatchdog();
     if (!isSameCount) this.#log.info(`${workersText(count)}${reason && `: ${reason}`}`);
@@ -437,7 +445,3 @@ export class Supervisor<Boot> {
 
 const STOPPED: Failure = { ok: false, error: new Error('the supervisor is stopping') };
 const SUPERSEDED: Failure = { ok: false, error: new Error('a newer reload was asked for') };
-
-function closeAll(sockets: readonly HeldSocket[], kept: readonly HeldSocket[] = []): Promise<unknown> {
-  return Promise.all(sockets.filter((socket) => !kept.includes(socket)).map((socket) => socket.close()));
-}

@@ -21,6 +21,8 @@ interface Section {
   supervisor: Supervisor<ProcessPlan> | undefined;
   /** Stopped by `paster control`, until that starts it again. */
   isStopped: boolean;
+  /** Whether two of its processes must not run at the same time. */
+  isExclusive: boolean;
 }
 
 export class BackgroundProcesses {
@@ -72,6 +74,15 @@ export class BackgroundProcesses {
 
   reopenLogs(): void {
     for (const supervisor of this.#supervisors) supervisor.reopenLogs();
+  }
+
+  /** Ends those that must not run beside others, before a successor takes over. @returns a function that starts them again */
+  async vacate(): Promise<() => Promise<void>> {
+    const names = [...this.#sections].flatMap(([name, each]) => (each.isExclusive && each.supervisor ? name : []));
+    await Promise.all(names.map((name) => this.stopSection(name)));
+    return async () => {
+      await Promise.all(names.map((name) => this.startSection(name)));
+    };
   }
 
   async stop({ graceful }: { readonly graceful: boolean }): Promise<void> {
@@ -164,7 +175,7 @@ export class BackgroundProcesses {
   }
 
   async #add(name: string): Promise<void> {
-    const section: Section = { supervisor: undefined, isStopped: false };
+    const section: Section = { supervisor: undefined, isStopped: false, isExclusive: false };
     this.#sections.set(name, section);
     await this.#start(name, section);
   }
@@ -198,6 +209,14 @@ export class BackgroundProcesses {
       describeDeath: (worker, exit) => deathDetails(worker, exit),
       log: prefixedLogger(log, `[process:${name}] `),
     });
-    await section.supervisor.start();
+    section.isExclusive = first.exclusive === true;
+    const { predecessor } = this.#service;
+    if (!section.isExclusive || !predecessor?.isServing) return section.supervisor.start();
+    // By then, the predecessor has ended its own.
+    void predecessor.handedOver
+      .then(() => section.supervisor?.start())
+      .catch((error: unknown) => {
+        if (!this.#isStopping) log.error(`[process:${name}] does not start: ${describeError(error)}`);
+      });
   }
 }

@@ -4,6 +4,7 @@ import { LoadSession } from '../../deploy/session.ts';
 import { EXIT_OK } from '../../errors.ts';
 import { handleSignals } from '../../process/program/signals.ts';
 import type { Service } from '../service.ts';
+import { Upgrade } from '../upgrade/upgrade.ts';
 import { BackgroundProcesses } from './background-processes.ts';
 import { SupervisedService } from './supervised-service.ts';
 
@@ -11,14 +12,26 @@ import { SupervisedService } from './supervised-service.ts';
 export async function serveProcesses(service: Service): Promise<number> {
   service.session.logWarnings(service.log);
   const processes = new BackgroundProcesses(service);
-  const target = new SupervisedService(undefined, processes, service, () =>
+  const upgrade = new Upgrade(service, {
+    sockets: () => new Map(),
+    alone: (action) => action(),
+    vacate: () => processes.vacate(),
+    async handOver() {
+      void processes.stop({ graceful: true });
+    },
+  });
+  const target = new SupervisedService(undefined, processes, upgrade, service, () =>
     service.configureLogging(new LoadSession(service.plan.globalConf)),
   );
   // From now on a signal must stop the processes.
-  const stopped = handleSignals(target, service.signalOptions());
+  const stopped = handleSignals(
+    target,
+    service.signalOptions((signal) => upgrade.takes(signal)),
+  );
   try {
+    service.pidFile.reserve();
     await processes.start();
-    service.claimPidFile();
+    if (!target.isStopping) await service.takeOver();
   } catch (error) {
     if (!target.isStopping) {
       await processes.stop({ graceful: false });
@@ -28,5 +41,5 @@ export async function serveProcesses(service: Service): Promise<number> {
   await service.offerControl(target);
   if (!target.isStopping) service.listening('', []);
   await stopped;
-  return EXIT_OK;
+  return (await upgrade.ended()) ?? EXIT_OK;
 }

@@ -3,13 +3,15 @@ import { RunError } from '../../errors.ts';
 import { NO_COUNTS } from '../../metrics/counts.ts';
 import { NO_RELOADS, noRestarts, type ServerStatus } from '../../metrics/server-status.ts';
 import { statusLines } from '../../metrics/status-lines.ts';
-import type { Controllable, ControlRequest, SendPiece } from '../../process/ipc/control-socket.ts';
+import type { Controllable, ControlRequest, SendPiece, UpgradeOutcome } from '../../process/ipc/control-socket.ts';
 import { describeError } from '../../process/ipc/error-transfer.ts';
+import type { Program } from '../../process/program/self-spawn.ts';
 import type { SignalTarget } from '../../process/program/signals.ts';
 import type { ReloadResult, Supervisor } from '../../process/supervisor/supervisor.ts';
 import { SupervisorControl, unknownCommand } from '../../process/supervisor/supervisor-control.ts';
 import type { WorkerPlan } from '../plan.ts';
 import type { Service } from '../service.ts';
+import type { Upgrade } from '../upgrade/upgrade.ts';
 import type { BackgroundProcesses } from './background-processes.ts';
 
 /** Passes signals to the supervisors, and tells systemd what they do. */
@@ -18,6 +20,7 @@ export class SupervisedService implements SignalTarget, Controllable {
   readonly #web: Supervisor<WorkerPlan> | undefined;
   readonly #webControl: Controllable | undefined;
   readonly #processes: BackgroundProcesses;
+  readonly #upgrade: Upgrade;
   readonly #service: Service;
   readonly #onReloaded: () => Promise<void>;
   readonly #started = Date.now();
@@ -29,11 +32,13 @@ export class SupervisedService implements SignalTarget, Controllable {
   constructor(
     web: Supervisor<WorkerPlan> | undefined,
     processes: BackgroundProcesses,
+    upgrade: Upgrade,
     service: Service,
     onReloaded: () => Promise<void>,
   ) {
     this.#web = web;
     this.#processes = processes;
+    this.#upgrade = upgrade;
     this.#service = service;
     this.#onReloaded = onReloaded;
     this.finished = Promise.all([web?.finished, processes.finished]).then(() => {});
@@ -47,9 +52,14 @@ export class SupervisedService implements SignalTarget, Controllable {
       const result = (await this.#web?.reload(reason)) ?? { ok: true };
       const all = result.ok ? await this.#processes.reload(reason) : result;
       if (result.ok) this.#settled = this.#onReloaded();
+      else this.#upgrade.reloadInstead();
       await this.#settled;
       return all;
     });
+  }
+
+  upgrade(program?: Program): Promise<UpgradeOutcome> {
+    return this.#upgrade.replace(program);
   }
 
   async addWorker(): Promise<unknown> {
@@ -72,7 +82,7 @@ export class SupervisedService implements SignalTarget, Controllable {
   async stop(options: { graceful: boolean }): Promise<void> {
     this.isStopping = true;
     void this.#service.stopping();
-    await Promise.all([this.#web?.stop(options), this.#processes.stop(options)]);
+    await Promise.all([this.#upgrade.abort(), this.#web?.stop(options), this.#processes.stop(options)]);
   }
 
   async status(): Promise<ServerStatus> {
@@ -122,6 +132,8 @@ export class SupervisedService implements SignalTarget, Controllable {
         if (!result.ok) throw new RunError('PASTER_RELOAD', `not reloaded: ${describeError(result.error)}`);
         return { workers: this.#processes.workers.length, seconds: (performance.now() - begun) / 1000 };
       }
+      case 'upgrade':
+        return this.upgrade(request.program);
       case 'stop':
         void this.stop({ graceful: true });
         // The connection of the client ends with this process.

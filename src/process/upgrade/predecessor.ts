@@ -1,0 +1,84 @@
+/** The server that this process takes over from, which has started it. */
+import { RunError } from '../../errors.ts';
+import type { InheritedListener } from '../../net/inherited-sockets.ts';
+import { ownVersion } from '../../own-files.ts';
+import { asSendHandle, ConnectionChannel, type PassedConnection } from '../ipc/connection-handover.ts';
+import { isPasterMessage } from '../ipc/messages.ts';
+import { predecessorGone } from '../program/self-spawn.ts';
+import { type FromSuccessor, type Inheritance, type ToSuccessor, UPGRADE_PROTOCOL } from './inheritance.ts';
+
+export class Predecessor {
+  readonly pid = process.ppid;
+  readonly inheritance: Inheritance;
+  /** By the address in the configuration. Those that are used are removed. */
+  readonly sockets: Map<string, InheritedListener>;
+  /** Resolves when this process has taken over. */
+  readonly handedOver: Promise<void>;
+  isServing = true;
+  #setHandedOver = (): void => {};
+  #receive = (connection: PassedConnection): void => connection.close();
+  #setAnswered = (): void => {};
+  #setGone = (): void => {
+    process.stderr.write(`paster: error: ${predecessorGone(this.pid).message}\n`);
+    process.kill(process.pid, 'SIGTERM');
+  };
+  readonly #connections = new ConnectionChannel(
+    (message, connection) => this.#send(message, connection),
+    (connection) => this.#receive(connection),
+  );
+
+  /** To be made before the application is loaded. @throws RunError if the predecessor speaks another protocol */
+  constructor(inheritance: Inheritance) {
+    if (inheritance.protocol !== UPGRADE_PROTOCOL) {
+      throw new RunError(
+        'PASTER_UPGRADE_PROTOCOL',
+        `paster ${ownVersion()} cannot take over from the version that runs`,
+        { hint: 'restart the server' },
+      );
+    }
+    this.inheritance = inheritance;
+    this.handedOver = new Promise((resolve) => {
+      this.#setHandedOver = resolve;
+    });
+    this.sockets = new Map(Object.entries(inheritance.sockets));
+    process.on('message', (message, handle) => {
+      if (!isPasterMessage<ToSuccessor>(message)) return;
+      if (message.paster === 'take-over') this.#setAnswered();
+      else if (message.paster === 'connection' || message.paster === 'taken') this.#connections.handle(message, handle);
+    });
+    process.on('disconnect', () => this.#setGone());
+    if (!process.connected) throw predecessorGone(this.pid);
+    // While the program loads, the channel must not keep the process alive: then a program that waits for nothing is noticed.
+    process.channel?.unref();
+  }
+
+  /**
+   * Says that this process could serve. Resolves when it may take over, which it says by its report.
+   * @throws RunError if the predecessor has ended
+   */
+  async handOver(): Promise<void> {
+    const answered = new Promise<boolean>((resolve) => {
+      this.#setAnswered = () => resolve(true);
+      this.#setGone = () => resolve(false);
+    });
+    process.channel?.ref();
+    if (!process.connected) this.#setGone();
+    this.#send({ paster: 'ready', version: ownVersion(), node: process.version });
+    if (!(await answered)) {
+      throw predecessorGone(this.pid);
+    }
+    // From now on it ends when it has nothing left to do.
+    this.#setGone = () => {};
+    this.isServing = false;
+    this.#setHandedOver();
+  }
+
+  /** Sets what receives the connections that the predecessor's clients keep. */
+  onConnection(callback: (connection: PassedConnection) => void): void {
+    this.#receive = callback;
+  }
+
+  #send(message: FromSuccessor, connection?: PassedConnection): void {
+    if (process.connected) process.send?.(message, asSendHandle(connection), {}, () => {});
+  }
+}
