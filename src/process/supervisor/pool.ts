@@ -66,6 +66,7 @@ export class Pool<Boot> {
       spawn: () => this.#titles.name(this.#spawn(), 'spare worker'),
       count: () => (this.#stopping ? 0 : options.reload ? this.#slots.length : this.settings.spareWorkers),
       boot: () => this.settings.boot,
+      isStarting: () => this.#starting.size > 0,
       plan: options.preload,
       log: options.log,
     });

@@ -16,6 +16,8 @@ export interface SparesOptions<Boot> {
   readonly count: () => number;
   /** What the next worker loads. */
   readonly boot: () => Boot;
+  /** Whether a worker is loading the application. */
+  readonly isStarting: () => boolean;
   /** Undefined: no packages are imported ahead. */
   readonly plan: PreloadPlan | undefined;
   readonly log: Logger;
@@ -49,9 +51,12 @@ export class Spares<Boot> {
     }
   }
 
-  /** The same later. Default: when the first requests have come, from which it would take processor time. */
+  /**
+   * The same later. Default: when the first requests have come, from which it would take processor time, as it would from
+   * a worker that is starting.
+   */
   warmLater(milliseconds: number = FIRST_SPARE_MS): void {
-    setTimeout(() => this.warm(), milliseconds).unref();
+    setTimeout(() => (this.#options.isStarting() ? this.warmLater() : this.warm()), milliseconds).unref();
   }
 
   /** Whether one of them has started. */
