@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, serve } from '../helpers/program.ts';
+import { eventually, paster, serve } from '../helpers/program.ts';
 
 function project(source: string): string {
   const ini = '[app:main]\nuse = listen:./server.cjs\n[server:main]\nuse = npm:paster#http\nport = 0\n';
@@ -64,4 +64,13 @@ function stop() {
     await eventually(async () => (await (await fetch(program.url)).text()) === 'another');
     expect(program.output).not.toContain('is not opened');
   });
+});
+
+test('a handler of TERM that never settles does not keep a command', async () => {
+  const rest = "server.listen(3000);\nprocess.on('SIGTERM', () => new Promise(() => setInterval(() => {}, 1000)));";
+  const { status, stdout, stderr } = await paster(['request', 'x.ini', '/'], {
+    cwd: project(SERVER + rest),
+  }).finished();
+  expect([status, stdout]).toEqual([0, 'open']);
+  expect(stderr).toContain('the application is not closed after 5 s; the process ends without waiting for it');
 });

@@ -20,6 +20,7 @@ import {
   listOption,
   textOption,
 } from '../command-line/command.ts';
+import { closeApp } from './close-app.ts';
 import { setUpEnvironment } from './environment.ts';
 
 type Options = Readonly<Record<string, unknown>>;
@@ -94,7 +95,7 @@ async function request(
       await writeBody(answer);
       return answer.statusCode >= 200 && answer.statusCode < 400 ? EXIT_OK : EXIT_FAILURE;
     } finally {
-      await runPartCode(context, () => app.close?.());
+      await closeApp(app, context, programLogger('warn', console.err));
     }
   };
   return guardLoading(work, console.err, () => (isSent ? neverResponds() : neverSettlesError()));

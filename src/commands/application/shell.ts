@@ -14,6 +14,7 @@ import { lineLogger, programLogger } from '../../log.ts';
 import type { App } from '../../protocol/types.ts';
 import { DOTENV, iniFileOf, parseAssignments, readEnvFiles, specUri } from '../command-line/arguments.ts';
 import { type Command, type Console, flagOption, textOption } from '../command-line/command.ts';
+import { closeApp } from './close-app.ts';
 import { setUpEnvironment } from './environment.ts';
 import { markCommandRequest } from './request.ts';
 
@@ -85,7 +86,7 @@ async function shell(
     if (!flagOption(options, 'quiet')) console.out(greeting(spec));
     await runPrompt(names);
   } finally {
-    await runPartCode(context, () => app.close?.());
+    await closeApp(app, context, programLogger('warn', console.err));
   }
   return EXIT_OK;
 }
