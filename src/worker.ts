@@ -18,10 +18,10 @@ const start: WorkerStart<Plan> = (plan, open, control) =>
   'process' in plan ? startProcess(plan, open, control) : startWorker(plan, open, control);
 
 const status = await runWorker<Plan>(start, meter(), {
-  warm: async (plan) => 'process' in plan || warmWorker(plan),
-  prepare: (plan, units, ...rest) => {
+  warm: async (plan, ...rest) => 'process' in plan || warmWorker(plan, ...rest),
+  prepare: (plan, units) => {
     if ('process' in plan) throw new Error('a background process imports nothing ahead');
-    return prepareWorker(plan, units, ...rest);
+    return prepareWorker(plan, units);
   },
 });
 await runLastTask();

@@ -90,13 +90,10 @@ export async function serveWorkers(service: Service): Promise<number> {
       maxRequestsJitter: settings.max_requests_jitter,
       maxMemory: settings.max_memory,
       spareWorkers: settings.spare_workers,
+      // Modules that trace packages have to see how the application itself imports them.
       preload:
-        settings.reload_preload === 'auto' && !runsPackage
-          ? {
-              leaveOut: settings.reload_preload_except,
-              environment: { directory, variables, ownership, preload },
-              first: preload.map(({ name }) => name),
-            }
+        settings.reload_preload === 'auto' && !runsPackage && preload.length === 0
+          ? { leaveOut: settings.reload_preload_except, environment: { directory, variables, ownership } }
           : undefined,
     };
   };

@@ -1,10 +1,10 @@
 /** `preload`: imported before all code of the application in every process of it, and called at its end. */
-import { chmodSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { findUser } from '../../src/files/passwd.ts';
 import { ask } from '../helpers/ask.ts';
-import { temporaryDirectory } from '../helpers/directory.ts';
+import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
 import { eventually, paster, requireRoot, serve } from '../helpers/program.ts';
 
 /** An ES module whose hook changes the application's text, and which notes its end in a file when the last data would be sent. */
@@ -76,6 +76,13 @@ describe('before all code of the application', () => {
     expect(await bodyOf(program.url)).toBe(`${findUser('nobody')?.uid} UNHOOKED`);
   });
 
+  test('a spare worker imports it while it waits', async () => {
+    const note = "import { appendFileSync } from 'node:fs';\nappendFileSync('imports', process.pid + '\\n');";
+    const cwd = project('workers = 1\nspare_workers = 1', note);
+    await serve(['x.ini'], { cwd });
+    await eventually(() => readFileSync(join(cwd, 'imports'), 'utf8').split('\n').length === 3);
+  });
+
   test('request and shell, which end it too', async () => {
     const cwd = project();
     expect(await paster(['request', 'x.ini', '/'], { cwd }).finished()).toMatchObject({
@@ -95,28 +102,27 @@ describe('before all code of the application', () => {
     expect(failed.stdout + failed.stderr).toMatch(/trace\.js:1:7: (\[server:main\] preload: )?Error: no licence/);
   });
 
-  test('serve --reload: packages that are imported ahead come after it, and an edit of it counts', async () => {
-    const cwd = project('workers = 1');
-    writeFileSync(
-      join(cwd, 'app.js'),
-      `import library from 'library';\n${APP.replace('const seen = ', "const seen = library + ' ' + ")}`,
-    );
-    const installed = temporaryDirectory({
+  test('serve --reload imports no packages ahead of it, and an edit of what it consists of counts', async () => {
+    const cwd = project('workers = 1', `import './name.js';\n${TRACE.replace("'traced'", 'globalThis.name')}`);
+    writeFiles(cwd, {
+      'name.js': "globalThis.name = 'traced';",
+      'app.js': `import library from 'library';\n${APP.replace('const seen = ', "const seen = library + ' ' + ")}`,
       'node_modules/library/package.json': '{"name": "library", "type": "module", "exports": "./index.js"}',
       'node_modules/library/index.js':
-        "export default globalThis.traced + (globalThis.application ? ' late' : ' ahead');",
+        "export default globalThis.traced + (globalThis.application ? ' late' : ' early');",
     });
-    renameSync(join(installed, 'node_modules'), join(cwd, 'node_modules'));
-    const program = await serve(['x.ini', '--reload', '-v'], { cwd });
-    await program.says(/has imported 1 packages ahead/);
-    expect(await bodyOf(program.url)).toBe('traced ahead traced hooked');
+    const program = await serve(['x.ini', '--reload'], { cwd });
+    expect(await bodyOf(program.url)).toBe('traced early traced hooked');
     writeFileSync(
       join(cwd, 'app.js'),
       readFileSync(join(cwd, 'app.js'), 'utf8').replace("library + ' '", "library + ' 2 '"),
     );
-    await eventually(async () => (await bodyOf(program.url)) === 'traced ahead 2 traced hooked');
-    writeFileSync(join(cwd, 'trace.js'), TRACE.replace("'traced'", "'retraced'"));
-    await eventually(async () => (await bodyOf(program.url)) === 'retraced ahead 2 retraced hooked');
+    await eventually(async () => (await bodyOf(program.url)) === 'traced early 2 traced hooked');
+    writeFileSync(join(cwd, 'name.js'), "globalThis.name = 'retraced';");
+    await eventually(async () => (await bodyOf(program.url)) === 'retraced early 2 retraced hooked');
+    expect((await paster(['check', 'x.ini', '-v'], { cwd }).finished()).stdout).toContain(
+      'no packages are imported ahead: preload names modules that come first',
+    );
   });
 });
 

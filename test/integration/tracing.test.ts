@@ -189,7 +189,7 @@ test.skipIf(!openTelemetry)('max_requests, and an edit with serve --reload', asy
   let asked = 12;
   await eventually(async () => {
     asked++;
-    return String((await ask(program.url, '/')).body).startsWith('two ');
+    return String((await ask(program.url, `/${asked}`)).body).startsWith('two ');
   });
   await program.kill('SIGTERM');
   expect(collector.of('http')).toBe(asked);

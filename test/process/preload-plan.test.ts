@@ -19,7 +19,7 @@ test('a package that was begun after the order to load the application is judged
   const app = join(directory, 'app.js');
   const plan = new PreloadPlan(silentLogger);
   await plan.load();
-  plan.configure({ leaveOut: [], environment: {}, first: [] }, '');
+  plan.configure({ leaveOut: [], environment: {} }, '');
   plan.loaded(
     [app, ...files.slice(0, 2)].map((file) => pathToFileURL(file).href),
     true,

@@ -38,6 +38,7 @@ export async function preloadReport(
   const contexts = await servedContexts(plan, session);
   if (!['app', 'server'].every((kind) => contexts.some((context) => context.kind === kind))) return [];
   const { scheme, settings } = await loadPlannedServer(plan, session);
+  if (environment.preload.length > 0) return ['no packages are imported ahead: preload names modules that come first'];
   if (settings.reload_preload === 'off') return ['no packages are imported ahead: reload_preload is off'];
   if (contexts.some((each) => each.form === 'factory' && each.target.description.startsWith('listen:'))) {
     return ['the packages of a program are known once it runs: serve --reload -v says what it imports ahead'];
@@ -60,7 +61,7 @@ export async function preloadReport(
   };
   const preload = new PreloadPlan(silentLogger);
   preload.configure(
-    { leaveOut: settings.reload_preload_except, environment: undefined, first: [] },
+    { leaveOut: settings.reload_preload_except, environment: undefined },
     process.env['NODE_OPTIONS'] ?? '',
   );
   let result: string;

@@ -16,8 +16,6 @@ export interface PreloadSettings {
   readonly leaveOut: readonly string[];
   /** What packages see of the configuration, such as variables. A spare worker that has imported some with another one is not used. */
   readonly environment: unknown;
-  /** Files that spare workers import before all packages. After a change of one, other spare workers are needed. */
-  readonly first: readonly string[];
 }
 
 /** What a spare worker was told to import ahead, and what has become of it. */
@@ -188,7 +186,6 @@ export class PreloadPlan {
       this.forget();
       return true;
     }
-    if (files.some((file) => this.#settings?.first.includes(file))) return true;
     // A module is no configuration, even if it was at fault in an error.
     this.#isConfigurationNew ||= files.some((file) => isConfiguration(file) && !isModuleFile(file));
     return false;

@@ -88,12 +88,15 @@ export type WorkerStart<Boot> = (
 
 /**
  * Loads what every application needs, and nothing of the application. `rehearsal` is there for a worker that may take its
- * time: whether it has to boot now, and should stop.
+ * time: whether it has to boot now, and should stop, and the worker's number.
  */
-export type WorkerWarming<Boot> = (boot: Boot, rehearsal?: { isOver(): boolean }) => Promise<unknown>;
+export type WorkerWarming<Boot> = (
+  boot: Boot,
+  rehearsal?: { isOver(): boolean; readonly number: number },
+) => Promise<unknown>;
 
 /** Prepares the process for what `boot` loads, and returns what imports a package exactly as the program would. */
-export type WorkerPreparation<Boot> = (boot: Boot, units: readonly Unit[], number: number) => Promise<UnitImporter>;
+export type WorkerPreparation<Boot> = (boot: Boot, units: readonly Unit[]) => Promise<UnitImporter>;
 
 /** Seconds that a worker without a supervisor may take to finish its requests, and the limit after which it ends anyway. */
 const ORPHAN_DRAIN_S = 1;
@@ -133,7 +136,7 @@ async function work<Boot>(
   let first = await channel.next();
   if (first.paster === 'warm') {
     // What fails now fails again when it is needed, and that error is reported.
-    const rehearsal = first.rehearses ? { isOver: () => channel.isBootWaiting } : undefined;
+    const rehearsal = first.rehearses ? { isOver: () => channel.isBootWaiting, number } : undefined;
     await warm?.(first.boot, rehearsal).catch(() => {});
     first = await channel.next();
   }
@@ -141,7 +144,7 @@ async function work<Boot>(
   if (first.paster === 'preload') {
     preloader = await preloaderFor(first, channel);
     // If it cannot be prepared, it cannot be started either, and that error is reported.
-    const importUnit = await prepare?.(first.boot, first.units, number).catch(() => undefined);
+    const importUnit = await prepare?.(first.boot, first.units).catch(() => undefined);
     if (importUnit) void preloader.run(importUnit);
     first = await channel.next();
     if (first.paster === 'boot') await preloader.stop();

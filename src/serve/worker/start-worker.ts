@@ -10,7 +10,6 @@ import { replaceListen } from '../../deploy/programs/listen-takeover.ts';
 import { LoadSession } from '../../deploy/session.ts';
 import { paintFor } from '../../diagnostics/paint.ts';
 import { meter } from '../../metrics/meter.ts';
-import { REPORT_MODULES } from '../../process/ipc/messages.ts';
 import { setLastTask } from '../../process/program/last-task.ts';
 import type { WorkerControl, WorkerPreparation, WorkerStart, WorkerWarming } from '../../process/worker/worker.ts';
 import { warnOfPollingSessions } from '../../protocol/polling-sessions.ts';
@@ -54,12 +53,15 @@ export const warmWorker: WorkerWarming<WorkerPlan> = async (plan, rehearsal) => 
   if (!rehearsal || rehearsal.isOver()) return;
   const { rehearse } = await import('./rehearsal.ts');
   await rehearse(plan, rehearsal.isOver);
+  // A reload on a change of files may need other modules, and would get them from this worker.
+  if (reload || rehearsal.isOver()) return;
+  enterPlan(plan);
+  await preload(plan, rehearsal.number);
 };
 
 /** Prepares a spare worker for packages of the application, which find everything as they do when it is loaded. */
-export const prepareWorker: WorkerPreparation<WorkerPlan> = async (plan, units, number) => {
+export const prepareWorker: WorkerPreparation<WorkerPlan> = async (plan, units) => {
   enterPlan(plan);
-  await preload(plan, number);
   // Before packages are observed: what paster changes is not their work, nor the application's.
   replaceListen();
   const typescript = units.find(({ byTsx }) => byTsx);
@@ -72,15 +74,8 @@ async function preload({ preload: modules, file, directory: cwd }: WorkerPlan, w
   if (modules.length === 0) return;
   // Loaded late: most applications are not traced.
   const { importPreloaded } = await import('../../deploy/instrumentation/preloaded.ts');
-  // These modules are none that the application imports in its order.
-  const reporting = Object.entries(REPORT_MODULES).filter(([name, value]) => process.env[name] === value);
   const directory = file === undefined ? cwd : dirname(file);
-  for (const [name] of reporting) delete process.env[name];
-  try {
-    setLastTask(await importPreloaded(modules, { directory, worker }));
-  } finally {
-    for (const [name, value] of reporting) process.env[name] = value;
-  }
+  setLastTask(await importPreloaded(modules, { directory, worker }));
 }
 
 const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
