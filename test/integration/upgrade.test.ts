@@ -422,6 +422,34 @@ test('a HUP and an upgrade take turns', async () => {
   expect((await fetch(site.url)).status).toBe(200);
 });
 
+test('background processes are replaced too, and an exclusive one never runs twice', async () => {
+  const section = (name: string, settings = '') => `[process:${name}]\nuse = call:./job.js:${name}\n${settings}`;
+  const job = (name: string) => `export const ${name} = () => async (signal) => {
+  appendFileSync('${name}', 'begins ' + process.pid + '\\n');
+  await new Promise((resolve) => signal.addEventListener('abort', resolve));
+  appendFileSync('${name}', 'ends ' + process.pid + '\\n');
+};\n`;
+  const directory = temporaryDirectory({
+    'package.json': '{"type": "module"}',
+    'app.js': APP,
+    'job.js': `import { appendFileSync } from 'node:fs';\n${job('one')}${job('two')}`,
+    'x.ini': `${ini(`${HTTP}\nworkers = 1`)}${section('one', 'exclusive = true\n')}${section('two')}`,
+  });
+  const program = new Program(OLD_NODE, [PASTER, 'serve', 'x.ini', '--pid-file', 'x.pid'], { cwd: directory });
+  const [, url = ''] = await program.says(/^serving on (\S+)$/m);
+  const site = new Site(directory, program, url);
+  const words = (name: string) => site.read(name).match(/^\w+/gm) ?? [];
+  for (let round = 1; round <= 2; round++) {
+    await eventually(() => words('one').length === 2 * round - 1);
+    await site.upgrade();
+  }
+  await eventually(() => words('one').length === 5 && words('two').length === 5);
+  expect(words('one')).toEqual(['begins', 'ends', 'begins', 'ends', 'begins']);
+  program.child.kill('SIGTERM');
+  expect((await program.finished()).status).toBe(0);
+  expect([words('one').length, words('two').length]).toEqual([6, 6]);
+});
+
 test('USR2 follows a link that leads to another release', async () => {
   const root = temporaryDirectory();
   for (const version of ['1.0.0', '2.0.0']) {
