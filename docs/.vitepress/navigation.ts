@@ -61,6 +61,7 @@ export const SIDEBAR: DefaultTheme.SidebarItem[] = [
   group('Operate', [
     ['Processes and signals', '/processes'],
     ['Background processes', '/background-processes'],
+    ['Scheduled tasks', '/scheduled-tasks'],
     ['Zero-downtime reload', '/reload'],
     ['Logging', '/logging'],
     ['JSON logging', '/json-logging'],

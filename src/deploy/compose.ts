@@ -12,7 +12,7 @@ import type { App, Filter, Server, Settings } from '../protocol/types.ts';
 import { workingDirectory } from '../working-directory.ts';
 import { type Context, describePart, type FactoryContext, placeOfKey, sectionPlace, settingsOf } from './context.ts';
 import { asLoadingStep } from './loading-step.ts';
-import type { PartKind } from './part-kinds.ts';
+import { isBackground, type PartKind } from './part-kinds.ts';
 import { refuseListening } from './programs/listen-takeover.ts';
 import { takeApplicationSettings, withConvention } from './sections/application-settings.ts';
 import { partFailure, validateSettings } from './validate.ts';
@@ -249,7 +249,7 @@ export async function runPartCode<T>(context: Context, run: () => T | Promise<T>
     const directory = location ? dirname(location.file) : workingDirectory();
     const step = () => asLoadingStep({ what: describePart(context), location }, run);
     // A background process may listen itself: paster has no socket for it.
-    return await (context.kind === 'process' ? step() : refuseListening(directory, step));
+    return await (isBackground(context.kind) ? step() : refuseListening(directory, step));
   } catch (error) {
     if (error instanceof PasterError)
       throw locate(error, placeOfKey(context, error.setting) ?? sectionPlace(context), context.sections[0]?.name);

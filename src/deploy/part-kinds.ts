@@ -4,7 +4,7 @@
  * two inner lists are ambiguous.
  */
 
-export type PartKind = 'app' | 'filter' | 'server' | 'process';
+export type PartKind = 'app' | 'filter' | 'server' | 'process' | 'task';
 
 /** The kinds of factories, which are also the names of the entry-point groups. */
 export const FACTORY_KINDS = [
@@ -53,7 +53,18 @@ export const KINDS: Readonly<Record<PartKind, Kind>> = {
     prefixes: [['process']],
     called: 'paste.process_factory',
   },
+  task: {
+    name: 'task',
+    groups: [['paste.process_factory']],
+    prefixes: [['task']],
+    called: 'paste.process_factory',
+  },
 };
+
+/** Whether it runs in a process of its own, besides the web workers. */
+export function isBackground(kind: PartKind): kind is 'process' | 'task' {
+  return kind === 'process' || kind === 'task';
+}
 
 /** The factory kind that a section's prefix implies for `use = call:...`. */
 export function factoryKindOfSection(prefix: string, kind: PartKind): FactoryKind {

@@ -5,7 +5,7 @@ import { ConfigError, locate } from '../errors.ts';
 import { settingsOf } from './context.ts';
 import { checkProgram, moduleOf, moduleTarget, namedExport } from './modules/module-target.ts';
 import { namesOfDistribution, type PasteName } from './modules/paste-names.ts';
-import { KINDS } from './part-kinds.ts';
+import { isBackground, KINDS } from './part-kinds.ts';
 import { ConfigFile } from './sections/config-file.ts';
 import { configPath, parseUri, type ResolveScheme, type ResolveUri, uriContext, withExistingFile } from './uri.ts';
 
@@ -87,7 +87,7 @@ const SCHEMES: ReadonlyMap<string, ResolveScheme> = new Map(
 
     /** `program:./worker.js`: an unchanged program that serves nothing. */
     async program(uri, _name, request) {
-      if (request.kind !== 'process') {
+      if (!isBackground(request.kind)) {
         throw new ConfigError(
           'PASTER_PROGRAM_KIND',
           `program: runs a background process, not a part of kind "${request.kind}"`,

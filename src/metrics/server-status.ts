@@ -131,6 +131,32 @@ export interface ProcessStatus {
   readonly events: readonly ServerEvent[];
 }
 
+/** How a run of a task ended, or why it did not take place. */
+export const TASK_RESULTS = ['ok', 'failed', 'timeout', 'stopped', 'skipped', 'missed'] as const;
+export type TaskResult = (typeof TASK_RESULTS)[number];
+
+export interface TaskRun {
+  /** When it began, in milliseconds of `Date.now()`. */
+  readonly at: number;
+  readonly seconds: number;
+  readonly result: TaskResult;
+  /** The error, if there is one. */
+  readonly text: string | undefined;
+}
+
+/** A `[task:*]` section. */
+export interface TaskStatus {
+  /** Without `task:`. */
+  readonly name: string;
+  readonly schedule: string;
+  /** When it is due next, in milliseconds of `Date.now()`. */
+  readonly next: number | undefined;
+  /** The process of the run in progress. */
+  readonly running: number | undefined;
+  readonly last: TaskRun | undefined;
+  readonly runs: Readonly<Record<TaskResult, number>>;
+}
+
 export interface ServerStatus {
   /** The process that signals are sent to: the supervisor, or the only process. */
   readonly pid: number;
@@ -145,6 +171,8 @@ export interface ServerStatus {
   readonly events: readonly ServerEvent[];
   /** Present if the INI file has any. */
   readonly processes?: readonly ProcessStatus[] | undefined;
+  /** Likewise. */
+  readonly tasks?: readonly TaskStatus[] | undefined;
   /** The last ten minutes; present if it was asked for and requests are counted. */
   readonly history?: readonly Sample[] | undefined;
 }

@@ -2,7 +2,14 @@
 import { printableLine } from '../printable.ts';
 import { certificatesOf, expiryText } from './certificates.ts';
 import { refusedOf, requestsOf } from './counts.ts';
-import type { ProcessReport, ProcessStatus, RequestReport, ServerStatus, WorkerStatus } from './server-status.ts';
+import type {
+  ProcessReport,
+  ProcessStatus,
+  RequestReport,
+  ServerStatus,
+  TaskStatus,
+  WorkerStatus,
+} from './server-status.ts';
 
 const MIB = 1024 * 1024;
 
@@ -16,6 +23,7 @@ export function statusLines(status: ServerStatus): string[] {
     ...(isAlone ? [] : [serverLine(status)]),
     ...workers.flatMap((worker) => workerLines(worker, isAlone)),
     ...(status.processes ?? []).flatMap(processLines),
+    ...(status.tasks ?? []).map(taskLine),
     ...certificatesOf(status).map(({ name, expires }) =>
       printableLine(`certificate of ${name} ${expiryText(expires)}`),
     ),
@@ -26,7 +34,7 @@ export function statusLines(status: ServerStatus): string[] {
 function processLines({ name, isStopped, workers, restarts }: ProcessStatus): string[] {
   const running = workers.filter(({ state }) => state === 'ready').length;
   const state = isStopped ? 'stopped' : running === 0 ? 'does not run' : `${running} running`;
-  const restarted = restartedText(restarts);
+  const restarted = countsText(restarts);
   return [
     printableLine(`process ${name}: ${state}${restarted && `, restarted: ${restarted}`}`),
     ...workers.filter(({ state }) => state !== 'standby' && state !== 'starting').map(instanceLine),
@@ -41,20 +49,33 @@ function instanceLine({ pid, state, report, silent }: WorkerStatus): string {
   return `  process ${pid ?? '?'}${shown}, up ${duration(uptime)}, ${mebibytes(memory.resident)} resident, loop lag ${milliseconds(lag.mean)}${late}`;
 }
 
-/** `1 reload, 2 crash`; empty: none. */
-export function restartedText(restarts: ProcessStatus['restarts']): string {
-  return Object.entries(restarts)
+function taskLine({ name, next, running, last, runs }: TaskStatus): string {
+  return printableLine(
+    [
+      `task ${name}: ${countsText(runs) || 'no run yet'}`,
+      ...(last ? [`last ${last.result} after ${last.seconds.toFixed(1)} s at ${new Date(last.at).toISOString()}`] : []),
+      ...(last?.text === undefined ? [] : [last.text]),
+      running === undefined
+        ? `next at ${next === undefined ? 'no time' : new Date(next).toISOString()}`
+        : `runs now in process ${running}`,
+    ].join(', '),
+  );
+}
+
+/** `1 reload, 2 crash`: those that are not 0. */
+export function countsText(counts: Readonly<Record<string, number>>): string {
+  return Object.entries(counts)
     .filter(([, count]) => count > 0)
     .map(([reason, count]) => `${count} ${reason}`)
     .join(', ');
 }
 
-function serverLine({ pid, started, workers, totals, restarts, reloads, processes }: ServerStatus): string {
+function serverLine({ pid, started, workers, totals, restarts, reloads, processes, tasks }: ServerStatus): string {
   const up = duration((Date.now() - started) / 1000);
   // Without a web server there are no requests to count.
-  if (workers.length === 0 && processes) return `server ${pid}, up ${up}: no web server`;
+  if (workers.length === 0 && (processes ?? tasks)) return `server ${pid}, up ${up}: no web server`;
   const inFlight = workers.reduce((sum, { report }) => sum + (report?.inFlightCount ?? 0), 0);
-  const restarted = restartedText(restarts);
+  const restarted = countsText(restarts);
   return [
     `server ${pid}, up ${up}: ${requests(requestsOf(totals))}`,
     `${inFlight} in flight`,

@@ -111,7 +111,7 @@ export async function prepare(request: ServeRequest, role: Role['name'] | undefi
   if (oneShot) refuseForOneRequest(request, workers, role);
   const reload = request.reload || (oneShot === undefined && debugFlags(server.context.globalConf).autoreload);
   // A web server that starts a CGI program waits for its end.
-  const parts = oneShot ? { web: true, processes: [] } : asked;
+  const parts = oneShot ? { web: true, processes: [], tasks: [] } : asked;
   return { request: { ...request, reload }, server, parts, session, environment };
 }
 
@@ -179,7 +179,7 @@ async function serve(
     },
   );
   if (role === 'monitored') endWithMonitor();
-  const isAlone = !reload && workers === undefined && parts.processes.length === 0;
+  const isAlone = !reload && workers === undefined && parts.processes.length + parts.tasks.length === 0;
   // A CGI program ends before anyone looks.
   if (!oneShot) setTitle(titleOf(isAlone ? 'server' : 'supervisor', servedName(plan)));
   if (isAlone) return serveSingle(service);

@@ -312,7 +312,10 @@ describe('what is started', () => {
   });
 
   test.each([
-    [['--only', 'mialer'], /--only: there is no section \[process:mialer\] \(did you mean "mailer"\?\)/],
+    [
+      ['--only', 'mialer'],
+      /--only: there is no section \[process:mialer\] or \[task:mialer\] \(did you mean "mailer"\?\)/,
+    ],
     [['--only', 'web', '--without', 'web'], /--only and --without leave nothing to run/],
     [['--only', ','], /--only: it names no section/],
   ])('serve %j is an error', async (args, message) => {

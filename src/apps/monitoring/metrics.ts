@@ -2,7 +2,7 @@
 import { defineSettings, type SettingsOf } from '../../config/setting.ts';
 import { certificatesOf } from '../../metrics/certificates.ts';
 import { DURATION_BOUNDS, type QueueTimes, REFUSAL_REASONS, type SectionCounts } from '../../metrics/counts.ts';
-import type { ProcessReport, ServerStatus } from '../../metrics/server-status.ts';
+import type { ProcessReport, ServerStatus, TaskRun } from '../../metrics/server-status.ts';
 import { networks } from '../../net/peers.ts';
 import { ownVersion } from '../../own-files.ts';
 import type { App, Settings } from '../../protocol/types.ts';
@@ -174,6 +174,43 @@ function metricsOf(status: ServerStatus): Metric[] {
       perProcess((of) => of.uptime),
     ),
     ...processMetrics(status),
+    ...taskMetrics(status),
+  ];
+}
+
+/** Of tasks; nothing if the INI file has none. */
+function taskMetrics({ tasks = [] }: ServerStatus): Metric[] {
+  if (tasks.length === 0) return [];
+  const last = (of: (run: TaskRun) => number): MetricValue[] =>
+    tasks.flatMap(({ name, last }) => (last ? { labels: { task: name }, value: of(last) } : []));
+  return [
+    counter(
+      'paster_task_runs_total',
+      'Runs of tasks by their result; skipped and missed ones have not taken place.',
+      tasks.flatMap(({ name, runs }) =>
+        Object.entries(runs).map(([result, value]) => ({ labels: { task: name, result }, value })),
+      ),
+    ),
+    gauge(
+      'paster_task_running',
+      'Whether a run is in progress.',
+      tasks.map(({ name, running }) => ({ labels: { task: name }, value: running === undefined ? 0 : 1 })),
+    ),
+    gauge(
+      'paster_task_last_run_time_seconds',
+      'When the last run began, since 1970.',
+      last(({ at }) => at / 1000),
+    ),
+    gauge(
+      'paster_task_last_duration_seconds',
+      'How long the last run took.',
+      last(({ seconds }) => seconds),
+    ),
+    gauge(
+      'paster_task_last_success',
+      'Whether the last run was successful.',
+      last(({ result }) => (result === 'ok' ? 1 : 0)),
+    ),
   ];
 }
 

@@ -101,6 +101,13 @@ export const COMMANDS: Commands = new Map([
     },
   ],
   [
+    'run',
+    {
+      summary: 'run a task of an INI file now',
+      load: async () => (await import('../application/run-task.ts')).runTaskCommand,
+    },
+  ],
+  [
     'shell',
     {
       summary: 'a JavaScript prompt with the application loaded',

@@ -4,6 +4,7 @@ import {
   commonAppSettings,
   commonProcessSettings,
   commonServerSettings,
+  commonTaskSettings,
   ownProcesses,
   type Point,
 } from '../../deploy/inspect/points.ts';
@@ -17,7 +18,7 @@ const TITLES: Readonly<Record<string, string>> = {
   'paste.filter_app_factory': 'Filters that are applications',
   'paste.server_factory': 'Servers',
   'paste.server_runner': 'Server runners',
-  'paste.process_factory': 'Background processes',
+  'paste.process_factory': 'Background processes and tasks',
   'paste.app_install': 'Installers',
   'paste.paster_create_template': 'Templates',
 };
@@ -60,11 +61,13 @@ function commonOf(group: string, parts: readonly Part[]): string[] {
   return ['### Every server', settingsTable(commonServerSettings())];
 }
 
-/** What `[process:*]` sections have without any entry point. */
+/** What `[process:*]` and `[task:*]` sections have without any entry point. */
 function processBlocks(): string[] {
   return [
     '### Every process',
     settingsTable(commonProcessSettings()),
+    '### Every task',
+    settingsTable(commonTaskSettings()),
     ...ownProcesses().flatMap(({ written, meaning, settings }) => [
       `### ${code(written)}`,
       sentence(meaning),

@@ -12,7 +12,7 @@ import { ERROR, INFO } from '../../logging/python/record.ts';
 import { treeMemory } from '../../machine/capacity.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { commandLine } from './command-line.ts';
-import type { OwnProcess } from './loaded-process.ts';
+import type { OwnProcess } from './process-object.ts';
 import { stopSignal } from './program-process.ts';
 
 export const commandProcessSettings = defineSettings(
@@ -40,6 +40,16 @@ export function commandProcess(_globalConf: Settings, settings: CommandSettings)
   return new CommandProcess(settings);
 }
 commandProcess.settings = commandProcessSettings;
+
+const { command, stop_signal } = commandProcessSettings.declarations;
+
+const commandTaskSettings = defineSettings({ command, stop_signal }, { meaning: 'any program' });
+
+/** The same in a task: a command that is expected to end has started at once. */
+export function commandTask(globalConf: Settings, settings: SettingsOf<typeof commandTaskSettings>): OwnProcess {
+  return commandProcess(globalConf, { ...settings, start_seconds: 0 });
+}
+commandTask.settings = commandTaskSettings;
 
 class CommandProcess implements OwnProcess {
   /** Set by the caller. */

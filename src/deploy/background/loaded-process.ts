@@ -1,35 +1,12 @@
 /** Runs what a `[process:*]` section describes, in this process. */
 import { ConfigError, errorCode } from '../../errors.ts';
 import { describeValue } from '../../protocol/shapes/describe.ts';
-import { factoryContext, factoryFunction, loadTarget, returned, runPartCode } from '../compose.ts';
+import { createSectionApp, factoryContext, factoryFunction, loadTarget, returned, runPartCode } from '../compose.ts';
 import { type Context, describePart, type FactoryContext, sectionPlace } from '../context.ts';
-import { factorySettings } from './process-settings.ts';
-
-/** What a factory makes: a function that runs until the signal is aborted, or an object with such a function. */
-export type BackgroundProcess = ((signal: AbortSignal) => unknown) | BackgroundObject;
-
-export interface BackgroundObject {
-  /** Runs until the signal is aborted or `stop` is called. If it returns earlier, paster starts the process again. */
-  run(signal: AbortSignal): unknown;
-  stop?(): unknown;
-}
-
-/** What paster's own processes can do besides. */
-export interface OwnProcess extends BackgroundObject {
-  /** Resolves when it has started; rejects if it has not. */
-  readonly started: Promise<void>;
-  /** Whether it ends when nothing is left in the process that it could wait for. */
-  readonly endsWhenIdle?: boolean;
-  /** Ends it at once. */
-  kill?(): void;
-  /** Bytes of memory that its child processes hold. */
-  childMemory?(): number;
-}
-
-export interface ProcessHooks {
-  /** Gets the process group that the process has started, and that must end with it. */
-  readonly onGroup: (pid: number) => void;
-}
+import { declaredSchema } from '../schema.ts';
+import type { BackgroundObject, OwnProcess, ProcessHooks } from './process-object.ts';
+import { backgroundSettings, factorySettings, readBackgroundSettings } from './process-settings.ts';
+import { type RequestTaskSettings, requestTask } from './request-task.ts';
 
 /** A process that runs. */
 export interface RunningProcess {
@@ -51,10 +28,14 @@ const PARAMETERS_OF_RUN = 3;
 export async function runProcess(described: Context, hooks: ProcessHooks): Promise<RunningProcess> {
   const context = factoryContext(described);
   const made = await loadTarget(context);
-  const settings = await factorySettings(made, context);
+  const settings = await allSettings(made, context);
   const abort = new AbortController();
   const { signal } = abort;
-  const { process, run } = await runPartCode(context, () => makeProcess(made, context, settings, signal));
+  const { process, run } = await runPartCode(context, () =>
+    context.kind === 'task' && context.protocol !== 'object' && !declaredSchema(made)
+      ? makeTask(made, context, settings)
+      : makeProcess(made, context, settings, signal),
+  );
   const own = isOwn(process) ? process : undefined;
   if (own && 'onGroup' in own) Object.assign(own, { onGroup: hooks.onGroup });
   const finished = (async () => run(signal))().then(
@@ -80,6 +61,34 @@ export async function runProcess(described: Context, hooks: ProcessHooks): Promi
   };
 }
 
+/** The settings to call the factory of a section with; those that paster reads are checked too. */
+export async function allSettings(made: unknown, context: FactoryContext): Promise<unknown> {
+  if (context.kind !== 'task') {
+    await readBackgroundSettings(context);
+    return factorySettings(made, context, backgroundSettings);
+  }
+  // Loaded late: a process has no schedule to parse.
+  const { readTaskSettings, taskSettings } = await import('./task-settings.ts');
+  await readTaskSettings(context);
+  return factorySettings(made, context, taskSettings);
+}
+
+/** A function of a task does the work itself, unless it returns what a process would be. */
+function makeTask(made: unknown, context: FactoryContext, settings: unknown): Made {
+  const make = factoryFunction(made, context);
+  let task: BackgroundObject | undefined;
+  return {
+    process: { run: () => {}, stop: () => task?.stop?.() },
+    async run(signal) {
+      const value = await make(context.globalConf, settings, signal);
+      if (typeof value !== 'function' && (typeof value !== 'object' || value === null || !('run' in value))) return;
+      const { process, run } = asProcess(value, context);
+      task = process;
+      await run(signal);
+    },
+  };
+}
+
 interface Made {
   readonly process: BackgroundObject | undefined;
   readonly run: (signal: AbortSignal) => unknown;
@@ -92,6 +101,11 @@ async function makeProcess(
   signal: AbortSignal,
 ): Promise<Made> {
   if (context.protocol === 'object') return asProcess(made, context);
+  if (made === requestTask) {
+    const loadApp = async (name: string) =>
+      createSectionApp(await context.loader.context('app', name, context.globalConf, [], sectionPlace(context)));
+    return asProcess(requestTask(settings as RequestTaskSettings, loadApp), context);
+  }
   const make = factoryFunction(made, context);
   if (make.length >= PARAMETERS_OF_RUN) {
     return { process: undefined, run: () => make(context.globalConf, settings, signal) };

@@ -9,6 +9,7 @@ import {
   path,
   pathList,
   type SettingsOf,
+  type SettingsSchema,
   seconds,
   text,
 } from '../../config/setting.ts';
@@ -112,19 +113,22 @@ export async function readBackgroundSettings(context: FactoryContext): Promise<B
 
 /**
  * The settings to call a factory with. A factory with a schema gets what the schema declares, another one gets the whole section.
- * @throws ConfigError, or ErrorList for several errors, also for the settings that paster reads
+ * @param common the settings that paster reads
+ * @throws ConfigError, or ErrorList for several errors
  */
-export async function factorySettings(made: unknown, context: FactoryContext): Promise<unknown> {
-  await readBackgroundSettings(context);
+export async function factorySettings(
+  made: unknown,
+  context: FactoryContext,
+  { declarations }: SettingsSchema,
+): Promise<unknown> {
   const schema = schemaOf(made);
   if (!schema) return settingsOf(context.localConf);
   const declared = declaredSchema(made);
   if (declared) {
     // Together, so that a mistyped name is compared with all names.
-    const both = defineSettings({ ...backgroundSettings.declarations, ...declared.declarations });
-    return validateWith(both, context.localConf, context);
+    return validateWith(defineSettings({ ...declarations, ...declared.declarations }), context.localConf, context);
   }
-  const names = acceptedNames(backgroundSettings.declarations);
+  const names = acceptedNames(declarations);
   const rest = Object.entries(context.localConf).filter(([key]) => !names.has(key));
   return validateSettings(made, { ...context, localConf: settingsOf(Object.fromEntries(rest)) });
 }

@@ -7,7 +7,7 @@ import type { Settings } from '../../protocol/types.ts';
 import { runMain } from '../modules/run-main.ts';
 import { hideChannel } from '../programs/hide-channel.ts';
 import { STOP_SIGNALS, StopSignals } from '../programs/stop-signals.ts';
-import type { OwnProcess } from './loaded-process.ts';
+import type { OwnProcess } from './process-object.ts';
 
 /** The signals that can ask a process to end. */
 export const stopSignal = oneOf('SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2');

@@ -9,7 +9,7 @@ import type { Settings } from '../../protocol/types.ts';
 import { type Context, type FactoryContext, settingsOf } from '../context.ts';
 import type { PreloadedModule } from '../instrumentation/preloaded.ts';
 import { checkLogging } from '../logging.ts';
-import { kindOfSection, nameOfSection, type PartKind } from '../part-kinds.ts';
+import { isBackground, kindOfSection, nameOfSection, type PartKind } from '../part-kinds.ts';
 import { resolveUri } from '../schemes.ts';
 import { brokenBy } from '../sections/broken-context.ts';
 import { ConfigFile } from '../sections/config-file.ts';
@@ -106,10 +106,14 @@ class FileCheck {
     }
     const app = mains.get('app');
     if (app) await warnOfLocalClients(app, mains.get('server'), this.#session);
-    const background = [...sections.values()].filter(({ name }) => kindOfSection(name) === 'process');
-    for (const section of background) {
-      await withEnvironment({ file, processName: nameOfSection(section.name) }, this.#session, async () =>
-        this.#inspect(await loader.sectionContext('process', section, caller, []), reached),
+    const background = [...sections.values()].flatMap((section) => {
+      const kind = kindOfSection(section.name);
+      return kind !== undefined && isBackground(kind) ? [{ section, kind }] : [];
+    });
+    for (const { section, kind } of background) {
+      const own = { kind, name: nameOfSection(section.name) };
+      await withEnvironment({ file, background: own }, this.#session, async () =>
+        this.#inspect(await loader.sectionContext(kind, section, caller, []), reached),
       );
     }
     const parts = [...sections.values()].flatMap((section) => {

@@ -12,8 +12,9 @@ import type { Address } from '../../net/address.ts';
 import { toApp } from '../../protocol/app.ts';
 import { toFilter } from '../../protocol/filter.ts';
 import { workingDirectory } from '../../working-directory.ts';
-import { asProcess } from '../background/loaded-process.ts';
-import { factorySettings, readBackgroundSettings } from '../background/process-settings.ts';
+import { allSettings, asProcess } from '../background/loaded-process.ts';
+import { readBackgroundSettings } from '../background/process-settings.ts';
+import { readTaskSettings } from '../background/task-settings.ts';
 import { createServer, factoryFunction, loadTarget, runPartCode } from '../compose.ts';
 import { checkConnect } from '../connect/options.ts';
 import {
@@ -28,7 +29,7 @@ import {
 } from '../context.ts';
 import type { PreloadedModule } from '../instrumentation/preloaded.ts';
 import { loadFunction } from '../modules/module-target.ts';
-import type { PartKind } from '../part-kinds.ts';
+import { isBackground, type PartKind } from '../part-kinds.ts';
 import { builtinCheck, declaredSchema, namesApp, schemaOf } from '../schema.ts';
 import { takeApplicationSettings } from '../sections/application-settings.ts';
 import { brokenBy } from '../sections/broken-context.ts';
@@ -206,7 +207,7 @@ export class PartInspector {
 
   async #inspectMade(described: FactoryContext, made: unknown): Promise<void> {
     const { context } = await takeApplicationSettings(described, made);
-    if (context.kind === 'process') return this.#inspectProcess(context, made);
+    if (isBackground(context.kind)) return this.#inspectProcess(context, made);
     const isReady = context.protocol === 'object';
     if (!isReady) factoryFunction(made, context);
     if (context.kind === 'server') {
@@ -229,9 +230,14 @@ export class PartInspector {
   async #inspectProcess(context: FactoryContext, made: unknown): Promise<void> {
     if (context.protocol === 'object') asProcess(made, context);
     else factoryFunction(made, context);
-    const { env_file: files = [], cwd, user, group } = await readBackgroundSettings(context);
+    const {
+      env_file: files = [],
+      cwd,
+      user,
+      group,
+    } = context.kind === 'task' ? await readTaskSettings(context) : await readBackgroundSettings(context);
     checkVariableFiles(files, context, this.#session);
-    const settings = await factorySettings(made, context);
+    const settings = await allSettings(made, context);
     await builtinCheck(made)?.(context.globalConf, settings);
     const place = (key: string) => placeOfKey(context, key) ?? sectionPlace(context);
     if (cwd !== undefined && !existsSync(cwd)) {

@@ -53,7 +53,7 @@ const STYLE = `
   :root { --server: #b9a5ff; --composite: #8ab8ff; --filter: #f0b45f; --app: #6fd3ae; --process: #e0a3d0; }
 }
 .server { --accent: var(--server); } .composite { --accent: var(--composite); }
-.filter { --accent: var(--filter); } .app { --accent: var(--app); } .process { --accent: var(--process); }
+.filter { --accent: var(--filter); } .app { --accent: var(--app); } .process, .task { --accent: var(--process); }
 summary { cursor: pointer; overflow-wrap: anywhere; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 .part:target { box-shadow: 0 0 0 2px var(--accent); }

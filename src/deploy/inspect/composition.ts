@@ -9,7 +9,7 @@ import { configUri } from '../uri.ts';
 import { type OutlineNode, outline } from './outline.ts';
 import { hideSecrets, type ShowSetting } from './secret-settings.ts';
 
-/** The outlines of an application and its server, if there is one, and of the background processes. */
+/** The outlines of an application and its server, if there is one, and of the background processes and tasks. */
 export interface Composition {
   readonly server: OutlineNode | undefined;
   /** Undefined in a file with nothing but background processes. */
@@ -40,7 +40,9 @@ export async function compositionOf(
   const uri = configUri(file);
   const options = { globalConf: session.caller };
   const { sections } = await session.read(file);
-  const background = namesOfKind(sections.keys(), 'process');
+  const background = (['process', 'task'] as const).flatMap((kind) =>
+    namesOfKind(sections.keys(), kind).map((name) => ({ kind, name })),
+  );
   const hasApp = names.app !== undefined || background.length === 0 || namesOfKind(sections.keys(), 'app').length > 0;
   const appContext = hasApp ? await loadContext('app', uri, { ...options, name: names.app }, session) : undefined;
   const shown = show ?? (await hideSecrets(file, session));
@@ -50,7 +52,7 @@ export async function compositionOf(
   return {
     app: appContext && (await outline(appContext, shown)),
     server: hasServer ? await load('server', names.server) : undefined,
-    processes: await Promise.all(background.map((name) => load('process', name))),
+    processes: await Promise.all(background.map(({ kind, name }) => load(kind, name))),
   };
 }
 
@@ -116,7 +118,14 @@ export function compositionTree(
 }
 
 /** As on the page of `config --html`, where that suits light and dark terminals. */
-const COLOURS = { server: 'magenta', process: 'blue', composite: 'cyan', filter: 'yellow', app: 'green' } as const;
+const COLOURS = {
+  server: 'magenta',
+  process: 'blue',
+  task: 'blue',
+  composite: 'cyan',
+  filter: 'yellow',
+  app: 'green',
+} as const;
 
 /** The last column for the places. In a longer line the place follows directly, so that one line does not move all places. */
 const MAX_COLUMN = 72;

@@ -14,7 +14,7 @@ export interface OutlineSetting {
 
 /** A part and the parts inside it. */
 export interface OutlineNode {
-  readonly role: 'app' | 'composite' | 'filter' | 'server' | 'process';
+  readonly role: 'app' | 'composite' | 'filter' | 'server' | 'process' | 'task';
   /** The section's name, or the URI of a part without a section. */
   readonly name: string;
   /** The URI that the section uses, such as `npm:paster#http`; for a part that cannot be found, the error. */

@@ -3,6 +3,8 @@ import type { ConfigError } from '../../errors.ts';
 import { commandProcessSettings } from '../background/command-process.ts';
 import { backgroundSettings } from '../background/process-settings.ts';
 import { programProcessSettings } from '../background/program-process.ts';
+import { requestTaskSettings } from '../background/request-task.ts';
+import { taskSettings } from '../background/task-settings.ts';
 import { asLoadingStep } from '../loading-step.ts';
 import { installedPackages, type PackageInfo } from '../modules/entry-points.ts';
 import { moduleTarget } from '../modules/module-target.ts';
@@ -110,7 +112,12 @@ export function commonProcessSettings(): PointSetting[] {
   return declaredSettings(backgroundSettings.declarations);
 }
 
-/** What a background process can be without an entry point: as its section says it, and the settings. */
+/** The settings of every task, which paster itself reads. */
+export function commonTaskSettings(): PointSetting[] {
+  return declaredSettings(taskSettings.declarations);
+}
+
+/** What a background process or a task can be without an entry point: as its section says it, and the settings. */
 export function ownProcesses(): {
   readonly written: string;
   readonly meaning: string;
@@ -120,6 +127,7 @@ export function ownProcesses(): {
     [
       ['use = program:FILE', programProcessSettings],
       ['command = PROGRAM ARGUMENTS', commandProcessSettings],
+      ['request = METHOD PATH', requestTaskSettings],
     ] as const
   ).map(([written, { meaning = '', declarations }]) => ({
     written,

@@ -17,7 +17,7 @@ import {
 } from '../context.ts';
 import { moduleTarget } from '../modules/module-target.ts';
 import { namesOfDistribution } from '../modules/paste-names.ts';
-import { FACTORY_KINDS, factoryKindOfSection, KINDS, type PartKind } from '../part-kinds.ts';
+import { FACTORY_KINDS, factoryKindOfSection, isBackground, KINDS, type PartKind } from '../part-kinds.ts';
 import type { LoadSession } from '../session.ts';
 import type { ResolveUri } from '../uri.ts';
 import { hasScheme } from '../uri.ts';
@@ -33,6 +33,9 @@ import {
   warnOfKeysWithoutEffect,
 } from './section-config.ts';
 import { SectionScope } from './section-scope.ts';
+
+/** What a section runs without `use`. */
+const BACKGROUND_KEYS = { process: ['command'], task: ['command', 'request'] } as const;
 
 export class ConfigFile implements ContextLoader {
   readonly #session: LoadSession;
@@ -139,7 +142,7 @@ export class ConfigFile implements ContextLoader {
 
   async #withFilter(kind: PartKind, config: SectionConfig): Promise<Context> {
     const { localConf, origins, globalConf, trail, section } = config;
-    const filterName = kind === 'server' || kind === 'process' ? undefined : take(localConf, 'filter-with');
+    const filterName = kind === 'server' || isBackground(kind) ? undefined : take(localConf, 'filter-with');
     const required = take(localConf, 'require');
     for (const name of asList(required ?? '')) {
       try {
@@ -169,22 +172,29 @@ export class ConfigFile implements ContextLoader {
 
   #part(kind: PartKind, config: SectionConfig): Promise<Context> {
     if ('use' in config.localConf) return this.#usedPart(kind, config);
-    if (kind === 'process' && 'command' in config.localConf) return this.#command(config);
+    if (isBackground(kind)) {
+      const key = BACKGROUND_KEYS[kind].find((each) => each in config.localConf);
+      if (key !== undefined) return this.#background(kind, key, config);
+    }
     return this.#ownFactory(kind, config);
   }
 
-  /** `command = ...` in a section of a background process. */
-  async #command(config: SectionConfig): Promise<Context> {
+  /** `command = ...` or `request = ...` in a section of a background process or a task. */
+  async #background(kind: PartKind, key: 'command' | 'request', config: SectionConfig): Promise<Context> {
     return {
       form: 'factory',
-      kind: 'process',
+      kind,
       ...composedOf(config),
       protocol: 'paste.process_factory',
       protocolAssumed: false,
       target: {
-        description: `command ${config.localConf['command']}`,
+        description: `${key} ${config.localConf[key]}`,
         file: undefined,
-        load: async () => (await import('../background/command-process.ts')).commandProcess,
+        async load() {
+          if (key === 'request') return (await import('../background/request-task.ts')).requestTask;
+          const { commandProcess, commandTask } = await import('../background/command-process.ts');
+          return kind === 'task' ? commandTask : commandProcess;
+        },
       },
       loader: this,
       implied: settingsOf(),
@@ -304,7 +314,7 @@ export class ConfigFile implements ContextLoader {
           : `[${section.name}] says neither "use" nor a factory`,
         {
           location: (misplaced && origins.get(misplaced)?.location) ?? section.location,
-          hint: `write use = npm:package#name, or ${KINDS[kind].called} = ./module.js:factory${kind === 'process' ? ', or command = ...' : ''}`,
+          hint: `write use = npm:package#name, or ${KINDS[kind].called} = ./module.js:factory${isBackground(kind) ? ', or command = ...' : ''}`,
         },
       );
     }

@@ -36,8 +36,8 @@ export interface EnvironmentRequest {
   /** The sections of the server and the application; undefined: main. */
   readonly serverName?: string | undefined;
   readonly appName?: string | undefined;
-  /** The section of a background process, whose environment it is instead. */
-  readonly processName?: string | undefined;
+  /** The section of a background process or a task, whose environment it is instead. */
+  readonly background?: { readonly kind: PartKind; readonly name: string } | undefined;
   /** The files are watched, as in development: NODE_ENV has no default. */
   readonly reload?: boolean;
 }
@@ -101,7 +101,7 @@ export async function withEnvironment<T>(
  * ones win. `set environment` in a section counts as `environment` there.
  */
 async function readVariables(
-  { file, appName, processName }: EnvironmentRequest,
+  { file, appName, background }: EnvironmentRequest,
   server: FactoryContext | undefined,
   session: LoadSession,
 ): Promise<Variables> {
@@ -109,7 +109,7 @@ async function readVariables(
   const reading = new EnvironmentSession(session, ENVIRONMENT);
   const defaults = await readDefaults(file, reading);
   const sources: Variables[] = [parseDefaults(defaults)];
-  const apps = processName === undefined ? await applications(file, appName, reading) : [];
+  const apps = background === undefined ? await applications(file, appName, reading) : [];
   for (const context of [...apps, ...(server ? [server] : [])]) {
     const { globalConf, localConf } = context;
     const inherited = globalConf[ENVIRONMENT] === defaults.value ? undefined : globalConf[ENVIRONMENT];
@@ -139,7 +139,7 @@ async function applications(file: string, name: string | undefined, session: Loa
 
 /** An application may have a setting of this name itself, as `cgi` does, or one that names an environment. */
 async function isForProcess(value: string, context: FactoryContext): Promise<boolean> {
-  if (context.kind === 'server' || context.kind === 'process') return true;
+  if (context.kind !== 'app') return true;
   const schema = await builtinSchema(context);
   return namesVariables(value) && !(schema && ENVIRONMENT in schema.declarations);
 }
@@ -201,7 +201,7 @@ interface ServerSection {
 
 /** @param key the setting whose errors are thrown */
 async function readServer(
-  { file, serverName, appName, processName }: EnvironmentRequest,
+  { file, serverName, appName, background }: EnvironmentRequest,
   session: LoadSession,
   key: keyof typeof environmentSettings.declarations,
 ): Promise<ServerSection> {
@@ -210,7 +210,7 @@ async function readServer(
   const reading = new EnvironmentSession(session, key);
   const load = (kind: PartKind, name: string | undefined): Promise<Context> =>
     loadContext(kind, configUri(file), { globalConf, name }, reading);
-  const server = await (processName === undefined ? load('server', serverName) : load('process', processName));
+  const server = await (background ? load(background.kind, background.name) : load('server', serverName));
   if (reading.failure !== undefined) throw reading.failure;
   if (server.form === 'factory' && brokenBy(server) === undefined) return { server, globalConf: server.globalConf };
   return { server: undefined, globalConf: (await load('app', appName)).globalConf };

@@ -1,7 +1,7 @@
 /** What the supervisor is configured with, and what of it each worker gets. */
 import type { Logger } from '../../log.ts';
 import type { MemoryLimit } from '../../machine/capacity.ts';
-import type { AskStatus, ProcessStatus, RestartReason } from '../../metrics/server-status.ts';
+import type { AskStatus, RestartReason, ServerStatus } from '../../metrics/server-status.ts';
 import type { HeldSocket } from '../../net/held-socket.ts';
 import type { Exit } from '../ipc/child-exit.ts';
 import type { WorkerLimits } from '../ipc/messages.ts';
@@ -76,7 +76,7 @@ export interface SupervisorOptions<Boot> extends Supervision<Boot> {
   /** What a worker is called in its title. Default: `worker`. */
   readonly role?: string | undefined;
   /** The status of what runs beside the workers, for the status of the server. */
-  readonly describeProcesses?: (() => Promise<readonly ProcessStatus[]>) | undefined;
+  readonly describeProcesses?: (() => Promise<Pick<ServerStatus, 'processes' | 'tasks'>>) | undefined;
   readonly execArgv?: readonly string[] | undefined;
   /** The descriptor for the standard output and error of the next worker. Default: this process's own. */
   readonly output?: (() => number) | undefined;

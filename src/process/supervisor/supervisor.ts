@@ -227,7 +227,7 @@ export class Supervisor<Boot> {
 
   /** The status of the server, from the current reports of the workers. */
   async status({ history = false } = {}): Promise<ServerStatus> {
-    const [workers, processes = []] = await Promise.all([this.#pool.status(), this.#options.describeProcesses?.()]);
+    const [workers, background] = await Promise.all([this.#pool.status(), this.#options.describeProcesses?.()]);
     return {
       pid: process.pid,
       started: this.#started,
@@ -236,7 +236,7 @@ export class Supervisor<Boot> {
       restarts: this.#events.restarts,
       reloads: this.#events.reloads,
       events: this.#events.latest,
-      ...(processes.length > 0 ? { processes } : {}),
+      ...background,
       ...(history ? { history: this.#history.samples } : {}),
     };
   }

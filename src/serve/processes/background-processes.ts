@@ -1,9 +1,9 @@
-/** The background processes of an INI file: a supervisor for each `[process:*]` section, beside that of the web workers. */
+/** The background processes of an INI file: a supervisor for each `[process:*]` section, beside that of the web workers; and its tasks. */
 import { dirname, join } from 'node:path';
 import { LoadSession } from '../../deploy/session.ts';
 import { RunError } from '../../errors.ts';
 import { prefixedLogger } from '../../log.ts';
-import { noRestarts, type ProcessStatus } from '../../metrics/server-status.ts';
+import { noRestarts, type ServerStatus } from '../../metrics/server-status.ts';
 import { OWN_CODE } from '../../own-files.ts';
 import { describeError } from '../../process/ipc/error-transfer.ts';
 import { pollingPeriod } from '../../process/reload/polling-filesystems.ts';
@@ -13,7 +13,8 @@ import { servedName } from '../announce.ts';
 import { deathDetails } from '../death-details.ts';
 import type { Service } from '../service.ts';
 import { type ProcessPlan, processSupervision } from './process-plan.ts';
-import { servedParts } from './served-parts.ts';
+import { ScheduledTasks } from './scheduled-tasks.ts';
+import { type ServedParts, servedParts } from './served-parts.ts';
 
 /** One section. */
 interface Section {
@@ -28,12 +29,14 @@ interface Section {
 export class BackgroundProcesses {
   readonly finished: Promise<void>;
   readonly #service: Service;
+  readonly #tasks: ScheduledTasks;
   readonly #sections = new Map<string, Section>();
   #isStopping = false;
   #setFinished = () => {};
 
   constructor(service: Service) {
     this.#service = service;
+    this.#tasks = new ScheduledTasks(service);
     this.finished = new Promise((resolve) => {
       this.#setFinished = resolve;
     });
@@ -41,13 +44,20 @@ export class BackgroundProcesses {
 
   /** Starts all sections that the command line has chosen. @throws The first error; the caller stops the others. */
   async start(): Promise<void> {
-    await Promise.all(this.#service.parts.processes.map((name) => this.#add(name)));
+    const { processes, tasks } = this.#service.parts;
+    const { predecessor } = this.#service;
+    if (predecessor) this.#tasks.pause();
+    await Promise.all(processes.map((name) => this.#add(name)));
+    await this.#tasks.set(tasks);
+    // Until then the predecessor has the schedules.
+    void predecessor?.handedOver.then(() => this.#tasks.resume());
   }
 
   /** Reads the file again: replaces the processes, starts those of new sections, and ends those of removed ones. */
   async reload(reason: string): Promise<ReloadResult> {
     try {
-      const names = await this.#chosen();
+      const { processes: names, tasks } = await this.#chosen();
+      await this.#tasks.set(tasks);
       const known = [...this.#sections];
       await this.#removeExcept(names);
       const results = await Promise.all([
@@ -66,39 +76,47 @@ export class BackgroundProcesses {
   /** With `--reload`, after a change of the file: starts those of new sections, and ends those of removed ones. */
   async update(): Promise<void> {
     // A file with errors is reported by the reload itself.
-    const names = await this.#chosen().catch(() => undefined);
-    if (!names || this.#isStopping) return;
+    const chosen = await this.#chosen().catch(() => undefined);
+    if (!chosen || this.#isStopping) return;
+    const { processes: names, tasks } = chosen;
+    await this.#tasks.set(tasks).catch((error: unknown) => this.#service.log.error(describeError(error)));
     for (const name of this.#missing(names)) void this.#tryToAdd(name);
     await this.#removeExcept(names);
   }
 
   reopenLogs(): void {
     for (const supervisor of this.#supervisors) supervisor.reopenLogs();
+    this.#tasks.reopenLogs();
   }
 
-  /** Ends those that must not run beside others, before a successor takes over. @returns a function that starts them again */
+  /** Ends those that must not run beside others, and the schedules of tasks, before a successor takes over. @returns a function that undoes this */
   async vacate(): Promise<() => Promise<void>> {
     const names = [...this.#sections].flatMap(([name, each]) => (each.isExclusive && each.supervisor ? name : []));
     await Promise.all(names.map((name) => this.stopSection(name)));
+    this.#tasks.pause();
     return async () => {
+      this.#tasks.resume();
       await Promise.all(names.map((name) => this.startSection(name)));
     };
   }
 
   async stop({ graceful }: { readonly graceful: boolean }): Promise<void> {
     this.#isStopping = true;
-    await Promise.all(this.#supervisors.map((each) => each.stop({ graceful })));
+    await Promise.all([this.#tasks.stop({ graceful }), ...this.#supervisors.map((each) => each.stop({ graceful }))]);
     this.#setFinished();
   }
 
-  status(): Promise<ProcessStatus[]> {
-    return Promise.all(
+  /** For the status of the server; nothing of what the file has none of. */
+  async status(): Promise<Pick<ServerStatus, 'processes' | 'tasks'>> {
+    const processes = await Promise.all(
       [...this.#sections].map(async ([name, { supervisor, isStopped }]) => {
         const status = await supervisor?.status();
         const { workers = [], restarts = noRestarts(), events = [] } = status ?? {};
         return { name, isStopped, workers, restarts, events };
       }),
     );
+    const tasks = this.#tasks.status();
+    return { ...(processes.length > 0 ? { processes } : {}), ...(tasks.length > 0 ? { tasks } : {}) };
   }
 
   /** All processes of all sections. */
@@ -148,9 +166,9 @@ export class BackgroundProcesses {
     });
   }
 
-  async #chosen(): Promise<readonly string[]> {
+  #chosen(): Promise<ServedParts> {
     const { plan } = this.#service;
-    return (await servedParts(plan, new LoadSession(plan.globalConf))).processes;
+    return servedParts(plan, new LoadSession(plan.globalConf));
   }
 
   #missing(names: readonly string[]): string[] {

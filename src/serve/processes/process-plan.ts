@@ -12,13 +12,15 @@ import type { LogLevel } from '../../log.ts';
 import { checkUser } from '../../process/daemon/drop-privileges.ts';
 import { ignoredPaths } from '../../process/reload/ignored.ts';
 import type { Supervision } from '../../process/supervisor/supervision.ts';
+import type { TaskDefinition } from '../../process/tasks/scheduled-task.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { enterDirectory, workingDirectory } from '../../working-directory.ts';
 import type { Ownership } from '../plan.ts';
 import type { Service } from '../service.ts';
 
-/** What a background process is told. */
+/** What a background process is told, or the process of a task. */
 export interface ProcessPlan {
+  readonly kind: 'process' | 'task';
   /** The name of its section: `mailer` of `[process:mailer]`. */
   readonly process: string;
   readonly file: string;
@@ -36,57 +38,115 @@ export interface ProcessPlan {
 }
 
 /** Reads a section for its supervisor. @throws ConfigError or ErrorList as the loader does */
-export function processSupervision(
-  { plan, request, logFile, inTurn }: Service,
+export async function processSupervision(
+  service: Service,
   name: string,
   session: LoadSession,
 ): Promise<Supervision<ProcessPlan>> {
+  const { boot, env, settings } = await readSection(
+    service,
+    { kind: 'process', name },
+    session,
+    readBackgroundSettings,
+  );
+  return {
+    boot,
+    env,
+    sockets: [],
+    workers: settings.instances,
+    exclusive: settings.exclusive,
+    isIgnored: ignoredPaths(settings.reload_ignore, dirname(boot.file)),
+    startTimeout: settings.start_timeout,
+    gracefulTimeout: settings.graceful_timeout,
+    maxMemory: settings.max_memory,
+  };
+}
+
+/** Reads the section of a task. @throws as `processSupervision` */
+export async function taskDefinition(
+  service: Service,
+  name: string,
+  session: LoadSession,
+): Promise<TaskDefinition<ProcessPlan>> {
+  // Loaded late: most files have no task.
+  const { nextRun, readTaskSettings } = await import('../../deploy/background/task-settings.ts');
+  const { boot, env, settings } = await readSection(service, { kind: 'task', name }, session, readTaskSettings);
+  const { schedule, timezone, jitter, overlap, missed, timeout, graceful_timeout: gracefulTimeout } = settings;
+  return {
+    boot,
+    env,
+    schedule: timezone === undefined ? schedule : `${schedule} ${timezone}`,
+    nextRun: (after) => nextRun(settings, after),
+    jitter,
+    overlap,
+    missed,
+    timeout,
+    gracefulTimeout,
+  };
+}
+
+type SectionName = Pick<ProcessPlan, 'kind'> & { readonly name: string };
+
+/** The settings that say how a process of any kind runs. */
+type ProcessSettings = Pick<BackgroundSettings, 'cwd' | 'user' | 'group'>;
+
+function readSection<S extends ProcessSettings>(
+  { plan, request, logFile, inTurn }: Service,
+  section: SectionName,
+  session: LoadSession,
+  readSettings: (context: FactoryContext) => Promise<S>,
+): Promise<{ readonly boot: ProcessPlan; readonly env: NodeJS.ProcessEnv; readonly settings: S }> {
   const { file = '', globalConf, directory } = plan;
   const { reload, logLevel, ownership } = request;
+  const { kind, name } = section;
   // The variables are set in this process meanwhile.
-  return inTurn(() => {
+  return inTurn(async () => {
     enterDirectory(workingDirectory());
     applyEnvFiles(plan.envFiles);
-    return withEnvironment({ file, processName: name, reload }, session, async ({ files }) => {
-      const settings = await readBackgroundSettings(await processContext({ file, process: name, globalConf }, session));
+    const background = await ownEnvironment(file, section, session);
+    return withEnvironment({ file, background, reload }, session, async ({ files }) => {
+      const settings = await readSettings(await processContext({ kind, file, process: name, globalConf }, session));
       const owner = ownerOf(settings, ownership);
       checkUser(owner.user, owner.group);
-      return {
-        boot: {
-          process: name,
-          file,
-          directory,
-          globalConf,
-          cwd: settings.cwd,
-          variables: configuredVariables(),
-          envFiles: [...plan.envFiles, ...files],
-          ownership: owner,
-          reload,
-          logLevel,
-          logFile: logFile?.path,
-        },
-        env: { ...process.env },
-        sockets: [],
-        workers: settings.instances,
-        exclusive: settings.exclusive,
-        isIgnored: ignoredPaths(settings.reload_ignore, dirname(file)),
-        startTimeout: settings.start_timeout,
-        gracefulTimeout: settings.graceful_timeout,
-        maxMemory: settings.max_memory,
+      const boot = {
+        kind,
+        process: name,
+        file,
+        directory,
+        globalConf,
+        cwd: settings.cwd,
+        variables: configuredVariables(),
+        envFiles: [...plan.envFiles, ...files],
+        ownership: owner,
+        reload,
+        logLevel,
+        logFile: logFile?.path,
       };
+      return { boot, env: { ...process.env }, settings };
     });
   });
 }
 
+/** The section whose environment counts; undefined for a request to the application, which has its own. */
+export async function ownEnvironment(
+  file: string,
+  { kind, name }: SectionName,
+  session: LoadSession,
+): Promise<SectionName | undefined> {
+  const { sections } = await session.read(file);
+  const isRequest = kind === 'task' && sections.get(`task:${name}`)?.entries.has('request');
+  return isRequest ? undefined : { kind, name };
+}
+
 /** The section's context. */
 export async function processContext(
-  { file, process, globalConf }: Pick<ProcessPlan, 'file' | 'process' | 'globalConf'>,
+  { kind, file, process, globalConf }: Pick<ProcessPlan, 'kind' | 'file' | 'process' | 'globalConf'>,
   session: LoadSession,
 ): Promise<FactoryContext> {
-  return factoryContext(await loadContext('process', configUri(file), { name: process, globalConf }, session));
+  return factoryContext(await loadContext(kind, configUri(file), { name: process, globalConf }, session));
 }
 
 /** A user of its own comes with that user's groups, not with the group of `--group`. */
-function ownerOf({ user, group }: BackgroundSettings, ownership: Ownership): Ownership {
+function ownerOf({ user, group }: ProcessSettings, ownership: Ownership): Ownership {
   return user === undefined ? { ...ownership, group: group ?? ownership.group } : { user, group };
 }

@@ -12,10 +12,12 @@ export interface ServedParts {
   readonly web: boolean;
   /** The names of `[process:*]` sections. */
   readonly processes: readonly string[];
+  /** The names of `[task:*]` sections. */
+  readonly tasks: readonly string[];
 }
 
 /**
- * All that the file has, as far as `--only` and `--without` choose it. A file with background processes and without a server runs
+ * All that the file has, as far as `--only` and `--without` choose it. A file with background processes or tasks and without a server runs
  * these alone.
  * @throws UsageError for a name that is not in the file
  */
@@ -23,15 +25,21 @@ export async function servedParts(plan: ServePlan, session: LoadSession): Promis
   const { file, selection = {}, serverUri, serverName } = plan;
   const sections = file === undefined ? [] : [...(await session.read(file)).sections.keys()];
   const processes = namesOfKind(sections, 'process');
-  checkNames(plan, processes);
+  const tasks = namesOfKind(sections, 'task');
+  const background = [...processes, ...tasks];
+  checkNames(plan, background);
   const { only, without = [] } = selection;
   const isChosen = (name: string) => (only === undefined || only.includes(name)) && !without.includes(name);
   const isNamed = serverName !== undefined || !serverUri.startsWith('config:') || only?.includes(WEB) === true;
-  const hasServer = isNamed || processes.length === 0 || namesOfKind(sections, 'server').includes('main');
-  const chosen = { web: hasServer && isChosen(WEB), processes: processes.filter(isChosen) };
-  if (chosen.web || chosen.processes.length > 0) return chosen;
+  const hasServer = isNamed || background.length === 0 || namesOfKind(sections, 'server').includes('main');
+  const chosen = {
+    web: hasServer && isChosen(WEB),
+    processes: processes.filter(isChosen),
+    tasks: tasks.filter(isChosen),
+  };
+  if (chosen.web || chosen.processes.length + chosen.tasks.length > 0) return chosen;
   throw new UsageError('PASTER_USAGE', 'serve: --only and --without leave nothing to run', {
-    hint: `there are: ${[WEB, ...processes].join(', ')}`,
+    hint: `there are: ${[WEB, ...background].join(', ')}`,
   });
 }
 
@@ -49,7 +57,7 @@ function checkNames(
     if (file === undefined)
       throw new UsageError('PASTER_USAGE', `--${option} names sections, and there is no INI file`);
     const meant = nearest(unknown, known);
-    throw new UsageError('PASTER_USAGE', `--${option}: there is no section [process:${unknown}]`, {
+    throw new UsageError('PASTER_USAGE', `--${option}: there is no section [process:${unknown}] or [task:${unknown}]`, {
       hint: meant === undefined ? `there are: ${known.join(', ')}` : `did you mean "${meant}"?`,
     });
   }

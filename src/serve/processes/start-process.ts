@@ -30,7 +30,7 @@ async function start(plan: ProcessPlan, control: Parameters<typeof startProcess>
     // The supervisor has logged the error. A save starts the next version.
     if (control.failure) return { close: () => Promise.resolve() };
     const context = await processContext(plan, session);
-    if (plan.reload) control.watchPatterns(reloadPatterns([context], dirname(plan.file)));
+    if (plan.reload && plan.kind === 'process') control.watchPatterns(reloadPatterns([context], dirname(plan.file)));
     if (plan.cwd !== undefined) process.chdir(plan.cwd);
     const running = await runProcess(context, { onGroup: (pid) => control.ownGroup(pid) });
     return {

@@ -95,7 +95,7 @@ export class SupervisedService implements SignalTarget, Controllable {
       restarts: noRestarts(),
       reloads: NO_RELOADS,
       events: [],
-      processes: await this.#processes.status(),
+      ...(await this.#processes.status()),
     };
   }
 

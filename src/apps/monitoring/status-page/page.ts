@@ -9,7 +9,7 @@ import { ownVersion } from '../../../own-files.ts';
 import { answersChart, latencyChart } from './charts.ts';
 import { byteCount, facts, latency, rate } from './format.ts';
 import { SCRIPT, STYLE } from './style.ts';
-import { eventsTable, inFlightTable, processesTable, sectionsTable, workersTable } from './tables.ts';
+import { eventsTable, inFlightTable, processesTable, sectionsTable, tasksTable, workersTable } from './tables.ts';
 
 /** The parts of the page by their ids, as HTML. */
 export type PageParts = Readonly<Record<string, string>>;
@@ -21,6 +21,7 @@ export const BUILD = ownVersion();
 const HEADINGS: readonly (readonly [id: string, heading: string])[] = [
   ['workers', 'Workers'],
   ['processes', 'Background processes'],
+  ['tasks', 'Tasks'],
   ['requests', 'Requests in flight'],
   ['events', 'Restarts and reloads'],
   ['sections', 'Sections'],
@@ -37,6 +38,7 @@ export function pageParts(status: ServerStatus, identity: ServerIdentity | undef
     traffic: traffic(history, now),
     workers: workersTable(workers, history, now),
     ...(status.processes ? { processes: processesTable(status.processes) } : {}),
+    ...(status.tasks ? { tasks: tasksTable(status.tasks, now) } : {}),
     requests: inFlightTable(workers),
     events: eventsTable(events, now),
     sections: sectionsTable(totals),
@@ -47,7 +49,7 @@ export function pageParts(status: ServerStatus, identity: ServerIdentity | undef
 /** @param refresh seconds between two updates; 0: never */
 export function statusPage(parts: PageParts, refresh: number): string {
   const isLive = refresh > 0;
-  const sections = HEADINGS.filter(([id]) => id !== 'processes' || parts[id] !== undefined).map(
+  const sections = HEADINGS.filter(([id]) => parts[id] !== undefined).map(
     ([id, heading]) => `<section aria-labelledby="h-${id}"><h2 id="h-${id}">${heading}</h2>
 <div id="${id}">${parts[id] ?? ''}</div></section>`,
   );

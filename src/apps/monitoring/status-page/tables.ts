@@ -6,10 +6,11 @@ import type {
   ProcessStatus,
   Sample,
   ServerEvent,
+  TaskStatus,
   WorkerSample,
   WorkerStatus,
 } from '../../../metrics/server-status.ts';
-import { duration, mebibytes, milliseconds, restartedText } from '../../../metrics/status-lines.ts';
+import { countsText, duration, mebibytes, milliseconds } from '../../../metrics/status-lines.ts';
 import { bar, type Point, sparkline } from './charts.ts';
 import { type Cell, latency, number, table, text } from './format.ts';
 
@@ -78,7 +79,7 @@ function memoryCell({ memory }: ProcessReport, largest: number, points: readonly
 /** Background processes. */
 export function processesTable(processes: readonly ProcessStatus[]): string {
   const rows = processes.flatMap(({ name, isStopped, workers, restarts }): Cell[][] => {
-    const restarted = number(restartedText(restarts) || '0');
+    const restarted = number(countsText(restarts) || '0');
     if (workers.length === 0) return [[text(name), number('–'), text(isStopped ? 'stopped' : 'does not run', 'warn')]];
     return workers.map(({ pid, state, report }) => [
       text(name),
@@ -90,6 +91,24 @@ export function processesTable(processes: readonly ProcessStatus[]): string {
     ]);
   });
   return table(['Process', 'PID', 'State', 'Up', 'Memory', 'Restarted'], rows, 'None.');
+}
+
+/** Tasks with their last and next runs. */
+export function tasksTable(tasks: readonly TaskStatus[], now: number): string {
+  const rows = tasks.map(({ name, schedule, next, running, last, runs }): Cell[] => [
+    text(name),
+    text(schedule),
+    text(
+      last ? `${last.result}${last.text === undefined ? '' : `: ${last.text}`}` : '–',
+      last?.result === 'failed' ? 'bad' : '',
+    ),
+    number(last ? `${last.seconds.toFixed(1)} s` : '–'),
+    running === undefined
+      ? number(next === undefined ? '–' : `in ${duration(Math.max(0, next - now) / 1000)}`)
+      : text(`runs in process ${running}`),
+    number(countsText(runs) || '0'),
+  ]);
+  return table(['Task', 'Schedule', 'Last run', 'Took', 'Next run', 'Runs'], rows, 'None.');
 }
 
 /** The oldest first, of all workers. */

@@ -1,0 +1,77 @@
+/** `paster run`: runs a task of an INI file now, in this process. */
+import { configuredVariables } from '../../config/env-file.ts';
+import { didYouMean } from '../../config/nearest.ts';
+import { runProcess } from '../../deploy/background/loaded-process.ts';
+import { readTaskSettings } from '../../deploy/background/task-settings.ts';
+import { guardLoading, neverSettlesError } from '../../deploy/loading-step.ts';
+import { namesOfKind } from '../../deploy/part-kinds.ts';
+import { applyEnvironment } from '../../deploy/server/environment.ts';
+import { LoadSession } from '../../deploy/session.ts';
+import { partFailure } from '../../deploy/validate.ts';
+import { EXIT_OK, PasterError, RunError, UsageError } from '../../errors.ts';
+import { setUpLogging } from '../../serve/logging.ts';
+import { ownEnvironment, processContext } from '../../serve/processes/process-plan.ts';
+import { enterPlan } from '../../serve/worker/worker-process.ts';
+import { after } from '../../timer.ts';
+import { workingDirectory } from '../../working-directory.ts';
+import { DOTENV, iniPath, parseAssignments, readEnvFiles } from '../command-line/arguments.ts';
+import type { Command, Console } from '../command-line/command.ts';
+
+export const runTaskCommand: Command = {
+  name: 'run',
+  summary: 'run a task of an INI file now',
+  args: [
+    ['<config>', 'an INI file'],
+    ['<task>', 'the name of a [task:...] section'],
+    ['[name=value...]', 'global configuration; wins over [DEFAULT]'],
+  ],
+  options: [DOTENV],
+  examples: [['paster run etc/config.ini nightly', 'runs [task:nightly] to its end; exit status 1 if it fails']],
+  run: runTask,
+};
+
+async function runTask(
+  args: readonly string[],
+  options: Readonly<Record<string, unknown>>,
+  console: Console,
+): Promise<number> {
+  const [config = '', name = '', ...assignments] = args;
+  const file = iniPath(config);
+  readEnvFiles(options);
+  const globalConf = parseAssignments(assignments);
+  const session = new LoadSession(globalConf);
+  const names = namesOfKind((await session.read(file)).sections.keys(), 'task');
+  if (!names.includes(name)) {
+    throw new UsageError('PASTER_USAGE', `run: there is no section [task:${name}]`, { hint: didYouMean(name, names) });
+  }
+  const section = { kind: 'task', name } as const;
+  await applyEnvironment({ file, background: await ownEnvironment(file, section, session) }, session);
+  const context = await processContext({ kind: 'task', file, process: name, globalConf }, session);
+  const { user, group, cwd, timeout } = await readTaskSettings(context);
+  const ownership = { user, group };
+  enterPlan({ directory: workingDirectory(), ownership, variables: configuredVariables() });
+  await setUpLogging({ file, globalConf }, session, ownership, false);
+  if (cwd !== undefined) process.chdir(cwd);
+  const work = async (): Promise<number> => {
+    const running = await runProcess(context, { onGroup: () => {} });
+    const stop = (): void => void running.stop({ graceful: true }).catch(() => {});
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+    let isLate = false;
+    const limit = after(timeout, () => {
+      isLate = true;
+      stop();
+    });
+    try {
+      await running.finished;
+    } catch (error) {
+      if (error instanceof PasterError) throw error;
+      throw await partFailure(error, context);
+    } finally {
+      clearTimeout(limit);
+    }
+    if (isLate) throw new RunError('PASTER_TASK', `[task:${name}] was stopped after ${timeout} s: timeout`);
+    return EXIT_OK;
+  };
+  return guardLoading(work, console.err, neverSettlesError);
+}

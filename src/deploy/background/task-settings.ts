@@ -1,0 +1,98 @@
+/** The settings that every `[task:*]` has, which paster itself reads. */
+import { Cron } from 'croner';
+import {
+  acceptedNames,
+  defineSettings,
+  oneOf,
+  type SettingsOf,
+  type SettingType,
+  seconds,
+} from '../../config/setting.ts';
+import { ConfigError } from '../../errors.ts';
+import { type FactoryContext, placeOfKey, sectionPlace, sectionPrefix, settingsOf } from '../context.ts';
+import { validateWith } from '../validate.ts';
+import { backgroundSettings } from './process-settings.ts';
+
+const schedule: SettingType<string> = {
+  allowed:
+    'five fields (minute, hour, day of the month, month, day of the week), six with seconds in front, or @hourly, @daily, ...',
+  parse(value) {
+    const pattern = value.trim().split(/\s+/).join(' ');
+    new Cron(pattern, { paused: true });
+    return pattern;
+  },
+};
+
+const timezone: SettingType<string> = {
+  allowed: 'the name of a time zone, such as Europe/Berlin or UTC',
+  parse(value) {
+    try {
+      return new Intl.DateTimeFormat('en', { timeZone: value.trim() }).resolvedOptions().timeZone;
+    } catch {
+      throw new Error(`there is no time zone "${value.trim()}"`);
+    }
+  },
+};
+
+const { environment, env_file, cwd, user, group, graceful_timeout } = backgroundSettings.declarations;
+
+export const taskSettings = defineSettings({
+  schedule: { type: schedule, required: true, help: 'When it runs, as in a crontab.', example: '0 3 * * *' },
+  timezone: {
+    type: timezone,
+    help: 'The time zone of the schedule. Default: that of the machine.',
+    example: 'Europe/Berlin',
+  },
+  jitter: {
+    type: seconds,
+    default: 0,
+    help: 'Each run starts up to this many seconds later, at random: so that many machines do not begin at once.',
+  },
+  overlap: {
+    type: oneOf('skip', 'queue', 'kill'),
+    default: 'skip',
+    help: 'What happens if a run is due while one is in progress. skip: it does not take place. queue: it waits. kill: the older one is stopped first.',
+  },
+  missed: {
+    type: oneOf('skip', 'once'),
+    default: 'skip',
+    help: 'What happens with runs that were due while the machine was suspended. skip: nothing. once: one run takes place for all of them.',
+  },
+  timeout: {
+    type: seconds,
+    default: 0,
+    help: 'A run that takes more seconds is stopped; 0: no limit.',
+    example: '600',
+  },
+  environment,
+  env_file,
+  cwd,
+  user,
+  group,
+  graceful_timeout,
+});
+
+export type TaskSettings = SettingsOf<typeof taskSettings>;
+
+/** The settings that paster reads. */
+export async function readTaskSettings(context: FactoryContext): Promise<TaskSettings> {
+  const names = acceptedNames(taskSettings.declarations);
+  const common = Object.entries(context.localConf).filter(([key]) => names.has(key));
+  const settings = (await validateWith(taskSettings, settingsOf(Object.fromEntries(common)), context)) as TaskSettings;
+  if (nextRun(settings, new Date()) === undefined) {
+    throw new ConfigError('PASTER_SCHEDULE', `${sectionPrefix(context)}schedule: "${settings.schedule}" is never due`, {
+      location: placeOfKey(context, 'schedule') ?? sectionPlace(context),
+    });
+  }
+  return settings;
+}
+
+/** When it is due next after a time. */
+export function nextRun(
+  { schedule: pattern, timezone: zone }: Pick<TaskSettings, 'schedule' | 'timezone'>,
+  after: Date,
+): Date | undefined {
+  return (
+    new Cron(pattern, { paused: true, ...(zone === undefined ? {} : { timezone: zone }) }).nextRun(after) ?? undefined
+  );
+}

@@ -1,0 +1,220 @@
+/**
+ * A task that runs at certain times, each time in a process of its own. The times are in the supervisor, and each is handled once:
+ * the next one is computed from the one before, whatever is reloaded in between.
+ */
+import type { Logger } from '../../log.ts';
+import { TASK_RESULTS, type TaskResult, type TaskRun, type TaskStatus } from '../../metrics/server-status.ts';
+import { describeError } from '../ipc/error-transfer.ts';
+import { startTaskRun, type TaskProcess } from './task-run.ts';
+
+/** What the configuration says; a reload may change it. */
+export interface TaskDefinition<Boot> {
+  /** Sent to the process of each run. */
+  readonly boot: Boot;
+  readonly env: NodeJS.ProcessEnv;
+  /** For people. */
+  readonly schedule: string;
+  readonly nextRun: (after: Date) => Date | undefined;
+  /** Seconds that a run may begin later, at random. */
+  readonly jitter: number;
+  readonly overlap: 'skip' | 'queue' | 'kill';
+  readonly missed: 'skip' | 'once';
+  /** Seconds; 0: no limit. */
+  readonly timeout: number;
+  readonly gracefulTimeout: number;
+}
+
+export interface TaskOptions {
+  readonly name: string;
+  /** The worker's script. */
+  readonly entry: string;
+  /** What the server serves, for the titles of processes. */
+  readonly served: string;
+  readonly output: () => number | 'inherit';
+  readonly log: Logger;
+  /** Whether it waits for `resume`. */
+  readonly isPaused: boolean;
+}
+
+/** A timer that is later than this was suspended with the machine, or with this process. */
+const SUSPENDED_MS = 60_000;
+/** Node's timers run while the clock of the machine is set: look at it again. */
+const LONGEST_WAIT_MS = 60_000;
+const LONGEST_QUEUE = 1000;
+/** The variable that tells a run when it was due. No two runs of a schedule have the same time. */
+const DUE = 'PASTER_TASK_DUE';
+
+export class ScheduledTask<Boot> {
+  readonly #options: TaskOptions;
+  readonly #log: Logger;
+  readonly #runs = Object.fromEntries(TASK_RESULTS.map((each) => [each, 0])) as Record<TaskResult, number>;
+  readonly #delayed = new Set<NodeJS.Timeout>();
+  #definition: TaskDefinition<Boot>;
+  /** The last time that was handled. */
+  #handled = new Date();
+  #next: Date | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #running: TaskProcess | undefined;
+  #ended: Promise<void> = Promise.resolve();
+  /** When the runs were due that wait. */
+  #queue: Date[] = [];
+  #last: TaskRun | undefined;
+  #isStopping = false;
+  #isPaused: boolean;
+
+  constructor(definition: TaskDefinition<Boot>, options: TaskOptions) {
+    this.#definition = definition;
+    this.#options = options;
+    this.#log = options.log;
+    this.#isPaused = options.isPaused;
+    this.#arm();
+  }
+
+  /** Takes a new definition. A run in progress goes on as it is. */
+  revise(definition: TaskDefinition<Boot>): void {
+    // With another schedule, times before now were never due.
+    if (definition.schedule !== this.#definition.schedule && this.#handled.getTime() < Date.now()) {
+      this.#handled = new Date();
+    }
+    this.#definition = definition;
+    this.#arm();
+  }
+
+  /** Begins no run until `resume`. What is due by now is begun before. */
+  pause(): void {
+    this.#look();
+    this.#isPaused = true;
+    clearTimeout(this.#timer);
+  }
+
+  /** @param since what is due after that is begun */
+  resume(since: Date): void {
+    this.#isPaused = false;
+    this.#handled = since;
+    this.#arm();
+  }
+
+  get status(): TaskStatus {
+    return {
+      name: this.#options.name,
+      schedule: this.#definition.schedule,
+      next: this.#next?.getTime(),
+      running: this.#running?.pid,
+      last: this.#last,
+      runs: { ...this.#runs },
+    };
+  }
+
+  reopenLogs(): void {
+    this.#running?.reopenLogs();
+  }
+
+  /** Ends the run in progress, and begins no other. After an upgrade, runs that were due before it come to their own end. */
+  async stop({ graceful }: { readonly graceful: boolean }): Promise<void> {
+    while (graceful && this.#isPaused && this.#running) await this.#ended;
+    this.#isStopping = true;
+    clearTimeout(this.#timer);
+    for (const timer of this.#delayed) clearTimeout(timer);
+    this.#queue = [];
+    await this.#end('stopped', graceful);
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    if (this.#isStopping) return;
+    this.#next = this.#definition.nextRun(this.#handled);
+    if (!this.#next || this.#isPaused) return;
+    const wait = Math.min(LONGEST_WAIT_MS, Math.max(0, this.#next.getTime() - Date.now()));
+    this.#timer = setTimeout(() => this.#look(), wait);
+  }
+
+  #look(): void {
+    const now = Date.now();
+    const due = this.#isPaused ? undefined : this.#next;
+    if (due && due.getTime() <= now) {
+      this.#handled = due;
+      if (now - due.getTime() < SUSPENDED_MS) this.#due(due);
+      else this.#catchUp(new Date(now));
+    }
+    this.#arm();
+  }
+
+  /** After a suspension: many runs may have been due. */
+  #catchUp(now: Date): void {
+    this.#handled = now;
+    if (this.#definition.missed === 'once') this.#due(now);
+    else {
+      this.#runs.missed++;
+      this.#log.warn('a run was due while this machine was suspended, and does not take place: missed = skip');
+    }
+  }
+
+  #due(due: Date): void {
+    const { jitter } = this.#definition;
+    if (jitter === 0) {
+      this.#begin(due);
+      return;
+    }
+    const timer = setTimeout(
+      () => {
+        this.#delayed.delete(timer);
+        this.#begin(due);
+      },
+      Math.random() * jitter * 1000,
+    );
+    this.#delayed.add(timer);
+  }
+
+  #begin(due: Date): void {
+    if (!this.#running) {
+      this.#ended = this.#run(due);
+      return;
+    }
+    switch (this.#definition.overlap) {
+      case 'skip':
+        this.#runs.skipped++;
+        this.#log.warn(`process ${this.#running.pid} still runs: this run does not take place`);
+        return;
+      case 'queue':
+        if (this.#queue.length < LONGEST_QUEUE) this.#queue.push(due);
+        else this.#runs.skipped++;
+        return;
+      case 'kill':
+        this.#queue = [due];
+        void this.#end('stopped', true);
+    }
+  }
+
+  /** Ends the run in progress with a result. */
+  async #end(result: TaskResult, graceful: boolean): Promise<void> {
+    const { gracefulTimeout } = this.#definition;
+    await Promise.all([this.#running?.stop(result, graceful ? gracefulTimeout : 0), this.#ended]);
+  }
+
+  async #run(due: Date): Promise<void> {
+    const { boot, env, timeout } = this.#definition;
+    const at = Date.now();
+    const begun = performance.now();
+    const running = startTaskRun({ ...this.#options, boot, env: { ...env, [DUE]: due.toISOString() } });
+    this.#running = running;
+    const limit = timeout > 0 ? setTimeout(() => void this.#end('timeout', true), timeout * 1000) : undefined;
+    const { result, error } = await running.ended;
+    clearTimeout(limit);
+    const seconds = (performance.now() - begun) / 1000;
+    const text = error === undefined ? undefined : describeError(error);
+    this.#last = { at, seconds, result, text };
+    this.#runs[result]++;
+    this.#report(this.#last);
+    this.#running = undefined;
+    const next = this.#isStopping ? undefined : this.#queue.shift();
+    if (next) this.#begin(next);
+  }
+
+  #report({ seconds, result, text }: TaskRun): void {
+    const took = `after ${seconds.toFixed(1)} s`;
+    if (result === 'ok') this.#log.debug(`done ${took}`);
+    else if (result === 'timeout') this.#log.error(`stopped ${took}: timeout`);
+    else if (result === 'failed') this.#log.error(`failed ${took}: ${text ?? 'its process was killed'}`);
+    else this.#log.info(`stopped ${took}`);
+  }
+}

@@ -1,0 +1,79 @@
+/** One run of a task: a worker process without sockets that ends by itself. */
+import type { Logger } from '../../log.ts';
+import type { TaskResult } from '../../metrics/server-status.ts';
+import { enterDirectory, inCurrentRelease, workingDirectory } from '../../working-directory.ts';
+import { describeExit, WORKER_DONE } from '../ipc/child-exit.ts';
+import { titleOf } from '../program/title.ts';
+import { WorkerHandle } from '../supervisor/worker-handle.ts';
+
+export interface TaskRunOptions<Boot> {
+  readonly name: string;
+  readonly entry: string;
+  readonly served: string;
+  readonly output: () => number | 'inherit';
+  readonly log: Logger;
+  readonly boot: Boot;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** A run in progress. */
+export interface TaskProcess {
+  readonly pid: number | undefined;
+  readonly ended: Promise<{ readonly result: TaskResult; readonly error: unknown }>;
+  /** Asks it to end, and kills it after some seconds. `result` is what its end counts as. */
+  stop(result: TaskResult, seconds: number): Promise<void>;
+  reopenLogs(): void;
+}
+
+let lastId = 0;
+
+export function startTaskRun<Boot>({ name, entry, served, output, boot, env }: TaskRunOptions<Boot>): TaskProcess {
+  enterDirectory(workingDirectory());
+  const worker = new WorkerHandle<Boot>({
+    id: ++lastId,
+    entry: inCurrentRelease(entry),
+    sockets: [],
+    listens: false,
+    place: undefined,
+    env,
+    execArgv: [],
+    output: output(),
+    onWatch: () => {},
+    onConfiguration: () => {},
+    onPatterns: () => {},
+    onPreload: () => {},
+    onEarlyModules: () => {},
+    onOpening: () => true,
+    onReplace: () => {},
+    onAsk: () => new Promise(() => {}),
+    onReport: () => {},
+    onConnection: (connection) => connection.close(),
+  });
+  worker.title = titleOf(`task ${name}`, served);
+  let stopped: TaskResult | undefined;
+  const booted = worker.boot(boot, NO_LIMITS, { isFirst: true, failure: undefined, asksToOpen: false });
+  // How it ends says the same.
+  booted.catch(() => {});
+  return {
+    pid: worker.pid,
+    ended: worker.exited.then((exit) => {
+      if (stopped !== undefined) return { result: stopped, error: undefined };
+      if (exit.code === WORKER_DONE) return { result: 'ok', error: undefined };
+      return { result: 'failed', error: worker.failure ?? new Error(`its process ended ${describeExit(exit)}`) };
+    }),
+    stop(result, seconds) {
+      stopped ??= result;
+      return worker.stop({ graceful: seconds > 0, timeout: seconds });
+    },
+    reopenLogs: () => worker.reopenLogs(),
+  };
+}
+
+const NO_LIMITS = {
+  heartbeatMs: undefined,
+  stallMs: undefined,
+  maxRequests: undefined,
+  maxRequestsJitter: undefined,
+  maxMemory: undefined,
+  reportsUntilReady: true,
+};

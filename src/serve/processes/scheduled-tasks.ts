@@ -1,0 +1,79 @@
+/** The tasks of an INI file: a schedule for each `[task:*]` section, in the supervisor. */
+import { join } from 'node:path';
+import { LoadSession } from '../../deploy/session.ts';
+import { prefixedLogger } from '../../log.ts';
+import type { TaskStatus } from '../../metrics/server-status.ts';
+import { OWN_CODE } from '../../own-files.ts';
+import { ScheduledTask } from '../../process/tasks/scheduled-task.ts';
+import { servedName } from '../announce.ts';
+import type { Service } from '../service.ts';
+import { type ProcessPlan, taskDefinition } from './process-plan.ts';
+
+export class ScheduledTasks {
+  readonly #service: Service;
+  readonly #tasks = new Map<string, ScheduledTask<ProcessPlan>>();
+  #isStopping = false;
+  #isPaused = false;
+
+  constructor(service: Service) {
+    this.#service = service;
+  }
+
+  /**
+   * Begins or changes the schedules of these sections, and ends all others.
+   * @throws ConfigError for an error in a section; then no schedule has changed
+   */
+  async set(names: readonly string[]): Promise<void> {
+    const { plan, logFile, log } = this.#service;
+    const session = new LoadSession(plan.globalConf);
+    const definitions = new Map<string, Awaited<ReturnType<typeof taskDefinition>>>();
+    for (const name of names) definitions.set(name, await taskDefinition(this.#service, name, session));
+    session.logWarnings(log);
+    if (this.#isStopping) return;
+    for (const [name, task] of this.#tasks) {
+      if (definitions.has(name)) continue;
+      this.#tasks.delete(name);
+      void task.stop({ graceful: true });
+    }
+    for (const [name, definition] of definitions) {
+      const task = this.#tasks.get(name);
+      if (task) task.revise(definition);
+      else {
+        const options = {
+          name,
+          entry: join(OWN_CODE, 'worker.js'),
+          served: servedName(plan),
+          output: () => logFile?.fd ?? ('inherit' as const),
+          log: prefixedLogger(log, `[task:${name}] `),
+          isPaused: this.#isPaused,
+        };
+        this.#tasks.set(name, new ScheduledTask(definition, options));
+      }
+    }
+  }
+
+  /** For an upgrade: another process has the schedules until `resume`. */
+  pause(): void {
+    this.#isPaused = true;
+    for (const task of this.#tasks.values()) task.pause();
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    const since = new Date();
+    for (const task of this.#tasks.values()) task.resume(since);
+  }
+
+  status(): TaskStatus[] {
+    return [...this.#tasks.values()].map(({ status }) => status);
+  }
+
+  reopenLogs(): void {
+    for (const task of this.#tasks.values()) task.reopenLogs();
+  }
+
+  async stop(options: { readonly graceful: boolean }): Promise<void> {
+    this.#isStopping = true;
+    await Promise.all([...this.#tasks.values()].map((task) => task.stop(options)));
+  }
+}

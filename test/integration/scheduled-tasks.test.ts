@@ -1,0 +1,216 @@
+/** `[task:*]`: scheduled tasks beside the web workers, and `paster run`. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { eventually, isAlive, type Program, paster, serve } from '../helpers/program.ts';
+
+const TASKS = `import { appendFileSync } from 'node:fs';
+const note = (what) => appendFileSync('notes', what + '\\n');
+export const due = () => note(process.env.PASTER_TASK_DUE);
+export const fails = async () => { throw new Error('no disk'); };
+export const forever = (globalConf, localConf, signal) => new Promise((resolve) => {
+  note('begins ' + process.pid);
+  const timer = setInterval(() => {}, 1000);
+  signal.addEventListener('abort', () => { note('ends ' + process.pid); clearInterval(timer); resolve(); });
+});
+`;
+
+const WEB = `[app:main]
+use = call:./app.js:makeApp
+[server:main]
+use = npm:paster#http
+port = 0
+`;
+
+const EACH_SECOND = 'schedule = * * * * * *';
+const NEVER = 'schedule = 0 0 1 1 *';
+
+function project(sections: string): string {
+  return temporaryDirectory({
+    'app.js': `import { appendFileSync } from 'node:fs';
+export const makeApp = () => (req, res) => {
+  appendFileSync('notes', req.method + ' ' + req.url + '\\n');
+  res.statusCode = req.url === '/bad' ? 500 : 200;
+  res.end();
+};\n`,
+    'tasks.js': TASKS,
+    'package.json': '{"type": "module"}',
+    'x.ini': sections,
+  });
+}
+
+function notes(cwd: string): string[] {
+  const file = join(cwd, 'notes');
+  return existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : [];
+}
+
+interface Task {
+  readonly name: string;
+  readonly next: number;
+  readonly running?: number;
+  readonly last?: { readonly result: string; readonly text?: string; readonly seconds: number };
+  readonly runs: Readonly<Record<string, number>>;
+}
+
+async function task(cwd: string): Promise<Task | undefined> {
+  const { stdout } = await paster(['status', '--json', 'x.ini'], { cwd }).finished();
+  return stdout === '' ? undefined : JSON.parse(stdout).servers[0].tasks?.[0];
+}
+
+async function serveTasks(cwd: string): Promise<Program> {
+  const program = paster(['serve', 'x.ini'], { cwd });
+  await program.says(/^Starting server in PID \d+\.$/m);
+  return program;
+}
+
+const run = (cwd: string, name: string) => paster(['run', 'x.ini', name], { cwd }).finished();
+
+test('100 HUPs lose no run of each second, and double none', async () => {
+  const cwd = project(`[task:tick]\n${EACH_SECOND}\noverlap = queue\nuse = call:./tasks.js:due\n`);
+  const program = await serveTasks(cwd);
+  for (let sent = 0; sent < 100; sent++) {
+    program.child.kill('SIGHUP');
+    const before = notes(cwd).length;
+    // Now and then one comes beside a run.
+    if (sent % 20 === 0) await eventually(() => notes(cwd).length > before);
+    else await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  await eventually(() => notes(cwd).length >= 8);
+  const times = notes(cwd).map((each) => Date.parse(each) / 1000);
+  const [first = 0] = times;
+  expect(times).toEqual(times.map((_time, index) => first + index));
+});
+
+test('an upgrade doubles no run', async () => {
+  const cwd = project(`${WEB}workers = 1\n[task:tick]\n${EACH_SECOND}\noverlap = queue\nuse = call:./tasks.js:due\n`);
+  await serve(['x.ini'], { cwd });
+  await eventually(() => notes(cwd).length >= 1);
+  expect((await paster(['upgrade', 'x.ini'], { cwd }).finished()).status).toBe(0);
+  const before = notes(cwd).length;
+  await eventually(() => notes(cwd).length >= before + 3);
+  expect((await paster(['control', 'x.ini', 'stop'], { cwd }).finished()).status).toBe(0);
+  expect(new Set(notes(cwd)).size).toBe(notes(cwd).length);
+});
+
+test('each run is beside the web workers, whose number does not matter', async () => {
+  const cwd = project(`${WEB}workers = 2\n[task:tick]\n${EACH_SECOND}\nuse = call:./tasks.js:due\n`);
+  await serve(['x.ini'], { cwd });
+  await eventually(() => notes(cwd).length >= 2);
+  expect(new Set(notes(cwd)).size).toBe(notes(cwd).length);
+});
+
+describe('overlap', () => {
+  test('skip: a run that is due during another one does not take place', async () => {
+    const cwd = project(`[task:long]\n${EACH_SECOND}\nuse = call:./tasks.js:forever\n`);
+    const program = await serveTasks(cwd);
+    await program.says(/\[task:long\] process \d+ still runs: this run does not take place/);
+    expect(notes(cwd)).toHaveLength(1);
+    expect((await task(cwd))?.running).toBe(Number(notes(cwd)[0]?.split(' ')[1]));
+  });
+
+  test('kill: the older run is stopped first', async () => {
+    const cwd = project(`[task:long]\n${EACH_SECOND}\noverlap = kill\nuse = call:./tasks.js:forever\n`);
+    await serveTasks(cwd);
+    await eventually(() => notes(cwd).length >= 3);
+    expect(
+      notes(cwd)
+        .slice(0, 3)
+        .map((each) => each.split(' ')[0]),
+    ).toEqual(['begins', 'ends', 'begins']);
+  });
+});
+
+test('a run beyond its timeout is stopped', async () => {
+  const cwd = project(`[task:long]\n${EACH_SECOND}\ntimeout = 0.3\nuse = call:./tasks.js:forever\n`);
+  const program = await serveTasks(cwd);
+  await program.says(/\[task:long\] stopped after \d+\.\d s: timeout/);
+  expect((await task(cwd))?.runs['timeout']).toBeGreaterThan(0);
+});
+
+test('a failed run is logged and shown, and the next one comes', async () => {
+  const cwd = project(`${WEB}[task:bad]\n${EACH_SECOND}\nuse = call:./tasks.js:fails\n`);
+  const program = await serve(['x.ini'], { cwd });
+  await program.says(/\[task:bad\] failed after \d+\.\d s: .*no disk/);
+  await eventually(async () => ((await task(cwd))?.runs['failed'] ?? 0) > 1);
+  expect((await task(cwd))?.last).toMatchObject({ result: 'failed', text: expect.stringContaining('no disk') });
+  const { stdout } = await paster(['status', 'x.ini'], { cwd }).finished();
+  expect(stdout).toMatch(/^task bad: \d+ failed, last failed after .* no disk, (?:next at|runs now)/m);
+});
+
+test('TERM ends a run, with what its command has started', async () => {
+  const cwd = project(`[task:long]\n${EACH_SECOND}\ncommand = sh -c 'sleep 1000 & echo child $!; wait'\n`);
+  const program = await serveTasks(cwd);
+  const [, child = ''] = await program.says(/^child (\d+)$/m);
+  expect((await program.kill('SIGTERM')).status).toBe(0);
+  await eventually(() => !isAlive(Number(child)));
+});
+
+test('HUP changes a schedule, adds and removes tasks', async () => {
+  const cwd = project(`${WEB}[task:one]\n${NEVER}\nuse = call:./tasks.js:due\n`);
+  const program = await serve(['x.ini'], { cwd });
+  const first = await task(cwd);
+  writeFileSync(join(cwd, 'x.ini'), `${WEB}[task:two]\nschedule = 0 0 2 1 *\nuse = call:./tasks.js:due\n`);
+  program.child.kill('SIGHUP');
+  await eventually(async () => (await task(cwd))?.name === 'two');
+  expect([first?.name, (await task(cwd))?.next === first?.next]).toEqual(['one', false]);
+});
+
+describe('run', () => {
+  const cwd = () =>
+    project(
+      `${WEB}[task:due]\n${NEVER}\nuse = call:./tasks.js:due\n[task:fails]\n${NEVER}\nuse = call:./tasks.js:fails\n` +
+        `[task:status]\n${NEVER}\ncommand = sh -c 'echo out; exit 3'\n[task:get]\n${NEVER}\nrequest = POST /internal/cleanup\n` +
+        `[task:bad]\n${NEVER}\nrequest = /bad\n[task:program]\n${NEVER}\nuse = program:./program.js\nargs = x\n[task:long]\n${NEVER}\nuse = call:./tasks.js:forever\ntimeout = 0.2\n`,
+    );
+
+  test('a function, and the exit status says how it went', async () => {
+    const directory = cwd();
+    expect(await run(directory, 'due')).toMatchObject({ status: 0, stderr: '' });
+    expect(await run(directory, 'fails')).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/tasks\.js:4:\d+: .*no disk/),
+    });
+  });
+
+  test('a command, a program and a request to the application', async () => {
+    const directory = cwd();
+    writeFileSync(join(directory, 'program.js'), 'console.log("ran", process.argv[2]);\n');
+    expect(await run(directory, 'status')).toMatchObject({ status: 1, stdout: 'out\n' });
+    expect(await run(directory, 'program')).toMatchObject({ status: 0, stdout: 'ran x\n' });
+    expect(await run(directory, 'get')).toMatchObject({ status: 0 });
+    expect(notes(directory)).toEqual(['POST /internal/cleanup']);
+    expect(await run(directory, 'bad')).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('GET /bad was responded to with 500'),
+    });
+  });
+
+  test('a timeout and a wrong name', async () => {
+    const directory = cwd();
+    expect((await run(directory, 'long')).stderr).toContain('[task:long] was stopped after 0.2 s: timeout');
+    expect(await run(directory, 'du')).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('did you mean "due"?'),
+    });
+  });
+});
+
+test('check finds wrong schedules, time zones and settings', async () => {
+  const cwd = project(
+    `[task:a]\nschedule = 0 25 * * *\ncommand = x\n[task:b]\nschedule = 0 0 30 2 *\ncommand = x\n[task:c]\n${NEVER}\ntimezone = Europe/Berln\ncommand = x\n` +
+      `[task:d]\n${NEVER}\nrequest = nowhere\n[task:e]\ncommand = x\n[task:f]\n${NEVER}\ncommand = x\noverlp = skip\n`,
+  );
+  const { stdout, status } = await paster(['check', 'x.ini'], { cwd }).finished();
+  expect(status).toBe(2);
+  const lines = stdout.split('\n').filter(Boolean);
+  const expected = [
+    /^x\.ini:2:1: \[task:a\] schedule: /,
+    /^x\.ini:5:1: \[task:b\] schedule: "0 0 30 2 \*" is never due/,
+    /^x\.ini:9:1: \[task:c\] timezone: there is no time zone "Europe\/Berln"/,
+    /^x\.ini:13:1: \[task:d\] request: "nowhere" is not a method and a path/,
+    /^x\.ini:14:1: \[task:e\] setting "schedule" is missing/,
+    /^x\.ini:19:1: \[task:f\] unknown setting "overlp" \(did you mean "overlap"\?\)/,
+  ];
+  expect(lines).toEqual(expected.map((each) => expect.stringMatching(each)));
+});
