@@ -142,6 +142,7 @@ const NOT_RUN: readonly (readonly [RegExp, string])[] = [
     /^paster (?:check \S+ --as-user|check -v |status \S+$|control \S+ (?:requests|logs .*)$)/,
     'shows a server after hours, live, or with a blocked worker, users of another machine, or packages of a project',
   ],
+  [/^(?:npm install \S+\.tgz|npx paster upgrade \S+)$/, 'needs another version of paster'],
 ];
 
 const PROGRAMS =
