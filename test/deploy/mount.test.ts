@@ -118,6 +118,42 @@ describe('in the section of a gateway server', () => {
     expect(String((await client.answer()).body)).toBe(seen);
   });
 
+  /** As nginx and Apache send them: REQUEST_URI as the client wrote it, the other two decoded. */
+  describe.each([
+    ['slashes in a row', '/a//b//', '/a', '//b//', '//b//', '/a'],
+    ['a slash at the end', '/a/', '/a', '/', '/', '/a'],
+    ['nothing behind the prefix: it is a path that is not split', '/a', '/a', '', '/a', ''],
+    ['only a query behind it', '/a?q', '/a', '', '/a?q', ''],
+    ['an encoded slash', '/a/b%2Fc', '/a', '/b/c', '/b%2Fc', '/a'],
+    ['an encoded percent sign', '/a/b%252F', '/a', '/b%2F', '/b%252F', '/a'],
+    ['a parameter of the path', '/a/b;c=1', '/a', '/b;c=1', '/b;c=1', '/a'],
+    ['a prefix with a blank', '/a%20b/c', '/a b', '/c', '/c', '/a%20b'],
+    ['a prefix with a blank alone', '/a%20b', '/a b', '', '/a%20b', ''],
+    ['a prefix that is encoded without need', '/%61/b', '/a', '/b', '/b', '/a'],
+    ['no prefix', '/b%20c//', '', '/b c//', '/b%20c//', ''],
+  ])('%s', (_what, uri, scriptName, pathInfo, rest, base) => {
+    const query = uri.split('?')[1] ?? '';
+    const odd = { REQUEST_URI: uri, SCRIPT_NAME: scriptName, PATH_INFO: pathInfo, QUERY_STRING: query };
+
+    test.each([
+      ['stripped', `${rest} ${base} ${uri}`],
+      ['whole', `${uri}  ${uri}`],
+      ['express', `${rest} ${base} ${uri}`],
+      ['proxied', `${rest}  ${rest}`],
+    ])('mount = %s', async (mount, seen) => {
+      const show = (async (req: MountedRequest, res) => {
+        res.end([req.url, req.baseUrl ?? '', req.originalUrl ?? req.url].join(' '));
+      }) satisfies App;
+      const fastcgi = await serveFastcgi(show, { mount });
+      const scgi = await serveScgi(show, { mount });
+      whenOver(() => Promise.all([fastcgi.close(), scgi.close()]));
+      expect(String((await (await fastcgi.client()).ask(1, odd)).body)).toBe(seen);
+      const client = await scgi.client();
+      client.socket.end(request(odd));
+      expect(String((await client.answer()).body)).toBe(seen);
+    });
+  });
+
   test('is not for a server without prefixes', async () => {
     const file = directoryOf(MODULE).concat('/x.ini');
     appendFileSync(file, 'mount = whole\n');
