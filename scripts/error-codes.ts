@@ -19,9 +19,10 @@ The messages of each code, with cause and cure. At a terminal and with \`-v\`, p
 const ROW = /^\| `(.+?)` \| (.*) \|$/gm;
 
 const TABLE = '| message | cause and cure |\n| --- | --- |';
-const QUOTED = 'The message is that of the error which your code, a package or the system reports.';
+const QUOTED =
+  'Its messages begin with a name of yours, or quote an error of your code, a package or the system: see [error messages](errors.md).';
 
-/** The codes of errors whose messages consist of what they quote, among others. */
+/** The codes of all errors, also of those whose messages begin with what they quote. */
 function thrownCodes(): string[] {
   const files = readdirSync(join(ROOT, 'src'), { recursive: true }).map(String);
   const sources = files
