@@ -12,7 +12,7 @@ import { beforeSuite } from '../helpers/lifetime.ts';
 import { Program, ROOT } from '../helpers/program.ts';
 
 /** In bytes; `npm pack` is to stay below. */
-const LARGEST_PACKAGE = 500_000;
+const LARGEST_PACKAGE = 560_000;
 
 let tarball: string;
 beforeSuite(async () => {
@@ -147,7 +147,9 @@ test('importing the library needs only the files that load an application, and a
     'import.js': "import * as paster from 'paster';\nconsole.log(typeof paster.gzip);",
     'call.js': "import { gzip } from 'paster';\ngzip();\nprocess.exit();",
   });
-  const others = filesOf(join(installed, 'dist')).filter((file) => /^(?!(?:index|base|load)\.js$).*\.js$/.test(file));
+  // listen-call.js is shared with threads that load nothing else of paster.
+  const needed = ['index.js', 'base.js', 'load.js', 'listen-call.js'];
+  const others = filesOf(join(installed, 'dist')).filter((file) => file.endsWith('.js') && !needed.includes(file));
   const runs = (file: string) => new Program(process.execPath, [file], { cwd: directory }).finished();
   for (const file of others.filter((each) => /auth|session|static/.test(each))) rmSync(join(installed, 'dist', file));
   expect(await runs('call.js')).toMatchObject({ status: 0, stderr: '' });
