@@ -45,10 +45,11 @@ async function declaredSettings(): Promise<Declared[]> {
 const ALL = await declaredSettings();
 const PATHS = ALL.filter(({ setting }) => setting.type.mapPaths);
 
-/** A value with one path. In `listen` and `reload_ignore` not every word is one. */
+/** A value with one path. In `listen`, `reload_ignore` and `preload` not every word is one. */
 function written({ name }: Declared, path: string): string {
   if (name === 'listen') return `unix:${path}`;
-  return name === 'reload_ignore' && !/^(?:\.|\/|%)/.test(path) ? `./${path}` : path;
+  const needsDot = ['reload_ignore', 'preload'].includes(name);
+  return needsDot && !/^(?:\.|\/|%)/.test(path) ? `./${path}` : path;
 }
 
 /** What the factory would be called with, for a section that has the setting, and others that have to be there. */
