@@ -14,7 +14,7 @@ import { toStandardError, type WriteLine } from '../logging/line-output.ts';
 export const httpexceptionsSettings = defineSettings(
   {},
   {
-    meaning: 'errors with a status, such as http-errors, become responses with that status',
+    meaning: 'errors with a status (http-errors) become responses with that status',
     obsolete: { warning_level: 'errors from 500 on are logged' },
   },
 );
