@@ -66,7 +66,7 @@ export interface SettingsOptions {
     /** A hint what to write instead of a key that is not accepted, if there is one. */
     readonly meant?: (key: string) => string | undefined;
   };
-  /** Settings of which one is required, with the message and the hint if all are missing. */
+  /** Settings of which at least one is required. The message and the hint are for a section without any of them. */
   readonly oneOfThese?: { readonly names: readonly string[]; readonly without: string; readonly hint: string };
   /** Names from older systems that have no effect, each with the reason: a warning, not an error. */
   readonly obsolete?: Readonly<Record<string, string>>;

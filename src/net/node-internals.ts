@@ -268,7 +268,7 @@ function newResponse(): { response: NodeResponse; written: string[] } {
   return { response, written };
 }
 
-/** Whether a method is Node's own: what Node keeps under a private name is named in no other source. */
+/** Whether a method is Node's own: only Node's sources contain its private names. */
 function isNodes(method: unknown, privateName: string): boolean {
   return String(method).includes(privateName);
 }

@@ -52,7 +52,7 @@ export const proxySettings = defineSettings(
     allowed_request_methods: {
       type: tokens,
       default: [],
-      help: 'The methods that are passed on; if none is named, all. The response to others is 405.',
+      help: 'The methods to pass on (default: all). Requests with other methods get 405.',
       example: 'GET HEAD POST',
     },
     suppress_http_headers: {

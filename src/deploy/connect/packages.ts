@@ -115,7 +115,7 @@ export const CONNECT_PACKAGES: Readonly<Record<string, ConnectPackage>> = {
   },
   'express-session': {
     texts: ['secret', 'name', 'key'],
-    required: { name: 'secret', help: 'a text, or a JSON array of them of which the first signs' },
+    required: { name: 'secret', help: 'a text, or a JSON array of texts: the first one signs' },
     options: {
       secret: textOrTexts,
       ...each(word, 'name key cookie.domain cookie.path'),

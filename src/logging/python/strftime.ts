@@ -113,7 +113,7 @@ function isoWeek(date: Date): { readonly year: number; readonly week: number } {
   return { year: thursday.getUTCFullYear(), week: Math.floor(dayOfYear(thursday) / 7) + 1 };
 }
 
-/** `UTC`, `CET`; `GMT+2` for the many zones of which JavaScript knows no such name. */
+/** `UTC`, `CET`; `GMT+2` for the many zones that JavaScript has no short name for. */
 function zoneName(time: Date, isUtc: boolean): string {
   const parts = new Intl.DateTimeFormat('en-US', {
     timeZoneName: 'short',
