@@ -4,30 +4,24 @@
  */
 import { asError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
-import { addCounts, type Counts, NO_COUNTS } from '../../metrics/counts.ts';
-import type { ProcessReport, WorkerStatus } from '../../metrics/server-status.ts';
 import type { ListenElsewhere } from '../../net/held-socket.ts';
-import { enterDirectory, inCurrentRelease, workingDirectory } from '../../working-directory.ts';
 import { backoffMs, describeExit, type Exit, HEALTHY_AFTER_MS } from '../ipc/child-exit.ts';
 import { ConnectionRelay, type Recipient } from '../ipc/connection-handover.ts';
 import { describeError } from '../ipc/error-transfer.ts';
-import { REPORT_MODULES } from '../ipc/messages.ts';
 import { WorkerTitles } from '../program/title.ts';
-import { ConnectionTable } from '../worker/accept-balancer.ts';
 import { type CanarySettings, tryCanary } from './canary.ts';
 import { Spares } from './spares.ts';
 import { atOnce, inSequence } from './start/boot-order.ts';
 import { FirstWorkers } from './start/first-workers.ts';
 import { StartLimit } from './start/start-limit.ts';
 import type { BootOptions, PoolOptions, Slot, WorkerSettings } from './supervision.ts';
-import { WorkerHandle } from './worker-handle.ts';
+import type { WorkerHandle } from './worker-handle.ts';
+import { LiveWorkers } from './workers/live-workers.ts';
 
 /** How long to wait until a replaced worker has stopped accepting. */
 const RETIRE_LIMIT_MS = 2000;
 /** Seconds for a worker that was started but is not needed. */
 const NEVER_USED_DRAIN_S = 1;
-/** How long to wait for a worker's report before its last one is used. */
-const REPORT_LIMIT_MS = 1000;
 
 export class Pool<Boot> {
   /** For workers that start from now on. */
@@ -36,24 +30,18 @@ export class Pool<Boot> {
   readonly #first = new FirstWorkers<Boot>();
   readonly #options: PoolOptions<Boot>;
   readonly #log: Logger;
-  readonly #table = ConnectionTable.open();
   /** Passes connections of workers that end to those that stay. */
   readonly relay = new ConnectionRelay(() => this.#recipients());
   readonly #slots: Slot<Boot>[] = [];
   readonly #titles: WorkerTitles<WorkerHandle<Boot>>;
-  /** Every live process, including those that drain. */
-  readonly #alive = new Set<WorkerHandle<Boot>>();
+  readonly live: LiveWorkers<Boot>;
   readonly #revivals = new Set<NodeJS.Timeout>();
   /** Those that boot and are not ready yet. */
   readonly #starting = new Set<WorkerHandle<Boot>>();
-  /** What workers that have ended had counted. */
-  #endedCounts: Counts = NO_COUNTS;
   /** Settles when the new version that is being tried is withdrawn or accepted. */
   #trial: Promise<unknown> | undefined;
   /** Whether `vacate` has ended the workers, and none has taken their place yet. */
   isVacated = false;
-  #pendingStatus: Promise<WorkerStatus[]> | undefined;
-  #lastId = 0;
   #interruptions = 0;
   #stopping = false;
 
@@ -63,12 +51,19 @@ export class Pool<Boot> {
     this.settings = options.settings;
     this.#titles = new WorkerTitles(options.served, this.#slots, options.role);
     this.spares = new Spares<Boot>({
-      spawn: () => this.#titles.name(this.#spawn(), 'spare worker'),
+      spawn: () => this.#titles.name(this.live.spawn(), 'spare worker'),
       count: () => (this.#stopping ? 0 : options.reload ? this.#slots.length : this.settings.spareWorkers),
       boot: () => this.settings.boot,
       isStarting: () => this.#starting.size > 0,
       plan: options.preload,
       log: options.log,
+    });
+    this.live = new LiveWorkers<Boot>({
+      options,
+      settings: () => this.settings,
+      spares: this.spares,
+      onConnection: (connection) => this.relay.pass(connection),
+      onExit: (worker, exit) => this.#handleExit(worker, exit),
     });
   }
 
@@ -86,37 +81,9 @@ export class Pool<Boot> {
     return this.#slots.find((slot) => slot.worker === worker);
   }
 
-  /** The live workers with their current reports; a blocked one with its last report. */
-  status(): Promise<WorkerStatus[]> {
-    this.#pendingStatus ??= this.#collectStatus().finally(() => {
-      this.#pendingStatus = undefined;
-    });
-    return this.#pendingStatus;
-  }
-
-  async #collectStatus(): Promise<WorkerStatus[]> {
-    const since = performance.now();
-    await Promise.all([...this.#alive].map((worker) => worker.requestReport(REPORT_LIMIT_MS)));
-    return [...this.#alive].map((worker) => worker.status(since));
-  }
-
-  /** What all workers so far have counted and reported. No total ever becomes less. */
-  totals(): Counts {
-    return this.reports().reduce((sum, { counts }) => addCounts(sum, counts), this.#endedCounts);
-  }
-
-  /** The last reports of the live workers. */
-  reports(): ProcessReport[] {
-    return [...this.#alive].flatMap(({ report }) => report ?? []);
-  }
-
-  reopenLogs(): void {
-    for (const worker of this.#alive) worker.reopenLogs();
-  }
-
   /** Starts `count` processes for `fill`. @returns what makes a socket listen, if it can */
   warm(count: number): ListenElsewhere {
-    return this.#first.start(count, this.settings.boot, (how) => this.#spawn(how));
+    return this.#first.start(count, this.settings.boot, (how) => this.live.spawn(how));
   }
 
   /**
@@ -266,8 +233,8 @@ export class Pool<Boot> {
     for (const timer of this.#revivals) clearTimeout(timer);
     this.relay.close();
     const handOver = this.relay.isRedirected;
-    await Promise.all([...this.#alive].map((worker) => worker.stop({ graceful, timeout, handOver })));
-    if (isFirst) this.#table?.close();
+    await this.live.stop({ graceful, timeout, handOver });
+    if (isFirst) this.live.close();
   }
 
   #isFirst(slot: Slot<Boot>): boolean {
@@ -282,7 +249,7 @@ export class Pool<Boot> {
   async bootOne(how: BootOptions): Promise<WorkerHandle<Boot>> {
     const { isFirst, failure, isCold = false } = how;
     if (this.#stopping) throw new Error('stopped');
-    const worker = this.#first.take() ?? this.spares.take(isCold) ?? this.#spawn();
+    const worker = this.#first.take() ?? this.spares.take(isCold) ?? this.live.spawn();
     const interruptions = this.#interruptions;
     const { boot, limits, startTimeout } = this.settings;
     const limit = new StartLimit(startTimeout, worker, this.#log);
@@ -322,49 +289,16 @@ export class Pool<Boot> {
     return slot;
   }
 
-  #spawn({ listens = false } = {}): WorkerHandle<Boot> {
-    enterDirectory(workingDirectory());
-    const { entry, execArgv, output, reload, onReplace } = this.#options;
-    const { onWatch, onConfiguration, onPatterns, onAsk, onReport } = this.#options;
-    const { sockets, env, spareWorkers } = this.settings;
-    const slot = this.#table?.reserve();
-    const worker: WorkerHandle<Boot> = new WorkerHandle<Boot>({
-      id: ++this.#lastId,
-      entry: inCurrentRelease(entry),
-      sockets,
-      listens,
-      place: this.#table && slot !== undefined ? { fd: this.#table.fd, slot } : undefined,
-      env: reload || spareWorkers > 0 ? { ...env, ...REPORT_MODULES } : env,
-      execArgv,
-      output: output(),
-      onWatch,
-      onConfiguration,
-      onPatterns,
-      onPreload: (report) => this.spares.report(worker, report),
-      onEarlyModules: (modules) => this.spares.noteModules(worker, modules),
-      onOpening: () => this.spares.mayOpen(worker),
-      onReplace: (reason, kind) => onReplace(worker, reason, kind),
-      onAsk,
-      onReport,
-      onConnection: (connection) => this.relay.pass(connection),
-    });
-    this.#alive.add(worker);
-    void worker.exited.then((exit) => {
-      this.#alive.delete(worker);
-      if (worker.report) this.#endedCounts = addCounts(this.#endedCounts, worker.report.counts);
-      this.#table?.release(slot);
-      const poolSlot = this.slotOf(worker);
-      if (poolSlot) this.#handleDeath(poolSlot, worker, exit);
-      for (const connection of worker.takeUnconfirmed()) this.relay.pass(connection);
-    });
-    return worker;
+  #handleExit(worker: WorkerHandle<Boot>, exit: Exit): void {
+    const slot = this.slotOf(worker);
+    if (slot) this.#handleDeath(slot, worker, exit);
+    for (const connection of worker.takeUnconfirmed()) this.relay.pass(connection);
   }
 
   #recipients(): Recipient[] {
     return this.workers.flatMap((worker) => {
       if (worker.state !== 'ready') return [];
-      const counted = this.#table && worker.tableSlot !== undefined ? this.#table.connections(worker.tableSlot) : 0;
-      return { connections: counted + worker.connectionsInTransit, pass: (connection) => worker.pass(connection) };
+      return { connections: this.live.connections(worker), pass: (connection) => worker.pass(connection) };
     });
   }
 

@@ -109,7 +109,8 @@ export class Supervisor<Boot> {
       onReplace: (worker, reason, kind) => this.#replace(worker, reason, kind),
       onServes: (failure) => this.#reload?.serves(failure),
       onAsk: (options) => this.status(options),
-      onReport: () => this.#history.note(() => ({ counts: this.#pool.totals(), reports: this.#pool.reports() })),
+      onReport: () =>
+        this.#history.note(() => ({ counts: this.#pool.live.totals(), reports: this.#pool.live.reports() })),
       onDeath: (kind, text) => this.#events.restarted(kind, text),
       describeDeath: options.describeDeath ?? (() => ''),
     });
@@ -222,17 +223,17 @@ export class Supervisor<Boot> {
   }
 
   reopenLogs(): void {
-    this.#pool.reopenLogs();
+    this.#pool.live.reopenLogs();
   }
 
   /** The status of the server, from the current reports of the workers. */
   async status({ history = false } = {}): Promise<ServerStatus> {
-    const [workers, background] = await Promise.all([this.#pool.status(), this.#options.describeProcesses?.()]);
+    const [workers, background] = await Promise.all([this.#pool.live.status(), this.#options.describeProcesses?.()]);
     return {
       pid: process.pid,
       started: this.#started,
       workers,
-      totals: this.#pool.totals(),
+      totals: this.#pool.live.totals(),
       restarts: this.#events.restarts,
       reloads: this.#events.reloads,
       events: this.#events.latest,

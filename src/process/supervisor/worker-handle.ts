@@ -11,7 +11,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { RunError } from '../../errors.ts';
 import type { AskStatus, ProcessReport, RestartReason, WorkerStatus } from '../../metrics/server-status.ts';
-import type { HeldSocket } from '../../net/held-socket.ts';
 import { timerMs } from '../../timer.ts';
 import { describeExit, type Exit, KILL_MARGIN_S, onEnd } from '../ipc/child-exit.ts';
 import { asSendHandle, ConnectionChannel, type PassedConnection } from '../ipc/connection-handover.ts';
@@ -28,20 +27,16 @@ import {
   type WorkerLimits,
 } from '../ipc/messages.ts';
 import { ChildGroups } from '../program/child-groups.ts';
-import type { TablePlace } from '../worker/accept-balancer.ts';
 import type { Inspection } from '../worker/inspection.ts';
 import { InspectionPipe } from '../worker/inspection-pipe.ts';
+import { InheritedDescriptors, type InheritedParts } from './workers/inherited-descriptors.ts';
+import { WorkerReports } from './workers/worker-reports.ts';
 
 export type WorkerState = WorkerStatus['state'];
 
-export interface WorkerOptions {
+export interface WorkerOptions extends InheritedParts {
   readonly id: number;
   readonly entry: string;
-  readonly sockets: readonly HeldSocket[];
-  /** Whether it can make them listen: it inherits each of them twice. */
-  readonly listens: boolean;
-  /** Its slot in the table of connections. */
-  readonly place: TablePlace | undefined;
   readonly env: NodeJS.ProcessEnv;
   readonly execArgv: readonly string[];
   /** Where its standard output and error go. */
@@ -85,8 +80,6 @@ export interface DeadWorker {
   readonly killedFor: RestartReason | undefined;
 }
 
-const FIRST_INHERITED = 3;
-
 export class WorkerHandle<Boot> implements DeadWorker {
   readonly id: number;
   /** Resolves when the process is warm, or has ended. */
@@ -101,21 +94,16 @@ export class WorkerHandle<Boot> implements DeadWorker {
   readonly #connections: ConnectionChannel;
   /** By the descriptor that it is to listen on. */
   readonly #listening = new Map<number, (error: Error | undefined) => void>();
-  readonly #inspectionFd: number;
+  readonly #inherited: InheritedDescriptors;
   readonly #inspection: InspectionPipe | undefined;
   #state: WorkerState = 'starting';
   #lastMessageAt = performance.now();
   #readyAt: number | undefined;
   #bootedAt = Number.POSITIVE_INFINITY;
   #failure: Error | undefined;
-  #report: ProcessReport | undefined;
-  #reportedAt = 0;
+  readonly #reports = new WorkerReports();
   #title = '';
-  #lastReport: ProcessReport | undefined;
   #leftFor: RestartReason | undefined;
-  /** Whether it has been asked for a report that it has not sent yet. */
-  #isReportPending = false;
-  readonly #reportListeners = new Set<() => void>();
   readonly #groups = new ChildGroups();
   /** Set by the code that kills it. */
   killedFor: RestartReason | undefined;
@@ -132,16 +120,13 @@ export class WorkerHandle<Boot> implements DeadWorker {
     this.drained = new Promise((resolve) => {
       this.#setDrained = resolve;
     });
-    const sockets = options.sockets.map(({ fd }) => fd);
-    const places = options.place ? [options.place.fd] : [];
-    const inherited = [...sockets, ...places, ...(options.listens ? sockets : [])];
+    this.#inherited = new InheritedDescriptors(options);
     this.#child = spawn(process.execPath, [...options.execArgv, options.entry], {
-      stdio: ['ignore', options.output, options.output, ...inherited, 'pipe', 'ipc'],
+      stdio: ['ignore', options.output, options.output, ...this.#inherited.fds, 'pipe', 'ipc'],
       env: { ...options.env, [WORKER_NUMBER]: String(options.id) },
       serialization: 'advanced',
     });
-    this.#inspectionFd = FIRST_INHERITED + inherited.length;
-    const pipe = this.#child.stdio[this.#inspectionFd];
+    const pipe = this.#child.stdio[this.#inherited.next];
     this.#inspection = pipe ? new InspectionPipe(pipe as Socket) : undefined;
     const removeSource = addLogSource((level) => this.#send({ paster: 'follow', level }));
     this.exited = new Promise((resolve) => {
@@ -150,7 +135,7 @@ export class WorkerHandle<Boot> implements DeadWorker {
         this.#state = 'exited';
         this.#setLoaded();
         this.#setDrained();
-        this.#notifyReportListeners();
+        this.#reports.release();
         resolve(exit);
       };
       onEnd(this.#child, (exit) => this.#groups.end(() => end(exit)));
@@ -180,15 +165,15 @@ export class WorkerHandle<Boot> implements DeadWorker {
   }
 
   get report(): ProcessReport | undefined {
-    return this.#report;
+    return this.#reports.latest;
   }
 
   get reportAge(): number {
-    return performance.now() - this.#reportedAt;
+    return this.#reports.age;
   }
 
   get lastReport(): ProcessReport | undefined {
-    return this.#lastReport;
+    return this.#reports.atEnd;
   }
 
   /** Why it ended without an order of its supervisor: a signal, or the end of its server. */
@@ -219,25 +204,14 @@ export class WorkerHandle<Boot> implements DeadWorker {
   /** Asks for a report. Resolves when it has come, when the worker is gone, or after `limit` milliseconds. */
   async requestReport(limit: number): Promise<void> {
     if (this.#state !== 'ready' && this.#state !== 'draining') return;
-    // A blocked worker gets one request, however many callers ask.
-    if (!this.#isReportPending) this.#send({ paster: 'report' });
-    this.#isReportPending = true;
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        clearTimeout(late);
-        this.#reportListeners.delete(done);
-        resolve();
-      };
-      const late = setTimeout(done, limit);
-      this.#reportListeners.add(done);
-    });
+    await this.#reports.request(() => this.#send({ paster: 'report' }), limit);
   }
 
   /** @param since of `performance.now()`: a report from before then is marked as old */
   status(since: number): WorkerStatus {
-    const isLate = this.#report !== undefined && this.#reportedAt < since;
-    const silent = isLate ? this.reportAge / 1000 : undefined;
-    return { pid: this.pid, state: this.#state, report: this.#report, silent };
+    const { report } = this;
+    const silent = report && !this.#reports.isFrom(since) ? this.reportAge / 1000 : undefined;
+    return { pid: this.pid, state: this.#state, report, silent };
   }
 
   /** Passes a connection to it. It must be ready. */
@@ -257,8 +231,7 @@ export class WorkerHandle<Boot> implements DeadWorker {
 
   /** Makes it listen on one of its sockets without accepting. @throws as `listen(2)` */
   listen(fd: number, backlog: number): Promise<void> {
-    const { sockets, place } = this.#options;
-    const copy = FIRST_INHERITED + sockets.length + (place ? 1 : 0) + sockets.findIndex((socket) => socket.fd === fd);
+    const copy = this.#inherited.copyOf(fd);
     return new Promise((resolve, reject) => {
       this.#listening.set(copy, (error) => (error ? reject(error) : resolve()));
       this.#send({ paster: 'listen', fd: copy, backlog });
@@ -285,18 +258,14 @@ export class WorkerHandle<Boot> implements DeadWorker {
     });
     if (this.#state !== 'exited') this.#state = 'booting';
     this.#bootedAt = Date.now();
-    const { sockets, place } = this.#options;
+    const { sockets, place, next: inspectionFd } = this.#inherited;
     this.#send({
       paster: 'boot',
       boot,
       failure: failure && packError(failure),
-      sockets: sockets.map(({ address, backlog }, index) => ({
-        fd: FIRST_INHERITED + index,
-        address,
-        backlog,
-      })),
-      place: place && { fd: FIRST_INHERITED + sockets.length, slot: place.slot },
-      inspectionFd: this.#inspectionFd,
+      sockets,
+      place,
+      inspectionFd,
       limits,
       isFirst,
       asksToOpen,
@@ -360,10 +329,6 @@ export class WorkerHandle<Boot> implements DeadWorker {
     if (this.#child.connected) this.#child.send(message, asSendHandle(connection), () => {});
   }
 
-  #notifyReportListeners(): void {
-    for (const listener of this.#reportListeners) listener();
-  }
-
   #receive(message: unknown, handle: unknown): void {
     this.#lastMessageAt = performance.now();
     if (!isPasterMessage<FromWorker>(message)) {
@@ -414,11 +379,7 @@ export class WorkerHandle<Boot> implements DeadWorker {
         this.#options.onReplace(message.reason, message.kind);
         return;
       case 'report':
-        this.#report = message.report;
-        this.#reportedAt = performance.now();
-        this.#isReportPending = false;
-        if (message.isLast) this.#lastReport = message.report;
-        this.#notifyReportListeners();
+        this.#reports.receive(message.report, message.isLast);
         this.#options.onReport();
         return;
       case 'log':

@@ -1,0 +1,47 @@
+/** The descriptors that a worker inherits from its supervisor, behind its standard ones. */
+import type { HeldSocket } from '../../../net/held-socket.ts';
+import type { InheritedSocket } from '../../ipc/messages.ts';
+import type { TablePlace } from '../../worker/accept-balancer.ts';
+
+const FIRST_INHERITED = 3;
+
+export interface InheritedParts {
+  readonly sockets: readonly HeldSocket[];
+  /** Its slot in the table of connections. */
+  readonly place: TablePlace | undefined;
+  /** Whether it can make the sockets listen: it inherits each of them twice. */
+  readonly listens: boolean;
+}
+
+export class InheritedDescriptors {
+  /** Of the supervisor, in the order in which the worker gets them. */
+  readonly fds: readonly number[];
+  /** In the worker: the slot in the table of connections. */
+  readonly place: TablePlace | undefined;
+  readonly #sockets: readonly HeldSocket[];
+  readonly #firstCopy: number;
+
+  constructor({ sockets, place, listens }: InheritedParts) {
+    const fds = sockets.map(({ fd }) => fd);
+    const places = place ? [place.fd] : [];
+    this.fds = [...fds, ...places, ...(listens ? fds : [])];
+    this.place = place && { fd: FIRST_INHERITED + sockets.length, slot: place.slot };
+    this.#sockets = sockets;
+    this.#firstCopy = FIRST_INHERITED + sockets.length + places.length;
+  }
+
+  /** In the worker: the first one behind them. */
+  get next(): number {
+    return FIRST_INHERITED + this.fds.length;
+  }
+
+  /** In the worker: the sockets that it accepts on. */
+  get sockets(): InheritedSocket[] {
+    return this.#sockets.map(({ address, backlog }, index) => ({ fd: FIRST_INHERITED + index, address, backlog }));
+  }
+
+  /** In the worker: the second copy of a socket, by its descriptor in the supervisor. */
+  copyOf(fd: number): number {
+    return this.#firstCopy + this.#sockets.findIndex((socket) => socket.fd === fd);
+  }
+}
