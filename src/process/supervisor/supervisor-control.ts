@@ -86,16 +86,16 @@ export class SupervisorControl<Boot> implements Controllable {
   async #setWorkers(count: number, isChange: boolean): Promise<number> {
     const wanted = Math.min(MOST_WORKERS, Math.max(1, isChange ? this.#supervisor.size + count : count));
     for (let missing = wanted - this.#supervisor.size; missing > 0; missing--) {
-      const failure = await this.#supervisor.addWorker();
+      const failure = await this.#supervisor.changes.add();
       if (failure)
         throw new RunError('PASTER_WORKER', `one more worker does not start: ${describeError(failure.error)}`);
     }
-    for (let more = this.#supervisor.size - wanted; more > 0; more--) await this.#supervisor.removeWorker();
+    for (let more = this.#supervisor.size - wanted; more > 0; more--) await this.#supervisor.changes.remove();
     return this.#supervisor.size;
   }
 
   async #replace(pid: number): Promise<number | undefined> {
-    const replaced = await this.#supervisor.replaceWorker(pid, 'is replaced by paster control');
+    const replaced = await this.#supervisor.changes.replace(pid, 'is replaced by paster control');
     if (replaced === undefined) throw this.#noWorker(pid);
     if (!replaced.ok) {
       throw new RunError('PASTER_WORKER', `worker ${pid} goes on: ${describeError(replaced.error)}`);

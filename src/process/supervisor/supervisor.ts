@@ -11,7 +11,7 @@ import { asError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import { History } from '../../metrics/history.ts';
 import { ServerEvents } from '../../metrics/server-events.ts';
-import type { RestartReason, ServerStatus } from '../../metrics/server-status.ts';
+import type { ServerStatus } from '../../metrics/server-status.ts';
 import { statusLines } from '../../metrics/status-lines.ts';
 import { closeSockets, type ListenElsewhere } from '../../net/held-socket.ts';
 import { describeError } from '../ipc/error-transfer.ts';
@@ -24,18 +24,11 @@ import { MemoryBudget, workersText } from './memory-budget.ts';
 import { Pool } from './pool.ts';
 import { type Supervision, type SupervisorOptions, workerSettings, workersAtOnce } from './supervision.ts';
 import { watchHeartbeats } from './watchdog.ts';
+import { type Failure, STOPPED, WorkerChanges } from './worker-changes.ts';
 import type { WorkerHandle } from './worker-handle.ts';
 
 /** How a reload went. */
 export type ReloadResult = { readonly ok: true } | Failure;
-
-/** How the replacement of a worker went, with the process that serves now. */
-export type Succession = { readonly ok: true; readonly pid: number | undefined } | Failure;
-
-export interface Failure {
-  readonly ok: false;
-  readonly error: unknown;
-}
 
 /** When files are watched although no worker is ready yet. */
 const SLOW_START_MS = 500;
@@ -45,6 +38,8 @@ export class Supervisor<Boot> {
   readonly finished: Promise<void>;
   /** Passes connections of workers that end to those that stay. */
   readonly relay: Pool<Boot>['relay'];
+  /** Changes of single workers. */
+  readonly changes: WorkerChanges<Boot>;
   readonly #options: SupervisorOptions<Boot>;
   readonly #log: Logger;
   readonly #reload: Reload | undefined;
@@ -55,7 +50,6 @@ export class Supervisor<Boot> {
   readonly #configuration: Set<string>;
   /** Whether the workers have loaded the configuration as it was when a file of it changed last. */
   #isConfigurationLoaded = false;
-  readonly #withSuccessor = new Set<WorkerHandle<Boot>>();
   #current: Supervision<Boot>;
   readonly #started = Date.now();
   readonly #events = new ServerEvents();
@@ -106,7 +100,7 @@ export class Supervisor<Boot> {
         this.#reload?.watchNamed(files, loaded);
       },
       onPatterns: (patterns, loaded) => this.#reload?.watchPatterns(patterns, loaded),
-      onReplace: (worker, reason, kind) => this.#replace(worker, reason, kind),
+      onReplace: (worker, reason, kind) => this.changes.request(worker, reason, kind),
       onServes: (failure) => this.#reload?.serves(failure),
       onAsk: (options) => this.status(options),
       onReport: () =>
@@ -115,10 +109,17 @@ export class Supervisor<Boot> {
       describeDeath: options.describeDeath ?? (() => ''),
     });
     this.relay = this.#pool.relay;
+    this.changes = new WorkerChanges<Boot>({
+      pool: this.#pool,
+      events: this.#events,
+      log: options.log,
+      isStopping: () => this.#stopping,
+      inTurn: (action, stopped) => this.#inTurn(action, stopped),
+    });
     this.#memory = new MemoryBudget<Boot>({
       workers: () => this.#pool.workers,
       spares: () => this.#current.spareWorkers ?? 0,
-      replace: (worker, reason) => this.#replace(worker, reason, 'max_memory'),
+      replace: (worker, reason) => this.changes.request(worker, reason, 'max_memory'),
       log: options.log,
     });
   }
@@ -195,31 +196,6 @@ export class Supervisor<Boot> {
 
   get workers(): readonly WorkerHandle<Boot>[] {
     return this.#pool.workers;
-  }
-
-  /** @returns the error, if it does not start */
-  addWorker(): Promise<Failure | undefined> {
-    return this.#inTurn<Failure | undefined>(async () => {
-      try {
-        await this.#pool.add();
-        this.#log.info(workersText(this.#pool.size));
-        this.#pool.spares.warm();
-        return undefined;
-      } catch (error) {
-        if (!this.#stopping) this.#log.error(`one more worker does not start: ${describeError(error)}`);
-        return { ok: false, error };
-      }
-    }, STOPPED);
-  }
-
-  /** The last worker stays. */
-  removeWorker(): Promise<void> {
-    return this.#inTurn(async () => {
-      if (this.#pool.size <= 1) return;
-      const removed = this.#pool.remove();
-      this.#log.info(workersText(this.#pool.size));
-      await removed;
-    }, undefined);
   }
 
   reopenLogs(): void {
@@ -308,38 +284,6 @@ export class Supervisor<Boot> {
   #affordable({ workers, automatic, memoryLimit }: Supervision<Boot>): { count: number; reason: string } {
     const fitting = automatic && memoryLimit ? this.#memory.fitting(memoryLimit) : undefined;
     return fitting && fitting.count < workers ? fitting : { count: workers, reason: automatic?.reason ?? '' };
-  }
-
-  #replace(worker: WorkerHandle<Boot>, reason: string, kind: RestartReason): void {
-    if (this.#withSuccessor.has(worker)) return;
-    this.#withSuccessor.add(worker);
-    void this.#inTurn(() => this.#succeed(worker, reason, kind), STOPPED).finally(() =>
-      this.#withSuccessor.delete(worker),
-    );
-  }
-
-  /** Replaces a worker. Resolves to the process of its successor; to undefined if there is no worker with that pid. */
-  replaceWorker(pid: number, reason: string): Promise<Succession | undefined> {
-    return this.#inTurn<Succession | undefined>(async () => {
-      const worker = this.#pool.workers.find((each) => each.pid === pid);
-      return worker && this.#succeed(worker, reason, 'control');
-    }, STOPPED);
-  }
-
-  async #succeed(worker: WorkerHandle<Boot>, reason: string, kind: RestartReason): Promise<Succession> {
-    const slot = this.#pool.slotOf(worker);
-    if (!slot) return { ok: true, pid: undefined };
-    this.#log.info(`worker ${worker.pid} ${reason} and is replaced`);
-    try {
-      await this.#pool.replace(slot);
-      this.#events.restarted(kind, `worker ${worker.pid} ${reason}`);
-      return { ok: true, pid: slot.worker?.pid };
-    } catch (error) {
-      if (!this.#stopping) this.#log.error(`its successor does not start, it goes on: ${describeError(error)}`);
-      return { ok: false, error };
-    } finally {
-      this.#pool.spares.warm();
-    }
   }
 
   /** Reloads after a change of files: all workers at once, so that one version serves at a time, or its error if it does not load. */
@@ -444,5 +388,4 @@ export class Supervisor<Boot> {
   }
 }
 
-const STOPPED: Failure = { ok: false, error: new Error('the supervisor is stopping') };
 const SUPERSEDED: Failure = { ok: false, error: new Error('a newer reload was asked for') };

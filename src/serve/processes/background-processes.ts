@@ -7,7 +7,8 @@ import { noRestarts, type ServerStatus } from '../../metrics/server-status.ts';
 import { OWN_CODE } from '../../own-files.ts';
 import { describeError } from '../../process/ipc/error-transfer.ts';
 import { pollingPeriod } from '../../process/reload/polling-filesystems.ts';
-import { type ReloadResult, type Succession, Supervisor } from '../../process/supervisor/supervisor.ts';
+import { type ReloadResult, Supervisor } from '../../process/supervisor/supervisor.ts';
+import type { Succession } from '../../process/supervisor/worker-changes.ts';
 import type { WorkerHandle } from '../../process/supervisor/worker-handle.ts';
 import { servedName } from '../announce.ts';
 import { deathDetails } from '../death-details.ts';
@@ -124,10 +125,10 @@ export class BackgroundProcesses {
     return this.#supervisors.flatMap(({ workers }) => workers);
   }
 
-  /** As `Supervisor.replaceWorker`. */
+  /** As `WorkerChanges.replace`. */
   async replaceWorker(pid: number, reason: string): Promise<Succession | undefined> {
     const owner = this.#supervisors.find(({ workers }) => workers.some((each) => each.pid === pid));
-    return owner?.replaceWorker(pid, reason);
+    return owner?.changes.replace(pid, reason);
   }
 
   /** Ends the processes of a section until `startSection`. @throws RunError for an unknown name */

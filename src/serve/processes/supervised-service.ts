@@ -63,11 +63,11 @@ export class SupervisedService implements SignalTarget, Controllable {
   }
 
   async addWorker(): Promise<unknown> {
-    return this.#web?.addWorker();
+    return this.#web?.changes.add();
   }
 
   async removeWorker(): Promise<void> {
-    await this.#web?.removeWorker();
+    await this.#web?.changes.remove();
   }
 
   reopenLogs(): void {
