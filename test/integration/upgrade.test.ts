@@ -152,13 +152,14 @@ async function systemd(): Promise<{ readonly receiver: Program; readonly env: No
 }
 
 describe(`${ROUNDS} upgrades between two versions of Node and of paster, under load`, () => {
-  test.each([
+  test.for([
     { over: 'HTTP', mode: 'in the foreground', workers: 2 },
     { over: 'HTTP', mode: 'in the background', workers: 0 },
     { over: 'FastCGI behind nginx', mode: 'under systemd', workers: 2 },
     { over: 'FastCGI behind nginx', mode: 'in the foreground', workers: 0 },
-  ])('$over, $mode, $workers workers', async ({ over, mode, workers }) => {
-    if ((over !== 'HTTP' && !nginx) || (mode === 'under systemd' && !(python && notify))) return;
+  ])('$over, $mode, $workers workers', async ({ over, mode, workers }, { skip }) => {
+    skip(over !== 'HTTP' && !nginx, 'no nginx');
+    skip(mode === 'under systemd' && !(python && notify), 'no python3 or systemd-notify');
     const isHttp = over === 'HTTP';
     const section = `${isHttp ? HTTP : FASTCGI}${workers > 0 ? `\nworkers = ${workers}` : ''}`;
     const manager = mode === 'under systemd' ? await systemd() : undefined;
