@@ -258,8 +258,11 @@ async function hurry<Boot>(running: WorkerRunning, channel: SupervisorChannel<Bo
   for (;;) {
     const order = await channel.next();
     if (order.paster === 'orphaned') return delay(ORPHAN_LIMIT_MS);
-    // The same order again: systemd sends TERM to every process, and the supervisor stops its workers too.
-    if (order.paster === 'stop' && order.graceful) continue;
+    // systemd sends TERM to every process, and the supervisor stops its workers too: then none of them goes on.
+    if (order.paster === 'stop' && order.graceful) {
+      if (!order.handOver) void running.close({ graceful: true, timeout: order.timeout });
+      continue;
+    }
     endWithin(0);
     return running.close({ graceful: false, timeout: 0 });
   }

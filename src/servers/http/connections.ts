@@ -125,6 +125,11 @@ export class Connections {
     );
   }
 
+  /** Closes those that have not sent a byte, as browsers open them in advance. */
+  closeUnused(): void {
+    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
+  }
+
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
     for (const socket of this.#refused) socket.destroy();
@@ -137,7 +142,7 @@ export class Connections {
 }
 
 /** Keeps a socket in a set for as long as it is open. */
-function keepWhileOpen(socket: Socket, set: Set<Socket>): void {
+export function keepWhileOpen(socket: Socket, set: Set<Socket>): void {
   set.add(socket);
   socket.once('close', () => set.delete(socket));
 }

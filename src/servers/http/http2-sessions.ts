@@ -41,6 +41,7 @@ export class Http2Sessions {
   readonly #closing: Deadlines<Connection>;
   /** Requests whose body may be incomplete. */
   readonly #unfinished: Deadlines<ServerHttp2Stream>;
+  #isDraining = false;
 
   /** @param serve is called with each request that is not refused. */
   constructor(settings: HttpSettings, serve: Serve) {
@@ -89,7 +90,8 @@ export class Http2Sessions {
     stream.once('close', () => {
       this.#unfinished.stop(stream);
       connection.openStreams--;
-      if (connection.openStreams === 0 && !connection.socket.destroyed) this.#idle.start(connection);
+      if (connection.openStreams > 0 || connection.socket.destroyed) return;
+      (this.#isDraining ? this.#closing : this.#idle).start(connection);
     });
   }
 
@@ -111,7 +113,11 @@ export class Http2Sessions {
 
   /** Sends GOAWAY on all connections; requests in flight are finished first. */
   drain(): void {
-    for (const session of this.#connections.keys()) session.close();
+    this.#isDraining = true;
+    for (const connection of this.#connections.values()) {
+      if (connection.openStreams === 0) this.#close(connection);
+      else connection.session.close();
+    }
   }
 
   end(): void {

@@ -20,14 +20,14 @@ import { canReplacePeer } from '../../net/node-internals.ts';
 import type { App, CloseOptions, Running, ServeOptions, Server, Settings } from '../../protocol/types.ts';
 import { withoutSecretParameters } from '../../secrets.ts';
 import { timerMs } from '../../timer.ts';
-import { Connections } from './connections.ts';
+import { Connections, keepWhileOpen } from './connections.ts';
 import type { serveHttp2 } from './http2.ts';
 import { ProxiedConnections } from './proxy-protocol/proxied-connections.ts';
 import { checkTimeouts, type HttpSettings, headersTimeout, httpSettings } from './settings.ts';
 import { Certificates, clientCertificateError } from './tls/certificates.ts';
 import { WebSockets } from './web-sockets.ts';
 
-/** How long a kept connection may be idle while the server drains if the client was promised no keep-alive time. */
+/** How long a kept connection may be idle while the server drains, unless the client was promised a keep-alive time. */
 const LINGER_MS = 1000;
 const POLL_MS = 50;
 /** How often Node checks the time-outs of connections. Its default of 30 s would turn a limit of 2 s into 30 s. */
@@ -79,6 +79,8 @@ class HttpListener {
   readonly #webSockets = new WebSockets();
   readonly #keepAliveMs: number;
   readonly #proxied: ProxiedConnections | undefined;
+  /** HTTP/1.1 connections after the handshake of TLS. */
+  readonly #encrypted = new Set<Socket>();
   #draining = false;
 
   constructor(
@@ -151,7 +153,11 @@ class HttpListener {
       if (reason !== undefined) connections.logRefusal(socket, reason);
       socket.destroy();
     });
-    server.on('secureConnection', (socket) => this.#open(socket, socket.alpnProtocol === 'h2'));
+    server.on('secureConnection', (socket) => {
+      const isHttp2 = socket.alpnProtocol === 'h2';
+      if (!isHttp2) keepWhileOpen(socket, this.#encrypted);
+      this.#open(socket, isHttp2);
+    });
     return server;
   }
 
@@ -170,11 +176,13 @@ class HttpListener {
   }
 
   /**
-   * Closes idle connections. A client that was promised a keep-alive time may send a request until that is over, and then Node
-   * closes the connection.
+   * Closes idle connections. If another process goes on serving, a client that was promised a keep-alive time may send a
+   * request until that is over, and then Node closes the connection.
    */
-  closeIdle(): void {
-    if (this.#keepAliveMs === 0) this.#http1.closeIdleConnections();
+  closeIdle(isLast: boolean): void {
+    if (isLast || this.#keepAliveMs === 0) this.#http1.closeIdleConnections();
+    // Node takes a connection that has not sent anything for one with a request.
+    if (isLast) for (const socket of this.#encrypted) if (socket.bytesRead === 0) socket.destroy();
   }
 
   /** Ends the timers, once the connections are gone. */
@@ -219,6 +227,8 @@ class RunningHttp implements Running {
   readonly #connections: Connections;
   readonly #unfollow: (() => void) | undefined;
   #closed: Promise<void> | undefined;
+  /** No other process goes on serving, so that the end of the server waits for the connections. */
+  #isLast = false;
 
   /** @param unfollow called when the server has ended */
   constructor(listeners: readonly HttpListener[], connections: Connections, unfollow: (() => void) | undefined) {
@@ -228,24 +238,34 @@ class RunningHttp implements Running {
     this.addresses = listeners.map(({ address }) => address);
   }
 
-  close({ graceful = true, timeout = 30, notified }: CloseOptions = {}): Promise<void> {
-    for (const listener of this.#listeners) listener.drain(notified ?? Promise.resolve());
+  close({ graceful = true, timeout = 30, notified, handOver }: CloseOptions = {}): Promise<void> {
+    if (handOver === undefined) this.#isLast = true;
+    // A second call must not close WebSockets while the application is told.
+    if (!this.#closed) for (const listener of this.#listeners) listener.drain(notified ?? Promise.resolve());
     if (!graceful) this.#connections.cut();
     this.#closed ??= this.#drained(graceful ? timeout * 1000 : 0);
     return this.#closed;
   }
 
-  /** Waits for the connections to end: by `Connection: close`, or idle after LINGER_MS. */
+  /**
+   * Waits for the connections to end: by `Connection: close`, or idle after LINGER_MS, so that a client that asks
+   * frequently hears of it first.
+   */
   async #drained(limit: number): Promise<void> {
     const start = performance.now();
     while (this.#connections.size > 0) {
       const waited = performance.now() - start;
       if (waited >= limit) this.#connections.cut();
-      else if (waited >= LINGER_MS) for (const listener of this.#listeners) listener.closeIdle();
+      else if (waited >= LINGER_MS) this.#closeIdle();
       await sleep(POLL_MS);
     }
     this.#connections.end();
     this.#unfollow?.();
     for (const listener of this.#listeners) listener.end();
+  }
+
+  #closeIdle(): void {
+    for (const listener of this.#listeners) listener.closeIdle(this.#isLast);
+    if (this.#isLast) this.#connections.closeUnused();
   }
 }

@@ -1,6 +1,6 @@
 /** What clients of the HTTP server see while it drains, and when they ask before they send a body. */
 import { once } from 'node:events';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,7 +9,7 @@ import { temporaryDirectory } from '../../helpers/directory.ts';
 import { eventually, type Program, serve } from '../../helpers/program.ts';
 
 const APP = `
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 const GO = new URL('./go', import.meta.url);
 export default async function app(req, res) {
@@ -94,25 +94,75 @@ describe('while the server drains', () => {
     await eventually(() => client.closed);
   });
 
-  test('an idle connection may bring a request as long as its client was promised', async () => {
+  test('an idle connection may bring a request for a second', async () => {
     const site = await Site.start('keep_alive_timeout = 20');
     const client = await site.connect();
-    expect(await client.ask('/')).toMatch(/^Keep-Alive: timeout=20\r$/m);
+    await client.ask('/');
     await site.drain();
-    // Longer than a connection lingers that was promised nothing.
-    await sleep(2000);
     expect(await client.ask('/')).toMatch(/^Connection: close\r$/m);
     await eventually(() => client.closed);
+    expect(await site.program.finished()).toMatchObject({ status: 0 });
   });
 
-  test('it ends when the promised time is over', async () => {
-    const site = await Site.start('keep_alive_timeout = 2');
+  test('without a request it is closed, however long its client was promised', async () => {
+    const site = await Site.start('keep_alive_timeout = 20');
     const client = await site.connect();
     await client.ask('/');
+    const begun = performance.now();
     await site.drain();
     expect(client.closed).toBe(false);
     await eventually(() => client.closed);
     expect(await site.program.finished()).toMatchObject({ status: 0 });
+    expect(performance.now() - begun).toBeLessThan(2000);
+  });
+});
+
+describe('while another worker goes on', () => {
+  const replaceWorker = async (site: Site): Promise<void> => {
+    site.program.child.kill('SIGHUP');
+    await site.program.says(/^reloaded$/m);
+    // Longer than an idle connection is kept if nothing goes on.
+    await sleep(2000);
+  };
+
+  test('an idle connection may bring a request as long as its client was promised', async () => {
+    const site = await Site.start('keep_alive_timeout = 20\nworkers = 1');
+    const client = await site.connect();
+    expect(await client.ask('/')).toMatch(/^Keep-Alive: timeout=20\r$/m);
+    await replaceWorker(site);
+    expect(await client.ask('/')).toMatch(/^Connection: close\r$/m);
+    await eventually(() => client.closed);
+  });
+
+  test('it is closed when the promised time is over', async () => {
+    const site = await Site.start('keep_alive_timeout = 3\nworkers = 1');
+    const client = await site.connect();
+    await client.ask('/');
+    await replaceWorker(site);
+    expect(client.closed).toBe(false);
+    await eventually(() => client.closed);
+  });
+
+  test('TERM after a HUP does not wait for that time', async () => {
+    const site = await Site.start('keep_alive_timeout = 20\nworkers = 1');
+    const client = await site.connect();
+    await client.ask('/');
+    await replaceWorker(site);
+    const begun = performance.now();
+    expect(await site.program.kill('SIGTERM')).toMatchObject({ status: 0 });
+    expect(performance.now() - begun).toBeLessThan(2000);
+  });
+
+  test('TERM to all processes at once, as a service manager sends it, does not wait for it either', async () => {
+    const site = await Site.start('keep_alive_timeout = 20\nworkers = 2');
+    const client = await site.connect();
+    await client.ask('/');
+    const { pid = 0 } = site.program.child;
+    const workers = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+    const begun = performance.now();
+    for (const worker of workers) process.kill(Number(worker), 'SIGTERM');
+    expect(await site.program.kill('SIGTERM')).toMatchObject({ status: 0 });
+    expect(performance.now() - begun).toBeLessThan(2000);
   });
 });
 

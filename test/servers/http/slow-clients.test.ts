@@ -185,4 +185,23 @@ describe.each(WAYS)('$name', (way) => {
     // Some of them keep their side open.
     await expect.poll(() => isServed(port, way), { timeout: 5000 }).toBe(true);
   });
+
+  test('TERM ends the server within two seconds beside clients that ask for nothing', async () => {
+    const program = await served(way.settings);
+    const port = Number(new URL(program.url).port);
+    const { preface, request } = way.messages;
+    for (const { first, isRaw } of [
+      { isRaw: true },
+      { first: preface },
+      { first: Buffer.concat([preface, request]) },
+    ]) {
+      const connection = await connect(port, isRaw ? undefined : way.alpn);
+      connection.resume();
+      if (first) connection.write(first);
+    }
+    expect(await isServed(port, way)).toBe(true);
+    const begun = performance.now();
+    expect(await program.kill('SIGTERM')).toMatchObject({ status: 0 });
+    expect(performance.now() - begun).toBeLessThan(2000);
+  });
 });
