@@ -2,15 +2,18 @@
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { bool, seconds } from '../config/setting.ts';
+import type { Context } from '../deploy/context.ts';
 import { type LoadedServer, loadContext, loadServer } from '../deploy/load.ts';
+import { namesOfKind } from '../deploy/part-kinds.ts';
 import { getsWholePath } from '../deploy/sections/application-settings.ts';
 import { pathSetting } from '../deploy/sections/setting-paths.ts';
-import { applyEnvironment } from '../deploy/server/environment.ts';
+import { applyEnvironment, type ConfiguredEnvironment } from '../deploy/server/environment.ts';
 import type { ProcessSettings } from '../deploy/server/server-settings.ts';
 import type { LoadSession } from '../deploy/session.ts';
 import { configUri } from '../deploy/uri.ts';
 import { ConfigError } from '../errors.ts';
 import type { Address, TcpAddress, UnixAddress } from '../net/address.ts';
+import { type BackgroundParts, readBackground } from './background.ts';
 import { type AppLayout, layoutOf } from './static-locations.ts';
 import { type DeploymentVariables, deploymentVariables } from './variables.ts';
 
@@ -43,6 +46,9 @@ export interface Deployment {
   readonly keepAlive: number | undefined;
   /** All addresses of the section. */
   readonly addresses: readonly Address[];
+  /** Whether there is a server. A file without one has nothing but processes and tasks. */
+  readonly hasServer: boolean;
+  readonly background: BackgroundParts;
   /** The sections that the command line names. */
   readonly names: DeploymentNames;
   /** The arguments `name=value` of the command line, as `serve` takes them. */
@@ -73,11 +79,9 @@ export async function readDeployment(
   envFiles: readonly string[],
   session: LoadSession,
 ): Promise<Deployment> {
-  const environment = await applyEnvironment({ file, serverName: names.server, appName: names.app }, session);
-  const options = { globalConf: session.caller };
-  const uri = configUri(file);
-  const server = await loadServer(uri, { ...options, name: names.server }, session);
-  const app = await loadContext('app', uri, { ...options, name: names.app }, session);
+  const background = await readBackground(file, session);
+  const hasServer = names.server !== undefined || (await hasMainServer(file, background, session));
+  const { server, app, environment } = hasServer ? await readWeb(file, names, session) : await readNoWeb(session);
   const { scheme, context, settings } = server;
   if (!isScheme(scheme)) throw unreachableServer(server);
   const own = context.localConf;
@@ -98,13 +102,48 @@ export async function readDeployment(
     scriptName: scriptName?.replace(/\/$/, ''),
     keepAlive: isHttp ? seconds.parse(own['keep_alive_timeout'] ?? STANDARD_KEEP_ALIVE) : undefined,
     addresses: server.addresses,
+    hasServer,
+    background,
     names,
     caller: Object.entries(session.caller).map(([key, value]) => `${key}=${value}`),
-    getsWholePath: own['mount']?.trim() === 'whole' || getsWholePath(app),
-    layout: await layoutOf(app),
-    variables: await deploymentVariables([context, app], session, environment, envFiles),
+    getsWholePath: own['mount']?.trim() === 'whole' || (app !== undefined && getsWholePath(app)),
+    layout: app ? await layoutOf(app) : NO_LAYOUT,
+    variables: await deploymentVariables(
+      [...(app ? [{ contexts: [context, app], environment }] : []), ...background.processes, ...background.tasks],
+      session,
+      envFiles,
+    ),
   };
 }
+
+/** As `serve` decides: a file with background processes and without `[server:main]` runs these alone. */
+async function hasMainServer(file: string, background: BackgroundParts, session: LoadSession): Promise<boolean> {
+  if (background.processes.length + background.tasks.length === 0) return true;
+  return namesOfKind((await session.read(file)).sections.keys(), 'server').includes('main');
+}
+
+interface Web {
+  readonly server: LoadedServer;
+  readonly app: Context | undefined;
+  readonly environment: ConfiguredEnvironment;
+}
+
+async function readWeb(file: string, names: DeploymentNames, session: LoadSession): Promise<Web> {
+  const environment = await applyEnvironment({ file, serverName: names.server, appName: names.app }, session);
+  const options = { globalConf: session.caller };
+  const uri = configUri(file);
+  const server = await loadServer(uri, { ...options, name: names.server }, session);
+  const app = await loadContext('app', uri, { ...options, name: names.app }, session);
+  return { server, app, environment };
+}
+
+/** A server that nothing uses, for its defaults. */
+async function readNoWeb(session: LoadSession): Promise<Web> {
+  return { server: await loadServer('npm:paster#http', {}, session), app: undefined, environment: NO_ENVIRONMENT };
+}
+
+const NO_ENVIRONMENT: ConfiguredEnvironment = { files: [], variables: {}, preload: [] };
+const NO_LAYOUT: AppLayout = { staticRoots: [], bodyLimit: undefined, health: undefined };
 
 /** The default of `keep_alive_timeout` in the HTTP server. */
 const STANDARD_KEEP_ALIVE = '5';

@@ -1,6 +1,7 @@
 /** The targets of `export` by name. Each writes one or more files of text. */
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { scheduleNotes } from './background.ts';
 import type { Deployment } from './deployment.ts';
 import { type Heading, withHeading } from './heading.ts';
 import { dockerfile, dockerignore } from './services/docker.ts';
@@ -20,6 +21,8 @@ import { nginxSite } from './web-servers/nginx.ts';
 /** The options of the command line. A target refuses those that do not apply to it. */
 export interface ExportOptions extends SiteOptions {
   readonly user: string | undefined;
+  /** A unit for each process and task. */
+  readonly split: boolean;
   readonly image: string | undefined;
   readonly health: string | undefined;
   readonly cpu: string | undefined;
@@ -46,7 +49,7 @@ const SITES: Readonly<Record<string, (site: Site) => string>> = {
 
 /** The options of each target that is not a web server. */
 const OWN_OPTIONS: Readonly<Record<string, readonly (keyof ExportOptions)[]>> = {
-  systemd: ['user'],
+  systemd: ['user', 'split'],
   docker: ['health'],
   kubernetes: ['image', 'health', 'cpu', 'memory', 'serverName', 'maxBody'],
 };
@@ -76,9 +79,16 @@ export async function exportTarget(
   words: readonly string[],
 ): Promise<Exported> {
   refuseOtherOptions(target, options);
-  const heading: Heading = { target, words, isStandalone: options.standalone === true, output: options.output };
+  const heading: Heading = {
+    target,
+    words,
+    isStandalone: options.standalone,
+    isSplit: options.split,
+    output: options.output,
+  };
   const site = SITES[target];
   if (site) {
+    if (!deployment.hasServer) throw exportError(`${deployment.file} has no server to connect to`, 'add [server:main]');
     const described = siteOf(target, deployment, options);
     const { stateDir } = described;
     if (target === 'caddy' && stateDir !== undefined && !isCaddyfile(options.output)) {
@@ -112,9 +122,16 @@ const SERVICE_USER = 'www-data';
 
 /** What the user has to provide besides the files. */
 const NOTES: Readonly<Record<string, (deployment: Deployment, options: ExportOptions) => string[]>> = {
-  systemd: (deployment, { user = SERVICE_USER }) => systemdNotes(deployment, user),
+  systemd: (deployment, { user = SERVICE_USER, split }) => [
+    ...systemdNotes(deployment, user),
+    ...(split ? scheduleNotes(deployment.background, 'systemd') : []),
+  ],
   docker: dockerNotes,
-  kubernetes: (deployment, options) => [...kubernetesNotes(deployment), ...podResources(deployment, options).warnings],
+  kubernetes: (deployment, options) => [
+    ...kubernetesNotes(deployment),
+    ...scheduleNotes(deployment.background, 'Kubernetes'),
+    ...(deployment.hasServer ? podResources(deployment, options).warnings : []),
+  ],
 };
 
 /** Caddy recognizes a Caddyfile by its name, and takes every other file for JSON. */
@@ -126,7 +143,7 @@ async function ownFiles(target: string, deployment: Deployment, options: ExportO
   const health = healthOf(deployment, options.health);
   switch (target) {
     case 'systemd':
-      return systemdUnits(deployment, options.user ?? SERVICE_USER);
+      return systemdUnits(deployment, options.user ?? SERVICE_USER, options.split);
     case 'docker':
       return [
         { name: 'Dockerfile', text: dockerfile(deployment, health) },

@@ -20,13 +20,37 @@ export interface DeploymentVariables {
   readonly settingFiles: readonly string[];
 }
 
-/** @param contexts the server and the application */
+/** Sections that run in one process, and the environment that they have. */
+export interface PartWithVariables {
+  readonly contexts: readonly Context[];
+  readonly environment: ConfiguredEnvironment;
+}
+
+/** @param parts the server with the application, and each background process and task */
 export async function deploymentVariables(
-  contexts: readonly Context[],
+  parts: readonly PartWithVariables[],
   session: LoadSession,
-  environment: ConfiguredEnvironment,
   optionFiles: readonly string[],
 ): Promise<DeploymentVariables> {
+  const given = new Set(optionFiles.flatMap((file) => Object.keys(readEnvFile(file))));
+  const all = new Set<string>();
+  for (const { contexts, environment } of parts) {
+    const own = new Set(Object.keys(environment.variables));
+    for (const name of [...(await referredVariables(contexts, session)), ...given]) if (!own.has(name)) all.add(name);
+  }
+  const names = [...all].sort();
+  const usual = names.filter((name) => USUAL_NAME.test(name));
+  return {
+    names: usual,
+    missing: usual.filter((name) => !given.has(name)),
+    unusual: names.filter((name) => !USUAL_NAME.test(name)),
+    optionFiles,
+    settingFiles: [...new Set(parts.flatMap(({ environment }) => environment.files))],
+  };
+}
+
+/** Those of the parts, of [DEFAULT] and of sections that are no parts, such as `[loggers]`. */
+async function referredVariables(contexts: readonly Context[], session: LoadSession): Promise<Set<string>> {
   const used = new Set<string>();
   for (const context of contexts) await addSections(context, used);
   const referred = new Set<string>();
@@ -37,17 +61,7 @@ export async function deploymentVariables(
     );
     for (const section of [defaults, ...read]) for (const name of variablesIn(section)) referred.add(name);
   }
-  const own = new Set(Object.keys(environment.variables));
-  const given = new Set(optionFiles.flatMap((file) => Object.keys(readEnvFile(file))));
-  const names = [...new Set([...referred, ...given])].filter((name) => !own.has(name)).sort();
-  const usual = names.filter((name) => USUAL_NAME.test(name));
-  return {
-    names: usual,
-    missing: usual.filter((name) => !given.has(name)),
-    unusual: names.filter((name) => !USUAL_NAME.test(name)),
-    optionFiles,
-    settingFiles: environment.files,
-  };
+  return referred;
 }
 
 const USUAL_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;

@@ -1,6 +1,7 @@
 /** `paster run`: runs a task of an INI file now, in this process. */
 import { configuredVariables } from '../../config/env-file.ts';
 import { didYouMean } from '../../config/nearest.ts';
+import { backgroundContext, ownEnvironment } from '../../deploy/background/background-section.ts';
 import { runProcess } from '../../deploy/background/loaded-process.ts';
 import { readTaskSettings } from '../../deploy/background/task-settings.ts';
 import { guardLoading, neverSettlesError } from '../../deploy/loading-step.ts';
@@ -10,7 +11,6 @@ import { LoadSession } from '../../deploy/session.ts';
 import { partFailure } from '../../deploy/validate.ts';
 import { EXIT_OK, PasterError, RunError, UsageError } from '../../errors.ts';
 import { setUpLogging } from '../../serve/logging.ts';
-import { ownEnvironment, processContext } from '../../serve/processes/process-plan.ts';
 import { enterPlan } from '../../serve/worker/worker-process.ts';
 import { after } from '../../timer.ts';
 import { workingDirectory } from '../../working-directory.ts';
@@ -46,7 +46,7 @@ async function runTask(
   }
   const section = { kind: 'task', name } as const;
   await applyEnvironment({ file, background: await ownEnvironment(file, section, session) }, session);
-  const context = await processContext({ kind: 'task', file, process: name, globalConf }, session);
+  const context = await backgroundContext(file, section, globalConf, session);
   const { user, group, cwd, timeout } = await readTaskSettings(context);
   const ownership = { user, group };
   enterPlan({ directory: workingDirectory(), ownership, variables: configuredVariables() });

@@ -35,6 +35,7 @@ export const exportCommand: Command = {
     { flags: '--insecure-backend', help: 'web servers: do not verify the certificate of the server' },
     { flags: '--standalone', help: 'web servers: a complete file that an ordinary user can run' },
     { flags: '--state-dir <directory>', help: 'standalone: where logs and the like go (var/TARGET of the project)' },
+    { flags: '--split', help: 'systemd: a service for each process, a timer for each task, and a target for all' },
     { flags: '--user <user>', help: 'systemd: whose the service is (www-data)' },
     { flags: '--image <image>', help: 'kubernetes: the image (PROJECT:latest)' },
     { flags: '--cpu <number>', help: 'kubernetes: the processors of a pod, such as 1.5 (one for each worker)' },
@@ -76,6 +77,7 @@ async function exportConfiguration(
     backendCa: textOption(options, 'backendCa'),
     insecureBackend: flagOption(options, 'insecureBackend'),
     user: textOption(options, 'user'),
+    split: flagOption(options, 'split'),
     image: textOption(options, 'image'),
     health: textOption(options, 'health'),
     cpu: textOption(options, 'cpu'),
@@ -143,6 +145,12 @@ async function placeFiles(output: string, files: readonly ExportedFile[]): Promi
   );
   const beside = (directory: string, file: ExportedFile) => ({ ...file, name: join(directory, file.name) });
   if (isDirectory) return files.map((file) => beside(output, file));
+  const own = files.filter(({ isCompanion }) => !isCompanion);
+  if (new Set(own.map(({ name }) => extname(name))).size < own.length) {
+    throw new UsageError('PASTER_EXPORT', `export: ${output} is not a directory, and there are ${own.length} files`, {
+      hint: 'name a directory that exists',
+    });
+  }
   const stem = output.slice(0, output.length - extname(output).length);
   return files.map((file, index) => {
     if (file.isCompanion) return beside(dirname(output), file);

@@ -2,14 +2,23 @@
 import type { Deployment } from '../deployment.ts';
 import { lines } from '../text.ts';
 import { packageInstall } from './package-install.ts';
-import { CONTAINER_HOME, type ContainerCommand, containerCommand } from './serve-command.ts';
+import {
+  CONTAINER_HOME,
+  type ContainerServer,
+  containerCommand,
+  containerServer,
+  gracefulTimeout,
+  refuseAccounts,
+} from './serve-command.ts';
 
 /** The long-term support release of Node that images get, whichever one runs `export`. See https://nodejs.org/en/about/previous-releases */
 export const NODE_LTS = 24;
 
 /** @param health the path that reports whether the application is healthy; undefined: the probe only connects */
 export function dockerfile(deployment: Deployment, health: string | undefined): string {
-  const serve = containerCommand(deployment);
+  refuseAccounts(deployment);
+  const server = deployment.hasServer ? containerServer(deployment) : undefined;
+  const timeout = gracefulTimeout(deployment, 'all');
   const base = `node:${NODE_LTS}-slim`;
   const { files, directories, command, variables, isLocked } = packageInstall(deployment.project);
   return lines(
@@ -36,12 +45,13 @@ export function dockerfile(deployment: Deployment, health: string | undefined): 
     `COPY --from=source ${CONTAINER_HOME} ./`,
     'RUN mkdir -p var && chown node:node var',
     'USER node',
-    `EXPOSE ${serve.port}`,
-    `# docker stop --time ${serve.gracefulTimeout + 5}: it takes up to ${serve.gracefulTimeout} seconds to finish its requests.`,
+    server && `EXPOSE ${server.port}`,
+    `# docker stop --time ${timeout + 5}: it takes up to ${timeout} seconds to finish its ${server ? 'requests' : 'work'}.`,
     'STOPSIGNAL SIGTERM',
-    `HEALTHCHECK --interval=10s --timeout=5s --start-period=${startPeriod(deployment)}s CMD ${execForm(['node', '-e', probe(serve, health)])}`,
+    server &&
+      `HEALTHCHECK --interval=10s --timeout=5s --start-period=${startPeriod(deployment)}s CMD ${execForm(['node', '-e', probe(server, health)])}`,
     `ENTRYPOINT ${execForm(['tini', '--'])}`,
-    `CMD ${execForm(serve.command)}`,
+    `CMD ${execForm(containerCommand(deployment, 'all'))}`,
   );
 }
 
@@ -56,7 +66,7 @@ function startPeriod({ settings }: Deployment): number {
 }
 
 /** Over TLS the probe only connects: the certificate is for another name than localhost, which would fail. */
-function probe({ port, scheme }: ContainerCommand, health: string | undefined): string {
+function probe({ port, scheme }: ContainerServer, health: string | undefined): string {
   const failed = ".on('error', () => { process.exitCode = 1; })";
   if (health === undefined || scheme === 'https') {
     return `require('net').connect(${port}, '127.0.0.1', function () { this.destroy(); })${failed}`;

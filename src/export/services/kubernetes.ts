@@ -1,11 +1,21 @@
 /** `paster export kubernetes`: the objects that run a project's image in a cluster, with the INI file in a ConfigMap. */
-import { createHash } from 'node:crypto';
-import { basename, relative } from 'node:path';
+import type { BackgroundSettings } from '../../deploy/background/process-settings.ts';
+import type { TaskSettings } from '../../deploy/background/task-settings.ts';
+import { errorMessage } from '../../errors.ts';
+import { type BackgroundPart, partError } from '../background.ts';
 import type { Deployment } from '../deployment.ts';
 import { lines } from '../text.ts';
-import type { PodResources } from './pod-resources.ts';
-import { CONTAINER_HOME, type ContainerCommand, containerCommand } from './serve-command.ts';
-import { projectVariableFiles, secretNames } from './variable-notes.ts';
+import { cronJobSchedule } from './calendar.ts';
+import { type PodResources, podResources } from './pod-resources.ts';
+import { hashOf, keyOf, labels, podTemplate } from './pod-template.ts';
+import {
+  type ContainerServer,
+  containerCommand,
+  containerServer,
+  gracefulTimeout,
+  refuseAccounts,
+} from './serve-command.ts';
+import { type YamlValue, yamlText } from './yaml.ts';
 
 export interface KubernetesOptions {
   readonly image: string;
@@ -20,19 +30,30 @@ export interface KubernetesOptions {
 const PRE_STOP = 5;
 /** Seconds between paster's own limit and the KILL. */
 const KILL_MARGIN = 5;
-/** The user `node` in Node's images. */
-const NODE_USER = 1000;
 const PERIOD = 5;
+
+type Process = BackgroundPart<BackgroundSettings>;
+type Task = BackgroundPart<TaskSettings>;
+
+/** `--cpu` and `--memory` are for the pods of the web server. */
+const NOT_GIVEN = { cpu: undefined, memory: undefined };
 
 /** @param ini the text of the INI file */
 export function kubernetesObjects(deployment: Deployment, ini: string, options: KubernetesOptions): string {
-  const objects = [
-    configMap(deployment, ini),
+  refuseAccounts(deployment);
+  const { background, hasServer } = deployment;
+  const web = () => [
     workload(deployment, ini, options),
     service(deployment),
     ingress(deployment, options),
     autoscaler(deployment),
     disruptionBudget(deployment),
+  ];
+  const objects = [
+    configMap(deployment, ini),
+    ...(hasServer ? web() : []),
+    ...background.processes.map((part) => processWorkload(deployment, ini, part, options.image)),
+    ...background.tasks.map((part) => cronJob(deployment, ini, part, options.image)),
   ];
   return lines(
     '# Anyone who can read this ConfigMap can read your INI file: write secrets as %(ENV_NAME)s there.',
@@ -44,10 +65,6 @@ function metadata({ name }: Deployment, suffix = ''): YamlValue {
   return { name: `${name}${suffix}`, labels: labels(name) };
 }
 
-function labels(name: string): { [key: string]: YamlValue } {
-  return { 'app.kubernetes.io/name': name };
-}
-
 function configMap(deployment: Deployment, ini: string): YamlValue {
   return {
     apiVersion: 'v1',
@@ -57,100 +74,122 @@ function configMap(deployment: Deployment, ini: string): YamlValue {
   };
 }
 
-/** The keys of a ConfigMap allow few characters. */
-function keyOf(file: string): string {
-  return basename(file).replace(/[^A-Za-z0-9._-]/g, '_');
-}
-
-function workload(deployment: Deployment, ini: string, { image, health, resources }: KubernetesOptions): YamlValue {
-  const { name, settings } = deployment;
-  const serve = containerCommand(deployment);
+function workload(deployment: Deployment, ini: string, options: KubernetesOptions): YamlValue {
+  const { name, settings, background } = deployment;
+  const server = containerServer(deployment);
   const wait = Math.ceil(settings.start_timeout) || 600;
-  const probe = probeOf(serve, health);
-  const files = projectVariableFiles(deployment);
+  const probe = probeOf(server, options.health);
+  const hasOthers = background.processes.length + background.tasks.length > 0;
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
     metadata: metadata(deployment),
     spec: {
       selector: { matchLabels: labels(name) },
-      strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
-      template: {
-        metadata: {
-          labels: labels(name),
-          // A file mounted with subPath never changes in a running pod; a changed annotation replaces the pods.
-          annotations: { 'paster/config': createHash('sha256').update(ini).digest('hex').slice(0, 32) },
+      strategy: ONE_MORE,
+      template: podTemplate(deployment, ini, {
+        name,
+        image: options.image,
+        command: containerCommand(deployment, hasOthers ? 'web' : 'all'),
+        gracePeriod: PRE_STOP + gracefulTimeout(deployment, 'web') + KILL_MARGIN,
+        resources: options.resources,
+        container: {
+          ports: [{ name: 'http', containerPort: server.port }],
+          startupProbe: { ...probe, periodSeconds: PERIOD, failureThreshold: Math.ceil(wait / PERIOD) },
+          readinessProbe: { ...probe, periodSeconds: PERIOD },
+          // A server that does not listen must be restarted; one that waits for its database must not.
+          livenessProbe: { tcpSocket: { port: 'http' }, periodSeconds: PERIOD * 2 },
+          lifecycle: { preStop: { exec: { command: ['sleep', String(PRE_STOP)] } } },
         },
+      }),
+    },
+  };
+}
+
+const ONE_MORE = { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } };
+
+/** One pod with all instances of the process: more pods would run more of them. */
+function processWorkload(deployment: Deployment, ini: string, part: Process, image: string): YamlValue {
+  const { instances, exclusive, max_memory } = part.settings;
+  const name = objectName(deployment, part);
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: partMetadata(deployment, name),
+    spec: {
+      replicas: 1,
+      selector: { matchLabels: labels(name) },
+      // With Recreate the old pod has ended before the new one starts.
+      strategy: exclusive ? { type: 'Recreate' } : ONE_MORE,
+      template: podTemplate(deployment, ini, {
+        name,
+        image,
+        command: containerCommand(deployment, part),
+        gracePeriod: gracefulTimeout(deployment, part) + KILL_MARGIN,
+        resources: podResources({ settings: { workers: instances, max_memory } }, NOT_GIVEN),
+      }),
+    },
+  };
+}
+
+/** A Job for each run, which is not tried again when it fails. */
+function cronJob(deployment: Deployment, ini: string, part: Task, image: string): YamlValue {
+  const { timezone, overlap, missed, timeout } = part.settings;
+  const name = objectName(deployment, part);
+  const gracePeriod = gracefulTimeout(deployment, part) + KILL_MARGIN;
+  return {
+    apiVersion: 'batch/v1',
+    kind: 'CronJob',
+    metadata: partMetadata(deployment, name),
+    spec: {
+      schedule: scheduleOf(part),
+      timeZone: timezone,
+      concurrencyPolicy: overlap === 'kill' ? 'Replace' : 'Forbid',
+      // Without a deadline a run that could not start waits: until the one before has ended, or the cluster is back.
+      startingDeadlineSeconds: missed === 'once' || overlap === 'queue' ? undefined : STARTING_DEADLINE,
+      jobTemplate: {
         spec: {
-          automountServiceAccountToken: false,
-          // Node does not collect the processes of others, as the first process of a container must; then Kubernetes' own is the first.
-          shareProcessNamespace: true,
-          terminationGracePeriodSeconds: PRE_STOP + serve.gracefulTimeout + KILL_MARGIN,
-          securityContext: {
-            runAsNonRoot: true,
-            runAsUser: NODE_USER,
-            runAsGroup: NODE_USER,
-            fsGroup: NODE_USER,
-            seccompProfile: { type: 'RuntimeDefault' },
-          },
-          containers: [
-            {
-              name,
-              image,
-              command: serve.command,
-              workingDir: CONTAINER_HOME,
-              env: environment(deployment),
-              ports: [{ name: 'http', containerPort: serve.port }],
-              resources: { requests: resources.requests, limits: resources.limits },
-              startupProbe: { ...probe, periodSeconds: PERIOD, failureThreshold: Math.ceil(wait / PERIOD) },
-              readinessProbe: { ...probe, periodSeconds: PERIOD },
-              // A server that does not listen must be restarted; one that waits for its database must not.
-              livenessProbe: { tcpSocket: { port: 'http' }, periodSeconds: PERIOD * 2 },
-              lifecycle: { preStop: { exec: { command: ['sleep', String(PRE_STOP)] } } },
-              securityContext: {
-                allowPrivilegeEscalation: false,
-                readOnlyRootFilesystem: true,
-                capabilities: { drop: ['ALL'] },
-              },
-              volumeMounts: [
-                {
-                  name: 'config',
-                  mountPath: `${CONTAINER_HOME}/${relative(deployment.project, deployment.file)}`,
-                  subPath: keyOf(deployment.file),
-                  readOnly: true,
-                },
-                ...files.map(({ path, key }) => ({
-                  name: 'env-files',
-                  mountPath: `${CONTAINER_HOME}/${path}`,
-                  subPath: key,
-                  readOnly: true,
-                })),
-                { name: 'var', mountPath: `${CONTAINER_HOME}/var` },
-                { name: 'tmp', mountPath: '/tmp' },
-              ],
-            },
-          ],
-          volumes: [
-            { name: 'config', configMap: { name: `${name}-config` } },
-            ...(files.length > 0 ? [{ name: 'env-files', secret: { secretName: secretNames(deployment).files } }] : []),
-            { name: 'var', emptyDir: {} },
-            { name: 'tmp', emptyDir: {} },
-          ],
+          backoffLimit: 0,
+          // paster itself stops a run after its timeout; this is for one that cannot.
+          activeDeadlineSeconds: timeout === 0 ? undefined : Math.ceil(timeout) + gracePeriod,
+          template: podTemplate(deployment, ini, {
+            name,
+            image,
+            command: containerCommand(deployment, part),
+            gracePeriod,
+            resources: podResources({ settings: { workers: 1 } }, NOT_GIVEN),
+            restartPolicy: 'Never',
+          }),
         },
       },
     },
   };
 }
 
-/** The variables that the INI file refers to, from a Secret. */
-function environment(deployment: Deployment): YamlValue | undefined {
-  const { names } = deployment.variables;
-  if (names.length === 0) return undefined;
-  const secret = secretNames(deployment).variables;
-  return names.map((key) => ({ name: key, valueFrom: { secretKeyRef: { name: secret, key } } }));
+/** Seconds; less than 10 would lose runs, since the controller looks every 10 seconds. */
+const STARTING_DEADLINE = 60;
+
+function scheduleOf(part: Task): string {
+  const { schedule } = part.settings;
+  try {
+    return cronJobSchedule(schedule);
+  } catch (error) {
+    const message = `Kubernetes has no schedule for "${schedule}": ${errorMessage(error)}`;
+    throw partError(part, 'schedule', message, 'write five fields, without seconds, L and #');
+  }
 }
 
-function probeOf({ scheme }: ContainerCommand, health: string | undefined): { [key: string]: YamlValue } {
+/** A CronJob's name has at most 52 characters: the names of its Jobs are longer. */
+function objectName({ name }: Deployment, { id }: BackgroundPart): string {
+  const whole = `${name}-${id}`;
+  return whole.length <= 52 ? whole : `${whole.slice(0, 43).replace(/-$/, '')}-${hashOf(whole).slice(0, 8)}`;
+}
+
+function partMetadata(deployment: Deployment, name: string): YamlValue {
+  return { name, labels: { ...labels(name), 'app.kubernetes.io/part-of': deployment.name } };
+}
+
+function probeOf({ scheme }: ContainerServer, health: string | undefined): { [key: string]: YamlValue } {
   if (health === undefined) return { tcpSocket: { port: 'http' } };
   return { httpGet: { path: health, port: 'http', scheme: scheme.toUpperCase() }, timeoutSeconds: 3 };
 }
@@ -168,7 +207,7 @@ function service(deployment: Deployment): YamlValue {
 }
 
 function ingress(deployment: Deployment, { serverName, maxBodyMiB }: KubernetesOptions): YamlValue {
-  const { scheme } = containerCommand(deployment);
+  const { scheme } = containerServer(deployment);
   const backend = { service: { name: deployment.name, port: { name: 'http' } } };
   return {
     apiVersion: 'networking.k8s.io/v1',
@@ -209,60 +248,4 @@ function disruptionBudget(deployment: Deployment): YamlValue {
     metadata: metadata(deployment),
     spec: { maxUnavailable: 1, selector: { matchLabels: labels(deployment.name) } },
   };
-}
-
-// --- YAML ------------------------------------------------------------------------------------------------------------
-
-/** Plain values as YAML, for what `export kubernetes` writes: what could be read as anything but a text is quoted. */
-
-type YamlValue = string | number | boolean | readonly YamlValue[] | { readonly [key: string]: YamlValue | undefined };
-
-/** One document, without `---`. */
-function yamlText(value: YamlValue): string {
-  return nested(value, '').replace(/^\n/, '');
-}
-
-/** A text that needs no quotes in YAML 1.1 and 1.2: no number, no `yes`, nothing that starts a structure. */
-const PLAIN = /^[A-Za-z/][A-Za-z0-9/._-]*(?: [A-Za-z0-9/._-]+)*$/;
-const WORDS = /^(?:true|false|yes|no|on|off|null|y|n)$/i;
-
-/** The text after a key's colon or an item's dash: a scalar after a space, a structure on the next lines. */
-function nested(value: YamlValue, indent: string): string {
-  if (typeof value !== 'object') return scalar(value, indent);
-  if (isList(value)) {
-    if (value.length === 0) return ' []';
-    return value.map((item) => `\n${indent}-${inItem(item, `${indent}  `)}`).join('');
-  }
-  const members = Object.entries(value).filter(([, member]) => member !== undefined);
-  if (members.length === 0) return ' {}';
-  return members.map(([key, member]) => `\n${indent}${keyText(key)}:${nested(member ?? '', `${indent}  `)}`).join('');
-}
-
-/** A mapping begins on the line of its dash. */
-function inItem(item: YamlValue, indent: string): string {
-  return nested(item, indent).replace(`\n${indent}`, ' ');
-}
-
-function isList(value: object): value is readonly YamlValue[] {
-  return Array.isArray(value);
-}
-
-function keyText(key: string): string {
-  return PLAIN.test(key) && !WORDS.test(key) ? key : JSON.stringify(key);
-}
-
-function scalar(value: string | number | boolean, indent: string): string {
-  if (typeof value !== 'string') return ` ${value}`;
-  if (isBlock(value)) {
-    // The indentation is given as 2, since the first line may itself begin with spaces.
-    return ` |2${value.endsWith('\n') ? '' : '-'}\n${value.replace(/\n$/, '').replace(/^(?=.)/gm, indent)}`;
-  }
-  return ` ${PLAIN.test(value) && !WORDS.test(value) ? value : JSON.stringify(value)}`;
-}
-
-/** Whether a literal block keeps the text as it is. Any other text becomes a JSON string, which YAML reads too. */
-function isBlock(value: string): boolean {
-  return (
-    value.includes('\n') && !/[^\n\x20-\x7e\u00a1-\u024f]/.test(value) && !/\n\n$/.test(value) && !/^\n/.test(value)
-  );
 }

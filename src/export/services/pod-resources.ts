@@ -2,8 +2,9 @@
  * What a pod requests, and what it is limited to: from the workers of the INI file, or the other way round, since
  * `workers = auto` follows the limits. One worker keeps one processor busy.
  */
+
+import type { ProcessSettings } from '../../deploy/server/server-settings.ts';
 import { workersFor } from '../../machine/capacity.ts';
-import type { Deployment } from '../deployment.ts';
 import { exportError } from '../site.ts';
 
 export interface PodResources {
@@ -30,7 +31,10 @@ const SMALL_WORKER = 96;
 const USUAL_CPU = 1 / 4;
 const USUAL_MEMORY = 1 / 2;
 
-export function podResources({ settings }: Deployment, given: GivenLimits): PodResources {
+export function podResources(
+  { settings }: { readonly settings: Partial<Pick<ProcessSettings, 'workers' | 'maxChildren' | 'max_memory'>> },
+  given: GivenLimits,
+): PodResources {
   const { workers, maxChildren = Number.POSITIVE_INFINITY, max_memory: maxMemory } = settings;
   const cpu = given.cpu === undefined ? (typeof workers === 'number' ? workers : 1) : parseCpu(given.cpu);
   const count = workers === 'auto' ? Math.min(workersFor(cpu), maxChildren) : (workers ?? 1);

@@ -1,31 +1,53 @@
-/** The command line that serves a deployment, on this machine or in a container, where it speaks HTTP. */
+/** The command lines that run a deployment, on this machine or in a container, where the server speaks HTTP. */
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { WEB } from '../../deploy/background/process-settings.ts';
 import { PACKAGE_ROOT } from '../../own-files.ts';
+import { type BackgroundPart, partError } from '../background.ts';
 import type { Deployment } from '../deployment.ts';
 
 const PASTER = 'bin/paster.js';
 
-/** Node, paster (the project's own, if it has one) and the arguments of `serve`. */
-export function localCommand(deployment: Deployment): string[] {
+/** What of the INI file a command runs. */
+export type CommandPart = 'all' | 'web' | BackgroundPart;
+
+/** Node, paster (the project's own, if it has one) and its arguments. */
+export function localCommand(deployment: Deployment, part: CommandPart): string[] {
   const own = join(deployment.project, 'node_modules/paster', PASTER);
-  const { names, caller, file } = deployment;
-  const sections = [
-    ...(names.app === undefined ? [] : ['-n', names.app]),
-    ...(names.server === undefined ? [] : ['--server-name', names.server]),
-  ];
-  return [process.execPath, existsSync(own) ? own : join(PACKAGE_ROOT, PASTER), 'serve', ...sections, file, ...caller];
+  const { names, file } = deployment;
+  const server = names.server === undefined ? [] : ['--server-name', names.server];
+  const paster = existsSync(own) ? own : join(PACKAGE_ROOT, PASTER);
+  return [process.execPath, paster, ...pasterWords(deployment, part, file, server)];
+}
+
+/** @param server the options of `serve` for the web server */
+function pasterWords(
+  { names, caller }: Deployment,
+  part: CommandPart,
+  file: string,
+  server: readonly string[],
+): string[] {
+  if (part === 'all' || part === 'web') {
+    const app = names.app === undefined ? [] : ['-n', names.app];
+    return ['serve', ...app, ...server, ...(part === 'web' ? ['--only', WEB] : []), file, ...caller];
+  }
+  checkName(part);
+  if (part.context.kind === 'task') return ['run', file, part.name, ...caller];
+  return ['serve', '--only', part.name, file, ...caller];
+}
+
+/** A name that is a word of a command line. */
+function checkName(part: BackgroundPart): void {
+  if (/^[^-,=\s][^,=]*$/.test(part.name)) return;
+  throw partError(part, undefined, 'a command line cannot name this section', 'choose a name of letters and digits');
 }
 
 /** The directory of the project in a container. */
 export const CONTAINER_HOME = '/app';
 
-export interface ContainerCommand {
-  readonly command: readonly string[];
+export interface ContainerServer {
   readonly port: number;
   readonly scheme: 'http' | 'https';
-  /** The most seconds that it takes to finish its requests. */
-  readonly gracefulTimeout: number;
 }
 
 const CONTAINER_PORT = 8080;
@@ -34,28 +56,41 @@ const CONTAINER_PORT = 8080;
  * Probes and an Ingress speak HTTP to a port. If the server section speaks HTTP, only its address is replaced; any other
  * server is replaced by `serve -s http`, with the same workers and graceful timeout.
  */
-export function containerCommand(deployment: Deployment): ContainerCommand {
-  const { names, caller, file, project, scheme, backends, settings } = deployment;
-  const isHttp = (scheme === 'http' || scheme === 'https') && !deployment.http2Only;
+export function containerServer(deployment: Deployment): ContainerServer {
+  const { scheme, backends } = deployment;
   const tcp = backends.find((each) => each.kind === 'tcp');
-  const port = isHttp && tcp && tcp.port >= 1024 ? tcp.port : CONTAINER_PORT;
+  const port = speaksHttp(deployment) && tcp && tcp.port >= 1024 ? tcp.port : CONTAINER_PORT;
+  return { port, scheme: speaksHttp(deployment) && scheme === 'https' ? 'https' : 'http' };
+}
+
+function speaksHttp({ scheme, http2Only }: Deployment): boolean {
+  return (scheme === 'http' || scheme === 'https') && !http2Only;
+}
+
+export function containerCommand(deployment: Deployment, part: CommandPart): string[] {
+  const { hasServer, names, file, project, settings } = deployment;
   const section = names.server === undefined ? [] : ['--server-name', names.server];
   const workers = settings.workers === undefined ? [] : ['--workers', String(settings.workers)];
   const timeout = ['--graceful-timeout', String(settings.graceful_timeout)];
-  const command = [
-    'node',
-    `node_modules/paster/${PASTER}`,
-    'serve',
-    ...(names.app === undefined ? [] : ['-n', names.app]),
-    ...(isHttp ? section : ['-s', 'http', ...workers, ...timeout]),
-    ...['--host', '0.0.0.0', '--port', String(port)],
-    relative(project, file),
-    ...caller,
-  ];
-  return {
-    command,
-    port,
-    scheme: isHttp && scheme === 'https' ? 'https' : 'http',
-    gracefulTimeout: Math.ceil(settings.graceful_timeout),
-  };
+  const kind = speaksHttp(deployment) ? section : ['-s', 'http', ...workers, ...timeout];
+  const address = ['--host', '0.0.0.0', '--port', String(containerServer(deployment).port)];
+  const server = hasServer ? [...kind, ...address] : [];
+  return ['node', `node_modules/paster/${PASTER}`, ...pasterWords(deployment, part, relative(project, file), server)];
+}
+
+/** The most seconds that a part takes to finish its work. */
+export function gracefulTimeout({ hasServer, settings, background }: Deployment, part: CommandPart): number {
+  if (part === 'web') return Math.ceil(settings.graceful_timeout);
+  const parts = part === 'all' ? [...background.processes, ...background.tasks] : [part];
+  const timeouts = parts.map((each) => each.settings.graceful_timeout);
+  return Math.ceil(Math.max(...timeouts, ...(part === 'all' && hasServer ? [settings.graceful_timeout] : [])));
+}
+
+/** @throws ConfigError for a part with a user of its own: an ordinary user runs all of a container */
+export function refuseAccounts({ background }: Deployment): void {
+  for (const part of [...background.processes, ...background.tasks]) {
+    const setting = (['user', 'group'] as const).find((name) => part.settings[name] !== undefined);
+    if (setting === undefined) continue;
+    throw partError(part, setting, 'in a container everything runs as one user', `leave ${setting} out`);
+  }
 }

@@ -1,13 +1,15 @@
 /** What the supervisor of a background process sends to it, and how the section is read on both sides. */
 import { dirname } from 'node:path';
 import { applyEnvFiles, configuredVariables } from '../../config/env-file.ts';
+import {
+  type BackgroundSection,
+  backgroundContext,
+  ownEnvironment,
+} from '../../deploy/background/background-section.ts';
 import { type BackgroundSettings, readBackgroundSettings } from '../../deploy/background/process-settings.ts';
-import { factoryContext } from '../../deploy/compose.ts';
 import type { FactoryContext } from '../../deploy/context.ts';
-import { loadContext } from '../../deploy/load.ts';
 import { withEnvironment } from '../../deploy/server/environment.ts';
 import type { LoadSession } from '../../deploy/session.ts';
-import { configUri } from '../../deploy/uri.ts';
 import type { LogLevel } from '../../log.ts';
 import { checkUser } from '../../process/daemon/drop-privileges.ts';
 import { ignoredPaths } from '../../process/reload/ignored.ts';
@@ -85,14 +87,12 @@ export async function taskDefinition(
   };
 }
 
-type SectionName = Pick<ProcessPlan, 'kind'> & { readonly name: string };
-
 /** The settings that say how a process of any kind runs. */
 type ProcessSettings = Pick<BackgroundSettings, 'cwd' | 'user' | 'group'>;
 
 function readSection<S extends ProcessSettings>(
   { plan, request, logFile, inTurn }: Service,
-  section: SectionName,
+  section: BackgroundSection,
   session: LoadSession,
   readSettings: (context: FactoryContext) => Promise<S>,
 ): Promise<{ readonly boot: ProcessPlan; readonly env: NodeJS.ProcessEnv; readonly settings: S }> {
@@ -105,7 +105,7 @@ function readSection<S extends ProcessSettings>(
     applyEnvFiles(plan.envFiles);
     const background = await ownEnvironment(file, section, session);
     return withEnvironment({ file, background, reload }, session, async ({ files }) => {
-      const settings = await readSettings(await processContext({ kind, file, process: name, globalConf }, session));
+      const settings = await readSettings(await backgroundContext(file, section, globalConf, session));
       const owner = ownerOf(settings, ownership);
       checkUser(owner.user, owner.group);
       const boot = {
@@ -125,25 +125,6 @@ function readSection<S extends ProcessSettings>(
       return { boot, env: { ...process.env }, settings };
     });
   });
-}
-
-/** The section whose environment counts; undefined for a request to the application, which has its own. */
-export async function ownEnvironment(
-  file: string,
-  { kind, name }: SectionName,
-  session: LoadSession,
-): Promise<SectionName | undefined> {
-  const { sections } = await session.read(file);
-  const isRequest = kind === 'task' && sections.get(`task:${name}`)?.entries.has('request');
-  return isRequest ? undefined : { kind, name };
-}
-
-/** The section's context. */
-export async function processContext(
-  { kind, file, process, globalConf }: Pick<ProcessPlan, 'kind' | 'file' | 'process' | 'globalConf'>,
-  session: LoadSession,
-): Promise<FactoryContext> {
-  return factoryContext(await loadContext(kind, configUri(file), { name: process, globalConf }, session));
 }
 
 /** A user of its own comes with that user's groups, not with the group of `--group`. */

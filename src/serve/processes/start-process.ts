@@ -1,5 +1,6 @@
 /** Runs a background process by its plan; in the child, below `process/worker/worker.ts`. */
 import { dirname } from 'node:path';
+import { backgroundContext } from '../../deploy/background/background-section.ts';
 import { runProcess } from '../../deploy/background/loaded-process.ts';
 import { guardLoading, neverSettlesError } from '../../deploy/loading-step.ts';
 import { LoadSession } from '../../deploy/session.ts';
@@ -7,7 +8,7 @@ import type { WorkerRunning, WorkerStart } from '../../process/worker/worker.ts'
 import { setUpLogging } from '../logging.ts';
 import { reloadPatterns } from '../plan.ts';
 import { enterPlan, followedLogFile, watchAtFault } from '../worker/worker-process.ts';
-import { type ProcessPlan, processContext } from './process-plan.ts';
+import type { ProcessPlan } from './process-plan.ts';
 
 export const startProcess: WorkerStart<ProcessPlan> = (plan, _open, control) =>
   guardLoading(
@@ -29,7 +30,7 @@ async function start(plan: ProcessPlan, control: Parameters<typeof startProcess>
     });
     // The supervisor has logged the error. A save starts the next version.
     if (control.failure) return { close: () => Promise.resolve() };
-    const context = await processContext(plan, session);
+    const context = await backgroundContext(plan.file, { ...plan, name: plan.process }, plan.globalConf, session);
     if (plan.reload && plan.kind === 'process') control.watchPatterns(reloadPatterns([context], dirname(plan.file)));
     if (plan.cwd !== undefined) process.chdir(plan.cwd);
     const running = await runProcess(context, { onGroup: (pid) => control.ownGroup(pid) });
