@@ -4,6 +4,7 @@
  */
 import { parseEnv } from 'node:util';
 import { ConfigError, errorCode, errorMessage, type Location } from '../errors.ts';
+import { decidesCode } from '../files/program-variables.ts';
 import { readConfiguration } from '../files/user-files.ts';
 import type { SettingType } from './setting.ts';
 
@@ -18,7 +19,12 @@ let settingVariables = NONE;
 /** For what is not set anywhere else. */
 let defaultVariables = NONE;
 
-/** The variables that are set now because of the above, with their values. */
+/** Whether variables that decide which code a program runs are kept out of the environment of this process. */
+let isProtected = false;
+
+let references = process.env;
+
+/** The variables that the above sets, with their values. */
 const applied = new Map<string, string>();
 /** What these variables were before; undefined: not set. */
 const replaced = new Map<string, string | undefined>();
@@ -44,7 +50,28 @@ export function applySettingVariables(settings: Variables, defaults: Variables =
   return () => void applySettingVariables(...before);
 }
 
-/** The variables that files and settings have set in this process, with their values. */
+/**
+ * Keeps the configured variables that decide which code a program runs out of the environment of this process if it is root:
+ * another user may control the file that they are in. Processes of the application get them by `configuredVariables()`.
+ */
+export function protectRoot(): void {
+  isProtected = process.geteuid?.() === 0;
+  setVariables();
+}
+
+/** Sets all configured variables in this process: it runs the application now, and starts nothing else as root. */
+export function releaseVariables(): void {
+  isProtected = false;
+  for (const [name, value] of applied) setVariable(name, value);
+  references = process.env;
+}
+
+/** What `%(ENV_NAME)s` refers to. */
+export function referenceEnvironment(): NodeJS.ProcessEnv {
+  return references;
+}
+
+/** The variables that files and settings give to the application, with their values. */
 export function configuredVariables(): Variables {
   return Object.fromEntries(applied);
 }
@@ -71,10 +98,15 @@ function setVariables(): void {
   const named = { ...settingVariables, ...Object.fromEntries(options) };
   const defaults = Object.entries(defaultVariables).filter(([name]) => !(name in env || name in named));
   for (const [name, value] of Object.entries({ ...named, ...Object.fromEntries(defaults) })) {
-    replaced.set(name, env[name]);
     applied.set(name, value);
-    env[name] = value;
+    if (!(isProtected && decidesCode(name, value))) setVariable(name, value);
   }
+  references = isProtected ? { ...env, ...configuredVariables() } : env;
+}
+
+function setVariable(name: string, value: string): void {
+  if (!replaced.has(name)) replaced.set(name, process.env[name]);
+  process.env[name] = value;
 }
 
 /** The variables of several sources; the last one wins. */

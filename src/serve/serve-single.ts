@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isatty } from 'node:tty';
-import { configuredVariables } from '../config/env-file.ts';
+import { releaseVariables } from '../config/env-file.ts';
 import { EXIT_FAILURE, EXIT_OK, RunError } from '../errors.ts';
 import { meter } from '../metrics/meter.ts';
 import type { ServerStatus } from '../metrics/server-status.ts';
@@ -81,8 +81,9 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
         this.#service.pidFile.reserve();
         if (!this.#service.predecessor) this.#service.pidFile.claim();
         dropPrivileges(user, group);
-        Object.assign(process.env, configuredVariables());
       } else this.#service.pidFile.reserve();
+      // After the change, so that a configured HOME overrides the user's own.
+      releaseVariables();
       this.#upgrade = new Upgrade(this.#service, this);
       if (request.inspect) await (await import('./inspector.ts')).openInspector(request.inspect, log);
       this.#warnOfNodeOptions();

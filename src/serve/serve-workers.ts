@@ -30,6 +30,7 @@ import { makeWorkersDirectory } from './sticky/workers-directory.ts';
 import { shownAddresses } from './terminal/banner.ts';
 import { developerLog, takesKeys } from './terminal/development.ts';
 import { Upgrade } from './upgrade/upgrade.ts';
+import { startEnvironment } from './worker/worker-process.ts';
 
 const WORKER = join(OWN_CODE, 'worker.js');
 /** How long an upgrade waits until no worker of this process accepts connections. */
@@ -73,8 +74,7 @@ export async function serveWorkers(service: Service): Promise<number> {
         ...worker,
         development: nextVersion(development, reload && settings.browser_reload && flags.browserReload),
       },
-      // With the configured variables, for those that Node itself reads when it starts.
-      env: { ...process.env },
+      env: startEnvironment(worker, log),
       sockets,
       workers: loaded.workers ?? 1,
       automatic: loaded.automaticWorkers,

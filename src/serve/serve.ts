@@ -1,5 +1,6 @@
 /** `serve` in this process: checks the request, and serves alone, with workers, or as the monitor of another process. */
 import { debugFlags } from '../config/debug.ts';
+import { protectRoot } from '../config/env-file.ts';
 import type { LoadedServer } from '../deploy/load.ts';
 import { guardLoading } from '../deploy/loading-step.ts';
 import { applyEnvironment } from '../deploy/server/environment.ts';
@@ -97,6 +98,7 @@ function inheritedFrom({ passed, notifyFd }: Inheritance): Inherited {
 export async function prepare(request: ServeRequest, role: Role['name'] | undefined): Promise<PreparedServer> {
   const { plan, pidFile, ownership } = request;
   checkUser(ownership.user, ownership.group);
+  protectRoot();
   const session = new LoadSession(plan.globalConf);
   const asked = await servedParts(plan, session);
   const environment = asked.web

@@ -154,6 +154,80 @@ describe.runIf(requireRoot())('as root', () => {
     }
   });
 
+  describe('variables from a file of the user', () => {
+    /** The file makes Node and the shell load code that notes who it runs as, and has a harmless variable. */
+    function withEnvFile(settings: string, sections = ''): { readonly cwd: string; readonly users: () => string[] } {
+      const cwd = project(`port = 0\n${settings}env_file = home/.env`);
+      writeFileSync(join(cwd, 'x.ini'), sections, { flag: 'a' });
+      const home = join(cwd, 'home');
+      mkdirSync(join(home, 'bin'), { recursive: true });
+      chmodSync(home, 0o777);
+      const note = join(home, 'note.cjs');
+      const notes = join(home, 'notes');
+      writeFileSync(note, `require('fs').appendFileSync(${JSON.stringify(notes)}, process.getuid() + '\\n');`);
+      writeFileSync(notes, '');
+      chmodSync(notes, 0o666);
+      for (const program of ['systemd-notify', 'getent', 'logger', 'ps', 'getfacl']) {
+        writeFileSync(join(home, 'bin', program), `#!/bin/sh\nid -u >> ${notes}\n`, { mode: 0o755 });
+      }
+      const path = `${join(home, 'bin')}:${process.env['PATH']}`;
+      writeFileSync(join(home, '.env'), `NODE_OPTIONS=--require ${note}\nPATH=${path}\nOTHER=1\n`);
+      writeFileSync(
+        join(cwd, 'app.js'),
+        `import { execFile } from 'node:child_process';
+        export default (req, res) => execFile(process.execPath, ['-p', '0'], () =>
+          res.end(JSON.stringify([process.env.NODE_OPTIONS, process.env.PATH, process.env.OTHER])));`,
+      );
+      return { cwd, users: () => readFileSync(notes, 'utf8').split('\n').filter(Boolean) };
+    }
+
+    test.each([
+      ['one process', ''],
+      ['a worker', 'workers = 1\n'],
+    ])('run no code as root: %s', async (_what, settings) => {
+      const { cwd, users } = withEnvFile(settings);
+      const env = { NOTIFY_SOCKET: join(cwd, 'notify') };
+      const program = await serve(['x.ini', '--user', 'nobody'], { cwd, env });
+      const seen = async () => (await fetch(program.url)).json();
+      const expected = [expect.stringContaining('note.cjs'), expect.stringContaining('/home/bin:'), '1'];
+      expect(await seen()).toEqual(expected);
+      program.child.kill('SIGHUP');
+      if (settings !== '') await program.says(/^reloaded$/m);
+      expect(await seen()).toEqual(expected);
+      await program.kill('SIGTERM');
+      // Those that the application starts run as its user.
+      expect(new Set(users())).toEqual(new Set([String(id('-u', 'nobody'))]));
+      if (settings !== '') expect(program.stderr).toContain('NODE_OPTIONS has no effect on a process that root starts');
+    });
+
+    test('run no code as root: background processes and tasks', async () => {
+      const { cwd, users } = withEnvFile(
+        'workers = 1\n',
+        `[process:jobs]\ncommand = sh -c 'echo $OTHER $PATH; sleep 100'\nuser = nobody\nenv_file = home/.env\n
+        [task:now]\ncommand = true\nschedule = 0 0 1 1 *\nuser = nobody\nenv_file = home/.env\n`.replace(/^ +/gm, ''),
+      );
+      const program = await serve(['x.ini', '--user', 'nobody'], { cwd });
+      await program.says(/^1 \S+\/home\/bin:/m);
+      expect(program.stderr).toContain('[process:jobs] NODE_OPTIONS has no effect');
+      expect((await paster(['run', 'x.ini', 'now'], { cwd }).finished()).status).toBe(0);
+      await program.kill('SIGTERM');
+      expect(users()).not.toContain('0');
+    });
+
+    test('options that load nothing count from the start', async () => {
+      const { cwd } = withEnvFile('workers = 1\n');
+      writeFileSync(join(cwd, 'home/.env'), 'NODE_OPTIONS=--max_old_space_size=321 --no-warnings\n');
+      writeFileSync(
+        join(cwd, 'app.js'),
+        `import { getHeapStatistics } from 'node:v8';
+        export default (req, res) => res.end(String(getHeapStatistics().heap_size_limit / 2 ** 20));`,
+      );
+      const program = await serve(['x.ini', '--user', 'nobody'], { cwd });
+      expect(Number(await (await fetch(program.url)).text())).toBeLessThan(500);
+      expect(program.stderr).toBe('');
+    });
+  });
+
   test('a directory that is the user’s is left clean', async () => {
     const cwd = project('socket = %(here)s/run/app.sock');
     mkdirSync(join(cwd, 'run'), { mode: 0o777 });

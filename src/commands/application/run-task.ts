@@ -1,5 +1,5 @@
 /** `paster run`: runs a task of an INI file now, in this process. */
-import { configuredVariables } from '../../config/env-file.ts';
+import { configuredVariables, protectRoot } from '../../config/env-file.ts';
 import { didYouMean } from '../../config/nearest.ts';
 import { backgroundContext, ownEnvironment } from '../../deploy/background/background-section.ts';
 import { runProcess } from '../../deploy/background/loaded-process.ts';
@@ -38,6 +38,7 @@ async function runTask(
   const [config = '', name = '', ...assignments] = args;
   const file = iniPath(config);
   readEnvFiles(options);
+  protectRoot();
   const globalConf = parseAssignments(assignments);
   const session = new LoadSession(globalConf);
   const names = namesOfKind((await session.read(file)).sections.keys(), 'task');

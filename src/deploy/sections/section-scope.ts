@@ -3,6 +3,7 @@
  * file, and the caller's globals, which override all.
  */
 import { dirname } from 'node:path';
+import { referenceEnvironment } from '../../config/env-file.ts';
 import type { IniDocument, IniEntry, IniSection } from '../../config/ini.ts';
 import { type Interpolated, interpolate, type Scope, type ScopeValue } from '../../config/interpolate.ts';
 import type { Location } from '../../errors.ts';
@@ -164,7 +165,7 @@ export class SectionScope {
     section: IniSection = this.document.defaults,
   ): string | undefined {
     try {
-      return interpolate(new ScopedValue(sectionName, key, value, section), scope, process.env, () => [
+      return interpolate(new ScopedValue(sectionName, key, value, section), scope, referenceEnvironment(), () => [
         ...section.entries.keys(),
         ...this.defaultNames(),
         ...Object.keys(this.#caller),

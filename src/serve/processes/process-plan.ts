@@ -19,6 +19,7 @@ import type { Settings } from '../../protocol/types.ts';
 import { enterDirectory, workingDirectory } from '../../working-directory.ts';
 import type { Ownership } from '../plan.ts';
 import type { Service } from '../service.ts';
+import { startEnvironment } from '../worker/worker-process.ts';
 
 /** What a background process is told, or the process of a task. */
 export interface ProcessPlan {
@@ -91,7 +92,7 @@ export async function taskDefinition(
 type ProcessSettings = Pick<BackgroundSettings, 'cwd' | 'user' | 'group'>;
 
 function readSection<S extends ProcessSettings>(
-  { plan, request, logFile, inTurn }: Service,
+  { plan, request, log, logFile, inTurn }: Service,
   section: BackgroundSection,
   session: LoadSession,
   readSettings: (context: FactoryContext) => Promise<S>,
@@ -122,7 +123,7 @@ function readSection<S extends ProcessSettings>(
         logLevel,
         logFile: logFile?.path,
       };
-      return { boot, env: { ...process.env }, settings };
+      return { boot, env: startEnvironment(boot, log, `[${kind}:${name}] `), settings };
     });
   });
 }
