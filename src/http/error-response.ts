@@ -3,7 +3,7 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import { reportFailure } from '../diagnostics/failure-reporter.ts';
 import { errorCode, errorMessage, errorStack } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { printableLine } from '../printable.ts';
+import { printable, printableLine } from '../printable.ts';
 import { withoutSecretParameters } from '../secrets.ts';
 import { escapeHtml, htmlPage } from './html.ts';
 import { preferredType } from './request-headers.ts';
@@ -80,9 +80,10 @@ ${id ? `<p class="soft">If you report this, please add: <code>${escapeHtml(id)}<
     ),
   'application/json': ({ status, title, message, id, more }: ErrorResponse) =>
     `${JSON.stringify({ status, error: title, message, id, ...more?.json })}\n`,
+  // For terminals, which a message that quotes a request must not control.
   'text/plain': ({ title, message, id, more }: ErrorResponse) =>
     [title, message, id && `id: ${id}`, more?.text]
-      .filter((line) => line)
+      .flatMap((line) => (line ? printable(line.replaceAll('\t', '  ')) : []))
       .join('\n')
       .concat('\n'),
 };

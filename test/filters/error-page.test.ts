@@ -78,6 +78,14 @@ describe('without debug', () => {
 });
 
 describe('with debug', () => {
+  test('a message with control characters does not reach a terminal as they are', async () => {
+    const { url } = await caught({ debug: 'true' }, {}, () => {
+      throw new Error('no such name: \x1b]0;title\x07\x1b[2J\tx');
+    });
+    const text = (await ask(url, '/', { headers: { accept: 'text/plain' } })).body.toString();
+    expect(text).toContain('no such name: \\x1b]0;title\\x07\\x1b[2J  x\n');
+  });
+
   test.each<[string, Settings, Settings]>([
     ['in [DEFAULT]', { debug: 'true' }, {}],
     ['in the section', {}, { debug: 'true' }],
