@@ -19,8 +19,30 @@ The messages of each code, with cause and cure. At a terminal and with \`-v\`, p
 const ROW = /^\| `(.+?)` \| (.*) \|$/gm;
 
 const TABLE = '| message | cause and cure |\n| --- | --- |';
-const QUOTED =
-  'Its messages begin with a name of yours, or quote an error of your code, a package or the system: see [error messages](errors.md).';
+/** Rows for messages that are not in the sources, because they only quote an error of your code or of the system. */
+const QUOTING: Readonly<Record<string, readonly string[]>> = {
+  PASTER_MODULE_FAILED: [
+    '| `TypeError: x is not a function` | Your module, or one that it imports, threw this error. The message begins with the place in your code |',
+    "| `Error: Cannot find package 'express' imported from /srv/shop/app.js` | The package is not installed. If package.json names it, run `npm install`; otherwise check the spelling |",
+  ],
+  PASTER_CHECK_WARNING: [
+    '| `warning: [app:shop] is not used: nothing refers to it` | A warning of [`paster check`](commands.md#check). The file still works; the message says what has no effect |',
+  ],
+};
+
+/** Rows of docs/errors.md whose messages begin with a name of yours. */
+const NAMED: Readonly<Record<string, RegExp>> = {
+  PASTER_INI_UNREADABLE: /^\| `cannot read etc/,
+  PASTER_NOT_A_FACTORY: / is not a function but an object`/,
+  PASTER_NOT_A_FILE: /^\| `[^:`]* is (?:a directory|not a regular file)`/,
+};
+
+function rowsWithoutMessage(code: string, rows: readonly string[]): readonly string[] {
+  const named = NAMED[code];
+  const found = QUOTING[code] ?? rows.filter((row) => named?.test(row));
+  if (found.length === 0) throw new Error(`no message of ${code} is known: add a row here or to docs/errors.md`);
+  return found;
+}
 
 /** The codes of all errors, also of those whose messages begin with what they quote. */
 function thrownCodes(): string[] {
@@ -45,7 +67,19 @@ export function errorCodesPage(): string {
   for (const code of thrownCodes()) if (!byCode.has(errorFamily(code))) byCode.set(code, new Set());
   const sections = [...byCode]
     .toSorted(([one], [other]) => one.localeCompare(other))
-    .map(([code, lines]) => [`## ${code}\n`, ...(lines.size > 0 ? [TABLE, ...lines] : [QUOTED]), ''].join('\n'));
+    .map(([code, lines]) =>
+      [
+        `## ${code}\n`,
+        TABLE,
+        ...(lines.size > 0
+          ? lines
+          : rowsWithoutMessage(
+              code,
+              rows.map(([line]) => line),
+            )),
+        '',
+      ].join('\n'),
+    );
   return [HEAD, ...sections].join('\n');
 }
 

@@ -42,23 +42,23 @@ export const createCommand: Command = {
   options: [
     {
       flags: '-t, --template <template>',
-      help: `a template (default: ${DEFAULT_TEMPLATE}); several are laid upon each other`,
+      help: `a template (default: ${DEFAULT_TEMPLATE}); several are combined`,
       repeatable: true,
     },
-    { flags: '-o, --output-dir <dir>', help: 'where the directory is made (default: here)' },
+    { flags: '-o, --output-dir <dir>', help: 'make the new directory there (default: here)' },
     { flags: '-n, --simulate', help: 'only show what would be written' },
     { flags: '-f, --overwrite', help: 'replace files that differ' },
     { flags: '--no-interactive', help: 'ask nothing' },
-    { flags: '--config <file>', help: 'an INI file with your answers: read if it exists, and written' },
+    { flags: '--config <file>', help: 'keep your answers in this INI file, and read them from it' },
     { flags: '--list-templates', help: 'list the templates' },
     { flags: '--list-variables', help: 'list the variables of the template' },
   ],
   examples: [
     ['paster create', 'ask for everything'],
     ['paster create myapp -t express language=ts', 'an Express application in TypeScript in ./myapp'],
-    ['paster create .', 'etc/ and scripts for the application that is in this directory'],
+    ['paster create .', 'etc/ and scripts for the application in this directory'],
     ['paster create -n myapp', 'show what would be written'],
-    ['paster create mymap -t etc app=egg:MapProxy#app', 'etc/ alone, for an application that is there already'],
+    ['paster create mymap -t etc app=egg:MapProxy#app', 'only etc/, for an existing application'],
   ],
   run: (args, options, console) =>
     interruptible(

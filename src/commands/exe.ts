@@ -15,7 +15,7 @@ import type { Command, CommandOption, Commands } from './command-line/command.ts
 /** @param commands the commands that [exe] can name */
 export const exeCommand = (commands: Commands): Command => ({
   name: 'exe',
-  summary: 'run an INI file whose section [exe] says how',
+  summary: 'run an INI file as its section [exe] says',
   args: [
     ['<config>', 'an INI file that begins with #!/usr/bin/env -S paster exe'],
     ['[args...]', 'further arguments and options of its command'],
@@ -23,7 +23,7 @@ export const exeCommand = (commands: Commands): Command => ({
   options: [DOTENV],
   passesOptions: true,
   examples: [
-    ['./etc/config.ini', 'what [exe] says: without it, paster serve etc/config.ini'],
+    ['./etc/config.ini', 'the command in [exe], or without it paster serve etc/config.ini'],
     ['./etc/config.ini --reload', 'the same with one more option'],
     ['./etc/config.ini stop', 'with [exe] pid_file = ...: the server in the background'],
   ],

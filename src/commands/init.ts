@@ -22,7 +22,7 @@ import { decisionMaker, statusOf } from './conflicts.ts';
 export const initCommand: Command = {
   name: 'init',
   summary: 'write etc/ and scripts for the application in this directory',
-  args: [['[var=value...]', 'what to write instead of what was detected: port=4000, app=listen:../server.js']],
+  args: [['[var=value...]', 'values instead of the detected ones: port=4000, app=listen:../server.js']],
   options: [
     { flags: '-o, --output-dir <dir>', help: 'the directory of the application (default: here)' },
     { flags: '-n, --simulate', help: 'only show what would be written' },

@@ -12,13 +12,13 @@ import { notRunning, notUnderstood, serversOf } from './control/servers.ts';
 
 export const statusCommand: Command = {
   name: 'status',
-  summary: 'show how the running server of an INI file is',
+  summary: 'show the running server of an INI file: workers and requests',
   args: [['<config>', 'an INI file']],
   options: [{ flags: '--json', help: 'as JSON' }],
   examples: [
     ['paster status etc/config.ini', 'each worker with its requests; exit status 1 if no server runs'],
     ['paster status --json etc/config.ini', 'the same for a program'],
-    ['paster serve etc/config.ini status', 'whether the server of the pid file runs, and no more'],
+    ['paster serve etc/config.ini status', 'only whether the server of the pid file runs'],
   ],
   run: status,
 };

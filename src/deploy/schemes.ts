@@ -21,7 +21,7 @@ const SCHEMES: ReadonlyMap<string, ResolveScheme> = new Map(
     /** `npm:package#name`: an entry point that an npm package declares. */
     async npm(uri, name, request) {
       const { relativeTo, session } = request;
-      const { findEntryPoint, findPackage } = await entryPoints();
+      const { findEntryPoint, findPackage } = await packages();
       const info = await session.package(`npm:${uri.path} ${relativeTo}`, () => findPackage(uri.path, relativeTo));
       const { group, target } = findEntryPoint(info, request.kind, name ?? 'main', 'npm', request.from);
       return uriContext(request, { protocol: group, target, packageName: uri.path });
@@ -32,7 +32,7 @@ const SCHEMES: ReadonlyMap<string, ResolveScheme> = new Map(
       const paste = pasteName(uri.path, name);
       const { relativeTo, session } = request;
       const distribution = paste ? 'paster' : uri.path;
-      const { findDistribution, findEntryPoint } = await entryPoints();
+      const { findDistribution, findEntryPoint } = await packages();
       const info = await session.package(`egg:${distribution} ${relativeTo}`, () =>
         findDistribution(distribution, relativeTo),
       );
@@ -130,7 +130,10 @@ const FILE_SCHEMES: Readonly<Record<string, (path: string) => string>> = {
 };
 
 /** Imported only for the schemes that need it: an INI file without packages loads faster. */
-const entryPoints = () => import('./modules/entry-points.ts');
+const packages = async () => ({
+  ...(await import('./modules/packages.ts')),
+  ...(await import('./modules/entry-points.ts')),
+});
 
 /** @throws ConfigError at the place of the URI. */
 export const resolveUri: ResolveUri = async (text, request) => {

@@ -4,7 +4,7 @@ import { formatLocation, type Location, printableLine } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Settings } from '../protocol/types.ts';
 import { settingsOf } from './context.ts';
-import type { PackageInfo } from './modules/entry-points.ts';
+import type { PackageInfo } from './modules/packages.ts';
 
 export interface Warning {
   readonly message: string;

@@ -11,7 +11,7 @@ import type { Context } from '../deploy/context.ts';
 import { innerContexts } from '../deploy/inspect/outline.ts';
 import type { PreloadedModule } from '../deploy/instrumentation/preloaded.ts';
 import { type LoadedServer, loadContext, loadServer } from '../deploy/load.ts';
-import { ownPackage } from '../deploy/modules/entry-points.ts';
+import { ownPackage } from '../deploy/modules/packages.ts';
 import { builtinSchema } from '../deploy/schema.ts';
 import { RELOAD_FILES } from '../deploy/sections/section-config.ts';
 import { type AddressOverrides, processSettings } from '../deploy/server/server-settings.ts';

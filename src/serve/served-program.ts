@@ -1,5 +1,6 @@
 /** `paster serve server.js`, `paster serve .` and plain `paster serve`: what is served without an INI file. */
 import { relative, resolve } from 'node:path';
+import { checkProgram } from '../deploy/modules/module-target.ts';
 import { type FoundProgram, findProgram, isProgramFile } from '../deploy/programs/find-program.ts';
 import type { AddressOverrides } from '../deploy/server/server-settings.ts';
 import { hasScheme } from '../deploy/uri.ts';
@@ -20,7 +21,7 @@ export interface ServedSpec {
 /**
  * Reads the first argument of `serve`. An INI file and a URI are served as they are. For a program's file, a directory or no
  * argument, it finds the program.
- * @throws ConfigError if a directory has neither a program nor an INI file.
+ * @throws ConfigError if there is no such program, or if a directory has neither a program nor an INI file.
  */
 export function servedSpec(given: string | undefined): ServedSpec {
   const directory = workingDirectory();
@@ -28,6 +29,7 @@ export function servedSpec(given: string | undefined): ServedSpec {
   if (given !== undefined && !isExistingDirectory(path) && !(isProgramFile(given) && !hasScheme(given))) {
     return { spec: given, directory, overrides: {}, note: undefined };
   }
+  if (given !== undefined && !isExistingDirectory(path)) checkProgram(given, path, undefined);
   const found = findProgram(path);
   const place = relative(directory, found.directory);
   const what = found.isIni && place !== '' ? `${place}/${found.spec}` : found.spec;

@@ -76,6 +76,9 @@ test('names the packages and why others are left out, and calls no factory', {
       'the packages of a program are known once it runs: serve --reload -v says what it imports ahead',
     ],
   });
-  expect((await check('broken.ini', '-v')).lines).toHaveLength(1);
+  expect((await check('broken.ini', '-v')).lines).toEqual([
+    expect.stringMatching(/^broken\.ini:/),
+    expect.stringMatching(/^ {2}PASTER_\w+: docs\/error-codes\.md#paster_\w+$/),
+  ]);
   expect(existsSync(join(directory, 'called'))).toBe(false);
 });

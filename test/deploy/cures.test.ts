@@ -1,6 +1,6 @@
 /** Common slips in an INI file: the message has the place, and the hint has the text to write instead. */
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { checkFile } from '../../src/deploy/check/check.ts';
 import { loadApp, loadServer } from '../../src/index.ts';
@@ -69,7 +69,7 @@ test.each([
     '2:7',
     '[app:main]\nuse = npm:listed-package\n',
     '"listed-package" is not installed',
-    'package.json names it: npm install',
+    'package.json names it: run npm install',
   ],
   [
     '2:7',
@@ -125,6 +125,17 @@ test.each([
   expect(found).toHaveLength(1);
   expect(found[0]).toMatchObject({ place, hint });
   expect(found[0]?.message).toContain(message);
+});
+
+test.each([
+  ["import 'listed-package';", 'package.json names it: run npm install'],
+  ["import 'listed-package/part.js';", 'package.json names it: run npm install'],
+  ["import 'quite-another';", 'check the spelling; package.json does not name it'],
+  ["import './missing.js';", undefined],
+])('a module with %s', async (line, hint) => {
+  const file = write(`[app:main]\nuse = call:./importing.js:makeApp\n${SERVER}`);
+  writeFileSync(join(dirname(file), 'importing.js'), `${line}\n${MODULE}`);
+  await expect(loadApp(`config:${file}`)).rejects.toMatchObject({ code: 'PASTER_MODULE_FAILED', hint });
 });
 
 test('a file without a server', async () => {

@@ -2,12 +2,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import {
-  type EntryPoint,
-  findDistribution,
-  findEntryPoint,
-  type PackageInfo,
-} from '../../deploy/modules/entry-points.ts';
+import { type EntryPoint, findEntryPoint } from '../../deploy/modules/entry-points.ts';
+import { findDistribution, type PackageInfo } from '../../deploy/modules/packages.ts';
 import { declaredSchema } from '../../deploy/schema.ts';
 import { EXIT_FAILURE, EXIT_OK, errorCode, errorMessage, printableLine, RunError, UsageError } from '../../errors.ts';
 import { renderConfig, standardConfig, type Variables } from '../../scaffold/render-text.ts';
@@ -21,19 +17,19 @@ export const makeConfigCommand: Command = {
   name: 'make-config',
   summary: 'write an INI file for an installed package',
   args: [
-    ['<package>', 'an installed package, or PACKAGE#ENTRYPOINT (main)'],
+    ['<package>', 'an installed package, or PACKAGE#ENTRYPOINT (default: main)'],
     ['<file>', 'the file to write'],
     ['[var=value...]', 'variables of the template'],
   ],
   options: [
-    { flags: '--name <name>', help: 'the entry point, if it is not written behind a #' },
+    { flags: '--name <name>', help: 'the entry point, instead of PACKAGE#ENTRYPOINT' },
     { flags: '-n, --simulate', help: 'print the file instead of writing it' },
     { flags: '-f, --overwrite', help: 'replace a file that differs' },
     { flags: '--setup', help: 'run setup-app on it afterwards' },
   ],
   examples: [
     ['paster make-config wiki etc/wiki.ini', 'the wiki package’s own template, filled in'],
-    ['paster make-config paster#test test.ini', 'a package without a template: what it declares'],
+    ['paster make-config paster#test test.ini', 'a package without a template: the settings that it declares'],
   ],
   run: makeConfig,
 };

@@ -27,17 +27,17 @@ type Options = Readonly<Record<string, unknown>>;
 
 const ARGS: Command['args'] = [
   ['<config>', 'an INI file, or a URI such as module:./server.js'],
-  ['<url>', 'what is asked for; without a slash in front it goes under /.command/'],
-  ['[query...]', 'name=value, put behind the URL as its query'],
+  ['<url>', 'a path or a URL; a path without a leading slash is below /.command/'],
+  ['[query...]', 'name=value, added to the query of the URL'],
 ];
 
 const OPTIONS: readonly CommandOption[] = [
   { flags: '-n, --app-name <name>', help: 'the application section (default: main)' },
   { flags: '--header <name:value>', help: 'a header of the request', repeatable: true },
   { flags: '--display-headers', help: 'show the status and the headers of the response too' },
-  { flags: '--config-var <name:value>', help: 'global configuration; wins over [DEFAULT]', repeatable: true },
+  { flags: '--config-var <name:value>', help: 'a global value; overrides [DEFAULT]', repeatable: true },
   DOTENV,
-  { flags: '-v, --verbose', help: 'show stack traces' },
+  { flags: '-v, --verbose', help: 'show stack traces and error codes' },
 ];
 
 export const requestCommand: Command = {

@@ -19,11 +19,11 @@ import type { Command, Console } from '../command-line/command.ts';
 
 export const runTaskCommand: Command = {
   name: 'run',
-  summary: 'run a task of an INI file now',
+  summary: 'run a scheduled task of an INI file now',
   args: [
     ['<config>', 'an INI file'],
     ['<task>', 'the name of a [task:...] section'],
-    ['[name=value...]', 'global configuration; wins over [DEFAULT]'],
+    ['[name=value...]', 'a global value; overrides [DEFAULT]'],
   ],
   options: [DOTENV],
   examples: [['paster run etc/config.ini nightly', 'runs [task:nightly] to its end; exit status 1 if it fails']],

@@ -4,9 +4,9 @@ import { loadTarget, runPartCode } from '../../deploy/compose.ts';
 import { type Context, type FactoryContext, isComposite } from '../../deploy/context.ts';
 import { innerContexts } from '../../deploy/inspect/outline.ts';
 import { type AppConfig, loadContext } from '../../deploy/load.ts';
-import { enclosingPackage } from '../../deploy/modules/entry-points.ts';
 import { importModule } from '../../deploy/modules/import-module.ts';
 import { moduleTarget } from '../../deploy/modules/module-target.ts';
+import { enclosingPackage } from '../../deploy/modules/packages.ts';
 import { LoadSession } from '../../deploy/session.ts';
 import { ConfigError, EXIT_OK, printable } from '../../errors.ts';
 import { programLogger } from '../../log.ts';
@@ -18,14 +18,14 @@ import { setUpEnvironment } from './environment.ts';
 
 export const setupAppCommand: Command = {
   name: 'setup-app',
-  summary: 'set up what an application needs: its setup_app hook',
+  summary: 'call the setup_app hook of an application before its first start',
   args: [
     ['<config>', 'an INI file, or FILE#SECTION'],
-    ['[name=value...]', 'global configuration; the hooks get it as vars too'],
+    ['[name=value...]', 'a global value; the hooks get it as vars too'],
   ],
   options: [{ flags: '-n, --name <name>', help: 'the application section (default: main)' }, DOTENV],
   examples: [
-    ['paster setup-app etc/config.ini', 'every application that the main one is made of'],
+    ['paster setup-app etc/config.ini', 'all applications in the main section'],
     ['paster setup-app etc/config.ini#shop admin=me@example.com', 'one of them, with a variable for its hook'],
   ],
   run: setupApp,

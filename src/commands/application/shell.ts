@@ -20,10 +20,10 @@ import { markCommandRequest } from './request.ts';
 
 export const shellCommand: Command = {
   name: 'shell',
-  summary: 'a JavaScript prompt with the application loaded',
+  summary: 'open a JavaScript prompt with the application loaded',
   args: [
     ['<config>', 'an INI file, FILE#SECTION, or a URI such as module:./server.js'],
-    ['[name=value...]', 'global configuration; wins over [DEFAULT]'],
+    ['[name=value...]', 'a global value; overrides [DEFAULT]'],
   ],
   options: [
     { flags: '-n, --app-name <name>', help: 'the application section (default: main)' },
@@ -31,8 +31,8 @@ export const shellCommand: Command = {
     { flags: '-q, --quiet', help: 'no greeting' },
   ],
   examples: [
-    ['paster shell etc/develop.ini', 'app, config and request() are there'],
-    ['echo "(await request(\'/\')).status" | paster shell -q etc/develop.ini', 'a line from somewhere else'],
+    ['paster shell etc/develop.ini', 'a prompt with app, config and request()'],
+    ['echo "(await request(\'/\')).status" | paster shell -q etc/develop.ini', 'evaluate a line from a pipe'],
   ],
   run: shell,
 };

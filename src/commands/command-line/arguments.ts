@@ -10,7 +10,7 @@ import { type CommandOption, listOption } from './command.ts';
 
 export const DOTENV: CommandOption = {
   flags: '-e, --dotenv <file>',
-  help: 'environment variables from this file, unless they are set already',
+  help: 'read environment variables from this file; those that are set already stay',
   repeatable: true,
 };
 

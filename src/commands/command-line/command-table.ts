@@ -33,14 +33,14 @@ export const COMMANDS: Commands = new Map([
   [
     'config',
     {
-      summary: 'show an INI file as the loader sees it',
+      summary: 'show an INI file as paster reads it',
       load: async () => (await import('../configuration/config.ts')).configCommand,
     },
   ],
   [
     'points',
     {
-      summary: 'list the entry points that are installed',
+      summary: 'list the parts that an INI file can use',
       load: async () => (await import('../configuration/points.ts')).pointsCommand,
     },
   ],
@@ -68,7 +68,7 @@ export const COMMANDS: Commands = new Map([
   [
     'setup-app',
     {
-      summary: 'set up what an application needs: its setup_app hook',
+      summary: 'call the setup_app hook of an application before its first start',
       load: async () => (await import('../application/setup-app.ts')).setupAppCommand,
     },
   ],
@@ -82,7 +82,7 @@ export const COMMANDS: Commands = new Map([
   [
     'status',
     {
-      summary: 'show how the running server of an INI file is',
+      summary: 'show the running server of an INI file: workers and requests',
       load: async () => (await import('../status.ts')).statusCommand,
     },
   ],
@@ -96,21 +96,21 @@ export const COMMANDS: Commands = new Map([
   [
     'upgrade',
     {
-      summary: 'replace the running server of an INI file: another paster, Node and application',
+      summary: 'replace a running server by a new process: new paster, Node and application',
       load: async () => (await import('../control/upgrade.ts')).upgradeCommand,
     },
   ],
   [
     'run',
     {
-      summary: 'run a task of an INI file now',
+      summary: 'run a scheduled task of an INI file now',
       load: async () => (await import('../application/run-task.ts')).runTaskCommand,
     },
   ],
   [
     'shell',
     {
-      summary: 'a JavaScript prompt with the application loaded',
+      summary: 'open a JavaScript prompt with the application loaded',
       load: async () => (await import('../application/shell.ts')).shellCommand,
     },
   ],
@@ -124,7 +124,7 @@ export const COMMANDS: Commands = new Map([
   [
     'exe',
     {
-      summary: 'run an INI file whose section [exe] says how',
+      summary: 'run an INI file as its section [exe] says',
       load: async () => (await import('../exe.ts')).exeCommand(COMMANDS),
     },
   ],

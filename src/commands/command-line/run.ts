@@ -81,23 +81,27 @@ function topHelp(): string {
   return [
     'Usage: paster COMMAND [options]',
     '',
-    'One INI file says which application runs, which filters wrap it, and which',
-    'server carries it.',
+    'Run any Node app from one INI file: the app, its middleware and its server.',
     '',
     'Options:',
     ...rows([
       ['-V, --version', 'print the version'],
-      ['-h, --help', 'display help for command'],
+      ['-h, --help', 'show this help'],
     ]),
     '',
     'Commands:',
-    ...rows([...commands, ['help [COMMAND]', 'show what a command does']]),
+    ...rows([...commands, ['help [COMMAND]', 'show the options and examples of a command']]),
   ].join('\n');
 }
 
 function commandParser(command: Command, console: Console): Program {
   const program = newParser(console).name(`paster ${command.name}`).description(command.summary);
-  for (const [name, meaning] of command.args) program.argument(name, meaning);
+  for (const [name, meaning] of command.args) {
+    // A long list of words would widen the column of all arguments.
+    const [, words] = /^\[((?:[a-z]+\|){4,}[a-z]+)\]$/.exec(name) ?? [];
+    if (words === undefined) program.argument(name, meaning);
+    else program.argument('[command]', words.replaceAll('|', ', '));
+  }
   for (const { flags, help: meaning, repeatable } of command.options) {
     if (repeatable) program.option(flags, meaning, (value: string, all: string[] = []) => [...all, value]);
     else program.option(flags, meaning);

@@ -3,9 +3,10 @@ import { relative } from 'node:path';
 import { type CheckOptions, checkFile, type Finding, IMPORT_TIMEOUT_MS } from '../../deploy/check/check.ts';
 import { currentStep } from '../../deploy/loading-step.ts';
 import { placeInStack } from '../../deploy/modules/error-place.ts';
-import { codeFrame } from '../../diagnostics/error-report.ts';
+import { codeFrame, documentationLines } from '../../diagnostics/error-report.ts';
 import { plain } from '../../diagnostics/paint.ts';
 import {
+  ErrorList,
   EXIT_MISTAKE,
   EXIT_OK,
   errorMessage,
@@ -22,12 +23,12 @@ import { type Command, type CommandOption, type Console, flagOption, textOption 
 
 const AS_USER: CommandOption = {
   flags: '--as-user <user>',
-  help: 'say whether a web server of this user, such as www-data, could reach the sockets',
+  help: 'report whether a web server that runs as this user, such as www-data, could connect',
 };
 
 const VERBOSE: CommandOption = {
   flags: '-v, --verbose',
-  help: 'say which packages serve --reload imports ahead, and why not the others',
+  help: 'show error codes, and which packages serve --reload imports ahead',
 };
 
 export const checkCommand: Command = {
@@ -35,12 +36,12 @@ export const checkCommand: Command = {
   summary: 'find every error in an INI file without serving it',
   args: [
     ['<config>', 'an INI file'],
-    ['[name=value...]', 'global configuration; wins over [DEFAULT]'],
+    ['[name=value...]', 'a global value; overrides [DEFAULT]'],
   ],
   options: [DOTENV, AS_USER, VERBOSE],
   examples: [
     ['paster check etc/config.ini', 'a line for each error; exit status 2 if there is one'],
-    ['paster check etc/config.ini --as-user www-data', 'and what keeps nginx from its sockets'],
+    ['paster check etc/config.ini --as-user www-data', 'also reports what keeps nginx from connecting'],
   ],
   run: check,
 };
@@ -78,8 +79,12 @@ async function check(
       onForeignServer: access?.onForeignServer,
     });
     for (const finding of found) await showFinding(finding, console);
-    for (const line of access?.sentences ?? []) console.out(printableLine(line));
     const paint = console.screen?.paint ?? plain;
+    if (found.length > 0 && (isVerbose || console.screen?.isTerminal)) {
+      const errors = new ErrorList(found.map(({ error }) => error));
+      for (const line of documentationLines(errors)) console.out(paint('dim', `  ${line}`));
+    }
+    for (const line of access?.sentences ?? []) console.out(printableLine(line));
     if (found.length === 0) console.out(paint('green', printableLine(`${relative(workingDirectory(), file)}: ok`)));
     if (found.some(({ severity }) => severity === 'error')) return EXIT_MISTAKE;
     return EXIT_OK;

@@ -10,7 +10,7 @@ import { pointsMarkdown } from './points-markdown.ts';
 
 export const pointsCommand: Command = {
   name: 'points',
-  summary: 'list the entry points that are installed',
+  summary: 'list the parts that an INI file can use',
   args: [['[group]', 'only this group, such as paste.app_factory']],
   options: [
     { flags: '--json', help: 'as JSON, with the settings of each part' },
@@ -19,7 +19,7 @@ export const pointsCommand: Command = {
   examples: [
     ['paster points', 'all of them, by group'],
     ['paster points paste.server_factory', 'the servers'],
-    ['paster points --markdown > parts.md', 'what there is to use in this project'],
+    ['paster points --markdown > parts.md', 'documentation of all parts in this project'],
   ],
   run: points,
 };

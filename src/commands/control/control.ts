@@ -17,28 +17,31 @@ export const controlCommand: Command = {
   summary: 'control the running server of an INI file',
   args: [
     ['<config>', 'an INI file'],
-    ['[reload|workers|replace|stop|start|logs|requests|top|profile|heap|repl]', 'what to do, see below'],
+    ['[reload|workers|replace|stop|start|logs|requests|top|profile|heap|repl]', 'the command'],
     [
       '[argument]',
-      'of workers: +1, -1 or a number; of start, and of stop if it is for one process: the name of its section; of the others that need one: the PID of a worker or process',
+      'for workers: +1, -1 or a number; for start and stop: the name of a process section; otherwise the PID of a worker or process',
     ],
   ],
   options: [
     PID,
     { flags: '-f, --follow', help: 'with logs: show new lines until you press Ctrl-C' },
     { flags: '--level <level>', help: 'the lowest level that logs shows (default: debug)' },
-    { flags: '--seconds <seconds>', help: 'how long profile takes (default: 10)' },
+    { flags: '--seconds <seconds>', help: 'with profile: how long it takes (default: 10)' },
     {
       flags: '-o, --output <file>',
-      help: 'the new file of profile and heap (default: a name with PID and time, here)',
+      help: 'with profile and heap: the file to write (default: a name with PID and time, here)',
     },
   ],
   examples: [
-    ['paster control etc/config.ini reload', 'as HUP; returns when the new version serves, or says why it does not'],
-    ['paster control etc/config.ini workers +1', 'one more; also -1, or a number'],
+    [
+      'paster control etc/config.ini reload',
+      'like HUP, but returns when the new version serves, or says why it does not',
+    ],
+    ['paster control etc/config.ini workers +1', 'start one more worker; also -1, or a number'],
     ['paster control etc/config.ini replace 4711', 'start another worker, and then end this one'],
     ['paster control etc/config.ini stop', 'finish requests in flight, and end'],
-    ['paster control etc/config.ini stop mailer', 'end the processes of [process:mailer] until "start mailer"'],
+    ['paster control etc/config.ini stop mailer', 'stop [process:mailer] until "start mailer"'],
     ['paster control etc/config.ini logs -f --level warning', 'what all its processes log and print, live'],
     [
       'paster control etc/config.ini requests',

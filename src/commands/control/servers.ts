@@ -7,7 +7,7 @@ import { workingDirectory } from '../../working-directory.ts';
 import { type CommandOption, textOption } from '../command-line/command.ts';
 
 /** Which server is meant. */
-export const PID: CommandOption = { flags: '--pid <pid>', help: 'the server, if several of the file run' };
+export const PID: CommandOption = { flags: '--pid <pid>', help: 'the server, if several run with this file' };
 
 /** @param command for messages */
 export function pidOption(options: Readonly<Record<string, unknown>>, command: string): number | undefined {

@@ -9,12 +9,12 @@ import { oneServer, PID, pidOption } from './servers.ts';
 
 export const upgradeCommand: Command = {
   name: 'upgrade',
-  summary: 'replace the running server of an INI file: another paster, Node and application',
+  summary: 'replace a running server by a new process: new paster, Node and application',
   args: [['<config>', 'an INI file']],
   options: [PID],
   examples: [
-    ['paster upgrade etc/config.ini', 'returns when the new process serves, or says why the old one goes on'],
-    ['paster upgrade --pid 4711 etc/config.ini', 'of several servers of the file, this one'],
+    ['paster upgrade etc/config.ini', 'returns when the new process serves, or says why the old one keeps serving'],
+    ['paster upgrade --pid 4711 etc/config.ini', 'this server, if several run with the file'],
   ],
   run: upgrade,
 };

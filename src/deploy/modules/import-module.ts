@@ -54,11 +54,12 @@ export async function importModule(
     const { message, location } = compileError(error) ?? {};
     if (message) throw new RunError('PASTER_MODULE_FAILED', message, { cause: error, location });
     const { placeOfError } = await import('./error-place.ts');
+    const { missingPackageHint } = await import('./packages.ts');
     const place = await placeOfError(error, file);
     throw new RunError('PASTER_MODULE_FAILED', `${errorName(error)}${errorMessage(error)}`, {
       cause: error,
       location: place,
-      hint: await compilerHint(error, place),
+      hint: (await missingPackageHint(error, file)) ?? (await compilerHint(error, place)),
     });
   }
 }

@@ -347,7 +347,7 @@ export class ConfigFile implements ContextLoader {
 async function requireDistribution(requirement: string, directory: string): Promise<void> {
   const name = requirement.replace(/[<>=!~;[].*$/s, '');
   if (namesOfDistribution(name)) return;
-  const { findDistribution } = await import('../modules/entry-points.ts');
+  const { findDistribution } = await import('../modules/packages.ts');
   await findDistribution(name, directory);
 }
 

@@ -15,7 +15,7 @@ import { type Context, type FactoryContext, placeOfKey, sectionPrefix, settingsO
 import { innerContexts } from '../inspect/outline.ts';
 import type { PreloadedModule } from '../instrumentation/preloaded.ts';
 import { loadContext } from '../load.ts';
-import type { PackageInfo } from '../modules/entry-points.ts';
+import type { PackageInfo } from '../modules/packages.ts';
 import type { PartKind } from '../part-kinds.ts';
 import { builtinSchema } from '../schema.ts';
 import { ENVIRONMENT, namesVariables } from '../sections/application-settings.ts';
