@@ -1,6 +1,6 @@
 /** The comment above what `paster export` writes. */
 import { readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { expect, test } from 'vitest';
 import { TARGETS } from '../../src/export/target.ts';
 import { exported, ini, project, refused } from './site.ts';
@@ -42,6 +42,13 @@ test('the command has its options, and no word of it ends the comment', async ()
     `#   paster export nginx ${ini(directory)} "x=1\\n}" --output ${JSON.stringify(output)} --host a.example --host b.example --standalone`,
     `# Run it: nginx -c ${JSON.stringify(output)}`,
   ]);
+});
+
+test('the command that runs a standalone file has its absolute path', async () => {
+  const directory = project(SERVER);
+  const output = relative(process.cwd(), join(directory, 'nginx.conf'));
+  await exported('nginx', ini(directory), '--standalone', '-o', output);
+  expect(readFileSync(output, 'utf8')).toContain(`\n# Run it: nginx -c ${join(directory, 'nginx.conf')}\n`);
 });
 
 test('an image of a directory without package.json is refused', async () => {
