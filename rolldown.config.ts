@@ -12,7 +12,7 @@ const SRC = join(import.meta.dirname, 'src');
 /** What Node, or a process of paster's, loads by its path. */
 const PROGRAMS = [
   ...['cli', 'worker', 'process/worker/inspection-thread', 'filters/auth/password-thread'],
-  ...['deploy/programs/forked/forked-listen', 'deploy/programs/threads/refuse-listen'],
+  ...['deploy/programs/forked/forked-listen', 'deploy/programs/children/refuse-listen'],
 ];
 
 /** What src/lazy-index.ts loads by its path when a program calls it, besides the built-in parts. */
@@ -45,8 +45,12 @@ export default defineConfig({
           test: /src\/(?:errors|log|own-files|config\/nearest|diagnostics\/paint|process\/program\/(?:command-line|last-task|standard-output))\.ts$/,
           priority: 3,
         },
-        // For the threads of programs.
-        { name: 'listen-call', test: /src\/deploy\/programs\/threads\/listen-call\.ts$/, priority: 3 },
+        // For the threads and child processes of programs.
+        {
+          name: 'listen-call',
+          test: /src\/deploy\/programs\/children\/(?:listen-call|guard-threads|guard-processes)\.ts$/,
+          priority: 3,
+        },
         // Enough for loadApp, and what commands and parts share above it.
         {
           name: 'load',

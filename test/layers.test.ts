@@ -57,7 +57,6 @@ const FILES = sources();
 
 /** Entry points of threads, and two functions that many folders use. */
 const SHORT = [
-  'deploy/programs/threads/refuse-listen.ts',
   'filters/auth/password-thread.ts',
   'logging/memoize-last.ts',
   'process/worker/inspection-thread.ts',

@@ -13,7 +13,7 @@ import { workingDirectory } from '../working-directory.ts';
 import { type Context, describePart, type FactoryContext, placeOfKey, sectionPlace, settingsOf } from './context.ts';
 import { asLoadingStep } from './loading-step.ts';
 import { isBackground, type PartKind } from './part-kinds.ts';
-import { refuseListening } from './programs/listen-takeover.ts';
+import { refuseListening } from './programs/listening/refusal.ts';
 import { takeApplicationSettings, withConvention } from './sections/application-settings.ts';
 import { partFailure, validateSettings } from './validate.ts';
 
@@ -145,18 +145,19 @@ async function createOneApp(described: FactoryContext, mounted: Mounted): Promis
 }
 
 async function makeApp(context: FactoryContext, made: unknown, mounted: Mounted): Promise<App> {
-  if (context.protocol === 'object') return runPartCode(context, async () => withSocketServer(await toApp(made)));
+  if (context.protocol === 'object')
+    return runPartCode(context, async () => withSocketServer(await toApp(made, describePart(context))));
   const make = factoryFunction(made, context);
   const settings = await validateSettings(made, context);
   if (context.protocol === 'paste.app_factory') {
     return runPartCode(context, async () =>
-      withSocketServer(await toApp(returned(await make(context.globalConf, settings), context))),
+      withSocketServer(await toApp(returned(await make(context.globalConf, settings), context), describePart(context))),
     );
   }
   const parts: App[] = [];
   const loader = compositeLoader(context, parts, mounted);
   const front = await runPartCode(context, async () =>
-    toApp(returned(await make(loader, context.globalConf, settings), context)),
+    toApp(returned(await make(loader, context.globalConf, settings), context), describePart(context)),
   );
   return withLifecycle(front, parts, front.upgrade);
 }

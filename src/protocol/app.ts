@@ -33,9 +33,10 @@ interface PolkaLike {
 
 /**
  * An App made of `value`. The most specific shape is tried first, since Express is a function too and Fastify has a `server`.
+ * @param owner what has made the value, for errors of requests: `[app:main] ./app.js`
  * @throws ConfigError that says what was found instead.
  */
-export async function toApp(value: unknown): Promise<App> {
+export async function toApp(value: unknown, owner = 'the application'): Promise<App> {
   const server = await asHttpServer(value);
   if (server) return withHooks(serverApp(server), server);
   if (isFastify(value)) return withUpgrade(fastifyApp(value), value.server);
@@ -47,9 +48,9 @@ export async function toApp(value: unknown): Promise<App> {
   refuseOthers(value);
   if (isFetchHandler(value)) {
     throwHonoErrors(value);
-    return withHooks(await fetchApp(value), value);
+    return withHooks(await fetchApp(value, owner), value);
   }
-  if (isFetchFunction(value)) return withHooks(await fetchApp({ fetch: value }), value);
+  if (isFetchFunction(value)) return withHooks(await fetchApp({ fetch: value }, owner), value);
   if (isServerEntry(value)) return serverEntryApp(value);
   if (typeof value === 'function' && value.length < 3) return value as App;
   if (takesParsedUrl(value)) return (req, res) => value(req, res);

@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isatty } from 'node:tty';
 import { releaseVariables } from '../config/env-file.ts';
+import { refuseListeningLater } from '../deploy/programs/listening/refusal.ts';
 import { EXIT_FAILURE, EXIT_OK, RunError } from '../errors.ts';
 import { meter } from '../metrics/meter.ts';
 import type { ServerStatus } from '../metrics/server-status.ts';
@@ -92,6 +93,8 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
       await this.#preload();
       if (!this.#service.isLogConfigured) this.#developer = await showFailures({ ...request, ...plan }, server);
       const withLines = await requestLines(request, server);
+      // A runner listens by itself.
+      if (!server.runner) refuseListeningLater(plan.directory, log);
       const app = withLines(await loadPlannedApp(plan, session));
       await servedContexts(plan, session);
       session.logWarnings(log);

@@ -167,6 +167,21 @@ describe('fetch', () => {
     expect(await (await fetch(`${await listen(await toApp(handler))}/x`)).text()).toBe('hello /x');
   });
 
+  test.each<[string, unknown, string]>([
+    ['nothing', undefined, 'undefined'],
+    ['a text', 'hello', 'the text "hello"'],
+    ['a promise of an object', Promise.resolve({ status: 200 }), 'an object with status'],
+  ])('that returns %s is named', async (_what, value, found) => {
+    const app = await toApp({ fetch: (_request: Request) => value }, '[app:main] module:./app.mjs');
+    const [req, res] = [{ url: '/', headers: {} }, {}] as unknown as [IncomingMessage, ServerResponse];
+    const failed = await Promise.resolve(app(req, res)).catch((error: unknown) => error);
+    expect(failed).toBeInstanceOf(TypeError);
+    // No frames: they would be paster's.
+    expect((failed as Error).stack).toBe(
+      `TypeError: fetch() of [app:main] module:./app.mjs returned ${found}, not a Response`,
+    );
+  });
+
   test('refuses a WebSocket that it answers like a request', async () => {
     expect(await askForWebSocket(await listen(await toApp({ fetch: answer })))).toBe(
       '501 This application has no WebSocket here',

@@ -10,7 +10,7 @@ import { becomeClusterWorker } from './cluster-worker.ts';
 import { takeForkedServer } from './forked/forked-server.ts';
 import { isForkingServer } from './frameworks.ts';
 import { hideChannel } from './hide-channel.ts';
-import { ListenTakeover } from './listen-takeover.ts';
+import { ListenTakeover } from './listening/takeover.ts';
 import { watchReadiness } from './readiness.ts';
 import { StopSignals } from './stop-signals.ts';
 

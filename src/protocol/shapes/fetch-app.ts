@@ -8,7 +8,7 @@ import { sendPlainText } from '../../http/error-response.ts';
 import { declineUpgrade } from '../default-handlers.ts';
 import type { App } from '../types.ts';
 import { acceptWebSocket, type WebSocketHooks } from './crossws.ts';
-import { isObjectOrFunction, parameterNames } from './describe.ts';
+import { describeValue, has, isObjectOrFunction, parameterNames } from './describe.ts';
 
 export interface FetchHandler {
   fetch(request: Request, env: NodePair): Response | PromiseLike<Response>;
@@ -46,12 +46,16 @@ export function refusesUpgrades({ upgrade }: App): boolean {
   return upgrade !== undefined && REFUSING.has(upgrade);
 }
 
-export async function fetchApp(handler: FetchHandler): Promise<App> {
+/** @param owner whose `fetch` it is, for errors: `[app:main] ./app.js` */
+export async function fetchApp(handler: FetchHandler, owner: string): Promise<App> {
   const { NodeRequest, patchGlobalRequest, sendNodeResponse } = await import('srvx/node');
   // Node's Request constructor accepts only its own requests, and Hono's bodyLimit calls `new Request(request, ...)` with srvx's.
   patchGlobalRequest();
-  const ask = (req: IncomingMessage, res: ServerResponse) =>
-    handler.fetch(new NodeRequest({ req, res }), { incoming: req, outgoing: res });
+  const ask = async (req: IncomingMessage, res: ServerResponse): Promise<Response> => {
+    const response = await handler.fetch(new NodeRequest({ req, res }), { incoming: req, outgoing: res });
+    if (!isResponse(response)) throw notAResponse(response, owner);
+    return response;
+  };
   const app: App = async (req, res) => {
     const response = await ask(req, res);
     if (response.headers.has(ALREADY_SENT)) return;
@@ -78,6 +82,18 @@ export async function fetchApp(handler: FetchHandler): Promise<App> {
   };
   REFUSING.add(app.upgrade);
   return app;
+}
+
+/** Those of undici and srvx are of classes of their own. */
+function isResponse(value: unknown): value is Response {
+  return isObjectOrFunction(value) && 'headers' in value && has(value.headers ?? {}, 'has');
+}
+
+function notAResponse(value: unknown, owner: string): TypeError {
+  const error = new TypeError(`fetch() of ${owner} returned ${describeValue(value)}, not a Response`);
+  // The function has returned, so that all frames are paster's.
+  error.stack = String(error);
+  return error;
 }
 
 /** Says the same of an application around one. */

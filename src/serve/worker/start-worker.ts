@@ -6,7 +6,8 @@ import { innerContexts } from '../../deploy/inspect/outline.ts';
 import { type LoadedServer, loadContext } from '../../deploy/load.ts';
 import { guardLoading, neverSettlesError } from '../../deploy/loading-step.ts';
 import { importPackage, prepareTsx } from '../../deploy/modules/import-module.ts';
-import { replaceListen } from '../../deploy/programs/listen-takeover.ts';
+import { replaceListen } from '../../deploy/programs/listening/policy.ts';
+import { refuseListeningLater } from '../../deploy/programs/listening/refusal.ts';
 import { LoadSession } from '../../deploy/session.ts';
 import { paintFor } from '../../diagnostics/paint.ts';
 import { meter } from '../../metrics/meter.ts';
@@ -121,6 +122,7 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
     }
     if (!logging) await showFailures(plan, server);
     const withLines = await requestLines(plan, server);
+    refuseListeningLater(plan.directory, log);
     const loaded = withLines(await loadPlannedApp(plan, session));
     // One of them is enough to say so.
     const workers = control.isFirst && !plan.sticky ? plan.workers : 1;

@@ -1,70 +1,33 @@
 /**
- * Takes over `listen()` of an application's own servers. A program that listens by itself is served through the filters and
- * the server of the INI file: its first `http.Server` (or that of `port`) is told that it listens and gets its requests from
- * paster, and no port of its own is opened. In all other code of an application, `listen()` is an error while it loads.
+ * A program that listens by itself is served through the filters and the server of the INI file: its first `http.Server` (or
+ * that of `port`) is told that it listens and gets its requests from paster, and no port of its own is opened.
  */
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
-import { relative } from 'node:path';
-import { ConfigError } from '../../errors.ts';
-import { sendPlainText } from '../../http/error-response.ts';
-import { isOwnServer, servingAddress } from '../../net/address.ts';
-import { declineUpgrade } from '../../protocol/default-handlers.ts';
-import { waitsForMessage } from '../../protocol/polling-sessions.ts';
-import type { App } from '../../protocol/types.ts';
-import { listenAsPrimary, refusePortOfForks } from './cluster-worker.ts';
-import { guardThreads, replaceWorker } from './threads/guard-threads.ts';
+import { join } from 'node:path';
+import { sendPlainText } from '../../../http/error-response.ts';
+import { servingAddress } from '../../../net/address.ts';
+import { OWN_CODE } from '../../../own-files.ts';
+import { declineUpgrade } from '../../../protocol/default-handlers.ts';
+import { waitsForMessage } from '../../../protocol/polling-sessions.ts';
+import type { App } from '../../../protocol/types.ts';
+import { guardProcesses } from '../children/guard-processes.ts';
+import { guardThreads } from '../children/guard-threads.ts';
+import { formatRequested, isTemporary, type RequestedAddress } from '../children/listen-call.ts';
+import { refusePortOfForks } from '../cluster-worker.ts';
+import { isHotReloadServer, ViteHotReload } from '../vite/hot-reload.ts';
 import {
-  callerOutsidePackages,
-  formatRequested,
-  isInherited,
-  isTemporary,
-  type RequestedAddress,
-  requestedAddress,
-} from './threads/listen-call.ts';
-import { isHotReloadServer, ViteHotReload } from './vite/hot-reload.ts';
-
-type Callback = (...args: unknown[]) => void;
-
-/** Decides what `listen()` of a server that is not paster's does. */
-interface ListenPolicy {
-  /** @returns whether the server was taken over; otherwise it opens its own port. */
-  listen(server: NetServer, requested: RequestedAddress, callback: Callback | undefined): boolean;
-}
-
-let policy: ListenPolicy | undefined;
-let isInstalled = false;
-
-/**
- * Replaces `listen()` of every server of this process, for good: a program may create its server at any time. This happens
- * before the first code of an application runs; packages that are imported ahead must find the same.
- */
-export function replaceListen(): void {
-  if (isInstalled) return;
-  isInstalled = true;
-  replaceWorker();
-  const { listen } = NetServer.prototype;
-  NetServer.prototype.listen = function (this: NetServer, ...args: unknown[]): NetServer {
-    if (!policy || isOwnServer(this) || isInherited(args[0])) return listenAsPrimary(listen, this, args);
-    const callback = args.findLast((each) => typeof each === 'function') as Callback | undefined;
-    if (policy.listen(this, requestedAddress(args), callback)) return this;
-    return listenAsPrimary(listen, this, args);
-  } as NetServer['listen'];
-}
-
-/** An HTTP server of Node's or one that works like it, with handlers: HTTPS and HTTP/2 servers have the same events. */
-function handlesHttp(server: NetServer): server is HttpServer {
-  return server.listenerCount('request') > 0 || server.listenerCount('upgrade') > 0;
-}
+  awaitsHandlers,
+  type Callback,
+  decideListening,
+  handlesHttp,
+  type ListenPolicy,
+  replaceListen,
+} from './policy.ts';
 
 /** Whether a server is one that only the program's own processes know: a Unix socket among the temporary files, not for HTTP. */
 function connectsOwnProcesses(server: NetServer, { path }: RequestedAddress): boolean {
   return !handlesHttp(server) && isTemporary(path);
-}
-
-/** Whether it is one of Node's that may get its handlers later. Servers of other protocols do not have this method. */
-function awaitsHandlers(server: NetServer): boolean {
-  return !handlesHttp(server) && typeof Reflect.get(server, 'setTimeout') === 'function';
 }
 
 export interface TakeoverOptions {
@@ -75,6 +38,9 @@ export interface TakeoverOptions {
   /** Reports a server that is not opened. */
   readonly warn: (message: string) => void;
 }
+
+/** What the program's threads and child processes load first. */
+const CHILD_PRELOAD = join(OWN_CODE, 'deploy/programs/children/refuse-listen.js');
 
 const CLOSED = 'the program has closed its server: requests get the status 503';
 
@@ -99,8 +65,11 @@ export class ListenTakeover implements ListenPolicy {
       this.#resolve = resolve;
     });
     replaceListen();
-    if (!options.listenOthers) guardThreads();
-    policy = this;
+    if (!options.listenOthers) {
+      guardThreads(CHILD_PRELOAD);
+      guardProcesses(CHILD_PRELOAD);
+    }
+    decideListening(this);
   }
 
   listen(server: NetServer, requested: RequestedAddress, callback: Callback | undefined): boolean {
@@ -326,37 +295,5 @@ class TakenServer {
     for (const listener of this.server.listeners('connection')) {
       if (!NODES_LISTENERS.has(listener.name)) Reflect.apply(listener, this.server, [socket]);
     }
-  }
-}
-
-/** While it loads, an application that is no program must not open a port past the filters of the INI file. */
-class ListenRefusal implements ListenPolicy {
-  readonly #directory: string;
-
-  /** @param directory what the paths of the INI file are relative to */
-  constructor(directory: string) {
-    this.#directory = directory;
-  }
-
-  listen(server: NetServer, requested: RequestedAddress): boolean {
-    const place = handlesHttp(server) || awaitsHandlers(server) ? callerOutsidePackages() : undefined;
-    if (!place) return false;
-    // As it is written in an INI file.
-    const path = relative(this.#directory, place.file).replaceAll('%', '%%');
-    throw new ConfigError('PASTER_LISTENS', `calls listen() on ${formatRequested(requested)} by itself`, {
-      location: place,
-      hint: `write use = listen:${path.startsWith('../') ? path : `./${path}`}, or export the application without calling listen()`,
-    });
-  }
-}
-
-/** Runs code that must not listen; a program that is being served already keeps its own policy. */
-export async function refuseListening<T>(directory: string, run: () => Promise<T>): Promise<T> {
-  replaceListen();
-  policy ??= new ListenRefusal(directory);
-  try {
-    return await run();
-  } finally {
-    if (policy instanceof ListenRefusal) policy = undefined;
   }
 }

@@ -1,4 +1,5 @@
-/** Worker threads of a program: their ports would be past the filters of the INI file. */
+/** Worker threads and child processes of a program: their ports would be past the filters of the INI file. */
+import { dirname } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { freePort, paster, serve } from '../helpers/program.ts';
@@ -68,5 +69,66 @@ describe('a thread that calls listen()', () => {
     const program = await serve(['x.ini'], { cwd: project('server.cjs', COMMONJS.replace('LISTEN', path)) });
     await program.says(/the thread listens/);
     expect(await (await fetch(program.url)).text()).toBe('main');
+  });
+});
+
+/** A program that starts its own file again. */
+const parent = (start: string): string => `const childProcess = require('node:child_process');
+const { createServer } = require('node:http');
+if (process.argv[2] !== 'child') {
+  const child = ${start};
+  child.on('exit', (status) => console.log('the child ended with', status));
+  createServer((req, res) => res.end('main')).listen(3000);
+} else {
+  createServer((req, res) => res.end('child')).listen(LISTEN, () => console.log('the child listens'));
+}
+`;
+const FORK = "childProcess.fork(__filename, ['child'])";
+const INHERIT = "{ stdio: 'inherit' }";
+
+describe('a child process that calls listen()', () => {
+  test.each([
+    ['fork', FORK],
+    ['fork with options of its own', "childProcess.fork(__filename, ['child'], { execArgv: [], env: {} })"],
+    ['spawn with the path of Node', `childProcess.spawn(process.execPath, [__filename, 'child'], ${INHERIT})`],
+    ['spawn with the name of Node', `childProcess.spawn('node', [__filename, 'child'], ${INHERIT})`],
+  ])('is refused with its place: %s', async (_how, start) => {
+    const port = await freePort();
+    const source = parent(start).replace('LISTEN', String(port));
+    const program = await serve(['x.ini'], {
+      cwd: project('server.cjs', source),
+      env: { PATH: `${dirname(process.execPath)}:${process.env['PATH']}` },
+    });
+    await program.says(/the child ended with 1/);
+    expect(program.output).toMatch(
+      /calls listen\(\) on port \d+ in a child process \(listen_others = true opens it, past the filters\)\n.*server\.cjs:8:/,
+    );
+    expect(program.output).not.toContain('the child listens');
+    expect(await (await fetch(program.url)).text()).toBe('main');
+  });
+
+  test('is refused in the child of a child, whatever options it has', async () => {
+    const port = await freePort();
+    const nested = `if (process.argv[2] === 'between') require('node:child_process').fork(__filename, ['child'], { execArgv: [] });
+else {
+${parent(FORK.replace("['child']", "['between']")).replace('LISTEN', String(port))}}
+`;
+    const program = await serve(['x.ini'], { cwd: project('server.cjs', nested) });
+    await program.says(/calls listen\(\) on port \d+ in a child process/);
+    expect(program.output).not.toContain('the child listens');
+  });
+
+  test('listens with listen_others', async () => {
+    const port = await freePort();
+    const source = parent(FORK).replace('LISTEN', String(port));
+    const program = await serve(['x.ini'], { cwd: project('server.cjs', source, 'listen_others = true') });
+    await program.says(/the child listens/);
+    expect(await (await fetch(`http://127.0.0.1:${port}`)).text()).toBe('child');
+  });
+
+  test('may listen on a Unix socket for its own program', async () => {
+    const path = "require('node:path').join(require('node:os').tmpdir(), process.pid + '.sock')";
+    const program = await serve(['x.ini'], { cwd: project('server.cjs', parent(FORK).replace('LISTEN', path)) });
+    await program.says(/the child listens/);
   });
 });

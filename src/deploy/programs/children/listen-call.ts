@@ -1,8 +1,6 @@
-/** What a call of `listen()` asks for, and which file it is in. Threads of a program load this too. */
-import { Server as NetServer } from 'node:net';
+/** What a call of `listen()` asks for. Threads and child processes of a program load this too. */
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 /** What a program asked to listen on. */
 export interface RequestedAddress {
@@ -35,28 +33,4 @@ export function isTemporary(path: string | undefined): boolean {
 
 export function formatRequested({ port, path }: RequestedAddress): string {
   return path ?? `port ${port}`;
-}
-
-interface CallSite {
-  readonly file: string;
-  readonly line: number;
-  readonly column: number;
-}
-
-const FRAME = /^\s+at (?!async )(?:.*\()?((?:file:\/\/)?\/[^()]+):(\d+):(\d+)\)?$/;
-
-/** Where the application's own code called: outside of Node, of paster, and of packages. */
-export function callerOutsidePackages(): CallSite | undefined {
-  const holder: { stack?: string } = {};
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 30;
-  Error.captureStackTrace(holder, NetServer.prototype.listen);
-  Error.stackTraceLimit = stackTraceLimit;
-  for (const line of holder.stack?.split('\n') ?? []) {
-    const [, file, row, column] = FRAME.exec(line) ?? [];
-    if (file === undefined || file.includes('/node_modules/')) continue;
-    const path = file.startsWith('file://') ? fileURLToPath(file) : file;
-    return { file: path, line: Number(row), column: Number(column) };
-  }
-  return undefined;
 }

@@ -1,0 +1,55 @@
+/**
+ * The child processes of a program that is served: none of them opens a port past the filters of the INI file. This is about
+ * those of Node that `fork` or `spawn` starts; what a shell or another program starts is not known.
+ */
+import childProcess, { type ChildProcess, type ForkOptions } from 'node:child_process';
+import { existsSync, realpathSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import { basename, delimiter, join } from 'node:path';
+
+let preload: string | undefined;
+
+/** Replaces the functions that start processes, for good: packages that are imported ahead keep what they find. */
+export function replaceProcesses(): void {
+  const { fork, spawn } = childProcess;
+  childProcess.fork = ((file: string, ...rest: readonly unknown[]) => {
+    const [args, options] = split(rest) as [string[], ForkOptions];
+    const { execPath = process.execPath, execArgv = process.execArgv, env } = options;
+    const isGuarded = preload !== undefined && isThisNode(execPath, env);
+    return fork(file, args, isGuarded ? { ...options, execArgv: [...execArgv, `--require=${preload}`] } : options);
+  }) as typeof fork;
+  childProcess.spawn = ((command: string, ...rest: readonly unknown[]): ChildProcess => {
+    const [args, options] = split(rest);
+    const isGuarded = preload !== undefined && !options.shell && isThisNode(command, options.env);
+    return spawn(command, isGuarded ? [`--require=${preload}`, ...args] : args, options);
+  }) as typeof spawn;
+  syncBuiltinESMExports();
+}
+
+/** From now on, each new child process of this Node refuses to listen. @param file what it loads first */
+export function guardProcesses(file: string): void {
+  preload = file;
+}
+
+interface StartOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly shell?: boolean | string;
+}
+
+/** Both are optional. */
+function split(rest: readonly unknown[]): [args: readonly string[], options: StartOptions] {
+  const [first, second] = rest;
+  const [args, options] = Array.isArray(first) ? [first, second] : [[], first ?? second];
+  return [args, (options ?? {}) as StartOptions];
+}
+
+const NODE = /^node(?:js)?$/;
+
+/** Whether a command is the program that runs this process. Another version of Node may not know how to load the file. */
+function isThisNode(command: string, env: NodeJS.ProcessEnv = process.env): boolean {
+  if (command === process.execPath) return true;
+  if (!NODE.test(basename(command))) return false;
+  const directories = command.includes('/') ? [''] : (env['PATH'] ?? '').split(delimiter);
+  const file = directories.map((directory) => join(directory, command)).find((path) => existsSync(path));
+  return file !== undefined && realpathSync(file) === realpathSync(process.execPath);
+}

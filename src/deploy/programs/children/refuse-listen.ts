@@ -1,0 +1,29 @@
+/** Loaded into each thread and each child process of a program before its own code: `listen()` is an error there. */
+import { Server } from 'node:net';
+import { isMainThread } from 'node:worker_threads';
+import { guardProcesses, replaceProcesses } from './guard-processes.ts';
+import { guardThreads, replaceWorker } from './guard-threads.ts';
+import { formatRequested, isInherited, isTemporary, requestedAddress } from './listen-call.ts';
+
+const where = isMainThread ? 'a child process' : 'a worker thread';
+
+const { listen } = Server.prototype;
+Server.prototype.listen = function (this: Server, ...args: unknown[]): Server {
+  const requested = requestedAddress(args);
+  if (isInherited(args[0]) || isTemporary(requested.path)) return Reflect.apply(listen, this, args);
+  const what = `calls listen() on ${formatRequested(requested)} in ${where}`;
+  const error = new Error(`${what} (listen_others = true opens it, past the filters)`);
+  // The first line of the stack is the caller's.
+  Error.captureStackTrace(error, Server.prototype.listen);
+  throw error;
+} as Server['listen'];
+
+// What these start refuses too, also with options of its own.
+const PRELOAD = /^--require=(.*refuse-listen\.js)$/;
+const [preload] = process.execArgv.flatMap((option) => PRELOAD.exec(option)?.[1] ?? []);
+if (preload !== undefined) {
+  replaceWorker();
+  replaceProcesses();
+  guardThreads(preload);
+  guardProcesses(preload);
+}

@@ -1,0 +1,76 @@
+/**
+ * Decides what `listen()` of an application's own servers does. That of a program is taken over, and in all other code of an
+ * application it is an error: a port of its own would be past the filters of the INI file.
+ */
+import type { Server as HttpServer } from 'node:http';
+import { Server as NetServer } from 'node:net';
+import { isOwnServer } from '../../../net/address.ts';
+import { replaceProcesses } from '../children/guard-processes.ts';
+import { replaceWorker } from '../children/guard-threads.ts';
+import { isInherited, type RequestedAddress, requestedAddress } from '../children/listen-call.ts';
+import { listenAsPrimary } from '../cluster-worker.ts';
+
+export type Callback = (...args: unknown[]) => void;
+
+/** Decides what `listen()` of a server that is not paster's does. */
+export interface ListenPolicy {
+  /** @returns whether the server was taken over; otherwise it opens its own port. */
+  listen(server: NetServer, requested: RequestedAddress, callback: Callback | undefined): boolean;
+}
+
+/** That of a program, which stays. */
+let lasting: ListenPolicy | undefined;
+/** Those of code that is being loaded, the innermost last. */
+const temporary: ListenPolicy[] = [];
+/** What decides when nothing is being loaded. */
+let otherwise: ListenPolicy | undefined;
+let isInstalled = false;
+
+/** From now on, `policy` decides. */
+export function decideListening(policy: ListenPolicy): void {
+  lasting = policy;
+}
+
+/** From now on, `policy` decides unless another one does. */
+export function decideOtherwise(policy: ListenPolicy): void {
+  otherwise = policy;
+}
+
+/** `policy` decides while `run` runs, unless there is a lasting one. */
+export async function decideWhile<T>(policy: ListenPolicy, run: () => Promise<T>): Promise<T> {
+  temporary.push(policy);
+  try {
+    return await run();
+  } finally {
+    temporary.splice(temporary.indexOf(policy), 1);
+  }
+}
+
+/**
+ * Replaces `listen()` of every server of this process, for good: a program may create its server at any time. This happens
+ * before the first code of an application runs; packages that are imported ahead must find the same.
+ */
+export function replaceListen(): void {
+  if (isInstalled) return;
+  isInstalled = true;
+  replaceWorker();
+  replaceProcesses();
+  const { listen } = NetServer.prototype;
+  NetServer.prototype.listen = function (this: NetServer, ...args: unknown[]): NetServer {
+    const policy = lasting ?? temporary.at(-1) ?? otherwise;
+    if (!policy || isOwnServer(this) || isInherited(args[0])) return listenAsPrimary(listen, this, args);
+    const callback = args.findLast((each) => typeof each === 'function') as Callback | undefined;
+    if (policy.listen(this, requestedAddress(args), callback)) return this;
+    return listenAsPrimary(listen, this, args);
+  } as NetServer['listen'];
+}
+
+/** An HTTP server of Node's or one that works like it, with handlers: HTTPS and HTTP/2 servers have the same events. */
+export function handlesHttp(server: NetServer): server is HttpServer {
+  return server.listenerCount('request') > 0 || server.listenerCount('upgrade') > 0;
+}
+
+/** Whether it is one of Node's that may get its handlers later. Servers of other protocols do not have this method. */
+export function awaitsHandlers(server: NetServer): boolean {
+  return !handlesHttp(server) && typeof Reflect.get(server, 'setTimeout') === 'function';
+}
