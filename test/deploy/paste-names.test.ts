@@ -8,7 +8,7 @@ import { temporaryDirectory } from '../helpers/directory.ts';
 import { ROOT } from '../helpers/program.ts';
 
 const PAGE = readFileSync(join(ROOT, 'docs/paste.md'), 'utf8');
-const LEFT_OUT = rowsBelow('## What is left out').flatMap(([names = '']) => namesIn(names));
+const LEFT_OUT = rowsBelow('## Parts that paster does not have').flatMap(([names = '']) => namesIn(names));
 
 /** The cells of a table of the page, without its header. */
 function rowsBelow(heading: string): string[][] {
@@ -50,7 +50,7 @@ test.each(LEFT_OUT)('egg:%s is refused with a pointer to the page', async (name)
 
 describe('docs/paste.md', () => {
   test('says of each name that is left out why, and what to use instead', () => {
-    expect(rowsBelow('## What is left out').filter((row) => row.length !== 3 || row.includes(''))).toEqual([]);
+    expect(rowsBelow('## Parts that paster does not have').filter((row) => row.length !== 3 || row.includes(''))).toEqual([]);
   });
 
   test('has each name of Paste’s that there is a part for', () => {
