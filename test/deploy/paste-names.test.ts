@@ -50,7 +50,9 @@ test.each(LEFT_OUT)('egg:%s is refused with a pointer to the page', async (name)
 
 describe('docs/paste.md', () => {
   test('says of each name that is left out why, and what to use instead', () => {
-    expect(rowsBelow('## Parts that paster does not have').filter((row) => row.length !== 3 || row.includes(''))).toEqual([]);
+    expect(
+      rowsBelow('## Parts that paster does not have').filter((row) => row.length !== 3 || row.includes('')),
+    ).toEqual([]);
   });
 
   test('has each name of Paste’s that there is a part for', () => {
