@@ -243,6 +243,12 @@ function isServer(value: unknown): value is Server {
   return typeof value === 'object' && value !== null && 'serve' in value && typeof value.serve === 'function';
 }
 
+/** The module of a part, unless a package has it. */
+function ownModule(context: Context): string | undefined {
+  const file = context.form === 'factory' ? context.target.file : undefined;
+  return file?.includes('/node_modules/') ? undefined : file;
+}
+
 /** Runs code of a part. What it throws becomes a PasterError with the section and the line. */
 export async function runPartCode<T>(context: Context, run: () => T | Promise<T>): Promise<T> {
   try {
@@ -250,7 +256,7 @@ export async function runPartCode<T>(context: Context, run: () => T | Promise<T>
     const directory = location ? dirname(location.file) : workingDirectory();
     const step = () => asLoadingStep({ what: describePart(context), location }, run);
     // A background process may listen itself: paster has no socket for it.
-    return await (isBackground(context.kind) ? step() : refuseListening(directory, step));
+    return await (isBackground(context.kind) ? step() : refuseListening({ directory, file: ownModule(context) }, step));
   } catch (error) {
     if (error instanceof PasterError)
       throw locate(error, placeOfKey(context, error.setting) ?? sectionPlace(context), context.sections[0]?.name);

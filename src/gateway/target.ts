@@ -23,6 +23,9 @@
  * PATH_INFO `/b`, just as if the mount were `/a` (seen with 1.4.69). The environment does not distinguish the two, so either
  * that switch or `mount` is needed: with `mount`, the path is joined and split again there.
  *
+ * Apache cuts SCRIPT_NAME before the last double slash instead of where PATH_INFO begins: `/shop/a//b` becomes SCRIPT_NAME
+ * `/shop/a` and PATH_INFO `/a//b` (seen with 2.4.71).
+ *
  * `originalUrl` is the target as the client sent it. `baseUrl` and `originalUrl` are the names that Express uses.
  */
 import { percentDecode, percentEncodePath } from '../http/url-path.ts';
@@ -55,8 +58,9 @@ function cleanTarget(uri: string | undefined): string | undefined {
 }
 
 /** The URL, the mount and the original target that a set of variables describes. */
-export function requestTarget(variables: TargetVariables): RequestTarget {
-  const uri = cleanTarget(variables.requestUri);
+export function requestTarget(given: TargetVariables): RequestTarget {
+  const uri = cleanTarget(given.requestUri);
+  const variables = withoutOverlap(given, uri);
   if (variables.mount !== undefined) return splitAt(variables.mount, variables, uri);
   const { pathInfo } = variables;
   if (pathInfo === undefined || pathInfo === '') {
@@ -68,6 +72,16 @@ export function requestTarget(variables: TargetVariables): RequestTarget {
     }
   }
   return split(trimSlash(variables.scriptName), pathInfo ?? '', variables, uri);
+}
+
+/** The variables without what SCRIPT_NAME of Apache has of PATH_INFO. */
+function withoutOverlap(variables: TargetVariables, uri: string | undefined): TargetVariables {
+  const { scriptName, pathInfo = '', serverSoftware } = variables;
+  if (!pathInfo.includes('//') || !serverSoftware.startsWith('Apache')) return variables;
+  const overlap = pathInfo.slice(0, pathInfo.lastIndexOf('//')).replace(/\/+$/, '');
+  if (overlap === '' || !scriptName.endsWith(overlap)) return variables;
+  if (uri !== undefined && spelledBelow(uri, '', scriptName + pathInfo) !== undefined) return variables;
+  return { ...variables, scriptName: scriptName.slice(0, -overlap.length) };
 }
 
 /** Splits the whole path at `mount` if it is below it. */

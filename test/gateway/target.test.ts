@@ -38,6 +38,28 @@ describe('nginx, which does not split the path', () => {
   });
 });
 
+describe('Apache, which cuts SCRIPT_NAME before the last double slash', () => {
+  const apache = { serverSoftware: 'Apache/2.4.71 (Debian)' };
+
+  test.each([
+    ['/shop/a//b?q', '/shop/a', '/a//b', ['/a//b?q', '/shop', '/shop/a//b?q']],
+    ['/shop//a//b/c', '/shop//a', '//a//b/c', ['//a//b/c', '/shop', '/shop//a//b/c']],
+    ['/shop/a///b', '/shop/a', '/a///b', ['/a///b', '/shop', '/shop/a///b']],
+    ['/shop/a%2F/b', '/shop/a', '/a//b', ['/a%2F/b', '/shop', '/shop/a%2F/b']],
+    ['/shop/x/../a//b', '/shop/a', '/a//b', ['/a//b', '/shop', '/shop/x/../a//b']],
+    ['/shop//a', '/shop', '//a', ['//a', '/shop', '/shop//a']],
+    ['/shop/a/a//b', '/shop/a', '/a//b', ['/a//b', '/shop/a', '/shop/a/a//b']],
+  ])('%s', (requestUri, scriptName, pathInfo, expected) => {
+    const queryString = requestUri.split('?')[1] ?? '';
+    expect(target({ ...apache, requestUri, scriptName, pathInfo, queryString })).toEqual(expected);
+  });
+
+  test('with a script name of its own', () => {
+    const asked = { requestUri: '/shop/a//b', scriptName: '/shop/a', pathInfo: '/a//b' };
+    expect(target({ ...apache, ...asked, mount: '/shop' })).toEqual(['/a//b', '/shop', '/shop/a//b']);
+  });
+});
+
 describe('a script that the client knows nothing of', () => {
   test.each([
     ['/', '/', '/'],

@@ -80,8 +80,9 @@ function virtualHost(site: Site): string {
         )
       : undefined,
     ...rootsOf(site).map((root) => staticFiles(prefix, root)),
+    // SetEnvIf would see the path as the client spelled it, and SetEnv would be too late.
     scheme === 'fastcgi' && prefix !== ''
-      ? `SetEnvIf Request_URI "^${escapeRegex(prefix)}(/|$)" proxy-fcgi-pathinfo=unescape`
+      ? `RewriteRule ^${escapeRegex(prefix)}(/|$) - [E=proxy-fcgi-pathinfo:unescape]`
       : undefined,
     // Apache skips a failed backend for a minute. With a single one, `retry=0` makes it try again at once.
     `ProxyPass "${prefix === '' ? '/' : prefix}" ${target}${balanced ? '' : ` ${options} retry=0`}${isHttp ? ' nocanon' : ''}`,

@@ -16,14 +16,21 @@ import {
   replaceListen,
 } from './policy.ts';
 
+/** Code of an application, which may not listen. */
+export interface LoadedCode {
+  /** What the paths of the INI file are relative to. */
+  readonly directory: string;
+  /** The application's module, if it is one of the project. */
+  readonly file?: string | undefined;
+}
+
 /** Lets no HTTP server of an application open its port, but for that of Vite's hot reload. */
 class ListenRefusal implements ListenPolicy {
-  readonly #directory: string;
+  readonly #code: LoadedCode;
   readonly #refused: (error: ConfigError) => void;
 
-  /** @param directory what the paths of the INI file are relative to */
-  constructor(directory: string, refused: (error: ConfigError) => void) {
-    this.#directory = directory;
+  constructor(code: LoadedCode, refused: (error: ConfigError) => void) {
+    this.#code = code;
     this.#refused = refused;
   }
 
@@ -34,29 +41,30 @@ class ListenRefusal implements ListenPolicy {
     this.#refused(
       new ConfigError('PASTER_LISTENS', `calls listen() on ${formatRequested(requested)} by itself`, {
         location,
-        hint: `write use = listen:${this.#program(location)}, or export the application without calling listen()`,
+        hint: `write use = listen:${this.#program(location?.file)}, or export the application without calling listen()`,
       }),
     );
     return true;
   }
 
   /** As it is written in an INI file. */
-  #program(place: CallSite | undefined): string {
-    if (!place) return 'FILE';
-    const path = relative(this.#directory, place.file).replaceAll('%', '%%');
+  #program(calling: string | undefined): string {
+    const { directory, file = calling } = this.#code;
+    if (file === undefined) return 'FILE';
+    const path = relative(directory, file).replaceAll('%', '%%');
     return path.startsWith('../') ? path : `./${path}`;
   }
 }
 
 /** Runs code that must not listen. @throws ConfigError if it does, also where the application catches nothing */
-export async function refuseListening<T>(directory: string, run: () => Promise<T>): Promise<T> {
+export async function refuseListening<T>(code: LoadedCode, run: () => Promise<T>): Promise<T> {
   replaceListen();
   let refusal: ConfigError | undefined;
   let refuse: (error: ConfigError) => void = () => {};
   const refused = new Promise<never>((_resolve, reject) => {
     refuse = reject;
   });
-  const policy = new ListenRefusal(directory, (error) => {
+  const policy = new ListenRefusal(code, (error) => {
     refusal ??= error;
     refuse(error);
   });
@@ -70,7 +78,7 @@ export async function refuseListening<T>(directory: string, run: () => Promise<T
 /** From now on, a port that an application opens when it has been loaded is reported and not opened. */
 export function refuseListeningLater(directory: string, log: Logger): void {
   replaceListen();
-  decideOtherwise(new ListenRefusal(directory, (error) => log.error(formatError(error))));
+  decideOtherwise(new ListenRefusal({ directory }, (error) => log.error(formatError(error))));
 }
 
 interface CallSite {
