@@ -104,14 +104,26 @@ describe('what a section runs', () => {
   });
 
   test('a program with arguments, whose own handler ends it', async () => {
-    const cwd = project('[process:jobs]\nuse = program:./jobs.cjs\nargs = --queue mail\n', {
-      'jobs.cjs': `console.log(require.main === module, process.argv.slice(2).join(' '));
+    const cwd = project('[process:jobs]\nuse = program:./jobs.cjs\nargs = --queue "in and out" |\n', {
+      'jobs.cjs': `console.log(require.main === module, process.argv.slice(2).join('/'));
 const timer = setInterval(() => {}, 1000);
 process.on('SIGTERM', () => { console.log('jobs end'); clearInterval(timer); });\n`,
     });
     const program = await serveAlone(cwd);
-    await program.says(/^true --queue mail$/m);
+    await program.says(/^true --queue\/in and out\/\|$/m);
     expect((await program.kill('SIGTERM')).stdout).toMatch(/^jobs end$/m);
+  });
+
+  test('a program without a handler for a signal ends at once', async () => {
+    const cwd = project('[process:jobs]\nuse = program:./jobs.js\n', {
+      'jobs.js': `console.log('jobs run');\nsetInterval(() => {}, 1000);\n`,
+    });
+    const program = await serveAlone(cwd);
+    await program.says(/^jobs run$/m);
+    const begun = performance.now();
+    await program.kill('SIGTERM');
+    // It took graceful_timeout, 30 seconds.
+    expect(performance.now() - begun).toBeLessThan(10_000);
   });
 
   test('a program that has nothing left to do is started again', async () => {

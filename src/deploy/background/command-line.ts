@@ -12,6 +12,16 @@ const OPERATOR = /^(?:\|\|?|&&?|;|\d?>>?|<|2>&1)$/;
 
 /** @throws Error for a quote that is not closed, or an operator of a shell */
 export function commandWords(text: string): string[] {
+  return quotedWords(text, (word) => {
+    if (OPERATOR.test(word)) throw new Error(`"${word}" needs a shell: write sh -c '...' around the command`);
+  });
+}
+
+/**
+ * @param check gets each word as it is written
+ * @throws Error for a quote that is not closed
+ */
+export function quotedWords(text: string, check: (written: string) => void = () => {}): string[] {
   const words: string[] = [];
   for (let at = skipSpace(text, 0); at < text.length; at = skipSpace(text, at)) {
     const start = at;
@@ -26,8 +36,7 @@ export function commandWords(text: string): string[] {
       word += single ?? double?.replace(/\\(["\\$`])/g, '$1') ?? escaped ?? plain ?? '';
       at = PIECE.lastIndex;
     }
-    const written = text.slice(start, at);
-    if (OPERATOR.test(written)) throw new Error(`"${written}" needs a shell: write sh -c '...' around the command`);
+    check(text.slice(start, at));
     words.push(word);
   }
   return words;
@@ -47,4 +56,10 @@ export const commandLine: SettingType<readonly string[]> = {
     if (!words[0]) throw new Error('it names no program');
     return words;
   },
+};
+
+/** The arguments of a program of Node. */
+export const argumentList: SettingType<readonly string[]> = {
+  allowed: 'words separated by spaces or line ends, quoted as in a shell',
+  parse: (value) => quotedWords(value),
 };

@@ -1,12 +1,13 @@
 /** `program:./worker.js`: runs an unchanged program of Node that serves nothing. */
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { defineSettings, list, oneOf, type SettingsOf } from '../../config/setting.ts';
+import { defineSettings, oneOf, type SettingsOf } from '../../config/setting.ts';
 import { ConfigError } from '../../errors.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { runMain } from '../modules/run-main.ts';
 import { hideChannel } from '../programs/hide-channel.ts';
 import { STOP_SIGNALS, StopSignals } from '../programs/stop-signals.ts';
+import { argumentList } from './command-line.ts';
 import type { OwnProcess } from './process-object.ts';
 
 /** The signals that can ask a process to end. */
@@ -15,7 +16,7 @@ export const stopSignal = oneOf('SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGUS
 export const programProcessSettings = defineSettings(
   {
     args: {
-      type: list,
+      type: argumentList,
       default: [],
       help: 'Arguments of the program, as in `node worker.js ARGS`.',
       example: '--queue mail',
@@ -47,7 +48,9 @@ export function programProcess(file: string, directory: string) {
         const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
         const idle = new Promise<void>((resolve) => process.once('beforeExit', () => resolve()));
         await Promise.race([stopped, loaded.then(() => Promise.race([stopped, idle]))]);
-        if (signal.aborted && (await signals.begin())) await signals.end();
+        if (!signal.aborted) return;
+        if (await signals.begin()) await signals.end();
+        else signals.release();
       },
     };
   };

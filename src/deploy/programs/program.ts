@@ -1,9 +1,10 @@
 /** `listen:./server.js`: a program that listens by itself, as an application. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { bool, defineSettings, int, list, path, type SettingsOf, text } from '../../config/setting.ts';
+import { bool, defineSettings, int, path, type SettingsOf, text } from '../../config/setting.ts';
 import { partLogger } from '../../log.ts';
 import type { App, Settings } from '../../protocol/types.ts';
+import { argumentList } from '../background/command-line.ts';
 import { asLoadingStep, currentStep } from '../loading-step.ts';
 import { runMain } from '../modules/run-main.ts';
 import { becomeClusterWorker } from './cluster-worker.ts';
@@ -17,7 +18,7 @@ import { StopSignals } from './stop-signals.ts';
 export const programSettings = defineSettings(
   {
     args: {
-      type: list,
+      type: argumentList,
       default: [],
       help: 'Arguments of the program, as in `node server.js ARGS`.',
       example: '--port 3000',

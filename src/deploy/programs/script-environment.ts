@@ -13,7 +13,10 @@ const LONG_NAMES: Readonly<Record<string, string>> = { '-r': '--require', '-C': 
 /** `--dotenv` of the script that `create .` adds does the same. */
 const ENV_FILE = /^--env-file\b/;
 
-export function scriptEnvironment({ variables = [], nodeOptions = [] }: FoundProgram): ScriptEnvironment {
+export function scriptEnvironment({
+  variables = [],
+  nodeOptions = [],
+}: Pick<FoundProgram, 'variables' | 'nodeOptions'>): ScriptEnvironment {
   const values = new Map<string, string>();
   for (const variable of variables) {
     const end = variable.indexOf('=');

@@ -97,8 +97,13 @@ export class StopSignals {
       await this.begin();
       await Promise.race([this.#exited, this.#finished()]);
     } finally {
-      Object.assign(process, { exit: this.#exit, kill: this.#kill });
+      this.release();
     }
+  }
+
+  /** Gives back `process.exit` after `begin`, for a program without handlers: it ends at once. */
+  release(): void {
+    Object.assign(process, { exit: this.#exit, kill: this.#kill });
   }
 
   async #callHandlers(): Promise<boolean> {
