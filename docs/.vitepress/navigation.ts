@@ -95,6 +95,7 @@ export const SIDEBAR: DefaultTheme.SidebarItem[] = [
     ['Error codes', '/error-codes'],
   ]),
   group('Migrate', [
+    ['pm2', '/migrate/pm2'],
     ['nodemon', '/migrate/nodemon'],
     ['forever', '/migrate/forever'],
     ['Procfile', '/migrate/procfile'],

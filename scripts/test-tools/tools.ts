@@ -1,6 +1,6 @@
 /**
  * What the tests take from the npm registry besides the dependencies: other versions of Node, whose binaries npm carries,
- * pnpm, frameworks, and the products of products.ts. They lie outside the repository, a directory each, where `install.ts` puts them and the tests look.
+ * pnpm, pm2, frameworks, and the products of products.ts. They lie outside the repository, a directory each, where `install.ts` puts them and the tests look.
  */
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -26,6 +26,7 @@ export const TOOLS: readonly Tool[] = [
   })),
   // The last that runs on Node 20.
   { name: 'pnpm', specifiers: ['pnpm@10'], file: 'node_modules/pnpm/bin/pnpm.cjs' },
+  { name: 'pm2', specifiers: ['pm2@7.0.4'], file: 'node_modules/pm2/bin/pm2' },
   {
     name: 'frameworks',
     specifiers: [

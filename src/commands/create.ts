@@ -45,6 +45,7 @@ export const createCommand: Command = {
       help: `a template (default: ${DEFAULT_TEMPLATE}); several are combined`,
       repeatable: true,
     },
+    { flags: '--from <file>', help: 'etc/ for what an ecosystem file of pm2 or a Procfile starts' },
     { flags: '-o, --output-dir <dir>', help: 'make the new directory there (default: here)' },
     { flags: '-n, --simulate', help: 'only show what would be written' },
     { flags: '-f, --overwrite', help: 'replace files that differ' },
@@ -57,6 +58,7 @@ export const createCommand: Command = {
     ['paster create', 'ask for everything'],
     ['paster create myapp -t express language=ts', 'an Express application in TypeScript in ./myapp'],
     ['paster create .', 'etc/ and scripts for the application in this directory'],
+    ['paster create --from ecosystem.config.js', 'etc/ for what pm2 starts'],
     ['paster create -n myapp', 'show what would be written'],
     ['paster create mymap -t etc app=egg:MapProxy#app', 'only etc/, for an existing application'],
   ],
@@ -75,6 +77,11 @@ async function create(
   console: Console,
   signal: AbortSignal,
 ): Promise<number> {
+  const from = textOption(options, 'from');
+  if (from !== undefined) {
+    const { createFrom } = await import('./create-from.ts');
+    return createFrom(from, args, options, console, signal);
+  }
   if (args[0] === '.') return createHere(args.slice(1), options, console, signal);
   const available = await findTemplates(workingDirectory(), (error) =>
     console.err(`paster: warn: ${formatError(error)}`),

@@ -9,6 +9,8 @@ export interface FoundPort {
   readonly reason: string;
 }
 
+type SearchedProgram = Pick<FoundProgram, 'directory' | 'file' | 'args' | 'variables' | 'reason'>;
+
 const DEFAULT_PORT = 8080;
 
 /** In the order in which they are trusted; the first group is the port. */
@@ -27,7 +29,7 @@ const IN_SOURCE: readonly RegExp[] = [
  * @param program the program to look at
  * @param frameworkPort what its framework uses by default
  */
-export function portOf(program: FoundProgram, frameworkPort: number | undefined): FoundPort {
+export function portOf(program: SearchedProgram, frameworkPort: number | undefined): FoundPort {
   const { directory, variables = [], args = [] } = program;
   return (
     inText(variables.join(' '), [/\bPORT=(\d+)/], program.reason) ??
@@ -54,7 +56,7 @@ function inEnvFile(directory: string): FoundPort | undefined {
   return inText(PORT ?? '', [/^(\d+)$/], 'PORT in .env');
 }
 
-function inSources({ directory, file }: FoundProgram): FoundPort | undefined {
+function inSources({ directory, file }: SearchedProgram): FoundPort | undefined {
   // A package in node_modules listens where its arguments say.
   if (file === undefined || file.includes('node_modules')) return undefined;
   const path = resolve(directory, file);

@@ -1,0 +1,204 @@
+/** `paster create --from FILE`: writes the INI files for what pm2's ecosystem file or a Procfile starts. */
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import { nearest } from '../config/nearest.ts';
+import { EXIT_OK, printableLine, UsageError } from '../errors.ts';
+import { ecosystemApps, environmentNames } from '../scaffold/migrate/ecosystem.ts';
+import { loadEcosystem } from '../scaffold/migrate/ecosystem-file.ts';
+import type { MigratedApp } from '../scaffold/migrate/migrated-app.ts';
+import { migratedIni, sectionNames, servedPort } from '../scaffold/migrate/migrated-ini.ts';
+import { readProcfile } from '../scaffold/migrate/procfile.ts';
+import type { ProjectFile } from '../scaffold/project-files.ts';
+import { type Questions, terminalQuestions } from '../scaffold/questions.ts';
+import { compareFiles, planFiles, projectTree, writeFiles } from '../scaffold/write.ts';
+import { fromWorkingDirectory, workingDirectory } from '../working-directory.ts';
+import { parseAssignments } from './command-line/arguments.ts';
+import { type Console, flagOption, textOption } from './command-line/command.ts';
+import { decisionMaker, statusOf } from './conflicts.ts';
+
+type Options = Readonly<Record<string, unknown>>;
+
+/** What the file starts, in production and during development. */
+interface Migration {
+  readonly production: readonly MigratedApp[];
+  readonly development: readonly MigratedApp[];
+  /** What of the file itself has no counterpart. */
+  readonly notes: readonly string[];
+}
+
+const FOR_NEW_PROJECTS = ['template', 'config'];
+const VARIABLES = ['web', 'env'];
+
+export async function createFrom(
+  file: string,
+  args: readonly string[],
+  options: Options,
+  console: Console,
+  signal: AbortSignal,
+): Promise<number> {
+  const wrong = FOR_NEW_PROJECTS.find((name) => options[name] !== undefined);
+  if (wrong !== undefined) throw usage(`--${wrong} is for new projects`, 'leave it out with --from');
+  const assigned = args[0] === '.' ? args.slice(1) : args;
+  const other = assigned.find((word) => !word.includes('='));
+  if (other !== undefined) {
+    throw usage(
+      `--from writes etc/ beside the file, not "${other}"`,
+      'leave it out; --output-dir names another directory',
+    );
+  }
+  const given = parseAssignments(assigned);
+  const unknown = Object.keys(given).find((name) => !VARIABLES.includes(name));
+  if (unknown !== undefined) throw usage(`--from has no variable "${unknown}"`, `there are: ${VARIABLES.join(', ')}`);
+  const source = fromWorkingDirectory(file);
+  const root = resolve(workingDirectory(), textOption(options, 'outputDir') ?? dirname(source));
+  const migration = await read(source, given['env']);
+  const isAsking = process.stdin.isTTY && process.stdout.isTTY && options['interactive'] !== false;
+  const questions = isAsking ? terminalQuestions(signal) : undefined;
+  const web = await chooseWeb(migration.production, given['web'], questions);
+  const files = iniFiles(migration, web, root, source);
+
+  for (const line of description(migration, web)) console.out(printableLine(line));
+  const planned = await planFiles(await compareFiles(root, files), decisionMaker(options, questions, console));
+  console.out('');
+  if (flagOption(options, 'simulate')) {
+    console.out(projectTree('.', planned));
+    return statusOf(planned, console);
+  }
+  await writeFiles(root, planned, signal);
+  for (const { file: written, outcome } of planned) console.out(printableLine(`${outcome}: ${written.path}`));
+  const status = statusOf(planned, console);
+  if (status !== EXIT_OK) return status;
+  const place = relative(workingDirectory(), root);
+  console.out('');
+  console.out(printableLine(`Next: ${place === '' ? '' : `cd ${place} && `}npx paster serve etc/develop.ini --reload`));
+  console.out('In production: npx paster serve etc/config.ini');
+  return EXIT_OK;
+}
+
+async function read(file: string, environment: string | undefined): Promise<Migration> {
+  if (/^Procfile/.test(basename(file))) {
+    if (environment !== undefined) throw usage('a Procfile has no environments', 'leave env= out');
+    const { apps, notes } = readProcfile(file);
+    return { production: apps, development: apps, notes };
+  }
+  if (!/\.(?:[cm]?js|json|ya?ml)$/.test(file)) {
+    throw usage(
+      `--from: ${basename(file)} is neither`,
+      'allowed: ecosystem.config.js, .cjs, .mjs, .json, .yaml or Procfile',
+    );
+  }
+  const value = await loadEcosystem(file);
+  const names = environmentNames(value);
+  const has = (name: string) => (names.includes(name) ? name : undefined);
+  const { apps, notes } = ecosystemApps(value, file, environment ?? has('production'));
+  return { production: apps, development: ecosystemApps(value, file, has('development')).apps, notes };
+}
+
+/** The application that paster serves: the first one that looks like it, unless the user names another. */
+async function chooseWeb(
+  apps: readonly MigratedApp[],
+  given: string | undefined,
+  questions: Questions | undefined,
+): Promise<MigratedApp | undefined> {
+  const possible = apps.filter(({ program }) => program.file !== undefined);
+  const servers = possible.filter(({ isServer }) => isServer);
+  if (given !== undefined) {
+    if (given === '') return undefined;
+    const named = possible.find(({ name }) => name === given);
+    if (named) return named;
+    const names = possible.map(({ name }) => name);
+    throw usage(
+      `web=${given}: there is no such program of Node`,
+      `there are: ${nearest(given, names) ?? names.join(', ')}`,
+    );
+  }
+  if (servers.length < 2 || !questions) return servers[0];
+  const choices = servers.map(({ name, program }) => ({ value: name, hint: basename(program.file ?? '') }));
+  const name = await questions.choice(
+    'Which one does paster serve? The others listen by themselves',
+    choices,
+    servers[0]?.name,
+  );
+  return servers.find((each) => each.name === name);
+}
+
+function iniFiles(
+  { production, development, notes }: Migration,
+  web: MigratedApp | undefined,
+  root: string,
+  source: string,
+): ProjectFile[] {
+  const directory = join(root, 'etc');
+  const from = `From ${relative(directory, source)}, by paster create --from.`;
+  const file = (
+    name: string,
+    apps: readonly MigratedApp[],
+    heading: readonly string[],
+    isDevelopment: boolean,
+    served = apps.find((app) => app.name === web?.name),
+  ) => {
+    const text = migratedIni(apps, { web: served, directory, isDevelopment, heading });
+    return { path: `etc/${name}`, content: Buffer.from(text), mode: 0o644 };
+  };
+  const serve = 'npx paster serve etc';
+  const own = production.filter((app) => needsOwnFile(app, web));
+  const names = sectionNames(production);
+  const rest = production.filter((app) => !own.includes(app));
+  return [
+    file('config.ini', rest, [`Production:   ${serve}/config.ini`, from, ...notes.map((note) => `${note}.`)], false),
+    file('develop.ini', development, [`Development:   ${serve}/develop.ini --reload`, from], true),
+    ...own.map((app) => {
+      const name = ownFile(names.get(app) ?? app.name);
+      return file(name, [app], [`Production:   ${serve}/${name}`, from], false, app);
+    }),
+  ];
+}
+
+/** A server with several processes on one port, beside the one that the first file serves. */
+function needsOwnFile(app: MigratedApp, web: MigratedApp | undefined): boolean {
+  return app !== web && app.isServer && app.instances !== 1;
+}
+
+function ownFile(name: string): string {
+  return `${['config', 'develop'].includes(name) ? `${name}-app` : name}.ini`;
+}
+
+/** What becomes of each app, and what has no counterpart. */
+function description({ production, notes }: Migration, web: MigratedApp | undefined): string[] {
+  const names = sectionNames(production);
+  const rows = production.map(
+    (app) => [app.name, shownProgram(app), shownSection(app, names.get(app) ?? app.name, web)] as const,
+  );
+  const width = (column: 0 | 1) => Math.max(0, ...rows.map((row) => row[column].length));
+  const table = rows.map(
+    ([name, program, section]) => `${name.padEnd(width(0))}  ${program.padEnd(width(1))}  ${section}`,
+  );
+  const lost = [
+    ...notes.map((note) => `the file: ${note}`),
+    ...production.flatMap((app) => app.notes.map((note) => `${app.name}: ${note}`)),
+  ];
+  return [
+    ...table,
+    ...(lost.length === 0
+      ? []
+      : ['', 'Without a counterpart, or in a different way:', ...lost.map((each) => `  ${each}`)]),
+  ];
+}
+
+function shownProgram({ program, cwd }: MigratedApp): string {
+  return program.file === undefined ? (program.command ?? []).join(' ') : relative(cwd, program.file);
+}
+
+function shownSection(app: MigratedApp, name: string, web: MigratedApp | undefined): string {
+  if (app === web || needsOwnFile(app, web)) {
+    const place = app === web ? '' : ` of etc/${ownFile(name)}`;
+    const workers =
+      app.instances === 'auto' ? 'workers = auto' : `${app.instances} ${app.instances === 1 ? 'worker' : 'workers'}`;
+    return `[app:main] and [server:main]${place}, port ${servedPort(app)}, ${workers}`;
+  }
+  if (app.runsOnce) return `[task:${name}], commented out: it has no schedule`;
+  return app.schedule === undefined ? `[process:${name}]` : `[task:${name}]`;
+}
+
+function usage(message: string, hint: string): UsageError {
+  return new UsageError('PASTER_USAGE', `create: ${message}`, { hint });
+}

@@ -1,0 +1,264 @@
+/** The apps of pm2's ecosystem file, as pm2 itself reads them. */
+import { availableParallelism } from 'node:os';
+import { basename, dirname, extname, relative, resolve } from 'node:path';
+import { didYouMean } from '../../config/nearest.ts';
+import { quotedWords } from '../../deploy/background/command-line.ts';
+import { ConfigError, UsageError } from '../../errors.ts';
+import { isExistingDirectory, readableText } from '../../files/existing-path.ts';
+import { canonicalApp, ECOSYSTEM_KEYS, FILE_KEYS, UNKNOWN_KEY } from './ecosystem-keys.ts';
+import {
+  looksLikeServer,
+  type MigratedApp,
+  nodeProgram,
+  otherProgram,
+  type Program,
+  programOfLine,
+  type Variables,
+} from './migrated-app.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+export interface Ecosystem {
+  readonly apps: readonly MigratedApp[];
+  /** Keys of the file without a counterpart. */
+  readonly notes: readonly string[];
+}
+
+/** What runs a script by its extension (pm2's interpreter.json); Node runs the others. */
+const INTERPRETERS: Readonly<Record<string, string>> = {
+  '.sh': 'bash',
+  '.py': 'python3',
+  '.rb': 'ruby',
+  '.php': 'php',
+  '.pl': 'perl',
+  '.coffee': 'coffee',
+  '.ls': 'lsc',
+};
+
+/**
+ * @param value what the file exports
+ * @param environment of `env_production`; undefined: `env` alone
+ * @throws ConfigError for what pm2 does not accept either
+ */
+export function ecosystemApps(value: unknown, file: string, environment: string | undefined): Ecosystem {
+  const config = isFields(value) ? value : {};
+  const listed = config['apps'] ?? config['pm2'] ?? value;
+  const apps = (Array.isArray(listed) ? listed : [listed]).map((app, index) => {
+    if (!isFields(app)) throw fileError(file, `app ${index + 1} is not an object`);
+    return canonicalApp(app);
+  });
+  checkEnvironment(apps, environment);
+  const notes = Object.entries(FILE_KEYS).flatMap(([key, note]) =>
+    config[key] === undefined ? [] : [`${key}: ${note}`],
+  );
+  return { apps: apps.map((app) => migratedApp(app, file, environment)), notes };
+}
+
+/** The names of the environments of all apps: `production` of `env_production`. */
+export function environmentNames(value: unknown): string[] {
+  const config = isFields(value) ? value : {};
+  const apps = [config['apps'] ?? config['pm2'] ?? value].flat().filter(isFields);
+  const names = apps.flatMap(Object.keys).flatMap((key) => /^env_(\S+)$/.exec(key)?.[1] ?? []);
+  return [...new Set(names)];
+}
+
+function checkEnvironment(apps: readonly Fields[], environment: string | undefined): void {
+  const names = environmentNames(apps);
+  if (environment === undefined || names.includes(environment)) return;
+  throw new UsageError('PASTER_USAGE', `create: no app has env_${environment}`, {
+    hint: didYouMean(environment, names),
+  });
+}
+
+function migratedApp(app: Fields, file: string, environment: string | undefined): MigratedApp {
+  const directory = dirname(file);
+  const script = textOf(app['script']);
+  if (script === undefined) throw fileError(file, `the app ${JSON.stringify(app['name'] ?? '')} has no script`);
+  const cwd = resolve(directory, textOf(app['cwd']) ?? '.');
+  const name = textOf(app['name']) ?? basename(script, extname(script));
+  const program = programOf(app, script, cwd, file);
+  const variables = { ...program.variables, ...variablesOf(app, environment) };
+  const port = Number(app['port'] ?? variables['PORT']);
+  const isCluster = isClusterMode(app, program);
+  const schedule = textOf(app['cron_restart']);
+  const isScheduled = schedule !== undefined && schedule !== '0';
+  const endsItself = app['autorestart'] === false;
+  const notes = [...notesOf(app, variables), ...programNotes(app, isCluster)];
+  return {
+    name,
+    program,
+    cwd,
+    variables,
+    envFiles: [],
+    port: Number.isInteger(port) && port > 0 ? port : undefined,
+    isServer:
+      program.file !== undefined && !endsItself && (isCluster || Number.isInteger(port) || looksLikeServer(program)),
+    instances: instancesOf(app),
+    schedule: endsItself && isScheduled ? schedule : undefined,
+    restartSchedule: !endsItself && isScheduled ? schedule : undefined,
+    runsOnce: endsItself && !isScheduled,
+    settings: {
+      ...setting('max_memory', mebibytes(app['max_memory_restart'])),
+      ...setting('graceful_timeout', secondsOf(app['kill_timeout'])),
+      ...setting('start_timeout', secondsOf(app['listen_timeout'])),
+      ...setting('user', textOf(app['uid'])),
+      ...setting('group', textOf(app['gid'])),
+      ...setting('reload_files', watched(app['watch'], cwd)),
+      ...setting('reload_ignore', listOf(app['ignore_watch']).join('\n') || undefined),
+    },
+    notes,
+  };
+}
+
+function setting<K extends keyof MigratedApp['settings']>(
+  key: K,
+  value: string | undefined,
+): Partial<Record<K, string>> {
+  return value === undefined ? {} : ({ [key]: value } as Record<K, string>);
+}
+
+function programOf(app: Fields, script: string, cwd: string, file: string): Program {
+  const args = argumentsOf(app['args'], file);
+  const nodeOptions = withValues(argumentsOf(app['node_args'], file));
+  const interpreter = textOf(app['exec_interpreter']);
+  // pm2 gives such a script to bash.
+  if (/\s/.test(script.trim())) return programOfLine(script, cwd, 'bash');
+  const path = resolve(cwd, script);
+  const source = readableText(path);
+  if (source === undefined) {
+    const line = [script, ...args].join(' ');
+    const found = /^[\w./ :=@-]+$/.test(line) ? programOfLine(line, cwd, 'bash') : undefined;
+    return found?.file === undefined ? otherProgram([script, ...args]) : found;
+  }
+  const isNode = interpreter === undefined ? !(extname(path) in INTERPRETERS) : /(?:^|\/)node$/.test(interpreter);
+  if (isNode && !source.startsWith('\u007fELF')) return nodeProgram(path, args, nodeOptions);
+  // Relative to the working directory, which is a setting of its own.
+  const inside = relative(cwd, path);
+  const name = inside.startsWith('..') ? path : inside;
+  if (interpreter === 'none' || (interpreter === undefined && isNode))
+    return otherProgram([name === path ? path : `./${name}`, ...args]);
+  const options = nodeOptions.flatMap((each) => each.split(' '));
+  return otherProgram([interpreter ?? INTERPRETERS[extname(path)] ?? 'node', ...options, name, ...args]);
+}
+
+/** pm2 chooses the cluster if there are instances and no mode. */
+function isClusterMode(app: Fields, { file }: Program): boolean {
+  const mode = textOf(app['exec_mode']);
+  if (mode !== undefined) return mode.startsWith('cluster');
+  return file !== undefined && app['instances'] !== undefined;
+}
+
+function instancesOf(app: Fields): MigratedApp['instances'] {
+  const value = app['instances'];
+  if (value === undefined || value === null) return 1;
+  const count = Number(value);
+  if (value === 'max' || !Number.isInteger(count) || count === 0) return 'auto';
+  return count < 0 ? Math.max(1, availableParallelism() + count) : count;
+}
+
+/** `env`, and over it `env_production`. */
+function variablesOf(app: Fields, environment: string | undefined): Variables {
+  const sources = [app['env'], environment === undefined ? undefined : app[`env_${environment}`]];
+  const variables: Record<string, string> = {};
+  for (const [name, value] of sources.filter(isFields).flatMap(Object.entries)) {
+    if (value === null || value === undefined) continue;
+    variables[name] = typeof value === 'object' ? JSON.stringify(value) : String(value);
+  }
+  if (app['port'] !== undefined) variables['PORT'] = String(app['port']);
+  if (app['source_map_support'] === true) {
+    variables['NODE_OPTIONS'] = `${variables['NODE_OPTIONS'] ?? ''} --enable-source-maps`.trim();
+  }
+  return variables;
+}
+
+/** The keys without a counterpart. */
+function notesOf(app: Fields, variables: Variables): string[] {
+  const notes: string[] = [];
+  for (const [key, value] of Object.entries(app)) {
+    if (value === undefined || value === null || key === 'env' || /^env_\S+$/.test(key)) continue;
+    const known = Object.hasOwn(ECOSYSTEM_KEYS, key) ? ECOSYSTEM_KEYS[key] : { note: UNKNOWN_KEY };
+    if (known?.note !== undefined && !isDefault(key, value)) notes.push(`${key}: ${known.note}`);
+  }
+  for (const [name, value] of Object.entries(variables)) {
+    if (/[\n\0]/.test(value)) notes.push(`env: ${name} has several lines: put it into a file of env_file`);
+    else if (!/^[A-Za-z_][\w.-]*$/.test(name))
+      notes.push(`env: ${JSON.stringify(name)} cannot be the name of a variable`);
+    else if (value.trim() !== value)
+      notes.push(`env: ${name} loses the spaces at its ends: put it into a file of env_file`);
+  }
+  return notes;
+}
+
+/** A value that asks for nothing: `merge_logs: false`. */
+function isDefault(key: string, value: unknown): boolean {
+  return key === 'autostart' ? value !== false : value === false;
+}
+
+function programNotes(app: Fields, isCluster: boolean): string[] {
+  const interpreter = textOf(app['exec_interpreter']) ?? 'node';
+  return [
+    ...(/^node@/.test(interpreter) ? ['interpreter: paster runs programs with the Node that runs paster'] : []),
+    ...(isCluster && app['instances'] === undefined ? ['exec_mode: workers of a server are its cluster'] : []),
+    ...(app['watch'] === true ? ['watch: paster serve etc/develop.ini --reload, in development'] : []),
+  ];
+}
+
+/** Directories and files become globs for `serve --reload`. */
+function watched(value: unknown, cwd: string): string | undefined {
+  const paths = listOf(value).map((each) => resolve(cwd, each));
+  return paths.map((path) => (isExistingDirectory(path) ? `${path}/**` : path)).join('\n') || undefined;
+}
+
+const BYTES: Readonly<Record<string, number>> = { K: 1024, M: 1024 ** 2, G: 1024 ** 3, '': 1 };
+
+/** pm2's `300M`, in MiB. */
+function mebibytes(value: unknown): string | undefined {
+  const [, number, unit = ''] = /^(\d+)([KMG]?)$/.exec(textOf(value) ?? '') ?? [];
+  if (number === undefined) return undefined;
+  return String(Math.max(1, Math.round((Number(number) * (BYTES[unit] ?? 1)) / 1024 ** 2)));
+}
+
+function secondsOf(milliseconds: unknown): string | undefined {
+  const number = Number(milliseconds ?? Number.NaN);
+  return Number.isFinite(number) && number > 0 ? String(number / 1000) : undefined;
+}
+
+/** A list, or a text with its words. */
+function argumentsOf(value: unknown, file: string): string[] {
+  if (Array.isArray(value)) return value.map(String);
+  try {
+    return quotedWords(textOf(value) ?? '');
+  } catch (error) {
+    throw fileError(file, `args: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+/** `--require ./trace.js` as one option. */
+function withValues(options: readonly string[]): string[] {
+  const joined: string[] = [];
+  for (const word of options) {
+    if (word.startsWith('-') || joined.length === 0) joined.push(word);
+    else joined.push(`${joined.pop()} ${word}`);
+  }
+  return joined;
+}
+
+function listOf(value: unknown): string[] {
+  const items = Array.isArray(value) ? value : typeof value === 'string' ? [value] : [];
+  return items.map(String);
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function fileError(file: string, message: string): ConfigError {
+  return new ConfigError('PASTER_MIGRATE', message, {
+    location: { file, line: 1, column: 1 },
+    hint: 'a list of apps: module.exports = { apps: [{ name: "web", script: "server.js" }] }',
+  });
+}

@@ -1,0 +1,86 @@
+/** The processes of a Procfile, as foreman starts them. */
+import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { readEnvFile } from '../../config/env-file.ts';
+import { ConfigError, errorMessage } from '../../errors.ts';
+import { envFilesOf, type MigratedApp, programOfLine } from './migrated-app.ts';
+
+const LINE = /^([A-Za-z0-9_-]+):\s*(\S.*?)\s*$/;
+/** foreman's: the first process gets it, and each one after it a hundred more. */
+const FIRST_PORT = 5000;
+const NEXT_PORT = 100;
+
+export interface Procfile {
+  readonly apps: readonly MigratedApp[];
+  readonly notes: readonly string[];
+}
+
+/** @throws ConfigError for a line that is not `NAME: COMMAND`, with its place */
+export function readProcfile(file: string): Procfile {
+  const directory = dirname(file);
+  const envFiles = envFilesOf(directory);
+  const first = Number(envFiles.map((each) => readEnvFile(each)['PORT']).find(Boolean) ?? FIRST_PORT);
+  const entries = readLines(file);
+  const apps = entries.map(({ name, command }, index) => {
+    const port = first + index * NEXT_PORT;
+    const known = programOfLine(command.replace(/\$(?:PORT\b|\{PORT\})/g, String(port)), directory, 'sh');
+    // A shell replaces the port itself.
+    const program = known.file === undefined ? programOfLine(command, directory, 'sh') : known;
+    const variables = { ...program.variables, PORT: String(port) };
+    const isServer = name === 'web' && program.file !== undefined;
+    return {
+      name,
+      program,
+      cwd: directory,
+      variables,
+      envFiles,
+      port,
+      isServer,
+      instances: 1,
+      schedule: undefined,
+      restartSchedule: undefined,
+      runsOnce: name === 'release',
+      settings: {},
+      notes: [
+        ...(name === 'release' ? ['run it before paster control CONFIG reload'] : []),
+        ...(name === 'web' && !isServer
+          ? [`paster serves programs of Node; this one listens on port ${port} by itself`]
+          : []),
+      ],
+    };
+  });
+  return { apps, notes: [] };
+}
+
+interface Entry {
+  readonly name: string;
+  readonly command: string;
+}
+
+function readLines(file: string): Entry[] {
+  const entries: Entry[] = [];
+  for (const [index, line] of readText(file).split(/\r?\n/).entries()) {
+    if (/^\s*(?:#|$)/.test(line)) continue;
+    const [, name, command] = LINE.exec(line) ?? [];
+    if (name === undefined || command === undefined) {
+      throw new ConfigError('PASTER_MIGRATE', `"${line}" is not a process`, {
+        location: { file, line: index + 1, column: 1 },
+        hint: 'a line of a Procfile is NAME: COMMAND, such as web: node server.js',
+      });
+    }
+    entries.push({ name, command });
+  }
+  if (entries.length > 0) return entries;
+  throw new ConfigError('PASTER_MIGRATE', 'there is no process', {
+    location: { file, line: 1, column: 1 },
+    hint: 'a line of a Procfile is NAME: COMMAND, such as web: node server.js',
+  });
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new ConfigError('PASTER_MIGRATE', `cannot read ${file}: ${errorMessage(error)}`);
+  }
+}

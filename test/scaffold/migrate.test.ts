@@ -1,0 +1,291 @@
+/** What `paster create --from` makes of ecosystem files and Procfiles. */
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { ECOSYSTEM_KEYS } from '../../src/scaffold/migrate/ecosystem-keys.ts';
+import { readFiles, temporaryDirectory } from '../helpers/directory.ts';
+import { paster, ROOT, requireTool } from '../helpers/program.ts';
+
+const SERVER = "require('node:http').createServer(() => {}).listen(process.env.PORT || 4321);\n";
+const PROGRAMS = { 'server.js': SERVER, 'admin.js': SERVER, 'worker.js': 'setInterval(() => {}, 1000);\n' };
+
+/** Runs the command in a directory with these files. @returns its output and the files of etc/ */
+async function create(files: Readonly<Record<string, string>>, ...args: string[]) {
+  const directory = temporaryDirectory({ ...PROGRAMS, ...files });
+  const [from = ''] = Object.keys(files);
+  const done = await paster(['create', '--from', from, ...args], { cwd: directory }).finished();
+  const written = readFiles(directory);
+  return {
+    ...done,
+    directory,
+    config: written['etc/config.ini'] ?? '',
+    develop: written['etc/develop.ini'] ?? '',
+    written,
+  };
+}
+
+/** The same for an ecosystem file with one app. */
+const app = (fields: string, ...args: string[]) =>
+  create({ 'ecosystem.config.js': `module.exports = { apps: [{ ${fields} }] };\n` }, ...args);
+
+describe('forms of an ecosystem file', () => {
+  const YAML = 'apps:\n  - name: web\n    script: server.js\n    instances: 3\n';
+  test.each([
+    ['ecosystem.config.cjs', 'module.exports = { apps: [{ name: "web", script: "server.js", instances: 3 }] };'],
+    ['ecosystem.config.mjs', 'export default { apps: [{ name: "web", script: "server.js", instances: 3 }] };'],
+    ['ecosystem.config.js', 'module.exports = [{ name: "web", script: "server.js", instances: 3 }];'],
+    ['pm2.config.js', 'module.exports = { name: "web", script: "server.js", instances: "3" };'],
+    ['processes.json', '// as pm2 reads it\n{ apps: [{ name: "web", script: "server.js", "instances": 3, }] }'],
+    [
+      'package.config.js',
+      'console.log("printed"); module.exports = { pm2: [{ name: "web", exec: "server.js", instances: 3 }] };',
+    ],
+  ])('%s', async (name, text) => {
+    const { status, config } = await create({ [name]: text });
+    expect({ status, workers: /^workers = .*$/m.exec(config)?.[0] }).toEqual({ status: 0, workers: 'workers = 3' });
+    expect(config).toContain('use = listen:../server.js');
+  });
+
+  test('ES modules in a project of them', async () => {
+    const { status, config } = await create({
+      'ecosystem.config.js': 'export const apps = [{ name: "web", script: "server.js" }];',
+      'package.json': '{ "type": "module" }',
+    });
+    expect(status).toBe(0);
+    expect(config).toContain('port = 4321');
+  });
+
+  test('CommonJS in such a project is the error that Node makes of it', async () => {
+    const { status, stderr } = await create({
+      'ecosystem.config.js': 'module.exports = { apps: [] };',
+      'package.json': '{ "type": "module" }',
+    });
+    expect(status).toBe(2);
+    expect(stderr).toContain(
+      'ecosystem.config.js:1:1: cannot evaluate the file: module is not defined in ES module scope',
+    );
+  });
+
+  const pm2 = requireTool('pm2');
+
+  test.skipIf(pm2 === undefined)('YAML, by the package that pm2 brings', async () => {
+    const directory = temporaryDirectory({ ...PROGRAMS, 'ecosystem.yaml': YAML });
+    const env = { PATH: `${dirname(pm2 ?? '')}/../../.bin:${process.env['PATH']}` };
+    const made = await paster(['create', '--from', 'ecosystem.yaml'], { cwd: directory, env }).finished();
+    expect(made).toMatchObject({ status: 0, stderr: '' });
+    expect(readFileSync(join(directory, 'etc/config.ini'), 'utf8')).toContain('workers = 3');
+  });
+
+  test('YAML without such a package', async () => {
+    const { status, stderr } = await create({ 'ecosystem.yml': YAML });
+    expect({ status, stderr }).toEqual({
+      status: 2,
+      stderr:
+        'paster: ecosystem.yml:1:1: cannot evaluate the file: there is no package for YAML: npm install --save-dev yaml, or write the file as JSON\n',
+    });
+  });
+
+  test.each([
+    ['module.exports = {\n  apps: [\n', /^paster: ecosystem\.config\.js:\d+:1: cannot evaluate the file: Unexpected/],
+    [
+      '\nconst x = require("nope");',
+      /^paster: ecosystem\.config\.js:2:11: cannot evaluate the file: Cannot find module 'nope'$/m,
+    ],
+    [
+      '\n\nthrow new Error("no database")',
+      /^paster: ecosystem\.config\.js:3:7: cannot evaluate the file: no database$/m,
+    ],
+    ['module.exports = () => 1', /app 1 is not an object \(a list of apps:/],
+    ['module.exports = { apps: [{ name: "x" }] }', /the app "x" has no script/],
+    ['module.exports = { apps: [{ script: "server.js", args: "\'" }] }', /args: there is a ' that is not closed/],
+    ['process.exit(3)', /cannot evaluate .*: its process ended with status 3/],
+  ])('an error has its place: %s', async (text, message) => {
+    const { status, stdout, stderr, written } = await create({ 'ecosystem.config.js': `${text}\n` });
+    expect({ status, stdout }).toEqual({ status: text.startsWith('process') ? 1 : 2, stdout: '' });
+    expect(stderr).toMatch(message);
+    expect(written).not.toHaveProperty(['etc/config.ini']);
+  });
+});
+
+describe('keys', () => {
+  const pm2 = requireTool('pm2');
+
+  test.skipIf(pm2 === undefined)('every key of pm2 has a counterpart or a note', () => {
+    const file = join(dirname(pm2 ?? ''), '../lib/API/schema.json');
+    const schema = JSON.parse(readFileSync(file, 'utf8')) as Record<string, { alias?: string | string[] }>;
+    const known = new Set(Object.entries(ECOSYSTEM_KEYS).flatMap(([key, { aliases = [] }]) => [key, ...aliases]));
+    const names = Object.entries(schema).flatMap(([key, { alias = [] }]) => [key, ...[alias].flat()]);
+    expect(names.filter((name) => !known.has(name) && !name.startsWith('^env'))).toEqual([]);
+  });
+
+  test('every key is on the page', () => {
+    const page = readFileSync(join(ROOT, 'docs/migrate/pm2.md'), 'utf8');
+    const names = Object.entries(ECOSYSTEM_KEYS).flatMap(([key, { aliases = [] }]) => [key, ...aliases]);
+    expect(names.filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
+  });
+
+  test.each([
+    ['instances: "max"', 'workers = auto'],
+    ['instances: 0, exec_mode: "cluster"', 'workers = auto'],
+    ['max_memory_restart: "1G"', 'max_memory = 1024'],
+    ['max_memory_restart: 104857600', 'max_memory = 100'],
+    ['kill_timeout: 1600', 'graceful_timeout = 1.6'],
+    ['listen_timeout: 8000', 'start_timeout = 8'],
+    ['port: 4000', 'port = 4000'],
+    ['env: { PORT: 4000 }, env_production: { PORT: 5000 }', 'port = 5000'],
+    ['args: ["a b", "it\'s"]', String.raw`args = 'a b' 'it'\''s'`],
+    ['node_args: "--max-old-space-size=200"', '    NODE_OPTIONS=--max-old-space-size=200'],
+    ['source_map_support: true', '    NODE_OPTIONS=--enable-source-maps'],
+    ['env: { RATE: "100%", LIST: [1] }', '    RATE=100%%'],
+    ['env: { LIST: [1] }', '    LIST=[1]'],
+    ['env: { A: 1 }, env_production: { B: 2 }', '    B=2'],
+    ['cwd: "sub/.."', 'cwd = %(here)s/..'],
+  ])('of a server: %s', async (fields, line) => {
+    const { status, config, directory } = await app(`name: "web", script: "server.js", ${fields}`);
+    expect({ status, lines: config.split('\n') }).toEqual({ status: 0, lines: expect.arrayContaining([line]) });
+    const checked = await paster(['check', 'etc/config.ini'], { cwd: directory }).finished();
+    expect(checked).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  test.each([
+    ['script: "worker.js", instances: 3, exec_mode: "fork"', ['use = program:../worker.js', 'instances = 3']],
+    ['script: "worker.js", user: "root", gid: "root"', ['user = root', 'group = root']],
+    ['script: "worker.js", node_args: "--eval-unknown"', ['command = node --eval-unknown ', 'stop_signal = SIGINT']],
+    ['script: "job.py", args: "-v"', ['command = python3 job.py -v', 'stop_signal = SIGINT']],
+    ['script: "run.sh", interpreter: "none"', ['command = ./run.sh']],
+    ['script: "worker.js", interpreter: "/opt/node18/bin/nodejs"', ['command = /opt/node18/bin/nodejs worker.js']],
+    ['script: "echo a && echo b"', ["command = bash -c 'echo a && echo b'"]],
+    ['script: "npm", args: "run queue"', ['use = program:../worker.js', 'args = --queue', '    A=1']],
+    ['script: "npm", args: "run several"', ['command = npm run several']],
+    ['script: "sleep", args: "1000"', ['command = sleep 1000']],
+    ['script: "worker.js", watch: ["sub"], ignore_watch: ["logs"]', []],
+  ])('of a process: %s', async (fields, lines) => {
+    const { status, config, written } = await create({
+      'ecosystem.config.js': `module.exports = { apps: [{ name: "jobs", ${fields} }] };`,
+      'package.json': '{ "scripts": { "queue": "A=1 node worker.js --queue", "several": "node a.js && node b.js" } }',
+      'job.py': '',
+      'run.sh': '',
+      'sub/a.txt': '',
+    });
+    expect(status).toBe(0);
+    expect(config).toContain('[process:jobs]');
+    for (const line of lines) expect(config).toContain(`\n${line}`);
+    if (fields.includes('watch')) {
+      expect(written['etc/develop.ini']).toContain('reload_files = %(here)s/../sub/**');
+      expect(written['etc/develop.ini']).toContain('reload_ignore = logs');
+    }
+  });
+
+  test('a program that ends by itself at certain times is a task', async () => {
+    const { config } = await app('name: "nightly", script: "worker.js", cron_restart: "0 3 * * *", autorestart: false');
+    expect(config).toContain('[task:nightly]\nschedule = 0 3 * * *\nuse = program:../worker.js');
+    const once = await app('name: "once", script: "worker.js", autorestart: false');
+    expect(once.config).toContain('# [task:once]\n# schedule = ');
+  });
+
+  test('one that is restarted at certain times gets a task that does it', async () => {
+    const { config } = await app('name: "w", script: "worker.js", cron_restart: "0 4 * * *"');
+    expect(config).toContain('[task:restart-w]\nschedule = 0 4 * * *\ncommand = sh -c ');
+    const web = await app('name: "web", script: "server.js", cron_restart: "0 4 * * *"');
+    expect(web.config).toContain(
+      '[task:restart-web]\nschedule = 0 4 * * *\ncommand = npx paster control %(__file__)s reload',
+    );
+  });
+
+  test('what has no counterpart is said, on the terminal and in the file', async () => {
+    const { stdout, config } = await create({
+      'ecosystem.config.js':
+        'module.exports = { apps: [{ name: "web", script: "server.js", namespace: "a", merge_logs: false, pmx: false, vizion: true, bogus: 1 }], deploy: {} };',
+    });
+    for (const text of [stdout, config]) {
+      expect(text).toContain('namespace: choose with --only');
+      expect(text).toContain('vizion: not needed');
+      expect(text).toContain('bogus: pm2 has no such key');
+      expect(text).toContain('deploy: paster copies no files');
+      expect(text).not.toContain('merge_logs');
+    }
+  });
+});
+
+describe('several servers', () => {
+  const TWO = {
+    'ecosystem.config.js':
+      'module.exports = { apps: [{ name: "api", script: "server.js" }, { name: "admin", script: "admin.js", instances: 2 }] };',
+  };
+
+  test('the first is served, one with several processes gets a file of its own', async () => {
+    const { written } = await create(TWO);
+    expect(written['etc/config.ini']).toContain('use = listen:../server.js');
+    expect(written['etc/config.ini']).not.toContain('admin.js');
+    expect(written['etc/admin.ini']).toContain('use = listen:../admin.js');
+    expect(written['etc/admin.ini']).toContain('workers = 2');
+  });
+
+  test('web= chooses another, or none', async () => {
+    const { config } = await create(TWO, 'web=admin');
+    expect(config).toContain('use = listen:../admin.js');
+    expect(config).toContain('# It listens by itself.\n[process:api]\nuse = program:../server.js');
+    expect((await app('name: "a", script: "server.js"', 'web=')).config).not.toContain('[server:main]');
+    expect((await create(TWO, 'web=amin')).stderr).toContain('there is no such program of Node (there are: admin)');
+  });
+});
+
+describe('the command', () => {
+  const WEB = 'name: "web", script: "server.js"';
+
+  test('it replaces nothing without being asked, and shows what it would do', async () => {
+    const { directory, config } = await app(WEB);
+    const again = (...args: string[]) =>
+      paster(['create', '--from', 'ecosystem.config.js', ...args], { cwd: directory }).finished();
+    expect((await again()).stdout).toContain('same: etc/config.ini');
+    const other = `${config}# mine\n`;
+    const { writeFileSync } = await import('node:fs');
+    writeFileSync(join(directory, 'etc/config.ini'), other);
+    expect((await again('-n')).stdout).toMatch(/config\.ini +would be kept/);
+    expect(await again()).toMatchObject({ status: 1, stderr: expect.stringContaining('1 file differs and was kept') });
+    expect(readFileSync(join(directory, 'etc/config.ini'), 'utf8')).toBe(other);
+    expect((await again('--overwrite')).status).toBe(0);
+  });
+
+  test.each([
+    [['shop'], '--from writes etc/ beside the file, not "shop"'],
+    [['-t', 'express'], '--template is for new projects'],
+    [['port=1'], '--from has no variable "port"'],
+    [['env=live'], 'no app has env_live'],
+  ])('%j', async (args, message) => {
+    const { status, stderr } = await app(WEB, ...args);
+    expect(status).toBe(2);
+    expect(stderr).toContain(message);
+  });
+
+  test('env= chooses the environment', async () => {
+    const { config, develop } = await app(`${WEB}, env_staging: { A: 1 }, env_development: { A: 2 }`, 'env=staging');
+    expect(config).toContain('    A=1');
+    expect(develop).toContain('    A=2');
+  });
+
+  test('a file of another kind', async () => {
+    expect((await create({ 'compose.toml': '' })).stderr).toContain('--from: compose.toml is neither');
+  });
+});
+
+describe('a Procfile', () => {
+  test('a command for the shell stays one, a release runs by hand', async () => {
+    const { status, config, stdout } = await create({
+      Procfile: 'web: gunicorn app:app -b :$PORT\nworker: node worker.js | tee log\nrelease: node migrate.js\n',
+    });
+    expect(status).toBe(0);
+    expect(config).not.toContain('[server:main]');
+    expect(config).toContain("[process:web-app]\ncommand = sh -c 'gunicorn app:app -b :$PORT'");
+    expect(config).toContain("command = sh -c 'node worker.js | tee log'");
+    expect(config).toContain('    PORT=5100');
+    expect(stdout).toContain('release: run it before paster control CONFIG reload');
+  });
+
+  test('an error has its place', async () => {
+    const { status, stderr } = await create({ Procfile: 'web: node server.js\nworker node worker.js\n' });
+    expect(status).toBe(2);
+    expect(stderr).toContain('Procfile:2:1: "worker node worker.js" is not a process');
+    expect((await create({ Procfile: '# none\n' })).stderr).toContain('Procfile:1:1: there is no process');
+  });
+});
