@@ -166,6 +166,12 @@ async function checkServerType(type: string): Promise<void> {
   });
 }
 
+/** The server's own context, resolved but not built. */
+export function plannedServerContext(plan: ServePlan, session: LoadSession): Promise<Context> {
+  const { serverUri: uri, serverName: name, directory: relativeTo, globalConf } = plan;
+  return loadContext('server', uri, { relativeTo, name, globalConf }, session);
+}
+
 /** Loads the server of a plan. As in Paste, it is loaded before the application. */
 export function loadPlannedServer(plan: ServePlan, session: LoadSession): Promise<LoadedServer> {
   const { serverUri: uri, serverName: name, directory: relativeTo, globalConf, overrides } = plan;
@@ -182,21 +188,19 @@ export function loadDevelopment() {
   return Promise.all([import('./development/development.ts'), import('./development/first-page.ts')]);
 }
 
-/** Loads the application of a plan; in development with a page for its errors. */
+/** Loads the application of a plan from its context; in development with a page for its errors. */
 export async function loadPlannedApp(
-  plan: ServePlan & Partial<Pick<WorkerPlan, 'reload' | 'development'>>,
-  session: LoadSession,
+  { reload = false, development }: Partial<Pick<WorkerPlan, 'reload' | 'development'>>,
+  context: Context,
 ): Promise<App> {
-  const { reload = false } = plan;
-  const context = await plannedAppContext(plan, session);
   const app = await createSectionApp(context);
   if (!isDeveloped(context.globalConf, reload)) return app;
   const [{ withDeveloperTools, withErrorPage }, { withFirstPage }] = await loadDevelopment();
   const shown = withFirstPage(await withErrorPage(app, context), context);
-  return withDeveloperTools(shown, plan.development ?? newDevelopment());
+  return withDeveloperTools(shown, development ?? newDevelopment());
 }
 
-/** The application's own context, for what depends on how it is composed. */
+/** The application's own context, resolved but not built. */
 export function plannedAppContext(plan: ServePlan, session: LoadSession): Promise<Context> {
   const { appUri: uri, appName: name, directory: relativeTo, globalConf } = plan;
   return loadContext('app', uri, { relativeTo, name, globalConf }, session);

@@ -95,7 +95,8 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
       const withLines = await requestLines(request, server);
       // A runner listens by itself.
       if (!server.runner) refuseListeningLater(plan.directory, log);
-      const app = withLines(await loadPlannedApp(plan, session));
+      const context = await plannedAppContext(plan, session);
+      const app = withLines(await loadPlannedApp({}, context));
       await servedContexts(plan, session);
       session.logWarnings(log);
       if (server.runner) {
@@ -103,7 +104,6 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
         await server.runner(app);
         return;
       }
-      const context = await plannedAppContext(plan, session);
       this.#running = await server.serveOn(app, async () => this.#open(), log, true, context);
       this.#adoptConnections(this.#running);
       if (!this.#stopped) await this.#service.takeOver();

@@ -203,6 +203,58 @@ describe('the application sees what a cold start shows', () => {
   });
 });
 
+describe('the configuration that was read ahead', () => {
+  const FACTORY = `import { log } from 'log';
+import 'sets-env';
+import { version } from './version.js';
+export const makeApp = (globals, { greeting, mode }) =>
+  (req, res) => res.end(JSON.stringify({ version, greeting, mode, log }));
+`;
+  const ini = (greeting: string) =>
+    `[app:main]\nuse = call:./app.js:makeApp\ngreeting = ${greeting}\nmode = %(ENV_PRELOAD_MODE)s\n[server:main]\nuse = npm:paster#http\nport = 0\n`;
+  const own = (version: number) => `export const version = ${version};\n`;
+
+  test('is that of a cold start, whatever changes', { timeout: 120_000 }, async () => {
+    const directory = project();
+    const save = (version: number, greeting?: string) => {
+      if (greeting !== undefined) write(directory, { 'more.ini': ini(greeting) });
+      write(directory, { 'version.js': own(version) });
+    };
+    write(directory, {
+      'app.js': FACTORY,
+      'develop.ini': '[app:main]\nuse = config:more.ini\n[server:main]\nuse = config:more.ini\n',
+    });
+    save(0, 'one');
+    const env = { ...process.env, PRELOAD_MODE: 'shell' };
+    const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory, env });
+    const shows = (version: number, greeting: string) => {
+      // A package that is imported ahead sets this variable, which the INI file is read before.
+      const expected = { version, greeting, mode: 'shell', log: ['sets-env'] };
+      return eventually(async () => (await (await fetch(program.url)).text()) === JSON.stringify(expected));
+    };
+    await shows(0, 'one');
+    await spareIsReady(program, 0);
+    save(1);
+    await shows(1, 'one');
+    await spareIsReady(program, 1);
+    save(2, 'two');
+    await shows(2, 'two');
+    // The spare worker that is there now has read the second one.
+    await spareIsReady(program, 2);
+    write(directory, { 'more.ini': ini('three') });
+    await shows(2, 'three');
+    await spareIsReady(program, 2);
+    write(directory, { 'more.ini': ini('%(nothing)s') });
+    await program.says(/undefined|nothing/);
+    save(3);
+    save(4, 'four');
+    await shows(4, 'four');
+    await spareIsReady(program, 4);
+    save(5);
+    await shows(5, 'four');
+  });
+});
+
 describe('packages that were imported ahead', () => {
   test('serve the next version, also those that come after code of the application', { timeout: 60_000 }, async () => {
     const directory = project();

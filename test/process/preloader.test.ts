@@ -51,6 +51,17 @@ test('it finishes the package that it has begun, at the priority of a server', a
   expect(getPriority()).toBe(before);
 });
 
+test('a package that sets a variable is noted for a configuration that is read after it', async () => {
+  const { preloader, finish } = await importing(() => {
+    process.env['PRELOADER_TEST'] = 'set';
+  });
+  expect(preloader.variableSetter).toBeUndefined();
+  const stopped = preloader.stop();
+  finish();
+  await stopped;
+  expect(preloader.variableSetter).toBe(unit('slow').file);
+});
+
 test('what may be imported ahead all the same does not make it useless', async () => {
   const { preloader, finish } = await importing(() => {
     process.env['PRELOADER_TEST'] = 'set';

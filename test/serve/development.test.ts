@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { LoadSession } from '../../src/deploy/session.ts';
 import type { Settings } from '../../src/protocol/types.ts';
-import { loadPlannedApp, planOf } from '../../src/serve/plan.ts';
+import { loadPlannedApp, plannedAppContext, planOf } from '../../src/serve/plan.ts';
 import { type Served, serveFiltered } from '../filters/serve-filter.ts';
 import { ask } from '../helpers/ask.ts';
 import { temporaryDirectory, writeScripts } from '../helpers/directory.ts';
@@ -32,7 +32,8 @@ interface Project {
 async function develop({ ini = INI(''), app = FAILING, settings = { debug: 'true' }, reload = false }: Project = {}) {
   const directory = temporaryDirectory({ 'develop.ini': ini, 'app.js': app, 'package.json': '{"type":"module"}' });
   const plan = await planOf('develop.ini', settings, directory, {});
-  const loaded = await loadPlannedApp({ ...plan, reload }, new LoadSession(settings));
+  const context = await plannedAppContext(plan, new LoadSession(settings));
+  const loaded = await loadPlannedApp({ reload }, context);
   await loaded.ready?.();
   return { ...(await serveFiltered([], loaded)), directory };
 }

@@ -40,6 +40,8 @@ export interface BootMessage<Boot> {
   readonly limits: WorkerLimits;
   /** Whether it becomes the first worker, which gets what only one of them can have. */
   readonly isFirst: boolean;
+  /** Whether no file of the configuration has changed since it was told to import packages ahead. False where none is watched. */
+  readonly isConfigurationSame: boolean;
   /** Whether it says that it has loaded, and waits for `open` before it accepts connections. */
   readonly asksToOpen: boolean;
 }
@@ -89,7 +91,7 @@ export type ToWorker<Boot> =
   | { readonly paster: 'reopen' }
   /** What `ps` shows of it. */
   | { readonly paster: 'title'; readonly title: string }
-  /** The answer to `opening`: it may accept connections. */
+  /** It may accept connections. The answer to `opening`, or sent before that. */
   | { readonly paster: 'open' }
   /** Starts the thread that looks into the main thread. */
   | { readonly paster: 'inspect' }

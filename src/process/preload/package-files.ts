@@ -24,7 +24,9 @@ export function packageOf(file: string): { readonly directory: string; readonly 
 
 /** What says that the files, or which packages are installed, are still the same. */
 export class FileStates {
-  readonly #states = new Map<string, string>();
+  readonly #paths: readonly string[];
+  /** Numbers: a reload compares thousands of them while it uses all processors. */
+  readonly #states: Float64Array;
 
   /** Notes how the files are now, with their manifests and the directories that packages are installed in. */
   constructor(files: Iterable<string>, others: Iterable<string> = []) {
@@ -35,19 +37,25 @@ export class FileStates {
       const { directory } = packageOf(file);
       for (const each of [directory, join(directory, 'package.json'), dirname(directory)]) paths.add(each);
     }
-    for (const path of paths) this.#states.set(path, stateOf(path));
+    this.#paths = [...paths];
+    this.#states = Float64Array.from(this.#paths.flatMap(stateOf));
   }
 
   /** The first path that has changed. */
   changed(): string | undefined {
-    for (const [path, state] of this.#states) if (stateOf(path) !== state) return path;
-    return undefined;
+    return this.#paths.find((path, index) => {
+      const at = index * PARTS_OF_STATE;
+      return stateOf(path).some((part, offset) => this.#states[at + offset] !== part);
+    });
   }
 }
 
-function stateOf(path: string): string {
+const MISSING = [0, 0, 0, 0] as const;
+const PARTS_OF_STATE = MISSING.length;
+
+function stateOf(path: string): readonly number[] {
   const found = statSync(path, { throwIfNoEntry: false });
-  return found ? `${found.ino} ${found.size} ${found.mtimeMs} ${found.ctimeMs}` : '';
+  return found ? [found.ino, found.size, found.mtimeMs, found.ctimeMs] : MISSING;
 }
 
 export function realPath(path: string): string {

@@ -28,8 +28,12 @@ export interface Prepared {
   current: number;
   /** The last unit that `unfit` has judged. */
   judged: number;
+  /** It has imported all. */
+  isComplete: boolean;
   /** It cannot be used any more. */
   isSpoiled: boolean;
+  /** No file of the configuration has changed since. */
+  isConfigurationSame: boolean;
 }
 
 interface Exception {
@@ -109,7 +113,8 @@ export class PreloadPlan {
     const states = new FileStates(this.#packages.keys(), this.#manifests());
     const writtenVariables = [...this.#writtenVariables];
     const { environment } = this.#settings;
-    return { environment, units, writtenVariables, states, current: -1, judged: -1, isSpoiled: false };
+    const state = { current: -1, judged: -1, isComplete: false, isSpoiled: false, isConfigurationSame: true };
+    return { environment, units, writtenVariables, states, ...state };
   }
 
   /** Why a spare worker cannot load anything of this configuration; undefined if it can. */
@@ -130,6 +135,11 @@ export class PreloadPlan {
     }
     prepared.judged = prepared.current;
     return this.#moved(prepared, this.#loads);
+  }
+
+  /** Whether what `unfit` says stays true until the application is loaded. */
+  isJudged(prepared: Prepared): boolean {
+    return prepared.isComplete && !this.#isConfigurationNew;
   }
 
   /**

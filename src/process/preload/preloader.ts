@@ -40,6 +40,8 @@ const BACKGROUND_PRIORITY = 10;
 export class Preloader {
   /** A package that must not be imported ahead, which turned out after `stop`: too late for the supervisor to judge. */
   late: string | undefined;
+  /** The first package that has set an environment variable. A configuration that is read after it may refer to that. */
+  variableSetter: string | undefined;
   readonly #options: PreloadOptions;
   /** By packages that are evaluated after code of the application. */
   readonly #reads = new EnvironmentReads();
@@ -136,7 +138,10 @@ export class Preloader {
     if (event !== undefined) add(`listens to "${event}" of the process`);
     if (files.first !== undefined) add(`reads ${files.first}`);
     const variable = differentVariable(env, this.#reads.variables);
-    if (variable !== undefined) add(`sets the environment variable ${variable}`, isFirst);
+    if (variable !== undefined) {
+      this.variableSetter ??= unit.file;
+      add(`sets the environment variable ${variable}`, isFirst);
+    }
     if (changed !== undefined) add(`changes ${changed}`, isFirst);
     else if (added) add('adds a global of its own', true);
     const recent = this.#reads.takeRecent();

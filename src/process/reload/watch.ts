@@ -83,7 +83,7 @@ export class Watcher {
     this.#ready = new Promise((resolve) => {
       this.#watched.once('ready', () => resolve());
     });
-    this.#watched.on('all', (_event, path) => this.#noteEvent(path));
+    this.#watched.on('all', (_event, path) => this.#noteEvent(path, { isEcho: true }));
     // chokidar reports no change that keeps the size and time of a file.
     this.#watched.on('raw', (_event, name, details) => this.#noteRawEvent(name, details));
     this.#watched.on('error', (error) => options.onError(asError(error)));
@@ -249,11 +249,13 @@ export class Watcher {
     }
   }
 
-  #noteEvent(path: string): void {
+  /** @param isEcho chokidar has reported the same as a 'raw' event, and has looked at the file since: no reason to wait longer */
+  #noteEvent(path: string, { isEcho = false } = {}): void {
     if (this.#closed) return;
     this.#missing.check(path);
     if (!(this.#files.has(path) || this.#matches(path))) return;
     if (!this.#pending.has(path)) this.#pending.set(path, performance.now());
+    else if (isEcho) return;
     this.#schedule(this.#options.debounce ?? (this.#pending.size > 1 ? BURST_MS : SINGLE_MS));
   }
 

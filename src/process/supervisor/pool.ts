@@ -256,7 +256,8 @@ export class Pool<Boot> {
     try {
       this.#starting.add(worker);
       const asksToOpen = failure === undefined && this.spares.isPrepared(worker);
-      const ready = worker.boot(boot, limits, { isFirst, failure, asksToOpen });
+      const isConfigurationSame = this.#options.reload && this.spares.hasSameConfiguration(worker);
+      const ready = worker.boot(boot, limits, { isFirst, failure, asksToOpen, isConfigurationSame });
       // While it loads, since files are looked at.
       if (asksToOpen) this.spares.examine(worker);
       await ready;

@@ -5,7 +5,7 @@
 import type { Logger } from '../../log.ts';
 import { isOwnFile } from '../../own-files.ts';
 import type { PreloadReport } from '../ipc/messages.ts';
-import { loadedModule } from '../preload/loaded-module.ts';
+import { isModuleFile, loadedModule } from '../preload/loaded-module.ts';
 import { isPackageFile } from '../preload/package-files.ts';
 import type { PreloadPlan, Prepared } from '../preload/preload-plan.ts';
 import type { WorkerHandle } from './worker-handle.ts';
@@ -88,11 +88,17 @@ export class Spares<Boot> {
     return undefined;
   }
 
-  /** Whether the packages that a worker has imported ahead are those of the version on disk. If not, it is killed. */
+  /**
+   * Whether the packages that a worker has imported ahead are those of the version on disk. If not, it is killed. If that is
+   * all there is to know, it need not ask whether it may serve.
+   */
   examine(worker: WorkerHandle<Boot>): void {
+    const { plan } = this.#options;
     const prepared = this.#prepared.get(worker);
-    const reason = prepared && this.#options.plan?.unfit(prepared);
+    if (!plan || !prepared) return;
+    const reason = plan.unfit(prepared);
     if (reason !== undefined) this.#reject(worker, reason);
+    else if (plan.isJudged(prepared)) worker.open();
   }
 
   /** Whether a worker that has imported packages ahead, and loaded the application, may serve it. */
@@ -108,6 +114,11 @@ export class Spares<Boot> {
     return (this.#prepared.get(worker)?.current ?? -1) >= 0;
   }
 
+  /** Whether no file of the configuration has changed since a worker was told to import packages ahead. */
+  hasSameConfiguration(worker: WorkerHandle<Boot>): boolean {
+    return this.#prepared.get(worker)?.isConfigurationSame ?? false;
+  }
+
   /** To be called when a worker has loaded the application. */
   served(worker: WorkerHandle<Boot>): void {
     this.#options.plan?.loaded(worker.modules, !this.isPrepared(worker));
@@ -115,10 +126,13 @@ export class Spares<Boot> {
 
   /** To be called when files have changed. */
   changed(files: readonly string[], isConfiguration: (file: string) => boolean): void {
-    if (!this.#options.plan?.changed(files, isConfiguration)) return;
+    const arePackagesOther = this.#options.plan?.changed(files, isConfiguration) ?? false;
+    const isOnlyCode = files.every((file) => isModuleFile(file) && !isConfiguration(file));
     for (const worker of this.#workers) {
       const prepared = this.#prepared.get(worker);
-      if (prepared) prepared.isSpoiled = true;
+      if (!prepared) continue;
+      prepared.isSpoiled ||= arePackagesOther;
+      prepared.isConfigurationSame &&= isOnlyCode;
     }
   }
 
@@ -135,6 +149,7 @@ export class Spares<Boot> {
       const count = prepared.units.filter(({ isKnown }) => isKnown).length;
       if (prepared.isSpoiled) this.#renew(worker);
       else {
+        prepared.isComplete = true;
         this.#options.log.debug(`worker ${worker.pid} has imported ${count} packages ahead`);
         this.#notifyReady(prepared);
       }

@@ -65,6 +65,7 @@ export interface HowToBoot {
   readonly isFirst: boolean;
   readonly failure: Error | undefined;
   readonly asksToOpen: boolean;
+  readonly isConfigurationSame: boolean;
 }
 
 /** What is known of a worker that has died. */
@@ -243,6 +244,11 @@ export class WorkerHandle<Boot> implements DeadWorker {
     this.#send({ paster: 'warm', boot, rehearses });
   }
 
+  /** Lets it accept connections when it has loaded, without asking. */
+  open(): void {
+    this.#send({ paster: 'open' });
+  }
+
   /** Makes it import packages until `boot`. */
   preload(message: PreloadMessage<Boot>): void {
     this.#send(message);
@@ -250,9 +256,10 @@ export class WorkerHandle<Boot> implements DeadWorker {
 
   /**
    * Makes it load and serve. Rejects with its own error if it cannot.
-   * @param how `failure`: the error to serve instead of the application; `asksToOpen`: whether `onOpening` decides
+   * @param how `failure`: the error to serve instead of the application; `asksToOpen`: whether `onOpening` decides;
+   *   `isConfigurationSame`: as in the message
    */
-  async boot(boot: Boot, limits: WorkerLimits, { isFirst, failure, asksToOpen }: HowToBoot): Promise<void> {
+  async boot(boot: Boot, limits: WorkerLimits, { failure, ...how }: HowToBoot): Promise<void> {
     const ready = new Promise<void>((resolve) => {
       this.#setReady = resolve;
     });
@@ -267,8 +274,7 @@ export class WorkerHandle<Boot> implements DeadWorker {
       place,
       inspectionFd,
       limits,
-      isFirst,
-      asksToOpen,
+      ...how,
     });
     const exit = await Promise.race([ready, this.exited]);
     if (exit) {
@@ -369,7 +375,7 @@ export class WorkerHandle<Boot> implements DeadWorker {
         this.#options.onPreload(message);
         return;
       case 'opening':
-        if (this.#options.onOpening()) this.#send({ paster: 'open' });
+        if (this.#options.onOpening()) this.open();
         else this.kill();
         return;
       case 'patterns':

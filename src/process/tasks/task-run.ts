@@ -51,7 +51,8 @@ export function startTaskRun<Boot>({ name, entry, served, output, boot, env }: T
   });
   worker.title = titleOf(`task ${name}`, served);
   let stopped: TaskResult | undefined;
-  const booted = worker.boot(boot, NO_LIMITS, { isFirst: true, failure: undefined, asksToOpen: false });
+  const how = { isFirst: true, failure: undefined, asksToOpen: false, isConfigurationSame: false };
+  const booted = worker.boot(boot, NO_LIMITS, how);
   // How it ends says the same.
   booted.catch(() => {});
   return {

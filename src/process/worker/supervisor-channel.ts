@@ -53,7 +53,10 @@ export class SupervisorChannel<Boot> {
   #lastId = 0;
   #wake = () => {};
   #reopen: () => void = () => {};
-  #open: () => void = () => {};
+  /** Resolves when the supervisor lets this worker accept connections, which may be before it asks. */
+  readonly #mayOpen: Promise<void>;
+  #isOpen = false;
+  #setMayOpen = () => {};
   #endFollowing: () => void = () => {};
   #inspect: () => void = () => {};
   #receive = (connection: PassedConnection): void => connection.close();
@@ -65,6 +68,9 @@ export class SupervisorChannel<Boot> {
   constructor(reporter: Reporter) {
     this.reporter = reporter;
     if (!process.send) throw new Error('a worker is started by its supervisor, not by hand');
+    this.#mayOpen = new Promise((resolve) => {
+      this.#setMayOpen = resolve;
+    });
     let setCrashed: (status: number) => void = () => {};
     this.crashed = new Promise((resolve) => {
       setCrashed = resolve;
@@ -86,7 +92,8 @@ export class SupervisorChannel<Boot> {
         case 'reopen':
           return this.#reopen();
         case 'open':
-          return this.#open();
+          this.#isOpen = true;
+          return this.#setMayOpen();
         case 'inspect':
           return this.#inspect();
         case 'connection':
@@ -152,10 +159,8 @@ export class SupervisorChannel<Boot> {
   async askToOpen(): Promise<void> {
     // While the application loads, the channel does not keep the process alive.
     process.channel?.ref();
-    await new Promise<void>((resolve) => {
-      this.#open = resolve;
-      void this.send({ paster: 'opening' });
-    });
+    if (!this.#isOpen) void this.send({ paster: 'opening' });
+    await this.#mayOpen;
     process.channel?.unref();
   }
 

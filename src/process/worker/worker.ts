@@ -51,6 +51,8 @@ export interface WorkerControl {
   readonly stopped: AbortSignal;
   /** Serve this error instead of the application: the version on disk does not load. */
   readonly failure: Error | undefined;
+  /** Whether the files of the configuration are the same as when this worker was prepared. */
+  readonly isConfigurationSame: boolean;
   /** Whether this is the first worker, or its successor, which gets what only one of them can have. */
   readonly isFirst: boolean;
   /** The number of this worker since the server was started. */
@@ -148,9 +150,10 @@ async function work<Boot>(
     if (importUnit) void preloader.run(importUnit);
     first = await channel.next();
     if (first.paster === 'boot') await preloader.stop();
-    const { late } = preloader;
-    if (late) {
-      await channel.send({ paster: 'conflict', conflict: { kind: 'package', name: late } });
+    const readsConfiguration = first.paster === 'boot' && !first.isConfigurationSame;
+    const unfit = preloader.late ?? (readsConfiguration ? preloader.variableSetter : undefined);
+    if (unfit) {
+      await channel.send({ paster: 'conflict', conflict: { kind: 'package', name: unfit } });
       return WORKER_BOOT_FAILED;
     }
   }
@@ -301,6 +304,7 @@ class SupervisorControl<Boot> implements WorkerControl {
   readonly stopped: AbortSignal;
   readonly failure: Error | undefined;
   readonly isFirst: boolean;
+  readonly isConfigurationSame: boolean;
   readonly number: number;
   readonly trackRequest: ((what: string) => () => void) | undefined;
   readonly #stalls: StallTable | undefined;
@@ -318,7 +322,7 @@ class SupervisorControl<Boot> implements WorkerControl {
     boot: BootMessage<Boot>,
     { stopped, number }: Pick<WorkerControl, 'stopped' | 'number'>,
   ) {
-    const { failure, limits, isFirst, inspectionFd } = boot;
+    const { failure, limits, isFirst, isConfigurationSame, inspectionFd } = boot;
     this.#inspectionFd = inspectionFd;
     channel.onInspect(() => this.#inspect());
     this.stopped = stopped;
@@ -327,6 +331,7 @@ class SupervisorControl<Boot> implements WorkerControl {
     this.#channel = channel;
     this.#limits = limits;
     this.isFirst = isFirst;
+    this.isConfigurationSame = isConfigurationSame;
     const { maxRequests = 0, maxRequestsJitter = 0, stallMs } = limits;
     const stalls = stallMs === undefined ? undefined : new StallTable();
     this.#stalls = stalls;

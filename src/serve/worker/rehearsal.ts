@@ -70,13 +70,14 @@ export async function rehearse(
   reloadPatterns(await servedContexts(plan, session), plan.directory);
   if (isAwaited()) return;
   const development = nextVersion(newDevelopment(), reload);
-  const app = await loadPlannedApp({ ...plan, reload, development }, session);
+  const context = await plannedAppContext(plan, session);
+  const app = await loadPlannedApp({ reload, development }, context);
   if (type !== 'http' || isAwaited()) return;
   const directory = mkdtempSync(join(tmpdir(), 'paster-'));
   try {
     const path = join(directory, 'socket');
     const open = async () => [await openListener({ kind: 'unix', path })];
-    const running = await server.serveOn(app, open, silentLogger, false, await plannedAppContext(plan, session));
+    const running = await server.serveOn(app, open, silentLogger, false, context);
     await request(path, running);
   } finally {
     rmSync(directory, { recursive: true, force: true });

@@ -30,6 +30,7 @@ import {
 } from '../plan.ts';
 import { requestLines, showFailures } from '../terminal/development.ts';
 import { terminalLogger } from '../terminal/terminal-log.ts';
+import { configurationReadAhead, readConfigurationAhead } from './configuration-ahead.ts';
 import { enterPlan, followedLogFile, watchAtFault } from './worker-process.ts';
 
 /** Loads and serves the plan's application, or the error that keeps it from loading. */
@@ -53,16 +54,22 @@ export const warmWorker: WorkerWarming<WorkerPlan> = async (plan, rehearsal) => 
   if (reload) await loadDevelopment();
   if (!rehearsal || rehearsal.isOver()) return;
   const { rehearse } = await import('./rehearsal.ts');
-  await rehearse(plan, rehearsal.isOver);
+  const { signal } = new AbortController();
+  await guardLoading(() => rehearse(plan, rehearsal.isOver), ignore, ignore, signal);
   // A reload on a change of files may need other modules, and would get them from this worker.
   if (reload || rehearsal.isOver()) return;
   enterPlan(plan);
   await preload(plan, rehearsal.number);
 };
 
+function ignore(): undefined {}
+
 /** Prepares a spare worker for packages of the application, which find everything as they do when it is loaded. */
 export const prepareWorker: WorkerPreparation<WorkerPlan> = async (plan, units) => {
   enterPlan(plan);
+  // Before packages, as in a cold start: they may set variables. Without `reload`, a file may change long before that is to
+  // have an effect.
+  if (plan.reload) await readConfigurationAhead(plan);
   // Before packages are observed: what paster changes is not their work, nor the application's.
   replaceListen();
   const typescript = units.find(({ byTsx }) => byTsx);
@@ -82,7 +89,8 @@ async function preload({ preload: modules, file, directory: cwd }: WorkerPlan, w
 const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
   enterPlan(plan);
   const logFile = plan.logFile === undefined ? undefined : followedLogFile(plan.logFile, control);
-  const session = new LoadSession(plan.globalConf);
+  const ahead = control.isConfigurationSame ? await configurationReadAhead(plan) : undefined;
+  const session = ahead?.session ?? new LoadSession(plan.globalConf);
   meter().isWatching = true;
   meter().ask = control.ask;
   if (plan.importsOnly) {
@@ -116,20 +124,21 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
       );
     }
     await preload(plan, control.number);
-    const server = await loadPlannedServer(plan, session);
+    const server = ahead?.server ?? (await loadPlannedServer(plan, session));
     if (plan.reload) {
-      control.watchPatterns(reloadPatterns(await servedContexts(plan, session), plan.directory));
+      const patterns = ahead?.patterns ?? reloadPatterns(await servedContexts(plan, session), plan.directory);
+      control.watchPatterns(patterns);
     }
     if (!logging) await showFailures(plan, server);
     const withLines = await requestLines(plan, server);
     refuseListeningLater(plan.directory, log);
-    const loaded = withLines(await loadPlannedApp(plan, session));
+    const context = ahead?.app ?? (await plannedAppContext(plan, session));
+    const loaded = withLines(await loadPlannedApp(plan, context));
     // One of them is enough to say so.
     const workers = control.isFirst && !plan.sticky ? plan.workers : 1;
     const app = warnOfPollingSessions(loaded, workers, (message) => log.warn(message));
     const tracked = trackRequests(app, plan.countRequests, control);
     const sticky = plan.sticky && new (await import('../sticky/sticky-sessions.ts')).StickySessions(plan.sticky, log);
-    const context = await plannedAppContext(plan, session);
     const running = await server.serveOn(sticky?.around(tracked) ?? tracked, open, log, control.isFirst, context);
     meter().identity = serverIdentity(plan, server.scheme, running.addresses);
     return sticky?.with(running) ?? running;
