@@ -125,7 +125,7 @@ function nextSteps(source: string | undefined, ini: string | undefined): string[
     ...(ini === undefined
       ? [`Write an INI file for it: ${code('npx paster create .')}`]
       : [
-          `See what the INI file composes: ${code(`npx paster config --tree ${ini}`)}`,
+          `Show which part wraps which: ${code(`npx paster config --tree ${ini}`)}`,
           `Find errors in it without serving: ${code(`npx paster check ${ini}`)}`,
         ]),
     `See all commands: ${code('npx paster help')}`,

@@ -39,7 +39,7 @@ export async function makeWelcome(globalConf: Settings, settings: SettingsOf<typ
     if (path !== '/') return void notFound(req, res);
     const page = welcomePage(project, {
       title: 'It works',
-      lead: 'paster has put this application together, and serves it.',
+      lead: 'paster serves this application.',
       facts: [
         ['Request', `over ${transport(req)}, to process ${process.pid}`],
         ...(baseUrl === '' ? [] : [['Mounted at', baseUrl] as const]),

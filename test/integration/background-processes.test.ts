@@ -254,7 +254,7 @@ export async function run(globalConf, localConf, signal) {
     const before = await pids(cwd, 'mailer');
     writeFileSync(join(cwd, 'mailer.js'), 'export const run = () => { throw new Error("no queue"); };\n');
     program.child.kill('SIGHUP');
-    await program.says(/\[process:mailer\] the new version does not start, the old one goes on: .*no queue/);
+    await program.says(/\[process:mailer\] the new version does not start, the old one keeps running: .*no queue/);
     expect(await pids(cwd, 'mailer')).toEqual(before);
   });
 

@@ -86,7 +86,7 @@ describe('a version that fails 20 % of its requests is withdrawn within 100 of t
     process.kill(program.pid, 'SIGHUP');
     const [line] = await program.says(/the new version is withdrawn.*/);
     expect(line).toMatch(
-      /^the new version is withdrawn, the old one goes on: \d+ of \d+ requests failed \(\d+\.\d %\), and with the old version 0 of \d+ requests failed \(0\.0 %\) in the same time$/,
+      /^the new version is withdrawn, the old one keeps running: \d+ of \d+ requests failed \(\d+\.\d %\), and with the old version 0 of \d+ requests failed \(0\.0 %\) in the same time$/,
     );
     const before = of('old');
     await eventually(() => of('old') > before + 200);
@@ -154,7 +154,7 @@ test('a version whose worker dies is withdrawn, and paster control says why', as
   process.kill(Number(canary), 'SIGKILL');
   expect(await reloaded).toMatchObject({
     status: 1,
-    stderr: `paster: not reloaded: the new version is withdrawn, the old one goes on: its worker ${canary} ended by SIGKILL\n`,
+    stderr: `paster: not reloaded: the new version is withdrawn, the old one keeps running: its worker ${canary} ended by SIGKILL\n`,
   });
   expect(program.stderr).toContain(`worker ${canary} ended by SIGKILL`);
   expect((await ask(program.url, '/')).headers['x-version']).toBe('old');

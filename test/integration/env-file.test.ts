@@ -162,7 +162,7 @@ describe('serve', () => {
     }
     writeFileSync(join(cwd, 'etc/.env'), 'WORD three\n');
     program.child.kill('SIGHUP');
-    await program.says(/does not start, the old one goes on: etc\/\.env:1:1: this line is neither/);
+    await program.says(/does not start, the old one keeps running: etc\/\.env:1:1: this line is neither/);
     expect(await asked(program.url)).toMatchObject({ conf: 'two', env: 'two' });
   });
 

@@ -262,7 +262,7 @@ describe.each(MODES)('%s', (_what, workers) => {
       const good = site.read(file);
       site.save(file, text);
       const said = await site.failToUpgrade();
-      expect(said).toMatch(/^paster: not upgraded, server \d+ goes on: /);
+      expect(said).toMatch(/^paster: not upgraded, server \d+ keeps running: /);
       expect(said).toMatch(reason);
       expect(site.program.stderr).toContain('not upgraded, server');
       expect((await fetch(site.url)).status).toBe(200);
@@ -276,7 +276,7 @@ describe.each(MODES)('%s', (_what, workers) => {
   test('a version that hangs while it loads has its time, as at a start', async () => {
     const site = await start(`${HTTP}\nstart_timeout = 1\n${workers}`);
     site.save('app.js', HANGING);
-    expect(await site.failToUpgrade()).toMatch(/goes on: .*(does not serve after 3 s|not ready within 1 s)/);
+    expect(await site.failToUpgrade()).toMatch(/keeps running: .*(does not serve after 3 s|not ready within 1 s)/);
     expect((await fetch(site.url)).status).toBe(200);
   });
 
@@ -291,10 +291,13 @@ describe.each(MODES)('%s', (_what, workers) => {
   test.each(['SIGTERM', 'SIGKILL'] as const)('%s to either process meanwhile', async (signal) => {
     const site = await start(`${HTTP}\n${workers}`);
     site.save('app.js', HANGING);
-    // To the new one: the old one goes on.
+    // To the new one: the old one keeps running.
     const first = site.paster(['upgrade', 'x.ini']);
     process.kill(await startedPid(site, 1), signal);
-    expect(await first.finished()).toMatchObject({ status: 1, stderr: expect.stringMatching(/goes on: .*ended/) });
+    expect(await first.finished()).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/keeps running: .*ended/),
+    });
     expect((await fetch(site.url)).status).toBe(200);
     // To the old one: both end.
     const second = site.paster(['upgrade', 'x.ini']);
@@ -474,7 +477,9 @@ test('USR2 follows a link that leads to another release', async () => {
 
 test('a server with --reload is refused', async () => {
   const site = await start(HTTP, { args: ['--reload'] });
-  expect(await site.failToUpgrade()).toMatch(/goes on: it reloads on changes, which is for development \(restart it\)/);
+  expect(await site.failToUpgrade()).toMatch(
+    /keeps running: it reloads on changes, which is for development \(restart it\)/,
+  );
 });
 
 describe.runIf(requireRoot())('as root', () => {
@@ -486,7 +491,7 @@ describe.runIf(requireRoot())('as root', () => {
     writeFileSync(join(disk, 'full'), '');
     expect(() => appendFileSync(join(disk, 'full'), Buffer.alloc(1_000_000))).toThrow('ENOSPC');
     const [pid] = readFileSync(pidFile, 'utf8').split('\n');
-    expect(await site.failToUpgrade()).toMatch(/goes on: cannot write the pid file .*: no space left/);
+    expect(await site.failToUpgrade()).toMatch(/keeps running: cannot write the pid file .*: no space left/);
     expect(readFileSync(pidFile, 'utf8').split('\n')[0]).toBe(pid);
     expect(readdirSync(disk).sort()).toEqual(['full', 'x.pid']);
     expect((await fetch(site.url)).status).toBe(200);

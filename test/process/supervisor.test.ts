@@ -344,7 +344,7 @@ describe('HUP', () => {
     const before = await pids(port, 2);
     saveByRename(site.app, 'throw new Error("no such luck");\n');
     wave('SIGHUP');
-    await site.program?.logged(/does not start, the old one goes on: no such luck/);
+    await site.program?.logged(/does not start, the old one keeps running: no such luck/);
     expect(await pids(port, 2)).toEqual(before);
     saveByRename(site.app, appAnswering('better'));
     wave('SIGHUP');

@@ -137,7 +137,7 @@ function deathText<Boot>(worker: WorkerHandle<Boot>, exit: Exit): string {
 }
 
 function withdrawn(reason: string): RunError {
-  return new RunError(CODE, `the new version is withdrawn, the old one goes on: ${reason}`);
+  return new RunError(CODE, `the new version is withdrawn, the old one keeps running: ${reason}`);
 }
 
 /** Whether an error is why a version was withdrawn, and not why it does not start. */

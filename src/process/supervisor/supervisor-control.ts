@@ -98,7 +98,7 @@ export class SupervisorControl<Boot> implements Controllable {
     const replaced = await this.#supervisor.changes.replace(pid, 'is replaced by paster control');
     if (replaced === undefined) throw this.#noWorker(pid);
     if (!replaced.ok) {
-      throw new RunError('PASTER_WORKER', `worker ${pid} goes on: ${describeError(replaced.error)}`);
+      throw new RunError('PASTER_WORKER', `worker ${pid} keeps running: ${describeError(replaced.error)}`);
     }
     return replaced.pid;
   }

@@ -180,7 +180,7 @@ export class Supervisor<Boot> {
           this.#log.error(`the new version does not start, and the old one has ended: ${describeError(error)}`);
           this.#pool.reviveVacated();
         } else if (isWithdrawal(error)) this.#log.error(describeError(error));
-        else this.#log.error(`the new version does not start, the old one goes on: ${describeError(error)}`);
+        else this.#log.error(`the new version does not start, the old one keeps running: ${describeError(error)}`);
         return { ok: false, error };
       } finally {
         this.#isReloading = false;

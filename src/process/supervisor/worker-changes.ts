@@ -92,7 +92,7 @@ export class WorkerChanges<Boot> {
       events.restarted(kind, `worker ${worker.pid} ${reason}`);
       return { ok: true, pid: slot.worker?.pid };
     } catch (error) {
-      if (!isStopping()) log.error(`its successor does not start, it goes on: ${describeError(error)}`);
+      if (!isStopping()) log.error(`its successor does not start, it keeps running: ${describeError(error)}`);
       return { ok: false, error };
     } finally {
       pool.spares.warm();

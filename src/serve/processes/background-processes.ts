@@ -69,7 +69,7 @@ export class BackgroundProcesses {
       ]);
       return results.find((each) => !each.ok) ?? { ok: true };
     } catch (error) {
-      this.#service.log.error(`the processes go on as they are: ${describeError(error)}`);
+      this.#service.log.error(`the background processes keep running unchanged: ${describeError(error)}`);
       return { ok: false, error };
     }
   }

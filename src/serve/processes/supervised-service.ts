@@ -105,7 +105,7 @@ export class SupervisedService implements SignalTarget, Controllable {
         const replaced = await this.#processes.replaceWorker(request.pid, 'is replaced by paster control');
         if (replaced === undefined) break;
         if (replaced.ok) return { pid: replaced.pid };
-        throw new RunError('PASTER_WORKER', `process ${request.pid} goes on: ${describeError(replaced.error)}`);
+        throw new RunError('PASTER_WORKER', `process ${request.pid} keeps running: ${describeError(replaced.error)}`);
       }
       case 'inspect': {
         const worker = this.#processes.workers.find(({ pid }) => pid === request.pid);

@@ -116,7 +116,9 @@ export class Upgrade {
   }
 
   #failure(reason: string, hint?: string): RunError {
-    const failure = new RunError('PASTER_UPGRADE', `not upgraded, server ${process.pid} goes on: ${reason}`, { hint });
+    const failure = new RunError('PASTER_UPGRADE', `not upgraded, server ${process.pid} keeps running: ${reason}`, {
+      hint,
+    });
     this.#service.log.error(describeError(failure));
     return failure;
   }
