@@ -123,18 +123,20 @@ function detectedVariables({
 }
 
 function derivedVariables(
-  { singleProcess = '', program, development }: ExistingProject,
+  { singleProcess, program, development }: ExistingProject,
   { app = '', develop_app = '', develop_args = '' }: Variables,
 ): Variables {
+  const isExclusive = singleProcess?.isExclusive ?? false;
   const isFound = app === fromEtc(program.uri);
   const isFoundInDevelopment = develop_app === fromEtc(development.uri);
   return {
     environment: isFound ? indented(scriptEnvironment(program).lines) : '',
     develop_environment: isFoundInDevelopment ? indented(developmentLines(development, program)) : '',
-    is_develop_exclusive: isDevelopmentServer(develop_app, develop_args.split(' ')) ? 'true' : '',
+    is_exclusive: isExclusive ? 'true' : '',
+    is_develop_exclusive: isExclusive || isDevelopmentServer(develop_app, develop_args.split(' ')) ? 'true' : '',
     is_program: app.startsWith('listen:') ? 'true' : '',
     is_develop_program: develop_app.startsWith('listen:') ? 'true' : '',
-    single_process: singleProcess,
+    single_process: singleProcess?.reason ?? '',
   };
 }
 
@@ -177,7 +179,7 @@ function rowsOf(project: ExistingProject, { app = '', port = '', workers = '' }:
     rows.push(['static files', staticDirectories.map((each) => `${each}/`).join(' '), 'the application serves them']);
   }
   if (envFile) rows.push(['.env', `read by ${envFile.value === 'paster' ? 'paster' : 'the program'}`, envFile.reason]);
-  if (singleProcess !== undefined && workers === '1') rows.push(['workers', '1', singleProcess]);
+  if (singleProcess !== undefined && workers === '1') rows.push(['workers', '1', singleProcess.reason]);
   const { lines, lost } = scriptEnvironment(program);
   if (isProgram && lines.length > 0) rows.push(['environment', lines.join(' '), 'the same script']);
   if (isProgram && lost.length > 0) rows.push(['not passed on', lost.join(' '), 'NODE_OPTIONS cannot contain it']);

@@ -16,6 +16,13 @@ export interface Fact<Value> {
   readonly reason: string;
 }
 
+/** One process has to serve. */
+export interface SingleProcess {
+  readonly reason: string;
+  /** The old process has to end before the new one starts. */
+  readonly isExclusive: boolean;
+}
+
 export interface ExistingProject {
   readonly directory: string;
   readonly manifest: Manifest;
@@ -33,8 +40,8 @@ export interface ExistingProject {
   readonly envFile: Fact<'program' | 'paster'> | undefined;
   readonly packageManager: Fact<PackageManager>;
   readonly port: FoundPort;
-  /** Why one process serves in production, if several cannot. */
-  readonly singleProcess: string | undefined;
+  /** Set if several processes cannot serve in production. */
+  readonly singleProcess: SingleProcess | undefined;
 }
 
 const DEVELOPMENT_SCRIPTS = ['dev', 'start:dev', 'develop', ...START_SCRIPTS];
@@ -65,15 +72,23 @@ export function lookAtProject(directory: string): ExistingProject {
     envFile: envFileOf(directory, manifest),
     packageManager: packageManagerOf(directory, manifest),
     port: portOf(program, framework?.port),
-    singleProcess: SINGLE_PROCESS.find(([dependency]) => manifest.uses(dependency))?.[1],
+    singleProcess: singleProcessOf(manifest, program),
   };
 }
 
-/** Packages whose programs cannot be served by several processes without further settings, and why. */
-const SINGLE_PROCESS: readonly (readonly [dependency: string, reason: string])[] = [
-  ['socket.io', 'Socket.IO: a client must reach the same process with each request'],
-  ['node-red', 'Node-RED: it runs its flows in its process'],
-];
+/** Packages whose programs cannot be served by several processes without further settings. */
+const SINGLE_PROCESS: Readonly<Record<string, SingleProcess>> = {
+  'socket.io': { reason: 'Socket.IO: a client must reach the same process with each request', isExclusive: false },
+  'node-red': { reason: 'Node-RED: it runs its flows in its process', isExclusive: true },
+};
+
+const VERDACCIO: SingleProcess = { reason: 'Verdaccio: it keeps its list of packages in one file', isExclusive: false };
+
+function singleProcessOf({ uses }: Manifest, { file = '' }: FoundProgram): SingleProcess | undefined {
+  // A project can also need a registry for its tests.
+  if (file.includes('/node_modules/verdaccio/')) return VERDACCIO;
+  return Object.entries(SINGLE_PROCESS).find(([dependency]) => uses(dependency))?.[1];
+}
 
 function isThere(directory: string, file: string | undefined): boolean {
   return file === undefined || existsSync(resolve(directory, file));

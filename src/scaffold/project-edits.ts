@@ -38,12 +38,11 @@ export function scriptsFor({ manifest, envFile, program }: ExistingProject): Scr
  * @throws ConfigError if package.json is not JSON, or one of the files cannot be read
  */
 export function editedFiles(project: ExistingProject, { added }: Scripts): ProjectFile[] {
-  const { directory, envFile } = project;
-  const secrets = envFile ? ['.env'] : [];
+  const { directory } = project;
   return [
     ...(hasManifest(directory) ? [edited(directory, 'package.json', (text) => withScripts(text, added))] : []),
-    edited(directory, '.gitignore', (text) => withLines(text, ['node_modules/', ...secrets, 'var/'])),
-    edited(directory, '.dockerignore', (text) => withLines(text, ['.git/', 'node_modules/', ...secrets, 'var/'])),
+    edited(directory, '.gitignore', (text) => withLines(text, ['node_modules/', '.env', 'var/'])),
+    edited(directory, '.dockerignore', (text) => withLines(text, ['.git/', 'node_modules/', '.env', 'var/'])),
   ];
 }
 

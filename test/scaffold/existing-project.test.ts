@@ -234,8 +234,27 @@ test.each([
 });
 
 test.each([
-  ['socket.io', /^Socket\.IO: /],
-  ['node-red', /^Node-RED: /],
-])('%s is served by one process', (dependency, reason) => {
-  expect(lookAt({ dependencies: { [dependency]: '1' } }, PROGRAM).singleProcess).toMatch(reason);
+  ['socket.io', /^Socket\.IO: /, false],
+  ['node-red', /^Node-RED: /, true],
+])('%s is served by one process', (dependency, reason, isExclusive) => {
+  expect(lookAt({ dependencies: { [dependency]: '1' } }, PROGRAM).singleProcess).toEqual({
+    reason: expect.stringMatching(reason),
+    isExclusive,
+  });
+});
+
+test('Verdaccio is served by one process, but not a project that only depends on it', () => {
+  const bin = 'node_modules/verdaccio/bin/verdaccio';
+  const files = {
+    ...PROGRAM,
+    [bin]: '#!/usr/bin/env node\n',
+    'node_modules/verdaccio/package.json': JSON.stringify({ bin: { verdaccio: 'bin/verdaccio' } }),
+  };
+  const dependencies = { verdaccio: '6' };
+  const registry = lookAt({ dependencies, scripts: { start: 'verdaccio --config ./config.yaml' } }, files);
+  expect(registry).toMatchObject({
+    singleProcess: { reason: expect.stringMatching(/^Verdaccio: /) },
+    port: { port: 4873 },
+  });
+  expect(lookAt({ dependencies, scripts: { start: 'node server.js' } }, files).singleProcess).toBeUndefined();
 });

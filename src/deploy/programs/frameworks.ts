@@ -46,6 +46,8 @@ const FRAMEWORKS: readonly Framework[] = [
   { name: 'h3', dependency: 'h3' },
   { name: 'Elysia', dependency: 'elysia' },
   { name: 'Express', dependency: 'express' },
+  { name: 'Node-RED', dependency: 'node-red', port: 1880 },
+  { name: 'Verdaccio', dependency: 'verdaccio', port: 4873 },
 ];
 
 /** The framework of a project with these dependencies. */
