@@ -10,7 +10,7 @@ export const redirectSettings = defineSettings(
     to: {
       type: text,
       required: true,
-      help: 'Where to: a URL with its host, or a path on the same one.',
+      help: 'The target: a URL with its host, or a path on the same host.',
       example: 'https://www.example.org/new',
     },
     status: {

@@ -14,7 +14,7 @@ export const testSettings = defineSettings(
     format: {
       type: oneOf('auto', 'html', 'json', 'text'),
       default: 'auto',
-      help: 'What it responds with; auto is a page for a browser, otherwise JSON.',
+      help: 'The format of the response; auto is a page for a browser, otherwise JSON.',
     },
     text: { type: bool, default: false, help: 'The same as format = text (the name is PasteScript’s).' },
   },

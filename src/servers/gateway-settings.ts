@@ -32,7 +32,7 @@ export const gatewaySettings = {
   },
   script_name: {
     type: text,
-    help: 'Where the application is mounted, against what the web server says: "/" for Lighttpd\'s mount "/" without fix-root-scriptname.',
+    help: 'Where the application is mounted, if the web server sends something else: "/" for Lighttpd\'s mount "/" without fix-root-scriptname.',
     example: '/',
     aliases: ['scriptName'],
   },

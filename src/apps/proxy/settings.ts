@@ -86,7 +86,7 @@ export const transparentProxySettings = defineSettings(
       help: 'Where all requests go, host or host:port; their Host header stays as it is.',
       example: '127.0.0.1:3000',
     },
-    force_scheme: { type: oneOf('http', 'https'), default: 'http', help: 'How to speak to force_host.' },
+    force_scheme: { type: oneOf('http', 'https'), default: 'http', help: 'The scheme of requests to force_host.' },
     allowed_hosts: {
       type: list,
       default: [],

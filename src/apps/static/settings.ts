@@ -43,7 +43,7 @@ const declarations = {
   dotfiles: {
     type: oneOf('ignore', 'deny', 'allow'),
     default: 'ignore',
-    help: 'What to do with a path of which a name begins with a dot: 404, 403, or nothing special.',
+    help: 'What to do with a path with a name that begins with a dot: 404, 403, or nothing special.',
   },
   robots: { type: path, help: 'The file for /robots.txt; without it, robots.txt in the directory.' },
   favicon: { type: path, help: 'The file for /favicon.ico; without it, favicon.ico in the directory.' },

@@ -143,7 +143,7 @@ export const processSettings = defineSettings({
   spare_workers: {
     type: int({ min: 0, max: 64 }),
     default: 0,
-    help: 'How many workers wait, started, to take the place of one that crashes or is replaced; each takes memory.',
+    help: 'The number of started workers that wait to replace one that crashes or reaches a limit; each takes memory.',
   },
   sticky: {
     type: bool,
@@ -168,7 +168,7 @@ export const processSettings = defineSettings({
   canary_errors: {
     type: int({ min: 0, max: 100 }),
     default: 2,
-    help: 'How many percentage points more of its requests than the old version the new one may fail with a status of 500 or above, in addition to what chance explains.',
+    help: 'By how many percentage points the failed requests (status 500 or above) of the new version may exceed those of the old one, in addition to chance.',
   },
   graceful_timeout: { type: seconds, default: 30, help: 'How many seconds a worker may take to finish its requests.' },
   reload_files: {

@@ -12,7 +12,7 @@ import { realm, UserList, userLines, usersFile } from './user-list.ts';
 
 export const authBasicSettings = defineSettings(
   {
-    realm: { type: realm, default: 'Restricted', help: 'What the password is for; browsers may show it.' },
+    realm: { type: realm, default: 'Restricted', help: 'The purpose of the password; browsers may show it.' },
     users_file: {
       type: path,
       help: 'A file as htpasswd writes it; read again when it changes.',

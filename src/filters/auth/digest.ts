@@ -22,7 +22,7 @@ import { realm, UserList, userLines, usersFile } from './user-list.ts';
 
 export const authDigestSettings = defineSettings(
   {
-    realm: { type: realm, required: true, help: 'What the password is for. The hashes are made with it.' },
+    realm: { type: realm, required: true, help: 'The purpose of the password. The hashes contain it.' },
     users_file: {
       type: path,
       help: 'A file as htdigest writes it; read again when it changes.',

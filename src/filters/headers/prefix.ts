@@ -44,7 +44,7 @@ export const prefixSettings = defineSettings(
     trusted_proxies: {
       type: proxyNames,
       default: ['loopback'],
-      help: 'Who is believed: addresses, CIDR blocks, loopback (a Unix socket too), linklocal, uniquelocal.',
+      help: 'The proxies that are trusted: addresses, CIDR blocks, loopback (a Unix socket too), linklocal, uniquelocal.',
     },
     headers: believedHeaders,
     force_port: { type: text, help: 'The port that Host is to have; empty: none, the scheme’s own.' },

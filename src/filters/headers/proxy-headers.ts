@@ -13,7 +13,7 @@ export const proxyHeadersSettings = defineSettings(
     trusted_proxies: {
       type: proxyNames,
       default: ['loopback'],
-      help: 'Who is believed: addresses, CIDR blocks, loopback (a Unix socket too), linklocal, uniquelocal.',
+      help: 'The proxies that are trusted: addresses, CIDR blocks, loopback (a Unix socket too), linklocal, uniquelocal.',
       example: 'loopback 10.0.0.0/8',
     },
     headers: believedHeaders,

@@ -68,7 +68,7 @@ export const securityHeadersSettings = defineSettings(
     referrer_policy: {
       type: oneOf(...REFERRER_POLICIES, 'off'),
       default: 'no-referrer',
-      help: 'What other sites learn about where a visitor comes from.',
+      help: 'What other sites learn about the page that a visitor comes from.',
     },
     cross_origin_opener_policy: {
       type: oneOf('same-origin', 'same-origin-allow-popups', 'unsafe-none', 'off'),

@@ -51,7 +51,11 @@ export const sessionSettings = defineSettings(
       type: int({ min: 1, max: 315_360_000 }),
       help: 'Seconds for which a browser keeps it; without it, until it is closed.',
     },
-    same_site: { type: oneOf('lax', 'strict', 'none'), default: 'lax', help: 'With whose pages’ requests it is sent.' },
+    same_site: {
+      type: oneOf('lax', 'strict', 'none'),
+      default: 'lax',
+      help: 'Which pages may send the cookie with their requests.',
+    },
     path: { type: text, default: '/', help: 'The path below which it is sent.' },
     domain: { type: text, help: 'The domain that it is for; without it, this host alone.' },
   },
