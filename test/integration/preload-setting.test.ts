@@ -266,3 +266,56 @@ describe('errors', () => {
     expect(stderr).toMatch(/trace\.js:2:7: TypeError: no licence/);
   });
 });
+
+describe('background processes and tasks', () => {
+  const SECTIONS = `[process:jobs]
+use = call:./jobs.js:run
+preload = ./trace.js
+[task:tick]
+schedule = 0 0 1 1 *
+use = call:./jobs.js:tick
+preload = ./trace.js
+`;
+  const JOBS = `globalThis.application = 'process before ';
+export const run = (globalConf, localConf, signal) => new Promise((resolve) => {
+  console.log(globalThis.traced, process.env.OTEL_RESOURCE_ATTRIBUTES ?? '');
+  const timer = setInterval(() => {}, 1000);
+  signal.addEventListener('abort', () => { clearInterval(timer); resolve(); });
+});
+export const tick = () => console.log('tick', globalThis.traced);
+`;
+  const background = (sections = SECTIONS) => {
+    const cwd = project();
+    writeFiles(cwd, { 'jobs.js': JOBS, 'x.ini': sections });
+    return cwd;
+  };
+
+  test('a process imports them before its own code, and lets them end', async () => {
+    const cwd = background();
+    const program = paster(['serve', '--only', 'jobs', 'x.ini'], { cwd });
+    await program.says(/^traced .*service\.name=shop/m);
+    expect((await program.kill('SIGTERM')).status).toBe(0);
+    expect(endsIn(cwd)).toMatch(/^ended \d+\n$/);
+  });
+
+  test('so does a run of a task', async () => {
+    const cwd = background();
+    expect(await paster(['run', 'x.ini', 'tick'], { cwd }).finished()).toMatchObject({
+      status: 0,
+      stdout: 'tick traced\n',
+    });
+    expect(endsIn(cwd)).toMatch(/^ended \d+\n$/);
+    const tasks = background(SECTIONS.replace('0 0 1 1 *', '* * * * * *'));
+    await paster(['serve', '--only', 'tick', 'x.ini'], { cwd: tasks }).says(/^tick traced$/m);
+    await eventually(() => endsIn(tasks) !== '');
+  });
+
+  test('a command cannot', async () => {
+    const cwd = background('[process:jobs]\ncommand = sleep 1000\npreload = ./trace.js\n');
+    const { status, stdout } = await paster(['check', 'x.ini'], { cwd }).finished();
+    expect({ status, stdout }).toEqual({
+      status: 2,
+      stdout: expect.stringMatching(/^x\.ini:3:1: \[process:jobs\] preload and command exclude each other/),
+    });
+  });
+});

@@ -188,7 +188,7 @@ describe('keys', () => {
     expect(config).toContain('[task:restart-w]\nschedule = 0 4 * * *\ncommand = sh -c ');
     const web = await app('name: "web", script: "server.js", cron_restart: "0 4 * * *"');
     expect(web.config).toContain(
-      '[task:restart-web]\nschedule = 0 4 * * *\ncommand = npx paster control %(__file__)s reload',
+      '[task:restart-web]\nschedule = 0 4 * * *\ncommand = npx paster control "%(__file__)s" reload',
     );
   });
 

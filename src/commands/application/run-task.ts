@@ -11,7 +11,7 @@ import { LoadSession } from '../../deploy/session.ts';
 import { partFailure } from '../../deploy/validate.ts';
 import { EXIT_OK, PasterError, RunError, UsageError } from '../../errors.ts';
 import { setUpLogging } from '../../serve/logging.ts';
-import { enterPlan } from '../../serve/worker/worker-process.ts';
+import { enterPlan, preload } from '../../serve/worker/worker-process.ts';
 import { after } from '../../timer.ts';
 import { workingDirectory } from '../../working-directory.ts';
 import { DOTENV, iniPath, parseAssignments, readEnvFiles } from '../command-line/arguments.ts';
@@ -46,12 +46,14 @@ async function runTask(
     throw new UsageError('PASTER_USAGE', `run: there is no section [task:${name}]`, { hint: didYouMean(name, names) });
   }
   const section = { kind: 'task', name } as const;
-  await applyEnvironment({ file, background: await ownEnvironment(file, section, session) }, session);
+  const background = await ownEnvironment(file, section, session);
+  const { preload: modules } = await applyEnvironment({ file, background }, session);
   const context = await backgroundContext(file, section, globalConf, session);
   const { user, group, cwd, timeout } = await readTaskSettings(context);
   const ownership = { user, group };
   enterPlan({ directory: workingDirectory(), ownership, variables: configuredVariables() });
   await setUpLogging({ file, globalConf }, session, ownership, false);
+  await preload({ preload: modules, file, directory: workingDirectory() }, undefined);
   if (cwd !== undefined) process.chdir(cwd);
   const work = async (): Promise<number> => {
     const running = await runProcess(context, { onGroup: () => {} });

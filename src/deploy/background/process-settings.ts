@@ -44,6 +44,11 @@ export const backgroundSettings = defineSettings({
     help: 'Files of environment variables; the last one wins.',
     example: '%(here)s/.env',
   },
+  preload: {
+    type: serverSettings.declarations.preload.type,
+    help: 'Modules that the process imports before all other code, as in the section of the server. Not for a command.',
+    example: '@opentelemetry/auto-instrumentations-node/register',
+  },
   cwd: {
     type: path,
     help: 'Working directory of the process. Default: that of paster.',
@@ -98,6 +103,7 @@ export async function readBackgroundSettings(context: FactoryContext): Promise<B
     settingsOf(Object.fromEntries(common)),
     context,
   )) as BackgroundSettings;
+  refusePreload(context);
   if (settings.exclusive && settings.instances > 1) {
     throw new ConfigError(
       'PASTER_EXCLUSIVE',
@@ -109,6 +115,16 @@ export async function readBackgroundSettings(context: FactoryContext): Promise<B
     );
   }
   return settings;
+}
+
+/** A command is a process of its own, which imports nothing of Node. @throws ConfigError */
+export function refusePreload(context: FactoryContext): void {
+  const { command, preload } = context.localConf;
+  if (command === undefined || preload === undefined) return;
+  throw new ConfigError('PASTER_PRELOAD', `${sectionPrefix(context)}preload and command exclude each other`, {
+    location: placeOfKey(context, 'preload') ?? sectionPlace(context),
+    hint: 'for a command that runs Node, write environment = NODE_OPTIONS=--import=MODULE',
+  });
 }
 
 /**

@@ -11,7 +11,7 @@ import {
 import { ConfigError } from '../../errors.ts';
 import { type FactoryContext, placeOfKey, sectionPlace, sectionPrefix, settingsOf } from '../context.ts';
 import { validateWith } from '../validate.ts';
-import { backgroundSettings } from './process-settings.ts';
+import { backgroundSettings, refusePreload } from './process-settings.ts';
 
 const schedule: SettingType<string> = {
   allowed:
@@ -34,7 +34,7 @@ const timezone: SettingType<string> = {
   },
 };
 
-const { environment, env_file, cwd, user, group, graceful_timeout } = backgroundSettings.declarations;
+const { environment, env_file, preload, cwd, user, group, graceful_timeout } = backgroundSettings.declarations;
 
 export const taskSettings = defineSettings({
   schedule: { type: schedule, required: true, help: 'When it runs, as in a crontab.', example: '0 3 * * *' },
@@ -66,6 +66,7 @@ export const taskSettings = defineSettings({
   },
   environment,
   env_file,
+  preload,
   cwd,
   user,
   group,
@@ -79,6 +80,7 @@ export async function readTaskSettings(context: FactoryContext): Promise<TaskSet
   const names = acceptedNames(taskSettings.declarations);
   const common = Object.entries(context.localConf).filter(([key]) => names.has(key));
   const settings = (await validateWith(taskSettings, settingsOf(Object.fromEntries(common)), context)) as TaskSettings;
+  refusePreload(context);
   if (nextRun(settings, new Date()) === undefined) {
     throw new ConfigError('PASTER_SCHEDULE', `${sectionPrefix(context)}schedule: "${settings.schedule}" is never due`, {
       location: placeOfKey(context, 'schedule') ?? sectionPlace(context),

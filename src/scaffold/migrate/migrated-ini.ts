@@ -132,8 +132,8 @@ function partSection(app: MigratedApp, name: string, { directory, isDevelopment 
 function restartSection({ restartSchedule, cwd: _cwd }: MigratedApp, name: string | undefined): string {
   const command =
     name === undefined
-      ? 'npx paster control %(__file__)s reload'
-      : `sh -c 'npx paster control "$0" stop ${name} && npx paster control "$0" start ${name}' %(__file__)s`;
+      ? 'npx paster control "%(__file__)s" reload'
+      : `sh -c 'npx paster control "$0" stop ${name} && npx paster control "$0" start ${name}' "%(__file__)s"`;
   return [
     `[task:restart-${name ?? WEB}]`,
     `schedule = ${restartSchedule}`,

@@ -8,6 +8,7 @@ import {
 } from '../../deploy/background/background-section.ts';
 import { type BackgroundSettings, readBackgroundSettings } from '../../deploy/background/process-settings.ts';
 import type { FactoryContext } from '../../deploy/context.ts';
+import type { PreloadedModule } from '../../deploy/instrumentation/preloaded.ts';
 import { withEnvironment } from '../../deploy/server/environment.ts';
 import type { LoadSession } from '../../deploy/session.ts';
 import type { LogLevel } from '../../log.ts';
@@ -34,6 +35,8 @@ export interface ProcessPlan {
   readonly cwd: string | undefined;
   readonly variables: Readonly<Record<string, string>>;
   readonly envFiles: readonly string[];
+  /** The modules that it imports before all other code. */
+  readonly preload: readonly PreloadedModule[];
   readonly ownership: Ownership;
   readonly reload: boolean;
   readonly logLevel: LogLevel;
@@ -105,7 +108,7 @@ function readSection<S extends ProcessSettings>(
     enterDirectory(workingDirectory());
     applyEnvFiles(plan.envFiles);
     const background = await ownEnvironment(file, section, session);
-    return withEnvironment({ file, background, reload }, session, async ({ files }) => {
+    return withEnvironment({ file, background, reload }, session, async ({ files, preload }) => {
       const settings = await readSettings(await backgroundContext(file, section, globalConf, session));
       const owner = ownerOf(settings, ownership);
       checkUser(owner.user, owner.group);
@@ -118,6 +121,7 @@ function readSection<S extends ProcessSettings>(
         cwd: settings.cwd,
         variables: configuredVariables(),
         envFiles: [...plan.envFiles, ...files],
+        preload,
         ownership: owner,
         reload,
         logLevel,

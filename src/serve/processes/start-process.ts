@@ -1,5 +1,5 @@
 /** Runs a background process by its plan; in the child, below `process/worker/worker.ts`. */
-import { dirname } from 'node:path';
+import { dirname, isAbsolute } from 'node:path';
 import { backgroundContext } from '../../deploy/background/background-section.ts';
 import { runProcess } from '../../deploy/background/loaded-process.ts';
 import { guardLoading, neverSettlesError } from '../../deploy/loading-step.ts';
@@ -7,7 +7,7 @@ import { LoadSession } from '../../deploy/session.ts';
 import type { WorkerRunning, WorkerStart } from '../../process/worker/worker.ts';
 import { setUpLogging } from '../logging.ts';
 import { reloadPatterns } from '../plan.ts';
-import { enterPlan, followedLogFile, watchAtFault } from '../worker/worker-process.ts';
+import { enterPlan, followedLogFile, preload, watchAtFault } from '../worker/worker-process.ts';
 import type { ProcessPlan } from './process-plan.ts';
 
 export const startProcess: WorkerStart<ProcessPlan> = (plan, _open, control) =>
@@ -32,6 +32,7 @@ async function start(plan: ProcessPlan, control: Parameters<typeof startProcess>
     if (control.failure) return { close: () => Promise.resolve() };
     const context = await backgroundContext(plan.file, { ...plan, name: plan.process }, plan.globalConf, session);
     if (plan.reload && plan.kind === 'process') control.watchPatterns(reloadPatterns([context], dirname(plan.file)));
+    await preload(plan, control.number);
     if (plan.cwd !== undefined) process.chdir(plan.cwd);
     const running = await runProcess(context, { onGroup: (pid) => control.ownGroup(pid) });
     return {
@@ -44,7 +45,7 @@ async function start(plan: ProcessPlan, control: Parameters<typeof startProcess>
     watchAtFault(error, control);
     throw error;
   } finally {
-    control.watch([...session.files, ...plan.envFiles]);
+    control.watch([...session.files, ...plan.envFiles, ...plan.preload.map(({ name }) => name).filter(isAbsolute)]);
   }
 }
 

@@ -1,5 +1,5 @@
 /** Loads and serves the plan of a worker; runs in the child, below `process/worker/worker.ts`. */
-import { dirname, isAbsolute } from 'node:path';
+import { isAbsolute } from 'node:path';
 import { loadTarget } from '../../deploy/compose.ts';
 import type { Context } from '../../deploy/context.ts';
 import { innerContexts } from '../../deploy/inspect/outline.ts';
@@ -11,7 +11,6 @@ import { refuseListeningLater } from '../../deploy/programs/listening/refusal.ts
 import { LoadSession } from '../../deploy/session.ts';
 import { paintFor } from '../../diagnostics/paint.ts';
 import { meter } from '../../metrics/meter.ts';
-import { setLastTask } from '../../process/program/last-task.ts';
 import type { WorkerControl, WorkerPreparation, WorkerStart, WorkerWarming } from '../../process/worker/worker.ts';
 import { warnOfPollingSessions } from '../../protocol/polling-sessions.ts';
 import type { App } from '../../protocol/types.ts';
@@ -31,7 +30,7 @@ import {
 import { requestLines, showFailures } from '../terminal/development.ts';
 import { terminalLogger } from '../terminal/terminal-log.ts';
 import { configurationReadAhead, readConfigurationAhead } from './configuration-ahead.ts';
-import { enterPlan, followedLogFile, watchAtFault } from './worker-process.ts';
+import { enterPlan, followedLogFile, preload, watchAtFault } from './worker-process.ts';
 
 /** Loads and serves the plan's application, or the error that keeps it from loading. */
 export const startWorker: WorkerStart<WorkerPlan> = (plan, open, control) =>
@@ -76,15 +75,6 @@ export const prepareWorker: WorkerPreparation<WorkerPlan> = async (plan, units) 
   if (typescript) await prepareTsx(typescript.from);
   return importPackage;
 };
-
-/** Imports what the application is traced with. */
-async function preload({ preload: modules, file, directory: cwd }: WorkerPlan, worker: number): Promise<void> {
-  if (modules.length === 0) return;
-  // Loaded late: most applications are not traced.
-  const { importPreloaded } = await import('../../deploy/instrumentation/preloaded.ts');
-  const directory = file === undefined ? cwd : dirname(file);
-  setLastTask(await importPreloaded(modules, { directory, worker }));
-}
 
 const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
   enterPlan(plan);

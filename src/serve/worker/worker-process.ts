@@ -1,10 +1,11 @@
 /** What every process below the supervisor does before it loads code: web workers and background processes. */
-
+import { dirname } from 'node:path';
 import { ErrorList, errorMessage, PasterError } from '../../errors.ts';
 import { tooLateAfterStart } from '../../files/program-variables.ts';
 import type { Logger } from '../../log.ts';
 import { dropPrivileges, fileUser } from '../../process/daemon/drop-privileges.ts';
 import { LogFile } from '../../process/daemon/logfile.ts';
+import { setLastTask } from '../../process/program/last-task.ts';
 import type { WorkerControl } from '../../process/worker/worker.ts';
 import { enterDirectory } from '../../working-directory.ts';
 import type { WorkerPlan } from '../plan.ts';
@@ -42,6 +43,18 @@ export function enterPlan({
   dropPrivileges(ownership.user, ownership.group);
   // Afterwards, so that a configured HOME overrides the user's own.
   Object.assign(process.env, variables);
+}
+
+/** Imports what the application is traced with. */
+export async function preload(
+  { preload: modules, file, directory: cwd }: Pick<WorkerPlan, 'preload' | 'file' | 'directory'>,
+  worker: number | undefined,
+): Promise<void> {
+  if (modules.length === 0) return;
+  // Loaded late: most applications are not traced.
+  const { importPreloaded } = await import('../../deploy/instrumentation/preloaded.ts');
+  const directory = file === undefined ? cwd : dirname(file);
+  setLastTask(await importPreloaded(modules, { directory, worker }));
 }
 
 /** Watches the files that an error is about. */
