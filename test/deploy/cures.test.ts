@@ -128,21 +128,25 @@ test.each([
 });
 
 test.each([
-  ["import 'listed-package';", 'package.json names it: run npm install'],
-  ["import 'listed-package/part.js';", 'package.json names it: run npm install'],
-  ["import 'quite-another';", 'check the spelling; package.json does not name it'],
-  ["import './missing.js';", undefined],
-])('a module with %s', async (line, hint) => {
+  ["import 'listed-package';", 9, 'package.json names it: run npm install'],
+  ["import 'listed-package/part.js';", 9, 'package.json names it: run npm install'],
+  ["import another from 'another';", 22, 'check the spelling; package.json does not name it'],
+  ["import './missing.js';", 11, undefined],
+])('a module with %s', async (line, column, hint) => {
   const file = write(`[app:main]\nuse = call:./importing.js:makeApp\n${SERVER}`);
   writeFileSync(join(dirname(file), 'importing.js'), `${line}\n${MODULE}`);
-  await expect(loadApp(`config:${file}`)).rejects.toMatchObject({ code: 'PASTER_MODULE_FAILED', hint });
+  await expect(loadApp(`config:${file}`)).rejects.toMatchObject({
+    code: 'PASTER_MODULE_FAILED',
+    hint,
+    location: { line: 1, column },
+  });
 });
 
 test('a file without a server', async () => {
   const file = write(APP);
   await expect(loadServer(`config:${file}`)).rejects.toMatchObject({
     message: 'there is no section [server:main] in this file',
-    hint: 'add [server:main] with use = egg:paster#http',
+    hint: 'add [server:main] with use = npm:paster#http',
   });
 });
 

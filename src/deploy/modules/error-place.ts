@@ -38,7 +38,8 @@ async function placeOfImport(error: unknown): Promise<Location | undefined> {
   const line = lines.findIndex((each) => /\b(?:import|from)\b/.test(each) && each.includes(name));
   return line === -1
     ? { file: importer, line: 1, column: 1 }
-    : { file: importer, line: line + 1, column: (lines[line] ?? '').indexOf(name) + 1 };
+    : // The last one: before it the module may be bound to the same name.
+      { file: importer, line: line + 1, column: (lines[line] ?? '').lastIndexOf(name) + 1 };
 }
 
 /** The first stack frame outside Node and node_modules, or else the first one. */

@@ -42,7 +42,7 @@ export function findSection(
       (name !== undefined && hintForName(documents, kind, name)) ||
       (meant !== undefined && (name === undefined ? `rename [${meant}] to ${wanted}` : `did you mean [${meant}]?`)) ||
       (candidates.length > 0 && `there are: ${candidates.map((each) => `[${each}]`).join(', ')}`) ||
-      `add ${wanted}${name === undefined && kind === 'server' ? ' with use = egg:paster#http' : ''}`,
+      `add ${wanted}${name === undefined && kind === 'server' ? ' with use = npm:paster#http' : ''}`,
   });
 }
 
