@@ -159,7 +159,7 @@ describe('what is used', () => {
     const { stdout } = await check({ 'x.ini': ini });
     expect(stdout.split('\n')).toEqual([
       expect.stringMatching(
-        /^x\.ini:5:1: warning: serve needs the directory of the socket .*\/var, which does not exist here$/,
+        /^x\.ini:5:1: warning: serve needs the directory of the socket .*\/var, which does not exist here \(mkdir -p\)$/,
       ),
       '',
     ]);

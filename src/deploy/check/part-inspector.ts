@@ -263,7 +263,10 @@ export class PartInspector {
     for (const address of addresses) {
       const directory = address.kind === 'unix' ? dirname(address.path) : undefined;
       if (directory === undefined || location === undefined || existsSync(directory)) continue;
-      this.#session.warn(`serve needs the directory of the socket ${directory}, which does not exist here`, location);
+      this.#session.warn(
+        `serve needs the directory of the socket ${directory}, which does not exist here (mkdir -p)`,
+        location,
+      );
     }
   }
 
