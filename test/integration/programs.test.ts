@@ -193,15 +193,23 @@ describe('listen:', () => {
     expect(stderr).toMatch(/forks workers with node:cluster \(serve the file that the workers run/);
   });
 
-  test('opens no port for forks that another file of the program makes', async () => {
+  test.each([
+    ['', 'listen(18433)', 'listen_others = true'],
+    ['', 'listen(18433)', ''],
+    ['', 'listen({ port: 18433, exclusive: true })', ''],
+    ['cluster.schedulingPolicy = cluster.SCHED_NONE;', 'listen(18433)', ''],
+  ])('opens no port for forks that another file of the program makes: %s %s %s', async (before, listen, settings) => {
     const forks = `const cluster = require('cluster');
+      ${before}
       if (cluster.isPrimary) cluster.fork();
-      else require('node:http').createServer((req, res) => res.end('past the filters')).listen(18433);`;
-    const cwd = project({ 'server.js': `require('./forks.js');`, 'forks.js': forks }, 'listen_others = true');
-    const { status, stderr } = await paster(['serve', 'x.ini'], { cwd }).finished();
-    expect(status).not.toBe(0);
-    expect(stderr).toContain('the program forks workers with node:cluster');
-    expect(stderr).not.toContain('TypeError');
+      else require('node:http').createServer((req, res) => res.end()).${listen}.on('listening', () => console.log('it listens'));`;
+    const cwd = project({ 'server.js': `require('./forks.js');`, 'forks.js': forks }, settings);
+    const { status, stdout, stderr } = await paster(['serve', 'x.ini'], { cwd }).finished();
+    expect(status).toBe(2);
+    expect(stderr).toMatch(
+      /^paster: forks\.js:3:\d+: \[app:main\] the program forks workers with node:cluster \(serve/m,
+    );
+    expect(stdout).not.toContain('it listens');
   });
 
   test('lets a program listen again after it has closed its server', async () => {

@@ -5,6 +5,8 @@
 import cluster, { type Worker } from 'node:cluster';
 import { syncBuiltinESMExports } from 'node:module';
 import { ConfigError } from '../../errors.ts';
+import { placeInStack } from '../modules/error-place.ts';
+import { placeOfFork } from './children/guard-processes.ts';
 
 /** Makes `cluster.isWorker` true in this process. Forks would listen on ports of their own, past the filters. */
 export function becomeClusterWorker(): void {
@@ -21,16 +23,21 @@ export function becomeClusterWorker(): void {
 }
 
 function refuseFork(): never {
-  throw new ConfigError('PASTER_FORKS', 'the program forks workers with node:cluster', {
+  throw forksError();
+}
+
+export function forksError(): ConfigError {
+  return new ConfigError('PASTER_FORKS', 'the program forks workers with node:cluster', {
+    location: placeInStack(placeOfFork()),
     hint: 'serve the file that the workers run, and write workers = 2 in [server:main]',
   });
 }
 
-/** @throws ConfigError if Node itself calls `listen()`, for the forks of a program that was not known to have any. */
-export function refusePortOfForks(): void {
+/** Whether Node itself calls `listen()`, for the forks of a program that was not known to have any. */
+export function isPortOfForks(): boolean {
   const holder: { stack?: string } = {};
-  Error.captureStackTrace(holder, refusePortOfForks);
-  if (holder.stack?.includes('node:internal/cluster/')) refuseFork();
+  Error.captureStackTrace(holder, isPortOfForks);
+  return holder.stack?.includes('node:internal/cluster/') ?? false;
 }
 
 /** Listens by itself also in a worker of node:cluster, where Node would ask the parent for the port. */

@@ -3,11 +3,18 @@
  * those of Node that `fork` or `spawn` starts; what a shell or another program starts is not known.
  */
 import childProcess, { type ChildProcess, type ForkOptions } from 'node:child_process';
+import cluster from 'node:cluster';
 import { existsSync, realpathSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { basename, delimiter, join } from 'node:path';
 
 let preload: string | undefined;
+let lastFork: Error | undefined;
+
+/** Its stack is where the program has called `fork()` of node:cluster for the last time. */
+export function placeOfFork(): Error | undefined {
+  return lastFork;
+}
 
 /** Replaces the functions that start processes, for good: packages that are imported ahead keep what they find. */
 export function replaceProcesses(): void {
@@ -23,7 +30,20 @@ export function replaceProcesses(): void {
     const isGuarded = preload !== undefined && !options.shell && isThisNode(command, options.env);
     return spawn(command, isGuarded ? [`--require=${preload}`, ...args] : args, options);
   }) as typeof spawn;
+  const forkWorker = cluster.fork;
+  cluster.fork = (env) => {
+    lastFork = new Error();
+    if (preload !== undefined) guardWorkers(`--require=${preload}`);
+    return forkWorker(env);
+  };
   syncBuiltinESMExports();
+}
+
+/** Workers of node:cluster ask this process for their ports, so that it can refuse them. */
+function guardWorkers(option: string): void {
+  cluster.schedulingPolicy = cluster.SCHED_RR;
+  const { execArgv = process.execArgv } = cluster.settings;
+  if (!execArgv.includes(option)) cluster.setupPrimary({ execArgv: [...execArgv, option] });
 }
 
 /** From now on, each new child process of this Node refuses to listen. @param file what it loads first */

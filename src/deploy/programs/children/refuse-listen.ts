@@ -1,4 +1,5 @@
 /** Loaded into each thread and each child process of a program before its own code: `listen()` is an error there. */
+import cluster from 'node:cluster';
 import { Server } from 'node:net';
 import { isMainThread } from 'node:worker_threads';
 import { guardProcesses, replaceProcesses } from './guard-processes.ts';
@@ -9,6 +10,7 @@ const where = isMainThread ? 'a child process' : 'a worker thread';
 
 const { listen } = Server.prototype;
 Server.prototype.listen = function (this: Server, ...args: unknown[]): Server {
+  if (cluster.isWorker && isMainThread) return Reflect.apply(listen, this, withoutExclusive(args));
   const requested = requestedAddress(args);
   if (isInherited(args[0]) || isTemporary(requested.path)) return Reflect.apply(listen, this, args);
   const what = `calls listen() on ${formatRequested(requested)} in ${where}`;
@@ -17,6 +19,12 @@ Server.prototype.listen = function (this: Server, ...args: unknown[]): Server {
   Error.captureStackTrace(error, Server.prototype.listen);
   throw error;
 } as Server['listen'];
+
+/** A worker of node:cluster asks its parent for the port, which refuses it. */
+function withoutExclusive([first, ...rest]: readonly unknown[]): unknown[] {
+  const isExclusive = typeof first === 'object' && first !== null && 'exclusive' in first;
+  return [isExclusive ? { ...first, exclusive: false } : first, ...rest];
+}
 
 // What these start refuses too, also with options of its own.
 const PRELOAD = /^--require=(.*refuse-listen\.js)$/;

@@ -5,6 +5,7 @@
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { type ConfigError, formatError } from '../../../errors.ts';
 import { sendPlainText } from '../../../http/error-response.ts';
 import { servingAddress } from '../../../net/address.ts';
 import { OWN_CODE } from '../../../own-files.ts';
@@ -14,7 +15,7 @@ import type { App } from '../../../protocol/types.ts';
 import { guardProcesses } from '../children/guard-processes.ts';
 import { guardThreads } from '../children/guard-threads.ts';
 import { formatRequested, isTemporary, type RequestedAddress } from '../children/listen-call.ts';
-import { refusePortOfForks } from '../cluster-worker.ts';
+import { forksError, isPortOfForks } from '../cluster-worker.ts';
 import { isHotReloadServer, ViteHotReload } from '../vite/hot-reload.ts';
 import {
   awaitsHandlers,
@@ -58,11 +59,13 @@ export class ListenTakeover implements ListenPolicy {
   /** paster ends the program: it may close its server. */
   isStopping = false;
   #resolve: (app: App) => void = () => {};
+  #reject: (error: ConfigError) => void = () => {};
 
   constructor(options: TakeoverOptions) {
     this.#options = options;
-    this.app = new Promise((resolve) => {
+    this.app = new Promise((resolve, reject) => {
       this.#resolve = resolve;
+      this.#reject = reject;
     });
     replaceListen();
     if (!options.listenOthers) {
@@ -84,7 +87,12 @@ export class ListenTakeover implements ListenPolicy {
       this.#take(new TakenServer(server, requested, callback, this.#hotReload));
       return true;
     }
-    refusePortOfForks();
+    if (isPortOfForks()) {
+      const error = forksError();
+      if (this.#found) warn(formatError(error));
+      else this.#reject(error);
+      return true;
+    }
     const { port } = this.#options;
     if (!this.#found && awaitsHandlers(server) && (port === undefined || port === requested.port)) {
       this.#takeWithHandlers(new TakenServer(server, requested, callback, this.#hotReload));
