@@ -33,7 +33,10 @@ export const serveCommand: Command = {
       help: 'start only these: web (the server), or names of [process:...] sections, such as web,mailer',
     },
     { flags: '--without <names>', help: 'start everything but these' },
-    { flags: '-w, --workers <n>', help: 'number of workers (auto: as many as CPU and memory allow)' },
+    {
+      flags: '-w, --workers <n>',
+      help: 'number of workers, or a range such as 1-8 (auto: as many as CPU and memory allow)',
+    },
     { flags: '--graceful-timeout <seconds>', help: 'how long requests in flight may take at the end (default: 30)' },
     { flags: '--reload', help: 'restart when code or configuration changes' },
     {

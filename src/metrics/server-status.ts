@@ -157,12 +157,23 @@ export interface TaskStatus {
   readonly runs: Readonly<Record<TaskResult, number>>;
 }
 
+/** How many workers there should be, with a number that follows the load. */
+export interface ScalingStatus {
+  readonly wanted: number;
+  readonly minimum: number;
+  readonly maximum: number;
+  /** Whether the number was set by hand, and holds until the next reload. */
+  readonly isFixed: boolean;
+}
+
 export interface ServerStatus {
   /** The process that signals are sent to: the supervisor, or the only process. */
   readonly pid: number;
   /** When it began to serve, in milliseconds of `Date.now()`. */
   readonly started: number;
   readonly workers: readonly WorkerStatus[];
+  /** Present if the number of workers follows the load. */
+  readonly scaling?: ScalingStatus | undefined;
   /** Of all processes, including those that have ended. */
   readonly totals: Counts;
   readonly restarts: Readonly<Record<RestartReason, number>>;

@@ -6,6 +6,7 @@ import type {
   ProcessReport,
   ProcessStatus,
   RequestReport,
+  ScalingStatus,
   ServerStatus,
   TaskStatus,
   WorkerStatus,
@@ -70,19 +71,27 @@ export function countsText(counts: Readonly<Record<string, number>>): string {
     .join(', ');
 }
 
-function serverLine({ pid, started, workers, totals, restarts, reloads, processes, tasks }: ServerStatus): string {
+function serverLine(status: ServerStatus): string {
+  const { pid, started, workers, scaling, totals, restarts, reloads, processes, tasks } = status;
   const up = duration((Date.now() - started) / 1000);
   // Without a web server there are no requests to count.
-  if (workers.length === 0 && (processes ?? tasks)) return `server ${pid}, up ${up}: no web server`;
+  if (workers.length === 0 && !scaling && (processes ?? tasks)) return `server ${pid}, up ${up}: no web server`;
   const inFlight = workers.reduce((sum, { report }) => sum + (report?.inFlightCount ?? 0), 0);
   const restarted = countsText(restarts);
   return [
     `server ${pid}, up ${up}: ${requests(requestsOf(totals))}`,
     `${inFlight} in flight`,
     ...(refusedOf(totals) > 0 ? [`${refusedOf(totals)} refused`] : []),
+    ...(scaling ? [scalingText(scaling)] : []),
     restarted === '' ? 'no worker restarted' : `workers restarted: ${restarted}`,
     `${reloads.done} reloads, ${reloads.failed} failed`,
   ].join(', ');
+}
+
+/** `3 workers of 1-8` */
+export function scalingText({ wanted, minimum, maximum, isFixed }: ScalingStatus): string {
+  const count = wanted === 1 ? '1 worker' : `${wanted === 0 ? 'no' : wanted} workers`;
+  return `${count} of ${minimum}-${maximum}${isFixed ? ' until the next reload' : ''}`;
 }
 
 function workerLines({ pid, state, report, silent }: WorkerStatus, isAlone: boolean): string[] {

@@ -18,13 +18,21 @@ import type { Address, DescriptorAddress, TcpAddress, UnixAddress } from './addr
 import { bindError } from './bind-errors.ts';
 import type { InheritedListener, ShareableSocket } from './inherited-sockets.ts';
 import { type BindOptions, DEFAULT_BACKLOG } from './listener.ts';
-import { createServerHandle, isServerHandle, type ServerHandle } from './node-internals.ts';
+import {
+  createServerHandle,
+  isServerHandle,
+  type ServerHandle,
+  serverHandleOf,
+  whenConnectionWaits,
+} from './node-internals.ts';
 import { OwnedFile } from './socket-publication.ts';
 import { SocketFile } from './unix-socket.ts';
 
 /** An open socket that other processes accept on. */
 export interface HeldSocket extends ShareableSocket {
   readonly fd: number;
+  /** Calls a function once a connection waits to be accepted, and accepts nothing. @returns what ends the wait */
+  whenConnectionWaits(onWaiting: () => void): () => void;
   /** Closes it and removes the socket file if that is still this process's. Workers that have inherited it keep it. */
   close(): Promise<void>;
 }
@@ -88,6 +96,7 @@ async function bindTcp(address: TcpAddress, backlog: number, flags: number): Pro
     backlog,
     ownedFile: () => undefined,
     listen: (elsewhere) => listenIn(elsewhere, handle.fd, backlog),
+    whenConnectionWaits: (onWaiting) => whenConnectionWaits(handle, onWaiting),
     close: () => closeHandle(handle),
   };
 }
@@ -106,6 +115,7 @@ async function bindUnix(address: UnixAddress, backlog: number, options: BindOpti
       await listenIn(elsewhere, handle.fd, backlog);
       published = await file.publish();
     },
+    whenConnectionWaits: (onWaiting) => whenConnectionWaits(handle, onWaiting),
     close() {
       if (published) published.remove();
       else file.discard();
@@ -123,15 +133,23 @@ function holdDescriptor(address: DescriptorAddress, backlog: number): BoundSocke
 function holdInherited({ address, fd, backlog, file: claim }: InheritedListener): BoundSocket {
   const file = claim && address.kind === 'unix' ? new OwnedFile(address.path, claim, false) : undefined;
   let open = true;
+  /** Made when it is first needed, which few servers do. It owns the descriptor then. */
+  let handle: ServerHandle | undefined;
   return {
     address,
     fd,
     backlog,
     ownedFile: () => file,
     listen: () => Promise.resolve(),
+    whenConnectionWaits(onWaiting) {
+      handle ??= serverHandleOf(fd);
+      if (!handle) throw noHandles();
+      return whenConnectionWaits(handle, onWaiting);
+    },
     async close() {
       file?.remove();
-      if (open) closeSync(fd);
+      if (open && handle) await closeHandle(handle);
+      else if (open) closeSync(fd);
       open = false;
     },
   };

@@ -149,6 +149,49 @@ export function isServerHandle(value: unknown): value is ServerHandle {
   return typeof value.fd === 'number' && value.fd >= 0 && typeof value.close === 'function';
 }
 
+/** A bound socket of which Node can be made to say that a connection waits. */
+interface WaitingHandle extends ServerHandle {
+  onread: () => void;
+  /** Marks the descriptor as one that can be read. */
+  open(fd: number): number;
+  readStart(): number;
+  readStop(): number;
+}
+
+/** Tested: a bound socket can be asked, and again after that. */
+export const canWaitForConnections = testOnce('listen', () => {
+  const handle = createServerHandle()?.('127.0.0.1', 0, 4);
+  if (!isServerHandle(handle)) return undefined;
+  for (let round = 0; round < 2; round++) whenConnectionWaits(handle, () => {})();
+  handle.close();
+  return true;
+});
+
+/**
+ * Calls a function once a connection waits on a socket that listens. It accepts nothing: Node watches a socket that is read, as
+ * soon as a connection waits it tries to read, and the system refuses.
+ * @returns what ends the wait
+ * @throws Error if this Node cannot; see `canWaitForConnections`
+ */
+export function whenConnectionWaits(handle: ServerHandle, onWaiting: () => void): () => void {
+  const waiting = handle as WaitingHandle;
+  waiting.onread = () => {
+    waiting.readStop();
+    onWaiting();
+  };
+  if (waiting.open(handle.fd) !== 0 || waiting.readStart() !== 0) throw new Error('the socket cannot be watched');
+  return () => {
+    if (handle.fd >= 0) waiting.readStop();
+  };
+}
+
+/** The handle of an open socket. */
+export function serverHandleOf(fd: number): ServerHandle | undefined {
+  const create = createServerHandle() as ((address: null, port: null, type: null, fd: number) => unknown) | undefined;
+  const handle = create?.(null, null, null, fd);
+  return isServerHandle(handle) ? handle : undefined;
+}
+
 // --- request: an IncomingMessage that Node's parser has not made ----------------------------------------------------------
 
 /** State of Node's IncomingMessage and of every Readable that the published types leave out. */

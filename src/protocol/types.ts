@@ -57,6 +57,11 @@ export interface Running {
    * takes no such connections.
    */
   adopt?(socket: Socket): void;
+  /**
+   * Gives up some kept connections, each after its next response, so that other processes which have fewer can serve these
+   * clients: `handOver`, as in `CloseOptions`, takes one, or the client makes a new one. 0: no more of them. Absent: clients stay where they are.
+   */
+  spread?(count: number, handOver: (socket: Socket) => void): void;
 }
 
 /** Options of `Running.close`. */

@@ -69,6 +69,8 @@ export async function serveWorkers(service: Service): Promise<number> {
     const flags = debugFlags(loaded.context.globalConf);
     const worker = workerPlan(service, loaded, environment, sticky(loaded));
     const { directory, variables, ownership, preload } = worker;
+    // In development one version serves at a time, and a fixed number is the simplest.
+    const scaling = reload ? undefined : loaded.scaling;
     return {
       boot: {
         ...worker,
@@ -76,7 +78,8 @@ export async function serveWorkers(service: Service): Promise<number> {
       },
       env: startEnvironment(worker, log),
       sockets,
-      workers: loaded.workers ?? 1,
+      workers: (reload ? loaded.workersWithReload : loaded.workers) ?? 1,
+      scaling,
       automatic: loaded.automaticWorkers,
       memoryLimit: memoryLimit(),
       exclusive: settings.reload_exclusive,
@@ -222,7 +225,7 @@ function workerPlan(
     envFiles: [...plan.envFiles, ...environment.files],
     variables: configuredVariables(),
     preload: environment.preload,
-    workers: loaded.workers ?? 1,
+    workers: (reload ? loaded.workersWithReload : loaded.workers) ?? 1,
     countRequests: settings.max_requests > 0,
     sticky,
     reload,

@@ -202,10 +202,16 @@ async function bannerFor(
   const stop = takesKeys(request, server) ? 'press h + enter to show help' : 'press Ctrl-C to stop';
   const { file } = plan;
   const status = file && `paster status ${fromHere(file)} shows its processes`;
-  const { workers } = server;
+  const workers = workersText(server, reload);
   const facts = { plan, isDevelopment: isForDevelopment, reload, workers, hint: isForDevelopment ? stop : status };
   return (scheme, addresses) =>
     bannerLines(facts, shownAddresses(scheme, addresses, isForDevelopment), paintFor(process.stdout));
+}
+
+function workersText(server: LoadedServer, reload: boolean): string | undefined {
+  const { scaling, workers, workersWithReload } = server;
+  if (workers === undefined) return undefined;
+  return reload ? String(workersWithReload) : scaling ? `${scaling.minimum}-${workers}` : String(workers);
 }
 
 async function runMonitor(

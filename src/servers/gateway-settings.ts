@@ -42,11 +42,7 @@ export const gatewaySettings = {
   },
 } satisfies Declarations;
 
-const PROCESSES = 'workers are a fixed number of processes, each of which serves many requests at a time';
-
 export const obsoleteFlupSettings: Readonly<Record<string, string>> = {
-  minSpare: PROCESSES,
-  maxSpare: PROCESSES,
   maxThreads: 'a process serves many requests at a time without threads',
   debug: 'errors are logged and never shown to the client; a filter shows them in development',
 };

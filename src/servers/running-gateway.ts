@@ -68,7 +68,7 @@ export class RunningGateway implements Running {
   readonly run: (exchange: GatewayExchange) => void;
   /** The server has waited long enough for a quiet moment: connections that could be kept close with their next response. */
   closesAfterResponse = false;
-  /** Set while the server stops and another process goes on serving: takes kept connections. */
+  /** Set while the server stops and another process goes on serving, or while it gives up connections: takes kept ones. */
   handOver: ((socket: Socket) => void) | undefined;
   readonly #refusals: Refusals;
   readonly #options: RunningGatewayOptions;
@@ -95,6 +95,16 @@ export class RunningGateway implements Running {
 
   adopt(socket: Socket): void {
     this.#accept(Connection.ofSocket(socket));
+  }
+
+  spread(count: number, handOver: (socket: Socket) => void): void {
+    if (this.#closing) return;
+    let left = count;
+    const pass = (socket: Socket): void => {
+      if (--left === 0) this.handOver = undefined;
+      handOver(socket);
+    };
+    this.handOver = count > 0 ? pass : undefined;
   }
 
   #accept(connection: Connection): void {
@@ -131,7 +141,8 @@ export class RunningGateway implements Running {
    * connection without its first byte gets time for it.
    */
   close({ graceful = true, timeout = GRACEFUL_TIMEOUT_S, handOver }: CloseOptions = {}): Promise<void> {
-    if (graceful && handOver) this.handOver ??= handOver;
+    if (graceful && handOver) this.handOver = handOver;
+    else if (!this.#closing) this.handOver = undefined;
     if (!graceful) for (const connection of this.#connections) connection.destroy();
     this.#closing ??= this.#stop(graceful ? timeout * 1000 : 0);
     return this.#closing;

@@ -219,7 +219,7 @@ test('--markdown: paster’s own, with the names that Paste had, and what all se
   expect(stdout).toMatch(/^`npm:paster#cgi`, `egg:PasteScript#cgi`$/m);
   expect(stdout.match(/^\| `max_requests`, `maxRequests` \|/gm)).toHaveLength(1);
   expect(stdout).toContain('\nOther keys: /prefix, or domain NAME [port N] /prefix, and an application.\n');
-  expect(stdout).toMatch(/^Without effect: `minSpare`, `maxSpare` \(/m);
+  expect(stdout).toMatch(/^Without effect: `maxThreads` \(/m);
   expect(stdout).toContain('\nreq.session, kept in a signed cookie.\n');
   expect(stdout).not.toMatch(/\.\.$|^(?!- |[a-z]+\.[a-z])[a-z]+ .*\.$/m);
 });

@@ -52,9 +52,7 @@ test('config.ini over FastCGI behind Lighttpd at /proxy', async () => {
   expect(program.url).toBe(`fastcgi://unix:${directory}/etc/../var/fcgi-socket`);
   // umask = 000
   expect(statSync(socket).mode & 0o777).toBe(0o777);
-  for (const name of ['minSpare', 'maxSpare']) {
-    expect(program.output.match(new RegExp(`config\\.ini:\\d+:\\d+: .*${name}`, 'g'))).toHaveLength(1);
-  }
+  expect(program.output).not.toMatch(/minSpare|maxSpare/);
   const { url } = await startLighttpd(lighttpd, { socket }, '/proxy');
   const response = await fetch(`${url}/service?REQUEST=GetCapabilities`);
   expect(await response.json()).toMatchObject({

@@ -43,17 +43,22 @@ test('npm:paster#scgi in one process: serves, and TERM finishes what is in fligh
   expect(existsSync(socket)).toBe(false);
 });
 
-test('egg:Flup#scgi_fork pre-forks, takes flup’s names, and warns once of each that means nothing', async () => {
+test('egg:Flup#scgi_fork pre-forks and takes flup’s names', async () => {
   const { cwd, socket } = project(
     'egg:Flup#scgi_fork',
     'minSpare = 1\nmaxSpare = 5\nmaxChildren = 2\nmaxRequests = 100\nscriptName = /\nallowedServers = 127.0.0.1\numask = 007',
   );
   const program = await serve(['x.ini'], { cwd });
   expect((await ask(socket)).body.toString()).not.toBe(`one ${program.pid}`);
+  expect(program.output).not.toMatch(/no effect|maxChildren|maxRequests|scriptName|allowedServers/);
+});
+
+test('egg:Flup#scgi_thread has no children: a warning for each of the names that mean some', async () => {
+  const { cwd } = project('egg:Flup#scgi_thread', 'minSpare = 1\nmaxSpare = 5');
+  const program = await serve(['x.ini'], { cwd });
   for (const name of ['minSpare', 'maxSpare']) {
     expect(program.output.match(new RegExp(`${name} has no effect`, 'g'))).toHaveLength(1);
   }
-  expect(program.output).not.toMatch(/maxChildren|maxRequests|scriptName|allowedServers/);
 });
 
 test('HUP loads anew behind the same socket, and refuses nobody', async () => {

@@ -2,7 +2,7 @@
 import { defineSettings, type SettingsOf } from '../../config/setting.ts';
 import { certificatesOf } from '../../metrics/certificates.ts';
 import { DURATION_BOUNDS, type QueueTimes, REFUSAL_REASONS, type SectionCounts } from '../../metrics/counts.ts';
-import type { ProcessReport, ServerStatus, TaskRun } from '../../metrics/server-status.ts';
+import type { ProcessReport, ScalingStatus, ServerStatus, TaskRun } from '../../metrics/server-status.ts';
 import { networks } from '../../net/peers.ts';
 import { ownVersion } from '../../own-files.ts';
 import type { App, Settings } from '../../protocol/types.ts';
@@ -72,6 +72,7 @@ function metricsOf(status: ServerStatus): Metric[] {
       'Processes of the server by what they do.',
       [...countStates(status)].map(([state, value]) => ({ labels: { state }, value })),
     ),
+    ...(status.scaling ? scalingGauges(status.scaling) : []),
     counter(
       'paster_http_requests_total',
       'Responses, by the section of the INI file that got the request; 499: the client left before.',
@@ -270,6 +271,14 @@ function histogramOf(name: string, labels: Labels, { durations, seconds }: Queue
     ...buckets,
     { metricName: `${name}_sum`, labels, value: seconds },
     { metricName: `${name}_count`, labels, value: count },
+  ];
+}
+
+function scalingGauges({ wanted, minimum, maximum }: ScalingStatus): Metric[] {
+  return [
+    gauge('paster_workers_wanted', 'How many workers the load needs now.', single(wanted)),
+    gauge('paster_workers_min', 'The lower bound of workers.', single(minimum)),
+    gauge('paster_workers_max', 'The upper bound of workers.', single(maximum)),
   ];
 }
 

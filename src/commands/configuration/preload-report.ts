@@ -128,5 +128,6 @@ const LIMITS = {
   maxRequests: undefined,
   maxRequestsJitter: undefined,
   maxMemory: undefined,
+  reportsLoad: false,
   reportsUntilReady: false,
 };

@@ -22,9 +22,11 @@ import { validateSettings, validateWith } from '../validate.ts';
 /** The web server's name among the processes. */
 export const WEB = 'web';
 
+const instances = int({ min: 1, max: 256 });
+
 export const backgroundSettings = defineSettings({
   instances: {
-    type: int({ min: 1, max: 256 }),
+    type: { ...instances, allowed: `${instances.allowed}; processes do not follow the load` },
     default: 1,
     help: 'How many processes run it.',
     example: '2',

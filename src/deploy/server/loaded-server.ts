@@ -19,6 +19,7 @@ import { exemptPaths } from './exempt-paths.ts';
 import { guardOverload, type OverloadGuard, type OverloadLimits } from './overload.ts';
 import { measureQueueTime } from './queue-time.ts';
 import { type AddressOverrides, addressesOf, type ProcessSettings, validateServer } from './server-settings.ts';
+import { isRange, upperBound, type WorkerCount } from './worker-count.ts';
 
 /**
  * A server as its section describes it, with addresses and process settings. It serves in this process; `workers` and
@@ -48,6 +49,14 @@ export class LoadedServer {
     this.#overrides = overrides;
     this.addresses = 'server' in made ? addressesOf(settings, context, made.server.defaultAddress) : [];
     for (const address of this.addresses) this.checkAddress(address);
+    const { minSpare = 0, maxSpare = minSpare } = settings;
+    if (minSpare > maxSpare) {
+      throw new ConfigError(
+        'PASTER_SPARE',
+        `${sectionPrefix(context)}minSpare = ${minSpare} is more than maxSpare = ${maxSpare}`,
+        { location: placeOfKey(context, 'minSpare'), hint: 'raise maxSpare, or lower minSpare' },
+      );
+    }
   }
 
   /** @throws ConfigError if it would be unsafe to listen there. */
@@ -69,6 +78,11 @@ export class LoadedServer {
     const place = placeOfKey(context, 'canary');
     if (canary > 0 && noCanary && place) {
       session.warn(`${sectionPrefix(context)}canary has no effect: ${noCanary}`, place);
+    }
+    for (const name of this.scaling ? [] : SCALING_KEYS) {
+      const location = placeOfKey(context, name);
+      const reason = 'workers is not a range such as 1-8';
+      if (location) session.warn(`${sectionPrefix(context)}${name} has no effect: ${reason}`, location);
     }
     for (const { setting, message } of ('server' in this.#created && this.#created.server.warnings?.()) || []) {
       const location = placeOfKey(context, setting) ?? context.sections[0]?.location;
@@ -92,18 +106,43 @@ export class LoadedServer {
   }
 
   /**
-   * The number of workers that the section sets, or one with `spare_workers`; with `auto`, what the processors allow.
-   * Undefined: one process and no supervisor.
+   * The number of workers that the section sets, or one with `spare_workers`; with `auto`, what the processors allow; with a
+   * range, the most. Undefined: one process and no supervisor.
    */
   get workers(): number | undefined {
-    const { workers, spare_workers: spares } = this.settings;
-    return workers === 'auto' ? this.automaticWorkers?.count : (workers ?? (spares > 0 ? 1 : undefined));
+    const count = this.#workerCount;
+    const most = count === undefined ? undefined : upperBound(count);
+    if (most === undefined) return this.automaticWorkers?.count;
+    return isRange(count) ? Math.min(most, this.settings.maxChildren ?? most) : most;
   }
 
-  /** With `workers = auto`: how many, and why. */
+  /** With flup's names for the workers that wait, `auto` is the upper bound of a range. */
+  get #workerCount(): WorkerCount | undefined {
+    const { workers, minSpare, maxSpare, spare_workers: spares } = this.settings;
+    if (workers === undefined) return spares > 0 ? 1 : undefined;
+    const isFlups = workers === 'auto' && (minSpare !== undefined || maxSpare !== undefined);
+    return isFlups ? { min: Math.max(1, minSpare ?? 1), max: 'auto' } : workers;
+  }
+
+  /** In development a range is a fixed number, its lower bound. */
+  get workersWithReload(): number | undefined {
+    return this.scaling ? Math.max(1, this.scaling.minimum) : this.workers;
+  }
+
+  /** Present if the number of workers follows the load. */
+  get scaling(): WorkerScaling | undefined {
+    const count = this.#workerCount;
+    if (!isRange(count)) return undefined;
+    const { idle_timeout: idle, minSpare: leastSpare = 0, maxSpare: mostSpare = leastSpare } = this.settings;
+    const minimum = Math.min(count.min, this.workers ?? 1);
+    return { minimum, idleMs: idle * 1000, leastSpare, mostSpare };
+  }
+
+  /** With `workers = auto`, and with a range up to `auto`: how many, and why. */
   get automaticWorkers(): AutomaticWorkers | undefined {
-    const { workers, maxChildren = Number.POSITIVE_INFINITY } = this.settings;
-    if (workers !== 'auto') return undefined;
+    const { maxChildren = Number.POSITIVE_INFINITY } = this.settings;
+    const workers = this.#workerCount;
+    if (workers === undefined || upperBound(workers) !== undefined) return undefined;
     this.#capacity ??= cpuCapacity();
     const capacity = this.#capacity;
     const count = workersFor(capacity.cpus);
@@ -166,6 +205,7 @@ export class LoadedServer {
       addresses: listeners.map((listener, index) => listener.address ?? running.addresses[index]).filter(isDefined),
       ...(running.finished ? { finished: running.finished } : {}),
       ...(running.adopt ? { adopt: (socket) => adopt(running, socket) } : {}),
+      ...(running.spread ? { spread: (count, pass) => running.spread?.(count, countLeaving(pass)) } : {}),
       close(how) {
         const notified = closed ? undefined : notifyDraining(app, log);
         const drained = running.close({ ...how, ...handingOver(how ?? {}), ...(notified ? { notified } : {}) });
@@ -257,6 +297,19 @@ export interface AutomaticWorkers {
   readonly isLimited: boolean;
 }
 
+/** How the number of workers follows the load, up to `workers`. */
+export interface WorkerScaling {
+  readonly minimum: number;
+  /** For how long a worker must not have been needed before it ends. */
+  readonly idleMs: number;
+  /** How many more workers there are than the load needs. */
+  readonly leastSpare: number;
+  readonly mostSpare: number;
+}
+
+/** Without effect unless the number of workers follows the load. */
+const SCALING_KEYS = ['idle_timeout', 'minSpare', 'maxSpare'] as const;
+
 /** The command-line options of an address, those that most often are the cause of an error first. */
 const ADDRESS_KEYS = ['host', 'port', 'socket'] as const;
 
@@ -285,12 +338,13 @@ function adopt(running: Running, socket: Socket): void {
 
 /** A connection that goes to another process is counted here as long as it can be. */
 function handingOver({ handOver }: CloseOptions): CloseOptions {
-  if (!handOver) return {};
-  return {
-    handOver(socket) {
-      meter().left(socket);
-      handOver(socket);
-    },
+  return handOver ? { handOver: countLeaving(handOver) } : {};
+}
+
+function countLeaving(handOver: (socket: Socket) => void): (socket: Socket) => void {
+  return (socket) => {
+    meter().left(socket);
+    handOver(socket);
   };
 }
 

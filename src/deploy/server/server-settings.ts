@@ -30,14 +30,9 @@ import { declaredSchema, schemaOf } from '../schema.ts';
 import { warnOfKeysWithoutEffect } from '../sections/section-config.ts';
 import type { LoadSession } from '../session.ts';
 import { validateSettings, validateWith, warnOfObsolete } from '../validate.ts';
+import { processes, workerCount } from './worker-count.ts';
 
-const processes = int({ min: 1, max: 1024 });
-
-const workersType: SettingType<number | 'auto'> = {
-  ...processes,
-  allowed: `auto, or ${processes.allowed}`,
-  parse: (value) => (value.trim() === 'auto' ? 'auto' : processes.parse(value)),
-};
+const spares = int({ min: 0, max: 1024 });
 
 const requests = int({ min: 0, max: 1_000_000_000 });
 
@@ -99,11 +94,25 @@ export const processSettings = defineSettings({
   socket_group: { type: text, help: 'The group of the Unix socket.', example: 'www-data' },
   backlog: { type: int({ min: 1, max: 65_535 }), default: 1024, help: 'How many connections may wait to be accepted.' },
   workers: {
-    type: workersType,
-    help: 'How many processes serve: a number, or auto for as many as the processors and the memory limit allow. Left out: one process and no supervisor.',
+    type: workerCount,
+    help: 'How many processes serve: a number, auto for as many as the processors and the memory limit allow, or a range such as 1-8, within which the number follows the load. Left out: one process and no supervisor.',
     example: 'auto',
   },
-  maxChildren: { type: processes, help: 'The most workers that workers = auto starts (the name is flup’s).' },
+  idle_timeout: {
+    type: seconds,
+    default: 60,
+    help: 'With a range of workers: a worker ends when it has not been needed for this many seconds.',
+    example: '10s',
+  },
+  maxChildren: { type: processes, help: 'The most workers with workers = auto or a range (the name is flup’s).' },
+  minSpare: {
+    type: spares,
+    help: 'With a range of workers or auto: how many more there are than the load needs, at least (the name is flup’s).',
+  },
+  maxSpare: {
+    type: spares,
+    help: 'With a range of workers or auto: how many more there are than the load needs, at most, after idle_timeout (the name is flup’s).',
+  },
   max_requests: {
     type: requests,
     default: 0,

@@ -4,6 +4,7 @@
  */
 
 import type { ProcessSettings } from '../../deploy/server/server-settings.ts';
+import { upperBound } from '../../deploy/server/worker-count.ts';
 import { workersFor } from '../../machine/capacity.ts';
 import { exportError } from '../site.ts';
 
@@ -36,13 +37,15 @@ export function podResources(
   given: GivenLimits,
 ): PodResources {
   const { workers, maxChildren = Number.POSITIVE_INFINITY, max_memory: maxMemory } = settings;
-  const cpu = given.cpu === undefined ? (typeof workers === 'number' ? workers : 1) : parseCpu(given.cpu);
-  const count = workers === 'auto' ? Math.min(workersFor(cpu), maxChildren) : (workers ?? 1);
+  /** Undefined: as many as the processors allow. */
+  const most = workers === undefined ? 1 : upperBound(workers);
+  const cpu = given.cpu === undefined ? (most ?? 1) : parseCpu(given.cpu);
+  const count = most ?? Math.min(workersFor(cpu), maxChildren);
   const needed = maxMemory === undefined ? undefined : FOR_THE_SUPERVISOR + maxMemory * (count + 1);
   const memory =
     given.memory === undefined ? roundUp(needed ?? BESIDE_WORKERS + FOR_A_WORKER * count) : parseMemory(given.memory);
   const warnings: string[] = [];
-  if (workers !== 'auto' && count > workersFor(cpu)) {
+  if (most !== undefined && count > workersFor(cpu)) {
     warnings.push(
       `${count} workers share ${cpu} ${cpu === 1 ? 'CPU' : 'CPUs'}: write workers = auto in the INI file, or --cpu ${count}`,
     );

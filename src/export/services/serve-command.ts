@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { WEB } from '../../deploy/background/process-settings.ts';
+import { workerCountText } from '../../deploy/server/worker-count.ts';
 import { PACKAGE_ROOT } from '../../own-files.ts';
 import { type BackgroundPart, partError } from '../background.ts';
 import type { Deployment } from '../deployment.ts';
@@ -70,7 +71,7 @@ function speaksHttp({ scheme, http2Only }: Deployment): boolean {
 export function containerCommand(deployment: Deployment, part: CommandPart): string[] {
   const { hasServer, names, file, project, settings } = deployment;
   const section = names.server === undefined ? [] : ['--server-name', names.server];
-  const workers = settings.workers === undefined ? [] : ['--workers', String(settings.workers)];
+  const workers = settings.workers === undefined ? [] : ['--workers', workerCountText(settings.workers)];
   const timeout = ['--graceful-timeout', String(settings.graceful_timeout)];
   const kind = speaksHttp(deployment) ? section : ['-s', 'http', ...workers, ...timeout];
   const address = ['--host', '0.0.0.0', '--port', String(containerServer(deployment).port)];

@@ -125,6 +125,8 @@ export class ConnectionRelay {
   readonly #waiting: PassedConnection[] = [];
   #turn = 0;
   #isClosed = false;
+  /** Called when a connection waits since no worker serves. */
+  onWaiting: () => void = () => {};
   #elsewhere: ((connection: PassedConnection) => void) | undefined;
 
   /** @param recipients the workers that serve and are not about to end */
@@ -138,7 +140,10 @@ export class ConnectionRelay {
     if (this.#elsewhere) this.#elsewhere(connection);
     else if (recipient) recipient.pass(connection);
     else if (this.#isClosed) connection.close();
-    else this.#waiting.push(connection);
+    else {
+      this.#waiting.push(connection);
+      this.onWaiting();
+    }
   }
 
   /** To be called when another worker serves. */

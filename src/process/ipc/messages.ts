@@ -23,8 +23,24 @@ export interface WorkerLimits {
   readonly maxRequestsJitter: number | undefined;
   /** MiB. */
   readonly maxMemory: number | undefined;
+  /** Whether it reports its load, since workers are started and ended by it. */
+  readonly reportsLoad: boolean;
   /** Node reports modules only until the worker is ready. */
   readonly reportsUntilReady: boolean;
+}
+
+/** How often a worker measures its load. */
+export const LOAD_MS = 100;
+/** How often it reports it while it has little to do. */
+export const QUIET_MS = 500;
+
+/** How busy a worker is. */
+export interface Load {
+  /** The part of the time for which the event loop was busy; 1 if the worker refuses requests. */
+  readonly utilization: number;
+  readonly connections: number;
+  /** Whether the worker holds a connection, or has accepted one since it reported last. */
+  readonly isActive: boolean;
 }
 
 export interface BootMessage<Boot> {
@@ -97,6 +113,8 @@ export type ToWorker<Boot> =
   | { readonly paster: 'inspect' }
   /** From which level on the supervisor wants what it logs and prints; undefined: nothing. */
   | { readonly paster: 'follow'; readonly level: number | undefined }
+  /** Some clients should move to other workers; 0: no more of them. */
+  | { readonly paster: 'spread'; readonly count: number }
   /** Asks for a report. */
   | { readonly paster: 'report' }
   /** The answer to `ask`. */
@@ -123,6 +141,7 @@ export type FromWorker =
   /** The worker cannot start, or is about to die of this error. */
   | { readonly paster: 'failed'; readonly error: TransferredError }
   | { readonly paster: 'beat' }
+  | { readonly paster: 'load'; readonly load: Load }
   /** Files that the application consists of. */
   | { readonly paster: 'watch'; readonly files: readonly string[] }
   /** Patterns of further files to watch. They replace the earlier ones. */

@@ -54,7 +54,7 @@ export class Pool<Boot> {
       spawn: () => this.#titles.name(this.live.spawn(), 'spare worker'),
       count: () => (this.#stopping ? 0 : options.reload ? this.#slots.length : this.settings.spareWorkers),
       boot: () => this.settings.boot,
-      isStarting: () => this.#starting.size > 0,
+      isStarting: () => this.isStarting,
       plan: options.preload,
       log: options.log,
     });
@@ -75,6 +75,11 @@ export class Pool<Boot> {
   /** The workers in the slots. */
   get workers(): WorkerHandle<Boot>[] {
     return this.#slots.flatMap(({ worker }) => worker ?? []);
+  }
+
+  /** Whether workers boot and are not ready yet. */
+  get isStarting(): boolean {
+    return this.#starting.size > 0;
   }
 
   slotOf(worker: WorkerHandle<Boot>): Slot<Boot> | undefined {
@@ -112,10 +117,21 @@ export class Pool<Boot> {
     this.#place(this.#addSlot(), worker);
   }
 
-  /** Removes the last slot. */
-  async remove(): Promise<void> {
-    const slot = this.#slots.pop();
+  /** Adds slots with workers, each as soon as it serves. @returns the first error, if some do not start */
+  async grow(count: number): Promise<unknown> {
+    const added = await Promise.allSettled(Array.from({ length: count }, () => this.add()));
+    return added.find((each) => each.status === 'rejected')?.reason;
+  }
+
+  /** Adds a slot, and starts workers for it until one serves. */
+  open(): void {
+    this.#revive(this.#addSlot(), true);
+  }
+
+  /** Removes a slot, the last one by default. Resolves when its worker accepts no more connections. */
+  async remove(slot: Slot<Boot> | undefined = this.#slots.at(-1)): Promise<void> {
     if (!slot) return;
+    this.#slots.splice(this.#slots.indexOf(slot), 1);
     slot.removed = true;
     this.#titles.number();
     if (slot.worker) await this.#retire(slot.worker);

@@ -9,6 +9,7 @@ import type { PreloadPlan, PreloadSettings } from '../preload/preload-plan.ts';
 import type { IsIgnored } from '../reload/ignored.ts';
 import type { ReloadOptions } from '../reload/reload.ts';
 import type { CanarySettings } from './canary.ts';
+import type { ScalingLimits } from './scaling/scaling-policy.ts';
 import type { DeadWorker, WorkerHandle } from './worker-handle.ts';
 
 export interface AutomaticWorkers {
@@ -18,14 +19,19 @@ export interface AutomaticWorkers {
   readonly isLimited: boolean;
 }
 
+/** How the number of workers follows the load; its upper bound is `workers`. */
+export type ScalingRange = Omit<ScalingLimits, 'maximum'>;
+
 /** What the configuration says; a reload may change it. */
 export interface Supervision<Boot> {
   /** Sent to each worker. */
   readonly boot: Boot;
   /** Closed when they are no longer needed, at the latest by `stop`. */
   readonly sockets: readonly HeldSocket[];
-  /** With `automatic`, the most of them. */
+  /** With `automatic` or `scaling`, the most of them. */
   readonly workers: number;
+  /** Present: the number follows the load, from `minimum` to `workers`. */
+  readonly scaling?: ScalingRange | undefined;
   /** Present: as many workers as fit into `memoryLimit`. It says why there are not more of them if all fit. */
   readonly automatic?: AutomaticWorkers | undefined;
   /** What this process and its workers may use together. */
@@ -171,12 +177,19 @@ export function workerSettings<Boot>(of: Supervision<Boot>, reload: ReloadOption
       maxRequests,
       maxRequestsJitter,
       maxMemory,
+      reportsLoad: of.scaling !== undefined,
       reportsUntilReady: reload === undefined,
     },
   };
 }
 
 /** How many workers start at first. With a memory limit, one shows how many of them fit. */
-export function workersAtOnce<Boot>({ workers, automatic, memoryLimit }: Supervision<Boot>): number {
-  return automatic && memoryLimit ? 1 : workers;
+export function workersAtOnce<Boot>(supervision: Supervision<Boot>): number {
+  const { workers, automatic, memoryLimit } = supervision;
+  return automatic && memoryLimit ? 1 : workersAtFirst(supervision, workers);
+}
+
+/** How many of `maximum` workers start before the load is known. At least one: it shows that the application loads. */
+export function workersAtFirst<Boot>({ scaling }: Supervision<Boot>, maximum: number): number {
+  return scaling ? Math.max(1, Math.min(scaling.minimum, maximum)) : maximum;
 }

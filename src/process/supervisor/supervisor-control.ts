@@ -84,6 +84,7 @@ export class SupervisorControl<Boot> implements Controllable {
   }
 
   async #setWorkers(count: number, isChange: boolean): Promise<number> {
+    await this.#supervisor.changes.fixNumber();
     const wanted = Math.min(MOST_WORKERS, Math.max(1, isChange ? this.#supervisor.size + count : count));
     for (let missing = wanted - this.#supervisor.size; missing > 0; missing--) {
       const failure = await this.#supervisor.changes.add();

@@ -22,7 +22,14 @@ import { Reload } from '../reload/reload.ts';
 import { isWithdrawal } from './canary.ts';
 import { MemoryBudget, workersText } from './memory-budget.ts';
 import { Pool } from './pool.ts';
-import { type Supervision, type SupervisorOptions, workerSettings, workersAtOnce } from './supervision.ts';
+import { WorkerScaler } from './scaling/worker-scaler.ts';
+import {
+  type Supervision,
+  type SupervisorOptions,
+  workerSettings,
+  workersAtFirst,
+  workersAtOnce,
+} from './supervision.ts';
 import { watchHeartbeats } from './watchdog.ts';
 import { type Failure, STOPPED, WorkerChanges } from './worker-changes.ts';
 import type { WorkerHandle } from './worker-handle.ts';
@@ -46,6 +53,7 @@ export class Supervisor<Boot> {
   readonly #pool: Pool<Boot>;
   readonly #preload: PreloadPlan;
   readonly #memory: MemoryBudget<Boot>;
+  readonly #scaler: WorkerScaler<Boot>;
   /** Files that configure the application. */
   readonly #configuration: Set<string>;
   /** Whether the workers have loaded the configuration as it was when a file of it changed last. */
@@ -109,11 +117,17 @@ export class Supervisor<Boot> {
       describeDeath: options.describeDeath ?? (() => ''),
     });
     this.relay = this.#pool.relay;
+    this.#scaler = new WorkerScaler<Boot>({
+      pool: this.#pool,
+      log: options.log,
+      inTurn: (action) => this.#inTurn(action, undefined),
+    });
     this.changes = new WorkerChanges<Boot>({
       pool: this.#pool,
       events: this.#events,
       log: options.log,
       isStopping: () => this.#stopping,
+      onNumberSet: () => this.#scaler.fix(),
       inTurn: (action, stopped) => this.#inTurn(action, stopped),
     });
     this.#memory = new MemoryBudget<Boot>({
@@ -209,6 +223,7 @@ export class Supervisor<Boot> {
       pid: process.pid,
       started: this.#started,
       workers,
+      scaling: this.#scaler.status(),
       totals: this.#pool.live.totals(),
       restarts: this.#events.restarts,
       reloads: this.#events.reloads,
@@ -229,6 +244,7 @@ export class Supervisor<Boot> {
     this.#stopping = true;
     clearInterval(this.#watchdog);
     this.#memory.stop();
+    this.#scaler.stop();
     const unwatched = this.#reload?.close();
     const { sockets, gracefulTimeout } = this.#current;
     // New connections are refused from now on: they would wait in vain.
@@ -270,14 +286,17 @@ export class Supervisor<Boot> {
   }
 
   async #fill(supervision: Supervision<Boot>): Promise<void> {
-    const { workers, automatic } = supervision;
+    const { workers, automatic, scaling } = supervision;
     const before = workersAtOnce(supervision);
     await this.#pool.fill(before);
     this.#memory.measure();
     const { count, reason } = this.#affordable(supervision);
-    if (count > before) await this.#pool.fill(count - before);
+    const atFirst = workersAtFirst(supervision, count);
+    if (atFirst > before) await this.#pool.fill(atFirst - before);
+    this.#scale(supervision, count);
     if (!automatic) return;
-    this.#log[automatic.isLimited || count < workers ? 'info' : 'debug'](`${workersText(count)}: ${reason}`);
+    const most = `${scaling ? 'at most ' : ''}${workersText(count)}: ${reason}`;
+    this.#log[automatic.isLimited || count < workers ? 'info' : 'debug'](most);
   }
 
   /** How many workers the configuration, the processors and the memory limit allow, and why not more. */
@@ -320,11 +339,7 @@ export class Supervisor<Boot> {
   async #replaceAllFor(next: Supervision<Boot>, { oneByOne }: { oneByOne: boolean }): Promise<number> {
     const before = this.#current;
     const settings = this.#pool.settings;
-    // The number that TTIN and TTOU have set holds until the configuration changes its own.
-    const isSameCount = next.workers === before.workers && next.memoryLimit?.bytes === before.memoryLimit?.bytes;
-    const { count, reason } = isSameCount
-      ? { count: Math.max(1, this.#pool.size), reason: '' }
-      : this.#affordable(next);
+    const { count, maximum, reason } = this.#countFor(next);
     const replaced = this.#pool.workers.length;
     if (this.#reload && next.isIgnored) this.#reload.isIgnored = next.isIgnored;
     const changed = next.sockets !== before.sockets || !isDeepStrictEqual(next.env, before.env);
@@ -338,6 +353,7 @@ export class Supervisor<Boot> {
       this.#current = next;
       this.#isConfigurationLoaded = true;
       await this.#pool.swap(ready);
+      this.#scale(next, maximum);
     } catch (error) {
       this.#pool.settings = settings;
       this.#configurePreload(before);
@@ -349,8 +365,28 @@ export class Supervisor<Boot> {
     await closeSockets(before.sockets, next.sockets);
     this.#memory.measure();
     this.#startWatchdog();
-    if (!isSameCount) this.#log.info(`${workersText(count)}${reason && `: ${reason}`}`);
+    if (reason !== undefined) this.#log.info(`${workersText(count)}${reason && `: ${reason}`}`);
     return replaced;
+  }
+
+  /** How many workers a new version gets, and of how many at most. `reason` says why, if that may be news. */
+  #countFor(next: Supervision<Boot>): { count: number; maximum: number; reason: string | undefined } {
+    const before = this.#current;
+    const { size } = this.#pool;
+    const { count: maximum, reason } = this.#affordable(next);
+    if (next.scaling) {
+      const count = Math.min(maximum, Math.max(size, workersAtFirst(next, maximum)));
+      return { count, maximum, reason: count === size ? undefined : 'reloaded' };
+    }
+    // The number that TTIN and TTOU have set holds until the configuration changes its own.
+    const isSame = next.workers === before.workers && next.memoryLimit?.bytes === before.memoryLimit?.bytes;
+    const count = isSame && !before.scaling ? Math.max(1, size) : maximum;
+    return { count, maximum, reason: isSame && !before.scaling ? undefined : reason };
+  }
+
+  /** The number of workers follows the load from now on, if the configuration says so. */
+  #scale({ scaling }: Supervision<Boot>, maximum: number): void {
+    this.#scaler.configure(scaling && { ...scaling, minimum: Math.min(scaling.minimum, maximum), maximum });
   }
 
   #configurePreload({ preload, env = process.env }: Supervision<Boot>): void {

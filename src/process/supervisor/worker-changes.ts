@@ -24,6 +24,8 @@ export interface ChangesOwner<Boot> {
   readonly events: ServerEvents;
   readonly log: Logger;
   readonly isStopping: () => boolean;
+  /** Called when the number of workers is set on request. */
+  readonly onNumberSet: () => void;
   /** Runs an action while no other worker is replaced on request; returns `stopped` if the supervisor stops. */
   readonly inTurn: <T>(action: () => Promise<T>, stopped: T) => Promise<T>;
 }
@@ -37,12 +39,19 @@ export class WorkerChanges<Boot> {
     this.#owner = owner;
   }
 
+  /** The number of workers no longer follows the load. Resolves when no other change is in progress. */
+  fixNumber(): Promise<void> {
+    const { inTurn, onNumberSet } = this.#owner;
+    return inTurn(async () => onNumberSet(), undefined);
+  }
+
   /** @returns the error, if it does not start */
   add(): Promise<Failure | undefined> {
-    const { pool, log, isStopping, inTurn } = this.#owner;
+    const { pool, log, isStopping, onNumberSet, inTurn } = this.#owner;
     return inTurn<Failure | undefined>(async () => {
       try {
         await pool.add();
+        onNumberSet();
         log.info(workersText(pool.size));
         pool.spares.warm();
         return undefined;
@@ -55,10 +64,11 @@ export class WorkerChanges<Boot> {
 
   /** The last worker stays. */
   remove(): Promise<void> {
-    const { pool, log, inTurn } = this.#owner;
+    const { pool, log, onNumberSet, inTurn } = this.#owner;
     return inTurn(async () => {
       if (pool.size <= 1) return;
       const removed = pool.remove();
+      onNumberSet();
       log.info(workersText(pool.size));
       await removed;
     }, undefined);

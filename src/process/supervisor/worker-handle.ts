@@ -19,6 +19,7 @@ import { addLogSource, takeLogLine } from '../ipc/log-lines.ts';
 import {
   type FromWorker,
   isPasterMessage,
+  type Load,
   type PreloadMessage,
   type PreloadReport,
   reportedModules,
@@ -103,6 +104,8 @@ export class WorkerHandle<Boot> implements DeadWorker {
   #bootedAt = Number.POSITIVE_INFINITY;
   #failure: Error | undefined;
   readonly #reports = new WorkerReports();
+  #load: Load | undefined;
+  #loadAt = 0;
   #title = '';
   #leftFor: RestartReason | undefined;
   readonly #groups = new ChildGroups();
@@ -182,6 +185,16 @@ export class WorkerHandle<Boot> implements DeadWorker {
     return this.#leftFor;
   }
 
+  /** Undefined: it has not reported any, or does not serve. */
+  get load(): Load | undefined {
+    return this.#state === 'ready' ? this.#load : undefined;
+  }
+
+  /** Milliseconds since it reported its load. */
+  get loadAge(): number {
+    return performance.now() - this.#loadAt;
+  }
+
   /** Milliseconds since its last message. */
   get silence(): number {
     return performance.now() - this.#lastMessageAt;
@@ -218,6 +231,11 @@ export class WorkerHandle<Boot> implements DeadWorker {
   /** Passes a connection to it. It must be ready. */
   pass(connection: PassedConnection): void {
     this.#connections.pass(connection);
+  }
+
+  /** Makes it give up some kept connections, so that their clients move to other workers. */
+  spread(count: number): void {
+    this.#send({ paster: 'spread', count });
   }
 
   /** When it has ended: the connections that did not reach it. */
@@ -387,6 +405,10 @@ export class WorkerHandle<Boot> implements DeadWorker {
       case 'report':
         this.#reports.receive(message.report, message.isLast);
         this.#options.onReport();
+        return;
+      case 'load':
+        this.#load = message.load;
+        this.#loadAt = performance.now();
         return;
       case 'log':
         takeLogLine(message.line);

@@ -76,5 +76,6 @@ const NO_LIMITS = {
   maxRequests: undefined,
   maxRequestsJitter: undefined,
   maxMemory: undefined,
+  reportsLoad: false,
   reportsUntilReady: true,
 };

@@ -103,6 +103,7 @@ export class ConnectionShare {
   readonly #table = Buffer.alloc(SLOTS * ENTRY_BYTES);
   readonly #sleeper = new Int32Array(new SharedArrayBuffer(4));
   #connections = 0;
+  #taken = 0;
   #written = -1;
   #isOpen = false;
   #accepted = 0;
@@ -117,6 +118,16 @@ export class ConnectionShare {
   constructor(place: TablePlace, isBusy: () => boolean = () => false) {
     this.#place = place;
     this.#isBusy = isBusy;
+  }
+
+  /** How many connections this worker holds. */
+  get connections(): number {
+    return this.#connections;
+  }
+
+  /** How many it has accepted so far, or got from other workers. */
+  get taken(): number {
+    return this.#taken;
   }
 
   /** To be called when this worker starts to accept. */
@@ -135,6 +146,7 @@ export class ConnectionShare {
   /** To be called for each accepted connection. @returns what to call when the connection has ended */
   accept(): () => void {
     this.#connections++;
+    this.#taken++;
     const now = performance.now();
     if (now - this.#acceptedAt > FORGET_MS) {
       this.#accepted = 0;
@@ -156,6 +168,7 @@ export class ConnectionShare {
   /** Likewise for a connection that was passed to this worker: no other worker could accept it. */
   adopt(): () => void {
     this.#connections++;
+    this.#taken++;
     this.#write();
     return () => this.#end();
   }

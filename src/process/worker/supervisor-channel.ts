@@ -59,6 +59,7 @@ export class SupervisorChannel<Boot> {
   #setMayOpen = () => {};
   #endFollowing: () => void = () => {};
   #inspect: () => void = () => {};
+  #spread: (count: number) => void = () => {};
   #receive = (connection: PassedConnection): void => connection.close();
   readonly #connections = new ConnectionChannel(
     (message, connection) => void this.send(message, connection),
@@ -96,6 +97,8 @@ export class SupervisorChannel<Boot> {
           return this.#setMayOpen();
         case 'inspect':
           return this.#inspect();
+        case 'spread':
+          return this.#spread(message.count);
         case 'connection':
         case 'taken':
           return this.#connections.handle(message, handle);
@@ -129,6 +132,11 @@ export class SupervisorChannel<Boot> {
   /** Sets what is called when the supervisor wants to look into this process. */
   onInspect(callback: () => void): void {
     this.#inspect = callback;
+  }
+
+  /** Sets what moves clients to other workers. */
+  onSpread(callback: (count: number) => void): void {
+    this.#spread = callback;
   }
 
   /** Sets what receives the connections that the supervisor passes to this worker. */

@@ -16,6 +16,7 @@ import { attach, detach, type PassedConnection } from '../ipc/connection-handove
 import { packError, unpackError } from '../ipc/error-transfer.ts';
 import {
   type BootMessage,
+  LOAD_MS,
   type PreloadMessage,
   REPORT_MODULES,
   type StopMessage,
@@ -27,6 +28,7 @@ import type { Preloader, UnitImporter } from '../preload/preloader.ts';
 import { endWithin } from '../program/last-task.ts';
 import { ConnectionShare } from './accept-balancer.ts';
 import type { InspectionThreadData } from './inspection-thread.ts';
+import { LoadMeter } from './load-meter.ts';
 import { StallTable } from './stall-table.ts';
 import { type Order, type Reporter, SupervisorChannel } from './supervisor-channel.ts';
 
@@ -43,6 +45,8 @@ export interface WorkerRunning {
   close(options: { graceful: boolean; timeout: number; handOver?: (socket: Socket) => void }): Promise<void>;
   /** Takes a connection that another worker has handed over. Absent: the server does not hand over. */
   adopt?(socket: Socket): void;
+  /** Gives up some kept connections, so that their clients move to other workers; 0: no more. Absent: they stay. */
+  spread?(count: number, handOver: (socket: Socket) => void): void;
 }
 
 /** What the program of a worker gets from its supervisor, and can send to it. */
@@ -195,9 +199,10 @@ async function work<Boot>(
   }
   if (first.limits.reportsUntilReady) for (const name of Object.keys(REPORT_MODULES)) delete process.env[name];
   channel.childMemory = () => running.childMemory?.() ?? 0;
-  control.begin();
+  control.begin(share);
   channel.isServing = true;
   channel.onConnection((connection) => adopt(running, connection, share));
+  channel.onSpread((count) => running.spread?.(count, (socket) => handBack(socket, channel)));
   channel.send({ paster: 'ready' });
   if (running.endsWhenIdle) process.channel?.unref();
   const { finished } = running;
@@ -376,8 +381,8 @@ class SupervisorControl<Boot> implements WorkerControl {
     void this.#channel.send({ paster: 'group', pid });
   }
 
-  begin(): void {
-    const { heartbeatMs, stallMs, maxMemory = 0 } = this.#limits;
+  begin(share: ConnectionShare | undefined): void {
+    const { heartbeatMs, stallMs, maxMemory = 0, reportsLoad } = this.#limits;
     if (heartbeatMs !== undefined) {
       this.#every(heartbeatMs, () => {
         this.#stalls?.beat();
@@ -390,6 +395,13 @@ class SupervisorControl<Boot> implements WorkerControl {
       this.#every(MEMORY_CHECK_MS, () => {
         const used = Math.round((process.memoryUsage.rss() + this.#channel.childMemory()) / MIB);
         if (used > maxMemory) this.replace(`uses ${used} MiB of memory`, 'max_memory');
+      });
+    }
+    if (reportsLoad) {
+      const meter = new LoadMeter(share, () => this.#channel.reporter.isBusy());
+      this.#every(LOAD_MS, () => {
+        const load = meter.measure();
+        if (load) void this.#channel.send({ paster: 'load', load });
       });
     }
     if (this.#channel.reporter.isCounting) this.#every(REPORT_MS, () => this.#channel.report());

@@ -13,8 +13,8 @@ export interface BannerFacts {
   readonly plan: Pick<ServePlan, 'file' | 'appUri'>;
   readonly isDevelopment: boolean;
   readonly reload: boolean;
-  /** Undefined: one process without workers. */
-  readonly workers: number | undefined;
+  /** A number or a range. Undefined: one process without workers. */
+  readonly workers: string | undefined;
   /** The last line, such as a key to press. */
   readonly hint: string | undefined;
 }
@@ -86,7 +86,7 @@ function ownHosts(): string[] {
 }
 
 function modeOf({ isDevelopment, reload, workers }: BannerFacts): string {
-  const processes = workers === undefined ? [] : [workers === 1 ? '1 worker' : `${workers} workers`];
+  const processes = workers === undefined ? [] : [workers === '1' ? '1 worker' : `${workers} workers`];
   const mode = isDevelopment ? 'development' : 'production';
   return [mode, ...(reload ? ['reload'] : []), ...processes, `PID ${process.pid}`].join(' · ');
 }

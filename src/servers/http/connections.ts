@@ -43,6 +43,8 @@ export class Connections {
   readonly #refused = new Set<Socket>();
   readonly #waiting = new WeakMap<Socket, Waiting>();
   readonly #timer: NodeJS.Timeout | undefined;
+  /** How many should close with their next response. */
+  #leaving = 0;
 
   constructor(limits: ConnectionLimits) {
     this.#limits = limits;
@@ -55,6 +57,18 @@ export class Connections {
 
   get size(): number {
     return this.#sockets.size;
+  }
+
+  /** Makes some of them close with their next response. */
+  spread(count: number): void {
+    this.#leaving = count;
+  }
+
+  /** Whether a connection that is about to get a response should close with it. */
+  leaves(): boolean {
+    if (this.#leaving === 0) return false;
+    this.#leaving--;
+    return true;
   }
 
   /** False: there are too many connections, and this one is closed. */

@@ -97,7 +97,7 @@ class HttpListener {
     this.#http1 = createHttp1(settings);
     this.#keepAliveMs = timerMs(settings.keep_alive_timeout);
     const answer = (req: IncomingMessage, res: ServerResponse): void => {
-      if (this.#draining) res.shouldKeepAlive = false;
+      if (this.#draining || (res.shouldKeepAlive && connections.leaves())) res.shouldKeepAlive = false;
       else this.#openResponses.add(res, 0);
       callApp(app, req, res, log);
     };
@@ -245,6 +245,11 @@ class RunningHttp implements Running {
     if (!graceful) this.#connections.cut();
     this.#closed ??= this.#drained(graceful ? timeout * 1000 : 0);
     return this.#closed;
+  }
+
+  /** Clients of HTTP/2 stay: a request that crosses GOAWAY would fail if a client does not repeat it. */
+  spread(count: number): void {
+    this.#connections.spread(count);
   }
 
   /**

@@ -17,9 +17,7 @@ afterEach(() => vi.unstubAllEnvs());
 
 test('each setting has help, and flup’s names are known', () => {
   for (const setting of Object.values(fastcgiSettings.declarations)) expect(setting.help).toMatch(/\.$/);
-  expect(Object.keys(fastcgiSettings.obsolete)).toEqual(
-    expect.arrayContaining(['minSpare', 'maxSpare', 'maxThreads', 'debug']),
-  );
+  expect(Object.keys(fastcgiSettings.obsolete)).toEqual(expect.arrayContaining(['maxThreads', 'debug']));
   expect(() => readSettings({ allow: 'nonsense' })).toThrow('nonsense');
   expect(() => readSettings({ max_connections: '0' })).toThrow('out of range');
 });

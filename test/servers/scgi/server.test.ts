@@ -8,9 +8,7 @@ import { readSettings } from './serve.ts';
 
 test('each setting has help, and flup’s names are known', () => {
   for (const setting of Object.values(scgiSettings.declarations)) expect(setting.help).toMatch(/\.$/);
-  expect(Object.keys(scgiSettings.obsolete)).toEqual(
-    expect.arrayContaining(['minSpare', 'maxSpare', 'maxThreads', 'debug']),
-  );
+  expect(Object.keys(scgiSettings.obsolete)).toEqual(expect.arrayContaining(['maxThreads', 'debug']));
   expect(readSettings({ scriptName: '/a', allowedServers: '10.0.0.1,10.0.0.2' })).toMatchObject({
     script_name: '/a',
     allow: [{ address: '10.0.0.1' }, { address: '10.0.0.2' }],

@@ -4,7 +4,7 @@ import { certificatesOf, expiryText } from '../../../metrics/certificates.ts';
 import { refusedOf, requestsOf } from '../../../metrics/counts.ts';
 import { addDurations, quantile } from '../../../metrics/quantiles.ts';
 import type { Sample, ServerIdentity, ServerStatus } from '../../../metrics/server-status.ts';
-import { duration } from '../../../metrics/status-lines.ts';
+import { duration, scalingText } from '../../../metrics/status-lines.ts';
 import { ownVersion } from '../../../own-files.ts';
 import { answersChart, latencyChart } from './charts.ts';
 import { byteCount, facts, latency, rate } from './format.ts';
@@ -90,7 +90,7 @@ function summary(status: ServerStatus, history: readonly Sample[], now: number):
     ['95th percentile', latency(quantile(durations, 0.95)), 'the last minute'],
     ['99th percentile', latency(quantile(durations, 0.99)), 'the last minute'],
     ['In flight', String(inFlight), connections(status)],
-    ['Workers', String(ready), readiness(ready, spare, workers.length - ready - spare)],
+    ['Workers', String(ready), workersNote(status, ready, spare)],
     ...(refusedOf(totals) > 0 ? ([['Refused', String(refusedOf(totals)), 'because of overload']] as const) : []),
     ['Up', duration((now - status.started) / 1000), restarted === 1 ? '1 restart' : `${restarted} restarts`],
     ['Reloads', String(reloads.done), reloads.failed > 0 ? `${reloads.failed} failed` : 'none failed'],
@@ -99,6 +99,11 @@ function summary(status: ServerStatus, history: readonly Sample[], now: number):
     ([term, value, note]) => `<div class="tile"><dt>${term}</dt><dd>${value} <small>${note}</small></dd></div>`,
   );
   return `<dl class="tiles">${list.join('\n')}</dl>`;
+}
+
+function workersNote({ workers, scaling }: ServerStatus, ready: number, spare: number): string {
+  const state = readiness(ready, spare, workers.length - ready - spare);
+  return scaling ? `${state}; ${scalingText(scaling)}` : state;
 }
 
 function readiness(ready: number, spare: number, others: number): string {

@@ -1,0 +1,48 @@
+/** The setting `workers`: how many processes serve, or between which bounds their number follows the load. */
+import { int, type SettingType } from '../../config/setting.ts';
+
+/** The number of workers follows the load between these bounds. */
+export interface WorkerRange {
+  readonly min: number;
+  readonly max: number | 'auto';
+}
+
+export type WorkerCount = number | 'auto' | WorkerRange;
+
+const MOST = 1024;
+export const processes = int({ min: 1, max: MOST });
+const lowerBound = int({ min: 0, max: MOST });
+
+export const workerCount: SettingType<WorkerCount> = {
+  ...processes,
+  allowed: `auto, ${processes.allowed}, or a range such as 1-8, 1-auto or 0-4`,
+  parse(value) {
+    const bounds = value.split('-').map((each) => each.trim());
+    const [lower = '', upper] = bounds;
+    if (upper === undefined || bounds.length > 2 || lower === '') return numberOrAuto(value.trim());
+    const min = lowerBound.parse(lower);
+    const max = numberOrAuto(upper);
+    if (max === 'auto' || min < max) return { min, max };
+    if (min === max) return max;
+    throw new Error(`the lower bound comes first: ${max}-${min}`);
+  },
+};
+
+export function isRange(count: WorkerCount | undefined): count is WorkerRange {
+  return typeof count === 'object';
+}
+
+/** As in the INI file. */
+export function workerCountText(count: WorkerCount): string {
+  return isRange(count) ? `${count.min}-${count.max}` : String(count);
+}
+
+/** The most workers that a setting names; undefined: as many as the machine allows. */
+export function upperBound(count: WorkerCount): number | undefined {
+  const bound = isRange(count) ? count.max : count;
+  return bound === 'auto' ? undefined : bound;
+}
+
+function numberOrAuto(value: string): number | 'auto' {
+  return value === 'auto' ? 'auto' : processes.parse(value);
+}
