@@ -27,7 +27,7 @@ import { loadPlannedApp, plannedAppContext, servedContexts } from './plan.ts';
 import type { Service } from './service.ts';
 import { requestLines, showFailures } from './terminal/development.ts';
 import type { DeveloperLog } from './terminal/terminal-log.ts';
-import { type ReplacedServer, Upgrade } from './upgrade/upgrade.ts';
+import { type ReplacedServer, Upgrade, type Vacated } from './upgrade/upgrade.ts';
 
 /** Serves until a signal ends it. @returns The exit status. */
 export async function serveSingle(service: Service): Promise<number> {
@@ -186,8 +186,8 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
     return this.#stopped ? Promise.resolve(undefined) : action();
   }
 
-  async vacate(): Promise<() => Promise<void>> {
-    return async () => {};
+  async vacate(): Promise<Vacated> {
+    return { tasksBegunUntil: new Date(), restore: async () => {} };
   }
 
   async handOver(pass: (connection: PassedConnection) => void): Promise<void> {

@@ -8,6 +8,7 @@ import { eventually, isAlive, type Program, paster, serve } from '../helpers/pro
 const TASKS = `import { appendFileSync } from 'node:fs';
 const note = (what) => appendFileSync('notes', what + '\\n');
 export const due = () => note(process.env.PASTER_TASK_DUE);
+export const late = () => note(Date.now() - Date.parse(process.env.PASTER_TASK_DUE));
 export const fails = async () => { throw new Error('no disk'); };
 export const forever = (globalConf, localConf, signal) => new Promise((resolve) => {
   note('begins ' + process.pid);
@@ -82,15 +83,19 @@ test('100 HUPs lose no run of each second, and double none', async () => {
   expect(times).toEqual(times.map((_time, index) => first + index));
 });
 
-test('an upgrade doubles no run', async () => {
+test('three upgrades lose no run of each second, and double none', async () => {
   const cwd = project(`${WEB}workers = 1\n[task:tick]\n${EACH_SECOND}\noverlap = queue\nuse = call:./tasks.js:due\n`);
   await serve(['x.ini'], { cwd });
   await eventually(() => notes(cwd).length >= 1);
-  expect((await paster(['upgrade', 'x.ini'], { cwd }).finished()).status).toBe(0);
+  for (let count = 0; count < 3; count++) {
+    expect((await paster(['upgrade', 'x.ini'], { cwd }).finished()).status).toBe(0);
+  }
   const before = notes(cwd).length;
   await eventually(() => notes(cwd).length >= before + 3);
   expect((await paster(['control', 'x.ini', 'stop'], { cwd }).finished()).status).toBe(0);
-  expect(new Set(notes(cwd)).size).toBe(notes(cwd).length);
+  const times = notes(cwd).map((each) => Date.parse(each) / 1000);
+  const [first = 0] = times.sort((a, b) => a - b);
+  expect(times).toEqual(times.map((_time, index) => first + index));
 });
 
 test('each run is beside the web workers, whose number does not matter', async () => {
@@ -119,6 +124,56 @@ describe('overlap', () => {
         .map((each) => each.split(' ')[0]),
     ).toEqual(['begins', 'ends', 'begins']);
   });
+});
+
+test('jitter: each run begins later, at random, and by no more than it says', async () => {
+  const cwd = project(`[task:tick]\n${EACH_SECOND}\njitter = 2\noverlap = queue\nuse = call:./tasks.js:late\n`);
+  await serveTasks(cwd);
+  await eventually(() => notes(cwd).length >= 6);
+  const delays = notes(cwd).slice(0, 6).map(Number);
+  // A process takes its time to start, and runs wait for one another.
+  expect(Math.max(...delays)).toBeLessThan(2000 + 4000);
+  expect(Math.max(...delays) - Math.min(...delays)).toBeGreaterThan(200);
+});
+
+test('timezone: the schedule is that of the zone', async () => {
+  const zone = 'Pacific/Kiritimati';
+  const hour = (new Date().getUTCHours() + 14) % 24;
+  const section = (name: string, hours: string) =>
+    `[task:${name}]\nschedule = * * ${hours} * * *\ntimezone = ${zone}\nuse = call:./tasks.js:due\n`;
+  const cwd = project(section('tick', `${hour},${(hour + 1) % 24}`));
+  await serveTasks(cwd);
+  await eventually(() => notes(cwd).length >= 1);
+  const later = project(section('tick', String((hour + 5) % 24)));
+  await serveTasks(later);
+  const next = await eventually(async () => (await task(later))?.next);
+  expect([new Date(next).getUTCHours(), new Date(next).getUTCMinutes()]).toEqual([(hour + 5 - 14 + 48) % 24, 0]);
+});
+
+test('metrics count the runs by their results', async () => {
+  const cwd = project(
+    `[composite:main]\nuse = npm:paster#urlmap\n/metrics = metrics\n/ = app\n[app:metrics]\nuse = npm:paster#metrics\n` +
+      `${WEB.replace('[app:main]', '[app:app]')}workers = 1\n[task:good]\n${EACH_SECOND}\nuse = call:./tasks.js:due\n[task:bad]\n${EACH_SECOND}\nuse = call:./tasks.js:fails\n`,
+  );
+  const { url } = await serve(['x.ini'], { cwd });
+  const value = (text: string, name: string) =>
+    Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
+  const text = await eventually(async () => {
+    const page = await (await fetch(`${url}/metrics`)).text();
+    const counts = ['good",result="ok', 'bad",result="failed'].map((labels) =>
+      value(page, `paster_task_runs_total\\{task="${labels}"\\}`),
+    );
+    return counts.every((count) => count >= 2) && page;
+  });
+  expect(value(text, 'paster_task_runs_total\\{task="good",result="failed"\\}')).toBe(0);
+  expect(value(text, 'paster_task_last_success\\{task="good"\\}')).toBe(1);
+  expect(value(text, 'paster_task_last_success\\{task="bad"\\}')).toBe(0);
+  const begun = value(text, 'paster_task_last_run_time_seconds\\{task="good"\\}');
+  expect(Math.abs(begun - Date.now() / 1000)).toBeLessThan(30);
+  const seconds = value(text, 'paster_task_last_duration_seconds\\{task="good"\\}');
+  expect(seconds).toBeGreaterThan(0);
+  expect(seconds).toBeLessThan(10);
+  expect([0, 1]).toContain(value(text, 'paster_task_running\\{task="good"\\}'));
 });
 
 test('a run beyond its timeout is stopped', async () => {
@@ -169,7 +224,7 @@ describe('run', () => {
     expect(await run(directory, 'due')).toMatchObject({ status: 0, stderr: '' });
     expect(await run(directory, 'fails')).toMatchObject({
       status: 1,
-      stderr: expect.stringMatching(/tasks\.js:4:\d+: .*no disk/),
+      stderr: expect.stringMatching(/tasks\.js:5:\d+: .*no disk/),
     });
   });
 

@@ -48,7 +48,8 @@ export class ScheduledTask<Boot> {
   readonly #options: TaskOptions;
   readonly #log: Logger;
   readonly #runs = Object.fromEntries(TASK_RESULTS.map((each) => [each, 0])) as Record<TaskResult, number>;
-  readonly #delayed = new Set<NodeJS.Timeout>();
+  /** Runs that wait for their jitter: when they were due. */
+  readonly #delayed = new Map<NodeJS.Timeout, Date>();
   #definition: TaskDefinition<Boot>;
   /** The last time that was handled. */
   #handled = new Date();
@@ -80,11 +81,18 @@ export class ScheduledTask<Boot> {
     this.#arm();
   }
 
-  /** Begins no run until `resume`. What is due by now is begun before. */
-  pause(): void {
-    this.#look();
+  /** Begins no run until `resume`. What is due until this time is begun before, and what waits for its jitter. */
+  pause(until: Date): void {
+    if (this.#isPaused || this.#isStopping) return;
+    const now = until.getTime();
+    while (this.#next && this.#next.getTime() <= now) this.#look(now);
     this.#isPaused = true;
     clearTimeout(this.#timer);
+    for (const [timer, due] of this.#delayed) {
+      clearTimeout(timer);
+      this.#begin(due);
+    }
+    this.#delayed.clear();
   }
 
   /** @param since what is due after that is begun */
@@ -114,7 +122,7 @@ export class ScheduledTask<Boot> {
     while (graceful && this.#isPaused && this.#running) await this.#ended;
     this.#isStopping = true;
     clearTimeout(this.#timer);
-    for (const timer of this.#delayed) clearTimeout(timer);
+    for (const timer of this.#delayed.keys()) clearTimeout(timer);
     this.#queue = [];
     await this.#end('stopped', graceful);
   }
@@ -128,8 +136,7 @@ export class ScheduledTask<Boot> {
     this.#timer = setTimeout(() => this.#look(), wait);
   }
 
-  #look(): void {
-    const now = Date.now();
+  #look(now = Date.now()): void {
     const due = this.#isPaused ? undefined : this.#next;
     if (due && due.getTime() <= now) {
       this.#handled = due;
@@ -162,7 +169,7 @@ export class ScheduledTask<Boot> {
       },
       Math.random() * jitter * 1000,
     );
-    this.#delayed.add(timer);
+    this.#delayed.set(timer, due);
   }
 
   #begin(due: Date): void {

@@ -28,7 +28,11 @@ export interface Inheritance {
 export type ToSuccessor =
   | ConnectionMessage
   /** The answer to `ready`. */
-  | { readonly paster: 'take-over' };
+  | {
+      readonly paster: 'take-over';
+      /** Until when tasks that were due have begun, in milliseconds. Earlier versions do not say it. */
+      readonly tasksBegunUntil?: number;
+    };
 
 export type FromSuccessor =
   | ConnectionMessage

@@ -12,12 +12,12 @@ export class Predecessor {
   readonly inheritance: Inheritance;
   /** By the address in the configuration. Those that are used are removed. */
   readonly sockets: Map<string, InheritedListener>;
-  /** Resolves when this process has taken over. */
-  readonly handedOver: Promise<void>;
+  /** Resolves when this process has taken over, with the time until which the predecessor has begun the tasks that were due. */
+  readonly handedOver: Promise<Date>;
   isServing = true;
-  #setHandedOver = (): void => {};
+  #setHandedOver: (tasksBegunUntil: Date) => void = () => {};
   #receive = (connection: PassedConnection): void => connection.close();
-  #setAnswered = (): void => {};
+  #setAnswered: (tasksBegunUntil: Date) => void = () => {};
   #setGone = (): void => {
     process.stderr.write(`paster: error: ${predecessorGone(this.pid).message}\n`);
     process.kill(process.pid, 'SIGTERM');
@@ -43,7 +43,7 @@ export class Predecessor {
     this.sockets = new Map(Object.entries(inheritance.sockets));
     process.on('message', (message, handle) => {
       if (!isPasterMessage<ToSuccessor>(message)) return;
-      if (message.paster === 'take-over') this.#setAnswered();
+      if (message.paster === 'take-over') this.#setAnswered(new Date(message.tasksBegunUntil ?? Date.now()));
       else if (message.paster === 'connection' || message.paster === 'taken') this.#connections.handle(message, handle);
     });
     process.on('disconnect', () => this.#setGone());
@@ -57,20 +57,19 @@ export class Predecessor {
    * @throws RunError if the predecessor has ended
    */
   async handOver(): Promise<void> {
-    const answered = new Promise<boolean>((resolve) => {
-      this.#setAnswered = () => resolve(true);
-      this.#setGone = () => resolve(false);
+    const answered = new Promise<Date | undefined>((resolve) => {
+      this.#setAnswered = resolve;
+      this.#setGone = () => resolve(undefined);
     });
     process.channel?.ref();
     if (!process.connected) this.#setGone();
     this.#send({ paster: 'ready', version: ownVersion(), node: process.version });
-    if (!(await answered)) {
-      throw predecessorGone(this.pid);
-    }
+    const tasksBegunUntil = await answered;
+    if (!tasksBegunUntil) throw predecessorGone(this.pid);
     // From now on it ends when it has nothing left to do.
     this.#setGone = () => {};
     this.isServing = false;
-    this.#setHandedOver();
+    this.#setHandedOver(tasksBegunUntil);
   }
 
   /** Sets what receives the connections that the predecessor's clients keep. */

@@ -111,9 +111,13 @@ export class Successor {
     return this.#inTime(this.#ready, limit, `does not serve after ${limit} s`);
   }
 
-  /** Resolves when it has taken over. @throws as `ready` */
-  takeOver(): Promise<void> {
-    this.#send({ paster: 'take-over' });
+  /**
+   * Resolves when it has taken over.
+   * @param tasksBegunUntil it begins the tasks that are due later
+   * @throws as `ready`
+   */
+  takeOver(tasksBegunUntil: Date): Promise<void> {
+    this.#send({ paster: 'take-over', tasksBegunUntil: tasksBegunUntil.getTime() });
     return this.#inTime(this.#listening, TAKING_OVER_S, 'does not take over');
   }
 

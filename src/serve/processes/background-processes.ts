@@ -13,6 +13,7 @@ import type { WorkerHandle } from '../../process/supervisor/worker-handle.ts';
 import { servedName } from '../announce.ts';
 import { deathDetails } from '../death-details.ts';
 import type { Service } from '../service.ts';
+import type { Vacated } from '../upgrade/upgrade.ts';
 import { type ProcessPlan, processSupervision } from './process-plan.ts';
 import { ScheduledTasks } from './scheduled-tasks.ts';
 import { type ServedParts, servedParts } from './served-parts.ts';
@@ -47,11 +48,11 @@ export class BackgroundProcesses {
   async start(): Promise<void> {
     const { processes, tasks } = this.#service.parts;
     const { predecessor } = this.#service;
-    if (predecessor) this.#tasks.pause();
+    if (predecessor) this.#tasks.pause(new Date());
     await Promise.all(processes.map((name) => this.#add(name)));
     await this.#tasks.set(tasks);
     // Until then the predecessor has the schedules.
-    void predecessor?.handedOver.then(() => this.#tasks.resume());
+    void predecessor?.handedOver.then((since) => this.#tasks.resume(since));
   }
 
   /** Reads the file again: replaces the processes, starts those of new sections, and ends those of removed ones. */
@@ -90,14 +91,19 @@ export class BackgroundProcesses {
     this.#tasks.reopenLogs();
   }
 
-  /** Ends those that must not run beside others, and the schedules of tasks, before a successor takes over. @returns a function that undoes this */
-  async vacate(): Promise<() => Promise<void>> {
+  /** Ends those that must not run beside others, and the schedules of tasks, before a successor takes over. */
+  async vacate(): Promise<Vacated> {
     const names = [...this.#sections].flatMap(([name, each]) => (each.isExclusive && each.supervisor ? name : []));
     await Promise.all(names.map((name) => this.stopSection(name)));
-    this.#tasks.pause();
-    return async () => {
-      this.#tasks.resume();
-      await Promise.all(names.map((name) => this.startSection(name)));
+    const tasksBegunUntil = new Date();
+    this.#tasks.pause(tasksBegunUntil);
+    return {
+      tasksBegunUntil,
+      restore: async () => {
+        // The other process may have begun what was due before it failed.
+        this.#tasks.resume(new Date());
+        await Promise.all(names.map((name) => this.startSection(name)));
+      },
     };
   }
 

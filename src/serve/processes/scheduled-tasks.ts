@@ -52,15 +52,15 @@ export class ScheduledTasks {
     }
   }
 
-  /** For an upgrade: another process has the schedules until `resume`. */
-  pause(): void {
+  /** For an upgrade: another process has the schedules until `resume`. What is due until this time is begun before. */
+  pause(until: Date): void {
     this.#isPaused = true;
-    for (const task of this.#tasks.values()) task.pause();
+    for (const task of this.#tasks.values()) task.pause(until);
   }
 
-  resume(): void {
+  /** @param since what is due after that is begun */
+  resume(since: Date): void {
     this.#isPaused = false;
-    const since = new Date();
     for (const task of this.#tasks.values()) task.resume(since);
   }
 

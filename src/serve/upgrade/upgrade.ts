@@ -28,13 +28,21 @@ export interface ReplacedServer {
   sockets(): ReadonlyMap<string, ShareableSocket>;
   /** Runs an action while nothing else changes the server. Undefined: it is stopping. */
   alone<T>(action: () => Promise<T>): Promise<T | undefined>;
-  /** Ends what must not run in two processes at the same time. @returns a function that starts it again */
-  vacate(): Promise<() => Promise<void>>;
+  /** Ends what must not run in two processes at the same time. */
+  vacate(): Promise<Vacated>;
   /**
    * Finishes requests, and passes each connection that a client keeps. Then the server has finished. Resolves when it accepts no more
    * connections.
    */
   handOver(pass: (connection: PassedConnection) => void): Promise<void>;
+}
+
+/** What has ended before another process takes over. */
+export interface Vacated {
+  /** Tasks that were due until then have begun. */
+  readonly tasksBegunUntil: Date;
+  /** Starts it again. */
+  restore(): Promise<void>;
 }
 
 export class Upgrade {
@@ -132,8 +140,8 @@ export class Upgrade {
       log.info(`upgrading: process ${successor.pid} starts`);
       const limit = server.settings.start_timeout;
       const { version, node } = await successor.ready(limit === 0 ? 0 : limit + KILL_MARGIN_S);
-      const restore = await this.#server.vacate();
-      await successor.takeOver().catch(async (error: unknown) => {
+      const { tasksBegunUntil, restore } = await this.#server.vacate();
+      await successor.takeOver(tasksBegunUntil).catch(async (error: unknown) => {
         await successor.end();
         await restore();
         throw error;
