@@ -55,6 +55,7 @@ export const SIDEBAR: DefaultTheme.SidebarItem[] = [
     ['Docker Compose', '/docker-compose'],
     ['Kubernetes', '/containers#kubernetes'],
     ['HTTPS', '/https'],
+    ['Several servers', '/servers'],
     ['PROXY protocol', '/proxy-protocol'],
     ['Many machines', '/scaling'],
   ]),

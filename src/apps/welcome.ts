@@ -27,7 +27,7 @@ export async function makeWelcome(globalConf: Settings, settings: SettingsOf<typ
     throw new ConfigError('PASTER_WELCOME', 'the welcome page shows an INI file, and there is none here');
   }
   const session = new LoadSession(globalConf);
-  const composition = await compositionOf(file, settings, session);
+  const composition = await compositionOf(file, { app: settings.app }, session);
   const { app: name } = settings;
   const options = { globalConf: session.caller, name };
   const project = await projectFacts(await loadContext('app', configUri(file), options, session));

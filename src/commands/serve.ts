@@ -9,7 +9,7 @@ import { type ServedSpec, servedSpec } from '../serve/served-program.ts';
 import type { ServeRequest } from '../serve/service.ts';
 import { timerMs } from '../timer.ts';
 import { DOTENV, parseAssignments, readEnvFiles } from './command-line/arguments.ts';
-import { type Command, type Console, flagOption, textOption } from './command-line/command.ts';
+import { type Command, type Console, flagOption, listOption, textOption } from './command-line/command.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -23,7 +23,11 @@ export const serveCommand: Command = {
   ],
   options: [
     { flags: '-n, --app-name <name>', help: 'the application section (default: main)' },
-    { flags: '--server-name <name>', help: 'the server section (default: main)' },
+    {
+      flags: '--server-name <name>',
+      help: 'the server section (default: serve of [paster], or main); several are served together',
+      repeatable: true,
+    },
     { flags: '-s, --server <type>', help: 'a built-in server, such as http, instead of the one in the INI file' },
     { flags: '--host <host>', help: 'listen on this address' },
     { flags: '-p, --port <port>', help: 'listen on this TCP port' },
@@ -127,7 +131,7 @@ async function requestOf(
   return {
     plan: await planOf(spec, parseAssignments(assignments), directory, {
       appName: textOption(options, 'appName'),
-      serverName: textOption(options, 'serverName'),
+      serverNames: listOption(options, 'serverName'),
       serverType: textOption(options, 'server'),
       overrides: {
         host: textOption(options, 'host') ?? served.overrides.host,

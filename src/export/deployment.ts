@@ -8,6 +8,14 @@ import { namesOfKind } from '../deploy/part-kinds.ts';
 import { getsWholePath } from '../deploy/sections/application-settings.ts';
 import { pathSetting } from '../deploy/sections/setting-paths.ts';
 import { applyEnvironment, type ConfiguredEnvironment } from '../deploy/server/environment.ts';
+import {
+  loadServers,
+  MAIN,
+  type NamedServer,
+  type NamedServers,
+  type ServerNames,
+  serverNames,
+} from '../deploy/server/server-group.ts';
 import type { ProcessSettings } from '../deploy/server/server-settings.ts';
 import type { LoadSession } from '../deploy/session.ts';
 import { configUri } from '../deploy/uri.ts';
@@ -23,13 +31,12 @@ export type Backend = TcpAddress | UnixAddress;
 /** The protocol of the server. */
 export type Scheme = 'http' | 'https' | 'fastcgi' | 'scgi';
 
-export interface Deployment {
-  /** The INI file, an absolute path. */
-  readonly file: string;
-  /** The directory of the project's package.json; if there is none, that of the INI file, or the parent of its etc/. */
-  readonly project: string;
-  /** The project's name in lower-case letters, digits and hyphens. */
-  readonly name: string;
+/** What a web server needs to know of a server. */
+export interface DeployedServer {
+  /** The name of its section. */
+  readonly section: string;
+  /** The first server has the settings of the processes. */
+  readonly settings: ProcessSettings;
   readonly scheme: Scheme;
   /** Whether the server speaks nothing but HTTP/2. */
   readonly http2Only: boolean;
@@ -37,7 +44,6 @@ export interface Deployment {
   readonly proxyProtocol: boolean;
   /** The addresses to which a web server on this machine can connect; empty if the section names none. */
   readonly backends: readonly Backend[];
-  readonly settings: ProcessSettings;
   /** The server's `script_name`, without a slash at its end; undefined: the web server sets it. */
   readonly scriptName: string | undefined;
   /** The file with the certificate of a server that speaks HTTPS, an absolute path. */
@@ -46,6 +52,20 @@ export interface Deployment {
   readonly keepAlive: number | undefined;
   /** All addresses of the section. */
   readonly addresses: readonly Address[];
+  /** Whether it says that the application gets the whole path below a prefix. */
+  readonly mountsWhole: boolean;
+}
+
+/** What is deployed, with the first of its servers. */
+export interface Deployment extends DeployedServer {
+  /** The INI file, an absolute path. */
+  readonly file: string;
+  /** The directory of the project's package.json; if there is none, that of the INI file, or the parent of its etc/. */
+  readonly project: string;
+  /** The project's name in lower-case letters, digits and hyphens. */
+  readonly name: string;
+  /** The other servers that are served together with this one. */
+  readonly others: readonly DeployedServer[];
   /** Whether there is a server. A file without one has nothing but processes and tasks. */
   readonly hasServer: boolean;
   readonly background: BackgroundParts;
@@ -61,7 +81,8 @@ export interface Deployment {
 
 export interface DeploymentNames {
   readonly app: string | undefined;
-  readonly server: string | undefined;
+  /** None: those of `[paster]`, or main. */
+  readonly servers: readonly string[];
 }
 
 const SCHEMES: readonly string[] = ['http', 'https', 'fastcgi', 'scgi'] satisfies Scheme[];
@@ -80,36 +101,29 @@ export async function readDeployment(
   session: LoadSession,
 ): Promise<Deployment> {
   const background = await readBackground(file, session);
-  const hasServer = names.server !== undefined || (await hasMainServer(file, background, session));
-  const { server, app, environment } = hasServer ? await readWeb(file, names, session) : await readNoWeb(session);
-  const { scheme, context, settings } = server;
-  if (!isScheme(scheme)) throw unreachableServer(server);
-  const own = context.localConf;
-  const scriptName = own['script_name'] ?? own['scriptName'];
-  const certificate = pathSetting(context, 'ssl_cert') ?? pathSetting(context, 'ssl_pem');
-  const isHttp = scheme === 'http' || scheme === 'https';
+  const served = await serverNames(file, names.servers, session);
+  const hasServer = served[0] !== undefined || (await hasMainServer(file, background, session));
+  const { servers, app, environment } = hasServer
+    ? await readWeb(file, names, served, session)
+    : await readNoWeb(session);
+  const [first, ...others] = servers;
+  const main = deployedServer(first);
+  const contexts = servers.map(({ server }) => server.context);
   const project = await projectOf(file);
   return {
+    ...main,
+    others: others.map(deployedServer),
     file,
     project: project.directory,
     name: project.name,
-    scheme,
-    http2Only: scheme === 'http' && bool.parse(own['http2'] ?? 'false'),
-    proxyProtocol: isHttp && own['proxy_protocol'] !== undefined,
-    backends: server.addresses.flatMap(reachableAddress),
-    settings,
-    certificate: certificate && resolve(certificate),
-    scriptName: scriptName?.replace(/\/$/, ''),
-    keepAlive: isHttp ? seconds.parse(own['keep_alive_timeout'] ?? STANDARD_KEEP_ALIVE) : undefined,
-    addresses: server.addresses,
     hasServer,
     background,
     names,
     caller: Object.entries(session.caller).map(([key, value]) => `${key}=${value}`),
-    getsWholePath: own['mount']?.trim() === 'whole' || (app !== undefined && getsWholePath(app)),
+    getsWholePath: main.mountsWhole || (app !== undefined && getsWholePath(app)),
     layout: app ? await layoutOf(app) : NO_LAYOUT,
     variables: await deploymentVariables(
-      [...(app ? [{ contexts: [context, app], environment }] : []), ...background.processes, ...background.tasks],
+      [...(app ? [{ contexts: [...contexts, app], environment }] : []), ...background.processes, ...background.tasks],
       session,
       envFiles,
     ),
@@ -122,24 +136,51 @@ async function hasMainServer(file: string, background: BackgroundParts, session:
   return namesOfKind((await session.read(file)).sections.keys(), 'server').includes('main');
 }
 
+/** @throws ConfigError if a web server cannot connect to it */
+function deployedServer({ name: section, server }: NamedServer): DeployedServer {
+  const { scheme, context, settings, addresses } = server;
+  if (!isScheme(scheme)) throw unreachableServer(server);
+  const own = context.localConf;
+  const scriptName = own['script_name'] ?? own['scriptName'];
+  const certificate = pathSetting(context, 'ssl_cert') ?? pathSetting(context, 'ssl_pem');
+  return {
+    section,
+    settings,
+    scheme,
+    http2Only: scheme === 'http' && bool.parse(own['http2'] ?? 'false'),
+    proxyProtocol: isHttp(scheme) && own['proxy_protocol'] !== undefined,
+    backends: addresses.flatMap(reachableAddress),
+    certificate: certificate && resolve(certificate),
+    scriptName: scriptName?.replace(/\/$/, ''),
+    keepAlive: isHttp(scheme) ? seconds.parse(own['keep_alive_timeout'] ?? STANDARD_KEEP_ALIVE) : undefined,
+    addresses,
+    mountsWhole: own['mount']?.trim() === 'whole',
+  };
+}
+
+export function isHttp(scheme: Scheme): boolean {
+  return scheme === 'http' || scheme === 'https';
+}
+
 interface Web {
-  readonly server: LoadedServer;
+  readonly servers: NamedServers;
   readonly app: Context | undefined;
   readonly environment: ConfiguredEnvironment;
 }
 
-async function readWeb(file: string, names: DeploymentNames, session: LoadSession): Promise<Web> {
-  const environment = await applyEnvironment({ file, serverName: names.server, appName: names.app }, session);
+async function readWeb(file: string, names: DeploymentNames, served: ServerNames, session: LoadSession): Promise<Web> {
+  const environment = await applyEnvironment({ file, serverNames: names.servers, appName: names.app }, session);
   const options = { globalConf: session.caller };
   const uri = configUri(file);
-  const server = await loadServer(uri, { ...options, name: names.server }, session);
+  const servers = await loadServers(uri, served, { ...options, overrides: {} }, session);
   const app = await loadContext('app', uri, { ...options, name: names.app }, session);
-  return { server, app, environment };
+  return { servers, app, environment };
 }
 
 /** A server that nothing uses, for its defaults. */
 async function readNoWeb(session: LoadSession): Promise<Web> {
-  return { server: await loadServer('npm:paster#http', {}, session), app: undefined, environment: NO_ENVIRONMENT };
+  const server = await loadServer('npm:paster#http', {}, session);
+  return { servers: [{ name: MAIN, server }], app: undefined, environment: NO_ENVIRONMENT };
 }
 
 const NO_ENVIRONMENT: ConfiguredEnvironment = { files: [], variables: {}, preload: [] };

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { errorMessage, UsageError } from '../errors.ts';
 import { parseAddress, type TcpAddress } from '../net/address.ts';
 import { fromWorkingDirectory } from '../working-directory.ts';
-import type { Backend, Deployment, Scheme } from './deployment.ts';
+import { type Backend, type Deployment, isHttp, type Scheme } from './deployment.ts';
 import type { AppLayout } from './static-locations.ts';
 
 /** The options of `export` for web servers. */
@@ -27,7 +27,11 @@ export interface SiteOptions {
 /** Everything in a web server's configuration. Texts are checked but not quoted, since each syntax has its own quotes. */
 export interface Site {
   readonly name: string;
+  /** The section of the server. */
+  readonly section: string;
   readonly scheme: Scheme;
+  /** The HTTP server that gets the WebSockets, which the protocol of this one does not carry; undefined: there is none. */
+  readonly webSockets: Site | undefined;
   readonly backends: readonly Backend[];
   /** Whether the command line names the machines; then this machine may not be one of them. */
   readonly hostsGiven: boolean;
@@ -70,8 +74,22 @@ const MAX_BODY = /^([1-9]\d{0,6})([mMgG])?$/;
 
 /** @throws UsageError for an option that no configuration can express, or that contradicts the INI file. */
 export function siteOf(target: string, deployment: Deployment, options: SiteOptions): Site {
+  const servers = [deployment, ...deployment.others];
+  // Of several servers, FastCGI and SCGI cost the least, and HTTP carries the WebSockets.
+  const pages = servers.find(({ scheme }) => !isHttp(scheme)) ?? deployment;
+  const site = siteOfServer(target, { ...deployment, ...pages }, options);
+  const web = isHttp(pages.scheme) ? undefined : servers.find(({ scheme }) => isHttp(scheme));
+  if (!web) return site;
+  const name = `${deployment.name}-${web.section.toLowerCase().replace(/[^a-z0-9]+/g, '-')}`;
+  // A port of the command line is one of the first server.
+  const hosts = options.hosts.map((host) => host.replace(/(?<=^[^:]*|\]):\d+$/, ''));
+  const upgraded = { ...deployment, ...web, name, scriptName: pages.scriptName };
+  return { ...site, webSockets: siteOfServer(target, upgraded, { ...options, hosts }) };
+}
+
+function siteOfServer(target: string, deployment: Deployment, options: SiteOptions): Site {
   const tls = backendTls(deployment, options);
-  const { name, scheme, scriptName, keepAlive, proxyProtocol, layout } = deployment;
+  const { name, section, scheme, scriptName, keepAlive, proxyProtocol, layout } = deployment;
   if (deployment.http2Only) {
     throw exportError('the server speaks nothing but HTTP/2', 'web servers ask by HTTP/1.1: leave http2 out');
   }
@@ -92,7 +110,9 @@ export function siteOf(target: string, deployment: Deployment, options: SiteOpti
   }
   return {
     name,
+    section,
     scheme,
+    webSockets: undefined,
     backends,
     hostsGiven: options.hosts.length > 0,
     prefix,
@@ -206,9 +226,10 @@ const SYSTEM_CAS = [
  * system's CAs.
  * @returns undefined if there is no certificate, or it is not verified
  */
-function backendTls({ scheme, certificate }: Deployment, options: SiteOptions): BackendTls | undefined {
+function backendTls({ scheme, certificate, others }: Deployment, options: SiteOptions): BackendTls | undefined {
   const { backendCa, insecureBackend, serverName } = options;
   if (scheme !== 'https') {
+    if (others.some((each) => each.scheme === 'https')) return undefined;
     if (backendCa === undefined && !insecureBackend) return undefined;
     throw exportError('the server does not speak HTTPS', 'leave --backend-ca and --insecure-backend out');
   }

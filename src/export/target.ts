@@ -91,31 +91,44 @@ export async function exportTarget(
     if (!deployment.hasServer) throw exportError(`${deployment.file} has no server to connect to`, 'add [server:main]');
     const described = siteOf(target, deployment, options);
     const { stateDir } = described;
+    const warnings = webSocketNotes(target, described);
     if (target === 'caddy' && stateDir !== undefined && !isCaddyfile(options.output)) {
       return {
         files: [{ name: target, text: `${caddyJson(described, stateDir)}\n` }],
         directories: [stateDir],
-        warnings: [],
+        warnings,
       };
     }
     return {
-      files: [{ name: target, text: withHeading(heading, deployment, site(described)) }],
-      warnings: [],
+      files: [{ name: target, text: withHeading(heading, deployment, lines(...comments(warnings), site(described))) }],
+      warnings,
       directories:
         stateDir === undefined ? [] : [stateDir, ...(target === 'lighttpd' ? [join(stateDir, EMPTY_ROOT)] : [])],
     };
   }
   const files = await ownFiles(target, deployment, options);
   const notes = NOTES[target]?.(deployment, options) ?? [];
-  const comments = notes.map((note) => `# ${note}`);
   return {
     files: files.map((file, index) => ({
       ...file,
-      text: withHeading(heading, deployment, lines(...(index === 0 ? comments : []), file.text)),
+      text: withHeading(heading, deployment, lines(...(index === 0 ? comments(notes) : []), file.text)),
     })),
     directories: [],
     warnings: notes,
   };
+}
+
+function comments(notes: readonly string[]): string[] {
+  return notes.map((note) => `# ${note}`);
+}
+
+/** Only nginx chooses a server by the request. */
+function webSocketNotes(target: string, { section, webSockets }: Site): string[] {
+  if (!webSockets || target === 'nginx') return [];
+  return [
+    `this is [server:${section}] alone, which carries no WebSockets: ` +
+      `--server-section ${webSockets.section} writes [server:${webSockets.section}], for pages and WebSockets`,
+  ];
 }
 
 const SERVICE_USER = 'www-data';

@@ -23,6 +23,13 @@ export interface DescriptorAddress {
 /** Where a server listens; `kind` says which of the three it is. */
 export type Address = TcpAddress | UnixAddress | DescriptorAddress;
 
+/** An address with the protocol that is spoken there. */
+export interface Endpoint {
+  /** `http`, `fastcgi`, ... */
+  readonly scheme: string;
+  readonly address: Address;
+}
+
 /** `127.0.0.1:8080`, `[::1]:8080`, `unix:/path`, `fd:0`: the notation of the `listen` setting. */
 export function formatAddress(address: Address): string {
   switch (address.kind) {

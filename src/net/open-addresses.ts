@@ -16,22 +16,26 @@ type Open<T> = (address: Address) => Promise<T>;
 /** Attempts to find a port that is free on every address of a host name. */
 const MAX_TRIES = 10;
 
-/**
- * @param kept open sockets by the requested address: they are used, and neither opened nor closed
- * @returns the sockets by the requested address
- */
+/** How sockets are named by the requested address. */
+export interface NamedSockets<T> {
+  /** Open sockets: they are used, and neither opened nor closed. */
+  readonly kept: ReadonlyMap<string, T>;
+  readonly nameOf: (address: Address) => string;
+}
+
+/** @returns the sockets by the name of the requested address */
 export async function openAddresses<T extends OpenSocket>(
   addresses: readonly Address[],
   options: BindOptions,
   open: (address: Address, options: BindOptions) => Promise<T>,
-  kept: ReadonlyMap<string, T> = new Map(),
+  { kept, nameOf }: NamedSockets<T> = { kept: new Map(), nameOf: formatAddress },
 ): Promise<Map<string, T>> {
   const opened = new Map<string, T>();
   const openOne: Open<T> = (address) => open(address, { ...options, ipv6Only: hasSibling(address, addresses) });
   try {
     for (const address of addresses) {
       const hosts = await hostsOf(address);
-      const known = new Map([...kept, ...opened]);
+      const known = { kept: new Map([...kept, ...opened]), nameOf };
       const sockets =
         address.kind === 'tcp' && hosts.length > 1
           ? await openHosts(address, hosts, openOne, known)
@@ -61,7 +65,7 @@ async function openHosts<T extends OpenSocket>(
   address: TcpAddress,
   hosts: readonly string[],
   open: Open<T>,
-  kept: ReadonlyMap<string, T>,
+  named: NamedSockets<T>,
 ): Promise<Map<string, T>> {
   for (let tries = 1; ; tries++) {
     const opened = new Map<string, T>();
@@ -70,7 +74,7 @@ async function openHosts<T extends OpenSocket>(
     try {
       for (const host of hosts) {
         try {
-          const [name, socket] = await openNamed({ ...address, host, port }, open, kept);
+          const [name, socket] = await openNamed({ ...address, host, port }, open, named);
           opened.set(name, socket);
           // Port 0 means any free port, but the same one on all addresses.
           if (socket.address.kind === 'tcp') port = socket.address.port;
@@ -82,7 +86,7 @@ async function openHosts<T extends OpenSocket>(
       if (opened.size === 0) throw unavailable;
       return opened;
     } catch (error) {
-      await closeAll(opened, kept);
+      await closeAll(opened, named.kept);
       if (address.port !== 0 || errorCode(error) !== 'PASTER_LISTEN_EADDRINUSE' || tries === MAX_TRIES) throw error;
     }
   }
@@ -90,8 +94,8 @@ async function openHosts<T extends OpenSocket>(
 
 const UNAVAILABLE: ReadonlySet<string> = new Set(['PASTER_LISTEN_EADDRNOTAVAIL', 'PASTER_LISTEN_EAFNOSUPPORT']);
 
-async function openNamed<T>(address: Address, open: Open<T>, kept: ReadonlyMap<string, T>): Promise<[string, T]> {
-  const name = formatAddress(address);
+async function openNamed<T>(address: Address, open: Open<T>, { kept, nameOf }: NamedSockets<T>): Promise<[string, T]> {
+  const name = nameOf(address);
   return [name, kept.get(name) ?? (await open(address))];
 }
 

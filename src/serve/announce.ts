@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { realpathSync } from 'node:fs';
 import type { Logger } from '../log.ts';
 import type { ServerIdentity } from '../metrics/server-status.ts';
-import { type Address, formatAddress } from '../net/address.ts';
+import { type Address, type Endpoint, formatAddress } from '../net/address.ts';
 import { addressOfDescriptor } from '../net/inherited-sockets.ts';
 import { printableLine } from '../printable.ts';
 import type { ServePlan } from './plan.ts';
@@ -15,16 +15,23 @@ export function servedName({ file, appUri }: Pick<ServePlan, 'file' | 'appUri'>)
 }
 
 /** `http://127.0.0.1:8080`, `fastcgi://unix:/path`, `fastcgi://host:port`. */
-export function listenerUrl(scheme: string, address: Address): string {
+export function listenerUrl({ scheme, address }: Endpoint): string {
   const known = address.kind === 'fd' ? (addressOfDescriptor(address.fd) ?? address) : address;
   return `${scheme}://${formatAddress(known)}`;
 }
 
 /** The URL of the first address that a browser on this machine can open. "Every address" becomes `localhost`. */
-function browserUrl(scheme: string, addresses: readonly Address[]): string | undefined {
-  if (scheme !== 'http' && scheme !== 'https') return undefined;
-  const tcp = addresses.find((address) => address.kind === 'tcp');
-  return tcp && listenerUrl(scheme, isWildcard(tcp) ? { ...tcp, host: 'localhost' } : tcp);
+function browserUrl(endpoints: readonly Endpoint[]): string | undefined {
+  for (const { scheme, address } of endpoints) {
+    if (!isWeb(scheme) || address.kind !== 'tcp') continue;
+    return listenerUrl({ scheme, address: isWildcard(address) ? { ...address, host: 'localhost' } : address });
+  }
+  return undefined;
+}
+
+/** Whether browsers speak the protocol. */
+export function isWeb(scheme: string): boolean {
+  return scheme === 'http' || scheme === 'https';
 }
 
 export function isWildcard(address: Address): boolean {
@@ -35,18 +42,19 @@ export function isWildcard(address: Address): boolean {
  * Scripts read the first two kinds of lines, so these never change. If the server listens on every address, a line for people
  * names a URL to open, as Paste's does.
  */
-export function announcement(pid: number, scheme: string, addresses: readonly Address[]): string[] {
-  const url = addresses.every(isWildcard) ? browserUrl(scheme, addresses) : undefined;
+export function announcement(pid: number, endpoints: readonly Endpoint[]): string[] {
+  const web = endpoints.filter(({ scheme }) => isWeb(scheme));
+  const url = web.every(({ address }) => isWildcard(address)) ? browserUrl(web) : undefined;
   return [
     `Starting server in PID ${pid}.`,
-    ...addresses.map((address) => printableLine(`serving on ${listenerUrl(scheme, address)}`)),
+    ...endpoints.map((endpoint) => printableLine(`serving on ${listenerUrl(endpoint)}`)),
     ...(url === undefined ? [] : [`view at ${url}`]),
   ];
 }
 
 /** `--open`. Where there is no browser, a line of the log says so. */
-export function openBrowser(scheme: string, addresses: readonly Address[], log: Logger): void {
-  const url = browserUrl(scheme, addresses);
+export function openBrowser(endpoints: readonly Endpoint[], log: Logger): void {
+  const url = browserUrl(endpoints);
   if (url === undefined) {
     log.warn('--open: a browser cannot connect to what this server listens on');
     return;
@@ -63,11 +71,9 @@ export function openBrowser(scheme: string, addresses: readonly Address[], log: 
 /** What a status page says the server is. */
 export function serverIdentity(
   { directory, file }: Pick<ServePlan, 'directory' | 'file'>,
-  scheme: string,
-  addresses: readonly Address[],
+  endpoints: readonly Endpoint[],
 ): ServerIdentity {
-  const listeners = addresses.map((address) => listenerUrl(scheme, address));
-  return { listeners, directory, release: realDirectory(directory), file };
+  return { listeners: endpoints.map(listenerUrl), directory, release: realDirectory(directory), file };
 }
 
 function realDirectory(directory: string): string {

@@ -14,6 +14,8 @@ import { type LoadedServer, loadContext, loadServer } from '../deploy/load.ts';
 import { ownPackage } from '../deploy/modules/packages.ts';
 import { builtinSchema } from '../deploy/schema.ts';
 import { RELOAD_FILES } from '../deploy/sections/section-config.ts';
+import type { NamedServers } from '../deploy/server/server-group.ts';
+import { loadServers, MAIN, type ServerNames, serverNames } from '../deploy/server/server-group.ts';
 import { type AddressOverrides, processSettings } from '../deploy/server/server-settings.ts';
 import type { LoadSession } from '../deploy/session.ts';
 import { configPath, configUri, parseUri } from '../deploy/uri.ts';
@@ -29,7 +31,8 @@ export interface ServePlan {
   readonly appUri: string;
   readonly appName: string | undefined;
   readonly serverUri: string;
-  readonly serverName: string | undefined;
+  /** The sections that `--server-name` names; none: those of the INI file. */
+  readonly serverNames: readonly string[];
   /** The directory that URIs are relative to. */
   readonly directory: string;
   readonly globalConf: Settings;
@@ -62,10 +65,18 @@ export interface StickyPlan {
   readonly cookie: string;
 }
 
+/** A server as the supervisor has opened it. */
+export interface OpenedServer {
+  readonly name: string;
+  /** Its protocol: used when its section cannot be read. */
+  readonly scheme: string;
+  /** How many of the sockets are its own. The sockets are in the order of the servers. */
+  readonly sockets: number;
+}
+
 /** What the supervisor sends to its workers. */
 export interface WorkerPlan extends ServePlan {
-  /** The protocol of the server when `serve` began: used when the server's section cannot be read. */
-  readonly scheme: string;
+  readonly servers: readonly OpenedServer[];
   /** The files of `--dotenv` and of `env_file`. */
   readonly envFiles: readonly string[];
   /** The variables of files and settings, as the supervisor has read them: a worker may not be able to. */
@@ -92,7 +103,7 @@ export interface WorkerPlan extends ServePlan {
 
 export interface PlanOptions {
   readonly appName?: string | undefined;
-  readonly serverName?: string | undefined;
+  readonly serverNames?: readonly string[];
   readonly serverType?: string | undefined;
   readonly overrides?: AddressOverrides;
   readonly selection?: Selection;
@@ -106,28 +117,30 @@ export async function planOf(
   directory: string,
   options: PlanOptions,
 ): Promise<ServePlan> {
-  const { appName, serverName, serverType, overrides = {}, selection = {}, envFiles = [] } = options;
+  const { appName, serverNames = [], serverType, overrides = {}, selection = {}, envFiles = [] } = options;
   const uri = parseUri(spec);
   const appUri = uri ? spec : configUri(resolve(directory, spec));
   const isConfig = uri === undefined || uri.scheme === 'config';
   if (serverType !== undefined) {
-    if (serverName !== undefined) {
+    if (serverNames.length > 0) {
       throw new UsageError('PASTER_USAGE', '--server and --server-name exclude each other', {
         hint: 'a server by its type has no section',
       });
     }
     await checkServerType(serverType);
   }
-  if (serverName !== undefined && !isConfig) {
+  if (serverNames.length > 0 && !isConfig) {
     throw new UsageError('PASTER_USAGE', '--server-name names a section, and there is no INI file');
   }
+  const twice = serverNames.find((name, index) => serverNames.indexOf(name) !== index);
+  if (twice !== undefined) throw new UsageError('PASTER_USAGE', `--server-name: ${twice} is named twice`);
   checkOverrides(overrides);
   return {
     appUri,
     appName,
     serverUri:
       isConfig && serverType === undefined ? (appUri.split('#')[0] ?? appUri) : `npm:paster#${serverType ?? 'http'}`,
-    serverName: isConfig && serverType === undefined ? serverName : undefined,
+    serverNames: isConfig && serverType === undefined ? serverNames : [],
     directory,
     globalConf,
     overrides,
@@ -166,21 +179,40 @@ async function checkServerType(type: string): Promise<void> {
   });
 }
 
-/** The server's own context, resolved but not built. */
-export function plannedServerContext(plan: ServePlan, session: LoadSession): Promise<Context> {
-  const { serverUri: uri, serverName: name, directory: relativeTo, globalConf } = plan;
-  return loadContext('server', uri, { relativeTo, name, globalConf }, session);
+/**
+ * The names of a plan's servers; those of a worker are the ones that its supervisor has opened. Undefined: the main section, or a
+ * server without a section.
+ */
+export async function plannedServerNames(
+  { serverUri, serverNames: given, file, servers }: ServePlan & Partial<Pick<WorkerPlan, 'servers'>>,
+  session: LoadSession,
+): Promise<ServerNames> {
+  const [first, ...others] = (servers ?? []).map(({ name }) => (name === MAIN ? undefined : name));
+  if (servers) return [first, ...others];
+  return serverNames(serverUri.startsWith('config:') ? file : undefined, given, session);
 }
 
-/** Loads the server of a plan. As in Paste, it is loaded before the application. */
-export function loadPlannedServer(plan: ServePlan, session: LoadSession): Promise<LoadedServer> {
-  const { serverUri: uri, serverName: name, directory: relativeTo, globalConf, overrides } = plan;
-  return loadServer(uri, { relativeTo, name, globalConf, overrides }, session);
+/** The contexts of the servers, resolved but not built. */
+export async function plannedServerContexts(plan: ServePlan, session: LoadSession): Promise<Context[]> {
+  const { serverUri: uri, directory: relativeTo, globalConf } = plan;
+  const names = await plannedServerNames(plan, session);
+  return Promise.all(names.map((name) => loadContext('server', uri, { relativeTo, name, globalConf }, session)));
 }
 
-/** One of paster's own servers with nothing but an address: for an INI file that cannot be read. */
-export function loadBuiltinServer(type: string, overrides: AddressOverrides): Promise<LoadedServer> {
-  return loadServer(`npm:paster#${type === 'https' ? 'http' : type}`, { overrides });
+/** Loads the servers of a plan. As in Paste, they are loaded before the application. */
+export async function loadPlannedServers(plan: ServePlan, session: LoadSession): Promise<NamedServers> {
+  const { serverUri, directory: relativeTo, globalConf, overrides } = plan;
+  const names = await plannedServerNames(plan, session);
+  return loadServers(serverUri, names, { relativeTo, globalConf, overrides }, session);
+}
+
+/** One of paster's own servers without settings: for an INI file that cannot be read. */
+export function loadBuiltinServer(scheme: string, overrides: AddressOverrides): Promise<LoadedServer> {
+  const isTls = scheme === 'https';
+  // The sockets are open: where they are is no longer judged.
+  return loadServer(`npm:paster#${isTls ? 'http' : scheme}`, {
+    overrides: isTls ? { ssl_pem: overrides.ssl_pem } : {},
+  });
 }
 
 /** What is around an application in development. Loaded late: production does not need it. */
@@ -207,11 +239,11 @@ export function plannedAppContext(plan: ServePlan, session: LoadSession): Promis
 }
 
 /**
- * The contexts of the application and the server, with all contexts inside them, resolved but not built. `session` collects
+ * The contexts of the application and its servers, with all contexts inside them, resolved but not built. `session` collects
  * their warnings. What cannot be resolved is left out: building it reports the error.
  */
 export async function servedContexts(plan: ServePlan, session: LoadSession): Promise<Context[]> {
-  const { appUri, appName, serverUri, serverName, directory: relativeTo, globalConf } = plan;
+  const { appUri, appName, serverUri, directory: relativeTo, globalConf } = plan;
   const contexts: Context[] = [];
   const visit = async (context: Context): Promise<void> => {
     contexts.push(context);
@@ -224,7 +256,7 @@ export async function servedContexts(plan: ServePlan, session: LoadSession): Pro
   const mains: Context[] = [];
   for (const [kind, uri, name] of [
     ['app', appUri, appName],
-    ['server', serverUri, serverName],
+    ...(await plannedServerNames(plan, session)).map((name) => ['server', serverUri, name] as const),
   ] as const) {
     try {
       const main = await loadContext(kind, uri, { relativeTo, name, globalConf }, session);
@@ -235,8 +267,8 @@ export async function servedContexts(plan: ServePlan, session: LoadSession): Pro
     }
   }
   const app = mains.find(({ kind }) => kind === 'app');
-  const server = mains.find(({ kind }) => kind === 'server');
-  if (app) await warnOfLocalClients(app, server, session);
+  const servers = mains.filter(({ kind }) => kind === 'server');
+  if (app) await warnOfLocalClients(app, servers, session);
   return contexts;
 }
 

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isatty } from 'node:tty';
 import { releaseVariables } from '../config/env-file.ts';
 import { refuseListeningLater } from '../deploy/programs/listening/refusal.ts';
+import { type HandOver, type Serving, serveTogether } from '../deploy/server/serving.ts';
 import { EXIT_FAILURE, EXIT_OK, RunError } from '../errors.ts';
 import { meter } from '../metrics/meter.ts';
 import type { ServerStatus } from '../metrics/server-status.ts';
@@ -19,11 +20,11 @@ import type { Controllable, ControlRequest, SendPiece, UpgradeOutcome } from '..
 import { endWithin, setLastTask } from '../process/program/last-task.ts';
 import type { Program } from '../process/program/self-spawn.ts';
 import { handleSignals, type Signal, type SignalTarget } from '../process/program/signals.ts';
-import type { Running } from '../protocol/types.ts';
 import { timerMs } from '../timer.ts';
 import { serverIdentity } from './announce.ts';
 import { ownDeathDetails } from './death-details.ts';
 import { loadPlannedApp, plannedAppContext, servedContexts } from './plan.ts';
+import { allSockets, type OpenedSockets } from './server-sockets.ts';
 import type { Service } from './service.ts';
 import { requestLines, showFailures } from './terminal/development.ts';
 import type { DeveloperLog } from './terminal/terminal-log.ts';
@@ -46,9 +47,8 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
   /** Resolves with the exit status when an uncaught error ends this process. */
   readonly crashed: Promise<number>;
   readonly #service: Service;
-  /** By the address in the configuration. */
-  #opened: ReadonlyMap<string, Listener> = new Map();
-  #running: Running | undefined;
+  #opened: readonly OpenedSockets<Listener>[] = [];
+  #running: Serving | undefined;
   #developer: DeveloperLog | undefined;
   #upgrade: Upgrade | undefined;
   #stopped: { readonly graceful: boolean } | undefined;
@@ -104,7 +104,8 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
         await server.runner(app);
         return;
       }
-      this.#running = await server.serveOn(app, async () => this.#open(), log, true, context);
+      const open = async () => (await this.#open()).map(({ sockets }) => [...sockets.values()]);
+      this.#running = await serveTogether(this.#service.servers, app, open, { log, isFirst: true, context });
       this.#adoptConnections(this.#running);
       if (!this.#stopped) await this.#service.takeOver();
     } catch (error) {
@@ -116,10 +117,11 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
     }
     if (this.#stopped) return void this.#end(this.#stopped.graceful);
     if (!server.oneShot) await this.#service.offerControl(this);
-    meter().identity = serverIdentity(plan, server.scheme, this.#running.addresses);
+    const { endpoints } = this.#running;
+    meter().identity = serverIdentity(plan, endpoints);
     meter().keepHistory();
     this.#logCrash();
-    this.#service.listening(server.scheme, this.#running.addresses);
+    this.#service.listening(endpoints);
     const { finished } = this.#running;
     if (!finished) return this.finished;
     try {
@@ -179,7 +181,7 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
   }
 
   sockets(): ReadonlyMap<string, Listener> {
-    return this.#opened;
+    return new Map(this.#opened.flatMap(({ sockets }) => [...sockets]));
   }
 
   alone<T>(action: () => Promise<T>): Promise<T | undefined> {
@@ -191,8 +193,8 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
   }
 
   async handOver(pass: (connection: PassedConnection) => void): Promise<void> {
-    const handOver = (socket: Socket) => {
-      const connection = detach(socket);
+    const handOver = (socket: Socket, server?: string) => {
+      const connection = detach(socket, server);
       if (connection) pass(connection);
     };
     endWithin(this.#service.server.settings.graceful_timeout);
@@ -200,11 +202,8 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
   }
 
   /** Those that clients of the predecessor keep. */
-  #adoptConnections(running: Running): void {
-    this.#service.predecessor?.onConnection((connection) => {
-      if (running.adopt) running.adopt(attach(connection));
-      else connection.close();
-    });
+  #adoptConnections(running: Serving): void {
+    this.#service.predecessor?.onConnection((connection) => running.adopt(attach(connection), connection.server));
   }
 
   async addWorker(): Promise<void> {
@@ -267,19 +266,19 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
   }
 
   get #listeners(): readonly Listener[] {
-    return [...this.#opened.values()];
+    return allSockets(this.#opened);
   }
 
-  async #open(): Promise<readonly Listener[]> {
-    if (this.#listeners.length === 0) {
-      this.#opened = await this.#service.openSockets(this.#service.server, openListener);
+  async #open(): Promise<readonly OpenedSockets<Listener>[]> {
+    if (this.#opened.length === 0) {
+      this.#opened = await this.#service.openSockets(this.#service.servers, openListener);
       setServingAddress(this.#listeners[0]?.address);
     }
-    return this.#listeners;
+    return this.#opened;
   }
 
   /** An application whose `close()` never settles must not keep the process, as a supervisor would kill a worker. */
-  async #endInTime(graceful: boolean, handOver?: (socket: Socket) => void): Promise<void> {
+  async #endInTime(graceful: boolean, handOver?: HandOver): Promise<void> {
     const limit = (graceful ? this.#service.server.settings.graceful_timeout : 0) + KILL_MARGIN_S;
     const timer = new AbortController();
     const late = sleep(timerMs(limit), true, { signal: timer.signal }).catch(() => false);
@@ -291,7 +290,7 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
     timer.abort();
   }
 
-  async #end(graceful: boolean, handOver?: (socket: Socket) => void): Promise<void> {
+  async #end(graceful: boolean, handOver?: HandOver): Promise<void> {
     // Still loading: there are no requests to wait for.
     if (!this.#running) return this.#close();
     const timeout = this.#service.server.settings.graceful_timeout;

@@ -7,10 +7,11 @@ import { applyEnvFiles, configuredVariables } from '../config/env-file.ts';
 import type { Context } from '../deploy/context.ts';
 import type { LoadedServer } from '../deploy/load.ts';
 import { applyEnvironment, type ConfiguredEnvironment } from '../deploy/server/environment.ts';
+import type { NamedServers } from '../deploy/server/server-group.ts';
 import { LoadSession } from '../deploy/session.ts';
 import { ConfigError, EXIT_OK } from '../errors.ts';
 import { memoryLimit } from '../machine/capacity.ts';
-import type { Address } from '../net/address.ts';
+import type { Endpoint } from '../net/address.ts';
 import { bindSocket, type HeldSocket, holdSocket } from '../net/held-socket.ts';
 import { OWN_CODE } from '../own-files.ts';
 import { printable } from '../printable.ts';
@@ -22,9 +23,10 @@ import { enterDirectory, workingDirectory } from '../working-directory.ts';
 import { listenerUrl, openBrowser, servedName } from './announce.ts';
 import { deathDetails } from './death-details.ts';
 import { newDevelopment, nextVersion } from './development/is-developed.ts';
-import { loadPlannedServer, type ServePlan, type StickyPlan, servedContexts, type WorkerPlan } from './plan.ts';
+import { loadPlannedServers, type ServePlan, type StickyPlan, servedContexts, type WorkerPlan } from './plan.ts';
 import { BackgroundProcesses } from './processes/background-processes.ts';
 import { SupervisedService } from './processes/supervised-service.ts';
+import { allSockets, type OpenedSockets } from './server-sockets.ts';
 import type { Service } from './service.ts';
 import { makeWorkersDirectory } from './sticky/workers-directory.ts';
 import { shownAddresses } from './terminal/banner.ts';
@@ -38,7 +40,7 @@ const DRAINED_LIMIT_MS = 2000;
 
 /** Serves until a signal ends it. @returns The exit status. */
 export async function serveWorkers(service: Service): Promise<number> {
-  const { plan, request, server, session, log, logFile } = service;
+  const { plan, request, servers, server, session, log, logFile } = service;
   const { inspect, reload, reloadInterval } = request;
   if (server.runner) {
     throw new ConfigError('PASTER_SERVER_RUNNER', 'a server runner listens by itself and cannot be supervised', {
@@ -52,25 +54,41 @@ export async function serveWorkers(service: Service): Promise<number> {
   const runsPackage = contexts.some(isProgramOfPackage);
   session.logWarnings(log);
   if (inspect) await (await import('./inspector.ts')).refuseTaken(inspect);
-  const bound = await service.openSockets(server, bindSocket);
+  const bound = await service.openSockets(servers, bindSocket);
   /** Every socket that was ever held, by the address in the configuration. */
-  const held = new Map<string, HeldSocket>(bound);
-  let { scheme } = server;
+  const held = new Map<string, HeldSocket>();
+  /** The protocol of each of them. */
+  const schemes = new Map<HeldSocket, string>();
+  const hold = (opened: readonly OpenedSockets<HeldSocket>[]): HeldSocket[] => {
+    for (const { server, sockets } of opened) {
+      for (const [name, socket] of sockets) {
+        held.set(name, socket);
+        schemes.set(socket, server.scheme);
+      }
+    }
+    return allSockets(opened);
+  };
   let stickyDirectory: string | undefined;
-  const sticky = ({ settings }: LoadedServer): StickyPlan | undefined => {
-    if (!settings.sticky) return undefined;
+  const sticky = ([{ server }]: NamedServers): StickyPlan | undefined => {
+    if (!server.settings.sticky) return undefined;
     stickyDirectory ??= makeWorkersDirectory(request.ownership);
     return { directory: stickyDirectory, cookie: cookieName(plan) };
   };
   const development = newDevelopment();
   const developer = service.isLogConfigured ? undefined : await developerLog({ ...request, ...plan }, server);
-  const supervision = (loaded: LoadedServer, environment: ConfiguredEnvironment, sockets: readonly HeldSocket[]) => {
-    const { settings } = loaded;
-    const flags = debugFlags(loaded.context.globalConf);
-    const worker = workerPlan(service, loaded, environment, sticky(loaded));
+  const supervision = (
+    loaded: NamedServers,
+    environment: ConfiguredEnvironment,
+    opened: readonly OpenedSockets<HeldSocket>[],
+    sockets: readonly HeldSocket[],
+  ) => {
+    const [{ server }] = loaded;
+    const { settings } = server;
+    const flags = debugFlags(server.context.globalConf);
+    const worker = workerPlan(service, opened, server, environment, sticky(loaded));
     const { directory, variables, ownership, preload } = worker;
     // In development one version serves at a time, and a fixed number is the simplest.
-    const scaling = reload ? undefined : loaded.scaling;
+    const scaling = reload ? undefined : server.scaling;
     return {
       boot: {
         ...worker,
@@ -78,9 +96,9 @@ export async function serveWorkers(service: Service): Promise<number> {
       },
       env: startEnvironment(worker, log),
       sockets,
-      workers: (reload ? loaded.workersWithReload : loaded.workers) ?? 1,
+      workers: workersOf(server, reload),
       scaling,
-      automatic: loaded.automaticWorkers,
+      automatic: server.automaticWorkers,
       memoryLimit: memoryLimit(),
       exclusive: settings.reload_exclusive,
       canary: settings.canary > 0 ? { seconds: settings.canary, margin: settings.canary_errors / 100 } : undefined,
@@ -100,9 +118,11 @@ export async function serveWorkers(service: Service): Promise<number> {
           : undefined,
     };
   };
+  const endpoints = (of: readonly HeldSocket[]): Endpoint[] =>
+    of.map((socket) => ({ scheme: schemes.get(socket) ?? '', address: socket.address }));
   /** Has the files of the version that serves, or is to serve. */
   let read = session;
-  const first = supervision(server, service.environment, [...held.values()]);
+  const first = supervision(servers, service.environment, bound, hold(bound));
   let { sockets } = first;
   const watched = [...session.files, ...first.boot.envFiles];
   const processes = new BackgroundProcesses(service);
@@ -122,7 +142,7 @@ export async function serveWorkers(service: Service): Promise<number> {
         enterDirectory(workingDirectory());
         applyEnvFiles(plan.envFiles);
         const environment = await applyEnvironment({ ...plan, reload }, rereading);
-        return { environment, next: await loadPlannedServer(plan, rereading) };
+        return { environment, next: await loadPlannedServers(plan, rereading) };
       });
       if (reload) void processes.update();
       read = rereading;
@@ -130,17 +150,17 @@ export async function serveWorkers(service: Service): Promise<number> {
       if (reload) await service.configureLogging(read);
       const known = new Map([...held].filter(([, socket]) => current.sockets.includes(socket)));
       const opened = await service.openSockets(next, holdSocket, known);
-      for (const [name, socket] of opened) held.set(name, socket);
-      ({ scheme } = next);
-      const sockets = [...opened.values()];
+      const sockets = hold(opened);
+      // Workers know by the order which socket is whose.
       const same =
-        sockets.length === current.sockets.length && sockets.every((socket) => current.sockets.includes(socket));
-      return supervision(next, environment, same ? current.sockets : sockets);
+        sockets.length === current.sockets.length &&
+        sockets.every((socket, index) => socket === current.sockets[index]);
+      return supervision(next, environment, opened, same ? current.sockets : sockets);
     },
     onSockets(next, before) {
       sockets = next;
       const added = next.filter((socket) => !before.includes(socket));
-      for (const { address } of added) log.info(printable(`serving on ${listenerUrl(scheme, address)}`));
+      for (const endpoint of endpoints(added)) log.info(printable(`serving on ${listenerUrl(endpoint)}`));
     },
     // The workers report the other files to watch, from the configuration that they load.
     reload: reload
@@ -181,7 +201,7 @@ export async function serveWorkers(service: Service): Promise<number> {
   );
   try {
     // The application is not loaded if the sockets cannot listen.
-    await service.listen(server, bound.values(), supervisor.warm());
+    await service.listen(bound, supervisor.warm());
     service.pidFile.reserve();
     await Promise.all([supervisor.start(), processes.start()]);
     if (!target.isStopping) await service.takeOver();
@@ -192,17 +212,16 @@ export async function serveWorkers(service: Service): Promise<number> {
     }
   }
   await service.offerControl(target);
-  const addresses = (): Address[] => sockets.map(({ address }) => address);
   let closeKeys = async (): Promise<void> => {};
   if (!target.isStopping) {
-    service.listening(scheme, addresses());
+    service.listening(endpoints(sockets));
     if (takesKeys(request, server)) {
       const { handleKeys } = await import('./terminal/keys.ts');
       closeKeys = handleKeys({
         reload: () => void target.reload('r'),
         quit: () => void target.stop({ graceful: true }),
-        open: () => void openBrowser(scheme, addresses(), log),
-        addresses: () => shownAddresses(scheme, addresses(), true),
+        open: () => void openBrowser(endpoints(sockets), log),
+        addresses: () => shownAddresses(endpoints(sockets), servers.length === 1),
       });
     }
   }
@@ -213,20 +232,20 @@ export async function serveWorkers(service: Service): Promise<number> {
 
 function workerPlan(
   { plan, request, logFile }: Service,
-  loaded: LoadedServer,
+  opened: readonly OpenedSockets<HeldSocket>[],
+  server: LoadedServer,
   environment: ConfiguredEnvironment,
   sticky: StickyPlan | undefined,
 ): WorkerPlan {
-  const { settings, scheme } = loaded;
   const { reload, logLevel, ownership, inspect } = request;
   return {
     ...plan,
-    scheme,
+    servers: opened.map(({ name, server: { scheme }, sockets }) => ({ name, scheme, sockets: sockets.size })),
     envFiles: [...plan.envFiles, ...environment.files],
     variables: configuredVariables(),
     preload: environment.preload,
-    workers: (reload ? loaded.workersWithReload : loaded.workers) ?? 1,
-    countRequests: settings.max_requests > 0,
+    workers: workersOf(server, reload),
+    countRequests: server.settings.max_requests > 0,
     sticky,
     reload,
     logLevel,
@@ -236,12 +255,18 @@ function workerPlan(
   };
 }
 
+function workersOf({ workers, workersWithReload }: LoadedServer, reload: boolean): number {
+  return (reload ? workersWithReload : workers) ?? 1;
+}
+
 function isProgramOfPackage(context: Context): boolean {
   return context.form === 'factory' && /^listen:.*\bnode_modules\//.test(context.target.description);
 }
 
 /** Browsers send a cookie to every port and path of a host, so each server has a name of its own. */
-function cookieName({ serverUri, serverName = '' }: ServePlan): string {
-  const hash = createHash('sha256').update(`${serverUri}\n${serverName}`).digest('hex');
+function cookieName({ serverUri, serverNames }: ServePlan): string {
+  const hash = createHash('sha256')
+    .update(`${serverUri}\n${serverNames.join(' ')}`)
+    .digest('hex');
   return `paster_worker_${hash.slice(0, 8)}`;
 }

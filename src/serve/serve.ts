@@ -4,11 +4,12 @@ import { protectRoot } from '../config/env-file.ts';
 import type { LoadedServer } from '../deploy/load.ts';
 import { guardLoading } from '../deploy/loading-step.ts';
 import { applyEnvironment } from '../deploy/server/environment.ts';
+import type { NamedServers } from '../deploy/server/server-group.ts';
 import { LoadSession } from '../deploy/session.ts';
 import { paintFor } from '../diagnostics/paint.ts';
 import { EXIT_FAILURE, formatError, PasterError, UsageError } from '../errors.ts';
 import { programLogger } from '../log.ts';
-import type { Address } from '../net/address.ts';
+import type { Address, Endpoint } from '../net/address.ts';
 import { NOTIFY_DESCRIPTOR, systemdSockets } from '../net/inherited-sockets.ts';
 import { checkUser, fileUser } from '../process/daemon/drop-privileges.ts';
 import { LogFile } from '../process/daemon/logfile.ts';
@@ -23,7 +24,7 @@ import { Predecessor } from '../process/upgrade/predecessor.ts';
 import { fromWorkingDirectory } from '../working-directory.ts';
 import { openBrowser, servedName } from './announce.ts';
 import { redirectedLogger, setUpLogging } from './logging.ts';
-import { loadPlannedServer } from './plan.ts';
+import { loadPlannedServers } from './plan.ts';
 import { loadServerWithoutSocket, servedParts } from './processes/served-parts.ts';
 import { serveSingle } from './serve-single.ts';
 import { type PreparedServer, type ServeRequest, Service } from './service.ts';
@@ -51,7 +52,7 @@ export async function runForeground(
   const work = async (): Promise<number> => {
     const predecessor = inheritance && new Predecessor(inheritance);
     const prepared = await prepare(request, inheritance?.isMonitored ? 'monitored' : role);
-    prepared.server.oneShot?.prepare();
+    prepared.servers[0].server.oneShot?.prepare();
     if (request.logFile !== undefined) {
       logFile = new LogFile(fromWorkingDirectory(request.logFile), fileUser(request.ownership));
       logFile.capture();
@@ -104,7 +105,8 @@ export async function prepare(request: ServeRequest, role: Role['name'] | undefi
   const environment = asked.web
     ? await applyEnvironment({ ...plan, reload: request.reload }, session)
     : { files: [], variables: {}, preload: [] };
-  const server = await (asked.web ? loadPlannedServer(plan, session) : loadServerWithoutSocket(plan, session));
+  const servers = await (asked.web ? loadPlannedServers(plan, session) : loadServerWithoutSocket(plan, session));
+  const [{ server }] = servers;
   // The pid file of a monitored server is the monitor's.
   if (pidFile !== undefined && role !== 'monitored') {
     checkPidFile(fromWorkingDirectory(pidFile), role === 'successor' ? process.ppid : undefined);
@@ -114,7 +116,7 @@ export async function prepare(request: ServeRequest, role: Role['name'] | undefi
   const reload = request.reload || (oneShot === undefined && debugFlags(server.context.globalConf).autoreload);
   // A web server that starts a CGI program waits for its end.
   const parts = oneShot ? { web: true, processes: [], tasks: [] } : asked;
-  return { request: { ...request, reload }, server, parts, session, environment };
+  return { request: { ...request, reload }, servers, parts, session, environment };
 }
 
 /** @throws UsageError for options that make no sense for a process that serves one request. */
@@ -144,7 +146,8 @@ async function serve(
   role: Role['name'] | undefined,
   terminal: Terminal,
 ): Promise<number> {
-  const { server, parts, session, environment } = prepared;
+  const { servers, parts, session, environment } = prepared;
+  const [{ server }] = servers;
   const { inheritance } = predecessor ?? {};
   const isMonitored = role === 'monitored' || inheritance?.isMonitored === true;
   const request = isMonitored ? { ...prepared.request, pidFile: undefined } : prepared.request;
@@ -158,7 +161,7 @@ async function serve(
   // A CGI program would write these lines into the web server's log for every request.
   const isQuiet = logLevel === 'warn' || oneShot !== undefined;
   const service = new Service(
-    { request, server, parts, session, environment },
+    { request, servers, parts, session, environment },
     {
       passed,
       out: isQuiet ? () => {} : terminal.out,
@@ -167,10 +170,10 @@ async function serve(
       logging,
       logFile,
       notify: SystemdNotify && new SystemdNotify(log, notifyFd),
-      banner: process.stdout.isTTY && !oneShot ? await bannerFor(request, server) : undefined,
-      onListening: (scheme, addresses) => {
+      banner: process.stdout.isTTY && !oneShot ? await bannerFor(request, servers) : undefined,
+      onListening: (endpoints) => {
         if (role === 'daemon') releaseParent();
-        if (open && !predecessor) openBrowser(scheme, addresses, log);
+        if (open && !predecessor) openBrowser(endpoints, log);
       },
       predecessor,
       place: {
@@ -193,19 +196,21 @@ async function serve(
 
 async function bannerFor(
   request: ServeRequest,
-  server: LoadedServer,
-): Promise<(scheme: string, addresses: readonly Address[]) => readonly string[]> {
+  servers: NamedServers,
+): Promise<(endpoints: readonly Endpoint[]) => readonly string[]> {
   // Loaded late: scripts do not need it.
   const { bannerLines, shownAddresses } = await import('./terminal/banner.ts');
   const { plan, reload } = request;
+  const [{ server }, ...others] = servers;
   const isForDevelopment = isDevelopment(reload, server);
   const stop = takesKeys(request, server) ? 'press h + enter to show help' : 'press Ctrl-C to stop';
   const { file } = plan;
   const status = file && `paster status ${fromHere(file)} shows its processes`;
   const workers = workersText(server, reload);
   const facts = { plan, isDevelopment: isForDevelopment, reload, workers, hint: isForDevelopment ? stop : status };
-  return (scheme, addresses) =>
-    bannerLines(facts, shownAddresses(scheme, addresses, isForDevelopment), paintFor(process.stdout));
+  // --host is for a single server.
+  const saysHow = isForDevelopment && others.length === 0;
+  return (endpoints) => bannerLines(facts, shownAddresses(endpoints, saysHow), paintFor(process.stdout));
 }
 
 function workersText(server: LoadedServer, reload: boolean): string | undefined {
@@ -215,7 +220,7 @@ function workersText(server: LoadedServer, reload: boolean): string | undefined 
 }
 
 async function runMonitor(
-  { request, server }: PreparedServer,
+  { request, servers: [{ server }] }: PreparedServer,
   passed: readonly Address[],
   logFile: LogFile | undefined,
   terminal: Terminal,

@@ -4,11 +4,12 @@
  */
 import type { LoadedServer } from '../deploy/load.ts';
 import type { ConfiguredEnvironment } from '../deploy/server/environment.ts';
+import type { NamedServers } from '../deploy/server/server-group.ts';
 import type { LoadSession } from '../deploy/session.ts';
 import { errorMessage } from '../errors.ts';
 import { findUser, groupId } from '../files/passwd.ts';
 import type { Logger, LogLevel } from '../log.ts';
-import { type Address, formatAddress, isLoopback, type TcpAddress } from '../net/address.ts';
+import { type Address, type Endpoint, isLoopback, type TcpAddress } from '../net/address.ts';
 import { type BoundSocket, closeInherited, type ListenElsewhere } from '../net/held-socket.ts';
 import type { BindOptions } from '../net/listener.ts';
 import { type OpenSocket, openAddresses } from '../net/open-addresses.ts';
@@ -25,6 +26,7 @@ import { hidesErrors } from './development/is-developed.ts';
 import { type ConfiguredLogging, closeLogs, type RedirectedLogger, redirectedLogger, setUpLogging } from './logging.ts';
 import type { Ownership, ServePlan } from './plan.ts';
 import type { ServedParts } from './processes/served-parts.ts';
+import { addressNames, type OpenedSockets, type OpenOne, shareOut } from './server-sockets.ts';
 import { isDevelopment } from './terminal/development.ts';
 import { OwnPidFile } from './upgrade/own-pid-file.ts';
 
@@ -45,11 +47,11 @@ export interface ServeRequest {
   readonly inspect: TcpAddress | undefined;
 }
 
-/** A request that has been checked, with its server. If only background processes run, the server has no socket. */
+/** A request that has been checked, with its servers. If only background processes run, there is one that is never opened. */
 export interface PreparedServer {
   /** Its `reload` takes `autoreload` in [DEFAULT] into account. */
   readonly request: ServeRequest;
-  readonly server: LoadedServer;
+  readonly servers: NamedServers;
   readonly parts: ServedParts;
   readonly session: LoadSession;
   /** The variables of the INI file, which are set in this process. */
@@ -77,18 +79,18 @@ export interface Surroundings {
   readonly logFile: LogFile | undefined;
   readonly notify: SystemdNotify | undefined;
   /** Called when the server listens and the parent has the report. */
-  readonly onListening: (scheme: string, addresses: readonly Address[]) => void;
+  readonly onListening: (endpoints: readonly Endpoint[]) => void;
   /** The server that this process takes over from. */
   readonly predecessor: Predecessor | undefined;
   /** The place of this process among others. */
   readonly place: Place;
   /** Set at a terminal: the lines for people, instead of those that scripts read. */
-  readonly banner: ((scheme: string, addresses: readonly Address[]) => readonly string[]) | undefined;
+  readonly banner: ((endpoints: readonly Endpoint[]) => readonly string[]) | undefined;
 }
 
 export class Service {
   readonly request: ServeRequest;
-  readonly server: LoadedServer;
+  readonly servers: NamedServers;
   readonly parts: ServedParts;
   readonly session: LoadSession;
   readonly environment: ConfiguredEnvironment;
@@ -101,9 +103,9 @@ export class Service {
   #withdrawControl = (): void => {};
   readonly pidFile: OwnPidFile;
 
-  constructor({ request, server, parts, session, environment }: PreparedServer, surroundings: Surroundings) {
+  constructor({ request, servers, parts, session, environment }: PreparedServer, surroundings: Surroundings) {
     this.request = request;
-    this.server = server;
+    this.servers = servers;
     this.parts = parts;
     this.session = session;
     this.environment = environment;
@@ -111,7 +113,16 @@ export class Service {
     this.logFile = surroundings.logFile;
     this.#surroundings = surroundings;
     this.#logging = surroundings.logging;
-    this.pidFile = new OwnPidFile(request.pidFile, server.settings.graceful_timeout, surroundings.predecessor?.pid);
+    this.pidFile = new OwnPidFile(
+      request.pidFile,
+      this.server.settings.graceful_timeout,
+      surroundings.predecessor?.pid,
+    );
+  }
+
+  /** The first of the servers, with the settings of the processes. */
+  get server(): LoadedServer {
+    return this.servers[0].server;
   }
 
   get plan(): ServePlan {
@@ -143,19 +154,43 @@ export class Service {
   };
 
   /**
-   * Opens what a server listens on, all or nothing: the addresses of its section, or systemd's sockets instead.
+   * Opens what servers listen on, all or nothing: the addresses of their sections, or systemd's sockets instead.
    * @param kept as for `openAddresses`
    */
   async openSockets<T extends OpenSocket>(
+    servers: NamedServers,
+    open: OpenOne<T>,
+    kept: ReadonlyMap<string, T> = new Map(),
+  ): Promise<readonly OpenedSockets<T>[]> {
+    const passed = shareOut(this.#surroundings.passed, servers);
+    const opened: OpenedSockets<T>[] = [];
+    try {
+      for (const each of servers) {
+        const given = passed.get(each) ?? [];
+        for (const address of given) each.server.checkAddress(address);
+        const addresses = given.length > 0 ? given : each.server.addresses;
+        const nameOf = addressNames(each, servers);
+        opened.push({ ...each, sockets: await this.#openOf(each.server, addresses, open, { kept, nameOf }) });
+      }
+      return opened;
+    } catch (error) {
+      const known = new Set(kept.values());
+      const sockets = opened.flatMap((each) => [...each.sockets.values()]);
+      await Promise.all(sockets.filter((socket) => !known.has(socket)).map((socket) => socket.close()));
+      throw error;
+    }
+  }
+
+  async #openOf<T extends OpenSocket>(
     server: LoadedServer,
-    open: (address: Address, options: BindOptions) => Promise<T>,
-    kept?: ReadonlyMap<string, T>,
+    addresses: readonly Address[],
+    open: OpenOne<T>,
+    named: { readonly kept: ReadonlyMap<string, T>; readonly nameOf: (address: Address) => string },
   ): Promise<Map<string, T>> {
-    const { passed, predecessor } = this.#surroundings;
-    for (const address of passed) server.checkAddress(address);
+    const { predecessor } = this.#surroundings;
     const options = { ...socketOwner(this.request.ownership), ...server.bindOptions };
     const openOrInherit = async (address: Address, how: BindOptions): Promise<T> => {
-      const name = formatAddress(address);
+      const name = named.nameOf(address);
       const inherited = predecessor?.sockets.get(name);
       if (!inherited) return open(address, how);
       const socket = await open(address, { ...how, inherited });
@@ -164,17 +199,19 @@ export class Service {
       return socket;
     };
     try {
-      return await openAddresses(passed.length > 0 ? passed : server.addresses, options, openOrInherit, kept);
+      return await openAddresses(addresses, options, openOrInherit, named);
     } catch (error) {
       throw server.locateAddress(error);
     }
   }
 
   /** Makes sockets of `openSockets` listen. */
-  async listen(server: LoadedServer, sockets: Iterable<BoundSocket>, elsewhere: ListenElsewhere): Promise<void> {
-    await Promise.all([...sockets].map((socket) => socket.listen(elsewhere))).catch((error: unknown) => {
-      throw server.locateAddress(error);
-    });
+  async listen(opened: readonly OpenedSockets<BoundSocket>[], elsewhere: ListenElsewhere): Promise<void> {
+    const each = ({ server, sockets }: OpenedSockets<BoundSocket>) =>
+      Promise.all([...sockets.values()].map((socket) => socket.listen(elsewhere))).catch((error: unknown) => {
+        throw server.locateAddress(error);
+      });
+    await Promise.all(opened.map(each));
   }
 
   /** To be called when this process could serve: takes over from a predecessor. */
@@ -190,24 +227,24 @@ export class Service {
   }
 
   /** Announces that connections are accepted. */
-  listening(scheme: string, addresses: readonly Address[]): void {
+  listening(endpoints: readonly Endpoint[]): void {
     const { out, banner, notify, onListening, predecessor } = this.#surroundings;
-    const lines = announcement(process.pid, scheme, addresses);
-    for (const line of banner?.(scheme, addresses) ?? lines) out(line);
+    const lines = announcement(process.pid, endpoints);
+    for (const line of banner?.(endpoints) ?? lines) out(line);
     // A predecessor says so, which is the main process until then.
     if (predecessor) notify?.watch();
     else notify?.ready();
-    this.#warnOfShownSources(scheme, addresses);
-    void reportToParent({ paster: 'listening', pid: process.pid, lines }).then(() => onListening(scheme, addresses));
+    this.#warnOfShownSources(endpoints);
+    void reportToParent({ paster: 'listening', pid: process.pid, lines }).then(() => onListening(endpoints));
   }
 
   /** Who reloads on changes knows that this is for development; `debug = true` may have been left behind. */
-  #warnOfShownSources(scheme: string, addresses: readonly Address[]): void {
+  #warnOfShownSources(endpoints: readonly Endpoint[]): void {
     const { globalConf } = this.server.context;
     if (this.request.reload || !isDevelopment(false, this.server) || hidesErrors(globalConf)) return;
-    const open = addresses.find((each) => each.kind === 'tcp' && !isLoopback(each.host));
+    const open = endpoints.find(({ address }) => address.kind === 'tcp' && !isLoopback(address.host));
     if (!open) return;
-    const url = printable(listenerUrl(scheme, open));
+    const url = printable(listenerUrl(open));
     this.log.warn(`debug = true: errors show source code to everyone who can reach ${url}`);
   }
 

@@ -1,4 +1,4 @@
-/** What docs/troubleshoot.md says of WebSockets: the location for nginx, and the same INI file by HTTP. */
+/** What docs/troubleshoot.md says of WebSockets: the INI file with FastCGI and HTTP, and the location for nginx. */
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -19,23 +19,16 @@ export function makeApp() {
   return server;
 }
 `;
-const INI = `[app:main]
-use = call:./app.mjs:makeApp
-
-[server:main]
-use = npm:paster#fastcgi
-socket = %(here)s/socket
-`;
-
 const nginx = requireProgram('nginx');
 
-/** Behind the command that serves by HTTP. */
-const [, LOCATION = ''] = blocksBelow('docs/troubleshoot.md', 'WebSockets behind FastCGI');
+const [INI = '', LOCATION = ''] = blocksBelow('docs/troubleshoot.md', 'WebSockets behind FastCGI');
 
 test.skipIf(nginx === undefined)('a location of its own carries them', async () => {
   const port = await freePort();
-  const cwd = temporaryDirectory({ 'app.mjs': APP, 'config.ini': INI });
-  await serve(['config.ini', '-s', 'http', '-p', String(port)], { cwd });
+  const ini = INI.replace('8081', String(port));
+  const cwd = temporaryDirectory({ 'package.json': '{"type": "module"}', 'app.js': APP, 'etc/config.ini': ini });
+  const program = await serve(['etc/config.ini'], { cwd });
+  await program.says(/^serving on http:/m);
   const location = LOCATION.replace('8081', String(port));
   const { url } = await runNginx(nginx ?? '', `server {\n  listen 80;\n${location}}\n`);
   const socket = new WebSocket(`${url.replace('http', 'ws')}/socket`);

@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { connect, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { attach, detach, isConnection } from '../../src/process/ipc/connection-handover.ts';
+import { isConnectionHandle } from '../../src/net/node-internals.ts';
+import { attach, detach } from '../../src/process/ipc/connection-handover.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { received } from '../helpers/received.ts';
 
@@ -38,7 +39,7 @@ describe.each(['TCP', 'Unix'])('a %s connection', (kind) => {
     const closed = once(accepted, 'close');
     const connection = detach(accepted);
     await closed;
-    expect(isConnection(connection)).toBe(true);
+    expect(isConnectionHandle(connection?.handle)).toBe(true);
     if (!connection) return;
     await new Promise((resolve) => client.write('two', resolve));
     // Its server waits for nobody.
@@ -66,6 +67,6 @@ test('a socket that has closed has no connection', async () => {
   await open({ path: join(temporaryDirectory(), 's') });
   accepted.destroy();
   expect(detach(accepted)).toBeUndefined();
-  expect(isConnection(undefined)).toBe(false);
-  expect(isConnection({ close() {} })).toBe(false);
+  expect(isConnectionHandle(undefined)).toBe(false);
+  expect(isConnectionHandle({ close() {} })).toBe(false);
 });

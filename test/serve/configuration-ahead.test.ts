@@ -19,7 +19,7 @@ async function planned(ini: string): Promise<WorkerPlan> {
   const plan = await planOf('develop.ini', {}, directory, {});
   return {
     ...plan,
-    scheme: 'http',
+    servers: [{ name: 'main', scheme: 'http', sockets: 1 }],
     variables: {},
     preload: [],
     workers: 1,
@@ -47,7 +47,7 @@ test('the application and its server are resolved, and nothing of the applicatio
   const read = await configurationReadAhead({ ...plan, development: { secret: '', version: 'next' } });
   expect(read?.session.files).toEqual([join(plan.directory, 'develop.ini')]);
   expect(read?.patterns).toEqual([join(plan.directory, 'data/*.json')]);
-  expect(read?.server?.scheme).toBe('http');
+  expect(read?.servers?.map(({ server }) => server.scheme)).toEqual(['http']);
   expect(read?.app.sections.map(({ name }) => name)).toEqual(['app:main']);
 });
 
@@ -61,7 +61,7 @@ test('a server of a package is not imported', async () => {
   const plan = await planned(INI('call:./server.js:makeServer'));
   await readConfigurationAhead(plan);
   const read = await configurationReadAhead(plan);
-  expect(read?.server).toBeUndefined();
+  expect(read?.servers).toBeUndefined();
   expect(read?.app).toBeDefined();
   expect('imported' in globalThis).toBe(false);
 });

@@ -54,9 +54,9 @@ async function guarded(app: App, limits: Partial<OverloadLimits>, log: string[] 
   const note = (line: string): unknown => log.push(line);
   const logger = { debug: note, info: note, warn: note, error: note } as never;
   const exempt = await exemptPaths(await context(), ['/own']);
-  const guard = guardOverload(app, { inFlight: undefined, lag: undefined, exempt, ...limits }, logger);
+  const guard = guardOverload({ inFlight: undefined, lag: undefined, exempt, ...limits }, logger);
   whenOver(() => guard.end());
-  return guard.app;
+  return guard.around(app);
 }
 
 const header = ({ rawHeaders }: { readonly rawHeaders: readonly string[] }, name: string): string | undefined =>
@@ -266,7 +266,7 @@ test.each(['http', 'fastcgi', 'scgi'])('the settings in a section of npm:paster#
   };
   const { openListener } = await import('../../src/net/listener.ts');
   const open = async () => [await openListener({ kind: 'tcp', host: '127.0.0.1', port: 0 }, {})];
-  const running = await server.serveOn(app, open, undefined, true, await context());
+  const running = await server.serveOn(app, open, { isFirst: true, context: await context() });
   whenOver(() => running.close({ graceful: false }));
   const [address] = running.addresses;
   const origin = `http://127.0.0.1:${address?.kind === 'tcp' ? address.port : 0}`;

@@ -10,7 +10,7 @@ import type { Paint } from '../../diagnostics/paint.ts';
 import { EXIT_OK, formatError, formatLocation, printable, UsageError } from '../../errors.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { DOTENV, iniPath, parseAssignments, readEnvFiles } from '../command-line/arguments.ts';
-import { type Command, type Console, flagOption, textOption } from '../command-line/command.ts';
+import { type Command, type Console, flagOption, listOption, textOption } from '../command-line/command.ts';
 import { jsonArray, jsonObject, jsonText } from '../command-line/json.ts';
 
 export const configCommand: Command = {
@@ -31,7 +31,8 @@ export const configCommand: Command = {
     { flags: '-n, --app-name <name>', help: 'with --tree or --html: the application section (default: main)' },
     {
       flags: '--server-name <name>',
-      help: 'with --tree or --html: the server section (default: main, if there is one)',
+      help: 'with --tree or --html: the server section (default: serve of [paster], or main, if there is one)',
+      repeatable: true,
     },
     { flags: '-v, --verbose', help: 'show where each value is written; with --tree: show the settings' },
   ],
@@ -60,9 +61,8 @@ async function config(
   const picture = flagOption(options, 'tree') || flagOption(options, 'html');
   checkOptions(options, picture);
   // An error in its variables is one of those that are shown.
-  await applyEnvironment({ file, serverName: textOption(options, 'serverName') }, new LoadSession(caller)).catch(
-    () => {},
-  );
+  const serverNames = listOption(options, 'serverName');
+  await applyEnvironment({ file, serverNames }, new LoadSession(caller)).catch(() => {});
   if (picture) {
     console.out(await compositionPicture(file, caller, options, console.screen?.paint));
     return EXIT_OK;
@@ -89,7 +89,7 @@ async function config(
 /** Refuses options of the listing together with `--tree` or `--html`, and the reverse. */
 function checkOptions(options: Readonly<Record<string, unknown>>, picture: boolean): void {
   const others = picture ? ['section', 'raw', 'json'] : ['appName', 'serverName'];
-  const given = others.find((name) => options[name] !== undefined && options[name] !== false);
+  const given = others.find((name) => isGiven(options[name]));
   const bothPictures = flagOption(options, 'tree') && flagOption(options, 'html');
   if (given === undefined && !bothPictures) return;
   const flag = given === undefined ? '--html' : `--${given.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
@@ -99,6 +99,10 @@ function checkOptions(options: Readonly<Record<string, unknown>>, picture: boole
   throw new UsageError('PASTER_USAGE', bothPictures ? 'config: --tree and --html exclude each other' : message);
 }
 
+function isGiven(option: unknown): boolean {
+  return Array.isArray(option) ? option.length > 0 : option !== undefined && option !== false;
+}
+
 async function compositionPicture(
   file: string,
   caller: Settings,
@@ -106,7 +110,7 @@ async function compositionPicture(
   paint: Paint | undefined,
 ): Promise<string> {
   const { compositionOf, compositionTree } = await import('../../deploy/inspect/composition.ts');
-  const names = { app: textOption(options, 'appName'), server: textOption(options, 'serverName') };
+  const names = { app: textOption(options, 'appName'), servers: listOption(options, 'serverName') };
   const show = flagOption(options, 'showSecrets') ? showSecrets : undefined;
   const composition = await compositionOf(file, names, new LoadSession(caller), show);
   if (flagOption(options, 'tree'))

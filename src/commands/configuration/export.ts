@@ -25,7 +25,11 @@ export const exportCommand: Command = {
     { flags: '-o, --output <file>', help: 'write to this file (default: standard output)' },
     { flags: '-n, --app-name <name>', help: 'the application section (default: main)' },
     DOTENV,
-    { flags: '--server-section <name>', help: 'the server section (default: main)' },
+    {
+      flags: '--server-section <name>',
+      help: 'the server section (default: serve of [paster], or main); several are served together',
+      repeatable: true,
+    },
     {
       flags: '--host <host>',
       help: 'web servers: a machine that serves the INI file, HOST or HOST:PORT (default: this one)',
@@ -83,7 +87,7 @@ async function exportConfiguration(
   const [target = '', config = '', ...assignments] = args;
   checkTarget(target);
   const envFiles = readEnvFiles(options);
-  const names = { app: textOption(options, 'appName'), server: textOption(options, 'serverSection') };
+  const names = { app: textOption(options, 'appName'), servers: listOption(options, 'serverSection') };
   const session = new LoadSession(parseAssignments(assignments));
   const deployment = await readDeployment(iniPath(config), names, envFiles, session);
   const output = textOption(options, 'output');

@@ -7,6 +7,7 @@ import {
   commonTaskSettings,
   ownProcesses,
   type Point,
+  pasterSectionSettings,
 } from '../../deploy/inspect/points.ts';
 import { eggUrisOf } from '../../deploy/modules/paste-names.ts';
 
@@ -58,7 +59,12 @@ function groupHeading(group: string): string {
 function commonOf(group: string, parts: readonly Part[]): string[] {
   if (group === 'paste.app_factory') return ['### Every application', settingsTable(commonAppSettings())];
   if (group !== 'paste.server_factory' || !parts.some(([{ declared }]) => declared)) return [];
-  return ['### Every server', settingsTable(commonServerSettings())];
+  return [
+    '### Every server',
+    settingsTable(commonServerSettings()),
+    `### The section ${code('[paster]')}`,
+    settingsTable(pasterSectionSettings()),
+  ];
 }
 
 /** What `[process:*]` and `[task:*]` sections have without any entry point. */

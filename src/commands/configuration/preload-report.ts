@@ -16,7 +16,7 @@ import { packageOf } from '../../process/preload/package-files.ts';
 import { PreloadPlan, type Prepared } from '../../process/preload/preload-plan.ts';
 import { Pool } from '../../process/supervisor/pool.ts';
 import type { Settings } from '../../protocol/types.ts';
-import { loadPlannedServer, planOf, servedContexts, type WorkerPlan } from '../../serve/plan.ts';
+import { loadPlannedServers, planOf, servedContexts, type WorkerPlan } from '../../serve/plan.ts';
 
 /** How often spare workers may start over because one more package has to be left out. */
 const MOST_ROUNDS = 20;
@@ -37,7 +37,9 @@ export async function preloadReport(
   const environment = await applyEnvironment({ ...plan, reload: true }, session);
   const contexts = await servedContexts(plan, session);
   if (!['app', 'server'].every((kind) => contexts.some((context) => context.kind === kind))) return [];
-  const { scheme, settings } = await loadPlannedServer(plan, session);
+  const servers = await loadPlannedServers(plan, session);
+  const [{ server }] = servers;
+  const { settings } = server;
   if (environment.preload.length > 0) return ['no packages are imported ahead: preload names modules that come first'];
   if (settings.reload_preload === 'off') return ['no packages are imported ahead: reload_preload is off'];
   if (contexts.some((each) => each.form === 'factory' && each.target.description.startsWith('listen:'))) {
@@ -45,7 +47,7 @@ export async function preloadReport(
   }
   const boot: WorkerPlan = {
     ...plan,
-    scheme,
+    servers: [{ name: servers[0].name, scheme: server.scheme, sockets: 1 }],
     envFiles: [...plan.envFiles, ...environment.files],
     variables: configuredVariables(),
     preload: environment.preload,

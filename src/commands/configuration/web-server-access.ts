@@ -27,7 +27,7 @@ export function accessTo(server: LoadedServer, settings: unknown, who: UserIdent
   const sentences: string[] = [];
   const section = sectionName(server.context);
   for (const address of server.addresses) {
-    const url = listenerUrl(server.scheme, address);
+    const url = listenerUrl({ scheme: server.scheme, address });
     if (address.kind === 'fd') {
       sentences.push(`${section} not checked: another program opens ${url}`);
       continue;

@@ -16,6 +16,8 @@ import { ConfigFile } from '../sections/config-file.ts';
 import { misspeltSections } from '../sections/find-section.ts';
 import { applyEnvironment, withEnvironment } from '../server/environment.ts';
 import type { LoadedServer } from '../server/loaded-server.ts';
+import type { NamedServer } from '../server/server-group.ts';
+import { conflictsOf, MAIN, type ServerNames, serverNames } from '../server/server-group.ts';
 import { CheckSession } from './check-session.ts';
 import { warnOfLocalClients } from './local-clients.ts';
 import { PartInspector } from './part-inspector.ts';
@@ -77,11 +79,21 @@ class FileCheck {
   readonly #document: IniDocument;
   readonly #session: CheckSession;
   readonly #inspector: PartInspector;
+  /** The built-in servers, by the names of their sections. */
+  readonly #loaded = new Map<string, LoadedServer>();
 
   constructor(document: IniDocument, session: CheckSession, options: CheckOptions) {
     this.#document = document;
     this.#session = session;
-    this.#inspector = new PartInspector(session, { importTimeout: IMPORT_TIMEOUT_MS, ...options });
+    this.#inspector = new PartInspector(session, {
+      importTimeout: IMPORT_TIMEOUT_MS,
+      ...options,
+      onServer: (server, settings) => {
+        const [section] = server.context.sections;
+        if (section?.file === document.file) this.#loaded.set(section.name, server);
+        return options.onServer?.(server, settings) ?? [];
+      },
+    });
   }
 
   async run(preload: readonly PreloadedModule[]): Promise<void> {
@@ -92,20 +104,23 @@ class FileCheck {
     checkLogging(this.#document, this.#session);
     const reached = new Set<string>();
     const missing = new Map<PartKind, ConfigError>();
-    const mains = new Map<PartKind, Context>();
-    for (const kind of ['app', 'server'] as const) {
+    const mains: Context[] = [];
+    const names = await serverNames(file, [], this.#session);
+    for (const [kind, name] of [['app', undefined], ...names.map((each) => ['server', each] as const)] as const) {
       const { mark } = this.#session;
-      const main = await loader.context(kind, undefined, caller, []);
+      const main = await loader.context(kind, name, caller, []);
       const absent = missingSection(main);
       if (absent) missing.set(kind, absent);
       if (absent) this.#session.forget(mark);
       else {
-        mains.set(kind, main);
+        mains.push(main);
         await this.#inspect(main, reached);
       }
     }
-    const app = mains.get('app');
-    if (app) await warnOfLocalClients(app, mains.get('server'), this.#session);
+    for (const error of conflictsOf(this.#servers(names))) this.#session.report(error);
+    const app = mains.find(({ kind }) => kind === 'app');
+    const servers = mains.filter(({ kind }) => kind === 'server');
+    if (app) await warnOfLocalClients(app, servers, this.#session);
     const background = [...sections.values()].flatMap((section) => {
       const kind = kindOfSection(section.name);
       return kind !== undefined && isBackground(kind) ? [{ section, kind }] : [];
@@ -139,6 +154,14 @@ class FileCheck {
       if (isLibrary || missing.has(kind) || referred.has(section.name)) continue;
       this.#session.warn(`[${section.name}] is not used: nothing refers to it`, section.location);
     }
+  }
+
+  /** The servers of `serve`, as far as they are built in. */
+  #servers(names: ServerNames): NamedServer[] {
+    return names.flatMap((name = MAIN) => {
+      const server = this.#loaded.get(`server:${name}`) ?? (name === MAIN ? this.#loaded.get('server') : undefined);
+      return server ? [{ name, server }] : [];
+    });
   }
 
   /** Inspects a part and those that it refers to; `reached` gets the sections of this file among them. */

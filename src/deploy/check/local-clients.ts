@@ -12,14 +12,14 @@ const GATEWAYS: ReadonlySet<string | undefined> = new Set(['fastcgi', 'scgi', 'c
 
 /**
  * Warns of each setting of such a filter unless `proxy_headers` or `prefix` is in front of it.
- * @param server the server of the application
+ * @param servers those of the application
  */
 export async function warnOfLocalClients(
   app: Context,
-  server: Context | undefined,
+  servers: readonly Context[],
   session: LoadSession,
 ): Promise<void> {
-  if (server?.form === 'factory' && GATEWAYS.has(builtinPart(server.target.description))) return;
+  if (servers.length > 0 && servers.every(isGateway)) return;
   /** @returns whether the filters so far determine the client's address. */
   const visit = async (context: Context, isKnown: boolean): Promise<boolean> => {
     const name = context.form === 'factory' ? builtinPart(context.target.description) : undefined;
@@ -36,6 +36,10 @@ export async function warnOfLocalClients(
     return isKnown || name === 'proxy_headers' || name === 'prefix';
   };
   await visit(app, false);
+}
+
+function isGateway(server: Context): boolean {
+  return server.form === 'factory' && GATEWAYS.has(builtinPart(server.target.description));
 }
 
 function warnOfLocalAddresses(filter: FactoryContext, session: LoadSession): void {

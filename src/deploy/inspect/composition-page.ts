@@ -1,6 +1,6 @@
 /** The page of `config --html`: the ways of a request through the composition, and every part with its settings. */
 import { escapeHtml, htmlPage } from '../../http/html.ts';
-import { type Composition, compositionHtml } from './composition.ts';
+import { type Composition, compositionHtml, serverId } from './composition.ts';
 import type { OutlineNode } from './outline.ts';
 
 /** The most ways that are shown above the parts. */
@@ -25,7 +25,7 @@ ${compositionHtml(composition)}`,
   );
 }
 
-function waysThrough({ server, app }: Composition): Way[] {
+function waysThrough({ servers, app }: Composition): Way[] {
   if (!app) return [];
   const visit = (node: OutlineNode, id: string, { keys, steps }: Way): Way[] => {
     const here = [...steps, { id, node }];
@@ -34,7 +34,8 @@ function waysThrough({ server, app }: Composition): Way[] {
       visit(inner, `${id}-${index}`, { keys: key === undefined ? keys : [...keys, key], steps: here }),
     );
   };
-  return visit(app, 'app', { keys: [], steps: server ? [{ id: 'server', node: server }] : [] });
+  const entries = servers.map((node, index) => [{ id: serverId(index), node }]);
+  return (entries.length > 0 ? entries : [[]]).flatMap((steps) => visit(app, 'app', { keys: [], steps }));
 }
 
 function strip({ keys, steps }: Way): string {

@@ -4,14 +4,15 @@ import { formatLocation, type Location, printable } from '../../errors.ts';
 import { escapeHtml } from '../../http/html.ts';
 import { loadContext } from '../load.ts';
 import { namesOfKind, type PartKind } from '../part-kinds.ts';
+import { serverNames } from '../server/server-group.ts';
 import type { LoadSession } from '../session.ts';
 import { configUri } from '../uri.ts';
 import { type OutlineNode, outline } from './outline.ts';
 import { hideSecrets, type ShowSetting } from './secret-settings.ts';
 
-/** The outlines of an application and its server, if there is one, and of the background processes and tasks. */
+/** The outlines of an application and its servers, if there are any, and of the background processes and tasks. */
 export interface Composition {
-  readonly server: OutlineNode | undefined;
+  readonly servers: readonly OutlineNode[];
   /** Undefined in a file with nothing but background processes. */
   readonly app: OutlineNode | undefined;
   readonly processes: readonly OutlineNode[];
@@ -20,8 +21,8 @@ export interface Composition {
 export interface CompositionNames {
   /** The application section. Default: `main`. */
   readonly app?: string | undefined;
-  /** The server section. Default: `main`, if it exists. */
-  readonly server?: string | undefined;
+  /** The server sections. Default: those of `[paster]`, or `main`, if it exists. */
+  readonly servers?: readonly string[];
 }
 
 /**
@@ -48,10 +49,11 @@ export async function compositionOf(
   const shown = show ?? (await hideSecrets(file, session));
   const load = async (kind: PartKind, name: string | undefined) =>
     outline(await loadContext(kind, uri, { ...options, name }, session), shown);
-  const hasServer = names.server !== undefined || sections.has('server:main') || sections.has('server');
+  const served = await serverNames(file, names.servers ?? [], session);
+  const hasServer = served[0] !== undefined || sections.has('server:main') || sections.has('server');
   return {
     app: appContext && (await outline(appContext, shown)),
-    server: hasServer ? await load('server', names.server) : undefined,
+    servers: hasServer ? await Promise.all(served.map((name) => load('server', name))) : [],
     processes: await Promise.all(background.map(({ kind, name }) => load(kind, name))),
   };
 }
@@ -67,14 +69,14 @@ interface Row {
 }
 
 /**
- * The composition as a tree, from the outside inwards, with the place of each section in a column of its own. Safe for a
- * terminal.
+ * The composition as a tree, from the outside inwards, with the place of each section in a column of its own. Several servers are
+ * above each other, and the application is below the last one. Safe for a terminal.
  *
  * @param options.settings Whether each part's settings are shown.
  * @param paint Colours for a terminal.
  */
 export function compositionTree(
-  { server, app, processes }: Composition,
+  { servers, app, processes }: Composition,
   options: { readonly settings: boolean },
   paint: Paint = plain,
 ): string {
@@ -97,8 +99,9 @@ export function compositionTree(
     }
   };
   const inner = app ? [{ node: app }] : [];
-  if (server) add({ ...server, inner }, undefined, '', '');
-  else if (app) add(app, undefined, '', '');
+  const last = servers.at(-1);
+  for (const server of servers) add({ ...server, inner: server === last ? inner : [] }, undefined, '', '');
+  if (app && !last) add(app, undefined, '', '');
   for (const process of processes) add(process, undefined, '', '');
   const shown = rows.map(({ text, place, name = '', role = 'app' }) => ({
     text: printable(text),
@@ -149,10 +152,15 @@ export function partHtml(node: OutlineNode, id: string): string {
 ${inner.join('\n')}</details>`;
 }
 
-/** The composition as boxes, the server's first. */
-export function compositionHtml({ server, app, processes }: Composition): string {
+/** The id of the element of a server. The parts inside the first one would have `server-0`, `server-1`, ... */
+export function serverId(index: number): string {
+  return index === 0 ? 'server' : `server${index + 1}`;
+}
+
+/** The composition as boxes, those of the servers first. */
+export function compositionHtml({ servers, app, processes }: Composition): string {
   const parts = [
-    ...(server ? [partHtml(server, 'server')] : []),
+    ...servers.map((server, index) => partHtml(server, serverId(index))),
     ...(app ? [partHtml(app, 'app')] : []),
     ...processes.map((process, index) => partHtml(process, `process-${index}`)),
   ];

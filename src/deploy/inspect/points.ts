@@ -11,6 +11,7 @@ import { installedPackages, type PackageInfo } from '../modules/packages.ts';
 import { FACTORY_KINDS } from '../part-kinds.ts';
 import { declaredSchema, schemaOf } from '../schema.ts';
 import { applicationSettings } from '../sections/application-settings.ts';
+import { pasterSettings } from '../server/paster-section.ts';
 import { processSettings } from '../server/server-settings.ts';
 import { declaredSettings, jsonSchemaSettings, type PointSetting } from './described-settings.ts';
 
@@ -100,6 +101,11 @@ function declarationOf(factory: unknown): PointDeclaration | undefined {
 /** The settings of every server, which the process layer reads. */
 export function commonServerSettings(): PointSetting[] {
   return declaredSettings(processSettings.declarations);
+}
+
+/** The settings of the section `[paster]`. */
+export function pasterSectionSettings(): PointSetting[] {
+  return declaredSettings(pasterSettings.declarations);
 }
 
 /** The settings of every application, which paster itself reads. */

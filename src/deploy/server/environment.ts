@@ -24,6 +24,7 @@ import { SectionScope } from '../sections/section-scope.ts';
 import { LoadSession } from '../session.ts';
 import { configUri } from '../uri.ts';
 import { validateWith } from '../validate.ts';
+import { servedNames } from './paster-section.ts';
 import { type ProcessSettings, processSettings } from './server-settings.ts';
 
 const { environment, env_file, preload } = processSettings.declarations;
@@ -33,8 +34,9 @@ const environmentSettings = defineSettings({ environment, env_file, preload });
 export interface EnvironmentRequest {
   /** The INI file, an absolute path; undefined if the application is in none. */
   readonly file: string | undefined;
-  /** The sections of the server and the application; undefined: main. */
-  readonly serverName?: string | undefined;
+  /** The sections of the servers, of which the first one has the environment; none: those of `[paster]`, or main. */
+  readonly serverNames?: readonly string[];
+  /** The section of the application; undefined: main. */
   readonly appName?: string | undefined;
   /** The section of a background process or a task, whose environment it is instead. */
   readonly background?: { readonly kind: PartKind; readonly name: string } | undefined;
@@ -201,7 +203,7 @@ interface ServerSection {
 
 /** @param key the setting whose errors are thrown */
 async function readServer(
-  { file, serverName, appName, background }: EnvironmentRequest,
+  { file, serverNames, appName, background }: EnvironmentRequest,
   session: LoadSession,
   key: keyof typeof environmentSettings.declarations,
 ): Promise<ServerSection> {
@@ -210,7 +212,8 @@ async function readServer(
   const reading = new EnvironmentSession(session, key);
   const load = (kind: PartKind, name: string | undefined): Promise<Context> =>
     loadContext(kind, configUri(file), { globalConf, name }, reading);
-  const server = await (background ? load(background.kind, background.name) : load('server', serverName));
+  const own = background ?? { kind: 'server', name: serverNames?.[0] ?? (await servedNames(file, reading))[0] };
+  const server = await load(own.kind, own.name);
   if (reading.failure !== undefined) throw reading.failure;
   if (server.form === 'factory' && brokenBy(server) === undefined) return { server, globalConf: server.globalConf };
   return { server: undefined, globalConf: (await load('app', appName)).globalConf };

@@ -1,6 +1,6 @@
 /** A server made from its section: where it listens, and how an application is served there from ready to close. */
-import type { Server as NetServer, Socket } from 'node:net';
-import { blameOption, ConfigError, errorMessage, locate, PasterError, RunError } from '../../errors.ts';
+import type { Server as NetServer } from 'node:net';
+import { blameOption, ConfigError, locate, PasterError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import { type CpuCapacity, cpuCapacity, workersFor } from '../../machine/capacity.ts';
 import { meter } from '../../metrics/meter.ts';
@@ -8,24 +8,23 @@ import type { Address } from '../../net/address.ts';
 import type { ConnectionObserver } from '../../net/direct/accept.ts';
 import type { BindOptions } from '../../net/listener.ts';
 import { Peers } from '../../net/peers.ts';
-import type { App, CloseOptions, OneShot, Running, ServeOptions, Server } from '../../protocol/types.ts';
+import type { App, OneShot, Running, ServeOptions, Server } from '../../protocol/types.ts';
 import { type CreatedServer, createServer, factoryContext, loadTarget, type Runner } from '../compose.ts';
 import type { Context, FactoryContext } from '../context.ts';
 import { placeOfKey, sectionPrefix } from '../context.ts';
-import { asLoadingStep } from '../loading-step.ts';
-import { placeInStack } from '../modules/error-place.ts';
 import type { LoadSession } from '../session.ts';
 import { exemptPaths } from './exempt-paths.ts';
-import { guardOverload, type OverloadGuard, type OverloadLimits } from './overload.ts';
+import type { OverloadLimits } from './overload.ts';
 import { measureQueueTime } from './queue-time.ts';
 import { type AddressOverrides, addressesOf, type ProcessSettings, validateServer } from './server-settings.ts';
+import { type ServedListener, type ServingOptions, type ServingServer, serveTogether } from './serving.ts';
 import { isRange, upperBound, type WorkerCount } from './worker-count.ts';
 
 /**
  * A server as its section describes it, with addresses and process settings. It serves in this process; `workers` and
  * similar settings are for `paster serve`, which manages processes.
  */
-export class LoadedServer {
+export class LoadedServer implements ServingServer {
   /** The section, resolved: the factory with its configuration. */
   readonly context: FactoryContext;
   /** The settings that all servers have, such as host, port and workers. Times are in seconds. */
@@ -177,79 +176,45 @@ export class LoadedServer {
       observe: (onConnection: ConnectionObserver) => void server.on('connection', onConnection),
       close: async () => {},
     }));
-    return this.serveOn(app, given ? async () => given : () => this.#openAddresses(), log);
+    return this.serveOn(app, given ? async () => given : () => this.#openAddresses(), { log, isFirst: true });
   }
 
-  /**
-   * Serves on the listeners that `open` returns; calls `open` only once the application is ready. `isFirst`: see ServeOptions.
-   * `context` is that of the application: where monitoring is mounted.
-   */
+  /** Serves on the listeners that `open` returns; calls `open` only once the application is ready. */
   async serveOn(
     app: App,
     open: () => Promise<readonly ServedListener[]>,
-    log?: Logger,
-    isFirst: boolean = true,
-    context?: Context,
+    options: ServingOptions = { isFirst: true },
   ): Promise<Running> {
-    if ('runner' in this.#created) {
-      throw new ConfigError('PASTER_SERVER_RUNNER', 'a server runner listens by itself: call its runner(app)');
-    }
-    await awaitReady(app);
-    const limits = await this.#overloadLimits(context);
-    const { listeners, running, endGuard } = await this.#start(this.#created.server, app, open, limits, {
-      isFirst,
-      ...(log ? { log } : {}),
-    });
-    let closed: Promise<void> | undefined;
-    return {
-      addresses: listeners.map((listener, index) => listener.address ?? running.addresses[index]).filter(isDefined),
-      ...(running.finished ? { finished: running.finished } : {}),
-      ...(running.adopt ? { adopt: (socket) => adopt(running, socket) } : {}),
-      ...(running.spread ? { spread: (count, pass) => running.spread?.(count, countLeaving(pass)) } : {}),
-      close(how) {
-        const notified = closed ? undefined : notifyDraining(app, log);
-        const drained = running.close({ ...how, ...handingOver(how ?? {}), ...(notified ? { notified } : {}) });
-        closed ??= drained.then(async () => {
-          endGuard();
-          await Promise.all(listeners.map((listener) => listener.close()));
-          await app.close?.();
-        });
-        return closed;
-      },
-    };
+    const server = { name: this.context.sections[0]?.name ?? '', server: this };
+    const { endpoints, ...serving } = await serveTogether([server], app, async () => [await open()], options);
+    return { ...serving, addresses: endpoints.map(({ address }) => address) };
   }
 
-  /** If the server cannot start, closes the application, so that its resources do not keep the process alive. */
-  async #start(
-    server: Server,
-    app: App,
-    open: () => Promise<readonly ServedListener[]>,
-    limits: OverloadLimits,
-    options: ServeOptions,
-  ): Promise<{ listeners: readonly ServedListener[]; running: Running; endGuard: () => void }> {
-    let listeners: readonly ServedListener[] = [];
-    let guard: OverloadGuard | undefined;
-    try {
-      listeners = await open();
-      const servers = listeners.map((listener) => listener.server);
-      guard = guardOverload(this.#metered(app, listeners), limits, options.log);
-      return { listeners, running: await server.serve(guard.app, servers, options), endGuard: guard.end };
-    } catch (error) {
-      guard?.end();
-      await Promise.allSettled([...listeners.map((listener) => listener.close()), (async () => app.close?.())()]);
-      throw error;
-    }
+  refuseRunner(): void {
+    this.#listeningServer();
   }
 
-  async #overloadLimits(context: Context | undefined): Promise<OverloadLimits> {
+  start(app: App, listeners: readonly ServedListener[], options: ServeOptions): Promise<Running> {
+    return this.#listeningServer().serve(
+      app,
+      listeners.map((listener) => listener.server),
+      options,
+    );
+  }
+
+  #listeningServer(): Server {
+    if ('server' in this.#created) return this.#created.server;
+    throw new ConfigError('PASTER_SERVER_RUNNER', 'a server runner listens by itself: call its runner(app)');
+  }
+
+  async overloadLimits(context: Context | undefined): Promise<OverloadLimits> {
     const { max_requests_in_flight: inFlight, overload_lag: seconds = 0, overload_except: listed } = this.settings;
     const lag = seconds > 0 ? seconds * 1000 : undefined;
     const isLimited = inFlight !== undefined || lag !== undefined;
     return { inFlight, lag, exempt: await exemptPaths(isLimited ? context : undefined, listed) };
   }
 
-  /** The application with its requests counted or watched, as the meter is set. */
-  #metered(app: App, listeners: readonly ServedListener[]): App {
+  metered(app: App, listeners: readonly ServedListener[]): App {
     const current = meter();
     if (!current.isCounting && !current.isWatching) return app;
     current.begin();
@@ -313,61 +278,8 @@ const SCALING_KEYS = ['idle_timeout', 'minSpare', 'maxSpare'] as const;
 /** The command-line options of an address, those that most often are the cause of an error first. */
 const ADDRESS_KEYS = ['host', 'port', 'socket'] as const;
 
-/** @throws RunError if the application's `ready()` fails. */
-async function awaitReady(app: App): Promise<void> {
-  try {
-    if (app.ready) await asLoadingStep({ what: 'the application', location: undefined }, () => app.ready?.());
-  } catch (error) {
-    if (error instanceof PasterError) throw error;
-    throw new RunError('PASTER_NOT_READY', `the application's ready() failed: ${errorMessage(error)}`, {
-      cause: error,
-      location: placeInStack(error),
-    });
-  }
-}
-
 function isGateway(scheme: string): boolean {
   return scheme !== 'http' && scheme !== 'https';
-}
-
-/** Takes over a connection from another process. */
-function adopt(running: Running, socket: Socket): void {
-  if (meter().isCounting) meter().connected(socket);
-  running.adopt?.(socket);
-}
-
-/** A connection that goes to another process is counted here as long as it can be. */
-function handingOver({ handOver }: CloseOptions): CloseOptions {
-  return handOver ? { handOver: countLeaving(handOver) } : {};
-}
-
-function countLeaving(handOver: (socket: Socket) => void): (socket: Socket) => void {
-  return (socket) => {
-    meter().left(socket);
-    handOver(socket);
-  };
-}
-
-/** A failing `drain()` does not keep the server from closing. */
-async function notifyDraining(app: App, log: Logger | undefined): Promise<void> {
-  try {
-    await app.drain?.();
-  } catch (error) {
-    log?.error(`the application's drain() failed: ${errorMessage(error)}`);
-  }
-}
-
-/** A listener to serve on; `address` is the address that it was opened with, if known. */
-export interface ServedListener {
-  readonly server: NetServer;
-  readonly address?: Address;
-  /** Calls a function for each connection, before the server's own handler. */
-  observe(onConnection: ConnectionObserver): void;
-  close(): Promise<void>;
-}
-
-function isDefined<T>(value: T | undefined): value is T {
-  return value !== undefined;
 }
 
 /** Runs a server's factory. @throws ConfigError for its settings and addresses; RunError when the factory fails. */

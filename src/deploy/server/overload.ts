@@ -29,19 +29,30 @@ export interface OverloadLimits {
   readonly exempt: ExemptPaths;
 }
 
+/** Guards the application of several servers together. */
 export interface OverloadGuard {
-  readonly app: App;
-  /** To be called when the server has ended. */
+  /** Wraps the application of one server. */
+  around(app: App): App;
+  /** To be called when the servers have ended. */
   end(): void;
 }
 
-/** Wraps the application of a server. */
-export function guardOverload(app: App, limits: OverloadLimits, log: Logger | undefined): OverloadGuard {
-  if (limits.inFlight === undefined && limits.lag === undefined) return { app, end() {} };
+/** @param limits undefined: there are none */
+export function guardOverload(limits: OverloadLimits | undefined, log: Logger | undefined): OverloadGuard {
+  if (!limits || (limits.inFlight === undefined && limits.lag === undefined)) return { around: (app) => app, end() {} };
   const overload = new Overload(limits, log);
   const isBusy = (): boolean => overload.reason() !== undefined;
   meter().limits.add(isBusy);
-  const guarded: App = (req, res) => {
+  return {
+    around: (app) => guarded(app, overload),
+    end() {
+      meter().limits.delete(isBusy);
+    },
+  };
+}
+
+function guarded(app: App, overload: Overload): App {
+  const wrapper: App = (req, res) => {
     const reason = overload.reason();
     if (reason !== undefined && !overload.isExempt(req)) {
       overload.refused(reason);
@@ -51,22 +62,17 @@ export function guardOverload(app: App, limits: OverloadLimits, log: Logger | un
     return app(req, res);
   };
   // A server finds the application's other properties on the wrapper too.
-  Object.setPrototypeOf(guarded, app);
+  Object.setPrototypeOf(wrapper, app);
   const { upgrade } = app;
   if (upgrade) {
-    guarded.upgrade = (req, socket, head) => {
+    wrapper.upgrade = (req, socket, head) => {
       const reason = overload.reason();
       if (reason === undefined || overload.isExempt(req)) return upgrade.call(app, req, socket, head);
       overload.refused(reason);
       return declineUpgrade(refuse, req, socket as Socket);
     };
   }
-  return {
-    app: guarded,
-    end() {
-      meter().limits.delete(isBusy);
-    },
-  };
+  return wrapper;
 }
 
 function refuse(_req: IncomingMessage, res: ServerResponse): void {

@@ -232,6 +232,21 @@ export const processSettings = defineSettings({
 
 export type ProcessSettings = SettingsOf<typeof processSettings>;
 
+/** Of several servers that are served together, each has its own. The other settings are those of their common processes. */
+export const OF_EACH_SERVER: ReadonlySet<keyof ProcessSettings> = new Set([
+  'host',
+  'port',
+  'socket',
+  'listen',
+  'umask',
+  'mode',
+  'socket_owner',
+  'socket_group',
+  'backlog',
+  'queue_time',
+  'reload_files',
+] as const);
+
 /** Settings from the command line, which override the section. */
 export interface AddressOverrides {
   readonly host?: string | undefined;

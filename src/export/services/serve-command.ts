@@ -5,7 +5,7 @@ import { WEB } from '../../deploy/background/process-settings.ts';
 import { workerCountText } from '../../deploy/server/worker-count.ts';
 import { PACKAGE_ROOT } from '../../own-files.ts';
 import { type BackgroundPart, partError } from '../background.ts';
-import type { Deployment } from '../deployment.ts';
+import { type DeployedServer, type Deployment, isHttp } from '../deployment.ts';
 
 const PASTER = 'bin/paster.js';
 
@@ -16,9 +16,13 @@ export type CommandPart = 'all' | 'web' | BackgroundPart;
 export function localCommand(deployment: Deployment, part: CommandPart): string[] {
   const own = join(deployment.project, 'node_modules/paster', PASTER);
   const { names, file } = deployment;
-  const server = names.server === undefined ? [] : ['--server-name', names.server];
+  const server = sectionOptions(names.servers);
   const paster = existsSync(own) ? own : join(PACKAGE_ROOT, PASTER);
   return [process.execPath, paster, ...pasterWords(deployment, part, file, server)];
+}
+
+function sectionOptions(servers: readonly string[]): string[] {
+  return servers.flatMap((name) => ['--server-name', name]);
 }
 
 /** @param server the options of `serve` for the web server */
@@ -54,26 +58,30 @@ export interface ContainerServer {
 const CONTAINER_PORT = 8080;
 
 /**
- * Probes and an Ingress speak HTTP to a port. If the server section speaks HTTP, only its address is replaced; any other
- * server is replaced by `serve -s http`, with the same workers and graceful timeout.
+ * Probes and an Ingress speak HTTP to a port. If one of the servers speaks HTTP, only its address is replaced; of several such
+ * servers the first one serves alone. If none does, `serve -s http` replaces them, with the same workers and graceful timeout.
  */
 export function containerServer(deployment: Deployment): ContainerServer {
-  const { scheme, backends } = deployment;
-  const tcp = backends.find((each) => each.kind === 'tcp');
-  const port = speaksHttp(deployment) && tcp && tcp.port >= 1024 ? tcp.port : CONTAINER_PORT;
-  return { port, scheme: speaksHttp(deployment) && scheme === 'https' ? 'https' : 'http' };
+  const [web] = webServers(deployment);
+  const tcp = web?.backends.find((each) => each.kind === 'tcp');
+  const port = tcp && tcp.port >= 1024 ? tcp.port : CONTAINER_PORT;
+  return { port, scheme: web?.scheme === 'https' ? 'https' : 'http' };
 }
 
-function speaksHttp({ scheme, http2Only }: Deployment): boolean {
-  return (scheme === 'http' || scheme === 'https') && !http2Only;
+/** Those that speak HTTP/1.1. */
+function webServers(deployment: Deployment): DeployedServer[] {
+  return [deployment, ...deployment.others].filter((each) => isHttp(each.scheme) && !each.http2Only);
 }
 
 export function containerCommand(deployment: Deployment, part: CommandPart): string[] {
   const { hasServer, names, file, project, settings } = deployment;
-  const section = names.server === undefined ? [] : ['--server-name', names.server];
   const workers = settings.workers === undefined ? [] : ['--workers', workerCountText(settings.workers)];
   const timeout = ['--graceful-timeout', String(settings.graceful_timeout)];
-  const kind = speaksHttp(deployment) ? section : ['-s', 'http', ...workers, ...timeout];
+  const [web, another] = webServers(deployment);
+  const kind =
+    web && !another
+      ? sectionOptions(names.servers)
+      : [...(web ? sectionOptions([web.section]) : ['-s', 'http']), ...workers, ...timeout];
   const address = ['--host', '0.0.0.0', '--port', String(containerServer(deployment).port)];
   const server = hasServer ? [...kind, ...address] : [];
   return ['node', `node_modules/paster/${PASTER}`, ...pasterWords(deployment, part, relative(project, file), server)];

@@ -178,19 +178,17 @@ const HARDENING = [
  * @param user the owner of the socket unless the section names one, as if the service created it
  * @param target what starts and stops it; undefined: it is installed on its own
  */
-export function socketUnit(
-  { name, settings, addresses: all }: Deployment,
-  user: string,
-  target: string | undefined,
-): string {
-  const addresses = all.filter(({ kind }) => kind !== 'fd');
+export function socketUnit({ name, others, ...first }: Deployment, user: string, target: string | undefined): string {
+  const servers = [first, ...others];
+  const addresses = servers.flatMap((each) => each.addresses.filter(({ kind }) => kind !== 'fd'));
   if (addresses.length === 0)
     throw exportError('the server has no address for a socket unit', 'give its section a socket, or host and port');
-  const { mode, umask, socket_owner: owner = user, socket_group: group, backlog } = settings;
+  const withFile = servers.find((each) => each.addresses.some(({ kind }) => kind === 'unix'));
+  const { mode, umask, socket_owner: owner = user, socket_group: group, backlog } = (withFile ?? first).settings;
   const permissions = mode ?? (umask === undefined ? 0o660 : 0o777 & ~umask);
   checkAccount('socket_owner', owner);
   if (group !== undefined) checkAccount('socket_group', group);
-  const isFile = addresses.some(({ kind }) => kind === 'unix');
+  const isFile = withFile !== undefined;
   return lines(
     '[Unit]',
     `Description=Sockets of ${name}`,

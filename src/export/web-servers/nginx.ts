@@ -1,19 +1,21 @@
 /** `paster export nginx`: an upstream and a server for the http context, or a complete nginx.conf. */
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import type { Backend, Scheme } from '../deployment.ts';
+import { type Backend, isHttp } from '../deployment.ts';
 import { hostPort, listenText, type Site } from '../site.ts';
 import type { StaticRoot } from '../static-locations.ts';
 import { escapeRegex, indented, lines, nginxSocket, nginxString } from '../text.ts';
 import { clientHeaders, clientVariables, dotfilePath, filesNote, MEDIA_TYPES, servedRoots } from './common.ts';
 
 export function nginxSite(site: Site): string {
+  const { webSockets } = site;
   const roots = servedRoots(site, { compressed: true });
   const text = lines(
     `# ${site.scheme} at ${site.prefix === '' ? 'the root' : site.prefix}`,
     filesNote(site, roots),
     upstream(site),
     ...maps(site),
+    ...(webSockets ? [upstream(webSockets), ...maps(webSockets), webSocketMap(webSockets)] : []),
     'server {',
     `  listen ${listenText(site.listen)};`,
     `  server_name ${site.serverName ?? '_'};`,
@@ -21,8 +23,10 @@ export function nginxSite(site: Site): string {
     '  merge_slashes off;',
     ...roots.map((root) => indented(staticLocation(site.prefix, root))),
     `  location ${site.prefix === '' ? '/' : `~ ^(?<mount>${escapeRegex(site.prefix)})(?<rest>/.*)?$`} {`,
+    ...(webSockets ? [indented(indented(passWebSockets(webSockets)))] : []),
     indented(indented(pass(site))),
     '  }',
+    ...(webSockets ? [`  location @${webSockets.name} {`, indented(indented(pass(webSockets))), '  }'] : []),
     // nginx has a default page for all other paths.
     site.prefix === '' ? undefined : '  location / { return 404; }',
     '}',
@@ -79,7 +83,7 @@ function milliseconds(keepAlive: number): number {
  * protocols the prefix alone becomes "/", since an application takes SCRIPT_NAME without PATH_INFO for the whole path.
  */
 function maps({ name, scheme, prefix, removedPrefix }: Site): (string | undefined)[] {
-  const variable = name.replaceAll('-', '_');
+  const variable = variableOf(name);
   if (!isHttp(scheme)) {
     if (prefix === '') return [];
     return [lines(`map $rest $${variable}_path {`, "  '' /;", '  default $rest;', '}')];
@@ -95,9 +99,23 @@ function maps({ name, scheme, prefix, removedPrefix }: Site): (string | undefine
   return [connection, removedPrefix === '' ? undefined : path];
 }
 
+/** Whether a request asks for a WebSocket. Other values of Upgrade, such as h2c, are for nginx alone. */
+function webSocketMap({ name }: Site): string {
+  return lines(`map $http_upgrade $${variableOf(name)}_upgrade {`, "  default '';", '  ~*^websocket$ 1;', '}');
+}
+
+/** nginx chooses between two protocols by an internal redirect. No client sees the status, and the application may use it. */
+function passWebSockets({ name }: Site): string {
+  return lines(`error_page 418 = @${name};`, `if ($${variableOf(name)}_upgrade) { return 418; }`);
+}
+
+function variableOf(name: string): string {
+  return name.replaceAll('-', '_');
+}
+
 function pass(site: Site): string {
   const { name, scheme, prefix, removedPrefix } = site;
-  const variable = name.replaceAll('-', '_');
+  const variable = variableOf(name);
   if (isHttp(scheme)) {
     return lines(
       `proxy_pass ${scheme}://${name}${removedPrefix === '' ? '' : `$${variable}_path`};`,
@@ -197,8 +215,4 @@ function wholeFile(site: string, stateDir: string): string {
     indented(site),
     '}',
   );
-}
-
-function isHttp(scheme: Scheme): boolean {
-  return scheme === 'http' || scheme === 'https';
 }

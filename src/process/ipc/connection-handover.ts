@@ -12,28 +12,43 @@ import { type ConnectionHandle, isConnectionHandle, socketOf, takeHandle } from 
 import type { ConnectionMessage } from './messages.ts';
 
 /** An open connection that has no socket in this process. */
-export type PassedConnection = ConnectionHandle;
+export class PassedConnection {
+  readonly handle: ConnectionHandle;
+  /** Which of several servers has accepted it, since each speaks a protocol of its own. Undefined: there is one server. */
+  readonly server: string | undefined;
 
-/** Whether a value that came over IPC is a connection. */
-export const isConnection = isConnectionHandle;
+  constructor(handle: ConnectionHandle, server: string | undefined) {
+    this.handle = handle;
+    this.server = server;
+  }
+
+  close(): void {
+    this.handle.close();
+  }
+}
+
+/** Takes a connection that another process can continue, and the name of its server. */
+export type PassSocket = (socket: Socket, server?: string) => void;
 
 /**
  * Takes the connection out of its socket. The socket closes, and the client notices nothing. Bytes that the socket has read
  * or has not written yet would be lost: the caller makes sure that there are none.
  * @returns undefined if the socket is closed already, or if it closes now because this Node has no such handles
  */
-export function detach(socket: Socket): PassedConnection | undefined {
+export function detach(socket: Socket, server?: string): PassedConnection | undefined {
   const handle = takeHandle(socket);
   socket.destroy();
-  return handle;
+  return handle && new PassedConnection(handle, server);
 }
 
 /** A socket like those that a listener of `net/` accepts. It starts to read when this turn of the event loop is over. */
-export const attach = socketOf;
+export function attach({ handle }: PassedConnection): Socket {
+  return socketOf(handle);
+}
 
 /** For `send`, whose declaration only knows the sockets that Node makes of such handles. */
 export function asSendHandle(connection: PassedConnection | undefined): SendHandle | undefined {
-  return connection as unknown as SendHandle | undefined;
+  return connection?.handle as unknown as SendHandle | undefined;
 }
 
 /**
@@ -69,16 +84,17 @@ export class ConnectionChannel {
   pass(connection: PassedConnection): void {
     const id = ++this.#lastId;
     this.#inTransit.set(id, connection);
-    this.#send({ paster: 'connection', id }, connection);
+    const { server } = connection;
+    this.#send({ paster: 'connection', id, server }, connection);
   }
 
-  /** Handles a message of the other end. `connection` is the handle that came with it. */
-  handle(message: ConnectionMessage, connection: unknown): void {
+  /** Handles a message of the other end. `handle` is what came with it. */
+  handle(message: ConnectionMessage, handle: unknown): void {
     if (message.paster === 'taken') {
       this.#confirm(message.id);
-    } else if (isConnection(connection)) {
+    } else if (isConnectionHandle(handle)) {
       this.#send({ paster: 'taken', id: message.id });
-      this.#receive(connection);
+      this.#receive(new PassedConnection(handle, message.server));
     }
   }
 

@@ -75,8 +75,8 @@ export interface StopMessage {
 
 /** Sent by both sides. */
 export type ConnectionMessage =
-  /** Comes with a connection, which belongs to the receiver from then on. */
-  | { readonly paster: 'connection'; readonly id: number }
+  /** Comes with a connection, which belongs to the receiver from then on. `server` is absent if one server accepts all of them. */
+  | { readonly paster: 'connection'; readonly id: number; readonly server?: string | undefined }
   /** The connection has arrived; the sender closes its copy. */
   | { readonly paster: 'taken'; readonly id: number };
 

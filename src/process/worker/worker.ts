@@ -12,7 +12,7 @@ import { adoptListener, type Listener } from '../../net/listener.ts';
 import { OWN_CODE } from '../../own-files.ts';
 import { timerMs } from '../../timer.ts';
 import { WORKER_BOOT_FAILED, WORKER_DONE, WORKER_ORPHANED } from '../ipc/child-exit.ts';
-import { attach, detach, type PassedConnection } from '../ipc/connection-handover.ts';
+import { attach, detach, type PassedConnection, type PassSocket } from '../ipc/connection-handover.ts';
 import { packError, unpackError } from '../ipc/error-transfer.ts';
 import {
   type BootMessage,
@@ -42,11 +42,11 @@ export interface WorkerRunning {
   /** Bytes of memory that its child processes hold. */
   childMemory?(): number;
   /** `handOver` takes connections that another worker can continue; without it they are closed. */
-  close(options: { graceful: boolean; timeout: number; handOver?: (socket: Socket) => void }): Promise<void>;
-  /** Takes a connection that another worker has handed over. Absent: the server does not hand over. */
-  adopt?(socket: Socket): void;
+  close(options: { graceful: boolean; timeout: number; handOver?: PassSocket }): Promise<void>;
+  /** Takes a connection that `server` of another worker has handed over. Absent: nothing is handed over. */
+  adopt?(socket: Socket, server?: string): void;
   /** Gives up some kept connections, so that their clients move to other workers; 0: no more. Absent: they stay. */
-  spread?(count: number, handOver: (socket: Socket) => void): void;
+  spread?(count: number, handOver: PassSocket): void;
 }
 
 /** What the program of a worker gets from its supervisor, and can send to it. */
@@ -202,7 +202,7 @@ async function work<Boot>(
   control.begin(share);
   channel.isServing = true;
   channel.onConnection((connection) => adopt(running, connection, share));
-  channel.onSpread((count) => running.spread?.(count, (socket) => handBack(socket, channel)));
+  channel.onSpread((count) => running.spread?.(count, (socket, server) => handBack(socket, server, channel)));
   channel.send({ paster: 'ready' });
   if (running.endsWhenIdle) process.channel?.unref();
   const { finished } = running;
@@ -253,7 +253,9 @@ async function close<Boot>(
   const { graceful, timeout, handOver, cause } = order;
   if (handOver) channel.onConnection((connection) => channel.pass(connection));
   const closing = running.close(
-    handOver ? { graceful, timeout, handOver: (socket) => handBack(socket, channel) } : { graceful, timeout },
+    handOver
+      ? { graceful, timeout, handOver: (socket, server) => handBack(socket, server, channel) }
+      : { graceful, timeout },
   );
   channel.send({ paster: 'draining', cause });
   const closed = closing.then(() => channel.allPassed());
@@ -276,8 +278,8 @@ async function hurry<Boot>(running: WorkerRunning, channel: SupervisorChannel<Bo
   }
 }
 
-function handBack<Boot>(socket: Socket, channel: SupervisorChannel<Boot>): void {
-  const connection = detach(socket);
+function handBack<Boot>(socket: Socket, server: string | undefined, channel: SupervisorChannel<Boot>): void {
+  const connection = detach(socket, server);
   // After the message that this worker drains, which is sent in this turn.
   if (connection) queueMicrotask(() => channel.pass(connection));
 }
@@ -290,7 +292,7 @@ function adopt(running: WorkerRunning, connection: PassedConnection, share: Conn
   }
   const socket = attach(connection);
   if (share) socket.once('close', share.adopt());
-  running.adopt(socket);
+  running.adopt(socket, connection.server);
 }
 
 async function openInherited<Boot>(

@@ -1,12 +1,13 @@
 /** What of an INI file runs: its web server, and which of its background processes. */
 import { nearest } from '../../config/nearest.ts';
 import { WEB } from '../../deploy/background/process-settings.ts';
-import { type LoadedServer, loadServer } from '../../deploy/load.ts';
+import { loadServer } from '../../deploy/load.ts';
 import { namesOfKind } from '../../deploy/part-kinds.ts';
 import { SectionScope } from '../../deploy/sections/section-scope.ts';
+import type { NamedServers } from '../../deploy/server/server-group.ts';
 import type { LoadSession } from '../../deploy/session.ts';
 import { UsageError } from '../../errors.ts';
-import type { ServePlan } from '../plan.ts';
+import { plannedServerNames, type ServePlan } from '../plan.ts';
 
 export interface ServedParts {
   readonly web: boolean;
@@ -22,7 +23,7 @@ export interface ServedParts {
  * @throws UsageError for a name that is not in the file
  */
 export async function servedParts(plan: ServePlan, session: LoadSession): Promise<ServedParts> {
-  const { file, selection = {}, serverUri, serverName } = plan;
+  const { file, selection = {}, serverUri } = plan;
   const sections = file === undefined ? [] : [...(await session.read(file)).sections.keys()];
   const processes = namesOfKind(sections, 'process');
   const tasks = namesOfKind(sections, 'task');
@@ -30,6 +31,7 @@ export async function servedParts(plan: ServePlan, session: LoadSession): Promis
   checkNames(plan, background);
   const { only, without = [] } = selection;
   const isChosen = (name: string) => (only === undefined || only.includes(name)) && !without.includes(name);
+  const [serverName] = await plannedServerNames(plan, session);
   const isNamed = serverName !== undefined || !serverUri.startsWith('config:') || only?.includes(WEB) === true;
   const hasServer = isNamed || background.length === 0 || namesOfKind(sections, 'server').includes('main');
   const chosen = {
@@ -64,8 +66,8 @@ function checkNames(
 }
 
 /** For a file whose background processes run alone: a server that is never opened, with what [DEFAULT] says. */
-export async function loadServerWithoutSocket({ file = '' }: ServePlan, session: LoadSession): Promise<LoadedServer> {
+export async function loadServerWithoutSocket({ file = '' }: ServePlan, session: LoadSession): Promise<NamedServers> {
   const document = await session.read(file);
   const scope = new SectionScope(document, session.caller, undefined, (error, entry) => session.report(error, entry));
-  return loadServer('npm:paster#http', { globalConf: scope.defaults() }, session);
+  return [{ name: 'main', server: await loadServer('npm:paster#http', { globalConf: scope.defaults() }, session) }];
 }

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Server } from 'node:net';
+import type { Serving } from '../../deploy/server/serving.ts';
 import { forwardRequest, forwardUpgrade } from '../../gateway/hop/forward.ts';
 import { Introductions } from '../../gateway/hop/introduction.ts';
 import type { Logger } from '../../log.ts';
@@ -93,12 +94,14 @@ export class StickySessions {
   }
 
   /** The server of the application, which ends together with this. */
-  with(running: Running): Running {
+  with(running: Serving): Serving {
     return {
       ...running,
       close: (options) => {
         const closed = running.close(options);
-        void this.close({ ...options, notified: this.#notified });
+        // Other workers keep no connections to this one that could be handed over.
+        const { handOver: _, ...how } = options ?? {};
+        void this.close({ ...how, notified: this.#notified });
         return closed;
       },
     };

@@ -2,10 +2,10 @@
 import { networkInterfaces } from 'node:os';
 import { normalize } from 'node:path';
 import type { Paint } from '../../diagnostics/paint.ts';
-import { type Address, isLoopback } from '../../net/address.ts';
+import { type Address, type Endpoint, isLoopback } from '../../net/address.ts';
 import { ownVersion } from '../../own-files.ts';
 import { printableLine } from '../../printable.ts';
-import { isWildcard, listenerUrl } from '../announce.ts';
+import { isWeb, isWildcard, listenerUrl } from '../announce.ts';
 import type { ServePlan } from '../plan.ts';
 import { fromHere, shownTime } from './shown-text.ts';
 
@@ -55,23 +55,24 @@ export function addressLines(addresses: readonly ShownAddress[], paint: Paint): 
 
 /**
  * The addresses as URLs that can be opened: "every address" becomes `localhost` and this machine's own addresses.
- * @param isDevelopment whether to say how others can reach a server that only this machine can
+ * @param saysHow whether to say how others can reach a server that only this machine can
  */
-export function shownAddresses(scheme: string, addresses: readonly Address[], isDevelopment: boolean): ShownAddress[] {
-  const isWeb = scheme === 'http' || scheme === 'https';
-  const shown = addresses.flatMap((address): ShownAddress[] => {
-    if (!isWeb || address.kind !== 'tcp') return [{ label: 'Socket', url: listenerUrl(scheme, normalized(address)) }];
-    if (!isWildcard(address)) {
-      return [{ label: isLoopback(address.host) ? 'Local' : 'Network', url: listenerUrl(scheme, address) }];
+export function shownAddresses(endpoints: readonly Endpoint[], saysHow: boolean): ShownAddress[] {
+  const shown = endpoints.flatMap(({ scheme, address }): ShownAddress[] => {
+    if (!isWeb(scheme) || address.kind !== 'tcp') {
+      return [{ label: 'Socket', url: listenerUrl({ scheme, address: normalized(address) }) }];
     }
-    const at = (host: string) => listenerUrl(scheme, { ...address, host });
+    if (!isWildcard(address)) {
+      return [{ label: isLoopback(address.host) ? 'Local' : 'Network', url: listenerUrl({ scheme, address }) }];
+    }
+    const at = (host: string) => listenerUrl({ scheme, address: { ...address, host } });
     return [
       { label: 'Local', url: at('localhost') },
       ...ownHosts().map((host): ShownAddress => ({ label: 'Network', url: at(host) })),
     ];
   });
   const isLocalOnly = shown.length > 0 && shown.every(({ label }) => label === 'Local');
-  return isDevelopment && isLocalOnly ? [...shown, { label: 'Network', note: 'use --host 0.0.0.0 to expose' }] : shown;
+  return saysHow && isLocalOnly ? [...shown, { label: 'Network', note: 'use --host 0.0.0.0 to expose' }] : shown;
 }
 
 function normalized(address: Address): Address {

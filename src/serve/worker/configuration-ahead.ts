@@ -1,15 +1,15 @@
 /**
- * The configuration that a spare worker reads before a file changes: the documents, the server, and what the application is
+ * The configuration that a spare worker reads before a file changes: the documents, the servers, and what the application is
  * composed of. A reload then starts with the application's own modules. Nothing of the application is imported for it.
  */
 import type { Context } from '../../deploy/context.ts';
-import type { LoadedServer } from '../../deploy/load.ts';
 import { builtinSchema } from '../../deploy/schema.ts';
+import type { NamedServers } from '../../deploy/server/server-group.ts';
 import { LoadSession } from '../../deploy/session.ts';
 import {
-  loadPlannedServer,
+  loadPlannedServers,
   plannedAppContext,
-  plannedServerContext,
+  plannedServerContexts,
   reloadPatterns,
   servedContexts,
   type WorkerPlan,
@@ -17,8 +17,8 @@ import {
 
 export interface ReadConfiguration {
   readonly session: LoadSession;
-  /** Undefined: it has to be loaded again, since other code or other files than the INI file belong to it. */
-  readonly server: LoadedServer | undefined;
+  /** Undefined: they have to be loaded again, since other code or other files than the INI file belong to them. */
+  readonly servers: NamedServers | undefined;
   readonly patterns: readonly string[];
   readonly app: Context;
 }
@@ -38,16 +38,20 @@ export async function configurationReadAhead(plan: WorkerPlan): Promise<ReadConf
 
 async function read(plan: WorkerPlan): Promise<ReadConfiguration> {
   const session = new LoadSession(plan.globalConf);
-  const context = await plannedServerContext(plan, session);
-  const isBuiltIn = context.form === 'factory' && (await builtinSchema(context)) !== undefined;
-  const server = isBuiltIn ? await loadPlannedServer(plan, session) : undefined;
+  const areBuiltIn = await Promise.all((await plannedServerContexts(plan, session)).map(isBuiltIn));
+  // With TLS it would read certificates, which may be renewed.
+  const isTls = plan.servers.some(({ scheme }) => scheme === 'https');
+  const isKnown = areBuiltIn.every(Boolean) && !isTls;
   return {
     session,
-    // With TLS it has read certificates, which may be renewed.
-    server: server?.scheme === 'https' ? undefined : server,
+    servers: isKnown ? await loadPlannedServers(plan, session) : undefined,
     patterns: reloadPatterns(await servedContexts(plan, session), plan.directory),
     app: await plannedAppContext(plan, session),
   };
+}
+
+async function isBuiltIn(context: Context): Promise<boolean> {
+  return context.form === 'factory' && (await builtinSchema(context)) !== undefined;
 }
 
 /** The same for equal plans. Each version has a number of its own. */

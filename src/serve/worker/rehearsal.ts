@@ -16,12 +16,11 @@ import type { Running } from '../../protocol/types.ts';
 import { newDevelopment, nextVersion } from '../development/is-developed.ts';
 import {
   loadPlannedApp,
-  loadPlannedServer,
+  loadPlannedServers,
   plannedAppContext,
   reloadPatterns,
   type ServePlan,
   servedContexts,
-  type WorkerPlan,
 } from '../plan.ts';
 
 /** Read by nothing: the session has the document. */
@@ -50,7 +49,7 @@ class RehearsalSession extends LoadSession {
  * @throws if there is no directory for a socket
  */
 export async function rehearse(
-  { scheme, reload }: Pick<WorkerPlan, 'scheme' | 'reload'>,
+  { scheme, reload }: { readonly scheme: string; readonly reload: boolean },
   isAwaited: () => boolean,
 ): Promise<void> {
   const type = scheme === 'https' ? 'http' : scheme;
@@ -59,14 +58,14 @@ export async function rehearse(
     appUri: `config:${FILE}`,
     appName: undefined,
     serverUri: `config:${FILE}`,
-    serverName: undefined,
+    serverNames: [],
     directory: '/',
     globalConf: {},
     overrides: {},
     file: FILE,
     envFiles: [],
   };
-  const server = await loadPlannedServer(plan, session);
+  const [{ server }] = await loadPlannedServers(plan, session);
   reloadPatterns(await servedContexts(plan, session), plan.directory);
   if (isAwaited()) return;
   const development = nextVersion(newDevelopment(), reload);
@@ -77,7 +76,7 @@ export async function rehearse(
   try {
     const path = join(directory, 'socket');
     const open = async () => [await openListener({ kind: 'unix', path })];
-    const running = await server.serveOn(app, open, silentLogger, false, context);
+    const running = await server.serveOn(app, open, { log: silentLogger, isFirst: false, context });
     await request(path, running);
   } finally {
     rmSync(directory, { recursive: true, force: true });

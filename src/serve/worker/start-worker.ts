@@ -3,11 +3,13 @@ import { isAbsolute } from 'node:path';
 import { loadTarget } from '../../deploy/compose.ts';
 import type { Context } from '../../deploy/context.ts';
 import { innerContexts } from '../../deploy/inspect/outline.ts';
-import { type LoadedServer, loadContext } from '../../deploy/load.ts';
+import { loadContext } from '../../deploy/load.ts';
 import { guardLoading, neverSettlesError } from '../../deploy/loading-step.ts';
 import { importPackage, prepareTsx } from '../../deploy/modules/import-module.ts';
 import { replaceListen } from '../../deploy/programs/listening/policy.ts';
 import { refuseListeningLater } from '../../deploy/programs/listening/refusal.ts';
+import type { NamedServer } from '../../deploy/server/server-group.ts';
+import { serveTogether } from '../../deploy/server/serving.ts';
 import { LoadSession } from '../../deploy/session.ts';
 import { paintFor } from '../../diagnostics/paint.ts';
 import { meter } from '../../metrics/meter.ts';
@@ -15,13 +17,13 @@ import type { WorkerControl, WorkerPreparation, WorkerStart, WorkerWarming } fro
 import { warnOfPollingSessions } from '../../protocol/polling-sessions.ts';
 import type { App } from '../../protocol/types.ts';
 import { withoutSecretParameters } from '../../secrets.ts';
-import { serverIdentity } from '../announce.ts';
+import { isWeb, serverIdentity } from '../announce.ts';
 import { setUpLogging } from '../logging.ts';
 import {
   loadBuiltinServer,
   loadDevelopment,
   loadPlannedApp,
-  loadPlannedServer,
+  loadPlannedServers,
   plannedAppContext,
   reloadPatterns,
   servedContexts,
@@ -42,19 +44,21 @@ export const startWorker: WorkerStart<WorkerPlan> = (plan, open, control) =>
   );
 
 /**
- * Loads the server of the plan's protocol, which every application is loaded after, and which takes 20 ms at first; for
+ * Loads the servers of the plan's protocols, which every application is loaded after, and which takes 20 ms at first; for
  * development, what is put around the application too.
  */
 export const warmWorker: WorkerWarming<WorkerPlan> = async (plan, rehearsal) => {
-  const { scheme, reload } = plan;
-  await loadBuiltinServer(scheme, {});
+  const { servers, reload } = plan;
+  for (const { scheme } of servers) await loadBuiltinServer(scheme, {});
   // With TLS, browsers speak it.
-  if (scheme === 'https') await import('../../servers/http/http2.ts');
+  if (servers.some(({ scheme }) => scheme === 'https')) await import('../../servers/http/http2.ts');
   if (reload) await loadDevelopment();
   if (!rehearsal || rehearsal.isOver()) return;
   const { rehearse } = await import('./rehearsal.ts');
   const { signal } = new AbortController();
-  await guardLoading(() => rehearse(plan, rehearsal.isOver), ignore, ignore, signal);
+  // One server is enough: what is compiled is mostly the same for all.
+  const { scheme = '' } = servers.find((each) => isWeb(each.scheme)) ?? servers[0] ?? {};
+  await guardLoading(() => rehearse({ scheme, reload }, rehearsal.isOver), ignore, ignore, signal);
   // A reload on a change of files may need other modules, and would get them from this worker.
   if (reload || rehearsal.isOver()) return;
   enterPlan(plan);
@@ -87,6 +91,7 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
     await preload(plan, control.number);
     return await importOnly(plan, session, open);
   }
+  const openEach = async () => sharedOut(await open(), plan);
   const toStandardError = (line: string) => process.stderr.write(`${line}\n`);
   let log = terminalLogger(plan.logLevel, toStandardError, paintFor(process.stderr));
   try {
@@ -104,17 +109,15 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
       await takeInspector(plan.inspect, control.stopped, log);
     }
     if (control.failure) {
-      const server = await serverForFailure(plan, session);
+      const servers = await serversForFailure(plan, session);
       const { failureApp } = await import('../development/load-failure.ts');
-      return await server.serveOn(
-        failureApp(control.failure, server.context.globalConf, plan),
-        open,
-        log,
-        control.isFirst,
-      );
+      const globalConf = servers[0]?.server.context.globalConf ?? {};
+      const app = failureApp(control.failure, globalConf, plan);
+      return await serveTogether(servers, app, openEach, { log, isFirst: control.isFirst });
     }
     await preload(plan, control.number);
-    const server = ahead?.server ?? (await loadPlannedServer(plan, session));
+    const servers = ahead?.servers ?? (await loadPlannedServers(plan, session));
+    const [{ server }] = servers;
     if (plan.reload) {
       const patterns = ahead?.patterns ?? reloadPatterns(await servedContexts(plan, session), plan.directory);
       control.watchPatterns(patterns);
@@ -129,8 +132,9 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
     const app = warnOfPollingSessions(loaded, workers, (message) => log.warn(message));
     const tracked = trackRequests(app, plan.countRequests, control);
     const sticky = plan.sticky && new (await import('../sticky/sticky-sessions.ts')).StickySessions(plan.sticky, log);
-    const running = await server.serveOn(sticky?.around(tracked) ?? tracked, open, log, control.isFirst, context);
-    meter().identity = serverIdentity(plan, server.scheme, running.addresses);
+    const serving = { log, isFirst: control.isFirst, context };
+    const running = await serveTogether(servers, sticky?.around(tracked) ?? tracked, openEach, serving);
+    meter().identity = serverIdentity(plan, running.endpoints);
     return sticky?.with(running) ?? running;
   } catch (error) {
     watchAtFault(error, control);
@@ -158,12 +162,23 @@ async function importTargets(context: Context): Promise<void> {
 }
 
 /** Any server that speaks the protocol can show an error, if the INI file's own server is part of the error. */
-async function serverForFailure(plan: WorkerPlan, session: LoadSession): Promise<LoadedServer> {
+async function serversForFailure(plan: WorkerPlan, session: LoadSession): Promise<readonly NamedServer[]> {
   try {
-    return await loadPlannedServer(plan, session);
+    return await loadPlannedServers(plan, session);
   } catch {
-    return loadBuiltinServer(plan.scheme, plan.overrides);
+    return Promise.all(
+      plan.servers.map(async ({ name, scheme }) => ({ name, server: await loadBuiltinServer(scheme, plan.overrides) })),
+    );
   }
+}
+
+/** The listeners of each server. */
+function sharedOut<T>(listeners: readonly T[], { servers }: WorkerPlan): T[][] {
+  let next = 0;
+  return servers.map(({ sockets }) => {
+    next += sockets;
+    return listeners.slice(next - sockets, next);
+  });
 }
 
 /** Counts requests for `max_requests`, and names those in flight if this worker is blocked. */

@@ -1,0 +1,196 @@
+/** Serves one application on one server, or on several at once: from ready to close. */
+import type { Server as NetServer, Socket } from 'node:net';
+import { errorMessage, PasterError, RunError } from '../../errors.ts';
+import type { Logger } from '../../log.ts';
+import { meter } from '../../metrics/meter.ts';
+import type { Address, Endpoint } from '../../net/address.ts';
+import type { ConnectionObserver } from '../../net/direct/accept.ts';
+import type { App, CloseOptions, Running, ServeOptions } from '../../protocol/types.ts';
+import type { Context } from '../context.ts';
+import { asLoadingStep } from '../loading-step.ts';
+import { placeInStack } from '../modules/error-place.ts';
+import { guardOverload, type OverloadGuard, type OverloadLimits } from './overload.ts';
+
+/** A listener to serve on; `address` is the address that it was opened with, if known. */
+export interface ServedListener {
+  readonly server: NetServer;
+  readonly address?: Address;
+  /** Calls a function for each connection, before the server's own handler. */
+  observe(onConnection: ConnectionObserver): void;
+  close(): Promise<void>;
+}
+
+/** One of the servers that serve an application. */
+export interface ServingMember {
+  /** The name of its section. */
+  readonly name: string;
+  readonly server: ServingServer;
+}
+
+/** What a server does when it serves. */
+export interface ServingServer {
+  readonly scheme: string;
+  /** @throws ConfigError for a server runner, which takes no listeners */
+  refuseRunner(): void;
+  /** When its processes refuse requests. `context` is that of the application: where monitoring is mounted. */
+  overloadLimits(context: Context | undefined): Promise<OverloadLimits>;
+  /** The application with its requests counted or watched, as the meter is set. */
+  metered(app: App, listeners: readonly ServedListener[]): App;
+  /** Serves an application that is ready and metered. The caller closes both. */
+  start(app: App, listeners: readonly ServedListener[], options: ServeOptions): Promise<Running>;
+}
+
+export interface ServingOptions {
+  /** Default: none. */
+  readonly log?: Logger | undefined;
+  /** See ServeOptions. */
+  readonly isFirst: boolean;
+  /** The context of the application: where monitoring is mounted. */
+  readonly context?: Context | undefined;
+}
+
+/** An application that is served. */
+export interface Serving {
+  readonly endpoints: readonly Endpoint[];
+  /** As `Running.finished`. */
+  readonly finished?: Promise<void>;
+  /** As `Running.close`. */
+  close(options?: Omit<CloseOptions, 'handOver'> & { readonly handOver?: HandOver }): Promise<void>;
+  /** As `Running.adopt`. A connection of a server that is not among these closes. */
+  adopt(socket: Socket, server?: string): void;
+  /** As `Running.spread`: each server gives up its part. */
+  spread(count: number, handOver: HandOver): void;
+}
+
+/** Takes a connection of one of the servers. */
+export type HandOver = (socket: Socket, server: string) => void;
+
+/**
+ * Awaits the application's `ready()`, then opens the listeners, and calls the application's `close()` when all servers are
+ * closed or one of them cannot start.
+ * @param open returns the listeners of each server
+ */
+export async function serveTogether(
+  servers: readonly ServingMember[],
+  app: App,
+  open: () => Promise<readonly (readonly ServedListener[])[]>,
+  options: ServingOptions,
+): Promise<Serving> {
+  for (const { server } of servers) server.refuseRunner();
+  await awaitReady(app);
+  const { started, guard } = await start(servers, app, open, options);
+  let closed: Promise<void> | undefined;
+  const finished = started.flatMap(({ running }) => running.finished ?? []);
+  return {
+    endpoints: started.flatMap(({ server, listeners, running }) =>
+      listeners.flatMap((listener, index) => {
+        const address: Address | undefined = listener.address ?? running.addresses[index];
+        return address ? [{ scheme: server.scheme, address }] : [];
+      }),
+    ),
+    ...(finished.length > 0 ? { finished: Promise.all(finished).then(() => {}) } : {}),
+    adopt(socket, name) {
+      const owner = started.find((each) => each.name === name) ?? (name === undefined ? onlyOne(started) : undefined);
+      // Its client makes another connection.
+      if (!owner?.running.adopt) return void socket.destroy();
+      if (meter().isCounting) meter().connected(socket);
+      owner.running.adopt(socket);
+    },
+    spread(count, handOver) {
+      const part = Math.ceil(count / started.length);
+      for (const { name, running } of started) {
+        running.spread?.(
+          part,
+          countLeaving((socket) => handOver(socket, name)),
+        );
+      }
+    },
+    close({ handOver, ...how } = {}) {
+      const notified = closed ? undefined : notifyDraining(app, options.log);
+      const drained = started.map(({ name, running }) =>
+        running.close({
+          ...how,
+          ...(handOver ? { handOver: countLeaving((socket) => handOver(socket, name)) } : {}),
+          ...(notified ? { notified } : {}),
+        }),
+      );
+      closed ??= Promise.all(drained).then(async () => {
+        guard.end();
+        await Promise.all(started.flatMap(({ listeners }) => listeners.map((listener) => listener.close())));
+        await app.close?.();
+      });
+      return closed;
+    },
+  };
+}
+
+interface Started extends ServingMember {
+  readonly listeners: readonly ServedListener[];
+  readonly running: Running;
+}
+
+/** If a server cannot start, closes the application, so that its resources do not keep the process alive. */
+async function start(
+  servers: readonly ServingMember[],
+  app: App,
+  open: () => Promise<readonly (readonly ServedListener[])[]>,
+  { log, isFirst, context }: ServingOptions,
+): Promise<{ readonly started: readonly Started[]; readonly guard: OverloadGuard }> {
+  const limits = await servers[0]?.server.overloadLimits(context);
+  let opened: readonly (readonly ServedListener[])[] = [];
+  let starting: readonly Promise<Started>[] = [];
+  const guard = guardOverload(limits, log);
+  try {
+    opened = await open();
+    // All in one turn: from now on there may be connections.
+    starting = servers.map(async ({ name, server }, index) => {
+      const listeners = opened[index] ?? [];
+      const guarded = guard.around(server.metered(app, listeners));
+      const running = await server.start(guarded, listeners, { isFirst, ...(log ? { log } : {}) });
+      return { name, server, listeners, running };
+    });
+    return { started: await Promise.all(starting), guard };
+  } catch (error) {
+    guard.end();
+    await Promise.allSettled([
+      ...starting.map(async (each) => (await each).running.close({ graceful: false })),
+      ...opened.flat().map((listener) => listener.close()),
+      (async () => app.close?.())(),
+    ]);
+    throw error;
+  }
+}
+
+function onlyOne<T>(list: readonly T[]): T | undefined {
+  return list.length === 1 ? list[0] : undefined;
+}
+
+/** @throws RunError if the application's `ready()` fails. */
+async function awaitReady(app: App): Promise<void> {
+  try {
+    if (app.ready) await asLoadingStep({ what: 'the application', location: undefined }, () => app.ready?.());
+  } catch (error) {
+    if (error instanceof PasterError) throw error;
+    throw new RunError('PASTER_NOT_READY', `the application's ready() failed: ${errorMessage(error)}`, {
+      cause: error,
+      location: placeInStack(error),
+    });
+  }
+}
+
+/** A connection that goes to another process is counted here as long as it can be. */
+function countLeaving(handOver: (socket: Socket) => void): (socket: Socket) => void {
+  return (socket) => {
+    meter().left(socket);
+    handOver(socket);
+  };
+}
+
+/** A failing `drain()` does not keep the server from closing. */
+async function notifyDraining(app: App, log: Logger | undefined): Promise<void> {
+  try {
+    await app.drain?.();
+  } catch (error) {
+    log?.error(`the application's drain() failed: ${errorMessage(error)}`);
+  }
+}
