@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import WebSocket from 'ws';
-import { ask } from '../helpers/ask.ts';
+import { ask, askForStart } from '../helpers/ask.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { echoingApp, Load } from '../helpers/load.ts';
 import { eventually, type Program, paster, serve } from '../helpers/program.ts';
@@ -16,7 +16,11 @@ import { WebSocketServer } from 'ws';
 import echo from './echo.js';
 const sockets = new WebSocketServer({ noServer: true });
 async function app(req, res) {
-  while (req.url === '/held' && !existsSync(new URL('./go', import.meta.url))) await new Promise((r) => setTimeout(r, 10));
+  if (req.url === '/held') {
+    res.write(String(process.pid));
+    while (!existsSync(new URL('./go', import.meta.url))) await new Promise((r) => setTimeout(r, 10));
+    return res.end(' done');
+  }
   const end = performance.now() + (req.url === '/pid' ? 0 : 4);
   while (performance.now() < end);
   echo(req, res);
@@ -112,18 +116,15 @@ async function twoWorkers(settings = ''): Promise<Site> {
 
 test('a worker with a request in flight stays', async () => {
   const { directory, program, counts } = await twoWorkers();
-  const held = await Promise.all(
-    Array.from({ length: 8 }, async () => {
-      const answer = ask(program.url, '/held');
-      await sleep(20);
-      return { answer };
-    }),
-  );
+  const held = new Map<string, Promise<string>>();
+  while (held.size < 2) {
+    const { first, rest } = await askForStart(program.url, '/held');
+    held.set(first, rest);
+  }
   await sleep(3000);
   expect(counts()).toEqual([2]);
   writeFileSync(join(directory, 'go'), '');
-  const answers = await Promise.all(held.map(({ answer }) => answer));
-  expect(new Set(answers.map(({ body }) => body.toString().split(' ')[1])).size).toBe(2);
+  for (const [pid, rest] of held) expect(await rest).toBe(`${pid} done`);
   await eventually(() => counts().at(-1) === 1);
 });
 
@@ -164,6 +165,56 @@ test('HUP takes a new range over, and a fixed number too', async () => {
   await load.stop();
   expect(load.failures).toEqual([]);
   expect((await paster(['status', 'x.ini'], { cwd: directory }).finished()).stdout).not.toContain('workers of ');
+});
+
+test('a worker that refuses requests counts as busy', async () => {
+  const { directory, program, counts } = await start(`${HTTP}\nworkers = 1-2\nmax_requests_in_flight = 1`);
+  const { rest } = await askForStart(program.url, '/held');
+  await eventually(() => counts().at(-1) === 2);
+  // The new worker gets what the other one refuses.
+  await eventually(async () => (await ask(program.url, '/')).status === 200);
+  writeFileSync(join(directory, 'go'), '');
+  expect(await rest).toMatch(/ done$/);
+});
+
+test('the number does not change while a canary is on trial', async () => {
+  const { directory, program, counts } = await start(`${HTTP}\nworkers = 1-3\ncanary = 2`);
+  writeFileSync(join(directory, 'echo.js'), echoingApp('v1'));
+  program.child.kill('SIGHUP');
+  await program.says(/serves beside the old one for 2 s/);
+  const load = new Load(program.url, { clients: 12 });
+  await program.says(/^reloaded$/m);
+  expect(counts()).toEqual([]);
+  await eventually(() => counts().at(-1) === 3);
+  await load.stop();
+  expect(load.failures).toEqual([]);
+});
+
+test('the metrics and the status page know the range', async () => {
+  const directory = temporaryDirectory({
+    'x.ini': `[composite:main]
+use = npm:paster#urlmap
+/metrics = metrics
+/ = status
+
+[app:metrics]
+use = npm:paster#metrics
+
+[app:status]
+use = npm:paster#status
+
+[server:main]
+${HTTP}
+workers = 2-3
+`,
+  });
+  const program = await serve(['x.ini'], { cwd: directory });
+  const metrics = (await ask(program.url, '/metrics')).body.toString();
+  expect(metrics).toMatch(/^paster_workers_wanted 2$/m);
+  expect(metrics).toMatch(/^paster_workers_min 2$/m);
+  expect(metrics).toMatch(/^paster_workers_max 3$/m);
+  const page = await ask(program.url, '/', { headers: { accept: 'text/html' } });
+  expect(page.body.toString()).toContain('2 workers of 2-3');
 });
 
 test('with --reload a range is its lower bound', async () => {

@@ -30,7 +30,10 @@ import { declaredSchema, schemaOf } from '../schema.ts';
 import { warnOfKeysWithoutEffect } from '../sections/section-config.ts';
 import type { LoadSession } from '../session.ts';
 import { validateSettings, validateWith, warnOfObsolete } from '../validate.ts';
-import { processes, workerCount } from './worker-count.ts';
+import { processes, type WorkerCount, workerCount } from './worker-count.ts';
+
+// Named here, since the declarations of the package cannot import a type of another file by themselves.
+const workers: SettingType<WorkerCount> = workerCount;
 
 const spares = int({ min: 0, max: 1024 });
 
@@ -94,7 +97,7 @@ export const processSettings = defineSettings({
   socket_group: { type: text, help: 'The group of the Unix socket.', example: 'www-data' },
   backlog: { type: int({ min: 1, max: 65_535 }), default: 1024, help: 'How many connections may wait to be accepted.' },
   workers: {
-    type: workerCount,
+    type: workers,
     help: 'How many processes serve: a number, auto for as many as the processors and the memory limit allow, or a range such as 1-8, within which the number follows the load. Left out: one process and no supervisor.',
     example: 'auto',
   },
