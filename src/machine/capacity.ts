@@ -82,11 +82,15 @@ export function processMemory(pid: number, root = '/'): ProcessMemory | undefine
   return { resident, own: anonymous === undefined ? resident : anonymous + (bytes('RssShmem') ?? 0) };
 }
 
+/** A process and all its descendants. */
+export function processTree(pid: number, root = '/'): number[] {
+  const children = readText(root, `proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean);
+  return [pid, ...children.flatMap((child) => processTree(Number(child), root))];
+}
+
 /** Bytes that a process and all its descendants hold. Memory that they share counts once for each. */
 export function treeMemory(pid: number, root = '/'): number {
-  const children = readText(root, `proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean);
-  const own = processMemory(pid, root)?.resident ?? 0;
-  return children.reduce((sum, child) => sum + treeMemory(Number(child), root), own);
+  return processTree(pid, root).reduce((sum, each) => sum + (processMemory(each, root)?.resident ?? 0), 0);
 }
 
 function readText(root: string, path: string): string {

@@ -129,6 +129,7 @@ export async function serveWorkers(service: Service): Promise<number> {
   const supervisor = new Supervisor<WorkerPlan>({
     ...first,
     describeProcesses: () => processes.status(),
+    otherProcesses: () => processes.others(),
     served: servedName(plan),
     entry: WORKER,
     async revise(current, onlyCode) {

@@ -23,9 +23,20 @@ export interface BudgetOwner<Boot> {
   readonly workers: () => readonly WorkerHandle<Boot>[];
   /** How many processes wait beside the workers. */
   readonly spares: () => number;
+  /** The background processes, which the limit holds for too. */
+  readonly others: () => OtherProcesses;
   readonly replace: (worker: WorkerHandle<Boot>, reason: string) => void;
   readonly log: Logger;
 }
+
+/** Processes beside the workers and the supervisor. */
+export interface OtherProcesses {
+  readonly pids: readonly number[];
+  /** How many have yet to start. Each counts as a worker that has just started. */
+  readonly toStart: number;
+}
+
+export const NO_OTHERS: OtherProcesses = { pids: [], toStart: 0 };
 
 export class MemoryBudget<Boot> {
   readonly #owner: BudgetOwner<Boot>;
@@ -78,8 +89,9 @@ export class MemoryBudget<Boot> {
 
   /** What is left for the workers' own memory. */
   #usable(bytes: number, warm: ProcessMemory): number {
-    const own = processMemory(process.pid)?.own ?? 0;
-    return bytes * USABLE - own - shared(warm) - this.#owner.spares() * warm.own;
+    const { pids, toStart } = this.#owner.others();
+    const own = sum([process.pid, ...pids].map((pid) => processMemory(pid)?.own ?? 0));
+    return bytes * USABLE - own - shared(warm) - (this.#owner.spares() + toStart) * warm.own;
   }
 
   #report(limit: MemoryLimit): void {
@@ -106,6 +118,10 @@ export class MemoryBudget<Boot> {
       this.#owner.replace(worker, `uses ${mebibytes(memory.resident)} MiB of memory, its share of ${limit.reason}`);
     }
   }
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 function shared({ resident, own }: ProcessMemory): number {

@@ -9,6 +9,7 @@ import type { PreloadPlan, PreloadSettings } from '../preload/preload-plan.ts';
 import type { IsIgnored } from '../reload/ignored.ts';
 import type { ReloadOptions } from '../reload/reload.ts';
 import type { CanarySettings } from './canary.ts';
+import type { OtherProcesses } from './memory-budget.ts';
 import type { ScalingLimits } from './scaling/scaling-policy.ts';
 import type { DeadWorker, WorkerHandle } from './worker-handle.ts';
 
@@ -81,6 +82,8 @@ export interface SupervisorOptions<Boot> extends Supervision<Boot> {
   readonly served?: string | undefined;
   /** What a worker is called in its title. Default: `worker`. */
   readonly role?: string | undefined;
+  /** The processes that share `memoryLimit` with the workers. */
+  readonly otherProcesses?: (() => OtherProcesses) | undefined;
   /** The status of what runs beside the workers, for the status of the server. */
   readonly describeProcesses?: (() => Promise<Pick<ServerStatus, 'processes' | 'tasks'>>) | undefined;
   readonly execArgv?: readonly string[] | undefined;

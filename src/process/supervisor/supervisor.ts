@@ -20,7 +20,7 @@ import { PreloadPlan } from '../preload/preload-plan.ts';
 import { describeChanges } from '../reload/path-changes.ts';
 import { Reload } from '../reload/reload.ts';
 import { isWithdrawal } from './canary.ts';
-import { MemoryBudget, workersText } from './memory-budget.ts';
+import { MemoryBudget, NO_OTHERS, workersText } from './memory-budget.ts';
 import { Pool } from './pool.ts';
 import { WorkerScaler } from './scaling/worker-scaler.ts';
 import {
@@ -133,6 +133,7 @@ export class Supervisor<Boot> {
     this.#memory = new MemoryBudget<Boot>({
       workers: () => this.#pool.workers,
       spares: () => this.#current.spareWorkers ?? 0,
+      others: options.otherProcesses ?? (() => NO_OTHERS),
       replace: (worker, reason) => this.changes.request(worker, reason, 'max_memory'),
       log: options.log,
     });

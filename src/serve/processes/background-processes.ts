@@ -3,10 +3,12 @@ import { dirname, join } from 'node:path';
 import { LoadSession } from '../../deploy/session.ts';
 import { RunError } from '../../errors.ts';
 import { prefixedLogger } from '../../log.ts';
+import { processTree } from '../../machine/capacity.ts';
 import { noRestarts, type ServerStatus } from '../../metrics/server-status.ts';
 import { OWN_CODE } from '../../own-files.ts';
 import { describeError } from '../../process/ipc/error-transfer.ts';
 import { pollingPeriod } from '../../process/reload/polling-filesystems.ts';
+import type { OtherProcesses } from '../../process/supervisor/memory-budget.ts';
 import { type ReloadResult, Supervisor } from '../../process/supervisor/supervisor.ts';
 import type { Succession } from '../../process/supervisor/worker-changes.ts';
 import type { WorkerHandle } from '../../process/supervisor/worker-handle.ts';
@@ -129,6 +131,18 @@ export class BackgroundProcesses {
   /** All processes of all sections. */
   get workers(): readonly WorkerHandle<ProcessPlan>[] {
     return this.#supervisors.flatMap(({ workers }) => workers);
+  }
+
+  /** For the memory of a container: the processes with all that they have started, and the runs of tasks. */
+  others(): OtherProcesses {
+    const started = this.workers.filter(({ state }) => state === 'ready');
+    const running = [...started.map(({ pid }) => pid), ...this.#tasks.status().map((task) => task.running)];
+    const sections = this.#service.parts.processes.map((name) => this.#sections.get(name));
+    const toCome = sections.filter((each) => !each?.isStopped && !each?.supervisor?.workers.length).length;
+    return {
+      pids: running.flatMap((pid) => (pid === undefined ? [] : processTree(pid))),
+      toStart: toCome + this.workers.length - started.length,
+    };
   }
 
   /** As `WorkerChanges.replace`. */
