@@ -36,8 +36,8 @@ export function installed(name, packages) {
  * @param {string[]} command run in the directory above the module, or above its src/
  * @param {number} port
  * @param {string} file the module
- * @returns {Promise<{ times: number[], failed: number, memory: Record<string, number> }>} milliseconds from each save to the first
- *   new response; at the end, the resident MiB of paster's worker and of its spare one
+ * @returns {Promise<{ times: number[], failed: number, memory: Record<string, number>[] }>} milliseconds from each save to the first
+ *   new response; for each version, the resident MiB of paster's worker and of its spare one
  */
 export async function saveEdits(command, port, file) {
   const save = (version) => writeFileSync(file, `export const text = 'v${version}.';\n`);
@@ -47,9 +47,12 @@ export async function saveEdits(command, port, file) {
   try {
     await firstAnswer(port);
     const times = [];
+    const memory = [];
     let failed = 0;
     for (let version = 1; version <= EDITS; version++) {
       await sleep(BETWEEN_MS);
+      // The first worker has imported all by itself.
+      if (version > 1) memory.push(memoryOfWorkers(program));
       const saved = performance.now();
       save(version);
       for (;;) {
@@ -65,7 +68,8 @@ export async function saveEdits(command, port, file) {
       times.push(performance.now() - saved);
     }
     await sleep(BETWEEN_MS);
-    return { times, failed, memory: memoryOfWorkers(program) };
+    memory.push(memoryOfWorkers(program));
+    return { times, failed, memory };
   } finally {
     await program.stop();
   }

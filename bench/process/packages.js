@@ -90,14 +90,14 @@ export async function reloadingPackages() {
       })),
       ratioRow('nodemon', ours / theirs, GOALS.nodemon),
       ratioRow('Vite’s module runner', ours / vite, GOALS.vite),
-      memoryRow(found.paster.map(({ memory }) => memory)),
+      memoryRow(found.paster.flatMap(({ memory }) => memory)),
       { what: 'the same, paster: failed requests', figure: String(failed), goal: '0', met: failed === 0, detail: '' },
     ];
   });
 }
 
-function memoryRow(rounds) {
-  const [spare, worker] = ['spare worker', 'worker'].map((kind) => rounds.map((memory) => memory[kind]));
+function memoryRow(found) {
+  const [spare, worker] = ['spare worker', 'worker'].map((kind) => found.map((memory) => memory[kind]));
   return {
     what: 'the same, paster: memory of the spare worker / that of the worker',
     figure: (median(spare) / median(worker)).toFixed(2),
