@@ -90,8 +90,13 @@ describe('a child process that calls listen()', () => {
   test.each([
     ['fork', FORK],
     ['fork with options of its own', "childProcess.fork(__filename, ['child'], { execArgv: [], env: {} })"],
+    ['fork with null for what is not set', "childProcess.fork(__filename, ['child'], { execArgv: null, env: null })"],
     ['spawn with the path of Node', `childProcess.spawn(process.execPath, [__filename, 'child'], ${INHERIT})`],
     ['spawn with the name of Node', `childProcess.spawn('node', [__filename, 'child'], ${INHERIT})`],
+    [
+      'spawn with null for what is not set',
+      `childProcess.spawn('node', [__filename, 'child'], { env: null, stdio: 'inherit' })`,
+    ],
   ])('is refused with its place: %s', async (_how, start) => {
     const port = await freePort();
     const source = parent(start).replace('LISTEN', String(port));

@@ -21,9 +21,13 @@ export function replaceProcesses(): void {
   const { fork, spawn } = childProcess;
   childProcess.fork = ((file: string, ...rest: readonly unknown[]) => {
     const [args, options] = split(rest) as [string[], ForkOptions];
-    const { execPath = process.execPath, execArgv = process.execArgv, env } = options;
-    const isGuarded = preload !== undefined && isThisNode(execPath, env);
-    return fork(file, args, isGuarded ? { ...options, execArgv: [...execArgv, `--require=${preload}`] } : options);
+    if (preload === undefined || !isThisNode(options.execPath ?? process.execPath, options.env)) {
+      return fork(file, args, options);
+    }
+    return fork(file, args, {
+      ...options,
+      execArgv: [...(options.execArgv ?? process.execArgv), `--require=${preload}`],
+    });
   }) as typeof fork;
   childProcess.spawn = ((command: string, ...rest: readonly unknown[]): ChildProcess => {
     const [args, options] = split(rest);
@@ -66,10 +70,10 @@ function split(rest: readonly unknown[]): [args: readonly string[], options: Sta
 const NODE = /^node(?:js)?$/;
 
 /** Whether a command is the program that runs this process. Another version of Node may not know how to load the file. */
-function isThisNode(command: string, env: NodeJS.ProcessEnv = process.env): boolean {
+function isThisNode(command: string, env: NodeJS.ProcessEnv | null | undefined): boolean {
   if (command === process.execPath) return true;
   if (!NODE.test(basename(command))) return false;
-  const directories = command.includes('/') ? [''] : (env['PATH'] ?? '').split(delimiter);
+  const directories = command.includes('/') ? [''] : ((env ?? process.env)['PATH'] ?? '').split(delimiter);
   const file = directories.map((directory) => join(directory, command)).find((path) => existsSync(path));
   return file !== undefined && realpathSync(file) === realpathSync(process.execPath);
 }
