@@ -148,6 +148,37 @@ test.each(PROTOCOLS)('%s: the last worker ends, and the next connection starts o
   expect(site.output).not.toMatch(/error/i);
 });
 
+test('of several servers each one wakes', async () => {
+  const site = new Site();
+  const range = 'workers = 0-1\nidle_timeout = 0.5';
+  site.save(
+    'x.ini',
+    `[paster]
+serve = web, gateway
+
+[app:main]
+use = module:./app.js
+
+[server:web]
+use = npm:paster#http
+socket = a.sock
+${range}
+
+[server:gateway]
+use = npm:paster#fastcgi
+socket = b.sock
+`,
+  );
+  site.program = await serve(['x.ini'], { cwd: site.directory });
+  await site.empty();
+  expect(await getOver(join(site.directory, 'a.sock'))).toMatch(/^one \d+/);
+  await site.empty(2);
+  const client = await FastcgiClient.connect(join(site.directory, 'b.sock'));
+  expect((await client.ask(1, { REQUEST_URI: '/' })).body.toString()).toMatch(/^one \d+/);
+  client.close();
+  await site.empty(3);
+});
+
 test('a hundred connections at once wait for the first worker', async () => {
   const site = new Site();
   const url = await site.start(HTTP);

@@ -1,13 +1,14 @@
 /** `workers = 1-3`: more workers under load, fewer afterwards; no request fails, and none is cut off by a worker that goes. */
-import { writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import WebSocket from 'ws';
 import { ask, askForStart } from '../helpers/ask.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
+import { startNginx } from '../helpers/front-end.ts';
 import { echoingApp, Load } from '../helpers/load.ts';
-import { eventually, type Program, paster, serve } from '../helpers/program.ts';
+import { eventually, needProgram, type Program, paster, serve } from '../helpers/program.ts';
 import { FastcgiClient } from '../servers/fastcgi/client.ts';
 
 /** Computes for some milliseconds, then echoes; holds requests and WebSockets. */
@@ -103,6 +104,26 @@ test('a web server’s kept connections move to workers that start later', async
   expect(counts()).toEqual([2]);
   expect(workers.size).toBe(2);
   expect(clients.some(({ isClosed }) => isClosed)).toBe(false);
+});
+
+test('behind nginx no request fails while workers start and end', async () => {
+  const nginx = needProgram('nginx');
+  const { directory, counts } = await start(
+    'use = npm:paster#fastcgi\nsocket = a.sock\nmode = 666\nworkers = 1-3\nidle_timeout = 0.5',
+  );
+  chmodSync(directory, 0o755);
+  const { url } = await startNginx(nginx, { socket: join(directory, 'a.sock') }, '');
+  for (let round = 0; round < 2; round++) {
+    const load = new Load(url, { clients: 12 });
+    const before = counts().length;
+    await eventually(() => counts().slice(before).includes(3) && load.workers.size === 3);
+    // nginx keeps its connections to the workers that end now.
+    const quiet = new Load(url, { clients: 2, pause: 60 });
+    await load.stop();
+    await eventually(() => counts().at(-1) === 1);
+    await quiet.stop();
+    expect([...load.failures, ...quiet.failures]).toEqual([]);
+  }
 });
 
 /** Two workers that the load does not need any more. */
