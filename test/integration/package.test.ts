@@ -12,7 +12,7 @@ import { beforeSuite } from '../helpers/lifetime.ts';
 import { Program, ROOT } from '../helpers/program.ts';
 
 /** In bytes; `npm pack` is to stay below. */
-const LARGEST_PACKAGE = 560_000;
+const LARGEST_PACKAGE = 580_000;
 
 let tarball: string;
 beforeSuite(async () => {
