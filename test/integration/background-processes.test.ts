@@ -258,6 +258,24 @@ export async function run(globalConf, localConf, signal) {
     expect(await pids(cwd, 'mailer')).toEqual(before);
   });
 
+  test('an error in a section keeps the web workers at the old version too', async () => {
+    const web = (text: string) =>
+      `${text}\n[app:main]\nuse = call:./app.js:makeApp\n[server:main]\nuse = npm:paster#http\nport = 0\nworkers = 1\n`;
+    const cwd = project(web('[process:jobs]\ncommand = sleep 1000'), {
+      'app.js': `export const makeApp = () => (req, res) => res.end('one');\n`,
+    });
+    const program = await serve(['x.ini'], { cwd });
+    const response = async () => (await fetch(program.url)).text();
+    writeFileSync(join(cwd, 'app.js'), `export const makeApp = () => (req, res) => res.end('two');\n`);
+    writeFileSync(join(cwd, 'x.ini'), web('[process:jobs]\ncommand = sleep 1000\ninstances = none'));
+    program.child.kill('SIGHUP');
+    await program.says(/not reloaded, the old version keeps running: x\.ini:3:1: \[process:jobs\] instances/);
+    expect(await response()).toBe('one');
+    writeFileSync(join(cwd, 'x.ini'), web('[process:jobs]\ncommand = sleep 1000\ninstances = 2'));
+    program.child.kill('SIGHUP');
+    await eventually(async () => (await response()) === 'two');
+  });
+
   test('HUP starts new sections and ends removed ones', async () => {
     const cwd = project('[process:one]\nuse = call:./mailer.js:run\ngreeting = one\n');
     const program = await serveAlone(cwd);

@@ -16,7 +16,7 @@ import { servedName } from '../announce.ts';
 import { deathDetails } from '../death-details.ts';
 import type { Service } from '../service.ts';
 import type { Vacated } from '../upgrade/upgrade.ts';
-import { type ProcessPlan, processSupervision } from './process-plan.ts';
+import { type ProcessPlan, processSupervision, taskDefinition } from './process-plan.ts';
 import { ScheduledTasks } from './scheduled-tasks.ts';
 import { type ServedParts, servedParts } from './served-parts.ts';
 
@@ -55,6 +55,18 @@ export class BackgroundProcesses {
     await this.#tasks.set(tasks);
     // Until then the predecessor has the schedules.
     void predecessor?.handedOver.then((since) => this.#tasks.resume(since));
+  }
+
+  /**
+   * Reads the sections as a reload does, and changes nothing. An error in the rest of the file is reported by the reload itself.
+   * @throws ConfigError or ErrorList for a section of a process or a task
+   */
+  async check(): Promise<void> {
+    const chosen = await this.#chosen().catch(() => undefined);
+    if (!chosen) return;
+    const session = new LoadSession(this.#service.plan.globalConf);
+    for (const name of chosen.processes) await processSupervision(this.#service, name, session);
+    for (const name of chosen.tasks) await taskDefinition(this.#service, name, session);
   }
 
   /** Reads the file again: replaces the processes, starts those of new sections, and ends those of removed ones. */

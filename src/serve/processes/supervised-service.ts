@@ -45,17 +45,31 @@ export class SupervisedService implements SignalTarget, Controllable {
     this.#webControl = web && new SupervisorControl(web, this);
   }
 
-  /** Replaces the web workers and then the processes. If the new version of the application does not start, the processes stay too. */
+  /**
+   * Replaces the web workers and then the processes. If the new version of the application does not start, or a section has an
+   * error, all stay as they are.
+   */
   reload(reason: string): Promise<ReloadResult> {
     return this.#service.reloading(async () => {
       await this.#settled;
-      const result = (await this.#web?.reload(reason)) ?? { ok: true };
+      const result = (await this.#sectionError()) ?? (await this.#web?.reload(reason)) ?? { ok: true };
       const all = result.ok ? await this.#processes.reload(reason) : result;
       if (result.ok) this.#settled = this.#onReloaded();
       else this.#upgrade.reloadInstead();
       await this.#settled;
       return all;
     });
+  }
+
+  /** An error in the section of a process or a task, before the web workers are replaced. */
+  async #sectionError(): Promise<ReloadResult | undefined> {
+    try {
+      await this.#processes.check();
+      return undefined;
+    } catch (error) {
+      this.#service.log.error(`not reloaded, the old version keeps running: ${describeError(error)}`);
+      return { ok: false, error };
+    }
   }
 
   upgrade(program?: Program): Promise<UpgradeOutcome> {
