@@ -1,8 +1,10 @@
 /** Several servers with one set of processes: FastCGI for pages and HTTP for WebSockets, behind the real nginx. */
 import { once } from 'node:events';
 import { existsSync, renameSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { text as received } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { project, runWebServer } from '../export/site.ts';
@@ -124,6 +126,13 @@ async function page(socket: string): Promise<string> {
   }
 }
 
+/** A page, as a client asks for it that could speak HTTP/2 without TLS. */
+async function offeringHttp2(url: string): Promise<string> {
+  const asking = request(url, { headers: { connection: 'upgrade', upgrade: 'h2c' }, agent: false }).end();
+  const [response] = await once(asking, 'response');
+  return received(response);
+}
+
 const text = async (url: string) => (await fetch(url, { headers: { connection: 'close' } })).text();
 
 describe.runIf(nginx)('behind the nginx of paster export', () => {
@@ -131,7 +140,8 @@ describe.runIf(nginx)('behind the nginx of paster export', () => {
 import { WebSocketServer } from '${join(ROOT, 'node_modules/ws/wrapper.mjs')}';
 const sockets = new WebSocketServer({ noServer: true });
 export const makeApp = () => Object.assign(
-  (req, res) => res.end((req.fastcgi ? 'FastCGI ' : 'HTTP ') + (req.baseUrl ?? '') + ' ' + req.url + ' ' + req.headers.upgrade),
+  // nginx sets this header for HTTP alone.
+  (req, res) => res.end(\`\${req.headers['x-forwarded-proto'] ? 'HTTP' : 'FastCGI'} \${req.url}\`),
   {
     upgrade(req, socket, head) {
       sockets.handleUpgrade(req, socket, head, (client) => client.on('message', (text) => {
@@ -153,10 +163,8 @@ export const makeApp = () => Object.assign(
     writeFileSync(join(directory, 'etc/app.js'), APP);
     await serve([join(directory, 'etc/config.ini')]);
     const url = await runWebServer('nginx', directory, args);
-    expect(await (await fetch(`${url}${prefix}/page?q=1`)).text()).toMatch(/^(?:FastCGI|HTTP) (?:\/shop)? \/page\?q=1/);
-    // What a client may offer besides WebSockets is for nginx.
-    const offer = await fetch(`${url}${prefix}/page`, { headers: { 'x-a': 'b' } });
-    expect(offer.status).toBe(200);
+    expect(await text(`${url}${prefix}/page?q=1`)).toBe('FastCGI /page?q=1');
+    expect(await offeringHttp2(`${url}${prefix}/page`)).toBe('FastCGI /page');
     expect(await (await fetch(`${url}${prefix}/static/site.css`)).text()).toContain('teal');
     expect(await chat(`${url}${prefix}/talk?q=2`, 'hello')).toBe(`${prefix || undefined} /talk?q=2 127.0.0.1 hello`);
   });
