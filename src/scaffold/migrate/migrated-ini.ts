@@ -129,7 +129,7 @@ function partSection(app: MigratedApp, name: string, { directory, isDevelopment 
 }
 
 /** pm2 restarts it at certain times: a task replaces it. */
-function restartSection({ restartSchedule, cwd: _cwd }: MigratedApp, name: string | undefined): string {
+function restartSection({ restartSchedule }: MigratedApp, name: string | undefined): string {
   const command =
     name === undefined
       ? 'npx paster control "%(__file__)s" reload'
