@@ -7,7 +7,8 @@ import { silentLogger } from '../../src/log.ts';
 import { PreloadPlan } from '../../src/process/preload/preload-plan.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 
-test('a package that was begun after the order to load the application is judged when that is loaded', async () => {
+/** The plan for an application that imports `a` and `b`. */
+async function planned() {
   const directory = temporaryDirectory({ 'package.json': '{"type": "module"}', 'app.js': 'import "a"; import "b";\n' });
   const files = ['a', 'b', 'c'].map((name) => {
     const home = join(directory, 'node_modules', name);
@@ -24,6 +25,11 @@ test('a package that was begun after the order to load the application is judged
     [app, ...files.slice(0, 2)].map((file) => pathToFileURL(file).href),
     true,
   );
+  return { plan, app };
+}
+
+test('a package that was begun after the order to load the application is judged when that is loaded', async () => {
+  const { plan, app } = await planned();
   const prepared = plan.prepare();
   if (!prepared) throw new Error('nothing to import ahead');
   prepared.current = 0;
@@ -32,4 +38,15 @@ test('a package that was begun after the order to load the application is judged
   expect(plan.unfitAfterLoading(prepared, [])).toBeUndefined();
   prepared.current = 1;
   expect(plan.unfitAfterLoading(prepared, [])).toBe('the application no longer imports b in the same order');
+});
+
+test('a package whose variable the configuration may refer to is left out, unless that has just changed', async () => {
+  const { plan } = await planned();
+  const first = plan.prepare();
+  if (!first) throw new Error('nothing to import ahead');
+  const name = first.units[1]?.file ?? '';
+  plan.learnConflict({ ...first, isConfigurationSame: false }, { kind: 'package', name });
+  expect(plan.prepare()?.units).toHaveLength(2);
+  plan.learnConflict(first, { kind: 'package', name });
+  expect(plan.prepare()?.units).toHaveLength(1);
 });

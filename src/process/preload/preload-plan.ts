@@ -179,7 +179,13 @@ export class PreloadPlan {
   }
 
   /** The application did not fit what was imported before it. */
-  learnConflict({ kind, name }: Conflict): void {
+  learnConflict(prepared: Prepared, { kind, name }: Conflict): void {
+    if (kind === 'package') {
+      const unit = prepared.units.find(({ file }) => file === name);
+      // After a change of the configuration this was the exception.
+      if (unit && prepared.isConfigurationSame) this.#leaveOut(unit, 'changes what is loaded after it');
+      return;
+    }
     this.#log.debug(`the application is loaded without packages imported ahead: it changes ${name}`);
     if (kind === 'variable') this.#writtenVariables.add(name);
     else if (kind === 'global') {

@@ -140,7 +140,7 @@ export class Spares<Boot> {
     const { plan } = this.#options;
     const prepared = this.#prepared.get(worker);
     if (!plan || !prepared) return;
-    if (report.paster === 'conflict') plan.learnConflict(report.conflict);
+    if (report.paster === 'conflict') plan.learnConflict(prepared, report.conflict);
     else if (report.paster === 'preloading') prepared.current = report.index;
     else {
       plan.learn(prepared, report.effects);
