@@ -91,7 +91,7 @@ export async function exportTarget(
     if (!deployment.hasServer) throw exportError(`${deployment.file} has no server to connect to`, 'add [server:main]');
     const described = siteOf(target, deployment, options);
     const { stateDir } = described;
-    const warnings = webSocketNotes(target, described);
+    const warnings = serverNotes(target, deployment, described);
     if (target === 'caddy' && stateDir !== undefined && !isCaddyfile(options.output)) {
       return {
         files: [{ name: target, text: `${caddyJson(described, stateDir)}\n` }],
@@ -122,12 +122,16 @@ function comments(notes: readonly string[]): string[] {
   return notes.map((note) => `# ${note}`);
 }
 
-/** Only nginx chooses a server by the request. */
-function webSocketNotes(target: string, { section, webSockets }: Site): string[] {
-  if (!webSockets || target === 'nginx') return [];
+/** Which servers are not in a configuration. Only nginx chooses a server by the request. */
+function serverNotes(target: string, deployment: Deployment, { section, webSockets }: Site): string[] {
+  const sections = [deployment, ...deployment.others].map((each) => each.section);
+  const left = sections.filter((each) => each !== section && each !== webSockets?.section);
+  const notes = left.map((each) => `[server:${each}] is not in this configuration: --server-section ${each} writes it`);
+  if (!webSockets || target === 'nginx') return notes;
   return [
     `this is [server:${section}] alone, which carries no WebSockets: ` +
       `--server-section ${webSockets.section} writes [server:${webSockets.section}], for pages and WebSockets`,
+    ...notes,
   ];
 }
 

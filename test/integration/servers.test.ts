@@ -460,3 +460,15 @@ describe.runIf(python)('sockets of systemd', () => {
     expect(stderr).toContain(`systemd has opened 127.0.0.1:${port}, which [server:web] and [server:live] do not name`);
   });
 });
+
+test('export names the servers that a configuration leaves out', async () => {
+  const web = '[server:web]\nuse = npm:paster#fastcgi\nsocket = web.sock\n';
+  const text = `[paster]\nserve = web live more\n[app:main]\nuse = npm:paster#test\n${web}${live(8090)}${live(8091).replace('live', 'more')}`;
+  const cwd = temporaryDirectory({ 'x.ini': text });
+  const notes = async (target: string) => (await paster(['export', target, 'x.ini'], { cwd }).finished()).stderr;
+  const more = 'paster: [server:more] is not in this configuration: --server-section more writes it\n';
+  expect(await notes('nginx')).toBe(more);
+  expect(await notes('caddy')).toBe(
+    `paster: this is [server:web] alone, which carries no WebSockets: --server-section live writes [server:live], for pages and WebSockets\n${more}`,
+  );
+});
