@@ -78,7 +78,9 @@ export function requestTarget(given: TargetVariables): RequestTarget {
 function withoutOverlap(variables: TargetVariables, uri: string | undefined): TargetVariables {
   const { scriptName, pathInfo = '', serverSoftware } = variables;
   if (!pathInfo.includes('//') || !serverSoftware.startsWith('Apache')) return variables;
-  const overlap = pathInfo.slice(0, pathInfo.lastIndexOf('//')).replace(/\/+$/, '');
+  let end = pathInfo.lastIndexOf('//');
+  while (pathInfo[end - 1] === '/') end--;
+  const overlap = pathInfo.slice(0, end);
   if (overlap === '' || !scriptName.endsWith(overlap)) return variables;
   if (uri !== undefined && spelledBelow(uri, '', scriptName + pathInfo) !== undefined) return variables;
   return { ...variables, scriptName: scriptName.slice(0, -overlap.length) };

@@ -180,8 +180,8 @@ test('errors of commands have the lines of the INI file, and a pipe gets what it
     paster(['check', 'x.ini'], { cwd, env: { NO_COLOR: '' } }).finished(),
     paster(['check', 'x.ini'], { cwd, env: { NO_COLOR: '', FORCE_COLOR: '1' } }).finished(),
   ]);
-  expect(shown(checked.stdout)).toBe(`${line}${frame}`);
   const code = '  PASTER_SETTING: docs/error-codes.md#paster_setting\n';
+  expect(shown(checked.stdout)).toBe(`${line}${frame}${code}`);
   expect(shown(served.stdout)).toBe(`paster: ${line}${frame}${code}`);
   expect(served.stdout).toContain('\x1b[31m');
   expect([checked.status, served.status]).toEqual([2, 2]);
