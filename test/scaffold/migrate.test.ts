@@ -205,6 +205,19 @@ describe('keys', () => {
       expect(text).not.toContain('merge_logs');
     }
   });
+
+  test('a limit that cannot be read is said', async () => {
+    const { status, stdout, config } = await create({
+      'ecosystem.config.js':
+        'module.exports = { apps: [{ name: "web", script: "server.js", max_memory_restart: "1.5G", kill_timeout: "5s", listen_timeout: 0 }] };',
+    });
+    expect(status).toBe(0);
+    for (const text of [stdout, config]) {
+      expect(text).toContain('max_memory_restart: "1.5G" is not a size such as 300M');
+      expect(text).toContain('kill_timeout: "5s" is not a number of milliseconds above 0');
+      expect(text).toContain('listen_timeout: 0 is not a number of milliseconds above 0');
+    }
+  });
 });
 
 describe('several servers', () => {
@@ -270,6 +283,12 @@ describe('the command', () => {
 });
 
 describe('a Procfile', () => {
+  test('a byte order mark is not part of the first name', async () => {
+    const { status, config } = await create({ Procfile: '\uFEFFweb: node server.js\r\n' });
+    expect(status).toBe(0);
+    expect(config).toContain('[server:main]');
+  });
+
   test('a command for the shell stays one, a release runs by hand', async () => {
     const { status, config, stdout } = await create({
       Procfile: 'web: gunicorn app:app -b :$PORT\nworker: node worker.js | tee log\nrelease: node migrate.js\n',

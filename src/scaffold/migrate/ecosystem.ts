@@ -83,7 +83,7 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
   const schedule = textOf(app['cron_restart']);
   const isScheduled = schedule !== undefined && schedule !== '0';
   const endsItself = app['autorestart'] === false;
-  const notes = [...notesOf(app, variables), ...programNotes(app, isCluster)];
+  const notes = [...notesOf(app, variables), ...limitNotes(app), ...programNotes(app, isCluster)];
   return {
     name,
     program,
@@ -187,6 +187,20 @@ function notesOf(app: Fields, variables: Variables): string[] {
       notes.push(`env: ${name} loses the spaces at its ends: put it into a file of env_file`);
   }
   return notes;
+}
+
+/** Otherwise the INI file would lack the limit, and nothing would say so. */
+function limitNotes(app: Fields): string[] {
+  const limits = [
+    { key: 'max_memory_restart', read: mebibytes, expected: 'a size such as 300M' },
+    { key: 'kill_timeout', read: secondsOf, expected: 'a number of milliseconds above 0' },
+    { key: 'listen_timeout', read: secondsOf, expected: 'a number of milliseconds above 0' },
+  ];
+  return limits.flatMap(({ key, read, expected }) => {
+    const value = app[key] ?? undefined;
+    if (value === undefined || read(value) !== undefined) return [];
+    return [`${key}: ${JSON.stringify(value)} is not ${expected}`];
+  });
 }
 
 /** A value that asks for nothing: `merge_logs: false`. */

@@ -79,7 +79,7 @@ function readLines(file: string): Entry[] {
 
 function readText(file: string): string {
   try {
-    return readFileSync(file, 'utf8');
+    return readFileSync(file, 'utf8').replace(/^\uFEFF/, '');
   } catch (error) {
     throw new ConfigError('PASTER_MIGRATE', `cannot read ${file}: ${errorMessage(error)}`);
   }
