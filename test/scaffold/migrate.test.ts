@@ -301,6 +301,15 @@ describe('a Procfile', () => {
     expect(stdout).toContain('release: run it before paster control CONFIG reload');
   });
 
+  test('a PORT of .env that is none', async () => {
+    for (const port of ['abc', '99999', '-1']) {
+      const { status, stderr, written } = await create({ Procfile: 'web: node server.js\n', '.env': `PORT=${port}\n` });
+      expect(status).toBe(2);
+      expect(stderr).toContain(`.env: PORT: "${port}" is not a port (allowed: a whole number from 1 to 65535)`);
+      expect(written).not.toHaveProperty('etc/config.ini');
+    }
+  });
+
   test('an error has its place', async () => {
     const { status, stderr } = await create({ Procfile: 'web: node server.js\nworker node worker.js\n' });
     expect(status).toBe(2);

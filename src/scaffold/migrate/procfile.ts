@@ -19,7 +19,7 @@ export interface Procfile {
 export function readProcfile(file: string): Procfile {
   const directory = dirname(file);
   const envFiles = envFilesOf(directory);
-  const first = Number(envFiles.map((each) => readEnvFile(each)['PORT']).find(Boolean) ?? FIRST_PORT);
+  const first = firstPort(envFiles);
   const entries = readLines(file);
   const apps = entries.map(({ name, command }, index) => {
     const port = first + index * NEXT_PORT;
@@ -50,6 +50,19 @@ export function readProcfile(file: string): Procfile {
     };
   });
   return { apps, notes: [] };
+}
+
+function firstPort(envFiles: readonly string[]): number {
+  for (const file of envFiles) {
+    const text = readEnvFile(file)['PORT'];
+    if (!text) continue;
+    const port = Number(text);
+    if (Number.isInteger(port) && port > 0 && port < 65536) return port;
+    throw new ConfigError('PASTER_MIGRATE', `${file}: PORT: ${JSON.stringify(text)} is not a port`, {
+      hint: 'allowed: a whole number from 1 to 65535',
+    });
+  }
+  return FIRST_PORT;
 }
 
 interface Entry {
