@@ -1,4 +1,5 @@
 /** What `paster create --from` makes of ecosystem files and Procfiles. */
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -316,4 +317,11 @@ describe('a Procfile', () => {
     expect(stderr).toContain('Procfile:2:1: "worker node worker.js" is not a process');
     expect((await create({ Procfile: '# none\n' })).stderr).toContain('Procfile:1:1: there is no process');
   });
+});
+
+test.each(['Procfile', 'ecosystem.config.js'])('a FIFO named %s is not read', async (name) => {
+  const cwd = temporaryDirectory();
+  execFileSync('mkfifo', [join(cwd, name)]);
+  const done = await paster(['create', '--from', name], { cwd }).finished();
+  expect(done).toMatchObject({ status: 2, stderr: expect.stringMatching(/cannot read \S+: not a regular file/) });
 });

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { dirname } from 'node:path';
 import { placeOfError } from '../../deploy/modules/error-place.ts';
 import { ConfigError, RunError } from '../../errors.ts';
-import { readableText } from '../../files/existing-path.ts';
+import { readText } from './procfile.ts';
 
 /** Runs in the child: writes what the file exports, or its error, to descriptor 3. */
 const EVALUATE = `
@@ -67,8 +67,7 @@ interface Outcome {
  * @throws ConfigError with the place of the error in the file
  */
 export async function loadEcosystem(file: string): Promise<unknown> {
-  if (readableText(file) === undefined)
-    throw new ConfigError('PASTER_MIGRATE', `cannot read ${file}: there is no such file`);
+  readText(file);
   const { value, error } = await evaluated(file);
   if (error === undefined) return value;
   const thrown = Object.assign(error.name === 'SyntaxError' ? new SyntaxError() : new Error(), error);

@@ -1,8 +1,8 @@
 /** The processes of a Procfile, as foreman starts them. */
-import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { readEnvFile } from '../../config/env-file.ts';
-import { ConfigError, errorMessage } from '../../errors.ts';
+import { ConfigError, errorCode, errorMessage } from '../../errors.ts';
+import { readConfiguration } from '../../files/user-files.ts';
 import { envFilesOf, type MigratedApp, programOfLine } from './migrated-app.ts';
 
 const LINE = /^([A-Za-z0-9_-]+):\s*(\S.*?)\s*$/;
@@ -90,10 +90,14 @@ function readLines(file: string): Entry[] {
   });
 }
 
-function readText(file: string): string {
+/** Of what `create --from` is given. @throws ConfigError for a file that cannot be read, or that is not a regular one */
+export function readText(file: string): string {
   try {
-    return readFileSync(file, 'utf8').replace(/^\uFEFF/, '');
+    return readConfiguration(file)
+      .toString()
+      .replace(/^\uFEFF/, '');
   } catch (error) {
-    throw new ConfigError('PASTER_MIGRATE', `cannot read ${file}: ${errorMessage(error)}`);
+    const reason = errorCode(error) === 'ENOENT' ? 'there is no such file' : errorMessage(error);
+    throw new ConfigError('PASTER_MIGRATE', `cannot read ${file}: ${reason}`);
   }
 }
