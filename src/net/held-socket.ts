@@ -31,6 +31,8 @@ import { SocketFile } from './unix-socket.ts';
 /** An open socket that other processes accept on. */
 export interface HeldSocket extends ShareableSocket {
   readonly fd: number;
+  /** Whether it listened before this process had it. */
+  readonly wasListening: boolean;
   /** Calls a function once a connection waits to be accepted, and accepts nothing. @returns what ends the wait */
   whenConnectionWaits(onWaiting: () => void): () => void;
   /** Closes it and removes the socket file if that is still this process's. Workers that have inherited it keep it. */
@@ -94,6 +96,7 @@ async function bindTcp(address: TcpAddress, backlog: number, flags: number): Pro
     address: { kind: 'tcp', host: address.host, port: name.port ?? address.port },
     fd: handle.fd,
     backlog,
+    wasListening: false,
     ownedFile: () => undefined,
     listen: (elsewhere) => listenIn(elsewhere, handle.fd, backlog),
     whenConnectionWaits: (onWaiting) => whenConnectionWaits(handle, onWaiting),
@@ -110,6 +113,7 @@ async function bindUnix(address: UnixAddress, backlog: number, options: BindOpti
     address,
     fd: handle.fd,
     backlog,
+    wasListening: false,
     ownedFile: () => published,
     async listen(elsewhere) {
       await listenIn(elsewhere, handle.fd, backlog);
@@ -139,6 +143,7 @@ function holdInherited({ address, fd, backlog, file: claim }: InheritedListener)
     address,
     fd,
     backlog,
+    wasListening: true,
     ownedFile: () => file,
     listen: () => Promise.resolve(),
     whenConnectionWaits(onWaiting) {

@@ -21,7 +21,7 @@ export interface FrontEnd {
   /** Apache's modules. */
   readonly modules?: readonly string[];
   /** Brings the application up, or what the web server needs to do so. */
-  readonly start: (project: Project) => Promise<void>;
+  readonly start: (project: Project, server?: string) => Promise<void>;
   /** What the second block below the heading is called in bin/. */
   readonly script?: string;
   /** How many clients come at a time, where each costs a process; default: 20. */
@@ -65,15 +65,16 @@ async function cgi(project: Project): Promise<void> {
   project.ini('config.ini', '[server:main]\nuse = npm:paster#http');
 }
 
-export async function onDescriptor0(project: Project): Promise<void> {
+/** @param server the section of the server. Default: as the documentation shows it. */
+export async function onDescriptor0(project: Project, server?: string): Promise<void> {
   const [ini = '', script = ''] = blocksBelow('docs/web-servers.md', 'Started by another program');
-  project.ini('fcgi.ini', ini);
+  project.ini('fcgi.ini', server ?? ini);
   project.program('app.fcgi', script);
   whenOver(() => project.end());
 }
 
-export async function spawned(project: Project): Promise<void> {
-  await onDescriptor0(project);
+export async function spawned(project: Project, server?: string): Promise<void> {
+  await onDescriptor0(project, server);
   const [command = ''] = blocksBelow('docs/web-servers.md', 'spawn-fcgi');
   const { status } = spawnSync('/bin/sh', ['-c', project.adapt(command)], { stdio: 'ignore' });
   expect(status).toBe(0);

@@ -1,5 +1,5 @@
 /** Servers that a web server or spawn-fcgi has started: how they are ended, and that none of them stays. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { askForStart } from '../helpers/ask.ts';
 import { eventually, requireProgram } from '../helpers/program.ts';
@@ -11,13 +11,7 @@ function start(heading: string, server?: string): Promise<Site> {
   const frontEnd = FRONT_ENDS.find((each) => each.heading === heading);
   if (frontEnd === undefined) throw new Error(`no front end "${heading}"`);
   const { start: prepare } = frontEnd;
-  return startSite({
-    ...frontEnd,
-    async start(project) {
-      await prepare(project);
-      if (server !== undefined) project.ini('fcgi.ini', server);
-    },
-  });
+  return startSite({ ...frontEnd, start: (project) => prepare(project, server) });
 }
 
 const WORKERS = '[server:main]\nuse = npm:paster#fastcgi\nworkers = 2';
@@ -29,6 +23,18 @@ async function streamWhile(site: Site, act: () => Promise<unknown>): Promise<str
   await act();
   site.project.release();
   return rest;
+}
+
+/** The sockets of a process, one for each descriptor. */
+function socketsOf(pid: string): string[] {
+  const links = readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`);
+    } catch {
+      return [];
+    }
+  });
+  return links.filter((link) => link.startsWith('socket:'));
 }
 
 const STARTERS = [
@@ -84,6 +90,11 @@ describe('spawn-fcgi', () => {
     const site = await start('FastCGI, a connection for each request', server);
     const pid = Number(readFileSync(site.project.path('var/app.pid'), 'utf8'));
     expect(site.project.running).toContain(pid);
+    expect((await at(site, '/query')).status).toBe(200);
+    const workers = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean);
+    expect(workers.length).toBe(server === undefined ? 0 : 2);
+    // A second descriptor would keep the socket open after the worker has closed the first one.
+    for (const each of workers) expect(socketsOf(each).length).toBe(new Set(socketsOf(each)).size);
     const text = await streamWhile(site, async () => {
       process.kill(pid, 'SIGTERM');
       await eventually(async () => (await at(site, '/query')).status === 502);

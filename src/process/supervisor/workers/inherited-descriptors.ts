@@ -9,7 +9,7 @@ export interface InheritedParts {
   readonly sockets: readonly HeldSocket[];
   /** Its slot in the table of connections. */
   readonly place: TablePlace | undefined;
-  /** Whether it can make the sockets listen: it inherits each of them twice. */
+  /** Whether it can make the sockets listen: it inherits twice those that do not listen yet. */
   readonly listens: boolean;
 }
 
@@ -19,12 +19,16 @@ export class InheritedDescriptors {
   /** In the worker: the slot in the table of connections. */
   readonly place: TablePlace | undefined;
   readonly #sockets: readonly HeldSocket[];
+  /** Those that it inherits twice. */
+  readonly #listenable: readonly HeldSocket[];
   readonly #firstCopy: number;
 
   constructor({ sockets, place, listens }: InheritedParts) {
     const fds = sockets.map(({ fd }) => fd);
     const places = place ? [place.fd] : [];
-    this.fds = [...fds, ...places, ...(listens ? fds : [])];
+    // It closes the second copy when it has made the socket listen.
+    this.#listenable = listens ? sockets.filter(({ wasListening }) => !wasListening) : [];
+    this.fds = [...fds, ...places, ...this.#listenable.map(({ fd }) => fd)];
     this.place = place && { fd: FIRST_INHERITED + sockets.length, slot: place.slot };
     this.#sockets = sockets;
     this.#firstCopy = FIRST_INHERITED + sockets.length + places.length;
@@ -42,6 +46,6 @@ export class InheritedDescriptors {
 
   /** In the worker: the second copy of a socket, by its descriptor in the supervisor. */
   copyOf(fd: number): number {
-    return this.#firstCopy + this.#sockets.findIndex((socket) => socket.fd === fd);
+    return this.#firstCopy + this.#listenable.findIndex((socket) => socket.fd === fd);
   }
 }
