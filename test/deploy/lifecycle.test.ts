@@ -240,3 +240,24 @@ test('an application that is ready is closed where its server cannot start', asy
   taken.close();
   expect(await stepsOf(directory)).toEqual(life(['app'], [], ['app']));
 });
+
+test('the program that loads an application may listen meanwhile, and the application may not', async () => {
+  const directory = temporaryDirectory({
+    'slow.mjs': 'export const makeApp = () => new Promise(() => {});\n',
+    'listens.mjs': `import { createServer } from 'node:http';
+export async function makeApp() {
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  createServer(() => {}).listen(0);
+}
+`,
+    'slow.ini': '[app:main]\nuse = call:./slow.mjs:makeApp\n',
+    'listens.ini': '[app:main]\nuse = call:./listens.mjs:makeApp\n',
+  });
+  // Never settles.
+  void loadApp('config:slow.ini', { relativeTo: directory });
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  server.close();
+  const loading = loadApp('config:listens.ini', { relativeTo: directory });
+  await expect(loading).rejects.toMatchObject({ code: 'PASTER_LISTENS' });
+});

@@ -2,6 +2,7 @@
  * Decides what `listen()` of an application's own servers does. That of a program is taken over, and in all other code of an
  * application it is an error: a port of its own would be past the filters of the INI file.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Server as HttpServer } from 'node:http';
 import { Server as NetServer } from 'node:net';
 import { isOwnServer } from '../../../net/address.ts';
@@ -20,9 +21,15 @@ export interface ListenPolicy {
 
 /** That of a program, which stays. */
 let lasting: ListenPolicy | undefined;
-/** Those of code that is being loaded, the innermost last. */
-const temporary: ListenPolicy[] = [];
-/** What decides when nothing is being loaded. */
+interface Loading {
+  readonly policy: ListenPolicy;
+  isOver: boolean;
+}
+
+/** That of the code that calls, if it is being loaded. The program that loads it may listen meanwhile. */
+const loading = new AsyncLocalStorage<Loading>();
+let loads = 0;
+/** What decides for code that is not being loaded. */
 let otherwise: ListenPolicy | undefined;
 let isInstalled = false;
 
@@ -36,13 +43,17 @@ export function decideOtherwise(policy: ListenPolicy): void {
   otherwise = policy;
 }
 
-/** `policy` decides while `run` runs, unless there is a lasting one. */
+/** `policy` decides for `run` and what it calls until it has ended, unless there is a lasting one. */
 export async function decideWhile<T>(policy: ListenPolicy, run: () => Promise<T>): Promise<T> {
-  temporary.push(policy);
+  const load: Loading = { policy, isOver: false };
+  loads++;
   try {
-    return await run();
+    return await loading.run(load, run);
   } finally {
-    temporary.splice(temporary.indexOf(policy), 1);
+    load.isOver = true;
+    loads--;
+    // Node would go on following every call of the application.
+    if (loads === 0) loading.disable();
   }
 }
 
@@ -57,7 +68,8 @@ export function replaceListen(): void {
   replaceProcesses();
   const { listen } = NetServer.prototype;
   NetServer.prototype.listen = function (this: NetServer, ...args: unknown[]): NetServer {
-    const policy = lasting ?? temporary.at(-1) ?? otherwise;
+    const load = loading.getStore();
+    const policy = lasting ?? (load?.isOver === false ? load.policy : otherwise);
     if (!policy || isOwnServer(this) || isInherited(args[0])) return listenAsPrimary(listen, this, args);
     const callback = args.findLast((each) => typeof each === 'function') as Callback | undefined;
     if (policy.listen(this, requestedAddress(args), callback)) return this;
