@@ -243,7 +243,11 @@ test('an application that is ready is closed where its server cannot start', asy
 
 test('the program that loads an application may listen meanwhile, and the application may not', async () => {
   const directory = temporaryDirectory({
-    'slow.mjs': 'export const makeApp = () => new Promise(() => {});\n',
+    'slow.mjs': `export const makeApp = () => {
+  process.emit('slow application');
+  return new Promise(() => {});
+};
+`,
     'listens.mjs': `import { createServer } from 'node:http';
 export async function makeApp() {
   await new Promise((resolve) => setTimeout(resolve, 10));
@@ -255,6 +259,7 @@ export async function makeApp() {
   });
   // Never settles.
   void loadApp('config:slow.ini', { relativeTo: directory });
+  await once(process, 'slow application');
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   server.close();
