@@ -149,7 +149,7 @@ export function isServerHandle(value: unknown): value is ServerHandle {
   return typeof value.fd === 'number' && value.fd >= 0 && typeof value.close === 'function';
 }
 
-/** A bound socket of which Node can be made to say that a connection waits. */
+/** A bound socket that Node can watch, so that paster learns when a connection waits on it. */
 interface WaitingHandle extends ServerHandle {
   onread: () => void;
   /** Marks the descriptor as one that can be read. */

@@ -31,7 +31,7 @@ export interface ServePlan {
   readonly appUri: string;
   readonly appName: string | undefined;
   readonly serverUri: string;
-  /** The sections that `--server-name` names; none: those of the INI file. */
+  /** The sections of `--server-name`. Default: those that the INI file says. */
   readonly serverNames: readonly string[];
   /** The directory that URIs are relative to. */
   readonly directory: string;

@@ -34,7 +34,7 @@ const environmentSettings = defineSettings({ environment, env_file, preload });
 export interface EnvironmentRequest {
   /** The INI file, an absolute path; undefined if the application is in none. */
   readonly file: string | undefined;
-  /** The sections of the servers, of which the first one has the environment; none: those of `[paster]`, or main. */
+  /** The sections of the servers; the first one has the environment. Default: those that `[paster]` lists, or main. */
   readonly serverNames?: readonly string[];
   /** The section of the application; undefined: main. */
   readonly appName?: string | undefined;

@@ -19,7 +19,7 @@ export interface NamedServer {
 /** The servers that serve an application; the first one has the settings of the processes. */
 export type NamedServers = readonly [NamedServer, ...NamedServer[]];
 
-/** The name of the server that is served if nothing else is named. */
+/** The name of the server to serve by default. */
 export const MAIN = 'main';
 
 /** The names of server sections, at least one. Undefined: the main section, which may be a bare `[server]`. */

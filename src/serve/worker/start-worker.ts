@@ -56,7 +56,7 @@ export const warmWorker: WorkerWarming<WorkerPlan> = async (plan, rehearsal) => 
   if (!rehearsal || rehearsal.isOver()) return;
   const { rehearse } = await import('./rehearsal.ts');
   const { signal } = new AbortController();
-  // One server is enough: what is compiled is mostly the same for all.
+  // One server is enough, because all of them run mostly the same code.
   const { scheme = '' } = servers.find((each) => isWeb(each.scheme)) ?? servers[0] ?? {};
   await guardLoading(() => rehearse({ scheme, reload }, rehearsal.isOver), ignore, ignore, signal);
   // A reload on a change of files may need other modules, and would get them from this worker.

@@ -2,7 +2,6 @@
  * How many workers a load needs, within a range. It grows fast and shrinks slowly: a number that was needed within the last
  * `idleMs` stays, so a load that comes and goes does not start and end workers all the time.
  */
-
 import type { Load } from '../../ipc/messages.ts';
 
 export interface ScalingLimits {
@@ -21,7 +20,7 @@ export interface ScalingChange {
   readonly reason: string;
 }
 
-/** Each worker should have this utilization. What is left is for bursts. */
+/** The utilization that each worker should have, which leaves room for bursts. */
 const TARGET = 0.5;
 /** More workers start when they are busier than this on average. */
 const HIGH = 0.75;
