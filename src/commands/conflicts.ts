@@ -1,7 +1,8 @@
 /** What the commands that write files have in common: who decides about conflicts, and the exit status. */
-import { EXIT_FAILURE, EXIT_OK } from '../errors.ts';
-import { askAboutConflicts, type Questions } from '../scaffold/questions.ts';
-import type { PlannedFile, planFiles } from '../scaffold/write.ts';
+import { EXIT_FAILURE, EXIT_OK, printableLine } from '../errors.ts';
+import type { ProjectFile } from '../scaffold/project-files.ts';
+import { askAboutConflicts, type Questions, terminalQuestions } from '../scaffold/questions.ts';
+import { compareFiles, type PlannedFile, planFiles, projectTree, writeFiles } from '../scaffold/write.ts';
 import { type Console, flagOption } from './command-line/command.ts';
 
 /** Decides about files that differ, by the options of the command or by asking. */
@@ -13,6 +14,42 @@ export function decisionMaker(
   if (flagOption(options, 'overwrite')) return () => 'overwritten';
   if (questions === undefined || flagOption(options, 'simulate')) return () => 'kept';
   return askAboutConflicts(questions, (text) => console.out(text));
+}
+
+/** Undefined without a terminal, and with `--no-interactive`. */
+export function questionsOf(options: Readonly<Record<string, unknown>>, signal: AbortSignal): Questions | undefined {
+  const isAsking = process.stdin.isTTY && process.stdout.isTTY && options['interactive'] !== false;
+  return isAsking ? terminalQuestions(signal) : undefined;
+}
+
+export interface AddOptions {
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly questions: Questions | undefined;
+  readonly console: Console;
+  readonly signal: AbortSignal;
+  /** What to say of a file that was written, besides its path. */
+  readonly note?: (planned: PlannedFile) => string;
+}
+
+/**
+ * Adds files to a project that exists, or shows them with `--simulate`.
+ * @returns the exit status, and whether all files are there now
+ */
+export async function addFiles(
+  root: string,
+  files: readonly ProjectFile[],
+  { options, questions, console, signal, note = () => '' }: AddOptions,
+): Promise<{ readonly status: number; readonly isComplete: boolean }> {
+  const planned = await planFiles(await compareFiles(root, files), decisionMaker(options, questions, console));
+  console.out('');
+  if (flagOption(options, 'simulate')) {
+    console.out(projectTree('.', planned));
+    return { status: statusOf(planned, console), isComplete: false };
+  }
+  await writeFiles(root, planned, signal);
+  for (const each of planned) console.out(printableLine(`${each.outcome}: ${each.file.path}${note(each)}`));
+  const status = statusOf(planned, console);
+  return { status, isComplete: status === EXIT_OK };
 }
 
 /** Reports files that were kept. @returns the exit status */

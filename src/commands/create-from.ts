@@ -8,12 +8,11 @@ import type { MigratedApp } from '../scaffold/migrate/migrated-app.ts';
 import { migratedIni, sectionNames, servedPort } from '../scaffold/migrate/migrated-ini.ts';
 import { readProcfile } from '../scaffold/migrate/procfile.ts';
 import type { ProjectFile } from '../scaffold/project-files.ts';
-import { type Questions, terminalQuestions } from '../scaffold/questions.ts';
-import { compareFiles, planFiles, projectTree, writeFiles } from '../scaffold/write.ts';
+import type { Questions } from '../scaffold/questions.ts';
 import { fromWorkingDirectory, workingDirectory } from '../working-directory.ts';
 import { parseAssignments } from './command-line/arguments.ts';
-import { type Console, flagOption, textOption } from './command-line/command.ts';
-import { decisionMaker, statusOf } from './conflicts.ts';
+import { type Console, textOption } from './command-line/command.ts';
+import { addFiles, questionsOf } from './conflicts.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -51,22 +50,13 @@ export async function createFrom(
   const source = fromWorkingDirectory(file);
   const root = resolve(workingDirectory(), textOption(options, 'outputDir') ?? dirname(source));
   const migration = await read(source, given['env']);
-  const isAsking = process.stdin.isTTY && process.stdout.isTTY && options['interactive'] !== false;
-  const questions = isAsking ? terminalQuestions(signal) : undefined;
+  const questions = questionsOf(options, signal);
   const web = await chooseWeb(migration.production, given['web'], questions);
   const files = iniFiles(migration, web, root, source);
 
   for (const line of description(migration, web)) console.out(printableLine(line));
-  const planned = await planFiles(await compareFiles(root, files), decisionMaker(options, questions, console));
-  console.out('');
-  if (flagOption(options, 'simulate')) {
-    console.out(projectTree('.', planned));
-    return statusOf(planned, console);
-  }
-  await writeFiles(root, planned, signal);
-  for (const { file: written, outcome } of planned) console.out(printableLine(`${outcome}: ${written.path}`));
-  const status = statusOf(planned, console);
-  if (status !== EXIT_OK) return status;
+  const { status, isComplete } = await addFiles(root, files, { options, questions, console, signal });
+  if (!isComplete) return status;
   const place = relative(workingDirectory(), root);
   console.out('');
   console.out(printableLine(`Next: ${place === '' ? '' : `cd ${place} && `}npx paster serve etc/develop.ini --reload`));

@@ -15,7 +15,7 @@ import {
 } from '../scaffold/answers.ts';
 import { interruptible } from '../scaffold/interruption.ts';
 import { type ProjectFile, projectFiles } from '../scaffold/project-files.ts';
-import { type Questions, terminalQuestions } from '../scaffold/questions.ts';
+import type { Questions } from '../scaffold/questions.ts';
 import {
   type FoundTemplate,
   findTemplates,
@@ -27,7 +27,7 @@ import { compareFiles, planFiles, projectTree, writeFiles } from '../scaffold/wr
 import { fromWorkingDirectory, workingDirectory } from '../working-directory.ts';
 import { parseAssignments } from './command-line/arguments.ts';
 import { type Command, type Console, flagOption, listOption, textOption } from './command-line/command.ts';
-import { decisionMaker, statusOf } from './conflicts.ts';
+import { decisionMaker, questionsOf, statusOf } from './conflicts.ts';
 import { createHere } from './init.ts';
 
 const DEFAULT_TEMPLATE = 'basic';
@@ -93,8 +93,7 @@ async function create(
   const config = textOption(options, 'config');
   const answered = config === undefined ? NO_ANSWERS : await readAnswers(fromWorkingDirectory(config));
   const isListing = flagOption(options, 'listVariables');
-  const isAsking = process.stdin.isTTY && process.stdout.isTTY && options['interactive'] !== false && !isListing;
-  const questions = isAsking ? terminalQuestions(signal) : undefined;
+  const questions = isListing ? undefined : questionsOf(options, signal);
   const named = args[0]?.includes('=') ? undefined : args[0];
   const name = isListing ? '' : await projectName(named ?? answered.name, questions);
   const given = parseAssignments(named === undefined ? args : args.slice(1));

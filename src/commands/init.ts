@@ -3,21 +3,19 @@ import { relative, resolve } from 'node:path';
 import { settingsOf } from '../deploy/context.ts';
 import { isDevelopmentServer } from '../deploy/programs/frameworks.ts';
 import { developmentLines, scriptEnvironment } from '../deploy/programs/script-environment.ts';
-import { EXIT_OK, printableLine, UsageError } from '../errors.ts';
+import { printableLine, UsageError } from '../errors.ts';
 import { ownTarball, ownVersion } from '../own-files.ts';
 import { resolveVariables, variablesOf } from '../scaffold/answers.ts';
 import { type ExistingProject, isInstalled, lookAtProject } from '../scaffold/existing-project.ts';
 import { interruptible } from '../scaffold/interruption.ts';
 import { editedFiles, type Scripts, scriptsFor } from '../scaffold/project-edits.ts';
 import { projectFiles } from '../scaffold/project-files.ts';
-import { terminalQuestions } from '../scaffold/questions.ts';
 import type { Variables } from '../scaffold/render-text.ts';
 import { ownTemplate } from '../scaffold/template.ts';
-import { compareFiles, planFiles, projectTree, writeFiles } from '../scaffold/write.ts';
 import { workingDirectory } from '../working-directory.ts';
 import { parseAssignments } from './command-line/arguments.ts';
-import { type Command, type Console, flagOption, textOption } from './command-line/command.ts';
-import { decisionMaker, statusOf } from './conflicts.ts';
+import { type Command, type Console, textOption } from './command-line/command.ts';
+import { addFiles, questionsOf } from './conflicts.ts';
 
 export const initCommand: Command = {
   name: 'init',
@@ -68,21 +66,15 @@ export async function createHere(
     ...editedFiles(project, scripts),
   ];
   for (const line of description(project, variables)) console.out(printableLine(line));
-  const isAsking = process.stdin.isTTY && process.stdout.isTTY && options['interactive'] !== false;
-  const questions = isAsking ? terminalQuestions(signal) : undefined;
-  const planned = await planFiles(await compareFiles(root, files), decisionMaker(options, questions, console));
-  console.out('');
-  if (flagOption(options, 'simulate')) {
-    console.out(projectTree('.', planned));
-    return statusOf(planned, console);
-  }
-  await writeFiles(root, planned, signal);
-  for (const { file, outcome } of planned) {
-    const added = file.path === 'package.json' && outcome !== 'same' ? ` (${addedScripts(scripts)})` : '';
-    console.out(printableLine(`${outcome}: ${file.path}${added}`));
-  }
-  const status = statusOf(planned, console);
-  if (status === EXIT_OK) for (const line of nextSteps(project, scripts)) console.out(printableLine(line));
+  const { status, isComplete } = await addFiles(root, files, {
+    options,
+    questions: questionsOf(options, signal),
+    console,
+    signal,
+    note: ({ file, outcome }) =>
+      file.path === 'package.json' && outcome !== 'same' ? ` (${addedScripts(scripts)})` : '',
+  });
+  if (isComplete) for (const line of nextSteps(project, scripts)) console.out(printableLine(line));
   return status;
 }
 
