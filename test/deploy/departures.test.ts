@@ -1,7 +1,7 @@
 /** Where the loader departs from Paste on purpose (DESIGN section 4), and what Paste has no word for. */
 import { cpSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { appConfig, loadApp, loadContext } from '../../src/deploy/load.ts';
 import { placeOfError } from '../../src/deploy/modules/error-place.ts';
 import { LoadSession } from '../../src/deploy/session.ts';
@@ -123,6 +123,20 @@ describe('sections and URIs', () => {
     expect((await report(bare)).local['a']).toBe('bare');
     const both = project('[app]\nuse = egg:FakeApp\na = bare\n[app:main]\nuse = egg:FakeApp\na = main');
     expect((await report(both)).local['a']).toBe('main');
+  });
+
+  test('the sections of a file are looked through once, however many sections refer to others', async () => {
+    const directory = project(
+      Array.from({ length: 20 }, (_, index) => `[app:a${index}]\nuse = egg:FakeApp\n`).join(''),
+    );
+    const session = new LoadSession();
+    const { sections } = await session.read(join(directory, 'main.ini'));
+    const lookedThrough = vi.spyOn(sections, 'values');
+    const load = (name: string) => loadContext('app', `config:main.ini#${name}`, { relativeTo: directory }, session);
+    await load('a0');
+    const atFirst = lookedThrough.mock.calls.length;
+    for (const name of sections.keys()) await load(name.slice('app:'.length));
+    expect(lookedThrough.mock.calls.length).toBe(atFirst);
   });
 
   test('call works in a filter-app and in filter-with', async () => {

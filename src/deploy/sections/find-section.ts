@@ -66,20 +66,13 @@ function hintForName(documents: readonly IniDocument[], kind: PartKind, name: st
     : `${name} is an application; only the last name of a pipeline is one`;
 }
 
-const misspelt = new WeakMap<IniDocument, readonly ConfigError[]>();
-
 /**
  * An error for each section whose prefix is nearly one of paster's: `[sevrer:main]`, `[App:main]`. Sections of other
  * programs, such as `[loggers]` or `[tool:pytest]`, are ignored. Paste ignores both.
  */
-export function misspeltSections(document: IniDocument): readonly ConfigError[] {
-  let errors = misspelt.get(document);
-  if (!errors) {
-    errors = [...document.sections.values()].flatMap((section) => misspeltSection(section) ?? []);
-    misspelt.set(document, errors);
-  }
-  return errors;
-}
+export const misspeltSections = oncePerDocument(({ sections }): readonly ConfigError[] =>
+  [...sections.values()].flatMap((section) => misspeltSection(section) ?? []),
+);
 
 const PREFIXES: readonly string[] = Object.values(KINDS).flatMap(({ prefixes }) => prefixes.flat());
 
@@ -96,12 +89,15 @@ function misspeltSection({ name, location }: IniSection): ConfigError | undefine
 }
 
 /** Only `[DEFAULT]` has defaults, as in Python's configparser: `[default]` is a section that nothing reads. */
-export function warnOfDefaultInOtherCase({ sections }: IniDocument, session: LoadSession): void {
-  for (const { name, location } of sections.values()) {
-    if (name.toUpperCase() !== 'DEFAULT') continue;
+export function warnOfDefaultInOtherCase(document: IniDocument, session: LoadSession): void {
+  for (const { name, location } of defaultsInOtherCase(document)) {
     session.warn(`[${name}] has no effect: the section with the defaults is [DEFAULT], in capitals`, location);
   }
 }
+
+const defaultsInOtherCase = oncePerDocument(({ sections }): readonly IniSection[] =>
+  [...sections.values()].filter(({ name }) => name.toUpperCase() === 'DEFAULT'),
+);
 
 /** The matching sections of the first document that has any. */
 function firstMatching(
@@ -139,12 +135,6 @@ function matching(
   });
 }
 
-/**
- * The sections with white space around their name, which is ignored: `[app: main ]`. Cached, since a large file is full
- * of references and a document does not change.
- */
-const spaced = new WeakMap<IniDocument, readonly IniSection[]>();
-
 /** The sections `[prefix:name]`, ignoring white space around the name. Without a name: the bare `[prefix]`. */
 function sectionsNamed(document: IniDocument, prefix: string, name: string | undefined): readonly IniSection[] {
   const exact = document.sections.get(name === undefined ? prefix : `${prefix}:${name}`);
@@ -159,16 +149,22 @@ function sectionsNamed(document: IniDocument, prefix: string, name: string | und
   return found;
 }
 
-function spacedSections(document: IniDocument): readonly IniSection[] {
-  let sections = spaced.get(document);
-  if (!sections) {
-    sections = [...document.sections.values()].filter((section) => hasSpace(section.name));
-    spaced.set(document, sections);
-  }
-  return sections;
-}
+/** The sections with white space around their name, which is ignored: `[app: main ]`. */
+const spacedSections = oncePerDocument(({ sections }): readonly IniSection[] =>
+  [...sections.values()].filter(({ name }) => hasSpace(name)),
+);
 
 function hasSpace(name: string): boolean {
   const colon = name.indexOf(':');
   return colon !== -1 && (isSpace(name.charCodeAt(colon + 1)) || isSpace(name.charCodeAt(name.length - 1)));
+}
+
+/** Looks through a document once, since a large file is full of references and a document does not change. */
+function oncePerDocument<T extends object>(find: (document: IniDocument) => T): (document: IniDocument) => T {
+  const found = new WeakMap<IniDocument, T>();
+  return (document) => {
+    const known = found.get(document) ?? find(document);
+    found.set(document, known);
+    return known;
+  };
 }
