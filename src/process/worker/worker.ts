@@ -4,35 +4,25 @@
  * blocked receives nothing; the supervisor kills it.
  */
 import type { Socket } from 'node:net';
-import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
-import type { AskStatus, RestartReason } from '../../metrics/server-status.ts';
 import { setServingAddress } from '../../net/address.ts';
 import { adoptListener, type Listener } from '../../net/listener.ts';
-import { OWN_CODE } from '../../own-files.ts';
 import { timerMs } from '../../timer.ts';
 import { WORKER_BOOT_FAILED, WORKER_DONE, WORKER_ORPHANED } from '../ipc/child-exit.ts';
 import { attach, detach, type PassedConnection, type PassSocket } from '../ipc/connection-handover.ts';
-import { packError, unpackError } from '../ipc/error-transfer.ts';
+import { packError } from '../ipc/error-transfer.ts';
 import {
   type BootMessage,
-  LOAD_MS,
   type PreloadMessage,
   REPORT_MODULES,
   type StopMessage,
   WORKER_NUMBER,
-  type WorkerLimits,
 } from '../ipc/messages.ts';
 import type { Unit } from '../preload/loaded-module.ts';
 import type { Preloader, UnitImporter } from '../preload/preloader.ts';
 import { endWithin } from '../program/last-task.ts';
 import { ConnectionShare } from './accept-balancer.ts';
-import type { InspectionThreadData } from './inspection-thread.ts';
-import { LoadMeter } from './load-meter.ts';
-import { StallTable } from './stall-table.ts';
 import { type Order, type Reporter, SupervisorChannel } from './supervisor-channel.ts';
-
-const INSPECTION_THREAD = join(OWN_CODE, 'process/worker/inspection-thread.js');
+import { SupervisorControl, type WorkerControl } from './worker-control.ts';
 
 /** A server that a worker has started: the part of `Running` that is needed here. */
 export interface WorkerRunning {
@@ -47,39 +37,6 @@ export interface WorkerRunning {
   adopt?(socket: Socket, server?: string): void;
   /** Gives up some kept connections, so that their clients move to other workers; 0: no more. Absent: they stay. */
   spread?(count: number, handOver: PassSocket): void;
-}
-
-/** What the program of a worker gets from its supervisor, and can send to it. */
-export interface WorkerControl {
-  /** Aborted when this worker is stopped, or its supervisor is gone. */
-  readonly stopped: AbortSignal;
-  /** Serve this error instead of the application: the version on disk does not load. */
-  readonly failure: Error | undefined;
-  /** Whether the files of the configuration are the same as when this worker was prepared. */
-  readonly isConfigurationSame: boolean;
-  /** Whether this is the first worker, or its successor, which gets what only one of them can have. */
-  readonly isFirst: boolean;
-  /** The number of this worker since the server was started. */
-  readonly number: number;
-  /** Adds files to those whose change causes a reload. */
-  watch(files: readonly string[]): void;
-  /** Likewise for what absolute patterns match. They replace the earlier ones. */
-  watchPatterns(patterns: readonly string[]): void;
-  /**
-   * Notes a request, to be named if this worker has to be killed; returns what to call when it is done. Absent without a
-   * `worker_timeout`.
-   */
-  readonly trackRequest: ((what: string) => () => void) | undefined;
-  /** To be called once for each request, for `max_requests`. */
-  countRequest(): void;
-  /** Asks for a successor; this worker serves until the successor is ready. `kind` is what it is counted by. */
-  replace(reason: string, kind: RestartReason): void;
-  /** The status of the whole server. @throws Error if the supervisor is gone or does not answer. */
-  readonly ask: AskStatus;
-  /** The callback is called on USR1. It returns the new descriptor of standard error, if there is one. */
-  onReopenLogs(callback: () => number | undefined): void;
-  /** Names a process group that this worker has started, and that must not outlive it. */
-  ownGroup(pid: number): void;
 }
 
 /**
@@ -110,11 +67,6 @@ const ORPHAN_LIMIT_MS = 1500;
 /** How long the server may take beyond its own limit before the process ends anyway. */
 const STOP_MARGIN_S = 0.5;
 const ALL_CLOSED_MS = 50;
-const MEMORY_CHECK_MS = 2000;
-/** Counts of this much time are lost with a worker that is killed. */
-const REPORT_MS = 1000;
-const REPLACE_AGAIN_MS = 10_000;
-const MIB = 1024 * 1024;
 
 /**
  * Runs a worker until its end.
@@ -305,135 +257,6 @@ async function openInherited<Boot>(
   if (share) for (const listener of listeners) listener.observe((socket) => socket.once('close', share.accept()));
   share?.open();
   return listeners;
-}
-
-class SupervisorControl<Boot> implements WorkerControl {
-  readonly stopped: AbortSignal;
-  readonly failure: Error | undefined;
-  readonly isFirst: boolean;
-  readonly isConfigurationSame: boolean;
-  readonly number: number;
-  readonly trackRequest: ((what: string) => () => void) | undefined;
-  readonly #stalls: StallTable | undefined;
-  readonly #channel: SupervisorChannel<Boot>;
-  readonly #limits: WorkerLimits;
-  readonly #timers: NodeJS.Timeout[] = [];
-  readonly #lastRequest: number;
-  readonly #inspectionFd: number;
-  #isInspected = false;
-  #requests = 0;
-  #replaceSentAt = Number.NEGATIVE_INFINITY;
-
-  constructor(
-    channel: SupervisorChannel<Boot>,
-    boot: BootMessage<Boot>,
-    { stopped, number }: Pick<WorkerControl, 'stopped' | 'number'>,
-  ) {
-    const { failure, limits, isFirst, isConfigurationSame, inspectionFd } = boot;
-    this.#inspectionFd = inspectionFd;
-    channel.onInspect(() => this.#inspect());
-    this.stopped = stopped;
-    this.number = number;
-    this.failure = failure && unpackError(failure);
-    this.#channel = channel;
-    this.#limits = limits;
-    this.isFirst = isFirst;
-    this.isConfigurationSame = isConfigurationSame;
-    const { maxRequests = 0, maxRequestsJitter = 0, stallMs } = limits;
-    const stalls = stallMs === undefined ? undefined : new StallTable();
-    this.#stalls = stalls;
-    this.trackRequest = stalls && ((what) => stalls.add(what));
-    // 0 is "no limit", as flup and gunicorn have it.
-    this.#lastRequest =
-      maxRequests > 0 ? maxRequests + Math.floor(Math.random() * (maxRequestsJitter + 1)) : Number.POSITIVE_INFINITY;
-  }
-
-  watch(files: readonly string[]): void {
-    if (files.length > 0) void this.#channel.send({ paster: 'watch', files });
-  }
-
-  watchPatterns(patterns: readonly string[]): void {
-    void this.#channel.send({ paster: 'patterns', patterns });
-  }
-
-  countRequest(): void {
-    if (++this.#requests >= this.#lastRequest) {
-      this.replace(`has served ${this.#lastRequest} requests`, 'max_requests');
-    }
-  }
-
-  replace(reason: string, kind: RestartReason): void {
-    // Sent again at intervals: the successor may have failed to start.
-    const now = performance.now();
-    if (now - this.#replaceSentAt < REPLACE_AGAIN_MS) return;
-    this.#replaceSentAt = now;
-    void this.#channel.send({ paster: 'replace', reason, kind });
-  }
-
-  readonly ask: AskStatus = (options) => this.#channel.ask(options);
-
-  onReopenLogs(callback: () => number | undefined): void {
-    this.#channel.onReopen(() => {
-      const output = callback();
-      if (this.#stalls && output !== undefined) this.#stalls.output = output;
-    });
-  }
-
-  ownGroup(pid: number): void {
-    void this.#channel.send({ paster: 'group', pid });
-  }
-
-  begin(share: ConnectionShare | undefined): void {
-    const { heartbeatMs, stallMs, maxMemory = 0, reportsLoad } = this.#limits;
-    if (heartbeatMs !== undefined) {
-      this.#every(heartbeatMs, () => {
-        this.#stalls?.beat();
-        void this.#channel.send({ paster: 'beat' });
-      });
-    }
-    if (stallMs !== undefined) this.#inspect();
-    this.#stalls?.beat();
-    if (maxMemory > 0) {
-      this.#every(MEMORY_CHECK_MS, () => {
-        const used = Math.round((process.memoryUsage.rss() + this.#channel.childMemory()) / MIB);
-        if (used > maxMemory) this.replace(`uses ${used} MiB of memory`, 'max_memory');
-      });
-    }
-    if (reportsLoad) {
-      const meter = new LoadMeter(share, () => this.#channel.reporter.isBusy());
-      this.#every(LOAD_MS, () => {
-        const load = meter.measure();
-        if (load) void this.#channel.send({ paster: 'load', load });
-      });
-    }
-    if (this.#channel.reporter.isCounting) this.#every(REPORT_MS, () => this.#channel.report());
-  }
-
-  /** Starts the thread that looks into this one, once. */
-  #inspect(): void {
-    if (this.#isInspected) return;
-    this.#isInspected = true;
-    const { stallMs } = this.#limits;
-    const stalls = this.#stalls && stallMs !== undefined ? { buffer: this.#stalls.buffer, limit: stallMs } : undefined;
-    startInspectionThread({ fd: this.#inspectionFd, stalls });
-  }
-
-  end(): void {
-    for (const timer of this.#timers) clearInterval(timer);
-  }
-
-  #every(milliseconds: number, action: () => void): void {
-    const timer = setInterval(action, milliseconds);
-    timer.unref();
-    this.#timers.push(timer);
-  }
-}
-
-/** Without this thread the worker still serves, and the supervisor still kills it when it is blocked. */
-function startInspectionThread(workerData: InspectionThreadData): void {
-  const thread = new Worker(INSPECTION_THREAD, { workerData, execArgv: [] });
-  thread.on('error', () => {});
-  thread.unref();
 }
 
 function delay(milliseconds: number): Promise<void> {

@@ -6,7 +6,7 @@ import type { Logger } from '../../log.ts';
 import { dropPrivileges, fileUser } from '../../process/daemon/drop-privileges.ts';
 import { LogFile } from '../../process/daemon/logfile.ts';
 import { setLastTask } from '../../process/program/last-task.ts';
-import type { WorkerControl } from '../../process/worker/worker.ts';
+import type { WorkerControl } from '../../process/worker/worker-control.ts';
 import { enterDirectory } from '../../working-directory.ts';
 import type { WorkerPlan } from '../plan.ts';
 
