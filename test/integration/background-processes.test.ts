@@ -276,6 +276,63 @@ export async function run(globalConf, localConf, signal) {
     await eventually(async () => (await response()) === 'two');
   });
 
+  describe('HUP replaces the web workers and the processes, or none of them', () => {
+    const app = (version: string) => `export const makeApp = () => (req, res) => res.end('${version}');\n`;
+    const ini = (sections: string) => WEB.replace('port = 0', 'port = 0\nworkers = 2') + sections;
+    const MAIL = '[process:mailer]\nuse = call:./mailer.js:run\n';
+    const OTHER = '[process:other]\nuse = call:./other.js:run\n';
+    const BROKEN = 'export const run = () => { throw new Error("no queue"); };\n';
+
+    async function serveBoth(sections: string) {
+      const cwd = project(ini(sections), { 'app.js': app('one'), 'other.js': MAILER });
+      const program = await serve(['x.ini'], { cwd });
+      writeFileSync(join(cwd, 'app.js'), app('two'));
+      return { cwd, program, response: async () => (await fetch(program.url)).text() };
+    }
+
+    test.each([
+      ['a process', MAIL + OTHER, MAIL + OTHER],
+      ['a process of a new section', MAIL, MAIL + OTHER],
+    ])('%s does not start', async (_what, before, after) => {
+      const { cwd, program, response } = await serveBoth(before);
+      const mailer = await pids(cwd, 'mailer');
+      writeFileSync(join(cwd, 'other.js'), BROKEN);
+      writeFileSync(join(cwd, 'x.ini'), ini(after));
+      const failing = paster(['control', 'x.ini', 'reload'], { cwd }).finished();
+      while (await Promise.race([failing.then(() => false), response().then(() => true)])) {
+        // Old and new workers respond until the process has failed.
+      }
+      const { status, stderr } = await failing;
+      expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/not reloaded: .*no queue/) });
+      await program.says(/: \[process:other\] has not been reloaded/);
+      expect(await pids(cwd, 'mailer')).toEqual(mailer);
+      for (let round = 0; round < 10; round++) expect(await response()).toBe('one');
+      writeFileSync(join(cwd, 'other.js'), MAILER);
+      program.child.kill('SIGHUP');
+      await eventually(async () => (await response()) === 'two');
+      await eventually(async () => (await pids(cwd, 'other')).length === 1);
+    });
+
+    test('an exclusive process follows the others', async () => {
+      const { cwd, program, response } = await serveBoth(`${OTHER}exclusive = true\n`);
+      writeFileSync(join(cwd, 'other.js'), BROKEN);
+      program.child.kill('SIGHUP');
+      await program.says(/\[process:other\] the new version does not start, and the old one has ended: .*no queue/);
+      for (let round = 0; round < 10; round++) expect(await response()).toBe('two');
+    });
+
+    test('a newer HUP is done instead of one that waits for a process', async () => {
+      const { cwd, program, response } = await serveBoth(OTHER);
+      writeFileSync(join(cwd, 'other.js'), 'await new Promise((resolve) => setTimeout(resolve, 1e9));\n');
+      program.child.kill('SIGHUP');
+      await program.says(/\[process:other\] reloading/);
+      writeFileSync(join(cwd, 'other.js'), MAILER);
+      program.child.kill('SIGHUP');
+      await eventually(async () => (await response()) === 'two');
+      await program.says(/\[process:other\] reloaded/);
+    });
+  });
+
   test('HUP starts new sections and ends removed ones', async () => {
     const cwd = project('[process:one]\nuse = call:./mailer.js:run\ngreeting = one\n');
     const program = await serveAlone(cwd);

@@ -14,7 +14,7 @@ import { Spares } from './spares.ts';
 import { atOnce, inSequence } from './start/boot-order.ts';
 import { FirstWorkers } from './start/first-workers.ts';
 import { StartLimit } from './start/start-limit.ts';
-import type { BootOptions, PoolOptions, Slot, WorkerSettings } from './supervision.ts';
+import type { BootAllOptions, BootOptions, PoolOptions, Slot, WorkerSettings } from './supervision.ts';
 import type { WorkerHandle } from './worker-handle.ts';
 import { LiveWorkers } from './workers/live-workers.ts';
 
@@ -180,12 +180,10 @@ export class Pool<Boot> {
    * @param failure what they serve instead of the application
    * @param oneByOne whether to start them one after the other, which loads the machine less
    * @param canary with `oneByOne`: how the first one is judged before the others start
-   * @throws The first error; then none of them stays.
+   * @param confirm called when all are ready
+   * @throws The first error, or that of `confirm`; then none of them stays.
    */
-  async bootAll(
-    count: number,
-    { failure, oneByOne, canary }: { failure?: Error; oneByOne: boolean; canary?: CanarySettings | undefined },
-  ) {
+  async bootAll(count: number, { failure, oneByOne, canary, confirm }: BootAllOptions): Promise<WorkerHandle<Boot>[]> {
     const booted = new Map<number, WorkerHandle<Boot>>();
     const interruptions = this.#interruptions;
     const isInterrupted = () => this.#stopping || this.#interruptions !== interruptions;
@@ -199,7 +197,9 @@ export class Pool<Boot> {
       const worker = await boot(index);
       if (canary && index === 0) await this.#judge(worker, canary, () => boot(index), isInterrupted);
     };
-    const reason = await (oneByOne ? inSequence : atOnce)(count, bootAndJudge);
+    const reason =
+      (await (oneByOne ? inSequence : atOnce)(count, bootAndJudge)) ??
+      (confirm && (await inSequence(1, () => confirm())));
     // In the order of their slots, not in the order in which they became ready.
     if (!reason) return [...booted].sort(([one], [other]) => one - other).map(([, worker]) => worker);
     for (const worker of booted.values()) {

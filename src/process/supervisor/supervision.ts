@@ -122,6 +122,14 @@ export interface BootOptions {
   readonly isCold?: boolean;
 }
 
+/** How a pool starts all workers of a new version. */
+export interface BootAllOptions {
+  readonly failure?: Error | undefined;
+  readonly oneByOne: boolean;
+  readonly canary?: CanarySettings | undefined;
+  readonly confirm?: (() => Promise<void>) | undefined;
+}
+
 /** What a pool gets from its supervisor. */
 export interface PoolOptions<Boot> {
   readonly entry: string;

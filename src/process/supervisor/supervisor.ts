@@ -164,10 +164,11 @@ export class Supervisor<Boot> {
   /**
    * Replaces all workers, or none: if one does not start, the old ones keep serving. A newer reload takes precedence: what
    * starts is out of date then, and may never become ready.
+   * @param confirm called when the new workers are ready; if it rejects, the old ones keep serving too
    */
-  reload(reason: string): Promise<ReloadResult> {
+  reload(reason: string, confirm?: () => Promise<void>): Promise<ReloadResult> {
     const number = ++this.#lastReload;
-    if (this.#isReloading) this.#interrupt();
+    this.interruptReload();
     return this.#inTurn(async (): Promise<ReloadResult> => {
       if (number !== this.#lastReload) return SUPERSEDED;
       this.#isReloading = true;
@@ -179,7 +180,7 @@ export class Supervisor<Boot> {
       this.#preload.forget();
       const begun = performance.now();
       try {
-        const replaced = await this.#replaceAllFor(await this.#revised(false), { oneByOne: true });
+        const replaced = await this.#replaceAllFor(await this.#revised(false), { oneByOne: true, confirm });
         this.#events.reloaded(reason, begun, replaced);
         if (onReload) onReload([], performance.now() - begun);
         else this.#log.info('reloaded');
@@ -202,6 +203,16 @@ export class Supervisor<Boot> {
         this.#pool.spares.warm();
       }
     }, STOPPED);
+  }
+
+  /** Gives up a reload that is in progress. */
+  interruptReload(): void {
+    if (this.#isReloading) this.#interrupt();
+  }
+
+  /** Whether a worker ends before its successor loads. */
+  get isExclusive(): boolean {
+    return this.#current.exclusive === true;
   }
 
   /** The number of workers, those included that start again. */
@@ -337,7 +348,10 @@ export class Supervisor<Boot> {
   }
 
   /** @returns the number of workers that it has replaced. @throws The first error; then nothing has changed. */
-  async #replaceAllFor(next: Supervision<Boot>, { oneByOne }: { oneByOne: boolean }): Promise<number> {
+  async #replaceAllFor(
+    next: Supervision<Boot>,
+    { oneByOne, confirm }: { oneByOne: boolean; confirm?: (() => Promise<void>) | undefined },
+  ): Promise<number> {
     const before = this.#current;
     const settings = this.#pool.settings;
     const { count, maximum, reason } = this.#countFor(next);
@@ -350,7 +364,7 @@ export class Supervisor<Boot> {
     try {
       if (next.exclusive) await this.#pool.vacate();
       const canary = oneByOne && !this.#reload && !next.exclusive ? next.canary : undefined;
-      const ready = await this.#pool.bootAll(count, { oneByOne, canary });
+      const ready = await this.#pool.bootAll(count, { oneByOne, canary, confirm });
       this.#current = next;
       this.#isConfigurationLoaded = true;
       await this.#pool.swap(ready);
@@ -425,4 +439,4 @@ export class Supervisor<Boot> {
   }
 }
 
-const SUPERSEDED: Failure = { ok: false, error: new Error('a newer reload was asked for') };
+export const SUPERSEDED: Failure = { ok: false, error: new Error('a newer reload was asked for') };

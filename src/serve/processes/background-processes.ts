@@ -9,14 +9,16 @@ import { OWN_CODE } from '../../own-files.ts';
 import { describeError } from '../../process/ipc/error-transfer.ts';
 import { pollingPeriod } from '../../process/reload/polling-filesystems.ts';
 import type { OtherProcesses } from '../../process/supervisor/memory-budget.ts';
-import { type ReloadResult, Supervisor } from '../../process/supervisor/supervisor.ts';
-import type { Succession } from '../../process/supervisor/worker-changes.ts';
+import { type ReloadResult, SUPERSEDED, Supervisor } from '../../process/supervisor/supervisor.ts';
+import type { Failure, Succession } from '../../process/supervisor/worker-changes.ts';
 import type { WorkerHandle } from '../../process/supervisor/worker-handle.ts';
 import { servedName } from '../announce.ts';
 import { deathDetails } from '../death-details.ts';
+import type { WorkerPlan } from '../plan.ts';
 import type { Service } from '../service.ts';
 import type { Vacated } from '../upgrade/upgrade.ts';
 import { type ProcessPlan, processSupervision, taskDefinition } from './process-plan.ts';
+import { type Reloading, reloadTogether } from './reload-together.ts';
 import { ScheduledTasks } from './scheduled-tasks.ts';
 import { type ServedParts, servedParts } from './served-parts.ts';
 
@@ -35,6 +37,9 @@ export class BackgroundProcesses {
   readonly #service: Service;
   readonly #tasks: ScheduledTasks;
   readonly #sections = new Map<string, Section>();
+  /** The newest reload: of several that wait, only that one is done. */
+  #lastReload = 0;
+  #reloading: Promise<unknown> = Promise.resolve();
   #isStopping = false;
   #setFinished = () => {};
 
@@ -69,24 +74,57 @@ export class BackgroundProcesses {
     for (const name of chosen.tasks) await taskDefinition(this.#service, name, session);
   }
 
-  /** Reads the file again: replaces the processes, starts those of new sections, and ends those of removed ones. */
-  async reload(reason: string): Promise<ReloadResult> {
-    try {
-      const { processes: names, tasks } = await this.#chosen();
-      await this.#tasks.set(tasks);
-      const known = [...this.#sections];
-      await this.#removeExcept(names);
-      const results = await Promise.all([
-        ...known.flatMap(([name, { supervisor }]) =>
-          names.includes(name) && supervisor ? supervisor.reload(reason) : [],
-        ),
-        ...this.#missing(names).map((name) => this.#tryToAdd(name)),
-      ]);
-      return results.find((each) => !each.ok) ?? { ok: true };
-    } catch (error) {
-      this.#service.log.error(`the background processes keep running unchanged: ${describeError(error)}`);
-      return { ok: false, error };
+  /**
+   * Reads the file again and replaces the web workers and the processes: all of them, or none. Those that are exclusive follow,
+   * because an old one that has ended for its successor cannot come back.
+   * @param onReplaced called before the exclusive ones follow
+   */
+  async reload(
+    reason: string,
+    web: Supervisor<WorkerPlan> | undefined,
+    onReplaced: () => Promise<void>,
+  ): Promise<ReloadResult> {
+    const number = ++this.#lastReload;
+    for (const supervisor of [...this.#supervisors, ...(web ? [web] : [])]) supervisor.interruptReload();
+    await this.#reloading;
+    if (number !== this.#lastReload) return SUPERSEDED;
+    const reload = this.#reloadAll(reason, web, onReplaced);
+    this.#reloading = reload;
+    return reload;
+  }
+
+  async #reloadAll(
+    reason: string,
+    web: Supervisor<WorkerPlan> | undefined,
+    onReplaced: () => Promise<void>,
+  ): Promise<ReloadResult> {
+    const chosen = await this.#chosen().catch((error: unknown): Failure => ({ ok: false, error }));
+    if ('error' in chosen) {
+      // A file that cannot be read ends the reload of the web workers too, which log it.
+      if (web) return web.reload(reason);
+      this.#service.log.error(`not reloaded, the old version keeps running: ${describeError(chosen.error)}`);
+      return chosen;
     }
+    const { processes: names, tasks } = chosen;
+    const known = [...this.#sections].flatMap(([name, { supervisor }]) =>
+      supervisor && names.includes(name) ? reloading(`[process:${name}]`, supervisor) : [],
+    );
+    const exclusive = known.filter(({ isExclusive }) => isExclusive);
+    const result = await reloadTogether(
+      [
+        ...(web && !web.isExclusive ? [reloading('the application', web)] : []),
+        ...known.filter((each) => !exclusive.includes(each)),
+        ...this.#missing(names).map((name) => this.#adding(name)),
+      ],
+      reason,
+    );
+    if (!result.ok) return result;
+    const application = web?.isExclusive ? await web.reload(reason) : result;
+    if (!application.ok) return application;
+    await this.#setTasks(tasks);
+    await Promise.all([onReplaced(), this.#removeExcept(names)]);
+    const results = await Promise.all(exclusive.map((each) => each.reload(reason)));
+    return results.find((each) => !each.ok) ?? result;
   }
 
   /** With `--reload`, after a change of the file: starts those of new sections, and ends those of removed ones. */
@@ -95,7 +133,7 @@ export class BackgroundProcesses {
     const chosen = await this.#chosen().catch(() => undefined);
     if (!chosen || this.#isStopping) return;
     const { processes: names, tasks } = chosen;
-    await this.#tasks.set(tasks).catch((error: unknown) => this.#service.log.error(describeError(error)));
+    await this.#setTasks(tasks);
     for (const name of this.#missing(names)) void this.#tryToAdd(name);
     await this.#removeExcept(names);
   }
@@ -204,23 +242,42 @@ export class BackgroundProcesses {
     return servedParts(plan, new LoadSession(plan.globalConf));
   }
 
+  #setTasks(names: readonly string[]): Promise<void> {
+    return this.#tasks.set(names).catch((error: unknown) => this.#service.log.error(describeError(error)));
+  }
+
   #missing(names: readonly string[]): string[] {
     return names.filter((name) => !this.#sections.has(name));
   }
 
-  async #removeExcept(names: readonly string[]): Promise<void> {
-    const removed = [...this.#sections].filter(([name]) => !names.includes(name));
-    for (const [name] of removed) this.#sections.delete(name);
-    await Promise.all(removed.map(([, { supervisor }]) => supervisor?.stop({ graceful: true })));
+  #removeExcept(names: readonly string[]): Promise<void> {
+    return this.#remove([...this.#sections.keys()].filter((name) => !names.includes(name)));
   }
 
-  async #tryToAdd(name: string): Promise<ReloadResult> {
+  async #remove(names: readonly string[]): Promise<void> {
+    const removed = names.map((name) => this.#sections.get(name)?.supervisor);
+    for (const name of names) this.#sections.delete(name);
+    await Promise.all(removed.map((supervisor) => supervisor?.stop({ graceful: true })));
+  }
+
+  /** Starts the processes of a new section with a reload, and ends them if the others keep their old version. */
+  #adding(name: string): Reloading {
+    return { name: `[process:${name}]`, reload: (_reason, confirm) => this.#tryToAdd(name, confirm) };
+  }
+
+  async #tryToAdd(name: string, confirm?: () => Promise<void>): Promise<ReloadResult> {
     try {
       await this.#add(name);
-      return { ok: true };
     } catch (error) {
       this.#sections.delete(name);
       if (!this.#isStopping) this.#service.log.error(`[process:${name}] does not start: ${describeError(error)}`);
+      return { ok: false, error };
+    }
+    try {
+      await confirm?.();
+      return { ok: true };
+    } catch (error) {
+      await this.#remove([name]);
       return { ok: false, error };
     }
   }
@@ -270,4 +327,14 @@ export class BackgroundProcesses {
         if (!this.#isStopping) log.error(`[process:${name}] does not start: ${describeError(error)}`);
       });
   }
+}
+
+interface ReloadingSupervisor extends Reloading {
+  /** Whether a worker ends before its successor loads. */
+  readonly isExclusive: boolean;
+}
+
+function reloading(name: string, supervisor: Supervisor<WorkerPlan> | Supervisor<ProcessPlan>): ReloadingSupervisor {
+  const { isExclusive } = supervisor;
+  return { name, isExclusive, reload: (reason, confirm) => supervisor.reload(reason, confirm) };
 }

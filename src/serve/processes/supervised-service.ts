@@ -45,19 +45,19 @@ export class SupervisedService implements SignalTarget, Controllable {
     this.#webControl = web && new SupervisorControl(web, this);
   }
 
-  /**
-   * Replaces the web workers and then the processes. If the new version of the application does not start, or a section has an
-   * error, all stay as they are.
-   */
+  /** Replaces the web workers and the processes. If one does not start, or a section has an error, all stay as they are. */
   reload(reason: string): Promise<ReloadResult> {
     return this.#service.reloading(async () => {
       await this.#settled;
-      const result = (await this.#sectionError()) ?? (await this.#web?.reload(reason)) ?? { ok: true };
-      const all = result.ok ? await this.#processes.reload(reason) : result;
-      if (result.ok) this.#settled = this.#onReloaded();
-      else this.#upgrade.reloadInstead();
-      await this.#settled;
-      return all;
+      let isReplaced = false;
+      const onReplaced = () => {
+        isReplaced = true;
+        this.#settled = this.#onReloaded();
+        return this.#settled;
+      };
+      const result = (await this.#sectionError()) ?? (await this.#processes.reload(reason, this.#web, onReplaced));
+      if (!isReplaced) this.#upgrade.reloadInstead();
+      return result;
     });
   }
 
