@@ -46,11 +46,8 @@ export default defineConfig({
           priority: 3,
         },
         // For the threads and child processes of programs.
-        {
-          name: 'listen-call',
-          test: /src\/deploy\/programs\/children\/(?:listen-call|guard-threads|guard-processes)\.ts$/,
-          priority: 3,
-        },
+        { name: 'listen-call', test: /src\/deploy\/programs\/children\/listen-call\.ts$/, priority: 3 },
+        { name: 'guard-children', test: /src\/deploy\/programs\/children\/guard-children\.ts$/, priority: 3 },
         // Enough for loadApp, and what commands and parts share above it.
         {
           name: 'load',

@@ -57,6 +57,6 @@ export function ownTarball(directory: string): string | undefined {
 
 /**
  * Requires a CommonJS dependency of paster, which `import` would read twice (the first time to find its exports), or
- * loads one of paster's own files synchronously.
+ * loads synchronously what few processes need: one of paster's own files, or a module of Node.
  */
 export const requireOwn = createRequire(import.meta.url);

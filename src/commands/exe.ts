@@ -8,8 +8,8 @@ import { didYouMean, nearest } from '../config/nearest.ts';
 import { settingsOf } from '../deploy/context.ts';
 import { type ViewedEntry, viewDocument } from '../deploy/inspect/document-view.ts';
 import { ConfigError, type Location, locate } from '../errors.ts';
-import { isCgi } from '../process/program/command-line.ts';
-import { DOTENV, iniPath, optionHint, readEnvFiles } from './command-line/arguments.ts';
+import { isCgi, optionHint } from '../process/program/command-line.ts';
+import { DOTENV, iniPath, readEnvFiles } from './command-line/arguments.ts';
 import type { Command, CommandOption, Commands } from './command-line/command.ts';
 
 /** @param commands the commands that [exe] can name */

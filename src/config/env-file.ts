@@ -2,10 +2,10 @@
  * The environment variables that files and settings give to an application, on top of those that this process was started
  * with. Files such as `.env` are read with Node's own parser; unlike there, an invalid line is an error.
  */
-import { parseEnv } from 'node:util';
 import { ConfigError, errorCode, errorMessage, type Location } from '../errors.ts';
 import { decidesCode } from '../files/program-variables.ts';
 import { readConfiguration } from '../files/user-files.ts';
+import { requireOwn } from '../own-files.ts';
 import type { SettingType } from './setting.ts';
 
 export type Variables = Readonly<Record<string, string>>;
@@ -133,6 +133,7 @@ export function readEnvFile(file: string, setting?: FileSetting): Variables {
     throw envFileReadError(file, setting, error);
   }
   checkLines(file, text);
+  const { parseEnv }: typeof import('node:util') = requireOwn('node:util');
   return parseEnv(text) as Variables;
 }
 

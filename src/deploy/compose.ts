@@ -1,7 +1,7 @@
 /** Builds objects from contexts; the only module that runs factories. */
 import { dirname } from 'node:path';
 import { ConfigError, type Location, locate, PasterError } from '../errors.ts';
-import { countBySection } from '../metrics/meter.ts';
+import { countBySection } from '../metrics/count-by-section.ts';
 import { toApp } from '../protocol/app.ts';
 import { withExpressFacade } from '../protocol/express-facade.ts';
 import { applyFilter, onceOnly, toFilter, withLifecycle } from '../protocol/filter.ts';

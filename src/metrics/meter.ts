@@ -6,11 +6,12 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { clientAddress } from '../http/client-address.ts';
-import { isComplete } from '../http/response-outcome.ts';
+import { isComplete } from '../http/response/response-outcome.ts';
 import type { OpenConnection } from '../net/direct/connection.ts';
 import { bytesDispatched } from '../net/node-internals.ts';
 import type { App } from '../protocol/types.ts';
 import { shownValue } from '../secrets.ts';
+import { METER } from './count-by-section.ts';
 import { bucketOf, type Counts, DURATION_BOUNDS, type RefusalReason } from './counts.ts';
 import { History, SAMPLE_MS } from './history.ts';
 import {
@@ -311,34 +312,10 @@ function shownUrl(url: string): string {
   return shown.length > LONGEST_URL ? `${shown.slice(0, LONGEST_URL)}...` : shown;
 }
 
-// Shared by all copies of paster in a process: the command may be another installation than the one that a part imports.
-const KEY: unique symbol = Symbol.for('paster.meter');
-const shared: typeof globalThis & { [KEY]?: Meter } = globalThis;
+const shared: typeof globalThis & { [METER]?: Meter } = globalThis;
 
 /** The meter of this process. */
 export function meter(): Meter {
-  shared[KEY] ??= new Meter();
-  return shared[KEY];
-}
-
-/**
- * Wraps an application so that its requests are counted for a section of the INI file, unless they reach a section further
- * in. If nothing is counted, as in a program that calls `loadApp`, the application stays the object that the factory made.
- */
-export function countBySection(app: App, section: string): App {
-  const { isWatching, isCounting } = meter();
-  if (!isWatching && !isCounting) return app;
-  const counter = meter().counter(section);
-  const wrapped: App = (req: MeteredRequest, res) => {
-    const request = req[INFLIGHT];
-    if (request !== undefined) request.counter = counter;
-    return app(req, res);
-  };
-  // Composites and filters find the application's other properties on the wrapper too.
-  Object.setPrototypeOf(wrapped, app);
-  for (const name of ['ready', 'drain', 'close', 'upgrade'] as const) {
-    const hook = app[name] as ((...args: unknown[]) => unknown) | undefined;
-    if (hook) wrapped[name] = (...args: unknown[]) => hook.apply(app, args);
-  }
-  return wrapped;
+  shared[METER] ??= new Meter();
+  return shared[METER];
 }

@@ -1,7 +1,7 @@
 /** Turns what a filter factory returns into a Filter, and passes ready, drain, close and upgrade through filtered applications. */
 import type { ServerResponse } from 'node:http';
 import { ConfigError } from '../errors.ts';
-import { takeLists } from '../http/response-interceptor.ts';
+import { takeLists } from '../http/response/header-lists.ts';
 import { type AppLike, toApp } from './app.ts';
 import { ERROR_MIDDLEWARE_HINT, isErrorMiddleware, type Middleware, middlewareFilter } from './middleware.ts';
 import { describeValue } from './shapes/describe.ts';

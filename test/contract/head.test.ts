@@ -1,7 +1,7 @@
 /** The contract of every server: the head of the response. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { interceptResponse } from '../../src/http/response-interceptor.ts';
+import { interceptResponse } from '../../src/http/response/response-interceptor.ts';
 import { applyFilter } from '../../src/protocol/filter.ts';
 import type { App, Filter } from '../../src/protocol/types.ts';
 import { httpBackend } from './backends/http-backend.ts';

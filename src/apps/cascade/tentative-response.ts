@@ -4,7 +4,7 @@
  * dropped, and whatever the application writes is discarded.
  */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { callLater, interceptResponse, type ResponseInterceptor } from '../../http/response-interceptor.ts';
+import { callLater, interceptResponse, type ResponseInterceptor } from '../../http/response/response-interceptor.ts';
 
 export interface TentativeOptions {
   /** Whether a response of this status is dropped. */

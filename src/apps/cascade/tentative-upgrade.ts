@@ -3,7 +3,7 @@
  * with a certain status.
  */
 import type { Duplex } from 'node:stream';
-import { callLater } from '../../http/response-interceptor.ts';
+import { callLater } from '../../http/response/response-interceptor.ts';
 
 type Writer = (...args: unknown[]) => unknown;
 

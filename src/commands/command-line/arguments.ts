@@ -14,11 +14,6 @@ export const DOTENV: CommandOption = {
   repeatable: true,
 };
 
-/** What to use instead of an option that paster once had. */
-export function optionHint(name: string): string | undefined {
-  return name === 'env-file' ? '--env-file is an option of Node itself: use -e or --dotenv' : undefined;
-}
-
 /** Applies the files of `--dotenv`. @returns their absolute paths. @throws ConfigError as `applyEnvFiles` does */
 export function readEnvFiles(options: Readonly<Record<string, unknown>>): readonly string[] {
   const files = listOption(options, 'dotenv').map((file) => fromWorkingDirectory(file));

@@ -3,7 +3,7 @@ import type { Command as Program } from 'commander';
 import { nearest } from '../../config/nearest.ts';
 import { EXIT_OK, UsageError } from '../../errors.ts';
 import { requireOwn } from '../../own-files.ts';
-import { optionHint } from './arguments.ts';
+import { optionHint } from '../../process/program/command-line.ts';
 import type { Command, Console } from './command.ts';
 import { COMMANDS } from './command-table.ts';
 

@@ -1,11 +1,12 @@
 /** Experimental parts of Node, without its warnings of them: the application has not chosen them. */
 import nodeModule from 'node:module';
-import { compileFunction, constants } from 'node:vm';
+import { requireOwn } from '../../own-files.ts';
 
 const LOADER_OPTION = 'USE_MAIN_CONTEXT_DEFAULT_LOADER';
 
 /** Imports as a module at a path does. */
 export function importAt(filename: string, specifier: string): Promise<unknown> {
+  const { compileFunction, constants }: typeof import('node:vm') = requireOwn('node:vm');
   const options = { filename, importModuleDynamically: constants[LOADER_OPTION] };
   return withoutWarning(LOADER_OPTION, () =>
     compileFunction('return import(specifier)', ['specifier'], options)(specifier),

@@ -6,7 +6,7 @@ import cluster, { type Worker } from 'node:cluster';
 import { syncBuiltinESMExports } from 'node:module';
 import { ConfigError } from '../../errors.ts';
 import { placeInStack } from '../modules/error-place.ts';
-import { placeOfFork } from './children/guard-processes.ts';
+import { placeOfFork } from './children/guard-children.ts';
 
 /** Makes `cluster.isWorker` true in this process. Forks would listen on ports of their own, past the filters. */
 export function becomeClusterWorker(): void {
@@ -38,27 +38,4 @@ export function isPortOfForks(): boolean {
   const holder: { stack?: string } = {};
   Error.captureStackTrace(holder, isPortOfForks);
   return holder.stack?.includes('node:internal/cluster/') ?? false;
-}
-
-/** Listens by itself also in a worker of node:cluster, where Node would ask the parent for the port. */
-export function listenAsPrimary(listen: (...args: never[]) => unknown, server: object, args: readonly unknown[]) {
-  if (!cluster.isWorker) return Reflect.apply(listen, server, args);
-  // Node looks at isPrimary before `listen` returns, or at `exclusive` when it has looked up a host.
-  Object.assign(cluster, { isPrimary: true });
-  try {
-    return Reflect.apply(listen, server, exclusively(args));
-  } finally {
-    Object.assign(cluster, { isPrimary: false });
-  }
-}
-
-function exclusively(args: readonly unknown[]): readonly unknown[] {
-  const [first, host] = args;
-  if (typeof first === 'object' && first !== null && 'host' in first) {
-    return [{ ...first, exclusive: true }, ...args.slice(1)];
-  }
-  if (typeof host !== 'string') return args;
-  const backlog = args.find((each, place) => place > 1 && typeof each === 'number');
-  const callback = args.findLast((each) => typeof each === 'function');
-  return [{ port: first, host, backlog, exclusive: true }, callback];
 }

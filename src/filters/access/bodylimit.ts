@@ -2,8 +2,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { defineSettings, type OptionsOf, type SettingsOf, size, withDefaults } from '../../config/setting.ts';
 import { CONTENT_TOO_LARGE, refuseBody, writeHead413 } from '../../http/error-response.ts';
-import { replaceResponse } from '../../http/response-interceptor.ts';
-import { isUnanswered } from '../../http/response-outcome.ts';
+import { replaceResponse } from '../../http/response/response-interceptor.ts';
+import { isUnanswered } from '../../http/response/response-outcome.ts';
 import { declineUpgrade } from '../../protocol/default-handlers.ts';
 import type { App, Filter, Settings } from '../../protocol/types.ts';
 

@@ -10,8 +10,8 @@ import {
   seconds,
   withDefaults,
 } from '../../config/setting.ts';
-import { replaceResponse } from '../../http/response-interceptor.ts';
-import { isUnanswered } from '../../http/response-outcome.ts';
+import { replaceResponse } from '../../http/response/response-interceptor.ts';
+import { isUnanswered } from '../../http/response/response-outcome.ts';
 import type { App, Filter, Settings } from '../../protocol/types.ts';
 import { timerMs } from '../../timer.ts';
 import { plainRefusal } from './access-decision.ts';

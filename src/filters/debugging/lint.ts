@@ -8,14 +8,14 @@ import { placeInStack } from '../../deploy/modules/error-place.ts';
 import { formatLocation, RunError } from '../../errors.ts';
 import { catchErrors } from '../../http/error-response.ts';
 import { TOKEN } from '../../http/request-headers.ts';
+import { headersGiven } from '../../http/response/header-lists.ts';
 import {
   chunkSize,
   type HeadMethod,
-  headersGiven,
   interceptResponse,
   type ResponseHooks,
-} from '../../http/response-interceptor.ts';
-import { hasBody } from '../../http/response-outcome.ts';
+} from '../../http/response/response-interceptor.ts';
+import { hasBody } from '../../http/response/response-outcome.ts';
 import { printableLine } from '../../printable.ts';
 import type { Filter, Settings } from '../../protocol/types.ts';
 import { withoutSecretParameters } from '../../secrets.ts';

@@ -6,7 +6,8 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import { defineSettings, otherSettings, type SettingsOf } from '../../config/setting.ts';
 import { ConfigError, errorMessage } from '../../errors.ts';
 import { statusText } from '../../http/error-response.ts';
-import { type HeaderPairs, headersGiven, interceptResponse } from '../../http/response-interceptor.ts';
+import { type HeaderPairs, headersGiven } from '../../http/response/header-lists.ts';
+import { interceptResponse } from '../../http/response/response-interceptor.ts';
 import { printableMessage } from '../../printable.ts';
 import type { Filter, Settings } from '../../protocol/types.ts';
 import { toStandardError, type WriteLine } from '../logging/line-output.ts';

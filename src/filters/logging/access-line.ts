@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { remoteUser } from '../../http/remote-user.ts';
 import { requestHost, requestId } from '../../http/request-headers.ts';
-import { isUnbroken } from '../../http/response-outcome.ts';
+import { isUnbroken } from '../../http/response/response-outcome.ts';
 import { memoizeLast } from '../../logging/memoize-last.ts';
 import { strftime } from '../../logging/python/strftime.ts';
 import type { ResponseSize } from './response-size.ts';

@@ -1,7 +1,7 @@
 /** Counts the bytes of a response's body, as the application hands them over. */
 import type { ServerResponse } from 'node:http';
-import { chunkSize, type ResponseHooks } from '../../http/response-interceptor.ts';
-import { hasBody } from '../../http/response-outcome.ts';
+import { chunkSize, type ResponseHooks } from '../../http/response/response-interceptor.ts';
+import { hasBody } from '../../http/response/response-outcome.ts';
 
 export class ResponseSize implements ResponseHooks {
   readonly #res: ServerResponse;

@@ -15,7 +15,7 @@ import {
 import type { MountedRequest } from '../../http/mount.ts';
 import { AMBIGUOUS, longestPrefix, PathPrefixes } from '../../http/path-prefixes.ts';
 import { REQUEST_ID_HEADER, requestId } from '../../http/request-headers.ts';
-import { interceptResponse } from '../../http/response-interceptor.ts';
+import { interceptResponse } from '../../http/response/response-interceptor.ts';
 import { getLogger, hierarchy } from '../../logging/python/logger.ts';
 import { DEBUG, INFO, LEVELS } from '../../logging/python/record.ts';
 import { requestOutput } from '../../logging/request-output.ts';

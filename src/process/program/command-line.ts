@@ -9,6 +9,11 @@ const PREFIX = 'PASTER_ARGUMENT_';
 
 let ownArguments: readonly string[] = [];
 
+/** What to use instead of an option that paster once had. */
+export function optionHint(name: string): string | undefined {
+  return name === 'env-file' ? '--env-file is an option of Node itself: use -e or --dotenv' : undefined;
+}
+
 /** Whether a web server has started this process for one request. */
 export function isCgi(): boolean {
   return Boolean(process.env['GATEWAY_INTERFACE'] || process.env['REQUEST_METHOD']);

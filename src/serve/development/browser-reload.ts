@@ -7,12 +7,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { sendPlainText } from '../../http/error-response.ts';
 import { escapeHtml } from '../../http/html.ts';
 import { removeHeaders } from '../../http/override-client.ts';
-import {
-  type HeaderPairs,
-  headersGiven,
-  interceptResponse,
-  type ResponseHooks,
-} from '../../http/response-interceptor.ts';
+import { type HeaderPairs, headersGiven } from '../../http/response/header-lists.ts';
+import { interceptResponse, type ResponseHooks } from '../../http/response/response-interceptor.ts';
 import { RELOAD_SCRIPT } from './reload-script.ts';
 import { nonceFor } from './script-policy.ts';
 

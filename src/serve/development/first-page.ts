@@ -1,7 +1,7 @@
 /** The page at the root of a new application that has none of its own yet: it shows the developer that paster runs it. */
 import type { Context } from '../../deploy/context.ts';
 import type { MountedRequest } from '../../http/mount.ts';
-import { interceptResponse } from '../../http/response-interceptor.ts';
+import { interceptResponse } from '../../http/response/response-interceptor.ts';
 import { withLifecycle } from '../../protocol/filter.ts';
 import type { App } from '../../protocol/types.ts';
 import { opensPage } from './browser-reload.ts';

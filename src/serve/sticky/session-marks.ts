@@ -4,7 +4,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http';
-import { type HeaderPairs, headersGiven, interceptResponse } from '../../http/response-interceptor.ts';
+import { type HeaderPairs, headersGiven } from '../../http/response/header-lists.ts';
+import { interceptResponse } from '../../http/response/response-interceptor.ts';
 
 const WORKER = /^[\w-]{22}$/;
 const SESSION_PARAMETER = /[?&]sid=([\w-]{1,64})(?:&|$)/;

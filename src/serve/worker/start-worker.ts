@@ -76,6 +76,8 @@ export const prepareWorker: WorkerPreparation<WorkerPlan> = async (plan, units) 
   if (plan.reload) await readConfigurationAhead(plan);
   // Before packages are observed: what paster changes is not their work, nor the application's.
   replaceListen();
+  const { replaceChildren } = await import('../../deploy/programs/children/guard-children.ts');
+  replaceChildren();
   const typescript = units.find(({ byTsx }) => byTsx);
   if (typescript) await prepareTsx(typescript.from);
   return importPackage;

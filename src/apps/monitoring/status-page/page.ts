@@ -1,5 +1,6 @@
 /** The status page: parts that are sent again when they have changed, and the page around them. */
-import { htmlPage, pagePolicy } from '../../../http/html.ts';
+import { createHash } from 'node:crypto';
+import { type PageParts as HtmlParts, htmlPage, PAGE_STYLE } from '../../../http/html.ts';
 import { certificatesOf, expiryText } from '../../../metrics/certificates.ts';
 import { refusedOf, requestsOf } from '../../../metrics/counts.ts';
 import { addDurations, quantile } from '../../../metrics/quantiles.ts';
@@ -156,4 +157,22 @@ function serverFacts(status: ServerStatus, identity: ServerIdentity | undefined)
     ['Connections', `${accepted} so far, ${upgrades} upgraded`],
     ['Traffic', `${byteCount(received)} received, ${byteCount(sent)} sent`],
   ]);
+}
+
+/**
+ * The Content-Security-Policy of a page with these parts. Only its own styles and script have an effect: should text ever be
+ * taken for markup, it can neither run nor load anything. The script may read from its own server.
+ */
+function pagePolicy({ style = '', script }: HtmlParts = {}): string {
+  return [
+    "default-src 'none'",
+    `style-src ${hashSource(PAGE_STYLE + style)}`,
+    ...(script === undefined ? [] : [`script-src ${hashSource(script)}`, "connect-src 'self'"]),
+    'img-src data:',
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  ].join('; ');
+}
+
+function hashSource(text: string): string {
+  return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 }

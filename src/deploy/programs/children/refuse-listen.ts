@@ -2,8 +2,7 @@
 import cluster from 'node:cluster';
 import { Server } from 'node:net';
 import { isMainThread } from 'node:worker_threads';
-import { guardProcesses, replaceProcesses } from './guard-processes.ts';
-import { guardThreads, replaceWorker } from './guard-threads.ts';
+import { guardChildren } from './guard-children.ts';
 import { formatRequested, isInherited, isTemporary, requestedAddress } from './listen-call.ts';
 
 const where = isMainThread ? 'a child process' : 'a worker thread';
@@ -29,9 +28,4 @@ function withoutExclusive([first, ...rest]: readonly unknown[]): unknown[] {
 // What these start refuses too, also with options of its own.
 const PRELOAD = /^--require=(.*refuse-listen\.js)$/;
 const [preload] = process.execArgv.flatMap((option) => PRELOAD.exec(option)?.[1] ?? []);
-if (preload !== undefined) {
-  replaceWorker();
-  replaceProcesses();
-  guardThreads(preload);
-  guardProcesses(preload);
-}
+if (preload !== undefined) guardChildren(preload);

@@ -6,10 +6,8 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Server as HttpServer } from 'node:http';
 import { Server as NetServer } from 'node:net';
 import { isOwnServer } from '../../../net/address.ts';
-import { replaceProcesses } from '../children/guard-processes.ts';
-import { replaceWorker } from '../children/guard-threads.ts';
+import { requireOwn } from '../../../own-files.ts';
 import { isInherited, type RequestedAddress, requestedAddress } from '../children/listen-call.ts';
-import { listenAsPrimary } from '../cluster-worker.ts';
 
 export type Callback = (...args: unknown[]) => void;
 
@@ -64,8 +62,6 @@ export async function decideWhile<T>(policy: ListenPolicy, run: () => Promise<T>
 export function replaceListen(): void {
   if (isInstalled) return;
   isInstalled = true;
-  replaceWorker();
-  replaceProcesses();
   const { listen } = NetServer.prototype;
   NetServer.prototype.listen = function (this: NetServer, ...args: unknown[]): NetServer {
     const load = loading.getStore();
@@ -77,6 +73,31 @@ export function replaceListen(): void {
   } as NetServer['listen'];
 }
 
+/** Listens by itself also in a worker of node:cluster, where Node would ask the parent for the port. */
+function listenAsPrimary(listen: (...args: never[]) => unknown, server: object, args: readonly unknown[]) {
+  // `listen` of Node loads it too.
+  const cluster: typeof import('node:cluster').default = requireOwn('node:cluster');
+  if (!cluster.isWorker) return Reflect.apply(listen, server, args);
+  // Node looks at isPrimary before `listen` returns, or at `exclusive` when it has looked up a host.
+  Object.assign(cluster, { isPrimary: true });
+  try {
+    return Reflect.apply(listen, server, exclusively(args));
+  } finally {
+    Object.assign(cluster, { isPrimary: false });
+  }
+}
+
+function exclusively(args: readonly unknown[]): readonly unknown[] {
+  const [first, host] = args;
+  if (typeof first === 'object' && first !== null && 'host' in first) {
+    return [{ ...first, exclusive: true }, ...args.slice(1)];
+  }
+  if (typeof host !== 'string') return args;
+  const backlog = args.find((each, place) => place > 1 && typeof each === 'number');
+  const callback = args.findLast((each) => typeof each === 'function');
+  return [{ port: first, host, backlog, exclusive: true }, callback];
+}
+
 /** An HTTP server of Node's or one that works like it, with handlers: HTTPS and HTTP/2 servers have the same events. */
 export function handlesHttp(server: NetServer): server is HttpServer {
   return server.listenerCount('request') > 0 || server.listenerCount('upgrade') > 0;
@@ -85,4 +106,21 @@ export function handlesHttp(server: NetServer): server is HttpServer {
 /** Whether it is one of Node's that may get its handlers later. Servers of other protocols do not have this method. */
 export function awaitsHandlers(server: NetServer): boolean {
   return !handlesHttp(server) && typeof Reflect.get(server, 'setTimeout') === 'function';
+}
+
+/** A file of Vite, in the stack of a call. */
+const VITE = /[\\/]node_modules[\\/](?:rolldown-)?vite[\\/]dist[\\/]/;
+
+/** Vite's server responds to every request that asks for no WebSocket with this status. */
+const UPGRADE_REQUIRED = /\b426\b/;
+
+/**
+ * Whether a server is Vite's for hot reload, and not the one that `vite dev` serves pages with.
+ * @param listen its method, which is being called
+ */
+export function isHotReloadServer(server: NetServer, listen: (...args: never[]) => unknown): boolean {
+  if (!server.listeners('request').some((each) => UPGRADE_REQUIRED.test(String(each)))) return false;
+  const holder: { stack?: string } = {};
+  Error.captureStackTrace(holder, listen);
+  return VITE.test(holder.stack?.split('\n')[1] ?? '');
 }

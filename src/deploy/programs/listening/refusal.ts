@@ -6,12 +6,12 @@ import { ConfigError, formatError } from '../../../errors.ts';
 import type { Logger } from '../../../log.ts';
 import { isOwnFile } from '../../../own-files.ts';
 import { formatRequested, type RequestedAddress } from '../children/listen-call.ts';
-import { isHotReloadServer } from '../vite/hot-reload.ts';
 import {
   awaitsHandlers,
   decideOtherwise,
   decideWhile,
   handlesHttp,
+  isHotReloadServer,
   type ListenPolicy,
   replaceListen,
 } from './policy.ts';

@@ -12,16 +12,16 @@ import { OWN_CODE } from '../../../own-files.ts';
 import { declineUpgrade } from '../../../protocol/default-handlers.ts';
 import { waitsForMessage } from '../../../protocol/polling-sessions.ts';
 import type { App } from '../../../protocol/types.ts';
-import { guardProcesses } from '../children/guard-processes.ts';
-import { guardThreads } from '../children/guard-threads.ts';
+import { guardChildren, replaceChildren } from '../children/guard-children.ts';
 import { formatRequested, isTemporary, type RequestedAddress } from '../children/listen-call.ts';
 import { forksError, isPortOfForks } from '../cluster-worker.ts';
-import { isHotReloadServer, ViteHotReload } from '../vite/hot-reload.ts';
+import { ViteHotReload } from '../vite/hot-reload.ts';
 import {
   awaitsHandlers,
   type Callback,
   decideListening,
   handlesHttp,
+  isHotReloadServer,
   type ListenPolicy,
   replaceListen,
 } from './policy.ts';
@@ -68,10 +68,9 @@ export class ListenTakeover implements ListenPolicy {
       this.#reject = reject;
     });
     replaceListen();
-    if (!options.listenOthers) {
-      guardThreads(CHILD_PRELOAD);
-      guardProcesses(CHILD_PRELOAD);
-    }
+    // Also without a guard: the place of a fork is for messages.
+    if (options.listenOthers) replaceChildren();
+    else guardChildren(CHILD_PRELOAD);
     decideListening(this);
   }
 

@@ -13,23 +13,6 @@ const CLIENT = /\/@vite\/client(?:\?|$)/;
 const CLIENT_PORT = /(\bhmrPort\s*=\s*)(\d+)/;
 /** How Vite's client names its WebSockets: `vite-hmr`, `vite-ping`. */
 const PROTOCOL = /^vite-(?:hmr|ping)$/;
-/** A file of Vite, in the stack of a call. */
-const VITE = /[\\/]node_modules[\\/](?:rolldown-)?vite[\\/]dist[\\/]/;
-
-/** Vite's server responds to every request that asks for no WebSocket with this status. */
-const UPGRADE_REQUIRED = /\b426\b/;
-
-/**
- * Whether a server is Vite's for hot reload, and not the one that `vite dev` serves pages with.
- * @param listen its method, which is being called
- */
-export function isHotReloadServer(server: NetServer, listen: (...args: never[]) => unknown): boolean {
-  if (!server.listeners('request').some((each) => UPGRADE_REQUIRED.test(String(each)))) return false;
-  const holder: { stack?: string } = {};
-  Error.captureStackTrace(holder, listen);
-  return VITE.test(holder.stack?.split('\n')[1] ?? '');
-}
-
 export class ViteHotReload {
   /** Vite's servers, by the port that each asked for. */
   readonly #servers = new Map<number, NetServer>();

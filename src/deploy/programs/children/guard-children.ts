@@ -1,12 +1,13 @@
 /**
- * The child processes of a program that is served: none of them opens a port past the filters of the INI file. This is about
- * those of Node that `fork` or `spawn` starts; what a shell or another program starts is not known.
+ * The threads and child processes of a program that is served: none of them opens a port past the filters of the INI file. Of the
+ * processes, this is about those of Node that `fork` or `spawn` starts; what a shell or another program starts is not known.
  */
 import childProcess, { type ChildProcess, type ForkOptions } from 'node:child_process';
 import cluster from 'node:cluster';
 import { existsSync, realpathSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { basename, delimiter, join } from 'node:path';
+import threads, { type WorkerOptions } from 'node:worker_threads';
 
 let preload: string | undefined;
 let lastFork: Error | undefined;
@@ -16,8 +17,39 @@ export function placeOfFork(): Error | undefined {
   return lastFork;
 }
 
-/** Replaces the functions that start processes, for good: packages that are imported ahead keep what they find. */
-export function replaceProcesses(): void {
+let areReplaced = false;
+
+/** Replaces what starts threads and processes, for good: packages that are imported ahead keep what they find. */
+export function replaceChildren(): void {
+  if (areReplaced) return;
+  areReplaced = true;
+  replaceThreads();
+  replaceProcesses();
+  syncBuiltinESMExports();
+}
+
+/** From now on, each new thread, and each new child process of this Node, refuses to listen. @param file what it loads first */
+export function guardChildren(file: string): void {
+  replaceChildren();
+  preload = file;
+}
+
+function replaceThreads(): void {
+  const { Worker } = threads;
+  threads.Worker = class extends Worker {
+    constructor(file: string | URL, options?: WorkerOptions) {
+      super(file, preload === undefined ? options : guarded(preload, options));
+    }
+  };
+  Object.defineProperty(threads.Worker, 'name', { value: 'Worker' });
+}
+
+/** Required and not imported: the code of a thread that is given as a text does not wait for imports. */
+function guarded(file: string, options: WorkerOptions = {}): WorkerOptions {
+  return { ...options, execArgv: [...(options.execArgv ?? process.execArgv), `--require=${file}`] };
+}
+
+function replaceProcesses(): void {
   const { fork, spawn } = childProcess;
   childProcess.fork = ((file: string, ...rest: readonly unknown[]) => {
     const [args, options] = split(rest) as [string[], ForkOptions];
@@ -40,7 +72,6 @@ export function replaceProcesses(): void {
     if (preload !== undefined) guardWorkers(`--require=${preload}`);
     return forkWorker(env);
   };
-  syncBuiltinESMExports();
 }
 
 /** Workers of node:cluster ask this process for their ports, so that it can refuse them. */
@@ -48,11 +79,6 @@ function guardWorkers(option: string): void {
   cluster.schedulingPolicy = cluster.SCHED_RR;
   const { execArgv = process.execArgv } = cluster.settings;
   if (!execArgv.includes(option)) cluster.setupPrimary({ execArgv: [...execArgv, option] });
-}
-
-/** From now on, each new child process of this Node refuses to listen. @param file what it loads first */
-export function guardProcesses(file: string): void {
-  preload = file;
 }
 
 interface StartOptions {

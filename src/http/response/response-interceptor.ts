@@ -4,7 +4,8 @@
  */
 // The global of this name is a getter, which costs as much as what it is needed for.
 import { Buffer } from 'node:buffer';
-import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { asUniqueNames } from './header-lists.ts';
 
 /**
  * What a filter wants to know. Each hook runs before the response does what the application has called; if a hook throws, that
@@ -222,43 +223,6 @@ export function replaceResponse(
 }
 
 // --- what hooks are given ------------------------------------------------------------------------------------------
-
-/** Names and values, as they are written; a name may come twice. */
-export type HeaderPairs = [name: string, value: OutgoingHttpHeader | undefined][];
-
-/**
- * The parameters of `writeHead` for a response that may have headers already. Then Node takes no pairs, and before Node 22
- * only the last one of several values of a name in a list.
- */
-export function asUniqueNames(parameters: readonly unknown[]): readonly unknown[] {
-  if (!parameters.some(Array.isArray)) return parameters;
-  const headers = new Map<string, HeaderPairs[number]>();
-  for (const [name, value] of headersGiven(parameters)) {
-    const before = headers.get(String(name).toLowerCase());
-    headers.set(
-      String(name).toLowerCase(),
-      before ? [before[0], [before[1], value].flat() as string[]] : [name, value],
-    );
-  }
-  return parameters.map((each) => (Array.isArray(each) ? [...headers.values()].flat() : each));
-}
-
-/** Lets the application pass lists and pairs to `writeHead` though a filter has set a header. */
-export function takeLists(res: ServerResponse): void {
-  const { writeHead } = res;
-  res.writeHead = ((status: number, ...given: unknown[]) =>
-    Reflect.apply(writeHead, res, [status, ...asUniqueNames(given)])) as ServerResponse['writeHead'];
-}
-
-/** The headers among the parameters of `writeHead`: an object, names and values in turn, or pairs of them. */
-export function headersGiven(parameters: readonly unknown[]): HeaderPairs {
-  const given = parameters.find((each) => typeof each === 'object' && each !== null) ?? {};
-  if (!Array.isArray(given)) return Object.entries(given);
-  if (Array.isArray(given[0])) return given as HeaderPairs;
-  const pairs: HeaderPairs = [];
-  for (let index = 0; index < given.length; index += 2) pairs.push([given[index], given[index + 1]]);
-  return pairs;
-}
 
 /** The bytes of a chunk. The caller may pass a callback instead of the encoding or the chunk. */
 export function chunkSize(chunk: unknown, encoding: unknown): number {

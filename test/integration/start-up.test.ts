@@ -1,0 +1,39 @@
+/** What starts of paster load: every part of Node and of paster that few need is left for later. */
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { temporaryDirectory } from '../helpers/directory.ts';
+import { ROOT } from '../helpers/program.ts';
+
+const REPORT = `process.on('exit', () => {
+  const loaded = process.moduleLoadList.flatMap((each) => /^NativeModule ([a-z_]+)$/.exec(each)?.[1] ?? []);
+  process.stderr.write('loaded ' + loaded.join(' ') + '\\n');
+});
+`;
+
+/** The public modules of Node that a program has loaded when it ends. */
+function modulesOf(args: readonly string[], cwd: string): string[] {
+  const report = `--import=data:text/javascript,${encodeURIComponent(REPORT)}`;
+  const output = execFileSync('sh', ['-c', 'exec "$0" "$@" 2>&1', process.execPath, report, ...args], { cwd });
+  return /^loaded (.*)$/m.exec(output.toString())?.[1]?.split(' ') ?? [];
+}
+
+test('--help needs no server', () => {
+  const modules = modulesOf([join(ROOT, 'bin/paster.js'), '--help'], ROOT);
+  expect(modules).toContain('fs');
+  for (const each of ['child_process', 'crypto', 'dns', 'os', 'worker_threads']) expect(modules).not.toContain(each);
+});
+
+test('loadApp needs no processes, threads or cryptography', () => {
+  const cwd = temporaryDirectory({
+    'package.json': '{"type": "module"}',
+    'app.js': 'export const make = () => (req, res) => res.end();\n',
+    'x.ini': '[app:main]\nuse = call:./app.js:make\n',
+    'load.js': `const { loadApp } = await import(${JSON.stringify(join(ROOT, 'dist/index.js'))});
+await loadApp('config:x.ini', { relativeTo: import.meta.dirname });\n`,
+  });
+  const modules = modulesOf(['load.js'], cwd);
+  expect(modules).toContain('net');
+  const few = ['child_process', 'cluster', 'crypto', 'dgram', 'vm', 'worker_threads'];
+  for (const each of few) expect(modules).not.toContain(each);
+});
