@@ -58,7 +58,13 @@ export default defineConfig({
         { name: 'logging', test: /src\/logging\/python\/(?:logger|levels|strftime)\.ts$/, priority: 1.5 },
         // All that a thread needs.
         { name: 'password', test: /src\/filters\/auth\/password\.ts$/, priority: 1.5 },
-        { name: 'serve', test: /src\/(?:commands\/serve|deploy\/server\/loaded-server)\.ts$/, priority: 1 },
+        // Enough for a worker that serves HTTP.
+        {
+          name: 'serve-worker',
+          test: /src\/(?:serve\/worker\/start-worker|serve\/processes\/start-process|process\/(?:worker\/worker|program\/compile-cache)|deploy\/modules\/(?:packages|entry-points)|deploy\/server\/loaded-server|servers\/http\/server)\.ts$/,
+          priority: 1.2,
+        },
+        { name: 'serve', test: /src\/commands\/serve\.ts$/, priority: 1 },
       ],
     },
   },
