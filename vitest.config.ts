@@ -28,7 +28,7 @@ const QUICK = [
 ];
 
 /** Start so many processes that each takes more than its share of `npm test`. */
-const NOT_QUICK = ['walkthroughs', 'help-examples', 'commands/check-as-user'].map((name) => `test/${name}.test.ts`);
+const NOT_QUICK = ['walkthroughs', 'help-examples', 'commands/check/as-user'].map((name) => `test/${name}.test.ts`);
 
 /** Take long although they are small. They begin first, so that at the end no processor waits for the last of them. */
 const FIRST =

@@ -2,8 +2,8 @@
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, isAlive, type Program, paster, requireRoot, serve } from '../helpers/program.ts';
+import { temporaryDirectory } from '../../helpers/directory.ts';
+import { eventually, isAlive, type Program, paster, requireRoot, serve } from '../../helpers/program.ts';
 
 /** Notes when each of its processes begins and ends, and what it got. */
 const MAILER = `import { appendFileSync } from 'node:fs';

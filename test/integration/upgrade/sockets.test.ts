@@ -14,10 +14,10 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { mountSmallDisk, temporaryDirectory } from '../helpers/directory.ts';
-import { startNginx } from '../helpers/front-end.ts';
-import { beforeSuite } from '../helpers/lifetime.ts';
-import { echoingApp, Load } from '../helpers/load.ts';
+import { mountSmallDisk, temporaryDirectory } from '../../helpers/directory.ts';
+import { startNginx } from '../../helpers/front-end.ts';
+import { beforeSuite } from '../../helpers/lifetime.ts';
+import { echoingApp, Load } from '../../helpers/load.ts';
 import {
   eventually,
   freePort,
@@ -29,8 +29,8 @@ import {
   requireProgram,
   requireRoot,
   requireTool,
-} from '../helpers/program.ts';
-import { FastcgiClient } from '../servers/fastcgi/client.ts';
+} from '../../helpers/program.ts';
+import { FastcgiClient } from '../../servers/fastcgi/client.ts';
 
 const nginx = requireProgram('nginx');
 const python = requireProgram('python3');

@@ -1,10 +1,10 @@
 /** `paster check`: all mistakes of a file in one run, a line each, and nothing called, served or left behind. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { checkFile } from '../../src/deploy/check/check.ts';
-import { formatError } from '../../src/errors.ts';
-import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, type Finished, paster, ROOT } from '../helpers/program.ts';
+import { checkFile } from '../../../src/deploy/check/check.ts';
+import { formatError } from '../../../src/errors.ts';
+import { temporaryDirectory } from '../../helpers/directory.ts';
+import { eventually, type Finished, paster, ROOT } from '../../helpers/program.ts';
 
 const MODULE = `
 import { writeFileSync } from 'node:fs';

@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, renameSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { temporaryDirectory } from '../helpers/directory.ts';
-import { type Finished, Program, paster, ROOT, requireProgram, requireRoot, serve } from '../helpers/program.ts';
+import { temporaryDirectory } from '../../helpers/directory.ts';
+import { type Finished, Program, paster, ROOT, requireProgram, requireRoot, serve } from '../../helpers/program.ts';
 
 const APP = '[app:main]\nuse = npm:paster#test\n';
 const SETPRIV = requireProgram('setpriv');

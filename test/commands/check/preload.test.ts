@@ -2,8 +2,8 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { temporaryDirectory } from '../helpers/directory.ts';
-import { paster } from '../helpers/program.ts';
+import { temporaryDirectory } from '../../helpers/directory.ts';
+import { paster } from '../../helpers/program.ts';
 
 const PACKAGES: Readonly<Record<string, string>> = {
   plain: '',

@@ -7,12 +7,12 @@ import { join } from 'node:path';
 import { text as received } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { project, runWebServer } from '../export/site.ts';
-import { temporaryDirectory } from '../helpers/directory.ts';
-import { echoingApp, Load } from '../helpers/load.ts';
-import { eventually, freePort, Program, paster, ROOT, requireProgram, serve } from '../helpers/program.ts';
-import { atTerminal, shown } from '../helpers/terminal.ts';
-import { FastcgiClient } from '../servers/fastcgi/client.ts';
+import { project, runWebServer } from '../../export/site.ts';
+import { temporaryDirectory } from '../../helpers/directory.ts';
+import { echoingApp, Load } from '../../helpers/load.ts';
+import { eventually, freePort, Program, paster, ROOT, requireProgram, serve } from '../../helpers/program.ts';
+import { atTerminal, shown } from '../../helpers/terminal.ts';
+import { FastcgiClient } from '../../servers/fastcgi/client.ts';
 
 const nginx = requireProgram('nginx');
 const python = requireProgram('python3');

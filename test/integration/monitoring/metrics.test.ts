@@ -5,14 +5,14 @@ import { connect as connectHttp2 } from 'node:http2';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { askUpgrade } from '../filters/upgrade.ts';
-import { ask, askForStart } from '../helpers/ask.ts';
-import { makeCertificate } from '../helpers/certificate.ts';
-import { leastContrast, overhang, startChromium, visit } from '../helpers/chromium.ts';
-import { temporaryDirectory } from '../helpers/directory.ts';
-import { startNginx, startNginxForScgi } from '../helpers/front-end.ts';
-import { runNginx } from '../helpers/nginx.ts';
-import { eventually, needProgram, type Program, serve } from '../helpers/program.ts';
+import { askUpgrade } from '../../filters/upgrade.ts';
+import { ask, askForStart } from '../../helpers/ask.ts';
+import { makeCertificate } from '../../helpers/certificate.ts';
+import { leastContrast, overhang, startChromium, visit } from '../../helpers/chromium.ts';
+import { temporaryDirectory } from '../../helpers/directory.ts';
+import { startNginx, startNginxForScgi } from '../../helpers/front-end.ts';
+import { runNginx } from '../../helpers/nginx.ts';
+import { eventually, needProgram, type Program, serve } from '../../helpers/program.ts';
 
 const APP = `import { setTimeout as sleep } from 'node:timers/promises';
 const app = async (req, res) => {
