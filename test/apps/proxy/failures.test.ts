@@ -1,0 +1,94 @@
+/** Servers and clients that fail while a proxy is between them. */
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { proxy } from '../../../src/apps/proxy/proxy.ts';
+import { ask } from '../../helpers/ask.ts';
+import { eventually, freePort } from '../../helpers/program.ts';
+import { listen } from '../../protocol/listen.ts';
+import { proxied, rawUpstream, sendBytes } from './upstream.ts';
+
+describe('failures', () => {
+  test('nobody there is 502', async () => {
+    const address = `http://127.0.0.1:${await freePort()}`;
+    const reply = await ask(await listen(await proxy({ address })), '/', { method: 'POST', body: 'x' });
+    expect(reply).toMatchObject({ status: 502, complete: true });
+    expect(reply.body.toString()).toBe('Bad Gateway\n');
+  });
+
+  test('one that hangs up is 502', async () => {
+    const { address } = await rawUpstream((socket) => socket.once('data', () => socket.destroy()));
+    expect((await ask(await listen(await proxy({ address })), '/')).status).toBe(502);
+  });
+
+  test.each([
+    ['a status that is none', 'HTTP/1.1 099 Odd\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nok'],
+    ['a reason that cannot be sent on', 'HTTP/1.1 200 a\x01b\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nok'],
+    ['another protocol, which nobody asked for', 'HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'],
+    ['no HTTP', 'SSH-2.0-OpenSSH_9.2\r\n'],
+  ])('%s is 502, and the next request is answered', async (_what, answer) => {
+    let count = 0;
+    const { address } = await rawUpstream((socket) =>
+      socket.once('data', () => socket.end(count++ === 0 ? answer : 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')),
+    );
+    const origin = await listen(await proxy({ address }));
+    const reply = await ask(origin, '/');
+    expect(reply).toMatchObject({ status: 502, complete: true });
+    expect(reply.headers).not.toHaveProperty('set-cookie');
+    expect((await ask(origin, '/')).status).toBe(200);
+  });
+
+  test('one that says nothing is 504, and let go of', async () => {
+    let ended = false;
+    const { address } = await rawUpstream((socket) => {
+      socket.on('close', () => {
+        ended = true;
+      });
+    });
+    expect((await ask(await listen(await proxy({ address, timeout: 0.1 })), '/')).status).toBe(504);
+    await eventually(() => ended);
+  });
+
+  test('one that breaks off, or stops in the middle, breaks the answer off', async () => {
+    for (const ends of [true, false]) {
+      const origin = await proxied(
+        (_req, res) => {
+          res.writeHead(200, { 'Content-Length': 10 });
+          res.write('half', () => ends && res.destroy());
+        },
+        { timeout: 0.2 },
+      );
+      expect(await ask(origin, '/')).toMatchObject({ status: 200, complete: false });
+    }
+  });
+
+  test('a client that leaves is left for, before the answer and in the middle of it', async () => {
+    for (const begins of [true, false]) {
+      let arrived = false;
+      let left = false;
+      const origin = await proxied((req, res) => {
+        arrived = true;
+        req.resume();
+        res.on('close', () => {
+          left = true;
+        });
+        if (begins) res.write('x');
+      });
+      const { hostname, port } = new URL(origin);
+      const socket = connect(Number(port), hostname);
+      socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc');
+      await eventually(() => arrived);
+      socket.destroy();
+      await eventually(() => left);
+    }
+  });
+
+  test('an answer before the body has come does not wait for it', async () => {
+    const origin = await proxied((_req, res) => res.writeHead(413, { Connection: 'close' }).end('too large'));
+    const text = await Promise.race([
+      sendBytes(origin, 'POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1000000\r\n\r\nabc'),
+      sleep(3000, 'open'),
+    ]);
+    expect(text).toMatch(/^HTTP\/1\.1 413 /);
+  });
+});

@@ -1,0 +1,30 @@
+/** Settings of a proxy that are errors. */
+import { expect, test } from 'vitest';
+import { proxy } from '../../../src/apps/proxy/proxy.ts';
+import { proxySettings } from '../../../src/apps/proxy/settings.ts';
+
+test.each([
+  ['allowed_request_methods', 'GET, HEAD', /"GET," is no name/],
+  ['suppress_http_headers', 'cookie,authorization', /"cookie,authorization" is no name/],
+])('%s = %s would have no effect, and is a mistake', (key, value, message) => {
+  const validate = (text: string) =>
+    proxySettings['~standard'].validate({ address: 'http://127.0.0.1:1', [key]: text });
+  expect(validate(value)).toMatchObject({ issues: [{ message: expect.stringMatching(message), path: [key] }] });
+  expect(validate(value.replace(/, ?/, ' '))).toHaveProperty('value');
+});
+
+test.each([
+  '',
+  'localhost',
+  'ftp://x',
+  'http://',
+  'http://u:p@x/',
+  'http://x/?y',
+  'http://x#y',
+  'unix:relative',
+  '//x',
+  'http://x y',
+])('address = %j is a mistake', async (address) => {
+  await expect(proxy({ address })).rejects.toThrow(/no such address/);
+  expect(proxySettings['~standard'].validate({ address })).toHaveProperty('issues');
+});
