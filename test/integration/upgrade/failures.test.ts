@@ -1,0 +1,96 @@
+/** Upgrades that fail: the old process keeps running, and the reason is reported. */
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { mountSmallDisk, temporaryDirectory } from '../../helpers/directory.ts';
+import { eventually, isAlive, requireRoot } from '../../helpers/program.ts';
+import { HANGING, HTTP, ini, MODES, start } from './upgraded-server.ts';
+
+describe.each(MODES)('%s', (_what, workers) => {
+  test('a version that does not load leaves the old one serving, and the reason is said', async () => {
+    const site = await start(`${HTTP}\n${workers}`);
+    const { pid } = site;
+    for (const [file, text, reason] of [
+      ['x.ini', ini(`${HTTP}\nprt = 1`), /x\.ini:6:1: \[server:main\] unknown setting "prt" \(did you mean "port"\?\)/],
+      ['app.js', 'export default (;\n', /app\.js:1:17: .*SyntaxError/],
+      ['app.js', 'process.exit(3);\n', /ended the process while it was loaded|ended with status 3/],
+    ] as const) {
+      const good = site.read(file);
+      site.save(file, text);
+      const said = await site.failToUpgrade();
+      expect(said).toMatch(/^paster: not upgraded, server \d+ keeps running: /);
+      expect(said).toMatch(reason);
+      expect(site.program.stderr).toContain('not upgraded, server');
+      expect((await fetch(site.url)).status).toBe(200);
+      expect(site.pid).toBe(pid);
+      site.save(file, good);
+    }
+    await site.upgrade();
+    expect(site.pid).not.toBe(pid);
+  });
+
+  test('a version that hangs while it loads has its time, as at a start', async () => {
+    const site = await start(`${HTTP}\nstart_timeout = 1\n${workers}`);
+    site.save('app.js', HANGING);
+    expect(await site.failToUpgrade()).toMatch(/keeps running: .*(does not serve after 3 s|not ready within 1 s)/);
+    expect((await fetch(site.url)).status).toBe(200);
+  });
+
+  test('one upgrade at a time', async () => {
+    const site = await start(`${HTTP}\n${workers}`);
+    const [one, other] = await Promise.all([1, 2].map(() => site.paster(['upgrade', 'x.ini']).finished()));
+    expect([one?.status, other?.status].sort()).toEqual([0, 1]);
+    expect(`${one?.stderr}${other?.stderr}`).toMatch(/an upgrade is in progress|has taken over already|no server of/);
+    expect((await fetch(site.url)).status).toBe(200);
+  });
+
+  test.each(['SIGTERM', 'SIGKILL'] as const)('%s to either process meanwhile', async (signal) => {
+    const site = await start(`${HTTP}\n${workers}`);
+    site.save('app.js', HANGING);
+    // To the new one: the old one keeps running.
+    const first = site.paster(['upgrade', 'x.ini']);
+    process.kill(await site.startedPid(1), signal);
+    expect(await first.finished()).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/keeps running: .*ended/),
+    });
+    expect((await fetch(site.url)).status).toBe(200);
+    // To the old one: both end.
+    const second = site.paster(['upgrade', 'x.ini']);
+    const successor = await site.startedPid(2);
+    process.kill(site.pid, signal);
+    expect((await second.finished()).status).toBe(1);
+    await site.program.finished();
+    await eventually(() => !isAlive(successor));
+    // A worker of a supervisor that was killed needs a moment to notice.
+    await eventually(() =>
+      fetch(site.url).then(
+        () => false,
+        () => true,
+      ),
+    );
+  });
+});
+
+test('a server with --reload is refused', async () => {
+  const site = await start(HTTP, { args: ['--reload'] });
+  expect(await site.failToUpgrade()).toMatch(
+    /keeps running: it reloads on changes, which is for development \(restart it\)/,
+  );
+});
+
+describe.runIf(requireRoot())('as root', () => {
+  test('a pid file that cannot be written keeps the old process', async () => {
+    const disk = join(temporaryDirectory(), 'disk');
+    mountSmallDisk(disk);
+    const pidFile = join(disk, 'x.pid');
+    const site = await start(HTTP, { args: ['--pid-file', pidFile, '--workers', '1'] });
+    writeFileSync(join(disk, 'full'), '');
+    expect(() => appendFileSync(join(disk, 'full'), Buffer.alloc(1_000_000))).toThrow('ENOSPC');
+    const [pid] = readFileSync(pidFile, 'utf8').split('\n');
+    expect(await site.failToUpgrade()).toMatch(/keeps running: cannot write the pid file .*: no space left/);
+    expect(readFileSync(pidFile, 'utf8').split('\n')[0]).toBe(pid);
+    expect(readdirSync(disk).sort()).toEqual(['full', 'x.pid']);
+    expect((await fetch(site.url)).status).toBe(200);
+  });
+});

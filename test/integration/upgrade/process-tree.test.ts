@@ -1,0 +1,96 @@
+/** Which processes run after an upgrade: the server, its launcher and monitor, workers and background processes. */
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { temporaryDirectory } from '../../helpers/directory.ts';
+import { eventually, isAlive, Program, requireRoot } from '../../helpers/program.ts';
+import { APP, get, HTTP, ini, OLD_NODE, PASTER, start, UpgradedServer } from './upgraded-server.ts';
+
+test('the monitor of --monitor-restart stays, and starts the server again', async () => {
+  const site = await start(HTTP, { args: ['--monitor-restart'] });
+  const monitor = await eventually(() => existsSync(join(site.directory, 'x.pid')) && site.pid);
+  const first = await get(site.url);
+  await site.upgrade();
+  const second = await get(site.url);
+  expect([second === first, site.pid]).toEqual([false, monitor]);
+  process.kill(Number(second), 'SIGKILL');
+  await site.program.says(/the server ended with status 1; it is started again/);
+  await eventually(() => site.program.stdout.match(/^serving on /gm)?.length === 3);
+  site.program.child.kill('SIGTERM');
+  expect((await site.program.finished()).status).toBe(0);
+});
+
+test('a server is gone with its launcher, and the other way round', async () => {
+  for (const victim of ['launcher', 'server'] as const) {
+    const site = await start(HTTP);
+    await site.upgrade();
+    const { pid } = site;
+    await site.becomesLauncher();
+    process.kill(victim === 'server' ? pid : site.program.pid, 'SIGKILL');
+    expect((await site.program.finished()).status).toBe(victim === 'server' ? 1 : null);
+    await eventually(() => !isAlive(pid));
+  }
+});
+
+test('ten upgrades leave two processes', async () => {
+  const site = await start(HTTP);
+  const pids = [site.pid];
+  for (let round = 0; round < 10; round++) {
+    await site.upgrade();
+    pids.push(site.pid);
+  }
+  await eventually(() => pids.filter(isAlive).length === 2);
+  expect(pids.filter(isAlive)).toEqual([site.program.pid, site.pid]);
+});
+
+test('a HUP and an upgrade take turns', async () => {
+  const site = await start(`${HTTP}\nworkers = 2`);
+  site.program.child.kill('SIGHUP');
+  await site.upgrade();
+  expect(site.program.stderr).toMatch(/reloaded[\s\S]*upgrading/);
+  // The new process does the other one.
+  const upgrading = site.paster(['upgrade', 'x.ini']).finished();
+  const { pid } = site;
+  await site.startedPid(2);
+  process.kill(pid, 'SIGHUP');
+  expect((await upgrading).status).toBe(0);
+  await eventually(() => site.program.stderr.match(/^reloaded$/gm)?.length === 2);
+  expect((await fetch(site.url)).status).toBe(200);
+});
+
+test('background processes are replaced too, and an exclusive one never runs twice', async () => {
+  const section = (name: string, settings = '') => `[process:${name}]\nuse = call:./job.js:${name}\n${settings}`;
+  const job = (name: string) => `export const ${name} = () => async (signal) => {
+  appendFileSync('${name}', 'begins ' + process.pid + '\\n');
+  await new Promise((resolve) => signal.addEventListener('abort', resolve));
+  appendFileSync('${name}', 'ends ' + process.pid + '\\n');
+};\n`;
+  const directory = temporaryDirectory({
+    'package.json': '{"type": "module"}',
+    'app.js': APP,
+    'job.js': `import { appendFileSync } from 'node:fs';\n${job('one')}${job('two')}`,
+    'x.ini': `${ini(`${HTTP}\nworkers = 1`)}${section('one', 'exclusive = true\n')}${section('two')}`,
+  });
+  const program = new Program(OLD_NODE, [PASTER, 'serve', 'x.ini', '--pid-file', 'x.pid'], { cwd: directory });
+  const [, url = ''] = await program.says(/^serving on (\S+)$/m);
+  const site = new UpgradedServer(directory, program, url);
+  const words = (name: string) => site.read(name).match(/^\w+/gm) ?? [];
+  for (let round = 1; round <= 2; round++) {
+    await eventually(() => words('one').length === 2 * round - 1);
+    await site.upgrade();
+  }
+  await eventually(() => words('one').length === 5 && words('two').length === 5);
+  expect(words('one')).toEqual(['begins', 'ends', 'begins', 'ends', 'begins']);
+  program.child.kill('SIGTERM');
+  expect((await program.finished()).status).toBe(0);
+  expect([words('one').length, words('two').length]).toEqual([6, 6]);
+});
+
+describe.runIf(requireRoot())('as root', () => {
+  test('with --user: workers belong to the user, and the supervisor stays root', async () => {
+    const site = await start(`${HTTP}\nworkers = 1`, { args: ['--user', 'nobody'] });
+    await site.upgrade();
+    expect(statSync(`/proc/${site.pid}`).uid).toBe(0);
+    expect(statSync(`/proc/${await get(site.url)}`).uid).not.toBe(0);
+  });
+});
