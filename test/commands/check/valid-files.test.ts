@@ -1,0 +1,64 @@
+/** `paster check` on files without errors: exit status 0, nothing called, and warnings at most. */
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { checkFile } from '../../../src/deploy/check/check.ts';
+import { temporaryDirectory } from '../../helpers/directory.ts';
+import { paster, ROOT } from '../../helpers/program.ts';
+import { check, lines, MODULE, SERVER } from './findings.ts';
+
+describe('a file that is right', () => {
+  test('is ok, and no factory of it has been called', async () => {
+    const ini = `[app:main]\nuse = call:./app.mjs:make\nanything = goes\n${SERVER}`;
+    const { stdout, status } = await check({ 'x.ini': ini });
+    expect([stdout, status]).toEqual(['x.ini: ok\n', 0]);
+    const directory = temporaryDirectory({ 'app.mjs': MODULE, 'x.ini': ini });
+    await checkFile(join(directory, 'x.ini'), {});
+    await expect(import('node:fs/promises').then((fs) => fs.readdir(directory))).resolves.toEqual(['app.mjs', 'x.ini']);
+  });
+
+  test('may be named by a URI, in which a blank is %20', async () => {
+    const ini = `[app:main]\nuse = npm:paster#test\n${SERVER}`;
+    const { stdout, status } = await check({ 'x y.ini': ini }, ['config:x%20y.ini']);
+    expect([stdout, status]).toEqual(['x y.ini: ok\n', 0]);
+  });
+
+  test.each([
+    ['grantip', '127.0.0.1 = joe:admin', 'http', '', true],
+    ['grantip', '127.0.0.0/8 = joe', 'http', '', true],
+    ['grantip', 'grant = ::1 -:system', 'http', '', true],
+    ['maintenance', 'allow = 10.0.0.1 127.0.0.1', 'http', '', true],
+    ['grantip', '10.0.0.1 = joe', 'http', '', false],
+    ['grantip', '127.0.0.1 = joe', 'fastcgi', '', false],
+    ['grantip', '127.0.0.1 = joe', 'http', 'proxy_headers', false],
+    ['grantip', '127.0.0.1 = joe', 'http', 'prefix', false],
+  ])(
+    '%s with %s over %s behind "%s": whether a local proxy admits everyone',
+    async (name, setting, kind, other, warned) => {
+      const front = other === '' ? '' : `[filter:front]\nuse = npm:paster#${other}\n`;
+      const app = `[app:a]\nuse = npm:paster#test\n[pipeline:main]\npipeline =${other && ' front'} f a\n`;
+      const server = `[server:main]\nuse = npm:paster#${kind}\nsocket = %(here)s/s\n`;
+      const ini = `[filter:f]\nuse = npm:paster#${name}\n${setting}\n${front}${app}${server}`;
+      const warning = /^3:\d+: warning: \[filter:f\] .*means every client of a proxy on this machine/;
+      expect(await lines(ini)).toEqual(warned ? [expect.stringMatching(warning)] : []);
+    },
+  );
+
+  test('with warnings still ends with 0', async () => {
+    const { stdout, status } = await check({
+      'x.ini': `[app:main]\nuse = module:./app.mjs\n[filter:f]\nuse = module:./app.mjs\n${SERVER}`,
+    });
+    expect([stdout, status]).toEqual(['x.ini:3:1: warning: [filter:f] is not used: nothing refers to it\n', 0]);
+  });
+
+  test.each(['etc/develop.ini', 'etc/config.ini'])('this repository’s %s', async (file) => {
+    const { stdout, status } = await paster(['check', file], { cwd: ROOT }).finished();
+    expect([stdout, status]).toEqual([`${file}: ok\n`, 0]);
+  });
+
+  test('name=value counts as it does for serve', async () => {
+    const ini = `[app:main]\nuse = module:./app.mjs\n[server:main]\nuse = npm:paster#http\nport = %(p)s\n`;
+    expect((await check({ 'x.ini': ini }, ['x.ini', 'p=8080'])).status).toBe(0);
+    expect((await check({ 'x.ini': ini }, ['x.ini', 'p=x'])).stdout).toContain('x.ini:5:1: [server:main] port: "x"');
+    expect((await check({ 'x.ini': ini })).stdout).toBe('x.ini:5:8: [server:main] port: %(p)s is not defined\n');
+  });
+});
