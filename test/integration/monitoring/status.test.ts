@@ -1,0 +1,175 @@
+/** The status page of all workers: its forms, whom it is for, and the page in a browser. */
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { ask, askForStart } from '../../helpers/ask.ts';
+import { leastContrast, overhang, startChromium, visit } from '../../helpers/chromium.ts';
+import { temporaryDirectory } from '../../helpers/directory.ts';
+import { startNginx, startNginxForScgi } from '../../helpers/front-end.ts';
+import { runNginx } from '../../helpers/nginx.ts';
+import { eventually, needProgram } from '../../helpers/program.ts';
+import { HTTP, inflightRequests, OF_SITE, scrape, start, statusOf } from './monitored-server.ts';
+
+describe('status', () => {
+  test('names the requests of all workers, and the answer by what the client accepts', async () => {
+    const { url } = await start(`${HTTP}workers = 2`);
+    const leave = new AbortController();
+    const held = await Promise.all(
+      Array.from({ length: 4 }, (_, index) => fetch(`${url}/held?token=t&n=${index}`, { signal: leave.signal })),
+    );
+    const found = (await inflightRequests(url)).filter(({ section }) => section === 'app:site');
+    expect(found.map((each) => each['url']).sort()).toEqual([0, 1, 2, 3].map((n) => `/held?token=********&n=${n}`));
+    expect(found[0]).toMatchObject({ method: 'GET', client: '127.0.0.1', section: 'app:site' });
+    const page = await ask(url, '/status', { headers: { accept: 'text/html' } });
+    expect(page.headers).toMatchObject({
+      'content-type': 'text/html; charset=utf-8',
+      'content-security-policy': expect.not.stringContaining('unsafe'),
+    });
+    expect(page.body.toString()).toContain('/held?token=********&amp;n=0');
+    expect((await ask(url, '/status?format=html')).headers['content-type']).toMatch(/html/);
+    expect((await ask(url, '/status?format=json', { headers: { accept: 'text/html' } })).headers['content-type']).toBe(
+      'application/json',
+    );
+    leave.abort();
+    for (const each of held) await each.body?.cancel().catch(() => {});
+  });
+
+  test('a worker that stands still is shown as it was', async () => {
+    const { url } = await start(`${HTTP}workers = 2`);
+    await scrape(url);
+    const found = await eventually(async () => {
+      const spinning = ask(url, '/spin');
+      // Or the one that spins may have taken the question first.
+      await sleep(200);
+      const { workers } = await statusOf(url);
+      await spinning;
+      return workers.find(({ silent }) => silent !== undefined);
+    });
+    expect(found.silent).toBeGreaterThan(0.2);
+  });
+
+  test('is for this machine: not for who comes through a proxy on it', async () => {
+    const { url } = await start(HTTP);
+    expect((await ask(url, '/status')).status).toBe(200);
+    for (const name of ['X-Forwarded-For', 'Forwarded', 'Via', 'X-Real-IP']) {
+      expect((await ask(url, '/status', { headers: { [name]: '192.0.2.1' } })).status, name).toBe(403);
+    }
+  });
+
+  test.each(['fastcgi', 'scgi'])('behind nginx by %s the client is who it is for', async (protocol) => {
+    const binary = needProgram('nginx');
+    const socket = join(temporaryDirectory(), 'a.sock');
+    await start(`use = npm:paster#${protocol}\nsocket = ${socket}\nworkers = 2`);
+    const { url } = await (protocol === 'scgi' ? startNginxForScgi(binary, socket) : startNginx(binary, { socket }));
+    const before = (await scrape(url)).get(OF_SITE) ?? 0;
+    for (let round = 0; round < 5; round++) await ask(url, '/');
+    const broken = new AbortController();
+    const held = fetch(`${url}/held`, { signal: broken.signal }).then((answer) => answer.text());
+    await eventually(async () => (await inflightRequests(url)).some((each) => each['url'] === '/held'));
+    broken.abort();
+    await held.catch(() => {});
+    const samples = await eventually(async () => {
+      const found = await scrape(url);
+      return found.get('paster_http_requests_aborted_total{section="app:site"}') === 1 && found;
+    });
+    expect(samples.get(OF_SITE)).toBe(before + 6);
+    expect(samples.get('paster_received_bytes_total')).toBeGreaterThan(500);
+    // nginx tells where its client is; loopback here, and that is what decides.
+    expect((await ask(url, '/status')).status).toBe(200);
+    const elsewhere = await startNginxFor(binary, socket, protocol);
+    expect((await ask(elsewhere, '/status')).status).toBe(403);
+  });
+
+  test('in a browser: live, with the keyboard, on a telephone and a desktop, dark and light', async () => {
+    const chromium = needProgram('chromium');
+    const program = await start(`${HTTP}workers = 2`);
+    const { url } = program;
+    const leave = new AbortController();
+    const held = await askForStart(url, '/held?<script>alert(1)</script><img/src=x/onerror=alert(1)>"\'');
+    const long = fetch(`${url}/held?${'a'.repeat(250)}`, { signal: leave.signal }).catch(() => {});
+    await eventually(async () => (await inflightRequests(url)).length >= 3);
+    const browser = await startChromium(chromium);
+    for (const [width, dark] of [
+      [360, true],
+      [1440, false],
+    ] as const) {
+      const { page, errors } = await visit(browser, `${url}/status`, { dark, viewport: { width, height: 800 } });
+      await page.locator('#live', { hasText: 'live' }).waitFor();
+      expect(await overhang(page)).toBe(0);
+      const { ratio, brightness } = await leastContrast(page);
+      expect(ratio).toBeGreaterThanOrEqual(4.5);
+      expect(brightness < 0.5).toBe(dark);
+      expect(await page.locator('main img, main script').count()).toBe(0);
+      expect(await page.locator('#requests td.url').allInnerTexts()).toEqual(
+        expect.arrayContaining(['/held?<script>alert(1)</script><img/src=x/onerror=alert(1)>"\'']),
+      );
+      expect(await page.locator('#workers tbody tr').count()).toBe(2);
+      expect(errors).toEqual([]);
+      if (width === 360) continue;
+      // What happens on the server comes without another load of the page, also after its worker has ended.
+      await page.evaluate('window.isSamePage = true');
+      program.child.kill('SIGHUP');
+      await page.locator('#events', { hasText: 'HUP' }).waitFor();
+      expect(await page.evaluate('window.isSamePage')).toBe(true);
+      await page.locator('#live', { hasText: 'live' }).waitFor();
+      await page.keyboard.press('Tab');
+      await page.keyboard.press('Enter');
+      await page.locator('#live', { hasText: 'paused' }).waitFor();
+      expect(await page.locator('button:focus').innerText()).toBe('Continue');
+    }
+    // Without JavaScript the page loads itself again.
+    const plain = await (await browser.newContext({ javaScriptEnabled: false })).newPage();
+    await plain.goto(`${url}/status`);
+    expect(await plain.locator('#workers tbody tr').count()).toBeGreaterThanOrEqual(2);
+    await plain.waitForEvent('framenavigated', { timeout: 60_000 });
+    leave.abort();
+    held.leave();
+    await long;
+  });
+
+  test('open pages do not count as requests in flight, are bounded, and end when their worker drains', async () => {
+    const program = await start(`${HTTP}workers = 1`);
+    const { url } = program;
+    const leave = new AbortController();
+    const events = `${url}/status?format=events`;
+    const pages = await Promise.all(Array.from({ length: 16 }, () => fetch(events, { signal: leave.signal })));
+    const [page] = pages;
+    expect(page?.headers.get('content-type')).toBe('text/event-stream');
+    // One more gets the status once, and is told to come back later.
+    const crowded = await (await fetch(events)).text();
+    expect(crowded).toMatch(/^retry: 10000\ndata: \{"build":/);
+    expect(JSON.parse(crowded.replace(/^[^{]*/, '')).parts).toHaveProperty('workers');
+    expect(await inflightRequests(url)).toHaveLength(1);
+    expect(
+      await scrape(url).then((samples) => samples.get('paster_http_requests_aborted_total{section="app:status"}')),
+    ).toBe(0);
+    program.child.kill('SIGHUP');
+    const [text = ''] = await Promise.all(pages.map((each) => each.text()));
+    expect(text).toMatch(/^retry: 1000\n/);
+    // The supervisor notes the reload when the old worker has begun to drain.
+    await eventually(async () => {
+      const { events: happened } = JSON.parse((await ask(url, '/status')).body.toString());
+      return happened.length === 1 && happened[0].kind === 'reload' && happened[0].text === 'HUP';
+    });
+  });
+});
+
+/** nginx that says of every client that it is elsewhere. */
+async function startNginxFor(binary: string, socket: string, protocol: string): Promise<string> {
+  const { url } = await runNginx(
+    binary,
+    `server {
+    listen 80;
+    location / {
+      ${protocol}_pass unix:${socket};
+      ${protocol}_param REQUEST_METHOD $request_method;
+      ${protocol}_param REQUEST_URI $request_uri;
+      ${protocol}_param SERVER_PROTOCOL $server_protocol;
+      ${protocol}_param CONTENT_LENGTH ${protocol === 'scgi' ? '0' : '$content_length'};
+      ${protocol}_param SCGI 1;
+      ${protocol}_param REMOTE_ADDR 192.0.2.7;
+    }
+  }`,
+  );
+  return url;
+}
