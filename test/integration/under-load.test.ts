@@ -1,11 +1,12 @@
 /** Nothing that is done to a running server loses a request: reloads, replacements and deaths of workers, under load. */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { startNginx, startNginxForScgi } from '../helpers/front-end.ts';
 import { echoingApp, Load, type LoadOptions } from '../helpers/load.ts';
 import { eventually, type Program, requireProgram, serve } from '../helpers/program.ts';
+import { saveByRename } from '../process/program.ts';
 
 const nginx = requireProgram('nginx');
 
@@ -67,10 +68,9 @@ class Site {
     return new Site(directory, program, url);
   }
 
-  /** Saves the application as an editor does that renames. */
+  /** Saves the application. */
   save(text: string): void {
-    writeFileSync(join(this.directory, 'app.js.new'), text);
-    renameSync(join(this.directory, 'app.js.new'), join(this.directory, 'app.js'));
+    saveByRename(join(this.directory, 'app.js'), text);
   }
 
   count(pattern: RegExp): number {
