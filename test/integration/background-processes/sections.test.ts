@@ -1,0 +1,132 @@
+/** What a `[process:*]` section runs, with its own environment, output and user. */
+import { chmodSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { eventually, isAlive, requireRoot, serve } from '../../helpers/program.ts';
+import { MAILER, notes, pids, project, serveAlone, WEB } from './project.ts';
+
+describe('what a section runs', () => {
+  test.each([
+    ['an async function with a signal', 'use = call:./mailer.js:run\ngreeting = hello', 'mailer says hello'],
+    ['a factory of run and stop', 'use = call:./mailer.js:make\ngreeting = hello', 'made hello'],
+    ['a factory of a function with a signal', 'use = call:./mailer.js:forSignal', 'mailer says signal'],
+    ['a ready object', 'use = module:./mailer.js#ready', 'mailer says ready'],
+    ['paste.process_factory', 'paste.process_factory = ./mailer.js:make\ngreeting = hello', 'made hello'],
+  ])('%s', async (_what, section, line) => {
+    const cwd = project(`${WEB}[process:mailer]\n${section}\n`);
+    const program = await serve(['x.ini'], { cwd });
+    await program.says(new RegExp(`^${line}$`, 'm'));
+    expect((await program.kill('SIGTERM')).status).toBe(0);
+    expect(notes(cwd).map((each) => each.split(' ')[0])).toEqual(['begins', 'ends']);
+  });
+
+  test('an entry point of a package', async () => {
+    const cwd = project(`[process:mail]\nuse = npm:queue#mail\ngreeting = packed\n`, {
+      'node_modules/queue/package.json': JSON.stringify({
+        name: 'queue',
+        type: 'module',
+        paster: { 'paste.process_factory': { mail: './mailer.js:make' } },
+      }),
+      'node_modules/queue/mailer.js': MAILER,
+    });
+    await (await serveAlone(cwd)).says(/^made packed$/m);
+  });
+
+  test('a program with arguments, whose own handler ends it', async () => {
+    const cwd = project('[process:jobs]\nuse = program:./jobs.cjs\nargs = --queue "in and out" |\n', {
+      'jobs.cjs': `console.log(require.main === module, process.argv.slice(2).join('/'));
+const timer = setInterval(() => {}, 1000);
+process.on('SIGTERM', () => { console.log('jobs end'); clearInterval(timer); });\n`,
+    });
+    const program = await serveAlone(cwd);
+    await program.says(/^true --queue\/in and out\/\|$/m);
+    expect((await program.kill('SIGTERM')).stdout).toMatch(/^jobs end$/m);
+  });
+
+  test('a program without a handler for a signal ends at once', async () => {
+    const cwd = project('[process:jobs]\nuse = program:./jobs.js\n', {
+      'jobs.js': `console.log('jobs run');\nsetInterval(() => {}, 1000);\n`,
+    });
+    const program = await serveAlone(cwd);
+    await program.says(/^jobs run$/m);
+    const begun = performance.now();
+    await program.kill('SIGTERM');
+    // It took graceful_timeout, 30 seconds.
+    expect(performance.now() - begun).toBeLessThan(10_000);
+  });
+
+  test('a program that has nothing left to do is started again', async () => {
+    const cwd = project('[process:jobs]\nuse = program:./jobs.js\n', {
+      'jobs.js': `import { appendFileSync } from 'node:fs';\nappendFileSync('notes', 'begins 1\\n');\n`,
+    });
+    await serveAlone(cwd);
+    await eventually(() => notes(cwd).length > 2);
+  });
+
+  test('a command, quoted as in a shell and without one, ends with what it has started', async () => {
+    const cwd = project(
+      `[process:jobs]\ncommand = sh -c 'echo "$0 $1"; sleep 1000 & echo child $!; wait' 'a b' "c*"\n`,
+    );
+    const program = await serveAlone(cwd);
+    await program.says(/^a b c\*$/m);
+    const [, child = ''] = await program.says(/^child (\d+)$/m);
+    expect(isAlive(Number(child))).toBe(true);
+    await program.kill('SIGTERM');
+    await eventually(() => !isAlive(Number(child)));
+  });
+
+  test('a command whose process is killed does not stay behind', async () => {
+    const cwd = project(
+      `[process:jobs]\ncommand = sh -c 'echo child $$; while :; do sleep 1; done'\nexclusive = true\n`,
+    );
+    const program = await serveAlone(cwd);
+    const [, child = ''] = await program.says(/^child (\d+)$/m);
+    const [pid = 0] = await pids(cwd, 'jobs');
+    process.kill(pid, 'SIGKILL');
+    await program.says(/child \d+\n[\s\S]*child \d+\n/);
+    expect(isAlive(Number(child))).toBe(false);
+  });
+
+  test('a command gets its stop signal, and is killed after graceful_timeout', async () => {
+    const cwd = project(
+      `[process:polite]\ncommand = sh -c 'trap "echo goodbye; exit 0" INT; while :; do sleep 0.1; done'\nstop_signal = SIGINT\n` +
+        `[process:deaf]\ncommand = sh -c 'trap "" TERM; echo deaf $$; while :; do sleep 0.1; done'\ngraceful_timeout = 0.3\n`,
+    );
+    const program = await serveAlone(cwd);
+    const [, deaf = ''] = await program.says(/^deaf (\d+)$/m);
+    const { status: exit, stdout } = await program.kill('SIGTERM');
+    expect([exit, stdout.includes('goodbye'), isAlive(Number(deaf))]).toEqual([0, true, false]);
+  });
+
+  test('environment, env_file and cwd are its own', async () => {
+    const cwd = project(
+      `[DEFAULT]\nenvironment = SHARED=yes\n${WEB}set environment = ONLY_WEB=1\n[process:jobs]\ncommand = sh -c 'echo "$SHARED,$ONLY_WEB,$FROM_FILE,$OWN,$NODE_ENV,$(pwd)"'\nenv_file = .env\nset environment = OWN=%(ENV_FROM_FILE)s\ncwd = sub\nstart_seconds = 0\n`,
+      { '.env': 'FROM_FILE=file\n', 'sub/x': '' },
+    );
+    await (await serve(['x.ini'], { cwd })).says(/^yes,,file,file,\w+,.*\/sub$/m);
+  });
+
+  test('its output goes to [loggers] with capture_console', async () => {
+    const cwd = project(
+      `[process:jobs]\ncommand = sh -c 'echo out; echo err >&2; sleep 100'\n[process:mailer]\nuse = call:./mailer.js:run\ngreeting = hi\n` +
+        `[loggers]\nkeys = root\ncapture_console = true\n[handlers]\nkeys = file\n[formatters]\nkeys = plain\n` +
+        `[logger_root]\nlevel = INFO\nhandlers = file\n[handler_file]\nclass = FileHandler\nargs = ('log',)\nformatter = plain\n[formatter_plain]\nformat = %(name)s %(levelname)s %(message)s\n`,
+    );
+    await serveAlone(cwd);
+    await eventually(() => {
+      const log = readFileSync(join(cwd, 'log'), 'utf8').split('\n');
+      return ['console INFO out', 'console ERROR err', 'console INFO mailer says hi'].every((line) =>
+        log.includes(line),
+      );
+    });
+  });
+
+  const asRoot = test.skipIf(!requireRoot());
+  asRoot('user comes with all groups of that user', async () => {
+    const cwd = project(`[process:jobs]\ncommand = sh -c 'echo "who $(id -u) $(id -G)"; sleep 100'\nuser = nobody\n`);
+    chmodSync(cwd, 0o755);
+    const [, uid, groups = ''] = await (await serveAlone(cwd)).says(/^who (\d+) (.*)$/m);
+    expect(uid).toBe('65534');
+    expect(groups.split(' ')).not.toContain('0');
+  });
+});

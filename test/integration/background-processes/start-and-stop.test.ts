@@ -1,0 +1,73 @@
+/** Which processes are started and ended: `--only` and `--without`, `paster control`, and the end of the supervisor. */
+import { describe, expect, test } from 'vitest';
+import { eventually, isAlive, paster, serve } from '../../helpers/program.ts';
+import { pids, project, serveAlone, statusOf, WEB } from './project.ts';
+
+describe('what is started', () => {
+  const BOTH = `${WEB}[process:mailer]\nuse = call:./mailer.js:run\n[process:jobs]\ncommand = sleep 100\n`;
+  const names = async (cwd: string) => {
+    const { workers, processes = [] } = await statusOf(cwd);
+    return [...(workers.length > 0 ? ['web'] : []), ...processes.map(({ name }) => name)].sort();
+  };
+
+  test.each([
+    [[], ['jobs', 'mailer', 'web']],
+    [['--only', 'mailer'], ['mailer']],
+    [['--only', 'web'], ['web']],
+    [
+      ['--only', 'web,mailer'],
+      ['mailer', 'web'],
+    ],
+    [['--without', 'mailer,web'], ['jobs']],
+  ])('serve %j', async (args, expected) => {
+    const cwd = project(BOTH);
+    const program = paster(['serve', 'x.ini', ...args], { cwd });
+    await program.says(/^Starting server in PID \d+\.$/m);
+    await eventually(async () => (await names(cwd).catch(() => [])).length > 0);
+    expect(await names(cwd)).toEqual(expected);
+    expect(program.stdout.includes('serving on')).toBe(expected.includes('web'));
+  });
+
+  test.each([
+    [
+      ['--only', 'mialer'],
+      /--only: there is no section \[process:mialer\] or \[task:mialer\] \(did you mean "mailer"\?\)/,
+    ],
+    [['--only', 'web', '--without', 'web'], /--only and --without leave nothing to run/],
+    [['--only', ','], /--only: it names no section/],
+  ])('serve %j is an error', async (args, message) => {
+    const finished = await paster(['serve', 'x.ini', ...args], { cwd: project(BOTH) }).finished();
+    expect(finished).toMatchObject({ status: 2, stderr: expect.stringMatching(message) });
+  });
+
+  test('an error at the start ends everything', async () => {
+    const cwd = project(`${WEB}[process:jobs]\ncommand = no-such-program\n`);
+    const finished = await paster(['serve', 'x.ini'], { cwd }).finished();
+    expect(finished.status).not.toBe(0);
+    expect(finished.stderr).toMatch(
+      /x\.ini:\d+:\d+: \[process:jobs\] .*cannot start no-such-program: there is no such program/,
+    );
+  });
+});
+
+test('control stops and starts a section, which HUP leaves as it is', async () => {
+  const cwd = project(`${WEB}[process:mailer]\nuse = call:./mailer.js:run\n`);
+  const program = await serve(['x.ini'], { cwd });
+  const control = async (...args: string[]) => (await paster(['control', 'x.ini', ...args], { cwd }).finished()).stdout;
+  expect(await control('stop', 'mailer')).toBe('process mailer is stopped\n');
+  program.child.kill('SIGHUP');
+  await program.says(/^reloaded$/m);
+  expect((await paster(['status', 'x.ini'], { cwd }).finished()).stdout).toMatch(/^process mailer: stopped/m);
+  expect(await control('start', 'mailer')).toBe('process mailer runs\n');
+  expect(await pids(cwd, 'mailer')).toHaveLength(1);
+  const wrong = await paster(['control', 'x.ini', 'stop', 'mialer'], { cwd }).finished();
+  expect(wrong.stderr).toMatch(/there is no process "mialer" in server \d+ \(there are: mailer\)/);
+});
+
+test('a process ends when its supervisor is killed', async () => {
+  const cwd = project(`[process:jobs]\ncommand = sh -c 'echo child $$; while :; do sleep 1; done'\n`);
+  const program = await serveAlone(cwd);
+  const [, child = ''] = await program.says(/^child (\d+)$/m);
+  program.child.kill('SIGKILL');
+  await eventually(() => !isAlive(Number(child)));
+});
