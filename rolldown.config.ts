@@ -42,7 +42,7 @@ export default defineConfig({
         // Enough for --help.
         {
           name: 'base',
-          test: /src\/(?:errors|log|own-files|config\/nearest|diagnostics\/paint|process\/program\/(?:command-line|last-task|standard-output))\.ts$/,
+          test: /src\/(?:errors|log|own-files|config\/nearest|diagnostics\/paint|files\/path-steps|process\/program\/(?:command-line|compile-cache|last-task|standard-output))\.ts$/,
           priority: 3,
         },
         // For the threads and child processes of programs.
@@ -58,10 +58,16 @@ export default defineConfig({
         { name: 'logging', test: /src\/logging\/python\/(?:logger|levels|strftime)\.ts$/, priority: 1.5 },
         // All that a thread needs.
         { name: 'password', test: /src\/filters\/auth\/password\.ts$/, priority: 1.5 },
-        // Enough for a worker that serves HTTP.
+        // What a process that serves HTTP needs, a worker or a server without workers.
+        {
+          name: 'serving',
+          test: /src\/(?:servers\/http\/server|deploy\/server\/(?:loaded-server|serving)|deploy\/modules\/(?:packages|entry-points)|serve\/(?:announce|logging|plan|terminal\/development|terminal\/terminal-log)|process\/(?:program\/title|ipc\/(?:error-transfer|messages|connection-handover))|metrics\/meter)\.ts$/,
+          priority: 1.3,
+        },
+        // The rest of a worker.
         {
           name: 'serve-worker',
-          test: /src\/(?:serve\/worker\/start-worker|serve\/processes\/start-process|process\/(?:worker\/worker|program\/compile-cache)|deploy\/modules\/(?:packages|entry-points)|deploy\/server\/loaded-server|servers\/http\/server)\.ts$/,
+          test: /src\/(?:serve\/worker\/worker-program)\.ts$/,
           priority: 1.2,
         },
         { name: 'serve', test: /src\/commands\/serve\.ts$/, priority: 1 },

@@ -4,6 +4,7 @@ import { paintFor, plain } from './diagnostics/paint.ts';
 import { EXIT_FAILURE, errorStack, formatError, PasterError, printableMessage, UsageError } from './errors.ts';
 import { ownVersion } from './own-files.ts';
 import { endsWithQuery, takeArguments } from './process/program/command-line.ts';
+import { enableCompileCache } from './process/program/compile-cache.ts';
 import { runLastTask } from './process/program/last-task.ts';
 import { outputWritten, tolerateUnwritableOutput } from './process/program/standard-output.ts';
 
@@ -31,6 +32,8 @@ async function main(argv: readonly string[]): Promise<number> {
         },
       );
     }
+    // Node takes from the cache what is imported from now on.
+    enableCompileCache();
     // Loaded late: the version needs no commander.
     const { runCommand } = await import('./commands/command-line/run.ts');
     return await runCommand(argv, console);

@@ -61,6 +61,7 @@ const SHORT = [
   'logging/memoize-last.ts',
   'process/worker/inspection-thread.ts',
   'timer.ts',
+  'worker.ts',
 ];
 
 describe('layers', () => {

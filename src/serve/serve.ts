@@ -14,7 +14,6 @@ import { NOTIFY_DESCRIPTOR, systemdSockets } from '../net/inherited-sockets.ts';
 import { checkUser, fileUser } from '../process/daemon/drop-privileges.ts';
 import { LogFile } from '../process/daemon/logfile.ts';
 import { checkPidFile } from '../process/daemon/pidfile.ts';
-import { enableCompileCache } from '../process/program/compile-cache.ts';
 import { endWithMonitor, endWithScript } from '../process/program/end-with-parent.ts';
 import { type Role, releaseParent, reportFailure, reportToParent } from '../process/program/self-spawn.ts';
 import { setTitle, titleOf } from '../process/program/title.ts';
@@ -47,7 +46,6 @@ export async function runForeground(
   // Before anything is spawned: systemd's descriptors and variables are for this process.
   const inherited = inheritance ? inheritedFrom(inheritance) : inheritedFromSystemd();
   if (role === undefined) endWithScript();
-  enableCompileCache();
   let logFile: LogFile | undefined;
   const work = async (): Promise<number> => {
     const predecessor = inheritance && new Predecessor(inheritance);
