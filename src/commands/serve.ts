@@ -97,7 +97,7 @@ async function serve(args: readonly string[], options: Options, console: Console
     const background = await import('../serve/background.ts');
     return background[action](pidFile, console);
   }
-  const served = servedSpec(given);
+  const served = await servedSpec(given);
   if (served.note !== undefined && !role && !flagOption(options, 'quiet')) console.err(served.note);
   const request = { ...(await requestOf(served, word ? rest.slice(1) : rest, options, console)), ...role?.files };
   if (action !== undefined && request.reload) {

@@ -125,3 +125,10 @@ function packageLoader(request: UriRequest, packageName: string | undefined): Co
     },
   };
 }
+
+const PROGRAM_FILE = /\.[cm]?[jt]sx?$/;
+
+/** Whether a spec of `serve` is a program's file and not an INI file. */
+export function isProgramFile(path: string): boolean {
+  return PROGRAM_FILE.test(path);
+}

@@ -1,9 +1,9 @@
 /** `paster serve server.js`, `paster serve .` and plain `paster serve`: what is served without an INI file. */
 import { relative, resolve } from 'node:path';
 import { checkProgram } from '../deploy/modules/module-target.ts';
-import { type FoundProgram, findProgram, isProgramFile } from '../deploy/programs/find-program.ts';
+import type { FoundProgram } from '../deploy/programs/find-program.ts';
 import type { AddressOverrides } from '../deploy/server/server-settings.ts';
-import { hasScheme } from '../deploy/uri.ts';
+import { hasScheme, isProgramFile } from '../deploy/uri.ts';
 import { isExistingDirectory } from '../files/existing-path.ts';
 import { workingDirectory } from '../working-directory.ts';
 
@@ -23,13 +23,15 @@ export interface ServedSpec {
  * argument, it finds the program.
  * @throws ConfigError if there is no such program, or if a directory has neither a program nor an INI file.
  */
-export function servedSpec(given: string | undefined): ServedSpec {
+export async function servedSpec(given: string | undefined): Promise<ServedSpec> {
   const directory = workingDirectory();
   const path = resolve(directory, given ?? '.');
   if (given !== undefined && !isExistingDirectory(path) && !(isProgramFile(given) && !hasScheme(given))) {
     return { spec: given, directory, overrides: {}, note: undefined };
   }
   if (given !== undefined && !isExistingDirectory(path)) checkProgram(given, path, undefined);
+  // Loaded late: an INI file is served without it.
+  const { findProgram } = await import('../deploy/programs/find-program.ts');
   const found = findProgram(path);
   const place = relative(directory, found.directory);
   const what = found.isIni && place !== '' ? `${place}/${found.spec}` : found.spec;

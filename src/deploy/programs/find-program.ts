@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { ConfigError } from '../../errors.ts';
 import { isExistingDirectory, readableText } from '../../files/existing-path.ts';
+import { isProgramFile } from '../uri.ts';
 import {
   developmentServerArgs,
   type Framework,
@@ -57,13 +58,6 @@ const USUAL_FILES = ['server', 'index', 'app', 'main', 'src/server', 'src/index'
 );
 
 const USUAL_INI = ['etc/develop.ini', 'etc/config.ini', 'develop.ini', 'config.ini', 'production.ini'];
-
-const PROGRAM_FILE = /\.[cm]?[jt]sx?$/;
-
-/** Whether a spec of `serve` is a program's file and not an INI file. */
-export function isProgramFile(path: string): boolean {
-  return PROGRAM_FILE.test(path);
-}
 
 /**
  * What a file or a directory serves.
