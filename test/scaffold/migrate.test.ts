@@ -99,6 +99,14 @@ describe('forms of an ecosystem file', () => {
     ['module.exports = () => 1', /app 1 is not an object \(a list of apps:/],
     ['module.exports = { apps: [{ name: "x" }] }', /the app "x" has no script/],
     ['module.exports = { apps: [{ script: "server.js", args: "\'" }] }', /args: there is a ' that is not closed/],
+    [
+      'module.exports = { apps: [\n{ name: "a", script: "server.js", env: { IMPORT: 1, PORT: 65536 } }] }',
+      /^paster: ecosystem\.config\.js:2:59: a: PORT: "65536" is not a port \(allowed: a whole number from 0 to 65535\)$/m,
+    ],
+    [
+      'const port = 10 * 9999;\nmodule.exports = { apps: [{ script: "server.js", port }] }',
+      /^paster: ecosystem\.config\.js:1:1: server\.js: port: "99990" is not a port/m,
+    ],
     ['process.exit(3)', /cannot evaluate .*: its process ended with status 3/],
   ])('an error has its place: %s', async (text, message) => {
     const { status, stdout, stderr, written } = await create({ 'ecosystem.config.js': `${text}\n` });
@@ -306,9 +314,29 @@ describe('a Procfile', () => {
     for (const port of ['abc', '99999', '-1']) {
       const { status, stderr, written } = await create({ Procfile: 'web: node server.js\n', '.env': `PORT=${port}\n` });
       expect(status).toBe(2);
-      expect(stderr).toContain(`.env: PORT: "${port}" is not a port (allowed: a whole number from 1 to 65535)`);
-      expect(written).not.toHaveProperty('etc/config.ini');
+      expect(stderr).toContain(`.env:1:1: PORT: "${port}" is not a port (allowed: a whole number from 1 to 65535)`);
+      expect(written).not.toHaveProperty(['etc/config.ini']);
     }
+  });
+
+  test('ports beyond the last one', async () => {
+    const lines = 'web: node server.js\nworker: node worker.js\n';
+    const { status, stderr, written } = await create({ Procfile: lines, '.env': '# ours\nPORT=1\nPORT=65500\n' });
+    expect({ status, stderr }).toEqual({
+      status: 2,
+      stderr:
+        'paster: .env:3:1: PORT: 65500 is too high for 2 processes: "worker" would get port 65600 (write PORT= with a number from 1 to 65435 into .env: each process gets a port 100 higher than the one before)\n',
+    });
+    expect(written).not.toHaveProperty(['etc/config.ini']);
+    expect((await create({ Procfile: lines, '.env': 'PORT=65435\n' })).config).toContain('    PORT=65535');
+    const many = lines + Array.from({ length: 605 }, (_each, index) => `w${index}: node worker.js\n`).join('');
+    expect((await create({ Procfile: many })).stderr).toContain(
+      'Procfile:607:1: PORT: 5000 is too high for 607 processes',
+    );
+    // foreman would take it; what is written does not depend on the shell.
+    const directory = temporaryDirectory({ ...PROGRAMS, Procfile: lines });
+    const made = paster(['create', '--from', 'Procfile'], { cwd: directory, env: { PORT: '65500' } });
+    expect(await made.finished()).toMatchObject({ status: 0, stdout: expect.stringContaining('port 5000') });
   });
 
   test('an error has its place', async () => {

@@ -6,6 +6,7 @@ import { quotedWords } from '../../deploy/background/command-line.ts';
 import { ConfigError, UsageError } from '../../errors.ts';
 import { isExistingDirectory, readableText } from '../../files/existing-path.ts';
 import { canonicalApp, ECOSYSTEM_KEYS, FILE_KEYS, UNKNOWN_KEY } from './ecosystem-keys.ts';
+import { placeOfValue } from './ecosystem-place.ts';
 import {
   looksLikeServer,
   type MigratedApp,
@@ -78,7 +79,7 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
   const name = textOf(app['name']) ?? basename(script, extname(script));
   const program = programOf(app, script, cwd, file);
   const variables = { ...program.variables, ...variablesOf(app, environment) };
-  const port = Number(app['port'] ?? variables['PORT']);
+  const port = portOf(app, variables, file);
   const isCluster = isClusterMode(app, program);
   const schedule = textOf(app['cron_restart']);
   const isScheduled = schedule !== undefined && schedule !== '0';
@@ -90,7 +91,7 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
     cwd,
     variables,
     envFiles: [],
-    port: Number.isInteger(port) && port > 0 ? port : undefined,
+    port: port > 0 ? port : undefined,
     isServer:
       program.file !== undefined && !endsItself && (isCluster || Number.isInteger(port) || looksLikeServer(program)),
     instances: instancesOf(app),
@@ -108,6 +109,17 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
     },
     notes,
   };
+}
+
+/** NaN: it names none, or the path of a socket. */
+function portOf(app: Fields, variables: Variables, file: string): number {
+  const isOwnKey = app['port'] !== undefined;
+  const port = Number(isOwnKey ? app['port'] : variables['PORT']);
+  if (!Number.isInteger(port)) return Number.NaN;
+  if (port >= 0 && port <= 65535) return port;
+  throw valueError(app, { file, keys: [isOwnKey ? 'port' : 'PORT'], value: String(port) }, 'is not a port', {
+    hint: 'allowed: a whole number from 0 to 65535',
+  });
 }
 
 function setting<K extends keyof MigratedApp['settings']>(
@@ -268,6 +280,21 @@ function textOf(value: unknown): string | undefined {
 
 function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** @param written where to look for its place; the first key is named in the message */
+function valueError(
+  app: Fields,
+  written: { readonly file: string; readonly keys: readonly string[]; readonly value: string },
+  what: string,
+  { hint }: { readonly hint?: string } = {},
+): ConfigError {
+  const { file, keys, value } = written;
+  const name = textOf(app['name']) ?? textOf(app['script']) ?? '';
+  return new ConfigError('PASTER_MIGRATE', `${name}: ${keys[0]}: "${value}" ${what}`, {
+    location: placeOfValue(file, keys, value),
+    hint,
+  });
 }
 
 function fileError(file: string, message: string): ConfigError {
