@@ -222,10 +222,31 @@ describe('keys', () => {
     });
     expect(status).toBe(0);
     for (const text of [stdout, config]) {
-      expect(text).toContain('max_memory_restart: "1.5G" is not a size such as 300M');
+      expect(text).toContain('max_memory_restart: "1.5G" is not a size such as 300M, at most 1024G');
       expect(text).toContain('kill_timeout: "5s" is not a number of milliseconds above 0');
       expect(text).toContain('listen_timeout: 0 is not a number of milliseconds above 0');
     }
+  });
+
+  test.each([
+    [
+      'script: "server.js", instances: 5000',
+      'workers = 1024',
+      'instances: 5000 is too many, workers may be 1024 at most',
+    ],
+    ['script: "server.js", instances: "two"', 'workers = auto', 'instances: "two" is not a whole number'],
+    [
+      'script: "worker.js", instances: 300, exec_mode: "fork"',
+      'instances = 256',
+      'instances: 300 is too many, instances of a process may be 256 at most',
+    ],
+  ])('a number of processes that no setting allows: %s', async (fields, line, note) => {
+    const { status, stdout, config, directory } = await app(`name: "a", ${fields}`);
+    expect({ status, lines: config.split('\n') }).toEqual({ status: 0, lines: expect.arrayContaining([line]) });
+    expect(stdout).toContain(`  a: ${note}`);
+    expect(config).toContain(`# ${note}`);
+    const checked = await paster(['check', 'etc/config.ini'], { cwd: directory }).finished();
+    expect(checked).toMatchObject({ status: 0, stderr: '' });
   });
 });
 

@@ -2,7 +2,10 @@
 import { availableParallelism } from 'node:os';
 import { basename, dirname, extname, relative, resolve } from 'node:path';
 import { didYouMean } from '../../config/nearest.ts';
+import { seconds } from '../../config/setting.ts';
 import { quotedWords } from '../../deploy/background/command-line.ts';
+import { backgroundSettings } from '../../deploy/background/process-settings.ts';
+import { processes } from '../../deploy/server/worker-count.ts';
 import { ConfigError, UsageError } from '../../errors.ts';
 import { isExistingDirectory, readableText } from '../../files/existing-path.ts';
 import { canonicalApp, ECOSYSTEM_KEYS, FILE_KEYS, UNKNOWN_KEY } from './ecosystem-keys.ts';
@@ -84,7 +87,10 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
   const schedule = textOf(app['cron_restart']);
   const isScheduled = schedule !== undefined && schedule !== '0';
   const endsItself = app['autorestart'] === false;
-  const notes = [...notesOf(app, variables), ...limitNotes(app), ...programNotes(app, isCluster)];
+  const isServer =
+    program.file !== undefined && !endsItself && (isCluster || Number.isInteger(port) || looksLikeServer(program));
+  const instances = instancesOf(app, isServer);
+  const notes = [...notesOf(app, variables), ...limitNotes(app), ...programNotes(app, isCluster), ...instances.notes];
   return {
     name,
     program,
@@ -92,9 +98,8 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
     variables,
     envFiles: [],
     port: port > 0 ? port : undefined,
-    isServer:
-      program.file !== undefined && !endsItself && (isCluster || Number.isInteger(port) || looksLikeServer(program)),
-    instances: instancesOf(app),
+    isServer,
+    instances: instances.count,
     schedule: endsItself && isScheduled ? schedule : undefined,
     restartSchedule: !endsItself && isScheduled ? schedule : undefined,
     runsOnce: endsItself && !isScheduled,
@@ -160,12 +165,27 @@ function isClusterMode(app: Fields, { file }: Program): boolean {
   return file !== undefined && app['instances'] !== undefined;
 }
 
-function instancesOf(app: Fields): MigratedApp['instances'] {
-  const value = app['instances'];
-  if (value === undefined || value === null) return 1;
+/** The largest numbers that the settings allow. */
+const MOST_WORKERS = processes.max ?? Number.POSITIVE_INFINITY;
+const { instances: instancesSetting, max_memory: memorySetting } = backgroundSettings.declarations;
+const MOST_INSTANCES = instancesSetting.type.max ?? Number.POSITIVE_INFINITY;
+const MOST_MEMORY = memorySetting.type.max ?? Number.POSITIVE_INFINITY;
+const MOST_SECONDS = seconds.max ?? Number.POSITIVE_INFINITY;
+
+function instancesOf(app: Fields, isServer: boolean): { count: MigratedApp['instances']; notes: readonly string[] } {
+  const value = app['instances'] ?? undefined;
+  if (value === undefined) return { count: 1, notes: [] };
   const count = Number(value);
-  if (value === 'max' || !Number.isInteger(count) || count === 0) return 'auto';
-  return count < 0 ? Math.max(1, availableParallelism() + count) : count;
+  if (value === 'max' || count === 0) return { count: 'auto', notes: [] };
+  if (!Number.isInteger(count)) {
+    return { count: 'auto', notes: [`instances: ${JSON.stringify(value)} is not a whole number`] };
+  }
+  const most = isServer ? MOST_WORKERS : MOST_INSTANCES;
+  if (count > most) {
+    const setting = isServer ? 'workers' : 'instances of a process';
+    return { count: most, notes: [`instances: ${count} is too many, ${setting} may be ${most} at most`] };
+  }
+  return { count: count < 0 ? Math.max(1, availableParallelism() + count) : count, notes: [] };
 }
 
 /** `env`, and over it `env_production`. */
@@ -204,7 +224,7 @@ function notesOf(app: Fields, variables: Variables): string[] {
 /** Otherwise the INI file would lack the limit, and nothing would say so. */
 function limitNotes(app: Fields): string[] {
   const limits = [
-    { key: 'max_memory_restart', read: mebibytes, expected: 'a size such as 300M' },
+    { key: 'max_memory_restart', read: mebibytes, expected: 'a size such as 300M, at most 1024G' },
     { key: 'kill_timeout', read: secondsOf, expected: 'a number of milliseconds above 0' },
     { key: 'listen_timeout', read: secondsOf, expected: 'a number of milliseconds above 0' },
   ];
@@ -241,12 +261,13 @@ const BYTES: Readonly<Record<string, number>> = { K: 1024, M: 1024 ** 2, G: 1024
 function mebibytes(value: unknown): string | undefined {
   const [, number, unit = ''] = /^(\d+)([KMG]?)$/.exec(textOf(value) ?? '') ?? [];
   if (number === undefined) return undefined;
-  return String(Math.max(1, Math.round((Number(number) * (BYTES[unit] ?? 1)) / 1024 ** 2)));
+  const size = Math.max(1, Math.round((Number(number) * (BYTES[unit] ?? 1)) / 1024 ** 2));
+  return size > MOST_MEMORY ? undefined : String(size);
 }
 
 function secondsOf(milliseconds: unknown): string | undefined {
   const number = Number(milliseconds ?? Number.NaN);
-  return Number.isFinite(number) && number > 0 ? String(number / 1000) : undefined;
+  return number > 0 && number / 1000 <= MOST_SECONDS ? String(number / 1000) : undefined;
 }
 
 /** A list, or a text with its words. */
