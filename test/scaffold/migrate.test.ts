@@ -107,6 +107,14 @@ describe('forms of an ecosystem file', () => {
       'const port = 10 * 9999;\nmodule.exports = { apps: [{ script: "server.js", port }] }',
       /^paster: ecosystem\.config\.js:1:1: server\.js: port: "99990" is not a port/m,
     ],
+    [
+      'module.exports = { apps: [{ name: "a", script: "server.js",\n  "cron": \'61 3 * * *\' }] }',
+      /^paster: ecosystem\.config\.js:2:11: a: cron_restart: "61 3 \* \* \*" is not a schedule: CronPattern: Invalid value for minute: 61 \(allowed: five fields/m,
+    ],
+    [
+      'module.exports = { apps: [{ name: "a", script: "server.js", cron_restart: "0 0 30 2 *", autorestart: false }] }',
+      /^paster: ecosystem\.config\.js:1:75: a: cron_restart: "0 0 30 2 \*" is not a schedule: it is never due/m,
+    ],
     ['process.exit(3)', /cannot evaluate .*: its process ended with status 3/],
   ])('an error has its place: %s', async (text, message) => {
     const { status, stdout, stderr, written } = await create({ 'ecosystem.config.js': `${text}\n` });

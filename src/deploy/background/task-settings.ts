@@ -8,12 +8,12 @@ import {
   type SettingType,
   seconds,
 } from '../../config/setting.ts';
-import { ConfigError } from '../../errors.ts';
+import { ConfigError, errorMessage } from '../../errors.ts';
 import { type FactoryContext, placeOfKey, sectionPlace, sectionPrefix, settingsOf } from '../context.ts';
 import { validateWith } from '../validate.ts';
 import { backgroundSettings, refusePreload } from './process-settings.ts';
 
-const schedule: SettingType<string> = {
+export const schedule: SettingType<string> = {
   allowed:
     'five fields (minute, hour, day of the month, month, day of the week), six with seconds in front, or @hourly, @daily, ...',
   parse(value) {
@@ -87,6 +87,16 @@ export async function readTaskSettings(context: FactoryContext): Promise<TaskSet
     });
   }
   return settings;
+}
+
+/** Why a text is no schedule; undefined: it is one. */
+export function scheduleProblem(pattern: string): string | undefined {
+  try {
+    const next = nextRun({ schedule: schedule.parse(pattern), timezone: undefined }, new Date());
+    return next === undefined ? 'it is never due' : undefined;
+  } catch (error) {
+    return errorMessage(error);
+  }
 }
 
 /** When it is due next after a time. */

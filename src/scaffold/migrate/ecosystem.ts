@@ -2,14 +2,14 @@
 import { availableParallelism } from 'node:os';
 import { basename, dirname, extname, relative, resolve } from 'node:path';
 import { didYouMean } from '../../config/nearest.ts';
-import { seconds } from '../../config/setting.ts';
 import { quotedWords } from '../../deploy/background/command-line.ts';
 import { backgroundSettings } from '../../deploy/background/process-settings.ts';
+import { schedule, scheduleProblem } from '../../deploy/background/task-settings.ts';
 import { processes } from '../../deploy/server/worker-count.ts';
 import { ConfigError, UsageError } from '../../errors.ts';
 import { isExistingDirectory, readableText } from '../../files/existing-path.ts';
 import { canonicalApp, ECOSYSTEM_KEYS, FILE_KEYS, UNKNOWN_KEY } from './ecosystem-keys.ts';
-import { placeOfValue } from './ecosystem-place.ts';
+import { mebibytes, placeOfValue, secondsOf, textOf } from './ecosystem-values.ts';
 import {
   looksLikeServer,
   type MigratedApp,
@@ -84,8 +84,7 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
   const variables = { ...program.variables, ...variablesOf(app, environment) };
   const port = portOf(app, variables, file);
   const isCluster = isClusterMode(app, program);
-  const schedule = textOf(app['cron_restart']);
-  const isScheduled = schedule !== undefined && schedule !== '0';
+  const times = scheduleOf(app, file);
   const endsItself = app['autorestart'] === false;
   const isServer =
     program.file !== undefined && !endsItself && (isCluster || Number.isInteger(port) || looksLikeServer(program));
@@ -100,9 +99,9 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
     port: port > 0 ? port : undefined,
     isServer,
     instances: instances.count,
-    schedule: endsItself && isScheduled ? schedule : undefined,
-    restartSchedule: !endsItself && isScheduled ? schedule : undefined,
-    runsOnce: endsItself && !isScheduled,
+    schedule: endsItself ? times : undefined,
+    restartSchedule: endsItself ? undefined : times,
+    runsOnce: endsItself && times === undefined,
     settings: {
       ...setting('max_memory', mebibytes(app['max_memory_restart'])),
       ...setting('graceful_timeout', secondsOf(app['kill_timeout'])),
@@ -118,13 +117,31 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
 
 /** NaN: it names none, or the path of a socket. */
 function portOf(app: Fields, variables: Variables, file: string): number {
-  const isOwnKey = app['port'] !== undefined;
-  const port = Number(isOwnKey ? app['port'] : variables['PORT']);
+  const key = app['port'] === undefined ? 'PORT' : 'port';
+  const port = Number(app['port'] ?? variables['PORT']);
   if (!Number.isInteger(port)) return Number.NaN;
   if (port >= 0 && port <= 65535) return port;
-  throw valueError(app, { file, keys: [isOwnKey ? 'port' : 'PORT'], value: String(port) }, 'is not a port', {
+  throw new ConfigError('PASTER_MIGRATE', `${appName(app)}: ${key}: "${port}" is not a port`, {
+    location: placeOfValue(file, [key], String(port)),
     hint: 'allowed: a whole number from 0 to 65535',
   });
+}
+
+/** pm2 turns schedules off with 0. @throws ConfigError for what is no schedule, which pm2 does not accept either */
+function scheduleOf(app: Fields, file: string): string | undefined {
+  const value = textOf(app['cron_restart']);
+  if (value === undefined || value === '0') return undefined;
+  const problem = scheduleProblem(value);
+  if (problem === undefined) return schedule.parse(value);
+  const message = `${appName(app)}: cron_restart: "${value}" is not a schedule: ${problem}`;
+  throw new ConfigError('PASTER_MIGRATE', message, {
+    location: placeOfValue(file, ['cron_restart', 'cron'], value),
+    hint: `allowed: ${schedule.allowed}`,
+  });
+}
+
+function appName(app: Fields): string {
+  return textOf(app['name']) ?? textOf(app['script']) ?? '';
 }
 
 function setting<K extends keyof MigratedApp['settings']>(
@@ -167,10 +184,7 @@ function isClusterMode(app: Fields, { file }: Program): boolean {
 
 /** The largest numbers that the settings allow. */
 const MOST_WORKERS = processes.max ?? Number.POSITIVE_INFINITY;
-const { instances: instancesSetting, max_memory: memorySetting } = backgroundSettings.declarations;
-const MOST_INSTANCES = instancesSetting.type.max ?? Number.POSITIVE_INFINITY;
-const MOST_MEMORY = memorySetting.type.max ?? Number.POSITIVE_INFINITY;
-const MOST_SECONDS = seconds.max ?? Number.POSITIVE_INFINITY;
+const MOST_INSTANCES = backgroundSettings.declarations.instances.type.max ?? Number.POSITIVE_INFINITY;
 
 function instancesOf(app: Fields, isServer: boolean): { count: MigratedApp['instances']; notes: readonly string[] } {
   const value = app['instances'] ?? undefined;
@@ -255,21 +269,6 @@ function watched(value: unknown, cwd: string): string | undefined {
   return paths.map((path) => (isExistingDirectory(path) ? `${path}/**` : path)).join('\n') || undefined;
 }
 
-const BYTES: Readonly<Record<string, number>> = { K: 1024, M: 1024 ** 2, G: 1024 ** 3, '': 1 };
-
-/** pm2's `300M`, in MiB. */
-function mebibytes(value: unknown): string | undefined {
-  const [, number, unit = ''] = /^(\d+)([KMG]?)$/.exec(textOf(value) ?? '') ?? [];
-  if (number === undefined) return undefined;
-  const size = Math.max(1, Math.round((Number(number) * (BYTES[unit] ?? 1)) / 1024 ** 2));
-  return size > MOST_MEMORY ? undefined : String(size);
-}
-
-function secondsOf(milliseconds: unknown): string | undefined {
-  const number = Number(milliseconds ?? Number.NaN);
-  return number > 0 && number / 1000 <= MOST_SECONDS ? String(number / 1000) : undefined;
-}
-
 /** A list, or a text with its words. */
 function argumentsOf(value: unknown, file: string): string[] {
   if (Array.isArray(value)) return value.map(String);
@@ -295,27 +294,8 @@ function listOf(value: unknown): string[] {
   return items.map(String);
 }
 
-function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
-}
-
 function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** @param written where to look for its place; the first key is named in the message */
-function valueError(
-  app: Fields,
-  written: { readonly file: string; readonly keys: readonly string[]; readonly value: string },
-  what: string,
-  { hint }: { readonly hint?: string } = {},
-): ConfigError {
-  const { file, keys, value } = written;
-  const name = textOf(app['name']) ?? textOf(app['script']) ?? '';
-  return new ConfigError('PASTER_MIGRATE', `${name}: ${keys[0]}: "${value}" ${what}`, {
-    location: placeOfValue(file, keys, value),
-    hint,
-  });
 }
 
 function fileError(file: string, message: string): ConfigError {
