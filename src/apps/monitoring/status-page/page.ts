@@ -1,6 +1,6 @@
 /** The status page: parts that are sent again when they have changed, and the page around them. */
 import { createHash } from 'node:crypto';
-import { type PageParts as HtmlParts, htmlPage, PAGE_STYLE } from '../../../http/html.ts';
+import { htmlPage, PAGE_STYLE } from '../../../http/html.ts';
 import { certificatesOf, expiryText } from '../../../metrics/certificates.ts';
 import { refusedOf, requestsOf } from '../../../metrics/counts.ts';
 import { addDurations, quantile } from '../../../metrics/quantiles.ts';
@@ -15,7 +15,7 @@ import { eventsTable, inFlightTable, processesTable, sectionsTable, tasksTable, 
 /** The parts of the page by their ids, as HTML. */
 export type PageParts = Readonly<Record<string, string>>;
 
-/** A page with another build than the server's loads itself again. */
+/** A page of another version than the server's reloads itself. */
 export const BUILD = ownVersion();
 
 /** The part `id` is in the element with that id, below the heading. */
@@ -72,8 +72,22 @@ ${sections.join('\n')}`,
   );
 }
 
-/** The Content-Security-Policy of the page. */
-export const POLICY = pagePolicy({ style: STYLE, script: SCRIPT });
+/**
+ * The Content-Security-Policy of the page. Only its own styles and script have an effect: should text ever be taken for markup,
+ * it can neither run nor load anything. The script may read from its own server.
+ */
+export const POLICY = [
+  "default-src 'none'",
+  `style-src ${hashSource(PAGE_STYLE + STYLE)}`,
+  `script-src ${hashSource(SCRIPT)}`,
+  "connect-src 'self'",
+  'img-src data:',
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+].join('; ');
+
+function hashSource(text: string): string {
+  return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
+}
 
 function summary(status: ServerStatus, history: readonly Sample[], now: number): string {
   const { workers, totals, restarts, reloads } = status;
@@ -157,22 +171,4 @@ function serverFacts(status: ServerStatus, identity: ServerIdentity | undefined)
     ['Connections', `${accepted} so far, ${upgrades} upgraded`],
     ['Traffic', `${byteCount(received)} received, ${byteCount(sent)} sent`],
   ]);
-}
-
-/**
- * The Content-Security-Policy of a page with these parts. Only its own styles and script have an effect: should text ever be
- * taken for markup, it can neither run nor load anything. The script may read from its own server.
- */
-function pagePolicy({ style = '', script }: HtmlParts = {}): string {
-  return [
-    "default-src 'none'",
-    `style-src ${hashSource(PAGE_STYLE + style)}`,
-    ...(script === undefined ? [] : [`script-src ${hashSource(script)}`, "connect-src 'self'"]),
-    'img-src data:',
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-  ].join('; ');
-}
-
-function hashSource(text: string): string {
-  return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 }
