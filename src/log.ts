@@ -37,5 +37,5 @@ export function programLogger(level: LogLevel, write: (line: string) => void): L
 /** Discards everything; the default in programs that use paster as a library, which own their terminal. */
 export const silentLogger: Logger = lineLogger('error', () => {});
 
-/** For messages of parts in an INI file that do not belong into a response: writes to standard error. */
+/** For messages of an INI file's parts that do not belong in a response: writes to standard error. */
 export const partLogger: Logger = lineLogger('info', (line) => process.stderr.write(`${line}\n`));

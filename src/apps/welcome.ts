@@ -65,7 +65,7 @@ function transport(req: IncomingMessage): string {
 function mountsOf({ inner }: OutlineNode, prefix = ''): string[] {
   if (inner.length === 0) return [prefix];
   return inner.flatMap(({ key = '', node }) => {
-    // Parts of other composites, and paths of a domain, have no path of their own.
+    // Only a path in a urlmap can be linked to: not the parts of other composites, nor the paths of a domain.
     if (key !== '' && !key.startsWith('/')) return [];
     return mountsOf(node, prefix + key.replace(/\/$/, ''));
   });

@@ -86,14 +86,15 @@ function addedScripts({ added }: Scripts): string {
 /** What was detected, unless the command line says otherwise. */
 function givenVariables(project: ExistingProject, assigned: Variables): Variables {
   const detected = Object.entries(detectedVariables(project));
-  const isOther = 'app' in assigned;
-  return settingsOf(Object.fromEntries(detected.filter(([name]) => !isOther || !OF_PROGRAM.includes(name))), assigned);
+  const isOtherProgram = 'app' in assigned;
+  const usable = detected.filter(([name]) => !isOtherProgram || !PROGRAM_VARIABLES.includes(name));
+  return settingsOf(Object.fromEntries(usable), assigned);
 }
 
 /** Variables that mean nothing for another program than the one that was detected. */
-const OF_PROGRAM = ['args', 'develop_app', 'develop_args'];
+const PROGRAM_VARIABLES = ['args', 'develop_app', 'develop_args'];
 
-/** The template's variables as the project has them. */
+/** The values of the template's variables that were detected in the project. */
 function detectedVariables({
   program,
   development,
@@ -119,11 +120,11 @@ function derivedVariables(
   { app = '', develop_app = '', develop_args = '' }: Variables,
 ): Variables {
   const isExclusive = singleProcess?.isExclusive ?? false;
-  const isFound = app === fromEtc(program.uri);
-  const isFoundInDevelopment = develop_app === fromEtc(development.uri);
+  const isDetected = app === fromEtc(program.uri);
+  const isDevelopmentDetected = develop_app === fromEtc(development.uri);
   return {
-    environment: isFound ? indented(scriptEnvironment(program).lines) : '',
-    develop_environment: isFoundInDevelopment ? indented(developmentLines(development, program)) : '',
+    environment: isDetected ? indented(scriptEnvironment(program).lines) : '',
+    develop_environment: isDevelopmentDetected ? indented(developmentLines(development, program)) : '',
     is_exclusive: isExclusive ? 'true' : '',
     is_develop_exclusive: isExclusive || isDevelopmentServer(develop_app, develop_args.split(' ')) ? 'true' : '',
     is_program: app.startsWith('listen:') ? 'true' : '',
@@ -199,10 +200,10 @@ function nextSteps(project: ExistingProject, { dev, start }: Scripts): string[] 
     ...(needsTsx ? [`${add} -D tsx`] : []),
   ];
   const build = isBuilt || !Object.hasOwn(manifest.scripts, 'build') ? [] : [`${manager} run build`];
-  const isBuiltToDevelop = development.spec === project.program.spec;
+  const needsBuildToDevelop = development.spec === project.program.spec;
   return [
     '',
-    `Next: ${[...commands, ...(isBuiltToDevelop ? build : []), `${manager} run ${dev}`].join(' && ')}`,
+    `Next: ${[...commands, ...(needsBuildToDevelop ? build : []), `${manager} run ${dev}`].join(' && ')}`,
     `In production: ${[...build, start === 'start' ? `${manager} start` : `${manager} run ${start}`].join(' && ')}`,
   ];
 }

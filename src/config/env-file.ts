@@ -24,7 +24,7 @@ let isProtected = false;
 
 let references = process.env;
 
-/** The variables that the above sets, with their values. */
+/** The variables that are set from these three sources, with their values. */
 const applied = new Map<string, string>();
 /** What these variables were before; undefined: not set. */
 const replaced = new Map<string, string | undefined>();

@@ -148,7 +148,7 @@ export class IniParser {
     const section = this.#section;
     if (keyStart < 0 || section === undefined) return;
     this.#keyStart = -1;
-    const key = this.#sameText(this.#text.slice(keyStart, this.#keyEnd));
+    const key = this.#interned(this.#text.slice(keyStart, this.#keyEnd));
     const written = this.#text.slice(this.#valueStart, this.#valueEnd);
     const value = this.#severalLines ? joinRows(written) : written;
     const entry = new ParsedEntry(this.#source, key, keyStart, this.#valueStart, this.#valueEnd, value);
@@ -157,8 +157,8 @@ export class IniParser {
     else this.#report(() => duplicateKey(section, entry, earlier));
   }
 
-  /** The same string for equal keys: a large file repeats its keys in many sections. */
-  #sameText(key: string): string {
+  /** Returns one string object for equal keys, since a large file repeats its keys in many sections. */
+  #interned(key: string): string {
     const known = this.#keys.get(key);
     if (known !== undefined) return known;
     this.#keys.set(key, key);

@@ -190,7 +190,7 @@ function validate<D extends Declarations>(
       issues.push({
         message: `${key}: ${isSecretSetting(key) && !setting.type.secret ? 'the value is not allowed' : errorMessage(error)}`,
         path: [key],
-        hint: cureFor(text, setting.type) ?? `allowed: ${setting.type.allowed}`,
+        hint: formatHint(text, setting.type) ?? `allowed: ${setting.type.allowed}`,
       });
     }
   }
@@ -205,8 +205,8 @@ function validate<D extends Declarations>(
   return issues.length > 0 ? { issues } : { value: values as SettingValues<D> };
 }
 
-/** What to change in a value that the dialect reads otherwise than many other formats do: quotes and trailing comments are part of it. */
-function cureFor(text: string, type: SettingType<unknown>): string | undefined {
+/** A hint about quotes and trailing comments: unlike many other formats, this one takes them for part of the value. */
+function formatHint(text: string, type: SettingType<unknown>): string | undefined {
   const quoted = /^(["'])(.*)\1$/.exec(text)?.[2];
   if (quoted !== undefined && parses(type, quoted)) return 'remove the quotes: they are part of the value';
   const comment = text.search(/\s[;#]/);

@@ -67,7 +67,7 @@ export interface CascadeOptions {
  * a `status`, its response is dropped and the next one is asked. The response of the last one is always sent.
  *
  * Each gets the request as it came, with its body from the beginning. What has been read of a body is kept in memory up to
- * 64 KiB, and in a temporary file up to `maxSpoolSize`. A response that is not dropped is streamed. Of an upgrade, only the
+ * 64 KiB, and in a temporary file up to `maxSpoolSize`. A response that is not dropped is streamed. For an upgrade, only
  * applications that accept upgrades are asked.
  *
  * @throws ConfigError if there is no application, or if one of them is not an application.
@@ -131,7 +131,7 @@ function cascadeOf(apps: readonly App[], caught: readonly number[], maxSpoolSize
       }
     }
     if (res.destroyed) return;
-    // The request is unchanged: the applications before had copies of it.
+    // The request is unchanged: the earlier applications got copies of it.
     if (body.isUntouched) return void (await last(req, res));
     body.stopKeeping();
     const { request } = replayRequest(req, body);
@@ -194,7 +194,7 @@ function isAnsweredBy(
         if (tentative.state === 'passed') resolve(true);
       },
       (error: unknown) => {
-        // An error after its response was dropped concerns no other application.
+        // If the response was dropped, the promise has resolved already, and the error has no effect.
         if (tentative.state === 'undecided' && isCaught(statusOf(error))) tentative.drop();
         else reject(error);
       },
@@ -202,7 +202,7 @@ function isAnsweredBy(
   });
 }
 
-/** The status that an error has, as those of `http-errors` do; else 500. */
+/** The status of an error, as `http-errors` sets it; 500 if it has none. */
 function statusOf(error: unknown): number {
   if (typeof error !== 'object' || error === null) return 500;
   if ('status' in error && typeof error.status === 'number') return error.status;

@@ -13,7 +13,7 @@ const STATUS = /^HTTP\/1\.[01] (\d{3})/;
 
 /**
  * Resolves to false when an application has ended a response whose status is dropped: none of it has been sent, and the socket
- * is unchanged. Resolves to true when anything else has been written. Cascades within each other may watch one socket.
+ * is unchanged. Resolves to true when anything else has been written. Nested cascades may watch the same socket.
  */
 export function watchUpgrade(socket: Duplex, isDropped: (status: number) => boolean): Promise<boolean> {
   return new Promise((resolve) => {
@@ -53,9 +53,9 @@ export function watchUpgrade(socket: Duplex, isDropped: (status: number) => bool
       return socket;
     };
     watched.destroy = (...args) => {
-      const isDropped = isRefused && !isOver;
+      const isIgnored = isRefused && !isOver;
       restore(!isRefused);
-      return isDropped ? socket : destroy.apply(socket, args);
+      return isIgnored ? socket : destroy.apply(socket, args);
     };
     socket.once('close', () => restore(true));
   });

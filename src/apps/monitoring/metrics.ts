@@ -92,7 +92,7 @@ function metricsOf(status: ServerStatus): Metric[] {
       values: sections.flatMap(durationsOf),
       aggregator: 'sum',
     },
-    gauge('paster_http_requests_in_flight', 'Requests in flight.', single(sum((of) => of.inFlightCount))),
+    gauge('paster_http_requests_in_flight', 'Requests in flight.', single(sum((report) => report.inFlightCount))),
     counter(
       'paster_http_requests_refused_total',
       'Requests refused with 503 because of overload, by the limit that was reached; not in the counts above.',
@@ -110,9 +110,13 @@ function metricsOf(status: ServerStatus): Metric[] {
       'Requests that took over their connection (WebSockets).',
       single(totals.upgrades),
     ),
-    gauge('paster_http_upgraded_connections', 'Such connections that are open.', single(sum((of) => of.upgraded))),
+    gauge(
+      'paster_http_upgraded_connections',
+      'Such connections that are open.',
+      single(sum((report) => report.upgraded)),
+    ),
     counter('paster_connections_total', 'Connections accepted or taken over.', single(totals.connections)),
-    gauge('paster_connections_open', 'Connections that are open.', single(sum((of) => of.connections))),
+    gauge('paster_connections_open', 'Connections that are open.', single(sum((report) => report.connections))),
     counter('paster_received_bytes_total', 'Bytes received on them.', single(totals.received)),
     counter('paster_sent_bytes_total', 'Bytes sent on them.', single(totals.sent)),
     counter(
@@ -142,44 +146,44 @@ function metricsOf(status: ServerStatus): Metric[] {
     gauge(
       'paster_event_loop_lag_seconds',
       'How late timers are, the mean of a minute.',
-      perProcess((of) => of.lag.mean),
+      perProcess(({ lag }) => lag.mean),
     ),
     gauge(
       'paster_event_loop_lag_max_seconds',
       'How late they are at most, in a minute.',
-      perProcess((of) => of.lag.most),
+      perProcess(({ lag }) => lag.most),
     ),
     gauge(
       'paster_resident_memory_bytes',
       'Resident memory of a process.',
-      perProcess((of) => of.memory.resident),
+      perProcess(({ memory }) => memory.resident),
     ),
     gauge(
       'paster_heap_used_bytes',
       'What of its heap is in use.',
-      perProcess((of) => of.memory.heapUsed),
+      perProcess(({ memory }) => memory.heapUsed),
     ),
     gauge(
       'paster_heap_size_bytes',
       'Its heap.',
-      perProcess((of) => of.memory.heapTotal),
+      perProcess(({ memory }) => memory.heapTotal),
     ),
     gauge(
       'paster_external_memory_bytes',
       'What its objects hold outside of the heap.',
-      perProcess((of) => of.memory.external),
+      perProcess(({ memory }) => memory.external),
     ),
     gauge(
       'paster_worker_uptime_seconds',
       'How long a process has served.',
-      perProcess((of) => of.uptime),
+      perProcess(({ uptime }) => uptime),
     ),
     ...processMetrics(status),
     ...taskMetrics(status),
   ];
 }
 
-/** Of tasks; nothing if the INI file has none. */
+/** The metrics of tasks; none if the INI file has no tasks. */
 function taskMetrics({ tasks = [] }: ServerStatus): Metric[] {
   if (tasks.length === 0) return [];
   const last = (of: (run: TaskRun) => number): MetricValue[] =>
@@ -215,7 +219,7 @@ function taskMetrics({ tasks = [] }: ServerStatus): Metric[] {
   ];
 }
 
-/** Of background processes; nothing if the INI file has none. */
+/** The metrics of background processes; none if the INI file has no background processes. */
 function processMetrics({ processes = [] }: ServerStatus): Metric[] {
   if (processes.length === 0) return [];
   const perProcess = (of: (report: ProcessReport) => number): MetricValue[] =>
@@ -243,12 +247,12 @@ function processMetrics({ processes = [] }: ServerStatus): Metric[] {
     gauge(
       'paster_process_resident_memory_bytes',
       'Resident memory of a background process and its children.',
-      perProcess((of) => of.memory.resident),
+      perProcess(({ memory }) => memory.resident),
     ),
     gauge(
       'paster_process_uptime_seconds',
       'How long a background process has run.',
-      perProcess((of) => of.uptime),
+      perProcess(({ uptime }) => uptime),
     ),
   ];
 }

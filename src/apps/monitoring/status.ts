@@ -46,7 +46,7 @@ export function makeStatus(_globalConf: Settings, { allow, refresh }: SettingsOf
         vary: 'accept',
       });
     },
-    // A person who looks at the page looks for other requests.
+    // The page does not list the request for itself: its reader looks for other requests.
     { history: true, isShown: (req) => formatOf(req) === 'application/json' },
   );
   app.drain = () => stream.drain();

@@ -82,7 +82,7 @@ export class FileVersions {
   async get(path: string): Promise<FileVersion | undefined> {
     try {
       const known = this.#cache.get(path);
-      // Need not be compared here if nothing is watched: the file is about to be served, and compared then.
+      // No comparison here even if nothing is watched: the file is about to be served, and is compared then.
       if (known) return known;
       const found = await this.#root.find(path);
       if (found === undefined) return undefined;

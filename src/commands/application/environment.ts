@@ -1,4 +1,4 @@
-/** Makes this process what a worker of an INI file is before it loads the application. */
+/** Prepares this process as a worker of an INI file is prepared before it loads the application. */
 import { dirname } from 'node:path';
 import { applyEnvironment } from '../../deploy/server/environment.ts';
 import type { LoadSession } from '../../deploy/session.ts';

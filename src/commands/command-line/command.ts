@@ -1,5 +1,4 @@
 /** A command: its options as a table, and a `run` that returns an exit status. */
-
 import type { Paint } from '../../diagnostics/paint.ts';
 
 /** Where a command writes: the terminal, or a test's own console. */
@@ -12,14 +11,14 @@ export interface Console {
   readonly screen?: Screen;
 }
 
-/** What a command needs to show people its output, which for programs stays as it is. */
+/** What a command needs to format its output for people. Without it, the output is meant for programs. */
 export interface Screen {
   readonly paint: Paint;
   /** Whether there are further lines for people, such as the lines of a file around an error. */
   readonly isTerminal: boolean;
 }
 
-/** An option in commander's notation. An optional value, `--inspect [address]`, is written behind a `=`; its default is ''. */
+/** An option in commander's notation. An optional value, `--inspect [address]`, is written after a `=`; its default is ''. */
 export interface CommandOption {
   readonly flags: string;
   readonly help: string;

@@ -60,8 +60,8 @@ async function config(
   const file = iniPath(argument);
   const picture = flagOption(options, 'tree') || flagOption(options, 'html');
   checkOptions(options, picture);
-  // An error in its variables is one of those that are shown.
   const serverNames = listOption(options, 'serverName');
+  // If the variables of the file have an error, it is found again below, and reported with the others.
   await applyEnvironment({ file, serverNames }, new LoadSession(caller)).catch(() => {});
   if (picture) {
     console.out(await compositionPicture(file, caller, options, console.screen?.paint));

@@ -146,7 +146,7 @@ function textOfFiles(files: readonly ExportedFile[]): string {
   return files.map(({ name, text }) => `# ${name}\n${text}`).join('\n');
 }
 
-/** On a terminal: what is a comment in the files of all targets recedes. */
+/** Dims comments on a terminal. In the files of all targets, `#` begins a comment. */
 function withDimComments(text: string, paint: Paint = plain): string {
   return text.replace(/^\s*#.*$/gm, (comment) => paint('dim', comment));
 }

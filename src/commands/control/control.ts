@@ -62,7 +62,7 @@ export const controlCommand: Command = {
 interface Action {
   /** The name of the argument, if it takes one. */
   readonly argument?: string;
-  /** Whether it can do without. */
+  /** Whether the argument can be left out. */
   readonly isOptional?: true;
   /** The options that it takes, besides `--pid`. */
   readonly options?: readonly string[];
@@ -176,7 +176,7 @@ async function stop(server: FoundServer, process: string, console: Console): Pro
     return console.out(printableLine(`process ${process} is stopped`));
   }
   const { closed } = server;
-  // Its answer is that it ends.
+  // The server does not respond to `stop`: it closes the connection when it ends.
   server.ask({ command: 'stop' }).catch(() => {});
   await closed;
   console.out(`Server in PID ${server.pid} stopped`);
@@ -187,7 +187,7 @@ async function showRequests(server: FoundServer, _argument: string, console: Con
   console.out(lines.length === 0 ? 'no request in flight' : lines.join('\n'));
 }
 
-/** Of a profile. */
+/** The duration of a profile. */
 function secondsOf(text = '10'): number {
   const number = /^\d{1,4}(?:\.\d{1,3})?$/.test(text) ? Number(text) : 0;
   if (number > 0 && number <= MOST_SECONDS) return number;

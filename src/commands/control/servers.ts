@@ -43,9 +43,9 @@ export async function serversOf(
 
 /**
  * The only server of a file.
+ * @param pid the one that is meant, if there are several
  * @param command for messages
  * @param isUnderstood as for `findServers`
- * @param pid the one that is meant, if there are several
  * @throws RunError if there is none, or if it is not clear which one is meant
  */
 export async function oneServer(
@@ -64,8 +64,8 @@ export async function oneServer(
       hint: `name one of them: ${servers.map((each) => `--pid ${each.pid}`).join(', ')}`,
     });
   }
-  const [stranger] = foreign.filter((each) => pid === undefined || each.pid === pid);
-  if (stranger) throw notUnderstood(stranger);
+  const [incompatible] = foreign.filter((each) => pid === undefined || each.pid === pid);
+  if (incompatible) throw notUnderstood(incompatible);
   if (servers.length === 0) throw notRunning(file);
   throw new RunError('PASTER_NOT_RUNNING', `server ${pid} of ${shown(file)} does not run`, {
     hint: `there are: ${servers.map((each) => each.pid).join(', ')}`,

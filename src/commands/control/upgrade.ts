@@ -25,7 +25,7 @@ async function upgrade(
   console: Console,
 ): Promise<number> {
   const server = await oneServer(iniPath(args[0] ?? ''), pidOption(options, 'upgrade'), 'upgrade', canUpgrade);
-  // A path with the links in it: a later USR2 follows them again.
+  // The path keeps its symbolic links, so that a later USR2 follows them again.
   const program = { node: process.execPath, script: inNewestRelease(process.argv[1] ?? '') };
   try {
     const { pid, version, node } = await server.ask<UpgradeOutcome>({ command: 'upgrade', program });

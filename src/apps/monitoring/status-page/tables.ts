@@ -111,7 +111,7 @@ export function tasksTable(tasks: readonly TaskStatus[], now: number): string {
   return table(['Task', 'Schedule', 'Last run', 'Took', 'Next run', 'Runs'], rows, 'None.');
 }
 
-/** The oldest first, of all workers. */
+/** The requests in flight of all workers, the oldest first. */
 export function inFlightTable(workers: readonly WorkerStatus[]): string {
   const named = workers.flatMap(({ pid, report }) => (report?.inFlight ?? []).map((request) => ({ ...request, pid })));
   const all = workers.reduce((sum, { report }) => sum + (report?.inFlightCount ?? 0), 0);
