@@ -63,12 +63,13 @@ export async function partFailure(error: unknown, context: Context): Promise<Run
 function issueError(issue: StandardIssue, context: FactoryContext): PasterError {
   const [first] = issue.path ?? [];
   const key = typeof first === 'object' ? first.key : first;
-  const foreign = !('hint' in issue) && key !== undefined ? `${String(key)}: ` : '';
+  // Messages of paster's own schemas name the key already.
+  const prefix = !('hint' in issue) && key !== undefined ? `${String(key)}: ` : '';
   const secrets = secretsOfContext(context);
   // The key itself names a secret, so mask the value even if it is short.
   const own = typeof key === 'string' && isSecretSetting(key) ? context.localConf[key] : undefined;
   const message = concealed(issue.message, own === undefined ? secrets : [...secrets, own]);
-  return new ConfigError('PASTER_SETTING', `${sectionPrefix(context)}${foreign}${message}`, {
+  return new ConfigError('PASTER_SETTING', `${sectionPrefix(context)}${prefix}${message}`, {
     location: placeOfKey(context, typeof key === 'string' ? key : undefined) ?? sectionPlace(context),
     hint: issue.hint,
   });

@@ -12,7 +12,7 @@ export interface BackgroundSection {
   readonly name: string;
 }
 
-/** The section whose environment counts; undefined for a request to the application, which has its own. */
+/** The section whose environment is used; undefined for a task that sends a request, which gets the application's environment. */
 export async function ownEnvironment(
   file: string,
   { kind, name }: BackgroundSection,

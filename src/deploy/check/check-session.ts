@@ -21,7 +21,7 @@ export class CheckSession extends LoadSession {
     return this.#errors.length;
   }
 
-  /** Drops the errors since `mark`, if they come from a guess. */
+  /** Drops the errors since `mark`: they came from trying something that need not exist. */
   forget(mark: number): void {
     this.#errors.length = mark;
   }

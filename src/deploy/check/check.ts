@@ -16,8 +16,7 @@ import { ConfigFile } from '../sections/config-file.ts';
 import { misspeltSections } from '../sections/find-section.ts';
 import { applyEnvironment, withEnvironment } from '../server/environment.ts';
 import type { LoadedServer } from '../server/loaded-server.ts';
-import type { NamedServer } from '../server/server-group.ts';
-import { conflictsOf, MAIN, type ServerNames, serverNames } from '../server/server-group.ts';
+import { conflictsOf, MAIN, type NamedServer, type ServerNames, serverNames } from '../server/server-group.ts';
 import { CheckSession } from './check-session.ts';
 import { warnOfLocalClients } from './local-clients.ts';
 import { PartInspector } from './part-inspector.ts';
@@ -143,7 +142,7 @@ class FileCheck {
       inner.delete(section.name);
       for (const name of inner) referred.add(name);
     }
-    // A file with neither [app:main] nor [server:main] lends its parts to other files, or is for logging alone.
+    // A file with neither [app:main] nor [server:main] has parts that other files use, or is for logging alone.
     const isLibrary =
       missing.size === 2 &&
       background.length === 0 &&

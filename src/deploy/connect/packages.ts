@@ -8,9 +8,10 @@ export interface OptionKind {
   /** For messages, as a noun phrase. */
   readonly allowed: string;
   accepts(value: unknown): boolean;
-  /** Of an option that no value in an INI file can be: what to write instead, if there is something special. */
-  readonly instead?: string | undefined;
+  /** The option takes something that only code can make, which no value in an INI file can be. */
   readonly isCode?: true;
+  /** For such an option: what to write instead. Default: the advice to write a module. */
+  readonly instead?: string | undefined;
 }
 
 interface NamedOption {

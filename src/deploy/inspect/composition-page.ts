@@ -1,33 +1,33 @@
-/** The page of `config --html`: the ways of a request through the composition, and every part with its settings. */
+/** The page of `config --html`: the paths of requests through the composition, and every part with its settings. */
 import { escapeHtml, htmlPage } from '../../http/html.ts';
 import { type Composition, compositionHtml, serverId } from './composition.ts';
 import type { OutlineNode } from './outline.ts';
 
-/** The most ways that are shown above the parts. */
-const MOST_WAYS = 50;
+/** The most routes that are shown above the parts. */
+const MAX_ROUTES = 50;
 
-/** One way of a request, from the server to an application. */
-interface Way {
-  /** The keys of the composites on the way, such as `/shop`. */
+/** The parts that a request passes, from the server to an application. */
+interface Route {
+  /** The keys of the composites among them, such as `/shop`. */
   readonly keys: readonly string[];
   readonly steps: readonly { readonly id: string; readonly node: OutlineNode }[];
 }
 
 export function compositionPage(title: string, composition: Composition): string {
-  const all = waysThrough(composition);
-  const more = all.length > MOST_WAYS ? `<p class="soft">and ${all.length - MOST_WAYS} more</p>` : '';
+  const all = routesThrough(composition);
+  const more = all.length > MAX_ROUTES ? `<p class="soft">and ${all.length - MAX_ROUTES} more</p>` : '';
   return htmlPage(
     title,
     `<h1>${escapeHtml(title)}</h1>
-<nav aria-label="Ways of a request">${all.slice(0, MOST_WAYS).map(strip).join('\n')}${more}</nav>
+<nav aria-label="Ways of a request">${all.slice(0, MAX_ROUTES).map(routeHtml).join('\n')}${more}</nav>
 ${compositionHtml(composition)}`,
     { style: STYLE },
   );
 }
 
-function waysThrough({ servers, app }: Composition): Way[] {
+function routesThrough({ servers, app }: Composition): Route[] {
   if (!app) return [];
-  const visit = (node: OutlineNode, id: string, { keys, steps }: Way): Way[] => {
+  const visit = (node: OutlineNode, id: string, { keys, steps }: Route): Route[] => {
     const here = [...steps, { id, node }];
     if (node.inner.length === 0) return [{ keys, steps: here }];
     return node.inner.flatMap(({ key, node: inner }, index) =>
@@ -38,7 +38,7 @@ function waysThrough({ servers, app }: Composition): Way[] {
   return (entries.length > 0 ? entries : [[]]).flatMap((steps) => visit(app, 'app', { keys: [], steps }));
 }
 
-function strip({ keys, steps }: Way): string {
+function routeHtml({ keys, steps }: Route): string {
   const links = steps.map(
     ({ id, node }) =>
       `<li class="${node.role}"><a href="#${id}" title="${escapeHtml(node.uses)}">${escapeHtml(node.name)}</a></li>`,

@@ -17,10 +17,10 @@ export interface PointSetting {
 }
 
 export function declaredSettings(declarations: Declarations): PointSetting[] {
-  const aliases = [...acceptedNames(declarations)];
+  const accepted = [...acceptedNames(declarations)];
   return Object.entries(declarations).map(([name, setting]) => ({
     name,
-    aliases: aliases.filter(([alias, of]) => of === name && alias !== name).map(([alias]) => alias),
+    aliases: accepted.filter(([alias, own]) => own === name && alias !== name).map(([alias]) => alias),
     allowed: setting.type.allowed,
     default: setting.default,
     required: setting.required ?? false,

@@ -19,7 +19,7 @@ export class EndHandlers {
   readonly #before = new Map(EVENTS.map((event) => [event, new Set(listenersOf(event))]));
   readonly #own = new Map<(typeof EVENTS)[number], Handler[]>();
 
-  /** Takes the handlers that were added since this was made off the process. */
+  /** Removes the handlers that were added to the process since this object was created, and keeps them for `end`. */
   collect(): void {
     for (const event of EVENTS) {
       const added = listenersOf(event).filter((handler) => !this.#before.get(event)?.has(handler));

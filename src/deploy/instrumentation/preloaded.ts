@@ -2,7 +2,6 @@
  * Modules that `preload` names: each process of the application imports them before all of its code, as `node --import` does. They
  * trace or measure it, and have data to send when the process ends.
  */
-
 import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -36,7 +35,7 @@ const KNOWN =
 let done: { readonly modules: readonly PreloadedModule[]; readonly end: Promise<EndPreloaded> } | undefined;
 
 /**
- * Imports modules in their order, once for a process, and adds to OTEL_RESOURCE_ATTRIBUTES before what the process is.
+ * Describes the process in OTEL_RESOURCE_ATTRIBUTES, then imports the modules in their order, once for a process.
  * @throws ConfigError for a module that does not exist, RunError for one that fails, with the place of the setting or in the module
  */
 export function importPreloaded(
@@ -44,7 +43,7 @@ export function importPreloaded(
   description: ProcessDescription,
 ): Promise<EndPreloaded> {
   if (done && !isDeepStrictEqual(done.modules, modules)) {
-    // Of a spare worker: another one takes its place.
+    // This happens in a spare worker, and another one takes its place.
     return Promise.reject(
       new RunError('PASTER_PRELOAD', 'preload has changed after this worker had imported its modules'),
     );
@@ -63,7 +62,7 @@ async function importAll(modules: readonly PreloadedModule[], description: Proce
     handlers.collect();
     ends.push({ name: module.name, handlers });
   }
-  // Modules that wrap Node's own do so when these are required the next time, and paster has loaded them before.
+  // A tracing module patches node:http when it is next required, and paster required it before the tracing module was loaded.
   for (const builtin of ['node:http', 'node:https']) requireOwn(builtin);
   return async (limit) => {
     await Promise.all(

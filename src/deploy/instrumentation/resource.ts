@@ -1,6 +1,6 @@
 /**
- * What a process says of itself to those who trace it: attributes of OpenTelemetry's resource, in the variable
- * OTEL_RESOURCE_ATTRIBUTES. What the user has set there stays.
+ * Describes this process to tracing tools: resource attributes of OpenTelemetry, in the variable OTEL_RESOURCE_ATTRIBUTES.
+ * Attributes that the user has set there are kept.
  */
 import { randomUUID } from 'node:crypto';
 import { realpathSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { readManifest } from '../programs/manifest.ts';
 
 export interface ProcessDescription {
-  /** Of the INI file, or the working directory; links in it lead to the release. */
+  /** The directory of the INI file, or the working directory; symbolic links in it lead to the release. */
   readonly directory: string;
   /** The number of the worker since the server was started. Undefined: this process serves alone, or serves nothing. */
   readonly worker: number | undefined;
@@ -23,7 +23,7 @@ const instance = randomUUID();
 export function describeProcess({ directory, worker }: ProcessDescription): void {
   const given = process.env[VARIABLE] ?? '';
   const names = new Set(given.split(',').map((each) => each.split('=', 1)[0]?.trim()));
-  // It overrides the attribute of the same meaning.
+  // This variable overrides the attribute.
   if (process.env['OTEL_SERVICE_NAME']) names.add('service.name');
   const { name, version, release } = enclosingPackage(realDirectory(directory));
   const attributes: Readonly<Record<string, string | undefined>> = {
@@ -39,7 +39,7 @@ export function describeProcess({ directory, worker }: ProcessDescription): void
   process.env[VARIABLE] = [...(given.trim() === '' ? [] : [given]), ...added].join(',');
 }
 
-/** The nearest package that names or numbers the application, and the directory of its release. */
+/** The name and version in the nearest package.json that has either, and its directory, which is the release. */
 function enclosingPackage(directory: string): {
   readonly name?: string | undefined;
   readonly version?: string | undefined;

@@ -1,10 +1,10 @@
-/** Experimental parts of Node, without its warnings of them: the application has not chosen them. */
+/** Uses experimental parts of Node without their warnings: it is paster that uses them, not the application. */
 import nodeModule from 'node:module';
 import { requireOwn } from '../../own-files.ts';
 
 const LOADER_OPTION = 'USE_MAIN_CONTEXT_DEFAULT_LOADER';
 
-/** Imports as a module at a path does. */
+/** Imports what `specifier` means to a module with the path `filename`. */
 export function importAt(filename: string, specifier: string): Promise<unknown> {
   const { compileFunction, constants }: typeof import('node:vm') = requireOwn('node:vm');
   const options = { filename, importModuleDynamically: constants[LOADER_OPTION] };

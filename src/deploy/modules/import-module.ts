@@ -81,7 +81,7 @@ export async function prepareTsx(from: string): Promise<void> {
 export interface PackageModule {
   readonly file: string;
   readonly kind: 'import' | 'require';
-  /** Whether tsx loads it, which has modules of its own. */
+  /** Whether tsx loads it: tsx has a module cache of its own. */
   readonly byTsx: boolean;
   /** The module of the application that loads it first. */
   readonly from: string;
@@ -100,7 +100,7 @@ export async function importPackage({ file, kind, byTsx, from, requests }: Packa
   if (kind === 'import') await import(url);
   else createRequire(from)(file);
   if (hasConditions()) return;
-  // Node keeps what a specifier leads to, for each module that asks.
+  // Node caches what a specifier resolves to, separately for each importing module.
   for (const { from, specifier } of requests) await importFrom(from, kind, specifier).catch(() => {});
 }
 
@@ -125,7 +125,7 @@ function stripsTypes(): boolean {
   return 'typescript' in process.features && Boolean(process.features.typescript);
 }
 
-/** Whether Node does not load a file itself. */
+/** Whether a file is TypeScript that Node cannot load without a loader. */
 export function isTypeScriptForLoader(file: string): boolean {
   return TYPESCRIPT.test(file) && (JSX.test(file) || !stripsTypes());
 }

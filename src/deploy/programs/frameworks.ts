@@ -1,4 +1,4 @@
-/** What frameworks leave behind: the server that each one builds, and the port that it uses by default. */
+/** What paster knows about frameworks: the server that each one builds, its default port, and its development commands. */
 
 export interface Framework {
   /** For people: `Next.js`. */

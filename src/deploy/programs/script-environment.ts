@@ -4,7 +4,7 @@ import type { FoundProgram } from './find-program.ts';
 export interface ScriptEnvironment {
   /** `NAME=value`, each name once. */
   readonly lines: readonly string[];
-  /** What no variable can do, as it is in the script. */
+  /** Options of Node that no variable can replace, as the script has them. */
   readonly lost: readonly string[];
 }
 

@@ -12,7 +12,7 @@ import threads, { type WorkerOptions } from 'node:worker_threads';
 let preload: string | undefined;
 let lastFork: Error | undefined;
 
-/** Its stack is where the program has called `fork()` of node:cluster for the last time. */
+/** An error whose stack is that of the program's last call of `fork()` of node:cluster. */
 export function placeOfFork(): Error | undefined {
   return lastFork;
 }
@@ -86,7 +86,7 @@ interface StartOptions {
   readonly shell?: boolean | string;
 }
 
-/** Both are optional. */
+/** The arguments and options of `fork` or `spawn`, both of which are optional. */
 function split(rest: readonly unknown[]): [args: readonly string[], options: StartOptions] {
   const [first, second] = rest;
   const [args, options] = Array.isArray(first) ? [first, second] : [[], first ?? second];

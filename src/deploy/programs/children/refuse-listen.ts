@@ -25,7 +25,7 @@ function withoutExclusive([first, ...rest]: readonly unknown[]): unknown[] {
   return [isExclusive ? { ...first, exclusive: false } : first, ...rest];
 }
 
-// What these start refuses too, also with options of its own.
+// Threads and processes that this one starts must refuse too, even if it gives them other `execArgv`.
 const PRELOAD = /^--require=(.*refuse-listen\.js)$/;
 const [preload] = process.execArgv.flatMap((option) => PRELOAD.exec(option)?.[1] ?? []);
 if (preload !== undefined) guardChildren(preload);

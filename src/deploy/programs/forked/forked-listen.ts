@@ -8,12 +8,12 @@ import { createServer, Server } from 'node:net';
 import { Introductions } from '../../../gateway/hop/introduction.ts';
 import type { Address } from '../../../net/address.ts';
 
-/** The variable that says where. */
+/** The environment variable with the `ForkedServerPlace`, as JSON. */
 export const FORKED_SERVER = 'PASTER_FORKED_SERVER';
 
 export interface ForkedServerPlace {
   readonly socket: string;
-  /** What clients reach. */
+  /** The address that clients connect to. */
   readonly address: Address | undefined;
 }
 
@@ -51,7 +51,7 @@ function listenOn({ socket, address }: ForkedServerPlace): void {
       },
     });
     Object.defineProperty(this, 'listening', { get: () => listener.listening });
-    // Left by the process before this one.
+    // A previous process may have left its socket behind.
     rmSync(socket, { force: true });
     Reflect.apply(listen, listener, [socket, () => this.emit('listening')]);
     return this;

@@ -16,7 +16,8 @@ import type { App } from '../../../protocol/types.ts';
 import { FORKED_SERVER, type ForkedServerPlace } from './forked-listen.ts';
 
 const PRELOAD = join(OWN_CODE, 'deploy/programs/forked/forked-listen.js');
-const LOOK_MS = 50;
+/** How often to look for the socket. */
+const POLL_MS = 50;
 /** How long a request waits for a server that starts again, as Next's does when its configuration changes. */
 const RESTART_MS = 15_000;
 /** The limit of a Unix socket's path on macOS, less what is below the directory of temporary files. */
@@ -46,26 +47,26 @@ function environmentOf(socket: string, env: NodeJS.ProcessEnv): NodeJS.ProcessEn
 }
 
 async function listening(socket: string): Promise<App> {
-  while (!existsSync(socket)) await sleep(LOOK_MS);
+  while (!existsSync(socket)) await sleep(POLL_MS);
   return forwardingApp(socket);
 }
 
 function forwardingApp(socket: string): App {
-  const again = async (pass: () => Promise<boolean>): Promise<boolean> => {
+  const retry = async (forward: () => Promise<boolean>): Promise<boolean> => {
     const end = performance.now() + RESTART_MS;
-    while (!(await pass())) {
+    while (!(await forward())) {
       if (performance.now() > end) return false;
-      await sleep(LOOK_MS);
+      await sleep(POLL_MS);
     }
     return true;
   };
   const app: App = async (req, res) => {
-    if ((await again(async () => res.destroyed || (await forwardRequest(socket, req, res)))) || res.destroyed) return;
+    if ((await retry(async () => res.destroyed || (await forwardRequest(socket, req, res)))) || res.destroyed) return;
     res.writeHead(503, { 'content-type': 'text/plain; charset=utf-8' });
     res.end('The program does not serve at present.\n');
   };
   app.upgrade = async (req, client, head) => {
-    const passed = await again(async () => client.destroyed || (await forwardUpgrade(socket, req, client, head)));
+    const passed = await retry(async () => client.destroyed || (await forwardUpgrade(socket, req, client, head)));
     if (!passed) client.destroy();
   };
   return app;
