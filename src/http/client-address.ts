@@ -78,7 +78,7 @@ export const CLIENT_CLAIMS: readonly string[] = [
   'fastly-client-ip',
 ];
 
-/** All of them. */
+/** Both lists together. */
 export const PROXY_HEADERS: ReadonlySet<string> = new Set([...FORWARDING_HEADERS, ...CLIENT_CLAIMS]);
 
 /** One element of Forwarded: the parameters, names in lower case. */
@@ -148,7 +148,7 @@ export function isTlsScheme(scheme: string | undefined): boolean | undefined {
 
 // --- whether a request came through a proxy
 
-/** Marks a request whose headers have been changed, and show it no longer. Copied with the request. */
+/** Marks a request that came through a proxy, since its headers may have been removed. */
 const kCameThroughProxy = Symbol('came through a proxy');
 
 interface MarkedRequest extends IncomingMessage {

@@ -57,7 +57,7 @@ export async function respondWithError(
 ): Promise<void> {
   const type = preferredType(req.headers.accept, TYPES);
   const body = await RENDERINGS[type](response);
-  // The client may have left, or another response may have begun, while the page was drawn.
+  // The client may have left, or another response may have begun, while the page was rendered.
   if (res.headersSent || res.destroyed) return;
   res.writeHead(response.status, {
     ...response.headers,
@@ -176,7 +176,7 @@ function fail(error: unknown, req: IncomingMessage, res: ServerResponse, log: Lo
   const path = req.url?.replace(/[?#].*/s, '').slice(0, 200);
   report?.(printableLine(`${req.method} ${path} failed: ${kindOf(error)}; the application's log says more`));
   try {
-    // The text of the error may hold what is not for the client.
+    // The client does not get the error's text, which may contain secrets.
     if (clearResponse(res)) sendPlainText(res, 500);
   } catch (unanswerable) {
     // One request must not end the process, even if the application has broken its response.
@@ -196,15 +196,15 @@ function kindOf(error: unknown): string {
 }
 
 /**
- * Removes what the application has set, for the response to an error. Returns false if a response has begun: then its connection is
- * closed, unless it is complete, so that the client does not take it for a complete one.
+ * Removes the status and the headers that the application has set, for the response to an error. Returns false if the application's
+ * response has begun. An incomplete one is then cut off, so that the client does not take it for complete.
  */
 export function clearResponse(res: ServerResponse): boolean {
   if (res.headersSent) {
     if (!res.writableEnded) res.destroy();
     return false;
   }
-  // A header that the application has set may be the error.
+  // The error may be an invalid header or status message.
   res.statusMessage = '';
   for (const name of res.getHeaderNames()) res.removeHeader(name);
   return !res.destroyed;

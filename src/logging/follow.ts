@@ -25,7 +25,7 @@ const PRINTED: Readonly<Record<ConsoleStream, Level>> = { stdout: INFO, stderr: 
 
 /**
  * Calls back with each record that its logger lets through, and each printed line, of `level` and above.
- * @returns ends that
+ * @returns a function that ends this
  */
 export function followOutput(level: Level, take: (line: FollowedLine) => void): () => void {
   const { pid } = process;

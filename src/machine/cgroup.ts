@@ -76,13 +76,14 @@ function readMounts(root: string): CgroupMount[] {
 
 /** The directories of a group and of those above it, as far as they are mounted. */
 function visibleGroups(mounts: readonly CgroupMount[], controllers: readonly string[], path: string): string[] {
-  const [isUnified, [controller = '']] = [controllers.length === 0, controllers];
+  // The controllers of one hierarchy are mounted together.
+  const [controller] = controllers;
   const candidates = mounts.filter((mount) =>
-    isUnified ? mount.isUnified : !mount.isUnified && mount.options.includes(controller),
+    controller === undefined ? mount.isUnified : !mount.isUnified && mount.options.includes(controller),
   );
-  const around = candidates.filter(({ group }) => isWithin(path, group));
-  // The one that shows most of the groups above it.
-  const [highest] = around.sort((one, other) => one.group.length - other.group.length);
+  const enclosing = candidates.filter(({ group }) => isWithin(path, group));
+  // The mount that shows most of the groups above this one.
+  const [highest] = enclosing.sort((one, other) => one.group.length - other.group.length);
   // A container may see a group only by another path, so the mounted one is the best that is known.
   if (!highest) return candidates.slice(0, 1).map(({ directory }) => directory);
   const steps = path.slice(highest.group.length).split('/').filter(Boolean);

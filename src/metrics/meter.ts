@@ -34,7 +34,7 @@ import {
   type ServerStatus,
 } from './server-status.ts';
 
-/** nginx's status for a client that left before there was one. */
+/** nginx's status for a client that left before the response began. */
 const CLIENT_LEFT = 499;
 /** The most requests that a report names. */
 const MOST_NAMED = 100;
@@ -55,7 +55,7 @@ export class Meter {
   ask: AskStatus = async ({ history }) => this.alone(history ? this.#history?.samples : undefined);
   /** Set by the program that serves. */
   identity: ServerIdentity | undefined;
-  /** Of a server that consists of this process. */
+  /** The last ten minutes, kept only if the server consists of this process. */
   #history: History | undefined;
   readonly #lag = new LoopLag();
   readonly #counters = new Map<string, SectionCounter>();

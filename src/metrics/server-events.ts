@@ -1,4 +1,4 @@
-/** What happened to a running server: how often workers were replaced and versions reloaded, and the latest of it by time. */
+/** What happened to a running server: how often workers were replaced and versions reloaded, and a list of the latest events. */
 import { printable } from '../printable.ts';
 import { withoutSecrets } from '../secrets.ts';
 import { NO_RELOADS, noRestarts, type Reloads, type RestartReason, type ServerEvent } from './server-status.ts';
@@ -33,7 +33,7 @@ export class ServerEvents {
 
   /**
    * A new version serves.
-   * @param begun of `performance.now()`
+   * @param begun when the reload began, by `performance.now()`
    * @param replaced the number of workers that it replaces
    */
   reloaded(reason: string, begun: number, replaced: number): void {

@@ -55,8 +55,8 @@ export class Peers {
   }
 
   /**
-   * A peer on a Unix socket has no addresses. One that has reset its TCP connection has lost its own: what it sent before can
-   * still be read, so it must not be taken for the former.
+   * Whether the peer of a connection may connect. On a Unix socket, which has no addresses, it may. A peer that has reset its TCP
+   * connection has no address any more, but what it sent before can still be read, so it must be refused.
    */
   admitsConnection({ remoteAddress, localAddress }: ConnectionAddresses): boolean {
     return remoteAddress === undefined ? localAddress === undefined : this.admits(remoteAddress);

@@ -1,6 +1,6 @@
 /**
- * What a server in development gives with a request to those who respond to it: the error page, and the adapters of frameworks,
- * which otherwise respond to errors themselves.
+ * What a server in development attaches to a request: the tools that an error page needs, and whether a filter shows errors. With
+ * such a filter, the adapters of frameworks pass it the errors that the framework would respond to itself.
  */
 import type { IncomingMessage } from 'node:http';
 import type { ErrorPageOptions } from './error-page.ts';
@@ -9,35 +9,35 @@ import type { EditorLinks } from './stack-html.ts';
 export interface DeveloperTools {
   /** Opens an editor. Absent for clients that may not open one. */
   readonly editor?: EditorLinks | undefined;
-  /** The path of the script that reloads the page, for one that includes it itself. */
+  /** The path of the script that reloads the page, for a page that includes the script itself. */
   takeReloadScript?(): string | undefined;
 }
 
 const TOOLS = Symbol('paster.developer-tools');
 const SHOWS_ERRORS = Symbol('paster.shows-errors');
 
-interface DevelopedRequest extends IncomingMessage {
+interface DevelopmentRequest extends IncomingMessage {
   [TOOLS]?: DeveloperTools;
   [SHOWS_ERRORS]?: true;
 }
 
-export function giveDeveloperTools(req: DevelopedRequest, tools: DeveloperTools): void {
+export function giveDeveloperTools(req: DevelopmentRequest, tools: DeveloperTools): void {
   req[TOOLS] = tools;
 }
 
-/** What an error page of this request can use. A page that a form was sent for must not reload: the browser would send it again. */
-export function pageTools(req: DevelopedRequest): Pick<ErrorPageOptions, 'editor' | 'reloadScript'> {
+/** The tools for an error page. After a POST it must not reload, because the browser would send the form again. */
+export function pageTools(req: DevelopmentRequest): Pick<ErrorPageOptions, 'editor' | 'reloadScript'> {
   const { editor, takeReloadScript } = req[TOOLS] ?? {};
   const reloadScript = takeReloadScript?.();
   return { editor, reloadScript: req.method === 'GET' ? reloadScript : undefined };
 }
 
 /** Notes that a filter shows a developer what the application throws. */
-export function markShowsErrors(req: DevelopedRequest): void {
+export function markShowsErrors(req: DevelopmentRequest): void {
   req[SHOWS_ERRORS] = true;
 }
 
-/** Whether an error is shown to a developer if it is thrown. A framework's adapter throws what it would respond to otherwise. */
-export function showsErrors(req: DevelopedRequest): boolean {
+/** Whether a filter shows a developer the errors that the application throws. */
+export function showsErrors(req: DevelopmentRequest): boolean {
   return req[SHOWS_ERRORS] === true;
 }

@@ -8,13 +8,13 @@ import { highlightLine, languageOf } from './highlight.ts';
 
 /** How the page asks the server to open an editor. */
 export interface EditorLinks {
-  /** The path that a POST opens a place at. */
+  /** The path of the request (POST) that opens a place in the editor. */
   readonly url: string;
-  /** What shows the server that it has offered this place. */
+  /** Proves to the server that it has offered this place itself. */
   readonly keyOf: (place: string) => string;
 }
 
-/** Frames in one stretch whose origin is the same: shown, or folded. */
+/** Consecutive frames that are all shown, or all folded. */
 interface Stretch {
   readonly isFolded: boolean;
   readonly frames: ErrorFrame[];

@@ -2,7 +2,7 @@
  * Lets a filter see what an application sends, and keep it from the client. Filters intercept one response in turn: each gets
  * the calls of what is inside it, and passes them on to what is outside.
  */
-// The global of this name is a getter, which costs as much as what it is needed for.
+// The global `Buffer` is a getter: calling it costs as much as measuring a chunk.
 import { Buffer } from 'node:buffer';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { asUniqueNames } from './header-lists.ts';
@@ -16,17 +16,17 @@ export interface ResponseHooks {
   onHeadMethod?(name: HeadMethod, parameters: readonly unknown[]): void;
   /**
    * Called once, before the head is sent by `writeHead`, `flushHeaders`, `write` or `end`.
-   * @param given the parameters of `writeHead` behind the status, for `headersGiven`.
-   * @returns false to discard the response: the application's calls succeed, and the client gets nothing of them.
+   * @param given the parameters of `writeHead` after the status, for `headersGiven`.
+   * @returns false to discard the response: the application's calls succeed, and nothing is sent to the client.
    */
   onHead?(status: number, given: readonly unknown[]): boolean;
-  /** Called after `onHead` with what `writeHead` is given behind the status, and returns what it is given instead. */
+  /** Called after `onHead` with the parameters of `writeHead` after the status. Returns those to use instead. */
   changeHead?(given: readonly unknown[]): readonly unknown[];
   /** Called with each chunk that `write` is given, unless the response is discarded. */
   onWrite?(chunk: unknown, encoding: unknown): void;
   /** Called with each `end` and the chunk that it is given, if any, also if the response is discarded. */
   onEnd?(chunk: unknown, encoding: unknown): void;
-  /** Called at the end of a response that goes to the client. Returns what is sent behind its body; an empty text adds nothing. */
+  /** Called at the end of a response that goes to the client. Returns the text to append to its body; it may be empty. */
   tail?(): string;
 }
 
@@ -105,8 +105,8 @@ export class ResponseInterceptor {
     if (!passes) return this.#res;
     const tail = this.#hooks.tail?.() ?? '';
     if (tail === '') return this.#callEnd(chunk, encoding, callback);
-    const called = [chunk, encoding, callback].find((each) => typeof each === 'function');
-    return this.#callEnd(withTail(chunk, encoding, tail), undefined, called);
+    const givenCallback = [chunk, encoding, callback].find((each) => typeof each === 'function');
+    return this.#callEnd(withTail(chunk, encoding, tail), undefined, givenCallback);
   }
 
   /** Replaces `setHeader`, `appendHeader` and `removeHeader`. */
@@ -232,7 +232,7 @@ export function chunkSize(chunk: unknown, encoding: unknown): number {
   return chunk instanceof Uint8Array ? chunk.byteLength : 0;
 }
 
-/** A chunk that `end` is given, with a text behind it. In one piece, so that Node can still compute the length of the body. */
+/** The chunk that `end` is given, followed by a text. In one piece, so that Node can still compute the length of the body. */
 function withTail(chunk: unknown, encoding: unknown, tail: string): string | Buffer {
   if (typeof chunk === 'string') {
     if (typeof encoding !== 'string' || /^utf-?8$/i.test(encoding)) return chunk + tail;

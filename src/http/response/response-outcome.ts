@@ -7,14 +7,14 @@ export function isUnanswered(res: ServerResponse): boolean {
 }
 
 /**
- * Whether a response that has closed has left as a whole. Node lets go of the socket then, and before Node 24 also when a write
- * to it has failed.
+ * Whether a response that has closed was sent completely. Node detaches the socket from such a response. Before Node 24 it does so
+ * after a failed write too, which `isUnbroken` detects.
  */
 export function isComplete(res: ServerResponse): boolean {
   return res.writableFinished && isUnbroken(res) && res.socket === null;
 }
 
-/** The same of a response that has emitted 'finish', with or without a connection. */
+/** Whether a response that has emitted 'finish' was sent without an error. Its connection may be open or closed. */
 export function isUnbroken(res: ServerResponse): boolean {
   return !res.req.socket.errored;
 }

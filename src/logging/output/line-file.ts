@@ -85,7 +85,7 @@ export class LineFile {
       if (this.#fd === undefined) this.#open();
       this.#rotate(batch.length);
       this.#write();
-      // Another process renamed and removed the file between the check of its name and the write: the lines are lost.
+      // Another process renamed and removed the file between the check of its name and the write, so the lines are written again.
       if (this.stat()?.nlink === 0) {
         this.#unwritten = batch;
         this.reopen();
@@ -187,7 +187,7 @@ export class LineFile {
 }
 
 /** How many lines are converted to bytes at once, which costs hardly more than converting one. */
-const FEW = 16;
+const LINES_PER_CONVERSION = 16;
 /** The size of the first buffer: enough for a process that logs little. */
 const FIRST_SIZE = 16_384;
 /** A buffer that a huge line has made larger than this is dropped afterwards. */
@@ -212,7 +212,7 @@ export class LineBatch {
   /** @param line without its line end */
   add(line: string): void {
     this.#length += line.length + 1;
-    if (this.#lines.push(line) === FEW) this.#fill();
+    if (this.#lines.push(line) === LINES_PER_CONVERSION) this.#fill();
   }
 
   /** Returns what has waited, as bytes, and empties the batch. */

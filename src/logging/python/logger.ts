@@ -241,7 +241,7 @@ export class Hierarchy {
     this.version++;
   }
 
-  /** Adds a follower. @returns removes it */
+  /** Adds a follower. @returns a function that removes it */
   follow(handler: Handler): () => void {
     this.followers.add(handler);
     this.changed();

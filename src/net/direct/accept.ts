@@ -1,4 +1,4 @@
-/** Passes the connections of a listener to a server: where Node lets paster, before there is a socket for each. */
+/** Passes the connections of a listener to a server, without making a `net.Socket` for each if this Node allows that. */
 import type { Server, Socket } from 'node:net';
 import { Connection, type OpenConnection } from './connection.ts';
 import { takeHandles } from './stream-internals.ts';
@@ -6,7 +6,7 @@ import { takeHandles } from './stream-internals.ts';
 /** Called with each connection before the server. */
 export type ConnectionObserver = (connection: OpenConnection) => void;
 
-/** Those of paster's own listeners, whose sockets have no other options than a Connection has. */
+/** By listener: only paster's own listeners are in it, since sockets of others may have options that a Connection lacks. */
 const observersOf = new WeakMap<Server, readonly ConnectionObserver[]>();
 
 /** Allows the connections of a listener to be passed on without sockets. */
@@ -14,7 +14,10 @@ export function allowDirectAccept(listener: Server, observers: readonly Connecti
   observersOf.set(listener, observers);
 }
 
-/** @returns a function that undoes it, to be called when the listener has been closed. */
+/**
+ * Calls `accept` with each connection of a listener.
+ * @returns a function that undoes this, to be called when the listener has been closed
+ */
 export function acceptConnections(listener: Server, accept: (connection: Connection) => void): () => void {
   const onSocket = (socket: Socket): void => accept(Connection.ofSocket(socket));
   listener.on('connection', onSocket);

@@ -1,10 +1,10 @@
 /**
- * A connection that a server has accepted, past `net.Socket` as long as possible: what arrives is read into one buffer for all
- * connections, a short text leaves in one call, and a socket is made of the connection only when it is asked for. The life of a
- * socket costs as much as the rest of a request on a connection of its own.
+ * A connection that a server has accepted, without a `net.Socket` as long as possible: all connections read into one buffer, a
+ * short text is written in one call, and a socket is made only when it is asked for. To make and close a socket costs as much as
+ * the rest of a request on a connection of its own.
  *
- * This needs parts of Node that are not public (see stream-internals.ts). Where these do not serve, there is a socket from the
- * start, and the connection uses its events and methods. Where there is one, errors, ends, pauses and closing are up to it.
+ * This needs parts of Node that are not public (see stream-internals.ts). If they do not work, the connection has a socket from
+ * the start, and uses its events and methods. Once there is a socket, it handles errors, ends, pauses and closing.
  */
 import { Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
@@ -17,7 +17,7 @@ const READ_SIZE = 64 * 1024;
 /** The longest data that Node passes to the system without making a buffer of it first. */
 const DIRECT_LIMIT = 16 * 1024;
 
-/** All connections read into it, one after the other, so no view of it may be kept. */
+/** All connections read into this buffer, one after the other, so no view of it may be kept. */
 const readBuffer = Buffer.allocUnsafeSlow(READ_SIZE);
 
 const reader = readerFields();
@@ -31,17 +31,17 @@ export const direct = {
   accepts: owner !== undefined,
 };
 
-/** Called when a write has left or failed; `of` is what the writer was given with it. */
+/** Called when the system has accepted a write, or the write has failed; `of` is the value that `write` was given for it. */
 type WriteDone<T> = (of: T, error?: Error) => void;
 
-/** What counts connections needs of one: a Connection or a socket. */
+/** What the metrics need of a connection: a Connection or a socket. */
 export interface OpenConnection {
   readonly bytesRead: number;
   readonly bytesWritten: number;
   once(event: 'close', listener: () => void): unknown;
 }
 
-/** What happens on a connection is passed to its user. */
+/** Gets the events of a connection. */
 export interface ConnectionUser {
   /** `length` bytes have arrived. They are valid during the call only, so that the user has to copy what it keeps. */
   data(bytes: Buffer, length: number): void;
@@ -108,7 +108,7 @@ export class Connection implements OpenConnection {
     }
   }
 
-  /** Makes a socket read into the one buffer, unless it has read already: that is in its own queue. */
+  /** Makes a socket read into the shared buffer, unless it has already read something into its own queue. */
   #readsDirectly(socket: Socket): boolean {
     if (reader === undefined || this.#handle === undefined || socket.readableLength > 0) return false;
     this.#handle.useUserBuffer(readBuffer);
@@ -131,7 +131,7 @@ export class Connection implements OpenConnection {
     socket.on('error', (error) => user.failed(error));
   }
 
-  /** Its socket. Made now if there was none, and then everything goes through it. */
+  /** Its socket, which is made now if there was none. From then on, everything goes through it. */
   get socket(): Socket {
     this.#socket ??= this.#makeSocket();
     return this.#socket;
@@ -147,12 +147,12 @@ export class Connection implements OpenConnection {
     return socket;
   }
 
-  /** Bytes wait that have not been passed to the user. */
+  /** Whether bytes have arrived that were not passed to the user. */
   get hasUnread(): boolean {
     return this.#socket !== undefined && this.#socket.readableLength > 0;
   }
 
-  /** The system has not accepted all that was written. */
+  /** Whether the system has not accepted all that was written. */
   get hasUnsent(): boolean {
     return this.#waiting || this.writableLength > 0;
   }
@@ -167,8 +167,8 @@ export class Connection implements OpenConnection {
   }
 
   /**
-   * Writes bytes, or a text of one byte per character. True: they have left or will leave, and `done(of)` will be called
-   * later. False: declined, since the socket has other bytes to write first or has ended; use `socket.write`.
+   * Writes bytes, or a text of one byte per character, and calls `done(of)` later.
+   * @returns false if that is not possible now: then nothing is written, and `socket.write` has to be used
    */
   write<T>(data: string | Buffer, done: WriteDone<T>, of: T): boolean {
     const handle = this.#handle;
@@ -205,20 +205,20 @@ export class Connection implements OpenConnection {
     this.#socket?.resume();
   }
 
-  /** The user's `silent` is called when nothing has happened for this time; 0: any. */
+  /** Calls the user's `silent` when nothing has happened for this time; 0: never. */
   setTimeout(milliseconds: number): void {
     if (milliseconds > 0) this.socket.setTimeout(milliseconds);
     else this.#socket?.setTimeout(0);
   }
 
-  /** Its socket, for another process. */
+  /** Its socket, to be handed over to another process. */
   release(): Socket {
     const { socket } = this;
     this.#noteBytes();
     return socket;
   }
 
-  // --- as of a socket: what counts connections uses, and Node's function for what arrives -----------------------------------
+  // --- members that a socket has too, for the metrics and for Node's `onread` --------------------------------------------
 
   once(_event: 'close', listener: () => void): void {
     this.#closeListeners ??= [];
@@ -226,20 +226,20 @@ export class Connection implements OpenConnection {
   }
 
   get bytesRead(): number {
-    return Math.max(this.#bytesRead, this.#now('bytesRead'));
+    return Math.max(this.#bytesRead, this.#counted('bytesRead'));
   }
 
   get bytesWritten(): number {
-    return Math.max(this.#bytesWritten, this.#now('bytesWritten'));
+    return Math.max(this.#bytesWritten, this.#counted('bytesWritten'));
   }
 
-  #now(count: 'bytesRead' | 'bytesWritten'): number {
+  #counted(count: 'bytesRead' | 'bytesWritten'): number {
     if (this.#socket !== undefined)
       return count === 'bytesRead' ? this.#socket.bytesRead : bytesDispatched(this.#socket);
     return this.#isOver ? 0 : (this.#handle?.[count] ?? 0);
   }
 
-  /** Remembers them, since a handle that is closed or has left does not have them any more. */
+  /** Keeps the counts, since a handle that was closed or handed over has none. */
   #noteBytes(): void {
     this.#bytesRead = this.bytesRead;
     this.#bytesWritten = this.bytesWritten;
@@ -249,7 +249,7 @@ export class Connection implements OpenConnection {
     return this.#isOver;
   }
 
-  /** Its end: what has not been written is lost. */
+  /** Closes the connection. Bytes that the system has not accepted are lost. */
   destroy(error?: Error): void {
     if (this.#socket !== undefined) {
       this.#socket.destroy(error);
@@ -278,7 +278,7 @@ export class Connection implements OpenConnection {
     this.#closed();
   }
 
-  /** Called by Node with null, the end of what arrives. A socket that is made later has to see it too. */
+  /** Called by `onread` with null when the peer has closed its side. A socket that is made later reads again and sees the end too. */
   push(): void {
     if (this.#handle !== undefined) this.#handle.reading = false;
     this.#user?.ended();
@@ -286,7 +286,7 @@ export class Connection implements OpenConnection {
 
   read(): void {}
 
-  // What else that function looks for.
+  // Other members that `onread` uses.
   static {
     if (owner !== undefined) {
       const take = function (this: Connection, length: number, buffer: Buffer): void {

@@ -1,6 +1,6 @@
 /**
- * What paster uses of Node's streams and that is not public: bytes of a connection past the queues of `net.Socket`, and
- * connections without one. See ../node-internals.ts for the rules.
+ * The parts of Node's streams that paster uses although they are not public: to read and write the bytes of a connection without
+ * the queues of `net.Socket`, and to accept connections without a `net.Socket`. See ../node-internals.ts for the rules.
  */
 import { channel } from 'node:diagnostics_channel';
 import { Server, Socket } from 'node:net';
@@ -9,7 +9,7 @@ import { handleOf, symbolsOf, testOnce } from '../node-internals.ts';
 
 /** The handle of a connection, as libuv's streams are called from JavaScript. */
 export interface StreamHandle {
-  /** What its owner believes. */
+  /** Set by its owner: whether it has started to read. */
   reading: boolean;
   /** Called with what arrives. */
   onread: unknown;
@@ -18,7 +18,7 @@ export interface StreamHandle {
   useUserBuffer(buffer: Buffer): void;
   writeLatin1String(request: WriteRequest | null, text: string): number | WriteRequest;
   writeBuffer(request: WriteRequest | null, bytes: Buffer): number | WriteRequest;
-  /** Calls back when what waits to be written has been given up. */
+  /** Gives up unfinished writes, and then calls back. */
   close(callback?: () => void): void;
   /** Bytes that the system has not accepted yet. */
   readonly writeQueueSize: number;
@@ -61,7 +61,7 @@ export function streamHandle(socket: Socket): StreamHandle | undefined {
 
 // --- read ------------------------------------------------------------------------------------------------------------
 
-/** Where a socket has the buffer that it reads into, and the function that it calls with the length of what came. */
+/** The fields of a socket for the buffer that it reads into, and for the function that it calls with the number of bytes read. */
 export interface ReaderFields {
   readonly buffer: symbol;
   readonly callback: symbol;
@@ -149,7 +149,7 @@ function writeWithRequest(Request: new () => WriteRequest): DirectWrite {
 const writeWithoutRequest: DirectWrite = (handle, data) => {
   const result = typeof data === 'string' ? handle.writeLatin1String(null, data) : handle.writeBuffer(null, data);
   if (typeof result === 'number') return result;
-  // Nothing waits: it has ended already, or could not begin.
+  // The write has ended already, or could not begin.
   if (handle.writeQueueSize === 0) return result.writeStatus ?? -constants.errno.EPIPE;
   result.handle = handle;
   return result;
@@ -157,21 +157,20 @@ const writeWithoutRequest: DirectWrite = (handle, data) => {
 
 // --- accept: connections without sockets --------------------------------------------------------------------------------
 
-/** Where and how Node's function for what arrives, which is the same for all sockets, finds the owner of a handle. */
+/** How `onread`, the function of Node that gets the bytes of every handle, finds and calls the owner of a handle. */
 export interface HandleOwner extends ReaderFields {
-  /** Where a handle has its owner. */
+  /** The field of a handle for its owner. */
   readonly field: symbol;
   /** A method of the owner that is called first. */
   readonly noteActivity: symbol;
-  /** Where the owner has a function that makes buffers, or null. */
+  /** The owner's field for a function that makes buffers, or null. */
   readonly bufferMaker: symbol;
-  /** That function: a handle's `onread`. */
   readonly onread: () => void;
 }
 
 /**
- * Tested: a socket makes itself the owner of its handle, and the function calls methods of another owner in its place. What it
- * does with the bytes depends on what was last read in this process.
+ * Tested: a socket makes itself the owner of its handle, and `onread` calls the methods of another owner that is set instead. Node
+ * keeps the result of the last read in a variable of the process, so here `onread` may act as for bytes, for an end or for an error.
  */
 export const handleOwner = testOnce('accept', (): HandleOwner | undefined => {
   const reader = readerFields();
@@ -199,19 +198,20 @@ export const handleOwner = testOnce('accept', (): HandleOwner | undefined => {
   return calls === 1 ? { ...reader, field, noteActivity, bufferMaker, onread: onread as () => void } : undefined;
 });
 
-/** Node publishes accepted sockets on it, so then there has to be one for each. */
+/** Node publishes each accepted socket on this channel. If anything has subscribed, each connection needs a socket. */
 const acceptedSockets = channel('net.server.socket');
 
 type OnConnection = (this: unknown, error: number, client?: object) => void;
 
 /**
  * Passes the connections of a listening server to `take`, before there is a socket; errors go to Node's own function. Tested: that
- * function makes a socket of a handle and emits 'connection'. False: it is not known.
+ * function makes a socket of a handle and emits 'connection'.
+ * @returns false if this is not possible; then the server emits 'connection' as usual
  */
 export function takeHandles(server: Server, take: (handle: StreamHandle) => void): boolean {
   const listening = handleOf(server);
   if (listening === undefined || handleOwner() === undefined || !('onconnection' in listening)) return false;
-  // The test would show them its socket.
+  // The test would publish its own socket to the subscribers.
   if (acceptedSockets.hasSubscribers) return false;
   const { onconnection } = listening;
   if (typeof onconnection !== 'function' || !makesSockets(onconnection as OnConnection)) return false;
