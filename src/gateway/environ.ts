@@ -3,7 +3,7 @@
  * request for a CGI program. Texts are bytes decoded as latin-1, as Node does with headers.
  */
 import type { IncomingMessage } from 'node:http';
-import { PROXY_HEADERS } from '../http/client-address.ts';
+import { headerVariable, PROXY_HEADERS } from '../http/client-address.ts';
 import { isAtMount } from '../http/mount.ts';
 import type { IdentifiedRequest } from '../http/remote-user.ts';
 import { requestHost } from '../http/request-headers.ts';
@@ -24,9 +24,7 @@ export function findVariable(pairs: EnvironPairs, name: string): string | undefi
   return undefined;
 }
 
-const PROXY_VARIABLES: ReadonlySet<string> = new Set(
-  [...PROXY_HEADERS].map((name) => `HTTP_${name.replaceAll('-', '_').toUpperCase()}`),
-);
+const PROXY_VARIABLES: ReadonlySet<string> = new Set([...PROXY_HEADERS].map(headerVariable));
 
 /** All variables. Headers that came twice are joined (RFC 3875 section 4.1.18); of other variables the last one counts. */
 export function environFromPairs(pairs: EnvironPairs): Environ {
@@ -114,7 +112,7 @@ const NOT_FOR_PROGRAMS: ReadonlySet<string> = new Set([
 ]);
 
 function addHeader(environ: Environ, header: string, value: string): void {
-  const name = `HTTP_${header.replaceAll('-', '_').toUpperCase()}`;
+  const name = headerVariable(header);
   const before = environ[name];
   environ[name] = before === undefined ? value : `${before}${header === 'cookie' ? '; ' : ', '}${value}`;
 }

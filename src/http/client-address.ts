@@ -81,6 +81,11 @@ export const CLIENT_CLAIMS: readonly string[] = [
 /** Both lists together. */
 export const PROXY_HEADERS: ReadonlySet<string> = new Set([...FORWARDING_HEADERS, ...CLIENT_CLAIMS]);
 
+/** The CGI variable of a header: `HTTP_X_REAL_IP` (RFC 3875 section 4.1.18). */
+export function headerVariable(name: string): string {
+  return `HTTP_${name.replaceAll('-', '_').toUpperCase()}`;
+}
+
 /** One element of Forwarded: the parameters, names in lower case. */
 export type ForwardedElement = ReadonlyMap<string, string>;
 

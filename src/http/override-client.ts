@@ -3,7 +3,7 @@
  * `req.socket.encrypted` (Express's `req.protocol`), Host and the CGI environment.
  */
 import type { Socket } from 'node:net';
-import { isAddedByProxies, markProxied } from './client-address.ts';
+import { headerVariable, isAddedByProxies, markProxied } from './client-address.ts';
 import type { MountedRequest } from './mount.ts';
 
 /** What is overridden. */
@@ -75,7 +75,7 @@ export function removeHeaders(req: MountedRequest, names: ReadonlySet<string>): 
   }
   rawHeaders.length = kept;
   const { environ } = req;
-  if (environ) for (const name of names) delete environ[`HTTP_${name.replaceAll('-', '_').toUpperCase()}`];
+  if (environ) for (const name of names) delete environ[headerVariable(name)];
 }
 
 function overrideEnviron(environ: Record<string, string>, { address, encrypted, host }: ClientOverride): void {

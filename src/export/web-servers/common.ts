@@ -1,5 +1,5 @@
 /** Static files and headers in the configurations of all web servers. */
-import { PROXY_HEADERS } from '../../http/client-address.ts';
+import { headerVariable, PROXY_HEADERS } from '../../http/client-address.ts';
 import type { Site } from '../site.ts';
 import type { StaticRoot } from '../static-locations.ts';
 import { escapeRegex, lines } from '../text.ts';
@@ -71,7 +71,7 @@ export function clientHeaders(own: readonly string[]): string[] {
 
 /** The same headers as CGI variables. */
 export function clientVariables(): string[] {
-  return [...PROXY_HEADERS].map((name) => `HTTP_${name.replaceAll('-', '_').toUpperCase()}`);
+  return [...PROXY_HEADERS].map(headerVariable);
 }
 
 function capitalized(name: string): string {
