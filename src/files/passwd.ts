@@ -28,9 +28,9 @@ const NAME = /^[\w.][\w.@\\ $-]*$/;
  */
 export function findUser(user: string | number, setting?: string): User {
   const wanted = String(user);
-  const fields = findEntry('/etc/passwd', wanted, 2) ?? lookUpUser(wanted);
-  if (!fields) throw new ConfigError('PASTER_USER', `there is no user "${wanted}"`, { setting });
-  return fields;
+  const found = findEntry(wanted) ?? lookUpUser(wanted);
+  if (!found) throw new ConfigError('PASTER_USER', `there is no user "${wanted}"`, { setting });
+  return found;
 }
 
 /** The numbers of all groups of a user, the primary group first. */
@@ -48,7 +48,7 @@ function memberships(name: string): string[] {
 
 /** The name of a user; the number if it has none. */
 export function nameOfUser(uid: number): string {
-  return findEntry('/etc/passwd', String(uid), 2)?.name ?? outputOf('id', ['-un', String(uid)]) ?? String(uid);
+  return findEntry(String(uid))?.name ?? outputOf('id', ['-un', String(uid)]) ?? String(uid);
 }
 
 export function nameOfGroup(gid: number): string {
@@ -73,12 +73,12 @@ export function groupId(group: string | number, setting?: string): number {
   return Number(gid);
 }
 
-function findEntry(file: string, wanted: string, idField: number): User | undefined {
-  for (const line of readLines(file)) {
-    const fields = line.split(':');
-    const [name, , uid, gid, , home, shell] = fields;
+/** The user with a name or number in /etc/passwd. */
+function findEntry(wanted: string): User | undefined {
+  for (const line of readLines('/etc/passwd')) {
+    const [name, , uid, gid, , home, shell] = line.split(':');
     if (name === undefined || uid === undefined || gid === undefined || !NUMBER.test(uid)) continue;
-    if (name === wanted || fields[idField] === wanted) return makeUser(name, uid, gid, home, shell);
+    if (name === wanted || uid === wanted) return makeUser(name, uid, gid, home, shell);
   }
   return undefined;
 }
