@@ -1,6 +1,6 @@
 /**
- * Decides what `listen()` of an application's own servers does. That of a program is taken over, and in all other code of an
- * application it is an error: a port of its own would be past the filters of the INI file.
+ * Decides what `listen()` does on servers that are not paster's. A server of a program is taken over. In all other code of an
+ * application `listen()` is an error, since requests to a port of its own would bypass the filters of the INI file.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Server as HttpServer } from 'node:http';
@@ -17,32 +17,32 @@ export interface ListenPolicy {
   listen(server: NetServer, requested: RequestedAddress, callback: Callback | undefined): boolean;
 }
 
-/** That of a program, which stays. */
-let lasting: ListenPolicy | undefined;
 interface Loading {
   readonly policy: ListenPolicy;
   isOver: boolean;
 }
 
-/** That of the code that calls, if it is being loaded. The program that loads it may listen meanwhile. */
+/** The policy of a program, which overrides the others. */
+let programPolicy: ListenPolicy | undefined;
+/** The policy of code that is being loaded. It follows the calls of this code only: other code may listen meanwhile. */
 const loading = new AsyncLocalStorage<Loading>();
 let loads = 0;
-/** What decides for code that is not being loaded. */
-let otherwise: ListenPolicy | undefined;
+/** The policy of all other code. */
+let defaultPolicy: ListenPolicy | undefined;
 let isInstalled = false;
 
 /** From now on, `policy` decides. */
-export function decideListening(policy: ListenPolicy): void {
-  lasting = policy;
+export function setProgramPolicy(policy: ListenPolicy): void {
+  programPolicy = policy;
 }
 
 /** From now on, `policy` decides unless another one does. */
-export function decideOtherwise(policy: ListenPolicy): void {
-  otherwise = policy;
+export function setDefaultPolicy(policy: ListenPolicy): void {
+  defaultPolicy = policy;
 }
 
-/** `policy` decides for `run` and what it calls until it has ended, unless there is a lasting one. */
-export async function decideWhile<T>(policy: ListenPolicy, run: () => Promise<T>): Promise<T> {
+/** `policy` decides for `run` and what it calls, until `run` has ended, unless a program's policy is set. */
+export async function withPolicy<T>(policy: ListenPolicy, run: () => Promise<T>): Promise<T> {
   const load: Loading = { policy, isOver: false };
   loads++;
   try {
@@ -50,7 +50,7 @@ export async function decideWhile<T>(policy: ListenPolicy, run: () => Promise<T>
   } finally {
     load.isOver = true;
     loads--;
-    // Node would go on following every call of the application.
+    // Otherwise Node would go on tracking every asynchronous call of the application.
     if (loads === 0) loading.disable();
   }
 }
@@ -65,7 +65,7 @@ export function replaceListen(): void {
   const { listen } = NetServer.prototype;
   NetServer.prototype.listen = function (this: NetServer, ...args: unknown[]): NetServer {
     const load = loading.getStore();
-    const policy = lasting ?? (load?.isOver === false ? load.policy : otherwise);
+    const policy = programPolicy ?? (load?.isOver === false ? load.policy : defaultPolicy);
     if (!policy || isOwnServer(this) || isInherited(args[0])) return listenAsPrimary(listen, this, args);
     const callback = args.findLast((each) => typeof each === 'function') as Callback | undefined;
     if (policy.listen(this, requestedAddress(args), callback)) return this;
@@ -81,13 +81,14 @@ function listenAsPrimary(listen: (...args: never[]) => unknown, server: object, 
   // Node looks at isPrimary before `listen` returns, or at `exclusive` when it has looked up a host.
   Object.assign(cluster, { isPrimary: true });
   try {
-    return Reflect.apply(listen, server, exclusively(args));
+    return Reflect.apply(listen, server, withExclusive(args));
   } finally {
     Object.assign(cluster, { isPrimary: false });
   }
 }
 
-function exclusively(args: readonly unknown[]): readonly unknown[] {
+/** The arguments of `listen()` with `exclusive`, if they name a host. */
+function withExclusive(args: readonly unknown[]): readonly unknown[] {
   const [first, host] = args;
   if (typeof first === 'object' && first !== null && 'host' in first) {
     return [{ ...first, exclusive: true }, ...args.slice(1)];

@@ -1,4 +1,4 @@
-/** Refuses ports that an application opens although paster serves it: they would be past the filters of the INI file. */
+/** Refuses ports that an application opens although paster serves it: requests to them would bypass the filters of the INI file. */
 import { Server as NetServer } from 'node:net';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,12 +8,12 @@ import { isOwnFile } from '../../../own-files.ts';
 import { formatRequested, type RequestedAddress } from '../children/listen-call.ts';
 import {
   awaitsHandlers,
-  decideOtherwise,
-  decideWhile,
   handlesHttp,
   isHotReloadServer,
   type ListenPolicy,
   replaceListen,
+  setDefaultPolicy,
+  withPolicy,
 } from './policy.ts';
 
 /** Code of an application, which may not listen. */
@@ -24,7 +24,7 @@ export interface LoadedCode {
   readonly file?: string | undefined;
 }
 
-/** Lets no HTTP server of an application open its port, but for that of Vite's hot reload. */
+/** Lets no HTTP server of an application open its port, except that of Vite's hot reload. */
 class ListenRefusal implements ListenPolicy {
   readonly #code: LoadedCode;
   readonly #refused: (error: ConfigError) => void;
@@ -47,7 +47,7 @@ class ListenRefusal implements ListenPolicy {
     return true;
   }
 
-  /** As it is written in an INI file. */
+  /** The program's path, as an INI file would name it. */
   #program(calling: string | undefined): string {
     const { directory, file = calling } = this.#code;
     if (file === undefined) return 'FILE';
@@ -68,7 +68,7 @@ export async function refuseListening<T>(code: LoadedCode, run: () => Promise<T>
     refusal ??= error;
     refuse(error);
   });
-  const result = await decideWhile(policy, () => Promise.race([run(), refused])).catch((error: unknown) => {
+  const result = await withPolicy(policy, () => Promise.race([run(), refused])).catch((error: unknown) => {
     throw refusal ?? error;
   });
   if (refusal) throw refusal;
@@ -78,7 +78,7 @@ export async function refuseListening<T>(code: LoadedCode, run: () => Promise<T>
 /** From now on, a port that an application opens when it has been loaded is reported and not opened. */
 export function refuseListeningLater(directory: string, log: Logger): void {
   replaceListen();
-  decideOtherwise(new ListenRefusal({ directory }, (error) => log.error(formatError(error))));
+  setDefaultPolicy(new ListenRefusal({ directory }, (error) => log.error(formatError(error))));
 }
 
 interface CallSite {
@@ -89,7 +89,7 @@ interface CallSite {
 
 const FRAME = /^\s+at (?:async )?(?:.*\()?((?:file:\/\/)?\/[^()]+):(\d+):(\d+)\)?$/;
 
-/** Where the application's own code called, or waits: outside of Node, of paster, and of packages. */
+/** The innermost call in the application's own code: outside of Node, of paster, and of packages. */
 function callerOutsidePackages(): CallSite | undefined {
   const holder: { stack?: string } = {};
   const { stackTraceLimit } = Error;

@@ -1,6 +1,6 @@
 /**
  * A program that listens by itself is served through the filters and the server of the INI file: its first `http.Server` (or
- * that of `port`) is told that it listens and gets its requests from paster, and no port of its own is opened.
+ * that of `port`) behaves as if it listened and gets its requests from paster, but opens no port of its own.
  */
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
@@ -19,11 +19,11 @@ import { ViteHotReload } from '../vite/hot-reload.ts';
 import {
   awaitsHandlers,
   type Callback,
-  decideListening,
   handlesHttp,
   isHotReloadServer,
   type ListenPolicy,
   replaceListen,
+  setProgramPolicy,
 } from './policy.ts';
 
 /** Whether a server is one that only the program's own processes know: a Unix socket among the temporary files, not for HTTP. */
@@ -71,7 +71,7 @@ export class ListenTakeover implements ListenPolicy {
     // Also without a guard: the place of a fork is for messages.
     if (options.listenOthers) replaceChildren();
     else guardChildren(CHILD_PRELOAD);
-    decideListening(this);
+    setProgramPolicy(this);
   }
 
   listen(server: NetServer, requested: RequestedAddress, callback: Callback | undefined): boolean {
@@ -131,7 +131,7 @@ export class ListenTakeover implements ListenPolicy {
   #makeApp(first: TakenServer): App {
     const current = (): App => {
       const taken = this.#found ?? first;
-      // What comes while paster stops has been accepted before.
+      // While paster stops, only requests on connections that were accepted earlier get here.
       return taken.isListening || this.isStopping ? taken.app : closedApp;
     };
     const app: App = (req, res) => current()(req, res);
@@ -142,7 +142,7 @@ export class ListenTakeover implements ListenPolicy {
     return app;
   }
 
-  /** Takes a server that listens already when the program adds a handler of requests, unless another one was faster. */
+  /** Takes a server that listens already when the program adds a handler of requests, unless another one has been taken. */
   #takeWithHandlers(taken: TakenServer): void {
     this.#others.push(taken);
     const { server } = taken;
@@ -182,7 +182,7 @@ export class ListenTakeover implements ListenPolicy {
 /** Node's listeners of 'connection': they would read from the socket, that of node:https as TLS. */
 const NODES_LISTENERS: ReadonlySet<string> = new Set(['connectionListener', 'tlsConnectionListener']);
 
-/** A server that believes that it listens. */
+/** A server of the program that opens no port: its methods are replaced, so that the program finds it listening. */
 class TakenServer {
   readonly server: NetServer;
   readonly app: App;
@@ -292,8 +292,8 @@ class TakenServer {
   }
 
   /**
-   * Programs that count or end connections by themselves hear of each once. Next.js waits for
-   * upgrades on the server of a request's socket, which must not be paster's: its filters would not see them.
+   * Reports each connection once to the program's own listeners, which may count or close connections. Next.js waits for
+   * upgrades on the server of a request's socket. That must not be paster's server: upgrades would bypass the filters.
    */
   #announce(socket: Socket): void {
     Reflect.set(socket, 'server', this.server);

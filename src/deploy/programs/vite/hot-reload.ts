@@ -13,11 +13,12 @@ const CLIENT = /\/@vite\/client(?:\?|$)/;
 const CLIENT_PORT = /(\bhmrPort\s*=\s*)(\d+)/;
 /** How Vite's client names its WebSockets: `vite-hmr`, `vite-ping`. */
 const PROTOCOL = /^vite-(?:hmr|ping)$/;
+
 export class ViteHotReload {
   /** Vite's servers, by the port that each asked for. */
   readonly #servers = new Map<number, NetServer>();
-  /** The port that a client was made to forget. */
-  #forgotten: number | undefined;
+  /** The port that was removed from a client. */
+  #removedPort: number | undefined;
 
   add(server: NetServer, port: number): void {
     this.#servers.set(port, server);
@@ -39,8 +40,8 @@ export class ViteHotReload {
     if (typeof chunk !== 'string' && !(chunk instanceof Uint8Array)) return chunk;
     return chunk.toString().replace(CLIENT_PORT, (whole, assignment: string, port: string) => {
       if (!this.#servers.has(Number(port))) return whole;
-      this.#forgotten = Number(port);
-      // As long as it was: the length of the body may be in a header.
+      this.#removedPort = Number(port);
+      // The text keeps its length, which a header may give.
       return assignment + '0'.padEnd(port.length);
     });
   }
@@ -51,8 +52,8 @@ export class ViteHotReload {
    */
   serverFor({ headers }: IncomingMessage, main: NetServer): NetServer | undefined {
     if (!PROTOCOL.test(headers['sec-websocket-protocol'] ?? '')) return undefined;
-    if (this.#forgotten !== undefined) return this.#servers.get(this.#forgotten);
-    // A page may have its client from the process before this one.
+    if (this.#removedPort !== undefined) return this.#servers.get(this.#removedPort);
+    // A page may still have the client that a previous process sent.
     return main.listenerCount('upgrade') === 0 ? [...this.#servers.values()][0] : undefined;
   }
 }
