@@ -30,7 +30,8 @@ export interface PasterErrorOptions {
 /** The exit statuses of the command. */
 export const EXIT_OK = 0;
 export const EXIT_FAILURE = 1;
-export const EXIT_MISTAKE = 2;
+/** The configuration or the command line is invalid. */
+export const EXIT_INVALID = 2;
 
 /** Base of every error whose message is written for the user. */
 export abstract class PasterError extends Error {
@@ -59,12 +60,12 @@ export abstract class PasterError extends Error {
 
 /** An error in a configuration file or in something that it names. */
 export class ConfigError extends PasterError {
-  readonly exitStatus: number = EXIT_MISTAKE;
+  readonly exitStatus: number = EXIT_INVALID;
 }
 
 /** An error in the command line. */
 export class UsageError extends PasterError {
-  readonly exitStatus: number = EXIT_MISTAKE;
+  readonly exitStatus: number = EXIT_INVALID;
 }
 
 /** An error outside of a correct configuration: a port in use, a module that throws, a missing directory. */

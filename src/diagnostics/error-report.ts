@@ -1,4 +1,4 @@
-/** An error as a terminal shows it: its message, the lines of code that it is about, and the stack with other people's frames folded. */
+/** An error as a terminal shows it: its message, the code that it is about, and the stack without frames of Node, paster and packages. */
 import { ErrorList, errorMessage, formatError, formatLocation, PasterError } from '../errors.ts';
 import { ownManifest } from '../own-files.ts';
 import { printableLine, printableMessage } from '../printable.ts';

@@ -62,7 +62,7 @@ export async function layoutOf(app: Context): Promise<AppLayout> {
   const staticRoots: StaticRoot[] = [];
   const mounts: string[] = [];
   const healths: string[] = [];
-  const found = (context: FactoryContext, path: string): void => {
+  const addStaticRoot = (context: FactoryContext, path: string): void => {
     const root = SINGLE_FILES.has(path) || !PLAIN_PATH.test(path) ? undefined : staticRoot(context, path);
     if (root) staticRoots.push(root);
   };
@@ -73,7 +73,7 @@ export async function layoutOf(app: Context): Promise<AppLayout> {
       let open = isOpen;
       for (const { context: filter } of inner) {
         if (isStatic(filter)) {
-          if (open) found(filter, path + urlPrefix(filter));
+          if (open) addStaticRoot(filter, path + urlPrefix(filter));
           mounts.push(path + urlPrefix(filter));
         }
         open &&= isOpenFilter(filter);
@@ -83,7 +83,7 @@ export async function layoutOf(app: Context): Promise<AppLayout> {
     }
     const part = builtinPart(context.target.description);
     if (part === 'health') healths.push(path);
-    if (isStatic(context) && isOpen) found(context, path);
+    if (isStatic(context) && isOpen) addStaticRoot(context, path);
     if (part !== 'urlmap' || !isComposite(context)) return;
     const parts = await innerContexts(context);
     // A path of one host may not exist on another.

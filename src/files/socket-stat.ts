@@ -1,8 +1,8 @@
 /**
- * `lstat` and `fstat` of what may be a socket. On Node 20 and 22, `fs.realpathSync()` looks at the result of the last synchronous
- * stat, whatever it was of: after one of a socket or a FIFO it returns a path with its symbolic links. Node's module loader
- * calls it, so that it would load packages behind links a second time: with pnpm, every package that the application
- * imports later. So a stat of a directory follows here.
+ * `lstat` and `fstat` for files that may be sockets. On Node 20 and 22, `fs.realpathSync()` uses the result of the last
+ * synchronous stat, even of another file: after a stat of a socket or a FIFO it returns a path with its symbolic links. Node's
+ * module loader calls it, and would load packages behind links a second time: with pnpm, every package that the application
+ * imports later. For this reason each function here ends with a stat of a directory.
  */
 import { fstatSync, lstatSync, type Stats, statSync } from 'node:fs';
 

@@ -33,7 +33,7 @@ export interface RequestHead {
   readonly pairs: EnvironPairs;
 }
 
-// What a variable means to the head of a request: one of these, or a header, whose name it is then.
+// What a variable means to the head of a request: one of these numbers or, for a header, the header's name.
 const REQUEST_METHOD = 1;
 const REQUEST_URI = 2;
 const SCRIPT_NAME = 3;
@@ -166,11 +166,11 @@ class Head implements RequestHead {
 }
 
 /**
- * Builds the head of a request from its variables, one by one. Of a variable that comes twice the last one counts, as in
- * PHP, so that a later `fastcgi_param` overrides an earlier one. A header that comes twice is two headers: where there can
- * be only one (User-Agent, Referer, Content-Type), Node keeps the first, which is also the one that nginx checks. Host is an
- * exception: web servers refuse a request with two of them, so that a second one is the operator's (Debian's fastcgi_params
- * set it without the port).
+ * Builds the head of a request from its variables, one by one. If a variable comes twice, the last one counts, as in PHP, so
+ * that a later `fastcgi_param` overrides an earlier one. A header that comes twice is two headers: where there can be only one
+ * (User-Agent, Referer, Content-Type), Node keeps the first, which is also the one that nginx checks. Host is an exception: web
+ * servers refuse a client's request with two of them, so the second one comes from the operator (Debian's fastcgi_params set it
+ * without the port).
  */
 export class RequestHeadBuilder {
   readonly #rawHeaders: string[] = [];
@@ -289,7 +289,7 @@ export class RequestHeadBuilder {
       // The web server has checked this length; HTTP_CONTENT_LENGTH could only disagree. It has decoded chunks, so that with
       // both headers the length is right.
       contentLength = Number(length);
-      // Lighttpd sends 0 with every GET; a length that the client sent it repeats as HTTP_CONTENT_LENGTH.
+      // Lighttpd sends 0 with every GET. It repeats a length that the client sent as HTTP_CONTENT_LENGTH.
       const forced = this.#lengthIsForced || isLighttpd(this.#target.serverSoftware);
       const isAdded = contentLength === 0 && this.#headerLength === '' && forced;
       if (!isAdded) rawHeaders.push('Content-Length', length);

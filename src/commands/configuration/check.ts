@@ -7,7 +7,7 @@ import { codeFrame, documentationLines } from '../../diagnostics/error-report.ts
 import { plain } from '../../diagnostics/paint.ts';
 import {
   ErrorList,
-  EXIT_MISTAKE,
+  EXIT_INVALID,
   EXIT_OK,
   errorMessage,
   formatError,
@@ -86,7 +86,7 @@ async function check(
     }
     for (const line of access?.sentences ?? []) console.out(printableLine(line));
     if (found.length === 0) console.out(paint('green', printableLine(`${relative(workingDirectory(), file)}: ok`)));
-    if (found.some(({ severity }) => severity === 'error')) return EXIT_MISTAKE;
+    if (found.some(({ severity }) => severity === 'error')) return EXIT_INVALID;
     return EXIT_OK;
   } finally {
     release();
@@ -152,7 +152,7 @@ function guardProcess(console: Console): () => void {
     const { what = 'a module', location } = currentStep() ?? {};
     const place = location ? `${formatLocation(location)}: ` : '';
     console.err(printableLine(`paster: ${place}${what} ended the process while it was imported`));
-    process.exitCode = EXIT_MISTAKE;
+    process.exitCode = EXIT_INVALID;
   };
   process.on('uncaughtException', report);
   process.on('exit', exit);

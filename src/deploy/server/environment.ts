@@ -55,7 +55,7 @@ export interface ConfiguredEnvironment {
 
 /**
  * Sets the variables in this process, instead of those of an earlier call. The rest of the file may have errors: only those in
- * the two settings are reported.
+ * `environment`, `env_file` and `preload` are reported.
  *
  * @param session reads the files; it gets no warnings
  * @throws ConfigError for an error in these settings or files; then no variable has changed
@@ -64,7 +64,7 @@ export async function applyEnvironment(
   request: EnvironmentRequest,
   session: LoadSession,
 ): Promise<ConfiguredEnvironment> {
-  // Without the variables of an earlier call, to which the settings could refer.
+  // Removes the variables of an earlier call, since the settings could refer to them.
   const restore = applySettingVariables({});
   try {
     const { server: before } = await readServer(request, session, 'env_file');
@@ -219,7 +219,7 @@ async function readServer(
   return { server: undefined, globalConf: (await load('app', appName)).globalConf };
 }
 
-/** One of the two settings of a section, validated. */
+/** One of these settings of a section, validated. */
 async function parse<K extends keyof typeof environmentSettings.declarations>(
   key: K,
   value: string | undefined,

@@ -50,7 +50,7 @@ export function serviceUnit(deployment: Deployment, options: ServiceOptions): st
     '',
     '[Service]',
     'Type=notify',
-    // paster writes to it. Otherwise the program systemd-notify sends each message, as a child.
+    // paster writes its notifications to this socket. Without it, paster runs systemd-notify for each of them.
     systemdVersion() >= OPEN_FILE_VERSION ? `OpenFile=/run/systemd/notify:${NOTIFY_DESCRIPTOR}:graceful` : undefined,
     'NotifyAccess=all',
     ...commandLines(deployment, part, account),
@@ -129,7 +129,7 @@ function commandLines(deployment: Deployment, part: CommandPart, account: readon
 /** The first one with `OpenFile=`. Earlier ones ignore it, with a warning at each start. */
 const OPEN_FILE_VERSION = 253;
 
-/** 0 if there is none here. */
+/** The version of systemd on this machine; 0 if there is none. */
 function systemdVersion(): number {
   try {
     const version = execFileSync('systemctl', ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });

@@ -43,12 +43,12 @@ export function lint(options: OptionsOf<typeof lintSettings> = {}, write: WriteL
   const { on_mistake } = withDefaults(lintSettings, options);
   return (app) => (req, res) => {
     const reported = new Set<string>();
-    const report: Report = (mistake) => {
-      const error = new RunError('PASTER_LINT', `${req.method} ${withoutSecretParameters(req.url ?? '')}: ${mistake}`);
+    const report: Report = (problem) => {
+      const error = new RunError('PASTER_LINT', `${req.method} ${withoutSecretParameters(req.url ?? '')}: ${problem}`);
       error.location = placeInStack(error);
       if (on_mistake === 'throw') throw error;
-      if (reported.has(mistake)) return;
-      reported.add(mistake);
+      if (reported.has(problem)) return;
+      reported.add(problem);
       const place = error.location ? `${formatLocation(error.location)}: ` : '';
       write(`lint: ${place}${printableLine(error.message)}`);
     };
@@ -65,7 +65,7 @@ export function lint(options: OptionsOf<typeof lintSettings> = {}, write: WriteL
   };
 }
 
-type Report = (mistake: string) => void;
+type Report = (problem: string) => void;
 
 function isLint(error: unknown): boolean {
   return error instanceof RunError && error.code === 'PASTER_LINT';

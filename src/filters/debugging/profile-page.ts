@@ -17,7 +17,7 @@ const ROW_HEIGHT = 20;
 const CHARACTER_WIDTH = 6.6;
 /** A call narrower than this could be seen only after much zooming, and is left out. */
 const MIN_WIDTH = 0.1;
-/** Milliseconds of its own that a function has at least in the table: less would read 0.00 ms. */
+/** The least own time of a function in the table, in milliseconds: less would be shown as 0.00 ms. */
 const LEAST_SHOWN = 0.005;
 
 /**

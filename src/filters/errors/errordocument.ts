@@ -46,9 +46,9 @@ const KEPT: readonly string[] = [
 ];
 
 /**
- * A filter that responds to errors with pages of the application: `{ 404: '/errors/not-found' }`. The status is kept, and of the
- * headers cookies, what a client needs to go on (`WWW-Authenticate`, `Retry-After`, `Allow`, `Location`), and those that filters
- * outside have set. The application gets a GET request for the page, with the property `errorDocument`. If that fails too or is not
+ * A filter that responds to errors with pages of the application: `{ 404: '/errors/not-found' }`. The response keeps the status,
+ * cookies, the headers that a client needs to go on (`WWW-Authenticate`, `Retry-After`, `Allow`, `Location`), and those that outer
+ * filters have set. The application gets a GET request for the page, with the property `errorDocument`. If that fails too or is not
  * found, the response is plain text.
  * @param write gets a line about each page that fails. Default: standard error.
  * @throws ConfigError for a key that is not the status of an error, and for a path that does not begin with a slash.

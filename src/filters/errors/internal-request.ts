@@ -8,8 +8,8 @@ import { lineLogger } from '../../log.ts';
 import type { App } from '../../protocol/types.ts';
 import { toStandardError } from '../logging/line-output.ts';
 
-/** How many requests may be made within each other, and how often one may be forwarded. */
-const DEEPEST = 10;
+/** How deeply internal requests may be nested, and how often one request may be forwarded. */
+const MAX_DEPTH = 10;
 
 /** The response to an internal request. */
 export interface Included {
@@ -49,7 +49,7 @@ export function isInternal(req: IncomingMessage): boolean {
 /** The depth of a request within `req`. @throws Error if that is a loop. */
 function nextDepth(req: IncomingMessage, path: string): number {
   const depth = (depths.get(req) ?? 0) + 1;
-  if (depth > DEEPEST) throw new Error(`more than ${DEEPEST} requests within each other, the last for ${path}`);
+  if (depth > MAX_DEPTH) throw new Error(`more than ${MAX_DEPTH} requests within each other, the last for ${path}`);
   return depth;
 }
 

@@ -146,7 +146,7 @@ function isStandard({ json, format, skip }: SettingsOf<typeof transloggerSetting
   return !json && skip.length === 0 && (format === '' || format === COMBINED);
 }
 
-/** Given, since finding the caller in the stack, or characters to escape, would cost more than making the line. */
+/** Passed to the logger, since finding the caller in the stack, or characters to escape, would cost more than making the line. */
 const DETAILS = { caller: { functionName: 'translogger', file: 'translogger', line: 0 }, isOneLine: true };
 
 interface SkippedPath {
@@ -154,7 +154,7 @@ interface SkippedPath {
   readonly isOnlyBelow: boolean;
 }
 
-/** Whether a path is not logged. One that the application may read in another way is. */
+/** Whether a path is not logged. A path that the application may read in another way is logged. */
 function isSkipped(url: string, skipped: PathPrefixes<SkippedPath>): boolean {
   const match = longestPrefix(url, [skipped]);
   if (match === undefined || match === AMBIGUOUS) return false;

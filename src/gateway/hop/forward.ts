@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { forwardedTrailers, refusalOf, responseHeaders } from './forwarded-headers.ts';
 import { connectToProcess } from './introduction.ts';
 
-/** This process has handled these: no server upgrades the connection of what it takes for a request. */
+/** Headers that this process has handled. With `upgrade`, the other process might upgrade the connection of an ordinary request. */
 const NOT_FORWARDED: ReadonlySet<string> = new Set(['transfer-encoding', 'expect', 'upgrade']);
 /** What Node refuses in a request line. */
 const UNSENDABLE = /[^\x21-\xff]/;
@@ -26,7 +26,7 @@ export async function forwardRequest(path: string, req: IncomingMessage, res: Se
   // It serves this request only, whatever the headers say about the client's connection.
   res.once('close', () => connection.destroy());
   req.once('close', () => !req.complete && connection.destroy());
-  sent.on('error', () => failed(res));
+  sent.on('error', () => sendFailure(res));
   sent.on('response', (response) => respond(response, res));
   sendBody(req, sent);
   return true;
@@ -71,7 +71,7 @@ function respond(response: IncomingMessage, res: ServerResponse): void {
 }
 
 /** The other process has died with the request. */
-function failed(res: ServerResponse): void {
+function sendFailure(res: ServerResponse): void {
   if (res.headersSent) {
     res.destroy();
     return;
@@ -80,7 +80,7 @@ function failed(res: ServerResponse): void {
   res.end('The process that had this request has ended.\n');
 }
 
-/** Likewise for an upgrade. Both connections are joined as they are. */
+/** Passes an upgrade in the same way, and then pipes all bytes in both directions. */
 export async function forwardUpgrade(
   path: string,
   req: IncomingMessage,

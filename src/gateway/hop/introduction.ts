@@ -1,7 +1,7 @@
 /**
  * The connection on which one process of a server passes a request to another. It begins with an introduction, a line of JSON
- * that says what the request itself does not: the client's address, TLS, the mount. The other process answers with a line end
- * when it has read it. Until then nothing of the request has been sent, so a process that is gone loses none.
+ * that says what the request itself does not: the client's address, TLS, the mount. The other process
+ * acknowledges it with a line end. Until then nothing of the request has been sent, so a process that is gone loses none.
  */
 import type { IncomingMessage } from 'node:http';
 import { createConnection, type Server, type Socket } from 'node:net';
