@@ -10,6 +10,21 @@ const EARLIER_MS = 3_600_000;
 const ECDSA_SHA256 = sequence(oid('1.2.840.10045.4.3.2'));
 const SERVER_AUTH = oid('1.3.6.1.5.5.7.3.1');
 
+/** The extensions of RFC 5280 section 4.2.1. */
+const SUBJECT_KEY_IDENTIFIER = '2.5.29.14';
+const KEY_USAGE = '2.5.29.15';
+const SUBJECT_ALT_NAME = '2.5.29.17';
+const BASIC_CONSTRAINTS = '2.5.29.19';
+const NAME_CONSTRAINTS = '2.5.29.30';
+const AUTHORITY_KEY_IDENTIFIER = '2.5.29.35';
+const EXTENDED_KEY_USAGE = '2.5.29.37';
+
+const DIGITAL_SIGNATURE = bitString(Buffer.from([0x80]), 7);
+const SIGN_CERTIFICATES_AND_CRLS = bitString(Buffer.from([0x06]), 1);
+
+/** The value 2 means version 3. */
+const VERSION_3 = integer(Buffer.from([2]));
+
 /** The networks whose addresses an authority may certify: loopback, private and link-local ones. */
 const LOCAL_NETWORKS = [
   ['127.0.0.0', 8],
@@ -44,9 +59,10 @@ export function authorityCertificate({ key, hostName }: Authority, days: number)
     subjectKey: createPublicKey(key),
     days,
     extensions: [
-      extension('2.5.29.19', sequence(TRUE, integer(Buffer.from([0]))), true),
-      extension('2.5.29.15', bitString(Buffer.from([0x06]), 1), true),
-      extension('2.5.29.30', sequence(element(0xa0, ...permitted(hostName))), true),
+      // It may sign certificates of servers, but not of further authorities: the path length is 0.
+      extension(BASIC_CONSTRAINTS, sequence(TRUE, integer(Buffer.from([0]))), true),
+      extension(KEY_USAGE, SIGN_CERTIFICATES_AND_CRLS, true),
+      extension(NAME_CONSTRAINTS, sequence(element(0xa0, ...permitted(hostName))), true),
     ],
   });
 }
@@ -65,10 +81,10 @@ export function serverCertificate(
     subjectKey: createPublicKey(subject),
     days,
     extensions: [
-      extension('2.5.29.19', sequence(), true),
-      extension('2.5.29.15', bitString(Buffer.from([0x80]), 7), true),
-      extension('2.5.29.37', sequence(SERVER_AUTH)),
-      extension('2.5.29.17', sequence(...names.map(generalName))),
+      extension(BASIC_CONSTRAINTS, sequence(), true),
+      extension(KEY_USAGE, DIGITAL_SIGNATURE, true),
+      extension(EXTENDED_KEY_USAGE, sequence(SERVER_AUTH)),
+      extension(SUBJECT_ALT_NAME, sequence(...names.map(generalName))),
     ],
   });
 }
@@ -91,9 +107,10 @@ interface CertificateFields {
 function certificate({ issuer, issuerName, subjectName, subjectKey, days, extensions }: CertificateFields): string {
   const now = Date.now();
   const serial = randomBytes(16);
+  // As a positive number of a fixed length.
   serial[0] = ((serial[0] ?? 0) & 0x7f) | 0x40;
   const toBeSigned = sequence(
-    element(0xa0, integer(Buffer.from([2]))),
+    element(0xa0, VERSION_3),
     integer(serial),
     ECDSA_SHA256,
     issuerName,
@@ -104,8 +121,8 @@ function certificate({ issuer, issuerName, subjectName, subjectKey, days, extens
       0xa3,
       sequence(
         ...extensions,
-        extension('2.5.29.14', octetString(keyId(subjectKey))),
-        extension('2.5.29.35', sequence(element(0x80, keyId(createPublicKey(issuer))))),
+        extension(SUBJECT_KEY_IDENTIFIER, octetString(keyId(subjectKey))),
+        extension(AUTHORITY_KEY_IDENTIFIER, sequence(element(0x80, keyId(createPublicKey(issuer))))),
       ),
     ),
   );
