@@ -101,7 +101,7 @@ function partSection(app: MigratedApp, name: string, { directory, isDevelopment 
         ['args', words(program.args)],
       ]
     : [
-        ['command', commandText(command)],
+        ['command', words(command)],
         ['stop_signal', isTask ? undefined : 'SIGINT'],
       ];
   const instances = app.instances === 'auto' ? undefined : app.instances;
@@ -215,10 +215,6 @@ function here(path: string, directory: string): string {
 
 function words(args: readonly string[]): string {
   return escaped(args.map(quoted).join(' '));
-}
-
-function commandText(command: readonly string[]): string {
-  return escaped(command.map(quoted).join(' '));
 }
 
 /** As a shell needs it. */
