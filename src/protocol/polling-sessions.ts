@@ -1,6 +1,6 @@
 /**
- * Socket.IO (by Engine.IO) begins with long-polling: several requests of one session, which is in the process that got the first.
- * With several workers the others reach any of them, and most sessions fail with "Session ID unknown".
+ * Socket.IO (through Engine.IO) begins with long polling: several requests of one session, which only the process knows that got the
+ * first of them. With several workers, the other requests reach any worker, and most sessions fail with "Session ID unknown".
  */
 import type { IncomingMessage } from 'node:http';
 import { createRequire } from 'node:module';

@@ -63,7 +63,7 @@ export function shareOut(
   return shares;
 }
 
-/** The same path or the same port: systemd may write a wildcard address otherwise. */
+/** The same path or the same port. Addresses are not compared, because systemd may write a wildcard in another way. */
 function isSocketOf(configured: Address, actual: Address): boolean {
   if (configured.kind === 'unix') return actual.kind === 'unix' && resolve(configured.path) === actual.path;
   return configured.kind === 'tcp' && actual.kind === 'tcp' && configured.port === actual.port;

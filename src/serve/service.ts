@@ -1,6 +1,6 @@
 /**
- * The server that one process answers for, alone or with workers: what was requested and loaded, and what surrounds it while it
- * serves - the terminal, the pid file, the log file, systemd, and the parent process that waits.
+ * The server of one process, alone or with workers: what was requested and loaded, and what the server deals with besides requests:
+ * the terminal, the pid file, the log file, systemd, and the parent process that waits.
  */
 import type { LoadedServer } from '../deploy/load.ts';
 import type { ConfiguredEnvironment } from '../deploy/server/environment.ts';
@@ -231,14 +231,14 @@ export class Service {
     const { out, banner, notify, onListening, predecessor } = this.#surroundings;
     const lines = announcement(process.pid, endpoints);
     for (const line of banner?.(endpoints) ?? lines) out(line);
-    // A predecessor says so, which is the main process until then.
+    // If there is a predecessor, it is systemd's main process until now, and notifies systemd itself.
     if (predecessor) notify?.watch();
     else notify?.ready();
     this.#warnOfShownSources(endpoints);
     void reportToParent({ paster: 'listening', pid: process.pid, lines }).then(() => onListening(endpoints));
   }
 
-  /** Who reloads on changes knows that this is for development; `debug = true` may have been left behind. */
+  /** Not with `--reload`, which is only for development; but `debug = true` may have been left in the file by mistake. */
   #warnOfShownSources(endpoints: readonly Endpoint[]): void {
     const { globalConf } = this.server.context;
     if (this.request.reload || !isDevelopment(false, this.server) || hidesErrors(globalConf)) return;
@@ -276,7 +276,7 @@ export class Service {
     this.#withdrawControl = await offerControl(file, target, this.log);
   }
 
-  /** A successor is to be found instead of this process. */
+  /** Called when a successor serves, so that commands find it instead of this process. */
   withdrawControl(): void {
     this.#withdrawControl();
   }
@@ -296,7 +296,7 @@ export class Service {
     return this.#surroundings.notify?.stopping() ?? Promise.resolve();
   }
 
-  /** @param takes whether a signal is for a process that has taken over, which has got it */
+  /** @param takes as in SignalOptions */
   signalOptions(takes: SignalOptions['takes']): SignalOptions {
     return {
       reopenLogs: () => this.#reopenLogs(),

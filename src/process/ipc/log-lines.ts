@@ -6,7 +6,7 @@ type Take = (line: FollowedLine) => void;
 /** Tells a worker from which level on its lines are wanted; undefined: none. */
 export type SetLevel = (level: number | undefined) => void;
 
-/** Lines that wait for a reader that is slow. Further ones are counted. */
+/** The most lines that wait for a slow client. Further ones are dropped and counted. */
 const MOST_WAITING = 1000;
 
 const clients = new Map<Take, number>();
@@ -28,7 +28,7 @@ export async function sendLogs(level: number, send: SendPiece, gone: AbortSignal
 
 /**
  * Adds a worker whose lines the clients get too.
- * @returns removes it
+ * @returns a function that removes it
  */
 export function addLogSource(setLevel: SetLevel): () => void {
   workers.add(setLevel);
@@ -41,13 +41,13 @@ export function takeLogLine(line: FollowedLine): void {
   for (const [take, level] of clients) if (line.level >= level) take(line);
 }
 
-/** Sends lines as fast as they are taken. Of those that are too many it sends the last one, with how many are lost. */
+/** Sends lines as fast as the client takes them. Of the lines beyond MOST_WAITING it sends only the last, with the number of lost ones. */
 export function droppingLines(send: (line: FollowedLine) => Promise<void>): Take {
   let waiting = 0;
   let lost = 0;
   let last: FollowedLine | undefined;
   const take = (line: FollowedLine): void => {
-    // Until all have been taken: what is shown stays in its order.
+    // Once a line has been held back, further ones are too, until the client has taken all: so they stay in their order.
     if (last || waiting >= MOST_WAITING) {
       if (last) lost += 1 + (last.lost ?? 0);
       last = line;

@@ -20,8 +20,9 @@ const TYPESCRIPT = /\.[cm]?tsx?$/;
 const EXTENSIONS = ['', '.js', '.ts', '.mjs', '.cjs', '.tsx', '.json', '/index.js', '/index.ts'];
 
 export class EvaluationOrder {
-  readonly #texts = new Map<string, { readonly state: string; readonly imports: ModuleImports }>();
-  /** What specifiers lead to, by the directory of the importing module. */
+  /** The imports of the project's own modules, and the state of the file that they were read from. */
+  readonly #imports = new Map<string, { readonly state: string; readonly imports: ModuleImports }>();
+  /** The files that specifiers resolve to, by the directory of the importing module. */
   readonly #entries = new Map<string, readonly string[]>();
 
   /**
@@ -62,10 +63,10 @@ export class EvaluationOrder {
   #importsOf(file: string): ModuleImports {
     const found = statSync(file, { throwIfNoEntry: false });
     const state = found ? `${found.ino} ${found.size} ${found.mtimeMs}` : '';
-    const known = this.#texts.get(file);
+    const known = this.#imports.get(file);
     if (known?.state === state) return known.imports;
     const imports = found?.isFile() && SCRIPT.test(file) ? moduleImports(readFileSync(file, 'utf8')) : NOTHING;
-    this.#texts.set(file, { state, imports });
+    this.#imports.set(file, { state, imports });
     return imports;
   }
 }
@@ -80,6 +81,7 @@ class Walk {
   readonly #packages: ReadonlyMap<string, LoadedModule>;
   readonly #importsOf: (file: string) => ModuleImports;
   readonly #entriesOf: (specifier: string, from: string) => readonly string[];
+  /** Whether no code of the application has been evaluated yet. */
   #isFirst = true;
 
   constructor(
@@ -128,7 +130,7 @@ class Walk {
     } else if (file !== undefined && !this.#seen.has(file)) {
       this.#seen.add(file);
       this.units.push({ file, kind: 'import', byTsx: false, from, requests: [], isFirst: false, isKnown: false });
-      // What it does when it is evaluated is unknown.
+      // It may change what packages after it find, as code of the application may.
       this.#isFirst = false;
     }
   }
@@ -144,13 +146,13 @@ function ownFile(specifier: string, from: string): string | undefined {
   const path = specifier.startsWith('file:') ? fileURLToPath(specifier) : join(dirname(from), specifier);
   const absolute = specifier.startsWith('/') ? specifier : path.replace(/[?#].*$/s, '');
   const names = EXTENSIONS.map((extension) => absolute + extension);
-  // TypeScript names the file that it becomes.
+  // An import in TypeScript may name the JavaScript file that the module is compiled to.
   if (TYPESCRIPT.test(from)) names.push(absolute.replace(/\.([cm]?)js(x?)$/, '.$1ts$2'));
   const found = names.find((name) => existsSync(name) && statSync(name).isFile());
   return found === undefined ? undefined : realPath(found);
 }
 
-/** What a specifier leads to when it is imported, and when it is required. */
+/** The files that a specifier resolves to when it is imported, and when it is required. */
 function packageEntries(specifier: string, from: string): string[] {
   const found: string[] = [];
   try {

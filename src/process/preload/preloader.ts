@@ -43,7 +43,7 @@ export class Preloader {
   /** The first package that has set an environment variable. A configuration that is read after it may refer to that. */
   variableSetter: string | undefined;
   readonly #options: PreloadOptions;
-  /** By packages that are evaluated after code of the application. */
+  /** The environment variables that packages read which are evaluated after code of the application. */
   readonly #reads = new EnvironmentReads();
   #stopped = false;
   #restorePriority = () => {};
@@ -127,7 +127,7 @@ export class Preloader {
     } catch (error) {
       add(`cannot be imported by itself: ${errorMessage(error)}`);
     }
-    // What it has begun and ended is reported as ended a turn later.
+    // Node reports the end of timers and sockets a turn later.
     await nextTurn();
     const after = new GlobalState();
     const { changed, added } = after.since(before);
@@ -157,7 +157,7 @@ function differentVariable(before: NodeJS.ProcessEnv, now: NodeJS.ProcessEnv): s
   return [...new Set([...Object.keys(before), ...Object.keys(now)])].find((name) => before[name] !== now[name]);
 }
 
-/** Only where it can be raised again, which takes privileges. @returns what raises it */
+/** Lowers the priority of this process if it may raise it again, which takes privileges. @returns a function that restores it */
 function lowerPriority(): () => void {
   try {
     const priority = getPriority();

@@ -75,7 +75,7 @@ const WATCHED: Readonly<Record<string, object>> = {
   util,
 };
 
-/** What changes without a package: by Node as it goes, and by paster's gateway. */
+/** Properties that change without a package: Node and paster's gateway set them. */
 const CHANGES_BY_ITSELF = new Set([
   'process.exitCode',
   'process._exiting',
@@ -108,7 +108,7 @@ export class GlobalState {
     for (const name of process.eventNames()) this.#listeners.set(name, process.listenerCount(name));
   }
 
-  /** What is different from an earlier state. `added`: new names that only those who know them find. */
+  /** What is different from an earlier state. `added`: there are new globals with private names. */
   since(earlier: GlobalState): { readonly changed: string | undefined; readonly added: boolean } {
     let changed: string | undefined;
     let added = false;
@@ -145,7 +145,7 @@ function isSame(before: unknown, now: unknown): boolean {
   return Object.is(before, now);
 }
 
-/** Reads the globals that Node loads when they are first read, so that a replacement can be told from that. */
+/** Reads the globals that Node loads when they are first read, so that this is not taken for a change. */
 export function loadLazyGlobals(): void {
   for (const [name, { get }] of Object.entries(Object.getOwnPropertyDescriptors(globalThis))) {
     // Node warns about storage without a file.
@@ -156,10 +156,10 @@ export function loadLazyGlobals(): void {
   void process.stderr;
 }
 
-/** `debug` looks for variables of its own among all. */
+/** The package `debug` lists all variables to find its own; the others do not matter to it. */
 const READS_OWN_VARIABLES = `${sep}node_modules${sep}debug${sep}src${sep}`;
 
-/** Recorded instead of a name: which variables there are. */
+/** Recorded instead of a name if a package lists the variables. */
 const LIST = 'the list of variables';
 
 /** Which variables are read. */
@@ -276,7 +276,7 @@ function filePath(path: unknown): string | undefined {
   return path instanceof URL && path.protocol === 'file:' ? fileURLToPath(path) : undefined;
 }
 
-/** What runs until it is ended. */
+/** The types of resources (node:async_hooks) that are open until they are closed. */
 const LASTING =
   /^(?:Timeout|TCPWRAP|TCPSERVERWRAP|PIPEWRAP|PIPESERVERWRAP|UDPWRAP|PROCESSWRAP|FSEVENTWRAP|STATWATCHER|SIGNALWRAP|WORKER|TLSWRAP|GETADDRINFOREQWRAP)$/;
 

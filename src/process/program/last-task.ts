@@ -1,11 +1,11 @@
-/** What this process does last, when everything else has ended: what traces it sends what it has not sent yet. */
+/** The last task of this process, when everything else has ended: the tracing tool sends what it has not sent yet. */
 
 /** Resolves after `limit` milliseconds at the latest. */
 export type LastTask = (limit: number) => Promise<void>;
 
-/** For it there is always this time, which is less than what a supervisor grants beyond `graceful_timeout`. */
+/** The task always has this time, which is less than what a supervisor grants beyond `graceful_timeout`. */
 const LEAST_MS = 1000;
-/** If nothing limits it. */
+/** The time for the task if `endWithin` has not been called. */
 const MOST_MS = 10_000;
 
 let task: LastTask | undefined;

@@ -60,7 +60,7 @@ export interface SignalOptions {
   readonly reopenLogs: () => void;
   /** Whether the server ends when its terminal is closed, which is a HUP too. */
   readonly endsWithTerminal: boolean;
-  /** Whether a signal is for another process, which has got it. */
+  /** Whether this process must ignore a signal, because another process has taken over. */
   readonly takes: (signal: Signal) => boolean;
 }
 

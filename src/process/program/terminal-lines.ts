@@ -9,8 +9,8 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 
 /**
- * The reader ends in the background and when the terminal closes. Beside it a shell waits for the end of this process, which closes
- * the pipe: if this process is killed, the reader must not take what is typed for the next one.
+ * The reader ends when it is in the background or the terminal closes. A second shell waits for the pipe to close, when this process
+ * ends, and kills the reader: otherwise it would take what is typed for the next program.
  */
 const READ = `
 trap '' INT QUIT HUP TERM TTIN TTOU
@@ -49,7 +49,7 @@ export class TerminalLines {
     if (reader.kill('SIGKILL')) await exited;
   }
 
-  /** Each time later: where a terminal gives nothing, shells should not be started again and again. */
+  /** Waits longer each time until something is typed: if reading always fails, shells must not be started again and again. */
   #tryToRead(): void {
     if (this.#closed) return;
     const isOurs = isInForeground();
@@ -91,7 +91,7 @@ export class TerminalLines {
   }
 }
 
-/** Whether what is typed goes to this process's group. Where that is not known, the shell finds out. */
+/** Whether this process is in the terminal's foreground. True if that is not known: then the shell finds out. */
 function isInForeground(): boolean {
   try {
     // After the name, which may contain anything: state, parent, group, session, terminal, the terminal's foreground group.

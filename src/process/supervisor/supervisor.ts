@@ -37,7 +37,7 @@ import type { WorkerHandle } from './worker-handle.ts';
 /** How a reload went. */
 export type ReloadResult = { readonly ok: true } | Failure;
 
-/** When files are watched although no worker is ready yet. */
+/** After this time, files are watched although no worker is ready yet. */
 const SLOW_START_MS = 500;
 
 export class Supervisor<Boot> {
@@ -139,7 +139,7 @@ export class Supervisor<Boot> {
     });
   }
 
-  /** Starts the processes of the first workers, which load nothing before `start`. @returns what makes a socket listen, if it can */
+  /** Starts the processes of the first workers, which load nothing before `start`. @returns see `FirstWorkers.start` */
   warm(): ListenElsewhere {
     return this.#pool.warm(workersAtOnce(this.#current));
   }
@@ -384,7 +384,7 @@ export class Supervisor<Boot> {
     return replaced;
   }
 
-  /** How many workers a new version gets, and of how many at most. `reason` says why, if that may be news. */
+  /** How many workers a new version gets, and the maximum for scaling. `reason` says why, if the number may have changed. */
   #countFor(next: Supervision<Boot>): { count: number; maximum: number; reason: string | undefined } {
     const before = this.#current;
     const { size } = this.#pool;

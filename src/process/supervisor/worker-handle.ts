@@ -94,7 +94,7 @@ export class WorkerHandle<Boot> implements DeadWorker {
   readonly #child: ChildProcess;
   readonly #options: WorkerOptions;
   readonly #connections: ConnectionChannel;
-  /** By the descriptor that it is to listen on. */
+  /** Callbacks of `listen`, by the descriptor in the worker. */
   readonly #listening = new Map<number, (error: Error | undefined) => void>();
   readonly #inherited: InheritedDescriptors;
   readonly #inspection: InspectionPipe | undefined;

@@ -1,6 +1,6 @@
 /**
- * A task that runs at certain times, each time in a process of its own. The times are in the supervisor, and each is handled once:
- * the next one is computed from the one before, whatever is reloaded in between.
+ * A task that runs at certain times, each time in a process of its own. The supervisor keeps the times and handles each once: it
+ * computes the next one from the one before, even if the configuration is reloaded in between.
  */
 import type { Logger } from '../../log.ts';
 import { TASK_RESULTS, type TaskResult, type TaskRun, type TaskStatus } from '../../metrics/server-status.ts';
@@ -38,7 +38,7 @@ export interface TaskOptions {
 
 /** A timer that is later than this was suspended with the machine, or with this process. */
 const SUSPENDED_MS = 60_000;
-/** Node's timers run while the clock of the machine is set: look at it again. */
+/** Node's timers do not notice if the machine's clock is set, so it is read again after this time. */
 const LONGEST_WAIT_MS = 60_000;
 const LONGEST_QUEUE = 1000;
 /** The variable that tells a run when it was due. No two runs of a schedule have the same time. */
@@ -57,7 +57,7 @@ export class ScheduledTask<Boot> {
   #timer: NodeJS.Timeout | undefined;
   #running: TaskProcess | undefined;
   #ended: Promise<void> = Promise.resolve();
-  /** When the runs were due that wait. */
+  /** When the waiting runs were due. */
   #queue: Date[] = [];
   #last: TaskRun | undefined;
   #isStopping = false;

@@ -53,7 +53,7 @@ export function startTaskRun<Boot>({ name, entry, served, output, boot, env }: T
   let stopped: TaskResult | undefined;
   const how = { isFirst: true, failure: undefined, asksToOpen: false, isConfigurationSame: false };
   const booted = worker.boot(boot, NO_LIMITS, how);
-  // How it ends says the same.
+  // `ended` reports the same error.
   booted.catch(() => {});
   return {
     pid: worker.pid,

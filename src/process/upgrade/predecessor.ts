@@ -53,7 +53,8 @@ export class Predecessor {
   }
 
   /**
-   * Says that this process could serve. Resolves when it may take over, which it says by its report.
+   * Tells the predecessor that this process could serve. Resolves when this process may take over; its report that it listens then
+   * tells the predecessor that it has.
    * @throws RunError if the predecessor has ended
    */
   async handOver(): Promise<void> {

@@ -1,4 +1,4 @@
-/** The process that takes over from this server: started, asked whether it could serve, and given what clients keep. */
+/** The process that takes over from this server: starts it, waits until it could serve, and passes it the connections that clients keep. */
 import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { asError, RunError } from '../../errors.ts';
@@ -172,7 +172,7 @@ function died(how: string): RunError {
   return new RunError('PASTER_UPGRADE', `the new process ${how}`, { hint: 'the log has what it wrote' });
 }
 
-/** What the child inherits behind the standard descriptors, and the description of it. */
+/** What the child inherits after the standard descriptors, and the description of it. */
 function inheritanceOf({ sockets, arePassed, notifyFd, launcher, isDaemon, isMonitored }: SuccessorOptions) {
   const inherited: (number | 'pipe')[] = [];
   const add = (each: number | 'pipe'): number => FIRST_DESCRIPTOR + inherited.push(each) - 1;

@@ -85,7 +85,7 @@ export class InspectionPipe {
     const cancel = (): void => void this.#pipe.write(lineOf({ id, cancel: true } satisfies ToThread));
     return new Promise((resolve, reject) => {
       const ended = (): void => reject(new RunError('PASTER_WORKER_ENDED', `worker ${pid} has ended`));
-      const late = setTimeout(() => reject(unseen(pid)), BEGIN_MS);
+      const late = setTimeout(() => reject(blockedError(pid)), BEGIN_MS);
       this.#waiting.set(id, {
         fail: ended,
         receive: (message) => {
@@ -109,7 +109,7 @@ export class InspectionPipe {
   }
 }
 
-function unseen(pid: number): RunError {
+function blockedError(pid: number): RunError {
   return new RunError('PASTER_BLOCKED', `worker ${pid} is blocked, and has no thread that could look into it`, {
     hint: 'with worker_timeout in the section of the server, it has one from its start',
   });

@@ -123,8 +123,8 @@ interface FastifyReply {
 const ROUTE_FAILED = 'tracing:fastify.request.handler:error';
 
 /**
- * Without `upgrade`. The errors of routes are taken where Fastify's own handler of errors would respond, or what the application's handler
- * throws or sends.
+ * The App has no `upgrade`. An error of a route is taken if Fastify's own error handler would respond to it. If the application has
+ * an error handler, what is taken is the error that this handler throws or sends.
  */
 export function fastifyApp(fastify: FastifyLike): App {
   const failures = new Failures();
@@ -147,7 +147,7 @@ export function fastifyApp(fastify: FastifyLike): App {
   return app;
 }
 
-/** Fastify sends the error first to the application's handler, and then to its own what that one throws. */
+/** Fastify's first call of `send` passes the error to the application's error handler; a second call has what this one throws or sends. */
 function takeFromHandler(reply: FastifyReply, take: (error: unknown) => boolean): void {
   const { send } = reply;
   let isHandled = false;

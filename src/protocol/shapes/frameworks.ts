@@ -58,13 +58,13 @@ function isNest(value: object): value is Nest {
 function nestApp(nest: Nest): App {
   // paster calls `close()`, which runs the hooks, after the requests in flight. The listeners of `enableShutdownHooks()` would run them a
   // second time, when the signal arrives. Modules can enable them too while they are initialized.
-  const leaveSignals = (): void => {
+  const removeSignalListeners = (): void => {
     if (has(nest, 'unsubscribeFromProcessSignals')) nest.unsubscribeFromProcessSignals?.();
   };
-  leaveSignals();
+  removeSignalListeners();
   const ready = async (): Promise<void> => {
     await nest.init();
-    leaveSignals();
+    removeSignalListeners();
     const instance = nest.getHttpAdapter().getInstance() as { ready?(): PromiseLike<unknown> };
     // Fastify's; Express has none.
     if (has(instance, 'ready')) await instance.ready?.();

@@ -115,7 +115,7 @@ function readLines(file: string): Entry[] {
   });
 }
 
-/** Of what `create --from` is given. @throws ConfigError for a file that cannot be read, or that is not a regular one */
+/** Reads the file that `create --from` names. @throws ConfigError for a file that cannot be read, or that is not a regular one */
 export function readText(file: string): string {
   try {
     return readConfiguration(file)

@@ -1,6 +1,6 @@
 /**
- * Reloads pages in the browser after a reload of the server. Each page gets a script behind its end, which waits for server-sent events.
- * The last event says that the worker drains. The script then asks for the version until it is another one than that of the page, and
+ * Reloads pages in the browser after a reload of the server. A script is appended to each page, which waits for server-sent events.
+ * The last event says that the worker drains. The script then asks for the version until it differs from that of the page, and
  * reloads the page.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -61,7 +61,7 @@ export class BrowserReload {
     res.writeHead(200, {
       'content-type': 'text/event-stream',
       'cache-control': 'no-store',
-      // nginx would keep the events back.
+      // nginx would buffer the events.
       'x-accel-buffering': 'no',
     });
     res.write(`retry: ${RETRY_MS}\ndata: ${this.#version}\n\n`);
@@ -88,7 +88,7 @@ export class BrowserReload {
   }
 }
 
-/** Whether the response becomes a document of its own: not one of `fetch`, and none that a reload would send a form for again. */
+/** Whether the browser shows the response as a document. Not for `fetch`, nor for a form, which a reload would send again. */
 export function opensPage({ method, headers }: IncomingMessage): boolean {
   if (method !== 'GET') return false;
   const destination = headers['sec-fetch-dest'];
@@ -104,7 +104,7 @@ function isPage(type: string): boolean {
   return /^text\/html\b(?!.*charset\s*=\s*"?(?:utf-?16|utf-?32|ucs-?2))/i.test(type);
 }
 
-/** Sends the script behind a page. */
+/** Appends the script to a page. */
 class PageHooks implements ResponseHooks {
   readonly #res: ServerResponse;
   readonly #script: () => string | undefined;

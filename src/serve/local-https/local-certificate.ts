@@ -86,7 +86,7 @@ function makeAuthority(directory: string): FoundAuthority {
   const file = join(directory, 'ca-key.pem');
   const made = temporaryFile(file, pemOf(key) + certificate, 0o600);
   try {
-    // One that has expired makes place.
+    // It replaces an authority that expires too soon.
     if (existsSync(file)) renameSync(made, file);
     else linkSync(made, file);
   } catch (error) {

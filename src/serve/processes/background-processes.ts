@@ -165,7 +165,7 @@ export class BackgroundProcesses {
     this.#setFinished();
   }
 
-  /** For the status of the server; nothing of what the file has none of. */
+  /** For the status of the server. A property is absent if the file has no such sections. */
   async status(): Promise<Pick<ServerStatus, 'processes' | 'tasks'>> {
     const processes = await Promise.all(
       [...this.#sections].map(async ([name, { supervisor, isStopped }]) => {

@@ -1,4 +1,4 @@
-/** What of an INI file runs: its web server, and which of its background processes. */
+/** Which parts of an INI file run: its web server, and the background processes and tasks that the command line chooses. */
 import { nearest } from '../../config/nearest.ts';
 import { WEB } from '../../deploy/background/process-settings.ts';
 import { loadServer } from '../../deploy/load.ts';

@@ -1,7 +1,7 @@
 /**
  * Replaces the process of a server by another one that may run in another Node, be another version of paster and have another
  * configuration. The new process inherits the sockets and loads everything. When it could serve, it takes over, and this
- * process finishes its requests, hands over what clients keep, and ends. If the new process fails, this one goes on.
+ * process finishes its requests, hands over the connections that clients keep, and ends. If the new process fails, this one goes on.
  */
 import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
@@ -80,14 +80,17 @@ export class Upgrade {
     }
   }
 
-  /** Whether this process has been replaced, and a signal is not for it alone. It is passed on if the sender may not know that. */
+  /**
+   * Whether this process has been replaced and must ignore a signal. SIGINT, SIGQUIT and SIGUSR1 still apply to it as well. A
+   * launcher passes every signal on, since the sender may not know that another process serves.
+   */
   takes(signal: Signal): boolean {
     if (!this.#isDone) return false;
     this.#launcher?.forward(signal);
     return !['SIGINT', 'SIGQUIT', 'SIGUSR1'].includes(signal);
   }
 
-  /** For a reload that was asked for during an upgrade: the new process may have read the configuration before. */
+  /** For a reload that was requested during an upgrade: the new process may have read the configuration too early. */
   reloadInstead(): void {
     if (this.#isDone && this.#successor) process.kill(this.#successor.pid, 'SIGHUP');
   }

@@ -54,7 +54,7 @@ async function isBuiltIn(context: Context): Promise<boolean> {
   return context.form === 'factory' && (await builtinSchema(context)) !== undefined;
 }
 
-/** The same for equal plans. Each version has a number of its own. */
+/** The same text for equal plans. `development` is left out, because it differs in each version. */
 function textOf({ development: _development, ...plan }: WorkerPlan): string {
   return JSON.stringify(plan);
 }

@@ -45,8 +45,8 @@ export const startWorker: WorkerStart<WorkerPlan> = (plan, open, control) =>
   );
 
 /**
- * Loads the servers of the plan's protocols, which every application is loaded after, and which takes 20 ms at first; for
- * development, what is put around the application too.
+ * Loads what every application needs, so that a spare worker has it already: the servers of the plan's protocols, which takes 20 ms,
+ * and in development the code that wraps the application.
  */
 export const warmWorker: WorkerWarming<WorkerPlan> = async (plan, rehearsal) => {
   const { servers, reload } = plan;
@@ -68,11 +68,11 @@ export const warmWorker: WorkerWarming<WorkerPlan> = async (plan, rehearsal) => 
 
 function ignore(): undefined {}
 
-/** Prepares a spare worker for packages of the application, which find everything as they do when it is loaded. */
+/** Prepares a spare worker to import packages of the application. They must find the process as they do when the application is loaded. */
 export const prepareWorker: WorkerPreparation<WorkerPlan> = async (plan, units) => {
   enterPlan(plan);
-  // Before packages, as in a cold start: they may set variables. Without `reload`, a file may change long before that is to
-  // have an effect.
+  // Before packages, as in a cold start: they may set variables. Not without `reload`: then a file may change long before the
+  // reload that the change is meant for.
   if (plan.reload) await readConfigurationAhead(plan);
   // Before packages are observed: what paster changes is not their work, nor the application's.
   replaceListen();
@@ -130,7 +130,7 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
     refuseListeningLater(plan.directory, log);
     const context = ahead?.app ?? (await plannedAppContext(plan, session));
     const loaded = withLines(await loadPlannedApp(plan, context));
-    // One of them is enough to say so.
+    // It is enough if one worker logs the warning.
     const workers = control.isFirst && !plan.sticky ? plan.workers : 1;
     const app = warnOfPollingSessions(loaded, workers, (message) => log.warn(message));
     const tracked = trackRequests(app, plan.countRequests, control);
@@ -143,7 +143,7 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
     watchAtFault(error, control);
     throw error;
   } finally {
-    // Also after an error: then a change of these files is what is waited for.
+    // Also after an error, which a change of one of these files may correct.
     control.watch([...session.files, ...plan.envFiles, ...plan.preload.map(({ name }) => name).filter(isAbsolute)]);
   }
 };

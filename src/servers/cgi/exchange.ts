@@ -57,7 +57,7 @@ export class CgiExchange implements Carrier {
     const exchange = openExchange(head, this);
     this.#exchange = exchange;
     run(exchange);
-    // RFC 3875 section 4.2: without a length there is no body; but with chunks that the web server has taken apart.
+    // RFC 3875 section 4.2: without a length there is no body, unless the web server has decoded one that came in chunks.
     if (head.contentLength || head.chunked) this.#read(exchange, head.contentLength);
     else exchange.socket.endBody();
   }

@@ -180,7 +180,7 @@ function bytesOf(data: Batch['data'], encodings: Batch['encodings']): Uint8Array
   return pieces.length === 1 && pieces[0] ? pieces[0] : Buffer.concat(pieces);
 }
 
-/** A head as latin-1, a character for each byte; together with a text it is written as UTF-8. */
+/** The bytes of a head, one character each. Node encodes a head in UTF-8 if it has joined it with a text of the body. */
 function inLatin1(head: string, encoding: BufferEncoding | undefined): string {
   return encoding === 'latin1' ? head : Buffer.from(head).toString('latin1');
 }

@@ -13,7 +13,7 @@ import { Http2Exchange } from './http2-exchange.ts';
 import { Http2Sessions } from './http2-sessions.ts';
 import type { HttpSettings } from './settings.ts';
 
-/** Makes what takes the connections of clients that speak HTTP/2. */
+/** @returns an object whose `open` takes the connections of clients that speak HTTP/2 */
 export function serveHttp2(app: App, settings: HttpSettings, connections: Connections, log: Logger): Http2Sessions {
   const run = requestDispatcher((req, res) => callApp(app, req, res, log));
   const serve = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, raw: readonly string[], socket: Socket) => {

@@ -85,7 +85,7 @@ export class ScgiConnection implements Carrier, GatewayConnection, ConnectionUse
     this.#body(exchange, rest);
   }
 
-  /** What exceeds CONTENT_LENGTH is cut off there. */
+  /** Bytes beyond CONTENT_LENGTH are ignored. */
   #body({ socket, request }: GatewayExchange, bytes: Buffer): void {
     if (socket.bodyMissing === 0) socket.endBody();
     else if (bytes.length > 0) {

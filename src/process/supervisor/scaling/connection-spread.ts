@@ -7,9 +7,9 @@ import type { WorkerHandle } from '../worker-handle.ts';
 /** Loads that differ by this much are uneven, if one worker is as busy as `BUSY`. */
 const UNEVEN = 0.4;
 const BUSY = 0.75;
-/** They have to be uneven for as many looks. */
+/** Connections move after this many looks in a row at which loads are uneven. */
 const UNEVEN_LOOKS = 5;
-/** Between two moves: the first one has to show its effect. What has not moved by then stays, since the load may be another one. */
+/** Time for a move to show its effect before the next one. Connections that have not moved by then stay: the load may have changed. */
 const PAUSE_MS = 2000;
 
 export class ConnectionSpread {

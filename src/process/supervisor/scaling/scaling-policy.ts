@@ -24,7 +24,7 @@ export interface ScalingChange {
 const TARGET = 0.5;
 /** More workers start when they are busier than this on average. */
 const HIGH = 0.75;
-/** A short burst is over before as many looks. */
+/** More workers start after this many looks in a row at which they are busy: a short burst is over before. */
 const BUSY_LOOKS = 3;
 /** Between the ends of two workers. */
 const SHRINK_PAUSE_MS = 1000;
@@ -33,7 +33,7 @@ export class ScalingPolicy {
   readonly limits: ScalingLimits;
   /** How many looks in a row have found too few workers. */
   #busyLooks = 0;
-  /** When this many workers plus one were needed last. */
+  /** The element at index n is the time at which n + 1 workers were last needed. */
   readonly #neededAt: number[] = [];
   #shrunkAt: number;
   readonly #since: number;

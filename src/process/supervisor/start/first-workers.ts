@@ -1,6 +1,6 @@
 /**
- * The processes of the first workers, started before the sockets listen: nothing of the application is loaded before that. The
- * first of them makes the sockets listen, which a process that does not accept on them cannot.
+ * The processes of the first workers. They start before the sockets listen, and load nothing of the application until then. The
+ * first of them makes the sockets listen: in the supervisor, Node would begin to accept on them.
  */
 import type { ListenElsewhere } from '../../../net/held-socket.ts';
 import type { WorkerHandle } from '../worker-handle.ts';
@@ -14,7 +14,7 @@ export class FirstWorkers<Boot> {
 
   /**
    * @param spawn starts a process; `listens`: one that can make its sockets listen
-   * @returns what makes a socket listen, if it can. It throws as `listen(2)`.
+   * @returns a function that makes a socket listen, if it can. It throws as `listen(2)`.
    */
   start(count: number, boot: Boot, spawn: (how: { readonly listens: boolean }) => WorkerHandle<Boot>): ListenElsewhere {
     for (let index = 0; index < count; index++) {
@@ -34,12 +34,12 @@ export class FirstWorkers<Boot> {
     const worker = this.#listening;
     if (!worker) return false;
     let late: NodeJS.Timeout | undefined;
-    const given = new Promise<false>((resolve) => {
+    const givenUp = new Promise<false>((resolve) => {
       late = setTimeout(resolve, LISTEN_LIMIT_MS, false);
       void worker.exited.then(() => resolve(false));
     });
     try {
-      return await Promise.race([worker.listen(fd, backlog).then(() => true), given]);
+      return await Promise.race([worker.listen(fd, backlog).then(() => true), givenUp]);
     } finally {
       clearTimeout(late);
     }

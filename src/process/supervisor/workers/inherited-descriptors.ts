@@ -1,4 +1,4 @@
-/** The descriptors that a worker inherits from its supervisor, behind its standard ones. */
+/** The descriptors that a worker inherits from its supervisor, after standard input, output and error. */
 import type { HeldSocket } from '../../../net/held-socket.ts';
 import type { InheritedSocket } from '../../ipc/messages.ts';
 import type { TablePlace } from '../../worker/accept-balancer.ts';
@@ -14,12 +14,12 @@ export interface InheritedParts {
 }
 
 export class InheritedDescriptors {
-  /** Of the supervisor, in the order in which the worker gets them. */
+  /** The supervisor's descriptors, in the order in which the worker gets them. */
   readonly fds: readonly number[];
   /** In the worker: the slot in the table of connections. */
   readonly place: TablePlace | undefined;
   readonly #sockets: readonly HeldSocket[];
-  /** Those that it inherits twice. */
+  /** The sockets that it inherits twice. */
   readonly #listenable: readonly HeldSocket[];
   readonly #firstCopy: number;
 
@@ -34,7 +34,7 @@ export class InheritedDescriptors {
     this.#firstCopy = FIRST_INHERITED + sockets.length + places.length;
   }
 
-  /** In the worker: the first one behind them. */
+  /** In the worker: the first descriptor after the inherited ones. */
   get next(): number {
     return FIRST_INHERITED + this.fds.length;
   }

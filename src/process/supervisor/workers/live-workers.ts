@@ -89,7 +89,7 @@ export class LiveWorkers<Boot> {
     return [...this.#workers].map((worker) => worker.status(since));
   }
 
-  /** What all workers so far have counted and reported. No total ever becomes less. */
+  /** What all workers so far have counted and reported. No total ever decreases. */
   totals(): Counts {
     return this.reports().reduce((sum, { counts }) => addCounts(sum, counts), this.#endedCounts);
   }

@@ -55,7 +55,7 @@ export class WorkerReports {
     this.release();
   }
 
-  /** Ends the wait of those who have asked: the worker is gone. */
+  /** Ends the wait of all callers of `request`. To be called when the worker is gone. */
   release(): void {
     for (const listener of this.#listeners) listener();
   }

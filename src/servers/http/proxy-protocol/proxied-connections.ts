@@ -1,7 +1,7 @@
 /**
- * Connections of load balancers that say at the beginning who their client is. The header is required of the addresses in `proxy_protocol`;
- * from others it is refused, since anybody could claim any address. The connection is then one of the client: its address
- * is what applications, logs and metrics see.
+ * Connections of load balancers that begin with a header which names their client. The header is required of the addresses in
+ * `proxy_protocol`; from others it is refused, since anyone could claim any address. Applications, logs and metrics then see the
+ * address of the client.
  */
 import type { Socket } from 'node:net';
 import { clientAddress } from '../../../http/client-address.ts';
@@ -75,7 +75,7 @@ export class ProxiedConnections {
   }
 }
 
-/** TLS does not look at the properties of the socket below. */
+/** Sets the address of a socket's peer: its properties, and for TLS, which does not read them, what the handle returns. */
 function showClient(socket: Socket, client: ProxiedClient): void {
   const { address, port, family } = client;
   const properties = { configurable: true, enumerable: true };

@@ -27,7 +27,7 @@ export class Certificates {
   /** When the files were first found unusable, in milliseconds of `performance.now()`. */
   #failedAt: number | undefined;
   #loggedFailure: string | undefined;
-  /** Certificates whose coming end has been logged. */
+  /** The warnings of expiry that have been given, by `warningKey`. */
   readonly #warnedOf = new Set<string>();
 
   private constructor(certificates: readonly Certificate[], settings: HttpSettings) {
