@@ -18,8 +18,8 @@ export const redirectSettings = defineSettings(
       default: '302',
       help: 'Clients remember 301 and 308; 307 and 308 keep the method and the body.',
     },
-    keep_path: { type: bool, default: true, help: 'Add what follows the place where this is mounted.' },
-    keep_query: { type: bool, default: true, help: 'Add the query.' },
+    keep_path: { type: bool, default: true, help: 'Add the rest of the request’s path to the target.' },
+    keep_query: { type: bool, default: true, help: 'Add the query of the request to the target.' },
   },
   { meaning: 'sends the client to another URL' },
 );

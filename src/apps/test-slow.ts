@@ -11,9 +11,9 @@ import { timerMs } from '../timer.ts';
 
 export const testSlowSettings = defineSettings(
   {
-    chunk_size: { type: int({ min: 1, max: 1_048_576 }), default: 4096, help: 'Bytes that it takes at a time.' },
-    delay: { type: seconds, default: 1, help: 'Seconds that it waits after each of them.' },
-    progress: { type: bool, default: true, help: 'Say on standard error how far it is.' },
+    chunk_size: { type: int({ min: 1, max: 1_048_576 }), default: 4096, help: 'Bytes that it sends at a time.' },
+    delay: { type: seconds, default: 1, help: 'Seconds to wait after each piece.' },
+    progress: { type: bool, default: true, help: 'Report the progress on standard error.' },
   },
   { meaning: 'takes an upload in slowly' },
 );

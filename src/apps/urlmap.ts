@@ -28,7 +28,7 @@ export const urlmapSettings = defineSettings(
   {
     not_found_app: {
       type: text,
-      help: 'The application for everything else, here or in [DEFAULT]; without it, a plain 404.',
+      help: 'The application for all other requests, here or in [DEFAULT]. Without it, they get a plain 404.',
     },
   },
   {

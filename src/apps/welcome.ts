@@ -15,7 +15,7 @@ import { projectFacts, welcomePage } from './welcome-page.ts';
 export const welcomeSettings = defineSettings(
   {
     app: { type: text, default: 'main', help: 'The application whose composition is shown.' },
-    server: { type: text, help: 'The server that is shown with it; without it, `main` if there is one.' },
+    server: { type: text, help: 'The server that is shown with the application. Without it, `main` if there is one.' },
   },
   { meaning: 'a page that shows what the INI file put together' },
 );

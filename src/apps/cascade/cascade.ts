@@ -38,7 +38,7 @@ export const cascadeSettings = defineSettings(
     catch: {
       type: statuses,
       default: [404],
-      help: 'The statuses that mean: ask the next one.',
+      help: 'Statuses for which the next application is asked.',
       example: '404 405',
     },
     max_spool_size: {

@@ -112,7 +112,7 @@ function metricsOf(status: ServerStatus): Metric[] {
     ),
     gauge(
       'paster_http_upgraded_connections',
-      'Such connections that are open.',
+      'Open connections of upgraded requests.',
       single(sum((report) => report.upgraded)),
     ),
     counter('paster_connections_total', 'Connections accepted or taken over.', single(totals.connections)),
@@ -130,7 +130,7 @@ function metricsOf(status: ServerStatus): Metric[] {
     ]),
     {
       name: 'paster_reload_duration_seconds',
-      help: 'What the reloads took that were done.',
+      help: 'Seconds that successful reloads took.',
       type: 'summary',
       values: [
         { metricName: 'paster_reload_duration_seconds_sum', labels: {}, value: reloads.seconds },
@@ -150,7 +150,7 @@ function metricsOf(status: ServerStatus): Metric[] {
     ),
     gauge(
       'paster_event_loop_lag_max_seconds',
-      'How late they are at most, in a minute.',
+      'The most that timers are late, in a minute.',
       perProcess(({ lag }) => lag.most),
     ),
     gauge(
@@ -160,17 +160,17 @@ function metricsOf(status: ServerStatus): Metric[] {
     ),
     gauge(
       'paster_heap_used_bytes',
-      'What of its heap is in use.',
+      'Used heap of a process.',
       perProcess(({ memory }) => memory.heapUsed),
     ),
     gauge(
       'paster_heap_size_bytes',
-      'Its heap.',
+      'Heap of a process.',
       perProcess(({ memory }) => memory.heapTotal),
     ),
     gauge(
       'paster_external_memory_bytes',
-      'What its objects hold outside of the heap.',
+      'Memory of its objects outside of the heap.',
       perProcess(({ memory }) => memory.external),
     ),
     gauge(

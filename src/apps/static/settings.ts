@@ -33,17 +33,17 @@ const declarations = {
   cache_max_age: {
     type: int({ min: 0, max: 31_536_000 }),
     default: 0,
-    help: 'Seconds for which a browser may use a file without asking; one with the right version, a year.',
+    help: 'Seconds for which a browser may use a file without asking again; a file with its version in the URL, a year.',
   },
   index: {
     type: list,
     default: ['index.html'],
-    help: 'The files that stand for a directory, the first that is there.',
+    help: 'Names of the file that is sent for a directory: the first that exists.',
   },
   dotfiles: {
     type: oneOf('ignore', 'deny', 'allow'),
     default: 'ignore',
-    help: 'What to do with a path with a name that begins with a dot: 404, 403, or nothing special.',
+    help: 'Paths with a name that begins with a dot: respond with 404 or 403, or send them as others.',
   },
   robots: { type: path, help: 'The file for /robots.txt; without it, robots.txt in the directory.' },
   favicon: { type: path, help: 'The file for /favicon.ico; without it, favicon.ico in the directory.' },
@@ -59,7 +59,7 @@ export const staticSettings = defineSettings(declarations, { meaning: 'the files
 export const staticFilterSettings = defineSettings(
   {
     ...declarations,
-    url_prefix: { type: pathBelowRoot, default: '/static', help: 'Where the files are found.' },
+    url_prefix: { type: pathBelowRoot, default: '/static', help: 'The path below which the files are served.' },
   },
   { meaning: 'the files of a directory below a prefix, the application everywhere else' },
 );

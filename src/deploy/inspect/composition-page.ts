@@ -19,7 +19,7 @@ export function compositionPage(title: string, composition: Composition): string
   return htmlPage(
     title,
     `<h1>${escapeHtml(title)}</h1>
-<nav aria-label="Ways of a request">${all.slice(0, MAX_ROUTES).map(routeHtml).join('\n')}${more}</nav>
+<nav aria-label="Routes of requests">${all.slice(0, MAX_ROUTES).map(routeHtml).join('\n')}${more}</nav>
 ${compositionHtml(composition)}`,
     { style: STYLE },
   );

@@ -30,7 +30,7 @@ export function dockerfile(deployment: Deployment, health: string | undefined): 
     isLocked ? undefined : '# There is no lock file: the image gets the newest versions that package.json allows.',
     `RUN ${command}`,
     '',
-    '# Without what belongs to the machine that builds.',
+    '# The source, without files that are only for the machine that builds the image.',
     `FROM ${base} AS source`,
     `WORKDIR ${CONTAINER_HOME}`,
     'COPY . .',

@@ -30,7 +30,7 @@ export const ratelimitSettings = defineSettings(
     exempt: {
       type: networks,
       default: [] as readonly Network[],
-      help: 'Clients that are not counted: addresses and CIDR blocks.',
+      help: 'Clients without a limit: addresses and CIDR blocks.',
       example: '127.0.0.1 10.0.0.0/8',
     },
   },

@@ -36,7 +36,7 @@ export const timeoutSettings = defineSettings(
     whole_answer: {
       type: bool,
       default: false,
-      help: 'Cut a response that has begun and is not complete by then; event streams too.',
+      help: 'Also end a response that has begun and is not complete by then, even an event stream.',
     },
   },
   { meaning: 'responds instead of an application that takes too long' },

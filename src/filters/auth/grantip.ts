@@ -39,7 +39,7 @@ const grants: SettingType<readonly Grant[]> = {
 
 export const grantipSettings = defineSettings(
   {
-    clobber_username: { type: bool, default: false, help: 'Name the user even where another filter has done so.' },
+    clobber_username: { type: bool, default: false, help: 'Set the user even if another filter has set one.' },
     refuse_others: {
       type: bool,
       default: false,

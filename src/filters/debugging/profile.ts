@@ -25,7 +25,7 @@ import { profilePage } from './profile-page.ts';
 
 export const profileSettings = defineSettings(
   {
-    debug: { type: bool, help: 'Profile at all; without it, as debug in [DEFAULT] says.' },
+    debug: { type: bool, help: 'Whether requests are profiled. Without it, as debug in [DEFAULT] says.' },
     log_filename: {
       type: path,
       default: 'profile.cpuprofile',

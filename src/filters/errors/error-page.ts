@@ -40,7 +40,7 @@ export const errorPageSettings = defineSettings(
       help: 'Show errors to clients, with sources and request; without it, as debug in [DEFAULT] says.',
     },
     error_message: { type: text, help: 'What the page says without debug.', example: 'We are looking into it.' },
-    error_log: { type: path, help: 'A file to which errors are added too.' },
+    error_log: { type: path, help: 'A file to which errors are appended too.' },
     show_exceptions_in_wsgi_errors: {
       type: bool,
       default: false,

@@ -48,8 +48,15 @@ export const corsSettings = defineSettings(
       default: ['GET', 'HEAD', 'PUT', 'PATCH', 'POST', 'DELETE'],
       help: 'The methods that those pages may use.',
     },
-    allowed_headers: { type: list, help: 'The headers that they may send; without it, those that they ask for.' },
-    exposed_headers: { type: list, default: [] as readonly string[], help: 'The headers that they may read.' },
+    allowed_headers: {
+      type: list,
+      help: 'Request headers that those pages may send. Without it, those that they ask for.',
+    },
+    exposed_headers: {
+      type: list,
+      default: [] as readonly string[],
+      help: 'Response headers that those pages may read.',
+    },
     credentials: { type: bool, default: false, help: 'Whether cookies are sent along; not with *.' },
     max_age: {
       type: int({ min: 0, max: 31_536_000 }),

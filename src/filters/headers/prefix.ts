@@ -33,7 +33,7 @@ export const prefixSettings = defineSettings(
     prefix: {
       type: text,
       default: '/',
-      help: 'The path that the application is found at, outside; it is taken off where it is still there.',
+      help: 'The path that clients use for the application. It is removed from the path of a request that still has it.',
       example: '/app',
     },
     translate_forwarded_server: {
@@ -47,8 +47,8 @@ export const prefixSettings = defineSettings(
       help: 'The proxies that are trusted: addresses, CIDR blocks, loopback (a Unix socket too), linklocal, uniquelocal.',
     },
     headers: believedHeaders,
-    force_port: { type: text, help: 'The port that Host is to have; empty: none, the scheme’s own.' },
-    scheme: { type: oneOf('http', 'https'), help: 'The scheme, whatever the connection’s is.' },
+    force_port: { type: text, help: 'The port in Host; empty: none, so the default port of the scheme.' },
+    scheme: { type: oneOf('http', 'https'), help: 'The scheme to use instead of the connection’s.' },
   },
   { meaning: 'an application that a proxy shows below a path' },
 );

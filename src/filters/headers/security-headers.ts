@@ -52,14 +52,14 @@ export const securityHeadersSettings = defineSettings(
       help: 'Where a page may load from: default (scripts and all but images from here), off, or the policy.',
       example: "default-src 'self'; img-src 'self' data:",
     },
-    report_only: { type: bool, default: false, help: 'Browsers only report what the policy would forbid.' },
+    report_only: { type: bool, default: false, help: 'Browsers report violations of the policy and forbid nothing.' },
     hsts_max_age: {
       type: int({ min: 0, max: 315_360_000 }),
       default: 31_536_000,
       help: 'Seconds for which a browser is to use https alone, once it has; 0: the header is not sent.',
     },
-    hsts_include_subdomains: { type: bool, default: true, help: 'For all hosts below this one too.' },
-    hsts_preload: { type: bool, default: false, help: 'Ask to be on the browsers’ own lists.' },
+    hsts_include_subdomains: { type: bool, default: true, help: 'Apply it to subdomains too.' },
+    hsts_preload: { type: bool, default: false, help: 'Ask browsers to put the host on their preload lists.' },
     frame_options: {
       type: oneOf('sameorigin', 'deny', 'off'),
       default: 'sameorigin',

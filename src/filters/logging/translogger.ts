@@ -50,7 +50,7 @@ export const transloggerSettings = defineSettings(
     set_logger_level: {
       type: oneOf(...LEVEL_NAMES),
       default: 'DEBUG',
-      help: 'The level that the logger lets through, unless the INI file has one for it.',
+      help: 'The level from which the logger writes lines, unless the INI file sets one for it.',
     },
     setup_console_handler: {
       type: bool,

@@ -53,7 +53,11 @@ export const httpSettings = defineSettings(
       type: oneOf('required', 'optional'),
       help: 'Whether clients need a certificate of these authorities. With optional, the application asks req.socket.authorized. Default: required.',
     },
-    http2: { type: bool, default: false, help: 'Speak HTTP/2: with TLS beside HTTP/1.1, without TLS alone.' },
+    http2: {
+      type: bool,
+      default: false,
+      help: 'Serve HTTP/2: with TLS in addition to HTTP/1.1, without TLS instead of it.',
+    },
     proxy_protocol: {
       type: senders,
       help: 'The load balancers that begin each connection with a PROXY header (version 1 or 2), which says who the client is; it is required of them and refused from others. A peer on a Unix socket counts as 127.0.0.1. Left out: no such header.',
