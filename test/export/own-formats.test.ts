@@ -80,6 +80,7 @@ describe('systemd', () => {
 describe('docker', () => {
   test.each([
     ['FastCGI', FASTCGI, ['"-s","http","--workers","2","--graceful-timeout","20"', 'EXPOSE 8080']],
+    ['a range', FASTCGI.replace('workers = 2', 'workers = 1-8\nmaxChildren = 4'), ['"-s","http","--workers","1-4"']],
     ['HTTP', HTTP, ['"--port","8085","etc/config.ini"]', 'EXPOSE 8085']],
   ])('the Dockerfile has stages, no root and a health check: %s', async (_what, server, parts) => {
     const text = await exported('docker', ini(project(server)));
@@ -238,6 +239,7 @@ describe('kubernetes', () => {
   test.each([
     ['one process', '', [], ['1', '512Mi'], ['250m', '256Mi']],
     ['four workers', 'workers = 4', [], ['4', '1280Mi'], ['1', '640Mi']],
+    ['a range', 'workers = 1-8\nmaxChildren = 4', [], ['4', '1280Mi'], ['1', '640Mi']],
     ['max_memory', 'workers = 2\nmax_memory = 300', [], ['2', '1024Mi'], ['500m', '512Mi']],
     ['auto', 'workers = auto', [], ['1', '512Mi'], ['250m', '256Mi']],
     ['auto, as many as the limit says', 'workers = auto', ['--cpu', '1500m'], ['1500m', '768Mi'], ['375m', '384Mi']],

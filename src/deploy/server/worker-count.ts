@@ -32,15 +32,18 @@ export function isRange(count: WorkerCount | undefined): count is WorkerRange {
   return typeof count === 'object';
 }
 
-/** As in the INI file. */
-export function workerCountText(count: WorkerCount): string {
-  return isRange(count) ? `${count.min}-${count.max}` : String(count);
+/** As in the INI file. @param maxChildren as for `upperBound` */
+export function workerCountText(count: WorkerCount, maxChildren?: number): string {
+  return isRange(count) ? `${count.min}-${upperBound(count, maxChildren) ?? 'auto'}` : String(count);
 }
 
-/** The most workers that a setting names; undefined: as many as the machine allows. */
-export function upperBound(count: WorkerCount): number | undefined {
-  const bound = isRange(count) ? count.max : count;
-  return bound === 'auto' ? undefined : bound;
+/**
+ * The most workers that a setting names; undefined: as many as the machine allows.
+ * @param maxChildren a lower upper bound of a range
+ */
+export function upperBound(count: WorkerCount, maxChildren = Number.POSITIVE_INFINITY): number | undefined {
+  if (!isRange(count)) return count === 'auto' ? undefined : count;
+  return count.max === 'auto' ? undefined : Math.min(count.max, maxChildren);
 }
 
 function numberOrAuto(value: string): number | 'auto' {

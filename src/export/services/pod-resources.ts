@@ -38,7 +38,7 @@ export function podResources(
 ): PodResources {
   const { workers, maxChildren = Number.POSITIVE_INFINITY, max_memory: maxMemory } = settings;
   /** Undefined: as many as the processors allow. */
-  const most = workers === undefined ? 1 : upperBound(workers);
+  const most = workers === undefined ? 1 : upperBound(workers, maxChildren);
   const cpu = given.cpu === undefined ? (most ?? 1) : parseCpu(given.cpu);
   const count = most ?? Math.min(workersFor(cpu), maxChildren);
   const needed = maxMemory === undefined ? undefined : FOR_THE_SUPERVISOR + maxMemory * (count + 1);

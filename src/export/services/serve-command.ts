@@ -75,7 +75,8 @@ function webServers(deployment: Deployment): DeployedServer[] {
 
 export function containerCommand(deployment: Deployment, part: CommandPart): string[] {
   const { hasServer, names, file, project, settings } = deployment;
-  const workers = settings.workers === undefined ? [] : ['--workers', workerCountText(settings.workers)];
+  const count = settings.workers;
+  const workers = count === undefined ? [] : ['--workers', workerCountText(count, settings.maxChildren)];
   const timeout = ['--graceful-timeout', String(settings.graceful_timeout)];
   const [web, another] = webServers(deployment);
   const kind =
