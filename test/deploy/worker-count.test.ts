@@ -4,6 +4,7 @@ import { loadServer } from '../../src/deploy/load.ts';
 import { workerCount, workerCountText } from '../../src/deploy/server/worker-count.ts';
 import { cpuCapacity, workersFor } from '../../src/machine/capacity.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
+import { paster } from '../helpers/program.ts';
 
 const CPUS = workersFor(cpuCapacity().cpus);
 
@@ -60,7 +61,42 @@ test.each([
   else expect(found).toMatchObject(scaling);
 });
 
-test('minSpare above maxSpare is an error', async () => {
-  const settings = 'use = npm:paster#http\nworkers = 1-4\nminSpare = 3\nmaxSpare = 2';
-  await expect(server(settings)).rejects.toThrow('[server:main] minSpare = 3 is more than maxSpare = 2');
+test.each([
+  ['workers = 1-4\nminSpare = 3\nmaxSpare = 2', 4, 'minSpare = 3 is more than maxSpare = 2'],
+  ['workers = 2-8\nmaxChildren = 1', 4, 'maxChildren = 1 is less than the lower bound of workers = 2-8'],
+  ['maxChildren = 1\nworkers = 2-auto', 3, 'maxChildren = 1 is less than the lower bound of workers = 2-auto'],
+  ['workers = 1-4\nminSpare = 5', 4, 'minSpare = 5 is more than the upper bound of workers = 1-4'],
+  ['workers = 1-8\nmaxChildren = 4\nminSpare = 5', 5, 'minSpare = 5 is more than maxChildren = 4'],
+  ['workers = auto\nminSpare = 5\nmaxChildren = 4', 4, 'minSpare = 5 is more than maxChildren = 4'],
+  ['workers = 0-4\nminSpare = 1', 4, 'minSpare = 1 contradicts workers = 0-4, which ends all workers'],
+  ['workers = 0-4\nmaxSpare = 2', 4, 'maxSpare = 2 contradicts workers = 0-4, which ends all workers'],
+])('%j is an error', async (settings, line, message) => {
+  await expect(server(`use = npm:paster#http\n${settings}`)).rejects.toMatchObject({
+    message: expect.stringContaining(`[server:main] ${message}`),
+    hint: expect.stringMatching(/^raise|^leave out/),
+    location: { line, column: 1 },
+  });
+});
+
+test.each([
+  'workers = 2-8\nmaxChildren = 2',
+  'workers = 1-4\nminSpare = 4',
+  'workers = 1-4\nmaxSpare = 16',
+  'workers = 0-4\nminSpare = 0\nmaxSpare = 0',
+])('%j is possible', async (settings) => {
+  expect((await server(`use = npm:paster#http\n${settings}`)).scaling).toBeDefined();
+});
+
+test.each(['workers = 4\n', ''])('maxChildren has no effect with "%s"', async (workers) => {
+  const directory = temporaryDirectory({
+    'x.ini': `[app:main]\nuse = npm:paster#test\n[server:main]\nuse = npm:paster#http\n${workers}maxChildren = 2\n`,
+  });
+  const { stdout, stderr, status } = await paster(['check', 'x.ini'], { cwd: directory }).finished();
+  const line = workers === '' ? 5 : 6;
+  expect({ status, output: stdout + stderr }).toEqual({
+    status: 0,
+    output: expect.stringContaining(
+      `x.ini:${line}:1: warning: [server:main] maxChildren has no effect: workers is neither auto nor a range such as 1-8`,
+    ),
+  });
 });

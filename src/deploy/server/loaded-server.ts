@@ -19,6 +19,7 @@ import { measureQueueTime } from './queue-time.ts';
 import { type AddressOverrides, addressesOf, type ProcessSettings, validateServer } from './server-settings.ts';
 import { type ServedListener, type ServingOptions, type ServingServer, serveTogether } from './serving.ts';
 import { isRange, upperBound, type WorkerCount } from './worker-count.ts';
+import { checkWorkerLimits } from './worker-limits.ts';
 
 /**
  * A server as its section describes it, with addresses and process settings. It serves in this process; `workers` and
@@ -48,14 +49,7 @@ export class LoadedServer implements ServingServer {
     this.#overrides = overrides;
     this.addresses = 'server' in made ? addressesOf(settings, context, made.server.defaultAddress) : [];
     for (const address of this.addresses) this.checkAddress(address);
-    const { minSpare = 0, maxSpare = minSpare } = settings;
-    if (minSpare > maxSpare) {
-      throw new ConfigError(
-        'PASTER_SPARE',
-        `${sectionPrefix(context)}minSpare = ${minSpare} is more than maxSpare = ${maxSpare}`,
-        { location: placeOfKey(context, 'minSpare'), hint: 'raise maxSpare, or lower minSpare' },
-      );
-    }
+    checkWorkerLimits(settings, context);
   }
 
   /** @throws ConfigError if it would be unsafe to listen there. */
@@ -82,6 +76,11 @@ export class LoadedServer implements ServingServer {
       const location = placeOfKey(context, name);
       const reason = 'workers is not a range such as 1-8';
       if (location) session.warn(`${sectionPrefix(context)}${name} has no effect: ${reason}`, location);
+    }
+    const limitPlace = placeOfKey(context, 'maxChildren');
+    if (limitPlace && (typeof this.settings.workers === 'number' || this.settings.workers === undefined)) {
+      const ignored = 'workers is neither auto nor a range such as 1-8';
+      session.warn(`${sectionPrefix(context)}maxChildren has no effect: ${ignored}`, limitPlace);
     }
     for (const { setting, message } of ('server' in this.#created && this.#created.server.warnings?.()) || []) {
       const location = placeOfKey(context, setting) ?? context.sections[0]?.location;
@@ -110,9 +109,8 @@ export class LoadedServer implements ServingServer {
    */
   get workers(): number | undefined {
     const count = this.#workerCount;
-    const most = count === undefined ? undefined : upperBound(count);
-    if (most === undefined) return this.automaticWorkers?.count;
-    return isRange(count) ? Math.min(most, this.settings.maxChildren ?? most) : most;
+    const most = count === undefined ? undefined : upperBound(count, this.settings.maxChildren);
+    return most ?? this.automaticWorkers?.count;
   }
 
   /** With flup's names for the workers that wait, `auto` is the upper bound of a range. */
