@@ -24,8 +24,8 @@ test.each([
 
 test.each([
   ['8-1', 'the lower bound comes first: 1-8'],
-  ['0', 'out of range'],
-  ['0-0', 'out of range'],
+  ['0', '0 is out of range; did you mean 0-1, which runs a worker only while there are connections?'],
+  ['0-0', 'did you mean 0-1'],
   ['1-2000', 'out of range'],
   ['-1', 'out of range'],
   ['1-', 'not a whole number'],

@@ -19,6 +19,9 @@ export const workerCount: SettingType<WorkerCount> = {
   parse(value) {
     const bounds = value.split('-').map((each) => each.trim());
     const [lower = '', upper] = bounds;
+    if (bounds.every((bound) => /^0+$/.test(bound))) {
+      throw new Error('0 is out of range; did you mean 0-1, which runs a worker only while there are connections?');
+    }
     if (upper === undefined || bounds.length > 2 || lower === '') return numberOrAuto(value.trim());
     const min = lowerBound.parse(lower);
     const max = numberOrAuto(upper);
