@@ -1,11 +1,13 @@
 const SMALLEST = 256;
 
+const EMPTY: Buffer = Buffer.alloc(0);
+
 /**
  * Collects pieces of bytes in one buffer. A list of the pieces would cost hundreds of bytes for each: an object, and the
  * memory that it was read into. A peer that sends single bytes could use that to exhaust memory.
  */
 export class GrowingBuffer {
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes = EMPTY;
   #length = 0;
 
   get length(): number {
