@@ -83,7 +83,7 @@ export class GatewayResponse extends NodeResponse {
     // Chunks are right for the head, in which they allow trailers, and not for the body.
     this.useChunkedEncodingByDefault = true;
     Object.defineProperty(this, 'chunkedEncoding', { configurable: true, get: () => isMakingHead, set() {} });
-    this.writeHead = (status: number, ...given: never[]): this => {
+    const writeHead = (status: number, ...given: never[]): this => {
       if (status < 200) this.#refuseInterim(status);
       const { sendDate } = this;
       this.sendDate = false;
@@ -95,6 +95,7 @@ export class GatewayResponse extends NodeResponse {
         this.sendDate = sendDate;
       }
     };
+    this.writeHead = writeHead;
     socket.hasHttpHead = true;
     this.assignSocket(socket as unknown as Socket);
     this.prependListener('finish', finished);

@@ -111,11 +111,12 @@ export function refuseBody(req: IncomingMessage, res: ServerResponse): void {
   // Over HTTP/2 only the stream ends, and the connection is kept.
   if (req.complete || req.httpVersionMajor === 2) finish();
   let discarded = 0;
-  req.push = (chunk: Buffer | null): boolean => {
+  const discard = (chunk: Buffer | null): boolean => {
     discarded += chunk?.length ?? 0;
     if (chunk === null || discarded > LINGER_BYTES) finish();
     return true;
   };
+  req.push = discard;
   req.resume();
 }
 

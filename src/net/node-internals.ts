@@ -113,10 +113,12 @@ export function takeHandle(socket: Socket): ConnectionHandle | undefined {
   if (!isReadingHandle(handle)) return undefined;
   handle.readStop();
   handle.reading = false;
-  handle.onread = () => {};
+  handle.onread = ignore;
   Reflect.set(socket, '_handle', null);
   return handle;
 }
+
+function ignore(): void {}
 
 /** A socket for a handle. It begins to read when this turn of the event loop is over. */
 export function socketOf(handle: ConnectionHandle): Socket {
@@ -175,10 +177,11 @@ export const canWaitForConnections = testOnce('listen', () => {
  */
 export function whenConnectionWaits(handle: ServerHandle, onWaiting: () => void): () => void {
   const waiting = handle as WaitingHandle;
-  waiting.onread = () => {
+  const stopAndTell = (): void => {
     waiting.readStop();
     onWaiting();
   };
+  waiting.onread = stopAndTell;
   if (waiting.open(handle.fd) !== 0 || waiting.readStart() !== 0) throw new Error('the socket cannot be watched');
   return () => {
     if (handle.fd >= 0) waiting.readStop();

@@ -184,10 +184,11 @@ function isAnsweredBy(
         if (isSettled) resolve(true);
       },
     });
-    body.tooLarge = () => {
+    const dropTooLarge = (): void => {
       tooLarge();
       tentative.drop();
     };
+    body.tooLarge = dropTooLarge;
     new Promise((settle) => settle(app(request, tentative.response))).then(
       () => {
         isSettled = true;

@@ -38,7 +38,7 @@ export function replayRequest(original: MountedRequest, body: BodySpool): Replay
 
   let position = 0;
   let isAbandoned = false;
-  request._read = () => {
+  const read = (): void => {
     markConsuming(request);
     body.read(position).then(
       (bytes) => {
@@ -54,7 +54,7 @@ export function replayRequest(original: MountedRequest, body: BodySpool): Replay
       (error: Error) => request.destroy(error),
     );
   };
-  request._destroy = (error, callback) => {
+  const destroy: IncomingMessage['_destroy'] = (error, callback) => {
     original.off('close', breakOff);
     if (!request.complete) {
       request.aborted = true;
@@ -68,6 +68,8 @@ export function replayRequest(original: MountedRequest, body: BodySpool): Replay
     if (!original.complete) request.destroy(Object.assign(new Error('aborted'), { code: 'ECONNRESET' }));
   };
   original.once('close', breakOff);
+  request._read = read;
+  request._destroy = destroy;
 
   return {
     request,

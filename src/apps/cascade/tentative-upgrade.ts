@@ -37,26 +37,29 @@ export function watchUpgrade(socket: Duplex, isDropped: (status: number) => bool
       isRefused = isDropped(Number(STATUS.exec(start)?.[1]));
       return isRefused;
     };
-    watched.write = (...args) => {
-      if (isOver || !refuses(args[0])) {
-        restore(true);
-        return write.apply(socket, args);
-      }
-      callLater(...args);
-      return true;
+    const methods: Readonly<Record<(typeof WATCHED)[number], Writer>> = {
+      write(...args) {
+        if (isOver || !refuses(args[0])) {
+          restore(true);
+          return write.apply(socket, args);
+        }
+        callLater(...args);
+        return true;
+      },
+      end(...args) {
+        const isTaken = isOver || !refuses(args[0]);
+        restore(isTaken);
+        if (isTaken) return end.apply(socket, args);
+        callLater(...args);
+        return socket;
+      },
+      destroy(...args) {
+        const isIgnored = isRefused && !isOver;
+        restore(!isRefused);
+        return isIgnored ? socket : destroy.apply(socket, args);
+      },
     };
-    watched.end = (...args) => {
-      const isTaken = isOver || !refuses(args[0]);
-      restore(isTaken);
-      if (isTaken) return end.apply(socket, args);
-      callLater(...args);
-      return socket;
-    };
-    watched.destroy = (...args) => {
-      const isIgnored = isRefused && !isOver;
-      restore(!isRefused);
-      return isIgnored ? socket : destroy.apply(socket, args);
-    };
+    Object.assign(watched, methods);
     socket.once('close', () => restore(true));
   });
 }

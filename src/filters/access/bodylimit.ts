@@ -51,7 +51,7 @@ function watchBody(req: IncomingMessage, res: ServerResponse, limit: number): vo
   const before = { ...res.getHeaders() };
   const { push } = req;
   let length = req.readableLength;
-  req.push = (chunk: Buffer | null, encoding?: BufferEncoding): boolean => {
+  const countAndPush = (chunk: Buffer | null, encoding?: BufferEncoding): boolean => {
     length += chunk?.length ?? 0;
     if (length <= limit) return push.call(req, chunk, encoding);
     if (isUnanswered(res)) {
@@ -63,6 +63,7 @@ function watchBody(req: IncomingMessage, res: ServerResponse, limit: number): vo
     // The rest is discarded until the client has read the response.
     return true;
   };
+  req.push = countAndPush;
 }
 
 function respond413(_req: IncomingMessage, res: ServerResponse): void {

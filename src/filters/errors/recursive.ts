@@ -36,10 +36,11 @@ export function recursive(): Filter {
     const recursiveApp = (req: IncomingMessage, res: Parameters<typeof app>[1]): unknown => {
       // Internal requests pass through this filter too, so they may make further ones.
       const mount = filterMountOf(recursiveApp, req);
-      const recursiveReq = req as RecursiveRequest;
-      recursiveReq.forward = (path) => forward(mount, req, res, path);
-      recursiveReq.include = (path, options) => include(mount, req, path, options);
-      return app(req, res);
+      const methods: Pick<RecursiveRequest, 'forward' | 'include'> = {
+        forward: (path) => forward(mount, req, res, path),
+        include: (path, options) => include(mount, req, path, options),
+      };
+      return app(Object.assign(req, methods), res);
     };
     return recursiveApp;
   };

@@ -62,7 +62,7 @@ function isCompressible(res: CompressibleResponse): boolean {
 function weakenEntityTag(res: CompressibleResponse): void {
   const writeHead = res.writeHead as (...args: unknown[]) => CompressibleResponse;
   // `compression` wraps this function and calls it once it has decided whether to compress.
-  res.writeHead = (...args: unknown[]): CompressibleResponse => {
+  const writeWeakTag = (...args: unknown[]): CompressibleResponse => {
     const tag = res.getHeader('etag');
     if (
       typeof tag === 'string' &&
@@ -74,13 +74,14 @@ function weakenEntityTag(res: CompressibleResponse): void {
     }
     return Reflect.apply(writeHead, res, args);
   };
+  res.writeHead = writeWeakTag;
 }
 
 /** The compressor buffers its output; without a flush, an application that writes now and then would not reach the client. */
 function flushWrites(res: CompressibleResponse): void {
   const { write } = res;
   let isScheduled = false;
-  res.write = function writeAndFlush(this: CompressibleResponse, ...args: unknown[]): boolean {
+  function writeAndFlush(this: CompressibleResponse, ...args: unknown[]): boolean {
     if (!isScheduled) {
       isScheduled = true;
       setImmediate(() => {
@@ -89,5 +90,6 @@ function flushWrites(res: CompressibleResponse): void {
       });
     }
     return Reflect.apply(write, this, args);
-  };
+  }
+  res.write = writeAndFlush;
 }

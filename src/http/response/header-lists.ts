@@ -24,8 +24,9 @@ export function asUniqueNames(parameters: readonly unknown[]): readonly unknown[
 /** Lets the application pass lists and pairs to `writeHead` though a filter has set a header. */
 export function takeLists(res: ServerResponse): void {
   const { writeHead } = res;
-  res.writeHead = ((status: number, ...given: unknown[]) =>
-    Reflect.apply(writeHead, res, [status, ...asUniqueNames(given)])) as ServerResponse['writeHead'];
+  const takeAny = (status: number, ...given: unknown[]): ServerResponse =>
+    Reflect.apply(writeHead, res, [status, ...asUniqueNames(given)]);
+  res.writeHead = takeAny as ServerResponse['writeHead'];
 }
 
 /** The headers among the parameters of `writeHead`: an object, names and values in turn, or pairs of them. */

@@ -168,9 +168,9 @@ export function interceptResponse(res: Intercepted, hooks: ResponseHooks): Respo
     res.write = interceptor.write.bind(interceptor) as ServerResponse['write'];
     res.end = interceptor.end.bind(interceptor) as ServerResponse['end'];
     if (needsHead) {
-      res.writeHead = ((status: number, ...given: unknown[]) =>
-        interceptor.writeHead(status, given)) as ServerResponse['writeHead'];
-      res.flushHeaders = () => interceptor.flushHeaders();
+      const writeHead = (status: number, ...given: unknown[]): unknown => interceptor.writeHead(status, given);
+      res.writeHead = writeHead as ServerResponse['writeHead'];
+      res.flushHeaders = interceptor.flushHeaders.bind(interceptor);
     }
   }
   if (hooks.onHeadMethod) interceptor.watchHeaders();

@@ -144,10 +144,11 @@ export function findCaller(method: (...args: never[]) => unknown): Caller | unde
   const { stackTraceLimit, prepareStackTrace } = Error;
   let site: NodeJS.CallSite | undefined;
   Error.stackTraceLimit = 1;
-  Error.prepareStackTrace = (_error, sites) => {
+  const takeSite: typeof Error.prepareStackTrace = (_error, sites) => {
     site = sites[0];
     return '';
   };
+  Error.prepareStackTrace = takeSite;
   try {
     const holder: { stack?: unknown } = {};
     Error.captureStackTrace(holder, method);

@@ -187,12 +187,13 @@ export class Connection implements OpenConnection {
     } else {
       this.#waiting = true;
       if (typeof data !== 'string') result.bytes = data;
-      result.oncomplete = (status) => {
+      const complete: typeof result.oncomplete = (status) => {
         this.#waiting = false;
         const error = status < 0 ? systemError('write', status) : undefined;
         done(of, error);
         if (error !== undefined) this.destroy(error);
       };
+      result.oncomplete = complete;
     }
     return true;
   }

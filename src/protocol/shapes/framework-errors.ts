@@ -86,11 +86,12 @@ export function koaApp(koa: KoaLike): App {
     if (req.originalUrl !== undefined) context.originalUrl = context.request.originalUrl = req.originalUrl;
     if (showsErrors(req)) {
       const respond = context.onerror;
-      context.onerror = function onerror(error) {
+      function onerror(this: KoaContext, error: unknown): void {
         if (!error || !failures.take(req, res, error)) respond.call(this, error);
         // Koa's own listener only logs, which the caller does too.
         else if (koa.listeners('error').some((each) => each !== koa.onerror)) koa.emit('error', error, context);
-      };
+      }
+      context.onerror = onerror;
     }
     return context;
   };
@@ -151,11 +152,12 @@ export function fastifyApp(fastify: FastifyLike): App {
 function takeFromHandler(reply: FastifyReply, take: (error: unknown) => boolean): void {
   const { send } = reply;
   let isHandled = false;
-  reply.send = (payload) => {
+  const takeOrSend = (payload: unknown): unknown => {
     const isError = isHandled && payload instanceof Error && (reply.statusCode < 400 || reply.statusCode >= 500);
     isHandled = true;
     return isError && take(payload) ? reply.hijack() : send.call(reply, payload);
   };
+  reply.send = takeOrSend;
 }
 
 // --- Hono

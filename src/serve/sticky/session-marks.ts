@@ -70,13 +70,14 @@ export function setCookie(res: ServerResponse, cookie: string): void {
   });
   const { writeHead } = res;
   // Headers that writeHead is given replace those that were set before.
-  res.writeHead = ((status: number, ...given: unknown[]) => {
+  const writeHeadWithCookie = (status: number, ...given: unknown[]): ServerResponse => {
     const pairs = headersGiven(given);
     const isReplacing = headerIn(pairs, SET_COOKIE) !== undefined && !isShared(res, pairs);
     const headers = isReplacing ? [joined([...pairs, [SET_COOKIE, cookie]])] : given;
     const message = isReplacing ? given.filter((each) => typeof each === 'string') : [];
     return Reflect.apply(writeHead, res, [status, ...message, ...headers]);
-  }) as ServerResponse['writeHead'];
+  };
+  res.writeHead = writeHeadWithCookie as ServerResponse['writeHead'];
 }
 
 const SHARED = /\b(?:public|s-maxage|immutable)\b/i;

@@ -211,7 +211,7 @@ function continueWhenRead(req: IncomingMessage, res: ServerResponse, isDraining:
   const { shouldKeepAlive } = res;
   res.shouldKeepAlive = false;
   const read = req._read;
-  req._read = (size) => {
+  const continueAndRead: IncomingMessage['_read'] = (size) => {
     req._read = read;
     if (!res.headersSent && !res.destroyed) {
       res.writeContinue();
@@ -219,6 +219,7 @@ function continueWhenRead(req: IncomingMessage, res: ServerResponse, isDraining:
     }
     req._read(size);
   };
+  req._read = continueAndRead;
 }
 
 class RunningHttp implements Running {

@@ -135,7 +135,8 @@ class WebSocketConnection {
   constructor(socket: Duplex) {
     this.#socket = socket;
     this.#write = socket.write.bind(socket);
-    socket.write = (chunk: unknown, ...rest: unknown[]): boolean => this.#written(chunk, rest);
+    const write = (chunk: unknown, ...rest: unknown[]): boolean => this.#written(chunk, rest);
+    socket.write = write;
   }
 
   /** Sends the close frame as soon as the WebSocket is accepted and no frame is incomplete. */

@@ -32,8 +32,9 @@ export class ViteHotReload {
     // A browser may have the client of the same program without paster; a compressed one cannot be changed.
     removeHeaders(req, new Set(['accept-encoding', 'if-none-match']));
     const end = res.end;
-    res.end = ((chunk: unknown, ...rest: unknown[]) =>
-      Reflect.apply(end, res, [this.#withoutPort(chunk), ...rest])) as ServerResponse['end'];
+    const endWithoutPort = (chunk: unknown, ...rest: unknown[]): ServerResponse =>
+      Reflect.apply(end, res, [this.#withoutPort(chunk), ...rest]);
+    res.end = endWithoutPort as ServerResponse['end'];
   }
 
   #withoutPort(chunk: unknown): unknown {
