@@ -22,14 +22,20 @@ export interface Visit {
 export const PHONE = { width: 360, height: 800 };
 export { DESK };
 
-/** Opens a page; `dark` as the person prefers it. */
+/**
+ * Opens a page; `dark` as the person prefers it.
+ *
+ * @param where a browser, for a page that is closed with the test or the suite; or a page, which takes half of the time
+ */
 export async function visit(
-  browser: Browser,
+  where: Browser | Page,
   url: string,
   { dark = false, viewport = PHONE }: { dark?: boolean; viewport?: { width: number; height: number } } = {},
 ): Promise<Visit> {
-  const context = await browser.newContext({ colorScheme: dark ? 'dark' : 'light', viewport });
-  const page = await context.newPage();
+  const page = 'goto' in where ? where : await openPage(where);
+  page.removeAllListeners();
+  await page.emulateMedia({ colorScheme: dark ? 'dark' : 'light' });
+  await page.setViewportSize(viewport);
   const errors: string[] = [];
   page.on('pageerror', (error) => errors.push(String(error)));
   page.on('console', (message) => {
@@ -42,6 +48,13 @@ export async function visit(
   page.on('requestfailed', (request) => errors.push(`${request.url()}: ${request.failure()?.errorText}`));
   await page.goto(url, { waitUntil: 'load' });
   return { page, errors };
+}
+
+/** An empty page, with cookies and storage of its own. It is closed with the test or the suite: open pages take processor time. */
+export async function openPage(browser: Browser): Promise<Page> {
+  const context = await browser.newContext();
+  whenOver(() => context.close());
+  return context.newPage();
 }
 
 const LEAST_CONTRAST = readFileSync(join(import.meta.dirname, 'least-contrast.js'), 'utf8');

@@ -1,9 +1,18 @@
 /** The pages that paster draws, in a real browser: readable on a telephone and in the dark, and without a script's error. */
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Browser } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
-import { DESK, leastContrast, overhang, PHONE, startChromium, violations, visit } from '../helpers/chromium.ts';
+import {
+  DESK,
+  leastContrast,
+  openPage,
+  overhang,
+  PHONE,
+  startChromium,
+  violations,
+  visit,
+} from '../helpers/chromium.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { beforeSuite } from '../helpers/lifetime.ts';
 import { paster, ROOT, requireProgram, serve } from '../helpers/program.ts';
@@ -43,12 +52,14 @@ const SCREENS = [
 
 describe.runIf(chromium)('in a browser', () => {
   let browser: Browser;
+  let page: Page;
   const urls: Record<string, string> = {};
 
   beforeSuite(async () => {
     const files = { 'app.js': APP, 'package.json': '{"type":"module"}' };
     const cwd = temporaryDirectory({ ...files, 'debug.ini': INI(true), 'live.ini': INI(false) });
     browser = await startChromium(chromium ?? '');
+    page = await openPage(browser);
     urls['the error page'] = (await serve(['debug.ini'], { cwd })).url;
     urls['the page without debug'] = (await serve(['live.ini'], { cwd })).url;
     await paster(['create', 'shop', '--no-interactive'], { cwd }).finished();
@@ -63,7 +74,7 @@ describe.runIf(chromium)('in a browser', () => {
     '%s',
     (name) => {
       test.each(SCREENS)('is readable on $name', async ({ dark, viewport }) => {
-        const { page, errors } = await visit(browser, `${urls[name]}/`, { dark, viewport });
+        const { errors } = await visit(page, `${urls[name]}/`, { dark, viewport });
         expect(await overhang(page)).toBe(0);
         expect(errors).toEqual([]);
         const { ratio, text, brightness } = await leastContrast(page);
