@@ -11,6 +11,7 @@ import { TestRunner } from 'vitest';
 import { PRODUCTS } from '../../scripts/test-tools/products.ts';
 import { TOOLS, toolDirectory } from '../../scripts/test-tools/tools.ts';
 import { whenOver } from './lifetime.ts';
+import { signal } from './signal.ts';
 import { noteSkipped } from './skipped.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -38,6 +39,9 @@ export class Program {
   stderr = '';
   readonly #exited: Promise<unknown>;
   readonly #closed: Promise<unknown>;
+  /** Fires at the next output, and when there is no more. */
+  #news = signal();
+  #isOver = false;
 
   constructor(file: string, args: readonly string[], options: ProgramOptions = {}) {
     this.child = spawn(file, args, {
@@ -48,14 +52,20 @@ export class Program {
     });
     this.child.stdout?.setEncoding('utf8').on('data', (text) => {
       this.stdout += text;
+      this.#tell();
     });
     this.child.stderr?.setEncoding('utf8').on('data', (text) => {
       this.stderr += text;
+      this.#tell();
     });
     this.child.stdin?.on('error', () => {});
     if (!options.typing) this.child.stdin?.end(options.input ?? '');
     this.#exited = once(this.child, 'exit');
     this.#closed = once(this.child, 'close');
+    void this.finished().then(() => {
+      this.#isOver = true;
+      this.#tell();
+    });
     whenOver(() => this.#clean());
   }
 
@@ -77,13 +87,18 @@ export class Program {
     for (;;) {
       const match = pattern.exec(this.output);
       if (match) return match;
-      if (!this.#alive) {
+      if (this.#isOver) {
         throw new Error(
           `it ended (${this.child.exitCode ?? this.child.signalCode}) without ${pattern}:\n${this.output}`,
         );
       }
-      await sleep(10);
+      await this.#news.fired;
     }
+  }
+
+  #tell(): void {
+    this.#news.fire();
+    this.#news = signal();
   }
 
   async kill(signal: NodeJS.Signals): Promise<Finished> {
