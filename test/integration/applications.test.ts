@@ -12,6 +12,7 @@ import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { startNginx } from '../helpers/front-end.ts';
+import { beforeSuite } from '../helpers/lifetime.ts';
 import { Program, ROOT, requireProgram, serve } from '../helpers/program.ts';
 
 const APPLICATIONS = join(ROOT, 'test/fixtures/applications');
@@ -190,17 +191,34 @@ interface Sites {
 async function startSites(framework: string, nginx: string): Promise<Sites> {
   const env = { NODE_ENV: 'production' };
   const app = join(APPLICATIONS, `${framework}.js`);
-  const ini = (server: string) =>
-    join(temporaryDirectory({ 'app.ini': `[app:main]\nuse = module:${app}\n\n[server:main]\n${server}\n` }), 'app.ini');
-  const socket = join(temporaryDirectory(), 'socket');
-  const [reference, http, http2] = await Promise.all([
+  const directory = temporaryDirectory({
+    'app.ini': `[paster]
+serve = http, http2, fastcgi
+[app:main]
+use = module:${app}
+[server:http]
+use = npm:paster#http
+port = 0
+[server:http2]
+use = npm:paster#http
+port = 0
+http2 = true
+[server:fastcgi]
+use = npm:paster#fastcgi
+socket = socket
+`,
+  });
+  const socket = join(directory, 'socket');
+  // The application takes longer to load than the servers: one process has all three.
+  const [[, reference = ''], program] = await Promise.all([
     new Program(process.execPath, [join(APPLICATIONS, 'reference.js'), framework], { env }).says(/listening on (\S+)/),
-    serve([ini('use = npm:paster#http\nport = 0')], { env }),
-    serve([ini('use = npm:paster#http\nport = 0\nhttp2 = true')], { env }),
-    serve([ini(`use = npm:paster#fastcgi\nsocket = ${socket}`)], { env }),
+    serve(['app.ini'], { cwd: directory, env }),
   ]);
+  const [, http = '', http2 = ''] = await program.says(
+    /^serving on (http:\S+).*\n(?:.*\n)*serving on (http:\S+).*\n(?:.*\n)*serving on fastcgi/m,
+  );
   const behind = await startNginx(nginx, { socket });
-  return { reference: reference[1] as string, others: { http: http.url, FastCGI: behind.url }, http2: http2.url };
+  return { reference, others: { http, FastCGI: behind.url }, http2 };
 }
 
 interface Framework {
@@ -223,8 +241,13 @@ const DECODE = { gzip: gunzipSync, br: brotliDecompressSync };
 const nginx = requireProgram('nginx');
 
 describe.skipIf(nginx === undefined).each(FRAMEWORKS)('$name', ({ name, encodings, ranges }) => {
+  let started: Sites;
+  beforeSuite(async () => {
+    started = await startSites(name, nginx ?? '');
+  });
+
   test('answers alike on node:http, over HTTP/1.1, HTTP/2 and FastCGI', async () => {
-    const { reference, others, http2 } = await startSites(name, nginx ?? '');
+    const { reference, others, http2 } = started;
     const sites = Object.entries(others);
 
     for (const [what, path, question] of QUESTIONS) {
@@ -243,7 +266,7 @@ describe.skipIf(nginx === undefined).each(FRAMEWORKS)('$name', ({ name, encoding
   });
 
   test('counts a session’s visits, unpacks what was packed, streams events one by one', async () => {
-    const { reference, others } = await startSites(name, nginx ?? '');
+    const { reference, others } = started;
     for (const [server, url] of Object.entries({ reference, ...others })) {
       const upload = JSON.parse((await bodyOf(await send(`${url}/upload`, UPLOAD))).toString());
       expect(upload, server).toEqual({
