@@ -51,13 +51,16 @@ export class Load {
   readonly versions = new Set<string>();
   readonly workers = new Set<number>();
   answered = 0;
+  /** As in the options; it can be changed. */
+  pause: number;
   readonly #url: string;
   readonly #running: Promise<unknown>;
   #stopped = false;
 
   constructor(url: string, { clients = 8, keepAlive = true, pause = 0 }: LoadOptions = {}) {
     this.#url = url;
-    this.#running = Promise.all(Array.from({ length: clients }, (_, client) => this.#client(client, keepAlive, pause)));
+    this.pause = pause;
+    this.#running = Promise.all(Array.from({ length: clients }, (_, client) => this.#client(client, keepAlive)));
   }
 
   /** Resolves when the last answer is there. */
@@ -66,7 +69,7 @@ export class Load {
     await this.#running;
   }
 
-  async #client(client: number, keepAlive: boolean, pause: number): Promise<void> {
+  async #client(client: number, keepAlive: boolean): Promise<void> {
     const agent = new Agent({ keepAlive, maxSockets: 1 });
     let previous: number | undefined;
     for (let round = 0; round < MAX_REQUESTS && !this.#stopped; round++) {
@@ -79,7 +82,7 @@ export class Load {
         this.failures.push({ method: body ? 'POST' : 'GET', reason: String(error), path, previous });
         previous = undefined;
       }
-      if (pause > 0) await sleep(pause);
+      if (this.pause > 0) await sleep(this.pause);
     }
     agent.destroy();
   }
