@@ -7,7 +7,7 @@ import { toolDirectory } from '../../scripts/test-tools/tools.ts';
 import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
 import { partsOf } from '../helpers/documentation.ts';
 import { startNginx } from '../helpers/front-end.ts';
-import { whenOver } from '../helpers/lifetime.ts';
+import { beforeSuite, whenOver } from '../helpers/lifetime.ts';
 import { freePort, needProgram, Program, requireTool, serve } from '../helpers/program.ts';
 import { SOCKET_IO } from './support/catalogue.ts';
 import { installWithIni } from './support/install.ts';
@@ -37,9 +37,21 @@ describe.skipIf(requireTool('socket.io') === undefined)('a client of Socket.IO',
     expect(await socket.emitWithAck('ask', 'who')).toBe('echo who');
   }
 
-  test.each(['websocket', 'polling'])('by %s over HTTP', async (transport) => {
-    const { url } = await serve(['http.ini'], { cwd: installWithIni(SOCKET_IO) });
-    await talk(url, transport);
+  describe('with one process', () => {
+    let directory = '';
+    let url = '';
+    beforeSuite(async () => {
+      directory = installWithIni(SOCKET_IO);
+      const names = ['--server-name', 'http', '--server-name', 'fastcgi'];
+      ({ url } = await serve(['servers.ini', ...names], { cwd: directory }));
+    });
+
+    test.each(['websocket', 'polling'])('by %s over HTTP', (transport) => talk(url, transport));
+
+    test('by polling over FastCGI behind nginx', async () => {
+      const site = await startNginx(needProgram('nginx'), { socket: join(directory, 'app.sock') });
+      await talk(site.url, 'polling');
+    });
   });
 
   test('by polling with two workers that are sticky, over HTTP and over FastCGI behind nginx', async () => {
@@ -84,13 +96,5 @@ describe.skipIf(requireTool('socket.io') === undefined)('a client of Socket.IO',
     expect(await Promise.all(heard)).toEqual([['hello'], ['hello']]);
     for (const socket of [one, other]) socket.close();
     expect((await served.kill('SIGTERM')).status).toBe(0);
-  });
-
-  test('by polling over FastCGI behind nginx', async () => {
-    const nginx = needProgram('nginx');
-    const directory = installWithIni(SOCKET_IO);
-    await serve(['fastcgi.ini'], { cwd: directory });
-    const { url } = await startNginx(nginx, { socket: join(directory, 'app.sock') });
-    await talk(url, 'polling');
   });
 });

@@ -27,7 +27,7 @@ export function install({ product, built, below, manifest }: Application, direct
   return directory;
 }
 
-/** The same with an INI file for each server, and one that mounts the program below PREFIX. */
+/** The same with an INI file for each kind of test, and one that mounts the program below PREFIX. */
 export function installWithIni(application: Application): string {
   const directory = install(application);
   const main = appSection('main', application);
@@ -36,6 +36,7 @@ export function installWithIni(application: Application): string {
     'http.ini': `${main}[server:main]\n${HTTP}\n${application.isExclusive ? 'reload_exclusive = true\n' : ''}`,
     'workers.ini': `${main}[server:main]\n${HTTP}\n${workers}\n`,
     'fastcgi.ini': `${main}[server:main]\n${FASTCGI}\n`,
+    'servers.ini': `${main}[server:http]\n${HTTP}\n[server:fastcgi]\n${FASTCGI}\n`,
     'below.ini': `${mountedSection(application)}[server:main]\n${HTTP}\n${environmentOf(application)}`,
   });
   return directory;

@@ -10,7 +10,7 @@ import type { Application, Visit } from './catalogue.ts';
 import { install, installWithIni, PREFIX } from './install.ts';
 import { type Seen, Visitors, visitAll } from './visitor.ts';
 
-const HUPS = 10;
+const HUPS = 3;
 const ENV = { NODE_ENV: 'production', NEXT_TELEMETRY_DISABLED: '1', ASTRO_TELEMETRY_DISABLED: '1' };
 
 /** What the program does by itself: `node server.js`. @param env variables for it */
@@ -74,9 +74,8 @@ export function testApplication(application: Application): void {
       const directory = installWithIni(application);
       const expected = await seenUnderNode(application, directory);
       expect(expected[0]?.status).toBe(200);
-      const { url } = await start(directory, 'http.ini');
+      const { url } = await start(directory, 'servers.ini', '--server-name', 'http', '--server-name', 'fastcgi');
       expect(await visitAll(url, visits)).toEqual(expected);
-      await start(directory, 'fastcgi.ini');
       const site = await startNginx(nginx, { socket: join(directory, 'app.sock') });
       expect(await visitAll(site.url, visits)).toEqual(expected);
     });

@@ -92,7 +92,7 @@ export class Visitors {
       } catch (error) {
         this.failures.push(String(error));
       }
-      await sleep(10);
+      await sleep(30);
     }
     agent.destroy();
   }
