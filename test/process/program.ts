@@ -1,11 +1,17 @@
 /** Builds the sources for the children of these tests, starts supervisors as programs, and asks them over HTTP. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, get } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
+import { type TransformOptions, transformSync } from 'rolldown/experimental';
 
 const ROOT = resolve(import.meta.dirname, '../..');
+const COMPILING: TransformOptions = {
+  tsconfig: false,
+  target: 'es2023',
+  typescript: { rewriteImportExtensions: 'rewrite', onlyRemoveTypeImports: true },
+};
 export const FIXTURES = join(ROOT, 'test/fixtures/process');
 
 /**
@@ -14,9 +20,15 @@ export const FIXTURES = join(ROOT, 'test/fixtures/process');
  */
 export function buildSources(): string {
   const directory = mkdtempSync(join(ROOT, 'node_modules/.process-test-'));
-  const compiler = join(ROOT, 'node_modules/typescript/bin/tsc');
-  const emit = ['--noCheck', '--declaration', 'false', '--emitDeclarationOnly', 'false', '--outDir', directory];
-  execFileSync(process.execPath, [compiler, '-p', 'tsconfig.build.json', ...emit], { cwd: ROOT, stdio: 'pipe' });
+  const sources = join(ROOT, 'src');
+  for (const name of readdirSync(sources, { recursive: true, encoding: 'utf8' })) {
+    if (!name.endsWith('.ts')) continue;
+    const { code, errors } = transformSync(name, readFileSync(join(sources, name), 'utf8'), COMPILING);
+    if (errors[0] !== undefined) throw errors[0];
+    const file = join(directory, name.replace(/\.ts$/, '.js'));
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, code);
+  }
   return directory;
 }
 

