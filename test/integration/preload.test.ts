@@ -33,6 +33,7 @@ const PACKAGES: Files = {
 const SETUP: Files = {
   'setup.js': "process.env.PRELOAD_MODE = 'own';\n",
   'global.js': "globalThis.ownValue = 'own';\n",
+  'pull.js': "import 'other';\n",
   'look.js': "export const looked = [globalThis.ownValue ?? 'none', process.env.PRELOAD_MODE ?? 'none'];\n",
 };
 
@@ -152,6 +153,13 @@ const CASES: readonly Case[] = [
         ['{ looked } from "./look.js"', '{ mode } from "reads-env"', 'plain'],
         ['looked', 'mode'],
       ],
+    ],
+  },
+  {
+    name: 'an own module that imports a package is no longer imported',
+    versions: [
+      [['{ looked } from "./look.js"', 'log', 'plain', './pull.js'], ['looked']],
+      [['{ looked } from "./look.js"', 'log', 'plain'], ['looked']],
     ],
   },
   {

@@ -24,6 +24,8 @@ export class EvaluationOrder {
   readonly #imports = new Map<string, { readonly state: string; readonly imports: ModuleImports }>();
   /** The files that specifiers resolve to, by the directory of the importing module. */
   readonly #entries = new Map<string, readonly string[]>();
+  /** For each list of loads. */
+  readonly #reached = new WeakMap<readonly LoadedModule[], Reached>();
 
   /**
    * @param loads all modules, in the order of their reports
@@ -35,13 +37,20 @@ export class EvaluationOrder {
       (file) => this.#importsOf(file),
       (specifier, from) => this.#entriesOf(specifier, from),
     );
-    for (const each of loads) {
+    const reached = this.#reached.get(loads) ?? { files: new Set(), count: 0 };
+    this.#reached.set(loads, reached);
+    for (const [index, each] of loads.entries()) {
       const { file } = each;
       if (isOwnFile(file)) continue;
-      if (!isPackageFile(file)) walk.visitOwn(file);
+      if (!isPackageFile(file)) {
+        if (index >= reached.count && walk.hasVisited(file)) reached.files.add(file);
+        // It is no longer loaded if no module imports it any more.
+        if (!reached.files.has(file)) walk.visitOwn(file);
+      }
       // After that, packages come by way of the application's own modules.
       else if (!walk.hasOwn && !TYPESCRIPT_LOADER.test(packageOf(file).name)) walk.addPackage(each, file);
     }
+    reached.count = loads.length;
     return walk.units;
   }
 
@@ -71,6 +80,12 @@ export class EvaluationOrder {
   }
 }
 
+/** Own modules that others imported when they were loaded, and how many modules have been looked at for that. */
+interface Reached {
+  readonly files: Set<string>;
+  count: number;
+}
+
 const NOTHING: ModuleImports = { head: [], body: [] };
 
 class Walk {
@@ -92,6 +107,10 @@ class Walk {
     this.#packages = packages;
     this.#importsOf = importsOf;
     this.#entriesOf = entriesOf;
+  }
+
+  hasVisited(file: string): boolean {
+    return this.#seen.has(file);
   }
 
   visitOwn(file: string): void {
