@@ -16,6 +16,11 @@ describe('the imports in the text of a module', () => {
     ['import x from "a" with { type: "json" };\nexport default 1;\nexport const from = "b";', ['a']],
     ['"use strict";\nconst a = require("a");\nvar { b, c } = require("b").d;\nrequire("c");', ['a', 'b', 'c']],
     ['import a = require("a");', []],
+    [
+      '"use strict";\nObject.defineProperty(exports, "__esModule", { value: true });\nconst tslib_1 = require("tslib");\n' +
+        'const a_1 = tslib_1.__importDefault(require("a"));\ntslib_1.__exportStar(require("./b"), exports);\nsetup();',
+      ['tslib', 'a', './b'],
+    ],
   ])('%j', (source, head) => {
     expect(moduleImports(source).head).toEqual(head);
   });
@@ -23,6 +28,8 @@ describe('the imports in the text of a module', () => {
   test.each([
     ['setup();\nconst a = require("a");', ['a']],
     ['const a = require("a")();\nrequire("b");', ['a', 'b']],
+    ['const a = load(require("a"));\nrequire("b");', ['a', 'b']],
+    ['Object.defineProperty(exports, "b", { value: true });\nrequire("b");', ['b']],
     ['module.require("a"); if (x) require("b"); await import("c");', ['b', 'c']],
     ['require(name); import(`a`); "require(\'b\')";', []],
   ])('in its code: %j', (source, body) => {

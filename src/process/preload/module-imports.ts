@@ -54,19 +54,35 @@ function staticSpecifier(tokens: readonly string[], start: number): string | und
   return undefined;
 }
 
-/** How many tokens belong to `'use strict'`, `require('x');` and `const a = require('x');` before anything else. */
+/** What TypeScript begins a script with. */
+const SCRIPT_MARK = 'Object.defineProperty(exports,"__esModule",{value:true})'.match(TOKEN) ?? [];
+
+/** `tslib_1.__importDefault(`: what TypeScript puts around a call of `require`. */
+const WRAPPER = /^__(?:exportStar|importDefault|importStar)$/;
+
+/**
+ * How many tokens belong to `'use strict'`, `require('x');` and `const a = require('x');` before anything else, also if
+ * TypeScript has written them.
+ */
 function scriptHeadLength(tokens: readonly string[]): number {
   let end = 0;
   for (;;) {
     let at = end;
     if (literal(tokens[at]) !== undefined) at++;
+    else if (SCRIPT_MARK.every((token, index) => tokens[at + index] === token)) at += SCRIPT_MARK.length;
     else {
       if (['const', 'let', 'var'].includes(tokens[at] ?? '')) {
         while (tokens[at] !== undefined && tokens[at] !== '=' && /^[\w$,:{}]+$/.test(tokens[at] ?? '')) at++;
         if (tokens[at++] !== '=') return end;
       }
+      const isWrapped = tokens[at + 1] === '.' && WRAPPER.test(tokens[at + 2] ?? '') && tokens[at + 3] === '(';
+      if (isWrapped) at += 4;
       if (tokens[at] !== 'require' || calledWith(tokens, at) === undefined || tokens[at + 3] !== ')') return end;
       at += 4;
+      if (isWrapped) {
+        if (tokens[at] === ',' && tokens[at + 1] === 'exports') at += 2;
+        if (tokens[at++] !== ')') return end;
+      }
       while (tokens[at] === '.' && /^[\w$]+$/.test(tokens[at + 1] ?? '') && tokens[at + 2] !== '(') at += 2;
       // Called, or part of an expression: that is code.
       if (!/^(?:;|const|let|var|require|import|[\w$]+|["'].*)?$/.test(tokens[at] ?? '')) return end;
