@@ -23,7 +23,25 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'sets-env': `${note('sets-env')}process.env.CHAOS_MODE = 'package';\n`,
   'adds-global': `${note('adds-global')}globalThis.chaos ??= 'package';\n`,
   listens: `${note('listens')}process.on('SIGWINCH', () => {});\n`,
+  defers: `${note('defers')}export const defer = () => import('deferred');\n`,
+  deferred: `import './part.js';\n${note('deferred')}`,
 };
+
+/** Imported by `deferred`. */
+const PART = `${note('deferred/part')}log.push(process.env.CHAOS_MODE ?? 'none', globalThis.chaos ?? 'none');\n`;
+
+const USUAL_START = "import { defer } from 'defers';\nexport const start = defer;";
+/** What else the factory may call. */
+const STARTS = [
+  "import 'defers';\nexport const start = () => {};",
+  "import { defer } from 'defers';\nawait defer();\nexport const start = defer;",
+  "import { defer } from 'defers';\nimport 'deferred';\nexport const start = defer;",
+  "import { defer } from 'defers';\nexport const start = () => import('alpha').then(defer);",
+  "import { defer } from 'defers';\nexport const start = () => defer().then(() => import('./start-later.js'));",
+];
+/** Then `deferred` is left out from then on. */
+const LAST_START =
+  "import { defer } from 'defers';\nexport const start = () => (process.env.CHAOS_MODE = 'start', defer());";
 
 /** Lines that an own module may have after its imports. */
 const CODE = ["process.env.CHAOS_MODE = 'own';", "globalThis.chaos = 'own';", 'Array.chaos = 1;'];
@@ -58,7 +76,7 @@ class Random {
 
 /** A thread has globals, modules and variables of its own, as a process has, and starts sooner. */
 const COLD = `const { parentPort, workerData } = require('node:worker_threads');
-import(workerData).then(({ default: app }) => app({}, { end: (text) => parentPort.postMessage(text) }));`;
+import(workerData).then(({ makeApp }) => makeApp()).then((app) => app({}, { end: (text) => parentPort.postMessage(text) }));`;
 
 /** What a program answers that has loaded nothing before. */
 async function coldResponse(app: string): Promise<string> {
@@ -94,16 +112,21 @@ async function spareIsReady(program: Program): Promise<void> {
 
 const APP = `import { text } from './m0.js';
 import { log } from 'log';
-export default (req, res) => res.end(JSON.stringify({
+import { start } from './start.js';
+const app = (req, res) => res.end(JSON.stringify({
   text,
   log,
   env: process.env.CHAOS_MODE ?? 'none',
   globals: [globalThis.chaos ?? 'none', Array.chaos ?? 0],
   listeners: process.listenerCount('SIGWINCH'),
 }));
+export const makeApp = async () => {
+  await start();
+  return app;
+};
 `;
 
-const INI = '[app:main]\nuse = module:./app.js\n\n[server:main]\nuse = npm:paster#http\nport = 0\n';
+const INI = '[app:main]\nuse = call:./app.js:makeApp\n\n[server:main]\nuse = npm:paster#http\nport = 0\n';
 
 test(`${EDITS} edits, seed ${SEED}`, { timeout: 30_000 + EDITS * 15_000 }, async () => {
   const random = new Random(SEED);
@@ -114,6 +137,9 @@ test(`${EDITS} edits, seed ${SEED}`, { timeout: 30_000 + EDITS * 15_000 }, async
     writeFileSync(join(home, 'package.json'), `{"name": "${name}", "type": "module", "exports": "./index.js"}`);
     writeFileSync(join(home, 'index.js'), text);
   }
+  writeFileSync(join(directory, 'node_modules/deferred/part.js'), PART);
+  writeFileSync(join(directory, 'start-later.js'), "import 'beta';\n");
+  writeFileSync(join(directory, 'start.js'), USUAL_START);
   const modules = Array.from({ length: MODULES }, (_each, index): Module => {
     // Each module is imported by the one of half its number.
     const children = [index * 2 + 1, index * 2 + 2].filter((child) => child < MODULES);
@@ -137,7 +163,9 @@ test(`${EDITS} edits, seed ${SEED}`, { timeout: 30_000 + EDITS * 15_000 }, async
     if (!module) throw new Error(`no module ${index}`);
     module.version++;
     module.isBroken = broken < 0 && random.below(8) === 0;
-    switch (random.below(6)) {
+    const isEarly = edit < EDITS / 3;
+    // Later, what modules change may keep packages from being imported ahead.
+    switch (isEarly ? 4 : random.below(7)) {
       case 0:
         module.packages = [...module.packages, random.pick(Object.keys(PACKAGES))];
         break;
@@ -149,6 +177,13 @@ test(`${EDITS} edits, seed ${SEED}`, { timeout: 30_000 + EDITS * 15_000 }, async
         break;
       case 3:
         module.code = module.code === '' ? random.pick(CODE) : '';
+        break;
+      case 4:
+        // Every second time, so that the next edit finds it imported ahead.
+        writeFileSync(
+          join(directory, 'start.js'),
+          edit % 2 === 1 ? USUAL_START : random.pick(isEarly ? STARTS : [...STARTS, LAST_START]),
+        );
         break;
       default:
     }

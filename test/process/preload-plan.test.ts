@@ -21,23 +21,24 @@ async function planned() {
   const plan = new PreloadPlan(silentLogger);
   await plan.load();
   plan.configure({ leaveOut: [], environment: {} }, '');
-  plan.loaded(
-    [app, ...files.slice(0, 2)].map((file) => pathToFileURL(file).href),
-    true,
-  );
-  return { plan, app };
+  const reports = (loads: readonly string[], late: readonly string[] = []) => ({
+    modules: [...loads, ...late].map((file) => pathToFileURL(file).href),
+    evaluated: loads.length,
+  });
+  plan.loaded(reports([app, ...files.slice(0, 2)]), undefined);
+  return { plan, app, files, reports };
 }
 
 test('a package that was begun after the order to load the application is judged when that is loaded', async () => {
-  const { plan, app } = await planned();
+  const { plan, app, reports } = await planned();
   const prepared = plan.prepare();
   if (!prepared) throw new Error('nothing to import ahead');
   prepared.current = 0;
   writeFileSync(app, 'import "a"; import "c"; import "b";\n');
   expect(plan.unfit(prepared)).toBeUndefined();
-  expect(plan.unfitAfterLoading(prepared, [])).toBeUndefined();
+  expect(plan.unfitAfterLoading(prepared, reports([]))).toBeUndefined();
   prepared.current = 1;
-  expect(plan.unfitAfterLoading(prepared, [])).toBe('the application no longer imports b in the same order');
+  expect(plan.unfitAfterLoading(prepared, reports([]))).toBe('the application no longer imports b in the same order');
 });
 
 test('a package whose variable the configuration may refer to is left out, unless that has just changed', async () => {
@@ -49,4 +50,45 @@ test('a package whose variable the configuration may refer to is left out, unles
   expect(plan.prepare()?.units).toHaveLength(2);
   plan.learnConflict(first, { kind: 'package', name });
   expect(plan.prepare()?.units).toHaveLength(1);
+});
+
+test('what is imported late is imported ahead, unless workers disagree about it', async () => {
+  const { plan, app, files, reports } = await planned();
+  const [a = '', b = '', entry = ''] = files;
+  const part = entry.replace('index.js', 'part.js');
+  writeFileSync(entry, 'import "./part.js";');
+  writeFileSync(part, '');
+  const prepared = () => plan.prepare() ?? { units: [] };
+  const loaded = () => plan.loaded(reports([app, a, b], [entry, part]), undefined);
+  loaded();
+  const first = plan.prepare();
+  if (!first) throw new Error('nothing to import ahead');
+  expect(first.units.map(({ file }) => file)).toEqual([a, b, part]);
+  Object.assign(first, { current: 2, isComplete: true });
+  expect(plan.unfit(first)).toBeUndefined();
+  // What Node reports shows whether the entry is still imported.
+  expect(plan.isJudged(first)).toBe(false);
+  expect(plan.unfitAfterLoading(first, reports([app], [entry]))).toBeUndefined();
+  expect(plan.unfitAfterLoading(first, reports([app, entry]))).toMatch(/no longer imports c in the same order/);
+  loaded();
+  expect(prepared().units).toHaveLength(2);
+  plan.forget();
+  loaded();
+  expect(prepared().units).toHaveLength(3);
+});
+
+test.each([
+  ['an own module is imported late too', 'import "a"; import "b";', true],
+  ['the application may import a package at any time', 'import "a"; setup(); await import("b");', false],
+])('nothing that is imported late is imported ahead if %s', async (_why, text, isOwnLate) => {
+  const { plan, app, files, reports } = await planned();
+  const [a = '', b = '', entry = ''] = files;
+  const part = entry.replace('index.js', 'part.js');
+  writeFileSync(entry, 'import "./part.js";');
+  writeFileSync(part, '');
+  writeFileSync(app, text);
+  const own = app.replace('app.js', 'own.js');
+  writeFileSync(own, '');
+  plan.loaded(reports([app, a, b], [entry, part, ...(isOwnLate ? [own] : [])]), undefined);
+  expect(plan.prepare()?.units.map(({ file }) => file)).toEqual([a, b]);
 });

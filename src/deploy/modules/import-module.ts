@@ -27,6 +27,13 @@ interface TsxCjsApi {
   register(options: { namespace: string }): TsxCommonJs;
 }
 
+let onEvaluated = (): void => {};
+
+/** Sets what is called when a module of the application, and all that it imports, has been evaluated. */
+export function observeEvaluation(callback: () => void): void {
+  onEvaluated = callback;
+}
+
 /**
  * The namespace of the module at `file`.
  *
@@ -40,6 +47,12 @@ export async function importModule(
   directory: string,
   run?: () => unknown,
 ): Promise<Readonly<Record<string, unknown>>> {
+  const module = await load(file, directory, run);
+  if (!isOwnFile(file)) onEvaluated();
+  return module;
+}
+
+async function load(file: string, directory: string, run?: () => unknown): Promise<Readonly<Record<string, unknown>>> {
   const url = pathToFileURL(file).href;
   try {
     if (run) return { default: await run() };

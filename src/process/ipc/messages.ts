@@ -132,6 +132,8 @@ export type FromWorker =
   | { readonly paster: 'imported'; readonly index: number; readonly effects: readonly SideEffect[] }
   /** The application cannot use the packages that were imported before it. The worker ends. */
   | { readonly paster: 'conflict'; readonly conflict: Conflict }
+  /** A module that the configuration names, and all that it imports, has been evaluated. */
+  | { readonly paster: 'evaluated' }
   /** Has loaded the application, and may not be what serves it. */
   | { readonly paster: 'opening' }
   /** Accepts connections. */

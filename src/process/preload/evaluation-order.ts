@@ -10,10 +10,7 @@ import { resolve as resolveImport } from 'import-meta-resolve';
 import { isOwnFile } from '../../own-files.ts';
 import type { LoadedModule, ModuleRequest, Unit } from './loaded-module.ts';
 import { type ModuleImports, moduleImports } from './module-imports.ts';
-import { isPackageFile, packageOf, realPath } from './package-files.ts';
-
-/** Packages that paster itself loads to read TypeScript, before the application. */
-const TYPESCRIPT_LOADER = /^(?:tsx|esbuild|@esbuild\/.*|get-tsconfig|resolve-pkg-maps)$/;
+import { isPackageFile, isTypeScriptLoader, realPath } from './package-files.ts';
 
 const SCRIPT = /\.[cm]?[jt]sx?$/;
 const TYPESCRIPT = /\.[cm]?tsx?$/;
@@ -30,8 +27,13 @@ export class EvaluationOrder {
   /**
    * @param loads all modules, in the order of their reports
    * @param packages files of packages that were loaded before the application was ready
+   * @param deferred a module of a package that is evaluated after the application's own modules
    */
-  units(loads: readonly LoadedModule[], packages: ReadonlyMap<string, LoadedModule>): Unit[] {
+  units(
+    loads: readonly LoadedModule[],
+    packages: ReadonlyMap<string, LoadedModule>,
+    deferred?: LoadedModule | undefined,
+  ): Unit[] {
     const walk = new Walk(
       packages,
       (file) => this.#importsOf(file),
@@ -48,9 +50,10 @@ export class EvaluationOrder {
         if (!reached.files.has(file)) walk.visitOwn(file);
       }
       // After that, packages come by way of the application's own modules.
-      else if (!walk.hasOwn && !TYPESCRIPT_LOADER.test(packageOf(file).name)) walk.addPackage(each, file);
+      else if (!walk.hasOwn && !isTypeScriptLoader(file)) walk.addPackage(each, file);
     }
     reached.count = loads.length;
+    if (deferred) walk.addDeferred(deferred.file);
     return walk.units;
   }
 
@@ -98,6 +101,13 @@ class Walk {
   readonly #entriesOf: (specifier: string, from: string) => readonly string[];
   /** Whether no code of the application has been evaluated yet. */
   #isFirst = true;
+  /** The first of the application's own modules. */
+  #own: string | undefined;
+  /** The module is imported by code that may run at any time. */
+  #isDynamic = false;
+  /** A known package is. */
+  #hasDynamic = false;
+  #deferredBy: string | undefined;
 
   constructor(
     packages: ReadonlyMap<string, LoadedModule>,
@@ -117,10 +127,23 @@ class Walk {
     this.hasOwn = true;
     if (this.#seen.has(file)) return;
     this.#seen.add(file);
+    this.#own ??= file;
     const { head, body } = this.#importsOf(file);
     for (const specifier of head) this.#visit(specifier, file);
     this.#isFirst = false;
+    const isDynamic = this.#isDynamic;
+    this.#isDynamic = true;
     for (const specifier of body) this.#visit(specifier, file);
+    this.#isDynamic = isDynamic;
+  }
+
+  /** Adds what a module imports that is evaluated after all others. */
+  addDeferred(file: string): void {
+    if (this.#seen.has(file) || this.#hasDynamic) return;
+    this.#seen.add(file);
+    this.#isFirst = false;
+    this.#deferredBy = file;
+    for (const specifier of this.#importsOf(file).head) this.#visit(specifier, file);
   }
 
   addPackage(loaded: LoadedModule, from: string, specifier?: string): void {
@@ -129,7 +152,11 @@ class Walk {
     if (this.#seen.has(loaded.file)) return;
     this.#seen.add(loaded.file);
     this.#requests.set(loaded.file, requests);
-    this.units.push({ ...loaded, from, requests, isFirst: this.#isFirst, isKnown: true });
+    this.#hasDynamic ||= this.#isDynamic;
+    const deferredBy = this.#deferredBy;
+    // The TypeScript loader is that of the application.
+    const first = deferredBy === undefined ? from : (this.#own ?? from);
+    this.units.push({ ...loaded, from: first, requests, isFirst: this.#isFirst, isKnown: true, deferredBy });
   }
 
   #visit(specifier: string, from: string): void {
@@ -148,7 +175,8 @@ class Walk {
       this.#visitFile(known, from, known === entry ? specifier : undefined);
     } else if (file !== undefined && !this.#seen.has(file)) {
       this.#seen.add(file);
-      this.units.push({ file, kind: 'import', byTsx: false, from, requests: [], isFirst: false, isKnown: false });
+      const unknown = { kind: 'import', byTsx: false, requests: [], isFirst: false, isKnown: false } as const;
+      this.units.push({ ...unknown, file, from, deferredBy: this.#deferredBy });
       // It may change what packages after it find, as code of the application may.
       this.#isFirst = false;
     }

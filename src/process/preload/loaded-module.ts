@@ -19,6 +19,8 @@ export interface Unit extends LoadedModule {
   readonly isFirst: boolean;
   /** The application has loaded it before. Otherwise it is not imported ahead. */
   readonly isKnown: boolean;
+  /** The module of a package that imports it, if that is not imported ahead itself: see deferred-import.ts. */
+  readonly deferredBy: string | undefined;
 }
 
 export interface ModuleRequest {
@@ -38,6 +40,11 @@ export function loadedModule(module: string, kind: 'import' | 'require'): Loaded
   }
   if (!file.startsWith('/')) return undefined;
   return { file: file.replace(NAMESPACE, ''), kind, byTsx: /[?&](?:tsx-)?namespace=/.test(module) };
+}
+
+/** The modules in Node's reports. */
+export function loadedModules(reports: readonly string[]): LoadedModule[] {
+  return reports.flatMap((each) => loadedModule(each, each.startsWith('file:') ? 'import' : 'require') ?? []);
 }
 
 /** What tsx adds to the path of a CommonJS module. */

@@ -22,6 +22,14 @@ export function packageOf(file: string): { readonly directory: string; readonly 
   return { directory: join(file.slice(0, start), ...name), name: name.join('/') };
 }
 
+/** Packages that paster itself loads to read TypeScript, before the application. */
+const TYPESCRIPT_LOADER = /^(?:tsx|esbuild|@esbuild\/.*|get-tsconfig|resolve-pkg-maps)$/;
+
+/** Whether a file of a package is part of what reads TypeScript. */
+export function isTypeScriptLoader(file: string): boolean {
+  return TYPESCRIPT_LOADER.test(packageOf(file).name);
+}
+
 /** What says that the files, or which packages are installed, are still the same. */
 export class FileStates {
   readonly #paths: readonly string[];

@@ -5,8 +5,9 @@
 import { basename, dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../../log.ts';
+import { DeferredImport, type WorkerModules } from './deferred-import.ts';
 import type { EvaluationOrder } from './evaluation-order.ts';
-import { isModuleFile, type LoadedModule, loadedModule, type Unit } from './loaded-module.ts';
+import { isModuleFile, type LoadedModule, loadedModules, type Unit } from './loaded-module.ts';
 import { knownSensitivity, type Sensitivity } from './order-sensitive.ts';
 import { FileStates, isPackageFile, packageOf, projectOf } from './package-files.ts';
 import type { Conflict, SideEffect } from './preloader.ts';
@@ -34,6 +35,8 @@ export interface Prepared {
   isSpoiled: boolean;
   /** No file of the configuration has changed since. */
   isConfigurationSame: boolean;
+  /** Directories of packages that it has loaded, without those of late imports. */
+  readonly directories: Set<string>;
 }
 
 interface Exception {
@@ -58,6 +61,7 @@ export class PreloadPlan {
   #loads: LoadedModule[] = [];
   /** Files of packages that were loaded before a version was ready. */
   readonly #packages = new Map<string, LoadedModule>();
+  readonly #deferred = new DeferredImport();
   /** What turned out when packages were imported ahead, by file. */
   readonly #found = new Map<string, Exception>();
   readonly #writtenVariables = new Set<string>();
@@ -84,11 +88,11 @@ export class PreloadPlan {
     this.#settings = hook ? undefined : settings;
   }
 
-  /** A version is ready whose worker has loaded these modules. @param isCold nothing was imported ahead */
-  loaded(reports: readonly string[], isCold: boolean): void {
-    const modules = loadedModules(reports);
+  /** A version is ready whose worker has loaded these modules. @param prepared undefined: nothing was imported ahead */
+  loaded(reports: WorkerModules, prepared: Prepared | undefined): void {
+    const modules = loadedModules(reports.modules);
     this.#isConfigurationNew = false;
-    if (isCold) {
+    if (!prepared) {
       this.#loads = modules;
       this.#packages.clear();
     } else {
@@ -98,6 +102,7 @@ export class PreloadPlan {
     for (const each of modules) {
       if (isPackageFile(each.file) && !this.#packages.has(each.file)) this.#packages.set(each.file, each);
     }
+    this.#deferred.loaded(reports, prepared?.directories);
   }
 
   /** What has been left out so far, and why. */
@@ -114,7 +119,7 @@ export class PreloadPlan {
     const writtenVariables = [...this.#writtenVariables];
     const { environment } = this.#settings;
     const state = { current: -1, judged: -1, isComplete: false, isSpoiled: false, isConfigurationSame: true };
-    return { environment, units, writtenVariables, states, ...state };
+    return { environment, units, writtenVariables, states, directories: new Set(), ...state };
   }
 
   /** Why a spare worker cannot load anything of this configuration; undefined if it can. */
@@ -139,15 +144,17 @@ export class PreloadPlan {
 
   /** Whether what `unfit` says stays true until the application is loaded. */
   isJudged(prepared: Prepared): boolean {
-    return prepared.isComplete && !this.#isConfigurationNew;
+    return prepared.isComplete && !this.#isConfigurationNew && !importedDeferred(prepared);
   }
 
   /**
    * The same when it has loaded the application. After a change of the configuration that may be another one.
-   * @param reports the modules that it has loaded, in the order of their reports
+   * @param reports the modules that it has loaded
    */
-  unfitAfterLoading(prepared: Prepared, reports: readonly string[]): string | undefined {
-    if (this.#isConfigurationNew) return this.#moved(prepared, loadedModules(reports));
+  unfitAfterLoading(prepared: Prepared, reports: WorkerModules): string | undefined {
+    const deferred = importedDeferred(prepared);
+    if (deferred && !this.#deferred.isConfirmed(deferred, reports)) return outOfOrder(deferred);
+    if (this.#isConfigurationNew) return this.#moved(prepared, loadedModules(reports.modules));
     // It had begun with another package when it was told to load the application.
     return prepared.current > prepared.judged ? this.#moved(prepared, this.#loads) : undefined;
   }
@@ -158,7 +165,7 @@ export class PreloadPlan {
     const moved = units
       .slice(0, current + 1)
       .find(({ file, isFirst }, index) => now[index]?.file !== file || (isFirst && !now[index]?.isFirst));
-    return moved && `the application no longer imports ${nameOf(moved)} in the same order`;
+    return moved && outOfOrder(moved);
   }
 
   /** Takes what a spare worker has observed. */
@@ -212,6 +219,7 @@ export class PreloadPlan {
     this.#packages.clear();
     this.#loads = [];
     this.#found.clear();
+    this.#deferred.forget();
     this.#order?.forget();
   }
 
@@ -224,7 +232,7 @@ export class PreloadPlan {
   #units(loads: readonly LoadedModule[]): Unit[] {
     const kept: Unit[] = [];
     let isFirst = true;
-    for (const unit of this.#order?.units(loads, this.#packages) ?? []) {
+    for (const unit of this.#order?.units(loads, this.#packages, this.#deferred.entry) ?? []) {
       if (!unit.isFirst) isFirst = false;
       if (!isFirst && this.#changedGlobal !== undefined) break;
       const exception = this.#exceptionFor(unit);
@@ -276,8 +284,13 @@ export class PreloadPlan {
   }
 }
 
-function loadedModules(reports: readonly string[]): LoadedModule[] {
-  return reports.flatMap((each) => loadedModule(each, each.startsWith('file:') ? 'import' : 'require') ?? []);
+/** A unit that a worker has begun to import, and that the application imports only if it imports another one. */
+function importedDeferred({ units, current }: Prepared): Unit | undefined {
+  return units.slice(0, current + 1).find(({ isKnown, deferredBy }) => isKnown && deferredBy !== undefined);
+}
+
+function outOfOrder(unit: Unit): string {
+  return `the application no longer imports ${nameOf(unit)} in the same order`;
 }
 
 function nameOf({ file }: Unit): string {

@@ -6,7 +6,7 @@ import type { Logger } from '../../log.ts';
 import { isOwnFile } from '../../own-files.ts';
 import type { PreloadReport } from '../ipc/messages.ts';
 import { isModuleFile, loadedModule } from '../preload/loaded-module.ts';
-import { isPackageFile } from '../preload/package-files.ts';
+import { isPackageFile, packageOf } from '../preload/package-files.ts';
 import type { PreloadPlan, Prepared } from '../preload/preload-plan.ts';
 import type { WorkerHandle } from './worker-handle.ts';
 
@@ -104,7 +104,7 @@ export class Spares<Boot> {
   /** Whether a worker that has imported packages ahead, and loaded the application, may serve it. */
   mayOpen(worker: WorkerHandle<Boot>): boolean {
     const prepared = this.#prepared.get(worker);
-    const reason = prepared && this.#options.plan?.unfitAfterLoading(prepared, worker.modules);
+    const reason = prepared && this.#options.plan?.unfitAfterLoading(prepared, worker);
     if (reason !== undefined) this.#logRejection(worker, reason);
     return reason === undefined;
   }
@@ -121,7 +121,7 @@ export class Spares<Boot> {
 
   /** To be called when a worker has loaded the application. */
   served(worker: WorkerHandle<Boot>): void {
-    this.#options.plan?.loaded(worker.modules, !this.isPrepared(worker));
+    this.#options.plan?.loaded(worker, this.isPrepared(worker) ? this.#prepared.get(worker) : undefined);
   }
 
   /** To be called when files have changed. */
@@ -160,10 +160,14 @@ export class Spares<Boot> {
   noteModules(worker: WorkerHandle<Boot>, modules: readonly string[]): void {
     const prepared = this.#prepared.get(worker);
     if (!prepared || prepared.isSpoiled) return;
-    const own = modules
-      .flatMap((module) => loadedModule(module, 'import') ?? [])
-      .find(({ file }) => !isPackageFile(file) && !isOwnFile(file));
-    if (own) this.#options.plan?.blame(prepared, `loads ${own.file}`);
+    const loads = modules.flatMap((module) => loadedModule(module, 'import') ?? []);
+    const isLate = prepared.units[prepared.current]?.deferredBy !== undefined;
+    for (const { file } of loads)
+      if (isPackageFile(file) && !isLate) prepared.directories.add(packageOf(file).directory);
+    const isEntry = (file: string) => prepared.units.some(({ deferredBy }) => deferredBy === file);
+    // The application would not load it again.
+    const unexpected = loads.find(({ file }) => (isPackageFile(file) ? isEntry(file) : !isOwnFile(file)));
+    if (unexpected) this.#options.plan?.blame(prepared, `loads ${unexpected.file}`);
   }
 
   #reject(worker: WorkerHandle<Boot>, reason: string): void {

@@ -91,6 +91,8 @@ export class WorkerHandle<Boot> implements DeadWorker {
   readonly exited: Promise<Exit>;
   /** The modules that it has loaded since `boot`, as Node reports them, until it was ready. */
   readonly modules: string[] = [];
+  /** How many of them came before the application's own modules were evaluated. */
+  evaluated = 0;
   readonly #child: ChildProcess;
   readonly #options: WorkerOptions;
   readonly #connections: ConnectionChannel;
@@ -395,6 +397,9 @@ export class WorkerHandle<Boot> implements DeadWorker {
       case 'opening':
         if (this.#options.onOpening()) this.open();
         else this.kill();
+        return;
+      case 'evaluated':
+        if (this.#state === 'booting') this.evaluated = this.modules.length;
         return;
       case 'patterns':
         this.#options.onPatterns(message.patterns, this.#bootedAt);

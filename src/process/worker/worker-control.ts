@@ -39,6 +39,8 @@ export interface WorkerControl {
    * `worker_timeout`.
    */
   readonly trackRequest: ((what: string) => () => void) | undefined;
+  /** To be called when a module that the configuration names, and all that it imports, has been evaluated. */
+  evaluated(): void;
   /** To be called once for each request, for `max_requests`. */
   countRequest(): void;
   /** Asks for a successor; this worker serves until the successor is ready. `kind` is what it is counted by. */
@@ -98,6 +100,10 @@ export class SupervisorControl<Boot> implements WorkerControl {
 
   watchPatterns(patterns: readonly string[]): void {
     void this.#channel.send({ paster: 'patterns', patterns });
+  }
+
+  evaluated(): void {
+    void this.#channel.send({ paster: 'evaluated' });
   }
 
   countRequest(): void {

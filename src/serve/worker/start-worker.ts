@@ -5,7 +5,7 @@ import type { Context } from '../../deploy/context.ts';
 import { innerContexts } from '../../deploy/inspect/outline.ts';
 import { loadContext } from '../../deploy/load.ts';
 import { guardLoading, neverSettlesError } from '../../deploy/loading-step.ts';
-import { importPackage, prepareTsx } from '../../deploy/modules/import-module.ts';
+import { importPackage, observeEvaluation, prepareTsx } from '../../deploy/modules/import-module.ts';
 import { replaceListen } from '../../deploy/programs/listening/policy.ts';
 import { refuseListeningLater } from '../../deploy/programs/listening/refusal.ts';
 import type { NamedServer } from '../../deploy/server/server-group.ts';
@@ -90,6 +90,7 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
   const session = ahead?.session ?? new LoadSession(plan.globalConf);
   meter().isWatching = true;
   meter().ask = control.ask;
+  observeEvaluation(() => control.evaluated());
   if (plan.importsOnly) {
     await preload(plan, control.number);
     return await importOnly(plan, session, open);
