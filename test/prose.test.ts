@@ -4,9 +4,9 @@ import { TextlintKernel, type TextlintKernelOptions } from '@textlint/kernel';
 import { expect, test } from 'vitest';
 import { COMMANDS } from '../src/commands/command-line/command-table.ts';
 import { TERMS } from './fixtures/terminology.ts';
+import { runHere } from './helpers/command.ts';
 import { PAGES, readPage } from './helpers/documentation.ts';
 import { allMessages } from './helpers/messages.ts';
-import { paster } from './helpers/program.ts';
 
 const PROJECT = ['ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', 'bench/README.md'];
 
@@ -43,7 +43,7 @@ test.each([...PAGES, ...PROJECT])('%s', async (page) => {
 });
 
 test.each([...COMMANDS.keys()])('paster help %s', async (command) => {
-  const { stdout } = await paster(['help', command]).finished();
+  const { stdout } = await runHere(['help', command]);
   expect(stdout).not.toBe('');
   expect(await findings(stdout, '.txt')).toEqual([]);
 });

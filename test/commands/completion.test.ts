@@ -2,13 +2,14 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { runHere } from '../helpers/command.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { needProgram, Program, paster } from '../helpers/program.ts';
+import { needProgram, Program } from '../helpers/program.ts';
 
 /** The output of `script` in a shell that has loaded its completion from ./completion. */
 async function inShell(shell: string, args: readonly string[], script: string): Promise<string> {
   const program = needProgram(shell);
-  const { stdout } = await paster(['completion', shell]).finished();
+  const { stdout } = await runHere(['completion', shell]);
   const directory = temporaryDirectory({ 'etc/x.ini': '' });
   writeFileSync(join(directory, 'completion'), stdout);
   const finished = await new Program(program, [...args, script], {
@@ -50,7 +51,7 @@ test('zsh: it is a completion function that zsh can read', async () => {
 });
 
 test('a shell that there is none for is refused', async () => {
-  const { stderr, status } = await paster(['completion', 'bsh']).finished();
+  const { stderr, status } = await runHere(['completion', 'bsh']);
   expect(stderr).toBe('paster: completion: there is none for "bsh" (did you mean "bash"?)\n');
   expect(status).toBe(2);
 });

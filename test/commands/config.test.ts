@@ -2,12 +2,13 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { leastContrast, overhang, startChromium, visit } from '../helpers/chromium.ts';
+import { runHere } from '../helpers/command.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { type Finished, needProgram, paster, ROOT } from '../helpers/program.ts';
 
 async function config(ini: string, args: readonly string[]): Promise<Finished> {
   const directory = temporaryDirectory({ 'x.ini': ini });
-  const finished = await paster(['config', 'x.ini', ...args], { cwd: directory }).finished();
+  const finished = await runHere(['config', 'x.ini', ...args], { cwd: directory });
   return { ...finished, stdout: finished.stdout.replaceAll(directory, '$DIR') };
 }
 
@@ -211,9 +212,9 @@ test('JSON with control characters is still the text of the file', async () => {
 
 test('a long output is complete, and a reader that goes away is no mistake', async () => {
   const ini = Array.from({ length: 5000 }, (_, index) => `[s${index}]\nkey = ${'x'.repeat(40)}\n`).join('');
-  const { stdout } = await config(ini, ['--json']);
-  expect(Object.keys(JSON.parse(stdout).sections)).toHaveLength(5001);
   const directory = temporaryDirectory({ 'x.ini': ini });
+  const { stdout } = await paster(['config', 'x.ini', '--json'], { cwd: directory }).finished();
+  expect(Object.keys(JSON.parse(stdout).sections)).toHaveLength(5001);
   const program = paster(['config', 'x.ini'], { cwd: directory });
   program.child.stdout?.destroy();
   const { stderr, status } = await program.finished();
@@ -370,7 +371,7 @@ describe('what is secret', () => {
 
   async function shown(args: readonly string[]): Promise<string> {
     const directory = temporaryDirectory({ 'x.ini': SECRETS });
-    const { stdout, stderr, status } = await paster(['config', 'x.ini', ...args], { cwd: directory, env }).finished();
+    const { stdout, stderr, status } = await runHere(['config', 'x.ini', ...args], { cwd: directory, env });
     expect([status, stderr]).toEqual([0, '']);
     return stdout;
   }

@@ -2,6 +2,7 @@
 import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { runHere } from '../helpers/command.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import {
   eventually,
@@ -14,7 +15,7 @@ import {
 } from '../helpers/program.ts';
 
 async function create(args: readonly string[], cwd: string): Promise<Finished> {
-  return paster(['create', ...args], { cwd }).finished();
+  return runHere(['create', ...args], { cwd });
 }
 
 function tree(directory: string): string[] {

@@ -2,6 +2,7 @@
 import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { runHere } from '../helpers/command.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { type Finished, paster } from '../helpers/program.ts';
 
@@ -32,7 +33,7 @@ function workspace(): string {
 }
 
 function points(cwd: string, args: readonly string[] = []): Promise<Finished> {
-  return paster(['points', ...args], { cwd }).finished();
+  return runHere(['points', ...args], { cwd });
 }
 
 test('lists paster’s own, the package around, and what is installed above, links included', async () => {
@@ -238,7 +239,7 @@ test.each([
   ['that never gets ready', 'await new Promise(() => {})', 'parts#bad (./bad.js:make) never gets ready'],
   ['that ends the process', 'process.exit(0)', 'parts#bad (./bad.js:make) ended the process'],
 ])('a module %s is named', async (_what, text, message) => {
-  const { stdout, stderr, status } = await points(foreign({ bad: text }), ['--json']);
+  const { stdout, stderr, status } = await paster(['points', '--json'], { cwd: foreign({ bad: text }) }).finished();
   expect([stdout, status]).toEqual(['', 1]);
   expect(stderr).toContain(message);
 });

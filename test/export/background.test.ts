@@ -6,6 +6,7 @@ import { Deployment } from 'kubernetes-models/apps/v1';
 import { CronJob } from 'kubernetes-models/batch/v1';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { runHere } from '../helpers/command.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { eventually, freePort, Program, paster, requireProgram, serve } from '../helpers/program.ts';
 import { exported, ini, project, refused } from './site.ts';
@@ -273,7 +274,7 @@ describe('kubernetes', () => {
     expect(await refused('kubernetes', task('schedule = 30 0 0 * * *'))).toMatch(
       /config\.ini:3:1: \[task:a\] schedule: Kubernetes has no schedule for "30 0 0 \* \* \*": it has seconds/,
     );
-    const { stderr } = await paster(['export', 'kubernetes', task('schedule = @daily\njitter = 5')]).finished();
+    const { stderr } = await runHere(['export', 'kubernetes', task('schedule = @daily\njitter = 5')]);
     expect(stderr).toMatch(/config\.ini:4:1: \[task:a\] jitter: Kubernetes starts each run on time/);
   });
 });
@@ -283,6 +284,6 @@ test('variables that only a process or a task needs are listed too', async () =>
     '[process:a]\ncommand = sleep 1000\nenvironment = A=%(ENV_QUEUE)s\n[task:b]\nschedule = @daily\ncommand = true\nenvironment = B=%(ENV_BACKUP)s\nset C = %(ENV_B)s\n',
   );
   const env = { QUEUE: 'q', BACKUP: 'b' };
-  const { stderr } = await paster(['export', 'kubernetes', ini(directory)], { env }).finished();
+  const { stderr } = await runHere(['export', 'kubernetes', ini(directory)], { env });
   expect(stderr).toContain('create the Secret shop-env with the keys: BACKUP, QUEUE\n');
 });

@@ -10,6 +10,7 @@ import { PodDisruptionBudget } from 'kubernetes-models/policy/v1';
 import { ConfigMap, Service } from 'kubernetes-models/v1';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { runHere } from '../helpers/command.ts';
 import { writeFiles } from '../helpers/directory.ts';
 import { freePort, Program, paster, requireProgram, serve } from '../helpers/program.ts';
 import { exported, ini, project, refused } from './site.ts';
@@ -51,7 +52,7 @@ describe('systemd', () => {
     writeFiles(directory, { 'bin/systemctl': `#!/bin/sh\necho "systemd ${version}"\n` });
     chmodSync(join(directory, 'bin/systemctl'), 0o755);
     const PATH = `${join(directory, 'bin')}:${process.env['PATH']}`;
-    const { stdout } = await paster(['export', 'systemd', ini(directory)], { env: { PATH } }).finished();
+    const { stdout } = await runHere(['export', 'systemd', ini(directory)], { env: { PATH } });
     expect(/^OpenFile=.*$/m.exec(stdout)?.[0]).toBe(line);
   });
 
@@ -171,7 +172,7 @@ describe('docker', () => {
       ['.npmrc', 'etc/.env', '.env.local', 'etc/x.env.js'].map((name) => existsSync(join(directory, name))),
     ).toEqual([false, false, false, true]);
     writeFiles(directory, { '.dockerignore': 'mine\n' });
-    const again = await paster(['export', 'docker', ini(directory), '-o', directory]).finished();
+    const again = await runHere(['export', 'docker', ini(directory), '-o', directory]);
     expect(again).toMatchObject({ status: 0, stdout: '' });
     expect(again.stderr).toContain('.dockerignore exists already');
     expect(readFileSync(join(directory, '.dockerignore'), 'utf8')).toBe('mine\n');
@@ -231,7 +232,7 @@ describe('kubernetes', () => {
   /** The resources of the pod, and the warnings about them. */
   const resourcesOf = async (server: string, ...options: string[]) => {
     const directory = project(`use = npm:paster#http\nport = 8085\n${server}`);
-    const { stdout, stderr } = await paster(['export', 'kubernetes', ini(directory), ...options]).finished();
+    const { stdout, stderr } = await runHere(['export', 'kubernetes', ini(directory), ...options]);
     const [, deployment] = parseAllDocuments(stdout);
     return { ...deployment?.toJS().spec.template.spec.containers[0].resources, stderr };
   };

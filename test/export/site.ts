@@ -2,8 +2,9 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import { runHere } from '../helpers/command.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { freePort, Program, paster, ROOT, serve } from '../helpers/program.ts';
+import { freePort, Program, ROOT, serve } from '../helpers/program.ts';
 import { untilAnswering } from '../helpers/web-server.ts';
 
 const PROBE = `${join(ROOT, 'test/fixtures/apps/probe.js')}:makeProbe`;
@@ -39,14 +40,14 @@ export function ini(directory: string): string {
 
 /** What `paster export` prints. */
 export async function exported(...args: string[]): Promise<string> {
-  const { status, stdout, stderr } = await paster(['export', ...args]).finished();
+  const { status, stdout, stderr } = await runHere(['export', ...args]);
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   return stdout;
 }
 
 /** What it says when it refuses. */
 export async function refused(...args: string[]): Promise<string> {
-  const { status, stdout, stderr } = await paster(['export', ...args]).finished();
+  const { status, stdout, stderr } = await runHere(['export', ...args]);
   expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
   return stderr;
 }
