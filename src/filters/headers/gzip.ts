@@ -10,8 +10,8 @@ import type { Filter, Settings } from '../../protocol/types.ts';
 
 export const gzipSettings = defineSettings(
   {
-    compress_level: { type: int({ min: 0, max: 9 }), default: 6, help: 'gzip’s compression level, 0 to 9.' },
-    brotli_level: { type: int({ min: 0, max: 11 }), default: 4, help: 'Brotli’s compression level, 0 to 11.' },
+    compress_level: { type: int({ min: 0, max: 9 }), default: 6, help: 'Compression level of gzip, 0 to 9.' },
+    brotli_level: { type: int({ min: 0, max: 11 }), default: 4, help: 'Compression level of Brotli, 0 to 11.' },
     threshold: { type: size, default: 1024, help: 'Responses known to be smaller than this stay as they are.' },
   },
   { meaning: 'compresses responses, with Brotli or gzip' },

@@ -7,13 +7,14 @@ import type { Visit } from './catalogue.ts';
 /** The host that every request asks for, whatever the port is. */
 const HOST = 'app.example';
 
-/** Headers of the connection, which are those of the server that it leads to, and of the clock. */
+/** Headers of the connection, which are those of the server that it leads to, of the clock, and of what a process counts. */
 const PASSING_HEADERS = [
   'connection',
   'date',
   'keep-alive',
   'server',
   'transfer-encoding',
+  'x-ratelimit-remaining',
   'x-ratelimit-reset',
   'x-request-id',
 ];
