@@ -65,11 +65,7 @@ export default defineConfig({
           priority: 1.3,
         },
         // The rest of a worker.
-        {
-          name: 'serve-worker',
-          test: /src\/(?:serve\/worker\/worker-program)\.ts$/,
-          priority: 1.2,
-        },
+        { name: 'serve-worker', test: /src\/serve\/worker\/worker-program\.ts$/, priority: 1.2 },
         { name: 'serve', test: /src\/commands\/serve\.ts$/, priority: 1 },
       ],
     },

@@ -124,8 +124,8 @@ interface FastifyReply {
 const ROUTE_FAILED = 'tracing:fastify.request.handler:error';
 
 /**
- * The App has no `upgrade`. An error of a route is taken if Fastify's own error handler would respond to it. If the application has
- * an error handler, what is taken is the error that this handler throws or sends.
+ * The App has no `upgrade`. paster takes an error of a route if Fastify's own error handler would respond to it. If the application
+ * has an error handler, paster takes the error that this handler throws or sends.
  */
 export function fastifyApp(fastify: FastifyLike): App {
   const failures = new Failures();

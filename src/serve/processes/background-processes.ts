@@ -85,11 +85,12 @@ export class BackgroundProcesses {
     onReplaced: () => Promise<void>,
   ): Promise<ReloadResult> {
     const number = ++this.#lastReload;
-    for (const supervisor of [...this.#supervisors, ...(web ? [web] : [])]) supervisor.interruptReload();
+    web?.interruptReload();
+    for (const supervisor of this.#supervisors) supervisor.interruptReload();
     await this.#reloading;
     if (number !== this.#lastReload) return SUPERSEDED;
     const reload = this.#reloadAll(reason, web, onReplaced);
-    this.#reloading = reload;
+    this.#reloading = reload.catch(() => {});
     return reload;
   }
 

@@ -20,12 +20,16 @@ export async function reloadTogether(all: readonly Reloading[], reason: string):
   return (await firstFailure(all, reason)) ?? { ok: true };
 }
 
+interface NamedFailure extends Failure {
+  readonly name: string;
+}
+
 async function firstFailure(
   [first, ...others]: readonly Reloading[],
   reason: string,
-): Promise<(Failure & { readonly name: string }) | undefined> {
+): Promise<NamedFailure | undefined> {
   if (!first) return undefined;
-  let failure: Awaited<ReturnType<typeof firstFailure>>;
+  let failure: NamedFailure | undefined;
   const result = await first.reload(reason, async () => {
     failure = await firstFailure(others, reason);
     // It has been logged where it happened.

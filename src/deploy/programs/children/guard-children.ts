@@ -86,7 +86,7 @@ interface StartOptions {
   readonly shell?: boolean | string;
 }
 
-/** The arguments and options of `fork` or `spawn`, both of which are optional. */
+/** The arguments and options of `fork` or `spawn`. The caller may leave out either. */
 function split(rest: readonly unknown[]): [args: readonly string[], options: StartOptions] {
   const [first, second] = rest;
   const [args, options] = Array.isArray(first) ? [first, second] : [[], first ?? second];
