@@ -5,6 +5,7 @@ import type { Logger } from '../../log.ts';
 import { meter } from '../../metrics/meter.ts';
 import type { Address, Endpoint } from '../../net/address.ts';
 import type { ConnectionObserver } from '../../net/direct/accept.ts';
+import { passOn, stopAccepting } from '../../net/direct/waiting.ts';
 import type { App, CloseOptions, Running, ServeOptions } from '../../protocol/types.ts';
 import type { Context } from '../context.ts';
 import { asLoadingStep } from '../loading-step.ts';
@@ -80,7 +81,28 @@ export async function serveTogether(
   await awaitReady(app);
   const { started, guard } = await start(servers, app, open, options);
   let closed: Promise<void> | undefined;
+  /** Resolves when the listeners are closed. */
+  let stopped: Promise<void> | undefined;
   const finished = started.flatMap(({ running }) => running.finished ?? []);
+  const accepting = started.flatMap(({ listeners }) => listeners.map(({ server }) => server));
+  const end: Serving['close'] = ({ handOver, ...how } = {}) => {
+    // First, so that the servers wait for these connections.
+    passOn(accepting);
+    const notified = closed ? undefined : notifyDraining(app, options.log);
+    const drained = started.map(({ name, running }) =>
+      running.close({
+        ...how,
+        ...(handOver ? { handOver: countLeaving((socket) => handOver(socket, name)) } : {}),
+        ...(notified ? { notified } : {}),
+      }),
+    );
+    closed ??= Promise.all(drained).then(async () => {
+      guard.end();
+      await Promise.all(started.flatMap(({ listeners }) => listeners.map((listener) => listener.close())));
+      await app.close?.();
+    });
+    return closed;
+  };
   return {
     endpoints: started.flatMap(({ server, listeners, running }) =>
       listeners.flatMap((listener, index) => {
@@ -105,21 +127,12 @@ export async function serveTogether(
         );
       }
     },
-    close({ handOver, ...how } = {}) {
-      const notified = closed ? undefined : notifyDraining(app, options.log);
-      const drained = started.map(({ name, running }) =>
-        running.close({
-          ...how,
-          ...(handOver ? { handOver: countLeaving((socket) => handOver(socket, name)) } : {}),
-          ...(notified ? { notified } : {}),
-        }),
-      );
-      closed ??= Promise.all(drained).then(async () => {
-        guard.end();
-        await Promise.all(started.flatMap(({ listeners }) => listeners.map((listener) => listener.close())));
-        await app.close?.();
-      });
-      return closed;
+    close(how = {}) {
+      const open = accepting.filter(({ listening }) => listening);
+      // With `handOver`, another process accepts what waits.
+      if (how.graceful === false || how.handOver || open.length === 0) return end(how);
+      stopped ??= stopAccepting(open, how.timeout);
+      return stopped.then(() => end(how));
     },
   };
 }

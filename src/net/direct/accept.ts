@@ -1,7 +1,8 @@
 /** Passes the connections of a listener to a server, without making a `net.Socket` for each if this Node allows that. */
 import type { Server, Socket } from 'node:net';
 import { Connection, type OpenConnection } from './connection.ts';
-import { takeHandles } from './stream-internals.ts';
+import { type StreamHandle, takeHandles } from './stream-internals.ts';
+import { keepConnection, keepsConnections } from './waiting.ts';
 
 /** Called with each connection before the server. */
 export type ConnectionObserver = (connection: OpenConnection) => void;
@@ -23,10 +24,14 @@ export function acceptConnections(listener: Server, accept: (connection: Connect
   listener.on('connection', onSocket);
   const observers = observersOf.get(listener);
   if (observers !== undefined) {
-    takeHandles(listener, (handle) => {
+    const pass = (handle: StreamHandle): void => {
       const connection = Connection.ofHandle(handle);
       for (const observe of observers) observe(connection);
       accept(connection);
+    };
+    takeHandles(listener, (handle) => {
+      if (keepsConnections(listener)) keepConnection(listener, () => pass(handle));
+      else pass(handle);
     });
   }
   return () => void listener.off('connection', onSocket);

@@ -160,7 +160,7 @@ export class ConnectionShare {
     const isBusy = this.#noteBusy();
     if (isBusy || !this.#isShortLived()) {
       this.#write();
-      if (this.hasMoreThanItsShare) this.#waitForOthers();
+      if (this.#isOpen && this.hasMoreThanItsShare) this.#waitForOthers();
     }
     return () => this.#end();
   }

@@ -14,7 +14,7 @@ const MAX_STREAMS = 128;
 const MAX_HEADERS = 1000;
 /** Added to the length of each header (RFC 9113 section 10.5.1). */
 const HEADER_OVERHEAD = 32;
-/** Seconds that a client has to close a connection after GOAWAY. */
+/** Seconds that a client has to close a connection after GOAWAY, or for its first request while the server drains. */
 const LINGER = 1;
 /** RFC 9113 section 7. */
 const NO_ERROR = 0;
@@ -26,6 +26,8 @@ interface Connection {
   readonly session: ServerHttp2Session;
   readonly socket: Socket;
   openStreams: number;
+  /** Whether there has been a request. */
+  isUsed: boolean;
 }
 
 export class Http2Sessions {
@@ -37,7 +39,7 @@ export class Http2Sessions {
   readonly #silent: Deadlines<Connection>;
   /** Connections between two requests. */
   readonly #idle: Deadlines<Connection>;
-  /** Connections after GOAWAY. */
+  /** Connections after GOAWAY, and while the server drains, those without a request so far. */
   readonly #closing: Deadlines<Connection>;
   /** Requests whose body may be incomplete. */
   readonly #unfinished: Deadlines<ServerHttp2Stream>;
@@ -54,21 +56,24 @@ export class Http2Sessions {
     const close = (connection: Connection): void => this.#close(connection);
     this.#silent = new Deadlines(headersTimeout(settings), close);
     this.#idle = new Deadlines(settings.keep_alive_timeout, close);
-    this.#closing = new Deadlines(LINGER, ({ socket }) => socket.destroy());
+    this.#closing = new Deadlines(LINGER, ({ session, socket }) => {
+      session.close();
+      socket.destroy();
+    });
     this.#unfinished = new Deadlines(settings.request_timeout, cutUnfinished);
   }
 
   open(socket: Socket): void {
     // Node's HTTP/2 relies on the socket to close its side when the client has closed the other.
     socket.allowHalfOpen = false;
-    this.#server.once('session', (session) => this.#opened({ session, socket, openStreams: 0 }));
+    this.#server.once('session', (session) => this.#opened({ session, socket, openStreams: 0, isUsed: false }));
     this.#server.emit('connection', socket);
   }
 
   #opened(connection: Connection): void {
     const { session, socket } = connection;
     this.#connections.set(session, connection);
-    this.#silent.start(connection);
+    (this.#isDraining ? this.#closing : this.#silent).start(connection);
     session.on(
       'stream',
       (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, rawHeaders: string[]) => {
@@ -83,15 +88,16 @@ export class Http2Sessions {
   }
 
   #streamOpened(connection: Connection, stream: ServerHttp2Stream): void {
-    this.#silent.stop(connection);
-    this.#idle.stop(connection);
+    connection.isUsed = true;
+    for (const deadlines of [this.#silent, this.#idle, this.#closing]) deadlines.stop(connection);
     connection.openStreams++;
     if (!stream.endAfterHeaders) this.#unfinished.start(stream);
     stream.once('close', () => {
       this.#unfinished.stop(stream);
       connection.openStreams--;
       if (connection.openStreams > 0 || connection.socket.destroyed) return;
-      (this.#isDraining ? this.#closing : this.#idle).start(connection);
+      if (this.#isDraining) this.#close(connection);
+      else this.#idle.start(connection);
     });
   }
 
@@ -111,12 +117,16 @@ export class Http2Sessions {
     this.#closing.start(connection);
   }
 
-  /** Sends GOAWAY on all connections; requests in flight are finished first. */
+  /** Sends GOAWAY; requests in flight are finished first. Where the first request may be on its way, it has time to arrive. */
   drain(): void {
     this.#isDraining = true;
     for (const connection of this.#connections.values()) {
-      if (connection.openStreams === 0) this.#close(connection);
-      else connection.session.close();
+      if (connection.openStreams > 0) connection.session.close();
+      else if (connection.isUsed) this.#close(connection);
+      else {
+        this.#silent.stop(connection);
+        this.#closing.start(connection);
+      }
     }
   }
 
