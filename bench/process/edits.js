@@ -9,6 +9,7 @@ import { ask, firstAnswer } from './ask.js';
 
 const EDITS = 5;
 const BETWEEN_MS = 3000;
+const PAIR_MS = 60;
 const PATIENCE_MS = 20_000;
 const MIB = 2 ** 20;
 
@@ -36,23 +37,21 @@ export function installed(name, packages) {
  * @param {string[]} command run in the directory above the module, or above its src/
  * @param {number} port
  * @param {string} file the module
- * @returns {Promise<{ times: number[], failed: number, memory: Record<string, number>[] }>} milliseconds from each save to the first
- *   new response; for each version, the resident MiB of paster's worker and of its spare one
+ * @param {{ hurries?: boolean }} options whether it also saves twice within 60 ms, and right after a new version has responded
+ * @returns {Promise<{ times: number[], second?: number, next?: number, failed: number, memory: Record<string, number>[] }>}
+ *   milliseconds from each save to the first new response, from the second of two saves within 60 ms, and from the save right after
+ *   a new version; for each version, the resident MiB of paster's worker and of its spare one
  */
-export async function saveEdits(command, port, file) {
+export async function saveEdits(command, port, file, { hurries = false } = {}) {
   const save = (version) => writeFileSync(file, `export const text = 'v${version}.';\n`);
   save(0);
   const directory = dirname(file).replace(/\/src$/, '');
   const program = await Program.start(command, { cwd: directory, env: {} });
   try {
     await firstAnswer(port);
-    const times = [];
-    const memory = [];
     let failed = 0;
-    for (let version = 1; version <= EDITS; version++) {
-      await sleep(BETWEEN_MS);
-      // The first worker has imported all by itself.
-      if (version > 1) memory.push(memoryOfWorkers(program));
+    /** Milliseconds until a response has the version. */
+    const shown = async (version) => {
       const saved = performance.now();
       save(version);
       for (;;) {
@@ -61,18 +60,33 @@ export async function saveEdits(command, port, file) {
           () => undefined,
         );
         if (body === undefined) failed++;
-        if (body === `v${version}.`) break;
+        if (body === `v${version}.`) return performance.now() - saved;
         if (performance.now() - saved > PATIENCE_MS) throw new Error(`${command.join(' ')}: no new version`);
         await sleep(2);
       }
-      times.push(performance.now() - saved);
+    };
+    const times = [];
+    const memory = [];
+    for (let version = 1; version <= EDITS; version++) {
+      await sleep(BETWEEN_MS);
+      // The first worker has imported all by itself.
+      if (version > 1) memory.push(memoryOfWorkers(program));
+      times.push(await shown(version));
     }
     await sleep(BETWEEN_MS);
     memory.push(memoryOfWorkers(program));
-    return { times, failed, memory };
+    const { second, next } = hurries ? await hurried(save, shown) : {};
+    return { times, second, next, failed, memory };
   } finally {
     await program.stop();
   }
+}
+
+async function hurried(save, shown) {
+  save(EDITS + 1);
+  await sleep(PAIR_MS);
+  const second = await shown(EDITS + 2);
+  return { second, next: await shown(EDITS + 3) };
 }
 
 function memoryOfWorkers(program) {

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { ROOT } from '../helpers/program.ts';
+import { ROOT, serve } from '../helpers/program.ts';
 
 const REPORT = `process.on('exit', () => {
   const loaded = process.moduleLoadList.flatMap((each) => /^NativeModule ([a-z_]+)$/.exec(each)?.[1] ?? []);
@@ -37,3 +37,23 @@ await loadApp('config:x.ini', { relativeTo: import.meta.dirname });\n`,
   const few = ['child_process', 'cluster', 'crypto', 'dgram', 'vm', 'worker_threads'];
   for (const each of few) expect(modules).not.toContain(each);
 });
+
+test.each([
+  ['one process', []],
+  ['a worker', ['-w', '1']],
+])(
+  '%s: Node does not follow the promises of an application that is loaded, which would slow its import',
+  async (_name, options) => {
+    const cwd = temporaryDirectory({
+      'package.json': '{"type": "module"}',
+      // Numbers of promises are there only while Node follows them.
+      'app.js': `import { executionAsyncId } from 'node:async_hooks';
+await undefined;
+const loading = executionAsyncId();
+export default (req, res) => res.end(String(loading));\n`,
+      'x.ini': '[app:main]\nuse = module:./app.js\n\n[server:main]\nuse = npm:paster#http\nport = 0\n',
+    });
+    const { url } = await serve(['x.ini', ...options], { cwd });
+    expect(await (await fetch(url)).text()).toBe('0');
+  },
+);
