@@ -1,10 +1,11 @@
 /** What `npm run build` makes and `npm pack` takes: the package as its users get it. */
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 import { describe, expect, test } from 'vitest';
+import rolldown from '../../rolldown.config.ts';
 import * as library from '../../src/index.ts';
 import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
 import { MANIFEST, pack, project, run } from '../helpers/installed.ts';
@@ -215,9 +216,12 @@ test('a worker of an installed paster serves, and says where an application fail
 
 test('a mistake in the types keeps everything from being written, and a build takes out what it does not write', async () => {
   const copy = temporaryDirectory();
-  for (const name of ['package.json', 'rolldown.config.ts', 'tsconfig.json', 'tsconfig.build.json', 'src']) {
-    cpSync(join(ROOT, name), join(copy, name), { recursive: true });
+  for (const name of ['package.json', 'rolldown.config.ts', 'tsconfig.json', 'tsconfig.build.json']) {
+    cpSync(join(ROOT, name), join(copy, name));
   }
+  // Of the sources only the names: those themselves are built before the tests.
+  const sources = ['src/index.ts', ...Object.values<string>(rolldown.input ?? {}).map((path) => relative(ROOT, path))];
+  writeFiles(copy, Object.fromEntries(sources.map((path) => [path, `export const path = '${path}';\n`])));
   symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
   writeFiles(copy, {
     'src/mistake.ts': "export const count: number = 'one';\n",
