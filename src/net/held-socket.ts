@@ -11,6 +11,7 @@
 import { spawn } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
 import { closeSync } from 'node:fs';
+import { setImmediate as turn } from 'node:timers/promises';
 import { getSystemErrorName } from 'node:util';
 import { RunError } from '../errors.ts';
 import { fstatSocket } from '../files/socket-stat.ts';
@@ -19,6 +20,7 @@ import { bindError } from './bind-errors.ts';
 import type { InheritedListener, ShareableSocket } from './inherited-sockets.ts';
 import { type BindOptions, DEFAULT_BACKLOG } from './listener.ts';
 import {
+  canWaitForConnections,
   createServerHandle,
   isServerHandle,
   type ServerHandle,
@@ -158,6 +160,21 @@ function holdInherited({ address, fd, backlog, file: claim }: InheritedListener)
       open = false;
     },
   };
+}
+
+/** Whether a connection waits to be accepted. False if this Node does not show it. */
+export async function hasWaiting(sockets: readonly HeldSocket[]): Promise<boolean> {
+  if (sockets.length === 0 || !canWaitForConnections()) return false;
+  let waits = false;
+  const note = (): void => {
+    waits = true;
+  };
+  const ends = sockets.map((socket) => socket.whenConnectionWaits(note));
+  // Node looks for connections between the two.
+  await turn();
+  await turn();
+  for (const end of ends) end();
+  return waits;
 }
 
 /** Closes sockets, except those that stay. */

@@ -1,6 +1,6 @@
 /** A graceful stop accepts the connections that wait in the kernel's queue, which would reset them when the socket closes. */
 import { once } from 'node:events';
-import { readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect, type Socket } from 'node:net';
@@ -13,9 +13,15 @@ import { eventually, freePort, type Program, serve } from '../helpers/program.ts
 import { FastcgiClient } from '../servers/fastcgi/client.ts';
 import { ScgiClient } from '../servers/scgi/client.ts';
 
-/** `/block` blocks its process until there is a file `go`. */
+/**
+ * `/block` blocks its process until there is a file `go`. Does not load while there is a file `broken`, and takes its time while there
+ * is one `held`.
+ */
 const APP = `import { existsSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 const file = (name) => new URL('./' + name, import.meta.url);
+if (existsSync(file('broken'))) process.exit(3);
+while (existsSync(file('held'))) await sleep(10);
 export default (req, res) => {
   if (req.url === '/block') {
     writeFileSync(file('blocked-' + process.pid), '');
@@ -69,12 +75,14 @@ async function text(stream: AsyncIterable<unknown>): Promise<string> {
 const HTTP = 'use = npm:paster#http\nport = 0';
 const withTls = (directory: string): string => `${HTTP}\nssl_pem = ${makeCertificate(directory).pem}`;
 
+const OVER_HTTP: Protocol = {
+  name: 'HTTP',
+  settings: () => HTTP,
+  connect: async (program) => askOver(await connected(connect(portOf(program), '127.0.0.1'))),
+};
+
 const PROTOCOLS: readonly Protocol[] = [
-  {
-    name: 'HTTP',
-    settings: () => HTTP,
-    connect: async (program) => askOver(await connected(connect(portOf(program), '127.0.0.1'))),
-  },
+  OVER_HTTP,
   {
     name: 'HTTP on a Unix socket',
     settings: () => 'use = npm:paster#http\nsocket = a.sock',
@@ -133,17 +141,21 @@ function socketsOf(pid: number): number {
   return readdirSync(directory).filter(isSocket).length;
 }
 
+/** @param own settings of the server */
+async function site(own: Protocol['settings']): Promise<string> {
+  const directory = temporaryDirectory({ 'app.mjs': APP });
+  const ini = `[app:main]\nuse = module:./app.mjs\n[server:main]\n${await own(directory)}\n`;
+  writeFileSync(join(directory, 'x.ini'), ini);
+  return directory;
+}
+
 /** Connects clients while every process is blocked, sends TERM, and lets the processes go on. @returns what the clients get */
 async function stopWithClients(
   { settings, connect }: Protocol,
   workers: number | undefined,
   env: NodeJS.ProcessEnv = {},
 ): Promise<string[]> {
-  const directory = temporaryDirectory({ 'app.mjs': APP });
-  writeFileSync(
-    join(directory, 'x.ini'),
-    `[app:main]\nuse = module:./app.mjs\n[server:main]\n${await settings(directory)}\n`,
-  );
+  const directory = await site(settings);
   const args = workers === undefined ? [] : ['-w', String(workers)];
   const program = await serve(['x.ini', ...args], { cwd: directory, env });
   const blocked: Promise<string>[] = [];
@@ -186,11 +198,7 @@ test.each([
   ['one process', []],
   ['workers', ['-w', '2']],
 ])('clients that connect without end do not keep the server from ending: %s', async (_what, args) => {
-  const cwd = temporaryDirectory({
-    'app.mjs': APP,
-    'x.ini': '[app:main]\nuse = module:./app.mjs\n[server:main]\nuse = npm:paster#http\nport = 0\n',
-  });
-  const program = await serve(['x.ini', ...args], { cwd });
+  const program = await serve(['x.ini', ...args], { cwd: await site(() => HTTP) });
   let isOver = false;
   const flood = async (): Promise<void> => {
     while (!isOver) {
@@ -204,4 +212,73 @@ test.each([
   isOver = true;
   await flooding;
   expect(ended.status).toBe(0);
+});
+
+const SERVES_FIRST = /a connection waits: a worker serves it before the server ends/;
+
+/** A server of which no worker runs. */
+async function withoutWorker({ settings }: Protocol, more = '') {
+  const directory = await site(async (where) => `${await settings(where)}\nworkers = 0-1\nidle_timeout = 0.2\n${more}`);
+  const program = await serve(['x.ini'], { cwd: directory });
+  await program.says(/^no worker: not needed/m);
+  await eventually(() => childrenOf(program.pid).length === 0);
+  return { directory, program };
+}
+
+function childrenOf(pid: number): string[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
+}
+
+/** A client connects and TERM comes while the supervisor is stopped, so that it finds both at the same time. */
+async function stopWithClient({ directory, program }: Awaited<ReturnType<typeof withoutWorker>>, protocol = OVER_HTTP) {
+  process.kill(program.pid, 'SIGSTOP');
+  const ask = await protocol.connect(program, directory);
+  const answer = ask('/');
+  answer.catch(() => {});
+  const ended = program.kill('SIGTERM');
+  process.kill(program.pid, 'SIGCONT');
+  return { answer, ended };
+}
+
+describe.runIf(process.platform === 'linux')('TERM without a worker while a connection waits', () => {
+  test.each(PROTOCOLS)('a worker starts for it first: $name', async (protocol) => {
+    const { answer, ended } = await stopWithClient(await withoutWorker(protocol), protocol);
+    expect(await answer).toBe('served');
+    expect((await ended).status).toBe(0);
+  });
+
+  test('a worker that is starting serves it first', async () => {
+    const { directory, program } = await withoutWorker(OVER_HTTP);
+    writeFileSync(join(directory, 'held'), '');
+    const answer = (await OVER_HTTP.connect(program, directory))('/');
+    await eventually(() => childrenOf(program.pid).length === 1);
+    const ended = program.kill('SIGTERM');
+    await program.says(SERVES_FIRST);
+    rmSync(join(directory, 'held'));
+    expect(await answer).toBe('served');
+    expect((await ended).status).toBe(0);
+    // Once when it started, once when the server stopped.
+    expect(program.output.match(/a connection waits/g)).toHaveLength(2);
+  });
+
+  test.each([
+    ['that does not start', 'broken', ''],
+    ['that takes longer than graceful_timeout', 'held', 'graceful_timeout = 0.5'],
+  ])('a worker %s does not keep the server from ending', async (_what, obstacle, limit) => {
+    const running = await withoutWorker(OVER_HTTP, limit);
+    writeFileSync(join(running.directory, obstacle), '');
+    const { answer, ended } = await stopWithClient(running);
+    await expect(answer).rejects.toThrow();
+    expect((await ended).status).toBe(0);
+    expect(running.program.output).toMatch(SERVES_FIRST);
+  });
+
+  test('INT cuts it short', async () => {
+    const running = await withoutWorker(OVER_HTTP);
+    writeFileSync(join(running.directory, 'held'), '');
+    const { ended } = await stopWithClient(running);
+    await running.program.says(SERVES_FIRST);
+    running.program.child.kill('SIGINT');
+    expect((await ended).status).toBe(0);
+  });
 });

@@ -38,6 +38,8 @@ export class Pool<Boot> {
   readonly #revivals = new Set<NodeJS.Timeout>();
   /** Those that boot and are not ready yet. */
   readonly #starting = new Set<WorkerHandle<Boot>>();
+  /** The latest start of a worker. */
+  #latest: Promise<unknown> | undefined;
   /** Settles when the new version that is being tried is withdrawn or accepted. */
   #trial: Promise<unknown> | undefined;
   /** Whether `vacate` has ended the workers, and none has taken their place yet. */
@@ -126,6 +128,17 @@ export class Pool<Boot> {
   /** Adds a slot, and starts workers for it until one serves. */
   open(): void {
     this.#revive(this.#addSlot(), true);
+  }
+
+  /** Resolves when a worker serves that starts already or starts now, or when that has failed, which is logged. */
+  async serveOnce(): Promise<void> {
+    for (const timer of this.#revivals) clearTimeout(timer);
+    try {
+      const isServing = this.isStarting && (await this.#latest?.then(Boolean, () => false));
+      if (!isServing) await this.bootOne({ isFirst: true });
+    } catch (error) {
+      if (!this.#stopping) this.#log.error(`a worker does not start: ${describeError(error)}`);
+    }
   }
 
   /** Removes a slot, the last one by default. Resolves when its worker accepts no more connections. */
@@ -262,7 +275,13 @@ export class Pool<Boot> {
    * @param how `isFirst`: whether it is for the first slot; `isCold`: without packages that were imported ahead
    * @throws The reason if it does not start.
    */
-  async bootOne(how: BootOptions): Promise<WorkerHandle<Boot>> {
+  bootOne(how: BootOptions): Promise<WorkerHandle<Boot>> {
+    const booted = this.#boot(how);
+    this.#latest = booted;
+    return booted;
+  }
+
+  async #boot(how: BootOptions): Promise<WorkerHandle<Boot>> {
     const { isFirst, failure, isCold = false } = how;
     if (this.#stopping) throw new Error('stopped');
     const worker = this.#first.take() ?? this.spares.take(isCold) ?? this.live.spawn();

@@ -23,6 +23,7 @@ import { isWithdrawal } from './canary.ts';
 import { MemoryBudget, NO_OTHERS, workersText } from './memory-budget.ts';
 import { Pool } from './pool.ts';
 import { WorkerScaler } from './scaling/worker-scaler.ts';
+import { serveWaiting } from './start/last-worker.ts';
 import {
   type Supervision,
   type SupervisorOptions,
@@ -70,6 +71,8 @@ export class Supervisor<Boot> {
   #lastReload = 0;
   #turn: Promise<unknown> = Promise.resolve();
   #stopping = false;
+  /** Seconds for requests when it stops, once no connection waits for a worker to start. */
+  #timeLeft: number | Promise<number> | undefined;
   #watchdog: NodeJS.Timeout | undefined;
   #setFinished = () => {};
 
@@ -259,9 +262,12 @@ export class Supervisor<Boot> {
     this.#scaler.stop();
     const unwatched = this.#reload?.close();
     const { sockets, gracefulTimeout } = this.#current;
+    const servesWaiting = graceful && !this.#isStarting;
+    this.#timeLeft ??= servesWaiting ? serveWaiting(this.#pool, gracefulTimeout, this.#log) : gracefulTimeout;
+    const timeout = graceful ? await this.#timeLeft : 0;
     // New connections are refused from now on: they would wait in vain.
     const closed = closeSockets(sockets);
-    await this.#pool.stop({ graceful, timeout: graceful ? gracefulTimeout : 0 });
+    await this.#pool.stop({ graceful, timeout });
     await Promise.all([closed, unwatched]);
     this.#setFinished();
   }
