@@ -81,6 +81,8 @@ if (process.argv[2] !== 'child') {
   createServer((req, res) => res.end('main')).listen(3000);
 } else {
   createServer((req, res) => res.end('child')).listen(LISTEN, () => console.log('the child listens'));
+  // No child outlives the test.
+  process.on('disconnect', () => process.exit());
 }
 `;
 const FORK = "childProcess.fork(__filename, ['child'])";
