@@ -68,7 +68,8 @@ export interface Place {
   readonly launcher: LauncherPipe | undefined;
 }
 
-export interface Surroundings {
+/** What the process has prepared, and who waits for it. */
+export interface ServiceResources {
   /** Sockets that systemd has opened. */
   readonly passed: readonly Address[];
   readonly out: (line: string) => void;
@@ -96,28 +97,24 @@ export class Service {
   readonly environment: ConfiguredEnvironment;
   readonly log: Logger;
   readonly logFile: LogFile | undefined;
-  readonly #surroundings: Surroundings;
+  readonly #resources: ServiceResources;
   #logging: ConfiguredLogging | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #inherited: readonly OpenSocket[] = [];
   #withdrawControl = (): void => {};
   readonly pidFile: OwnPidFile;
 
-  constructor({ request, servers, parts, session, environment }: PreparedServer, surroundings: Surroundings) {
+  constructor({ request, servers, parts, session, environment }: PreparedServer, resources: ServiceResources) {
     this.request = request;
     this.servers = servers;
     this.parts = parts;
     this.session = session;
     this.environment = environment;
-    this.log = surroundings.log;
-    this.logFile = surroundings.logFile;
-    this.#surroundings = surroundings;
-    this.#logging = surroundings.logging;
-    this.pidFile = new OwnPidFile(
-      request.pidFile,
-      this.server.settings.graceful_timeout,
-      surroundings.predecessor?.pid,
-    );
+    this.log = resources.log;
+    this.logFile = resources.logFile;
+    this.#resources = resources;
+    this.#logging = resources.logging;
+    this.pidFile = new OwnPidFile(request.pidFile, this.server.settings.graceful_timeout, resources.predecessor?.pid);
   }
 
   /** The first of the servers, with the settings of the processes. */
@@ -130,20 +127,20 @@ export class Service {
   }
 
   get predecessor(): Predecessor | undefined {
-    return this.#surroundings.predecessor;
+    return this.#resources.predecessor;
   }
 
   get place(): Place {
-    return this.#surroundings.place;
+    return this.#resources.place;
   }
 
   get notify(): SystemdNotify | undefined {
-    return this.#surroundings.notify;
+    return this.#resources.notify;
   }
 
   /** Whether systemd has opened the sockets. */
   get arePassed(): boolean {
-    return this.#surroundings.passed.length > 0;
+    return this.#resources.passed.length > 0;
   }
 
   /** Reads configuration, one reader after the other: each sets its own environment variables in this process. */
@@ -162,7 +159,7 @@ export class Service {
     open: OpenOne<T>,
     kept: ReadonlyMap<string, T> = new Map(),
   ): Promise<readonly OpenedSockets<T>[]> {
-    const passed = shareOut(this.#surroundings.passed, servers);
+    const passed = shareOut(this.#resources.passed, servers);
     const opened: OpenedSockets<T>[] = [];
     try {
       for (const each of servers) {
@@ -187,7 +184,7 @@ export class Service {
     open: OpenOne<T>,
     named: { readonly kept: ReadonlyMap<string, T>; readonly nameOf: (address: Address) => string },
   ): Promise<Map<string, T>> {
-    const { predecessor } = this.#surroundings;
+    const { predecessor } = this.#resources;
     const options = { ...socketOwner(this.request.ownership), ...server.bindOptions };
     const openOrInherit = async (address: Address, how: BindOptions): Promise<T> => {
       const name = named.nameOf(address);
@@ -216,7 +213,7 @@ export class Service {
 
   /** To be called when this process could serve: takes over from a predecessor. */
   async takeOver(): Promise<void> {
-    const { predecessor, place } = this.#surroundings;
+    const { predecessor, place } = this.#resources;
     await predecessor?.handOver();
     this.pidFile.claim();
     if (!predecessor) return;
@@ -228,7 +225,7 @@ export class Service {
 
   /** Announces that connections are accepted. */
   listening(endpoints: readonly Endpoint[]): void {
-    const { out, banner, notify, onListening, predecessor } = this.#surroundings;
+    const { out, banner, notify, onListening, predecessor } = this.#resources;
     const lines = announcement(process.pid, endpoints);
     for (const line of banner?.(endpoints) ?? lines) out(line);
     // If there is a predecessor, it is systemd's main process until now, and notifies systemd itself.
@@ -255,7 +252,7 @@ export class Service {
 
   /** After a reload: logs as the INI file says now. If a log file cannot be opened, everything stays as it was. */
   async configureLogging(session: LoadSession): Promise<void> {
-    const { log, terminalLog } = this.#surroundings;
+    const { log, terminalLog } = this.#resources;
     try {
       const before = this.#logging;
       this.#logging = await setUpLogging(this.plan, session, this.request.ownership, false);
@@ -283,17 +280,17 @@ export class Service {
 
   /** Tells systemd of a reload. */
   async reloading<T>(reload: () => Promise<T>): Promise<T> {
-    this.#surroundings.notify?.reloading();
+    this.#resources.notify?.reloading();
     try {
       return await reload();
     } finally {
-      this.#surroundings.notify?.ready();
+      this.#resources.notify?.ready();
     }
   }
 
   /** Resolves when systemd knows. */
   stopping(): Promise<void> {
-    return this.#surroundings.notify?.stopping() ?? Promise.resolve();
+    return this.#resources.notify?.stopping() ?? Promise.resolve();
   }
 
   /** @param takes as in SignalOptions */
