@@ -268,6 +268,17 @@ test('a number that is set by hand holds until the next reload', async () => {
   await site.empty(2);
 });
 
+test('if the number that is set by hand fails to start, the next connection starts a worker', async () => {
+  const site = new Site();
+  const url = await site.start(HTTP);
+  await site.empty();
+  site.save('broken', '');
+  const { status, stderr } = await paster(['control', 'x.ini', 'workers', '1'], { cwd: site.directory }).finished();
+  expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/one more worker does not start/) });
+  rmSync(join(site.directory, 'broken'));
+  expect(await answerOf(url)).toMatch(/^one /);
+});
+
 test('an upgrade without a worker', async () => {
   const site = new Site();
   const url = await site.start(HTTP);

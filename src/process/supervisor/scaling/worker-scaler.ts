@@ -70,7 +70,8 @@ export class WorkerScaler<Boot> {
     if (!this.#policy) return;
     if (!this.#isFixed) this.#owner.log.info('the number of workers does not follow the load until the next reload');
     this.#isFixed = true;
-    this.#endWaits();
+    // Without a worker, a connection must still start one.
+    if (this.#owner.pool.size > 0) this.#endWaits();
   }
 
   stop(): void {
