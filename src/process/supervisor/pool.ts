@@ -20,8 +20,6 @@ import { LiveWorkers } from './workers/live-workers.ts';
 
 /** How long to wait until a replaced worker has stopped accepting. */
 const RETIRE_LIMIT_MS = 2000;
-/** Seconds for a worker that was started but is not needed. */
-const NEVER_USED_DRAIN_S = 1;
 
 export class Pool<Boot> {
   /** For workers that start from now on. */
@@ -215,10 +213,8 @@ export class Pool<Boot> {
       (confirm && (await inSequence(1, () => confirm())));
     // In the order of their slots, not in the order in which they became ready.
     if (!reason) return [...booted].sort(([one], [other]) => one - other).map(([, worker]) => worker);
-    for (const worker of booted.values()) {
-      if (canary) void this.#retire(worker);
-      else void worker.stop({ graceful: true, timeout: NEVER_USED_DRAIN_S, handOver: true });
-    }
+    // They have served since they were ready.
+    for (const worker of booted.values()) void this.#retire(worker);
     throw reason.error;
   }
 

@@ -1,7 +1,9 @@
 /** How background processes are replaced: at HUP, with `--reload`, after an error, and for their memory. */
-import { writeFileSync } from 'node:fs';
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { askForStart } from '../../helpers/ask.ts';
 import { eventually, isAlive, paster, serve } from '../../helpers/program.ts';
 import { MAILER, notes, pids, project, serveAlone, statusOf, WEB } from './project.ts';
 
@@ -85,6 +87,21 @@ export async function run(globalConf, localConf, signal) {
     const MAIL = '[process:mailer]\nuse = call:./mailer.js:run\n';
     const OTHER = '[process:other]\nuse = call:./other.js:run\n';
     const BROKEN = 'export const run = () => { throw new Error("no queue"); };\n';
+    /** Loads until `notes` says so, and then fails. */
+    const NEVER = `import { appendFileSync, readFileSync } from 'node:fs';
+appendFileSync('notes', 'loads\\n');
+while (!readFileSync('notes', 'utf8').includes('fail')) await new Promise((resolve) => setTimeout(resolve, 20));
+throw new Error('no queue');
+`;
+    /** Responds to /held with a word at once, and with the rest when `notes` says so. */
+    const HOLDING = `import { readFileSync } from 'node:fs';
+export const makeApp = () => async (req, res) => {
+  if (req.url !== '/held') return res.end('two');
+  res.write('two');
+  while (!readFileSync('notes', 'utf8').includes('go')) await new Promise((resolve) => setTimeout(resolve, 20));
+  res.end(' and all');
+};
+`;
 
     async function serveBoth(sections: string) {
       const cwd = project(ini(sections), { 'app.js': app('one'), 'other.js': MAILER });
@@ -133,6 +150,23 @@ export async function run(globalConf, localConf, signal) {
       program.child.kill('SIGHUP');
       await eventually(async () => (await response()) === 'two');
       await program.says(/\[process:other\] reloaded/);
+    });
+
+    test('the new workers finish their requests if a process does not start', async () => {
+      const { cwd, program } = await serveBoth(OTHER);
+      writeFileSync(join(cwd, 'app.js'), HOLDING);
+      writeFileSync(join(cwd, 'other.js'), NEVER);
+      program.child.kill('SIGHUP');
+      const held = await eventually(async () => {
+        const request = await askForStart(program.url, '/held');
+        return request.first === 'two' && request;
+      });
+      appendFileSync(join(cwd, 'notes'), 'fail\n');
+      await program.says(/: \[process:other\] has not been reloaded/);
+      // They would be ended by then.
+      await sleep(2500);
+      appendFileSync(join(cwd, 'notes'), 'go\n');
+      expect(await held.rest).toBe('two and all');
     });
   });
 
