@@ -184,7 +184,7 @@ export async function serveWorkers(service: Service): Promise<number> {
   // From now on a signal must stop the workers and close the sockets.
   const upgrade = new Upgrade(service, {
     sockets: () => new Map([...held].filter(([, socket]) => sockets.includes(socket))),
-    alone: (action) => supervisor.alone(action),
+    alone: (action) => processes.alone(() => supervisor.alone(action)),
     vacate: () => processes.vacate(),
     handOver(pass) {
       supervisor.relay.redirect(pass);

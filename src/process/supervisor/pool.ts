@@ -199,7 +199,7 @@ export class Pool<Boot> {
     const interruptions = this.#interruptions;
     const isInterrupted = () => this.#stopping || this.#interruptions !== interruptions;
     const boot = async (index: number) => {
-      if (isInterrupted()) throw new Error('interrupted');
+      if (isInterrupted()) throw interrupted();
       const worker = await this.bootOne({ isFirst: index === 0, failure });
       booted.set(index, worker);
       return worker;
@@ -295,8 +295,9 @@ export class Pool<Boot> {
     } catch (error) {
       worker.kill();
       if (this.settings.exclusive) await worker.exited;
+      if (this.#interruptions !== interruptions) throw interrupted();
       const mayBePackages = this.spares.isPrepared(worker) && !limit.error && !failure;
-      if (!mayBePackages || this.#stopping || this.#interruptions !== interruptions) throw limit.error ?? error;
+      if (!mayBePackages || this.#stopping) throw limit.error ?? error;
       // What is wrong with the application is what a worker without them says.
       this.#log.debug(`the application is loaded again without packages imported ahead: ${describeError(error)}`);
       return await this.bootOne({ ...how, isCold: true });
@@ -410,4 +411,9 @@ export class Pool<Boot> {
     );
     this.#revivals.add(timer);
   }
+}
+
+/** Why a worker did not start that `interrupt` has ended. */
+export function interrupted(): Error {
+  return new Error('a reload was asked for');
 }

@@ -21,7 +21,7 @@ import { describeChanges } from '../reload/path-changes.ts';
 import { Reload } from '../reload/reload.ts';
 import { isWithdrawal } from './canary.ts';
 import { MemoryBudget, NO_OTHERS, workersText } from './memory-budget.ts';
-import { Pool } from './pool.ts';
+import { interrupted, Pool } from './pool.ts';
 import { WorkerScaler } from './scaling/worker-scaler.ts';
 import { serveWaiting } from './start/last-worker.ts';
 import {
@@ -32,7 +32,7 @@ import {
   workersAtOnce,
 } from './supervision.ts';
 import { watchHeartbeats } from './watchdog.ts';
-import { type Failure, STOPPED, WorkerChanges } from './worker-changes.ts';
+import { type Failure, STOPPED, SUPERSEDED, WorkerChanges } from './worker-changes.ts';
 import type { WorkerHandle } from './worker-handle.ts';
 
 /** How a reload went. */
@@ -66,7 +66,8 @@ export class Supervisor<Boot> {
   readonly #history = new History();
   #interrupted = false;
   #isStarting = false;
-  #isReloading = false;
+  /** Whether an action has its turn that starts workers. */
+  #isChanging = false;
   /** The number of the newest reload: of several that wait, only that one is done. */
   #lastReload = 0;
   #turn: Promise<unknown> = Promise.resolve();
@@ -123,7 +124,7 @@ export class Supervisor<Boot> {
     this.#scaler = new WorkerScaler<Boot>({
       pool: this.#pool,
       log: options.log,
-      inTurn: (action) => this.#inTurn(action, undefined),
+      inTurn: (action) => this.#change(action, undefined),
     });
     this.changes = new WorkerChanges<Boot>({
       pool: this.#pool,
@@ -131,7 +132,7 @@ export class Supervisor<Boot> {
       log: options.log,
       isStopping: () => this.#stopping,
       onNumberSet: () => this.#scaler.fix(),
-      inTurn: (action, stopped) => this.#inTurn(action, stopped),
+      inTurn: (action, stopped) => this.#change(action, stopped),
     });
     this.#memory = new MemoryBudget<Boot>({
       workers: () => this.#pool.workers,
@@ -171,11 +172,9 @@ export class Supervisor<Boot> {
    */
   reload(reason: string, confirm?: () => Promise<void>): Promise<ReloadResult> {
     const number = ++this.#lastReload;
-    this.interruptReload();
-    return this.#inTurn(async (): Promise<ReloadResult> => {
+    this.interruptChange();
+    return this.#change(async (): Promise<ReloadResult> => {
       if (number !== this.#lastReload) return SUPERSEDED;
-      this.#isReloading = true;
-      this.#interrupted = false;
       const { onReload } = this.#options.reload ?? {};
       if (!onReload) this.#log.info(`reloading (${reason})`);
       this.#pool.spares.drop();
@@ -190,27 +189,27 @@ export class Supervisor<Boot> {
         return { ok: true };
       } catch (error) {
         if (this.#stopping) return STOPPED;
+        const hasEnded = this.#pool.isVacated;
+        if (hasEnded) this.#pool.reviveVacated();
         if (this.#interrupted) {
           this.#log.info('starting over: a newer reload was asked for');
           return SUPERSEDED;
         }
         this.#events.reloadFailed(reason, describeError(error));
-        if (this.#pool.isVacated) {
+        if (hasEnded)
           this.#log.error(`the new version does not start, and the old one has ended: ${describeError(error)}`);
-          this.#pool.reviveVacated();
-        } else if (isWithdrawal(error)) this.#log.error(describeError(error));
+        else if (isWithdrawal(error)) this.#log.error(describeError(error));
         else this.#log.error(`the new version does not start, the old one keeps running: ${describeError(error)}`);
-        return { ok: false, error };
+        return { ok: false, error, hasEnded };
       } finally {
-        this.#isReloading = false;
         this.#pool.spares.warm();
       }
     }, STOPPED);
   }
 
-  /** Gives up a reload that is in progress. */
-  interruptReload(): void {
-    if (this.#isReloading) this.#interrupt();
+  /** Gives up a change that is in progress: a newer reload makes the workers that it starts out of date. */
+  interruptChange(): void {
+    if (this.#isChanging) this.#interrupt();
   }
 
   /** Whether a worker ends before its successor loads. */
@@ -277,6 +276,17 @@ export class Supervisor<Boot> {
     return this.#inTurn<T | undefined>(action, undefined);
   }
 
+  /** Runs an action that starts workers, in turn. */
+  #change<T>(action: () => Promise<T>, stopped: T): Promise<T> {
+    return this.#inTurn(async () => {
+      this.#isChanging = true;
+      this.#interrupted = false;
+      return action().finally(() => {
+        this.#isChanging = false;
+      });
+    }, stopped);
+  }
+
   /** Runs actions one after the other; none once the supervisor stops. */
   #inTurn<T>(action: () => Promise<T>, stopped: T): Promise<T> {
     const result = this.#turn.then(() => (this.#stopping ? stopped : action()));
@@ -326,8 +336,7 @@ export class Supervisor<Boot> {
   /** Reloads after a change of files: all workers at once, so that one version serves at a time, or its error if it does not load. */
   #reloadChanges(changed: readonly string[]): Promise<ReloadResult> {
     if (this.#isStarting) this.#interrupt();
-    return this.#inTurn(async () => {
-      this.#interrupted = false;
+    return this.#change(async () => {
       this.#pool.spares.changed(changed, (file) => this.#configuration.has(file));
       const begun = performance.now();
       try {
@@ -368,6 +377,7 @@ export class Supervisor<Boot> {
     this.#pool.settings = workerSettings(next, this.#options.reload);
     this.#configurePreload(next);
     try {
+      if (this.#interrupted) throw interrupted();
       if (next.exclusive) await this.#pool.vacate();
       const canary = oneByOne && !this.#reload && !next.exclusive ? next.canary : undefined;
       const ready = await this.#pool.bootAll(count, { oneByOne, canary, confirm });
@@ -444,5 +454,3 @@ export class Supervisor<Boot> {
     this.#watchdog = watchHeartbeats(() => this.#pool.workers, heartbeatMs, workerTimeout, this.#log);
   }
 }
-
-export const SUPERSEDED: Failure = { ok: false, error: new Error('a newer reload was asked for') };

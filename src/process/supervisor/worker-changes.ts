@@ -10,6 +10,8 @@ import type { WorkerHandle } from './worker-handle.ts';
 export interface Failure {
   readonly ok: false;
   readonly error: unknown;
+  /** Whether the old version has ended, and the new one is tried again. Default: false. */
+  readonly hasEnded?: boolean;
 }
 
 /** How the replacement of a worker went, with the process that serves now. */
@@ -17,6 +19,8 @@ export type Succession = { readonly ok: true; readonly pid: number | undefined }
 
 /** What happens to a request that comes too late. */
 export const STOPPED: Failure = { ok: false, error: new Error('the supervisor is stopping') };
+/** What happens to a reload that a newer one replaces. */
+export const SUPERSEDED: Failure = { ok: false, error: new Error('a newer reload was asked for') };
 
 /** What the changes need of the supervisor. */
 export interface ChangesOwner<Boot> {

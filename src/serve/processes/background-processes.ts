@@ -9,8 +9,8 @@ import { OWN_CODE } from '../../own-files.ts';
 import { describeError } from '../../process/ipc/error-transfer.ts';
 import { pollingPeriod } from '../../process/reload/polling-filesystems.ts';
 import type { OtherProcesses } from '../../process/supervisor/memory-budget.ts';
-import { type ReloadResult, SUPERSEDED, Supervisor } from '../../process/supervisor/supervisor.ts';
-import type { Failure, Succession } from '../../process/supervisor/worker-changes.ts';
+import { type ReloadResult, Supervisor } from '../../process/supervisor/supervisor.ts';
+import { type Failure, STOPPED, SUPERSEDED, type Succession } from '../../process/supervisor/worker-changes.ts';
 import type { WorkerHandle } from '../../process/supervisor/worker-handle.ts';
 import { servedName } from '../announce.ts';
 import { deathDetails } from '../death-details.ts';
@@ -30,6 +30,8 @@ interface Section {
   isStopped: boolean;
   /** Whether two of its processes must not run at the same time. */
   isExclusive: boolean;
+  /** Whether it starts after the server has started, so that a newer reload begins again. */
+  isStarting: boolean;
 }
 
 export class BackgroundProcesses {
@@ -39,7 +41,8 @@ export class BackgroundProcesses {
   readonly #sections = new Map<string, Section>();
   /** The newest reload: of several that wait, only that one is done. */
   #lastReload = 0;
-  #reloading: Promise<unknown> = Promise.resolve();
+  #turn: Promise<unknown> = Promise.resolve();
+  #hasStarted = false;
   #isStopping = false;
   #setFinished = () => {};
 
@@ -57,6 +60,7 @@ export class BackgroundProcesses {
     const { predecessor } = this.#service;
     if (predecessor) this.#tasks.pause(new Date());
     await Promise.all(processes.map((name) => this.#add(name)));
+    this.#hasStarted = true;
     await this.#tasks.set(tasks);
     // Until then the predecessor has the schedules.
     void predecessor?.handedOver.then((since) => this.#tasks.resume(since));
@@ -85,19 +89,29 @@ export class BackgroundProcesses {
     onReplaced: () => Promise<void>,
   ): Promise<ReloadResult> {
     const number = ++this.#lastReload;
-    web?.interruptReload();
-    for (const supervisor of this.#supervisors) supervisor.interruptReload();
-    await this.#reloading;
-    if (number !== this.#lastReload) return SUPERSEDED;
-    const reload = this.#reloadAll(reason, web, onReplaced);
-    this.#reloading = reload.catch(() => {});
-    return reload;
+    web?.interruptChange();
+    for (const supervisor of this.#supervisors) supervisor.interruptChange();
+    const starting = [...this.#sections].flatMap(([name, { isStarting }]) => (isStarting ? name : []));
+    void this.#remove(starting, { graceful: false });
+    const isSuperseded = () => number !== this.#lastReload;
+    const result = await this.alone(async () =>
+      isSuperseded() ? SUPERSEDED : this.#reloadAll(reason, web, onReplaced, isSuperseded),
+    );
+    return result ?? STOPPED;
+  }
+
+  /** Runs an action while no reload is in progress. Undefined: the processes are stopping. */
+  alone<T>(action: () => Promise<T>): Promise<T | undefined> {
+    const result = this.#turn.then(() => (this.#isStopping ? undefined : action()));
+    this.#turn = result.catch(() => {});
+    return result;
   }
 
   async #reloadAll(
     reason: string,
     web: Supervisor<WorkerPlan> | undefined,
     onReplaced: () => Promise<void>,
+    isSuperseded: () => boolean,
   ): Promise<ReloadResult> {
     const chosen = await this.#chosen().catch((error: unknown): Failure => ({ ok: false, error }));
     if ('error' in chosen) {
@@ -111,21 +125,22 @@ export class BackgroundProcesses {
       supervisor && names.includes(name) ? reloading(`[process:${name}]`, supervisor) : [],
     );
     const exclusive = known.filter(({ isExclusive }) => isExclusive);
+    const application = web ? [reloading('the application', web)] : [];
     const result = await reloadTogether(
       [
-        ...(web && !web.isExclusive ? [reloading('the application', web)] : []),
+        ...application.filter(({ isExclusive }) => !isExclusive),
         ...known.filter((each) => !exclusive.includes(each)),
         ...this.#missing(names).map((name) => this.#adding(name)),
+        ...application.filter(({ isExclusive }) => isExclusive),
       ],
       reason,
+      isSuperseded,
     );
-    if (!result.ok) return result;
-    const application = web?.isExclusive ? await web.reload(reason) : result;
-    if (!application.ok) return application;
+    if (!result.ok && !result.hasEnded) return result;
     await this.#setTasks(tasks);
     await Promise.all([onReplaced(), this.#removeExcept(names)]);
     const results = await Promise.all(exclusive.map((each) => each.reload(reason)));
-    return results.find((each) => !each.ok) ?? result;
+    return [result, ...results].find((each) => !each.ok) ?? result;
   }
 
   /** With `--reload`, after a change of the file: starts those of new sections, and ends those of removed ones. */
@@ -255,10 +270,10 @@ export class BackgroundProcesses {
     return this.#remove([...this.#sections.keys()].filter((name) => !names.includes(name)));
   }
 
-  async #remove(names: readonly string[]): Promise<void> {
+  async #remove(names: readonly string[], how = { graceful: true }): Promise<void> {
     const removed = names.map((name) => this.#sections.get(name)?.supervisor);
     for (const name of names) this.#sections.delete(name);
-    await Promise.all(removed.map((supervisor) => supervisor?.stop({ graceful: true })));
+    await Promise.all(removed.map((supervisor) => supervisor?.stop(how)));
   }
 
   /** Starts the processes of a new section with a reload, and ends them if the others keep their old version. */
@@ -270,8 +285,10 @@ export class BackgroundProcesses {
     try {
       await this.#add(name);
     } catch (error) {
-      this.#sections.delete(name);
-      if (!this.#isStopping) this.#service.log.error(`[process:${name}] does not start: ${describeError(error)}`);
+      // Otherwise a newer reload has removed it.
+      const isWanted = this.#sections.delete(name);
+      if (isWanted && !this.#isStopping)
+        this.#service.log.error(`[process:${name}] does not start: ${describeError(error)}`);
       return { ok: false, error };
     }
     try {
@@ -284,17 +301,25 @@ export class BackgroundProcesses {
   }
 
   async #add(name: string): Promise<void> {
-    const section: Section = { supervisor: undefined, isStopped: false, isExclusive: false };
+    const section: Section = { supervisor: undefined, isStopped: false, isExclusive: false, isStarting: false };
     this.#sections.set(name, section);
     await this.#start(name, section);
   }
 
   async #start(name: string, section: Section): Promise<void> {
+    section.isStarting = this.#hasStarted;
+    await this.#startSupervisor(name, section).finally(() => {
+      section.isStarting = false;
+    });
+  }
+
+  async #startSupervisor(name: string, section: Section): Promise<void> {
     const { plan, request, logFile, log } = this.#service;
     const { reload, reloadInterval } = request;
     const session = new LoadSession(plan.globalConf);
     const first = await processSupervision(this.#service, name, session);
     if (this.#isStopping) return;
+    if (this.#sections.get(name) !== section) throw SUPERSEDED.error;
     session.logWarnings(log);
     const watched = [...session.files, ...first.boot.envFiles];
     section.supervisor = new Supervisor<ProcessPlan>({

@@ -1,7 +1,7 @@
 /** Gives several supervisors a new version: all of them, or none. */
 import { RunError } from '../../errors.ts';
 import type { ReloadResult } from '../../process/supervisor/supervisor.ts';
-import type { Failure } from '../../process/supervisor/worker-changes.ts';
+import { type Failure, SUPERSEDED } from '../../process/supervisor/worker-changes.ts';
 
 /** A supervisor whose old workers run until the new ones are ready. */
 export interface Reloading {
@@ -13,11 +13,16 @@ export interface Reloading {
 
 /**
  * Reloads them in this order. The new workers of each start when those before it are ready, and take over when those of all
- * are; if one does not start, the old ones of all keep running.
+ * are; if one does not start, the old ones of all keep running. If the old ones of the last have ended, the others go on.
+ * @param isSuperseded whether a newer reload has been asked for
  * @returns the error of the one that does not start
  */
-export async function reloadTogether(all: readonly Reloading[], reason: string): Promise<ReloadResult> {
-  return (await firstFailure(all, reason)) ?? { ok: true };
+export async function reloadTogether(
+  all: readonly Reloading[],
+  reason: string,
+  isSuperseded: () => boolean,
+): Promise<ReloadResult> {
+  return (await firstFailure(all, reason, isSuperseded)) ?? { ok: true };
 }
 
 interface NamedFailure extends Failure {
@@ -27,13 +32,16 @@ interface NamedFailure extends Failure {
 async function firstFailure(
   [first, ...others]: readonly Reloading[],
   reason: string,
+  isSuperseded: () => boolean,
 ): Promise<NamedFailure | undefined> {
   if (!first) return undefined;
+  const { name } = first;
+  if (isSuperseded()) return { ...SUPERSEDED, name };
   let failure: NamedFailure | undefined;
   const result = await first.reload(reason, async () => {
-    failure = await firstFailure(others, reason);
+    failure = await firstFailure(others, reason, isSuperseded);
     // It has been logged where it happened.
-    if (failure) throw new RunError('PASTER_PROCESS', `${failure.name} has not been reloaded`);
+    if (failure && !failure.hasEnded) throw new RunError('PASTER_PROCESS', `${failure.name} has not been reloaded`);
   });
-  return failure ?? (result.ok ? undefined : { ...result, name: first.name });
+  return failure ?? (result.ok ? undefined : { ...result, name });
 }

@@ -14,7 +14,7 @@ export async function serveProcesses(service: Service): Promise<number> {
   const processes = new BackgroundProcesses(service);
   const upgrade = new Upgrade(service, {
     sockets: () => new Map(),
-    alone: (action) => action(),
+    alone: (action) => processes.alone(action),
     vacate: () => processes.vacate(),
     async handOver() {
       void processes.stop({ graceful: true });

@@ -141,15 +141,20 @@ export const makeApp = () => async (req, res) => {
       for (let round = 0; round < 10; round++) expect(await response()).toBe('two');
     });
 
-    test('a newer HUP is done instead of one that waits for a process', async () => {
-      const { cwd, program, response } = await serveBoth(OTHER);
-      writeFileSync(join(cwd, 'other.js'), 'await new Promise((resolve) => setTimeout(resolve, 1e9));\n');
+    test.each([
+      ['a process', OTHER],
+      ['a process of a new section', ''],
+    ])('a newer HUP is done instead of one that waits for %s', async (_what, before) => {
+      const { cwd, program, response } = await serveBoth(before);
+      writeFileSync(join(cwd, 'x.ini'), ini(OTHER));
+      writeFileSync(join(cwd, 'other.js'), NEVER);
       program.child.kill('SIGHUP');
-      await program.says(/\[process:other\] reloading/);
+      await eventually(() => notes(cwd).includes('loads'));
       writeFileSync(join(cwd, 'other.js'), MAILER);
       program.child.kill('SIGHUP');
       await eventually(async () => (await response()) === 'two');
-      await program.says(/\[process:other\] reloaded/);
+      await eventually(async () => (await pids(cwd, 'other')).length === 1);
+      expect(program.output).not.toContain('does not start');
     });
 
     test('the new workers finish their requests if a process does not start', async () => {
@@ -167,6 +172,23 @@ export const makeApp = () => async (req, res) => {
       await sleep(2500);
       appendFileSync(join(cwd, 'notes'), 'go\n');
       expect(await held.rest).toBe('two and all');
+    });
+
+    test('with reload_exclusive, an error in the section of the server keeps the processes too', async () => {
+      const exclusive = (settings = '') =>
+        `${ini(MAIL)}`.replace('port = 0', `port = 0\nreload_exclusive = true\n${settings}`);
+      const cwd = project(exclusive(), { 'app.js': app('one') });
+      const program = await serve(['x.ini'], { cwd });
+      const mailer = await pids(cwd, 'mailer');
+      writeFileSync(join(cwd, 'x.ini'), exclusive('max_requests = many\n'));
+      const { status, stderr } = await paster(['control', 'x.ini', 'reload'], { cwd }).finished();
+      expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/max_requests: "many" is not/) });
+      expect(await pids(cwd, 'mailer')).toEqual(mailer);
+      writeFileSync(join(cwd, 'app.js'), app('two'));
+      writeFileSync(join(cwd, 'x.ini'), exclusive());
+      program.child.kill('SIGHUP');
+      await eventually(async () => (await (await fetch(program.url)).text()) === 'two');
+      await eventually(async () => (await pids(cwd, 'mailer'))[0] !== mailer[0]);
     });
   });
 

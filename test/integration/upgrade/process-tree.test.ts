@@ -86,6 +86,39 @@ test('background processes are replaced too, and an exclusive one never runs twi
   expect([words('one').length, words('two').length]).toEqual([6, 6]);
 });
 
+test('a HUP during an upgrade without web workers is done by the new process', async () => {
+  const section = (word: string) => `[process:one]\nuse = call:./job.js:run\nword = ${word}\n`;
+  const directory = temporaryDirectory({
+    'package.json': '{"type": "module"}',
+    // One that finds `hold` loads until there is `go`.
+    'job.js': `import { appendFileSync, existsSync, rmSync } from 'node:fs';
+const isHeld = existsSync('hold');
+if (isHeld) rmSync('hold');
+while (isHeld && !existsSync('go')) await new Promise((resolve) => setTimeout(resolve, 20));
+export async function run(globalConf, { word }, signal) {
+  appendFileSync('words', word + '\\n');
+  await new Promise((resolve) => signal.addEventListener('abort', resolve));
+}\n`,
+    'x.ini': section('old'),
+    words: '',
+  });
+  const program = new Program(OLD_NODE, [PASTER, 'serve', 'x.ini', '--pid-file', 'x.pid'], { cwd: directory });
+  await program.says(/^Starting server in PID/m);
+  const site = new UpgradedServer(directory, program, '');
+  site.save('hold', '');
+  const { pid } = site;
+  const upgrading = site.paster(['upgrade', 'x.ini']).finished();
+  await eventually(() => !existsSync(join(directory, 'hold')));
+  site.save('x.ini', section('new'));
+  process.kill(pid, 'SIGHUP');
+  // The signal has arrived when the old process has answered.
+  await site.paster(['status', 'x.ini']).finished();
+  site.save('go', '');
+  expect((await upgrading).status).toBe(0);
+  await eventually(() => /\[process:one\] reloaded/.test(program.stderr));
+  expect(site.read('words')).toBe('old\nold\nnew\n');
+});
+
 describe.runIf(requireRoot())('as root', () => {
   test('with --user: workers belong to the user, and the supervisor stays root', async () => {
     const site = await start(`${HTTP}\nworkers = 1`, { args: ['--user', 'nobody'] });
