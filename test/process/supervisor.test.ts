@@ -1,7 +1,9 @@
-import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { openSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/log.ts';
@@ -369,6 +371,40 @@ test.each([
   await site.program?.logged(message);
   await site.program?.logged(/^reloaded$/m);
   expect(await ask(port)).toBe('better');
+});
+
+test('a worker that a reload interrupts finishes its requests if it serves already', async () => {
+  const app = appAnswering('whole').replace('400', '1500');
+  const { supervisor, port, pid } = await superviseHere(app, { gracefulTimeout: 10 });
+  const client = (code: string) => [
+    '--input-type=module',
+    '-e',
+    `const ask = async (path) => {
+    const response = await fetch('http://127.0.0.1:${port}' + path, { headers: { connection: 'close' } });
+    return response.text();
+  };\n${code}`,
+  ];
+  const added = supervisor.changes.add();
+  await setImmediate();
+  // The supervisor does not run meanwhile, so it does not know that the worker is ready.
+  execFileSync(process.execPath, client(`while (await ask('/pid') === '${pid}');`), { timeout: 20_000 });
+  const output = openSync(join(site.directory, 'output'), 'w');
+  const asking = spawn(
+    process.execPath,
+    client(`
+    const responses = Promise.all(Array.from({ length: 16 }, () => ask('/slow').catch(String)));
+    setTimeout(() => console.log('asked'), 300);
+    console.log(new Set(await responses));
+  `),
+    { stdio: ['ignore', output, output] },
+  );
+  const said = () => readFileSync(join(site.directory, 'output'), 'utf8');
+  for (let rounds = 0; rounds < 200 && said() === ''; rounds++) execFileSync('sleep', ['0.05']);
+  const reloaded = supervisor.reload('test');
+  expect(await added).toMatchObject({ ok: false, error: { message: 'a reload was asked for' } });
+  expect(await reloaded).toEqual({ ok: true });
+  await once(asking, 'exit');
+  expect(said()).toBe("asked\nSet(1) { 'whole' }\n");
 });
 
 describe('the end', () => {

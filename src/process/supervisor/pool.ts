@@ -34,8 +34,8 @@ export class Pool<Boot> {
   readonly #titles: WorkerTitles<WorkerHandle<Boot>>;
   readonly live: LiveWorkers<Boot>;
   readonly #revivals = new Set<NodeJS.Timeout>();
-  /** Those that boot and are not ready yet. */
-  readonly #starting = new Set<WorkerHandle<Boot>>();
+  /** Those that boot and are not ready yet, each with what ends the wait for it. */
+  readonly #starting = new Map<WorkerHandle<Boot>, () => void>();
   /** The latest start of a worker. */
   #latest: Promise<unknown> | undefined;
   /** Settles when the new version that is being tried is withdrawn or accepted. */
@@ -179,7 +179,7 @@ export class Pool<Boot> {
     for (const slot of slots) slot.worker = undefined;
     const { drain } = this.settings;
     // One that starts again after a crash is not in its slot yet.
-    const starting = [...this.#starting].map((worker) => {
+    const starting = [...this.#starting.keys()].map((worker) => {
       worker.kill();
       return worker.exited;
     });
@@ -248,7 +248,13 @@ export class Pool<Boot> {
   /** Gives up the workers that are starting, and those that `bootAll` would start after them. */
   interrupt(): void {
     this.#interruptions++;
-    for (const worker of this.#starting) worker.kill();
+    // One that has just become ready may have requests. In development the next version needs the processors more.
+    const mayServe = !this.#options.reload && !this.settings.exclusive;
+    for (const [worker, giveUp] of this.#starting) {
+      if (mayServe) void this.#retire(worker);
+      else worker.kill();
+      giveUp();
+    }
   }
 
   /** Ends all workers; a second call that is not graceful cuts a graceful one short. */
@@ -284,20 +290,22 @@ export class Pool<Boot> {
     const interruptions = this.#interruptions;
     const { boot, limits, startTimeout } = this.settings;
     const limit = new StartLimit(startTimeout, worker, this.#log);
+    const givenUp = new Promise<never>((_resolve, reject) => {
+      this.#starting.set(worker, () => reject(interrupted()));
+    });
     try {
-      this.#starting.add(worker);
       const asksToOpen = failure === undefined && this.spares.isPrepared(worker);
       const isConfigurationSame = this.#options.reload && this.spares.hasSameConfiguration(worker);
       const ready = worker.boot(boot, limits, { isFirst, failure, asksToOpen, isConfigurationSame });
       // While it loads, since files are looked at.
       if (asksToOpen) this.spares.examine(worker);
-      await ready;
+      await Promise.race([ready, givenUp]);
     } catch (error) {
-      worker.kill();
+      const isInterrupted = this.#interruptions !== interruptions;
+      if (!isInterrupted) worker.kill();
       if (this.settings.exclusive) await worker.exited;
-      if (this.#interruptions !== interruptions) throw interrupted();
       const mayBePackages = this.spares.isPrepared(worker) && !limit.error && !failure;
-      if (!mayBePackages || this.#stopping) throw limit.error ?? error;
+      if (!mayBePackages || this.#stopping || isInterrupted) throw limit.error ?? error;
       // What is wrong with the application is what a worker without them says.
       this.#log.debug(`the application is loaded again without packages imported ahead: ${describeError(error)}`);
       return await this.bootOne({ ...how, isCold: true });

@@ -31,6 +31,7 @@ import {
   workersAtFirst,
   workersAtOnce,
 } from './supervision.ts';
+import { Turns } from './turns.ts';
 import { watchHeartbeats } from './watchdog.ts';
 import { type Failure, STOPPED, SUPERSEDED, WorkerChanges } from './worker-changes.ts';
 import type { WorkerHandle } from './worker-handle.ts';
@@ -64,13 +65,10 @@ export class Supervisor<Boot> {
   readonly #events = new ServerEvents();
   /** Filled only while workers report at intervals. */
   readonly #history = new History();
-  #interrupted = false;
   #isStarting = false;
-  /** Whether an action has its turn that starts workers. */
-  #isChanging = false;
   /** The number of the newest reload: of several that wait, only that one is done. */
   #lastReload = 0;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns(() => this.#stopping);
   #stopping = false;
   /** Seconds for requests when it stops, once no connection waits for a worker to start. */
   #timeLeft: number | Promise<number> | undefined;
@@ -124,7 +122,7 @@ export class Supervisor<Boot> {
     this.#scaler = new WorkerScaler<Boot>({
       pool: this.#pool,
       log: options.log,
-      inTurn: (action) => this.#change(action, undefined),
+      inTurn: (action) => this.#turns.change(action, undefined),
     });
     this.changes = new WorkerChanges<Boot>({
       pool: this.#pool,
@@ -132,7 +130,7 @@ export class Supervisor<Boot> {
       log: options.log,
       isStopping: () => this.#stopping,
       onNumberSet: () => this.#scaler.fix(),
-      inTurn: (action, stopped) => this.#change(action, stopped),
+      inTurn: (action, stopped) => this.#turns.change(action, stopped),
     });
     this.#memory = new MemoryBudget<Boot>({
       workers: () => this.#pool.workers,
@@ -173,7 +171,7 @@ export class Supervisor<Boot> {
   reload(reason: string, confirm?: () => Promise<void>): Promise<ReloadResult> {
     const number = ++this.#lastReload;
     this.interruptChange();
-    return this.#change(async (): Promise<ReloadResult> => {
+    return this.#turns.change(async (): Promise<ReloadResult> => {
       if (number !== this.#lastReload) return SUPERSEDED;
       const { onReload } = this.#options.reload ?? {};
       if (!onReload) this.#log.info(`reloading (${reason})`);
@@ -191,7 +189,7 @@ export class Supervisor<Boot> {
         if (this.#stopping) return STOPPED;
         const hasEnded = this.#pool.isVacated;
         if (hasEnded) this.#pool.reviveVacated();
-        if (this.#interrupted) {
+        if (this.#turns.isInterrupted) {
           this.#log.info('starting over: a newer reload was asked for');
           return SUPERSEDED;
         }
@@ -209,7 +207,7 @@ export class Supervisor<Boot> {
 
   /** Gives up a change that is in progress: a newer reload makes the workers that it starts out of date. */
   interruptChange(): void {
-    if (this.#isChanging) this.#interrupt();
+    if (this.#turns.isChanging) this.#interrupt();
   }
 
   /** Whether a worker ends before its successor loads. */
@@ -273,38 +271,20 @@ export class Supervisor<Boot> {
 
   /** Runs an action while no worker is replaced on request. Undefined: the supervisor is stopping. */
   alone<T>(action: () => Promise<T>): Promise<T | undefined> {
-    return this.#inTurn<T | undefined>(action, undefined);
-  }
-
-  /** Runs an action that starts workers, in turn. */
-  #change<T>(action: () => Promise<T>, stopped: T): Promise<T> {
-    return this.#inTurn(async () => {
-      this.#isChanging = true;
-      this.#interrupted = false;
-      return action().finally(() => {
-        this.#isChanging = false;
-      });
-    }, stopped);
-  }
-
-  /** Runs actions one after the other; none once the supervisor stops. */
-  #inTurn<T>(action: () => Promise<T>, stopped: T): Promise<T> {
-    const result = this.#turn.then(() => (this.#stopping ? stopped : action()));
-    this.#turn = result.catch(() => {});
-    return result;
+    return this.#turns.run<T | undefined>(action, undefined);
   }
 
   /** With `reload`, workers serve the error of a version that does not start until the next good save. */
   #startFirst(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       for (;;) {
-        this.#interrupted = false;
+        this.#turns.isInterrupted = false;
         try {
           await this.#fill(this.#current);
           this.#isConfigurationLoaded = true;
           return;
         } catch (error) {
-          if (this.#interrupted && !this.#stopping) continue;
+          if (this.#turns.isInterrupted && !this.#stopping) continue;
           if (this.#reload && !this.#stopping && (await this.#serveFailure(error))) return;
           await this.stop({ graceful: false });
           throw error;
@@ -336,7 +316,7 @@ export class Supervisor<Boot> {
   /** Reloads after a change of files: all workers at once, so that one version serves at a time, or its error if it does not load. */
   #reloadChanges(changed: readonly string[]): Promise<ReloadResult> {
     if (this.#isStarting) this.#interrupt();
-    return this.#change(async () => {
+    return this.#turns.change(async () => {
       this.#pool.spares.changed(changed, (file) => this.#configuration.has(file));
       const begun = performance.now();
       try {
@@ -345,7 +325,7 @@ export class Supervisor<Boot> {
         this.#events.reloaded(describeChanges(changed), begun, replaced);
         return { ok: true };
       } catch (error) {
-        if (!this.#stopping && !this.#interrupted) {
+        if (!this.#stopping && !this.#turns.isInterrupted) {
           this.#events.reloadFailed(describeChanges(changed), describeError(error));
           await this.#serveFailure(error);
         }
@@ -377,7 +357,7 @@ export class Supervisor<Boot> {
     this.#pool.settings = workerSettings(next, this.#options.reload);
     this.#configurePreload(next);
     try {
-      if (this.#interrupted) throw interrupted();
+      if (this.#turns.isInterrupted) throw interrupted();
       if (next.exclusive) await this.#pool.vacate();
       const canary = oneByOne && !this.#reload && !next.exclusive ? next.canary : undefined;
       const ready = await this.#pool.bootAll(count, { oneByOne, canary, confirm });
@@ -440,7 +420,7 @@ export class Supervisor<Boot> {
 
   /** Gives up the workers that are starting: there is a newer version, and the old one may never become ready. */
   #interrupt(): void {
-    this.#interrupted = true;
+    this.#turns.isInterrupted = true;
     this.#pool.interrupt();
   }
 

@@ -146,7 +146,9 @@ async function work<Boot>(
   const booting = start(first.boot, open, control).finally(() => process.channel?.ref());
   let running: WorkerRunning | 'stopped';
   try {
-    running = await Promise.race([booting, end.then(() => 'stopped' as const)]);
+    // If it accepts connections already, it serves them first.
+    const stopped = end.then(async () => (listeners.length > 0 ? await booting : 'stopped'));
+    running = await Promise.race([booting, stopped]);
   } catch (error) {
     await channel.send({ paster: 'failed', error: packError(error) });
     return WORKER_BOOT_FAILED;

@@ -1,0 +1,33 @@
+/** Runs the actions of a supervisor one after the other. A newer reload interrupts those that start workers. */
+
+export class Turns {
+  /** Whether an action has its turn that starts workers. */
+  isChanging = false;
+  /** Whether the workers that it starts are out of date. */
+  isInterrupted = false;
+  #last: Promise<unknown> = Promise.resolve();
+  readonly #isOver: () => boolean;
+
+  /** @param isOver whether no action may run any more */
+  constructor(isOver: () => boolean) {
+    this.#isOver = isOver;
+  }
+
+  /** @returns what the action returns, or `over` if it may not run */
+  run<T>(action: () => Promise<T>, over: T): Promise<T> {
+    const result = this.#last.then(() => (this.#isOver() ? over : action()));
+    this.#last = result.catch(() => {});
+    return result;
+  }
+
+  /** The same for an action that starts workers. */
+  change<T>(action: () => Promise<T>, over: T): Promise<T> {
+    return this.run(async () => {
+      this.isChanging = true;
+      this.isInterrupted = false;
+      return action().finally(() => {
+        this.isChanging = false;
+      });
+    }, over);
+  }
+}
