@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ECOSYSTEM_KEYS } from '../../src/scaffold/migrate/ecosystem-keys.ts';
+import { runHere } from '../helpers/command.ts';
 import { readFiles, temporaryDirectory } from '../helpers/directory.ts';
 import { paster, ROOT, requireTool } from '../helpers/program.ts';
 
@@ -14,7 +15,7 @@ const PROGRAMS = { 'server.js': SERVER, 'admin.js': SERVER, 'worker.js': 'setInt
 async function create(files: Readonly<Record<string, string>>, ...args: string[]) {
   const directory = temporaryDirectory({ ...PROGRAMS, ...files });
   const [from = ''] = Object.keys(files);
-  const done = await paster(['create', '--from', from, ...args], { cwd: directory }).finished();
+  const done = await runHere(['create', '--from', from, ...args], { cwd: directory });
   const written = readFiles(directory);
   return {
     ...done,
@@ -72,7 +73,7 @@ describe('forms of an ecosystem file', () => {
   test.skipIf(pm2 === undefined)('YAML, by the package that pm2 brings', async () => {
     const directory = temporaryDirectory({ ...PROGRAMS, 'ecosystem.yaml': YAML });
     const env = { PATH: `${dirname(pm2 ?? '')}/../../.bin:${process.env['PATH']}` };
-    const made = await paster(['create', '--from', 'ecosystem.yaml'], { cwd: directory, env }).finished();
+    const made = await runHere(['create', '--from', 'ecosystem.yaml'], { cwd: directory, env });
     expect(made).toMatchObject({ status: 0, stderr: '' });
     expect(readFileSync(join(directory, 'etc/config.ini'), 'utf8')).toContain('workers = 3');
   });
@@ -287,7 +288,7 @@ describe('the command', () => {
   test('it replaces nothing without being asked, and shows what it would do', async () => {
     const { directory, config } = await app(WEB);
     const again = (...args: string[]) =>
-      paster(['create', '--from', 'ecosystem.config.js', ...args], { cwd: directory }).finished();
+      runHere(['create', '--from', 'ecosystem.config.js', ...args], { cwd: directory });
     expect((await again()).stdout).toContain('same: etc/config.ini');
     const other = `${config}# mine\n`;
     const { writeFileSync } = await import('node:fs');
@@ -364,8 +365,8 @@ describe('a Procfile', () => {
     );
     // foreman would take it; what is written does not depend on the shell.
     const directory = temporaryDirectory({ ...PROGRAMS, Procfile: lines });
-    const made = paster(['create', '--from', 'Procfile'], { cwd: directory, env: { PORT: '65500' } });
-    expect(await made.finished()).toMatchObject({ status: 0, stdout: expect.stringContaining('port 5000') });
+    const made = await runHere(['create', '--from', 'Procfile'], { cwd: directory, env: { PORT: '65500' } });
+    expect(made).toMatchObject({ status: 0, stdout: expect.stringContaining('port 5000') });
   });
 
   test('an error has its place', async () => {
@@ -379,6 +380,6 @@ describe('a Procfile', () => {
 test.each(['Procfile', 'ecosystem.config.js'])('a FIFO named %s is not read', async (name) => {
   const cwd = temporaryDirectory();
   execFileSync('mkfifo', [join(cwd, name)]);
-  const done = await paster(['create', '--from', name], { cwd }).finished();
+  const done = await runHere(['create', '--from', name], { cwd });
   expect(done).toMatchObject({ status: 2, stderr: expect.stringMatching(/cannot read \S+: not a regular file/) });
 });
