@@ -94,7 +94,7 @@ export class WorkerScaler<Boot> {
     const wasBlocked = now - this.#lookedAt > 5 * LOAD_MS;
     this.#lookedAt = now;
     const policy = this.#policy;
-    if (!policy || wasBlocked || this.#isChanging || this.#isFixed || pool.isStarting) return;
+    if (!policy || wasBlocked || this.#isChanging || this.#isFixed) return;
     const loads = pool.workers.flatMap((worker) => loadOf(worker) ?? []);
     // One that starts, or starts again after a crash, has to be measured before another one may follow.
     if (loads.length === 0 || loads.length < pool.size) return;
