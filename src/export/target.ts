@@ -7,6 +7,7 @@ import { type Heading, withHeading } from './heading.ts';
 import { dockerfile, dockerignore } from './services/docker.ts';
 import { kubernetesObjects } from './services/kubernetes.ts';
 import { podResources } from './services/pod-resources.ts';
+import { containerNotes } from './services/serve-command.ts';
 import { systemdUnits } from './services/systemd.ts';
 import { dockerNotes, kubernetesNotes, systemdNotes } from './services/variable-notes.ts';
 import { checkedServerName, exportError, maxBodyMiB, type Site, type SiteOptions, siteOf } from './site.ts';
@@ -143,8 +144,9 @@ const NOTES: Readonly<Record<string, (deployment: Deployment, options: ExportOpt
     ...systemdNotes(deployment, user),
     ...(split ? scheduleNotes(deployment.background, 'systemd') : []),
   ],
-  docker: dockerNotes,
+  docker: (deployment) => [...containerNotes(deployment), ...dockerNotes(deployment)],
   kubernetes: (deployment, options) => [
+    ...containerNotes(deployment),
     ...kubernetesNotes(deployment),
     ...scheduleNotes(deployment.background, 'Kubernetes'),
     ...(deployment.hasServer ? podResources(deployment, options).warnings : []),

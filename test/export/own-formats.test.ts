@@ -327,3 +327,49 @@ describe('kubernetes', () => {
     expect(config?.toJS().data['config.ini']).toBe(readFileSync(ini(directory), 'utf8'));
   });
 });
+
+describe('several servers', () => {
+  const FIRST = '[server:main]\nuse = npm:paster#fastcgi\n';
+  const LIVE = '[server:live]\nuse = npm:paster#http\nport = 8085\n';
+
+  test.each([
+    ['is reached', `${FIRST}host = 0.0.0.0\nport = 5050\nallow = 10.0.0.0/8\n${LIVE}`, [8085, 5050], ''],
+    [
+      'listens on the loopback',
+      `${FIRST}host = 127.0.0.1\nport = 5050\n${LIVE}`,
+      [8085],
+      '[server:main] listens on 127.0.0.1:5050 in the container, where only its own processes reach it: write host = 0.0.0.0, and allow',
+    ],
+    [
+      'has a Unix socket',
+      `${FIRST}socket = /run/a.sock\n${LIVE}`,
+      [8085],
+      '[server:main] listens on unix:/run/a.sock in',
+    ],
+    [
+      'speaks HTTP too',
+      `${LIVE.replace('live', 'main').replace('8085', '8086')}${LIVE}`,
+      [8086],
+      'in a container [server:main] serves alone: [server:live] is left out',
+    ],
+  ])('of a container, if another one %s', async (_what, servers, ports, note) => {
+    const directory = project(HTTP);
+    const app = '[app:main]\nuse = npm:paster#test\n';
+    writeFiles(directory, { 'etc/config.ini': `[paster]\nserve = main, live\n${app}${servers}` });
+    const docker = await runHere(['export', 'docker', ini(directory)]);
+    const cluster = await runHere(['export', 'kubernetes', ini(directory)]);
+    for (const { stdout, stderr } of [docker, cluster]) {
+      expect(stderr.includes('[server:')).toBe(note !== '');
+      expect(stderr).toContain(note);
+      expect(stdout).toContain(note && `# ${note}`);
+    }
+    expect(docker.stdout).toContain(`\nEXPOSE ${ports.join(' ')}\n`);
+    const objects = parseAllDocuments(cluster.stdout).map((document) => document.toJS());
+    const spec = (kind: string) => objects.find((each) => each.kind === kind).spec;
+    const inPod: { name: string; containerPort: number }[] = spec('Deployment').template.spec.containers[0].ports;
+    const inService: { targetPort: string }[] = spec('Service').ports;
+    expect(inPod.map(({ containerPort }) => containerPort)).toEqual(ports);
+    expect(inService.map(({ targetPort }) => targetPort)).toEqual(inPod.map(({ name }) => name));
+    expect(() => new Service(objects.find(({ kind }) => kind === 'Service')).validate()).not.toThrow();
+  });
+});

@@ -8,6 +8,7 @@ import {
   containerCommand,
   containerServer,
   gracefulTimeout,
+  portsBesideWeb,
   refuseAccounts,
 } from './serve-command.ts';
 
@@ -45,7 +46,7 @@ export function dockerfile(deployment: Deployment, health: string | undefined): 
     `COPY --from=source ${CONTAINER_HOME} ./`,
     'RUN mkdir -p var && chown node:node var',
     'USER node',
-    server && `EXPOSE ${server.port}`,
+    server && `EXPOSE ${[server, ...portsBesideWeb(deployment)].map(({ port }) => port).join(' ')}`,
     `# docker stop --time ${timeout + 5}: it takes up to ${timeout} seconds to finish its ${server ? 'requests' : 'work'}.`,
     'STOPSIGNAL SIGTERM',
     server &&

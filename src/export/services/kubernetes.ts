@@ -13,6 +13,7 @@ import {
   containerCommand,
   containerServer,
   gracefulTimeout,
+  portsBesideWeb,
   refuseAccounts,
 } from './serve-command.ts';
 import { type YamlValue, yamlText } from './yaml.ts';
@@ -94,7 +95,13 @@ function workload(deployment: Deployment, ini: string, options: KubernetesOption
         gracePeriod: PRE_STOP + gracefulTimeout(deployment, 'web') + KILL_MARGIN,
         resources: options.resources,
         container: {
-          ports: [{ name: 'http', containerPort: server.port }],
+          ports: [
+            { name: 'http', containerPort: server.port },
+            ...portsBesideWeb(deployment).map(({ scheme, port }) => ({
+              name: `${scheme}-${port}`,
+              containerPort: port,
+            })),
+          ],
           startupProbe: { ...probe, periodSeconds: PERIOD, failureThreshold: Math.ceil(wait / PERIOD) },
           readinessProbe: { ...probe, periodSeconds: PERIOD },
           // A server that does not listen must be restarted; one that waits for its database must not.
@@ -201,7 +208,13 @@ function service(deployment: Deployment): YamlValue {
     metadata: metadata(deployment),
     spec: {
       selector: labels(deployment.name),
-      ports: [{ name: 'http', port: 80, targetPort: 'http' }],
+      ports: [
+        { name: 'http', port: 80, targetPort: 'http' },
+        ...portsBesideWeb(deployment).map(({ scheme, port }) => {
+          const name = `${scheme}-${port}`;
+          return { name, port, targetPort: name };
+        }),
+      ],
     },
   };
 }

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { WEB } from '../../deploy/background/process-settings.ts';
 import { workerCountText } from '../../deploy/server/worker-count.ts';
+import { type Address, formatAddress, isLoopback, type TcpAddress } from '../../net/address.ts';
 import { PACKAGE_ROOT } from '../../own-files.ts';
 import { type BackgroundPart, partError } from '../background.ts';
 import { type DeployedServer, type Deployment, isHttp } from '../deployment.ts';
@@ -71,6 +72,43 @@ export function containerServer(deployment: Deployment): ContainerServer {
 /** Those that speak HTTP/1.1. */
 function webServers(deployment: Deployment): DeployedServer[] {
   return [deployment, ...deployment.others].filter((each) => isHttp(each.scheme) && !each.http2Only);
+}
+
+/** Those that are served beside the one whose port a container has; none if that one serves alone. */
+function besideWeb(deployment: Deployment): DeployedServer[] {
+  const [web, another] = webServers(deployment);
+  return web && !another ? [deployment, ...deployment.others].filter((each) => each !== web) : [];
+}
+
+/** The ports of these as far as other machines reach them. */
+export function portsBesideWeb(deployment: Deployment): { readonly scheme: string; readonly port: number }[] {
+  return besideWeb(deployment).flatMap(({ scheme, addresses }) =>
+    addresses.flatMap((address) => (isReached(address) ? { scheme, port: address.port } : [])),
+  );
+}
+
+/** The servers that the network of a container does not reach. */
+export function containerNotes(deployment: Deployment): string[] {
+  const { others } = deployment;
+  if (others.length === 0) return [];
+  const [web, another] = webServers(deployment);
+  if (!web || another) {
+    const served = web ? `[server:${web.section}]` : 'serve -s http';
+    const left = [deployment, ...others].filter((each) => each !== web).map(({ section }) => `[server:${section}]`);
+    return [`in a container ${served} serves alone: ${left.join(', ')} ${left.length === 1 ? 'is' : 'are'} left out`];
+  }
+  return besideWeb(deployment).flatMap(({ section, addresses, scheme }) =>
+    addresses.some(isReached)
+      ? []
+      : `[server:${section}] listens on ${addresses.map(formatAddress).join(' ')} in the container, where only its own processes reach it: ` +
+        (isHttp(scheme)
+          ? 'write host = 0.0.0.0'
+          : 'write host = 0.0.0.0, and allow with the addresses of the web servers'),
+  );
+}
+
+function isReached(address: Address): address is TcpAddress {
+  return address.kind === 'tcp' && !isLoopback(address.host);
 }
 
 export function containerCommand(deployment: Deployment, part: CommandPart): string[] {
