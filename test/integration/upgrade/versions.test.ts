@@ -14,7 +14,8 @@ const python = requireProgram('python3');
 const notify = requireProgram('systemd-notify');
 const NEW_NODE = requireTool('node 24') ?? process.execPath;
 
-const ROUNDS = Number(process.env['UPGRADES'] ?? 4);
+/** To the other version and back; `UPGRADES=20` for a long run. */
+const ROUNDS = Number(process.env['UPGRADES'] ?? 2);
 const OTHER_VERSION = '99.0.0';
 
 let otherPaster: string;
