@@ -7,6 +7,7 @@ import type { Server as NetServer, Socket } from 'node:net';
 import type { SettingValues } from '../config/setting.ts';
 import { type GatewayExchange, requestDispatcher } from '../gateway/exchange.ts';
 import type { Logger } from '../log.ts';
+import { meter } from '../metrics/meter.ts';
 import { type Address, addressOfServer } from '../net/address.ts';
 import { acceptConnections } from '../net/direct/accept.ts';
 import { Connection } from '../net/direct/connection.ts';
@@ -75,6 +76,7 @@ export class RunningGateway implements Running {
   readonly #connections = new Set<GatewayConnection>();
   #closing: Promise<void> | undefined;
   readonly #endAccepting: readonly (() => void)[];
+  readonly #isFull = (): boolean => this.#connections.size >= this.maxConnections;
 
   constructor(options: RunningGatewayOptions) {
     const { protocol, listeners, settings, log } = options;
@@ -88,9 +90,11 @@ export class RunningGateway implements Running {
     this.mount = settings.script_name;
     this.run = requestDispatcher(options.handler);
     this.addresses = listeners.map(addressOfServer);
-    this.#endAccepting = listeners.map((listener) =>
-      acceptConnections(listener, (connection) => this.#accept(connection)),
-    );
+    meter().limits.add(this.#isFull);
+    this.#endAccepting = [
+      ...listeners.map((listener) => acceptConnections(listener, (connection) => this.#accept(connection))),
+      () => meter().limits.delete(this.#isFull),
+    ];
   }
 
   adopt(socket: Socket): void {
@@ -116,8 +120,7 @@ export class RunningGateway implements Running {
       connection.destroy();
       return;
     }
-    const overloaded = this.#connections.size >= this.maxConnections;
-    this.#connections.add(this.#options.connect(connection, this, overloaded));
+    this.#connections.add(this.#options.connect(connection, this, this.#isFull()));
   }
 
   // --- what connections call -----------------------------------------------------------------------------------------

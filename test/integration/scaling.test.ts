@@ -10,6 +10,7 @@ import { startNginx } from '../helpers/front-end.ts';
 import { echoingApp, Load } from '../helpers/load.ts';
 import { eventually, needProgram, type Program, paster, serve } from '../helpers/program.ts';
 import { FastcgiClient } from '../servers/fastcgi/client.ts';
+import { ScgiClient } from '../servers/scgi/client.ts';
 
 /** Computes for some milliseconds, then echoes; holds requests and WebSockets. */
 const APP = `import { existsSync } from 'node:fs';
@@ -188,14 +189,23 @@ test('HUP takes a new range over, and a fixed number too', async () => {
   expect((await paster(['status', 'x.ini'], { cwd: directory }).finished()).stdout).not.toContain('workers of ');
 });
 
-test('a worker that refuses requests counts as busy', async () => {
-  const { directory, program, counts } = await start(`${HTTP}\nworkers = 1-2\nmax_requests_in_flight = 1`);
-  const { rest } = await askForStart(program.url, '/held');
+test.each([
+  ['max_requests_in_flight', 'HTTP', HTTP],
+  ['max_connections', 'HTTP', HTTP],
+  ['max_connections', 'SCGI', 'use = npm:paster#scgi\nsocket = a.sock'],
+])('a worker at its limit counts as busy: %s of %s', async (limit, _protocol, server) => {
+  const { directory, program, counts } = await start(`${server}\nworkers = 1-2\n${limit} = 1`);
+  const isHttp = server === HTTP;
+  const held = isHttp
+    ? (await askForStart(program.url, '/held')).rest
+    : (await ScgiClient.connect(join(directory, 'a.sock')))
+        .ask({ REQUEST_URI: '/held' })
+        .then(({ body }) => String(body));
   await eventually(() => counts().at(-1) === 2);
   // The new worker gets what the other one refuses.
-  await eventually(async () => (await ask(program.url, '/')).status === 200);
+  if (isHttp) await eventually(async () => (await ask(program.url, '/')).status === 200);
   writeFileSync(join(directory, 'go'), '');
-  expect(await rest).toMatch(/ done$/);
+  expect(await held).toMatch(/ done$/);
 });
 
 test('the number does not change while a canary is on trial', async () => {

@@ -5,6 +5,7 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Logger } from '../../log.ts';
+import { meter } from '../../metrics/meter.ts';
 import { writeProgress } from '../../net/node-internals.ts';
 import { timerMs } from '../../timer.ts';
 import { lingeringClose } from '../lingering-close.ts';
@@ -46,8 +47,11 @@ export class Connections {
   /** How many should close with their next response. */
   #leaving = 0;
 
+  readonly #isFull = (): boolean => this.#sockets.size >= (this.#limits.maxConnections ?? Number.POSITIVE_INFINITY);
+
   constructor(limits: ConnectionLimits) {
     this.#limits = limits;
+    meter().limits.add(this.#isFull);
     this.#refusals = new Refusals('HTTP', limits.log);
     if (limits.sendTimeout > 0) {
       this.#timer = setInterval(() => this.#check(), timerMs(limits.sendTimeout) / CHECKS);
@@ -73,9 +77,8 @@ export class Connections {
 
   /** False: there are too many connections, and this one is closed. */
   admit(socket: Socket): boolean {
-    const { maxConnections } = this.#limits;
-    if (maxConnections !== undefined && this.#sockets.size >= maxConnections) {
-      this.#refusals.refused(peerOf(socket), `more than ${maxConnections} connections`);
+    if (this.#isFull()) {
+      this.#refusals.refused(peerOf(socket), `more than ${this.#limits.maxConnections} connections`);
       this.turnAway(socket, TOO_MANY_CONNECTIONS);
       return false;
     }
@@ -152,6 +155,7 @@ export class Connections {
   /** Ends the checks. */
   end(): void {
     clearInterval(this.#timer);
+    meter().limits.delete(this.#isFull);
   }
 }
 
