@@ -1,5 +1,5 @@
 /**
- * A Debian machine for one test, made of namespaces: /etc is a copy, in memory because a disk takes a second for it. /srv, /run
+ * A Debian machine for one test, made of namespaces: /etc is a copy, or what the kernel shows as one. /srv, /run
  * and /var/log are empty, every port is free, its address is 10.0.0.11, and all its processes end with it. This repository is at
  * /mnt, where every user may read it. Root gets one in which there are other users too; any other user is root there, alone.
  */
@@ -43,8 +43,12 @@ function setUp(home: string): string {
   return `set -e
 mkdir '${home}/etc'
 mount -t tmpfs -o mode=755 none '${home}/etc'
-cp -a /etc/. '${home}/etc/'${isRoot ? '' : ' 2>/dev/null || true'}
-mount --bind '${home}/etc' /etc
+mkdir -m 755 '${home}/etc/new' '${home}/etc/work'
+if ! mount -t overlay -o 'lowerdir=/etc,upperdir=${home}/etc/new,workdir=${home}/etc/work' none /etc 2>/dev/null; then
+  rmdir '${home}/etc/new' '${home}/etc/work'
+  cp -a /etc/. '${home}/etc/'${isRoot ? '' : ' 2>/dev/null || true'}
+  mount --bind '${home}/etc' /etc
+fi
 mount --bind '${ROOT}' ${CLONE}
 mount --bind '${home}/srv' /srv
 mount -t tmpfs -o mode=755 none /run

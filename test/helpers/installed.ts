@@ -6,6 +6,7 @@ import { type Finished, Program, type ProgramOptions, ROOT } from './program.ts'
 
 interface Manifest {
   readonly dependencies: Readonly<Record<string, string>>;
+  readonly devDependencies: Readonly<Record<string, string>>;
   readonly paster: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 

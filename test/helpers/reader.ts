@@ -2,13 +2,14 @@
  * Follows a page of the documentation on a machine of its own: writes the files that the page shows, types its commands, and
  * compares what they print with what the page shows. Packages are this repository's own node_modules.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readFiles, temporaryDirectory, writeFiles, writeScripts } from './directory.ts';
 import { type Block, type Command, commandsOf, isAnswer } from './documentation.ts';
 import { CLONE, FreshMachine } from './fresh-machine.ts';
-import { type Program, type ProgramOptions, ROOT } from './program.ts';
+import { MANIFEST } from './installed.ts';
+import type { Program, ProgramOptions } from './program.ts';
 
 /** Where the pages say that paster is installed. */
 const INSTALLED = '/srv/shop/node_modules/paster';
@@ -33,6 +34,11 @@ case "$1 $2" in
 esac
 exec npm-itself "$@"
 `;
+
+/** Those that package.json names, and directories of such: what they need themselves is found where the links lead. */
+const PACKAGES = new Set(
+  Object.keys({ ...MANIFEST.dependencies, ...MANIFEST.devDependencies }).map((name) => name.replace(/\/.*/, '')),
+);
 
 /** What is built of a project, in its directory. */
 export interface ProductProject {
@@ -181,9 +187,7 @@ function lineText(line: string): string {
 /** A node_modules in which `paster` is this repository, and every other package the one that its tests run with. */
 function linkPackages(directory: string): void {
   mkdirSync(directory);
-  for (const name of readdirSync(join(ROOT, 'node_modules'))) {
-    if (!name.startsWith('.')) symlinkSync(join(CLONE, 'node_modules', name), join(directory, name));
-  }
+  for (const name of PACKAGES) symlinkSync(join(CLONE, 'node_modules', name), join(directory, name));
   symlinkSync(CLONE, join(directory, 'paster'));
 }
 
