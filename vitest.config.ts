@@ -32,7 +32,7 @@ const NOT_QUICK = ['walkthroughs', 'help-examples', 'commands/check/as-user'].ma
 
 /** Take long although they are small. They begin first, so that at the end no processor waits for the last of them. */
 const FIRST =
-  /\/test\/(?:walkthroughs|help-examples|applications\/|front-ends\/(?:apache|cgi-arguments)|integration\/(?:create|node-versions|under-load)\.)/;
+  /\/test\/(?:walkthroughs|help-examples|applications\/|front-ends\/(?:apache|cgi-arguments)|integration\/(?:create|node-versions|site|under-load)\.)/;
 
 /** Changes the process that it runs in (its streams, clock, environment, classes), or counts everything that happens there. */
 const CHANGES_PROCESS =
