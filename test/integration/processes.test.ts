@@ -281,9 +281,16 @@ test('the characters of a pattern are literal in the names of directories', asyn
   writeFileSync(join(cwd, 'more/b.yaml'), '1');
   await program.says(/reloaded in \d+ ms: .*b\.yaml/);
   // Nothing outside the project is watched, such as all that is beside it.
-  const watches = readdirSync(`/proc/${program.child.pid}/fdinfo`).flatMap(
-    (fd) => readFileSync(`/proc/${program.child.pid}/fdinfo/${fd}`, 'utf8').match(/^inotify wd:\w+ ino:\w+/gm) ?? [],
-  );
+  const directory = `/proc/${program.child.pid}/fdinfo`;
+  const watches = await eventually(() => {
+    try {
+      const descriptors = readdirSync(directory).map((fd) => readFileSync(join(directory, fd), 'utf8'));
+      return descriptors.flatMap((each) => each.match(/^inotify wd:\w+ ino:\w+/gm) ?? []);
+    } catch {
+      // One has been closed meanwhile.
+      return undefined;
+    }
+  });
   const inode = statSync(parent).ino.toString(16);
   expect(watches.length).toBeGreaterThan(0);
   expect(watches.filter((watch) => watch.endsWith(` ino:${inode}`))).toEqual([]);

@@ -81,19 +81,24 @@ export async function serveTogether(
   await awaitReady(app);
   const { started, guard } = await start(servers, app, open, options);
   let closed: Promise<void> | undefined;
+  let notified: Promise<void> | undefined;
   /** Resolves when the listeners are closed. */
   let stopped: Promise<void> | undefined;
   const finished = started.flatMap(({ running }) => running.finished ?? []);
   const accepting = started.flatMap(({ listeners }) => listeners.map(({ server }) => server));
+  const notify = (): Promise<void> => {
+    notified ??= notifyDraining(app, options.log);
+    return notified;
+  };
   const end: Serving['close'] = ({ handOver, ...how } = {}) => {
     // First, so that the servers wait for these connections.
     passOn(accepting);
-    const notified = closed ? undefined : notifyDraining(app, options.log);
+    const first = closed ? undefined : notify();
     const drained = started.map(({ name, running }) =>
       running.close({
         ...how,
         ...(handOver ? { handOver: countLeaving((socket) => handOver(socket, name)) } : {}),
-        ...(notified ? { notified } : {}),
+        ...(first ? { notified: first } : {}),
       }),
     );
     closed ??= Promise.all(drained).then(async () => {
@@ -131,6 +136,7 @@ export async function serveTogether(
       const open = accepting.filter(({ listening }) => listening);
       // With `handOver`, another process accepts what waits.
       if (how.graceful === false || how.handOver || open.length === 0) return end(how);
+      void notify();
       stopped ??= stopAccepting(open, how.timeout);
       return stopped.then(() => end(how));
     },
