@@ -106,9 +106,9 @@ function hurriedRow(found, key, what) {
   return {
     what: `the same, paster: ${what}`,
     figure: `${median(ours).toFixed(0)} ms`,
-    goal: '<= nodemon',
-    met: median(ours) <= median(theirs),
-    detail: `${spread(ours)} to ${spread(theirs)}`,
+    goal: '',
+    met: undefined,
+    detail: `${spread(ours)}; nodemon ${spread(theirs)}`,
   };
 }
 
