@@ -243,6 +243,23 @@ describe('run', () => {
     });
   });
 
+  test.each(['SIGTERM', 'SIGINT'] as const)(
+    '%s is for the handlers of a program, which ends by itself',
+    async (signal) => {
+      const directory = cwd();
+      writeFileSync(
+        join(directory, 'program.js'),
+        `for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => console.log('asked to end'));
+setTimeout(() => console.log('ended'), 2500);
+console.log('begun');\n`,
+      );
+      const program = paster(['run', 'x.ini', 'program'], { cwd: directory });
+      await program.says(/^begun$/m);
+      program.child.kill(signal);
+      expect(await program.finished()).toMatchObject({ status: 0, stdout: 'begun\nasked to end\nended\n' });
+    },
+  );
+
   test('a timeout and a wrong name', async () => {
     const directory = cwd();
     expect((await run(directory, 'long')).stderr).toContain('[task:long] was stopped after 0.2 s: timeout');

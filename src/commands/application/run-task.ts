@@ -56,10 +56,12 @@ async function runTask(
   await preload({ preload: modules, file, directory: workingDirectory() }, undefined);
   if (cwd !== undefined) process.chdir(cwd);
   const work = async (): Promise<number> => {
+    // A program of Node keeps what is added later, as handlers of its own.
+    const on = process.on.bind(process);
     const running = await runProcess(context, { onGroup: () => {} });
     const stop = (): void => void running.stop({ graceful: true }).catch(() => {});
-    process.on('SIGTERM', stop);
-    process.on('SIGINT', stop);
+    on('SIGTERM', stop);
+    on('SIGINT', stop);
     let isLate = false;
     const limit = after(timeout, () => {
       isLate = true;

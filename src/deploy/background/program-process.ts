@@ -49,7 +49,8 @@ export function programProcess(file: string, directory: string) {
         const idle = new Promise<void>((resolve) => process.once('beforeExit', () => resolve()));
         await Promise.race([stopped, loaded.then(() => Promise.race([stopped, idle]))]);
         if (!signal.aborted) return;
-        if (await signals.begin()) await signals.end();
+        // As under node: it ends when it has nothing left to do, within graceful_timeout.
+        if (await signals.begin()) await signals.end(idle);
         else signals.release();
       },
     };

@@ -91,11 +91,14 @@ export class StopSignals {
     return this.#begun;
   }
 
-  /** Does the same, and waits until the program has finished. */
-  async end(): Promise<void> {
+  /**
+   * Does the same, and waits until the program has finished.
+   * @param finished resolves then. Default: when it shows no more activity, after two seconds at most
+   */
+  async end(finished?: Promise<void>): Promise<void> {
     try {
       await this.begin();
-      await Promise.race([this.#exited, this.#finished()]);
+      await Promise.race([this.#exited, finished ?? this.#finished()]);
     } finally {
       this.release();
     }

@@ -4,6 +4,7 @@
  * blocked receives nothing; the supervisor kills it.
  */
 import type { Server, Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { setServingAddress } from '../../net/address.ts';
 import { closeAll, stopAccepting } from '../../net/direct/waiting.ts';
 import { adoptListener, type Listener } from '../../net/listener.ts';
@@ -173,7 +174,7 @@ async function work<Boot>(
     // A server that has ended by itself would not answer what waits.
     if (order.cause === 'finished') closeAll(serversOf(listeners));
     else await stopAccepting(serversOf(listeners), order.timeout);
-    await delay(ALL_CLOSED_MS);
+    await sleep(ALL_CLOSED_MS);
   }
   return await close(running, order, channel);
 }
@@ -212,7 +213,8 @@ async function close<Boot>(
   );
   channel.send({ paster: 'draining', cause });
   const closed = closing.then(() => channel.allPassed());
-  await within(timerMs(timeout + STOP_MARGIN_S), Promise.race([closed, hurry(running, channel)]));
+  const limit = timerMs(timeout + STOP_MARGIN_S);
+  await within(limit, Promise.race([closed, hurry(running, channel)]), { keepsProcess: !running.endsWhenIdle });
   return WORKER_DONE;
 }
 
@@ -220,7 +222,7 @@ async function close<Boot>(
 async function hurry<Boot>(running: WorkerRunning, channel: SupervisorChannel<Boot>): Promise<void> {
   for (;;) {
     const order = await channel.next();
-    if (order.paster === 'orphaned') return delay(ORPHAN_LIMIT_MS);
+    if (order.paster === 'orphaned') return sleep(ORPHAN_LIMIT_MS);
     // systemd sends TERM to every process, and the supervisor stops its workers too: then none of them goes on.
     if (order.paster === 'stop' && order.graceful) {
       if (!order.handOver) void running.close({ graceful: true, timeout: order.timeout });
@@ -264,12 +266,6 @@ function serversOf(listeners: readonly Listener[]): Server[] {
   return listeners.map(({ server }) => server);
 }
 
-function delay(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, milliseconds);
-  });
-}
-
-async function within(milliseconds: number, work: Promise<unknown>): Promise<void> {
-  await Promise.race([work.catch(() => {}), delay(milliseconds)]);
+async function within(milliseconds: number, work: Promise<unknown>, { keepsProcess = true } = {}): Promise<void> {
+  await Promise.race([work.catch(() => {}), sleep(milliseconds, undefined, { ref: keepsProcess })]);
 }

@@ -43,6 +43,22 @@ process.on('SIGTERM', () => { console.log('jobs end'); clearInterval(timer); });
     expect((await program.kill('SIGTERM')).stdout).toMatch(/^jobs end$/m);
   });
 
+  test('a program whose handler only notes that it has to end finishes its job', async () => {
+    const cwd = project('[process:jobs]\nuse = program:./jobs.js\n', {
+      'jobs.js': `import { setTimeout as sleep } from 'node:timers/promises';
+let ends = false;
+process.on('SIGTERM', () => { ends = true; });
+while (!ends) {
+  console.log('a job begins');
+  await sleep(2500);
+}
+console.log('the last job has ended');\n`,
+    });
+    const program = await serveAlone(cwd);
+    await program.says(/^a job begins$/m);
+    expect((await program.kill('SIGTERM')).stdout).toMatch(/^the last job has ended$/m);
+  });
+
   test('a program without a handler for a signal ends at once', async () => {
     const cwd = project('[process:jobs]\nuse = program:./jobs.js\n', {
       'jobs.js': `console.log('jobs run');\nsetInterval(() => {}, 1000);\n`,
