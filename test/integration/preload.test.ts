@@ -27,6 +27,8 @@ const PACKAGES: Files = {
   'reads-file': `import { readFileSync } from 'node:fs';\n${note('reads-file')}export const text = readFileSync('settings.json', 'utf8');\n`,
   'needs-setup': `${note('needs-setup')}if (!globalThis.ownValue) throw new Error('call setup first');\n`,
   exits: `${note('exits')}if (!process.env.PRELOAD_MODE) process.exit(3);\n`,
+  waits: `${note('waits')}console.error('waits begins');\nawait new Promise((resolve) => process.env.PRELOAD_MODE && resolve());\n`,
+  'keeps-env': `${note('keeps-env')}const { env } = process;\nexport const keep = (home) => [(env.HOME = home), process.env.HOME];\n`,
   'reads-cwd': `${note('reads-cwd')}export const cwd = process.cwd();\n`,
 };
 
@@ -163,6 +165,10 @@ const CASES: readonly Case[] = [
     ],
   },
   {
+    name: 'a package keeps the environment variables and sets one later',
+    versions: [[['plain', './look.js', '{ keep } from "keeps-env"'], ['keep("/home")']]],
+  },
+  {
     name: 'packages leave listeners and timers',
     versions: [[['listens', 'ticks', 'plain']], [['plain', 'ticks']]],
   },
@@ -193,6 +199,19 @@ describe('the application sees what a cold start shows', () => {
         expect(body).toBe(coldResponse(directory));
       }
     }
+  });
+
+  test('the import of a package waits for what the application does', { timeout: 60_000 }, async () => {
+    const directory = project();
+    const text = (version: number) => app(version, ['plain', './setup.js', 'waits']);
+    write(directory, { 'app.js': text(0) });
+    const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
+    // In the worker, and in the spare worker, where nobody sets the variable.
+    await eventually(() => program.output.match(/waits begins/g)?.length === 2);
+    expect(await save(program, directory, text(1))).toBe(coldResponse(directory));
+    await program.says(/waits is not imported ahead|without packages imported ahead/);
+    await spareIsReady(program, 1);
+    expect(await save(program, directory, text(2))).toBe(coldResponse(directory));
   });
 
   test('a package reads a file of the project, which then changes', { timeout: 60_000 }, async () => {

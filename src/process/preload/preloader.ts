@@ -3,7 +3,7 @@
  * application, and observes what each import does to the process.
  */
 import { getPriority, setPriority } from 'node:os';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { errorMessage } from '../../errors.ts';
 import type { Unit } from './loaded-module.ts';
 import { projectOf } from './package-files.ts';
@@ -36,6 +36,8 @@ export interface PreloadOptions {
 }
 
 const BACKGROUND_PRIORITY = 10;
+/** For the import at `stop`. Twice, since the first time may be over when a module lets the event loop turn again. */
+const LAST_IMPORT_MS = 500;
 
 export class Preloader {
   /** A package that must not be imported ahead, which turned out after `stop`: too late for the supervisor to judge. */
@@ -48,6 +50,8 @@ export class Preloader {
   #stopped = false;
   #restorePriority = () => {};
   #running: Promise<void> | undefined;
+  /** The package that is being imported. */
+  #current: string | undefined;
   #after: GlobalState | undefined;
   /** Whether packages were imported that come after code of the application. */
   #hasLater = false;
@@ -66,7 +70,12 @@ export class Preloader {
     this.#stopped = true;
     // A reload waits for the package that is being imported.
     this.#restorePriority();
-    await this.#running;
+    const ended = this.#running?.then(() => true) ?? true;
+    for (let times = 0; times < 2; times++) {
+      if (await Promise.race([ended, sleep(LAST_IMPORT_MS, false, { ref: false })])) return;
+    }
+    // It may wait for what the application does, and so for ever.
+    this.late = this.#current;
   }
 
   /** What the application has changed that a package may have read before. To be asked when it is loaded. */
@@ -120,6 +129,7 @@ export class Preloader {
     const effects: SideEffect[] = [];
     const add = (reason: string, isTolerable = false) => effects.push({ index, reason, isTolerable });
     this.#options.onImport(index);
+    this.#current = unit.file;
     const env = { ...this.#reads.variables };
     files.first = undefined;
     try {

@@ -195,6 +195,8 @@ export class EnvironmentReads {
         note(name);
         return Reflect.get(env, name);
       },
+      // A package may keep this object and write to it later, which `process.env` allows and a property of it does not.
+      set: (env, name, value) => Reflect.set(env, name, value),
       has: (env, name) => {
         note(name);
         return Reflect.has(env, name);

@@ -199,7 +199,9 @@ export class Spares<Boot> {
     const prepared = this.#prepared.get(worker);
     const isStopping = this.#options.count() === 0;
     if (isStopping) return;
-    if (prepared && prepared.current >= 0) this.#options.plan?.blame(prepared, 'ends the process');
+    // Later it is not a package that ends it.
+    if (prepared && prepared.current >= 0 && !prepared.isComplete)
+      this.#options.plan?.blame(prepared, 'ends the process');
     setTimeout(() => this.warm(), WARM_AGAIN_MS).unref();
   }
 
