@@ -2,7 +2,7 @@
 import { configuredVariables, protectRoot } from '../../config/env-file.ts';
 import { didYouMean } from '../../config/nearest.ts';
 import { backgroundContext, ownEnvironment } from '../../deploy/background/background-section.ts';
-import { runProcess } from '../../deploy/background/loaded-process.ts';
+import { type RunningProcess, runProcess } from '../../deploy/background/loaded-process.ts';
 import { readTaskSettings } from '../../deploy/background/task-settings.ts';
 import { guardLoading, neverSettlesError } from '../../deploy/loading-step.ts';
 import { namesOfKind } from '../../deploy/part-kinds.ts';
@@ -56,12 +56,17 @@ async function runTask(
   await preload({ preload: modules, file, directory: workingDirectory() }, undefined);
   if (cwd !== undefined) process.chdir(cwd);
   const work = async (): Promise<number> => {
-    // A program of Node keeps what is added later, as handlers of its own.
-    const on = process.on.bind(process);
-    const running = await runProcess(context, { onGroup: () => {} });
-    const stop = (): void => void running.stop({ graceful: true }).catch(() => {});
-    on('SIGTERM', stop);
-    on('SIGINT', stop);
+    let running: RunningProcess | undefined;
+    let isStopped = false;
+    const stop = (): void => {
+      isStopped = true;
+      void running?.stop({ graceful: true }).catch(() => {});
+    };
+    // First: a program of Node keeps what is added later, as handlers of its own.
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+    running = await runProcess(context, { onGroup: () => {} });
+    if (isStopped) stop();
     let isLate = false;
     const limit = after(timeout, () => {
       isLate = true;
