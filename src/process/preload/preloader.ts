@@ -47,6 +47,7 @@ export class Preloader {
   readonly #options: PreloadOptions;
   /** The environment variables that packages read which are evaluated after code of the application. */
   readonly #reads = new EnvironmentReads();
+  readonly #handles = new Handles();
   #stopped = false;
   #restorePriority = () => {};
   #running: Promise<void> | undefined;
@@ -72,7 +73,8 @@ export class Preloader {
     this.#restorePriority();
     const ended = this.#running?.then(() => true) ?? true;
     for (let times = 0; times < 2; times++) {
-      if (await Promise.race([ended, sleep(LAST_IMPORT_MS, false, { ref: false })])) return;
+      const limit = this.#handles.uncounted(() => sleep(LAST_IMPORT_MS, false, { ref: false }));
+      if (await Promise.race([ended, limit])) return;
     }
     // It may wait for what the application does, and so for ever.
     this.late = this.#current;
@@ -90,10 +92,9 @@ export class Preloader {
   async #importAll(importUnit: UnitImporter): Promise<void> {
     loadLazyGlobals();
     const files = new FileReads();
-    const handles = new Handles();
     this.#restorePriority = lowerPriority();
     files.start([...new Set([process.cwd(), ...this.#options.units.map(({ file }) => projectOf(file))])]);
-    handles.start();
+    this.#handles.start();
     try {
       let before = new GlobalState();
       for (const [index, unit] of this.#options.units.entries()) {
@@ -107,10 +108,10 @@ export class Preloader {
           this.#hasLater = true;
           this.#reads.start();
         }
-        before = await this.#importOne(index, unit, importUnit, before, files, handles);
+        before = await this.#importOne(index, unit, importUnit, before, files);
       }
     } finally {
-      handles.stop();
+      this.#handles.stop();
       files.stop();
       if (this.#hasLater) this.#reads.stop();
       this.#restorePriority();
@@ -124,7 +125,6 @@ export class Preloader {
     importUnit: UnitImporter,
     before: GlobalState,
     files: FileReads,
-    handles: Handles,
   ): Promise<GlobalState> {
     const effects: SideEffect[] = [];
     const add = (reason: string, isTolerable = false) => effects.push({ index, reason, isTolerable });
@@ -142,7 +142,7 @@ export class Preloader {
     const after = new GlobalState();
     const { changed, added } = after.since(before);
     const { isFirst } = unit;
-    const handle = handles.take();
+    const handle = this.#handles.take();
     if (handle !== undefined) add(`leaves something running (${handle})`);
     const event = after.listenersSince(before);
     if (event !== undefined) add(`listens to "${event}" of the process`);

@@ -287,10 +287,11 @@ export class Handles {
   readonly #open = new Map<number, string>();
   readonly #hook = createHook({
     init: (id, type) => {
-      if (LASTING.test(type)) this.#open.set(id, type);
+      if (this.#isCounting && LASTING.test(type)) this.#open.set(id, type);
     },
     destroy: (id) => void this.#open.delete(id),
   });
+  #isCounting = true;
 
   start(): void {
     this.#hook.enable();
@@ -298,6 +299,16 @@ export class Handles {
 
   stop(): void {
     this.#hook.disable();
+  }
+
+  /** Calls a function whose timers are paster's own. */
+  uncounted<T>(begin: () => T): T {
+    this.#isCounting = false;
+    try {
+      return begin();
+    } finally {
+      this.#isCounting = true;
+    }
   }
 
   /** What was begun since this was last asked. */
