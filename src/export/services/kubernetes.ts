@@ -97,10 +97,7 @@ function workload(deployment: Deployment, ini: string, options: KubernetesOption
         container: {
           ports: [
             { name: 'http', containerPort: server.port },
-            ...portsBesideWeb(deployment).map(({ scheme, port }) => ({
-              name: `${scheme}-${port}`,
-              containerPort: port,
-            })),
+            ...portsBesideWeb(deployment).map(({ name, port }) => ({ name, containerPort: port })),
           ],
           startupProbe: { ...probe, periodSeconds: PERIOD, failureThreshold: Math.ceil(wait / PERIOD) },
           readinessProbe: { ...probe, periodSeconds: PERIOD },
@@ -210,10 +207,7 @@ function service(deployment: Deployment): YamlValue {
       selector: labels(deployment.name),
       ports: [
         { name: 'http', port: 80, targetPort: 'http' },
-        ...portsBesideWeb(deployment).map(({ scheme, port }) => {
-          const name = `${scheme}-${port}`;
-          return { name, port, targetPort: name };
-        }),
+        ...portsBesideWeb(deployment).map(({ name, port }) => ({ name, port, targetPort: name })),
       ],
     },
   };

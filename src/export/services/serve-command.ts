@@ -81,9 +81,11 @@ function besideWeb(deployment: Deployment): DeployedServer[] {
 }
 
 /** The ports of these as far as other machines reach them. */
-export function portsBesideWeb(deployment: Deployment): { readonly scheme: string; readonly port: number }[] {
+export function portsBesideWeb(deployment: Deployment): { readonly name: string; readonly port: number }[] {
   return besideWeb(deployment).flatMap(({ scheme, addresses }) =>
-    addresses.flatMap((address) => (isReached(address) ? { scheme, port: address.port } : [])),
+    addresses.flatMap((address) =>
+      isReached(address) ? { name: `${scheme}-${address.port}`, port: address.port } : [],
+    ),
   );
 }
 

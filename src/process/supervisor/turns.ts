@@ -1,4 +1,4 @@
-/** Runs the actions of a supervisor one after the other. A newer reload interrupts those that start workers. */
+/** Runs actions on supervised processes one after the other. A newer reload interrupts those that start workers. */
 
 export class Turns {
   /** Whether an action has its turn that starts workers. */

@@ -10,6 +10,7 @@ import { describeError } from '../../process/ipc/error-transfer.ts';
 import { pollingPeriod } from '../../process/reload/polling-filesystems.ts';
 import type { OtherProcesses } from '../../process/supervisor/memory-budget.ts';
 import { type ReloadResult, Supervisor } from '../../process/supervisor/supervisor.ts';
+import { Turns } from '../../process/supervisor/turns.ts';
 import { type Failure, STOPPED, SUPERSEDED, type Succession } from '../../process/supervisor/worker-changes.ts';
 import type { WorkerHandle } from '../../process/supervisor/worker-handle.ts';
 import { servedName } from '../announce.ts';
@@ -41,7 +42,7 @@ export class BackgroundProcesses {
   readonly #sections = new Map<string, Section>();
   /** The newest reload: of several that wait, only that one is done. */
   #lastReload = 0;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns(() => this.#isStopping);
   #hasStarted = false;
   #isStopping = false;
   #setFinished = () => {};
@@ -94,17 +95,15 @@ export class BackgroundProcesses {
     const starting = [...this.#sections].flatMap(([name, { isStarting }]) => (isStarting ? name : []));
     void this.#remove(starting, { graceful: false });
     const isSuperseded = () => number !== this.#lastReload;
-    const result = await this.alone(async () =>
-      isSuperseded() ? SUPERSEDED : this.#reloadAll(reason, web, onReplaced, isSuperseded),
+    return this.#turns.run<ReloadResult>(
+      async () => (isSuperseded() ? SUPERSEDED : this.#reloadAll(reason, web, onReplaced, isSuperseded)),
+      STOPPED,
     );
-    return result ?? STOPPED;
   }
 
   /** Runs an action while no reload is in progress. Undefined: the processes are stopping. */
   alone<T>(action: () => Promise<T>): Promise<T | undefined> {
-    const result = this.#turn.then(() => (this.#isStopping ? undefined : action()));
-    this.#turn = result.catch(() => {});
-    return result;
+    return this.#turns.run<T | undefined>(action, undefined);
   }
 
   async #reloadAll(
