@@ -1,8 +1,8 @@
 /** What the tests of supervisors share: the sources built once a file, and for each test a directory, an application in it and a program. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
-import { appAnswering, buildSources, Program, removeTree, temporaryDirectory } from './program.ts';
+import { appAnswering, ask, buildSources, Program, removeTree, temporaryDirectory, until } from './program.ts';
 
 export class Supervised {
   build = '';
@@ -39,5 +39,22 @@ export class Supervised {
 
   get log(): string {
     return this.program?.log ?? '';
+  }
+
+  /** The processes that the supervisor has started. */
+  children(): number[] {
+    const parent = this.program?.child.pid;
+    return readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8').trim().split(' ').map(Number);
+  }
+
+  /** The processes that respond, when there are so many. */
+  async pids(port: number, count: number): Promise<Set<number>> {
+    const found = new Set<number>();
+    await until(async () => {
+      const answers = await Promise.all(Array.from({ length: 20 }, () => ask(port, '/pid')));
+      for (const pid of answers) found.add(Number(pid));
+      return found.size >= count;
+    });
+    return found;
   }
 }

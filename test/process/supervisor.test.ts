@@ -21,21 +21,8 @@ const site = new Supervised();
 const start = (options?: Record<string, unknown>) => site.start(options);
 const logOf = () => site.log;
 
-async function pids(port: number, count: number): Promise<Set<number>> {
-  const found = new Set<number>();
-  await until(async () => {
-    const answers = await Promise.all(Array.from({ length: 20 }, () => ask(port, '/pid')));
-    for (const pid of answers) found.add(Number(pid));
-    return found.size >= count;
-  });
-  return found;
-}
-
-/** The processes that the supervisor has started. */
-function children(): number[] {
-  const parent = site.program?.child.pid;
-  return readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8').trim().split(' ').map(Number);
-}
+const pids = (port: number, count: number) => site.pids(port, count);
+const children = () => site.children();
 
 /** The process beside the only worker that serves, when it has started. */
 async function spareOf(serving: number): Promise<number> {
@@ -257,37 +244,6 @@ describe.runIf(process.platform === 'linux')('titles, as ps shows them', () => {
     wave('SIGTTIN');
     await site.program?.logged(/^2 workers$/m);
     expect(titles()).toEqual(['shop', 'shop']);
-  });
-});
-
-describe('as many workers as processors and memory allow', () => {
-  const limit = (mebibytes: number) => ({ bytes: mebibytes * 1024 * 1024, reason: `${mebibytes} MiB` });
-  const automatic = { reason: '3 CPUs', isLimited: false };
-
-  test.each([
-    ['enough memory', 100_000, /^3 workers: 3 CPUs$/m, 3],
-    [
-      'memory for one, and hardly that',
-      1,
-      /^1 worker: 1 MiB, a new worker uses \d+ MiB\n[\s\S]*^1 worker of \d+ MiB hardly fit/m,
-      1,
-    ],
-  ])('%s', async (_what, mebibytes, line, count) => {
-    const port = await start({ workers: 3, automatic, memoryLimit: limit(mebibytes), startsBefore: true });
-    await site.program?.logged(line);
-    // No process has started in vain.
-    if (process.platform === 'linux') expect(children()).toHaveLength(count);
-    expect(await pids(port, count)).toHaveProperty('size', count);
-    expect(logOf().match(/is ready$/gm)).toHaveLength(count);
-    // A reload keeps the number.
-    wave('SIGHUP');
-    await site.program?.logged(/^reloaded$/m);
-    expect(logOf().match(/is ready$/gm)).toHaveLength(2 * count);
-  });
-
-  test('max_memory of the configuration takes precedence over the share of a limit', async () => {
-    await start({ maxMemory: 100_000, memoryLimit: limit(1) });
-    expect(logOf()).not.toMatch(/hardly fit/);
   });
 });
 
