@@ -81,6 +81,14 @@ class Site {
     saveByRename(join(this.directory, 'app.js'), text);
   }
 
+  /** Saves a version, reloads with HUP for the n-th time, and waits for a response of that version. */
+  async reload(n: number, text: string, load: Load): Promise<void> {
+    this.save(text);
+    this.program.child.kill('SIGHUP');
+    await eventually(() => this.count(/^reloaded$/gm) === n);
+    await eventually(() => load.versions.has(`v${n}`));
+  }
+
   count(pattern: RegExp): number {
     return this.program.output.match(pattern)?.length ?? 0;
   }
@@ -90,10 +98,7 @@ test.each(ROWS)('HUP: $over, $workers workers, kept alive: $keepAlive', async (r
   const site = await Site.start(row);
   const load = new Load(site.url, row);
   for (let round = 1; round <= HUPS; round++) {
-    site.save(echoingApp(`v${round}`));
-    site.program.child.kill('SIGHUP');
-    await eventually(() => site.count(/^reloaded$/gm) === round);
-    await eventually(() => load.versions.has(`v${round}`));
+    await site.reload(round, echoingApp(`v${round}`), load);
   }
   await load.stop();
   expect(load.failures).toEqual([]);
@@ -119,10 +124,7 @@ export default (req, res) => { setTimeout(() => app(req, res), 400 * Math.random
   const site = await Site.start(row, { app: slow('v0') });
   const load = new Load(site.url, row);
   for (let round = 1; round <= SLOW_HUPS; round++) {
-    site.save(slow(`v${round}`));
-    site.program.child.kill('SIGHUP');
-    await eventually(() => site.count(/^reloaded$/gm) === round);
-    await eventually(() => load.versions.has(`v${round}`));
+    await site.reload(round, slow(`v${round}`), load);
   }
   await load.stop();
   expect(load.failures).toEqual([]);
