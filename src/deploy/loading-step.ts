@@ -8,6 +8,16 @@ export interface LoadingStep {
   readonly location: Location | undefined;
   /** Why it does not settle, if that is known when it does not. */
   readonly hint?: () => string;
+  /** The error that says what it still waits for after this many seconds, if that is known. */
+  readonly overdue?: (seconds: number) => RunError;
+}
+
+/** What a supervisor tells a process that loads. */
+export interface LoadingOrders {
+  /** Aborted when this process is stopped, whether it has loaded or not. */
+  readonly stopped: AbortSignal;
+  /** Resolves with the seconds that loading may take, once they are over. */
+  readonly overdue?: Promise<number>;
 }
 
 /** In the whole process, since that is what hangs or ends. The innermost step is the last. */
@@ -44,14 +54,13 @@ export function neverSettlesError(): RunError | undefined {
  *
  * @param write writes a line at once: the process is about to end
  * @param explain the error to throw if `work` waits for something that cannot come; undefined: no error
- * @param stopped aborted when this process is stopped, whether it has loaded or not
- * @throws RunError if `work` waits for something that cannot come
+ * @throws RunError if `work` waits for something that cannot come, or longer than the supervisor allows
  */
 export async function guardLoading<T>(
   work: () => Promise<T>,
   write: (line: string) => void,
   explain: () => RunError | undefined = neverSettlesError,
-  stopped?: AbortSignal,
+  { stopped, overdue }: Partial<LoadingOrders> = {},
 ): Promise<T> {
   const exiting = (status: number): void => {
     const step = currentStep();
@@ -64,10 +73,18 @@ export async function guardLoading<T>(
   process.on('exit', exiting);
   stopped?.addEventListener('abort', () => process.off('exit', exiting));
   try {
-    return await unlessDeadlocked(work, explain);
+    return await Promise.race([unlessDeadlocked(work, explain), ...(overdue ? [givenUp(overdue)] : [])]);
   } finally {
     process.off('exit', exiting);
   }
+}
+
+/** Rejects when the time is over, if the running step knows more than the supervisor. */
+async function givenUp(overdue: Promise<number>): Promise<never> {
+  const seconds = await overdue;
+  const error = currentStep()?.overdue?.(seconds);
+  if (error) throw error;
+  return new Promise(() => {});
 }
 
 /**

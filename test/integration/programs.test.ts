@@ -63,6 +63,8 @@ describe('listen:', () => {
     expect(await bodyOf(project({ 'server.js': program }))).toBe('it');
   });
 
+  const NO_SERVER = 'a program that serves nothing belongs in a [process:NAME] with use = program:FILE';
+
   test.each([
     ["console.log('a script');", 'the program has ended without calling listen() of an HTTP server'],
     [
@@ -71,7 +73,35 @@ describe('listen:', () => {
     ],
   ])('says what a program lacks: %s', async (source, hint) => {
     const { status, stderr } = await paster(['serve', 'x.ini'], { cwd: project({ 'server.js': source }) }).finished();
-    expect([status, stderr]).toEqual([1, expect.stringContaining(`listen:./server.js never gets ready (${hint})`)]);
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringContaining(`listen:./server.js never gets ready (${hint}; ${NO_SERVER})`),
+    ]);
+  });
+
+  test.each([
+    [
+      '',
+      'setInterval(() => {}, 1000);',
+      `the program has not called listen() of an HTTP server within 1 s (${NO_SERVER}`,
+    ],
+    [
+      '',
+      "require('node:net').createServer().listen(3001);\nsetInterval(() => {}, 1000);",
+      `the program listens on port 3001, but has no server there that handles "request" events (${NO_SERVER}`,
+    ],
+    [
+      'ready = /health\n',
+      "require('node:http').createServer((req, res) => res.writeHead(500).end()).listen(3000);",
+      'the program listens, but is not ready after 1 s (ready: it is when /health responds with a status below 400',
+    ],
+  ])('says at start_timeout what a program has not done: %s%s', async (setting, source, message) => {
+    const cwd = project({ 'server.js': source }, setting, 'workers = 1\nstart_timeout = 1\n');
+    const { status, stderr } = await paster(['serve', 'x.ini'], { cwd }).finished();
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringContaining(`x.ini:1:1: [app:main] listen:./server.js: ${message}`),
+    ]);
   });
 
   test.each([

@@ -2,10 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bool, defineSettings, int, path, type SettingsOf, text } from '../../config/setting.ts';
+import { RunError } from '../../errors.ts';
 import { partLogger } from '../../log.ts';
 import type { App, Settings } from '../../protocol/types.ts';
 import { argumentList } from '../background/command-line.ts';
-import { asLoadingStep, currentStep } from '../loading-step.ts';
+import { asLoadingStep, currentStep, type LoadingStep } from '../loading-step.ts';
 import { runMain } from '../modules/run-main.ts';
 import { becomeClusterWorker } from './cluster-worker.ts';
 import { takeForkedServer } from './forked/forked-server.ts';
@@ -66,9 +67,17 @@ async function startProgram(file: string, directory: string, settings: ProgramSe
   // A program may call listen() before or after its module has loaded.
   const app = isForkingServer(file, args) ? Promise.race([takeover.app, takeForkedServer()]) : takeover.app;
   const loaded = runMain(file, directory);
-  const step = { what: file, location: undefined, ...currentStep(), hint: () => takeover.missing };
-  const taken = await asLoadingStep(step, () => Promise.race([app, loaded.then(() => app)]));
-  await isReady?.(taken);
+  const part = { what: file, location: undefined, ...currentStep() };
+  const listening = {
+    ...part,
+    hint: () => `${takeover.missing}; ${NO_SERVER}`,
+    overdue: (seconds: number) => notListening(part, takeover, seconds),
+  };
+  const taken = await asLoadingStep(listening, () => Promise.race([app, loaded.then(() => app)]));
+  if (isReady) {
+    const overdue = (seconds: number) => notReady(part, ready, seconds);
+    await asLoadingStep({ ...part, overdue }, () => isReady(taken));
+  }
   taken.drain = async () => {
     takeover.isStopping = true;
     // Nothing else is open for longer than a request, and a program may close what requests in flight need.
@@ -82,6 +91,33 @@ async function startProgram(file: string, directory: string, settings: ProgramSe
     takeover.close();
   };
   return taken;
+}
+
+const NO_SERVER = 'a program that serves nothing belongs in a [process:NAME] with use = program:FILE';
+const MORE_TIME = 'start_timeout in the section of the server gives it more time';
+
+function notListening(
+  { what, location }: LoadingStep,
+  { requested, missing }: ListenTakeover,
+  seconds: number,
+): RunError {
+  const options = { location, hint: `${NO_SERVER}; ${MORE_TIME}` };
+  if (requested.length > 0) return new RunError('PASTER_START_TIMEOUT', `${what}: ${missing}`, options);
+  return new RunError(
+    'PASTER_START_TIMEOUT',
+    `${what}: the program has not called listen() of an HTTP server within ${seconds} s`,
+    options,
+  );
+}
+
+function notReady({ what, location }: LoadingStep, ready: string | undefined, seconds: number): RunError {
+  const expected = ready?.startsWith('/')
+    ? `${ready} responds with a status below 400`
+    : `the program prints a line with ${JSON.stringify(ready)}`;
+  return new RunError('PASTER_START_TIMEOUT', `${what}: the program listens, but is not ready after ${seconds} s`, {
+    location,
+    hint: `ready: it is when ${expected}; ${MORE_TIME}`,
+  });
 }
 
 /** How long open WebSockets and long polls wait for requests in flight, and for the program to close them, before paster does. */

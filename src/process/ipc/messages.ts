@@ -115,6 +115,8 @@ export type ToWorker<Boot> =
   | { readonly paster: 'follow'; readonly level: number | undefined }
   /** Some clients should move to other workers; 0: no more of them. */
   | { readonly paster: 'spread'; readonly count: number }
+  /** It has not loaded within this many seconds, and may say why before it is killed. */
+  | { readonly paster: 'overdue'; readonly seconds: number }
   /** Asks for a report. */
   | { readonly paster: 'report' }
   /** The answer to `ask`. */

@@ -305,7 +305,8 @@ export class Pool<Boot> {
       if (!isInterrupted) worker.kill();
       if (this.settings.exclusive) await worker.exited;
       const mayBePackages = this.spares.isPrepared(worker) && !limit.error && !failure;
-      if (!mayBePackages || this.#stopping || isInterrupted) throw limit.error ?? error;
+      if (!mayBePackages || this.#stopping || isInterrupted)
+        throw limit.error ? (worker.failure ?? limit.error) : error;
       // What is wrong with the application is what a worker without them says.
       this.#log.debug(`the application is loaded again without packages imported ahead: ${describeError(error)}`);
       return await this.bootOne({ ...how, isCold: true });

@@ -346,6 +346,11 @@ export class WorkerHandle<Boot> implements DeadWorker {
     if (this.#state === 'ready' || this.#state === 'draining') this.#send({ paster: 'reopen' });
   }
 
+  /** Lets it say why it has not loaded within these seconds. */
+  giveUp(seconds: number): void {
+    this.#send({ paster: 'overdue', seconds });
+  }
+
   kill(): void {
     this.#child.kill('SIGKILL');
   }

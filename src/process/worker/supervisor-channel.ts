@@ -43,6 +43,8 @@ const ASK_LIMIT_MS = 5000;
 export class SupervisorChannel<Boot> {
   /** Resolves with the exit status when an uncaught error ends this process. */
   readonly crashed: Promise<number>;
+  /** Resolves with the seconds that loading may take, once they are over. */
+  readonly overdue: Promise<number>;
   /** Whether the worker serves: the supervisor logs an error that ends it from then on. */
   isServing = false;
   readonly reporter: Reporter;
@@ -57,6 +59,7 @@ export class SupervisorChannel<Boot> {
   readonly #mayOpen: Promise<void>;
   #isOpen = false;
   #setMayOpen = () => {};
+  #setOverdue: (seconds: number) => void = () => {};
   #endFollowing: () => void = () => {};
   #inspect: () => void = () => {};
   #spread: (count: number) => void = () => {};
@@ -71,6 +74,9 @@ export class SupervisorChannel<Boot> {
     if (!process.send) throw new Error('a worker is started by its supervisor, not by hand');
     this.#mayOpen = new Promise((resolve) => {
       this.#setMayOpen = resolve;
+    });
+    this.overdue = new Promise((resolve) => {
+      this.#setOverdue = resolve;
     });
     let setCrashed: (status: number) => void = () => {};
     this.crashed = new Promise((resolve) => {
@@ -95,6 +101,8 @@ export class SupervisorChannel<Boot> {
         case 'open':
           this.#isOpen = true;
           return this.#setMayOpen();
+        case 'overdue':
+          return this.#setOverdue(message.seconds);
         case 'inspect':
           return this.#inspect();
         case 'spread':

@@ -22,6 +22,8 @@ const MIB = 1024 * 1024;
 export interface WorkerControl {
   /** Aborted when this worker is stopped, or its supervisor is gone. */
   readonly stopped: AbortSignal;
+  /** Resolves with the seconds that loading may take, once they are over: an error after that may say why. */
+  readonly overdue: Promise<number>;
   /** Serve this error instead of the application: the version on disk does not load. */
   readonly failure: Error | undefined;
   /** Whether the files of the configuration are the same as when this worker was prepared. */
@@ -55,6 +57,7 @@ export interface WorkerControl {
 
 export class SupervisorControl<Boot> implements WorkerControl {
   readonly stopped: AbortSignal;
+  readonly overdue: Promise<number>;
   readonly failure: Error | undefined;
   readonly isFirst: boolean;
   readonly isConfigurationSame: boolean;
@@ -79,6 +82,7 @@ export class SupervisorControl<Boot> implements WorkerControl {
     this.#inspectionFd = inspectionFd;
     channel.onInspect(() => this.#inspect());
     this.stopped = stopped;
+    this.overdue = channel.overdue;
     this.number = number;
     this.failure = failure && unpackError(failure);
     this.#channel = channel;

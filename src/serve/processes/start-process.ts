@@ -15,7 +15,7 @@ export const startProcess: WorkerStart<ProcessPlan> = (plan, _open, control) =>
     () => start(plan, control),
     (line) => process.stderr.write(`${line}\n`),
     neverSettlesError,
-    control.stopped,
+    control,
   );
 
 async function start(plan: ProcessPlan, control: Parameters<typeof startProcess>[2]): Promise<WorkerRunning> {

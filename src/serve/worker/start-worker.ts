@@ -41,7 +41,7 @@ export const startWorker: WorkerStart<WorkerPlan> = (plan, open, control) =>
     () => start(plan, open, control),
     (line) => process.stderr.write(`${line}\n`),
     neverSettlesError,
-    control.stopped,
+    control,
   );
 
 /**
@@ -56,10 +56,9 @@ export const warmWorker: WorkerWarming<WorkerPlan> = async (plan, rehearsal) => 
   if (reload) await loadDevelopment();
   if (!rehearsal || rehearsal.isOver()) return;
   const { rehearse } = await import('./rehearsal.ts');
-  const { signal } = new AbortController();
   // One server is enough, because all of them run mostly the same code.
   const { scheme = '' } = servers.find((each) => isWeb(each.scheme)) ?? servers[0] ?? {};
-  await guardLoading(() => rehearse({ scheme, reload }, rehearsal.isOver), ignore, ignore, signal);
+  await guardLoading(() => rehearse({ scheme, reload }, rehearsal.isOver), ignore, ignore);
   // A reload on a change of files may need other modules, and would get them from this worker.
   if (reload || rehearsal.isOver()) return;
   enterPlan(plan);

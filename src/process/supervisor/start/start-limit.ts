@@ -6,14 +6,24 @@ import { after } from '../../../timer.ts';
 /** When a warning says that a worker still loads. */
 const SLOW_START_S = 10;
 
+/** How long a worker that is given up may take to say what it waits for: its event loop may be blocked. */
+const LAST_WORDS_S = 0.5;
+
+interface LimitedWorker {
+  readonly pid: number | undefined;
+  giveUp(seconds: number): void;
+  kill(): void;
+}
+
 export class StartLimit {
   /** Why the worker was given up; undefined as long as it is in time. */
   error: RunError | undefined;
+  #kill: NodeJS.Timeout | undefined;
   readonly #slow: NodeJS.Timeout | undefined;
   readonly #limit: NodeJS.Timeout | undefined;
 
   /** @param seconds 0: no limit */
-  constructor(seconds: number, worker: { readonly pid: number | undefined; kill(): void }, log: Logger) {
+  constructor(seconds: number, worker: LimitedWorker, log: Logger) {
     this.#slow = after(SLOW_START_S, () => {
       log.warn(`worker ${worker.pid} has been loading the application for ${SLOW_START_S} s`);
     });
@@ -21,12 +31,14 @@ export class StartLimit {
       this.error = new RunError('PASTER_START_TIMEOUT', `the application was not ready within ${seconds} s`, {
         hint: 'is there a promise that never settles? start_timeout in the server’s section gives it more time',
       });
-      worker.kill();
+      worker.giveUp(seconds);
+      this.#kill = after(LAST_WORDS_S, () => worker.kill());
     });
   }
 
   clear(): void {
     clearTimeout(this.#slow);
     clearTimeout(this.#limit);
+    clearTimeout(this.#kill);
   }
 }
