@@ -22,6 +22,11 @@ export interface Target {
   readonly file: string | undefined;
   /** Imports the module and picks the export. */
   load(): Promise<unknown>;
+  /**
+   * Looks for the module without importing it. Absent: `load` imports nothing but parts of paster.
+   * @throws ConfigError if there is no such module
+   */
+  find?(): Promise<unknown>;
 }
 
 /** Finds parts by name, for composites: within a file (or a package), or anywhere by URI. */

@@ -216,6 +216,7 @@ export async function serveWorkers(service: Service): Promise<number> {
   let closeKeys = async (): Promise<void> => {};
   if (!target.isStopping) {
     service.listening(endpoints(sockets));
+    processes.checkTasks();
     if (takesKeys(request, server)) {
       const { handleKeys } = await import('./terminal/keys.ts');
       closeKeys = handleKeys({

@@ -270,6 +270,61 @@ console.log('begun');\n`,
   });
 });
 
+describe('a run that could not succeed', () => {
+  const file = (section: string) =>
+    `${WEB.replace('port = 0', 'port = 0\nworkers = 1')}[task:a]\n${NEVER}\n${section}\n`;
+  const WRONG: readonly (readonly [section: string, place: string, message: RegExp])[] = [
+    ['command = true\novrlap = skip', '10:1', /unknown setting "ovrlap" \(did you mean "overlap"\?\)/],
+    ['command = no-such-program', '9:1', /command: cannot start no-such-program: there is no such program/],
+    ['command = ./tasks.js', '9:1', /command: cannot start \.\/tasks\.js: it is not executable/],
+    ['command = true\ncwd = nowhere', '10:1', /cwd: there is no directory \S+nowhere/],
+    ['use = program:./task.js', '9:1', /there is no program \S+task\.js/],
+    ['request = nowhere', '9:1', /request: "nowhere" is not a method and a path/],
+    ['request = /x\napp = mian', '10:7', /there is no section \[app:mian\]/],
+    ['use = call:./task.js:due', '9:7', /there is no module \S+task\.js \(did you mean "\.\/tasks\.js"\?\)/],
+  ];
+
+  test('check finds it', async () => {
+    const sections = WRONG.map(([section], index) => `[task:t${index}]\n${NEVER}\n${section}\n`).join('');
+    const { stdout } = await paster(['check', 'x.ini'], { cwd: project(WEB + sections) }).finished();
+    const lines = stdout.split('\n').filter(Boolean);
+    expect(lines).toEqual(WRONG.map(([, , message]) => expect.stringMatching(message)));
+  });
+
+  test('serve refuses it; HUP and an upgrade keep the old version', async () => {
+    const cwd = project(file('use = call:./tasks.js:due'));
+    const program = await serve(['x.ini'], { cwd });
+    for (const [section, place, message] of WRONG) {
+      writeFileSync(join(cwd, 'x.ini'), file(section));
+      program.child.kill('SIGHUP');
+      const line = `not reloaded, the old version keeps running: x\\.ini:${place}: \\[task:a\\] ${message.source}`;
+      await program.says(new RegExp(line));
+    }
+    for (const command of ['upgrade', 'serve']) {
+      const { status, stdout, stderr } = await paster([command, 'x.ini'], { cwd }).finished();
+      expect([status === 0, stdout, stderr]).toEqual([false, '', expect.stringMatching(/x\.ini:9:7: .*no module/)]);
+    }
+    expect((await fetch(program.url)).status).toBe(200);
+  });
+
+  test('with --reload it is logged', async () => {
+    const cwd = project(file('use = call:./task.js:due'));
+    const program = await serve(['x.ini', '--reload'], { cwd });
+    await program.says(/\[task:a\] there is no module/);
+  });
+
+  test('an error in its code is logged when the server has started, and after HUP', async () => {
+    const cwd = project(file('use = call:./tasks.js:du'));
+    const program = await serve(['x.ini'], { cwd });
+    await program.says(
+      /\[task:a\] a run would fail: x\.ini:9:7: \[task:a\] \S+ exports no "du" \(did you mean "due"\?\)/,
+    );
+    writeFileSync(join(cwd, 'x.ini'), file('use = call:./tasks.js:dua'));
+    program.child.kill('SIGHUP');
+    await program.says(/\[task:a\] a run would fail: .* exports no "dua"/);
+  });
+});
+
 test('check finds wrong schedules, time zones and settings', async () => {
   const cwd = project(
     `[task:a]\nschedule = 0 25 * * *\ncommand = x\n[task:b]\nschedule = 0 0 30 2 *\ncommand = x\n[task:c]\n${NEVER}\ntimezone = Europe/Berln\ncommand = x\n` +

@@ -37,6 +37,7 @@ function definition(directory: string, changes: Partial<TaskDefinition<ProcessPl
       logLevel: 'info',
       logFile: undefined,
     },
+    check: undefined,
     env: process.env,
     schedule: 'each',
     nextRun: () => undefined,

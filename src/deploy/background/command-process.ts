@@ -3,6 +3,8 @@
  * the stop signal on, and ends when it ends.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { accessSync, constants, statSync } from 'node:fs';
+import { delimiter, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { defineSettings, type SettingsOf, seconds } from '../../config/setting.ts';
@@ -13,6 +15,7 @@ import { treeMemory } from '../../machine/capacity.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { commandLine } from './command-line.ts';
 import type { OwnProcess } from './process-object.ts';
+import type { BackgroundSettings } from './process-settings.ts';
 import { stopSignal } from './program-process.ts';
 
 export const commandProcessSettings = defineSettings(
@@ -40,6 +43,7 @@ export function commandProcess(_globalConf: Settings, settings: CommandSettings)
   return new CommandProcess(settings);
 }
 commandProcess.settings = commandProcessSettings;
+commandProcess.check = checkCommand;
 
 const { command, stop_signal } = commandProcessSettings.declarations;
 
@@ -50,6 +54,49 @@ export function commandTask(globalConf: Settings, settings: SettingsOf<typeof co
   return commandProcess(globalConf, { ...settings, start_seconds: 0 });
 }
 commandTask.settings = commandTaskSettings;
+commandTask.check = checkCommand;
+
+/** Looks for the program as the system will. @throws ConfigError if it cannot be started */
+function checkCommand(
+  _globalConf: Settings,
+  { command: [program = ''], cwd = '.' }: Pick<CommandSettings, 'command'> & Pick<BackgroundSettings, 'cwd'>,
+): void {
+  const { PATH: path } = process.env;
+  // The system has a default that Node does not know.
+  if (path === undefined && !program.includes('/')) return;
+  const directories = program.includes('/') ? [''] : (path ?? '').split(delimiter);
+  const files = directories.map((directory) => resolve(cwd, directory, program)).filter(isFile);
+  if (files[0] === undefined) throw noProgram(program);
+  if (!files.some(isExecutable)) throw notStarted(program, 'it is not executable', { hint: `chmod +x ${files[0]}` });
+}
+
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function noProgram(program: string, cause?: Error): ConfigError {
+  return notStarted(program, 'there is no such program', { hint: 'name it by its path, or check PATH and cwd', cause });
+}
+
+function notStarted(program: string, reason: string, more: { hint?: string; cause?: Error | undefined }): ConfigError {
+  return new ConfigError('PASTER_COMMAND', `command: cannot start ${program}: ${reason}`, {
+    setting: 'command',
+    ...more,
+  });
+}
 
 class CommandProcess implements OwnProcess {
   /** Set by the caller. */
@@ -127,14 +174,9 @@ class CommandProcess implements OwnProcess {
   }
 
   #notStarted(cause: Error): ConfigError {
-    const [program] = this.#settings.command;
-    const code = errorCode(cause);
-    const reason = code === 'ENOENT' ? 'there is no such program' : errorMessage(cause);
-    return new ConfigError('PASTER_COMMAND', `command: cannot start ${program}: ${reason}`, {
-      setting: 'command',
-      hint: code === 'ENOENT' ? 'name it by its path, or check PATH and cwd' : undefined,
-      cause,
-    });
+    const [program = ''] = this.#settings.command;
+    if (errorCode(cause) === 'ENOENT') return noProgram(program, cause);
+    return notStarted(program, errorMessage(cause), { cause });
   }
 }
 

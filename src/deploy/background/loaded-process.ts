@@ -3,10 +3,10 @@ import { ConfigError, errorCode } from '../../errors.ts';
 import { describeValue } from '../../protocol/shapes/describe.ts';
 import { createSectionApp, factoryContext, factoryFunction, loadTarget, returned, runPartCode } from '../compose.ts';
 import { type Context, describePart, type FactoryContext, sectionPlace } from '../context.ts';
-import { declaredSchema } from '../schema.ts';
+import { builtinCheck, declaredSchema } from '../schema.ts';
 import type { BackgroundObject, OwnProcess, ProcessHooks } from './process-object.ts';
 import { backgroundSettings, factorySettings, readBackgroundSettings } from './process-settings.ts';
-import { type RequestTaskSettings, requestTask } from './request-task.ts';
+import { type RequestTaskSettings, requestedApp, requestTask } from './request-task.ts';
 
 /** A process that runs. */
 export interface RunningProcess {
@@ -73,6 +73,43 @@ export async function allSettings(made: unknown, context: FactoryContext): Promi
   return factorySettings(made, context, taskSettings);
 }
 
+/**
+ * Checks the export that a section names, and its settings. Calls nothing of it, except its schema.
+ * @returns the settings
+ * @throws ConfigError, or ErrorList for several errors
+ */
+export async function checkMade(made: unknown, context: FactoryContext): Promise<unknown> {
+  if (context.protocol === 'object') asProcess(made, context);
+  else factoryFunction(made, context);
+  return allSettings(made, context);
+}
+
+/**
+ * Finds what is wrong with a section. Code of the user is looked for, and imported only if `imports` says so.
+ * @throws as `runProcess`
+ */
+export async function checkSection(described: Context, { imports }: { readonly imports: boolean }): Promise<void> {
+  const context = factoryContext(described);
+  const { find } = context.target;
+  if (find && !imports) {
+    await runPartCode(context, find);
+    return;
+  }
+  const made = await loadTarget(context);
+  await runPartCode(context, async () => {
+    const settings = await checkMade(made, context);
+    await builtinCheck(made)?.(context.globalConf, settings);
+    const app = requestedApp(made, settings);
+    if (app !== undefined) await appContext(app, context);
+  });
+}
+
+/** The application that a task sends a request to. */
+function appContext(name: string, context: FactoryContext): Promise<Context> {
+  const place = context.origins.get('app')?.locate(0) ?? sectionPlace(context);
+  return context.loader.context('app', name, context.globalConf, [], place);
+}
+
 /** A function of a task does the work itself, unless it returns what a process would be. */
 function makeTask(made: unknown, context: FactoryContext, settings: unknown): Made {
   const make = factoryFunction(made, context);
@@ -102,8 +139,7 @@ async function makeProcess(
 ): Promise<Made> {
   if (context.protocol === 'object') return asProcess(made, context);
   if (made === requestTask) {
-    const loadApp = async (name: string) =>
-      createSectionApp(await context.loader.context('app', name, context.globalConf, [], sectionPlace(context)));
+    const loadApp = async (name: string) => createSectionApp(await appContext(name, context));
     return asProcess(requestTask(settings as RequestTaskSettings, loadApp), context);
   }
   const make = factoryFunction(made, context);

@@ -1,4 +1,5 @@
 /** The settings that every `[process:*]` has, which paster itself reads. What it runs declares its own settings. */
+import { existsSync } from 'node:fs';
 import { variables } from '../../config/env-file.ts';
 import {
   acceptedNames,
@@ -13,7 +14,8 @@ import {
   seconds,
   text,
 } from '../../config/setting.ts';
-import { ConfigError } from '../../errors.ts';
+import { ConfigError, locate } from '../../errors.ts';
+import { findUser, groupId } from '../../files/passwd.ts';
 import { type FactoryContext, placeOfKey, sectionPlace, sectionPrefix, settingsOf } from '../context.ts';
 import { declaredSchema, schemaOf } from '../schema.ts';
 import { processSettings as serverSettings } from '../server/server-settings.ts';
@@ -117,6 +119,32 @@ export async function readBackgroundSettings(context: FactoryContext): Promise<B
     );
   }
   return settings;
+}
+
+/**
+ * Checks that this machine has the directory, the user and the group of a section.
+ * @throws ConfigError at the setting's line
+ */
+export function checkMachine(
+  { cwd, user, group }: Pick<BackgroundSettings, 'cwd' | 'user' | 'group'>,
+  context: FactoryContext,
+): void {
+  const place = (key: string) => placeOfKey(context, key) ?? sectionPlace(context);
+  if (cwd !== undefined && !existsSync(cwd)) {
+    throw new ConfigError('PASTER_PROCESS_CWD', `${sectionPrefix(context)}cwd: there is no directory ${cwd}`, {
+      location: place('cwd'),
+    });
+  }
+  for (const [key, find] of [
+    ['user', () => user === undefined || findUser(user)],
+    ['group', () => group === undefined || groupId(group)],
+  ] as const) {
+    try {
+      find();
+    } catch (error) {
+      throw locate(error, place(key), context.sections[0]?.name);
+    }
+  }
 }
 
 /** A command is a process of its own, which imports nothing of Node. @throws ConfigError */

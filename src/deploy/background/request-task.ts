@@ -54,3 +54,8 @@ export function requestTask(
   };
 }
 requestTask.settings = requestTaskSettings;
+
+/** The application section that a task sends a request to; undefined for a task that sends none. */
+export function requestedApp(made: unknown, settings: unknown): string | undefined {
+  return made === requestTask ? (settings as RequestTaskSettings).app : undefined;
+}

@@ -6,14 +6,14 @@ import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { asList } from '../../config/convert.ts';
 import type { SettingsSchema } from '../../config/setting.ts';
-import { ConfigError, type Location, locate, type PasterError, RunError } from '../../errors.ts';
-import { findUser, groupId } from '../../files/passwd.ts';
+import { type Location, type PasterError, RunError } from '../../errors.ts';
 import type { Address } from '../../net/address.ts';
 import { toApp } from '../../protocol/app.ts';
 import { toFilter } from '../../protocol/filter.ts';
 import { workingDirectory } from '../../working-directory.ts';
-import { allSettings, asProcess } from '../background/loaded-process.ts';
-import { readBackgroundSettings } from '../background/process-settings.ts';
+import { checkMade } from '../background/loaded-process.ts';
+import { checkMachine, readBackgroundSettings } from '../background/process-settings.ts';
+import { requestedApp } from '../background/request-task.ts';
 import { readTaskSettings } from '../background/task-settings.ts';
 import { createServer, factoryFunction, loadTarget, runPartCode } from '../compose.ts';
 import { checkConnect } from '../connect/options.ts';
@@ -25,7 +25,6 @@ import {
   placeOfKey,
   type SectionRef,
   sectionPlace,
-  sectionPrefix,
 } from '../context.ts';
 import type { PreloadedModule } from '../instrumentation/preloaded.ts';
 import { loadFunction } from '../modules/module-target.ts';
@@ -106,7 +105,7 @@ export class PartInspector {
     // Keys of a composite may name applications even if its module cannot be imported.
     if (isMeantAsComposite(context)) await this.#inspectParts(context, declaredSchema(made?.value), visit);
     try {
-      if (made) await this.#inspectSettings(context, made.value);
+      if (made) await this.#inspectSettings(context, made.value, visit);
       // Its address can be checked without the factory.
       else if (context.kind === 'server') await this.#inspectServer(context, undefined);
     } catch (error) {
@@ -193,7 +192,7 @@ export class PartInspector {
   }
 
   /** The schema of a factory from another package is foreign code, which gets a time limit too. */
-  #inspectSettings(context: FactoryContext, made: unknown): Promise<void> {
+  #inspectSettings(context: FactoryContext, made: unknown, visit: Visit): Promise<void> {
     const what = describePart(context);
     const late = () =>
       new RunError('PASTER_VALIDATION_HANGS', `${what}: the validation of its settings has not finished`, {
@@ -201,13 +200,13 @@ export class PartInspector {
         hint: `${this.#importTimeout / 1000} s have passed; does it wait for something, or loop?`,
       });
     const isForeign = schemaOf(made) !== undefined && declaredSchema(made) === undefined;
-    const work = () => runPartCode(context, () => this.#inspectMade(context, made));
+    const work = () => runPartCode(context, () => this.#inspectMade(context, made, visit));
     return isForeign ? this.#withTimeout(`the settings of ${what}`, true, late, work) : work();
   }
 
-  async #inspectMade(described: FactoryContext, made: unknown): Promise<void> {
+  async #inspectMade(described: FactoryContext, made: unknown, visit: Visit): Promise<void> {
     const { context } = await takeApplicationSettings(described, made);
-    if (isBackground(context.kind)) return this.#inspectProcess(context, made);
+    if (isBackground(context.kind)) return this.#inspectProcess(context, made, visit);
     const isReady = context.protocol === 'object';
     if (!isReady) factoryFunction(made, context);
     if (context.kind === 'server') {
@@ -227,34 +226,14 @@ export class PartInspector {
     }
   }
 
-  async #inspectProcess(context: FactoryContext, made: unknown): Promise<void> {
-    if (context.protocol === 'object') asProcess(made, context);
-    else factoryFunction(made, context);
-    const {
-      env_file: files = [],
-      cwd,
-      user,
-      group,
-    } = context.kind === 'task' ? await readTaskSettings(context) : await readBackgroundSettings(context);
-    checkVariableFiles(files, context, this.#session);
-    const settings = await allSettings(made, context);
+  async #inspectProcess(context: FactoryContext, made: unknown, visit: Visit): Promise<void> {
+    const settings = await checkMade(made, context);
+    const read = context.kind === 'task' ? await readTaskSettings(context) : await readBackgroundSettings(context);
+    checkVariableFiles(read.env_file ?? [], context, this.#session);
     await builtinCheck(made)?.(context.globalConf, settings);
-    const place = (key: string) => placeOfKey(context, key) ?? sectionPlace(context);
-    if (cwd !== undefined && !existsSync(cwd)) {
-      throw new ConfigError('PASTER_PROCESS_CWD', `${sectionPrefix(context)}cwd: there is no directory ${cwd}`, {
-        location: place('cwd'),
-      });
-    }
-    for (const [key, find] of [
-      ['user', () => user === undefined || findUser(user)],
-      ['group', () => group === undefined || groupId(group)],
-    ] as const) {
-      try {
-        find();
-      } catch (error) {
-        throw locate(error, place(key), context.sections[0]?.name);
-      }
-    }
+    checkMachine(read, context);
+    const app = requestedApp(made, settings);
+    if (app !== undefined) await this.inspect(await this.#part(context, 'app', 'app', app), visit);
   }
 
   /** A warning only: a directory below /run is often created when the service starts, on another machine. */

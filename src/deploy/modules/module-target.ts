@@ -42,19 +42,25 @@ export function namedExport(
   from: Location | undefined,
   description: string,
 ): Target {
+  const find = () => located(from, () => findModule(specifier, directory));
   return {
     description,
     file: pathOf(specifier, directory),
-    async load() {
-      try {
-        const file = await findModule(specifier, directory);
-        return pickExport(await importModule(file, directory), name, file);
-      } catch (error) {
-        if (error instanceof PasterError) error.location ??= from;
-        throw error;
-      }
+    find,
+    load: async () => {
+      const file = await find();
+      return located(from, async () => pickExport(await importModule(file, directory), name, file));
     },
   };
+}
+
+async function located<T>(from: Location | undefined, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof PasterError) error.location ??= from;
+    throw error;
+  }
 }
 
 function pathOf(specifier: string, directory: string): string | undefined {

@@ -11,6 +11,8 @@ import { startTaskRun, type TaskProcess } from './task-run.ts';
 export interface TaskDefinition<Boot> {
   /** Sent to the process of each run. */
   readonly boot: Boot;
+  /** Sent to a process that imports the code of a run without running it; undefined: there is no code to import. */
+  readonly check: Boot | undefined;
   readonly env: NodeJS.ProcessEnv;
   /** For people. */
   readonly schedule: string;
@@ -41,6 +43,8 @@ const SUSPENDED_MS = 60_000;
 /** Node's timers do not notice if the machine's clock is set, so it is read again after this time. */
 const LONGEST_WAIT_MS = 60_000;
 const LONGEST_QUEUE = 1000;
+/** An import that takes longer is left to the run itself. */
+const LONGEST_CHECK_MS = 60_000;
 /** The variable that tells a run when it was due. No two runs of a schedule have the same time. */
 const DUE = 'PASTER_TASK_DUE';
 
@@ -56,6 +60,7 @@ export class ScheduledTask<Boot> {
   #next: Date | undefined;
   #timer: NodeJS.Timeout | undefined;
   #running: TaskProcess | undefined;
+  #checking: TaskProcess | undefined;
   #ended: Promise<void> = Promise.resolve();
   /** When the waiting runs were due. */
   #queue: Date[] = [];
@@ -113,6 +118,19 @@ export class ScheduledTask<Boot> {
     };
   }
 
+  /** Imports the code in a process of its own, and logs what a run would fail with. */
+  async check(): Promise<void> {
+    const { check: boot, env } = this.#definition;
+    if (boot === undefined || this.#isStopping) return;
+    const checking = startTaskRun({ ...this.#options, name: `${this.#options.name} (check)`, boot, env });
+    this.#checking = checking;
+    const limit = setTimeout(() => void checking.stop('timeout', 0), LONGEST_CHECK_MS);
+    const { result, error } = await checking.ended;
+    clearTimeout(limit);
+    this.#checking = undefined;
+    if (result === 'failed' && !this.#isStopping) this.#log.warn(`a run would fail: ${describeError(error)}`);
+  }
+
   reopenLogs(): void {
     this.#running?.reopenLogs();
   }
@@ -124,7 +142,7 @@ export class ScheduledTask<Boot> {
     clearTimeout(this.#timer);
     for (const timer of this.#delayed.keys()) clearTimeout(timer);
     this.#queue = [];
-    await this.#end('stopped', graceful);
+    await Promise.all([this.#checking?.stop('stopped', 0), this.#end('stopped', graceful)]);
   }
 
   #arm(): void {

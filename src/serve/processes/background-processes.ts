@@ -60,9 +60,11 @@ export class BackgroundProcesses {
     const { processes, tasks } = this.#service.parts;
     const { predecessor } = this.#service;
     if (predecessor) this.#tasks.pause(new Date());
+    // First: an error in their sections ends the start, before it takes long.
+    const definitions = await this.#tasks.read(tasks);
     await Promise.all(processes.map((name) => this.#add(name)));
     this.#hasStarted = true;
-    await this.#tasks.set(tasks);
+    this.#tasks.set(definitions);
     // Until then the predecessor has the schedules.
     void predecessor?.handedOver.then((since) => this.#tasks.resume(since));
   }
@@ -151,6 +153,11 @@ export class BackgroundProcesses {
     await this.#setTasks(tasks);
     for (const name of this.#missing(names)) void this.#tryToAdd(name);
     await this.#removeExcept(names);
+  }
+
+  /** To be called when the server has started: finds errors in the code of tasks, and logs them. */
+  checkTasks(): void {
+    this.#tasks.check();
   }
 
   reopenLogs(): void {
@@ -257,8 +264,14 @@ export class BackgroundProcesses {
     return servedParts(plan, new LoadSession(plan.globalConf));
   }
 
-  #setTasks(names: readonly string[]): Promise<void> {
-    return this.#tasks.set(names).catch((error: unknown) => this.#service.log.error(describeError(error)));
+  async #setTasks(names: readonly string[]): Promise<void> {
+    try {
+      this.#tasks.set(await this.#tasks.read(names));
+    } catch (error) {
+      this.#service.log.error(describeError(error));
+      return;
+    }
+    this.#tasks.check();
   }
 
   #missing(names: readonly string[]): string[] {

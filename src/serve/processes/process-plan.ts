@@ -6,13 +6,18 @@ import {
   backgroundContext,
   ownEnvironment,
 } from '../../deploy/background/background-section.ts';
-import { type BackgroundSettings, readBackgroundSettings } from '../../deploy/background/process-settings.ts';
+import {
+  type BackgroundSettings,
+  checkMachine,
+  readBackgroundSettings,
+} from '../../deploy/background/process-settings.ts';
 import type { FactoryContext } from '../../deploy/context.ts';
 import type { PreloadedModule } from '../../deploy/instrumentation/preloaded.ts';
 import { withEnvironment } from '../../deploy/server/environment.ts';
 import type { LoadSession } from '../../deploy/session.ts';
 import type { LogLevel } from '../../log.ts';
 import { checkUser } from '../../process/daemon/drop-privileges.ts';
+import { describeError } from '../../process/ipc/error-transfer.ts';
 import { ignoredPaths } from '../../process/reload/ignored.ts';
 import type { Supervision } from '../../process/supervisor/supervision.ts';
 import type { TaskDefinition } from '../../process/tasks/scheduled-task.ts';
@@ -41,6 +46,8 @@ export interface ProcessPlan {
   readonly reload: boolean;
   readonly logLevel: LogLevel;
   readonly logFile: string | undefined;
+  /** Its code is imported and checked, and does not run. */
+  readonly importsOnly?: boolean;
 }
 
 /** Reads a section for its supervisor. @throws ConfigError or ErrorList as the loader does */
@@ -76,10 +83,23 @@ export async function taskDefinition(
 ): Promise<TaskDefinition<ProcessPlan>> {
   // Loaded late: most files have no task.
   const { nextRun, readTaskSettings } = await import('../../deploy/background/task-settings.ts');
-  const { boot, env, settings } = await readSection(service, { kind: 'task', name }, session, readTaskSettings);
+  const { checkSection } = await import('../../deploy/background/loaded-process.ts');
+  let hasCode = false;
+  const { boot, env, settings } = await readSection(service, { kind: 'task', name }, session, async (context) => {
+    const settings = await readTaskSettings(context);
+    hasCode = context.target.find !== undefined;
+    // A run would fail, perhaps at night. That of a process fails when it starts, which is now.
+    await checkSection(context, { imports: false }).catch((error: unknown) => {
+      // A developer writes the module next, and no watcher waits for it.
+      if (!service.request.reload) throw error;
+      service.log.error(describeError(error));
+    });
+    return settings;
+  });
   const { schedule, timezone, jitter, overlap, missed, timeout, graceful_timeout: gracefulTimeout } = settings;
   return {
     boot,
+    check: hasCode ? { ...boot, importsOnly: true } : undefined,
     env,
     schedule: timezone === undefined ? schedule : `${schedule} ${timezone}`,
     nextRun: (after) => nextRun(settings, after),
@@ -109,7 +129,9 @@ function readSection<S extends ProcessSettings>(
     applyEnvFiles(plan.envFiles);
     const background = await ownEnvironment(file, section, session);
     return withEnvironment({ file, background, reload }, session, async ({ files, preload }) => {
-      const settings = await readSettings(await backgroundContext(file, section, globalConf, session));
+      const context = await backgroundContext(file, section, globalConf, session);
+      const settings = await readSettings(context);
+      checkMachine(settings, context);
       const owner = ownerOf(settings, ownership);
       checkUser(owner.user, owner.group);
       const boot = {

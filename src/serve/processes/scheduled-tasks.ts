@@ -4,14 +4,19 @@ import { LoadSession } from '../../deploy/session.ts';
 import { prefixedLogger } from '../../log.ts';
 import type { TaskStatus } from '../../metrics/server-status.ts';
 import { OWN_CODE } from '../../own-files.ts';
-import { ScheduledTask } from '../../process/tasks/scheduled-task.ts';
+import { ScheduledTask, type TaskDefinition } from '../../process/tasks/scheduled-task.ts';
 import { servedName } from '../announce.ts';
 import type { Service } from '../service.ts';
 import { type ProcessPlan, taskDefinition } from './process-plan.ts';
 
+type TaskDefinitions = ReadonlyMap<string, TaskDefinition<ProcessPlan>>;
+
 export class ScheduledTasks {
   readonly #service: Service;
   readonly #tasks = new Map<string, ScheduledTask<ProcessPlan>>();
+  #checked: Promise<void> = Promise.resolve();
+  /** The newest check: an older one ends before its next task. */
+  #lastCheck = 0;
   #isStopping = false;
   #isPaused = false;
 
@@ -19,16 +24,19 @@ export class ScheduledTasks {
     this.#service = service;
   }
 
-  /**
-   * Begins or changes the schedules of these sections, and ends all others.
-   * @throws ConfigError for an error in a section; then no schedule has changed
-   */
-  async set(names: readonly string[]): Promise<void> {
-    const { plan, logFile, log } = this.#service;
+  /** Reads these sections. @throws ConfigError or ErrorList for an error in one of them */
+  async read(names: readonly string[]): Promise<TaskDefinitions> {
+    const { plan, log } = this.#service;
     const session = new LoadSession(plan.globalConf);
-    const definitions = new Map<string, Awaited<ReturnType<typeof taskDefinition>>>();
+    const definitions = new Map<string, TaskDefinition<ProcessPlan>>();
     for (const name of names) definitions.set(name, await taskDefinition(this.#service, name, session));
     session.logWarnings(log);
+    return definitions;
+  }
+
+  /** Begins or changes the schedules of sections that have been read, and ends all others. */
+  set(definitions: TaskDefinitions): void {
+    const { plan, logFile, log } = this.#service;
     if (this.#isStopping) return;
     for (const [name, task] of this.#tasks) {
       if (definitions.has(name)) continue;
@@ -50,6 +58,20 @@ export class ScheduledTasks {
         this.#tasks.set(name, new ScheduledTask(definition, options));
       }
     }
+  }
+
+  /**
+   * Finds errors in the code of all tasks, one after the other, and logs them. Importing the code takes time and memory: call it when
+   * the server has started.
+   */
+  check(): void {
+    const number = ++this.#lastCheck;
+    this.#checked = this.#checked.then(async () => {
+      for (const task of this.#tasks.values()) {
+        if (number !== this.#lastCheck || this.#isStopping) return;
+        await task.check();
+      }
+    });
   }
 
   /** For an upgrade: another process has the schedules until `resume`. What is due until this time is begun before. */

@@ -39,7 +39,10 @@ export async function serveProcesses(service: Service): Promise<number> {
     }
   }
   await service.offerControl(target);
-  if (!target.isStopping) service.listening([]);
+  if (!target.isStopping) {
+    service.listening([]);
+    processes.checkTasks();
+  }
   await stopped;
   return (await upgrade.ended()) ?? EXIT_OK;
 }

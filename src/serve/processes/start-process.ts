@@ -1,7 +1,7 @@
 /** Runs a background process by its plan; in the child, below `process/worker/worker.ts`. */
 import { dirname, isAbsolute } from 'node:path';
 import { backgroundContext } from '../../deploy/background/background-section.ts';
-import { runProcess } from '../../deploy/background/loaded-process.ts';
+import { checkSection, runProcess } from '../../deploy/background/loaded-process.ts';
 import { guardLoading, neverSettlesError } from '../../deploy/loading-step.ts';
 import { LoadSession } from '../../deploy/session.ts';
 import type { WorkerRunning, WorkerStart } from '../../process/worker/worker.ts';
@@ -34,6 +34,10 @@ async function start(plan: ProcessPlan, control: Parameters<typeof startProcess>
     if (plan.reload && plan.kind === 'process') control.watchPatterns(reloadPatterns([context], dirname(plan.file)));
     await preload(plan, control.number);
     if (plan.cwd !== undefined) process.chdir(plan.cwd);
+    if (plan.importsOnly) {
+      await checkSection(context, { imports: true });
+      return { finished: Promise.resolve(), close: () => Promise.resolve() };
+    }
     const running = await runProcess(context, { onGroup: (pid) => control.ownGroup(pid) });
     return {
       finished: untilEnd(running.finished),
