@@ -95,7 +95,7 @@ async function serve(args: readonly string[], options: Options, console: Console
   const pidFile = textOption(options, 'pidFile');
   if (action === 'stop' || action === 'status') {
     const background = await import('../serve/background.ts');
-    return background[action](pidFile, console);
+    return background[action](pidFile, given, console);
   }
   const served = await servedSpec(given);
   if (served.note !== undefined && !role && !flagOption(options, 'quiet')) console.err(served.note);
@@ -106,7 +106,7 @@ async function serve(args: readonly string[], options: Options, console: Console
   // A process with a role was started by one of those in the background.
   if (action === undefined || role) return runForeground(request, role ?? {}, console);
   const background = await import('../serve/background.ts');
-  return background[action](request, console);
+  return action === 'restart' ? background.restart(request, given, console) : background.start(request, console);
 }
 
 /** What to do in the background; undefined: serve in the foreground. */

@@ -1,12 +1,13 @@
 /** `serve` in the background: `start`, `stop`, `restart` and `status`. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, realpathSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { EXIT_FAILURE, EXIT_OK, printableLine, UsageError } from '../errors.ts';
-import { daemonStatus, startDaemon, stopDaemon } from '../process/daemon/daemon.ts';
+import { isExistingDirectory } from '../files/existing-path.ts';
+import { daemonStatus, type IsMeant, startDaemon, stopDaemon } from '../process/daemon/daemon.ts';
 import { fileUser } from '../process/daemon/drop-privileges.ts';
 import { LogFile } from '../process/daemon/logfile.ts';
-import { readPidFile } from '../process/daemon/pidfile.ts';
-import { fromWorkingDirectory } from '../working-directory.ts';
+import { fromWorkingDirectory, workingDirectory } from '../working-directory.ts';
+import { specifiedFile } from './plan.ts';
 import { prepare, type Terminal } from './serve.ts';
 import type { PreparedServer, ServeRequest } from './service.ts';
 
@@ -22,24 +23,47 @@ export async function start(request: ServeRequest, terminal: Terminal): Promise<
   return EXIT_OK;
 }
 
-/** @throws RunError when none is running or it does not end. */
-export async function stop(pidFile: string | undefined, terminal: Terminal): Promise<number> {
-  await stopDaemon(pidFilePath(pidFile), (line) => terminal.out(printableLine(line)));
+/**
+ * Stops the server of a pid file.
+ * @param spec the INI file or URI that the command line names: a server of another file has the same pid file by default
+ * @throws RunError when it is not running or does not end
+ */
+export async function stop(pidFile: string | undefined, spec: string | undefined, terminal: Terminal): Promise<number> {
+  await stopDaemon(pidFilePath(pidFile), meantBy(pidFile, spec), (line) => terminal.out(printableLine(line)));
   return EXIT_OK;
 }
 
 /** Stops the server if it runs, and starts it. It keeps running if there is an error in the configuration. */
-export async function restart(request: ServeRequest, terminal: Terminal): Promise<number> {
+export async function restart(request: ServeRequest, spec: string | undefined, terminal: Terminal): Promise<number> {
   refuseReload(await prepare({ ...request, pidFile: undefined }, 'daemon'));
   const { pidFile } = request;
-  if (readPidFile(pidFilePath(pidFile)).state === 'running') await stop(pidFile, terminal);
+  // Beside a server of another file, the start fails.
+  if (daemonStatus(pidFilePath(pidFile), meantBy(pidFile, spec)).running) await stop(pidFile, spec, terminal);
   return start(request, terminal);
 }
 
-export function status(pidFile: string | undefined, terminal: Terminal): number {
-  const { running, sentence } = daemonStatus(pidFilePath(pidFile));
+/** Reports whether the server runs. `spec`: as for `stop`. */
+export function status(pidFile: string | undefined, spec: string | undefined, terminal: Terminal): number {
+  const { running, sentence } = daemonStatus(pidFilePath(pidFile), meantBy(pidFile, spec));
   terminal.out(printableLine(sentence));
   return running ? EXIT_OK : EXIT_FAILURE;
+}
+
+/** Which server a command means. A pid file that the command line names is that of the server, whatever that serves. */
+function meantBy(pidFile: string | undefined, spec: string | undefined): IsMeant {
+  const file = pidFile === undefined && spec !== undefined ? specifiedFile(spec, workingDirectory()) : undefined;
+  if (file === undefined || isExistingDirectory(file)) return () => true;
+  const meant = realPath(file);
+  return (serves) => realPath(resolve(workingDirectory(), serves)) === meant;
+}
+
+/** As it is if there is no such file: it may have been removed since the server has read it. */
+function realPath(file: string): string {
+  try {
+    return realpathSync(file);
+  } catch {
+    return file;
+  }
 }
 
 function pidFilePath(pidFile: string | undefined): string {

@@ -145,9 +145,15 @@ export async function planOf(
     globalConf,
     overrides,
     selection,
-    file: isConfig ? (uri ? configPath(uri, directory) : resolve(directory, spec)) : undefined,
+    file: isConfig ? specifiedFile(spec, directory) : undefined,
     envFiles,
   };
+}
+
+/** The file that a specification names: an INI file or a program. A URI of another part is taken as a path that does not exist. */
+export function specifiedFile(spec: string, directory: string): string {
+  const uri = parseUri(spec);
+  return uri?.scheme === 'config' ? configPath(uri, directory) : resolve(directory, spec);
 }
 
 /** Errors in options name the option, not the section that it overrides. */

@@ -26,7 +26,7 @@ import { redirectedLogger, setUpLogging } from './logging.ts';
 import { loadPlannedServers } from './plan.ts';
 import { loadServerWithoutSocket, servedParts } from './processes/served-parts.ts';
 import { serveSingle } from './serve-single.ts';
-import { type PreparedServer, type ServeRequest, Service } from './service.ts';
+import { type PreparedServer, pidFileContent, type ServeRequest, Service } from './service.ts';
 import { isDevelopment, takesKeys } from './terminal/development.ts';
 import { fromHere } from './terminal/shown-text.ts';
 import { terminalLogger } from './terminal/terminal-log.ts';
@@ -238,7 +238,7 @@ async function runMonitor(
     onListening(lines) {
       if (!isFirst) return;
       isFirst = false;
-      new OwnPidFile(request.pidFile, server.settings.graceful_timeout).claim();
+      new OwnPidFile(request.pidFile, pidFileContent(request.plan, server)).claim();
       void reportToParent({ paster: 'listening', pid: process.pid, lines }).then(releaseParent);
     },
   });

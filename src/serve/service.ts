@@ -2,6 +2,7 @@
  * The server of one process, alone or with workers: what was requested and loaded, and what the server deals with besides requests:
  * the terminal, the pid file, the log file, systemd, and the parent process that waits.
  */
+import { relative } from 'node:path';
 import type { LoadedServer } from '../deploy/load.ts';
 import type { ConfiguredEnvironment } from '../deploy/server/environment.ts';
 import type { NamedServers } from '../deploy/server/server-group.ts';
@@ -16,11 +17,13 @@ import { type OpenSocket, openAddresses } from '../net/open-addresses.ts';
 import { printable } from '../printable.ts';
 import type { LogFile } from '../process/daemon/logfile.ts';
 import type { SystemdNotify } from '../process/daemon/notify.ts';
+import type { PidFileContent } from '../process/daemon/pidfile.ts';
 import type { Controllable } from '../process/ipc/control-socket.ts';
 import { reportToParent } from '../process/program/self-spawn.ts';
 import type { SignalOptions } from '../process/program/signals.ts';
 import type { LauncherPipe } from '../process/upgrade/launcher.ts';
 import type { Predecessor } from '../process/upgrade/predecessor.ts';
+import { workingDirectory } from '../working-directory.ts';
 import { announcement, listenerUrl } from './announce.ts';
 import { hidesErrors } from './development/is-developed.ts';
 import { type ConfiguredLogging, closeLogs, type RedirectedLogger, redirectedLogger, setUpLogging } from './logging.ts';
@@ -114,7 +117,11 @@ export class Service {
     this.logFile = resources.logFile;
     this.#resources = resources;
     this.#logging = resources.logging;
-    this.pidFile = new OwnPidFile(request.pidFile, this.server.settings.graceful_timeout, resources.predecessor?.pid);
+    this.pidFile = new OwnPidFile(
+      request.pidFile,
+      pidFileContent(request.plan, this.server),
+      resources.predecessor?.pid,
+    );
   }
 
   /** The first of the servers, with the settings of the processes. */
@@ -311,6 +318,12 @@ export class Service {
       this.log.error(errorMessage(error));
     }
   }
+}
+
+/** What the pid file of a server says about it. */
+export function pidFileContent({ file }: ServePlan, { settings }: LoadedServer): PidFileContent {
+  const serves = file === undefined ? undefined : relative(workingDirectory(), file);
+  return { graceful: settings.graceful_timeout, serves };
 }
 
 /** A socket file that root creates belongs to the user of `--user`, unless the section says otherwise. */

@@ -1,7 +1,16 @@
 /** A server in the background: start, status, restart, stop, and everything that must not happen on the way. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -86,6 +95,36 @@ test.each([
       /not running: there is no pid file \S+\/paster\.pid \(name another with --pid-file\)/,
     ),
   });
+});
+
+test('a command for another INI file leaves the server of the default pid file alone', async () => {
+  const directory = project();
+  writeFileSync(join(directory, 'y.ini'), INI());
+  symlinkSync('x.ini', join(directory, 'link.ini'));
+  const url = urlOf(await run(directory, 'x.ini', 'start'));
+  const served = `paster\\.pid names process ${pidIn(directory)}, which serves x\\.ini`;
+  const notRunning = new RegExp(`Server not running: \\S+${served} \\(name another with --pid-file\\)`);
+  const runsAlready = new RegExp(`a server runs already: \\S+${served} \\(stop it first, or use another --pid-file\\)`);
+  expect(await run(directory, 'y.ini', 'status')).toMatchObject({
+    status: 1,
+    stdout: expect.stringMatching(notRunning),
+  });
+  for (const [action, message] of [
+    ['stop', notRunning],
+    ['restart', runsAlready],
+    ['start', runsAlready],
+  ] as const) {
+    expect(await run(directory, 'y.ini', action)).toMatchObject({ status: 1, stderr: expect.stringMatching(message) });
+  }
+  expect(await get(url)).toBe('hello');
+  const own = ['--pid-file', 'y.pid', '--log-file', 'y.log'];
+  for (const action of ['start', 'restart', 'stop']) {
+    expect((await run(directory, 'y.ini', action, ...own)).status).toBe(0);
+  }
+  for (const same of ['./x.ini', 'link.ini', 'config:x.ini']) {
+    expect((await run(directory, same, 'status')).status).toBe(0);
+  }
+  expect((await run(directory, 'y.ini', 'stop', '--pid-file', 'paster.pid')).status).toBe(0);
 });
 
 test('in a project with var/, its files are there', async () => {

@@ -9,7 +9,7 @@ import { unpackError } from '../ipc/error-transfer.ts';
 import { onReport, type Report, type ServerFiles, spawnSelf } from '../program/self-spawn.ts';
 import { arrivingSignals } from '../program/signals.ts';
 import type { LogFile } from './logfile.ts';
-import { readPidFile, removeStalePidFile, stillRuns } from './pidfile.ts';
+import { describeServer, readPidFile, removeStalePidFile, stillRuns } from './pidfile.ts';
 
 /**
  * Starts this command again in the background and waits until it accepts connections.
@@ -57,11 +57,21 @@ function lastLines(text: string): string {
   return text.trimEnd().split('\n').slice(-SHOWN_LINES).join('\n');
 }
 
-/** What a pid file says about its server, as a sentence. */
-export function daemonStatus(pidFile: string): { readonly running: boolean; readonly sentence: string } {
+/** Whether a command means the server that serves this; as in PidFileContent. */
+export type IsMeant = (serves: string) => boolean;
+
+/** What a pid file says about the server that a command means, as a sentence. */
+export function daemonStatus(
+  pidFile: string,
+  isMeant: IsMeant,
+): { readonly running: boolean; readonly sentence: string } {
   const found = readPidFile(pidFile);
   switch (found.state) {
     case 'running':
+      if (found.serves !== undefined && !isMeant(found.serves)) {
+        const sentence = `Server not running: ${pidFile} names ${describeServer(found)} (name another with --pid-file)`;
+        return { running: false, sentence };
+      }
       return { running: true, sentence: `Server running in PID ${found.pid}` };
     case 'absent':
       return {
@@ -93,12 +103,12 @@ function stopSignals(graceful: number): readonly (readonly [NodeJS.Signals, numb
 
 /**
  * Stops the server of a pid file: gracefully, then at once, then by force. Resolves when the process is gone.
- * @throws RunError when none is running, when there is no permission to signal it, or when it does not end.
+ * @throws RunError when it is not running, when there is no permission to signal it, or when it does not end.
  */
-export async function stopDaemon(pidFile: string, write: (line: string) => void): Promise<void> {
+export async function stopDaemon(pidFile: string, isMeant: IsMeant, write: (line: string) => void): Promise<void> {
   const found = readPidFile(pidFile);
-  if (found.state !== 'running') {
-    const { sentence } = daemonStatus(pidFile);
+  const { running, sentence } = daemonStatus(pidFile, isMeant);
+  if (found.state !== 'running' || !running) {
     removeStalePidFile(pidFile);
     throw new RunError('PASTER_NOT_RUNNING', sentence);
   }

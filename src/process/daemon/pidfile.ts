@@ -1,7 +1,7 @@
 /**
  * The pid file names the process that serves, in a way that can be checked. Its lines are the pid, for scripts; the start time
- * of that process, since another process may have the pid later; how many seconds it may take to stop; and the path that
- * the file was written for. A file without the second line comes from another program and is never trusted.
+ * of that process, since another process may have the pid later; how many seconds it may take to stop; the path that the file
+ * was written for; and the configuration that the process serves. A file without the second line comes from another program and is never trusted.
  */
 import {
   accessSync,
@@ -39,6 +39,16 @@ export interface RunningServer {
   readonly start: string;
   /** Seconds that it may take to stop gracefully. */
   readonly graceful: number;
+  /** As in PidFileContent. */
+  readonly serves: string | undefined;
+}
+
+/** What a process writes about itself. */
+export interface PidFileContent {
+  /** Seconds that a graceful stop may take, for the command that waits for it. Default: 30. */
+  readonly graceful?: number;
+  /** What it serves, relative to its working directory: the INI file. Undefined: not known. */
+  readonly serves?: string | undefined;
 }
 
 /** A pid file that does not have its name yet. */
@@ -81,11 +91,10 @@ export function checkPidFile(file: string, predecessor?: number): void {
 
 /**
  * Writes the pid of this process.
- * @param graceful seconds that a graceful stop may take, for the command that waits for it
  * @throws RunError when another live server has the file, or when it cannot be written.
  */
-export function writePidFile(file: string, graceful?: number): PidFile {
-  return preparePidFile(file, graceful).take();
+export function writePidFile(file: string, content?: PidFileContent): PidFile {
+  return preparePidFile(file, content).take();
 }
 
 /**
@@ -95,11 +104,12 @@ export function writePidFile(file: string, graceful?: number): PidFile {
  */
 export function preparePidFile(
   file: string,
-  graceful: number = DEFAULT_GRACEFUL_S,
+  { graceful = DEFAULT_GRACEFUL_S, serves = '' }: PidFileContent = {},
   predecessor?: number,
 ): PreparedPidFile {
   const { pid } = process;
-  const content = `${pid}\n${identifyProcess(pid)?.start ?? ''}\n${graceful}\n${JSON.stringify(file)}\n`;
+  const lines = [pid, identifyProcess(pid)?.start ?? '', graceful, JSON.stringify(file), JSON.stringify(serves)];
+  const content = `${lines.join('\n')}\n`;
   const temporary = `${file}.${pid}`;
   const directory = holdDirectory(file);
   const discard = (): void => {
@@ -152,14 +162,29 @@ export function readPidFile(file: string): PidState {
 function examine(file: string, at: string, exposed: boolean): PidState {
   const found = readText(at, file);
   if (found === undefined) return { state: 'absent' };
-  const [first = '', start = '', third = '', fourth = ''] = found.text.split('\n');
+  const [first = '', start = '', third = '', fourth = '', fifth = ''] = found.text.split('\n');
   if (!/^[1-9]\d{0,9}$/.test(first)) return { state: 'stale', pid: undefined };
   const pid = Number(first);
   const identity = identifyProcess(pid);
   if (identity?.start !== start || !mayName(found.stat, identity.users)) return { state: 'stale', pid };
   if (exposed) refuseForeign(file, found.stat, fourth, pid);
   const graceful = /^\d{1,7}(\.\d+)?$/.test(third) ? Number(third) : DEFAULT_GRACEFUL_S;
-  return { state: 'running', pid, start, graceful };
+  return { state: 'running', pid, start, graceful, serves: readServed(fifth) };
+}
+
+/** Undefined in a file of a version that did not write it. */
+function readServed(line: string): string | undefined {
+  try {
+    const serves: unknown = JSON.parse(line);
+    return typeof serves === 'string' && serves !== '' ? serves : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** `process 4711, which serves etc/config.ini` */
+export function describeServer({ pid, serves }: RunningServer): string {
+  return `process ${pid}${serves === undefined ? '' : `, which serves ${serves}`}`;
 }
 
 /** Whether that process is still alive. */
@@ -277,7 +302,7 @@ function refuseIfRunning(
 ): void {
   const found = examine(file, at, exposed);
   if (found.state !== 'running' || found.pid === process.pid || found.pid === predecessor) return;
-  throw new RunError('PASTER_PID_FILE', `a server runs already: ${file} names process ${found.pid}`, {
+  throw new RunError('PASTER_PID_FILE', `a server runs already: ${file} names ${describeServer(found)}`, {
     hint: 'stop it first, or use another --pid-file',
   });
 }

@@ -1,22 +1,26 @@
 /** The pid file of this process: written when it serves, taken over from a predecessor, and removed at the exit. */
-import { type PidFile, type PreparedPidFile, preparePidFile } from '../../process/daemon/pidfile.ts';
+import {
+  type PidFile,
+  type PidFileContent,
+  type PreparedPidFile,
+  preparePidFile,
+} from '../../process/daemon/pidfile.ts';
 import { fromWorkingDirectory } from '../../working-directory.ts';
 
 export class OwnPidFile {
   readonly #path: string | undefined;
-  readonly #graceful: number;
+  readonly #content: PidFileContent;
   readonly #predecessor: number | undefined;
   #prepared: PreparedPidFile | undefined;
   #file: PidFile | undefined;
 
   /**
    * @param path undefined: there is none
-   * @param graceful seconds that a graceful stop may take
    * @param predecessor the process whose file this one takes over
    */
-  constructor(path: string | undefined, graceful: number, predecessor?: number) {
+  constructor(path: string | undefined, content: PidFileContent, predecessor?: number) {
     this.#path = path;
-    this.#graceful = graceful;
+    this.#content = content;
     this.#predecessor = predecessor;
   }
 
@@ -49,7 +53,7 @@ export class OwnPidFile {
   #prepare(): void {
     if (this.#path === undefined) return;
     const isFirst = this.#prepared === undefined;
-    this.#prepared = preparePidFile(fromWorkingDirectory(this.#path), this.#graceful, this.#predecessor);
+    this.#prepared = preparePidFile(fromWorkingDirectory(this.#path), this.#content, this.#predecessor);
     if (isFirst) process.once('exit', () => (this.#file ? this.#file.remove() : this.#prepared?.discard()));
   }
 }
