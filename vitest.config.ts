@@ -17,8 +17,8 @@ const DIST = fileURLToPath(new URL('dist/', import.meta.url));
 const SRC = fileURLToPath(new URL('src/', import.meta.url));
 const TESTS = fileURLToPath(new URL('test/', import.meta.url));
 
-/** Depend on when processes get the processor: these run after all others, one file at a time. */
-const ALONE = ['balance', 'processes'].map((name) => `test/integration/${name}.test.ts`);
+/** Depends on when processes get the processor, so it runs after all others. */
+const ALONE = ['test/integration/balance.test.ts'];
 
 /** What `npm test` runs: the parts by themselves, the contract suite, and the main ways through paster. */
 const QUICK = [
