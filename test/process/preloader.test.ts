@@ -13,6 +13,7 @@ const unit = (name: string): Unit => ({
   requests: [],
   isFirst: true,
   isKnown: true,
+  isConditional: false,
   deferredBy: undefined,
 });
 

@@ -111,10 +111,17 @@ export async function importPackage({ file, kind, byTsx, from, requests }: Packa
     return;
   }
   if (kind === 'import') await import(url);
-  else createRequire(from)(file);
+  else requirePackage(file, from, requests);
   if (hasConditions()) return;
   // Node caches what a specifier resolves to, separately for each importing module.
   for (const { from, specifier } of requests) await importFrom(from, kind, specifier).catch(() => {});
+}
+
+/** By the name that the application uses: Node then reports that the application requires it, although it is loaded already. */
+function requirePackage(file: string, from: string, requests: PackageModule['requests']): void {
+  const request = requests.find((each) => each.from === from);
+  const require = createRequire(from);
+  require(request && require.resolve(request.specifier) === file ? request.specifier : file);
 }
 
 async function importFrom(from: string, kind: 'import' | 'require', specifier: string): Promise<void> {

@@ -3,10 +3,9 @@
  * left to the application, and what the entry imports is imported ahead: when the application has loaded, Node has reported
  * the entry if it is still needed. For what has been imported ahead, there is no such report.
  */
-import { statSync } from 'node:fs';
 import { isOwnFile } from '../../own-files.ts';
 import { type LoadedModule, loadedModules, type Unit } from './loaded-module.ts';
-import { isPackageFile, isTypeScriptLoader, packageOf } from './package-files.ts';
+import { isFile, isPackageFile, isTypeScriptLoader, packageOf } from './package-files.ts';
 
 /** What a worker has loaded until it was ready. */
 export interface WorkerModules {
@@ -19,6 +18,8 @@ export interface WorkerModules {
 export class DeferredImport {
   /** Undefined: there is none whose imports may be imported ahead. */
   entry: LoadedModule | undefined;
+  /** What Node has reported after the entry when nothing had been imported ahead; undefined: nothing. */
+  follower: string | undefined;
   /** The entry that a worker did not import in its place, although what it imports was imported ahead. */
   #missed: string | undefined;
   /** Entries that cold starts import, and other workers do not. */
@@ -33,7 +34,11 @@ export class DeferredImport {
     for (const { file } of loadedModules(reports.modules.slice(0, reports.evaluated))) {
       if (isPackageFile(file)) early.add(packageOf(file).directory);
     }
-    const entry = firstLate(reports);
+    const late = lateModules(reports);
+    const [entry] = late;
+    if (!directories || entry?.file !== this.entry?.file) {
+      this.follower = late.find(({ file }) => file !== entry?.file)?.file;
+    }
     if (!directories) {
       if (entry && entry.file === this.#missed) this.#uncertain.add(entry.file);
       this.#missed = undefined;
@@ -45,7 +50,7 @@ export class DeferredImport {
 
   /** Whether a worker that has imported a unit of it ahead has imported the entry since, and first. */
   isConfirmed({ deferredBy }: Unit, reports: WorkerModules): boolean {
-    const isFirst = firstLate(reports)?.file === deferredBy;
+    const isFirst = lateModules(reports)[0]?.file === deferredBy;
     if (!isFirst) this.#missed = deferredBy;
     return isFirst;
   }
@@ -57,16 +62,13 @@ export class DeferredImport {
   }
 }
 
-/** The module of a package that was imported first after the application's own modules were evaluated. */
-function firstLate({ modules, evaluated }: WorkerModules): LoadedModule | undefined {
+/**
+ * The modules of packages that were imported after the application's own modules were evaluated. None if own modules are among
+ * them: these may import packages, in an order that is not known.
+ */
+function lateModules({ modules, evaluated }: WorkerModules): readonly LoadedModule[] {
   const late = loadedModules(modules.slice(evaluated)).filter(
     ({ file }) => !isOwnFile(file) && !(isPackageFile(file) && isTypeScriptLoader(file)) && isFile(file),
   );
-  // Own modules may import packages, in an order that is not known.
-  return late.every(({ file }) => isPackageFile(file)) ? late[0] : undefined;
-}
-
-/** Node reports the names that a missing module could have, too. */
-function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+  return late.every(({ file }) => isPackageFile(file)) ? late : [];
 }

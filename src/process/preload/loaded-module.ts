@@ -9,6 +9,13 @@ export interface LoadedModule {
   readonly byTsx: boolean;
 }
 
+/** What a worker has loaded until it was ready, in the order of Node's reports. */
+export interface LoadOrder {
+  readonly modules: readonly LoadedModule[];
+  /** How many of them came before the application's own modules were evaluated, and its functions were called. */
+  readonly evaluated: number;
+}
+
 /** A package, or one of its files, that the application asks for. */
 export interface Unit extends LoadedModule {
   /** The module of the application that asks for it first. */
@@ -19,6 +26,8 @@ export interface Unit extends LoadedModule {
   readonly isFirst: boolean;
   /** The application has loaded it before. Otherwise it is not imported ahead. */
   readonly isKnown: boolean;
+  /** The application has loaded it, but only a condition in its code tells whether it does so again. */
+  readonly isConditional: boolean;
   /** The module of a package that imports it, if that is not imported ahead itself: see deferred-import.ts. */
   readonly deferredBy: string | undefined;
 }

@@ -1,42 +1,105 @@
 /** The imports in the text of a module, in the order in which Node evaluates them. Reads JavaScript and TypeScript. */
+import { CodePath, type Token } from './code-path.ts';
 
 export interface ModuleImports {
   /** Evaluated before any code of the module itself: static imports, and the `require` calls at the head of a script. */
   readonly head: readonly string[];
-  /** In the code of the module: other calls of `require` and `import` with a literal. */
-  readonly body: readonly string[];
+  /** In the code of the module: other calls of `require` and `import`. */
+  readonly body: readonly ImportCall[];
+  /** It has static imports or exports. */
+  readonly isModule: boolean;
 }
 
-/**
- * Comments, strings, names, single characters. A regular expression with quotes in it is read wrongly. That does not
- * matter: a specifier that the application does not load is ignored later.
- */
+export interface ImportCall {
+  readonly form: 'import' | 'require';
+  /** Undefined: it is computed. */
+  readonly specifier: string | undefined;
+  /** The call may not be reached, or nothing waits until the module is evaluated. */
+  readonly isConditional: boolean;
+  /** The error of a module that fails is caught. */
+  readonly isGuarded: boolean;
+}
+
+/** Comments, strings, names, single characters. */
 const TOKEN =
   /\/\/.*|\/\*[\s\S]*?(?:\*\/|$)|"(?:[^"\\\n]|\\[\s\S])*"|'(?:[^'\\\n]|\\[\s\S])*'|`(?:[^`\\]|\\[\s\S])*(?:`|$)|[\w$]+|\S/g;
+const REGULAR_EXPRESSION = /\/(?:[^/\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/\w*/y;
+/** What a regular expression comes after; after anything else, `/` divides. */
+const BEFORE_REGULAR_EXPRESSION = /^(?:|[(,=:[!&|?{};+>]|return|typeof|case|in|of)$/;
 
 export function moduleImports(source: string): ModuleImports {
-  const tokens = (source.match(TOKEN) ?? []).filter((token) => !token.startsWith('//') && !token.startsWith('/*'));
+  const tokens = tokensOf(source);
+  const texts = tokens.map(({ text }) => text);
   const head: string[] = [];
-  const body: string[] = [];
-  const endOfHead = scriptHeadLength(tokens);
-  for (let at = 0; at < tokens.length; at++) {
-    const token = tokens[at];
-    if (token !== 'import' && token !== 'export' && token !== 'require') continue;
-    if (tokens[at - 1] === '.') continue;
-    const called = calledWith(tokens, at);
-    if (called !== undefined) {
-      if (token !== 'export') (at < endOfHead ? head : body).push(called);
-    } else if (token !== 'require') {
-      const specifier = staticSpecifier(tokens, at);
-      if (specifier !== undefined) head.push(specifier);
+  const body: ImportCall[] = [];
+  let isModule = false;
+  const endOfHead = scriptHeadLength(texts);
+  const path = new CodePath();
+  for (const [at, token] of tokens.entries()) {
+    path.pass(token);
+    const form = token.text;
+    if ((form === 'import' || form === 'export' || form === 'require') && texts[at - 1] !== '.') {
+      const called = calledWith(texts, at);
+      if (at < endOfHead && called !== undefined) head.push(called);
+      else if (form !== 'export' && texts[at + 1] === '(') {
+        if (!isOfTypes(texts, at)) body.push(importCall(texts, at, form, path));
+      } else if (form !== 'require') {
+        isModule ||= texts[at + 1] !== '.';
+        const specifier = staticSpecifier(texts, at);
+        if (specifier !== undefined) head.push(specifier);
+      }
     }
   }
-  return { head, body };
+  return { head, body, isModule };
+}
+
+function tokensOf(source: string): Token[] {
+  const tokens: Token[] = [];
+  let startsLine = true;
+  let end = 0;
+  TOKEN.lastIndex = 0;
+  for (let found = TOKEN.exec(source); found; found = TOKEN.exec(source)) {
+    let [text] = found;
+    startsLine ||= source.slice(end, found.index).includes('\n');
+    if (text === '/' && BEFORE_REGULAR_EXPRESSION.test(tokens.at(-1)?.text ?? '')) {
+      REGULAR_EXPRESSION.lastIndex = found.index;
+      text = REGULAR_EXPRESSION.exec(source)?.[0] ?? text;
+    }
+    end = found.index + text.length;
+    TOKEN.lastIndex = end;
+    if (text.startsWith('//') || text.startsWith('/*')) continue;
+    tokens.push({ text, startsLine });
+    startsLine = false;
+  }
+  return tokens;
+}
+
+/** The call of `import` or `require` at a place in the text. */
+function importCall(tokens: readonly string[], at: number, form: 'import' | 'require', path: CodePath): ImportCall {
+  let end = at + 1;
+  for (let depth = 0; end < tokens.length; end++) {
+    if (tokens[end] === '(') depth++;
+    else if (tokens[end] === ')' && --depth === 0) break;
+  }
+  const isLiteral = tokens[at + 3] === ')' || tokens[at + 3] === ',';
+  const isChained = form === 'import' && tokens[end + 1] === '.' && /^(?:then|catch)$/.test(tokens[end + 2] ?? '');
+  const isAwaited = form === 'require' || (tokens[at - 1] === 'await' && !isChained);
+  return {
+    form,
+    specifier: isLiteral ? calledWith(tokens, at) : undefined,
+    isConditional: path.isConditional || !isAwaited,
+    isGuarded: path.isGuarded || isChained,
+  };
 }
 
 /** The literal in `name("literal")`. */
 function calledWith(tokens: readonly string[], at: number): string | undefined {
   return tokens[at + 1] === '(' ? literal(tokens[at + 2]) : undefined;
+}
+
+/** Whether a call belongs to `import type x = require("x")`, which leaves no call. */
+function isOfTypes(tokens: readonly string[], at: number): boolean {
+  return tokens[at - 1] === '=' && tokens[at - 3] === 'type' && tokens[at - 4] === 'import';
 }
 
 /** Of `import "x"`, `import a, { b } from "x"`, `export * from "x"`; not of `import type`, which leaves no import. */

@@ -73,3 +73,8 @@ export function realPath(path: string): string {
     return path;
   }
 }
+
+/** Node reports the names that a missing module could have, too. */
+export function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+}

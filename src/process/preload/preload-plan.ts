@@ -5,9 +5,10 @@
 import { basename, dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../../log.ts';
+import { isOwnFile } from '../../own-files.ts';
 import { DeferredImport, type WorkerModules } from './deferred-import.ts';
-import type { EvaluationOrder } from './evaluation-order.ts';
-import { isModuleFile, type LoadedModule, loadedModules, type Unit } from './loaded-module.ts';
+import type { Evaluation, EvaluationOrder } from './evaluation-order.ts';
+import { isModuleFile, type LoadedModule, type LoadOrder, loadedModules, type Unit } from './loaded-module.ts';
 import { knownSensitivity, type Sensitivity } from './order-sensitive.ts';
 import { FileStates, isPackageFile, packageOf, projectOf } from './package-files.ts';
 import type { Conflict, SideEffect } from './preloader.ts';
@@ -25,10 +26,14 @@ export interface Prepared {
   readonly units: readonly Unit[];
   readonly writtenVariables: readonly string[];
   readonly states: FileStates;
+  /** As in the walk that the units come from. */
+  readonly notLoaded: ReadonlySet<string>;
   /** The unit whose import has begun last. */
   current: number;
   /** The last unit that `unfit` has judged. */
   judged: number;
+  /** Which packages the application evaluates is known when it has loaded. */
+  isConditional: boolean;
   /** It has imported all. */
   isComplete: boolean;
   /** It cannot be used any more. */
@@ -51,14 +56,16 @@ const LOCK_FILES = ['package.json', 'package-lock.json', 'npm-shrinkwrap.json', 
 const MANIFESTS: ReadonlySet<string> = new Set(LOCK_FILES);
 const INSTALLED = ['.package-lock.json', '.modules.yaml', '.yarn-state.yml', '.yarn-integrity'];
 
+const NOTHING: LoadOrder = { modules: [], evaluated: 0 };
+
 export class PreloadPlan {
   /** Undefined: nothing is imported ahead. */
   #settings: PreloadSettings | undefined;
   readonly #log: Logger;
   /** Its library is loaded when a spare worker needs it. */
   #order: EvaluationOrder | undefined;
-  /** All modules of the version that was loaded last without packages imported ahead, in order, and later ones. */
-  #loads: LoadedModule[] = [];
+  /** The modules of the version that was loaded last, without packages imported ahead by way of its own modules. */
+  #loads: LoadOrder = NOTHING;
   /** Files of packages that were loaded before a version was ready. */
   readonly #packages = new Map<string, LoadedModule>();
   readonly #deferred = new DeferredImport();
@@ -90,16 +97,10 @@ export class PreloadPlan {
 
   /** A version is ready whose worker has loaded these modules. @param prepared undefined: nothing was imported ahead */
   loaded(reports: WorkerModules, prepared: Prepared | undefined): void {
-    const modules = loadedModules(reports.modules);
     this.#isConfigurationNew = false;
-    if (!prepared) {
-      this.#loads = modules;
-      this.#packages.clear();
-    } else {
-      const known = new Set(this.#loads.map(({ file }) => file));
-      this.#loads.push(...modules.filter(({ file }) => !known.has(file)));
-    }
-    for (const each of modules) {
+    if (!prepared) this.#packages.clear();
+    this.#loads = prepared ? this.#withEarlier(reports) : loadOrder(reports);
+    for (const each of this.#loads.modules) {
       if (isPackageFile(each.file) && !this.#packages.has(each.file)) this.#packages.set(each.file, each);
     }
     this.#deferred.loaded(reports, prepared?.directories);
@@ -113,13 +114,23 @@ export class PreloadPlan {
   /** What to import ahead for the next version; undefined if there is nothing. */
   prepare(): Prepared | undefined {
     if (!this.#settings || this.#packages.size === 0) return undefined;
-    const units = this.#units(this.#loads);
+    const loaded = new Set(this.#loads.modules.map(({ file }) => file));
+    const evaluation = this.#evaluation(this.#loads, (file) => loaded.has(file));
+    const units = this.#units(evaluation);
     if (!units.some(({ isKnown }) => isKnown)) return undefined;
     const states = new FileStates(this.#packages.keys(), this.#manifests());
     const writtenVariables = [...this.#writtenVariables];
     const { environment } = this.#settings;
-    const state = { current: -1, judged: -1, isComplete: false, isSpoiled: false, isConfigurationSame: true };
-    return { environment, units, writtenVariables, states, directories: new Set(), ...state };
+    const { notLoaded, isConditional } = evaluation;
+    const state = {
+      current: -1,
+      judged: -1,
+      isConditional,
+      isComplete: false,
+      isSpoiled: false,
+      isConfigurationSame: true,
+    };
+    return { environment, units, writtenVariables, states, notLoaded, directories: new Set(), ...state };
   }
 
   /** Why a spare worker cannot load anything of this configuration; undefined if it can. */
@@ -139,12 +150,15 @@ export class PreloadPlan {
       return `${changed} has changed`;
     }
     prepared.judged = prepared.current;
-    return this.#moved(prepared, this.#loads);
+    // A module that others name and that was not loaded may be one that is new.
+    const evaluation = this.#evaluation(this.#loads, (file) => !prepared.notLoaded.has(file));
+    prepared.isConditional = evaluation.isConditional;
+    return this.#moved(prepared, evaluation);
   }
 
   /** Whether what `unfit` says stays true until the application is loaded. */
   isJudged(prepared: Prepared): boolean {
-    return prepared.isComplete && !this.#isConfigurationNew && !importedDeferred(prepared);
+    return prepared.isComplete && !this.#isConfigurationNew && !prepared.isConditional && !importedDeferred(prepared);
   }
 
   /**
@@ -154,14 +168,34 @@ export class PreloadPlan {
   unfitAfterLoading(prepared: Prepared, reports: WorkerModules): string | undefined {
     const deferred = importedDeferred(prepared);
     if (deferred && !this.#deferred.isConfirmed(deferred, reports)) return outOfOrder(deferred);
-    if (this.#isConfigurationNew) return this.#moved(prepared, loadedModules(reports.modules));
-    // It had begun with another package when it was told to load the application.
-    return prepared.current > prepared.judged ? this.#moved(prepared, this.#loads) : undefined;
+    // It may have begun with another package when it was told to load the application.
+    const isOpen = prepared.isConditional || prepared.current > prepared.judged;
+    if (!isOpen && !this.#isConfigurationNew) return undefined;
+    const loads = this.#isConfigurationNew ? loadOrder(reports) : this.#withEarlier(reports);
+    const loaded = new Set(loads.modules.map(({ file }) => file));
+    return this.#moved(
+      prepared,
+      this.#evaluation(loads, (file) => loaded.has(file)),
+    );
+  }
+
+  /** What a worker has loaded, after the packages that no own module has asked for: it may have imported those ahead. */
+  #withEarlier(reports: WorkerModules): LoadOrder {
+    const { modules } = this.#loads;
+    const own = modules.findIndex(({ file }) => !isPackageFile(file) && !isOwnFile(file));
+    const earlier = modules.slice(0, own < 0 ? undefined : own);
+    const { modules: later, evaluated } = loadOrder(reports);
+    return { modules: [...earlier, ...later], evaluated: earlier.length + evaluated };
+  }
+
+  #evaluation(loads: LoadOrder, isLoaded: (file: string) => boolean): Evaluation {
+    const given = { loads, packages: this.#packages, isLoaded };
+    return this.#order?.units(given, this.#deferred) ?? NO_EVALUATION;
   }
 
   /** Names a package that was imported ahead, and that the application does not evaluate, or after other code. */
-  #moved({ units, current }: Prepared, loads: readonly LoadedModule[]): string | undefined {
-    const now = this.#units(loads);
+  #moved({ units, current }: Prepared, evaluation: Evaluation): string | undefined {
+    const now = this.#units(evaluation);
     const moved = units
       .slice(0, current + 1)
       .find(({ file, isFirst }, index) => now[index]?.file !== file || (isFirst && !now[index]?.isFirst));
@@ -217,7 +251,7 @@ export class PreloadPlan {
   /** The packages may be others: the next version is loaded without any that were imported ahead. */
   forget(): void {
     this.#packages.clear();
-    this.#loads = [];
+    this.#loads = NOTHING;
     this.#found.clear();
     this.#deferred.forget();
     this.#order?.forget();
@@ -229,10 +263,10 @@ export class PreloadPlan {
   }
 
   /** In order, without those that have to be left out. */
-  #units(loads: readonly LoadedModule[]): Unit[] {
+  #units({ units }: Evaluation): Unit[] {
     const kept: Unit[] = [];
     let isFirst = true;
-    for (const unit of this.#order?.units(loads, this.#packages, this.#deferred.entry) ?? []) {
+    for (const unit of units) {
       if (!unit.isFirst) isFirst = false;
       if (!isFirst && this.#changedGlobal !== undefined) break;
       const exception = this.#exceptionFor(unit);
@@ -254,6 +288,7 @@ export class PreloadPlan {
     if (this.#settings?.leaveOut.includes(name)) return { extent: 'alone', reason: 'is in reload_preload_except' };
     const known = knownSensitivity(name);
     if (known) return { extent: known, reason: 'depends on what runs before it, or changes what runs after it' };
+    if (unit.isConditional) return { extent: 'after', reason: 'is imported only under a condition' };
     return this.#found.get(unit.file);
   }
 
@@ -262,7 +297,7 @@ export class PreloadPlan {
     const roots = new Set<string>();
     const searched = new Set<string>();
     for (const file of this.#packages.keys()) roots.add(projectOf(file));
-    for (const { file } of this.#loads) {
+    for (const { file } of this.#loads.modules) {
       if (isPackageFile(file)) continue;
       roots.add(dirname(file));
       for (let at = dirname(file); !searched.has(at); at = dirname(at)) searched.add(at);
@@ -282,6 +317,13 @@ export class PreloadPlan {
     this.#logged.add(text);
     this.#log.debug(text);
   }
+}
+
+const NO_EVALUATION: Evaluation = { units: [], notLoaded: new Set(), isConditional: false };
+
+function loadOrder({ modules, evaluated }: WorkerModules): LoadOrder {
+  const early = loadedModules(modules.slice(0, evaluated));
+  return { modules: [...early, ...loadedModules(modules.slice(evaluated))], evaluated: early.length };
 }
 
 /** A unit that a worker has begun to import, and that the application imports only if it imports another one. */
