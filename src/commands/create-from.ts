@@ -1,10 +1,12 @@
 /** `paster create --from FILE`: writes the INI files for what pm2's ecosystem file or a Procfile starts. */
+import { existsSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { nearest } from '../config/nearest.ts';
 import { EXIT_OK, printableLine, UsageError } from '../errors.ts';
+import { PACKAGES_PATH } from '../scaffold/migrate/command-line.ts';
 import { ecosystemApps, environmentNames } from '../scaffold/migrate/ecosystem.ts';
 import { loadEcosystem } from '../scaffold/migrate/ecosystem-file.ts';
-import type { MigratedApp } from '../scaffold/migrate/migrated-app.ts';
+import { type MigratedApp, mergedNotes } from '../scaffold/migrate/migrated-app.ts';
 import { migratedIni, sectionNames, servedPort } from '../scaffold/migrate/migrated-ini.ts';
 import { readProcfile } from '../scaffold/migrate/procfile.ts';
 import type { ProjectFile } from '../scaffold/project-files.ts';
@@ -52,7 +54,7 @@ export async function createFrom(
   const migration = await read(source, given['env']);
   const questions = questionsOf(options, signal);
   const web = await chooseWeb(migration.production, given['web'], questions);
-  const files = iniFiles(migration, web, root, source);
+  const files = [...iniFiles(migration, web, root, source), ...stateDirectory(root)];
 
   for (const line of description(migration, web)) console.out(printableLine(line));
   const { status, isComplete } = await addFiles(root, files, { options, questions, console, signal });
@@ -60,8 +62,16 @@ export async function createFrom(
   const place = relative(workingDirectory(), root);
   console.out('');
   console.out(printableLine(`Next: ${place === '' ? '' : `cd ${place} && `}npx paster serve etc/develop.ini --reload`));
-  console.out('In production: npx paster serve etc/config.ini');
+  const inProduction = files.filter(({ path }) => /\.ini$/.test(path) && path !== 'etc/develop.ini');
+  for (const { path } of inProduction) console.out(`In production: npx paster serve ${path}`);
   return EXIT_OK;
+}
+
+/** Where pid files and logs go. As in a new project, git keeps the directory without what is in it. */
+function stateDirectory(root: string): ProjectFile[] {
+  const path = 'var/.gitignore';
+  if (existsSync(join(root, 'var')) && !existsSync(join(root, path))) return [];
+  return [{ path, content: Buffer.from('*\n!.gitignore\n'), mode: 0o644 }];
 }
 
 async function read(file: string, environment: string | undefined): Promise<Migration> {
@@ -162,10 +172,7 @@ function description({ production, notes }: Migration, web: MigratedApp | undefi
   const table = rows.map(
     ([name, program, section]) => `${name.padEnd(width(0))}  ${program.padEnd(width(1))}  ${section}`,
   );
-  const lost = [
-    ...notes.map((note) => `the file: ${note}`),
-    ...production.flatMap((app) => app.notes.map((note) => `${app.name}: ${note}`)),
-  ];
+  const lost = [...notes.map((note) => `the file: ${note}`), ...notesByText(production)];
   return [
     ...table,
     ...(lost.length === 0
@@ -174,8 +181,18 @@ function description({ production, notes }: Migration, web: MigratedApp | undefi
   ];
 }
 
+/** Each note once, with the apps that it is for: most files have the same keys in all apps. */
+function notesByText(apps: readonly MigratedApp[]): string[] {
+  const namesOf = new Map<string, string[]>();
+  for (const { name, notes } of apps) {
+    for (const note of mergedNotes(notes)) namesOf.set(note, [...(namesOf.get(note) ?? []), name]);
+  }
+  return [...namesOf].map(([note, names]) => `${names.join(', ')}: ${note}`);
+}
+
 function shownProgram({ program, cwd }: MigratedApp): string {
-  return program.file === undefined ? (program.command ?? []).join(' ') : relative(cwd, program.file);
+  if (program.file !== undefined) return relative(cwd, program.file);
+  return (program.command ?? []).join(' ').replace(PACKAGES_PATH, '');
 }
 
 function shownSection(app: MigratedApp, name: string, web: MigratedApp | undefined): string {

@@ -69,12 +69,12 @@ function inSources({ directory, file }: SearchedProgram): FoundPort | undefined 
 }
 
 /** What a file was built from: src/main.ts of dist/main.js. */
-function originals(path: string): string[] {
+export function originals(path: string): string[] {
   const source = path.replace(/\/(?:build|dist|lib|out)\//, '/src/');
   if (source === path) return [];
   return [source.replace(/\.([cm]?)js$/, '.$1ts'), source];
 }
 
-function withoutComments(source: string): string {
+export function withoutComments(source: string): string {
   return source.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|[^:'"`\\])\/\/.*$/gm, '$1');
 }

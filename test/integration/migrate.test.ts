@@ -19,6 +19,7 @@ const { createServer } = require('node:http');
 const { facts } = require('./tell.js');
 createServer((req, res) => {
   res.setHeader('X-Path', req.url);
+  res.setHeader('X-Pid', process.pid);
   res.statusCode = req.url === '/missing' ? 404 : 200;
   res.end(JSON.stringify(facts()));
 }).listen(process.env.PORT, () => process.send?.('ready'));
@@ -154,4 +155,32 @@ describe('a Procfile', () => {
     expect(existsSync(join(files, 'etc/develop.ini'))).toBe(true);
     await server.kill('SIGTERM');
   });
+});
+
+test('what npm starts ends by the signal, and a server with a port of its own is reloaded', async () => {
+  const [port, other] = [await freePort(), await freePort()];
+  const cwd = temporaryDirectory({
+    'package.json': '{ "scripts": { "jobs": "node prepare.js && node jobs.js", "piped": "node jobs.js | cat" } }',
+    'prepare.js': '',
+    'jobs.js': "process.on('SIGINT', () => { console.log('jobs end'); process.exit(); }); setInterval(() => {}, 1000);",
+    'server.js': SERVER,
+    'tell.js': TELL,
+    'ecosystem.config.js': `module.exports = { apps: [
+      { name: 'web', script: 'server.js', env: { PORT: ${port} } },
+      { name: 'api', script: 'server.js', exec_mode: 'fork', env: { PORT: ${other} } },
+      { name: 'jobs', script: 'npm', args: 'run jobs' },
+      { name: 'piped', script: 'npm', args: 'run piped' },
+    ] };`,
+  });
+  expect(await paster(['create', '--from', 'ecosystem.config.js'], { cwd }).finished()).toMatchObject({ status: 0 });
+  const server = paster(['serve', 'etc/config.ini'], { cwd });
+  await server.says(/^serving on /m);
+  const pid = async () => (await fetch(`http://127.0.0.1:${other}/`)).headers.get('x-pid');
+  const before = await eventually(() => pid().catch(() => undefined));
+  server.child.kill('SIGHUP');
+  await server.says(/^\[process:api\] reloaded/m);
+  expect(await eventually(() => pid().catch(() => undefined))).not.toBe(before);
+  expect(server.stderr).not.toContain('EADDRINUSE');
+  await server.kill('SIGTERM');
+  expect(server.stdout.match(/^jobs end$/gm)).toHaveLength(2);
 });

@@ -172,15 +172,45 @@ describe('keys', () => {
     ['script: "job.py", args: "-v"', ['command = python3 job.py -v', 'stop_signal = SIGINT']],
     ['script: "run.sh", interpreter: "none"', ['command = ./run.sh']],
     ['script: "worker.js", interpreter: "/opt/node18/bin/nodejs"', ['command = /opt/node18/bin/nodejs worker.js']],
-    ['script: "echo a && echo b"', ["command = bash -c 'echo a && echo b'"]],
+    ['script: "echo a && echo b"', ["command = bash -c 'echo a && exec echo b'", 'stop_signal = SIGINT']],
+    ['script: "echo a | cat"', ["command = bash -c 'echo a | cat'\ncwd"]],
     ['script: "npm", args: "run queue"', ['use = program:../worker.js', 'args = --queue', '    A=1']],
-    ['script: "npm", args: "run several"', ['command = npm run several']],
+    ['script: "npm", args: \'"run" "queue" -- "a b"\'', ['use = program:../worker.js', "args = --queue 'a b'"]],
+    ['script: "npm run queue"', ['use = program:../worker.js']],
+    ['script: "yarn", args: "queue --more"', ['use = program:../worker.js', 'args = --queue --more']],
+    ['script: "pnpm", args: ["run", "queue"]', ['use = program:../worker.js']],
+    ['script: "npm", args: "start --prefix sub"', ['use = program:../sub/own.js', 'cwd = %(here)s/../sub']],
+    ['script: "npm", args: "run typed"', ['command = node_modules/.bin/ts-node src/a.ts', 'stop_signal = SIGINT']],
+    [
+      'script: "npm", args: "run several"',
+      [
+        'command = bash -c \'export PATH="$PWD/node_modules/.bin:$PATH"; node a.js && exec node b.js\'',
+        'stop_signal = SIGINT',
+      ],
+    ],
+    ['script: "npm", args: "run piped"', ['command = npm run piped\ncwd']],
+    [
+      'script: "dist/jobs.js", node_args: "--enable-source-maps"',
+      ['use = program:../dist/jobs.js', '    NODE_OPTIONS='],
+    ],
+    ['script: "dist/jobs.js", interpreter: "bun"', ['command = bun dist/jobs.js']],
+    ['script: "worker.js", interpreter: "node@18"', ['use = program:../worker.js']],
     ['script: "sleep", args: "1000"', ['command = sleep 1000']],
     ['script: "worker.js", watch: ["sub"], ignore_watch: ["logs"]', []],
   ])('of a process: %s', async (fields, lines) => {
     const { status, config, written } = await create({
       'ecosystem.config.js': `module.exports = { apps: [{ name: "jobs", ${fields} }] };`,
-      'package.json': '{ "scripts": { "queue": "A=1 node worker.js --queue", "several": "node a.js && node b.js" } }',
+      'package.json': JSON.stringify({
+        scripts: {
+          queue: 'A=1 node worker.js --queue',
+          several: 'node a.js && node b.js',
+          piped: 'node a.js | cat',
+          typed: 'ts-node src/a.ts',
+        },
+        devDependencies: { 'ts-node': '10' },
+      }),
+      'sub/package.json': '{ "scripts": { "start": "node own.js" } }',
+      'sub/own.js': 'setInterval(() => {}, 1000);',
       'job.py': '',
       'run.sh': '',
       'sub/a.txt': '',
@@ -198,7 +228,9 @@ describe('keys', () => {
     const { config } = await app('name: "nightly", script: "worker.js", cron_restart: "0 3 * * *", autorestart: false');
     expect(config).toContain('[task:nightly]\nschedule = 0 3 * * *\nuse = program:../worker.js');
     const once = await app('name: "once", script: "worker.js", autorestart: false');
-    expect(once.config).toContain('# [task:once]\n# schedule = ');
+    expect(once.config).toContain(
+      'also with paster run, write its schedule and remove the "# " of its lines.\n# [task:once]\n# schedule = ',
+    );
   });
 
   test('one that is restarted at certain times gets a task that does it', async () => {
@@ -259,6 +291,37 @@ describe('keys', () => {
   });
 });
 
+describe('whether a program is a server', () => {
+  test.each([
+    ['instances: 2', { 'a.js': 'setInterval(() => {}, 1000);' }, ['use = program:../a.js', 'instances = 2']],
+    ['instances: 2, exec_mode: "cluster"', { 'a.js': 'setInterval(() => {}, 1000);' }, ['use = program:../a.js']],
+    ['env: { PORT: 1 }', { 'a.js': "require('node:fs'); // listen()" }, ['use = program:../a.js']],
+    ['instances: 2', { 'a.js': "require('./b')", 'b.js': SERVER }, ['use = listen:../a.js', 'workers = 2']],
+    ['', { 'a.js': "import './src/b.js';", 'src/b.ts': SERVER }, ['use = listen:../a.js']],
+    ['instances: 2', { 'a.js': "require('@strapi/strapi')().start()" }, ['use = listen:../a.js', 'workers = 2']],
+    ['instances: 2', { 'b.js': '' }, ['use = listen:../a.js', 'workers = 2']],
+    ['', { 'b.js': '' }, ['use = program:../a.js']],
+  ])('%s, %j', async (fields, files, lines) => {
+    const ecosystem = `module.exports = { apps: [{ name: "a", script: "a.js", ${fields} }] };\n`;
+    const { config, stdout } = await create({ 'ecosystem.config.js': ecosystem, ...files });
+    for (const line of lines) expect(config).toContain(`\n${line}\n`);
+    const isUnserved = fields !== '' && lines.includes('use = program:../a.js');
+    expect(stdout.includes('it calls listen() nowhere: if it serves HTTP after all, add web=a')).toBe(isUnserved);
+    expect(stdout.includes('there is no a.js yet: build it')).toBe(!('a.js' in files));
+  });
+
+  test('another program with a port opens it by itself', async () => {
+    const { config } = await create({
+      'ecosystem.config.js':
+        'module.exports = { apps: [{ script: "job.py", env: { PORT: 3000 } }, { script: "other.py" }] };',
+      'job.py': '',
+      'other.py': '',
+    });
+    expect(config).toContain('command = python3 job.py\nstop_signal = SIGINT\ncwd = %(here)s/..\nexclusive = true');
+    expect(config.match(/^exclusive/gm)).toHaveLength(1);
+  });
+});
+
 describe('several servers', () => {
   const TWO = {
     'ecosystem.config.js':
@@ -266,7 +329,10 @@ describe('several servers', () => {
   };
 
   test('the first is served, one with several processes gets a file of its own', async () => {
-    const { written } = await create(TWO);
+    const { written, stdout } = await create(TWO);
+    expect(stdout).toContain(
+      'In production: npx paster serve etc/config.ini\nIn production: npx paster serve etc/admin.ini',
+    );
     expect(written['etc/config.ini']).toContain('use = listen:../server.js');
     expect(written['etc/config.ini']).not.toContain('admin.js');
     expect(written['etc/admin.ini']).toContain('use = listen:../admin.js');
@@ -276,7 +342,9 @@ describe('several servers', () => {
   test('web= chooses another, or none', async () => {
     const { config } = await create(TWO, 'web=admin');
     expect(config).toContain('use = listen:../admin.js');
-    expect(config).toContain('# It listens by itself.\n[process:api]\nuse = program:../server.js');
+    expect(config).toContain(
+      '# It listens by itself: at a reload, the old process has to end before the new one can listen.\n[process:api]\nuse = program:../server.js\ncwd = %(here)s/..\nexclusive = true',
+    );
     expect((await app('name: "a", script: "server.js"', 'web=')).config).not.toContain('[server:main]');
     expect((await create(TWO, 'web=amin')).stderr).toContain('there is no such program of Node (there are: admin)');
   });
@@ -284,6 +352,25 @@ describe('several servers', () => {
 
 describe('the command', () => {
   const WEB = 'name: "web", script: "server.js"';
+
+  test('var/ is there for pid files and logs, unless the project has one', async () => {
+    expect((await app(WEB)).written['var/.gitignore']).toBe('*\n!.gitignore\n');
+    const { written } = await create({
+      'ecosystem.config.js': `module.exports = { apps: [{ ${WEB} }] };`,
+      'var/own': '',
+    });
+    expect(written).not.toHaveProperty(['var/.gitignore']);
+  });
+
+  test('a note that several apps and keys have is listed once', async () => {
+    const { stdout, config } = await create({
+      'ecosystem.config.js':
+        'module.exports = { apps: [{ name: "a", script: "server.js", out_file: "o", error_file: "e" }, { name: "b", script: "worker.js", out_file: "o", error_file: "e" }] };',
+    });
+    expect(stdout.match(/paster writes the output of all/g)).toHaveLength(1);
+    expect(stdout).toContain('  a, b: out_file, error_file: paster writes');
+    expect(config).toContain('# out_file, error_file: paster writes');
+  });
 
   test('it replaces nothing without being asked, and shows what it would do', async () => {
     const { directory, config } = await app(WEB);
@@ -334,10 +421,23 @@ describe('a Procfile', () => {
     });
     expect(status).toBe(0);
     expect(config).not.toContain('[server:main]');
-    expect(config).toContain("[process:web-app]\ncommand = sh -c 'gunicorn app:app -b :$PORT'");
+    expect(config).toContain(
+      "[process:web-app]\ncommand = sh -c 'exec gunicorn app:app -b :$PORT'\ncwd = %(here)s/..\nexclusive = true",
+    );
     expect(config).toContain("command = sh -c 'node worker.js | tee log'");
     expect(config).toContain('    PORT=5100');
     expect(stdout).toContain('release: run it before paster control CONFIG reload');
+  });
+
+  test('a server is served though npm starts it, and after another command', async () => {
+    const { config, stdout } = await create({
+      Procfile: 'web: npm start\nadmin: cd sub && node own.js\n',
+      'package.json': '{ "scripts": { "start": "prisma migrate deploy && node server.js" } }',
+      'sub/own.js': SERVER,
+    });
+    expect(config).toContain('use = listen:../server.js');
+    expect(stdout).toContain('web: it begins with "prisma migrate deploy": run that before paster serve starts');
+    expect(config).toContain('use = program:../sub/own.js\ncwd = %(here)s/../sub\nexclusive = true');
   });
 
   test('a PORT of .env that is none', async () => {

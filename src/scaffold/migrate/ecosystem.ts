@@ -8,17 +8,11 @@ import { schedule, scheduleProblem } from '../../deploy/background/task-settings
 import { processes } from '../../deploy/server/worker-count.ts';
 import { ConfigError, UsageError } from '../../errors.ts';
 import { isExistingDirectory, readableText } from '../../files/existing-path.ts';
+import { getsSignals, programOfLine, programOfWords } from './command-line.ts';
 import { canonicalApp, ECOSYSTEM_KEYS, FILE_KEYS, UNKNOWN_KEY } from './ecosystem-keys.ts';
 import { mebibytes, placeOfValue, secondsOf, textOf } from './ecosystem-values.ts';
-import {
-  looksLikeServer,
-  type MigratedApp,
-  nodeProgram,
-  otherProgram,
-  type Program,
-  programOfLine,
-  type Variables,
-} from './migrated-app.ts';
+import { listening, missingNotes, opensPort, servedProgram } from './listening.ts';
+import { type MigratedApp, nodeProgram, otherProgram, type Program, type Variables } from './migrated-app.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -78,18 +72,34 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
   const directory = dirname(file);
   const script = textOf(app['script']);
   if (script === undefined) throw fileError(file, `the app ${JSON.stringify(app['name'] ?? '')} has no script`);
-  const cwd = resolve(directory, textOf(app['cwd']) ?? '.');
+  const started = resolve(directory, textOf(app['cwd']) ?? '.');
   const name = textOf(app['name']) ?? basename(script, extname(script));
-  const program = programOf(app, script, cwd, file);
-  const variables = { ...program.variables, ...variablesOf(app, environment) };
-  const port = portOf(app, variables, file);
-  const isCluster = isClusterMode(app, program);
+  const whole = programOf(app, script, started, file);
+  const own = variablesOf(app, environment);
+  const port = portOf(app, { ...whole.variables, ...whole.last?.program.variables, ...own }, file);
+  const isCluster = isClusterMode(app, whole.last?.program ?? whole);
+  const mayServe = isCluster || Number.isInteger(port);
+  const { program, notes: serverNotes } = servedProgram(whole, mayServe);
+  const cwd = program.cwd ?? started;
+  const variables = { ...program.variables, ...own };
   const times = scheduleOf(app, file);
   const endsItself = app['autorestart'] === false;
+  const listens = listening(program);
   const isServer =
-    program.file !== undefined && !endsItself && (isCluster || Number.isInteger(port) || looksLikeServer(program));
+    program.file !== undefined && !endsItself && (listens === 'yes' || (listens === 'unknown' && mayServe));
   const instances = instancesOf(app, isServer);
-  const notes = [...notesOf(app, variables), ...limitNotes(app), ...programNotes(app, isCluster), ...instances.notes];
+  const { command = [] } = program;
+  const notes = [
+    ...notesOf(app, variables),
+    ...limitNotes(app),
+    ...programNotes(app, isServer && isCluster),
+    ...instances.notes,
+    ...serverNotes,
+    ...missingNotes(program, cwd),
+    ...(program.file !== undefined && !isServer && !endsItself && mayServe
+      ? [`it calls listen() nowhere: if it serves HTTP after all, add web=${name} to create --from`]
+      : []),
+  ];
   return {
     name,
     program,
@@ -98,6 +108,9 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
     envFiles: [],
     port: port > 0 ? port : undefined,
     isServer,
+    listens: isServer || (program.file === undefined && (Number.isInteger(port) || opensPort(command))),
+    // As pm2 does it.
+    stopSignal: getsSignals(command) ? 'SIGINT' : undefined,
     instances: instances.count,
     schedule: endsItself ? times : undefined,
     restartSchedule: endsItself ? undefined : times,
@@ -159,13 +172,13 @@ function programOf(app: Fields, script: string, cwd: string, file: string): Prog
   if (/\s/.test(script.trim())) return programOfLine(script, cwd, 'bash');
   const path = resolve(cwd, script);
   const source = readableText(path);
-  if (source === undefined) {
-    const line = [script, ...args].join(' ');
-    const found = /^[\w./ :=@-]+$/.test(line) ? programOfLine(line, cwd, 'bash') : undefined;
-    return found?.file === undefined ? otherProgram([script, ...args]) : found;
-  }
-  const isNode = interpreter === undefined ? !(extname(path) in INTERPRETERS) : /(?:^|\/)node$/.test(interpreter);
-  if (isNode && !source.startsWith('\u007fELF')) return nodeProgram(path, args, nodeOptions);
+  // Not a file: pm2 looks for a command of this name.
+  if (source === undefined && !/[./]/.test(script)) return programOfWords([script, ...args], cwd, 'bash');
+  const isNode =
+    interpreter === undefined ? !(extname(path) in INTERPRETERS) : /(?:^|\/)node(?:@.*)?$/.test(interpreter);
+  // A file that is not there yet has to be built.
+  const isProgram = source === undefined ? /\.[cm]?[jt]s$/.test(path) : !/^(?:\u007fELF|#!(?!.*\bnode\b))/.test(source);
+  if (isNode && isProgram) return nodeProgram(path, args, nodeOptions);
   // Relative to the working directory, which is a setting of its own.
   const inside = relative(cwd, path);
   const name = inside.startsWith('..') ? path : inside;

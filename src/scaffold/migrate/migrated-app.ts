@@ -1,10 +1,6 @@
 /** What an ecosystem file or a Procfile runs, before it becomes sections of an INI file. */
 import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { readManifest } from '../../deploy/programs/manifest.ts';
-import { commandFile } from '../../deploy/programs/package-commands.ts';
-import { parseScript, type ScriptCommand } from '../../deploy/programs/script-command.ts';
-import { readableText } from '../../files/existing-path.ts';
+import { join } from 'node:path';
 
 export type Variables = Readonly<Record<string, string>>;
 
@@ -19,6 +15,10 @@ export interface MigratedApp {
   readonly port: number | undefined;
   /** Whether it serves HTTP, and paster can serve it. */
   readonly isServer: boolean;
+  /** Whether it opens a port by itself if paster does not serve it. */
+  readonly listens: boolean;
+  /** The signal that stops a command; undefined: that of paster, TERM. */
+  readonly stopSignal: string | undefined;
   readonly instances: number | 'auto';
   /** When it runs, if it ends by itself. */
   readonly schedule: string | undefined;
@@ -51,6 +51,10 @@ export interface Program {
   readonly command?: readonly string[];
   /** Variables that are written before a command. */
   readonly variables: Variables;
+  /** Where it runs, if a command names a directory: `cd api && node server.js`. An absolute path. */
+  readonly cwd?: string;
+  /** Of several commands, such as `prisma migrate deploy && node server.js`: the last one, and the text of those before it. */
+  readonly last?: { readonly program: Program; readonly before: string };
 }
 
 export function nodeProgram(file: string, args: readonly string[], nodeOptions: readonly string[] = []): Program {
@@ -61,76 +65,19 @@ export function otherProgram(command: readonly string[]): Program {
   return { command, args: [], nodeOptions: [], variables: {} };
 }
 
-/** Commands of packages that serve HTTP. */
-const SERVERS = new Set([
-  'next',
-  'nuxt',
-  'astro',
-  'vite',
-  'serve',
-  'http-server',
-  'react-router-serve',
-  'remix-serve',
-  'strapi',
-  'directus',
-  'nest',
-  'verdaccio',
-  'node-red',
-  'json-server',
-]);
-
-/**
- * What a line of a shell runs, such as `node worker.js --queue mail`, `next start` or `npm run worker`.
- * @param shell what runs a line that needs a shell
- */
-export function programOfLine(line: string, cwd: string, shell: string): Program {
-  const parsed = parseScript(line);
-  const program = parsed && (ofNode(parsed, cwd) ?? ofScript(parsed, cwd, shell));
-  if (program) return program;
-  // Plain words need no shell.
-  return /^[\w@%+=:,./ -]+$/.test(line) && !/^\w+=/.test(line)
-    ? otherProgram(line.trim().split(/\s+/))
-    : otherProgram([shell, '-c', line]);
+/** A word as a shell needs it. */
+export function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
-function ofNode({ command, file, args, nodeOptions, variables }: ScriptCommand, cwd: string): Program | undefined {
-  const path = file === undefined ? commandFile(cwd, command, readManifest(cwd).dependencies) : existingFile(cwd, file);
-  if (path === undefined || (file !== undefined && command !== 'node' && command !== 'tsx')) return undefined;
-  return { ...nodeProgram(path, args, nodeOptions), variables: variablesOf(variables) };
-}
-
-/** A file as `node FILE` finds it. */
-function existingFile(cwd: string, file: string): string | undefined {
-  const path = resolve(cwd, file);
-  return [path, ...['.js', '.mjs', '.cjs', '.ts'].map((extension) => path + extension), join(path, 'index.js')].find(
-    (each) => readableText(each) !== undefined,
-  );
-}
-
-/** `npm start`, `npm run worker`: what the script in package.json runs. */
-function ofScript({ command, args, variables }: ScriptCommand, cwd: string, shell: string): Program | undefined {
-  if (!/^(?:npm|pnpm|yarn)$/.test(command)) return undefined;
-  const [name, ...rest] = args[0] === 'run' ? args.slice(1) : args;
-  const script = readManifest(cwd).scripts[name ?? ''];
-  if (script === undefined || rest.length > 0) return undefined;
-  const program = programOfLine(script, cwd, shell);
-  return program.file === undefined
-    ? undefined
-    : { ...program, variables: { ...program.variables, ...variablesOf(variables) } };
-}
-
-function variablesOf(assignments: readonly string[]): Variables {
-  return Object.fromEntries(
-    assignments.map((each) => [each.slice(0, each.indexOf('=')), each.slice(each.indexOf('=') + 1)]),
-  );
-}
-
-/** Whether a program of Node serves HTTP, by its text: it is not run. */
-export function looksLikeServer({ file }: Program): boolean {
-  if (file === undefined) return false;
-  const [, command] = /\/node_modules\/(?:\.bin\/|@[^/]+\/)?([^/]+)/.exec(file) ?? [];
-  if (command !== undefined) return SERVERS.has(command);
-  return /\b(?:listen|serve|startServer|bootstrap)\s*\(/.test(readableText(file) ?? '');
+/** Notes such as `error_file: TEXT`: those with the same text become one with all keys. */
+export function mergedNotes(notes: readonly string[]): string[] {
+  const keysOf = new Map<string, string[]>();
+  for (const note of notes) {
+    const [, key, text = note] = /^(\w+): (.*)$/.exec(note) ?? [];
+    keysOf.set(text, [...(keysOf.get(text) ?? []), ...(key === undefined ? [] : [key])]);
+  }
+  return [...keysOf].map(([text, keys]) => (keys.length === 0 ? text : `${keys.join(', ')}: ${text}`));
 }
 
 /** `.env` of a directory, if there is one. */

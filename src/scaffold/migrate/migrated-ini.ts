@@ -3,7 +3,8 @@ import { relative } from 'node:path';
 import { WEB } from '../../deploy/background/process-settings.ts';
 import { scriptEnvironment } from '../../deploy/programs/script-environment.ts';
 import { portOf } from '../program-port.ts';
-import type { MigratedApp, MigratedSetting, Program } from './migrated-app.ts';
+import { getsSignals } from './command-line.ts';
+import { type MigratedApp, type MigratedSetting, mergedNotes, type Program, shellWord } from './migrated-app.ts';
 
 export interface IniOptions {
   /** The application that paster serves; undefined: none. */
@@ -102,13 +103,15 @@ function partSection(app: MigratedApp, name: string, { directory, isDevelopment 
       ]
     : [
         ['command', words(command)],
-        ['stop_signal', isTask ? undefined : 'SIGINT'],
+        ['stop_signal', isTask ? undefined : app.stopSignal],
       ];
   const instances = app.instances === 'auto' ? undefined : app.instances;
+  const isExclusive = app.listens && !isTask && (isDevelopment || instances === undefined || instances === 1);
   const text = section(`${isTask ? 'task' : 'process'}:${name}`, [
     ['schedule', runsOnce ? '0 0 * * *' : schedule],
     ...started,
     ['cwd', here(app.cwd, directory)],
+    ['exclusive', isExclusive ? 'true' : undefined],
     [
       'instances',
       isTask || isDevelopment || instances === undefined || instances === 1 ? undefined : String(instances),
@@ -121,10 +124,17 @@ function partSection(app: MigratedApp, name: string, { directory, isDevelopment 
     ...environmentEntries(app, directory, isProgram),
   ]);
   const notes = isDevelopment ? [] : [...app.notes];
-  if (app.isServer) notes.push(`It listens ${app.port === undefined ? '' : `on port ${app.port} `}by itself`);
+  if (app.listens && !isTask) {
+    const port = app.port === undefined ? '' : `on port ${app.port} `;
+    const why = isExclusive ? ': at a reload, the old process has to end before the new one can listen' : '';
+    notes.push(`It listens ${port}by itself${why}`);
+  }
+  if (program.command && !isTask && !getsSignals(program.command))
+    notes.push('It is killed when it has to stop: its shell or package manager does not pass the signal on to it');
   if (app.instances === 'auto' && !isTask) notes.push('instances: write how many processes run it');
   if (!runsOnce) return [...comments(notes), text].join('\n');
-  notes.push('It ends by itself. Give it a schedule, or start it with paster run');
+  notes.push('It ends by itself, and nothing says when it runs');
+  notes.push('To use it, also with paster run, write its schedule and remove the "# " of its lines');
   return [...comments(notes), text.replace(/^/gm, '# ')].join('\n');
 }
 
@@ -185,7 +195,7 @@ function lostOptions({ nodeOptions }: Program): string[] {
 }
 
 function comments(notes: readonly string[]): string[] {
-  return notes.map((note) => `# ${note.replace(/\s+/g, ' ')}.`);
+  return mergedNotes(notes).map((note) => `# ${note.replace(/\s+/g, ' ')}.`);
 }
 
 /** `value` is INI text already, with `%` doubled. */
@@ -214,10 +224,5 @@ function here(path: string, directory: string): string {
 }
 
 function words(args: readonly string[]): string {
-  return escaped(args.map(quoted).join(' '));
-}
-
-/** As a shell needs it. */
-function quoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+  return escaped(args.map(shellWord).join(' '));
 }

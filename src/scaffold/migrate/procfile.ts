@@ -3,7 +3,9 @@ import { dirname } from 'node:path';
 import { readEnvFile } from '../../config/env-file.ts';
 import { ConfigError, errorCode, errorMessage, type Location } from '../../errors.ts';
 import { readConfiguration } from '../../files/user-files.ts';
-import { envFilesOf, type MigratedApp, programOfLine } from './migrated-app.ts';
+import { programOfLine } from './command-line.ts';
+import { listening, missingNotes, opensPort, servedProgram } from './listening.ts';
+import { envFilesOf, type MigratedApp } from './migrated-app.ts';
 
 const LINE = /^([A-Za-z0-9_-]+):\s*(\S.*?)\s*$/;
 /** foreman's: the first process gets it, and each one after it a hundred more. */
@@ -24,25 +26,34 @@ export function readProcfile(file: string): Procfile {
   const first = firstPort(envFiles, entries);
   const apps = entries.map(({ name, command }, index) => {
     const port = first + index * NEXT_PORT;
-    const known = programOfLine(command.replace(/\$(?:PORT\b|\{PORT\})/g, String(port)), directory, 'sh');
+    const known = servedProgram(
+      programOfLine(command.replace(/\$(?:PORT\b|\{PORT\})/g, String(port)), directory, 'sh'),
+      name === 'web',
+    );
     // A shell replaces the port itself.
-    const program = known.file === undefined ? programOfLine(command, directory, 'sh') : known;
+    const whole = programOfLine(command, directory, 'sh');
+    const program = known.program.file === undefined ? whole : known.program;
+    const cwd = program.cwd ?? directory;
     const variables = { ...program.variables, PORT: String(port) };
     const isServer = name === 'web' && program.file !== undefined;
     return {
       name,
       program,
-      cwd: directory,
+      cwd,
       variables,
       envFiles,
       port,
       isServer,
+      listens: name === 'web' || listening(program) === 'yes' || opensPort(program.command ?? []),
+      stopSignal: undefined,
       instances: 1,
       schedule: undefined,
       restartSchedule: undefined,
       runsOnce: name === 'release',
       settings: {},
       notes: [
+        ...known.notes,
+        ...missingNotes(program, cwd),
         ...(name === 'release' ? ['run it before paster control CONFIG reload'] : []),
         ...(name === 'web' && !isServer
           ? [`paster serves programs of Node; this one listens on port ${port} by itself`]

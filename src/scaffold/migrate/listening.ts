@@ -1,0 +1,99 @@
+/** Whether a program listens, by the text of its files or by its words: nothing of it is run. */
+import { dirname, relative, resolve } from 'node:path';
+import { frameworkOf } from '../../deploy/programs/frameworks.ts';
+import { readableText } from '../../files/existing-path.ts';
+import { originals, withoutComments } from '../program-port.ts';
+import type { Program } from './migrated-app.ts';
+
+/** Commands of packages that serve HTTP. */
+const SERVERS = new Set([
+  'next',
+  'nuxt',
+  'astro',
+  'vite',
+  'serve',
+  'http-server',
+  'react-router-serve',
+  'remix-serve',
+  'strapi',
+  'directus',
+  'nest',
+  'verdaccio',
+  'node-red',
+  'json-server',
+]);
+
+const LISTENS = /\b(?:listen|serve|startServer|startStandaloneServer|bootstrap|lift)\s*\(/;
+/** The specifier of `require('x')`, `from 'x'`, `import 'x'`, `import('x')`. */
+const IMPORT = /(?:\brequire\s*\(|\bfrom|\bimport\s*\(?)\s*(['"`])([^'"`\n]+)\1/g;
+/** A module whose name is only known when the program runs. */
+const COMPUTED = /\b(?:require|import)\s*\(\s*[^'"`\s)]/;
+const EXTENSIONS = ['', '.js', '.mjs', '.cjs', '.ts', '.mts', '.cts', '/index.js', '/index.ts'];
+/** Enough for a program of ordinary size. */
+const MOST_FILES = 200;
+
+/**
+ * @returns 'unknown' if its file is not there, such as one that has to be built, or if a package may listen for it
+ */
+export function listening({ file }: Program): 'yes' | 'no' | 'unknown' {
+  if (file === undefined) return 'no';
+  const [, command] = /\/node_modules\/(?:\.bin\/|@[^/]+\/)?([^/]+)/.exec(file) ?? [];
+  if (command !== undefined) return SERVERS.has(command) ? 'yes' : 'no';
+  const first = [...originals(file), file].filter((each) => readableText(each) !== undefined);
+  const files = new Set(first);
+  const packages = new Set<string>();
+  let isKnown = first.length > 0;
+  for (const each of files) {
+    const text = withoutComments(readableText(each) ?? '');
+    if (LISTENS.test(text)) return 'yes';
+    isKnown &&= !COMPUTED.test(text) && files.size < MOST_FILES;
+    for (const [, , specifier = ''] of text.matchAll(IMPORT)) {
+      const found = specifier.startsWith('.') ? localFile(each, specifier) : undefined;
+      if (found !== undefined && files.size < MOST_FILES) files.add(found);
+      if (!specifier.startsWith('.')) packages.add(specifier);
+    }
+  }
+  return isKnown && frameworkOf((dependency) => packages.has(dependency)) === undefined ? 'no' : 'unknown';
+}
+
+function localFile(from: string, specifier: string): string | undefined {
+  const path = resolve(dirname(from), specifier);
+  // TypeScript names the file that it will write.
+  const paths = [path, path.replace(/\.([cm]?)js$/, '.$1ts')];
+  return paths
+    .flatMap((each) => EXTENSIONS.map((extension) => each + extension))
+    .find((each) => /\.[cm]?[jt]s$/.test(each) && readableText(each) !== undefined);
+}
+
+/** Commands that listen, and options that say where. */
+const LISTENING_COMMAND =
+  /(?:^|[ /])(?:gunicorn|uvicorn|hypercorn|daphne|waitress-serve|puma|unicorn|nginx|caddy|http-server)(?: |$)|\b(?:flask run|rails s|php -S|manage\.py runserver)|\s(?:--port|--bind|--listen)[ =]|\$\{?PORT\b/;
+
+/** Whether a command of another language opens a port, by its words. */
+export function opensPort(command: readonly string[]): boolean {
+  return LISTENING_COMMAND.test(command.join(' '));
+}
+
+/**
+ * What paster serves, if the last one of several commands is a server: otherwise the shell that runs them all.
+ * @param mayServe whether it is a server if its files do not say
+ */
+export function servedProgram(
+  program: Program,
+  mayServe: boolean,
+): { readonly program: Program; readonly notes: readonly string[] } {
+  const { last, cwd } = program;
+  const listens = last ? listening(last.program) : 'no';
+  if (!last || listens === 'no' || (listens === 'unknown' && !mayServe)) return { program, notes: [] };
+  const served = cwd === undefined ? last.program : { cwd, ...last.program };
+  return {
+    program: { ...served, variables: { ...program.variables, ...last.program.variables } },
+    notes: [`it begins with "${last.before}": run that before paster serve starts and before each reload`],
+  };
+}
+
+/** A program that is not there. */
+export function missingNotes({ file }: Program, cwd: string): string[] {
+  if (file === undefined || readableText(file) !== undefined) return [];
+  return [`there is no ${relative(cwd, file)} yet: build it before paster starts it`];
+}
