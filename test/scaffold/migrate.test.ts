@@ -110,7 +110,7 @@ describe('forms of an ecosystem file', () => {
     ],
     [
       'module.exports = { apps: [{ name: "a", script: "server.js",\n  "cron": \'61 3 * * *\' }] }',
-      /^paster: ecosystem\.config\.js:2:11: a: cron_restart: "61 3 \* \* \*" is not a schedule: CronPattern: Invalid value for minute: 61 \(allowed: five fields/m,
+      /^paster: ecosystem\.config\.js:2:11: a: cron_restart: "61 3 \* \* \*" is not a schedule: Invalid value for minute: 61 \(allowed: five fields/m,
     ],
     [
       'module.exports = { apps: [{ name: "a", script: "server.js", cron_restart: "0 0 30 2 *", autorestart: false }] }',

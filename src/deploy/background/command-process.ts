@@ -98,6 +98,9 @@ function notStarted(program: string, reason: string, more: { hint?: string; caus
   });
 }
 
+/** The status of a shell for a command that it does not find. */
+const NOT_FOUND = 127;
+
 class CommandProcess implements OwnProcess {
   /** Set by the caller. */
   onGroup: (pid: number) => void = () => {};
@@ -119,7 +122,10 @@ class CommandProcess implements OwnProcess {
       timer = setTimeout(resolve, settings.start_seconds * 1000);
     });
     const ended = this.#exited.then(() => {
-      throw this.#failure('ended before it had started', 'start_seconds says how long');
+      throw this.#failure(
+        'ended with status 0 before it had started',
+        'start_seconds says how long it must run; what is to end belongs in a [task:...] section',
+      );
     });
     this.started = Promise.race([survived, ended]).finally(() => clearTimeout(timer));
     this.started.catch(() => {});
@@ -148,7 +154,8 @@ class CommandProcess implements OwnProcess {
       child.once('error', (error) => reject(this.#notStarted(error)));
       child.once('close', (code, by) => {
         if (code === 0 || signal.aborted) return resolve();
-        reject(this.#failure(by === null ? `ended with status ${code}` : `was ended by ${by}`));
+        const hint = code === NOT_FOUND ? 'a shell ends with it if it does not find a program' : undefined;
+        reject(this.#failure(by === null ? `ended with status ${code}` : `was ended by ${by}`, hint));
       });
     });
     this.#setExited(end);

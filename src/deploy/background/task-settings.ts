@@ -17,8 +17,19 @@ export const schedule: SettingType<string> = {
   allowed:
     'five fields (minute, hour, day of the month, month, day of the week), six with seconds in front, or @hourly, @daily, ...',
   parse(value) {
-    const pattern = value.trim().split(/\s+/).join(' ');
-    new Cron(pattern, { paused: true });
+    const fields = value.trim().split(/\s+/);
+    const pattern = fields.join(' ');
+    const isName = pattern.startsWith('@');
+    // croner takes a seventh, the year, which neither crontab nor systemd's timers know.
+    if (!isName && fields.length !== 5 && fields.length !== 6) {
+      throw new Error(`it has ${fields.length === 1 ? '1 field' : `${fields.length} fields`}`);
+    }
+    try {
+      new Cron(pattern, { paused: true });
+    } catch (error) {
+      if (isName) throw new Error(`there is no "${pattern}"`);
+      throw new Error(errorMessage(error).replace(/^CronPattern: (?:Syntax error, )?/, ''));
+    }
     return pattern;
   },
 };
