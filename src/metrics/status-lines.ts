@@ -51,16 +51,16 @@ function instanceLine({ pid, state, report, silent }: WorkerStatus): string {
 }
 
 function taskLine({ name, next, running, last, runs }: TaskStatus): string {
-  return printableLine(
-    [
-      `task ${name}: ${countsText(runs) || 'no run yet'}`,
-      ...(last ? [`last ${last.result} after ${last.seconds.toFixed(1)} s at ${new Date(last.at).toISOString()}`] : []),
-      ...(last?.text === undefined ? [] : [last.text]),
-      running === undefined
-        ? `next at ${next === undefined ? 'no time' : new Date(next).toISOString()}`
-        : `runs now in process ${running}`,
-    ].join(', '),
-  );
+  const parts = [
+    // The process before an upgrade has counted its runs itself.
+    countsText(runs) || (last ? '' : 'no run yet'),
+    last ? `last ${last.result} after ${last.seconds.toFixed(1)} s at ${new Date(last.at).toISOString()}` : '',
+    last?.text ?? '',
+    running === undefined
+      ? `next at ${next === undefined ? 'no time' : new Date(next).toISOString()}`
+      : `runs now in process ${running}`,
+  ];
+  return printableLine(`task ${name}: ${parts.filter(Boolean).join(', ')}`);
 }
 
 /** `1 reload, 2 crash`: those that are not 0. */

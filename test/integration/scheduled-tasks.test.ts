@@ -98,6 +98,25 @@ test('three upgrades lose no run of each second, and double none', async () => {
   expect(times).toEqual(times.map((_time, index) => first + index));
 });
 
+test('after an upgrade, the status has the last run, also that of the old process which ends later', async () => {
+  const section = (schedule: string) =>
+    `${WEB}[task:long]\n${schedule}\ncommand = sh -c 'echo begun >> notes; until [ -e go ]; do sleep 0.05; done; exit 3'\n`;
+  const cwd = project(section(EACH_SECOND));
+  await serve(['x.ini'], { cwd });
+  await eventually(() => notes(cwd).length > 0);
+  writeFileSync(join(cwd, 'x.ini'), section(NEVER));
+  expect((await paster(['upgrade', 'x.ini'], { cwd }).finished()).status).toBe(0);
+  writeFileSync(join(cwd, 'go'), '');
+  const { last, runs } = await eventually(async () => {
+    const found = await task(cwd);
+    return found?.last && found;
+  });
+  expect([last?.result, last?.text, runs['failed']]).toEqual(['failed', expect.stringContaining('status 3'), 0]);
+  expect((await paster(['upgrade', 'x.ini'], { cwd }).finished()).status).toBe(0);
+  const { stdout } = await paster(['status', 'x.ini'], { cwd }).finished();
+  expect(stdout).toMatch(/^task long: last failed after .* s at .* status 3, next at /m);
+});
+
 test('each run is beside the web workers, whose number does not matter', async () => {
   const cwd = project(`${WEB}workers = 2\n[task:tick]\n${EACH_SECOND}\nuse = call:./tasks.js:due\n`);
   await serve(['x.ini'], { cwd });
@@ -223,7 +242,10 @@ describe('run', () => {
 
   test('a function, and the exit status says how it went', async () => {
     const directory = cwd();
+    const begun = Date.now();
     expect(await run(directory, 'due')).toMatchObject({ status: 0, stderr: '' });
+    const [due = 0] = notes(directory).map((each) => Date.parse(each));
+    expect(due >= begun && due <= Date.now()).toBe(true);
     expect(await run(directory, 'fails')).toMatchObject({
       status: 1,
       stderr: expect.stringMatching(/tasks\.js:5:\d+: .*no disk/),
@@ -259,6 +281,21 @@ console.log('begun');\n`,
       expect(await program.finished()).toMatchObject({ status: 0, stdout: 'begun\nasked to end\nended\n' });
     },
   );
+
+  test('an assignment defines a variable, and changes no setting', async () => {
+    const tasks = 'export const show = ({ days }, local) => console.log(days, JSON.stringify(local));\n';
+    const directory = temporaryDirectory({
+      'tasks.mjs': tasks,
+      'x.ini': `[task:show]\n${NEVER}\nuse = call:./tasks.mjs:show\ntimeout = 5\ndays = 30\nkept = %(days)s to %(end)s\n`,
+    });
+    const assigned = ['days=7', 'timeout=0.001', 'use=none', 'schedule=none', 'end=10'];
+    const { stdout, stderr } = await paster(['run', 'x.ini', 'show', ...assigned], { cwd: directory }).finished();
+    const local = { schedule: NEVER.slice('schedule = '.length), timeout: '5', days: '30', kept: '30 to 10' };
+    expect([stdout, stderr]).toEqual([`7 ${JSON.stringify(local)}\n`, '']);
+    writeFileSync(join(directory, 'x.ini'), `[DEFAULT]\ndays = 1\n${readFileSync(join(directory, 'x.ini'), 'utf8')}`);
+    const warned = await paster(['run', 'x.ini', 'show', 'end=10'], { cwd: directory }).finished();
+    expect(warned.stderr).toMatch(/x\.ini:7:1: \[task:show\] days is also a global/);
+  });
 
   test('a timeout and a wrong name', async () => {
     const directory = cwd();
@@ -327,14 +364,14 @@ describe('a run that could not succeed', () => {
 
 test('check finds wrong schedules, time zones and settings', async () => {
   const cwd = project(
-    `[task:a]\nschedule = 0 25 * * *\ncommand = x\n[task:b]\nschedule = 0 0 30 2 *\ncommand = x\n[task:c]\n${NEVER}\ntimezone = Europe/Berln\ncommand = x\n` +
+    `[task:a]\nschedule = 0 3 * *\ncommand = x\n[task:b]\nschedule = 0 0 30 2 *\ncommand = x\n[task:c]\n${NEVER}\ntimezone = Europe/Berln\ncommand = x\n` +
       `[task:d]\n${NEVER}\nrequest = nowhere\n[task:e]\ncommand = x\n[task:f]\n${NEVER}\ncommand = x\noverlp = skip\n`,
   );
   const { stdout, status } = await paster(['check', 'x.ini'], { cwd }).finished();
   expect(status).toBe(2);
   const lines = stdout.split('\n').filter(Boolean);
   const expected = [
-    /^x\.ini:2:1: \[task:a\] schedule: /,
+    /^x\.ini:2:1: \[task:a\] schedule: it has 4 fields \(allowed: five fields .*, six with seconds in front, or @hourly/,
     /^x\.ini:5:1: \[task:b\] schedule: "0 0 30 2 \*" is never due/,
     /^x\.ini:9:1: \[task:c\] timezone: there is no time zone "Europe\/Berln"/,
     /^x\.ini:13:1: \[task:d\] request: "nowhere" is not a method and a path/,

@@ -5,6 +5,7 @@ import { pythonStrip } from '../../config/whitespace.ts';
 import { ConfigError } from '../../errors.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { type FactoryContext, settingsOf, type Trail } from '../context.ts';
+import { isBackground, kindOfSection } from '../part-kinds.ts';
 import type { LoadSession } from '../session.ts';
 import type { SectionScope } from './section-scope.ts';
 
@@ -36,6 +37,15 @@ export function readSection(
   const additions = settingsOf();
   const localConf = settingsOf();
   const origins = new Map<string, IniEntry>();
+  const kind = kindOfSection(section.name);
+  // Paste's rule, which drops a key that is a global too, is for its own kinds of sections. In the others an argument of the command
+  // line only defines a variable.
+  const isKept = (key: string): boolean =>
+    kind !== undefined &&
+    isBackground(kind) &&
+    key in session.caller &&
+    section.entries.has(key) &&
+    !scope.document.defaults.entries.has(key);
   const gets: { name: string; from: string; entry: IniEntry | undefined }[] = [];
   for (const key of scope.names(section)) {
     const entry = scope.entry(section, key);
@@ -45,7 +55,7 @@ export function readSection(
       additions[name] = globalConf[name];
     } else if (key.startsWith('get ')) {
       gets.push({ name: pythonStrip(key.slice(4)), from: scope.get(section, key), entry });
-    } else if (key in defaults) {
+    } else if (key in defaults && !isKept(key)) {
       const own = section.entries.get(key);
       if (own) warnDropped(session, section, own);
     } else {

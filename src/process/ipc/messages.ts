@@ -172,6 +172,9 @@ export function isPasterMessage<T extends { readonly paster: string }>(message: 
 /** The environment variable with the number of a worker since the server was started. */
 export const WORKER_NUMBER = 'PASTER_WORKER_NUMBER';
 
+/** The environment variable that tells a run of a task when it was due. No two runs of a schedule have the same time. */
+export const TASK_DUE = 'PASTER_TASK_DUE';
+
 /**
  * The environment variable that makes Node itself report each module that it resolves, as `node --watch` does. Node
  * reads it again for each module, so with `reload` it stays set: children that an application forks report to the application.

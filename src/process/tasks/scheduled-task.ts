@@ -5,6 +5,7 @@
 import type { Logger } from '../../log.ts';
 import { TASK_RESULTS, type TaskResult, type TaskRun, type TaskStatus } from '../../metrics/server-status.ts';
 import { describeError } from '../ipc/error-transfer.ts';
+import { TASK_DUE } from '../ipc/messages.ts';
 import { startTaskRun, type TaskProcess } from './task-run.ts';
 
 /** What the configuration says; a reload may change it. */
@@ -45,8 +46,6 @@ const LONGEST_WAIT_MS = 60_000;
 const LONGEST_QUEUE = 1000;
 /** An import that takes longer is left to the run itself. */
 const LONGEST_CHECK_MS = 60_000;
-/** The variable that tells a run when it was due. No two runs of a schedule have the same time. */
-const DUE = 'PASTER_TASK_DUE';
 
 export class ScheduledTask<Boot> {
   readonly #options: TaskOptions;
@@ -65,6 +64,7 @@ export class ScheduledTask<Boot> {
   /** When the waiting runs were due. */
   #queue: Date[] = [];
   #last: TaskRun | undefined;
+  #onRun: (run: TaskRun) => void = () => {};
   #isStopping = false;
   #isPaused: boolean;
 
@@ -86,9 +86,14 @@ export class ScheduledTask<Boot> {
     this.#arm();
   }
 
-  /** Begins no run until `resume`. What is due until this time is begun before, and what waits for its jitter. */
-  pause(until: Date): void {
+  /**
+   * Begins no run until `resume`. What is due until this time is begun before, and what waits for its jitter.
+   * @param onRun gets the last run, and those that end while no run begins
+   */
+  pause(until: Date, onRun: (run: TaskRun) => void = () => {}): void {
     if (this.#isPaused || this.#isStopping) return;
+    this.#onRun = onRun;
+    if (this.#last) onRun(this.#last);
     const now = until.getTime();
     while (this.#next && this.#next.getTime() <= now) this.#look(now);
     this.#isPaused = true;
@@ -103,8 +108,14 @@ export class ScheduledTask<Boot> {
   /** @param since what is due after that is begun */
   resume(since: Date): void {
     this.#isPaused = false;
+    this.#onRun = () => {};
     this.#handled = since;
     this.#arm();
+  }
+
+  /** Takes a run of the process before this one, for the status, unless it has a later one. */
+  inherit(run: TaskRun): void {
+    if (!this.#last || this.#last.at < run.at) this.#last = run;
   }
 
   get status(): TaskStatus {
@@ -220,7 +231,7 @@ export class ScheduledTask<Boot> {
     const { boot, env, timeout } = this.#definition;
     const at = Date.now();
     const begun = performance.now();
-    const running = startTaskRun({ ...this.#options, boot, env: { ...env, [DUE]: due.toISOString() } });
+    const running = startTaskRun({ ...this.#options, boot, env: { ...env, [TASK_DUE]: due.toISOString() } });
     this.#running = running;
     const limit = timeout > 0 ? setTimeout(() => void this.#end('timeout', true), timeout * 1000) : undefined;
     const { result, error } = await running.ended;
@@ -228,6 +239,7 @@ export class ScheduledTask<Boot> {
     const seconds = (performance.now() - begun) / 1000;
     const text = error === undefined ? undefined : describeError(error);
     this.#last = { at, seconds, result, text };
+    this.#onRun(this.#last);
     this.#runs[result]++;
     this.#report(this.#last);
     this.#running = undefined;

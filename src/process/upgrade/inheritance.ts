@@ -2,6 +2,7 @@
  * What passes between a server and its successor, which may run in another Node and be another version of paster. A change that
  * an earlier version does not understand takes another number of the protocol.
  */
+import type { TaskRun } from '../../metrics/server-status.ts';
 import type { InheritedListener } from '../../net/inherited-sockets.ts';
 import type { ConnectionMessage } from '../ipc/messages.ts';
 
@@ -32,7 +33,9 @@ export type ToSuccessor =
       readonly paster: 'take-over';
       /** Until when tasks that were due have begun, in milliseconds. Earlier versions do not say it. */
       readonly tasksBegunUntil?: number;
-    };
+    }
+  /** How the last run of a task went, for its status. Earlier versions neither send nor read it. */
+  | { readonly paster: 'task-run'; readonly task: string; readonly run: TaskRun };
 
 export type FromSuccessor =
   | ConnectionMessage

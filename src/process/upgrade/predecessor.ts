@@ -1,5 +1,6 @@
 /** The server that this process takes over from, which has started it. */
 import { RunError } from '../../errors.ts';
+import type { TaskRun } from '../../metrics/server-status.ts';
 import type { InheritedListener } from '../../net/inherited-sockets.ts';
 import { ownVersion } from '../../own-files.ts';
 import { asSendHandle, ConnectionChannel, type PassedConnection } from '../ipc/connection-handover.ts';
@@ -16,6 +17,7 @@ export class Predecessor {
   readonly handedOver: Promise<Date>;
   isServing = true;
   #setHandedOver: (tasksBegunUntil: Date) => void = () => {};
+  #receiveTaskRun = (_task: string, _run: TaskRun): void => {};
   #receive = (connection: PassedConnection): void => connection.close();
   #setAnswered: (tasksBegunUntil: Date) => void = () => {};
   #setGone = (): void => {
@@ -44,6 +46,7 @@ export class Predecessor {
     process.on('message', (message, handle) => {
       if (!isPasterMessage<ToSuccessor>(message)) return;
       if (message.paster === 'take-over') this.#setAnswered(new Date(message.tasksBegunUntil ?? Date.now()));
+      else if (message.paster === 'task-run') this.#receiveTaskRun(message.task, message.run);
       else if (message.paster === 'connection' || message.paster === 'taken') this.#connections.handle(message, handle);
     });
     process.on('disconnect', () => this.#setGone());
@@ -76,6 +79,11 @@ export class Predecessor {
   /** Sets what receives the connections that the predecessor's clients keep. */
   onConnection(callback: (connection: PassedConnection) => void): void {
     this.#receive = callback;
+  }
+
+  /** Sets what receives how the last run of each task went, until the predecessor has ended. */
+  onTaskRun(callback: (task: string, run: TaskRun) => void): void {
+    this.#receiveTaskRun = callback;
   }
 
   #send(message: FromSuccessor, connection?: PassedConnection): void {

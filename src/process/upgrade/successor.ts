@@ -2,6 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { asError, RunError } from '../../errors.ts';
+import type { TaskRun } from '../../metrics/server-status.ts';
 import { FIRST_DESCRIPTOR, type ShareableSocket } from '../../net/inherited-sockets.ts';
 import { timerMs } from '../../timer.ts';
 import { describeExit } from '../ipc/child-exit.ts';
@@ -119,6 +120,11 @@ export class Successor {
   takeOver(tasksBegunUntil: Date): Promise<void> {
     this.#send({ paster: 'take-over', tasksBegunUntil: tasksBegunUntil.getTime() });
     return this.#inTime(this.#listening, TAKING_OVER_S, 'does not take over');
+  }
+
+  /** Tells it how the last run of a task went. */
+  passTaskRun(task: string, run: TaskRun): void {
+    this.#send({ paster: 'task-run', task, run });
   }
 
   /** Passes a connection to it. */

@@ -4,15 +4,16 @@ import { LoadSession } from '../../deploy/session.ts';
 import { RunError } from '../../errors.ts';
 import { prefixedLogger } from '../../log.ts';
 import { processTree } from '../../machine/capacity.ts';
-import { noRestarts, type ServerStatus } from '../../metrics/server-status.ts';
+import { noRestarts, type ServerStatus, type TaskRun } from '../../metrics/server-status.ts';
 import { OWN_CODE } from '../../own-files.ts';
+import { type Exit, WORKER_DONE } from '../../process/ipc/child-exit.ts';
 import { describeError } from '../../process/ipc/error-transfer.ts';
 import { pollingPeriod } from '../../process/reload/polling-filesystems.ts';
 import type { OtherProcesses } from '../../process/supervisor/memory-budget.ts';
 import { type ReloadResult, Supervisor } from '../../process/supervisor/supervisor.ts';
 import { Turns } from '../../process/supervisor/turns.ts';
 import { type Failure, STOPPED, SUPERSEDED, type Succession } from '../../process/supervisor/worker-changes.ts';
-import type { WorkerHandle } from '../../process/supervisor/worker-handle.ts';
+import type { DeadWorker, WorkerHandle } from '../../process/supervisor/worker-handle.ts';
 import { servedName } from '../announce.ts';
 import { deathDetails } from '../death-details.ts';
 import type { WorkerPlan } from '../plan.ts';
@@ -60,6 +61,7 @@ export class BackgroundProcesses {
     const { processes, tasks } = this.#service.parts;
     const { predecessor } = this.#service;
     if (predecessor) this.#tasks.pause(new Date());
+    predecessor?.onTaskRun((task, run) => this.#tasks.inherit(task, run));
     // First: an error in their sections ends the start, before it takes long.
     const definitions = await this.#tasks.read(tasks);
     await Promise.all(processes.map((name) => this.#add(name)));
@@ -165,12 +167,15 @@ export class BackgroundProcesses {
     this.#tasks.reopenLogs();
   }
 
-  /** Ends those that must not run beside others, and the schedules of tasks, before a successor takes over. */
-  async vacate(): Promise<Vacated> {
+  /**
+   * Ends those that must not run beside others, and the schedules of tasks, before a successor takes over.
+   * @param onTaskRun gets the last run of each task, and later those that are in progress
+   */
+  async vacate(onTaskRun: (task: string, run: TaskRun) => void): Promise<Vacated> {
     const names = [...this.#sections].flatMap(([name, each]) => (each.isExclusive && each.supervisor ? name : []));
     await Promise.all(names.map((name) => this.stopSection(name)));
     const tasksBegunUntil = new Date();
-    this.#tasks.pause(tasksBegunUntil);
+    this.#tasks.pause(tasksBegunUntil, onTaskRun);
     return {
       tasksBegunUntil,
       restore: async () => {
@@ -352,7 +357,7 @@ export class BackgroundProcesses {
           }
         : undefined,
       output: logFile && (() => logFile.fd),
-      describeDeath: (worker, exit) => deathDetails(worker, exit),
+      describeDeath: (worker, exit) => `${deathDetails(worker, exit)}${endHint(worker, exit)}`,
       log: prefixedLogger(log, `[process:${name}] `),
     });
     section.isExclusive = first.exclusive === true;
@@ -365,6 +370,13 @@ export class BackgroundProcesses {
         if (!this.#isStopping) log.error(`[process:${name}] does not start: ${describeError(error)}`);
       });
   }
+}
+
+/** A job that comes to its end is started again, which its author may not mean. */
+function endHint({ failure }: DeadWorker, { code }: Exit): string {
+  return code === WORKER_DONE && !failure
+    ? ': it is started again (what is to end belongs in a [task:...] section)'
+    : '';
 }
 
 interface ReloadingSupervisor extends Reloading {

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { LoadSession } from '../../deploy/session.ts';
 import { prefixedLogger } from '../../log.ts';
-import type { TaskStatus } from '../../metrics/server-status.ts';
+import type { TaskRun, TaskStatus } from '../../metrics/server-status.ts';
 import { OWN_CODE } from '../../own-files.ts';
 import { ScheduledTask, type TaskDefinition } from '../../process/tasks/scheduled-task.ts';
 import { servedName } from '../announce.ts';
@@ -74,10 +74,18 @@ export class ScheduledTasks {
     });
   }
 
-  /** For an upgrade: another process has the schedules until `resume`. What is due until this time is begun before. */
-  pause(until: Date): void {
+  /**
+   * For an upgrade: another process has the schedules until `resume`. What is due until this time is begun before.
+   * @param onRun gets the last run of each task, and those that end later
+   */
+  pause(until: Date, onRun: (task: string, run: TaskRun) => void = () => {}): void {
     this.#isPaused = true;
-    for (const task of this.#tasks.values()) task.pause(until);
+    for (const [name, task] of this.#tasks) task.pause(until, (run) => onRun(name, run));
+  }
+
+  /** Takes over the last run of a task in the process before this one. */
+  inherit(name: string, run: TaskRun): void {
+    this.#tasks.get(name)?.inherit(run);
   }
 
   /** @param since what is due after that is begun */

@@ -15,7 +15,7 @@ export async function serveProcesses(service: Service): Promise<number> {
   const upgrade = new Upgrade(service, {
     sockets: () => new Map(),
     alone: (action) => processes.alone(action),
-    vacate: () => processes.vacate(),
+    vacate: (onTaskRun) => processes.vacate(onTaskRun),
     async handOver() {
       void processes.stop({ graceful: true });
     },

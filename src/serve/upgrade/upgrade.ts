@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { outerEnvironment } from '../../config/env-file.ts';
 import { errorMessage, RunError } from '../../errors.ts';
+import type { TaskRun } from '../../metrics/server-status.ts';
 import type { ShareableSocket } from '../../net/inherited-sockets.ts';
 import { KILL_MARGIN_S } from '../../process/ipc/child-exit.ts';
 import type { PassedConnection } from '../../process/ipc/connection-handover.ts';
@@ -28,8 +29,11 @@ export interface ReplacedServer {
   sockets(): ReadonlyMap<string, ShareableSocket>;
   /** Runs an action while nothing else changes the server. Undefined: it is stopping. */
   alone<T>(action: () => Promise<T>): Promise<T | undefined>;
-  /** Ends what must not run in two processes at the same time. */
-  vacate(): Promise<Vacated>;
+  /**
+   * Ends what must not run in two processes at the same time.
+   * @param onTaskRun gets how the last run of each task went, and that of a run in progress when it has ended
+   */
+  vacate(onTaskRun: (task: string, run: TaskRun) => void): Promise<Vacated>;
   /**
    * Finishes requests, and passes each connection that a client keeps. Then the server has finished. Resolves when it accepts no more
    * connections.
@@ -143,7 +147,7 @@ export class Upgrade {
       log.info(`upgrading: process ${successor.pid} starts`);
       const limit = server.settings.start_timeout;
       const { version, node } = await successor.ready(limit === 0 ? 0 : limit + KILL_MARGIN_S);
-      const { tasksBegunUntil, restore } = await this.#server.vacate();
+      const { tasksBegunUntil, restore } = await this.#server.vacate((task, run) => successor.passTaskRun(task, run));
       await successor.takeOver(tasksBegunUntil).catch(async (error: unknown) => {
         await successor.end();
         await restore();

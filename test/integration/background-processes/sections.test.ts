@@ -75,8 +75,11 @@ console.log('the last job has ended');\n`,
     const cwd = project('[process:jobs]\nuse = program:./jobs.js\n', {
       'jobs.js': `import { appendFileSync } from 'node:fs';\nappendFileSync('notes', 'begins 1\\n');\n`,
     });
-    await serveAlone(cwd);
+    const program = await serveAlone(cwd);
     await eventually(() => notes(cwd).length > 2);
+    await program.says(
+      /ended with status 0: it is started again \(what is to end belongs in a \[task:\.\.\.\] section\)/,
+    );
   });
 
   test('a command, quoted as in a shell and without one, ends with what it has started', async () => {
