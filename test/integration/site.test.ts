@@ -65,8 +65,11 @@ describe('the site', () => {
       let viewports = [PHONE, DESK].map(({ width }) => ({ width, height: 100 }));
       const { page, errors } = await visit(browser, url);
       const wide: string[] = [];
-      for (const path of pages.keys()) {
-        await page.goto(`${url}/${path}`);
+      // Links first: the page for a wrong path leads nowhere without a reload.
+      const opened = [...pages].map((each) => ({ path: each[0], textClass: openedByLink(each) }));
+      for (const { path, textClass } of opened.sort((a, b) => Number(!a.textClass) - Number(!b.textClass))) {
+        if (textClass) await followLink(page, path, textClass);
+        else await page.goto(`${url}/${path}`);
         for (const viewport of viewports) {
           await page.setViewportSize(viewport);
           if ((await overhang(page)) > 0) wide.push(`${path} at ${viewport.width}`);
@@ -103,6 +106,22 @@ describe('the site', () => {
     }, 120_000);
   });
 });
+
+/**
+ * The class of a page's text, for a page that is opened by a link on the page before: that takes a quarter of the time, since scripts
+ * and styles are there. Undefined for one that is loaded as a whole: one of each kind, and pages with pictures, whose size is
+ * not known before.
+ */
+function openedByLink([path, html]: readonly [string, string]): string | undefined {
+  if (LOOKED_AT.includes(path) || html.includes('<img')) return undefined;
+  return /class="vp-doc ([\w-]+)/.exec(html)?.[1];
+}
+
+async function followLink(page: Page, path: string, textClass: string): Promise<void> {
+  const link = `Object.assign(document.body.appendChild(document.createElement('a')), { href: '/${path}' })`;
+  await page.evaluate(`${link}.click()`);
+  await page.waitForSelector(`.vp-doc.${textClass}`, { state: 'attached' });
+}
 
 function idsOf(html: string): Set<string> {
   return new Set([...html.matchAll(/ id="([^"]*)"/g)].map(([, id = '']) => id));
