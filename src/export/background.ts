@@ -8,7 +8,7 @@ import { namesOfKind } from '../deploy/part-kinds.ts';
 import { type ConfiguredEnvironment, withEnvironment } from '../deploy/server/environment.ts';
 import type { LoadSession } from '../deploy/session.ts';
 import { configUri } from '../deploy/uri.ts';
-import { ConfigError, formatLocation } from '../errors.ts';
+import { ConfigError } from '../errors.ts';
 
 export interface BackgroundParts {
   readonly processes: readonly BackgroundPart<BackgroundSettings>[];
@@ -64,24 +64,6 @@ async function requestedApp(
   if (kind !== 'task' || localConf['request'] === undefined) return [];
   const name = localConf['app'];
   return [await loadContext('app', configUri(file), { globalConf: session.caller, name }, session)];
-}
-
-/** What another scheduler than paster does in a different way, with the place of the setting. */
-export function scheduleNotes({ tasks }: BackgroundParts, scheduler: 'systemd' | 'Kubernetes'): string[] {
-  return tasks.flatMap((part) => {
-    const { overlap, jitter } = part.settings;
-    const note = (setting: string, text: string) => {
-      const location = placeOfKey(part.context, setting);
-      const place = location === undefined ? '' : `${formatLocation(location)}: `;
-      return `${place}${sectionPrefix(part.context)}${setting}: ${text}`;
-    };
-    return [
-      ...(scheduler === 'systemd' && overlap !== 'skip'
-        ? [note('overlap', `systemd always skips a run while one is in progress`)]
-        : []),
-      ...(scheduler === 'Kubernetes' && jitter > 0 ? [note('jitter', 'Kubernetes starts each run on time')] : []),
-    ];
-  });
 }
 
 /** Lower-case letters, digits and hyphens. A process and a task may have the same name. */

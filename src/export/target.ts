@@ -1,10 +1,10 @@
 /** The targets of `export` by name. Each writes one or more files of text. */
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { scheduleNotes } from './background.ts';
 import type { Deployment } from './deployment.ts';
 import { type Heading, withHeading } from './heading.ts';
-import { dockerfile, dockerignore } from './services/docker.ts';
+import { scheduleNotes } from './scheduled-tasks.ts';
+import { dockerfile, dockerfileNotes, dockerignore } from './services/docker.ts';
 import { kubernetesObjects } from './services/kubernetes.ts';
 import { podResources } from './services/pod-resources.ts';
 import { containerNotes } from './services/serve-command.ts';
@@ -144,7 +144,7 @@ const NOTES: Readonly<Record<string, (deployment: Deployment, options: ExportOpt
     ...systemdNotes(deployment, user),
     ...(split ? scheduleNotes(deployment.background, 'systemd') : []),
   ],
-  docker: (deployment) => [...containerNotes(deployment), ...dockerNotes(deployment)],
+  docker: (deployment) => [...dockerfileNotes(deployment), ...containerNotes(deployment), ...dockerNotes(deployment)],
   kubernetes: (deployment, options) => [
     ...containerNotes(deployment),
     ...kubernetesNotes(deployment),

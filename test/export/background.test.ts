@@ -39,7 +39,10 @@ request = GET /query
 const PARTS = /^(?:process|task) [a-z]+(?=:)/gm;
 /** A directory whose file has no server. */
 const withoutServer = (sections = PROCESSES + TASKS.replace(/\[task:report\][\s\S]*/, '')) =>
-  temporaryDirectory({ 'package.json': '{ "name": "shop" }\n', 'etc/config.ini': sections });
+  temporaryDirectory({
+    'package.json': '{ "name": "shop", "dependencies": { "paster": "1" } }\n',
+    'etc/config.ini': sections,
+  });
 
 describe('systemd', () => {
   const missing = requireProgram('systemd-analyze') === undefined;
@@ -158,6 +161,50 @@ describe('systemd', () => {
   });
 });
 
+/** As `create --from` writes them for cron_restart of pm2, and one that does something else. */
+const RESTARTS = `
+[task:restart-web]
+schedule = 0 4 * * *
+command = npx paster control "%(__file__)s" reload
+
+[task:restart-mailer]
+schedule = 0 4 * * *
+command = sh -c 'npx paster control "$0" stop mailer && npx paster control "$0" start mailer' "%(__file__)s"
+
+[task:evening]
+schedule = 0 20 * * *
+command = paster control etc/config.ini stop mailer
+`;
+
+describe('a task that restarts other parts by paster control', () => {
+  const exportedAs = async (...args: string[]) => {
+    const directory = project(HTTP, PROCESSES + RESTARTS);
+    const { status, stdout, stderr } = await runHere(['export', ...args, ini(directory)]);
+    const place = (name: string) =>
+      new RegExp(`config\\.ini:\\d+:1: \\[task:${name}\\] command: (.*)$`, 'm').exec(stderr)?.[1];
+    return { status, stdout, place };
+  };
+
+  test('systemd --split: systemctl does it', async () => {
+    const { status, stdout, place } = await exportedAs('systemd', '--split');
+    expect(status).toBe(0);
+    expect(stdout).toContain(
+      'ExecStart=/bin/systemctl try-reload-or-restart shop-web.service shop-mailer.service shop-scheduler.service\n',
+    );
+    expect(stdout).toContain('ExecStart=/bin/systemctl try-restart shop-mailer.service\n');
+    expect(stdout).toContain('# shop-restart-mailer.timer\n');
+    expect([place('restart-web'), place('restart-mailer')]).toEqual([undefined, undefined]);
+    expect(place('evening')).toMatch(/finds no server, .* write a unit and a timer that run systemctl/);
+  });
+
+  test('kubernetes: it is left out', async () => {
+    const { status, stdout, place } = await exportedAs('kubernetes');
+    expect([status, stdout.includes('kind: CronJob')]).toEqual([0, false]);
+    for (const name of ['restart-web', 'restart-mailer', 'evening'])
+      expect(place(name)).toMatch(/does not reach other pods, .*"kubectl rollout restart"/);
+  });
+});
+
 describe('docker', () => {
   test('one command runs all, also without a server', async () => {
     const directory = withoutServer();
@@ -177,6 +224,20 @@ describe('docker', () => {
     const directory = withoutServer('[process:mailer]\ncommand = true\nuser = mail\n');
     expect(await refused('docker', ini(directory))).toMatch(/config\.ini:3:1: \[process:mailer\] user: /);
     expect(await refused('kubernetes', ini(directory))).toMatch(/config\.ini:3:1: \[process:mailer\] user: /);
+  });
+
+  test('a command needs a program that the image has', async () => {
+    const directory = withoutServer(
+      "[process:ml]\ncommand = python3 ml.py\n\n[process:all]\ncommand = sh -c 'export A=1; ruby x | sort && exec env B=2 node y.js'\n\n[process:own]\ncommand = bin/own\n",
+    );
+    const { status, stdout, stderr } = await runHere(['export', 'docker', ini(directory)]);
+    const remedy = 'build an image from this one that installs it, or run this section in a container of its own';
+    const notes = [
+      `${ini(directory)}:2:1: [process:ml] command: node:24-slim has no python3: ${remedy}`,
+      `${ini(directory)}:5:1: [process:all] command: node:24-slim has no ruby: ${remedy}`,
+    ];
+    expect({ status, stderr }).toEqual({ status: 0, stderr: notes.map((note) => `paster: ${note}\n`).join('') });
+    expect(stdout).toContain(`\n# ${notes[0]}\n`);
   });
 
   test('web servers have nothing to connect to', async () => {

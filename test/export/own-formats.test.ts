@@ -154,6 +154,36 @@ describe('docker', () => {
     expect(image).not.toContain('.npmrc');
   });
 
+  test.each([
+    [{ dependencies: { paster: '^1' } }, '', undefined],
+    [{ name: 'paster' }, '', undefined],
+    [
+      {},
+      ':1:1: paster is not among the dependencies, so the image does not have it: add it to "dependencies"',
+      undefined,
+    ],
+    [
+      { devDependencies: { paster: '^1' } },
+      ':3:5: paster is in devDependencies, which the image does not install: move it to "dependencies"',
+      undefined,
+    ],
+    [
+      { dependencies: { paster: 'file:../paster.tgz' } },
+      ':3:5: "paster": "file:../paster.tgz" is outside the project, from which the image is built: copy it into the project, and install it from there',
+      undefined,
+    ],
+    [{ dependencies: { paster: 'file:vendor/paster.tgz' } }, '', 'COPY vendor/paster.tgz ./vendor/paster.tgz'],
+  ])('the image needs paster, and packages that are in the project: %j', async (manifest, warning, copied) => {
+    const directory = project(HTTP);
+    writeFiles(directory, { 'package.json': JSON.stringify(manifest, null, 2) });
+    const { status, stdout, stderr } = await runHere(['export', 'docker', ini(directory)]);
+    expect({ status, stderr }).toEqual({
+      status: 0,
+      stderr: warning === '' ? '' : `paster: ${directory}/package.json${warning}\n`,
+    });
+    expect(/^COPY vendor.*$/m.exec(stdout)?.[0]).toBe(copied);
+  });
+
   test('no secrets get into the image: .dockerignore is written too, and one that is there is kept', async () => {
     const directory = project(HTTP);
     const text = await exported('docker', ini(directory));

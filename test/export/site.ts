@@ -21,7 +21,7 @@ export const WEB_SERVERS: Readonly<Record<string, { readonly file: string; reado
 /** A directory with etc/config.ini, static files, and room for sockets; other users may look into it. */
 export function project(server: string, extra = '', factory = PROBE): string {
   const directory = temporaryDirectory({
-    'package.json': '{ "name": "shop" }\n',
+    'package.json': '{ "name": "shop", "dependencies": { "paster": "1" } }\n',
     'static/site.css': 'body { color: teal }\n',
     'static/.secret': 'hidden\n',
   });

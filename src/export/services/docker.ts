@@ -1,5 +1,6 @@
 /** `paster export docker`: a multi-stage Dockerfile. The last stage has the project and its dependencies, and is not root. */
 import type { Deployment } from '../deployment.ts';
+import { imageNotes, localPackages } from '../image-notes.ts';
 import { lines } from '../text.ts';
 import { packageInstall } from './package-install.ts';
 import {
@@ -15,29 +16,35 @@ import {
 /** The long-term support release of Node that images get, whichever one runs `export`. See https://nodejs.org/en/about/previous-releases */
 export const NODE_LTS = 24;
 
+const BASE = `node:${NODE_LTS}-slim`;
+
+/** What the image lacks. */
+export function dockerfileNotes(deployment: Deployment): string[] {
+  return imageNotes(deployment, BASE);
+}
+
 /** @param health the path that reports whether the application is healthy; undefined: the probe only connects */
 export function dockerfile(deployment: Deployment, health: string | undefined): string {
   refuseAccounts(deployment);
   const server = deployment.hasServer ? containerServer(deployment) : undefined;
   const timeout = gracefulTimeout(deployment, 'all');
-  const base = `node:${NODE_LTS}-slim`;
   const { files, directories, command, variables, isLocked } = packageInstall(deployment.project);
   return lines(
-    `FROM ${base} AS dependencies`,
+    `FROM ${BASE} AS dependencies`,
     `WORKDIR ${CONTAINER_HOME}`,
     ...Object.entries(variables).map(([name, value]) => `ENV ${name}=${value}`),
     `COPY ${files.join(' ')} ./`,
-    ...directories.map((directory) => `COPY ${directory} ./${directory}`),
+    ...[...directories, ...localPackages(deployment.project)].map((path) => `COPY ${path} ./${path}`),
     isLocked ? undefined : '# There is no lock file: the image gets the newest versions that package.json allows.',
     `RUN ${command}`,
     '',
     '# The source, without files that are only for the machine that builds the image.',
-    `FROM ${base} AS source`,
+    `FROM ${BASE} AS source`,
     `WORKDIR ${CONTAINER_HOME}`,
     'COPY . .',
     "RUN rm -rf node_modules var .git .npmrc && find . -name '.env*' -prune -exec rm -rf {} +",
     '',
-    `FROM ${base}`,
+    `FROM ${BASE}`,
     '# Node does not collect the processes of others, as the first process of a container must. tini does, and passes signals on.',
     'RUN apt-get update && apt-get install -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/*',
     'ENV NODE_ENV=production',

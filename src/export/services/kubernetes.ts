@@ -4,6 +4,7 @@ import type { TaskSettings } from '../../deploy/background/task-settings.ts';
 import { errorMessage } from '../../errors.ts';
 import { type BackgroundPart, partError } from '../background.ts';
 import type { Deployment } from '../deployment.ts';
+import { restartedBy } from '../scheduled-tasks.ts';
 import { lines } from '../text.ts';
 import { cronJobSchedule } from './calendar.ts';
 import { type PodResources, podResources } from './pod-resources.ts';
@@ -54,7 +55,9 @@ export function kubernetesObjects(deployment: Deployment, ini: string, options: 
     configMap(deployment, ini),
     ...(hasServer ? web() : []),
     ...background.processes.map((part) => processWorkload(deployment, ini, part, options.image)),
-    ...background.tasks.map((part) => cronJob(deployment, ini, part, options.image)),
+    ...background.tasks
+      .filter((part) => restartedBy(part, background) === undefined)
+      .map((part) => cronJob(deployment, ini, part, options.image)),
   ];
   return lines(
     '# Anyone who can read this ConfigMap can read your INI file: write secrets as %(ENV_NAME)s there.',

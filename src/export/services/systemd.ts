@@ -5,7 +5,7 @@
 import { partError } from '../background.ts';
 import type { Deployment } from '../deployment.ts';
 import { type ExportedFile, lines } from '../text.ts';
-import { accountLines, checkAccount, serviceUnit, socketUnit, taskUnit, timerUnit } from './unit-files.ts';
+import { accountLines, checkAccount, restartUnit, serviceUnit, socketUnit, taskUnit, timerUnit } from './unit-files.ts';
 
 /** @param user the user that the services run as */
 export function systemdUnits(deployment: Deployment, user: string, isSplit: boolean): ExportedFile[] {
@@ -66,7 +66,10 @@ function splitUnits(deployment: Deployment, user: string): ExportedFile[] {
     units.push({ name: `${name}-${part.id}.service`, text: service });
   }
   for (const part of background.tasks) {
-    units.push({ name: `${name}-${part.id}.service`, text: taskUnit(deployment, part, user) });
+    units.push({
+      name: `${name}-${part.id}.service`,
+      text: restartUnit(deployment, part) ?? taskUnit(deployment, part, user),
+    });
     units.push({ name: `${name}-${part.id}.timer`, text: timerUnit(name, part, target) });
   }
   // A timer starts the service of a task.

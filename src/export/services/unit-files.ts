@@ -7,6 +7,7 @@ import type { Address } from '../../net/address.ts';
 import { NOTIFY_DESCRIPTOR } from '../../net/inherited-sockets.ts';
 import { type BackgroundPart, partError } from '../background.ts';
 import type { Deployment } from '../deployment.ts';
+import { restartedBy } from '../scheduled-tasks.ts';
 import { exportError, hostPort } from '../site.ts';
 import { lines, unitLine, unitWord } from '../text.ts';
 import { calendarEvents } from './calendar.ts';
@@ -82,6 +83,25 @@ export function taskUnit(deployment: Deployment, part: BackgroundPart<TaskSettin
     `TimeoutStartSec=${timeout === 0 ? 'infinity' : Math.ceil(timeout) + graceful + MARGIN}`,
     `TimeoutStopSec=${graceful + MARGIN}`,
     ...hardeningLines(deployment),
+  );
+}
+
+/** A task that restarts other parts has systemd restart their units. Undefined: it does something else. */
+export function restartUnit(deployment: Deployment, part: BackgroundPart<TaskSettings>): string | undefined {
+  const { name, hasServer, background } = deployment;
+  const restarted = restartedBy(part, background);
+  if (restarted === undefined || restarted.kind === 'other') return undefined;
+  const all = [...(hasServer ? ['web'] : []), ...background.processes.map(({ id }) => id)];
+  const ids = restarted.kind === 'all' ? all : [restarted.part.id];
+  const units = ids.map((id) => `${name}-${id}.service`).join(' ');
+  return lines(
+    '[Unit]',
+    `Description=Task ${part.id} of ${name}, run by systemd`,
+    '',
+    '[Service]',
+    'Type=oneshot',
+    // As root, and only units that run. paster control would find no server: each part has one of its own.
+    `ExecStart=/bin/systemctl ${restarted.kind === 'all' ? 'try-reload-or-restart' : 'try-restart'} ${units}`,
   );
 }
 
