@@ -98,7 +98,7 @@ function source(index: number, { version, packages, children, code, isBroken }: 
 }
 
 const PART_MS = 80;
-const SPARE_IS_READY = /has imported \d+ packages ahead|has no packages to import ahead/;
+const SPARE_IS_READY = /has imported \d+ packages? ahead|has no packages to import ahead/;
 const MOST_MS = 3000;
 
 /** There may be nothing to wait for: a spare worker that was ready before, and was not used. */

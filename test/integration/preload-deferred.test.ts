@@ -84,7 +84,7 @@ async function spareWorker(program: Program): Promise<{ readonly count: number; 
   return await eventually(() => {
     const output = program.output.slice(program.output.lastIndexOf('is ready'));
     const [, pid, count] =
-      /worker (\d+) has (?:imported (\d+) packages|no packages to import) ahead/.exec(output) ?? [];
+      /worker (\d+) has (?:imported (\d+) packages?|no packages to import) ahead/.exec(output) ?? [];
     return pid !== undefined && { count: Number(count ?? 0), pid };
   });
 }

@@ -27,7 +27,8 @@ const PACKAGES: Files = {
   'reads-file': `import { readFileSync } from 'node:fs';\n${note('reads-file')}export const text = readFileSync('settings.json', 'utf8');\n`,
   'needs-setup': `${note('needs-setup')}if (!globalThis.ownValue) throw new Error('call setup first');\n`,
   exits: `${note('exits')}if (!process.env.PRELOAD_MODE) process.exit(3);\n`,
-  waits: `${note('waits')}console.error('waits begins');\nawait new Promise((resolve) => process.env.PRELOAD_MODE && resolve());\n`,
+  waits: `import { writeSync } from 'node:fs';\n${note('waits')}writeSync(2, 'waits begins\\n');\nawait new Promise((resolve) => process.env.PRELOAD_MODE && resolve());\n`,
+  prints: `${note('prints')}console.log('prints');\nconsole.error('prints');\nprocess.emitWarning('prints old');\n`,
   'keeps-env': `${note('keeps-env')}const { env } = process;\nexport const keep = (home) => [(env.HOME = home), process.env.HOME];\n`,
   'reads-cwd': `${note('reads-cwd')}export const cwd = process.cwd();\n`,
 };
@@ -94,7 +95,7 @@ function coldResponse(directory: string, file = 'app.js'): string {
   return execFileSync(process.execPath, ['-e', COLD, join(directory, file)], { cwd: directory, encoding: 'utf8' });
 }
 
-const SPARE_IS_READY = /has imported \d+ packages ahead|has no packages to import ahead/g;
+const SPARE_IS_READY = /has imported \d+ packages? ahead|has no packages to import ahead/g;
 
 /** Waits until the spare worker of the version that serves has done its part. */
 async function spareIsReady(program: Program, version: number): Promise<void> {
@@ -209,9 +210,12 @@ describe('the application sees what a cold start shows', () => {
     // In the worker, and in the spare worker, where nobody sets the variable.
     await eventually(() => program.output.match(/waits begins/g)?.length === 2);
     expect(await save(program, directory, text(1))).toBe(coldResponse(directory));
-    await program.says(/waits is not imported ahead|without packages imported ahead/);
+    const reason = 'it waits for something when it is imported';
+    await program.says(new RegExp(`waits is not imported ahead, nor is what comes after it: ${reason}`));
     await spareIsReady(program, 1);
     expect(await save(program, directory, text(2))).toBe(coldResponse(directory));
+    // A worker that paster itself ends has not died.
+    expect(program.output).not.toMatch(/SIGKILL|a worker ended/);
   });
 
   test('a package reads a file of the project, which then changes', { timeout: 60_000 }, async () => {
@@ -294,6 +298,25 @@ describe('packages that were imported ahead', () => {
     expect(program.output).not.toContain('Warning');
   });
 
+  test('print once for each version, before the application does', { timeout: 60_000 }, async () => {
+    const directory = project();
+    write(directory, { 'app.js': text(0) });
+    function text(version: number): string {
+      return `${app(version, ['prints', './look.js', 'plain'])}console.log('own ${version}');\n`;
+    }
+    const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
+    for (let version = 1; version <= 2; version++) {
+      const [, prepared] = await program.says(/worker (\d+) has imported 3 packages ahead/);
+      await spareIsReady(program, version);
+      await save(program, directory, text(version));
+      expect(program.output).toContain(`worker ${prepared} is ready`);
+    }
+    await spareIsReady(program, 2);
+    const printed = (output: string) => output.match(/own \d|prints( old)?(?=$)/gm);
+    expect(printed(program.stdout)).toEqual(['prints', 'own 0', 'prints', 'own 1', 'prints', 'own 2']);
+    expect(printed(program.stderr)).toEqual(['prints', 'prints old', 'prints', 'prints old', 'prints', 'prints old']);
+  });
+
   test.each(['module', 'commonjs'])('serve TypeScript of type %s', { timeout: 60_000 }, async (type) => {
     const directory = temporaryDirectory({
       'package.json': JSON.stringify({ type }),
@@ -307,7 +330,7 @@ describe('packages that were imported ahead', () => {
       'node_modules/words/index.js': "exports.word = 'word ';\n",
     });
     const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
-    await program.says(/has imported \d+ packages ahead/);
+    await program.says(/has imported \d+ packages? ahead/);
     write(directory, { 'own.ts': own('two') });
     await eventually(async () => (await (await fetch(program.url)).text()) === 'word two');
     expect(program.output).not.toContain('is not imported ahead');

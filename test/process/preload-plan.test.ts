@@ -48,9 +48,9 @@ test('a package whose variable the configuration may refer to is left out, unles
   const first = plan.prepare();
   if (!first) throw new Error('nothing to import ahead');
   const name = first.units[1]?.file ?? '';
-  plan.learnConflict({ ...first, isConfigurationSame: false }, { kind: 'package', name });
+  plan.learnConflict({ ...first, isConfigurationSame: false }, { kind: 'package', name, reason: 'sets it' });
   expect(plan.prepare()?.units).toHaveLength(2);
-  plan.learnConflict(first, { kind: 'package', name });
+  plan.learnConflict(first, { kind: 'package', name, reason: 'sets it' });
   expect(plan.prepare()?.units).toHaveLength(1);
 });
 

@@ -137,7 +137,7 @@ export class PreloadPlan {
   unusable(prepared: Prepared): string | undefined {
     if (prepared.current < 0) return undefined;
     if (!this.#settings) return 'importing ahead has been turned off';
-    if (prepared.isSpoiled) return 'it has imported what it should not';
+    if (prepared.isSpoiled) return SPOILED;
     const isSame = isDeepStrictEqual(prepared.environment, this.#settings.environment);
     return isSame ? undefined : 'the configuration has changed';
   }
@@ -166,6 +166,7 @@ export class PreloadPlan {
    * @param reports the modules that it has loaded
    */
   unfitAfterLoading(prepared: Prepared, reports: WorkerModules): string | undefined {
+    if (prepared.isSpoiled) return SPOILED;
     const deferred = importedDeferred(prepared);
     if (deferred && !this.#deferred.isConfirmed(deferred, reports)) return outOfOrder(deferred);
     // It may have begun with another package when it was told to load the application.
@@ -220,11 +221,12 @@ export class PreloadPlan {
   }
 
   /** The application did not fit what was imported before it. */
-  learnConflict(prepared: Prepared, { kind, name }: Conflict): void {
+  learnConflict(prepared: Prepared, conflict: Conflict): void {
+    const { kind, name } = conflict;
     if (kind === 'package') {
       const unit = prepared.units.find(({ file }) => file === name);
       // After a change of the configuration this was the exception.
-      if (unit && prepared.isConfigurationSame) this.#leaveOut(unit, 'changes what is loaded after it');
+      if (unit && prepared.isConfigurationSame) this.#leaveOut(unit, conflict.reason);
       return;
     }
     this.#log.debug(`the application is loaded without packages imported ahead: it changes ${name}`);
@@ -318,6 +320,8 @@ export class PreloadPlan {
     this.#log.debug(text);
   }
 }
+
+const SPOILED = 'it has imported what it should not';
 
 const NO_EVALUATION: Evaluation = { units: [], notLoaded: new Set(), isConditional: false };
 

@@ -5,6 +5,7 @@
 import { getPriority, setPriority } from 'node:os';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { errorMessage } from '../../errors.ts';
+import { HeldOutput } from './held-output.ts';
 import type { Unit } from './loaded-module.ts';
 import { projectOf } from './package-files.ts';
 import { EnvironmentReads, FileReads, GlobalState, Handles, loadLazyGlobals } from './side-effects.ts';
@@ -22,10 +23,10 @@ export interface SideEffect {
 }
 
 /** What keeps a prepared worker from serving: packages that were imported ahead may depend on it. */
-export interface Conflict {
-  readonly kind: 'variable' | 'global' | 'package';
-  readonly name: string;
-}
+export type Conflict =
+  | { readonly kind: 'variable' | 'global'; readonly name: string }
+  /** `reason`: as in a side effect. */
+  | { readonly kind: 'package'; readonly name: string; readonly reason: string };
 
 export interface PreloadOptions {
   readonly units: readonly Unit[];
@@ -38,12 +39,19 @@ export interface PreloadOptions {
 const BACKGROUND_PRIORITY = 10;
 /** For the import at `stop`. Twice, since the first time may be over when a module lets the event loop turn again. */
 const LAST_IMPORT_MS = 500;
+/** An import that is idle for so long waits for something other than modules. */
+const IDLE_MS = 3000;
+/** The part of the time in which the event loop may be busy nevertheless. */
+const IDLE_UTILIZATION = 0.02;
+const WAITS = 'waits for something when it is imported';
 
 export class Preloader {
-  /** A package that must not be imported ahead, which turned out after `stop`: too late for the supervisor to judge. */
-  late: string | undefined;
+  /** A package that must not be imported ahead, if the supervisor may have decided to use this worker before it knew. */
+  late: Conflict | undefined;
   /** The first package that has set an environment variable. A configuration that is read after it may refer to that. */
-  variableSetter: string | undefined;
+  variableSetter: Conflict | undefined;
+  /** What packages have printed. */
+  readonly output = new HeldOutput();
   readonly #options: PreloadOptions;
   /** The environment variables that packages read which are evaluated after code of the application. */
   readonly #reads = new EnvironmentReads();
@@ -71,13 +79,14 @@ export class Preloader {
     this.#stopped = true;
     // A reload waits for the package that is being imported.
     this.#restorePriority();
+    this.output.end();
     const ended = this.#running?.then(() => true) ?? true;
     for (let times = 0; times < 2; times++) {
       const limit = this.#handles.uncounted(() => sleep(LAST_IMPORT_MS, false, { ref: false }));
       if (await Promise.race([ended, limit])) return;
     }
     // It may wait for what the application does, and so for ever.
-    this.late = this.#current;
+    if (this.#current !== undefined) this.late = { kind: 'package', name: this.#current, reason: WAITS };
   }
 
   /** What the application has changed that a package may have read before. To be asked when it is loaded. */
@@ -91,6 +100,7 @@ export class Preloader {
 
   async #importAll(importUnit: UnitImporter): Promise<void> {
     loadLazyGlobals();
+    this.output.start();
     const files = new FileReads();
     this.#restorePriority = lowerPriority();
     files.start([...new Set([process.cwd(), ...this.#options.units.map(({ file }) => projectOf(file))])]);
@@ -108,7 +118,10 @@ export class Preloader {
           this.#hasLater = true;
           this.#reads.start();
         }
-        before = await this.#importOne(index, unit, importUnit, before, files);
+        const after = await this.#importOne(index, unit, importUnit, before, files);
+        // Others may wait for it.
+        if (!after) break;
+        before = after;
       }
     } finally {
       this.#handles.stop();
@@ -125,7 +138,7 @@ export class Preloader {
     importUnit: UnitImporter,
     before: GlobalState,
     files: FileReads,
-  ): Promise<GlobalState> {
+  ): Promise<GlobalState | undefined> {
     const effects: SideEffect[] = [];
     const add = (reason: string, isTolerable = false) => effects.push({ index, reason, isTolerable });
     this.#options.onImport(index);
@@ -133,7 +146,12 @@ export class Preloader {
     const env = { ...this.#reads.variables };
     files.first = undefined;
     try {
-      await importUnit(unit);
+      if (await this.#isWaiting(importUnit(unit))) {
+        add(WAITS);
+        this.late = { kind: 'package', name: unit.file, reason: WAITS };
+        this.#options.onImported(this.#options.units.length - 1, effects);
+        return undefined;
+      }
     } catch (error) {
       add(`cannot be imported by itself: ${errorMessage(error)}`);
     }
@@ -149,17 +167,37 @@ export class Preloader {
     if (files.first !== undefined) add(`reads ${files.first}`);
     const variable = differentVariable(env, this.#reads.variables);
     if (variable !== undefined) {
-      this.variableSetter ??= unit.file;
-      add(`sets the environment variable ${variable}`, isFirst);
+      const reason = `sets the environment variable ${variable}`;
+      this.variableSetter ??= { kind: 'package', name: unit.file, reason };
+      add(reason, isFirst);
     }
     if (changed !== undefined) add(`changes ${changed}`, isFirst);
     else if (added) add('adds a global of its own', true);
     const recent = this.#reads.takeRecent();
     const read = isFirst ? undefined : this.#options.writtenVariables.find((name) => recent.has(name));
     if (read !== undefined) add(`reads ${read}, which the application sets`);
-    if (this.#stopped && effects.some(({ isTolerable }) => !isTolerable)) this.late = unit.file;
+    const [effect] = effects.filter(({ isTolerable }) => !isTolerable);
+    if (this.#stopped && effect) this.late = { kind: 'package', name: unit.file, reason: effect.reason };
     this.#options.onImported(index, effects);
     return after;
+  }
+
+  /** Resolves when an import has ended, or is idle. @returns whether it is idle */
+  async #isWaiting(importing: Promise<unknown>): Promise<boolean> {
+    const ended = importing.then(() => true);
+    for (;;) {
+      const before = performance.eventLoopUtilization();
+      const timeout = new AbortController();
+      const { signal } = timeout;
+      const idle = this.#handles.uncounted(() => sleep(IDLE_MS, false, { ref: false, signal }));
+      try {
+        if (await Promise.race([ended, idle])) return false;
+      } finally {
+        timeout.abort();
+        idle.catch(() => {});
+      }
+      if (performance.eventLoopUtilization(before).utilization < IDLE_UTILIZATION) return true;
+    }
   }
 }
 

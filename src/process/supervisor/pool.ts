@@ -308,7 +308,9 @@ export class Pool<Boot> {
       if (!mayBePackages || this.#stopping || isInterrupted)
         throw limit.error ? (worker.failure ?? limit.error) : error;
       // What is wrong with the application is what a worker without them says.
-      this.#log.debug(`the application is loaded again without packages imported ahead: ${describeError(error)}`);
+      if (!this.spares.isRejected(worker)) {
+        this.#log.debug(`the application is loaded again without packages imported ahead: ${describeError(error)}`);
+      }
       return await this.bootOne({ ...how, isCold: true });
     } finally {
       limit.clear();

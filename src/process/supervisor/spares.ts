@@ -33,6 +33,8 @@ export class Spares<Boot> {
   readonly #workers: WorkerHandle<Boot>[] = [];
   /** Of workers that import packages ahead, or have done so. */
   readonly #prepared = new WeakMap<WorkerHandle<Boot>, Prepared>();
+  /** Of those, the ones that turned out to be of no use. Why has been logged. */
+  readonly #rejected = new WeakSet<WorkerHandle<Boot>>();
   /** Called when one of them has imported all that it can, or has nothing to import. */
   readonly #readyListeners = new Set<(prepared: Prepared | undefined) => void>();
 
@@ -114,6 +116,11 @@ export class Spares<Boot> {
     return (this.#prepared.get(worker)?.current ?? -1) >= 0;
   }
 
+  /** Whether a worker ends because of the packages that it has imported ahead. */
+  isRejected(worker: WorkerHandle<Boot>): boolean {
+    return this.#rejected.has(worker);
+  }
+
   /** Whether no file of the configuration has changed since a worker was told to import packages ahead. */
   hasSameConfiguration(worker: WorkerHandle<Boot>): boolean {
     return this.#prepared.get(worker)?.isConfigurationSame ?? false;
@@ -140,8 +147,10 @@ export class Spares<Boot> {
     const { plan } = this.#options;
     const prepared = this.#prepared.get(worker);
     if (!plan || !prepared) return;
-    if (report.paster === 'conflict') plan.learnConflict(prepared, report.conflict);
-    else if (report.paster === 'preloading') prepared.current = report.index;
+    if (report.paster === 'conflict') {
+      this.#rejected.add(worker);
+      plan.learnConflict(prepared, report.conflict);
+    } else if (report.paster === 'preloading') prepared.current = report.index;
     else {
       plan.learn(prepared, report.effects);
       // Not before all are imported: that shows what else has to be left out.
@@ -150,7 +159,8 @@ export class Spares<Boot> {
       if (prepared.isSpoiled) this.#renew(worker);
       else {
         prepared.isComplete = true;
-        this.#options.log.debug(`worker ${worker.pid} has imported ${count} packages ahead`);
+        const packages = count === 1 ? '1 package' : `${count} packages`;
+        this.#options.log.debug(`worker ${worker.pid} has imported ${packages} ahead`);
         this.#notifyReady(prepared);
       }
     }
@@ -176,6 +186,7 @@ export class Spares<Boot> {
   }
 
   #logRejection(worker: WorkerHandle<Boot>, reason: string): void {
+    this.#rejected.add(worker);
     this.#options.log.debug(`spare worker ${worker.pid} is not used: ${reason}`);
   }
 

@@ -116,7 +116,7 @@ async function work<Boot>(
     const readsConfiguration = first.paster === 'boot' && !first.isConfigurationSame;
     const unfit = preloader.late ?? (readsConfiguration ? preloader.variableSetter : undefined);
     if (unfit) {
-      await channel.send({ paster: 'conflict', conflict: { kind: 'package', name: unfit } });
+      await channel.send({ paster: 'conflict', conflict: unfit });
       return WORKER_BOOT_FAILED;
     }
   }
@@ -139,6 +139,9 @@ async function work<Boot>(
       throw new Error(`${conflict.name} has changed after packages were imported`);
     }
     if (first.asksToOpen) await channel.askToOpen();
+    // The version that has failed has shown it already.
+    if (first.failure) preloader?.output.drop();
+    else preloader?.output.show();
     listeners.push(...(await openInherited(first, share)));
     // What it accepts while it sends its last data would be cut off.
     void channel.crashed.then(() => closeAll(serversOf(listeners)));

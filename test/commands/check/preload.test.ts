@@ -12,6 +12,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'reads-env': 'export const mode = process.env.CHECK_MODE;\n',
   listens: "process.on('warning', () => {});\n",
   last: '',
+  waits: 'await new Promise((resolve) => process.env.CHECK_MODE && resolve());\n',
 };
 
 const APP = `import 'plain';
@@ -35,6 +36,8 @@ function project(): string {
     'program.js': 'require("node:fs").writeFileSync("called", "");\n',
     'app.ini': `${INI}reload_preload_except = excepted\n`,
     'off.ini': `${INI}reload_preload = off\n`,
+    'waits.js': "import 'plain';\nimport './setup.js';\nimport 'waits';\nexport const makeApp = () => {};\n",
+    'waits.ini': INI.replace('app.js', 'waits.js'),
     'program.ini': INI.replace('call:./app.js:makeApp', 'listen:./program.js'),
     'broken.ini': INI.replace('call:', 'cal:'),
   });
@@ -67,6 +70,11 @@ test('names the packages and why others are left out, and calls no factory', {
     stderr: '',
     status: 0,
   });
+  expect((await check('waits.ini', '-v')).lines).toEqual([
+    'waits.ini: ok',
+    'waits is not imported ahead, nor is what comes after it: it waits for something when it is imported',
+    'imported ahead: plain',
+  ]);
   expect(await check('off.ini', '-v')).toMatchObject({
     lines: ['off.ini: ok', 'no packages are imported ahead: reload_preload is off'],
   });
