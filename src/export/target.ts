@@ -166,7 +166,7 @@ async function ownFiles(target: string, deployment: Deployment, options: ExportO
     case 'docker':
       return [
         { name: 'Dockerfile', text: dockerfile(deployment, health) },
-        { name: '.dockerignore', text: dockerignore(), isCompanion: true },
+        { name: '.dockerignore', text: dockerignore(deployment), isCompanion: true },
       ];
     default: {
       const text = kubernetesObjects(deployment, await readFile(deployment.file, 'utf8'), {

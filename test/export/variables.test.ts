@@ -1,5 +1,5 @@
 /** `paster export` of units, images and cluster objects: the environment variables that the INI file needs. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Deployment } from 'kubernetes-models/apps/v1';
 import { describe, expect, test } from 'vitest';
@@ -66,11 +66,18 @@ describe('the variables that an INI file refers to', () => {
     expect(await verify.finished()).toMatchObject({ status: 0, stdout: '', stderr: '' });
   });
 
-  test('docker', async () => {
-    expectNotes(await run('docker', withVariables()), [
+  test('docker: no file of variables gets into the image', async () => {
+    const directory = withVariables();
+    const finished = await run('docker', directory);
+    expectNotes(finished, [
       'give "docker run" an --env-file or -e NAME=value for each of: GIVEN, KEEP, SECRET',
       'mount ".env" at "/app/.env": the image does not have it',
+      'mount "etc/conf/app.env" at "/app/etc/conf/app.env": the image does not have it',
     ]);
+    expect(finished.stdout).toContain('\nRUN ["rm","-f","--","given.env",".env","etc/conf/app.env"]\n');
+    await run('docker', directory, '-o', directory);
+    const ignored = readFileSync(join(directory, '.dockerignore'), 'utf8').split('\n');
+    expect(ignored).toEqual(expect.arrayContaining(['/given.env', '/.env', '/etc/conf/app.env']));
   });
 
   test('docker, for another section of a server', async () => {

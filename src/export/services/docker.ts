@@ -12,6 +12,7 @@ import {
   portsBesideWeb,
   refuseAccounts,
 } from './serve-command.ts';
+import { projectSecretFiles } from './variable-notes.ts';
 
 /** The long-term support release of Node that images get, whichever one runs `export`. See https://nodejs.org/en/about/previous-releases */
 export const NODE_LTS = 24;
@@ -28,6 +29,7 @@ export function dockerfile(deployment: Deployment, health: string | undefined): 
   refuseAccounts(deployment);
   const server = deployment.hasServer ? containerServer(deployment) : undefined;
   const timeout = gracefulTimeout(deployment, 'all');
+  const secrets = projectSecretFiles(deployment).map(({ path }) => path);
   const { files, directories, command, variables, isLocked } = packageInstall(deployment.project);
   return lines(
     `FROM ${BASE} AS dependencies`,
@@ -43,6 +45,7 @@ export function dockerfile(deployment: Deployment, health: string | undefined): 
     `WORKDIR ${CONTAINER_HOME}`,
     'COPY . .',
     "RUN rm -rf node_modules var .git .npmrc && find . -name '.env*' -prune -exec rm -rf {} +",
+    secrets.length > 0 ? `RUN ${execForm(['rm', '-f', '--', ...secrets])}` : undefined,
     '',
     `FROM ${BASE}`,
     '# Node does not collect the processes of others, as the first process of a container must. tini does, and passes signals on.',
@@ -64,8 +67,23 @@ export function dockerfile(deployment: Deployment, health: string | undefined): 
 }
 
 /** Keeps secrets, and the files of the machine that builds, out of the build. */
-export function dockerignore(): string {
-  return lines('**/.env*', '**/node_modules', '.dockerignore', '.git', 'Dockerfile', 'npm-debug.log*', 'var');
+export function dockerignore(deployment: Deployment): string {
+  const secrets = projectSecretFiles(deployment).map(({ path }) => ignorePattern(path));
+  return lines(
+    '**/.env*',
+    '**/node_modules',
+    '.dockerignore',
+    '.git',
+    'Dockerfile',
+    'npm-debug.log*',
+    'var',
+    ...secrets,
+  );
+}
+
+/** A line cannot contain control characters, and loses spaces at its end: `?` matches any character. */
+function ignorePattern(path: string): string {
+  return `/${path.replace(/[*?[\]\\]/g, '\\$&').replace(/\p{Cc}|\s$/gu, '?')}`;
 }
 
 /** `start_timeout`, since paster does not wait longer; a minute if there is no limit. */

@@ -27,7 +27,16 @@ export interface ProjectFile {
 
 /** The files of `env_file` that are in the project. */
 export function projectVariableFiles({ project, variables }: Deployment): ProjectFile[] {
-  return variables.settingFiles.flatMap((file) => {
+  return inProject(project, variables.settingFiles);
+}
+
+/** The files of `--dotenv` and `env_file` that are in the project, and must not get into an image. */
+export function projectSecretFiles({ project, variables }: Deployment): ProjectFile[] {
+  return inProject(project, [...variables.optionFiles, ...variables.settingFiles]);
+}
+
+function inProject(project: string, files: readonly string[]): ProjectFile[] {
+  return [...new Set(files)].flatMap((file) => {
     const path = relative(project, file);
     const isOutside = path.startsWith('..') || isAbsolute(path);
     return isOutside ? [] : [{ file, path, key: path.replace(/[^A-Za-z0-9._-]/g, '_') }];
@@ -48,19 +57,15 @@ export function systemdNotes(deployment: Deployment, user: string): string[] {
 
 export function dockerNotes(deployment: Deployment): string[] {
   const { names } = deployment.variables;
-  const removed = projectVariableFiles(deployment).filter(({ path }) => IS_LEFT_OUT.test(path));
   return [
     ...(names.length > 0 ? [`give "docker run" an --env-file or -e NAME=value for each of: ${names.join(', ')}`] : []),
-    ...removed.map(
+    ...projectVariableFiles(deployment).map(
       ({ path }) => `mount ${quoted([path])} at ${quoted([`${CONTAINER_HOME}/${path}`])}: the image does not have it`,
     ),
     ...outsideNotes(deployment),
     ...unusualNotes(deployment),
   ];
 }
-
-/** What the Dockerfile removes from the project. */
-const IS_LEFT_OUT = /(?:^|\/)\.env|^(?:var|node_modules|\.git)\//;
 
 export function kubernetesNotes(deployment: Deployment): string[] {
   const { names } = deployment.variables;
