@@ -203,6 +203,7 @@ function shownSection(app: MigratedApp, name: string, web: MigratedApp | undefin
     return `[app:main] and [server:main]${place}, port ${servedPort(app)}, ${workers}`;
   }
   if (app.runsOnce) return `[task:${name}], commented out: it has no schedule`;
+  if (app.isPm2s) return `[process:${name}], commented out: it is part of pm2`;
   return app.schedule === undefined ? `[process:${name}]` : `[task:${name}]`;
 }
 

@@ -158,8 +158,14 @@ describe('keys', () => {
     ['env: { LIST: [1] }', '    LIST=[1]'],
     ['env: { A: 1 }, env_production: { B: 2 }', '    B=2'],
     ['cwd: "sub/.."', 'cwd = %(here)s/..'],
+    ['node_args: "--env-file=.env --enable-source-maps"', 'env_file = %(here)s/../.env'],
+    ['node_args: ["-r", "dotenv/config"], env: { DOTENV_CONFIG_PATH: ".env" }', 'env_file = %(here)s/../.env'],
   ])('of a server: %s', async (fields, line) => {
-    const { status, config, directory } = await app(`name: "web", script: "server.js", ${fields}`);
+    const { status, config, directory } = await create({
+      'ecosystem.config.js': `module.exports = { apps: [{ name: "web", script: "server.js", ${fields} }] };\n`,
+      '.env': '',
+    });
+    expect(config).not.toContain('dotenv/config');
     expect({ status, lines: config.split('\n') }).toEqual({ status: 0, lines: expect.arrayContaining([line]) });
     const checked = await paster(['check', 'etc/config.ini'], { cwd: directory }).finished();
     expect(checked).toMatchObject({ status: 0, stderr: '' });
@@ -188,6 +194,8 @@ describe('keys', () => {
         'stop_signal = SIGINT',
       ],
     ],
+    ['script: "worker.js", node_args: "-r dotenv/config"', ['use = program:../worker.js\ncwd = %(here)s/..']],
+    ['script: "app.js", cwd: "/var/www/none"', ['use = program:/var/www/none/app.js', 'cwd = /var/www/none']],
     ['script: "npm", args: "run piped"', ['command = npm run piped\ncwd']],
     [
       'script: "dist/jobs.js", node_args: "--enable-source-maps"',
@@ -254,6 +262,21 @@ describe('keys', () => {
       expect(text).toContain('deploy: paster copies no files');
       expect(text).not.toContain('merge_logs');
     }
+  });
+
+  test("pm2's own file server is commented out", async () => {
+    const { config, stdout } = await app('name: "site", script: "serve", env: { PM2_SERVE_PATH: "dist" }');
+    expect(config).toContain('\n# [process:site]\n# command = serve\n');
+    expect(stdout).toContain('[process:site], commented out: it is part of pm2');
+  });
+
+  test('a command of a package that is not installed is said', async () => {
+    const { stdout } = await create({
+      'ecosystem.config.js':
+        'module.exports = { apps: [{ name: "site", script: "npm", args: "start", instances: "max" }] };',
+      'package.json': '{ "scripts": { "start": "next start" }, "dependencies": { "next": "1" } }',
+    });
+    expect(stdout).toContain('site: there is no node_modules/.bin/next yet: install the packages');
   });
 
   test('a limit that cannot be read is said', async () => {

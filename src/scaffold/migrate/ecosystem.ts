@@ -12,7 +12,14 @@ import { getsSignals, programOfLine, programOfWords } from './command-line.ts';
 import { canonicalApp, ECOSYSTEM_KEYS, FILE_KEYS, UNKNOWN_KEY } from './ecosystem-keys.ts';
 import { mebibytes, placeOfValue, secondsOf, textOf } from './ecosystem-values.ts';
 import { listening, missingNotes, opensPort, servedProgram } from './listening.ts';
-import { type MigratedApp, nodeProgram, otherProgram, type Program, type Variables } from './migrated-app.ts';
+import {
+  type MigratedApp,
+  nodeProgram,
+  otherProgram,
+  type Program,
+  type Variables,
+  withEnvFiles,
+} from './migrated-app.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -79,9 +86,10 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
   const port = portOf(app, { ...whole.variables, ...whole.last?.program.variables, ...own }, file);
   const isCluster = isClusterMode(app, whole.last?.program ?? whole);
   const mayServe = isCluster || Number.isInteger(port);
-  const { program, notes: serverNotes } = servedProgram(whole, mayServe);
-  const cwd = program.cwd ?? started;
-  const variables = { ...program.variables, ...own };
+  const served = servedProgram(whole, mayServe);
+  const cwd = served.program.cwd ?? started;
+  const variables = { ...served.program.variables, ...own };
+  const { program, envFiles } = withEnvFiles(served.program, cwd, variables);
   const times = scheduleOf(app, file);
   const endsItself = app['autorestart'] === false;
   const listens = listening(program);
@@ -89,12 +97,14 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
     program.file !== undefined && !endsItself && (listens === 'yes' || (listens === 'unknown' && mayServe));
   const instances = instancesOf(app, isServer);
   const { command = [] } = program;
+  const isPm2s = script === 'serve';
   const notes = [
     ...notesOf(app, variables),
     ...limitNotes(app),
     ...programNotes(app, isServer && isCluster),
     ...instances.notes,
-    ...serverNotes,
+    ...served.notes,
+    ...(isPm2s ? [PM2_SERVE] : []),
     ...missingNotes(program, cwd),
     ...(program.file !== undefined && !isServer && !endsItself && mayServe
       ? [`it calls listen() nowhere: if it serves HTTP after all, add web=${name} to create --from`]
@@ -105,7 +115,7 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
     program,
     cwd,
     variables,
-    envFiles: [],
+    envFiles,
     port: port > 0 ? port : undefined,
     isServer,
     listens: isServer || (program.file === undefined && (Number.isInteger(port) || opensPort(command))),
@@ -115,6 +125,7 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
     schedule: endsItself ? times : undefined,
     restartSchedule: endsItself ? undefined : times,
     runsOnce: endsItself && times === undefined,
+    isPm2s,
     settings: {
       ...setting('max_memory', mebibytes(app['max_memory_restart'])),
       ...setting('graceful_timeout', secondsOf(app['kill_timeout'])),
@@ -127,6 +138,9 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
     notes,
   };
 }
+
+const PM2_SERVE =
+  'script: serve is the file server of pm2: [app:main] use = npm:paster#static serves a directory, and a web server can do what PM2_SERVE_SPA does';
 
 /** NaN: it names none, or the path of a socket. */
 function portOf(app: Fields, variables: Variables, file: string): number {

@@ -1,4 +1,5 @@
 /** Whether a program listens, by the text of its files or by its words: nothing of it is run. */
+import { existsSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { frameworkOf } from '../../deploy/programs/frameworks.ts';
 import { readableText } from '../../files/existing-path.ts';
@@ -93,7 +94,9 @@ export function servedProgram(
 }
 
 /** A program that is not there. */
-export function missingNotes({ file }: Program, cwd: string): string[] {
+export function missingNotes({ file, command: [command = ''] = [] }: Program, cwd: string): string[] {
+  if (/(?:^|\/)node_modules\/\.bin\//.test(command) && !existsSync(resolve(cwd, command)))
+    return [`there is no ${command} yet: install the packages, and run create --from again`];
   if (file === undefined || readableText(file) !== undefined) return [];
   return [`there is no ${relative(cwd, file)} yet: build it before paster starts it`];
 }

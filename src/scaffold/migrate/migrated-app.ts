@@ -1,6 +1,6 @@
 /** What an ecosystem file or a Procfile runs, before it becomes sections of an INI file. */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 export type Variables = Readonly<Record<string, string>>;
 
@@ -26,6 +26,8 @@ export interface MigratedApp {
   readonly restartSchedule: string | undefined;
   /** It ends by itself, and nothing says when it runs. */
   readonly runsOnce: boolean;
+  /** Whether it is part of pm2: its section is commented out. */
+  readonly isPm2s: boolean;
   readonly settings: Partial<Readonly<Record<MigratedSetting, string>>>;
   /** What has no counterpart, and what to do. */
   readonly notes: readonly string[];
@@ -78,6 +80,30 @@ export function mergedNotes(notes: readonly string[]): string[] {
     keysOf.set(text, [...(keysOf.get(text) ?? []), ...(key === undefined ? [] : [key])]);
   }
   return [...keysOf].map(([text, keys]) => (keys.length === 0 ? text : `${keys.join(', ')}: ${text}`));
+}
+
+const ENV_FILE = /^--env-file(-if-exists)?[= ](.+)$/;
+const DOTENV = /^(?:-r|--require|--import)[= ]dotenv\/config$/;
+
+/**
+ * Files of variables that options of Node read, which NODE_OPTIONS cannot contain or which would look for a package in another directory.
+ * @returns the program without these options, and the files as absolute paths
+ */
+export function withEnvFiles(
+  program: Program,
+  cwd: string,
+  variables: Variables,
+): { readonly program: Program; readonly envFiles: readonly string[] } {
+  const envFiles: string[] = [];
+  const nodeOptions = program.nodeOptions.filter((option) => {
+    const [, ifExists, named] = ENV_FILE.exec(option) ?? [];
+    const isDotenv = DOTENV.test(option);
+    if (named === undefined && !isDotenv) return true;
+    const file = resolve(cwd, named ?? variables['DOTENV_CONFIG_PATH'] ?? '.env');
+    if ((ifExists === undefined && !isDotenv) || existsSync(file)) envFiles.push(file);
+    return false;
+  });
+  return { program: { ...program, nodeOptions }, envFiles };
 }
 
 /** `.env` of a directory, if there is one. */

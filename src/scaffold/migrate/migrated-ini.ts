@@ -1,5 +1,5 @@
 /** Writes the sections of an INI file for what an ecosystem file or a Procfile runs. */
-import { relative } from 'node:path';
+import { isAbsolute, relative } from 'node:path';
 import { WEB } from '../../deploy/background/process-settings.ts';
 import { scriptEnvironment } from '../../deploy/programs/script-environment.ts';
 import { portOf } from '../program-port.ts';
@@ -132,10 +132,11 @@ function partSection(app: MigratedApp, name: string, { directory, isDevelopment 
   if (program.command && !isTask && !getsSignals(program.command))
     notes.push('It is killed when it has to stop: its shell or package manager does not pass the signal on to it');
   if (app.instances === 'auto' && !isTask) notes.push('instances: write how many processes run it');
-  if (!runsOnce) return [...comments(notes), text].join('\n');
+  const commented = text.replace(/^/gm, '# ');
+  if (!runsOnce) return [...comments(notes), app.isPm2s ? commented : text].join('\n');
   notes.push('It ends by itself, and nothing says when it runs');
   notes.push('To use it, also with paster run, write its schedule and remove the "# " of its lines');
-  return [...comments(notes), text.replace(/^/gm, '# ')].join('\n');
+  return [...comments(notes), commented].join('\n');
 }
 
 /** pm2 restarts it at certain times: a task replaces it. */
@@ -216,11 +217,18 @@ function escaped(text: string): string {
 
 /** A file of a URI, relative to the INI file. */
 function fromIni(file: string, directory: string): string {
-  return escaped(relative(directory, file));
+  return escaped(portable(file, directory));
 }
 
 function here(path: string, directory: string): string {
-  return `%(here)s/${escaped(relative(directory, path))}`;
+  const name = escaped(portable(path, directory));
+  return isAbsolute(name) ? name : `%(here)s/${name}`;
+}
+
+/** Relative to the INI file, unless it is outside the project: such a path is that of one machine. */
+function portable(path: string, directory: string): string {
+  const name = relative(directory, path);
+  return name.startsWith('../../') ? path : name;
 }
 
 function words(args: readonly string[]): string {

@@ -5,7 +5,7 @@ import { ConfigError, errorCode, errorMessage, type Location } from '../../error
 import { readConfiguration } from '../../files/user-files.ts';
 import { programOfLine } from './command-line.ts';
 import { listening, missingNotes, opensPort, servedProgram } from './listening.ts';
-import { envFilesOf, type MigratedApp } from './migrated-app.ts';
+import { envFilesOf, type MigratedApp, withEnvFiles } from './migrated-app.ts';
 
 const LINE = /^([A-Za-z0-9_-]+):\s*(\S.*?)\s*$/;
 /** foreman's: the first process gets it, and each one after it a hundred more. */
@@ -32,16 +32,17 @@ export function readProcfile(file: string): Procfile {
     );
     // A shell replaces the port itself.
     const whole = programOfLine(command, directory, 'sh');
-    const program = known.program.file === undefined ? whole : known.program;
-    const cwd = program.cwd ?? directory;
-    const variables = { ...program.variables, PORT: String(port) };
+    const started = known.program.file === undefined ? whole : known.program;
+    const cwd = started.cwd ?? directory;
+    const variables = { ...started.variables, PORT: String(port) };
+    const { program, envFiles: optionFiles } = withEnvFiles(started, cwd, variables);
     const isServer = name === 'web' && program.file !== undefined;
     return {
       name,
       program,
       cwd,
       variables,
-      envFiles,
+      envFiles: [...new Set([...envFiles, ...optionFiles])],
       port,
       isServer,
       listens: name === 'web' || listening(program) === 'yes' || opensPort(program.command ?? []),
@@ -50,6 +51,7 @@ export function readProcfile(file: string): Procfile {
       schedule: undefined,
       restartSchedule: undefined,
       runsOnce: name === 'release',
+      isPm2s: false,
       settings: {},
       notes: [
         ...known.notes,
