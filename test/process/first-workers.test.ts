@@ -46,6 +46,7 @@ async function started(count: number, execArgv: readonly string[] = []) {
       onAsk: () => Promise.reject(new Error('nobody asks')),
       onReport: ignore,
       onConnection: ignore,
+      onOverdue: ignore,
     });
     workers.push(worker);
     return worker;

@@ -23,6 +23,11 @@ export function describeExit({ code, signal }: Exit): string {
   return signal === null ? `with status ${code}` : `by ${signal}`;
 }
 
+/** The log line for a process that had to be killed. @param seconds its `graceful_timeout` */
+export function overdueText(process: string, seconds: number): string {
+  return `${process} is killed: it did not end within graceful_timeout (${seconds} s), which its section can raise`;
+}
+
 /** How long to wait for the last messages of a dead process: one that it started may keep the channel open. */
 const LAST_MESSAGES_MS = 500;
 

@@ -158,6 +158,8 @@ export type FromWorker =
   | { readonly paster: 'ask'; readonly id: number; readonly history: boolean }
   /** What it logs and prints, after `follow`. */
   | { readonly paster: 'log'; readonly line: FollowedLine }
+  /** Was asked to end, and ends now although it has not finished within this many seconds. */
+  | { readonly paster: 'unfinished'; readonly seconds: number }
   /** Accepts no more connections. */
   | { readonly paster: 'draining'; readonly cause: StopMessage['cause'] };
 

@@ -23,6 +23,7 @@ import {
   type PreloadMessage,
   type PreloadReport,
   reportedModules,
+  type StopMessage,
   type ToWorker,
   WORKER_NUMBER,
   type WorkerLimits,
@@ -60,7 +61,11 @@ export interface WorkerOptions extends InheritedParts {
   readonly onReport: () => void;
   /** Gets a connection that the worker hands over. */
   readonly onConnection: (connection: PassedConnection) => void;
+  /** Called before it is killed, because it did not end within the seconds that `stop` gave it. */
+  readonly onOverdue: (seconds: number) => void;
 }
+
+type StopOptions = Pick<StopMessage, 'graceful' | 'timeout'> & Partial<Pick<StopMessage, 'handOver'>>;
 
 export interface HowToBoot {
   readonly isFirst: boolean;
@@ -109,6 +114,7 @@ export class WorkerHandle<Boot> implements DeadWorker {
   #load: Load | undefined;
   #loadAt = 0;
   #title = '';
+  #isOverdue = false;
   #leftFor: RestartReason | undefined;
   readonly #groups = new ChildGroups();
   /** Set by the code that kills it. */
@@ -305,19 +311,8 @@ export class WorkerHandle<Boot> implements DeadWorker {
     }
   }
 
-  /**
-   * Stops it, and kills it if it does not end. Resolves when the process is gone.
-   * @param handOver whether another worker can continue its idle connections
-   */
-  async stop({
-    graceful,
-    timeout,
-    handOver = false,
-  }: {
-    graceful: boolean;
-    timeout: number;
-    handOver?: boolean;
-  }): Promise<void> {
+  /** Stops it, and kills it if it does not end. Resolves when the process is gone. */
+  async stop({ graceful, timeout, handOver = false }: StopOptions): Promise<void> {
     if (this.#state === 'exited') return;
     if (this.#state === 'starting' || this.#state === 'standby') {
       this.kill();
@@ -325,7 +320,11 @@ export class WorkerHandle<Boot> implements DeadWorker {
       this.#state = 'draining';
       this.#send({ paster: 'stop', graceful, timeout, handOver, cause: 'order' });
     }
-    const killer = setTimeout(() => this.kill(), timerMs((graceful ? timeout : 0) + KILL_MARGIN_S));
+    const kill = (): void => {
+      if (graceful && !this.#isOverdue) this.#options.onOverdue(timeout);
+      this.kill();
+    };
+    const killer = setTimeout(kill, timerMs((graceful ? timeout : 0) + KILL_MARGIN_S));
     await this.exited;
     clearTimeout(killer);
   }
@@ -402,6 +401,10 @@ export class WorkerHandle<Boot> implements DeadWorker {
       case 'opening':
         if (this.#options.onOpening()) this.open();
         else this.kill();
+        return;
+      case 'unfinished':
+        this.#isOverdue = true;
+        this.#options.onOverdue(message.seconds);
         return;
       case 'evaluated':
         if (this.#state === 'booting') this.evaluated = this.modules.length;

@@ -2,7 +2,7 @@
 import type { Logger } from '../../log.ts';
 import type { TaskResult } from '../../metrics/server-status.ts';
 import { enterDirectory, inCurrentRelease, workingDirectory } from '../../working-directory.ts';
-import { describeExit, WORKER_DONE } from '../ipc/child-exit.ts';
+import { describeExit, overdueText, WORKER_DONE } from '../ipc/child-exit.ts';
 import { titleOf } from '../program/title.ts';
 import { WorkerHandle } from '../supervisor/worker-handle.ts';
 
@@ -27,7 +27,7 @@ export interface TaskProcess {
 
 let lastId = 0;
 
-export function startTaskRun<Boot>({ name, entry, served, output, boot, env }: TaskRunOptions<Boot>): TaskProcess {
+export function startTaskRun<Boot>({ name, entry, served, output, log, boot, env }: TaskRunOptions<Boot>): TaskProcess {
   enterDirectory(workingDirectory());
   const worker = new WorkerHandle<Boot>({
     id: ++lastId,
@@ -48,6 +48,7 @@ export function startTaskRun<Boot>({ name, entry, served, output, boot, env }: T
     onAsk: () => new Promise(() => {}),
     onReport: () => {},
     onConnection: (connection) => connection.close(),
+    onOverdue: (seconds) => log.warn(overdueText(`process ${worker.pid}`, seconds)),
   });
   worker.title = titleOf(`task ${name}`, served);
   let stopped: TaskResult | undefined;

@@ -217,7 +217,9 @@ async function close<Boot>(
   channel.send({ paster: 'draining', cause });
   const closed = closing.then(() => channel.allPassed());
   const limit = timerMs(timeout + STOP_MARGIN_S);
-  await within(limit, Promise.race([closed, hurry(running, channel)]), { keepsProcess: !running.endsWhenIdle });
+  const keepsProcess = !running.endsWhenIdle;
+  const hasEnded = await within(limit, Promise.race([closed, hurry(running, channel)]), { keepsProcess });
+  if (!hasEnded && graceful) await channel.send({ paster: 'unfinished', seconds: timeout });
   return WORKER_DONE;
 }
 
@@ -269,6 +271,11 @@ function serversOf(listeners: readonly Listener[]): Server[] {
   return listeners.map(({ server }) => server);
 }
 
-async function within(milliseconds: number, work: Promise<unknown>, { keepsProcess = true } = {}): Promise<void> {
-  await Promise.race([work.catch(() => {}), sleep(milliseconds, undefined, { ref: keepsProcess })]);
+/** @returns whether it has settled in time */
+async function within(milliseconds: number, work: Promise<unknown>, { keepsProcess = true } = {}): Promise<boolean> {
+  const settled = work.then(
+    () => true,
+    () => true,
+  );
+  return Promise.race([settled, sleep(milliseconds, false, { ref: keepsProcess })]);
 }

@@ -113,8 +113,11 @@ console.log('the last job has ended');\n`,
     );
     const program = await serveAlone(cwd);
     const [, deaf = ''] = await program.says(/^deaf (\d+)$/m);
-    const { status: exit, stdout } = await program.kill('SIGTERM');
+    const { status: exit, stdout, stderr } = await program.kill('SIGTERM');
     expect([exit, stdout.includes('goodbye'), isAlive(Number(deaf))]).toEqual([0, true, false]);
+    expect(stderr.match(/^.* is killed: .*$/gm)).toEqual([
+      expect.stringMatching(/\[process:deaf\] worker \d+ is killed: it did not end within graceful_timeout \(0\.3 s\)/),
+    ]);
   });
 
   test('environment, env_file and cwd are its own', async () => {

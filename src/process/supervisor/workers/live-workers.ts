@@ -2,7 +2,7 @@
 import { addCounts, type Counts, NO_COUNTS } from '../../../metrics/counts.ts';
 import type { ProcessReport, WorkerStatus } from '../../../metrics/server-status.ts';
 import { enterDirectory, inCurrentRelease, workingDirectory } from '../../../working-directory.ts';
-import type { Exit } from '../../ipc/child-exit.ts';
+import { type Exit, overdueText } from '../../ipc/child-exit.ts';
 import type { PassedConnection } from '../../ipc/connection-handover.ts';
 import { REPORT_MODULES } from '../../ipc/messages.ts';
 import { ConnectionTable } from '../../worker/accept-balancer.ts';
@@ -64,6 +64,8 @@ export class LiveWorkers<Boot> {
       onAsk,
       onReport,
       onConnection,
+      // In development the limit is short, and not that of the section.
+      onOverdue: (seconds) => reload || options.log.warn(overdueText(`worker ${worker.pid}`, seconds)),
     });
     this.#workers.add(worker);
     void worker.exited.then((exit) => {
