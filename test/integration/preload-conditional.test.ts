@@ -44,8 +44,12 @@ function coldResponse(directory: string): string {
 
 const SPARE_IS_READY = /has imported \d+ packages? ahead|has no packages to import ahead/;
 
-async function save(program: Program & { url: string }, directory: string, files: Files, version: number) {
+async function spareIsReady(program: Program): Promise<void> {
   await eventually(() => SPARE_IS_READY.test(program.output.slice(program.output.lastIndexOf('is ready'))));
+}
+
+async function save(program: Program & { url: string }, directory: string, files: Files, version: number) {
+  await spareIsReady(program);
   writeFiles(directory, files);
   writeFileSync(join(directory, 'version.cjs'), `exports.version = ${version};`);
   return await eventually(async () => {
@@ -155,6 +159,35 @@ const SCRIPTS: Readonly<Record<string, Versions>> = {
     'b.js': "require('plug-b');",
   })),
 };
+
+test('what a TypeScript module only names as a type is imported where another one needs it', {
+  timeout: 60_000,
+}, async () => {
+  const directory = temporaryDirectory({
+    'package.json': '{"type": "module"}',
+    'x.ini': INI.replace('app.js', 'app.ts'),
+  });
+  const app = (version: number) => `import { Mode, mode } from 'plug-a';
+import { Text } from './types.ts';
+import './own.ts';
+import { text } from './text.ts';
+export const makeApp = () => (req: unknown, res: any) => res.end(text + ' ${version}' satisfies Text);
+`;
+  writeFiles(directory, {
+    ...packages('module'),
+    'node_modules/plug-a/index.js': "export class Mode {}\nexport const mode = process.env.CONDITION ?? 'none';\n",
+    'app.ts': app(0),
+    'types.ts': "import 'first';\nexport type Text = string;\n",
+    'own.ts': "process.env.CONDITION = 'own';\n",
+    'text.ts': "import { mode, Mode } from 'plug-a';\nexport const text: string = mode + typeof Mode;\n",
+  });
+  const program = await serve(['x.ini', '--reload', '-v'], { cwd: directory });
+  for (let version = 1; version <= 2; version++) {
+    await spareIsReady(program);
+    writeFileSync(join(directory, 'app.ts'), app(version));
+    await eventually(async () => (await (await fetch(program.url)).text()) === `ownfunction ${version}`);
+  }
+});
 
 describe.each([
   ['module', MODULES],

@@ -26,6 +26,28 @@ describe('the imports in the text of a module', () => {
   });
 
   test.each([
+    ['import { A, B } from "a";\nimport C, * as e from "c";\nlet a: A, d: Map<A, B>; function f(c: C): c is C {}', []],
+    [
+      'import { type A, b } from "a";\nimport { type B } from "b";\nimport "c"; import {D} from "d"; new D();',
+      ['c', 'd'],
+    ],
+    [
+      'import { A } from "a";\nimport { B } from "b"; x({ a: A, b: [B] }); type C = A; interface D extends B {}',
+      ['a', 'b'],
+    ],
+    [
+      'import { A } from "a";\nimport { B } from "b"; type C = A; interface D<T extends A> { a: A; } class E extends B {}',
+      ['b'],
+    ],
+    [
+      'import A from "a";\nimport b from "b";\nexport const c = (a: A, d = b()): A => x as A; export { E } from "e";',
+      ['b', 'e'],
+    ],
+  ])('that a compiler leaves: %j', (source, head) => {
+    expect(moduleImports(source, true).head).toEqual(head);
+  });
+
+  test.each([
     ['setup();\nconst a = require("a");', ['a']],
     ['const a = require("a")();\nrequire("b");', ['a', 'b']],
     ['const a = load(require("a"));\nrequire("b");', ['a', 'b']],

@@ -14,6 +14,8 @@ import { type ModuleImports, moduleImports } from './module-imports.ts';
 import { isFile, isPackageFile, isTypeScriptLoader, realPath } from './package-files.ts';
 
 const SCRIPT = /\.[cm]?[jt]sx?$/;
+/** JSX may use a name that is not in the text. */
+const TYPESCRIPT = /\.[cm]?ts$/;
 
 export class EvaluationOrder {
   /** The imports of the project's own modules, and the state of the file that they were read from. */
@@ -27,9 +29,11 @@ export class EvaluationOrder {
     { entry, follower }: Pick<DeferredImport, 'entry' | 'follower'> = { entry: undefined, follower: undefined },
   ): Evaluation {
     const { modules, evaluated } = given.loads;
+    // Node itself removes types only if they are marked.
+    const elides = modules.some(({ file, byTsx }) => byTsx && !isPackageFile(file));
     const walk = new EvaluationWalk({
       ...given,
-      importsOf: (file) => this.#importsOf(file),
+      importsOf: (file) => this.#importsOf(file, elides && TYPESCRIPT.test(file)),
       entriesOf: (specifier, from) => this.#entriesOf(specifier, from),
     });
     let isFirstLate = true;
@@ -68,12 +72,12 @@ export class EvaluationOrder {
     return entries;
   }
 
-  #importsOf(file: string): ModuleImports {
+  #importsOf(file: string, elides: boolean): ModuleImports {
     const found = statSync(file, { throwIfNoEntry: false });
-    const state = found ? `${found.ino} ${found.size} ${found.mtimeMs}` : '';
+    const state = found ? `${found.ino} ${found.size} ${found.mtimeMs} ${elides}` : '';
     const known = this.#imports.get(file);
     if (known?.state === state) return known.imports;
-    const imports = found?.isFile() && SCRIPT.test(file) ? moduleImports(readFileSync(file, 'utf8')) : NOTHING;
+    const imports = found?.isFile() && SCRIPT.test(file) ? moduleImports(readFileSync(file, 'utf8'), elides) : NOTHING;
     this.#imports.set(file, { state, imports });
     return imports;
   }

@@ -27,7 +27,8 @@ const REGULAR_EXPRESSION = /\/(?:[^/\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/\w*/y;
 /** What a regular expression comes after; after anything else, `/` divides. */
 const BEFORE_REGULAR_EXPRESSION = /^(?:|[(,=:[!&|?{};+>]|return|typeof|case|in|of)$/;
 
-export function moduleImports(source: string): ModuleImports {
+/** @param elides whether a compiler removes imports whose names are only types */
+export function moduleImports(source: string, elides = false): ModuleImports {
   const tokens = tokensOf(source);
   const texts = tokens.map(({ text }) => text);
   const head: string[] = [];
@@ -46,7 +47,7 @@ export function moduleImports(source: string): ModuleImports {
       } else if (form !== 'require') {
         isModule ||= texts[at + 1] !== '.';
         const specifier = staticSpecifier(texts, at);
-        if (specifier !== undefined) head.push(specifier);
+        if (specifier !== undefined && !(elides && form === 'import' && isElided(texts, at))) head.push(specifier);
       }
     }
   }
@@ -113,6 +114,49 @@ function staticSpecifier(tokens: readonly string[], start: number): string | und
     const token = tokens[at] ?? '';
     if (token === 'from' && literal(tokens[at + 1]) !== undefined) return literal(tokens[at + 1]);
     if (!/^[\w$*{},]+$/.test(token) && literal(token) === undefined) return undefined;
+  }
+  return undefined;
+}
+
+/** What a type comes after. */
+const BEFORE_TYPE = new Set(['<', '|', '&', 'as', 'is', 'implements', 'satisfies', 'keyof']);
+
+/** Whether a static import has names, all of which are only used as types. */
+function isElided(tokens: readonly string[], start: number): boolean {
+  const from = tokens.indexOf('from', start);
+  const names = tokens
+    .slice(start + 1, from)
+    .join(' ')
+    .split(/[{},]/)
+    .map((each) => each.trim());
+  if (literal(tokens[start + 1]) !== undefined) return false;
+  return names.every((name) => {
+    if (name === '' || name.startsWith('type ')) return true;
+    const local = name.split(' ').at(-1) ?? '';
+    return !tokens.some((token, at) => token === local && (at < start || at > from) && isValue(tokens, at));
+  });
+}
+
+/** Whether a name may be the name of a value at a place in the text, and not of a type. */
+function isValue(tokens: readonly string[], at: number): boolean {
+  const before = tokens[at - 1] ?? '';
+  const declared = tokens[at - 3] ?? '';
+  const next = tokens[at + 1] ?? '';
+  if (before === '.' || BEFORE_TYPE.has(before)) return false;
+  if (before === ',') return next !== '>';
+  if (before === '=') return declared !== 'type';
+  if (before === 'extends') return !/^(?:interface|[<,])$/.test(declared);
+  // The property of an object, or an annotation.
+  return before !== ':' || (/^[,}]$/.test(next) && openBracket(tokens, at) === '{');
+}
+
+/** The bracket that a place in the text is in. */
+function openBracket(tokens: readonly string[], start: number): string | undefined {
+  let depth = 0;
+  for (let at = start - 1; at >= 0; at--) {
+    const token = tokens[at] ?? '';
+    if (/^[)\]}]$/.test(token)) depth++;
+    else if (/^[([{]$/.test(token) && depth-- === 0) return token;
   }
   return undefined;
 }
