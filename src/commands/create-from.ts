@@ -2,7 +2,9 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { nearest } from '../config/nearest.ts';
+import { readManifest } from '../deploy/programs/manifest.ts';
 import { EXIT_OK, printableLine, UsageError } from '../errors.ts';
+import { installCommand, packageManagerOf } from '../scaffold/existing-project.ts';
 import { PACKAGES_PATH } from '../scaffold/migrate/command-line.ts';
 import { ecosystemApps, environmentNames } from '../scaffold/migrate/ecosystem.ts';
 import { loadEcosystem } from '../scaffold/migrate/ecosystem-file.ts';
@@ -60,8 +62,15 @@ export async function createFrom(
   const { status, isComplete } = await addFiles(root, files, { options, questions, console, signal });
   if (!isComplete) return status;
   const place = relative(workingDirectory(), root);
+  const manifest = readManifest(root);
+  const install = installCommand(root, packageManagerOf(root, manifest).value, manifest);
+  const steps = [
+    ...(place === '' ? [] : [`cd ${place}`]),
+    ...(install === undefined ? [] : [install]),
+    'npx paster serve etc/develop.ini --reload',
+  ];
   console.out('');
-  console.out(printableLine(`Next: ${place === '' ? '' : `cd ${place} && `}npx paster serve etc/develop.ini --reload`));
+  console.out(printableLine(`Next: ${steps.join(' && ')}`));
   const inProduction = files.filter(({ path }) => /\.ini$/.test(path) && path !== 'etc/develop.ini');
   for (const { path } of inProduction) console.out(`In production: npx paster serve ${path}`);
   return EXIT_OK;

@@ -4,9 +4,15 @@ import { settingsOf } from '../deploy/context.ts';
 import { isDevelopmentServer } from '../deploy/programs/frameworks.ts';
 import { developmentLines, scriptEnvironment } from '../deploy/programs/script-environment.ts';
 import { printableLine, UsageError } from '../errors.ts';
-import { ownTarball, ownVersion } from '../own-files.ts';
+import { ownVersion } from '../own-files.ts';
 import { resolveVariables, variablesOf } from '../scaffold/answers.ts';
-import { type ExistingProject, isInstalled, lookAtProject } from '../scaffold/existing-project.ts';
+import {
+  addCommand,
+  type ExistingProject,
+  installCommand,
+  isInstalled,
+  lookAtProject,
+} from '../scaffold/existing-project.ts';
 import { interruptible } from '../scaffold/interruption.ts';
 import { editedFiles, type Scripts, scriptsFor } from '../scaffold/project-edits.ts';
 import { projectFiles } from '../scaffold/project-files.ts';
@@ -185,19 +191,16 @@ const COMMAND_LINE = 'the command line';
 function nextSteps(project: ExistingProject, { dev, start }: Scripts): string[] {
   const { directory, manifest, packageManager, isBuilt, development } = project;
   const manager = packageManager.value;
-  const add = manager === 'npm' ? 'npm install' : `${manager} add`;
   const place = relative(workingDirectory(), directory);
-  const tarball = ownTarball(directory);
+  const install = installCommand(directory, manager, manifest);
   const needsTsx =
     /\.[cm]?tsx?$/.test(development.file ?? '') &&
     !Reflect.get(process.features, 'typescript') &&
     !isInstalled(directory, 'tsx');
   const commands = [
     ...(place === '' ? [] : [`cd ${place}`]),
-    ...(isInstalled(directory, 'paster')
-      ? []
-      : [manifest.uses('paster') && tarball === undefined ? `${manager} install` : `${add} ${tarball ?? 'paster'}`]),
-    ...(needsTsx ? [`${add} -D tsx`] : []),
+    ...(install === undefined ? [] : [install]),
+    ...(needsTsx ? [`${addCommand(manager)} -D tsx`] : []),
   ];
   const build = isBuilt || !Object.hasOwn(manifest.scripts, 'build') ? [] : [`${manager} run build`];
   const needsBuildToDevelop = development.spec === project.program.spec;

@@ -6,6 +6,7 @@ import { type Framework, frameworkOf } from '../deploy/programs/frameworks.ts';
 import { type Manifest, readManifest } from '../deploy/programs/manifest.ts';
 import { packageFile } from '../deploy/programs/package-commands.ts';
 import { isExistingDirectory, readableText } from '../files/existing-path.ts';
+import { ownTarball } from '../own-files.ts';
 import { type FoundPort, portOf } from './program-port.ts';
 
 export type PackageManager = 'npm' | 'pnpm' | 'yarn' | 'bun';
@@ -134,7 +135,7 @@ const LOCK_FILES: readonly (readonly [file: string, manager: PackageManager])[] 
 ];
 
 /** The lock file is that of the directory or of the workspace above, up to the repository's root. */
-function packageManagerOf(start: string, { packageManager }: Manifest): ExistingProject['packageManager'] {
+export function packageManagerOf(start: string, { packageManager }: Manifest): ExistingProject['packageManager'] {
   for (let directory = start; ; directory = dirname(directory)) {
     const [file, manager] = LOCK_FILES.find(([each]) => existsSync(join(directory, each))) ?? [];
     if (file !== undefined && manager !== undefined) return { value: manager, reason: file };
@@ -150,4 +151,17 @@ function packageManagerOf(start: string, { packageManager }: Manifest): Existing
 /** Whether a package can be imported from the directory, which may be one of a workspace. */
 export function isInstalled(directory: string, name: string): boolean {
   return existsSync(packageFile(directory, `${name}/package.json`));
+}
+
+/** The command that installs paster in the directory; undefined if it is installed. */
+export function installCommand(directory: string, manager: PackageManager, manifest: Manifest): string | undefined {
+  if (isInstalled(directory, 'paster')) return undefined;
+  const tarball = ownTarball(directory);
+  if (manifest.uses('paster') && tarball === undefined) return `${manager} install`;
+  return `${addCommand(manager)} ${tarball ?? 'paster'}`;
+}
+
+/** The command that adds a package. */
+export function addCommand(manager: PackageManager): string {
+  return manager === 'npm' ? 'npm install' : `${manager} add`;
 }
