@@ -45,15 +45,21 @@ function isNode(value: unknown): value is Node {
   return typeof value === 'object' && value !== null && typeof (value as Node).type === 'string';
 }
 
+/** With loops: this takes most of the time, and flatMap, filter and generators take three times as much. */
 function children(node: Node): Node[] {
-  return Object.values(node)
-    .flatMap((value) => (Array.isArray(value) ? value : [value]))
-    .filter(isNode);
+  const found: Node[] = [];
+  for (const value of Object.values(node)) {
+    if (isNode(value)) found.push(value);
+    else if (Array.isArray(value)) for (const each of value) if (isNode(each)) found.push(each);
+  }
+  return found;
 }
 
-function* walk(node: Node): Generator<Node> {
-  yield node;
-  for (const child of children(node)) yield* walk(child);
+/** A node and all below it, added to `found`. */
+function collect(node: Node, found: Node[] = []): Node[] {
+  found.push(node);
+  for (const child of children(node)) collect(child, found);
+  return found;
 }
 
 function nodes(value: unknown): Node[] {
@@ -79,7 +85,7 @@ class Source {
     this.#file = file;
     this.#text = readFileSync(join(ROOT, 'src', file), 'utf8');
     const program = parseAst(this.#text, { lang: 'ts' }) as unknown as Node;
-    this.#all = [...walk(program)];
+    this.#all = collect(program);
     this.#learn(program, program, undefined);
   }
 
