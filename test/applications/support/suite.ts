@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { startNginx } from '../../helpers/front-end.ts';
+import { beforeSuite } from '../../helpers/lifetime.ts';
 import { eventually, freePort, needProgram, Program, paster, requireTool, serve } from '../../helpers/program.ts';
-import type { Application, Visit } from './catalogue.ts';
+import type { Application, BelowPrefix, Visit } from './catalogue.ts';
 import { install, installWithIni, PREFIX } from './install.ts';
 import { type Seen, Visitors, visitAll } from './visitor.ts';
 
@@ -36,8 +37,7 @@ async function seenUnderNode(
 }
 
 /** What the program has to show below PREFIX, where it is mounted by its `below`: what it shows under `node`. */
-async function expectedBelow(application: Application, directory: string): Promise<Seen[]> {
-  const { below = { mount: 'stripped' } } = application;
+function seenUnderNodeBelow(application: Application, below: BelowPrefix, directory: string): Promise<Seen[]> {
   const visits = below.mount === 'whole' ? belowPrefix(application.visits) : application.visits;
   return seenUnderNode({ ...application, ...below, visits }, directory, below.environment);
 }
@@ -69,26 +69,51 @@ export function testApplication(application: Application): void {
   };
 
   describe.skipIf(requireTool(product) === undefined)(title, () => {
+    let directory: string;
+    let expected: readonly Seen[];
+    let program: Program & { url: string };
+    beforeSuite(async () => {
+      directory = installWithIni(application);
+      expected = await seenUnderNode(application, directory);
+      program = await start(directory, 'servers.ini', '--server-name', 'http', '--server-name', 'fastcgi');
+    });
+
     test('responds over HTTP and over FastCGI behind nginx as under node', async () => {
       const nginx = needProgram('nginx');
-      const directory = installWithIni(application);
-      const expected = await seenUnderNode(application, directory);
       expect(expected[0]?.status).toBe(200);
-      const { url } = await start(directory, 'servers.ini', '--server-name', 'http', '--server-name', 'fastcgi');
-      expect(await visitAll(url, visits)).toEqual(expected);
+      expect(await visitAll(program.url, visits)).toEqual(expected);
       const site = await startNginx(nginx, { socket: join(directory, 'app.sock') });
       expect(await visitAll(site.url, visits)).toEqual(expected);
     });
 
+    // The last test of this program, which it ends.
+    if (webSocket) {
+      test('talks over a WebSocket and ends within two seconds while it is open', async () => {
+        const { path, send, receive } = webSocket;
+        const socket = new WebSocket(program.url.replace('http', 'ws') + path);
+        const received: string[] = [];
+        socket.on('message', (data) => received.push(String(data)));
+        await once(socket, 'open');
+        socket.send(send);
+        await eventually(() => received.some((each) => receive.test(each)));
+        const closed = once(socket, 'close');
+        const begun = performance.now();
+        await program.kill('SIGTERM');
+        expect(performance.now() - begun).toBeLessThan(2000);
+        await closed;
+      });
+    }
+
     test(`responds below ${PREFIX} as under node`, async () => {
-      const directory = installWithIni(application);
-      const expected = await expectedBelow(application, directory);
+      const { below } = application;
+      const home = installWithIni(application);
+      const wanted = below ? await seenUnderNodeBelow(application, below, home) : expected;
       // Some frameworks redirect from the prefix with a slash.
-      expect(expected.map(({ status }) => status)).toContain(200);
-      const { url } = await start(directory, 'below.ini');
+      expect(wanted.map(({ status }) => status)).toContain(200);
+      const { url } = await start(home, 'below.ini');
       const seen = await visitAll(url, belowPrefix(visits));
-      if (application.below?.mount === 'whole') expect(seen).toEqual(expected);
-      else expect(withoutPrefix(seen)).toEqual(withoutPrefix(expected));
+      if (below?.mount === 'whole') expect(seen).toEqual(wanted);
+      else expect(withoutPrefix(seen)).toEqual(withoutPrefix(wanted));
     });
 
     test('needs no INI file', async () => {
@@ -119,24 +144,6 @@ export function testApplication(application: Application): void {
         expect(await body()).toContain('Hello');
         writeFileSync(file, readFileSync(file, 'utf8').replace('Hello', 'Goodbye'));
         await eventually(async () => (await body()).includes('Goodbye'));
-      });
-    }
-
-    if (webSocket) {
-      test('talks over a WebSocket and ends within two seconds while it is open', async () => {
-        const { path, send, receive } = webSocket;
-        const program = await start(installWithIni(application), 'http.ini');
-        const socket = new WebSocket(program.url.replace('http', 'ws') + path);
-        const received: string[] = [];
-        socket.on('message', (data) => received.push(String(data)));
-        await once(socket, 'open');
-        socket.send(send);
-        await eventually(() => received.some((each) => receive.test(each)));
-        const closed = once(socket, 'close');
-        const begun = performance.now();
-        await program.kill('SIGTERM');
-        expect(performance.now() - begun).toBeLessThan(2000);
-        await closed;
       });
     }
 
