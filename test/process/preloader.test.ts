@@ -1,5 +1,7 @@
-/** What a spare worker does when it has to load the application while it still imports packages. */
-import { getPriority } from 'node:os';
+/** What a spare worker does when it has to load the application while it still imports packages, and what it then notices. */
+import { promises } from 'node:fs';
+import Module, { createRequire } from 'node:module';
+import os, { getPriority } from 'node:os';
 import { afterEach, expect, test } from 'vitest';
 import type { Unit } from '../../src/process/preload/loaded-module.ts';
 import { Preloader } from '../../src/process/preload/preloader.ts';
@@ -83,4 +85,99 @@ test('what may not be imported ahead does', async () => {
   finish();
   await stopped;
   expect(preloader.late?.name).toBe(unit('slow').file);
+});
+
+/** Lets a package look at something, and then the application change something. */
+async function conflictOf(look: () => unknown, change: () => Undo) {
+  const preloader = new Preloader({
+    units: [{ ...unit('later'), isFirst: false }],
+    writtenVariables: [],
+    onImport: () => {},
+    onImported: () => {},
+  });
+  await preloader.run(async () => look());
+  await preloader.stop();
+  const undo = change();
+  const conflict = preloader.conflict();
+  undo?.();
+  return conflict;
+}
+
+// biome-ignore lint/suspicious/noConfusingVoidType: most changes are undone at once.
+type Undo = (() => unknown) | void;
+
+const globals: Record<string | symbol, unknown> = globalThis as never;
+const require = createRequire('/project/app.js');
+const SHARED = Symbol.for('paster.test');
+
+const nothing = () => {};
+const push = (list: string[]) => () => {
+  list.push('--more');
+  return () => list.pop();
+};
+const addTo = (object: object) => () => {
+  Object.assign(object, { added: 1 });
+  return () => Reflect.deleteProperty(object, 'added');
+};
+/** For a moment. */
+const set = (object: Record<string | symbol, unknown>, name: string | symbol, value: unknown) => () => {
+  const before = object[name];
+  object[name] = value;
+  if (before === undefined) delete object[name];
+  else object[name] = before;
+};
+
+/** `process.env` is another object later. */
+const setVariable = (name: string, value: string | undefined) => () => {
+  const { env }: { env: Record<string, unknown> } = process;
+  set(env, name, value)();
+};
+
+test.each<readonly [name: string, look: () => unknown, change: () => Undo]>([
+  ['process.argv', nothing, push(process.argv)],
+  ['process.execArgv', nothing, push(process.execArgv)],
+  ['os.added', nothing, addTo(os)],
+  ['fs/promises.added', nothing, addTo(promises)],
+  ['RegExp.added', nothing, addTo(RegExp)],
+  ['URL.prototype.added', nothing, addTo(URL.prototype)],
+  ['Intl.NumberFormat.added', nothing, addTo(Intl.NumberFormat)],
+  ['globalThis.added', nothing, addTo(globalThis)],
+  ['globalThis.added', nothing, set(globals, 'added', 1)],
+  ['globalThis.__added', () => '__added' in globals, set(globals, '__added', 1)],
+  ['globalThis.Symbol(paster.test)', () => globals[SHARED], set(globals, SHARED, 1)],
+  [
+    'require.cache',
+    nothing,
+    () => {
+      require.cache['fs'] = new Module('fs');
+      return () => delete require.cache['fs'];
+    },
+  ],
+  [
+    'process.env',
+    nothing,
+    () => {
+      const { env } = process;
+      process.env = { ...env };
+      return () => {
+        process.env = env;
+      };
+    },
+  ],
+  ['PRELOADER_TEST', () => process.env['PRELOADER_TEST'], setVariable('PRELOADER_TEST', 'set')],
+  ['the list of variables', () => Object.keys(process.env), setVariable('PRELOADER_TEST', 'set')],
+  ['TZ', nothing, setVariable('TZ', 'Asia/Tokyo')],
+])('it notices that the application changes %s', async (name, look, change) => {
+  expect((await conflictOf(look, change))?.name).toBe(name);
+});
+
+test.each<readonly [what: string, look: () => unknown, change: () => Undo]>([
+  ['a variable that no package has read', nothing, setVariable('PRELOADER_TEST', 'set')],
+  ['a variable to the value that it has', () => process.env['PATH'], setVariable('PATH', process.env['PATH'])],
+  ['a global of its own that no package has looked for', nothing, set(globals, '__added', 1)],
+])('it does not mind that the application sets %s', async (_what, look, change) => {
+  const { env } = process;
+  expect(await conflictOf(look, change)).toBeUndefined();
+  expect(process.env).toBe(env);
+  expect(Reflect.getPrototypeOf(Reflect.getPrototypeOf(globalThis) ?? {})).toBe(Object.prototype);
 });

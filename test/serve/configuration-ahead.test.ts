@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { GlobalState, loadLazyGlobals } from '../../src/process/preload/side-effects.ts';
+import { GlobalState, loadLazyGlobals } from '../../src/process/preload/observe/global-state.ts';
 import { planOf, type WorkerPlan } from '../../src/serve/plan.ts';
 import { configurationReadAhead, readConfigurationAhead } from '../../src/serve/worker/configuration-ahead.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
@@ -43,7 +43,7 @@ test('the application and its server are resolved, and nothing of the applicatio
   await readConfigurationAhead(plan);
   const before = new GlobalState();
   await readConfigurationAhead(plan);
-  expect(new GlobalState().since(before)).toEqual({ changed: undefined, added: false });
+  expect(new GlobalState().since(before)).toEqual({ changed: undefined, added: [] });
   const read = await configurationReadAhead({ ...plan, development: { secret: '', version: 'next' } });
   expect(read?.session.files).toEqual([join(plan.directory, 'develop.ini')]);
   expect(read?.patterns).toEqual([join(plan.directory, 'data/*.json')]);

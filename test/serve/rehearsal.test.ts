@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { meter } from '../../src/metrics/meter.ts';
-import { GlobalState, loadLazyGlobals } from '../../src/process/preload/side-effects.ts';
+import { GlobalState, loadLazyGlobals } from '../../src/process/preload/observe/global-state.ts';
 import { rehearse } from '../../src/serve/worker/rehearsal.ts';
 import { eventually } from '../helpers/program.ts';
 
@@ -21,7 +21,7 @@ describe.each(['http', 'https', 'fastcgi', 'scgi', 'cgi'])('a rehearsal with %s'
     const earlier = resources();
     await rehearse({ scheme, reload }, () => false);
     const now = new GlobalState();
-    expect(now.since(before)).toEqual({ changed: undefined, added: false });
+    expect(now.since(before)).toEqual({ changed: undefined, added: [] });
     expect(now.listenersSince(before)).toBeUndefined();
     expect({ ...process.env }).toEqual(environment);
     await eventually(() => [...resources()].every(([kind, count]) => count <= (earlier.get(kind) ?? 0)));

@@ -7,8 +7,12 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { errorMessage } from '../../errors.ts';
 import { HeldOutput } from './held-output.ts';
 import type { Unit } from './loaded-module.ts';
+import { EnvironmentAccess } from './observe/environment-access.ts';
+import { GlobalNames } from './observe/global-names.ts';
+import { GlobalState, loadLazyGlobals } from './observe/global-state.ts';
+import { ModuleHooks } from './observe/module-hooks.ts';
+import { Handles, OutsideReads } from './observe/side-effects.ts';
 import { projectOf } from './package-files.ts';
-import { EnvironmentReads, FileReads, GlobalState, Handles, loadLazyGlobals } from './side-effects.ts';
 
 /** Loads a module exactly as the application would. */
 export type UnitImporter = (unit: Unit) => Promise<unknown>;
@@ -53,8 +57,11 @@ export class Preloader {
   /** What packages have printed. */
   readonly output = new HeldOutput();
   readonly #options: PreloadOptions;
-  /** The environment variables that packages read which are evaluated after code of the application. */
-  readonly #reads = new EnvironmentReads();
+  /** What packages read that are evaluated after code of the application. */
+  readonly #environment = new EnvironmentAccess();
+  readonly #names = new GlobalNames();
+  readonly #outside = new OutsideReads();
+  readonly #hooks = new ModuleHooks();
   readonly #handles = new Handles();
   #stopped = false;
   #restorePriority = () => {};
@@ -64,6 +71,8 @@ export class Preloader {
   #after: GlobalState | undefined;
   /** Whether packages were imported that come after code of the application. */
   #hasLater = false;
+  /** The first global, or part of Node, that the application has changed. */
+  #changed: string | undefined;
 
   constructor(options: PreloadOptions) {
     this.#options = options;
@@ -89,21 +98,43 @@ export class Preloader {
     if (this.#current !== undefined) this.late = { kind: 'package', name: this.#current, reason: WAITS };
   }
 
-  /** What the application has changed that a package may have read before. To be asked when it is loaded. */
+  /**
+   * What the application has changed that a package may have read before. To be asked when it is loaded: then the observation
+   * ends.
+   */
   conflict(): Conflict | undefined {
     if (!this.#after || !this.#hasLater) return undefined;
-    const variable = this.#reads.changed();
+    const variable = this.#environment.changed();
+    const global = this.#changedGlobal(this.#after);
+    this.#environment.stop();
+    this.#names.stop();
+    this.#hooks.stop();
     if (variable !== undefined) return { kind: 'variable', name: variable };
-    const { changed } = new GlobalState().since(this.#after);
-    return changed === undefined ? undefined : { kind: 'global', name: changed };
+    return global === undefined ? undefined : { kind: 'global', name: global };
+  }
+
+  #changedGlobal(after: GlobalState): string | undefined {
+    if (this.#environment.isReplaced) return 'process.env';
+    if (this.#hooks.registered !== undefined) return this.#hooks.registered;
+    if (this.#hooks.isCacheChanged) return 'require.cache';
+    this.#noteChanges(new GlobalState(), after);
+    const added = this.#names.added;
+    return this.#changed ?? (added === undefined ? undefined : `globalThis.${added}`);
+  }
+
+  /** Takes what the application has changed so far. It may change it back. */
+  #noteChanges(now: GlobalState, after: GlobalState): void {
+    const { changed, added } = now.since(after);
+    const sought = added.find((name) => this.#names.isSought(name));
+    this.#changed ??= changed ?? (sought === undefined ? undefined : `globalThis.${sought}`);
   }
 
   async #importAll(importUnit: UnitImporter): Promise<void> {
     loadLazyGlobals();
     this.output.start();
-    const files = new FileReads();
     this.#restorePriority = lowerPriority();
-    files.start([...new Set([process.cwd(), ...this.#options.units.map(({ file }) => projectOf(file))])]);
+    this.#hooks.start();
+    this.#outside.start([...new Set([process.cwd(), ...this.#options.units.map(({ file }) => projectOf(file))])]);
     this.#handles.start();
     try {
       let before = new GlobalState();
@@ -116,20 +147,33 @@ export class Preloader {
         }
         if (!unit.isFirst && !this.#hasLater) {
           this.#hasLater = true;
-          this.#reads.start();
+          this.#environment.start();
+          this.#names.start();
         }
-        const after = await this.#importOne(index, unit, importUnit, before, files);
+        const after = await this.#importOne(index, unit, importUnit, before);
         // Others may wait for it.
         if (!after) break;
         before = after;
       }
     } finally {
       this.#handles.stop();
-      files.stop();
-      if (this.#hasLater) this.#reads.stop();
+      this.#outside.stop();
       this.#restorePriority();
-      this.#after = new GlobalState();
+      this.#observeApplication();
     }
+  }
+
+  /** Until `conflict` is asked. */
+  #observeApplication(): void {
+    if (!this.#hasLater) {
+      this.#hooks.stop();
+      return;
+    }
+    this.#environment.noteWrites();
+    this.#names.noteAdditions();
+    this.#hooks.noteRequires(() => this.#noteChanges(new GlobalState({ isPartial: true }), after));
+    const after = new GlobalState();
+    this.#after = after;
   }
 
   async #importOne(
@@ -137,14 +181,13 @@ export class Preloader {
     unit: Unit,
     importUnit: UnitImporter,
     before: GlobalState,
-    files: FileReads,
   ): Promise<GlobalState | undefined> {
     const effects: SideEffect[] = [];
     const add = (reason: string, isTolerable = false) => effects.push({ index, reason, isTolerable });
     this.#options.onImport(index);
     this.#current = unit.file;
-    const env = { ...this.#reads.variables };
-    files.first = undefined;
+    const env = { ...this.#environment.variables };
+    this.#outside.first = undefined;
     try {
       if (await this.#isWaiting(importUnit(unit))) {
         add(WAITS);
@@ -164,16 +207,18 @@ export class Preloader {
     if (handle !== undefined) add(`leaves something running (${handle})`);
     const event = after.listenersSince(before);
     if (event !== undefined) add(`listens to "${event}" of the process`);
-    if (files.first !== undefined) add(`reads ${files.first}`);
-    const variable = differentVariable(env, this.#reads.variables);
+    if (this.#outside.first !== undefined) add(this.#outside.first);
+    if (this.#hooks.registered !== undefined) add(`changes ${this.#hooks.registered}`);
+    if (this.#environment.isReplaced) add('replaces process.env');
+    const variable = differentVariable(env, this.#environment.variables);
     if (variable !== undefined) {
       const reason = `sets the environment variable ${variable}`;
       this.variableSetter ??= { kind: 'package', name: unit.file, reason };
       add(reason, isFirst);
     }
     if (changed !== undefined) add(`changes ${changed}`, isFirst);
-    else if (added) add('adds a global of its own', true);
-    const recent = this.#reads.takeRecent();
+    else if (added.length > 0) add('adds a global of its own', true);
+    const recent = this.#environment.takeRecent();
     const read = isFirst ? undefined : this.#options.writtenVariables.find((name) => recent.has(name));
     if (read !== undefined) add(`reads ${read}, which the application sets`);
     const [effect] = effects.filter(({ isTolerable }) => !isTolerable);

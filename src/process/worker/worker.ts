@@ -133,8 +133,8 @@ async function work<Boot>(
   setServingAddress(first.sockets[0]?.address);
   const listeners: Listener[] = [];
   const open = async () => {
-    const conflict = first.failure ? undefined : preloader?.conflict();
-    if (conflict) {
+    const conflict = preloader?.conflict();
+    if (conflict && !first.failure) {
       await channel.send({ paster: 'conflict', conflict });
       throw new Error(`${conflict.name} has changed after packages were imported`);
     }

@@ -1,0 +1,121 @@
+/** The environment variables: which ones packages read when they are imported, and which of these the application sets. */
+import { syncBuiltinESMExports } from 'node:module';
+import { sep } from 'node:path';
+
+/** Read by V8, by functions of node:os and by OpenSSL, which ask the system: each package may have read them. */
+const READ_BY_NODE = ['TZ', 'HOME', 'TMPDIR', 'TMP', 'TEMP', 'SSL_CERT_FILE', 'SSL_CERT_DIR'];
+
+/** The package `debug` lists all variables to find its own; the others do not matter to it. */
+const READS_OWN_VARIABLES = `${sep}node_modules${sep}debug${sep}src${sep}`;
+
+/** Recorded instead of a name if a package lists the variables. */
+const LIST = 'the list of variables';
+
+export class EnvironmentAccess {
+  /** Those that packages have read by name, with the value at the first read. */
+  readonly #values = new Map<string, string | undefined>();
+  /** All names, if they were listed. */
+  #names: string | undefined;
+  readonly #env = process.env;
+  readonly #recent = new Set<string>();
+  /** What `process.env` is in the meantime. */
+  #observed: NodeJS.ProcessEnv | undefined;
+  #isApplication = false;
+  /** The first variable that the application has set to another value than a package has read. */
+  #written: string | undefined;
+
+  /** The variables, without noting that they are read. */
+  get variables(): NodeJS.ProcessEnv {
+    return this.#env;
+  }
+
+  /** Whether `process.env` is another object than before. */
+  get isReplaced(): boolean {
+    return process.env !== (this.#observed ?? this.#env);
+  }
+
+  /** The names that may have been read since this was last asked. */
+  takeRecent(): ReadonlySet<string> {
+    const recent = new Set([...READ_BY_NODE, ...this.#recent]);
+    this.#recent.clear();
+    return recent;
+  }
+
+  /** From now on, reads are noted. */
+  start(): void {
+    for (const name of READ_BY_NODE) this.#values.set(name, this.#env[name]);
+    const read = (name: string | symbol) => this.#noteRead(name);
+    this.#observed = new Proxy(this.#env, {
+      get: (env, name) => {
+        read(name);
+        return Reflect.get(env, name);
+      },
+      // A package may keep this object and write to it later, which `process.env` allows and a property of it does not.
+      set: (env, name, value) => {
+        this.#noteWrite(name, String(value));
+        return Reflect.set(env, name, value);
+      },
+      defineProperty: (env, name, attributes) => {
+        this.#noteWrite(name, String(attributes.value));
+        return Reflect.defineProperty(env, name, attributes);
+      },
+      deleteProperty: (env, name) => {
+        this.#noteWrite(name, undefined);
+        return Reflect.deleteProperty(env, name);
+      },
+      has: (env, name) => {
+        read(name);
+        return Reflect.has(env, name);
+      },
+      getOwnPropertyDescriptor: (env, name) => {
+        read(name);
+        return Reflect.getOwnPropertyDescriptor(env, name);
+      },
+      ownKeys: (env) => {
+        if (!this.#isApplication && !new Error().stack?.includes(READS_OWN_VARIABLES)) {
+          this.#recent.add(LIST);
+          this.#names ??= namesOf(env);
+        }
+        return Reflect.ownKeys(env);
+      },
+    });
+    process.env = this.#observed;
+    syncBuiltinESMExports();
+  }
+
+  /** From now on, the application is loaded: what it sets is noted, also if it sets it back. */
+  noteWrites(): void {
+    this.#isApplication = true;
+  }
+
+  /** The application gets Node's own object. */
+  stop(): void {
+    if (!this.#observed || this.isReplaced) return;
+    process.env = this.#env;
+    syncBuiltinESMExports();
+  }
+
+  /** A variable that the application has changed after a package had read it. */
+  changed(): string | undefined {
+    if (this.#written !== undefined) return this.#written;
+    for (const [name, value] of this.#values) if (this.#env[name] !== value) return name;
+    return this.#names !== undefined && this.#names !== namesOf(this.#env) ? LIST : undefined;
+  }
+
+  #noteRead(name: string | symbol): void {
+    if (this.#isApplication || typeof name !== 'string') return;
+    this.#recent.add(name);
+    if (!this.#values.has(name)) this.#values.set(name, this.#env[name]);
+  }
+
+  #noteWrite(name: string | symbol, value: string | undefined): void {
+    if (!this.#isApplication || typeof name !== 'string') return;
+    if (this.#values.has(name) && this.#values.get(name) !== value) this.#written ??= name;
+    const isListed = value === undefined ? name in this.#env : !(name in this.#env);
+    if (this.#names !== undefined && isListed) this.#written ??= LIST;
+  }
+}
+
+function namesOf(env: NodeJS.ProcessEnv): string {
+  return Object.keys(env).sort().join('\n');
+}

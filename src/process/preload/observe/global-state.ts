@@ -1,0 +1,212 @@
+/** The globals and the modules of Node: what packages and the application change in them. */
+import { isBuiltin } from 'node:module';
+import { requireOwn } from '../../../own-files.ts';
+
+/** Watched from the beginning, since programs change them most. Other modules of Node are watched once they are loaded. */
+const ALWAYS_LOADED = [
+  'child_process',
+  'crypto',
+  'dns',
+  'fs',
+  'http',
+  'https',
+  'net',
+  'stream',
+  'timers',
+  'tls',
+  'util',
+];
+
+/** Loading these prints a warning, or they are parts of other modules. */
+const NOT_LOADED = /^(?:_|punycode$|sys$|wasi$)/;
+
+/** Properties that change by themselves, or that others observe: Node and paster's gateway set them. */
+const CHANGES_BY_ITSELF = new Set([
+  'process.exitCode',
+  'process._exiting',
+  'process._eventsCount',
+  'process._events',
+  'process.env',
+  'http.IncomingMessage.prototype.environ',
+]);
+
+/** Objects that grow by themselves, and namespaces of constants. */
+const NOT_WATCHED = /^module\._(?:cache|pathCache)$|\.(?:constants|codes)$/;
+
+/** Lists of the process whose elements programs change. */
+const LISTS = ['argv', 'execArgv'] as const;
+
+/** Names that packages choose so that only they themselves find them. */
+const PRIVATE_NAME = /^(?:Symbol\(|__)/;
+
+/** Whether only those who know the name of a global read it. */
+export function isPrivate(name: string): boolean {
+  return PRIVATE_NAME.test(name);
+}
+
+/** The objects whose properties programs replace, with their names. They stay the same in a process, except for modules that are loaded. */
+const watched = new Map<object, string>();
+/** Those that are compared often. */
+const GLOBAL_OBJECTS = new Set(['globalThis', 'console', 'process', 'Date', 'Math', 'fs', 'http', 'https']);
+/** How many entries of Node's list of loaded modules have been looked at. */
+let seenModules = 0;
+
+function watch(name: string, object: unknown): void {
+  if (!isObject(object) || watched.has(object) || NOT_WATCHED.test(name) || Object.isFrozen(object)) return;
+  watched.set(object, name);
+  if (typeof object === 'function') watch(`${name}.prototype`, object.prototype);
+}
+
+function watchGlobals(): void {
+  watch('globalThis', globalThis);
+  for (const name of Object.getOwnPropertyNames(globalThis))
+    if (!isStorage(name)) watch(name, Reflect.get(globalThis, name));
+  for (const [name, value] of dataProperties(Intl)) watch(`Intl.${name}`, value);
+}
+
+function watchModules(): void {
+  // Not documented: a list of names such as "NativeModule fs".
+  const { moduleLoadList: loaded = [] } = process as { readonly moduleLoadList?: readonly string[] };
+  if (seenModules === loaded.length) return;
+  for (const entry of loaded.slice(seenModules)) {
+    const name = entry.replace(/^NativeModule /, '');
+    if (name !== entry && !NOT_LOADED.test(name) && isBuiltin(name)) watchModule(name, requireOwn(`node:${name}`));
+  }
+  seenModules = loaded.length;
+}
+
+function watchModule(name: string, module: object): void {
+  watch(name, module);
+  for (const [key, value] of dataProperties(module)) {
+    const isClass = typeof value === 'function' && /^[A-Z]/.test(key);
+    if (isClass || isPlain(value)) watch(`${name}.${key}`, value);
+  }
+}
+
+/** The state of the globals and of Node's modules. */
+export class GlobalState {
+  /** The names and values of the properties of each object. */
+  readonly #properties = new Map<object, Properties>();
+  readonly #lists: readonly string[];
+  readonly #listeners = new Map<string | symbol, number>();
+  readonly #directory = process.cwd();
+
+  /** @param isPartial only of what programs change for a short time */
+  constructor({ isPartial = false } = {}) {
+    if (watched.size === 0) {
+      for (const name of ALWAYS_LOADED) requireOwn(`node:${name}`);
+      watchGlobals();
+    }
+    if (!isPartial) watchModules();
+    for (const [object, name] of watched) {
+      if (!isPartial || GLOBAL_OBJECTS.has(name)) this.#properties.set(object, propertiesOf(object));
+    }
+    this.#lists = LISTS.map((name) => [process[name]].flat().join('\0'));
+    for (const name of process.eventNames()) this.#listeners.set(name, process.listenerCount(name));
+  }
+
+  /** What is different from an earlier state. `added`: the private names of new globals. */
+  since(earlier: GlobalState): { readonly changed: string | undefined; readonly added: readonly string[] } {
+    let changed: string | undefined;
+    const added: string[] = [];
+    for (const [object, now] of this.#properties) {
+      const before = earlier.#properties.get(object);
+      if (!before || isEqual(before, now)) continue;
+      const owner = watched.get(object) ?? '';
+      for (const key of differences(before, now)) {
+        const name = `${owner}.${String(key)}`;
+        if (CHANGES_BY_ITSELF.has(name)) continue;
+        if (object === globalThis && !before.keys.includes(key) && isPrivate(String(key))) added.push(String(key));
+        else changed ??= name;
+      }
+    }
+    const list = LISTS.find((_name, at) => this.#lists[at] !== earlier.#lists[at]);
+    if (list) changed ??= `process.${list}`;
+    if (this.#directory !== earlier.#directory) changed ??= 'the working directory';
+    return { changed, added };
+  }
+
+  /** An event of the process with other listeners than before. */
+  listenersSince(earlier: GlobalState): string | undefined {
+    const names = new Set([...this.#listeners.keys(), ...earlier.#listeners.keys()]);
+    const name = [...names].find((each) => this.#listeners.get(each) !== earlier.#listeners.get(each));
+    return name === undefined ? undefined : String(name);
+  }
+}
+
+interface Properties {
+  readonly keys: readonly (string | symbol)[];
+  readonly values: readonly unknown[];
+}
+
+function propertiesOf(object: object): Properties {
+  const keys = Reflect.ownKeys(object);
+  const values = keys.map((key) => {
+    const found = Reflect.getOwnPropertyDescriptor(object, key);
+    return found && ('value' in found ? found.value : new Accessor(found.get));
+  });
+  return { keys, values };
+}
+
+function isEqual(before: Properties, now: Properties): boolean {
+  return (
+    before.keys.length === now.keys.length &&
+    now.keys.every((key, at) => key === before.keys[at] && isSame(before.values[at], now.values[at]))
+  );
+}
+
+function differences(before: Properties, now: Properties): (string | symbol)[] {
+  const values = new Map(before.keys.map((key, at) => [key, before.values[at]]));
+  const names = new Set(now.keys);
+  return [
+    ...now.keys.filter((key, at) => !values.has(key) || !isSame(values.get(key), now.values[at])),
+    ...before.keys.filter((key) => !names.has(key)),
+  ];
+}
+
+/** Stands for an accessor, which is not called. */
+class Accessor {
+  readonly get: unknown;
+
+  constructor(get: unknown) {
+    this.get = get;
+  }
+}
+
+/** Node replaces an accessor with its value when it is read first. */
+function isSame(before: unknown, now: unknown): boolean {
+  if (before instanceof Accessor) return now instanceof Accessor ? before.get === now.get : true;
+  return Object.is(before, now);
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'function' || (typeof value === 'object' && value !== null);
+}
+
+function isPlain(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === null || prototype === Object.prototype;
+}
+
+/** Without accessors, which may do something, and symbols. */
+function dataProperties(object: object): [name: string, value: unknown][] {
+  return Object.entries(Object.getOwnPropertyDescriptors(object)).flatMap(([name, { value }]) =>
+    value === undefined ? [] : [[name, value] as [string, unknown]],
+  );
+}
+
+/** Node warns about storage without a file. */
+function isStorage(name: string): boolean {
+  return name.endsWith('Storage');
+}
+
+/** Reads the globals that Node loads when they are first read, so that this is not taken for a change. */
+export function loadLazyGlobals(): void {
+  for (const [name, { get }] of Object.entries(Object.getOwnPropertyDescriptors(globalThis))) {
+    if (get && !isStorage(name)) Reflect.get(globalThis, name);
+  }
+  // They are opened when they are first read.
+  void process.stdout;
+  void process.stderr;
+}

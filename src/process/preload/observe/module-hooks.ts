@@ -1,0 +1,86 @@
+/** What changes how modules are loaded: hooks that are registered, and modules that are exchanged in the cache of `require`. */
+import Module, { syncBuiltinESMExports } from 'node:module';
+import { isOwnFile } from '../../../own-files.ts';
+import { isPackageFile } from '../package-files.ts';
+
+type Functions = Record<string, (...args: unknown[]) => unknown>;
+
+/** Parts of Node's module that its types do not have, or not in each version. */
+const parts = Module as unknown as Functions;
+const { _cache: cache } = Module as unknown as { readonly _cache: Readonly<Record<string, unknown>> };
+
+const REGISTER = ['register', 'registerHooks'] as const;
+
+/** A package may be looked for by `require.resolve` before it is loaded; later calls load nothing. */
+const MOST_CALLS = 3;
+
+export class ModuleHooks {
+  /** What a call has changed that registers hooks, for a sentence. */
+  registered: string | undefined;
+  #cached: ReadonlyMap<string, unknown> | undefined;
+  #isNoting = true;
+  readonly #undo: (() => void)[] = [];
+
+  start(): void {
+    for (const name of REGISTER) {
+      this.#replace(parts, name, () => {
+        this.registered ??= `how modules are loaded (module.${name})`;
+      });
+    }
+    syncBuiltinESMExports();
+  }
+
+  /**
+   * From now on, the application is loaded.
+   * @param onRequire called before one of its CommonJS modules gets a package, which a cold start evaluates then
+   */
+  noteRequires(onRequire: () => void): void {
+    const cached = new Map(Object.entries(cache));
+    this.#cached = cached;
+    const calls = new Map<string, number>();
+    const noteCall = (name: string) => {
+      const count = calls.get(name) ?? 0;
+      calls.set(name, count + 1);
+      if (count < MOST_CALLS) onRequire();
+    };
+    // Not `_load`: packages that look at the stack would find a function of paster in it.
+    this.#replace(parts, '_resolveFilename', ([specifier, parent]) => {
+      if (typeof specifier !== 'string' || /^[./]/.test(specifier) || Module.isBuiltin(specifier)) return;
+      const { filename } = (parent ?? {}) as { readonly filename?: unknown };
+      if (typeof filename === 'string' && !isPackageFile(filename) && !isOwnFile(filename)) noteCall(specifier);
+    });
+    // Node does not call it for a module that it has resolved for the same directory, but reports that one.
+    this.#replace(process as unknown as Functions, 'send', ([message]) => {
+      const { 'watch:require': files } = (message ?? {}) as { readonly 'watch:require'?: unknown };
+      for (const file of [files].flat()) if (typeof file === 'string' && cached.has(file)) noteCall(file);
+    });
+  }
+
+  stop(): void {
+    this.#isNoting = false;
+    for (const undo of this.#undo.splice(0)) undo();
+    syncBuiltinESMExports();
+  }
+
+  /** Whether the application has exchanged or removed a module that was loaded before, or has put one in the place of Node's. */
+  get isCacheChanged(): boolean {
+    for (const [file, module] of this.#cached ?? []) if (cache[file] !== module) return true;
+    return Object.keys(cache).some((name) => !name.startsWith('/') && Module.isBuiltin(name));
+  }
+
+  #replace(target: Functions, name: string, note: (args: readonly unknown[]) => void): void {
+    const original = target[name];
+    if (!original) return;
+    const isNoting = () => this.#isNoting;
+    // The application may keep it.
+    const noting = function (this: unknown, ...args: unknown[]): unknown {
+      if (isNoting()) note(args);
+      return Reflect.apply(original, this, args);
+    };
+    Object.defineProperties(noting, Object.getOwnPropertyDescriptors(original));
+    target[name] = noting;
+    this.#undo.push(() => {
+      if (target[name] === noting) target[name] = original;
+    });
+  }
+}

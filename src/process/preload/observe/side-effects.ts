@@ -1,0 +1,157 @@
+/** What the import of a package reads from outside, and what it leaves running. */
+import { createHook } from 'node:async_hooks';
+import childProcess from 'node:child_process';
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import { homedir, tmpdir } from 'node:os';
+import { basename, dirname, resolve, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { isOwnFile } from '../../../own-files.ts';
+import { isPackageFile } from '../package-files.ts';
+
+/** Functions of node:fs whose first argument is a file that they read, or look at. */
+const READERS = 'readFile open createReadStream exists stat lstat access readlink'.split(' ');
+/** Those whose first argument is a directory that they list. */
+const LISTERS = ['readdir', 'opendir', 'glob'];
+/** Functions of node:child_process that wait for a program. */
+const RUNNERS = ['execSync', 'execFileSync', 'spawnSync'];
+
+/**
+ * What is read that may change between an import and a start: files of the project, of the directories above it and of the
+ * user, without packages and manifests, and what programs print.
+ */
+export class OutsideReads {
+  /** For a sentence, such as "reads /project/settings.json". */
+  first: string | undefined;
+  #isNoting = false;
+  readonly #undo: (() => void)[] = [];
+
+  /** @param projects directories whose files may change */
+  start(projects: readonly string[]): void {
+    this.#isNoting = true;
+    const places = new Places(projects);
+    const read = (path: unknown) => this.#noteFile(path, (file) => places.hasFile(file));
+    const list = (path: unknown) => this.#noteFile(path, (file) => places.hasList(file));
+    for (const target of [fs, fs.promises] as unknown as Functions[]) {
+      for (const name of READERS) for (const each of [name, `${name}Sync`]) this.#replace(target, each, read);
+      for (const name of LISTERS) for (const each of [name, `${name}Sync`]) this.#replace(target, each, list);
+    }
+    this.#replace(process as unknown as Functions, 'loadEnvFile', (path = '.env') => read(path));
+    for (const name of RUNNERS) {
+      this.#replace(childProcess as unknown as Functions, name, (command) => {
+        this.first ??= `runs ${String(command)}`;
+      });
+    }
+    syncBuiltinESMExports();
+  }
+
+  stop(): void {
+    this.#isNoting = false;
+    for (const undo of this.#undo.splice(0)) undo();
+    syncBuiltinESMExports();
+  }
+
+  #noteFile(path: unknown, mayChange: (file: string) => boolean): void {
+    if (this.first !== undefined) return;
+    const file = filePath(path);
+    if (file !== undefined && mayChange(file)) this.first = `reads ${file}`;
+  }
+
+  #replace(target: Functions, name: string, note: (argument: unknown) => void): void {
+    const original = target[name];
+    if (!original) return;
+    const isNoting = () => this.#isNoting;
+    // A package may keep it.
+    const noting = function (this: unknown, ...args: unknown[]): unknown {
+      if (isNoting()) note(args[0]);
+      return Reflect.apply(original, this, args);
+    };
+    Object.defineProperties(noting, Object.getOwnPropertyDescriptors(original));
+    target[name] = noting;
+    this.#undo.push(() => {
+      target[name] = original;
+    });
+  }
+}
+
+type Functions = Record<string, (...args: unknown[]) => unknown>;
+
+/** Where files may change between an import and a start. */
+class Places {
+  readonly #projects: readonly string[];
+  /** The directories above the projects, in which packages look for files of the user. */
+  readonly #above = new Set<string>();
+  readonly #home = homedir();
+  /** Node's own files may be in the home directory. */
+  readonly #node = dirname(dirname(process.execPath));
+
+  constructor(projects: readonly string[]) {
+    this.#projects = projects;
+    for (const project of projects) {
+      for (let at = dirname(project); at !== dirname(at); at = dirname(at)) this.#above.add(at);
+    }
+    this.#above.delete(tmpdir());
+  }
+
+  hasFile(file: string): boolean {
+    // That a project is there does not change.
+    if (this.#projects.includes(file) || this.#above.has(file) || basename(file) === 'package.json') return false;
+    return this.hasList(dirname(file)) && basename(file) !== 'node_modules';
+  }
+
+  hasList(directory: string): boolean {
+    if (isPackageFile(directory + sep) || isOwnFile(directory)) return false;
+    if (this.#projects.some((project) => isIn(directory, project)) || this.#above.has(directory)) return true;
+    return this.#home !== sep && isIn(directory, this.#home) && !isIn(directory, this.#node);
+  }
+}
+
+function isIn(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(directory + sep);
+}
+
+function filePath(path: unknown): string | undefined {
+  if (typeof path === 'string') return resolve(path);
+  return path instanceof URL && path.protocol === 'file:' ? fileURLToPath(path) : undefined;
+}
+
+/** The types of resources (node:async_hooks) that are open until they are closed. */
+const LASTING =
+  /^(?:Timeout|TCPWRAP|TCPSERVERWRAP|PIPEWRAP|PIPESERVERWRAP|UDPWRAP|PROCESSWRAP|FSEVENTWRAP|STATWATCHER|SIGNALWRAP|WORKER|TLSWRAP|GETADDRINFOREQWRAP)$/;
+
+/** Timers, sockets, child processes and threads that were begun and have not ended. */
+export class Handles {
+  readonly #open = new Map<number, string>();
+  readonly #hook = createHook({
+    init: (id, type) => {
+      if (this.#isCounting && LASTING.test(type)) this.#open.set(id, type);
+    },
+    destroy: (id) => void this.#open.delete(id),
+  });
+  #isCounting = true;
+
+  start(): void {
+    this.#hook.enable();
+  }
+
+  stop(): void {
+    this.#hook.disable();
+  }
+
+  /** Calls a function whose timers are paster's own. */
+  uncounted<T>(begin: () => T): T {
+    this.#isCounting = false;
+    try {
+      return begin();
+    } finally {
+      this.#isCounting = true;
+    }
+  }
+
+  /** What was begun since this was last asked. */
+  take(): string | undefined {
+    const [type] = this.#open.values();
+    this.#open.clear();
+    return type;
+  }
+}
