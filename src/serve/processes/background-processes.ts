@@ -124,9 +124,11 @@ export class BackgroundProcesses {
       return chosen;
     }
     const { processes: names, tasks } = chosen;
-    const known = [...this.#sections].flatMap(([name, { supervisor }]) =>
-      supervisor && names.includes(name) ? reloading(`[process:${name}]`, supervisor) : [],
-    );
+    const known = [...this.#sections].flatMap(([name, section]) => {
+      const { supervisor } = section;
+      if (!supervisor || !names.includes(name)) return [];
+      return unlessStopped(section, reloading(`[process:${name}]`, supervisor));
+    });
     const exclusive = known.filter(({ isExclusive }) => isExclusive);
     const application = web ? [reloading('the application', web)] : [];
     const result = await reloadTogether(
@@ -302,12 +304,17 @@ export class BackgroundProcesses {
     try {
       await this.#add(name);
     } catch (error) {
+      if (this.#sections.get(name)?.isStopped) return this.#confirmed(name, confirm);
       // Otherwise a newer reload has removed it.
       const isWanted = this.#sections.delete(name);
       if (isWanted && !this.#isStopping)
         this.#service.log.error(`[process:${name}] does not start: ${describeError(error)}`);
       return { ok: false, error };
     }
+    return this.#confirmed(name, confirm);
+  }
+
+  async #confirmed(name: string, confirm: (() => Promise<void>) | undefined): Promise<ReloadResult> {
     try {
       await confirm?.();
       return { ok: true };
@@ -337,6 +344,7 @@ export class BackgroundProcesses {
     const first = await processSupervision(this.#service, name, session);
     if (this.#isStopping) return;
     if (this.#sections.get(name) !== section) throw SUPERSEDED.error;
+    if (section.isStopped) return;
     session.logWarnings(log);
     const watched = [...session.files, ...first.boot.envFiles];
     section.supervisor = new Supervisor<ProcessPlan>({
@@ -382,6 +390,27 @@ function endHint({ failure }: DeadWorker, { code }: Exit): string {
 interface ReloadingSupervisor extends Reloading {
   /** Whether a worker ends before its successor loads. */
   readonly isExclusive: boolean;
+}
+
+/** The same for a section that `paster control` may stop meanwhile: then the others are reloaded without it. */
+function unlessStopped(section: Section, { reload, ...of }: ReloadingSupervisor): ReloadingSupervisor {
+  const { supervisor } = section;
+  return {
+    ...of,
+    async reload(reason, confirm = async () => {}) {
+      let confirmed: Promise<void> | undefined;
+      const confirmOnce = (): Promise<void> => {
+        confirmed ??= confirm();
+        return confirmed;
+      };
+      const result = await reload(reason, confirmOnce);
+      if (result.ok || section.supervisor === supervisor) return result;
+      return confirmOnce().then(
+        () => ({ ok: true }),
+        (error: unknown) => ({ ok: false, error }),
+      );
+    },
+  };
 }
 
 function reloading(name: string, supervisor: Supervisor<WorkerPlan> | Supervisor<ProcessPlan>): ReloadingSupervisor {

@@ -157,6 +157,25 @@ export const makeApp = () => async (req, res) => {
       expect(program.output).not.toContain('does not start');
     });
 
+    test.each([
+      ['a process', OTHER],
+      ['a process of a new section', ''],
+    ])('%s that is stopped meanwhile does not keep the others from being replaced', async (_what, before) => {
+      const { cwd, program, response } = await serveBoth(before + MAIL);
+      writeFileSync(join(cwd, 'x.ini'), ini(OTHER + MAIL));
+      writeFileSync(join(cwd, 'other.js'), NEVER);
+      const reloading = paster(['control', 'x.ini', 'reload'], { cwd }).finished();
+      await eventually(() => notes(cwd).includes('loads'));
+      expect((await paster(['control', 'x.ini', 'stop', 'other'], { cwd }).finished()).status).toBe(0);
+      expect((await reloading).stderr).toBe('');
+      expect(await response()).toBe('two');
+      const { processes = [] } = await statusOf(cwd);
+      expect(processes.map(({ name, isStopped, workers }) => [name, isStopped, workers.length])).toEqual(
+        expect.arrayContaining([['other', true, 0]]),
+      );
+      expect(program.output).not.toContain('does not start');
+    });
+
     test('the new workers finish their requests if a process does not start', async () => {
       const { cwd, program } = await serveBoth(OTHER);
       writeFileSync(join(cwd, 'app.js'), HOLDING);
