@@ -24,6 +24,7 @@ import { timerMs } from '../timer.ts';
 import { serverIdentity } from './announce.ts';
 import { ownDeathDetails } from './death-details.ts';
 import { loadPlannedApp, plannedAppContext, servedContexts } from './plan.ts';
+import { noSuchProcess } from './processes/served-parts.ts';
 import { allSockets, type OpenedSockets } from './server-sockets.ts';
 import type { Service } from './service.ts';
 import { requestLines, showFailures } from './terminal/development.ts';
@@ -241,12 +242,10 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
       }
       case 'upgrade':
         return this.upgrade(request.program);
+      case 'start':
+        throw await noSuchProcess(this.#service.plan, request.process, []);
       case 'stop':
-        if (request.process !== undefined) {
-          throw new RunError('PASTER_PROCESS', `there is no process "${request.process}" in server ${process.pid}`, {
-            hint: 'leave out the name to stop the server',
-          });
-        }
+        if (request.process !== undefined) throw await noSuchProcess(this.#service.plan, request.process, []);
         void this.stop({ graceful: true });
         // The connection of the client ends with this process.
         return new Promise(() => {});

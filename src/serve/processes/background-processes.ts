@@ -22,7 +22,7 @@ import type { Vacated } from '../upgrade/upgrade.ts';
 import { type ProcessPlan, processSupervision, taskDefinition } from './process-plan.ts';
 import { type Reloading, reloadTogether } from './reload-together.ts';
 import { ScheduledTasks } from './scheduled-tasks.ts';
-import { type ServedParts, servedParts } from './served-parts.ts';
+import { noSuchProcess, type ServedParts, servedParts } from './served-parts.ts';
 
 /** One section. */
 interface Section {
@@ -232,7 +232,7 @@ export class BackgroundProcesses {
 
   /** Ends the processes of a section until `startSection`. @throws RunError for an unknown name */
   async stopSection(name: string): Promise<void> {
-    const section = this.#named(name);
+    const section = await this.#named(name);
     const { supervisor } = section;
     section.isStopped = true;
     section.supervisor = undefined;
@@ -241,7 +241,7 @@ export class BackgroundProcesses {
 
   /** @throws The reason if they do not start */
   async startSection(name: string): Promise<void> {
-    const section = this.#named(name);
+    const section = await this.#named(name);
     if (!section.isStopped) throw new RunError('PASTER_PROCESS', `[process:${name}] runs already`);
     section.isStopped = false;
     try {
@@ -257,13 +257,10 @@ export class BackgroundProcesses {
     return [...this.#sections.values()].flatMap(({ supervisor }) => supervisor ?? []);
   }
 
-  #named(name: string): Section {
+  async #named(name: string): Promise<Section> {
     const section = this.#sections.get(name);
     if (section) return section;
-    const names = [...this.#sections.keys()];
-    throw new RunError('PASTER_PROCESS', `there is no process "${name}" in server ${process.pid}`, {
-      hint: names.length > 0 ? `there are: ${names.join(', ')}` : 'the INI file has no [process:...] section',
-    });
+    throw await noSuchProcess(this.#service.plan, name, [...this.#sections.keys()]);
   }
 
   #chosen(): Promise<ServedParts> {

@@ -5,8 +5,8 @@ import { loadServer } from '../../deploy/load.ts';
 import { namesOfKind } from '../../deploy/part-kinds.ts';
 import { SectionScope } from '../../deploy/sections/section-scope.ts';
 import type { NamedServers } from '../../deploy/server/server-group.ts';
-import type { LoadSession } from '../../deploy/session.ts';
-import { UsageError } from '../../errors.ts';
+import { LoadSession } from '../../deploy/session.ts';
+import { RunError, UsageError } from '../../errors.ts';
 import { plannedServerNames, type ServePlan } from '../plan.ts';
 
 export interface ServedParts {
@@ -42,6 +42,31 @@ export async function servedParts(plan: ServePlan, session: LoadSession): Promis
   if (chosen.web || chosen.processes.length + chosen.tasks.length > 0) return chosen;
   throw new UsageError('PASTER_USAGE', 'serve: --only and --without leave nothing to run', {
     hint: `there are: ${[WEB, ...background].join(', ')}`,
+  });
+}
+
+/**
+ * The error for a command about a process that this server does not run.
+ * @param running the names of those that it runs
+ */
+export async function noSuchProcess(
+  { file, selection: { only, without } = {}, globalConf }: ServePlan,
+  name: string,
+  running: readonly string[],
+): Promise<RunError> {
+  const session = new LoadSession(globalConf);
+  // If the file has errors by now, the server runs nevertheless.
+  const document = file === undefined ? undefined : await session.read(file).catch(() => undefined);
+  const written = namesOfKind(document?.sections.keys() ?? [], 'process');
+  const option = only?.includes(name) === false ? '--only' : without?.includes(name) === true ? '--without' : undefined;
+  if (option !== undefined && written.includes(name)) {
+    return new RunError('PASTER_PROCESS', `[process:${name}] is not served: ${option} leaves it out`, {
+      hint: 'this holds until the server is restarted with other options',
+    });
+  }
+  const names = running.length > 0 ? running : written;
+  return new RunError('PASTER_PROCESS', `there is no process "${name}" in server ${process.pid}`, {
+    hint: names.length > 0 ? `there are: ${names.join(', ')}` : 'the INI file has no [process:...] section',
   });
 }
 

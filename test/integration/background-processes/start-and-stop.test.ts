@@ -26,6 +26,14 @@ describe('what is started', () => {
     await eventually(async () => (await names(cwd).catch(() => [])).length > 0);
     expect(await names(cwd)).toEqual(expected);
     expect(program.stdout.includes('serving on')).toBe(expected.includes('web'));
+    if (expected.includes('jobs')) return;
+    for (const command of ['stop', 'start']) {
+      const { status, stderr } = await paster(['control', 'x.ini', command, 'jobs'], { cwd }).finished();
+      expect([status, stderr]).toEqual([
+        1,
+        expect.stringContaining('[process:jobs] is not served: --only leaves it out'),
+      ]);
+    }
   });
 
   test.each([
