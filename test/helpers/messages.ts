@@ -144,7 +144,9 @@ class Source {
       return index === undefined || !args[index] ? [] : [args[index]];
     }
     if (node.type === 'CallExpression' && args[0]) {
-      const isLogged = callee === 'error' && /log/i.test(nameOf((node['callee'] as Node)['object']) ?? '');
+      const of = (node['callee'] as Node)['object'];
+      const logger = isNode(of) && of.type === 'CallExpression' ? of['callee'] : of;
+      const isLogged = callee === 'error' && /log/i.test(nameOf(logger) ?? '');
       return callee === 'warn' || isLogged ? [args[0]] : [];
     }
     if (node.type === 'ObjectExpression' && /^(?:config|deploy|net)\//.test(this.#file)) {

@@ -15,6 +15,7 @@ import { atOnce, inSequence } from './start/boot-order.ts';
 import { FirstWorkers } from './start/first-workers.ts';
 import { StartLimit } from './start/start-limit.ts';
 import type { BootAllOptions, BootOptions, PoolOptions, Slot, WorkerSettings } from './supervision.ts';
+import { Interrupted, startLog } from './turns.ts';
 import type { WorkerHandle } from './worker-handle.ts';
 import { LiveWorkers } from './workers/live-workers.ts';
 
@@ -108,7 +109,7 @@ export class Pool<Boot> {
       if (each.status === 'fulfilled') this.#place(slot, each.value);
       else this.#revive(slot);
     }
-    if (failed) this.#log.error(`a worker did not start: ${describeError(failed.reason)}`);
+    if (failed) startLog(this.#log, failed.reason).error(`a worker did not start: ${describeError(failed.reason)}`);
   }
 
   /** Adds a slot with a worker. @throws The reason if it does not start. */
@@ -135,7 +136,7 @@ export class Pool<Boot> {
       const isServing = this.isStarting && (await this.#latest?.then(Boolean, () => false));
       if (!isServing) await this.bootOne({ isFirst: true });
     } catch (error) {
-      if (!this.#stopping) this.#log.error(`a worker does not start: ${describeError(error)}`);
+      if (!this.#stopping) startLog(this.#log, error).error(`a worker does not start: ${describeError(error)}`);
     }
   }
 
@@ -199,7 +200,7 @@ export class Pool<Boot> {
     const interruptions = this.#interruptions;
     const isInterrupted = () => this.#stopping || this.#interruptions !== interruptions;
     const boot = async (index: number) => {
-      if (isInterrupted()) throw interrupted();
+      if (isInterrupted()) throw new Interrupted();
       const worker = await this.bootOne({ isFirst: index === 0, failure });
       booted.set(index, worker);
       return worker;
@@ -291,7 +292,7 @@ export class Pool<Boot> {
     const { boot, limits, startTimeout } = this.settings;
     const limit = new StartLimit(startTimeout, worker, this.#log);
     const givenUp = new Promise<never>((_resolve, reject) => {
-      this.#starting.set(worker, () => reject(interrupted()));
+      this.#starting.set(worker, () => reject(new Interrupted()));
     });
     try {
       const asksToOpen = failure === undefined && this.spares.isPrepared(worker);
@@ -408,7 +409,7 @@ export class Pool<Boot> {
       } catch (error) {
         if (this.#stopping || this.isVacated) return;
         slot.deaths++;
-        this.#log.error(`a worker does not start: ${describeError(error)}`);
+        startLog(this.#log, error).error(`a worker does not start: ${describeError(error)}`);
         this.#revive(slot);
       }
     };
@@ -422,9 +423,4 @@ export class Pool<Boot> {
     );
     this.#revivals.add(timer);
   }
-}
-
-/** Why a worker did not start that `interrupt` has ended. */
-export function interrupted(): Error {
-  return new Error('a reload was asked for');
 }

@@ -21,7 +21,7 @@ import { describeChanges } from '../reload/path-changes.ts';
 import { Reload } from '../reload/reload.ts';
 import { isWithdrawal } from './canary.ts';
 import { MemoryBudget, NO_OTHERS, workersText } from './memory-budget.ts';
-import { interrupted, Pool } from './pool.ts';
+import { Pool } from './pool.ts';
 import { WorkerScaler } from './scaling/worker-scaler.ts';
 import { serveWaiting } from './start/last-worker.ts';
 import {
@@ -31,7 +31,7 @@ import {
   workersAtFirst,
   workersAtOnce,
 } from './supervision.ts';
-import { Turns } from './turns.ts';
+import { Interrupted, Turns } from './turns.ts';
 import { watchHeartbeats } from './watchdog.ts';
 import { type Failure, STOPPED, SUPERSEDED, WorkerChanges } from './worker-changes.ts';
 import type { WorkerHandle } from './worker-handle.ts';
@@ -357,7 +357,7 @@ export class Supervisor<Boot> {
     this.#pool.settings = workerSettings(next, this.#options.reload);
     this.#configurePreload(next);
     try {
-      if (this.#turns.isInterrupted) throw interrupted();
+      if (this.#turns.isInterrupted) throw new Interrupted();
       if (next.exclusive) await this.#pool.vacate();
       const canary = oneByOne && !this.#reload && !next.exclusive ? next.canary : undefined;
       const ready = await this.#pool.bootAll(count, { oneByOne, canary, confirm });

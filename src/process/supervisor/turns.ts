@@ -1,4 +1,17 @@
 /** Runs actions on supervised processes one after the other. A newer reload interrupts those that start workers. */
+import type { Logger } from '../../log.ts';
+
+/** Why a worker did not start that a reload has ended, since the reload starts others. */
+export class Interrupted extends Error {
+  constructor() {
+    super('a reload was asked for');
+  }
+}
+
+/** A log for the reason why a worker did not start. That a reload has ended it is no error. */
+export function startLog(log: Logger, reason: unknown): Logger {
+  return reason instanceof Interrupted ? { ...log, error: log.info } : log;
+}
 
 export class Turns {
   /** Whether an action has its turn that starts workers. */

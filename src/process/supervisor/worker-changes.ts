@@ -5,6 +5,7 @@ import type { RestartReason } from '../../metrics/server-status.ts';
 import { describeError } from '../ipc/error-transfer.ts';
 import { workersText } from './memory-budget.ts';
 import type { Pool } from './pool.ts';
+import { startLog } from './turns.ts';
 import type { WorkerHandle } from './worker-handle.ts';
 
 export interface Failure {
@@ -60,7 +61,7 @@ export class WorkerChanges<Boot> {
         pool.spares.warm();
         return undefined;
       } catch (error) {
-        if (!isStopping()) log.error(`one more worker does not start: ${describeError(error)}`);
+        if (!isStopping()) startLog(log, error).error(`one more worker does not start: ${describeError(error)}`);
         return { ok: false, error };
       }
     }, STOPPED);
@@ -106,7 +107,8 @@ export class WorkerChanges<Boot> {
       events.restarted(kind, `worker ${worker.pid} ${reason}`);
       return { ok: true, pid: slot.worker?.pid };
     } catch (error) {
-      if (!isStopping()) log.error(`its successor does not start, it keeps running: ${describeError(error)}`);
+      if (!isStopping())
+        startLog(log, error).error(`its successor does not start, it keeps running: ${describeError(error)}`);
       return { ok: false, error };
     } finally {
       pool.spares.warm();

@@ -10,6 +10,7 @@ import { describeError } from '../../ipc/error-transfer.ts';
 import { LOAD_MS, type Load, QUIET_MS } from '../../ipc/messages.ts';
 import { workersText } from '../memory-budget.ts';
 import type { Pool } from '../pool.ts';
+import { Interrupted, startLog } from '../turns.ts';
 import type { WorkerHandle } from '../worker-handle.ts';
 import { ConnectionSpread } from './connection-spread.ts';
 import { type ScalingChange, type ScalingLimits, ScalingPolicy } from './scaling-policy.ts';
@@ -122,9 +123,10 @@ export class WorkerScaler<Boot> {
     const before = pool.size;
     const failure = await pool.grow(count - before);
     if (pool.size > before) log.info(`${workersText(pool.size)} (${pool.size - before} more): ${reason}`);
-    this.#failures = failure ? this.#failures + 1 : 0;
+    this.#failures = failure && !(failure instanceof Interrupted) ? this.#failures + 1 : 0;
     this.#retryAt = performance.now() + backoffMs(this.#failures);
-    if (failure && this.#policy) log.error(`one more worker does not start: ${describeError(failure)}`);
+    if (failure && this.#policy)
+      startLog(log, failure).error(`one more worker does not start: ${describeError(failure)}`);
     this.#spread.spread(pool.workers, performance.now());
     pool.spares.warmLater();
   }
