@@ -5,9 +5,10 @@ import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isatty } from 'node:tty';
 import { releaseVariables } from '../config/env-file.ts';
+import { currentStep } from '../deploy/loading-step.ts';
 import { refuseListeningLater } from '../deploy/programs/listening/refusal.ts';
 import { type HandOver, type Serving, serveTogether } from '../deploy/server/serving.ts';
-import { EXIT_FAILURE, EXIT_OK, RunError } from '../errors.ts';
+import { EXIT_FAILURE, EXIT_OK, formatError, RunError } from '../errors.ts';
 import { meter } from '../metrics/meter.ts';
 import type { ServerStatus } from '../metrics/server-status.ts';
 import { statusLines } from '../metrics/status-lines.ts';
@@ -20,7 +21,7 @@ import type { Controllable, ControlRequest, SendPiece, UpgradeOutcome } from '..
 import { endWithin, setLastTask } from '../process/program/last-task.ts';
 import type { Program } from '../process/program/self-spawn.ts';
 import { handleSignals, type Signal, type SignalTarget } from '../process/program/signals.ts';
-import { timerMs } from '../timer.ts';
+import { after, timerMs } from '../timer.ts';
 import { serverIdentity } from './announce.ts';
 import { ownDeathDetails } from './death-details.ts';
 import { loadPlannedApp, plannedAppContext, servedContexts } from './plan.ts';
@@ -66,6 +67,19 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
     });
   }
 
+  /** Without workers nothing ends an application that takes too long: what it waits for is logged. */
+  async #inTime<T>(loading: Promise<T>): Promise<T> {
+    const { server, log } = this.#service;
+    const { start_timeout: limit } = server.settings;
+    const timer = after(limit, () => {
+      const error = currentStep()?.overdue?.(limit);
+      if (error) log.warn(formatError(error));
+    });
+    // A program that waits for nothing must be noticed.
+    timer?.unref();
+    return loading.finally(() => clearTimeout(timer));
+  }
+
   /** Resolves when the server has ended by itself or has been stopped. */
   async serve(): Promise<void> {
     const { plan, request, server, session, log } = this.#service;
@@ -97,7 +111,7 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
       // A runner listens by itself.
       if (!server.runner) refuseListeningLater(plan.directory, log);
       const context = await plannedAppContext(plan, session);
-      const app = withLines(await loadPlannedApp({}, context));
+      const app = withLines(await this.#inTime(loadPlannedApp({}, context)));
       await servedContexts(plan, session);
       session.logWarnings(log);
       if (server.runner) {

@@ -1,6 +1,6 @@
 /** Programs that listen by themselves, served by `listen:` through the filters and the server of an INI file. */
 import { once } from 'node:events';
-import { symlinkSync } from 'node:fs';
+import { symlinkSync, writeFileSync } from 'node:fs';
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -102,6 +102,16 @@ describe('listen:', () => {
       1,
       expect.stringContaining(`x.ini:1:1: [app:main] listen:./server.js: ${message}`),
     ]);
+  });
+
+  test('says so without workers too, and goes on to wait', async () => {
+    const listen = "require('node:http').createServer((req, res) => res.end('it')).listen(3000)";
+    const source = `const timer = setInterval(() => { if (require('node:fs').existsSync('go')) { clearInterval(timer); ${listen}; } }, 20);`;
+    const cwd = project({ 'server.js': source }, '', 'start_timeout = 1\n');
+    const program = paster(['serve', 'x.ini'], { cwd });
+    await program.says(/\[app:main\] listen:.*: the program has not called listen\(\) of an HTTP server within 1 s/);
+    writeFileSync(join(cwd, 'go'), '');
+    await program.says(/^serving on /m);
   });
 
   test.each([
