@@ -359,6 +359,23 @@ describe('kubernetes', () => {
 });
 
 describe('several servers', () => {
+  test('a container leaves out further ones for HTTP, and keeps the one with the settings of the processes', async () => {
+    const directory = project(HTTP);
+    const [first, live] = [
+      'use = npm:paster#fastcgi\nsocket = ../var/a.sock\nworkers = 2',
+      'use = npm:paster#http\nport = 8085',
+    ];
+    const servers = `[server:main]\n${first}\n[server:live]\n${live}\n[server:other]\n${live.replace('8085', '8086')}\n`;
+    const app = '[app:main]\nuse = npm:paster#test\n';
+    writeFiles(directory, { 'etc/config.ini': `[paster]\nserve = main live other\n${app}${servers}` });
+    const { stdout, stderr } = await runHere(['export', 'docker', ini(directory)]);
+    const [, words = ''] = /^CMD (.*)$/m.exec(stdout) ?? [];
+    const address = ['--host', '0.0.0.0', '--port', '8085'];
+    const options = ['--server-name', 'main', '--server-name', 'live', ...address];
+    expect(JSON.parse(words).slice(2)).toEqual(['serve', ...options, 'etc/config.ini']);
+    expect(stderr).toContain('[server:live] is the only server for HTTP: [server:other] is left out');
+  });
+
   const FIRST = '[server:main]\nuse = npm:paster#fastcgi\n';
   const LIVE = '[server:live]\nuse = npm:paster#http\nport = 8085\n';
 
@@ -374,13 +391,25 @@ describe('several servers', () => {
       'has a Unix socket',
       `${FIRST}socket = /run/a.sock\n${LIVE}`,
       [8085],
-      '[server:main] listens on unix:/run/a.sock in',
+      '[server:main] cannot listen on unix:/run/a.sock in the container, which can write only to var/ and /tmp: write socket = %(here)s/../var/a.sock, or',
+    ],
+    [
+      'has a Unix socket in the project',
+      `${FIRST}socket = %(here)s/../a.sock\n${LIVE}`,
+      [8085],
+      '[server:main] cannot listen on unix:',
+    ],
+    [
+      'has a Unix socket in var/',
+      `${FIRST}socket = %(here)s/../var/a.sock\n${LIVE}`,
+      [8085],
+      '[server:main] listens on unix:',
     ],
     [
       'speaks HTTP too',
       `${LIVE.replace('live', 'main').replace('8085', '8086')}${LIVE}`,
       [8086],
-      'in a container [server:main] serves alone: [server:live] is left out',
+      'in a container [server:main] is the only server for HTTP: [server:live] is left out',
     ],
   ])('of a container, if another one %s', async (_what, servers, ports, note) => {
     const directory = project(HTTP);

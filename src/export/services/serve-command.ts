@@ -1,6 +1,6 @@
 /** The command lines that run a deployment, on this machine or in a container, where the server speaks HTTP. */
 import { existsSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { WEB } from '../../deploy/background/process-settings.ts';
 import { workerCountText } from '../../deploy/server/worker-count.ts';
 import { type Address, formatAddress, isLoopback, type TcpAddress } from '../../net/address.ts';
@@ -60,7 +60,7 @@ const CONTAINER_PORT = 8080;
 
 /**
  * Probes and an Ingress speak HTTP to a port. If one of the servers speaks HTTP, only its address is replaced; of several such
- * servers the first one serves alone. If none does, `serve -s http` replaces them, with the same workers and graceful timeout.
+ * servers the others are left out. If none does, `serve -s http` replaces them, with the same workers and graceful timeout.
  */
 export function containerServer(deployment: Deployment): ContainerServer {
   const [web] = webServers(deployment);
@@ -74,10 +74,15 @@ function webServers(deployment: Deployment): DeployedServer[] {
   return [deployment, ...deployment.others].filter((each) => isHttp(each.scheme) && !each.http2Only);
 }
 
-/** Those that are served beside the one whose port a container has; none if that one serves alone. */
+/** The sections that a container serves; none if `serve -s http` replaces them. The options of an address fit one server for HTTP. */
+function servedSections(deployment: Deployment): DeployedServer[] {
+  const [web] = webServers(deployment);
+  return web ? [deployment, ...deployment.others].filter((each) => each === web || !isHttp(each.scheme)) : [];
+}
+
+/** Those that are served beside the one whose port a container has. */
 function besideWeb(deployment: Deployment): DeployedServer[] {
-  const [web, another] = webServers(deployment);
-  return web && !another ? [deployment, ...deployment.others].filter((each) => each !== web) : [];
+  return servedSections(deployment).filter((each) => !isHttp(each.scheme));
 }
 
 /** The ports of these as far as other machines reach them. */
@@ -89,24 +94,46 @@ export function portsBesideWeb(deployment: Deployment): { readonly name: string;
   );
 }
 
-/** The servers that the network of a container does not reach. */
+/** The servers that a container leaves out, that cannot listen in it, and that its network does not reach. */
 export function containerNotes(deployment: Deployment): string[] {
   const { others } = deployment;
   if (others.length === 0) return [];
-  const [web, another] = webServers(deployment);
-  if (!web || another) {
-    const served = web ? `[server:${web.section}]` : 'serve -s http';
-    const left = [deployment, ...others].filter((each) => each !== web).map(({ section }) => `[server:${section}]`);
-    return [`in a container ${served} serves alone: ${left.join(', ')} ${left.length === 1 ? 'is' : 'are'} left out`];
-  }
-  return besideWeb(deployment).flatMap(({ section, addresses, scheme }) =>
-    addresses.some(isReached)
-      ? []
-      : `[server:${section}] listens on ${addresses.map(formatAddress).join(' ')} in the container, where only its own processes reach it: ` +
-        (isHttp(scheme)
-          ? 'write host = 0.0.0.0'
-          : 'write host = 0.0.0.0, and allow with the addresses of the web servers'),
+  const served = servedSections(deployment);
+  const left = [deployment, ...others]
+    .filter((each) => !served.includes(each))
+    .map(({ section }) => `[server:${section}]`);
+  const [web] = webServers(deployment);
+  const how = web ? `[server:${web.section}] is the only server for HTTP` : 'serve -s http serves alone';
+  return [
+    ...(left.length > 0
+      ? [`in a container ${how}: ${left.join(', ')} ${left.length === 1 ? 'is' : 'are'} left out`]
+      : []),
+    ...besideWeb(deployment).flatMap((each) => addressNote(each, deployment)),
+  ];
+}
+
+function addressNote({ section, addresses }: DeployedServer, { file, project }: Deployment): string[] {
+  const refused = addresses.find(
+    (each) => each.kind === 'unix' && !isWritable(relative(project, each.path), each.path),
   );
+  const remedy = 'host = 0.0.0.0, and allow with the addresses of the web servers';
+  if (refused?.kind === 'unix') {
+    const socket = relative(dirname(file), join(project, 'var', basename(refused.path)));
+    return [
+      `[server:${section}] cannot listen on ${formatAddress(refused)} in the container, which can write only to var/ and /tmp: ` +
+        `write socket = %(here)s/${socket}, or ${remedy}`,
+    ];
+  }
+  if (addresses.some(isReached)) return [];
+  const all = addresses.map(formatAddress).join(' ');
+  return [
+    `[server:${section}] listens on ${all} in the container, where only its own processes reach it: write ${remedy}`,
+  ];
+}
+
+/** Whether a container can write there: the rest of it is read-only, or belongs to root. */
+function isWritable(inProject: string, path: string): boolean {
+  return inProject.startsWith('../') ? path.startsWith('/tmp/') : inProject.startsWith('var/');
 }
 
 function isReached(address: Address): address is TcpAddress {
@@ -118,11 +145,14 @@ export function containerCommand(deployment: Deployment, part: CommandPart): str
   const count = settings.workers;
   const workers = count === undefined ? [] : ['--workers', workerCountText(count, settings.maxChildren)];
   const timeout = ['--graceful-timeout', String(settings.graceful_timeout)];
-  const [web, another] = webServers(deployment);
-  const kind =
-    web && !another
-      ? sectionOptions(names.servers)
-      : [...(web ? sectionOptions([web.section]) : ['-s', 'http']), ...workers, ...timeout];
+  const served = servedSections(deployment);
+  const isWhole = served.length === 1 + deployment.others.length;
+  const sections = isWhole ? names.servers : served.map(({ section }) => section);
+  const kind = [
+    ...(served.length > 0 ? sectionOptions(sections) : ['-s', 'http']),
+    // The first server has the settings of the processes.
+    ...(served.includes(deployment) ? [] : [...workers, ...timeout]),
+  ];
   const address = ['--host', '0.0.0.0', '--port', String(containerServer(deployment).port)];
   const server = hasServer ? [...kind, ...address] : [];
   return ['node', `node_modules/paster/${PASTER}`, ...pasterWords(deployment, part, relative(project, file), server)];
