@@ -99,7 +99,16 @@ async function read(file: string, environment: string | undefined): Promise<Migr
   const names = environmentNames(value);
   const has = (name: string) => (names.includes(name) ? name : undefined);
   const { apps, notes } = ecosystemApps(value, file, environment ?? has('production'));
-  return { production: apps, development: ecosystemApps(value, file, has('development')).apps, notes };
+  const development = ecosystemApps(value, file, has('development')).apps.map(withoutProduction);
+  return { production: apps, development, notes };
+}
+
+/** Most files have NODE_ENV=production in `env`, which would hide errors during development. */
+function withoutProduction(app: MigratedApp): MigratedApp {
+  const variables = Object.entries(app.variables).filter(
+    ([name, value]) => name !== 'NODE_ENV' || value !== 'production',
+  );
+  return { ...app, variables: Object.fromEntries(variables) };
 }
 
 /** The application that paster serves: the first one that looks like it, unless the user names another. */

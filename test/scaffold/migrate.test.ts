@@ -179,6 +179,8 @@ describe('keys', () => {
     ['script: "run.sh", interpreter: "none"', ['command = ./run.sh']],
     ['script: "worker.js", interpreter: "/opt/node18/bin/nodejs"', ['command = /opt/node18/bin/nodejs worker.js']],
     ['script: "echo a && echo b"', ["command = bash -c 'echo a && exec echo b'", 'stop_signal = SIGINT']],
+    ['script: "echo a > b 2>&1"', ["command = bash -c 'exec echo a > b 2>&1'", 'stop_signal = SIGINT']],
+    ['script: "/usr/bin/npm", args: "run queue"', ['use = program:../worker.js']],
     ['script: "echo a | cat"', ["command = bash -c 'echo a | cat'\ncwd"]],
     ['script: "npm", args: "run queue"', ['use = program:../worker.js', 'args = --queue', '    A=1']],
     ['script: "npm", args: \'"run" "queue" -- "a b"\'', ['use = program:../worker.js', "args = --queue 'a b'"]],
@@ -323,6 +325,11 @@ describe('whether a program is a server', () => {
     ['', { 'a.js': "import './src/b.js';", 'src/b.ts': SERVER }, ['use = listen:../a.js']],
     ['instances: 2', { 'a.js': "require('@strapi/strapi')().start()" }, ['use = listen:../a.js', 'workers = 2']],
     ['instances: 2', { 'b.js': '' }, ['use = listen:../a.js', 'workers = 2']],
+    [
+      'script: "node_modules/other/cli.js", args: "start", env: { PORT: 1 }',
+      { 'a.js': '', 'node_modules/other/cli.js': '' },
+      ['use = listen:../node_modules/other/cli.js', 'args = start'],
+    ],
     ['', { 'b.js': '' }, ['use = program:../a.js']],
   ])('%s, %j', async (fields, files, lines) => {
     const ecosystem = `module.exports = { apps: [{ name: "a", script: "a.js", ${fields} }] };\n`;
@@ -425,6 +432,10 @@ describe('the command', () => {
     const { config, develop } = await app(`${WEB}, env_staging: { A: 1 }, env_development: { A: 2 }`, 'env=staging');
     expect(config).toContain('    A=1');
     expect(develop).toContain('    A=2');
+    const plain = await app(`${WEB}, env: { NODE_ENV: "production", A: 3 }`);
+    expect(plain.config).toContain('    NODE_ENV=production');
+    expect(plain.develop).toContain('    A=3');
+    expect(plain.develop).not.toContain('NODE_ENV');
   });
 
   test('a file of another kind', async () => {

@@ -12,6 +12,7 @@ import { nodeProgram, otherProgram, type Program, shellWord, type Variables } fr
 const OPERATOR = /[|&;<>()`\n]/;
 /** Plain commands one after the other; the last one goes on to run. */
 const CHAIN = /^([^|&;<>()`\n]+(?:(?:&&|;)[^|&;<>()`\n]+)*)(?:&&|;)([^|&;<>()`\n]+)$/;
+const REDIRECTION = /\d?>>?(?:&\d|\s*[\w./-]+)/g;
 const DIRECTORY = /^\s*cd\s+([\w@./-]+)\s*&&(.*)$/;
 const ASSIGNMENT = /^[A-Za-z_]\w*=/;
 /** Finds commands of packages, as `npm run` does. */
@@ -146,14 +147,18 @@ function chained(line: string, cwd: string, shell: string, prefix: string): Prog
 
 /** A simple command takes the place of the shell, so that it gets the signals: `exec gunicorn app:app -b :$PORT`. */
 function executed(line: string): string {
-  if (OPERATOR.test(line.replace(/\d?>&?[\w./-]+/g, '')) || /^(?:exec|export|set|cd)\b/.test(line)) return line;
+  if (OPERATOR.test(line.replace(REDIRECTION, '')) || /^(?:exec|export|set|cd)\b/.test(line)) return line;
   return ASSIGNMENT.test(line) ? `exec env ${line}` : `exec ${line}`;
 }
 
 /** Whether the program of a command gets the signal that stops it. */
 export function getsSignals([program = '', option, line = '']: readonly string[]): boolean {
   if (/^(?:npm|npx|yarn|pnpm)$/.test(program)) return false;
-  return !/^(?:ba|da|z)?sh$/.test(program) || option !== '-c' || /(?:^|&& |; )exec [^|&;]*$/.test(line);
+  return (
+    !/^(?:ba|da|z)?sh$/.test(program) ||
+    option !== '-c' ||
+    /(?:^|&& |; )exec [^|&;]*$/.test(line.replace(REDIRECTION, ''))
+  );
 }
 
 /** Plain words need no shell. */

@@ -184,6 +184,8 @@ function programOf(app: Fields, script: string, cwd: string, file: string): Prog
   const interpreter = textOf(app['exec_interpreter']);
   // pm2 gives such a script to bash.
   if (/\s/.test(script.trim())) return programOfLine(script, cwd, 'bash');
+  // Those on this machine are programs of Node too.
+  if (/^\/.*\/(?:npm|pnpm|yarn)$/.test(script)) return programOfWords([basename(script), ...args], cwd, 'bash');
   const path = resolve(cwd, script);
   const source = readableText(path);
   // Not a file: pm2 looks for a command of this name.

@@ -39,7 +39,7 @@ const MOST_FILES = 200;
 export function listening({ file }: Program): 'yes' | 'no' | 'unknown' {
   if (file === undefined) return 'no';
   const [, command] = /\/node_modules\/(?:\.bin\/|@[^/]+\/)?([^/]+)/.exec(file) ?? [];
-  if (command !== undefined) return SERVERS.has(command) ? 'yes' : 'no';
+  if (command !== undefined) return SERVERS.has(command) ? 'yes' : 'unknown';
   const first = [...originals(file), file].filter((each) => readableText(each) !== undefined);
   const files = new Set(first);
   const packages = new Set<string>();
