@@ -1,7 +1,9 @@
 /** What a spare worker does when it has to load the application while it still imports packages, and what it then notices. */
-import { promises } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import fs, { promises } from 'node:fs';
 import Module, { createRequire } from 'node:module';
 import os, { getPriority } from 'node:os';
+import { join, resolve } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import type { Unit } from '../../src/process/preload/loaded-module.ts';
 import { Preloader } from '../../src/process/preload/preloader.ts';
@@ -99,6 +101,7 @@ async function conflictOf(look: () => unknown, change: () => Undo) {
   await preloader.stop();
   const undo = change();
   const conflict = preloader.conflict();
+  preloader.output.drop();
   undo?.();
   return conflict;
 }
@@ -180,4 +183,49 @@ test.each<readonly [what: string, look: () => unknown, change: () => Undo]>([
   expect(await conflictOf(look, change)).toBeUndefined();
   expect(process.env).toBe(env);
   expect(Reflect.getPrototypeOf(Reflect.getPrototypeOf(globalThis) ?? {})).toBe(Object.prototype);
+});
+
+/** What is observed of the import of a package. */
+async function effectsOf(look: () => unknown): Promise<readonly string[]> {
+  const found: string[] = [];
+  const preloader = new Preloader({
+    units: [unit('first')],
+    writtenVariables: [],
+    onImport: () => {},
+    onImported: (_index, effects) => void found.push(...effects.map(({ reason }) => reason)),
+  });
+  await preloader.run(async () => void (await look()));
+  preloader.output.drop();
+  return found;
+}
+
+test.each<readonly [reason: string, look: () => unknown]>([
+  [`reads ${resolve('settings.json')}`, () => fs.existsSync('settings.json')],
+  [`reads ${resolve('..', '.settingsrc')}`, () => fs.statSync('../.settingsrc', { throwIfNoEntry: false })],
+  [
+    `reads ${join(os.homedir(), '.settingsrc')}`,
+    () => promises.access(join(os.homedir(), '.settingsrc')).catch(nothing),
+  ],
+  [`reads ${resolve('.')}`, () => fs.opendirSync('.').closeSync()],
+  ['runs true', () => spawnSync('true')],
+  ['changes how modules are loaded (module.register)', () => Module.register('data:text/javascript,', import.meta.url)],
+])('it notices that a package %s', async (reason, look) => {
+  expect(await effectsOf(look)).toContain(reason);
+});
+
+test.each<readonly [what: string, look: () => unknown]>([
+  ['a package', () => fs.existsSync('node_modules/first/settings.json')],
+  ['a manifest', () => fs.readFileSync('package.json')],
+  ['a file of the system', () => fs.existsSync('/etc/os-release')],
+  ['the directory that a project is in', () => fs.statSync('..')],
+])('it does not mind that a package looks at %s', async (_what, look) => {
+  expect(await effectsOf(look)).toEqual([]);
+});
+
+test('the application finds what a package has put in the place of a function of Node', async () => {
+  const { existsSync } = fs;
+  const own = () => false;
+  await effectsOf(() => Object.assign(fs, { existsSync: own }));
+  expect(fs.existsSync).toBe(own);
+  Object.assign(fs, { existsSync });
 });

@@ -2,6 +2,7 @@
  * In a spare worker: imports the application's packages one after the other until the worker is told to load the
  * application, and observes what each import does to the process.
  */
+import { syncBuiltinESMExports } from 'node:module';
 import { getPriority, setPriority } from 'node:os';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { errorMessage } from '../../errors.ts';
@@ -109,6 +110,7 @@ export class Preloader {
     this.#environment.stop();
     this.#names.stop();
     this.#hooks.stop();
+    syncBuiltinESMExports();
     if (variable !== undefined) return { kind: 'variable', name: variable };
     return global === undefined ? undefined : { kind: 'global', name: global };
   }
@@ -160,6 +162,7 @@ export class Preloader {
       this.#outside.stop();
       this.#restorePriority();
       this.#observeApplication();
+      syncBuiltinESMExports();
     }
   }
 

@@ -88,11 +88,10 @@ export class EnvironmentAccess {
     this.#isApplication = true;
   }
 
-  /** The application gets Node's own object. */
+  /** The application gets Node's own object. To be followed by `syncBuiltinESMExports`. */
   stop(): void {
     if (!this.#observed || this.isReplaced) return;
     process.env = this.#env;
-    syncBuiltinESMExports();
   }
 
   /** A variable that the application has changed after a package had read it. */

@@ -139,20 +139,25 @@ interface Properties {
   readonly values: readonly unknown[];
 }
 
+// Loops, since this runs for thousands of properties before V8 has compiled it.
 function propertiesOf(object: object): Properties {
   const keys = Reflect.ownKeys(object);
-  const values = keys.map((key) => {
+  const values: unknown[] = [];
+  for (const key of keys) {
     const found = Reflect.getOwnPropertyDescriptor(object, key);
-    return found && ('value' in found ? found.value : new Accessor(found.get));
-  });
+    values.push(found && ('value' in found ? found.value : new Accessor(found.get)));
+  }
   return { keys, values };
 }
 
 function isEqual(before: Properties, now: Properties): boolean {
-  return (
-    before.keys.length === now.keys.length &&
-    now.keys.every((key, at) => key === before.keys[at] && isSame(before.values[at], now.values[at]))
-  );
+  const { length } = now.keys;
+  if (before.keys.length !== length) return false;
+  for (let at = 0; at < length; at++) {
+    if (before.keys[at] !== now.keys[at]) return false;
+    if (now.values[at] !== before.values[at] && !isSame(before.values[at], now.values[at])) return false;
+  }
+  return true;
 }
 
 function differences(before: Properties, now: Properties): (string | symbol)[] {

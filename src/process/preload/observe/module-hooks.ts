@@ -17,7 +17,8 @@ const MOST_CALLS = 3;
 export class ModuleHooks {
   /** What a call has changed that registers hooks, for a sentence. */
   registered: string | undefined;
-  #cached: ReadonlyMap<string, unknown> | undefined;
+  /** The modules in the cache of `require` before the application was loaded. */
+  #cached: readonly unknown[] | undefined;
   #isNoting = true;
   readonly #undo: (() => void)[] = [];
 
@@ -35,8 +36,8 @@ export class ModuleHooks {
    * @param onRequire called before one of its CommonJS modules gets a package, which a cold start evaluates then
    */
   noteRequires(onRequire: () => void): void {
-    const cached = new Map(Object.entries(cache));
-    this.#cached = cached;
+    const cached = new Set(Object.keys(cache));
+    this.#cached = Object.values(cache);
     const calls = new Map<string, number>();
     const noteCall = (name: string) => {
       const count = calls.get(name) ?? 0;
@@ -56,16 +57,20 @@ export class ModuleHooks {
     });
   }
 
+  /** To be followed by `syncBuiltinESMExports`. */
   stop(): void {
     this.#isNoting = false;
     for (const undo of this.#undo.splice(0)) undo();
-    syncBuiltinESMExports();
   }
 
   /** Whether the application has exchanged or removed a module that was loaded before, or has put one in the place of Node's. */
   get isCacheChanged(): boolean {
-    for (const [file, module] of this.#cached ?? []) if (cache[file] !== module) return true;
-    return Object.keys(cache).some((name) => !name.startsWith('/') && Module.isBuiltin(name));
+    const before = this.#cached ?? [];
+    // New ones come after them.
+    const now = Object.values(cache);
+    for (let at = 0; at < before.length; at++) if (now[at] !== before[at]) return true;
+    const added = now.length > before.length ? Object.keys(cache).slice(before.length) : [];
+    return added.some((name) => !name.startsWith('/') && Module.isBuiltin(name));
   }
 
   #replace(target: Functions, name: string, note: (args: readonly unknown[]) => void): void {

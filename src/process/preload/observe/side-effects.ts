@@ -45,10 +45,10 @@ export class OutsideReads {
     syncBuiltinESMExports();
   }
 
+  /** To be followed by `syncBuiltinESMExports`. */
   stop(): void {
     this.#isNoting = false;
     for (const undo of this.#undo.splice(0)) undo();
-    syncBuiltinESMExports();
   }
 
   #noteFile(path: unknown, mayChange: (file: string) => boolean): void {
@@ -69,7 +69,8 @@ export class OutsideReads {
     Object.defineProperties(noting, Object.getOwnPropertyDescriptors(original));
     target[name] = noting;
     this.#undo.push(() => {
-      target[name] = original;
+      // A package may have put a function of its own around it.
+      if (target[name] === noting) target[name] = original;
     });
   }
 }
@@ -111,7 +112,8 @@ function isIn(path: string, directory: string): boolean {
 }
 
 function filePath(path: unknown): string | undefined {
-  if (typeof path === 'string') return resolve(path);
+  // Node reads each module of a package.
+  if (typeof path === 'string') return isPackageFile(path) ? undefined : resolve(path);
   return path instanceof URL && path.protocol === 'file:' ? fileURLToPath(path) : undefined;
 }
 
