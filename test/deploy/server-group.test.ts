@@ -139,7 +139,9 @@ describe('check and serve report', () => {
 
   it('no server that is served as unused', async () => {
     const found = await checkFile(file(`[paster]\nserve = live\n${APP}${WEB}${LIVE}`), {});
-    expect(found.map(({ error }) => error.message)).toEqual(['[server:web] is not used: nothing refers to it']);
+    expect(found.map(({ error }) => error.message)).toEqual([
+      '[server:web] is not used: to serve it too, write serve = live, web in [paster]',
+    ]);
   });
 
   it.each([

@@ -151,7 +151,10 @@ class FileCheck {
     for (const [kind, error] of missing) this.#reportMissing(kind, error, isOptional);
     for (const { section, kind } of parts) {
       if (isLibrary || missing.has(kind) || referred.has(section.name)) continue;
-      this.#session.warn(`[${section.name}] is not used: nothing refers to it`, section.location);
+      const served = [...names.map((each = MAIN) => each), nameOfSection(section.name)].join(', ');
+      const reason =
+        kind === 'server' ? `to serve it too, write serve = ${served} in [paster]` : 'nothing refers to it';
+      this.#session.warn(`[${section.name}] is not used: ${reason}`, section.location);
     }
   }
 

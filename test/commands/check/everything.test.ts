@@ -140,9 +140,9 @@ test('a file with everything wrong: every mistake, by line, once', async () => {
     'x.ini:69:1: [server:main] unknown setting "prot" (did you mean "port"?)',
     'x.ini:70:1: [server:main] port: "80a" is not a whole number (allowed: a whole number from 0 to 65535)',
     'x.ini:71:1: warning: [server:main] use_threadpool has no effect: Node serves requests without a pool of threads',
-    'x.ini:72:1: warning: [server:two] is not used: nothing refers to it',
+    'x.ini:72:1: warning: [server:two] is not used: to serve it too, write serve = main, two in [paster]',
     'x.ini:75:1: [server:two] socket and port exclude each other (keep one of them)',
-    'x.ini:76:1: warning: [server:three] is not used: nothing refers to it',
+    'x.ini:76:1: warning: [server:three] is not used: to serve it too, write serve = main, three in [paster]',
     'x.ini:77:7: [server:three] the package "paster" has no server "htp" (did you mean "http"?)',
     '',
   ]);
