@@ -1,4 +1,5 @@
 /** The comment above what `export` writes: the command that made it, where the file goes, and how to check and load it. */
+import { basename } from 'node:path';
 import { fromWorkingDirectory } from '../working-directory.ts';
 import type { Deployment } from './deployment.ts';
 import { lines } from './text.ts';
@@ -15,43 +16,44 @@ export interface Heading {
   readonly output: string | undefined;
 }
 
-/** For each target: the place of its file, the check, and the command that loads it. */
-const INSTALLATION: Readonly<Record<string, (name: string) => readonly [place: string, check: string, load: string]>> =
-  {
-    nginx: (name) => [`/etc/nginx/sites-enabled/${name}`, 'nginx -t', 'systemctl reload nginx'],
-    lighttpd: (name) => [
-      `/etc/lighttpd/conf-enabled/90-${name}.conf`,
-      'lighttpd -tt -f /etc/lighttpd/lighttpd.conf',
-      'systemctl reload lighttpd',
-    ],
-    apache: (name) => [`/etc/apache2/sites-enabled/${name}.conf`, 'apache2ctl configtest', 'systemctl reload apache2'],
-    caddy: (name) => [
-      `/etc/caddy/${name}.caddyfile, which /etc/caddy/Caddyfile imports`,
-      'caddy validate --config /etc/caddy/Caddyfile',
-      'systemctl reload caddy',
-    ],
-    haproxy: () => [
-      'the end of /etc/haproxy/haproxy.cfg, after its "defaults"',
-      'haproxy -c -f /etc/haproxy/haproxy.cfg',
-      'systemctl reload haproxy',
-    ],
-    systemd: (name) => [
-      '/etc/systemd/system/',
-      `systemd-analyze verify ${name}.service`,
-      `systemctl daemon-reload && systemctl restart ${name}.service`,
-    ],
-    split: (name) => [
-      '/etc/systemd/system/',
-      `systemd-analyze verify ${name}.target`,
-      `systemctl daemon-reload && systemctl enable ${name}.target && systemctl restart ${name}.target`,
-    ],
-    docker: (name) => ["Dockerfile, in the project's directory", `docker build -t ${name} .`, `docker run ${name}`],
-    kubernetes: (name) => [
-      `${name}.yaml`,
-      `kubectl apply --dry-run=server -f ${name}.yaml`,
-      `kubectl apply -f ${name}.yaml`,
-    ],
-  };
+type Installation = readonly [place: string, check: string, load: string];
+
+/** For each target: the place of its file, the check, and the command that loads it. `output` is a word of a shell. */
+const INSTALLATION: Readonly<Record<string, (name: string, output: string | undefined) => Installation>> = {
+  nginx: (name) => [`/etc/nginx/sites-enabled/${name}`, 'nginx -t', 'systemctl reload nginx'],
+  lighttpd: (name) => [
+    `/etc/lighttpd/conf-enabled/90-${name}.conf`,
+    'lighttpd -tt -f /etc/lighttpd/lighttpd.conf',
+    'systemctl reload lighttpd',
+  ],
+  apache: (name) => [`/etc/apache2/sites-enabled/${name}.conf`, 'apache2ctl configtest', 'systemctl reload apache2'],
+  caddy: (name) => [
+    `/etc/caddy/${name}.caddyfile, which /etc/caddy/Caddyfile imports`,
+    'caddy validate --config /etc/caddy/Caddyfile',
+    'systemctl reload caddy',
+  ],
+  haproxy: () => [
+    'the end of /etc/haproxy/haproxy.cfg, after its "defaults"',
+    'haproxy -c -f /etc/haproxy/haproxy.cfg',
+    'systemctl reload haproxy',
+  ],
+  systemd: (name) => [
+    '/etc/systemd/system/',
+    `systemd-analyze verify ${name}.service`,
+    `systemctl daemon-reload && systemctl restart ${name}.service`,
+  ],
+  split: (name) => [
+    '/etc/systemd/system/',
+    `systemd-analyze verify ${name}.target`,
+    `systemctl daemon-reload && systemctl enable ${name}.target && systemctl restart ${name}.target`,
+  ],
+  docker: (name) => ["Dockerfile, in the project's directory", `docker build -t ${name} .`, `docker run ${name}`],
+  kubernetes: (name, output = `${name}.yaml`) => [
+    output,
+    `kubectl apply --dry-run=server -f ${output}`,
+    `kubectl apply -f ${output}`,
+  ],
+};
 
 /** The command that runs a file of `--standalone`, before its path. */
 const RUN: Readonly<Record<string, string>> = {
@@ -74,19 +76,36 @@ export function withHeading(
     ...(isStandalone
       ? // nginx does not look for a relative path in the working directory.
         [`# Run it: ${RUN[target]} ${output === undefined ? 'FILE' : quoted(fromWorkingDirectory(output))}`]
-      : installationLines(isSplit ? 'split' : target, name)),
+      : installationLines(isSplit ? 'split' : target, name, output)),
     text,
   )}\n`;
 }
 
-function installationLines(target: string, name: string): string[] {
+/** The commands name the file or the unit that is written, unless `output` is a directory. */
+function installationLines(target: string, name: string, output: string | undefined): string[] {
   const installation = INSTALLATION[target];
   if (installation === undefined) return [];
-  const [place, check, load] = installation(name);
+  const isFile = output !== undefined && /\.(?:service|ya?ml)$/.test(output);
+  const unit = isFile && target === 'systemd' ? quoted(basename(output, '.service')) : name;
+  const [place, check, load] = installation(unit, isFile ? quoted(output) : undefined);
   return [`# Place: ${place}`, `# Check: ${check}`, `# Load:  ${load}`];
 }
 
-/** A word that has a meaning to the shell is quoted, with control characters escaped: none of them can end the comment. */
+/**
+ * A word that has a meaning to the shell is quoted. Control characters are escaped as bash, zsh and ksh read them: none of them can
+ * end the comment.
+ */
 function quoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : JSON.stringify(word);
+  if (/^[\w@%+=:,./-]+$/.test(word)) return word;
+  if (!/[\p{Cc}\p{Zl}\p{Zp}]/u.test(word)) return `'${word.replaceAll("'", `'\\''`)}'`;
+  const escaped = word
+    .replace(/[\\']/g, '\\$&')
+    .replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, (each) => CONTROL[each] ?? hexadecimal(each));
+  return `$'${escaped}'`;
+}
+
+const CONTROL: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+
+function hexadecimal(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

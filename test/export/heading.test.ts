@@ -1,4 +1,5 @@
 /** The comment above what `paster export` writes. */
+import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { expect, test } from 'vitest';
@@ -39,9 +40,30 @@ test('the command has its options, and no word of it ends the comment', async ()
     output,
   );
   expect(readFileSync(output, 'utf8').split('\n').slice(1, 3)).toEqual([
-    `#   paster export nginx ${ini(directory)} "x=1\\n}" --output ${JSON.stringify(output)} --host a.example --host b.example --standalone`,
-    `# Run it: nginx -c ${JSON.stringify(output)}`,
+    `#   paster export nginx ${ini(directory)} $'x=1\\n}' --output '${output}' --host a.example --host b.example --standalone`,
+    `# Run it: nginx -c '${output}'`,
   ]);
+});
+
+test('a shell reads each word of the command as it was', async () => {
+  const directory = project(SERVER);
+  const words = ['a=$HOME `id` "x" \\', "b=it's", "c=\t'\u0001\n\\x", 'd=ü é'];
+  const [, command = ''] = (await exported('nginx', ini(directory), ...words)).split('\n');
+  const read = execFileSync('bash', ['-c', `printf '%s\\0' ${command.replace(/^# +/, '')}`], { encoding: 'utf8' });
+  expect(read.split('\0').slice(0, -1)).toEqual(['paster', 'export', 'nginx', ini(directory), ...words]);
+});
+
+test.each([
+  ['systemd', 'my shop.service', ["systemd-analyze verify 'my shop'.service", "systemctl restart 'my shop'.service"]],
+  ['systemd', '.', ['systemd-analyze verify shop.service', 'systemctl restart shop.service']],
+  ['kubernetes', 'k.yml', ['-f DIRECTORY/k.yml', 'kubectl apply -f DIRECTORY/k.yml']],
+])('%s: the commands name what is written with -o %s', async (target, name, [check = '', load = '']) => {
+  const directory = project(SERVER);
+  await exported(target, ini(directory), '-o', join(directory, name));
+  const file = join(directory, name === '.' ? 'shop.service' : name);
+  const text = readFileSync(file, 'utf8').replaceAll(directory, 'DIRECTORY');
+  expect(/^# Check: (.*)$/m.exec(text)?.[1]).toContain(check);
+  expect(/^# Load: {2}(.*)$/m.exec(text)?.[1]).toContain(load);
 });
 
 test('the command that runs a standalone file has its absolute path', async () => {
