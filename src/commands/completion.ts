@@ -12,7 +12,7 @@ interface Completion {
     readonly help: string;
     readonly takesValue: boolean;
   }[];
-  /** The words that an argument allows, as in `[start|stop|restart|status]`. */
+  /** The words that an argument allows, as in `[start|stop|restart|status]`, or in a help such as `bash, zsh or fish`. */
   readonly words: readonly string[];
 }
 
@@ -61,25 +61,32 @@ function completionOf(name: string, { summary, options, args }: Command): Comple
       help,
       takesValue: flags.includes('<'),
     })),
-    words: args.flatMap(([arg]) => /^\[([a-z]+(?:\|[a-z]+)+)\]$/.exec(arg)?.[1]?.split('|') ?? []),
+    words: args.flatMap(([arg, help]) => {
+      const [, inName] = /^\[([a-z]+(?:\|[a-z]+)+)\]$/.exec(arg) ?? [];
+      return inName?.split('|') ?? (/^[a-z]+(?:, [a-z]+)+(?: or [a-z]+)?$/.test(help) ? help.split(/, | or /) : []);
+    }),
   };
 }
 
 function bashScript(completions: readonly Completion[]): string {
   const cases = completions.map(({ name, options, words }) => {
     const names = [...options.flatMap((option) => option.names), '--help'];
-    return `    ${name}) options=${shellQuote(names.join(' '))} words=${shellQuote(words.join(' '))} ;;`;
+    const valued = options.flatMap((option) => (option.takesValue ? option.names : []));
+    return `    ${name}) options=${shellQuote(names.join(' '))} valued=${shellQuote(valued.join(' '))} words=${shellQuote(words.join(' '))} ;;`;
   });
   const commands = [...completions.map(({ name }) => name), 'help'].join(' ');
   return `# bash completion of paster: source <(paster completion bash)
 _paster() {
-  local current=\${COMP_WORDS[COMP_CWORD]} command=\${COMP_WORDS[1]} options= words=
+  local current=\${COMP_WORDS[COMP_CWORD]} command=\${COMP_WORDS[1]} options= valued= words=
   if [ "$COMP_CWORD" -eq 1 ] || { [ "$command" = help ] && [ "$COMP_CWORD" -eq 2 ]; }; then
     COMPREPLY=($(compgen -W ${shellQuote(`${commands} --help --version`)} -- "$current"))
     return
   fi
   case $command in
 ${cases.join('\n')}
+  esac
+  case " $valued " in
+    *" \${COMP_WORDS[COMP_CWORD-1]} "*) words= ;;
   esac
   case $current in
     -*) COMPREPLY=($(compgen -W "$options" -- "$current")) ;;

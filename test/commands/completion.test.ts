@@ -29,6 +29,9 @@ test.each([
   ['paster serve --reload-', 2, ['--reload-interval']],
   ['paster serve etc/x.ini rest', 3, ['restart']],
   ['paster check etc/', 2, ['etc/x.ini']],
+  ['paster export ap', 2, ['apache']],
+  ['paster completion f', 2, ['fish']],
+  ['paster serve etc/x.ini --server-name st', 4, []],
 ])('bash: %s', async (words, index, expected) => {
   const output = await inShell('bash', ['--norc', '-c'], BASH(words, index));
   expect(output.split('\n').filter(Boolean).sort()).toEqual(expected);
@@ -38,6 +41,7 @@ test.each([
   ['paster se', ['serve', 'setup-app']],
   ['paster serve --reload-', ['--reload-interval']],
   ['paster serve etc/x.ini rest', ['restart']],
+  ['paster export ap', ['apache']],
 ])('fish: %s', async (words, expected) => {
   const output = await inShell('fish', ['--no-config', '-c'], `source ./completion; complete -C '${words}'`);
   const names = output.split('\n').map((line) => line.split('\t')[0] ?? '');
