@@ -140,3 +140,37 @@ test('packages that look at what may change are not imported ahead', { timeout: 
   await save("require('above');");
   await program.says(/above is not imported ahead, nor is what comes after it: it reads .*\/preload-state\.json/);
 });
+
+test('packages of a program see its arguments and its directory', { timeout: 60_000 }, async () => {
+  const directory = temporaryDirectory();
+  const ini = (args: string) =>
+    `[app:main]\nuse = listen:./server.js\nargs = ${args}\ncwd = inner\n[server:main]\nuse = npm:paster#http\nport = 0\n`;
+  const text = (version: number) => `module.exports = ${version};\n`;
+  writeFiles(directory, {
+    'develop.ini': ini('--one two'),
+    'text.js': text(0),
+    'inner/x': '',
+    'server.js': `const started = require('started');
+const text = require('./text.js');
+require('node:http').createServer((req, res) => res.end(JSON.stringify([text, ...started]))).listen(0);
+`,
+    'node_modules/started/index.js': 'module.exports = [...process.argv.slice(1), process.cwd()];\n',
+  });
+  const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
+  const shows = (version: number, ...args: readonly string[]) => {
+    const expected = [version, join(directory, 'server.js'), ...args, join(directory, 'inner')];
+    return eventually(async () => (await (await fetch(program.url)).text()) === JSON.stringify(expected));
+  };
+  const spare = () =>
+    eventually(() => {
+      const output = program.output.slice(program.output.lastIndexOf('is ready'));
+      return /(\d+) has imported 1 package ahead/.exec(output) ?? false;
+    });
+  const [, first] = await spare();
+  writeFiles(directory, { 'text.js': text(1) });
+  await shows(1, '--one', 'two');
+  await program.says(new RegExp(`worker ${first} takes over`));
+  await spare();
+  writeFiles(directory, { 'develop.ini': ini('--three') });
+  await shows(1, '--three');
+});

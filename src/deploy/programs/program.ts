@@ -1,6 +1,7 @@
 /** `listen:./server.js`: a program that listens by itself, as an application. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { bool, defineSettings, int, path, type SettingsOf, text } from '../../config/setting.ts';
 import { RunError } from '../../errors.ts';
 import { partLogger } from '../../log.ts';
@@ -51,13 +52,35 @@ export function programFactory(file: string, directory: string) {
     return app;
   };
   factory.settings = programSettings;
+  factory.enterAhead = (settings: ProgramSettings) => enterProgramAhead(file, settings);
   return factory;
 }
 
-async function startProgram(file: string, directory: string, settings: ProgramSettings): Promise<App> {
-  const { args, cwd, port, ready, listen_others: listenOthers } = settings;
+/** What `enterProgramAhead` was called with, until the program starts. */
+let ahead: string | undefined;
+
+/** Gives this process the arguments and the directory of a program, since packages may read them when they are imported ahead. */
+function enterProgramAhead(file: string, settings: ProgramSettings): void {
+  ahead = textOf(file, settings);
+  enterProgram(file, settings);
+}
+
+function enterProgram(file: string, { args, cwd }: ProgramSettings): void {
   if (cwd !== undefined) process.chdir(cwd);
-  process.argv = [process.execPath, file, ...args];
+  const argv = [process.execPath, file, ...args];
+  if (!isDeepStrictEqual(process.argv, argv)) process.argv = argv;
+}
+
+function textOf(file: string, { args, cwd }: ProgramSettings): string {
+  return JSON.stringify([file, args, cwd]);
+}
+
+async function startProgram(file: string, directory: string, settings: ProgramSettings): Promise<App> {
+  const { port, ready, listen_others: listenOthers, args } = settings;
+  if (ahead !== undefined && ahead !== textOf(file, settings)) {
+    throw new Error(`what ${file} is started with has changed after packages were imported`);
+  }
+  enterProgram(file, settings);
   const warn = (message: string): void => partLogger.warn(`${file}: ${message}`);
   const takeover = new ListenTakeover({ port, listenOthers, warn });
   hideChannel();

@@ -1,16 +1,18 @@
 /** Loads and serves the plan of a worker; runs in the child, below `process/worker/worker.ts`. */
 import { isAbsolute } from 'node:path';
 import { loadTarget } from '../../deploy/compose.ts';
-import type { Context } from '../../deploy/context.ts';
+import type { Context, FactoryContext } from '../../deploy/context.ts';
 import { innerContexts } from '../../deploy/inspect/outline.ts';
 import { loadContext } from '../../deploy/load.ts';
 import { guardLoading, neverSettlesError } from '../../deploy/loading-step.ts';
 import { importPackage, observeEvaluation, prepareTsx } from '../../deploy/modules/import-module.ts';
 import { replaceListen } from '../../deploy/programs/listening/policy.ts';
 import { refuseListeningLater } from '../../deploy/programs/listening/refusal.ts';
+import type { programFactory } from '../../deploy/programs/program.ts';
 import type { NamedServer } from '../../deploy/server/server-group.ts';
 import { serveTogether } from '../../deploy/server/serving.ts';
 import { LoadSession } from '../../deploy/session.ts';
+import { validateSettings } from '../../deploy/validate.ts';
 import { paintFor } from '../../diagnostics/paint.ts';
 import { meter } from '../../metrics/meter.ts';
 import type { WorkerPreparation, WorkerStart, WorkerWarming } from '../../process/worker/worker.ts';
@@ -73,6 +75,7 @@ export const prepareWorker: WorkerPreparation<WorkerPlan> = async (plan, units) 
   // Before packages, as in a cold start: they may set variables. Not without `reload`: then a file may change long before the
   // reload that the change is meant for.
   if (plan.reload) await readConfigurationAhead(plan);
+  await enterProgramOf(plan).catch(ignore);
   // Before packages are observed: what paster changes is not their work, nor the application's.
   replaceListen();
   const { replaceChildren } = await import('../../deploy/programs/children/guard-children.ts');
@@ -81,6 +84,20 @@ export const prepareWorker: WorkerPreparation<WorkerPlan> = async (plan, units) 
   if (typescript) await prepareTsx(typescript.from);
   return importPackage;
 };
+
+/** Gives the process what a program is started with. With several programs it is not known which one a package belongs to. */
+async function enterProgramOf(plan: WorkerPlan): Promise<void> {
+  const contexts = await servedContexts(plan, new LoadSession(plan.globalConf));
+  const programs = contexts.filter(isProgram);
+  const [program] = programs;
+  if (!program || programs.length > 1) return;
+  const factory = (await program.target.load()) as ReturnType<typeof programFactory>;
+  factory.enterAhead((await validateSettings(factory, program)) as Parameters<typeof factory>[1]);
+}
+
+function isProgram(context: Context): context is FactoryContext {
+  return context.form === 'factory' && context.target.description.startsWith('listen:');
+}
 
 const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
   enterPlan(plan);
