@@ -11,10 +11,10 @@ type Files = Readonly<Record<string, string>>;
 /** `log` is a module that each of the packages adds its name to, in the order of evaluation. */
 const note = (name: string) => `import { log } from 'log';\nlog.push('${name}');\n`;
 
-const PACKAGES: Files = {
+const PACKAGES: Record<string, string> = {
   log: 'export const log = [];\n',
   plain: note('plain'),
-  other: note('other'),
+  other: `${note('other')}clearTimeout(setTimeout(() => {}, 9));\n`,
   'reads-env': `${note('reads-env')}export const mode = process.env.PRELOAD_MODE ?? 'none';\n`,
   'lists-env': `${note('lists-env')}export const listed = Object.keys(process.env).includes('PRELOAD_MODE');\n`,
   'reads-global': `${note('reads-global')}export const seen = globalThis.ownValue ?? 'none';\n`,
@@ -33,12 +33,28 @@ const PACKAGES: Files = {
   'reads-cwd': `${note('reads-cwd')}export const cwd = process.cwd();\n`,
 };
 
-const SETUP: Files = {
+const SETUP: Record<string, string> = {
   'setup.js': "process.env.PRELOAD_MODE = 'own';\n",
   'global.js': "globalThis.ownValue = 'own';\n",
   'pull.js': "import 'other';\n",
   'look.js': "export const looked = [globalThis.ownValue ?? 'none', process.env.PRELOAD_MODE ?? 'none'];\n",
 };
+
+/** What packages put off when they are imported. An own module sees that they are not ready. */
+const DEFERRED: Files = {
+  immediate: 'setImmediate(ready)',
+  tick: 'process.nextTick(ready)',
+  microtask: 'queueMicrotask(ready)',
+  timer: 'setTimeout(ready, 0)',
+  promise: 'readFile(new URL(import.meta.url)).then(ready)',
+  callback: 'stat(import.meta.dirname, ready)',
+};
+for (const [name, call] of Object.entries(DEFERRED)) {
+  PACKAGES[`by-${name}`] =
+    `import { stat } from 'node:fs';\nimport { readFile } from 'node:fs/promises';\nexport const state = { ready: false };
+const ready = () => { state.ready = true; };\n${call};\n`;
+  SETUP[`${name}.js`] = `import { state } from 'by-${name}';\nexport const { ready } = state;\n`;
+}
 
 /** An application that shows all that packages could have changed. */
 function app(version: number, imports: readonly string[], values: readonly string[] = []): string {
@@ -172,6 +188,10 @@ const CASES: readonly Case[] = [
   {
     name: 'packages leave listeners and timers',
     versions: [[['listens', 'ticks', 'plain']], [['plain', 'ticks']]],
+  },
+  {
+    name: 'packages are not ready when they are imported',
+    versions: Object.keys(DEFERRED).map((name) => [['plain', `{ ready } from "./${name}.js"`], ['ready']]),
   },
   {
     name: 'packages cannot be imported by themselves',

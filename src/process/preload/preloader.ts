@@ -201,6 +201,7 @@ export class Preloader {
     } catch (error) {
       add(`cannot be imported by itself: ${errorMessage(error)}`);
     }
+    this.#handles.endImport();
     // Node reports the end of timers and sockets a turn later.
     await nextTurn();
     const after = new GlobalState();

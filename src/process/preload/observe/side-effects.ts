@@ -7,7 +7,7 @@ import { homedir, tmpdir } from 'node:os';
 import { basename, dirname, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isOwnFile } from '../../../own-files.ts';
-import { isPackageFile } from '../package-files.ts';
+import { isPackageFile, isTypeScriptLoader } from '../package-files.ts';
 
 /** Functions of node:fs whose first argument is a file that they read, or look at. */
 const READERS = 'readFile open createReadStream exists stat lstat access readlink'.split(' ');
@@ -121,12 +121,26 @@ function filePath(path: unknown): string | undefined {
 const LASTING =
   /^(?:Timeout|TCPWRAP|TCPSERVERWRAP|PIPEWRAP|PIPESERVERWRAP|UDPWRAP|PROCESSWRAP|FSEVENTWRAP|STATWATCHER|SIGNALWRAP|WORKER|TLSWRAP|GETADDRINFOREQWRAP)$/;
 
-/** Timers, sockets, child processes and threads that were begun and have not ended. */
+/** Those that run once, and soon. A package that begins one may be complete a moment after its import, and not at its end. */
+const DEFERRED = /^(?:Timeout|Immediate|TickObject|Microtask|FSREQCALLBACK|FSREQPROMISE)$/;
+
+/** The file of a package in a line of a stack. */
+const FILE_IN_STACK = /(\/[^:)]*\/node_modules\/[^:)]*)/;
+
+/** Timers, sockets, child processes and threads that were begun and have not ended, and what was begun and put off. */
 export class Handles {
   readonly #open = new Map<number, string>();
+  /** Begun by packages in this turn of the event loop. */
+  readonly #begun = new Map<number, { readonly type: string; readonly resource: object }>();
+  #deferred: string | undefined;
   readonly #hook = createHook({
-    init: (id, type) => {
-      if (this.#isCounting && LASTING.test(type)) this.#open.set(id, type);
+    init: (id, type, _trigger, resource) => {
+      if (!this.#isCounting) return;
+      if (LASTING.test(type)) this.#open.set(id, type);
+      if (!DEFERRED.test(type) || !this.uncounted(isBegunByPackage)) return;
+      this.#begun.set(id, { type, resource });
+      // The import has waited for it, if it has not ended by then.
+      this.uncounted(() => setImmediate(() => this.#begun.delete(id)).unref());
     },
     destroy: (id) => void this.#open.delete(id),
   });
@@ -138,6 +152,12 @@ export class Handles {
 
   stop(): void {
     this.#hook.disable();
+  }
+
+  /** To be called as soon as an import has ended. */
+  endImport(): void {
+    const [deferred] = [...this.#begun.values()].filter(({ resource }) => !isCleared(resource));
+    this.#deferred = deferred?.type;
   }
 
   /** Calls a function whose timers are paster's own. */
@@ -154,6 +174,30 @@ export class Handles {
   take(): string | undefined {
     const [type] = this.#open.values();
     this.#open.clear();
-    return type;
+    return type ?? this.#deferred;
   }
+}
+
+const STACK_LINES = 15;
+/** Nobody waits until a file is closed. */
+const CLOSING = /\bclose \(node:fs\b/;
+/** Node itself puts off what it does for listeners, warnings and streams. */
+const PUTTING_OFF = /\bprocess\.nextTick \(node:/;
+
+function isBegunByPackage(): boolean {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = STACK_LINES;
+  const lines = String(new Error().stack).split('\n');
+  Error.stackTraceLimit = stackTraceLimit;
+  if (lines.some((line) => CLOSING.test(line))) return false;
+  const tick = lines.findIndex((line) => PUTTING_OFF.test(line));
+  return (tick < 0 ? lines : lines.slice(tick + 1, tick + 2)).some((line) => {
+    const [file] = FILE_IN_STACK.exec(line) ?? [];
+    return file !== undefined && !isOwnFile(file) && !isTypeScriptLoader(file);
+  });
+}
+
+/** Whether it is a timer that was stopped. */
+function isCleared(resource: object): boolean {
+  return '_onTimeout' in resource && resource._onTimeout === null;
 }
