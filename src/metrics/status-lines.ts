@@ -79,12 +79,12 @@ function serverLine(status: ServerStatus): string {
   const inFlight = workers.reduce((sum, { report }) => sum + (report?.inFlightCount ?? 0), 0);
   const restarted = countsText(restarts);
   return [
-    `server ${pid}, up ${up}: ${requests(requestsOf(totals))}`,
+    `server ${pid}, up ${up}: ${counted(requestsOf(totals), 'request')}`,
     `${inFlight} in flight`,
     ...(refusedOf(totals) > 0 ? [`${refusedOf(totals)} refused`] : []),
     ...(scaling ? [scalingText(scaling)] : []),
     restarted === '' ? 'no worker restarted' : `workers restarted: ${restarted}`,
-    `${reloads.done} reloads, ${reloads.failed} failed`,
+    `${counted(reloads.done, 'reload')}, ${reloads.failed} failed`,
   ].join(', ');
 }
 
@@ -100,7 +100,7 @@ function workerLines({ pid, state, report, silent }: WorkerStatus, isAlone: bool
   const { uptime, counts, inFlight, inFlightCount, connections, memory, lag } = report;
   const lines = [
     [
-      `${name}${state === 'ready' ? '' : `, ${state}`}, up ${duration(uptime)}: ${requests(requestsOf(counts))}`,
+      `${name}${state === 'ready' ? '' : `, ${state}`}, up ${duration(uptime)}: ${counted(requestsOf(counts), 'request')}`,
       `${inFlightCount} in flight`,
       ...(refusedOf(counts) > 0 ? [`${refusedOf(counts)} refused`] : []),
       ...(connections > 0 ? [connections === 1 ? '1 connection' : `${connections} connections`] : []),
@@ -128,8 +128,8 @@ export function requestLine({ method, url, seconds, client, section }: RequestRe
   );
 }
 
-function requests(count: number): string {
-  return count === 1 ? '1 request' : `${count} requests`;
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 const UNITS = [

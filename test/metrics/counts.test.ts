@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { addCounts, type Counts, DURATION_BOUNDS, NO_COUNTS, requestsOf } from '../../src/metrics/counts.ts';
 import { METHODS, SectionCounter } from '../../src/metrics/section-counter.ts';
-import { duration } from '../../src/metrics/status-lines.ts';
+import { NO_RELOADS, noRestarts } from '../../src/metrics/server-status.ts';
+import { duration, statusLines } from '../../src/metrics/status-lines.ts';
 
 const request = fc.record({
   section: fc.constantFrom('app:a', 'app:b', 'app:__proto__'),
@@ -84,4 +85,14 @@ test.each([
   [90_061, '1 d 1 h'],
 ])('%d seconds are %s', (seconds, text) => {
   expect(duration(seconds)).toBe(text);
+});
+
+test.each([
+  [0, '0 reloads, 0 failed'],
+  [1, '1 reload, 0 failed'],
+  [2, '2 reloads, 0 failed'],
+])('%i reloads of a server in words', (done, expected) => {
+  const reloads = { ...NO_RELOADS, done };
+  const counts = { workers: [], totals: NO_COUNTS, restarts: noRestarts(), reloads, events: [] };
+  expect(statusLines({ pid: 4711, started: Date.now(), ...counts })[0]).toContain(expected);
 });
