@@ -18,8 +18,8 @@ const STALE_MS = 3000;
  */
 export function deathDetails(worker: DeadWorker, exit: Exit, isErrorShown: boolean = false): string {
   const { failure, killedFor } = worker;
-  const lines = failure ? (isErrorShown ? [''] : errorLines(failure)) : [likelyCause(exit, killedFor)];
-  return [...lines.map((line) => shownValue('error', line)), ...inflightLines(worker)].join('\n');
+  const cause = failure ? (isErrorShown ? '' : `: ${failureDetails(failure)}`) : likelyCause(exit, killedFor);
+  return [cause, ...inflightLines(worker)].join('\n');
 }
 
 /** The same for this process, while it dies of an uncaught error. */
@@ -37,13 +37,20 @@ function inflightLines({ lastReport, report, reportAge }: DeadWorker): string[] 
   return [`  it had these requests in flight${when}:`, ...lines.map((line) => `  ${line}`)];
 }
 
+/** An error that nothing caught, for a log: its place in the user's own code, what it says, and in further lines its stack. */
+export function failureDetails(failure: Error): string {
+  return errorLines(failure)
+    .map((line) => shownValue('error', line))
+    .join('\n');
+}
+
 function errorLines(failure: Error): string[] {
-  if (failure instanceof PasterError) return [`: ${describeError(failure)}`];
+  if (failure instanceof PasterError) return [describeError(failure)];
   const place = placeInStack(failure);
   const where = place ? `${formatLocation(place)}: ` : '';
   const frames = stackFrames(failure);
   const what = failure.name === 'Error' ? failure.message : `${failure.name}: ${failure.message}`;
-  return [`: ${where}${what}`, ...frames.slice(0, FRAMES).map((frame) => `  ${frame.trim()}`)];
+  return [`${where}${what}`, ...frames.slice(0, FRAMES).map((frame) => `  ${frame.trim()}`)];
 }
 
 /** What a signal that the supervisor has not sent usually means. */

@@ -205,7 +205,7 @@ test('a run beyond its timeout is stopped', async () => {
 test('a failed run is logged and shown, and the next one comes', async () => {
   const cwd = project(`${WEB}[task:bad]\n${EACH_SECOND}\nuse = call:./tasks.js:fails\n`);
   const program = await serve(['x.ini'], { cwd });
-  await program.says(/\[task:bad\] failed after \d+\.\d s: .*no disk/);
+  await program.says(/\[task:bad\] failed after \d+\.\d s: tasks\.js:\d+:\d+: no disk\n {2}at .*fails .*tasks\.js/);
   await eventually(async () => ((await task(cwd))?.runs['failed'] ?? 0) > 1);
   expect((await task(cwd))?.last).toMatchObject({ result: 'failed', text: expect.stringContaining('no disk') });
   const { stdout } = await paster(['status', 'x.ini'], { cwd }).finished();

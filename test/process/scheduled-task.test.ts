@@ -61,6 +61,7 @@ function scheduled(
     served: 'x.ini',
     output: () => 'inherit',
     log: silentLogger,
+    describeFailure: ({ message }) => message,
     isPaused,
   });
   whenOver(() => task.stop({ graceful: false }));

@@ -35,6 +35,8 @@ export interface TaskOptions {
   readonly served: string;
   readonly output: () => number | 'inherit';
   readonly log: Logger;
+  /** For the log: why a run failed, with the place in the user's code. */
+  readonly describeFailure: (error: Error) => string;
   /** Whether it waits for `resume`. */
   readonly isPaused: boolean;
 }
@@ -241,17 +243,18 @@ export class ScheduledTask<Boot> {
     this.#last = { at, seconds, result, text };
     this.#onRun(this.#last);
     this.#runs[result]++;
-    this.#report(this.#last);
+    this.#report(this.#last, error);
     this.#running = undefined;
     const next = this.#isStopping ? undefined : this.#queue.shift();
     if (next) this.#begin(next);
   }
 
-  #report({ seconds, result, text }: TaskRun): void {
+  #report({ seconds, result }: TaskRun, error: Error | undefined): void {
     const took = `after ${seconds.toFixed(1)} s`;
     if (result === 'ok') this.#log.debug(`done ${took}`);
     else if (result === 'timeout') this.#log.error(`stopped ${took}: timeout`);
-    else if (result === 'failed') this.#log.error(`failed ${took}: ${text ?? 'its process was killed'}`);
+    else if (result === 'failed')
+      this.#log.error(`failed ${took}${error ? `: ${this.#options.describeFailure(error)}` : ''}`);
     else this.#log.info(`stopped ${took}`);
   }
 }

@@ -1,8 +1,9 @@
 /** One run of a task: a worker process without sockets that ends by itself. */
+import { RunError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { TaskResult } from '../../metrics/server-status.ts';
 import { enterDirectory, inCurrentRelease, workingDirectory } from '../../working-directory.ts';
-import { describeExit, overdueText, WORKER_DONE } from '../ipc/child-exit.ts';
+import { describeExit, type Exit, overdueText, WORKER_DONE } from '../ipc/child-exit.ts';
 import { titleOf } from '../program/title.ts';
 import { WorkerHandle } from '../supervisor/worker-handle.ts';
 
@@ -19,7 +20,7 @@ export interface TaskRunOptions<Boot> {
 /** A run in progress. */
 export interface TaskProcess {
   readonly pid: number | undefined;
-  readonly ended: Promise<{ readonly result: TaskResult; readonly error: unknown }>;
+  readonly ended: Promise<{ readonly result: TaskResult; readonly error: Error | undefined }>;
   /** Asks it to end, and kills it after some seconds. `result` is what its end counts as. */
   stop(result: TaskResult, seconds: number): Promise<void>;
   reopenLogs(): void;
@@ -61,7 +62,7 @@ export function startTaskRun<Boot>({ name, entry, served, output, log, boot, env
     ended: worker.exited.then((exit) => {
       if (stopped !== undefined) return { result: stopped, error: undefined };
       if (exit.code === WORKER_DONE) return { result: 'ok', error: undefined };
-      return { result: 'failed', error: worker.failure ?? new Error(`its process ended ${describeExit(exit)}`) };
+      return { result: 'failed', error: worker.failure ?? endedEarly(exit) };
     }),
     stop(result, seconds) {
       stopped ??= result;
@@ -69,6 +70,10 @@ export function startTaskRun<Boot>({ name, entry, served, output, log, boot, env
     },
     reopenLogs: () => worker.reopenLogs(),
   };
+}
+
+function endedEarly(exit: Exit): RunError {
+  return new RunError('PASTER_TASK', `its process ended ${describeExit(exit)}`);
 }
 
 const NO_LIMITS = {

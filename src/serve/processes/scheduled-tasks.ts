@@ -6,6 +6,7 @@ import type { TaskRun, TaskStatus } from '../../metrics/server-status.ts';
 import { OWN_CODE } from '../../own-files.ts';
 import { ScheduledTask, type TaskDefinition } from '../../process/tasks/scheduled-task.ts';
 import { servedName } from '../announce.ts';
+import { failureDetails } from '../death-details.ts';
 import type { Service } from '../service.ts';
 import { type ProcessPlan, taskDefinition } from './process-plan.ts';
 
@@ -53,6 +54,7 @@ export class ScheduledTasks {
           served: servedName(plan),
           output: () => logFile?.fd ?? ('inherit' as const),
           log: prefixedLogger(log, `[task:${name}] `),
+          describeFailure: failureDetails,
           isPaused: this.#isPaused,
         };
         this.#tasks.set(name, new ScheduledTask(definition, options));
