@@ -352,6 +352,27 @@ describe('whether a program is a server', () => {
   });
 });
 
+test('a WebSocket server of its own port ends before its successor listens, in a Procfile too', async () => {
+  const files = {
+    'chat.js': "const { WebSocketServer } = require('ws');\nnew WebSocketServer({ port: +process.env.WS_PORT });\n",
+    'feed.js': "const WebSocket = require('ws');\nnew WebSocket.Server(require('./options'));\n",
+    'options.js': 'module.exports = { port: 4322 };\n',
+    'manual.js': "const { WebSocketServer } = require('ws');\nnew WebSocketServer({ noServer: true });\n",
+    'server.js': SERVER,
+  };
+  const scripts = ['chat.js', 'feed.js', 'manual.js', 'server.js'];
+  const ecosystem = `module.exports = { apps: ${JSON.stringify(scripts.map((script) => ({ script })))} };\n`;
+  const { config } = await create({ 'ecosystem.config.js': ecosystem, ...files });
+  const lines = (script: string) => `use = program:../${script}\ncwd = %(here)s/..`;
+  expect(config).toContain('use = listen:../server.js');
+  expect(config).toContain(`${lines('chat.js')}\nexclusive = true`);
+  expect(config).toContain(`${lines('feed.js')}\nexclusive = true`);
+  expect(config).toContain(lines('manual.js'));
+  expect(config.match(/^exclusive/gm)).toHaveLength(2);
+  const procfile = await create({ Procfile: 'web: node server.js\nchat: node chat.js\n', ...files });
+  expect(procfile.config).toMatch(/use = program:..\/chat.js\n[^[]*^exclusive = true/m);
+});
+
 describe('several servers', () => {
   const TWO = {
     'ecosystem.config.js':

@@ -93,8 +93,7 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
   const times = scheduleOf(app, file);
   const endsItself = app['autorestart'] === false;
   const listens = listening(program);
-  const isServer =
-    program.file !== undefined && !endsItself && (listens === 'yes' || (listens === 'unknown' && mayServe));
+  const isServer = program.file !== undefined && !endsItself && (listens === 'yes' || (listens !== 'no' && mayServe));
   const instances = instancesOf(app, isServer);
   const { command = [] } = program;
   const isPm2s = script === 'serve';
@@ -118,7 +117,10 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
     envFiles,
     port: port > 0 ? port : undefined,
     isServer,
-    listens: isServer || (program.file === undefined && (Number.isInteger(port) || opensPort(command))),
+    listens:
+      isServer ||
+      listens === 'websocket' ||
+      (program.file === undefined && (Number.isInteger(port) || opensPort(command))),
     // As pm2 does it.
     stopSignal: getsSignals(command) ? 'SIGINT' : undefined,
     instances: instances.count,

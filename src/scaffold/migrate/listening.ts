@@ -25,6 +25,9 @@ const SERVERS = new Set([
 ]);
 
 const LISTENS = /\b(?:listen|serve|startServer|startStandaloneServer|bootstrap|lift)\s*\(/;
+/** A server of the package `ws` that opens a port, unlike one on the server of an application. */
+const OPENS_WEBSOCKET =
+  /\bnew\s+(?:WebSocketServer|(?:WebSocket|ws|WS)\.(?:WebSocket)?Server)\s*\((?!\s*\{[^}]*\b(?:noServer|server)\b)/;
 /** The specifier of `require('x')`, `from 'x'`, `import 'x'`, `import('x')`. */
 const IMPORT = /(?:\brequire\s*\(|\bfrom|\bimport\s*\(?)\s*(['"`])([^'"`\n]+)\1/g;
 /** A module whose name is only known when the program runs. */
@@ -34,9 +37,10 @@ const EXTENSIONS = ['', '.js', '.mjs', '.cjs', '.ts', '.mts', '.cts', '/index.js
 const MOST_FILES = 200;
 
 /**
- * @returns 'unknown' if its file is not there, such as one that has to be built, or if a package may listen for it
+ * @returns 'unknown' if its file is not there, such as one that has to be built, or if a package may listen for it;
+ * 'websocket' if it opens a port for WebSockets alone
  */
-export function listening({ file }: Program): 'yes' | 'no' | 'unknown' {
+export function listening({ file }: Program): 'yes' | 'websocket' | 'no' | 'unknown' {
   if (file === undefined) return 'no';
   const [, command] = /\/node_modules\/(?:\.bin\/|@[^/]+\/)?([^/]+)/.exec(file) ?? [];
   if (command !== undefined) return SERVERS.has(command) ? 'yes' : 'unknown';
@@ -44,9 +48,11 @@ export function listening({ file }: Program): 'yes' | 'no' | 'unknown' {
   const files = new Set(first);
   const packages = new Set<string>();
   let isKnown = first.length > 0;
+  let isWebSocket = false;
   for (const each of files) {
     const text = withoutComments(readableText(each) ?? '');
     if (LISTENS.test(text)) return 'yes';
+    isWebSocket ||= OPENS_WEBSOCKET.test(text);
     isKnown &&= !COMPUTED.test(text) && files.size < MOST_FILES;
     for (const [, , specifier = ''] of text.matchAll(IMPORT)) {
       const found = specifier.startsWith('.') ? localFile(each, specifier) : undefined;
@@ -54,6 +60,7 @@ export function listening({ file }: Program): 'yes' | 'no' | 'unknown' {
       if (!specifier.startsWith('.')) packages.add(specifier);
     }
   }
+  if (isWebSocket) return 'websocket';
   return isKnown && frameworkOf((dependency) => packages.has(dependency)) === undefined ? 'no' : 'unknown';
 }
 
@@ -85,7 +92,7 @@ export function servedProgram(
 ): { readonly program: Program; readonly notes: readonly string[] } {
   const { last, cwd } = program;
   const listens = last ? listening(last.program) : 'no';
-  if (!last || listens === 'no' || (listens === 'unknown' && !mayServe)) return { program, notes: [] };
+  if (!last || listens === 'no' || (listens !== 'yes' && !mayServe)) return { program, notes: [] };
   const served = cwd === undefined ? last.program : { cwd, ...last.program };
   return {
     program: { ...served, variables: { ...program.variables, ...last.program.variables } },

@@ -45,7 +45,7 @@ export function readProcfile(file: string): Procfile {
       envFiles: [...new Set([...envFiles, ...optionFiles])],
       port,
       isServer,
-      listens: name === 'web' || listening(program) === 'yes' || opensPort(program.command ?? []),
+      listens: name === 'web' || ['yes', 'websocket'].includes(listening(program)) || opensPort(program.command ?? []),
       stopSignal: undefined,
       instances: 1,
       schedule: undefined,
