@@ -14,7 +14,7 @@ const note = (name: string) => `import { log } from 'log';\nlog.push('${name}');
 const PACKAGES: Record<string, string> = {
   log: 'export const log = [];\n',
   plain: note('plain'),
-  other: `${note('other')}clearTimeout(setTimeout(() => {}, 9));\n`,
+  other: `import process from 'node:process';\n${note('other')}clearTimeout(setTimeout(() => {}, 9));\n`,
   'reads-env': `${note('reads-env')}export const mode = process.env.PRELOAD_MODE ?? 'none';\n`,
   'lists-env': `${note('lists-env')}export const listed = Object.keys(process.env).includes('PRELOAD_MODE');\n`,
   'reads-global': `${note('reads-global')}export const seen = globalThis.ownValue ?? 'none';\n`,

@@ -52,7 +52,8 @@ const GLOBAL_OBJECTS = new Set(['globalThis', 'console', 'process', 'Date', 'Mat
 let seenModules = 0;
 
 function watch(name: string, object: unknown): void {
-  if (!isObject(object) || watched.has(object) || NOT_WATCHED.test(name) || Object.isFrozen(object)) return;
+  if (!isObject(object) || watched.has(object) || Object.isFrozen(object)) return;
+  if (NOT_WATCHED.test(name) || CHANGES_BY_ITSELF.has(name)) return;
   watched.set(object, name);
   if (typeof object === 'function') watch(`${name}.prototype`, object.prototype);
 }
