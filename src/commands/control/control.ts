@@ -161,8 +161,11 @@ async function workers(server: FoundServer, argument: string, console: Console):
 
 async function replace(server: FoundServer, argument: string, console: Console): Promise<void> {
   const pid = pidOf(argument);
-  const { pid: successor } = await server.ask<{ pid?: number }>({ command: 'replace', pid });
-  console.out(`worker ${pid} is replaced by ${successor}`);
+  const { pid: successor, isProcess } = await server.ask<{ pid?: number; isProcess?: boolean }>({
+    command: 'replace',
+    pid,
+  });
+  console.out(`${isProcess ? 'process' : 'worker'} ${pid} is replaced by ${successor}`);
 }
 
 async function start(server: FoundServer, process: string, console: Console): Promise<void> {

@@ -118,7 +118,7 @@ export class SupervisedService implements SignalTarget, Controllable {
       case 'replace': {
         const replaced = await this.#processes.replaceWorker(request.pid, 'is replaced by paster control');
         if (replaced === undefined) break;
-        if (replaced.ok) return { pid: replaced.pid };
+        if (replaced.ok) return { pid: replaced.pid, isProcess: true };
         throw new RunError('PASTER_WORKER', `process ${request.pid} keeps running: ${describeError(replaced.error)}`);
       }
       case 'inspect': {
@@ -135,7 +135,23 @@ export class SupervisedService implements SignalTarget, Controllable {
         return {};
       default:
     }
+    if ((request.command === 'replace' || request.command === 'inspect') && !this.#isForWeb(request.pid)) {
+      throw this.#noProcess(request.pid);
+    }
     return this.#webControl ? this.#webControl.control(request, send, gone) : this.#controlWithoutWeb(request);
+  }
+
+  /** Whether the web server handles this PID: that of a worker, or any one if there are no other processes. */
+  #isForWeb(pid: number): boolean {
+    if (!this.#web) return false;
+    return this.#processes.workers.length === 0 || this.#web.workers.some((each) => each.pid === pid);
+  }
+
+  #noProcess(pid: number): RunError {
+    const workers = [...(this.#web?.workers ?? []), ...this.#processes.workers];
+    return new RunError('PASTER_NO_WORKER', `process ${pid} is no process of server ${process.pid}`, {
+      hint: `processes: ${workers.map((each) => each.pid).join(', ')}`,
+    });
   }
 
   async #controlWithoutWeb(request: ControlRequest): Promise<unknown> {
@@ -154,11 +170,6 @@ export class SupervisedService implements SignalTarget, Controllable {
         return new Promise(() => {});
       case 'requests':
         return { status: await this.status(), blocked: [] };
-      case 'replace':
-      case 'inspect':
-        throw new RunError('PASTER_NO_WORKER', `process ${request.pid} is no process of server ${process.pid}`, {
-          hint: `processes: ${this.#processes.workers.map(({ pid }) => pid).join(', ')}`,
-        });
       case 'workers':
         throw new RunError('PASTER_NO_WORKERS', `workers: server ${process.pid} has no web workers`, {
           hint: 'instances in the section of a process says how many run it',

@@ -12,6 +12,10 @@ describe('replacing', () => {
     const cwd = project(`${WEB}[process:mailer]\nuse = call:./mailer.js:run\ninstances = 2\n`);
     const program = await serve(['x.ini'], { cwd });
     const before = await pids(cwd, 'mailer');
+    const { stderr } = await paster(['control', 'x.ini', 'replace', '1'], { cwd }).finished();
+    expect(stderr).toMatch(
+      new RegExp(`^paster: process 1 is no process of server \\d+ \\(processes: \\d+, ${before.join(', ')}\\)\n$`),
+    );
     program.child.kill('SIGHUP');
     await program.says(/\[process:mailer\] reloaded/);
     await eventually(() => notes(cwd).filter((line) => line.startsWith('ends')).length === 2);
@@ -46,7 +50,7 @@ export async function run(globalConf, localConf, signal) {
     await eventually(async () => (await pids(cwd, 'lock')).length === 1);
     const [pid = 0] = await pids(cwd, 'lock');
     const { stdout } = await paster(['control', 'x.ini', 'replace', String(pid)], { cwd }).finished();
-    expect(stdout).toMatch(/is replaced by \d+/);
+    expect(stdout).toBe(`process ${pid} is replaced by ${(await pids(cwd, 'lock')).join()}\n`);
     expect(await pids(cwd, 'lock')).toHaveLength(1);
     await program.kill('SIGTERM');
     expect(notes(cwd).length).toBeGreaterThan(3);
