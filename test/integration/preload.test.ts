@@ -45,6 +45,8 @@ const DEFERRED: Files = {
   immediate: 'setImmediate(ready)',
   tick: 'process.nextTick(ready)',
   microtask: 'queueMicrotask(ready)',
+  resolved: 'Promise.resolve().then(ready)',
+  awaited: '(async () => { await null; ready(); })()',
   timer: 'setTimeout(ready, 0)',
   promise: 'readFile(new URL(import.meta.url)).then(ready)',
   callback: 'stat(import.meta.dirname, ready)',

@@ -1,9 +1,16 @@
 /** What a spare worker does when it has to load the application while it still imports packages, and what it then notices. */
 import { spawnSync } from 'node:child_process';
+import dns from 'node:dns';
+import events from 'node:events';
 import fs, { promises } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
 import Module, { createRequire } from 'node:module';
+import net from 'node:net';
 import os, { getPriority } from 'node:os';
 import { join, resolve } from 'node:path';
+import stream from 'node:stream';
+import { inspect } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
 import type { Unit } from '../../src/process/preload/loaded-module.ts';
 import { Preloader } from '../../src/process/preload/preloader.ts';
@@ -130,6 +137,15 @@ const set = (object: Record<string | symbol, unknown>, name: string | symbol, va
   else object[name] = before;
 };
 
+/** Until `undo`. */
+const setBy =
+  <T>(read: () => T, write: (value: T) => unknown, value: T) =>
+  () => {
+    const before = read();
+    write(value);
+    return () => write(before);
+  };
+
 /** `process.env` is another object later. */
 const setVariable = (name: string, value: string | undefined) => () => {
   const { env }: { env: Record<string, unknown> } = process;
@@ -144,6 +160,60 @@ test.each<readonly [name: string, look: () => unknown, change: () => Undo]>([
   ['RegExp.added', nothing, addTo(RegExp)],
   ['URL.prototype.added', nothing, addTo(URL.prototype)],
   ['Intl.NumberFormat.added', nothing, addTo(Intl.NumberFormat)],
+  [
+    'events.defaultMaxListeners',
+    nothing,
+    setBy(
+      () => events.defaultMaxListeners,
+      (value) => {
+        events.defaultMaxListeners = value;
+      },
+      50,
+    ),
+  ],
+  [
+    'util.inspect.defaultOptions.depth',
+    nothing,
+    setBy(
+      () => inspect.defaultOptions.depth,
+      (value) => {
+        inspect.defaultOptions.depth = value;
+      },
+      50,
+    ),
+  ],
+  ['http.globalAgent.added', nothing, addTo(http.globalAgent)],
+  ['https.globalAgent.options.added', nothing, addTo(https.globalAgent.options)],
+  [
+    'http.globalAgent',
+    nothing,
+    setBy(
+      () => http.globalAgent,
+      (value) => {
+        http.globalAgent = value;
+      },
+      new http.Agent(),
+    ),
+  ],
+  [
+    'the order of addresses (dns.setDefaultResultOrder)',
+    nothing,
+    setBy(dns.getDefaultResultOrder, dns.setDefaultResultOrder, 'ipv4first'),
+  ],
+  [
+    'net.setDefaultAutoSelectFamily',
+    nothing,
+    setBy(net.getDefaultAutoSelectFamily, net.setDefaultAutoSelectFamily, false),
+  ],
+  [
+    'stream.setDefaultHighWaterMark',
+    nothing,
+    setBy(
+      () => stream.getDefaultHighWaterMark(false),
+      (value) => stream.setDefaultHighWaterMark(false, value),
+      1024,
+    ),
+  ],
   ['globalThis.added', nothing, addTo(globalThis)],
   ['globalThis.added', nothing, set(globals, 'added', 1)],
   ['globalThis.__added', () => '__added' in globals, set(globals, '__added', 1)],

@@ -136,8 +136,9 @@ export class Preloader {
     this.output.start();
     this.#restorePriority = lowerPriority();
     this.#hooks.start();
-    this.#outside.start([...new Set([process.cwd(), ...this.#options.units.map(({ file }) => projectOf(file))])]);
-    this.#handles.start();
+    const projects = [...new Set(this.#options.units.map(({ file }) => projectOf(file)))];
+    this.#outside.start([...new Set([process.cwd(), ...projects])]);
+    this.#handles.start(projects);
     try {
       let before = new GlobalState();
       for (const [index, unit] of this.#options.units.entries()) {

@@ -1,5 +1,12 @@
 /** The globals and the modules of Node: what packages and the application change in them. */
+import dns from 'node:dns';
+import events from 'node:events';
+import http from 'node:http';
+import https from 'node:https';
 import { isBuiltin } from 'node:module';
+import net from 'node:net';
+import stream from 'node:stream';
+import { inspect } from 'node:util';
 import { requireOwn } from '../../../own-files.ts';
 
 /** Watched from the beginning, since programs change them most. Other modules of Node are watched once they are loaded. */
@@ -28,6 +35,10 @@ const CHANGES_BY_ITSELF = new Set([
   'process._events',
   'process.env',
   'http.IncomingMessage.prototype.environ',
+  'http.globalAgent._eventsCount',
+  'http.globalAgent.totalSocketCount',
+  'https.globalAgent._eventsCount',
+  'https.globalAgent.totalSocketCount',
 ]);
 
 /** Objects that grow by themselves, and namespaces of constants. */
@@ -35,6 +46,18 @@ const NOT_WATCHED = /^module\._(?:cache|pathCache)$|\.(?:constants|codes)$/;
 
 /** Lists of the process whose elements programs change. */
 const LISTS = ['argv', 'execArgv'] as const;
+
+/** What programs set by a call, or by an accessor, with the function that reads it. */
+const SETTINGS: Readonly<Record<string, () => unknown>> = {
+  'events.defaultMaxListeners': () => events.defaultMaxListeners,
+  'http.globalAgent': () => http.globalAgent,
+  'https.globalAgent': () => https.globalAgent,
+  'the order of addresses (dns.setDefaultResultOrder)': () => dns.getDefaultResultOrder(),
+  'the DNS servers (dns.setServers)': () => dns.getServers().join(),
+  'net.setDefaultAutoSelectFamily': () => net.getDefaultAutoSelectFamily(),
+  'net.setDefaultAutoSelectFamilyAttemptTimeout': () => net.getDefaultAutoSelectFamilyAttemptTimeout(),
+  'stream.setDefaultHighWaterMark': () => [false, true].map(stream.getDefaultHighWaterMark).join(),
+};
 
 /** Names that packages choose so that only they themselves find them. */
 const PRIVATE_NAME = /^(?:Symbol\(|__)/;
@@ -63,6 +86,11 @@ function watchGlobals(): void {
   for (const name of Object.getOwnPropertyNames(globalThis))
     if (!isStorage(name)) watch(name, Reflect.get(globalThis, name));
   for (const [name, value] of dataProperties(Intl)) watch(`Intl.${name}`, value);
+  watch('util.inspect.defaultOptions', inspect.defaultOptions);
+  for (const [name, { globalAgent }] of Object.entries({ http, https })) {
+    watch(`${name}.globalAgent`, globalAgent);
+    watch(`${name}.globalAgent.options`, Reflect.get(globalAgent, 'options'));
+  }
 }
 
 function watchModules(): void {
@@ -91,6 +119,7 @@ export class GlobalState {
   readonly #lists: readonly string[];
   readonly #listeners = new Map<string | symbol, number>();
   readonly #directory = process.cwd();
+  readonly #settings = new Map<string, unknown>();
 
   /** @param isPartial only of what programs change for a short time */
   constructor({ isPartial = false } = {}) {
@@ -102,6 +131,7 @@ export class GlobalState {
     for (const [object, name] of watched) {
       if (!isPartial || GLOBAL_OBJECTS.has(name)) this.#properties.set(object, propertiesOf(object));
     }
+    if (!isPartial) for (const [name, read] of Object.entries(SETTINGS)) this.#settings.set(name, read());
     this.#lists = LISTS.map((name) => [process[name]].flat().join('\0'));
     for (const name of process.eventNames()) this.#listeners.set(name, process.listenerCount(name));
   }
@@ -123,6 +153,9 @@ export class GlobalState {
     }
     const list = LISTS.find((_name, at) => this.#lists[at] !== earlier.#lists[at]);
     if (list) changed ??= `process.${list}`;
+    for (const [name, value] of this.#settings) {
+      if (!Object.is(value, earlier.#settings.get(name))) changed ??= name;
+    }
     if (this.#directory !== earlier.#directory) changed ??= 'the working directory';
     return { changed, added };
   }

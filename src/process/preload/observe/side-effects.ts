@@ -1,5 +1,5 @@
 /** What the import of a package reads from outside, and what it leaves running. */
-import { createHook } from 'node:async_hooks';
+import { createHook, executionAsyncId } from 'node:async_hooks';
 import childProcess from 'node:child_process';
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
@@ -7,7 +7,7 @@ import { homedir, tmpdir } from 'node:os';
 import { basename, dirname, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isOwnFile } from '../../../own-files.ts';
-import { isPackageFile, isTypeScriptLoader } from '../package-files.ts';
+import { isPackageFile, isTypeScriptLoader, projectOf } from '../package-files.ts';
 
 /** Functions of node:fs whose first argument is a file that they read, or look at. */
 const READERS = 'readFile open createReadStream exists stat lstat access readlink'.split(' ');
@@ -133,11 +133,15 @@ export class Handles {
   /** Begun by packages in this turn of the event loop. */
   readonly #begun = new Map<number, { readonly type: string; readonly resource: object }>();
   #deferred: string | undefined;
+  #projects: readonly string[] = [];
   readonly #hook = createHook({
-    init: (id, type, _trigger, resource) => {
+    init: (id, type, trigger, resource) => {
       if (!this.#isCounting) return;
       if (LASTING.test(type)) this.#open.set(id, type);
-      if (!DEFERRED.test(type) || !this.uncounted(isBegunByPackage)) return;
+      // A promise that waits for another one has its number.
+      const isReaction = type === 'PROMISE' && trigger !== executionAsyncId();
+      if (!isReaction && !DEFERRED.test(type)) return;
+      if (!this.uncounted(() => isBegunByPackage(isReaction, this.#projects))) return;
       this.#begun.set(id, { type, resource });
       // The import has waited for it, if it has not ended by then.
       this.uncounted(() => setImmediate(() => this.#begun.delete(id)).unref());
@@ -146,7 +150,9 @@ export class Handles {
   });
   #isCounting = true;
 
-  start(): void {
+  /** @param projects directories that the packages are installed in */
+  start(projects: readonly string[]): void {
+    this.#projects = projects;
     this.#hook.enable();
   }
 
@@ -179,22 +185,35 @@ export class Handles {
 }
 
 const STACK_LINES = 15;
+/** The hook that paster is called by. */
+const HOOK = /\(node:internal\/async_hooks:/;
 /** Nobody waits until a file is closed. */
 const CLOSING = /\bclose \(node:fs\b/;
 /** Node itself puts off what it does for listeners, warnings and streams. */
 const PUTTING_OFF = /\bprocess\.nextTick \(node:/;
 
-function isBegunByPackage(): boolean {
+/** @param isDirect not by way of functions of Node, which wait for promises of their own */
+function isBegunByPackage(isDirect: boolean, projects: readonly string[]): boolean {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = STACK_LINES;
   const lines = String(new Error().stack).split('\n');
   Error.stackTraceLimit = stackTraceLimit;
   if (lines.some((line) => CLOSING.test(line))) return false;
   const tick = lines.findIndex((line) => PUTTING_OFF.test(line));
-  return (tick < 0 ? lines : lines.slice(tick + 1, tick + 2)).some((line) => {
+  const callers = tick < 0 ? lines : lines.slice(tick + 1, tick + 2);
+  return (isDirect ? directCaller(lines) : callers).some((line) => {
     const [file] = FILE_IN_STACK.exec(line) ?? [];
-    return file !== undefined && !isOwnFile(file) && !isTypeScriptLoader(file);
+    if (file === undefined) return false;
+    // A URL begins with more of them.
+    const path = file.replace(/^\/+/, '/');
+    return projects.includes(projectOf(path)) && !isOwnFile(path) && !isTypeScriptLoader(path);
   });
+}
+
+/** The line of the code that calls `then`, or waits, without the built-in function. */
+function directCaller(lines: readonly string[]): string[] {
+  const outside = lines.slice(lines.findLastIndex((line) => HOOK.test(line)) + 1);
+  return outside.filter((line) => !line.endsWith('(<anonymous>)')).slice(0, 1);
 }
 
 /** Whether it is a timer that was stopped. */
