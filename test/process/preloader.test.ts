@@ -248,6 +248,14 @@ test.each<readonly [what: string, look: () => unknown, change: () => Undo]>([
   ['a variable that no package has read', nothing, setVariable('PRELOADER_TEST', 'set')],
   ['a variable to the value that it has', () => process.env['PATH'], setVariable('PATH', process.env['PATH'])],
   ['a global of its own that no package has looked for', nothing, set(globals, '__added', 1)],
+  [
+    'a listener of the process',
+    () => import('node:process'),
+    () => {
+      process.on('unhandledRejection', nothing);
+      return () => process.off('unhandledRejection', nothing);
+    },
+  ],
 ])('it does not mind that the application sets %s', async (_what, look, change) => {
   const { env } = process;
   expect(await conflictOf(look, change)).toBeUndefined();

@@ -41,8 +41,8 @@ const CHANGES_BY_ITSELF = new Set([
   'https.globalAgent.totalSocketCount',
 ]);
 
-/** Objects that grow by themselves, and namespaces of constants. */
-const NOT_WATCHED = /^module\._(?:cache|pathCache)$|\.(?:constants|codes)$/;
+/** Objects that grow by themselves, listeners, which are counted, and namespaces of constants. */
+const NOT_WATCHED = /^module\._(?:cache|pathCache)$|^process\._events$|\.(?:constants|codes)$/;
 
 /** Lists of the process whose elements programs change. */
 const LISTS = ['argv', 'execArgv'] as const;
