@@ -6,7 +6,7 @@ import type { Context } from '../deploy/context.ts';
 import { type LoadedServer, loadContext, loadServer } from '../deploy/load.ts';
 import { namesOfKind } from '../deploy/part-kinds.ts';
 import { getsWholePath } from '../deploy/sections/application-settings.ts';
-import { pathSetting } from '../deploy/sections/setting-paths.ts';
+import { pathLinesSetting, pathSetting } from '../deploy/sections/setting-paths.ts';
 import { applyEnvironment, type ConfiguredEnvironment } from '../deploy/server/environment.ts';
 import {
   loadServers,
@@ -48,6 +48,8 @@ export interface DeployedServer {
   readonly scriptName: string | undefined;
   /** The file with the certificate of a server that speaks HTTPS, an absolute path. */
   readonly certificate: string | undefined;
+  /** The files with the private keys of such a server, absolute paths. */
+  readonly privateKeys: readonly string[];
   /** Seconds for which the server keeps an idle connection; undefined: no limit. */
   readonly keepAlive: number | undefined;
   /** All addresses of the section. */
@@ -151,6 +153,7 @@ function deployedServer({ name: section, server }: NamedServer): DeployedServer 
     proxyProtocol: isHttp(scheme) && own['proxy_protocol'] !== undefined,
     backends: addresses.flatMap(reachableAddress),
     certificate: certificate && resolve(certificate),
+    privateKeys: [...(pathLinesSetting(context, 'ssl_key') ?? pathLinesSetting(context, 'ssl_pem') ?? [])],
     scriptName: scriptName?.replace(/\/$/, ''),
     keepAlive: isHttp(scheme) ? seconds.parse(own['keep_alive_timeout'] ?? STANDARD_KEEP_ALIVE) : undefined,
     addresses,

@@ -1,9 +1,10 @@
 /** `paster export` of units, images and cluster objects: the environment variables that the INI file needs. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Deployment } from 'kubernetes-models/apps/v1';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { makeCertificate } from '../helpers/certificate.ts';
 import { Program, paster, requireProgram } from '../helpers/program.ts';
 import { ini, project } from './site.ts';
 
@@ -33,7 +34,7 @@ async function run(target: string, directory: string, ...args: string[]) {
   const env = { KEEP: '5', SECRET: 'hunter22' };
   const all = ['export', target, ini(directory), '--dotenv', join(directory, 'given.env'), ...args];
   const finished = await paster(all, { env }).finished();
-  expect(finished.status).toBe(0);
+  expect(finished.status, finished.stderr).toBe(0);
   expect(finished.stdout + finished.stderr).not.toContain('hunter22');
   return finished;
 }
@@ -78,6 +79,25 @@ describe('the variables that an INI file refers to', () => {
     await run('docker', directory, '-o', directory);
     const ignored = readFileSync(join(directory, '.dockerignore'), 'utf8').split('\n');
     expect(ignored).toEqual(expect.arrayContaining(['/given.env', '/.env', '/etc/conf/app.env']));
+  });
+
+  test('docker and kubernetes: no private key gets into the image', async () => {
+    const certificates = ['ssl_cert = ../cert.pem', '  ../copy.pem', 'ssl_key = ../key.pem', '  conf/copy.key'];
+    const directory = project(['use = npm:paster#http', 'port = 8085', ...certificates].join('\n'));
+    writeFileSync(join(directory, 'given.env'), '');
+    mkdirSync(join(directory, 'etc/conf'));
+    const { cert, key } = makeCertificate(directory);
+    copyFileSync(cert, join(directory, 'copy.pem'));
+    copyFileSync(key, join(directory, 'etc/conf/copy.key'));
+    const finished = await run('docker', directory);
+    expectNotes(finished, [
+      'mount "key.pem" at "/app/key.pem": the image does not have it',
+      'mount "etc/conf/copy.key" at "/app/etc/conf/copy.key": the image does not have it',
+    ]);
+    expect(finished.stdout).toContain('\nRUN ["rm","-f","--","given.env","key.pem","etc/conf/copy.key"]\n');
+    expectNotes(await run('kubernetes', directory), [
+      'create the Secret shop-env-files with the keys: key.pem from "key.pem", etc_conf_copy.key from "etc/conf/copy.key"',
+    ]);
   });
 
   test('docker, for another section of a server', async () => {

@@ -39,8 +39,13 @@ export function withAbsolutePaths(
 
 /** The absolute path that a setting will have in its part; the first one of several lines. */
 export function pathSetting(context: FactoryContext, key: string): string | undefined {
-  const path = context.localConf[key]?.trim().split('\n', 1)[0];
-  return path === undefined ? undefined : absoluteIn(directoryOf(context, key), path);
+  return pathLinesSetting(context, key)?.[0];
+}
+
+/** The paths of a setting that has one per line. */
+export function pathLinesSetting(context: FactoryContext, key: string): string[] | undefined {
+  const lines = context.localConf[key]?.trim().split(/\s*\n\s*/);
+  return lines?.map((path) => absoluteIn(directoryOf(context, key), path));
 }
 
 /** Absolute paths are not normalized: `..` after a symbolic link leads to the parent of the link's target. */

@@ -12,7 +12,7 @@ import {
   portsBesideWeb,
   refuseAccounts,
 } from './serve-command.ts';
-import { projectSecretFiles } from './variable-notes.ts';
+import { filesLeftOut } from './variable-notes.ts';
 
 /** The long-term support release of Node that images get, whichever one runs `export`. See https://nodejs.org/en/about/previous-releases */
 export const NODE_LTS = 24;
@@ -29,7 +29,7 @@ export function dockerfile(deployment: Deployment, health: string | undefined): 
   refuseAccounts(deployment);
   const server = deployment.hasServer ? containerServer(deployment) : undefined;
   const timeout = gracefulTimeout(deployment, 'all');
-  const secrets = projectSecretFiles(deployment).map(({ path }) => path);
+  const secrets = filesLeftOut(deployment).map(({ path }) => path);
   const { files, directories, command, variables, isLocked } = packageInstall(deployment.project);
   return lines(
     `FROM ${BASE} AS dependencies`,
@@ -68,7 +68,7 @@ export function dockerfile(deployment: Deployment, health: string | undefined): 
 
 /** Keeps secrets, and the files of the machine that builds, out of the build. */
 export function dockerignore(deployment: Deployment): string {
-  const secrets = projectSecretFiles(deployment).map(({ path }) => ignorePattern(path));
+  const secrets = filesLeftOut(deployment).map(({ path }) => ignorePattern(path));
   return lines(
     '**/.env*',
     '**/node_modules',

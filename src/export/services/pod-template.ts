@@ -4,7 +4,7 @@ import { basename, relative } from 'node:path';
 import type { Deployment } from '../deployment.ts';
 import type { PodResources } from './pod-resources.ts';
 import { CONTAINER_HOME } from './serve-command.ts';
-import { projectVariableFiles, secretNames } from './variable-notes.ts';
+import { mountedFiles, secretNames } from './variable-notes.ts';
 import type { YamlValue } from './yaml.ts';
 
 /** The user `node` in Node's images. */
@@ -24,7 +24,7 @@ export interface PodOptions {
 
 export function podTemplate(deployment: Deployment, ini: string, options: PodOptions): YamlValue {
   const { name, image, command, gracePeriod, resources, restartPolicy, container } = options;
-  const files = projectVariableFiles(deployment);
+  const files = mountedFiles(deployment);
   return {
     metadata: {
       labels: labels(name),

@@ -16,7 +16,7 @@ export function secretNames({ name }: Deployment): { readonly variables: string;
   return { variables: `${name}-env`, files: `${name}-env-files` };
 }
 
-/** A file of variables inside the project. */
+/** A file with secrets inside the project. */
 export interface ProjectFile {
   readonly file: string;
   /** Relative to the project. */
@@ -25,14 +25,18 @@ export interface ProjectFile {
   readonly key: string;
 }
 
-/** The files of `env_file` that are in the project. */
-export function projectVariableFiles({ project, variables }: Deployment): ProjectFile[] {
-  return inProject(project, variables.settingFiles);
+/** What a container is given: the files of `env_file` and the private keys that are in the project. */
+export function mountedFiles(deployment: Deployment): ProjectFile[] {
+  return inProject(deployment.project, secretFiles(deployment));
 }
 
-/** The files of `--dotenv` and `env_file` that are in the project, and must not get into an image. */
-export function projectSecretFiles({ project, variables }: Deployment): ProjectFile[] {
-  return inProject(project, [...variables.optionFiles, ...variables.settingFiles]);
+/** These, and the files of `--dotenv` in the project: what must not get into an image. */
+export function filesLeftOut(deployment: Deployment): ProjectFile[] {
+  return inProject(deployment.project, [...deployment.variables.optionFiles, ...secretFiles(deployment)]);
+}
+
+function secretFiles({ variables, privateKeys, others }: Deployment): string[] {
+  return [...variables.settingFiles, ...privateKeys, ...others.flatMap((other) => other.privateKeys)];
 }
 
 function inProject(project: string, files: readonly string[]): ProjectFile[] {
@@ -59,7 +63,7 @@ export function dockerNotes(deployment: Deployment): string[] {
   const { names } = deployment.variables;
   return [
     ...(names.length > 0 ? [`give "docker run" an --env-file or -e NAME=value for each of: ${names.join(', ')}`] : []),
-    ...projectVariableFiles(deployment).map(
+    ...mountedFiles(deployment).map(
       ({ path }) => `mount ${quoted([path])} at ${quoted([`${CONTAINER_HOME}/${path}`])}: the image does not have it`,
     ),
     ...outsideNotes(deployment),
@@ -70,7 +74,7 @@ export function dockerNotes(deployment: Deployment): string[] {
 export function kubernetesNotes(deployment: Deployment): string[] {
   const { names } = deployment.variables;
   const secrets = secretNames(deployment);
-  const files = projectVariableFiles(deployment).map(({ path, key }) => `${key} from ${quoted([path])}`);
+  const files = mountedFiles(deployment).map(({ path, key }) => `${key} from ${quoted([path])}`);
   return [
     ...(names.length > 0 ? [`create the Secret ${secrets.variables} with the keys: ${names.join(', ')}`] : []),
     ...(files.length > 0 ? [`create the Secret ${secrets.files} with the keys: ${files.join(', ')}`] : []),
@@ -80,8 +84,8 @@ export function kubernetesNotes(deployment: Deployment): string[] {
 }
 
 function outsideNotes(deployment: Deployment): string[] {
-  const inside = new Set(projectVariableFiles(deployment).map(({ file }) => file));
-  const outside = deployment.variables.settingFiles.filter((file) => !inside.has(file));
+  const inside = new Set(mountedFiles(deployment).map(({ file }) => file));
+  const outside = [...new Set(secretFiles(deployment))].filter((file) => !inside.has(file));
   return outside.map((file) => `provide ${quoted([file])}: it is outside the project, and the image does not have it`);
 }
 
