@@ -51,7 +51,7 @@ export default defineConfig({
         // Enough for loadApp, and what commands and parts share above it.
         {
           name: 'load',
-          test: /src\/(?:deploy\/load|deploy\/modules\/error-place|config\/(?:setting|debug)|net\/address|commands\/command-line\/(?:assignments|command))\.ts$/,
+          test: /src\/(?:deploy\/load|deploy\/modules\/error-place|config\/(?:setting|debug)|net\/address|commands\/command-line\/(?:arguments|command)|files\/existing-path)\.ts$/,
           priority: 2,
         },
         // What a filter logs through, without what configures it.

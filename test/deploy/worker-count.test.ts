@@ -28,8 +28,8 @@ test.each([
   ['0-0', 'did you mean 0-1'],
   ['1-2000', 'out of range'],
   ['-1', 'out of range'],
-  ['1-', 'not a whole number'],
-  ['auto-4', 'not a whole number'],
+  ['auto-4', 'the lower bound of a range is a number'],
+  ['1-', 'the range has no upper bound: did you mean 1-auto?'],
   ['1-2-3', 'not a whole number'],
   ['many', 'not a whole number'],
 ])('%s is an error', (text, message) => {

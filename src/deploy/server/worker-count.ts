@@ -23,6 +23,8 @@ export const workerCount: SettingType<WorkerCount> = {
       throw new Error('0 is out of range; did you mean 0-1, which runs a worker only while there are connections?');
     }
     if (upper === undefined || bounds.length > 2 || lower === '') return numberOrAuto(value.trim());
+    if (lower === 'auto') throw new Error('the lower bound of a range is a number');
+    if (upper === '') throw new Error(`the range has no upper bound: did you mean ${lower}-auto?`);
     const min = lowerBound.parse(lower);
     const max = numberOrAuto(upper);
     if (max === 'auto' || min < max) return { min, max };

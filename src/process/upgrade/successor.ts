@@ -146,12 +146,6 @@ export class Successor {
     clearTimeout(killer);
   }
 
-  /** Lets this process end without waiting for it. */
-  release(): void {
-    if (this.#child.connected) this.#child.disconnect();
-    this.#child.unref();
-  }
-
   async #inTime<T>(expected: Promise<T>, limit: number, problem: string): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<Error>((resolve) => {
