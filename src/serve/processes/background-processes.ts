@@ -1,7 +1,7 @@
 /** The background processes of an INI file: a supervisor for each `[process:*]` section, beside that of the web workers; and its tasks. */
 import { dirname, join } from 'node:path';
 import { LoadSession } from '../../deploy/session.ts';
-import { RunError } from '../../errors.ts';
+import { errorCode, RunError } from '../../errors.ts';
 import { prefixedLogger } from '../../log.ts';
 import { processTree } from '../../machine/capacity.ts';
 import { noRestarts, type ServerStatus, type TaskRun } from '../../metrics/server-status.ts';
@@ -362,7 +362,8 @@ export class BackgroundProcesses {
           }
         : undefined,
       output: logFile && (() => logFile.fd),
-      describeDeath: (worker, exit) => `${deathDetails(worker, exit)}${endHint(worker, exit)}`,
+      describeDeath: (worker, exit) =>
+        `${deathDetails(worker, exit)}${endHint(worker, exit, first.exclusive === true)}`,
       log: prefixedLogger(log, `[process:${name}] `),
     });
     section.isExclusive = first.exclusive === true;
@@ -377,8 +378,10 @@ export class BackgroundProcesses {
   }
 }
 
-/** A job that comes to its end is started again, which its author may not mean. */
-function endHint({ failure }: DeadWorker, { code }: Exit): string {
+/** A job that comes to its end is started again, which its author may not mean; a port is in use until the old process has ended. */
+function endHint({ failure }: DeadWorker, { code }: Exit, isExclusive: boolean): string {
+  if (failure && !isExclusive && errorCode(failure) === 'EADDRINUSE')
+    return '\n  if this happened at a reload, set exclusive = true: the old process then ends first';
   return code === WORKER_DONE && !failure
     ? ': it is started again (what is to end belongs in a [task:...] section)'
     : '';

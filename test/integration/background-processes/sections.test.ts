@@ -1,5 +1,5 @@
 /** What a `[process:*]` section runs, with its own environment, output and user. */
-import { chmodSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { eventually, isAlive, requireRoot, serve } from '../../helpers/program.ts';
@@ -79,6 +79,18 @@ console.log('the last job has ended');\n`,
     await eventually(() => notes(cwd).length > 2);
     await program.says(
       /ended with status 0: it is started again \(what is to end belongs in a \[task:\.\.\.\] section\)/,
+    );
+  });
+
+  test('a program whose successor cannot listen is told of exclusive', async () => {
+    const cwd = project('[process:chat]\nuse = program:./chat.js\n', {
+      'chat.js': `import { createServer } from 'node:net';\ncreateServer().listen('chat.sock');\n`,
+    });
+    const program = await serveAlone(cwd);
+    await eventually(() => existsSync(join(cwd, 'chat.sock')));
+    program.child.kill('SIGHUP');
+    await program.says(
+      /EADDRINUSE[\s\S]*if this happened at a reload, set exclusive = true: the old process then ends first/,
     );
   });
 
