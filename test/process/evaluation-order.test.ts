@@ -1,6 +1,6 @@
 /** Which packages an application imports, in the order in which Node evaluates them. */
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { EvaluationOrder } from '../../src/process/preload/evaluation-order.ts';
 import { loadedModule } from '../../src/process/preload/loaded-module.ts';
@@ -130,7 +130,7 @@ test('a package is asked for as each module of the application does', () => {
     'node_modules/d/import.js': '',
     'app.js': 'import "a"; import "./inner/own.js"; import "b"; import "d";',
     'inner/own.js': 'import "a"; import "./other.js";',
-    'inner/other.js': 'import "a/index.js"; export * from "a"; export * from "./own.js";',
+    'inner/other.js': 'export * from "a"; export * from "./own.js";',
   });
   const packages = new Map(
     ['a', 'b', 'd'].map((name) => {
@@ -146,6 +146,34 @@ test('a package is asked for as each module of the application does', () => {
     );
   // The module that `import` finds in "d" is not one that the application has loaded.
   expect(requests).toEqual([['a app.js', 'a inner/own.js', 'a inner/other.js'], ['b app.js'], []]);
+});
+
+test('nothing comes after what only Node can resolve', () => {
+  const manifest = 'node_modules/b/package.json';
+  const directory = project({
+    ...PACKAGES,
+    [manifest]: '{"name": "b", "exports": "./index.js"}',
+    'app.js': 'import "a"; import "b"; import "@/alias"; import "c";',
+  });
+  const packages = new Map(
+    ['a', 'b', 'c'].map((name) => {
+      const file = join(directory, 'node_modules', name, 'index.js');
+      return [file, { file, kind: 'import' as const, byTsx: false }];
+    }),
+  );
+  const app = { file: join(directory, 'app.js'), kind: 'import' as const, byTsx: false };
+  const order = new EvaluationOrder();
+  const names = () =>
+    order
+      .units({ loads: { modules: [app], evaluated: 1 }, packages, isLoaded: () => true })
+      .units.map(({ file }) => basename(dirname(file)));
+  expect(names()).toEqual(['a', 'b']);
+  order.forget();
+  expect(names()).toEqual(['a', 'b']);
+  // Node has read the manifest, and does not read it again.
+  writeFileSync(join(directory, manifest), '{"name": "b", "exports": "./new.js"}');
+  order.forget();
+  expect(names()).toEqual(['a']);
 });
 
 describe('the order of packages', () => {

@@ -4,7 +4,7 @@
  */
 import { readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { resolve as resolveImport } from 'import-meta-resolve';
 import { isOwnFile } from '../../own-files.ts';
@@ -22,6 +22,8 @@ export class EvaluationOrder {
   readonly #imports = new Map<string, { readonly state: string; readonly imports: ModuleImports }>();
   /** The files that specifiers resolve to, by the directory of the importing module. */
   readonly #entries = new Map<string, readonly string[]>();
+  /** What manifests said when they were read first. Node keeps that for as long as this process runs. */
+  readonly #manifests = new Map<string, string>();
 
   /** @param given as for a walk, without what this class finds out */
   units(
@@ -66,10 +68,20 @@ export class EvaluationOrder {
     const key = `${dirname(from)}\n${specifier}`;
     const known = this.#entries.get(key);
     if (known) return known;
-    const entries = packageEntries(specifier, from);
+    const isSame = manifestsOf(specifier, from).every((manifest) => this.#isSame(manifest));
+    const entries = isSame ? packageEntries(specifier, from) : [];
     // A package that is missing may be installed at any time.
     if (entries.length > 0) this.#entries.set(key, entries);
     return entries;
+  }
+
+  /** Whether a manifest, if there is one, leads to the same files as when it was read first. */
+  #isSame(manifest: string): boolean {
+    const now = targets(manifest);
+    if (now === undefined) return true;
+    const first = this.#manifests.get(manifest) ?? now;
+    this.#manifests.set(manifest, first);
+    return now === first;
   }
 
   #importsOf(file: string, elides: boolean): ModuleImports {
@@ -103,4 +115,24 @@ function packageEntries(specifier: string, from: string): string[] {
     // As above.
   }
   return found;
+}
+
+/** The manifests that tell which files a specifier resolves to, if they exist: of the package, and of the directories above the importing module. */
+function manifestsOf(specifier: string, from: string): string[] {
+  const name = /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier;
+  const found: string[] = [];
+  for (let at = dirname(from); ; at = dirname(at)) {
+    found.push(join(at, 'package.json'), join(at, 'node_modules', name, 'package.json'));
+    if (at === dirname(at)) return found;
+  }
+}
+
+/** What a manifest says about files, as text. */
+function targets(manifest: string): string | undefined {
+  try {
+    const { name, main, exports, imports } = JSON.parse(readFileSync(manifest, 'utf8'));
+    return JSON.stringify([name, main, exports, imports]);
+  } catch {
+    return undefined;
+  }
 }

@@ -46,7 +46,9 @@ export class EvaluationWalk {
   readonly #guarded = new Set<string>();
   /** The names of some modules are computed, and their errors caught. */
   #guardsComputed = false;
-  /** Inside such a module. */
+  /** The application imports something of which only Node knows what it is, such as an alias: the order after it is unknown. */
+  #isUnknown = false;
+  /** Inside a module whose errors are caught. */
   #isGuarded = false;
   /** Whether no code of the application has been evaluated yet. */
   #isFirst = true;
@@ -125,7 +127,7 @@ export class EvaluationWalk {
   }
 
   #add(loaded: LoadedModule, from: string, has: Partial<Unit>): void {
-    if (this.#seen.has(loaded.file)) return;
+    if (this.#isUnknown || this.#seen.has(loaded.file)) return;
     this.#seen.add(loaded.file);
     const deferredBy = this.#deferredBy;
     // The TypeScript loader is that of the application.
@@ -207,7 +209,7 @@ export class EvaluationWalk {
       this.#add({ file, kind: 'import', byTsx: false }, from, { isFirst: false, isKnown: false });
       // It may change what packages after it find, as code of the application may.
       this.#isFirst = false;
-    }
+    } else if (file === undefined) this.#isUnknown = true;
   }
 
   #visitFile(file: string, from: string, isRequired: boolean, specifier?: string): void {

@@ -281,6 +281,8 @@ export class PreloadPlan {
         continue;
       }
       kept.push({ ...unit, isFirst });
+      // What is evaluated there is not known, nor what it imports.
+      if (!unit.isKnown) break;
     }
     return kept;
   }
