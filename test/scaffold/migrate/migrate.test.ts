@@ -1,0 +1,163 @@
+/** What `paster create --from` writes, and what it says. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { runHere } from '../../helpers/command.ts';
+import { temporaryDirectory } from '../../helpers/directory.ts';
+import { app, create, SERVER } from './migration.ts';
+
+describe('whether a program is a server', () => {
+  test.each([
+    ['instances: 2', { 'a.js': 'setInterval(() => {}, 1000);' }, ['use = program:../a.js', 'instances = 2']],
+    ['instances: 2, exec_mode: "cluster"', { 'a.js': 'setInterval(() => {}, 1000);' }, ['use = program:../a.js']],
+    ['env: { PORT: 1 }', { 'a.js': "require('node:fs'); // listen()" }, ['use = program:../a.js']],
+    ['instances: 2', { 'a.js': "require('./b')", 'b.js': SERVER }, ['use = listen:../a.js', 'workers = 2']],
+    ['', { 'a.js': "import './src/b.js';", 'src/b.ts': SERVER }, ['use = listen:../a.js']],
+    ['instances: 2', { 'a.js': "require('@strapi/strapi')().start()" }, ['use = listen:../a.js', 'workers = 2']],
+    ['instances: 2', { 'b.js': '' }, ['use = listen:../a.js', 'workers = 2']],
+    [
+      'script: "node_modules/other/cli.js", args: "start", env: { PORT: 1 }',
+      { 'a.js': '', 'node_modules/other/cli.js': '' },
+      ['use = listen:../node_modules/other/cli.js', 'args = start'],
+    ],
+    ['', { 'b.js': '' }, ['use = program:../a.js']],
+  ])('%s, %j', async (fields, files, lines) => {
+    const ecosystem = `module.exports = { apps: [{ name: "a", script: "a.js", ${fields} }] };\n`;
+    const { config, stdout } = await create({ 'ecosystem.config.js': ecosystem, ...files });
+    for (const line of lines) expect(config).toContain(`\n${line}\n`);
+    const isUnserved = fields !== '' && lines.includes('use = program:../a.js');
+    expect(stdout.includes('it calls listen() nowhere: if it serves HTTP after all, add web=a')).toBe(isUnserved);
+    expect(stdout.includes('there is no a.js yet: build it')).toBe(!('a.js' in files));
+  });
+
+  test('another program with a port opens it by itself', async () => {
+    const { config } = await create({
+      'ecosystem.config.js':
+        'module.exports = { apps: [{ script: "job.py", env: { PORT: 3000 } }, { script: "other.py" }] };',
+      'job.py': '',
+      'other.py': '',
+    });
+    expect(config).toContain('command = python3 job.py\nstop_signal = SIGINT\ncwd = %(here)s/..\nexclusive = true');
+    expect(config.match(/^exclusive/gm)).toHaveLength(1);
+  });
+});
+
+test('a WebSocket server of its own port ends before its successor listens, in a Procfile too', async () => {
+  const files = {
+    'chat.js': "const { WebSocketServer } = require('ws');\nnew WebSocketServer({ port: +process.env.WS_PORT });\n",
+    'feed.js': "const WebSocket = require('ws');\nnew WebSocket.Server(require('./options'));\n",
+    'options.js': 'module.exports = { port: 4322 };\n',
+    'manual.js': "const { WebSocketServer } = require('ws');\nnew WebSocketServer({ noServer: true });\n",
+    'server.js': SERVER,
+  };
+  const scripts = ['chat.js', 'feed.js', 'manual.js', 'server.js'];
+  const ecosystem = `module.exports = { apps: ${JSON.stringify(scripts.map((script) => ({ script })))} };\n`;
+  const { config } = await create({ 'ecosystem.config.js': ecosystem, ...files });
+  const lines = (script: string) => `use = program:../${script}\ncwd = %(here)s/..`;
+  expect(config).toContain('use = listen:../server.js');
+  expect(config).toContain(`${lines('chat.js')}\nexclusive = true`);
+  expect(config).toContain(`${lines('feed.js')}\nexclusive = true`);
+  expect(config).toContain(lines('manual.js'));
+  expect(config.match(/^exclusive/gm)).toHaveLength(2);
+  const procfile = await create({ Procfile: 'web: node server.js\nchat: node chat.js\n', ...files });
+  expect(procfile.config).toMatch(/use = program:..\/chat.js\n[^[]*^exclusive = true/m);
+});
+
+describe('several servers', () => {
+  const TWO = {
+    'ecosystem.config.js':
+      'module.exports = { apps: [{ name: "api", script: "server.js" }, { name: "admin", script: "admin.js", instances: 2 }] };',
+  };
+
+  test('the first is served, one with several processes gets a file of its own', async () => {
+    const { written, stdout } = await create(TWO);
+    expect(stdout).toMatch(/^Next: npm install .*paster.* && npx paster serve etc\/develop.ini --reload$/m);
+    expect(stdout).toContain(
+      'In production: npx paster serve etc/config.ini\nIn production: npx paster serve etc/admin.ini',
+    );
+    expect(written['etc/config.ini']).toContain('use = listen:../server.js');
+    expect(written['etc/config.ini']).not.toContain('admin.js');
+    expect(written['etc/admin.ini']).toContain('use = listen:../admin.js');
+    expect(written['etc/admin.ini']).toContain('workers = 2');
+  });
+
+  test('web= chooses another, or none', async () => {
+    const { config } = await create(TWO, 'web=admin');
+    expect(config).toContain('use = listen:../admin.js');
+    expect(config).toContain(
+      '# It listens by itself: at a reload, the old process has to end before the new one can listen.\n[process:api]\nuse = program:../server.js\ncwd = %(here)s/..\nexclusive = true',
+    );
+    expect((await app('name: "a", script: "server.js"', 'web=')).config).not.toContain('[server:main]');
+    expect((await create(TWO, 'web=amin')).stderr).toContain('there is no such program of Node (there are: admin)');
+  });
+});
+
+describe('the command', () => {
+  const WEB = 'name: "web", script: "server.js"';
+
+  test('var/ is there for pid files and logs, unless the project has one', async () => {
+    expect((await app(WEB)).written['var/.gitignore']).toBe('*\n!.gitignore\n');
+    const { written } = await create({
+      'ecosystem.config.js': `module.exports = { apps: [{ ${WEB} }] };`,
+      'var/own': '',
+    });
+    expect(written).not.toHaveProperty(['var/.gitignore']);
+  });
+
+  test('a note that several apps and keys have is listed once', async () => {
+    const { stdout, config } = await create({
+      'ecosystem.config.js':
+        'module.exports = { apps: [{ name: "a", script: "server.js", out_file: "o", error_file: "e" }, { name: "b", script: "worker.js", out_file: "o", error_file: "e" }] };',
+    });
+    expect(stdout.match(/paster writes the output of all/g)).toHaveLength(1);
+    expect(stdout).toContain('  a, b: out_file, error_file: paster writes');
+    expect(config).toContain('# out_file, error_file: paster writes');
+  });
+
+  test('it replaces nothing without being asked, and shows what it would do', async () => {
+    const { directory, config } = await app(WEB);
+    const again = (...args: string[]) =>
+      runHere(['create', '--from', 'ecosystem.config.js', ...args], { cwd: directory });
+    expect((await again()).stdout).toContain('same: etc/config.ini');
+    const other = `${config}# mine\n`;
+    const { writeFileSync } = await import('node:fs');
+    writeFileSync(join(directory, 'etc/config.ini'), other);
+    expect((await again('-n')).stdout).toMatch(/config\.ini +would be kept/);
+    expect(await again()).toMatchObject({ status: 1, stderr: expect.stringContaining('1 file differs and was kept') });
+    expect(readFileSync(join(directory, 'etc/config.ini'), 'utf8')).toBe(other);
+    expect((await again('--overwrite')).status).toBe(0);
+  });
+
+  test.each([
+    [['shop'], '--from writes etc/ beside the file, not "shop"'],
+    [['-t', 'express'], '--template is for new projects'],
+    [['port=1'], '--from has no variable "port"'],
+    [['env=live'], 'no app has env_live'],
+  ])('%j', async (args, message) => {
+    const { status, stderr } = await app(WEB, ...args);
+    expect(status).toBe(2);
+    expect(stderr).toContain(message);
+  });
+
+  test('env= chooses the environment', async () => {
+    const { config, develop } = await app(`${WEB}, env_staging: { A: 1 }, env_development: { A: 2 }`, 'env=staging');
+    expect(config).toContain('    A=1');
+    expect(develop).toContain('    A=2');
+    const plain = await app(`${WEB}, env: { NODE_ENV: "production", A: 3 }`);
+    expect(plain.config).toContain('    NODE_ENV=production');
+    expect(plain.develop).toContain('    A=3');
+    expect(plain.develop).not.toContain('NODE_ENV');
+  });
+
+  test('a file of another kind', async () => {
+    expect((await create({ 'compose.toml': '' })).stderr).toContain('--from: compose.toml is neither');
+  });
+});
+
+test.each(['Procfile', 'ecosystem.config.js'])('a FIFO named %s is not read', async (name) => {
+  const cwd = temporaryDirectory();
+  execFileSync('mkfifo', [join(cwd, name)]);
+  const done = await runHere(['create', '--from', name], { cwd });
+  expect(done).toMatchObject({ status: 2, stderr: expect.stringMatching(/cannot read \S+: not a regular file/) });
+});

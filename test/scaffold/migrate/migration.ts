@@ -1,0 +1,25 @@
+/** `paster create --from` in a directory of its own. */
+import { runHere } from '../../helpers/command.ts';
+import { readFiles, temporaryDirectory } from '../../helpers/directory.ts';
+
+export const SERVER = "require('node:http').createServer(() => {}).listen(process.env.PORT || 4321);\n";
+export const PROGRAMS = { 'server.js': SERVER, 'admin.js': SERVER, 'worker.js': 'setInterval(() => {}, 1000);\n' };
+
+/** Runs the command in a directory with these files. @returns its output and the files of etc/ */
+export async function create(files: Readonly<Record<string, string>>, ...args: string[]) {
+  const directory = temporaryDirectory({ ...PROGRAMS, ...files });
+  const [from = ''] = Object.keys(files);
+  const done = await runHere(['create', '--from', from, ...args], { cwd: directory });
+  const written = readFiles(directory);
+  return {
+    ...done,
+    directory,
+    config: written['etc/config.ini'] ?? '',
+    develop: written['etc/develop.ini'] ?? '',
+    written,
+  };
+}
+
+/** The same for an ecosystem file with one app. */
+export const app = (fields: string, ...args: string[]) =>
+  create({ 'ecosystem.config.js': `module.exports = { apps: [{ ${fields} }] };\n` }, ...args);
