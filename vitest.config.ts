@@ -6,7 +6,7 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 // Node reads these certificates at each start, which takes twice as long as the rest of it, and the tests start Node thousands
-// of times. What a test installs from a registry gets them back: ONLINE in test/helpers/installed.ts.
+// of times. What a test installs from a registry gets them back: ONLINE in test/helpers/programs/installed.ts.
 const certificates = process.env['NODE_EXTRA_CA_CERTS'];
 if (certificates !== undefined) {
   process.env['TEST_EXTRA_CA_CERTS'] = certificates;
@@ -18,21 +18,25 @@ const SRC = fileURLToPath(new URL('src/', import.meta.url));
 const TESTS = fileURLToPath(new URL('test/', import.meta.url));
 
 /** Depends on when processes get the processor, so it runs after all others. */
-const ALONE = ['test/integration/balance.test.ts'];
+const ALONE = ['test/integration/workers/balance.test.ts'];
 
 /** What `npm test` runs: the parts by themselves, the contract suite, and the main ways through paster. */
 const QUICK = [
   'test/*.test.ts',
   'test/!(applications|export|front-ends|fuzz|integration|process)/**/*.test.ts',
-  ...['frameworks', 'reload', 'serve-*', 'systemd', 'web-servers'].map((name) => `test/integration/${name}.test.ts`),
+  ...['hosts/systemd', 'products/frameworks', 'reload/reload', 'servers/serve-*', 'servers/web-servers'].map(
+    (name) => `test/integration/${name}.test.ts`,
+  ),
 ];
 
 /** Start so many processes that each takes more than its share of `npm test`. */
-const NOT_QUICK = ['walkthroughs', 'help-examples', 'commands/check/as-user'].map((name) => `test/${name}.test.ts`);
+const NOT_QUICK = ['documentation/walkthroughs', 'documentation/help-examples', 'commands/check/as-user'].map(
+  (name) => `test/${name}.test.ts`,
+);
 
 /** Take long although they are small. They begin first, so that at the end no processor waits for the last of them. */
 const FIRST =
-  /\/test\/(?:walkthroughs|help-examples|applications\/|front-ends\/(?:apache|cgi-arguments)|integration\/(?:create|node-versions|site|under-load)\.)/;
+  /\/test\/(?:documentation\/(?:walkthroughs|help-examples)|applications\/|front-ends\/(?:apache|cgi-arguments)|integration\/\w+\/(?:create|node-versions|site|under-load)\.)/;
 
 /** Changes the process that it runs in (its streams, clock, environment, classes), or counts everything that happens there. */
 const CHANGES_PROCESS =

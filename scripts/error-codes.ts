@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { errorFamily } from '../src/diagnostics/error-report.ts';
-import { allMessages, isMessage } from '../test/helpers/messages.ts';
+import { allMessages, isMessage } from '../test/helpers/documentation/messages.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 export const ERROR_CODES = join(ROOT, 'docs/error-codes.md');

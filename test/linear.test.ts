@@ -29,7 +29,7 @@ import { printableLine } from '../src/printable.ts';
 import { withoutSecretLiterals, withoutSecretParameters, withoutSecrets } from '../src/secrets.ts';
 import { decodePairs, encodePairs } from '../src/servers/fastcgi/records.ts';
 import { decodeVariables } from '../src/servers/scgi/head.ts';
-import { ROOT } from './helpers/program.ts';
+import { ROOT } from './helpers/programs/program.ts';
 import { workOf } from './helpers/work.ts';
 
 const noop = (): void => {};

@@ -14,7 +14,7 @@ import { expect, test } from 'vitest';
 import { cascade } from '../src/apps/cascade/cascade.ts';
 import type { App } from '../src/protocol/types.ts';
 import { collect } from './helpers/heap.ts';
-import { ROOT } from './helpers/program.ts';
+import { ROOT } from './helpers/programs/program.ts';
 
 /** Properties of applications: each is assigned once per application. */
 const HOOKS = /\.(?:ready|drain|close|upgrade|check)$/;

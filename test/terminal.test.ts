@@ -5,9 +5,9 @@ import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { linesOf, record, withoutIdling } from '../scripts/terminal/recording.ts';
 import { svgOf } from '../scripts/terminal/svg.ts';
-import { startChromium } from './helpers/chromium.ts';
 import { temporaryDirectory } from './helpers/directory.ts';
-import { needProgram, ROOT, requireProgram } from './helpers/program.ts';
+import { startChromium } from './helpers/documentation/chromium.ts';
+import { needProgram, ROOT, requireProgram } from './helpers/programs/program.ts';
 
 const SIZE = { columns: 40, rows: 3 };
 const WORDS = { title: 'a title', description: 'a <description>' };

@@ -8,7 +8,7 @@ type Token = ReturnType<MarkdownRenderer['parse']>[number];
 const ROOT = dirname(dirname(import.meta.dirname));
 const HAS_SCHEME = /^[a-z][a-z0-9+.-]*:/i;
 
-/** The anchor of a heading, as GitHub names it. test/links.test.ts checks links against the same names. */
+/** The anchor of a heading, as GitHub names it. test/documentation/links.test.ts checks links against the same names. */
 export function slugify(heading: string): string {
   return heading
     .toLowerCase()

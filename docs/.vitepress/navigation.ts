@@ -1,4 +1,4 @@
-/** The order of the pages. test/links.test.ts finds a page that is missing here. */
+/** The order of the pages. test/documentation/links.test.ts finds a page that is missing here. */
 import type { DefaultTheme } from 'vitepress';
 
 type Entry = readonly [text: string, link: string];

@@ -16,7 +16,7 @@ import type { ContractRequest, ContractResponse, Serving } from '../contract/bac
 import { fastcgiBackend } from '../contract/backends/fastcgi-backend.ts';
 import { httpBackend } from '../contract/backends/http-backend.ts';
 import { http2Backend } from '../contract/backends/http2-backend.ts';
-import { eventually } from '../helpers/program.ts';
+import { eventually } from '../helpers/programs/program.ts';
 
 async function textOf(req: IncomingMessage): Promise<string> {
   const parts: Buffer[] = [];

@@ -9,10 +9,10 @@ import { type HealthOptions, health } from '../../src/apps/monitoring/health.ts'
 import { urlMap } from '../../src/apps/urlmap.ts';
 import { loadApp, loadServer } from '../../src/deploy/load.ts';
 import { httpBackend } from '../contract/backends/http-backend.ts';
-import { ask } from '../helpers/ask.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { whenOver } from '../helpers/lifetime.ts';
-import { eventually, serve } from '../helpers/program.ts';
+import { whenOver } from '../helpers/programs/lifetime.ts';
+import { eventually, serve } from '../helpers/programs/program.ts';
+import { ask } from '../helpers/requests/ask.ts';
 
 async function told(options: HealthOptions, path = '/readyz', method = 'GET'): Promise<[number, unknown]> {
   const serving = await httpBackend.start(health(options));

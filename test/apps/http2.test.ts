@@ -7,8 +7,8 @@ import { expect, test } from 'vitest';
 import { proxy, transparentProxy } from '../../src/apps/proxy/proxy.ts';
 import { urlMap } from '../../src/apps/urlmap.ts';
 import type { App } from '../../src/protocol/types.ts';
-import { overHttp2 } from '../helpers/http2.ts';
-import { whenOver } from '../helpers/lifetime.ts';
+import { whenOver } from '../helpers/programs/lifetime.ts';
+import { overHttp2 } from '../helpers/requests/http2.ts';
 
 /** What is answered to a request of `authority`. */
 async function answered(app: App, authority: string): Promise<[status: number | undefined, body: string]> {

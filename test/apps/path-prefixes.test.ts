@@ -17,7 +17,7 @@ import { httpBackend } from '../contract/backends/http-backend.ts';
 import { http2Backend } from '../contract/backends/http2-backend.ts';
 import { scgiBackend } from '../contract/backends/scgi-backend.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { beforeSuite, whenOver } from '../helpers/lifetime.ts';
+import { beforeSuite, whenOver } from '../helpers/programs/lifetime.ts';
 
 type Ask = (path: string) => Promise<[status: number, body: string]>;
 

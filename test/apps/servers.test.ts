@@ -13,7 +13,7 @@ import { httpBackend } from '../contract/backends/http-backend.ts';
 import { http2Backend } from '../contract/backends/http2-backend.ts';
 import { scgiBackend } from '../contract/backends/scgi-backend.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually } from '../helpers/program.ts';
+import { eventually } from '../helpers/programs/program.ts';
 
 const header = ({ rawHeaders }: ContractResponse, name: string): string | undefined =>
   rawHeaders[rawHeaders.findIndex((each, i) => i % 2 === 0 && each.toLowerCase() === name) + 1];

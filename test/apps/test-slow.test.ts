@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { makeTestSlow, slowUpload, testSlowSettings } from '../../src/apps/test-slow.ts';
 import { httpBackend } from '../contract/backends/http-backend.ts';
-import { eventually } from '../helpers/program.ts';
+import { eventually } from '../helpers/programs/program.ts';
 
 test('counts an upload, piece by piece', async () => {
   const serving = await httpBackend.start(slowUpload({ chunkSize: 10, delay: 0.001, progress: false }));

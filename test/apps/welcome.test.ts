@@ -2,8 +2,8 @@
 import { expect, test } from 'vitest';
 import { loadApp } from '../../src/index.ts';
 import { serveFiltered } from '../filters/serve-filter.ts';
-import { ask } from '../helpers/ask.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
+import { ask } from '../helpers/requests/ask.ts';
 
 test.each([
   ['at the root', '', '/', ['/environ']],

@@ -2,9 +2,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { runHere } from '../helpers/command.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { needProgram, Program } from '../helpers/program.ts';
+import { runHere } from '../helpers/programs/command.ts';
+import { needProgram, Program } from '../helpers/programs/program.ts';
 
 /** The output of `script` in a shell that has loaded its completion from ./completion. */
 async function inShell(shell: string, args: readonly string[], script: string): Promise<string> {

@@ -1,10 +1,10 @@
 /** `paster config`: what the loader sees, as text and as JSON that does not change its form. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { leastContrast, overhang, startChromium, visit } from '../helpers/chromium.ts';
-import { runHere } from '../helpers/command.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { type Finished, needProgram, paster, ROOT } from '../helpers/program.ts';
+import { leastContrast, overhang, startChromium, visit } from '../helpers/documentation/chromium.ts';
+import { runHere } from '../helpers/programs/command.ts';
+import { type Finished, needProgram, paster, ROOT } from '../helpers/programs/program.ts';
 
 async function config(ini: string, args: readonly string[]): Promise<Finished> {
   const directory = temporaryDirectory({ 'x.ini': ini });

@@ -2,10 +2,10 @@
 import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { ask } from '../helpers/ask.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, paster, ROOT, serve } from '../helpers/program.ts';
-import { atTerminal, shown } from '../helpers/terminal.ts';
+import { eventually, paster, ROOT, serve } from '../helpers/programs/program.ts';
+import { atTerminal, shown } from '../helpers/programs/terminal.ts';
+import { ask } from '../helpers/requests/ask.ts';
 
 const APP = `import { existsSync } from 'node:fs';
 function spin() {

@@ -2,8 +2,8 @@
 import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { runHere } from '../helpers/command.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
+import { runHere } from '../helpers/programs/command.ts';
 import {
   eventually,
   type Finished,
@@ -12,7 +12,7 @@ import {
   paster,
   pasterWithoutRoot,
   ROOT,
-} from '../helpers/program.ts';
+} from '../helpers/programs/program.ts';
 
 async function create(args: readonly string[], cwd: string): Promise<Finished> {
   return runHere(['create', ...args], { cwd });

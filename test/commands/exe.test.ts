@@ -3,7 +3,7 @@ import { chmodSync, existsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { type Finished, Program, paster, ROOT, requireTool } from '../helpers/program.ts';
+import { type Finished, Program, paster, ROOT, requireTool } from '../helpers/programs/program.ts';
 
 const APP = '[app:main]\nuse = npm:paster#test\nformat = json\n[server:main]\nuse = npm:paster#http\nport = 0\n';
 

@@ -2,9 +2,9 @@
 import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { runHere } from '../helpers/command.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { type Finished, paster } from '../helpers/program.ts';
+import { runHere } from '../helpers/programs/command.ts';
+import { type Finished, paster } from '../helpers/programs/program.ts';
 
 function manifest(name: string, paster: unknown): string {
   return JSON.stringify({ name, paster });

@@ -4,7 +4,7 @@ import { readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { type Finished, paster, ROOT } from '../helpers/program.ts';
+import { type Finished, paster, ROOT } from '../helpers/programs/program.ts';
 
 const PLAIN = `
 import { writeFileSync } from 'node:fs';

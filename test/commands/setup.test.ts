@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { type Finished, paster, ROOT } from '../helpers/program.ts';
+import { type Finished, paster, ROOT } from '../helpers/programs/program.ts';
 
 const WIKI = {
   'package.json': JSON.stringify({

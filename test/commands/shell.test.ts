@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { type Finished, needProgram, Program, paster, ROOT } from '../helpers/program.ts';
+import { type Finished, needProgram, Program, paster, ROOT } from '../helpers/programs/program.ts';
 
 const FILES = {
   'x.ini': '[DEFAULT]\nname = world\n[app:main]\nuse = call:./app.js:make\ngreeting = hello\n',

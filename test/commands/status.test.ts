@@ -14,8 +14,8 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
-import { whenOver } from '../helpers/lifetime.ts';
-import { eventually, paster, requireRoot, serve } from '../helpers/program.ts';
+import { whenOver } from '../helpers/programs/lifetime.ts';
+import { eventually, paster, requireRoot, serve } from '../helpers/programs/program.ts';
 
 const APP = "export default (req, res) => (req.url.startsWith('/held') ? res.write('first') : res.end('Hello'));\n";
 const INI = '[app:main]\nuse = module:./app.js\n[server:main]\nuse = npm:paster#http\nport = 0\n';

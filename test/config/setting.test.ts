@@ -23,7 +23,7 @@ import { processSettings } from '../../src/deploy/server/server-settings.ts';
 import { transloggerSettings } from '../../src/filters/logging/translogger.ts';
 import { fastcgiSettings } from '../../src/servers/fastcgi/server.ts';
 import { httpSettings } from '../../src/servers/http/settings.ts';
-import { ROOT } from '../helpers/program.ts';
+import { ROOT } from '../helpers/programs/program.ts';
 
 const schema = defineSettings(
   {

@@ -3,8 +3,8 @@ import { pipeline, Readable } from 'node:stream';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { App } from '../../src/protocol/types.ts';
-import { eventually } from '../helpers/program.ts';
-import { signal } from '../helpers/signal.ts';
+import { eventually } from '../helpers/programs/program.ts';
+import { signal } from '../helpers/programs/signal.ts';
 import { describeBackends, headerOf, readBody } from './contract.ts';
 
 describeBackends(({ backend, ask, start, log }) => {

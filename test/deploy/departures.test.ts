@@ -8,7 +8,7 @@ import { LoadSession } from '../../src/deploy/session.ts';
 import type { ConfigError } from '../../src/errors.ts';
 import type { App, Settings } from '../../src/protocol/types.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { ROOT } from '../helpers/program.ts';
+import { ROOT } from '../helpers/programs/program.ts';
 
 interface Report {
   readonly global: Settings;

@@ -7,7 +7,7 @@ import { appConfig, loadApp, loadContext } from '../../src/deploy/load.ts';
 import { ConfigError, PasterError } from '../../src/errors.ts';
 import type { App } from '../../src/protocol/types.ts';
 import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
-import { ROOT } from '../helpers/program.ts';
+import { ROOT } from '../helpers/programs/program.ts';
 
 const DATA = join(ROOT, 'test/data/deploy');
 const PACKAGES = join(ROOT, 'test/fixtures/deploy/node_modules');

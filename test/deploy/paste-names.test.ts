@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { loadApp } from '../../src/deploy/load.ts';
 import { namesOfDistribution, PASTE_NAMES } from '../../src/deploy/modules/paste-names.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { ROOT } from '../helpers/program.ts';
+import { ROOT } from '../helpers/programs/program.ts';
 
 const PAGE = readFileSync(join(ROOT, 'docs/paste.md'), 'utf8');
 const LEFT_OUT = rowsBelow('## Parts that paster does not have').flatMap(([names = '']) => namesIn(names));

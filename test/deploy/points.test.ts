@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { listPoints, settingsOfPoint, withDeclaration } from '../../src/deploy/inspect/points.ts';
 import { PASTE_NAMES } from '../../src/deploy/modules/paste-names.ts';
 import { FACTORY_KINDS } from '../../src/deploy/part-kinds.ts';
-import { ROOT } from '../helpers/program.ts';
+import { ROOT } from '../helpers/programs/program.ts';
 
 const factories = new Set<string>(FACTORY_KINDS);
 const points = (await listPoints(ROOT, () => {})).filter(

@@ -11,10 +11,10 @@ import { pathSetting } from '../../src/deploy/sections/setting-paths.ts';
 import { processSettings, validateServer } from '../../src/deploy/server/server-settings.ts';
 import { LoadSession } from '../../src/deploy/session.ts';
 import { validateSettings } from '../../src/deploy/validate.ts';
-import { makeCertificate } from '../helpers/certificate.ts';
 import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
-import { MANIFEST } from '../helpers/installed.ts';
-import { freePort, paster, serve } from '../helpers/program.ts';
+import { MANIFEST } from '../helpers/programs/installed.ts';
+import { freePort, paster, serve } from '../helpers/programs/program.ts';
+import { makeCertificate } from '../helpers/web-servers/certificate.ts';
 
 interface Declared {
   readonly kind: PartKind;
@@ -99,7 +99,7 @@ describe.each(PATHS.map((each) => [`${each.kind} ${each.part}: ${each.name}`, ea
   },
 );
 
-/** They speak of files that they do not name. Globs, which `reload_files` has, follow the same rule (test/integration/reload.test.ts). */
+/** They speak of files that they do not name. Globs, which `reload_files` has, follow the same rule (test/integration/reload/reload.test.ts). */
 const NO_PATHS = [
   'reload_files',
   'script',

@@ -4,7 +4,7 @@ import { loadServer } from '../../src/deploy/load.ts';
 import { workerCount, workerCountText } from '../../src/deploy/server/worker-count.ts';
 import { cpuCapacity, workersFor } from '../../src/machine/capacity.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { paster } from '../helpers/program.ts';
+import { paster } from '../helpers/programs/program.ts';
 
 const CPUS = workersFor(cpuCapacity().cpus);
 

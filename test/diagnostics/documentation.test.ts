@@ -3,8 +3,8 @@ import { expect, test } from 'vitest';
 import { documentationLines } from '../../src/diagnostics/error-report.ts';
 import { ConfigError, ErrorList, RunError } from '../../src/errors.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { readPage } from '../helpers/documentation.ts';
-import { paster } from '../helpers/program.ts';
+import { readPage } from '../helpers/documentation/documentation.ts';
+import { paster } from '../helpers/programs/program.ts';
 
 const INI = '[app:main]\nuse = npm:paster#tets\n';
 

@@ -6,9 +6,9 @@ import { Deployment } from 'kubernetes-models/apps/v1';
 import { CronJob } from 'kubernetes-models/batch/v1';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { runHere } from '../helpers/command.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, freePort, Program, paster, requireProgram, serve } from '../helpers/program.ts';
+import { runHere } from '../helpers/programs/command.ts';
+import { eventually, freePort, Program, paster, requireProgram, serve } from '../helpers/programs/program.ts';
 import { exported, ini, project, refused } from './site.ts';
 
 const HTTP = 'use = npm:paster#http\nport = 8085\ngraceful_timeout = 20\nworkers = 2';

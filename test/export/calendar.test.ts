@@ -4,7 +4,7 @@ import { Cron } from 'croner';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { calendarEvents, cronJobSchedule } from '../../src/export/services/calendar.ts';
-import { requireProgram } from '../helpers/program.ts';
+import { requireProgram } from '../helpers/programs/program.ts';
 
 const number = (min: number, max: number) => fc.integer({ min, max }).map(String);
 

@@ -4,10 +4,10 @@ import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { ask, type Question } from '../helpers/ask.ts';
-import { makeCertificate } from '../helpers/certificate.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, freePort, needProgram, ROOT, requireProgram, serve } from '../helpers/program.ts';
+import { eventually, freePort, needProgram, ROOT, requireProgram, serve } from '../helpers/programs/program.ts';
+import { ask, type Question } from '../helpers/requests/ask.ts';
+import { makeCertificate } from '../helpers/web-servers/certificate.ts';
 import { exported, ini, project, runExported, runWebServer, WEB_SERVERS } from './site.ts';
 
 const TOLD = `${join(ROOT, 'test/fixtures/apps/told.js')}:makeTold`;

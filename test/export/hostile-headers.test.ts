@@ -2,10 +2,10 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CLIENT_CLAIMS, FORWARDING_HEADERS } from '../../src/http/client-address.ts';
-import { ask } from '../helpers/ask.ts';
-import { makeCertificate } from '../helpers/certificate.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { freePort, ROOT, requireProgram } from '../helpers/program.ts';
+import { freePort, ROOT, requireProgram } from '../helpers/programs/program.ts';
+import { ask } from '../helpers/requests/ask.ts';
+import { makeCertificate } from '../helpers/web-servers/certificate.ts';
 import { project, runExported, WEB_SERVERS } from './site.ts';
 
 const TOLD = `${join(ROOT, 'test/fixtures/apps/told.js')}:makeTold`;

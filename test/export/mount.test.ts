@@ -2,9 +2,9 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { ask } from '../helpers/ask.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { requireProgram } from '../helpers/program.ts';
+import { requireProgram } from '../helpers/programs/program.ts';
+import { ask } from '../helpers/requests/ask.ts';
 import { runExported, WEB_SERVERS } from './site.ts';
 
 const APP = `export default (req, res) => res.end(JSON.stringify([req.url, req.baseUrl ?? '']));\n`;

@@ -10,9 +10,9 @@ import { PodDisruptionBudget } from 'kubernetes-models/policy/v1';
 import { ConfigMap, Service } from 'kubernetes-models/v1';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { runHere } from '../helpers/command.ts';
 import { writeFiles } from '../helpers/directory.ts';
-import { freePort, Program, paster, requireProgram, serve } from '../helpers/program.ts';
+import { runHere } from '../helpers/programs/command.ts';
+import { freePort, Program, paster, requireProgram, serve } from '../helpers/programs/program.ts';
 import { exported, ini, project, refused } from './site.ts';
 
 const FASTCGI = 'use = npm:paster#fastcgi\nsocket = %(here)s/../var/app.sock\nworkers = 2\ngraceful_timeout = 20';

@@ -2,10 +2,10 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { runHere } from '../helpers/command.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { freePort, Program, ROOT, serve } from '../helpers/program.ts';
-import { untilAnswering } from '../helpers/web-server.ts';
+import { runHere } from '../helpers/programs/command.ts';
+import { freePort, Program, ROOT, serve } from '../helpers/programs/program.ts';
+import { untilAnswering } from '../helpers/web-servers/web-server.ts';
 
 const PROBE = `${join(ROOT, 'test/fixtures/apps/probe.js')}:makeProbe`;
 

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { Deployment } from 'kubernetes-models/apps/v1';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { makeCertificate } from '../helpers/certificate.ts';
-import { Program, paster, requireProgram } from '../helpers/program.ts';
+import { Program, paster, requireProgram } from '../helpers/programs/program.ts';
+import { makeCertificate } from '../helpers/web-servers/certificate.ts';
 import { ini, project } from './site.ts';
 
 const SERVER = `use = npm:paster#http

@@ -1,10 +1,10 @@
 /** `paster export` for each web server: its whole file is run by the real one, with requests through it. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { ask } from '../helpers/ask.ts';
 import { writeFiles } from '../helpers/directory.ts';
-import { nginxTemporaryPaths, offPort80 } from '../helpers/nginx.ts';
-import { freePort, Program, requireProgram } from '../helpers/program.ts';
+import { freePort, Program, requireProgram } from '../helpers/programs/program.ts';
+import { ask } from '../helpers/requests/ask.ts';
+import { nginxTemporaryPaths, offPort80 } from '../helpers/web-servers/nginx.ts';
 import { exported, ini, project, refused, runExported, WEB_SERVERS } from './site.ts';
 
 const SOCKET = 'socket = %(here)s/../var/app.sock\nmode = 666';

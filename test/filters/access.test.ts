@@ -3,9 +3,9 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { clientKey } from '../../src/http/client-address.ts';
-import { ask } from '../helpers/ask.ts';
+import { ask } from '../helpers/requests/ask.ts';
 import { mirror, serveThrough } from './serve.ts';
-import { askUpgrade, upgrading } from './upgrade.ts';
+import { askUpgrade, upgrading } from './servers/upgrade.ts';
 
 const from = (address: string) => ({ headers: { 'x-forwarded-for': address } });
 

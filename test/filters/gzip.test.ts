@@ -2,9 +2,9 @@
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import type { App } from '../../src/protocol/types.ts';
-import { ask } from '../helpers/ask.ts';
+import { ask } from '../helpers/requests/ask.ts';
 import { serveThrough } from './serve.ts';
-import { askUpgrade, upgrading } from './upgrade.ts';
+import { askUpgrade, upgrading } from './servers/upgrade.ts';
 
 const TEXT = 'All work and no play makes Jack a dull boy.\n'.repeat(100);
 

@@ -6,9 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import express from 'express';
 import { describe, expect, test } from 'vitest';
 import type { App } from '../../src/protocol/types.ts';
-import { ask } from '../helpers/ask.ts';
+import { ask } from '../helpers/requests/ask.ts';
 import { serveThrough } from './serve.ts';
-import { askUpgrade, upgrading } from './upgrade.ts';
+import { askUpgrade, upgrading } from './servers/upgrade.ts';
 
 describe('timeout', () => {
   test.each(['503', '504'])('answers %s in the application’s place, whose late calls do nothing', async (status) => {

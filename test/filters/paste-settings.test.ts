@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { loadFilter } from '../../src/deploy/load.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { paster } from '../helpers/program.ts';
+import { paster } from '../helpers/programs/program.ts';
 
 const SECRET = 'x'.repeat(32);
 

@@ -6,11 +6,11 @@ import { describe, expect, test } from 'vitest';
 import { loadFilter, loadServer } from '../../src/deploy/load.ts';
 import { FORWARDING_HEADERS } from '../../src/http/client-address.ts';
 import type { App } from '../../src/protocol/types.ts';
-import { ask } from '../helpers/ask.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { whenOver } from '../helpers/lifetime.ts';
+import { whenOver } from '../helpers/programs/lifetime.ts';
+import { ask } from '../helpers/requests/ask.ts';
 import { mirror, serveThrough } from './serve.ts';
-import { askUpgrade, upgrading } from './upgrade.ts';
+import { askUpgrade, upgrading } from './servers/upgrade.ts';
 
 type Headers = Record<string, string>;
 

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { type RecursiveRequest, recursive } from '../../src/filters/errors/recursive.ts';
 import { mountRequest } from '../../src/http/mount.ts';
 import type { App, Filter } from '../../src/protocol/types.ts';
-import { ask } from '../helpers/ask.ts';
+import { ask } from '../helpers/requests/ask.ts';
 import { serveFiltered } from './serve-filter.ts';
 
 const site: App = async (req, res) => {

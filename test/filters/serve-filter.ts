@@ -8,7 +8,7 @@ import { callApp } from '../../src/http/error-response.ts';
 import { lineLogger } from '../../src/log.ts';
 import { applyFilter } from '../../src/protocol/filter.ts';
 import type { App, Filter, Settings } from '../../src/protocol/types.ts';
-import { whenOver } from '../helpers/lifetime.ts';
+import { whenOver } from '../helpers/programs/lifetime.ts';
 
 /** The values of a section. */
 export function settingsFrom<D extends Declarations>(schema: SettingsSchema<D>, section: Settings): SettingValues<D> {

@@ -2,7 +2,7 @@
 import { loadFilter, loadServer } from '../../src/deploy/load.ts';
 import type { App } from '../../src/protocol/types.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { whenOver } from '../helpers/lifetime.ts';
+import { whenOver } from '../helpers/programs/lifetime.ts';
 
 export interface Served {
   readonly url: string;

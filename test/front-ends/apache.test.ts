@@ -1,4 +1,4 @@
 /** What docs/apache.md documents, with the real Apache. */
-import { testFrontEnds } from './suite.ts';
+import { testFrontEnds } from './support/suite.ts';
 
 testFrontEnds('docs/apache.md');

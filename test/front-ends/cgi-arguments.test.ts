@@ -5,11 +5,11 @@
 import { existsSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { NODES } from '../../scripts/test-tools/tools.ts';
-import { beforeSuite } from '../helpers/lifetime.ts';
-import { requireProgram, requireTool } from '../helpers/program.ts';
-import { at } from './behaviours.ts';
-import { FRONT_ENDS, startSite } from './front-ends.ts';
-import type { Project, Site } from './site.ts';
+import { beforeSuite } from '../helpers/programs/lifetime.ts';
+import { requireProgram, requireTool } from '../helpers/programs/program.ts';
+import { at } from './support/behaviours.ts';
+import { FRONT_ENDS, startSite } from './support/front-ends.ts';
+import type { Project, Site } from './support/site.ts';
 
 const missing = requireProgram('apache2') === undefined;
 

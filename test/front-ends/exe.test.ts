@@ -1,11 +1,11 @@
 /** An INI file that is a CGI script, with a mistake in it: what its operator and its client learn. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { blocksBelow } from '../helpers/documentation.ts';
-import { eventually, requireProgram } from '../helpers/program.ts';
-import { at, json } from './behaviours.ts';
-import { FRONT_ENDS, startSite } from './front-ends.ts';
-import type { Site } from './site.ts';
+import { blocksBelow } from '../helpers/documentation/documentation.ts';
+import { eventually, requireProgram } from '../helpers/programs/program.ts';
+import { at, json } from './support/behaviours.ts';
+import { FRONT_ENDS, startSite } from './support/front-ends.ts';
+import type { Site } from './support/site.ts';
 
 const HEADING = 'An INI file as a CGI script';
 const [, SCRIPT = ''] = blocksBelow('docs/apache.md', HEADING);

@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { ask } from '../helpers/ask.ts';
-import { ROOT, requireProgram } from '../helpers/program.ts';
-import { at, json } from './behaviours.ts';
-import { FRONT_ENDS, startSite } from './front-ends.ts';
+import { ROOT, requireProgram } from '../helpers/programs/program.ts';
+import { ask } from '../helpers/requests/ask.ts';
+import { at, json } from './support/behaviours.ts';
+import { FRONT_ENDS, startSite } from './support/front-ends.ts';
 
 function page(name: string): string {
   return readFileSync(join(ROOT, name), 'utf8').replace(/\s+/g, ' ');

@@ -2,9 +2,9 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { runApache } from '../helpers/apache.ts';
 import { temporaryDirectory, writeScripts } from '../helpers/directory.ts';
-import { ROOT, requireProgram } from '../helpers/program.ts';
+import { ROOT, requireProgram } from '../helpers/programs/program.ts';
+import { runApache } from '../helpers/web-servers/apache.ts';
 
 const apache = requireProgram('apache2');
 

@@ -1,4 +1,4 @@
 /** What docs/lighttpd.md documents, with the real Lighttpd. */
-import { testFrontEnds } from './suite.ts';
+import { testFrontEnds } from './support/suite.ts';
 
 testFrontEnds('docs/lighttpd.md');

@@ -1,4 +1,4 @@
 /** What docs/nginx.md documents, with the real nginx. */
-import { testFrontEnds } from './suite.ts';
+import { testFrontEnds } from './support/suite.ts';
 
 testFrontEnds('docs/nginx.md');

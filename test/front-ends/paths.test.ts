@@ -5,14 +5,14 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { runApache } from '../helpers/apache.ts';
 import { temporaryDirectory, writeScripts } from '../helpers/directory.ts';
-import { blockBelow, readPage } from '../helpers/documentation.ts';
-import { runHaproxy } from '../helpers/haproxy.ts';
-import { runLighttpd } from '../helpers/lighttpd.ts';
-import { runNginx } from '../helpers/nginx.ts';
-import { findProgram, freePort, Program, ROOT, requireProgram, serve } from '../helpers/program.ts';
-import { untilAnswering } from '../helpers/web-server.ts';
+import { blockBelow, readPage } from '../helpers/documentation/documentation.ts';
+import { findProgram, freePort, Program, ROOT, requireProgram, serve } from '../helpers/programs/program.ts';
+import { runApache } from '../helpers/web-servers/apache.ts';
+import { runHaproxy } from '../helpers/web-servers/haproxy.ts';
+import { runLighttpd } from '../helpers/web-servers/lighttpd.ts';
+import { runNginx } from '../helpers/web-servers/nginx.ts';
+import { untilAnswering } from '../helpers/web-servers/web-server.ts';
 
 const PAGE = 'docs/web-servers.md';
 const TABLE = /(?<=^<!-- Table written by .* -->\n\n)(?:\|.*\n)*/m;

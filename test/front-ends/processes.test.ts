@@ -1,11 +1,11 @@
 /** Servers that a web server or spawn-fcgi has started: how they are ended, and that none of them stays. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { askForStart } from '../helpers/ask.ts';
-import { eventually, requireProgram } from '../helpers/program.ts';
-import { at } from './behaviours.ts';
-import { FRONT_ENDS, startSite } from './front-ends.ts';
-import type { Site } from './site.ts';
+import { eventually, requireProgram } from '../helpers/programs/program.ts';
+import { askForStart } from '../helpers/requests/ask.ts';
+import { at } from './support/behaviours.ts';
+import { FRONT_ENDS, startSite } from './support/front-ends.ts';
+import type { Site } from './support/site.ts';
 
 function start(heading: string, server?: string): Promise<Site> {
   const frontEnd = FRONT_ENDS.find((each) => each.heading === heading);

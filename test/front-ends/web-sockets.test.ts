@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { blocksBelow } from '../helpers/documentation.ts';
-import { runNginx } from '../helpers/nginx.ts';
-import { freePort, ROOT, requireProgram, serve } from '../helpers/program.ts';
+import { blocksBelow } from '../helpers/documentation/documentation.ts';
+import { freePort, ROOT, requireProgram, serve } from '../helpers/programs/program.ts';
+import { runNginx } from '../helpers/web-servers/nginx.ts';
 
 const APP = `import { createServer } from 'node:http';
 import { WebSocketServer } from '${join(ROOT, 'node_modules/ws/wrapper.mjs')}';

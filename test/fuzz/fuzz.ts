@@ -1,15 +1,15 @@
 /** Runs cases against targets, several at a time, and says what failed so that it can be repeated. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { heapUsed } from '../helpers/heap.ts';
-import { codec } from './codec.ts';
-import { environ } from './environ.ts';
-import { fastcgi } from './fastcgi.ts';
-import { files } from './files.ts';
-import { paths } from './paths.ts';
 import { Random } from './random.ts';
-import { scgi } from './scgi.ts';
-import { swaps } from './swaps.ts';
 import { must, type StartedTarget, type Target } from './target.ts';
+import { codec } from './targets/codec.ts';
+import { environ } from './targets/environ.ts';
+import { fastcgi } from './targets/fastcgi.ts';
+import { files } from './targets/files.ts';
+import { paths } from './targets/paths.ts';
+import { scgi } from './targets/scgi.ts';
+import { swaps } from './targets/swaps.ts';
 
 export const TARGETS: readonly Target[] = [
   codec,

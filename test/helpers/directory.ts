@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
-import { whenOver } from './lifetime.ts';
+import { whenOver } from './programs/lifetime.ts';
 
 /** A new directory with `files` (paths to texts) in it; removed when the test ends. */
 export function temporaryDirectory(files: Readonly<Record<string, string>> = {}): string {

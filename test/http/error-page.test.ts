@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { ConfigError, ErrorList } from '../../src/errors.ts';
 import { errorPage } from '../../src/http/error-page/error-page.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { beforeSuite } from '../helpers/lifetime.ts';
+import { beforeSuite } from '../helpers/programs/lifetime.ts';
 
 const title = 'It does not load';
 

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { ROOT, serve } from '../helpers/program.ts';
+import { ROOT, serve } from '../helpers/programs/program.ts';
 
 const REPORT = `process.on('exit', () => {
   const loaded = process.moduleLoadList.flatMap((each) => /^NativeModule ([a-z_]+)$/.exec(each)?.[1] ?? []);

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
-import { Program, ROOT } from '../helpers/program.ts';
+import { Program, ROOT } from '../helpers/programs/program.ts';
 
 /** The code blocks of the page; each names its file in its first line. */
 function examples(): Record<string, string> {

@@ -7,7 +7,7 @@ import { configureLogging, getLogger } from '../../src/index.ts';
 import { LineFile } from '../../src/logging/output/line-file.ts';
 import { hierarchy } from '../../src/logging/python/logger.ts';
 import { mountSmallDisk, temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, requireRoot } from '../helpers/program.ts';
+import { eventually, requireRoot } from '../helpers/programs/program.ts';
 
 function fresh(): { path: string; read(): string } {
   const path = join(temporaryDirectory(), 'a.log');

@@ -13,11 +13,11 @@ import { fastcgiBackend } from '../contract/backends/fastcgi-backend.ts';
 import { httpBackend } from '../contract/backends/http-backend.ts';
 import { http2Backend } from '../contract/backends/http2-backend.ts';
 import { scgiBackend } from '../contract/backends/scgi-backend.ts';
-import { askUpgrade, upgrading } from '../filters/upgrade.ts';
+import { askUpgrade, upgrading } from '../filters/servers/upgrade.ts';
 import { collect } from '../helpers/heap.ts';
-import { overHttp2 } from '../helpers/http2.ts';
-import { whenOver } from '../helpers/lifetime.ts';
-import { eventually } from '../helpers/program.ts';
+import { whenOver } from '../helpers/programs/lifetime.ts';
+import { eventually } from '../helpers/programs/program.ts';
+import { overHttp2 } from '../helpers/requests/http2.ts';
 
 /** Answers, status by status, and how many were not finished. */
 function answersOf(of: Meter): { answers: Record<string, number>; aborted: number } {

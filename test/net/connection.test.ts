@@ -7,8 +7,8 @@ import { acceptConnections } from '../../src/net/direct/accept.ts';
 import { type Connection, type ConnectionUser, direct, type OpenConnection } from '../../src/net/direct/connection.ts';
 import { openListener } from '../../src/net/listener.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { received } from '../helpers/received.ts';
-import { signal } from '../helpers/signal.ts';
+import { signal } from '../helpers/programs/signal.ts';
+import { received } from '../helpers/requests/received.ts';
 
 test('this Node has what it is built on', () => {
   expect(direct).toEqual({ reads: true, writes: true, accepts: true });

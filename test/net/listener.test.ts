@@ -11,7 +11,7 @@ import { ConfigError, RunError } from '../../src/errors.ts';
 import type { Address } from '../../src/net/address.ts';
 import { bindSocket, type HeldSocket, holdSocket } from '../../src/net/held-socket.ts';
 import { adoptListener, type Listener, openListener } from '../../src/net/listener.ts';
-import { eventually } from '../helpers/program.ts';
+import { eventually } from '../helpers/programs/program.ts';
 
 const LOCAL: Address = { kind: 'tcp', host: '127.0.0.1', port: 0 };
 let directory = '';

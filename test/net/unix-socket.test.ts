@@ -20,7 +20,7 @@ import { ConfigError, RunError } from '../../src/errors.ts';
 import { holdSocket } from '../../src/net/held-socket.ts';
 import { type BindOptions, openListener } from '../../src/net/listener.ts';
 import { bindUnderTemporaryName } from '../../src/net/unix-socket.ts';
-import { requireRoot } from '../helpers/program.ts';
+import { requireRoot } from '../helpers/programs/program.ts';
 
 let directory = '';
 let path = '';

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { Program, ROOT, requireTool } from '../helpers/program.ts';
+import { Program, ROOT, requireTool } from '../helpers/programs/program.ts';
 
 const node = requireTool('node 24');
 

@@ -6,8 +6,8 @@ import { silentLogger } from '../../src/log.ts';
 import { ScheduledTask, type TaskDefinition } from '../../src/process/tasks/scheduled-task.ts';
 import type { ProcessPlan } from '../../src/serve/processes/process-plan.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { whenOver } from '../helpers/lifetime.ts';
-import { eventually, ROOT } from '../helpers/program.ts';
+import { whenOver } from '../helpers/programs/lifetime.ts';
+import { eventually, ROOT } from '../helpers/programs/program.ts';
 
 const FILE = `[task:tick]
 schedule = 0 0 1 1 *

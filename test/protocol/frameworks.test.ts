@@ -10,7 +10,7 @@ import { WebSocket } from 'ws';
 import { toApp } from '../../src/protocol/app.ts';
 import { enterDirectory, workingDirectory } from '../../src/working-directory.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually, ROOT, requireTool, serve } from '../helpers/program.ts';
+import { eventually, ROOT, requireTool, serve } from '../helpers/programs/program.ts';
 import { listen } from './listen.ts';
 
 const manifest = requireTool('frameworks');

@@ -15,7 +15,7 @@ import { Interruption } from '../../src/scaffold/interruption.ts';
 import type { ProjectFile } from '../../src/scaffold/project-files.ts';
 import { compareFiles, type Decision, planFiles, writeFiles } from '../../src/scaffold/write.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { requireRoot } from '../helpers/program.ts';
+import { requireRoot } from '../helpers/programs/program.ts';
 
 function file(path: string, text = 'new'): ProjectFile {
   return { path, content: Buffer.from(text), mode: 0o644 };

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { App } from '../../src/protocol/types.ts';
 import { withDeveloperTools } from '../../src/serve/development/development.ts';
 import { serveFiltered } from '../filters/serve-filter.ts';
-import { ask, askForStart } from '../helpers/ask.ts';
+import { ask, askForStart } from '../helpers/requests/ask.ts';
 
 const PAGE = '<!doctype html><title>é</title><p>hello</p>';
 const SCRIPT = '<script async src="/.paster/reload.js?v=one"></script>\n';

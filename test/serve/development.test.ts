@@ -6,8 +6,8 @@ import { LoadSession } from '../../src/deploy/session.ts';
 import type { Settings } from '../../src/protocol/types.ts';
 import { loadPlannedApp, plannedAppContext, planOf } from '../../src/serve/plan.ts';
 import { type Served, serveFiltered } from '../filters/serve-filter.ts';
-import { ask } from '../helpers/ask.ts';
 import { temporaryDirectory, writeScripts } from '../helpers/directory.ts';
+import { ask } from '../helpers/requests/ask.ts';
 
 const FAILING = `export function makeApp() {
   return (req, res) => {

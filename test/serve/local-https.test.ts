@@ -11,7 +11,7 @@ import { authorityCertificate, isCertifiable, serverCertificate } from '../../sr
 import { localCertificate } from '../../src/serve/local-https/local-certificate.ts';
 import { trustLines } from '../../src/serve/local-https/trust.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { needProgram, paster, serve } from '../helpers/program.ts';
+import { needProgram, paster, serve } from '../helpers/programs/program.ts';
 
 let data = '';
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { meter } from '../../src/metrics/meter.ts';
 import { GlobalState, loadLazyGlobals } from '../../src/process/preload/observe/global-state.ts';
 import { rehearse } from '../../src/serve/worker/rehearsal.ts';
-import { eventually } from '../helpers/program.ts';
+import { eventually } from '../helpers/programs/program.ts';
 
 /** How many timers, sockets and the like there are of each kind. */
 function resources(): ReadonlyMap<string, number> {

@@ -16,11 +16,11 @@ import { fastcgiBackend } from '../contract/backends/fastcgi-backend.ts';
 import { httpBackend } from '../contract/backends/http-backend.ts';
 import { http2Backend } from '../contract/backends/http2-backend.ts';
 import { scgiBackend } from '../contract/backends/scgi-backend.ts';
-import { askUpgrade, upgrading } from '../filters/upgrade.ts';
+import { askUpgrade, upgrading } from '../filters/servers/upgrade.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { whenOver } from '../helpers/lifetime.ts';
-import { eventually } from '../helpers/program.ts';
-import { signal } from '../helpers/signal.ts';
+import { whenOver } from '../helpers/programs/lifetime.ts';
+import { eventually } from '../helpers/programs/program.ts';
+import { signal } from '../helpers/programs/signal.ts';
 
 const INI = `[composite:main]
 use = npm:paster#urlmap

@@ -1,6 +1,6 @@
 /** What is run of each product, and with which requests. docs/programs.md shows it as a table (`npm run docs`). */
 import type { MountConvention } from '../../../src/http/mount.ts';
-import type { Question } from '../../helpers/ask.ts';
+import type { Question } from '../../helpers/requests/ask.ts';
 
 export interface Visit extends Question {
   readonly path: string;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { writeFiles } from '../../helpers/directory.ts';
-import { eventually, paster, requireTool, serve } from '../../helpers/program.ts';
+import { eventually, paster, requireTool, serve } from '../../helpers/programs/program.ts';
 import type { Application } from './catalogue.ts';
 import { install } from './install.ts';
 

@@ -3,7 +3,7 @@ import { cpSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { toolDirectory } from '../../../scripts/test-tools/tools.ts';
 import { temporaryDirectory, writeFiles } from '../../helpers/directory.ts';
-import { ROOT } from '../../helpers/program.ts';
+import { ROOT } from '../../helpers/programs/program.ts';
 import type { Application } from './catalogue.ts';
 
 /** Below it, the program is mounted in `below.ini`. */

@@ -4,9 +4,17 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { startNginx } from '../../helpers/front-end.ts';
-import { beforeSuite } from '../../helpers/lifetime.ts';
-import { eventually, freePort, needProgram, Program, paster, requireTool, serve } from '../../helpers/program.ts';
+import { beforeSuite } from '../../helpers/programs/lifetime.ts';
+import {
+  eventually,
+  freePort,
+  needProgram,
+  Program,
+  paster,
+  requireTool,
+  serve,
+} from '../../helpers/programs/program.ts';
+import { startNginx } from '../../helpers/web-servers/front-end.ts';
 import type { Application, BelowPrefix, Visit } from './catalogue.ts';
 import { install, installWithIni, PREFIX } from './install.ts';
 import { type Seen, Visitors, visitAll } from './visitor.ts';

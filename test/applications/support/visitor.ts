@@ -1,7 +1,7 @@
 /** Visits a program like a browser that keeps cookies, and tells what of its responses has to be the same everywhere. */
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ask } from '../../helpers/ask.ts';
+import { ask } from '../../helpers/requests/ask.ts';
 import type { Visit } from './catalogue.ts';
 
 /** The host that every request asks for, whatever the port is. */

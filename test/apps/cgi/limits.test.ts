@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { cgi } from '../../../src/apps/cgi/cgi.ts';
 import { lineLogger } from '../../../src/log.ts';
-import { eventually } from '../../helpers/program.ts';
+import { eventually } from '../../helpers/programs/program.ts';
 import { askRaw, serveApp } from '../static/serve.ts';
 import { bin, ENV, scripts } from './scripts.ts';
 

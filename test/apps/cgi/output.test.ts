@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { eventually } from '../../helpers/program.ts';
+import { eventually } from '../../helpers/programs/program.ts';
 import { bin, ENV } from './scripts.ts';
 
 describe('the script’s output', () => {

@@ -3,8 +3,8 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { proxy } from '../../../src/apps/proxy/proxy.ts';
-import { ask } from '../../helpers/ask.ts';
-import { eventually, freePort } from '../../helpers/program.ts';
+import { eventually, freePort } from '../../helpers/programs/program.ts';
+import { ask } from '../../helpers/requests/ask.ts';
 import { listen } from '../../protocol/listen.ts';
 import { proxied, rawUpstream, sendBytes } from './upstream.ts';
 

@@ -7,9 +7,9 @@ import { proxy } from '../../../src/apps/proxy/proxy.ts';
 import { urlMap } from '../../../src/apps/urlmap.ts';
 import type { App } from '../../../src/protocol/types.ts';
 import { fastcgiBackend } from '../../contract/backends/fastcgi-backend.ts';
-import { ask, askForStart } from '../../helpers/ask.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { whenOver } from '../../helpers/lifetime.ts';
+import { whenOver } from '../../helpers/programs/lifetime.ts';
+import { ask, askForStart } from '../../helpers/requests/ask.ts';
 import { listen } from '../../protocol/listen.ts';
 import { echoHead, type Head, originOf, proxied, sendBytes, startServer, upstream } from './upstream.ts';
 

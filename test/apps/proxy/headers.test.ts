@@ -1,7 +1,7 @@
 /** Which headers a proxy forwards, adds and leaves out. */
 import { describe, expect, test } from 'vitest';
 import { proxy } from '../../../src/apps/proxy/proxy.ts';
-import { ask } from '../../helpers/ask.ts';
+import { ask } from '../../helpers/requests/ask.ts';
 import { listen } from '../../protocol/listen.ts';
 import { echoHead, type Head, proxied, rawUpstream } from './upstream.ts';
 

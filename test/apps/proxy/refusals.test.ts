@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { proxy } from '../../../src/apps/proxy/proxy.ts';
-import { ask } from '../../helpers/ask.ts';
+import { ask } from '../../helpers/requests/ask.ts';
 import { listen } from '../../protocol/listen.ts';
 import { echoHead, proxied, rawUpstream, sendBytes, upstream } from './upstream.ts';
 

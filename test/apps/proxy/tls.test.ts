@@ -5,10 +5,10 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { describe, expect, test } from 'vitest';
-import { ask } from '../../helpers/ask.ts';
-import { makeCertificate } from '../../helpers/certificate.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { serve } from '../../helpers/program.ts';
+import { serve } from '../../helpers/programs/program.ts';
+import { ask } from '../../helpers/requests/ask.ts';
+import { makeCertificate } from '../../helpers/web-servers/certificate.ts';
 import { echoHead, type Head, sendBytes, startServer } from './upstream.ts';
 
 describe('over TLS', () => {

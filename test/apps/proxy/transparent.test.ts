@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { transparentProxy } from '../../../src/apps/proxy/proxy.ts';
 import { makeTransparentProxy, transparentProxySettings } from '../../../src/apps/proxy/settings.ts';
 import { urlMap } from '../../../src/apps/urlmap.ts';
-import { ask } from '../../helpers/ask.ts';
+import { ask } from '../../helpers/requests/ask.ts';
 import { listen } from '../../protocol/listen.ts';
 import { echoHead, type Head, upstream } from './upstream.ts';
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, createServer as createNetServer, type Socket } from 'node:net';
 import { type ProxyOptions, proxy } from '../../../src/apps/proxy/proxy.ts';
-import { whenOver } from '../../helpers/lifetime.ts';
+import { whenOver } from '../../helpers/programs/lifetime.ts';
 import { listen } from '../../protocol/listen.ts';
 
 type Listener = (req: IncomingMessage, res: ServerResponse) => unknown;

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { proxy } from '../../../src/apps/proxy/proxy.ts';
-import { eventually, freePort } from '../../helpers/program.ts';
+import { eventually, freePort } from '../../helpers/programs/program.ts';
 import { listen } from '../../protocol/listen.ts';
 import { echoHead, originOf, proxied, rawUpstream, sendBytes, startServer } from './upstream.ts';
 

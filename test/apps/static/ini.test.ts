@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { staticFilterSettings } from '../../../src/apps/static/settings.ts';
 import { loadApp } from '../../../src/deploy/load.ts';
-import { ask } from '../../helpers/ask.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { eventually, serve } from '../../helpers/program.ts';
+import { eventually, serve } from '../../helpers/programs/program.ts';
+import { ask } from '../../helpers/requests/ask.ts';
 import { serveApp } from './serve.ts';
 
 const INI = `

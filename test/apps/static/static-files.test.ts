@@ -15,7 +15,7 @@ import {
 import { mountRequest } from '../../../src/http/mount.ts';
 import type { App } from '../../../src/protocol/types.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { eventually, requireProgram } from '../../helpers/program.ts';
+import { eventually, requireProgram } from '../../helpers/programs/program.ts';
 import { serveApp } from './serve.ts';
 
 const FILES = {

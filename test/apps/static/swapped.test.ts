@@ -20,7 +20,7 @@ import { makeStaticUrl } from '../../../src/apps/static/file-versions.ts';
 import { staticFiles } from '../../../src/apps/static/static-files.ts';
 import { type OpenedFile, openFound, openFoundSync } from '../../../src/files/opened-file.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { eventually } from '../../helpers/program.ts';
+import { eventually } from '../../helpers/programs/program.ts';
 import { type Answer, serveApp } from './serve.ts';
 
 const SECRET = 'S3CRET';

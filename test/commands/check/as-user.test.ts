@@ -7,7 +7,15 @@ import { accessTo, identityOf } from '../../../src/commands/configuration/web-se
 import { checkFile } from '../../../src/deploy/check/check.ts';
 import { formatError } from '../../../src/errors.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { type Finished, Program, paster, ROOT, requireProgram, requireRoot, serve } from '../../helpers/program.ts';
+import {
+  type Finished,
+  Program,
+  paster,
+  ROOT,
+  requireProgram,
+  requireRoot,
+  serve,
+} from '../../helpers/programs/program.ts';
 
 const APP = '[app:main]\nuse = npm:paster#test\n';
 const SETPRIV = requireProgram('setpriv');

@@ -1,7 +1,7 @@
 /** `paster check` on a file in which everything is wrong: the whole report, line by line. */
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { paster } from '../../helpers/program.ts';
+import { paster } from '../../helpers/programs/program.ts';
 
 const MODULE = `
 export const make = () => (req, res) => res.end();

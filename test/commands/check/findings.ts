@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { checkFile } from '../../../src/deploy/check/check.ts';
 import { formatError } from '../../../src/errors.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { type Finished, paster } from '../../helpers/program.ts';
+import { type Finished, paster } from '../../helpers/programs/program.ts';
 
 /** The text of `app.mjs`, beside each file that is checked. Its factories write a file `called`. */
 export const MODULE = `

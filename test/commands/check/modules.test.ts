@@ -4,8 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { checkFile } from '../../../src/deploy/check/check.ts';
 import { formatError } from '../../../src/errors.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { beforeSuite } from '../../helpers/lifetime.ts';
-import { eventually, isAlive, paster } from '../../helpers/program.ts';
+import { beforeSuite } from '../../helpers/programs/lifetime.ts';
+import { eventually, isAlive, paster } from '../../helpers/programs/program.ts';
 import { BLOCKS, check, lines, SERVER } from './findings.ts';
 
 // Some tests give a module 0.2 s. The first import of the built-in parts takes longer on a busy machine.

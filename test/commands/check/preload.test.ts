@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { paster } from '../../helpers/program.ts';
+import { paster } from '../../helpers/programs/program.ts';
 
 const PACKAGES: Readonly<Record<string, string>> = {
   plain: '',

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { checkFile } from '../../../src/deploy/check/check.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { paster, ROOT } from '../../helpers/program.ts';
+import { paster, ROOT } from '../../helpers/programs/program.ts';
 import { check, lines, MODULE, SERVER } from './findings.ts';
 
 describe('a file that is right', () => {

@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { type Logger, lineLogger } from '../../../src/log.ts';
 import type { App } from '../../../src/protocol/types.ts';
 import { serveCgi } from '../../../src/servers/cgi/server.ts';
-import { parseCgi } from '../../helpers/cgi-response.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
+import { parseCgi } from '../../helpers/requests/cgi-response.ts';
 import {
   type Backend,
   type ContractRequest,

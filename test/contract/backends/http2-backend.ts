@@ -2,7 +2,7 @@
 import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from 'node:http2';
 import { lineLogger } from '../../../src/log.ts';
 import type { App } from '../../../src/protocol/types.ts';
-import { serveHttp2 } from '../../helpers/http2.ts';
+import { serveHttp2 } from '../../helpers/requests/http2.ts';
 import {
   type Backend,
   type ContractRequest,

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { makeProfile, profile, profileSettings } from '../../../src/filters/debugging/profile.ts';
 import type { App } from '../../../src/protocol/types.ts';
-import { ask } from '../../helpers/ask.ts';
-import { leastContrast, overhang, startChromium, visit } from '../../helpers/chromium.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { eventually, needProgram } from '../../helpers/program.ts';
+import { leastContrast, overhang, startChromium, visit } from '../../helpers/documentation/chromium.ts';
+import { eventually, needProgram } from '../../helpers/programs/program.ts';
+import { ask } from '../../helpers/requests/ask.ts';
 import { Lines, serveFiltered, settingsFrom } from '../serve-filter.ts';
 
 function burnTheProcessor(milliseconds: number): number {

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { type Program, paster } from '../../helpers/program.ts';
+import { type Program, paster } from '../../helpers/programs/program.ts';
 
 /** Writes to `notes` when each of its processes begins and ends, and prints its setting. */
 export const MAILER = `import { appendFileSync } from 'node:fs';

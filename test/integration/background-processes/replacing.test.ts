@@ -3,8 +3,8 @@ import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { askForStart } from '../../helpers/ask.ts';
-import { eventually, isAlive, paster, serve } from '../../helpers/program.ts';
+import { eventually, isAlive, paster, serve } from '../../helpers/programs/program.ts';
+import { askForStart } from '../../helpers/requests/ask.ts';
 import { MAILER, notes, pids, project, serveAlone, statusOf, WEB } from './project.ts';
 
 describe('replacing', () => {

@@ -2,7 +2,7 @@
 import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { eventually, isAlive, requireRoot, serve } from '../../helpers/program.ts';
+import { eventually, isAlive, requireRoot, serve } from '../../helpers/programs/program.ts';
 import { MAILER, notes, pids, project, serveAlone, WEB } from './project.ts';
 
 describe('what a section runs', () => {

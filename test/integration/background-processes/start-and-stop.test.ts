@@ -1,6 +1,6 @@
 /** Which processes are started and ended: `--only` and `--without`, `paster control`, and the end of the supervisor. */
 import { describe, expect, test } from 'vitest';
-import { eventually, isAlive, paster, serve } from '../../helpers/program.ts';
+import { eventually, isAlive, paster, serve } from '../../helpers/programs/program.ts';
 import { pids, project, serveAlone, statusOf, WEB } from './project.ts';
 
 describe('what is started', () => {

@@ -1,7 +1,7 @@
 /** What a server logs about its requests in flight: at WINCH, and when a worker dies. */
 import { describe, expect, test } from 'vitest';
-import { ask } from '../../helpers/ask.ts';
-import { eventually } from '../../helpers/program.ts';
+import { eventually } from '../../helpers/programs/program.ts';
+import { ask } from '../../helpers/requests/ask.ts';
 import { APP, get, HTTP, inflightRequests, start } from './monitored-server.ts';
 
 describe('what is written down', () => {

@@ -2,11 +2,11 @@
 import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { describe, expect, test } from 'vitest';
-import { askUpgrade } from '../../filters/upgrade.ts';
-import { ask } from '../../helpers/ask.ts';
-import { makeCertificate } from '../../helpers/certificate.ts';
+import { askUpgrade } from '../../filters/servers/upgrade.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { eventually } from '../../helpers/program.ts';
+import { eventually } from '../../helpers/programs/program.ts';
+import { ask } from '../../helpers/requests/ask.ts';
+import { makeCertificate } from '../../helpers/web-servers/certificate.ts';
 import { get, HTTP, OF_SITE, scrape, start } from './monitored-server.ts';
 
 /** Those that may never become less. */

@@ -1,8 +1,8 @@
 /** A server with an application that fails on request, metrics and a status page. */
 import { expect } from 'vitest';
-import { ask } from '../../helpers/ask.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { type Program, serve } from '../../helpers/program.ts';
+import { type Program, serve } from '../../helpers/programs/program.ts';
+import { ask } from '../../helpers/requests/ask.ts';
 
 export const APP = `import { setTimeout as sleep } from 'node:timers/promises';
 const app = async (req, res) => {

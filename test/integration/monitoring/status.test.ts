@@ -2,12 +2,12 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { ask, askForStart } from '../../helpers/ask.ts';
-import { leastContrast, overhang, startChromium, visit } from '../../helpers/chromium.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { startNginx, startNginxForScgi } from '../../helpers/front-end.ts';
-import { runNginx } from '../../helpers/nginx.ts';
-import { eventually, needProgram } from '../../helpers/program.ts';
+import { leastContrast, overhang, startChromium, visit } from '../../helpers/documentation/chromium.ts';
+import { eventually, needProgram } from '../../helpers/programs/program.ts';
+import { ask, askForStart } from '../../helpers/requests/ask.ts';
+import { startNginx, startNginxForScgi } from '../../helpers/web-servers/front-end.ts';
+import { runNginx } from '../../helpers/web-servers/nginx.ts';
 import { HTTP, inflightRequests, OF_SITE, scrape, start, statusOf } from './monitored-server.ts';
 
 describe('status', () => {

@@ -4,8 +4,8 @@ import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { Load } from '../../helpers/load.ts';
-import { eventually, freePort, paster } from '../../helpers/program.ts';
+import { Load } from '../../helpers/programs/load.ts';
+import { eventually, freePort, paster } from '../../helpers/programs/program.ts';
 import { FastcgiClient } from '../../servers/fastcgi/client.ts';
 import { chat, chattyApp, get, getByFastcgi, ini, TwoServers, WEB } from './two-servers.ts';
 

@@ -7,8 +7,8 @@ import { text as received } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { project, runWebServer } from '../../export/site.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { Load } from '../../helpers/load.ts';
-import { eventually, freePort, Program, paster, ROOT, requireProgram, serve } from '../../helpers/program.ts';
+import { Load } from '../../helpers/programs/load.ts';
+import { eventually, freePort, Program, paster, ROOT, requireProgram, serve } from '../../helpers/programs/program.ts';
 import { chat, chattyApp, get, live, TwoServers } from './two-servers.ts';
 
 const nginx = requireProgram('nginx');

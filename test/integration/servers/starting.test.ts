@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { freePort, Program, paster, ROOT, requireProgram } from '../../helpers/program.ts';
-import { atTerminal, shown } from '../../helpers/terminal.ts';
+import { freePort, Program, paster, ROOT, requireProgram } from '../../helpers/programs/program.ts';
+import { atTerminal, shown } from '../../helpers/programs/terminal.ts';
 import { get, getByFastcgi, live, TwoServers, WEB } from './two-servers.ts';
 
 const python = requireProgram('python3');

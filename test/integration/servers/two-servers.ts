@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { WebSocket } from 'ws';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { echoingApp } from '../../helpers/load.ts';
-import { eventually, freePort, type Program, paster, ROOT } from '../../helpers/program.ts';
+import { echoingApp } from '../../helpers/programs/load.ts';
+import { eventually, freePort, type Program, paster, ROOT } from '../../helpers/programs/program.ts';
 import { saveByRename } from '../../process/program.ts';
 import { FastcgiClient } from '../../servers/fastcgi/client.ts';
 

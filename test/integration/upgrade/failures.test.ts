@@ -3,7 +3,7 @@ import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:f
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { mountSmallDisk, temporaryDirectory } from '../../helpers/directory.ts';
-import { eventually, isAlive, requireRoot } from '../../helpers/program.ts';
+import { eventually, isAlive, requireRoot } from '../../helpers/programs/program.ts';
 import { HANGING, HTTP, ini, MODES, start } from './upgraded-server.ts';
 
 describe.each(MODES)('%s', (_what, workers) => {

@@ -3,7 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { eventually, isAlive, Program, requireRoot } from '../../helpers/program.ts';
+import { eventually, isAlive, Program, requireRoot } from '../../helpers/programs/program.ts';
 import { APP, get, HTTP, ini, OLD_NODE, PASTER, start, UpgradedServer } from './upgraded-server.ts';
 
 test('the monitor of --monitor-restart stays, and starts the server again', async () => {

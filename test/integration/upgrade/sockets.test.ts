@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { eventually, freePort, getOver, needProgram, Program } from '../../helpers/program.ts';
+import { eventually, freePort, getOver, needProgram, Program } from '../../helpers/programs/program.ts';
 import { FastcgiClient } from '../../servers/fastcgi/client.ts';
 import { APP, FASTCGI, get, HTTP, ini, MODES, PASTER, start, UpgradedServer } from './upgraded-server.ts';
 

@@ -3,7 +3,7 @@ import { chmodSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { eventually, Program, ROOT, requireTool } from '../../helpers/program.ts';
+import { eventually, Program, ROOT, requireTool } from '../../helpers/programs/program.ts';
 import { saveByRename } from '../../process/program.ts';
 
 export const PASTER = join(ROOT, 'bin/paster.js');

@@ -3,10 +3,10 @@ import { cpSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { startNginx } from '../../helpers/front-end.ts';
-import { beforeSuite } from '../../helpers/lifetime.ts';
-import { echoingApp, Load } from '../../helpers/load.ts';
-import { eventually, Program, ROOT, requireProgram, requireTool } from '../../helpers/program.ts';
+import { beforeSuite } from '../../helpers/programs/lifetime.ts';
+import { echoingApp, Load } from '../../helpers/programs/load.ts';
+import { eventually, Program, ROOT, requireProgram, requireTool } from '../../helpers/programs/program.ts';
+import { startNginx } from '../../helpers/web-servers/front-end.ts';
 import { FASTCGI, get, HTTP, ini, OLD_NODE, PASTER, start } from './upgraded-server.ts';
 
 const nginx = requireProgram('nginx');

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ECOSYSTEM_KEYS } from '../../../src/scaffold/migrate/ecosystem-keys.ts';
-import { runHere } from '../../helpers/command.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { paster, ROOT, requireTool } from '../../helpers/program.ts';
+import { runHere } from '../../helpers/programs/command.ts';
+import { paster, ROOT, requireTool } from '../../helpers/programs/program.ts';
 import { app, create, PROGRAMS } from './migration.ts';
 
 describe('forms of an ecosystem file', () => {

@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { runHere } from '../../helpers/command.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
+import { runHere } from '../../helpers/programs/command.ts';
 import { app, create, SERVER } from './migration.ts';
 
 describe('whether a program is a server', () => {

@@ -1,6 +1,7 @@
 /** `paster create --from` in a directory of its own. */
-import { runHere } from '../../helpers/command.ts';
+
 import { readFiles, temporaryDirectory } from '../../helpers/directory.ts';
+import { runHere } from '../../helpers/programs/command.ts';
 
 export const SERVER = "require('node:http').createServer(() => {}).listen(process.env.PORT || 4321);\n";
 export const PROGRAMS = { 'server.js': SERVER, 'admin.js': SERVER, 'worker.js': 'setInterval(() => {}, 1000);\n' };

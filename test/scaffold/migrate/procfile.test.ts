@@ -1,7 +1,7 @@
 /** What `paster create --from` reads of a Procfile. */
 import { describe, expect, test } from 'vitest';
-import { runHere } from '../../helpers/command.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
+import { runHere } from '../../helpers/programs/command.ts';
 import { create, PROGRAMS, SERVER } from './migration.ts';
 
 describe('a Procfile', () => {

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { eventually, freePort, needProgram, Program } from '../../helpers/program.ts';
+import { eventually, freePort, needProgram, Program } from '../../helpers/programs/program.ts';
 import { type Served, serveFastcgi } from './serve.ts';
 
 let served: Served;

@@ -4,8 +4,8 @@
  * a mistake in the codec shows.
  */
 import { connect, type Socket } from 'node:net';
-import { type CgiResponse, parseCgi } from '../../helpers/cgi-response.ts';
-import { isList, type Variables } from '../../helpers/environ.ts';
+import { type CgiResponse, parseCgi } from '../../helpers/requests/cgi-response.ts';
+import { isList, type Variables } from '../../helpers/requests/environ.ts';
 
 export interface ClientRecord {
   readonly type: number;

@@ -3,8 +3,8 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { App } from '../../../src/protocol/types.ts';
-import { eventually } from '../../helpers/program.ts';
-import { signal } from '../../helpers/signal.ts';
+import { eventually } from '../../helpers/programs/program.ts';
+import { signal } from '../../helpers/programs/signal.ts';
 import { begin, type FastcgiClient, pair, pairs, record, request, stream, TYPE } from './client.ts';
 import { type Served, serveFastcgi } from './serve.ts';
 

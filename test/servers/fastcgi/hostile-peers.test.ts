@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { App } from '../../../src/protocol/types.ts';
-import { eventually } from '../../helpers/program.ts';
+import { eventually } from '../../helpers/programs/program.ts';
 import { begin, type FastcgiClient, pair, pairs, record, request, stream, TYPE } from './client.ts';
 import { type Served, serveFastcgi } from './serve.ts';
 

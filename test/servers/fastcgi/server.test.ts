@@ -9,7 +9,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { lineLogger } from '../../../src/log.ts';
 import { toApp } from '../../../src/protocol/app.ts';
 import { fastcgiSettings, makeFastcgiServer } from '../../../src/servers/fastcgi/server.ts';
-import { eventually } from '../../helpers/program.ts';
+import { eventually } from '../../helpers/programs/program.ts';
 import { FastcgiClient, request } from './client.ts';
 import { readSettings, type Served, serveFastcgi } from './serve.ts';
 

@@ -4,10 +4,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { errorStream, REPORT } from '../../../src/gateway/error-stream.ts';
-import { type FrontEnd, startLighttpd, startNginx, type Upstream } from '../../helpers/front-end.ts';
-import { runHaproxy } from '../../helpers/haproxy.ts';
-import { runNginx } from '../../helpers/nginx.ts';
-import { eventually, needProgram, requireProgram } from '../../helpers/program.ts';
+import { eventually, needProgram, requireProgram } from '../../helpers/programs/program.ts';
+import { type FrontEnd, startLighttpd, startNginx, type Upstream } from '../../helpers/web-servers/front-end.ts';
+import { runHaproxy } from '../../helpers/web-servers/haproxy.ts';
+import { runNginx } from '../../helpers/web-servers/nginx.ts';
 import { request, TYPE } from './client.ts';
 import { type Served, serveFastcgi } from './serve.ts';
 

@@ -8,10 +8,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { Authority } from '../../helpers/authority.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { beforeSuite } from '../../helpers/lifetime.ts';
-import { eventually, type Program, paster, requireProgram, serve } from '../../helpers/program.ts';
+import { beforeSuite } from '../../helpers/programs/lifetime.ts';
+import { eventually, type Program, paster, requireProgram, serve } from '../../helpers/programs/program.ts';
+import { Authority } from '../../helpers/web-servers/authority.ts';
 
 const APP = `
 export default function app(req, res) {

@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { connect as connectHttp2, constants } from 'node:http2';
 import { connect as connectTls } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { makeCertificate } from '../../helpers/certificate.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { type Program, serve } from '../../helpers/program.ts';
+import { type Program, serve } from '../../helpers/programs/program.ts';
+import { makeCertificate } from '../../helpers/web-servers/certificate.ts';
 import { rawClient } from './raw-client.ts';
 
 const APP = `

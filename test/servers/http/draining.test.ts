@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { eventually, type Program, serve } from '../../helpers/program.ts';
+import { eventually, type Program, serve } from '../../helpers/programs/program.ts';
 
 const APP = `
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';

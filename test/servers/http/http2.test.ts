@@ -7,8 +7,8 @@ import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { END_HEADERS, END_STREAM, frame, PREFACE, requestHeaders } from '../../helpers/http2.ts';
-import { type Program, serve } from '../../helpers/program.ts';
+import { type Program, serve } from '../../helpers/programs/program.ts';
+import { END_HEADERS, END_STREAM, frame, PREFACE, requestHeaders } from '../../helpers/requests/http2.ts';
 
 const APP = `
 let begun = 0;

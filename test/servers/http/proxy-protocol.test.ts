@@ -8,10 +8,10 @@ import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { readProxyHeader } from '../../../src/servers/http/proxy-protocol/header.ts';
 import { project, refused, runWebServer } from '../../export/site.ts';
-import { makeCertificate } from '../../helpers/certificate.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { beforeSuite } from '../../helpers/lifetime.ts';
-import { freePort, needProgram, type Program, requireProgram, serve } from '../../helpers/program.ts';
+import { beforeSuite } from '../../helpers/programs/lifetime.ts';
+import { freePort, needProgram, type Program, requireProgram, serve } from '../../helpers/programs/program.ts';
+import { makeCertificate } from '../../helpers/web-servers/certificate.ts';
 import { rawClient } from './raw-client.ts';
 
 const SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n');

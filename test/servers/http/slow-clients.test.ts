@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { makeCertificate } from '../../helpers/certificate.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { END_HEADERS, END_STREAM, frame, PREFACE, requestHeaders } from '../../helpers/http2.ts';
-import { type Program, serve } from '../../helpers/program.ts';
+import { type Program, serve } from '../../helpers/programs/program.ts';
+import { END_HEADERS, END_STREAM, frame, PREFACE, requestHeaders } from '../../helpers/requests/http2.ts';
+import { makeCertificate } from '../../helpers/web-servers/certificate.ts';
 
 const APP = `
 export default async function app(req, res) {

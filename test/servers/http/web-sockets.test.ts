@@ -7,7 +7,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { OutgoingFrames, WebSockets } from '../../../src/servers/http/web-sockets.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { ROOT, serve } from '../../helpers/program.ts';
+import { ROOT, serve } from '../../helpers/programs/program.ts';
 
 const APP = `
 import { WebSocketServer } from '${ROOT}/node_modules/ws/wrapper.mjs';

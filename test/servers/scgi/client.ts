@@ -3,8 +3,8 @@
  * Shares no code with the server.
  */
 import { connect, type Socket } from 'node:net';
-import { type CgiResponse, parseCgi } from '../../helpers/cgi-response.ts';
-import { isList, type Variables } from '../../helpers/environ.ts';
+import { type CgiResponse, parseCgi } from '../../helpers/requests/cgi-response.ts';
+import { isList, type Variables } from '../../helpers/requests/environ.ts';
 
 export function netstring(content: string): Buffer {
   const bytes = Buffer.from(content, 'latin1');

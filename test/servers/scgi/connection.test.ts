@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { App } from '../../../src/protocol/types.ts';
-import { signal } from '../../helpers/signal.ts';
+import { signal } from '../../helpers/programs/signal.ts';
 import { head, netstring, request, type ScgiClient } from './client.ts';
 import { type Served, serveScgi } from './serve.ts';
 

@@ -1,0 +1,29 @@
+/** docs/errors.md has every message that the sources can say, in a form in which it is found by searching. */
+import { describe, expect, test } from 'vitest';
+import { readPage } from '../helpers/documentation/documentation.ts';
+import { allMessages, isMessage } from '../helpers/documentation/messages.ts';
+
+const MESSAGES = allMessages();
+const SHOWN = [...readPage('docs/errors.md').matchAll(/^\| `(.+?)` \|/gm)].map(([, text = '']) => text);
+
+describe('docs/errors.md', () => {
+  test('the sources say something', () => {
+    expect(MESSAGES.length).toBeGreaterThan(300);
+    expect(MESSAGES.map(({ text }) => text)).toContain('there is no user "…"');
+    expect(MESSAGES.map(({ text }) => text)).toContain('unknown setting "…"');
+  });
+
+  test('has every message', () => {
+    const missing = MESSAGES.filter(({ text }) => !SHOWN.some((row) => isMessage(row, text)));
+    expect(missing.map(({ place, text }) => `src/${place}: ${text}`)).toEqual([]);
+  });
+
+  test('has no message that nothing says', () => {
+    // The command line's own parser says these.
+    const foreign = [/^serve: unknown option/];
+    const stale = SHOWN.filter((row) => ![...foreign].some((each) => each.test(row))).filter(
+      (row) => !MESSAGES.some(({ text }) => isMessage(row, text)),
+    );
+    expect(stale).toEqual([]);
+  });
+});

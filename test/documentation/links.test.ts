@@ -1,0 +1,57 @@
+/** Links between the pages lead somewhere: to a file of the repository, and to a heading that it has. */
+import { existsSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { expect, test } from 'vitest';
+import { SIDEBAR } from '../../docs/.vitepress/navigation.ts';
+import { sitePath } from '../../docs/.vitepress/pages.ts';
+import { PAGES, readPage } from '../helpers/documentation/documentation.ts';
+import { ROOT } from '../helpers/programs/program.ts';
+
+const OTHERS = [
+  'bench/README.md',
+  'bench/results/results.md',
+  'ARCHITECTURE.md',
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+];
+const LINK = /\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)/g;
+
+/** As GitHub names them: in lower case, without signs, with dashes for blanks. */
+function anchorsOf(page: string): string[] {
+  const text = readPage(page).replace(/^```.*?^```$/gms, '');
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
+test.each([...PAGES, ...OTHERS])('%s', (page) => {
+  const broken = [...readPage(page).matchAll(LINK)]
+    .map(([link, file = '', anchor]) => ({
+      link,
+      file: file === '' ? page : normalize(join(dirname(page), file)),
+      anchor,
+    }))
+    .filter(({ file, anchor }) => {
+      if (!existsSync(join(ROOT, file))) return true;
+      return anchor !== undefined && file.endsWith('.md') && !anchorsOf(file).includes(anchor);
+    });
+  expect(broken.map(({ link }) => link)).toEqual([]);
+});
+
+test('docs/index.md names every page', () => {
+  const index = readPage('docs/index.md');
+  const missing = PAGES.filter((page) => page.startsWith('docs/') && page !== 'docs/index.md').filter(
+    (page) => !index.includes(`(${page.slice('docs/'.length)}`),
+  );
+  expect(missing).toEqual([]);
+});
+
+test('the navigation of the site names every page', () => {
+  const links = SIDEBAR.flatMap(({ items = [] }) => items.map(({ link = '' }) => link.slice(1).replace(/#.*/, '')));
+  const pages = [...PAGES, ...OTHERS].map((page) => sitePath(page)?.replace(/\.md$/, ''));
+  expect(pages.filter((page) => page !== 'index' && !links.includes(page ?? ''))).toEqual([]);
+});

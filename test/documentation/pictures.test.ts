@@ -1,0 +1,45 @@
+/** docs/pictures/: each picture is on a page, with a text for those who do not see it, and small enough to load quickly. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { expect, test } from 'vitest';
+import { PAGES, readPage } from '../helpers/documentation/documentation.ts';
+import { ROOT } from '../helpers/programs/program.ts';
+
+const DIRECTORY = 'docs/pictures';
+/** In bytes. */
+const LARGEST = 150_000;
+const PICTURES = readdirSync(join(ROOT, DIRECTORY)).map((name) => join(DIRECTORY, name));
+const MARKDOWN_IMAGE = /!\[(?<alt>[^\]]*)\]\((?<file>[^)\s]+)\)/g;
+const HTML_IMAGE = /<(?:img alt="(?<alt>[^"]*)" src|source media="[^"]*" srcset)="(?<file>[^"]+)"/g;
+
+const shown = PAGES.flatMap((page) =>
+  [MARKDOWN_IMAGE, HTML_IMAGE].flatMap((pattern) =>
+    [...readPage(page).matchAll(pattern)].map(({ groups }) => ({
+      file: join(dirname(page), groups?.['file'] ?? ''),
+      alt: groups?.['alt'],
+    })),
+  ),
+).filter(({ file }) => file.startsWith(DIRECTORY));
+
+test('each picture is on a page, and each that a page shows exists', () => {
+  expect([...new Set(shown.map(({ file }) => file))].sort()).toEqual(PICTURES.sort());
+});
+
+test('each has a text that says what it shows', () => {
+  // A dark variant has the text of its light one.
+  const silent = shown.filter(({ file, alt }) => (alt ?? '').length < 40 && !file.endsWith('-dark.png'));
+  expect(silent).toEqual([]);
+});
+
+test.each(PICTURES)('%s is small, and as large as a screen', (file) => {
+  const picture = readFileSync(join(ROOT, file));
+  expect(picture.subarray(1, 4).toString()).toBe('PNG');
+  expect([picture.readUInt32BE(16), picture.readUInt32BE(20)]).toEqual([1440, 900]);
+  expect(picture.length).toBeLessThan(LARGEST);
+});
+
+test('`npm run record` makes each of them', () => {
+  const recorder = readFileSync(join(ROOT, 'scripts/record-pages.ts'), 'utf8');
+  const names = PICTURES.map((file) => file.replace(/^.*\/|(?:-(?:light|dark))?\.png$/g, ''));
+  expect(names.filter((name) => !recorder.includes(`'${name}'`) && !recorder.includes(`\`${name}-`))).toEqual([]);
+});

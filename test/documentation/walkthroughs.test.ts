@@ -1,0 +1,91 @@
+/**
+ * The pages that a reader follows: every file that they show is written, every command of a `console` block is typed, and
+ * says what stands below it. The tutorial is one way.
+ */
+import { symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe } from 'vitest';
+import { toolDirectory } from '../../scripts/test-tools/tools.ts';
+import {
+  type Application,
+  ASTRO,
+  NEST,
+  NEXT,
+  NUXT,
+  REACT_ROUTER,
+  SOCKET_IO,
+  SVELTEKIT,
+  VERDACCIO,
+} from '../applications/support/catalogue.ts';
+import { install } from '../applications/support/install.ts';
+import { PAGES } from '../helpers/documentation/documentation.ts';
+import type { ProductProject } from '../helpers/documentation/reader.ts';
+import { follow } from '../helpers/programs/follow.ts';
+import { requireTool } from '../helpers/programs/program.ts';
+
+/** A page of a framework is one way too: its servers are few, and its machine is one. */
+const ONE_WAY = /^docs\/(?:tutorial|frameworks\/[^/]+)\.md$/;
+
+/** Pages whose project is one of a product, with what `npm run test:tools` has installed and built of it. */
+const OF_A_PRODUCT = new Map<string, Application>([
+  ['docs/frameworks/astro.md', ASTRO],
+  ['docs/frameworks/nestjs.md', NEST],
+  ['docs/frameworks/nextjs.md', NEXT],
+  ['docs/frameworks/nuxt.md', NUXT],
+  ['docs/frameworks/others.md', VERDACCIO],
+  ['docs/frameworks/react-router.md', REACT_ROUTER],
+  ['docs/frameworks/socket-io.md', SOCKET_IO],
+  ['docs/frameworks/sveltekit.md', SVELTEKIT],
+]);
+
+/** Pages whose files are those of a project that is there. */
+const OF_A_PROJECT = new Set(['docs/scaling.md', 'docs/secrets.md']);
+
+/** What no test can type, and why. apt-get and systemctl are typed: what stands for them is in helpers/fresh-machine.ts. */
+const NOT_TYPED: readonly (readonly [RegExp, string])[] = [
+  [/^npm ci && npm (?:start|test|pack)\b/, 'installs what these tests run with, and would run them'],
+  [/^curl -i https:\/\/shop\.example\.org\//, 'Caddy would have to get a certificate from the Internet'],
+  [/^systemctl daemon-reload && /, 'takes systemd itself; test/integration/hosts/systemd.test.ts speaks its protocol'],
+];
+
+function isTyped(command: string): boolean {
+  return !NOT_TYPED.some(([pattern]) => pattern.test(command));
+}
+
+/** The files are the page's; the packages are those that `npm run test:tools` has installed. */
+function puttingPackages(product: string): (directory: string) => ProductProject {
+  return (directory) => {
+    symlinkSync(join(toolDirectory({ name: product }), 'node_modules'), join(directory, 'node_modules'));
+    return { built: undefined, builtBelow: undefined };
+  };
+}
+
+const WITH_PACKAGES = new Map([['docs/tracing.md', 'opentelemetry']]);
+
+function putting(product: Application): (directory: string) => ProductProject {
+  return (directory) => {
+    install(product, directory);
+    return { built: product.built, builtBelow: product.below?.built };
+  };
+}
+
+describe('what the documentation says to do', () => {
+  for (const page of PAGES) {
+    const product = OF_A_PRODUCT.get(page);
+    const packages = WITH_PACKAGES.get(page);
+    const needed = product?.product ?? packages;
+    follow(page, {
+      isOneWay: ONE_WAY.test(page),
+      isOfProject: OF_A_PROJECT.has(page),
+      project:
+        needed === undefined
+          ? undefined
+          : requireTool(needed) === undefined
+            ? 'missing'
+            : product
+              ? putting(product)
+              : puttingPackages(needed),
+      isTyped,
+    });
+  }
+});

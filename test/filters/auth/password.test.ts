@@ -1,0 +1,54 @@
+/** Hashes of passwords, and the comparison of what must not be guessed byte by byte. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { equalTexts, isPasswordHash, verifyPassword } from '../../../src/filters/auth/password.ts';
+import { ROOT } from '../../helpers/programs/program.ts';
+
+test.each([
+  ['', '', true],
+  ['a', 'a', true],
+  ['a', 'b', false],
+  ['a', 'aa', false],
+  ['', 'a', false],
+  ['é', 'é', true],
+  ['é', 'e\u0301', false],
+])('%j and %j', (one, other, same) => {
+  expect(equalTexts(one, other)).toBe(same);
+});
+
+test('nothing that is secret is compared by ===, which stops at the first difference', () => {
+  const directory = join(ROOT, 'src/filters/auth');
+  const comparisons = readdirSync(directory).flatMap((file) =>
+    readFileSync(join(directory, file), 'utf8')
+      .split('\n')
+      .filter((line) => /(?:hash|digest|password|response|expected|signature|remembered)\w*\)? ?[!=]==/.test(line))
+      // Whether there is one, or how long it is, is no secret.
+      .filter((line) => !/[!=]== (?:undefined|''|hash\.length)/.test(line) && !/\.length [!=]==/.test(line)),
+  );
+  expect(comparisons).toEqual([]);
+  // Time itself is too coarse to tell.
+  expect(String(equalTexts)).toMatch(/length && \S*timingSafeEqual\S*\(left, right\);?\s*}$/);
+});
+
+// A password of other scripts, made by openssl passwd -apr1 and by htpasswd -nbB.
+test.each([
+  ['p\u00e4ssw\u00f6rd', '$apr1$abcdefgh$030j6I3f1zNCF9tihqdd11', true],
+  ['p\u00e4ssw\u00f6rd', '$2y$05$5I2ypxFyEkzN478hej7lGe0GZCs5Gb74gdibTcPKL7JYh9MNeT456', true],
+  ['passw\u00f6rd', '$apr1$abcdefgh$030j6I3f1zNCF9tihqdd11', false],
+])('%s', async (password, hash, isRight) => {
+  expect(await verifyPassword(password, hash)).toBe(isRight);
+});
+
+test.each([
+  '$2y$31$Lw4zryHn1/A0YKLMKtVNOOqAkvU7CxDgHyCgWGQxH9CQqiiI/c4La',
+  '$scrypt$ln=25,r=8,p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdHNhbHQ',
+  '$scrypt$ln=15,r=99,p=99$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdHNhbHQ',
+  '$scrypt$ln=15,r=0,p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdHNhbHQ',
+  '$apr1$$h9FWgUz3n9YxylKLlR5SQ/',
+  '{SHA}x',
+  'secret',
+  '',
+])('%j is no hash that anybody should compute', (hash) => {
+  expect(isPasswordHash(hash)).toBe(false);
+});

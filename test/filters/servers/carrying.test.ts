@@ -1,0 +1,90 @@
+/** What every filter has to let through: readiness, closing, and a real WebSocket, however many filters there are. */
+import { once } from 'node:events';
+import { afterEach, describe, expect, test } from 'vitest';
+import { WebSocket, WebSocketServer } from 'ws';
+import { loadFilter } from '../../../src/deploy/load.ts';
+import type { App } from '../../../src/protocol/types.ts';
+import { temporaryDirectory } from '../../helpers/directory.ts';
+import { ask } from '../../helpers/requests/ask.ts';
+import { mirror, serveThrough } from '../serve.ts';
+
+const USER = 'joe:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=';
+const SECRET = 'a-secret-of-more-than-32-characters!';
+
+/** Each filter, with what it needs to let a request through that knows the password of USER. */
+const FILTERS: Readonly<Record<string, string>> = {
+  proxy_headers: '',
+  prefix: 'prefix = /app',
+  maintenance: '',
+  ratelimit: 'limit = 100',
+  grantip: '127.0.0.1 = -:local\nrefuse_others = true',
+  auth_basic: `users = ${USER}`,
+  bodylimit: '',
+  timeout: '',
+  security_headers: '',
+  cors: 'origins = https://example.com',
+  gzip: '',
+  session: `secret = ${SECRET}`,
+};
+
+const SECTIONS = Object.entries(FILTERS).map(([name, settings]) => `${name}\n${settings}`);
+const PASSWORD = { authorization: `Basic ${Buffer.from('joe:secret').toString('base64')}` };
+
+describe('ready and close are those of the application, once', () => {
+  const digest = `auth_digest\nrealm = r\nusers = joe:r:${'0'.repeat(32)}`;
+  test.each([...SECTIONS, digest])('%s', async (section) => {
+    const calls: string[] = [];
+    const app: App = Object.assign((() => {}) as App, {
+      ready: () => calls.push('ready'),
+      close: () => calls.push('close'),
+      upgrade: () => {},
+    });
+    const directory = temporaryDirectory({ 'x.ini': `[filter:f]\nuse = npm:paster#${section}\n` });
+    const filter = await loadFilter('config:x.ini#f', { relativeTo: directory });
+    const filtered = await filter(app);
+    await filtered.ready?.();
+    await filtered.close?.();
+    expect(calls).toEqual(['ready', 'close']);
+    expect(filtered.upgrade).toBeTypeOf('function');
+    // Where nobody upgrades the server need not ask.
+    expect((await filter(() => {})).upgrade).toBeUndefined();
+  });
+});
+
+describe('a WebSocket', () => {
+  const sockets = new WebSocketServer({ noServer: true });
+  afterEach(() => {
+    for (const each of sockets.clients) each.terminate();
+  });
+
+  const echoing: App = (req, res) => mirror(req, res);
+  echoing.upgrade = (req, socket, head) =>
+    sockets.handleUpgrade(req, socket, head, (each) => {
+      const { remoteUser, session } = req as unknown as Record<string, unknown>;
+      each.send(JSON.stringify({ remoteUser, session, address: req.socket.remoteAddress, url: req.url }));
+      each.on('message', (message) => each.send(String(message).toUpperCase()));
+    });
+
+  test('passes them all', async () => {
+    const { url } = await serveThrough(SECTIONS, echoing);
+    const client = new WebSocket(`${url}/app/talk`, { headers: PASSWORD });
+    const [hello] = await once(client, 'message');
+    expect(JSON.parse(String(hello))).toEqual({ remoteUser: 'joe', session: {}, address: '127.0.0.1', url: '/talk' });
+    client.send('text');
+    expect(String((await once(client, 'message'))[0])).toBe('TEXT');
+    client.close();
+    await once(client, 'close');
+    expect((await ask(url, '/', { headers: PASSWORD })).status).toBe(200);
+  });
+
+  test.each<[string, Record<string, string>, number]>([
+    ['without a password', {}, 401],
+    ['from a page of another origin', { ...PASSWORD, origin: 'https://evil.example' }, 403],
+    ['from another address', { ...PASSWORD, 'x-forwarded-for': '192.0.2.1' }, 403],
+  ])('does not pass %s', async (_how, headers, status) => {
+    const { url } = await serveThrough(SECTIONS, echoing);
+    const client = new WebSocket(`${url}/app/talk`, { headers });
+    const [error] = await once(client, 'error');
+    expect(String(error)).toContain(`Unexpected server response: ${status}`);
+  });
+});

@@ -1,0 +1,23 @@
+/** What all real web servers have in common. */
+import { eventually, type Program } from '../programs/program.ts';
+
+/** A web server that a test has started. */
+export interface RunningWebServer {
+  readonly program: Program;
+  /** Its root, without a slash at the end. */
+  readonly url: string;
+  /** The same with TLS; nobody there where openssl is missing. */
+  readonly tlsUrl: string;
+  readonly errorLog: string;
+}
+
+/** Waits until somebody answers HTTP on a port. @throws Error when the program ends before. */
+export async function untilAnswering(port: number, program: Program, host: string = '127.0.0.1'): Promise<void> {
+  await eventually(async () => {
+    if (program.child.exitCode !== null) throw new Error(`the web server did not start:\n${program.output}`);
+    return fetch(`http://${host}:${port}/`).then(
+      (response) => response.arrayBuffer().then(() => true),
+      () => false,
+    );
+  });
+}

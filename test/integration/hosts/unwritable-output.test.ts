@@ -1,0 +1,94 @@
+/** Standard error, a log file, or both that cannot be written: serving goes on, and signals are obeyed. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { mountSmallDisk, temporaryDirectory } from '../../helpers/directory.ts';
+import { eventually, getOver, Program, ROOT, requireRoot } from '../../helpers/programs/program.ts';
+
+/** Half of the processor time of a process that is busy while it should be idle, in hundredths of a second. */
+const [IDLE_MS, BUSY] = [700, 35];
+
+function project(): string {
+  return temporaryDirectory({
+    'app.js': 'export default (req, res) => { console.error("asked"); res.end(String(process.pid)); };\n',
+    'package.json': '{"type": "module"}',
+    'x.ini': `[app:main]
+use = module:./app.js
+filter-with = translogger
+[filter:translogger]
+use = npm:paster#translogger
+[server:main]
+use = npm:paster#http
+socket = %(here)s/s
+`,
+  });
+}
+
+/** `paster serve` with a redirection of bash's. */
+function serveInto(redirection: string, cwd: string, options: readonly string[] = []): Program {
+  const command = [process.execPath, join(ROOT, 'bin/paster.js'), 'serve', 'x.ini', ...options];
+  return new Program('bash', ['--norc', '-c', `exec "$0" "$@" ${redirection}`, ...command], { cwd });
+}
+
+/** Waits until it answers. @returns the process that does */
+function answering(cwd: string): Promise<string> {
+  return eventually(() => getOver(join(cwd, 's')).catch(() => undefined));
+}
+
+function processorTime(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return Number(fields[11]) + Number(fields[12]);
+}
+
+test.runIf(process.platform === 'linux').each([
+  ['standard error, one process', '2>/dev/full', []],
+  ['standard error, workers', '2>/dev/full', ['-w', '2']],
+  ['both outputs, one process', '>/dev/full 2>&1', []],
+  ['a closed pipe, one process', '2> >(exec true)', []],
+  ['a closed pipe, workers', '2> >(exec true)', ['-w', '2']],
+  ['--log-file, one process', '', ['--log-file', '/dev/full']],
+  ['--log-file, workers', '', ['-w', '2', '--log-file', '/dev/full']],
+])('%s: serving goes on', async (_what, redirection, options) => {
+  const cwd = project();
+  const program = serveInto(redirection, cwd, options);
+  for (let request = 0; request < 5; request++) await answering(cwd);
+  const before = processorTime(program.pid);
+  await sleep(IDLE_MS);
+  expect(processorTime(program.pid) - before).toBeLessThan(BUSY);
+  const worker = await answering(cwd);
+  if (options.includes('-w')) {
+    program.child.kill('SIGHUP');
+    await eventually(async () => (await answering(cwd)) !== worker);
+    // A worker's end is a message that cannot be written either.
+    process.kill(Number(await answering(cwd)), 'SIGKILL');
+    await answering(cwd);
+  }
+  expect((await program.kill('SIGTERM')).status).toBe(0);
+});
+
+test.runIf(requireRoot()).each([
+  ['standard error', '2>disk/log', []],
+  ['--log-file', '', ['--log-file', 'disk/log']],
+])('%s on a full disk: how much was lost is reported when there is room', async (_what, redirection, options) => {
+  const cwd = project();
+  const disk = join(cwd, 'disk');
+  mountSmallDisk(disk);
+  const program = serveInto(redirection, cwd, options);
+  await answering(cwd);
+  const filler = join(disk, 'filler');
+  execFileSync('sh', ['-c', `cat /dev/zero >${filler} || true`], { stdio: 'ignore' });
+  // What is left of the log's last page is filled by its lines.
+  const size = (): number => readFileSync(join(disk, 'log')).length;
+  for (let same = 0, last = size(); same < 20; last = size()) {
+    await answering(cwd);
+    same = size() === last ? same + 1 : 0;
+  }
+  rmSync(filler);
+  await eventually(async () => {
+    await answering(cwd);
+    return /paster: \d+ writes to this (?:output|file) were lost/.test(readFileSync(join(disk, 'log'), 'utf8'));
+  });
+  expect((await program.kill('SIGTERM')).status).toBe(0);
+});

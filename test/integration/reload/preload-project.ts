@@ -1,0 +1,133 @@
+/** A project whose packages show how they were imported, and what a cold start of it shows. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { temporaryDirectory } from '../../helpers/directory.ts';
+import { eventually, type Program } from '../../helpers/programs/program.ts';
+
+type Files = Readonly<Record<string, string>>;
+
+/** `log` is a module that each of the packages adds its name to, in the order of evaluation. */
+export const note = (name: string) => `import { log } from 'log';\nlog.push('${name}');\n`;
+
+const PACKAGES: Record<string, string> = {
+  log: 'export const log = [];\n',
+  plain: note('plain'),
+  other: `import process from 'node:process';\n${note('other')}clearTimeout(setTimeout(() => {}, 9));\n`,
+  'reads-env': `${note('reads-env')}export const mode = process.env.PRELOAD_MODE ?? 'none';\n`,
+  'lists-env': `${note('lists-env')}export const listed = Object.keys(process.env).includes('PRELOAD_MODE');\n`,
+  'reads-global': `${note('reads-global')}export const seen = globalThis.ownValue ?? 'none';\n`,
+  'sets-env': `${note('sets-env')}process.env.PRELOAD_MODE = 'package';\n`,
+  'adds-global': `${note('adds-global')}globalThis.ownValue = 'package';\n`,
+  'patches-http': `import http from 'node:http';\n${note('patches-http')}http.patched = true;\n`,
+  'extends-array': `${note('extends-array')}Object.defineProperty(Array.prototype, 'last_', { value: 1, configurable: true });\n`,
+  listens: `${note('listens')}process.on('SIGWINCH', () => {});\n`,
+  ticks: `${note('ticks')}setInterval(() => {}, 1000).unref();\n`,
+  'reads-file': `import { readFileSync } from 'node:fs';\n${note('reads-file')}export const text = readFileSync('settings.json', 'utf8');\n`,
+  'needs-setup': `${note('needs-setup')}if (!globalThis.ownValue) throw new Error('call setup first');\n`,
+  exits: `${note('exits')}if (!process.env.PRELOAD_MODE) process.exit(3);\n`,
+  waits: `import { writeSync } from 'node:fs';\n${note('waits')}writeSync(2, 'waits begins\\n');\nawait new Promise((resolve) => process.env.PRELOAD_MODE && resolve());\n`,
+  prints: `${note('prints')}console.log('prints');\nconsole.error('prints');\nprocess.emitWarning('prints old');\n`,
+  'keeps-env': `${note('keeps-env')}const { env } = process;\nexport const keep = (home) => [(env.HOME = home), process.env.HOME];\n`,
+  'reads-cwd': `${note('reads-cwd')}export const cwd = process.cwd();\n`,
+};
+
+const SETUP: Record<string, string> = {
+  'setup.js': "process.env.PRELOAD_MODE = 'own';\n",
+  'global.js': "globalThis.ownValue = 'own';\n",
+  'pull.js': "import 'other';\n",
+  'look.js': "export const looked = [globalThis.ownValue ?? 'none', process.env.PRELOAD_MODE ?? 'none'];\n",
+};
+
+/** What packages put off when they are imported. An own module sees that they are not ready. */
+export const DEFERRED: Files = {
+  immediate: 'setImmediate(ready)',
+  tick: 'process.nextTick(ready)',
+  microtask: 'queueMicrotask(ready)',
+  resolved: 'Promise.resolve().then(ready)',
+  awaited: '(async () => { await null; ready(); })()',
+  timer: 'setTimeout(ready, 0)',
+  promise: 'readFile(new URL(import.meta.url)).then(ready)',
+  callback: 'stat(import.meta.dirname, ready)',
+};
+for (const [name, call] of Object.entries(DEFERRED)) {
+  PACKAGES[`by-${name}`] =
+    `import { stat } from 'node:fs';\nimport { readFile } from 'node:fs/promises';\nexport const state = { ready: false };
+const ready = () => { state.ready = true; };\n${call};\n`;
+  SETUP[`${name}.js`] = `import { state } from 'by-${name}';\nexport const { ready } = state;\n`;
+}
+
+/** An application that shows all that packages could have changed. */
+export function app(version: number, imports: readonly string[], values: readonly string[] = []): string {
+  return `${imports.map((each) => (each.includes(' from ') ? `import ${each};` : `import '${each}';`)).join('\n')}
+import { log } from 'log';
+import http from 'node:http';
+export default (req, res) => res.end(JSON.stringify({
+  version: ${version},
+  log,
+  values: [${values}],
+  env: process.env.PRELOAD_MODE ?? 'none',
+  globals: [globalThis.ownValue ?? 'none', http.patched ?? false, 'last_' in Array.prototype],
+  listeners: process.listenerCount('SIGWINCH'),
+}));
+`;
+}
+
+export const INI = `[app:main]
+use = module:./app.js
+
+[server:main]
+use = npm:paster#http
+port = 0
+`;
+
+export function write(directory: string, files: Files): void {
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(directory, name)), { recursive: true });
+    writeFileSync(join(directory, name), text);
+  }
+}
+
+export function project(packages: Files = PACKAGES): string {
+  const directory = temporaryDirectory({
+    'package.json': '{"type": "module"}',
+    'develop.ini': INI,
+    'settings.json': '1',
+  });
+  write(directory, SETUP);
+  for (const [name, text] of Object.entries(packages)) {
+    write(join(directory, 'node_modules', name), {
+      'package.json': JSON.stringify({ name, type: 'module', exports: './index.js' }),
+      'index.js': text,
+    });
+  }
+  return directory;
+}
+
+const COLD =
+  'import(process.argv[1]).then(({ default: app }) => app({}, { end: (text) => { process.stdout.write(text); process.exit(); } }))';
+
+/** What a process answers that has loaded nothing before. */
+export function coldResponse(directory: string, file = 'app.js'): string {
+  return execFileSync(process.execPath, ['-e', COLD, join(directory, file)], { cwd: directory, encoding: 'utf8' });
+}
+
+const SPARE_IS_READY = /has imported \d+ packages? ahead|has no packages to import ahead/g;
+
+/** Waits until the spare worker of the version that serves has done its part. */
+export async function spareIsReady(program: Program, version: number): Promise<void> {
+  // A worker whose packages turn out to be unfit is followed by another one.
+  await eventually(() => {
+    const output = program.output.slice(program.output.lastIndexOf('is ready'));
+    return version >= 0 && [...output.matchAll(SPARE_IS_READY)].length > 0;
+  });
+}
+
+export async function save(program: Program & { url: string }, directory: string, text: string): Promise<string> {
+  writeFileSync(join(directory, 'app.js'), text);
+  const version = /version: (\d+)/.exec(text)?.[1];
+  return await eventually(async () => {
+    const body = await (await fetch(program.url, { headers: { connection: 'close' } })).text();
+    return body.includes(`"version":${version},`) && body;
+  });
+}

@@ -1,0 +1,128 @@
+/** `paster serve --reload` imports packages before a file changes: what the application sees is what a cold start shows. */
+
+import { describe, expect, test } from 'vitest';
+import { eventually, serve } from '../../helpers/programs/program.ts';
+import { app, coldResponse, DEFERRED, project, save, spareIsReady, write } from './preload-project.ts';
+
+interface Case {
+  readonly name: string;
+  readonly versions: readonly (readonly [imports: readonly string[], values?: readonly string[]])[];
+}
+
+const CASES: readonly Case[] = [
+  {
+    name: 'an own module sets a variable before a package reads it',
+    versions: [
+      [['plain', './setup.js', '{ mode } from "reads-env"', 'other'], ['mode']],
+      [['plain', '{ mode } from "reads-env"', './setup.js'], ['mode']],
+      [['./setup.js', '{ mode } from "reads-env"'], ['mode']],
+      [['./setup.js', '{ listed } from "lists-env"'], ['listed']],
+    ],
+  },
+  {
+    name: 'an own module sets a global before a package reads it',
+    versions: [
+      [['plain', './global.js', '{ seen } from "reads-global"', 'other'], ['seen']],
+      [['{ seen } from "reads-global"', './global.js'], ['seen']],
+    ],
+  },
+  {
+    name: 'packages change the process before and after own modules',
+    versions: [
+      [
+        ['adds-global', 'sets-env', 'patches-http', 'extends-array', '{ looked } from "./look.js"', 'plain'],
+        ['looked'],
+      ],
+      [
+        ['{ looked } from "./look.js"', 'adds-global', 'sets-env', '{ seen } from "reads-global"'],
+        ['looked', 'seen'],
+      ],
+      [
+        ['sets-env', '{ looked } from "./look.js"', '{ mode } from "reads-env"'],
+        ['looked', 'mode'],
+      ],
+      [
+        ['{ looked } from "./look.js"', '{ mode } from "reads-env"', 'plain'],
+        ['looked', 'mode'],
+      ],
+    ],
+  },
+  {
+    name: 'an own module that imports a package is no longer imported',
+    versions: [
+      [['{ looked } from "./look.js"', 'log', 'plain', './pull.js'], ['looked']],
+      [['{ looked } from "./look.js"', 'log', 'plain'], ['looked']],
+    ],
+  },
+  {
+    name: 'a package keeps the environment variables and sets one later',
+    versions: [[['plain', './look.js', '{ keep } from "keeps-env"'], ['keep("/home")']]],
+  },
+  {
+    name: 'packages leave listeners and timers',
+    versions: [[['listens', 'ticks', 'plain']], [['plain', 'ticks']]],
+  },
+  {
+    name: 'packages are not ready when they are imported',
+    versions: Object.keys(DEFERRED).map((name) => [['plain', `{ ready } from "./${name}.js"`], ['ready']]),
+  },
+  {
+    name: 'packages cannot be imported by themselves',
+    versions: [
+      [['./global.js', 'needs-setup', 'plain']],
+      [['./setup.js', 'exits', 'plain']],
+      [['./setup.js', 'plain', './global.js', 'needs-setup']],
+    ],
+  },
+];
+
+describe('the application sees what a cold start shows', () => {
+  test.each(CASES)('$name', { timeout: 180_000 }, async ({ versions }) => {
+    const directory = project();
+    let version = 0;
+    const [[imports, values] = [[]]] = versions;
+    write(directory, { 'app.js': app(version, imports, values) });
+    const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
+    expect(await eventually(async () => (await fetch(program.url, { headers: { connection: 'close' } })).text())).toBe(
+      coldResponse(directory),
+    );
+    for (const [imports, values] of versions) {
+      for (let edit = 0; edit < 3; edit++) {
+        await spareIsReady(program, version);
+        const body = await save(program, directory, app(++version, imports, values));
+        expect(body).toBe(coldResponse(directory));
+      }
+    }
+  });
+
+  test('the import of a package waits for what the application does', { timeout: 60_000 }, async () => {
+    const directory = project();
+    const text = (version: number) => app(version, ['plain', './setup.js', 'waits']);
+    write(directory, { 'app.js': text(0) });
+    const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
+    // In the worker, and in the spare worker, where nobody sets the variable.
+    await eventually(() => program.output.match(/waits begins/g)?.length === 2);
+    expect(await save(program, directory, text(1))).toBe(coldResponse(directory));
+    const reason = 'it waits for something when it is imported';
+    await program.says(new RegExp(`waits is not imported ahead, nor is what comes after it: ${reason}`));
+    await spareIsReady(program, 1);
+    expect(await save(program, directory, text(2))).toBe(coldResponse(directory));
+    // A worker that paster itself ends has not died.
+    expect(program.output).not.toMatch(/SIGKILL|a worker ended/);
+  });
+
+  test('a package reads a file of the project, which then changes', { timeout: 60_000 }, async () => {
+    const directory = project();
+    const text = (version: number) => app(version, ['{ text } from "reads-file"', 'plain'], ['text']);
+    write(directory, { 'app.js': text(0) });
+    const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
+    for (let version = 1; version <= 3; version++) {
+      await spareIsReady(program, version);
+      write(directory, { 'settings.json': String(version) });
+      expect(await save(program, directory, text(version))).toBe(coldResponse(directory));
+    }
+    expect(program.output).toMatch(
+      /reads-file is not imported ahead, nor is what comes after it: it reads .*settings\.json/,
+    );
+  });
+});

@@ -1,0 +1,38 @@
+/** `backlog`: so many connections may wait until somebody accepts them, however the socket has come to the process. */
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { temporaryDirectory } from '../../helpers/directory.ts';
+import { getOver, serve } from '../../helpers/programs/program.ts';
+
+const BACKLOG = 7;
+const MORE_THAN_NODE_HAS = 600;
+
+test.runIf(process.platform === 'linux').each([
+  ['one process', BACKLOG, []],
+  ['workers', BACKLOG, ['-w', '1']],
+  ['workers', MORE_THAN_NODE_HAS, ['-w', '1']],
+])('%s, %i', async (_what, backlog, args) => {
+  const cwd = temporaryDirectory({
+    'app.mjs': 'export default (req, res) => res.end(String(process.pid));',
+    'x.ini': `[app:main]\nuse = module:./app.mjs\n[server:main]\nuse = npm:paster#http\nsocket = a.sock\nbacklog = ${backlog}\n`,
+  });
+  await serve(['x.ini', ...args], { cwd });
+  const path = join(cwd, 'a.sock');
+  const worker = Number(await getOver(path));
+  process.kill(worker, 'SIGSTOP');
+  onTestFinished(() => void process.kill(worker, 'SIGCONT'));
+  let waiting = 0;
+  while (waiting <= 2 * backlog && (await isTaken(path))) waiting++;
+  // Linux lets one more wait than it was told.
+  expect(waiting).toBe(backlog + 1);
+});
+
+/** On Linux a Unix socket with a full backlog says EAGAIN. */
+function isTaken(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path, () => resolve(true));
+    socket.on('error', () => resolve(false));
+    onTestFinished(() => void socket.destroy());
+  });
+}

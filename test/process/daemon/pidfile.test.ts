@@ -1,0 +1,80 @@
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { readPidFile, writePidFile } from '../../../src/process/daemon/pidfile.ts';
+import { Program, ROOT } from '../../helpers/programs/program.ts';
+import { buildSources, removeTree, temporaryDirectory } from '../program.ts';
+
+let directory = '';
+let file = '';
+
+beforeEach(() => {
+  directory = temporaryDirectory();
+  file = join(directory, 'paster.pid');
+});
+afterEach(() => removeTree(directory));
+
+test('names this process, and goes with it', () => {
+  const written = writePidFile(file);
+  expect(readFileSync(file, 'utf8').split('\n')[0]).toBe(String(process.pid));
+  expect(readPidFile(file)).toMatchObject({ state: 'running', pid: process.pid, graceful: 30 });
+  expect(readdirSync(directory)).toEqual(['paster.pid']);
+  written.remove();
+  expect(readPidFile(file)).toEqual({ state: 'absent' });
+});
+
+test('a number that belongs to somebody else now is stale', () => {
+  writePidFile(file);
+  const [, start] = readFileSync(file, 'utf8').split('\n');
+  writeFileSync(file, `${process.ppid}\n${start}\n`);
+  expect(readPidFile(file)).toEqual({ state: 'stale', pid: process.ppid });
+  writeFileSync(file, `${process.pid}\n`);
+  expect(readPidFile(file)).toEqual({ state: 'stale', pid: process.pid });
+});
+
+test.each(['', 'no number\n', '0\n', '-1\n', '1e3\n'])('%j names nobody', (text) => {
+  writeFileSync(file, text);
+  expect(readPidFile(file)).toEqual({ state: 'stale', pid: undefined });
+});
+
+test('a stale one is replaced, one of a live server is not', async () => {
+  writeFileSync(file, '999999999\nlong ago\n');
+  writePidFile(file).remove();
+  const other = spawn(process.execPath, ['--eval', 'setInterval(() => {}, 1000); console.log("up")'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  await new Promise((resolve) => other.stdout.once('data', resolve));
+  const stat = readFileSync(`/proc/${other.pid}/stat`, 'utf8').split(' ');
+  const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  writeFileSync(file, `${other.pid}\n${stat[21]} ${bootId}\n`);
+  expect(() => writePidFile(file)).toThrow(`a server runs already: ${file} names process ${other.pid}`);
+  other.kill('SIGKILL');
+  await new Promise((resolve) => other.once('exit', resolve));
+  writePidFile(file).remove();
+});
+
+test('is not removed when it has become somebody else’s', () => {
+  const written = writePidFile(file);
+  writeFileSync(file, '1\nother\n');
+  written.remove();
+  expect(existsSync(file)).toBe(true);
+});
+
+test('a directory that is missing', () => {
+  expect(() => writePidFile(join(directory, 'run', 'a.pid'))).toThrow(/cannot write the pid file .*a\.pid/);
+});
+
+test('of several that start at once over a stale file, one gets it', async () => {
+  const files = Array.from({ length: 300 }, (_, index) => join(directory, `${index}.pid`));
+  for (const each of files) writeFileSync(each, '999999999\nlong ago\n30\n');
+  const build = buildSources();
+  onTestFinished(() => removeTree(build));
+  const args = [join(ROOT, 'test/fixtures/process/claims-pid-files.mjs'), String(Date.now() + 1000), ...files];
+  const env = { PASTER_BUILD: build };
+  const claims = [1, 2, 3].map(() => new Program(process.execPath, args, { env }));
+  await Promise.all(claims.map((claim) => claim.says(/\n/)));
+  const got = claims.flatMap((claim) => JSON.parse(claim.stdout) as string[]);
+  expect(got.sort()).toEqual(files.sort());
+  expect(readdirSync(directory)).toHaveLength(files.length);
+});

@@ -1,0 +1,96 @@
+/** Whether a spare worker that has imported packages ahead may serve what is on disk. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { expect, test } from 'vitest';
+import { silentLogger } from '../../../src/log.ts';
+import { PreloadPlan } from '../../../src/process/preload/preload-plan.ts';
+import { temporaryDirectory } from '../../helpers/directory.ts';
+
+/** The plan for an application that imports `a` and `b`. */
+async function planned() {
+  const directory = temporaryDirectory({ 'package.json': '{"type": "module"}', 'app.js': 'import "a"; import "b";\n' });
+  const files = ['a', 'b', 'c'].map((name) => {
+    const home = join(directory, 'node_modules', name);
+    mkdirSync(home, { recursive: true });
+    writeFileSync(join(home, 'package.json'), `{"name": "${name}", "type": "module", "exports": "./index.js"}`);
+    writeFileSync(join(home, 'index.js'), '');
+    return join(home, 'index.js');
+  });
+  const app = join(directory, 'app.js');
+  const plan = new PreloadPlan(silentLogger);
+  await plan.load();
+  plan.configure({ leaveOut: [], environment: {} }, '');
+  const reports = (loads: readonly string[], late: readonly string[] = []) => ({
+    modules: [...loads, ...late].map((file) => pathToFileURL(file).href),
+    evaluated: loads.length,
+  });
+  plan.loaded(reports([app, ...files.slice(0, 2)]), undefined);
+  return { plan, app, files, reports };
+}
+
+test('a package that was begun after the order to load the application is judged when that is loaded', async () => {
+  const { plan, app, reports } = await planned();
+  const prepared = plan.prepare();
+  if (!prepared) throw new Error('nothing to import ahead');
+  prepared.current = 0;
+  writeFileSync(app, 'import "a"; import "c"; import "b";\n');
+  expect(plan.unfit(prepared)).toBeUndefined();
+  expect(plan.unfitAfterLoading(prepared, reports([app]))).toBeUndefined();
+  prepared.current = 1;
+  expect(plan.unfitAfterLoading(prepared, reports([app]))).toBe(
+    'the application no longer imports b in the same order',
+  );
+});
+
+test('a package whose variable the configuration may refer to is left out, unless that has just changed', async () => {
+  const { plan } = await planned();
+  const first = plan.prepare();
+  if (!first) throw new Error('nothing to import ahead');
+  const name = first.units[1]?.file ?? '';
+  plan.learnConflict({ ...first, isConfigurationSame: false }, { kind: 'package', name, reason: 'sets it' });
+  expect(plan.prepare()?.units).toHaveLength(2);
+  plan.learnConflict(first, { kind: 'package', name, reason: 'sets it' });
+  expect(plan.prepare()?.units).toHaveLength(1);
+});
+
+test('what is imported late is imported ahead, unless workers disagree about it', async () => {
+  const { plan, app, files, reports } = await planned();
+  const [a = '', b = '', entry = ''] = files;
+  const part = entry.replace('index.js', 'part.js');
+  writeFileSync(entry, 'import "./part.js";');
+  writeFileSync(part, '');
+  const prepared = () => plan.prepare() ?? { units: [] };
+  const loaded = () => plan.loaded(reports([app, a, b], [entry, part]), undefined);
+  loaded();
+  const first = plan.prepare();
+  if (!first) throw new Error('nothing to import ahead');
+  expect(first.units.map(({ file }) => file)).toEqual([a, b, part]);
+  Object.assign(first, { current: 2, isComplete: true });
+  expect(plan.unfit(first)).toBeUndefined();
+  // What Node reports shows whether the entry is still imported.
+  expect(plan.isJudged(first)).toBe(false);
+  expect(plan.unfitAfterLoading(first, reports([app], [entry]))).toBeUndefined();
+  expect(plan.unfitAfterLoading(first, reports([app, entry]))).toMatch(/no longer imports c in the same order/);
+  loaded();
+  expect(prepared().units).toHaveLength(2);
+  plan.forget();
+  loaded();
+  expect(prepared().units).toHaveLength(3);
+});
+
+test.each([
+  ['an own module is imported late too', 'import "a"; import "b";', true, 2],
+  ['the application imports a package under a condition', 'import "a"; setup(); if (x) await import("b");', false, 1],
+])('nothing that is imported late is imported ahead if %s', async (_why, text, isOwnLate, count) => {
+  const { plan, app, files, reports } = await planned();
+  const [a = '', b = '', entry = ''] = files;
+  const part = entry.replace('index.js', 'part.js');
+  writeFileSync(entry, 'import "./part.js";');
+  writeFileSync(part, '');
+  writeFileSync(app, text);
+  const own = app.replace('app.js', 'own.js');
+  writeFileSync(own, '');
+  plan.loaded(reports([app, a, b], [entry, part, ...(isOwnLate ? [own] : [])]), undefined);
+  expect(plan.prepare()?.units.map(({ file }) => file)).toEqual([a, b].slice(0, count));
+});

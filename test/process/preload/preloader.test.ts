@@ -1,0 +1,309 @@
+/** What a spare worker does when it has to load the application while it still imports packages, and what it then notices. */
+import { spawnSync } from 'node:child_process';
+import dns from 'node:dns';
+import events from 'node:events';
+import fs, { promises } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import Module, { createRequire } from 'node:module';
+import net from 'node:net';
+import os, { getPriority } from 'node:os';
+import { join, resolve } from 'node:path';
+import stream from 'node:stream';
+import { inspect } from 'node:util';
+import { afterEach, expect, test } from 'vitest';
+import type { Unit } from '../../../src/process/preload/loaded-module.ts';
+import { Preloader } from '../../../src/process/preload/preloader.ts';
+import { eventually } from '../../helpers/programs/program.ts';
+
+const unit = (name: string): Unit => ({
+  file: `/project/node_modules/${name}/index.js`,
+  kind: 'import',
+  byTsx: false,
+  from: '/project/app.js',
+  requests: [],
+  isFirst: true,
+  isKnown: true,
+  isConditional: false,
+  deferredBy: undefined,
+});
+
+afterEach(() => {
+  delete process.env['PRELOADER_TEST'];
+});
+
+/** A preloader in the middle of its first unit, and the function that ends that import. */
+async function importing(effect: () => void = () => {}) {
+  const imported: string[] = [];
+  let finish = () => {};
+  const preloader = new Preloader({
+    units: [unit('slow'), unit('next')],
+    writtenVariables: [],
+    onImport: () => {},
+    onImported: () => {},
+  });
+  void preloader.run(async ({ file }) => {
+    imported.push(file);
+    await new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    effect();
+  });
+  await eventually(() => imported.length === 1);
+  return { preloader, imported, finish: () => finish() };
+}
+
+test('it finishes the package that it has begun, at the priority of a server', async () => {
+  const before = getPriority();
+  const { preloader, imported, finish } = await importing();
+  const stopped = preloader.stop();
+  expect(getPriority()).toBe(before);
+  finish();
+  await stopped;
+  expect(imported).toEqual([unit('slow').file]);
+  expect(getPriority()).toBe(before);
+});
+
+test('a package that sets a variable is noted for a configuration that is read after it', async () => {
+  const { preloader, finish } = await importing(() => {
+    process.env['PRELOADER_TEST'] = 'set';
+  });
+  expect(preloader.variableSetter).toBeUndefined();
+  const stopped = preloader.stop();
+  finish();
+  await stopped;
+  expect(preloader.variableSetter?.name).toBe(unit('slow').file);
+});
+
+test('what may be imported ahead all the same does not make it useless', async () => {
+  const { preloader, finish } = await importing(() => {
+    process.env['PRELOADER_TEST'] = 'set';
+  });
+  const stopped = preloader.stop();
+  finish();
+  await stopped;
+  expect(preloader.late).toBeUndefined();
+});
+
+test('what may not be imported ahead does', async () => {
+  const { preloader, finish } = await importing(() => {
+    const timer = setTimeout(() => {}, 60_000);
+    timer.unref();
+  });
+  const stopped = preloader.stop();
+  finish();
+  await stopped;
+  expect(preloader.late?.name).toBe(unit('slow').file);
+});
+
+/** Lets a package look at something, and then the application change something. */
+async function conflictOf(look: () => unknown, change: () => Undo) {
+  const preloader = new Preloader({
+    units: [{ ...unit('later'), isFirst: false }],
+    writtenVariables: [],
+    onImport: () => {},
+    onImported: () => {},
+  });
+  await preloader.run(async () => look());
+  await preloader.stop();
+  const undo = change();
+  const conflict = preloader.conflict();
+  preloader.output.drop();
+  undo?.();
+  return conflict;
+}
+
+// biome-ignore lint/suspicious/noConfusingVoidType: most changes are undone at once.
+type Undo = (() => unknown) | void;
+
+const globals: Record<string | symbol, unknown> = globalThis as never;
+const require = createRequire('/project/app.js');
+const SHARED = Symbol.for('paster.test');
+
+const nothing = () => {};
+const push = (list: string[]) => () => {
+  list.push('--more');
+  return () => list.pop();
+};
+const addTo = (object: object) => () => {
+  Object.assign(object, { added: 1 });
+  return () => Reflect.deleteProperty(object, 'added');
+};
+/** For a moment. */
+const set = (object: Record<string | symbol, unknown>, name: string | symbol, value: unknown) => () => {
+  const before = object[name];
+  object[name] = value;
+  if (before === undefined) delete object[name];
+  else object[name] = before;
+};
+
+/** Until `undo`. */
+const setBy =
+  <T>(read: () => T, write: (value: T) => unknown, value: T) =>
+  () => {
+    const before = read();
+    write(value);
+    return () => write(before);
+  };
+
+/** `process.env` is another object later. */
+const setVariable = (name: string, value: string | undefined) => () => {
+  const { env }: { env: Record<string, unknown> } = process;
+  set(env, name, value)();
+};
+
+test.each<readonly [name: string, look: () => unknown, change: () => Undo]>([
+  ['process.argv', nothing, push(process.argv)],
+  ['process.execArgv', nothing, push(process.execArgv)],
+  ['os.added', nothing, addTo(os)],
+  ['fs/promises.added', nothing, addTo(promises)],
+  ['RegExp.added', nothing, addTo(RegExp)],
+  ['URL.prototype.added', nothing, addTo(URL.prototype)],
+  ['Intl.NumberFormat.added', nothing, addTo(Intl.NumberFormat)],
+  [
+    'events.defaultMaxListeners',
+    nothing,
+    setBy(
+      () => events.defaultMaxListeners,
+      (value) => {
+        events.defaultMaxListeners = value;
+      },
+      50,
+    ),
+  ],
+  [
+    'util.inspect.defaultOptions.depth',
+    nothing,
+    setBy(
+      () => inspect.defaultOptions.depth,
+      (value) => {
+        inspect.defaultOptions.depth = value;
+      },
+      50,
+    ),
+  ],
+  ['http.globalAgent.added', nothing, addTo(http.globalAgent)],
+  ['https.globalAgent.options.added', nothing, addTo(https.globalAgent.options)],
+  [
+    'http.globalAgent',
+    nothing,
+    setBy(
+      () => http.globalAgent,
+      (value) => {
+        http.globalAgent = value;
+      },
+      new http.Agent(),
+    ),
+  ],
+  [
+    'the order of addresses (dns.setDefaultResultOrder)',
+    nothing,
+    setBy(dns.getDefaultResultOrder, dns.setDefaultResultOrder, 'ipv4first'),
+  ],
+  [
+    'net.setDefaultAutoSelectFamily',
+    nothing,
+    setBy(net.getDefaultAutoSelectFamily, net.setDefaultAutoSelectFamily, false),
+  ],
+  [
+    'stream.setDefaultHighWaterMark',
+    nothing,
+    setBy(
+      () => stream.getDefaultHighWaterMark(false),
+      (value) => stream.setDefaultHighWaterMark(false, value),
+      1024,
+    ),
+  ],
+  ['globalThis.added', nothing, addTo(globalThis)],
+  ['globalThis.added', nothing, set(globals, 'added', 1)],
+  ['globalThis.__added', () => '__added' in globals, set(globals, '__added', 1)],
+  ['globalThis.Symbol(paster.test)', () => globals[SHARED], set(globals, SHARED, 1)],
+  [
+    'require.cache',
+    nothing,
+    () => {
+      require.cache['fs'] = new Module('fs');
+      return () => delete require.cache['fs'];
+    },
+  ],
+  [
+    'process.env',
+    nothing,
+    () => {
+      const { env } = process;
+      process.env = { ...env };
+      return () => {
+        process.env = env;
+      };
+    },
+  ],
+  ['PRELOADER_TEST', () => process.env['PRELOADER_TEST'], setVariable('PRELOADER_TEST', 'set')],
+  ['the list of variables', () => Object.keys(process.env), setVariable('PRELOADER_TEST', 'set')],
+  ['TZ', nothing, setVariable('TZ', 'Asia/Tokyo')],
+])('it notices that the application changes %s', async (name, look, change) => {
+  expect((await conflictOf(look, change))?.name).toBe(name);
+});
+
+test.each<readonly [what: string, look: () => unknown, change: () => Undo]>([
+  ['a variable that no package has read', nothing, setVariable('PRELOADER_TEST', 'set')],
+  ['a variable to the value that it has', () => process.env['PATH'], setVariable('PATH', process.env['PATH'])],
+  ['a global of its own that no package has looked for', nothing, set(globals, '__added', 1)],
+  [
+    'a listener of the process',
+    () => import('node:process'),
+    () => {
+      process.on('unhandledRejection', nothing);
+      return () => process.off('unhandledRejection', nothing);
+    },
+  ],
+])('it does not mind that the application sets %s', async (_what, look, change) => {
+  const { env } = process;
+  expect(await conflictOf(look, change)).toBeUndefined();
+  expect(process.env).toBe(env);
+  expect(Reflect.getPrototypeOf(Reflect.getPrototypeOf(globalThis) ?? {})).toBe(Object.prototype);
+});
+
+/** What is observed of the import of a package. */
+async function effectsOf(look: () => unknown): Promise<readonly string[]> {
+  const found: string[] = [];
+  const preloader = new Preloader({
+    units: [unit('first')],
+    writtenVariables: [],
+    onImport: () => {},
+    onImported: (_index, effects) => void found.push(...effects.map(({ reason }) => reason)),
+  });
+  await preloader.run(async () => void (await look()));
+  preloader.output.drop();
+  return found;
+}
+
+test.each<readonly [reason: string, look: () => unknown]>([
+  [`reads ${resolve('settings.json')}`, () => fs.existsSync('settings.json')],
+  [`reads ${resolve('..', '.settingsrc')}`, () => fs.statSync('../.settingsrc', { throwIfNoEntry: false })],
+  [
+    `reads ${join(os.homedir(), '.settingsrc')}`,
+    () => promises.access(join(os.homedir(), '.settingsrc')).catch(nothing),
+  ],
+  [`reads ${resolve('.')}`, () => fs.opendirSync('.').closeSync()],
+  ['runs true', () => spawnSync('true')],
+  ['changes how modules are loaded (module.register)', () => Module.register('data:text/javascript,', import.meta.url)],
+])('it notices that a package %s', async (reason, look) => {
+  expect(await effectsOf(look)).toContain(reason);
+});
+
+test.each<readonly [what: string, look: () => unknown]>([
+  ['a package', () => fs.existsSync('node_modules/first/settings.json')],
+  ['a manifest', () => fs.readFileSync('package.json')],
+  ['a file of the system', () => fs.existsSync('/etc/os-release')],
+  ['the directory that a project is in', () => fs.statSync('..')],
+])('it does not mind that a package looks at %s', async (_what, look) => {
+  expect(await effectsOf(look)).toEqual([]);
+});
+
+test('the application finds what a package has put in the place of a function of Node', async () => {
+  const { existsSync } = fs;
+  const own = () => false;
+  await effectsOf(() => Object.assign(fs, { existsSync: own }));
+  expect(fs.existsSync).toBe(own);
+  Object.assign(fs, { existsSync });
+});
