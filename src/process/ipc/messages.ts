@@ -94,6 +94,8 @@ export interface PreloadMessage<Boot> {
   readonly boot: Boot;
   readonly units: readonly Unit[];
   readonly writtenVariables: readonly string[];
+  /** As in Prepared. */
+  readonly observed: number;
 }
 
 export type ToWorker<Boot> =

@@ -25,6 +25,8 @@ export interface Prepared {
   readonly environment: unknown;
   readonly units: readonly Unit[];
   readonly writtenVariables: readonly string[];
+  /** How many of the first units have left nothing running in an earlier spare worker. */
+  readonly observed: number;
   readonly states: FileStates;
   /** As in the walk that the units come from. */
   readonly notLoaded: ReadonlySet<string>;
@@ -71,6 +73,8 @@ export class PreloadPlan {
   readonly #deferred = new DeferredImport();
   /** What turned out when packages were imported ahead, by file. */
   readonly #found = new Map<string, Exception>();
+  /** The first units that were imported ahead and have left nothing running, by file. */
+  #observed: string[] = [];
   readonly #writtenVariables = new Set<string>();
   /** What the application changes while it is loaded: only packages that come before its code are imported ahead. */
   #changedGlobal: string | undefined;
@@ -92,6 +96,7 @@ export class PreloadPlan {
   configure(settings: PreloadSettings | undefined, nodeOptions: string): void {
     const hook = HOOKS.exec(nodeOptions)?.[0].trim();
     if (settings && hook) this.#explain(`no packages are imported ahead: Node is started with ${hook}`);
+    if (!isDeepStrictEqual(settings?.environment, this.#settings?.environment)) this.#observed = [];
     this.#settings = hook ? undefined : settings;
   }
 
@@ -120,6 +125,9 @@ export class PreloadPlan {
     if (!units.some(({ isKnown }) => isKnown)) return undefined;
     const states = new FileStates(this.#packages.keys(), this.#manifests());
     const writtenVariables = [...this.#writtenVariables];
+    const other = this.#observed.findIndex((file, at) => file !== units[at]?.file);
+    if (other >= 0) this.#observed.length = other;
+    const observed = this.#observed.length;
     const { environment } = this.#settings;
     const { notLoaded, isConditional } = evaluation;
     const state = {
@@ -130,7 +138,7 @@ export class PreloadPlan {
       isSpoiled: false,
       isConfigurationSame: true,
     };
-    return { environment, units, writtenVariables, states, notLoaded, directories: new Set(), ...state };
+    return { environment, units, writtenVariables, observed, states, notLoaded, directories: new Set(), ...state };
   }
 
   /** Why a spare worker cannot load anything of this configuration; undefined if it can. */
@@ -203,14 +211,16 @@ export class PreloadPlan {
     return moved && outOfOrder(moved);
   }
 
-  /** Takes what a spare worker has observed. */
-  learn(prepared: Prepared, effects: readonly SideEffect[]): void {
+  /** Takes what a spare worker has observed when it imported a unit. */
+  learn(prepared: Prepared, at: number, effects: readonly SideEffect[]): void {
     for (const { index, reason, isTolerable } of effects) {
       const unit = prepared.units[index];
       if (!unit || isTolerable) continue;
       this.#leaveOut(unit, reason);
       prepared.isSpoiled = true;
     }
+    const unit = prepared.units[at];
+    if (unit && !prepared.isSpoiled && at === this.#observed.length) this.#observed.push(unit.file);
   }
 
   /** A spare worker has ended, or has loaded modules of the project, while it imported a package. */
@@ -255,6 +265,7 @@ export class PreloadPlan {
     this.#packages.clear();
     this.#loads = NOTHING;
     this.#found.clear();
+    this.#observed = [];
     this.#deferred.forget();
     this.#order?.forget();
   }

@@ -152,7 +152,7 @@ export class Spares<Boot> {
       plan.learnConflict(prepared, report.conflict);
     } else if (report.paster === 'preloading') prepared.current = report.index;
     else {
-      plan.learn(prepared, report.effects);
+      plan.learn(prepared, report.index, report.effects);
       // Not before all are imported: that shows what else has to be left out.
       if (report.index < prepared.units.length - 1) return;
       const count = prepared.units.filter(({ isKnown }) => isKnown).length;
@@ -201,7 +201,8 @@ export class Spares<Boot> {
       return;
     }
     this.#prepared.set(worker, prepared);
-    worker.preload({ paster: 'preload', boot, units: prepared.units, writtenVariables: prepared.writtenVariables });
+    const { units, writtenVariables, observed } = prepared;
+    worker.preload({ paster: 'preload', boot, units, writtenVariables, observed });
   }
 
   #handleExit(worker: WorkerHandle<Boot>): void {

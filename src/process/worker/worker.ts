@@ -183,7 +183,7 @@ async function work<Boot>(
 }
 
 async function preloaderFor<Boot>(
-  { units, writtenVariables }: PreloadMessage<Boot>,
+  { units, writtenVariables, observed }: PreloadMessage<Boot>,
   channel: SupervisorChannel<Boot>,
 ): Promise<Preloader> {
   // Loaded late: the first worker starts without it, and without the parts of Node that it observes.
@@ -191,6 +191,7 @@ async function preloaderFor<Boot>(
   return new Preloader({
     units,
     writtenVariables,
+    observed,
     onImport: (index) => void channel.send({ paster: 'preloading', index }),
     onImported: (index, effects) => void channel.send({ paster: 'imported', index, effects }),
   });

@@ -54,6 +54,27 @@ test('a package whose variable the configuration may refer to is left out, unles
   expect(plan.prepare()?.units).toHaveLength(1);
 });
 
+test('what packages leave running is looked for once, as long as the same ones come before them', async () => {
+  const { plan, app, files, reports } = await planned();
+  const [a = '', b = ''] = files;
+  const observed = () => plan.prepare()?.observed;
+  const first = plan.prepare();
+  if (!first) throw new Error('nothing to import ahead');
+  expect(first.observed).toBe(0);
+  plan.learn(first, 0, []);
+  expect(observed()).toBe(1);
+  plan.learn(first, 1, []);
+  expect(observed()).toBe(2);
+  plan.configure({ leaveOut: [], environment: {} }, '');
+  expect(observed()).toBe(2);
+  writeFileSync(app, 'import "b"; import "a";\n');
+  plan.loaded(reports([app, b, a]), undefined);
+  expect(observed()).toBe(0);
+  plan.learn(first, 0, []);
+  plan.configure({ leaveOut: [], environment: { A: '1' } }, '');
+  expect(observed()).toBe(0);
+});
+
 test('what is imported late is imported ahead, unless workers disagree about it', async () => {
   const { plan, app, files, reports } = await planned();
   const [a = '', b = '', entry = ''] = files;

@@ -39,6 +39,7 @@ async function importing(effect: () => void = () => {}) {
   const preloader = new Preloader({
     units: [unit('slow'), unit('next')],
     writtenVariables: [],
+    observed: 0,
     onImport: () => {},
     onImported: () => {},
   });
@@ -52,6 +53,22 @@ async function importing(effect: () => void = () => {}) {
   await eventually(() => imported.length === 1);
   return { preloader, imported, finish: () => finish() };
 }
+
+test('it looks for what packages leave running from the first one of which that is not known', async () => {
+  const found: string[] = [];
+  const preloader = new Preloader({
+    units: [unit('known'), unit('new')],
+    writtenVariables: [],
+    observed: 1,
+    onImport: () => {},
+    onImported: (index, effects) => found.push(...effects.map(({ reason }) => `${index} ${reason}`)),
+  });
+  const timers: NodeJS.Timeout[] = [];
+  await preloader.run(async () => void timers.push(setInterval(() => {}, 1000)));
+  for (const timer of timers) clearInterval(timer);
+  preloader.output.drop();
+  expect(found).toEqual(['1 leaves something running (Timeout)']);
+});
 
 test('it finishes the package that it has begun, at the priority of a server', async () => {
   const before = getPriority();
@@ -101,6 +118,7 @@ async function conflictOf(look: () => unknown, change: () => Undo) {
   const preloader = new Preloader({
     units: [{ ...unit('later'), isFirst: false }],
     writtenVariables: [],
+    observed: 0,
     onImport: () => {},
     onImported: () => {},
   });
@@ -269,6 +287,7 @@ async function effectsOf(look: () => unknown): Promise<readonly string[]> {
   const preloader = new Preloader({
     units: [unit('first')],
     writtenVariables: [],
+    observed: 0,
     onImport: () => {},
     onImported: (_index, effects) => void found.push(...effects.map(({ reason }) => reason)),
   });
