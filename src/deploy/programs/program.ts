@@ -52,7 +52,8 @@ export function programFactory(file: string, directory: string) {
     return app;
   };
   factory.settings = programSettings;
-  factory.enterAhead = (settings: ProgramSettings) => enterProgramAhead(file, settings);
+  const enterAhead = (settings: ProgramSettings): void => enterProgramAhead(file, settings);
+  factory.enterAhead = enterAhead;
   return factory;
 }
 

@@ -17,10 +17,10 @@ import { Preloader } from '../../../src/process/preload/preloader.ts';
 import { eventually } from '../../helpers/programs/program.ts';
 
 const unit = (name: string): Unit => ({
-  file: `/project/node_modules/${name}/index.js`,
+  file: `/srv/project/node_modules/${name}/index.js`,
   kind: 'import',
   byTsx: false,
-  from: '/project/app.js',
+  from: '/srv/project/app.js',
   requests: [],
   isFirst: true,
   isKnown: true,
@@ -135,7 +135,7 @@ async function conflictOf(look: () => unknown, change: () => Undo) {
 type Undo = (() => unknown) | void;
 
 const globals: Record<string | symbol, unknown> = globalThis as never;
-const require = createRequire('/project/app.js');
+const require = createRequire('/srv/project/app.js');
 const SHARED = Symbol.for('paster.test');
 
 const nothing = () => {};
@@ -298,7 +298,7 @@ async function effectsOf(look: () => unknown): Promise<readonly string[]> {
 
 test.each<readonly [reason: string, look: () => unknown]>([
   [`reads ${resolve('settings.json')}`, () => fs.existsSync('settings.json')],
-  [`reads ${resolve('..', '.settingsrc')}`, () => fs.statSync('../.settingsrc', { throwIfNoEntry: false })],
+  ['reads /srv/.settingsrc', () => fs.statSync('/srv/.settingsrc', { throwIfNoEntry: false })],
   [
     `reads ${join(os.homedir(), '.settingsrc')}`,
     () => promises.access(join(os.homedir(), '.settingsrc')).catch(nothing),
