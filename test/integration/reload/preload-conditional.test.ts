@@ -96,13 +96,13 @@ const MODULES: Readonly<Record<string, Versions>> = {
     'inner.js': "import 'plug-a';\nimport 'last';",
   })),
   'computed names': ['a', 'b', 'ba'].map((names) => ({
-    ...module("import 'first';", `for (const name of '${names}') await import('../' + name + '.js');`),
+    ...module("import 'first';", `for (const name of '${names}') await import('./' + name + '.js');`),
     'a.js': "import 'plug-a';\nimport 'last';",
     'b.js': "import 'plug-b';",
   })),
   'computed names before another module': ['a', 'b', ''].map((names) => ({
     ...module(
-      `import 'first';\nfor (const name of '${names}') await import('../' + name + '.js');\nawait import('last');`,
+      `import 'first';\nfor (const name of '${names}') await import('./' + name + '.js');\nawait import('last');`,
     ),
     'a.js': "import 'plug-a';",
     'b.js': "import 'plug-b';",

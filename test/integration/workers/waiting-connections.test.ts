@@ -19,7 +19,7 @@ import { ScgiClient } from '../../servers/scgi/client.ts';
  */
 const APP = `import { existsSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-const file = (name) => new URL('../' + name, import.meta.url);
+const file = (name) => new URL('./' + name, import.meta.url);
 if (existsSync(file('broken'))) process.exit(3);
 while (existsSync(file('held'))) await sleep(10);
 export default (req, res) => {
