@@ -13,7 +13,9 @@ test('docs/programs.md is up to date: npm run docs', () => {
 
 test('every application of the table has a test file that runs it', () => {
   const directory = join(ROOT, 'test/applications');
-  const files = readdirSync(directory).filter((file) => file.endsWith('.test.ts'));
+  const files = readdirSync(directory, { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.test.ts'),
+  );
   const run = files.flatMap((file) =>
     [...readFileSync(join(directory, file), 'utf8').matchAll(/^testApplication\((\w+)\);$/gm)].map(([, name]) => name),
   );
