@@ -1,5 +1,5 @@
 /** Checks that paths in settings exist, so that a missing one is an error at the setting's line before the part serves. */
-import { readFileSync, type Stats, statSync } from 'node:fs';
+import { readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { ConfigError, errorCode, errorMessage } from '../errors.ts';
 
@@ -40,6 +40,24 @@ function unusable(setting: string, path: string, message: string, hint?: string)
 /** Whether there is a directory at a path. */
 export function isExistingDirectory(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+/** Whether there is a file at a path. False also for a path that this process may not search, as a shell skips such directories of PATH. */
+export function isExistingFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** A path without symbolic links; the path itself if there is nothing at it. */
+export function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
 }
 
 /** The text of a regular file; undefined if there is none at this path, or it cannot be read. */

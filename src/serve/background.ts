@@ -1,8 +1,8 @@
 /** `serve` in the background: `start`, `stop`, `restart` and `status`. */
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { EXIT_FAILURE, EXIT_OK, printableLine, UsageError } from '../errors.ts';
-import { isExistingDirectory } from '../files/existing-path.ts';
+import { isExistingDirectory, realPath } from '../files/existing-path.ts';
 import { daemonStatus, type IsMeant, startDaemon, stopDaemon } from '../process/daemon/daemon.ts';
 import { fileUser } from '../process/daemon/drop-privileges.ts';
 import { LogFile } from '../process/daemon/logfile.ts';
@@ -55,15 +55,6 @@ function meantBy(pidFile: string | undefined, spec: string | undefined): IsMeant
   if (file === undefined || isExistingDirectory(file)) return () => true;
   const meant = realPath(file);
   return (serves) => realPath(resolve(workingDirectory(), serves)) === meant;
-}
-
-/** As it is if there is no such file: it may have been removed since the server has read it. */
-function realPath(file: string): string {
-  try {
-    return realpathSync(file);
-  } catch {
-    return file;
-  }
 }
 
 function pidFilePath(pidFile: string | undefined): string {

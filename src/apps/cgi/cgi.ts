@@ -1,8 +1,8 @@
 /** Applications that run CGI scripts (RFC 3875): a single one or those of a directory. Each request starts a child process. */
-import { statSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { ConfigError, errorMessage } from '../../errors.ts';
+import { isExistingFile } from '../../files/existing-path.ts';
 import { sendPlainText } from '../../http/error-response.ts';
 import { isAtMount, type MountedRequest } from '../../http/mount.ts';
 import { pathEnd, pathNames, percentDecode, targetPath } from '../../http/url-path.ts';
@@ -176,20 +176,11 @@ function locateScript(script: string, path: readonly string[] | undefined): stri
   const candidates = isAbsolute(script)
     ? [script]
     : directories.map((directory) => fromWorkingDirectory(join(directory, script)));
-  const found = candidates.find(isFile);
+  const found = candidates.find(isExistingFile);
   if (found !== undefined) return found;
   throw new ConfigError('PASTER_CGI_SCRIPT', `there is no script ${script}`, {
     setting: 'script',
     path: candidates[0],
     hint: isAbsolute(script) ? undefined : `looked for below ${directories.map(fromWorkingDirectory).join(', ')}`,
   });
-}
-
-/** False also for a path that this process may not search, as a shell skips such directories of PATH. */
-function isFile(path: string): boolean {
-  try {
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
 }

@@ -3,12 +3,13 @@
  * the stop signal on, and ends when it ends.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { delimiter, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { defineSettings, type SettingsOf, seconds } from '../../config/setting.ts';
 import { ConfigError, errorCode, errorMessage, RunError } from '../../errors.ts';
+import { isExistingFile } from '../../files/existing-path.ts';
 import { consoleLogger } from '../../logging/configure.ts';
 import { ERROR, INFO } from '../../logging/python/record.ts';
 import { treeMemory } from '../../machine/capacity.ts';
@@ -65,17 +66,9 @@ function checkCommand(
   // The system has a default that Node does not know.
   if (path === undefined && !program.includes('/')) return;
   const directories = program.includes('/') ? [''] : (path ?? '').split(delimiter);
-  const files = directories.map((directory) => resolve(cwd, directory, program)).filter(isFile);
+  const files = directories.map((directory) => resolve(cwd, directory, program)).filter(isExistingFile);
   if (files[0] === undefined) throw noProgram(program);
   if (!files.some(isExecutable)) throw notStarted(program, 'it is not executable', { hint: `chmod +x ${files[0]}` });
-}
-
-function isFile(path: string): boolean {
-  try {
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
 }
 
 function isExecutable(path: string): boolean {

@@ -3,9 +3,10 @@
  * left to the application, and what the entry imports is imported ahead: when the application has loaded, Node has reported
  * the entry if it is still needed. For what has been imported ahead, there is no such report.
  */
+import { isExistingFile } from '../../files/existing-path.ts';
 import { isOwnFile } from '../../own-files.ts';
 import { type LoadedModule, loadedModules, type Unit } from './loaded-module.ts';
-import { isFile, isPackageFile, isTypeScriptLoader, packageOf } from './package-files.ts';
+import { isPackageFile, isTypeScriptLoader, packageOf } from './package-files.ts';
 
 /** What a worker has loaded until it was ready. */
 export interface WorkerModules {
@@ -67,8 +68,9 @@ export class DeferredImport {
  * them: these may import packages, in an order that is not known.
  */
 function lateModules({ modules, evaluated }: WorkerModules): readonly LoadedModule[] {
+  // Node reports the names that a missing module could have, too.
   const late = loadedModules(modules.slice(evaluated)).filter(
-    ({ file }) => !isOwnFile(file) && !(isPackageFile(file) && isTypeScriptLoader(file)) && isFile(file),
+    ({ file }) => !isOwnFile(file) && !(isPackageFile(file) && isTypeScriptLoader(file)) && isExistingFile(file),
   );
   return late.every(({ file }) => isPackageFile(file)) ? late : [];
 }

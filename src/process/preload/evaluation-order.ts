@@ -7,11 +7,12 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { resolve as resolveImport } from 'import-meta-resolve';
+import { isExistingFile, realPath } from '../../files/existing-path.ts';
 import { isOwnFile } from '../../own-files.ts';
 import type { DeferredImport } from './deferred-import.ts';
 import { EvaluationWalk, type WalkOptions } from './evaluation-walk.ts';
 import { type ModuleImports, moduleImports } from './module-imports.ts';
-import { isFile, isPackageFile, isTypeScriptLoader, realPath } from './package-files.ts';
+import { isPackageFile, isTypeScriptLoader } from './package-files.ts';
 
 const SCRIPT = /\.[cm]?[jt]sx?$/;
 /** JSX may use a name that is not in the text. */
@@ -51,7 +52,7 @@ export class EvaluationOrder {
       else {
         walk.visitConditional(file);
         // Own modules after it find what it has changed.
-        if (isLate && isFirstLate && isFile(file)) break;
+        if (isLate && isFirstLate && isExistingFile(file)) break;
       }
       if (isLate) isFirstLate = false;
     }

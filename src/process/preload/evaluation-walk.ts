@@ -3,10 +3,11 @@ import { existsSync, statSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { realPath } from '../../files/existing-path.ts';
 import { isOwnFile } from '../../own-files.ts';
 import type { LoadedModule, LoadOrder, ModuleRequest, Unit } from './loaded-module.ts';
 import type { ImportCall, ModuleImports } from './module-imports.ts';
-import { isPackageFile, realPath } from './package-files.ts';
+import { isPackageFile } from './package-files.ts';
 
 const TYPESCRIPT = /\.[cm]?tsx?$/;
 const EXTENSIONS = ['', '.js', '.ts', '.mjs', '.cjs', '.tsx', '.json', '/index.js', '/index.ts'];
@@ -46,7 +47,7 @@ export class EvaluationWalk {
   readonly #guarded = new Set<string>();
   /** The names of some modules are computed, and their errors caught. */
   #guardsComputed = false;
-  /** The application imports something of which only Node knows what it is, such as an alias: the order after it is unknown. */
+  /** paster cannot resolve an import of the application, such as an alias, so it does not know the order after it. */
   #isUnknown = false;
   /** Inside a module whose errors are caught. */
   #isGuarded = false;

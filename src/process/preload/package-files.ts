@@ -1,5 +1,5 @@
 /** Files of installed packages: whether a file is one, of which package it is, and whether any of them has changed. */
-import { realpathSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 
 const MODULES = `${sep}node_modules${sep}`;
@@ -64,17 +64,4 @@ const PARTS_OF_STATE = MISSING.length;
 function stateOf(path: string): readonly number[] {
   const found = statSync(path, { throwIfNoEntry: false });
   return found ? [found.ino, found.size, found.mtimeMs, found.ctimeMs] : MISSING;
-}
-
-export function realPath(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return path;
-  }
-}
-
-/** Node reports the names that a missing module could have, too. */
-export function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 }
