@@ -121,7 +121,7 @@ function staticSpecifier(tokens: readonly string[], start: number): string | und
 /** What a type comes after. */
 const BEFORE_TYPE = new Set(['<', '|', '&', 'as', 'is', 'implements', 'satisfies', 'keyof']);
 
-/** Whether a static import has names, all of which are only used as types. */
+/** Whether a static import has names and the module uses each of them only as a type. */
 function isElided(tokens: readonly string[], start: number): boolean {
   const from = tokens.indexOf('from', start);
   const names = tokens

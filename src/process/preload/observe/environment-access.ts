@@ -83,7 +83,7 @@ export class EnvironmentAccess {
     syncBuiltinESMExports();
   }
 
-  /** From now on, the application is loaded: what it sets is noted, also if it sets it back. */
+  /** To be called before the application is loaded: notes the variables that it sets, even if it sets them back. */
   noteWrites(): void {
     this.#isApplication = true;
   }

@@ -36,7 +36,7 @@ export class GlobalNames {
     this.#observed = observed;
   }
 
-  /** From now on, the application is loaded: what it adds is noted, also if it removes it again. */
+  /** To be called before the application is loaded: notes the globals that it adds, even if it removes them again. */
   noteAdditions(): void {
     this.#isApplication = true;
   }

@@ -2,8 +2,7 @@
 import Module, { syncBuiltinESMExports } from 'node:module';
 import { isOwnFile } from '../../../own-files.ts';
 import { isPackageFile } from '../package-files.ts';
-
-type Functions = Record<string, (...args: unknown[]) => unknown>;
+import { type Functions, NotedFunctions } from './noted-functions.ts';
 
 /** Parts of Node's module that its types do not have, or not in each version. */
 const parts = Module as unknown as Functions;
@@ -19,12 +18,11 @@ export class ModuleHooks {
   registered: string | undefined;
   /** The modules in the cache of `require` before the application was loaded. */
   #cached: readonly unknown[] | undefined;
-  #isNoting = true;
-  readonly #undo: (() => void)[] = [];
+  readonly #functions = new NotedFunctions();
 
   start(): void {
     for (const name of REGISTER) {
-      this.#replace(parts, name, () => {
+      this.#functions.replace(parts, name, () => {
         this.registered ??= `how modules are loaded (module.${name})`;
       });
     }
@@ -45,13 +43,13 @@ export class ModuleHooks {
       if (count < MOST_CALLS) onRequire();
     };
     // Not `_load`: packages that look at the stack would find a function of paster in it.
-    this.#replace(parts, '_resolveFilename', ([specifier, parent]) => {
+    this.#functions.replace(parts, '_resolveFilename', ([specifier, parent]) => {
       if (typeof specifier !== 'string' || /^[./]/.test(specifier) || Module.isBuiltin(specifier)) return;
       const { filename } = (parent ?? {}) as { readonly filename?: unknown };
       if (typeof filename === 'string' && !isPackageFile(filename) && !isOwnFile(filename)) noteCall(specifier);
     });
     // Node does not call it for a module that it has resolved for the same directory, but reports that one.
-    this.#replace(process as unknown as Functions, 'send', ([message]) => {
+    this.#functions.replace(process as unknown as Functions, 'send', ([message]) => {
       const { 'watch:require': files } = (message ?? {}) as { readonly 'watch:require'?: unknown };
       for (const file of [files].flat()) if (typeof file === 'string' && cached.has(file)) noteCall(file);
     });
@@ -59,11 +57,10 @@ export class ModuleHooks {
 
   /** To be followed by `syncBuiltinESMExports`. */
   stop(): void {
-    this.#isNoting = false;
-    for (const undo of this.#undo.splice(0)) undo();
+    this.#functions.restore();
   }
 
-  /** Whether the application has exchanged or removed a module that was loaded before, or has put one in the place of Node's. */
+  /** Whether the application has exchanged or removed a module that was loaded before, or replaced one of Node's. */
   get isCacheChanged(): boolean {
     const before = this.#cached ?? [];
     // New ones come after them.
@@ -71,21 +68,5 @@ export class ModuleHooks {
     for (let at = 0; at < before.length; at++) if (now[at] !== before[at]) return true;
     const added = now.length > before.length ? Object.keys(cache).slice(before.length) : [];
     return added.some((name) => !name.startsWith('/') && Module.isBuiltin(name));
-  }
-
-  #replace(target: Functions, name: string, note: (args: readonly unknown[]) => void): void {
-    const original = target[name];
-    if (!original) return;
-    const isNoting = () => this.#isNoting;
-    // The application may keep it.
-    const noting = function (this: unknown, ...args: unknown[]): unknown {
-      if (isNoting()) note(args);
-      return Reflect.apply(original, this, args);
-    };
-    Object.defineProperties(noting, Object.getOwnPropertyDescriptors(original));
-    target[name] = noting;
-    this.#undo.push(() => {
-      if (target[name] === noting) target[name] = original;
-    });
   }
 }

@@ -8,6 +8,7 @@ import { basename, dirname, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isOwnFile } from '../../../own-files.ts';
 import { isPackageFile, isTypeScriptLoader, projectOf } from '../package-files.ts';
+import { type Functions, NotedFunctions } from './noted-functions.ts';
 
 /** Functions of node:fs whose first argument is a file that they read, or look at. */
 const READERS = 'readFile open createReadStream exists stat lstat access readlink'.split(' ');
@@ -23,22 +24,20 @@ const RUNNERS = ['execSync', 'execFileSync', 'spawnSync'];
 export class OutsideReads {
   /** For a sentence, such as "reads /project/settings.json". */
   first: string | undefined;
-  #isNoting = false;
-  readonly #undo: (() => void)[] = [];
+  readonly #functions = new NotedFunctions();
 
   /** @param projects directories whose files may change */
   start(projects: readonly string[]): void {
-    this.#isNoting = true;
     const places = new Places(projects);
-    const read = (path: unknown) => this.#noteFile(path, (file) => places.hasFile(file));
-    const list = (path: unknown) => this.#noteFile(path, (file) => places.hasList(file));
+    const read = ([path]: readonly unknown[]) => this.#noteFile(path, (file) => places.hasFile(file));
+    const list = ([path]: readonly unknown[]) => this.#noteFile(path, (file) => places.hasList(file));
     for (const target of [fs, fs.promises] as unknown as Functions[]) {
-      for (const name of READERS) for (const each of [name, `${name}Sync`]) this.#replace(target, each, read);
-      for (const name of LISTERS) for (const each of [name, `${name}Sync`]) this.#replace(target, each, list);
+      for (const name of READERS) for (const each of [name, `${name}Sync`]) this.#functions.replace(target, each, read);
+      for (const name of LISTERS) for (const each of [name, `${name}Sync`]) this.#functions.replace(target, each, list);
     }
-    this.#replace(process as unknown as Functions, 'loadEnvFile', (path = '.env') => read(path));
+    this.#functions.replace(process as unknown as Functions, 'loadEnvFile', ([path = '.env']) => read([path]));
     for (const name of RUNNERS) {
-      this.#replace(childProcess as unknown as Functions, name, (command) => {
+      this.#functions.replace(childProcess as unknown as Functions, name, ([command]) => {
         this.first ??= `runs ${String(command)}`;
       });
     }
@@ -47,8 +46,7 @@ export class OutsideReads {
 
   /** To be followed by `syncBuiltinESMExports`. */
   stop(): void {
-    this.#isNoting = false;
-    for (const undo of this.#undo.splice(0)) undo();
+    this.#functions.restore();
   }
 
   #noteFile(path: unknown, mayChange: (file: string) => boolean): void {
@@ -56,26 +54,7 @@ export class OutsideReads {
     const file = filePath(path);
     if (file !== undefined && mayChange(file)) this.first = `reads ${file}`;
   }
-
-  #replace(target: Functions, name: string, note: (argument: unknown) => void): void {
-    const original = target[name];
-    if (!original) return;
-    const isNoting = () => this.#isNoting;
-    // A package may keep it.
-    const noting = function (this: unknown, ...args: unknown[]): unknown {
-      if (isNoting()) note(args[0]);
-      return Reflect.apply(original, this, args);
-    };
-    Object.defineProperties(noting, Object.getOwnPropertyDescriptors(original));
-    target[name] = noting;
-    this.#undo.push(() => {
-      // A package may have put a function of its own around it.
-      if (target[name] === noting) target[name] = original;
-    });
-  }
 }
-
-type Functions = Record<string, (...args: unknown[]) => unknown>;
 
 /** Where files may change between an import and a start. */
 class Places {
@@ -198,7 +177,7 @@ const HOOK = 'node:internal/async_hooks';
 /** @param isDirect not by way of functions of Node, which wait for promises of their own */
 function isBegunByPackage(isDirect: boolean, projects: readonly string[]): boolean {
   const calls = callStack();
-  // Nobody waits until a file is closed.
+  // Closing a file changes nothing that a module could find.
   if (calls.some(({ file, name }) => name === 'close' && file.startsWith('node:fs'))) return false;
   // Node itself puts off what it does for listeners, warnings and streams.
   const tick = calls.findIndex(({ file, name }) => name === 'nextTick' && file.startsWith('node:'));
