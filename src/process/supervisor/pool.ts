@@ -1,6 +1,6 @@
 /**
- * The workers of a supervisor: starts, warms up, replaces and restarts them. A slot holds one worker at a time. The
- * supervisor decides what happens and when.
+ * The workers of a supervisor, in slots that hold one at a time: fills and empties the slots, replaces their workers, and starts
+ * another one when one dies. The supervisor decides what happens and when.
  */
 import { asError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
@@ -11,22 +11,16 @@ import { describeError } from '../ipc/error-transfer.ts';
 import { WorkerTitles } from '../program/title.ts';
 import { type CanarySettings, tryCanary } from './canary.ts';
 import { Spares } from './spares.ts';
-import { atOnce, inSequence } from './start/boot-order.ts';
-import { FirstWorkers } from './start/first-workers.ts';
-import { StartLimit } from './start/start-limit.ts';
-import type { BootAllOptions, BootOptions, PoolOptions, Slot, WorkerSettings } from './supervision.ts';
-import { Interrupted, startLog } from './turns.ts';
+import { type StartAllOptions, WorkerStarts } from './start/worker-starts.ts';
+import type { BootAllOptions, PoolOptions, Slot, WorkerSettings } from './supervision.ts';
+import { startLog } from './turns.ts';
 import type { WorkerHandle } from './worker-handle.ts';
 import { LiveWorkers } from './workers/live-workers.ts';
-
-/** How long to wait until a replaced worker has stopped accepting. */
-const RETIRE_LIMIT_MS = 2000;
 
 export class Pool<Boot> {
   /** For workers that start from now on. */
   settings: WorkerSettings<Boot>;
   readonly spares: Spares<Boot>;
-  readonly #first = new FirstWorkers<Boot>();
   readonly #options: PoolOptions<Boot>;
   readonly #log: Logger;
   /** Passes connections of workers that end to those that stay. */
@@ -34,16 +28,12 @@ export class Pool<Boot> {
   readonly #slots: Slot<Boot>[] = [];
   readonly #titles: WorkerTitles<WorkerHandle<Boot>>;
   readonly live: LiveWorkers<Boot>;
+  readonly #starts: WorkerStarts<Boot>;
   readonly #revivals = new Set<NodeJS.Timeout>();
-  /** Those that boot and are not ready yet, each with what ends the wait for it. */
-  readonly #starting = new Map<WorkerHandle<Boot>, () => void>();
-  /** The latest start of a worker. */
-  #latest: Promise<unknown> | undefined;
   /** Settles when the new version that is being tried is withdrawn or accepted. */
   #trial: Promise<unknown> | undefined;
   /** Whether `vacate` has ended the workers, and none has taken their place yet. */
   isVacated = false;
-  #interruptions = 0;
   #stopping = false;
 
   constructor(options: PoolOptions<Boot>) {
@@ -55,7 +45,7 @@ export class Pool<Boot> {
       spawn: () => this.#titles.name(this.live.spawn(), 'spare worker'),
       count: () => (this.#stopping ? 0 : options.reload ? this.#slots.length : this.settings.spareWorkers),
       boot: () => this.settings.boot,
-      isStarting: () => this.isStarting,
+      isStarting: () => this.#starts.areInProgress,
       plan: options.preload,
       log: options.log,
     });
@@ -63,8 +53,16 @@ export class Pool<Boot> {
       options,
       settings: () => this.settings,
       spares: this.spares,
+      titles: this.#titles,
       onConnection: (connection) => this.relay.pass(connection),
       onExit: (worker, exit) => this.#handleExit(worker, exit),
+    });
+    this.#starts = new WorkerStarts<Boot>({
+      options,
+      settings: () => this.settings,
+      spares: this.spares,
+      live: this.live,
+      isStopping: () => this.#stopping,
     });
   }
 
@@ -78,18 +76,13 @@ export class Pool<Boot> {
     return this.#slots.flatMap(({ worker }) => worker ?? []);
   }
 
-  /** Whether workers boot and are not ready yet. */
-  get isStarting(): boolean {
-    return this.#starting.size > 0;
-  }
-
   slotOf(worker: WorkerHandle<Boot>): Slot<Boot> | undefined {
     return this.#slots.find((slot) => slot.worker === worker);
   }
 
   /** Starts `count` processes for `fill`. @returns what makes a socket listen, if it can */
   warm(count: number): ListenElsewhere {
-    return this.#first.start(count, this.settings.boot, (how) => this.live.spawn(how));
+    return this.#starts.warm(count);
   }
 
   /**
@@ -100,7 +93,7 @@ export class Pool<Boot> {
   async fill(count: number): Promise<void> {
     const isEmpty = this.size === 0;
     const started = await Promise.allSettled(
-      Array.from({ length: count }, (_each, index) => this.bootOne({ isFirst: isEmpty && index === 0 })),
+      Array.from({ length: count }, (_each, index) => this.#starts.bootOne({ isFirst: isEmpty && index === 0 })),
     );
     const failed = started.find((each) => each.status === 'rejected');
     if (failed && isEmpty && started.every((each) => each.status === 'rejected')) throw failed.reason;
@@ -114,7 +107,7 @@ export class Pool<Boot> {
 
   /** Adds a slot with a worker. @throws The reason if it does not start. */
   async add(): Promise<void> {
-    const worker = await this.bootOne({ isFirst: this.size === 0 });
+    const worker = await this.#starts.bootOne({ isFirst: this.size === 0 });
     this.#place(this.#addSlot(), worker);
   }
 
@@ -133,8 +126,7 @@ export class Pool<Boot> {
   async serveOnce(): Promise<void> {
     for (const timer of this.#revivals) clearTimeout(timer);
     try {
-      const isServing = this.isStarting && (await this.#latest?.then(Boolean, () => false));
-      if (!isServing) await this.bootOne({ isFirst: true });
+      if (!(await this.#starts.latestServes())) await this.#starts.bootOne({ isFirst: true });
     } catch (error) {
       if (!this.#stopping) startLog(this.#log, error).error(`a worker does not start: ${describeError(error)}`);
     }
@@ -146,7 +138,7 @@ export class Pool<Boot> {
     this.#slots.splice(this.#slots.indexOf(slot), 1);
     slot.removed = true;
     this.#titles.number();
-    if (slot.worker) await this.#retire(slot.worker);
+    if (slot.worker) await this.live.retire(slot.worker);
   }
 
   /** Replaces the worker of a slot. @throws The reason if the new one does not start; the old one keeps serving. */
@@ -154,13 +146,13 @@ export class Pool<Boot> {
     const { exclusive } = this.settings;
     const predecessor = slot.worker;
     if (exclusive) await this.#end([slot]);
-    const successor = await this.bootOne({ isFirst: this.#isFirst(slot) }).catch((error: unknown) => {
+    const successor = await this.#starts.bootOne({ isFirst: this.#isFirst(slot) }).catch((error: unknown) => {
       if (exclusive) this.#revive(slot);
       throw error;
     });
     this.#place(slot, successor);
     this.#log.debug(`worker ${successor.pid} takes over from ${predecessor?.pid ?? 'none'}`);
-    if (predecessor) await this.#retire(predecessor);
+    if (predecessor) await this.live.retire(predecessor);
   }
 
   /** Ends all workers and resolves when they are gone. The slots stay, and connections wait in the kernel's queue. */
@@ -180,49 +172,24 @@ export class Pool<Boot> {
     for (const slot of slots) slot.worker = undefined;
     const { drain } = this.settings;
     // One that starts again after a crash is not in its slot yet.
-    const starting = [...this.#starting.keys()].map((worker) => {
-      worker.kill();
-      return worker.exited;
-    });
-    await Promise.all([...starting, ...workers.map((worker) => worker.stop({ graceful: true, timeout: drain }))]);
+    const killed = this.#starts.kill();
+    await Promise.all([killed, ...workers.map((worker) => worker.stop({ graceful: true, timeout: drain }))]);
   }
 
   /**
    * Starts workers for `count` slots, beside those that serve.
-   * @param failure what they serve instead of the application
-   * @param oneByOne whether to start them one after the other, which loads the machine less
-   * @param canary with `oneByOne`: how the first one is judged before the others start
-   * @param confirm called when all are ready
-   * @throws The first error, or that of `confirm`; then none of them stays.
+   * @param how as for `WorkerStarts.bootAll`; `canary`: with `oneByOne`, how the first one is judged before the others start
+   * @throws as `WorkerStarts.bootAll`
    */
-  async bootAll(count: number, { failure, oneByOne, canary, confirm }: BootAllOptions): Promise<WorkerHandle<Boot>[]> {
-    const booted = new Map<number, WorkerHandle<Boot>>();
-    const interruptions = this.#interruptions;
-    const isInterrupted = () => this.#stopping || this.#interruptions !== interruptions;
-    const boot = async (index: number) => {
-      if (isInterrupted()) throw new Interrupted();
-      const worker = await this.bootOne({ isFirst: index === 0, failure });
-      booted.set(index, worker);
-      return worker;
-    };
-    const bootAndJudge = async (index: number) => {
-      const worker = await boot(index);
-      if (canary && index === 0) await this.#judge(worker, canary, () => boot(index), isInterrupted);
-    };
-    const reason =
-      (await (oneByOne ? inSequence : atOnce)(count, bootAndJudge)) ??
-      (confirm && (await inSequence(1, () => confirm())));
-    // In the order of their slots, not in the order in which they became ready.
-    if (!reason) return [...booted].sort(([one], [other]) => one - other).map(([, worker]) => worker);
-    // They have served since they were ready.
-    for (const worker of booted.values()) void this.#retire(worker);
-    throw reason.error;
+  bootAll(count: number, { canary, ...how }: BootAllOptions): Promise<WorkerHandle<Boot>[]> {
+    const judge: StartAllOptions<Boot>['judge'] = canary && ((...first) => this.#judge(canary, ...first));
+    return this.#starts.bootAll(count, { ...how, judge });
   }
 
   /** Compares the first worker of a new version with those that serve. @throws as `tryCanary` */
   async #judge(
-    worker: WorkerHandle<Boot>,
     canary: CanarySettings,
+    worker: WorkerHandle<Boot>,
     boot: () => Promise<WorkerHandle<Boot>>,
     isOver: () => boolean,
   ): Promise<void> {
@@ -243,19 +210,12 @@ export class Pool<Boot> {
       this.#log.debug(`worker ${successor.pid} takes over from ${slot.worker?.pid ?? 'none'}`);
       this.#place(slot, successor);
     }
-    await Promise.all(predecessors.map((worker) => this.#retire(worker)));
+    await Promise.all(predecessors.map((worker) => this.live.retire(worker)));
   }
 
   /** Gives up the workers that are starting, and those that `bootAll` would start after them. */
   interrupt(): void {
-    this.#interruptions++;
-    // One that has just become ready may have requests. In development the next version needs the processors more.
-    const mayServe = !this.#options.reload && !this.settings.exclusive;
-    for (const [worker, giveUp] of this.#starting) {
-      if (mayServe) void this.#retire(worker);
-      else worker.kill();
-      giveUp();
-    }
+    this.#starts.interrupt();
   }
 
   /** Ends all workers; a second call that is not graceful cuts a graceful one short. */
@@ -271,61 +231,6 @@ export class Pool<Boot> {
 
   #isFirst(slot: Slot<Boot>): boolean {
     return slot === this.#slots[0];
-  }
-
-  /**
-   * Starts a worker. Resolves when it serves.
-   * @param how `isFirst`: whether it is for the first slot; `isCold`: without packages that were imported ahead
-   * @throws The reason if it does not start.
-   */
-  bootOne(how: BootOptions): Promise<WorkerHandle<Boot>> {
-    const booted = this.#boot(how);
-    this.#latest = booted;
-    return booted;
-  }
-
-  async #boot(how: BootOptions): Promise<WorkerHandle<Boot>> {
-    const { isFirst, failure, isCold = false } = how;
-    if (this.#stopping) throw new Error('stopped');
-    const worker = this.#first.take() ?? this.spares.take(isCold) ?? this.live.spawn();
-    const interruptions = this.#interruptions;
-    const { boot, limits, startTimeout } = this.settings;
-    const limit = new StartLimit(startTimeout, worker, this.#log);
-    const givenUp = new Promise<never>((_resolve, reject) => {
-      this.#starting.set(worker, () => reject(new Interrupted()));
-    });
-    try {
-      const asksToOpen = failure === undefined && this.spares.isPrepared(worker);
-      const isConfigurationSame = this.#options.reload && this.spares.hasSameConfiguration(worker);
-      const ready = worker.boot(boot, limits, { isFirst, failure, asksToOpen, isConfigurationSame });
-      // While it loads, since files are looked at.
-      if (asksToOpen) this.spares.examine(worker);
-      await Promise.race([ready, givenUp]);
-    } catch (error) {
-      const isInterrupted = this.#interruptions !== interruptions;
-      if (!isInterrupted) worker.kill();
-      if (this.settings.exclusive) await worker.exited;
-      const mayBePackages = this.spares.isPrepared(worker) && !limit.error && !failure;
-      if (!mayBePackages || this.#stopping || isInterrupted)
-        throw limit.error ? (worker.failure ?? limit.error) : error;
-      // What is wrong with the application is what a worker without them says.
-      if (!this.spares.isRejected(worker)) {
-        this.#log.debug(`the application is loaded again without packages imported ahead: ${describeError(error)}`);
-      }
-      return await this.bootOne({ ...how, isCold: true });
-    } finally {
-      limit.clear();
-      this.#starting.delete(worker);
-    }
-    if (this.#stopping) {
-      // `stop` has already sent its order to the others.
-      await worker.stop({ graceful: false, timeout: 0 });
-      throw new Error('stopped');
-    }
-    this.#log.debug(`worker ${worker.pid} is ready`);
-    if (!failure) this.spares.served(worker);
-    this.#options.onServes(failure);
-    return worker;
   }
 
   #addSlot(): Slot<Boot> {
@@ -374,19 +279,7 @@ export class Pool<Boot> {
   async #bootFailure(slot: Slot<Boot>, reason: unknown): Promise<WorkerHandle<Boot>> {
     if (!this.#options.reload || this.#stopping) throw reason;
     this.#log.error(describeError(reason));
-    return await this.bootOne({ isFirst: this.#isFirst(slot), failure: asError(reason) });
-  }
-
-  /** Resolves when the worker accepts no more connections; it finishes its requests by itself. */
-  async #retire(worker: WorkerHandle<Boot>): Promise<void> {
-    this.#titles.name(worker, 'draining worker');
-    void worker.stop({ graceful: true, timeout: this.settings.drain, handOver: true });
-    let limit: NodeJS.Timeout | undefined;
-    const timedOut = new Promise<void>((resolve) => {
-      limit = setTimeout(resolve, RETIRE_LIMIT_MS);
-    });
-    await Promise.race([worker.drained, timedOut]);
-    clearTimeout(limit);
+    return await this.#starts.bootOne({ isFirst: this.#isFirst(slot), failure: asError(reason) });
   }
 
   /** Starts a worker for a slot whose worker has died, until one serves. `atOnce`: a spare one does not wait. */
@@ -400,7 +293,9 @@ export class Pool<Boot> {
       if (this.#stopping || this.isVacated || slot.removed || slot.worker) return;
       try {
         const isFirst = this.#isFirst(slot);
-        const worker = await this.bootOne({ isFirst }).catch((error: unknown) => this.#bootFailure(slot, error));
+        const worker = await this.#starts
+          .bootOne({ isFirst })
+          .catch((error: unknown) => this.#bootFailure(slot, error));
         // A reload may have filled the slot in the meantime, or a TTOU may have removed it.
         if (slot.removed || slot.worker)
           void worker.stop({ graceful: true, timeout: this.settings.drain, handOver: true });

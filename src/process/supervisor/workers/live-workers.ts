@@ -5,6 +5,7 @@ import { enterDirectory, inCurrentRelease, workingDirectory } from '../../../wor
 import { type Exit, overdueText } from '../../ipc/child-exit.ts';
 import type { PassedConnection } from '../../ipc/connection-handover.ts';
 import { REPORT_MODULES } from '../../ipc/messages.ts';
+import type { WorkerTitles } from '../../program/title.ts';
 import { ConnectionTable } from '../../worker/accept-balancer.ts';
 import type { Spares } from '../spares.ts';
 import type { PoolOptions, WorkerSettings } from '../supervision.ts';
@@ -12,6 +13,8 @@ import { WorkerHandle } from '../worker-handle.ts';
 
 /** How long to wait for a worker's report before its last one is used. */
 const REPORT_LIMIT_MS = 1000;
+/** How long to wait until a replaced worker has stopped accepting. */
+const RETIRE_LIMIT_MS = 2000;
 
 /** What they need of their pool. */
 export interface PoolOfWorkers<Boot> {
@@ -19,6 +22,7 @@ export interface PoolOfWorkers<Boot> {
   /** For a worker that starts now. */
   readonly settings: () => WorkerSettings<Boot>;
   readonly spares: Spares<Boot>;
+  readonly titles: WorkerTitles<WorkerHandle<Boot>>;
   /** Gets a connection that a worker hands over. */
   readonly onConnection: (connection: PassedConnection) => void;
   readonly onExit: (worker: WorkerHandle<Boot>, exit: Exit) => void;
@@ -75,6 +79,19 @@ export class LiveWorkers<Boot> {
       onExit(worker, exit);
     });
     return worker;
+  }
+
+  /** Resolves when the worker accepts no more connections; it finishes its requests by itself. */
+  async retire(worker: WorkerHandle<Boot>): Promise<void> {
+    const { titles, settings } = this.#pool;
+    titles.name(worker, 'draining worker');
+    void worker.stop({ graceful: true, timeout: settings().drain, handOver: true });
+    let limit: NodeJS.Timeout | undefined;
+    const timedOut = new Promise<void>((resolve) => {
+      limit = setTimeout(resolve, RETIRE_LIMIT_MS);
+    });
+    await Promise.race([worker.drained, timedOut]);
+    clearTimeout(limit);
   }
 
   /** The workers with their current reports; a blocked one with its last report. */

@@ -1,0 +1,180 @@
+/**
+ * Starts the workers of a pool: takes a process that is there already, or spawns one, has it load the application, and waits
+ * until it serves. What the workers are for, and which slot they get, the pool knows.
+ */
+import type { Logger } from '../../../log.ts';
+import type { ListenElsewhere } from '../../../net/held-socket.ts';
+import { describeError } from '../../ipc/error-transfer.ts';
+import type { Spares } from '../spares.ts';
+import type { BootAllOptions, BootOptions, PoolOptions, WorkerSettings } from '../supervision.ts';
+import { Interrupted } from '../turns.ts';
+import type { WorkerHandle } from '../worker-handle.ts';
+import type { LiveWorkers } from '../workers/live-workers.ts';
+import { atOnce, inSequence } from './boot-order.ts';
+import { FirstWorkers } from './first-workers.ts';
+import { StartLimit } from './start-limit.ts';
+
+/** What starting workers needs of their pool. */
+export interface StartsOwner<Boot> {
+  readonly options: Pick<PoolOptions<Boot>, 'reload' | 'onServes' | 'log'>;
+  /** For a worker that starts now. */
+  readonly settings: () => WorkerSettings<Boot>;
+  readonly spares: Spares<Boot>;
+  readonly live: LiveWorkers<Boot>;
+  readonly isStopping: () => boolean;
+}
+
+/** `BootAllOptions`, with the trial of the first worker as a function. */
+export interface StartAllOptions<Boot> extends Omit<BootAllOptions, 'canary'> {
+  /**
+   * With `oneByOne`: judges the first worker before the others start. Rejects if they must not.
+   * @param boot starts another worker of the same version
+   * @param isOver whether the result is of no interest any more
+   */
+  readonly judge?:
+    | ((worker: WorkerHandle<Boot>, boot: () => Promise<WorkerHandle<Boot>>, isOver: () => boolean) => Promise<void>)
+    | undefined;
+}
+
+export class WorkerStarts<Boot> {
+  readonly #owner: StartsOwner<Boot>;
+  readonly #log: Logger;
+  readonly #first = new FirstWorkers<Boot>();
+  /** Those that boot and are not ready yet, each with what ends the wait for it. */
+  readonly #starting = new Map<WorkerHandle<Boot>, () => void>();
+  /** The latest start of a worker. */
+  #latest: Promise<unknown> | undefined;
+  #interruptions = 0;
+
+  constructor(owner: StartsOwner<Boot>) {
+    this.#owner = owner;
+    this.#log = owner.options.log;
+  }
+
+  /** Whether workers boot and are not ready yet. */
+  get areInProgress(): boolean {
+    return this.#starting.size > 0;
+  }
+
+  /** Resolves when the latest start has ended: whether a worker serves by it. False if no worker is starting. */
+  async latestServes(): Promise<boolean> {
+    return this.areInProgress && (await this.#latest?.then(Boolean, () => false)) === true;
+  }
+
+  /** Starts the processes of the first workers, which load nothing yet. @returns what makes a socket listen, if it can */
+  warm(count: number): ListenElsewhere {
+    const { settings, live } = this.#owner;
+    return this.#first.start(count, settings().boot, (how) => live.spawn(how));
+  }
+
+  /**
+   * Starts a worker. Resolves when it serves.
+   * @param how `isFirst`: whether it is for the first slot; `isCold`: without packages that were imported ahead
+   * @throws The reason if it does not start.
+   */
+  bootOne(how: BootOptions): Promise<WorkerHandle<Boot>> {
+    const booted = this.#boot(how);
+    this.#latest = booted;
+    return booted;
+  }
+
+  /**
+   * Starts `count` workers.
+   * @param failure what they serve instead of the application
+   * @param oneByOne whether to start them one after the other, which loads the machine less
+   * @param confirm called when all are ready
+   * @throws The first error, or that of `judge` or `confirm`; then none of them stays.
+   */
+  async bootAll(count: number, how: StartAllOptions<Boot>): Promise<WorkerHandle<Boot>[]> {
+    const { failure, oneByOne, judge, confirm } = how;
+    const { live, isStopping } = this.#owner;
+    const booted = new Map<number, WorkerHandle<Boot>>();
+    const interruptions = this.#interruptions;
+    const isInterrupted = () => isStopping() || this.#interruptions !== interruptions;
+    const boot = async (index: number) => {
+      if (isInterrupted()) throw new Interrupted();
+      const worker = await this.bootOne({ isFirst: index === 0, failure });
+      booted.set(index, worker);
+      return worker;
+    };
+    const bootAndJudge = async (index: number) => {
+      const worker = await boot(index);
+      if (index === 0) await judge?.(worker, () => boot(index), isInterrupted);
+    };
+    const reason =
+      (await (oneByOne ? inSequence : atOnce)(count, bootAndJudge)) ??
+      (confirm && (await inSequence(1, () => confirm())));
+    // In the order of their slots, not in the order in which they became ready.
+    if (!reason) return [...booted].sort(([one], [other]) => one - other).map(([, worker]) => worker);
+    // They have served since they were ready.
+    for (const worker of booted.values()) void live.retire(worker);
+    throw reason.error;
+  }
+
+  /** Gives up the workers that are starting, and those that `bootAll` would start after them. */
+  interrupt(): void {
+    const { options, settings, live } = this.#owner;
+    this.#interruptions++;
+    // One that has just become ready may have requests. In development the next version needs the processors more.
+    const mayServe = !options.reload && !settings().exclusive;
+    for (const [worker, giveUp] of this.#starting) {
+      if (mayServe) void live.retire(worker);
+      else worker.kill();
+      giveUp();
+    }
+  }
+
+  /** Kills the workers that are starting. Resolves when they are gone. */
+  async kill(): Promise<void> {
+    await Promise.all(
+      [...this.#starting.keys()].map((worker) => {
+        worker.kill();
+        return worker.exited;
+      }),
+    );
+  }
+
+  async #boot(how: BootOptions): Promise<WorkerHandle<Boot>> {
+    const { isFirst, failure, isCold = false } = how;
+    const { options, settings, spares, live, isStopping } = this.#owner;
+    if (isStopping()) throw new Error('stopped');
+    const worker = this.#first.take() ?? spares.take(isCold) ?? live.spawn();
+    const interruptions = this.#interruptions;
+    const { boot, limits, startTimeout } = settings();
+    const limit = new StartLimit(startTimeout, worker, this.#log);
+    const givenUp = new Promise<never>((_resolve, reject) => {
+      this.#starting.set(worker, () => reject(new Interrupted()));
+    });
+    try {
+      const asksToOpen = failure === undefined && spares.isPrepared(worker);
+      const isConfigurationSame = options.reload && spares.hasSameConfiguration(worker);
+      const ready = worker.boot(boot, limits, { isFirst, failure, asksToOpen, isConfigurationSame });
+      // While it loads, since files are looked at.
+      if (asksToOpen) spares.examine(worker);
+      await Promise.race([ready, givenUp]);
+    } catch (error) {
+      const isInterrupted = this.#interruptions !== interruptions;
+      if (!isInterrupted) worker.kill();
+      if (settings().exclusive) await worker.exited;
+      const mayBePackages = spares.isPrepared(worker) && !limit.error && !failure;
+      if (!mayBePackages || isStopping() || isInterrupted) throw limit.error ? (worker.failure ?? limit.error) : error;
+      // What is wrong with the application is what a worker without them says.
+      if (!spares.isRejected(worker)) {
+        this.#log.debug(`the application is loaded again without packages imported ahead: ${describeError(error)}`);
+      }
+      return await this.bootOne({ ...how, isCold: true });
+    } finally {
+      limit.clear();
+      this.#starting.delete(worker);
+    }
+    if (isStopping()) {
+      // `stop` of the pool has already sent its order to the others.
+      await worker.stop({ graceful: false, timeout: 0 });
+      throw new Error('stopped');
+    }
+    this.#log.debug(`worker ${worker.pid} is ready`);
+    if (!failure) spares.served(worker);
+    options.onServes(failure);
+    return worker;
+  }
+}
