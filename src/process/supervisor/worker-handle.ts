@@ -1,48 +1,21 @@
 /**
- * The supervisor's view of one worker: starts the child, exchanges messages with it, and knows how it ended. One handle is
- * one process, which is never started again.
- *
- * The child inherits the sockets as descriptors from 3 on, then the table of connections, then the IPC channel. A handle
- * sent over IPC would need a round trip before the worker can accept, and a running event loop on both sides. A descriptor
- * works the same for TCP, Unix and systemd's sockets, on Linux and on macOS, and is there from the start. The channel comes
- * last, so that the numbers of the sockets do not depend on it.
+ * The supervisor's view of one worker: what it is told to do, what it reports, and the state that follows from both. One handle
+ * is one process, which is never started again; `WorkerProcess` runs it.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import type { Socket } from 'node:net';
 import { RunError } from '../../errors.ts';
 import type { AskStatus, ProcessReport, RestartReason, WorkerStatus } from '../../metrics/server-status.ts';
 import { timerMs } from '../../timer.ts';
-import { describeExit, type Exit, KILL_MARGIN_S, onEnd } from '../ipc/child-exit.ts';
-import { asSendHandle, ConnectionChannel, type PassedConnection } from '../ipc/connection-handover.ts';
+import { describeExit, type Exit, KILL_MARGIN_S } from '../ipc/child-exit.ts';
+import { ConnectionChannel, type PassedConnection } from '../ipc/connection-handover.ts';
 import { packError, unpackError } from '../ipc/error-transfer.ts';
-import { addLogSource, takeLogLine } from '../ipc/log-lines.ts';
-import {
-  type FromWorker,
-  isPasterMessage,
-  type Load,
-  type PreloadMessage,
-  type PreloadReport,
-  reportedModules,
-  type StopMessage,
-  type ToWorker,
-  WORKER_NUMBER,
-  type WorkerLimits,
-} from '../ipc/messages.ts';
-import { ChildGroups } from '../program/child-groups.ts';
+import type { Load, PreloadMessage, PreloadReport, StopMessage, WorkerLimits } from '../ipc/messages.ts';
 import type { Inspection } from '../worker/inspection.ts';
-import { InspectionPipe } from '../worker/inspection-pipe.ts';
-import { InheritedDescriptors, type InheritedParts } from './workers/inherited-descriptors.ts';
+import { type ProcessOptions, type WorkerMessage, WorkerProcess } from './workers/worker-process.ts';
 import { WorkerReports } from './workers/worker-reports.ts';
 
 export type WorkerState = WorkerStatus['state'];
 
-export interface WorkerOptions extends InheritedParts {
-  readonly id: number;
-  readonly entry: string;
-  readonly env: NodeJS.ProcessEnv;
-  readonly execArgv: readonly string[];
-  /** Where its standard output and error go. */
-  readonly output: number | 'inherit';
+export interface WorkerOptions extends ProcessOptions {
   /** Gets the files, and URLs of modules, that the application consists of, and when the worker began to load. */
   readonly onWatch: (files: readonly string[], loaded: number) => void;
   /** Gets the files that configure the application, likewise. */
@@ -93,30 +66,21 @@ export class WorkerHandle<Boot> implements DeadWorker {
   readonly loaded: Promise<void>;
   /** Resolves when it accepts no more connections, or has ended. */
   readonly drained: Promise<void>;
-  readonly exited: Promise<Exit>;
   /** The modules that it has loaded since `boot`, as Node reports them, until it was ready. */
   readonly modules: string[] = [];
   /** How many of them came before the application's own modules were evaluated. */
   evaluated = 0;
-  readonly #child: ChildProcess;
+  readonly #process: WorkerProcess<Boot>;
   readonly #options: WorkerOptions;
   readonly #connections: ConnectionChannel;
-  /** Callbacks of `listen`, by the descriptor in the worker. */
-  readonly #listening = new Map<number, (error: Error | undefined) => void>();
-  readonly #inherited: InheritedDescriptors;
-  readonly #inspection: InspectionPipe | undefined;
   #state: WorkerState = 'starting';
-  #lastMessageAt = performance.now();
   #readyAt: number | undefined;
   #bootedAt = Number.POSITIVE_INFINITY;
   #failure: Error | undefined;
   readonly #reports = new WorkerReports();
-  #load: Load | undefined;
-  #loadAt = 0;
   #title = '';
   #isOverdue = false;
   #leftFor: RestartReason | undefined;
-  readonly #groups = new ChildGroups();
   /** Set by the code that kills it. */
   killedFor: RestartReason | undefined;
   #setLoaded = () => {};
@@ -132,40 +96,31 @@ export class WorkerHandle<Boot> implements DeadWorker {
     this.drained = new Promise((resolve) => {
       this.#setDrained = resolve;
     });
-    this.#inherited = new InheritedDescriptors(options);
-    this.#child = spawn(process.execPath, [...options.execArgv, options.entry], {
-      stdio: ['ignore', options.output, options.output, ...this.#inherited.fds, 'pipe', 'ipc'],
-      env: { ...options.env, [WORKER_NUMBER]: String(options.id) },
-      serialization: 'advanced',
-    });
-    const pipe = this.#child.stdio[this.#inherited.next];
-    this.#inspection = pipe ? new InspectionPipe(pipe as Socket) : undefined;
-    const removeSource = addLogSource((level) => this.#send({ paster: 'follow', level }));
-    this.exited = new Promise((resolve) => {
-      const end = (exit: Exit) => {
-        removeSource();
+    this.#process = new WorkerProcess<Boot>(options, {
+      onMessage: (message, handle) => this.#receive(message, handle),
+      onModules: (modules) => this.#noteModules(modules),
+      onError: (error) => {
+        this.#failure ??= error;
+      },
+      onEnd: () => {
         this.#state = 'exited';
         this.#setLoaded();
         this.#setDrained();
         this.#reports.release();
-        resolve(exit);
-      };
-      onEnd(this.#child, (exit) => this.#groups.end(() => end(exit)));
-      this.#child.on('error', (error) => {
-        this.#failure ??= error;
-        // A process that did not start does not exit either.
-        if (this.#child.pid === undefined) end({ code: null, signal: null });
-      });
+      },
     });
     this.#connections = new ConnectionChannel(
-      (message, connection) => this.#send(message, connection),
+      (message, connection) => this.#process.send(message, connection),
       options.onConnection,
     );
-    this.#child.on('message', (message, handle) => this.#receive(message, handle));
   }
 
   get pid(): number | undefined {
-    return this.#child.pid;
+    return this.#process.pid;
+  }
+
+  get exited(): Promise<Exit> {
+    return this.#process.exited;
   }
 
   get state(): WorkerState {
@@ -195,17 +150,17 @@ export class WorkerHandle<Boot> implements DeadWorker {
 
   /** Undefined: it has not reported any, or does not serve. */
   get load(): Load | undefined {
-    return this.#state === 'ready' ? this.#load : undefined;
+    return this.#state === 'ready' ? this.#reports.load : undefined;
   }
 
   /** Milliseconds since it reported its load. */
   get loadAge(): number {
-    return performance.now() - this.#loadAt;
+    return this.#reports.loadAge;
   }
 
   /** Milliseconds since its last message. */
   get silence(): number {
-    return performance.now() - this.#lastMessageAt;
+    return this.#process.silence;
   }
 
   /** Milliseconds for which it has been serving. */
@@ -226,7 +181,7 @@ export class WorkerHandle<Boot> implements DeadWorker {
   /** Asks for a report. Resolves when it has come, when the worker is gone, or after `limit` milliseconds. */
   async requestReport(limit: number): Promise<void> {
     if (this.#state !== 'ready' && this.#state !== 'draining') return;
-    await this.#reports.request(() => this.#send({ paster: 'report' }), limit);
+    await this.#reports.request(() => this.#process.send({ paster: 'report' }), limit);
   }
 
   /** @param since of `performance.now()`: a report from before then is marked as old */
@@ -243,7 +198,7 @@ export class WorkerHandle<Boot> implements DeadWorker {
 
   /** Makes it give up some kept connections, so that their clients move to other workers. */
   spread(count: number): void {
-    this.#send({ paster: 'spread', count });
+    this.#process.send({ paster: 'spread', count });
   }
 
   /** When it has ended: the connections that did not reach it. */
@@ -253,31 +208,27 @@ export class WorkerHandle<Boot> implements DeadWorker {
 
   /** Starts to count its silence again. */
   resetSilence(): void {
-    this.#lastMessageAt = performance.now();
+    this.#process.resetSilence();
   }
 
   /** Makes it listen on one of its sockets without accepting. @throws as `listen(2)` */
   listen(fd: number, backlog: number): Promise<void> {
-    const copy = this.#inherited.copyOf(fd);
-    return new Promise((resolve, reject) => {
-      this.#listening.set(copy, (error) => (error ? reject(error) : resolve()));
-      this.#send({ paster: 'listen', fd: copy, backlog });
-    });
+    return this.#process.listen(fd, backlog);
   }
 
   /** Makes it load what every application needs. `rehearses`: as in the message. */
   warm(boot: Boot, { rehearses }: { readonly rehearses: boolean }): void {
-    this.#send({ paster: 'warm', boot, rehearses });
+    this.#process.send({ paster: 'warm', boot, rehearses });
   }
 
   /** Lets it accept connections when it has loaded, without asking. */
   open(): void {
-    this.#send({ paster: 'open' });
+    this.#process.send({ paster: 'open' });
   }
 
   /** Makes it import packages until `boot`. */
   preload(message: PreloadMessage<Boot>): void {
-    this.#send(message);
+    this.#process.send(message);
   }
 
   /**
@@ -291,8 +242,8 @@ export class WorkerHandle<Boot> implements DeadWorker {
     });
     if (this.#state !== 'exited') this.#state = 'booting';
     this.#bootedAt = Date.now();
-    const { sockets, place, next: inspectionFd } = this.#inherited;
-    this.#send({
+    const { sockets, place, next: inspectionFd } = this.#process.inherited;
+    this.#process.send({
       paster: 'boot',
       boot,
       failure: failure && packError(failure),
@@ -318,7 +269,7 @@ export class WorkerHandle<Boot> implements DeadWorker {
       this.kill();
     } else {
       this.#state = 'draining';
-      this.#send({ paster: 'stop', graceful, timeout, handOver, cause: 'order' });
+      this.#process.send({ paster: 'stop', graceful, timeout, handOver, cause: 'order' });
     }
     const kill = (): void => {
       if (graceful && !this.#isOverdue) this.#options.onOverdue(timeout);
@@ -331,44 +282,35 @@ export class WorkerHandle<Boot> implements DeadWorker {
 
   /** Sets what `ps` shows of it. */
   set title(title: string) {
-    if (title !== this.#title) this.#send({ paster: 'title', title });
+    if (title !== this.#title) this.#process.send({ paster: 'title', title });
     this.#title = title;
   }
 
   /** Looks into it, also while it is blocked. As `InspectionPipe.ask`. */
-  async inspect(what: Inspection, send: (piece: string) => Promise<void>, gone: AbortSignal): Promise<unknown> {
-    this.#send({ paster: 'inspect' });
-    return this.#inspection?.ask(this.pid ?? 0, what, send, gone);
+  inspect(what: Inspection, send: (piece: string) => Promise<void>, gone: AbortSignal): Promise<unknown> {
+    return this.#process.inspect(what, send, gone);
   }
 
   reopenLogs(): void {
-    if (this.#state === 'ready' || this.#state === 'draining') this.#send({ paster: 'reopen' });
+    if (this.#state === 'ready' || this.#state === 'draining') this.#process.send({ paster: 'reopen' });
   }
 
   /** Lets it say why it has not loaded within these seconds. */
   giveUp(seconds: number): void {
-    this.#send({ paster: 'overdue', seconds });
+    this.#process.send({ paster: 'overdue', seconds });
   }
 
   kill(): void {
-    this.#child.kill('SIGKILL');
+    this.#process.kill();
   }
 
-  #send(message: ToWorker<Boot>, connection?: PassedConnection): void {
-    // If it has just died, its exit says so.
-    if (this.#child.connected) this.#child.send(message, asSendHandle(connection), () => {});
+  #noteModules(modules: readonly string[]): void {
+    this.#options.onWatch(modules, this.#bootedAt);
+    if (this.#state === 'booting') this.modules.push(...modules);
+    else if (this.#state === 'standby') this.#options.onEarlyModules(modules);
   }
 
-  #receive(message: unknown, handle: unknown): void {
-    this.#lastMessageAt = performance.now();
-    if (!isPasterMessage<FromWorker>(message)) {
-      const modules = reportedModules(message);
-      if (modules.length === 0) return;
-      this.#options.onWatch(modules, this.#bootedAt);
-      if (this.#state === 'booting') this.modules.push(...modules);
-      else if (this.#state === 'standby') this.#options.onEarlyModules(modules);
-      return;
-    }
+  #receive(message: WorkerMessage, handle: unknown): void {
     switch (message.paster) {
       case 'loaded':
         if (this.#state === 'starting') this.#state = 'standby';
@@ -380,12 +322,6 @@ export class WorkerHandle<Boot> implements DeadWorker {
         this.#failure = undefined;
         this.#readyAt = performance.now();
         this.#setReady();
-        return;
-      case 'group':
-        this.#groups.add(message.pid);
-        return;
-      case 'listening':
-        this.#listening.get(message.fd)?.(message.error && unpackError(message.error));
         return;
       case 'failed':
         this.#failure = unpackError(message.error);
@@ -420,15 +356,11 @@ export class WorkerHandle<Boot> implements DeadWorker {
         this.#options.onReport();
         return;
       case 'load':
-        this.#load = message.load;
-        this.#loadAt = performance.now();
-        return;
-      case 'log':
-        takeLogLine(message.line);
+        this.#reports.receiveLoad(message.load);
         return;
       case 'ask': {
         const { id, history } = message;
-        void this.#options.onAsk({ history }).then((status) => this.#send({ paster: 'status', id, status }));
+        void this.#options.onAsk({ history }).then((status) => this.#process.send({ paster: 'status', id, status }));
         return;
       }
       case 'connection':

@@ -1,10 +1,13 @@
 /** What a worker has reported about itself, and when. */
 import type { ProcessReport } from '../../../metrics/server-status.ts';
+import type { Load } from '../../ipc/messages.ts';
 
 export class WorkerReports {
   #latest: ProcessReport | undefined;
   #atEnd: ProcessReport | undefined;
   #receivedAt = 0;
+  #load: Load | undefined;
+  #loadAt = 0;
   /** Whether the worker has been asked for a report that it has not sent yet. */
   #isPending = false;
   readonly #listeners = new Set<() => void>();
@@ -22,6 +25,16 @@ export class WorkerReports {
   /** Milliseconds since the latest one came. */
   get age(): number {
     return performance.now() - this.#receivedAt;
+  }
+
+  /** How busy it was. Undefined before the first report of that. */
+  get load(): Load | undefined {
+    return this.#load;
+  }
+
+  /** Milliseconds since it reported its load. */
+  get loadAge(): number {
+    return performance.now() - this.#loadAt;
   }
 
   /** @param time of `performance.now()` */
@@ -53,6 +66,11 @@ export class WorkerReports {
     this.#isPending = false;
     if (isLast) this.#atEnd = report;
     this.release();
+  }
+
+  receiveLoad(load: Load): void {
+    this.#load = load;
+    this.#loadAt = performance.now();
   }
 
   /** Ends the wait of all callers of `request`. To be called when the worker is gone. */
