@@ -283,17 +283,24 @@ export async function servedContexts(plan: ServePlan, session: LoadSession): Pro
  * to `directory` if there is none.
  */
 export function reloadPatterns(contexts: readonly Context[], directory: string): string[] {
-  const patterns = new Set<string>();
-  for (const { localConf, globalConf, origins } of contexts) {
-    const file = globalConf['__file__'];
-    const base = file ? dirname(file) : directory;
-    // In an included file they are relative to that file.
-    const written = origins.get(RELOAD_FILES)?.location.file;
-    for (const pattern of asList(localConf[RELOAD_FILES] ?? ''))
-      patterns.add(absolutePattern(written ? dirname(written) : base, pattern));
-    for (const pattern of asList(globalConf[RELOAD_FILES] ?? '')) patterns.add(absolutePattern(base, pattern));
-  }
-  return [...patterns];
+  const patterns = contexts.flatMap((context) => {
+    const { own, global } = reloadPatternsOf(context, directory);
+    return [...own, ...global];
+  });
+  return [...new Set(patterns)];
+}
+
+/** Those of one part: of its section, and of [DEFAULT] and the command line. */
+export function reloadPatternsOf({ localConf, globalConf, origins }: Context, directory: string) {
+  const file = globalConf['__file__'];
+  const base = file ? dirname(file) : directory;
+  // In an included file they are relative to that file.
+  const written = origins.get(RELOAD_FILES)?.location.file;
+  const from = written ? dirname(written) : base;
+  return {
+    own: asList(localConf[RELOAD_FILES] ?? '').map((pattern) => absolutePattern(from, pattern)),
+    global: asList(globalConf[RELOAD_FILES] ?? '').map((pattern) => absolutePattern(base, pattern)),
+  };
 }
 
 /** The directory is literal even if its name contains `[` or `{`, also if the pattern begins with `%(here)s`. */

@@ -69,6 +69,7 @@ async function check(
   const envFiles = readEnvFiles(options);
   const isolated = new IsolatedRun(role);
   const access = await accessCheck(textOption(options, 'asUser'));
+  const { warnOfUnmatchedFiles } = await import('./unmatched-files.ts');
   const release = guardProcess(console);
   try {
     const found = await checkFile(file, parseAssignments(assignments), {
@@ -77,6 +78,7 @@ async function check(
       onImport: (module) => isolated.enter(module),
       onServer: access?.onServer,
       onForeignServer: access?.onForeignServer,
+      onPart: warnOfUnmatchedFiles,
     });
     for (const finding of found) await showFinding(finding, console);
     const paint = console.screen?.paint ?? plain;

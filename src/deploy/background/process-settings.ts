@@ -80,7 +80,7 @@ export const backgroundSettings = defineSettings({
   },
   reload_files: {
     type: list,
-    help: 'Globs of further files that serve --reload watches for this process, relative to the INI file.',
+    help: 'Globs and directories of further files that serve --reload watches for this process, relative to the INI file.',
     example: '%(here)s/*.yaml',
   },
   reload_ignore: {

@@ -17,6 +17,7 @@ import { misspeltSections } from '../sections/find-section.ts';
 import { applyEnvironment, withEnvironment } from '../server/environment.ts';
 import type { LoadedServer } from '../server/loaded-server.ts';
 import { conflictsOf, MAIN, type NamedServer, type ServerNames, serverNames } from '../server/server-group.ts';
+import type { LoadSession } from '../session.ts';
 import { CheckSession } from './check-session.ts';
 import { warnOfLocalClients } from './local-clients.ts';
 import { PartInspector } from './part-inspector.ts';
@@ -44,6 +45,8 @@ export interface CheckOptions {
   readonly onServer?: ((server: LoadedServer, settings: unknown) => readonly PasterError[]) | undefined;
   /** Called for each server that is not built in. */
   readonly onForeignServer?: ((context: FactoryContext) => void) | undefined;
+  /** Called for each part. It may warn. */
+  readonly onPart?: ((context: Context, document: IniDocument, session: LoadSession) => void) | undefined;
 }
 
 /**
@@ -92,6 +95,7 @@ class FileCheck {
         if (section?.file === document.file) this.#loaded.set(section.name, server);
         return options.onServer?.(server, settings) ?? [];
       },
+      onPart: (context) => options.onPart?.(context, document, session),
     });
   }
 

@@ -51,6 +51,8 @@ export interface InspectOptions {
   readonly onServer?: ((server: LoadedServer, settings: unknown) => readonly PasterError[]) | undefined;
   /** Called for each server that is not built in. */
   readonly onForeignServer?: ((context: FactoryContext) => void) | undefined;
+  /** Called for each part. */
+  readonly onPart?: ((context: Context) => void) | undefined;
 }
 
 export class PartInspector {
@@ -59,17 +61,20 @@ export class PartInspector {
   readonly #onImport: InspectOptions['onImport'];
   readonly #onServer: InspectOptions['onServer'];
   readonly #onForeignServer: InspectOptions['onForeignServer'];
+  readonly #onPart: InspectOptions['onPart'];
   /** Modules whose import did not finish; they are not imported again. */
   readonly #hanging: Set<string>;
   readonly #imported = new Set<string>();
 
-  constructor(session: CheckSession, { importTimeout, passOver, onImport, onServer, onForeignServer }: InspectOptions) {
+  constructor(session: CheckSession, options: InspectOptions) {
+    const { importTimeout, passOver, onImport, onServer, onForeignServer, onPart } = options;
     this.#session = session;
     this.#importTimeout = importTimeout;
     this.#hanging = new Set(passOver);
     this.#onImport = onImport;
     this.#onServer = onServer;
     this.#onForeignServer = onForeignServer;
+    this.#onPart = onPart;
   }
 
   /** Imports what `preload` names, before all code of the application. */
@@ -87,6 +92,7 @@ export class PartInspector {
   /** Inspects a part and the parts that it is composed of. */
   async inspect(context: Context, visit: Visit): Promise<void> {
     for (const section of context.sections) visit(section);
+    this.#onPart?.(context);
     switch (context.form) {
       case 'factory':
         return this.#inspectFactory(context, visit);

@@ -185,7 +185,7 @@ export const processSettings = defineSettings({
   graceful_timeout: { type: seconds, default: 30, help: 'How many seconds a worker may take to finish its requests.' },
   reload_files: {
     type: list,
-    help: 'Globs of further files that serve --reload watches, relative to the INI file.',
+    help: 'Globs and directories of further files that serve --reload watches, relative to the INI file.',
     example: '%(here)s/*.yaml',
   },
   reload_ignore: {

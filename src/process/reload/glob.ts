@@ -1,12 +1,13 @@
 /**
  * The patterns of `reload_files`: `*` and `?` within a name, `**` over directories, `[abc]`, `[!a-z]`, `{one,two}`,
- * and a backslash before a literal character. As in a shell, `*` does not match a leading dot.
+ * and a backslash before a literal character. As in a shell, `*` does not match a leading dot. A path without any of these
+ * also matches what `/**` after it would: it may be a directory, or become one.
  */
 
 export interface Glob {
   /** The pattern itself. */
   readonly source: string;
-  /** The deepest directory that contains every possible match; for a pattern without magic, the file itself. */
+  /** The deepest directory that contains every possible match; for a pattern without magic, the path itself. */
   readonly base: string;
   readonly magic: boolean;
   matches(path: string): boolean;
@@ -25,16 +26,21 @@ export function parseGlob(pattern: string): Glob {
   const parts = pattern.split('/');
   const firstMagic = parts.findIndex((part) => MAGIC.test(part.replace(ESCAPED, '')));
   if (firstMagic === -1) {
-    const file = pattern.replace(ESCAPED, '$1');
-    return { source: pattern, base: file, magic: false, matches: (path) => path === file };
+    const base = pattern.replace(ESCAPED, '$1');
+    const below = expressionOf(`${pattern}/**`);
+    return { source: pattern, base, magic: false, matches: (path) => path === base || below.test(path) };
   }
-  const expression = new RegExp(`^${translate(pattern)}$`, 's');
+  const expression = expressionOf(pattern);
   return {
     source: pattern,
     base: parts.slice(0, firstMagic).join('/').replace(ESCAPED, '$1') || '/',
     magic: true,
     matches: (path) => expression.test(path),
   };
+}
+
+function expressionOf(pattern: string): RegExp {
+  return new RegExp(`^${translate(pattern)}$`, 's');
 }
 
 const NOT_HIDDEN = '(?!\\.)';

@@ -104,9 +104,9 @@ export class Watcher {
     for (const path of this.#files.keys()) if (!this.#named.has(path) && !this.#matches(path)) this.#files.delete(path);
     if (this.#closed) return;
     const added = this.#globs.filter(({ source }) => !known.has(source));
-    const files = added.filter((glob) => !glob.magic).map((glob) => glob.base);
-    this.add(files, loaded);
-    for (const { base } of added.filter((glob) => glob.magic)) this.#watchTree(base, loaded);
+    const paths = added.filter((glob) => !glob.magic).map((glob) => glob.base);
+    this.add(paths, loaded);
+    for (const { base } of added) this.#watchTree(base, loaded);
   }
 
   #watchTree(tree: string, loaded: number): void {
@@ -122,6 +122,7 @@ export class Watcher {
       });
       return;
     }
+    if (!isDirectory(tree)) return;
     const { files: all, directories: below } = treeBelow(tree);
     const directories = below.filter((path) => !this.#isSkipped(path));
     const files = all.filter((path) => this.#matches(path));
@@ -228,7 +229,6 @@ export class Watcher {
     if (this.#files.has(path) || this.#directories.has(path) || this.#missing.has(path)) return true;
     if (this.#isSkipped(path)) return false;
     return this.#globs.some((glob) => {
-      if (!glob.magic) return false;
       if (path === glob.base || glob.matches(path)) return true;
       return path.startsWith(glob.base === '/' ? '/' : `${glob.base}/`) && isDirectory(path);
     });

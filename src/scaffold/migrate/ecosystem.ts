@@ -7,7 +7,7 @@ import { backgroundSettings } from '../../deploy/background/process-settings.ts'
 import { schedule, scheduleProblem } from '../../deploy/background/task-settings.ts';
 import { processes } from '../../deploy/server/worker-count.ts';
 import { ConfigError, UsageError } from '../../errors.ts';
-import { isExistingDirectory, readableText } from '../../files/existing-path.ts';
+import { readableText } from '../../files/existing-path.ts';
 import { getsSignals, programOfLine, programOfWords } from './command-line.ts';
 import { canonicalApp, ECOSYSTEM_KEYS, FILE_KEYS, UNKNOWN_KEY } from './ecosystem-keys.ts';
 import { mebibytes, placeOfValue, secondsOf, textOf } from './ecosystem-values.ts';
@@ -294,10 +294,10 @@ function programNotes(app: Fields, isCluster: boolean): string[] {
   ];
 }
 
-/** Directories and files become globs for `serve --reload`. */
+/** Directories, files and patterns for `serve --reload`. */
 function watched(value: unknown, cwd: string): string | undefined {
   const paths = listOf(value).map((each) => resolve(cwd, each));
-  return paths.map((path) => (isExistingDirectory(path) ? `${path}/**` : path)).join('\n') || undefined;
+  return paths.join('\n') || undefined;
 }
 
 /** A list, or a text with its words. */

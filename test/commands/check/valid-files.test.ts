@@ -50,6 +50,32 @@ describe('a file that is right', () => {
     expect([stdout, status]).toEqual(['x.ini:3:1: warning: [filter:f] is not used: nothing refers to it\n', 0]);
   });
 
+  test('whose reload_files match no file yet: a warning for each', async () => {
+    const { stdout, status } = await check(
+      {
+        'etc/x.ini':
+          '[app:main]\nuse = module:../app.mjs\nset reload_files = ../data/*.json\n' +
+          `${SERVER}reload_files =\n    ../views %(here)s/../view\n    ../views/*.htm\n    ../empty\n`,
+        'views/a.html': '',
+        'empty/node_modules/a.html': '',
+      },
+      ['etc/x.ini'],
+    );
+    const from = 'warning: [server:main] reload_files: no file matches $DIR';
+    expect(stdout.split('\n')).toEqual([
+      'etc/x.ini:3:20: warning: [app:main] reload_files: no file matches $DIR/data/*.json yet',
+      `etc/x.ini:7:14: ${from}/view yet`,
+      `etc/x.ini:8:5: ${from}/views/*.htm yet`,
+      `etc/x.ini:9:5: ${from}/empty yet`,
+      '',
+    ]);
+    expect(status).toBe(0);
+    const shared = await check({
+      'x.ini': `[DEFAULT]\nreload_files = a.json\n[app:main]\nuse = npm:paster#test\n${SERVER}`,
+    });
+    expect(shared.stdout).toBe('x.ini:2:16: warning: [DEFAULT] reload_files: no file matches $DIR/a.json yet\n');
+  });
+
   test.each(['etc/develop.ini', 'etc/config.ini'])('this repository’s %s', async (file) => {
     const { stdout, status } = await paster(['check', file], { cwd: ROOT }).finished();
     expect([stdout, status]).toEqual([`${file}: ok\n`, 0]);

@@ -117,3 +117,29 @@ test('a link on the way that is switched before files are watched counts', async
     link,
   );
 });
+
+test('a path that is a directory, or becomes one, stands for the files below it', async () => {
+  const [views, templates] = ['views', 'templates'].map((name) => join(directory, name));
+  mkdirSync(join(directory, 'views/pages'), { recursive: true });
+  watcher.setPatterns([`${directory}/views`, `${directory}/templates`]);
+  await watcher.start();
+  const files = [
+    `${views}/pages/index.html`,
+    `${views}/new/a.html`,
+    `${templates}/index.html`,
+    `${templates}/mail/b.html`,
+  ];
+  const expectChange = async (file: string, text: string) => {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+    await until(
+      () => changed.includes(file),
+      () => `${file}: ${changed.join('\n')}`,
+    );
+    changed = [];
+  };
+  for (const file of files) await expectChange(file, '1');
+  for (const file of files) await expectChange(file, '2');
+  rmSync(join(directory, 'templates'), { recursive: true });
+  for (const file of files.slice(2)) await expectChange(file, '3');
+});

@@ -184,7 +184,7 @@ describe('keys', () => {
     ['script: "dist/jobs.js", interpreter: "bun"', ['command = bun dist/jobs.js']],
     ['script: "worker.js", interpreter: "node@18"', ['use = program:../worker.js']],
     ['script: "sleep", args: "1000"', ['command = sleep 1000']],
-    ['script: "worker.js", watch: ["sub"], ignore_watch: ["logs"]', []],
+    ['script: "worker.js", watch: ["sub", "later"], ignore_watch: ["logs"]', []],
   ])('of a process: %s', async (fields, lines) => {
     const { status, config, written } = await create({
       'ecosystem.config.js': `module.exports = { apps: [{ name: "jobs", ${fields} }] };`,
@@ -207,7 +207,7 @@ describe('keys', () => {
     expect(config).toContain('[process:jobs]');
     for (const line of lines) expect(config).toContain(`\n${line}`);
     if (fields.includes('watch')) {
-      expect(written['etc/develop.ini']).toContain('reload_files = %(here)s/../sub/**');
+      expect(written['etc/develop.ini']).toContain('reload_files =\n    %(here)s/../sub\n    %(here)s/../later');
       expect(written['etc/develop.ini']).toContain('reload_ignore = logs');
     }
   });
