@@ -22,11 +22,12 @@ export const serveCommand: Command = {
     ['[name=value...]', 'a global value; overrides [DEFAULT]'],
   ],
   options: [
-    { flags: '-n, --app-name <name>', help: 'the application section (default: main)' },
+    { flags: '-n, --app-name <name>', help: 'the application section (default: main)', completes: ['app'] },
     {
       flags: '--server-name <name>',
       help: 'the server section (default: serve of [paster], or main); several are served together',
       repeatable: true,
+      completes: ['server'],
     },
     { flags: '-s, --server <type>', help: 'a built-in server, such as http, instead of the one in the INI file' },
     { flags: '--host <host>', help: 'listen on this address' },
@@ -35,8 +36,13 @@ export const serveCommand: Command = {
     {
       flags: '--only <names>',
       help: 'start only these: web (the server), or names of [process:...] sections, such as web,mailer',
+      completes: ['web', 'process', 'task'],
     },
-    { flags: '--without <names>', help: 'start everything but these' },
+    {
+      flags: '--without <names>',
+      help: 'start everything but these',
+      completes: ['web', 'process', 'task'],
+    },
     {
       flags: '-w, --workers <n>',
       help: 'number of workers, or a range such as 1-8 (auto: as many as CPU and memory allow)',

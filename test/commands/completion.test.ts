@@ -1,22 +1,39 @@
 /** `paster completion`, asked by the shells themselves. */
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { runHere } from '../helpers/programs/command.ts';
 import { needProgram, Program } from '../helpers/programs/program.ts';
 
+/** The names of the last section would be commands for a shell that expands them. */
+const INI = `[app]
+use = module:./app.js
+[pipeline: site ]
+pipeline = app
+[server:main]
+[server:live]
+[process:mailer]
+command = [process:no]
+[process:queue]
+[task:nightly]
+ [task:indented]
+[task:$(touch${'\t'}executed)]
+[task:\`touch executed\`]
+`;
+
 /** The output of `script` in a shell that has loaded its completion from ./completion. */
 async function inShell(shell: string, args: readonly string[], script: string): Promise<string> {
   const program = needProgram(shell);
   const { stdout } = await runHere(['completion', shell]);
-  const directory = temporaryDirectory({ 'etc/x.ini': '' });
+  const directory = temporaryDirectory({ 'etc/x.ini': INI, 'my app.ini': '[task:other]\n' });
   writeFileSync(join(directory, 'completion'), stdout);
   const finished = await new Program(program, [...args, script], {
     cwd: directory,
     env: { HOME: directory },
   }).finished();
   expect(finished.stderr).toBe('');
+  expect(existsSync(join(directory, 'executed'))).toBe(false);
   return finished.stdout;
 }
 
@@ -32,6 +49,16 @@ test.each([
   ['paster export ap', 2, ['apache']],
   ['paster completion f', 2, ['fish']],
   ['paster serve etc/x.ini --server-name st', 4, []],
+  ['paster serve etc/x.ini --server-name ""', 4, ['live', 'main']],
+  ['paster config etc/x.ini -n ""', 4, ['main', 'site']],
+  ['paster serve etc/x.ini --only ""', 4, ['mailer', 'nightly', 'queue', 'web']],
+  ['paster serve etc/x.ini --only = m', 5, ['mailer']],
+  ['paster serve etc/x.ini --without = ', 4, ['mailer', 'nightly', 'queue', 'web']],
+  ['paster serve --without web,ma etc/x.ini', 3, ['web,mailer']],
+  ['paster run etc/x.ini ""', 3, ['nightly']],
+  ['paster run "my\\\\ app.ini" ""', 3, ['other']],
+  ['paster control etc/x.ini stop ""', 4, ['mailer', 'queue']],
+  ['paster control etc/x.ini st', 3, ['start', 'stop']],
 ])('bash: %s', async (words, index, expected) => {
   const output = await inShell('bash', ['--norc', '-c'], BASH(words, index));
   expect(output.split('\n').filter(Boolean).sort()).toEqual(expected);
@@ -42,6 +69,15 @@ test.each([
   ['paster serve --reload-', ['--reload-interval']],
   ['paster serve etc/x.ini rest', ['restart']],
   ['paster export ap', ['apache']],
+  ['paster serve etc/x.ini --server-name ', ['live', 'main']],
+  ['paster config etc/x.ini -n ', ['main', 'site']],
+  ['paster serve etc/x.ini --only ', ['mailer', 'nightly', 'queue', 'web']],
+  ['paster serve etc/x.ini --only=m', ['--only=mailer']],
+  ['paster serve etc/x.ini --without=web,m', ['--without=web,mailer']],
+  ['paster run etc/x.ini ', ['nightly']],
+  ['paster run my\\\\ app.ini ', ['other']],
+  ['paster control etc/x.ini stop ', ['mailer', 'queue']],
+  ['paster control etc/x.ini st', ['start', 'stop']],
 ])('fish: %s', async (words, expected) => {
   const output = await inShell('fish', ['--no-config', '-c'], `source ./completion; complete -C '${words}'`);
   const names = output.split('\n').map((line) => line.split('\t')[0] ?? '');
@@ -52,6 +88,38 @@ test('zsh: it is a completion function that zsh can read', async () => {
   const script = 'autoload -Uz compinit; compinit -D -u; source ./completion; print $_comps[paster]';
   const output = await inShell('zsh', ['-fc'], script);
   expect(output).toBe('_paster\n');
+});
+
+/** Types each line at a terminal of zsh, with a tab at its end, and prints what it runs then. */
+const ZSH = (lines: readonly string[]): string => `zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z 'PS1=; autoload -Uz compinit; compinit -D -u; source ./completion; paster() { print -r -- "<""$*>"; }'
+for line in ${lines.map((line) => `'${line}'`).join(' ')}; do
+  zpty -w -n z $line$'\\t\\n'
+  zpty -r z output '*<[a-z]*>*'
+  print -r -- \${\${output##*<}%%>*}
+done
+zpty -d z`;
+
+test('zsh: names of sections', async () => {
+  const lines = [
+    ['serve etc/x.ini --server-name l', 'serve etc/x.ini --server-name live'],
+    ['config etc/x.ini -n s', 'config etc/x.ini -n site'],
+    ['serve etc/x.ini --only=m', 'serve etc/x.ini --only=mailer'],
+    ['serve etc/x.ini --without web,ma', 'serve etc/x.ini --without web,mailer'],
+    ['run etc/x.ini ', 'run etc/x.ini nightly'],
+    ['run my\\ app.ini ', 'run my app.ini other'],
+    ['run etc/', 'run etc/x.ini'],
+    ['control etc/x.ini stop q', 'control etc/x.ini stop queue'],
+    ['control etc/x.ini rel', 'control etc/x.ini reload'],
+  ];
+  const output = await inShell('zsh', ['-fc'], ZSH(lines.map(([typed]) => `paster ${typed}`)));
+  expect(
+    output
+      .split('\n')
+      .map((line) => line.trimEnd())
+      .filter(Boolean),
+  ).toEqual(lines.map(([, completed]) => completed));
 });
 
 test('a shell that there is none for is refused', async () => {

@@ -32,7 +32,7 @@ const ARGS: Command['args'] = [
 ];
 
 const OPTIONS: readonly CommandOption[] = [
-  { flags: '-n, --app-name <name>', help: 'the application section (default: main)' },
+  { flags: '-n, --app-name <name>', help: 'the application section (default: main)', completes: ['app'] },
   { flags: '--header <name:value>', help: 'a header of the request', repeatable: true },
   { flags: '--display-headers', help: 'show the status and the headers of the response too' },
   { flags: '--config-var <name:value>', help: 'a global value; overrides [DEFAULT]', repeatable: true },

@@ -28,6 +28,7 @@ export const runTaskCommand: Command = {
     ['[name=value...]', 'a global value; overrides [DEFAULT]'],
   ],
   options: [DOTENV],
+  completes: { after: ['*.ini'], names: ['task'] },
   examples: [['paster run etc/config.ini nightly', 'runs [task:nightly] to its end; exit status 1 if it fails']],
   run: runTask,
 };

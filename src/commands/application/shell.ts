@@ -26,7 +26,7 @@ export const shellCommand: Command = {
     ['[name=value...]', 'a global value; overrides [DEFAULT]'],
   ],
   options: [
-    { flags: '-n, --app-name <name>', help: 'the application section (default: main)' },
+    { flags: '-n, --app-name <name>', help: 'the application section (default: main)', completes: ['app'] },
     DOTENV,
     { flags: '-q, --quiet', help: 'no greeting' },
   ],

@@ -1,4 +1,5 @@
 /** A command: its options as a table, and a `run` that returns an exit status. */
+import type { PartKind } from '../../deploy/part-kinds.ts';
 import type { Paint } from '../../diagnostics/paint.ts';
 
 /** Where a command writes: the terminal, or a test's own console. */
@@ -18,12 +19,17 @@ export interface Screen {
   readonly isTerminal: boolean;
 }
 
+/** Kinds of sections of the INI file whose names a shell completes; `web` stands for itself, as in `--only web`. */
+export type CompletedNames = readonly (PartKind | 'web')[];
+
 /** An option in commander's notation. An optional value, `--inspect [address]`, is written after a `=`; its default is ''. */
 export interface CommandOption {
   readonly flags: string;
   readonly help: string;
   /** Whether it can be given several times; its value is then a list. */
   readonly repeatable?: boolean;
+  /** What completes its value; with `<names>`, each one between commas. */
+  readonly completes?: CompletedNames;
 }
 
 export interface Command {
@@ -35,6 +41,8 @@ export interface Command {
   readonly examples: readonly (readonly [line: string, meaning: string])[];
   /** Whether everything after the first argument is an argument, even if it looks like an option. */
   readonly passesOptions?: boolean;
+  /** What completes an argument after one that matches a pattern of shells: `*.ini`. */
+  readonly completes?: { readonly after: readonly string[]; readonly names: CompletedNames };
   /** @returns the exit status, or the command line to run instead */
   run(
     args: readonly string[],

@@ -28,11 +28,16 @@ export const configCommand: Command = {
     { flags: '--html', help: 'the same as a page for a browser' },
     { flags: '--show-secrets', help: 'show passwords and other secrets instead of ********' },
     DOTENV,
-    { flags: '-n, --app-name <name>', help: 'with --tree or --html: the application section (default: main)' },
+    {
+      flags: '-n, --app-name <name>',
+      help: 'with --tree or --html: the application section (default: main)',
+      completes: ['app'],
+    },
     {
       flags: '--server-name <name>',
       help: 'with --tree or --html: the server section (default: serve of [paster], or main, if there is one)',
       repeatable: true,
+      completes: ['server'],
     },
     { flags: '-v, --verbose', help: 'show where each value is written; with --tree: show the settings' },
   ],

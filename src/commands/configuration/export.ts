@@ -23,7 +23,7 @@ export const exportCommand: Command = {
   ],
   options: [
     { flags: '-o, --output <file>', help: 'write to this file (default: standard output)' },
-    { flags: '-n, --app-name <name>', help: 'the application section (default: main)' },
+    { flags: '-n, --app-name <name>', help: 'the application section (default: main)', completes: ['app'] },
     DOTENV,
     {
       flags: '--server-section <name>',

@@ -33,6 +33,7 @@ export const controlCommand: Command = {
       help: 'with profile and heap: the file to write (default: a name with PID and time, here)',
     },
   ],
+  completes: { after: ['stop', 'start'], names: ['process'] },
   examples: [
     [
       'paster control etc/config.ini reload',
