@@ -1,4 +1,4 @@
-/** Finds the command that argv names, and lets commander parse the rest by the command's table of options. */
+/** Finds the command that argv names, and parses the rest by the command's table of options. */
 import type { Command as Program } from 'commander';
 import { nearest } from '../../config/nearest.ts';
 import { EXIT_OK, UsageError } from '../../errors.ts';
@@ -6,6 +6,7 @@ import { requireOwn } from '../../own-files.ts';
 import { optionHint } from '../../process/program/command-line.ts';
 import type { Command, Console } from './command.ts';
 import { COMMANDS } from './command-table.ts';
+import { type ParsedArguments, plainArguments } from './plain-arguments.ts';
 
 /**
  * Runs the command that `argv` names.
@@ -17,13 +18,26 @@ export async function runCommand(argv: readonly string[], console: Console): Pro
   if (first === undefined || first === '-h' || first === '--help') return help(undefined, console);
   if (first === 'help') return help(rest[0] === 'help' ? undefined : rest[0], console);
   const command = await findCommand(first);
+  const parsed = plainArguments(rest, command) ?? parse(rest, command, console);
+  if (!parsed) return EXIT_OK;
+  const result = await command.run(parsed.args, parsed.options, console);
+  return typeof result === 'number' ? result : runCommand(result, console);
+}
+
+/**
+ * Lets commander read the arguments of a command.
+ * @returns undefined if it has printed the help that they ask for
+ * @throws UsageError
+ */
+export function parse(rest: readonly string[], command: Command, console: Console): ParsedArguments | undefined {
   const program = commandParser(command, console);
   try {
     program.parse(withEmptyOptionalValues(rest, command), { from: 'user' });
+    return { args: program.args, options: program.opts() };
   } catch (error) {
     const { CommanderError } = commander();
     if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return EXIT_OK;
+    if (error.exitCode === 0) return undefined;
     const [message = '', , closest] =
       /^(?:error: )?(.*?)(\n\(Did you mean (.*)\?\))?$/s.exec(error.message)?.slice(1) ?? [];
     const [, option = ''] = /^unknown option '--([^'=]+)/.exec(message) ?? [];
@@ -32,8 +46,6 @@ export async function runCommand(argv: readonly string[], console: Console): Pro
         optionHint(option) ?? (closest ? `did you mean "${closest}"?` : undefined) ?? `see paster help ${command.name}`,
     });
   }
-  const result = await command.run(program.args, program.opts(), console);
-  return typeof result === 'number' ? result : runCommand(result, console);
 }
 
 /** An optional value of an option is written behind a `=`: the word after `--inspect` is the next argument. */
