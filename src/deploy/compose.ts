@@ -2,6 +2,7 @@
 import { dirname } from 'node:path';
 import { ConfigError, type Location, locate, PasterError } from '../errors.ts';
 import { countBySection } from '../metrics/count-by-section.ts';
+import { isOwnFile } from '../own-files.ts';
 import { toApp } from '../protocol/app.ts';
 import { withExpressFacade } from '../protocol/express-facade.ts';
 import { applyFilter, onceOnly, toFilter, withLifecycle } from '../protocol/filter.ts';
@@ -249,14 +250,20 @@ function ownModule(context: Context): string | undefined {
   return file?.includes('/node_modules/') ? undefined : file;
 }
 
+/** A background process may listen, as paster has no socket for it. A built-in server listens only where its section says. */
+function mayListen(context: Context): boolean {
+  const isBuiltInServer =
+    context.kind === 'server' && context.form === 'factory' && isOwnFile(context.target.file ?? '');
+  return isBackground(context.kind) || isBuiltInServer;
+}
+
 /** Runs code of a part. What it throws becomes a PasterError with the section and the line. */
 export async function runPartCode<T>(context: Context, run: () => T | Promise<T>): Promise<T> {
   try {
     const location = sectionPlace(context);
     const directory = location ? dirname(location.file) : workingDirectory();
     const step = () => asLoadingStep({ what: describePart(context), location }, run);
-    // A background process may listen itself: paster has no socket for it.
-    return await (isBackground(context.kind) ? step() : refuseListening({ directory, file: ownModule(context) }, step));
+    return await (mayListen(context) ? step() : refuseListening({ directory, file: ownModule(context) }, step));
   } catch (error) {
     if (error instanceof PasterError)
       throw locate(error, placeOfKey(context, error.setting) ?? sectionPlace(context), context.sections[0]?.name);

@@ -61,6 +61,9 @@ export const KINDS: Readonly<Record<PartKind, Kind>> = {
   },
 };
 
+/** The web server's name among the background processes, in `--only` and `--without`. */
+export const WEB = 'web';
+
 /** Whether it runs in a process of its own, besides the web workers. */
 export function isBackground(kind: PartKind): kind is 'process' | 'task' {
   return kind === 'process' || kind === 'task';

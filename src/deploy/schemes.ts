@@ -130,10 +130,11 @@ const FILE_SCHEMES: Readonly<Record<string, (path: string) => string>> = {
 };
 
 /** Imported only for the schemes that need it: an INI file without packages loads faster. */
-const packages = async () => ({
-  ...(await import('./modules/packages.ts')),
-  ...(await import('./modules/entry-points.ts')),
-});
+const packages = async () => {
+  const { findDistribution, findPackage } = await import('./modules/packages.ts');
+  const { findEntryPoint } = await import('./modules/entry-points.ts');
+  return { findDistribution, findPackage, findEntryPoint };
+};
 
 /** @throws ConfigError at the place of the URI. */
 export const resolveUri: ResolveUri = async (text, request) => {

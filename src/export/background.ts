@@ -1,10 +1,10 @@
 /** Reads the background processes and the tasks of an INI file for `export`. */
 import { backgroundContext, ownEnvironment } from '../deploy/background/background-section.ts';
-import { type BackgroundSettings, readBackgroundSettings, WEB } from '../deploy/background/process-settings.ts';
+import { type BackgroundSettings, readBackgroundSettings } from '../deploy/background/process-settings.ts';
 import { readTaskSettings, type TaskSettings } from '../deploy/background/task-settings.ts';
 import { type Context, type FactoryContext, placeOfKey, sectionPlace, sectionPrefix } from '../deploy/context.ts';
 import { loadContext } from '../deploy/load.ts';
-import { namesOfKind } from '../deploy/part-kinds.ts';
+import { namesOfKind, WEB } from '../deploy/part-kinds.ts';
 import { type ConfiguredEnvironment, withEnvironment } from '../deploy/server/environment.ts';
 import type { LoadSession } from '../deploy/session.ts';
 import { configUri } from '../deploy/uri.ts';

@@ -9,7 +9,6 @@
  * socket that a reload adds.
  */
 import { spawn } from 'node:child_process';
-import { lookup } from 'node:dns/promises';
 import { closeSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { getSystemErrorName } from 'node:util';
@@ -85,7 +84,7 @@ async function bindKind(address: Address, backlog: number, options: BindOptions)
 }
 
 async function bindTcp(address: TcpAddress, backlog: number, flags: number): Promise<BoundSocket> {
-  const { address: host, family } = await lookup(address.host);
+  const { address: host, family } = await process.getBuiltinModule('node:dns/promises').lookup(address.host);
   const handle = createHandle(host, address.port, family === 6 ? 6 : 4, flags);
   const name: { port?: number } = {};
   // libuv reports EADDRINUSE only when the name is asked for.

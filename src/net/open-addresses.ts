@@ -1,5 +1,4 @@
 /** Opens the sockets of several addresses: all or none. A host name means every address that it has. */
-import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { errorCode } from '../errors.ts';
 import { type Address, formatAddress, type TcpAddress } from './address.ts';
@@ -53,6 +52,8 @@ export async function openAddresses<T extends OpenSocket>(
 async function hostsOf(address: Address): Promise<string[]> {
   if (address.kind !== 'tcp' || isIP(address.host) !== 0) return [];
   try {
+    // Loaded late, as in most files the host is an address.
+    const { lookup } = process.getBuiltinModule('node:dns/promises');
     const found = await lookup(address.host, { all: true, order: 'ipv4first' });
     return [...new Set(found.map((each) => each.address))];
   } catch (error) {

@@ -2,7 +2,6 @@
 import type { LoadSession } from '../deploy/session.ts';
 import { errorMessage } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { getLogger, hierarchy } from '../logging/python/logger.ts';
 import { fileUser } from '../process/daemon/drop-privileges.ts';
 import type { Ownership, ServePlan } from './plan.ts';
 
@@ -26,11 +25,8 @@ export interface ConfiguredLogging {
   readonly log: Logger;
   /** USR1: opens the log files again. An error is logged, and the old file stays in use. */
   reopen(): void;
-}
-
-/** Closes the log files of this process, after the logging sections have been removed from its INI file. */
-export function closeLogs(): void {
-  hierarchy().configure([], new Map());
+  /** Closes the log files, after the logging sections have been removed from the INI file. */
+  close(): void;
 }
 
 /**
@@ -51,6 +47,7 @@ export async function setUpLogging(
   if (!document.sections.has('loggers')) return undefined;
   // Loaded late: most processes do not need it.
   const { configureLoggers } = await import('../deploy/logging.ts');
+  const { getLogger, hierarchy } = await import('../logging/python/logger.ts');
   configureLoggers(document, { globalConf, truncate: isFirst, user: fileUser(ownership) });
   const log = getLogger(OWN_LOGGER);
   return {
@@ -62,5 +59,6 @@ export async function setUpLogging(
         log.error(`USR1: ${errorMessage(error)}`);
       }
     },
+    close: () => hierarchy().configure([], new Map()),
   };
 }

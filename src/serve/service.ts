@@ -26,7 +26,7 @@ import type { Predecessor } from '../process/upgrade/predecessor.ts';
 import { workingDirectory } from '../working-directory.ts';
 import { announcement, listenerUrl } from './announce.ts';
 import { hidesErrors } from './development/is-developed.ts';
-import { type ConfiguredLogging, closeLogs, type RedirectedLogger, redirectedLogger, setUpLogging } from './logging.ts';
+import { type ConfiguredLogging, type RedirectedLogger, redirectedLogger, setUpLogging } from './logging.ts';
 import type { Ownership, ServePlan } from './plan.ts';
 import type { ServedParts } from './processes/served-parts.ts';
 import { addressNames, type OpenedSockets, type OpenOne, shareOut } from './server-sockets.ts';
@@ -263,7 +263,7 @@ export class Service {
     try {
       const before = this.#logging;
       this.#logging = await setUpLogging(this.plan, session, this.request.ownership, false);
-      if (before && !this.#logging) closeLogs();
+      if (!this.#logging) before?.close();
     } catch (error) {
       log.error(`this process keeps its log handlers: ${errorMessage(error)}`);
       return;

@@ -38,6 +38,33 @@ await loadApp('config:x.ini', { relativeTo: import.meta.dirname });\n`,
   for (const each of few) expect(modules).not.toContain(each);
 });
 
+/** Responds with the scripts of its process, Node's own among them. */
+const SCRIPTS_APP = `import { Session } from 'node:inspector';
+const session = new Session();
+session.connect();
+const scripts = [];
+session.on('Debugger.scriptParsed', ({ params }) => scripts.push(params.url));
+session.post('Debugger.enable');
+export default (req, res) => res.end(JSON.stringify(scripts));\n`;
+
+test.each([
+  ['one process', [], ['serve', 'load'], ['serve-worker']],
+  ['a worker', ['-w', '1'], ['serve-worker', 'load'], ['serve']],
+])('%s of a plain server loads only what it needs', async (_name, options, needed, others) => {
+  const cwd = temporaryDirectory({
+    'package.json': '{"type": "module"}',
+    'app.js': SCRIPTS_APP,
+    'x.ini': '[app:main]\nuse = module:./app.js\n\n[server:main]\nuse = npm:paster#http\nport = 0\n',
+  });
+  const { url } = await serve(['x.ini', ...options], { cwd });
+  const scripts = (await (await fetch(url)).json()) as string[];
+  const ours = scripts.flatMap((each) => /\/dist\/([\w-]+)\.js$/.exec(each)?.[1] ?? []);
+  expect(ours).toEqual(expect.arrayContaining(needed));
+  for (const each of [...others, 'logging', 'serve-workers', 'pool']) expect(ours).not.toContain(each);
+  for (const each of ['node:crypto', 'node:dns/promises']) expect(scripts).not.toContain(each);
+  expect(scripts.filter((each) => each.includes('commander'))).toEqual([]);
+});
+
 test.each([
   ['one process', []],
   ['a worker', ['-w', '1']],

@@ -17,12 +17,10 @@ import {
 import { ConfigError, locate } from '../../errors.ts';
 import { findUser, groupId } from '../../files/passwd.ts';
 import { type FactoryContext, placeOfKey, sectionPlace, sectionPrefix, settingsOf } from '../context.ts';
+import { WEB } from '../part-kinds.ts';
 import { declaredSchema, schemaOf } from '../schema.ts';
 import { processSettings as serverSettings } from '../server/server-settings.ts';
 import { validateSettings, validateWith } from '../validate.ts';
-
-/** The web server's name among the processes. */
-export const WEB = 'web';
 
 const instances = int({ min: 1, max: 256 });
 

@@ -1,7 +1,7 @@
 /** The command lines that run a deployment, on this machine or in a container, where the server speaks HTTP. */
 import { existsSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
-import { WEB } from '../../deploy/background/process-settings.ts';
+import { WEB } from '../../deploy/part-kinds.ts';
 import { workerCountText } from '../../deploy/server/worker-count.ts';
 import { type Address, formatAddress, isLoopback, type TcpAddress } from '../../net/address.ts';
 import { PACKAGE_ROOT } from '../../own-files.ts';

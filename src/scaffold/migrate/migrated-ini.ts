@@ -1,6 +1,6 @@
 /** Writes the sections of an INI file for what an ecosystem file or a Procfile runs. */
 import { isAbsolute, relative } from 'node:path';
-import { WEB } from '../../deploy/background/process-settings.ts';
+import { WEB } from '../../deploy/part-kinds.ts';
 import { scriptEnvironment } from '../../deploy/programs/script-environment.ts';
 import { portOf } from '../program-port.ts';
 import { getsSignals } from './command-line.ts';

@@ -1,8 +1,7 @@
 /** Which parts of an INI file run: its web server, and the background processes and tasks that the command line chooses. */
 import { nearest } from '../../config/nearest.ts';
-import { WEB } from '../../deploy/background/process-settings.ts';
 import { loadServer } from '../../deploy/load.ts';
-import { namesOfKind } from '../../deploy/part-kinds.ts';
+import { namesOfKind, WEB } from '../../deploy/part-kinds.ts';
 import { SectionScope } from '../../deploy/sections/section-scope.ts';
 import type { NamedServers } from '../../deploy/server/server-group.ts';
 import { LoadSession } from '../../deploy/session.ts';
