@@ -6,7 +6,8 @@ import { describeError } from '../ipc/error-transfer.ts';
 import { sendLogs } from '../ipc/log-lines.ts';
 import type { Program } from '../program/self-spawn.ts';
 import type { MainThread } from '../worker/inspection.ts';
-import type { ReloadResult, Supervisor } from './supervisor.ts';
+import type { ReloadResult } from './current-version.ts';
+import type { Supervisor } from './supervisor.ts';
 import type { WorkerHandle } from './worker-handle.ts';
 
 /** How a command is carried out that concerns more than the workers. */

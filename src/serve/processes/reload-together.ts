@@ -1,6 +1,6 @@
 /** Gives several supervisors a new version: all of them, or none. */
 import { RunError } from '../../errors.ts';
-import type { ReloadResult } from '../../process/supervisor/supervisor.ts';
+import type { ReloadResult } from '../../process/supervisor/current-version.ts';
 import { type Failure, SUPERSEDED } from '../../process/supervisor/worker-changes.ts';
 
 /** A supervisor whose old workers run until the new ones are ready. */

@@ -7,7 +7,8 @@ import type { Controllable, ControlRequest, SendPiece, UpgradeOutcome } from '..
 import { describeError } from '../../process/ipc/error-transfer.ts';
 import type { Program } from '../../process/program/self-spawn.ts';
 import type { SignalTarget } from '../../process/program/signals.ts';
-import type { ReloadResult, Supervisor } from '../../process/supervisor/supervisor.ts';
+import type { ReloadResult } from '../../process/supervisor/current-version.ts';
+import type { Supervisor } from '../../process/supervisor/supervisor.ts';
 import { SupervisorControl, unknownCommand } from '../../process/supervisor/supervisor-control.ts';
 import type { WorkerPlan } from '../plan.ts';
 import type { Service } from '../service.ts';
