@@ -139,6 +139,7 @@ export class EvaluationWalk {
       from: first,
       requests: [],
       isFirst,
+      isLate: deferredBy !== undefined || !this.#early.has(from),
       isKnown: true,
       isConditional: false,
       deferredBy,

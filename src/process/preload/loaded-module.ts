@@ -24,6 +24,8 @@ export interface Unit extends LoadedModule {
   readonly requests: readonly ModuleRequest[];
   /** No code of the application runs before it. */
   readonly isFirst: boolean;
+  /** Functions of the application are called before it. */
+  readonly isLate: boolean;
   /** The application has loaded it before. Otherwise it is not imported ahead. */
   readonly isKnown: boolean;
   /** The application has loaded it, but only a condition in its code tells whether it does so again. */

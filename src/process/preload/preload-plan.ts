@@ -2,15 +2,17 @@
  * In the supervisor: which packages the next spare worker imports ahead, which ones are left out and why, and whether a
  * spare worker that has done so still fits what is on disk.
  */
+import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { isExistingFile } from '../../files/existing-path.ts';
 import type { Logger } from '../../log.ts';
 import { isOwnFile } from '../../own-files.ts';
 import { DeferredImport, type WorkerModules } from './deferred-import.ts';
 import type { Evaluation, EvaluationOrder } from './evaluation-order.ts';
 import { isModuleFile, type LoadedModule, type LoadOrder, loadedModules, type Unit } from './loaded-module.ts';
 import { knownSensitivity, type Sensitivity } from './order-sensitive.ts';
-import { FileStates, isPackageFile, packageOf, projectOf } from './package-files.ts';
+import { FileStates, isPackageFile, isTypeScriptLoader, packageOf, projectOf } from './package-files.ts';
 import type { Conflict, SideEffect } from './preloader.ts';
 
 export interface PreloadSettings {
@@ -78,6 +80,10 @@ export class PreloadPlan {
   readonly #writtenVariables = new Set<string>();
   /** What the application changes while it is loaded: only packages that come before its code are imported ahead. */
   #changedGlobal: string | undefined;
+  /** A global that has changed while packages were loaded that had not been imported ahead: one of them may have changed it. */
+  #suspectedGlobal: string | undefined;
+  /** The own modules whose text mentions a variable or a global that the application changes, by its name. */
+  readonly #mentions = new Map<string, readonly string[]>();
   /** The configuration has changed since a version was ready. */
   #isConfigurationNew = false;
   readonly #logged = new Set<string>();
@@ -103,7 +109,8 @@ export class PreloadPlan {
   /** A version is ready whose worker has loaded these modules. @param prepared undefined: nothing was imported ahead */
   loaded(reports: WorkerModules, prepared: Prepared | undefined): void {
     this.#isConfigurationNew = false;
-    if (!prepared) this.#packages.clear();
+    if (prepared) this.#suspectedGlobal = undefined;
+    else this.#packages.clear();
     this.#loads = prepared ? this.#withEarlier(reports) : loadOrder(reports);
     for (const each of this.#loads.modules) {
       if (isPackageFile(each.file) && !this.#packages.has(each.file)) this.#packages.set(each.file, each);
@@ -119,6 +126,7 @@ export class PreloadPlan {
   /** What to import ahead for the next version; undefined if there is nothing. */
   prepare(): Prepared | undefined {
     if (!this.#settings || this.#packages.size === 0) return undefined;
+    for (const name of [...this.#writtenVariables, this.#changedGlobal]) if (name !== undefined) this.#recover(name);
     const loaded = new Set(this.#loads.modules.map(({ file }) => file));
     const evaluation = this.#evaluation(this.#loads, (file) => loaded.has(file));
     const units = this.#units(evaluation);
@@ -205,9 +213,10 @@ export class PreloadPlan {
   /** Names a package that was imported ahead, and that the application does not evaluate, or after other code. */
   #moved({ units, current }: Prepared, evaluation: Evaluation): string | undefined {
     const now = this.#units(evaluation);
-    const moved = units
-      .slice(0, current + 1)
-      .find(({ file, isFirst }, index) => now[index]?.file !== file || (isFirst && !now[index]?.isFirst));
+    const moved = units.slice(0, current + 1).find(({ file, isFirst, isLate }, index) => {
+      const unit = now[index];
+      return unit?.file !== file || (isFirst && !unit.isFirst) || (!isLate && unit.isLate);
+    });
     return moved && outOfOrder(moved);
   }
 
@@ -230,8 +239,11 @@ export class PreloadPlan {
     prepared.isSpoiled = true;
   }
 
-  /** The application did not fit what was imported before it. */
-  learnConflict(prepared: Prepared, conflict: Conflict): void {
+  /**
+   * The application did not fit what was imported before it.
+   * @param reports the modules that the worker has loaded since then
+   */
+  learnConflict(prepared: Prepared, conflict: Conflict, reports: WorkerModules): void {
     const { kind, name } = conflict;
     if (kind === 'package') {
       const unit = prepared.units.find(({ file }) => file === name);
@@ -241,12 +253,32 @@ export class PreloadPlan {
     }
     this.#log.debug(`the application is loaded without packages imported ahead: it changes ${name}`);
     if (kind === 'variable') this.#writtenVariables.add(name);
-    else if (kind === 'global') {
+    else if (loadsPackages(reports) && this.#suspectedGlobal !== name) this.#suspectedGlobal = name;
+    else {
       this.#changedGlobal ??= name;
       this.#explain(
         `only packages that come before the application's code are imported ahead: the application changes ${name}`,
       );
     }
+  }
+
+  /** Tries again when no own module mentions any more what the application has changed. If it still does, that is noticed. */
+  #recover(name: string): void {
+    const [word = name] = /[\w$]+(?=\W*$)/.exec(name) ?? [];
+    const mentions = (file: string) => isExistingFile(file) && readFileSync(file, 'utf8').includes(word);
+    const known = this.#mentions.get(name) ?? [];
+    const own = () =>
+      this.#loads.modules.map(({ file }) => file).filter((file) => !isPackageFile(file) && !isOwnFile(file));
+    const now = (known.length > 0 ? known : own()).filter(mentions);
+    this.#mentions.set(name, now);
+    if (known.length === 0 || now.length > 0) return;
+    this.#log.debug(`packages are imported ahead again that were not, because the application changed ${name}`);
+    this.#mentions.delete(name);
+    this.#writtenVariables.delete(name);
+    if (this.#changedGlobal === name) this.#changedGlobal = undefined;
+    // Some of them were left out because they read it.
+    this.#found.clear();
+    this.#observed = [];
   }
 
   /** Files have changed. @returns whether the packages may be others, so that spare workers are of no use */
@@ -266,6 +298,8 @@ export class PreloadPlan {
     this.#loads = NOTHING;
     this.#found.clear();
     this.#observed = [];
+    // One of them may have changed it.
+    this.#changedGlobal = undefined;
     this.#deferred.forget();
     this.#order?.forget();
   }
@@ -341,6 +375,13 @@ const NO_EVALUATION: Evaluation = { units: [], notLoaded: new Set(), isCondition
 function loadOrder({ modules, evaluated }: WorkerModules): LoadOrder {
   const early = loadedModules(modules.slice(0, evaluated));
   return { modules: [...early, ...loadedModules(modules.slice(evaluated))], evaluated: early.length };
+}
+
+/** Whether packages are among the modules, without those that read TypeScript. */
+function loadsPackages({ modules }: WorkerModules): boolean {
+  return loadedModules(modules).some(
+    ({ file }) => isPackageFile(file) && !isTypeScriptLoader(file) && !isOwnFile(file) && isExistingFile(file),
+  );
 }
 
 /** A unit that a worker has begun to import, and that the application imports only if it imports another one. */

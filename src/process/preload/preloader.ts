@@ -10,7 +10,7 @@ import { HeldOutput } from './held-output.ts';
 import type { Unit } from './loaded-module.ts';
 import { EnvironmentAccess } from './observe/environment-access.ts';
 import { GlobalNames } from './observe/global-names.ts';
-import { GlobalState, loadLazyGlobals } from './observe/global-state.ts';
+import { GlobalState, isPrivate, loadLazyGlobals } from './observe/global-state.ts';
 import { ModuleHooks } from './observe/module-hooks.ts';
 import { Handles, OutsideReads } from './observe/side-effects.ts';
 import { projectOf } from './package-files.ts';
@@ -50,6 +50,8 @@ const LAST_IMPORT_MS = 500;
 const IDLE_MS = 3000;
 /** The part of the time in which the event loop may be busy nevertheless. */
 const IDLE_UTILIZATION = 0.02;
+/** What no package can have read: without it, JSON.stringify fails for such a number. Programs add it to print one. */
+const NOT_READ: ReadonlySet<string> = new Set(['BigInt.prototype.toJSON']);
 const WAITS = 'waits for something when it is imported';
 
 export class Preloader {
@@ -74,6 +76,11 @@ export class Preloader {
   #after: GlobalState | undefined;
   /** Whether packages were imported that come after code of the application. */
   #hasLater = false;
+  /** Whether packages were imported that come after functions of the application were called. */
+  #hasLate = false;
+  /** Whether a module that the configuration names has been evaluated. */
+  #isEvaluated = false;
+  #conflict: Conflict | undefined;
   /** The first global, or part of Node, that the application has changed. */
   #changed: string | undefined;
 
@@ -107,13 +114,28 @@ export class Preloader {
    */
   conflict(): Conflict | undefined {
     if (!this.#after || !this.#hasLater) return undefined;
-    const variable = this.#environment.changed();
-    const global = this.#changedGlobal(this.#after);
+    if (!this.#isEvaluated || this.#hasLate) this.#conflict ??= this.#conflictSince(this.#after);
     this.#environment.stop();
     this.#names.stop();
     this.#hooks.stop();
     syncBuiltinESMExports();
+    return this.#conflict;
+  }
+
+  /**
+   * To be called when a module that the configuration names has been evaluated, with all that it imports. What its functions
+   * change then comes after the packages in a cold start, too.
+   */
+  evaluated(): void {
+    if (!this.#after || !this.#hasLater || this.#hasLate) return;
+    this.#isEvaluated = true;
+    this.#conflict ??= this.#conflictSince(this.#after);
+  }
+
+  #conflictSince(after: GlobalState): Conflict | undefined {
+    const variable = this.#environment.changed();
     if (variable !== undefined) return { kind: 'variable', name: variable };
+    const global = this.#changedGlobal(after);
     return global === undefined ? undefined : { kind: 'global', name: global };
   }
 
@@ -128,7 +150,7 @@ export class Preloader {
 
   /** Takes what the application has changed so far. It may change it back. */
   #noteChanges(now: GlobalState, after: GlobalState): void {
-    const { changed, added } = now.since(after);
+    const { changed, added } = now.since(after, NOT_READ);
     const sought = added.find((name) => this.#names.isSought(name));
     this.#changed ??= changed ?? (sought === undefined ? undefined : `globalThis.${sought}`);
   }
@@ -155,6 +177,7 @@ export class Preloader {
           this.#environment.start();
           this.#names.start();
         }
+        this.#hasLate ||= unit.isLate;
         const after = await this.#importOne(index, unit, importUnit, before);
         // Others may wait for it.
         if (!after) break;
@@ -223,7 +246,9 @@ export class Preloader {
       this.variableSetter ??= { kind: 'package', name: unit.file, reason };
       add(reason, isFirst);
     }
+    const global = added.find((name) => !isPrivate(name));
     if (changed !== undefined) add(`changes ${changed}`, isFirst);
+    else if (global !== undefined) add(`changes globalThis.${global}`, isFirst);
     else if (added.length > 0) add('adds a global of its own', true);
     const recent = this.#environment.takeRecent();
     const read = isFirst ? undefined : this.#options.writtenVariables.find((name) => recent.has(name));

@@ -149,7 +149,7 @@ export class Spares<Boot> {
     if (!plan || !prepared) return;
     if (report.paster === 'conflict') {
       this.#rejected.add(worker);
-      plan.learnConflict(prepared, report.conflict);
+      plan.learnConflict(prepared, report.conflict, worker);
     } else if (report.paster === 'preloading') prepared.current = report.index;
     else {
       plan.learn(prepared, report.index, report.effects);

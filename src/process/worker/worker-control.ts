@@ -69,6 +69,7 @@ export class SupervisorControl<Boot> implements WorkerControl {
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #lastRequest: number;
   readonly #inspectionFd: number;
+  readonly #onEvaluated: () => void;
   #isInspected = false;
   #requests = 0;
   #replaceSentAt = Number.NEGATIVE_INFINITY;
@@ -76,8 +77,9 @@ export class SupervisorControl<Boot> implements WorkerControl {
   constructor(
     channel: SupervisorChannel<Boot>,
     boot: BootMessage<Boot>,
-    { stopped, number }: Pick<WorkerControl, 'stopped' | 'number'>,
+    { stopped, number, onEvaluated }: Pick<WorkerControl, 'stopped' | 'number'> & { readonly onEvaluated: () => void },
   ) {
+    this.#onEvaluated = onEvaluated;
     const { failure, limits, isFirst, isConfigurationSame, inspectionFd } = boot;
     this.#inspectionFd = inspectionFd;
     channel.onInspect(() => this.#inspect());
@@ -107,6 +109,7 @@ export class SupervisorControl<Boot> implements WorkerControl {
   }
 
   evaluated(): void {
+    this.#onEvaluated();
     void this.#channel.send({ paster: 'evaluated' });
   }
 

@@ -123,7 +123,8 @@ async function work<Boot>(
   if (first.paster !== 'boot') return first.paster === 'orphaned' ? WORKER_ORPHANED : WORKER_DONE;
 
   const stopping = new AbortController();
-  const control = new SupervisorControl(channel, first, { stopped: stopping.signal, number });
+  const onEvaluated = () => preloader?.evaluated();
+  const control = new SupervisorControl(channel, first, { stopped: stopping.signal, number, onEvaluated });
   const end = channel.next();
   void end.then(() => stopping.abort());
   void end.then((order) => endWithin(order.paster === 'stop' ? order.timeout : 0));

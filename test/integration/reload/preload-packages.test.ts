@@ -61,7 +61,7 @@ export const makeApp = (globals, { greeting, mode }) =>
 describe('packages that were imported ahead', () => {
   test('serve the next version, also those that come after code of the application', { timeout: 60_000 }, async () => {
     const directory = project();
-    const text = (version: number) => app(version, ['plain', './look.js', 'other']);
+    const text = (version: number) => app(version, ['plain', './look.js', './global.js', 'other']);
     write(directory, { 'app.js': text(0) });
     const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
     const [, prepared] = await program.says(/worker (\d+) has imported 3 packages ahead/);

@@ -2,14 +2,14 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { silentLogger } from '../../../src/log.ts';
 import { PreloadPlan } from '../../../src/process/preload/preload-plan.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
 
 /** The plan for an application that imports `a` and `b`. */
-async function planned() {
-  const directory = temporaryDirectory({ 'package.json': '{"type": "module"}', 'app.js': 'import "a"; import "b";\n' });
+async function planned(text = 'import "a"; import "b";\n') {
+  const directory = temporaryDirectory({ 'package.json': '{"type": "module"}', 'app.js': text });
   const files = ['a', 'b', 'c'].map((name) => {
     const home = join(directory, 'node_modules', name);
     mkdirSync(home, { recursive: true });
@@ -26,7 +26,7 @@ async function planned() {
     evaluated: loads.length,
   });
   plan.loaded(reports([app, ...files.slice(0, 2)]), undefined);
-  return { plan, app, files, reports };
+  return { directory, plan, app, files, reports };
 }
 
 test('a package that was begun after the order to load the application is judged when that is loaded', async () => {
@@ -44,14 +44,58 @@ test('a package that was begun after the order to load the application is judged
 });
 
 test('a package whose variable the configuration may refer to is left out, unless that has just changed', async () => {
-  const { plan } = await planned();
+  const { plan, reports } = await planned();
   const first = plan.prepare();
   if (!first) throw new Error('nothing to import ahead');
   const name = first.units[1]?.file ?? '';
-  plan.learnConflict({ ...first, isConfigurationSame: false }, { kind: 'package', name, reason: 'sets it' });
+  plan.learnConflict(
+    { ...first, isConfigurationSame: false },
+    { kind: 'package', name, reason: 'sets it' },
+    reports([]),
+  );
   expect(plan.prepare()?.units).toHaveLength(2);
-  plan.learnConflict(first, { kind: 'package', name, reason: 'sets it' });
+  plan.learnConflict(first, { kind: 'package', name, reason: 'sets it' }, reports([]));
   expect(plan.prepare()?.units).toHaveLength(1);
+});
+
+describe('a global that has changed', () => {
+  const conflict = { kind: 'global', name: 'fetch.name' } as const;
+  /** The packages come after code of the application, which changes the global. */
+  async function changing() {
+    const { directory, plan, app, files, reports } = await planned('import "./own.js"; import "a"; import "b";\n');
+    const own = join(directory, 'own.js');
+    const load = (text: string) => {
+      writeFileSync(own, text);
+      plan.loaded(reports([own, ...files.slice(0, 2), app]), undefined);
+    };
+    const learn = (loads: readonly string[]) => {
+      const prepared = plan.prepare();
+      if (prepared) plan.learnConflict(prepared, conflict, reports([own, app, ...loads]));
+    };
+    load('fetch.name = 1;\n');
+    return { plan, files, load, learn };
+  }
+
+  test('is left to the application until none of its modules mentions the name', async () => {
+    const { plan, load, learn } = await changing();
+    learn([]);
+    expect(plan.prepare()).toBeUndefined();
+    load('fetch.name = 2;\n');
+    expect(plan.prepare()).toBeUndefined();
+    load('');
+    expect(plan.prepare()?.units).toHaveLength(2);
+  });
+
+  test('is one that a package may have changed, if some were not imported ahead', async () => {
+    const { plan, files, load, learn } = await changing();
+    learn(files.slice(2));
+    expect(plan.prepare()?.units).toHaveLength(2);
+    learn(files.slice(2));
+    expect(plan.prepare()).toBeUndefined();
+    plan.forget();
+    load('fetch.name = 3;\n');
+    expect(plan.prepare()?.units).toHaveLength(2);
+  });
 });
 
 test('what packages leave running is looked for once, as long as the same ones come before them', async () => {

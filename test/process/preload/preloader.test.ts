@@ -1,5 +1,7 @@
 /** What a spare worker does when it has to load the application while it still imports packages, and what it then notices. */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { spawnSync } from 'node:child_process';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import dns from 'node:dns';
 import events from 'node:events';
 import fs, { promises } from 'node:fs';
@@ -23,6 +25,7 @@ const unit = (name: string): Unit => ({
   from: '/srv/project/app.js',
   requests: [],
   isFirst: true,
+  isLate: false,
   isKnown: true,
   isConditional: false,
   deferredBy: undefined,
@@ -114,9 +117,9 @@ test('what may not be imported ahead does', async () => {
 });
 
 /** Lets a package look at something, and then the application change something. */
-async function conflictOf(look: () => unknown, change: () => Undo) {
+async function conflictOf(look: () => unknown, change: (preloader: Preloader) => Undo, of: Partial<Unit> = {}) {
   const preloader = new Preloader({
-    units: [{ ...unit('later'), isFirst: false }],
+    units: [{ ...unit('later'), isFirst: false, ...of }],
     writtenVariables: [],
     observed: 0,
     onImport: () => {},
@@ -124,7 +127,7 @@ async function conflictOf(look: () => unknown, change: () => Undo) {
   });
   await preloader.run(async () => look());
   await preloader.stop();
-  const undo = change();
+  const undo = change(preloader);
   const conflict = preloader.conflict();
   preloader.output.drop();
   undo?.();
@@ -232,8 +235,16 @@ test.each<readonly [name: string, look: () => unknown, change: () => Undo]>([
       1024,
     ),
   ],
-  ['globalThis.added', nothing, addTo(globalThis)],
-  ['globalThis.added', nothing, set(globals, 'added', 1)],
+  [
+    'who is told of modules (tracing:module.import:start)',
+    nothing,
+    () => {
+      subscribe('tracing:module.import:start', nothing);
+      return () => unsubscribe('tracing:module.import:start', nothing);
+    },
+  ],
+  ['globalThis.added', () => globals['added'], addTo(globalThis)],
+  ['globalThis.added', () => 'added' in globals, set(globals, 'added', 1)],
   ['globalThis.__added', () => '__added' in globals, set(globals, '__added', 1)],
   ['globalThis.Symbol(paster.test)', () => globals[SHARED], set(globals, SHARED, 1)],
   [
@@ -265,7 +276,24 @@ test.each<readonly [name: string, look: () => unknown, change: () => Undo]>([
 test.each<readonly [what: string, look: () => unknown, change: () => Undo]>([
   ['a variable that no package has read', nothing, setVariable('PRELOADER_TEST', 'set')],
   ['a variable to the value that it has', () => process.env['PATH'], setVariable('PATH', process.env['PATH'])],
-  ['a global of its own that no package has looked for', nothing, set(globals, '__added', 1)],
+  ['a global that no package has looked for', nothing, addTo(globalThis)],
+  [
+    'a listener of a channel of diagnostics',
+    nothing,
+    () => {
+      subscribe('http.server.request.start', nothing);
+      return () => unsubscribe('http.server.request.start', nothing);
+    },
+  ],
+  ['such a global for a moment', () => globals['other'], set(globals, 'added', 1)],
+  [
+    'how JSON shows a BigInt',
+    nothing,
+    () => {
+      Object.assign(BigInt.prototype, { toJSON: nothing });
+      return () => Reflect.deleteProperty(BigInt.prototype, 'toJSON');
+    },
+  ],
   [
     'a listener of the process',
     () => import('node:process'),
@@ -280,6 +308,20 @@ test.each<readonly [what: string, look: () => unknown, change: () => Undo]>([
   expect(process.env).toBe(env);
   expect(Reflect.getPrototypeOf(Reflect.getPrototypeOf(globalThis) ?? {})).toBe(Object.prototype);
 });
+
+test.each([
+  [false, undefined],
+  [true, 'process.argv'],
+])(
+  'it notices what the functions of the application change if a package comes after them: %s',
+  async (isLate, name) => {
+    const change = (preloader: Preloader) => {
+      preloader.evaluated();
+      return push(process.argv)();
+    };
+    expect((await conflictOf(nothing, change, { isLate }))?.name).toBe(name);
+  },
+);
 
 /** What is observed of the import of a package. */
 async function effectsOf(look: () => unknown): Promise<readonly string[]> {
@@ -305,6 +347,8 @@ test.each<readonly [reason: string, look: () => unknown]>([
   ],
   [`reads ${resolve('.')}`, () => fs.opendirSync('.').closeSync()],
   ['runs true', () => spawnSync('true')],
+  ['calls process.umask', () => process.umask(process.umask(0o22))],
+  ['calls AsyncLocalStorage.enterWith', () => new AsyncLocalStorage().enterWith(1)],
   ['changes how modules are loaded (module.register)', () => Module.register('data:text/javascript,', import.meta.url)],
 ])('it notices that a package %s', async (reason, look) => {
   expect(await effectsOf(look)).toContain(reason);

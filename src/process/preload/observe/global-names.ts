@@ -1,6 +1,4 @@
 /** Globals that are not there: which ones packages look for when they are imported, and which ones the application adds. */
-import { isPrivate } from './global-state.ts';
-
 /** The object that the global object inherits from. It inherits from `Object.prototype`. */
 const parent: object = Object.getPrototypeOf(globalThis);
 
@@ -62,6 +60,6 @@ export class GlobalNames {
   }
 
   #noteAddition(name: string): void {
-    if (this.#isApplication && (!isPrivate(name) || this.isSought(name))) this.#added ??= name;
+    if (this.#isApplication && this.isSought(name)) this.#added ??= name;
   }
 }

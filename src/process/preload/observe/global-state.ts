@@ -136,8 +136,11 @@ export class GlobalState {
     for (const name of process.eventNames()) this.#listeners.set(name, process.listenerCount(name));
   }
 
-  /** What is different from an earlier state. `added`: the private names of new globals. */
-  since(earlier: GlobalState): { readonly changed: string | undefined; readonly added: readonly string[] } {
+  /** What is different from an earlier state. `added`: the names of new globals. */
+  since(
+    earlier: GlobalState,
+    ignored?: ReadonlySet<string>,
+  ): { readonly changed: string | undefined; readonly added: readonly string[] } {
     let changed: string | undefined;
     const added: string[] = [];
     for (const [object, now] of this.#properties) {
@@ -146,8 +149,8 @@ export class GlobalState {
       const owner = watched.get(object) ?? '';
       for (const key of differences(before, now)) {
         const name = `${owner}.${String(key)}`;
-        if (CHANGES_BY_ITSELF.has(name)) continue;
-        if (object === globalThis && !before.keys.includes(key) && isPrivate(String(key))) added.push(String(key));
+        if (CHANGES_BY_ITSELF.has(name) || ignored?.has(name)) continue;
+        if (object === globalThis && !before.keys.includes(key)) added.push(String(key));
         else changed ??= name;
       }
     }
@@ -156,7 +159,7 @@ export class GlobalState {
     for (const [name, value] of this.#settings) {
       if (!Object.is(value, earlier.#settings.get(name))) changed ??= name;
     }
-    if (this.#directory !== earlier.#directory) changed ??= 'the working directory';
+    if (this.#directory !== earlier.#directory) changed ??= 'the working directory (process.chdir)';
     return { changed, added };
   }
 

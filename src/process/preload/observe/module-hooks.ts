@@ -1,4 +1,5 @@
 /** What changes how modules are loaded: hooks that are registered, and modules that are exchanged in the cache of `require`. */
+import diagnostics from 'node:diagnostics_channel';
 import Module, { syncBuiltinESMExports } from 'node:module';
 import { isOwnFile } from '../../../own-files.ts';
 import { isPackageFile } from '../package-files.ts';
@@ -26,6 +27,10 @@ export class ModuleHooks {
         this.registered ??= `how modules are loaded (module.${name})`;
       });
     }
+    this.#functions.replace(diagnostics.Channel.prototype as unknown as Functions, 'subscribe', (_args, channel) => {
+      const { name } = channel as diagnostics.Channel;
+      if (/^tracing:module\./.test(String(name))) this.registered ??= `who is told of modules (${String(name)})`;
+    });
     syncBuiltinESMExports();
   }
 

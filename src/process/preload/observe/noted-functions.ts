@@ -6,14 +6,14 @@ export class NotedFunctions {
   #isNoting = true;
   readonly #undo: (() => void)[] = [];
 
-  /** @param note gets the arguments of each call until `restore`. A function that is not there is left out. */
-  replace(target: Functions, name: string, note: (args: readonly unknown[]) => void): void {
+  /** @param note gets the arguments of each call, and its object, until `restore`. A function that is not there is left out. */
+  replace(target: Functions, name: string, note: (args: readonly unknown[], owner: unknown) => void): void {
     const original = target[name];
     if (!original) return;
     const isNoting = () => this.#isNoting;
     // A package or the application may keep it.
     const noting = function (this: unknown, ...args: unknown[]): unknown {
-      if (isNoting()) note(args);
+      if (isNoting()) note(args, this);
       return Reflect.apply(original, this, args);
     };
     Object.defineProperties(noting, Object.getOwnPropertyDescriptors(original));

@@ -1,5 +1,5 @@
 /** What the import of a package reads from outside, and what it leaves running. */
-import { createHook, executionAsyncId } from 'node:async_hooks';
+import { AsyncLocalStorage, createHook, executionAsyncId } from 'node:async_hooks';
 import childProcess from 'node:child_process';
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
@@ -17,9 +17,15 @@ const LISTERS = ['readdir', 'opendir', 'glob'];
 /** Functions of node:child_process that wait for a program. */
 const RUNNERS = ['execSync', 'execFileSync', 'spawnSync'];
 
+/** What they read, or set for what runs after them, may be different when the application is loaded. */
+const CONTEXT = [
+  [process, 'umask', 'process.umask'],
+  [AsyncLocalStorage.prototype, 'enterWith', 'AsyncLocalStorage.enterWith'],
+] as const;
+
 /**
  * What is read that may change between an import and a start: files of the project, of the directories above it and of the
- * user, without packages and manifests, and what programs print.
+ * user, without packages and manifests, what programs print, and the asynchronous context.
  */
 export class OutsideReads {
   /** For a sentence, such as "reads /project/settings.json". */
@@ -36,6 +42,11 @@ export class OutsideReads {
       for (const name of LISTERS) for (const each of [name, `${name}Sync`]) this.#functions.replace(target, each, list);
     }
     this.#functions.replace(process as unknown as Functions, 'loadEnvFile', ([path = '.env']) => read([path]));
+    for (const [target, name, call] of CONTEXT) {
+      this.#functions.replace(target as unknown as Functions, name, () => {
+        this.first ??= `calls ${call}`;
+      });
+    }
     for (const name of RUNNERS) {
       this.#functions.replace(childProcess as unknown as Functions, name, ([command]) => {
         this.first ??= `runs ${String(command)}`;
