@@ -97,7 +97,7 @@ export class Spares<Boot> {
   examine(worker: WorkerHandle<Boot>): void {
     const { plan } = this.#options;
     const prepared = this.#prepared.get(worker);
-    if (!plan || !prepared) return;
+    if (!plan || !prepared || prepared.current < 0) return;
     const reason = plan.unfit(prepared);
     if (reason !== undefined) this.#reject(worker, reason);
     else if (plan.isJudged(prepared)) worker.open();
@@ -105,10 +105,19 @@ export class Spares<Boot> {
 
   /** Whether a worker that has imported packages ahead, and loaded the application, may serve it. */
   mayOpen(worker: WorkerHandle<Boot>): boolean {
+    const { plan } = this.#options;
     const prepared = this.#prepared.get(worker);
-    const reason = prepared && this.#options.plan?.unfitAfterLoading(prepared, worker);
+    if (!plan || !prepared || prepared.current < 0) return true;
+    // It may have begun when it was told to load the application already.
+    const early = prepared.judged < 0 ? (plan.unusable(prepared) ?? plan.unfit(prepared)) : undefined;
+    const reason = early ?? plan.unfitAfterLoading(prepared, worker);
     if (reason !== undefined) this.#logRejection(worker, reason);
     return reason === undefined;
+  }
+
+  /** Whether a worker was told to import packages ahead. It may have begun. */
+  isToldToImport(worker: WorkerHandle<Boot>): boolean {
+    return this.#prepared.has(worker);
   }
 
   /** Whether a worker has begun to import packages ahead. */

@@ -146,7 +146,7 @@ export class WorkerStarts<Boot> {
       this.#starting.set(worker, () => reject(new Interrupted()));
     });
     try {
-      const asksToOpen = failure === undefined && spares.isPrepared(worker);
+      const asksToOpen = failure === undefined && spares.isToldToImport(worker);
       const isConfigurationSame = options.reload && spares.hasSameConfiguration(worker);
       const ready = worker.boot(boot, limits, { isFirst, failure, asksToOpen, isConfigurationSame });
       // While it loads, since files are looked at.
