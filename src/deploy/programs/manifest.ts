@@ -11,6 +11,8 @@ export interface Manifest {
   readonly main: string | undefined;
   readonly packageManager: string | undefined;
   readonly scripts: Readonly<Record<string, string>>;
+  /** Patterns of directories, such as `packages/*`. */
+  readonly workspaces: readonly string[];
   readonly paster: Readonly<Record<string, Fields | undefined>> | undefined;
   /** The packages that the project depends on, for development or in production. */
   readonly dependencies: readonly string[];
@@ -35,6 +37,7 @@ export function readManifest(directory: string): Manifest {
     main: text('main'),
     packageManager: text('packageManager'),
     scripts,
+    workspaces: textsOf(fields['workspaces']) ?? textsOf(objectOf(fields['workspaces'])['packages']) ?? [],
     paster: fields['paster'] === undefined ? undefined : (objectOf(fields['paster']) as Record<string, Fields>),
     dependencies: Object.keys(dependencies),
     uses: (dependency) => Object.hasOwn(dependencies, dependency),
@@ -51,6 +54,10 @@ function readFields(file: string): Fields {
 
 function objectOf(value: unknown): Fields {
   return typeof value === 'object' && value !== null ? (value as Fields) : {};
+}
+
+function textsOf(value: unknown): readonly string[] | undefined {
+  return Array.isArray(value) ? value.filter(isText) : undefined;
 }
 
 function isText(value: unknown): value is string {

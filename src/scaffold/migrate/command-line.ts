@@ -2,11 +2,12 @@
 import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { quotedWords } from '../../deploy/background/command-line.ts';
-import { type Manifest, readManifest } from '../../deploy/programs/manifest.ts';
+import { readManifest } from '../../deploy/programs/manifest.ts';
 import { commandFile, packageFile } from '../../deploy/programs/package-commands.ts';
 import { parseScript } from '../../deploy/programs/script-command.ts';
 import { readableText } from '../../files/existing-path.ts';
 import { nodeProgram, otherProgram, type Program, shellWord, type Variables } from './migrated-app.ts';
+import { ASSIGNMENT, commandDirectories, type PackageScript, packageScript } from './package-script.ts';
 
 /** What only a shell understands, besides variables. */
 const OPERATOR = /[|&;<>()`\n]/;
@@ -14,28 +15,30 @@ const OPERATOR = /[|&;<>()`\n]/;
 const CHAIN = /^([^|&;<>()`\n]+(?:(?:&&|;)[^|&;<>()`\n]+)*)(?:&&|;)([^|&;<>()`\n]+)$/;
 const REDIRECTION = /\d?>>?(?:&\d|\s*[\w./-]+)/g;
 const DIRECTORY = /^\s*cd\s+([\w@./-]+)\s*&&(.*)$/;
-const ASSIGNMENT = /^[A-Za-z_]\w*=/;
-/** Finds commands of packages, as `npm run` does. */
-export const PACKAGES_PATH = 'export PATH="$PWD/node_modules/.bin:$PATH"; ';
+/** What a command of a package's script begins with. */
+export const PACKAGES_PATH = /export PATH="\$PWD[^"]*"; /;
+
+/** The package.json and the name of each script that leads to a line. */
+type Trail = readonly string[];
 
 /**
  * What a line of a shell runs, such as `node worker.js --queue mail`, `next start`, `npm run worker` or `cd api && npm start`.
  * @param shell what runs a line that needs a shell
  */
-export function programOfLine(line: string, cwd: string, shell: string): Program {
+export function programOfLine(line: string, cwd: string, shell: string, trail: Trail = []): Program {
   const [, directory, rest] = DIRECTORY.exec(line) ?? [];
   if (directory !== undefined && rest !== undefined) {
     const inside = resolve(cwd, directory);
-    return { cwd: inside, ...programOfLine(rest, inside, shell) };
+    return { cwd: inside, ...programOfLine(rest, inside, shell, trail) };
   }
-  const known = ofNode(line, cwd) ?? ofManager(wordsOf(line), cwd, shell);
+  const known = ofNode(line, cwd) ?? ofManager(wordsOf(line), cwd, shell, trail);
   if (known) return known;
-  return chained(line, cwd, shell, '') ?? plainCommand(line) ?? otherProgram([shell, '-c', executed(line)]);
+  return chained(line, cwd, shell, '', trail) ?? plainCommand(line) ?? otherProgram([shell, '-c', executed(line)]);
 }
 
 /** The same for words that no shell splits: a script of an ecosystem file and its arguments. */
 export function programOfWords(words: readonly string[], cwd: string, shell: string): Program {
-  return ofNode(words.map(shellWord).join(' '), cwd) ?? ofManager(words, cwd, shell) ?? otherProgram(words);
+  return ofNode(words.map(shellWord).join(' '), cwd) ?? ofManager(words, cwd, shell, []) ?? otherProgram(words);
 }
 
 /** `node FILE`, also if FILE has to be built first, or the command of a package. */
@@ -58,62 +61,33 @@ function existingFile(cwd: string, file: string): string | undefined {
   );
 }
 
-/** Options of package managers that name the directory of the package. */
-const IN_DIRECTORY = /^(?:--prefix|--cwd|--dir|-C)(?:=(.*))?$/;
-
-/** `npm start`, `npm run worker -- --loud`, `yarn --cwd api start`: what the script in package.json runs. */
-function ofManager(words: readonly string[], cwd: string, shell: string): Program | undefined {
-  const start = words.findIndex((word) => !ASSIGNMENT.test(word));
-  const [manager = '', ...rest] = words.slice(Math.max(0, start));
-  if (!/^(?:npm|pnpm|yarn)$/.test(manager)) return undefined;
-  let directory = cwd;
-  let name: string | undefined;
-  const args: string[] = [];
-  for (let at = 0; at < rest.length; at++) {
-    const word = rest[at] ?? '';
-    const place = name === undefined || manager === 'npm' ? IN_DIRECTORY.exec(word) : null;
-    if (place) directory = resolve(cwd, place[1] ?? rest[++at] ?? '.');
-    else if (word === '--') {
-      args.push(...rest.slice(at + 1));
-      break;
-    } else if (/^(?:--silent|--quiet|--if-present|-s)$/.test(word)) continue;
-    else if (name === undefined && /^run(?:-script)?$/.test(word)) continue;
-    else if (name === undefined) name = word;
-    // npm keeps options before "--" for itself.
-    else if (manager !== 'npm' || !word.startsWith('-')) args.push(word);
-    else return undefined;
-  }
-  const manifest = readManifest(directory);
-  const script = manifest.scripts[name ?? ''];
-  if (name === undefined || script === undefined) return undefined;
-  const found = ofScript(script, hookOf(manifest, manager, name), args, directory, shell);
+/** `npm start`, `npm run worker -- --loud`, `npm start -w api`: what the script in package.json runs. */
+function ofManager(words: readonly string[], cwd: string, shell: string, trail: Trail): Program | undefined {
+  const found = packageScript(words, cwd);
   if (found === undefined) return undefined;
-  const program = withVariables(found, words.slice(0, Math.max(0, start)));
-  return directory === cwd ? program : { cwd: directory, ...program };
-}
-
-/** The script that npm and yarn run before another one. */
-function hookOf({ scripts }: Manifest, manager: string, name: string): string | undefined {
-  return manager === 'pnpm' ? undefined : scripts[`pre${name}`];
+  const { directory, name, assignments } = found;
+  const key = `${directory} ${name}`;
+  // A script that runs itself.
+  if (trail.includes(key)) return undefined;
+  const program = ofScript(found, shell, [...trail, key]);
+  if (program === undefined) return undefined;
+  const started = withVariables(program, assignments);
+  return directory === cwd ? started : { cwd: directory, ...started };
 }
 
 /**
  * What a script runs, without the package manager, which does not pass on the signal that stops it.
  * @returns undefined for a script that needs a shell until its end
  */
-function ofScript(
-  script: string,
-  hook: string | undefined,
-  args: readonly string[],
-  cwd: string,
-  shell: string,
-): Program | undefined {
+function ofScript({ script, hook, args, directory }: PackageScript, shell: string, trail: Trail): Program | undefined {
   const line = [script, ...args.map(shellWord)].join(' ');
-  if (hook !== undefined) return chained(`${hook} && ${line}`, cwd, shell, PACKAGES_PATH);
-  const [, directory, rest] = DIRECTORY.exec(line) ?? [];
-  if (directory !== undefined && rest !== undefined) return programOfLine(line, cwd, shell);
-  const known = ofNode(script, cwd) ?? ofManager(wordsOf(script), cwd, shell) ?? ofPackage(script, cwd);
-  return known ? withArguments(known, args) : chained(line, cwd, shell, PACKAGES_PATH);
+  const prefix = packagesPath(directory);
+  if (hook !== undefined) return chained(`${hook} && ${line}`, directory, shell, prefix, trail);
+  const [, inside, rest] = DIRECTORY.exec(line) ?? [];
+  if (inside !== undefined && rest !== undefined) return programOfLine(line, directory, shell, trail);
+  const known =
+    ofNode(script, directory) ?? ofManager(wordsOf(script), directory, shell, trail) ?? ofPackage(script, directory);
+  return known ? withArguments(known, args) : chained(line, directory, shell, prefix, trail);
 }
 
 function withArguments(program: Program, args: readonly string[]): Program | undefined {
@@ -122,6 +96,15 @@ function withArguments(program: Program, args: readonly string[]): Program | und
   if (file !== undefined) return { ...program, args: [...program.args, ...args] };
   // The words of a shell are not those of its command.
   return getsSignals(command) && command[1] !== '-c' ? { ...program, command: [...command, ...args] } : undefined;
+}
+
+/** Finds commands of packages, as `npm run` does. */
+function packagesPath(directory: string): string {
+  const places = commandDirectories(directory).map((each) => {
+    const outwards = relative(directory, each);
+    return `$PWD/${outwards && `${outwards}/`}node_modules/.bin`;
+  });
+  return `export PATH="${places.join(':')}:$PATH"; `;
 }
 
 /** A plain command, such as `ts-node src/worker.ts`: that of a package by its path. */
@@ -137,12 +120,12 @@ function ofPackage(line: string, cwd: string): Program | undefined {
 }
 
 /** Several commands: a shell runs those before the last one, and becomes the last one, which then gets the signals. */
-function chained(line: string, cwd: string, shell: string, prefix: string): Program | undefined {
+function chained(line: string, cwd: string, shell: string, prefix: string, trail: Trail): Program | undefined {
   const [, before, last] = CHAIN.exec(line) ?? [];
   if (before === undefined || last === undefined) return undefined;
   const separator = line.startsWith('&&', before.length) ? ' && ' : '; ';
   const command = otherProgram([shell, '-c', `${prefix}${before.trim()}${separator}${executed(last.trim())}`]);
-  return { ...command, last: { program: programOfLine(last, cwd, shell), before: before.trim() } };
+  return { ...command, last: { program: programOfLine(last, cwd, shell, trail), before: before.trim() } };
 }
 
 /** A simple command takes the place of the shell, so that it gets the signals: `exec gunicorn app:app -b :$PORT`. */
@@ -151,9 +134,12 @@ function executed(line: string): string {
   return ASSIGNMENT.test(line) ? `exec env ${line}` : `exec ${line}`;
 }
 
+/** They do not pass signals on. */
+export const PACKAGE_MANAGER = /^(?:npm|npx|yarn|pnpm)$/;
+
 /** Whether the program of a command gets the signal that stops it. */
 export function getsSignals([program = '', option, line = '']: readonly string[]): boolean {
-  if (/^(?:npm|npx|yarn|pnpm)$/.test(program)) return false;
+  if (PACKAGE_MANAGER.test(program)) return false;
   return (
     !/^(?:ba|da|z)?sh$/.test(program) ||
     option !== '-c' ||

@@ -11,7 +11,7 @@ import { readableText } from '../../files/existing-path.ts';
 import { getsSignals, programOfLine, programOfWords } from './command-line.ts';
 import { canonicalApp, ECOSYSTEM_KEYS, FILE_KEYS, UNKNOWN_KEY } from './ecosystem-keys.ts';
 import { mebibytes, placeOfValue, secondsOf, textOf } from './ecosystem-values.ts';
-import { listening, missingNotes, opensPort, servedProgram } from './listening.ts';
+import { listening, missingNotes, opensPort, servedProgram, signalNotes } from './listening.ts';
 import {
   type MigratedApp,
   nodeProgram,
@@ -105,6 +105,7 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
     ...served.notes,
     ...(isPm2s ? [PM2_SERVE] : []),
     ...missingNotes(program, cwd),
+    ...(endsItself ? [] : signalNotes(program)),
     ...(program.file !== undefined && !isServer && !endsItself && mayServe
       ? [`it calls listen() nowhere: if it serves HTTP after all, add web=${name} to create --from`]
       : []),

@@ -3,7 +3,6 @@ import { isAbsolute, relative } from 'node:path';
 import { WEB } from '../../deploy/part-kinds.ts';
 import { scriptEnvironment } from '../../deploy/programs/script-environment.ts';
 import { portOf } from '../program-port.ts';
-import { getsSignals } from './command-line.ts';
 import { type MigratedApp, type MigratedSetting, mergedNotes, type Program, shellWord } from './migrated-app.ts';
 
 export interface IniOptions {
@@ -129,8 +128,6 @@ function partSection(app: MigratedApp, name: string, { directory, isDevelopment 
     const why = isExclusive ? ': at a reload, the old process has to end before the new one can listen' : '';
     notes.push(`It listens ${port}by itself${why}`);
   }
-  if (program.command && !isTask && !getsSignals(program.command))
-    notes.push('It is killed when it has to stop: its shell or package manager does not pass the signal on to it');
   if (app.instances === 'auto' && !isTask) notes.push('instances: write how many processes run it');
   const commented = text.replace(/^/gm, '# ');
   if (!runsOnce) return [...comments(notes), app.isPm2s ? commented : text].join('\n');

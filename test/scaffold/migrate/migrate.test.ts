@@ -64,6 +64,68 @@ test('a WebSocket server of its own port ends before its successor listens, in a
   expect(procfile.config).toMatch(/use = program:..\/chat.js\n[^[]*^exclusive = true/m);
 });
 
+describe('a script of a workspace', () => {
+  const FILES = {
+    'package.json': JSON.stringify({
+      workspaces: ['packages/*', 'apps/**', '!packages/old'],
+      scripts: { api: 'npm start -w api', loop: 'npm run loop', jobs: 'cd packages/jobs && yarn start' },
+    }),
+    'packages/api/package.json': '{ "name": "@shop/api", "scripts": { "start": "node ." } }',
+    'packages/api/index.js': SERVER,
+    'packages/jobs/package.json':
+      '{ "name": "jobs", "scripts": { "start": "A=1 node src/jobs", "db": "migrate up && start-jobs" }, "dependencies": { "x": "1" } }',
+    'packages/jobs/src/jobs.js': '',
+    'packages/old/package.json': '{ "name": "jobs", "scripts": { "start": "node old.js" } }',
+    'apps/shop/web/package.json': '{ "name": "web", "scripts": { "start": "node ../../../server.js" } }',
+  };
+  const API = 'program:../packages/api/index.js\ncwd = %(here)s/../packages/api\n';
+  const JOBS = 'program:../packages/jobs/src/jobs.js\ncwd = %(here)s/../packages/jobs\n';
+  test.each([
+    ['npm run start -w @shop/api', API],
+    ['npm start --workspace=packages/api', API],
+    ['npm --workspace jobs start', JOBS],
+    ['npm start --prefix packages/api', API],
+    ['yarn workspace jobs start', JOBS],
+    ['yarn workspace @shop/api run start', API],
+    ['pnpm --filter api start', API],
+    ['pnpm run -F ./packages/jobs start -- --once', JOBS.replace('cwd', 'args = --once\ncwd')],
+    ['npm run jobs', JOBS],
+    ['npm start -w web', 'program:../server.js\ncwd = %(here)s/../apps/shop/web\n'],
+    [
+      'npm run db -w jobs',
+      'command = sh -c \'export PATH="$PWD/node_modules/.bin:$PWD/../../node_modules/.bin:$PATH"; migrate up && exec start-jobs\'\ncwd = %(here)s/../packages/jobs\n',
+    ],
+  ])('%s', async (line, started) => {
+    const { status, config, stdout } = await create({ Procfile: `other: ${line}\n`, ...FILES });
+    expect(status).toBe(0);
+    expect(config).toContain(started);
+    expect(stdout).not.toContain('killed');
+  });
+
+  test.each(['npm start -w nope', 'npm start -ws', 'npm run loop', 'npm start -w web -w jobs', 'pnpm -r start'])(
+    'stays a command, which is reported: %s',
+    async (line) => {
+      const { status, config, stdout } = await create({ Procfile: `other: ${line}\n`, ...FILES });
+      expect(status).toBe(0);
+      expect(config).toContain(`command = ${line}\n`);
+      const manager = line.split(' ')[0];
+      expect(stdout).toContain(
+        `other: it is killed when it has to stop: ${manager} does not pass the signal on to it. Write the program's own command`,
+      );
+    },
+  );
+
+  test('pnpm has a file of its own for workspaces', async () => {
+    const { config } = await create({
+      Procfile: 'web: pnpm --filter api start\n',
+      ...FILES,
+      'package.json': '{}',
+      'pnpm-workspace.yaml': 'packages:\n  # ours\n  - \'packages/*\'\n  - "!packages/old"\ncatalog:\n  x: 1\n',
+    });
+    expect(config).toContain('use = listen:../packages/api/index.js\ncwd = %(here)s/../packages/api\n');
+  });
+});
+
 describe('several servers', () => {
   const TWO = {
     'ecosystem.config.js':
