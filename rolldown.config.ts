@@ -12,6 +12,7 @@ const SRC = join(import.meta.dirname, 'src');
 /** What Node, or a process of paster's, loads by its path. */
 const PROGRAMS = [
   ...['cli', 'worker', 'process/worker/inspection-thread', 'filters/auth/password-thread'],
+  'process/preload/package-entries',
   ...['deploy/programs/forked/forked-listen', 'deploy/programs/children/refuse-listen'],
 ];
 

@@ -3,15 +3,13 @@
  * loads, but not which module asked for them, so the project's own modules are read for their imports.
  */
 import { readFileSync, statSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import { resolve as resolveImport } from 'import-meta-resolve';
-import { isExistingFile, realPath } from '../../files/existing-path.ts';
+import { isExistingFile } from '../../files/existing-path.ts';
 import { isOwnFile } from '../../own-files.ts';
 import type { DeferredImport } from './deferred-import.ts';
 import { EvaluationWalk, type WalkOptions } from './evaluation-walk.ts';
 import { type ModuleImports, moduleImports } from './module-imports.ts';
+import { entriesInNewProcess, type PackageRequest, packageEntries } from './package-entries.ts';
 import { isPackageFile, isTypeScriptLoader } from './package-files.ts';
 
 const SCRIPT = /\.[cm]?[jt]sx?$/;
@@ -23,6 +21,8 @@ export class EvaluationOrder {
   readonly #imports = new Map<string, { readonly state: string; readonly imports: ModuleImports }>();
   /** The files that specifiers resolve to, by the directory of the importing module. */
   readonly #entries = new Map<string, readonly string[]>();
+  /** All that was asked for. */
+  readonly #requests = new Map<string, PackageRequest>();
   /** What manifests said when they were read first. Node keeps that for as long as this process runs. */
   readonly #manifests = new Map<string, string>();
 
@@ -66,23 +66,40 @@ export class EvaluationOrder {
   }
 
   #entriesOf(specifier: string, from: string): readonly string[] {
-    const key = `${dirname(from)}\n${specifier}`;
+    const request: PackageRequest = [specifier, dirname(from)];
+    const key = request.join('\n');
     const known = this.#entries.get(key);
     if (known) return known;
-    const isSame = manifestsOf(specifier, from).every((manifest) => this.#isSame(manifest));
-    const entries = isSame ? packageEntries(specifier, from) : [];
+    if (!this.#isSame(request)) {
+      this.#resolveAgain(key, request);
+      return this.#entries.get(key) ?? [];
+    }
+    const entries = packageEntries(request);
     // A package that is missing may be installed at any time.
     if (entries.length > 0) this.#entries.set(key, entries);
+    this.#requests.set(key, request);
     return entries;
   }
 
-  /** Whether a manifest, if there is one, leads to the same files as when it was read first. */
-  #isSame(manifest: string): boolean {
-    const now = targets(manifest);
-    if (now === undefined) return true;
-    const first = this.#manifests.get(manifest) ?? now;
-    this.#manifests.set(manifest, first);
-    return now === first;
+  /** Whether the manifests lead to the same files as when they were read first. */
+  #isSame(request: PackageRequest): boolean {
+    return manifestsOf(request).every((manifest) => {
+      const now = targets(manifest);
+      if (now === undefined) return true;
+      const first = this.#manifests.get(manifest) ?? now;
+      this.#manifests.set(manifest, first);
+      return now === first;
+    });
+  }
+
+  /** Resolves a request in another process, and with it all that it would be started for later. */
+  #resolveAgain(key: string, request: PackageRequest): void {
+    this.#requests.set(key, request);
+    const changed = [...this.#requests].filter(
+      ([each, parts]) => each === key || (!this.#entries.has(each) && !this.#isSame(parts)),
+    );
+    const found = entriesInNewProcess(changed.map(([, parts]) => parts));
+    for (const [index, [each]] of changed.entries()) this.#entries.set(each, found[index] ?? []);
   }
 
   #importsOf(file: string, elides: boolean): ModuleImports {
@@ -101,28 +118,11 @@ export type Evaluation = Pick<EvaluationWalk, 'units' | 'notLoaded' | 'isConditi
 
 const NOTHING: ModuleImports = { head: [], body: [], isModule: false };
 
-/** The files that a specifier resolves to when it is imported, and when it is required. */
-function packageEntries(specifier: string, from: string): string[] {
-  const found: string[] = [];
-  try {
-    const url = resolveImport(specifier, pathToFileURL(from).href);
-    if (url.startsWith('file:')) found.push(realPath(fileURLToPath(url)));
-  } catch {
-    // It may be there for `require` only, or not at all.
-  }
-  try {
-    found.push(createRequire(from).resolve(specifier));
-  } catch {
-    // As above.
-  }
-  return found;
-}
-
 /** The manifests that tell which files a specifier resolves to, if they exist: of the package, and of the directories above the importing module. */
-function manifestsOf(specifier: string, from: string): string[] {
+function manifestsOf([specifier, directory]: PackageRequest): string[] {
   const name = /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier;
   const found: string[] = [];
-  for (let at = dirname(from); ; at = dirname(at)) {
+  for (let at = directory; ; at = dirname(at)) {
     found.push(join(at, 'package.json'), join(at, 'node_modules', name, 'package.json'));
     if (at === dirname(at)) return found;
   }

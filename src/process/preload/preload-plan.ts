@@ -72,6 +72,8 @@ export class PreloadPlan {
   #loads: LoadOrder = NOTHING;
   /** Files of packages that were loaded before a version was ready. */
   readonly #packages = new Map<string, LoadedModule>();
+  /** Their state, and that of what changes when packages are installed, at the last look. */
+  #states: FileStates | undefined;
   readonly #deferred = new DeferredImport();
   /** What turned out when packages were imported ahead, by file. */
   readonly #found = new Map<string, Exception>();
@@ -110,7 +112,10 @@ export class PreloadPlan {
   loaded(reports: WorkerModules, prepared: Prepared | undefined): void {
     this.#isConfigurationNew = false;
     if (prepared) this.#suspectedGlobal = undefined;
-    else this.#packages.clear();
+    else {
+      if (this.#states?.changed() !== undefined) this.forget();
+      this.#packages.clear();
+    }
     this.#loads = prepared ? this.#withEarlier(reports) : loadOrder(reports);
     for (const each of this.#loads.modules) {
       if (isPackageFile(each.file) && !this.#packages.has(each.file)) this.#packages.set(each.file, each);
@@ -130,8 +135,9 @@ export class PreloadPlan {
     const loaded = new Set(this.#loads.modules.map(({ file }) => file));
     const evaluation = this.#evaluation(this.#loads, (file) => loaded.has(file));
     const units = this.#units(evaluation);
-    if (!units.some(({ isKnown }) => isKnown)) return undefined;
     const states = new FileStates(this.#packages.keys(), this.#manifests());
+    this.#states = states;
+    if (!units.some(({ isKnown }) => isKnown)) return undefined;
     const writtenVariables = [...this.#writtenVariables];
     const other = this.#observed.findIndex((file, at) => file !== units[at]?.file);
     if (other >= 0) this.#observed.length = other;

@@ -142,6 +142,8 @@ describe('packages that were imported ahead', () => {
     expect(await save(program, directory, text(2))).toBe(coldResponse(directory));
 
     await spareIsReady(program, 2);
+    // The new version is imported ahead, too.
+    expect(program.output.match(/has imported \d+ packages? ahead/g)?.at(-1)).toBe('has imported 3 packages ahead');
     rmSync(join(directory, 'node_modules/reads-env'), { recursive: true });
     writeFileSync(join(directory, 'app.js'), text(3));
     await program.says(/Cannot find package 'reads-env'/);

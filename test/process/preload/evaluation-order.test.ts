@@ -148,15 +148,16 @@ test('a package is asked for as each module of the application does', () => {
   expect(requests).toEqual([['a app.js', 'a inner/own.js', 'a inner/other.js'], ['b app.js'], []]);
 });
 
-test('nothing comes after what only Node can resolve', () => {
+test('packages whose manifests have changed are found, and nothing comes after what only Node can resolve', () => {
   const manifest = 'node_modules/b/package.json';
   const directory = project({
     ...PACKAGES,
     [manifest]: '{"name": "b", "exports": "./index.js"}',
+    'node_modules/b/new/index.js': '',
     'app.js': 'import "a"; import "b"; import "@/alias"; import "c";',
   });
   const packages = new Map(
-    ['a', 'b', 'c'].map((name) => {
+    ['a', 'b', 'c', 'b/new'].map((name) => {
       const file = join(directory, 'node_modules', name, 'index.js');
       return [file, { file, kind: 'import' as const, byTsx: false }];
     }),
@@ -170,10 +171,10 @@ test('nothing comes after what only Node can resolve', () => {
   expect(names()).toEqual(['a', 'b']);
   order.forget();
   expect(names()).toEqual(['a', 'b']);
-  // Node has read the manifest, and does not read it again.
-  writeFileSync(join(directory, manifest), '{"name": "b", "exports": "./new.js"}');
+  // Node has read the manifest, and does not read it again in this process.
+  writeFileSync(join(directory, manifest), '{"name": "b", "exports": "./new/index.js"}');
   order.forget();
-  expect(names()).toEqual(['a']);
+  expect(names()).toEqual(['a', 'new']);
 });
 
 describe('the order of packages', () => {

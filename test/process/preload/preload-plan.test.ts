@@ -58,6 +58,21 @@ test('a package whose variable the configuration may refer to is left out, unles
   expect(plan.prepare()?.units).toHaveLength(1);
 });
 
+test('a package that was left out is tried again when it has changed', async () => {
+  const { plan, app, files, reports } = await planned();
+  const [a = '', b = ''] = files;
+  const first = plan.prepare();
+  if (!first) throw new Error('nothing to import ahead');
+  plan.learn(first, 0, [{ index: 0, reason: 'leaves something running', isTolerable: false }]);
+  expect(plan.prepare()).toBeUndefined();
+  const loaded = () => plan.loaded(reports([app, a, b]), undefined);
+  loaded();
+  expect(plan.prepare()).toBeUndefined();
+  writeFileSync(a, '// mended\n');
+  loaded();
+  expect(plan.prepare()?.units).toHaveLength(2);
+});
+
 describe('a global that has changed', () => {
   const conflict = { kind: 'global', name: 'fetch.name' } as const;
   /** The packages come after code of the application, which changes the global. */
