@@ -62,12 +62,20 @@ export default defineConfig({
         // What a process that serves HTTP needs, a worker or a server without workers.
         {
           name: 'serving',
-          test: /src\/(?:servers\/http\/server|deploy\/server\/(?:loaded-server|serving)|deploy\/modules\/(?:packages|entry-points)|serve\/(?:announce|logging|plan|terminal\/development|terminal\/terminal-log)|net\/(?:listener|socket-publication)|process\/(?:program\/title|daemon\/logfile|ipc\/(?:child-exit|error-transfer|messages|connection-handover))|metrics\/meter)\.ts$/,
+          test: /src\/(?:servers\/http\/server|deploy\/server\/(?:loaded-server|serving)|deploy\/modules\/(?:packages|entry-points)|serve\/(?:announce|logging|plan|terminal\/development)|net\/(?:listener|socket-publication)|process\/(?:program\/title|daemon\/logfile|worker\/connection-table|ipc\/(?:child-exit|error-transfer|messages|connection-handover))|metrics\/meter)\.ts$/,
           priority: 1.3,
         },
         // The rest of a worker.
         { name: 'serve-worker', test: /src\/serve\/worker\/worker-program\.ts$/, priority: 1.2 },
         { name: 'serve', test: /src\/commands\/serve\.ts$/, priority: 1 },
+        // The rest of a supervisor.
+        { name: 'supervisor', test: /src\/serve\/serve-workers\.ts$/, priority: 0.9 },
+        // What is around an application in development.
+        {
+          name: 'development',
+          test: /src\/serve\/(?:development\/(?:development|first-page)|terminal\/terminal-log)\.ts$/,
+          priority: 0.8,
+        },
       ],
     },
   },

@@ -1,7 +1,8 @@
 /** Configures logging for a process that serves, if the INI file says anything about it. */
 import type { LoadSession } from '../deploy/session.ts';
+import type { Paint } from '../diagnostics/paint.ts';
 import { errorMessage } from '../errors.ts';
-import type { Logger } from '../log.ts';
+import { type Logger, type LogLevel, lineLogger } from '../log.ts';
 import { fileUser } from '../process/daemon/drop-privileges.ts';
 import type { Ownership, ServePlan } from './plan.ts';
 
@@ -15,6 +16,14 @@ export function redirectedLogger(to: Logger): RedirectedLogger {
     warn: to.warn.bind(to),
     error: to.error.bind(to),
   };
+}
+
+/** As `programLogger`, with the levels in colours. */
+export function terminalLogger(level: LogLevel, write: (line: string) => void, paint: Paint): Logger {
+  return lineLogger(level, (line, of) => {
+    if (of === 'info') write(line);
+    else write(`${paint(of === 'error' ? 'red' : of === 'warn' ? 'yellow' : 'dim', `paster: ${of}:`)} ${line}`);
+  });
 }
 
 /** The logger of paster's own messages. */

@@ -25,6 +25,7 @@ import { deathDetails } from './death-details.ts';
 import { newDevelopment, nextVersion } from './development/is-developed.ts';
 import { loadPlannedServers, type ServePlan, type StickyPlan, servedContexts, type WorkerPlan } from './plan.ts';
 import { BackgroundProcesses } from './processes/background-processes.ts';
+import { startEnvironment } from './processes/start-environment.ts';
 import { SupervisedService } from './processes/supervised-service.ts';
 import { allSockets, type OpenedSockets } from './server-sockets.ts';
 import type { Service } from './service.ts';
@@ -32,7 +33,6 @@ import { makeWorkersDirectory } from './sticky/workers-directory.ts';
 import { shownAddresses } from './terminal/banner.ts';
 import { developerLog, takesKeys } from './terminal/development.ts';
 import { Upgrade } from './upgrade/upgrade.ts';
-import { startEnvironment } from './worker/worker-process.ts';
 
 const WORKER = join(OWN_CODE, 'worker.js');
 /** How long an upgrade waits until no worker of this process accepts connections. */

@@ -22,14 +22,13 @@ import { LauncherPipe } from '../process/upgrade/launcher.ts';
 import { Predecessor } from '../process/upgrade/predecessor.ts';
 import { fromWorkingDirectory } from '../working-directory.ts';
 import { openBrowser, servedName } from './announce.ts';
-import { redirectedLogger, setUpLogging } from './logging.ts';
+import { redirectedLogger, setUpLogging, terminalLogger } from './logging.ts';
 import { loadPlannedServers } from './plan.ts';
 import { loadServerWithoutSocket, servedParts } from './processes/served-parts.ts';
 import { serveSingle } from './serve-single.ts';
 import { type PreparedServer, pidFileContent, type ServeRequest, Service } from './service.ts';
 import { isDevelopment, takesKeys } from './terminal/development.ts';
 import { fromHere } from './terminal/shown-text.ts';
-import { terminalLogger } from './terminal/terminal-log.ts';
 import { OwnPidFile } from './upgrade/own-pid-file.ts';
 
 export interface Terminal {

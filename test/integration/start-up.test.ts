@@ -60,7 +60,8 @@ test.each([
   const scripts = (await (await fetch(url)).json()) as string[];
   const ours = scripts.flatMap((each) => /\/dist\/([\w-]+)\.js$/.exec(each)?.[1] ?? []);
   expect(ours).toEqual(expect.arrayContaining(needed));
-  for (const each of [...others, 'logging', 'serve-workers', 'pool']) expect(ours).not.toContain(each);
+  const few = ['supervisor', 'start-process', 'logging', 'certificates', 'proxied-connections'];
+  for (const each of [...others, ...few]) expect(ours).not.toContain(each);
   for (const each of ['node:crypto', 'node:dns/promises']) expect(scripts).not.toContain(each);
   expect(scripts.filter((each) => each.includes('commander'))).toEqual([]);
 });

@@ -4,7 +4,7 @@ import type { ProcessReport, RestartReason, ServerStatus } from '../../metrics/s
 import type { Address } from '../../net/address.ts';
 import type { Unit } from '../preload/loaded-module.ts';
 import type { Conflict, SideEffect } from '../preload/preloader.ts';
-import type { TablePlace } from '../worker/accept-balancer.ts';
+import type { TablePlace } from '../worker/connection-table.ts';
 import type { TransferredError } from './error-transfer.ts';
 
 /** A socket that a worker has inherited. */

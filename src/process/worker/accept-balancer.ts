@@ -7,81 +7,10 @@
  * The wait blocks the worker's event loop for at most 5 ms, and no connection passes through another process. With it the
  * p95 of fast requests beside slow ones is 7 ms; with node:cluster it is 8 ms, with SO_REUSEPORT 64 ms, with pm2 97 ms.
  *
- * `ConnectionTable` is the supervisor's side, `ConnectionShare` a worker's.
+ * `ConnectionTable` is the supervisor's side, `ConnectionShare` a worker's. A supervisor does not load this file.
  */
-import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmdirSync, unlinkSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-
-const ENTRY_BYTES = 4;
-/** Further workers are not balanced. */
-const SLOTS = 256;
-/** The entry of a worker that does not accept. The entry of one that does is the number of its connections plus 1. */
-const ABSENT = 0;
-/** Added to the entry of a worker that refuses requests. */
-const BUSY = 2 ** 30;
-
-/** The file, and which worker writes where. */
-export class ConnectionTable {
-  readonly fd: number;
-  readonly #reserved = new Set<number>();
-  #isClosed = false;
-
-  private constructor(fd: number) {
-    this.fd = fd;
-  }
-
-  /** Undefined if a temporary file cannot be created; then connections are not balanced. */
-  static open(): ConnectionTable | undefined {
-    try {
-      const directory = mkdtempSync(join(tmpdir(), 'paster-'));
-      const file = join(directory, 'connections');
-      const fd = openSync(file, 'wx+', 0o600);
-      unlinkSync(file);
-      rmdirSync(directory);
-      ftruncateSync(fd, SLOTS * ENTRY_BYTES);
-      return new ConnectionTable(fd);
-    } catch {
-      return undefined;
-    }
-  }
-
-  /** Reserves a slot for a worker. */
-  reserve(): number | undefined {
-    for (let slot = 0; slot < SLOTS; slot++) {
-      if (this.#reserved.has(slot)) continue;
-      this.#reserved.add(slot);
-      return slot;
-    }
-    return undefined;
-  }
-
-  /** Frees the slot of a worker that has ended. */
-  release(slot: number | undefined): void {
-    if (slot === undefined || this.#isClosed) return;
-    write(this.fd, slot, ABSENT);
-    this.#reserved.delete(slot);
-  }
-
-  /** How many connections a worker holds, by its own entry. */
-  connections(slot: number): number {
-    const entry = Buffer.alloc(ENTRY_BYTES);
-    if (!this.#isClosed) readSync(this.fd, entry, 0, ENTRY_BYTES, slot * ENTRY_BYTES);
-    const value = entry.readInt32LE() % BUSY;
-    return value === ABSENT ? 0 : value - 1;
-  }
-
-  close(): void {
-    this.#isClosed = true;
-    closeSync(this.fd);
-  }
-}
-
-/** A worker's slot in the table, with the descriptor that it inherits. */
-export interface TablePlace {
-  readonly fd: number;
-  readonly slot: number;
-}
+import { readSync } from 'node:fs';
+import { ABSENT, BUSY, ENTRY_BYTES, SLOTS, type TablePlace, writeEntry } from './connection-table.ts';
 
 /** How long a worker waits at most before it accepts again. */
 const LONGEST_WAIT_MS = 5;
@@ -140,7 +69,7 @@ export class ConnectionShare {
   close(): void {
     this.#isOpen = false;
     clearInterval(this.#busyTimer);
-    write(this.#place.fd, this.#place.slot, ABSENT);
+    writeEntry(this.#place.fd, this.#place.slot, ABSENT);
   }
 
   /** To be called for each accepted connection. @returns what to call when the connection has ended */
@@ -202,7 +131,7 @@ export class ConnectionShare {
     const entry = this.#connections + 1 + (this.#busyTimer ? BUSY : 0);
     if (!this.#isOpen || this.#written === entry) return;
     this.#written = entry;
-    write(this.#place.fd, this.#place.slot, entry);
+    writeEntry(this.#place.fd, this.#place.slot, entry);
   }
 
   /** Whether another worker should get the next connection. */
@@ -237,15 +166,5 @@ export class ConnectionShare {
     }
     this.#waitedAt = performance.now();
     this.#allowance -= this.#waitedAt - start;
-  }
-}
-
-function write(fd: number, slot: number, value: number): void {
-  const entry = Buffer.allocUnsafe(ENTRY_BYTES);
-  entry.writeInt32LE(value);
-  try {
-    writeSync(fd, entry, 0, ENTRY_BYTES, slot * ENTRY_BYTES);
-  } catch {
-    // The disk is full: connections are not balanced.
   }
 }

@@ -25,7 +25,7 @@ import type { Settings } from '../../protocol/types.ts';
 import { enterDirectory, workingDirectory } from '../../working-directory.ts';
 import type { Ownership } from '../plan.ts';
 import type { Service } from '../service.ts';
-import { startEnvironment } from '../worker/worker-process.ts';
+import { startEnvironment } from './start-environment.ts';
 
 /** What a background process is told, or the process of a task. */
 export interface ProcessPlan {

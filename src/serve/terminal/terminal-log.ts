@@ -1,17 +1,8 @@
-/** What `serve` writes to standard error while it runs: messages, and at a terminal reloads and errors for developers. */
+/** What `serve` shows at a terminal in development: reloads and errors. */
 import { errorReport } from '../../diagnostics/error-report.ts';
-import { type Paint, paintFor } from '../../diagnostics/paint.ts';
-import { type Logger, type LogLevel, lineLogger } from '../../log.ts';
+import { paintFor } from '../../diagnostics/paint.ts';
 import { printableLine } from '../../printable.ts';
 import { clockTime, fromHere, shownTime } from './shown-text.ts';
-
-/** As `programLogger`, with the levels in colours. */
-export function terminalLogger(level: LogLevel, write: (line: string) => void, paint: Paint): Logger {
-  return lineLogger(level, (line, of) => {
-    if (of === 'info') write(line);
-    else write(`${paint(of === 'error' ? 'red' : of === 'warn' ? 'yellow' : 'dim', `paster: ${of}:`)} ${line}`);
-  });
-}
 
 /** Shows reloads and errors of a server in development. */
 export class DeveloperLog {

@@ -21,7 +21,7 @@ import { warnOfPollingSessions } from '../../protocol/polling-sessions.ts';
 import type { App } from '../../protocol/types.ts';
 import { withoutSecretParameters } from '../../secrets.ts';
 import { isWeb, serverIdentity } from '../announce.ts';
-import { setUpLogging } from '../logging.ts';
+import { setUpLogging, terminalLogger } from '../logging.ts';
 import {
   loadBuiltinServer,
   loadDevelopment,
@@ -33,7 +33,6 @@ import {
   type WorkerPlan,
 } from '../plan.ts';
 import { requestLines, showFailures } from '../terminal/development.ts';
-import { terminalLogger } from '../terminal/terminal-log.ts';
 import { configurationReadAhead, readConfigurationAhead } from './configuration-ahead.ts';
 import { enterPlan, followedLogFile, preload, watchAtFault } from './worker-process.ts';
 
@@ -54,7 +53,10 @@ export const warmWorker: WorkerWarming<WorkerPlan> = async (plan, rehearsal) => 
   const { servers, reload } = plan;
   for (const { scheme } of servers) await loadBuiltinServer(scheme, {});
   // With TLS, browsers speak it.
-  if (servers.some(({ scheme }) => scheme === 'https')) await import('../../servers/http/http2.ts');
+  if (servers.some(({ scheme }) => scheme === 'https')) {
+    await import('../../servers/http/http2.ts');
+    await import('../../servers/http/tls/certificates.ts');
+  }
   if (reload) await loadDevelopment();
   if (!rehearsal || rehearsal.isOver()) return;
   const { rehearse } = await import('./rehearsal.ts');

@@ -5,13 +5,16 @@ import { tolerateUnwritableOutput } from '../../process/program/standard-output.
 import { runWorker, type WorkerStart } from '../../process/worker/worker.ts';
 import type { WorkerPlan } from '../plan.ts';
 import type { ProcessPlan } from '../processes/process-plan.ts';
-import { startProcess } from '../processes/start-process.ts';
 import { prepareWorker, startWorker, warmWorker } from './start-worker.ts';
 
 type Plan = WorkerPlan | ProcessPlan;
 
-const start: WorkerStart<Plan> = (plan, open, control) =>
-  'process' in plan ? startProcess(plan, open, control) : startWorker(plan, open, control);
+const start: WorkerStart<Plan> = async (plan, open, control) => {
+  if (!('process' in plan)) return startWorker(plan, open, control);
+  // Loaded late: most workers serve.
+  const { startProcess } = await import('../processes/start-process.ts');
+  return startProcess(plan, open, control);
+};
 
 /** @returns the exit status */
 export async function runWorkerProgram(): Promise<number> {

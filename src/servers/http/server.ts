@@ -22,9 +22,10 @@ import { withoutSecretParameters } from '../../secrets.ts';
 import { timerMs } from '../../timer.ts';
 import { Connections, keepWhileOpen } from './connections.ts';
 import type { serveHttp2 } from './http2.ts';
-import { ProxiedConnections } from './proxy-protocol/proxied-connections.ts';
+import type { ProxiedConnections } from './proxy-protocol/proxied-connections.ts';
 import { checkTimeouts, type HttpSettings, headersTimeout, httpSettings } from './settings.ts';
-import { Certificates, clientCertificateError } from './tls/certificates.ts';
+import type { Certificates } from './tls/certificates.ts';
+import { certificateFiles } from './tls/pem-files.ts';
 import { WebSockets } from './web-sockets.ts';
 
 /** How long a kept connection may be idle while the server drains, unless the client was promised a keep-alive time. */
@@ -36,14 +37,14 @@ const CHECK_MS = 500;
 /** `npm:paster#http`: makes the HTTP server of a `[server:*]` section. */
 export async function makeHttpServer(_globalConf: Settings, settings: HttpSettings): Promise<Server> {
   checkTimeouts(settings);
-  const certificates = Certificates.read(settings);
+  const certificates = await readCertificates(settings);
   if (certificates && settings.proxy_protocol && !canReplacePeer()) {
     throw new ConfigError('PASTER_NODE', 'proxy_protocol with TLS does not work with this version of Node', {
       setting: 'proxy_protocol',
       hint: 'let the load balancer speak HTTP to the server, or use another version of Node',
     });
   }
-  const serveHttp2 = settings.http2 ? (await import('./http2.ts')).serveHttp2 : undefined;
+  const late = await loadLateParts(settings);
   return {
     scheme: certificates ? 'https' : 'http',
     defaultAddress: { kind: 'tcp', host: '127.0.0.1', port: 8080 },
@@ -57,9 +58,7 @@ export async function makeHttpServer(_globalConf: Settings, settings: HttpSettin
         log,
       });
       return new RunningHttp(
-        listeners.map(
-          (listener) => new HttpListener(listener, app, settings, certificates, connections, log, serveHttp2),
-        ),
+        listeners.map((listener) => new HttpListener(listener, app, settings, certificates, connections, log, late)),
         connections,
         certificates?.follow(isFirst ? log : silentLogger),
       );
@@ -67,6 +66,26 @@ export async function makeHttpServer(_globalConf: Settings, settings: HttpSettin
   };
 }
 makeHttpServer.settings = httpSettings;
+
+/** Loaded late, as most servers are plain: what TLS needs. Undefined: the settings name no certificate. @throws ConfigError */
+async function readCertificates(settings: HttpSettings): Promise<Certificates | undefined> {
+  if (certificateFiles(settings).length === 0) return undefined;
+  const { Certificates } = await import('./tls/certificates.ts');
+  return Certificates.read(settings);
+}
+
+/** What else few servers need. */
+interface LateParts {
+  readonly serveHttp2: typeof serveHttp2 | undefined;
+  readonly Proxied: typeof ProxiedConnections | undefined;
+}
+
+async function loadLateParts({ http2, proxy_protocol: senders }: HttpSettings): Promise<LateParts> {
+  return {
+    serveHttp2: http2 ? (await import('./http2.ts')).serveHttp2 : undefined,
+    Proxied: senders && (await import('./proxy-protocol/proxied-connections.ts')).ProxiedConnections,
+  };
+}
 
 /** A listener and Node's servers on it. */
 class HttpListener {
@@ -90,7 +109,7 @@ class HttpListener {
     certificates: Certificates | undefined,
     connections: Connections,
     log: Logger,
-    openHttp2: typeof serveHttp2 | undefined,
+    { serveHttp2: openHttp2, Proxied }: LateParts,
   ) {
     this.#listener = listener;
     this.address = addressOfServer(listener);
@@ -130,7 +149,7 @@ class HttpListener {
       else this.#open(socket, settings.http2);
     };
     const { proxy_protocol: senders } = settings;
-    const proxied = senders && new ProxiedConnections({ senders, timeout: headersTimeout(settings), connections });
+    const proxied = senders && Proxied && new Proxied({ senders, timeout: headersTimeout(settings), connections });
     this.#proxied = proxied;
     const openPaused = (socket: Socket): void => {
       open(socket);
@@ -149,7 +168,7 @@ class HttpListener {
     const ALPNProtocols = this.#http2 ? ['h2', 'http/1.1'] : ['http/1.1'];
     const server = certificates.createServer({ ALPNProtocols, handshakeTimeout });
     server.on('tlsClientError', (error, socket) => {
-      const reason = clientCertificateError(error, socket);
+      const reason = certificates.clientError(error, socket);
       if (reason !== undefined) connections.logRefusal(socket, reason);
       socket.destroy();
     });

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { ConnectionShare, ConnectionTable } from '../../../src/process/worker/accept-balancer.ts';
+import { ConnectionShare } from '../../../src/process/worker/accept-balancer.ts';
+import { ConnectionTable } from '../../../src/process/worker/connection-table.ts';
 import { whenOver } from '../../helpers/programs/lifetime.ts';
 import { eventually } from '../../helpers/programs/program.ts';
 

@@ -1,7 +1,7 @@
 /** The descriptors that a worker inherits from its supervisor, after standard input, output and error. */
 import type { HeldSocket } from '../../../net/held-socket.ts';
 import type { InheritedSocket } from '../../ipc/messages.ts';
-import type { TablePlace } from '../../worker/accept-balancer.ts';
+import type { TablePlace } from '../../worker/connection-table.ts';
 
 const FIRST_INHERITED = 3;
 

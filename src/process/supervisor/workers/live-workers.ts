@@ -6,7 +6,7 @@ import { type Exit, overdueText } from '../../ipc/child-exit.ts';
 import type { PassedConnection } from '../../ipc/connection-handover.ts';
 import { REPORT_MODULES } from '../../ipc/messages.ts';
 import type { WorkerTitles } from '../../program/title.ts';
-import { ConnectionTable } from '../../worker/accept-balancer.ts';
+import { ConnectionTable } from '../../worker/connection-table.ts';
 import type { Spares } from '../spares.ts';
 import type { PoolOptions, WorkerSettings } from '../supervision.ts';
 import { WorkerHandle } from '../worker-handle.ts';

@@ -60,6 +60,12 @@ export class Certificates {
       }));
   }
 
+  /** Why a client was refused, if that is because of its certificate. */
+  clientError(error: Error, { authorizationError }: TLSSocket): string | undefined {
+    if (errorCode(error) === 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE') return 'it has no certificate';
+    return authorizationError ? `its certificate is refused: ${String(authorizationError)}` : undefined;
+  }
+
   /** A TLS server that always has the current certificates. */
   createServer(options: TlsOptions): TlsServer {
     const hasAuthorities = this.#authorities !== undefined;
@@ -160,13 +166,6 @@ export class Certificates {
       log.warn(`TLS: the certificate of ${title} in ${files.cert.path} ${expiryText(expires)}`);
     }
   }
-}
-
-/** Why a client was refused, if that is because of its certificate. */
-export function clientCertificateError(error: Error, socket: TLSSocket): string | undefined {
-  if (errorCode(error) === 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE') return 'it has no certificate';
-  const { authorizationError } = socket;
-  return authorizationError ? `its certificate is refused: ${String(authorizationError)}` : undefined;
 }
 
 const EXPIRY_CHECK_MS = 3_600_000;
