@@ -25,7 +25,8 @@ export function lineLogger(level: LogLevel, write: (line: string, level: LogLeve
 
 /** A logger whose messages begin with what they are about. */
 export function prefixedLogger(log: Logger, prefix: string): Logger {
-  const at = (level: LogLevel) => (message: string) => log[level](`${prefix}${message}`);
+  // An error in the file of a section names the section behind the place.
+  const at = (level: LogLevel) => (message: string) => log[level](`${prefix}${message.replaceAll(prefix, '')}`);
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
 

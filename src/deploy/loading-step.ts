@@ -8,7 +8,7 @@ export interface LoadingStep {
   readonly location: Location | undefined;
   /** Why it does not settle, if that is known when it does not. */
   readonly hint?: () => string;
-  /** The error that says what it still waits for after this many seconds, if that is known. */
+  /** The error that says what it still waits for after this many seconds. Default: one that names the step. */
   readonly overdue?: (seconds: number) => RunError;
 }
 
@@ -49,6 +49,21 @@ export function neverSettlesError(): RunError | undefined {
   });
 }
 
+/** The error if a step is still running after this many seconds; undefined if none is. */
+export function overdueError(seconds: number): RunError | undefined {
+  const step = currentStep();
+  if (!step) return undefined;
+  const { what, location, overdue } = step;
+  return overdue?.(seconds) ?? startTimeout(what, seconds, location);
+}
+
+function startTimeout(what: string, seconds: number, location: Location | undefined): RunError {
+  return new RunError('PASTER_START_TIMEOUT', `${what} was not ready within ${seconds} s`, {
+    location,
+    hint: 'is there a promise that never settles? start_timeout gives it more time',
+  });
+}
+
 /**
  * Runs `work`, which may go on to serve.
  *
@@ -79,10 +94,9 @@ export async function guardLoading<T>(
   }
 }
 
-/** Rejects when the time is over, if the running step knows more than the supervisor. */
+/** Rejects when the time is over, if a step is running: it knows more than the supervisor. */
 async function givenUp(overdue: Promise<number>): Promise<never> {
-  const seconds = await overdue;
-  const error = currentStep()?.overdue?.(seconds);
+  const error = overdueError(await overdue);
   if (error) throw error;
   return new Promise(() => {});
 }

@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isatty } from 'node:tty';
 import { releaseVariables } from '../config/env-file.ts';
-import { currentStep } from '../deploy/loading-step.ts';
+import { overdueError } from '../deploy/loading-step.ts';
 import { refuseListeningLater } from '../deploy/programs/listening/refusal.ts';
 import { type HandOver, type Serving, serveTogether } from '../deploy/server/serving.ts';
 import { EXIT_FAILURE, EXIT_OK, formatError, RunError } from '../errors.ts';
@@ -72,7 +72,7 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
     const { server, log } = this.#service;
     const { start_timeout: limit } = server.settings;
     const timer = after(limit, () => {
-      const error = currentStep()?.overdue?.(limit);
+      const error = overdueError(limit);
       if (error) log.warn(formatError(error));
     });
     // A program that waits for nothing must be noticed.

@@ -85,7 +85,8 @@ async function runTask(
     } finally {
       clearTimeout(limit);
     }
-    if (isLate) throw new RunError('PASTER_TASK', `[task:${name}] was stopped after ${timeout} s: timeout`);
+    if (isLate)
+      throw new RunError('PASTER_TASK', `[task:${name}] was stopped: it ran longer than its timeout of ${timeout} s`);
     return EXIT_OK;
   };
   return guardLoading(work, console.err, neverSettlesError);

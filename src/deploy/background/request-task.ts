@@ -45,7 +45,7 @@ export function requestTask(
         const { statusCode, body } = await inject(app, sent, partLogger);
         for await (const _chunk of body);
         if (statusCode < 200 || statusCode >= 400) {
-          throw new RunError('PASTER_TASK', `${method} ${url} was responded to with ${statusCode}`);
+          throw new RunError('PASTER_TASK', `${method} ${url} responded with status ${statusCode}`);
         }
       } finally {
         await app.close?.();

@@ -236,25 +236,26 @@ export class ScheduledTask<Boot> {
     const running = startTaskRun({ ...this.#options, boot, env: { ...env, [TASK_DUE]: due.toISOString() } });
     this.#running = running;
     const limit = timeout > 0 ? setTimeout(() => void this.#end('timeout', true), timeout * 1000) : undefined;
-    const { result, error } = await running.ended;
+    const { result, error, isKilled } = await running.ended;
     clearTimeout(limit);
     const seconds = (performance.now() - begun) / 1000;
-    const text = error === undefined ? undefined : describeError(error);
+    const late = result === 'timeout' ? `it ran longer than its timeout of ${timeout} s` : undefined;
+    const text = error === undefined ? late : describeError(error);
     this.#last = { at, seconds, result, text };
     this.#onRun(this.#last);
     this.#runs[result]++;
-    this.#report(this.#last, error);
+    this.#report(this.#last, error, isKilled);
     this.#running = undefined;
     const next = this.#isStopping ? undefined : this.#queue.shift();
     if (next) this.#begin(next);
   }
 
-  #report({ seconds, result }: TaskRun, error: Error | undefined): void {
+  #report({ seconds, result, text }: TaskRun, error: Error | undefined, isKilled: boolean): void {
     const took = `after ${seconds.toFixed(1)} s`;
     if (result === 'ok') this.#log.debug(`done ${took}`);
-    else if (result === 'timeout') this.#log.error(`stopped ${took}: timeout`);
+    else if (result === 'timeout') this.#log.error(`${isKilled ? 'killed' : 'stopped'} ${took}: ${text}`);
     else if (result === 'failed')
       this.#log.error(`failed ${took}${error ? `: ${this.#options.describeFailure(error)}` : ''}`);
-    else this.#log.info(`stopped ${took}`);
+    else this.#log.info(`${isKilled ? 'killed' : 'stopped'} ${took}`);
   }
 }

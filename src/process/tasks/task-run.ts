@@ -20,16 +20,24 @@ export interface TaskRunOptions<Boot> {
 /** A run in progress. */
 export interface TaskProcess {
   readonly pid: number | undefined;
-  readonly ended: Promise<{ readonly result: TaskResult; readonly error: Error | undefined }>;
+  readonly ended: Promise<TaskEnd>;
   /** Asks it to end, and kills it after some seconds. `result` is what its end counts as. */
   stop(result: TaskResult, seconds: number): Promise<void>;
   reopenLogs(): void;
+}
+
+export interface TaskEnd {
+  readonly result: TaskResult;
+  readonly error: Error | undefined;
+  /** Whether it was killed because it did not end in time when it was asked to. */
+  readonly isKilled: boolean;
 }
 
 let lastId = 0;
 
 export function startTaskRun<Boot>({ name, entry, served, output, log, boot, env }: TaskRunOptions<Boot>): TaskProcess {
   enterDirectory(workingDirectory());
+  let isKilled = false;
   const worker = new WorkerHandle<Boot>({
     id: ++lastId,
     entry: inCurrentRelease(entry),
@@ -49,7 +57,10 @@ export function startTaskRun<Boot>({ name, entry, served, output, log, boot, env
     onAsk: () => new Promise(() => {}),
     onReport: () => {},
     onConnection: (connection) => connection.close(),
-    onOverdue: (seconds) => log.warn(overdueText(`process ${worker.pid}`, seconds)),
+    onOverdue(seconds) {
+      isKilled = true;
+      log.warn(overdueText(`process ${worker.pid}`, seconds));
+    },
   });
   worker.title = titleOf(`task ${name}`, served);
   let stopped: TaskResult | undefined;
@@ -60,9 +71,9 @@ export function startTaskRun<Boot>({ name, entry, served, output, log, boot, env
   return {
     pid: worker.pid,
     ended: worker.exited.then((exit) => {
-      if (stopped !== undefined) return { result: stopped, error: undefined };
-      if (exit.code === WORKER_DONE) return { result: 'ok', error: undefined };
-      return { result: 'failed', error: worker.failure ?? endedEarly(exit) };
+      if (stopped !== undefined) return { result: stopped, error: undefined, isKilled };
+      if (exit.code === WORKER_DONE) return { result: 'ok', error: undefined, isKilled };
+      return { result: 'failed', error: worker.failure ?? endedEarly(exit), isKilled };
     }),
     stop(result, seconds) {
       stopped ??= result;

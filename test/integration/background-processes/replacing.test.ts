@@ -67,6 +67,25 @@ export async function run(globalConf, localConf, signal) {
     expect(await pids(cwd, 'mailer')).toEqual(before);
   });
 
+  test('a new version that never starts is reported with its section', async () => {
+    const cwd = project('[process:mailer]\nuse = call:./mailer.js:run\n');
+    const program = await serveAlone(cwd);
+    const section = '[process:mailer]\nuse = call:./mailer.js:make\nstart_timeout = 2\n';
+    writeFileSync(join(cwd, 'x.ini'), section);
+    const WAITS = 'new Promise(() => setInterval(() => {}, 1000))';
+    const named = 'x\\.ini:1:1: \\[process:mailer\\] call:\\./mailer\\.js:make';
+    for (const [source, problem] of [
+      [`await ${WAITS};`, named],
+      [`export const make = () => ${WAITS};`, named],
+      ['for (;;);', 'the process'],
+    ]) {
+      writeFileSync(join(cwd, 'mailer.js'), `${source}\n`);
+      const { stderr } = await paster(['control', 'x.ini', 'reload'], { cwd }).finished();
+      expect(stderr).toMatch(new RegExp(`${problem} was not ready within 2 s \\(.*start_timeout`));
+    }
+    expect(program.output).toMatch(/^paster: error: \[process:mailer\] the new version does not start/m);
+  });
+
   test('an error in a section keeps the web workers at the old version too', async () => {
     const web = (text: string) =>
       `${text}\n[app:main]\nuse = call:./app.js:makeApp\n[server:main]\nuse = npm:paster#http\nport = 0\nworkers = 1\n`;
@@ -236,6 +255,8 @@ export const makeApp = () => async (req, res) => {
     writeFileSync(join(cwd, 'mailer.js'), MAILER.replace('mailer says', 'now says'));
     await program.says(/^now says/m);
     expect(await pids(cwd, 'other')).toEqual(other);
+    writeFileSync(join(cwd, 'mailer.js'), 'export const run = (;\n');
+    await program.says(/\[process:mailer\] mailer\.js:1:\d+: SyntaxError/);
   });
 
   test('an error of the process is logged with its place, and the process starts again later each time', async () => {

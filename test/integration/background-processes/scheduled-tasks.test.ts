@@ -10,6 +10,7 @@ const note = (what) => appendFileSync('notes', what + '\\n');
 export const due = () => note(process.env.PASTER_TASK_DUE);
 export const late = () => note(Date.now() - Date.parse(process.env.PASTER_TASK_DUE));
 export const fails = async () => { throw new Error('no disk'); };
+export const never = () => new Promise(() => setInterval(() => {}, 1000));
 export const forever = (globalConf, localConf, signal) => new Promise((resolve) => {
   note('begins ' + process.pid);
   const timer = setInterval(() => {}, 1000);
@@ -195,10 +196,14 @@ test('metrics count the runs by their results', async () => {
   expect([0, 1]).toContain(value(text, 'paster_task_running\\{task="good"\\}'));
 });
 
-test('a run beyond its timeout is stopped', async () => {
-  const cwd = project(`[task:long]\n${EACH_SECOND}\ntimeout = 0.3\nuse = call:./tasks.js:forever\n`);
+test('a run beyond its timeout is stopped, and killed if it does not end', async () => {
+  const cwd = project(
+    `[task:long]\n${EACH_SECOND}\ntimeout = 0.3\nuse = call:./tasks.js:forever\n` +
+      `[task:deaf]\n${EACH_SECOND}\ntimeout = 1.5\ngraceful_timeout = 0.1\nuse = call:./tasks.js:never\n`,
+  );
   const program = await serveTasks(cwd);
-  await program.says(/\[task:long\] stopped after \d+\.\d s: timeout/);
+  await program.says(/\[task:long\] stopped after \d+\.\d s: it ran longer than its timeout of 0\.3 s/);
+  await program.says(/\[task:deaf\] killed after \d+\.\d s: it ran longer than its timeout of 1\.5 s/);
   expect((await task(cwd))?.runs['timeout']).toBeGreaterThan(0);
 });
 
@@ -261,7 +266,7 @@ describe('run', () => {
     expect(notes(directory)).toEqual(['POST /internal/cleanup']);
     expect(await run(directory, 'bad')).toMatchObject({
       status: 1,
-      stderr: expect.stringContaining('GET /bad was responded to with 500'),
+      stderr: expect.stringContaining('GET /bad responded with status 500'),
     });
   });
 
@@ -299,7 +304,9 @@ console.log('begun');\n`,
 
   test('a timeout and a wrong name', async () => {
     const directory = cwd();
-    expect((await run(directory, 'long')).stderr).toContain('[task:long] was stopped after 0.2 s: timeout');
+    expect((await run(directory, 'long')).stderr).toContain(
+      '[task:long] was stopped: it ran longer than its timeout of 0.2 s',
+    );
     expect(await run(directory, 'du')).toMatchObject({
       status: 2,
       stderr: expect.stringContaining('did you mean "due"?'),

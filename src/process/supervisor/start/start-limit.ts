@@ -7,7 +7,7 @@ import { after } from '../../../timer.ts';
 const SLOW_START_S = 10;
 
 /** How long a worker that is given up may take to say what it waits for: its event loop may be blocked. */
-const LAST_WORDS_S = 0.5;
+const LAST_WORDS_S = 1;
 
 interface LimitedWorker {
   readonly pid: number | undefined;
@@ -22,14 +22,17 @@ export class StartLimit {
   readonly #slow: NodeJS.Timeout | undefined;
   readonly #limit: NodeJS.Timeout | undefined;
 
-  /** @param seconds 0: no limit */
-  constructor(seconds: number, worker: LimitedWorker, log: Logger) {
+  /**
+   * @param seconds 0: no limit
+   * @param loaded what it loads: `the application`
+   */
+  constructor(seconds: number, worker: LimitedWorker, loaded: string, log: Logger) {
     this.#slow = after(SLOW_START_S, () => {
-      log.warn(`worker ${worker.pid} has been loading the application for ${SLOW_START_S} s`);
+      log.warn(`worker ${worker.pid} has been loading ${loaded} for ${SLOW_START_S} s`);
     });
     this.#limit = after(seconds, () => {
-      this.error = new RunError('PASTER_START_TIMEOUT', `the application was not ready within ${seconds} s`, {
-        hint: 'is there a promise that never settles? start_timeout in the server’s section gives it more time',
+      this.error = new RunError('PASTER_START_TIMEOUT', `${loaded} was not ready within ${seconds} s`, {
+        hint: 'is there an endless loop, or a promise that never settles? start_timeout gives it more time',
       });
       worker.giveUp(seconds);
       this.#kill = after(LAST_WORDS_S, () => worker.kill());

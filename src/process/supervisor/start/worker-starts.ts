@@ -16,7 +16,7 @@ import { StartLimit } from './start-limit.ts';
 
 /** What starting workers needs of their pool. */
 export interface StartsOwner<Boot> {
-  readonly options: Pick<PoolOptions<Boot>, 'reload' | 'onServes' | 'log'>;
+  readonly options: Pick<PoolOptions<Boot>, 'reload' | 'onServes' | 'log' | 'role'>;
   /** For a worker that starts now. */
   readonly settings: () => WorkerSettings<Boot>;
   readonly spares: Spares<Boot>;
@@ -141,7 +141,8 @@ export class WorkerStarts<Boot> {
     const worker = this.#first.take() ?? spares.take(isCold) ?? live.spawn();
     const interruptions = this.#interruptions;
     const { boot, limits, startTimeout } = settings();
-    const limit = new StartLimit(startTimeout, worker, this.#log);
+    const loaded = options.role === undefined ? 'the application' : 'the process';
+    const limit = new StartLimit(startTimeout, worker, loaded, this.#log);
     const givenUp = new Promise<never>((_resolve, reject) => {
       this.#starting.set(worker, () => reject(new Interrupted()));
     });
