@@ -14,7 +14,7 @@ import { programLogger } from '../../log.ts';
 import { TASK_DUE } from '../../process/ipc/messages.ts';
 import { setUpLogging } from '../../serve/logging.ts';
 import { enterPlan, preload } from '../../serve/worker/worker-process.ts';
-import { after } from '../../timer.ts';
+import { after, timerMs } from '../../timer.ts';
 import { workingDirectory } from '../../working-directory.ts';
 import { DOTENV, iniPath, parseAssignments, readEnvFiles } from '../command-line/arguments.ts';
 import type { Command, Console } from '../command-line/command.ts';
@@ -52,7 +52,7 @@ async function runTask(
   const background = await ownEnvironment(file, section, session);
   const { preload: modules } = await applyEnvironment({ file, background }, session);
   const context = await backgroundContext(file, section, globalConf, session);
-  const { user, group, cwd, timeout } = await readTaskSettings(context);
+  const { user, group, cwd, timeout, graceful_timeout: grace } = await readTaskSettings(context);
   session.logWarnings(programLogger('warn', console.err));
   const ownership = { user, group };
   enterPlan({ directory: workingDirectory(), ownership, variables: configuredVariables() });
@@ -63,8 +63,18 @@ async function runTask(
   const work = async (): Promise<number> => {
     let running: RunningProcess | undefined;
     let isStopped = false;
+    let killer: NodeJS.Timeout | undefined;
+    let giveUp = (_error: Error): void => {};
+    const givenUp = new Promise<never>((_resolve, reject) => {
+      giveUp = reject;
+    });
+    const kill = (): void => {
+      void running?.stop({ graceful: false }).catch(() => {});
+      giveUp(new RunError('PASTER_TASK', `[task:${name}] did not end within graceful_timeout (${grace} s)`));
+    };
     const stop = (): void => {
       isStopped = true;
+      killer ??= setTimeout(kill, timerMs(grace)).unref();
       void running?.stop({ graceful: true }).catch(() => {});
     };
     // First: a program of Node keeps what is added later, as handlers of its own.
@@ -78,12 +88,13 @@ async function runTask(
       stop();
     });
     try {
-      await running.finished;
+      await Promise.race([running.finished, givenUp]);
     } catch (error) {
       if (error instanceof PasterError) throw error;
       throw await partFailure(error, context);
     } finally {
       clearTimeout(limit);
+      clearTimeout(killer);
     }
     if (isLate)
       throw new RunError('PASTER_TASK', `[task:${name}] was stopped: it ran longer than its timeout of ${timeout} s`);

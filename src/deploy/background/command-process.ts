@@ -1,18 +1,20 @@
 /**
  * `command = python3 jobs.py`: runs any program. The process that paster supervises starts it in a process group of its own, passes
- * the stop signal on, and ends when it ends.
+ * the stop signal on, and ends when the whole group has ended.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { defineSettings, type SettingsOf, seconds } from '../../config/setting.ts';
 import { ConfigError, errorCode, errorMessage, RunError } from '../../errors.ts';
 import { isExistingFile } from '../../files/existing-path.ts';
 import { consoleLogger } from '../../logging/configure.ts';
 import { ERROR, INFO } from '../../logging/python/record.ts';
 import { treeMemory } from '../../machine/capacity.ts';
+import { isGroupAlive, signalGroup } from '../../machine/process-group.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { commandLine } from './command-line.ts';
 import type { OwnProcess } from './process-object.ts';
@@ -32,7 +34,11 @@ export const commandProcessSettings = defineSettings(
       default: 1,
       help: 'How many seconds the program must run until it counts as started: if it ends earlier, a reload keeps the old process.',
     },
-    stop_signal: { type: stopSignal, default: 'SIGTERM', help: 'The signal that asks the program to end.' },
+    stop_signal: {
+      type: stopSignal,
+      default: 'SIGTERM',
+      help: 'The signal that asks the program to end. What is left of its process group then gets it too.',
+    },
   },
   { meaning: 'any program' },
 );
@@ -93,6 +99,8 @@ function notStarted(program: string, reason: string, more: { hint?: string; caus
 
 /** The status of a shell for a command that it does not find. */
 const NOT_FOUND = 127;
+/** How often to look whether what the program has started has ended. */
+const LOOK_MS = 20;
 
 class CommandProcess implements OwnProcess {
   /** Set by the caller. */
@@ -136,17 +144,20 @@ class CommandProcess implements OwnProcess {
     if (child.pid !== undefined) this.onGroup(child.pid);
     passLines(child.stdout, (line) => (logger ? logger.report(INFO, line, {}) : process.stdout.write(`${line}\n`)));
     passLines(child.stderr, (line) => (logger ? logger.report(ERROR, line, {}) : process.stderr.write(`${line}\n`)));
+    // The program alone: one that forks, such as Celery, ends its own children, and would pass the signal on to them.
     signal.addEventListener('abort', () => child.kill(stop));
-    // What the program has started ends with it, also if this process has to end first.
+    let rest = Promise.resolve();
     child.once('exit', () => {
-      this.kill();
-      this.#isGone = true;
+      // A shell ends at once, and leaves behind what it was running.
+      if (signal.aborted) rest = this.#endRest(stop);
+      else this.#killRest();
     });
+    // If this process has to end first.
     process.once('exit', () => this.kill());
     const end = new Promise<void>((resolve, reject) => {
       child.once('error', (error) => reject(this.#notStarted(error)));
       child.once('close', (code, by) => {
-        if (code === 0 || signal.aborted) return resolve();
+        if (code === 0 || signal.aborted) return resolve(rest);
         const hint = code === NOT_FOUND ? 'a shell ends with it if it does not find a program' : undefined;
         reject(this.#failure(by === null ? `ended with status ${code}` : `was ended by ${by}`, hint));
       });
@@ -157,12 +168,23 @@ class CommandProcess implements OwnProcess {
 
   kill(): void {
     const { pid } = this.#child ?? {};
-    if (pid === undefined || this.#isGone) return;
-    try {
-      process.kill(-pid, 'SIGKILL');
-    } catch {
-      // Nothing is left of the group.
+    if (pid !== undefined && !this.#isGone) signalGroup(pid, 'SIGKILL');
+  }
+
+  /** The program has ended: what it has started ends too. */
+  #killRest(): void {
+    this.kill();
+    this.#isGone = true;
+  }
+
+  /** The same after a stop signal, which what is left gets too. */
+  async #endRest(stop: NodeJS.Signals): Promise<void> {
+    const { pid } = this.#child ?? {};
+    if (pid !== undefined) {
+      signalGroup(pid, stop);
+      while (isGroupAlive(pid)) await sleep(LOOK_MS);
     }
+    this.#isGone = true;
   }
 
   childMemory(): number {

@@ -1,5 +1,6 @@
 /** The process groups that a worker has started. They end with the worker, also if it is killed. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isGroupAlive, signalGroup } from '../../machine/process-group.ts';
 
 const LOOK_MS = 5;
 /** A process that does not end by then waits for the system, and nothing can end it. */
@@ -20,15 +21,9 @@ export class ChildGroups {
 
   async #kill(): Promise<void> {
     const limit = performance.now() + LONGEST_END_MS;
-    for (const leader of this.#leaders) while (kill(leader) && performance.now() < limit) await sleep(LOOK_MS);
-  }
-}
-
-/** @returns whether there is such a group */
-function kill(leader: number): boolean {
-  try {
-    return process.kill(-leader, 'SIGKILL');
-  } catch {
-    return false;
+    for (const leader of this.#leaders) {
+      do signalGroup(leader, 'SIGKILL');
+      while (isGroupAlive(leader) && (await sleep(LOOK_MS, true)) && performance.now() < limit);
+    }
   }
 }

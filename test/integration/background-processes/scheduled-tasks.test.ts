@@ -242,7 +242,8 @@ describe('run', () => {
     project(
       `${WEB}[task:due]\n${NEVER}\nuse = call:./tasks.js:due\n[task:fails]\n${NEVER}\nuse = call:./tasks.js:fails\n` +
         `[task:status]\n${NEVER}\ncommand = sh -c 'echo out; exit 3'\n[task:get]\n${NEVER}\nrequest = POST /internal/cleanup\n` +
-        `[task:bad]\n${NEVER}\nrequest = /bad\n[task:program]\n${NEVER}\nuse = program:./program.js\nargs = x\n[task:long]\n${NEVER}\nuse = call:./tasks.js:forever\ntimeout = 0.2\n`,
+        `[task:bad]\n${NEVER}\nrequest = /bad\n[task:program]\n${NEVER}\nuse = program:./program.js\nargs = x\n[task:long]\n${NEVER}\nuse = call:./tasks.js:forever\ntimeout = 0.2\n` +
+        `[task:deaf]\n${NEVER}\nuse = call:./tasks.js:never\ntimeout = 0.2\ngraceful_timeout = 0.1\n`,
     );
 
   test('a function, and the exit status says how it went', async () => {
@@ -304,6 +305,11 @@ console.log('begun');\n`,
 
   test('a timeout and a wrong name', async () => {
     const directory = cwd();
+    const deaf = await run(directory, 'deaf');
+    expect([deaf.status, deaf.stderr]).toEqual([
+      1,
+      'paster: [task:deaf] did not end within graceful_timeout (0.1 s)\n',
+    ]);
     expect((await run(directory, 'long')).stderr).toContain(
       '[task:long] was stopped: it ran longer than its timeout of 0.2 s',
     );
@@ -360,9 +366,7 @@ describe('a run that could not succeed', () => {
   test('an error in its code is logged when the server has started, and after HUP', async () => {
     const cwd = project(file('use = call:./tasks.js:du'));
     const program = await serve(['x.ini'], { cwd });
-    await program.says(
-      /\[task:a\] a run would fail: x\.ini:9:7: \[task:a\] \S+ exports no "du" \(did you mean "due"\?\)/,
-    );
+    await program.says(/\[task:a\] a run would fail: x\.ini:9:7: \S+ exports no "du" \(did you mean "due"\?\)/);
     writeFileSync(join(cwd, 'x.ini'), file('use = call:./tasks.js:dua'));
     program.child.kill('SIGHUP');
     await program.says(/\[task:a\] a run would fail: .* exports no "dua"/);

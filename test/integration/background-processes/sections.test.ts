@@ -118,6 +118,27 @@ console.log('the last job has ended');\n`,
     expect(isAlive(Number(child))).toBe(false);
   });
 
+  test('what a shell leaves behind gets the stop signal too, and is killed after graceful_timeout', async () => {
+    const job = (name: string, atTerm: string) =>
+      `sh -c '${process.execPath} job.cjs ${name} ${atTerm}; echo next job'\ngraceful_timeout = 1\n`;
+    const cwd = project(
+      `[process:polite]\ncommand = ${job('polite', 'finishes')}[process:deaf]\ncommand = ${job('deaf', 'continues')}`,
+      {
+        'job.cjs': `const [, , name, atTerm] = process.argv;
+process.on('SIGTERM', () => atTerm === 'finishes' && setTimeout(() => { console.log(name + ' finished'); process.exit(); }, 200));
+setInterval(() => {}, 1000);
+console.log(name, process.pid);\n`,
+      },
+    );
+    const program = await serveAlone(cwd);
+    const [, polite = ''] = await program.says(/^polite (\d+)$/m);
+    const [, deaf = ''] = await program.says(/^deaf (\d+)$/m);
+    const { stdout, stderr } = await program.kill('SIGTERM');
+    expect([stdout.includes('polite finished'), stdout.includes('next job')]).toEqual([true, false]);
+    expect([isAlive(Number(polite)), isAlive(Number(deaf))]).toEqual([false, false]);
+    expect(stderr.match(/^.* is killed: /gm)).toEqual([expect.stringContaining('[process:deaf]')]);
+  });
+
   test('a command gets its stop signal, and is killed after graceful_timeout', async () => {
     const cwd = project(
       `[process:polite]\ncommand = sh -c 'trap "echo goodbye; exit 0" INT; while :; do sleep 0.1; done'\nstop_signal = SIGINT\n` +
