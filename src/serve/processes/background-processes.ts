@@ -42,8 +42,8 @@ export class BackgroundProcesses {
   readonly #service: Service;
   readonly #tasks: ScheduledTasks;
   readonly #sections = new Map<string, Section>();
-  /** The newest reload: of several that wait, only that one is done. */
-  #lastReload = 0;
+  /** Whether the reload in progress is given up for a newer one. */
+  #isGivenUp = false;
   readonly #turns = new Turns(() => this.#isStopping);
   #hasStarted = false;
   #isStopping = false;
@@ -94,16 +94,25 @@ export class BackgroundProcesses {
     web: Supervisor<WorkerPlan> | undefined,
     onReplaced: () => Promise<void>,
   ): Promise<ReloadResult> {
-    const number = ++this.#lastReload;
+    return this.#turns.run<ReloadResult>(() => {
+      this.#isGivenUp = false;
+      this.#endStarting();
+      return this.#reloadAll(reason, web, onReplaced);
+    }, STOPPED);
+  }
+
+  /** Ends the reload in progress, if there is one: what it starts is out of date, and may never become ready. */
+  giveUpReload(web: Supervisor<WorkerPlan> | undefined): void {
+    this.#isGivenUp = true;
     web?.interruptChange();
     for (const supervisor of this.#supervisors) supervisor.interruptChange();
+    this.#endStarting();
+  }
+
+  /** Sections that have not started yet are started by the next reload. */
+  #endStarting(): void {
     const starting = [...this.#sections].flatMap(([name, { isStarting }]) => (isStarting ? name : []));
     void this.#remove(starting, { graceful: false });
-    const isSuperseded = () => number !== this.#lastReload;
-    return this.#turns.run<ReloadResult>(
-      async () => (isSuperseded() ? SUPERSEDED : this.#reloadAll(reason, web, onReplaced, isSuperseded)),
-      STOPPED,
-    );
   }
 
   /** Runs an action while no reload is in progress. Undefined: the processes are stopping. */
@@ -115,7 +124,6 @@ export class BackgroundProcesses {
     reason: string,
     web: Supervisor<WorkerPlan> | undefined,
     onReplaced: () => Promise<void>,
-    isSuperseded: () => boolean,
   ): Promise<ReloadResult> {
     const chosen = await this.#chosen().catch((error: unknown): Failure => ({ ok: false, error }));
     if ('error' in chosen) {
@@ -140,7 +148,7 @@ export class BackgroundProcesses {
         ...application.filter(({ isExclusive }) => isExclusive),
       ],
       reason,
-      isSuperseded,
+      () => this.#isGivenUp,
     );
     if (!result.ok && !result.hasEnded) return result;
     await this.#setTasks(tasks);

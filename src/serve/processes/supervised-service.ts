@@ -10,10 +10,17 @@ import type { SignalTarget } from '../../process/program/signals.ts';
 import type { ReloadResult } from '../../process/supervisor/current-version.ts';
 import type { Supervisor } from '../../process/supervisor/supervisor.ts';
 import { SupervisorControl, unknownCommand } from '../../process/supervisor/supervisor-control.ts';
+import { timerMs } from '../../timer.ts';
 import type { WorkerPlan } from '../plan.ts';
 import type { Service } from '../service.ts';
 import type { Upgrade } from '../upgrade/upgrade.ts';
 import type { BackgroundProcesses } from './background-processes.ts';
+
+/**
+ * How long a reload in progress may take when a newer one waits for it, and twice as long each time in a row that one was given up: a
+ * version that hangs must not keep a better one from being loaded, and frequent reloads must not keep each other from finishing.
+ */
+const PATIENCE_S = 1;
 
 /** Passes signals to the supervisors, and tells systemd what they do. */
 export class SupervisedService implements SignalTarget, Controllable {
@@ -25,6 +32,13 @@ export class SupervisedService implements SignalTarget, Controllable {
   readonly #service: Service;
   readonly #onReloaded: () => Promise<void>;
   readonly #started = Date.now();
+  #reloading: Promise<ReloadResult> | undefined;
+  /** The reload that follows `#reloading`. */
+  #next: Promise<ReloadResult> | undefined;
+  /** Gives up the reload in progress for the one that follows. */
+  #giveUp = (): void => {};
+  /** How many reloads in a row were given up. */
+  #givenUp = 0;
   /** Resolves when what the last reload has changed in this process is done. */
   #settled: Promise<void> = Promise.resolve();
   isStopping = false;
@@ -46,8 +60,44 @@ export class SupervisedService implements SignalTarget, Controllable {
     this.#webControl = web && new SupervisorControl(web, this);
   }
 
-  /** Replaces the web workers and the processes. If one does not start, or a section has an error, all stay as they are. */
+  /**
+   * Replaces the web workers and the processes. If one does not start, or a section has an error, all stay as they are. All calls
+   * during a reload make one more, which begins when that has ended, since it may have read files too early.
+   */
   reload(reason: string): Promise<ReloadResult> {
+    const pid = this.#upgrade.startingPid;
+    if (pid !== undefined) this.#service.log.info(`${reason}: reloads when process ${pid} serves or has failed`);
+    if (!this.#reloading) return this.#beginReload(reason);
+    this.#next ??= this.#reloadAfter(this.#reloading, reason);
+    return this.#next;
+  }
+
+  async #reloadAfter(current: Promise<ReloadResult>, reason: string): Promise<ReloadResult> {
+    const limit = setTimeout(() => this.#giveUp(), timerMs(PATIENCE_S * 2 ** this.#givenUp));
+    await current;
+    clearTimeout(limit);
+    this.#next = undefined;
+    return this.#beginReload(reason);
+  }
+
+  #beginReload(reason: string): Promise<ReloadResult> {
+    let isGivenUp = false;
+    this.#giveUp = () => {
+      isGivenUp = true;
+      this.#processes.giveUpReload(this.#web);
+    };
+    const reloading = this.#reloadAll(reason)
+      .catch((error: unknown): ReloadResult => ({ ok: false, error }))
+      .finally(() => {
+        this.#givenUp = isGivenUp ? this.#givenUp + 1 : 0;
+        if (!this.#next) this.#reloading = undefined;
+      });
+    this.#reloading = reloading;
+    // The one that follows loads what this one should have.
+    return reloading.then((result) => (isGivenUp && !result.ok && this.#next) || result);
+  }
+
+  #reloadAll(reason: string): Promise<ReloadResult> {
     return this.#service.reloading(async () => {
       await this.#settled;
       let isReplaced = false;

@@ -94,6 +94,11 @@ export class Upgrade {
     return !['SIGINT', 'SIGQUIT', 'SIGUSR1'].includes(signal);
   }
 
+  /** The process that starts for an upgrade, and does not serve yet. */
+  get startingPid(): number | undefined {
+    return this.#isInProgress && !this.#isDone ? this.#successor?.pid : undefined;
+  }
+
   /** For a reload that was requested during an upgrade: the new process may have read the configuration too early. */
   reloadInstead(): void {
     if (this.#isDone && this.#successor) process.kill(this.#successor.pid, 'SIGHUP');

@@ -2,7 +2,7 @@
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { eventually, isAlive, paster, serve } from '../../helpers/programs/program.ts';
 import { askForStart } from '../../helpers/requests/ask.ts';
 import { MAILER, notes, pids, project, serveAlone, statusOf, WEB } from './project.ts';
@@ -178,6 +178,17 @@ export const makeApp = () => async (req, res) => {
       await eventually(async () => (await response()) === 'two');
       await eventually(async () => (await pids(cwd, 'other')).length === 1);
       expect(program.output).not.toContain('does not start');
+    });
+
+    test('HUPs that come faster than a reload takes do not keep it from finishing', async () => {
+      const { cwd, program, response } = await serveBoth(OTHER);
+      writeFileSync(join(cwd, 'app.js'), `await new Promise((resolve) => setTimeout(resolve, 500));\n${app('two')}`);
+      const timer = setInterval(() => program.child.kill('SIGHUP'), 100);
+      onTestFinished(() => clearInterval(timer));
+      await eventually(async () => (await response()) === 'two');
+      clearInterval(timer);
+      const reloads = ['one', 'two', 'three'].map(() => paster(['control', 'x.ini', 'reload'], { cwd }).finished());
+      expect((await Promise.all(reloads)).map(({ stderr }) => stderr)).toEqual(['', '', '']);
     });
 
     test.each([
