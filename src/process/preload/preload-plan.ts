@@ -271,7 +271,11 @@ export class PreloadPlan {
   /** Tries again when no own module mentions any more what the application has changed. If it still does, that is noticed. */
   #recover(name: string): void {
     const [word = name] = /[\w$]+(?=\W*$)/.exec(name) ?? [];
-    const mentions = (file: string) => isExistingFile(file) && readFileSync(file, 'utf8').includes(word);
+    const mentions = (file: string) =>
+      isExistingFile(file) &&
+      readFileSync(file, 'utf8')
+        .split(/[^\w$]+/)
+        .includes(word);
     const known = this.#mentions.get(name) ?? [];
     const own = () =>
       this.#loads.modules.map(({ file }) => file).filter((file) => !isPackageFile(file) && !isOwnFile(file));

@@ -97,7 +97,7 @@ describe('a global that has changed', () => {
     expect(plan.prepare()).toBeUndefined();
     load('fetch.name = 2;\n');
     expect(plan.prepare()).toBeUndefined();
-    load('');
+    load('fetch.nameless;\n');
     expect(plan.prepare()?.units).toHaveLength(2);
   });
 

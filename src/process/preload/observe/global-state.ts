@@ -50,6 +50,7 @@ const LISTS = ['argv', 'execArgv'] as const;
 /** What programs set by a call, or by an accessor, with the function that reads it. */
 const SETTINGS: Readonly<Record<string, () => unknown>> = {
   'events.defaultMaxListeners': () => events.defaultMaxListeners,
+  'the classes of fetch': () => replacedFetchClasses,
   'http.globalAgent': () => http.globalAgent,
   'https.globalAgent': () => https.globalAgent,
   'the order of addresses (dns.setDefaultResultOrder)': () => dns.getDefaultResultOrder(),
@@ -58,6 +59,13 @@ const SETTINGS: Readonly<Record<string, () => unknown>> = {
   'net.setDefaultAutoSelectFamilyAttemptTimeout': () => net.getDefaultAutoSelectFamilyAttemptTimeout(),
   'stream.setDefaultHighWaterMark': () => [false, true].map(stream.getDefaultHighWaterMark).join(),
 };
+
+/** Reading one of them loads what fetch is made of, and sets the dispatcher of requests that the package undici looks for. */
+const FETCH_CLASSES = 'CloseEvent EventSource FormData Headers MessageEvent Request Response WebSocket'.split(' ');
+const FETCH_MODULE = 'NativeModule internal/deps/undici/undici';
+let isFetchLoaded = false;
+/** Those that something has replaced before they were loaded. */
+let replacedFetchClasses = '';
 
 /** Names that packages choose so that only they themselves find them. */
 const PRIVATE_NAME = /^(?:Symbol\(|__)/;
@@ -84,7 +92,7 @@ function watch(name: string, object: unknown): void {
 function watchGlobals(): void {
   watch('globalThis', globalThis);
   for (const name of Object.getOwnPropertyNames(globalThis))
-    if (!isStorage(name)) watch(name, Reflect.get(globalThis, name));
+    if (!isStorage(name) && !isLazyFetchClass(name)) watch(name, Reflect.get(globalThis, name));
   for (const [name, value] of dataProperties(Intl)) watch(`Intl.${name}`, value);
   watch('util.inspect.defaultOptions', inspect.defaultOptions);
   for (const [name, { globalAgent }] of Object.entries({ http, https })) {
@@ -98,10 +106,17 @@ function watchModules(): void {
   const { moduleLoadList: loaded = [] } = process as { readonly moduleLoadList?: readonly string[] };
   if (seenModules === loaded.length) return;
   for (const entry of loaded.slice(seenModules)) {
+    isFetchLoaded ||= entry === FETCH_MODULE;
     const name = entry.replace(/^NativeModule /, '');
     if (name !== entry && !NOT_LOADED.test(name) && isBuiltin(name)) watchModule(name, requireOwn(`node:${name}`));
   }
   seenModules = loaded.length;
+}
+
+function watchFetchClasses(): void {
+  const present = FETCH_CLASSES.filter((name) => name in globalThis);
+  if (isFetchLoaded) for (const name of present) watch(name, Reflect.get(globalThis, name));
+  else replacedFetchClasses = present.filter((name) => !isLazyFetchClass(name)).join();
 }
 
 function watchModule(name: string, module: object): void {
@@ -127,7 +142,10 @@ export class GlobalState {
       for (const name of ALWAYS_LOADED) requireOwn(`node:${name}`);
       watchGlobals();
     }
-    if (!isPartial) watchModules();
+    if (!isPartial) {
+      watchModules();
+      watchFetchClasses();
+    }
     for (const [object, name] of watched) {
       if (!isPartial || GLOBAL_OBJECTS.has(name)) this.#properties.set(object, propertiesOf(object));
     }
@@ -238,6 +256,10 @@ function dataProperties(object: object): [name: string, value: unknown][] {
   );
 }
 
+function isLazyFetchClass(name: string): boolean {
+  return FETCH_CLASSES.includes(name) && Object.getOwnPropertyDescriptor(globalThis, name)?.get !== undefined;
+}
+
 /** Node warns about storage without a file. */
 function isStorage(name: string): boolean {
   return name.endsWith('Storage');
@@ -246,7 +268,7 @@ function isStorage(name: string): boolean {
 /** Reads the globals that Node loads when they are first read, so that this is not taken for a change. */
 export function loadLazyGlobals(): void {
   for (const [name, { get }] of Object.entries(Object.getOwnPropertyDescriptors(globalThis))) {
-    if (get && !isStorage(name)) Reflect.get(globalThis, name);
+    if (get && !isStorage(name) && !isLazyFetchClass(name)) Reflect.get(globalThis, name);
   }
   // They are opened when they are first read.
   void process.stdout;
