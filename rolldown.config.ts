@@ -43,7 +43,7 @@ export default defineConfig({
         // Enough for --help.
         {
           name: 'base',
-          test: /src\/(?:errors|log|own-files|config\/nearest|diagnostics\/paint|files\/path-steps|process\/program\/(?:command-line|compile-cache|last-task|standard-output))\.ts$/,
+          test: /src\/(?:errors|log|own-files|config\/nearest|commands\/command-line\/command|diagnostics\/paint|files\/path-steps|process\/program\/(?:command-line|compile-cache|last-task|standard-output))\.ts$/,
           priority: 3,
         },
         // For the threads and child processes of programs.
@@ -52,7 +52,7 @@ export default defineConfig({
         // Enough for loadApp, and what commands and parts share above it.
         {
           name: 'load',
-          test: /src\/(?:deploy\/load|deploy\/modules\/error-place|config\/(?:setting|debug)|net\/address|commands\/command-line\/(?:arguments|command)|files\/existing-path)\.ts$/,
+          test: /src\/(?:deploy\/load|deploy\/modules\/error-place|config\/(?:setting|debug)|net\/address|commands\/command-line\/arguments|files\/existing-path)\.ts$/,
           priority: 2,
         },
         // What a filter logs through, without what configures it.

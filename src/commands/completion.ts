@@ -2,7 +2,7 @@
 import { didYouMean } from '../config/nearest.ts';
 import { KINDS } from '../deploy/part-kinds.ts';
 import { EXIT_OK, UsageError } from '../errors.ts';
-import type { Command, Commands, CompletedNames, Console } from './command-line/command.ts';
+import { type Command, type Commands, type CompletedNames, type Console, optionNames } from './command-line/command.ts';
 
 /** The completions of one command. */
 interface Completion {
@@ -68,12 +68,15 @@ function completionOf(name: string, { summary, options, args, completes }: Comma
   return {
     name,
     summary,
-    options: options.map(({ flags, help, completes: kinds }) => ({
-      flags: flags.match(/--?[a-zA-Z][\w-]*/g) ?? [],
-      help,
-      takesValue: flags.includes('<'),
-      names: kinds && { prefixes: prefixesOf(kinds), isList: flags.includes('<names>') },
-    })),
+    options: options.map(({ flags, help, completes: kinds }) => {
+      const { short, long, value } = optionNames(flags);
+      return {
+        flags: [...(short ? [`-${short}`] : []), `--${long}`],
+        help,
+        takesValue: value === 'required',
+        names: kinds && { prefixes: prefixesOf(kinds), isList: flags.includes('<names>') },
+      };
+    }),
     named: completes && { after: completes.after, names: { prefixes: prefixesOf(completes.names), isList: false } },
     words: args.flatMap(([arg, help]) => {
       const [, inName] = /^\[([a-z]+(?:\|[a-z]+)+)\]$/.exec(arg) ?? [];

@@ -18,7 +18,7 @@ export function decisionMaker(
 
 /** Undefined without a terminal, and with `--no-interactive`. */
 export function questionsOf(options: Readonly<Record<string, unknown>>, signal: AbortSignal): Questions | undefined {
-  const isAsking = process.stdin.isTTY && process.stdout.isTTY && options['interactive'] !== false;
+  const isAsking = process.stdin.isTTY && process.stdout.isTTY && !flagOption(options, 'noInteractive');
   return isAsking ? terminalQuestions(signal) : undefined;
 }
 

@@ -10,7 +10,7 @@ import { type ViewedEntry, viewDocument } from '../deploy/inspect/document-view.
 import { ConfigError, type Location, locate } from '../errors.ts';
 import { isCgi, optionHint } from '../process/program/command-line.ts';
 import { DOTENV, iniPath, readEnvFiles } from './command-line/arguments.ts';
-import type { Command, CommandOption, Commands } from './command-line/command.ts';
+import { type Command, type CommandOption, type Commands, optionNames } from './command-line/command.ts';
 
 /** @param commands the commands that [exe] can name */
 export const exeCommand = (commands: Commands): Command => ({
@@ -81,19 +81,20 @@ function commandName(entry: ViewedEntry | undefined, document: IniDocument, comm
 /** `pid_file = x` becomes `--pid-file=x`; a flag is set if its value is true. */
 function optionOf(key: string, entry: ViewedEntry, options: readonly CommandOption[], command: string): string[] {
   const name = key.replaceAll('_', '-');
-  const option = options.find(({ flags }) => longNames(flags).includes(name));
+  const option = options.find(({ flags }) => optionNames(flags).long === name);
   if (option === undefined) {
-    const names = [...options.flatMap(({ flags }) => longNames(flags)), ...OWN_KEYS];
+    const names = [...options.map(({ flags }) => optionNames(flags).long), ...OWN_KEYS];
     const closest = nearest(name, names)?.replaceAll('-', '_');
     const hint = closest === undefined ? `there are: ${names.join(', ')}` : `did you mean "${closest}"?`;
     throw exeError(entry.location, `${command} has no option "${key}"`, optionHint(name) ?? hint);
   }
-  if (option.flags.includes('<')) {
+  const { value: takes } = optionNames(option.flags);
+  if (takes === 'required') {
     const values = option.repeatable ? entry.value.split('\n').filter((row) => row.trim() !== '') : [entry.value];
     return values.map((value) => `--${name}=${value.trim()}`);
   }
   // A flag, or an option with an optional value.
-  if (option.flags.includes('[') && !isBool(entry)) return [`--${name}=${entry.value.trim()}`];
+  if (takes === 'optional' && !isBool(entry)) return [`--${name}=${entry.value.trim()}`];
   return isTrue(key, entry) ? [`--${name}`] : [];
 }
 
@@ -112,11 +113,6 @@ function isTrue(key: string, { value, location }: ViewedEntry): boolean {
   } catch {
     throw exeError(location, `${key}: "${value}" is neither true nor false`, undefined);
   }
-}
-
-/** `-n, --app-name <name>`: `app-name`. */
-function longNames(flags: string): string[] {
-  return [...flags.matchAll(/--([a-z][a-z-]*)/g)].flatMap(([, name]) => (name === undefined ? [] : [name]));
 }
 
 function exeError(location: Location | undefined, message: string, hint: string | undefined): ConfigError {

@@ -22,8 +22,8 @@ export interface Screen {
 /** Kinds of sections of the INI file whose names a shell completes; `web` stands for itself, as in `--only web`. */
 export type CompletedNames = readonly (PartKind | 'web')[];
 
-/** An option in commander's notation. An optional value, `--inspect [address]`, is written after a `=`; its default is ''. */
 export interface CommandOption {
+  /** `-q, --quiet`, `-p, --port <port>`, or `--inspect [address]`: an optional value is written after a `=`; its default is ''. */
   readonly flags: string;
   readonly help: string;
   /** Whether it can be given several times; its value is then a list. */
@@ -35,7 +35,7 @@ export interface CommandOption {
 export interface Command {
   readonly name: string;
   readonly summary: string;
-  /** Arguments in commander's notation, each with its help: `<spec>`, `[name=value...]`. */
+  /** Arguments, each with its help: `<spec>` is required, `[spec]` is not, and `[name=value...]` may be many. */
   readonly args: readonly (readonly [name: string, help: string])[];
   readonly options: readonly CommandOption[];
   readonly examples: readonly (readonly [line: string, meaning: string])[];
@@ -49,6 +49,23 @@ export interface Command {
     options: Readonly<Record<string, unknown>>,
     console: Console,
   ): Promise<number | readonly string[]>;
+}
+
+/** What the flags of an option say: its names without dashes, and whether it takes a value. */
+export interface OptionNames {
+  readonly short: string | undefined;
+  readonly long: string;
+  readonly value: 'none' | 'required' | 'optional';
+}
+
+export function optionNames(flags: string): OptionNames {
+  const [, short, long = '', hint] = /^(?:-(\w), )?--([a-z-]+)(?: ([<[]).*)?$/.exec(flags) ?? [];
+  return { short, long, value: hint === undefined ? 'none' : hint === '<' ? 'required' : 'optional' };
+}
+
+/** The name in the options that a command is run with: of `pid-file` it is `pidFile`. */
+export function camelCase(long: string): string {
+  return long.replace(/-./g, ([, letter = '']) => letter.toUpperCase());
 }
 
 /** An option's value as text, if it was given. */

@@ -11,7 +11,15 @@ import type { ExportedFile } from '../../export/text.ts';
 import { writeText } from '../../files/user-files.ts';
 import { printableLine } from '../../printable.ts';
 import { DOTENV, iniPath, parseAssignments, readEnvFiles } from '../command-line/arguments.ts';
-import { type Command, type Console, flagOption, listOption, textOption } from '../command-line/command.ts';
+import {
+  type Command,
+  type Console,
+  camelCase,
+  flagOption,
+  listOption,
+  optionNames,
+  textOption,
+} from '../command-line/command.ts';
 
 export const exportCommand: Command = {
   name: 'export',
@@ -129,10 +137,10 @@ async function exportConfiguration(
 /** The given options as on the command line. */
 function optionWords(options: Readonly<Record<string, unknown>>): string[] {
   return (exportCommand.options ?? []).flatMap(({ flags }) => {
-    const [long = ''] = /--[a-z-]+/.exec(flags) ?? [];
-    const value = options[long.slice(2).replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())];
-    if (value === undefined || value === false) return [];
-    return value === true ? [long] : [value].flat().flatMap((each) => [long, String(each)]);
+    const { long } = optionNames(flags);
+    const value = options[camelCase(long)];
+    if (value === undefined) return [];
+    return value === true ? [`--${long}`] : [value].flat().flatMap((each) => [`--${long}`, String(each)]);
   });
 }
 

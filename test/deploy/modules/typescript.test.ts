@@ -178,7 +178,7 @@ function installed(
   packages: readonly string[],
 ): { cli: string; directory: string } {
   const own = temporaryDirectory();
-  const dependencies = ['commander', 'import-meta-resolve', 'light-my-request', 'srvx', 'chokidar'];
+  const dependencies = ['import-meta-resolve', 'light-my-request', 'srvx', 'chokidar'];
   mkdirSync(join(own, 'node_modules'));
   for (const name of dependencies) symlinkSync(join(ROOT, 'node_modules', name), join(own, 'node_modules', name));
   for (const part of ['bin', 'dist', 'package.json']) cpSync(join(ROOT, part), join(own, part), { recursive: true });
