@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
-import { interleave, median, ownTimes, roundsOf, spread, wholeTime } from './measure.js';
+import { interleave, median, ownTimes, roundsOf, spread, wholeTime } from './measure/rounds.js';
 
 const PYTHON = '/usr/bin/python3';
 const CHAIN = 10;
@@ -30,7 +30,7 @@ function largeFile(sections) {
   return lines.join('\n');
 }
 
-/** @returns {Promise<import('./table.js').Row[]>} */
+/** @returns {Promise<import('./report/table.js').Row[]>} */
 export async function measure() {
   const directory = mkdtempSync(join(tmpdir(), 'paster-bench-'));
   try {

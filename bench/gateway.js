@@ -8,10 +8,10 @@ import { hasWrk } from './gateway/load.js';
 import { idleConnection, uploadGrowth } from './gateway/memory.js';
 import { startNginx } from './gateway/nginx.js';
 import { startPeers } from './gateway/peers.js';
-import { compareLaunches, compareRounds, round } from './launches.js';
-import { median, QUICK, roundsOf } from './measure.js';
-import { freePort, Program, pinned } from './program.js';
-import { atLeast, atMost, told } from './ratio.js';
+import { compareLaunches, compareRounds, round } from './measure/launches.js';
+import { freePort, Program, pinned } from './measure/program.js';
+import { atLeast, atMost, told } from './measure/ratio.js';
+import { median, QUICK, roundsOf } from './measure/rounds.js';
 
 const ROUNDS = roundsOf(5);
 const ROUND_S = 2;
@@ -30,7 +30,7 @@ const hasTwo = cpus().length > 1 && spawnSync('taskset', ['--version']).error ==
 const OF_SERVER = hasTwo ? '0' : undefined;
 const OF_NGINX = hasTwo ? `1-${cpus().length - 1}` : undefined;
 
-/** @returns {Promise<import('./table.js').Row[]>} */
+/** @returns {Promise<import('./report/table.js').Row[]>} */
 export async function measure() {
   const lacking = !existsSync('/proc/self/stat')
     ? 'no /proc'

@@ -3,10 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { Agent, request } from 'node:http';
 import { cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { median, roundsOf, spread, takeTurns } from './measure.js';
+import { freePort, Program, pinned } from './measure/program.js';
+import { median, roundsOf, spread, takeTurns } from './measure/rounds.js';
 import { firstAnswer } from './process/ask.js';
 import { bareServer, inDirectory, iniFile, serve } from './process/site.js';
-import { freePort, Program, pinned } from './program.js';
 
 const ROUNDS = roundsOf(5);
 const PEAK_MS = 2000;
@@ -57,7 +57,7 @@ export default async (req, res) => {
 /** The load has a processor of its own: what the program takes must not make the clients late. */
 const processors = cpus().length > 1 ? { load: '0', program: '1' } : undefined;
 
-/** @returns {Promise<import('./table.js').Row[]>} */
+/** @returns {Promise<import('./report/table.js').Row[]>} */
 export async function measure() {
   if (processors) execFileSync('taskset', ['-cp', processors.load, String(process.pid)], { stdio: 'ignore' });
   const rows = [];

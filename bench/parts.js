@@ -4,10 +4,10 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { compareLaunches } from './launches.js';
-import { roundsOf } from './measure.js';
-import { Program, pinned } from './program.js';
-import { atLeast, told } from './ratio.js';
+import { compareLaunches } from './measure/launches.js';
+import { Program, pinned } from './measure/program.js';
+import { atLeast, told } from './measure/ratio.js';
+import { roundsOf } from './measure/rounds.js';
 
 const LAUNCHES = roundsOf(5);
 const ROUNDS = 3;
@@ -100,7 +100,7 @@ function filtered(use, count) {
   return `[pipeline:main]\npipeline = ${'filter '.repeat(count)}hello\n[filter:filter]\n${use}\n`;
 }
 
-/** @returns {Promise<import('./table.js').Row[]>} */
+/** @returns {Promise<import('./report/table.js').Row[]>} */
 export async function measure() {
   const directory = mkdtempSync(join(tmpdir(), 'paster-bench-'));
   mkdirSync(join(directory, 'files'));

@@ -1,10 +1,10 @@
 /** paster beside what people run Node with today: node:cluster, pm2, Watt and a bare node. */
 import { availableParallelism } from 'node:os';
-import { median, roundsOf, spread, takeTurns } from './measure.js';
+import { freePort } from './measure/program.js';
+import { median, roundsOf, spread, takeTurns } from './measure/rounds.js';
 import { findPeers } from './peers/contestants.js';
 import { life } from './peers/life.js';
 import { inDirectory } from './process/site.js';
-import { freePort } from './program.js';
 
 const ROUNDS = roundsOf(5);
 const MIB = 2 ** 20;
@@ -22,7 +22,7 @@ const MEASURES = [
   { what: 'from the crash of the only worker to the next response', of: ({ crash }) => crash, unit: 'ms' },
 ];
 
-/** @returns {Promise<import('./table.js').Row[]>} */
+/** @returns {Promise<import('./report/table.js').Row[]>} */
 export async function measure() {
   if (availableParallelism() < 2) {
     return [{ what: 'peers', figure: 'one processor', goal: '', met: undefined, detail: '' }];

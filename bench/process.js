@@ -10,7 +10,7 @@ import { balance } from './process/workers/balance.js';
 import { demand } from './process/workers/demand.js';
 import { scaling } from './process/workers/scaling.js';
 
-/** @returns {Promise<import('./table.js').Row[]>} */
+/** @returns {Promise<import('./report/table.js').Row[]>} */
 export async function measure() {
   if (!existsSync('/proc/self/schedstat')) {
     return [{ what: 'the processes', figure: 'no /proc', goal: '', met: undefined, detail: '' }];

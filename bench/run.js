@@ -1,9 +1,9 @@
 /** `npm run bench -- [NAME...] [--quick] [--save]`: runs the benchmarks of that name (default: all) against dist/. See README.md. */
 import { existsSync } from 'node:fs';
-import { describeMachine } from './machine.js';
-import { QUICK } from './measure.js';
-import { saveResult, writePages } from './results.js';
-import { formatTable } from './table.js';
+import { QUICK } from './measure/rounds.js';
+import { describeMachine } from './report/machine.js';
+import { saveResult, writePages } from './report/results.js';
+import { formatTable } from './report/table.js';
 
 const BENCHMARKS = ['config', 'gateway', 'process', 'parts', 'overload', 'peers'];
 const OPTIONS = ['--quick', '--save'];

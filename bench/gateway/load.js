@@ -2,7 +2,7 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { createConnection } from 'node:net';
 import { promisify } from 'node:util';
-import { pinned } from '../program.js';
+import { pinned } from '../measure/program.js';
 
 const CONNECTIONS = 16;
 export const hasWrk = spawnSync('wrk', ['--version']).error === undefined;

@@ -6,7 +6,7 @@ const MIB = 2 ** 20;
 
 /**
  * Sends so many bytes; the most that the server's memory has grown meanwhile, in bytes.
- * @param {import('../program.js').Program} program
+ * @param {import('../measure/program.js').Program} program
  */
 export async function uploadGrowth(url, bytes, program) {
   const before = program.memory().now;

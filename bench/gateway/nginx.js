@@ -1,7 +1,7 @@
 /** One nginx in front of every server that is measured: a location for each. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Program, pinned } from '../program.js';
+import { Program, pinned } from '../measure/program.js';
 
 /**
  * @typedef {{ name: string, protocol: 'http' | 'fastcgi', socket: string, keep?: boolean, script?: string, stream?: boolean }} Upstream

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Program, pinned } from '../program.js';
+import { Program, pinned } from '../measure/program.js';
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 const NODE_FASTCGI = 'node-fastcgi@2.0.0';

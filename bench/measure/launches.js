@@ -1,6 +1,6 @@
 /** Programs under load in turn, and over several lives: how well V8 compiles one differs by a tenth from one start to the next. */
-import { load } from './gateway/load.js';
-import { takeTurns } from './measure.js';
+import { load } from '../gateway/load.js';
+import { takeTurns } from './rounds.js';
 
 const ROUND_S = 1;
 

@@ -1,5 +1,5 @@
 /** Rows of the table about two programs that were measured in turn: what one is of the other. */
-import { median } from './measure.js';
+import { median } from './rounds.js';
 
 /** A figure that has no goal: how `one` compares with `other`, round by round. */
 export function told(what, found, measure, one, other) {

@@ -3,9 +3,9 @@ import { execFile } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { Program } from '../measure/program.js';
 import { installed } from '../process/edits.js';
 import { bareServer, iniFile, serve } from '../process/site.js';
-import { Program } from '../program.js';
 
 const PACKAGES = { pm2: '7.0.4', wattpm: '3.67.0', '@platformatic/node': '3.65.0' };
 /** The oldest Node that Watt runs on. */

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { memoryOf, Program } from '../program.js';
+import { memoryOf, Program } from '../measure/program.js';
 import { ask, firstAnswer } from './ask.js';
 
 const EDITS = 5;

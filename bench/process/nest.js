@@ -1,8 +1,8 @@
 /** Saving a module of a NestJS application in TypeScript, beside `nest start --watch` and `tsx watch`. */
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { median, roundsOf, spread, takeTurns } from '../measure.js';
-import { freePort } from '../program.js';
+import { freePort } from '../measure/program.js';
+import { median, roundsOf, spread, takeTurns } from '../measure/rounds.js';
 import { installed, ratioRow, saveEdits } from './edits.js';
 import { inDirectory, serve } from './site.js';
 
@@ -67,7 +67,7 @@ const COMPILER = {
   include: ['src'],
 };
 
-/** @returns {Promise<import('../table.js').Row[]>} */
+/** @returns {Promise<import('../report/table.js').Row[]>} */
 export async function reloadingNest() {
   const modules = installed('paster-bench-nest', PACKAGES);
   if (!modules) {

@@ -1,8 +1,8 @@
 /** Saving a module of an application that imports 1,450 modules of packages: what is evaluated again counts, not what is installed. */
 import { symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { median, roundsOf, spread, takeTurns } from '../measure.js';
-import { freePort } from '../program.js';
+import { freePort } from '../measure/program.js';
+import { median, roundsOf, spread, takeTurns } from '../measure/rounds.js';
 import { installed, ratioRow, saveEdits } from './edits.js';
 import { bareServer, inDirectory, iniFile, serve } from './site.js';
 
@@ -53,7 +53,7 @@ const runner = createServerModuleRunner(vite.environments.ssr);
 createServer(async (req, res) => (await runner.import('/app.js')).default(req, res)).listen(${port}, '127.0.0.1');
 `;
 
-/** @returns {Promise<import('../table.js').Row[]>} */
+/** @returns {Promise<import('../report/table.js').Row[]>} */
 export async function reloadingPackages() {
   const modules = installed('paster-bench-packages', PACKAGES);
   if (!modules) {

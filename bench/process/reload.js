@@ -2,8 +2,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { median, roundsOf, spread, takeTurns } from '../measure.js';
-import { freePort, Program } from '../program.js';
+import { freePort, Program } from '../measure/program.js';
+import { median, roundsOf, spread, takeTurns } from '../measure/rounds.js';
 import { ask, firstAnswer } from './ask.js';
 import { findReloaders } from './reloaders.js';
 import { inDirectory } from './site.js';
@@ -21,7 +21,7 @@ const PATIENCE_MS = 10_000;
 const GOAL_MS = 60;
 const CHART = 'From saving a file to the first new answer';
 
-/** @returns {Promise<import('../table.js').Row[]>} */
+/** @returns {Promise<import('../report/table.js').Row[]>} */
 export function reloading() {
   return inDirectory({}, async (directory) => {
     const port = await freePort();

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
-import { median, roundsOf, spread, takeTurns } from '../measure.js';
-import { freePort, Program } from '../program.js';
+import { freePort, Program } from '../measure/program.js';
+import { median, roundsOf, spread, takeTurns } from '../measure/rounds.js';
 import { inDirectory, iniFile, serve } from './site.js';
 
 const ROUNDS = roundsOf(4);
@@ -54,7 +54,7 @@ const REPORT = `(() => {
   new MutationObserver(look).observe(document, { childList: true, subtree: true });
 })();`;
 
-/** @returns {Promise<import('../table.js').Row[]>} */
+/** @returns {Promise<import('../report/table.js').Row[]>} */
 export async function repainting() {
   if (!CHROMIUM) {
     return [{ what: 'a page in the browser', figure: 'no Chromium', goal: '', met: undefined, detail: '' }];

@@ -1,8 +1,8 @@
 /** Under full load: HUP after HUP, and whether a request fails; crashes of the only worker, with a spare one. */
 import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { median, roundsOf, spread } from '../measure.js';
-import { freePort, Program } from '../program.js';
+import { freePort, Program } from '../measure/program.js';
+import { median, roundsOf, spread } from '../measure/rounds.js';
 import { ask, firstAnswer } from './ask.js';
 import { inDirectory, iniFile, serve } from './site.js';
 
@@ -20,7 +20,7 @@ const APP = `const body = process.pid + ' ' + 'abcdefghij'.repeat(100);
 export default (req, res) => res.end(body);
 `;
 
-/** @returns {Promise<import('../table.js').Row[]>} */
+/** @returns {Promise<import('../report/table.js').Row[]>} */
 export async function rolling() {
   const rows = [];
   for (const workers of [1, 2]) rows.push(await hups(workers));

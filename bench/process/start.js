@@ -1,7 +1,7 @@
 /** From the command to the first answer, and the memory of who gives it, against a bare `node server.js`. */
 import { Agent } from 'node:http';
-import { median, roundsOf, spread, takeTurns } from '../measure.js';
-import { freePort, memoryOf, Program } from '../program.js';
+import { freePort, memoryOf, Program } from '../measure/program.js';
+import { median, roundsOf, spread, takeTurns } from '../measure/rounds.js';
 import { ask, firstAnswer } from './ask.js';
 import { bareServer, inDirectory, iniFile, serve } from './site.js';
 
@@ -12,7 +12,7 @@ const MIB = 2 ** 20;
 
 const APP = 'export default (req, res) => res.end(String(process.pid));\n';
 
-/** @returns {Promise<import('../table.js').Row[]>} */
+/** @returns {Promise<import('../report/table.js').Row[]>} */
 export async function starting() {
   const port = await freePort();
   const files = { 'app.js': APP, 'server.js': bareServer(port), 'x.ini': iniFile(port) };

@@ -13,7 +13,7 @@ const PROGRAMS = [
 
 /** @returns {string} */
 export function describeMachine() {
-  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
   const processors = `${cpus().length} x ${cpus()[0]?.model ?? 'an unknown processor'}`;
   const load = `load ${loadavg()[0]?.toFixed(1)}`;
   const programs = [`paster ${version}`, `Node ${process.version}`, ...PROGRAMS.flatMap(versionOf)];

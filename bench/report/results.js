@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { drawPicture } from './picture.js';
 import { verdict } from './table.js';
 
-const RESULTS = new URL('results/', import.meta.url);
+const RESULTS = new URL('../results/', import.meta.url);
 
 /** @typedef {{ name: string, machine: string, date: string, quick: boolean, rows: import('./table.js').Row[] }} Result */
 

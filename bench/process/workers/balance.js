@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { median, roundsOf, spread } from '../../measure.js';
-import { Program } from '../../program.js';
+import { Program } from '../../measure/program.js';
+import { median, roundsOf, spread } from '../../measure/rounds.js';
 import { inDirectory, serve } from '../site.js';
 
 const CONNECTIONS = 32;
@@ -25,7 +25,7 @@ const REQUESTS = {
   fastcgi: fastcgiRequest,
 };
 
-/** @returns {Promise<import('../../table.js').Row[]>} */
+/** @returns {Promise<import('../../report/table.js').Row[]>} */
 export async function balance() {
   const rows = [];
   for (const type of Object.keys(REQUESTS)) {

@@ -3,8 +3,8 @@ import { Agent } from 'node:http';
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { median, roundsOf, spread, takeTurns } from '../../measure.js';
-import { freePort, memoryOf, Program } from '../../program.js';
+import { freePort, memoryOf, Program } from '../../measure/program.js';
+import { median, roundsOf, spread, takeTurns } from '../../measure/rounds.js';
 import { ask, firstAnswer } from '../ask.js';
 import { bareServer, inDirectory, iniFile, serve } from '../site.js';
 
@@ -36,7 +36,7 @@ app.get('/work', (_req, res) => {
 export default app;
 `;
 
-/** @returns {Promise<import('../../table.js').Row[]>} */
+/** @returns {Promise<import('../../report/table.js').Row[]>} */
 export async function demand() {
   return [...(await firstRequests()), await idle(), await step()];
 }

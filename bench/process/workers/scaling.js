@@ -1,8 +1,8 @@
 /** What a second worker is worth to an application that does nothing but compute. */
 import { Agent } from 'node:http';
 import { availableParallelism } from 'node:os';
-import { median, roundsOf, spread, takeTurns } from '../../measure.js';
-import { freePort, Program } from '../../program.js';
+import { freePort, Program } from '../../measure/program.js';
+import { median, roundsOf, spread, takeTurns } from '../../measure/rounds.js';
 import { ask, firstAnswer } from '../ask.js';
 import { inDirectory, iniFile, serve } from '../site.js';
 
@@ -19,7 +19,7 @@ const APP = `export default (req, res) => {
 };
 `;
 
-/** @returns {Promise<import('../../table.js').Row[]>} */
+/** @returns {Promise<import('../../report/table.js').Row[]>} */
 export async function scaling() {
   const what = '2 workers / 1, requests/s of a handler that computes';
   if (availableParallelism() < 2) return [{ what, figure: 'one processor', goal: '', met: undefined, detail: '' }];
