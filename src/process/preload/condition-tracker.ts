@@ -1,6 +1,16 @@
 /**
- * Whether the code of a module at one place always runs when the module is evaluated. Follows brackets and statements, not
- * types: where it is not sure, the code is conditional.
+ * Whether the code at one place of a module always runs when the module is evaluated:
+ *
+ *     require('a');                              // always
+ *     load({ b: require('b') });                 // always: these braces are an object
+ *     if (x) require('c');                       // conditional: a branch
+ *     x && require('d');                         // conditional: an operand that x decides about
+ *     const later = () => require('e');          // conditional: a function that may not be called
+ *     try { require('f'); } catch {}             // conditional and guarded: the module survives its error
+ *
+ * The tracker gets the tokens of the module one after the other and keeps a list of the brackets that are open. Code is
+ * conditional if one of them is, or if the statement or expression in one of them is. The tracker follows brackets and
+ * statements, not types: where it is not sure, code is conditional.
  */
 
 export interface Token {
@@ -9,116 +19,144 @@ export interface Token {
   readonly startsLine: boolean;
 }
 
-interface Bracket {
-  /** The code in it may not run. */
+/** A bracket that is open, and what is known of the code in it so far. The first one is the module itself. */
+interface OpenBracket {
+  /** The code in it may not run: a block after `if`, or a function. */
   readonly isConditional: boolean;
-  /** What fails in it does not end the module. */
+  /** An error in it does not end the module: a block after `try`. */
   readonly isGuarded: boolean;
   /** `return` in it ends a function, not the module. */
   readonly isFunction: boolean;
-  /** Parentheses: the keyword in front of them, such as `if`. */
+  /** Of parentheses after a keyword such as `if`: this keyword. */
   readonly keyword: string | undefined;
-  /** After `if (x)` or `else`, until the end of the statement. */
-  isBranch: boolean;
+  /** The current statement follows `if (x)` or `else`. */
+  inBranch: boolean;
   /** The next token is the first one of such a statement. */
-  startsBranch: boolean;
-  /** After `&&`, `||`, `??`, `?` or `=>`, until the end of the expression. */
-  isOperand: boolean;
+  atBranchStart: boolean;
+  /** The current expression follows `&&`, `||`, `??`, `?` or `=>`. */
+  inOperand: boolean;
 }
 
-const KEYWORDS = new Set(['if', 'for', 'while', 'with', 'switch', 'catch']);
-const BLOCK_KEYWORDS = new Set(['else', 'do', 'try', 'finally', 'catch']);
+/** Their parentheses are not those of a call. */
+const KEYWORDS_OF_PARENTHESES = new Set(['if', 'for', 'while', 'with', 'switch', 'catch']);
+/** After the parentheses of these a block follows in any case. */
+const BLOCK_AFTER_PARENTHESES = new Set(['switch', 'catch']);
+const KEYWORDS_OF_BLOCKS = new Set(['else', 'do', 'try', 'finally', 'catch']);
 /** In front of `{`, these make it an object. */
 const BEFORE_OBJECT = new Set(['(', ',', '[', '=', ':', '?', '|', '&', '!', '.', 'return', 'default', 'await']);
-/** They continue an expression on the next line. */
-const OPERATORS = new Set(['in', 'instanceof', 'of', 'as', 'satisfies', 'extends', 'implements', 'from']);
+/** Words that continue an expression on the next line. */
+const OPERATOR_WORDS = new Set(['in', 'instanceof', 'of', 'as', 'satisfies', 'extends', 'implements', 'from']);
 
-export class CodePath {
-  readonly #brackets: Bracket[] = [bracket({})];
+export class ConditionTracker {
+  readonly #open: OpenBracket[] = [openBracket({})];
   #previous = '';
   #beforePrevious = '';
-  /** The keyword of the parentheses that were closed last. */
-  #closed: string | undefined;
+  /** The keyword of the bracket that was closed last. */
+  #closedKeyword: string | undefined;
+  /** The module has returned, perhaps under a condition. */
   #hasReturned = false;
 
+  /** Whether the code after the last token may not run. */
   get isConditional(): boolean {
     return (
       this.#hasReturned ||
-      this.#brackets.some(({ isConditional, isBranch, isOperand }) => isConditional || isBranch || isOperand)
+      this.#open.some(({ isConditional, inBranch, inOperand }) => isConditional || inBranch || inOperand)
     );
   }
 
+  /** Whether the module catches errors of the code after the last token. */
   get isGuarded(): boolean {
-    return this.#brackets.some((each) => each.isGuarded);
+    return this.#open.some(({ isGuarded }) => isGuarded);
   }
 
   /** To be called with each token in turn. */
-  pass({ text, startsLine }: Token): void {
-    const inner = this.#inner;
-    if (startsLine && !inner.startsBranch && isWord(text) && !OPERATORS.has(text) && endsOperand(this.#previous)) {
-      endStatement(inner);
-    }
-    inner.startsBranch = false;
-    if (text === '{') this.#brackets.push(this.#curlyBracket());
-    else if (text === '(' || text === '[') this.#brackets.push(this.#otherBracket(text));
+  pass(token: Token): void {
+    const { text } = token;
+    const innermost = this.#innermost;
+    if (this.#beginsStatement(token)) endStatement(innermost);
+    innermost.atBranchStart = false;
+    if (text === '{') this.#open.push(this.#curlyBracket());
+    else if (text === '(' || text === '[') this.#open.push(this.#otherBracket(text));
     else if (text === '}' || text === ')' || text === ']') this.#close();
-    else if (text === ';') endStatement(inner);
-    else if (text === ',') inner.isOperand = false;
-    else if (text === '?' || text === '&' || text === '|' || (text === '>' && this.#previous === '=')) {
-      inner.isOperand = true;
-    } else if (this.#previous !== '.') {
-      if (text === 'else' || text === 'do') beginBranch(inner);
-      else if (text === 'return') this.#hasReturned ||= !this.#brackets.some(({ isFunction }) => isFunction);
-    }
+    else if (text === ';') endStatement(innermost);
+    else if (text === ',') innermost.inOperand = false;
+    else if (this.#isConditionalOperator(text)) innermost.inOperand = true;
+    else if (this.#previous !== '.') this.#passKeyword(text);
     this.#beforePrevious = this.#previous;
     this.#previous = text;
   }
 
-  get #inner(): Bracket {
-    return this.#brackets.at(-1) ?? bracket({});
+  get #innermost(): OpenBracket {
+    return this.#open.at(-1) ?? openBracket({});
   }
 
-  #curlyBracket(): Bracket {
+  /** Whether a line break ends the statement before a token: `a` and `b` on two lines are two statements. */
+  #beginsStatement({ text, startsLine }: Token): boolean {
+    if (!startsLine || this.#innermost.atBranchStart) return false;
+    return isWord(text) && !OPERATOR_WORDS.has(text) && mayEndExpression(this.#previous);
+  }
+
+  /** Of `&&`, `||` and `??` one character is enough. */
+  #isConditionalOperator(text: string): boolean {
+    return text === '?' || text === '&' || text === '|' || (text === '>' && this.#previous === '=');
+  }
+
+  #passKeyword(text: string): void {
+    if (text === 'else' || text === 'do') beginBranch(this.#innermost);
+    else if (text === 'return') this.#hasReturned ||= !this.#open.some(({ isFunction }) => isFunction);
+  }
+
+  #curlyBracket(): OpenBracket {
     const before = this.#previous;
-    if (before === ')' && this.#closed !== undefined) return bracket({ isConditional: true });
-    if (BLOCK_KEYWORDS.has(before)) return bracket({ isConditional: true, isGuarded: before === 'try' });
-    if (BEFORE_OBJECT.has(before)) return bracket({});
-    return bracket({ isConditional: true, isFunction: true });
+    if (before === ')' && this.#closedKeyword !== undefined) return openBracket({ isConditional: true });
+    if (KEYWORDS_OF_BLOCKS.has(before)) return openBracket({ isConditional: true, isGuarded: before === 'try' });
+    if (BEFORE_OBJECT.has(before)) return openBracket({});
+    return openBracket({ isConditional: true, isFunction: true });
   }
 
-  #otherBracket(text: string): Bracket {
-    const keyword = this.#previous === 'await' && this.#beforePrevious === 'for' ? 'for' : this.#previous;
-    const hasKeyword = text === '(' && KEYWORDS.has(keyword) && this.#beforePrevious !== '.';
-    return bracket({ keyword: hasKeyword ? keyword : undefined });
+  #otherBracket(text: '(' | '['): OpenBracket {
+    const isForAwait = this.#previous === 'await' && this.#beforePrevious === 'for';
+    const before = isForAwait ? 'for' : this.#previous;
+    const isMethod = this.#beforePrevious === '.';
+    const hasKeyword = text === '(' && KEYWORDS_OF_PARENTHESES.has(before) && !isMethod;
+    return openBracket({ keyword: hasKeyword ? before : undefined });
   }
 
   #close(): void {
-    const closed = this.#brackets.length > 1 ? this.#brackets.pop() : undefined;
-    this.#closed = closed?.keyword;
-    if (this.#closed !== undefined && this.#closed !== 'switch' && this.#closed !== 'catch') beginBranch(this.#inner);
+    // One bracket too many is a sign that the text was misread: the module itself stays open.
+    const closed = this.#open.length > 1 ? this.#open.pop() : undefined;
+    this.#closedKeyword = closed?.keyword;
+    if (closed?.keyword !== undefined && !BLOCK_AFTER_PARENTHESES.has(closed.keyword)) beginBranch(this.#innermost);
   }
 }
 
-function bracket(is: Partial<Bracket>): Bracket {
-  const nothing = { isConditional: false, isGuarded: false, isFunction: false, keyword: undefined };
-  return { ...nothing, isBranch: false, startsBranch: false, isOperand: false, ...is };
+function openBracket(known: Partial<OpenBracket>): OpenBracket {
+  return {
+    isConditional: false,
+    isGuarded: false,
+    isFunction: false,
+    keyword: undefined,
+    inBranch: false,
+    atBranchStart: false,
+    inOperand: false,
+    ...known,
+  };
 }
 
-function beginBranch(of: Bracket): void {
-  of.isBranch = true;
-  of.startsBranch = true;
+function beginBranch(bracket: OpenBracket): void {
+  bracket.inBranch = true;
+  bracket.atBranchStart = true;
 }
 
-function endStatement(of: Bracket): void {
-  of.isBranch = false;
-  of.isOperand = false;
+function endStatement(bracket: OpenBracket): void {
+  bracket.inBranch = false;
+  bracket.inOperand = false;
 }
 
 function isWord(text: string): boolean {
   return /^[\w$@]/.test(text);
 }
 
-/** Whether an expression may end with it, so that a word on the next line begins a statement. */
-function endsOperand(text: string): boolean {
+function mayEndExpression(text: string): boolean {
   return /^[\w$"'`)\]}/]/.test(text);
 }

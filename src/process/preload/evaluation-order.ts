@@ -3,13 +3,12 @@
  * loads, but not which module asked for them, so the project's own modules are read for their imports.
  */
 import { readFileSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { isExistingFile } from '../../files/existing-path.ts';
 import { isOwnFile } from '../../own-files.ts';
 import type { DeferredImport } from './deferred-import.ts';
 import { EvaluationWalk, type WalkOptions } from './evaluation-walk.ts';
 import { type ModuleImports, moduleImports } from './module-imports.ts';
-import { entriesInNewProcess, type PackageRequest, packageEntries } from './package-entries.ts';
+import { PackageEntries } from './package-entries.ts';
 import { isPackageFile, isTypeScriptLoader } from './package-files.ts';
 
 const SCRIPT = /\.[cm]?[jt]sx?$/;
@@ -19,12 +18,7 @@ const TYPESCRIPT = /\.[cm]?ts$/;
 export class EvaluationOrder {
   /** The imports of the project's own modules, and the state of the file that they were read from. */
   readonly #imports = new Map<string, { readonly state: string; readonly imports: ModuleImports }>();
-  /** The files that specifiers resolve to, by the directory of the importing module. */
-  readonly #entries = new Map<string, readonly string[]>();
-  /** All that was asked for. */
-  readonly #requests = new Map<string, PackageRequest>();
-  /** What manifests said when they were read first. Node keeps that for as long as this process runs. */
-  readonly #manifests = new Map<string, string>();
+  readonly #entries = new PackageEntries();
 
   /** @param given as for a walk, without what this class finds out */
   units(
@@ -37,7 +31,7 @@ export class EvaluationOrder {
     const walk = new EvaluationWalk({
       ...given,
       importsOf: (file) => this.#importsOf(file, elides && TYPESCRIPT.test(file)),
-      entriesOf: (specifier, from) => this.#entriesOf(specifier, from),
+      entriesOf: (specifier, from) => this.#entries.of(specifier, from),
     });
     let isFirstLate = true;
     for (const [index, each] of modules.entries()) {
@@ -62,44 +56,7 @@ export class EvaluationOrder {
 
   /** To be called when packages may have been installed or removed. */
   forget(): void {
-    this.#entries.clear();
-  }
-
-  #entriesOf(specifier: string, from: string): readonly string[] {
-    const request: PackageRequest = [specifier, dirname(from)];
-    const key = request.join('\n');
-    const known = this.#entries.get(key);
-    if (known) return known;
-    if (!this.#isSame(request)) {
-      this.#resolveAgain(key, request);
-      return this.#entries.get(key) ?? [];
-    }
-    const entries = packageEntries(request);
-    // A package that is missing may be installed at any time.
-    if (entries.length > 0) this.#entries.set(key, entries);
-    this.#requests.set(key, request);
-    return entries;
-  }
-
-  /** Whether the manifests lead to the same files as when they were read first. */
-  #isSame(request: PackageRequest): boolean {
-    return manifestsOf(request).every((manifest) => {
-      const now = targets(manifest);
-      if (now === undefined) return true;
-      const first = this.#manifests.get(manifest) ?? now;
-      this.#manifests.set(manifest, first);
-      return now === first;
-    });
-  }
-
-  /** Resolves a request in another process, and with it all that it would be started for later. */
-  #resolveAgain(key: string, request: PackageRequest): void {
-    this.#requests.set(key, request);
-    const changed = [...this.#requests].filter(
-      ([each, parts]) => each === key || (!this.#entries.has(each) && !this.#isSame(parts)),
-    );
-    const found = entriesInNewProcess(changed.map(([, parts]) => parts));
-    for (const [index, [each]] of changed.entries()) this.#entries.set(each, found[index] ?? []);
+    this.#entries.forget();
   }
 
   #importsOf(file: string, elides: boolean): ModuleImports {
@@ -117,23 +74,3 @@ export class EvaluationOrder {
 export type Evaluation = Pick<EvaluationWalk, 'units' | 'notLoaded' | 'isConditional'>;
 
 const NOTHING: ModuleImports = { head: [], body: [], isModule: false };
-
-/** The manifests that tell which files a specifier resolves to, if they exist: of the package, and of the directories above the importing module. */
-function manifestsOf([specifier, directory]: PackageRequest): string[] {
-  const name = /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier;
-  const found: string[] = [];
-  for (let at = directory; ; at = dirname(at)) {
-    found.push(join(at, 'package.json'), join(at, 'node_modules', name, 'package.json'));
-    if (at === dirname(at)) return found;
-  }
-}
-
-/** What a manifest says about files, as text. */
-function targets(manifest: string): string | undefined {
-  try {
-    const { name, main, exports, imports } = JSON.parse(readFileSync(manifest, 'utf8'));
-    return JSON.stringify([name, main, exports, imports]);
-  } catch {
-    return undefined;
-  }
-}

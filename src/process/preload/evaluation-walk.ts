@@ -1,4 +1,24 @@
-/** Follows the imports in the text of the application's own modules as Node evaluates them, and notes the packages. */
+/**
+ * Follows the imports in the text of the application's own modules in the order in which Node evaluates them, and notes the
+ * packages among them. For example:
+ *
+ *     // app.js
+ *     import a from 'a';              // 1. a
+ *     import './own.js';              // 2. what own.js imports, then the code of own.js
+ *     const b = require('b');         // 3. b
+ *     await import('c');              // 4. c
+ *     if (x) await import('d');       // only if Node has reported that d was loaded
+ *
+ * The rules:
+ *
+ * - Static imports come first, each followed by what it imports. A module is evaluated once.
+ * - Calls of `require` come in the order of the text.
+ * - Calls of `import` come after all that the root imports statically, because Node runs those of inner modules side by side. A
+ *   root is a module that no other one imports statically, such as app.js.
+ * - A call under a condition counts if Node has reported the file in an earlier run. The package is marked as conditional.
+ * - A call with a computed name is taken for the modules that Node has reported and that no text names.
+ * - No package counts after an import that paster cannot resolve, such as an alias: its place in the order is unknown.
+ */
 import { existsSync, statSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -19,12 +39,19 @@ export interface WalkOptions {
   /** Whether an own module is loaded. */
   readonly isLoaded: (file: string) => boolean;
   readonly importsOf: (file: string) => ModuleImports;
-  /** The files that a specifier of a package resolves to. */
+  /** The files that a specifier of a package leads to. */
   readonly entriesOf: (specifier: string, from: string) => readonly string[];
 }
 
-interface LaterImport extends ImportCall {
+/** A call in the code of a module. */
+interface CallIn extends ImportCall {
+  /** The file of the module. */
   readonly from: string;
+}
+
+interface ReportedModule extends Pick<LoadedModule, 'file' | 'kind'> {
+  /** Its place in Node's reports. */
+  readonly index: number;
 }
 
 export class EvaluationWalk {
@@ -33,31 +60,31 @@ export class EvaluationWalk {
   readonly notLoaded = new Set<string>();
   /** The text alone does not tell which packages are evaluated. */
   isConditional = false;
-  hasOwn = false;
   readonly #options: WalkOptions;
-  readonly #seen = new Set<string>();
+  /** The modules that have been followed, and the packages that have been added. */
+  readonly #visited = new Set<string>();
+  /** By the file of a package: which modules ask for it, and how. */
   readonly #requests = new Map<string, ModuleRequest[]>();
-  /** The place of each module in the loads that is loaded before the application's functions are called. */
+  /** Modules that were loaded before the application's functions were called, with their places in Node's reports. */
   readonly #early = new Map<string, number>();
   /** The application's own modules among them. */
-  readonly #earlyOwn: { readonly file: string; readonly kind: LoadedModule['kind']; readonly index: number }[] = [];
-  /** Packages that the application imports under a condition, and the modules that do. */
+  readonly #earlyOwn: ReportedModule[] = [];
+  /** Packages that the application imports under a condition, and the first module that does. */
   readonly #conditional = new Map<string, string>();
   /** Own modules whose errors the application catches: what they import may not be evaluated. */
   readonly #guarded = new Set<string>();
-  /** The names of some modules are computed, and their errors caught. */
-  #guardsComputed = false;
-  /** paster cannot resolve an import of the application, such as an alias, so it does not know the order after it. */
-  #isUnknown = false;
-  /** Inside a module whose errors are caught. */
+  /** There is a call with a computed name whose error is caught: any module that no text names may be what it imports. */
+  #areComputedGuarded = false;
+  /** The walk is inside a module whose errors are caught. */
   #isGuarded = false;
-  /** Whether no code of the application has been evaluated yet. */
-  #isFirst = true;
-  /** The first of the application's own modules. */
-  #own: string | undefined;
+  /** paster could not resolve an import, so it does not know the order after it. */
+  #isOrderUnknown = false;
+  #hasOwnCodeRun = false;
+  #firstOwn: string | undefined;
+  /** As `Unit.deferredBy`, of the packages that are added now. */
   #deferredBy: string | undefined;
-  /** Calls of `import` in the modules that are being visited: they are evaluated after all that is imported statically. */
-  #later: LaterImport[] = [];
+  /** Calls of `import` in the modules below the current root, which come after its static imports. */
+  #importCalls: CallIn[] = [];
 
   constructor(options: WalkOptions) {
     this.#options = options;
@@ -69,35 +96,40 @@ export class EvaluationWalk {
     }
   }
 
+  /** Whether the walk has come to an own module of the application. */
+  get hasOwn(): boolean {
+    return this.#firstOwn !== undefined;
+  }
+
   /** Whether a module was loaded before the application's functions were called. */
   isEarly(file: string): boolean {
-    return this.#seen.has(file) || this.#early.has(file);
+    return this.#visited.has(file) || this.#early.has(file);
   }
 
   /** An own module that no other one imports statically, with all that it imports. */
   visitRoot(file: string): void {
-    if (this.#seen.has(file)) return;
+    if (this.#visited.has(file)) return;
     // Node has reported it, but nothing that was followed imports it.
     if (this.hasOwn) this.isConditional = true;
-    this.hasOwn = true;
-    this.#own ??= file;
-    const outer = { later: this.#later, isGuarded: this.#isGuarded };
-    this.#later = [];
-    this.#isGuarded ||= this.#guarded.has(file) || this.#guardsComputed;
+    this.#firstOwn ??= file;
+    const outer = { importCalls: this.#importCalls, isGuarded: this.#isGuarded };
+    this.#importCalls = [];
+    this.#isGuarded ||= this.#guarded.has(file) || this.#areComputedGuarded;
     this.#visitOwn(file);
-    // Those of inner modules run side by side.
-    for (const [index, call] of this.#later.entries()) {
-      if (call.specifier === undefined) this.#visitReportedBefore(this.#firstOwn(this.#later.slice(index + 1)));
+    for (const [index, call] of this.#importCalls.entries()) {
+      // What a computed name stands for was reported before what the next call names.
+      if (call.specifier === undefined) this.#visitReported(this.#firstNamed(this.#importCalls.slice(index + 1)));
+      // Those of inner modules run side by side, so their order may change.
       this.#visitCall({ ...call, isConditional: call.isConditional || call.from !== file });
     }
-    this.#later = outer.later;
+    this.#importCalls = outer.importCalls;
     this.#isGuarded = outer.isGuarded;
   }
 
   /** A package that was loaded when code of the application ran, if the application may have imported it. */
   visitConditional(file: string): void {
     const from = this.#conditional.get(file);
-    const loaded = from !== undefined && this.#loaded(file);
+    const loaded = from !== undefined && this.#loadedModule(file);
     if (loaded) this.#add(loaded, from, { isConditional: true });
   }
 
@@ -106,9 +138,9 @@ export class EvaluationWalk {
    * @param follower what Node has reported next. If it is something else, another import runs beside it
    */
   addDeferred({ file, kind }: LoadedModule, follower: string | undefined): void {
-    if (this.#seen.has(file)) return;
-    this.#seen.add(file);
-    this.#isFirst = false;
+    if (this.#visited.has(file)) return;
+    this.#visited.add(file);
+    this.#hasOwnCodeRun = true;
     this.#deferredBy = file;
     const { length } = this.units;
     for (const specifier of this.#options.importsOf(file).head) this.#visit(specifier, file);
@@ -116,6 +148,7 @@ export class EvaluationWalk {
     if (!isAlone && !this.units.slice(length).some((unit) => unit.file === follower)) this.units.length = length;
   }
 
+  /** @param specifier what `from` calls it, if that leads to this file */
   addPackage(loaded: LoadedModule, from: string, specifier?: string): void {
     if (this.#isGuarded) {
       this.#visitConditionalPackage(loaded.file, from);
@@ -127,58 +160,56 @@ export class EvaluationWalk {
     this.#add(loaded, from, { requests });
   }
 
-  #add(loaded: LoadedModule, from: string, has: Partial<Unit>): void {
-    if (this.#isUnknown || this.#seen.has(loaded.file)) return;
-    this.#seen.add(loaded.file);
+  #add(loaded: LoadedModule, from: string, known: Partial<Unit>): void {
+    if (this.#isOrderUnknown || this.#visited.has(loaded.file)) return;
+    this.#visited.add(loaded.file);
     const deferredBy = this.#deferredBy;
-    // The TypeScript loader is that of the application.
-    const first = deferredBy === undefined ? from : (this.#own ?? from);
-    const isFirst = this.#isFirst;
     this.units.push({
       ...loaded,
-      from: first,
+      // The TypeScript loader is that of the application, not that of a package.
+      from: deferredBy === undefined ? from : (this.#firstOwn ?? from),
       requests: [],
-      isFirst,
+      isFirst: !this.#hasOwnCodeRun,
       isLate: deferredBy !== undefined || !this.#early.has(from),
       isKnown: true,
       isConditional: false,
       deferredBy,
-      ...has,
+      ...known,
     });
   }
 
+  /** What an own module imports statically, then its code. */
   #visitOwn(file: string): void {
-    if (this.#seen.has(file)) return;
+    if (this.#visited.has(file)) return;
     if (!this.#options.isLoaded(file)) {
       this.notLoaded.add(file);
       this.isConditional = true;
       return;
     }
-    this.#seen.add(file);
+    this.#visited.add(file);
     const { head, body, isModule } = this.#options.importsOf(file);
     for (const specifier of head) this.#visit(specifier, file, !isModule);
-    this.#isFirst = false;
+    this.#hasOwnCodeRun = true;
     for (const call of body) {
-      if (call.form === 'import') this.#later.push({ ...call, from: file });
+      if (call.form === 'import') this.#importCalls.push({ ...call, from: file });
       else this.#visitCall({ ...call, from: file });
     }
   }
 
-  #visitCall(call: LaterImport): void {
-    const { specifier, from, isConditional, isGuarded } = call;
+  #visitCall(call: CallIn): void {
+    const { specifier, from, isConditional, isGuarded, form } = call;
     if (specifier === undefined) {
       this.isConditional = true;
-      this.#guardsComputed ||= isGuarded;
-      return;
-    }
-    if (!isConditional) {
-      this.#visit(specifier, from, call.form === 'require');
-      return;
-    }
+      this.#areComputedGuarded ||= isGuarded;
+    } else if (isConditional) this.#visitConditionalCall(specifier, from, isGuarded);
+    else this.#visit(specifier, from, form === 'require');
+  }
+
+  #visitConditionalCall(specifier: string, from: string, isGuarded: boolean): void {
     const file = this.#fileOf(specifier, from);
     if (file === undefined) return;
     this.isConditional = true;
-    if (file.endsWith('.json')) return;
+    if (isData(file)) return;
     if (isPackageFile(file)) this.#visitConditionalPackage(file, from);
     else {
       if (isGuarded) this.#guarded.add(file);
@@ -192,11 +223,11 @@ export class EvaluationWalk {
     if (this.#early.has(file)) this.visitConditional(file);
   }
 
-  /** @param isRequired Node has reported it after what was evaluated before it */
+  /** What is certainly imported here. */
   #visit(specifier: string, from: string, isRequired = false): void {
     if (isBuiltin(specifier)) return;
     if (isPath(specifier)) {
-      const file = ownFile(specifier, from);
+      const file = fileOfPath(specifier, from);
       if (file !== undefined) this.#visitFile(file, from, isRequired);
       return;
     }
@@ -207,53 +238,59 @@ export class EvaluationWalk {
       // The other entry may be a file that the application does not load.
       const entry = this.#options.packages.get(known)?.kind === 'require' ? candidates.at(-1) : file;
       this.#visitFile(known, from, isRequired, known === entry ? specifier : undefined);
-    } else if (file !== undefined && !this.#seen.has(file)) {
+    } else if (file !== undefined && !this.#visited.has(file)) {
       this.#add({ file, kind: 'import', byTsx: false }, from, { isFirst: false, isKnown: false });
       // It may change what packages after it find, as code of the application may.
-      this.#isFirst = false;
-    } else if (file === undefined) this.#isUnknown = true;
+      this.#hasOwnCodeRun = true;
+    } else if (file === undefined) this.#isOrderUnknown = true;
   }
 
+  /** @param isRequired by a call. Own modules that were required before it, by computed names, come first then. */
   #visitFile(file: string, from: string, isRequired: boolean, specifier?: string): void {
-    // It runs no code, and each kind of request gets an object of its own.
-    if (file.endsWith('.json')) return;
-    if (isRequired) this.#visitReportedBefore(this.#early.get(file) ?? 0, 'require');
+    if (isData(file)) return;
+    if (isRequired) this.#visitReported(this.#early.get(file) ?? 0, 'require');
     const loaded = this.#options.packages.get(file);
     if (loaded) this.addPackage(loaded, from, specifier);
     else if (!isPackageFile(file)) this.#visitOwn(file);
   }
 
-  /** Own modules that the application has loaded before others, although no text names them. */
-  #visitReportedBefore(end: number, kind?: LoadedModule['kind']): void {
+  /** Own modules that the application has loaded although no text names them. @param before a place in Node's reports */
+  #visitReported(before: number, kind?: LoadedModule['kind']): void {
     for (const own of this.#earlyOwn) {
-      if (own.index >= end) return;
+      if (own.index >= before) return;
       if (kind === undefined || own.kind === kind) this.visitRoot(own.file);
     }
   }
 
-  /** The place in the loads of the first own module that some calls name. */
-  #firstOwn(calls: readonly LaterImport[]): number {
+  /** The place in Node's reports of the first own module that some calls name. */
+  #firstNamed(calls: readonly CallIn[]): number {
     const files = calls.flatMap(({ specifier, from }) => (specifier && this.#fileOf(specifier, from)) || []);
     return Math.min(...files.flatMap((file) => (isPackageFile(file) ? [] : (this.#early.get(file) ?? []))));
   }
 
   #fileOf(specifier: string, from: string): string | undefined {
     if (isBuiltin(specifier)) return undefined;
-    if (isPath(specifier)) return ownFile(specifier, from);
+    if (isPath(specifier)) return fileOfPath(specifier, from);
     const candidates = this.#options.entriesOf(specifier, from);
-    return candidates.find((file) => this.#loaded(file) ?? !isPackageFile(file)) ?? candidates[0];
+    return candidates.find((file) => this.#loadedModule(file) ?? !isPackageFile(file)) ?? candidates[0];
   }
 
-  #loaded(file: string): LoadedModule | undefined {
+  #loadedModule(file: string): LoadedModule | undefined {
     return this.#options.packages.get(file) ?? this.#options.loads.modules.find((each) => each.file === file);
   }
+}
+
+/** JSON runs no code, and each kind of request gets an object of its own. */
+function isData(file: string): boolean {
+  return file.endsWith('.json');
 }
 
 function isPath(specifier: string): boolean {
   return /^[./]|^file:/.test(specifier);
 }
 
-function ownFile(specifier: string, from: string): string | undefined {
+/** The file that a path leads to, if it exists. An import may leave out the extension, or name a directory. */
+function fileOfPath(specifier: string, from: string): string | undefined {
   const path = specifier.startsWith('file:') ? fileURLToPath(specifier) : join(dirname(from), specifier);
   const absolute = specifier.startsWith('/') ? specifier : path.replace(/[?#].*$/s, '');
   const names = EXTENSIONS.map((extension) => absolute + extension);

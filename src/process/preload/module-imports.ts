@@ -1,5 +1,5 @@
 /** The imports in the text of a module, in the order in which Node evaluates them. Reads JavaScript and TypeScript. */
-import { CodePath, type Token } from './code-path.ts';
+import { ConditionTracker, type Token } from './condition-tracker.ts';
 
 export interface ModuleImports {
   /** Evaluated before any code of the module itself: static imports, and the `require` calls at the head of a script. */
@@ -35,15 +35,15 @@ export function moduleImports(source: string, elides = false): ModuleImports {
   const body: ImportCall[] = [];
   let isModule = false;
   const endOfHead = scriptHeadLength(texts);
-  const path = new CodePath();
+  const conditions = new ConditionTracker();
   for (const [at, token] of tokens.entries()) {
-    path.pass(token);
+    conditions.pass(token);
     const form = token.text;
     if ((form === 'import' || form === 'export' || form === 'require') && texts[at - 1] !== '.') {
       const called = calledWith(texts, at);
       if (at < endOfHead && called !== undefined) head.push(called);
       else if (form !== 'export' && texts[at + 1] === '(') {
-        if (!isOfTypes(texts, at)) body.push(importCall(texts, at, form, path));
+        if (!isOfTypes(texts, at)) body.push(importCall(texts, at, form, conditions));
       } else if (form !== 'require') {
         isModule ||= texts[at + 1] !== '.';
         const specifier = staticSpecifier(texts, at);
@@ -76,7 +76,12 @@ function tokensOf(source: string): Token[] {
 }
 
 /** The call of `import` or `require` at a place in the text. */
-function importCall(tokens: readonly string[], at: number, form: 'import' | 'require', path: CodePath): ImportCall {
+function importCall(
+  tokens: readonly string[],
+  at: number,
+  form: 'import' | 'require',
+  conditions: ConditionTracker,
+): ImportCall {
   let end = at + 1;
   for (let depth = 0; end < tokens.length; end++) {
     if (tokens[end] === '(') depth++;
@@ -88,8 +93,8 @@ function importCall(tokens: readonly string[], at: number, form: 'import' | 'req
   return {
     form,
     specifier: isLiteral ? calledWith(tokens, at) : undefined,
-    isConditional: path.isConditional || !isAwaited,
-    isGuarded: path.isGuarded || isChained,
+    isConditional: conditions.isConditional || !isAwaited,
+    isGuarded: conditions.isGuarded || isChained,
   };
 }
 

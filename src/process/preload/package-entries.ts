@@ -1,7 +1,8 @@
 /** The files that the application gets when it imports a package. */
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { resolve as resolveImport } from 'import-meta-resolve';
 import { realPath } from '../../files/existing-path.ts';
@@ -39,4 +40,76 @@ export function entriesInNewProcess(requests: readonly PackageRequest[]): readon
   const how = { input: JSON.stringify(requests), env, encoding: 'utf8' } as const;
   const { status, stdout } = spawnSync(process.execPath, ['--input-type=module', '--eval', PROGRAM], how);
   return status === 0 ? JSON.parse(stdout) : [];
+}
+
+export class PackageEntries {
+  /** The files that requests lead to, by their text. */
+  readonly #entries = new Map<string, readonly string[]>();
+  /** All that was asked for. */
+  readonly #requests = new Map<string, PackageRequest>();
+  /** What manifests said when they were read first. Node keeps that for as long as this process runs. */
+  readonly #manifests = new Map<string, string>();
+
+  /** The files that a specifier of a package leads to, if it is imported and if it is required. None if the package is missing. */
+  of(specifier: string, from: string): readonly string[] {
+    const request: PackageRequest = [specifier, dirname(from)];
+    const key = request.join('\n');
+    const known = this.#entries.get(key);
+    if (known) return known;
+    if (!this.#isSame(request)) {
+      this.#resolveAgain(key, request);
+      return this.#entries.get(key) ?? [];
+    }
+    const entries = packageEntries(request);
+    // A package that is missing may be installed at any time.
+    if (entries.length > 0) this.#entries.set(key, entries);
+    this.#requests.set(key, request);
+    return entries;
+  }
+
+  /** Whether the manifests lead to the same files as when they were read first. */
+  #isSame(request: PackageRequest): boolean {
+    return manifestsOf(request).every((manifest) => {
+      const now = targets(manifest);
+      if (now === undefined) return true;
+      const first = this.#manifests.get(manifest) ?? now;
+      this.#manifests.set(manifest, first);
+      return now === first;
+    });
+  }
+
+  /** Resolves a request in another process, and with it all that it would be started for later. */
+  #resolveAgain(key: string, request: PackageRequest): void {
+    this.#requests.set(key, request);
+    const changed = [...this.#requests].filter(
+      ([each, parts]) => each === key || (!this.#entries.has(each) && !this.#isSame(parts)),
+    );
+    const found = entriesInNewProcess(changed.map(([, parts]) => parts));
+    for (const [index, [each]] of changed.entries()) this.#entries.set(each, found[index] ?? []);
+  }
+
+  /** To be called when packages may have been installed or removed. */
+  forget(): void {
+    this.#entries.clear();
+  }
+}
+
+/** The manifests that tell which files a specifier resolves to, if they exist: of the package, and of the directories above the importing module. */
+function manifestsOf([specifier, directory]: PackageRequest): string[] {
+  const name = /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier;
+  const found: string[] = [];
+  for (let at = directory; ; at = dirname(at)) {
+    found.push(join(at, 'package.json'), join(at, 'node_modules', name, 'package.json'));
+    if (at === dirname(at)) return found;
+  }
+}
+
+/** What a manifest says about files, as text. */
+function targets(manifest: string): string | undefined {
+  try {
+    const { name, main, exports, imports } = JSON.parse(readFileSync(manifest, 'utf8'));
+    return JSON.stringify([name, main, exports, imports]);
+  } catch {
+    return undefined;
+  }
 }
