@@ -10,7 +10,6 @@ import type { BootAllOptions, BootOptions, PoolOptions, WorkerSettings } from '.
 import { Interrupted } from '../turns.ts';
 import type { WorkerHandle } from '../worker-handle.ts';
 import type { LiveWorkers } from '../workers/live-workers.ts';
-import { atOnce, inSequence } from './boot-order.ts';
 import { FirstWorkers } from './first-workers.ts';
 import { StartLimit } from './start-limit.ts';
 
@@ -178,4 +177,27 @@ export class WorkerStarts<Boot> {
     options.onServes(failure);
     return worker;
   }
+}
+
+interface BootFailure {
+  readonly error: unknown;
+}
+
+/** Stops at the first failure and returns it. */
+async function inSequence(count: number, action: (index: number) => Promise<void>): Promise<BootFailure | undefined> {
+  for (let index = 0; index < count; index++) {
+    try {
+      await action(index);
+    } catch (error) {
+      return { error };
+    }
+  }
+  return undefined;
+}
+
+/** Waits for all and returns the first failure. */
+async function atOnce(count: number, action: (index: number) => Promise<void>): Promise<BootFailure | undefined> {
+  const all = await Promise.allSettled(Array.from({ length: count }, (_each, index) => action(index)));
+  const failed = all.find((each) => each.status === 'rejected');
+  return failed && { error: failed.reason };
 }
