@@ -28,7 +28,7 @@ const NOT_PER_REQUEST = [
   /^metrics\/count-by-section\.ts wrapped\[name\]$/,
   /^net\/listener\.ts server\.address$/,
   // Tests of Node's private interfaces.
-  /^net\/node-internals\.ts response\._(?:storeHeader|finish)$/,
+  /^net\/node-internals\/messages\.ts response\._(?:storeHeader|finish)$/,
   /^net\/direct\/stream-internals\.ts (?:listening\.onconnection|server\.emit)$/,
   /^protocol\/shapes\/framework-errors\.ts mounted\.createContext$/,
   /^protocol\/shapes\/frameworks\.ts app\[name\]$/,

@@ -5,7 +5,7 @@
  */
 import { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { addHeaderLines } from '../net/node-internals.ts';
+import { addHeaderLines } from '../net/node-internals/messages.ts';
 import { type Environ, environFromPairs } from './environ.ts';
 import type { RequestHead } from './request-head.ts';
 import type { GatewaySocket } from './socket.ts';

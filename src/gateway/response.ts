@@ -6,12 +6,17 @@
  * What differs from Node's are properties of the object itself: Express replaces the prototype of every response by one of its
  * own, and methods of a class between would be lost. Private members stay. Libraries replace Node's methods, before this
  * module is loaded and after: the head is made where Node's `writeHead` leaves it, in `_storeHeader`, and the methods of the
- * prototype are called wherever node:http would call them. If this Node does not let its head be made (node-internals.ts), Node
+ * prototype are called wherever node:http would call them. If this Node does not let its head be made (net/node-internals), Node
  * writes the head of an HTTP/1.1 response, and the socket translates it.
  */
 import { ServerResponse, validateHeaderValue } from 'node:http';
 import type { Socket } from 'node:net';
-import { canMakeHead, type HeaderTable, type ResponseState, responseShortcuts } from '../net/node-internals.ts';
+import {
+  canMakeHead,
+  type HeaderTable,
+  type ResponseState,
+  responseShortcuts,
+} from '../net/node-internals/messages.ts';
 import type { GatewayRequest } from './request.ts';
 import { headerName, isLatin1Head, knownHeaderName } from './response-head.ts';
 import { closeResponse, type GatewaySocket, WHOLE_LIMIT } from './socket.ts';

@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
-import { clearNeedDrain, discardBody, endSilently, markClosed } from '../net/node-internals.ts';
+import { clearNeedDrain, discardBody, endSilently, markClosed } from '../net/node-internals/messages.ts';
 import { REPORT } from './error-stream.ts';
 import type { RequestHead } from './request-head.ts';
 import { translateHead } from './response-head.ts';

@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream';
 import { clientAddress } from '../http/client-address.ts';
 import { isComplete } from '../http/response/response-outcome.ts';
 import type { OpenConnection } from '../net/direct/connection.ts';
-import { bytesDispatched } from '../net/node-internals.ts';
+import { bytesDispatched } from '../net/node-internals/handles.ts';
 import type { App } from '../protocol/types.ts';
 import { shownValue } from '../secrets.ts';
 import { METER } from './count-by-section.ts';

@@ -25,7 +25,7 @@ import {
   type ServerHandle,
   serverHandleOf,
   whenConnectionWaits,
-} from './node-internals.ts';
+} from './node-internals/handles.ts';
 import { OwnedFile } from './socket-publication.ts';
 import { SocketFile } from './unix-socket.ts';
 

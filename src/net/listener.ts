@@ -10,7 +10,7 @@ import { type Address, markOwnServer, type TcpAddress, type UnixAddress } from '
 import { bindError } from './bind-errors.ts';
 import { allowDirectAccept, type ConnectionObserver } from './direct/accept.ts';
 import type { InheritedListener, ShareableSocket } from './inherited-sockets.ts';
-import { descriptorOf } from './node-internals.ts';
+import { descriptorOf } from './node-internals/handles.ts';
 import { OwnedFile } from './socket-publication.ts';
 import { type FileOptions, SocketFile } from './unix-socket.ts';
 

@@ -9,7 +9,10 @@ const SWITCH = 'PASTER_WITHOUT_INTERNALS';
 const request = (): IncomingMessage => new IncomingMessage(new Socket());
 
 /** Copies of the modules that have tested nothing yet. */
-const load = () => import('../../src/net/node-internals.ts');
+const load = async () => ({
+  ...(await import('../../src/net/node-internals/handles.ts')),
+  ...(await import('../../src/net/node-internals/messages.ts')),
+});
 const loadStreams = () => import('../../src/net/direct/stream-internals.ts');
 
 /** What the tests of a new copy of the module say. */

@@ -1,7 +1,7 @@
 /** Copies of a request for each application of a cascade, with the body from a spool. */
 import type { IncomingMessage } from 'node:http';
 import type { MountedRequest } from '../../http/mount.ts';
-import { markConsuming } from '../../net/node-internals.ts';
+import { markConsuming } from '../../net/node-internals/messages.ts';
 import type { BodySpool } from './body-spool.ts';
 
 export interface ReplayedRequest {

@@ -8,7 +8,7 @@
  */
 import { Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
-import { bytesDispatched, socketOf } from '../node-internals.ts';
+import { bytesDispatched, socketOf } from '../node-internals/handles.ts';
 import { directWrite, handleOwner, readerFields, type StreamHandle, streamHandle } from './stream-internals.ts';
 
 /** The most that libuv reads at a time. */

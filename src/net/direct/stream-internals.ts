@@ -1,11 +1,12 @@
 /**
  * The parts of Node's streams that paster uses although they are not public: to read and write the bytes of a connection without
- * the queues of `net.Socket`, and to accept connections without a `net.Socket`. See ../node-internals.ts for the rules.
+ * the queues of `net.Socket`, and to accept connections without a `net.Socket`. See ../node-internals/test-once.ts for the rules.
  */
 import { channel } from 'node:diagnostics_channel';
 import { Server, Socket } from 'node:net';
 import { constants } from 'node:os';
-import { handleOf, symbolsOf, testOnce } from '../node-internals.ts';
+import { handleOf } from '../node-internals/handles.ts';
+import { symbolsOf, testOnce } from '../node-internals/test-once.ts';
 
 /** The handle of a connection, as libuv's streams are called from JavaScript. */
 export interface StreamHandle {

@@ -8,7 +8,7 @@
  */
 import type { SendHandle } from 'node:child_process';
 import type { Socket } from 'node:net';
-import { type ConnectionHandle, isConnectionHandle, socketOf, takeHandle } from '../../net/node-internals.ts';
+import { type ConnectionHandle, isConnectionHandle, socketOf, takeHandle } from '../../net/node-internals/handles.ts';
 import type { ConnectionMessage } from './messages.ts';
 
 /** An open connection that has no socket in this process. */

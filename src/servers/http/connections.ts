@@ -6,7 +6,7 @@ import type { ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Logger } from '../../log.ts';
 import { meter } from '../../metrics/meter.ts';
-import { writeProgress } from '../../net/node-internals.ts';
+import { writeProgress } from '../../net/node-internals/handles.ts';
 import { timerMs } from '../../timer.ts';
 import { lingeringClose } from '../lingering-close.ts';
 import { Refusals } from '../refusals.ts';

@@ -9,7 +9,7 @@ import { type GatewayExchange, openExchange } from '../../gateway/exchange.ts';
 import { setHeaderLines } from '../../gateway/request.ts';
 import { type Batch, type Carrier, connectionReset, oneCallback, type WriteCallback } from '../../gateway/socket.ts';
 import type { Logger } from '../../log.ts';
-import { trailerLines } from '../../net/node-internals.ts';
+import { trailerLines } from '../../net/node-internals/messages.ts';
 import { fields, Http2RequestHead, http2Headers } from './http2-head.ts';
 
 /** RFC 9113 section 7. */

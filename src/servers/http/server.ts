@@ -16,7 +16,7 @@ import { callApp } from '../../http/error-response.ts';
 import { type Logger, silentLogger } from '../../log.ts';
 import { InflightList } from '../../metrics/inflight-requests.ts';
 import { type Address, addressOfServer } from '../../net/address.ts';
-import { canReplacePeer } from '../../net/node-internals.ts';
+import { canReplacePeer } from '../../net/node-internals/handles.ts';
 import type { App, CloseOptions, Running, ServeOptions, Server, Settings } from '../../protocol/types.ts';
 import { withoutSecretParameters } from '../../secrets.ts';
 import { timerMs } from '../../timer.ts';

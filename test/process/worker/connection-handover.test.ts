@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { isConnectionHandle } from '../../../src/net/node-internals.ts';
+import { isConnectionHandle } from '../../../src/net/node-internals/handles.ts';
 import { attach, detach } from '../../../src/process/ipc/connection-handover.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
 import { received } from '../../helpers/requests/received.ts';

@@ -4,7 +4,7 @@
  */
 import type { Logger } from '../../../log.ts';
 import type { ScalingStatus } from '../../../metrics/server-status.ts';
-import { canWaitForConnections } from '../../../net/node-internals.ts';
+import { canWaitForConnections } from '../../../net/node-internals/handles.ts';
 import { backoffMs } from '../../ipc/child-exit.ts';
 import { describeError } from '../../ipc/error-transfer.ts';
 import { LOAD_MS, type Load, QUIET_MS } from '../../ipc/messages.ts';

@@ -5,7 +5,7 @@
  */
 import type { Socket } from 'node:net';
 import { clientAddress } from '../../../http/client-address.ts';
-import { replacePeer } from '../../../net/node-internals.ts';
+import { replacePeer } from '../../../net/node-internals/handles.ts';
 import { type Network, Peers } from '../../../net/peers.ts';
 import type { Connections } from '../connections.ts';
 import { Deadlines } from '../deadlines.ts';
