@@ -8,7 +8,7 @@ import type { LoggingOptions } from './logging.ts';
 import type { PartKind } from './part-kinds.ts';
 import { resolveUri } from './schemes.ts';
 import type { LoadedServer } from './server/loaded-server.ts';
-import type { AddressOverrides } from './server/server-settings.ts';
+import type { AddressOverrides } from './server/server-section.ts';
 import { LoadSession } from './session.ts';
 
 export type { LoadedServer };

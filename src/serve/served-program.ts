@@ -2,7 +2,7 @@
 import { relative, resolve } from 'node:path';
 import { checkProgram } from '../deploy/modules/module-target.ts';
 import type { FoundProgram } from '../deploy/programs/find-program.ts';
-import type { AddressOverrides } from '../deploy/server/server-settings.ts';
+import type { AddressOverrides } from '../deploy/server/server-section.ts';
 import { hasScheme, isProgramFile } from '../deploy/uri.ts';
 import { isExistingDirectory } from '../files/existing-path.ts';
 import { workingDirectory } from '../working-directory.ts';

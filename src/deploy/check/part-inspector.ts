@@ -33,7 +33,7 @@ import { builtinCheck, declaredSchema, namesApp, schemaOf } from '../schema.ts';
 import { takeApplicationSettings } from '../sections/application-settings.ts';
 import { brokenBy } from '../sections/broken-context.ts';
 import { LoadedServer } from '../server/loaded-server.ts';
-import { addressesOf, validateServer } from '../server/server-settings.ts';
+import { addressesOf, validateServer } from '../server/server-section.ts';
 import { validateSettings, warnOfObsolete } from '../validate.ts';
 import type { CheckSession } from './check-session.ts';
 import { checkVariableFiles } from './variable-files.ts';

@@ -7,7 +7,8 @@ import { placeOfKey, sectionPlace, sectionPrefix } from '../context.ts';
 import { type LoadedServer, type LoadOptions, loadServer } from '../load.ts';
 import type { LoadSession } from '../session.ts';
 import { servedNames } from './paster-section.ts';
-import { type AddressOverrides, OF_EACH_SERVER, type ProcessSettings, processSettings } from './server-settings.ts';
+import type { AddressOverrides } from './server-section.ts';
+import { OF_EACH_SERVER, type ProcessSettings, processSettings } from './server-settings.ts';
 
 /** One of the servers that serve an application. */
 export interface NamedServer {
