@@ -9,6 +9,11 @@ import { untilAnswering } from '../helpers/web-servers/web-server.ts';
 
 const PROBE = `${join(ROOT, 'test/fixtures/apps/probe.js')}:makeProbe`;
 
+/** Settings of servers that the tests export. */
+export const FASTCGI =
+  'use = npm:paster#fastcgi\nsocket = %(here)s/../var/app.sock\nworkers = 2\ngraceful_timeout = 20';
+export const HTTP = 'use = npm:paster#http\nport = 8085\ngraceful_timeout = 20';
+
 /** How each web server runs its whole file in the foreground, and what the file is called. */
 export const WEB_SERVERS: Readonly<Record<string, { readonly file: string; readonly command: readonly string[] }>> = {
   nginx: { file: 'nginx.conf', command: ['nginx', '-c'] },
