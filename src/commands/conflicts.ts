@@ -2,8 +2,9 @@
 import { EXIT_FAILURE, EXIT_OK, printableLine } from '../errors.ts';
 import type { ProjectFile } from '../scaffold/project-files.ts';
 import { askAboutConflicts, type Questions, terminalQuestions } from '../scaffold/questions.ts';
-import { compareFiles, type PlannedFile, planFiles, projectTree, writeFiles } from '../scaffold/write.ts';
+import { compareFiles, type PlannedFile, planFiles, writeFiles } from '../scaffold/write.ts';
 import { type Console, flagOption } from './command-line/command.ts';
+import { projectTree } from './project-tree.ts';
 
 /** Decides about files that differ, by the options of the command or by asking. */
 export function decisionMaker(

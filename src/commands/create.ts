@@ -23,12 +23,13 @@ import {
   namedTemplate,
   type TemplateVariable,
 } from '../scaffold/template.ts';
-import { compareFiles, planFiles, projectTree, writeFiles } from '../scaffold/write.ts';
+import { compareFiles, planFiles, writeFiles } from '../scaffold/write.ts';
 import { fromWorkingDirectory, workingDirectory } from '../working-directory.ts';
 import { parseAssignments } from './command-line/arguments.ts';
 import { type Command, type Console, flagOption, listOption, textOption } from './command-line/command.ts';
 import { decisionMaker, questionsOf, statusOf } from './conflicts.ts';
 import { createHere } from './init.ts';
+import { projectTree } from './project-tree.ts';
 
 const DEFAULT_TEMPLATE = 'basic';
 

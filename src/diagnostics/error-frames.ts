@@ -43,7 +43,9 @@ export function errorFrames(error: unknown): ErrorFrame[] {
   const seen = new Set<string>();
   return frames.filter(({ file, line }) => {
     const place = `${file}:${line}`;
-    return !seen.has(place) && seen.add(place);
+    const isNew = !seen.has(place);
+    seen.add(place);
+    return isNew;
   });
 }
 

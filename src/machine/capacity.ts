@@ -1,4 +1,4 @@
-/** How much CPU and memory this process may use, and what says so. */
+/** How much CPU and memory this process may use, what limits it, and how much memory processes hold. */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';

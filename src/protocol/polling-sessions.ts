@@ -1,6 +1,6 @@
 /**
- * Socket.IO (through Engine.IO) begins with long polling: several requests of one session, which only the process knows that got the
- * first of them. With several workers, the other requests reach any worker, and most sessions fail with "Session ID unknown".
+ * Socket.IO (through Engine.IO) begins with long polling: a session of several requests. Only the process that got the first request
+ * knows the session. With several workers, the other requests reach any of them, and most sessions fail with "Session ID unknown".
  */
 import type { IncomingMessage } from 'node:http';
 import { createRequire } from 'node:module';

@@ -12,6 +12,7 @@ import { LoadSession } from '../../deploy/session.ts';
 import { errorMessage } from '../../errors.ts';
 import { silentLogger } from '../../log.ts';
 import { OWN_CODE } from '../../own-files.ts';
+import { NO_LIMITS } from '../../process/ipc/messages.ts';
 import { packageOf } from '../../process/preload/package-files.ts';
 import { PreloadPlan, type Prepared } from '../../process/preload/preload-plan.ts';
 import { Pool } from '../../process/supervisor/pool.ts';
@@ -82,7 +83,7 @@ async function findOut(boot: WorkerPlan, preload: PreloadPlan): Promise<Prepared
   const output = openSync(devNull, 'w');
   const pool = new Pool<WorkerPlan>({
     entry: join(OWN_CODE, 'worker.js'),
-    settings: { boot, sockets: [], env: { ...process.env }, limits: LIMITS, ...SETTINGS },
+    settings: { boot, sockets: [], env: { ...process.env }, limits: NO_LIMITS, ...SETTINGS },
     log: silentLogger,
     execArgv: [],
     output: () => output,
@@ -123,13 +124,3 @@ const TOO_LATE = Symbol();
 const ignore = (): void => {};
 
 const SETTINGS = { startTimeout: LIMIT_MS / 1000, spareWorkers: 1, drain: 1, exclusive: false };
-
-const LIMITS = {
-  heartbeatMs: undefined,
-  stallMs: undefined,
-  maxRequests: undefined,
-  maxRequestsJitter: undefined,
-  maxMemory: undefined,
-  reportsLoad: false,
-  reportsUntilReady: false,
-};

@@ -2,7 +2,6 @@
 import { UsageError } from '../../errors.ts';
 import { refusedOf, requestsOf } from '../../metrics/counts.ts';
 import type { ServerStatus } from '../../metrics/server-status.ts';
-
 import type { FoundServer } from '../../process/ipc/control-client.ts';
 import type { Console } from '../command-line/command.ts';
 import { statusTable } from '../status.ts';

@@ -29,6 +29,17 @@ export interface WorkerLimits {
   readonly reportsUntilReady: boolean;
 }
 
+/** A worker that runs as long as it likes, and reports only what it must. */
+export const NO_LIMITS: WorkerLimits = {
+  heartbeatMs: undefined,
+  stallMs: undefined,
+  maxRequests: undefined,
+  maxRequestsJitter: undefined,
+  maxMemory: undefined,
+  reportsLoad: false,
+  reportsUntilReady: false,
+};
+
 /** How often a worker measures its load. */
 export const LOAD_MS = 100;
 /** How often it reports it while it has little to do. */

@@ -4,6 +4,7 @@ import type { Logger } from '../../log.ts';
 import type { TaskResult } from '../../metrics/server-status.ts';
 import { enterDirectory, inCurrentRelease, workingDirectory } from '../../working-directory.ts';
 import { describeExit, type Exit, overdueText, WORKER_DONE } from '../ipc/child-exit.ts';
+import { NO_LIMITS } from '../ipc/messages.ts';
 import { titleOf } from '../program/title.ts';
 import { WorkerHandle } from '../supervisor/worker-handle.ts';
 
@@ -65,7 +66,7 @@ export function startTaskRun<Boot>({ name, entry, served, output, log, boot, env
   worker.title = titleOf(`task ${name}`, served);
   let stopped: TaskResult | undefined;
   const how = { isFirst: true, failure: undefined, asksToOpen: false, isConfigurationSame: false };
-  const booted = worker.boot(boot, NO_LIMITS, how);
+  const booted = worker.boot(boot, { ...NO_LIMITS, reportsUntilReady: true }, how);
   // `ended` reports the same error.
   booted.catch(() => {});
   return {
@@ -86,13 +87,3 @@ export function startTaskRun<Boot>({ name, entry, served, output, log, boot, env
 function endedEarly(exit: Exit): RunError {
   return new RunError('PASTER_TASK', `its process ended ${describeExit(exit)}`);
 }
-
-const NO_LIMITS = {
-  heartbeatMs: undefined,
-  stallMs: undefined,
-  maxRequests: undefined,
-  maxRequestsJitter: undefined,
-  maxMemory: undefined,
-  reportsLoad: false,
-  reportsUntilReady: true,
-};

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { temporaryDirectory } from '../directory.ts';
 import { freePort, Program } from '../programs/program.ts';
 import { optionalCertificate } from './certificate.ts';
-import { type RunningWebServer, untilAnswering } from './web-server.ts';
+import { type RunningWebServer, running } from './web-server.ts';
 
 const MODULES = ['mpm_event', 'authz_core', 'alias', 'env', 'setenvif', 'ssl', 'socache_shmcb'];
 const LIBRARY = '/usr/lib/apache2/modules';
@@ -69,11 +69,5 @@ ${host(port, '')}${
   const command = [binary, '-DFOREGROUND', '-f', join(directory, 'apache2.conf')];
   const [file = '', ...args] = process.getuid?.() === 0 ? ['setpriv', ...AS_WWW_DATA, '--', ...command] : command;
   const program = new Program(file, args);
-  await untilAnswering(port, program);
-  return {
-    program,
-    url: `http://127.0.0.1:${port}`,
-    tlsUrl: `https://127.0.0.1:${tlsPort}`,
-    errorLog: join(directory, 'error.log'),
-  };
+  return running(program, port, tlsPort, directory);
 }

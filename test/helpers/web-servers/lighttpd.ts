@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { temporaryDirectory } from '../directory.ts';
 import { freePort, Program } from '../programs/program.ts';
 import { optionalCertificate } from './certificate.ts';
-import { type RunningWebServer, untilAnswering } from './web-server.ts';
+import { type RunningWebServer, running } from './web-server.ts';
 
 /** @param configuration what an application needs: modules, and where it is mounted. */
 export async function runLighttpd(binary: string, configuration: string): Promise<RunningWebServer> {
@@ -31,11 +31,5 @@ server.upload-dirs = ( "${directory}" )
 ${tls}${configuration}`,
   );
   const program = new Program(binary, ['-D', '-f', join(directory, 'lighttpd.conf')]);
-  await untilAnswering(port, program);
-  return {
-    program,
-    url: `http://127.0.0.1:${port}`,
-    tlsUrl: `https://127.0.0.1:${tlsPort}`,
-    errorLog: join(directory, 'error.log'),
-  };
+  return running(program, port, tlsPort, directory);
 }

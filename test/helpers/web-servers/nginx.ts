@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { temporaryDirectory } from '../directory.ts';
 import { freePort, Program } from '../programs/program.ts';
 import { optionalCertificate } from './certificate.ts';
-import { type RunningWebServer, untilAnswering } from './web-server.ts';
+import { type RunningWebServer, running } from './web-server.ts';
 
 /** What `include` finds beside the configuration in /etc/nginx. */
 const INCLUDED = ['fastcgi_params', 'scgi_params'];
@@ -46,11 +46,5 @@ ${nginxTemporaryPaths(directory)}${configuration.replace('listen 80;', `listen 1
 `,
   );
   const program = new Program(binary, ['-p', directory, '-c', join(directory, 'nginx.conf')]);
-  await untilAnswering(port, program);
-  return {
-    program,
-    url: `http://127.0.0.1:${port}`,
-    tlsUrl: `https://127.0.0.1:${tlsPort}`,
-    errorLog: join(directory, 'error.log'),
-  };
+  return running(program, port, tlsPort, directory);
 }

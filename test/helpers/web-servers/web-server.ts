@@ -1,4 +1,5 @@
 /** What all real web servers have in common. */
+import { join } from 'node:path';
 import { eventually, type Program } from '../programs/program.ts';
 
 /** A web server that a test has started. */
@@ -20,4 +21,20 @@ export async function untilAnswering(port: number, program: Program, host: strin
       () => false,
     );
   });
+}
+
+/** A web server on loopback ports that logs errors to a file in `directory`. Resolves when it answers. */
+export async function running(
+  program: Program,
+  port: number,
+  tlsPort: number,
+  directory: string,
+): Promise<RunningWebServer> {
+  await untilAnswering(port, program);
+  return {
+    program,
+    url: `http://127.0.0.1:${port}`,
+    tlsUrl: `https://127.0.0.1:${tlsPort}`,
+    errorLog: join(directory, 'error.log'),
+  };
 }

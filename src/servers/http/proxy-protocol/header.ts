@@ -1,6 +1,6 @@
 /**
- * The header of the PROXY protocol, versions 1 and 2: what a load balancer sends at the beginning of a connection to say who its client is
- * (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt). Pure.
+ * Reads the header of the PROXY protocol, versions 1 and 2: with it a load balancer says, at the beginning of a connection, who its
+ * client is (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt).
  */
 import { isIPv4, isIPv6, SocketAddress } from 'node:net';
 
