@@ -59,10 +59,22 @@ export default defineConfig({
         { name: 'logging', test: /src\/logging\/python\/(?:logger|levels|strftime)\.ts$/, priority: 1.5 },
         // All that a thread needs.
         { name: 'password', test: /src\/filters\/auth\/password\.ts$/, priority: 1.5 },
+        // What parts need of a server, and commands that do not serve.
+        {
+          name: 'application',
+          test: /src\/(?:timer|deploy\/(?:server\/server-settings|server\/paster-section|inspect\/outline|modules\/(?:packages|entry-points))|http\/(?:client-address|response\/response-outcome)|process\/ipc\/(?:error-transfer|messages))\.ts$/,
+          priority: 1.45,
+        },
+        // What several commands need, and no worker.
+        {
+          name: 'command',
+          test: /src\/(?:deploy\/server\/environment|gateway\/inject|process\/program\/(?:isolated-run|self-spawn|signals))\.ts$/,
+          priority: 1.4,
+        },
         // What a process that serves HTTP needs, a worker or a server without workers.
         {
           name: 'serving',
-          test: /src\/(?:servers\/http\/server|deploy\/server\/(?:loaded-server|serving)|deploy\/modules\/(?:packages|entry-points)|serve\/(?:announce|logging|plan|terminal\/development)|net\/(?:listener|socket-publication)|process\/(?:program\/title|daemon\/logfile|worker\/connection-table|ipc\/(?:child-exit|error-transfer|messages|connection-handover))|metrics\/meter)\.ts$/,
+          test: /src\/(?:servers\/http\/server|deploy\/server\/(?:loaded-server|serving)|serve\/(?:announce|logging|plan|terminal\/development)|net\/(?:listener|socket-publication)|process\/(?:program\/title|daemon\/logfile|worker\/connection-table|ipc\/(?:child-exit|connection-handover))|metrics\/meter)\.ts$/,
           priority: 1.3,
         },
         // The rest of a worker.

@@ -1,6 +1,9 @@
 /** The code of parts that is running while something is loaded: named in the error if it hangs or ends the process. */
 import { EXIT_FAILURE, formatError, type Location, type PasterError, RunError } from '../errors.ts';
 
+/** How long the import of a module may take while an INI file is checked, in milliseconds. */
+export const IMPORT_TIMEOUT_MS = 10_000;
+
 /** Code of a part that has been called and has not settled yet. */
 export interface LoadingStep {
   /** The part: `[app:main] ./app.js:makeApp`. */

@@ -11,17 +11,24 @@ const REPORT = `process.on('exit', () => {
 });
 `;
 
-/** The public modules of Node that a program has loaded when it ends. */
+/** The public modules of Node that a program, the last of its processes to end, has loaded. */
 function modulesOf(args: readonly string[], cwd: string): string[] {
   const report = `--import=data:text/javascript,${encodeURIComponent(REPORT)}`;
   const output = execFileSync('sh', ['-c', 'exec "$0" "$@" 2>&1', process.execPath, report, ...args], { cwd });
-  return /^loaded (.*)$/m.exec(output.toString())?.[1]?.split(' ') ?? [];
+  return [...output.toString().matchAll(/^loaded (.*)$/gm)].at(-1)?.[1]?.split(' ') ?? [];
 }
 
 test('--help needs no server', () => {
   const modules = modulesOf([join(ROOT, 'bin/paster.js'), '--help'], ROOT);
   expect(modules).toContain('fs');
   for (const each of ['child_process', 'crypto', 'dns', 'os', 'worker_threads']) expect(modules).not.toContain(each);
+});
+
+test.each(['config', 'check'])('%s loads no server', (command) => {
+  const cwd = temporaryDirectory({ 'x.ini': '[app:main]\nuse = npm:paster#test\n' });
+  const modules = modulesOf([join(ROOT, 'bin/paster.js'), command, 'x.ini'], cwd);
+  expect(modules).toContain('fs');
+  for (const each of ['crypto', 'http', 'perf_hooks']) expect(modules).not.toContain(each);
 });
 
 test('loadApp needs no processes, threads or cryptography', () => {

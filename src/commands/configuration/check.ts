@@ -1,25 +1,10 @@
 /** `paster check`: finds everything that is wrong with an INI file, without serving it. */
-import { relative } from 'node:path';
-import { type CheckOptions, checkFile, type Finding, IMPORT_TIMEOUT_MS } from '../../deploy/check/check.ts';
-import { currentStep } from '../../deploy/loading-step.ts';
-import { placeInStack } from '../../deploy/modules/error-place.ts';
-import { codeFrame, documentationLines } from '../../diagnostics/error-report.ts';
-import { plain } from '../../diagnostics/paint.ts';
-import {
-  ErrorList,
-  EXIT_INVALID,
-  EXIT_OK,
-  errorMessage,
-  formatError,
-  formatLocation,
-  printableLine,
-  printableMessage,
-} from '../../errors.ts';
-import { IsolatedRun, runIsolated } from '../../process/program/isolated-run.ts';
+import { IMPORT_TIMEOUT_MS } from '../../deploy/loading-step.ts';
+import { EXIT_OK, printableLine } from '../../errors.ts';
+import { runIsolated } from '../../process/program/isolated-run.ts';
 import { takeRole } from '../../process/program/self-spawn.ts';
-import { workingDirectory } from '../../working-directory.ts';
 import { DOTENV, iniPath, parseAssignments, readEnvFiles } from '../command-line/arguments.ts';
-import { type Command, type CommandOption, type Console, flagOption, textOption } from '../command-line/command.ts';
+import { type Command, type CommandOption, type Console, flagOption } from '../command-line/command.ts';
 
 const AS_USER: CommandOption = {
   flags: '--as-user <user>',
@@ -57,109 +42,15 @@ async function check(
   const [argument = '', ...assignments] = args;
   const file = iniPath(argument);
   const role = takeRole();
-  const isVerbose = flagOption(options, 'verbose');
   if (role?.name !== 'isolated') {
     const status = await runIsolated(IMPORT_TIMEOUT_MS + MARGIN_MS);
-    if (status !== EXIT_OK || !isVerbose) return status;
+    if (status !== EXIT_OK || !flagOption(options, 'verbose')) return status;
     const { preloadReport } = await import('./preload-report.ts');
     const lines = await preloadReport(file, parseAssignments(assignments), readEnvFiles(options));
     for (const line of lines) console.out(printableLine(line));
     return status;
   }
-  const envFiles = readEnvFiles(options);
-  const isolated = new IsolatedRun(role);
-  const access = await accessCheck(textOption(options, 'asUser'));
-  const { warnOfUnmatchedFiles } = await import('./unmatched-files.ts');
-  const release = guardProcess(console);
-  try {
-    const found = await checkFile(file, parseAssignments(assignments), {
-      envFiles,
-      passOver: isolated.skipped,
-      onImport: (module) => isolated.enter(module),
-      onServer: access?.onServer,
-      onForeignServer: access?.onForeignServer,
-      onPart: warnOfUnmatchedFiles,
-    });
-    for (const finding of found) await showFinding(finding, console);
-    const paint = console.screen?.paint ?? plain;
-    if (found.length > 0 && (isVerbose || console.screen?.isTerminal)) {
-      const errors = new ErrorList(found.map(({ error }) => error));
-      for (const line of documentationLines(errors)) console.out(paint('dim', `  ${line}`));
-    }
-    for (const line of access?.sentences ?? []) console.out(printableLine(line));
-    if (found.length === 0) console.out(paint('green', printableLine(`${relative(workingDirectory(), file)}: ok`)));
-    if (found.some(({ severity }) => severity === 'error')) return EXIT_INVALID;
-    return EXIT_OK;
-  } finally {
-    release();
-  }
-}
-
-/** For `--as-user`: checks each server section, and collects the sentences to print. */
-async function accessCheck(user: string | undefined): Promise<AccessCheck | undefined> {
-  if (user === undefined) return undefined;
-  const { accessTo, identityOf, notLookedAt } = await import('./web-server-access.ts');
-  const who = identityOf(user);
-  const sentences = new Set<string>();
-  return {
-    sentences,
-    onServer(server, settings) {
-      const access = accessTo(server, settings, who);
-      for (const sentence of access.sentences) sentences.add(sentence);
-      return access.obstacles;
-    },
-    onForeignServer: (context) => void sentences.add(notLookedAt(context)),
-  };
-}
-
-interface AccessCheck {
-  readonly sentences: ReadonlySet<string>;
-  readonly onServer: CheckOptions['onServer'];
-  readonly onForeignServer: CheckOptions['onForeignServer'];
-}
-
-/** At a terminal, with the lines of the file around it. */
-async function showFinding(finding: Finding, { out, screen }: Console): Promise<void> {
-  const line = findingLine(finding);
-  const { location } = finding.error;
-  if (!screen) return out(line);
-  const place = location ? formatLocation(location) : '';
-  const colour = finding.severity === 'error' ? 'red' : 'yellow';
-  out(`${place && screen.paint('cyan', place)}${screen.paint(colour, line.slice(place.length))}`);
-  if (!screen.isTerminal || !location) return;
-  for (const code of await codeFrame({ ...location, isConfiguration: true }, screen.paint)) out(code);
-}
-
-/** `file:line:col: what is wrong (hint)`: on one line, even if the message has several. */
-function findingLine({ severity, error }: Finding): string {
-  const line = formatError(error)
-    .split('\n')
-    .map((each) => each.trim())
-    .join(' ');
-  if (severity === 'error') return line;
-  const place = error.location ? `${formatLocation(error.location)}: ` : '';
-  return `${place}warning: ${line.slice(place.length)}`;
-}
-
-/**
- * Keeps imported modules from ending the check: an uncaught exception is only reported, and if a module calls process.exit,
- * at least the exit status is not 0.
- */
-function guardProcess(console: Console): () => void {
-  const report = (error: unknown): void => {
-    const place = placeInStack(error);
-    console.err(printableMessage(`paster: ${place ? `${formatLocation(place)}: ` : ''}${errorMessage(error)}`));
-  };
-  const exit = (): void => {
-    const { what = 'a module', location } = currentStep() ?? {};
-    const place = location ? `${formatLocation(location)}: ` : '';
-    console.err(printableLine(`paster: ${place}${what} ended the process while it was imported`));
-    process.exitCode = EXIT_INVALID;
-  };
-  process.on('uncaughtException', report);
-  process.on('exit', exit);
-  return () => {
-    process.off('uncaughtException', report);
-    process.off('exit', exit);
-  };
+  // Loaded late: the parent needs none of it.
+  const { checkHere } = await import('./check-here.ts');
+  return checkHere(file, assignments, options, role, console);
 }

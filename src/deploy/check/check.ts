@@ -8,6 +8,7 @@ import { ConfigError, ErrorList, type Location, PasterError } from '../../errors
 import type { Settings } from '../../protocol/types.ts';
 import { type Context, type FactoryContext, settingsOf } from '../context.ts';
 import type { PreloadedModule } from '../instrumentation/preloaded.ts';
+import { IMPORT_TIMEOUT_MS } from '../loading-step.ts';
 import { checkLogging } from '../logging.ts';
 import { isBackground, kindOfSection, nameOfSection, type PartKind } from '../part-kinds.ts';
 import { resolveUri } from '../schemes.ts';
@@ -22,9 +23,6 @@ import { CheckSession } from './check-session.ts';
 import { warnOfLocalClients } from './local-clients.ts';
 import { PartInspector } from './part-inspector.ts';
 import { warnOfReaders } from './variable-files.ts';
-
-/** How long the import of a module may take, in milliseconds. */
-export const IMPORT_TIMEOUT_MS = 10_000;
 
 /** An error or a warning about a file. */
 export interface Finding {
