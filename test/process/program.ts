@@ -1,35 +1,34 @@
 /** Builds the sources for the children of these tests, starts supervisors as programs, and asks them over HTTP. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, get } from 'node:http';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
-import { type TransformOptions, transformSync } from 'rolldown/experimental';
+import { join, resolve } from 'node:path';
+import { build } from 'rolldown';
 
 const ROOT = resolve(import.meta.dirname, '../..');
-const COMPILING: TransformOptions = {
-  tsconfig: false,
-  target: 'es2023',
-  typescript: { rewriteImportExtensions: 'rewrite', onlyRemoveTypeImports: true },
-};
+/** What the fixtures and the scripts of these tests import, and what Node loads by its path. */
+const ENTRIES = [
+  ...['errors', 'log', 'metrics/meter', 'net/held-socket', 'process/program/signals', 'process/supervisor/supervisor'],
+  ...['process/daemon/drop-privileges', 'process/daemon/logfile', 'process/daemon/pidfile'],
+  ...['process/worker/worker', 'process/worker/inspection-thread'],
+];
 export const FIXTURES = join(ROOT, 'test/fixtures/process');
 
 /**
- * Compiles each file by itself, because the fixtures import some of them; types are not checked. The directory is below node_modules,
- * so that packages resolve and reloads ignore it as they ignore an installed paster.
+ * Bundles the sources as `dist/` is, since a process for each worker would read some hundred files. Types are not checked. The
+ * directory is below node_modules, so that packages resolve and reloads ignore it as they ignore an installed paster.
  */
-export function buildSources(): string {
-  const directory = mkdtempSync(join(ROOT, 'node_modules/.process-test-'));
-  const sources = join(ROOT, 'src');
-  for (const name of readdirSync(sources, { recursive: true, encoding: 'utf8' })) {
-    if (!name.endsWith('.ts')) continue;
-    const { code, errors } = transformSync(name, readFileSync(join(sources, name), 'utf8'), COMPILING);
-    if (errors[0] !== undefined) throw errors[0];
-    const file = join(directory, name.replace(/\.ts$/, '.js'));
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, code);
-  }
-  return directory;
+export async function buildSources(): Promise<string> {
+  const dir = mkdtempSync(join(ROOT, 'node_modules/.process-test-'));
+  await build({
+    input: Object.fromEntries(ENTRIES.map((name) => [name, join(ROOT, `src/${name}.ts`)])),
+    platform: 'node',
+    external: /^[^./]/,
+    logLevel: 'silent',
+    output: { dir, entryFileNames: '[name].js', chunkFileNames: '[name].js' },
+  });
+  return dir;
 }
 
 export function removeTree(directory: string): void {

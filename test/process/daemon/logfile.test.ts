@@ -22,8 +22,8 @@ test('appends, and what cannot be opened is said with what to do', () => {
   expect(() => new LogFile(directory)).toThrow(/cannot write the log file/);
 });
 
-test('takes every way of writing, follows the name, and gives the streams back', () => {
-  const build = buildSources();
+test('takes every way of writing, follows the name, and gives the streams back', async () => {
+  const build = await buildSources();
   try {
     const script = `
       import { renameSync } from 'node:fs';

@@ -68,7 +68,7 @@ test('a directory that is missing', () => {
 test('of several that start at once over a stale file, one gets it', async () => {
   const files = Array.from({ length: 300 }, (_, index) => join(directory, `${index}.pid`));
   for (const each of files) writeFileSync(each, '999999999\nlong ago\n30\n');
-  const build = buildSources();
+  const build = await buildSources();
   onTestFinished(() => removeTree(build));
   const args = [join(ROOT, 'test/fixtures/process/claims-pid-files.mjs'), String(Date.now() + 1000), ...files];
   const env = { PASTER_BUILD: build };

@@ -10,8 +10,8 @@ test('a user or group that there is none of', () => {
   expect(() => dropPrivileges(undefined, 'no-such-group')).toThrow('there is no group "no-such-group"');
 });
 
-test.runIf(requireRoot())('becomes somebody else, with the groups of that one, for good', () => {
-  const build = buildSources();
+test.runIf(requireRoot())('becomes somebody else, with the groups of that one, for good', async () => {
+  const build = await buildSources();
   try {
     const script = `
       import { dropPrivileges } from ${JSON.stringify(`${build}/process/daemon/drop-privileges.js`)};

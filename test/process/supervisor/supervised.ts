@@ -15,8 +15,8 @@ export class Supervised {
   /** To be called at the top of a file. `options` are those of each supervisor. */
   constructor(options: Readonly<Record<string, unknown>> = {}) {
     this.#options = options;
-    beforeAll(() => {
-      this.build = buildSources();
+    beforeAll(async () => {
+      this.build = await buildSources();
     });
     afterAll(() => removeTree(this.build));
     beforeEach(() => {
