@@ -157,6 +157,14 @@ export interface TaskStatus {
   readonly runs: Readonly<Record<TaskResult, number>>;
 }
 
+/** An address that a server listens on. */
+export interface ServerAddress {
+  /** The name of its section, without `server:`. */
+  readonly server: string;
+  /** `http://127.0.0.1:8080`, `fastcgi://unix:/srv/shop/web.sock` */
+  readonly url: string;
+}
+
 /** How many workers there should be, with a number that follows the load. */
 export interface ScalingStatus {
   readonly wanted: number;
@@ -172,6 +180,8 @@ export interface ServerStatus {
   /** When it began to serve, in milliseconds of `Date.now()`. */
   readonly started: number;
   readonly workers: readonly WorkerStatus[];
+  /** What it listens on; absent if it serves nothing. */
+  readonly addresses?: readonly ServerAddress[] | undefined;
   /** Present if the number of workers follows the load. */
   readonly scaling?: ScalingStatus | undefined;
   /** Of all processes, including those that have ended. */

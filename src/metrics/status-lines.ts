@@ -7,6 +7,7 @@ import type {
   ProcessStatus,
   RequestReport,
   ScalingStatus,
+  ServerAddress,
   ServerStatus,
   TaskStatus,
   WorkerStatus,
@@ -15,7 +16,7 @@ import type {
 const MIB = 1024 * 1024;
 
 /**
- * A line for the server if it has workers, one for each process with its requests below it, then one for each certificate.
+ * A line for the server if it has workers, one for each process with its requests below it, then one for each address and each certificate.
  */
 export function statusLines(status: ServerStatus): string[] {
   const { pid, workers } = status;
@@ -23,12 +24,18 @@ export function statusLines(status: ServerStatus): string[] {
   return [
     ...(isAlone ? [] : [serverLine(status)]),
     ...workers.flatMap((worker) => workerLines(worker, isAlone)),
+    ...(status.addresses ?? []).map(addressLine),
     ...(status.processes ?? []).flatMap(processLines),
     ...(status.tasks ?? []).map(taskLine),
     ...certificatesOf(status).map(({ name, expires }) =>
       printableLine(`certificate of ${name} ${expiryText(expires)}`),
     ),
   ];
+}
+
+/** `listens on http://127.0.0.1:8080 (server web)` */
+export function addressLine({ server, url }: ServerAddress): string {
+  return printableLine(`listens on ${url} (server ${server})`);
 }
 
 /** Of a background process, and a line for each of its instances. */

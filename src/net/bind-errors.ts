@@ -14,6 +14,21 @@ export function bindError(cause: unknown, address: Address): PasterError {
   return new RunError(`PASTER_LISTEN_${code || 'FAILED'}`, message, { hint, cause, setting: settingOf(code, address) });
 }
 
+/** What hints name at the start of one server, and the setting of its section for all other cases. */
+const OPTIONS = [
+  [/-p (?=\d)/, 'port = '],
+  [/--socket (?=PATH)/, 'socket = '],
+] as const;
+
+/** The same error for a reload, which takes no options, or for several servers, of which an option would not name one. */
+export function withoutOptions(error: unknown): unknown {
+  if (!(error instanceof RunError) || error.hint === undefined) return error;
+  const hint = OPTIONS.reduce((text, [option, setting]) => text.replace(option, setting), error.hint);
+  if (hint === error.hint) return error;
+  const { code, message, setting, cause, location, section } = error;
+  return Object.assign(new RunError(code, message, { hint, setting, cause, location }), { section });
+}
+
 /** The setting of a server's section that the error is about. */
 function settingOf(code: string, { kind }: Address): string | undefined {
   if (kind !== 'tcp') return kind === 'unix' ? 'socket' : undefined;
@@ -52,7 +67,7 @@ function explainTcp(code: string, host: string, port: number): Explanation | und
         hint:
           port < 1024
             ? 'ports below 1024 need root: start as root with --user, or take a higher one: -p 8080'
-            : 'take another port with -p',
+            : 'take another port: -p 8080',
       };
     case 'EADDRNOTAVAIL':
       return {

@@ -140,6 +140,7 @@ async function refuseIfLive(path: string, user: FileUser | undefined): Promise<v
 function inUse(path: string): RunError {
   return new RunError('PASTER_LISTEN_EADDRINUSE', `the socket ${path} is in use by another program`, {
     hint: 'stop that one, or use another path: --socket PATH',
+    setting: 'socket',
   });
 }
 

@@ -11,7 +11,6 @@ import type { NamedServers } from '../deploy/server/server-group.ts';
 import { LoadSession } from '../deploy/session.ts';
 import { ConfigError, EXIT_OK } from '../errors.ts';
 import { memoryLimit } from '../machine/capacity.ts';
-import type { Endpoint } from '../net/address.ts';
 import { bindSocket, type HeldSocket, holdSocket } from '../net/held-socket.ts';
 import { OWN_CODE } from '../own-files.ts';
 import { printable } from '../printable.ts';
@@ -27,7 +26,7 @@ import { loadPlannedServers, type ServePlan, type StickyPlan, servedContexts, ty
 import { BackgroundProcesses } from './processes/background-processes.ts';
 import { startEnvironment } from './processes/start-environment.ts';
 import { SupervisedService } from './processes/supervised-service.ts';
-import { allSockets, type OpenedSockets } from './server-sockets.ts';
+import { addressesOf, allSockets, type OpenedSockets, plannedEndpoints } from './server-sockets.ts';
 import type { Service } from './service.ts';
 import { makeWorkersDirectory } from './sticky/workers-directory.ts';
 import { shownAddresses } from './terminal/banner.ts';
@@ -57,15 +56,8 @@ export async function serveWorkers(service: Service): Promise<number> {
   const bound = await service.openSockets(servers, bindSocket);
   /** Every socket that was ever held, by the address in the configuration. */
   const held = new Map<string, HeldSocket>();
-  /** The protocol of each of them. */
-  const schemes = new Map<HeldSocket, string>();
   const hold = (opened: readonly OpenedSockets<HeldSocket>[]): HeldSocket[] => {
-    for (const { server, sockets } of opened) {
-      for (const [name, socket] of sockets) {
-        held.set(name, socket);
-        schemes.set(socket, server.scheme);
-      }
-    }
+    for (const { sockets } of opened) for (const [name, socket] of sockets) held.set(name, socket);
     return allSockets(opened);
   };
   let stickyDirectory: string | undefined;
@@ -118,17 +110,16 @@ export async function serveWorkers(service: Service): Promise<number> {
           : undefined,
     };
   };
-  const endpoints = (of: readonly HeldSocket[]): Endpoint[] =>
-    of.map((socket) => ({ scheme: schemes.get(socket) ?? '', address: socket.address }));
   /** Has the files of the version that serves, or is to serve. */
   let read = session;
   const first = supervision(servers, service.environment, bound, hold(bound));
   let { sockets } = first;
+  let endpoints = plannedEndpoints(first.boot.servers, sockets);
   const watched = [...session.files, ...first.boot.envFiles];
   const processes = new BackgroundProcesses(service);
   const supervisor = new Supervisor<WorkerPlan>({
     ...first,
-    describeProcesses: () => processes.status(),
+    describeProcesses: async () => ({ ...(await processes.status()), addresses: addressesOf(endpoints) }),
     otherProcesses: () => processes.others(),
     served: servedName(plan),
     entry: WORKER,
@@ -158,10 +149,13 @@ export async function serveWorkers(service: Service): Promise<number> {
         sockets.every((socket, index) => socket === current.sockets[index]);
       return supervision(next, environment, opened, same ? current.sockets : sockets);
     },
-    onSockets(next, before) {
-      sockets = next;
-      const added = next.filter((socket) => !before.includes(socket));
-      for (const endpoint of endpoints(added)) log.info(printable(`serving on ${listenerUrl(endpoint)}`));
+    onReplaced(serving) {
+      const before = endpoints.map(listenerUrl);
+      sockets = serving.sockets;
+      endpoints = plannedEndpoints(serving.boot.servers, sockets);
+      const now = endpoints.map(listenerUrl);
+      for (const url of before) if (!now.includes(url)) log.info(printable(`no longer serving on ${url}`));
+      for (const url of now) if (!before.includes(url)) log.info(printable(`serving on ${url}`));
     },
     // The workers report the other files to watch, from the configuration that they load.
     reload: reload
@@ -215,15 +209,15 @@ export async function serveWorkers(service: Service): Promise<number> {
   await service.offerControl(target);
   let closeKeys = async (): Promise<void> => {};
   if (!target.isStopping) {
-    service.listening(endpoints(sockets));
+    service.listening(endpoints);
     processes.checkTasks();
     if (takesKeys(request, server)) {
       const { handleKeys } = await import('./terminal/keys.ts');
       closeKeys = handleKeys({
         reload: () => void target.reload('r'),
         quit: () => void target.stop({ graceful: true }),
-        open: () => void openBrowser(endpoints(sockets), log),
-        addresses: () => shownAddresses(endpoints(sockets), servers.length === 1),
+        open: () => void openBrowser(endpoints, log),
+        addresses: () => shownAddresses(endpoints, servers.length === 1),
       });
     }
   }

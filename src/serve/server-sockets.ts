@@ -2,9 +2,12 @@
 import { resolve } from 'node:path';
 import type { NamedServer, NamedServers } from '../deploy/server/server-group.ts';
 import { ConfigError } from '../errors.ts';
+import type { ServerAddress } from '../metrics/server-status.ts';
 import { type Address, type Endpoint, formatAddress } from '../net/address.ts';
 import { addressOfDescriptor } from '../net/inherited-sockets.ts';
 import type { BindOptions } from '../net/listener.ts';
+import { listenerUrl } from './announce.ts';
+import type { OpenedServer } from './plan.ts';
 
 /** Opens a socket. */
 export type OpenOne<T> = (address: Address, options: BindOptions) => Promise<T>;
@@ -19,10 +22,32 @@ export function allSockets<T>(opened: readonly OpenedSockets<T>[]): T[] {
   return opened.flatMap(({ sockets }) => [...sockets.values()]);
 }
 
-export function endpointsOf(opened: readonly OpenedSockets<{ readonly address: Address }>[]): Endpoint[] {
-  return opened.flatMap(({ server: { scheme }, sockets }) =>
-    [...sockets.values()].map(({ address }) => ({ scheme, address })),
+export interface ServerEndpoint extends Endpoint {
+  /** The name of the server. */
+  readonly server: string;
+}
+
+export function endpointsOf(opened: readonly OpenedSockets<{ readonly address: Address }>[]): ServerEndpoint[] {
+  return opened.flatMap(({ name, server: { scheme }, sockets }) =>
+    [...sockets.values()].map(({ address }) => ({ server: name, scheme, address })),
   );
+}
+
+/** The same of a plan. @param sockets in the order of the servers */
+export function plannedEndpoints(
+  servers: readonly OpenedServer[],
+  sockets: readonly { readonly address: Address }[],
+): ServerEndpoint[] {
+  const owners = servers.flatMap((each) => Array.from({ length: each.sockets }, () => each));
+  return owners.flatMap(({ name, scheme }, index) => {
+    const socket = sockets[index];
+    return socket ? { server: name, scheme, address: socket.address } : [];
+  });
+}
+
+/** What a status shows of them. */
+export function addressesOf(endpoints: readonly ServerEndpoint[]): ServerAddress[] {
+  return endpoints.map((each) => ({ server: each.server, url: listenerUrl(each) }));
 }
 
 /** Names the sockets of a server: by the address, unless each server takes a free port there. */

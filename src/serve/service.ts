@@ -11,6 +11,7 @@ import { errorMessage } from '../errors.ts';
 import { findUser, groupId } from '../files/passwd.ts';
 import type { Logger, LogLevel } from '../log.ts';
 import { type Address, type Endpoint, isLoopback, type TcpAddress } from '../net/address.ts';
+import { withoutOptions } from '../net/bind-errors.ts';
 import { type BoundSocket, closeInherited, type ListenElsewhere } from '../net/held-socket.ts';
 import type { BindOptions } from '../net/listener.ts';
 import { type OpenSocket, openAddresses } from '../net/open-addresses.ts';
@@ -159,12 +160,12 @@ export class Service {
 
   /**
    * Opens what servers listen on, all or nothing: the addresses of their sections, or systemd's sockets instead.
-   * @param kept as for `openAddresses`
+   * @param kept at a reload: as for `openAddresses`
    */
   async openSockets<T extends OpenSocket>(
     servers: NamedServers,
     open: OpenOne<T>,
-    kept: ReadonlyMap<string, T> = new Map(),
+    kept?: ReadonlyMap<string, T>,
   ): Promise<readonly OpenedSockets<T>[]> {
     const passed = shareOut(this.#resources.passed, servers);
     const opened: OpenedSockets<T>[] = [];
@@ -174,14 +175,15 @@ export class Service {
         for (const address of given) each.server.checkAddress(address);
         const addresses = given.length > 0 ? given : each.server.addresses;
         const nameOf = addressNames(each, servers);
-        opened.push({ ...each, sockets: await this.#openOf(each.server, addresses, open, { kept, nameOf }) });
+        const named = { kept: kept ?? new Map<string, T>(), nameOf };
+        opened.push({ ...each, sockets: await this.#openOf(each.server, addresses, open, named) });
       }
       return opened;
     } catch (error) {
-      const known = new Set(kept.values());
+      const known = new Set(kept?.values());
       const sockets = opened.flatMap((each) => [...each.sockets.values()]);
       await Promise.all(sockets.filter((socket) => !known.has(socket)).map((socket) => socket.close()));
-      throw error;
+      throw kept ? withoutOptions(error) : error;
     }
   }
 
@@ -205,7 +207,7 @@ export class Service {
     try {
       return await openAddresses(addresses, options, openOrInherit, named);
     } catch (error) {
-      throw server.locateAddress(error);
+      throw this.#locateAddress(error, server);
     }
   }
 
@@ -213,9 +215,15 @@ export class Service {
   async listen(opened: readonly OpenedSockets<BoundSocket>[], elsewhere: ListenElsewhere): Promise<void> {
     const each = ({ server, sockets }: OpenedSockets<BoundSocket>) =>
       Promise.all([...sockets.values()].map((socket) => socket.listen(elsewhere))).catch((error: unknown) => {
-        throw server.locateAddress(error);
+        throw this.#locateAddress(error, server);
       });
     await Promise.all(opened.map(each));
+  }
+
+  /** The error with its place, and with a hint that applies: options of the command line are for the start of one server. */
+  #locateAddress(error: unknown, server: LoadedServer): unknown {
+    const takesOptions = this.servers.length === 1 && !this.predecessor;
+    return server.locateAddress(takesOptions ? error : withoutOptions(error));
   }
 
   /** To be called when this process could serve: takes over from a predecessor. */

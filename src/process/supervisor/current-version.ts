@@ -255,7 +255,7 @@ export class CurrentVersion<Boot> {
       await closeSockets(next.sockets, before.sockets);
       throw error;
     }
-    if (next.sockets !== before.sockets) this.#options.onSockets?.(next.sockets, before.sockets);
+    this.#options.onReplaced?.(next);
     await closeSockets(before.sockets, next.sockets);
     this.#owner.count.measure();
     this.#owner.onReplaced();

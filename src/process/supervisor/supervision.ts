@@ -69,8 +69,8 @@ export interface SupervisorOptions<Boot> extends Supervision<Boot> {
    * @param onlyCode nothing but modules has changed since `current` was read
    */
   readonly revise?: ((current: Supervision<Boot>, onlyCode: boolean) => Promise<Supervision<Boot>>) | undefined;
-  /** Called when a reload has changed the sockets. */
-  readonly onSockets?: ((sockets: readonly HeldSocket[], before: readonly HeldSocket[]) => void) | undefined;
+  /** Called when a reload has replaced the workers. */
+  readonly onReplaced?: ((serving: Supervision<Boot>) => void) | undefined;
   /** Present: reload when a file changes. */
   readonly reload?: ReloadOptions | undefined;
   /** Called with the error of a version that does not load after a change of files. Default: it is logged. */
@@ -85,7 +85,7 @@ export interface SupervisorOptions<Boot> extends Supervision<Boot> {
   /** The processes that share `memoryLimit` with the workers. */
   readonly otherProcesses?: (() => OtherProcesses) | undefined;
   /** The status of what runs beside the workers, for the status of the server. */
-  readonly describeProcesses?: (() => Promise<Pick<ServerStatus, 'processes' | 'tasks'>>) | undefined;
+  readonly describeProcesses?: (() => Promise<Pick<ServerStatus, 'processes' | 'tasks' | 'addresses'>>) | undefined;
   readonly execArgv?: readonly string[] | undefined;
   /** The descriptor for the standard output and error of the next worker. Default: this process's own. */
   readonly output?: (() => number) | undefined;

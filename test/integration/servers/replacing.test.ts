@@ -25,7 +25,17 @@ describe('HUP', () => {
     expect(loads.flatMap(({ failures }) => failures)).toEqual([]);
     site.save('x.ini', ini({ port: other }));
     await site.hup();
+    await site.program.says(new RegExp(`^no longer serving on ${site.url}$`, 'm'));
+    await site.program.says(new RegExp(`^no longer serving on scgi://127.0.0.1:${third}$`, 'm'));
     await site.program.says(new RegExp(`^serving on http://127.0.0.1:${other}$`, 'm'));
+    const addresses = [
+      { server: 'web', url: `fastcgi://unix:${site.socket}` },
+      { server: 'live', url: `http://127.0.0.1:${other}` },
+    ];
+    const status = (...args: string[]) => paster(['status', ...args, 'x.ini'], { cwd: site.directory }).finished();
+    expect(JSON.parse((await status('--json')).stdout).servers[0].addresses).toEqual(addresses);
+    for (const { server, url } of addresses)
+      expect((await status()).stdout).toContain(`\nlistens on ${url} (server ${server})\n`);
     expect(await get(`http://127.0.0.1:${other}`)).toMatch(/^v0 /);
     await expect(get(site.url)).rejects.toThrow();
     expect(await getByFastcgi(site.socket)).toMatch(/^v0 /);
@@ -45,7 +55,9 @@ describe('HUP', () => {
     site.save('x.ini', ini({ port, more: scgi, names: 'third web live' }).replace(`${WEB}workers = 2`, WEB));
     await site.hup(/the old one keeps running/g);
     taken.close();
-    expect(site.program.output).toMatch(/x\.ini:\d+:\d+: \[server:live\] port \d+ on 127\.0\.0\.1 is in use/);
+    expect(site.program.output).toMatch(
+      /x\.ini:\d+:\d+: \[server:live\] port \d+ on 127\.0\.0\.1 is in use by another program \(.*: port = \d+\)/,
+    );
     expect(await get(site.url)).toMatch(/^v0 /);
     expect(await getByFastcgi(site.socket)).toMatch(/^v0 /);
     await expect(get(`http://127.0.0.1:${third}`)).rejects.toThrow();
