@@ -18,10 +18,7 @@ interface FileIdentity {
 }
 
 /** The right to remove the file of a socket, as plain data for another process. */
-export interface FileClaim {
-  readonly dev: string;
-  readonly ino: string;
-  readonly mtimeNs: string;
+export interface FileClaim extends FileIdentity {
   readonly user: FileUser | undefined;
 }
 

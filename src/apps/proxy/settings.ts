@@ -14,7 +14,7 @@ import { parseTarget } from './target.ts';
 const timeoutSetting = {
   type: seconds,
   default: 60,
-  help: 'Seconds without anything from the other server after which it has failed (504); 0 is any number.',
+  help: 'Seconds without anything from the other server after which it has failed (504); 0: no limit.',
 } as const;
 
 /** Names of methods or headers. A comma is an error, since the name would silently match nothing. */
@@ -58,7 +58,7 @@ export const proxySettings = defineSettings(
     suppress_http_headers: {
       type: tokens,
       default: [],
-      help: 'Headers of the client’s that are not handed on.',
+      help: 'Headers of the client that are not passed on.',
       example: 'cookie authorization',
     },
     pass_headers: passHeaders,

@@ -1,4 +1,4 @@
-/** Which proxies `prefix` and `proxy_headers` trust, and how they read the headers in which those describe the client. */
+/** Which proxies `prefix` and `proxy_headers` trust, and what the headers of these proxies say about the client. */
 import { asList } from '../../config/convert.ts';
 import type { SettingType } from '../../config/setting.ts';
 import {
