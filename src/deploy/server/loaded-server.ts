@@ -16,11 +16,10 @@ import type { LoadSession } from '../session.ts';
 import { exemptPaths } from './exempt-paths.ts';
 import type { OverloadLimits } from './overload.ts';
 import { measureQueueTime } from './queue-time.ts';
-import { type AddressOverrides, addressesOf, validateServer } from './server-section.ts';
+import { type AddressOverrides, addressesOf, checkWorkerLimits, validateServer } from './server-section.ts';
 import type { ProcessSettings } from './server-settings.ts';
 import { type ServedListener, type ServingOptions, type ServingServer, serveTogether } from './serving.ts';
 import { isRange, upperBound, type WorkerCount } from './worker-count.ts';
-import { checkWorkerLimits } from './worker-limits.ts';
 
 /**
  * A server as its section describes it, with addresses and process settings. It serves in this process; `workers` and
