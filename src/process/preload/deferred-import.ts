@@ -1,7 +1,11 @@
 /**
- * The package that another package imports when the application calls it, such as the adapter of a framework. Its entry is
- * left to the application, and what the entry imports is imported ahead: when the application has loaded, Node has reported
- * the entry if it is still needed. For what has been imported ahead, there is no such report.
+ * A package that another package imports only when the application calls it, such as the adapter of a framework:
+ *
+ *     const db = orm();            // app.js; `orm` now imports adapter.js, the entry
+ *     import driver from 'driver'  // adapter.js
+ *
+ * A spare worker imports `driver` ahead, but not the entry. When the application has loaded, Node has reported the entry if it is
+ * still needed. It would report nothing about a module that was imported ahead.
  */
 import { isExistingFile } from '../../files/existing-path.ts';
 import { isOwnFile } from '../../own-files.ts';

@@ -6,7 +6,8 @@
  * Requests from outside (reload, more workers, fewer, a worker that asks for a successor) are handled one after the other, so
  * that they do not replace all workers at the same time. A worker that dies is replaced independently of that.
  *
- * This file has its life and its status; the parts that it is made of decide the rest.
+ * This file starts, stops and describes the supervisor. Its parts do the rest: `Pool` keeps the workers running,
+ * `CurrentVersion` replaces all of them, `WorkerChanges` single ones, and `WorkerCount` decides how many there are.
  */
 import type { Logger } from '../../log.ts';
 import { History } from '../../metrics/history.ts';

@@ -1,6 +1,6 @@
 /**
- * The supervisor's view of one worker: what it is told to do, what it reports, and the state that follows from both. One handle
- * is one process, which is never started again; `WorkerProcess` runs it.
+ * The supervisor's view of one worker: the orders to it, its reports, and the state that follows from both. One handle stands for
+ * one process, which `WorkerProcess` runs and which is never started again.
  */
 import { RunError } from '../../errors.ts';
 import type { AskStatus, ProcessReport, RestartReason, WorkerStatus } from '../../metrics/server-status.ts';

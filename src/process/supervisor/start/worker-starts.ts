@@ -1,6 +1,6 @@
 /**
- * Starts the workers of a pool: takes a process that is there already, or spawns one, has it load the application, and waits
- * until it serves. What the workers are for, and which slot they get, the pool knows.
+ * Starts the workers of a pool: takes a process that has started already, or spawns one, has it load the application, and waits
+ * until it serves. The pool decides which slot the worker gets.
  */
 import type { Logger } from '../../../log.ts';
 import type { ListenElsewhere } from '../../../net/held-socket.ts';

@@ -1,6 +1,6 @@
 /**
- * The process of a worker: spawns it, passes messages in both directions, and sees to it that nothing is left when it has ended.
- * What it handles itself has to do with the process, not with what the worker serves; `WorkerHandle` gets the other messages.
+ * The process of a worker: spawns it, passes messages in both directions, and kills what it leaves behind when it has ended. It
+ * handles the messages about the process itself; `WorkerHandle` gets the others.
  *
  * The child inherits the sockets as descriptors from 3 on, then the table of connections, then the IPC channel. A handle
  * sent over IPC would need a round trip before the worker can accept, and a running event loop on both sides. A descriptor
