@@ -1,4 +1,6 @@
-/** Checks that paths in settings exist, so that a missing one is an error at the setting's line before the part serves. */
+/**
+ * What is at a path. For paths in settings, a missing file or directory is an error at the setting's line, before the part serves.
+ */
 import { readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { ConfigError, errorCode, errorMessage } from '../errors.ts';

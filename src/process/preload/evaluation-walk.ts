@@ -19,11 +19,10 @@
  * - A call with a computed name is taken for the modules that Node has reported and that no text names.
  * - No package counts after an import that paster cannot resolve, such as an alias: its place in the order is unknown.
  */
-import { existsSync, statSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { realPath } from '../../files/existing-path.ts';
+import { isExistingFile, realPath } from '../../files/existing-path.ts';
 import { isOwnFile } from '../../own-files.ts';
 import type { LoadedModule, LoadOrder, ModuleRequest, Unit } from './loaded-module.ts';
 import type { ImportCall, ModuleImports } from './module-imports.ts';
@@ -296,6 +295,6 @@ function fileOfPath(specifier: string, from: string): string | undefined {
   const names = EXTENSIONS.map((extension) => absolute + extension);
   // An import in TypeScript may name the JavaScript file that the module is compiled to.
   if (TYPESCRIPT.test(from)) names.push(absolute.replace(/\.([cm]?)js(x?)$/, '.$1ts$2'));
-  const found = names.find((name) => existsSync(name) && statSync(name).isFile());
+  const found = names.find(isExistingFile);
   return found === undefined ? undefined : realPath(found);
 }

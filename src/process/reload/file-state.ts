@@ -10,7 +10,6 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
-  realpathSync,
   type Stats,
   statSync,
 } from 'node:fs';
@@ -86,14 +85,6 @@ export function changedAt(path: string): number {
 
 export function isDirectory(path: string): boolean {
   return statOf(path)?.isDirectory() ?? false;
-}
-
-export function resolveLinks(file: string): string {
-  try {
-    return realpathSync(file);
-  } catch {
-    return file;
-  }
 }
 
 /** The outermost missing directory on the way to a directory, itself included; undefined if the directory exists. */

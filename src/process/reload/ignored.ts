@@ -1,6 +1,6 @@
 /** The files whose changes cause no reload: what build tools and programs write themselves. */
 import { normalize, sep } from 'node:path';
-import { resolveLinks } from './file-state.ts';
+import { realPath } from '../../files/existing-path.ts';
 
 /** Tells whether a path is ignored. */
 export type IsIgnored = (path: string) => boolean;
@@ -14,7 +14,7 @@ export type IsIgnored = (path: string) => boolean;
 export function ignoredPaths(patterns: readonly string[], directory: string): IsIgnored {
   const trees = patterns.filter((each) => each.startsWith(sep)).map((each) => `${withoutSlash(normalize(each))}${sep}`);
   const names = patterns.filter((each) => !each.startsWith(sep)).map(expressionOf);
-  const projects = [directory, resolveLinks(directory)].map((each) => each.split(sep));
+  const projects = [directory, realPath(directory)].map((each) => each.split(sep));
   return (path) => {
     if (trees.some((tree) => `${path}${sep}`.startsWith(tree))) return true;
     const parts = path.split(sep);

@@ -4,11 +4,11 @@
  */
 import { existsSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
+import { realPath } from '../../files/existing-path.ts';
 import type { Logger } from '../../log.ts';
 import { isOwnFile } from '../../own-files.ts';
 import { loadedModule } from '../preload/loaded-module.ts';
 import { isPackageFile } from '../preload/package-files.ts';
-import { resolveLinks } from './file-state.ts';
 import { parseGlob } from './glob.ts';
 import type { IsIgnored } from './ignored.ts';
 import type { Watcher } from './watch.ts';
@@ -77,7 +77,7 @@ export class Reload {
   /** Watches files, even if they are ignored. `loaded` is as for `Watcher.add`. */
   watchNamed(files: readonly string[], loaded?: number): void {
     const watched = files.filter(isWatched);
-    for (const file of watched) this.#named.add(file).add(resolveLinks(file));
+    for (const file of watched) this.#named.add(file).add(realPath(file));
     void this.#watcher.then((watcher) => watcher.add(watched, loaded));
   }
 

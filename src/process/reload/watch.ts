@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 import { asError } from '../../errors.ts';
+import { realPath } from '../../files/existing-path.ts';
 import {
   changedAt,
   EMPTY,
@@ -15,7 +16,6 @@ import {
   isDirectory,
   isSkipped,
   MISSING,
-  resolveLinks,
   statOf,
   treeBelow,
   UNKNOWN,
@@ -142,7 +142,7 @@ export class Watcher {
     if (added.length === 0 || this.#closed) return;
     for (const file of added) {
       if (!this.#files.has(file)) this.#files.set(file, hashWhenLoaded(file, loaded));
-      const target = resolveLinks(file);
+      const target = realPath(file);
       for (const name of [file, target]) this.#named.add(name);
       // If the module is a link, both its own name and its target count.
       if (target !== file && !this.#files.has(target)) {
