@@ -9,10 +9,12 @@ import { prepareWorker, startWorker, warmWorker } from './start-worker.ts';
 
 type Plan = WorkerPlan | ProcessPlan;
 
+/** Loaded late: most workers serve. */
+const loadStartProcess = () => import('../processes/start-process.ts');
+
 const start: WorkerStart<Plan> = async (plan, open, control) => {
   if (!('process' in plan)) return startWorker(plan, open, control);
-  // Loaded late: most workers serve.
-  const { startProcess } = await import('../processes/start-process.ts');
+  const { startProcess } = await loadStartProcess();
   return startProcess(plan, open, control);
 };
 
@@ -20,7 +22,7 @@ const start: WorkerStart<Plan> = async (plan, open, control) => {
 export async function runWorkerProgram(): Promise<number> {
   tolerateUnwritableOutput();
   const status = await runWorker<Plan>(start, meter(), {
-    warm: async (plan, ...rest) => 'process' in plan || warmWorker(plan, ...rest),
+    warm: (plan, ...rest) => ('process' in plan ? loadStartProcess() : warmWorker(plan, ...rest)),
     prepare: (plan, units) => {
       if ('process' in plan) throw new Error('a background process imports nothing ahead');
       return prepareWorker(plan, units);
