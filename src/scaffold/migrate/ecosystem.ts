@@ -93,8 +93,11 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
   const times = scheduleOf(app, file);
   const endsItself = app['autorestart'] === false;
   const listens = listening(program);
-  const isServer = program.file !== undefined && !endsItself && (listens === 'yes' || (listens !== 'no' && mayServe));
-  const instances = instancesOf(app, isServer);
+  const isServer =
+    program.file !== undefined &&
+    !endsItself &&
+    (listens === 'yes' || (!['no', 'other'].includes(listens) && mayServe));
+  const instances = listens === 'other' ? onlyOne(app) : instancesOf(app, isServer);
   const { command = [] } = program;
   const isPm2s = script === 'serve';
   const notes = [
@@ -106,7 +109,7 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
     ...(isPm2s ? [PM2_SERVE] : []),
     ...missingNotes(program, cwd),
     ...(endsItself ? [] : signalNotes(program)),
-    ...(program.file !== undefined && !isServer && !endsItself && mayServe
+    ...(program.file !== undefined && listens === 'no' && !endsItself && mayServe
       ? [`it calls listen() nowhere: if it serves HTTP after all, add web=${name} to create --from`]
       : []),
   ];
@@ -121,6 +124,7 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
     listens:
       isServer ||
       listens === 'websocket' ||
+      listens === 'other' ||
       (program.file === undefined && (Number.isInteger(port) || opensPort(command))),
     // As pm2 does it.
     stopSignal: getsSignals(command) ? 'SIGINT' : undefined,
@@ -232,6 +236,12 @@ function instancesOf(app: Fields, isServer: boolean): { count: MigratedApp['inst
     return { count: most, notes: [`instances: ${count} is too many, ${setting} may be ${most} at most`] };
   }
   return { count: count < 0 ? Math.max(1, availableParallelism() + count) : count, notes: [] };
+}
+
+/** pm2's cluster shares a port among processes; those of a section do not. */
+function onlyOne(app: Fields): ReturnType<typeof instancesOf> {
+  const { count } = instancesOf(app, false);
+  return { count: 1, notes: count === 1 ? [] : ['instances: one process, because several cannot open the same port'] };
 }
 
 /** `env`, and over it `env_production`. */

@@ -25,10 +25,31 @@ const SERVERS = new Set([
   'json-server',
 ]);
 
-const LISTENS = /\b(?:listen|serve|startServer|startStandaloneServer|bootstrap|lift)\s*\(/;
+/** Not `Bun.serve()` and `Deno.serve()`, which Node does not have. */
+const LISTENS =
+  /(?<!\b(?:Bun|Deno)\s*\.\s*)\b(?:listen|serve|startServer|startStandaloneServer|bootstrap|lift)\s*\(|\bhttpServer\(\)\s*\.\s*start\s*\(/;
+/** hapi and socket.io have no `listen()` of their own, or do not need it. */
+const STARTS: readonly (readonly [dependency: string, starts: RegExp])[] = [
+  ['@hapi/hapi', /\.start\s*\(/],
+  [
+    'socket.io',
+    /(?:\bnew\s+(?:\w+\.)?Server|\brequire\s*\(\s*['"`]socket\.io['"`]\s*\))\s*\(\s*(?:\d|[+\w.(]*port\b)/i,
+  ],
+];
 /** A server of the package `ws` that opens a port, unlike one on the server of an application. */
 const OPENS_WEBSOCKET =
   /\bnew\s+(?:WebSocketServer|(?:WebSocket|ws|WS)\.(?:WebSocket)?Server)\s*\((?!\s*\{[^}]*\b(?:noServer|server)\b)/;
+/** Servers that open a port and do not speak HTTP with `node:http`, by their package: paster cannot serve them. */
+const OTHER_SERVERS: readonly (readonly [dependency: RegExp, opens: RegExp])[] = [
+  [/^(?:@grpc\/grpc-js|grpc)$/, /\.bind(?:Async)?\s*\(/],
+  [/^nice-grpc$|^uWebSockets\.js$|^hyper-express$|^(?:smtp-server|ssh2|ftp-srv|dns2)$/, /\blisten\s*\(/],
+  [/^@nestjs\/core$/, /\bcreateMicroservice\s*[<(]/],
+  [/^(?:node:)?(?:net|tls)$/, /\b(?:net|tls)\.(?:createServer|Server)\b|\bcreateServer\s*\(|\bnew\s+Server\s*\(/],
+  [/^(?:node:)?dgram$/, /\.bind\s*\(/],
+  [/^ws$/, /\bnew\s+Server\s*\(\s*\{[^}]*\bport\b/],
+];
+/** What speaks HTTP, besides frameworks. */
+const HTTP = /^(?:node:)?https?2?$/;
 /** The specifier of `require('x')`, `from 'x'`, `import 'x'`, `import('x')`. */
 const IMPORT = /(?:\brequire\s*\(|\bfrom|\bimport\s*\(?)\s*(['"`])([^'"`\n]+)\1/g;
 /** A module whose name is only known when the program runs. */
@@ -39,21 +60,20 @@ const MOST_FILES = 200;
 
 /**
  * @returns 'unknown' if its file is not there, such as one that has to be built, or if a package may listen for it;
- * 'websocket' if it opens a port for WebSockets alone
+ * 'websocket' if it opens a port for WebSockets alone; 'other' if it does so for another protocol than HTTP, such as gRPC
  */
-export function listening({ file }: Program): 'yes' | 'websocket' | 'no' | 'unknown' {
+export function listening({ file }: Program): 'yes' | 'websocket' | 'other' | 'no' | 'unknown' {
   if (file === undefined) return 'no';
   const [, command] = /\/node_modules\/(?:\.bin\/|@[^/]+\/)?([^/]+)/.exec(file) ?? [];
   if (command !== undefined) return SERVERS.has(command) ? 'yes' : 'unknown';
   const first = [...originals(file), file].filter((each) => readableText(each) !== undefined);
   const files = new Set(first);
   const packages = new Set<string>();
+  const texts: string[] = [];
   let isKnown = first.length > 0;
-  let isWebSocket = false;
   for (const each of files) {
     const text = withoutComments(readableText(each) ?? '');
-    if (LISTENS.test(text)) return 'yes';
-    isWebSocket ||= OPENS_WEBSOCKET.test(text);
+    texts.push(text);
     isKnown &&= !COMPUTED.test(text) && files.size < MOST_FILES;
     for (const [, , specifier = ''] of text.matchAll(IMPORT)) {
       const found = specifier.startsWith('.') ? localFile(each, specifier) : undefined;
@@ -61,8 +81,19 @@ export function listening({ file }: Program): 'yes' | 'websocket' | 'no' | 'unkn
       if (!specifier.startsWith('.')) packages.add(specifier);
     }
   }
-  if (isWebSocket) return 'websocket';
-  return isKnown && frameworkOf((dependency) => packages.has(dependency)) === undefined ? 'no' : 'unknown';
+  const has = (pattern: RegExp) => texts.some((text) => pattern.test(text));
+  const opensOther = OTHER_SERVERS.some(
+    ([dependency, opens]) => [...packages].some((each) => dependency.test(each)) && has(opens),
+  );
+  const framework = frameworkOf((dependency) => packages.has(dependency));
+  // A microservice of NestJS listens without HTTP.
+  const isHttp =
+    framework?.dependency === '@nestjs/core' ? has(/\bNestFactory\s*\.\s*create\s*[<(]/) : framework !== undefined;
+  if (opensOther && !isHttp && ![...packages].some((each) => HTTP.test(each))) return 'other';
+  if (has(LISTENS) || STARTS.some(([dependency, starts]) => packages.has(dependency) && has(starts))) return 'yes';
+  if (opensOther) return 'other';
+  if (has(OPENS_WEBSOCKET)) return 'websocket';
+  return isKnown && framework === undefined ? 'no' : 'unknown';
 }
 
 function localFile(from: string, specifier: string): string | undefined {
@@ -93,7 +124,7 @@ export function servedProgram(
 ): { readonly program: Program; readonly notes: readonly string[] } {
   const { last, cwd } = program;
   const listens = last ? listening(last.program) : 'no';
-  if (!last || listens === 'no' || (listens !== 'yes' && !mayServe)) return { program, notes: [] };
+  if (!last || ['no', 'other'].includes(listens) || (listens !== 'yes' && !mayServe)) return { program, notes: [] };
   const served = cwd === undefined ? last.program : { cwd, ...last.program };
   return {
     program: { ...served, variables: { ...program.variables, ...last.program.variables } },

@@ -36,7 +36,8 @@ export function readProcfile(file: string): Procfile {
     const cwd = started.cwd ?? directory;
     const variables = { ...started.variables, PORT: String(port) };
     const { program, envFiles: optionFiles } = withEnvFiles(started, cwd, variables);
-    const isServer = name === 'web' && program.file !== undefined;
+    const listens = listening(program);
+    const isServer = name === 'web' && program.file !== undefined && listens !== 'other';
     return {
       name,
       program,
@@ -45,7 +46,7 @@ export function readProcfile(file: string): Procfile {
       envFiles: [...new Set([...envFiles, ...optionFiles])],
       port,
       isServer,
-      listens: name === 'web' || ['yes', 'websocket'].includes(listening(program)) || opensPort(program.command ?? []),
+      listens: name === 'web' || ['yes', 'websocket', 'other'].includes(listens) || opensPort(program.command ?? []),
       stopSignal: undefined,
       instances: 1,
       schedule: undefined,
@@ -59,7 +60,11 @@ export function readProcfile(file: string): Procfile {
         ...(name === 'release' ? [] : signalNotes(program)),
         ...(name === 'release' ? ['run it before paster control CONFIG reload'] : []),
         ...(name === 'web' && !isServer
-          ? [`paster serves programs of Node; this one listens on port ${port} by itself`]
+          ? [
+              listens === 'other'
+                ? 'paster serves HTTP; this one opens its port by itself, for another protocol'
+                : `paster serves programs of Node; this one listens on port ${port} by itself`,
+            ]
           : []),
       ],
     };

@@ -64,6 +64,65 @@ test('a WebSocket server of its own port ends before its successor listens, in a
   expect(procfile.config).toMatch(/use = program:..\/chat.js\n[^[]*^exclusive = true/m);
 });
 
+describe('ways to listen', () => {
+  const GRPC = "const grpc = require('@grpc/grpc-js');\nconst server = new grpc.Server();\nserver.bindAsync(";
+  const OTHER: Readonly<Record<string, string>> = {
+    'grpc.js': `${GRPC}'0.0.0.0:50051', grpc.ServerCredentials.createInsecure(), () => {});`,
+    'grpc.mjs': "import { createServer } from 'nice-grpc';\nawait createServer().listen('0.0.0.0:50052');",
+    'tcp.js': "const net = require('net');\nnet.createServer((socket) => socket.end()).listen(7000);",
+    'tcp.mjs': "import { createServer } from 'node:net';\ncreateServer().listen({ port: 7000 });",
+    'udp.js': "require('node:dgram').createSocket('udp4').bind(7001);",
+    'chat.js': "const { Server } = require('ws');\nnew Server({ port: 8081 });",
+    'uws.js': "require('uWebSockets.js').App().listen(9001, () => {});",
+    'nest.js':
+      "const { NestFactory } = require('@nestjs/core');\nNestFactory.createMicroservice(X).then((app) => app.listen());",
+  };
+  const HTTP: Readonly<Record<string, string>> = {
+    'fastify.mjs': "import Fastify from 'fastify';\nawait Fastify().listen({ port: 3000 });",
+    'koa.js': "new (require('koa'))().listen(3000);",
+    'hono.mjs': "import { serve } from '@hono/node-server';\nserve({ fetch: app.fetch, port: 3000 });",
+    'hapi.js': "const server = require('@hapi/hapi').server({ port: 3000 });\nserver.start();",
+    'io.mjs': "import { Server } from 'socket.io';\nnew Server(Number(process.env.PORT));",
+    'io.js': "require('socket.io')(3000);",
+    'adonis.js': 'new Ignitor(url).httpServer().start();',
+    'both.js': `require('express')().listen(3000);\n${GRPC}'0.0.0.0:50051', credentials, () => {});`,
+    'hybrid.js':
+      "const { NestFactory } = require('@nestjs/core');\nNestFactory.create(X).then((app) => app.listen(1));",
+    'client.js': "const net = require('net');\nnet.connect(1);\nrequire('http').createServer().listen(3000);",
+  };
+  const NONE: Readonly<Record<string, string>> = {
+    'client.mjs': "import net from 'node:net';\nnet.connect(7000);",
+    'bun.js': 'if (globalThis.Bun) Bun.serve({ fetch });',
+    'calls.js': "const grpc = require('@grpc/grpc-js');\nnew grpc.Client('a', grpc.credentials.createInsecure());",
+  };
+
+  test('one app of each', async () => {
+    const files = { ...OTHER, ...HTTP, ...NONE };
+    const apps = Object.keys(files).map((script) => ({ name: script, script }));
+    const { config, stdout } = await create(
+      { 'ecosystem.config.js': `module.exports = { apps: ${JSON.stringify(apps)} };\n`, ...files },
+      'web=',
+    );
+    const listed = [...config.matchAll(/^\[process:(.+)\]\n[^[]*?^exclusive = true/gm)].map(([, name]) => name);
+    expect(listed).toEqual([...Object.keys(OTHER), ...Object.keys(HTTP)]);
+    expect(stdout).not.toContain('calls listen() nowhere');
+  });
+
+  test('another protocol than HTTP is not served by paster, whatever its port and instances', async () => {
+    const { config, stdout } = await create({
+      'ecosystem.config.js':
+        'module.exports = { apps: [{ script: "grpc.js", instances: 4, exec_mode: "cluster", env: { PORT: 50051 } }] };',
+      'grpc.js': OTHER['grpc.js'] ?? '',
+    });
+    expect(config).not.toContain('[server:main]');
+    expect(config).toContain('[process:grpc]\nuse = program:../grpc.js\ncwd = %(here)s/..\nexclusive = true\n');
+    expect(stdout).toContain('grpc: instances: one process, because several cannot open the same port');
+    const procfile = await create({ Procfile: 'web: node grpc.js\n', 'grpc.js': OTHER['grpc.js'] ?? '' });
+    expect(procfile.config).toContain('[process:web-app]\nuse = program:../grpc.js\n');
+    expect(procfile.stdout).toContain('web: paster serves HTTP; this one opens its port by itself');
+  });
+});
+
 describe('a script of a workspace', () => {
   const FILES = {
     'package.json': JSON.stringify({
