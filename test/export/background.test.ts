@@ -211,7 +211,7 @@ describe('docker', () => {
     const text = await exported('docker', ini(directory));
     expect(validate(text, {})).toEqual([]);
     expect(text).not.toMatch(/^(?:EXPOSE|HEALTHCHECK)/m);
-    expect(text).toContain('docker stop --time 95');
+    expect(text).toContain('docker stop -t 95');
     const [, words = ''] = /^CMD (.*)$/m.exec(text) ?? [];
     const [, , ...args]: string[] = JSON.parse(words);
     const program = paster(args, { cwd: directory });

@@ -30,15 +30,18 @@ export function dockerfile(deployment: Deployment, health: string | undefined): 
   const server = deployment.hasServer ? containerServer(deployment) : undefined;
   const timeout = gracefulTimeout(deployment, 'all');
   const secrets = filesLeftOut(deployment).map(({ path }) => path);
-  const { files, directories, command, variables, isLocked } = packageInstall(deployment.project);
+  const { files, directories, workspaces, command, variables, isLocked } = packageInstall(deployment.project);
   return lines(
     `FROM ${BASE} AS dependencies`,
     `WORKDIR ${CONTAINER_HOME}`,
     ...Object.entries(variables).map(([name, value]) => `ENV ${name}=${value}`),
     `COPY ${files.join(' ')} ./`,
     ...[...directories, ...localPackages(deployment.project)].map((path) => `COPY ${path} ./${path}`),
+    ...workspaces.map((path) => `COPY ${path}/package.json ./${path}/`),
     isLocked ? undefined : '# There is no lock file: the image gets the newest versions that package.json allows.',
     `RUN ${command}`,
+    // A package in a version of its own is in the node_modules of its workspace.
+    workspaces.length > 0 ? `RUN mkdir -p ${workspaces.map((path) => `${path}/node_modules`).join(' ')}` : undefined,
     '',
     '# The source, without files that are only for the machine that builds the image.',
     `FROM ${BASE} AS source`,
@@ -54,10 +57,14 @@ export function dockerfile(deployment: Deployment, health: string | undefined): 
     `WORKDIR ${CONTAINER_HOME}`,
     `COPY --from=dependencies ${CONTAINER_HOME}/node_modules ./node_modules`,
     `COPY --from=source ${CONTAINER_HOME} ./`,
+    ...workspaces.map((path) => {
+      const modules = `${path}/node_modules`;
+      return `COPY --from=dependencies ${CONTAINER_HOME}/${modules} ./${modules}`;
+    }),
     'RUN mkdir -p var && chown node:node var',
     'USER node',
     server && `EXPOSE ${[server, ...portsBesideWeb(deployment)].map(({ port }) => port).join(' ')}`,
-    `# docker stop --time ${timeout + 5}: it takes up to ${timeout} seconds to finish its ${server ? 'requests' : 'work'}.`,
+    `# docker stop -t ${timeout + 5}: it takes up to ${timeout} seconds to finish its ${server ? 'requests' : 'work'}.`,
     'STOPSIGNAL SIGTERM',
     server &&
       `HEALTHCHECK --interval=10s --timeout=5s --start-period=${startPeriod(deployment)}s CMD ${execForm(['node', '-e', probe(server, health)])}`,

@@ -1,6 +1,7 @@
 /** How an image installs the dependencies of a project: with the package manager whose lock file the project has. */
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
+import { workspaceDirectories } from '../../deploy/programs/workspaces.ts';
 import { UsageError } from '../../errors.ts';
 
 export interface PackageInstall {
@@ -8,6 +9,8 @@ export interface PackageInstall {
   readonly files: readonly string[];
   /** Directories that it needs. */
   readonly directories: readonly string[];
+  /** Where the package.json of each workspace is, relative to the project. Packages of workspaces may be installed there too. */
+  readonly workspaces: readonly string[];
   readonly command: string;
   /** Variables of the installation. */
   readonly variables: Readonly<Record<string, string>>;
@@ -59,8 +62,10 @@ export function packageInstall(project: string): PackageInstall {
   const managers: readonly Manager[] = [NPM, PNPM, isModernYarn(project) ? YARN : YARN_CLASSIC];
   const manager = managers.find(({ locks }) => locks.some(exists));
   const files = (more: readonly string[]): string[] => ['package.json', ...more, '.npmrc'].filter(exists);
+  const workspaces = workspaceDirectories(project).map((each) => relative(project, each));
   if (!manager) {
     return {
+      workspaces,
       files: files([]),
       directories: [],
       command: 'npm install --omit=dev',
@@ -70,6 +75,7 @@ export function packageInstall(project: string): PackageInstall {
   }
   const { locks, files: more = [], directories = [], command, variables = {} } = manager;
   return {
+    workspaces,
     files: files([...locks.filter(exists).slice(0, 1), ...more]),
     directories: directories.filter(exists),
     command,

@@ -1,8 +1,7 @@
 /** The script of a package.json that a command of npm, yarn or pnpm runs, also in a workspace. Nothing of it is run. */
-import { type Dirent, readdirSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { readManifest } from '../../deploy/programs/manifest.ts';
-import { readableText } from '../../files/existing-path.ts';
+import { workspaceDirectories, workspacesRoot } from '../../deploy/programs/workspaces.ts';
 
 export interface PackageScript {
   /** The directory of its package.json, in which it runs. An absolute path. */
@@ -85,70 +84,4 @@ function workspaceDirectory(manager: string, named: string, from: string): strin
   const scoped = manager === 'pnpm' ? all.filter((each) => readManifest(each).name?.split('/')[1] === named) : [];
   const found = exact.length > 0 ? exact : scoped;
   return found.length === 1 ? found[0] : undefined;
-}
-
-/** The nearest directory that declares workspaces. */
-function workspacesRoot(from: string): string | undefined {
-  for (let at = from; ; at = dirname(at)) {
-    if (workspacePatterns(at).length > 0) return at;
-    if (at === dirname(at)) return undefined;
-  }
-}
-
-/** `packages/*` and the like: of package.json, or of pnpm's own file. */
-function workspacePatterns(root: string): readonly string[] {
-  const yaml = readableText(join(root, 'pnpm-workspace.yaml')) ?? '';
-  const [, list = ''] = /^packages:[ \t]*\n((?:[ \t]*(?:-.*|#.*)?(?:\n|$))*)/m.exec(yaml) ?? [];
-  const listed = [...list.matchAll(/^[ \t]*-[ \t]*(['"]?)([^'"#\n]+?)\1[ \t]*(?:#.*)?$/gm)].map(
-    ([, , item = '']) => item,
-  );
-  return [...readManifest(root).workspaces, ...listed];
-}
-
-function workspaceDirectories(root: string): string[] {
-  const patterns = workspacePatterns(root);
-  const matched = (isExcluded: boolean) =>
-    patterns
-      .filter((pattern) => pattern.startsWith('!') === isExcluded)
-      .flatMap((pattern) => matchingDirectories(root, pattern.replace(/^!/, '')));
-  const excluded = new Set(matched(true));
-  const found = matched(false).filter((each) => !excluded.has(each));
-  return [...new Set(found)].filter((each) => readableText(join(each, 'package.json')) !== undefined);
-}
-
-function matchingDirectories(root: string, pattern: string): string[] {
-  return pattern.split('/').reduce<string[]>(
-    (found, part) => {
-      if (part === '**') return found.flatMap(withDescendants);
-      if (!part.includes('*')) return found.map((each) => join(each, part));
-      const name = new RegExp(
-        `^${part
-          .split('*')
-          .map((text) => text.replace(/[\\^$.+?()[\]{}|]/g, '\\$&'))
-          .join('.*')}$`,
-      );
-      return found.flatMap((each) =>
-        childrenOf(each)
-          .filter((child) => name.test(child))
-          .map((child) => join(each, child)),
-      );
-    },
-    [root],
-  );
-}
-
-function withDescendants(directory: string): string[] {
-  return [directory, ...childrenOf(directory).flatMap((child) => withDescendants(join(directory, child)))];
-}
-
-function childrenOf(directory: string): string[] {
-  let entries: Dirent[];
-  try {
-    entries = readdirSync(directory, { withFileTypes: true });
-  } catch {
-    return [];
-  }
-  return entries
-    .filter((entry) => entry.isDirectory() && entry.name !== 'node_modules' && !entry.name.startsWith('.'))
-    .map(({ name }) => name);
 }

@@ -85,6 +85,18 @@ describe('docker', () => {
     expect(image).not.toContain('.npmrc');
   });
 
+  test('packages of workspaces are in the image too', async () => {
+    const directory = project(HTTP);
+    const manifest = '{ "dependencies": { "paster": "1" }, "workspaces": { "packages": ["packages/*"] } }';
+    writeFiles(directory, { 'package.json': manifest, 'packages/api/package.json': '{}', 'packages/notes.txt': '' });
+    const text = await exported('docker', ini(directory));
+    expect(validate(text, {})).toEqual([]);
+    expect(text).toMatch(
+      /\nCOPY packages\/api\/package.json .\/packages\/api\/\n[\s\S]*\nRUN npm .*\nRUN mkdir -p packages\/api\/node_modules\n/,
+    );
+    expect(text).toContain('\nCOPY --from=dependencies /app/packages/api/node_modules ./packages/api/node_modules\n');
+  });
+
   test.each([
     [{ dependencies: { paster: '^1' } }, '', undefined],
     [{ name: 'paster' }, '', undefined],
