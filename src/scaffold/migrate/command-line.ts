@@ -1,6 +1,6 @@
 /** What a line of a Procfile, of an ecosystem file or of a script in package.json runs. Nothing of it is run. */
 import { existsSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { basename, join, relative, resolve } from 'node:path';
 import { quotedWords } from '../../deploy/background/command-line.ts';
 import { readManifest } from '../../deploy/programs/manifest.ts';
 import { commandFile, packageFile } from '../../deploy/programs/package-commands.ts';
@@ -25,7 +25,9 @@ type Trail = readonly string[];
  * What a line of a shell runs, such as `node worker.js --queue mail`, `next start`, `npm run worker` or `cd api && npm start`.
  * @param shell what runs a line that needs a shell
  */
-export function programOfLine(line: string, cwd: string, shell: string, trail: Trail = []): Program {
+export function programOfLine(written: string, cwd: string, shell: string, trail: Trail = []): Program {
+  // `env A=1 node server.js` sets variables as `A=1 node server.js` does.
+  const line = written.replace(/^\s*env\s+(?=[A-Za-z_]\w*=)/, '');
   const [, directory, rest] = DIRECTORY.exec(line) ?? [];
   if (directory !== undefined && rest !== undefined) {
     const inside = resolve(cwd, directory);
@@ -134,17 +136,29 @@ function executed(line: string): string {
   return ASSIGNMENT.test(line) ? `exec env ${line}` : `exec ${line}`;
 }
 
+const SHELL = /^(?:ba|da|z)?sh$/;
 /** They do not pass signals on. */
 export const PACKAGE_MANAGER = /^(?:npm|npx|yarn|pnpm)$/;
 
 /** Whether the program of a command gets the signal that stops it. */
 export function getsSignals([program = '', option, line = '']: readonly string[]): boolean {
   if (PACKAGE_MANAGER.test(program)) return false;
-  return (
-    !/^(?:ba|da|z)?sh$/.test(program) ||
-    option !== '-c' ||
-    /(?:^|&& |; )exec [^|&;]*$/.test(line.replace(REDIRECTION, ''))
-  );
+  return !SHELL.test(program) || option !== '-c' || /(?:^|&& |; )exec [^|&;]*$/.test(line.replace(REDIRECTION, ''));
+}
+
+/**
+ * The signal with which pm2 stops a command. It sends SIGINT to the children too; a shell that gets it alone waits for its child to
+ * end, so a script gets TERM, unless it becomes the program by `exec`.
+ * @returns undefined for TERM
+ */
+export function stopSignalOf(command: readonly string[], cwd: string): string | undefined {
+  if (!getsSignals(command)) return undefined;
+  const [program = '', argument] = command;
+  const isShell = SHELL.test(basename(program));
+  if (isShell && argument === '-c') return 'SIGINT';
+  const text = readableText(resolve(cwd, isShell ? (argument ?? '') : program)) ?? '';
+  const isScript = isShell || /^#!.*sh\b/.test(text);
+  return isScript && !/^\s*exec\s/m.test(text) ? undefined : 'SIGINT';
 }
 
 /** Plain words need no shell. */

@@ -8,7 +8,7 @@ import { schedule, scheduleProblem } from '../../deploy/background/task-settings
 import { processes } from '../../deploy/server/worker-count.ts';
 import { ConfigError, UsageError } from '../../errors.ts';
 import { readableText } from '../../files/existing-path.ts';
-import { getsSignals, programOfLine, programOfWords } from './command-line.ts';
+import { programOfLine, programOfWords, stopSignalOf } from './command-line.ts';
 import { canonicalApp, ECOSYSTEM_KEYS, FILE_KEYS, UNKNOWN_KEY } from './ecosystem-keys.ts';
 import { mebibytes, placeOfValue, secondsOf, textOf } from './ecosystem-values.ts';
 import { listening, missingNotes, opensPort, servedProgram, signalNotes } from './listening.ts';
@@ -63,7 +63,10 @@ export function ecosystemApps(value: unknown, file: string, environment: string 
 export function environmentNames(value: unknown): string[] {
   const config = isFields(value) ? value : {};
   const apps = [config['apps'] ?? config['pm2'] ?? value].flat().filter(isFields);
-  const names = apps.flatMap(Object.keys).flatMap((key) => /^env_(\S+)$/.exec(key)?.[1] ?? []);
+  const names = apps.flatMap(Object.entries).flatMap(([key, variables]) => {
+    const [, name] = /^env_(\S+)$/.exec(key) ?? [];
+    return name !== undefined && isFields(variables) ? [name] : [];
+  });
   return [...new Set(names)];
 }
 
@@ -126,8 +129,7 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
       listens === 'websocket' ||
       listens === 'other' ||
       (program.file === undefined && (Number.isInteger(port) || opensPort(command))),
-    // As pm2 does it.
-    stopSignal: getsSignals(command) ? 'SIGINT' : undefined,
+    stopSignal: stopSignalOf(command, cwd),
     instances: instances.count,
     schedule: endsItself ? times : undefined,
     restartSchedule: endsItself ? undefined : times,
@@ -140,7 +142,7 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
       ...setting('user', textOf(app['uid'])),
       ...setting('group', textOf(app['gid'])),
       ...setting('reload_files', watched(app['watch'], cwd)),
-      ...setting('reload_ignore', listOf(app['ignore_watch']).join('\n') || undefined),
+      ...setting('reload_ignore', ignored(app['ignore_watch'])),
     },
     notes,
   };
@@ -263,8 +265,9 @@ function variablesOf(app: Fields, environment: string | undefined): Variables {
 function notesOf(app: Fields, variables: Variables): string[] {
   const notes: string[] = [];
   for (const [key, value] of Object.entries(app)) {
-    if (value === undefined || value === null || key === 'env' || /^env_\S+$/.test(key)) continue;
-    const known = Object.hasOwn(ECOSYSTEM_KEYS, key) ? ECOSYSTEM_KEYS[key] : { note: UNKNOWN_KEY };
+    if (value === undefined || value === null || key === 'env' || (/^env_\S+$/.test(key) && isFields(value))) continue;
+    const unknown = key === 'env_file' ? `${UNKNOWN_KEY}; paster reads env_file of a section` : UNKNOWN_KEY;
+    const known = Object.hasOwn(ECOSYSTEM_KEYS, key) ? ECOSYSTEM_KEYS[key] : { note: unknown };
     if (known?.note !== undefined && !isDefault(key, value)) notes.push(`${key}: ${known.note}`);
   }
   for (const [name, value] of Object.entries(variables)) {
@@ -309,6 +312,12 @@ function programNotes(app: Fields, isCluster: boolean): string[] {
 function watched(value: unknown, cwd: string): string | undefined {
   const paths = listOf(value).map((each) => resolve(cwd, each));
   return paths.join('\n') || undefined;
+}
+
+/** pm2's files have patterns such as `\\.git`. */
+function ignored(value: unknown): string | undefined {
+  const patterns = listOf(value).map((each) => each.replace(/\\(.)/g, '$1'));
+  return patterns.join('\n') || undefined;
 }
 
 /** A list, or a text with its words. */

@@ -154,7 +154,7 @@ describe('keys', () => {
     ['script: "worker.js", user: "root", gid: "root"', ['user = root', 'group = root']],
     ['script: "worker.js", node_args: "--eval-unknown"', ['command = node --eval-unknown ', 'stop_signal = SIGINT']],
     ['script: "job.py", args: "-v"', ['command = python3 job.py -v', 'stop_signal = SIGINT']],
-    ['script: "run.sh", interpreter: "none"', ['command = ./run.sh']],
+    ['script: "run.sh", interpreter: "none"', ['command = ./run.sh', 'stop_signal = SIGINT']],
     ['script: "worker.js", interpreter: "/opt/node18/bin/nodejs"', ['command = /opt/node18/bin/nodejs worker.js']],
     ['script: "echo a && echo b"', ["command = bash -c 'echo a && exec echo b'", 'stop_signal = SIGINT']],
     ['script: "echo a > b 2>&1"', ["command = bash -c 'exec echo a > b 2>&1'", 'stop_signal = SIGINT']],
@@ -183,8 +183,12 @@ describe('keys', () => {
     ],
     ['script: "dist/jobs.js", interpreter: "bun"', ['command = bun dist/jobs.js']],
     ['script: "worker.js", interpreter: "node@18"', ['use = program:../worker.js']],
-    ['script: "sleep", args: "1000"', ['command = sleep 1000']],
-    ['script: "worker.js", watch: ["sub", "later"], ignore_watch: ["logs"]', []],
+    ['script: "sleep", args: "1000"', ['command = sleep 1000', 'stop_signal = SIGINT']],
+    ['script: "waits.sh"', ['command = bash waits.sh\ncwd']],
+    ['script: "waits.sh", interpreter: "none"', ['command = ./waits.sh\ncwd']],
+    ['script: "becomes.sh"', ['command = bash becomes.sh', 'stop_signal = SIGINT']],
+    ['script: "env A=1 B=x node worker.js"', ['use = program:../worker.js', '    A=1', '    B=x']],
+    ['script: "worker.js", watch: ["sub", "later"], ignore_watch: ["logs", "\\\\.cache"]', []],
   ])('of a process: %s', async (fields, lines) => {
     const { status, config, written } = await create({
       'ecosystem.config.js': `module.exports = { apps: [{ name: "jobs", ${fields} }] };`,
@@ -201,6 +205,8 @@ describe('keys', () => {
       'sub/own.js': 'setInterval(() => {}, 1000);',
       'job.py': '',
       'run.sh': '',
+      'waits.sh': '#!/bin/bash\nsleep 1000\n',
+      'becomes.sh': '#!/bin/bash\ncd /\nexec sleep 1000\n',
       'sub/a.txt': '',
     });
     expect(status).toBe(0);
@@ -208,8 +214,15 @@ describe('keys', () => {
     for (const line of lines) expect(config).toContain(`\n${line}`);
     if (fields.includes('watch')) {
       expect(written['etc/develop.ini']).toContain('reload_files =\n    %(here)s/../sub\n    %(here)s/../later');
-      expect(written['etc/develop.ini']).toContain('reload_ignore = logs');
+      expect(written['etc/develop.ini']).toContain('reload_ignore =\n    logs\n    .cache');
     }
+  });
+
+  test('env_file, which pm2 does not read, is no environment', async () => {
+    const { stdout } = await app('name: "a", script: "worker.js", env_file: ".env"');
+    expect(stdout).toContain('a: env_file: pm2 has no such key; paster reads env_file of a section');
+    const { status, stderr } = await app('name: "a", script: "worker.js", env_file: ".env"', 'env=file');
+    expect({ status, stderr }).toMatchObject({ status: 2, stderr: expect.stringContaining('no app has env_file') });
   });
 
   test('a program that ends by itself at certain times is a task', async () => {
