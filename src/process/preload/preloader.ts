@@ -12,7 +12,7 @@ import { EnvironmentAccess } from './observe/environment-access.ts';
 import { GlobalNames } from './observe/global-names.ts';
 import { GlobalState, isPrivate, loadLazyGlobals } from './observe/global-state.ts';
 import { ModuleHooks } from './observe/module-hooks.ts';
-import { Handles, OutsideReads } from './observe/side-effects.ts';
+import { Handles, OutsideReads } from './observe/outside-reads.ts';
 import { projectOf } from './package-files.ts';
 
 /** Loads a module exactly as the application would. */
