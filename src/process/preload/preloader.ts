@@ -11,8 +11,9 @@ import type { Unit } from './loaded-module.ts';
 import { EnvironmentAccess } from './observe/environment-access.ts';
 import { GlobalNames } from './observe/global-names.ts';
 import { GlobalState, isPrivate, loadLazyGlobals } from './observe/global-state.ts';
+import { Handles } from './observe/handles.ts';
 import { ModuleHooks } from './observe/module-hooks.ts';
-import { Handles, OutsideReads } from './observe/outside-reads.ts';
+import { OutsideReads } from './observe/outside-reads.ts';
 import { projectOf } from './package-files.ts';
 
 /** Loads a module exactly as the application would. */
