@@ -99,6 +99,8 @@ function notStarted(program: string, reason: string, more: { hint?: string; caus
 
 /** The status of a shell for a command that it does not find. */
 const NOT_FOUND = 127;
+/** What programs in Node, Python, Go, Java and C write if another process has their port. */
+const ADDRESS_IN_USE = /\bEADDRINUSE\b|\baddress (?:is )?already in use\b/i;
 /** How often to look whether what the program has started has ended. */
 const LOOK_MS = 20;
 
@@ -143,7 +145,12 @@ class CommandProcess implements OwnProcess {
     this.#child = child;
     if (child.pid !== undefined) this.onGroup(child.pid);
     passLines(child.stdout, (line) => (logger ? logger.report(INFO, line, {}) : process.stdout.write(`${line}\n`)));
-    passLines(child.stderr, (line) => (logger ? logger.report(ERROR, line, {}) : process.stderr.write(`${line}\n`)));
+    let isAddressInUse = false;
+    passLines(child.stderr, (line) => {
+      isAddressInUse ||= ADDRESS_IN_USE.test(line);
+      if (logger) logger.report(ERROR, line, {});
+      else process.stderr.write(`${line}\n`);
+    });
     // The program alone: one that forks, such as Celery, ends its own children, and would pass the signal on to them.
     signal.addEventListener('abort', () => child.kill(stop));
     let rest = Promise.resolve();
@@ -159,7 +166,8 @@ class CommandProcess implements OwnProcess {
       child.once('close', (code, by) => {
         if (code === 0 || signal.aborted) return resolve(rest);
         const hint = code === NOT_FOUND ? 'a shell ends with it if it does not find a program' : undefined;
-        reject(this.#failure(by === null ? `ended with status ${code}` : `was ended by ${by}`, hint));
+        if (isAddressInUse && code !== null) reject(this.#addressInUse(code));
+        else reject(this.#failure(by === null ? `ended with status ${code}` : `was ended by ${by}`, hint));
       });
     });
     this.#setExited(end);
@@ -193,6 +201,14 @@ class CommandProcess implements OwnProcess {
 
   #failure(what: string, hint?: string): RunError {
     return new RunError('PASTER_COMMAND', `command ${this.#settings.command[0]} ${what}`, { hint });
+  }
+
+  #addressInUse(status: number): RunError {
+    const [program] = this.#settings.command;
+    return new RunError(
+      'PASTER_COMMAND_EADDRINUSE',
+      `command ${program} ended with status ${status}: the address that it listens on is in use`,
+    );
   }
 
   #notStarted(cause: Error): ConfigError {

@@ -4,6 +4,7 @@ import { describeValue } from '../../protocol/shapes/describe.ts';
 import { createSectionApp, factoryContext, factoryFunction, loadTarget, returned, runPartCode } from '../compose.ts';
 import { type Context, describePart, type FactoryContext, sectionPlace } from '../context.ts';
 import { builtinCheck, declaredSchema } from '../schema.ts';
+import { watchListens } from './pending-listens.ts';
 import type { BackgroundObject, OwnProcess, ProcessHooks } from './process-object.ts';
 import { backgroundSettings, factorySettings, readBackgroundSettings } from './process-settings.ts';
 import { type RequestTaskSettings, requestedApp, requestTask } from './request-task.ts';
@@ -27,6 +28,7 @@ const PARAMETERS_OF_RUN = 3;
  */
 export async function runProcess(described: Context, hooks: ProcessHooks): Promise<RunningProcess> {
   const context = factoryContext(described);
+  const listening = context.kind === 'process' ? watchListens() : undefined;
   const made = await loadTarget(context);
   const settings = await allSettings(made, context);
   const abort = new AbortController();
@@ -48,6 +50,8 @@ export async function runProcess(described: Context, hooks: ProcessHooks): Promi
   // Reported by the caller, later.
   finished.catch(() => {});
   if (own) await runPartCode(context, () => own.started);
+  // A port that the old process has: it has started only if it can listen, or it would be replaced for nothing.
+  await listening?.();
   return {
     finished,
     endsWhenIdle: own?.endsWhenIdle ?? false,

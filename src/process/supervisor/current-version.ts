@@ -153,8 +153,9 @@ export class CurrentVersion<Boot> {
         if (onReload) onReload([], performance.now() - begun);
         else this.#log.info('reloaded');
         return { ok: true };
-      } catch (error) {
+      } catch (cause) {
         if (isStopping()) return STOPPED;
+        const error = this.#options.explainFailure?.(cause) ?? cause;
         const hasEnded = this.#pool.isVacated;
         if (hasEnded) this.#pool.reviveVacated();
         if (this.#turns.isInterrupted) {

@@ -75,6 +75,8 @@ export interface SupervisorOptions<Boot> extends Supervision<Boot> {
   readonly reload?: ReloadOptions | undefined;
   /** Called with the error of a version that does not load after a change of files. Default: it is logged. */
   readonly onFailure?: ((error: unknown) => void) | undefined;
+  /** Adds what to do about it to the error of a new version that does not start beside the old one. Default: nothing. */
+  readonly explainFailure?: ((error: unknown) => unknown) | undefined;
   /** Extra text for the log line that reports a worker's death. Default: none. */
   readonly describeDeath?: ((worker: DeadWorker, exit: Exit) => string) | undefined;
   readonly log: Logger;

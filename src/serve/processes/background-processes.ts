@@ -31,8 +31,6 @@ interface Section {
   supervisor: Supervisor<ProcessPlan> | undefined;
   /** Stopped by `paster control`, until that starts it again. */
   isStopped: boolean;
-  /** Whether two of its processes must not run at the same time. */
-  isExclusive: boolean;
   /** Whether it starts after the server has started, so that a newer reload begins again. */
   isStarting: boolean;
 }
@@ -183,7 +181,7 @@ export class BackgroundProcesses {
    * @param onTaskRun gets the last run of each task, and later those that are in progress
    */
   async vacate(onTaskRun: (task: string, run: TaskRun) => void): Promise<Vacated> {
-    const names = [...this.#sections].flatMap(([name, each]) => (each.isExclusive && each.supervisor ? name : []));
+    const names = [...this.#sections].flatMap(([name, each]) => (each.supervisor?.isExclusive ? name : []));
     await Promise.all(names.map((name) => this.stopSection(name)));
     const tasksBegunUntil = new Date();
     this.#tasks.pause(tasksBegunUntil, onTaskRun);
@@ -331,7 +329,7 @@ export class BackgroundProcesses {
   }
 
   async #add(name: string): Promise<void> {
-    const section: Section = { supervisor: undefined, isStopped: false, isExclusive: false, isStarting: false };
+    const section: Section = { supervisor: undefined, isStopped: false, isStarting: false };
     this.#sections.set(name, section);
     await this.#start(name, section);
   }
@@ -353,7 +351,7 @@ export class BackgroundProcesses {
     if (section.isStopped) return;
     session.logWarnings(log);
     const watched = [...session.files, ...first.boot.envFiles];
-    section.supervisor = new Supervisor<ProcessPlan>({
+    const supervisor: Supervisor<ProcessPlan> = new Supervisor<ProcessPlan>({
       ...first,
       served: servedName(plan),
       role: name,
@@ -371,13 +369,18 @@ export class BackgroundProcesses {
           }
         : undefined,
       output: logFile && (() => logFile.fd),
-      describeDeath: (worker, exit) =>
-        `${deathDetails(worker, exit)}${endHint(worker, exit, first.exclusive === true)}`,
+      explainFailure: (error) => (supervisor.isExclusive ? error : withExclusiveHint(error)),
+      describeDeath: (worker, exit) => `${deathDetails(worker, exit)}${endHint(worker, exit, supervisor.isExclusive)}`,
       log: prefixedLogger(log, `[process:${name}] `),
     });
-    section.isExclusive = first.exclusive === true;
+    section.supervisor = supervisor;
     const { predecessor } = this.#service;
-    if (!section.isExclusive || !predecessor?.isServing) return section.supervisor.start();
+    if (!predecessor?.isServing) return supervisor.start();
+    if (!supervisor.isExclusive) {
+      return supervisor.start().catch((error: unknown) => {
+        throw withExclusiveHint(error);
+      });
+    }
     // By then, the predecessor has ended its own.
     void predecessor.handedOver
       .then(() => section.supervisor?.start())
@@ -387,10 +390,21 @@ export class BackgroundProcesses {
   }
 }
 
+const EXCLUSIVE_HINT = 'set exclusive = true: the old process then ends first';
+
+function isAddressInUse(error: unknown): boolean {
+  return /(?:^|_)EADDRINUSE$/.test(errorCode(error) ?? '');
+}
+
+/** For an error of a process that starts while the old one runs, which may have its port. */
+function withExclusiveHint(cause: unknown): unknown {
+  if (!isAddressInUse(cause)) return cause;
+  return new RunError('PASTER_PROCESS_EADDRINUSE', describeError(cause), { hint: EXCLUSIVE_HINT, cause });
+}
+
 /** A job that comes to its end is started again, which its author may not mean; a port is in use until the old process has ended. */
 function endHint({ failure }: DeadWorker, { code }: Exit, isExclusive: boolean): string {
-  if (failure && !isExclusive && errorCode(failure) === 'EADDRINUSE')
-    return '\n  if this happened at a reload, set exclusive = true: the old process then ends first';
+  if (failure && !isExclusive && isAddressInUse(failure)) return `\n  if this happened at a reload, ${EXCLUSIVE_HINT}`;
   return code === WORKER_DONE && !failure
     ? ': it is started again (what is to end belongs in a [task:...] section)'
     : '';

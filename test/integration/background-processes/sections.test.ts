@@ -1,8 +1,8 @@
 /** What a `[process:*]` section runs, with its own environment, output and user. */
-import { chmodSync, existsSync, readFileSync } from 'node:fs';
+import { chmodSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { eventually, isAlive, requireRoot, serve } from '../../helpers/programs/program.ts';
+import { eventually, freePort, isAlive, paster, requireRoot, serve } from '../../helpers/programs/program.ts';
 import { MAILER, notes, pids, project, serveAlone, WEB } from './project.ts';
 
 describe('what a section runs', () => {
@@ -82,16 +82,29 @@ console.log('the last job has ended');\n`,
     );
   });
 
-  test('a program whose successor cannot listen is told of exclusive', async () => {
-    const cwd = project('[process:chat]\nuse = program:./chat.js\n', {
-      'chat.js': `import { createServer } from 'node:net';\ncreateServer().listen('chat.sock');\n`,
+  /** The name has to be looked up first, so that the error comes late. */
+  const CHAT = `import { createServer } from 'node:net';
+const listen = () => createServer().listen(process.env.CHAT_PORT, 'localhost', () => console.log('chat listens'));
+`;
+
+  test.each([
+    ['a program', 'use = program:./chat.js'],
+    ['a function', 'use = call:./run.js:run'],
+    ['a command', `command = ${process.execPath} chat.js`],
+  ])('%s whose successor cannot listen keeps running, and the hint is exclusive', async (_what, section) => {
+    const cwd = project(`[process:chat]\n${section}\nenvironment = CHAT_PORT=${await freePort()}\n`, {
+      'chat.js': `${CHAT}listen();\n`,
+      'run.js': `${CHAT}export const run = async (globalConf, localConf, signal) => {
+  listen();
+  await new Promise((resolve) => signal.addEventListener('abort', resolve));
+};\n`,
     });
     const program = await serveAlone(cwd);
-    await eventually(() => existsSync(join(cwd, 'chat.sock')));
-    program.child.kill('SIGHUP');
-    await program.says(
-      /EADDRINUSE[\s\S]*if this happened at a reload, set exclusive = true: the old process then ends first/,
-    );
+    await program.says(/^chat listens$/m);
+    const before = await pids(cwd, 'chat');
+    const { stderr } = await paster(['control', 'x.ini', 'reload'], { cwd }).finished();
+    expect(stderr).toMatch(/not reloaded: .*in use.* \(set exclusive = true: the old process then ends first\)/);
+    expect(await pids(cwd, 'chat')).toEqual(before);
   });
 
   test('a command, quoted as in a shell and without one, ends with what it has started', async () => {
