@@ -25,6 +25,15 @@ export async function runMain(file: string, directory: string): Promise<void> {
   await importModule(file, directory, () => Reflect.apply(loadAsMain, Module, [file, null, true]));
 }
 
+/** Stands for a CommonJS program until it runs: packages that are imported ahead find its file in `require.main`. */
+export function announceMain(file: string): void {
+  if (isTypeScriptForLoader(file) || isEsModule(file)) return;
+  const main = Object.assign(new Module(file), { id: '.', filename: file, paths: modulePaths(dirname(file)) });
+  process.mainModule = main;
+}
+
+const modulePaths = Reflect.get(Module, '_nodeModulePaths') as (directory: string) => string[];
+
 /** In CommonJS alone. Other files are imported, as an ES module may have to be. */
 const REQUIRES_MAIN = /\brequire\.main\b/;
 

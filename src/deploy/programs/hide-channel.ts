@@ -1,11 +1,14 @@
 const POLL_MS = 100;
 
+let isHidden = false;
+
 /**
  * Keeps a program apart from the channel that connects a worker with its supervisor. A program that is started with `node`
- * has none, so a program must neither see paster's messages nor close the channel, which would end the worker.
+ * has none, so a program must neither see paster's messages nor close the channel, which would end the worker. For good.
  */
 export function hideChannel(): void {
-  if (!process.send) return;
+  if (isHidden || !process.send) return;
+  isHidden = true;
   const own = new Map(['message', 'disconnect'].map((event) => [event, process.listeners(event as 'message')]));
   const { emit, removeAllListeners } = process;
   process.emit = ((event: string, ...args: unknown[]): boolean => {

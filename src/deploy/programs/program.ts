@@ -8,7 +8,7 @@ import { partLogger } from '../../log.ts';
 import type { App, Settings } from '../../protocol/types.ts';
 import { argumentList } from '../background/command-line.ts';
 import { asLoadingStep, currentStep, type LoadingStep } from '../loading-step.ts';
-import { runMain } from '../modules/run-main.ts';
+import { announceMain, runMain } from '../modules/run-main.ts';
 import { becomeClusterWorker } from './cluster-worker.ts';
 import { takeForkedServer } from './forked/forked-server.ts';
 import { isForkingServer } from './frameworks.ts';
@@ -59,11 +59,17 @@ export function programFactory(file: string, directory: string) {
 
 /** What `enterProgramAhead` was called with, until the program starts. */
 let ahead: string | undefined;
+/** What changes this process for a program, from before its packages are imported ahead. */
+let signalsAhead: StopSignals | undefined;
 
 /** Gives this process the arguments and the directory of a program, since packages may read them when they are imported ahead. */
 function enterProgramAhead(file: string, settings: ProgramSettings): void {
   ahead = textOf(file, settings);
   enterProgram(file, settings);
+  // Later these would be taken for changes by the program.
+  hideChannel();
+  signalsAhead ??= new StopSignals();
+  announceMain(file);
 }
 
 function enterProgram(file: string, { args, cwd }: ProgramSettings): void {
@@ -85,7 +91,7 @@ async function startProgram(file: string, directory: string, settings: ProgramSe
   const warn = (message: string): void => partLogger.warn(`${file}: ${message}`);
   const takeover = new ListenTakeover({ port, listenOthers, warn });
   hideChannel();
-  const signals = new StopSignals();
+  const signals = signalsAhead ?? new StopSignals();
   const isReady = ready === undefined ? undefined : watchReadiness(ready);
   if (FORKS_ITSELF.test(readFileSync(file, 'utf8'))) becomeClusterWorker();
   // A program may call listen() before or after its module has loaded.

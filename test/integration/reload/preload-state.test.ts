@@ -152,19 +152,28 @@ test('packages of a program see its arguments and its directory', { timeout: 60_
     'inner/x': '',
     'server.js': `const started = require('started');
 const text = require('./text.js');
+require('later');
 require('node:http').createServer((req, res) => res.end(JSON.stringify([text, ...started]))).listen(0);
 `,
-    'node_modules/started/index.js': 'module.exports = [...process.argv.slice(1), process.cwd()];\n',
+    'node_modules/later/index.js': '',
+    'node_modules/started/index.js':
+      'module.exports = [...process.argv.slice(1), process.cwd(), require.main.filename];\n',
   });
   const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
   const shows = (version: number, ...args: readonly string[]) => {
-    const expected = [version, join(directory, 'server.js'), ...args, join(directory, 'inner')];
+    const expected = [
+      version,
+      join(directory, 'server.js'),
+      ...args,
+      join(directory, 'inner'),
+      join(directory, 'server.js'),
+    ];
     return eventually(async () => (await (await fetch(program.url)).text()) === JSON.stringify(expected));
   };
   const spare = () =>
     eventually(() => {
       const output = program.output.slice(program.output.lastIndexOf('is ready'));
-      return /(\d+) has imported 1 package ahead/.exec(output) ?? false;
+      return /(\d+) has imported 2 packages ahead/.exec(output) ?? false;
     });
   const [, first] = await spare();
   writeFiles(directory, { 'text.js': text(1) });

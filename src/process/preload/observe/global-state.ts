@@ -34,6 +34,7 @@ const CHANGES_BY_ITSELF = new Set([
   'process._eventsCount',
   'process._events',
   'process.env',
+  'process.mainModule',
   'http.IncomingMessage.prototype.environ',
   'http.globalAgent._eventsCount',
   'http.globalAgent.totalSocketCount',
