@@ -106,7 +106,11 @@ export async function serveWorkers(service: Service): Promise<number> {
       // Modules that trace packages have to see how the application itself imports them.
       preload:
         settings.reload_preload === 'auto' && !runsPackage && preload.length === 0
-          ? { leaveOut: settings.reload_preload_except, environment: { directory, variables, ownership } }
+          ? {
+              leaveOut: settings.reload_preload_except,
+              environment: { directory, variables, ownership },
+              isReload: reload,
+            }
           : undefined,
     };
   };

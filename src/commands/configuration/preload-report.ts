@@ -64,7 +64,7 @@ export async function preloadReport(
   };
   const preload = new PreloadPlan(silentLogger);
   preload.configure(
-    { leaveOut: settings.reload_preload_except, environment: undefined },
+    { leaveOut: settings.reload_preload_except, environment: undefined, isReload: true },
     process.env['NODE_OPTIONS'] ?? '',
   );
   let result: string;

@@ -17,14 +17,19 @@ const AFTER = [
   /^@babel\/register$/,
 ];
 
+/** They read the environment and files of the project when they are imported, and set variables. */
+const READS_SETTINGS =
+  /^(?:dotenv|dotenv-expand|dotenv-flow|dotenv-safe|dotenv-vault|@dotenvx\/dotenvx|env-cmd|config|rc|node-config-ts)$/;
+
 const ALONE = [
-  // They read the environment and files of the project when they are imported.
-  /^(?:dotenv|dotenv-expand|dotenv-flow|dotenv-safe|dotenv-vault|@dotenvx\/dotenvx|env-cmd|config|rc|node-config-ts)$/,
+  READS_SETTINGS,
   // They look at the module that requires them.
   /^(?:app-root-path|require-main-filename|parent-module|caller|callsites)$/,
 ];
 
-export function knownSensitivity(packageName: string): Sensitivity | undefined {
+/** @param isFirst no code of the application runs before it, and the configuration has been read */
+export function knownSensitivity(packageName: string, isFirst: boolean): Sensitivity | undefined {
+  if (isFirst && READS_SETTINGS.test(packageName)) return undefined;
   if (AFTER.some((pattern) => pattern.test(packageName))) return 'after';
   if (ALONE.some((pattern) => pattern.test(packageName))) return 'alone';
   return undefined;

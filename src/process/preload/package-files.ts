@@ -46,22 +46,25 @@ export class FileStates {
       for (const each of [directory, join(directory, 'package.json'), dirname(directory)]) paths.add(each);
     }
     this.#paths = [...paths];
-    this.#states = Float64Array.from(this.#paths.flatMap(stateOf));
+    this.#states = Float64Array.from(this.#paths.flatMap(fileState));
   }
 
   /** The first path that has changed. */
   changed(): string | undefined {
     return this.#paths.find((path, index) => {
       const at = index * PARTS_OF_STATE;
-      return stateOf(path).some((part, offset) => this.#states[at + offset] !== part);
+      return fileState(path).some((part, offset) => this.#states[at + offset] !== part);
     });
   }
 }
 
-const MISSING = [0, 0, 0, 0] as const;
-const PARTS_OF_STATE = MISSING.length;
+/** Numbers that change when the file does. */
+export type FileState = readonly number[];
 
-function stateOf(path: string): readonly number[] {
+export const MISSING_FILE: FileState = [0, 0, 0, 0];
+const PARTS_OF_STATE = MISSING_FILE.length;
+
+export function fileState(path: string): FileState {
   const found = statSync(path, { throwIfNoEntry: false });
-  return found ? [found.ino, found.size, found.mtimeMs, found.ctimeMs] : MISSING;
+  return found ? [found.ino, found.size, found.mtimeMs, found.ctimeMs] : MISSING_FILE;
 }

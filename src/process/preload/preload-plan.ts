@@ -12,7 +12,15 @@ import { DeferredImport, type WorkerModules } from './deferred-import.ts';
 import type { Evaluation, EvaluationOrder } from './evaluation-order.ts';
 import { isModuleFile, type LoadedModule, type LoadOrder, loadedModules, type Unit } from './loaded-module.ts';
 import { knownSensitivity, type Sensitivity } from './order-sensitive.ts';
-import { FileStates, isPackageFile, isTypeScriptLoader, packageOf, projectOf } from './package-files.ts';
+import {
+  type FileState,
+  FileStates,
+  fileState,
+  isPackageFile,
+  isTypeScriptLoader,
+  packageOf,
+  projectOf,
+} from './package-files.ts';
 import type { Conflict, SideEffect } from './preloader.ts';
 
 export interface PreloadSettings {
@@ -20,6 +28,8 @@ export interface PreloadSettings {
   readonly leaveOut: readonly string[];
   /** What packages see of the configuration, such as variables. A spare worker that has imported some with another one is not used. */
   readonly environment: unknown;
+  /** Files are watched: spare workers read the configuration before they import packages, which may set variables then. */
+  readonly isReload: boolean;
 }
 
 /** What a spare worker was told to import ahead, and what has become of it. */
@@ -30,6 +40,8 @@ export interface Prepared {
   /** How many of the first units have left nothing running in an earlier spare worker. */
   readonly observed: number;
   readonly states: FileStates;
+  /** Files of the project that packages have read. */
+  readonly reads: Map<string, FileState>;
   /** As in the walk that the units come from. */
   readonly notLoaded: ReadonlySet<string>;
   /** The unit whose import has begun last. */
@@ -152,7 +164,8 @@ export class PreloadPlan {
       isSpoiled: false,
       isConfigurationSame: true,
     };
-    return { environment, units, writtenVariables, observed, states, notLoaded, directories: new Set(), ...state };
+    const collected = { reads: new Map<string, FileState>(), directories: new Set<string>() };
+    return { environment, units, writtenVariables, observed, states, notLoaded, ...collected, ...state };
   }
 
   /** Why a spare worker cannot load anything of this configuration; undefined if it can. */
@@ -171,6 +184,8 @@ export class PreloadPlan {
       this.forget();
       return `${changed} has changed`;
     }
+    const read = [...prepared.reads].find(([file, state]) => !isDeepStrictEqual(fileState(file), state));
+    if (read) return `${read[0]} has changed`;
     prepared.judged = prepared.current;
     // A module that others name and that was not loaded may be one that is new.
     const evaluation = this.#evaluation(this.#loads, (file) => !prepared.notLoaded.has(file));
@@ -228,7 +243,8 @@ export class PreloadPlan {
 
   /** Takes what a spare worker has observed when it imported a unit. */
   learn(prepared: Prepared, at: number, effects: readonly SideEffect[]): void {
-    for (const { index, reason, isTolerable } of effects) {
+    for (const { index, reason, isTolerable, files = [] } of effects) {
+      for (const [file, state] of files) if (!prepared.reads.has(file)) prepared.reads.set(file, state);
       const unit = prepared.units[index];
       if (!unit || isTolerable) continue;
       this.#leaveOut(unit, reason);
@@ -315,8 +331,14 @@ export class PreloadPlan {
   }
 
   #leaveOut(unit: Unit, reason: string): void {
-    this.#found.set(unit.file, { extent: 'after', reason });
-    this.#explain(`${nameOf(unit)} is not imported ahead, nor is what comes after it: it ${reason}`);
+    const exception = { extent: knownSensitivity(nameOf(unit), false) ?? 'after', reason };
+    this.#found.set(unit.file, exception);
+    this.#explainException(unit, exception);
+  }
+
+  #explainException(unit: Unit, { extent, reason }: Exception): void {
+    const others = extent === 'after' ? ', nor is what comes after it' : '';
+    this.#explain(`${nameOf(unit)} is not imported ahead${others}: it ${reason}`);
   }
 
   /** In order, without those that have to be left out. */
@@ -326,10 +348,9 @@ export class PreloadPlan {
     for (const unit of units) {
       if (!unit.isFirst) isFirst = false;
       if (!isFirst && this.#changedGlobal !== undefined) break;
-      const exception = this.#exceptionFor(unit);
+      const exception = this.#exceptionFor(unit, isFirst);
       if (exception) {
-        const others = exception.extent === 'after' ? ', nor is what comes after it' : '';
-        this.#explain(`${nameOf(unit)} is not imported ahead${others}: it ${exception.reason}`);
+        this.#explainException(unit, exception);
         // It may change what those after it import.
         if (exception.extent === 'after') break;
         isFirst = false;
@@ -342,10 +363,10 @@ export class PreloadPlan {
     return kept;
   }
 
-  #exceptionFor(unit: Unit): Exception | undefined {
+  #exceptionFor(unit: Unit, isFirst: boolean): Exception | undefined {
     const name = nameOf(unit);
     if (this.#settings?.leaveOut.includes(name)) return { extent: 'alone', reason: 'is in reload_preload_except' };
-    const known = knownSensitivity(name);
+    const known = knownSensitivity(name, isFirst && this.#settings?.isReload === true);
     if (known) return { extent: known, reason: 'depends on what runs before it, or changes what runs after it' };
     if (unit.isConditional) return { extent: 'after', reason: 'is imported only under a condition' };
     return this.#found.get(unit.file);

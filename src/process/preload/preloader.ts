@@ -14,7 +14,7 @@ import { GlobalState, isPrivate, loadLazyGlobals } from './observe/global-state.
 import { Handles } from './observe/handles.ts';
 import { ModuleHooks } from './observe/module-hooks.ts';
 import { OutsideReads } from './observe/outside-reads.ts';
-import { projectOf } from './package-files.ts';
+import { type FileState, projectOf } from './package-files.ts';
 
 /** Loads a module exactly as the application would. */
 export type UnitImporter = (unit: Unit) => Promise<unknown>;
@@ -26,6 +26,8 @@ export interface SideEffect {
   readonly reason: string;
   /** It may be imported ahead all the same, as long as the application still imports it in this place. */
   readonly isTolerable: boolean;
+  /** And as long as these files, which the import has read, stay as they were. */
+  readonly files?: readonly (readonly [path: string, state: FileState])[];
 }
 
 /** What keeps a prepared worker from serving: packages that were imported ahead may depend on it. */
@@ -218,6 +220,7 @@ export class Preloader {
     this.#current = unit.file;
     const env = { ...this.#environment.variables };
     this.#outside.first = undefined;
+    this.#outside.files.clear();
     try {
       if (await this.#isWaiting(importUnit(unit))) {
         add(WAITS);
@@ -238,7 +241,11 @@ export class Preloader {
     if (handle !== undefined) add(handle);
     const event = after.listenersSince(before);
     if (event !== undefined) add(`listens to "${event}" of the process`);
+    const files = [...this.#outside.files];
+    const [file] = files;
     if (this.#outside.first !== undefined) add(this.#outside.first);
+    // Code of the application could write to it before a later package reads it.
+    if (file) effects.push({ index, reason: `reads ${file[0]}`, isTolerable: isFirst, files });
     if (this.#hooks.registered !== undefined) add(`changes ${this.#hooks.registered}`);
     if (this.#environment.isReplaced) add('replaces process.env');
     const variable = differentVariable(env, this.#environment.variables);

@@ -16,8 +16,8 @@ const PACKAGES: Readonly<Record<string, string>> = {
 };
 
 const APP = `import 'plain';
-import 'dotenv';
 import 'excepted';
+import 'dotenv';
 import './setup.js';
 import 'reads-env';
 import 'listens';
@@ -61,8 +61,8 @@ test('names the packages and why others are left out, and calls no factory', {
   expect(await check('app.ini', '-v')).toEqual({
     lines: [
       'app.ini: ok',
-      'dotenv is not imported ahead: it depends on what runs before it, or changes what runs after it',
       'excepted is not imported ahead: it is in reload_preload_except',
+      'dotenv is not imported ahead: it depends on what runs before it, or changes what runs after it',
       'listens is not imported ahead, nor is what comes after it: it listens to "warning" of the process',
       'reads-env is not imported ahead, nor is what comes after it: it reads CHECK_MODE, which the application sets',
       'imported ahead: plain',

@@ -12,6 +12,8 @@ const PACKAGES: Readonly<Record<string, string>> = {
   variable: "require('log').push(process.env.PRELOAD_STATE ?? 'none');\n",
   window: "require('log').push(typeof window);\n",
   fetches: "require('log').push(fetch.name);\n",
+  dotenv:
+    "const fs = require('node:fs');\nif (fs.existsSync('.env')) process.env.PRELOAD_STATE = fs.readFileSync('.env', 'utf8');\n",
   inner: "exports.name = 'inner';\n",
   outer: "require('log').push(require('inner').name);\n",
   settings: "require('log').push(require('node:fs').existsSync('settings.json'));\n",
@@ -43,8 +45,8 @@ function coldResponse(directory: string): string {
 interface Site {
   readonly directory: string;
   readonly program: Program & { readonly url: string };
-  /** Saves the text of the application's own module when a spare worker has imported the packages ahead. */
-  save(own: string): Promise<string>;
+  /** Saves the text of the application's own module, and other files, when a spare worker has imported the packages ahead. */
+  save(own: string, others?: Readonly<Record<string, string>>): Promise<string>;
 }
 
 async function started(own: string): Promise<Site> {
@@ -60,7 +62,7 @@ async function started(own: string): Promise<Site> {
   }
   write(own);
   const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
-  const save = async (text: string) => {
+  const save = async (text: string, others: Readonly<Record<string, string>> = {}) => {
     await eventually(() =>
       /has imported \d+ packages? ahead|has no packages to/.test(
         program.output.slice(program.output.lastIndexOf('is ready')),
@@ -68,6 +70,7 @@ async function started(own: string): Promise<Site> {
     );
     version++;
     const { length } = program.output;
+    writeFiles(directory, others);
     write(text);
     await eventually(() => program.output.slice(length).includes('reloaded in'));
     return await (await fetch(program.url, { headers: { connection: 'close' } })).text();
@@ -135,10 +138,20 @@ test('packages that look at what may change are not imported ahead', { timeout: 
   await program.says(/program is not imported ahead, nor is what comes after it: it runs cat/);
   writeFiles(directory, { 'settings.json': '1', '../preload-state.json': '1', text: 'two' });
   expect(await save(usual)).toBe(coldResponse(directory));
-  await save("require('settings');");
+  await save("1; require('settings');");
   await program.says(/settings is not imported ahead, nor is what comes after it: it reads .*\/settings\.json/);
-  await save("require('above');");
+  await save("1; require('above');");
   await program.says(/above is not imported ahead, nor is what comes after it: it reads .*\/preload-state\.json/);
+});
+
+test('a package that comes first may read files, which count until they change', { timeout: 60_000 }, async () => {
+  const usual = "require('dotenv'); require('variable'); 1; require('zone');\n";
+  const { directory, program, save } = await started(usual);
+  for (const files of [{}, { '.env': 'one' }, { '.env': 'two' }]) {
+    expect(await save(usual, files)).toBe(coldResponse(directory));
+  }
+  expect(program.output.match(/\.env has changed/g)).toHaveLength(2);
+  expect(program.output).not.toContain('not imported ahead');
 });
 
 test('packages of a program see its arguments and its directory', { timeout: 60_000 }, async () => {

@@ -20,7 +20,7 @@ async function planned(text = 'import "a"; import "b";\n') {
   const app = join(directory, 'app.js');
   const plan = new PreloadPlan(silentLogger);
   await plan.load();
-  plan.configure({ leaveOut: [], environment: {} }, '');
+  plan.configure({ leaveOut: [], environment: {}, isReload: true }, '');
   const reports = (loads: readonly string[], late: readonly string[] = []) => ({
     modules: [...loads, ...late].map((file) => pathToFileURL(file).href),
     evaluated: loads.length,
@@ -71,6 +71,20 @@ test('a package that was left out is tried again when it has changed', async () 
   writeFileSync(a, '// mended\n');
   loaded();
   expect(plan.prepare()?.units).toHaveLength(2);
+});
+
+test('a package of settings that cannot be imported ahead leaves those after it alone', async () => {
+  const { directory, plan, app, files, reports } = await planned('import "dotenv"; import "a";\n');
+  const home = join(directory, 'node_modules/dotenv');
+  mkdirSync(home);
+  writeFileSync(join(home, 'package.json'), '{"name": "dotenv", "type": "module", "exports": "./index.js"}');
+  writeFileSync(join(home, 'index.js'), '');
+  plan.loaded(reports([app, join(home, 'index.js'), ...files]), undefined);
+  const first = plan.prepare();
+  if (!first) throw new Error('nothing to import ahead');
+  expect(first.units).toHaveLength(2);
+  plan.learn(first, 0, [{ index: 0, reason: 'reads a directory', isTolerable: false }]);
+  expect(plan.prepare()?.units).toHaveLength(1);
 });
 
 describe('a global that has changed', () => {
@@ -124,13 +138,13 @@ test('what packages leave running is looked for once, as long as the same ones c
   expect(observed()).toBe(1);
   plan.learn(first, 1, []);
   expect(observed()).toBe(2);
-  plan.configure({ leaveOut: [], environment: {} }, '');
+  plan.configure({ leaveOut: [], environment: {}, isReload: true }, '');
   expect(observed()).toBe(2);
   writeFileSync(app, 'import "b"; import "a";\n');
   plan.loaded(reports([app, b, a]), undefined);
   expect(observed()).toBe(0);
   plan.learn(first, 0, []);
-  plan.configure({ leaveOut: [], environment: { A: '1' } }, '');
+  plan.configure({ leaveOut: [], environment: { A: '1' }, isReload: true }, '');
   expect(observed()).toBe(0);
 });
 

@@ -7,11 +7,13 @@ import { homedir, tmpdir } from 'node:os';
 import { basename, dirname, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isOwnFile } from '../../../own-files.ts';
-import { isPackageFile } from '../package-files.ts';
+import { type FileState, fileState, isPackageFile, MISSING_FILE } from '../package-files.ts';
 import { type Functions, NotedFunctions } from './noted-functions.ts';
 
 /** Functions of node:fs whose first argument is a file that they read, or look at. */
-const READERS = 'readFile open createReadStream exists stat lstat access readlink'.split(' ');
+const READERS = 'readFile exists stat lstat access readlink'.split(' ');
+/** Those that may write to it as well. */
+const OPENERS = ['open', 'createReadStream'];
 /** Those whose first argument is a directory that they list. */
 const LISTERS = ['readdir', 'opendir', 'glob'];
 /** Functions of node:child_process that wait for a program. */
@@ -28,18 +30,28 @@ const CONTEXT = [
  * user, without packages and manifests, what programs print, and the asynchronous context.
  */
 export class OutsideReads {
-  /** For a sentence, such as "reads /project/settings.json". */
+  /** For a sentence, such as "runs git". */
   first: string | undefined;
+  /** Files that were read, as they were then. */
+  readonly files = new Map<string, FileState>();
   readonly #functions = new NotedFunctions();
 
   /** @param projects directories whose files may change */
   start(projects: readonly string[]): void {
     const places = new Places(projects);
-    const read = ([path]: readonly unknown[]) => this.#noteFile(path, (file) => places.hasFile(file));
-    const list = ([path]: readonly unknown[]) => this.#noteFile(path, (file) => places.hasList(file));
+    const read = ([path]: readonly unknown[]) => {
+      const file = filePath(path);
+      if (file === undefined || this.files.has(file) || !places.hasFile(file)) return;
+      // To ask for its state is to read it, too.
+      this.files.set(file, MISSING_FILE);
+      this.files.set(file, fileState(file));
+    };
+    const open = ([path]: readonly unknown[]) => this.#noteFirst(path, (file) => places.hasFile(file));
+    const list = ([path]: readonly unknown[]) => this.#noteFirst(path, (file) => places.hasList(file));
     for (const target of [fs, fs.promises] as unknown as Functions[]) {
-      for (const name of READERS) for (const each of [name, `${name}Sync`]) this.#functions.replace(target, each, read);
-      for (const name of LISTERS) for (const each of [name, `${name}Sync`]) this.#functions.replace(target, each, list);
+      for (const [names, note] of [[READERS, read] as const, [OPENERS, open] as const, [LISTERS, list] as const]) {
+        for (const name of names) for (const each of [name, `${name}Sync`]) this.#functions.replace(target, each, note);
+      }
     }
     this.#functions.replace(process as unknown as Functions, 'loadEnvFile', ([path = '.env']) => read([path]));
     for (const [target, name, call] of CONTEXT) {
@@ -60,7 +72,7 @@ export class OutsideReads {
     this.#functions.restore();
   }
 
-  #noteFile(path: unknown, mayChange: (file: string) => boolean): void {
+  #noteFirst(path: unknown, mayChange: (file: string) => boolean): void {
     if (this.first !== undefined) return;
     const file = filePath(path);
     if (file !== undefined && mayChange(file)) this.first = `reads ${file}`;
