@@ -8,7 +8,7 @@ import { resolve as resolveImport } from 'import-meta-resolve';
 import { realPath } from '../../files/existing-path.ts';
 import { PACKAGE_ROOT } from '../../own-files.ts';
 
-export type PackageRequest = readonly [specifier: string, directory: string];
+type PackageRequest = readonly [specifier: string, directory: string];
 
 /** The files that a specifier resolves to when a module in the directory imports it, and when it requires it. */
 export function packageEntries([specifier, directory]: PackageRequest): string[] {
@@ -35,7 +35,7 @@ process.stdout.write(JSON.stringify(JSON.parse(readFileSync(0, 'utf8')).map(pack
 `;
 
 /** The same for several requests whose manifests have changed: this process would go on with what it has read first. */
-export function entriesInNewProcess(requests: readonly PackageRequest[]): readonly (readonly string[])[] {
+function entriesInNewProcess(requests: readonly PackageRequest[]): readonly (readonly string[])[] {
   const env = { ...process.env, NODE_OPTIONS: '' };
   const how = { input: JSON.stringify(requests), env, encoding: 'utf8' } as const;
   const { status, stdout } = spawnSync(process.execPath, ['--input-type=module', '--eval', PROGRAM], how);
