@@ -261,7 +261,7 @@ export class PartInspector {
     if (declaredSchema(made) !== undefined) {
       // Creating the server reads certificates and refuses an unsafe address; it does not listen.
       const server = new LoadedServer(context, settings.process, await createServer(context, made, settings.own));
-      server.warn(this.#session);
+      await server.warn(this.#session);
       this.#warnOfMissingDirectories(server.addresses, context);
       for (const error of this.#onServer?.(server, settings.own) ?? []) this.#session.report(error);
       return;

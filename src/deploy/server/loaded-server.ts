@@ -12,6 +12,7 @@ import type { App, OneShot, Running, ServeOptions, Server } from '../../protocol
 import { type CreatedServer, createServer, factoryContext, loadTarget, type Runner } from '../compose.ts';
 import type { Context, FactoryContext } from '../context.ts';
 import { placeOfKey, sectionPrefix } from '../context.ts';
+import { isBackground, kindOfSection } from '../part-kinds.ts';
 import type { LoadSession } from '../session.ts';
 import { exemptPaths } from './exempt-paths.ts';
 import type { OverloadLimits } from './overload.ts';
@@ -62,12 +63,18 @@ export class LoadedServer implements ServingServer {
   }
 
   /** Adds the server's own warnings to those of its INI file. */
-  warn(session: LoadSession): void {
+  async warn(session: LoadSession): Promise<void> {
     const { context } = this;
+    const isSupervised = this.workers !== undefined || (await hasBackground(context, session));
+    for (const name of isSupervised ? [] : REPLACING_KEYS) {
+      const location = placeOfKey(context, name);
+      const reason = 'one process without workers is not replaced';
+      if (location) session.warn(`${sectionPrefix(context)}${name} has no effect: ${reason}`, location);
+    }
     const { canary, reload_exclusive: isExclusive } = this.settings;
     const noCanary = isExclusive
       ? 'reload_exclusive ends the old workers before the new version loads'
-      : this.workers === undefined && 'one process without workers does not reload';
+      : !isSupervised && 'one process without workers does not reload';
     const place = placeOfKey(context, 'canary');
     if (canary > 0 && noCanary && place) {
       session.warn(`${sectionPrefix(context)}canary has no effect: ${noCanary}`, place);
@@ -270,6 +277,20 @@ export interface WorkerScaling {
   readonly mostSpare: number;
 }
 
+/** Whether the file has background processes or tasks: with them, a supervisor runs the web server too, in one worker. */
+async function hasBackground(context: Context, session: LoadSession): Promise<boolean> {
+  const file = context.sections[0]?.location.file;
+  // An error in the file is reported where it is loaded.
+  const document = file === undefined ? undefined : await session.read(file).catch(() => undefined);
+  return [...(document?.sections.keys() ?? [])].some((section) => {
+    const kind = kindOfSection(section);
+    return kind !== undefined && isBackground(kind);
+  });
+}
+
+/** Without effect unless a supervisor replaces workers. */
+const REPLACING_KEYS = ['max_memory', 'max_requests', 'maxRequests', 'worker_timeout', 'spare_workers'] as const;
+
 /** Without effect unless the number of workers follows the load. */
 const SCALING_KEYS = ['idle_timeout', 'minSpare', 'maxSpare'] as const;
 
@@ -291,6 +312,6 @@ export async function makeServer(
   const settings = await validateServer(factory, described, overrides, session);
   const created = await createServer(described, factory, settings.own);
   const server = new LoadedServer(described, settings.process, created, overrides);
-  server.warn(session);
+  await server.warn(session);
   return server;
 }

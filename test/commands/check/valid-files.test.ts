@@ -23,6 +23,19 @@ describe('a file that is right', () => {
   });
 
   test.each([
+    ['', ['x.ini:6:1: warning: [server:main] max_memory has no effect: one process without workers is not replaced']],
+    ['workers = 1\n', []],
+    ['[process:jobs]\ncommand = sleep 1000\n', []],
+  ])('max_memory needs a supervisor, which "%s" brings', async (more, warnings) => {
+    const ini = `[app:main]\nuse = npm:paster#test\n[server:main]\nuse = npm:paster#http\nport = 8080\nmax_memory = 500\n${more}`;
+    const { stdout, stderr, status } = await check({ 'x.ini': ini });
+    expect([`${stdout}${stderr}`.split('\n').filter((line) => line.includes('warning')), status]).toEqual([
+      warnings,
+      0,
+    ]);
+  });
+
+  test.each([
     ['grantip', '127.0.0.1 = joe:admin', 'http', '', true],
     ['grantip', '127.0.0.0/8 = joe', 'http', '', true],
     ['grantip', 'grant = ::1 -:system', 'http', '', true],
