@@ -9,7 +9,7 @@ import { PACKAGES_PATH } from '../scaffold/migrate/command-line.ts';
 import { ecosystemApps, environmentNames } from '../scaffold/migrate/ecosystem.ts';
 import { loadEcosystem } from '../scaffold/migrate/ecosystem-file.ts';
 import { type MigratedApp, mergedNotes } from '../scaffold/migrate/migrated-app.ts';
-import { migratedIni, sectionNames, servedPort } from '../scaffold/migrate/migrated-ini.ts';
+import { lostOptions, migratedIni, sectionNames, servedPort } from '../scaffold/migrate/migrated-ini.ts';
 import { readProcfile } from '../scaffold/migrate/procfile.ts';
 import type { ProjectFile } from '../scaffold/project-files.ts';
 import type { Questions } from '../scaffold/questions.ts';
@@ -190,7 +190,7 @@ function description({ production, notes }: Migration, web: MigratedApp | undefi
   const table = rows.map(
     ([name, program, section]) => `${name.padEnd(width(0))}  ${program.padEnd(width(1))}  ${section}`,
   );
-  const lost = [...notes.map((note) => `the file: ${note}`), ...notesByText(production)];
+  const lost = [...notes.map((note) => `the file: ${note}`), ...notesByText(production, web)];
   return [
     ...table,
     ...(lost.length === 0
@@ -200,10 +200,12 @@ function description({ production, notes }: Migration, web: MigratedApp | undefi
 }
 
 /** Each note once, with the apps that it is for: most files have the same keys in all apps. */
-function notesByText(apps: readonly MigratedApp[]): string[] {
+function notesByText(apps: readonly MigratedApp[], web: MigratedApp | undefined): string[] {
   const namesOf = new Map<string, string[]>();
-  for (const { name, notes } of apps) {
-    for (const note of mergedNotes(notes)) namesOf.set(note, [...(namesOf.get(note) ?? []), name]);
+  for (const app of apps) {
+    const { name, notes, program } = app;
+    const lost = app === web || needsOwnFile(app, web) ? lostOptions(program) : [];
+    for (const note of mergedNotes([...notes, ...lost])) namesOf.set(note, [...(namesOf.get(note) ?? []), name]);
   }
   return [...namesOf].map(([note, names]) => `${names.join(', ')}: ${note}`);
 }

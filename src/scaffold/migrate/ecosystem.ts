@@ -237,7 +237,14 @@ function instancesOf(app: Fields, isServer: boolean): { count: MigratedApp['inst
     const setting = isServer ? 'workers' : 'instances of a process';
     return { count: most, notes: [`instances: ${count} is too many, ${setting} may be ${most} at most`] };
   }
-  return { count: count < 0 ? Math.max(1, availableParallelism() + count) : count, notes: [] };
+  if (count > 0) return { count, notes: [] };
+  const here = Math.max(1, availableParallelism() + count);
+  return {
+    count: here,
+    notes: [
+      `instances: ${count} is ${here} on this machine; pm2 counts the CPUs again on each: write the number of the one that serves`,
+    ],
+  };
 }
 
 /** pm2's cluster shares a port among processes; those of a section do not. */

@@ -186,7 +186,7 @@ function environmentEntries(
 }
 
 /** Options of Node that no variable can contain. */
-function lostOptions({ nodeOptions }: Program): string[] {
+export function lostOptions({ nodeOptions }: Program): string[] {
   return scriptEnvironment({ variables: [], nodeOptions }).lost.map(
     (option) => `node_args: NODE_OPTIONS cannot contain ${option}`,
   );

@@ -218,6 +218,17 @@ describe('keys', () => {
     }
   });
 
+  test('what a server cannot have as in pm2 is reported', async () => {
+    const { stdout, config } = await app('name: "a", script: "server.js", instances: -1, node_args: "--inspect=0"');
+    for (const note of [
+      /instances: -1 is \d+ on this machine; pm2 counts the CPUs again on each/,
+      /node_args: NODE_OPTIONS cannot contain --inspect=0/,
+    ]) {
+      expect(stdout).toMatch(note);
+      expect(config).toMatch(note);
+    }
+  });
+
   test('env_file, which pm2 does not read, is no environment', async () => {
     const { stdout } = await app('name: "a", script: "worker.js", env_file: ".env"');
     expect(stdout).toContain('a: env_file: pm2 has no such key; paster reads env_file of a section');
