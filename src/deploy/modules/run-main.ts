@@ -62,6 +62,9 @@ type RegisterHooks = (hooks: {
   load(url: string, context: unknown, next: (url: string, context: unknown) => LoadResult): LoadResult;
 }) => { deregister(): void };
 
+/** Node's own, from before calls are noted: a call by paster is no change by the application. */
+const registerHooks = Reflect.get(Module, 'registerHooks') as RegisterHooks | undefined;
+
 type Compile = (this: NodeJS.Module, content: string, file: string, ...rest: unknown[]) => unknown;
 
 /** Lets `require.main === module` hold in a program's own file that a loader of TypeScript requires. */
@@ -80,9 +83,8 @@ function markRequiredAsMain(file: string): void {
 
 /** Sets `import.meta.main` in the program's own file, where Node lets a hook do it (22.15 and later). */
 function markAsMain(file: string): void {
-  const register = Reflect.get(Module, 'registerHooks') as RegisterHooks | undefined;
   const main = pathToFileURL(file).href;
-  const hooks = register?.({
+  const hooks = registerHooks?.({
     load(url, context, next) {
       const result = next(url, context);
       if (url !== main || !result.format?.startsWith('module') || result.source === undefined) return result;
