@@ -14,6 +14,8 @@ const OPERATOR = /[|&;<>()`\n]/;
 /** Plain commands one after the other; the last one goes on to run. */
 const CHAIN = /^([^|&;<>()`\n]+(?:(?:&&|;)[^|&;<>()`\n]+)*)(?:&&|;)([^|&;<>()`\n]+)$/;
 const REDIRECTION = /\d?>>?(?:&\d|\s*[\w./-]+)/g;
+/** A shell's own word, behind assignments: paster runs the program itself. */
+const EXEC = /^(\s*(?:[A-Za-z_]\w*=\S*\s+)*)exec\s+(?=[^-\s][^|&;<>()`\n]*$)/;
 const DIRECTORY = /^\s*cd\s+([\w@./-]+)\s*&&(.*)$/;
 /** What a command of a package's script begins with. */
 export const PACKAGES_PATH = /export PATH="\$PWD[^"]*"; /;
@@ -27,7 +29,7 @@ type Trail = readonly string[];
  */
 export function programOfLine(written: string, cwd: string, shell: string, trail: Trail = []): Program {
   // `env A=1 node server.js` sets variables as `A=1 node server.js` does.
-  const line = written.replace(/^\s*env\s+(?=[A-Za-z_]\w*=)/, '');
+  const line = written.replace(EXEC, '$1').replace(/^\s*env\s+(?=[A-Za-z_]\w*=)/, '');
   const [, directory, rest] = DIRECTORY.exec(line) ?? [];
   if (directory !== undefined && rest !== undefined) {
     const inside = resolve(cwd, directory);
@@ -78,10 +80,12 @@ function ofManager(words: readonly string[], cwd: string, shell: string, trail: 
 }
 
 /**
- * What a script runs, without the package manager, which does not pass on the signal that stops it.
+ * What a script runs, without a process of the package manager beside it.
  * @returns undefined for a script that needs a shell until its end
  */
-function ofScript({ script, hook, args, directory }: PackageScript, shell: string, trail: Trail): Program | undefined {
+function ofScript(found: PackageScript, shell: string, trail: Trail): Program | undefined {
+  const { hook, args, directory } = found;
+  const script = found.script.replace(EXEC, '$1');
   const line = [script, ...args.map(shellWord)].join(' ');
   const prefix = packagesPath(directory);
   if (hook !== undefined) return chained(`${hook} && ${line}`, directory, shell, prefix, trail);
@@ -137,10 +141,10 @@ function executed(line: string): string {
 }
 
 const SHELL = /^(?:ba|da|z)?sh$/;
-/** They do not pass signals on. */
-export const PACKAGE_MANAGER = /^(?:npm|npx|yarn|pnpm)$/;
+/** They start a program of their own. */
+const PACKAGE_MANAGER = /^(?:npm|npx|yarn|pnpm)$/;
 
-/** Whether the program of a command gets the signal that stops it. */
+/** Whether the program of a command itself gets the signal that stops it, before any other process of the command. */
 export function getsSignals([program = '', option, line = '']: readonly string[]): boolean {
   if (PACKAGE_MANAGER.test(program)) return false;
   return !SHELL.test(program) || option !== '-c' || /(?:^|&& |; )exec [^|&;]*$/.test(line.replace(REDIRECTION, ''));

@@ -11,7 +11,7 @@ import { readableText } from '../../files/existing-path.ts';
 import { programOfLine, programOfWords, stopSignalOf } from './command-line.ts';
 import { canonicalApp, ECOSYSTEM_KEYS, FILE_KEYS, UNKNOWN_KEY } from './ecosystem-keys.ts';
 import { mebibytes, placeOfValue, secondsOf, textOf } from './ecosystem-values.ts';
-import { listening, missingNotes, opensPort, servedProgram, signalNotes } from './listening.ts';
+import { listening, missingNotes, opensPort, servedProgram } from './listening.ts';
 import {
   type MigratedApp,
   nodeProgram,
@@ -111,7 +111,6 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
     ...served.notes,
     ...(isPm2s ? [PM2_SERVE] : []),
     ...missingNotes(program, cwd),
-    ...(endsItself ? [] : signalNotes(program)),
     ...(program.file !== undefined && listens === 'no' && !endsItself && mayServe
       ? [`it calls listen() nowhere: if it serves HTTP after all, add web=${name} to create --from`]
       : []),

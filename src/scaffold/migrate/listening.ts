@@ -4,7 +4,6 @@ import { dirname, relative, resolve } from 'node:path';
 import { frameworkOf } from '../../deploy/programs/frameworks.ts';
 import { readableText } from '../../files/existing-path.ts';
 import { originals, withoutComments } from '../program-port.ts';
-import { getsSignals, PACKAGE_MANAGER } from './command-line.ts';
 import type { Program } from './migrated-app.ts';
 
 /** Commands of packages that serve HTTP. */
@@ -130,14 +129,6 @@ export function servedProgram(
     program: { ...served, variables: { ...program.variables, ...last.program.variables } },
     notes: [`it begins with "${last.before}": run that before paster serve starts and before each reload`],
   };
-}
-
-/** A command that does not get the signal that stops it. */
-export function signalNotes({ command }: Program): string[] {
-  if (command === undefined || getsSignals(command)) return [];
-  const [first = ''] = command;
-  const why = PACKAGE_MANAGER.test(first) ? `${first} does not` : 'its shell does not';
-  return [`it is killed when it has to stop: ${why} pass the signal on to it. Write the program's own command`];
 }
 
 /** A program that is not there. */

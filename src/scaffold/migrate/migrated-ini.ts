@@ -42,16 +42,23 @@ export function servedPort({ port, program, cwd }: MigratedApp): number {
 /** A name for each section; "web" is that of the server in --only. */
 export function sectionNames(apps: readonly MigratedApp[]): Map<MigratedApp, string> {
   const names = new Map<MigratedApp, string>();
-  const taken = new Set<string>();
+  // The names of `restartSection`.
+  const taken = new Set(
+    apps.flatMap((app) => (app.restartSchedule === undefined ? [] : [`restart-${WEB}`, `restart-${plainName(app)}`])),
+  );
   for (const app of apps) {
-    const plain = app.name.replace(/[^\w.@-]+/g, '-').replace(/^-+|-+$/g, '') || 'app';
-    const first = plain === WEB ? `${WEB}-app` : plain;
+    const first = plainName(app);
     let name = first;
     for (let count = 2; taken.has(name); count++) name = `${first}-${count}`;
     taken.add(name);
     names.set(app, name);
   }
   return names;
+}
+
+function plainName({ name }: MigratedApp): string {
+  const plain = name.replace(/[^\w.@-]+/g, '-').replace(/^-+|-+$/g, '') || 'app';
+  return plain === WEB ? `${WEB}-app` : plain;
 }
 
 function webSections(app: MigratedApp, { directory, isDevelopment }: IniOptions): string {

@@ -4,7 +4,7 @@ import { readEnvFile } from '../../config/env-file.ts';
 import { ConfigError, errorCode, errorMessage, type Location } from '../../errors.ts';
 import { readConfiguration } from '../../files/user-files.ts';
 import { programOfLine } from './command-line.ts';
-import { listening, missingNotes, opensPort, servedProgram, signalNotes } from './listening.ts';
+import { listening, missingNotes, opensPort, servedProgram } from './listening.ts';
 import { envFilesOf, type MigratedApp, withEnvFiles } from './migrated-app.ts';
 
 const LINE = /^([A-Za-z0-9_-]+):\s*(\S.*?)\s*$/;
@@ -57,7 +57,6 @@ export function readProcfile(file: string): Procfile {
       notes: [
         ...known.notes,
         ...missingNotes(program, cwd),
-        ...(name === 'release' ? [] : signalNotes(program)),
         ...(name === 'release' ? ['run it before paster control CONFIG reload'] : []),
         ...(name === 'web' && !isServer
           ? [

@@ -248,6 +248,10 @@ describe('keys', () => {
   test('one that is restarted at certain times gets a task that does it', async () => {
     const { config } = await app('name: "w", script: "worker.js", cron_restart: "0 4 * * *"');
     expect(config).toContain('[task:restart-w]\nschedule = 0 4 * * *\ncommand = sh -c ');
+    const taken = await app(
+      'name: "w", script: "worker.js", cron_restart: "0 4 * * *" }, { name: "restart-w", script: "worker.js"',
+    );
+    expect(taken.config).toContain('[process:restart-w-2]');
     const web = await app('name: "web", script: "server.js", cron_restart: "0 4 * * *"');
     expect(web.config).toContain(
       '[task:restart-web]\nschedule = 0 4 * * *\ncommand = npx paster control "%(__file__)s" reload',

@@ -127,7 +127,12 @@ describe('a script of a workspace', () => {
   const FILES = {
     'package.json': JSON.stringify({
       workspaces: ['packages/*', 'apps/**', '!packages/old'],
-      scripts: { api: 'npm start -w api', loop: 'npm run loop', jobs: 'cd packages/jobs && yarn start' },
+      scripts: {
+        api: 'npm start -w api',
+        loop: 'npm run loop',
+        clock: 'exec clock --hourly',
+        jobs: 'cd packages/jobs && yarn start',
+      },
     }),
     'packages/api/package.json': '{ "name": "@shop/api", "scripts": { "start": "node ." } }',
     'packages/api/index.js': SERVER,
@@ -149,28 +154,27 @@ describe('a script of a workspace', () => {
     ['pnpm --filter api start', API],
     ['pnpm run -F ./packages/jobs start -- --once', JOBS.replace('cwd', 'args = --once\ncwd')],
     ['npm run jobs', JOBS],
+    ['exec npm run jobs', JOBS],
+    ['B=2 exec celery worker', "command = sh -c 'exec env B=2 celery worker'\n"],
+    ['cd packages/jobs && exec node src/jobs', JOBS],
+    ['npm run clock', 'command = clock --hourly\n'],
     ['npm start -w web', 'program:../server.js\ncwd = %(here)s/../apps/shop/web\n'],
     [
       'npm run db -w jobs',
       'command = sh -c \'export PATH="$PWD/node_modules/.bin:$PWD/../../node_modules/.bin:$PATH"; migrate up && exec start-jobs\'\ncwd = %(here)s/../packages/jobs\n',
     ],
   ])('%s', async (line, started) => {
-    const { status, config, stdout } = await create({ Procfile: `other: ${line}\n`, ...FILES });
+    const { status, config } = await create({ Procfile: `other: ${line}\n`, ...FILES });
     expect(status).toBe(0);
     expect(config).toContain(started);
-    expect(stdout).not.toContain('killed');
   });
 
   test.each(['npm start -w nope', 'npm start -ws', 'npm run loop', 'npm start -w web -w jobs', 'pnpm -r start'])(
-    'stays a command, which is reported: %s',
+    'stays a command: %s',
     async (line) => {
-      const { status, config, stdout } = await create({ Procfile: `other: ${line}\n`, ...FILES });
+      const { status, config } = await create({ Procfile: `other: ${line}\n`, ...FILES });
       expect(status).toBe(0);
       expect(config).toContain(`command = ${line}\n`);
-      const manager = line.split(' ')[0];
-      expect(stdout).toContain(
-        `other: it is killed when it has to stop: ${manager} does not pass the signal on to it. Write the program's own command`,
-      );
     },
   );
 
