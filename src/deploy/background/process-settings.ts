@@ -17,7 +17,6 @@ import {
 import { ConfigError, locate } from '../../errors.ts';
 import { findUser, groupId } from '../../files/passwd.ts';
 import { type FactoryContext, placeOfKey, sectionPlace, sectionPrefix, settingsOf } from '../context.ts';
-import { WEB } from '../part-kinds.ts';
 import { declaredSchema, schemaOf } from '../schema.ts';
 import { processSettings as serverSettings } from '../server/server-settings.ts';
 import { validateSettings, validateWith } from '../validate.ts';
@@ -92,12 +91,6 @@ export type BackgroundSettings = SettingsOf<typeof backgroundSettings>;
 
 /** The settings that paster reads. The rest of the section is not looked at: it is for what the process runs. */
 export async function readBackgroundSettings(context: FactoryContext): Promise<BackgroundSettings> {
-  if (context.sections[0]?.name === `process:${WEB}`) {
-    throw new ConfigError('PASTER_PROCESS_NAME', `[process:${WEB}] is not a name for a process`, {
-      location: sectionPlace(context),
-      hint: `"${WEB}" means the web server in --only and --without: choose another name`,
-    });
-  }
   const names = acceptedNames(backgroundSettings.declarations);
   const common = Object.entries(context.localConf).filter(([key]) => names.has(key));
   const settings = (await validateWith(

@@ -1,4 +1,5 @@
 /** `request = POST /internal/cleanup`: a task that sends a request to the application, without a socket. */
+import { METHODS } from 'node:http';
 import { defineSettings, type SettingsOf, type SettingType, text } from '../../config/setting.ts';
 import { RunError } from '../../errors.ts';
 import { inject } from '../../gateway/inject.ts';
@@ -16,6 +17,7 @@ const requestLine: SettingType<RequestLine> = {
   parse(value) {
     const [, method = 'GET', url] = /^(?:([A-Z]+)\s+)?(\/\S*)$/.exec(value.trim()) ?? [];
     if (url === undefined) throw new Error(`"${value.trim()}" is not a method and a path`);
+    if (!METHODS.includes(method)) throw new Error(`there is no method "${method}"`);
     return { method, url };
   },
 };

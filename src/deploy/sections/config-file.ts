@@ -23,7 +23,7 @@ import type { ResolveUri } from '../uri.ts';
 import { hasScheme } from '../uri.ts';
 import { ENVIRONMENT, MOUNT } from './application-settings.ts';
 import { brokenBy, brokenContext } from './broken-context.ts';
-import { findSection, misspeltSections, warnOfDefaultInOtherCase } from './find-section.ts';
+import { findSection, misspeltSections, refuseAmbiguousName, warnOfDefaultInOtherCase } from './find-section.ts';
 import {
   RELOAD_FILES,
   readSection,
@@ -121,6 +121,7 @@ export class ConfigFile implements ContextLoader {
     const ref: SectionRef = { file: this.#file, name: section.name, location: section.location };
     return this.#orBrokenContext(kind, [ref], trail, async () => {
       refuseCycle(trail, ref);
+      refuseAmbiguousName(kind, section, this.#scope.document);
       return this.#withFilter(kind, readSection(this.#scope, this.#session, section, globalConf, [...trail, ref]));
     });
   }

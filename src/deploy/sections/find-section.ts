@@ -3,7 +3,7 @@ import type { IniDocument, IniSection } from '../../config/ini.ts';
 import { nearest } from '../../config/nearest.ts';
 import { isSpace, pythonStrip } from '../../config/whitespace.ts';
 import { ConfigError, type Location } from '../../errors.ts';
-import { KINDS, type PartKind } from '../part-kinds.ts';
+import { isBackground, KINDS, nameOfSection, namesOfKind, type PartKind, WEB } from '../part-kinds.ts';
 import type { LoadSession } from '../session.ts';
 
 /**
@@ -43,6 +43,24 @@ export function findSection(
       (meant !== undefined && (name === undefined ? `rename [${meant}] to ${wanted}` : `did you mean [${meant}]?`)) ||
       (candidates.length > 0 && `there are: ${candidates.map((each) => `[${each}]`).join(', ')}`) ||
       `add ${wanted}${name === undefined && kind === 'server' ? ' with use = npm:paster#http' : ''}`,
+  });
+}
+
+/**
+ * A name of a process or a task must mean one part in `--only` and `--without`: a systemd timer would start the runs of a task
+ * that the service of the same name starts too.
+ *
+ * @throws ConfigError for `web`, and for a task with the name of a process
+ */
+export function refuseAmbiguousName(kind: PartKind, section: IniSection, { sections }: IniDocument): void {
+  if (!isBackground(kind)) return;
+  const name = nameOfSection(section.name);
+  const other =
+    kind === 'task' && namesOfKind(sections.keys(), 'process').includes(name) ? `[process:${name}]` : undefined;
+  if (name !== WEB && other === undefined) return;
+  throw new ConfigError('PASTER_PROCESS_NAME', `[${section.name}] is not a name for a ${kind}`, {
+    location: section.location,
+    hint: `"${name}" means ${name === WEB ? 'the web server' : other} in --only and --without: choose another name`,
   });
 }
 

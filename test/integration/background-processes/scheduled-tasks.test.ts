@@ -376,7 +376,8 @@ describe('a run that could not succeed', () => {
 test('check finds wrong schedules, time zones and settings', async () => {
   const cwd = project(
     `[task:a]\nschedule = 0 3 * *\ncommand = x\n[task:b]\nschedule = 0 0 30 2 *\ncommand = x\n[task:c]\n${NEVER}\ntimezone = Europe/Berln\ncommand = x\n` +
-      `[task:d]\n${NEVER}\nrequest = nowhere\n[task:e]\ncommand = x\n[task:f]\n${NEVER}\ncommand = x\noverlp = skip\n`,
+      `[task:d]\n${NEVER}\nrequest = nowhere\n[task:e]\ncommand = x\n[task:f]\n${NEVER}\ncommand = x\noverlp = skip\n` +
+      `[task:g]\n${NEVER}\nrequest = PSOT /internal\n[task:web]\n${NEVER}\ncommand = x\n[task:h]\n${NEVER}\ncommand = x\n[process:h]\ncommand = node x\n`,
   );
   const { stdout, status } = await paster(['check', 'x.ini'], { cwd }).finished();
   expect(status).toBe(2);
@@ -388,6 +389,9 @@ test('check finds wrong schedules, time zones and settings', async () => {
     /^x\.ini:13:1: \[task:d\] request: "nowhere" is not a method and a path/,
     /^x\.ini:14:1: \[task:e\] setting "schedule" is missing/,
     /^x\.ini:19:1: \[task:f\] unknown setting "overlp" \(did you mean "overlap"\?\)/,
+    /^x\.ini:22:1: \[task:g\] request: there is no method "PSOT" \(allowed: a method and a path, such as POST/,
+    /^x\.ini:23:1: \[task:web\] is not a name for a task \("web" means the web server in --only and --without: choose/,
+    /^x\.ini:26:1: \[task:h\] is not a name for a task \("h" means \[process:h\] in --only and --without: choose/,
   ];
   expect(lines).toEqual(expected.map((each) => expect.stringMatching(each)));
 });
