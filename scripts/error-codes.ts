@@ -35,6 +35,7 @@ const NAMED: Readonly<Record<string, RegExp>> = {
   PASTER_INI_UNREADABLE: /^\| `cannot read etc/,
   PASTER_NOT_A_FACTORY: / is not a function but an object`/,
   PASTER_NOT_A_FILE: /^\| `[^:`]* is (?:a directory|not a regular file)`/,
+  PASTER_PROCESS_EADDRINUSE: /the address that it listens on is in use`/,
 };
 
 function rowsWithoutMessage(code: string, rows: readonly string[]): readonly string[] {
