@@ -233,7 +233,7 @@ test('a first version that never comes to an end gives way to the next save, or 
   const directory = project('start_timeout = 4');
   writeFileSync(join(directory, 'word.js'), `${NEVER}export const word = 'never';\n`);
   const program = await serve(['develop.ini', '--reload'], { cwd: directory });
-  await program.says(/the application was not ready within 4 s/);
+  await program.says(/ was not ready within 4 s/);
   expect(await (await fetch(program.url)).text()).toMatch(/was not ready within 4 s/);
   writeFileSync(join(directory, 'word.js'), "export const word = 'now';\n");
   await becomes(program.url, 'one now three four');
