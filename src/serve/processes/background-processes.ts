@@ -254,9 +254,14 @@ export class BackgroundProcesses {
     try {
       await this.#start(name, section);
     } catch (error) {
-      section.isStopped = true;
-      section.supervisor = undefined;
-      throw error;
+      if (this.#sections.get(name) === section || this.#isStopping) {
+        section.isStopped = true;
+        section.supervisor = undefined;
+        throw error;
+      }
+      // A reload has ended it, and starts it again.
+      await this.alone(async () => {});
+      if (!this.#sections.get(name)?.supervisor) throw SUPERSEDED.error;
     }
   }
 

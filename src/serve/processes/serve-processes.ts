@@ -8,6 +8,8 @@ import { Upgrade } from '../upgrade/upgrade.ts';
 import { BackgroundProcesses } from './background-processes.ts';
 import { SupervisedService } from './supervised-service.ts';
 
+const LONGEST_MS = 2 ** 31 - 1;
+
 /** Runs the processes until a signal ends them. @returns The exit status. */
 export async function serveProcesses(service: Service): Promise<number> {
   service.session.logWarnings(service.log);
@@ -43,6 +45,9 @@ export async function serveProcesses(service: Service): Promise<number> {
     service.listening([]);
     processes.checkTasks();
   }
+  // Nothing else keeps this process if paster control has stopped all sections.
+  const alive = setInterval(() => {}, LONGEST_MS);
   await stopped;
+  clearInterval(alive);
   return (await upgrade.ended()) ?? EXIT_OK;
 }

@@ -1,7 +1,9 @@
 /** Which processes are started and ended: `--only` and `--without`, `paster control`, and the end of the supervisor. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { eventually, isAlive, paster, serve } from '../../helpers/programs/program.ts';
-import { pids, project, serveAlone, statusOf, WEB } from './project.ts';
+import { MAILER, notes, pids, project, serveAlone, statusOf, WEB } from './project.ts';
 
 describe('what is started', () => {
   const BOTH = `${WEB}[process:mailer]\nuse = call:./mailer.js:run\n[process:jobs]\ncommand = sleep 100\n`;
@@ -70,6 +72,23 @@ test('control stops and starts a section, which HUP leaves as it is', async () =
   expect(await pids(cwd, 'mailer')).toHaveLength(1);
   const wrong = await paster(['control', 'x.ini', 'stop', 'mialer'], { cwd }).finished();
   expect(wrong.stderr).toMatch(/there is no process "mialer" in server \d+ \(there are: mailer\)/);
+});
+
+test('a process that control starts is started by a HUP that comes in between', async () => {
+  const cwd = project('[process:mailer]\nuse = call:./mailer.js:run\n');
+  const program = await serveAlone(cwd);
+  const control = (command: string) => paster(['control', 'x.ini', command, 'mailer'], { cwd }).finished();
+  await control('stop');
+  const hangs = `import { appendFileSync } from 'node:fs';
+appendFileSync('notes', 'loads\\n');
+await new Promise(() => setInterval(() => {}, 1000));\n`;
+  writeFileSync(join(cwd, 'mailer.js'), hangs);
+  const starting = control('start');
+  await eventually(() => notes(cwd).includes('loads'));
+  writeFileSync(join(cwd, 'mailer.js'), MAILER);
+  program.child.kill('SIGHUP');
+  expect(await starting).toMatchObject({ status: 0, stdout: 'process mailer runs\n' });
+  expect(await pids(cwd, 'mailer')).toHaveLength(1);
 });
 
 test('a process ends when its supervisor is killed', async () => {
