@@ -134,7 +134,7 @@ describe('a schema that does not come back', () => {
 
   test('is given up, and the rest is checked', async () => {
     const directory = temporaryDirectory({ 'x.ini': INI, 'm.mjs': MODULE('() => new Promise(() => {})') });
-    const found = await checkFile(join(directory, 'x.ini'), {}, { importTimeout: 200 });
+    const found = await checkFile(join(directory, 'x.ini'), {}, { importTimeout: 1000 });
     expect(found.map(({ error }) => formatError(error, directory))).toEqual([
       expect.stringMatching(
         /^x\.ini:4:1: \[app:a\] call:\.\/m\.mjs:make: the validation of its settings has not finished/,
