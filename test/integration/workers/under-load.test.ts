@@ -16,7 +16,7 @@ const HUPS = 4 * TIMES;
 const SLOW_HUPS = 5 * TIMES;
 const REPLACED = 4 * TIMES;
 const KILLS = 3 * TIMES;
-const EDITS = 5 * TIMES;
+const EDITS = 10 * TIMES;
 
 /**
  * Milliseconds that a client rests: without a rest the clients take the processor from the workers that start meanwhile, and the tests
