@@ -15,7 +15,7 @@ const OPERATOR = /[|&;<>()`\n]/;
 const CHAIN = /^([^|&;<>()`\n]+(?:(?:&&|;)[^|&;<>()`\n]+)*)(?:&&|;)([^|&;<>()`\n]+)$/;
 const REDIRECTION = /\d?>>?(?:&\d|\s*[\w./-]+)/g;
 /** A shell's own word, behind assignments: paster runs the program itself. */
-const EXEC = /^(\s*(?:[A-Za-z_]\w*=\S*\s+)*)exec\s+(?=[^-\s][^|&;<>()`\n]*$)/;
+const EXEC = /^(\s*(?:[A-Za-z_]\w*=(?:"[^"]*"|'[^']*'|[^\s"'])*\s+)*)exec\s+(?=[^-\s][^|&;<>()`\n]*$)/;
 const DIRECTORY = /^\s*cd\s+([\w@./-]+)\s*&&(.*)$/;
 /** What a command of a package's script begins with. */
 export const PACKAGES_PATH = /export PATH="\$PWD[^"]*"; /;

@@ -155,7 +155,7 @@ describe('a script of a workspace', () => {
     ['pnpm run -F ./packages/jobs start -- --once', JOBS.replace('cwd', 'args = --once\ncwd')],
     ['npm run jobs', JOBS],
     ['exec npm run jobs', JOBS],
-    ['B=2 exec celery worker', "command = sh -c 'exec env B=2 celery worker'\n"],
+    ['A=1 B="2 3" exec celery worker', 'command = sh -c \'exec env A=1 B="2 3" celery worker\'\n'],
     ['cd packages/jobs && exec node src/jobs', JOBS],
     ['npm run clock', 'command = clock --hourly\n'],
     ['npm start -w web', 'program:../server.js\ncwd = %(here)s/../apps/shop/web\n'],
