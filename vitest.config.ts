@@ -89,7 +89,7 @@ export default defineConfig({
           include: isQuick ? QUICK : ['test/**/*.test.ts'],
           exclude: [...(isolate ? SHARED_PROCESS : OWN_PROCESS), ...ALONE, ...(isQuick ? NOT_QUICK : [])],
           // Most tests wait for a program half of their time, so there is work for more of them than there are cores.
-          maxWorkers: availableParallelism() + 2,
+          maxWorkers: availableParallelism() + 4,
           sequence: { groupOrder: 1 },
         },
       })),

@@ -156,6 +156,11 @@ async function workers(server: FoundServer, argument: string, console: Console):
     });
   }
   const isChange = /^[+-]/.test(argument);
+  if (!isChange && Number(argument) === 0) {
+    throw new UsageError('PASTER_USAGE', 'control: workers: a server has at least one', {
+      hint: 'stop ends it; workers = 0-N in the INI file runs none while it is idle',
+    });
+  }
   const result = await server.ask<{ workers: number }>({ command: 'workers', count: Number(argument), isChange });
   console.out(countOf(result.workers));
 }

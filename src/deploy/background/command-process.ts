@@ -103,6 +103,8 @@ const NOT_FOUND = 127;
 const ADDRESS_IN_USE = /\bEADDRINUSE\b|\baddress (?:is )?already in use\b/i;
 /** How often to look whether what the program has started has ended. */
 const LOOK_MS = 20;
+/** How long to read what the program has printed, after it and its process group have ended. A daemon may keep its output open. */
+const OUTPUT_MS = 1000;
 
 class CommandProcess implements OwnProcess {
   /** Set by the caller. */
@@ -158,6 +160,10 @@ class CommandProcess implements OwnProcess {
       // A shell ends at once, and leaves behind what it was running.
       if (signal.aborted) rest = this.#endRest(stop);
       else this.#killRest();
+      void rest.then(async () => {
+        await sleep(OUTPUT_MS, undefined, { ref: false });
+        for (const stream of [child.stdout, child.stderr]) stream?.destroy();
+      });
     });
     // If this process has to end first.
     process.once('exit', () => this.kill());

@@ -63,6 +63,16 @@ export async function noSuchProcess(
       hint: 'this holds until the server is restarted with other options',
     });
   }
+  if (name === WEB) {
+    return new RunError('PASTER_PROCESS', `"${WEB}" is the web server, not a process`, {
+      hint: 'paster control CONFIG stop ends the server with all its processes; serve --without web leaves the web server out',
+    });
+  }
+  if (namesOfKind(document?.sections.keys() ?? [], 'task').includes(name)) {
+    return new RunError('PASTER_PROCESS', `"${name}" is a task, which runs by its schedule`, {
+      hint: `paster run CONFIG ${name} runs it now; serve --without ${name} leaves it out`,
+    });
+  }
   const names = running.length > 0 ? running : written;
   return new RunError('PASTER_PROCESS', `there is no process "${name}" in server ${process.pid}`, {
     hint: names.length > 0 ? `there are: ${names.join(', ')}` : 'the INI file has no [process:...] section',

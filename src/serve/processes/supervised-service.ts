@@ -82,10 +82,11 @@ export class SupervisedService implements SignalTarget, Controllable {
 
   #beginReload(reason: string): Promise<ReloadResult> {
     let isGivenUp = false;
-    this.#giveUp = () => {
+    const giveUp = () => {
       isGivenUp = true;
       this.#processes.giveUpReload(this.#web);
     };
+    this.#giveUp = giveUp;
     const reloading = this.#reloadAll(reason)
       .catch((error: unknown): ReloadResult => ({ ok: false, error }))
       .finally(() => {

@@ -271,6 +271,16 @@ describe('run', () => {
     });
   });
 
+  test('a command has ended although a daemon that it started keeps its output open', async () => {
+    const directory = project(`[task:start]\n${NEVER}\ncommand = sh -c 'setsid sleep 1000 & echo daemon $!; exit 4'\n`);
+    const program = paster(['run', 'x.ini', 'start'], { cwd: directory });
+    const [, daemon = ''] = await program.says(/^daemon (\d+)$/m);
+    const { status, stderr } = await program.finished();
+    expect([status, isAlive(Number(daemon))]).toEqual([1, true]);
+    process.kill(Number(daemon));
+    expect(stderr).toContain('command sh ended with status 4');
+  });
+
   test.each(['SIGTERM', 'SIGINT'] as const)(
     '%s is for the handlers of a program, which ends by itself',
     async (signal) => {

@@ -61,7 +61,8 @@ describe('what is started', () => {
 });
 
 test('control stops and starts a section, which HUP leaves as it is', async () => {
-  const cwd = project(`${WEB}[process:mailer]\nuse = call:./mailer.js:run\n`);
+  const night = '[task:night]\nschedule = @yearly\nuse = call:./mailer.js:run\n';
+  const cwd = project(`${WEB}[process:mailer]\nuse = call:./mailer.js:run\n${night}`);
   const program = await serve(['x.ini'], { cwd });
   const control = async (...args: string[]) => (await paster(['control', 'x.ini', ...args], { cwd }).finished()).stdout;
   expect(await control('stop', 'mailer')).toBe('process mailer is stopped\n');
@@ -70,8 +71,13 @@ test('control stops and starts a section, which HUP leaves as it is', async () =
   expect((await paster(['status', 'x.ini'], { cwd }).finished()).stdout).toMatch(/^process mailer: stopped/m);
   expect(await control('start', 'mailer')).toBe('process mailer runs\n');
   expect(await pids(cwd, 'mailer')).toHaveLength(1);
-  const wrong = await paster(['control', 'x.ini', 'stop', 'mialer'], { cwd }).finished();
-  expect(wrong.stderr).toMatch(/there is no process "mialer" in server \d+ \(there are: mailer\)/);
+  for (const [name, message] of [
+    ['mialer', /there is no process "mialer" in server \d+ \(there are: mailer\)/],
+    ['web', /"web" is the web server, not a process \(/],
+    ['night', /"night" is a task, which runs by its schedule \(paster run CONFIG night runs it now; /],
+  ] as const) {
+    expect((await paster(['control', 'x.ini', 'stop', name], { cwd }).finished()).stderr).toMatch(message);
+  }
 });
 
 test('a process that control starts is started by a HUP that comes in between', async () => {

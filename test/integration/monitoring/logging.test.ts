@@ -150,13 +150,12 @@ test('WINCH writes a line for each process', async () => {
   const directory = project({ 'etc/x.ini': ini(port, { server: 'workers = 2' }) });
   const program = await serve(['etc/x.ini'], { cwd: directory });
   process.kill(program.pid, 'SIGWINCH');
-  await until(() => /^paster INFO \d+ worker/m.test(read(directory, 'var/app.log')));
+  await until(() => /^paster INFO \d+ listens/m.test(read(directory, 'var/app.log')));
   const lines = read(directory, 'var/app.log').match(/^paster INFO .*$/gm);
-  expect(lines).toEqual(
-    ['server', 'worker', 'worker'].map((what) =>
-      expect.stringMatching(new RegExp(`^paster INFO \\d+ ${what} \\d+, up \\d+ s: [^\\\\]*$`)),
-    ),
-  );
+  const ofProcess = (what: string) =>
+    expect.stringMatching(new RegExp(`^paster INFO \\d+ ${what} \\d+, up \\d+ s: [^\\\\]*$`));
+  const address = expect.stringMatching(/^paster INFO \d+ listens on http:\S+ \(server main\)$/);
+  expect(lines).toEqual([...['server', 'worker', 'worker'].map(ofProcess), address]);
 });
 
 test('a file that begins anew does so once, not with each worker and reload', async () => {
