@@ -23,22 +23,34 @@ export interface LoadingOrders {
   readonly overdue?: Promise<number>;
 }
 
-/** In the whole process, since that is what hangs or ends. The innermost step is the last. */
-const running = new Set<LoadingStep>();
+/** What makes each step fail. In the whole process, since that is what hangs or ends. The innermost step is the last. */
+const running = new Map<LoadingStep, (error: unknown) => void>();
 
-/** Runs code as `step` until it settles. */
+/** Runs code as `step` until it settles, or until it throws where nothing catches the error, such as in a timer. */
 export async function asLoadingStep<T>(step: LoadingStep, run: () => T | Promise<T>): Promise<T> {
-  running.add(step);
+  const uncaught = new Promise<never>((_resolve, reject) => {
+    running.set(step, reject);
+  });
+  // Before others, who then see that the process survives the error.
+  if (running.size === 1) process.prependListener('uncaughtExceptionMonitor', failStep);
   try {
-    return await run();
+    return await Promise.race([run(), uncaught]);
   } finally {
     running.delete(step);
+    if (running.size === 0) process.off('uncaughtExceptionMonitor', failStep);
   }
+}
+
+function failStep(error: unknown): void {
+  // An application that catches the error may survive it.
+  if (process.listenerCount('uncaughtException') > 0) return;
+  const fail = [...running.values()].at(-1);
+  process.once('uncaughtException', () => fail?.(error));
 }
 
 /** The innermost step that is running. */
 export function currentStep(): LoadingStep | undefined {
-  return [...running].at(-1);
+  return [...running.keys()].at(-1);
 }
 
 /** The error if the event loop is empty while a step is running; undefined if none is. */

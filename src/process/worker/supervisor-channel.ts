@@ -117,7 +117,7 @@ export class SupervisorChannel<Boot> {
     process.on('disconnect', () => this.#addOrder({ paster: 'orphaned' }));
     process.on('uncaughtExceptionMonitor', (error) => {
       // An application that catches the error may survive it: whatever ends the process later is something else.
-      if (this.isServing && process.listenerCount('uncaughtException') > 0) return;
+      if (process.listenerCount('uncaughtException') > 0) return;
       void this.send({ paster: 'failed', error: packError(error) });
       // Node would print it again, without the requests in flight.
       if (this.isServing && process.connected) process.once('uncaughtException', () => setCrashed(WORKER_CRASHED));

@@ -183,6 +183,22 @@ describe.each([
   });
 });
 
+describe.each([
+  ['an error in a timer', "setTimeout(() => { throw new Error('boom'); }, 50);"],
+  ['a rejection that nothing handles', "Promise.reject(new Error('boom'));"],
+  ['an error of a thread', 'new Worker("throw new Error(\'boom\')", { eval: true });'],
+])('%s while an application is loaded', (_what, code) => {
+  const app = `import { Worker } from 'node:worker_threads';\nexport const make = () => { ${code} return new Promise(() => {}); };\n`;
+  const files = { 'app.mjs': app, 'x.ini': `[app:main]\nuse = call:./app.mjs:make\n${SERVER}` };
+
+  test.each([[[]], [['-w', '1']]])('is one line, serve %j', async (options) => {
+    const message = await fails(['x.ini', ...options], files, 1);
+    expect(message).toMatch(
+      /^paster: (?:app\.mjs:2:\d+|x\.ini:1:1): \[app:main\] call:\.\/app\.mjs:make failed: boom\n$/,
+    );
+  });
+});
+
 test('a failure in a worker is told as in a single process', async () => {
   const files = {
     'a.mjs': 'export default () => { throw new Error("on purpose"); };\n',
