@@ -34,7 +34,7 @@ async function main(argv: readonly string[]): Promise<number> {
     }
     // Node takes from the cache what is imported from now on.
     enableCompileCache();
-    // Loaded late: the version needs no commander.
+    // Loaded late: the version needs no commands.
     const { runCommand } = await import('./commands/command-line/run.ts');
     return await runCommand(argv, console);
   } catch (error) {
