@@ -20,7 +20,10 @@ const OPTIONS = [
   [/--socket (?=PATH)/, 'socket = '],
 ] as const;
 
-/** The same error for a reload, which takes no options, or for several servers, of which an option would not name one. */
+/**
+ * The error with settings in its hint instead of options: a reload takes no options, and with several servers an option does not say which
+ * one it is for.
+ */
 export function withoutOptions(error: unknown): unknown {
   if (!(error instanceof RunError) || error.hint === undefined) return error;
   const hint = OPTIONS.reduce((text, [option, setting]) => text.replace(option, setting), error.hint);

@@ -26,7 +26,7 @@ import { serverIdentity } from './announce.ts';
 import { ownDeathDetails } from './death-details.ts';
 import { loadPlannedApp, plannedAppContext, servedContexts } from './plan.ts';
 import { noSuchProcess } from './processes/served-parts.ts';
-import { addressesOf, allSockets, endpointsOf, type OpenedSockets } from './server-sockets.ts';
+import { allSockets, endpointsOf, type OpenedSockets, serverAddresses } from './server-sockets.ts';
 import type { Service } from './service.ts';
 import { requestLines, showFailures } from './terminal/development.ts';
 import type { DeveloperLog } from './terminal/terminal-log.ts';
@@ -232,7 +232,7 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
   reopenLogs(): void {}
 
   async status(): Promise<ServerStatus> {
-    return { ...(await meter().ask({ history: false })), addresses: addressesOf(endpointsOf(this.#opened)) };
+    return { ...(await meter().ask({ history: false })), addresses: serverAddresses(endpointsOf(this.#opened)) };
   }
 
   /** `paster control`. */
@@ -275,7 +275,7 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
   }
 
   async report(): Promise<void> {
-    for (const line of statusLines({ ...meter().alone(), addresses: addressesOf(endpointsOf(this.#opened)) }))
+    for (const line of statusLines({ ...meter().alone(), addresses: serverAddresses(endpointsOf(this.#opened)) }))
       this.#service.log.info(line);
   }
 

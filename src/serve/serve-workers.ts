@@ -26,7 +26,7 @@ import { loadPlannedServers, type ServePlan, type StickyPlan, servedContexts, ty
 import { BackgroundProcesses } from './processes/background-processes.ts';
 import { startEnvironment } from './processes/start-environment.ts';
 import { SupervisedService } from './processes/supervised-service.ts';
-import { addressesOf, allSockets, type OpenedSockets, plannedEndpoints } from './server-sockets.ts';
+import { allSockets, type OpenedSockets, plannedEndpoints, serverAddresses } from './server-sockets.ts';
 import type { Service } from './service.ts';
 import { makeWorkersDirectory } from './sticky/workers-directory.ts';
 import { shownAddresses } from './terminal/banner.ts';
@@ -123,7 +123,7 @@ export async function serveWorkers(service: Service): Promise<number> {
   const processes = new BackgroundProcesses(service);
   const supervisor = new Supervisor<WorkerPlan>({
     ...first,
-    describeProcesses: async () => ({ ...(await processes.status()), addresses: addressesOf(endpoints) }),
+    describeProcesses: async () => ({ ...(await processes.status()), addresses: serverAddresses(endpoints) }),
     otherProcesses: () => processes.others(),
     served: servedName(plan),
     entry: WORKER,

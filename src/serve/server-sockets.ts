@@ -46,7 +46,7 @@ export function plannedEndpoints(
 }
 
 /** What a status shows of them. */
-export function addressesOf(endpoints: readonly ServerEndpoint[]): ServerAddress[] {
+export function serverAddresses(endpoints: readonly ServerEndpoint[]): ServerAddress[] {
   return endpoints.map((each) => ({ server: each.server, url: listenerUrl(each) }));
 }
 

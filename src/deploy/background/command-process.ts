@@ -101,8 +101,8 @@ function notStarted(program: string, reason: string, more: { hint?: string; caus
 const NOT_FOUND = 127;
 /** What programs in Node, Python, Go, Java and C write if another process has their port. */
 const ADDRESS_IN_USE = /\bEADDRINUSE\b|\baddress (?:is )?already in use\b/i;
-/** How often to look whether what the program has started has ended. */
-const LOOK_MS = 20;
+/** How long to wait before another look whether what the program has started has ended: at first, and at most. */
+const LOOK_MS = { first: 20, most: 200 };
 /** How long to read what the program has printed, after it and its process group have ended. A daemon may keep its output open. */
 const OUTPUT_MS = 1000;
 
@@ -196,7 +196,8 @@ class CommandProcess implements OwnProcess {
     const { pid } = this.#child ?? {};
     if (pid !== undefined) {
       signalGroup(pid, stop);
-      while (isGroupAlive(pid)) await sleep(LOOK_MS);
+      // A look may read the state of every process of the machine, and graceful_timeout may be long.
+      for (let pause = LOOK_MS.first; isGroupAlive(pid); pause = Math.min(2 * pause, LOOK_MS.most)) await sleep(pause);
     }
     this.#isGone = true;
   }

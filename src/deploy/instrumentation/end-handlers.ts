@@ -16,13 +16,13 @@ const UNKNOWN_END_MS = 1000;
 export class EndHandlers {
   /** The exports of the module. */
   exported: Readonly<Record<string, unknown>> = {};
-  readonly #before = new Map(EVENTS.map((event) => [event, new Set(addressesOf(event))]));
+  readonly #before = new Map(EVENTS.map((event) => [event, new Set(listenersOf(event))]));
   readonly #own = new Map<(typeof EVENTS)[number], Handler[]>();
 
   /** Removes the handlers that were added to the process since this object was created, and keeps them for `end`. */
   collect(): void {
     for (const event of EVENTS) {
-      const added = addressesOf(event).filter((handler) => !this.#before.get(event)?.has(handler));
+      const added = listenersOf(event).filter((handler) => !this.#before.get(event)?.has(handler));
       if (added.length > 0) this.#own.set(event, added);
       for (const handler of added) process.removeListener(event, handler);
     }
@@ -55,7 +55,7 @@ export class EndHandlers {
   }
 }
 
-function addressesOf(event: string): Handler[] {
+function listenersOf(event: string): Handler[] {
   return process.rawListeners(event as 'SIGTERM') as unknown as Handler[];
 }
 

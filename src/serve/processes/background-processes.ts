@@ -99,7 +99,7 @@ export class BackgroundProcesses {
     }, STOPPED);
   }
 
-  /** Ends the reload in progress, if there is one: what it starts is out of date, and may never become ready. */
+  /** Gives up a reload that is in progress. The files have changed since it read them, and what it starts may never become ready. */
   giveUpReload(web: Supervisor<WorkerPlan> | undefined): void {
     this.#isGivenUp = true;
     web?.interruptChange();
