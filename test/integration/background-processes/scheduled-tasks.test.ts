@@ -272,12 +272,14 @@ describe('run', () => {
   });
 
   test('a command has ended although a daemon that it started keeps its output open', async () => {
-    const directory = project(`[task:start]\n${NEVER}\ncommand = sh -c 'setsid sleep 1000 & echo daemon $!; exit 4'\n`);
+    const directory = project(`[task:start]\n${NEVER}\ncommand = sh start.sh\n`);
+    const daemon = "setsid sh -c 'echo daemon $$; touch left; exec sleep 1000'";
+    writeFileSync(join(directory, 'start.sh'), `${daemon} &\nuntil [ -e left ]; do sleep 0.01; done\nexit 4\n`);
     const program = paster(['run', 'x.ini', 'start'], { cwd: directory });
-    const [, daemon = ''] = await program.says(/^daemon (\d+)$/m);
+    const [, pid = ''] = await program.says(/^daemon (\d+)$/m);
     const { status, stderr } = await program.finished();
-    expect([status, isAlive(Number(daemon))]).toEqual([1, true]);
-    process.kill(Number(daemon));
+    expect([status, isAlive(Number(pid))]).toEqual([1, true]);
+    process.kill(Number(pid));
     expect(stderr).toContain('command sh ended with status 4');
   });
 
