@@ -52,6 +52,7 @@ export async function runProcess(described: Context, hooks: ProcessHooks): Promi
   if (own) await runPartCode(context, () => own.started);
   // A port that the old process has: it has started only if it can listen, or it would be replaced for nothing.
   await listening?.();
+  let stopped: Promise<unknown> | undefined;
   return {
     finished,
     endsWhenIdle: own?.endsWhenIdle ?? false,
@@ -59,7 +60,9 @@ export async function runProcess(described: Context, hooks: ProcessHooks): Promi
     async stop({ graceful }) {
       abort.abort();
       if (!graceful) own?.kill?.();
-      await process?.stop?.();
+      // A second signal asks again, and the user's code may end only once.
+      stopped ??= (async () => process?.stop?.())();
+      await stopped;
       await finished;
     },
   };

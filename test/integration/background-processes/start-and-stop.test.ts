@@ -97,6 +97,24 @@ await new Promise(() => setInterval(() => {}, 1000));\n`;
   expect(await pids(cwd, 'mailer')).toHaveLength(1);
 });
 
+test('stop() of a process is called once, although each of two signals asks it to end', async () => {
+  const slow = `export const make = () => {
+  let end;
+  return {
+    run: () => new Promise((resolve) => { end = resolve; console.log('runs'); }),
+    stop: () => { console.log('is to stop'); setTimeout(end, 300); },
+  };
+};\n`;
+  const cwd = project('[process:slow]\nuse = call:./slow.js:make\n', { 'slow.js': slow });
+  const program = await serveAlone(cwd);
+  await eventually(async () => (await pids(cwd, 'slow')).length === 1);
+  const [pid = 0] = await pids(cwd, 'slow');
+  process.kill(pid);
+  await program.says(/^is to stop$/m);
+  expect((await program.kill('SIGTERM')).status).toBe(0);
+  expect(program.output.match(/^is to stop$/gm)).toHaveLength(1);
+});
+
 test('a process ends when its supervisor is killed', async () => {
   const cwd = project(`[process:jobs]\ncommand = sh -c 'echo child $$; while :; do sleep 1; done'\n`);
   const program = await serveAlone(cwd);
