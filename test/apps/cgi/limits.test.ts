@@ -131,11 +131,15 @@ describe('limits', () => {
 
   test('clients that do not send their bodies, or byte by byte, lose their scripts to others', async () => {
     // Long enough to be asked, on a busy machine too, while they still have their scripts.
-    const { ask, port, log } = await bin({ x: ECHO }, { maxProcesses: 3, timeout: 3 });
+    const script = ECHO.replace('\n', '\necho >> "$0.begun"\n');
+    const { ask, port, log, directory } = await bin({ x: script }, { maxProcesses: 3, timeout: 3 });
     const sockets = Array.from({ length: 3 }, () => connect(port, '127.0.0.1'));
     for (const socket of sockets) socket.on('error', () => {}).write(post);
     const drips = setInterval(() => sockets[0]?.write('x'), 50);
     onTestFinished(() => clearInterval(drips));
+    // Earlier, what is asked could have the place of one of them.
+    const begun = join(directory, 'x.begun');
+    await eventually(() => existsSync(begun) && readFileSync(begun, 'utf8').length === sockets.length);
     await eventually(async () => (await ask('/cgi-bin/x')).status === 503);
     const answers = await Promise.all(sockets.map(text));
     expect(answers.map((answer) => answer.split('\r\n')[0])).toEqual(Array(3).fill('HTTP/1.1 408 Request Timeout'));
