@@ -3,6 +3,7 @@ import { debugFlags } from '../config/debug.ts';
 import { protectRoot } from '../config/env-file.ts';
 import type { LoadedServer } from '../deploy/load.ts';
 import { guardLoading } from '../deploy/loading-step.ts';
+import { WEB } from '../deploy/part-kinds.ts';
 import { applyEnvironment } from '../deploy/server/environment.ts';
 import type { NamedServers } from '../deploy/server/server-group.ts';
 import { LoadSession } from '../deploy/session.ts';
@@ -99,6 +100,7 @@ export async function prepare(request: ServeRequest, role: Role['name'] | undefi
   protectRoot();
   const session = new LoadSession(plan.globalConf);
   const asked = await servedParts(plan, session);
+  if (!asked.web) refuseWithoutWeb(request);
   const environment = asked.web
     ? await applyEnvironment({ ...plan, reload: request.reload }, session)
     : { files: [], variables: {}, preload: [] };
@@ -114,6 +116,25 @@ export async function prepare(request: ServeRequest, role: Role['name'] | undefi
   // A web server that starts a CGI program waits for its end.
   const parts = oneShot ? { web: true, processes: [], tasks: [] } : asked;
   return { request: { ...request, reload }, servers, parts, session, environment };
+}
+
+/** @throws UsageError for options that concern a web server. */
+function refuseWithoutWeb({ plan, open, inspect }: ServeRequest): void {
+  const { appName, serverNames, serverUri, overrides, selection: { only, without } = {} } = plan;
+  const { ssl_pem: isHttps, ...addresses } = overrides;
+  const [asked] = Object.entries({
+    'app-name': appName,
+    'server-name': serverNames[0],
+    server: serverUri.startsWith('config:') ? undefined : serverUri,
+    ...addresses,
+    https: isHttps,
+    open: open || undefined,
+    inspect,
+  }).flatMap(([name, value]) => (value === undefined ? [] : `--${name.replace('_', '-')}`));
+  if (asked === undefined) return;
+  const option = without?.includes(WEB) ? '--without' : only && '--only';
+  const reason = option === undefined ? 'the INI file has no [server:main]' : `${option} leaves the web server out`;
+  throw new UsageError('PASTER_USAGE', `serve: ${asked} has no meaning: ${reason}`, { hint: 'leave it out' });
 }
 
 /** @throws UsageError for options that make no sense for a process that serves one request. */

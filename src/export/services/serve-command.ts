@@ -28,13 +28,13 @@ function sectionOptions(servers: readonly string[]): string[] {
 
 /** @param server the options of `serve` for the web server */
 function pasterWords(
-  { names, caller }: Deployment,
+  { names, caller, hasServer }: Deployment,
   part: CommandPart,
   file: string,
   server: readonly string[],
 ): string[] {
   if (part === 'all' || part === 'web') {
-    const app = names.app === undefined ? [] : ['-n', names.app];
+    const app = names.app === undefined || !hasServer ? [] : ['-n', names.app];
     return ['serve', ...app, ...server, ...(part === 'web' ? ['--only', WEB] : []), file, ...caller];
   }
   checkName(part);

@@ -45,9 +45,27 @@ describe('what is started', () => {
     ],
     [['--only', 'web', '--without', 'web'], /--only and --without leave nothing to run/],
     [['--only', ','], /--only: it names no section/],
+    [
+      ['--only', 'mailer', '-p', '80'],
+      /serve: --port has no meaning: --only leaves the web server out \(leave it out\)/,
+    ],
+    [['--only', 'jobs', '-w', '2'], /--workers has no meaning/],
+    [['--only', 'jobs', '--socket', 's'], /--socket has no meaning/],
+    [['--only', 'jobs', '--graceful-timeout', '2'], /--graceful-timeout has no meaning/],
+    [['--without', 'web', '--open'], /--open has no meaning: --without leaves the web server out/],
+    [['--without', 'web', '--inspect'], /--inspect has no meaning/],
+    [['--only', 'jobs', '-n', 'main'], /--app-name has no meaning/],
+    [['--only', 'jobs', '-s', 'http'], /--server has no meaning/],
+    [['--only', 'jobs', '--server-name', 'main'], /--server-name has no meaning/],
   ])('serve %j is an error', async (args, message) => {
     const finished = await paster(['serve', 'x.ini', ...args], { cwd: project(BOTH) }).finished();
     expect(finished).toMatchObject({ status: 2, stderr: expect.stringMatching(message) });
+  });
+
+  test('an option of the web server is an error in a file without one', async () => {
+    const cwd = project('[process:jobs]\ncommand = sleep 100\n');
+    const finished = await paster(['serve', 'x.ini', '--host', '127.0.0.1'], { cwd }).finished();
+    expect(finished).toMatchObject({ status: 2, stderr: expect.stringContaining('the INI file has no [server:main]') });
   });
 
   test('an error at the start ends everything', async () => {
