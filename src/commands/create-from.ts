@@ -9,7 +9,7 @@ import { PACKAGES_PATH } from '../scaffold/migrate/command-line.ts';
 import { ecosystemApps, environmentNames } from '../scaffold/migrate/ecosystem.ts';
 import { loadEcosystem } from '../scaffold/migrate/ecosystem-file.ts';
 import { type MigratedApp, mergedNotes } from '../scaffold/migrate/migrated-app.ts';
-import { lostOptions, migratedIni, sectionNames, servedPort } from '../scaffold/migrate/migrated-ini.ts';
+import { lostOptions, migratedIni, sectionNames, servedPort, unknownPort } from '../scaffold/migrate/migrated-ini.ts';
 import { readProcfile } from '../scaffold/migrate/procfile.ts';
 import type { ProjectFile } from '../scaffold/project-files.ts';
 import type { Questions } from '../scaffold/questions.ts';
@@ -204,7 +204,7 @@ function notesByText(apps: readonly MigratedApp[], web: MigratedApp | undefined)
   const namesOf = new Map<string, string[]>();
   for (const app of apps) {
     const { name, notes, program } = app;
-    const lost = app === web || needsOwnFile(app, web) ? lostOptions(program) : [];
+    const lost = app === web || needsOwnFile(app, web) ? [...unknownPort(app), ...lostOptions(program)] : [];
     for (const note of mergedNotes([...notes, ...lost])) namesOf.set(note, [...(namesOf.get(note) ?? []), name]);
   }
   return [...namesOf].map(([note, names]) => `${names.join(', ')}: ${note}`);

@@ -23,6 +23,9 @@ describe('in the source', () => {
     ['const PORT = 3001;\napp.listen(PORT)', 3001],
     ['const port: number = 3001;\napp.listen(port)', 3001],
     ["app.listen(config.get('PORT', 3001))", 3001],
+    ['app.listen(process.env.API_PORT || 3001)', 3001],
+    ['const apiPort = Number(process.env.API_PORT ?? 3001);\napp.listen(apiPort)', 3001],
+    ['const { API_PORT: apiPort = 3001 } = process.env;\napp.listen({ host, port: apiPort })', 3001],
     ['serve({ fetch: app.fetch, port: 3001 })', 3001],
     ['// was app.listen(9999)\n/* port: 9998 */\napp.listen(3001)', 3001],
     ['app.listen(0)', 8080],
@@ -40,6 +43,18 @@ describe('in the source', () => {
     };
     expect(portIn(files)).toEqual([3001, 'src/main.ts']);
   });
+});
+
+test.each([
+  ['app.listen(process.env.API_PORT)'],
+  ["app.listen(Number(process.env['API_PORT'] ?? 3001))"],
+  ['const port = parseInt(process.env.API_PORT, 10);\napp.listen({ port, host })'],
+  ['const { API_PORT, OTHER } = process.env;\napp.listen(API_PORT, () => {})'],
+  ['const { OTHER, API_PORT: apiPort = 3001 } = process.env;\napp.listen(+apiPort)'],
+])('a variable that the program itself names: %s', (source) => {
+  const files = { 'server.js': source, 'package.json': '{"scripts": {"start": "API_PORT=4000 node server.js"}}' };
+  expect(portIn(files)[0]).toBe(4000);
+  expect(portIn({ 'server.js': source, '.env': 'API_PORT=5000\nPORTAL=6000\n' })).toEqual([5000, 'API_PORT in .env']);
 });
 
 test('the command and .env override the source, which overrides the framework', () => {

@@ -2,7 +2,7 @@
 import { isAbsolute, relative } from 'node:path';
 import { WEB } from '../../deploy/part-kinds.ts';
 import { scriptEnvironment } from '../../deploy/programs/script-environment.ts';
-import { portOf } from '../program-port.ts';
+import { portOf, readPort } from '../program-port.ts';
 import { type MigratedApp, type MigratedSetting, mergedNotes, type Program, shellWord } from './migrated-app.ts';
 
 export interface IniOptions {
@@ -33,10 +33,24 @@ export function migratedIni(apps: readonly MigratedApp[], options: IniOptions): 
   return `${sections.join('\n\n')}\n`;
 }
 
-/** The port that the file names, or the program. */
-export function servedPort({ port, program, cwd }: MigratedApp): number {
-  const { file = '', args } = program;
-  return port ?? portOf({ directory: cwd, file, args, reason: '' }, undefined).port;
+/** The port that the file names, or the program; otherwise paster's own, which `unknownPort` reports. */
+export function servedPort(app: MigratedApp): number {
+  return app.port ?? portOf(searched(app), undefined).port;
+}
+
+function knownPort(app: MigratedApp): number | undefined {
+  return app.port ?? (app.program.file === undefined ? undefined : readPort(searched(app))?.port);
+}
+
+function searched({ program: { file = '', args }, cwd, variables }: MigratedApp): Parameters<typeof readPort>[0] {
+  const texts = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
+  return { directory: cwd, file, args, variables: texts, reason: '' };
+}
+
+/** For a server whose port would be a guess. */
+export function unknownPort(app: MigratedApp): string[] {
+  if (knownPort(app) !== undefined) return [];
+  return [`port: neither the file nor the text of the program names it: ${servedPort(app)} is a guess`];
 }
 
 /** A name for each section; "web" is that of the server in --only. */
@@ -73,7 +87,7 @@ function webSections(app: MigratedApp, { directory, isDevelopment }: IniOptions)
     ...(isDevelopment ? reloadEntries(app, directory) : []),
     ...environmentEntries(app, directory),
   ]);
-  const notes = isDevelopment ? [] : [...app.notes, ...lostOptions(program)];
+  const notes = isDevelopment ? [] : [...app.notes, ...unknownPort(app), ...lostOptions(program)];
   const user = settings.user ?? settings.group;
   if (user !== undefined && !isDevelopment)
     notes.push(`user: paster serve --user ${user}, or export systemd --user ${user}`);
@@ -131,7 +145,8 @@ function partSection(app: MigratedApp, name: string, { directory, isDevelopment 
   ]);
   const notes = isDevelopment ? [] : [...app.notes];
   if (app.listens && !isTask) {
-    const port = app.port === undefined ? '' : `on port ${app.port} `;
+    const known = knownPort(app);
+    const port = known === undefined ? '' : `on port ${known} `;
     const why = isExclusive ? ': at a reload, the old process has to end before the new one can listen' : '';
     notes.push(`It listens ${port}by itself${why}`);
   }

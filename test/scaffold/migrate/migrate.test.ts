@@ -207,11 +207,27 @@ describe('several servers', () => {
     expect(written['etc/admin.ini']).toContain('workers = 2');
   });
 
+  test('the port of a variable that the program names is read, and a guess is reported', async () => {
+    const two = (listens: string) =>
+      create({
+        'ecosystem.config.js':
+          'module.exports = { apps: [{ name: "api", script: "server.js" }, { name: "admin", script: "admin.js", instances: 2, env: { ADMIN_PORT: 4400 } }] };',
+        'admin.js': `require('node:http').createServer(() => {}).listen(${listens});\n`,
+      });
+    const read = await two('process.env.ADMIN_PORT');
+    expect(read.written['etc/admin.ini']).toContain('port = 4400\n');
+    expect(read.stdout).not.toContain('guess');
+    const guessed = await two('require("./settings").port');
+    const note = 'port: neither the file nor the text of the program names it: 8080 is a guess';
+    expect(guessed.stdout).toContain(`  admin: ${note}\n`);
+    expect(guessed.written['etc/admin.ini']).toContain(`# ${note}.\n`);
+  });
+
   test('web= chooses another, or none', async () => {
     const { config } = await create(TWO, 'web=admin');
     expect(config).toContain('use = listen:../admin.js');
     expect(config).toContain(
-      '# It listens by itself: at a reload, the old process has to end before the new one can listen.\n[process:api]\nuse = program:../server.js\ncwd = %(here)s/..\nexclusive = true',
+      '# It listens on port 4321 by itself: at a reload, the old process has to end before the new one can listen.\n[process:api]\nuse = program:../server.js\ncwd = %(here)s/..\nexclusive = true',
     );
     expect((await app('name: "a", script: "server.js"', 'web=')).config).not.toContain('[server:main]');
     expect((await create(TWO, 'web=amin')).stderr).toContain('there is no such program of Node (there are: admin)');
