@@ -55,14 +55,8 @@ function layerOf(folder: string): number {
 
 const FILES = typescriptIn(SRC);
 
-/** Entry points of threads, and two functions that many folders use. */
-const SHORT = [
-  'filters/auth/password-thread.ts',
-  'logging/memoize-last.ts',
-  'process/worker/inspection-thread.ts',
-  'timer.ts',
-  'worker.ts',
-];
+/** The entry points of a thread and of workers, and two functions that many folders use. */
+const SHORT = ['filters/auth/password-thread.ts', 'logging/memoize-last.ts', 'timer.ts', 'worker.ts'];
 
 describe('layers', () => {
   test('imports point downwards only, and siblings do not import each other', () => {

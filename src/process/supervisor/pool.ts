@@ -11,10 +11,10 @@ import { describeError } from '../ipc/error-transfer.ts';
 import { WorkerTitles } from '../program/title.ts';
 import { type CanarySettings, tryCanary } from './canary.ts';
 import { Spares } from './spares.ts';
-import { type StartAllOptions, WorkerStarts } from './start/worker-starts.ts';
 import type { BootAllOptions, PoolOptions, Slot, WorkerSettings } from './supervision.ts';
 import { startLog } from './turns.ts';
 import type { WorkerHandle } from './worker-handle.ts';
+import { type StartAllOptions, WorkerStarts } from './worker-starts.ts';
 import { LiveWorkers } from './workers/live-workers.ts';
 
 export class Pool<Boot> {

@@ -14,15 +14,14 @@ import { History } from '../../metrics/history.ts';
 import { ServerEvents } from '../../metrics/server-events.ts';
 import type { ServerStatus } from '../../metrics/server-status.ts';
 import { statusLines } from '../../metrics/status-lines.ts';
-import { closeSockets, type ListenElsewhere } from '../../net/held-socket.ts';
+import { closeSockets, hasWaiting, type ListenElsewhere } from '../../net/held-socket.ts';
+import { timerMs } from '../../timer.ts';
 import { PreloadPlan } from '../preload/preload-plan.ts';
 import { CurrentVersion, type ReloadResult } from './current-version.ts';
 import { Pool } from './pool.ts';
 import { WorkerCount } from './scaling/worker-count.ts';
-import { serveWaiting } from './start/last-worker.ts';
 import { type SupervisorOptions, workerSettings, workersAtOnce } from './supervision.ts';
 import { Turns } from './turns.ts';
-import { watchHeartbeats } from './watchdog.ts';
 import { WorkerChanges } from './worker-changes.ts';
 import type { WorkerHandle } from './worker-handle.ts';
 
@@ -203,4 +202,58 @@ export class Supervisor<Boot> {
     const { workerTimeout = 0 } = supervision;
     this.#watchdog = watchHeartbeats(() => this.#pool.workers, heartbeatMs, workerTimeout, this.#log);
   }
+}
+
+/**
+ * A server that stops while none of its workers serves: the connections that wait in the kernel's queue would be reset when the
+ * sockets close, so a worker starts for them.
+ *
+ * Resolves when a worker serves if connections wait, or does not start.
+ * @param limit seconds
+ * @returns the seconds that are left of it
+ */
+async function serveWaiting<Boot>(pool: Pool<Boot>, limit: number, log: Logger): Promise<number> {
+  // With `isRedirected`, another server accepts on the sockets.
+  if (limit === 0 || pool.relay.isRedirected || pool.workers.some(({ state }) => state === 'ready')) return limit;
+  if (!(await hasWaiting(pool.settings.sockets))) return limit;
+  log.info('a connection waits: a worker serves it before the server ends');
+  const begun = performance.now();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, timerMs(limit));
+  });
+  await Promise.race([pool.serveOnce(), late]);
+  clearTimeout(timer);
+  return Math.max(0, limit - (performance.now() - begun) / 1000);
+}
+
+/**
+ * Kills workers that send no heartbeats, since their event loop is blocked.
+ * @param heartbeatMs how often workers send one
+ * @param seconds how long they may be silent: `worker_timeout`
+ * @returns a timer to clear
+ */
+function watchHeartbeats<Boot>(
+  workers: () => readonly WorkerHandle<Boot>[],
+  heartbeatMs: number,
+  seconds: number,
+  log: Logger,
+): NodeJS.Timeout {
+  let last = performance.now();
+  return setInterval(() => {
+    const now = performance.now();
+    // If this process was blocked too, the machine was suspended.
+    const wasSuspended = now - last > heartbeatMs * 2;
+    last = now;
+    for (const worker of workers()) {
+      if (worker.state !== 'ready') continue;
+      if (wasSuspended) worker.resetSilence();
+      else if (worker.silence > seconds * 1000) {
+        log.error(`worker ${worker.pid} has been blocked for ${seconds} s and is killed`);
+        worker.resetSilence();
+        worker.killedFor = 'stuck';
+        worker.kill();
+      }
+    }
+  }, heartbeatMs);
 }

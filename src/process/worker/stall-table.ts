@@ -1,6 +1,6 @@
 /**
  * The requests in flight of a worker, in memory that another thread can read while the main thread is blocked. The main
- * thread writes, the thread of `stall-watch.ts` reads.
+ * thread writes, `inspection-thread.ts` reads.
  */
 
 const SLOTS = 64;

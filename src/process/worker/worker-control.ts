@@ -4,10 +4,9 @@ import { Worker } from 'node:worker_threads';
 import type { AskStatus, RestartReason } from '../../metrics/server-status.ts';
 import { OWN_CODE } from '../../own-files.ts';
 import { unpackError } from '../ipc/error-transfer.ts';
-import { type BootMessage, LOAD_MS, type WorkerLimits } from '../ipc/messages.ts';
+import { type BootMessage, LOAD_MS, type Load, QUIET_MS, type WorkerLimits } from '../ipc/messages.ts';
 import type { ConnectionShare } from './accept-balancer.ts';
 import type { InspectionThreadData } from './inspection-thread.ts';
-import { LoadMeter } from './load-meter.ts';
 import { StallTable } from './stall-table.ts';
 import type { SupervisorChannel } from './supervisor-channel.ts';
 
@@ -191,4 +190,45 @@ function startInspectionThread(workerData: InspectionThreadData): void {
   const thread = new Worker(INSPECTION_THREAD, { workerData, execArgv: [] });
   thread.on('error', () => {});
   thread.unref();
+}
+
+/** From this utilization on each measurement is reported. */
+const BUSY = 0.4;
+
+/** Measures how busy a worker is, for a supervisor that starts and ends workers by load. */
+class LoadMeter {
+  readonly #share: ConnectionShare | undefined;
+  readonly #isRefusing: () => boolean;
+  #measured = performance.eventLoopUtilization();
+  #taken = 0;
+  #isActive = false;
+  #wasBusy = false;
+  #reportedAt = Number.NEGATIVE_INFINITY;
+
+  /**
+   * @param share counts the connections; without it the worker counts as active
+   * @param isRefusing whether requests are refused now
+   */
+  constructor(share: ConnectionShare | undefined, isRefusing: () => boolean) {
+    this.#share = share;
+    this.#isRefusing = isRefusing;
+  }
+
+  /** To be called at intervals. @returns what there is to report; undefined if it is much the same as before */
+  measure(): Load | undefined {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, this.#measured);
+    this.#measured = now;
+    const { connections, taken } = this.#share ?? { connections: 0, taken: 0 };
+    this.#isActive ||= !this.#share || connections > 0 || taken !== this.#taken;
+    this.#taken = taken;
+    const load = { utilization: this.#isRefusing() ? 1 : utilization, connections, isActive: this.#isActive };
+    const isBusy = load.utilization >= BUSY;
+    const isDue = isBusy || this.#wasBusy || performance.now() - this.#reportedAt >= QUIET_MS;
+    this.#wasBusy = isBusy;
+    if (!isDue) return undefined;
+    this.#reportedAt = performance.now();
+    this.#isActive = false;
+    return load;
+  }
 }

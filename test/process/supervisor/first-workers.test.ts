@@ -3,8 +3,8 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { bindSocket, type HeldSocket } from '../../../src/net/held-socket.ts';
-import { FirstWorkers } from '../../../src/process/supervisor/start/first-workers.ts';
 import { WorkerHandle } from '../../../src/process/supervisor/worker-handle.ts';
+import { FirstWorkers } from '../../../src/process/supervisor/worker-starts.ts';
 
 const WORKER = join(import.meta.dirname, '../../../dist/worker.js');
 const BOOT = { scheme: 'http', reload: false };

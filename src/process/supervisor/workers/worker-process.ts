@@ -9,15 +9,24 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isGroupAlive, signalGroup } from '../../../machine/process-group.ts';
+import type { HeldSocket } from '../../../net/held-socket.ts';
 import { type Exit, onEnd } from '../../ipc/child-exit.ts';
 import { asSendHandle, type PassedConnection } from '../../ipc/connection-handover.ts';
 import { unpackError } from '../../ipc/error-transfer.ts';
 import { addLogSource, takeLogLine } from '../../ipc/log-lines.ts';
-import { type FromWorker, isPasterMessage, reportedModules, type ToWorker, WORKER_NUMBER } from '../../ipc/messages.ts';
-import { ChildGroups } from '../../program/child-groups.ts';
+import {
+  type FromWorker,
+  type InheritedSocket,
+  isPasterMessage,
+  reportedModules,
+  type ToWorker,
+  WORKER_NUMBER,
+} from '../../ipc/messages.ts';
+import type { TablePlace } from '../../worker/connection-table.ts';
 import type { Inspection } from '../../worker/inspection.ts';
 import { InspectionPipe } from '../../worker/inspection-pipe.ts';
-import { InheritedDescriptors, type InheritedParts } from './inherited-descriptors.ts';
 
 export interface ProcessOptions extends InheritedParts {
   readonly id: number;
@@ -138,6 +147,81 @@ export class WorkerProcess<Boot> {
         return;
       default:
         this.#listener.onMessage(message, handle);
+    }
+  }
+}
+
+const FIRST_INHERITED = 3;
+
+interface InheritedParts {
+  readonly sockets: readonly HeldSocket[];
+  /** Its slot in the table of connections. */
+  readonly place: TablePlace | undefined;
+  /** Whether it can make the sockets listen: it inherits twice those that do not listen yet. */
+  readonly listens: boolean;
+}
+
+/** The descriptors that a worker inherits from its supervisor, after standard input, output and error. */
+class InheritedDescriptors {
+  /** The supervisor's descriptors, in the order in which the worker gets them. */
+  readonly fds: readonly number[];
+  /** In the worker: the slot in the table of connections. */
+  readonly place: TablePlace | undefined;
+  readonly #sockets: readonly HeldSocket[];
+  /** The sockets that it inherits twice. */
+  readonly #listenable: readonly HeldSocket[];
+  readonly #firstCopy: number;
+
+  constructor({ sockets, place, listens }: InheritedParts) {
+    const fds = sockets.map(({ fd }) => fd);
+    const places = place ? [place.fd] : [];
+    // It closes the second copy when it has made the socket listen.
+    this.#listenable = listens ? sockets.filter(({ wasListening }) => !wasListening) : [];
+    this.fds = [...fds, ...places, ...this.#listenable.map(({ fd }) => fd)];
+    this.place = place && { fd: FIRST_INHERITED + sockets.length, slot: place.slot };
+    this.#sockets = sockets;
+    this.#firstCopy = FIRST_INHERITED + sockets.length + places.length;
+  }
+
+  /** In the worker: the first descriptor after the inherited ones. */
+  get next(): number {
+    return FIRST_INHERITED + this.fds.length;
+  }
+
+  /** In the worker: the sockets that it accepts on. */
+  get sockets(): InheritedSocket[] {
+    return this.#sockets.map(({ address, backlog }, index) => ({ fd: FIRST_INHERITED + index, address, backlog }));
+  }
+
+  /** In the worker: the second copy of a socket, by its descriptor in the supervisor. */
+  copyOf(fd: number): number {
+    return this.#firstCopy + this.#listenable.findIndex((socket) => socket.fd === fd);
+  }
+}
+
+const LOOK_MS = 5;
+/** A process that does not end by then waits for the system, and nothing can end it. */
+const LONGEST_END_MS = 2000;
+
+/** The process groups that a worker has started. They end with the worker, also if it is killed. */
+class ChildGroups {
+  readonly #leaders: number[] = [];
+
+  add(leader: number): void {
+    this.#leaders.push(leader);
+  }
+
+  /** Kills the groups, and calls back when nothing is left of them: at once, if there are none. */
+  end(ended: () => void): void {
+    if (this.#leaders.length === 0) ended();
+    else void this.#kill().then(ended);
+  }
+
+  async #kill(): Promise<void> {
+    const limit = performance.now() + LONGEST_END_MS;
+    for (const leader of this.#leaders) {
+      do signalGroup(leader, 'SIGKILL');
+      while (isGroupAlive(leader) && (await sleep(LOOK_MS, true)) && performance.now() < limit);
     }
   }
 }

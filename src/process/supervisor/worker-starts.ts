@@ -2,16 +2,16 @@
  * Starts the workers of a pool: takes a process that has started already, or spawns one, has it load the application, and waits
  * until it serves. The pool decides which slot the worker gets.
  */
-import type { Logger } from '../../../log.ts';
-import type { ListenElsewhere } from '../../../net/held-socket.ts';
-import { describeError } from '../../ipc/error-transfer.ts';
-import type { Spares } from '../spares.ts';
-import type { BootAllOptions, BootOptions, PoolOptions, WorkerSettings } from '../supervision.ts';
-import { Interrupted } from '../turns.ts';
-import type { WorkerHandle } from '../worker-handle.ts';
-import type { LiveWorkers } from '../workers/live-workers.ts';
-import { FirstWorkers } from './first-workers.ts';
-import { StartLimit } from './start-limit.ts';
+import { RunError } from '../../errors.ts';
+import type { Logger } from '../../log.ts';
+import type { ListenElsewhere } from '../../net/held-socket.ts';
+import { after } from '../../timer.ts';
+import { describeError } from '../ipc/error-transfer.ts';
+import type { Spares } from './spares.ts';
+import type { BootAllOptions, BootOptions, PoolOptions, WorkerSettings } from './supervision.ts';
+import { Interrupted } from './turns.ts';
+import type { WorkerHandle } from './worker-handle.ts';
+import type { LiveWorkers } from './workers/live-workers.ts';
 
 /** What starting workers needs of their pool. */
 export interface StartsOwner<Boot> {
@@ -200,4 +200,93 @@ async function atOnce(count: number, action: (index: number) => Promise<void>): 
   const all = await Promise.allSettled(Array.from({ length: count }, (_each, index) => action(index)));
   const failed = all.find((each) => each.status === 'rejected');
   return failed && { error: failed.reason };
+}
+
+/** A worker that has not listened by then waits for a debugger, or in a module of NODE_OPTIONS. */
+const LISTEN_LIMIT_MS = 3000;
+
+/**
+ * The processes of the first workers. They start before the sockets listen, and load nothing of the application until then. The
+ * first of them makes the sockets listen: in the supervisor, Node would begin to accept on them.
+ */
+export class FirstWorkers<Boot> {
+  readonly #workers: WorkerHandle<Boot>[] = [];
+  #listening: WorkerHandle<Boot> | undefined;
+
+  /**
+   * @param spawn starts a process; `listens`: one that can make its sockets listen
+   * @returns a function that makes a socket listen, if it can. It throws as `listen(2)`.
+   */
+  start(count: number, boot: Boot, spawn: (how: { readonly listens: boolean }) => WorkerHandle<Boot>): ListenElsewhere {
+    for (let index = 0; index < count; index++) {
+      const worker = spawn({ listens: index === 0 });
+      this.#listening ??= worker;
+      worker.warm(boot, { rehearses: false });
+      this.#workers.push(worker);
+    }
+    return (fd, backlog) => this.#listen(fd, backlog);
+  }
+
+  take(): WorkerHandle<Boot> | undefined {
+    return this.#workers.shift();
+  }
+
+  async #listen(fd: number, backlog: number): Promise<boolean> {
+    const worker = this.#listening;
+    if (!worker) return false;
+    let late: NodeJS.Timeout | undefined;
+    const givenUp = new Promise<false>((resolve) => {
+      late = setTimeout(resolve, LISTEN_LIMIT_MS, false);
+      void worker.exited.then(() => resolve(false));
+    });
+    try {
+      return await Promise.race([worker.listen(fd, backlog).then(() => true), givenUp]);
+    } finally {
+      clearTimeout(late);
+    }
+  }
+}
+
+/** When a warning says that a worker still loads. */
+const SLOW_START_S = 10;
+
+/** How long a worker that is given up may take to say what it waits for: its event loop may be blocked. */
+const LAST_WORDS_S = 1;
+
+interface LimitedWorker {
+  readonly pid: number | undefined;
+  giveUp(seconds: number): void;
+  kill(): void;
+}
+
+/** How long a worker may take until it serves. */
+class StartLimit {
+  /** Why the worker was given up; undefined as long as it is in time. */
+  error: RunError | undefined;
+  #kill: NodeJS.Timeout | undefined;
+  readonly #slow: NodeJS.Timeout | undefined;
+  readonly #limit: NodeJS.Timeout | undefined;
+
+  /**
+   * @param seconds 0: no limit
+   * @param loaded what it loads: `the application`
+   */
+  constructor(seconds: number, worker: LimitedWorker, loaded: string, log: Logger) {
+    this.#slow = after(SLOW_START_S, () => {
+      log.warn(`worker ${worker.pid} has been loading ${loaded} for ${SLOW_START_S} s`);
+    });
+    this.#limit = after(seconds, () => {
+      this.error = new RunError('PASTER_START_TIMEOUT', `${loaded} was not ready within ${seconds} s`, {
+        hint: 'is there an endless loop, or a promise that never settles? start_timeout gives it more time',
+      });
+      worker.giveUp(seconds);
+      this.#kill = after(LAST_WORDS_S, () => worker.kill());
+    });
+  }
+
+  clear(): void {
+    clearTimeout(this.#slow);
+    clearTimeout(this.#limit);
+    clearTimeout(this.#kill);
+  }
 }
