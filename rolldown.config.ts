@@ -13,7 +13,7 @@ const SRC = join(import.meta.dirname, 'src');
 const PROGRAMS = [
   ...['cli', 'worker', 'process/worker/inspection-thread', 'filters/auth/password-thread'],
   'process/preload/package-entries',
-  ...['deploy/programs/forked/forked-listen', 'deploy/programs/children/refuse-listen'],
+  ...['deploy/programs/children/forked-listen', 'deploy/programs/children/refuse-listen'],
 ];
 
 /** What src/lazy-index.ts loads by its path when a program calls it, besides the built-in parts. */

@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { type FoundProgram, findProgram, START_SCRIPTS } from '../deploy/programs/find-program.ts';
 import { type Framework, frameworkOf } from '../deploy/programs/frameworks.ts';
 import { type Manifest, readManifest } from '../deploy/programs/manifest.ts';
-import { packageFile } from '../deploy/programs/package-commands.ts';
+import { packageFile } from '../deploy/programs/script-command.ts';
 import { isExistingDirectory, readableText } from '../files/existing-path.ts';
 import { ownTarball } from '../own-files.ts';
 import { type FoundPort, portOf } from './program-port.ts';

@@ -9,7 +9,7 @@ import { warnOfLocalClients } from '../deploy/check/local-clients.ts';
 import { createSectionApp } from '../deploy/compose.ts';
 import type { Context } from '../deploy/context.ts';
 import { innerContexts } from '../deploy/inspect/outline.ts';
-import type { PreloadedModule } from '../deploy/instrumentation/preloaded.ts';
+import type { PreloadedModule } from '../deploy/instrumentation.ts';
 import { type LoadedServer, loadContext, loadServer } from '../deploy/load.ts';
 import { ownPackage } from '../deploy/modules/packages.ts';
 import { builtinSchema } from '../deploy/schema.ts';

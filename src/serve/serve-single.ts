@@ -315,7 +315,7 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
     const { environment, plan } = this.#service;
     if (environment.preload.length === 0) return;
     // Loaded late: most applications are not traced.
-    const { importPreloaded } = await import('../deploy/instrumentation/preloaded.ts');
+    const { importPreloaded } = await import('../deploy/instrumentation.ts');
     const directory = plan.file === undefined ? plan.directory : dirname(plan.file);
     setLastTask(await importPreloaded(environment.preload, { directory, worker: undefined }));
   }

@@ -20,7 +20,7 @@ export async function setUpEnvironment({ file, appName }: Application, session: 
   const { preload } = await applyEnvironment({ file, appName }, session);
   if (preload.length === 0) return;
   // Loaded late: most applications are not traced.
-  const { importPreloaded } = await import('../../deploy/instrumentation/preloaded.ts');
+  const { importPreloaded } = await import('../../deploy/instrumentation.ts');
   const directory = file === undefined ? workingDirectory() : dirname(file);
   setLastTask(await importPreloaded(preload, { directory, worker: undefined }));
 }

@@ -1,10 +1,11 @@
 /** Runs what a `[process:*]` section describes, in this process. */
+import { subscribe } from 'node:diagnostics_channel';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { ConfigError, errorCode } from '../../errors.ts';
 import { describeValue } from '../../protocol/shapes/describe.ts';
 import { createSectionApp, factoryContext, factoryFunction, loadTarget, returned, runPartCode } from '../compose.ts';
 import { type Context, describePart, type FactoryContext, sectionPlace } from '../context.ts';
 import { builtinCheck, declaredSchema } from '../schema.ts';
-import { watchListens } from './pending-listens.ts';
 import type { BackgroundObject, OwnProcess, ProcessHooks } from './process-object.ts';
 import { backgroundSettings, factorySettings, readBackgroundSettings } from './process-settings.ts';
 import { type RequestTaskSettings, requestedApp, requestTask } from './request-task.ts';
@@ -170,4 +171,29 @@ export function asProcess(value: unknown, context: FactoryContext): Made {
 
 function isOwn(process: BackgroundObject | undefined): process is OwnProcess {
   return process !== undefined && 'started' in process && process.started instanceof Promise;
+}
+
+const LOOK_MS = 10;
+/** The lookup of a host name may take long, and is no reason to keep a process from being started. */
+const LONGEST_MS = 2000;
+
+/**
+ * Watches the servers that the user's code starts: whether they can listen is known only some time after `listen()`. To be called
+ * before that code runs.
+ * @returns a function that waits until all that listens by then does, or has failed
+ */
+function watchListens(): () => Promise<void> {
+  const pending = new Set<unknown>();
+  const server = (message: unknown) => (message as { readonly server: unknown }).server;
+  // Node does not emit them everywhere: then only errors that come at once are noticed.
+  subscribe('tracing:net.server.listen:asyncStart', (message) => pending.add(server(message)));
+  subscribe('tracing:net.server.listen:asyncEnd', (message) => pending.delete(server(message)));
+  subscribe('tracing:net.server.listen:error', (message) => pending.delete(server(message)));
+  return async () => {
+    const limit = performance.now() + LONGEST_MS;
+    // `listen()` may be called in a callback of this turn, and an error is emitted in a later one.
+    await turn();
+    while (pending.size > 0 && performance.now() < limit) await sleep(LOOK_MS);
+    await turn();
+  };
 }

@@ -7,7 +7,7 @@ import type { IniDocument } from '../../config/ini.ts';
 import { ConfigError, ErrorList, type Location, PasterError } from '../../errors.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { type Context, type FactoryContext, settingsOf } from '../context.ts';
-import type { PreloadedModule } from '../instrumentation/preloaded.ts';
+import type { PreloadedModule } from '../instrumentation.ts';
 import { IMPORT_TIMEOUT_MS } from '../loading-step.ts';
 import { checkLogging } from '../logging.ts';
 import { isBackground, kindOfSection, nameOfSection, type PartKind } from '../part-kinds.ts';

@@ -26,7 +26,7 @@ import {
   type SectionRef,
   sectionPlace,
 } from '../context.ts';
-import type { PreloadedModule } from '../instrumentation/preloaded.ts';
+import type { PreloadedModule } from '../instrumentation.ts';
 import { loadFunction } from '../modules/module-target.ts';
 import { isBackground, type PartKind } from '../part-kinds.ts';
 import { builtinCheck, declaredSchema, namesApp, schemaOf } from '../schema.ts';
@@ -83,7 +83,7 @@ export class PartInspector {
     if (!first) return;
     const { name, section, location } = first;
     const run = async () => {
-      const { importPreloaded } = await import('../instrumentation/preloaded.ts');
+      const { importPreloaded } = await import('../instrumentation.ts');
       await importPreloaded(modules, { directory, worker: undefined });
     };
     await this.#import(name, `${section}preload`, location, run).catch((error) => this.#session.report(error));

@@ -12,8 +12,7 @@ import {
   isForkingScript,
 } from './frameworks.ts';
 import { type Manifest, readManifest } from './manifest.ts';
-import { commandFile, packageFile } from './package-commands.ts';
-import { parseScript, portableScript, type ScriptCommand } from './script-command.ts';
+import { commandFile, packageFile, parseScript, portableScript, type ScriptCommand } from './script-command.ts';
 
 /** What to serve, and how it was found. */
 export interface FoundProgram {

@@ -4,17 +4,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { bool, defineSettings, int, path, type SettingsOf, text } from '../../config/setting.ts';
 import { RunError } from '../../errors.ts';
-import { partLogger } from '../../log.ts';
+import { inject } from '../../gateway/inject.ts';
+import { partLogger, silentLogger } from '../../log.ts';
 import type { App, Settings } from '../../protocol/types.ts';
 import { argumentList } from '../background/command-line.ts';
 import { asLoadingStep, currentStep, type LoadingStep } from '../loading-step.ts';
 import { announceMain, runMain } from '../modules/run-main.ts';
+import { takeForkedServer } from './children/forked-server.ts';
 import { becomeClusterWorker } from './cluster-worker.ts';
-import { takeForkedServer } from './forked/forked-server.ts';
 import { isForkingServer } from './frameworks.ts';
 import { hideChannel } from './hide-channel.ts';
 import { ListenTakeover } from './listening/takeover.ts';
-import { watchReadiness } from './readiness.ts';
 import { StopSignals } from './stop-signals.ts';
 
 export const programSettings = defineSettings(
@@ -162,3 +162,41 @@ async function until(isSo: () => boolean, limit: number): Promise<void> {
 
 /** A program that uses node:cluster, in its first file, or a library that forks it. */
 const FORKS_ITSELF = /['"](?:(?:node:)?cluster|throng)['"]/;
+
+// --- when a program is ready that listens before it is: a path responds, or the program prints a line
+
+const POLL_MS = 50;
+
+/** @returns what to wait for once the program listens; output is watched from now on. */
+function watchReadiness(ready: string): (app: App) => Promise<void> {
+  return ready.startsWith('/') ? (app) => responds(app, ready) : waitForLine(ready);
+}
+
+async function responds(app: App, path: string): Promise<void> {
+  for (;;) {
+    const request = { method: 'GET', url: path, headers: { host: 'localhost' }, body: undefined };
+    const { statusCode, body } = await inject(app, request, silentLogger);
+    body.resume();
+    if (statusCode < 400) return;
+    await sleep(POLL_MS);
+  }
+}
+
+function waitForLine(text: string): () => Promise<void> {
+  const printed = new Promise<void>((resolve) => {
+    for (const stream of [process.stdout, process.stderr]) {
+      const { write } = stream;
+      let line = '';
+      stream.write = ((chunk: string | Uint8Array, ...rest: never[]) => {
+        line = (line + Buffer.from(chunk as Uint8Array).toString()).slice(-4096);
+        if (line.includes(text)) {
+          stream.write = write;
+          resolve();
+        }
+        line = line.slice(line.lastIndexOf('\n') + 1);
+        return write.call(stream, chunk, ...rest);
+      }) as typeof stream.write;
+    }
+  });
+  return () => printed;
+}

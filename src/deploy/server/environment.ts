@@ -13,7 +13,7 @@ import type { Settings } from '../../protocol/types.ts';
 import { workingDirectory } from '../../working-directory.ts';
 import { type Context, type FactoryContext, placeOfKey, sectionPrefix, settingsOf } from '../context.ts';
 import { innerContexts } from '../inspect/outline.ts';
-import type { PreloadedModule } from '../instrumentation/preloaded.ts';
+import type { PreloadedModule } from '../instrumentation.ts';
 import { loadContext } from '../load.ts';
 import type { PackageInfo } from '../modules/packages.ts';
 import type { PartKind } from '../part-kinds.ts';

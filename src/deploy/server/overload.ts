@@ -4,16 +4,19 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { join } from 'node:path';
 import { sendPlainText } from '../../http/error-response.ts';
-import { longestPrefix } from '../../http/path-prefixes.ts';
+import { longestPrefix, PathPrefixes } from '../../http/path-prefixes.ts';
 import { pathEnd } from '../../http/url-path.ts';
 import type { Logger } from '../../log.ts';
 import type { RefusalReason } from '../../metrics/counts.ts';
 import { InflightList } from '../../metrics/inflight-requests.ts';
 import { meter } from '../../metrics/meter.ts';
+import { PACKAGE_ROOT } from '../../own-files.ts';
 import { declineUpgrade } from '../../protocol/default-handlers.ts';
 import type { App } from '../../protocol/types.ts';
-import type { ExemptPaths } from './exempt-paths.ts';
+import type { Context } from '../context.ts';
+import { innerContexts } from '../inspect/outline.ts';
 
 /** Seconds after which a client may try again. */
 const RETRY_AFTER = 1;
@@ -157,4 +160,46 @@ class LateLoop {
     }
     return now - this.#turnBegan > this.#limit || meter().timerDelay(now) > this.#limit;
   }
+}
+
+// --- paths that are served nevertheless: those of the built-in monitoring applications, and those of `overload_except`
+
+/** By prefix: `all` is exempt, of `health` the paths that `npm:paster#health` answers, and `none`. */
+type ExemptPaths = PathPrefixes<Exemption>;
+
+type Exemption = 'all' | 'health' | 'none';
+
+/** The modules of the built-in applications, which have several names. */
+const MONITORING: ReadonlyMap<string, Exemption> = new Map([
+  [join(PACKAGE_ROOT, 'dist/apps/monitoring/health.js'), 'health'],
+  [join(PACKAGE_ROOT, 'dist/apps/monitoring/metrics.js'), 'all'],
+  [join(PACKAGE_ROOT, 'dist/apps/monitoring/status.js'), 'all'],
+]);
+
+/**
+ * @param app the application, resolved; undefined if it is not in an INI file
+ * @param listed the prefixes of `overload_except`
+ */
+export async function exemptPaths(app: Context | undefined, listed: readonly string[]): Promise<ExemptPaths> {
+  const paths: ExemptPaths = new PathPrefixes();
+  for (const prefix of listed) paths.add(prefix, 'all');
+  if (app) await addMonitoring(app, '', paths);
+  return paths;
+}
+
+async function addMonitoring(context: Context, prefix: string, paths: ExemptPaths): Promise<void> {
+  const inner = await innerContexts(context);
+  const exemption = context.form === 'factory' ? MONITORING.get(context.target.file ?? '') : undefined;
+  // Another application may be mounted below the prefix of a monitoring one.
+  if (exemption !== undefined || (inner.length === 0 && context.kind === 'app')) paths.add(prefix, exemption ?? 'none');
+  for (const each of inner) {
+    if (each.context.kind === 'filter') continue;
+    await addMonitoring(each.context, prefix + mountedAt(each.key), paths);
+  }
+}
+
+/** The path in a key of `urlmap`. Other keys, such as those of a cascade, mount nothing. */
+function mountedAt(key = ''): string {
+  const [path = ''] = /\/.*$/.exec(key.replace(/^https?:\/\/[^/]*/, '')) ?? [];
+  return path === '/' ? '' : path;
 }

@@ -1,7 +1,7 @@
 /** How an image installs the dependencies of a project: with the package manager whose lock file the project has. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { workspaceDirectories } from '../../deploy/programs/workspaces.ts';
+import { workspaceDirectories } from '../../deploy/programs/manifest.ts';
 import { UsageError } from '../../errors.ts';
 
 export interface PackageInstall {

@@ -1,7 +1,6 @@
 /** The script of a package.json that a command of npm, yarn or pnpm runs, also in a workspace. Nothing of it is run. */
 import { resolve } from 'node:path';
-import { readManifest } from '../../deploy/programs/manifest.ts';
-import { workspaceDirectories, workspacesRoot } from '../../deploy/programs/workspaces.ts';
+import { readManifest, workspaceDirectories, workspacesRoot } from '../../deploy/programs/manifest.ts';
 
 export interface PackageScript {
   /** The directory of its package.json, in which it runs. An absolute path. */

@@ -12,7 +12,7 @@ import {
   readBackgroundSettings,
 } from '../../deploy/background/process-settings.ts';
 import type { FactoryContext } from '../../deploy/context.ts';
-import type { PreloadedModule } from '../../deploy/instrumentation/preloaded.ts';
+import type { PreloadedModule } from '../../deploy/instrumentation.ts';
 import { withEnvironment } from '../../deploy/server/environment.ts';
 import type { LoadSession } from '../../deploy/session.ts';
 import type { LogLevel } from '../../log.ts';

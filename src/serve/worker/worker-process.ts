@@ -29,7 +29,7 @@ export async function preload(
 ): Promise<void> {
   if (modules.length === 0) return;
   // Loaded late: most applications are not traced.
-  const { importPreloaded } = await import('../../deploy/instrumentation/preloaded.ts');
+  const { importPreloaded } = await import('../../deploy/instrumentation.ts');
   const directory = file === undefined ? cwd : dirname(file);
   setLastTask(await importPreloaded(modules, { directory, worker }));
 }

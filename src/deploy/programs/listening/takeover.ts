@@ -15,7 +15,6 @@ import type { App } from '../../../protocol/types.ts';
 import { guardChildren, replaceChildren } from '../children/guard-children.ts';
 import { formatRequested, isTemporary, type RequestedAddress } from '../children/listen-call.ts';
 import { forksError, isPortOfForks } from '../cluster-worker.ts';
-import { ViteHotReload } from '../vite/hot-reload.ts';
 import {
   awaitsHandlers,
   type Callback,
@@ -25,6 +24,7 @@ import {
   replaceListen,
   setProgramPolicy,
 } from './policy.ts';
+import { ViteHotReload } from './vite-hot-reload.ts';
 
 /** Whether a server is one that only the program's own processes know: a Unix socket among the temporary files, not for HTTP. */
 function connectsOwnProcesses(server: NetServer, { path }: RequestedAddress): boolean {

@@ -15,7 +15,7 @@ import { OWN_CODE } from '../../../own-files.ts';
 import type { App } from '../../../protocol/types.ts';
 import { FORKED_SERVER, type ForkedServerPlace } from './forked-listen.ts';
 
-const PRELOAD = join(OWN_CODE, 'deploy/programs/forked/forked-listen.js');
+const PRELOAD = join(OWN_CODE, 'deploy/programs/children/forked-listen.js');
 /** How often to look for the socket. */
 const POLL_MS = 50;
 /** How long a request waits for a server that starts again, as Next's does when its configuration changes. */
