@@ -36,11 +36,12 @@ export function ownVersion(): string {
 }
 
 /**
- * The tarball that npm installed this copy of paster from, as a path from `directory` such as `../paster-0.1.0.tgz`;
- * undefined if it comes from a registry or is a clone. node_modules/.package-lock.json has the path.
+ * What this copy of paster can be installed from again, as a path from `directory` such as `../paster-0.1.0.tgz`: the tarball that
+ * npm installed it from, which node_modules/.package-lock.json names, or the clone that it runs in. Undefined: a registry.
  */
-export function ownTarball(directory: string): string | undefined {
+export function ownSource(directory: string): string | undefined {
   const modules = dirname(PACKAGE_ROOT);
+  if (basename(modules) !== 'node_modules') return pathFrom(directory, PACKAGE_ROOT);
   let resolved: unknown;
   try {
     const lock = JSON.parse(readFileSync(join(modules, '.package-lock.json'), 'utf8'));
@@ -50,9 +51,12 @@ export function ownTarball(directory: string): string | undefined {
   }
   if (typeof resolved !== 'string' || !/^file:.*\.tgz$/.test(resolved)) return undefined;
   const path = resolve(dirname(modules), resolved.slice('file:'.length));
-  if (!existsSync(path)) return undefined;
-  const spec = relative(directory, path);
-  return spec.startsWith('..') ? spec : `./${spec}`;
+  return existsSync(path) ? pathFrom(directory, path) : undefined;
+}
+
+function pathFrom(directory: string, path: string): string {
+  const name = relative(directory, path);
+  return name.startsWith('..') ? name : `./${name}`;
 }
 
 /**

@@ -4,7 +4,7 @@ import { builtinModules } from 'node:module';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { settingsOf } from '../deploy/context.ts';
 import { EXIT_OK, formatError, printable, printableLine, UsageError } from '../errors.ts';
-import { ownTarball, ownVersion } from '../own-files.ts';
+import { ownSource, ownVersion } from '../own-files.ts';
 import {
   type Answers,
   answersText,
@@ -178,7 +178,7 @@ async function writeAnswers(config: string, answers: Answers): Promise<void> {
 
 function printNextSteps(root: string, files: readonly ProjectFile[], console: Console): void {
   const install = files.some(({ path }) => path === 'package.json')
-    ? [`npm install ${ownTarball(root) ?? ''}`.trimEnd()]
+    ? [`npm install ${ownSource(root) ?? ''}`.trimEnd()]
     : [];
   const steps = [
     `cd ${relative(workingDirectory(), root) || '.'}`,

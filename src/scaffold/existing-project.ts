@@ -6,7 +6,7 @@ import { type Framework, frameworkOf } from '../deploy/programs/frameworks.ts';
 import { type Manifest, readManifest } from '../deploy/programs/manifest.ts';
 import { packageFile } from '../deploy/programs/script-command.ts';
 import { isExistingDirectory, readableText } from '../files/existing-path.ts';
-import { ownTarball } from '../own-files.ts';
+import { ownSource } from '../own-files.ts';
 import { type FoundPort, portOf } from './program-port.ts';
 
 export type PackageManager = 'npm' | 'pnpm' | 'yarn' | 'bun';
@@ -156,9 +156,9 @@ export function isInstalled(directory: string, name: string): boolean {
 /** The command that installs paster in the directory; undefined if it is installed. */
 export function installCommand(directory: string, manager: PackageManager, manifest: Manifest): string | undefined {
   if (isInstalled(directory, 'paster')) return undefined;
-  const tarball = ownTarball(directory);
-  if (manifest.uses('paster') && tarball === undefined) return `${manager} install`;
-  return `${addCommand(manager)} ${tarball ?? 'paster'}`;
+  const source = ownSource(directory);
+  if (manifest.uses('paster') && source === undefined) return `${manager} install`;
+  return `${addCommand(manager)} ${source ?? 'paster'}`;
 }
 
 /** The command that adds a package. */

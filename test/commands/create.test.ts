@@ -362,7 +362,7 @@ describe('at a terminal', () => {
     program.type(`${DOWN}\r`);
     await program.says(/Server in production/);
     program.type(`${DOWN}${DOWN}\r`);
-    await program.says(/Next: cd asked/);
+    await program.says(/Next: cd asked && npm install (?:\.\.\/)+\S+ && npx paster/);
     expect((await program.finished()).status).toBe(0);
     expect(read(directory, 'asked/app.ts')).toContain("from 'express'");
     expect(read(directory, 'asked/etc/config.ini')).toContain('npm:paster#scgi');
