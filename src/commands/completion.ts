@@ -130,7 +130,7 @@ function bashScript(completions: readonly Completion[]): string {
 ${NAMES_FUNCTION}
 _paster() {
   local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} command=\${COMP_WORDS[1]}
-  local options= valued= words= names= list= before=
+  local options= valued= words= names= list= before= name left=
   if [ "$COMP_CWORD" -eq 1 ] || { [ "$command" = help ] && [ "$COMP_CWORD" -eq 2 ]; }; then
     COMPREPLY=($(compgen -W ${shellQuote(`${commands} --help --version`)} -- "$current"))
     return
@@ -155,7 +155,10 @@ ${named.join('\n')}
       if [ -n "$list" ]; then
         case $current in *,*) before=\${current%,*}, ;; esac
       fi
-      COMPREPLY=($(compgen -P "$before" -W "$(_paster_names "$names" "\${COMP_WORDS[@]:2}")" -- "\${current#"$before"}"))
+      for name in $(_paster_names "$names" "\${COMP_WORDS[@]:2}"); do
+        case ,$before in *,"$name",*) ;; *) left+=" $name" ;; esac
+      done
+      COMPREPLY=($(compgen -P "$before" -W "$left" -- "\${current#"$before"}"))
       ;;
   esac
 }
@@ -185,7 +188,10 @@ function zshScript(completions: readonly Completion[]): string {
 ${NAMES_FUNCTION}
 _paster_complete() {
   local -a names=(\${(f)"$(_paster_names $1 $words)"})
-  [[ $2 == list ]] && compset -P '*,'
+  if [[ $2 == list ]] && compset -P '*,'; then
+    local -a given=(\${(s:,:)\${IPREFIX#*=}})
+    names=(\${names:|given})
+  fi
   compadd -- $names
 }
 _paster() {
@@ -219,10 +225,12 @@ const FISH_FUNCTIONS = `function __paster_names
   end
   set -l before
   contains list $argv[2]; and set before (string match -r '[^=]*,' -- (commandline -ct))
-  contains web (string split , -- $argv[1]); and echo "$before"web
+  set -l names
+  contains web (string split , -- $argv[1]); and set names web
   set -l kinds (string replace -a , '|' -- $argv[1])
-  test -f "$file"; and for name in (sed ${READ_NAMES} "$file")
-    echo "$before$name"
+  test -f "$file"; and set -a names (sed ${READ_NAMES} "$file")
+  for name in $names
+    contains -- $name (string split , -- $before); or echo "$before$name"
   end
 end
 function __paster_after
