@@ -15,7 +15,7 @@ import { backgroundSettings, refusePreload } from './process-settings.ts';
 
 export const schedule: SettingType<string> = {
   allowed:
-    'five fields (minute, hour, day of the month, month, day of the week), six with seconds in front, or @hourly, @daily, ...',
+    'five fields (minute, hour, day of the month, month, day of the week), six with seconds in front, or @yearly (@annually), @monthly, @weekly, @daily (@midnight), @hourly',
   parse(value) {
     const fields = value.trim().split(/\s+/);
     const pattern = fields.join(' ');

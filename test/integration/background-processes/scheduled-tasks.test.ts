@@ -395,7 +395,7 @@ test('check finds wrong schedules, time zones and settings', async () => {
   expect(status).toBe(2);
   const lines = stdout.split('\n').filter(Boolean);
   const expected = [
-    /^x\.ini:2:1: \[task:a\] schedule: it has 4 fields \(allowed: five fields .*, six with seconds in front, or @hourly/,
+    /^x\.ini:2:1: \[task:a\] schedule: it has 4 fields \(allowed: five fields .*, six with seconds in front, or @yearly \(@annually\), @monthly, @weekly, @daily \(@midnight\), @hourly\)/,
     /^x\.ini:5:1: \[task:b\] schedule: "0 0 30 2 \*" is never due/,
     /^x\.ini:9:1: \[task:c\] timezone: there is no time zone "Europe\/Berln"/,
     /^x\.ini:13:1: \[task:d\] request: "nowhere" is not a method and a path/,
