@@ -2,6 +2,7 @@
 import { basename } from 'node:path';
 import { fromWorkingDirectory } from '../working-directory.ts';
 import type { Deployment } from './deployment.ts';
+import { containerServer, portsBesideWeb } from './services/serve-command.ts';
 import { lines } from './text.ts';
 
 export interface Heading {
@@ -19,7 +20,9 @@ export interface Heading {
 type Installation = readonly [place: string, check: string, load: string];
 
 /** For each target: the place of its file, the check, and the command that loads it. `output` is a word of a shell. */
-const INSTALLATION: Readonly<Record<string, (name: string, output: string | undefined) => Installation>> = {
+const INSTALLATION: Readonly<
+  Record<string, (name: string, output: string | undefined, ports: string) => Installation>
+> = {
   nginx: (name) => [`/etc/nginx/sites-enabled/${name}`, 'nginx -t', 'systemctl reload nginx'],
   lighttpd: (name) => [
     `/etc/lighttpd/conf-enabled/90-${name}.conf`,
@@ -47,7 +50,11 @@ const INSTALLATION: Readonly<Record<string, (name: string, output: string | unde
     `systemd-analyze verify ${name}.target`,
     `systemctl daemon-reload && systemctl enable ${name}.target && systemctl restart ${name}.target`,
   ],
-  docker: (name) => ["Dockerfile, in the project's directory", `docker build -t ${name} .`, `docker run ${name}`],
+  docker: (name, _output, ports) => [
+    "Dockerfile, in the project's directory",
+    `docker build -t ${name} .`,
+    `docker run ${ports}${name}`,
+  ],
   kubernetes: (name, output = `${name}.yaml`) => [
     output,
     `kubectl apply --dry-run=server -f ${output}`,
@@ -66,7 +73,7 @@ const RUN: Readonly<Record<string, string>> = {
 
 export function withHeading(
   { target, words, isStandalone, isSplit, output }: Heading,
-  { name }: Deployment,
+  deployment: Deployment,
   text: string,
 ): string {
   const command = ['paster', 'export', ...words].map(quoted).join(' ');
@@ -76,19 +83,26 @@ export function withHeading(
     ...(isStandalone
       ? // nginx does not look for a relative path in the working directory.
         [`# Run it: ${RUN[target]} ${output === undefined ? 'FILE' : quoted(fromWorkingDirectory(output))}`]
-      : installationLines(isSplit ? 'split' : target, name, output)),
+      : installationLines(isSplit ? 'split' : target, deployment, output)),
     text,
   )}\n`;
 }
 
 /** The commands name the file or the unit that is written, unless `output` is a directory. */
-function installationLines(target: string, name: string, output: string | undefined): string[] {
+function installationLines(target: string, deployment: Deployment, output: string | undefined): string[] {
   const installation = INSTALLATION[target];
   if (installation === undefined) return [];
   const isFile = output !== undefined && /\.(?:service|ya?ml)$/.test(output);
-  const unit = isFile && target === 'systemd' ? quoted(basename(output, '.service')) : name;
-  const [place, check, load] = installation(unit, isFile ? quoted(output) : undefined);
+  const unit = isFile && target === 'systemd' ? quoted(basename(output, '.service')) : deployment.name;
+  const [place, check, load] = installation(unit, isFile ? quoted(output) : undefined, publishedPorts(deployment));
   return [`# Place: ${place}`, `# Check: ${check}`, `# Load:  ${load}`];
+}
+
+/** The options of `docker run` for the ports of the servers. */
+function publishedPorts(deployment: Deployment): string {
+  if (!deployment.hasServer) return '';
+  const ports = [containerServer(deployment), ...portsBesideWeb(deployment)];
+  return ports.map(({ port }) => `-p ${port}:${port} `).join('');
 }
 
 /**

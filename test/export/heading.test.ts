@@ -73,6 +73,13 @@ test('the command that runs a standalone file has its absolute path', async () =
   expect(readFileSync(output, 'utf8')).toContain(`\n# Run it: nginx -c ${join(directory, 'nginx.conf')}\n`);
 });
 
+test.each([
+  [SERVER, 'docker run -p 8080:8080 shop'],
+  ['use = npm:paster#http\nport = 3000', 'docker run -p 3000:3000 shop'],
+])('the command that runs an image publishes its port: %s', async (server, command) => {
+  expect(await exported('docker', ini(project(server)))).toContain(`\n# Load:  ${command}\n`);
+});
+
 test('an image of a directory without package.json is refused', async () => {
   const directory = project(SERVER);
   rmSync(join(directory, 'package.json'), { force: true });
