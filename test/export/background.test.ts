@@ -154,6 +154,13 @@ describe('systemd', () => {
     const output = await units(directory);
     expect(unit(output, 'shop-send-mail.service').join('\n')).toContain('"--only" "Send Mail"');
     expect(unit(output, 'shop-send-mail-2.service').join('\n')).toContain('"run"');
+    for (const [file, description] of [
+      ['shop-send-mail.service', 'Process Send Mail of shop, run by paster'],
+      ['shop-send-mail-2.service', 'Task send-mail of shop, run by paster'],
+      ['shop-send-mail-2.timer', 'Schedule of the task send-mail of shop'],
+    ] as const) {
+      expect(unit(output, file)).toContain(`Description=${description}`);
+    }
     expect(await refused('systemd', '--split', ini(project(HTTP, '[process:a,b]\ncommand = true\n')))).toContain(
       'a command line cannot name this section',
     );

@@ -5,7 +5,16 @@
 import { partError } from '../background.ts';
 import type { Deployment } from '../deployment.ts';
 import { type ExportedFile, lines } from '../text.ts';
-import { accountLines, checkAccount, restartUnit, serviceUnit, socketUnit, taskUnit, timerUnit } from './unit-files.ts';
+import {
+  accountLines,
+  checkAccount,
+  describedName,
+  restartUnit,
+  serviceUnit,
+  socketUnit,
+  taskUnit,
+  timerUnit,
+} from './unit-files.ts';
 
 /** @param user the user that the services run as */
 export function systemdUnits(deployment: Deployment, user: string, isSplit: boolean): ExportedFile[] {
@@ -57,7 +66,7 @@ function splitUnits(deployment: Deployment, user: string): ExportedFile[] {
   for (const part of background.processes) {
     const service = serviceUnit(deployment, {
       part,
-      description: `Process ${part.id} of ${name}, run by paster`,
+      description: `Process ${describedName(part)} of ${name}, run by paster`,
       account: accountLines(part, user),
       hasSocket: false,
       startTimeout: part.settings.start_timeout,

@@ -27,6 +27,11 @@ export function accountLines(part: BackgroundPart, user: string): string[] {
   return [`User=${own ?? user}`, ...(group === undefined ? [] : [`Group=${group}`])];
 }
 
+/** The name of its section, for a description, where only `%` has a meaning. Names of units differ in more than capitals. */
+export function describedName({ name }: BackgroundPart): string {
+  return name.replaceAll('%', '%%');
+}
+
 export interface ServiceOptions {
   readonly part: CommandPart;
   readonly description: string;
@@ -72,7 +77,7 @@ export function taskUnit(deployment: Deployment, part: BackgroundPart<TaskSettin
   const graceful = gracefulTimeout(deployment, part);
   return lines(
     '[Unit]',
-    `Description=Task ${part.id} of ${deployment.name}, run by paster`,
+    `Description=Task ${describedName(part)} of ${deployment.name}, run by paster`,
     'After=network.target',
     '',
     '[Service]',
@@ -96,7 +101,7 @@ export function restartUnit(deployment: Deployment, part: BackgroundPart<TaskSet
   const units = ids.map((id) => `${name}-${id}.service`).join(' ');
   return lines(
     '[Unit]',
-    `Description=Task ${part.id} of ${name}, run by systemd`,
+    `Description=Task ${describedName(part)} of ${name}, run by systemd`,
     '',
     '[Service]',
     'Type=oneshot',
@@ -109,7 +114,7 @@ export function timerUnit(name: string, part: BackgroundPart<TaskSettings>, targ
   const { jitter, missed } = part.settings;
   return lines(
     '[Unit]',
-    `Description=Schedule of the task ${part.id} of ${name}`,
+    `Description=Schedule of the task ${describedName(part)} of ${name}`,
     `PartOf=${target}`,
     '',
     '[Timer]',
