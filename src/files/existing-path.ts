@@ -2,7 +2,7 @@
  * What is at a path. For paths in settings, a missing file or directory is an error at the setting's line, before the part serves.
  */
 import { readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, normalize } from 'node:path';
 import { ConfigError, errorCode, errorMessage } from '../errors.ts';
 
 /** @returns the path. @throws ConfigError unless it is a directory. */
@@ -57,6 +57,19 @@ export function isExistingFile(path: string): boolean {
 export function realPath(path: string): string {
   try {
     return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
+
+/** A path without `..`, unless that means another place: `..` after a symbolic link leads to the parent of the link's target. */
+export function plainPath(path: string): string {
+  const end = path.lastIndexOf('/../');
+  if (end === -1) return normalize(path);
+  const start = path.slice(0, end + '/..'.length);
+  try {
+    // Without native, Node takes the name before each `..` away and looks for links then.
+    return realpathSync.native(start) === realPath(normalize(start)) ? normalize(path) : path;
   } catch {
     return path;
   }

@@ -1,5 +1,6 @@
 /** The public exports, used as another program's own code and tests would use them. */
 import { once } from 'node:events';
+import { symlinkSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo, createServer as createNetServer } from 'node:net';
 import { join } from 'node:path';
@@ -17,7 +18,7 @@ import {
   parseIni,
   RunError,
 } from '../../src/index.ts';
-import { temporaryDirectory } from '../helpers/directory.ts';
+import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
 
 const FILES = {
   'package.json': '{"type": "module"}',
@@ -160,11 +161,31 @@ describe('loadServer', () => {
     const server = await loadServer('config:etc/develop.ini#socket', { relativeTo });
     expect(server).toMatchObject({
       scheme: 'fastcgi',
-      addresses: [{ kind: 'unix', path: `${relativeTo}/etc/../app.sock` }],
+      addresses: [{ kind: 'unix', path: `${relativeTo}/app.sock` }],
       workers: 3,
       settings: { graceful_timeout: 30, backlog: 1024 },
     });
   });
+});
+
+test('a socket has no .. in its path, unless a symbolic link leads elsewhere', async () => {
+  const relativeTo = temporaryDirectory(FILES);
+  symlinkSync(join(relativeTo, 'etc'), join(relativeTo, 'link'));
+  const elsewhere = temporaryDirectory();
+  symlinkSync(elsewhere, join(relativeTo, 'elsewhere'));
+  for (const [written, path] of [
+    ['etc/../app.sock', 'app.sock'],
+    ['link/../app.sock', 'app.sock'],
+    ['etc/.././/app.sock', 'app.sock'],
+    ['elsewhere/../app.sock', 'elsewhere/../app.sock'],
+  ]) {
+    for (const setting of ['socket = ', 'listen = unix:']) {
+      const text = `[server:main]\nuse = npm:paster#fastcgi\n${setting}%(here)s/${written}\n`;
+      writeFiles(relativeTo, { 'x.ini': text });
+      const { addresses } = await loadServer('config:x.ini', { relativeTo });
+      expect(addresses).toEqual([{ kind: 'unix', path: `${relativeTo}/${path}` }]);
+    }
+  }
 });
 
 describe('errors', () => {

@@ -4,7 +4,8 @@
  */
 import { acceptedNames, type Declarations, defineSettings } from '../../config/setting.ts';
 import { ConfigError } from '../../errors.ts';
-import { type Address, parseAddress } from '../../net/address.ts';
+import { plainPath } from '../../files/existing-path.ts';
+import { type Address, parseAddress, type UnixAddress } from '../../net/address.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { fromWorkingDirectory } from '../../working-directory.ts';
 import { type FactoryContext, placeOfKey, sectionPlace, sectionPrefix, settingsOf } from '../context.ts';
@@ -106,14 +107,14 @@ export function addressesOf(
   if (listen) {
     return listen.map((each) => {
       const address = parseAddress(each);
-      if (address) return address;
+      if (address) return address.kind === 'unix' ? unixAddress(address.path) : address;
       throw new ConfigError('PASTER_ADDRESS', `[${sectionName(context)}] listen: "${each}" is not an address`, {
         location: placeOfKey(context, 'listen'),
         hint: 'allowed: host:port, [ipv6]:port, unix:/path',
       });
     });
   }
-  if (socket !== undefined) return [{ kind: 'unix', path: socket }];
+  if (socket !== undefined) return [unixAddress(socket)];
   const standard = fallback?.kind === 'tcp' ? fallback : undefined;
   if (host === undefined && portNumber === undefined) return fallback ? [fallback] : [];
   const port = portNumber ?? standard?.port;
@@ -125,6 +126,11 @@ export function addressesOf(
   }
   // As Paste's: an empty host is every address of this machine.
   return [{ kind: 'tcp', host: host === '' ? '0.0.0.0' : (host ?? standard?.host ?? '127.0.0.1'), port }];
+}
+
+/** As it is shown, exported and opened: most files have %(here)s/../var/... */
+function unixAddress(path: string): UnixAddress {
+  return { kind: 'unix', path: plainPath(path) };
 }
 
 type LimitKey = 'minSpare' | 'maxSpare' | 'maxChildren';
