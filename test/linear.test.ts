@@ -225,7 +225,7 @@ const NOT_FOR_REQUESTS = [
   // The readers of settings.
   /^apps\/(?:urlmap|cgi\/settings)\.ts$/,
   // Lines of the program's own files; a number.
-  /^(?:diagnostics\/shown-source|http\/error-page|logging\/python\/line-format)\.ts$/,
+  /^(?:diagnostics\/source-excerpt|http\/error-page|logging\/python\/line-format)\.ts$/,
 ];
 
 test('no regular expression that sees a request backtracks more than in proportion to it', () => {

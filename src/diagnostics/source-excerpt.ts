@@ -4,10 +4,10 @@
  */
 import { existsSync } from 'node:fs';
 import { open, readFile, realpath } from 'node:fs/promises';
-import { dirname, join, relative, sep } from 'node:path';
+import { basename, dirname, extname, join, relative, sep } from 'node:path';
+import { HIDDEN, isSecretName, withoutSecretLiterals, withoutTokens } from '../secrets.ts';
 import { workingDirectory } from '../working-directory.ts';
 import type { ErrorFrame } from './error-frames.ts';
-import { isSource, isVariableFile, shownConfiguration, shownSource } from './shown-source.ts';
 
 export interface ExcerptLine {
   readonly number: number;
@@ -89,4 +89,41 @@ function isOwnSource(root: string, file: string): boolean {
   return (
     root !== dirname(root) && !parts.some((part) => part.startsWith('.') || part === 'node_modules' || part === '')
   );
+}
+
+// --- the text of a source or of a configuration file as it may be shown: without secrets
+
+const SOURCES = new Set(['.js', '.mjs', '.cjs', '.jsx', '.ts', '.mts', '.cts', '.tsx']);
+
+/** Whether a file is a source, by its name. */
+function isSource(file: string): boolean {
+  return SOURCES.has(extname(file));
+}
+
+/** Whether a file consists of variables, such as `.env`: everything in it may be secret. */
+function isVariableFile(file: string): boolean {
+  return /^\.|\.env\b/.test(basename(file));
+}
+
+/** The text of a source without the strings that are assigned to names of secrets. Its lines stay. */
+function shownSource(text: string): string {
+  return withoutTokens(text).split('\n').map(withoutSecretLiterals).join('\n');
+}
+
+const INI_LINE = /^([^=:\s#;[][^=:]*?)(\s*[=:]\s*)(\S.*)?$/;
+
+/** The text of an INI file without the values of keys that name secrets, also if they have several lines. Its lines stay. */
+function shownConfiguration(text: string): string {
+  let isSecret = false;
+  const shown = withoutTokens(text)
+    .split('\n')
+    .map((line) => {
+      // Comments and empty lines may be within a value.
+      if (/^\s*(?:[#;]|$)/.test(line)) return line;
+      if (/^\s+\S/.test(line)) return isSecret ? line.replace(/\S.*/, HIDDEN) : line;
+      const [, key = '', equals = '', value] = INI_LINE.exec(line) ?? [];
+      isSecret = isSecretName(key);
+      return isSecret && value !== undefined ? `${key}${equals}${HIDDEN}` : withoutSecretLiterals(line);
+    });
+  return shown.join('\n');
 }

@@ -3,7 +3,7 @@ import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { BodySpool } from '../../src/apps/cascade/body-spool.ts';
+import { BodySpool } from '../../src/apps/cascade/replayed-request.ts';
 import { findHeadEnd, HEAD_END_PART } from '../../src/apps/cgi/script-head.ts';
 import { GrowingBuffer } from '../../src/growing-buffer.ts';
 import { GET_VALUES, RecordDecoder } from '../../src/servers/fastcgi/records.ts';

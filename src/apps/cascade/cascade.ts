@@ -12,10 +12,8 @@ import { notFound } from '../../protocol/default-handlers.ts';
 import { onceOnly, withLifecycle } from '../../protocol/filter.ts';
 import { refusesUpgrades } from '../../protocol/shapes/fetch-app.ts';
 import type { App, Settings } from '../../protocol/types.ts';
-import { BodySpool } from './body-spool.ts';
-import { replayRequest } from './replayed-request.ts';
-import { TentativeResponse } from './tentative-response.ts';
-import { watchUpgrade } from './tentative-upgrade.ts';
+import { BodySpool, replayRequest } from './replayed-request.ts';
+import { TentativeResponse, watchUpgrade } from './tentative-response.ts';
 
 const MAX_SPOOL_SIZE = 100 * 2 ** 20;
 

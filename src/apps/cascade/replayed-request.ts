@@ -1,8 +1,11 @@
-/** Copies of a request for each application of a cascade, with the body from a spool. */
+/** Copies of a request for each application of a cascade, and the spool from which each of them reads the body. */
+import type { FileHandle } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { GrowingBuffer } from '../../growing-buffer.ts';
 import type { MountedRequest } from '../../http/mount.ts';
 import { markConsuming } from '../../net/node-internals/messages.ts';
-import type { BodySpool } from './body-spool.ts';
 
 export interface ReplayedRequest {
   readonly request: IncomingMessage;
@@ -78,4 +81,141 @@ export function replayRequest(original: MountedRequest, body: BodySpool): Replay
       request.destroy();
     },
   };
+}
+
+/** Paste keeps 4096 bytes in memory; here a form or a JSON document needs no file. */
+const IN_MEMORY = 64 * 1024;
+const RECALLED = 64 * 1024;
+
+/** Bytes from the client, and their position in the body. */
+interface Chunk {
+  readonly start: number;
+  /** Undefined at the end of the body. */
+  readonly bytes: Buffer | undefined;
+}
+
+/**
+ * Lets several readers in turn read the body of one request from its beginning. It reads from the client only what a reader asks
+ * for, and keeps it in memory, or in a file if it is large.
+ */
+export class BodySpool {
+  readonly #source: IncomingMessage;
+  readonly #limit: number;
+  #iterator: AsyncIterator<Buffer | string> | undefined;
+  #memory = new GrowingBuffer();
+  #file: FileHandle | undefined;
+  /** How many bytes from the beginning can be read again. */
+  #kept = 0;
+  /** How many bytes have come from the client. */
+  #received = 0;
+  #receiving: Promise<Chunk> | undefined;
+  #isKeeping = true;
+  #closed = false;
+
+  /** Called when the body turns out to be larger than the limit, before `read` fails. */
+  tooLarge: (() => void) | undefined;
+
+  /** @param limit the most bytes that are kept. */
+  constructor(source: IncomingMessage, limit: number) {
+    this.#source = source;
+    this.#limit = limit;
+  }
+
+  /** No reader has asked for any of it. */
+  get isUntouched(): boolean {
+    return this.#iterator === undefined;
+  }
+
+  /**
+   * Resolves to some bytes of the body from a position on, or to undefined at its end.
+   * @throws if the client has left, the file system fails, or the body is too large.
+   */
+  async read(position: number): Promise<Buffer | undefined> {
+    for (;;) {
+      if (position < this.#kept) return this.#recall(position);
+      this.#receiving ??= this.#receive();
+      const { start, bytes } = await this.#receiving;
+      if (position === start) return bytes;
+      if (bytes === undefined) return undefined;
+    }
+  }
+
+  /** Tells that there is only one more reader: what has been kept can be read again, and no more is kept. */
+  stopKeeping(): void {
+    this.#isKeeping = false;
+  }
+
+  /** Ends the reading. What the client still sends is discarded, so that the connection can be used again. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#memory = new GrowingBuffer();
+    await this.#iterator?.return?.();
+    if (this.#iterator && !this.#source.destroyed) this.#source.resume();
+    await this.#receiving?.catch(() => {});
+    await this.#file?.close();
+  }
+
+  async #receive(): Promise<Chunk> {
+    const start = this.#received;
+    // Decided before reading: a later reader cannot recover a chunk that was not kept.
+    const isKept = this.#isKeeping;
+    try {
+      if (isKept && Number(this.#source.headers['content-length'] ?? 0) > this.#limit) this.#refuse();
+      this.#iterator ??= this.#source.iterator({ destroyOnReturn: false });
+      const { done, value } = await this.#iterator.next();
+      if (done) return { start, bytes: undefined };
+      const bytes = Buffer.from(value);
+      this.#received += bytes.length;
+      if (isKept && !this.#closed) await this.#keep(bytes, start);
+      return { start, bytes };
+    } finally {
+      this.#receiving = undefined;
+    }
+  }
+
+  async #keep(bytes: Buffer, start: number): Promise<void> {
+    if (this.#received > this.#limit) {
+      // There has been no later reader since this chunk was asked for.
+      if (!this.#isKeeping) return;
+      this.#refuse();
+    }
+    if (!this.#file && this.#received > IN_MEMORY) {
+      this.#file = await openUnnamedFile();
+      await write(this.#file, this.#memory.view(), 0);
+      this.#memory = new GrowingBuffer();
+    }
+    if (this.#file) await write(this.#file, bytes, start);
+    else this.#memory.push(bytes);
+    this.#kept = this.#received;
+  }
+
+  #refuse(): never {
+    this.tooLarge?.();
+    throw new Error(`a body of more than ${this.#limit} bytes`);
+  }
+
+  async #recall(position: number): Promise<Buffer> {
+    if (this.#file) {
+      const length = Math.min(RECALLED, this.#kept - position);
+      const { buffer, bytesRead } = await this.#file.read(Buffer.alloc(length), 0, length, position);
+      return buffer.subarray(0, bytesRead);
+    }
+    return this.#memory.view(position);
+  }
+}
+
+async function write(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
+  }
+}
+
+/** A file that no other program can open, and that is gone when it is closed. */
+async function openUnnamedFile(): Promise<FileHandle> {
+  const [{ randomUUID }, { open, unlink }] = await Promise.all([import('node:crypto'), import('node:fs/promises')]);
+  const path = join(tmpdir(), `paster-body-${randomUUID()}`);
+  const file = await open(path, 'wx+', 0o600);
+  await unlink(path);
+  return file;
 }

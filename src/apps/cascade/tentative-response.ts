@@ -1,9 +1,10 @@
 /**
  * The response that an application of a cascade writes when others may be asked after it. It is a ServerResponse with headers of
  * its own. Its status decides: either it is passed on, and from then on does what the client's response does, or it is
- * dropped, and whatever the application writes is discarded.
+ * dropped, and whatever the application writes is discarded. The same for the response to an upgrade.
  */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { callLater, interceptResponse, type ResponseInterceptor } from '../../http/response/response-interceptor.ts';
 
 export interface TentativeOptions {
@@ -229,4 +230,65 @@ function copyHeaders(from: ServerResponse, to: ServerResponse): void {
     const value = from.getHeader(name);
     if (value !== undefined) to.setHeader(name, value);
   }
+}
+
+// --- the response to an upgrade, which is looked at before it is written to the socket
+
+type Writer = (...args: unknown[]) => unknown;
+
+const WATCHED = ['write', 'end', 'destroy'] as const;
+
+const STATUS = /^HTTP\/1\.[01] (\d{3})/;
+
+/**
+ * Resolves to false when an application has ended a response whose status is dropped: none of it has been sent, and the socket
+ * is unchanged. Resolves to true when anything else has been written. Nested cascades may watch the same socket.
+ */
+export function watchUpgrade(socket: Duplex, isDropped: (status: number) => boolean): Promise<boolean> {
+  return new Promise((resolve) => {
+    const watched = socket as unknown as Record<(typeof WATCHED)[number], Writer>;
+    const { write, end, destroy } = watched;
+    const own = WATCHED.map((name) => [name, Object.getOwnPropertyDescriptor(watched, name)] as const);
+    let isRefused = false;
+    let isOver = false;
+    const restore = (isTaken: boolean): void => {
+      if (isOver) return;
+      isOver = true;
+      for (const [name, descriptor] of own) {
+        if (descriptor) Object.defineProperty(watched, name, descriptor);
+        else Reflect.deleteProperty(watched, name);
+      }
+      resolve(isTaken);
+    };
+    const refuses = (chunk: unknown): boolean => {
+      if (isRefused || typeof chunk === 'function' || chunk === undefined || chunk === null) return isRefused;
+      const start = Buffer.from(chunk as Buffer | string).toString('latin1', 0, 16);
+      isRefused = isDropped(Number(STATUS.exec(start)?.[1]));
+      return isRefused;
+    };
+    const methods: Readonly<Record<(typeof WATCHED)[number], Writer>> = {
+      write(...args) {
+        if (isOver || !refuses(args[0])) {
+          restore(true);
+          return write.apply(socket, args);
+        }
+        callLater(...args);
+        return true;
+      },
+      end(...args) {
+        const isTaken = isOver || !refuses(args[0]);
+        restore(isTaken);
+        if (isTaken) return end.apply(socket, args);
+        callLater(...args);
+        return socket;
+      },
+      destroy(...args) {
+        const isIgnored = isRefused && !isOver;
+        restore(!isRefused);
+        return isIgnored ? socket : destroy.apply(socket, args);
+      },
+    };
+    Object.assign(watched, methods);
+    socket.once('close', () => restore(true));
+  });
 }

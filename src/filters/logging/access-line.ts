@@ -1,11 +1,11 @@
-/** The line that `translogger` writes about a request: by a format with Paste's fields, or as JSON. */
+/** The line that `translogger` writes about a request: by a format with Paste's fields, or as JSON. And the size of a response in it. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { remoteUser } from '../../http/remote-user.ts';
 import { requestHost, requestId } from '../../http/request-headers.ts';
-import { isUnbroken } from '../../http/response/response-outcome.ts';
+import { chunkSize, type ResponseHooks } from '../../http/response/response-interceptor.ts';
+import { hasBody, isUnbroken } from '../../http/response/response-outcome.ts';
 import { memoizeLast } from '../../logging/memoize-last.ts';
 import { strftime } from '../../logging/python/strftime.ts';
-import type { ResponseSize } from './response-size.ts';
 
 /** Apache's combined log format. */
 export const COMBINED =
@@ -225,4 +225,30 @@ function asciiJson(value: string): string {
 /** `10/Oct/2000:13:55:36 -0700` */
 function apacheTime(second: number): string {
   return strftime('%d/%b/%Y:%H:%M:%S %z', new Date(second * 1000));
+}
+
+/** Counts the bytes of a response's body, as the application hands them over. */
+export class ResponseSize implements ResponseHooks {
+  readonly #res: ServerResponse;
+  #written = 0;
+  /** The bytes that `end` was given. They count once it has succeeded. */
+  #last = 0;
+
+  constructor(res: ServerResponse) {
+    this.#res = res;
+  }
+
+  /** The bytes so far, before other filters and the server encode them. */
+  get bytes(): number {
+    const bytes = this.#res.writableEnded ? this.#written + this.#last : this.#written;
+    return bytes > 0 && hasBody(this.#res) ? bytes : 0;
+  }
+
+  onWrite(chunk: unknown, encoding: unknown): void {
+    if (!this.#res.writableEnded && !this.#res.destroyed) this.#written += chunkSize(chunk, encoding);
+  }
+
+  onEnd(chunk: unknown, encoding: unknown): void {
+    if (chunk && !this.#res.writableEnded && !this.#res.destroyed) this.#last = chunkSize(chunk, encoding);
+  }
 }

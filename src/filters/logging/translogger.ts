@@ -20,9 +20,15 @@ import { getLogger, hierarchy } from '../../logging/python/logger.ts';
 import { DEBUG, INFO, LEVELS } from '../../logging/python/record.ts';
 import { requestOutput } from '../../logging/request-output.ts';
 import type { Filter, Settings } from '../../protocol/types.ts';
-import { COMBINED, jsonFormatter, type LineFormatter, lineFormatter, type Transaction } from './access-line.ts';
+import {
+  COMBINED,
+  jsonFormatter,
+  type LineFormatter,
+  lineFormatter,
+  ResponseSize,
+  type Transaction,
+} from './access-line.ts';
 import { toStandardErrorSoon, type WriteLine } from './line-output.ts';
-import { ResponseSize } from './response-size.ts';
 
 const LEVEL_NAMES = ['DEBUG', 'INFO', 'WARN', 'WARNING', 'ERROR', 'CRITICAL'] as const;
 
