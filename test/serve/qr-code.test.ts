@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 import { expect, test } from 'vitest';
 import { paintFor, plain } from '../../src/diagnostics/paint.ts';
-import { qrCode } from '../../src/serve/terminal/qr-code.ts';
+import { qrCode } from '../../src/serve/terminal/keys.ts';
 
 const ADDRESS = 'http://192.168.1.5:8080';
 

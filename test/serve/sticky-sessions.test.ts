@@ -4,14 +4,14 @@ import { rmSync } from 'node:fs';
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { SessionTable } from '../../src/serve/sticky/session-table.ts';
 import {
   engineSession,
   newWorkerName,
   setCookie,
   watchForSession,
   workerInCookie,
-} from '../../src/serve/sticky/session-marks.ts';
-import { SessionTable } from '../../src/serve/sticky/session-table.ts';
+} from '../../src/serve/sticky/sticky-sessions.ts';
 import { makeWorkersDirectory, tableIn } from '../../src/serve/sticky/workers-directory.ts';
 
 const COOKIE = 'paster_worker_1';

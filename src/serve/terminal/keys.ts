@@ -1,8 +1,8 @@
 /** What a developer can type at the terminal of `serve --reload`: a letter and Enter, as in Vite. */
-import { paintFor } from '../../diagnostics/paint.ts';
+import { type Paint, paintFor, plain } from '../../diagnostics/paint.ts';
+import { requireOwn } from '../../own-files.ts';
 import { TerminalLines } from '../../process/program/terminal-lines.ts';
 import { addressLines, type ShownAddress } from './banner.ts';
-import { qrCode } from './qr-code.ts';
 
 /** What the letters do. */
 export interface KeyActions {
@@ -52,4 +52,35 @@ function networkCode(addresses: readonly ShownAddress[]): readonly string[] {
 
 function helpLine({ letter, meaning }: Key): string {
   return `  ${PAINT('dim', 'press')} ${PAINT('bold', `${letter} + enter`)} ${PAINT('dim', `to ${meaning}`)}`;
+}
+
+// --- a QR code, so that a telephone opens a URL without typing
+
+/** The part of uqr that is used. It is loaded when the first code is drawn. */
+interface Encoder {
+  encode(text: string, options: { readonly border: number }): { readonly data: readonly (readonly boolean[])[] };
+}
+
+const MARGIN = '  ';
+const BORDER = 2;
+
+/**
+ * The lines of the code, two rows of it in each. With colours it is black on white, whatever the scheme of the terminal;
+ * without, its light parts are drawn, for a dark terminal.
+ */
+export function qrCode(text: string, paint: Paint): string[] {
+  const { encode } = requireOwn('uqr') as Encoder;
+  const { data } = encode(text, { border: BORDER });
+  const isDrawn = (row: number, column: number) => (data[row]?.[column] ?? false) === (paint !== plain);
+  const lines: string[] = [];
+  for (let row = 0; row < data.length; row += 2) {
+    const cells = (data[row] ?? []).map((_cell, column) => blockOf(isDrawn(row, column), isDrawn(row + 1, column)));
+    lines.push(`${MARGIN}${paint('blackOnWhite', cells.join(''))}`);
+  }
+  return lines;
+}
+
+function blockOf(isUpper: boolean, isLower: boolean): string {
+  if (isUpper) return isLower ? '█' : '▀';
+  return isLower ? '▄' : ' ';
 }
