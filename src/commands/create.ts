@@ -1,5 +1,4 @@
 /** `paster create`: makes a project from one or more templates. */
-
 import { builtinModules } from 'node:module';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { settingsOf } from '../deploy/context.ts';
@@ -27,9 +26,8 @@ import { compareFiles, planFiles, writeFiles } from '../scaffold/write.ts';
 import { fromWorkingDirectory, workingDirectory } from '../working-directory.ts';
 import { parseAssignments } from './command-line/arguments.ts';
 import { type Command, type Console, flagOption, listOption, textOption } from './command-line/command.ts';
-import { decisionMaker, questionsOf, statusOf } from './conflicts.ts';
+import { decisionMaker, projectTree, questionsOf, statusOf } from './conflicts.ts';
 import { createHere } from './init.ts';
-import { projectTree } from './project-tree.ts';
 
 const DEFAULT_TEMPLATE = 'basic';
 

@@ -1,9 +1,9 @@
 /** The targets of `export` by name. Each writes one or more files of text. */
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { scheduleNotes } from './background.ts';
 import type { Deployment } from './deployment.ts';
 import { type Heading, withHeading } from './heading.ts';
-import { scheduleNotes } from './scheduled-tasks.ts';
 import { dockerfile, dockerfileNotes, dockerignore } from './services/docker.ts';
 import { kubernetesObjects } from './services/kubernetes.ts';
 import { podResources } from './services/pod-resources.ts';

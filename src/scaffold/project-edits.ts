@@ -1,10 +1,9 @@
 /** Lines that `create .` adds to files of a project: scripts in package.json, and what git and Docker leave out. */
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { ConfigError } from '../errors.ts';
+import { ConfigError, errorMessage } from '../errors.ts';
 import { readableText } from '../files/existing-path.ts';
 import type { ExistingProject } from './existing-project.ts';
-import { addMembers } from './json-members.ts';
 import type { ProjectFile } from './project-files.ts';
 
 /** The scripts of package.json that serve the two INI files, by the names that they have or get. */
@@ -78,4 +77,122 @@ function edited(directory: string, path: string, edit: (text: string) => string)
   }
   const mode = isNew ? 0o644 : statSync(file).mode & 0o777;
   return { path, content: Buffer.from(edit(text)), mode, isExtension: true };
+}
+
+// --- members of an object in a JSON file: all other text stays as it is, with its indentation, order and line ends
+
+interface Member {
+  readonly key: string;
+  readonly value: number;
+  readonly end: number;
+}
+
+interface JsonObject {
+  /** Behind the brace that opens it. */
+  readonly start: number;
+  readonly members: readonly Member[];
+}
+
+/**
+ * Adds `members` to the object that is the member `name` of the file's object, which is added too if it is missing.
+ * @param file its path, for messages
+ * @throws ConfigError if the text is not JSON, or either is not an object
+ */
+export function addMembers(
+  text: string,
+  name: string,
+  members: Readonly<Record<string, string>>,
+  file: string,
+): string {
+  const added = Object.entries(members).map(([key, value]) => [key, JSON.stringify(value)] as const);
+  if (added.length === 0) return text;
+  checkObject(text, name, file);
+  const root = objectAt(text, text.indexOf('{'));
+  const inner = root.members.find(({ key }) => key === name);
+  const style = styleOf(text, root);
+  if (inner) return insert(text, objectAt(text, inner.value), added, style, 2);
+  const value = `{${style.indent(2)}${lines(added, style, 2)}${style.indent(1)}}`;
+  return insert(text, root, [[name, value]], style, 1);
+}
+
+function checkObject(text: string, name: string, file: string): void {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text.replace(/^\uFEFF/, ''));
+  } catch (error) {
+    throw new ConfigError('PASTER_MANIFEST', `${file} is not JSON: ${errorMessage(error)}`);
+  }
+  if (isObject(parsed) && (parsed[name] === undefined || isObject(parsed[name]))) return;
+  throw new ConfigError('PASTER_MANIFEST', `${file}: "${name}" is not an object`);
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+interface Style {
+  /** What begins a line at this depth; empty if all is on one line. */
+  indent(depth: number): string;
+  /** Behind a colon. */
+  readonly space: string;
+}
+
+function styleOf(text: string, { start, members: [first] }: JsonObject): Style {
+  const space = first === undefined || /:\s$/.test(text.slice(start, first.value)) ? ' ' : '';
+  const [, lineEnd, unit] = /^(\r?\n)[\r\n]*([ \t]*)/.exec(text.slice(start)) ?? [];
+  if (first === undefined) return { indent: (depth) => `\n${'  '.repeat(depth)}`, space };
+  if (lineEnd === undefined) return { indent: () => '', space };
+  return { indent: (depth) => lineEnd + (unit ?? '').repeat(depth), space };
+}
+
+type Added = readonly (readonly [key: string, value: string])[];
+
+function lines(added: Added, style: Style, depth: number): string {
+  const members = added.map(([key, value]) => `${JSON.stringify(key)}:${style.space}${value}`);
+  return members.join(`,${style.indent(depth) || style.space}`);
+}
+
+function insert(text: string, { start, members }: JsonObject, added: Added, style: Style, depth: number): string {
+  const last = members.at(-1);
+  const before = style.indent(depth) || (last ? style.space : '');
+  const written = before + lines(added, style, depth);
+  if (last) return `${text.slice(0, last.end)},${written}${text.slice(last.end)}`;
+  const close = text.indexOf('}', start);
+  return `${text.slice(0, start)}${written}${style.indent(depth - 1)}${text.slice(close)}`;
+}
+
+// --- a scanner of JSON that is known to be valid ---------------------------------------------------------------------
+
+function objectAt(text: string, brace: number): JsonObject {
+  const members: Member[] = [];
+  let at = skipSpace(text, brace + 1);
+  while (text[at] === '"') {
+    const keyEnd = valueEnd(text, at);
+    const key = String(JSON.parse(text.slice(at, keyEnd)));
+    const value = skipSpace(text, skipSpace(text, keyEnd) + 1);
+    const end = valueEnd(text, value);
+    members.push({ key, value, end });
+    at = skipSpace(text, end);
+    if (text[at] === ',') at = skipSpace(text, at + 1);
+  }
+  return { start: brace + 1, members };
+}
+
+function skipSpace(text: string, from: number): number {
+  let at = from;
+  while (/\s/.test(text[at] ?? '')) at++;
+  return at;
+}
+
+/** Where the value that begins at `from` ends. */
+function valueEnd(text: string, from: number): number {
+  const token = /"(?:\\.|[^"\\])*"|[[\]{}]|[^\s,:[\]{}"]+/g;
+  token.lastIndex = from;
+  for (let depth = 0; ; ) {
+    const found = token.exec(text);
+    if (!found) return text.length;
+    if (/^[[{]$/.test(found[0])) depth++;
+    if (/^[\]}]$/.test(found[0])) depth--;
+    if (depth === 0) return token.lastIndex;
+  }
 }

@@ -1,13 +1,26 @@
 /**
  * Writes files into a directory, all of them or none. They are written to a temporary directory beside it and then moved
- * into place synchronously, so that no signal can interrupt that; if a move fails, the earlier ones are undone.
+ * into place synchronously, so that no signal can interrupt that; if a move fails, the earlier ones are undone. A symbolic link
+ * to a file stays: the file behind it is written.
  */
-import { constants, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { access, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { errorCode, errorMessage, RunError } from '../errors.ts';
 import { Interruption } from './interruption.ts';
-import { isLinkToFile, writeThroughLink } from './linked-file.ts';
 import type { ProjectFile } from './project-files.ts';
 
 /** A file, and the content that its path has now, if it exists. */
@@ -188,4 +201,53 @@ function reasonOf(error: unknown): string {
 
 function cannotWrite(path: string, reason: string, cause?: unknown): RunError {
   return new RunError('PASTER_WRITE', `cannot write ${path}: ${reason}`, { cause });
+}
+
+// --- the file behind a symbolic link: the link stays, and other places that link to the file see the change
+
+/** Whether `path` is a symbolic link to a file that exists. */
+function isLinkToFile(path: string): boolean {
+  try {
+    return lstatSync(path).isSymbolicLink() && statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Replaces the content of the file behind the link. A link that another user made must lead to a file of that user: otherwise
+ * it could make the user of this process, such as root, change a file that the owner of the link must not change.
+ *
+ * @returns a function that restores the content
+ * @throws Error if the link is not followed, or the file cannot be written
+ */
+function writeThroughLink(link: string, content: Buffer): () => void {
+  const linkOwner = lstatSync(link).uid;
+  const file = realpathSync(link);
+  const write = (data: Buffer): void => {
+    const fd = openSync(file, constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    try {
+      const stats = fstatSync(fd);
+      if (!stats.isFile()) throw new Error(`${file} is not a regular file`);
+      if (linkOwner !== process.geteuid?.() && linkOwner !== stats.uid) {
+        throw new Error(`another user made this link, and ${file} does not belong to that user`);
+      }
+      ftruncateSync(fd);
+      for (let at = 0; at < data.length; ) at += writeSync(fd, data, at);
+    } finally {
+      closeSync(fd);
+    }
+  };
+  const before = readFileSync(file);
+  try {
+    write(content);
+  } catch (error) {
+    try {
+      write(before);
+    } catch {
+      // The first error is reported.
+    }
+    throw error;
+  }
+  return () => write(before);
 }

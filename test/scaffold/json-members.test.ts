@@ -1,6 +1,6 @@
 /** Members are added to package.json as text: what is there keeps its form. */
 import { expect, test } from 'vitest';
-import { addMembers } from '../../src/scaffold/json-members.ts';
+import { addMembers } from '../../src/scaffold/project-edits.ts';
 
 const add = (text: string): string => addMembers(text, 'scripts', { dev: 'a "b"', start: 'c' }, 'package.json');
 

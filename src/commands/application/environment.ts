@@ -1,8 +1,16 @@
-/** Prepares this process as a worker of an INI file is prepared before it loads the application. */
+/**
+ * What commands do around an application that they load without serving it: they prepare the process as a worker is prepared, and
+ * close the application in the end.
+ */
 import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { runPartCode } from '../../deploy/compose.ts';
+import type { Context } from '../../deploy/context.ts';
 import { applyEnvironment } from '../../deploy/server/environment.ts';
 import type { LoadSession } from '../../deploy/session.ts';
+import type { Logger } from '../../log.ts';
 import { setLastTask } from '../../process/program/last-task.ts';
+import type { App } from '../../protocol/types.ts';
 import { workingDirectory } from '../../working-directory.ts';
 
 /** Whose environment to set up. */
@@ -23,4 +31,25 @@ export async function setUpEnvironment({ file, appName }: Application, session: 
   const { importPreloaded } = await import('../../deploy/instrumentation.ts');
   const directory = file === undefined ? workingDirectory() : dirname(file);
   setLastTask(await importPreloaded(preload, { directory, worker: undefined }));
+}
+
+/** How long its `close()` may take. A program's handler of SIGTERM may never settle. */
+const LIMIT_S = 5;
+
+/**
+ * Calls `close()` of an application, and waits for it within limits: the process ends next.
+ *
+ * @throws PasterError if `close()` fails in time, with the place of the section
+ */
+export async function closeApp(app: App, context: Context, log: Logger): Promise<void> {
+  const timer = new AbortController();
+  const late = sleep(LIMIT_S * 1000, true, { signal: timer.signal }).catch(() => false);
+  const closed = runPartCode(context, async () => void (await app.close?.()));
+  try {
+    if (await Promise.race([closed, late])) {
+      log.error(`the application is not closed after ${LIMIT_S} s; the process ends without waiting for it`);
+    }
+  } finally {
+    timer.abort();
+  }
 }

@@ -20,8 +20,7 @@ import {
   listOption,
   textOption,
 } from '../command-line/command.ts';
-import { closeApp } from './close-app.ts';
-import { setUpEnvironment } from './environment.ts';
+import { closeApp, setUpEnvironment } from './environment.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 

@@ -14,8 +14,7 @@ import { lineLogger, programLogger } from '../../log.ts';
 import type { App } from '../../protocol/types.ts';
 import { DOTENV, iniFileOf, parseAssignments, readEnvFiles, specUri } from '../command-line/arguments.ts';
 import { type Command, type Console, flagOption, textOption } from '../command-line/command.ts';
-import { closeApp } from './close-app.ts';
-import { setUpEnvironment } from './environment.ts';
+import { closeApp, setUpEnvironment } from './environment.ts';
 import { markCommandRequest } from './request.ts';
 
 export const shellCommand: Command = {

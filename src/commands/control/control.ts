@@ -1,14 +1,16 @@
 /** `paster control`: controls the running server of an INI file. */
 import { didYouMean } from '../../config/nearest.ts';
 import { EXIT_OK, UsageError } from '../../errors.ts';
+import type { FollowedLine } from '../../logging/follow.ts';
+import { DEBUG, ERROR, LEVELS, levelName, WARNING } from '../../logging/python/record.ts';
+import { strftime } from '../../logging/python/strftime.ts';
+import { requestLine } from '../../metrics/status-lines.ts';
 import { printableLine } from '../../printable.ts';
 import type { FoundServer } from '../../process/ipc/control-client.ts';
-import type { ReloadOutcome, RequestsOutcome } from '../../process/supervisor/supervisor-control.ts';
+import type { BlockedWorker, ReloadOutcome, RequestsOutcome } from '../../process/supervisor/supervisor-control.ts';
 import { iniPath } from '../command-line/arguments.ts';
 import { type Command, type Console, flagOption, textOption } from '../command-line/command.ts';
 import { heap, type InspectionOptions, profile, repl } from './inspections.ts';
-import { type LogOptions, logs } from './logs.ts';
-import { requestLines } from './requests.ts';
 import { oneServer, PID, pidOf, pidOption } from './servers.ts';
 import { top } from './top.ts';
 
@@ -207,4 +209,76 @@ function secondsOf(text = '10'): number {
 
 function countOf(workers: number): string {
   return workers === 1 ? '1 worker' : `${workers} workers`;
+}
+
+// --- `paster control CONFIG logs -f`
+
+interface LogOptions {
+  readonly level: string | undefined;
+  readonly follow: boolean;
+}
+
+/** Shows lines until the server ends, or this command is interrupted. */
+async function logs(server: FoundServer, console: Console, { level, follow }: LogOptions): Promise<void> {
+  if (!follow) {
+    throw new UsageError('PASTER_USAGE', 'control: logs shows only what is logged from now on: write logs -f', {
+      hint: 'earlier lines are where the handlers of the INI file, or --log-file, write them',
+    });
+  }
+  const asked = server.ask({ command: 'logs', level: levelOf(level) }, (line: FollowedLine) => {
+    for (const each of lineTexts(line, console)) console.out(each);
+  });
+  // A server that ends has shown everything.
+  await Promise.race([asked, server.closed]).catch(() => {});
+}
+
+function levelOf(text = 'DEBUG'): number {
+  const level = LEVELS.get(text.toUpperCase());
+  if (level !== undefined) return Math.max(level, DEBUG);
+  throw new UsageError('PASTER_USAGE', `control: --level: "${text}" is no level`, {
+    hint: 'there are: debug, info, warning, error, critical',
+  });
+}
+
+function lineTexts({ pid, time, level, from, text, lost = 0 }: FollowedLine, { screen }: Console): string[] {
+  const milliseconds = String(Math.floor(time % 1000)).padStart(3, '0');
+  const clock = `${strftime('%Y-%m-%d %H:%M:%S', new Date(time))},${milliseconds}`;
+  const origin = 'logger' in from ? `${levelName(level)} ${from.logger}` : from.stream;
+  const colour = level >= ERROR ? 'red' : level >= WARNING ? 'yellow' : undefined;
+  const painted = screen && colour ? screen.paint(colour, origin) : origin;
+  const [first = '', ...stack] = text.split('\n').map(printableLine);
+  return [
+    ...(lost > 0 ? [`${lost} lines are left out: they came faster than they could be shown`] : []),
+    `${clock} ${pid} ${painted}: ${first}`,
+    ...stack,
+  ];
+}
+
+// --- `paster control CONFIG requests`
+
+/** The requests of all workers, the oldest first, then the blocked workers. */
+function requestLines({ status, blocked }: RequestsOutcome): string[] {
+  const { workers, pid: server } = status;
+  const known = new Map(blocked.map((each) => [each.pid, each]));
+  const requests = workers.flatMap(({ pid = 0, report, silent = 0 }) => {
+    // A worker that is blocked has not reported the request that blocks it.
+    const current = known.get(pid)?.thread?.requests;
+    const named = current ?? report?.inFlight.map((each) => ({ ...each, seconds: each.seconds + silent })) ?? [];
+    return named.map((request) => ({ pid, request }));
+  });
+  const all = workers.reduce((sum, { report }) => sum + (report?.inFlightCount ?? 0), 0);
+  const more = all - requests.length;
+  return [
+    ...requests
+      .sort((one, other) => other.request.seconds - one.request.seconds)
+      .map(({ pid, request }) => requestLine(request) + (pid === server ? '' : `, worker ${pid}`)),
+    ...(more > 0 ? [`and ${more} more`] : []),
+    ...blocked.flatMap(blockedLines),
+  ].map(printableLine);
+}
+
+function blockedLines({ pid, thread, reason }: BlockedWorker): string[] {
+  if (reason !== undefined) return [reason];
+  if (!thread) return [`worker ${pid} waits for the system, in something like execSync: there is no stack to show`];
+  return [`worker ${pid} is blocked here:`, ...thread.frames.map((frame) => `  ${frame}`)];
 }

@@ -2,13 +2,11 @@
 import type { BackgroundSettings } from '../../deploy/background/process-settings.ts';
 import type { TaskSettings } from '../../deploy/background/task-settings.ts';
 import { errorMessage } from '../../errors.ts';
-import { type BackgroundPart, partError } from '../background.ts';
+import { type BackgroundPart, partError, restartedBy } from '../background.ts';
 import type { Deployment } from '../deployment.ts';
-import { restartedBy } from '../scheduled-tasks.ts';
 import { lines } from '../text.ts';
 import { cronJobSchedule } from './calendar.ts';
-import { type PodResources, podResources } from './pod-resources.ts';
-import { hashOf, keyOf, labels, podTemplate } from './pod-template.ts';
+import { hashOf, keyOf, labels, type PodResources, podResources, podTemplate } from './pod-resources.ts';
 import {
   type ContainerServer,
   containerCommand,

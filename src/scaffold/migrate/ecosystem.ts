@@ -9,8 +9,16 @@ import { processes } from '../../deploy/server/worker-count.ts';
 import { ConfigError, UsageError } from '../../errors.ts';
 import { readableText } from '../../files/existing-path.ts';
 import { programOfLine, programOfWords, stopSignalOf } from './command-line.ts';
-import { canonicalApp, ECOSYSTEM_KEYS, FILE_KEYS, UNKNOWN_KEY } from './ecosystem-keys.ts';
-import { mebibytes, placeOfValue, secondsOf, textOf } from './ecosystem-values.ts';
+import {
+  canonicalApp,
+  ECOSYSTEM_KEYS,
+  FILE_KEYS,
+  mebibytes,
+  placeOfValue,
+  secondsOf,
+  textOf,
+  UNKNOWN_KEY,
+} from './ecosystem-keys.ts';
 import { listening, missingNotes, opensPort, servedProgram } from './listening.ts';
 import {
   type MigratedApp,
