@@ -74,7 +74,7 @@ export default defineConfig({
         // What a process that serves HTTP needs, a worker or a server without workers.
         {
           name: 'serving',
-          test: /src\/(?:servers\/http\/server|deploy\/server\/(?:loaded-server|serving)|serve\/(?:announce|logging|plan|terminal\/development)|net\/(?:listener|socket-publication)|process\/(?:program\/title|daemon\/logfile|worker\/connection-table|ipc\/(?:child-exit|connection-handover))|metrics\/meter)\.ts$/,
+          test: /src\/(?:servers\/http\/server|deploy\/server\/(?:loaded-server|serving)|serve\/(?:announce|logging|plan|terminal\/developer-output)|net\/(?:listener|socket-publication)|process\/(?:program\/title|daemon\/logfile|worker\/connection-table|ipc\/(?:child-exit|connection-handover))|metrics\/meter)\.ts$/,
           priority: 1.3,
         },
         // The rest of a worker.

@@ -16,7 +16,7 @@ import type { Questions } from '../scaffold/questions.ts';
 import { fromWorkingDirectory, workingDirectory } from '../working-directory.ts';
 import { parseAssignments } from './command-line/arguments.ts';
 import { type Console, textOption } from './command-line/command.ts';
-import { addFiles, questionsOf } from './conflicts.ts';
+import { addFiles, questionsOf } from './write-project.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 

@@ -26,8 +26,8 @@ import { compareFiles, planFiles, writeFiles } from '../scaffold/write.ts';
 import { fromWorkingDirectory, workingDirectory } from '../working-directory.ts';
 import { parseAssignments } from './command-line/arguments.ts';
 import { type Command, type Console, flagOption, listOption, textOption } from './command-line/command.ts';
-import { decisionMaker, projectTree, questionsOf, statusOf } from './conflicts.ts';
 import { createHere } from './init.ts';
+import { decisionMaker, projectTree, questionsOf, statusOf } from './write-project.ts';
 
 const DEFAULT_TEMPLATE = 'basic';
 

@@ -21,7 +21,7 @@ import { ownTemplate } from '../scaffold/template.ts';
 import { workingDirectory } from '../working-directory.ts';
 import { parseAssignments } from './command-line/arguments.ts';
 import { type Command, type Console, textOption } from './command-line/command.ts';
-import { addFiles, questionsOf } from './conflicts.ts';
+import { addFiles, questionsOf } from './write-project.ts';
 
 export const initCommand: Command = {
   name: 'init',

@@ -6,7 +6,7 @@ import type { Deployment } from './deployment.ts';
 import { type Heading, withHeading } from './heading.ts';
 import { dockerfile, dockerfileNotes, dockerignore } from './services/docker.ts';
 import { kubernetesObjects } from './services/kubernetes.ts';
-import { podResources } from './services/pod-resources.ts';
+import { podResources } from './services/pods.ts';
 import { containerNotes } from './services/serve-command.ts';
 import { systemdUnits } from './services/systemd.ts';
 import { dockerNotes, kubernetesNotes, systemdNotes } from './services/variable-notes.ts';

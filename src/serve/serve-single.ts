@@ -28,7 +28,7 @@ import { loadPlannedApp, plannedAppContext, servedContexts } from './plan.ts';
 import { noSuchProcess } from './processes/served-parts.ts';
 import { allSockets, endpointsOf, type OpenedSockets, serverAddresses } from './server-sockets.ts';
 import type { Service } from './service.ts';
-import { requestLines, showFailures } from './terminal/development.ts';
+import { requestLines, showFailures } from './terminal/developer-output.ts';
 import type { DeveloperLog } from './terminal/terminal-log.ts';
 import { type ReplacedServer, Upgrade, type Vacated } from './upgrade/upgrade.ts';
 

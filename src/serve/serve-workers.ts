@@ -30,7 +30,7 @@ import { allSockets, type OpenedSockets, plannedEndpoints, serverAddresses } fro
 import type { Service } from './service.ts';
 import { makeWorkersDirectory } from './sticky/workers-directory.ts';
 import { shownAddresses } from './terminal/banner.ts';
-import { developerLog, takesKeys } from './terminal/development.ts';
+import { developerLog, takesKeys } from './terminal/developer-output.ts';
 import { Upgrade } from './upgrade/upgrade.ts';
 
 const WORKER = join(OWN_CODE, 'worker.js');

@@ -28,7 +28,7 @@ import { loadPlannedServers } from './plan.ts';
 import { loadServerWithoutSocket, servedParts } from './processes/served-parts.ts';
 import { serveSingle } from './serve-single.ts';
 import { type PreparedServer, pidFileContent, type ServeRequest, Service } from './service.ts';
-import { isDevelopment, takesKeys } from './terminal/development.ts';
+import { isDevelopment, takesKeys } from './terminal/developer-output.ts';
 import { fromHere } from './terminal/shown-text.ts';
 import { OwnPidFile } from './upgrade/own-pid-file.ts';
 

@@ -31,7 +31,7 @@ import { type ConfiguredLogging, type RedirectedLogger, redirectedLogger, setUpL
 import type { Ownership, ServePlan } from './plan.ts';
 import type { ServedParts } from './processes/served-parts.ts';
 import { addressNames, type OpenedSockets, type OpenOne, shareOut } from './server-sockets.ts';
-import { isDevelopment } from './terminal/development.ts';
+import { isDevelopment } from './terminal/developer-output.ts';
 import { OwnPidFile } from './upgrade/own-pid-file.ts';
 
 /** What the command line asks for. */

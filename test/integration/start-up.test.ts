@@ -67,7 +67,7 @@ test.each([
   const scripts = (await (await fetch(url)).json()) as string[];
   const ours = scripts.flatMap((each) => /\/dist\/([\w-]+)\.js$/.exec(each)?.[1] ?? []);
   expect(ours).toEqual(expect.arrayContaining(needed));
-  const few = ['supervisor', 'start-process', 'logging', 'certificates', 'proxied-connections'];
+  const few = ['supervisor', 'start-process', 'logging', 'certificates', 'proxy-protocol'];
   for (const each of [...others, ...few]) expect(ours).not.toContain(each);
   for (const each of ['node:crypto', 'node:dns/promises']) expect(scripts).not.toContain(each);
 });

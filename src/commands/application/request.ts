@@ -20,7 +20,7 @@ import {
   listOption,
   textOption,
 } from '../command-line/command.ts';
-import { closeApp, setUpEnvironment } from './environment.ts';
+import { closeApp, setUpEnvironment } from './unserved-application.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 

@@ -13,7 +13,7 @@ import { EXIT_OK, PasterError, RunError, UsageError } from '../../errors.ts';
 import { programLogger } from '../../log.ts';
 import { TASK_DUE } from '../../process/ipc/messages.ts';
 import { setUpLogging } from '../../serve/logging.ts';
-import { enterPlan, preload } from '../../serve/worker/worker-process.ts';
+import { enterPlan, preload } from '../../serve/worker/prepare-process.ts';
 import { after, timerMs } from '../../timer.ts';
 import { workingDirectory } from '../../working-directory.ts';
 import { DOTENV, iniPath, parseAssignments, readEnvFiles } from '../command-line/arguments.ts';

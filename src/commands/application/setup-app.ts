@@ -14,7 +14,7 @@ import type { Settings } from '../../protocol/types.ts';
 import { setUpLogging } from '../../serve/logging.ts';
 import { DOTENV, iniFileOf, parseAssignments, readEnvFiles, specUri } from '../command-line/arguments.ts';
 import { type Command, type Console, textOption } from '../command-line/command.ts';
-import { setUpEnvironment } from './environment.ts';
+import { setUpEnvironment } from './unserved-application.ts';
 
 export const setupAppCommand: Command = {
   name: 'setup-app',

@@ -14,8 +14,8 @@ import { lineLogger, programLogger } from '../../log.ts';
 import type { App } from '../../protocol/types.ts';
 import { DOTENV, iniFileOf, parseAssignments, readEnvFiles, specUri } from '../command-line/arguments.ts';
 import { type Command, type Console, flagOption, textOption } from '../command-line/command.ts';
-import { closeApp, setUpEnvironment } from './environment.ts';
 import { markCommandRequest } from './request.ts';
+import { closeApp, setUpEnvironment } from './unserved-application.ts';
 
 export const shellCommand: Command = {
   name: 'shell',

@@ -6,7 +6,7 @@ import { type BackgroundPart, partError, restartedBy } from '../background.ts';
 import type { Deployment } from '../deployment.ts';
 import { lines } from '../text.ts';
 import { cronJobSchedule } from './calendar.ts';
-import { hashOf, keyOf, labels, type PodResources, podResources, podTemplate } from './pod-resources.ts';
+import { hashOf, keyOf, labels, type PodResources, podResources, podTemplate } from './pods.ts';
 import {
   type ContainerServer,
   containerCommand,

@@ -7,7 +7,7 @@ import { LoadSession } from '../../deploy/session.ts';
 import type { WorkerRunning, WorkerStart } from '../../process/worker/worker.ts';
 import { setUpLogging } from '../logging.ts';
 import { reloadPatterns } from '../plan.ts';
-import { enterPlan, followedLogFile, preload, watchAtFault } from '../worker/worker-process.ts';
+import { enterPlan, followedLogFile, preload, watchAtFault } from '../worker/prepare-process.ts';
 import type { ProcessPlan } from './process-plan.ts';
 
 export const startProcess: WorkerStart<ProcessPlan> = (plan, _open, control) =>

@@ -32,9 +32,9 @@ import {
   servedContexts,
   type WorkerPlan,
 } from '../plan.ts';
-import { requestLines, showFailures } from '../terminal/development.ts';
+import { requestLines, showFailures } from '../terminal/developer-output.ts';
 import { configurationReadAhead, readConfigurationAhead } from './configuration-ahead.ts';
-import { enterPlan, followedLogFile, preload, watchAtFault } from './worker-process.ts';
+import { enterPlan, followedLogFile, preload, watchAtFault } from './prepare-process.ts';
 
 /** Loads and serves the plan's application, or the error that keeps it from loading. */
 export const startWorker: WorkerStart<WorkerPlan> = (plan, open, control) =>

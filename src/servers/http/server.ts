@@ -22,7 +22,7 @@ import { withoutSecretParameters } from '../../secrets.ts';
 import { timerMs } from '../../timer.ts';
 import { Connections, keepWhileOpen } from './connections.ts';
 import type { serveHttp2 } from './http2.ts';
-import type { ProxiedConnections } from './proxy-protocol/proxied-connections.ts';
+import type { ProxiedConnections } from './proxy-protocol.ts';
 import { checkTimeouts, type HttpSettings, headersTimeout, httpSettings } from './settings.ts';
 import type { Certificates } from './tls/certificates.ts';
 import { certificateFiles } from './tls/pem-files.ts';
@@ -83,7 +83,7 @@ interface LateParts {
 async function loadLateParts({ http2, proxy_protocol: senders }: HttpSettings): Promise<LateParts> {
   return {
     serveHttp2: http2 ? (await import('./http2.ts')).serveHttp2 : undefined,
-    Proxied: senders && (await import('./proxy-protocol/proxied-connections.ts')).ProxiedConnections,
+    Proxied: senders && (await import('./proxy-protocol.ts')).ProxiedConnections,
   };
 }
 

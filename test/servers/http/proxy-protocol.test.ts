@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { readProxyHeader } from '../../../src/servers/http/proxy-protocol/proxied-connections.ts';
+import { readProxyHeader } from '../../../src/servers/http/proxy-protocol.ts';
 import { project, refused, runWebServer } from '../../export/site.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
 import { beforeSuite } from '../../helpers/programs/lifetime.ts';

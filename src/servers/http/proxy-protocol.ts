@@ -4,11 +4,11 @@
  * address of the client.
  */
 import { isIPv4, isIPv6, type Socket, SocketAddress } from 'node:net';
-import { clientAddress } from '../../../http/client-address.ts';
-import { replacePeer } from '../../../net/node-internals/handles.ts';
-import { type Network, Peers } from '../../../net/peers.ts';
-import type { Connections } from '../connections.ts';
-import { Deadlines } from '../deadlines.ts';
+import { clientAddress } from '../../http/client-address.ts';
+import { replacePeer } from '../../net/node-internals/handles.ts';
+import { type Network, Peers } from '../../net/peers.ts';
+import type { Connections } from './connections.ts';
+import { Deadlines } from './deadlines.ts';
 
 const BAD_REQUEST = 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n';
 
