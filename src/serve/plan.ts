@@ -227,16 +227,20 @@ export function loadDevelopment() {
   return Promise.all([import('./development/development.ts'), import('./development/first-page.ts')]);
 }
 
-/** Loads the application of a plan from its context; in development with a page for its errors. */
+/**
+ * Loads the application of a plan from its context; in development with a page for its errors.
+ * @param onPage as `withDeveloperTools` has it
+ */
 export async function loadPlannedApp(
   { reload = false, development }: Partial<Pick<WorkerPlan, 'reload' | 'development'>>,
   context: Context,
+  onPage?: () => void,
 ): Promise<App> {
   const app = await createSectionApp(context);
   if (!isDeveloped(context.globalConf, reload)) return app;
   const [{ withDeveloperTools, withErrorPage }, { withFirstPage }] = await loadDevelopment();
   const shown = withFirstPage(await withErrorPage(app, context), context);
-  return withDeveloperTools(shown, development ?? newDevelopment());
+  return withDeveloperTools(shown, development ?? newDevelopment(), onPage);
 }
 
 /** The application's own context, resolved but not built. */

@@ -122,12 +122,20 @@ test.each(['/login?next=/.paster/reload', '/?/.paster/reload.js?v=two'])('the ap
 });
 
 test('a page is told the version, and when the server drains, and where to ask for the next version', async () => {
-  const app = withDeveloperTools((_req, res) => res.end('app'), { secret: 's', version: 'two' });
+  let pages = 0;
+  const development = { secret: 's', version: 'two' };
+  const app = withDeveloperTools(
+    (_req, res) => res.end('app'),
+    development,
+    () => pages++,
+  );
   const { url } = await serveFiltered([], app);
   const { first, rest } = await askForStart(url, '/below/.paster/reload');
   expect(first).toBe('retry: 1000\ndata: two\n\n');
   const version = await ask(url, '/below/.paster/reload?version');
   expect([version.body.toString(), version.headers['cache-control']]).toEqual(['two\n', 'no-store']);
+  await ask(url, '/.paster/reload', { method: 'HEAD' });
+  expect(pages).toBe(1);
   app.drain?.();
   const last = 'event: draining\ndata:\n\n';
   expect(await rest).toBe(first + last);

@@ -163,6 +163,8 @@ export type FromWorker =
   | { readonly paster: 'watch'; readonly files: readonly string[] }
   /** Patterns of further files to watch. They replace the earlier ones. */
   | { readonly paster: 'patterns'; readonly patterns: readonly string[] }
+  /** A browser has opened a page that it loads again after a reload. */
+  | { readonly paster: 'page' }
   /** Asks for a successor, and serves until it is there. */
   | { readonly paster: 'replace'; readonly reason: string; readonly kind: RestartReason }
   /** Sent when the supervisor asks, at intervals, and as the last message. */

@@ -215,8 +215,7 @@ export class CurrentVersion<Boot> {
         }
         return { ok: false, error };
       } finally {
-        // A browser with the page navigates now, on the same processors.
-        this.#pool.spares.warmLater();
+        this.#pool.spares.warmAfterReload();
       }
     }, STOPPED);
   }

@@ -25,8 +25,8 @@ export interface SparesOptions<Boot> {
 
 /** Until a spare worker that has ended by itself is replaced. */
 const WARM_AGAIN_MS = 100;
-/** After the first workers are ready. */
-const FIRST_SPARE_MS = 100;
+/** Until a spare worker is started after others are ready, which have requests first. */
+const NEXT_SPARE_MS = 100;
 
 export class Spares<Boot> {
   readonly #options: SparesOptions<Boot>;
@@ -37,6 +37,8 @@ export class Spares<Boot> {
   readonly #rejected = new WeakSet<WorkerHandle<Boot>>();
   /** Called when one of them has imported all that it can, or has nothing to import. */
   readonly #readyListeners = new Set<(prepared: Prepared | undefined) => void>();
+
+  #isPageOpen = false;
 
   constructor(options: SparesOptions<Boot>) {
     this.#options = options;
@@ -57,8 +59,18 @@ export class Spares<Boot> {
    * The same later. Default: when the first requests have come, from which it would take processor time, as it would from
    * a worker that is starting.
    */
-  warmLater(milliseconds: number = FIRST_SPARE_MS): void {
+  warmLater(milliseconds: number = NEXT_SPARE_MS): void {
     setTimeout(() => (this.#options.isStarting() ? this.warmLater() : this.warm()), milliseconds).unref();
+  }
+
+  /** The same after a reload: at once, unless browsers load their pages again, on the same processors. */
+  warmAfterReload(): void {
+    this.warmLater(this.#isPageOpen ? NEXT_SPARE_MS : 0);
+  }
+
+  /** A browser has opened a page that it loads again after a reload. */
+  notePage(): void {
+    this.#isPageOpen = true;
   }
 
   /** Whether one of them has started. */

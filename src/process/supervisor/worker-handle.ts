@@ -27,6 +27,8 @@ export interface WorkerOptions extends ProcessOptions {
   readonly onEarlyModules: (modules: readonly string[]) => void;
   /** Whether a worker that has loaded, and had to ask, may accept connections. Otherwise it is killed. */
   readonly onOpening: () => boolean;
+  /** Called when a browser has opened a page that it loads again after a reload. */
+  readonly onPage: () => void;
   readonly onReplace: (reason: string, kind: RestartReason) => void;
   /** Gets the status of the whole server, for a worker that asks. */
   readonly onAsk: AskStatus;
@@ -347,6 +349,9 @@ export class WorkerHandle<Boot> implements DeadWorker {
         return;
       case 'patterns':
         this.#options.onPatterns(message.patterns, this.#bootedAt);
+        return;
+      case 'page':
+        this.#options.onPage();
         return;
       case 'replace':
         this.#options.onReplace(message.reason, message.kind);

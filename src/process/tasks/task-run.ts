@@ -51,6 +51,7 @@ export function startTaskRun<Boot>({ name, entry, served, output, log, boot, env
     onWatch: () => {},
     onConfiguration: () => {},
     onPatterns: () => {},
+    onPage: () => {},
     onPreload: () => {},
     onEarlyModules: () => {},
     onOpening: () => true,

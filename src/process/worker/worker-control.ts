@@ -42,6 +42,8 @@ export interface WorkerControl {
   readonly trackRequest: ((what: string) => () => void) | undefined;
   /** To be called when a module that the configuration names, and all that it imports, has been evaluated. */
   evaluated(): void;
+  /** To be called when a browser has opened a page that it loads again after a reload. */
+  notePage(): void;
   /** To be called once for each request, for `max_requests`. */
   countRequest(): void;
   /** Asks for a successor; this worker serves until the successor is ready. `kind` is what it is counted by. */
@@ -110,6 +112,10 @@ export class SupervisorControl<Boot> implements WorkerControl {
   evaluated(): void {
     this.#onEvaluated();
     void this.#channel.send({ paster: 'evaluated' });
+  }
+
+  notePage(): void {
+    void this.#channel.send({ paster: 'page' });
   }
 
   countRequest(): void {

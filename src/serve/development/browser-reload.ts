@@ -19,12 +19,15 @@ const LAST_EVENT = 'event: draining\ndata:\n\n';
 
 export class BrowserReload {
   readonly #version: string;
+  readonly #onPage: (() => void) | undefined;
   readonly #streams = new Set<ServerResponse>();
   #keepAlive: NodeJS.Timeout | undefined;
   #isDraining = false;
 
-  constructor(version: string) {
+  /** @param onPage called with each page that waits for events */
+  constructor(version: string, onPage?: () => void) {
     this.#version = version;
+    this.#onPage = onPage;
   }
 
   /** The path of the script, below the prefix that the browser knows the server by. */
@@ -67,6 +70,7 @@ export class BrowserReload {
     if (req.method === 'HEAD') return void res.end();
     if (this.#isDraining) return void res.end(LAST_EVENT);
     this.#streams.add(res);
+    this.#onPage?.();
     this.#keepAlive ??= setInterval(() => this.#send(':\n\n'), KEEP_ALIVE_MS).unref();
     res.once('close', () => {
       this.#streams.delete(res);

@@ -34,10 +34,14 @@ async function hasErrorFilter(context: Context): Promise<boolean> {
 
 const OWN_PATH = /^[^?]*\/\.paster\/([\w.-]+)(?:\?|$)/;
 
-/** Responds to paster's own paths, and lets the others find the developer's tools with their request. */
-export function withDeveloperTools(app: App, { secret, version }: Development): App {
+/**
+ * Responds to paster's own paths, and lets the others find the developer's tools with their request.
+ *
+ * @param onPage called with each page that a browser opens and loads again after a reload
+ */
+export function withDeveloperTools(app: App, { secret, version }: Development, onPage?: () => void): App {
   const opener = new EditorOpener(secret);
-  const reload = version === undefined ? undefined : new BrowserReload(version);
+  const reload = version === undefined ? undefined : new BrowserReload(version, onPage);
   const front: App = (req: MountedRequest, res) => {
     const own = ownPath(req);
     if (own !== undefined) return respondOwn(own, req, res, opener, reload);

@@ -15,8 +15,14 @@ const NOTE = 'This page reloads when you have saved a version that loads.';
 /**
  * Answers every request with the error of a version that does not load, so that none is refused.
  * @param globalConf of the server: it decides whether clients see the error, or only that there is one.
+ * @param onPage as `withDeveloperTools` has it
  */
-export function failureApp(error: Error, globalConf: Settings, { directory, development }: WorkerPlan): App {
+export function failureApp(
+  error: Error,
+  globalConf: Settings,
+  { directory, development }: WorkerPlan,
+  onPage: () => void,
+): App {
   const text = error instanceof PasterError ? formatError(error) : `${error.name}: ${errorMessage(error)}`;
   const id = `${process.pid}-${Date.now()}`;
   const headers = { [ERROR_ID_HEADER]: id };
@@ -36,7 +42,7 @@ export function failureApp(error: Error, globalConf: Settings, { directory, deve
       more: { json, text: `\n${text}`, page },
     });
   };
-  return withDeveloperTools(app, failedVersion(development ?? newDevelopment(), text));
+  return withDeveloperTools(app, failedVersion(development ?? newDevelopment(), text), onPage);
 }
 
 /** The same in all workers, and another one than that of the last version that loaded. */

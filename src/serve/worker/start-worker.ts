@@ -113,6 +113,7 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
     await preload(plan, control.number);
     return await importOnly(plan, session, open);
   }
+  const onPage = (): void => control.notePage();
   const openEach = async () => sharedOut(await open(), plan);
   const toStandardError = (line: string) => process.stderr.write(`${line}\n`);
   let log = terminalLogger(plan.logLevel, toStandardError, paintFor(process.stderr));
@@ -134,7 +135,7 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
       const servers = await serversForFailure(plan, session);
       const { failureApp } = await import('../development/load-failure.ts');
       const globalConf = servers[0]?.server.context.globalConf ?? {};
-      const app = failureApp(control.failure, globalConf, plan);
+      const app = failureApp(control.failure, globalConf, plan, onPage);
       return await serveTogether(servers, app, openEach, { log, isFirst: control.isFirst });
     }
     await preload(plan, control.number);
@@ -148,7 +149,7 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
     const withLines = await requestLines(plan, server);
     refuseListeningLater(plan.directory, log);
     const context = ahead?.app ?? (await plannedAppContext(plan, session));
-    const loaded = withLines(await loadPlannedApp(plan, context));
+    const loaded = withLines(await loadPlannedApp(plan, context, onPage));
     // It is enough if one worker logs the warning.
     const workers = control.isFirst && !plan.sticky ? plan.workers : 1;
     const app = warnOfPollingSessions(loaded, workers, (message) => log.warn(message));

@@ -39,6 +39,7 @@ async function started(count: number, execArgv: readonly string[] = []) {
       onWatch: ignore,
       onConfiguration: ignore,
       onPatterns: ignore,
+      onPage: ignore,
       onPreload: ignore,
       onEarlyModules: ignore,
       onOpening: () => true,

@@ -64,6 +64,7 @@ export class LiveWorkers<Boot> {
       onPreload: (report) => spares.report(worker, report),
       onEarlyModules: (modules) => spares.noteModules(worker, modules),
       onOpening: () => spares.mayOpen(worker),
+      onPage: () => spares.notePage(),
       onReplace: (reason, kind) => onReplace(worker, reason, kind),
       onAsk,
       onReport,
