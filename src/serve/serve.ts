@@ -101,6 +101,7 @@ export async function prepare(request: ServeRequest, role: Role['name'] | undefi
   const session = new LoadSession(plan.globalConf);
   const asked = await servedParts(plan, session);
   if (!asked.web) refuseWithoutWeb(request);
+  session.hasSupervisor = request.reload || asked.processes.length + asked.tasks.length > 0;
   const environment = asked.web
     ? await applyEnvironment({ ...plan, reload: request.reload }, session)
     : { files: [], variables: {}, preload: [] };

@@ -64,7 +64,8 @@ export class LoadedServer implements ServingServer {
   /** Adds the server's own warnings to those of its INI file. */
   async warn(session: LoadSession): Promise<void> {
     const { context } = this;
-    const isSupervised = this.workers !== undefined || (await hasBackground(context, session));
+    const isSupervised =
+      this.workers !== undefined || (session.hasSupervisor ?? (await hasBackground(context, session)));
     for (const name of isSupervised ? [] : REPLACING_KEYS) {
       const location = placeOfKey(context, name);
       const reason = 'one process without workers is not replaced';

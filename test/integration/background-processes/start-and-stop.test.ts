@@ -62,6 +62,18 @@ describe('what is started', () => {
     expect(finished).toMatchObject({ status: 2, stderr: expect.stringMatching(message) });
   });
 
+  test.each([
+    [[], false],
+    [['--only', 'web'], true],
+    [['--only', 'web', '--reload'], false],
+    [['--only', 'web', '-w', '1'], false],
+    [['--without', 'mailer'], false],
+  ])('a limit that needs a supervisor: serve %j warns: %s', async (args, isWarned) => {
+    const cwd = project(BOTH.replace('port = 0\n', 'port = 0\nmax_memory = 500\n'));
+    const program = await serve(['x.ini', ...args], { cwd });
+    expect(program.stderr.includes('[server:main] max_memory has no effect')).toBe(isWarned);
+  });
+
   test('an option of the web server is an error in a file without one', async () => {
     const cwd = project('[process:jobs]\ncommand = sleep 100\n');
     const finished = await paster(['serve', 'x.ini', '--host', '127.0.0.1'], { cwd }).finished();
