@@ -282,6 +282,17 @@ export const list: SettingType<readonly string[]> = {
   parse: (value) => asList(value),
 };
 
+/** Words separated by white space, unless a backslash is before it. The backslashes stay. */
+export function escapedWords(text: string): string[] {
+  return text.match(/(?:\\[^\n]|[^\s\\])+/g) ?? [];
+}
+
+/** Patterns of paths, in which a backslash is before a space that belongs to a name. */
+export const patternList: SettingType<readonly string[]> = {
+  allowed: 'paths and patterns separated by spaces or line ends; a backslash is before a space in a name',
+  parse: escapedWords,
+};
+
 /** Functions of modules, each as `call:module:name`. */
 export const functionList: SettingType<readonly string[]> = {
   allowed: 'functions of modules such as call:./health.js:check, separated by spaces or line ends',

@@ -3,8 +3,8 @@
  * command line named.
  */
 import { dirname, resolve } from 'node:path';
-import { asList } from '../config/convert.ts';
 import { nearest } from '../config/nearest.ts';
+import { escapedWords } from '../config/setting.ts';
 import { warnOfLocalClients } from '../deploy/check/local-clients.ts';
 import { createSectionApp } from '../deploy/compose.ts';
 import type { Context } from '../deploy/context.ts';
@@ -303,13 +303,14 @@ export function reloadPatternsOf({ localConf, globalConf, origins }: Context, di
   const written = origins.get(RELOAD_FILES)?.location.file;
   const from = written ? dirname(written) : base;
   return {
-    own: asList(localConf[RELOAD_FILES] ?? '').map((pattern) => absolutePattern(from, pattern)),
-    global: asList(globalConf[RELOAD_FILES] ?? '').map((pattern) => absolutePattern(base, pattern)),
+    own: absolutePatterns(from, localConf[RELOAD_FILES] ?? ''),
+    global: absolutePatterns(base, globalConf[RELOAD_FILES] ?? ''),
   };
 }
 
-/** The directory is literal even if its name contains `[` or `{`, also if the pattern begins with `%(here)s`. */
-function absolutePattern(directory: string, pattern: string): string {
-  const literal = escapeGlob(directory);
-  return resolve(literal, pattern.startsWith(`${directory}/`) ? literal + pattern.slice(directory.length) : pattern);
+/** The directory is literal even if its name contains `[`, `{` or a space, also if a pattern begins with `%(here)s`. */
+function absolutePatterns(directory: string, text: string): string[] {
+  const literal = escapeGlob(directory).replace(/\s/g, '\\$&');
+  const words = escapedWords(text.replaceAll(`${directory}/`, () => `${literal}/`));
+  return words.map((pattern) => resolve(literal, pattern));
 }

@@ -14,7 +14,7 @@ import { workingDirectory } from '../../working-directory.ts';
 export function warnOfUnmatchedFiles(context: Context, document: IniDocument, session: LoadSession): void {
   const { own, global } = reloadPatternsOf(context, workingDirectory());
   const check = (patterns: readonly string[], prefix: string, entry: IniEntry | undefined) => {
-    const words = [...(entry?.value ?? '').matchAll(/\S+/g)];
+    const words = [...(entry?.value ?? '').matchAll(/(?:\\[^\n]|[^\s\\])+/g)];
     for (const [index, pattern] of patterns.entries()) {
       const location = entry?.locate(words[index]?.index ?? 0) ?? sectionPlace(context);
       // A value that cannot be interpolated is reported already.

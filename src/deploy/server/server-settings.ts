@@ -6,12 +6,14 @@ import { variables } from '../../config/env-file.ts';
 import {
   bool,
   defineSettings,
+  escapedWords,
   int,
   list,
   movedPath,
   octal,
   oneOf,
   pathList,
+  patternList,
   type SettingsOf,
   type SettingType,
   seconds,
@@ -41,7 +43,8 @@ const addressList: SettingType<readonly string[]> = {
 };
 
 const ignoreList: SettingType<readonly string[]> = {
-  ...list,
+  ...patternList,
+  parse: (value) => escapedWords(value).map((word) => word.replace(/\\(\s)/g, '$1')),
   mapPaths: (words, absolute) => words.map((word) => (/^\.{1,2}\//.test(word) ? absolute(word) : word)),
 };
 
@@ -173,7 +176,7 @@ export const processSettings = defineSettings({
   },
   graceful_timeout: { type: seconds, default: 30, help: 'How many seconds a worker may take to finish its requests.' },
   reload_files: {
-    type: list,
+    type: patternList,
     help: 'Globs and directories of further files that serve --reload watches, relative to the INI file.',
     example: '%(here)s/*.yaml',
   },

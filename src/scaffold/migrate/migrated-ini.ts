@@ -182,10 +182,10 @@ function reloadEntries({ settings }: MigratedApp, directory: string): Entries {
       'reload_files',
       settings.reload_files
         ?.split('\n')
-        .map((path) => here(path, directory))
+        .map((path) => here(path, directory).replaceAll(' ', '\\ '))
         .join('\n'),
     ],
-    ['reload_ignore', settings.reload_ignore],
+    ['reload_ignore', settings.reload_ignore?.replaceAll(' ', '\\ ')],
   ];
 }
 

@@ -83,6 +83,17 @@ describe('a file that is right', () => {
       '',
     ]);
     expect(status).toBe(0);
+    const spaces = await check(
+      {
+        'my etc/x.ini':
+          '[app:main]\nuse = module:../app.mjs\n' +
+          `${SERVER}reload_files = ../my\\ views/*.html %(here)s/../my\\ data ../my\\ view\n`,
+        'my views/a.html': '',
+        'my data/b c.json': '',
+      },
+      ['my etc/x.ini'],
+    );
+    expect(spaces.stdout).toBe(`my etc/x.ini:5:57: ${from}/my view yet\n`);
     const shared = await check({
       'x.ini': `[DEFAULT]\nreload_files = a.json\n[app:main]\nuse = npm:paster#test\n${SERVER}`,
     });
