@@ -50,10 +50,12 @@ export async function runProcess(described: Context, hooks: ProcessHooks): Promi
   );
   // Reported by the caller, later.
   finished.catch(() => {});
-  if (own) await runPartCode(context, () => own.started);
+  hooks.onBegun?.();
+  const stopped = untilAborted(hooks.stopped);
+  if (own) await runPartCode(context, () => Promise.race([own.started, stopped]));
   // A port that the old process has: it has started only if it can listen, or it would be replaced for nothing.
-  await listening?.();
-  let stopped: Promise<unknown> | undefined;
+  await Promise.race([listening?.(), stopped]);
+  let stopping: Promise<unknown> | undefined;
   return {
     finished,
     endsWhenIdle: own?.endsWhenIdle ?? false,
@@ -62,11 +64,18 @@ export async function runProcess(described: Context, hooks: ProcessHooks): Promi
       abort.abort();
       if (!graceful) own?.kill?.();
       // A second signal asks again, and the user's code may end only once.
-      stopped ??= (async () => process?.stop?.())();
-      await stopped;
+      stopping ??= (async () => process?.stop?.())();
+      await stopping;
       await finished;
     },
   };
+}
+
+function untilAborted(signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) resolve();
+    else signal?.addEventListener('abort', () => resolve(), { once: true });
+  });
 }
 
 /** The settings to call the factory of a section with; those that paster reads are checked too. */

@@ -24,4 +24,8 @@ export interface OwnProcess extends BackgroundObject {
 export interface ProcessHooks {
   /** Gets the process group that the process has started, and that must end with it. */
   readonly onGroup: (pid: number) => void;
+  /** Called when it runs. Then it can be stopped gracefully, even before it has started. */
+  readonly onBegun?: () => void;
+  /** Aborted when it is stopped: then nothing waits until it has started. */
+  readonly stopped?: AbortSignal;
 }

@@ -52,6 +52,8 @@ export interface WorkerControl {
   readonly ask: AskStatus;
   /** The callback is called on USR1. It returns the new descriptor of standard error, if there is one. */
   onReopenLogs(callback: () => number | undefined): void;
+  /** To be called when it runs what must be stopped gracefully, even before it has started. */
+  begun(): void;
   /** Names a process group that this worker has started, and that must not outlive it. */
   ownGroup(pid: number): void;
 }
@@ -71,6 +73,7 @@ export class SupervisorControl<Boot> implements WorkerControl {
   readonly #lastRequest: number;
   readonly #inspectionFd: number;
   readonly #onEvaluated: () => void;
+  hasBegun = false;
   #isInspected = false;
   #requests = 0;
   #replaceSentAt = Number.NEGATIVE_INFINITY;
@@ -139,6 +142,10 @@ export class SupervisorControl<Boot> implements WorkerControl {
       const output = callback();
       if (this.#stalls && output !== undefined) this.#stalls.output = output;
     });
+  }
+
+  begun(): void {
+    this.hasBegun = true;
   }
 
   ownGroup(pid: number): void {

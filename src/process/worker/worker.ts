@@ -151,8 +151,8 @@ async function work<Boot>(
   const booting = start(first.boot, open, control).finally(() => process.channel?.ref());
   let running: WorkerRunning | 'stopped';
   try {
-    // If it accepts connections already, it serves them first.
-    const stopped = end.then(async () => (listeners.length > 0 ? await booting : 'stopped'));
+    // If it accepts connections already, it serves them first. What it runs is stopped below.
+    const stopped = end.then(async () => (listeners.length > 0 || control.hasBegun ? await booting : 'stopped'));
     running = await Promise.race([booting, stopped]);
   } catch (error) {
     await channel.send({ paster: 'failed', error: packError(error) });
@@ -168,7 +168,8 @@ async function work<Boot>(
   channel.isServing = true;
   channel.onConnection((connection) => adopt(running, connection, share));
   channel.onSpread((count) => running.spread?.(count, (socket, server) => handBack(socket, server, channel)));
-  channel.send({ paster: 'ready' });
+  const isStoppedBefore = control.hasBegun && stopping.signal.aborted;
+  if (!isStoppedBefore) channel.send({ paster: 'ready' });
   if (running.endsWhenIdle) process.channel?.unref();
   const { finished } = running;
   const order = await (finished ? Promise.race([end, finished.then(() => FINISHED)]) : end);

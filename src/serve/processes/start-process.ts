@@ -38,7 +38,11 @@ async function start(plan: ProcessPlan, control: Parameters<typeof startProcess>
       await checkSection(context, { imports: true });
       return { finished: Promise.resolve(), close: () => Promise.resolve() };
     }
-    const running = await runProcess(context, { onGroup: (pid) => control.ownGroup(pid) });
+    const running = await runProcess(context, {
+      onGroup: (pid) => control.ownGroup(pid),
+      onBegun: () => control.begun(),
+      stopped: control.stopped,
+    });
     return {
       finished: untilEnd(running.finished),
       endsWhenIdle: running.endsWhenIdle,

@@ -145,6 +145,22 @@ test('stop() of a process is called once, although each of two signals asks it t
   expect(program.output.match(/^is to stop$/gm)).toHaveLength(1);
 });
 
+test.each([
+  [
+    `command = sh -c 'trap "sleep 0.5; echo has ended; exit" TERM; echo runs; while :; do sleep 0.1; done'\nstart_seconds = 30`,
+  ],
+  ['use = program:./loads.js'],
+])('what has not started yet gets its stop signal and graceful_timeout: %s', async (section) => {
+  const loads = `process.on('SIGTERM', () => setTimeout(() => { console.log('has ended'); process.exit(); }, 500));
+console.log('runs');
+await new Promise((resolve) => setTimeout(resolve, 30_000));\n`;
+  const cwd = project(`[process:jobs]\n${section}\n`, { 'loads.js': loads });
+  const program = paster(['serve', 'x.ini'], { cwd });
+  await program.says(/^runs$/m);
+  const { status } = await program.kill('SIGTERM');
+  expect([status, program.output]).toEqual([0, expect.stringMatching(/^has ended$/m)]);
+});
+
 test('a process ends when its supervisor is killed', async () => {
   const cwd = project(`[process:jobs]\ncommand = sh -c 'echo child $$; while :; do sleep 1; done'\n`);
   const program = await serveAlone(cwd);
