@@ -56,7 +56,7 @@ export default defineConfig({
           priority: 2,
         },
         // What a filter logs through, without what configures it.
-        { name: 'logging', test: /src\/logging\/python\/(?:logger|levels|strftime)\.ts$/, priority: 1.5 },
+        { name: 'logging', test: /src\/logging\/python\/(?:logger|strftime)\.ts$/, priority: 1.5 },
         // All that a thread needs.
         { name: 'password', test: /src\/filters\/auth\/password\.ts$/, priority: 1.5 },
         // What parts need of a server, and commands that do not serve.

@@ -159,7 +159,7 @@ const ENGINE_PARAMETER = /[?&]EIO=\d/;
 const SESSION_OPENED = /"sid":"([\w-]{1,64})"/;
 const OPENING_BYTES = 256;
 
-/** The name of a worker: 16 random bytes. */
+/** The name of a worker: 16 random bytes, so that a client can only name workers that paster has named to it. */
 export function newWorkerName(): string {
   return randomBytes(16).toString('base64url');
 }
