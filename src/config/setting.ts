@@ -254,9 +254,9 @@ export const movedPath: SettingType<string> = { ...path, isMoved: true };
 
 /** Paths separated by white space, relative to the INI file. */
 export const pathList: SettingType<readonly string[]> = {
-  allowed: 'paths separated by spaces or line ends, relative to the INI file',
+  allowed: 'paths separated by spaces or line ends, relative to the INI file; a backslash is before a space in a name',
   mapPaths: (values, absolute) => values.map(absolute),
-  parse: (value) => asList(value),
+  parse: wordsWithSpaces,
 };
 
 /** Paths, one per line, relative to the INI file. They may contain spaces. */
@@ -285,6 +285,11 @@ export const list: SettingType<readonly string[]> = {
 /** Words separated by white space, unless a backslash is before it. The backslashes stay. */
 export function escapedWords(text: string): string[] {
   return text.match(/(?:\\[^\n]|[^\s\\])+/g) ?? [];
+}
+
+/** The same without the backslashes before white space. */
+export function wordsWithSpaces(text: string): string[] {
+  return escapedWords(text).map((word) => word.replace(/\\(\s)/g, '$1'));
 }
 
 /** Patterns of paths, in which a backslash is before a space that belongs to a name. */

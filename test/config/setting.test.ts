@@ -37,6 +37,14 @@ const schema = defineSettings(
 
 const validate = (section: Record<string, string>) => schema['~standard'].validate(section);
 
+test('a list of paths: a backslash keeps a space in a name', () => {
+  const { env_file, reload_ignore, reload_files } = processSettings.declarations;
+  const text = 'my\\ app/.env  .env\n\ta\\b';
+  expect(env_file.type.parse(text)).toEqual(['my app/.env', '.env', 'a\\b']);
+  expect(reload_ignore.type.parse(text)).toEqual(['my app/.env', '.env', 'a\\b']);
+  expect(reload_files.type.parse(text)).toEqual(['my\\ app/.env', '.env', 'a\\b']);
+});
+
 describe('a section', () => {
   test('is converted, with defaults for what is left out', () => {
     expect(validate({ name: 'x', words: ' a\n b ' })).toEqual({

@@ -6,7 +6,6 @@ import { variables } from '../../config/env-file.ts';
 import {
   bool,
   defineSettings,
-  escapedWords,
   int,
   list,
   movedPath,
@@ -18,6 +17,7 @@ import {
   type SettingType,
   seconds,
   text,
+  wordsWithSpaces,
 } from '../../config/setting.ts';
 import { PathPrefixes } from '../../http/path-prefixes.ts';
 import { networks } from '../../net/peers.ts';
@@ -44,7 +44,7 @@ const addressList: SettingType<readonly string[]> = {
 
 const ignoreList: SettingType<readonly string[]> = {
   ...patternList,
-  parse: (value) => escapedWords(value).map((word) => word.replace(/\\(\s)/g, '$1')),
+  parse: wordsWithSpaces,
   mapPaths: (words, absolute) => words.map((word) => (/^\.{1,2}\//.test(word) ? absolute(word) : word)),
 };
 

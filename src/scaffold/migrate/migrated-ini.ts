@@ -202,7 +202,7 @@ function environmentEntries(
   });
   const port = variables['PORT'] === undefined ? [] : [`PORT=${variables['PORT']}`];
   return [
-    ['env_file', envFiles.map((file) => here(file, directory)).join('\n') || undefined],
+    ['env_file', envFiles.map((file) => here(file, directory).replaceAll(' ', '\\ ')).join('\n') || undefined],
     ['environment', [...port, ...lines].map(escaped).join('\n') || undefined],
   ];
 }
