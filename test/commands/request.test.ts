@@ -4,6 +4,7 @@ import { readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
+import { runHere } from '../helpers/programs/command.ts';
 import { type Finished, paster, ROOT } from '../helpers/programs/program.ts';
 
 const PLAIN = `
@@ -62,8 +63,13 @@ function project(): string {
   return temporaryDirectory({ 'plain.mjs': PLAIN, 'lifecycle.mjs': LIFECYCLE, 'x.ini': INI });
 }
 
-function run(args: readonly string[], cwd: string = project(), input?: string): Promise<Finished> {
-  return paster(args, { cwd, ...(input === undefined ? {} : { input }) }).finished();
+function run(args: readonly string[], cwd: string = project(), input: string = ''): Promise<Finished> {
+  return runHere(args, { cwd, input });
+}
+
+/** For what depends on the process: its streams, its warnings and its end. */
+function runProcess(args: readonly string[], cwd: string = project()): Promise<Finished> {
+  return paster(args, { cwd }).finished();
 }
 
 async function plain(args: readonly string[]): Promise<Record<string, unknown>> {
@@ -138,7 +144,7 @@ describe('the answer', () => {
 export default (req, res) => res.end([req instanceof IncomingMessage, res instanceof ServerResponse, 'encrypted' in req.socket].join(' '));
 `;
     const directory = temporaryDirectory({ 'app.mjs': app, 'x.ini': '[app:main]\nuse = module:./app.mjs\n' });
-    const { stdout } = await paster(['request', 'x.ini', '/'], { cwd: directory }).finished();
+    const { stdout } = await run(['request', 'x.ini', '/'], directory);
     expect(stdout).toBe('true true false');
   });
 
@@ -150,11 +156,11 @@ export default (req, res) => res.end([req instanceof IncomingMessage, res instan
   });
 
   test('comes out whole', async () => {
-    expect((await run(['request', 'module:./plain.mjs', '/large'])).stdout.length).toBe(3_000_000);
+    expect((await runProcess(['request', 'module:./plain.mjs', '/large'])).stdout.length).toBe(3_000_000);
   });
 
   test('is waited for, its callbacks are called', async () => {
-    const { stdout, stderr } = await run(['request', 'module:./plain.mjs', '/late']);
+    const { stdout, stderr } = await runProcess(['request', 'module:./plain.mjs', '/late']);
     expect([stdout, stderr]).toEqual(['ab', 'ended']);
     expect((await run(['request', 'module:./plain.mjs', '/callback'])).stderr).toBe('ended');
   });
@@ -176,7 +182,7 @@ export default (req, res) => res.end([req instanceof IncomingMessage, res instan
   });
 
   test('that the application throws in place of is explained on standard error', async () => {
-    const { stderr } = await run(['request', 'module:./plain.mjs', '/throw']);
+    const { stderr } = await runProcess(['request', 'module:./plain.mjs', '/throw']);
     expect(stderr).toMatch(/^paster: error: GET \/throw failed: Error: on purpose\n +at .*plain\.mjs:10/);
   });
 
@@ -184,7 +190,7 @@ export default (req, res) => res.end([req instanceof IncomingMessage, res instan
     ['/never', /^paster: the application does not respond, and waits for nothing any more/],
     ['/half', /^paster: the application did not finish its response: it closed the connection\n$/],
   ])('that does not come (%s) is a failure', async (url, message) => {
-    const { stderr, status } = await run(['request', 'module:./plain.mjs', url]);
+    const { stderr, status } = await runProcess(['request', 'module:./plain.mjs', url]);
     expect(stderr).toMatch(message);
     expect(status).toBe(1);
   });
@@ -192,18 +198,18 @@ export default (req, res) => res.end([req instanceof IncomingMessage, res instan
 
 describe('the application', () => {
   test('may call the methods of the socket', async () => {
-    const { stdout, stderr, status } = await run(['request', 'module:./plain.mjs', '/socket']);
+    const { stdout, stderr, status } = await runProcess(['request', 'module:./plain.mjs', '/socket']);
     expect([stdout, stderr, status]).toEqual(['kept', '', 0]);
   });
 
   test('may read req.connection, as many libraries do, without a warning', async () => {
-    const { stdout, stderr } = await run(['request', 'module:./plain.mjs', '/connection']);
+    const { stdout, stderr } = await runProcess(['request', 'module:./plain.mjs', '/connection']);
     expect([stdout, stderr]).toEqual(['true', '']);
   });
 
   test('is made ready before the request, and closed after it', async () => {
     const directory = project();
-    const { stdout, stderr } = await run(['request', 'x.ini', '/'], directory);
+    const { stdout, stderr } = await runProcess(['request', 'x.ini', '/'], directory);
     expect(stdout).toBe('nobody main');
     expect(stderr).toContain('"GET / HTTP/1.1" 200');
     const { stdout: notes } = spawnSync('cat', ['notes'], { cwd: directory, encoding: 'utf8' });
@@ -217,14 +223,22 @@ describe('the application', () => {
   });
 
   test.each(FRAMEWORK_NAMES)('may be of %s, behind a filter as well', async (name) => {
-    const directory = temporaryDirectory({ 'app.mjs': FRAMEWORKS[name] ?? '', 'x.ini': FILTERED });
-    symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
+    // Each command closes its application, so each has a module of its own.
+    const directory = (): string => {
+      const made = temporaryDirectory({ 'app.mjs': FRAMEWORKS[name] ?? '', 'x.ini': FILTERED });
+      symlinkSync(join(ROOT, 'node_modules'), join(made, 'node_modules'));
+      return made;
+    };
     for (const spec of ['module:./app.mjs', 'x.ini']) {
-      const got = await run(['request', spec, '/hello', 'name=you'], directory);
+      const got = await run(['request', spec, '/hello', 'name=you'], directory());
       expect([got.stdout, got.status]).toEqual(['hello you', 0]);
-      const posted = await run(['post', spec, '/echo', '--header', 'content-type:text/plain'], directory, 'some text');
+      const posted = await run(
+        ['post', spec, '/echo', '--header', 'content-type:text/plain'],
+        directory(),
+        'some text',
+      );
       expect([posted.stdout, posted.status]).toEqual(['some text', 0]);
-      const missing = await run(['request', spec, '/missing'], directory);
+      const missing = await run(['request', spec, '/missing'], directory());
       expect(missing.status).toBe(1);
     }
   });
@@ -235,7 +249,7 @@ describe('the application', () => {
       'lifecycle.mjs': LIFECYCLE,
       'hang.mjs': 'await new Promise(() => {});\nexport default 1;\n',
     });
-    const hanging = await run(['request', 'module:./hang.mjs', '/'], directory);
+    const hanging = await runProcess(['request', 'module:./hang.mjs', '/'], directory);
     expect([hanging.status, hanging.stderr]).toEqual([1, expect.stringContaining('never gets ready')]);
     const failing = await run(['request', 'x.ini', '/'], directory);
     expect(failing.stderr).toMatch(/^paster: lifecycle\.mjs:10:\d+: \[app:main\] .* failed: not yet\n$/);

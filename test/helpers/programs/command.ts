@@ -1,8 +1,9 @@
 /**
  * Runs a command of paster in the test runner's own process, for tests of what it prints and writes: a process for each takes
- * a tenth of a second of the processor. It is not for commands that write to standard output by themselves (`request`,
- * `shell`), start paster again (`check`, `serve`), or import modules that change during the test.
+ * a tenth of a second of the processor. It is not for commands that wait for something that cannot come, start paster again
+ * (`check`, `serve`), or import modules that change during the test.
  */
+import { Readable, Writable } from 'node:stream';
 import { runCommand } from '../../../src/commands/command-line/run.ts';
 import { formatError, PasterError } from '../../../src/errors.ts';
 import type { Finished, ProgramOptions } from './program.ts';
@@ -10,27 +11,50 @@ import type { Finished, ProgramOptions } from './program.ts';
 /** Takes the same as `paster`, and gives what a program has finished with. */
 export async function runHere(
   args: readonly string[],
-  { cwd, env }: Pick<ProgramOptions, 'cwd' | 'env'> = {},
+  { cwd, env, input = '' }: Pick<ProgramOptions, 'cwd' | 'env' | 'input'> = {},
 ): Promise<Finished> {
-  let stdout = '';
-  let stderr = '';
-  const out = (line: string): void => {
-    stdout += `${line}\n`;
-  };
-  const err = (line: string): void => {
-    stderr += `${line}\n`;
-  };
+  const stdout = new Collected();
+  const stderr = new Collected();
+  const out = (line: string): void => void stdout.write(`${line}\n`);
+  const err = (line: string): void => void stderr.write(`${line}\n`);
   const leave = enter(cwd, { NODE_OPTIONS: '', ...env });
+  // Some parts write by themselves: `request` the body of the response, filters what they log.
+  const restore = replaceStreams({ stdin: Readable.from([Buffer.from(input)]), stdout, stderr });
+  const finished = (status: number): Finished => ({ status, stdout: stdout.text, stderr: stderr.text });
   try {
-    const status = await runCommand(args, { out, err });
-    return { status, stdout, stderr };
+    return finished(await runCommand(args, { out, err }));
   } catch (error) {
     if (!(error instanceof PasterError)) throw error;
     for (const message of formatError(error).split(/\n(?! )/)) err(`paster: ${message}`);
-    return { status: error.exitStatus, stdout, stderr };
+    return finished(error.exitStatus);
   } finally {
+    restore();
     leave();
   }
+}
+
+/** Keeps what is written to it. */
+class Collected extends Writable {
+  readonly #chunks: Buffer[] = [];
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.#chunks.push(chunk);
+    done();
+  }
+
+  get text(): string {
+    return Buffer.concat(this.#chunks).toString();
+  }
+}
+
+/** Exchanges streams of this process. @returns what puts them back */
+function replaceStreams(streams: Readonly<Record<'stdin' | 'stdout' | 'stderr', Readable | Writable>>): () => void {
+  const before = Object.keys(streams).map((name) => [name, Object.getOwnPropertyDescriptor(process, name)] as const);
+  for (const [name, value] of Object.entries(streams))
+    Object.defineProperty(process, name, { value, configurable: true });
+  return () => {
+    for (const [name, descriptor] of before) if (descriptor) Object.defineProperty(process, name, descriptor);
+  };
 }
 
 /** Changes the working directory and variables. @returns what changes them back */
