@@ -1,4 +1,4 @@
-/** `paster check` in its child process: finds the errors of an INI file and prints them. */
+/** What `paster check` does in its child process: finds the errors of an INI file and prints them. */
 import { relative } from 'node:path';
 import { type CheckOptions, checkFile, type Finding } from '../../deploy/check/check.ts';
 import { currentStep } from '../../deploy/loading-step.ts';
@@ -15,8 +15,7 @@ import {
   printableLine,
   printableMessage,
 } from '../../errors.ts';
-import { IsolatedRun } from '../../process/program/isolated-run.ts';
-import type { Role } from '../../process/program/self-spawn.ts';
+import type { IsolatedRun } from '../../process/program/isolated-run.ts';
 import { workingDirectory } from '../../working-directory.ts';
 import { parseAssignments, readEnvFiles } from '../command-line/arguments.ts';
 import { type Console, flagOption, textOption } from '../command-line/command.ts';
@@ -26,18 +25,17 @@ import { type Console, flagOption, textOption } from '../command-line/command.ts
  *
  * @param file an absolute path
  * @param assignments `name=value` of the command line
- * @param role what the parent has started this process for
+ * @param isolated what knows which modules never give control back
  * @returns the exit status
  */
 export async function checkHere(
   file: string,
   assignments: readonly string[],
   options: Readonly<Record<string, unknown>>,
-  role: Role,
+  isolated: Pick<IsolatedRun, 'skipped' | 'enter'>,
   console: Console,
 ): Promise<number> {
   const envFiles = readEnvFiles(options);
-  const isolated = new IsolatedRun(role);
   const access = await accessCheck(textOption(options, 'asUser'));
   const { warnOfUnmatchedFiles } = await import('./unmatched-files.ts');
   const release = guardProcess(console);

@@ -1,7 +1,7 @@
 /** `paster check`: finds everything that is wrong with an INI file, without serving it. */
 import { IMPORT_TIMEOUT_MS } from '../../deploy/loading-step.ts';
 import { EXIT_OK, printableLine } from '../../errors.ts';
-import { runIsolated } from '../../process/program/isolated-run.ts';
+import { IsolatedRun, runIsolated } from '../../process/program/isolated-run.ts';
 import { takeRole } from '../../process/program/self-spawn.ts';
 import { DOTENV, iniPath, parseAssignments, readEnvFiles } from '../command-line/arguments.ts';
 import { type Command, type CommandOption, type Console, flagOption } from '../command-line/command.ts';
@@ -52,5 +52,5 @@ async function check(
   }
   // Loaded late: the parent needs none of it.
   const { checkHere } = await import('./check-here.ts');
-  return checkHere(file, assignments, options, role, console);
+  return checkHere(file, assignments, options, new IsolatedRun(role), console);
 }

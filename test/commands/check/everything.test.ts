@@ -1,7 +1,7 @@
 /** `paster check` on a file in which everything is wrong: the whole report, line by line. */
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { paster } from '../../helpers/programs/program.ts';
+import { runHere } from '../../helpers/programs/command.ts';
 
 const MODULE = `
 export const make = () => (req, res) => res.end();
@@ -99,7 +99,7 @@ test('a file with everything wrong: every mistake, by line, once', async () => {
     'app.mjs': MODULE,
     'throws.mjs': 'throw new Error("at import");',
   });
-  const { stdout, stderr, status } = await paster(['check', 'x.ini'], { cwd: directory }).finished();
+  const { stdout, stderr, status } = await runHere(['check', 'x.ini'], { cwd: directory });
   expect(stdout.replaceAll(directory, '$DIR').split('\n')).toEqual([
     'throws.mjs:1:7: [app:throws] Error: at import',
     'x.ini:3:8: [DEFAULT] base: %(oops)s is not defined',

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { checkFile } from '../../../src/deploy/check/check.ts';
 import { formatError } from '../../../src/errors.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
+import { runHere } from '../../helpers/programs/command.ts';
 import { type Finished, paster } from '../../helpers/programs/program.ts';
 
 /** The text of `app.mjs`, beside each file that is checked. Its factories write a file `called`. */
@@ -30,8 +31,21 @@ export async function check(
   files: Readonly<Record<string, string>>,
   args: readonly string[] = ['x.ini'],
 ): Promise<Finished> {
+  return checkWith((words, cwd) => runHere(words, { cwd }), files, args);
+}
+
+/** The same in a process of its own, for modules that end it or never give control back. */
+export async function checkInProcess(files: Readonly<Record<string, string>>): Promise<Finished> {
+  return checkWith((words, cwd) => paster(words, { cwd }).finished(), files, ['x.ini']);
+}
+
+async function checkWith(
+  run: (words: readonly string[], cwd: string) => Promise<Finished>,
+  files: Readonly<Record<string, string>>,
+  args: readonly string[],
+): Promise<Finished> {
   const directory = temporaryDirectory({ 'app.mjs': MODULE, ...files });
-  const finished = await paster(['check', ...args], { cwd: directory }).finished();
+  const finished = await run(['check', ...args], directory);
   return { ...finished, stdout: finished.stdout.replaceAll(directory, '$DIR') };
 }
 

@@ -6,7 +6,7 @@ import { formatError } from '../../../src/errors.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
 import { beforeSuite } from '../../helpers/programs/lifetime.ts';
 import { eventually, isAlive, paster } from '../../helpers/programs/program.ts';
-import { BLOCKS, check, lines, SERVER } from './findings.ts';
+import { BLOCKS, checkInProcess, lines, SERVER } from './findings.ts';
 
 // Some tests give a module 0.2 s. The first import of the built-in parts takes longer on a busy machine.
 beforeSuite(async () => {
@@ -20,11 +20,11 @@ describe('modules', () => {
   test('one that listens and keeps running does not keep check running', async () => {
     const source =
       'import { createServer } from "node:net";\ncreateServer().listen(0);\nsetInterval(() => {}, 1000);\nexport default () => {};\n';
-    expect((await check({ 'x.ini': INI, 'm.mjs': source })).stdout).toBe('x.ini: ok\n');
+    expect((await checkInProcess({ 'x.ini': INI, 'm.mjs': source })).stdout).toBe('x.ini: ok\n');
   });
 
   test('one that ends the process does not end it well', async () => {
-    const { stderr, status } = await check({ 'x.ini': INI, 'm.mjs': 'process.exit(0);\n' });
+    const { stderr, status } = await checkInProcess({ 'x.ini': INI, 'm.mjs': 'process.exit(0);\n' });
     expect(stderr).toMatch(
       /^paster: x\.ini:1:1: \[app:main\] module:\.\/m\.mjs ended the process while it was imported/,
     );
@@ -34,7 +34,7 @@ describe('modules', () => {
   test('what fails in the background is told without a stack', async () => {
     const source =
       'Promise.reject(new Error("later"));\nawait new Promise((done) => setTimeout(done, 50));\nexport default () => {};\n';
-    const { stdout, stderr, status } = await check({ 'x.ini': INI, 'm.mjs': source });
+    const { stdout, stderr, status } = await checkInProcess({ 'x.ini': INI, 'm.mjs': source });
     expect([stdout, status]).toEqual(['x.ini: ok\n', 0]);
     expect(stderr).toBe('paster: m.mjs:1:16: later\n');
   });
@@ -70,7 +70,7 @@ describe('modules', () => {
 
   test('one that loops for ever is ended, and the rest is checked', async () => {
     const files = { 'x.ini': `[app:main]\nuse = module:./m.mjs\n${SERVER}prot = 1\n`, 'm.mjs': BLOCKS };
-    const { stdout, stderr, status } = await check(files);
+    const { stdout, stderr, status } = await checkInProcess(files);
     expect(stdout.split('\n')).toEqual([
       expect.stringMatching(/^x\.ini:2:7: module:\.\/m\.mjs: its import has not finished \(.*loop there\?\)$/),
       expect.stringMatching(/^x\.ini:5:1: \[server:main\] unknown setting "prot"/),
@@ -144,7 +144,7 @@ describe('a schema that does not come back', () => {
   });
 
   test('is ended where it loops', async () => {
-    const { stdout, status } = await check({ 'x.ini': INI, 'm.mjs': MODULE(`() => { ${BLOCKS} }`) });
+    const { stdout, status } = await checkInProcess({ 'x.ini': INI, 'm.mjs': MODULE(`() => { ${BLOCKS} }`) });
     expect(stdout.split('\n')).toEqual([
       expect.stringMatching(
         /^x\.ini:4:1: \[app:a\] call:\.\/m\.mjs:make: the validation of its settings has not finished/,

@@ -1,10 +1,15 @@
 /**
  * Runs a command of paster in the test runner's own process, for tests of what it prints and writes: a process for each takes
- * a tenth of a second of the processor. It is not for commands that wait for something that cannot come, start paster again
- * (`check`, `serve`), or import modules that change during the test.
+ * a tenth of a second of the processor. It is not for commands that wait for something that cannot come, start servers or
+ * workers, or import modules that change during the test. `check` does here what it does in its child process.
  */
 import { Readable, Writable } from 'node:stream';
+import { iniPath } from '../../../src/commands/command-line/arguments.ts';
+import type { Console } from '../../../src/commands/command-line/command.ts';
+import { parseArguments } from '../../../src/commands/command-line/parse-arguments.ts';
 import { runCommand } from '../../../src/commands/command-line/run.ts';
+import { checkCommand } from '../../../src/commands/configuration/check.ts';
+import { checkHere } from '../../../src/commands/configuration/check-here.ts';
 import { formatError, PasterError } from '../../../src/errors.ts';
 import type { Finished, ProgramOptions } from './program.ts';
 
@@ -22,7 +27,7 @@ export async function runHere(
   const restore = replaceStreams({ stdin: Readable.from([Buffer.from(input)]), stdout, stderr });
   const finished = (status: number): Finished => ({ status, stdout: stdout.text, stderr: stderr.text });
   try {
-    return finished(await runCommand(args, { out, err }));
+    return finished(await run(args, { out, err }));
   } catch (error) {
     if (!(error instanceof PasterError)) throw error;
     for (const message of formatError(error).split(/\n(?! )/)) err(`paster: ${message}`);
@@ -31,6 +36,16 @@ export async function runHere(
     restore();
     leave();
   }
+}
+
+async function run(args: readonly string[], console: Console): Promise<number> {
+  const [command, ...words] = args;
+  const parsed = command === 'check' ? parseArguments(words, checkCommand) : undefined;
+  if (parsed === undefined) return runCommand(args, console);
+  if (parsed.options['verbose'] === true) throw new Error('check -v starts a process for each package');
+  const [file = '', ...assignments] = parsed.args;
+  const unlimited = { skipped: new Set<string>(), enter: async () => () => {} };
+  return checkHere(iniPath(file), assignments, parsed.options, unlimited, console);
 }
 
 /** Keeps what is written to it. */
@@ -57,15 +72,17 @@ function replaceStreams(streams: Readonly<Record<'stdin' | 'stdout' | 'stderr', 
   };
 }
 
-/** Changes the working directory and variables. @returns what changes them back */
+/** Changes the working directory and variables. @returns what undoes that, and what a command has set itself */
 function enter(cwd: string | undefined, env: NodeJS.ProcessEnv): () => void {
   const directory = process.cwd();
-  const before = Object.keys(env).map((name) => [name, process.env[name]] as const);
+  const before = { ...process.env };
   if (cwd !== undefined) process.chdir(cwd);
   for (const [name, value] of Object.entries(env)) setVariable(name, value);
   return () => {
     process.chdir(directory);
-    for (const [name, value] of before) setVariable(name, value);
+    for (const name of Object.keys({ ...process.env, ...before })) {
+      if (process.env[name] !== before[name]) setVariable(name, before[name]);
+    }
   };
 }
 
