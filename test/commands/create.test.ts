@@ -86,7 +86,7 @@ describe('variables', () => {
     expect((await create(['x', `server=${server}`], directory)).status).toBe(0);
     for (const pattern of patterns) expect(read(directory, 'x/etc/config.ini')).toMatch(pattern);
     expect(read(directory, 'x/etc/config.ini')).not.toMatch(/\{\{|workers = auto\n\n/);
-    const checked = await paster(['check', 'x/etc/config.ini'], { cwd: directory }).finished();
+    const checked = await runHere(['check', 'x/etc/config.ini'], { cwd: directory });
     // paster itself is not installed there, for which app.js asks.
     expect(checked.stdout.split('\n').filter((line) => !/app\.js/.test(line))).toEqual(['']);
   });

@@ -3,6 +3,7 @@ import { chmodSync, existsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
+import { runHere } from '../helpers/programs/command.ts';
 import { type Finished, Program, paster, ROOT, requireTool } from '../helpers/programs/program.ts';
 
 const APP = '[app:main]\nuse = npm:paster#test\nformat = json\n[server:main]\nuse = npm:paster#http\nport = 0\n';
@@ -54,7 +55,7 @@ test.each([
   ['[exe]\ncommand = exe\n', 'x.ini:2:1: [exe] there is no command "exe" to execute'],
   ['[exe]\npid_file = %(nope)s\n', 'x.ini:2:12: [exe] pid_file: %(nope)s is not defined'],
 ])('%j is refused with its place', async (ini, message) => {
-  const { stderr, status } = await exe(ini);
+  const { stderr, status } = await runHere(['exe', 'x.ini'], { cwd: temporaryDirectory({ 'x.ini': ini }) });
   expect(stderr).toContain(message);
   expect(status).toBe(2);
 });

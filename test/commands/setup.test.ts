@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
+import { runHere } from '../helpers/programs/command.ts';
 import { type Finished, paster, ROOT } from '../helpers/programs/program.ts';
 
 const WIKI = {
@@ -41,12 +42,15 @@ function wiki(extra: Readonly<Record<string, string>> = {}): string {
   return temporaryDirectory({ ...Object.fromEntries(files), ...extra });
 }
 
-const run = (cwd: string, ...args: string[]): Promise<Finished> => paster(args, { cwd }).finished();
+const run = (cwd: string, ...args: string[]): Promise<Finished> => runHere(args, { cwd });
+
+/** In a process of its own, as users run it. */
+const runProcess = (cwd: string, ...args: string[]): Promise<Finished> => paster(args, { cwd }).finished();
 
 describe('make-config', () => {
   test('the package’s own template, filled in; readable by its group at most', async () => {
     const directory = wiki();
-    const { stdout, status } = await run(directory, 'make-config', 'My_Wiki', 'etc/wiki.ini', 'title=A wiki');
+    const { stdout, status } = await runProcess(directory, 'make-config', 'My_Wiki', 'etc/wiki.ini', 'title=A wiki');
     expect(stdout).toContain('created: etc/wiki.ini');
     expect(status).toBe(0);
     const text = readFileSync(join(directory, 'etc/wiki.ini'), 'utf8');
@@ -134,7 +138,7 @@ format = %(name)s %(message)s
 
   test('the hook of each application, with its configuration and the command line’s variables', async () => {
     const directory = wiki({ 'etc/x.ini': INI });
-    const { stdout, stderr, status } = await run(directory, 'setup-app', 'etc/x.ini', 'admin=me');
+    const { stdout, stderr, status } = await runProcess(directory, 'setup-app', 'etc/x.ini', 'admin=me');
     expect(stderr).toBe('');
     expect(stdout.replaceAll(directory, '$DIR')).toBe(
       `installer setup-app $DIR/etc true me
@@ -158,7 +162,7 @@ export const setup_app = () => getLogger('plain').info('tables made');
       'package.json': '{"type": "module"}',
       'x.log': 'before\n',
     });
-    expect(await run(directory, 'setup-app', 'x y.ini', 'mode=w')).toMatchObject({ status: 0, stderr: '' });
+    expect(await runProcess(directory, 'setup-app', 'x y.ini', 'mode=w')).toMatchObject({ status: 0, stderr: '' });
     expect(readFileSync(join(directory, 'x.log'), 'utf8')).toBe('before\nplain tables made\n');
   });
 

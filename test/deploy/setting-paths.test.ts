@@ -13,8 +13,9 @@ import { processSettings } from '../../src/deploy/server/server-settings.ts';
 import { LoadSession } from '../../src/deploy/session.ts';
 import { validateSettings } from '../../src/deploy/validate.ts';
 import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
+import { runHere } from '../helpers/programs/command.ts';
 import { MANIFEST } from '../helpers/programs/installed.ts';
-import { freePort, paster, serve } from '../helpers/programs/program.ts';
+import { freePort, serve } from '../helpers/programs/program.ts';
 import { makeCertificate } from '../helpers/web-servers/certificate.ts';
 
 interface Declared {
@@ -134,8 +135,8 @@ function httpsProject(): { readonly cwd: string; readonly certificate: string; r
 test('check, serve, HUP and export read the certificate that is beside the INI file', async () => {
   const { cwd, certificate, port } = httpsProject();
   writeFiles(cwd, { 'etc/x.ini': `${INI}port = ${await port}\nssl_pem = both.pem\n` });
-  expect((await paster(['check', 'etc/x.ini'], { cwd }).finished()).stdout).toBe('etc/x.ini: ok\n');
-  expect((await paster(['export', 'nginx', 'etc/x.ini'], { cwd }).finished()).stdout).toContain(certificate);
+  expect((await runHere(['check', 'etc/x.ini'], { cwd })).stdout).toBe('etc/x.ini: ok\n');
+  expect((await runHere(['export', 'nginx', 'etc/x.ini'], { cwd })).stdout).toContain(certificate);
   const program = await serve(['etc/x.ini'], { cwd });
   expect(program.url).toMatch(/^https:/);
   program.child.kill('SIGHUP');
@@ -151,7 +152,7 @@ test('a certificate that is only in the working directory is an error with both 
     ['serve', 'etc/x.ini'],
     ['export', 'nginx', 'etc/x.ini'],
   ]) {
-    const { status, stdout, stderr } = await paster(args, { cwd }).finished();
+    const { status, stdout, stderr } = await runHere(args, { cwd });
     expect(status).not.toBe(0);
     expect(stdout + stderr).toContain(
       `etc/x.ini:7:1: [server:main] ssl_pem: both.pem is relative to the INI file, but ${certificate} does not exist and ` +
@@ -162,7 +163,7 @@ test('a certificate that is only in the working directory is an error with both 
 
 test('so is a socket whose directory is only there; what the command line names is relative to the working directory', async () => {
   const cwd = temporaryDirectory({ 'etc/x.ini': `${INI}socket = var/app.sock\n`, 'var/log': '' });
-  const { stderr } = await paster(['serve', 'etc/x.ini'], { cwd }).finished();
+  const { stderr } = await runHere(['serve', 'etc/x.ini'], { cwd });
   expect(stderr).toContain(
     `[server:main] socket: var/app.sock is relative to the INI file, but ${cwd}/etc/var does not`,
   );

@@ -4,7 +4,7 @@ import { loadServer } from '../../src/deploy/load.ts';
 import { workerCount, workerCountText } from '../../src/deploy/server/worker-count.ts';
 import { cpuCapacity, workersFor } from '../../src/machine/capacity.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { paster } from '../helpers/programs/program.ts';
+import { runHere } from '../helpers/programs/command.ts';
 
 const CPUS = workersFor(cpuCapacity().cpus);
 
@@ -91,7 +91,7 @@ test.each(['workers = 4\n', ''])('maxChildren has no effect with "%s"', async (w
   const directory = temporaryDirectory({
     'x.ini': `[app:main]\nuse = npm:paster#test\n[server:main]\nuse = npm:paster#http\n${workers}maxChildren = 2\n`,
   });
-  const { stdout, stderr, status } = await paster(['check', 'x.ini'], { cwd: directory }).finished();
+  const { stdout, stderr, status } = await runHere(['check', 'x.ini'], { cwd: directory });
   const line = workers === '' ? 5 : 6;
   expect({ status, output: stdout + stderr }).toEqual({
     status: 0,

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { loadFilter } from '../../src/deploy/load.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { paster } from '../helpers/programs/program.ts';
+import { runHere } from '../helpers/programs/command.ts';
 
 const SECRET = 'x'.repeat(32);
 
@@ -40,7 +40,7 @@ test.each(Object.entries(SECTIONS))('egg:%s', async (name, [settings, withoutEff
     'x.ini': `[server:main]\nuse = egg:Paste#http\n[filter-app:main]\nuse = egg:${name}\nnext = app\n${lines}\n[app:app]\nuse = egg:Paste#test\n`,
     'y.ini': `[filter:main]\nuse = egg:${name}\n${lines}\n`,
   });
-  const { status, stdout } = await paster(['check', 'x.ini'], { cwd: directory }).finished();
+  const { status, stdout } = await runHere(['check', 'x.ini'], { cwd: directory });
   expect([status, [...stdout.matchAll(/warning: \[\S+\] (\S+) has no effect/g)].map(([, key]) => key)]).toEqual([
     0,
     useless,

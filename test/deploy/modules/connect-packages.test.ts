@@ -7,8 +7,9 @@ import { CONNECT_PACKAGES } from '../../../src/deploy/connect/packages.ts';
 import { loadFilter, loadServer } from '../../../src/deploy/load.ts';
 import type { App } from '../../../src/protocol/types.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
+import { runHere } from '../../helpers/programs/command.ts';
 import { whenOver } from '../../helpers/programs/lifetime.ts';
-import { paster, ROOT } from '../../helpers/programs/program.ts';
+import { ROOT } from '../../helpers/programs/program.ts';
 import { ask, type Reply } from '../../helpers/requests/ask.ts';
 
 const TEXT = 'x'.repeat(3000);
@@ -357,7 +358,7 @@ test.each([
     'x.ini': `[app:main]\nuse = npm:paster#test\nfilter-with = f\n[filter:f]\nuse = connect:${name}\n${settings}\n`,
   });
   symlinkSync(join(ROOT, 'node_modules'), join(cwd, 'node_modules'));
-  const { status, stdout } = await paster(['check', 'x.ini'], { cwd }).finished();
+  const { status, stdout } = await runHere(['check', 'x.ini'], { cwd });
   expect([status, stdout]).toEqual([2, expect.stringContaining(`x.ini:${expected}`)]);
 });
 

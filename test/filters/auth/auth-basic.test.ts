@@ -4,7 +4,7 @@ import { utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
-import { paster } from '../../helpers/programs/program.ts';
+import { runHere } from '../../helpers/programs/command.ts';
 import { ask } from '../../helpers/requests/ask.ts';
 import { mirror, serveThrough } from '../serve.ts';
 import { askUpgrade, upgrading } from '../servers/upgrade.ts';
@@ -63,7 +63,7 @@ test.each([
     'x.ini': `[app:main]\nuse = npm:paster#test\nfilter-with = f\n[filter:f]\nuse = npm:paster#${filter}\nusers_file = users\n`,
     users: `${line}\n`,
   });
-  const { status, stdout } = await paster(['check', 'x.ini'], { cwd }).finished();
+  const { status, stdout } = await runHere(['check', 'x.ini'], { cwd });
   expect(stdout).toContain(message);
   expect(stdout).not.toContain('secret');
   expect(status).toBe(2);

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
+import { runHere } from '../../helpers/programs/command.ts';
 import { eventually, isAlive, type Program, paster, serve } from '../../helpers/programs/program.ts';
 
 const TASKS = `import { appendFileSync } from 'node:fs';
@@ -348,7 +349,7 @@ describe('a run that could not succeed', () => {
 
   test('check finds it', async () => {
     const sections = WRONG.map(([section], index) => `[task:t${index}]\n${NEVER}\n${section}\n`).join('');
-    const { stdout } = await paster(['check', 'x.ini'], { cwd: project(WEB + sections) }).finished();
+    const { stdout } = await runHere(['check', 'x.ini'], { cwd: project(WEB + sections) });
     const lines = stdout.split('\n').filter(Boolean);
     expect(lines).toEqual(WRONG.map(([, , message]) => expect.stringMatching(message)));
   });
@@ -391,7 +392,7 @@ test('check finds wrong schedules, time zones and settings', async () => {
       `[task:d]\n${NEVER}\nrequest = nowhere\n[task:e]\ncommand = x\n[task:f]\n${NEVER}\ncommand = x\noverlp = skip\n` +
       `[task:g]\n${NEVER}\nrequest = PSOT /internal\n[task:web]\n${NEVER}\ncommand = x\n[task:h]\n${NEVER}\ncommand = x\n[process:h]\ncommand = node x\n`,
   );
-  const { stdout, status } = await paster(['check', 'x.ini'], { cwd }).finished();
+  const { stdout, status } = await runHere(['check', 'x.ini'], { cwd });
   expect(status).toBe(2);
   const lines = stdout.split('\n').filter(Boolean);
   const expected = [

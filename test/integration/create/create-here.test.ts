@@ -3,7 +3,8 @@ import { readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory, writeFiles } from '../../helpers/directory.ts';
-import { type Finished, freePort, paster, ROOT, serve } from '../../helpers/programs/program.ts';
+import { runHere } from '../../helpers/programs/command.ts';
+import { type Finished, freePort, ROOT, serve } from '../../helpers/programs/program.ts';
 import { ask } from '../../helpers/requests/ask.ts';
 
 type Files = Readonly<Record<string, string>>;
@@ -60,7 +61,7 @@ function project(files: Files, port: number): string {
 }
 
 function create(directory: string, ...args: string[]): Promise<Finished> {
-  return paster(['create', '.', ...args], { cwd: directory }).finished();
+  return runHere(['create', '.', ...args], { cwd: directory });
 }
 
 /** All files with their text, without node_modules. */
@@ -101,7 +102,7 @@ describe.each(Object.entries(PROJECTS))('%s', (_name, files) => {
       expect(program.url).toBe(`http://127.0.0.1:${port}`);
       expect(`${(await ask(program.url, '/')).body}`, stdout).toBe('it works');
       await program.kill('SIGTERM');
-      const checked = await paster(['check', file], { cwd: directory }).finished();
+      const checked = await runHere(['check', file], { cwd: directory });
       expect(checked.stdout).toBe(`${file}: ok\n`);
     }
     const second = await create(directory);
@@ -230,7 +231,7 @@ test('the program gets the variables and the options of Node of its script', asy
     const program = await serve(script(directory, file), { cwd: directory });
     expect(`${(await ask(program.url, '/')).body}`).toBe('imported,100%d,7');
     await program.kill('SIGTERM');
-    const checked = await paster(['check', file], { cwd: directory }).finished();
+    const checked = await runHere(['check', file], { cwd: directory });
     expect(checked.stdout).toBe(`${file}: ok\n`);
   }
 });
@@ -251,10 +252,10 @@ test('init is the same, and takes what the command line says instead of what it 
   const directory = temporaryDirectory({
     'server.js': "require('node:http').createServer((q, r) => r.end()).listen(3000);\n",
   });
-  const { status, stdout } = await paster(['init', 'port=4000'], { cwd: directory }).finished();
+  const { status, stdout } = await runHere(['init', 'port=4000'], { cwd: directory });
   expect([status, stdout]).toEqual([0, expect.stringMatching(/^port +4000 \(the command line\)$/m)]);
   expect(contents(directory)['etc/config.ini']).toContain('port = 4000\n');
-  const wrong = await paster(['init', 'prot=4000'], { cwd: directory }).finished();
+  const wrong = await runHere(['init', 'prot=4000'], { cwd: directory });
   expect([wrong.status, wrong.stderr]).toEqual([
     2,
     'paster: create: the template has no variable "prot" (did you mean "port"?)\n',
@@ -267,7 +268,7 @@ test('the program of a workspace above is named relative to etc/', async () => {
     'node_modules/next/dist/bin/next': '#!/usr/bin/env node\n',
     'apps/web/package.json': '{"dependencies": {"next": "15"}}',
   });
-  const { status, stdout } = await paster(['init', '-o', 'apps/web'], { cwd: root }).finished();
+  const { status, stdout } = await runHere(['init', '-o', 'apps/web'], { cwd: root });
   expect(status).toBe(0);
   // paster is not on npm: a clone names itself.
   const clone = relative(join(root, 'apps/web'), ROOT);

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
+import { runHere } from '../../helpers/programs/command.ts';
 import { whenOver } from '../../helpers/programs/lifetime.ts';
 import { eventually, freePort, Program, paster, requireProgram, requireTool } from '../../helpers/programs/program.ts';
 
@@ -110,9 +111,9 @@ describe.skipIf(pm2 === undefined || requireProgram('python3') === undefined)('a
     await run('kill');
 
     const directory = project(port, other);
-    const created = await paster(['create', '--from', 'ecosystem.config.js'], { cwd: directory }).finished();
+    const created = await runHere(['create', '--from', 'ecosystem.config.js'], { cwd: directory });
     expect(created).toMatchObject({ status: 0, stderr: '' });
-    const checked = await paster(['check', 'etc/config.ini'], { cwd: directory }).finished();
+    const checked = await runHere(['check', 'etc/config.ini'], { cwd: directory });
     expect(checked).toMatchObject({ status: 0, stderr: '' });
     const server = paster(['serve', 'etc/config.ini'], { cwd: directory, env: { FROM_THE_SHELL: 'yes' } });
     await server.says(/^serving on /m);

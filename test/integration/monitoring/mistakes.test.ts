@@ -140,7 +140,7 @@ describe('a line feed in the name of a directory', () => {
   test.each(['serve', 'check', 'config', 'request'])('does not break a line of %s', async (command) => {
     const directory = temporaryDirectory({ 'a\nb\u001b/x.ini': INI });
     const url = command === 'request' ? ['/'] : [];
-    const { stdout, stderr } = await paster([command, 'a\nb\u001b/x.ini', ...url], { cwd: directory }).finished();
+    const { stdout, stderr } = await runHere([command, 'a\nb\u001b/x.ini', ...url], { cwd: directory });
     if (command === 'config') expect(stdout).toMatch(/^__file__ = .*a\n {4}b\\x1b\/x\.ini$/m);
     else expect(stdout + stderr).toMatch(/^(?:.*a\\nb\\x1b\/x\.ini:\d:\d.*\n)+$/);
   });
@@ -306,11 +306,11 @@ describe('a large file', () => {
     ],
   ])('with %s is checked, and what is said of it is short', async (_what, text, status, found) => {
     const directory = temporaryDirectory({ 'x.ini': text() });
-    const checked = await paster(['check', 'x.ini'], { cwd: directory }).finished();
+    const checked = await runHere(['check', 'x.ini'], { cwd: directory });
     expect(checked.stdout).toMatch(found);
     expect(checked.stdout.length).toBeLessThan(10_000);
     expect([checked.stderr, checked.status]).toEqual(['', status]);
-    const shown = await paster(['config', '--section', 'server:main', 'x.ini'], { cwd: directory }).finished();
+    const shown = await runHere(['config', '--section', 'server:main', 'x.ini'], { cwd: directory });
     expect(shown.stderr.length).toBeLessThan(10_000);
     expect([0, 2]).toContain(shown.status);
   });

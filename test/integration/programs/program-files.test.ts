@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
+import { runHere } from '../../helpers/programs/command.ts';
 import { eventually, paster, serve } from '../../helpers/programs/program.ts';
 
 const COMMONJS = `require('node:http')
@@ -58,7 +59,7 @@ describe.each(NAMES)('a name such as %s', (name) => {
     const { url } = await serve([`./${name}.cjs`, '--port', '0'], { cwd });
     expect(await (await fetch(url)).text()).toBe('true');
     writeFileSync(join(cwd, 'package.json'), JSON.stringify({ main: `./${name}.cjs` }));
-    const { status, stderr } = await paster(['create', '.'], { cwd }).finished();
+    const { status, stderr } = await runHere(['create', '.'], { cwd });
     expect([status, stderr]).toEqual([0, '']);
     const created = await serve(['etc/develop.ini', '--reload', '--port', '0'], { cwd });
     expect(await (await fetch(created.url)).text()).toBe('true');

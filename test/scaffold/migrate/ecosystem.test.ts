@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { ECOSYSTEM_KEYS } from '../../../src/scaffold/migrate/ecosystem-keys.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
 import { runHere } from '../../helpers/programs/command.ts';
-import { paster, ROOT, requireTool } from '../../helpers/programs/program.ts';
+import { ROOT, requireTool } from '../../helpers/programs/program.ts';
 import { app, create, PROGRAMS } from './migration.ts';
 
 describe('forms of an ecosystem file', () => {
@@ -145,7 +145,7 @@ describe('keys', () => {
     });
     expect(config).not.toContain('dotenv/config');
     expect({ status, lines: config.split('\n') }).toEqual({ status: 0, lines: expect.arrayContaining([line]) });
-    const checked = await paster(['check', 'etc/config.ini'], { cwd: directory }).finished();
+    const checked = await runHere(['check', 'etc/config.ini'], { cwd: directory });
     expect(checked).toMatchObject({ status: 0, stderr: '' });
   });
 
@@ -317,7 +317,7 @@ describe('keys', () => {
     expect({ status, lines: config.split('\n') }).toEqual({ status: 0, lines: expect.arrayContaining([line]) });
     expect(stdout).toContain(`  a: ${note}`);
     expect(config).toContain(`# ${note}`);
-    const checked = await paster(['check', 'etc/config.ini'], { cwd: directory }).finished();
+    const checked = await runHere(['check', 'etc/config.ini'], { cwd: directory });
     expect(checked).toMatchObject({ status: 0, stderr: '' });
   });
 });

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
+import { runHere } from '../../helpers/programs/command.ts';
 import { beforeSuite } from '../../helpers/programs/lifetime.ts';
 import { eventually, type Program, paster, requireProgram, serve } from '../../helpers/programs/program.ts';
 import { Authority } from '../../helpers/web-servers/authority.ts';
@@ -211,7 +212,7 @@ ssl_client_verify = optional`;
     const place =
       /x\.ini:6:1: (?:warning: )?\[server:main\] ssl_cert: the certificate of soon\.example\.org in \S+\/used\.pem expires in 4 days, on /;
     await program.says(place);
-    const { status, stdout, stderr } = await paster(['check', 'x.ini'], { cwd: directory }).finished();
+    const { status, stdout, stderr } = await runHere(['check', 'x.ini'], { cwd: directory });
     expect(status).toBe(0);
     expect(stdout + stderr).toMatch(place);
     const shown = await paster(['status', 'x.ini'], { cwd: directory, env: { XDG_RUNTIME_DIR: directory } }).finished();
