@@ -45,7 +45,7 @@ export function memoryLimit(root = '/'): MemoryLimit | undefined {
   return { bytes, reason: `${Math.floor(bytes / MIB)} MiB by cgroup limit` };
 }
 
-/** One worker keeps one processor busy. What remains of a processor is worth another one. */
+/** The number of workers that keep these processors busy: one each, and another one for a fraction of a processor. */
 export function workersFor(cpus: number): number {
   return Math.max(1, Math.ceil(cpus));
 }

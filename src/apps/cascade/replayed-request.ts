@@ -1,4 +1,4 @@
-/** Copies of a request for each application of a cascade, and the spool from which each of them reads the body. */
+/** Copies of a request, one for each application of a cascade, and the spool from which each copy reads the body. */
 import type { FileHandle } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -83,9 +83,10 @@ export function replayRequest(original: MountedRequest, body: BodySpool): Replay
   };
 }
 
-/** Paste keeps 4096 bytes in memory; here a form or a JSON document needs no file. */
-const IN_MEMORY = 64 * 1024;
-const RECALLED = 64 * 1024;
+/** The most bytes of a body that are kept in memory: enough for a form or a JSON document. Paste keeps 4096. */
+const MAX_IN_MEMORY = 64 * 1024;
+/** The most bytes that are read from the file at a time. */
+const READ_SIZE = 64 * 1024;
 
 /** Bytes from the client, and their position in the body. */
 interface Chunk {
@@ -121,7 +122,7 @@ export class BodySpool {
     this.#limit = limit;
   }
 
-  /** No reader has asked for any of it. */
+  /** Whether no reader has asked for any of the body. */
   get isUntouched(): boolean {
     return this.#iterator === undefined;
   }
@@ -140,7 +141,7 @@ export class BodySpool {
     }
   }
 
-  /** Tells that there is only one more reader: what has been kept can be read again, and no more is kept. */
+  /** To be called when only one reader is left: it can read again what has been kept, and no more is kept. */
   stopKeeping(): void {
     this.#isKeeping = false;
   }
@@ -176,11 +177,11 @@ export class BodySpool {
 
   async #keep(bytes: Buffer, start: number): Promise<void> {
     if (this.#received > this.#limit) {
-      // There has been no later reader since this chunk was asked for.
+      // `stopKeeping` was called while this chunk was read.
       if (!this.#isKeeping) return;
       this.#refuse();
     }
-    if (!this.#file && this.#received > IN_MEMORY) {
+    if (!this.#file && this.#received > MAX_IN_MEMORY) {
       this.#file = await openUnnamedFile();
       await write(this.#file, this.#memory.view(), 0);
       this.#memory = new GrowingBuffer();
@@ -197,7 +198,7 @@ export class BodySpool {
 
   async #recall(position: number): Promise<Buffer> {
     if (this.#file) {
-      const length = Math.min(RECALLED, this.#kept - position);
+      const length = Math.min(READ_SIZE, this.#kept - position);
       const { buffer, bytesRead } = await this.#file.read(Buffer.alloc(length), 0, length, position);
       return buffer.subarray(0, bytesRead);
     }

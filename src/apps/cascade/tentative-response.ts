@@ -1,7 +1,7 @@
 /**
- * The response that an application of a cascade writes when others may be asked after it. It is a ServerResponse with headers of
- * its own. Its status decides: either it is passed on, and from then on does what the client's response does, or it is
- * dropped, and whatever the application writes is discarded. The same for the response to an upgrade.
+ * The response that an application of a cascade writes while other applications may still be asked. It is a ServerResponse with
+ * headers of its own. Its status decides what happens to it: it is passed on, and from then on all calls go to the client's
+ * response, or it is dropped, and what the application writes is discarded. `watchUpgrade` does the same for upgrades.
  */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -17,7 +17,7 @@ export interface TentativeOptions {
 type Method = (...args: unknown[]) => unknown;
 type Members = Record<string, unknown>;
 
-/** Once it has the head, these are the client response's. */
+/** Once the response is passed on, calls of these methods go to the client's response. */
 const HEADER_METHODS = [
   'setHeader',
   'setHeaders',
@@ -30,7 +30,7 @@ const HEADER_METHODS = [
   'hasHeader',
 ] as const;
 
-/** These concern the connection, or send interim responses: they are the client response's before, too. */
+/** These concern the connection or send interim responses, so calls of them go to the client's response from the beginning. */
 const CONNECTION_METHODS = [
   'setTimeout',
   'cork',
@@ -41,7 +41,7 @@ const CONNECTION_METHODS = [
   'writeInformation',
 ] as const;
 
-/** The state of the stream. If the response is dropped, it is that of a response that has been sent. */
+/** The state of the stream. A dropped response looks to its application as if it had been sent. */
 const STATE: Readonly<Record<string, (isEnded: boolean) => unknown>> = {
   headersSent: () => true,
   _header: () => 'dropped',
@@ -110,7 +110,7 @@ export class TentativeResponse {
     return true;
   }
 
-  /** Drops the response without a status, unless that is decided. */
+  /** Drops the response although it has no status yet. Has no effect once it is passed on or dropped. */
   drop(): void {
     if (this.state !== 'undecided') return;
     this.state = 'dropped';
@@ -119,7 +119,7 @@ export class TentativeResponse {
     this.#options.decided(this.state);
   }
 
-  /** Emits what a response emits that has been sent. */
+  /** Emits the events of a response that has been sent. */
   finish(): void {
     if (this.isEnded) return;
     this.isEnded = true;
@@ -160,7 +160,7 @@ const METHODS: Readonly<Record<string, Implementation>> = {
   },
 };
 
-/** On an application's response: all of them share their methods, which find the rest here. */
+/** The property by which the methods, which all responses share, find the TentativeResponse of theirs. */
 const TENTATIVE = Symbol('paster.tentative-response');
 
 interface WithTentative {
@@ -232,7 +232,7 @@ function copyHeaders(from: ServerResponse, to: ServerResponse): void {
   }
 }
 
-// --- the response to an upgrade, which is looked at before it is written to the socket
+// --- the response to an upgrade, whose status is read before it is written to the socket
 
 type Writer = (...args: unknown[]) => unknown;
 

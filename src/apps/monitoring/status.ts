@@ -68,9 +68,9 @@ function formatOf({ url = '/', headers }: IncomingMessage): Format {
   return FORMATS[format] ?? preferredType(headers.accept, ['text/html', 'text/event-stream', 'application/json']);
 }
 
-/** How many pages of one process are live. Others get the status now and then. */
+/** How many pages one process keeps up to date. Any further page only gets the status each time it connects. */
 const MOST_WATCHERS = 16;
-/** When a page asks again: one that was live, and one too many. Milliseconds. */
+/** Milliseconds after which a page connects again: one whose stream has ended, and one beyond MOST_WATCHERS. */
 const RECONNECT_MS = 1000;
 const CROWDED_RECONNECT_MS = 10_000;
 
@@ -138,7 +138,7 @@ class StatusStream {
     for (const [res, sent] of this.#watchers) {
       // Without a status there is nothing to show: the page asks again, and gets the error.
       if (!parts) res.end();
-      // A page that does not read as fast gets what is current when it has read the last update.
+      // A page that reads slowly skips updates: it gets the current state when it has read the last one.
       else if (!res.writableNeedDrain) {
         this.#watchers.set(res, parts);
         res.write(message(changed(parts, sent)));
@@ -152,7 +152,7 @@ function changed(parts: PageParts, sent: PageParts): PageParts {
   return Object.fromEntries(Object.entries(parts).filter(([id, html]) => html !== sent[id]));
 }
 
-/** JSON has no line feeds outside of strings, and none in them. */
+/** One event. JSON.stringify writes no line feeds, which would end the event's line. */
 function message(parts: PageParts): string {
   return `data: ${JSON.stringify({ build: BUILD, parts })}\n\n`;
 }

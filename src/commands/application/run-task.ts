@@ -77,7 +77,7 @@ async function runTask(
       killer ??= setTimeout(kill, timerMs(grace)).unref();
       void running?.stop({ graceful: true }).catch(() => {});
     };
-    // First: a program of Node keeps what is added later, as handlers of its own.
+    // Before the program is imported: listeners that are added afterwards are taken for the program's own.
     process.on('SIGTERM', stop);
     process.on('SIGINT', stop);
     running = await runProcess(context, { onGroup: () => {} });

@@ -1,6 +1,6 @@
 /**
- * What commands do around an application that they load without serving it: they prepare the process as a worker is prepared, and
- * close the application in the end.
+ * For commands that load an application without serving it: prepares the process as `serve` prepares a worker, and closes the
+ * application at the end.
  */
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -33,7 +33,7 @@ export async function setUpEnvironment({ file, appName }: Application, session: 
   setLastTask(await importPreloaded(preload, { directory, worker: undefined }));
 }
 
-/** How long its `close()` may take. A program's handler of SIGTERM may never settle. */
+/** Seconds that `close()` of an application may take. It calls a program's handler of SIGTERM, which may never settle. */
 const LIMIT_S = 5;
 
 /**

@@ -25,7 +25,7 @@ import { type Console, flagOption, textOption } from '../command-line/command.ts
  *
  * @param file an absolute path
  * @param assignments `name=value` of the command line
- * @param isolated what knows which modules never give control back
+ * @param isolated names the modules to skip, whose import never returned in an earlier child
  * @returns the exit status
  */
 export async function checkHere(

@@ -1,4 +1,4 @@
-/** Looks into a worker: a profile, a snapshot of its heap, and a prompt. */
+/** Inspects a worker: writes a profile or a snapshot of its heap to a file, or evaluates expressions in it. */
 import { closeSync, constants, openSync, unlinkSync, writeSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
@@ -22,21 +22,22 @@ export function profile(
   console: Console,
   { seconds, output }: InspectionOptions,
 ): Promise<void> {
-  return intoFile(server, pid, { method: 'profile', seconds }, output ?? nameOf('profile', pid, 'cpuprofile'), console);
+  const file = output ?? defaultName('profile', pid, 'cpuprofile');
+  return inspectIntoFile(server, pid, { method: 'profile', seconds }, file, console);
 }
 
 export function heap(server: FoundServer, pid: number, console: Console, { output }: InspectionOptions): Promise<void> {
-  return intoFile(server, pid, { method: 'heap' }, output ?? nameOf('heap', pid, 'heapsnapshot'), console);
+  return inspectIntoFile(server, pid, { method: 'heap' }, output ?? defaultName('heap', pid, 'heapsnapshot'), console);
 }
 
-function nameOf(what: string, pid: number, extension: string): string {
+function defaultName(what: string, pid: number, extension: string): string {
   return `${what}-${pid}-${new Date()
     .toISOString()
     .replace(/\.\d+Z$/, '')
     .replaceAll(/[-:]/g, '')}.${extension}`;
 }
 
-async function intoFile(
+async function inspectIntoFile(
   server: FoundServer,
   pid: number,
   what: Inspection,
@@ -44,8 +45,8 @@ async function intoFile(
   console: Console,
 ): Promise<void> {
   const path = resolve(workingDirectory(), output);
-  // Before it takes its time.
-  const fd = create(path);
+  // First, so that an existing file is reported before the inspection, which may take minutes.
+  const fd = createPrivateFile(path);
   try {
     await server.ask({ command: 'inspect', pid, what }, (piece: string) => void writeSync(fd, piece));
   } catch (error) {
@@ -58,10 +59,10 @@ async function intoFile(
 }
 
 /**
- * Creates a file that only its user can read, since it has everything that the application knows. Root has the rights of the
- * directory's owner where that is another user. An existing file, or a link, is never written to.
+ * Creates a file that only this user can read, since a snapshot contains all data of the application. In a directory of another
+ * user, root creates it with that user's rights. An existing file, or a link, is never written to.
  */
-function create(path: string): number {
+function createPrivateFile(path: string): number {
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
   try {
     return asUserOf(path, undefined, () => openSync(path, flags, 0o600));
@@ -81,7 +82,7 @@ function create(path: string): number {
 export async function repl(server: FoundServer, pid: number, console: Console): Promise<void> {
   const evaluate = (expression: string): Promise<string> =>
     server.ask({ command: 'inspect', pid, what: { method: 'evaluate', expression } });
-  // A worker that cannot be looked into says so before anything is typed.
+  // Fails before the user types anything if the worker cannot be inspected.
   await evaluate('process.pid');
   const isTerminal = process.stdin.isTTY === true && console.screen?.isTerminal === true;
   const lines = createInterface({

@@ -6,7 +6,7 @@ import { type FoundServer, type FoundServers, findServers } from '../../process/
 import { workingDirectory } from '../../working-directory.ts';
 import { type CommandOption, textOption } from '../command-line/command.ts';
 
-/** Which server is meant. */
+/** The option that names one of several servers. */
 export const PID: CommandOption = { flags: '--pid <pid>', help: 'the server, if several run with this file' };
 
 /** @param command for messages */
@@ -15,7 +15,7 @@ export function pidOption(options: Readonly<Record<string, unknown>>, command: s
   return text === undefined ? undefined : pidOf(text, command);
 }
 
-/** @throws UsageError for another text */
+/** @throws UsageError for a text that is no PID */
 export function pidOf(text: string, command = 'control'): number {
   if (/^[1-9]\d{0,9}$/.test(text)) return Number(text);
   throw new UsageError('PASTER_USAGE', `${command}: "${text}" is no PID`, {

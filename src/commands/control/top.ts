@@ -11,10 +11,10 @@ const DEFAULT_ROWS = 24;
 /** q, and Ctrl-C and Ctrl-D, which a terminal sends as keys in its raw mode. */
 const ENDING = ['q', '\x03', '\x04'];
 
-/** Another screen, without a cursor and without line wrap; and back. */
+/** Switches to the terminal's alternate screen, and turns the cursor and line wrap off; LEAVE undoes all three. */
 const ENTER = '\x1b[?1049h\x1b[?25l\x1b[?7l';
 const LEAVE = '\x1b[?7h\x1b[?25h\x1b[?1049l';
-/** To the upper left corner; to the end of the line; to the end of the screen. */
+/** Moves the cursor to the upper left corner. The next two clear from the cursor to the end of its line, or of the screen. */
 const HOME = '\x1b[H';
 const CLEAR_LINE = '\x1b[K';
 const CLEAR_REST = '\x1b[J';

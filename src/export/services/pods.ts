@@ -1,7 +1,4 @@
-/**
- * The pods that `export kubernetes` describes. What a pod requests, and what it is limited to, comes from the workers of the INI
- * file, or the other way round, since `workers = auto` follows the limits. One worker keeps one processor busy.
- */
+/** The pods that `paster export kubernetes` describes: their resources, and the object for Kubernetes. */
 import { createHash } from 'node:crypto';
 import { basename, relative } from 'node:path';
 import type { ProcessSettings } from '../../deploy/server/server-settings.ts';
@@ -20,23 +17,28 @@ export interface PodResources {
   readonly warnings: readonly string[];
 }
 
-/** The limits of the command line. */
+/** The limits that the command line gives. */
 export interface GivenLimits {
   readonly cpu: string | undefined;
   readonly memory: string | undefined;
 }
 
-/** MiB for a worker without `max_memory`, and for the supervisor and a successor beside the workers. */
+/** MiB for a worker without `max_memory`. */
 const FOR_A_WORKER = 256;
+/** MiB for the supervisor and the worker that replaces another one, if the size of workers is not known. */
 const BESIDE_WORKERS = 256;
-/** MiB for the supervisor, where the size of a successor is known. */
+/** MiB for the supervisor alone. */
 const FOR_THE_SUPERVISOR = 64;
 /** A worker of less than this many MiB is an unusually small one. */
 const SMALL_WORKER = 96;
-/** What pods use most of the time, as a part of their limits. The scheduler counts with it. */
+/** The part of its limits that a pod uses most of the time. The pod requests as much, by which the scheduler places it. */
 const USUAL_CPU = 1 / 4;
 const USUAL_MEMORY = 1 / 2;
 
+/**
+ * The limits and requests of a pod. They follow from the number of workers in the INI file. With `workers = auto` that number
+ * follows from the limits instead. One worker keeps one processor busy.
+ */
 export function podResources(
   { settings }: { readonly settings: Partial<Pick<ProcessSettings, 'workers' | 'maxChildren' | 'max_memory'>> },
   given: GivenLimits,
@@ -101,6 +103,8 @@ function roundUp(mebibytes: number): number {
   return Math.ceil(mebibytes / 64) * 64;
 }
 
+// --- the object of a pod
+
 /** The user `node` in Node's images. */
 const NODE_USER = 1000;
 
@@ -116,9 +120,7 @@ interface PodOptions {
   readonly container?: { readonly [key: string]: YamlValue };
 }
 
-/**
- * The pods that `paster export kubernetes` describes: one container that runs paster, with the INI file and no rights.
- */
+/** The template of a pod: one container that runs paster without any rights, with the INI file in a volume. */
 export function podTemplate(deployment: Deployment, ini: string, options: PodOptions): YamlValue {
   const { name, image, command, gracePeriod, resources, restartPolicy, container } = options;
   const files = mountedFiles(deployment);

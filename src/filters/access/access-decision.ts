@@ -1,6 +1,6 @@
 /**
- * What the filters share that decide whether a request reaches the application. They decide about upgrades in the same way,
- * so a WebSocket never passes where an ordinary request would not.
+ * The frame of every filter that decides whether a request reaches the application. It asks the same function about ordinary
+ * requests and upgrades, so a WebSocket never passes where an ordinary request would not.
  */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { sendPlainText } from '../../http/error-response.ts';

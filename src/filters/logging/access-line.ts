@@ -1,4 +1,4 @@
-/** The line that `translogger` writes about a request: by a format with Paste's fields, or as JSON. And the size of a response in it. */
+/** Makes the line that `translogger` writes about a request, by a format with Paste's fields or as JSON, and counts the bytes in it. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { remoteUser } from '../../http/remote-user.ts';
 import { requestHost, requestId } from '../../http/request-headers.ts';
@@ -27,7 +27,7 @@ export interface Transaction {
   readonly address: string | undefined;
   readonly method: string | undefined;
   readonly url: string | undefined;
-  /** 'finish' has been emitted. A response without a connection has no property for it. */
+  /** Whether 'finish' has been emitted. A response that has lost its connection has no property that shows this. */
   hasFinished: boolean;
 }
 

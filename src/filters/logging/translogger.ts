@@ -115,8 +115,8 @@ export function translogger(options: OptionsOf<typeof transloggerSettings> = {},
     try {
       return app(req, res);
     } finally {
-      // Most responses have been written as a whole by now. Unless the line has the duration, it would be the same after 'close', and
-      // waiting for that costs as much as making the line.
+      // Most responses are complete by now. Only a duration in the line could still change, and waiting for 'close' would cost as
+      // much as making the line.
       if (res.writableEnded && !isTimed) output(transaction);
       else res.on('close', () => output(transaction));
     }

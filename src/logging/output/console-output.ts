@@ -15,7 +15,7 @@ export function writeRecord(stream: ConsoleStream, text: string): void {
 
 /**
  * Calls back with everything that this process prints, except records, before it is written.
- * @returns ends that
+ * @returns a function that ends this
  */
 export function tapConsole(name: ConsoleStream, onChunk: (chunk: Buffer) => void): () => void {
   const stream = process[name];

@@ -186,18 +186,20 @@ export class TimedRotation implements Rotation {
   }
 }
 
+// --- the lock: a file that contains the process ID of its owner
+
 /**
- * A lock between processes: a file with the process ID of the one that has it. No process waits for it. A lock whose process has
- * ended, or that is older than the work can take, is removed.
+ * Does the work under the lock, unless another living process has it. No process waits for the lock. A lock whose owner has ended,
+ * or that is older than the work can take, is removed.
  *
- * Does the work unless another living process has the lock. @returns whether the work is done
+ * @returns whether the work is done
  */
 function withLock(lock: string, work: () => void): boolean {
   if (!takeLock(lock)) return false;
   try {
     work();
   } finally {
-    // Another process may have taken the lock for stale.
+    // Another process may have found the lock stale, and removed it.
     if (ownerOf(lock) === process.pid) rmSync(lock, { force: true });
   }
   return true;
@@ -217,7 +219,7 @@ function takeLock(lock: string): boolean {
     return true;
   } catch (error) {
     if (errorCode(error) !== 'EEXIST') throw error;
-    // A killed process left it behind. The next lines find no lock.
+    // The process that had the lock was killed. The next lines that are written find no lock.
     if (isStale(lock)) removeStale(lock);
     return false;
   }

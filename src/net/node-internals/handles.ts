@@ -29,7 +29,7 @@ export function writeProgress(socket: Socket): WriteProgress | undefined {
   return { accepted: bytesWritten - waiting, waiting };
 }
 
-/** Unlike `bytesWritten` without what waits to be sent, which goes back if that never happens. */
+/** The bytes that have been sent. `bytesWritten` counts those in the queue too, and decreases if they are never sent. */
 export function bytesDispatched(socket: Pick<Socket, 'bytesWritten'>): number {
   const dispatched: unknown = handlesAreKnown() ? Reflect.get(socket, '_bytesDispatched') : undefined;
   return typeof dispatched === 'number' ? dispatched : socket.bytesWritten;
@@ -50,14 +50,14 @@ export const canReplacePeer = testOnce('handle', () => {
 
 /** Makes TLS on a connection have another peer than the one that it came from. */
 export function replacePeer(socket: Socket, peer: object): void {
-  // It returns 0, since there is no error.
+  // Returns 0, which means that there was no error.
   const getpeername = (out: object): number => Number(!Object.assign(out, peer));
   Object.assign(handleOf(socket) ?? {}, { getpeername });
 }
 
 interface ReadingHandle extends ConnectionHandle {
   onread: unknown;
-  /** What its socket believes. */
+  /** Whether the socket takes the handle for one that reads. */
   reading: boolean;
   readStop(): void;
 }
@@ -139,7 +139,7 @@ export const canWaitForConnections = testOnce('listen', () => {
 /**
  * Calls a function once a connection waits on a socket that listens. It accepts nothing: Node watches a socket that is read, as
  * soon as a connection waits it tries to read, and the system refuses.
- * @returns what ends the wait
+ * @returns a function that ends the wait
  * @throws Error if this Node cannot; see `canWaitForConnections`
  */
 export function whenConnectionWaits(handle: ServerHandle, onWaiting: () => void): () => void {

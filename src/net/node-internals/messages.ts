@@ -48,7 +48,10 @@ export function addHeaderLines(request: IncomingMessage, lines: string[]): boole
   return true;
 }
 
-/** Throws away the body of a request that is not read. The public ways have 'end' before or after 'close', as Node has them. */
+/**
+ * Throws away the body of a request that is not read. Without `_dump`, older versions of Node need `resume` and newer ones `read`, so
+ * that 'end' and 'close' come in the order that Node itself has in that version.
+ */
 export function discardBody(request: IncomingMessage): void {
   if (requestIsKnown()) (request as NodeRequest)._dump();
   else if (Number.parseInt(process.versions.node, 10) < 24) request.resume();
@@ -153,11 +156,11 @@ export const canMakeHead = testOnce('head', () => {
   return made.every((each, i) => each === expected[i]) && made.length === expected.length ? true : undefined;
 });
 
-/** What short ways to set a header and to end a response need. */
+/** What the fast paths need that set a header and end a response. */
 export interface ResponseShortcuts {
   /** Where a response has its HeaderTable, or null. */
   readonly headers: symbol;
-  /** Node's own methods; undefined if a library has replaced them, which a short way would skip. */
+  /** Node's own methods; undefined if a library has replaced them, since a fast path would skip the library's. */
   readonly nodesEnd: ServerResponse['end'] | undefined;
   readonly nodesSetHeader: ServerResponse['setHeader'] | undefined;
   /** Sets the state of a response that is out, except 'finish'. */

@@ -1,4 +1,4 @@
-/** What a line of a Procfile, of an ecosystem file or of a script in package.json runs. Nothing of it is run. */
+/** Finds the program that a line of a Procfile, an ecosystem file or a script in package.json runs, without running anything. */
 import { existsSync } from 'node:fs';
 import { basename, join, relative, resolve } from 'node:path';
 import { quotedWords } from '../../deploy/background/command-line.ts';
@@ -7,18 +7,18 @@ import { commandFile, packageFile, parseScript } from '../../deploy/programs/scr
 import { readableText } from '../../files/existing-path.ts';
 import { nodeProgram, otherProgram, type Program, shellWord, type Variables } from './migrated-app.ts';
 
-/** What only a shell understands, besides variables. */
+/** Characters that have a meaning only to a shell, besides those of variables. */
 const OPERATOR = /[|&;<>()`\n]/;
-/** Plain commands one after the other; the last one goes on to run. */
+/** Plain commands, joined by `&&` or `;`. The second group is the last one, which is the program that keeps running. */
 const CHAIN = /^([^|&;<>()`\n]+(?:(?:&&|;)[^|&;<>()`\n]+)*)(?:&&|;)([^|&;<>()`\n]+)$/;
 const REDIRECTION = /\d?>>?(?:&\d|\s*[\w./-]+)/g;
-/** A shell's own word, behind assignments: paster runs the program itself. */
+/** `exec` before a program, and the assignments before it (the first group). paster starts the program itself, without a shell. */
 const EXEC = /^(\s*(?:[A-Za-z_]\w*=(?:"[^"]*"|'[^']*'|[^\s"'])*\s+)*)exec\s+(?=[^-\s][^|&;<>()`\n]*$)/;
 const DIRECTORY = /^\s*cd\s+([\w@./-]+)\s*&&(.*)$/;
-/** What a command of a package's script begins with. */
+/** The text that `packagesPath` puts in front of a script. Messages leave it out. */
 export const PACKAGES_PATH = /export PATH="\$PWD[^"]*"; /;
 
-/** The package.json and the name of each script that leads to a line. */
+/** The scripts that call each other down to a line, each as the directory of its package.json and its name. */
 type Trail = readonly string[];
 
 /**
@@ -38,7 +38,7 @@ export function programOfLine(written: string, cwd: string, shell: string, trail
   return chained(line, cwd, shell, '', trail) ?? plainCommand(line) ?? otherProgram([shell, '-c', executed(line)]);
 }
 
-/** The same for words that no shell splits: a script of an ecosystem file and its arguments. */
+/** Like `programOfLine`, for words that no shell splits: a script of an ecosystem file and its arguments. */
 export function programOfWords(words: readonly string[], cwd: string, shell: string): Program {
   return ofNode(words.map(shellWord).join(' '), cwd) ?? ofManager(words, cwd, shell, []) ?? otherProgram(words);
 }
@@ -63,7 +63,7 @@ function existingFile(cwd: string, file: string): string | undefined {
   );
 }
 
-/** `npm start`, `npm run worker -- --loud`, `npm start -w api`: what the script in package.json runs. */
+/** The program that `npm start`, `npm run worker -- --loud` or `npm start -w api` runs, by the script in package.json. */
 function ofManager(words: readonly string[], cwd: string, shell: string, trail: Trail): Program | undefined {
   const found = packageScript(words, cwd);
   if (found === undefined) return undefined;
@@ -139,7 +139,7 @@ function executed(line: string): string {
 }
 
 const SHELL = /^(?:ba|da|z)?sh$/;
-/** They start a program of their own. */
+/** Programs that run a script as their child. */
 const PACKAGE_MANAGER = /^(?:npm|npx|yarn|pnpm)$/;
 
 /** Whether the program of a command itself gets the signal that stops it, before any other process of the command. */
@@ -170,7 +170,7 @@ function plainCommand(line: string): Program | undefined {
     : undefined;
 }
 
-/** None for a line that only a shell splits. */
+/** The words of a line; none if only a shell can split it. */
 function wordsOf(line: string): string[] {
   if (OPERATOR.test(line) || line.includes('$')) return [];
   try {

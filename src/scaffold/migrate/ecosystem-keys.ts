@@ -106,7 +106,7 @@ export function canonicalApp(app: Readonly<Record<string, unknown>>): Record<str
   return Object.fromEntries([...aliased, ...own].map(([name, value]) => [name, value]));
 }
 
-/** What a key says that pm2 does not know either. */
+/** The note for a key that pm2 does not know either. */
 export const UNKNOWN_KEY = 'pm2 has no such key';
 
 // --- values: what they mean in an INI file, and where they are written

@@ -131,7 +131,7 @@ export function servedProgram(
   };
 }
 
-/** A program that is not there. */
+/** Notes for a program whose file does not exist. */
 export function missingNotes({ file, command: [command = ''] = [] }: Program, cwd: string): string[] {
   if (/(?:^|\/)node_modules\/\.bin\//.test(command) && !existsSync(resolve(cwd, command)))
     return [`there is no ${command} yet: install the packages, and run create --from again`];

@@ -1,7 +1,7 @@
 /**
- * Connections of load balancers that begin with a header which names their client. The header is required of the addresses in
- * `proxy_protocol`; from others it is refused, since anyone could claim any address. Applications, logs and metrics then see the
- * address of the client.
+ * The PROXY protocol, versions 1 and 2: a load balancer sends the address of its client at the beginning of a connection, so that
+ * applications, logs and metrics see that address (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt). The addresses in
+ * `proxy_protocol` must send this header; from any other address it is refused, since a client could claim any address.
  */
 import { isIPv4, isIPv6, type Socket, SocketAddress } from 'node:net';
 import { clientAddress } from '../../http/client-address.ts';
@@ -94,6 +94,8 @@ function refusal({ kind }: ProxyHeader, isSender: boolean): string | undefined {
   return kind === 'absent' ? 'it sent no PROXY header, which proxy_protocol requires of its address' : undefined;
 }
 
+// --- reading the header
+
 /** The other end of the connection that the load balancer has accepted. */
 interface ProxiedClient {
   readonly address: string;
@@ -122,12 +124,7 @@ const MAX_LENGTH_2 = 4096;
 /** The start, version and command, family, length. */
 const FIXED_2 = START_2.length + 4;
 
-/**
- * Reads the header of the PROXY protocol, versions 1 and 2: with it a load balancer says, at the beginning of a connection, who its
- * client is (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt).
- *
- * Reads the header at the beginning of `bytes`, which are what has been received so far.
- */
+/** Reads the header at the beginning of `bytes`, which are all bytes that have been received so far. */
 export function readProxyHeader(bytes: Buffer): ProxyHeader {
   if (beginsLike(bytes, START_1)) return bytes.length < START_1.length ? INCOMPLETE : readVersion1(bytes);
   if (beginsLike(bytes, START_2)) return bytes.length < FIXED_2 ? INCOMPLETE : readVersion2(bytes);

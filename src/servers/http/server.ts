@@ -1,6 +1,6 @@
 /**
- * The HTTP server: node:http, with node:tls and node:http2 if the settings ask for them. It adds a graceful end: clients of kept
- * connections hear that these close before that happens, so that no request is lost.
+ * The HTTP server: node:http, with node:tls and node:http2 if the settings ask for them. It adds a graceful stop: clients of kept
+ * connections are told that a connection will close before it does, so that no request is lost.
  */
 import {
   createServer as createHttp,
@@ -74,7 +74,7 @@ async function readCertificates(settings: HttpSettings): Promise<Certificates | 
   return Certificates.read(settings);
 }
 
-/** What else few servers need. */
+/** Further modules that few servers need; undefined: the settings do not ask for it. */
 interface LateParts {
   readonly serveHttp2: typeof serveHttp2 | undefined;
   readonly Proxied: typeof ProxiedConnections | undefined;
