@@ -55,8 +55,8 @@ function layerOf(folder: string): number {
 
 const FILES = typescriptIn(SRC);
 
-/** The entry points of a thread and of workers, and two functions that many folders use. */
-const SHORT = ['filters/auth/password-thread.ts', 'logging/memoize-last.ts', 'timer.ts', 'worker.ts'];
+/** The entry points of a thread and of workers, and a function that many folders use. */
+const SHORT = ['filters/auth/password-thread.ts', 'logging/memoize-last.ts', 'worker.ts'];
 
 describe('layers', () => {
   test('imports point downwards only, and siblings do not import each other', () => {

@@ -10,6 +10,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { ConfigError, errorMessage, type Location, locate, PasterError, RunError } from '../errors.ts';
 import { partLogger } from '../log.ts';
 import { requireOwn } from '../own-files.ts';
+import { isDoneWithin } from '../timer.ts';
 import { asLoadingStep } from './loading-step.ts';
 import { importModule } from './modules/import-module.ts';
 import { findModule } from './modules/module-target.ts';
@@ -135,18 +136,12 @@ class EndHandlers {
     const exited = new Promise<void>((resolve) => {
       process.exit = (() => resolve()) as unknown as typeof process.exit;
     });
-    const late = new AbortController();
     try {
       const results = handlers.map((handler) => handler(...(shutdown ? [] : [event])));
       const isKnown = shutdown !== undefined || results.every(isPromise);
       const settled = Promise.all(results).then(() => (isKnown ? undefined : sleep(UNKNOWN_END_MS)));
-      const isDone = await Promise.race([
-        Promise.race([settled, exited]).then(() => true),
-        sleep(limit, false, { signal: late.signal }),
-      ]);
-      return isDone;
+      return await isDoneWithin(limit / 1000, Promise.race([settled, exited]));
     } finally {
-      late.abort();
       process.exit = exit;
     }
   }

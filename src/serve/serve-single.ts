@@ -2,7 +2,6 @@
 import { existsSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { dirname } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isatty } from 'node:tty';
 import { releaseVariables } from '../config/env-file.ts';
 import { overdueError } from '../deploy/loading-step.ts';
@@ -21,7 +20,7 @@ import type { Controllable, ControlRequest, SendPiece, UpgradeOutcome } from '..
 import { endWithin, setLastTask } from '../process/program/last-task.ts';
 import type { Program } from '../process/program/self-spawn.ts';
 import { handleSignals, type Signal, type SignalTarget } from '../process/program/signals.ts';
-import { after, timerMs } from '../timer.ts';
+import { after, isDoneWithin } from '../timer.ts';
 import { serverIdentity } from './announce.ts';
 import { ownDeathDetails } from './death-details.ts';
 import { loadPlannedApp, plannedAppContext, servedContexts } from './plan.ts';
@@ -294,14 +293,8 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
   /** An application whose `close()` never settles must not keep the process, as a supervisor would kill a worker. */
   async #endInTime(graceful: boolean, handOver?: HandOver): Promise<void> {
     const limit = (graceful ? this.#service.server.settings.graceful_timeout : 0) + KILL_MARGIN_S;
-    const timer = new AbortController();
-    const late = sleep(timerMs(limit), true, { signal: timer.signal }).catch(() => false);
-    if (await Promise.race([this.#end(graceful, handOver), late])) {
-      this.#service.log.error(
-        `the application is not closed after ${limit} s; the process ends without waiting for it`,
-      );
-    }
-    timer.abort();
+    if (await isDoneWithin(limit, this.#end(graceful, handOver))) return;
+    this.#service.log.error(`the application is not closed after ${limit} s; the process ends without waiting for it`);
   }
 
   async #end(graceful: boolean, handOver?: HandOver): Promise<void> {

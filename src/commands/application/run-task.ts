@@ -3,7 +3,8 @@ import { configuredVariables, protectRoot } from '../../config/env-file.ts';
 import { didYouMean } from '../../config/nearest.ts';
 import { backgroundContext, ownEnvironment } from '../../deploy/background/background-section.ts';
 import { type RunningProcess, runProcess } from '../../deploy/background/loaded-process.ts';
-import { readTaskSettings } from '../../deploy/background/task-settings.ts';
+import { readTaskSettings, type TaskSettings } from '../../deploy/background/task-settings.ts';
+import { type Context, sectionPrefix } from '../../deploy/context.ts';
 import { guardLoading, neverSettlesError } from '../../deploy/loading-step.ts';
 import { namesOfKind } from '../../deploy/part-kinds.ts';
 import { applyEnvironment } from '../../deploy/server/environment.ts';
@@ -14,7 +15,7 @@ import { programLogger } from '../../log.ts';
 import { TASK_DUE } from '../../process/ipc/messages.ts';
 import { setUpLogging } from '../../serve/logging.ts';
 import { enterPlan, preload } from '../../serve/worker/prepare-process.ts';
-import { after, timerMs } from '../../timer.ts';
+import { after, isDoneWithin } from '../../timer.ts';
 import { workingDirectory } from '../../working-directory.ts';
 import { DOTENV, iniPath, parseAssignments, readEnvFiles } from '../command-line/arguments.ts';
 import type { Command, Console } from '../command-line/command.ts';
@@ -52,7 +53,8 @@ async function runTask(
   const background = await ownEnvironment(file, section, session);
   const { preload: modules } = await applyEnvironment({ file, background }, session);
   const context = await backgroundContext(file, section, globalConf, session);
-  const { user, group, cwd, timeout, graceful_timeout: grace } = await readTaskSettings(context);
+  const settings = await readTaskSettings(context);
+  const { user, group, cwd } = settings;
   session.logWarnings(programLogger('warn', console.err));
   const ownership = { user, group };
   enterPlan({ directory: workingDirectory(), ownership, variables: configuredVariables() });
@@ -61,44 +63,51 @@ async function runTask(
   await preload({ preload: modules, file, directory: workingDirectory() }, undefined);
   if (cwd !== undefined) process.chdir(cwd);
   const work = async (): Promise<number> => {
-    let running: RunningProcess | undefined;
-    let isStopped = false;
-    let killer: NodeJS.Timeout | undefined;
-    let giveUp = (_error: Error): void => {};
-    const givenUp = new Promise<never>((_resolve, reject) => {
-      giveUp = reject;
-    });
-    const kill = (): void => {
-      void running?.stop({ graceful: false }).catch(() => {});
-      giveUp(new RunError('PASTER_TASK', `[task:${name}] did not end within graceful_timeout (${grace} s)`));
-    };
-    const stop = (): void => {
-      isStopped = true;
-      killer ??= setTimeout(kill, timerMs(grace)).unref();
-      void running?.stop({ graceful: true }).catch(() => {});
-    };
-    // Before the program is imported: listeners that are added afterwards are taken for the program's own.
-    process.on('SIGTERM', stop);
-    process.on('SIGINT', stop);
-    running = await runProcess(context, { onGroup: () => {} });
-    if (isStopped) stop();
-    let isLate = false;
-    const limit = after(timeout, () => {
-      isLate = true;
-      stop();
-    });
-    try {
-      await Promise.race([running.finished, givenUp]);
-    } catch (error) {
-      if (error instanceof PasterError) throw error;
-      throw await partFailure(error, context);
-    } finally {
-      clearTimeout(limit);
-      clearTimeout(killer);
-    }
-    if (isLate)
-      throw new RunError('PASTER_TASK', `[task:${name}] was stopped: it ran longer than its timeout of ${timeout} s`);
+    await runToEnd(context, settings);
     return EXIT_OK;
   };
   return guardLoading(work, console.err, neverSettlesError);
+}
+
+/** Runs the task until it ends. If a signal or its timeout stops it, it has `graceful_timeout` seconds to end. */
+async function runToEnd(context: Context, { timeout, graceful_timeout: grace }: TaskSettings): Promise<void> {
+  const section = sectionPrefix(context);
+  let isLate = false;
+  let stop = (): void => {};
+  const stopped = new Promise<void>((resolve) => {
+    stop = resolve;
+  });
+  // Added before a Node program is loaded: handlers that are added later belong to the program.
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  const limit = after(timeout, () => {
+    isLate = true;
+    stop();
+  });
+  // A timer must not keep the process while code loads that waits for nothing, nor a Node program that has nothing left to do.
+  limit?.unref();
+  let running: RunningProcess | undefined;
+  const loading = runProcess(context, { onGroup: () => {} });
+  const ended = loading.then((loaded) => {
+    running = loaded;
+    if (!loaded.endsWhenIdle) limit?.ref();
+    return loaded.finished;
+  });
+  try {
+    const isStopped = await Promise.race([ended.then(() => false), stopped.then(() => true)]);
+    if (isStopped) {
+      loading.then((loaded) => loaded.stop({ graceful: true })).catch(() => {});
+      if (!(await isDoneWithin(grace, ended, { keepsProcess: !running?.endsWhenIdle }))) {
+        running?.stop({ graceful: false }).catch(() => {});
+        throw new RunError('PASTER_TASK', `${section}did not end within graceful_timeout (${grace} s)`);
+      }
+    }
+  } catch (error) {
+    if (error instanceof PasterError) throw error;
+    throw await partFailure(error, context);
+  } finally {
+    clearTimeout(limit);
+  }
+  if (isLate)
+    throw new RunError('PASTER_TASK', `${section}was stopped: it ran longer than its timeout of ${timeout} s`);
 }

@@ -3,7 +3,6 @@
  * application at the end.
  */
 import { dirname } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { runPartCode } from '../../deploy/compose.ts';
 import type { Context } from '../../deploy/context.ts';
 import { applyEnvironment } from '../../deploy/server/environment.ts';
@@ -11,6 +10,7 @@ import type { LoadSession } from '../../deploy/session.ts';
 import type { Logger } from '../../log.ts';
 import { setLastTask } from '../../process/program/last-task.ts';
 import type { App } from '../../protocol/types.ts';
+import { isDoneWithin } from '../../timer.ts';
 import { workingDirectory } from '../../working-directory.ts';
 
 /** Whose environment to set up. */
@@ -33,8 +33,8 @@ export async function setUpEnvironment({ file, appName }: Application, session: 
   setLastTask(await importPreloaded(preload, { directory, worker: undefined }));
 }
 
-/** Seconds that `close()` of an application may take. It calls a program's handler of SIGTERM, which may never settle. */
-const LIMIT_S = 5;
+/** How long `close()` of an application may take. A program's handler of SIGTERM may never settle. */
+const CLOSE_LIMIT_S = 5;
 
 /**
  * Calls `close()` of an application, and waits for it within limits: the process ends next.
@@ -42,14 +42,7 @@ const LIMIT_S = 5;
  * @throws PasterError if `close()` fails in time, with the place of the section
  */
 export async function closeApp(app: App, context: Context, log: Logger): Promise<void> {
-  const timer = new AbortController();
-  const late = sleep(LIMIT_S * 1000, true, { signal: timer.signal }).catch(() => false);
   const closed = runPartCode(context, async () => void (await app.close?.()));
-  try {
-    if (await Promise.race([closed, late])) {
-      log.error(`the application is not closed after ${LIMIT_S} s; the process ends without waiting for it`);
-    }
-  } finally {
-    timer.abort();
-  }
+  if (await isDoneWithin(CLOSE_LIMIT_S, closed)) return;
+  log.error(`the application is not closed after ${CLOSE_LIMIT_S} s; the process ends without waiting for it`);
 }

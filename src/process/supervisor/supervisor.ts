@@ -15,7 +15,7 @@ import { ServerEvents } from '../../metrics/server-events.ts';
 import type { ServerStatus } from '../../metrics/server-status.ts';
 import { statusLines } from '../../metrics/status-lines.ts';
 import { closeSockets, hasWaiting, type ListenElsewhere } from '../../net/held-socket.ts';
-import { timerMs } from '../../timer.ts';
+import { isDoneWithin } from '../../timer.ts';
 import { PreloadPlan } from '../preload/preload-plan.ts';
 import { CurrentVersion, type ReloadResult } from './current-version.ts';
 import { Pool } from './pool.ts';
@@ -205,10 +205,8 @@ export class Supervisor<Boot> {
 }
 
 /**
- * A server that stops while none of its workers serves: the connections that wait in the kernel's queue would be reset when the
- * sockets close, so a worker starts for them.
- *
- * Resolves when a worker serves if connections wait, or does not start.
+ * Before the sockets close: they would reset the connections that wait in the kernel's queue, so a worker starts for them if none
+ * serves. Resolves when it serves, or does not start.
  * @param limit seconds
  * @returns the seconds that are left of it
  */
@@ -218,12 +216,7 @@ async function serveWaiting<Boot>(pool: Pool<Boot>, limit: number, log: Logger):
   if (!(await hasWaiting(pool.settings.sockets))) return limit;
   log.info('a connection waits: a worker serves it before the server ends');
   const begun = performance.now();
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, timerMs(limit));
-  });
-  await Promise.race([pool.serveOnce(), late]);
-  clearTimeout(timer);
+  await isDoneWithin(limit, pool.serveOnce());
   return Math.max(0, limit - (performance.now() - begun) / 1000);
 }
 

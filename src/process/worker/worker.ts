@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { setServingAddress } from '../../net/address.ts';
 import { closeAll, stopAccepting } from '../../net/direct/waiting.ts';
 import { adoptListener, type Listener } from '../../net/listener.ts';
-import { timerMs } from '../../timer.ts';
+import { isDoneWithin } from '../../timer.ts';
 import { WORKER_BOOT_FAILED, WORKER_DONE, WORKER_ORPHANED } from '../ipc/child-exit.ts';
 import { attach, detach, type PassedConnection, type PassSocket } from '../ipc/connection-handover.ts';
 import { packError } from '../ipc/error-transfer.ts';
@@ -65,7 +65,7 @@ export type WorkerPreparation<Boot> = (boot: Boot, units: readonly Unit[]) => Pr
 
 /** Seconds that a worker without a supervisor may take to finish its requests, and the limit after which it ends anyway. */
 const ORPHAN_DRAIN_S = 1;
-const ORPHAN_LIMIT_MS = 1500;
+const ORPHAN_LIMIT_S = 1.5;
 /** How long the server may take beyond its own limit before the process ends anyway. */
 const STOP_MARGIN_S = 0.5;
 /**
@@ -207,7 +207,8 @@ async function close<Boot>(
   channel: SupervisorChannel<Boot>,
 ): Promise<number> {
   if (order.paster !== 'stop') {
-    await within(ORPHAN_LIMIT_MS, running.close({ graceful: true, timeout: ORPHAN_DRAIN_S }));
+    const closed = running.close({ graceful: true, timeout: ORPHAN_DRAIN_S }).catch(() => {});
+    await isDoneWithin(ORPHAN_LIMIT_S, closed);
     return WORKER_ORPHANED;
   }
   const { graceful, timeout, handOver, cause } = order;
@@ -219,9 +220,8 @@ async function close<Boot>(
   );
   channel.send({ paster: 'draining', cause });
   const closed = closing.then(() => channel.allPassed());
-  const limit = timerMs(timeout + STOP_MARGIN_S);
-  const keepsProcess = !running.endsWhenIdle;
-  const hasEnded = await within(limit, Promise.race([closed, hurry(running, channel)]), { keepsProcess });
+  const ended = Promise.race([closed, hurry(running, channel)]).catch(() => {});
+  const hasEnded = await isDoneWithin(timeout + STOP_MARGIN_S, ended, { keepsProcess: !running.endsWhenIdle });
   if (!hasEnded && graceful) await channel.send({ paster: 'unfinished', seconds: timeout });
   return WORKER_DONE;
 }
@@ -230,7 +230,7 @@ async function close<Boot>(
 async function hurry<Boot>(running: WorkerRunning, channel: SupervisorChannel<Boot>): Promise<void> {
   for (;;) {
     const order = await channel.next();
-    if (order.paster === 'orphaned') return sleep(ORPHAN_LIMIT_MS);
+    if (order.paster === 'orphaned') return sleep(ORPHAN_LIMIT_S * 1000);
     // systemd sends TERM to every process, and the supervisor stops its workers too: then none of them goes on.
     if (order.paster === 'stop' && order.graceful) {
       if (!order.handOver) void running.close({ graceful: true, timeout: order.timeout });
@@ -272,13 +272,4 @@ async function openInherited<Boot>(
 
 function serversOf(listeners: readonly Listener[]): Server[] {
   return listeners.map(({ server }) => server);
-}
-
-/** @returns whether it has settled in time */
-async function within(milliseconds: number, work: Promise<unknown>, { keepsProcess = true } = {}): Promise<boolean> {
-  const settled = work.then(
-    () => true,
-    () => true,
-  );
-  return Promise.race([settled, sleep(milliseconds, false, { ref: keepsProcess })]);
 }

@@ -316,6 +316,25 @@ console.log('begun');\n`,
     expect(warned.stderr).toMatch(/x\.ini:7:1: \[task:show\] days is also a global/);
   });
 
+  test('a program that has nothing left to do does not wait for its timeout', async () => {
+    const directory = temporaryDirectory({
+      'program.js': "console.log('ran');\n",
+      'x.ini': `[task:program]\n${NEVER}\nuse = program:./program.js\ntimeout = 30\n`,
+    });
+    expect(await run(directory, 'program')).toMatchObject({ status: 0, stdout: 'ran\n', stderr: '' });
+  });
+
+  test('a timeout while the code loads', async () => {
+    const directory = temporaryDirectory({
+      'slow.mjs': 'await new Promise((resolve) => setTimeout(resolve, 60_000));\nexport const slow = () => {};\n',
+      'x.ini': `[task:slow]\n${NEVER}\nuse = call:./slow.mjs:slow\ntimeout = 0.2\ngraceful_timeout = 0.1\n`,
+    });
+    expect(await run(directory, 'slow')).toMatchObject({
+      status: 1,
+      stderr: 'paster: [task:slow] did not end within graceful_timeout (0.1 s)\n',
+    });
+  });
+
   test('a timeout and a wrong name', async () => {
     const directory = cwd();
     const deaf = await run(directory, 'deaf');

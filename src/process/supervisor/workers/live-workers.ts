@@ -1,6 +1,7 @@
 /** Every live process of a pool, in a slot or not: those that wait, start, serve and drain, and what all so far have counted. */
 import { addCounts, type Counts, NO_COUNTS } from '../../../metrics/counts.ts';
 import type { ProcessReport, WorkerStatus } from '../../../metrics/server-status.ts';
+import { isDoneWithin } from '../../../timer.ts';
 import { enterDirectory, inCurrentRelease, workingDirectory } from '../../../working-directory.ts';
 import { type Exit, overdueText } from '../../ipc/child-exit.ts';
 import type { PassedConnection } from '../../ipc/connection-handover.ts';
@@ -13,8 +14,8 @@ import { WorkerHandle } from '../worker-handle.ts';
 
 /** How long to wait for a worker's report before its last one is used. */
 const REPORT_LIMIT_MS = 1000;
-/** How long to wait until a replaced worker has stopped accepting. */
-const RETIRE_LIMIT_MS = 2000;
+/** Seconds to wait until a replaced worker has stopped accepting. */
+const RETIRE_LIMIT_S = 2;
 
 /** What they need of their pool. */
 export interface PoolOfWorkers<Boot> {
@@ -87,12 +88,7 @@ export class LiveWorkers<Boot> {
     const { titles, settings } = this.#pool;
     titles.name(worker, 'draining worker');
     void worker.stop({ graceful: true, timeout: settings().drain, handOver: true });
-    let limit: NodeJS.Timeout | undefined;
-    const timedOut = new Promise<void>((resolve) => {
-      limit = setTimeout(resolve, RETIRE_LIMIT_MS);
-    });
-    await Promise.race([worker.drained, timedOut]);
-    clearTimeout(limit);
+    await isDoneWithin(RETIRE_LIMIT_S, worker.drained);
   }
 
   /** The workers with their current reports; a blocked one with its last report. */
