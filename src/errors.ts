@@ -73,6 +73,18 @@ export class RunError extends PasterError {
   readonly exitStatus: number = EXIT_FAILURE;
 }
 
+/**
+ * The error for what was not ready within `start_timeout`.
+ * @param what what was loading: `the application`
+ * @param cause what may keep it: `an endless loop`
+ */
+export function startTimeoutError(what: string, seconds: number, cause: string, location?: Location): RunError {
+  return new RunError('PASTER_START_TIMEOUT', `${what} was not ready within ${seconds} s`, {
+    location,
+    hint: `is there ${cause}? start_timeout gives it more time`,
+  });
+}
+
 /** Several errors that were found at once; each is reported on a line of its own. */
 export class ErrorList extends PasterError {
   readonly exitStatus: number;

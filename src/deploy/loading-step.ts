@@ -1,5 +1,5 @@
 /** The code of parts that is running while something is loaded: named in the error if it hangs or ends the process. */
-import { EXIT_FAILURE, formatError, type Location, type PasterError, RunError } from '../errors.ts';
+import { EXIT_FAILURE, formatError, type Location, type PasterError, RunError, startTimeoutError } from '../errors.ts';
 
 /** How long the import of a module may take while an INI file is checked, in milliseconds. */
 export const IMPORT_TIMEOUT_MS = 10_000;
@@ -69,14 +69,8 @@ export function overdueError(seconds: number): RunError | undefined {
   const step = currentStep();
   if (!step) return undefined;
   const { what, location, overdue } = step;
-  return overdue?.(seconds) ?? startTimeout(what, seconds, location);
-}
-
-function startTimeout(what: string, seconds: number, location: Location | undefined): RunError {
-  return new RunError('PASTER_START_TIMEOUT', `${what} was not ready within ${seconds} s`, {
-    location,
-    hint: 'is there a promise that never settles? start_timeout gives it more time',
-  });
+  // No endless loop: the timer that reports this has run.
+  return overdue?.(seconds) ?? startTimeoutError(what, seconds, 'a promise that never settles', location);
 }
 
 /**

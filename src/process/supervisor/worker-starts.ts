@@ -2,7 +2,7 @@
  * Starts the workers of a pool: takes a process that has started already, or spawns one, has it load the application, and waits
  * until it serves. The pool decides which slot the worker gets.
  */
-import { RunError } from '../../errors.ts';
+import { type RunError, startTimeoutError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { ListenElsewhere } from '../../net/held-socket.ts';
 import { after } from '../../timer.ts';
@@ -276,9 +276,7 @@ class StartLimit {
       log.warn(`worker ${worker.pid} has been loading ${loaded} for ${SLOW_START_S} s`);
     });
     this.#limit = after(seconds, () => {
-      this.error = new RunError('PASTER_START_TIMEOUT', `${loaded} was not ready within ${seconds} s`, {
-        hint: 'is there an endless loop, or a promise that never settles? start_timeout gives it more time',
-      });
+      this.error = startTimeoutError(loaded, seconds, 'an endless loop, or a promise that never settles');
       worker.giveUp(seconds);
       this.#kill = after(LAST_WORDS_S, () => worker.kill());
     });
