@@ -1,6 +1,12 @@
 /** Process groups: a program with all that it has started and not put into another group. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { errorCode } from '../errors.ts';
+
+/** A killed process that has not ended by then waits for the system, and nothing can end it. */
+const LONGEST_KILL_MS = 2000;
+/** How long to wait before another look whether a group has ended: at first, and at most. A look may read every process's state. */
+const LOOK_MS = { first: 5, most: 200 };
 
 /** Sends a signal to all processes of a group, as far as there are some. */
 export function signalGroup(leader: number, signal: NodeJS.Signals): void {
@@ -12,7 +18,7 @@ export function signalGroup(leader: number, signal: NodeJS.Signals): void {
 }
 
 /** Whether a process of a group has not ended yet. */
-export function isGroupAlive(leader: number): boolean {
+function isGroupAlive(leader: number): boolean {
   try {
     process.kill(-leader, 0);
   } catch (error) {
@@ -21,6 +27,21 @@ export function isGroupAlive(leader: number): boolean {
   // What has ended belongs to its group until its parent collects it. In a container the first process may never do that.
   const groups = runningGroups();
   return groups === undefined || groups.has(leader);
+}
+
+/** Resolves when all processes of a group have ended, or after `limit` milliseconds. */
+export async function groupEnd(leader: number, limit = Number.POSITIVE_INFINITY): Promise<void> {
+  const end = performance.now() + limit;
+  for (let pause = LOOK_MS.first; isGroupAlive(leader); pause = Math.min(2 * pause, LOOK_MS.most)) {
+    if (performance.now() >= end) return;
+    await sleep(pause);
+  }
+}
+
+/** Kills groups. Resolves when nothing is left of them. */
+export async function killGroups(leaders: readonly number[]): Promise<void> {
+  for (const leader of leaders) signalGroup(leader, 'SIGKILL');
+  await Promise.all(leaders.map((leader) => groupEnd(leader, LONGEST_KILL_MS)));
 }
 
 /** The groups of all processes that have not ended; undefined: this system does not list them in /proc. */

@@ -14,7 +14,7 @@ import { isExistingFile } from '../../files/existing-path.ts';
 import { consoleLogger } from '../../logging/configure.ts';
 import { ERROR, INFO } from '../../logging/python/record.ts';
 import { treeMemory } from '../../machine/capacity.ts';
-import { isGroupAlive, signalGroup } from '../../machine/process-group.ts';
+import { groupEnd, signalGroup } from '../../machine/process-group.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { commandLine } from './command-line.ts';
 import type { OwnProcess } from './process-object.ts';
@@ -101,8 +101,6 @@ function notStarted(program: string, reason: string, more: { hint?: string; caus
 const NOT_FOUND = 127;
 /** What programs in Node, Python, Go, Java and C write if another process has their port. */
 const ADDRESS_IN_USE = /\bEADDRINUSE\b|\baddress (?:is )?already in use\b/i;
-/** How long to wait before another look whether what the program has started has ended: at first, and at most. */
-const LOOK_MS = { first: 20, most: 200 };
 /** How long to read what the program has printed, after it and its process group have ended. A daemon may keep its output open. */
 const OUTPUT_MS = 1000;
 
@@ -196,8 +194,7 @@ class CommandProcess implements OwnProcess {
     const { pid } = this.#child ?? {};
     if (pid !== undefined) {
       signalGroup(pid, stop);
-      // A look may read the state of every process of the machine, and graceful_timeout may be long.
-      for (let pause = LOOK_MS.first; isGroupAlive(pid); pause = Math.min(2 * pause, LOOK_MS.most)) await sleep(pause);
+      await groupEnd(pid);
     }
     this.#isGone = true;
   }

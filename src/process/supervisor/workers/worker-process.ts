@@ -9,8 +9,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { isGroupAlive, signalGroup } from '../../../machine/process-group.ts';
+import { killGroups } from '../../../machine/process-group.ts';
 import type { HeldSocket } from '../../../net/held-socket.ts';
 import { type Exit, onEnd } from '../../ipc/child-exit.ts';
 import { asSendHandle, type PassedConnection } from '../../ipc/connection-handover.ts';
@@ -58,7 +57,8 @@ export class WorkerProcess<Boot> {
   readonly #child: ChildProcess;
   readonly #listener: ProcessListener;
   readonly #inspection: InspectionPipe | undefined;
-  readonly #groups = new ChildGroups();
+  /** The leaders of process groups that it has started. They end with it, also if it is killed. */
+  readonly #groups: number[] = [];
   /** Callbacks of `listen`, by the descriptor in the worker. */
   readonly #listening = new Map<number, (error: Error | undefined) => void>();
   #lastMessageAt = performance.now();
@@ -80,7 +80,10 @@ export class WorkerProcess<Boot> {
         listener.onEnd();
         resolve(exit);
       };
-      onEnd(this.#child, (exit) => this.#groups.end(() => end(exit)));
+      onEnd(this.#child, (exit) => {
+        if (this.#groups.length === 0) end(exit);
+        else void killGroups(this.#groups).then(() => end(exit));
+      });
       this.#child.on('error', (error) => {
         listener.onError(error);
         // A process that did not start does not exit either.
@@ -137,7 +140,7 @@ export class WorkerProcess<Boot> {
     }
     switch (message.paster) {
       case 'group':
-        this.#groups.add(message.pid);
+        this.#groups.push(message.pid);
         return;
       case 'listening':
         this.#listening.get(message.fd)?.(message.error && unpackError(message.error));
@@ -196,32 +199,5 @@ class InheritedDescriptors {
   /** In the worker: the second copy of a socket, by its descriptor in the supervisor. */
   copyOf(fd: number): number {
     return this.#firstCopy + this.#listenable.findIndex((socket) => socket.fd === fd);
-  }
-}
-
-const LOOK_MS = 5;
-/** A process that does not end by then waits for the system, and nothing can end it. */
-const LONGEST_END_MS = 2000;
-
-/** The process groups that a worker has started. They end with the worker, also if it is killed. */
-class ChildGroups {
-  readonly #leaders: number[] = [];
-
-  add(leader: number): void {
-    this.#leaders.push(leader);
-  }
-
-  /** Kills the groups, and calls back when nothing is left of them: at once, if there are none. */
-  end(ended: () => void): void {
-    if (this.#leaders.length === 0) ended();
-    else void this.#kill().then(ended);
-  }
-
-  async #kill(): Promise<void> {
-    const limit = performance.now() + LONGEST_END_MS;
-    for (const leader of this.#leaders) {
-      do signalGroup(leader, 'SIGKILL');
-      while (isGroupAlive(leader) && (await sleep(LOOK_MS, true)) && performance.now() < limit);
-    }
   }
 }
