@@ -1,45 +1,29 @@
 /** The background processes of an INI file: a supervisor for each `[process:*]` section, beside that of the web workers; and its tasks. */
-import { dirname, join } from 'node:path';
 import { LoadSession } from '../../deploy/session.ts';
-import { errorCode, RunError } from '../../errors.ts';
-import { prefixedLogger } from '../../log.ts';
+import { RunError } from '../../errors.ts';
 import { processTree } from '../../machine/capacity.ts';
 import { noRestarts, type ServerStatus, type TaskRun } from '../../metrics/server-status.ts';
-import { OWN_CODE } from '../../own-files.ts';
-import { type Exit, WORKER_DONE } from '../../process/ipc/child-exit.ts';
 import { describeError } from '../../process/ipc/error-transfer.ts';
-import { pollingPeriod } from '../../process/reload/polling-filesystems.ts';
 import type { ReloadResult } from '../../process/supervisor/current-version.ts';
 import type { OtherProcesses } from '../../process/supervisor/memory-budget.ts';
-import { Supervisor } from '../../process/supervisor/supervisor.ts';
+import type { Supervisor } from '../../process/supervisor/supervisor.ts';
 import { Turns } from '../../process/supervisor/turns.ts';
 import { type Failure, STOPPED, SUPERSEDED, type Succession } from '../../process/supervisor/worker-changes.ts';
-import type { DeadWorker, WorkerHandle } from '../../process/supervisor/worker-handle.ts';
-import { servedName } from '../announce.ts';
-import { deathDetails } from '../death-details.ts';
+import type { WorkerHandle } from '../../process/supervisor/worker-handle.ts';
 import type { WorkerPlan } from '../plan.ts';
 import type { Service } from '../service.ts';
 import type { Vacated } from '../upgrade/upgrade.ts';
 import { type ProcessPlan, processSupervision, taskDefinition } from './process-plan.ts';
+import { ProcessSection, reloadingSupervisor } from './process-section.ts';
 import { type Reloading, reloadTogether } from './reload-together.ts';
 import { ScheduledTasks } from './scheduled-tasks.ts';
 import { noSuchProcess, type ServedParts, servedParts } from './served-parts.ts';
-
-/** One section. */
-interface Section {
-  /** Undefined while it starts for the first time, and while it is stopped. */
-  supervisor: Supervisor<ProcessPlan> | undefined;
-  /** Stopped by `paster control`, until that starts it again. */
-  isStopped: boolean;
-  /** Whether it starts after the server has started, so that a newer reload begins again. */
-  isStarting: boolean;
-}
 
 export class BackgroundProcesses {
   readonly finished: Promise<void>;
   readonly #service: Service;
   readonly #tasks: ScheduledTasks;
-  readonly #sections = new Map<string, Section>();
+  readonly #sections = new Map<string, ProcessSection>();
   /** Whether the reload in progress is given up for a newer one. */
   #isGivenUp = false;
   readonly #turns = new Turns(() => this.#isStopping);
@@ -131,13 +115,11 @@ export class BackgroundProcesses {
       return chosen;
     }
     const { processes: names, tasks } = chosen;
-    const known = [...this.#sections].flatMap(([name, section]) => {
-      const { supervisor } = section;
-      if (!supervisor || !names.includes(name)) return [];
-      return unlessStopped(section, reloading(`[process:${name}]`, supervisor));
-    });
+    const known = [...this.#sections.values()].flatMap((section) =>
+      names.includes(section.name) ? (section.reloading() ?? []) : [],
+    );
     const exclusive = known.filter(({ isExclusive }) => isExclusive);
-    const application = web ? [reloading('the application', web)] : [];
+    const application = web ? [reloadingSupervisor('the application', web)] : [];
     const result = await reloadTogether(
       [
         ...application.filter(({ isExclusive }) => !isExclusive),
@@ -252,7 +234,7 @@ export class BackgroundProcesses {
     if (!section.isStopped) throw new RunError('PASTER_PROCESS', `[process:${name}] runs already`);
     section.isStopped = false;
     try {
-      await this.#start(name, section);
+      await this.#start(section);
     } catch (error) {
       if (this.#sections.get(name) === section || this.#isStopping) {
         section.isStopped = true;
@@ -269,7 +251,7 @@ export class BackgroundProcesses {
     return [...this.#sections.values()].flatMap(({ supervisor }) => supervisor ?? []);
   }
 
-  async #named(name: string): Promise<Section> {
+  async #named(name: string): Promise<ProcessSection> {
     const section = this.#sections.get(name);
     if (section) return section;
     throw await noSuchProcess(this.#service.plan, name, [...this.#sections.keys()]);
@@ -334,114 +316,20 @@ export class BackgroundProcesses {
   }
 
   async #add(name: string): Promise<void> {
-    const section: Section = { supervisor: undefined, isStopped: false, isStarting: false };
+    const section = new ProcessSection(name, {
+      service: this.#service,
+      isStopping: () => this.#isStopping,
+      has: (each) => this.#sections.get(name) === each,
+      update: () => this.update(),
+    });
     this.#sections.set(name, section);
-    await this.#start(name, section);
+    await this.#start(section);
   }
 
-  async #start(name: string, section: Section): Promise<void> {
+  async #start(section: ProcessSection): Promise<void> {
     section.isStarting = this.#hasStarted;
-    await this.#startSupervisor(name, section).finally(() => {
+    await section.start().finally(() => {
       section.isStarting = false;
     });
   }
-
-  async #startSupervisor(name: string, section: Section): Promise<void> {
-    const { plan, request, logFile, log } = this.#service;
-    const { reload, reloadInterval } = request;
-    const session = new LoadSession(plan.globalConf);
-    const first = await processSupervision(this.#service, name, session);
-    if (this.#isStopping) return;
-    if (this.#sections.get(name) !== section) throw SUPERSEDED.error;
-    if (section.isStopped) return;
-    session.logWarnings(log);
-    const watched = [...session.files, ...first.boot.envFiles];
-    const supervisor: Supervisor<ProcessPlan> = new Supervisor<ProcessPlan>({
-      ...first,
-      served: servedName(plan),
-      role: name,
-      entry: join(OWN_CODE, 'worker.js'),
-      revise: async (current, onlyCode) => {
-        if (onlyCode) return { ...current };
-        if (reload) await this.update();
-        return processSupervision(this.#service, name, new LoadSession(plan.globalConf));
-      },
-      reload: reload
-        ? {
-            files: watched,
-            debounce: reloadInterval,
-            polling: pollingPeriod([plan.directory, ...watched.map(dirname)], reloadInterval),
-          }
-        : undefined,
-      output: logFile && (() => logFile.fd),
-      explainFailure: (error) => (supervisor.isExclusive ? error : withExclusiveHint(error)),
-      describeDeath: (worker, exit) => `${deathDetails(worker, exit)}${endHint(worker, exit, supervisor.isExclusive)}`,
-      log: prefixedLogger(log, `[process:${name}] `),
-    });
-    section.supervisor = supervisor;
-    const { predecessor } = this.#service;
-    if (!predecessor?.isServing) return supervisor.start();
-    if (!supervisor.isExclusive) {
-      return supervisor.start().catch((error: unknown) => {
-        throw withExclusiveHint(error);
-      });
-    }
-    // By then, the predecessor has ended its own.
-    void predecessor.handedOver
-      .then(() => section.supervisor?.start())
-      .catch((error: unknown) => {
-        if (!this.#isStopping) log.error(`[process:${name}] does not start: ${describeError(error)}`);
-      });
-  }
-}
-
-const EXCLUSIVE_HINT = 'set exclusive = true: the old process then ends first';
-
-function isAddressInUse(error: unknown): boolean {
-  return /(?:^|_)EADDRINUSE$/.test(errorCode(error) ?? '');
-}
-
-/** For an error of a process that starts while the old one runs, which may have its port. */
-function withExclusiveHint(cause: unknown): unknown {
-  if (!isAddressInUse(cause)) return cause;
-  return new RunError('PASTER_PROCESS_EADDRINUSE', describeError(cause), { hint: EXCLUSIVE_HINT, cause });
-}
-
-/** A job that comes to its end is started again, which its author may not mean; a port is in use until the old process has ended. */
-function endHint({ failure }: DeadWorker, { code }: Exit, isExclusive: boolean): string {
-  if (failure && !isExclusive && isAddressInUse(failure)) return `\n  if this happened at a reload, ${EXCLUSIVE_HINT}`;
-  return code === WORKER_DONE && !failure
-    ? ': it is started again (what is to end belongs in a [task:...] section)'
-    : '';
-}
-
-interface ReloadingSupervisor extends Reloading {
-  /** Whether a worker ends before its successor loads. */
-  readonly isExclusive: boolean;
-}
-
-/** The same for a section that `paster control` may stop meanwhile: then the others are reloaded without it. */
-function unlessStopped(section: Section, { reload, ...of }: ReloadingSupervisor): ReloadingSupervisor {
-  const { supervisor } = section;
-  return {
-    ...of,
-    async reload(reason, confirm = async () => {}) {
-      let confirmed: Promise<void> | undefined;
-      const confirmOnce = (): Promise<void> => {
-        confirmed ??= confirm();
-        return confirmed;
-      };
-      const result = await reload(reason, confirmOnce);
-      if (result.ok || section.supervisor === supervisor) return result;
-      return confirmOnce().then(
-        () => ({ ok: true }),
-        (error: unknown) => ({ ok: false, error }),
-      );
-    },
-  };
-}
-
-function reloading(name: string, supervisor: Supervisor<WorkerPlan> | Supervisor<ProcessPlan>): ReloadingSupervisor {
-  const { isExclusive } = supervisor;
-  return { name, isExclusive, reload: (reason, confirm) => supervisor.reload(reason, confirm) };
 }
