@@ -68,3 +68,30 @@ export function fileState(path: string): FileState {
   const found = statSync(path, { throwIfNoEntry: false });
   return found ? [found.ino, found.size, found.mtimeMs, found.ctimeMs] : MISSING_FILE;
 }
+
+const LOCK_FILES = ['package.json', 'package-lock.json', 'npm-shrinkwrap.json', 'pnpm-lock.yaml', 'yarn.lock'];
+export const MANIFESTS: ReadonlySet<string> = new Set(LOCK_FILES);
+const INSTALLED = ['.package-lock.json', '.modules.yaml', '.yarn-state.yml', '.yarn-integrity'];
+
+/**
+ * What changes when packages are installed.
+ * @param packages files of packages
+ * @param modules what the application has loaded
+ */
+export function manifestsOf(packages: Iterable<string>, modules: readonly { readonly file: string }[]): string[] {
+  const roots = new Set([...packages].map(projectOf));
+  const searched = new Set<string>();
+  for (const { file } of modules) {
+    if (isPackageFile(file)) continue;
+    roots.add(dirname(file));
+    for (let at = dirname(file); !searched.has(at); at = dirname(at)) searched.add(at);
+  }
+  return [
+    ...[...roots].flatMap((root) => [
+      ...LOCK_FILES.map((name) => join(root, name)),
+      ...INSTALLED.map((name) => join(root, 'node_modules', name)),
+    ]),
+    // Node keeps what the specifiers of a module lead to. A package may come to be nearer.
+    ...[...searched].flatMap((directory) => [join(directory, 'package.json'), join(directory, 'node_modules')]),
+  ];
+}

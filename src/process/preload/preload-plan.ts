@@ -2,34 +2,29 @@
  * In the supervisor: which packages the next spare worker imports ahead, which ones are left out and why, and whether a
  * spare worker that has done so still fits what is on disk.
  */
-import { readFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { isExistingFile } from '../../files/existing-path.ts';
 import type { Logger } from '../../log.ts';
 import { isOwnFile } from '../../own-files.ts';
 import { DeferredImport, type WorkerModules } from './deferred-import.ts';
 import type { Evaluation, EvaluationOrder } from './evaluation-order.ts';
+import { LeftOutPackages, type LeftOutSettings, nameOf } from './left-out-packages.ts';
 import { isModuleFile, type LoadedModule, type LoadOrder, loadedModules, type Unit } from './loaded-module.ts';
-import { knownSensitivity, type Sensitivity } from './order-sensitive.ts';
 import {
   type FileState,
   FileStates,
   fileState,
   isPackageFile,
   isTypeScriptLoader,
-  packageOf,
-  projectOf,
+  MANIFESTS,
+  manifestsOf,
 } from './package-files.ts';
 import type { Conflict, SideEffect } from './preloader.ts';
 
-export interface PreloadSettings {
-  /** Packages that are never imported ahead, by name. */
-  readonly leaveOut: readonly string[];
+export interface PreloadSettings extends LeftOutSettings {
   /** What packages see of the configuration, such as variables. A spare worker that has imported some with another one is not used. */
   readonly environment: unknown;
-  /** Files are watched: spare workers read the configuration before they import packages, which may set variables then. */
-  readonly isReload: boolean;
 }
 
 /** What a spare worker was told to import ahead, and what has become of it. */
@@ -60,17 +55,8 @@ export interface Prepared {
   readonly directories: Set<string>;
 }
 
-interface Exception {
-  readonly extent: Sensitivity;
-  readonly reason: string;
-}
-
 /** Options of Node that load or change modules before anything else. */
 const HOOKS = /(?:^|\s)(?:--import|--require|-r|--loader|--experimental-loader)(?:[\s=]|$)/;
-
-const LOCK_FILES = ['package.json', 'package-lock.json', 'npm-shrinkwrap.json', 'pnpm-lock.yaml', 'yarn.lock'];
-const MANIFESTS: ReadonlySet<string> = new Set(LOCK_FILES);
-const INSTALLED = ['.package-lock.json', '.modules.yaml', '.yarn-state.yml', '.yarn-integrity'];
 
 const NOTHING: LoadOrder = { modules: [], evaluated: 0 };
 
@@ -87,23 +73,15 @@ export class PreloadPlan {
   /** Their state, and that of what changes when packages are installed, at the last look. */
   #states: FileStates | undefined;
   readonly #deferred = new DeferredImport();
-  /** What turned out when packages were imported ahead, by file. */
-  readonly #found = new Map<string, Exception>();
+  readonly #leftOut: LeftOutPackages;
   /** The first units that were imported ahead and have left nothing running, by file. */
   #observed: string[] = [];
-  readonly #writtenVariables = new Set<string>();
-  /** What the application changes while it is loaded: only packages that come before its code are imported ahead. */
-  #changedGlobal: string | undefined;
-  /** A global that has changed while packages were loaded that had not been imported ahead: one of them may have changed it. */
-  #suspectedGlobal: string | undefined;
-  /** The own modules whose text mentions a variable or a global that the application changes, by its name. */
-  readonly #mentions = new Map<string, readonly string[]>();
   /** The configuration has changed since a version was ready. */
   #isConfigurationNew = false;
-  readonly #logged = new Set<string>();
 
   constructor(log: Logger) {
     this.#log = log;
+    this.#leftOut = new LeftOutPackages(log);
   }
 
   /** To be awaited before `prepare`. */
@@ -115,7 +93,7 @@ export class PreloadPlan {
   /** @param nodeOptions the options of Node that workers are started with */
   configure(settings: PreloadSettings | undefined, nodeOptions: string): void {
     const hook = HOOKS.exec(nodeOptions)?.[0].trim();
-    if (settings && hook) this.#explain(`no packages are imported ahead: Node is started with ${hook}`);
+    if (settings && hook) this.#leftOut.explain(`no packages are imported ahead: Node is started with ${hook}`);
     if (!isDeepStrictEqual(settings?.environment, this.#settings?.environment)) this.#observed = [];
     this.#settings = hook ? undefined : settings;
   }
@@ -123,7 +101,7 @@ export class PreloadPlan {
   /** A version is ready whose worker has loaded these modules. @param prepared undefined: nothing was imported ahead */
   loaded(reports: WorkerModules, prepared: Prepared | undefined): void {
     this.#isConfigurationNew = false;
-    if (prepared) this.#suspectedGlobal = undefined;
+    if (prepared) this.#leftOut.clearSuspicion();
     else {
       if (this.#states?.changed() !== undefined) this.forget();
       this.#packages.clear();
@@ -137,20 +115,21 @@ export class PreloadPlan {
 
   /** What has been left out so far, and why. */
   get explanations(): readonly string[] {
-    return [...this.#logged];
+    return this.#leftOut.explanations;
   }
 
   /** What to import ahead for the next version; undefined if there is nothing. */
   prepare(): Prepared | undefined {
     if (!this.#settings || this.#packages.size === 0) return undefined;
-    for (const name of [...this.#writtenVariables, this.#changedGlobal]) if (name !== undefined) this.#recover(name);
+    // Some were left out because they read what the application has changed.
+    if (this.#leftOut.recover(() => this.#ownModules())) this.#observed = [];
     const loaded = new Set(this.#loads.modules.map(({ file }) => file));
     const evaluation = this.#evaluation(this.#loads, (file) => loaded.has(file));
-    const units = this.#units(evaluation);
-    const states = new FileStates(this.#packages.keys(), this.#manifests());
+    const units = this.#leftOut.keptOf(evaluation.units, this.#settings);
+    const states = new FileStates(this.#packages.keys(), manifestsOf(this.#packages.keys(), this.#loads.modules));
     this.#states = states;
     if (!units.some(({ isKnown }) => isKnown)) return undefined;
-    const writtenVariables = [...this.#writtenVariables];
+    const { writtenVariables } = this.#leftOut;
     const other = this.#observed.findIndex((file, at) => file !== units[at]?.file);
     if (other >= 0) this.#observed.length = other;
     const observed = this.#observed.length;
@@ -217,6 +196,10 @@ export class PreloadPlan {
     );
   }
 
+  #ownModules(): string[] {
+    return this.#loads.modules.map(({ file }) => file).filter((file) => !isPackageFile(file) && !isOwnFile(file));
+  }
+
   /** What a worker has loaded, after the packages that no own module has asked for: it may have imported those ahead. */
   #withEarlier(reports: WorkerModules): LoadOrder {
     const { modules } = this.#loads;
@@ -233,7 +216,7 @@ export class PreloadPlan {
 
   /** Names a package that was imported ahead, and that the application does not evaluate, or after other code. */
   #moved({ units, current }: Prepared, evaluation: Evaluation): string | undefined {
-    const now = this.#units(evaluation);
+    const now = this.#leftOut.keptOf(evaluation.units, this.#settings);
     const moved = units.slice(0, current + 1).find(({ file, isFirst, isLate }, index) => {
       const unit = now[index];
       return unit?.file !== file || (isFirst && !unit.isFirst) || (!isLate && unit.isLate);
@@ -247,7 +230,7 @@ export class PreloadPlan {
       for (const [file, state] of files) if (!prepared.reads.has(file)) prepared.reads.set(file, state);
       const unit = prepared.units[index];
       if (!unit || isTolerable) continue;
-      this.#leaveOut(unit, reason);
+      this.#leftOut.leaveOut(unit, reason);
       prepared.isSpoiled = true;
     }
     const unit = prepared.units[at];
@@ -257,7 +240,7 @@ export class PreloadPlan {
   /** A spare worker has ended, or has loaded modules of the project, while it imported a package. */
   blame(prepared: Prepared, reason: string): void {
     const unit = prepared.units[prepared.current];
-    if (unit) this.#leaveOut(unit, reason);
+    if (unit) this.#leftOut.leaveOut(unit, reason);
     prepared.isSpoiled = true;
   }
 
@@ -270,41 +253,11 @@ export class PreloadPlan {
     if (kind === 'package') {
       const unit = prepared.units.find(({ file }) => file === name);
       // After a change of the configuration this was the exception.
-      if (unit && prepared.isConfigurationSame) this.#leaveOut(unit, conflict.reason);
+      if (unit && prepared.isConfigurationSame) this.#leftOut.leaveOut(unit, conflict.reason);
       return;
     }
     this.#log.debug(`the application is loaded without packages imported ahead: it changes ${name}`);
-    if (kind === 'variable') this.#writtenVariables.add(name);
-    else if (loadsPackages(reports) && this.#suspectedGlobal !== name) this.#suspectedGlobal = name;
-    else {
-      this.#changedGlobal ??= name;
-      this.#explain(
-        `only packages that come before the application's code are imported ahead: the application changes ${name}`,
-      );
-    }
-  }
-
-  /** Tries again when no own module mentions any more what the application has changed. If it still does, that is noticed. */
-  #recover(name: string): void {
-    const [word = name] = /[\w$]+(?=\W*$)/.exec(name) ?? [];
-    const mentions = (file: string) =>
-      isExistingFile(file) &&
-      readFileSync(file, 'utf8')
-        .split(/[^\w$]+/)
-        .includes(word);
-    const known = this.#mentions.get(name) ?? [];
-    const own = () =>
-      this.#loads.modules.map(({ file }) => file).filter((file) => !isPackageFile(file) && !isOwnFile(file));
-    const now = (known.length > 0 ? known : own()).filter(mentions);
-    this.#mentions.set(name, now);
-    if (known.length === 0 || now.length > 0) return;
-    this.#log.debug(`packages are imported ahead again that were not, because the application changed ${name}`);
-    this.#mentions.delete(name);
-    this.#writtenVariables.delete(name);
-    if (this.#changedGlobal === name) this.#changedGlobal = undefined;
-    // Some of them were left out because they read it.
-    this.#found.clear();
-    this.#observed = [];
+    this.#leftOut.noteChange(kind, name, loadsPackages(reports));
   }
 
   /** Files have changed. @returns whether the packages may be others, so that spare workers are of no use */
@@ -322,80 +275,10 @@ export class PreloadPlan {
   forget(): void {
     this.#packages.clear();
     this.#loads = NOTHING;
-    this.#found.clear();
+    this.#leftOut.forget();
     this.#observed = [];
-    // One of them may have changed it.
-    this.#changedGlobal = undefined;
     this.#deferred.forget();
     this.#order?.forget();
-  }
-
-  #leaveOut(unit: Unit, reason: string): void {
-    const exception = { extent: knownSensitivity(nameOf(unit), false) ?? 'after', reason };
-    this.#found.set(unit.file, exception);
-    this.#explainException(unit, exception);
-  }
-
-  #explainException(unit: Unit, { extent, reason }: Exception): void {
-    const others = extent === 'after' ? ', nor is what comes after it' : '';
-    this.#explain(`${nameOf(unit)} is not imported ahead${others}: it ${reason}`);
-  }
-
-  /** In order, without those that have to be left out. */
-  #units({ units }: Evaluation): Unit[] {
-    const kept: Unit[] = [];
-    let isFirst = true;
-    for (const unit of units) {
-      if (!unit.isFirst) isFirst = false;
-      if (!isFirst && this.#changedGlobal !== undefined) break;
-      const exception = this.#exceptionFor(unit, isFirst);
-      if (exception) {
-        this.#explainException(unit, exception);
-        // It may change what those after it import.
-        if (exception.extent === 'after') break;
-        isFirst = false;
-        continue;
-      }
-      kept.push({ ...unit, isFirst });
-      // What is evaluated there is not known, nor what it imports.
-      if (!unit.isKnown) break;
-    }
-    return kept;
-  }
-
-  #exceptionFor(unit: Unit, isFirst: boolean): Exception | undefined {
-    const name = nameOf(unit);
-    if (this.#settings?.leaveOut.includes(name)) return { extent: 'alone', reason: 'is in reload_preload_except' };
-    const known = knownSensitivity(name, isFirst && this.#settings?.isReload === true);
-    if (known) return { extent: known, reason: 'depends on what runs before it, or changes what runs after it' };
-    if (unit.isConditional) return { extent: 'after', reason: 'is imported only under a condition' };
-    return this.#found.get(unit.file);
-  }
-
-  /** What changes when packages are installed. */
-  #manifests(): string[] {
-    const roots = new Set<string>();
-    const searched = new Set<string>();
-    for (const file of this.#packages.keys()) roots.add(projectOf(file));
-    for (const { file } of this.#loads.modules) {
-      if (isPackageFile(file)) continue;
-      roots.add(dirname(file));
-      for (let at = dirname(file); !searched.has(at); at = dirname(at)) searched.add(at);
-    }
-    return [
-      ...[...roots].flatMap((root) => [
-        ...LOCK_FILES.map((name) => join(root, name)),
-        ...INSTALLED.map((name) => join(root, 'node_modules', name)),
-      ]),
-      // Node keeps what the specifiers of a module lead to. A package may come to be nearer.
-      ...[...searched].flatMap((directory) => [join(directory, 'package.json'), join(directory, 'node_modules')]),
-    ];
-  }
-
-  #explain(text: string): void {
-    if (this.#logged.has(text)) return;
-    this.#logged.add(text);
-    this.#log.debug(text);
   }
 }
 
@@ -422,8 +305,4 @@ function importedDeferred({ units, current }: Prepared): Unit | undefined {
 
 function outOfOrder(unit: Unit): string {
   return `the application no longer imports ${nameOf(unit)} in the same order`;
-}
-
-function nameOf({ file }: Unit): string {
-  return packageOf(file).name;
 }
