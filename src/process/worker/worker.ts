@@ -75,6 +75,12 @@ const STOP_MARGIN_S = 0.5;
  */
 const ALL_CLOSED_MS = 50;
 
+/** What a spare worker can do before it has to boot. */
+interface Spare<Boot> {
+  readonly warm?: WorkerWarming<Boot>;
+  readonly prepare?: WorkerPreparation<Boot>;
+}
+
 /**
  * Runs a worker until its end.
  * @returns The exit status for the process.
@@ -82,7 +88,7 @@ const ALL_CLOSED_MS = 50;
 export function runWorker<Boot>(
   start: WorkerStart<Boot>,
   reporter: Reporter,
-  spare: { readonly warm?: WorkerWarming<Boot>; readonly prepare?: WorkerPreparation<Boot> } = {},
+  spare: Spare<Boot> = {},
 ): Promise<number> {
   const channel = new SupervisorChannel<Boot>(reporter);
   // Until an order gives it time, the supervisor waits for its end.
@@ -93,95 +99,149 @@ export function runWorker<Boot>(
 async function work<Boot>(
   channel: SupervisorChannel<Boot>,
   start: WorkerStart<Boot>,
-  { warm, prepare }: { readonly warm?: WorkerWarming<Boot>; readonly prepare?: WorkerPreparation<Boot> },
+  spare: Spare<Boot>,
 ): Promise<number> {
   const number = Number(process.env[WORKER_NUMBER]);
   delete process.env[WORKER_NUMBER];
   channel.send({ paster: 'loaded' });
-  let first = await channel.next();
-  if (first.paster === 'warm') {
-    // What fails now fails again when it is needed, and that error is reported.
-    const rehearsal = first.rehearses ? { isOver: () => channel.isBootWaiting, number } : undefined;
-    await warm?.(first.boot, rehearsal).catch(() => {});
-    first = await channel.next();
-  }
-  let preloader: Preloader | undefined;
-  if (first.paster === 'preload') {
-    preloader = await preloaderFor(first, channel);
-    // If it cannot be prepared, it cannot be started either, and that error is reported.
-    const importUnit = await prepare?.(first.boot, first.units).catch(() => undefined);
-    if (importUnit) void preloader.run(importUnit);
-    first = await channel.next();
-    if (first.paster === 'boot') await preloader.stop();
-    const readsConfiguration = first.paster === 'boot' && !first.isConfigurationSame;
-    const unfit = preloader.late ?? (readsConfiguration ? preloader.variableSetter : undefined);
-    if (unfit) {
-      await channel.send({ paster: 'conflict', conflict: unfit });
-      return WORKER_BOOT_FAILED;
-    }
-  }
-  if (first.paster !== 'boot') return first.paster === 'orphaned' ? WORKER_ORPHANED : WORKER_DONE;
-
-  const stopping = new AbortController();
-  const onEvaluated = () => preloader?.evaluated();
-  const control = new SupervisorControl(channel, first, { stopped: stopping.signal, number, onEvaluated });
-  const end = channel.next();
-  void end.then(() => stopping.abort());
-  void end.then((order) => endWithin(order.paster === 'stop' ? order.timeout : 0));
-  // While the program loads, the channel must not keep the process alive: then a program that waits for nothing is noticed.
-  process.channel?.unref();
-  const share = first.place && new ConnectionShare(first.place, () => channel.reporter.isBusy());
-  setServingAddress(first.sockets[0]?.address);
-  const listeners: Listener[] = [];
-  const open = async () => {
-    const conflict = preloader?.conflict();
-    if (conflict && !first.failure) {
-      await channel.send({ paster: 'conflict', conflict });
-      throw new Error(`${conflict.name} has changed after packages were imported`);
-    }
-    if (first.asksToOpen) await channel.askToOpen();
-    // The version that has failed has shown it already.
-    if (first.failure) preloader?.output.drop();
-    else preloader?.output.show();
-    listeners.push(...(await openInherited(first, share)));
-    // What it accepts while it sends its last data would be cut off.
-    void channel.crashed.then(() => closeAll(serversOf(listeners)));
-    return listeners;
-  };
-  const booting = start(first.boot, open, control).finally(() => process.channel?.ref());
-  let running: WorkerRunning | 'stopped';
-  try {
-    // If it accepts connections already, it serves them first. What it runs is stopped below.
-    const stopped = end.then(async () => (listeners.length > 0 || control.hasBegun ? await booting : 'stopped'));
-    running = await Promise.race([booting, stopped]);
-  } catch (error) {
-    await channel.send({ paster: 'failed', error: packError(error) });
+  const { order, preloader } = await waitAsSpare(channel, spare, number);
+  if (order.paster !== 'boot') return order.paster === 'orphaned' ? WORKER_ORPHANED : WORKER_DONE;
+  const unfit = preloader?.late ?? (order.isConfigurationSame ? undefined : preloader?.variableSetter);
+  if (unfit) {
+    await channel.send({ paster: 'conflict', conflict: unfit });
     return WORKER_BOOT_FAILED;
   }
-  if (running === 'stopped') {
-    booting.catch(() => {});
-    return WORKER_DONE;
+  return new BootedWorker(channel, order, preloader, number).run(start);
+}
+
+/**
+ * Does what a spare worker does until it has to boot: it loads what every application needs, and imports packages.
+ * @returns the order that ended the wait
+ */
+async function waitAsSpare<Boot>(
+  channel: SupervisorChannel<Boot>,
+  { warm, prepare }: Spare<Boot>,
+  number: number,
+): Promise<{ readonly order: Order<Boot>; readonly preloader: Preloader | undefined }> {
+  let order = await channel.next();
+  if (order.paster === 'warm') {
+    // What fails now fails again when it is needed, and that error is reported.
+    const rehearsal = order.rehearses ? { isOver: () => channel.isBootWaiting, number } : undefined;
+    await warm?.(order.boot, rehearsal).catch(() => {});
+    order = await channel.next();
   }
-  if (first.limits.reportsUntilReady) for (const name of Object.keys(REPORT_MODULES)) delete process.env[name];
-  channel.childMemory = () => running.childMemory?.() ?? 0;
-  control.begin(share);
-  channel.isServing = true;
-  channel.onConnection((connection) => adopt(running, connection, share));
-  channel.onSpread((count) => running.spread?.(count, (socket, server) => handBack(socket, server, channel)));
-  const isStoppedBefore = control.hasBegun && stopping.signal.aborted;
-  if (!isStoppedBefore) channel.send({ paster: 'ready' });
-  if (running.endsWhenIdle) process.channel?.unref();
-  const { finished } = running;
-  const order = await (finished ? Promise.race([end, finished.then(() => FINISHED)]) : end);
-  control.end();
-  share?.close();
-  if (order.paster === 'stop' && order.graceful && (!order.handOver || order.cause === 'signal')) {
-    // A server that has ended by itself would not answer what waits.
-    if (order.cause === 'finished') closeAll(serversOf(listeners));
-    else await stopAccepting(serversOf(listeners), order.timeout);
-    await sleep(ALL_CLOSED_MS);
+  if (order.paster !== 'preload') return { order, preloader: undefined };
+  const preloader = await preloaderFor(order, channel);
+  // If it cannot be prepared, it cannot be started either, and that error is reported.
+  const importUnit = await prepare?.(order.boot, order.units).catch(() => undefined);
+  if (importUnit) void preloader.run(importUnit);
+  order = await channel.next();
+  if (order.paster === 'boot') await preloader.stop();
+  return { order, preloader };
+}
+
+/** A worker that has been told to load the application, from then until its end. */
+class BootedWorker<Boot> {
+  readonly #channel: SupervisorChannel<Boot>;
+  readonly #boot: BootMessage<Boot>;
+  readonly #preloader: Preloader | undefined;
+  readonly #share: ConnectionShare | undefined;
+  readonly #control: SupervisorControl<Boot>;
+  readonly #listeners: Listener[] = [];
+  /** The order that ends it. */
+  readonly #end: Promise<Order<Boot>>;
+
+  constructor(
+    channel: SupervisorChannel<Boot>,
+    boot: BootMessage<Boot>,
+    preloader: Preloader | undefined,
+    number: number,
+  ) {
+    this.#channel = channel;
+    this.#boot = boot;
+    this.#preloader = preloader;
+    this.#share = boot.place && new ConnectionShare(boot.place, () => channel.reporter.isBusy());
+    const stopping = new AbortController();
+    const onEvaluated = () => preloader?.evaluated();
+    this.#control = new SupervisorControl(channel, boot, { stopped: stopping.signal, number, onEvaluated });
+    this.#end = channel.next();
+    void this.#end.then((order) => {
+      stopping.abort();
+      endWithin(order.paster === 'stop' ? order.timeout : 0);
+    });
   }
-  return await close(running, order, channel);
+
+  /** Loads the application, and serves until the end. @returns the exit status */
+  async run(start: WorkerStart<Boot>): Promise<number> {
+    // While the program loads, the channel must not keep the process alive: then a program that waits for nothing is noticed.
+    process.channel?.unref();
+    setServingAddress(this.#boot.sockets[0]?.address);
+    const booting = start(this.#boot.boot, () => this.#open(), this.#control).finally(() => process.channel?.ref());
+    let running: WorkerRunning | 'stopped';
+    try {
+      // If it accepts connections already, it serves them first. What it runs is stopped below.
+      const hasBegun = () => this.#listeners.length > 0 || this.#control.hasBegun;
+      const stopped = this.#end.then(async () => (hasBegun() ? await booting : 'stopped'));
+      running = await Promise.race([booting, stopped]);
+    } catch (error) {
+      await this.#channel.send({ paster: 'failed', error: packError(error) });
+      return WORKER_BOOT_FAILED;
+    }
+    if (running === 'stopped') {
+      booting.catch(() => {});
+      return WORKER_DONE;
+    }
+    const order = await this.#serve(running);
+    return await close(running, order, this.#channel);
+  }
+
+  /** Begins to accept connections, unless packages that were imported ahead do not fit the application. */
+  async #open(): Promise<readonly Listener[]> {
+    const { failure, asksToOpen } = this.#boot;
+    const conflict = this.#preloader?.conflict();
+    if (conflict && !failure) {
+      await this.#channel.send({ paster: 'conflict', conflict });
+      throw new Error(`${conflict.name} has changed after packages were imported`);
+    }
+    if (asksToOpen) await this.#channel.askToOpen();
+    // The version that has failed has shown it already.
+    if (failure) this.#preloader?.output.drop();
+    else this.#preloader?.output.show();
+    this.#listeners.push(...(await openInherited(this.#boot, this.#share)));
+    // What it accepts while it sends its last data would be cut off.
+    void this.#channel.crashed.then(() => closeAll(this.#servers));
+    return this.#listeners;
+  }
+
+  /** Serves, and stops accepting when it has to end. @returns the order to end */
+  async #serve(running: WorkerRunning): Promise<Order<Boot>> {
+    const channel = this.#channel;
+    const share = this.#share;
+    if (this.#boot.limits.reportsUntilReady) for (const name of Object.keys(REPORT_MODULES)) delete process.env[name];
+    channel.childMemory = () => running.childMemory?.() ?? 0;
+    this.#control.begin(share);
+    channel.isServing = true;
+    channel.onConnection((connection) => adopt(running, connection, share));
+    channel.onSpread((count) => running.spread?.(count, (socket, server) => handBack(socket, server, channel)));
+    const isStoppedBefore = this.#control.hasBegun && this.#control.stopped.aborted;
+    if (!isStoppedBefore) channel.send({ paster: 'ready' });
+    if (running.endsWhenIdle) process.channel?.unref();
+    const { finished } = running;
+    const order = await (finished ? Promise.race([this.#end, finished.then(() => FINISHED)]) : this.#end);
+    this.#control.end();
+    share?.close();
+    if (order.paster === 'stop' && order.graceful && (!order.handOver || order.cause === 'signal')) {
+      // A server that has ended by itself would not answer what waits.
+      if (order.cause === 'finished') closeAll(this.#servers);
+      else await stopAccepting(this.#servers, order.timeout);
+      await sleep(ALL_CLOSED_MS);
+    }
+    return order;
+  }
+
+  get #servers(): Server[] {
+    return this.#listeners.map(({ server }) => server);
+  }
 }
 
 async function preloaderFor<Boot>(
@@ -268,8 +328,4 @@ async function openInherited<Boot>(
   if (share) for (const listener of listeners) listener.observe((socket) => socket.once('close', share.accept()));
   share?.open();
   return listeners;
-}
-
-function serversOf(listeners: readonly Listener[]): Server[] {
-  return listeners.map(({ server }) => server);
 }
