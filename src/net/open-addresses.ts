@@ -61,7 +61,7 @@ async function hostsOf(address: Address): Promise<string[]> {
   }
 }
 
-/** Opens one port on several addresses. Those that this machine does not have (no IPv6) are left out. */
+/** Opens one port on several addresses. If the port may be any, and one of them has it in use, tries again with another port. */
 async function openHosts<T extends OpenSocket>(
   address: TcpAddress,
   hosts: readonly string[],
@@ -70,27 +70,38 @@ async function openHosts<T extends OpenSocket>(
 ): Promise<Map<string, T>> {
   for (let tries = 1; ; tries++) {
     const opened = new Map<string, T>();
-    let { port } = address;
-    let unavailable: unknown;
     try {
-      for (const host of hosts) {
-        try {
-          const [name, socket] = await openNamed({ ...address, host, port }, open, named);
-          opened.set(name, socket);
-          // Port 0 means any free port, but the same one on all addresses.
-          if (socket.address.kind === 'tcp') port = socket.address.port;
-        } catch (error) {
-          if (!UNAVAILABLE.has(errorCode(error) ?? '')) throw error;
-          unavailable = error;
-        }
-      }
-      if (opened.size === 0) throw unavailable;
+      await openAvailable(opened, address, hosts, open, named);
       return opened;
     } catch (error) {
       await closeAll(opened, named.kept);
       if (address.port !== 0 || errorCode(error) !== 'PASTER_LISTEN_EADDRINUSE' || tries === MAX_TRIES) throw error;
     }
   }
+}
+
+/** Adds what it opens to `opened`. Addresses that this machine does not have (no IPv6) are left out, unless it has none of them. */
+async function openAvailable<T extends OpenSocket>(
+  opened: Map<string, T>,
+  address: TcpAddress,
+  hosts: readonly string[],
+  open: Open<T>,
+  named: NamedSockets<T>,
+): Promise<void> {
+  let { port } = address;
+  let unavailable: unknown;
+  for (const host of hosts) {
+    try {
+      const [name, socket] = await openNamed({ ...address, host, port }, open, named);
+      opened.set(name, socket);
+      // Port 0 means any free port, but the same one on all addresses.
+      if (socket.address.kind === 'tcp') port = socket.address.port;
+    } catch (error) {
+      if (!UNAVAILABLE.has(errorCode(error) ?? '')) throw error;
+      unavailable = error;
+    }
+  }
+  if (opened.size === 0) throw unavailable;
 }
 
 const UNAVAILABLE: ReadonlySet<string> = new Set(['PASTER_LISTEN_EADDRNOTAVAIL', 'PASTER_LISTEN_EAFNOSUPPORT']);

@@ -1,7 +1,13 @@
 /** `npm:paster#metrics`: the counts of the whole server, all its workers together, for Prometheus. */
 import { defineSettings, type SettingsOf } from '../../config/setting.ts';
 import { certificatesOf } from '../../metrics/certificates.ts';
-import { DURATION_BOUNDS, type QueueTimes, REFUSAL_REASONS, type SectionCounts } from '../../metrics/counts.ts';
+import {
+  type Counts,
+  DURATION_BOUNDS,
+  type QueueTimes,
+  REFUSAL_REASONS,
+  type SectionCounts,
+} from '../../metrics/counts.ts';
 import type { ProcessReport, ScalingStatus, ServerStatus, TaskRun } from '../../metrics/server-status.ts';
 import { networks } from '../../net/peers.ts';
 import { ownVersion } from '../../own-files.ts';
@@ -56,12 +62,7 @@ async function prometheusText(status: ServerStatus): Promise<{ text: string; typ
 }
 
 function metricsOf(status: ServerStatus): Metric[] {
-  const { totals, restarts, reloads, workers } = status;
-  const { sections } = totals;
-  const reports = workers.flatMap(({ report }) => report ?? []);
-  const sum = (of: (report: ProcessReport) => number) => reports.reduce((all, report) => all + of(report), 0);
-  const perProcess = (of: (report: ProcessReport) => number): MetricValue[] =>
-    reports.map((report) => ({ labels: { pid: report.pid }, value: of(report) }));
+  const reports = status.workers.flatMap(({ report }) => report ?? []);
   return [
     gauge('paster_info', 'Versions of paster and Node.', [
       { labels: { version: ownVersion(), node: process.version }, value: 1 },
@@ -73,6 +74,41 @@ function metricsOf(status: ServerStatus): Metric[] {
       [...countStates(status)].map(([state, value]) => ({ labels: { state }, value })),
     ),
     ...(status.scaling ? scalingGauges(status.scaling) : []),
+    ...requestMetrics(status.totals, reports),
+    ...connectionMetrics(status.totals, reports),
+    counter(
+      'paster_worker_restarts_total',
+      'Workers that were exchanged or have died, by the reason.',
+      Object.entries(status.restarts).map(([reason, value]) => ({ labels: { reason }, value })),
+    ),
+    counter('paster_reloads_total', 'Reloads by how they went.', [
+      { labels: { result: 'done' }, value: status.reloads.done },
+      { labels: { result: 'failed' }, value: status.reloads.failed },
+    ]),
+    {
+      name: 'paster_reload_duration_seconds',
+      help: 'Seconds that successful reloads took.',
+      type: 'summary',
+      values: [
+        { metricName: 'paster_reload_duration_seconds_sum', labels: {}, value: status.reloads.seconds },
+        { metricName: 'paster_reload_duration_seconds_count', labels: {}, value: status.reloads.done },
+      ],
+      aggregator: 'sum',
+    },
+    gauge(
+      'paster_certificate_expiry_time_seconds',
+      'When a certificate of the server expires, since 1970.',
+      certificatesOf(status).map(({ name, expires }) => ({ labels: { name }, value: expires / 1000 })),
+    ),
+    ...reportMetrics(reports),
+    ...processMetrics(status),
+    ...taskMetrics(status),
+  ];
+}
+
+function requestMetrics(totals: Counts, reports: readonly ProcessReport[]): Metric[] {
+  const { sections } = totals;
+  return [
     counter(
       'paster_http_requests_total',
       'Responses, by the section of the INI file that got the request; 499: the client left before.',
@@ -92,7 +128,11 @@ function metricsOf(status: ServerStatus): Metric[] {
       values: sections.flatMap(durationsOf),
       aggregator: 'sum',
     },
-    gauge('paster_http_requests_in_flight', 'Requests in flight.', single(sum((report) => report.inFlightCount))),
+    gauge(
+      'paster_http_requests_in_flight',
+      'Requests in flight.',
+      single(sum(reports, (report) => report.inFlightCount)),
+    ),
     counter(
       'paster_http_requests_refused_total',
       'Requests refused with 503 because of overload, by the limit that was reached; not in the counts above.',
@@ -113,36 +153,29 @@ function metricsOf(status: ServerStatus): Metric[] {
     gauge(
       'paster_http_upgraded_connections',
       'Open connections of upgraded requests.',
-      single(sum((report) => report.upgraded)),
+      single(sum(reports, (report) => report.upgraded)),
     ),
+  ];
+}
+
+function connectionMetrics(totals: Counts, reports: readonly ProcessReport[]): Metric[] {
+  return [
     counter('paster_connections_total', 'Connections accepted or taken over.', single(totals.connections)),
-    gauge('paster_connections_open', 'Connections that are open.', single(sum((report) => report.connections))),
+    gauge(
+      'paster_connections_open',
+      'Connections that are open.',
+      single(sum(reports, (report) => report.connections)),
+    ),
     counter('paster_received_bytes_total', 'Bytes received on them.', single(totals.received)),
     counter('paster_sent_bytes_total', 'Bytes sent on them.', single(totals.sent)),
-    counter(
-      'paster_worker_restarts_total',
-      'Workers that were exchanged or have died, by the reason.',
-      Object.entries(restarts).map(([reason, value]) => ({ labels: { reason }, value })),
-    ),
-    counter('paster_reloads_total', 'Reloads by how they went.', [
-      { labels: { result: 'done' }, value: reloads.done },
-      { labels: { result: 'failed' }, value: reloads.failed },
-    ]),
-    {
-      name: 'paster_reload_duration_seconds',
-      help: 'Seconds that successful reloads took.',
-      type: 'summary',
-      values: [
-        { metricName: 'paster_reload_duration_seconds_sum', labels: {}, value: reloads.seconds },
-        { metricName: 'paster_reload_duration_seconds_count', labels: {}, value: reloads.done },
-      ],
-      aggregator: 'sum',
-    },
-    gauge(
-      'paster_certificate_expiry_time_seconds',
-      'When a certificate of the server expires, since 1970.',
-      certificatesOf(status).map(({ name, expires }) => ({ labels: { name }, value: expires / 1000 })),
-    ),
+  ];
+}
+
+/** What each process reports of itself. */
+function reportMetrics(reports: readonly ProcessReport[]): Metric[] {
+  const perProcess = (of: (report: ProcessReport) => number): MetricValue[] =>
+    reports.map((report) => ({ labels: { pid: report.pid }, value: of(report) }));
+  return [
     gauge(
       'paster_event_loop_lag_seconds',
       'How late timers are, the mean of a minute.',
@@ -178,9 +211,11 @@ function metricsOf(status: ServerStatus): Metric[] {
       'How long a process has served.',
       perProcess(({ uptime }) => uptime),
     ),
-    ...processMetrics(status),
-    ...taskMetrics(status),
   ];
+}
+
+function sum(reports: readonly ProcessReport[], of: (report: ProcessReport) => number): number {
+  return reports.reduce((all, report) => all + of(report), 0);
 }
 
 /** The metrics of tasks; none if the INI file has no tasks. */

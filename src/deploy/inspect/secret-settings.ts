@@ -42,15 +42,14 @@ export async function hideSecrets(file: string, { caller }: LoadSession): Promis
     return isNamed || (declared.size > 0 && (declared.get(sectionId(place, section))?.has(key) ?? false));
   };
   const secrets = secretsOfEnvironment();
-  for (const each of session.files) {
-    const document = await session.read(each).catch(() => undefined);
+  for (const place of session.files) {
+    const document = await session.read(place).catch(() => undefined);
     if (!document) continue;
-    for (const { name, entries } of viewDocument(document, caller, false).sections) {
-      for (const { key, value } of entries) {
-        // secretsOf drops values that are too short or too common to search for.
-        if (isSecret(each, name, key)) for (const secret of secretsOf({ secret: value })) secrets.add(secret);
-      }
-    }
+    const values = viewDocument(document, caller, false).sections.flatMap(({ name, entries }) =>
+      entries.filter(({ key }) => isSecret(place, name, key)).map(({ value }) => value),
+    );
+    // secretsOf drops values that are too short or too common to search for.
+    for (const secret of values.flatMap((value) => [...secretsOf({ secret: value })])) secrets.add(secret);
   }
   return ({ file: place, section, key, value, written }) => {
     const shown = shownSetting(key, value, isSecret(place, section, key));

@@ -14,6 +14,7 @@ import { serveTogether } from '../../deploy/server/serving.ts';
 import { LoadSession } from '../../deploy/session.ts';
 import { validateSettings } from '../../deploy/validate.ts';
 import { paintFor } from '../../diagnostics/paint.ts';
+import type { Logger } from '../../log.ts';
 import { meter } from '../../metrics/meter.ts';
 import type { WorkerPreparation, WorkerStart, WorkerWarming } from '../../process/worker/worker.ts';
 import type { WorkerControl } from '../../process/worker/worker-control.ts';
@@ -132,10 +133,7 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
       await takeInspector(plan.inspect, control.stopped, log);
     }
     if (control.failure) {
-      const servers = await serversForFailure(plan, session);
-      const { failureApp } = await import('../development/load-failure.ts');
-      const globalConf = servers[0]?.server.context.globalConf ?? {};
-      const app = failureApp(control.failure, globalConf, plan, onPage);
+      const { servers, app } = await failureToServe(plan, control.failure, session, onPage);
       return await serveTogether(servers, app, openEach, { log, isFirst: control.isFirst });
     }
     await preload(plan, control.number);
@@ -149,14 +147,10 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
     const withLines = await requestLines(plan, server);
     refuseListeningLater(plan.directory, log);
     const context = ahead?.app ?? (await plannedAppContext(plan, session));
-    const loaded = withLines(await loadPlannedApp(plan, context, onPage));
-    // It is enough if one worker logs the warning.
-    const workers = control.isFirst && !plan.sticky ? plan.workers : 1;
-    const app = warnOfPollingSessions(loaded, workers, (message) => log.warn(message));
-    const tracked = trackRequests(app, plan.countRequests, control);
+    const app = servedApp(withLines(await loadPlannedApp(plan, context, onPage)), plan, control, log);
     const sticky = plan.sticky && new (await import('../sticky/sticky-sessions.ts')).StickySessions(plan.sticky, log);
     const serving = { log, isFirst: control.isFirst, context };
-    const running = await serveTogether(servers, sticky?.around(tracked) ?? tracked, openEach, serving);
+    const running = await serveTogether(servers, sticky?.around(app) ?? app, openEach, serving);
     meter().identity = serverIdentity(plan, running.endpoints);
     return sticky?.with(running) ?? running;
   } catch (error) {
@@ -167,6 +161,22 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
     control.watch([...session.files, ...plan.envFiles, ...plan.preload.map(({ name }) => name).filter(isAbsolute)]);
   }
 };
+
+/** Adds to the application what a worker notes of its requests. */
+function servedApp(loaded: App, plan: WorkerPlan, control: WorkerControl, log: Logger): App {
+  // It is enough if one worker logs the warning.
+  const workers = control.isFirst && !plan.sticky ? plan.workers : 1;
+  const app = warnOfPollingSessions(loaded, workers, (message) => log.warn(message));
+  return trackRequests(app, plan.countRequests, control);
+}
+
+/** What a worker serves instead of an application that has failed with an error. */
+async function failureToServe(plan: WorkerPlan, failure: Error, session: LoadSession, onPage: () => void) {
+  const servers = await serversForFailure(plan, session);
+  const { failureApp } = await import('../development/load-failure.ts');
+  const globalConf = servers[0]?.server.context.globalConf ?? {};
+  return { servers, app: failureApp(failure, globalConf, plan, onPage) };
+}
 
 /** For `check -v`: what the modules do when they are imported shows as it does when they are served. */
 async function importOnly(plan: WorkerPlan, session: LoadSession, open: () => Promise<unknown>) {
