@@ -21,7 +21,7 @@ export interface InjectedResponse {
   readonly statusCode: number;
   readonly statusMessage: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
-  /** Fails if the application breaks off. */
+  /** Emits an error if the application does not complete its response. */
   readonly body: Readable;
 }
 
@@ -35,9 +35,9 @@ export async function inject(app: App, request: InjectedRequest, log: Logger): P
   const dispatch = (req: IncomingMessage, res: ServerResponse): void => {
     keepMethods(req);
     keepMethods(res);
-    // Its own class is not Node's, and frameworks ask `req instanceof IncomingMessage`.
+    // light-my-request's own class is not Node's, and frameworks check `req instanceof IncomingMessage`.
     Object.setPrototypeOf(req, process.getBuiltinModule('node:http').IncomingMessage.prototype);
-    // Its own prints a warning about the application, which works without one on a server.
+    // light-my-request's `connection` prints a warning about the application, for which a server would print none.
     Reflect.deleteProperty(req, 'connection');
     removeDefaultUserAgent(req, headers);
     supportEndCallback(res);
@@ -45,7 +45,7 @@ export async function inject(app: App, request: InjectedRequest, log: Logger): P
     prepare?.(req);
     callApp(app, req, res, log);
   };
-  // Its validation of the options knows fewer methods than Node does.
+  // light-my-request's validation of the options knows fewer methods than Node does.
   const options = {
     url,
     headers,

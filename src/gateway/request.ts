@@ -47,8 +47,8 @@ export class GatewayRequest extends IncomingMessage {
 Object.defineProperty(GatewayRequest.prototype, 'constructor', { value: IncomingMessage });
 
 /**
- * Defined on Node's own prototype, which every request keeps: an accessor on the request itself took a sixth of paster's
- * JavaScript for it, and most applications never read it. Requests of other servers have none until one is assigned.
+ * Defined on Node's own prototype, which every request keeps: an accessor on each request took a sixth of the time that paster's
+ * JavaScript needs for a request, and most applications never read it. Requests of other servers have none until one is assigned.
  */
 Object.defineProperty(IncomingMessage.prototype, 'environ', {
   configurable: true,
@@ -69,7 +69,7 @@ export function setHeaderLines(request: IncomingMessage, lines: string[]): void 
   if (addHeaderLines(request, lines)) return;
   const kind = request.complete ? 'trailers' : 'headers';
   const { joined, distinct } = headersFrom(lines);
-  // Of the same class as Node's, which differs between its versions.
+  // Gets the same prototype as Node's own object has, which differs between versions of Node.
   Object.setPrototypeOf(joined, Object.getPrototypeOf(request[kind]));
   Object.setPrototypeOf(distinct, Object.getPrototypeOf(request[`${kind}Distinct`]));
   Object.assign(request, {
@@ -79,7 +79,7 @@ export function setHeaderLines(request: IncomingMessage, lines: string[]): void 
   });
 }
 
-/** Of these Node keeps the first if they come twice; others are joined. */
+/** If one of these headers comes twice, Node keeps the first value. The values of others are joined. */
 const SINGLE_HEADERS: ReadonlySet<string> = new Set(
   (
     'age authorization content-length content-type etag expires from host if-modified-since if-unmodified-since ' +

@@ -28,7 +28,7 @@ export abstract class SocketFacade extends EventEmitter {
   request: IncomingMessage | undefined;
   /** A write has returned false, and 'drain' has to follow. */
   needDrain = false;
-  /** Calls of `cork()` that are not undone; Node's `end()` sets it through `_writableState`. */
+  /** How many calls of `cork()` have not been undone. Node's `end()` sets it through `_writableState`. */
   corked = 0;
   destroyed = false;
   closed = false;
@@ -253,7 +253,10 @@ function familyOf(address: string | undefined): string | undefined {
   return address.includes(':') ? 'IPv6' : 'IPv4';
 }
 
-/** As Node's HTTP server: the request, the response and the socket emit 'timeout'; if neither of the first two has a listener, the request is cut. */
+/**
+ * Does what Node's HTTP server does: the request, the response and the socket emit 'timeout'; if neither of the first two has a
+ * listener, the request is cut.
+ */
 function timedOut(socket: SocketFacade): void {
   const { request } = socket;
   const response = socket._httpMessage;

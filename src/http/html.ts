@@ -1,4 +1,4 @@
-/** HTML that is put together by hand, safely. */
+/** Escapes text for HTML, and makes whole pages. */
 const ENTITIES: Readonly<Record<string, string>> = {
   '&': '&amp;',
   '<': '&lt;',
@@ -14,9 +14,9 @@ export function escapeHtml(text: string): string {
 
 /** What a page has besides its body. */
 export interface PageParts {
-  /** Rules behind those of every page. */
+  /** Rules of CSS to add to those of every page. */
   readonly style?: string;
-  /** Runs when the body is there. */
+  /** A script that runs when the body is complete. */
   readonly script?: string;
   /** Elements of the head, as HTML. */
   readonly head?: string;

@@ -1,6 +1,6 @@
 /**
- * `--inspect`: Node's inspector in one process. With workers that is the first of them, and after it its successor, which
- * opens the port when its predecessor closes it.
+ * `--inspect`: Node's inspector in one process. With workers, this is the first worker. Its successor opens the port when the first
+ * worker has closed it.
  */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
@@ -85,7 +85,7 @@ function isOpen(inspector: Inspector, wanted: TcpAddress, log: Logger): boolean 
   return true;
 }
 
-/** False if another process has just taken the port; Node prints that itself. */
+/** Returns false if another process has just taken the port, which Node reports itself. */
 function open(inspector: Inspector, { host, port }: TcpAddress, log: Logger): boolean {
   inspector.open(port, host);
   const url = inspector.url();

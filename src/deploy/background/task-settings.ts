@@ -20,7 +20,7 @@ export const schedule: SettingType<string> = {
     const fields = value.trim().split(/\s+/);
     const pattern = fields.join(' ');
     const isName = pattern.startsWith('@');
-    // croner takes a seventh, the year, which neither crontab nor systemd's timers know.
+    // croner accepts a seventh field, the year, which neither crontab nor systemd's timers have.
     if (!isName && fields.length !== 5 && fields.length !== 6) {
       throw new Error(`it has ${fields.length === 1 ? '1 field' : `${fields.length} fields`}`);
     }
@@ -100,7 +100,7 @@ export async function readTaskSettings(context: FactoryContext): Promise<TaskSet
   return settings;
 }
 
-/** Why a text is no schedule; undefined: it is one. */
+/** Why a text is not a schedule; undefined if it is one. */
 export function scheduleProblem(pattern: string): string | undefined {
   try {
     const next = nextRun({ schedule: schedule.parse(pattern), timezone: undefined }, new Date());

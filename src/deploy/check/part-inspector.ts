@@ -308,7 +308,7 @@ export class PartInspector {
   }
 }
 
-/** A context that could not be resolved has no factory, but its section's prefix tells. */
+/** A context that could not be resolved has no factory, but the prefix of its section tells whether it is a composite. */
 function isMeantAsComposite(context: FactoryContext): boolean {
   if (brokenBy(context) !== undefined) return /^composite?:/.test(context.sections[0]?.name ?? '');
   return isComposite(context);

@@ -3,8 +3,8 @@ const POLL_MS = 100;
 let isHidden = false;
 
 /**
- * Keeps a program apart from the channel that connects a worker with its supervisor. A program that is started with `node`
- * has none, so a program must neither see paster's messages nor close the channel, which would end the worker. For good.
+ * Hides the channel between a worker and its supervisor from a program, for good. A program that is started with `node` has no
+ * channel, so it must neither see paster's messages nor close the channel, which would end the worker.
  */
 export function hideChannel(): void {
   if (isHidden || !process.send) return;
@@ -26,8 +26,8 @@ export function hideChannel(): void {
   };
   const supervisor = process.ppid;
   let timer: NodeJS.Timeout | undefined;
-  // Node calls this too when the supervisor has ended, and the worker must know that. The channel closes shortly before the
-  // parent process changes.
+  // Node also calls this when the supervisor has ended, which the worker must notice. The channel closes shortly before the pid of
+  // the parent process changes.
   process.disconnect = () => {
     timer ??= setInterval(() => {
       if (process.ppid === supervisor) return;

@@ -16,7 +16,7 @@ export interface ScriptCommand {
   readonly variables: readonly string[];
 }
 
-/** What runs a file, and its options whose value is the next word. */
+/** The commands that run a file, each with its options whose value is the next word. */
 const LAUNCHERS: ReadonlyMap<string, RegExp> = new Map(
   Object.entries({
     node: /^(?:-r|--require|--import|--loader|--experimental-loader|-C|--conditions|--env-file)$/,
@@ -49,7 +49,7 @@ function shellWords(script: string): string[] | undefined {
     words.push(
       word.replace(PART, (part: string, single: string | undefined, double: string | undefined) => {
         if (single !== undefined) return single;
-        // In double quotes, & and the like are themselves.
+        // In double quotes, `&` and similar characters have no special meaning.
         isPlain &&= double === undefined ? !SHELL.test(part) : !/[$`]/.test(double);
         return double?.replace(/\\(["\\])/g, '$1') ?? part;
       }),
@@ -61,10 +61,10 @@ function shellWords(script: string): string[] | undefined {
   return words;
 }
 
-/** How a script for Windows alone sets variables: `set NODE_ENV=production&& node server.js`. */
+/** How a script that works only on Windows sets variables: `set NODE_ENV=production&& node server.js`. */
 const WINDOWS_VARIABLE = /^\s*set\s+"?([A-Za-z_]\w*=[^&"]*)"?\s*&&\s*/i;
 
-/** What to write instead of a script for Windows alone; undefined if it is none. */
+/** What to write instead of a script that works only on Windows; undefined for any other script. */
 export function portableScript(script: string): string | undefined {
   const variables: string[] = [];
   let rest = script;

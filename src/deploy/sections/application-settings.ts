@@ -33,8 +33,8 @@ export const applicationSettings = defineSettings({
  * imported.
  *
  * @param made the factory, or the finished application
- * @throws ConfigError for a value that is not allowed. A factory without declared settings may have settings of these names: it gets
- *   values that are not similar to the allowed ones.
+ * @throws ConfigError for a value that is not allowed. A factory without declared settings may have settings of these names: such a
+ *   factory gets values that do not resemble the allowed ones.
  */
 export async function takeApplicationSettings(
   context: FactoryContext,
@@ -70,7 +70,7 @@ function isConvention(value: string): boolean {
   return nearest(value.trim(), CONVENTIONS) !== undefined || CONVENTIONS.some((each) => each === value.trim());
 }
 
-/** The application behind this convention. */
+/** The application, called by this convention. */
 export function withConvention(app: App, convention: MountConvention): App {
   if (convention === 'stripped') return app;
   const mounted: App = (req, res) => {

@@ -38,8 +38,8 @@ export function readSection(
   const localConf = settingsOf();
   const origins = new Map<string, IniEntry>();
   const kind = kindOfSection(section.name);
-  // Paste's rule, which drops a key that is a global too, is for its own kinds of sections. In the others an argument of the command
-  // line only defines a variable.
+  // Paste drops a key that is also a global. That applies to the kinds of sections that Paste has. In the others, an argument of
+  // the command line only defines a variable.
   const isKept = (key: string): boolean =>
     kind !== undefined &&
     isBackground(kind) &&

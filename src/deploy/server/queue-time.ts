@@ -9,14 +9,14 @@ import type { App } from '../../protocol/types.ts';
 
 const HEADER = 'x-request-start';
 const TIME = /^(?:t=)?(\d{10,16})(?:\.(\d{1,9}))?$/;
-/** A request that waits longer has no client any more, so the header is wrong. */
+/** The client of a request that waits longer has given up, so the header must be wrong. */
 const LONGEST_S = 600;
 /** Clocks of two machines may differ: a request that comes from the future has not waited. */
 const CLOCK_ERROR_S = 5;
 
 /**
  * Wraps the application of a server whose requests are counted.
- * @param peers whose header is believed; undefined: that of every peer, since the server accepts trusted peers only
+ * @param peers whose header is trusted; undefined: that of every peer, since the server accepts only trusted peers
  */
 export function measureQueueTime(app: App, peers: Peers | undefined): App {
   const measured: App = (req, res) => {

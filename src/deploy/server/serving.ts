@@ -197,7 +197,7 @@ async function awaitReady(app: App): Promise<void> {
   }
 }
 
-/** A connection that goes to another process is counted here as long as it can be. */
+/** Counts a connection as long as this process has it: until it is handed to another process. */
 function countLeaving(handOver: (socket: Socket) => void): (socket: Socket) => void {
   return (socket) => {
     meter().left(socket);

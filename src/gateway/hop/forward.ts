@@ -14,7 +14,7 @@ const BODY_METHODS: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 /** Passes a request to the process of a socket. @returns false if that process is gone: nothing has been read or written. */
 export async function forwardRequest(path: string, req: IncomingMessage, res: ServerResponse): Promise<boolean> {
   const { method = 'GET', url = '/' } = req;
-  // The other process could parse it differently.
+  // The other process could parse such a request differently.
   if (refusalOf(req) !== undefined || UNSENDABLE.test(url)) return false;
   const connection = await connectToProcess(path, req);
   if (!connection) return false;
@@ -23,7 +23,7 @@ export async function forwardRequest(path: string, req: IncomingMessage, res: Se
     return true;
   }
   const sent = request({ method, path: url, headers: forwardedHeaders(req), createConnection: () => connection });
-  // It serves this request only, whatever the headers say about the client's connection.
+  // This connection serves one request only, whatever the headers say about the client's connection.
   res.once('close', () => connection.destroy());
   req.once('close', () => !req.complete && connection.destroy());
   sent.on('error', () => sendFailure(res));

@@ -8,8 +8,8 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { asUniqueNames } from './header-lists.ts';
 
 /**
- * What a filter wants to know. Each hook runs before the response does what the application has called; if a hook throws, that
- * call throws and does nothing.
+ * The calls of a response that a filter observes. Each hook runs before the response does what the application has called; if a
+ * hook throws, that call throws and does nothing.
  */
 export interface ResponseHooks {
   /** Called with each call of `setHeader`, `appendHeader`, `removeHeader` and `writeHead`, those of Node's own methods included. */
@@ -60,13 +60,13 @@ export class ResponseInterceptor {
     this.#end = res.end as Method;
   }
 
-  /** Keeps from the client what follows. Must be called before the head is sent. */
+  /** Sends nothing of the application's response to the client. Must be called before the head is sent. */
   discard(): void {
     this.#isPassed = false;
     this.#isDiscarded = true;
   }
 
-  /** Sends another response instead of a discarded one, with the headers that `res` has besides. */
+  /** Sends another response instead of a discarded one, with these headers in addition to those that `res` has. */
   send(status: number, headers: OutgoingHttpHeaders, body: Buffer): void {
     if (this.#res.destroyed) return;
     this.#writeHead.call(this.#res, status, headers);
@@ -241,7 +241,7 @@ function withTail(chunk: unknown, encoding: unknown, tail: string): string | Buf
   return chunk instanceof Uint8Array ? Buffer.concat([chunk, Buffer.from(tail)]) : tail;
 }
 
-/** Calls the callback among the parameters of `write` or `end` as if the bytes had left. */
+/** Calls the callback among the parameters of `write` or `end` as if the bytes had been sent. */
 export function callLater(...parameters: readonly unknown[]): void {
   const callback = parameters.find((each) => typeof each === 'function');
   if (callback !== undefined) process.nextTick(callback as () => void);

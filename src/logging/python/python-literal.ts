@@ -186,7 +186,7 @@ class LiteralParser {
     }
   }
 
-  /** In a raw string the backslash stays, and a quote after it still does not end the string. */
+  /** In a raw string the backslash stays in the value, and a quote after it does not end the string. */
   #rawEscape(): string {
     const both = this.#text.slice(this.#at, this.#at + 2);
     this.#at += both.length;

@@ -11,7 +11,7 @@ import type { Logger } from '../../log.ts';
 import { timerMs } from '../../timer.ts';
 
 const VARIABLES = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID'] as const;
-/** A shorter interval would cost too many processes. */
+/** With a shorter interval, `systemd-notify` would be started too often. */
 const SHORTEST_WATCHDOG_MS = 500;
 const SENDING_LIMIT_MS = 5000;
 
@@ -40,12 +40,12 @@ export class SystemdNotify {
     if (isMine && /^[1-9]\d{0,15}$/.test(microseconds)) this.#watchdogMs = timerMs(Number(microseconds) / 1e6);
   }
 
-  /** For a process that takes over: what systemd has told this one. */
+  /** The variables that systemd has set for this process, for one that takes over. */
   get variables(): NodeJS.ProcessEnv {
     return this.#variables;
   }
 
-  /** The one that systemd has connected to its socket. */
+  /** The descriptor that systemd has connected to its socket. */
   get descriptor(): number | undefined {
     return this.#descriptor;
   }
@@ -55,7 +55,10 @@ export class SystemdNotify {
     this.watch();
   }
 
-  /** Another process is the main one from now on, and this one says nothing more. Resolves when the notification is sent. */
+  /**
+   * Tells systemd that another process is the main process from now on. This one sends nothing after that. Resolves when the
+   * notification is sent.
+   */
   async handOver(pid: number): Promise<void> {
     clearInterval(this.#timer);
     const sent = this.#send(`MAINPID=${pid}`, 'READY=1');
@@ -63,7 +66,7 @@ export class SystemdNotify {
     await sent;
   }
 
-  /** Begins to say that this process is alive, if systemd wants to know. */
+  /** Tells systemd at intervals that this process is alive, if the unit has a watchdog. */
   watch(): void {
     if (this.#timer || this.#watchdogMs === undefined) return;
     // Twice as often as necessary, as sd_watchdog_enabled(3) advises.
@@ -72,7 +75,7 @@ export class SystemdNotify {
     this.#timer.unref();
   }
 
-  /** To be followed by `ready`, whether the reload succeeds or not. */
+  /** Call `ready` afterwards, whether the reload succeeds or not. */
   reloading(): void {
     // Type=notify-reload needs the time; Node's clock is CLOCK_MONOTONIC.
     void this.#send('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
@@ -84,7 +87,7 @@ export class SystemdNotify {
     return this.#send('STOPPING=1');
   }
 
-  /** One after the other, since their order matters. */
+  /** Sends one message after the other, since their order matters. */
   #send(...words: string[]): Promise<void> {
     const socket = this.#socket;
     if (socket === undefined) return Promise.resolve();
@@ -94,7 +97,7 @@ export class SystemdNotify {
     return this.#last;
   }
 
-  /** If the descriptor is of no use, the program is used from then on. */
+  /** If the message cannot be written to the descriptor, `systemd-notify` is used from then on. */
   #write(descriptor: number, socket: string, words: readonly string[]): Promise<void> {
     return new Promise((resolve) => {
       write(descriptor, words.join('\n'), (error) => {

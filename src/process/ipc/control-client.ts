@@ -13,16 +13,16 @@ import { LineReader, lineOf, readLine } from './lines.ts';
 /** The running servers of an INI file. */
 export interface FoundServers {
   readonly servers: readonly FoundServer[];
-  /** Those that this version does not understand. */
+  /** Servers of another version, whose protocol this one does not understand. */
   readonly foreign: readonly { readonly pid: number; readonly version: string }[];
 }
 
-/** A server takes this time at most to say who it is, and for its status. */
+/** How long a server may take to identify itself, or to send its status. */
 const LIMIT_MS = 8000;
-/** The status of a server with a thousand workers has some millions. */
+/** In characters: the status of a server with a thousand workers has several million. */
 const LONGEST_LINE = 256 * 2 ** 20;
 
-/** A connection to a running server, for one request after the other. */
+/** A connection to a running server, for one request at a time. */
 export class FoundServer {
   readonly pid: number;
   readonly #socket: Socket;
@@ -65,7 +65,7 @@ export class FoundServer {
     });
   }
 
-  /** Ends the connection. What the server does for the request alone ends, too. */
+  /** Ends the connection. The server then stops what it does only for this request. */
   close(): void {
     this.#socket.destroy();
   }
@@ -89,7 +89,7 @@ export async function findServers(file: string, isUnderstood = isSameVersion): P
   };
 }
 
-/** The status of servers, without those that end meanwhile. */
+/** The status of servers. A server that ends before it has sent its status is left out. */
 export async function askStatus(servers: readonly FoundServer[]): Promise<ServerStatus[]> {
   const asked = await Promise.all(
     servers.map(async (server) => {
@@ -131,7 +131,7 @@ function findOne(
   });
 }
 
-/** Reads the first line. One of another form names no file. */
+/** Reads the first line that a server sends. A line in an unknown form names no file. */
 function readIntroduction(line: string): Introduction {
   const { paster, pid, files, upgrade } = readLine<Partial<Record<keyof Introduction, unknown>>>(line) ?? {};
   if (typeof paster !== 'string' || typeof pid !== 'number' || !Array.isArray(files)) {
@@ -149,7 +149,7 @@ function isSameVersion({ paster }: Introduction): boolean {
   return paster === ownVersion();
 }
 
-/** Whether `upgrade` works across the versions. */
+/** Whether `paster upgrade` works between the version of the server and this one. */
 export function canUpgrade({ upgrade }: Introduction): boolean {
   return upgrade === UPGRADE_PROTOCOL;
 }

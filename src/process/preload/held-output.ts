@@ -1,6 +1,6 @@
 /**
- * In a spare worker: keeps what packages print when they are imported until the worker serves, so that it is shown once for each
- * version, and in its place, as in a cold start. A worker that is not used shows nothing.
+ * In a spare worker: holds what packages print when they are imported until the worker serves. The output is then shown once for
+ * each version, where a cold start would show it. A worker that is not used shows nothing.
  */
 export class HeldOutput {
   readonly #held: (() => void)[] = [];
@@ -10,7 +10,7 @@ export class HeldOutput {
   start(): void {
     for (const stream of [process.stdout, process.stderr]) this.#hold(stream);
     const listeners = process.listeners('warning');
-    // Node's own is not there with --no-warnings.
+    // With --no-warnings, Node adds no listener of its own.
     if (listeners.length === 0) return;
     const hold = (warning: Error) => this.#add(() => void process.emit('warning', warning));
     for (const listener of listeners) process.off('warning', listener);
@@ -21,7 +21,7 @@ export class HeldOutput {
     });
   }
 
-  /** From now on it is shown before anything else that is printed. */
+  /** Holds no further output: what was held is shown before the next output. */
   end(): void {
     this.#isEnding = true;
   }
@@ -50,7 +50,7 @@ export class HeldOutput {
     stream.write = write;
     this.#undo.push(() => {
       isHeld = false;
-      // A package may have put a function of its own around it.
+      // A package may have wrapped `write` in a function of its own.
       if (stream.write !== write) return;
       if (isOwn) stream.write = original;
       else Reflect.deleteProperty(stream, 'write');

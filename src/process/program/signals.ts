@@ -1,8 +1,8 @@
 /**
  * Signals as a queue: the handlers only note what came, and one loop acts on it. The meanings are gunicorn's: TERM stops
- * gracefully, INT and QUIT at once, HUP reloads, TTIN and TTOU change the number of workers, USR1 reopens the log files, USR2 has
- * another process take over. WINCH, which kills no process by mistake, logs the status of the server. Runs in the supervisor and
- * in a process that serves alone.
+ * gracefully, INT and QUIT at once, HUP reloads, TTIN and TTOU change the number of workers, USR1 reopens the log files, USR2
+ * starts another process that takes over. WINCH logs the status of the server: a process that does not handle WINCH ignores it, so
+ * a wrong pid does no harm. Runs in the supervisor and in a process that serves alone.
  */
 import { isatty } from 'node:tty';
 
@@ -56,9 +56,9 @@ export async function* arrivingSignals(signals: readonly Signal[] = SIGNALS): As
 }
 
 export interface SignalOptions {
-  /** For the files of this process itself. */
+  /** Reopens the log files of this process. */
   readonly reopenLogs: () => void;
-  /** Whether the server ends when its terminal is closed, which is a HUP too. */
+  /** Whether the server ends when its terminal is closed. The system sends HUP then, as for a reload. */
   readonly endsWithTerminal: boolean;
   /** Whether this process must ignore a signal, because another process has taken over. */
   readonly takes: (signal: Signal) => boolean;
@@ -76,7 +76,7 @@ export async function handleSignals(
     const next = await Promise.race([signals.next(), finished]);
     if (next === undefined || next.done) break;
     if (takes(next.value)) continue;
-    // A terminal that is closed is none any more.
+    // For a descriptor of a closed terminal, isatty() is false.
     const hasLostTerminal = terminals.length > 0 && !terminals.some(isatty);
     act(next.value === 'SIGHUP' && hasLostTerminal ? 'SIGTERM' : next.value, target, reopenLogs);
   }
@@ -111,7 +111,7 @@ function act(signal: Signal, target: SignalTarget, reopenLogs: () => void): void
       target.upgrade().catch(() => {});
       return;
     case 'SIGWINCH':
-      // A terminal sends it when its size changes.
+      // A terminal sends WINCH when its size changes.
       if (![0, 1, 2].some(isatty)) void target.report();
   }
 }

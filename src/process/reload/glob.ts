@@ -1,13 +1,13 @@
 /**
- * The patterns of `reload_files`: `*` and `?` within a name, `**` over directories, `[abc]`, `[!a-z]`, `{one,two}`,
- * and a backslash before a literal character. As in a shell, `*` does not match a leading dot. A path without any of these
- * also matches what `/**` after it would: it may be a directory, or become one.
+ * The patterns of `reload_files`: `*` and `?` within a name, `**` over directories, `[abc]`, `[!a-z]`, `{one,two}`, and a backslash
+ * before a literal character. As in a shell, `*` does not match a leading dot. A path without any of these also matches everything
+ * below it, since it may be a directory, or become one.
  */
 
 export interface Glob {
   /** The pattern itself. */
   readonly source: string;
-  /** The deepest directory that contains every possible match; for a pattern without magic, the path itself. */
+  /** The deepest directory that contains every possible match; for a pattern without wildcards, the path itself. */
   readonly base: string;
   readonly magic: boolean;
   matches(path: string): boolean;

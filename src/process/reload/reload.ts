@@ -14,9 +14,9 @@ import type { IsIgnored } from './ignored.ts';
 import type { Watcher } from './watch.ts';
 
 export interface ReloadOptions {
-  /** Files that are watched whatever the workers report, absolute. */
+  /** Files to watch in addition to those that the workers report, as absolute paths. */
   readonly files?: readonly string[];
-  /** Milliseconds without a further change before a reload. */
+  /** How many milliseconds must pass without another change before a reload. */
   readonly debounce?: number | undefined;
   /** Milliseconds between looks at the files, for file systems that report no changes. */
   readonly polling?: number | undefined;
@@ -37,13 +37,13 @@ export class Reload {
   readonly #log: Logger;
   readonly #replaceWorkers: (changed: readonly string[]) => Promise<{ readonly ok: boolean }>;
   readonly #interrupt: () => void;
-  /** Loaded by `start`: it takes as much processor time as a part of the first worker's start. */
+  /** Loaded by `start`: loading it earlier would delay the first worker. */
   readonly #watcher: Promise<Watcher>;
   #begin = () => {};
   #hasBegun = false;
   /** Files that are watched even if they are ignored. */
   readonly #named = new Set<string>();
-  /** Which other files cause no reload. It may change. */
+  /** Whether another file causes no reload. Each version may set its own. */
   isIgnored: IsIgnored = NOTHING;
   #changed = new Set<string>();
   #running = false;
@@ -92,14 +92,14 @@ export class Reload {
 
   /** Watches what these patterns match, instead of what the earlier patterns matched. `loaded` is as for `Watcher.add`. */
   watchPatterns(patterns: readonly string[], loaded?: number): void {
-    // A pattern without magic names a file.
+    // A pattern without wildcards names a file.
     for (const { magic, base } of patterns.map(parseGlob)) if (!magic) this.#named.add(base);
     void this.#watcher.then((watcher) => watcher.setPatterns(patterns, loaded));
   }
 
   /**
-   * To be called for each worker that serves. While one serves an error, saving a file without a change tries again, and so does
-   * installing the missing packages.
+   * Must be called for each worker that begins to serve. While a worker serves an error, saving a file without changing it starts
+   * another attempt, and so does installing the missing packages.
    */
   serves(failure: Error | undefined): void {
     const since = failure && Date.now();
@@ -107,7 +107,7 @@ export class Reload {
       watcher.retrySince = since;
       if (!failure) return;
       const { packages, installed } = missingPackageFiles(failure);
-      // A package that is there now has been installed since the worker looked for it, with an old time.
+      // If a package exists now, it was installed after the worker looked for it, even if its files have an earlier time.
       watcher.add(packages, 0);
       watcher.add(installed);
     });
@@ -135,7 +135,7 @@ export class Reload {
     const files = changed.filter((file) => this.#named.has(file) || !this.isIgnored(file));
     if (files.length === 0) return;
     for (const file of files) this.#changed.add(file);
-    // What is loading is out of date, and may never get ready.
+    // The version that is loading is out of date, and may never become ready.
     if (this.#running) this.#interrupt();
     else void this.#run();
   }
@@ -175,7 +175,10 @@ const MISSING_PACKAGE = [
 interface MissingPackageFiles {
   /** The package.json of missing packages, in each directory where they were looked for. */
   readonly packages: readonly string[];
-  /** What npm, pnpm or yarn writes at the end; the package.json of a package that is there, but lacks a file. */
+  /**
+   * The files that npm, pnpm or yarn writes at the end of an installation, and the package.json of a package that is installed but
+   * lacks a file.
+   */
   readonly installed: readonly string[];
 }
 

@@ -1,7 +1,7 @@
 /**
- * Divides a memory limit, which holds for all processes of a container together, among the workers: how many of them fit, and
- * how large each may grow before it is replaced. Without this the kernel kills the largest process in the middle of its
- * requests. The size of a worker is measured when the first one serves.
+ * Divides a memory limit, which applies to all processes of a container together, among the workers: how many of them fit, and how
+ * large each may grow before it is replaced. Without this the kernel kills the largest process in the middle of its requests. The
+ * size of a worker is measured when the first one serves.
  */
 import type { Logger } from '../../log.ts';
 import { type MemoryLimit, type ProcessMemory, processMemory } from '../../machine/capacity.ts';
@@ -10,12 +10,15 @@ import type { WorkerHandle } from './worker-handle.ts';
 const MIB = 1024 * 1024;
 /** The part of the limit that is planned for. The rest is for the kernel's buffers, and for what grows between two checks. */
 const USABLE = 0.9;
-/** Room for each worker, in sizes of one that has just started: its requests take some, and so does its successor at a reload. */
+/**
+ * How much memory is planned for each worker, as a multiple of the size of a worker that has just started. Requests take memory,
+ * and so does the successor of a worker at a reload.
+ */
 const ROOM = 2;
-/** A smaller limit for each would replace workers that have only just begun. */
+/** The smallest limit for one worker, as a multiple of that size. A smaller one would replace workers that have just started. */
 const LEAST_GROWTH = 1.5;
 const CHECK_MS = 2000;
-/** The successor may have failed to start. */
+/** A worker that is too large is replaced again after this time: its successor may have failed to start. */
 const REPLACE_AGAIN_MS = 10_000;
 
 /** What a budget needs of the supervisor. */
@@ -23,7 +26,7 @@ export interface BudgetOwner<Boot> {
   readonly workers: () => readonly WorkerHandle<Boot>[];
   /** How many processes wait beside the workers. */
   readonly spares: () => number;
-  /** The background processes, which the limit holds for too. */
+  /** The background processes, to which the limit applies too. */
   readonly others: () => OtherProcesses;
   readonly replace: (worker: WorkerHandle<Boot>, reason: string) => void;
   readonly log: Logger;
@@ -77,8 +80,8 @@ export class MemoryBudget<Boot> {
   }
 
   /**
-   * How much a worker may hold. When it reaches that, its successor starts before it ends, so one more than there are must fit.
-   * Undefined: they would not even fit when they have just started.
+   * How much memory a worker may use. A worker that uses more ends after its successor has started, so one worker more than `count`
+   * must fit. Undefined: even workers that have just started would not fit.
    */
   #share({ bytes }: MemoryLimit, count: number): number | undefined {
     const warm = this.#warm;
@@ -87,7 +90,7 @@ export class MemoryBudget<Boot> {
     return own < LEAST_GROWTH * warm.own ? undefined : own + shared(warm);
   }
 
-  /** What is left for the workers' own memory. */
+  /** How much of the limit is left for the workers' own memory. */
   #usable(bytes: number, warm: ProcessMemory): number {
     const { pids, toStart } = this.#owner.others();
     const own = sum([process.pid, ...pids].map((pid) => processMemory(pid)?.own ?? 0));

@@ -28,7 +28,7 @@ export interface StartAllOptions<Boot> extends Omit<BootAllOptions, 'canary'> {
   /**
    * With `oneByOne`: judges the first worker before the others start. Rejects if they must not.
    * @param boot starts another worker of the same version
-   * @param isOver whether the result is of no interest any more
+   * @param isOver whether the result is no longer needed
    */
   readonly judge?:
     | ((worker: WorkerHandle<Boot>, boot: () => Promise<WorkerHandle<Boot>>, isOver: () => boolean) => Promise<void>)
@@ -39,7 +39,7 @@ export class WorkerStarts<Boot> {
   readonly #owner: StartsOwner<Boot>;
   readonly #log: Logger;
   readonly #first = new FirstWorkers<Boot>();
-  /** Those that boot and are not ready yet, each with what ends the wait for it. */
+  /** Workers that boot and are not ready yet, each with a function that ends the wait for it. */
   readonly #starting = new Map<WorkerHandle<Boot>, () => void>();
   /** The latest start of a worker. */
   #latest: Promise<unknown> | undefined;
@@ -55,7 +55,7 @@ export class WorkerStarts<Boot> {
     return this.#starting.size > 0;
   }
 
-  /** Resolves when the latest start has ended: whether a worker serves by it. False if no worker is starting. */
+  /** Resolves when the latest start has ended, with whether its worker serves. False if no worker is starting. */
   async latestServes(): Promise<boolean> {
     return this.areInProgress && (await this.#latest?.then(Boolean, () => false)) === true;
   }
@@ -105,7 +105,7 @@ export class WorkerStarts<Boot> {
       (confirm && (await inSequence(1, () => confirm())));
     // In the order of their slots, not in the order in which they became ready.
     if (!reason) return [...booted].sort(([one], [other]) => one - other).map(([, worker]) => worker);
-    // They have served since they were ready.
+    // They may have requests in flight: each has served since it became ready.
     for (const worker of booted.values()) void live.retire(worker);
     throw reason.error;
   }
@@ -114,7 +114,8 @@ export class WorkerStarts<Boot> {
   interrupt(): void {
     const { options, settings, live } = this.#owner;
     this.#interruptions++;
-    // One that has just become ready may have requests. In development the next version needs the processors more.
+    // A worker that has just become ready may have requests in flight. In development it is killed all the same, because the next
+    // version needs the processors.
     const mayServe = !options.reload && !settings().exclusive;
     for (const [worker, giveUp] of this.#starting) {
       if (mayServe) void live.retire(worker);
@@ -149,7 +150,7 @@ export class WorkerStarts<Boot> {
       const asksToOpen = failure === undefined && spares.isToldToImport(worker);
       const isConfigurationSame = options.reload && spares.hasSameConfiguration(worker);
       const ready = worker.boot(boot, limits, { isFirst, failure, asksToOpen, isConfigurationSame });
-      // While it loads, since files are looked at.
+      // Reads the states of many files, so it runs while the worker loads.
       if (asksToOpen) spares.examine(worker);
       await Promise.race([ready, givenUp]);
     } catch (error) {
@@ -158,7 +159,7 @@ export class WorkerStarts<Boot> {
       if (settings().exclusive) await worker.exited;
       const mayBePackages = spares.isPrepared(worker) && !limit.error && !failure;
       if (!mayBePackages || isStopping() || isInterrupted) throw limit.error ? (worker.failure ?? limit.error) : error;
-      // What is wrong with the application is what a worker without them says.
+      // If the application itself has an error, a worker without these packages reports it.
       if (!spares.isRejected(worker)) {
         this.#log.debug(`the application is loaded again without packages imported ahead: ${describeError(error)}`);
       }
@@ -202,7 +203,7 @@ async function atOnce(count: number, action: (index: number) => Promise<void>): 
   return failed && { error: failed.reason };
 }
 
-/** A worker that has not listened by then waits for a debugger, or in a module of NODE_OPTIONS. */
+/** A worker that takes longer to listen waits for a debugger, or in a module that NODE_OPTIONS imports. */
 const LISTEN_LIMIT_MS = 3000;
 
 /**
@@ -247,10 +248,10 @@ export class FirstWorkers<Boot> {
   }
 }
 
-/** When a warning says that a worker still loads. */
+/** After how many seconds a warning says that a worker is still loading. */
 const SLOW_START_S = 10;
 
-/** How long a worker that is given up may take to say what it waits for: its event loop may be blocked. */
+/** How many seconds a worker that is given up has to report what it waits for. With a blocked event loop it cannot. */
 const LAST_WORDS_S = 1;
 
 interface LimitedWorker {

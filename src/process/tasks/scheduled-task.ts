@@ -15,10 +15,10 @@ export interface TaskDefinition<Boot> {
   /** Sent to a process that imports the code of a run without running it; undefined: there is no code to import. */
   readonly check: Boot | undefined;
   readonly env: NodeJS.ProcessEnv;
-  /** For people. */
+  /** The schedule as it is shown to users. */
   readonly schedule: string;
   readonly nextRun: (after: Date) => Date | undefined;
-  /** Seconds that a run may begin later, at random. */
+  /** The most seconds by which a run is delayed at random. */
   readonly jitter: number;
   readonly overlap: 'skip' | 'queue' | 'kill';
   readonly missed: 'skip' | 'once';
@@ -41,22 +41,22 @@ export interface TaskOptions {
   readonly isPaused: boolean;
 }
 
-/** A timer that is later than this was suspended with the machine, or with this process. */
+/** If a timer fires this late, the machine or this process was suspended. */
 const SUSPENDED_MS = 60_000;
-/** Node's timers do not notice if the machine's clock is set, so it is read again after this time. */
+/** Node's timers do not notice if the machine's clock is set, so the clock is read again after this time. */
 const LONGEST_WAIT_MS = 60_000;
 const LONGEST_QUEUE = 1000;
-/** An import that takes longer is left to the run itself. */
+/** An import that takes longer is given up: the next run reports what is wrong. */
 const LONGEST_CHECK_MS = 60_000;
 
 export class ScheduledTask<Boot> {
   readonly #options: TaskOptions;
   readonly #log: Logger;
   readonly #runs = Object.fromEntries(TASK_RESULTS.map((each) => [each, 0])) as Record<TaskResult, number>;
-  /** Runs that wait for their jitter: when they were due. */
+  /** For each run that is delayed by its jitter: when it was due. */
   readonly #delayed = new Map<NodeJS.Timeout, Date>();
   #definition: TaskDefinition<Boot>;
-  /** The last time that was handled. */
+  /** The last due time that has been handled. */
   #handled = new Date();
   #next: Date | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -89,7 +89,7 @@ export class ScheduledTask<Boot> {
   }
 
   /**
-   * Begins no run until `resume`. What is due until this time is begun before, and what waits for its jitter.
+   * Begins no run until `resume`. Runs that are due until `until`, and runs that are delayed by their jitter, begin first.
    * @param onRun gets the last run, and those that end while no run begins
    */
   pause(until: Date, onRun: (run: TaskRun) => void = () => {}): void {
@@ -107,7 +107,7 @@ export class ScheduledTask<Boot> {
     this.#delayed.clear();
   }
 
-  /** @param since what is due after that is begun */
+  /** @param since runs that were due after this time begin */
   resume(since: Date): void {
     this.#isPaused = false;
     this.#onRun = () => {};
@@ -115,7 +115,7 @@ export class ScheduledTask<Boot> {
     this.#arm();
   }
 
-  /** Takes a run of the process before this one, for the status, unless it has a later one. */
+  /** Takes over the last run of the predecessor, for the status, unless this process has had a later one. */
   inherit(run: TaskRun): void {
     if (!this.#last || this.#last.at < run.at) this.#last = run;
   }
@@ -148,7 +148,7 @@ export class ScheduledTask<Boot> {
     this.#running?.reopenLogs();
   }
 
-  /** Ends the run in progress, and begins no other. After an upgrade, runs that were due before it come to their own end. */
+  /** Ends the run in progress, and begins no other. After an upgrade, a run that was due before the upgrade may finish first. */
   async stop({ graceful }: { readonly graceful: boolean }): Promise<void> {
     while (graceful && this.#isPaused && this.#running) await this.#ended;
     this.#isStopping = true;

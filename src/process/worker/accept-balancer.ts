@@ -1,8 +1,9 @@
 /**
- * Spreads connections over the workers. They all accept on the same sockets, and the quickest one gets the next connection:
- * they take turns while few connections come, but one worker may get a whole burst. So each worker writes how many
- * connections it holds to a file that they share (processes of Node share no other memory), and a worker that holds more
- * than its share waits for a moment before it accepts again. So does a worker that refuses requests, for those that do not.
+ * Spreads connections over the workers. They all accept on the same sockets, and the quickest one gets the next connection: they
+ * take turns while few connections come, but one worker may get a whole burst. So each worker writes how many connections it holds
+ * to a file that they share (processes of Node share no other memory), and a worker that holds more than its share waits for a
+ * moment before it accepts again. A worker that refuses requests waits too, so that workers that accept requests get the
+ * connections.
  *
  * The wait blocks the worker's event loop for at most 5 ms, and no connection passes through another process. With it the
  * p95 of fast requests beside slow ones is 7 ms; with node:cluster it is 8 ms, with SO_REUSEPORT 64 ms, with pm2 97 ms.
@@ -12,19 +13,22 @@
 import { readSync } from 'node:fs';
 import { ABSENT, BUSY, ENTRY_BYTES, SLOTS, type TablePlace, writeEntry } from './connection-table.ts';
 
-/** How long a worker waits at most before it accepts again. */
+/** The longest time that a worker waits before it accepts again. */
 const LONGEST_WAIT_MS = 5;
-/** It looks after this long whether the others have caught up, then after twice as long, and so on. */
+/** After how long a waiting worker first checks whether the others have caught up. Each further pause is twice as long. */
 const FIRST_LOOK_MS = 0.1;
 const LONGEST_LOOK_MS = 1;
-/** How long it may wait in all: enough for a burst on a busy machine, then this part of the time if the others take nothing. */
+/**
+ * How long a worker may wait in total: enough for a burst on a busy machine. It regains that time slowly, as this part of the time
+ * that passes, so that it does not wait in vain if the others accept nothing.
+ */
 const ALLOWANCE_MS = 40;
 const ALLOWANCE_PART = 0.05;
-/** The share of short-lived connections is taken over about this many. */
+/** Over about how many connections the share of short-lived ones is computed. */
 const MEMORY = 16;
 /** After a pause of this length, earlier connections say nothing about those that come now. */
 const FORGET_MS = 250;
-/** A worker that refuses requests looks this often whether it still does. */
+/** How often a worker that refuses requests checks whether it still has to. */
 const BUSY_LOOK_MS = 20;
 
 export class ConnectionShare {
@@ -43,7 +47,7 @@ export class ConnectionShare {
   readonly #isBusy: () => boolean;
   #busyTimer: NodeJS.Timeout | undefined;
 
-  /** @param isBusy whether this worker refuses requests now: then others that do not come first */
+  /** @param isBusy whether this worker refuses requests now: then workers that accept requests take precedence */
   constructor(place: TablePlace, isBusy: () => boolean = () => false) {
     this.#place = place;
     this.#isBusy = isBusy;
@@ -108,12 +112,12 @@ export class ConnectionShare {
     if (this.#connections === 0 || !this.#isShortLived()) this.#write();
   }
 
-  /** Connections that end soon spread by themselves; writing their number would cost time for nothing. */
+  /** Short-lived connections spread by themselves, so writing their number would only cost time. */
   #isShortLived(): boolean {
     return this.#ended * 2 > this.#accepted;
   }
 
-  /** Shows the others that this worker refuses requests, until it does not any more. */
+  /** Shows the others that this worker refuses requests, for as long as it does. */
   #noteBusy(): boolean {
     const isBusy = this.#isBusy();
     if (!isBusy || this.#busyTimer) return isBusy;
@@ -153,7 +157,9 @@ export class ConnectionShare {
     return fewest;
   }
 
-  /** Blocks, so that other workers get what waits in the kernel's queue. Nothing else keeps Node from accepting. */
+  /**
+   * Blocks the event loop, so that other workers get the connections in the kernel's queue. Nothing else keeps Node from accepting.
+   */
   #waitForOthers(): void {
     const start = performance.now();
     const earned = (start - this.#waitedAt) * ALLOWANCE_PART;

@@ -26,13 +26,16 @@ const ALREADY_SENT = 'x-hono-already-sent';
 /** First parameters of a `fetch` that sends requests, as Node's own does. */
 const OUTBOUND = /^(?:url|uri|href|input|resource|path|endpoint)$/i;
 
-/** Whether a value has a `fetch` that answers requests. That of a client, such as Strapi's or undici's, sends them. */
+/**
+ * Whether a value has a `fetch` that responds to requests. The `fetch` of a client, such as Strapi's or undici's, sends requests
+ * instead.
+ */
 export function isFetchHandler(value: unknown): value is FetchHandler {
   if (!isObjectOrFunction(value) || !('fetch' in value) || typeof value.fetch !== 'function') return false;
   return value.fetch !== globalThis.fetch && !OUTBOUND.test(parameterNames(value.fetch)[0] ?? '');
 }
 
-/** A function `(request)` or `(request, context)`, as React Router's `createRequestHandler()` makes them. */
+/** Whether a value is a function `(request)` or `(request, context)`, as React Router's `createRequestHandler()` returns. */
 export function isFetchFunction(value: unknown): value is FetchHandler['fetch'] {
   const [first, second] = parameterNames(value);
   return first === 'request' && (second === undefined || /context|env/i.test(second));
@@ -84,19 +87,19 @@ export async function fetchApp(handler: FetchHandler, owner: string): Promise<Ap
   return app;
 }
 
-/** Those of undici and srvx are of classes of their own. */
+/** The responses of undici and of srvx have classes of their own. */
 function isResponse(value: unknown): value is Response {
   return isObjectOrFunction(value) && 'headers' in value && has(value.headers ?? {}, 'has');
 }
 
 function notAResponse(value: unknown, owner: string): TypeError {
   const error = new TypeError(`fetch() of ${owner} returned ${describeValue(value)}, not a Response`);
-  // The function has returned, so that all frames are paster's.
+  // The function has returned, so all frames of the stack are paster's.
   error.stack = String(error);
   return error;
 }
 
-/** Says the same of an application around one. */
+/** Marks the outer application too, if the inner one only refuses upgrades. */
 export function keepRefusing(outer: App, inner: App): void {
   if (outer.upgrade && refusesUpgrades(inner)) REFUSING.add(outer.upgrade);
 }

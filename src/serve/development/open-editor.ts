@@ -22,7 +22,7 @@ export type LaunchEditor = (place: string, onError: (file: string, message: stri
 export class EditorOpener {
   readonly #secret: string;
 
-  /** @param secret the same in all workers, which may each show a page that another one gets the request of. */
+  /** @param secret the same in all workers: the request from a page may reach another worker than the one that made the page */
   constructor(secret: string) {
     this.#secret = secret;
   }

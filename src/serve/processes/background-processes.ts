@@ -45,7 +45,7 @@ export class BackgroundProcesses {
     const { predecessor } = this.#service;
     if (predecessor) this.#tasks.pause(new Date());
     predecessor?.onTaskRun((task, run) => this.#tasks.inherit(task, run));
-    // First: an error in their sections ends the start, before it takes long.
+    // First, so that an error in the section of a task ends the start before any process has started.
     const definitions = await this.#tasks.read(tasks);
     await Promise.all(processes.map((name) => this.#add(name)));
     this.#hasStarted = true;
@@ -67,8 +67,8 @@ export class BackgroundProcesses {
   }
 
   /**
-   * Reads the file again and replaces the web workers and the processes: all of them, or none. Those that are exclusive follow,
-   * because an old one that has ended for its successor cannot come back.
+   * Reads the file again and replaces the web workers and the processes: all of them, or none. Exclusive processes follow, because
+   * their old process ends before its successor starts, and cannot come back.
    * @param onReplaced called before the exclusive ones follow
    */
   async reload(
@@ -159,7 +159,7 @@ export class BackgroundProcesses {
   }
 
   /**
-   * Ends those that must not run beside others, and the schedules of tasks, before a successor takes over.
+   * Ends the exclusive processes and the schedules of tasks before a successor takes over.
    * @param onTaskRun gets the last run of each task, and later those that are in progress
    */
   async vacate(onTaskRun: (task: string, run: TaskRun) => void): Promise<Vacated> {

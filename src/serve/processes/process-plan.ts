@@ -27,7 +27,7 @@ import type { Ownership } from '../plan.ts';
 import type { Service } from '../service.ts';
 import { startEnvironment } from './start-environment.ts';
 
-/** What a background process is told, or the process of a task. */
+/** What a background process, or the process of a task, gets from its supervisor. */
 export interface ProcessPlan {
   readonly kind: 'process' | 'task';
   /** The name of its section: `mailer` of `[process:mailer]`. */
@@ -46,7 +46,7 @@ export interface ProcessPlan {
   readonly reload: boolean;
   readonly logLevel: LogLevel;
   readonly logFile: string | undefined;
-  /** Its code is imported and checked, and does not run. */
+  /** Whether its code is only imported and checked. */
   readonly importsOnly?: boolean;
 }
 
@@ -88,9 +88,9 @@ export async function taskDefinition(
   const { boot, env, settings } = await readSection(service, { kind: 'task', name }, session, async (context) => {
     const settings = await readTaskSettings(context);
     hasCode = context.target.find !== undefined;
-    // A run would fail, perhaps at night. That of a process fails when it starts, which is now.
+    // An error in a task would otherwise show only when it runs, perhaps at night. A process reports its error now, when it starts.
     await checkSection(context, { imports: false }).catch((error: unknown) => {
-      // A developer writes the module next, and no watcher waits for it.
+      // In development the module may still have to be written, and no watcher would reload the section then.
       if (!service.request.reload) throw error;
       service.log.error(describeError(error));
     });
@@ -111,7 +111,7 @@ export async function taskDefinition(
   };
 }
 
-/** The settings that say how a process of any kind runs. */
+/** The settings for how a process of any kind runs. */
 type ProcessSettings = Pick<BackgroundSettings, 'cwd' | 'user' | 'group'>;
 
 function readSection<S extends ProcessSettings>(
@@ -123,7 +123,7 @@ function readSection<S extends ProcessSettings>(
   const { file = '', globalConf, directory } = plan;
   const { reload, logLevel, ownership } = request;
   const { kind, name } = section;
-  // The variables are set in this process meanwhile.
+  // Reading the section sets its variables in this process for a moment.
   return inTurn(async () => {
     enterDirectory(workingDirectory());
     applyEnvFiles(plan.envFiles);

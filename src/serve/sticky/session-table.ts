@@ -2,8 +2,8 @@
  * Which worker has which session, in a file that the workers share, as processes of Node share no other memory. A worker writes
  * a session before the client knows its id, so every worker finds it at the client's next request.
  *
- * The file has a fixed size. A session is in one of the entries of the bucket that its hash selects; in a full bucket the one
- * that has been used least recently gives way.
+ * The file has a fixed size. A session is in one of the entries of the bucket that its hash selects; in a full bucket, a new
+ * session replaces the one that has been used least recently.
  */
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
@@ -21,7 +21,7 @@ const HASH_BYTES = 12;
 const WORKER_BYTES = 16;
 const USED_AT = HASH_BYTES + WORKER_BYTES;
 
-/** A use is written at most this often. */
+/** The time of the last use is written at most this often. */
 const TOUCH_S = 15;
 
 export class SessionTable {

@@ -1,6 +1,6 @@
 /**
- * `sticky = true`: all requests of a session reach the worker that has it, whichever worker they come to. That one passes
- * them on. If the worker of a session is gone, or drains after a reload, the worker that got the request takes over.
+ * `sticky = true`: all requests of a session reach the same worker. Another worker that gets such a request passes it on. If the
+ * worker of a session is gone, or drains after a reload, the worker that got the request takes over.
  */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http';
@@ -19,7 +19,7 @@ import type { StickyPlan } from '../plan.ts';
 import { SessionTable } from './session-table.ts';
 import { removeIfOrphaned, socketIn, tableIn } from './workers-directory.ts';
 
-/** The worker that got the request from its client keeps to the limits of the INI file. */
+/** The worker that got the request from its client applies the limits of the INI file. */
 const NO_LIMITS = {
   request_timeout: '0',
   headers_timeout: '0',

@@ -18,9 +18,9 @@ import { FORKED_SERVER, type ForkedServerPlace } from './forked-listen.ts';
 const PRELOAD = join(OWN_CODE, 'deploy/programs/children/forked-listen.js');
 /** How often to look for the socket. */
 const POLL_MS = 50;
-/** How long a request waits for a server that starts again, as Next's does when its configuration changes. */
+/** How long a request waits for a server that restarts, as that of Next.js does when its configuration changes. */
 const RESTART_MS = 15_000;
-/** The limit of a Unix socket's path on macOS, less what is below the directory of temporary files. */
+/** The longest path of a directory for temporary files: the limit for a Unix socket on macOS, less the rest of the path. */
 const LONGEST_BASE = 70;
 
 /** Takes over what the program's forks listen on. The promise settles when one of them does. */

@@ -1,21 +1,23 @@
-/** What changes how modules are loaded: hooks that are registered, and modules that are exchanged in the cache of `require`. */
+/**
+ * Notices what changes how modules are loaded: hooks that are registered, and modules that are replaced in the cache of `require`.
+ */
 import diagnostics from 'node:diagnostics_channel';
 import Module, { syncBuiltinESMExports } from 'node:module';
 import { isOwnFile } from '../../../own-files.ts';
 import { isPackageFile } from '../package-files.ts';
 import { type Functions, NotedFunctions } from './noted-functions.ts';
 
-/** Parts of Node's module that its types do not have, or not in each version. */
+/** Parts of `node:module` that its type declarations do not have, at least not in every version. */
 const parts = Module as unknown as Functions;
 const { _cache: cache } = Module as unknown as { readonly _cache: Readonly<Record<string, unknown>> };
 
 const REGISTER = ['register', 'registerHooks'] as const;
 
-/** A package may be looked for by `require.resolve` before it is loaded; later calls load nothing. */
+/** The first calls for a package may come from `require.resolve`, before the call that loads it. Further calls load nothing. */
 const MOST_CALLS = 3;
 
 export class ModuleHooks {
-  /** What a call has changed that registers hooks, for a sentence. */
+  /** What a call that registers hooks has changed, as part of a sentence. */
   registered: string | undefined;
   /** The modules in the cache of `require` before the application was loaded. */
   #cached: readonly unknown[] | undefined;
@@ -36,7 +38,7 @@ export class ModuleHooks {
 
   /**
    * From now on, the application is loaded.
-   * @param onRequire called before one of its CommonJS modules gets a package, which a cold start evaluates then
+   * @param onRequire called before one of its CommonJS modules requires a package: a cold start would evaluate the package then
    */
   noteRequires(onRequire: () => void): void {
     const cached = new Set(Object.keys(cache));
@@ -53,14 +55,14 @@ export class ModuleHooks {
       const { filename } = (parent ?? {}) as { readonly filename?: unknown };
       if (typeof filename === 'string' && !isPackageFile(filename) && !isOwnFile(filename)) noteCall(specifier);
     });
-    // Node does not call it for a module that it has resolved for the same directory, but reports that one.
+    // Node does not call `_resolveFilename` again for a module that it has resolved for the same directory, but reports the module.
     this.#functions.replace(process as unknown as Functions, 'send', ([message]) => {
       const { 'watch:require': files } = (message ?? {}) as { readonly 'watch:require'?: unknown };
       for (const file of [files].flat()) if (typeof file === 'string' && cached.has(file)) noteCall(file);
     });
   }
 
-  /** To be followed by `syncBuiltinESMExports`. */
+  /** Call `syncBuiltinESMExports` afterwards. */
   stop(): void {
     this.#functions.restore();
   }
@@ -68,7 +70,7 @@ export class ModuleHooks {
   /** Whether the application has exchanged or removed a module that was loaded before, or replaced one of Node's. */
   get isCacheChanged(): boolean {
     const before = this.#cached ?? [];
-    // New ones come after them.
+    // Modules that were loaded later come after these.
     const now = Object.values(cache);
     for (let at = 0; at < before.length; at++) if (now[at] !== before[at]) return true;
     const added = now.length > before.length ? Object.keys(cache).slice(before.length) : [];

@@ -16,22 +16,22 @@ export interface ScalingLimits {
 
 export interface ScalingChange {
   readonly count: number;
-  /** For people. */
+  /** For the log. */
   readonly reason: string;
 }
 
 /** The utilization that each worker should have, which leaves room for bursts. */
 const TARGET = 0.5;
-/** More workers start when they are busier than this on average. */
+/** More workers start when the existing ones are busier than this on average. */
 const HIGH = 0.75;
-/** More workers start after this many looks in a row at which they are busy: a short burst is over before. */
+/** More workers start only if this many checks in a row have found the workers busy. A short burst is over sooner. */
 const BUSY_LOOKS = 3;
-/** Between the ends of two workers. */
+/** The shortest time between the ends of two workers. */
 const SHRINK_PAUSE_MS = 1000;
 
 export class ScalingPolicy {
   readonly limits: ScalingLimits;
-  /** How many looks in a row have found too few workers. */
+  /** How many checks in a row have found too few workers. */
   #busyLooks = 0;
   /** The element at index n is the time at which n + 1 workers were last needed. */
   readonly #neededAt: number[] = [];
@@ -54,7 +54,7 @@ export class ScalingPolicy {
   decide(loads: readonly Load[], now: number): ScalingChange | undefined {
     const size = loads.length;
     const sum = loads.reduce((total, { utilization }) => total + utilization, 0);
-    // Without requests, what keeps the event loops busy are the application's own timers, which more workers would only multiply.
+    // Without requests, only the application's own timers keep the event loops busy, and more workers would multiply those timers.
     const isActive = loads.some((load) => load.isActive);
     const needed = isActive ? Math.max(1, Math.ceil(sum / TARGET)) : 0;
     const { minimum, maximum, leastSpare, mostSpare, idleMs } = this.limits;
