@@ -20,7 +20,7 @@ import { readManifest } from './programs/manifest.ts';
 export interface PreloadedModule {
   /** An absolute path, or the name of a package's module. */
   readonly name: string;
-  /** Of the file that names it. */
+  /** The directory of the file that names it. */
   readonly directory: string;
   /** `[server:main] ` for messages. */
   readonly section: string;
@@ -45,7 +45,7 @@ export function importPreloaded(
   description: ProcessDescription,
 ): Promise<EndPreloaded> {
   if (done && !isDeepStrictEqual(done.modules, modules)) {
-    // This happens in a spare worker, and another one takes its place.
+    // This happens in a spare worker, which is replaced by another one.
     return Promise.reject(
       new RunError('PASTER_PRELOAD', 'preload has changed after this worker had imported its modules'),
     );
@@ -100,7 +100,7 @@ async function importOne(module: PreloadedModule): Promise<Readonly<Record<strin
 
 type Handler = (...args: unknown[]) => unknown;
 
-/** In this order; the handlers of the first one that has any are called. */
+/** In this order: the handlers of the first event that has any are called. */
 const EVENTS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'beforeExit'] as const;
 
 /** For a handler that neither returns a promise nor calls `process.exit()`. */
@@ -214,7 +214,7 @@ function realDirectory(directory: string): string {
   try {
     return realpathSync(join(directory, '.'));
   } catch {
-    // It has been removed since the start.
+    // The directory has been removed since the start.
     return directory;
   }
 }

@@ -105,14 +105,17 @@ function isVariableFile(file: string): boolean {
   return /^\.|\.env\b/.test(basename(file));
 }
 
-/** The text of a source without the strings that are assigned to names of secrets. Its lines stay. */
+/** The text of a source without the strings that are assigned to names of secrets. The number of lines stays the same. */
 function shownSource(text: string): string {
   return withoutTokens(text).split('\n').map(withoutSecretLiterals).join('\n');
 }
 
 const INI_LINE = /^([^=:\s#;[][^=:]*?)(\s*[=:]\s*)(\S.*)?$/;
 
-/** The text of an INI file without the values of keys that name secrets, also if they have several lines. Its lines stay. */
+/**
+ * The text of an INI file without the values of keys that name secrets, also if they have several lines. The number of lines stays
+ * the same.
+ */
 function shownConfiguration(text: string): string {
   let isSecret = false;
   const shown = withoutTokens(text)

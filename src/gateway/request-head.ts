@@ -11,7 +11,7 @@ import { isCaddy, isLighttpd, type RequestTarget, requestTarget, type TargetVari
 
 /** What a request and a response are made from. */
 export interface RequestHead {
-  /** It came over HTTP/2 and not from a web server: `pairs` are the addresses alone. */
+  /** Whether it came over HTTP/2 and not from a web server: `pairs` has only the addresses. */
   readonly isHttp2?: true;
   readonly method: string;
   /** The URL that the application routes on. */
@@ -71,7 +71,9 @@ const MEANINGS = new Map<string, Meaning>([
   ['HTTP_HOST', HTTP_HOST],
 ]);
 
-/** Header names that peers invent must not fill the memory: past this many, and this length, they are worked out each time. */
+/**
+ * Header names that peers invent must not fill the memory: beyond this number, or this length, their meaning is not remembered.
+ */
 const MAX_MEANINGS = 1024;
 export const MAX_KEPT_NAME = 64;
 
@@ -106,7 +108,7 @@ export interface EnvironTraits {
   readonly pathIsSplit?: boolean;
 }
 
-/** An environment of a request that no HTTP server would have accepted; to be answered with `status`. */
+/** An environment of a request that no HTTP server would have accepted. `status` is the status to respond with. */
 export class BadEnviron extends Error {
   readonly status: number = 400;
 }

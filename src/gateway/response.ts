@@ -34,8 +34,8 @@ type HeaderValue = number | string | readonly string[];
 type HeaderList = Record<string, HeaderValue | undefined> | readonly unknown[];
 
 /**
- * A table without a prototype to speak of, like Node's, that V8 lays out as an object: `Object.create(null)` would be a
- * dictionary, which costs several times as much to fill and to read.
+ * A table with an empty prototype, like Node's, that V8 lays out as an object. V8 makes a dictionary of `Object.create(null)`,
+ * which takes several times as long to fill and to read.
  */
 class SetHeaders {}
 Object.setPrototypeOf(SetHeaders.prototype, null);
@@ -43,7 +43,7 @@ Reflect.deleteProperty(SetHeaders.prototype, 'constructor');
 
 type HeaderHolder = Record<symbol, HeaderTable | null>;
 
-/** A value that is no array and has nothing that Node would refuse (it takes latin-1 without control characters). */
+/** A value that is not an array and that Node would not refuse: Node accepts latin-1 without control characters. */
 const PLAIN_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** Emits 'prefinish'. */
@@ -205,7 +205,7 @@ export class GatewayResponse extends NodeResponse {
       this._contentLength = Number(value);
     }
     if (!Array.isArray(value)) return `${name}: ${this.#spelled(key, value as string)}\r\n`;
-    // As Node: several cookies share a line, several values of anything else have a line each.
+    // As in Node, several cookies share a line, and several values of any other header have a line each.
     if (value.length > 1 && key === 'cookie') return `${name}: ${value.join('; ')}\r\n`;
     let lines = '';
     for (const each of value) lines += `${name}: ${this.#spelled(key, each)}\r\n`;
@@ -251,7 +251,7 @@ export class GatewayResponse extends NodeResponse {
       this._contentLength = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
       this._implicitHeader();
     }
-    // `writeHead` may have been replaced and have done anything.
+    // A replaced `writeHead` may have done anything.
     if (!this._hasBody || this.chunkedEncoding || this._headerSent || this.finished || !socket.fresh) return false;
     const whole = this._header + (typeof body === 'string' ? body : body.toString('latin1'));
     if (whole.length > WHOLE_LIMIT) return false;

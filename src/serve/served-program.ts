@@ -46,7 +46,10 @@ export async function servedSpec(given: string | undefined): Promise<ServedSpec>
   };
 }
 
-/** Those that the script sets. Options of Node come too late for this process; `paster create .` writes them for the workers. */
+/**
+ * The variables that the script sets. Options of Node come too late for this process; `paster create .` writes them for the
+ * workers.
+ */
 function variablesOf({ variables = [] }: FoundProgram): (readonly [name: string, value: string])[] {
   return variables.flatMap((each) => {
     const [, name = '', value = ''] = /^([^=]*)=([\s\S]*)$/.exec(each) ?? [];

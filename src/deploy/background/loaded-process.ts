@@ -44,7 +44,7 @@ export async function runProcess(described: Context, hooks: ProcessHooks): Promi
   const finished = (async () => run(signal))().then(
     () => {},
     (error: unknown) => {
-      // The usual end of what waits with the signal.
+      // Code that waits with the signal usually ends with this error.
       if (!signal.aborted || errorCode(error) !== 'ABORT_ERR') throw error;
     },
   );
@@ -63,7 +63,7 @@ export async function runProcess(described: Context, hooks: ProcessHooks): Promi
     async stop({ graceful }) {
       abort.abort();
       if (!graceful) own?.kill?.();
-      // A second signal asks again, and the user's code may end only once.
+      // A second signal asks again, but stop() of the user's code must be called only once.
       stopping ??= (async () => process?.stop?.())();
       await stopping;
       await finished;
@@ -102,7 +102,7 @@ export async function checkMade(made: unknown, context: FactoryContext): Promise
 }
 
 /**
- * Finds what is wrong with a section. Code of the user is looked for, and imported only if `imports` says so.
+ * Finds what is wrong with a section. Checks that the user's code exists, and imports it only if `imports` is true.
  * @throws as `runProcess`
  */
 export async function checkSection(described: Context, { imports }: { readonly imports: boolean }): Promise<void> {
@@ -127,7 +127,7 @@ function appContext(name: string, context: FactoryContext): Promise<Context> {
   return context.loader.context('app', name, context.globalConf, [], place);
 }
 
-/** A function of a task does the work itself, unless it returns what a process would be. */
+/** The function of a task does the work itself, unless it returns a function or an object like that of a process. */
 function makeTask(made: unknown, context: FactoryContext, settings: unknown): Made {
   const make = factoryFunction(made, context);
   let task: BackgroundObject | undefined;
@@ -183,18 +183,18 @@ function isOwn(process: BackgroundObject | undefined): process is OwnProcess {
 }
 
 const LOOK_MS = 10;
-/** The lookup of a host name may take long, and is no reason to keep a process from being started. */
+/** The lookup of a host name may take long. It must not delay the start of a process for longer than this. */
 const LONGEST_MS = 2000;
 
 /**
  * Watches the servers that the user's code starts: whether they can listen is known only some time after `listen()`. To be called
  * before that code runs.
- * @returns a function that waits until all that listens by then does, or has failed
+ * @returns a function that waits until every server that has called `listen()` listens, or has failed
  */
 function watchListens(): () => Promise<void> {
   const pending = new Set<unknown>();
   const server = (message: unknown) => (message as { readonly server: unknown }).server;
-  // Node does not emit them everywhere: then only errors that come at once are noticed.
+  // Not every version of Node emits these: without them, only errors that come at once are noticed.
   subscribe('tracing:net.server.listen:asyncStart', (message) => pending.add(server(message)));
   subscribe('tracing:net.server.listen:asyncEnd', (message) => pending.delete(server(message)));
   subscribe('tracing:net.server.listen:error', (message) => pending.delete(server(message)));

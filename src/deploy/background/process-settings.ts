@@ -89,7 +89,7 @@ export const backgroundSettings = defineSettings({
 
 export type BackgroundSettings = SettingsOf<typeof backgroundSettings>;
 
-/** The settings that paster reads. The rest of the section is not looked at: it is for what the process runs. */
+/** The settings that paster reads. The rest of the section is not validated here: it belongs to the code that the process runs. */
 export async function readBackgroundSettings(context: FactoryContext): Promise<BackgroundSettings> {
   const names = acceptedNames(backgroundSettings.declarations);
   const common = Object.entries(context.localConf).filter(([key]) => names.has(key));

@@ -62,7 +62,7 @@ export async function checkFile(file: string, caller: Settings, options: CheckOp
   try {
     document = await session.read(file);
   } catch (error) {
-    // An error without a place is about the argument.
+    // An error without a place is about the file that was given, not about a line in it.
     if (!(error instanceof ErrorList) && !(error instanceof PasterError && error.location)) throw error;
     session.report(error);
     return inOrder(findings(session));

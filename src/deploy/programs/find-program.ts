@@ -113,7 +113,7 @@ function fromEntryPoint({ paster }: Manifest, directory: string): FoundProgram |
 function fromBuild(manifest: Manifest, directory: string, isExpected: boolean): FoundProgram | undefined {
   const framework = frameworkOf((name) => manifest.uses(name));
   if (framework?.server === undefined) return undefined;
-  // A project can have a program of its own around a framework that is a program itself.
+  // A project can have its own program around a framework that is also a program.
   if (!isExpected && (framework.output !== undefined || !existsSync(join(directory, framework.server)))) {
     return undefined;
   }
@@ -147,7 +147,7 @@ function fromDevelopmentServer(
 /** What a script of package.json runs. */
 function fromScript(manifest: Manifest, directory: string, options: FindOptions): FoundProgram | undefined {
   const { scripts = START_SCRIPTS, unbuilt = false } = options;
-  // Angular's is called after the application.
+  // The script of Angular is named after the application.
   const rendering = Object.keys(manifest.scripts).filter((name) => name.startsWith('serve:ssr:'));
   for (const name of [...scripts, ...rendering]) {
     const script = manifest.scripts[name] ?? '';
@@ -232,7 +232,7 @@ interface ProgramDetails {
 function program(directory: string, path: string, details: ProgramDetails): FoundProgram {
   const { reason, args = [], nodeOptions = [], variables = [], scheme } = details;
   const inside = relative(directory, path);
-  // The packages of a workspace can be above it.
+  // The packages of a workspace can be in a directory above.
   const isOutside = inside.startsWith('..') && !inside.includes('node_modules/');
   const file = isOutside ? path : inside.startsWith('..') ? inside : `./${inside}`;
   const uri = scheme === undefined ? exportedApp(path, file) : `${scheme}:${file}`;

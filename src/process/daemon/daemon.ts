@@ -31,7 +31,7 @@ export async function startDaemon(logFile: LogFile, files: ServerFiles): Promise
   const interrupted = arrivingSignals(['SIGINT', 'SIGTERM', 'SIGHUP']);
   const outcome = await Promise.race([reported, exited, interrupted.next().then(() => 'interrupted' as const)]);
   if (outcome === 'interrupted') {
-    // The user would not know of a server that starts now.
+    // Otherwise a server would start that the user does not know of.
     child.kill('SIGINT');
     await Promise.race([exited, sleep(MARGIN_MS)]);
     child.kill('SIGKILL');
@@ -57,7 +57,7 @@ function lastLines(text: string): string {
   return text.trimEnd().split('\n').slice(-SHOWN_LINES).join('\n');
 }
 
-/** Whether a command means the server that serves this; as in PidFileContent. */
+/** Whether a command is about the server with this `serves` of PidFileContent. */
 export type IsMeant = (serves: string) => boolean;
 
 /** What a pid file says about the server that a command means, as a sentence. */
@@ -131,7 +131,7 @@ export async function stopDaemon(pidFile: string, isMeant: IsMeant, write: (line
     if (signal === 'SIGKILL') await sleep(ORPHANS_MS);
   }
   if (stillRuns(found)) throw new RunError('PASTER_STOP', `process ${pid} does not end`);
-  // A killed server cannot remove its own.
+  // A killed server cannot remove its pid file.
   removeStalePidFile(pidFile);
   write(`Server in PID ${pid} stopped`);
 }

@@ -29,13 +29,13 @@ export type PidState =
   | { readonly state: 'absent' }
   /** The process exists and has written the file. */
   | RunningServer
-  /** No process has the pid, or another one by now. */
+  /** No process has the pid, or another process has it now. */
   | { readonly state: 'stale'; readonly pid: number | undefined };
 
 export interface RunningServer {
   readonly state: 'running';
   readonly pid: number;
-  /** Its start time: with the pid, its identity. */
+  /** Its start time, which identifies it together with the pid. */
   readonly start: string;
   /** Seconds that it may take to stop gracefully. */
   readonly graceful: number;
@@ -51,7 +51,7 @@ export interface PidFileContent {
   readonly serves?: string | undefined;
 }
 
-/** A pid file that does not have its name yet. */
+/** A pid file that still has a temporary name. */
 export interface PreparedPidFile {
   /** Gives it its name. @throws RunError when another live server has the name */
   take(): PidFile;
@@ -67,7 +67,7 @@ export interface PidFile {
 
 const DEFAULT_GRACEFUL_S = 30;
 const MAX_TRIES = 20;
-/** Far more than a pid file has; of another file only this much is read. */
+/** Far more than the size of a pid file: no more than this is read of another file. */
 const MOST_BYTES = 8192;
 
 /**
@@ -172,7 +172,7 @@ function examine(file: string, at: string, exposed: boolean): PidState {
   return { state: 'running', pid, start, graceful, serves: readServed(fifth) };
 }
 
-/** Undefined in a file of a version that did not write it. */
+/** Undefined in a file of an earlier version, which did not write this line. */
 function readServed(line: string): string | undefined {
   try {
     const serves: unknown = JSON.parse(line);
@@ -285,7 +285,7 @@ function discardStale(directory: DirectoryHandle, file: string, aside: string): 
   try {
     if (examine(file, to, false).state === 'running') linkSync(to, from);
   } catch (error) {
-    // A third process has taken the name: the next round examines its file.
+    // A third process has taken the name: the next iteration examines its file.
     if (errorCode(error) !== 'EEXIST') throw error;
   } finally {
     removeIfPossible(to);

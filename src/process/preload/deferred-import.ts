@@ -16,7 +16,7 @@ import { isPackageFile, isTypeScriptLoader, packageOf } from './package-files.ts
 export interface WorkerModules {
   /** As Node reports them, in order. */
   readonly modules: readonly string[];
-  /** How many of them came before the application's own modules were evaluated, and its functions were called. */
+  /** How many of them were loaded before the application's own modules were evaluated and its functions were called. */
   readonly evaluated: number;
 }
 

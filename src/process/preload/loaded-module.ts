@@ -5,30 +5,30 @@ import { fileURLToPath } from 'node:url';
 export interface LoadedModule {
   readonly file: string;
   readonly kind: 'import' | 'require';
-  /** Loaded by tsx, which keeps modules of its own apart from Node's. */
+  /** Whether tsx has loaded it, which keeps its modules apart from Node's. */
   readonly byTsx: boolean;
 }
 
 /** What a worker has loaded until it was ready, in the order of Node's reports. */
 export interface LoadOrder {
   readonly modules: readonly LoadedModule[];
-  /** How many of them came before the application's own modules were evaluated, and its functions were called. */
+  /** How many of them were loaded before the application's own modules were evaluated and its functions were called. */
   readonly evaluated: number;
 }
 
-/** A package, or one of its files, that the application asks for. */
+/** A package, or one of its files, that the application imports. */
 export interface Unit extends LoadedModule {
-  /** The module of the application that asks for it first. */
+  /** The first module of the application that imports it. */
   readonly from: string;
-  /** All modules of the application that ask for it, and how. */
+  /** All modules of the application that import it, and how. */
   readonly requests: readonly ModuleRequest[];
-  /** No code of the application runs before it. */
+  /** Whether no code of the application runs before it. */
   readonly isFirst: boolean;
-  /** Functions of the application are called before it. */
+  /** Whether functions of the application are called before it. */
   readonly isLate: boolean;
-  /** The application has loaded it before. Otherwise it is not imported ahead. */
+  /** Whether the application has loaded it before. Otherwise it is not imported ahead. */
   readonly isKnown: boolean;
-  /** The application has loaded it, but only a condition in its code tells whether it does so again. */
+  /** Whether a condition in the application's code decides if it is loaded again. The application has loaded it before. */
   readonly isConditional: boolean;
   /** The module of a package that imports it, if that is not imported ahead itself: see deferred-import.ts. */
   readonly deferredBy: string | undefined;

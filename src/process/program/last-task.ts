@@ -1,9 +1,9 @@
-/** The last task of this process, when everything else has ended: the tracing tool sends what it has not sent yet. */
+/** The last task of this process, after everything else has ended: a tracing tool sends the data that it has not sent yet. */
 
 /** Resolves after `limit` milliseconds at the latest. */
 export type LastTask = (limit: number) => Promise<void>;
 
-/** The task always has this time, which is less than what a supervisor grants beyond `graceful_timeout`. */
+/** The task always gets at least this time. It is less than the time that a supervisor allows beyond `graceful_timeout`. */
 const LEAST_MS = 1000;
 /** The time for the task if `endWithin` has not been called. */
 const MOST_MS = 10_000;
@@ -15,7 +15,7 @@ export function setLastTask(last: LastTask): void {
   task = last;
 }
 
-/** Limits the time that is left to this process: to `seconds` from now on. */
+/** Limits the time until this process must have ended, to `seconds` from now. */
 export function endWithin(seconds: number): void {
   deadline = performance.now() + seconds * 1000;
 }

@@ -12,7 +12,7 @@ export function titleOf(what: string, served: string | undefined): string {
 export function setTitle(title: string): void {
   if (process.title !== own) return;
   process.title = title;
-  // It may have been cut.
+  // The system may have cut the title.
   own = process.title;
 }
 

@@ -1,4 +1,4 @@
-/** Changes of the way to a watched file: a link in it leads to another directory, or a missing part of it is created. */
+/** Changes of the path to a watched file: a link in it leads to another directory, or a missing directory of it is created. */
 import { existsSync } from 'node:fs';
 import { dirname, relative } from 'node:path';
 import { workingDirectory } from '../../working-directory.ts';
@@ -10,7 +10,7 @@ export function describeChanges([first = '', ...others]: readonly string[]): str
   return `${relative(workingDirectory(), first)}${more} changed`;
 }
 
-/** Links to directories on the way to what is watched: `current -> releases/2` changes everything below `current`. */
+/** Links to directories in the paths of watched files: a change of `current -> releases/2` changes everything below `current`. */
 export class DirectoryLinks {
   readonly #links = new Set<string>();
   readonly #examined = new Set<string>();
@@ -19,7 +19,7 @@ export class DirectoryLinks {
     return this.#links.has(path);
   }
 
-  /** The links on the way to a directory, itself included, that no earlier call has returned; outermost first. */
+  /** The links in the path of a directory, its last component included, that no earlier call has returned; outermost first. */
   findNew(directory: string): string[] {
     const parent = dirname(directory);
     if (this.#examined.has(directory) || parent === directory) return [];
@@ -47,12 +47,12 @@ export class MissingPaths {
     return actions === undefined;
   }
 
-  /** Those directly in a directory. */
+  /** The missing paths directly in a directory. */
   in(directory: string): string[] {
     return [...this.#actions.keys()].filter((path) => dirname(path) === directory);
   }
 
-  /** Runs the actions of a path if it is one of these and exists now. */
+  /** Runs the actions of a path if it was missing and exists now. */
   check(path: string): void {
     const actions = this.#actions.get(path);
     if (!actions || !existsSync(path)) return;

@@ -24,17 +24,21 @@ import { type Glob, parseGlob } from './glob.ts';
 import { DirectoryLinks, MissingPaths } from './path-changes.ts';
 
 export interface WatcherOptions {
-  /** Milliseconds of quiet before changes are reported. Default: 2 for a single file, 10 for several. */
+  /**
+   * How many milliseconds must pass without a change before changes are reported. Default: 2 for a single file, 10 for several.
+   */
   readonly debounce?: number | undefined;
-  /** Milliseconds between looks, where the system does not report changes. */
+  /** Milliseconds between checks, where the system does not report changes. */
   readonly polling?: number | undefined;
   readonly onChange: (files: readonly string[]) => void;
   readonly onError: (error: Error) => void;
-  /** Which paths patterns do not match. */
+  /** Whether a path is ignored although a pattern matches it. */
   readonly isIgnored?: (path: string) => boolean;
 }
 
-/** Quiet after which a burst of saves is over: a branch is checked out, a compiler writes its files. */
+/**
+ * After this time without a change, a burst of changes is over, as when a branch is checked out or a compiler writes its files.
+ */
 const BURST_MS = 10;
 /** The same after changes of a single file, which an editor may write in several steps. */
 const SINGLE_MS = 2;
@@ -58,14 +62,14 @@ export class Watcher {
   #globs: readonly Glob[] = [];
   /** The hash of each watched file. */
   readonly #files = new Map<string, string>();
-  /** The files that are watched whatever the patterns are. */
+  /** The files that are watched even if no pattern matches them. */
   readonly #named = new Set<string>();
   readonly #directories = new Set<string>();
   readonly #links = new DirectoryLinks();
   readonly #missing = new MissingPaths();
-  /** Files with an event, and when it came. */
+  /** Files with an event, and the time of the event. */
   readonly #pending = new Map<string, number>();
-  /** Resolves when what was added first is watched; never, as long as there is nothing. */
+  /** Resolves when the files that were added first are watched. It does not resolve before a file is added. */
   readonly #ready: Promise<void>;
   #timer: NodeJS.Timeout | undefined;
   #started = false;
@@ -75,7 +79,7 @@ export class Watcher {
     this.#options = options;
     this.#watched = watch([], {
       ignoreInitial: true,
-      // It would hold an unlink back for 100 ms, to join it with what follows; the hash does that here.
+      // chokidar would delay an unlink by 100 ms, to join it with the event that follows. Here the hash makes that unnecessary.
       atomic: false,
       ignored: (path) => !this.#isRelevant(path),
       ...(options.polling === undefined ? {} : { usePolling: true, interval: options.polling }),
@@ -93,7 +97,7 @@ export class Watcher {
   async start(): Promise<void> {
     if (this.#directories.size > 0 || this.#globs.length > 0) await this.#ready;
     this.#started = true;
-    // What has changed while the first workers started.
+    // Files that have changed while the first workers started.
     if (this.#pending.size > 0) this.#schedule(0);
   }
 
@@ -172,7 +176,7 @@ export class Watcher {
       return;
     }
     this.#directories.add(directory);
-    // The file by itself too: chokidar may have read the directory when it ignored the file.
+    // The file by itself too: chokidar may have read the directory while it still ignored the file.
     this.#watched.add([directory, file]);
   }
 
@@ -196,7 +200,7 @@ export class Watcher {
     if (links.length > 0) this.#checkAgain(() => links);
   }
 
-  /** chokidar still watches what the link led to before. */
+  /** chokidar still watches the directory that the link led to before. */
   #watchAgainBelow(link: string): void {
     const below = [...this.#directories].filter((path) => path === link || path.startsWith(`${link}/`));
     this.#watched.unwatch(below);
@@ -249,7 +253,7 @@ export class Watcher {
     }
   }
 
-  /** @param isEcho chokidar has reported the same as a 'raw' event, and has looked at the file since: no reason to wait longer */
+  /** @param isEcho chokidar has reported the same change as a 'raw' event, and has looked at the file since: do not wait longer */
   #noteEvent(path: string, { isEcho = false } = {}): void {
     if (this.#closed) return;
     this.#missing.check(path);
@@ -294,7 +298,7 @@ export class Watcher {
   }
 }
 
-/** The hash of what was read at the earliest at `loaded`; unknown if it has changed since then. */
+/** The hash of a file that was read at `loaded` or later; unknown if the file has changed since then. */
 function hashWhenLoaded(path: string, loaded: number): string {
   return changedAt(path) > loaded ? UNKNOWN : hashOf(path);
 }

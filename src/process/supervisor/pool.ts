@@ -23,7 +23,7 @@ export class Pool<Boot> {
   readonly spares: Spares<Boot>;
   readonly #options: PoolOptions<Boot>;
   readonly #log: Logger;
-  /** Passes connections of workers that end to those that stay. */
+  /** Passes connections of workers that end to workers that stay. */
   readonly relay = new ConnectionRelay(() => this.#recipients());
   readonly #slots: Slot<Boot>[] = [];
   readonly #titles: WorkerTitles<WorkerHandle<Boot>>;

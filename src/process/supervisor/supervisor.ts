@@ -28,7 +28,7 @@ import type { WorkerHandle } from './worker-handle.ts';
 export class Supervisor<Boot> {
   /** Resolves when it has stopped and no worker is left. */
   readonly finished: Promise<void>;
-  /** Passes connections of workers that end to those that stay. */
+  /** Passes connections of workers that end to workers that stay. */
   readonly relay: Pool<Boot>['relay'];
   /** Changes of single workers. */
   readonly changes: WorkerChanges<Boot>;
@@ -43,7 +43,7 @@ export class Supervisor<Boot> {
   readonly #history = new History();
   readonly #turns = new Turns(() => this.#stopping);
   #stopping = false;
-  /** Seconds for requests when it stops, once no connection waits for a worker to start. */
+  /** How many seconds requests get when the supervisor stops. Resolves when no connection waits for a worker to start. */
   #timeLeft: number | Promise<number> | undefined;
   #watchdog: NodeJS.Timeout | undefined;
   #setFinished = () => {};
@@ -133,7 +133,7 @@ export class Supervisor<Boot> {
     return this.#version.supervision.exclusive === true;
   }
 
-  /** The number of workers, those included that start again. */
+  /** The number of workers, including those that are being started again. */
   get size(): number {
     return this.#pool.size;
   }
@@ -165,7 +165,7 @@ export class Supervisor<Boot> {
 
   /** Logs the status of the server. */
   async report(): Promise<void> {
-    // One message for each line: some loggers put a message on one line.
+    // One message for each line: some loggers write each message on a single line.
     for (const line of statusLines(await this.status())) this.#log.info(line);
   }
 

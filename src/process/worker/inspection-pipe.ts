@@ -1,6 +1,6 @@
 /**
- * The pipe between the supervisor and a second thread of a worker, which looks into the main thread. Messages between them do not
- * pass the main thread, which may be blocked. The thread starts when it is first needed.
+ * The pipe between the supervisor and a second thread of a worker, which inspects the main thread. Their messages do not pass
+ * through the main thread, which may be blocked. The thread starts when it is first needed.
  */
 import { Socket } from 'node:net';
 import { errorMessage, RunError } from '../../errors.ts';
@@ -16,9 +16,9 @@ type FromThread = { readonly id: number } & (
   | { readonly error: string }
 );
 
-/** The application of the worker can write to the pipe, too. */
+/** Limited, because the application of the worker can write to the pipe too. */
 const LONGEST_LINE = 4 * 2 ** 20;
-/** A worker takes this time at most to start the thread. */
+/** How long a worker may take to start the thread. */
 const BEGIN_MS = 3000;
 
 /** The thread's side. */

@@ -12,7 +12,7 @@ import type { SupervisorChannel } from './supervisor-channel.ts';
 
 const INSPECTION_THREAD = join(OWN_CODE, 'process/worker/inspection-thread.js');
 const MEMORY_CHECK_MS = 2000;
-/** Counts of this much time are lost with a worker that is killed. */
+/** When a worker is killed, the counts since its last report are lost: this much time at most. */
 const REPORT_MS = 1000;
 const REPLACE_AGAIN_MS = 10_000;
 const MIB = 1024 * 1024;
@@ -21,13 +21,13 @@ const MIB = 1024 * 1024;
 export interface WorkerControl {
   /** Aborted when this worker is stopped, or its supervisor is gone. */
   readonly stopped: AbortSignal;
-  /** Resolves with the seconds that loading may take, once they are over: an error after that may say why. */
+  /** Resolves when loading has taken longer than allowed, with the seconds that it may take. An error after that may say why. */
   readonly overdue: Promise<number>;
-  /** Serve this error instead of the application: the version on disk does not load. */
+  /** The error to serve instead of the application, if the version on disk does not load. */
   readonly failure: Error | undefined;
   /** Whether the files of the configuration are the same as when this worker was prepared. */
   readonly isConfigurationSame: boolean;
-  /** Whether this is the first worker, or its successor, which gets what only one of them can have. */
+  /** Whether this is the first worker or its successor. It gets what only one worker can have, such as the port of a debugger. */
   readonly isFirst: boolean;
   /** The number of this worker since the server was started. */
   readonly number: number;
@@ -36,17 +36,17 @@ export interface WorkerControl {
   /** Likewise for what absolute patterns match. They replace the earlier ones. */
   watchPatterns(patterns: readonly string[]): void;
   /**
-   * Notes a request, to be named if this worker has to be killed; returns what to call when it is done. Absent without a
-   * `worker_timeout`.
+   * Notes a request, which is named if this worker has to be killed. Returns a function to call when the request is done. Absent
+   * without a `worker_timeout`.
    */
   readonly trackRequest: ((what: string) => () => void) | undefined;
-  /** To be called when a module that the configuration names, and all that it imports, has been evaluated. */
+  /** Must be called when a module that the configuration names has been evaluated, with all modules that it imports. */
   evaluated(): void;
-  /** To be called when a browser has opened a page that it loads again after a reload. */
+  /** Must be called when a browser has opened a page that it loads again after a reload. */
   notePage(): void;
-  /** To be called once for each request, for `max_requests`. */
+  /** Must be called once for each request, for `max_requests`. */
   countRequest(): void;
-  /** Asks for a successor; this worker serves until the successor is ready. `kind` is what it is counted by. */
+  /** Asks for a successor; this worker serves until the successor is ready. `kind` is the reason under which it is counted. */
   replace(reason: string, kind: RestartReason): void;
   /** The status of the whole server. @throws Error if the supervisor is gone or does not answer. */
   readonly ask: AskStatus;
@@ -99,7 +99,7 @@ export class SupervisorControl<Boot> implements WorkerControl {
     const stalls = stallMs === undefined ? undefined : new StallTable();
     this.#stalls = stalls;
     this.trackRequest = stalls && ((what) => stalls.add(what));
-    // 0 is "no limit", as flup and gunicorn have it.
+    // 0 means no limit, as in flup and gunicorn.
     this.#lastRequest =
       maxRequests > 0 ? maxRequests + Math.floor(Math.random() * (maxRequestsJitter + 1)) : Number.POSITIVE_INFINITY;
   }
@@ -178,7 +178,7 @@ export class SupervisorControl<Boot> implements WorkerControl {
     if (this.#channel.reporter.isCounting) this.#every(REPORT_MS, () => this.#channel.report());
   }
 
-  /** Starts the thread that looks into this one, once. */
+  /** Starts the thread that inspects this one, unless it has been started. */
   #inspect(): void {
     if (this.#isInspected) return;
     this.#isInspected = true;
@@ -205,7 +205,7 @@ function startInspectionThread(workerData: InspectionThreadData): void {
   thread.unref();
 }
 
-/** From this utilization on each measurement is reported. */
+/** At this utilization and above, each measurement is reported. */
 const BUSY = 0.4;
 
 /** Measures how busy a worker is, for a supervisor that starts and ends workers by load. */
@@ -227,7 +227,7 @@ class LoadMeter {
     this.#isRefusing = isRefusing;
   }
 
-  /** To be called at intervals. @returns what there is to report; undefined if it is much the same as before */
+  /** To be called at intervals. @returns the load to report; undefined if it has hardly changed */
   measure(): Load | undefined {
     const now = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(now, this.#measured);

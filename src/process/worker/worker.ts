@@ -52,15 +52,15 @@ export type WorkerStart<Boot> = (
 ) => Promise<WorkerRunning>;
 
 /**
- * Loads what every application needs, and nothing of the application. `rehearsal` is there for a worker that may take its
- * time: whether it has to boot now, and should stop, and the worker's number.
+ * Loads what every application needs, and nothing of the application. `rehearsal` is passed to a worker that need not boot yet.
+ * `isOver` says whether it has to boot now, and so should stop.
  */
 export type WorkerWarming<Boot> = (
   boot: Boot,
   rehearsal?: { isOver(): boolean; readonly number: number },
 ) => Promise<unknown>;
 
-/** Prepares the process for what `boot` loads, and returns what imports a package exactly as the program would. */
+/** Prepares the process for what `boot` loads, and returns a function that imports a package exactly as the program would. */
 export type WorkerPreparation<Boot> = (boot: Boot, units: readonly Unit[]) => Promise<UnitImporter>;
 
 /** Seconds that a worker without a supervisor may take to finish its requests, and the limit after which it ends anyway. */
@@ -91,7 +91,7 @@ export function runWorker<Boot>(
   spare: Spare<Boot> = {},
 ): Promise<number> {
   const channel = new SupervisorChannel<Boot>(reporter);
-  // Until an order gives it time, the supervisor waits for its end.
+  // Until an order gives this process time, it must end at once: the supervisor waits for that.
   endWithin(0);
   return Promise.race([work(channel, start, spare), channel.crashed]);
 }
@@ -125,7 +125,7 @@ async function waitAsSpare<Boot>(
 ): Promise<{ readonly order: Order<Boot>; readonly preloader: Preloader | undefined }> {
   let order = await channel.next();
   if (order.paster === 'warm') {
-    // What fails now fails again when it is needed, and that error is reported.
+    // If something fails now, it fails again when it is needed. That error is reported.
     const rehearsal = order.rehearses ? { isOver: () => channel.isBootWaiting, number } : undefined;
     await warm?.(order.boot, rehearsal).catch(() => {});
     order = await channel.next();
@@ -204,11 +204,11 @@ class BootedWorker<Boot> {
       throw new Error(`${conflict.name} has changed after packages were imported`);
     }
     if (asksToOpen) await this.#channel.askToOpen();
-    // The version that has failed has shown it already.
+    // The version that failed has shown this output already.
     if (failure) this.#preloader?.output.drop();
     else this.#preloader?.output.show();
     this.#listeners.push(...(await openInherited(this.#boot, this.#share)));
-    // What it accepts while it sends its last data would be cut off.
+    // Connections that it accepts while it sends its last data would be cut off.
     void this.#channel.crashed.then(() => closeAll(this.#servers));
     return this.#listeners;
   }
@@ -291,7 +291,7 @@ async function hurry<Boot>(running: WorkerRunning, channel: SupervisorChannel<Bo
   for (;;) {
     const order = await channel.next();
     if (order.paster === 'orphaned') return sleep(ORPHAN_LIMIT_S * 1000);
-    // systemd sends TERM to every process, and the supervisor stops its workers too: then none of them goes on.
+    // systemd sends TERM to every process, and the supervisor stops its workers too: then no worker can take over.
     if (order.paster === 'stop' && order.graceful) {
       if (!order.handOver) void running.close({ graceful: true, timeout: order.timeout });
       continue;

@@ -164,7 +164,7 @@ export function newWorkerName(): string {
   return randomBytes(16).toString('base64url');
 }
 
-/** The worker that the cookie of this name names. */
+/** The worker in the cookie of this name. */
 export function workerInCookie({ headers }: IncomingMessage, name: string): string | undefined {
   for (const cookie of (headers.cookie ?? '').split(';')) {
     const [key, value = ''] = cookie.split('=', 2);

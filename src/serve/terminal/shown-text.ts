@@ -3,7 +3,7 @@ import { relative } from 'node:path';
 import { printableLine } from '../../printable.ts';
 import { workingDirectory } from '../../working-directory.ts';
 
-/** Milliseconds, or seconds for what takes longer than one. */
+/** A duration in milliseconds, or in seconds if it is longer than one second. */
 export function shownTime(milliseconds: number): string {
   return milliseconds < 999.5 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(2)} s`;
 }

@@ -22,7 +22,7 @@ export function enterPlan({
   Object.assign(process.env, variables);
 }
 
-/** Imports what the application is traced with. */
+/** Imports the modules that trace the application. */
 export async function preload(
   { preload: modules, file, directory: cwd }: Pick<WorkerPlan, 'preload' | 'file' | 'directory'>,
   worker: number | undefined,
@@ -55,7 +55,7 @@ export function followedLogFile(path: string, control: WorkerControl): () => num
       }
       return file.fd;
     } catch (error) {
-      // Another user may have no permission; a successor inherits the new file from the supervisor.
+      // The user of this worker may not be allowed to open the file. A successor inherits the new file from the supervisor.
       control.replace(`cannot open its log again (${errorMessage(error)})`, 'log');
       return undefined;
     }

@@ -72,14 +72,17 @@ export const warmWorker: WorkerWarming<WorkerPlan> = async (plan, rehearsal) => 
 
 function ignore(): undefined {}
 
-/** Prepares a spare worker to import packages of the application. They must find the process as they do when the application is loaded. */
+/**
+ * Prepares a spare worker to import packages of the application. The process must be in the same state as when it loads the
+ * application.
+ */
 export const prepareWorker: WorkerPreparation<WorkerPlan> = async (plan, units) => {
   enterPlan(plan);
   // Before packages, as in a cold start: they may set variables. Not without `reload`: then a file may change long before the
   // reload that the change is meant for.
   if (plan.reload) await readConfigurationAhead(plan);
   await enterProgramOf(plan).catch(ignore);
-  // Before packages are observed: what paster changes is not their work, nor the application's.
+  // Before packages are observed: what paster itself changes must not be taken for a change by a package or the application.
   replaceListen();
   const { replaceChildren } = await import('../../deploy/programs/children/guard-children.ts');
   replaceChildren();
@@ -88,7 +91,10 @@ export const prepareWorker: WorkerPreparation<WorkerPlan> = async (plan, units) 
   return importPackage;
 };
 
-/** Gives the process what a program is started with. With several programs it is not known which one a package belongs to. */
+/**
+ * Prepares the process as for its program, such as its arguments. With several programs it is not known which one a package belongs
+ * to.
+ */
 async function enterProgramOf(plan: WorkerPlan): Promise<void> {
   const contexts = await servedContexts(plan, new LoadSession(plan.globalConf));
   const programs = contexts.filter(isProgram);
@@ -178,7 +184,7 @@ async function failureToServe(plan: WorkerPlan, failure: Error, session: LoadSes
   return { servers, app: failureApp(failure, globalConf, plan, onPage) };
 }
 
-/** For `check -v`: what the modules do when they are imported shows as it does when they are served. */
+/** For `check -v`: imports the modules as a worker that serves does, so that their effects show. */
 async function importOnly(plan: WorkerPlan, session: LoadSession, open: () => Promise<unknown>) {
   const { appUri, appName: name, directory: relativeTo, globalConf } = plan;
   await importTargets(await loadContext('app', appUri, { relativeTo, name, globalConf }, session));

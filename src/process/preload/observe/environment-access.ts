@@ -2,23 +2,23 @@
 import { syncBuiltinESMExports } from 'node:module';
 import { sep } from 'node:path';
 
-/** Read by V8, by functions of node:os and by OpenSSL, which ask the system: each package may have read them. */
+/** V8, functions of node:os and OpenSSL read these from the system, past `process.env`, so any package may have read them. */
 const READ_BY_NODE = ['TZ', 'HOME', 'TMPDIR', 'TMP', 'TEMP', 'SSL_CERT_FILE', 'SSL_CERT_DIR'];
 
-/** The package `debug` lists all variables to find its own; the others do not matter to it. */
+/** The package `debug` lists all variables to find its own, and does not depend on the others. */
 const READS_OWN_VARIABLES = `${sep}node_modules${sep}debug${sep}src${sep}`;
 
 /** Recorded instead of a name if a package lists the variables. */
 const LIST = 'the list of variables';
 
 export class EnvironmentAccess {
-  /** Those that packages have read by name, with the value at the first read. */
+  /** The variables that packages have read by name, each with its value at the first read. */
   readonly #values = new Map<string, string | undefined>();
-  /** All names, if they were listed. */
+  /** The names of all variables when a package listed them; undefined: none did. */
   #names: string | undefined;
   readonly #env = process.env;
   readonly #recent = new Set<string>();
-  /** What `process.env` is in the meantime. */
+  /** The object that replaces `process.env` while reads are noted. */
   #observed: NodeJS.ProcessEnv | undefined;
   #isApplication = false;
   /** The first variable that the application has set to another value than a package has read. */
@@ -34,14 +34,14 @@ export class EnvironmentAccess {
     return process.env !== (this.#observed ?? this.#env);
   }
 
-  /** The names that may have been read since this was last asked. */
+  /** The names that may have been read since the last call. */
   takeRecent(): ReadonlySet<string> {
     const recent = new Set([...READ_BY_NODE, ...this.#recent]);
     this.#recent.clear();
     return recent;
   }
 
-  /** From now on, reads are noted. */
+  /** Notes reads from now on. */
   start(): void {
     for (const name of READ_BY_NODE) this.#values.set(name, this.#env[name]);
     const read = (name: string | symbol) => this.#noteRead(name);
@@ -88,7 +88,7 @@ export class EnvironmentAccess {
     this.#isApplication = true;
   }
 
-  /** The application gets Node's own object. To be followed by `syncBuiltinESMExports`. */
+  /** Gives the application Node's own object. Call `syncBuiltinESMExports` afterwards. */
   stop(): void {
     if (!this.#observed || this.isReplaced) return;
     process.env = this.#env;

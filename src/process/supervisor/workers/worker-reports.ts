@@ -12,12 +12,12 @@ export class WorkerReports {
   #isPending = false;
   readonly #listeners = new Set<() => void>();
 
-  /** Undefined before the first one. */
+  /** The latest report; undefined before the first one. */
   get latest(): ProcessReport | undefined {
     return this.#latest;
   }
 
-  /** The one that it sent when it ended, if it could. */
+  /** The report that the worker sent when it ended, if it could. */
   get atEnd(): ProcessReport | undefined {
     return this.#atEnd;
   }
@@ -27,7 +27,7 @@ export class WorkerReports {
     return performance.now() - this.#receivedAt;
   }
 
-  /** How busy it was. Undefined before the first report of that. */
+  /** How busy the worker was. Undefined before it has reported that. */
   get load(): Load | undefined {
     return this.#load;
   }
