@@ -40,9 +40,9 @@ export class DocumentRoot {
    * @returns undefined if the path does not exist or leads outside.
    */
   async find(path: string): Promise<FoundFile | undefined> {
-    const real = await realPath(path);
+    const real = await findRealPath(path);
     if (real === undefined) return undefined;
-    if (this.#real === undefined || !isBelow(real, this.#real)) this.#real = await realPath(this.path);
+    if (this.#real === undefined || !isBelow(real, this.#real)) this.#real = await findRealPath(this.path);
     const root = this.#real;
     return root === undefined || !isBelow(real, root) ? undefined : { real, root };
   }
@@ -73,7 +73,7 @@ export class DocumentRoot {
 }
 
 /** @returns undefined if the path does not exist or cannot be reached. */
-export async function realPath(path: string): Promise<string | undefined> {
+export async function findRealPath(path: string): Promise<string | undefined> {
   try {
     return await nativeRealPath(path);
   } catch (error) {

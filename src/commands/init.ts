@@ -16,7 +16,7 @@ import {
 import { interruptible } from '../scaffold/interruption.ts';
 import { editedFiles, type Scripts, scriptsFor } from '../scaffold/project-edits.ts';
 import { projectFiles } from '../scaffold/project-files.ts';
-import type { Variables } from '../scaffold/render-text.ts';
+import type { TemplateVariables } from '../scaffold/render-text.ts';
 import { ownTemplate } from '../scaffold/template.ts';
 import { workingDirectory } from '../working-directory.ts';
 import { parseAssignments } from './command-line/arguments.ts';
@@ -90,7 +90,7 @@ function addedScripts({ added }: Scripts): string {
 }
 
 /** What was detected, unless the command line says otherwise. */
-function givenVariables(project: ExistingProject, assigned: Variables): Variables {
+function givenVariables(project: ExistingProject, assigned: TemplateVariables): TemplateVariables {
   const detected = Object.entries(detectedVariables(project));
   const isOtherProgram = 'app' in assigned;
   const usable = detected.filter(([name]) => !isOtherProgram || !PROGRAM_VARIABLES.includes(name));
@@ -108,7 +108,7 @@ function detectedVariables({
   singleProcess,
   framework,
   staticDirectories,
-}: ExistingProject): Variables {
+}: ExistingProject): TemplateVariables {
   return {
     app: fromEtc(program.uri),
     args: (program.args ?? []).join(' '),
@@ -123,8 +123,8 @@ function detectedVariables({
 
 function derivedVariables(
   { singleProcess, program, development }: ExistingProject,
-  { app = '', develop_app = '', develop_args = '' }: Variables,
-): Variables {
+  { app = '', develop_app = '', develop_args = '' }: TemplateVariables,
+): TemplateVariables {
   const isExclusive = singleProcess?.isExclusive ?? false;
   const isDetected = app === fromEtc(program.uri);
   const isDevelopmentDetected = develop_app === fromEtc(development.uri);
@@ -151,13 +151,13 @@ function fromEtc(uri: string): string {
 type Row = readonly [name: string, value: string, reason?: string | undefined];
 
 /** What was detected, and why. */
-function description(project: ExistingProject, variables: Variables): string[] {
+function description(project: ExistingProject, variables: TemplateVariables): string[] {
   const rows = rowsOf(project, variables);
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, value, reason]) => `${name.padEnd(width)}  ${value}${reason ? ` (${reason})` : ''}`);
 }
 
-function rowsOf(project: ExistingProject, { app = '', port = '', workers = '' }: Variables): Row[] {
+function rowsOf(project: ExistingProject, { app = '', port = '', workers = '' }: TemplateVariables): Row[] {
   const { framework, program, development, language, modules, packageManager, envFile } = project;
   const { staticDirectories, singleProcess } = project;
   const isProgram = app === fromEtc(program.uri);

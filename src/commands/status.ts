@@ -3,7 +3,7 @@ import type { Paint } from '../diagnostics/paint.ts';
 import { ErrorList, EXIT_OK } from '../errors.ts';
 import { requestsOf } from '../metrics/counts.ts';
 import type { ServerStatus, WorkerStatus } from '../metrics/server-status.ts';
-import { addressLine, duration, mebibytes, milliseconds, requestLines, statusLines } from '../metrics/status-lines.ts';
+import { addressLine, duration, inFlightLines, mebibytes, milliseconds, statusLines } from '../metrics/status-lines.ts';
 import { askStatus } from '../process/ipc/control-client.ts';
 import { iniPath } from './command-line/arguments.ts';
 import { type Command, type Console, flagOption } from './command-line/command.ts';
@@ -67,7 +67,7 @@ export function statusTable(status: ServerStatus, paint: Paint): string[] {
     paint('dim', line(HEADINGS)),
     ...rows.flatMap(({ worker, cells }) => [
       worker.state === 'ready' && worker.silent === undefined ? line(cells) : paint('yellow', line(cells)),
-      ...(worker.report ? requestLines(worker.report).map((request) => paint('cyan', request)) : []),
+      ...(worker.report ? inFlightLines(worker.report).map((request) => paint('cyan', request)) : []),
     ]),
     ...(status.addresses ?? []).map(addressLine),
   ];

@@ -117,18 +117,21 @@ function workerLines({ pid, state, report, silent }: WorkerStatus, isAlone: bool
     ].join(', '),
   ];
   if (silent !== undefined) lines.push(`  it does not respond: this is what it reported ${silent.toFixed(1)} s ago`);
-  lines.push(...requestLines({ inFlight, inFlightCount }));
+  lines.push(...inFlightLines({ inFlight, inFlightCount }));
   return lines;
 }
 
 /** The requests in flight: a line for each that the report names, and one for the others. */
-export function requestLines({ inFlight, inFlightCount }: Pick<ProcessReport, 'inFlight' | 'inFlightCount'>): string[] {
+export function inFlightLines({
+  inFlight,
+  inFlightCount,
+}: Pick<ProcessReport, 'inFlight' | 'inFlightCount'>): string[] {
   const more = inFlightCount - inFlight.length;
-  return [...inFlight.map((request) => `  ${requestLine(request)}`), ...(more > 0 ? [`  and ${more} more`] : [])];
+  return [...inFlight.map((request) => `  ${inFlightLine(request)}`), ...(more > 0 ? [`  and ${more} more`] : [])];
 }
 
 /** `GET /report?year=1999, for 24.1 s, from 10.0.0.7, [app:reports]` */
-export function requestLine({ method, url, seconds, client, section }: RequestReport): string {
+export function inFlightLine({ method, url, seconds, client, section }: RequestReport): string {
   const from = client === undefined ? '' : `, from ${client}`;
   return printableLine(
     `${method} ${url}, for ${seconds.toFixed(1)} s${from}${section === undefined ? '' : `, [${section}]`}`,

@@ -6,7 +6,7 @@ import { didYouMean, nearest } from '../config/nearest.ts';
 import { settingsOf } from '../deploy/context.ts';
 import { ConfigError, UsageError } from '../errors.ts';
 import type { Questions } from './questions.ts';
-import { renderText, type Variables } from './render-text.ts';
+import { renderText, type TemplateVariables } from './render-text.ts';
 import type { Template, TemplateVariable } from './template.ts';
 
 /**
@@ -31,10 +31,10 @@ export function variablesOf(templates: readonly Template[]): TemplateVariable[] 
  */
 export async function resolveVariables(
   declared: readonly TemplateVariable[],
-  given: Variables,
-  own: Variables,
+  given: TemplateVariables,
+  own: TemplateVariables,
   questions: Questions | undefined,
-): Promise<Variables> {
+): Promise<TemplateVariables> {
   checkNames(declared, given);
   const resolved = settingsOf(own);
   for (const variable of declared) {
@@ -53,7 +53,7 @@ export async function resolveVariables(
   return resolved;
 }
 
-function checkNames(declared: readonly TemplateVariable[], given: Variables): void {
+function checkNames(declared: readonly TemplateVariable[], given: TemplateVariables): void {
   const names = declared.map(({ name }) => name);
   for (const name of Object.keys(given)) {
     if (names.includes(name)) continue;
@@ -63,7 +63,10 @@ function checkNames(declared: readonly TemplateVariable[], given: Variables): vo
   }
 }
 
-function defaultOf({ default: defaultValue, location }: TemplateVariable, resolved: Variables): string | undefined {
+function defaultOf(
+  { default: defaultValue, location }: TemplateVariable,
+  resolved: TemplateVariables,
+): string | undefined {
   if (defaultValue === undefined) return undefined;
   const values = { names: Object.keys(resolved), get: (name: string) => resolved[name] };
   return renderText(defaultValue, location.file, values, (value) => value);
@@ -102,7 +105,7 @@ const SECTION = 'create';
 export interface Answers {
   readonly name: string | undefined;
   readonly templates: readonly string[];
-  readonly variables: Variables;
+  readonly variables: TemplateVariables;
 }
 
 export const NO_ANSWERS: Answers = { name: undefined, templates: [], variables: {} };

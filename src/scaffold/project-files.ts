@@ -6,7 +6,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { extname, isAbsolute, join, relative } from 'node:path';
 import { ConfigError, errorMessage } from '../errors.ts';
-import { renderText, type TemplateValues, type Variables } from './render-text.ts';
+import { renderText, type TemplateValues, type TemplateVariables } from './render-text.ts';
 import { DECLARATION, type FoundTemplate } from './template.ts';
 
 /** A file to write, its path relative to the project. */
@@ -31,7 +31,10 @@ const QUOTED: Readonly<Record<string, (value: string) => string>> = {
  * The files of all `templates`, sorted by path. A file replaces one of the same path in an earlier template; JSON objects
  * are merged, and the members of the later one take precedence.
  */
-export async function projectFiles(templates: readonly FoundTemplate[], variables: Variables): Promise<ProjectFile[]> {
+export async function projectFiles(
+  templates: readonly FoundTemplate[],
+  variables: TemplateVariables,
+): Promise<ProjectFile[]> {
   const files = new Map<string, ProjectFile>();
   for (const template of templates) {
     for (const file of await renderTemplate(template, variables)) {
@@ -42,7 +45,7 @@ export async function projectFiles(templates: readonly FoundTemplate[], variable
   return [...files.values()].sort((one, other) => (one.path < other.path ? -1 : 1));
 }
 
-async function renderTemplate(template: FoundTemplate, variables: Variables): Promise<ProjectFile[]> {
+async function renderTemplate(template: FoundTemplate, variables: TemplateVariables): Promise<ProjectFile[]> {
   const values = await valuesFor(template, variables);
   const entries = await readdir(template.directory, { withFileTypes: true, recursive: true });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
@@ -52,9 +55,9 @@ async function renderTemplate(template: FoundTemplate, variables: Variables): Pr
 }
 
 /** The variables, and as `version:NAME` the version of NAME that the template's own package depends on. */
-async function valuesFor({ root }: FoundTemplate, variables: Variables): Promise<TemplateValues> {
+async function valuesFor({ root }: FoundTemplate, variables: TemplateVariables): Promise<TemplateValues> {
   const { dependencies, devDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
-    readonly [group: string]: Variables | undefined;
+    readonly [group: string]: TemplateVariables | undefined;
   };
   const versions = { ...devDependencies, ...dependencies };
   return {

@@ -8,7 +8,7 @@ import type { Declarations, Setting } from '../config/setting.ts';
 import { ConfigError, type Location } from '../errors.ts';
 
 /** Values by the names of variables. */
-export type Variables = Readonly<Record<string, string>>;
+export type TemplateVariables = Readonly<Record<string, string>>;
 
 /** The values that a template can insert. */
 export interface TemplateValues {
@@ -92,7 +92,7 @@ const PLACEHOLDER = /\$\{(\w+)\}|\{\{\s*(\w+)\s*\}\}/g;
  *
  * @throws ConfigError with the location of an unknown variable
  */
-export function renderConfig(template: string, file: string, variables: Variables): string {
+export function renderConfig(template: string, file: string, variables: TemplateVariables): string {
   return template.replace(PLACEHOLDER, (_match, dollar: string | undefined, braces: string | undefined, at: number) => {
     const name = dollar ?? braces ?? '';
     const value = Object.hasOwn(variables, name) ? variables[name] : undefined;

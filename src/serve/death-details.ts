@@ -2,7 +2,7 @@
 import { placeInStack } from '../deploy/modules/error-place.ts';
 import { asError, formatLocation, PasterError, stackFrames } from '../errors.ts';
 import type { ProcessReport } from '../metrics/server-status.ts';
-import { requestLines } from '../metrics/status-lines.ts';
+import { inFlightLines } from '../metrics/status-lines.ts';
 import { type Exit, WORKER_CRASHED } from '../process/ipc/child-exit.ts';
 import { describeError } from '../process/ipc/error-transfer.ts';
 import type { DeadWorker } from '../process/supervisor/worker-handle.ts';
@@ -31,7 +31,7 @@ export function ownDeathDetails(thrown: unknown, lastReport: ProcessReport, isEr
 
 function inflightLines({ lastReport, report, reportAge }: DeadWorker): string[] {
   const known = lastReport ?? (reportAge < STALE_MS ? report : undefined);
-  const lines = known ? requestLines(known) : [];
+  const lines = known ? inFlightLines(known) : [];
   if (lines.length === 0) return [];
   const when = lastReport ? '' : `, ${(reportAge / 1000).toFixed(1)} s before`;
   return [`  it had these requests in flight${when}:`, ...lines.map((line) => `  ${line}`)];

@@ -27,7 +27,7 @@ import { loadPlannedApp, plannedAppContext, servedContexts } from './plan.ts';
 import { noSuchProcess } from './processes/served-parts.ts';
 import { allSockets, endpointsOf, type OpenedSockets, serverAddresses } from './server-sockets.ts';
 import type { Service } from './service.ts';
-import { requestLines, showFailures } from './terminal/developer-output.ts';
+import { showFailures, shownRequests } from './terminal/developer-output.ts';
 import type { DeveloperLog } from './terminal/terminal-log.ts';
 import { type ReplacedServer, Upgrade, type Vacated } from './upgrade/upgrade.ts';
 
@@ -106,7 +106,7 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
       setServingAddress(this.#listeners[0]?.address ?? server.addresses[0]);
       await this.#preload();
       if (!this.#service.isLogConfigured) this.#developer = await showFailures({ ...request, ...plan }, server);
-      const withLines = await requestLines(request, server);
+      const withLines = await shownRequests(request, server);
       // A runner listens by itself.
       if (!server.runner) refuseListeningLater(plan.directory, log);
       const context = await plannedAppContext(plan, session);

@@ -16,7 +16,7 @@ import { checkUser, fileUser } from '../process/daemon/drop-privileges.ts';
 import { LogFile } from '../process/daemon/logfile.ts';
 import { checkPidFile } from '../process/daemon/pidfile.ts';
 import { endWithMonitor, endWithScript } from '../process/program/end-with-parent.ts';
-import { type Role, releaseParent, reportFailure, reportToParent } from '../process/program/self-spawn.ts';
+import { type Role, releaseParent, reportFailureToParent, reportToParent } from '../process/program/self-spawn.ts';
 import { setTitle, titleOf } from '../process/program/title.ts';
 import type { Inheritance } from '../process/upgrade/inheritance.ts';
 import { LauncherPipe } from '../process/upgrade/launcher.ts';
@@ -62,7 +62,7 @@ export async function runForeground(
   try {
     return await guardLoading(work, terminal.err);
   } catch (error) {
-    if (role) await reportFailure(error);
+    if (role) await reportFailureToParent(error);
     // The monitor reports the error.
     if (role === 'monitored') return error instanceof PasterError ? error.exitStatus : EXIT_FAILURE;
     if (role === undefined && logFile) {

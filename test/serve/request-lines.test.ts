@@ -5,15 +5,15 @@ import type { WriteStream } from 'node:tty';
 import { expect, test } from 'vitest';
 import { paintFor, plain } from '../../src/diagnostics/paint.ts';
 import type { App } from '../../src/protocol/types.ts';
-import { offerRequestLines, requestLine } from '../../src/serve/terminal/request-lines.ts';
+import { completedRequestLine, offerRequestLines } from '../../src/serve/terminal/request-lines.ts';
 
 const time = new Date(2026, 0, 2, 18, 8, 9);
 const GET = { time, method: 'GET', url: '/cart', status: 200, milliseconds: 3.2 };
 const colours = paintFor({ isTTY: true }, { TERM: 'xterm' });
 
 test('has the time, the request, the status and the duration', () => {
-  expect(requestLine(GET, 80, plain)).toBe('18:08:09 GET /cart 200 3 ms');
-  expect(requestLine({ ...GET, status: undefined, milliseconds: 1234 }, 80, plain)).toBe(
+  expect(completedRequestLine(GET, 80, plain)).toBe('18:08:09 GET /cart 200 3 ms');
+  expect(completedRequestLine({ ...GET, status: undefined, milliseconds: 1234 }, 80, plain)).toBe(
     '18:08:09 GET /cart left 1.23 s',
   );
 });
@@ -24,25 +24,25 @@ test.each([
   [404, '\x1b[33m404'],
   [500, '\x1b[31m500'],
 ])('status %d has its colour', (status, painted) => {
-  expect(requestLine({ ...GET, status }, 80, colours)).toContain(`GET /cart ${painted}\x1b[39m`);
+  expect(completedRequestLine({ ...GET, status }, 80, colours)).toContain(`GET /cart ${painted}\x1b[39m`);
 });
 
 test('static files and health checks are dim, unless they fail', () => {
   for (const url of ['/static/a.css?v=1', '/healthz', '/-/ready/../ping', '/favicon.ico']) {
-    const line = requestLine({ ...GET, url }, 80, colours);
+    const line = completedRequestLine({ ...GET, url }, 80, colours);
     if (url.includes('..')) expect(line).toContain('\x1b[32m');
     else expect(line).toBe(`\x1b[2m18:08:09 GET ${url} 200 3 ms\x1b[22m`);
   }
-  expect(requestLine({ ...GET, url: '/a.css', status: 404 }, 80, colours)).toContain('\x1b[33m404');
+  expect(completedRequestLine({ ...GET, url: '/a.css', status: 404 }, 80, colours)).toContain('\x1b[33m404');
   // Browsers ask for it whether there is one or not.
-  expect(requestLine({ ...GET, url: '/favicon.ico', status: 404 }, 80, colours)).toBe(
+  expect(completedRequestLine({ ...GET, url: '/favicon.ico', status: 404 }, 80, colours)).toBe(
     '\x1b[2m18:08:09 GET /favicon.ico 404 3 ms\x1b[22m',
   );
-  expect(requestLine({ ...GET, milliseconds: 999.7 }, 80, plain)).toMatch(/ 1\.00 s$/);
+  expect(completedRequestLine({ ...GET, milliseconds: 999.7 }, 80, plain)).toMatch(/ 1\.00 s$/);
 });
 
 test('a URL is escaped, shows no secrets, and is cut to the width of the terminal', () => {
-  const line = (url: string) => requestLine({ ...GET, url }, 40, plain);
+  const line = (url: string) => completedRequestLine({ ...GET, url }, 40, plain);
   expect(line('/\x1b[2J\u202e')).toBe('18:08:09 GET /\\x1b[2J\\u{202e} 200 3 ms');
   expect(line('/?token=abcdefgh')).toBe('18:08:09 GET /?token=******** 200 3 ms');
   expect(line(`/${'a'.repeat(100)}`)).toBe(`18:08:09 GET /${'a'.repeat(15)}… 200 3 ms`);

@@ -8,7 +8,7 @@ import { ownVersion } from '../../own-files.ts';
 import type { App, Settings } from '../../protocol/types.ts';
 import { timerMs } from '../../timer.ts';
 import { allowedClients, sendReport, statusApp } from './server-report.ts';
-import { BUILD, type PageParts, POLICY, pageParts, statusPage } from './status-page/page.ts';
+import { BUILD, POLICY, pageParts, type StatusParts, statusPage } from './status-page/page.ts';
 
 export const statusSettings = defineSettings(
   {
@@ -86,8 +86,8 @@ const HEADERS = {
 /** Open pages that show the status live, by server-sent events. Nothing runs while there is none. */
 class StatusStream {
   /** Each page, and what it was sent last. */
-  readonly #watchers = new Map<ServerResponse, PageParts>();
-  readonly #read: () => Promise<PageParts>;
+  readonly #watchers = new Map<ServerResponse, StatusParts>();
+  readonly #read: () => Promise<StatusParts>;
   readonly #seconds: number;
   #timer: NodeJS.Timeout | undefined;
   #isDraining = false;
@@ -96,13 +96,13 @@ class StatusStream {
    * @param read reads the status
    * @param seconds between two updates
    */
-  constructor(read: () => Promise<PageParts>, seconds: number) {
+  constructor(read: () => Promise<StatusParts>, seconds: number) {
     this.#read = read;
     this.#seconds = seconds;
   }
 
   /** Sends the parts, and from then on those that change. */
-  open(res: ServerResponse, parts: PageParts): void {
+  open(res: ServerResponse, parts: StatusParts): void {
     const isLast = this.#isDraining || this.#watchers.size >= MOST_WATCHERS;
     res.writeHead(200, HEADERS);
     const retry = isLast && !this.#isDraining ? CROWDED_RECONNECT_MS : RECONNECT_MS;
@@ -148,11 +148,11 @@ class StatusStream {
   }
 }
 
-function changed(parts: PageParts, sent: PageParts): PageParts {
+function changed(parts: StatusParts, sent: StatusParts): StatusParts {
   return Object.fromEntries(Object.entries(parts).filter(([id, html]) => html !== sent[id]));
 }
 
 /** One event. JSON.stringify writes no line feeds, which would end the event's line. */
-function message(parts: PageParts): string {
+function message(parts: StatusParts): string {
   return `data: ${JSON.stringify({ build: BUILD, parts })}\n\n`;
 }

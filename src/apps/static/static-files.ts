@@ -18,7 +18,7 @@ import { requireOwn } from '../../own-files.ts';
 import { printableLine } from '../../printable.ts';
 import type { App, Filter } from '../../protocol/types.ts';
 import { fromWorkingDirectory } from '../../working-directory.ts';
-import { DocumentRoot, realPath } from '../document-root.ts';
+import { DocumentRoot, findRealPath } from '../document-root.ts';
 import { acceptedEncodings } from './accept-encoding.ts';
 import { FileVersions, fileIdentity, type StaticUrl, VERSION_HASH, versionedUrl } from './file-versions.ts';
 
@@ -267,7 +267,7 @@ function refuseMethod(res: ServerResponse): void {
 
 /** Opens a file named in a setting, which need not be in the document root. */
 async function openAnywhere(path: string): Promise<RequestedFile | undefined> {
-  const real = await realPath(path);
+  const real = await findRealPath(path);
   const file = real === undefined ? undefined : await openFound({ real, root: dirname(real) });
   return file && { file, path };
 }

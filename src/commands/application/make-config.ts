@@ -6,7 +6,7 @@ import { type EntryPoint, findEntryPoint } from '../../deploy/modules/entry-poin
 import { findDistribution, type PackageInfo } from '../../deploy/modules/packages.ts';
 import { declaredSchema } from '../../deploy/schema.ts';
 import { EXIT_FAILURE, EXIT_OK, errorCode, errorMessage, printableLine, RunError, UsageError } from '../../errors.ts';
-import { renderConfig, standardConfig, type Variables } from '../../scaffold/render-text.ts';
+import { renderConfig, standardConfig, type TemplateVariables } from '../../scaffold/render-text.ts';
 import { compareFiles, planFiles, writeFiles } from '../../scaffold/write.ts';
 import { fromWorkingDirectory, workingDirectory } from '../../working-directory.ts';
 import { parseAssignments } from '../command-line/arguments.ts';
@@ -80,7 +80,7 @@ async function makeConfig(
   return EXIT_OK;
 }
 
-async function configText(info: PackageInfo, point: EntryPoint, variables: Variables): Promise<string> {
+async function configText(info: PackageInfo, point: EntryPoint, variables: TemplateVariables): Promise<string> {
   const file = join(info.root, TEMPLATE);
   const template = await readIfExists(file);
   if (template !== undefined) return renderConfig(template, file, variables);

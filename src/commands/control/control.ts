@@ -4,7 +4,7 @@ import { EXIT_OK, UsageError } from '../../errors.ts';
 import type { FollowedLine } from '../../logging/follow.ts';
 import { DEBUG, ERROR, LEVELS, levelName, WARNING } from '../../logging/python/record.ts';
 import { strftime } from '../../logging/python/strftime.ts';
-import { requestLine } from '../../metrics/status-lines.ts';
+import { inFlightLine } from '../../metrics/status-lines.ts';
 import { printableLine } from '../../printable.ts';
 import type { FoundServer } from '../../process/ipc/control-client.ts';
 import type { BlockedWorker, ReloadOutcome, RequestsOutcome } from '../../process/supervisor/supervisor-control.ts';
@@ -194,7 +194,7 @@ async function stop(server: FoundServer, process: string, console: Console): Pro
 }
 
 async function showRequests(server: FoundServer, _argument: string, console: Console): Promise<void> {
-  const lines = requestLines(await server.ask<RequestsOutcome>({ command: 'requests' }));
+  const lines = requestsText(await server.ask<RequestsOutcome>({ command: 'requests' }));
   console.out(lines.length === 0 ? 'no request in flight' : lines.join('\n'));
 }
 
@@ -257,7 +257,7 @@ function lineTexts({ pid, time, level, from, text, lost = 0 }: FollowedLine, { s
 // --- `paster control CONFIG requests`
 
 /** The requests of all workers, the oldest first, then the blocked workers. */
-function requestLines({ status, blocked }: RequestsOutcome): string[] {
+function requestsText({ status, blocked }: RequestsOutcome): string[] {
   const { workers, pid: server } = status;
   const known = new Map(blocked.map((each) => [each.pid, each]));
   const requests = workers.flatMap(({ pid = 0, report, silent = 0 }) => {
@@ -271,7 +271,7 @@ function requestLines({ status, blocked }: RequestsOutcome): string[] {
   return [
     ...requests
       .sort((one, other) => other.request.seconds - one.request.seconds)
-      .map(({ pid, request }) => requestLine(request) + (pid === server ? '' : `, worker ${pid}`)),
+      .map(({ pid, request }) => inFlightLine(request) + (pid === server ? '' : `, worker ${pid}`)),
     ...(more > 0 ? [`and ${more} more`] : []),
     ...blocked.flatMap(blockedLines),
   ].map(printableLine);

@@ -19,7 +19,7 @@ import { measureQueueTime } from './queue-time.ts';
 import { type AddressOverrides, addressesOf, checkWorkerLimits, validateServer } from './server-section.ts';
 import type { ProcessSettings } from './server-settings.ts';
 import { type ServedListener, type ServingOptions, type ServingServer, serveTogether } from './serving.ts';
-import { isRange, upperBound, type WorkerCount } from './worker-count.ts';
+import { isRange, upperBound, type WorkersSetting } from './workers-setting.ts';
 
 /**
  * A server as its section describes it, with addresses and process settings. It serves in this process; `workers` and
@@ -115,13 +115,13 @@ export class LoadedServer implements ServingServer {
    * range, the most. Undefined: one process and no supervisor.
    */
   get workers(): number | undefined {
-    const count = this.#workerCount;
+    const count = this.#workersSetting;
     const most = count === undefined ? undefined : upperBound(count, this.settings.maxChildren);
     return most ?? this.automaticWorkers?.count;
   }
 
   /** With flup's names for the workers that wait, `auto` is the upper bound of a range. */
-  get #workerCount(): WorkerCount | undefined {
+  get #workersSetting(): WorkersSetting | undefined {
     const { workers, minSpare, maxSpare, spare_workers: spares } = this.settings;
     if (workers === undefined) return spares > 0 ? 1 : undefined;
     const isFlups = workers === 'auto' && (minSpare !== undefined || maxSpare !== undefined);
@@ -135,7 +135,7 @@ export class LoadedServer implements ServingServer {
 
   /** Present if the number of workers follows the load. */
   get scaling(): WorkerScaling | undefined {
-    const count = this.#workerCount;
+    const count = this.#workersSetting;
     if (!isRange(count)) return undefined;
     const { idle_timeout: idle, minSpare: leastSpare = 0, maxSpare: mostSpare = leastSpare } = this.settings;
     const minimum = Math.min(count.min, this.workers ?? 1);
@@ -145,7 +145,7 @@ export class LoadedServer implements ServingServer {
   /** With `workers = auto`, and with a range up to `auto`: how many, and why. */
   get automaticWorkers(): AutomaticWorkers | undefined {
     const { maxChildren = Number.POSITIVE_INFINITY } = this.settings;
-    const workers = this.#workerCount;
+    const workers = this.#workersSetting;
     if (workers === undefined || upperBound(workers) !== undefined) return undefined;
     this.#capacity ??= cpuCapacity();
     const capacity = this.#capacity;

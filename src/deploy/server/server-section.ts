@@ -14,7 +14,7 @@ import { warnOfKeysWithoutEffect } from '../sections/section-config.ts';
 import type { LoadSession } from '../session.ts';
 import { validateSettings, validateWith, warnOfObsolete } from '../validate.ts';
 import { type ProcessSettings, processSettings } from './server-settings.ts';
-import { isRange, upperBound, workerCountText } from './worker-count.ts';
+import { isRange, upperBound, workersSettingText } from './workers-setting.ts';
 
 /** Settings from the command line, which override the section. */
 export interface AddressOverrides {
@@ -155,7 +155,7 @@ export function checkWorkerLimits(settings: ProcessSettings, context: FactoryCon
     throw failure('minSpare', message, 'raise maxChildren, or lower minSpare');
   }
   if (!isRange(workers)) return;
-  const range = workerCountText(workers);
+  const range = workersSettingText(workers);
   if (maxChildren !== undefined && workers.min > maxChildren) {
     const message = `maxChildren = ${maxChildren} is less than the lower bound of workers = ${range}`;
     throw failure('maxChildren', message, `raise maxChildren to ${workers.min} or more, or lower the bound`);

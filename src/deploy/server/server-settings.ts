@@ -21,10 +21,10 @@ import {
 } from '../../config/setting.ts';
 import { PathPrefixes } from '../../http/path-prefixes.ts';
 import { networks } from '../../net/peers.ts';
-import { processes, type WorkerCount, workerCount } from './worker-count.ts';
+import { processes, type WorkersSetting, workersSetting } from './workers-setting.ts';
 
 // Named here, since the declarations of the package cannot import a type of another file by themselves.
-const workers: SettingType<WorkerCount> = workerCount;
+const workers: SettingType<WorkersSetting> = workersSetting;
 
 const spares = int({ min: 0, max: 1024 });
 

@@ -6,7 +6,7 @@ import { type BackgroundPart, partError, restartedBy } from '../background.ts';
 import type { Deployment } from '../deployment.ts';
 import { lines } from '../text.ts';
 import { cronJobSchedule } from './calendar.ts';
-import { hashOf, keyOf, labels, type PodResources, podResources, podTemplate } from './pods.ts';
+import { keyOf, labels, type PodResources, podResources, podTemplate, textHash } from './pods.ts';
 import {
   type ContainerServer,
   containerCommand,
@@ -187,7 +187,7 @@ function scheduleOf(part: Task): string {
 /** A CronJob's name has at most 52 characters: the names of its Jobs are longer. */
 function objectName({ name }: Deployment, { id }: BackgroundPart): string {
   const whole = `${name}-${id}`;
-  return whole.length <= 52 ? whole : `${whole.slice(0, 43).replace(/-$/, '')}-${hashOf(whole).slice(0, 8)}`;
+  return whole.length <= 52 ? whole : `${whole.slice(0, 43).replace(/-$/, '')}-${textHash(whole).slice(0, 8)}`;
 }
 
 function partMetadata(deployment: Deployment, name: string): YamlValue {

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { basename, relative } from 'node:path';
 import type { ProcessSettings } from '../../deploy/server/server-settings.ts';
-import { upperBound } from '../../deploy/server/worker-count.ts';
+import { upperBound } from '../../deploy/server/workers-setting.ts';
 import { workersFor } from '../../machine/capacity.ts';
 import type { Deployment } from '../deployment.ts';
 import { exportError } from '../site.ts';
@@ -128,7 +128,7 @@ export function podTemplate(deployment: Deployment, ini: string, options: PodOpt
     metadata: {
       labels: labels(name),
       // A file mounted with subPath never changes in a running pod; a changed annotation replaces the pods.
-      annotations: { 'paster/config': hashOf(ini).slice(0, 32) },
+      annotations: { 'paster/config': textHash(ini).slice(0, 32) },
     },
     spec: {
       automountServiceAccountToken: false,
@@ -185,7 +185,7 @@ export function podTemplate(deployment: Deployment, ini: string, options: PodOpt
   };
 }
 
-export function hashOf(text: string): string {
+export function textHash(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 

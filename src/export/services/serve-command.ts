@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { WEB } from '../../deploy/part-kinds.ts';
-import { workerCountText } from '../../deploy/server/worker-count.ts';
+import { workersSettingText } from '../../deploy/server/workers-setting.ts';
 import { type Address, formatAddress, isLoopback, type TcpAddress } from '../../net/address.ts';
 import { PACKAGE_ROOT } from '../../own-files.ts';
 import { type BackgroundPart, partError } from '../background.ts';
@@ -143,7 +143,7 @@ function isReached(address: Address): address is TcpAddress {
 export function containerCommand(deployment: Deployment, part: CommandPart): string[] {
   const { hasServer, names, file, project, settings } = deployment;
   const count = settings.workers;
-  const workers = count === undefined ? [] : ['--workers', workerCountText(count, settings.maxChildren)];
+  const workers = count === undefined ? [] : ['--workers', workersSettingText(count, settings.maxChildren)];
   const timeout = ['--graceful-timeout', String(settings.graceful_timeout)];
   const served = servedSections(deployment);
   const isWhole = served.length === 1 + deployment.others.length;

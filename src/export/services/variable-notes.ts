@@ -17,7 +17,7 @@ export function secretNames({ name }: Deployment): { readonly variables: string;
 }
 
 /** A file with secrets inside the project. */
-export interface ProjectFile {
+export interface SecretFile {
   readonly file: string;
   /** Relative to the project. */
   readonly path: string;
@@ -26,12 +26,12 @@ export interface ProjectFile {
 }
 
 /** What a container is given: the files of `env_file` and the private keys that are in the project. */
-export function mountedFiles(deployment: Deployment): ProjectFile[] {
+export function mountedFiles(deployment: Deployment): SecretFile[] {
   return inProject(deployment.project, secretFiles(deployment));
 }
 
 /** These, and the files of `--dotenv` in the project: what must not get into an image. */
-export function filesLeftOut(deployment: Deployment): ProjectFile[] {
+export function filesLeftOut(deployment: Deployment): SecretFile[] {
   return inProject(deployment.project, [...deployment.variables.optionFiles, ...secretFiles(deployment)]);
 }
 
@@ -39,7 +39,7 @@ function secretFiles({ variables, privateKeys, others }: Deployment): string[] {
   return [...variables.settingFiles, ...privateKeys, ...others.flatMap((other) => other.privateKeys)];
 }
 
-function inProject(project: string, files: readonly string[]): ProjectFile[] {
+function inProject(project: string, files: readonly string[]): SecretFile[] {
   return [...new Set(files)].flatMap((file) => {
     const path = relative(project, file);
     const isOutside = path.startsWith('..') || isAbsolute(path);

@@ -124,7 +124,7 @@ export function reportToParent(message: Report): Promise<void> {
   });
 }
 
-export function reportFailure(error: unknown): Promise<void> {
+export function reportFailureToParent(error: unknown): Promise<void> {
   return reportToParent({ paster: 'failed', error: packError(error) });
 }
 

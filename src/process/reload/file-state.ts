@@ -29,7 +29,7 @@ export function isSkipped(path: string): boolean {
 }
 
 /** The hash of a link includes its target, which may become another directory, or another file with the same content. */
-export function hashOf(file: string): string {
+export function contentHash(file: string): string {
   const target = linkTarget(file);
   const content = contentOf(file);
   if (target === undefined) return content ? digest(content) : MISSING;

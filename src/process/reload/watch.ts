@@ -10,9 +10,9 @@ import { asError } from '../../errors.ts';
 import { realPath } from '../../files/existing-path.ts';
 import {
   changedAt,
+  contentHash,
   EMPTY,
   firstMissing,
-  hashOf,
   isDirectory,
   isSkipped,
   MISSING,
@@ -150,7 +150,7 @@ export class Watcher {
       for (const name of [file, target]) this.#named.add(name);
       // If the module is a link, both its own name and its target count.
       if (target !== file && !this.#files.has(target)) {
-        this.#files.set(target, hashOf(target));
+        this.#files.set(target, contentHash(target));
         this.#watchDirectoryOf(target, loaded);
       }
       this.#watchDirectoryOf(file, loaded);
@@ -274,7 +274,7 @@ export class Watcher {
     const changed: string[] = [];
     let isIncomplete = false;
     for (const [path, since] of this.#pending) {
-      const hash = hashOf(path);
+      const hash = contentHash(path);
       const isNew = hash !== (this.#files.get(path) ?? MISSING);
       if (isNew && (hash === EMPTY || hash === MISSING) && now - since < INCOMPLETE_MS) {
         isIncomplete = true;
@@ -300,5 +300,5 @@ export class Watcher {
 
 /** The hash of a file that was read at `loaded` or later; unknown if the file has changed since then. */
 function hashWhenLoaded(path: string, loaded: number): string {
-  return changedAt(path) > loaded ? UNKNOWN : hashOf(path);
+  return changedAt(path) > loaded ? UNKNOWN : contentHash(path);
 }

@@ -13,7 +13,7 @@ import type { OtherProcesses } from './memory-budget.ts';
 import type { ScalingLimits } from './scaling/scaling-policy.ts';
 import type { DeadWorker, WorkerHandle } from './worker-handle.ts';
 
-export interface AutomaticWorkers {
+export interface AutomaticNumber {
   /** For people: `1.5 CPUs by cgroup quota`. */
   readonly reason: string;
   /** Whether the machine has more to give, which is logged at the start. */
@@ -34,7 +34,7 @@ export interface Supervision<Boot> {
   /** Present: the number follows the load, from `minimum` to `workers`. */
   readonly scaling?: ScalingRange | undefined;
   /** Present: as many workers as fit into `memoryLimit`. It says why there are not more of them if all fit. */
-  readonly automatic?: AutomaticWorkers | undefined;
+  readonly automatic?: AutomaticNumber | undefined;
   /** What this process and its workers may use together. */
   readonly memoryLimit?: MemoryLimit | undefined;
   /** Whether a worker ends before the one loads that takes its place. Default: false. */

@@ -58,7 +58,7 @@ export interface WorkerControl {
   ownGroup(pid: number): void;
 }
 
-export class SupervisorControl<Boot> implements WorkerControl {
+export class SupervisedWorkerControl<Boot> implements WorkerControl {
   readonly stopped: AbortSignal;
   readonly overdue: Promise<number>;
   readonly failure: Error | undefined;

@@ -24,7 +24,7 @@ import type { Preloader, UnitImporter } from '../preload/preloader.ts';
 import { endWithin } from '../program/last-task.ts';
 import { ConnectionShare } from './accept-balancer.ts';
 import { type Order, type Reporter, SupervisorChannel } from './supervisor-channel.ts';
-import { SupervisorControl, type WorkerControl } from './worker-control.ts';
+import { SupervisedWorkerControl, type WorkerControl } from './worker-control.ts';
 
 /** A server that a worker has started: the part of `Running` that is needed here. */
 export interface WorkerRunning {
@@ -146,7 +146,7 @@ class BootedWorker<Boot> {
   readonly #boot: BootMessage<Boot>;
   readonly #preloader: Preloader | undefined;
   readonly #share: ConnectionShare | undefined;
-  readonly #control: SupervisorControl<Boot>;
+  readonly #control: SupervisedWorkerControl<Boot>;
   readonly #listeners: Listener[] = [];
   /** The order that ends it. */
   readonly #end: Promise<Order<Boot>>;
@@ -163,7 +163,7 @@ class BootedWorker<Boot> {
     this.#share = boot.place && new ConnectionShare(boot.place, () => channel.reporter.isBusy());
     const stopping = new AbortController();
     const onEvaluated = () => preloader?.evaluated();
-    this.#control = new SupervisorControl(channel, boot, { stopped: stopping.signal, number, onEvaluated });
+    this.#control = new SupervisedWorkerControl(channel, boot, { stopped: stopping.signal, number, onEvaluated });
     this.#end = channel.next();
     void this.#end.then((order) => {
       stopping.abort();

@@ -1,11 +1,12 @@
 /** Finds the program that a line of a Procfile, an ecosystem file or a script in package.json runs, without running anything. */
 import { existsSync } from 'node:fs';
 import { basename, join, relative, resolve } from 'node:path';
+import type { Variables } from '../../config/env-file.ts';
 import { quotedWords } from '../../deploy/background/command-line.ts';
 import { readManifest, workspaceDirectories, workspacesRoot } from '../../deploy/programs/manifest.ts';
 import { commandFile, packageFile, parseScript } from '../../deploy/programs/script-command.ts';
 import { readableText } from '../../files/existing-path.ts';
-import { nodeProgram, otherProgram, type Program, shellWord, type Variables } from './migrated-app.ts';
+import { type MigratedProgram, nodeProgram, otherProgram, shellWord } from './migrated-app.ts';
 
 /** Characters that have a meaning only to a shell, besides those of variables. */
 const OPERATOR = /[|&;<>()`\n]/;
@@ -25,7 +26,7 @@ type Trail = readonly string[];
  * What a line of a shell runs, such as `node worker.js --queue mail`, `next start`, `npm run worker` or `cd api && npm start`.
  * @param shell what runs a line that needs a shell
  */
-export function programOfLine(written: string, cwd: string, shell: string, trail: Trail = []): Program {
+export function programOfLine(written: string, cwd: string, shell: string, trail: Trail = []): MigratedProgram {
   // `env A=1 node server.js` sets variables as `A=1 node server.js` does.
   const line = written.replace(EXEC, '$1').replace(/^\s*env\s+(?=[A-Za-z_]\w*=)/, '');
   const [, directory, rest] = DIRECTORY.exec(line) ?? [];
@@ -39,12 +40,12 @@ export function programOfLine(written: string, cwd: string, shell: string, trail
 }
 
 /** Like `programOfLine`, for words that no shell splits: a script of an ecosystem file and its arguments. */
-export function programOfWords(words: readonly string[], cwd: string, shell: string): Program {
+export function programOfWords(words: readonly string[], cwd: string, shell: string): MigratedProgram {
   return ofNode(words.map(shellWord).join(' '), cwd) ?? ofManager(words, cwd, shell, []) ?? otherProgram(words);
 }
 
 /** `node FILE`, also if FILE has to be built first, or the command of a package. */
-function ofNode(line: string, cwd: string): Program | undefined {
+function ofNode(line: string, cwd: string): MigratedProgram | undefined {
   const { command, file, args, nodeOptions, variables } = parseScript(line) ?? {};
   if (command === undefined || args === undefined || nodeOptions === undefined) return undefined;
   if (file === undefined) {
@@ -64,7 +65,7 @@ function existingFile(cwd: string, file: string): string | undefined {
 }
 
 /** The program that `npm start`, `npm run worker -- --loud` or `npm start -w api` runs, by the script in package.json. */
-function ofManager(words: readonly string[], cwd: string, shell: string, trail: Trail): Program | undefined {
+function ofManager(words: readonly string[], cwd: string, shell: string, trail: Trail): MigratedProgram | undefined {
   const found = packageScript(words, cwd);
   if (found === undefined) return undefined;
   const { directory, name, assignments } = found;
@@ -81,7 +82,7 @@ function ofManager(words: readonly string[], cwd: string, shell: string, trail: 
  * What a script runs, without a process of the package manager beside it.
  * @returns undefined for a script that needs a shell until its end
  */
-function ofScript(found: PackageScript, shell: string, trail: Trail): Program | undefined {
+function ofScript(found: PackageScript, shell: string, trail: Trail): MigratedProgram | undefined {
   const { hook, args, directory } = found;
   const script = found.script.replace(EXEC, '$1');
   const line = [script, ...args.map(shellWord)].join(' ');
@@ -94,7 +95,7 @@ function ofScript(found: PackageScript, shell: string, trail: Trail): Program | 
   return known ? withArguments(known, args) : chained(line, directory, shell, prefix, trail);
 }
 
-function withArguments(program: Program, args: readonly string[]): Program | undefined {
+function withArguments(program: MigratedProgram, args: readonly string[]): MigratedProgram | undefined {
   const { file, command = [] } = program;
   if (args.length === 0) return program;
   if (file !== undefined) return { ...program, args: [...program.args, ...args] };
@@ -112,7 +113,7 @@ function packagesPath(directory: string): string {
 }
 
 /** A plain command, such as `ts-node src/worker.ts`: that of a package by its path. */
-function ofPackage(line: string, cwd: string): Program | undefined {
+function ofPackage(line: string, cwd: string): MigratedProgram | undefined {
   if (parseScript(line) === undefined) return undefined;
   const all = wordsOf(line);
   const start = all.findIndex((word) => !ASSIGNMENT.test(word) && !/^(?:cross-env|npx)$/.test(word));
@@ -124,7 +125,7 @@ function ofPackage(line: string, cwd: string): Program | undefined {
 }
 
 /** Several commands: a shell runs those before the last one, and becomes the last one, which then gets the signals. */
-function chained(line: string, cwd: string, shell: string, prefix: string, trail: Trail): Program | undefined {
+function chained(line: string, cwd: string, shell: string, prefix: string, trail: Trail): MigratedProgram | undefined {
   const [, before, last] = CHAIN.exec(line) ?? [];
   if (before === undefined || last === undefined) return undefined;
   const separator = line.startsWith('&&', before.length) ? ' && ' : '; ';
@@ -164,7 +165,7 @@ export function stopSignalOf(command: readonly string[], cwd: string): string | 
 }
 
 /** Plain words need no shell. */
-function plainCommand(line: string): Program | undefined {
+function plainCommand(line: string): MigratedProgram | undefined {
   return /^[\w@%+=:,./ -]+$/.test(line) && !ASSIGNMENT.test(line.trim())
     ? otherProgram(line.trim().split(/\s+/))
     : undefined;
@@ -180,7 +181,7 @@ function wordsOf(line: string): string[] {
   }
 }
 
-function withVariables(program: Program, assignments: readonly string[] = []): Program {
+function withVariables(program: MigratedProgram, assignments: readonly string[] = []): MigratedProgram {
   const variables: Variables = Object.fromEntries(
     assignments.map((each) => [each.slice(0, each.indexOf('=')), each.slice(each.indexOf('=') + 1)]),
   );

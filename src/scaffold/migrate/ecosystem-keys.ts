@@ -118,7 +118,7 @@ const MOST_SECONDS = seconds.max ?? Number.POSITIVE_INFINITY;
 const BYTES: Readonly<Record<string, number>> = { K: 1024, M: 1024 ** 2, G: 1024 ** 3, '': 1 };
 
 /** pm2's `300M`, in MiB. */
-export function mebibytes(value: unknown): string | undefined {
+export function mebibytesOf(value: unknown): string | undefined {
   const [, number, unit = ''] = /^(\d+)([KMG]?)$/.exec(textOf(value) ?? '') ?? [];
   if (number === undefined) return undefined;
   const size = Math.max(1, Math.round((Number(number) * (BYTES[unit] ?? 1)) / 1024 ** 2));

@@ -1,11 +1,13 @@
 /** The apps of pm2's ecosystem file, as pm2 itself reads them. */
+
 import { availableParallelism } from 'node:os';
 import { basename, dirname, extname, relative, resolve } from 'node:path';
+import type { Variables } from '../../config/env-file.ts';
 import { didYouMean } from '../../config/nearest.ts';
 import { quotedWords } from '../../deploy/background/command-line.ts';
 import { backgroundSettings } from '../../deploy/background/process-settings.ts';
 import { schedule, scheduleProblem } from '../../deploy/background/task-settings.ts';
-import { processes } from '../../deploy/server/worker-count.ts';
+import { processes } from '../../deploy/server/workers-setting.ts';
 import { ConfigError, UsageError } from '../../errors.ts';
 import { readableText } from '../../files/existing-path.ts';
 import { programOfLine, programOfWords, stopSignalOf } from './command-line.ts';
@@ -13,21 +15,14 @@ import {
   canonicalApp,
   ECOSYSTEM_KEYS,
   FILE_KEYS,
-  mebibytes,
+  mebibytesOf,
   placeOfValue,
   secondsOf,
   textOf,
   UNKNOWN_KEY,
 } from './ecosystem-keys.ts';
 import { listening, missingNotes, opensPort, servedProgram } from './listening.ts';
-import {
-  type MigratedApp,
-  nodeProgram,
-  otherProgram,
-  type Program,
-  type Variables,
-  withEnvFiles,
-} from './migrated-app.ts';
+import { type MigratedApp, type MigratedProgram, nodeProgram, otherProgram, withEnvFiles } from './migrated-app.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -143,7 +138,7 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
     runsOnce: endsItself && times === undefined,
     isPm2s,
     settings: {
-      ...setting('max_memory', mebibytes(app['max_memory_restart'])),
+      ...setting('max_memory', mebibytesOf(app['max_memory_restart'])),
       ...setting('graceful_timeout', secondsOf(app['kill_timeout'])),
       ...setting('start_timeout', secondsOf(app['listen_timeout'])),
       ...setting('user', textOf(app['uid'])),
@@ -194,7 +189,7 @@ function setting<K extends keyof MigratedApp['settings']>(
   return value === undefined ? {} : ({ [key]: value } as Record<K, string>);
 }
 
-function programOf(app: Fields, script: string, cwd: string, file: string): Program {
+function programOf(app: Fields, script: string, cwd: string, file: string): MigratedProgram {
   const args = argumentsOf(app['args'], file);
   const nodeOptions = withValues(argumentsOf(app['node_args'], file));
   const interpreter = textOf(app['exec_interpreter']);
@@ -221,7 +216,7 @@ function programOf(app: Fields, script: string, cwd: string, file: string): Prog
 }
 
 /** pm2 chooses the cluster if there are instances and no mode. */
-function isClusterMode(app: Fields, { file }: Program): boolean {
+function isClusterMode(app: Fields, { file }: MigratedProgram): boolean {
   const mode = textOf(app['exec_mode']);
   if (mode !== undefined) return mode.startsWith('cluster');
   return file !== undefined && app['instances'] !== undefined;
@@ -297,7 +292,7 @@ function notesOf(app: Fields, variables: Variables): string[] {
 /** Otherwise the INI file would lack the limit, and nothing would say so. */
 function limitNotes(app: Fields): string[] {
   const limits = [
-    { key: 'max_memory_restart', read: mebibytes, expected: 'a size such as 300M, at most 1024G' },
+    { key: 'max_memory_restart', read: mebibytesOf, expected: 'a size such as 300M, at most 1024G' },
     { key: 'kill_timeout', read: secondsOf, expected: 'a number of milliseconds above 0' },
     { key: 'listen_timeout', read: secondsOf, expected: 'a number of milliseconds above 0' },
   ];

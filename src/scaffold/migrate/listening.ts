@@ -4,7 +4,7 @@ import { dirname, relative, resolve } from 'node:path';
 import { frameworkOf } from '../../deploy/programs/frameworks.ts';
 import { readableText } from '../../files/existing-path.ts';
 import { originals, withoutComments } from '../program-port.ts';
-import type { Program } from './migrated-app.ts';
+import type { MigratedProgram } from './migrated-app.ts';
 
 /** Commands of packages that serve HTTP. */
 const SERVERS = new Set([
@@ -61,7 +61,7 @@ const MOST_FILES = 200;
  * @returns 'unknown' if its file is not there, such as one that has to be built, or if a package may listen for it;
  * 'websocket' if it opens a port for WebSockets alone; 'other' if it does so for another protocol than HTTP, such as gRPC
  */
-export function listening({ file }: Program): 'yes' | 'websocket' | 'other' | 'no' | 'unknown' {
+export function listening({ file }: MigratedProgram): 'yes' | 'websocket' | 'other' | 'no' | 'unknown' {
   if (file === undefined) return 'no';
   const [, command] = /\/node_modules\/(?:\.bin\/|@[^/]+\/)?([^/]+)/.exec(file) ?? [];
   if (command !== undefined) return SERVERS.has(command) ? 'yes' : 'unknown';
@@ -118,9 +118,9 @@ export function opensPort(command: readonly string[]): boolean {
  * @param mayServe whether it is a server if its files do not say
  */
 export function servedProgram(
-  program: Program,
+  program: MigratedProgram,
   mayServe: boolean,
-): { readonly program: Program; readonly notes: readonly string[] } {
+): { readonly program: MigratedProgram; readonly notes: readonly string[] } {
   const { last, cwd } = program;
   const listens = last ? listening(last.program) : 'no';
   if (!last || ['no', 'other'].includes(listens) || (listens !== 'yes' && !mayServe)) return { program, notes: [] };
@@ -132,7 +132,7 @@ export function servedProgram(
 }
 
 /** Notes for a program whose file does not exist. */
-export function missingNotes({ file, command: [command = ''] = [] }: Program, cwd: string): string[] {
+export function missingNotes({ file, command: [command = ''] = [] }: MigratedProgram, cwd: string): string[] {
   if (/(?:^|\/)node_modules\/\.bin\//.test(command) && !existsSync(resolve(cwd, command)))
     return [`there is no ${command} yet: install the packages, and run create --from again`];
   if (file === undefined || readableText(file) !== undefined) return [];

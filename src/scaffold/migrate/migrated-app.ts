@@ -1,12 +1,11 @@
 /** What an ecosystem file or a Procfile runs, before it becomes sections of an INI file. */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-
-export type Variables = Readonly<Record<string, string>>;
+import type { Variables } from '../../config/env-file.ts';
 
 export interface MigratedApp {
   readonly name: string;
-  readonly program: Program;
+  readonly program: MigratedProgram;
   /** Absolute. */
   readonly cwd: string;
   readonly variables: Variables;
@@ -44,7 +43,7 @@ export type MigratedSetting =
   | 'reload_ignore';
 
 /** A program of Node, or any other command. */
-export interface Program {
+export interface MigratedProgram {
   /** Of a program of Node: its file, an absolute path. */
   readonly file?: string;
   readonly args: readonly string[];
@@ -56,14 +55,18 @@ export interface Program {
   /** Where it runs, if a command names a directory: `cd api && node server.js`. An absolute path. */
   readonly cwd?: string;
   /** Of several commands, such as `prisma migrate deploy && node server.js`: the last one, and the text of those before it. */
-  readonly last?: { readonly program: Program; readonly before: string };
+  readonly last?: { readonly program: MigratedProgram; readonly before: string };
 }
 
-export function nodeProgram(file: string, args: readonly string[], nodeOptions: readonly string[] = []): Program {
+export function nodeProgram(
+  file: string,
+  args: readonly string[],
+  nodeOptions: readonly string[] = [],
+): MigratedProgram {
   return { file, args, nodeOptions, variables: {} };
 }
 
-export function otherProgram(command: readonly string[]): Program {
+export function otherProgram(command: readonly string[]): MigratedProgram {
   return { command, args: [], nodeOptions: [], variables: {} };
 }
 
@@ -90,10 +93,10 @@ const DOTENV = /^(?:-r|--require|--import)[= ]dotenv\/config$/;
  * @returns the program without these options, and the files as absolute paths
  */
 export function withEnvFiles(
-  program: Program,
+  program: MigratedProgram,
   cwd: string,
   variables: Variables,
-): { readonly program: Program; readonly envFiles: readonly string[] } {
+): { readonly program: MigratedProgram; readonly envFiles: readonly string[] } {
   const envFiles: string[] = [];
   const nodeOptions = program.nodeOptions.filter((option) => {
     const [, ifExists, named] = ENV_FILE.exec(option) ?? [];

@@ -3,7 +3,13 @@ import { isAbsolute, relative } from 'node:path';
 import { WEB } from '../../deploy/part-kinds.ts';
 import { scriptEnvironment } from '../../deploy/programs/script-environment.ts';
 import { portOf, readPort } from '../program-port.ts';
-import { type MigratedApp, type MigratedSetting, mergedNotes, type Program, shellWord } from './migrated-app.ts';
+import {
+  type MigratedApp,
+  type MigratedProgram,
+  type MigratedSetting,
+  mergedNotes,
+  shellWord,
+} from './migrated-app.ts';
 
 export interface IniOptions {
   /** The application that paster serves; undefined: none. */
@@ -208,7 +214,7 @@ function environmentEntries(
 }
 
 /** Options of Node that no variable can contain. */
-export function lostOptions({ nodeOptions }: Program): string[] {
+export function lostOptions({ nodeOptions }: MigratedProgram): string[] {
   return scriptEnvironment({ variables: [], nodeOptions }).lost.map(
     (option) => `node_args: NODE_OPTIONS cannot contain ${option}`,
   );

@@ -48,7 +48,7 @@ interface DevelopmentPlan {
  * To be called before the application is loaded.
  * @returns What wraps the loaded application so that each request is shown, if this process writes to a terminal.
  */
-export async function requestLines(
+export async function shownRequests(
   { reload, logLevel }: DevelopmentPlan,
   server: LoadedServer,
 ): Promise<(app: App) => App> {

@@ -43,7 +43,7 @@ function withRequestLines(app: App, terminal: WriteStream): App {
     return (status) => {
       const milliseconds = performance.now() - start;
       const line = { time: new Date(), method, url, status, milliseconds };
-      terminal.write(`${requestLine(line, terminal.columns, paint)}\n`);
+      terminal.write(`${completedRequestLine(line, terminal.columns, paint)}\n`);
     };
   };
   const wrapped: App = (req, res) => {
@@ -89,7 +89,7 @@ function onStatus(socket: Duplex, callback: (status: number | undefined) => void
 }
 
 /** A line without its end. A URL that does not fit into `columns` is cut. */
-export function requestLine(
+export function completedRequestLine(
   { time, method, url, status, milliseconds }: RequestLine,
   columns: number,
   paint: Paint,

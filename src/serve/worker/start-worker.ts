@@ -33,7 +33,7 @@ import {
   servedContexts,
   type WorkerPlan,
 } from '../plan.ts';
-import { requestLines, showFailures } from '../terminal/developer-output.ts';
+import { showFailures, shownRequests } from '../terminal/developer-output.ts';
 import { configurationReadAhead, readConfigurationAhead } from './configuration-ahead.ts';
 import { enterPlan, followedLogFile, preload, watchAtFault } from './prepare-process.ts';
 
@@ -150,7 +150,7 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
       control.watchPatterns(patterns);
     }
     if (!logging) await showFailures(plan, server);
-    const withLines = await requestLines(plan, server);
+    const withLines = await shownRequests(plan, server);
     refuseListeningLater(plan.directory, log);
     const context = ahead?.app ?? (await plannedAppContext(plan, session));
     const app = servedApp(withLines(await loadPlannedApp(plan, context, onPage)), plan, control, log);

@@ -37,7 +37,7 @@ const ERRORS: Readonly<Record<string, number>> = {
 
 /** What throws these is quoted by an error of the family: the types of settings, and what they are made of. */
 const QUOTED =
-  /^(?:config\/(?:convert|env-file|setting)|deploy\/server\/worker-count|.*\/(?:settings|trusted-proxies|target)|net\/peers|servers\/.*|filters\/(?!auth\/(?!grantip)|debugging\/profile).*)\.ts$/;
+  /^(?:config\/(?:convert|env-file|setting)|deploy\/server\/workers-setting|.*\/(?:settings|trusted-proxies|target)|net\/peers|servers\/.*|filters\/(?!auth\/(?!grantip)|debugging\/profile).*)\.ts$/;
 
 const HOLE = '…';
 

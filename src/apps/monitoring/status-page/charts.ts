@@ -8,13 +8,13 @@ const HEIGHT = 100;
 const WINDOW = 6;
 
 /** A value and when it was. */
-export interface Point {
+export interface ChartPoint {
   readonly at: number;
   readonly value: number;
 }
 
 /** A line over the last ten minutes. It has no axes: `label` says what it shows. */
-export function sparkline(points: readonly Point[], now: number, label: string): string {
+export function sparkline(points: readonly ChartPoint[], now: number, label: string): string {
   const most = Math.max(...points.map(({ value }) => value), Number.MIN_VALUE);
   return svg('spark', label, line(points, now, most));
 }
@@ -72,7 +72,7 @@ export function latencyChart(samples: readonly Sample[], now: number): Chart {
 }
 
 /** Draws a line; points that are further apart than samples are, are not connected. */
-function line(points: readonly Point[], now: number, most: number, attributes = ''): string {
+function line(points: readonly ChartPoint[], now: number, most: number, attributes = ''): string {
   let before = Number.NEGATIVE_INFINITY;
   const path = points.map(({ at, value }) => {
     const command = at - before > 3 * SAMPLE_MS ? 'M' : 'L';

@@ -7,11 +7,11 @@ export interface Cell {
   readonly className?: string;
 }
 
-export function text(value: string, className = ''): Cell {
+export function textCell(value: string, className = ''): Cell {
   return { html: escapeHtml(value), className };
 }
 
-export function number(value: string | number, className = ''): Cell {
+export function numberCell(value: string | number, className = ''): Cell {
   return { html: escapeHtml(String(value)), className: `num ${className}`.trim() };
 }
 

@@ -13,7 +13,7 @@ import { SCRIPT, STYLE } from './style.ts';
 import { eventsTable, inFlightTable, processesTable, sectionsTable, tasksTable, workersTable } from './tables.ts';
 
 /** The parts of the page by their ids, as HTML. */
-export type PageParts = Readonly<Record<string, string>>;
+export type StatusParts = Readonly<Record<string, string>>;
 
 /** A page of another version than the server's reloads itself. */
 export const BUILD = ownVersion();
@@ -32,7 +32,7 @@ const HEADINGS: readonly (readonly [id: string, heading: string])[] = [
 /** Samples that the numbers at the top are taken from: the last minute. */
 const RECENT = 12;
 
-export function pageParts(status: ServerStatus, identity: ServerIdentity | undefined, now = Date.now()): PageParts {
+export function pageParts(status: ServerStatus, identity: ServerIdentity | undefined, now = Date.now()): StatusParts {
   const { workers, totals, events, history = [] } = status;
   return {
     summary: summary(status, history, now),
@@ -48,7 +48,7 @@ export function pageParts(status: ServerStatus, identity: ServerIdentity | undef
 }
 
 /** @param refresh seconds between two updates; 0: never */
-export function statusPage(parts: PageParts, refresh: number): string {
+export function statusPage(parts: StatusParts, refresh: number): string {
   const isLive = refresh > 0;
   const sections = HEADINGS.filter(([id]) => parts[id] !== undefined).map(
     ([id, heading]) => `<section aria-labelledby="h-${id}"><h2 id="h-${id}">${heading}</h2>

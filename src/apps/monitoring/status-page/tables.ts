@@ -11,8 +11,8 @@ import type {
   WorkerStatus,
 } from '../../../metrics/server-status.ts';
 import { countsText, duration, mebibytes, milliseconds } from '../../../metrics/status-lines.ts';
-import { bar, type Point, sparkline } from './charts.ts';
-import { type Cell, latency, number, table, text } from './format.ts';
+import { bar, type ChartPoint, sparkline } from './charts.ts';
+import { type Cell, latency, numberCell, table, textCell } from './format.ts';
 
 /** Seconds of event-loop lag that fill the bar. */
 const FULL_LAG_S = 0.1;
@@ -21,25 +21,25 @@ export function workersTable(workers: readonly WorkerStatus[], history: readonly
   const largest = Math.max(...workers.map(({ report }) => report?.memory.resident ?? 0), 1);
   const rows = workers.map((worker): Cell[] => {
     const { pid, report } = worker;
-    const name = [number(pid ?? '?'), stateCell(worker)];
+    const name = [numberCell(pid ?? '?'), stateCell(worker)];
     if (!report)
       return [
         ...name,
-        text('–', 'none'),
-        number('–', 'none'),
-        number('–', 'none'),
-        text('–', 'none'),
-        text('–', 'none'),
+        textCell('–', 'none'),
+        numberCell('–', 'none'),
+        numberCell('–', 'none'),
+        textCell('–', 'none'),
+        textCell('–', 'none'),
       ];
-    const points = (of: (sample: WorkerSample) => number): Point[] =>
+    const points = (of: (sample: WorkerSample) => number): ChartPoint[] =>
       history.flatMap(({ at, workers: sampled }) =>
         sampled.filter((each) => each.pid === pid).map((each) => ({ at, value: of(each) })),
       );
     return [
       ...name,
-      text(duration(report.uptime)),
-      number(requestsOf(report.counts)),
-      number(report.inFlightCount),
+      textCell(duration(report.uptime)),
+      numberCell(requestsOf(report.counts)),
+      numberCell(report.inFlightCount),
       lagCell(
         report,
         points((each) => each.lag),
@@ -58,18 +58,18 @@ export function workersTable(workers: readonly WorkerStatus[], history: readonly
 }
 
 function stateCell({ state, silent }: WorkerStatus): Cell {
-  if (silent !== undefined) return text(`does not respond; as it was ${silent.toFixed(1)} s ago`, 'bad');
-  if (state === 'standby') return text('spare');
-  return text(state, state === 'ready' ? 'good' : 'warn');
+  if (silent !== undefined) return textCell(`does not respond; as it was ${silent.toFixed(1)} s ago`, 'bad');
+  if (state === 'standby') return textCell('spare');
+  return textCell(state, state === 'ready' ? 'good' : 'warn');
 }
 
-function lagCell({ lag }: ProcessReport, points: readonly Point[], now: number): Cell {
+function lagCell({ lag }: ProcessReport, points: readonly ChartPoint[], now: number): Cell {
   const shown = `${milliseconds(lag.recent)} <small>at most ${milliseconds(lag.most)} in a minute</small>`;
   const label = `Event-loop lag in the last ten minutes, now ${milliseconds(lag.recent)}`;
   return { html: shown + bar(lag.recent / FULL_LAG_S) + sparkline(points, now, label) };
 }
 
-function memoryCell({ memory }: ProcessReport, largest: number, points: readonly Point[], now: number): Cell {
+function memoryCell({ memory }: ProcessReport, largest: number, points: readonly ChartPoint[], now: number): Cell {
   const heap = `heap ${mebibytes(memory.heapUsed)} of ${mebibytes(memory.heapTotal)}`;
   const label = `Memory in the last ten minutes, now ${mebibytes(memory.resident)}`;
   const shown = `${mebibytes(memory.resident)} <small>${heap}</small>`;
@@ -79,14 +79,15 @@ function memoryCell({ memory }: ProcessReport, largest: number, points: readonly
 /** Background processes. */
 export function processesTable(processes: readonly ProcessStatus[]): string {
   const rows = processes.flatMap(({ name, isStopped, workers, restarts }): Cell[][] => {
-    const restarted = number(countsText(restarts) || '0');
-    if (workers.length === 0) return [[text(name), number('–'), text(isStopped ? 'stopped' : 'does not run', 'warn')]];
+    const restarted = numberCell(countsText(restarts) || '0');
+    if (workers.length === 0)
+      return [[textCell(name), numberCell('–'), textCell(isStopped ? 'stopped' : 'does not run', 'warn')]];
     return workers.map(({ pid, state, report }) => [
-      text(name),
-      number(pid ?? '?'),
-      text(state),
-      number(report ? duration(report.uptime) : '–'),
-      number(report ? mebibytes(report.memory.resident) : '–'),
+      textCell(name),
+      numberCell(pid ?? '?'),
+      textCell(state),
+      numberCell(report ? duration(report.uptime) : '–'),
+      numberCell(report ? mebibytes(report.memory.resident) : '–'),
       restarted,
     ]);
   });
@@ -96,17 +97,17 @@ export function processesTable(processes: readonly ProcessStatus[]): string {
 /** Tasks with their last and next runs. */
 export function tasksTable(tasks: readonly TaskStatus[], now: number): string {
   const rows = tasks.map(({ name, schedule, next, running, last, runs }): Cell[] => [
-    text(name),
-    text(schedule),
-    text(
+    textCell(name),
+    textCell(schedule),
+    textCell(
       last ? `${last.result}${last.text === undefined ? '' : `: ${last.text}`}` : '–',
       last?.result === 'failed' ? 'bad' : '',
     ),
-    number(last ? `${last.seconds.toFixed(1)} s` : '–'),
+    numberCell(last ? `${last.seconds.toFixed(1)} s` : '–'),
     running === undefined
-      ? number(next === undefined ? '–' : `in ${duration(Math.max(0, next - now) / 1000)}`)
-      : text(`runs in process ${running}`),
-    number(countsText(runs) || '0'),
+      ? numberCell(next === undefined ? '–' : `in ${duration(Math.max(0, next - now) / 1000)}`)
+      : textCell(`runs in process ${running}`),
+    numberCell(countsText(runs) || '0'),
   ]);
   return table(['Task', 'Schedule', 'Last run', 'Took', 'Next run', 'Runs'], rows, 'None.');
 }
@@ -118,12 +119,12 @@ export function inFlightTable(workers: readonly WorkerStatus[]): string {
   const rows = named
     .sort((one, other) => other.seconds - one.seconds)
     .map(({ seconds, method, url, client, section, pid }) => [
-      number(`${seconds.toFixed(1)} s`, seconds >= 10 ? 'warn' : ''),
-      text(method),
-      text(url, 'url'),
-      text(client ?? 'unknown'),
-      text(section ?? ''),
-      number(pid ?? '?'),
+      numberCell(`${seconds.toFixed(1)} s`, seconds >= 10 ? 'warn' : ''),
+      textCell(method),
+      textCell(url, 'url'),
+      textCell(client ?? 'unknown'),
+      textCell(section ?? ''),
+      numberCell(pid ?? '?'),
     ]);
   const more = all > named.length ? `<p class="soft">and ${all - named.length} more</p>` : '';
   return table(['Age', 'Method', 'URL', 'Client', 'Section', 'PID'], rows, 'None.') + more;
@@ -150,8 +151,8 @@ export function eventsTable(events: readonly ServerEvent[], now: number): string
       html: `<time datetime="${new Date(at).toISOString()}">${duration(Math.max(0, now - at) / 1000)} ago</time>`,
       className: 'num',
     },
-    text(KINDS[kind], BAD.has(kind) ? 'bad' : ''),
-    text(reason),
+    textCell(KINDS[kind], BAD.has(kind) ? 'bad' : ''),
+    textCell(reason),
   ]);
   return table(['When', 'What', 'Why'], rows, 'None since the start.');
 }
@@ -166,12 +167,12 @@ export function sectionsTable({ sections }: Counts): string {
       .sort(([one], [other]) => one - other)
       .map(([status, times]) => `<span class="k${Math.floor(status / 100)}">${status}</span> × ${times}`);
     return [
-      text(section === '' ? 'none: a filter in front responded' : section),
-      number(count),
-      number(latency(count === 0 ? undefined : seconds / count)),
-      number(latency(quantile(durations, 0.95))),
+      textCell(section === '' ? 'none: a filter in front responded' : section),
+      numberCell(count),
+      numberCell(latency(count === 0 ? undefined : seconds / count)),
+      numberCell(latency(quantile(durations, 0.95))),
       { html: shown.map((each) => `<span class="soft">${each}</span>`).join(', ') },
-      number(aborted),
+      numberCell(aborted),
     ];
   });
   return table(['Section', 'Requests', 'Mean', '95 %', 'By status', 'Not finished'], rows, 'No requests yet.');

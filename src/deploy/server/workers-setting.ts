@@ -7,13 +7,13 @@ export interface WorkerRange {
   readonly max: number | 'auto';
 }
 
-export type WorkerCount = number | 'auto' | WorkerRange;
+export type WorkersSetting = number | 'auto' | WorkerRange;
 
 const MOST = 1024;
 export const processes = int({ min: 1, max: MOST });
 const lowerBound = int({ min: 0, max: MOST });
 
-export const workerCount: SettingType<WorkerCount> = {
+export const workersSetting: SettingType<WorkersSetting> = {
   ...processes,
   allowed: `auto, ${processes.allowed}, or a range such as 1-8, 1-auto or 0-4`,
   parse(value) {
@@ -33,12 +33,12 @@ export const workerCount: SettingType<WorkerCount> = {
   },
 };
 
-export function isRange(count: WorkerCount | undefined): count is WorkerRange {
+export function isRange(count: WorkersSetting | undefined): count is WorkerRange {
   return typeof count === 'object';
 }
 
 /** As in the INI file. @param maxChildren as for `upperBound` */
-export function workerCountText(count: WorkerCount, maxChildren?: number): string {
+export function workersSettingText(count: WorkersSetting, maxChildren?: number): string {
   return isRange(count) ? `${count.min}-${upperBound(count, maxChildren) ?? 'auto'}` : String(count);
 }
 
@@ -46,7 +46,7 @@ export function workerCountText(count: WorkerCount, maxChildren?: number): strin
  * The most workers that a setting names; undefined: as many as the machine allows.
  * @param maxChildren a lower upper bound of a range
  */
-export function upperBound(count: WorkerCount, maxChildren = Number.POSITIVE_INFINITY): number | undefined {
+export function upperBound(count: WorkersSetting, maxChildren = Number.POSITIVE_INFINITY): number | undefined {
   if (!isRange(count)) return count === 'auto' ? undefined : count;
   return count.max === 'auto' ? undefined : Math.min(count.max, maxChildren);
 }

@@ -1,7 +1,7 @@
 /** `workers`, and what follows from it: how many there are at most, and between which bounds the load decides. */
 import { expect, test } from 'vitest';
 import { loadServer } from '../../src/deploy/load.ts';
-import { workerCount, workerCountText } from '../../src/deploy/server/worker-count.ts';
+import { workersSetting, workersSettingText } from '../../src/deploy/server/workers-setting.ts';
 import { cpuCapacity, workersFor } from '../../src/machine/capacity.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { runHere } from '../helpers/programs/command.ts';
@@ -17,9 +17,9 @@ test.each([
   ['0-auto', { min: 0, max: 'auto' }],
   ['3-3', 3],
 ] as const)('%s', (text, count) => {
-  const parsed = workerCount.parse(text);
+  const parsed = workersSetting.parse(text);
   expect(parsed).toEqual(count);
-  expect(workerCount.parse(workerCountText(parsed))).toEqual(count);
+  expect(workersSetting.parse(workersSettingText(parsed))).toEqual(count);
 });
 
 test.each([
@@ -33,7 +33,7 @@ test.each([
   ['1-2-3', 'not a whole number'],
   ['many', 'not a whole number'],
 ])('%s is an error', (text, message) => {
-  expect(() => workerCount.parse(text)).toThrow(message);
+  expect(() => workersSetting.parse(text)).toThrow(message);
 });
 
 async function server(settings: string) {
