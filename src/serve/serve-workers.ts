@@ -10,6 +10,7 @@ import { applyEnvironment, type ConfiguredEnvironment } from '../deploy/server/e
 import type { NamedServers } from '../deploy/server/server-group.ts';
 import { LoadSession } from '../deploy/session.ts';
 import { ConfigError, EXIT_OK } from '../errors.ts';
+import type { Logger } from '../log.ts';
 import { memoryLimit } from '../machine/capacity.ts';
 import { bindSocket, type HeldSocket, holdSocket } from '../net/held-socket.ts';
 import { OWN_CODE } from '../own-files.ts';
@@ -21,7 +22,7 @@ import { Supervisor } from '../process/supervisor/supervisor.ts';
 import { enterDirectory, workingDirectory } from '../working-directory.ts';
 import { listenerUrl, openBrowser, servedName } from './announce.ts';
 import { deathDetails } from './death-details.ts';
-import { newDevelopment, nextVersion } from './development/is-developed.ts';
+import { type Development, newDevelopment, nextVersion } from './development/is-developed.ts';
 import { loadPlannedServers, type ServePlan, type StickyPlan, servedContexts, type WorkerPlan } from './plan.ts';
 import { BackgroundProcesses } from './processes/background-processes.ts';
 import { startEnvironment } from './processes/start-environment.ts';
@@ -68,55 +69,11 @@ export async function serveWorkers(service: Service): Promise<number> {
   };
   const development = newDevelopment();
   const developer = service.isLogConfigured ? undefined : await developerLog({ ...request, ...plan }, server);
-  const supervision = (
-    loaded: NamedServers,
-    environment: ConfiguredEnvironment,
-    opened: readonly OpenedSockets<HeldSocket>[],
-    sockets: readonly HeldSocket[],
-  ) => {
-    const [{ server }] = loaded;
-    const { settings } = server;
-    const flags = debugFlags(server.context.globalConf);
-    const worker = workerPlan(service, opened, server, environment, sticky(loaded));
-    const { directory, variables, ownership, preload } = worker;
-    // In development one version serves at a time, and a fixed number is the simplest.
-    const scaling = reload ? undefined : server.scaling;
-    return {
-      boot: {
-        ...worker,
-        development: nextVersion(development, reload && settings.browser_reload && flags.browserReload),
-      },
-      env: startEnvironment(worker, log),
-      sockets,
-      workers: workersOf(server, reload),
-      scaling,
-      automatic: server.automaticWorkers,
-      memoryLimit: memoryLimit(),
-      exclusive: settings.reload_exclusive,
-      canary: settings.canary > 0 ? { seconds: settings.canary, margin: settings.canary_errors / 100 } : undefined,
-      isIgnored: ignoredPaths(settings.reload_ignore, plan.file === undefined ? plan.directory : dirname(plan.file)),
-      // A debugger may pause a worker for any time.
-      startTimeout: inspect ? 0 : settings.start_timeout,
-      gracefulTimeout: settings.graceful_timeout,
-      workerTimeout: inspect ? 0 : settings.worker_timeout,
-      maxRequests: settings.max_requests,
-      maxRequestsJitter: settings.max_requests_jitter,
-      maxMemory: settings.max_memory,
-      spareWorkers: settings.spare_workers,
-      // Modules that trace packages have to see how the application itself imports them.
-      preload:
-        settings.reload_preload === 'auto' && !runsPackage && preload.length === 0
-          ? {
-              leaveOut: settings.reload_preload_except,
-              environment: { directory, variables, ownership },
-              isReload: reload,
-            }
-          : undefined,
-    };
-  };
+  const describe = (version: LoadedVersion) =>
+    versionOf(service, version, sticky(version.loaded), development, runsPackage);
   /** Has the files of the version that serves, or is to serve. */
   let read = session;
-  const first = supervision(servers, service.environment, bound, hold(bound));
+  const first = describe({ loaded: servers, environment: service.environment, opened: bound, sockets: hold(bound) });
   let { sockets } = first;
   let endpoints = plannedEndpoints(first.boot.servers, sockets);
   const watched = [...session.files, ...first.boot.envFiles];
@@ -151,15 +108,13 @@ export async function serveWorkers(service: Service): Promise<number> {
       const same =
         sockets.length === current.sockets.length &&
         sockets.every((socket, index) => socket === current.sockets[index]);
-      return supervision(next, environment, opened, same ? current.sockets : sockets);
+      return describe({ loaded: next, environment, opened, sockets: same ? current.sockets : sockets });
     },
     onReplaced(serving) {
       const before = endpoints.map(listenerUrl);
       sockets = serving.sockets;
       endpoints = plannedEndpoints(serving.boot.servers, sockets);
-      const now = endpoints.map(listenerUrl);
-      for (const url of before) if (!now.includes(url)) log.info(printable(`no longer serving on ${url}`));
-      for (const url of now) if (!before.includes(url)) log.info(printable(`serving on ${url}`));
+      logChangedAddresses(before, endpoints.map(listenerUrl), log);
     },
     // The workers report the other files to watch, from the configuration that they load.
     reload: reload
@@ -230,6 +185,66 @@ export async function serveWorkers(service: Service): Promise<number> {
   return (await upgrade.ended()) ?? EXIT_OK;
 }
 
+/** A version whose configuration has been read, and whose sockets are open. */
+interface LoadedVersion {
+  readonly loaded: NamedServers;
+  readonly environment: ConfiguredEnvironment;
+  readonly opened: readonly OpenedSockets<HeldSocket>[];
+  /** Those of `opened`, or those of the current version if they are the same. */
+  readonly sockets: readonly HeldSocket[];
+}
+
+/** What the supervisor gets about a version of the web workers. */
+function versionOf(
+  service: Service,
+  { loaded, environment, opened, sockets }: LoadedVersion,
+  sticky: StickyPlan | undefined,
+  development: Development,
+  runsPackage: boolean,
+) {
+  const { plan, request, log } = service;
+  const { inspect, reload } = request;
+  const [{ server }] = loaded;
+  const { settings } = server;
+  const flags = debugFlags(server.context.globalConf);
+  const worker = workerPlan(service, opened, server, environment, sticky);
+  const { directory, variables, ownership, preload } = worker;
+  // In development one version serves at a time, and a fixed number is the simplest.
+  const scaling = reload ? undefined : server.scaling;
+  return {
+    boot: {
+      ...worker,
+      development: nextVersion(development, reload && settings.browser_reload && flags.browserReload),
+    },
+    env: startEnvironment(worker, log),
+    sockets,
+    workers: workersOf(server, reload),
+    scaling,
+    automatic: server.automaticWorkers,
+    memoryLimit: memoryLimit(),
+    exclusive: settings.reload_exclusive,
+    canary: settings.canary > 0 ? { seconds: settings.canary, margin: settings.canary_errors / 100 } : undefined,
+    isIgnored: ignoredPaths(settings.reload_ignore, plan.file === undefined ? plan.directory : dirname(plan.file)),
+    // A debugger may pause a worker for any time.
+    startTimeout: inspect ? 0 : settings.start_timeout,
+    gracefulTimeout: settings.graceful_timeout,
+    workerTimeout: inspect ? 0 : settings.worker_timeout,
+    maxRequests: settings.max_requests,
+    maxRequestsJitter: settings.max_requests_jitter,
+    maxMemory: settings.max_memory,
+    spareWorkers: settings.spare_workers,
+    // Modules that trace packages have to see how the application itself imports them.
+    preload:
+      settings.reload_preload === 'auto' && !runsPackage && preload.length === 0
+        ? {
+            leaveOut: settings.reload_preload_except,
+            environment: { directory, variables, ownership },
+            isReload: reload,
+          }
+        : undefined,
+  };
+}
+
 function workerPlan(
   { plan, request, logFile }: Service,
   opened: readonly OpenedSockets<HeldSocket>[],
@@ -253,6 +268,11 @@ function workerPlan(
     logFile: logFile?.path,
     inspect,
   };
+}
+
+function logChangedAddresses(before: readonly string[], now: readonly string[], log: Logger): void {
+  for (const url of before) if (!now.includes(url)) log.info(printable(`no longer serving on ${url}`));
+  for (const url of now) if (!before.includes(url)) log.info(printable(`serving on ${url}`));
 }
 
 function workersOf({ workers, workersWithReload }: LoadedServer, reload: boolean): number {
