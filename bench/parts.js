@@ -126,7 +126,7 @@ function paster(directory, name, sections, url) {
   // What a launch before has written is not added to.
   for (const log of [output, join(directory, 'requests.log')]) rmSync(log, { force: true });
   const command = [process.execPath, path('../bin/paster.js'), 'serve', file];
-  // What it logs is written to a file, as in production, and not read by anybody beside it.
+  // What it logs is written to a file, as in production, and no other process reads it.
   return start(['sh', '-c', 'exec "$@" 2>>"$0"', output, ...command], url);
 }
 

@@ -36,7 +36,7 @@ export interface ThirdParty {
   readonly version: string;
   /** SPDX, or what its package.json says; empty if it says nothing. */
   readonly license: string;
-  /** The first line of its license that names somebody; empty if none does. */
+  /** The first line of its license that names a copyright holder; empty if none does. */
   readonly copyright: string;
 }
 

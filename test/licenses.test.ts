@@ -1,4 +1,4 @@
-/** The terms of what is installed along with paster: listed, and none that asks more of anybody than paster's own. */
+/** The licenses of packages that are installed with paster: all are listed, and none has more conditions than paster's own. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { FILE, licenseList, PERMISSIVE, thirdParties } from '../scripts/third-party-licenses.ts';

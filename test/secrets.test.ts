@@ -140,7 +140,7 @@ test.each([
 });
 
 test.each([
-  // Split, so that nobody's scanner takes them for real ones.
+  // Split, so that no scanner for secrets reports them.
   ['Stripe', `sk_${'live'}_4eC39HqLyjWDarjtT1zdp7dc`],
   ['Stripe, restricted', `rk_${'live'}_4eC39HqLyjWDarjtT1zdp7dc`],
   ['GitHub', `ghp_${'0123456789abcdefghijABCDEFGHIJ012345'}`],

@@ -105,7 +105,7 @@ export function memoryOf(pid) {
   return { now: bytes('VmRSS'), peak: bytes('VmHWM') };
 }
 
-/** A TCP port of 127.0.0.1 that nobody listens on. @returns {Promise<number>} */
+/** A TCP port of 127.0.0.1 on which no process listens. @returns {Promise<number>} */
 export function freePort() {
   return new Promise((resolve, reject) => {
     const server = createServer();

@@ -27,7 +27,7 @@ export function ask(port, { agent = false, timeout = START_MS, path = '/' } = {}
   });
 }
 
-/** Asks until somebody answers with 200. @returns {Promise<string>} the body */
+/** Sends requests until one gets a 200. @returns {Promise<string>} the body */
 export async function firstAnswer(port) {
   const until = performance.now() + START_MS;
   for (;;) {

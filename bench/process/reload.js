@@ -85,7 +85,7 @@ async function edit({ command, files, edited, source, between = BETWEEN_MS }, di
       save(version);
       const when = await Promise.race([seen, sleep(PATIENCE_MS)]);
       if (when !== undefined) times.push(when - saved);
-      // Not always the same, so that it does not beat with whoever looks at the clock.
+      // A varying pause, so that it does not fall into step with a tool that polls.
       await sleep(between * (1 + version / EDITS));
     }
     const { failed, answered } = await load.stop();

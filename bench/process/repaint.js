@@ -103,7 +103,7 @@ function edit({ files, command, source }, browser) {
         const saved = performance.timeOrigin + performance.now();
         writeFileSync(join(directory, 'app.js'), source(`v${version}`));
         times.push(Number((await shown).text().split(' ')[2]) - saved);
-        // Not always the same, so that it does not beat with whoever looks at the clock.
+        // A varying pause, so that it does not fall into step with a tool that polls.
         await sleep(BETWEEN_MS * (1 + version / EDITS));
       }
       return times;

@@ -123,7 +123,7 @@ class Load {
     this.#clients = Promise.all(Array.from({ length: CLIENTS }, () => this.#client()));
   }
 
-  /** From now on whoever has answered so far is one of the old ones. */
+  /** Counts every process that has responded so far as an old one from now on. */
   forget() {
     this.#former = new Set(this.everSeen);
   }

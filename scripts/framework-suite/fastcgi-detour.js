@@ -49,7 +49,7 @@ export class FastcgiDetour {
     this.#listening = new Promise((resolve) => {
       const path = socketPath();
       const server = createServer();
-      // Whoever waits for an answer keeps the process alive, not the one who may give it.
+      // The client's connection keeps the process alive, and the server's does not.
       server.on('connection', (socket) => socket.unref());
       server.listen(path, async () => {
         await makeFastcgiServer({}, settings).serve(listener, [server]);

@@ -2,7 +2,7 @@
 import { type Browser, chromium } from 'playwright-core';
 
 /**
- * Chromium's own pages for suggestions below the address bar: it loads them for each window, also for one that nobody sees, which
+ * Chromium's own pages for suggestions below the address bar: it loads them for each window, also for an invisible one, which
  * takes 0.7 s of the processor.
  */
 const UNSEEN = ['WebUIOmniboxPopup', 'WebUIOmniboxAimPopup'];

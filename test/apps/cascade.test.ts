@@ -234,7 +234,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     ]);
   });
 
-  test('a client that leaves is noticed by the one that is asked, and nobody else is asked', async () => {
+  test('the application that is asked notices that the client left, and no other one is asked', async () => {
     const events: string[] = [];
     let leave = (): void => {};
     const abort = new Promise<void>((resolve) => {
@@ -327,12 +327,12 @@ test('applications are asked in the order of their keys as texts, as in Paste', 
 test.each([
   [{ app1: 'a', catch: '404 foo' }, /"foo" is not a status/],
   [{ app1: 'a', other: 'b' }, /unknown setting "other"/],
-])('%j is a mistake', (section, message) => {
+])('%j is an error', (section, message) => {
   const result = cascadeSettings['~standard'].validate(section as Settings);
   expect('issues' in result && result.issues.map((issue) => issue.message).join()).toMatch(message);
 });
 
-test('a cascade of nothing is a mistake', async () => {
+test('a cascade without applications is an error', async () => {
   await expect(cascade([])).rejects.toThrow(/no applications/);
 });
 

@@ -133,14 +133,14 @@ test.each([
   ['call:./app.js:nothing', /is not a function but 1/],
   ['call:./app.js:quue', /exports no "quue"/],
   ['./app.js:queue', /not of the form call:module:name/],
-])('check = %s is a mistake in its section', async (check, message) => {
+])('check = %s is an error in its section', async (check, message) => {
   const directory = project(INI.replace(/check = .*\n.*\n/, `check = ${check}\n`));
   const loading = loadApp('config:x.ini', { relativeTo: directory });
   await expect(loading).rejects.toThrow(message);
   await expect(loading).rejects.toMatchObject({ location: { file: join(directory, 'x.ini') } });
 });
 
-test('while the server drains, whoever is still connected is told', async () => {
+test('while the server drains, clients that are still connected get 503', async () => {
   const relativeTo = project();
   const server = await loadServer('config:x.ini', { relativeTo });
   const running = await server.serve(await loadApp('config:x.ini', { relativeTo }));

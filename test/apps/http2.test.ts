@@ -59,7 +59,7 @@ test('early hints of a server behind a proxy reach the client', async () => {
   expect(await text(stream)).toBe('body');
 });
 
-test('what a server behind a proxy calls its answer has no place there, and nobody is warned', async () => {
+test('the reason phrase of a server behind a proxy is left out, without a warning', async () => {
   const warnings: Error[] = [];
   const warn = (warning: Error): unknown => warnings.push(warning);
   process.on('warning', warn);

@@ -1,4 +1,4 @@
-/** The redirect: where it sends, and where nobody can make it send. */
+/** The redirect: where it sends clients, and that no request makes it send them to another host. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { makeRedirect, type RedirectOptions, redirect, redirectSettings } from '../../src/apps/redirect.ts';
@@ -87,7 +87,7 @@ test.each([
   'ftp://a',
   'https://',
   'https://a b',
-])('to = %j is a mistake', (to) => {
+])('to = %j is an error', (to) => {
   expect(() => redirect({ to })).toThrow(/no URL to redirect to/);
 });
 

@@ -141,7 +141,7 @@ test.each([
   [{ a: 'x' }, /unknown setting "a"/],
   [{ '': 'x' }, /unknown setting/],
   [{ not_found_ap: 'x' }, /unknown setting "not_found_ap"/],
-])('%j is a mistake', async (section, message) => {
+])('%j is an error', async (section, message) => {
   await expect(mapOf(section as unknown as Settings)).rejects.toThrow(message);
 });
 

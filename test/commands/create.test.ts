@@ -1,4 +1,4 @@
-/** `paster create`: what the command line, a file of answers and somebody at a terminal decide, and what stays on disk. */
+/** `paster create`: what the command line, a file of answers and a user at a terminal decide, and which files are left. */
 import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -125,7 +125,7 @@ describe('variables', () => {
     ].map((name) => [['--', name], '" cannot be the name of a project (']),
     [['a'.repeat(215)], 'longer than 214 characters'],
     ...['con', 'nul.js', 'lpt1'].map((name) => [[name], 'Windows has a device of this name']),
-  ] as [string[], string][])('%j is a mistake, and nothing is written', async (args, message) => {
+  ] as [string[], string][])('%j is an error, and nothing is written', async (args, message) => {
     const directory = temporaryDirectory();
     const { status, stderr, stdout } = await create(args, directory);
     expect([status, stdout, tree(directory)]).toEqual([2, '', []]);
@@ -185,7 +185,7 @@ help = whose it is
     ]);
   });
 
-  test('one with a mistake is said, and no hindrance to the others', async () => {
+  test('one with an error is reported, and the others are listed', async () => {
     const directory = temporaryDirectory({
       ...FILES,
       'node_modules/shop/templates/shop/template.ini': '[template]\nsumary = a shop\n',
@@ -199,7 +199,7 @@ help = whose it is
     expect(stderr).toContain('the package "away" declares a template "gone" that is no directory in it');
   });
 
-  test('a ring is a mistake', async () => {
+  test('templates that require each other are an error', async () => {
     const directory = temporaryDirectory({
       ...FILES,
       'node_modules/shop/templates/shop/template.ini': '[template]\nrequires = ./../more\n',
@@ -252,7 +252,7 @@ server = fastcgi
     expect(written.endsWith('server = fastcgi\n\n[more]\nb = 2\n')).toBe(true);
   });
 
-  test('--simulate writes no answers, and a mistake has its place', async () => {
+  test('--simulate writes no answers, and an error has its place', async () => {
     const directory = temporaryDirectory({ 'bad.ini': 'lost\n', 'long.ini': '[create]\ngreeting = a\n  b\n' });
     await create(['-n', '--config', 'answers.ini', 'x'], directory);
     expect(existsSync(join(directory, 'answers.ini'))).toBe(false);

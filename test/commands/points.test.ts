@@ -244,7 +244,7 @@ test.each([
   expect(stderr).toContain(message);
 });
 
-test('a list by names runs nobody’s code', async () => {
+test('a list of names imports no package', async () => {
   const { stdout, stderr, status } = await points(foreign({ bad: 'process.exit(7)' }), ['paste.app_install']);
   expect([stderr, status]).toEqual(['', 0]);
   expect(stdout).toContain('  parts#bad\n');
@@ -258,7 +258,7 @@ test.each([
   ['app_factory', 'did you mean "paste.app_factory"?'],
   ['paste.sever_factory', 'did you mean "paste.server_factory"?'],
   ['x', 'there are: paste.app_factory, '],
-])('the group %s is a mistake', async (group, hint) => {
+])('the group %s is an error', async (group, hint) => {
   const { stdout, stderr, status } = await points(temporaryDirectory(), [group]);
   expect([stdout, status]).toEqual(['', 2]);
   expect(stderr).toContain(`paster: points: there is no group "${group}"`);

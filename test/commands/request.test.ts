@@ -314,7 +314,7 @@ test.each([
   [['request', 'x.ini', 'http://['], /"http:\/\/\[" is not a URL/],
   [['request', '-n', 'mian', 'x.ini', '/'], /x\.ini:1:1: .*did you mean \[app:main\]\?/],
   [['request', 'y.ini', '/'], /cannot read .*y\.ini: there is no such file/],
-])('%j is a mistake', async (args, message) => {
+])('%j is an error', async (args, message) => {
   const { stdout, stderr, status } = await run(args);
   expect([stdout, status]).toEqual(['', 2]);
   expect(stderr).toMatch(message);

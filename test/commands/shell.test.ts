@@ -58,7 +58,7 @@ test('a line that throws does not end it, but the status says so', async () => {
   expect(status).toBe(1);
 });
 
-test('a mistake in the file is one line', async () => {
+test('an error in the file is one line', async () => {
   const { stdout, stderr, status } = await shell('1', ['-n', 'nope']);
   expect(stdout).toBe('');
   expect(stderr).toContain('there is no section [app:nope]');

@@ -1,4 +1,4 @@
-/** `paster status`: finds the running server of an INI file, whoever else is there, and leaves nothing behind. */
+/** `paster status`: finds the running server of an INI file among others, and leaves nothing behind. */
 import {
   chmodSync,
   chownSync,
@@ -138,7 +138,7 @@ test('the socket is for its user alone, and the first place that will do is the 
   expect(readdirSync(cwd)).not.toContain(`paster-${process.geteuid?.()}`);
 });
 
-test('a socket of a process that cannot be seen from here is left alone as long as somebody listens', async () => {
+test('a socket of a process in another namespace is left alone as long as that process listens', async () => {
   const cwd = project();
   mkdirSync(join(cwd, 'paster'), { mode: 0o700 });
   // As of another container: no process here has the number.
@@ -214,10 +214,10 @@ test.each([[[]], [['--json']]])('%j: nothing that a client sends acts upon the t
 
 describe.runIf(requireRoot())('as root', () => {
   test.each([
-    ['somebody else’s', (runtime: string) => chownSync(runtime, 65534, 65534)],
-    ['everybody’s', (runtime: string) => chmodSync(runtime, 0o777)],
+    ['of another user', (runtime: string) => chownSync(runtime, 65534, 65534)],
+    ['writable by all users', (runtime: string) => chmodSync(runtime, 0o777)],
     [
-      'a link into somebody else’s',
+      'a link into a directory of another user',
       (runtime: string) => {
         mkdirSync(`${runtime}-real/in`, { recursive: true });
         chownSync(`${runtime}-real`, 65534, 65534);
@@ -243,7 +243,7 @@ describe.runIf(requireRoot())('as root', () => {
     expect((await paster(['status', 'etc/x.ini'], { cwd, env }).finished()).status).toBe(1);
   });
 
-  test('one that is everybody’s and sticky, as /tmp is, will do', async () => {
+  test('one that is writable by all users and sticky, as /tmp is, is used', async () => {
     const cwd = project();
     const runtime = join(cwd, 'run');
     mkdirSync(runtime);

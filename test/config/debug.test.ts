@@ -10,7 +10,7 @@ const SAFE = {
   compiledTemplateCache: true,
 };
 
-test('nothing is on that nobody asked for', () => {
+test('everything is off by default', () => {
   expect(debugFlags({})).toEqual(SAFE);
   expect(debugFlags({ debug: 'false', other: 'true' })).toEqual(SAFE);
 });

@@ -1,4 +1,4 @@
-/** Each text of the corpus is read as CPython and Paste Deploy read it: values, order, interpolation, and mistakes by line. */
+/** Each text of the corpus is read as CPython and Paste Deploy read it: values, order, interpolation, and the lines of errors. */
 import { describe, expect, test } from 'vitest';
 import { type IniDocument, type IniEntry, type IniSection, parseIni } from '../../src/config/ini.ts';
 import { interpolate } from '../../src/config/interpolate.ts';

@@ -1,4 +1,4 @@
-/** Interpolation beyond what the oracle knows: environment variables, literal values, and what mistakes are told like. */
+/** Interpolation beyond what the oracle knows: environment variables, literal values, and the messages of errors. */
 import { describe, expect, test } from 'vitest';
 import { parseIni } from '../../src/config/ini.ts';
 import { interpolate, type ScopeValue } from '../../src/config/interpolate.ts';
@@ -22,7 +22,7 @@ function valueOfX(text: string, env: NodeJS.ProcessEnv = {}): string {
   );
 }
 
-/** The mistake in `[a] x`, as the command prints it, without the directory. */
+/** The error in `[a] x`, as the command prints it, without the directory. */
 function told(text: string, env: NodeJS.ProcessEnv = {}): string {
   const [mistake] = mistakesOf(() => valueOfX(text, env));
   if (mistake === undefined) throw new Error('no mistake');
@@ -81,7 +81,7 @@ describe('values of the scope', () => {
     expect(inline('a%(v)sb', { v: { value: '50% %(y)s', literal: true } })).toBe('a50% %(y)sb');
   });
 
-  test('without a place lay their mistakes at the reference', () => {
+  test('without a place have their errors at the reference', () => {
     const [mistake] = mistakesOf(() => inline('ab%(v)s', { v: { value: 'text 50%' } }));
     expect(mistake?.location).toEqual({ file: FILE, line: 7, column: 3 });
   });
@@ -121,7 +121,7 @@ describe('the message', () => {
       '2:5: [a] x: there is no name between "%(" and ")" (write %(name)s, or "%%" for a percent sign)',
     ],
     [
-      'a mistake in another entry',
+      'an error in another entry',
       '[DEFAULT]\ny = ab%(prt)s\nport = 1\n[a]\nx = %(z)s\nz = %(y)s\n',
       '2:7: [a] x: %(prt)s is not defined (by way of z -> y) (did you mean "port"?)',
     ],

@@ -1,4 +1,4 @@
-/** What people are told about a mistake in an INI file: the place, what is wrong, and what was probably meant. */
+/** The messages about errors in an INI file: the place, what is wrong, and what was probably meant. */
 import { describe, expect, test } from 'vitest';
 import { parseIni } from '../../src/config/ini.ts';
 import { ConfigError, ErrorList, formatError } from '../../src/errors.ts';
@@ -6,7 +6,7 @@ import { mistakesOf } from './reading.ts';
 
 const FILE = '/srv/app/etc/config.ini';
 
-/** The mistakes as the command prints them, without the directory. */
+/** The errors as the command prints them, without the directory. */
 function told(text: string): string[] {
   return mistakesOf(() => parseIni(text, FILE)).map((error) => formatError(error, '/srv/app/etc'));
 }
@@ -128,10 +128,10 @@ test('the codes are stable', () => {
   ]);
 });
 
-test('one mistake is an error, several are a list in the order of the file', () => {
+test('one error is thrown by itself, several as a list in the order of the file', () => {
   expect(() => parseIni('[a]\nx\n', FILE)).toThrow(ConfigError);
   expect(() => parseIni('[a]\nx\ny\n', FILE)).toThrow(ErrorList);
-  // The duplicate is complete only after the mistake within it.
+  // The duplicate section ends after the error within it.
   const lines = mistakesOf(() => parseIni('x\n[a]\nx = 1\nx = 2\nnothing\n  more\n[a]\n', FILE));
   expect(lines.map(({ location }) => location?.line)).toEqual([1, 4, 5, 7]);
   expect(lines.every(({ exitStatus }) => exitStatus === 2)).toBe(true);
@@ -144,11 +144,11 @@ test('a duplicate section is told once, not for each of its keys again', () => {
   ]);
 });
 
-test('the lines before the first section are one mistake', () => {
+test('the lines before the first section are one error', () => {
   expect(codes('x = 1\ny = 2\nnothing\n[a]\nz = 1\n')).toEqual(['PASTER_INI_NO_SECTION']);
 });
 
-test('a hundred mistakes are enough', () => {
+test('at most a hundred errors are listed', () => {
   const mistakes = told(`[a]\n${'nothing\n'.repeat(5000)}`);
   expect(mistakes).toHaveLength(101);
   expect(mistakes.at(-1)).toBe(`and 4900 more errors in ${FILE} (is this an INI file?)`);

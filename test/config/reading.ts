@@ -1,10 +1,10 @@
-/** What the tests of the INI reader share: catching its mistakes, looking at a place of a text, and the plainest scope. */
+/** Shared by the tests of the INI reader: catching its errors, finding a place in a text, and a plain scope. */
 
 import type { IniDocument, IniSection } from '../../src/config/ini.ts';
 import type { Scope, ScopeValue } from '../../src/config/interpolate.ts';
 import { ConfigError, ErrorList, type Location, type PasterError } from '../../src/errors.ts';
 
-/** The errors that a function throws, a list taken apart; anything but a mistake in a file is thrown on. */
+/** The errors that a function throws, a list taken apart; anything but an error in a file is thrown on. */
 export function mistakesOf(run: () => unknown): PasterError[] {
   try {
     run();

@@ -59,7 +59,7 @@ describe('a section', () => {
     });
   });
 
-  test('gets every mistake told at once', () => {
+  test('reports all errors at once', () => {
     expect(validate({ count: '10', onn: 'true', on: 'maybe', old: 'x' })).toMatchObject({
       issues: [
         { path: ['count'], message: 'count: 10 is out of range', hint: 'allowed: a whole number from 1 to 9' },

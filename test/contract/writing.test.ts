@@ -35,7 +35,7 @@ describeBackends(({ backend, ask, start, log }) => {
       expect(events).not.toContain('req aborted');
     });
 
-    test('close on req and res where nobody reads', async () => {
+    test('close on req and res without a reader', async () => {
       const events: string[] = [];
       await ask((req, res) => {
         req.on('close', () => events.push('req'));
@@ -253,7 +253,7 @@ describeBackends(({ backend, ask, start, log }) => {
       expect(events).toEqual(['req aborted', 'res close false', 'req ECONNRESET', 'req close true']);
     });
 
-    test('writing to a client that has gone harms nobody', async () => {
+    test('writing to a client that has left does no harm', async () => {
       const leaving = signal();
       let result: unknown;
       await ask(

@@ -240,7 +240,7 @@ describe('sections and URIs', () => {
     expect((globalThis as { seenOptions?: unknown }).seenOptions).toEqual(expected);
   });
 
-  test('connect: a number that JavaScript cannot hold is a mistake where it cannot stay a text', async () => {
+  test('connect: a number that JavaScript cannot represent is an error if it cannot stay a text', async () => {
     expect(await failure(connected('a = 1\nlist = ["12345678901234567890",\n  12345678901234567890]'))).toMatchObject({
       message: 'list: a number cannot hold 12345678901234567890',
       location: { line: 7 },
@@ -281,7 +281,7 @@ function connected(settings: string, middleware: string = TAKES_OPTIONS): string
   });
 }
 
-describe('mistakes', () => {
+describe('errors', () => {
   test.each([
     ['[app:main]\nuse = call:./no.js:make', 2, 7, 'there is no module'],
     ['[app:main]\nuse = call:./app.js:mak', 2, 7, 'exports no "mak"'],
@@ -338,7 +338,7 @@ describe('mistakes', () => {
     expect((await appConfig('config:main.ini', { relativeTo: directory })).localConf).toEqual({ a: '1' });
   });
 
-  test('a mistake in a file that is used is reported in that file', async () => {
+  test('an error in an included file is reported in that file', async () => {
     const directory = project('[app:main]\nuse = config:other.ini', { 'other.ini': 'no section\n' });
     expect((await failure(directory)).location).toMatchObject({ file: join(directory, 'other.ini'), line: 1 });
   });

@@ -173,7 +173,7 @@ describe.each<[what: string, main: string, paths: readonly string[], expected: r
   });
 });
 
-test('an application is told that its server drains, and what it makes of that keeps nobody', async () => {
+test('an application learns that its server drains, and its handler holds nothing up', async () => {
   const directory = project('[app:main]\nuse = app');
   const steps = await stepsOf(directory);
   const app = await loadApp('config:main.ini', { relativeTo: directory });

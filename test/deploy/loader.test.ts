@@ -108,7 +108,7 @@ describe('as Paste Deploy', () => {
       (thrown: unknown) => thrown,
     );
     expect(error).toBeInstanceOf(PasterError);
-    // Every mistake that stands in a file has its place in one.
+    // Every error about a file has a place in it.
     if (!what[1]?.includes('#')) expect((error as PasterError).location?.file).toContain(directory);
     if (golden.error === 'RecursionError') {
       expect(error).toBeInstanceOf(ConfigError);

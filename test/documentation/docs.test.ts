@@ -45,7 +45,7 @@ function examplesOf(page: string): Example[] {
 }
 
 const EXAMPLES = PAGES.flatMap(examplesOf);
-// The page of the commands shows files with mistakes on purpose.
+// The page of the commands shows files with errors on purpose.
 const INI_FILES = EXAMPLES.filter(
   ({ page, text }) => page !== 'docs/commands.md' && /^\[[a-zA-Z]/.test(text) && /^\w[\w.-]* ?=/m.test(text),
 );

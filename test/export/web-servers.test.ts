@@ -204,7 +204,7 @@ describe('caddy', () => {
 
 describe('several machines', () => {
   test.skipIf(requireProgram('nginx') === undefined).each(['nginx', 'lighttpd', 'apache', 'caddy', 'haproxy'])(
-    '%s asks another one where nobody listens',
+    '%s asks another machine if one does not listen',
     async (target) => {
       const port = await freePort();
       const directory = project(`use = npm:paster#fastcgi\nhost = 127.0.0.1\nport = ${port}`);
@@ -244,7 +244,7 @@ describe('what cannot be said is refused', () => {
     expect(await refused(target, ini(directory))).toContain('cannot be written in a configuration of');
   });
 
-  test('a server that nobody connects to', async () => {
+  test('a server that no web server can connect to', async () => {
     expect(await refused('nginx', ini(project('use = npm:paster#cgi')))).toMatch(/config\.ini:\d+:1: .*cgi/);
     expect(await refused('nginx', ini(project('use = npm:paster#fastcgi')))).toContain('no address');
   });

@@ -64,7 +64,7 @@ grant =
   });
 
   test.each(['256.0.0.1 = joe', 'joe = 127.0.0.1', 'grant = 127.0.0.1', 'grant = joe x'])(
-    '%s is a mistake',
+    '%s is an error',
     async (line) => {
       await expect(serveThrough([`grantip\n${line}`], mirror)).rejects.toMatchObject({ location: { line: 3 } });
     },

@@ -62,7 +62,7 @@ describe('timeout', () => {
     expect([status, complete]).toEqual([200, false]);
   });
 
-  test.each(['0', '-1', '1000000', 'x'])('timeout = %s is a mistake', async (value) => {
+  test.each(['0', '-1', '1000000', 'x'])('timeout = %s is an error', async (value) => {
     await expect(serveThrough([`timeout\ntimeout = ${value}`], streaming)).rejects.toMatchObject({
       code: 'PASTER_SETTING',
       location: { line: 3 },
@@ -113,13 +113,13 @@ describe('bodylimit', () => {
     expect((await ask(url, '/')).status).toBe(200);
   });
 
-  test('whoever sends much reads the answer all the same', async () => {
+  test('a client that sends a large body can read the response all the same', async () => {
     const { url } = await serveThrough(['bodylimit\nmax_body_size = 1k'], counting);
     const { status } = await ask(url, '/', { method: 'POST', body: Buffer.alloc(3_000_000) });
     expect(status).toBe(413);
   });
 
-  test('whoever goes on for ever is cut off', async () => {
+  test('a client that never stops sending is cut off', async () => {
     const { url } = await serveThrough(['bodylimit\nmax_body_size = 1k'], counting);
     const socket = connect(Number(new URL(url).port), '127.0.0.1');
     socket.on('error', () => {});
@@ -155,7 +155,7 @@ describe('bodylimit', () => {
     expect((await askUpgrade(url)).status).toBe(101);
   });
 
-  test.each(['10X', '-1', '1.5M', ''])('max_body_size = %s is a mistake', async (size) => {
+  test.each(['10X', '-1', '1.5M', ''])('max_body_size = %s is an error', async (size) => {
     await expect(serveThrough([`bodylimit\nmax_body_size = ${size}`], counting)).rejects.toMatchObject({
       code: 'PASTER_SETTING',
     });

@@ -49,7 +49,7 @@ describe('from a trusted proxy', () => {
       { address: '2001:db8::7', encrypted: true, host: 'example.com:444' },
     ],
     [{ forwarded: 'FOR=192.0.2.9' }, { address: '192.0.2.9' }],
-    // Nobody's address, rather than the proxy's, which may be in somebody's list.
+    // An address of no host, since a list of allowed addresses may contain the proxy's.
     [{ 'x-forwarded-for': 'unknown' }, { address: '0.0.0.0' }],
     [{ forwarded: 'for=_hidden' }, { address: '0.0.0.0' }],
   ])('%j', async (headers, expected) => {
@@ -154,7 +154,7 @@ describe('from a trusted proxy', () => {
   });
 });
 
-describe('from anybody else', () => {
+describe('from any other peer', () => {
   const spoofed = {
     'x-forwarded-for': '10.0.0.1',
     'x-forwarded-proto': 'https',
@@ -176,7 +176,7 @@ describe('from anybody else', () => {
     expect((rawHeaders as string[]).filter((each) => /^x-|^forwarded/i.test(each))).toEqual([]);
   });
 
-  test.each(['nginx', '0.0.0.0/0', '10.0.0.0/33'])('trusted_proxies = %s is a mistake', async (word) => {
+  test.each(['nginx', '0.0.0.0/0', '10.0.0.0/33'])('trusted_proxies = %s is an error', async (word) => {
     await expect(serveThrough([`proxy_headers\ntrusted_proxies = ${word}`], mirror)).rejects.toMatchObject({
       code: 'PASTER_SETTING',
       location: { line: 3 },
@@ -212,7 +212,7 @@ test.each([
   expect(JSON.parse(body.toString())).toEqual(expected);
 });
 
-test('the next request on the same connection is somebody else’s', async () => {
+test('the next request on the same connection may be another client’s', async () => {
   const { url } = await serveThrough(['proxy_headers'], mirror);
   const first = await fetch(url, { headers: { 'x-forwarded-for': '192.0.2.1', 'x-forwarded-proto': 'https' } });
   expect(await first.json()).toMatchObject({ address: '192.0.2.1', encrypted: true });

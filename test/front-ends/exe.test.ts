@@ -1,4 +1,4 @@
-/** An INI file that is a CGI script, with a mistake in it: what its operator and its client learn. */
+/** An INI file that is a CGI script and has an error: what its operator and its client see. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { blocksBelow } from '../helpers/documentation/documentation.ts';

@@ -58,7 +58,7 @@ export class Random {
     return pieces;
   }
 
-  /** The same bytes with a few mistakes in them. */
+  /** The same bytes with a few random changes. */
   mutate(bytes: Buffer): Buffer {
     let result = Buffer.from(bytes);
     for (let mistakes = 1 + this.below(3); mistakes > 0 && result.length > 0; mistakes--) {
@@ -85,7 +85,7 @@ export class Random {
     return result;
   }
 
-  /** A text of one byte a character that somebody may find hard to swallow. */
+  /** A text of one byte a character that a parser may find hard to read. */
   hostileText(): string {
     const piece = (): string =>
       this.pick([

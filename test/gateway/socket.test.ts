@@ -33,7 +33,7 @@ function shape(socket: Socket): Record<string, string> {
     for (const name of Object.getOwnPropertyNames(each)) {
       if (name.startsWith('_') || name === 'server' || name === 'parser' || name === 'on') continue;
       const value: unknown = Reflect.get(socket, name);
-      // Absent or not known yet: a difference that nobody can stumble over.
+      // Absent and not known yet are the same to an application.
       if (value !== undefined && value !== null && name !== 'constructor') shape[name] ??= typeof value;
     }
   }

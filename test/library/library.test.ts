@@ -195,7 +195,7 @@ describe('errors', () => {
       (error: PasterError) => error,
     );
 
-  test('a mistake is a ConfigError with a place, a code and a hint', async () => {
+  test('an error is a ConfigError with a place, a code and a hint', async () => {
     const relativeTo = temporaryDirectory({ 'x.ini': '[app:main]\nuse = mian\n[app:man]\nuse = egg:x' });
     const error = await failure(loadApp('config:x.ini', { relativeTo }));
     expect(error).toBeInstanceOf(ConfigError);

@@ -141,7 +141,7 @@ test.each([
   expect(contents(directory)).toEqual({ 'a.log': 'first line\nsecond line\n' });
 });
 
-test('nobody waits for the lock of a process that lives', () => {
+test('no process waits for the lock of a living one', () => {
   const directory = temporaryDirectory({ 'a.log.lock': String(process.pid) });
   const path = join(directory, 'a.log');
   const file = opened(path, new SizeRotation(10, 5));
@@ -214,7 +214,7 @@ test('a device or a FIFO is written to and never renamed', () => {
   const [fifo, link] = [join(directory, 'a.log'), join(directory, 'link.log')];
   execFileSync('mkfifo', [fifo]);
   symlinkSync('/dev/null', link);
-  // Nobody reads it: opening it must fail, and not wait.
+  // Without a reader, opening the FIFO must fail instead of waiting.
   expect(() => opened(fifo, new SizeRotation(10, 1))).toThrow(/ENXIO/);
   const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
   for (const path of [fifo, link]) {

@@ -144,7 +144,7 @@ test.each([
   expect(await saidOf(GOOD.replace(written, instead))).toContainEqual(expected);
 });
 
-test('several mistakes are told together, and logging stays as it was', async () => {
+test('several errors are reported together, and logging stays as it was', async () => {
   const text = GOOD.replace('StreamHandler', 'Nothing').replace('%(message)s', '%(nothing)s');
   const directory = temporaryDirectory({ 'x.ini': text, 'y.ini': '[app:main]\n' });
   await expect(configureLogging(join(directory, 'x.ini'))).rejects.toMatchObject({ errors: [{}, {}] });

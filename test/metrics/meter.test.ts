@@ -96,7 +96,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend])('$name',
     expect(answersOf(own)).toEqual({ answers: { 'GET 200': 2, 'GET 499': 1 }, aborted: 3 });
   });
 
-  test('where nobody sees counts: how many there were, and what is in hand', async () => {
+  test('without an application that shows counts: how many requests there were, and those in flight', async () => {
     const own = new Meter();
     const running = await start(own.watch(app));
     whenOver(() => running.close());
@@ -183,7 +183,7 @@ test('the innermost section counts, wherever an answer comes from', async () => 
   expect(answersOf(own).answers).toEqual({ 'pipeline:outer GET 200': 1, 'app:inner GET 200': 1 });
 });
 
-test('a method that nobody knows, and a long URL with a password, do not get far', async () => {
+test('an unknown method is not shown, and a long URL with a password is masked and cut', async () => {
   const own = new Meter();
   const server = createServer(own.observe((_req, res) => setTimeout(() => res.end(), 200))).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -214,7 +214,7 @@ test('pipelined requests whose connection goes are not in hand for ever', async 
 });
 
 test.each(['observe', 'watch'] as const)(
-  '%s: what pipelining leaves behind is forgotten, though nobody asks',
+  '%s: a response that pipelining leaves without an end is forgotten, also without a request for the counts',
   async (how) => {
     const own = new Meter();
     let first: WeakRef<object> | undefined;

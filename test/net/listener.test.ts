@@ -70,11 +70,11 @@ describe('a socket that is bound, and does not listen yet', () => {
     const to = kind === 'tcp' ? { port: portOf(socket) } : { path };
     await expect(exchange(to)).rejects.toThrow(kind === 'tcp' ? 'ECONNREFUSED' : 'ENOENT');
     const asked: [number, number][] = [];
-    // It says so, and does not do it.
+    // This worker claims to have listened, but has not.
     await socket.listen(async (...args) => asked.push(args) > 0);
     expect(asked).toEqual([[socket.fd, socket.backlog]]);
     await expect(exchange(to)).rejects.toThrow('ECONNREFUSED');
-    // Nobody can.
+    // No worker can listen.
     const other = await bindSocket(LOCAL);
     open.push(other);
     await other.listen(async () => false);
@@ -154,7 +154,7 @@ describe('TCP', () => {
 });
 
 describe('a held socket', () => {
-  test.each([['tcp'], ['unix']])('%s: connections wait while nobody has adopted it', async (kind) => {
+  test.each([['tcp'], ['unix']])('%s: connections wait until a process adopts it', async (kind) => {
     const path = join(directory, 's');
     const held = await hold(kind === 'tcp' ? LOCAL : { kind: 'unix', path });
     const to = kind === 'tcp' ? { port: portOf(held) } : { path };
@@ -215,7 +215,7 @@ describe('a descriptor', () => {
   });
 });
 
-test('an impossible owner is a mistake in the configuration', async () => {
+test('an impossible owner is an error in the configuration', async () => {
   const address: Address = { kind: 'unix', path: join(directory, 's') };
   for (const take of [openListener, holdSocket]) {
     await expect(take(address, { owner: 'no-such-user' })).rejects.toThrow(ConfigError);

@@ -31,7 +31,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-/** Leaves a socket behind on which nobody listens, as a process does that is killed. */
+/** Leaves a socket behind on which no process listens, as a killed process does. */
 function leaveStale(): void {
   execFileSync(
     process.execPath,

@@ -1,4 +1,4 @@
-/** The language of templates: values, sections, and the places of mistakes. */
+/** The language of templates: values, sections, and the places of errors. */
 import { expect, test } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
 import { renderText } from '../../src/scaffold/render-text.ts';
@@ -37,7 +37,7 @@ test.each([
   ['one\n{{#name}}\n', 2, 1, '{{#name}} has no {{/name}}'],
   ['{{#name}}{{#language=ts}}{{/name}}{{/language}}', 1, 26, '{{/name}} ends no section of that name'],
   ['x{{/name}}', 1, 2, '{{/name}} ends no section of that name'],
-])('%j is a mistake at %i:%i', (template, line, column, message) => {
+])('%j is an error at %i:%i', (template, line, column, message) => {
   let thrown: unknown;
   try {
     render(template);

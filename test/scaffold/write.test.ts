@@ -73,7 +73,7 @@ test('what fails in the middle is taken back', async () => {
     await compareFiles(directory, [file('a'), file('n/m'), file('b'), file('c')]),
     () => 'overwritten',
   );
-  // Since it was looked at, somebody has made a directory where the file is to be.
+  // After the comparison, another process makes a directory in the place of the file.
   mkdirSync(join(directory, 'c/full'), { recursive: true });
   await expect(writeFiles(directory, planned)).rejects.toThrow(/cannot write /);
   expect(tree(directory)).toEqual(['a', 'b', 'c', 'c/full']);

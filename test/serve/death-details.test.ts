@@ -37,7 +37,7 @@ describe('what it held', () => {
     );
   });
 
-  test('is not what it said long ago, when somebody happened to ask', () => {
+  test('is not an old report', () => {
     expect(of({ report: REPORT, reportAge: 3_600_000 })).toBe('');
   });
 });

@@ -23,7 +23,7 @@ kill -9 "$!"
 /** How often to look whether the terminal is this process's own again. */
 const SHORTEST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 60_000;
-/** More than anybody types. */
+/** More than a user types in a line. */
 const LONGEST_LINE = 1000;
 
 export class TerminalLines {

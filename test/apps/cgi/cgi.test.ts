@@ -63,7 +63,7 @@ describe('the environment', () => {
     expect(await environ('/cgi-bin/env', { proxy: 'http://evil/' }, { environment })).toMatchObject(environment);
   });
 
-  test('what a client has proved itself with is not handed on, unless nobody has looked at it', async () => {
+  test('credentials that a filter has verified are not passed on, others are', async () => {
     const headers = { authorization: 'Basic eDpwYXNzd29yZA==' };
     expect(await environ('/cgi-bin/env', headers)).toMatchObject({ HTTP_AUTHORIZATION: headers.authorization });
     const scripted = cgi({ script: join(scripts({ env: ENV }), 'env') });

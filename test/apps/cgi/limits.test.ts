@@ -74,7 +74,7 @@ describe('limits', () => {
     ['pid', 'child'].map((name) => Number(readFileSync(join(directory, `x.${name}`), 'utf8')));
   const isAlive = (pid: number): boolean => {
     try {
-      // One that has ended and that nobody has asked for is no process any more.
+      // A process that has ended and waits for its parent to collect it (a zombie) does not count as alive.
       return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
     } catch {
       return false;

@@ -9,7 +9,7 @@ import { listen } from '../../protocol/listen.ts';
 import { proxied, rawUpstream, sendBytes } from './upstream.ts';
 
 describe('failures', () => {
-  test('nobody there is 502', async () => {
+  test('a server that does not listen is 502', async () => {
     const address = `http://127.0.0.1:${await freePort()}`;
     const reply = await ask(await listen(await proxy({ address })), '/', { method: 'POST', body: 'x' });
     expect(reply).toMatchObject({ status: 502, complete: true });
@@ -24,7 +24,7 @@ describe('failures', () => {
   test.each([
     ['a status that is none', 'HTTP/1.1 099 Odd\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nok'],
     ['a reason that cannot be sent on', 'HTTP/1.1 200 a\x01b\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nok'],
-    ['another protocol, which nobody asked for', 'HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'],
+    ['another protocol, which was not requested', 'HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'],
     ['no HTTP', 'SSH-2.0-OpenSSH_9.2\r\n'],
   ])('%s is 502, and the next request is answered', async (_what, answer) => {
     let count = 0;

@@ -6,7 +6,7 @@ import { proxySettings } from '../../../src/apps/proxy/settings.ts';
 test.each([
   ['allowed_request_methods', 'GET, HEAD', /"GET," is no name/],
   ['suppress_http_headers', 'cookie,authorization', /"cookie,authorization" is no name/],
-])('%s = %s would have no effect, and is a mistake', (key, value, message) => {
+])('%s = %s would have no effect, and is an error', (key, value, message) => {
   const validate = (text: string) =>
     proxySettings['~standard'].validate({ address: 'http://127.0.0.1:1', [key]: text });
   expect(validate(value)).toMatchObject({ issues: [{ message: expect.stringMatching(message), path: [key] }] });
@@ -24,7 +24,7 @@ test.each([
   'unix:relative',
   '//x',
   'http://x y',
-])('address = %j is a mistake', async (address) => {
+])('address = %j is an error', async (address) => {
   await expect(proxy({ address })).rejects.toThrow(/no such address/);
   expect(proxySettings['~standard'].validate({ address })).toHaveProperty('issues');
 });

@@ -30,7 +30,7 @@ describe('over TLS', () => {
     return (await serve(['x.ini'], { cwd: directory, env })).url;
   }
 
-  test('a certificate that nobody vouches for is 502', async () => {
+  test('a certificate of an unknown authority is 502', async () => {
     const url = await behind((host) => `proxy\naddress = https://${host}`, false);
     expect((await ask(url, '/')).status).toBe(502);
   });

@@ -62,7 +62,7 @@ describe('WebSockets', () => {
     expect(text).toMatch(/^HTTP\/1\.1 401 .*no$/s);
   });
 
-  test('to nobody are 502', async () => {
+  test('to a server that does not listen are 502', async () => {
     const origin = await listen(await proxy({ address: `http://127.0.0.1:${await freePort()}` }));
     expect(await sendBytes(origin, HANDSHAKE)).toMatch(/^HTTP\/1\.1 502 /);
   });

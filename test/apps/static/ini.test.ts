@@ -86,7 +86,7 @@ test('a file that may not be read is 403, as in Paste, and nothing of it is sent
   expect(headers).not.toHaveProperty('etag');
 });
 
-test.each(['', '/', '//', 'https://cdn.example/s', '/a?b', '/a b'])('url_prefix = %s is a mistake', (prefix) => {
+test.each(['', '/', '//', 'https://cdn.example/s', '/a?b', '/a b'])('url_prefix = %s is an error', (prefix) => {
   const validate = (url_prefix: string) =>
     staticFilterSettings['~standard'].validate({ document_root: '.', url_prefix });
   expect(validate(prefix)).toMatchObject({ issues: [{ path: ['url_prefix'] }] });

@@ -1,4 +1,4 @@
-/** `paster check --as-user`: what it says is what happens when that user really connects. */
+/** `paster check --as-user`: its findings agree with real connections of that user. */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, renameSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -55,7 +55,7 @@ async function checkHere(cwd: string, user: string): Promise<Pick<Finished, 'sta
   return { status: found.length === 0 ? 0 : 2, stdout: lines.map((line) => `${line}\n`).join('') };
 }
 
-test('a user that there is none of is a mistake', async () => {
+test('a user that does not exist is an error', async () => {
   const { status, stderr } = await check(project('use = npm:paster#http'), 'no-such-user');
   expect([status, stderr]).toEqual([2, 'paster: there is no user "no-such-user"\n']);
 });
@@ -79,9 +79,9 @@ describe.runIf(requireRoot() && SETPRIV !== undefined)('as root', () => {
     ['the standard mode', '', () => {}, /\(socket_group = www-data\)$/],
     ['its group', 'socket_group = www-data', () => {}, undefined],
     ['its owner', 'socket_owner = www-data', () => {}, undefined],
-    ['everybody', 'mode = 666', () => {}, undefined],
+    ['all users', 'mode = 666', () => {}, undefined],
     ['an umask', 'umask = 000', () => {}, undefined],
-    ['nobody else', 'mode = 600\nsocket_group = www-data', () => {}, /\(mode = 660\)$/],
+    ['a user outside the group', 'mode = 600\nsocket_group = www-data', () => {}, /\(mode = 660\)$/],
     ['an owner that may not write', 'mode = 060\nsocket_owner = www-data', () => {}, /\(mode = 660\)$/],
     [
       'a closed directory',
@@ -150,7 +150,7 @@ describe.runIf(requireRoot() && SETPRIV !== undefined)('as root', () => {
     }
   });
 
-  test('what it names as the cure cures', async () => {
+  test('the commands that it suggests help', async () => {
     const cwd = project('use = npm:paster#scgi\nsocket = %(here)s/run/a/app.sock\nmode = 666');
     mkdirSync(join(cwd, 'run/a'));
     chmodSync(join(cwd, 'run'), 0o700);
@@ -164,7 +164,7 @@ describe.runIf(requireRoot() && SETPRIV !== undefined)('as root', () => {
     expect(await connects(join(cwd, 'run/a/app.sock'), 'nobody')).toBe(true);
   });
 
-  test('links on the way are followed', async () => {
+  test('symbolic links on the path are followed', async () => {
     const cwd = project('use = npm:paster#http\nsocket = %(here)s/link/app.sock\nmode = 666');
     mkdirSync(join(cwd, 'run/deep'));
     symlinkSync('run/../run/deep', join(cwd, 'link'));
@@ -197,7 +197,7 @@ describe.runIf(requireRoot() && SETPRIV !== undefined)('as root', () => {
     expect(await connects(path, 'www-data')).toBe(true);
   });
 
-  test('what whoever asks may not look into is an obstacle as well, beside those that were found', async () => {
+  test('a directory that the user of check cannot search is reported with the other obstacles', async () => {
     const cwd = project('use = npm:paster#http\nsocket = %(here)s/run/app.sock\nmode = 666');
     chmodSync(join(cwd, 'run'), 0o700);
     const asNobody = [`--reuid=${id('-u', 'nobody')}`, `--regid=${id('-g', 'nobody')}`, '--clear-groups'];
@@ -212,7 +212,7 @@ describe.runIf(requireRoot() && SETPRIV !== undefined)('as root', () => {
     ]);
   });
 
-  test('a directory that is not there', async () => {
+  test('a directory that does not exist', async () => {
     const cwd = project('use = npm:paster#http\nsocket = %(here)s/nowhere/app.sock');
     const { status, stdout } = await checkHere(cwd, 'nobody');
     expect([status, stdout]).toEqual([2, expect.stringMatching(/the directory \S+nowhere does not exist \(mkdir -p /)]);

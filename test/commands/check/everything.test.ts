@@ -93,7 +93,7 @@ use = npm:paster#htp
 const pipelineHint =
   '(only pipeline, filter-with and set ... stand here; settings of a filter go into its own section)';
 
-test('a file with everything wrong: every mistake, by line, once', async () => {
+test('a file with every kind of error: each is reported once, in the order of lines', async () => {
   const directory = temporaryDirectory({
     'x.ini': EVERYTHING,
     'app.mjs': MODULE,

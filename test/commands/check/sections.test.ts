@@ -63,7 +63,7 @@ describe('what is used', () => {
 });
 
 describe('other files', () => {
-  test('a mistake in a file that is used is reported there', async () => {
+  test('an error in an included file is reported there', async () => {
     const { stdout, status } = await check({
       'x.ini': `[app:main]\nuse = config:other.ini\n[app:two]\nuse = config:broken.ini\n[app:three]\nuse = config:gone.ini\n${SERVER}`,
       'other.ini': '[app:main]\nuse = npm:paster#test\nformt = 1\nx = %(y)s\n[app:unused]\nuse = nothing\n',
@@ -80,7 +80,7 @@ describe('other files', () => {
     ]);
   });
 
-  test('all syntax mistakes of the file itself', async () => {
+  test('all syntax errors of the file itself', async () => {
     expect(await lines('a = 1\n[b\n[c]\nd\ne = 1\ne = 2\n')).toEqual([
       expect.stringMatching(/^1:1: /),
       expect.stringMatching(/^4:1: /),

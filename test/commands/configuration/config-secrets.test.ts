@@ -50,7 +50,7 @@ describe('what is secret', () => {
       url: 'postgres://me:********@db/x',
       query: '/x?password=********&page=2',
       joined: 'a ******** b',
-      // Nobody can know that it is one.
+      // Nothing shows that this value is a secret.
       same: 'hunter22hunter',
       dsn: '********',
       options: '{"apiKey": "********", "size": 3}',

@@ -92,7 +92,7 @@ test('--json: [DEFAULT] first, the order of the file, each section with what it 
   expect([stderr, status]).toEqual(['', 0]);
 });
 
-test('--json without mistakes has no errors', async () => {
+test('--json has no errors for a correct file', async () => {
   const { stdout } = await config('[a]\nb = c\n', ['--json', '--section', 'a']);
   expect(JSON.parse(stdout)).toEqual({
     file: '$DIR/x.ini',
@@ -167,7 +167,7 @@ test('--raw interpolates nothing and finds nothing wrong', async () => {
   expect(stderr).toBe('');
 });
 
-test('a mistake of [DEFAULT] is listed for each section in JSON, and said once in text', async () => {
+test('an error of [DEFAULT] is listed for each section in JSON, and once in text', async () => {
   const ini = '[DEFAULT]\na = %(b)s\n[c]\n[d]\nb = 1\n';
   expect(JSON.parse((await config(ini, ['--json'])).stdout).errors).toEqual([
     { section: 'DEFAULT', key: 'a', message: expect.stringContaining('[DEFAULT] a: %(b)s is not defined'), line: 2 },
@@ -180,13 +180,13 @@ test.each([
   [['--section', 'app:mian'], 'paster: config: there is no section [app:mian] (did you mean "app:main"?)\n'],
   [['--section', 'nothing-like-it'], /there are: DEFAULT, app:main/],
   [['port'], /"port" is not of the form name=value/],
-])('%j is a mistake', async (args, message) => {
+])('%j is an error', async (args, message) => {
   const { stdout, stderr, status } = await config(INI, args);
   expect([stdout, status]).toEqual(['', 2]);
   expect(stderr).toMatch(message);
 });
 
-test('a file with mistakes is not shown: all of them are', async () => {
+test('of a file with errors, all errors are shown instead of the file', async () => {
   const { stdout, stderr, status } = await config('[a]\nb\nc = 1\nc = 2\n', ['--json']);
   expect([stdout, status]).toEqual(['', 2]);
   expect(stderr).toMatch(/^paster: x\.ini:2:1: .*\npaster: x\.ini:4:1: .*\n$/);
@@ -203,7 +203,7 @@ test('JSON with control characters is still the text of the file', async () => {
   expect(JSON.parse(stdout).sections.a.b).toBe('\u001b]0;x\u0007\u009b\u202e\u{e0001}');
 });
 
-test('a long output is complete, and a reader that goes away is no mistake', async () => {
+test('a long output is complete, and a reader that closes the pipe causes no error', async () => {
   const ini = Array.from({ length: 5000 }, (_, index) => `[s${index}]\nkey = ${'x'.repeat(40)}\n`).join('');
   const directory = temporaryDirectory({ 'x.ini': ini });
   const { stdout } = await paster(['config', 'x.ini', '--json'], { cwd: directory }).finished();

@@ -48,7 +48,7 @@ export const HEAD_CASES: readonly Case[] = [
   head('writeHead without a status', (res) => loose(res).writeHead()),
   head('writeHead(NaN)', (res) => res.writeHead(Number.NaN)),
   head('writeHead(-1)', (res) => res.writeHead(-1)),
-  head('writeHead of a status nobody knows', (res) => [res.writeHead(299) === res, res.statusMessage]),
+  head('writeHead of an unknown status', (res) => [res.writeHead(299) === res, res.statusMessage]),
   head('writeHead of 599', (res) => [res.writeHead(599) === res, res.statusMessage]),
   head('writeHead with several values', (res) => res.writeHead(200, { 'X-A': ['1', '2'] }) === res),
   head('writeHead with cookies', (res) => res.writeHead(200, { 'Set-Cookie': ['a=1', 'b=2'] }) === res),

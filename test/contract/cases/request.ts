@@ -294,7 +294,7 @@ export const REQUEST_CASES: readonly Case[] = [
     finished(res, (error) => look('res', codeOf(error) ?? 'fine'));
     req.resume().on('end', () => res.end('x'));
   }),
-  read('finished, nobody reads', (look) => (_req, res) => {
+  read('finished, not read', (look) => (_req, res) => {
     finished(res, (error) => look('res', codeOf(error) ?? 'fine'));
     res.end('x');
   }),

@@ -349,7 +349,7 @@ export const WRITING_CASES: readonly Case[] = [
     res.setTimeout(0);
     setTimeout(() => res.end('in time'), 60);
   }),
-  watched('res.setTimeout and nobody listens', (look, req, res) => {
+  watched('res.setTimeout without a listener', (look, req, res) => {
     watch(look, 'req', req, REQ, codeOf);
     res.setTimeout(20);
   }),

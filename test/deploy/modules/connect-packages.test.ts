@@ -270,7 +270,7 @@ test.each([
   );
 });
 
-describe('what cannot be is a mistake on its line', () => {
+describe('an impossible value is an error at its line', () => {
   test.each([
     ['compression', 'level = 9\nfilter = (req, res) => true', 4, 'filter takes a function'],
     ['compression', 'filter = ./filter.js', 3, 'filter takes a function'],
@@ -326,7 +326,7 @@ describe('what cannot be is a mistake on its line', () => {
     });
   });
 
-  test('a path is no regular expression, a sentence no function, a strange name no mistake', async () => {
+  test('a path is no regular expression, a sentence no function, an unusual name no error', async () => {
     await expect(serveWith('serve-static', 'root = /srv/www/')).resolves.toBeDefined();
     await expect(serveWith('cors', 'ofALaterVersion = 1')).resolves.toBeDefined();
     await expect(serveWith('express-rate-limit', 'message = a function of (x) is nothing')).resolves.toBeDefined();

@@ -186,7 +186,7 @@ describe('ES modules only, with "exports"', () => {
     });
     const app = await loadApp('config:etc/main.ini', { relativeTo: directory });
     const req: { seen?: unknown } = {};
-    // Nobody answers, so the middleware's promise stays open.
+    // No handler responds, so the middleware's promise stays pending.
     void app(req as never, {} as never);
     await expect.poll(() => req.seen).toBe(3);
   });

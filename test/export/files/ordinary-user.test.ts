@@ -1,4 +1,4 @@
-/** `paster export --standalone`, all of it as somebody who is not root: what is served, exported, and run by the web server. */
+/** `paster export --standalone`, run by a user who is not root: serving, exporting, and the web server. */
 import { chmodSync, chownSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -11,7 +11,7 @@ const PASTER = join(ROOT, 'bin/paster.js');
 /** nobody, and nogroup. */
 const NOBODY = 65_534;
 
-/** Whoever is root becomes nobody; everybody else is an ordinary user already. */
+/** Root becomes the user nobody; other users are ordinary already. */
 function ordinary(directory: string, file: string, args: readonly string[]): Program {
   const env = { PATH: `${process.env['PATH']}:/usr/sbin`, HOME: directory };
   if (process.getuid?.() !== 0) return new Program(file, args, { env });

@@ -28,7 +28,7 @@ describe('docker', () => {
   test.each([
     ['a path that is there', ['--health', '/query'], 0],
     ['a path that is not', ['--health', '/missing'], 1],
-    ['that somebody listens', [], 0],
+    ['without a path, whether the port is open', [], 0],
   ])('the health check is one: %s', async (_what, options, status) => {
     const directory = project(`use = npm:paster#http\nport = ${await freePort()}`);
     const text = await exported('docker', ini(directory), ...options);

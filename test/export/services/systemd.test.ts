@@ -54,7 +54,7 @@ describe('systemd', () => {
     expect(text.match(/^Socket(User|Group)=.*$/gm)).toEqual(expected);
   });
 
-  test('an address by TCP is nobody’s', async () => {
+  test('a TCP address has no owner', async () => {
     expect(await exported('systemd', ini(project(HTTP)), '--user', 'shop')).not.toMatch(/^Socket/m);
   });
 

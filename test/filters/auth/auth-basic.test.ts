@@ -40,7 +40,7 @@ describe('hashes', () => {
     ['joe:$scrypt$ln=30,r=8,p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdHNhbHQ', 'not hashed'],
     ['joe', 'does not begin with "name:"'],
     [`joe:${HASHES.sha}\n  joe:${HASHES.sha}`, 'there twice'],
-  ])('%j is a mistake, and the message does not quote the password', async (users, message) => {
+  ])('%j is an error, and the message does not quote the password', async (users, message) => {
     const error = await serveThrough([`auth_basic\nusers =\n  ${users}`], mirror).catch(String);
     expect(error).toContain(message);
     expect(error).not.toContain('secret');

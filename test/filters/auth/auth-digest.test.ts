@@ -37,7 +37,7 @@ interface Changes {
   readonly realm?: string;
 }
 
-/** What a client answers, or would if it were somebody else. */
+/** The header that a client sends for a nonce; `changes` make it that of an attacker. */
 function digest({ nonce, ...changes }: Changes): { authorization: string } {
   const { user = 'joe', password = 'secret', uri = '/', method = 'GET', nc = '00000001', qop = 'auth' } = changes;
   const { algorithm = 'SHA-256', realm = REALM } = changes;
@@ -159,7 +159,7 @@ describe('nonces', () => {
 test.each([
   [`users = joe:x:${'0'.repeat(32)}`, 'the realm is "x"'],
   [`users = joe:${REALM}:secret`, 'neither MD5'],
-])('%s is a mistake', async (users, message) => {
+])('%s is an error', async (users, message) => {
   await expect(serveThrough([`auth_digest\nrealm = ${REALM}\n${users}`], mirror)).rejects.toMatchObject({
     message: expect.stringContaining(message),
   });

@@ -76,7 +76,7 @@ describe('the work for a password', () => {
     const { check, jobs } = counted([`joe:${SHA}`, `eve:${FAST}`, `ann:${FAST.replace('$04$', '$05$')}`, `bob:${SHA}`]);
     for (const user of ['joe', 'eve', 'ann', 'bob', 'nobody', 'constructor']) {
       expect(await check.check('', { user, password: 'wrong' })).toBe('wrong');
-      // What is right for a decoy is right for nobody else.
+      // The password of a decoy is wrong for every other user.
       if (user === 'nobody') expect(await check.check('', { user, password: 'secret' })).toBe('wrong');
     }
     const kinds = jobs.map(({ hash, decoys }) => [...(hash ? [hash] : []), ...decoys].map(hashKind).sort());

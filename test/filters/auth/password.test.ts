@@ -49,6 +49,6 @@ test.each([
   '{SHA}x',
   'secret',
   '',
-])('%j is no hash that anybody should compute', (hash) => {
+])('%j is a hash that costs too much to compute', (hash) => {
   expect(isPasswordHash(hash)).toBe(false);
 });

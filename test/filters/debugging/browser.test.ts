@@ -78,7 +78,7 @@ describe('session', () => {
     'secret = changeme',
     `secret = ${SECRET}\nold_secrets = changeme`,
     `secret = ${SECRET}\ncookie_name = a b`,
-  ])('%j is a mistake that shows no secret', async (settings) => {
+  ])('%j is an error whose message shows no secret', async (settings) => {
     const error = await serveThrough([`session\n${settings}`], counting).catch(String);
     expect(error).toMatch(/setting "secret" is missing|too few|name of a cookie/);
     expect(error).not.toContain('changeme');
@@ -127,7 +127,7 @@ cross_origin_embedder_policy = credentialless`,
     expect(headers).not.toHaveProperty('content-security-policy');
   });
 
-  test.each(["default-src 'self'; default-src x", "'self'", ' ; '])('the policy %j is a mistake', async (policy) => {
+  test.each(["default-src 'self'; default-src x", "'self'", ' ; '])('the policy %j is an error', async (policy) => {
     await expect(serveThrough([`security_headers\ncontent_security_policy = ${policy}`], mirror)).rejects.toMatchObject(
       {
         code: 'PASTER_SETTING',
@@ -180,7 +180,7 @@ max_age = 600`;
   });
 
   test.each(['origins = example.com', 'origins = https://example.com/path', 'origins = *\ncredentials = true', ''])(
-    '%j is a mistake',
+    '%j is an error',
     async (settings) => {
       await expect(serveThrough([`cors\n${settings}`], mirror)).rejects.toThrow();
     },

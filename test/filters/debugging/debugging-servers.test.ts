@@ -1,4 +1,4 @@
-/** The filters for logs, errors and debugging on every server: the same lines, pages and profiles, whoever carries the request. */
+/** The filters for logs, errors and debugging on every server: the same lines, pages and profiles on each of them. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -73,7 +73,7 @@ const MISTAKES: Record<string, App> = {
   },
 };
 
-describe('a mistake', () => {
+describe('an error', () => {
   test.each(Object.entries(MISTAKES))('%s', async (mistake, app) => {
     expect(await mistakesOf(app)).toContain(mistake);
   });

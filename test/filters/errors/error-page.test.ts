@@ -1,4 +1,4 @@
-/** What an application's error becomes: for a developer, for everybody else, and for the log. */
+/** What an error of an application becomes for a developer, for other clients, and for the log. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';

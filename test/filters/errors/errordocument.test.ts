@@ -142,7 +142,7 @@ test.each<[string, () => Promise<App>]>([
   expect(await ask(url, '/x')).toMatchObject({ status: 404, body: Buffer.from('nothing there') });
 });
 
-test.each([{ 404: 'errors' }, { 299: '/x' }])('%j is a mistake', (paths) => {
+test.each([{ 404: 'errors' }, { 299: '/x' }])('%j is an error', (paths) => {
   expect(() => errorDocuments(paths)).toThrow(/is no status|is not a path/);
 });
 

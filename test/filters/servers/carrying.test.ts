@@ -46,7 +46,7 @@ describe('ready and close are those of the application, once', () => {
     await filtered.close?.();
     expect(calls).toEqual(['ready', 'close']);
     expect(filtered.upgrade).toBeTypeOf('function');
-    // Where nobody upgrades the server need not ask.
+    // Without a handler of upgrades, the server does not call the application for them.
     expect((await filter(() => {})).upgrade).toBeUndefined();
   });
 });

@@ -73,7 +73,7 @@ release = ${this.path('var/release')}
     return [...new Set([...this.pids, ...named])].filter(isRunning);
   }
 
-  /** Ends what somebody else has started. Resolves when it is gone. */
+  /** Ends processes that the front end has started. Resolves when they are gone. */
   async end(): Promise<void> {
     for (const pid of this.running) process.kill(pid, 'SIGTERM');
     await eventually(() => this.running.length === 0);

@@ -142,6 +142,6 @@ async function exchange(head: ReturnType<typeof readHead>): Promise<void> {
   must(first === 'Status: 200 OK', `the answer begins with ${JSON.stringify(first)}`);
   must(
     lines.every((line) => /^(X-Seen|Content-Length): [0-9a-f]*$/.test(line)),
-    'a header that nobody has set',
+    'a header that was not sent',
   );
 }

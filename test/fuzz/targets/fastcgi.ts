@@ -1,6 +1,6 @@
 /**
  * The FastCGI server over live connections, several at a time: valid conversations of interleaved requests, of which each
- * gets its own answer; the same with mistakes in them, cut off, aborted, half closed, unread; records in any order.
+ * gets its own answer; the same with changed bytes, cut off, aborted, half closed, unread; records in any order.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { begin, FastcgiClient, pairs, record, request, stream, TYPE } from '../../servers/fastcgi/client.ts';
@@ -27,7 +27,7 @@ export const fastcgi: Target = {
           if (random.chance(0.4)) await conversation(client, random, nonce, trace);
           else await nonsense(client, random, nonce, trace);
           const stranger = nonces.stranger(Buffer.concat(client.records.map((each) => each.content)), nonce);
-          must(stranger === undefined, `an answer to somebody else: ${stranger}`);
+          must(stranger === undefined, `a response to another request: ${stranger}`);
         } finally {
           client.close();
           nonces.release(nonce);

@@ -1,4 +1,4 @@
-/** The SCGI server over live connections: whole requests get their own answers, broken ones harm nobody else. */
+/** The SCGI server over live connections: whole requests get their own responses, and broken ones harm no other. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { request, ScgiClient } from '../../servers/scgi/client.ts';
 import { serveScgi } from '../../servers/scgi/serve.ts';
@@ -38,7 +38,7 @@ export const scgi: Target = {
             await sleep(random.below(15));
           }
           const stranger = nonces.stranger(client.received, nonce);
-          must(stranger === undefined, `an answer to somebody else: ${stranger}`);
+          must(stranger === undefined, `a response to another request: ${stranger}`);
         } finally {
           client.close();
           nonces.release(nonce);

@@ -94,12 +94,12 @@ export class FreshMachine {
   readonly #home: string;
   readonly #pid: string;
 
-  /** @param home a directory; its `srv` is what /srv is in there, its `bin` is on the PATH of whoever wants it */
+  /** @param home a directory: its `srv` is mounted as /srv, and its `bin` has commands for a PATH */
   static async start(home: string): Promise<FreshMachine> {
     mkdirSync(join(home, 'srv'), { recursive: true });
     writeScripts(join(home, 'bin'), { 'apt-get': APT_GET, systemctl: SYSTEMCTL });
     const options = ['--fork', '--kill-child', '--mount-proc'];
-    // Not bash: when its standard input is a socket, it reads the ~/.bashrc of whoever runs the tests.
+    // Not bash: when its standard input is a socket, it reads the ~/.bashrc of the user who runs the tests.
     const init = new Program('unshare', [...UNSHARE, ...options, '/bin/sh', '-c', setUp(home)]);
     await init.says(/^ready$/m);
     // It ignores every other signal while what it has started runs, and takes that along.

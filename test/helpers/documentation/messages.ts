@@ -215,7 +215,7 @@ function isSentence(node: Node): boolean {
 /** Where it is and whose it is stands before many a message: what follows is what people look for. */
 const PLACE = /^(?:\[…\] )?(?:…(?: …)*: |: )?/;
 
-/** Every message of src, by file; what consists of nothing but somebody else's words is left out. */
+/** Every message of src, by file; a message that only quotes another program is left out. */
 export function allMessages(): Message[] {
   const files = readdirSync(join(ROOT, 'src'), { recursive: true }).map(String);
   const found = files

@@ -42,7 +42,7 @@ export interface Failure {
   readonly method: 'GET' | 'POST';
   readonly reason: string;
   readonly path: string;
-  /** Who had answered on this connection before, if anybody had. */
+  /** The process that sent the previous response on this connection; undefined for the first one. */
   readonly previous: number | undefined;
 }
 

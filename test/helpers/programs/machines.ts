@@ -11,7 +11,7 @@ export interface Machine {
   readonly address: string;
   /** Runs a program there, in a process group of its own. */
   run(file: string, args: readonly string[], options?: ProgramOptions): Program;
-  /** Nobody hears of it any more, and no connection learns why. */
+  /** Cuts the machine off: its packets and those for it are lost, and no connection gets an error. */
   silence(): void;
   /** Ends the silence. */
   speak(): void;
@@ -54,7 +54,7 @@ function mayMakeNamespaces(): boolean {
 
 let networks = 0;
 
-/** Of the addresses for measuring (RFC 2544), which are nobody's: one network for each process and call. */
+/** One network for each process and call, of the addresses for benchmarks (RFC 2544), which no real host has. */
 function nextNetwork(): string {
   const number = (process.pid * 7 + networks++) % 512;
   return `198.${18 + (number >> 8)}.${number & 255}`;
@@ -97,7 +97,7 @@ function namespaces(count: number): Machine[] {
   });
 }
 
-/** Whoever connects on the loopback has 127.0.0.1 unless it asks for another address: that is the first machine's. */
+/** A client on the loopback has 127.0.0.1 unless it binds another address, so 127.0.0.1 is the first machine's. */
 function loopbackAddresses(count: number): Machine[] {
   return Array.from({ length: count }, (_, index) => {
     const programs: Program[] = [];

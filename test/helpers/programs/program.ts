@@ -77,7 +77,7 @@ export class Program {
     return this.stdout + this.stderr;
   }
 
-  /** Sends what somebody at a terminal types. */
+  /** Sends text as if a user typed it at the terminal. */
   type(text: string): void {
     this.child.stdin?.write(text);
   }
@@ -140,7 +140,7 @@ export function paster(args: readonly string[], options?: ProgramOptions): Progr
   return new Program(process.execPath, [PASTER, ...args], options);
 }
 
-/** Nobody, who may yet read what root may: the clone may lie in a directory of root's. */
+/** The user nobody, with root's right to read: the clone may be in a directory of root's. */
 const AS_NOBODY = [
   '--reuid=65534',
   '--regid=65534',
@@ -149,7 +149,7 @@ const AS_NOBODY = [
   '--ambient-caps=+dac_read_search',
 ];
 
-/** `paster` without root's rights, whoever runs the tests. */
+/** `paster` without root's rights, even if root runs the tests. */
 export function pasterWithoutRoot(args: readonly string[], options?: ProgramOptions): Program {
   if (process.getuid?.() !== 0) return paster(args, options);
   return new Program('setpriv', [...AS_NOBODY, '--', process.execPath, PASTER, ...args], options);

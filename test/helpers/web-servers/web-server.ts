@@ -7,12 +7,12 @@ export interface RunningWebServer {
   readonly program: Program;
   /** Its root, without a slash at the end. */
   readonly url: string;
-  /** The same with TLS; nobody there where openssl is missing. */
+  /** The same with TLS. Without openssl, no server listens there. */
   readonly tlsUrl: string;
   readonly errorLog: string;
 }
 
-/** Waits until somebody answers HTTP on a port. @throws Error when the program ends before. */
+/** Waits for an HTTP response on a port. @throws Error if the program ends first */
 export async function untilAnswering(port: number, program: Program, host: string = '127.0.0.1'): Promise<void> {
   await eventually(async () => {
     if (program.child.exitCode !== null) throw new Error(`the web server did not start:\n${program.output}`);

@@ -21,7 +21,7 @@ beforeSuite(async () => {
   whenOver(() => rmSync(home, { recursive: true, force: true }));
   const dependencies = { paster: `file:./${basename(await pack(home))}` };
   const install = ['install', '--no-audit', '--no-fund', '--prefer-offline'];
-  // First paster alone, as somebody has it who is about to create a project.
+  // First paster alone, as before a user creates a project.
   writeFileSync(join(home, 'package.json'), JSON.stringify({ private: true, dependencies }));
   await run('npm', install, { cwd: home, env: ONLINE });
   mkdirSync(join(home, 'projects'));

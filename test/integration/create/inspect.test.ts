@@ -122,7 +122,7 @@ test('with --reload a debugger that stays does not keep the port from the next v
   await closed;
 });
 
-test('whoever is looked at in a debugger stands still, and is not killed for it', async () => {
+test('a worker that a debugger pauses is not killed for it', async () => {
   const port = await freePort();
   const ini = `${FILES['x.ini']}worker_timeout = 0.5\n`;
   const program = await serve(['x.ini', '-w', '1', `--inspect=${port}`], {

@@ -66,7 +66,7 @@ interface Facts {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Variables of the file, and two of whoever starts it. */
+/** Variables of the file, and two of the user who starts it. */
 const VARIABLES = ['PORT', 'GREETING', 'RATE', 'NESTED', 'QUEUE', 'LEVEL', 'NODE_ENV', 'HOME', 'FROM_THE_SHELL'];
 
 function compared({ args, cwd, env }: Facts) {

@@ -214,7 +214,7 @@ test.each([
     1,
     /ended with status 7 before it listened; it wrote:\n.*good bye/,
   ],
-  ['a mistake in the configuration', { 'x.ini': INI('prot = 1') }, 2, /x\.ini:6:1: .*unknown setting "prot"/],
+  ['an error in the configuration', { 'x.ini': INI('prot = 1') }, 2, /x\.ini:6:1: .*unknown setting "prot"/],
   [
     'a failing worker',
     { 'app.js': 'throw new Error("at import");', 'x.ini': INI('workers = 2') },
@@ -229,7 +229,7 @@ test.each([
   expect(finished.stderr).not.toMatch(/^\s+at /m);
   expect(finished).toMatchObject({ status, stdout: '' });
   expect(existsSync(join(directory, 'paster.pid'))).toBe(false);
-  // A mistake is found before there is a log.
+  // The error is found before the log file is opened.
   expect(existsSync(join(directory, 'paster.log'))).toBe(status === 1);
 });
 
@@ -243,7 +243,7 @@ test('a port in use is said on the terminal', async () => {
   expect(finished).toMatchObject({ status: 1, stderr: expect.stringMatching(/in use by another program/) });
 });
 
-test('restart leaves the old server alone if the new configuration has a mistake in it', async () => {
+test('restart leaves the old server alone if the new configuration has an error', async () => {
   const directory = project();
   const url = urlOf(await run(directory, 'x.ini', 'start'));
   writeFiles(directory, { 'x.ini': INI('prot = 1') });
@@ -344,7 +344,7 @@ test('a failure with --log-file is on the terminal and in the file', async () =>
   expect(readFileSync(join(directory, 'a.log'), 'utf8')).toMatch(/paster: .*at import/);
 });
 
-test('a pid file that somebody else has written in the meantime stays', async () => {
+test('a pid file that another process has written in the meantime stays', async () => {
   const directory = project();
   const program = await serve(['x.ini', '--pid-file', 'a.pid'], { cwd: directory });
   writeFileSync(join(directory, 'a.pid'), '1\nanother\n');

@@ -78,7 +78,7 @@ test('the environment wins, and of several files the last', async () => {
   expect(JSON.parse(stdout)).toEqual({ conf: 'second', env: 'second', gone: 'two\nlines', home: '/home/me' });
 });
 
-describe('a file that is wrong is a mistake', () => {
+describe('a file with an error', () => {
   test.each([
     [
       'nonsense',
@@ -100,14 +100,14 @@ describe('a file that is wrong is a mistake', () => {
     expect(stderr).not.toContain('hunter22');
   });
 
-  test('bytes that are no text', async () => {
+  test('bytes that are not UTF-8', async () => {
     const cwd = project('');
     writeFileSync(join(cwd, 'etc/.env'), Buffer.from([0x57, 0x3d, 0xff, 0xfe, 0x0a]));
     const { status, stderr } = await paster(['config', 'etc/x.ini', '--dotenv', 'etc/.env'], { cwd }).finished();
     expect([status, stderr]).toEqual([2, expect.stringMatching(/^paster: --dotenv \S+: it is not UTF-8 text$/m)]);
   });
 
-  test('one that is not there', async () => {
+  test('one that does not exist', async () => {
     const cwd = project('');
     for (const option of ['-e', '--dotenv']) {
       expect(await paster(['serve', 'etc/x.ini', option, 'etc/no.env'], { cwd }).finished()).toMatchObject({
@@ -151,7 +151,7 @@ describe('serve', () => {
     expect(await asked(program.url)).toMatchObject({ conf: 'one', env: 'one', gone: '1' });
   });
 
-  test('HUP reads it again: what is gone is gone, and a mistake leaves the old one serving', async () => {
+  test('HUP reads it again: removed variables are gone, and with an error the old version goes on serving', async () => {
     const cwd = project('WORD=one\nGONE=1\n');
     const program = await serve([...ARGS, '-w', '2'], { cwd });
     writeFileSync(join(cwd, 'etc/.env'), 'WORD=two\n');
@@ -203,7 +203,7 @@ describe('serve', () => {
     }
   });
 
-  test.runIf(requireRoot())('a file of root’s, for an application of somebody else’s', async () => {
+  test.runIf(requireRoot())('a file of root’s, for an application of another user', async () => {
     const cwd = project('WORD=one\n');
     for (const path of [cwd, join(cwd, 'etc')]) chmodSync(path, 0o755);
     chmodSync(join(cwd, 'etc/.env'), 0o600);
@@ -215,7 +215,7 @@ describe('serve', () => {
   });
 });
 
-test('check warns of a file that everybody can read', async () => {
+test('check warns of a file that all users can read', async () => {
   const cwd = project('WORD=1\n');
   mkdirSync(join(cwd, 'x'));
   for (const [mode, said] of [

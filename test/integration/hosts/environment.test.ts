@@ -221,7 +221,7 @@ describe('check', () => {
     );
   });
 
-  test('warns of a file that everybody may read', async () => {
+  test('warns of a file that all users can read', async () => {
     const cwd = project();
     chmodSync(join(cwd, 'etc/two.env'), 0o644);
     expect(await checked(cwd)).toMatch(/etc\/two\.env:1:1: warning: every user of this machine may read it/);

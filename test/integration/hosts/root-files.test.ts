@@ -27,7 +27,7 @@ interface Layout {
   readonly args?: string;
 }
 
-/** A project of root's in which nobody owns `var`; `safe` holds a file of root's alone. */
+/** A project of root's whose `var` belongs to the user nobody; `safe` has a file that only root can read. */
 function project({ handler = 'FileHandler', file = 'var/log/app.log', args = '"a"' }: Layout = {}): string {
   const directory = temporaryDirectory({
     'app.js': 'export default (req, res) => res.end(String(process.pid));\n',

@@ -1,4 +1,4 @@
-/** `--user` and `--group`: root opens the sockets, and somebody else runs the application. */
+/** `--user` and `--group`: root opens the sockets, and another user runs the application. */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ function project(server = 'port = 0'): string {
 test.each([
   [['--user', 'no-such-user'], /there is no user "no-such-user"/],
   [['--group', 'no-such-group'], /there is no group "no-such-group"/],
-])('%j is a mistake, and nothing is started', async (option, message) => {
+])('%j is an error, and nothing is started', async (option, message) => {
   for (const mode of [[], ['-w', '2'], ['--daemon']]) {
     const cwd = project();
     const finished = await paster(['serve', 'x.ini', ...option, ...mode], { cwd }).finished();
@@ -98,7 +98,7 @@ describe.runIf(requireRoot())('as root', () => {
     expect(existsSync(join(cwd, 'run/app.sock'))).toBe(stays);
     if (stays) expect(ended.stderr).toMatch(/app\.sock stays behind: user nobody may not write/);
 
-    // What stays behind is in nobody's way.
+    // The file that stays behind is replaced.
     const again = await serve(['x.ini', '--user', 'nobody', ...mode], { cwd });
     expect(await getOver(join(cwd, 'run/app.sock'))).toContain('atImport');
     await again.kill('SIGTERM');

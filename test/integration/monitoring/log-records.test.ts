@@ -75,7 +75,7 @@ describe('what is written down', () => {
     expect(stderr).toMatch(new RegExp(` {2}it had these requests in flight:\n {4}GET ${path}, .*\n$`));
   });
 
-  test('a worker that somebody has killed had no time to say what it held', async () => {
+  test('a killed worker cannot report its requests in flight', async () => {
     const program = await start(`${HTTP}workers = 1`);
     process.kill(Number(await get(program.url)), 'SIGKILL');
     await program.says(/worker \d+ ended by SIGKILL: it was killed, perhaps by the system when memory ran out\n$/);

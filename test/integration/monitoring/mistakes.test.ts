@@ -111,7 +111,7 @@ test.each([
     /^paster: --server-name names a section, and/,
   ],
   [
-    'an address that everybody could use',
+    'an address that every host could use',
     ['x.ini', '-s', 'fastcgi', '--host', '0.0.0.0', '-p', '9000'],
     { 'x.ini': `[app:main]\n${APP}\n${SERVER}` },
     /^paster: --host: FastCGI on 0\.0\.0\.0:9000/,
@@ -125,7 +125,7 @@ test.each([
   ['an argument that assigns nothing', ['x.ini', 'port'], { 'x.ini': '' }, /"port" is not of the form name=value/],
   ['an unknown option', ['x.ini', '--relaod'], { 'x.ini': '' }, /unknown option '--relaod'/],
   ['an unknown server', ['x.ini', '-s', 'htp'], { 'x.ini': '' }, /there is no built-in server "htp"/],
-])('%s is a mistake', async (_what, args, files, message) => {
+])('%s is an error', async (_what, args, files, message) => {
   expect(await fails(args, files as Record<string, string>, 2)).toMatch(message);
 });
 
@@ -252,19 +252,19 @@ test.each([
 test.each([
   ['socket_owner = nobody-at-all', '', /^paster: x\.ini:6:1: .*there is no user "nobody-at-all"/],
   ['backlog = 5\nsocket_group = no-group', 'workers = 1', /^paster: x\.ini:7:1: .*there is no group "no-group"/],
-])('%s is a mistake on its own line', async (setting, workers, message) => {
+])('%s is an error at its own line', async (setting, workers, message) => {
   const ini = `[app:main]\n${APP}\n[server:main]\nuse = npm:paster#fastcgi\nsocket = s\n${setting}\n${workers}\n`;
   expect(await fails(['x.ini'], { 'x.ini': ini }, 2)).toMatch(message);
 });
 
-test('a prefix that is mapped twice is a mistake on its own line', async () => {
+test('a prefix that is mapped twice is an error at its own line', async () => {
   const ini = `[composite:main]\nuse = egg:Paste#urlmap\n/a = x\n/a/ = x\n[app:x]\n${APP}\n${SERVER}`;
   expect(await fails(['x.ini'], { 'x.ini': ini }, 2)).toMatch(
     /^paster: x\.ini:4:1: \[composite:main\] "\/a\/": this prefix/,
   );
 });
 
-test('a certificate that is not there is a mistake on its own line', async () => {
+test('a certificate that does not exist is an error at its own line', async () => {
   const ini = `[app:main]\n${APP}\n${SERVER}ssl_pem = gone.pem\n`;
   expect(await fails(['x.ini'], { 'x.ini': ini }, 2)).toMatch(
     /^paster: x\.ini:6:1: \[server:main\] ssl_pem: there is no file \/\S+\/gone\.pem \(create it or correct the path/,

@@ -29,7 +29,7 @@ interface Answer {
   readonly headers: readonly string[];
   readonly size: number;
   readonly sha256: string;
-  /** The beginning, for whoever has to read why a test failed. */
+  /** The beginning, shown when a test fails. */
   readonly text: string;
 }
 

@@ -30,7 +30,7 @@ environment =
 ${server}
 `;
 
-/** git without anybody's configuration, its requests and answers in what it says. */
+/** Runs git without a user's configuration, and returns its output, which contains its requests and the responses. */
 async function run(cwd: string, ...args: string[]): Promise<string> {
   const program = new Program(git, ['-c', 'user.name=T', '-c', 'user.email=t@example.org', ...args], {
     cwd,

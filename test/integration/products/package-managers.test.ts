@@ -7,7 +7,7 @@ import { ONLINE, pack, run } from '../../helpers/programs/installed.ts';
 import { beforeSuite, whenOver } from '../../helpers/programs/lifetime.ts';
 import { Program, requireProgram, requireTool } from '../../helpers/programs/program.ts';
 
-/** Of nobody, who owns nothing else. Modes say nothing to root, so that root's tests run paster as this user. */
+/** The user nobody. Modes do not restrict root, so if root runs the tests, they run paster as this user. */
 const NOBODY = 65534;
 const isRoot = process.getuid?.() === 0;
 
@@ -23,7 +23,7 @@ const MANAGERS: readonly Manager[] = [
   {
     name: 'pnpm',
     program: pnpm && process.execPath,
-    // Copies: links into a store would be those of whoever else installs from it.
+    // Copies: files that are linked into the store would be shared with other installations.
     args: [pnpm ?? '', 'install', '--prefer-offline', '--package-import-method=copy', '--store-dir=../store'],
   },
 ];
@@ -32,7 +32,7 @@ describe.each(MANAGERS)('$name', ({ name, program, args }) => {
   const missing = program === undefined || (isRoot && requireProgram('setpriv') === undefined);
   let home: string;
 
-  /** The installed command, run by somebody who owns the directory `work` and may read the rest. */
+  /** The installed command, run by a user who owns the directory `work` and can read the rest. */
   function paster(command: readonly string[], cwd: string): Program {
     const words = [join(home, 'node_modules/.bin/paster'), ...command];
     const [file = '', ...rest] = isRoot

@@ -214,7 +214,7 @@ test('a worker of an installed paster serves, and says where an application fail
   expect(paster.output).toContain(`${directory}/app.js:3`);
 });
 
-test('a mistake in the types keeps everything from being written, and a build takes out what it does not write', async () => {
+test('an error in the types keeps the build from writing anything, and a build removes files that it does not write', async () => {
   const copy = temporaryDirectory();
   for (const name of ['package.json', 'rolldown.config.ts', 'tsconfig.json', 'tsconfig.build.json']) {
     cpSync(join(ROOT, name), join(copy, name));

@@ -100,7 +100,7 @@ describe('the application sees what a cold start shows', () => {
     const text = (version: number) => app(version, ['plain', './setup.js', 'waits']);
     write(directory, { 'app.js': text(0) });
     const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
-    // In the worker, and in the spare worker, where nobody sets the variable.
+    // Once in the worker and once in the spare worker, in which no code sets the variable.
     await eventually(() => program.output.match(/waits begins/g)?.length === 2);
     expect(await save(program, directory, text(1))).toBe(coldResponse(directory));
     const reason = 'it waits for something when it is imported';

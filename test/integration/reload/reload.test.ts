@@ -1,4 +1,4 @@
-/** `paster serve --reload`: edits take effect, mistakes are shown, the next good save recovers. */
+/** `paster serve --reload`: edits take effect, errors are shown, and the next correct save recovers. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -61,7 +61,7 @@ test('egg:Flup#scgi_thread has no children: a warning for each of the names that
   }
 });
 
-test('HUP loads anew behind the same socket, and refuses nobody', async () => {
+test('HUP reloads behind the same socket, and no connection is refused', async () => {
   const { cwd, socket } = project('egg:Flup#scgi_thread', 'workers = 2');
   const program = await serve(['x.ini'], { cwd });
   const answers: Answer[] = [];

@@ -1,4 +1,4 @@
-/** `backlog`: so many connections may wait until somebody accepts them, however the socket has come to the process. */
+/** `backlog`: how many connections may wait to be accepted, on sockets of every origin. */
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';

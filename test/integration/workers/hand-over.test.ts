@@ -1,4 +1,4 @@
-/** A web server's kept connection outlives the worker that serves it: whoever goes hands it over to who stays. */
+/** A web server's kept connection outlives the worker that serves it: a worker that ends hands it over to another one. */
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -183,7 +183,7 @@ describe.skipIf(nginx === undefined).each(machineKinds())('on %s', (kind) => {
     expect((await got).status).toBe(502);
   });
 
-  test('nobody but nginx gets a word', async () => {
+  test('no peer but nginx gets a response', async () => {
     const fleet = await Fleet.start(kind);
     const variables = {
       REQUEST_METHOD: 'GET',

@@ -1,4 +1,4 @@
-/** `workers = 0-4`: no worker while nobody asks. The first connection waits in the kernel's queue for the worker that it starts. */
+/** `workers = 0-4`: no worker runs without requests. The first connection waits in the kernel's queue for the worker that it starts. */
 import { once } from 'node:events';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';

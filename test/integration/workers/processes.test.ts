@@ -140,7 +140,7 @@ test.each([
   expect(program.output).not.toMatch(/No such process/);
 });
 
-test('the two lines that scripts read are all there is when nobody looks', async () => {
+test('the two lines that scripts read are all that is printed without a terminal', async () => {
   const program = await serve(['x.ini'], { cwd: project() });
   expect(await program.kill('SIGTERM')).toMatchObject({
     stdout: `Starting server in PID ${program.pid}.\nserving on ${program.url}\n`,
@@ -263,7 +263,7 @@ export const makeApp = (_, { data }) => (req, res) => res.end(readFileSync(data,
   const pid = async () => (await get(program.url)).split(' ')[1];
   const first = await pid();
   writeFileSync(data, 'two ');
-  // Nobody watches it: only what comes after it can be waited for.
+  // This file is not watched, so the test can only wait for a later change.
   writeFileSync(join(cwd, 'x.ini'), ini('data/**/*.yaml'));
   await program.says(/reloaded in \d+ ms: .*x\.ini/);
   const second = await pid();
@@ -363,7 +363,7 @@ describe('HUP with another configuration', () => {
 
   test.each([
     ['an address in use', (port: number) => `listen = 127.0.0.1:${port}\nworkers = 2`, /x\.ini:5:\d+: .*is in use/],
-    ['a mistake', () => 'prot = 1\nworkers = 2', /x\.ini:5:1: .*unknown setting "prot"/],
+    ['an error', () => 'prot = 1\nworkers = 2', /x\.ini:5:1: .*unknown setting "prot"/],
   ])('%s leaves everything as it was', async (_what, server, message) => {
     const other = createServer().listen(0, '127.0.0.1');
     onTestFinished(() => void other.close());

@@ -166,7 +166,7 @@ describe('kill -9', () => {
 });
 
 test.each([{ ...HTTP[0], workers: 1 }, { ...HTTP[3], workers: 2 }, ...BEHIND_NGINX] as Row[])(
-  'edits, mistakes among them: $over, $workers workers',
+  'edits, some with syntax errors: $over, $workers workers',
   async (row) => {
     const site = await Site.start(row, { args: ['--reload'] });
     // Gently: what this test takes is the starts of two processes for each edit, and the load is not to wait beside them.
@@ -183,7 +183,7 @@ test.each([{ ...HTTP[0], workers: 1 }, { ...HTTP[3], workers: 2 }, ...BEHIND_NGI
       }
     }
     await load.stop();
-    // What was asked while a mistake was on disk is answered with it.
+    // A request that comes while the file has an error gets the error.
     const lost = load.failures.filter(({ reason }) => !reason.includes(': 500, ') || !reason.includes('does not load'));
     expect(lost).toEqual([]);
     expect(load.versions.size).toBe(EDITS - mistakes + 1);

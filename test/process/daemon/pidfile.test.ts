@@ -24,7 +24,7 @@ test('names this process, and goes with it', () => {
   expect(readPidFile(file)).toEqual({ state: 'absent' });
 });
 
-test('a number that belongs to somebody else now is stale', () => {
+test('a number that another process has now is stale', () => {
   writePidFile(file);
   const [, start] = readFileSync(file, 'utf8').split('\n');
   writeFileSync(file, `${process.ppid}\n${start}\n`);
@@ -33,7 +33,7 @@ test('a number that belongs to somebody else now is stale', () => {
   expect(readPidFile(file)).toEqual({ state: 'stale', pid: process.pid });
 });
 
-test.each(['', 'no number\n', '0\n', '-1\n', '1e3\n'])('%j names nobody', (text) => {
+test.each(['', 'no number\n', '0\n', '-1\n', '1e3\n'])('%j names no process', (text) => {
   writeFileSync(file, text);
   expect(readPidFile(file)).toEqual({ state: 'stale', pid: undefined });
 });
@@ -54,7 +54,7 @@ test('a stale one is replaced, one of a live server is not', async () => {
   writePidFile(file).remove();
 });
 
-test('is not removed when it has become somebody else’s', () => {
+test('is not removed when another process has written it', () => {
   const written = writePidFile(file);
   writeFileSync(file, '1\nother\n');
   written.remove();

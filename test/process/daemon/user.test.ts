@@ -10,7 +10,7 @@ test('a user or group that there is none of', () => {
   expect(() => dropPrivileges(undefined, 'no-such-group')).toThrow('there is no group "no-such-group"');
 });
 
-test.runIf(requireRoot())('becomes somebody else, with the groups of that one, for good', async () => {
+test.runIf(requireRoot())('becomes another user, with that user’s groups, for good', async () => {
   const build = await buildSources();
   try {
     const script = `

@@ -74,7 +74,7 @@ test('patterns: a file that appears, one that changes, one that goes', async () 
 });
 
 test.each([{ workers: 1 }, { workers: 2 }])(
-  '10 edits under load, mistakes between: %o',
+  '10 edits under load, with syntax errors between them: %o',
   async ({ workers }) => {
     const port = await start({ workers });
     // With a pause, since the edits need the processors too.

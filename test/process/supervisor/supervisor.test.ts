@@ -60,7 +60,7 @@ async function superviseHere(
 }
 
 describe('how a worker is', () => {
-  test('one that stands still is asked once, however often somebody wants to know', async () => {
+  test('a blocked one is asked once, however many clients ask for the status', async () => {
     const { supervisor, port, pid } = await superviseHere(`let orders = 0;
       process.on('message', ({ paster }) => { if (paster === 'report') orders++; });
       export default (req, res) => res.end(String(req.url === '/orders' ? orders : process.pid));`);
@@ -77,7 +77,7 @@ describe('how a worker is', () => {
   });
 
   test.each([
-    ['somebody has sent it TERM', 'signal', "process.kill(process.pid, 'SIGTERM')"],
+    ['it was sent TERM', 'signal', "process.kill(process.pid, 'SIGTERM')"],
     ['its server has ended by itself', 'finished', 'finish()'],
     ['it has crashed', 'crash', 'process.exit(9)'],
   ])('it is counted why it went: %s', async (_what, reason, end) => {
@@ -135,7 +135,7 @@ describe('workers', () => {
     expect((await pids(port, 2)).size).toBe(2);
   });
 
-  test('one that is killed is replaced, and nobody is refused meanwhile', async () => {
+  test('one that is killed is replaced, and no connection is refused meanwhile', async () => {
     const port = await start();
     const [first] = await pids(port, 1);
     process.kill(Number(first), 'SIGKILL');

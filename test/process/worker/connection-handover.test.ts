@@ -42,7 +42,7 @@ describe.each(['TCP', 'Unix'])('a %s connection', (kind) => {
     expect(isConnectionHandle(connection?.handle)).toBe(true);
     if (!connection) return;
     await new Promise((resolve) => client.write('two', resolve));
-    // Its server waits for nobody.
+    // The server that accepted it no longer waits for it.
     await new Promise((resolve) => server.close(resolve));
 
     const other = attach(connection);

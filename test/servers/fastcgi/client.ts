@@ -1,7 +1,7 @@
 /**
  * A FastCGI client for tests, seen from the web server's side: it writes records byte by byte as it is told and reads
  * what comes back without understanding more of it than the specification asks. Shares no code with the server, so that
- * a mistake in the codec shows.
+ * an error in the codec shows.
  */
 import { connect, type Socket } from 'node:net';
 import { type CgiResponse, parseCgi } from '../../helpers/requests/cgi-response.ts';

@@ -109,7 +109,7 @@ test('what was read along with the end of a request is answered where it was rea
   await stopped;
 });
 
-test('the rest of a body that nobody waited for means nothing to the other server', async () => {
+test('the other server ignores the rest of a body that the application did not read', async () => {
   const client = await first.client();
   const stopped = (async () => {
     await client.answer(1);
@@ -142,7 +142,7 @@ test('an answer that the web server has not read keeps the connection until it i
   expect(await ask(client, '/b')).toBe('second /b ');
 });
 
-test('a connection that is not to be kept closes, and one that nobody takes over too', async () => {
+test('a connection that is not kept closes, and so does one without a process to hand it over to', async () => {
   const [once, kept] = [await first.client(), await second.client()];
   once.write(request(1, { REQUEST_URI: '/held' }, { keep: false }));
   await untilHeld(1);

@@ -1,4 +1,4 @@
-/** Peers that stall, lie, never read and come in thousands: each costs little, is told once, and stops nobody else. */
+/** Peers that stall, lie, never read and come in thousands: each costs little, is logged once, and stops no other. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -186,7 +186,7 @@ describe('many', () => {
     expect(warnings()).toEqual([]);
   });
 
-  test('connections beyond max_connections are turned away, told once, and do not stay', async () => {
+  test('connections beyond max_connections are refused, logged once, and closed', async () => {
     const client = await connectTo(echo, { max_connections: '1' });
     await client.ask(1);
     const silent = await served.client();
@@ -199,7 +199,7 @@ describe('many', () => {
     expect(warnings()).toEqual(['warn: FastCGI from a Unix socket: more than 1 connections']);
   });
 
-  test('each cause is told once, whatever the peer makes of it', async () => {
+  test('each cause is logged once, whatever the peer does then', async () => {
     served = await serveFastcgi(echo);
     for (let i = 0; i < 30; i++) {
       const client = await served.client();

@@ -80,7 +80,7 @@ describe('max_connections', () => {
 const GONE = /warn: HTTP from 127\.0\.0\.1: it has read nothing of its response for \S+ seconds/;
 
 describe('send_timeout', () => {
-  test('a reader that stops is dropped, and nobody else', async () => {
+  test('a client that stops reading is dropped, and no other', async () => {
     const program = await served('send_timeout = 0.5');
     const { socket, all } = await rawClient(program);
     socket.write(ASK('/large'));

@@ -159,7 +159,7 @@ describe('refusals, each logged once', () => {
     expect(warnings()).toEqual(['SCGI from 127.0.0.1: it closed within its headers']);
   });
 
-  test('a peer that only looks whether somebody listens is not mentioned', async () => {
+  test('a peer that only checks whether the server listens is not logged', async () => {
     const client = await connectTo(echo);
     client.socket.end();
     await client.closed;
