@@ -1,4 +1,4 @@
-/** The cascade: who answers, what the others leave behind (nothing), and bodies that several applications read. */
+/** The cascade: which application responds, that the others leave nothing behind, and bodies that several applications read. */
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, request as requestHttp } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -51,21 +51,21 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     return serving.request(request);
   }
 
-  test('the first that does not answer 404, with nothing of those before it', async () => {
+  test('the first application without a 404 responds, with nothing of those before it', async () => {
     const answer = await ask([missing, (_req, res) => res.end('second'), () => expect.unreachable()]);
     expect(answer).toMatchObject({ status: 200, complete: true });
     expect(answer.body.toString()).toBe('second');
     expect(answer.rawHeaders.join()).not.toMatch(/dropped|cookie/i);
   });
 
-  test('the answer of the last is final', async () => {
+  test('the response of the last one is sent in any case', async () => {
     const answer = await ask([(_req, res) => res.writeHead(404).end('first'), missing]);
     expect(answer.status).toBe(404);
     expect(answer.body.toString()).toBe('not here');
     expect(headerOf(answer, 'x-dropped-too')).toBe('yes');
   });
 
-  test('headers of an application that passes, and those of filters before it, go out', async () => {
+  test('headers of the application that responds, and of filters in front, are sent', async () => {
     const inner = await cascade([
       missing,
       (_req, res) => {
@@ -116,7 +116,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     expect(seen).toEqual([body.join(''), 'abc']);
   });
 
-  test('a body of megabytes is there again, by way of a file', async () => {
+  test('a body of megabytes can be read again, from a file', async () => {
     const body = Array.from({ length: 64 }, (_, i) => Buffer.alloc(50_000, i));
     const hash = createHash('sha1').update(Buffer.concat(body)).digest('hex');
     const hashes: App = async (req, res) => {
@@ -129,7 +129,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     expect(answer.body.toString()).toBe(hash);
   });
 
-  test('a body that is larger than what is kept is refused, by its length or as it comes', async () => {
+  test('a body above the limit is refused, by its Content-Length or when too much has arrived', async () => {
     const reads: App = async (req, res) => {
       await textOf(req).catch(() => {});
       res.writeHead(404).end();
@@ -155,7 +155,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     expect(kept.body.toString()).toBe('last');
   });
 
-  test('what is not kept may be of any size', async () => {
+  test('a body that is not kept can have any size', async () => {
     const body = ['x'.repeat(600), 'x'.repeat(600)];
     const length: App = async (req, res) => void res.end(String((await textOf(req)).length));
     const streams: App = (req, res) => {
@@ -170,7 +170,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     expect(passed.body.length).toBe(1200);
   });
 
-  test('an answer that passes streams while the body still comes', async () => {
+  test('a response that is passed on streams while the body still arrives', async () => {
     const answer = await ask(
       [
         missing,
@@ -194,7 +194,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     expect(answers.map(({ body }) => body.length)).toEqual([100_001, 6, 100_001, 6]);
   });
 
-  test('what throws is a 500, unless that or its own status is caught', async () => {
+  test('an error is a 500, unless 500 or the status of the error is caught', async () => {
     const fails: App = () => {
       throw new Error('broken');
     };
@@ -207,7 +207,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     expect((await ask([notFound, last])).body.toString()).toBe('last');
   });
 
-  test('what throws after its head breaks the answer off', async () => {
+  test('an error after the head cuts the response off', async () => {
     const answer = await ask([
       async (_req, res) => {
         res.writeHead(200, { 'Content-Length': 10 }).write('half');
@@ -257,7 +257,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     expect(events).toEqual(['req close', 'res close true false']);
   });
 
-  test('a body that breaks off does so for the one that reads it', async () => {
+  test('an incomplete body is an error for the application that reads it', async () => {
     const events: string[] = [];
     await ask(
       [
@@ -276,7 +276,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     expect(events).toEqual(['aborted', 'ECONNRESET', 'close false']);
   });
 
-  test('the applications of frameworks: each 404 is caught, each answer is whole', async () => {
+  test('applications of frameworks: each 404 is caught, each response is complete', async () => {
     const inExpress = express().post('/express', express.json(), (req, res) => void res.json(req.body));
     const inKoa = new Koa().use(async (ctx) => {
       if (ctx.path === '/koa') ctx.body = `koa ${await textOf(ctx.req)}`;
@@ -376,7 +376,7 @@ describe('upgrades', () => {
     expect(await upgrade([missing, upgrading(), upgrading(403)])).toBe('101 hello');
   });
 
-  test('that are refused with a status that is caught go to the next one', async () => {
+  test('refused with a caught status go to the next application', async () => {
     expect(await upgrade([upgrading(404), upgrading(), upgrading(403)])).toBe('101 hello');
     expect(await upgrade([upgrading(403), upgrading()])).toBe('403 refused');
     expect(await upgrade([upgrading(404), upgrading(404)])).toBe('404 refused');
@@ -389,7 +389,7 @@ describe('upgrades', () => {
     expect(await upgrade([await cascade([upgrading(404), upgrading()]), upgrading(403)])).toBe('101 hello');
   });
 
-  test('of an application that answers them as ordinary requests likewise', async () => {
+  test('that an application without upgrades refuses go to the next one', async () => {
     const plain = fastify();
     expect(await upgrade([plain, upgrading()])).toBe('101 hello');
   });

@@ -33,7 +33,7 @@ test.each<[RedirectOptions, string, string]>([
   expect(sent(options, url)).toEqual([302, location]);
 });
 
-test('nothing follows the place where it is mounted: no slash either', async () => {
+test('a request of the mount itself adds nothing to the target, not even a slash', async () => {
   const app = await urlMap({ '/old': redirect({ to: 'https://example.org/new' }), '/root': redirect({ to: '/' }) });
   const serving = await httpBackend.start(app);
   const cases = [
@@ -91,7 +91,7 @@ test.each([
   expect(() => redirect({ to })).toThrow(/no URL to redirect to/);
 });
 
-test('a section says it in texts', () => {
+test('a section has the same options as texts', () => {
   const result = redirectSettings['~standard'].validate({ to: '/x', status: '308', keep_path: 'no' });
   if (!('value' in result)) throw new Error('it is valid');
   expect(makeRedirect({}, result.value)).toBeTypeOf('function');

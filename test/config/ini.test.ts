@@ -1,4 +1,4 @@
-/** Files on disk: read as UTF-8, or refused with the reason; and texts so large that a careless reader would stand still. */
+/** Files on disk: read as UTF-8, or refused with the reason; and texts so large that only a reader in linear time finishes. */
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -43,7 +43,7 @@ describe('readIni', () => {
     expect((await readIni(await written('empty.ini', ''))).sections.size).toBe(0);
   });
 
-  test('leaves U+FFFD alone if it is written', async () => {
+  test('keeps a U+FFFD that the file contains', async () => {
     const ini = await readIni(await written('replacement.ini', '[a]\nx = \ufffd\n'));
     expect(ini.sections.get('a')?.entries.get('x')?.value).toBe('\ufffd');
   });
@@ -68,7 +68,7 @@ describe('readIni', () => {
     expect(await refusal(file)).toMatch(new RegExp(`^PASTER_INI_ENCODING bytes\\.ini:${message}`));
   });
 
-  test('refuses UTF-16 and binary files by name', async () => {
+  test('names UTF-16 and binary files in the refusal', async () => {
     expect(await refusal(await written('utf16.ini', Buffer.from('\ufeff[a]\n', 'utf16le')))).toContain('UTF-16');
     const elf = await refusal(await written('elf.ini', Uint8Array.from([0x7f, 0x45, 0x4c, 0x46, 0, 0, 0xff])));
     expect(elf).toMatch(/^PASTER_INI_NOT_INI elf\.ini:1:7: not an INI file: it is binary/);
@@ -93,10 +93,10 @@ describe('readIni', () => {
     expect(await refusal(join(directory, 'x'.repeat(5000)))).toMatch(/^PASTER_INI_UNREADABLE/);
   });
 
-  test('says that a file may not be read', async () => {
+  test('says that permission to read a file is missing', async () => {
     const file = await written('secret.ini', '[a]\n');
     await chmod(file, 0);
-    // Nothing is forbidden to root.
+    // Root can read every file.
     const isRoot = process.geteuid?.() === 0;
     if (isRoot) process.seteuid?.(65534);
     try {
@@ -108,7 +108,7 @@ describe('readIni', () => {
 });
 
 describe('large texts take linear time', () => {
-  // Nothing is measured: at these sizes a reader that is not linear does not come back within the runner's limit.
+  // No time is measured: at these sizes a reader that is not linear exceeds the time limit of the test.
   const MEGABYTE = 2 ** 20;
 
   test.each<[string, () => string]>([

@@ -117,20 +117,20 @@ describeBackends(({ backend, ask, seen }) => {
   });
 
   describe('the body', () => {
-    test('comes whole, in pieces', async () => {
+    test('arrives complete, in pieces', async () => {
       const body = ['one ', 'two ', Buffer.from('three')];
       expect(
         (await ask(async (req, res) => res.end(await readBody(req)), { method: 'POST', body })).body.toString(),
       ).toBe('one two three');
     });
 
-    test('of 3 MB arrives unharmed', async () => {
+    test('of 3 MB arrives unchanged', async () => {
       const body = Array.from({ length: 48 }, (_, i) => Buffer.alloc(65_000, 65 + (i % 26)));
       const answer = await ask(async (req, res) => res.end(await readBody(req)), { method: 'POST', body });
       expect(answer.body.equals(Buffer.concat(body))).toBe(true);
     });
 
-    test('a slow reader holds it back and gets it all', async () => {
+    test('a slow reader slows the client down and gets all of it', async () => {
       const body = Array.from({ length: 20 }, () => Buffer.alloc(50_000, 'x'));
       const answer = await ask(
         async (req, res) => {
@@ -146,7 +146,7 @@ describeBackends(({ backend, ask, seen }) => {
       expect(answer.body.toString()).toBe('1000000');
     });
 
-    test('Content-Length is what it is', async () => {
+    test('Content-Length is passed on', async () => {
       expect(await seen((req) => req.headers['content-length'], { method: 'POST', body: ['12345'] })).toBe('5');
     });
 
@@ -175,7 +175,7 @@ describeBackends(({ backend, ask, seen }) => {
       expect(answer.body.toString()).toBe('abc');
     });
 
-    test('an answer before the body is read', async () => {
+    test('a response before the body is read', async () => {
       const answer = await ask(
         (_req, res) => {
           res.end('early');
@@ -185,7 +185,7 @@ describeBackends(({ backend, ask, seen }) => {
       expect([answer.status, answer.body.toString()]).toEqual([200, 'early']);
     });
 
-    test('one that breaks off is an error, not an end', async () => {
+    test('an incomplete one is an error, not an end', async () => {
       const events: string[] = [];
       let closed: () => void = () => {};
       const over = new Promise<void>((resolve) => {

@@ -52,7 +52,7 @@ const GOLDEN = new Map(
   (JSON.parse(readFileSync(join(DATA, 'loader.json'), 'utf8')) as Golden[]).map((row) => [row.name, row]),
 );
 
-/** Files below etc/, packages above it, as a project has them. */
+/** Writes the files into etc/ of a new project, and the packages into its node_modules. */
 function layOut(files: Record<string, string>): string {
   const directory = temporaryDirectory();
   cpSync(PACKAGES, join(directory, 'node_modules'), { recursive: true });

@@ -49,20 +49,20 @@ test.each(LEFT_OUT)('egg:%s is refused with a pointer to the page', async (name)
 });
 
 describe('docs/paste.md', () => {
-  test('says of each name that is left out why, and what to use instead', () => {
+  test('has a reason and an alternative for each name that is left out', () => {
     expect(
       rowsBelow('## Parts that paster does not have').filter((row) => row.length !== 3 || row.includes('')),
     ).toEqual([]);
   });
 
-  test('has each name of Paste’s that there is a part for', () => {
+  test('has each of Paste’s names for which there is a part', () => {
     const there = Object.entries(PASTE_NAMES).flatMap(([distribution, names]) =>
       Object.keys(names).map((name) => `${distribution}#${name}`),
     );
     expect(there.filter((name) => !PAGE.includes(`\`${name}\``))).toEqual([]);
   });
 
-  test('every part that Paste’s distributions declare is either there or left out', () => {
+  test('lists every other part of Paste’s distributions as left out', () => {
     const declared = Object.entries(DECLARED).flatMap(([owner, names]) =>
       names.split(' ').map((name) => `${owner}#${name}`),
     );

@@ -1,4 +1,4 @@
-/** A factory's Standard Schema: run before the call, its values reach the factory, its issues the lines they are about. */
+/** A factory's Standard Schema: it runs before the call, the factory gets its values, and its issues are reported at their lines. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadApp, loadFilter, loadServer } from '../../src/deploy/load.ts';
@@ -8,7 +8,7 @@ import { temporaryDirectory } from '../helpers/directory.ts';
 
 type Answering = App & { readonly answer?: unknown };
 
-/** A schema by hand: port is a number, name is there, both wrong ones are told; how it says so is `shape`'s business. */
+/** A schema without a library: `port` must be a number and `name` present. Each export reports the issues in another form. */
 const SCHEMA = `
 export const calls = [];
 const schema = (validate) => ({ '~standard': { version: 1, vendor: 'by-hand', validate } });
@@ -91,7 +91,7 @@ describe.each(['plain', 'keyed', 'deep', 'slow', 'callable'])('%s', (factory) =>
     expect(await calls(directory)).toEqual(['validate']);
   });
 
-  test('several are several, in one list', async () => {
+  test('several issues are several errors, in one list', async () => {
     const directory = project(section(factory, 'port = many\nname =\n'));
     await expect(load(directory)).rejects.toBeInstanceOf(ErrorList);
     expect(await failure(directory)).toEqual([
@@ -100,7 +100,7 @@ describe.each(['plain', 'keyed', 'deep', 'slow', 'callable'])('%s', (factory) =>
     ]);
   });
 
-  test('without a path, and for a value that is not there, it is the section’s', async () => {
+  test('an issue without a path, or about a missing value, is reported at the section', async () => {
     expect(await failure(project(section(factory, '')))).toEqual([
       'main.ini:1:1: [app:main] port: a number, please',
       'main.ini:1:1: [app:main] name is missing',
@@ -139,7 +139,7 @@ test('in a filter-app', async () => {
   ]);
 });
 
-test('in [server:main] it sees the server’s own settings, not those of the process', async () => {
+test('in [server:main] it gets the server’s own settings, not those of the process', async () => {
   const directory = project('[server:main]\nuse = call:./parts.js:server\nlimit = 5\nport = 0\nworkers = 2\n');
   const server = await loadServer('config:main.ini', { relativeTo: directory });
   expect(server.settings).toMatchObject({ port: 0, workers: 2 });
@@ -158,12 +158,12 @@ test('a schema that throws is an error of its module, at its line', async () => 
   );
 });
 
-test('issues without an issue are a failure all the same', async () => {
+test('an empty list of issues is a failure all the same', async () => {
   expect(await failure(project(section('silent', '')))).toEqual([
     'main.ini:1:1: [app:main] the settings are not valid',
   ]);
 });
 
-test('a property settings that is no schema changes nothing', async () => {
+test('a property `settings` that is no schema has no effect', async () => {
   expect(await load(project(section('foreign', 'port = 1\n')))).toEqual({ port: '1' });
 });

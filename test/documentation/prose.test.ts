@@ -1,4 +1,4 @@
-/** What people read has the words of the field: pages, help and messages, by textlint with our list of terms. */
+/** Pages, help and messages use the words of the field: textlint checks them with our list of terms. */
 import { createRequire } from 'node:module';
 import { TextlintKernel, type TextlintKernelOptions } from '@textlint/kernel';
 import { expect, test } from 'vitest';
@@ -12,7 +12,7 @@ const PROJECT = ['ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY
 
 const kernel = new TextlintKernel();
 
-/** They are modules of CommonJS, or have no types. */
+/** Requires textlint's plugins, which are CommonJS modules or have no types. */
 function load<T>(name: string): T {
   return createRequire(import.meta.url)(name).default;
 }
@@ -55,6 +55,6 @@ test('messages', async () => {
   expect(placed).toEqual([]);
 });
 
-test('a term is found in any of them, and not in code', async () => {
+test('a term is found in each kind of text, and not in code', async () => {
   expect(await findings('Say it *anew*.\n\n| a mistake |\n| --- |\n| `anew` |\n\n    anew\n', '.md')).toHaveLength(2);
 });

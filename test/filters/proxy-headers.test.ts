@@ -1,4 +1,4 @@
-/** Who is believed about the client, and what an application sees then; likewise for prefix, which does the same. */
+/** Which peers are trusted about the client, and what the application sees then; the same for `prefix`. */
 import { request } from 'node:http';
 import { join } from 'node:path';
 import express from 'express';
@@ -63,7 +63,7 @@ describe('from a trusted proxy', () => {
     },
   );
 
-  test('what the client has put before is not believed', async () => {
+  test('entries that the client has sent itself are not trusted', async () => {
     const headers = {
       'x-forwarded-for': '127.0.0.1, 10.0.0.1, 198.51.100.7',
       'x-forwarded-proto': 'https, http',
@@ -82,7 +82,7 @@ describe('from a trusted proxy', () => {
     });
   });
 
-  test('through two that are trusted, the outer one says what the client asked for', async () => {
+  test('behind two trusted proxies, the outer one names the host and the scheme', async () => {
     const headers = {
       'x-forwarded-for': '6.6.6.6, 198.51.100.7, 10.0.0.1',
       'x-forwarded-proto': 'http, https, http',
@@ -104,7 +104,7 @@ describe('from a trusted proxy', () => {
     });
   });
 
-  test('only the headers that are named count, and the others are gone', async () => {
+  test('only the headers of the setting count, and the others are removed', async () => {
     const { address, encrypted, headers } = await seenWith('proxy_headers\nheaders = X-Forwarded-For', {
       'x-forwarded-for': '192.0.2.1',
       'x-forwarded-proto': 'https',
@@ -115,22 +115,25 @@ describe('from a trusted proxy', () => {
     expect(headers).not.toHaveProperty('forwarded');
   });
 
-  test.each(['proxy_headers', 'prefix'])('%s believes what every proxy sets, unless more is named', async (name) => {
-    const claims = {
-      'x-real-ip': '6.6.6.6',
-      'x-scheme': 'https',
-      'x-forwarded-scheme': 'https',
-      'x-forwarded-host': 'evil.example',
-      'x-forwarded-server': 'evil.example',
-      'x-forwarded-port': '4711',
-      forwarded: 'for=6.6.6.6;proto=https;host=evil.example',
-    };
-    const { headers, ...seen } = await seenWith(name, { ...claims, host: 'good' });
-    expect(seen).toMatchObject({ address: '127.0.0.1', encrypted: false, host: 'good' });
-    expect(Object.keys(headers as object).filter((each) => each in claims)).toEqual([]);
-    const more = `${name}\nheaders = x-forwarded-host`;
-    expect(await seenWith(more, { ...claims, host: 'good' })).toMatchObject({ host: 'evil.example' });
-  });
+  test.each(['proxy_headers', 'prefix'])(
+    '%s uses the headers that every proxy sets, unless more are named',
+    async (name) => {
+      const claims = {
+        'x-real-ip': '6.6.6.6',
+        'x-scheme': 'https',
+        'x-forwarded-scheme': 'https',
+        'x-forwarded-host': 'evil.example',
+        'x-forwarded-server': 'evil.example',
+        'x-forwarded-port': '4711',
+        forwarded: 'for=6.6.6.6;proto=https;host=evil.example',
+      };
+      const { headers, ...seen } = await seenWith(name, { ...claims, host: 'good' });
+      expect(seen).toMatchObject({ address: '127.0.0.1', encrypted: false, host: 'good' });
+      expect(Object.keys(headers as object).filter((each) => each in claims)).toEqual([]);
+      const more = `${name}\nheaders = x-forwarded-host`;
+      expect(await seenWith(more, { ...claims, host: 'good' })).toMatchObject({ host: 'evil.example' });
+    },
+  );
 
   test('a Unix socket counts as this machine', async () => {
     const directory = temporaryDirectory({ 'x.ini': '[filter:f]\nuse = npm:paster#proxy_headers\n' });
@@ -166,7 +169,7 @@ describe('from any other peer', () => {
     host: 'good',
   };
 
-  test.each(['proxy_headers', 'prefix'])('%s believes nothing and takes it out', async (name) => {
+  test.each(['proxy_headers', 'prefix'])('%s ignores the headers and removes them', async (name) => {
     const { address, encrypted, host, headers, rawHeaders } = await seenWith(
       `${name}\ntrusted_proxies = 192.0.2.0/24`,
       spoofed,
@@ -253,7 +256,7 @@ describe('prefix', () => {
     expect(await seenWith(`prefix\n${settings}`, headers)).toMatchObject(expected);
   });
 
-  test('egg:PasteDeploy#prefix is it', async () => {
+  test('egg:PasteDeploy#prefix is the same filter', async () => {
     const directory = temporaryDirectory({ 'x.ini': '[filter:f]\nuse = egg:PasteDeploy#prefix\nprefix = app\n' });
     await expect(loadFilter('config:x.ini#f', { relativeTo: directory })).rejects.toMatchObject({
       code: 'PASTER_PREFIX',

@@ -1,4 +1,4 @@
-/** The log line: what it says of each kind of answer, and that nothing a client sends can forge one. */
+/** The log line: its content for each kind of response, and that no client can forge one. */
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
@@ -59,7 +59,7 @@ describe('the combined format', () => {
     expect(own.all.join('\n')).toMatch(/ - jo \\"e\\" .* 200 4 "a\\".*"\n.* 204 - "-" "-"\n.* 499 - /);
   });
 
-  test('goes to standard error, unless that is not wanted', async () => {
+  test('goes to standard error, unless the settings say otherwise', async () => {
     const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
     try {
       const { url } = await serveFiltered(translogger({ format: 'one %(status)s' }), hello);
@@ -98,7 +98,7 @@ describe('a format', () => {
     }
   });
 
-  test('that is empty is the default', async () => {
+  test('that is empty means the default', async () => {
     const { url, lines } = await logged({ format: '' }, hello);
     await fetch(`${url}/path`);
     expect(await lines.first(1)).toEqual([expect.stringContaining('"GET /path HTTP/1.1" 200 5 "-"')]);
@@ -149,7 +149,7 @@ describe('the size', () => {
 });
 
 describe('a client that leaves', () => {
-  test('in the middle of an answer', async () => {
+  test('in the middle of a response', async () => {
     const { url, lines } = await logged({ json: 'true' }, (_req, res) => void res.write('begun'));
     const abort = new AbortController();
     const response = await fetch(url, { signal: abort.signal });
@@ -158,14 +158,14 @@ describe('a client that leaves', () => {
     expect(JSON.parse((await lines.first(1))[0] ?? '')).toMatchObject({ status: 200, bytes: 5, aborted: true });
   });
 
-  test('before there is one', async () => {
+  test('before the response begins', async () => {
     const { url, lines } = await logged({ format: '%(status)s %(bytes)s' }, (req) => req.socket.destroy());
     await expect(fetch(url)).rejects.toThrow();
     expect(await lines.first(1)).toEqual(['499 -']);
   });
 });
 
-test('two of them count the same body', async () => {
+test('two filters count the same body', async () => {
   const lines = new Lines();
   const filter = translogger({ format: '%(bytes)s' }, lines.write);
   const { url } = await serveFiltered([filter, filter], hello);
@@ -173,7 +173,7 @@ test('two of them count the same body', async () => {
   expect(await lines.first(2)).toEqual(['5', '5']);
 });
 
-test('each counts the body that passes where it stands', async () => {
+test('each filter counts the body as it passes through that filter', async () => {
   const lines = new Lines();
   const filter = translogger({ format: '%(bytes)s' }, lines.write);
   const doubling: Filter = (app) => (req, res) => {
@@ -186,7 +186,7 @@ test('each counts the body that passes where it stands', async () => {
   expect((await lines.first(2)).sort()).toEqual(['10', '5']);
 });
 
-test('an application that throws is logged with what the server answered', async () => {
+test('an application that throws is logged with the response of the server', async () => {
   const { url, lines } = await logged({ format: '%(status)s' }, () => {
     throw new Error('no');
   });
@@ -194,7 +194,7 @@ test('an application that throws is logged with what the server answered', async
   expect(await lines.first(1)).toEqual(['500']);
 });
 
-test('an application that throws when it has answered is logged with its answer', async () => {
+test('an application that throws after its response is logged with that response', async () => {
   const { url, lines } = await logged({ format: '%(status)s %(bytes)s' }, (_req, res) => {
     res.writeHead(201).end('made');
     throw new Error('no');
@@ -203,7 +203,7 @@ test('an application that throws when it has answered is logged with its answer'
   expect(await lines.first(1)).toEqual(['201 4']);
 });
 
-test('an application that destroys its answer is logged once', async () => {
+test('an application that destroys its response is logged once', async () => {
   const { url, lines } = await logged({ format: '%(REQUEST_URI)s %(status)s' }, (req, res) => {
     if (req.url === '/ended') res.end('ended');
     res.destroy();
@@ -251,7 +251,7 @@ describe('the request id', () => {
     expect(await lines.first(1)).toEqual([id]);
   });
 
-  test.each(['', 'a b', '<b>', '"', 'é', 'x'.repeat(129)])('"%s" gives way to a new one', async (id) => {
+  test.each(['', 'a b', '<b>', '"', 'é', 'x'.repeat(129)])('"%s" is replaced by a new one', async (id) => {
     const { url, lines } = await logged({ format: '%(REQUEST_ID)s' }, show);
     const response = await fetch(url, { headers: { 'x-request-id': id } });
     const [line] = await lines.first(1);
@@ -259,14 +259,14 @@ describe('the request id', () => {
     expect([response.headers.get('x-request-id'), await response.text()]).toEqual([line, line]);
   });
 
-  test('is not made where no line shows it', async () => {
+  test('is not made if no line shows it', async () => {
     const { url } = await logged({}, show);
     const response = await fetch(url);
     expect(response.headers.get('x-request-id')).toBeNull();
   });
 });
 
-test('skips paths, and what lies below them', async () => {
+test('skips paths, and those below them', async () => {
   const { url, lines } = await logged({ skip: '/healthz /static/', format: '%(REQUEST_URI)s' }, (_req, res) =>
     res.end(),
   );

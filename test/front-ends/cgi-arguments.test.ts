@@ -22,7 +22,7 @@ const OPTIONS = [
   '--config-file',
 ];
 
-/** What leaves a file behind when Node is made to run it. */
+/** Code that creates a file if Node runs it. */
 const trap = (project: Project): string =>
   `data:text/javascript,import('node:fs').then(fs=>fs.writeFileSync('${project.path('var/taken')}',''))`;
 
@@ -41,7 +41,7 @@ describe.each(['cgi', 'cgid'])('mod_%s', (module) => {
     const config = JSON.stringify({ nodeOptions: { import: [trap(project)] } });
     writeFileSync(project.path('var/trap.env'), `NODE_OPTIONS="--import=${trap(project)}"\n`);
     writeFileSync(project.path('var/trap.json'), config);
-    // Of this name, Node looks for it in the current directory, which is the script's.
+    // Node looks for a file of this name in the current directory, which is the script's.
     writeFileSync(project.path('bin/node.config.json'), config);
   });
 

@@ -1,4 +1,4 @@
-/** What docs/troubleshoot.md says of WebSockets: the INI file with FastCGI and HTTP, and the location for nginx. */
+/** The example for WebSockets in docs/troubleshoot.md: the INI file with FastCGI and HTTP, and the location for nginx. */
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

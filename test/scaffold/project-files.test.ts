@@ -1,4 +1,4 @@
-/** Templates to files: names, rendering, and what becomes of several that are laid upon each other. */
+/** Templates to files: names, rendering, and how the files of several templates are combined. */
 import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -41,7 +41,7 @@ test('dots, names and rendering come from the name of a file', async () => {
   });
 });
 
-test('bytes that are no text stay as they are, and what can be executed can still', async () => {
+test('binary files stay as they are, and executable ones stay executable', async () => {
   const each = template({ 'run.sh': '#!/bin/sh\n', 'logo.png': '\0\u{1f600}' });
   chmodSync(join(each.directory, 'run.sh'), 0o755);
   const files = await projectFiles([each], {});
@@ -52,13 +52,13 @@ test('bytes that are no text stay as they are, and what can be executed can stil
   expect(texts(files)['logo.png']).toBe('\0\u{1f600}');
 });
 
-test('a rendered file of which nothing is left is not written', async () => {
+test('a file that is empty after rendering is not written', async () => {
   const each = template({ 'tsconfig.json_tmpl': '{{#language=ts}}\n{}\n{{/language}}\n', empty: '' });
   expect(texts(await projectFiles([each], { language: 'js' }))).toEqual({ empty: '' });
   expect(texts(await projectFiles([each], { language: 'ts' }))).toEqual({ 'tsconfig.json': '{}\n', empty: '' });
 });
 
-test('a value is written as the kind of file wants it', async () => {
+test('a value is quoted for the kind of file', async () => {
   const each = template({ 'a.ini_tmpl': 'a = {{text}}', 'a.json_tmpl': '{"a": "{{text}}"}', 'a.md_tmpl': '{{text}}' });
   expect(texts(await projectFiles([each], { text: '100% "so"' }))).toEqual({
     'a.ini': 'a = 100%% "so"',
@@ -67,13 +67,13 @@ test('a value is written as the kind of file wants it', async () => {
   });
 });
 
-test('versions are those that the template’s own package asks for', async () => {
+test('versions are those in the package.json of the template’s package', async () => {
   const each = template({ a_tmpl: '{{version:express}} {{version:tsx}}' });
   expect(texts(await projectFiles([each], {}))).toEqual({ a: '^5.0.0 ^4.0.0' });
   await expect(projectFiles([template({ a_tmpl: '{{version:koa}}' })], {})).rejects.toThrow('"version:koa"');
 });
 
-test('a later file takes an earlier one’s place, and JSON objects become one', async () => {
+test('a later file replaces an earlier one, and JSON objects are merged', async () => {
   const below = template({
     'a.txt': 'below',
     'package.json':
@@ -95,7 +95,7 @@ test('a later file takes an earlier one’s place, and JSON objects become one',
   expect(Object.keys((manifest as { dependencies: object }).dependencies)).toEqual(['express', 'paster', 'zod']);
 });
 
-test('no file leaves the project', async () => {
+test('no file is written outside the project', async () => {
   const each = template({ '+where+': 'x' });
   await expect(projectFiles([each], { where: '../up' })).rejects.toThrow('would be written outside the project: ../up');
   await expect(projectFiles([each], { where: '/abs' })).rejects.toThrow('outside the project');

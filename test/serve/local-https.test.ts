@@ -27,7 +27,7 @@ afterEach(() => {
 
 const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8);
 
-test('is made once, for this user alone, and again when it is of no more use', () => {
+test('is made once, readable by this user only, and again when it cannot be used any more', () => {
   const first = localCertificate();
   const directory = join(data, 'paster', 'https');
   expect(first).toEqual({ pem: join(directory, 'server.pem'), authority: join(directory, 'ca.pem'), isNew: true });

@@ -6,7 +6,7 @@ import { listen } from '../../protocol/listen.ts';
 import { echoHead, type Head, proxied, rawUpstream } from './upstream.ts';
 
 describe('headers', () => {
-  test('of the connection stay there, and those that Connection names', async () => {
+  test('of the connection are not forwarded, nor those that Connection names', async () => {
     const { address, heard } = await rawUpstream(
       'HTTP/1.1 200 OK\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nProxy-Authenticate: Basic\r\n' +
         'Upgrade: h2c\r\nX-End: 1\r\nContent-Length: 2\r\n\r\nok',
@@ -30,7 +30,7 @@ describe('headers', () => {
     expect(heard.join('')).not.toMatch(/x-mine|te: |proxy|secret|keep-alive: 1/i);
   });
 
-  test('X-Forwarded-*: the address is added, the rest is what this server knows', async () => {
+  test('X-Forwarded-*: the address is added, the others are replaced', async () => {
     const origin = await proxied(echoHead);
     const head = JSON.parse(
       (
@@ -54,7 +54,7 @@ describe('headers', () => {
     expect(head.headers['host']).toMatch(/^127\.0\.0\.1:\d+$/);
   });
 
-  test('those that only proxies set are left out, unless they are to be passed', async () => {
+  test('that only proxies set are left out, unless pass_headers names them', async () => {
     const claims = { Forwarded: 'for=6.6.6.6', 'X-Real-IP': '6.6.6.6', X_Forwarded_Host: 'evil', 'X-Scheme': 'https' };
     const seen = async (options: { passHeaders?: readonly string[] }) => {
       const reply = await ask(await proxied(echoHead, options), '/', { headers: claims });
@@ -65,7 +65,7 @@ describe('headers', () => {
     expect(await seen({ passHeaders: ['X-Real-IP', 'forwarded'] })).toEqual(['Forwarded', 'X-Real-IP']);
   });
 
-  test('that are suppressed', async () => {
+  test('that suppress_http_headers names are left out', async () => {
     const origin = await proxied(echoHead, { suppressHttpHeaders: ['Cookie', 'x_own'] });
     const reply = await ask(origin, '/', { headers: { Cookie: 'a', 'X-Own': '1', 'X-Other': '1' } });
     const { headers } = JSON.parse(reply.body.toString()) as Head;

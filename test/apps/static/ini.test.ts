@@ -1,4 +1,4 @@
-/** Static files as an INI file puts them together: the names of Paste, paths relative to the file, Tornado's flags. */
+/** Static files by an INI file: the names of Paste, paths relative to the file, Tornado's flags. */
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -69,7 +69,7 @@ test.each([
   else await eventually(async () => (await urlOf()) !== old);
 });
 
-test('a file that may not be read is 403, as in Paste, and nothing of it is sent', async () => {
+test('a file without permission to read is 403, as in Paste', async () => {
   const directory = temporaryDirectory({
     'x.ini':
       '[app:main]\nuse = egg:Paste#static\ndocument_root = files\n[server:main]\nuse = egg:Paste#http\nport = 0\n',

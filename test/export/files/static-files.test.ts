@@ -1,4 +1,4 @@
-/** Static files of the INI file behind real web servers: these answer themselves, with the INI file's caching and refusals. */
+/** Static files of the INI file behind real web servers: they respond themselves, with the caching and the refusals of the INI file. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -18,7 +18,7 @@ const SERVERS = [
 ] as const;
 const ROWS = SERVERS.flatMap((server) => ['', '/proxy'].map((prefix) => ({ file: undefined, ...server, prefix })));
 
-/** With a section of static files as it is wished, and files that must not be seen. */
+/** A project with these settings of static files, and with files that must not be served. */
 function siteWith(settings: string): string {
   const map = '[composite:site]\nuse = npm:paster#urlmap\n/static = own\n/ = probe\n';
   const directory = project(
@@ -134,7 +134,7 @@ async function served(sections: string): Promise<string[]> {
 
 const OWN = '[app:own]\nuse = npm:paster#static\ndocument_root = %(here)s/../static\n';
 
-describe('whose files they are', () => {
+describe('which files the web server serves', () => {
   test.each([
     [
       'an application of a URL map',
@@ -206,7 +206,7 @@ describe('whose files they are', () => {
     expect(text).toContain('# /proxy/static/: by the application');
   });
 
-  test('in front of other machines it is said where they are wanted', async () => {
+  test('for a web server on another machine, a comment says where the files must be', async () => {
     const directory = project('use = npm:paster#fastcgi\nhost = 127.0.0.1\nport = 5050');
     for (const target of ['nginx', 'lighttpd', 'apache', 'caddy']) {
       const text = await exported(target, ini(directory), '--host', '10.0.0.5');

@@ -58,7 +58,7 @@ describe.runIf(requireProgram('curl'))('curl', () => {
   });
 });
 
-test('offers the better algorithm first, and only those that there are hashes for', async () => {
+test('offers the better algorithm first, and only algorithms for which there are hashes', async () => {
   const both = await serveThrough(
     [`auth_digest\nrealm = ${REALM}\nusers =\n  ${USERS.MD5.replace('joe', 'eve')}\n  ${USERS['SHA-256']}`],
     mirror,
@@ -70,7 +70,7 @@ test('offers the better algorithm first, and only those that there are hashes fo
   expect((await ask(one.url, '/')).headers['www-authenticate']).not.toContain('MD5');
 });
 
-test('a request gets in once, and the next count again', async () => {
+test('a request is accepted once, and again with the next count', async () => {
   const { url } = await serveThrough([SECTION], mirror);
   const nonce = await nonceOf(url);
   expect((await ask(url, '/', { headers: digest({ nonce }) })).status).toBe(200);
@@ -78,7 +78,7 @@ test('a request gets in once, and the next count again', async () => {
   expect(replayed.status).toBe(401);
   expect(replayed.headers['www-authenticate']).toContain('stale=true');
   expect((await ask(url, '/', { headers: digest({ nonce, nc: '00000003' }) })).status).toBe(200);
-  // Sent before, and overtaken.
+  // A request that was sent earlier and arrives later.
   expect((await ask(url, '/', { headers: digest({ nonce, nc: '00000002' }) })).status).toBe(200);
 });
 
@@ -111,14 +111,14 @@ test.each<[string, (nonce: string) => { authorization: string }, number]>([
   expect((await ask(url, '/', { headers: headers(await nonceOf(url)) })).status).toBe(status);
 });
 
-test('is not got round by an upgrade', async () => {
+test('an upgrade needs credentials too', async () => {
   const { url } = await serveThrough([SECTION], upgrading(mirror));
   expect(await askUpgrade(url)).toEqual({ status: 401 });
   expect((await askUpgrade(`${url}/`, digest({ nonce: await nonceOf(url) }))).status).toBe(101);
 });
 
 describe('nonces', () => {
-  test('end with their time', () => {
+  test('expire', () => {
     const nonces = new Nonces(1000, undefined);
     const nonce = nonces.create(5000);
     expect(nonces.isGood(nonce, 6000)).toBe(true);
@@ -126,14 +126,14 @@ describe('nonces', () => {
     expect(nonces.isGood(nonce, 4999)).toBe(false);
   });
 
-  test('are good in another process only with its secret', () => {
+  test('are valid in another process only with the same secret', () => {
     const nonce = new Nonces(1000, 'x'.repeat(32)).create();
     expect(new Nonces(1000, 'x'.repeat(32)).isGood(nonce)).toBe(true);
     expect(new Nonces(1000, 'y'.repeat(32)).isGood(nonce)).toBe(false);
     expect(new Nonces(1000, undefined).isGood(nonce)).toBe(false);
   });
 
-  test('take each count once, and none from far behind', () => {
+  test('accept each count once, and none that is far behind', () => {
     const nonces = new Nonces(1000, undefined);
     const nonce = nonces.create();
     expect([1, 2, 2, 100, 37, 36, 99, 99].map((count) => nonces.use(nonce, count))).toEqual([
@@ -148,7 +148,7 @@ describe('nonces', () => {
     ]);
   });
 
-  test('that are forgotten are not good again', () => {
+  test('that are forgotten do not become valid again', () => {
     const nonces = new Nonces(1e9, undefined);
     const first = nonces.create(1000);
     for (let index = 0; index < 10_001; index++) nonces.use(index === 0 ? first : nonces.create(2000 + index), 1);

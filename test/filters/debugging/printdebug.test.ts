@@ -1,4 +1,4 @@
-/** What is printed of a request and its answer, and what is not. */
+/** What `printdebug` prints of a request and its response, and what it leaves out. */
 import { expect, test } from 'vitest';
 import { printDebug } from '../../../src/filters/debugging/printdebug.ts';
 import { ask } from '../../helpers/requests/ask.ts';

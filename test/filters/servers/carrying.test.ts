@@ -1,4 +1,4 @@
-/** What every filter has to let through: readiness, closing, and a real WebSocket, however many filters there are. */
+/** Every filter passes on `ready`, `close` and a real WebSocket, also behind all other filters. */
 import { once } from 'node:events';
 import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
@@ -11,7 +11,7 @@ import { mirror, serveThrough } from '../serve.ts';
 const USER = 'joe:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=';
 const SECRET = 'a-secret-of-more-than-32-characters!';
 
-/** Each filter, with what it needs to let a request through that knows the password of USER. */
+/** Each filter, with settings that let a request with the password of USER through. */
 const FILTERS: Readonly<Record<string, string>> = {
   proxy_headers: '',
   prefix: 'prefix = /app',

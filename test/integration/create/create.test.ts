@@ -1,5 +1,5 @@
 /**
- * `paster create` as its users get it, from the packed tarball: each template in each language is served, changed and
+ * `paster create` from the packed tarball: each template in each language is served, changed and
  * tested. The projects are workspaces of one directory, so that a single `npm install` installs what each package.json
  * asks for, and the tarball for `paster`.
  */
@@ -51,7 +51,7 @@ describe.each(PROJECTS)('$template in $language', ({ template, language }) => {
     expect(existsSync(join(directory(), 'tsconfig.json'))).toBe(language === 'ts');
   });
 
-  test('has nothing to be checked', async () => {
+  test('passes paster check', async () => {
     for (const file of ['etc/develop.ini', 'etc/config.ini']) {
       expect(await paster(['check', file]).finished()).toMatchObject({ status: 0, stdout: `${file}: ok\n` });
     }
@@ -90,7 +90,7 @@ test('etc/config.ini is served over FastCGI at once', async () => {
   expect(existsSync(join(directory, 'var/fcgi-socket'))).toBe(false);
 });
 
-test('the template etc serves an application that is there already', async () => {
+test('the template etc serves an existing application', async () => {
   const args = ['create', 'map', '-t', 'etc', 'app=module:../server.js', 'server=http'];
   await run('npx', ['--no-install', 'paster', ...args], { cwd: home });
   writeFileSync(join(home, 'map/server.js'), "module.exports = (req, res) => res.end('my own');\n");
@@ -102,7 +102,7 @@ test('the template etc serves an application that is there already', async () =>
   await endServe(program);
 });
 
-/** npx runs the command as a child: the one to stop is the one that said its PID. */
+/** Stops the server by the PID that it has printed, since npx runs it as a child. */
 async function endServe(program: Program): Promise<void> {
   const [, pid] = await program.says(/^Starting server in PID (\d+)\.$/m);
   process.kill(Number(pid), 'SIGTERM');

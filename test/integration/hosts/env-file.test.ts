@@ -67,7 +67,7 @@ describe('every command that reads a configuration reads it', () => {
   });
 });
 
-test('the environment wins, and of several files the last', async () => {
+test('the environment takes precedence, and of several files the last one', async () => {
   const cwd = project('WORD=first\nHOME=/nowhere\n');
   writeFileSync(join(cwd, 'b.env'), "export WORD='second'\n# a comment\n\nGONE=`two\nlines`\n");
   const files = ['--dotenv', 'etc/.env', '--dotenv', 'b.env'];
@@ -137,7 +137,7 @@ describe('a file with an error', () => {
     expect(stdout).toBe('etc/x.ini: ok\n');
   });
 
-  test('it is read only where it is asked for', async () => {
+  test('it is read only by a command with the option', async () => {
     const { status, stderr } = await paster(['serve', 'x.ini'], { cwd: join(project('WORD=1\n'), 'etc') }).finished();
     expect([status, stderr]).toEqual([2, expect.stringMatching(/the environment variable WORD is not set/)]);
   });

@@ -1,4 +1,4 @@
-/** Standard error, a log file, or both that cannot be written: serving goes on, and signals are obeyed. */
+/** If standard error, a log file or both cannot be written, the server goes on serving and handles signals. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -32,7 +32,7 @@ function serveInto(redirection: string, cwd: string, options: readonly string[] 
   return new Program('bash', ['--norc', '-c', `exec "$0" "$@" ${redirection}`, ...command], { cwd });
 }
 
-/** Waits until it answers. @returns the process that does */
+/** Waits for a response. @returns the PID of the process that sent it */
 function answering(cwd: string): Promise<string> {
   return eventually(() => getOver(join(cwd, 's')).catch(() => undefined));
 }
@@ -79,7 +79,7 @@ test.runIf(requireRoot()).each([
   await answering(cwd);
   const filler = join(disk, 'filler');
   execFileSync('sh', ['-c', `cat /dev/zero >${filler} || true`], { stdio: 'ignore' });
-  // What is left of the log's last page is filled by its lines.
+  // New lines fill the rest of the last page of the log before a write fails.
   const size = (): number => readFileSync(join(disk, 'log')).length;
   for (let same = 0, last = size(); same < 20; last = size()) {
     await answering(cwd);

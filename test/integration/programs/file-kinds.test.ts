@@ -53,7 +53,7 @@ describe.each(['mkfifo', 'mkdir', '/dev/zero'])('%s', (kind) => {
   });
 });
 
-test('variables may come through a pipe of the shell, and from nowhere', async () => {
+test('variables may come through a pipe of the shell, and from /dev/null', async () => {
   const { cwd } = directoryWith('/dev/null', `${APP}${SERVER}`);
   const command = [process.execPath, join(ROOT, 'bin/paster.js'), 'request', 'x.ini', '/', '--dotenv'];
   const piped = new Program('bash', ['--norc', '-c', '"$0" "$@" <(echo A=piped)', ...command], { cwd });

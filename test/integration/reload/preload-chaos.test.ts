@@ -31,7 +31,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
 const PART = `${note('deferred/part')}log.push(process.env.CHAOS_MODE ?? 'none', globalThis.chaos ?? 'none');\n`;
 
 const USUAL_START = "import { defer } from 'defers';\nexport const start = defer;";
-/** What else the factory may call. */
+/** Other code that the factory may have. */
 const STARTS = [
   "import 'defers';\nexport const start = () => {};",
   "import { defer } from 'defers';\nawait defer();\nexport const start = defer;",
@@ -39,7 +39,7 @@ const STARTS = [
   "import { defer } from 'defers';\nexport const start = () => import('alpha').then(defer);",
   "import { defer } from 'defers';\nexport const start = () => defer().then(() => import('./start-later.js'));",
 ];
-/** Then `deferred` is left out from then on. */
+/** With this code, `deferred` is never imported ahead again. */
 const LAST_START =
   "import { defer } from 'defers';\nexport const start = () => (process.env.CHAOS_MODE = 'start', defer());";
 
@@ -78,7 +78,7 @@ class Random {
 const COLD = `const { parentPort, workerData } = require('node:worker_threads');
 import(workerData).then(({ makeApp }) => makeApp()).then((app) => app({}, { end: (text) => parentPort.postMessage(text) }));`;
 
-/** What a program answers that has loaded nothing before. */
+/** The response of the application in a cold process. */
 async function coldResponse(app: string): Promise<string> {
   const thread = new Worker(COLD, { eval: true, workerData: pathToFileURL(app).href, env: { ...process.env } });
   try {

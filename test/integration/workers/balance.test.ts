@@ -18,7 +18,7 @@ test('of 32 connections at once over two workers, neither gets less than 35 %', 
   expect(Math.min(...counts.values())).toBeGreaterThanOrEqual(0.35 * CONNECTIONS);
 });
 
-/** Asks over a connection, which stays open. */
+/** Sends a request over a connection, which stays open. @returns the worker that responds */
 async function workerOf(socket: Socket): Promise<string> {
   onTestFinished(() => void socket.destroy());
   socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');

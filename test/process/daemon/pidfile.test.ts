@@ -15,7 +15,7 @@ beforeEach(() => {
 });
 afterEach(() => removeTree(directory));
 
-test('names this process, and goes with it', () => {
+test('names this process, and is removed when it ends', () => {
   const written = writePidFile(file);
   expect(readFileSync(file, 'utf8').split('\n')[0]).toBe(String(process.pid));
   expect(readPidFile(file)).toMatchObject({ state: 'running', pid: process.pid, graceful: 30 });

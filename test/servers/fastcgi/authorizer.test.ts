@@ -37,7 +37,7 @@ fastcgi.server = ( "/" => (( "mode" => "authorizer", "docroot" => "${directory}/
   return url;
 }
 
-test('Lighttpd serves the file where the application says 200, and its answer where it does not', async () => {
+test('Lighttpd serves the file if the application responds with 200, and otherwise sends its response', async () => {
   const seen: (string | undefined)[] = [];
   served = await serveFastcgi((req, res) => {
     seen.push(req.headers['content-length']);

@@ -53,7 +53,7 @@ describe('one request', () => {
     expect((await client.ask(1)).stdout.toString()).toBe('Status: 200 OK\r\nX-Kept: 1\r\n\r\nx');
   });
 
-  test('an answer with an interim status is refused', async () => {
+  test('a response with an interim status is refused', async () => {
     const client = await connectTo((_req, res) => {
       res.writeHead(101);
     });
@@ -104,17 +104,17 @@ describe('one request', () => {
     expect(error).toMatchObject({ code: 'EPIPE' });
   });
 
-  test('a peer that reads slowly gets all of an answer that was written in one piece', async () => {
+  test('a peer that reads slowly gets all of a response that was written at once', async () => {
     const client = await connectTo((_req, res) => void res.end(Buffer.alloc(5_000_000, 'x')));
     client.socket.pause();
     client.write(request(1, {}, { keep: false }));
-    // Longer than a connection lingers whose answer is out.
+    // Longer than a connection stays open after its response.
     await sleep(2500);
     client.socket.resume();
     expect((await client.answer(1)).body.length).toBe(5_000_000);
   });
 
-  test('an answer before the body is read, then another request', async () => {
+  test('a response before the body is read, then another request', async () => {
     const client = await connectTo((req, res) => {
       res.end(req.url);
     });
@@ -139,7 +139,7 @@ describe('one request', () => {
     ).toBe('POST / abc');
   });
 
-  test('STDIN short of CONTENT_LENGTH is a broken body and a 400; the connection lives', async () => {
+  test('STDIN short of CONTENT_LENGTH is an incomplete body and a 400; the connection stays open', async () => {
     const seen: unknown[] = [];
     const client = await connectTo((req, res) => {
       if (req.url === '/ok') return res.end('ok');
@@ -151,7 +151,7 @@ describe('one request', () => {
     expect(seen).toEqual(['ECONNRESET', false]);
   });
 
-  test('a body without a length says so', async () => {
+  test('a body without a length is chunked', async () => {
     const client = await connectTo(async (req, res) => {
       let body = '';
       for await (const part of req) body += part;
@@ -212,7 +212,7 @@ describe('the protocol', () => {
     );
   });
 
-  test('an unknown management record is answered, an unknown application record is not', async () => {
+  test('an unknown management record gets a response, an unknown application record does not', async () => {
     const client = await connectTo(echo);
     client.write(record(200, 5, 'x'), record(99, 0, 'y'), record(0, 0));
     await client.until(() => (client.records.length === 2 ? true : undefined));
@@ -222,7 +222,7 @@ describe('the protocol', () => {
     ]);
   });
 
-  test('records for requests that are not there', async () => {
+  test('records for requests that do not exist', async () => {
     const client = await connectTo(echo);
     client.write(
       record(TYPE.params, 9, 'junk'),
@@ -234,7 +234,7 @@ describe('the protocol', () => {
     expect((await client.ask(1)).status).toBe(200);
   });
 
-  test('ABORT_REQUEST is answered and the connection lives', async () => {
+  test('ABORT_REQUEST gets a response and the connection stays open', async () => {
     const seen: string[] = [];
     const arrived = signal();
     const client = await connectTo((req, res) => {
@@ -291,7 +291,7 @@ describe('limits', () => {
     expect((await client.ask(1)).status).toBe(200);
   });
 
-  test('a second request at a time where multiplexing is off', async () => {
+  test('a second request at a time without multiplexing', async () => {
     const client = await connectTo((req, res) => {
       setTimeout(() => res.end(req.url), 20);
     });
@@ -323,7 +323,7 @@ describe('limits', () => {
 });
 
 describe('multiplexing', () => {
-  test('answers come to their own requests', async () => {
+  test('responses have the ids of their requests', async () => {
     const client = await connectTo(
       (req, res) => {
         setTimeout(() => res.end(req.url), Math.random() * 20);
@@ -336,7 +336,7 @@ describe('multiplexing', () => {
     expect(answers.map((answer) => answer.body.toString())).toEqual(ids.map((id) => `/${id}`));
   });
 
-  test('a request that is not read neither stops the others nor piles up', async () => {
+  test('a request that is not read neither stops the others nor fills memory', async () => {
     const client = await connectTo(
       (req, res) => {
         if (req.url !== '/slow') res.end('ok');
@@ -353,7 +353,7 @@ describe('multiplexing', () => {
     expect((await client.ask(2)).body.toString()).toBe('ok');
   });
 
-  test('a broken answer closes the connection when the others are done', async () => {
+  test('an incomplete response closes the connection when the others are done', async () => {
     const client = await connectTo(
       (req, res) => {
         res.write('x');
@@ -370,7 +370,7 @@ describe('multiplexing', () => {
 });
 
 describe('stopping', () => {
-  test('finishes what is in flight and closes with the answer', async () => {
+  test('finishes requests in flight and closes with the response', async () => {
     const [arrived, go] = [signal(), signal()];
     const client = await connectTo(async (_req, res) => {
       arrived.fire();
@@ -404,7 +404,7 @@ describe('stopping', () => {
     await closing;
   });
 
-  test('an idle connection does not hold it up', async () => {
+  test('an idle connection does not delay it', async () => {
     const client = await connectTo(echo);
     await client.ask(1);
     const began = Date.now();

@@ -26,7 +26,7 @@ function warnings(): string[] {
 
 const HEAD = stream(TYPE.params, 1, pairs({ REQUEST_METHOD: 'GET', REQUEST_URI: '/' }));
 
-describe('what has begun and does not go on', () => {
+describe('requests that begin and do not go on', () => {
   test.each([
     ['BEGIN_REQUEST and nothing more', begin(1)],
     ['variables without their end', Buffer.concat([begin(1), HEAD])],
@@ -110,7 +110,7 @@ describe('peers that do not read', () => {
     );
   });
 
-  test('an endless answer: the application is held back, then told', async () => {
+  test('an endless response: the application has to wait, and then the response closes', async () => {
     let tell: (sent: number) => void = () => {};
     const ended = new Promise<number>((resolve) => {
       tell = resolve;
@@ -132,7 +132,7 @@ describe('peers that do not read', () => {
     expect(warnings()).toHaveLength(1);
   });
 
-  test('a large answer that was ended is not kept for ever', async () => {
+  test('a large response that was ended is not kept for ever', async () => {
     const client = await connectTo(
       (_req, res) => {
         res.end(Buffer.alloc(8_000_000));
@@ -167,7 +167,7 @@ describe('peers that do not read', () => {
 });
 
 describe('many', () => {
-  test('2,000 connections, most of them idle or half spoken', async () => {
+  test('2,000 connections, most of them idle or with half a request', async () => {
     served = await serveFastcgi(echo, { max_connections: '3000' });
     const sockets: Socket[] = [];
     for (let i = 0; i < 2000; i++) {
@@ -215,7 +215,7 @@ describe('many', () => {
     expect(warnings()).toHaveLength(3);
   });
 
-  test('variables in as many records as they have bytes', async () => {
+  test('variables in one record for each byte', async () => {
     const client = await connectTo((req, res) => {
       res.end(req.headers['x-long']);
     }, {});

@@ -190,7 +190,7 @@ ssl_client_verify = optional`;
     try {
       for (let round = 0; round < 10; round++) {
         const name = round % 3 === 2 ? await write() : swap();
-        // Both workers have it: one that has not would get one of so many connections.
+        // Both workers have it, or one of so many connections would get the earlier one.
         await eventually(async () => {
           for (let connection = 0; connection < 8; connection++) if ((await nameFor(program)) !== name) return false;
           return true;
@@ -204,7 +204,7 @@ ssl_client_verify = optional`;
     expect(answered).toBeGreaterThan(20);
   });
 
-  test('files that stay unusable are reported once, and the earlier certificate is kept; status and check show its end', async () => {
+  test('files that stay unusable are reported once, and the earlier certificate is kept; status and check show when it expires', async () => {
     const soon = authority.sign('soon', 'soon', 'DNS:soon.example.org', 5);
     copyFileSync(soon.cert, join(directory, 'used.pem'));
     copyFileSync(soon.key, join(directory, 'used.key'));

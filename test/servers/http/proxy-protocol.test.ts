@@ -73,7 +73,7 @@ describe('the header', () => {
     fc.record({ family: fc.constant('IPv6' as const), address: fc.ipV6(), port, target: fc.ipV6() }),
   );
 
-  test('is complete at its end, wherever it is cut, and nothing behind it matters', () => {
+  test('is complete at its end, in any pieces and with any bytes behind it', () => {
     const property = fc.property(
       made,
       fc.uint8Array({ maxLength: 300 }),
@@ -100,7 +100,7 @@ describe('the header', () => {
     fc.assert(property, { numRuns: 200 });
   });
 
-  test('any bytes are understood or refused, within 4 KiB', () => {
+  test('any bytes are read or refused within 4 KiB', () => {
     const start = fc.constantFrom(Buffer.alloc(0), Buffer.from('PROXY '), SIGNATURE, tcp4().subarray(0, 14), tcp4());
     const property = fc.property(start, fc.uint8Array({ maxLength: 200 }), (first, more) => {
       const bytes = Buffer.concat([first, more, Buffer.alloc(4096)]);
@@ -149,7 +149,7 @@ const GET = (path: string, connection = 'close'): string =>
 const HEADER = 'PROXY TCP4 192.0.2.7 10.0.0.1 4711 80\r\n';
 const CLIENT = { remoteAddress: '192.0.2.7', remotePort: 4711, remoteFamily: 'IPv4' };
 
-/** What comes back to these bytes, until the end of the connection. */
+/** All bytes that the server sends after these, until the connection ends. */
 async function reply(program: Served, bytes: string | Buffer, localAddress?: string): Promise<string> {
   const { socket, all } = await rawClient(program, localAddress);
   socket.write(bytes);
