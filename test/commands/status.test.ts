@@ -14,6 +14,7 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
+import { runHere } from '../helpers/programs/command.ts';
 import { whenOver } from '../helpers/programs/lifetime.ts';
 import { eventually, paster, requireRoot, serve } from '../helpers/programs/program.ts';
 
@@ -36,7 +37,7 @@ function at(runtime: string) {
 const socketsOf = (runtime: string) => readdirSync(join(runtime, 'paster'));
 
 async function status(cwd: string, ...args: string[]) {
-  return paster(['status', ...args], { cwd, env: at(cwd) }).finished();
+  return runHere(['status', ...args], { cwd, env: at(cwd) });
 }
 
 test.each([

@@ -13,11 +13,16 @@ import { checkHere } from '../../../src/commands/configuration/check-here.ts';
 import { formatError, PasterError } from '../../../src/errors.ts';
 import type { Finished, ProgramOptions } from './program.ts';
 
+let isRunning = false;
+
 /** Takes the same as `paster`, and gives what a program has finished with. */
 export async function runHere(
   args: readonly string[],
   { cwd, env, input = '' }: Pick<ProgramOptions, 'cwd' | 'env' | 'input'> = {},
 ): Promise<Finished> {
+  // The working directory and the streams are those of the whole process.
+  if (isRunning) throw new Error('another command runs here: start a process for one of them');
+  isRunning = true;
   const stdout = new Collected();
   const stderr = new Collected();
   const out = (line: string): void => void stdout.write(`${line}\n`);
@@ -35,6 +40,7 @@ export async function runHere(
   } finally {
     restore();
     leave();
+    isRunning = false;
   }
 }
 

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryDirectory } from '../../helpers/directory.ts';
+import { runHere } from '../../helpers/programs/command.ts';
 import { type Program, paster } from '../../helpers/programs/program.ts';
 
 /** Writes to `notes` when each of its processes begins and ends, and prints its setting. */
@@ -57,7 +58,7 @@ interface Status {
 }
 
 export async function statusOf(cwd: string): Promise<Status> {
-  const { stdout, stderr } = await paster(['status', '--json', 'x.ini'], { cwd }).finished();
+  const { stdout, stderr } = await runHere(['status', '--json', 'x.ini'], { cwd });
   if (stdout === '') throw new Error(stderr);
   return JSON.parse(stdout).servers[0];
 }

@@ -43,9 +43,11 @@ export async function run(globalConf, localConf, signal) {
     });
     const program = await serveAlone(cwd);
     for (let round = 1; round <= 10; round++) {
+      const before = notes(cwd).length;
       program.child.kill('SIGHUP');
       const [pid] = await pids(cwd, 'lock').catch(() => []);
       if (round % 2 === 0 && pid) process.kill(pid, 'SIGKILL');
+      else await eventually(() => notes(cwd).length > before);
     }
     await eventually(async () => (await pids(cwd, 'lock')).length === 1);
     const [pid = 0] = await pids(cwd, 'lock');

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { runHere } from '../../helpers/programs/command.ts';
 import { eventually, isAlive, paster, serve } from '../../helpers/programs/program.ts';
 import { MAILER, notes, pids, project, serveAlone, statusOf, WEB } from './project.ts';
 
@@ -30,7 +31,7 @@ describe('what is started', () => {
     expect(program.stdout.includes('serving on')).toBe(expected.includes('web'));
     if (expected.includes('jobs')) return;
     for (const command of ['stop', 'start']) {
-      const { status, stderr } = await paster(['control', 'x.ini', command, 'jobs'], { cwd }).finished();
+      const { status, stderr } = await runHere(['control', 'x.ini', command, 'jobs'], { cwd });
       expect([status, stderr]).toEqual([
         1,
         expect.stringContaining('[process:jobs] is not served: --only leaves it out'),
@@ -58,7 +59,7 @@ describe('what is started', () => {
     [['--only', 'jobs', '-s', 'http'], /--server has no meaning/],
     [['--only', 'jobs', '--server-name', 'main'], /--server-name has no meaning/],
   ])('serve %j is an error', async (args, message) => {
-    const finished = await paster(['serve', 'x.ini', ...args], { cwd: project(BOTH) }).finished();
+    const finished = await runHere(['serve', 'x.ini', ...args], { cwd: project(BOTH) });
     expect(finished).toMatchObject({ status: 2, stderr: expect.stringMatching(message) });
   });
 
@@ -94,11 +95,11 @@ test('control stops and starts a section, which HUP leaves as it is', async () =
   const night = '[task:night]\nschedule = @yearly\nuse = call:./mailer.js:run\n';
   const cwd = project(`${WEB}[process:mailer]\nuse = call:./mailer.js:run\n${night}`);
   const program = await serve(['x.ini'], { cwd });
-  const control = async (...args: string[]) => (await paster(['control', 'x.ini', ...args], { cwd }).finished()).stdout;
+  const control = async (...args: string[]) => (await runHere(['control', 'x.ini', ...args], { cwd })).stdout;
   expect(await control('stop', 'mailer')).toBe('process mailer is stopped\n');
   program.child.kill('SIGHUP');
   await program.says(/^reloaded$/m);
-  expect((await paster(['status', 'x.ini'], { cwd }).finished()).stdout).toMatch(/^process mailer: stopped/m);
+  expect((await runHere(['status', 'x.ini'], { cwd })).stdout).toMatch(/^process mailer: stopped/m);
   expect(await control('start', 'mailer')).toBe('process mailer runs\n');
   expect(await pids(cwd, 'mailer')).toHaveLength(1);
   for (const [name, message] of [
@@ -106,7 +107,7 @@ test('control stops and starts a section, which HUP leaves as it is', async () =
     ['web', /"web" is the web server, not a process \(/],
     ['night', /"night" is a task, which runs by its schedule \(paster run CONFIG night runs it now; /],
   ] as const) {
-    expect((await paster(['control', 'x.ini', 'stop', name], { cwd }).finished()).stderr).toMatch(message);
+    expect((await runHere(['control', 'x.ini', 'stop', name], { cwd })).stderr).toMatch(message);
   }
 });
 
