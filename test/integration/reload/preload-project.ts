@@ -28,6 +28,10 @@ const PACKAGES: Record<string, string> = {
   exits: `${note('exits')}if (!process.env.PRELOAD_MODE) process.exit(3);\n`,
   waits: `import { writeSync } from 'node:fs';\n${note('waits')}writeSync(2, 'waits begins\\n');\nawait new Promise((resolve) => process.env.PRELOAD_MODE && resolve());\n`,
   prints: `${note('prints')}console.log('prints');\nconsole.error('prints');\nprocess.emitWarning('prints old');\n`,
+  'awaits-import': `${note('awaits-import')}await import('reads-cwd');\nlog.push('awaits-import is ready');\n`,
+  'awaits-file': `import { readFile } from 'node:fs/promises';\n${note('awaits-file')}await readFile(new URL(import.meta.url));\nlog.push('awaits-file is ready');\n`,
+  'awaits-timer': `import { setTimeout } from 'node:timers/promises';\n${note('awaits-timer')}await setTimeout(5);\nlog.push('awaits-timer is ready');\n`,
+  'reads-data': `import { readFileSync } from 'node:fs';\n${note('reads-data')}export const text = readFileSync(new URL('data.txt', import.meta.url), 'utf8');\n`,
   'keeps-env': `${note('keeps-env')}const { env } = process;\nexport const keep = (home) => [(env.HOME = home), process.env.HOME];\n`,
   'reads-cwd': `${note('reads-cwd')}export const cwd = process.cwd();\n`,
 };

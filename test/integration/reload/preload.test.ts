@@ -67,6 +67,10 @@ const CASES: readonly Case[] = [
     versions: Object.keys(DEFERRED).map((name) => [['plain', `{ ready } from "./${name}.js"`], ['ready']]),
   },
   {
+    name: 'packages wait while they are imported, and others are evaluated in the meantime',
+    versions: ['import', 'file', 'timer'].map((name) => [['plain', `awaits-${name}`, 'other']]),
+  },
+  {
     name: 'packages cannot be imported by themselves',
     versions: [
       [['./global.js', 'needs-setup', 'plain']],

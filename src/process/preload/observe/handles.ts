@@ -23,7 +23,10 @@ const CALLS: Readonly<Record<string, string>> = {
 /** Timers, sockets, child processes and threads that were begun and have not ended, and what was begun and put off. */
 export class Handles {
   readonly #open = new Map<number, string>();
-  /** Begun by packages in this turn of the event loop. */
+  /**
+   * Begun by packages during an import, even if the import has waited for it, as with a top-level `await`: in a cold start
+   * the modules beside it run in the meantime.
+   */
   readonly #begun = new Map<number, { readonly type: string; readonly resource: object }>();
   #deferred: string | undefined;
   #projects: readonly string[] = [];
@@ -36,8 +39,6 @@ export class Handles {
       if (!isReaction && !DEFERRED.test(type)) return;
       if (!this.uncounted(() => isBegunByPackage(isReaction, this.#projects))) return;
       this.#begun.set(id, { type, resource });
-      // The import has waited for it, if it has not ended by then.
-      this.uncounted(() => setImmediate(() => this.#begun.delete(id)).unref());
     },
     destroy: (id) => void this.#open.delete(id),
   });
@@ -73,8 +74,9 @@ export class Handles {
   take(): string | undefined {
     const [type] = this.#open.values();
     this.#open.clear();
+    this.#begun.clear();
     if (type !== undefined) return `leaves something running (${type})`;
-    return this.#deferred && `goes on after its import (${CALLS[this.#deferred] ?? 'a file'})`;
+    return this.#deferred && `is not ready at once (${CALLS[this.#deferred] ?? 'a file'})`;
   }
 }
 
