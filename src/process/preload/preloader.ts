@@ -246,6 +246,8 @@ export class Preloader {
     if (this.#outside.first !== undefined) add(this.#outside.first);
     // Code of the application could write to it before a later package reads it.
     if (file) effects.push({ index, reason: `reads ${file[0]}`, isTolerable: isFirst, files });
+    const data = this.#outside.takeData();
+    if (data.length > 0) effects.push({ index, reason: 'reads files of packages', isTolerable: true, files: data });
     if (this.#hooks.registered !== undefined) add(`changes ${this.#hooks.registered}`);
     if (this.#environment.isReplaced) add('replaces process.env');
     const variable = differentVariable(env, this.#environment.variables);

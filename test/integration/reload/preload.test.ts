@@ -129,4 +129,19 @@ describe('the application sees what a cold start shows', () => {
       2,
     );
   });
+
+  test('a package reads a file of its own that is not a module, which then changes', { timeout: 60_000 }, async () => {
+    const directory = project();
+    const data = 'node_modules/reads-data/data.txt';
+    const text = (version: number) => app(version, ['./look.js', '{ text } from "reads-data"', 'plain'], ['text']);
+    write(directory, { 'app.js': text(0), [data]: '0' });
+    const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
+    await spareIsReady(program, 0);
+    expect(await save(program, directory, text(1))).toBe(coldResponse(directory));
+    expect(program.output).not.toContain('is not used');
+    await spareIsReady(program, 1);
+    write(directory, { [data]: '1' });
+    expect(await save(program, directory, text(2))).toBe(coldResponse(directory));
+    expect(program.output).toMatch(/spare worker \d+ is not used: .*data\.txt has changed/);
+  });
 });

@@ -6,7 +6,10 @@ import { syncBuiltinESMExports } from 'node:module';
 import { homedir, tmpdir } from 'node:os';
 import { basename, dirname, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
+import { isExistingFile } from '../../../files/existing-path.ts';
 import { isOwnFile } from '../../../own-files.ts';
+import { isModuleFile } from '../loaded-module.ts';
 import { type FileState, fileState, isPackageFile, MISSING_FILE } from '../package-files.ts';
 import { type Functions, NotedFunctions } from './noted-functions.ts';
 
@@ -34,19 +37,25 @@ export class OutsideReads {
   first: string | undefined;
   /** Files that were read, as they were then. */
   readonly files = new Map<string, FileState>();
+  /** Files of packages that are not modules, such as data. Node reports only modules. */
+  readonly #data = new Map<string, FileState>();
   readonly #functions = new NotedFunctions();
 
   /** @param projects directories whose files may change */
   start(projects: readonly string[]): void {
     const places = new Places(projects);
     const read = ([path]: readonly unknown[]) => {
+      this.#noteData(path);
       const file = filePath(path);
       if (file === undefined || this.files.has(file) || !places.hasFile(file)) return;
       // To ask for its state is to read it, too.
       this.files.set(file, MISSING_FILE);
       this.files.set(file, fileState(file));
     };
-    const open = ([path]: readonly unknown[]) => this.#noteFirst(path, (file) => places.hasFile(file));
+    const open = ([path]: readonly unknown[]) => {
+      this.#noteData(path);
+      this.#noteFirst(path, (file) => places.hasFile(file));
+    };
     const list = ([path]: readonly unknown[]) => this.#noteFirst(path, (file) => places.hasList(file));
     for (const target of [fs, fs.promises] as unknown as Functions[]) {
       for (const [names, note] of [[READERS, read] as const, [OPENERS, open] as const, [LISTERS, list] as const]) {
@@ -70,6 +79,22 @@ export class OutsideReads {
   /** To be followed by `syncBuiltinESMExports`. */
   stop(): void {
     this.#functions.restore();
+  }
+
+  /** Files of packages that were read since this was last asked, without those that the packages have written as well. */
+  takeData(): (readonly [path: string, state: FileState])[] {
+    const data = [...this.#data].filter(([file, state]) => isDeepStrictEqual(fileState(file), state));
+    this.#data.clear();
+    return data;
+  }
+
+  #noteData(path: unknown): void {
+    const file = absolutePath(path);
+    if (file === undefined || !isPackageFile(file) || isModuleFile(file) || this.#data.has(file)) return;
+    // To ask whether it exists is to read it, too.
+    this.#data.set(file, MISSING_FILE);
+    if (isExistingFile(file)) this.#data.set(file, fileState(file));
+    else this.#data.delete(file);
   }
 
   #noteFirst(path: unknown, mayChange: (file: string) => boolean): void {
@@ -113,8 +138,12 @@ function isIn(path: string, directory: string): boolean {
   return path === directory || path.startsWith(directory + sep);
 }
 
+/** Without the files of packages: Node reads each module of them. */
 function filePath(path: unknown): string | undefined {
-  // Node reads each module of a package.
-  if (typeof path === 'string') return isPackageFile(path) ? undefined : resolve(path);
+  return typeof path === 'string' && isPackageFile(path) ? undefined : absolutePath(path);
+}
+
+function absolutePath(path: unknown): string | undefined {
+  if (typeof path === 'string') return resolve(path);
   return path instanceof URL && path.protocol === 'file:' ? fileURLToPath(path) : undefined;
 }
