@@ -142,7 +142,7 @@ export function acceptedNames(declarations: Declarations): Map<string, string> {
 }
 
 /** The issue for an undeclared key, with the nearest declared name. */
-export function unknownSetting(key: string, known: Iterable<string>): SettingIssue {
+function unknownSetting(key: string, known: Iterable<string>): SettingIssue {
   const meant = nearest(key, known);
   const names = [...known].sort();
   const hint =
@@ -260,7 +260,7 @@ export const pathList: SettingType<readonly string[]> = {
 };
 
 /** Paths, one per line, relative to the INI file. They may contain spaces. */
-export const pathLines: SettingType<readonly string[]> = {
+const pathLines: SettingType<readonly string[]> = {
   allowed: 'paths, one per line, relative to the INI file',
   mapPaths: (values, absolute) => values.map(absolute),
   parse(value) {

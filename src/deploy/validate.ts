@@ -76,7 +76,7 @@ function issueError(issue: StandardIssue, context: FactoryContext): PasterError 
 }
 
 /** The secret values of a part's configuration, which messages of other code must not quote. */
-export function secretsOfContext({ globalConf, localConf }: Context): Set<string> {
+function secretsOfContext({ globalConf, localConf }: Context): Set<string> {
   return secretsOf(globalConf, localConf);
 }
 

@@ -57,7 +57,7 @@ export async function commandErrorLines(error: PasterError, paint: Paint, withCo
 }
 
 /** The message of an error of paster's own, as one line with its place and hint in colours. */
-export function messageLines(error: unknown, paint: Paint, colour: Format = 'red'): string[] {
+function messageLines(error: unknown, paint: Paint, colour: Format = 'red'): string[] {
   if (!(error instanceof PasterError)) return [paint(colour, printableMessage(titleOf(error)))];
   const message = formatError(error);
   const place = error.location ? formatLocation(error.location) : '';

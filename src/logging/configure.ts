@@ -81,7 +81,7 @@ export function consoleLogger(): NamedLogger | undefined {
 }
 
 /** Undoes `captureConsole`. */
-export function releaseConsole(): void {
+function releaseConsole(): void {
   if (originals) Object.assign(globalThis.console, originals);
   originals = undefined;
 }

@@ -60,7 +60,7 @@ export interface WorkerStatus {
 }
 
 /** Why a worker was replaced or ended. */
-export const RESTART_REASONS = [
+const RESTART_REASONS = [
   'max_requests',
   'max_memory',
   'log',

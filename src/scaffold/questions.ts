@@ -100,7 +100,7 @@ export function askAboutConflicts(
 }
 
 /** How the template would change the file, in the format of `diff -u`. */
-export async function differenceOf({ path, content }: ProjectFile, existing: Buffer): Promise<string> {
+async function differenceOf({ path, content }: ProjectFile, existing: Buffer): Promise<string> {
   if (existing.includes(0) || content.includes(0)) return `${printable(path)}: a binary file that differs`;
   const { structuredPatch } = await import('diff');
   const { hunks } = structuredPatch(path, path, existing.toString(), content.toString());

@@ -42,13 +42,13 @@ const VARIABLE_KEYS = ['help', 'default', 'choices', 'question'];
 const VARIABLE = /^variable:(\w+)$/;
 
 /** The variables that every template gets from `create`. */
-export const GIVEN_VARIABLES = ['name', 'paster_version'] as const;
+const GIVEN_VARIABLES = ['name', 'paster_version'] as const;
 
 /** `template` is a key of its own in the file of answers. */
 const RESERVED = [...GIVEN_VARIABLES, 'template'];
 
 /** @throws ConfigError, ErrorList for errors in template.ini */
-export async function readTemplate(name: string, directory: string): Promise<Template> {
+async function readTemplate(name: string, directory: string): Promise<Template> {
   const file = join(directory, DECLARATION);
   // A directory without template.ini is a template too, whose files need only the variables of every template.
   if (!existsSync(file)) return { name, directory, summary: '', requires: [], variables: [] };

@@ -79,7 +79,7 @@ function untilAborted(signal: AbortSignal | undefined): Promise<void> {
 }
 
 /** The settings to call the factory of a section with; those that paster reads are checked too. */
-export async function allSettings(made: unknown, context: FactoryContext): Promise<unknown> {
+async function allSettings(made: unknown, context: FactoryContext): Promise<unknown> {
   if (context.kind !== 'task') {
     await readBackgroundSettings(context);
     return factorySettings(made, context, backgroundSettings);
@@ -166,7 +166,7 @@ async function makeProcess(
   return asProcess(returned(await make(context.globalConf, settings), context), context);
 }
 
-export function asProcess(value: unknown, context: FactoryContext): Made {
+function asProcess(value: unknown, context: FactoryContext): Made {
   if (typeof value === 'function') return { process: undefined, run: value as Made['run'] };
   if (typeof value === 'object' && value !== null && 'run' in value && typeof value.run === 'function') {
     const process = value as BackgroundObject;

@@ -137,7 +137,7 @@ const MAX_COLUMN = 72;
  * A part and the parts inside it as nested boxes that can be closed, with settings and places.
  * @param id of the element; the parts inside have it with their index behind it
  */
-export function partHtml(node: OutlineNode, id: string): string {
+function partHtml(node: OutlineNode, id: string): string {
   const settings = node.settings.map(
     ({ name, value, location }) =>
       `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)} <span class="at">${escapeHtml(shownPlace(location))}</span></dd>`,

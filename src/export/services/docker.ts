@@ -18,7 +18,7 @@ import {
 import { filesLeftOut } from './variable-notes.ts';
 
 /** The long-term support release of Node that images get, whichever one runs `export`. See https://nodejs.org/en/about/previous-releases */
-export const NODE_LTS = 24;
+const NODE_LTS = 24;
 
 const BASE = `node:${NODE_LTS}-slim`;
 

@@ -90,7 +90,7 @@ export function isPlain(text: string): boolean {
   return PLAIN.test(text);
 }
 
-export function oneLine(text: string): string {
+function oneLine(text: string): string {
   return isPlain(text) ? text : printableLine(text);
 }
 

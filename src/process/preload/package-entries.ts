@@ -11,7 +11,7 @@ import { PACKAGE_ROOT } from '../../own-files.ts';
 type PackageRequest = readonly [specifier: string, directory: string];
 
 /** The files that a specifier resolves to when a module in the directory imports it, and when it requires it. */
-export function packageEntries([specifier, directory]: PackageRequest): string[] {
+function packageEntries([specifier, directory]: PackageRequest): string[] {
   const found: string[] = [];
   const from = join(directory, 'any.js');
   try {

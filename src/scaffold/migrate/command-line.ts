@@ -144,7 +144,7 @@ const SHELL = /^(?:ba|da|z)?sh$/;
 const PACKAGE_MANAGER = /^(?:npm|npx|yarn|pnpm)$/;
 
 /** Whether the program of a command itself gets the signal that stops it, before any other process of the command. */
-export function getsSignals([program = '', option, line = '']: readonly string[]): boolean {
+function getsSignals([program = '', option, line = '']: readonly string[]): boolean {
   if (PACKAGE_MANAGER.test(program)) return false;
   return !SHELL.test(program) || option !== '-c' || /(?:^|&& |; )exec [^|&;]*$/.test(line.replace(REDIRECTION, ''));
 }

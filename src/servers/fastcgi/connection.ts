@@ -41,7 +41,7 @@ import { ActiveRequest, HeadTimer, type RequestConnection, RequestTable } from '
 import { writeResponse, writeWhole } from './response-writer.ts';
 
 /** Unread body that one request of a multiplexed connection may have waiting. */
-export const MAX_BACKLOG = 1024 * 1024;
+const MAX_BACKLOG = 1024 * 1024;
 
 /** Bytes of responses that may wait for the peer to read them; with more, nothing is read from it. */
 const MAX_UNREAD = 1024 * 1024;
