@@ -224,7 +224,7 @@ export function loadBuiltinServer(scheme: string, overrides: AddressOverrides): 
 
 /** What is around an application in development. Loaded late: production does not need it. */
 export function loadDevelopment() {
-  return Promise.all([import('./development/development.ts'), import('./development/first-page.ts')]);
+  return Promise.all([import('./development/wrap-application.ts'), import('./development/first-page.ts')]);
 }
 
 /**

@@ -2,7 +2,7 @@
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import type { App } from '../../src/protocol/types.ts';
-import { withDeveloperTools } from '../../src/serve/development/development.ts';
+import { withDeveloperTools } from '../../src/serve/development/wrap-application.ts';
 import { serveFiltered } from '../filters/serve-filter.ts';
 import { ask, askForStart } from '../helpers/requests/ask.ts';
 

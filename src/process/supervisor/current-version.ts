@@ -16,7 +16,7 @@ import { isWithdrawal } from './canary.ts';
 import { workersText } from './memory-budget.ts';
 import type { Pool } from './pool.ts';
 import type { WorkerCount } from './scaling/worker-count.ts';
-import { type Supervision, type SupervisorOptions, workerSettings } from './supervision.ts';
+import { type Supervision, type SupervisorOptions, workerSettings } from './supervisor-options.ts';
 import { Interrupted, type Turns } from './turns.ts';
 import { type Failure, STOPPED, SUPERSEDED } from './worker-changes.ts';
 

@@ -11,7 +11,7 @@ import { describeError } from '../ipc/error-transfer.ts';
 import { WorkerTitles } from '../program/title.ts';
 import { type CanarySettings, tryCanary } from './canary.ts';
 import { Spares } from './spares.ts';
-import type { BootAllOptions, PoolOptions, Slot, WorkerSettings } from './supervision.ts';
+import type { BootAllOptions, PoolOptions, Slot, WorkerSettings } from './supervisor-options.ts';
 import { startLog } from './turns.ts';
 import type { WorkerHandle } from './worker-handle.ts';
 import { type StartAllOptions, WorkerStarts } from './worker-starts.ts';

@@ -20,7 +20,7 @@ import { PreloadPlan } from '../preload/preload-plan.ts';
 import { CurrentVersion, type ReloadResult } from './current-version.ts';
 import { Pool } from './pool.ts';
 import { WorkerCount } from './scaling/worker-count.ts';
-import { type SupervisorOptions, workerSettings, workersAtOnce } from './supervision.ts';
+import { type SupervisorOptions, workerSettings, workersAtOnce } from './supervisor-options.ts';
 import { Turns } from './turns.ts';
 import { WorkerChanges } from './worker-changes.ts';
 import type { WorkerHandle } from './worker-handle.ts';

@@ -8,7 +8,7 @@ import type { ListenElsewhere } from '../../net/held-socket.ts';
 import { after } from '../../timer.ts';
 import { describeError } from '../ipc/error-transfer.ts';
 import type { Spares } from './spares.ts';
-import type { BootAllOptions, BootOptions, PoolOptions, WorkerSettings } from './supervision.ts';
+import type { BootAllOptions, BootOptions, PoolOptions, WorkerSettings } from './supervisor-options.ts';
 import { Interrupted } from './turns.ts';
 import type { WorkerHandle } from './worker-handle.ts';
 import type { LiveWorkers } from './workers/live-workers.ts';

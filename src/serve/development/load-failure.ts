@@ -6,8 +6,8 @@ import { ERROR_ID_HEADER, errorPage } from '../../http/error-page/error-page.ts'
 import { respondWithError, sendPlainText } from '../../http/error-response.ts';
 import type { App, Settings } from '../../protocol/types.ts';
 import type { WorkerPlan } from '../plan.ts';
-import { withDeveloperTools } from './development.ts';
 import { type Development, hidesErrors, newDevelopment } from './is-developed.ts';
+import { withDeveloperTools } from './wrap-application.ts';
 
 const TITLE = 'The application does not load';
 const NOTE = 'This page reloads when you have saved a version that loads.';

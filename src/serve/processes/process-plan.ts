@@ -19,7 +19,7 @@ import type { LogLevel } from '../../log.ts';
 import { checkUser } from '../../process/daemon/drop-privileges.ts';
 import { describeError } from '../../process/ipc/error-transfer.ts';
 import { ignoredPaths } from '../../process/reload/ignored.ts';
-import type { Supervision } from '../../process/supervisor/supervision.ts';
+import type { Supervision } from '../../process/supervisor/supervisor-options.ts';
 import type { TaskDefinition } from '../../process/tasks/scheduled-task.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { enterDirectory, workingDirectory } from '../../working-directory.ts';

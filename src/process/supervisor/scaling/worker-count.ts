@@ -6,7 +6,7 @@ import type { Logger } from '../../../log.ts';
 import type { ScalingStatus } from '../../../metrics/server-status.ts';
 import { MemoryBudget, NO_OTHERS, type OtherProcesses, workersText } from '../memory-budget.ts';
 import type { Pool } from '../pool.ts';
-import { type Supervision, workersAtFirst, workersAtOnce } from '../supervision.ts';
+import { type Supervision, workersAtFirst, workersAtOnce } from '../supervisor-options.ts';
 import type { WorkerHandle } from '../worker-handle.ts';
 import { WorkerScaler } from './worker-scaler.ts';
 

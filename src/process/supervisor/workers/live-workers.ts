@@ -9,7 +9,7 @@ import { REPORT_MODULES } from '../../ipc/messages.ts';
 import type { WorkerTitles } from '../../program/title.ts';
 import { ConnectionTable } from '../../worker/connection-table.ts';
 import type { Spares } from '../spares.ts';
-import type { PoolOptions, WorkerSettings } from '../supervision.ts';
+import type { PoolOptions, WorkerSettings } from '../supervisor-options.ts';
 import { WorkerHandle } from '../worker-handle.ts';
 
 /** How long to wait for a worker's report before its last one is used. */

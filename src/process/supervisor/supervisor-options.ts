@@ -1,4 +1,4 @@
-/** What the supervisor is configured with, and what of it each worker gets. */
+/** The options of a supervisor, and the settings that its pool and its workers get from them. */
 import type { Logger } from '../../log.ts';
 import type { MemoryLimit } from '../../machine/capacity.ts';
 import type { AskStatus, RestartReason, ServerStatus } from '../../metrics/server-status.ts';

@@ -1,6 +1,6 @@
 /**
- * What `serve` puts around an application in development: a page for its errors, and the paths of paster's own that this page and the
- * script in other pages ask for.
+ * Wraps an application in development: responds to its errors with a page, and to paster's own paths, which that page and the reload
+ * script request.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Context } from '../../deploy/context.ts';
