@@ -1,6 +1,8 @@
 /** Files of installed packages: whether a file is one, of which package it is, and whether any of them has changed. */
-import { statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
+import { isExistingFile } from '../../files/existing-path.ts';
+import type { LoadedModule } from './loaded-module.ts';
 
 const MODULES = `${sep}node_modules${sep}`;
 
@@ -28,6 +30,25 @@ const TYPESCRIPT_LOADER = /^(?:tsx|esbuild|@esbuild\/.*|get-tsconfig|resolve-pkg
 /** Whether a file of a package is part of what reads TypeScript. */
 export function isTypeScriptLoader(file: string): boolean {
   return TYPESCRIPT_LOADER.test(packageOf(file).name);
+}
+
+/** What a `tsconfig.json` extends: a path or a list of them. */
+const EXTENDS = /"extends"\s*:\s*("[^"]*"|\[[^\]]*\])/;
+
+/** The files of settings in directories that tsx reads, and those files of the project that they extend. They need not exist. */
+function typeScriptSettings(directories: Iterable<string>): string[] {
+  const files = new Set([...directories].map((directory) => join(directory, 'tsconfig.json')));
+  // This loop also comes to what is added in it.
+  for (const file of files) for (const extended of extendedBy(file)) files.add(extended);
+  return [...files];
+}
+
+function extendedBy(file: string): string[] {
+  if (!isExistingFile(file)) return [];
+  const [, value = ''] = EXTENDS.exec(readFileSync(file, 'utf8')) ?? [];
+  return [...value.matchAll(/"(\.[^"]*)"/g)].map(([, path = '']) =>
+    join(dirname(file), path.endsWith('.json') ? path : `${path}.json`),
+  );
 }
 
 /** What says that the files, or which packages are installed, are still the same. */
@@ -74,11 +95,14 @@ export const MANIFESTS: ReadonlySet<string> = new Set(LOCK_FILES);
 const INSTALLED = ['.package-lock.json', '.modules.yaml', '.yarn-state.yml', '.yarn-integrity'];
 
 /**
- * What changes when packages are installed.
+ * What changes when packages are installed, or when tsx compiles modules in another way.
  * @param packages files of packages
  * @param modules what the application has loaded
  */
-export function manifestsOf(packages: Iterable<string>, modules: readonly { readonly file: string }[]): string[] {
+export function manifestsOf(
+  packages: Iterable<string>,
+  modules: readonly Pick<LoadedModule, 'file' | 'byTsx'>[],
+): string[] {
   const roots = new Set([...packages].map(projectOf));
   const searched = new Set<string>();
   for (const { file } of modules) {
@@ -86,7 +110,9 @@ export function manifestsOf(packages: Iterable<string>, modules: readonly { read
     roots.add(dirname(file));
     for (let at = dirname(file); !searched.has(at); at = dirname(at)) searched.add(at);
   }
+  const isByTsx = modules.some(({ byTsx }) => byTsx);
   return [
+    ...(isByTsx ? typeScriptSettings(searched) : []),
     ...[...roots].flatMap((root) => [
       ...LOCK_FILES.map((name) => join(root, name)),
       ...INSTALLED.map((name) => join(root, 'node_modules', name)),

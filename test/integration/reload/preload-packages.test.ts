@@ -108,6 +108,38 @@ describe('packages that were imported ahead', () => {
     expect(program.output).not.toContain('is not imported ahead');
   });
 
+  test('are dropped when the settings change that tsx compiles with', { timeout: 60_000 }, async () => {
+    const directory = project();
+    const text = (version: number) => `import 'plain';
+class Base { set value(value: string) { set = value; } }
+class Derived extends Base { value = 'by the accessor'; }
+let set = 'by definition';
+new Derived();
+export default (req: unknown, res: any) => res.end(\`${version} \${set}\`);
+`;
+    const settings = (defines: boolean) =>
+      JSON.stringify({ compilerOptions: { target: 'es2021', useDefineForClassFields: defines } });
+    // Node itself never loads TSX.
+    write(directory, {
+      'develop.ini': INI.replace('app.js', 'app.tsx'),
+      'tsconfig.json': '{"extends": "./base"}',
+      'base.json': settings(true),
+      'app.tsx': text(0),
+    });
+    const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
+    const responds = (expected: string) =>
+      eventually(
+        async () => (await (await fetch(program.url, { headers: { connection: 'close' } })).text()) === expected,
+      );
+    await spareIsReady(program, 0);
+    write(directory, { 'app.tsx': text(1) });
+    await responds('1 by definition');
+    await spareIsReady(program, 1);
+    write(directory, { 'base.json': settings(false), 'app.tsx': text(2) });
+    await responds('2 by the accessor');
+    expect(program.output).toMatch(/spare worker \d+ is not used: .*base\.json has changed/);
+  });
+
   test('serve another configuration if it loads the same modules', { timeout: 60_000 }, async () => {
     const directory = project();
     write(directory, { 'app.js': app(0, ['plain', 'other']), 'next.js': app(1, ['other', 'plain']) });
