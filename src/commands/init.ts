@@ -68,7 +68,7 @@ export async function createHere(
   const given = givenVariables(project, parseAssignments(args));
   const variables = await resolveVariables(declared, given, { paster_version: ownVersion() }, undefined);
   const files = [
-    ...(await projectFiles([template], { ...variables, ...derivedVariables(project, variables) })),
+    ...(await projectFiles([template], { ...variables, ...derivedVariables(project, variables, scripts) })),
     ...editedFiles(project, scripts),
   ];
   for (const line of description(project, variables)) console.out(printableLine(line));
@@ -124,11 +124,14 @@ function detectedVariables({
 function derivedVariables(
   { singleProcess, program, development }: ExistingProject,
   { app = '', develop_app = '', develop_args = '' }: TemplateVariables,
+  { commands }: Scripts,
 ): TemplateVariables {
   const isExclusive = singleProcess?.isExclusive ?? false;
   const isDetected = app === fromEtc(program.uri);
   const isDevelopmentDetected = develop_app === fromEtc(development.uri);
   return {
+    start_command: commands.start,
+    develop_command: commands.dev,
     environment: isDetected ? indented(scriptEnvironment(program).lines) : '',
     develop_environment: isDevelopmentDetected ? indented(developmentLines(development, program)) : '',
     is_exclusive: isExclusive ? 'true' : '',

@@ -10,6 +10,8 @@ import type { ProjectFile } from './project-files.ts';
 export interface Scripts {
   readonly dev: string;
   readonly start: string;
+  /** What they run. Without `--dotenv` a program that needs the variables of .env does not start. */
+  readonly commands: { readonly dev: string; readonly start: string };
   /** Those that package.json does not have yet. */
   readonly added: Readonly<Record<string, string>>;
 }
@@ -29,7 +31,7 @@ export function scriptsFor({ manifest, envFile, program }: ExistingProject): Scr
     if (free !== undefined) added[free] = commands[name];
     return free ?? name;
   };
-  return { dev: nameOf('dev', 'etc/develop.ini'), start: nameOf('start', 'etc/config.ini'), added };
+  return { dev: nameOf('dev', 'etc/develop.ini'), start: nameOf('start', 'etc/config.ini'), commands, added };
 }
 
 /**

@@ -178,6 +178,20 @@ describe('what is there', () => {
     expect(stdout).toMatch(/^├─ \.gitignore +would be extended$/m);
   });
 
+  test('the first line of an INI file is the command of its script, with --dotenv', async () => {
+    const directory = temporaryDirectory({
+      ...SERVER,
+      'package.json': '{ "scripts": { "start": "node --env-file=.env server.js" } }',
+      '.env': 'A=1\n',
+    });
+    await create(directory);
+    for (const file of ['etc/config.ini', 'etc/develop.ini']) {
+      const [first = ''] = contents(directory)[file]?.split('\n') ?? [];
+      expect(first).toMatch(/ --dotenv \.env$/);
+      expect(first.split(' npx ')[1]).toBe(`paster serve ${script(directory, file).join(' ')}`);
+    }
+  });
+
   test('var/ is added to .gitignore and .dockerignore once', async () => {
     const directory = temporaryDirectory({
       ...SERVER,
