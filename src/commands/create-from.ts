@@ -1,5 +1,4 @@
 /** `paster create --from FILE`: writes the INI files for what pm2's ecosystem file or a Procfile starts. */
-import { existsSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { nearest } from '../config/nearest.ts';
 import { readManifest } from '../deploy/programs/manifest.ts';
@@ -11,6 +10,7 @@ import { loadEcosystem } from '../scaffold/migrate/ecosystem-file.ts';
 import { type MigratedApp, mergedNotes } from '../scaffold/migrate/migrated-app.ts';
 import { lostOptions, migratedIni, sectionNames, servedPort, unknownPort } from '../scaffold/migrate/migrated-ini.ts';
 import { readProcfile } from '../scaffold/migrate/procfile.ts';
+import { stateDirectory } from '../scaffold/project-edits.ts';
 import type { ProjectFile } from '../scaffold/project-files.ts';
 import type { Questions } from '../scaffold/questions.ts';
 import { fromWorkingDirectory, workingDirectory } from '../working-directory.ts';
@@ -74,13 +74,6 @@ export async function createFrom(
   const inProduction = files.filter(({ path }) => /\.ini$/.test(path) && path !== 'etc/develop.ini');
   for (const { path } of inProduction) console.out(`In production: npx paster serve ${path}`);
   return EXIT_OK;
-}
-
-/** Where pid files and logs go. As in a new project, git keeps the directory without what is in it. */
-function stateDirectory(root: string): ProjectFile[] {
-  const path = 'var/.gitignore';
-  if (existsSync(join(root, 'var')) && !existsSync(join(root, path))) return [];
-  return [{ path, content: Buffer.from('*\n!.gitignore\n'), mode: 0o644 }];
 }
 
 async function read(file: string, environment: string | undefined): Promise<Migration> {

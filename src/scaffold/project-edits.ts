@@ -40,11 +40,25 @@ export function scriptsFor({ manifest, envFile, program }: ExistingProject): Scr
  */
 export function editedFiles(project: ExistingProject, { added }: Scripts): ProjectFile[] {
   const { directory } = project;
+  const isTracked = existsSync(join(directory, 'var')) && !existsSync(join(directory, STATE_IGNORE));
+  const ignored = ['node_modules/', '.env', ...(isTracked ? ['var/'] : [])];
   return [
     ...(hasManifest(directory) ? [edited(directory, 'package.json', (text) => withScripts(text, added))] : []),
-    edited(directory, '.gitignore', (text) => withLines(text, ['node_modules/', '.env', 'var/'])),
+    ...stateDirectory(directory),
+    edited(directory, '.gitignore', (text) => withLines(text, ignored)),
     edited(directory, '.dockerignore', (text) => withLines(text, ['.git/', 'node_modules/', '.env', 'var/'])),
   ];
+}
+
+const STATE_IGNORE = 'var/.gitignore';
+
+/**
+ * Where pid files, logs and sockets go, unless there is such a directory. Git keeps it without what is in it: a clone
+ * without it would have its pid file beside package.json.
+ */
+export function stateDirectory(root: string): ProjectFile[] {
+  if (existsSync(join(root, 'var'))) return [];
+  return [{ path: STATE_IGNORE, content: Buffer.from('*\n!.gitignore\n'), mode: 0o644 }];
 }
 
 /** Without a package.json a project gets one, unless a directory above has it: that one decides about its modules. */
@@ -60,10 +74,10 @@ function withScripts(text: string, added: Readonly<Record<string, string>>): str
   return addMembers(text === '' ? '{\n  "private": true\n}\n' : text, 'scripts', added, 'package.json');
 }
 
-/** All lines for a new file; for one that exists only that of var/. */
+/** All lines for a new file; for one that exists only that of var/, if it is among them. */
 function withLines(text: string, lines: readonly string[]): string {
   if (text === '') return `${lines.join('\n')}\n`;
-  if (/^\/?var(?:\/\**)?\r?$/m.test(text)) return text;
+  if (!lines.includes('var/') || /^\/?var(?:\/\**)?\r?$/m.test(text)) return text;
   const lineEnd = text.includes('\r\n') ? '\r\n' : '\n';
   return `${text}${text.endsWith('\n') ? '' : lineEnd}var/${lineEnd}`;
 }

@@ -175,7 +175,7 @@ describe('what is there', () => {
     const before = contents(directory);
     const { status, stdout } = await create(directory, '-n');
     expect([status, contents(directory)]).toEqual([0, before]);
-    expect(stdout).toMatch(/^├─ \.gitignore +would be extended$/m);
+    expect(stdout).toMatch(/^│ {2}└─ \.gitignore +would be created$/m);
   });
 
   test('the first line of an INI file is the command of its script, with --dotenv', async () => {
@@ -192,18 +192,29 @@ describe('what is there', () => {
     }
   });
 
-  test('var/ is added to .gitignore and .dockerignore once', async () => {
-    const directory = temporaryDirectory({
-      ...SERVER,
+  test('var/ is made for pid files and logs, and git ignores what is in it', async () => {
+    const directory = temporaryDirectory({ ...SERVER, '.gitignore': 'node_modules', '.dockerignore': '/var\n' });
+    const first = await create(directory);
+    expect(first.stdout).toContain('created: var/.gitignore\n');
+    expect(contents(directory)).toMatchObject({
+      'var/.gitignore': '*\n!.gitignore\n',
       '.gitignore': 'node_modules',
       '.dockerignore': '/var\n',
-      '.env': 'A=1\n',
     });
     await create(directory);
-    expect(contents(directory)).toMatchObject({ '.gitignore': 'node_modules\nvar/\n', '.dockerignore': '/var\n' });
+    expect(contents(directory)['.gitignore']).toBe('node_modules');
     const other = temporaryDirectory({ ...SERVER, '.env': 'A=1\n' });
     await create(other);
+    expect(contents(other)['.gitignore']).toBe('node_modules/\n.env\n');
     expect(contents(other)['.dockerignore']).toBe('.git/\nnode_modules/\n.env\nvar/\n');
+  });
+
+  test('var/ that the project has is added to .gitignore once', async () => {
+    const directory = temporaryDirectory({ ...SERVER, '.gitignore': 'node_modules', 'var/own.txt': '' });
+    await create(directory);
+    await create(directory);
+    expect(contents(directory)['.gitignore']).toBe('node_modules\nvar/\n');
+    expect(contents(directory)).not.toHaveProperty('var/.gitignore');
   });
 });
 
