@@ -14,7 +14,7 @@ keep_alive_timeout = %(ENV_KEEP)s
 environment =
   OWN=1
   COPY=%(ENV_SECRET)s
-env_file = ../.env conf/app.env`;
+env_file = %(here)s/../.env conf/app.env`;
 
 const UNUSED = '[app:unused]\nuse = npm:paster#static\ndocument_root = %(ENV_UNUSED)s\n';
 

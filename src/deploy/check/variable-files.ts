@@ -1,6 +1,7 @@
 /** Checks files of environment variables: those of `--dotenv`, and those of `env_file` in the section of a server. */
 import { statSync } from 'node:fs';
 import { readEnvFile } from '../../config/env-file.ts';
+import { plainPath } from '../../files/existing-path.ts';
 import { type FactoryContext, placeOfKey, sectionPrefix } from '../context.ts';
 import type { CheckSession } from './check-session.ts';
 
@@ -23,5 +24,8 @@ export function warnOfReaders(file: string, session: CheckSession): void {
   if ((mode & 0o006) === 0 || !stats.isFile()) return;
   const location = { file, line: 1, column: 1 };
   const what = mode & 0o002 ? 'read and change' : 'read';
-  session.warn(`every user of this machine may ${what} it: chmod ${(mode & 0o770).toString(8)} ${file}`, location);
+  session.warn(
+    `every user of this machine may ${what} it: chmod ${(mode & 0o770).toString(8)} ${plainPath(file)}`,
+    location,
+  );
 }

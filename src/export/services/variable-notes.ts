@@ -3,6 +3,7 @@
  * is a comment in the file and a warning of the command.
  */
 import { isAbsolute, relative } from 'node:path';
+import { plainPath } from '../../files/existing-path.ts';
 import type { Deployment } from '../deployment.ts';
 import { CONTAINER_HOME } from './serve-command.ts';
 
@@ -54,7 +55,9 @@ export function systemdNotes(deployment: Deployment, user: string): string[] {
     ...(missing.length > 0
       ? [`create ${unitVariablesFile(deployment)} (mode 600) with a line NAME=value for each of: ${missing.join(', ')}`]
       : []),
-    ...(settingFiles.length > 0 ? [`the user ${user} must be able to read ${quoted(settingFiles)}`] : []),
+    ...(settingFiles.length > 0
+      ? [`the user ${user} must be able to read ${quoted(settingFiles.map(plainPath))}`]
+      : []),
     ...unusualNotes(deployment),
   ];
 }

@@ -225,6 +225,9 @@ describe('check', () => {
     const cwd = project();
     chmodSync(join(cwd, 'etc/two.env'), 0o644);
     expect(await checked(cwd)).toMatch(/etc\/two\.env:1:1: warning: every user of this machine may read it/);
+    const withDots = project('env_file = %(here)s/../etc/two.env\n');
+    chmodSync(join(withDots, 'etc/two.env'), 0o644);
+    expect(await checked(withDots)).toContain(`chmod 640 ${withDots}/etc/two.env`);
   });
 });
 
