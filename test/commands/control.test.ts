@@ -172,7 +172,7 @@ test.each([
   [['workers'], 'control: workers needs +1, -1 or a number'],
   [['workers', 'many'], 'control: workers: "many" is no number of workers (allowed: +1, -1, 4)'],
   [['workers', '0'], 'control: workers: a server has at least one (stop ends it;'],
-  [['replace', '-4'], 'control: "-4" is no PID'],
+  [['replace', '-4'], 'control: "-4" is not a PID'],
   [['reload', 'now'], 'control: reload takes no argument, and there is "now"'],
 ])('control %j is an error in the command line', async (words, message) => {
   const { program, control } = await served();

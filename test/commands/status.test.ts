@@ -78,7 +78,7 @@ test('no server, no file: status 1 and 2, with a line that says so', async () =>
   expect(await status(cwd, 'etc/x.ini')).toMatchObject({
     status: 1,
     stdout: '',
-    stderr: expect.stringMatching(/^paster: no server of etc\/x\.ini runs \(only servers of the same user.*\)\n$/),
+    stderr: expect.stringMatching(/^paster: no server of etc\/x\.ini is running \(only servers of your user.*\)\n$/),
   });
   expect(await status(cwd, 'etc/z.ini')).toMatchObject({
     status: 2,

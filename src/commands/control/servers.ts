@@ -18,7 +18,7 @@ export function pidOption(options: Readonly<Record<string, unknown>>, command: s
 /** @throws UsageError for a text that is no PID */
 export function pidOf(text: string, command = 'control'): number {
   if (/^[1-9]\d{0,9}$/.test(text)) return Number(text);
-  throw new UsageError('PASTER_USAGE', `${command}: "${text}" is no PID`, {
+  throw new UsageError('PASTER_USAGE', `${command}: "${text}" is not a PID`, {
     hint: 'paster status names the server and its workers by their PIDs',
   });
 }
@@ -60,21 +60,21 @@ export async function oneServer(
   const [server, other] = meant;
   if (server && !other) return server;
   if (other) {
-    throw new RunError('PASTER_SEVERAL_SERVERS', `several servers of ${shown(file)} run`, {
+    throw new RunError('PASTER_SEVERAL_SERVERS', `several servers of ${shown(file)} are running`, {
       hint: `name one of them: ${servers.map((each) => `--pid ${each.pid}`).join(', ')}`,
     });
   }
   const [incompatible] = foreign.filter((each) => pid === undefined || each.pid === pid);
   if (incompatible) throw notUnderstood(incompatible);
   if (servers.length === 0) throw notRunning(file);
-  throw new RunError('PASTER_NOT_RUNNING', `server ${pid} of ${shown(file)} does not run`, {
+  throw new RunError('PASTER_NOT_RUNNING', `server ${pid} of ${shown(file)} is not running`, {
     hint: `there are: ${servers.map((each) => each.pid).join(', ')}`,
   });
 }
 
 export function notRunning(file: string): RunError {
-  return new RunError('PASTER_NOT_RUNNING', `no server of ${shown(file)} runs`, {
-    hint: 'only servers of the same user are found; kill -WINCH has any of them write its status into its log',
+  return new RunError('PASTER_NOT_RUNNING', `no server of ${shown(file)} is running`, {
+    hint: 'only servers of your user are found; for a server of another user, run the command as that user',
   });
 }
 

@@ -115,7 +115,9 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
     ...(isPm2s ? [PM2_SERVE] : []),
     ...missingNotes(program, cwd),
     ...(program.file !== undefined && listens === 'no' && !endsItself && mayServe
-      ? [`it calls listen() nowhere: if it serves HTTP after all, add web=${name} to create --from`]
+      ? [
+          `a background process, because its code does not call listen(); if it serves HTTP, run create --from with web=${name}`,
+        ]
       : []),
   ];
   return {

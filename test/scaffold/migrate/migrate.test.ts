@@ -27,7 +27,9 @@ describe('whether a program is a server', () => {
     const { config, stdout } = await create({ 'ecosystem.config.js': ecosystem, ...files });
     for (const line of lines) expect(config).toContain(`\n${line}\n`);
     const isUnserved = fields !== '' && lines.includes('use = program:../a.js');
-    expect(stdout.includes('it calls listen() nowhere: if it serves HTTP after all, add web=a')).toBe(isUnserved);
+    expect(stdout.includes('its code does not call listen(); if it serves HTTP, run create --from with web=a')).toBe(
+      isUnserved,
+    );
     expect(stdout.includes('there is no a.js yet: build it')).toBe(!('a.js' in files));
   });
 
@@ -105,7 +107,7 @@ describe('ways to listen', () => {
     );
     const listed = [...config.matchAll(/^\[process:(.+)\]\n[^[]*?^exclusive = true/gm)].map(([, name]) => name);
     expect(listed).toEqual([...Object.keys(OTHER), ...Object.keys(HTTP)]);
-    expect(stdout).not.toContain('calls listen() nowhere');
+    expect(stdout).not.toContain('does not call listen()');
   });
 
   test('another protocol than HTTP is not served by paster, whatever its port and instances', async () => {
