@@ -2,7 +2,7 @@
  * The JavaScript of dist/, made of src/: a few files, since Node takes half a millisecond for each that it imports.
  * The declarations there are tsc's, which has found no mistake in the types before.
  */
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { defineConfig, type Plugin } from 'rolldown';
 
@@ -43,49 +43,106 @@ export default defineConfig({
         // Enough for --help.
         {
           name: 'base',
-          test: /src\/(?:errors|log|own-files|config\/nearest|commands\/command-line\/command|diagnostics\/paint|files\/path-steps|process\/program\/(?:command-line|compile-cache|last-task|standard-output))\.ts$/,
+          test: modules(
+            'errors',
+            'log',
+            'own-files',
+            'config/nearest',
+            'commands/command-line/command',
+            'diagnostics/paint',
+            'files/path-steps',
+            'process/program/command-line',
+            'process/program/compile-cache',
+            'process/program/last-task',
+            'process/program/standard-output',
+          ),
           priority: 3,
         },
         // For the threads and child processes of programs.
-        { name: 'listen-call', test: /src\/deploy\/programs\/children\/listen-call\.ts$/, priority: 3 },
-        { name: 'guard-children', test: /src\/deploy\/programs\/children\/guard-children\.ts$/, priority: 3 },
+        { name: 'listen-call', test: modules('deploy/programs/children/listen-call'), priority: 3 },
+        { name: 'guard-children', test: modules('deploy/programs/children/guard-children'), priority: 3 },
         // Enough for loadApp, and what commands and parts share above it.
         {
           name: 'load',
-          test: /src\/(?:deploy\/load|deploy\/modules\/error-place|config\/(?:setting|debug)|net\/address|commands\/command-line\/arguments|files\/existing-path)\.ts$/,
+          test: modules(
+            'deploy/load',
+            'deploy/modules/error-place',
+            'config/setting',
+            'config/debug',
+            'net/address',
+            'commands/command-line/arguments',
+            'files/existing-path',
+          ),
           priority: 2,
         },
         // What a filter logs through, without what configures it.
-        { name: 'logging', test: /src\/logging\/python\/(?:logger|strftime)\.ts$/, priority: 1.5 },
+        { name: 'logging', test: modules('logging/python/logger', 'logging/python/strftime'), priority: 1.5 },
         // All that a thread needs.
-        { name: 'password', test: /src\/filters\/auth\/password\.ts$/, priority: 1.5 },
+        { name: 'password', test: modules('filters/auth/password'), priority: 1.5 },
         // What parts need of a server, and commands that do not serve.
         {
           name: 'application',
-          test: /src\/(?:timer|deploy\/(?:server\/server-settings|server\/paster-section|inspect\/outline|modules\/(?:packages|entry-points))|http\/(?:client-address|response\/response-outcome)|process\/ipc\/(?:error-transfer|messages))\.ts$/,
+          test: modules(
+            'timer',
+            'deploy/server/server-settings',
+            'deploy/server/paster-section',
+            'deploy/inspect/outline',
+            'deploy/modules/packages',
+            'deploy/modules/entry-points',
+            'http/client-address',
+            'http/response/response-outcome',
+            'process/ipc/error-transfer',
+            'process/ipc/messages',
+          ),
           priority: 1.45,
         },
         // What several commands need, and no worker.
         {
           name: 'command',
-          test: /src\/(?:deploy\/server\/environment|gateway\/inject|process\/program\/(?:isolated-run|self-spawn|signals))\.ts$/,
+          test: modules(
+            'deploy/server/environment',
+            'gateway/inject',
+            'process/program/isolated-run',
+            'process/program/self-spawn',
+            'process/program/signals',
+          ),
           priority: 1.4,
         },
         // What a process that serves HTTP needs, a worker or a server without workers.
         {
           name: 'serving',
-          test: /src\/(?:servers\/http\/server|deploy\/server\/(?:loaded-server|serving)|serve\/(?:announce|logging|plan|terminal\/developer-output)|net\/(?:listener|socket-publication)|process\/(?:program\/title|daemon\/logfile|worker\/connection-table|ipc\/(?:child-exit|connection-handover))|metrics\/meter)\.ts$/,
+          test: modules(
+            'servers/http/server',
+            'deploy/server/loaded-server',
+            'deploy/server/serving',
+            'serve/announce',
+            'serve/logging',
+            'serve/plan',
+            'serve/terminal/developer-output',
+            'net/listener',
+            'net/socket-publication',
+            'process/program/title',
+            'process/daemon/logfile',
+            'process/worker/connection-table',
+            'process/ipc/child-exit',
+            'process/ipc/connection-handover',
+            'metrics/meter',
+          ),
           priority: 1.3,
         },
         // The rest of a worker.
-        { name: 'serve-worker', test: /src\/serve\/worker\/worker-program\.ts$/, priority: 1.2 },
-        { name: 'serve', test: /src\/commands\/serve\.ts$/, priority: 1 },
+        { name: 'serve-worker', test: modules('serve/worker/worker-program'), priority: 1.2 },
+        { name: 'serve', test: modules('commands/serve'), priority: 1 },
         // The rest of a supervisor.
-        { name: 'supervisor', test: /src\/serve\/serve-workers\.ts$/, priority: 0.9 },
+        { name: 'supervisor', test: modules('serve/serve-workers'), priority: 0.9 },
         // What is around an application in development.
         {
           name: 'development',
-          test: /src\/serve\/(?:development\/(?:development|first-page)|terminal\/terminal-log)\.ts$/,
+          test: modules(
+            'serve/development/wrap-application',
+            'serve/development/first-page',
+            'serve/terminal/terminal-log',
+          ),
           priority: 0.8,
         },
       ],
@@ -98,6 +155,13 @@ export default defineConfig({
     if (level === 'warn') throw new Error(log.message);
   },
 });
+
+/** Matches these modules. @throws Error for one that does not exist: a renamed module would silently leave its file of dist/. */
+function modules(...names: readonly string[]): RegExp {
+  const missing = names.filter((name) => !existsSync(join(SRC, `${name}.ts`)));
+  if (missing.length > 0) throw new Error(`rolldown.config.ts names modules that do not exist: ${missing.join(', ')}`);
+  return new RegExp(`src/(?:${names.join('|')})\\.ts$`);
+}
 
 /** The modules of the built-in parts, which are entry points in package.json like anybody's. */
 function parts(): string[] {

@@ -13,7 +13,7 @@ import { beforeSuite } from '../../helpers/programs/lifetime.ts';
 import { Program, ROOT } from '../../helpers/programs/program.ts';
 
 /** In bytes; `npm pack` is to stay below. */
-const LARGEST_PACKAGE = 600_000;
+const LARGEST_PACKAGE = 620_000;
 
 let tarball: string;
 beforeSuite(async () => {
