@@ -38,9 +38,12 @@ const NOT_QUICK = ['documentation/walkthroughs', 'documentation/help-examples', 
 const FIRST =
   /\/test\/(?:documentation\/(?:walkthroughs|help-examples)|applications\/|front-ends\/(?:apache|cgi-arguments)|integration\/\w+\/(?:create|node-versions|site|under-load)\.)/;
 
-/** Changes the process that it runs in (its streams, clock, environment, classes), or counts everything that happens there. */
+/**
+ * Changes the process that it runs in (its streams, clock, environment, classes) or runs commands in it, which may do so, or
+ * counts everything that happens there.
+ */
 const CHANGES_PROCESS =
-  /\bvi\.(?:spyOn|stub\w+|useFakeTimers|resetModules)\(|\.prototype\b|process\.(?:env\[[^\]]+\] =|on\('warning')|\b(?:heap|work|fuzz)\.ts'/;
+  /\bvi\.(?:spyOn|stub\w+|useFakeTimers|resetModules)\(|\.prototype\b|process\.(?:env\[[^\]]+\] =|on\('warning')|\b(?:heap|work|fuzz|command|findings|run-config|migration)\.ts'/;
 
 const [OWN_PROCESS, SHARED_PROCESS] = bySharing();
 

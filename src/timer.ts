@@ -15,12 +15,14 @@ export function after(seconds: number, action: () => void): NodeJS.Timeout | und
 
 /**
  * Waits for `work`, but no longer than this many seconds.
+ * @param work called when the timer runs: a program that ends is waited for until its own timers have fired, and this is not one
+ *   of them
  * @param keepsProcess whether the wait keeps the process running if nothing else does
  * @returns whether `work` was done in time. Rejects as `work` does
  */
 export async function isDoneWithin(
   seconds: number,
-  work: Promise<unknown>,
+  work: () => Promise<unknown>,
   { keepsProcess = true } = {},
 ): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
@@ -29,7 +31,7 @@ export async function isDoneWithin(
     if (!keepsProcess) timer.unref();
   });
   try {
-    return await Promise.race([work.then(() => true), late]);
+    return await Promise.race([work().then(() => true), late]);
   } finally {
     clearTimeout(timer);
   }

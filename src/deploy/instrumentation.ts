@@ -137,10 +137,12 @@ class EndHandlers {
       process.exit = (() => resolve()) as unknown as typeof process.exit;
     });
     try {
-      const results = handlers.map((handler) => handler(...(shutdown ? [] : [event])));
-      const isKnown = shutdown !== undefined || results.every(isPromise);
-      const settled = Promise.all(results).then(() => (isKnown ? undefined : sleep(UNKNOWN_END_MS)));
-      return await isDoneWithin(limit / 1000, Promise.race([settled, exited]));
+      return await isDoneWithin(limit / 1000, () => {
+        const results = handlers.map((handler) => handler(...(shutdown ? [] : [event])));
+        const isKnown = shutdown !== undefined || results.every(isPromise);
+        const settled = Promise.all(results).then(() => (isKnown ? undefined : sleep(UNKNOWN_END_MS)));
+        return Promise.race([settled, exited]);
+      });
     } finally {
       process.exit = exit;
     }

@@ -293,7 +293,7 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
   /** An application whose `close()` never settles must not keep the process, as a supervisor would kill a worker. */
   async #endInTime(graceful: boolean, handOver?: HandOver): Promise<void> {
     const limit = (graceful ? this.#service.server.settings.graceful_timeout : 0) + KILL_MARGIN_S;
-    if (await isDoneWithin(limit, this.#end(graceful, handOver))) return;
+    if (await isDoneWithin(limit, () => this.#end(graceful, handOver))) return;
     this.#service.log.error(`the application is not closed after ${limit} s; the process ends without waiting for it`);
   }
 

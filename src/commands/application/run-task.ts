@@ -97,7 +97,7 @@ async function runToEnd(context: Context, { timeout, graceful_timeout: grace }: 
     const isStopped = await Promise.race([ended.then(() => false), stopped.then(() => true)]);
     if (isStopped) {
       loading.then((loaded) => loaded.stop({ graceful: true })).catch(() => {});
-      if (!(await isDoneWithin(grace, ended, { keepsProcess: !running?.endsWhenIdle }))) {
+      if (!(await isDoneWithin(grace, () => ended, { keepsProcess: !running?.endsWhenIdle }))) {
         running?.stop({ graceful: false }).catch(() => {});
         throw new RunError('PASTER_TASK', `${section}did not end within graceful_timeout (${grace} s)`);
       }

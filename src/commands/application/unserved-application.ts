@@ -42,7 +42,7 @@ const CLOSE_LIMIT_S = 5;
  * @throws PasterError if `close()` fails in time, with the place of the section
  */
 export async function closeApp(app: App, context: Context, log: Logger): Promise<void> {
-  const closed = runPartCode(context, async () => void (await app.close?.()));
-  if (await isDoneWithin(CLOSE_LIMIT_S, closed)) return;
+  const close = () => runPartCode(context, async () => void (await app.close?.()));
+  if (await isDoneWithin(CLOSE_LIMIT_S, close)) return;
   log.error(`the application is not closed after ${CLOSE_LIMIT_S} s; the process ends without waiting for it`);
 }

@@ -10,8 +10,11 @@ import { PACKAGE_ROOT } from '../../own-files.ts';
 
 type PackageRequest = readonly [specifier: string, directory: string];
 
-/** The files that a specifier resolves to when a module in the directory imports it, and when it requires it. */
-function packageEntries([specifier, directory]: PackageRequest): string[] {
+/**
+ * The files that a specifier resolves to when a module in the directory imports it, and when it requires it. Exported for
+ * `PROGRAM`, which another process runs.
+ */
+export function packageEntries([specifier, directory]: PackageRequest): string[] {
   const found: string[] = [];
   const from = join(directory, 'any.js');
   try {

@@ -216,7 +216,7 @@ async function serveWaiting<Boot>(pool: Pool<Boot>, limit: number, log: Logger):
   if (!(await hasWaiting(pool.settings.sockets))) return limit;
   log.info('a connection waits: a worker serves it before the server ends');
   const begun = performance.now();
-  await isDoneWithin(limit, pool.serveOnce());
+  await isDoneWithin(limit, () => pool.serveOnce());
   return Math.max(0, limit - (performance.now() - begun) / 1000);
 }
 

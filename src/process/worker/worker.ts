@@ -267,21 +267,23 @@ async function close<Boot>(
   channel: SupervisorChannel<Boot>,
 ): Promise<number> {
   if (order.paster !== 'stop') {
-    const closed = running.close({ graceful: true, timeout: ORPHAN_DRAIN_S }).catch(() => {});
-    await isDoneWithin(ORPHAN_LIMIT_S, closed);
+    const close = () => running.close({ graceful: true, timeout: ORPHAN_DRAIN_S }).catch(() => {});
+    await isDoneWithin(ORPHAN_LIMIT_S, close);
     return WORKER_ORPHANED;
   }
   const { graceful, timeout, handOver, cause } = order;
   if (handOver) channel.onConnection((connection) => channel.pass(connection));
-  const closing = running.close(
-    handOver
-      ? { graceful, timeout, handOver: (socket, server) => handBack(socket, server, channel) }
-      : { graceful, timeout },
-  );
-  channel.send({ paster: 'draining', cause });
-  const closed = closing.then(() => channel.allPassed());
-  const ended = Promise.race([closed, hurry(running, channel)]).catch(() => {});
-  const hasEnded = await isDoneWithin(timeout + STOP_MARGIN_S, ended, { keepsProcess: !running.endsWhenIdle });
+  const end = (): Promise<void> => {
+    const closing = running.close(
+      handOver
+        ? { graceful, timeout, handOver: (socket, server) => handBack(socket, server, channel) }
+        : { graceful, timeout },
+    );
+    channel.send({ paster: 'draining', cause });
+    const closed = closing.then(() => channel.allPassed());
+    return Promise.race([closed, hurry(running, channel)]).catch(() => {});
+  };
+  const hasEnded = await isDoneWithin(timeout + STOP_MARGIN_S, end, { keepsProcess: !running.endsWhenIdle });
   if (!hasEnded && graceful) await channel.send({ paster: 'unfinished', seconds: timeout });
   return WORKER_DONE;
 }

@@ -88,7 +88,7 @@ export class LiveWorkers<Boot> {
     const { titles, settings } = this.#pool;
     titles.name(worker, 'draining worker');
     void worker.stop({ graceful: true, timeout: settings().drain, handOver: true });
-    await isDoneWithin(RETIRE_LIMIT_S, worker.drained);
+    await isDoneWithin(RETIRE_LIMIT_S, () => worker.drained);
   }
 
   /** The workers with their current reports; a blocked one with its last report. */
