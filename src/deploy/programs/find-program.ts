@@ -147,7 +147,7 @@ function fromDevelopmentServer(
 /** What a script of package.json runs. */
 function fromScript(manifest: Manifest, directory: string, options: FindOptions): FoundProgram | undefined {
   const { scripts = START_SCRIPTS, unbuilt = false } = options;
-  // The script of Angular is named after the application.
+  // Angular puts the name of the application into the name of the script.
   const rendering = Object.keys(manifest.scripts).filter((name) => name.startsWith('serve:ssr:'));
   for (const name of [...scripts, ...rendering]) {
     const script = manifest.scripts[name] ?? '';

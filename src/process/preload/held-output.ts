@@ -21,7 +21,7 @@ export class HeldOutput {
     });
   }
 
-  /** Holds no further output: what was held is shown before the next output. */
+  /** Stops holding output. The held output is shown before the next output. */
   end(): void {
     this.#isEnding = true;
   }

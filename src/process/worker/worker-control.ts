@@ -36,8 +36,8 @@ export interface WorkerControl {
   /** Likewise for what absolute patterns match. They replace the earlier ones. */
   watchPatterns(patterns: readonly string[]): void;
   /**
-   * Notes a request, which is named if this worker has to be killed. Returns a function to call when the request is done. Absent
-   * without a `worker_timeout`.
+   * Notes a request: if the supervisor has to kill this worker, its log names the request. Returns a function to call when the
+   * request is done. Absent without a `worker_timeout`.
    */
   readonly trackRequest: ((what: string) => () => void) | undefined;
   /** Must be called when a module that the configuration names has been evaluated, with all modules that it imports. */

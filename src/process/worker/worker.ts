@@ -179,7 +179,7 @@ class BootedWorker<Boot> {
     const booting = start(this.#boot.boot, () => this.#open(), this.#control).finally(() => process.channel?.ref());
     let running: WorkerRunning | 'stopped';
     try {
-      // If it accepts connections already, it serves them first. What it runs is stopped below.
+      // If the worker accepts connections already, it serves them first. Code that has begun is stopped below.
       const hasBegun = () => this.#listeners.length > 0 || this.#control.hasBegun;
       const stopped = this.#end.then(async () => (hasBegun() ? await booting : 'stopped'));
       running = await Promise.race([booting, stopped]);
