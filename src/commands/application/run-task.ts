@@ -1,4 +1,6 @@
 /** `paster run`: runs a task of an INI file now, in this process. */
+import { once } from 'node:events';
+import { setImmediate as turn } from 'node:timers/promises';
 import { configuredVariables, protectRoot } from '../../config/env-file.ts';
 import { didYouMean } from '../../config/nearest.ts';
 import { backgroundContext, ownEnvironment } from '../../deploy/background/background-section.ts';
@@ -73,10 +75,9 @@ async function runTask(
 async function runToEnd(context: Context, { timeout, graceful_timeout: grace }: TaskSettings): Promise<void> {
   const section = sectionPrefix(context);
   let isLate = false;
-  let stop = (): void => {};
-  const stopped = new Promise<void>((resolve) => {
-    stop = resolve;
-  });
+  const stopping = new AbortController();
+  const stop = (): void => stopping.abort();
+  const stopped = once(stopping.signal, 'abort');
   // Added before a Node program is loaded: handlers that are added later belong to the program.
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
@@ -87,7 +88,7 @@ async function runToEnd(context: Context, { timeout, graceful_timeout: grace }: 
   // A timer must not keep the process while code loads that waits for nothing, nor a Node program that has nothing left to do.
   limit?.unref();
   let running: RunningProcess | undefined;
-  const loading = runProcess(context, { onGroup: () => {} });
+  const loading = runProcess(context, { onGroup: () => {}, stopped: stopping.signal });
   const ended = loading.then((loaded) => {
     running = loaded;
     if (!loaded.endsWhenIdle) limit?.ref();
@@ -96,6 +97,8 @@ async function runToEnd(context: Context, { timeout, graceful_timeout: grace }: 
   try {
     const isStopped = await Promise.race([ended.then(() => false), stopped.then(() => true)]);
     if (isStopped) {
+      // Then a program that waits at its top level counts as loaded.
+      await turn();
       loading.then((loaded) => loaded.stop({ graceful: true })).catch(() => {});
       if (!(await isDoneWithin(grace, () => ended, { keepsProcess: !running?.endsWhenIdle }))) {
         running?.stop({ graceful: false }).catch(() => {});

@@ -326,6 +326,22 @@ console.log('begun');\n`,
     expect(await run(directory, 'program')).toMatchObject({ status: 0, stdout: 'ran\n', stderr: '' });
   });
 
+  test('a program that has just begun to wait at its top level ends by its handler', async () => {
+    const directory = temporaryDirectory({
+      'program.mjs': `const asked = new Promise((resolve) => process.on('SIGTERM', resolve));
+const timer = setInterval(() => {}, 1000);
+console.log('begun');
+await asked;
+clearInterval(timer);
+console.log('ended');\n`,
+      'x.ini': `[task:program]\n${NEVER}\nuse = program:./program.mjs\ngraceful_timeout = 5\n`,
+    });
+    const program = paster(['run', 'x.ini', 'program'], { cwd: directory });
+    await program.says(/^begun$/m);
+    program.child.kill('SIGTERM');
+    expect(await program.finished()).toMatchObject({ status: 0, stdout: 'begun\nended\n', stderr: '' });
+  });
+
   test('a timeout while the code loads', async () => {
     const directory = temporaryDirectory({
       'slow.mjs': 'await new Promise((resolve) => setTimeout(resolve, 60_000));\nexport const slow = () => {};\n',
