@@ -16,7 +16,7 @@ export function isErrorMiddleware(value: unknown): boolean {
 }
 
 export const ERROR_MIDDLEWARE_HINT =
-  'Connect middleware for errors (error, req, res, next) belongs into an Express or Connect app, behind its routes';
+  'Connect middleware for errors (error, req, res, next) belongs in an Express or Connect app, behind its routes';
 
 /** Connect middleware as a Filter: the application is what `next()` calls, and an error given to `next` is thrown. */
 export function middlewareFilter(middleware: Middleware): (app: App) => App {

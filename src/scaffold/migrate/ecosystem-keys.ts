@@ -44,7 +44,7 @@ export const ECOSYSTEM_KEYS: Readonly<Record<string, EcosystemKey>> = {
   increment_var: {
     note: 'all workers have the same variables and share one port; number processes by sections of their own',
   },
-  instance_var: { note: 'workers have no number: what only one of them may do belongs into a [task:*] or [process:*]' },
+  instance_var: { note: 'workers have no number: what only one of them may do belongs in a [task:*] or [process:*]' },
   namespace: { note: 'choose with --only and --without' },
   autostart: { note: 'start the rest with --without NAME' },
   exp_backoff_restart_delay: { note: 'not needed: paster restarts after growing pauses, 10 s at most' },
