@@ -282,9 +282,12 @@ export const list: SettingType<readonly string[]> = {
   parse: (value) => asList(value),
 };
 
-/** Words separated by white space, unless a backslash is before it. The backslashes stay. */
+/** A word that ends at white space, unless a backslash is before it. */
+export const ESCAPED_WORD = /(?:\\[^\n]|[^\s\\])+/g;
+
+/** The words of a text. Their backslashes stay. */
 export function escapedWords(text: string): string[] {
-  return text.match(/(?:\\[^\n]|[^\s\\])+/g) ?? [];
+  return text.match(ESCAPED_WORD) ?? [];
 }
 
 /** The same without the backslashes before white space. */

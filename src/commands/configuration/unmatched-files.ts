@@ -1,5 +1,6 @@
 /** Warns of patterns of `reload_files` that match no file: they may be misspelt, or relative to another directory. */
 import type { IniDocument, IniEntry } from '../../config/ini.ts';
+import { ESCAPED_WORD } from '../../config/setting.ts';
 import { type Context, sectionPlace, sectionPrefix } from '../../deploy/context.ts';
 import { RELOAD_FILES } from '../../deploy/sections/section-config.ts';
 import type { LoadSession } from '../../deploy/session.ts';
@@ -14,12 +15,12 @@ import { workingDirectory } from '../../working-directory.ts';
 export function warnOfUnmatchedFiles(context: Context, document: IniDocument, session: LoadSession): void {
   const { own, global } = reloadPatternsOf(context, workingDirectory());
   const check = (patterns: readonly string[], prefix: string, entry: IniEntry | undefined) => {
-    const words = [...(entry?.value ?? '').matchAll(/(?:\\[^\n]|[^\s\\])+/g)];
+    const words = [...(entry?.value ?? '').matchAll(ESCAPED_WORD)];
     for (const [index, pattern] of patterns.entries()) {
       const location = entry?.locate(words[index]?.index ?? 0) ?? sectionPlace(context);
       // A value that cannot be interpolated is reported already.
       if (location === undefined || pattern.includes('%(') || matchesFile(pattern)) continue;
-      session.warn(`${prefix}reload_files: no file matches ${plainPath(pattern)} yet`, location);
+      session.warn(`${prefix}reload_files: no file matches ${unescaped(pattern)} yet`, location);
     }
   };
   const shared = globalEntry(context, document);
@@ -43,7 +44,7 @@ function matchesFile(pattern: string): boolean {
   return treeBelow(base).files.some((path) => !isSkipped(path) && matches(path));
 }
 
-/** Without the backslashes before characters of directories. */
-function plainPath(pattern: string): string {
+/** A pattern without the backslashes before characters that are literal. */
+function unescaped(pattern: string): string {
   return pattern.replace(/\\(.)/gs, '$1');
 }

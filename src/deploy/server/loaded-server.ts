@@ -115,8 +115,8 @@ export class LoadedServer implements ServingServer {
    * range, the most. Undefined: one process and no supervisor.
    */
   get workers(): number | undefined {
-    const count = this.#workersSetting;
-    const most = count === undefined ? undefined : upperBound(count, this.settings.maxChildren);
+    const setting = this.#workersSetting;
+    const most = setting === undefined ? undefined : upperBound(setting, this.settings.maxChildren);
     return most ?? this.automaticWorkers?.count;
   }
 
@@ -135,10 +135,10 @@ export class LoadedServer implements ServingServer {
 
   /** Present if the number of workers follows the load. */
   get scaling(): WorkerScaling | undefined {
-    const count = this.#workersSetting;
-    if (!isRange(count)) return undefined;
+    const range = this.#workersSetting;
+    if (!isRange(range)) return undefined;
     const { idle_timeout: idle, minSpare: leastSpare = 0, maxSpare: mostSpare = leastSpare } = this.settings;
-    const minimum = Math.min(count.min, this.workers ?? 1);
+    const minimum = Math.min(range.min, this.workers ?? 1);
     return { minimum, idleMs: idle * 1000, leastSpare, mostSpare };
   }
 

@@ -33,22 +33,22 @@ export const workersSetting: SettingType<WorkersSetting> = {
   },
 };
 
-export function isRange(count: WorkersSetting | undefined): count is WorkerRange {
-  return typeof count === 'object';
+export function isRange(workers: WorkersSetting | undefined): workers is WorkerRange {
+  return typeof workers === 'object';
 }
 
 /** As in the INI file. @param maxChildren as for `upperBound` */
-export function workersSettingText(count: WorkersSetting, maxChildren?: number): string {
-  return isRange(count) ? `${count.min}-${upperBound(count, maxChildren) ?? 'auto'}` : String(count);
+export function workersSettingText(workers: WorkersSetting, maxChildren?: number): string {
+  return isRange(workers) ? `${workers.min}-${upperBound(workers, maxChildren) ?? 'auto'}` : String(workers);
 }
 
 /**
  * The most workers that a setting names; undefined: as many as the machine allows.
  * @param maxChildren a lower upper bound of a range
  */
-export function upperBound(count: WorkersSetting, maxChildren = Number.POSITIVE_INFINITY): number | undefined {
-  if (!isRange(count)) return count === 'auto' ? undefined : count;
-  return count.max === 'auto' ? undefined : Math.min(count.max, maxChildren);
+export function upperBound(workers: WorkersSetting, maxChildren = Number.POSITIVE_INFINITY): number | undefined {
+  if (!isRange(workers)) return workers === 'auto' ? undefined : workers;
+  return workers.max === 'auto' ? undefined : Math.min(workers.max, maxChildren);
 }
 
 function numberOrAuto(value: string): number | 'auto' {

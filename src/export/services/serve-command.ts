@@ -142,8 +142,8 @@ function isReached(address: Address): address is TcpAddress {
 
 export function containerCommand(deployment: Deployment, part: CommandPart): string[] {
   const { hasServer, names, file, project, settings } = deployment;
-  const count = settings.workers;
-  const workers = count === undefined ? [] : ['--workers', workersSettingText(count, settings.maxChildren)];
+  const setting = settings.workers;
+  const workers = setting === undefined ? [] : ['--workers', workersSettingText(setting, settings.maxChildren)];
   const timeout = ['--graceful-timeout', String(settings.graceful_timeout)];
   const served = servedSections(deployment);
   const isWhole = served.length === 1 + deployment.others.length;
