@@ -15,8 +15,8 @@ export function after(seconds: number, action: () => void): NodeJS.Timeout | und
 
 /**
  * Waits for `work`, but no longer than this many seconds.
- * @param work called when the timer runs: a program that ends is waited for until its own timers have fired, and this is not one
- *   of them
+ * @param work called after the timer is set: `StopSignals` waits for the timers that a program sets from then on, and must not
+ *   wait for this one
  * @param keepsProcess whether the wait keeps the process running if nothing else does
  * @returns whether `work` was done in time. Rejects as `work` does
  */

@@ -69,7 +69,7 @@ export function overdueError(seconds: number): RunError | undefined {
   const step = currentStep();
   if (!step) return undefined;
   const { what, location, overdue } = step;
-  // No endless loop: the timer that reports this has run.
+  // It is not an endless loop: in one, the timer that reports this would not have fired.
   return overdue?.(seconds) ?? startTimeoutError(what, seconds, 'a promise that never settles', location);
 }
 

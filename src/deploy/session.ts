@@ -14,7 +14,7 @@ export interface Warning {
 export class LoadSession {
   /** `name=value` of the command line or the `globalConf` option: taken literally, and overrides every [DEFAULT]. */
   readonly caller: Settings;
-  /** Whether `serve` runs a supervisor even without `workers`. Undefined: what the file says. */
+  /** Whether `serve` runs a supervisor even without `workers`. Undefined: if the file has background processes or tasks. */
   hasSupervisor: boolean | undefined;
   readonly #documents = new Map<string, Promise<IniDocument>>();
   readonly #packages = new Map<string, Promise<PackageInfo>>();

@@ -95,7 +95,7 @@ export function partError(
 
 // --- tasks in another scheduler than paster: what is different there, and tasks that restart other parts with `paster control`
 
-/** The word may be part of what a shell runs. */
+/** `paster control` may be one of several commands that a shell runs. */
 const CONTROL = /\bpaster(?:\.js)?['"]? control\b/;
 const RELOAD = /\bcontrol \S+ reload\s*$/;
 const RESTART = /\bcontrol \S+ stop (\S+) && .*\bcontrol \S+ start \1['"\s]/;
@@ -108,7 +108,7 @@ type RestartedParts =
   | { readonly kind: 'other' };
 
 /**
- * As `create --from` writes it for `cron_restart` of pm2.
+ * Recognizes the commands that `create --from` writes for `cron_restart` of pm2.
  * @returns what a task restarts; undefined for a task that does not call `paster control`
  */
 export function restartedBy(

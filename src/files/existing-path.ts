@@ -68,7 +68,7 @@ export function plainPath(path: string): string {
   if (end === -1) return normalize(path);
   const start = path.slice(0, end + '/..'.length);
   try {
-    // Without native, Node takes the name before each `..` away and looks for links then.
+    // Without `native`, Node would remove `..` with the name before it, and only then look for links.
     return realpathSync.native(start) === realPath(normalize(start)) ? normalize(path) : path;
   } catch {
     return path;

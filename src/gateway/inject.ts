@@ -37,7 +37,7 @@ export async function inject(app: App, request: InjectedRequest, log: Logger): P
     keepMethods(res);
     // light-my-request's own class is not Node's, and frameworks check `req instanceof IncomingMessage`.
     Object.setPrototypeOf(req, process.getBuiltinModule('node:http').IncomingMessage.prototype);
-    // light-my-request's `connection` prints a warning about the application, for which a server would print none.
+    // Reading light-my-request's `connection` prints a warning, which a server would not print.
     Reflect.deleteProperty(req, 'connection');
     removeDefaultUserAgent(req, headers);
     supportEndCallback(res);

@@ -11,7 +11,7 @@ import { isCaddy, isLighttpd, type RequestTarget, requestTarget, type TargetVari
 
 /** What a request and a response are made from. */
 export interface RequestHead {
-  /** Whether it came over HTTP/2 and not from a web server: `pairs` has only the addresses. */
+  /** Set if it came over HTTP/2 and not from a web server. `pairs` then has only the addresses. */
   readonly isHttp2?: true;
   readonly method: string;
   /** The URL that the application routes on. */

@@ -61,7 +61,7 @@ async function hostsOf(address: Address): Promise<string[]> {
   }
 }
 
-/** Opens one port on several addresses. If the port may be any, and one of them has it in use, tries again with another port. */
+/** Opens one port on several addresses. With port 0, tries again with another port if one of the addresses has it in use. */
 async function openHosts<T extends OpenSocket>(
   address: TcpAddress,
   hosts: readonly string[],

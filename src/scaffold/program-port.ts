@@ -25,7 +25,7 @@ const FROM_ENVIRONMENT = /\b(\w+)\s*(?::\s*\w+\s*)?=\s*(?:\+|Number\(|parseInt\(
 /** `{ API_PORT: apiPort = 3000 } = process.env` */
 const DESTRUCTURED = /\{([^{}]*)\}\s*=\s*process\.env\b/g;
 
-/** The default of a variable, in the order in which they are trusted. */
+/** Patterns that find the default of a variable, those that are more certain first; the first group is the port. */
 function defaultsOf(variable: string): RegExp[] {
   return [
     // process.env.PORT ?? 3000, parseInt(process.env['PORT'], 10) || '3000'
@@ -94,7 +94,7 @@ function inSources({ directory, file, variables = [], reason }: SearchedProgram)
   return undefined;
 }
 
-/** The variable that a program has its port from: `API_PORT` of `listen(process.env.API_PORT)`. */
+/** The variable that a program takes its port from: `API_PORT` of `listen(process.env.API_PORT)`. */
 function variableOf(text: string): string | undefined {
   const [, variable, name] = LISTENS_ON_VARIABLE.exec(text) ?? [];
   if (name === undefined) return variable;

@@ -40,8 +40,9 @@ export function scriptsFor({ manifest, envFile, program }: ExistingProject): Scr
  */
 export function editedFiles(project: ExistingProject, { added }: Scripts): ProjectFile[] {
   const { directory } = project;
-  const isTracked = existsSync(join(directory, 'var')) && !existsSync(join(directory, STATE_IGNORE));
-  const ignored = ['node_modules/', '.env', ...(isTracked ? ['var/'] : [])];
+  // `stateDirectory` leaves an existing var/ as it is.
+  const needsLine = existsSync(join(directory, 'var')) && !existsSync(join(directory, STATE_IGNORE));
+  const ignored = ['node_modules/', '.env', ...(needsLine ? ['var/'] : [])];
   return [
     ...(hasManifest(directory) ? [edited(directory, 'package.json', (text) => withScripts(text, added))] : []),
     ...stateDirectory(directory),
@@ -53,8 +54,8 @@ export function editedFiles(project: ExistingProject, { added }: Scripts): Proje
 const STATE_IGNORE = 'var/.gitignore';
 
 /**
- * Where pid files, logs and sockets go, unless there is such a directory. Git keeps it without what is in it: a clone
- * without it would have its pid file beside package.json.
+ * The file that makes var/, where pid files, logs and sockets go; none if there is a var/. Git keeps this file only: in a clone
+ * without var/, the pid file would be beside package.json.
  */
 export function stateDirectory(root: string): ProjectFile[] {
   if (existsSync(join(root, 'var'))) return [];
@@ -95,7 +96,7 @@ function edited(directory: string, path: string, edit: (text: string) => string)
   return { path, content: Buffer.from(edit(text)), mode, isExtension: true };
 }
 
-// --- members of an object in a JSON file: all other text stays as it is, with its indentation, order and line ends
+// --- adding members to an object in a JSON file: all other text stays as it is, with its indentation, order and line ends
 
 interface Member {
   readonly key: string;

@@ -1,7 +1,7 @@
 /**
  * Writes files into a directory, all of them or none. They are written to a temporary directory beside it and then moved
- * into place synchronously, so that no signal can interrupt that; if a move fails, the earlier ones are undone. A symbolic link
- * to a file stays: the file behind it is written.
+ * into place synchronously, so that no signal can interrupt that; if a move fails, the earlier ones are undone. Lines are added
+ * to the file behind a symbolic link, and the link stays.
  */
 import {
   closeSync,
@@ -123,8 +123,7 @@ async function stagingDirectory(base: string): Promise<string> {
 }
 
 /**
- * Moves the staged files into place below `base`: a new directory as a whole, a file instead of the existing one. Lines are
- * added to the file behind a symbolic link.
+ * Moves the staged files into place below `base`: a new directory as a whole, a file instead of the existing one.
  */
 function moveAll(
   changes: readonly { readonly path: string; readonly outcome: Outcome }[],

@@ -53,7 +53,7 @@ export async function runProcess(described: Context, hooks: ProcessHooks): Promi
   hooks.onBegun?.();
   const stopped = untilAborted(hooks.stopped);
   if (own) await runPartCode(context, () => Promise.race([own.started, stopped]));
-  // A port that the old process has: it has started only if it can listen, or it would be replaced for nothing.
+  // The old process may still have the port. Then this one has not started, and must not replace the old one.
   await Promise.race([listening?.(), stopped]);
   let stopping: Promise<unknown> | undefined;
   return {

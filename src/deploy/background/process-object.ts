@@ -24,8 +24,8 @@ export interface OwnProcess extends BackgroundObject {
 export interface ProcessHooks {
   /** Gets the process group that the process has started, and that must end with it. */
   readonly onGroup: (pid: number) => void;
-  /** Called when it runs. Then it can be stopped gracefully, even before it has started. */
+  /** Called when its code runs. From then on it can be stopped gracefully, although it may not have started yet. */
   readonly onBegun?: () => void;
-  /** Aborted when it is stopped: then nothing waits until it has started. */
+  /** Aborted when it is stopped. `runProcess` then no longer waits until it has started. */
   readonly stopped?: AbortSignal;
 }

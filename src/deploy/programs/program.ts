@@ -163,7 +163,7 @@ async function until(isSo: () => boolean, limit: number): Promise<void> {
 /** A program that uses node:cluster, in its first file, or a library that forks it. */
 const FORKS_ITSELF = /['"](?:(?:node:)?cluster|throng)['"]/;
 
-// --- when a program is ready that listens before it is: a path responds, or the program prints a line
+// --- `ready`: some programs listen before they are ready, and show that by a path that responds or a line that they print
 
 const POLL_MS = 50;
 

@@ -162,9 +162,9 @@ class LateLoop {
   }
 }
 
-// --- paths that are served nevertheless: those of the built-in monitoring applications, and those of `overload_except`
+// --- paths that are exempt from the limits: those of the built-in monitoring applications, and those of `overload_except`
 
-/** By prefix: `all` is exempt, of `health` the paths that `npm:paster#health` answers, and `none`. */
+/** What is exempt below each prefix: `all` paths, those that `npm:paster#health` responds to (`health`), or `none`. */
 type ExemptPaths = PathPrefixes<Exemption>;
 
 type Exemption = 'all' | 'health' | 'none';

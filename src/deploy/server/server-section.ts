@@ -128,7 +128,7 @@ export function addressesOf(
   return [{ kind: 'tcp', host: host === '' ? '0.0.0.0' : (host ?? standard?.host ?? '127.0.0.1'), port }];
 }
 
-/** As it is shown, exported and opened: most files have %(here)s/../var/... */
+/** A Unix socket, by the path that is also shown and exported: most files have %(here)s/../var/..., which is hard to read. */
 function unixAddress(path: string): UnixAddress {
   return { kind: 'unix', path: plainPath(path) };
 }

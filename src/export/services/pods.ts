@@ -31,7 +31,7 @@ const BESIDE_WORKERS = 256;
 const FOR_THE_SUPERVISOR = 64;
 /** A worker of less than this many MiB is an unusually small one. */
 const SMALL_WORKER = 96;
-/** The part of its limits that a pod uses most of the time. The pod requests as much, by which the scheduler places it. */
+/** The part of its limits that a pod uses most of the time. It requests this part, and the scheduler places it by its requests. */
 const USUAL_CPU = 1 / 4;
 const USUAL_MEMORY = 1 / 2;
 
@@ -133,7 +133,7 @@ export function podTemplate(deployment: Deployment, ini: string, options: PodOpt
     spec: {
       automountServiceAccountToken: false,
       restartPolicy,
-      // Node does not collect the processes of others, as the first process of a container must; then Kubernetes' own is the first.
+      // The first process of a container must collect orphaned processes, which Node does not. With this setting it is Kubernetes' own.
       shareProcessNamespace: true,
       terminationGracePeriodSeconds: gracePeriod,
       securityContext: {

@@ -26,7 +26,7 @@ export function accountLines(part: BackgroundPart, user: string): string[] {
   return [`User=${own ?? user}`, ...(group === undefined ? [] : [`Group=${group}`])];
 }
 
-/** The name of its section, for a description, where only `%` has a meaning. Names of units differ in more than capitals. */
+/** The name of a part's section, for `Description=`, where only `%` has a special meaning. Files of units are named by its `id`. */
 export function describedName({ name }: BackgroundPart): string {
   return name.replaceAll('%', '%%');
 }

@@ -1,5 +1,5 @@
 /**
- * What a deployment needs besides the exported files: variables and files whose values belong into no configuration. Each note
+ * What a deployment needs besides the exported files: variables and files whose values must not be in a configuration. Each note
  * is a comment in the file and a warning of the command.
  */
 import { isAbsolute, relative } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * The frame of every filter that decides whether a request reaches the application. It asks the same function about ordinary
- * requests and upgrades, so a WebSocket never passes where an ordinary request would not.
+ * Makes a filter of a function that decides whether a request reaches the application. The filter calls it for ordinary requests
+ * and for upgrades, so a WebSocket never passes where an ordinary request would not.
  */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { sendPlainText } from '../../http/error-response.ts';

@@ -1,4 +1,7 @@
-/** Makes the line that `translogger` writes about a request, by a format with Paste's fields or as JSON, and counts the bytes in it. */
+/**
+ * Makes the line that `translogger` writes about a request, by a format with Paste's fields or as JSON, and counts the bytes of the
+ * response.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { remoteUser } from '../../http/remote-user.ts';
 import { requestHost, requestId } from '../../http/request-headers.ts';

@@ -90,7 +90,7 @@ function excerptHtml(frame: ErrorFrame, lines: readonly ExcerptLine[], isOpen: b
   return isOpen ? code : `<details class="source"><summary>Source</summary>${code}</details>`;
 }
 
-// --- colours for a line of JavaScript, TypeScript or an INI file, which is coloured without what is around it
+// --- colours for a line of JavaScript, TypeScript or an INI file, without regard to the lines around it
 
 type Language = 'script' | 'ini' | 'text';
 

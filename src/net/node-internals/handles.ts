@@ -137,8 +137,8 @@ export const canWaitForConnections = testOnce('listen', () => {
 });
 
 /**
- * Calls a function once a connection waits on a socket that listens. It accepts nothing: Node watches a socket that is read, as
- * soon as a connection waits it tries to read, and the system refuses.
+ * Calls a function once a connection waits on a socket that listens, and accepts nothing. Node watches the socket as one that it
+ * reads from. When a connection waits, Node tries to read, and the system refuses.
  * @returns a function that ends the wait
  * @throws Error if this Node cannot; see `canWaitForConnections`
  */

@@ -156,14 +156,14 @@ export const canMakeHead = testOnce('head', () => {
   return made.every((each, i) => each === expected[i]) && made.length === expected.length ? true : undefined;
 });
 
-/** What the fast paths need that set a header and end a response. */
+/** What the fast paths for setting a header and for ending a response need. */
 export interface ResponseShortcuts {
   /** Where a response has its HeaderTable, or null. */
   readonly headers: symbol;
   /** Node's own methods; undefined if a library has replaced them, since a fast path would skip the library's. */
   readonly nodesEnd: ServerResponse['end'] | undefined;
   readonly nodesSetHeader: ServerResponse['setHeader'] | undefined;
-  /** Sets the state of a response that is out, except 'finish'. */
+  /** Sets the state that a response has after it has been sent. 'finish' is not emitted. */
   complete(response: ServerResponse): void;
 }
 

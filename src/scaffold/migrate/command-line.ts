@@ -103,7 +103,7 @@ function withArguments(program: MigratedProgram, args: readonly string[]): Migra
   return getsSignals(command) && command[1] !== '-c' ? { ...program, command: [...command, ...args] } : undefined;
 }
 
-/** Finds commands of packages, as `npm run` does. */
+/** The beginning of a line with which a shell finds the commands of packages, as in `npm run`. */
 function packagesPath(directory: string): string {
   const places = commandDirectories(directory).map((each) => {
     const outwards = relative(directory, each);
@@ -133,7 +133,7 @@ function chained(line: string, cwd: string, shell: string, prefix: string, trail
   return { ...command, last: { program: programOfLine(last, cwd, shell, trail), before: before.trim() } };
 }
 
-/** A simple command takes the place of the shell, so that it gets the signals: `exec gunicorn app:app -b :$PORT`. */
+/** Has a simple command replace the shell, so that it gets the signals: `exec gunicorn app:app -b :$PORT`. */
 function executed(line: string): string {
   if (OPERATOR.test(line.replace(REDIRECTION, '')) || /^(?:exec|export|set|cd)\b/.test(line)) return line;
   return ASSIGNMENT.test(line) ? `exec env ${line}` : `exec ${line}`;

@@ -1,5 +1,4 @@
 /** The apps of pm2's ecosystem file, as pm2 itself reads them. */
-
 import { availableParallelism } from 'node:os';
 import { basename, dirname, extname, relative, resolve } from 'node:path';
 import type { Variables } from '../../config/env-file.ts';

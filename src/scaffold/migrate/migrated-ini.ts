@@ -53,7 +53,7 @@ function searched({ program: { file = '', args }, cwd, variables }: MigratedApp)
   return { directory: cwd, file, args, variables: texts, reason: '' };
 }
 
-/** For a server whose port would be a guess. */
+/** The note for a server whose port is a guess. */
 export function unknownPort(app: MigratedApp): string[] {
   if (knownPort(app) !== undefined) return [];
   return [`port: neither the file nor the text of the program names it: ${servedPort(app)} is a guess`];

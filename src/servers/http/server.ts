@@ -74,7 +74,7 @@ async function readCertificates(settings: HttpSettings): Promise<Certificates | 
   return Certificates.read(settings);
 }
 
-/** Further modules that few servers need; undefined: the settings do not ask for it. */
+/** Modules that only a few servers need; undefined if the settings do not ask for them. */
 interface LateParts {
   readonly serveHttp2: typeof serveHttp2 | undefined;
   readonly Proxied: typeof ProxiedConnections | undefined;
