@@ -23,7 +23,7 @@ export interface WorkerOptions extends ProcessOptions {
   readonly onPatterns: (patterns: readonly string[], loaded: number) => void;
   /** Gets what a spare worker reports about the packages that it imports. */
   readonly onPreload: (report: PreloadReport) => void;
-  /** Gets modules that were loaded before `boot`. */
+  /** Gets modules that were loaded before the application. */
   readonly onEarlyModules: (modules: readonly string[]) => void;
   /** Whether a worker that has loaded, and had to ask, may accept connections. Otherwise it is killed. */
   readonly onOpening: () => boolean;
@@ -68,7 +68,7 @@ export class WorkerHandle<Boot> implements DeadWorker {
   readonly loaded: Promise<void>;
   /** Resolves when it accepts no more connections, or has ended. */
   readonly drained: Promise<void>;
-  /** The modules that it has loaded since `boot`, as Node reports them, until it was ready. */
+  /** The modules that it has loaded for the application, as Node reports them, until it was ready. */
   readonly modules: string[] = [];
   /** How many of them came before the application's own modules were evaluated. */
   evaluated = 0;
@@ -331,8 +331,12 @@ export class WorkerHandle<Boot> implements DeadWorker {
       case 'watch':
         this.#options.onConfiguration(message.files, this.#bootedAt);
         return;
-      case 'preloading':
       case 'imported':
+        // It was importing this when it was told to load the application.
+        if (this.#state === 'booting') this.#options.onEarlyModules(this.modules.splice(0));
+        this.#options.onPreload(message);
+        return;
+      case 'preloading':
       case 'conflict':
         this.#options.onPreload(message);
         return;

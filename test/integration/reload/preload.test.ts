@@ -115,6 +115,26 @@ describe('the application sees what a cold start shows', () => {
     expect(program.output).not.toMatch(/SIGKILL|a worker ended/);
   });
 
+  test('a save while the spare worker imports a package', { timeout: 60_000 }, async () => {
+    const directory = project();
+    write(directory, {
+      'node_modules/order/index.js': 'exports.order = [];',
+      'node_modules/first/index.js': "require('order').order.push('first');",
+      'node_modules/slow/index.js': `require('order').order.push('slow');
+require('node:fs').writeSync(2, 'slow begins\\n');
+for (const end = Date.now() + 300; Date.now() < end; );
+require('./part.js');`,
+      'node_modules/slow/part.js': "require('order').order.push('part');",
+    });
+    const text = (version: number) => app(version, ['first', 'slow', '{ order } from "order"'], ['order']);
+    write(directory, { 'app.js': text(0) });
+    const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
+    await eventually(() => program.output.match(/slow begins/g)?.length === 2);
+    expect(await save(program, directory, text(1))).toBe(coldResponse(directory));
+    await spareIsReady(program, 1);
+    expect(await save(program, directory, text(2))).toBe(coldResponse(directory));
+  });
+
   test('a package reads a file of the project, which then changes', { timeout: 60_000 }, async () => {
     const directory = project();
     const text = (version: number) => app(version, ['{ text } from "reads-file"', 'plain'], ['text']);
