@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 import { isExistingFile } from '../../files/existing-path.ts';
+import { isOwnFile } from '../../own-files.ts';
 import type { LoadedModule } from './loaded-module.ts';
 
 const MODULES = `${sep}node_modules${sep}`;
@@ -106,7 +107,7 @@ export function manifestsOf(
   const roots = new Set([...packages].map(projectOf));
   const searched = new Set<string>();
   for (const { file } of modules) {
-    if (isPackageFile(file)) continue;
+    if (isPackageFile(file) || isOwnFile(file)) continue;
     roots.add(dirname(file));
     for (let at = dirname(file); !searched.has(at); at = dirname(at)) searched.add(at);
   }
