@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 
 /** More failed files than this are no accident of a busy machine, and not worth a second run. */
-const MAX_SECOND_RUNS = 5;
+const MAX_SECOND_RUNS = 10;
 
 const [first, second] = process.argv.slice(2);
 

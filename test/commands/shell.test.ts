@@ -72,8 +72,10 @@ test('at a terminal: a greeting, a prompt, and a history that is kept', async ()
   const program = new Program(script, ['-qefc', command, '/dev/null'], {
     cwd: directory,
     env: { PASTER_HISTORY: join(directory, 'history'), TERM: 'dumb' },
-    input: "config.localConf.greeting + '!'\n.exit\n",
+    // The end of the input would end the prompt a second time, which does not wait for the history.
+    typing: true,
   });
+  program.type("config.localConf.greeting + '!'\n.exit\n");
   const { stdout } = await program.finished();
   expect(stdout).toContain('x.ini: app, config, await request(');
   expect(stdout).toContain("'hello!'");

@@ -149,7 +149,7 @@ test('in a browser: search, fold, zoom with the keyboard, save', async () => {
     await page.getByLabel('Fold Node and paster').uncheck();
     expect(await shown.count()).toBeGreaterThan(folded);
     await page.getByLabel('Search').fill('burnTheProcessor');
-    await page.locator('#flames g.hit').first().waitFor();
+    await page.locator('#flames g.hit:visible').first().waitFor();
     expect(await page.locator('#functions tbody tr:visible').count()).toBe(1);
     await page.keyboard.press('Enter');
     const chosen = page.locator('#chosen');
