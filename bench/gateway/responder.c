@@ -5,6 +5,7 @@
  * responder PATH: serves on a Unix socket.
  */
 #define _GNU_SOURCE
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -69,6 +70,8 @@ int main(int count, char **arguments) {
   int poll = epoll_create1(0);
   struct epoll_event event = {.events = EPOLLIN, .data.fd = listener}, events[64];
   epoll_ctl(poll, EPOLL_CTL_ADD, listener, &event);
+  /* nginx may close a connection before it has read the response. */
+  signal(SIGPIPE, SIG_IGN);
   puts("ready");
   fflush(stdout);
   for (;;) {

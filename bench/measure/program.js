@@ -15,9 +15,13 @@ export function pinned(command, processors) {
 
 export class Program {
   #child;
+  #command;
+  /** What it has printed. */
+  #said = '';
 
-  constructor(child) {
+  constructor(child, command) {
     this.#child = child;
+    this.#command = command.join(' ');
   }
 
   /**
@@ -30,14 +34,14 @@ export class Program {
       cwd,
       env: { ...process.env, ...env },
     });
-    let said = '';
+    const program = new Program(child, command);
     await new Promise((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error(`${command.join(' ')} is not ready:\n${said}`)), START_MS);
+      const late = setTimeout(() => reject(program.#error('is not ready')), START_MS);
       child.once('error', reject);
-      child.once('exit', (code) => reject(new Error(`${command.join(' ')} ended with ${code}:\n${said}`)));
+      child.once('exit', () => reject(program.#endError()));
       for (const stream of [child.stdout, child.stderr]) {
         createInterface(stream).on('line', (line) => {
-          said += `${line}\n`;
+          program.#said += `${line}\n`;
           if (ready?.test(line)) resolve(clearTimeout(late));
         });
       }
@@ -46,7 +50,15 @@ export class Program {
       child.kill('SIGKILL');
       throw error;
     });
-    return new Program(child);
+    return program;
+  }
+
+  #error(what) {
+    return new Error(`${this.#command} ${what}:\n${this.#said}`);
+  }
+
+  #endError() {
+    return this.#error(`ended with ${this.#child.exitCode ?? this.#child.signalCode}`);
   }
 
   get pid() {
@@ -60,8 +72,16 @@ export class Program {
 
   /** Processor time so far of the process and its children, in microseconds. */
   cpu() {
-    const own = [this.pid, ...childrenOf(this.pid)].map(ticksOf);
-    return (own.reduce((sum, ticks) => sum + ticks, 0) * 1e6) / ticksPerSecond;
+    if ((this.#child.exitCode ?? this.#child.signalCode) !== null) throw this.#endError();
+    const children = childrenOf(this.pid).map((pid) => {
+      try {
+        return ticksOf(pid);
+      } catch {
+        // It has just ended, so the process has its time.
+        return 0;
+      }
+    });
+    return (children.reduce((sum, ticks) => sum + ticks, ticksOf(this.pid)) * 1e6) / ticksPerSecond;
   }
 
   /** PIDs of it and of all that it has started, directly or not. */
@@ -137,9 +157,10 @@ function scheduledTime(pid) {
   return times.reduce((sum, time) => sum + time, 0);
 }
 
+/** Processor time of a process and of its children that have ended. */
 function ticksOf(pid) {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  // utime and stime, fields 14 and 15 of proc(5).
-  return Number(fields[11]) + Number(fields[12]);
+  // utime, stime, cutime and cstime: fields 14 to 17 of proc(5).
+  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0);
 }
