@@ -21,7 +21,7 @@ interface ClientSocket extends NodeJS.EventEmitter {
 }
 type Connect = (url: string, options: { readonly transports: readonly string[] }) => ClientSocket;
 
-describe.skipIf(requireTool('socket.io') === undefined)('a client of Socket.IO', () => {
+describe.skipIf(requireTool('socket.io') === undefined)('a Socket.IO client', () => {
   function connect(url: string, transport: string): ClientSocket {
     const require = createRequire(join(toolDirectory({ name: 'socket.io' }), 'x.js'));
     const { io } = require('socket.io-client') as { readonly io: Connect };
@@ -46,15 +46,15 @@ describe.skipIf(requireTool('socket.io') === undefined)('a client of Socket.IO',
       ({ url } = await serve(['servers.ini', ...names], { cwd: directory }));
     });
 
-    test.each(['websocket', 'polling'])('by %s over HTTP', (transport) => talk(url, transport));
+    test.each(['websocket', 'polling'])('connects by %s over HTTP', (transport) => talk(url, transport));
 
-    test('by polling over FastCGI behind nginx', async () => {
+    test('connects by polling over FastCGI behind nginx', async () => {
       const site = await startNginx(needProgram('nginx'), { socket: join(directory, 'app.sock') });
       await talk(site.url, 'polling');
     });
   });
 
-  test('by polling with two workers that are sticky, over HTTP and over FastCGI behind nginx', async () => {
+  test('connects by polling to two sticky workers, over HTTP and over FastCGI behind nginx', async () => {
     const nginx = needProgram('nginx');
     const directory = installWithIni(SOCKET_IO);
     for (const name of ['http.ini', 'fastcgi.ini']) {
@@ -67,7 +67,7 @@ describe.skipIf(requireTool('socket.io') === undefined)('a client of Socket.IO',
     await Promise.all(clients.flat());
   });
 
-  test('gets what a client of another worker says, through Redis, as the page about it shows', async () => {
+  test('receives messages from a client of another worker through Redis, as docs/frameworks/socket-io.md shows', async () => {
     const redis = needProgram('redis-server');
     const port = await freePort();
     const cwd = temporaryDirectory();
@@ -86,7 +86,7 @@ describe.skipIf(requireTool('socket.io') === undefined)('a client of Socket.IO',
       return [socket, worker];
     };
     const [one, busy] = await client();
-    // The next client finds the other worker.
+    // The next client reaches the other worker.
     process.kill(busy, 'SIGSTOP');
     const [other, free] = await client();
     process.kill(busy, 'SIGCONT');

@@ -1,4 +1,4 @@
-/** The cascade: which application responds, that the others leave nothing behind, and bodies that several applications read. */
+/** The cascade: which application responds, that the others leave no trace, and bodies that several applications read. */
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, request as requestHttp } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -51,21 +51,21 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     return serving.request(request);
   }
 
-  test('the first application without a 404 responds, with nothing of those before it', async () => {
+  test('the first application whose status is not 404 responds, without anything from those before it', async () => {
     const answer = await ask([missing, (_req, res) => res.end('second'), () => expect.unreachable()]);
     expect(answer).toMatchObject({ status: 200, complete: true });
     expect(answer.body.toString()).toBe('second');
     expect(answer.rawHeaders.join()).not.toMatch(/dropped|cookie/i);
   });
 
-  test('the response of the last one is sent in any case', async () => {
+  test('the response of the last application is sent, even if it is a 404', async () => {
     const answer = await ask([(_req, res) => res.writeHead(404).end('first'), missing]);
     expect(answer.status).toBe(404);
     expect(answer.body.toString()).toBe('not here');
     expect(headerOf(answer, 'x-dropped-too')).toBe('yes');
   });
 
-  test('headers of the application that responds, and of filters in front, are sent', async () => {
+  test('headers set by the responding application and by filters in front of the cascade are sent', async () => {
     const inner = await cascade([
       missing,
       (_req, res) => {
@@ -95,7 +95,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     expect(headers).not.toMatch(/x-unwanted|x-too-late|dropped/);
   });
 
-  test('each reads the body from its beginning, however much the one before has read', async () => {
+  test('each application reads the body from its start, however much the previous one has read', async () => {
     const body = ['abc', 'def', 'g'.repeat(10)];
     const seen: string[] = [];
     const reads: App = async (req, res) => {
@@ -116,7 +116,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     expect(seen).toEqual([body.join(''), 'abc']);
   });
 
-  test('a body of megabytes can be read again, from a file', async () => {
+  test('a body of several megabytes is kept in a file and can be read again', async () => {
     const body = Array.from({ length: 64 }, (_, i) => Buffer.alloc(50_000, i));
     const hash = createHash('sha1').update(Buffer.concat(body)).digest('hex');
     const hashes: App = async (req, res) => {
@@ -129,7 +129,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     expect(answer.body.toString()).toBe(hash);
   });
 
-  test('a body above the limit is refused, by its Content-Length or when too much has arrived', async () => {
+  test('a body above the limit is refused, because of its Content-Length or as soon as too much has arrived', async () => {
     const reads: App = async (req, res) => {
       await textOf(req).catch(() => {});
       res.writeHead(404).end();
@@ -155,7 +155,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     expect(kept.body.toString()).toBe('last');
   });
 
-  test('a body that is not kept can have any size', async () => {
+  test('the limit does not apply to a body that is not kept', async () => {
     const body = ['x'.repeat(600), 'x'.repeat(600)];
     const length: App = async (req, res) => void res.end(String((await textOf(req)).length));
     const streams: App = (req, res) => {
@@ -170,7 +170,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     expect(passed.body.length).toBe(1200);
   });
 
-  test('a response that is passed on streams while the body still arrives', async () => {
+  test('a response is streamed while the body still arrives', async () => {
     const answer = await ask(
       [
         missing,
@@ -186,7 +186,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     expect(answer.body.toString()).toBe('<onetwothree>');
   });
 
-  test('several requests over one connection, their bodies read or not', async () => {
+  test('one connection carries several requests, whether or not their bodies are read', async () => {
     const app = await cascade([missing, async (req, res) => res.end(req.url === '/r' ? await textOf(req) : 'unread')]);
     serving = await backend.start(app);
     const post = (path: string): ContractRequest => ({ method: 'POST', path, body: ['x'.repeat(100_000), 'y'] });
@@ -194,7 +194,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     expect(answers.map(({ body }) => body.length)).toEqual([100_001, 6, 100_001, 6]);
   });
 
-  test('an error is a 500, unless 500 or the status of the error is caught', async () => {
+  test('an error responds with 500, unless the cascade catches 500 or the status of the error', async () => {
     const fails: App = () => {
       throw new Error('broken');
     };
@@ -207,7 +207,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     expect((await ask([notFound, last])).body.toString()).toBe('last');
   });
 
-  test('an error after the head cuts the response off', async () => {
+  test('an error after the head aborts the response', async () => {
     const answer = await ask([
       async (_req, res) => {
         res.writeHead(200, { 'Content-Length': 10 }).write('half');
@@ -234,7 +234,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     ]);
   });
 
-  test('the application that is asked notices that the client left, and no other one is asked', async () => {
+  test('the application that is running notices that the client left, and the next one is not called', async () => {
     const events: string[] = [];
     let leave = (): void => {};
     const abort = new Promise<void>((resolve) => {
@@ -276,7 +276,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     expect(events).toEqual(['aborted', 'ECONNRESET', 'close false']);
   });
 
-  test('applications of frameworks: each 404 is caught, each response is complete', async () => {
+  test('works with applications of frameworks: catches each 404, sends each response completely', async () => {
     const inExpress = express().post('/express', express.json(), (req, res) => void res.json(req.body));
     const inKoa = new Koa().use(async (ctx) => {
       if (ctx.path === '/koa') ctx.body = `koa ${await textOf(ctx.req)}`;
@@ -305,7 +305,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
   });
 });
 
-test('applications are asked in the order of their keys as texts, as in Paste', async () => {
+test('applications are called in the order of their keys as text, as in Paste', async () => {
   const asked: string[] = [];
   const loader = {
     getApp: async (name: string): Promise<App> => {
@@ -372,24 +372,24 @@ describe('upgrades', () => {
     return app;
   }
 
-  test('go to the first application that takes them', async () => {
+  test('go to the first application that accepts them', async () => {
     expect(await upgrade([missing, upgrading(), upgrading(403)])).toBe('101 hello');
   });
 
-  test('refused with a caught status go to the next application', async () => {
+  test('go to the next application if one refuses them with a caught status', async () => {
     expect(await upgrade([upgrading(404), upgrading(), upgrading(403)])).toBe('101 hello');
     expect(await upgrade([upgrading(403), upgrading()])).toBe('403 refused');
     expect(await upgrade([upgrading(404), upgrading(404)])).toBe('404 refused');
   });
 
-  test('go through a cascade within a cascade', async () => {
+  test('pass through nested cascades', async () => {
     const inner = await cascade([upgrading(404), upgrading(404)]);
     expect(await upgrade([inner, upgrading()])).toBe('101 hello');
     expect(await upgrade([inner, inner, upgrading(404), upgrading(403)])).toBe('403 refused');
     expect(await upgrade([await cascade([upgrading(404), upgrading()]), upgrading(403)])).toBe('101 hello');
   });
 
-  test('that an application without upgrades refuses go to the next one', async () => {
+  test('go to the next application if one refuses to upgrade', async () => {
     const plain = fastify();
     expect(await upgrade([plain, upgrading()])).toBe('101 hello');
   });

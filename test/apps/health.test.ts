@@ -1,4 +1,4 @@
-/** Health: what load balancers are told, by checks, while a server drains, and of each worker. */
+/** Health checks: their results, what load balancers see while a server drains, and the health of each worker. */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
@@ -22,7 +22,7 @@ async function told(options: HealthOptions, path = '/readyz', method = 'GET'): P
 }
 
 describe('checks', () => {
-  test('none: ready, and alive', async () => {
+  test('if there are none, the server is ready and alive', async () => {
     expect(await told({})).toEqual([200, { status: 'ok' }]);
     expect(await told({}, '/healthz')).toEqual([200, { status: 'ok' }]);
     expect(await told({}, '/livez?x')).toEqual([200, { status: 'ok' }]);
@@ -30,7 +30,7 @@ describe('checks', () => {
     expect((await told({}, '/readyz', 'POST'))[0]).toBe(405);
   });
 
-  test('/health is /readyz, as a mount and below one', async () => {
+  test('/health responds like /readyz, as a mount and below a mount', async () => {
     const asked = async (options: HealthOptions, path: string): Promise<number> => {
       const serving = await httpBackend.start(await urlMap({ '/health': health(options), '/': health(options) }));
       const { status } = await serving.request({ path });
@@ -45,7 +45,7 @@ describe('checks', () => {
       expect([path, await asked({}, path)]).toEqual([path, 404]);
   });
 
-  test('that throw, reject, say false or take too long: not ready, alive all the same', async () => {
+  test('that throw, reject, return false or take too long make the server not ready, but still alive', async () => {
     const checks = {
       good: () => 'anything',
       throws: () => {
@@ -68,7 +68,7 @@ describe('checks', () => {
   });
 });
 
-test('checks run once for all requests of a second', async () => {
+test('checks run at most once a second, however many requests there are', async () => {
   let runs = 0;
   let finish = (): void => {};
   const check = (): Promise<void> => {
@@ -117,7 +117,7 @@ function project(ini = INI): string {
   return temporaryDirectory({ 'x.ini': ini, 'app.js': APP, 'package.json': '{"type": "module"}' });
 }
 
-test('checks are functions of the application’s modules', async () => {
+test('checks may be functions in modules of the application', async () => {
   const server = createServer(await loadApp('config:x.ini', { relativeTo: project() })).listen(0, '127.0.0.1');
   await once(server, 'listening');
   whenOver(() => server.close());
@@ -140,14 +140,14 @@ test.each([
   await expect(loading).rejects.toMatchObject({ location: { file: join(directory, 'x.ini') } });
 });
 
-test('while the server drains, clients that are still connected get 503', async () => {
+test('while the server drains, clients on open connections get 503', async () => {
   const relativeTo = project();
   const server = await loadServer('config:x.ini', { relativeTo });
   const running = await server.serve(await loadApp('config:x.ini', { relativeTo }));
   const [address] = running.addresses;
   const port = address?.kind === 'tcp' ? address.port : 0;
   const origin = `http://127.0.0.1:${port}`;
-  // A connection that is there before, with half a request on it.
+  // A connection that is open before, with half a request on it.
   const socket = connect(port, '127.0.0.1').setEncoding('latin1');
   await once(socket, 'connect');
   expect((await ask(origin, '/readyz')).status).toBe(200);
@@ -164,7 +164,7 @@ test('while the server drains, clients that are still connected get 503', async 
   await closed;
 });
 
-test('each worker tells of itself, and one that is reloaded is ready again', async () => {
+test('each worker reports its own health, and a reloaded worker is ready again', async () => {
   const program = await serve(['x.ini', '-w', '2'], { cwd: project() });
   for (let i = 0; i < 4; i++) expect((await ask(program.url, '/readyz')).status).toBe(200);
   program.child.kill('SIGHUP');

@@ -1,4 +1,4 @@
-/** The host that a client asks for, over HTTP/2: it is no header there. */
+/** The host that a client requests over HTTP/2, which has no Host header. */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -10,7 +10,7 @@ import type { App } from '../../src/protocol/types.ts';
 import { whenOver } from '../helpers/programs/lifetime.ts';
 import { overHttp2 } from '../helpers/requests/http2.ts';
 
-/** What is answered to a request of `authority`. */
+/** The response to a request for `authority`. */
 async function answered(app: App, authority: string): Promise<[status: number | undefined, body: string]> {
   const { client } = await overHttp2(app);
   const stream = client.request({ ':path': '/x', ':authority': authority });
@@ -18,7 +18,7 @@ async function answered(app: App, authority: string): Promise<[status: number | 
   return [headers[':status'], await text(stream)];
 }
 
-/** A server of HTTP/1 that says which host it was asked for, and calls its answer something. */
+/** An HTTP/1 server that responds with the host it was asked for, and with a reason phrase. */
 async function upstream(): Promise<string> {
   const server = createServer((req, res) => res.writeHead(200, 'Quite').end(req.headers.host)).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -26,7 +26,7 @@ async function upstream(): Promise<string> {
   return `127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-test('urlmap maps by it', async () => {
+test('urlmap maps by the host', async () => {
   const app = await urlMap({
     'domain a.example': (_req, res) => res.end('a'),
     'domain a.example port 81': (_req, res) => res.end('81'),
@@ -37,7 +37,7 @@ test('urlmap maps by it', async () => {
   expect(await answered(app, 'b.example')).toEqual([200, 'any']);
 });
 
-test('transparent_proxy judges it and hands it on', async () => {
+test('transparent_proxy checks the host and forwards it', async () => {
   const host = await upstream();
   expect(await answered(await transparentProxy({ allowedHosts: [host] }), host)).toEqual([200, host]);
   expect(await answered(await transparentProxy({ allowedHosts: [host] }), 'b.example')).toEqual([403, 'Forbidden\n']);
@@ -59,7 +59,7 @@ test('early hints of a server behind a proxy reach the client', async () => {
   expect(await text(stream)).toBe('body');
 });
 
-test('the reason phrase of a server behind a proxy is left out, without a warning', async () => {
+test('the reason phrase of a server behind a proxy is dropped without a warning', async () => {
   const warnings: Error[] = [];
   const warn = (warning: Error): unknown => warnings.push(warning);
   process.on('warning', warn);

@@ -1,4 +1,4 @@
-/** The names under which Paste's users know the applications and composites. */
+/** The names by which Paste's users know the applications and composites. */
 import { expect, test } from 'vitest';
 import { loadApp } from '../../src/deploy/load.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';

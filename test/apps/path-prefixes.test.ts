@@ -1,4 +1,4 @@
-/** How paths are compared with prefixes, over every protocol: no spelling of a path avoids the part that its prefix names. */
+/** How paths are compared with prefixes, over every protocol: no spelling of a path bypasses the application of its prefix. */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -40,7 +40,7 @@ const PROTOCOLS = [httpBackend, http2Backend, fastcgiBackend, scgiBackend, cgiBa
   }),
 );
 
-/** Another server, which says what it was asked for. */
+/** Another server, which responds with the path it was asked for. */
 async function upstream(): Promise<{ readonly host: string; readonly seen: (string | undefined)[] }> {
   const seen: (string | undefined)[] = [];
   const server = createServer((req, res) => {
@@ -52,7 +52,7 @@ async function upstream(): Promise<{ readonly host: string; readonly seen: (stri
   return { host: `127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
 }
 
-/** What some server takes for a path below /admin, or below another prefix than it seems to be. */
+/** Paths that some server resolves below /admin, or below another prefix than they seem to have. */
 const REFUSED = [
   '/./admin/',
   '/.//admin/',
@@ -81,7 +81,7 @@ const REFUSED = [
   '/admin;a=b/users',
   '/;a=b/admin',
   '/admin%3bx',
-  // Servers that remove parameters before they decode, or before they decode slashes.
+  // For servers that remove parameters before they decode, or before they decode slashes.
   '/;%2fx%2fy/admin',
   '/a/..;%2fx/admin',
   '/;%2fx%5cy/admin',
@@ -99,7 +99,7 @@ const REFUSED = [
   'http://localhost/x/%2e%2e/admin',
 ];
 
-/** What applications are asked for, and where: nothing in these has another meaning. */
+/** Paths that clients really request, and where they go: none of these has a second meaning. */
 const ROOT = [
   '/',
   '/x',
@@ -159,7 +159,7 @@ describe.each(PROTOCOLS)('over $name', ({ name, start }) => {
     expect(await ask(path)).toEqual([200, `behind ${sent}`]);
   });
 
-  test('an application without prefixes gets every path as it was sent', async () => {
+  test('an application without prefixes gets every path unchanged', async () => {
     const sent = await start((req, res) => res.end(req.url));
     for (const path of ['/x/../admin', '/%2e%2e/x', '/a%2f..%5c', '//x', '/%c0%ae', '/a;b/..;c']) {
       expect(await sent(path)).toEqual([200, path]);
@@ -167,7 +167,7 @@ describe.each(PROTOCOLS)('over $name', ({ name, start }) => {
   });
 });
 
-describe('each part that compares a path refuses what it could misjudge', () => {
+describe('each part that compares paths refuses ambiguous ones', () => {
   const says: App = (req: MountedRequest, res) => res.end(`${req.baseUrl ?? ''} ${req.url}`);
 
   async function ask(app: App, path: string): Promise<[number, string]> {
@@ -202,7 +202,7 @@ describe('each part that compares a path refuses what it could misjudge', () => 
     }
   });
 
-  test('a cascade of files and a proxy: what the files refuse goes no further, and other spellings do', async () => {
+  test('a cascade of static files and a proxy does not proxy a path that static refuses, but proxies other spellings', async () => {
     const { host, seen } = await upstream();
     const app = await cascade([staticFiles({ documentRoot: directory() }), await proxy({ address: `http://${host}` })]);
     expect((await ask(app, '/x/../admin'))[0]).toBe(400);
@@ -210,7 +210,7 @@ describe('each part that compares a path refuses what it could misjudge', () => 
     expect(await ask(app, '/@scope%2fname')).toEqual([200, 'behind /@scope%2fname']);
   });
 
-  test('a proxy with a path in its address, and a mounted transparent one', async () => {
+  test('a proxy with a path in its address, and a mounted transparent proxy', async () => {
     const { host, seen } = await upstream();
     const below = await proxy({ address: `http://${host}/base` });
     const transparent = await transparentProxy({ forceHost: host });
@@ -230,7 +230,7 @@ describe('each part that compares a path refuses what it could misjudge', () => 
     expect(await ask(app, '/a/admin')).toEqual([200, 'admin']);
   });
 
-  test('an upgrade is refused as a request is', async () => {
+  test('an upgrade is refused like a request', async () => {
     const part: App = Object.assign(says, { upgrade: () => {} });
     const app = await urlMap({ '/': part, '/admin': part });
     const server = createServer().listen(0, '127.0.0.1');
@@ -253,7 +253,7 @@ test.each(['/a/../b', '/./a', '/a;b', '/a\\b', '/a?b', '/a#b'])('%s cannot be a 
   expect(() => prefix({ prefix: path })).toThrow(`"${path}" cannot be a path prefix`);
 });
 
-test('behind a gateway the environment of a mounted application follows whatever the spelling', async () => {
+test('behind a gateway, SCRIPT_NAME and PATH_INFO of a mounted application match its prefix in any spelling', async () => {
   const environ = async (prefixes: string, requestUri: string, PATH_INFO: string): Promise<unknown> => {
     let seen: unknown;
     const app = await urlMap({

@@ -1,4 +1,4 @@
-/** The redirect: where it sends clients, and that no request makes it send them to another host. */
+/** The redirect: where it sends clients, and that no request can make it redirect to another host. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { makeRedirect, type RedirectOptions, redirect, redirectSettings } from '../../src/apps/redirect.ts';
@@ -33,7 +33,7 @@ test.each<[RedirectOptions, string, string]>([
   expect(sent(options, url)).toEqual([302, location]);
 });
 
-test('a request of the mount itself adds nothing to the target, not even a slash', async () => {
+test('a request for the mount itself adds nothing to the target, not even a slash', async () => {
   const app = await urlMap({ '/old': redirect({ to: 'https://example.org/new' }), '/root': redirect({ to: '/' }) });
   const serving = await httpBackend.start(app);
   const cases = [
@@ -91,7 +91,7 @@ test.each([
   expect(() => redirect({ to })).toThrow(/no URL to redirect to/);
 });
 
-test('a section has the same options as texts', () => {
+test('a section has the same options in text form', () => {
   const result = redirectSettings['~standard'].validate({ to: '/x', status: '308', keep_path: 'no' });
   if (!('value' in result)) throw new Error('it is valid');
   expect(makeRedirect({}, result.value)).toBeTypeOf('function');

@@ -28,7 +28,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend, cgiBacken
     return serving;
   }
 
-  test('static files', async () => {
+  test('serves static files', async () => {
     const directory = temporaryDirectory({ 'a.txt': 'hello, world', 'd/index.html': 'index' });
     const serving = await start(staticFiles({ documentRoot: directory }));
     const whole = await serving.request({ path: makeStaticUrl({ documentRoot: directory, urlPrefix: '' })('a.txt') });
@@ -42,7 +42,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend, cgiBacken
     expect((await serving.request({ path: '/nothing' })).status).toBe(404);
   });
 
-  test('CGI scripts', async () => {
+  test('runs CGI scripts', async () => {
     const directory = temporaryDirectory({
       echo: '#!/bin/sh\nprintf "Status: 201\\nX-Length: $CONTENT_LENGTH\\nContent-Type: a/b\\n\\n$PATH_INFO "\nexec cat\n',
       sleep: '#!/bin/sh\necho $$ > "$0.pid"\nprintf "Content-Type: a/b\\n\\n"\nexec sleep 600\n',

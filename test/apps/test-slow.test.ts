@@ -1,10 +1,10 @@
-/** test_slow: an upload is taken in at its pace, and counted. */
+/** test_slow: reads an upload slowly, and counts its bytes. */
 import { expect, test } from 'vitest';
 import { makeTestSlow, slowUpload, testSlowSettings } from '../../src/apps/test-slow.ts';
 import { httpBackend } from '../contract/backends/http-backend.ts';
 import { eventually } from '../helpers/programs/program.ts';
 
-test('counts an upload, piece by piece', async () => {
+test('counts an upload chunk by chunk', async () => {
   const serving = await httpBackend.start(slowUpload({ chunkSize: 10, delay: 0.001, progress: false }));
   const { status, body } = await serving.request({ method: 'POST', body: ['x'.repeat(105), 'y'] });
   await serving.close();
@@ -12,20 +12,20 @@ test('counts an upload, piece by piece', async () => {
   expect(body.toString()).toContain('106 bytes');
 });
 
-test('without one it shows a form', async () => {
+test('shows a form if there is no upload', async () => {
   const serving = await httpBackend.start(slowUpload());
   const { body } = await serving.request();
   await serving.close();
   expect(body.toString()).toContain('enctype="multipart/form-data"');
 });
 
-test('Paste’s defaults', () => {
+test('has Paste’s defaults', () => {
   const result = testSlowSettings['~standard'].validate({});
   expect(result).toMatchObject({ value: { chunk_size: 4096, delay: 1, progress: true } });
   if ('value' in result) expect(makeTestSlow({}, result.value)).toBeTypeOf('function');
 });
 
-test('a client that leaves in the middle is no error', async () => {
+test('a client that leaves during the upload is no error', async () => {
   let hasBegun: () => void = () => {};
   const begun = new Promise<void>((resolve) => {
     hasBegun = resolve;

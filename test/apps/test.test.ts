@@ -12,7 +12,7 @@ async function show(options: Parameters<typeof showRequest>[0], accept = '*/*'):
   return [rawHeaders[index + 1] ?? '', body.toString()];
 }
 
-test('JSON, or a page for a browser', async () => {
+test('responds with JSON, or with a page for a browser', async () => {
   const [type, body] = await show({});
   expect(type).toBe('application/json; charset=utf-8');
   expect(JSON.parse(body)).toMatchObject({ REQUEST_METHOD: 'GET', PATH_INFO: '/a b', QUERY_STRING: 'c=<d>' });
@@ -22,7 +22,7 @@ test('JSON, or a page for a browser', async () => {
   expect(page).toContain('<dt>QUERY_STRING</dt><dd>c=&lt;d&gt;</dd>');
 });
 
-test('asked for the mount itself, PATH_INFO is empty', async () => {
+test('a request for the mount itself has an empty PATH_INFO', async () => {
   const serving = await httpBackend.start(await urlMap({ '/below': showRequest() }));
   for (const [path, info] of [
     ['/below', ''],
@@ -36,7 +36,7 @@ test('asked for the mount itself, PATH_INFO is empty', async () => {
   await serving.close();
 });
 
-test.each([{ format: 'text' }, { text: true }] as const)('%j', async (options) => {
+test.each([{ format: 'text' }, { text: true }] as const)('%j responds with text', async (options) => {
   const [type, body] = await show(options, 'text/html');
   expect(type).toBe('text/plain; charset=utf-8');
   expect(body).toMatch(/^QUERY_STRING: c=<d>$/m);

@@ -1,4 +1,4 @@
-/** The URL map: which application gets a request, and what is left of its URL. */
+/** The URL map: which application gets a request, and which URL it sees. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import express from 'express';
 import fastify from 'fastify';
@@ -21,7 +21,7 @@ interface Seen {
   readonly environ?: Settings | undefined;
 }
 
-/** A map whose applications say what they saw. */
+/** A map whose applications respond with what they saw. */
 async function mapOf(
   section: Settings,
   globalConf: Settings = {},
@@ -47,7 +47,7 @@ async function mapOf(
 }
 
 describe('prefixes', () => {
-  test('the longest that ends at a segment counts', async () => {
+  test('the longest prefix that ends at a path segment wins', async () => {
     const ask = await mapOf({ '/': 'root', '/a': 'a', '/a/b': 'ab', '/a/b/c/': 'abc' });
     expect(ask('/a/b/c/d?x=/a')).toEqual({ app: 'abc', url: '/d?x=/a', base: '/a/b/c', original: '/a/b/c/d?x=/a' });
     expect(ask('/a/bb')?.app).toBe('a');
@@ -59,19 +59,19 @@ describe('prefixes', () => {
     expect(ask('*')?.app).toBe('root');
   });
 
-  test('an escaped prefix is the same one, and what follows keeps its spelling', async () => {
+  test('an escaped prefix is the same prefix, and the rest of the path keeps its spelling', async () => {
     const ask = await mapOf({ '/über': 'u' });
     expect(ask('/%C3%BCber/%2Fx')).toMatchObject({ app: 'u', url: '/%2Fx', base: '/%C3%BCber' });
     expect(ask('/%ZZ')).toBeUndefined();
   });
 
-  test('nothing is inherited from objects', async () => {
+  test('names that every object inherits are not prefixes', async () => {
     const ask = await mapOf({ '/a': 'a' });
     expect(ask('/__proto__')).toBeUndefined();
     expect(ask('/constructor')).toBeUndefined();
   });
 
-  test('the environment follows: SCRIPT_NAME grows by what PATH_INFO loses', async () => {
+  test('SCRIPT_NAME grows by the prefix that PATH_INFO loses', async () => {
     const ask = await mapOf({ '/a b': 'a' });
     expect(ask('/a%20b/c', 'localhost', { SCRIPT_NAME: '/proxy', PATH_INFO: '/a b/c' })?.environ).toEqual({
       SCRIPT_NAME: '/proxy/a b',
@@ -79,18 +79,18 @@ describe('prefixes', () => {
     });
   });
 
-  test('not_found_app answers for the rest', async () => {
+  test('not_found_app responds if no prefix matches', async () => {
     const ask = await mapOf({ '/a': 'a', not_found_app: 'nothing' });
     expect(ask('/b')).toMatchObject({ app: 'nothing', url: '/b' });
   });
 
-  test('not_found_app is one of the globals too, and an empty one is none', async () => {
+  test('not_found_app may come from [DEFAULT], and an empty one means none', async () => {
     expect((await mapOf({ '/a': 'a' }, { not_found_app: 'nothing' }))('/b')?.app).toBe('nothing');
     expect((await mapOf({ '/a': 'a', not_found_app: 'own' }, { not_found_app: 'nothing' }))('/b')?.app).toBe('own');
     expect((await mapOf({ '/a': 'a', not_found_app: '' }, { not_found_app: 'nothing' }))('/b')).toBeUndefined();
   });
 
-  test('a request for an absolute URL is one for its path, and its host counts', async () => {
+  test('a request for an absolute URL is mapped by its path and its host', async () => {
     const ask = await mapOf({ '/a': 'a', '/': 'root', 'domain example.org /a': 'example' });
     const original = 'http://localhost/a/b?c';
     expect(ask(original)).toEqual({ app: 'a', url: '/b?c', base: '/a', original });
@@ -100,7 +100,7 @@ describe('prefixes', () => {
   });
 });
 
-test('a domain goes before any host, with its port before without', async () => {
+test('a domain wins over entries for any host, and one with a port over one without', async () => {
   const ask = await mapOf({
     '/': 'any',
     'domain Example.org /': 'example',
@@ -114,7 +114,7 @@ test('a domain goes before any host, with its port before without', async () => 
   expect(ask('/', 'other.org')?.app).toBe('any');
 });
 
-test('a host is the same with a dot at its end or an empty port, and one that can be read in several ways is refused', async () => {
+test('a host may end with a dot or an empty port, and an ambiguous host is refused', async () => {
   const ask = await mapOf({ '/': 'any', 'domain example.org /': 'example', 'domain example.org port 8080 /': 'port' });
   for (const host of ['example.org.', 'example.org:', 'example.org.:81', 'Example.org.:080']) {
     expect([host, ask('/', host)?.app]).toEqual([host, 'example']);
@@ -128,7 +128,7 @@ test('a host is the same with a dot at its end or an empty port, and one that ca
   expect(ask('/', '[::1]:80')?.app).toBe('any');
 });
 
-test('as in Paste, a domain needs no path, port 80 is the one of a Host without any, and double slashes are one', async () => {
+test('as in Paste, a domain needs no path, port 80 matches a Host without a port, and double slashes count as one', async () => {
   const ask = await mapOf({ 'domain a.org': 'a', 'domain b.org port 80 /x': 'b', '/plain': 'plain' });
   expect(ask('/any', 'a.org')?.app).toBe('a');
   expect(ask('/x', 'b.org')?.app).toBe('b');
@@ -145,13 +145,13 @@ test.each([
   await expect(mapOf(section as unknown as Settings)).rejects.toThrow(message);
 });
 
-test('as in Paste, what is not mapped for a host and its port is looked for under the host, and then under any', async () => {
+test('as in Paste, entries for the host and port are tried first, then those for the host, then those for any', async () => {
   const ask = await mapOf({ 'domain a.org port 80 /x': 'port', 'domain a.org /y': 'host', '/z': 'any' });
   expect(['/x', '/y', '/z'].map((url) => ask(url, 'a.org')?.app)).toEqual(['port', 'host', 'any']);
 });
 
 describe('a key that is a URL', () => {
-  test('is a host, a port and a path, for a program', async () => {
+  test('means a host, a port and a path in code', async () => {
     const app = (name: string): App =>
       Object.assign((_req: unknown, res: ServerResponse) => res.end(name), { ready: () => readied.push(name) });
     const readied: string[] = [];
@@ -172,14 +172,14 @@ describe('a key that is a URL', () => {
     await expect(urlMap({ x: app('x') })).rejects.toThrow(/no place to mount/);
   });
 
-  test('is cut at its colon in an INI file, which is said', () => {
+  test('is cut at its colon in an INI file, and the error says so', () => {
     const [key, value] = ['http', '//a.org:80/x = app'];
     const result = urlmapSettings['~standard'].validate({ [key]: value });
     expect('issues' in result && result.issues[0]?.hint).toMatch(/first colon: write domain NAME \[port N\] \/prefix/);
   });
 });
 
-test('with debug, the 404 says what is mounted, as text', async () => {
+test('with debug, the 404 lists the mounted applications, as text', async () => {
   const result = urlmapSettings['~standard'].validate({ '/a<b>': 'one&two', 'domain x.org /': 'three' });
   if (!('value' in result)) throw new Error('it is valid');
   const loader = { getApp: async (): Promise<App> => (_req, res) => res.end() } as unknown as Loader;
@@ -198,7 +198,7 @@ test('with debug, the 404 says what is mounted, as text', async () => {
 });
 
 describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backend) => {
-  test('mounted frameworks know where they are', async () => {
+  test('mounted frameworks know their prefix', async () => {
     const inExpress = express().get('/x', (req, res) => void res.send(`${req.baseUrl} ${req.path} ${req.originalUrl}`));
     const inKoa = new Koa().use((ctx) => {
       ctx.body = `${ctx.path} ${ctx.originalUrl}`;
@@ -220,7 +220,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     ]);
   });
 
-  test('bodies stream through, both ways', async () => {
+  test('bodies are streamed both ways', async () => {
     const echo: App = (req, res) => req.pipe(res);
     const serving = await backend.start(await urlMap({ '/a': echo }));
     const answer = await serving.request({ method: 'POST', path: '/a/b', body: ['one', 'x'.repeat(200_000), 'two'] });
@@ -229,7 +229,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
   });
 });
 
-test('without a part that upgrades, the map does not either', async () => {
+test('a map has no upgrade if none of its applications has one', async () => {
   const result = urlmapSettings['~standard'].validate({ '/': 'a' });
   if (!('value' in result)) throw new Error('it is valid');
   const plain = { getApp: async () => () => {} } as unknown as Loader;

@@ -1,4 +1,4 @@
-/** The welcome page: its links hold wherever it is mounted. */
+/** The welcome page: its links work wherever it is mounted. */
 import { expect, test } from 'vitest';
 import { loadApp } from '../../src/index.ts';
 import { serveFiltered } from '../filters/serve-filter.ts';
@@ -8,7 +8,7 @@ import { ask } from '../helpers/requests/ask.ts';
 test.each([
   ['at the root', '', '/', ['/environ']],
   ['below a prefix', '/shop', '/', ['/shop/environ']],
-  ['beside others', '/shop', '/hello', ['/shop/environ']],
+  ['next to others', '/shop', '/hello', ['/shop/environ']],
 ])('links to the other applications %s', async (_what, prefix, mount, links) => {
   const directory = temporaryDirectory({
     'all.ini': `[composite:main]\nuse = npm:paster#urlmap\n${prefix}/ = config:inner.ini\n`,

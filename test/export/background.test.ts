@@ -37,7 +37,7 @@ request = GET /query
 `;
 /** The background processes and tasks that `paster status` lists. */
 const PARTS = /^(?:process|task) [a-z]+(?=:)/gm;
-/** A directory whose file has no server. */
+/** A directory whose INI file has no server. */
 const withoutServer = (sections = PROCESSES + TASKS.replace(/\[task:report\][\s\S]*/, '')) =>
   temporaryDirectory({
     'package.json': '{ "name": "shop", "dependencies": { "paster": "1" } }\n',
@@ -54,7 +54,7 @@ describe('systemd', () => {
   };
   const unit = (output: string, name: string) => readFileSync(join(output, name), 'utf8').split('\n');
 
-  test.skipIf(missing)('--split: all units are right in the eyes of systemd', async () => {
+  test.skipIf(missing)('--split: systemd accepts all units', async () => {
     const output = await units(project(HTTP, PROCESSES + TASKS), '--user', 'daemon');
     const names = [
       'shop.target',
@@ -104,7 +104,7 @@ describe('systemd', () => {
     expect(web.output + mailer.output).not.toContain('scheduler runs');
   });
 
-  test('one unit for all, for as long as the slowest part takes', async () => {
+  test('the timeouts of a single unit suffice for the slowest part', async () => {
     const text = await exported('systemd', ini(project(HTTP, PROCESSES + TASKS)));
     expect(text).toContain('\nTimeoutStopSec=100\n');
     expect(text).toContain('\nTimeoutStartSec=190\n');
@@ -120,7 +120,7 @@ describe('systemd', () => {
     expect(readFileSync(output, 'utf8')).not.toContain('.socket');
   });
 
-  test('a process with a user of its own needs a unit of its own', async () => {
+  test('a process with its own user needs its own unit', async () => {
     const directory = project(HTTP, '[process:mailer]\ncommand = sleep 1000\nuser = mail\n');
     expect(await refused('systemd', ini(directory))).toMatch(
       /config\.ini:\d+:\d+: \[process:mailer\] user: the service runs as www-data and cannot become mail \(export with --split\)/,
@@ -128,7 +128,7 @@ describe('systemd', () => {
     expect(unit(await units(directory), 'shop-mailer.service')).toContain('User=mail');
   });
 
-  test('what a timer cannot do is said with its place', async () => {
+  test('what a timer cannot do is reported with its place', async () => {
     const task = (lines: string) => ini(project(HTTP, `[task:a]\ncommand = true\n${lines}\n`));
     expect(await refused('systemd', '--split', task('schedule = 0 0 15W * *'))).toMatch(
       /config\.ini:\d+:\d+: \[task:a\] schedule: systemd has no calendar for "0 0 15W \* \*"/,
@@ -143,7 +143,7 @@ describe('systemd', () => {
     expect(stdout).toContain('[task:a] overlap');
   });
 
-  test('several services need a directory, and names of parts need no care', async () => {
+  test('several services need a directory, and names of parts may have any form', async () => {
     const directory = project(
       HTTP,
       '[process:Send Mail]\ncommand = true\n[task:send-mail]\nschedule = @daily\ncommand = true\n',
@@ -168,7 +168,7 @@ describe('systemd', () => {
   });
 });
 
-/** As `create --from` writes them for cron_restart of pm2, and one that does something else. */
+/** The tasks that `create --from` writes for cron_restart of pm2, and one that does something else. */
 const RESTARTS = `
 [task:restart-web]
 schedule = 0 4 * * *
@@ -192,7 +192,7 @@ describe('a task that restarts other parts by paster control', () => {
     return { status, stdout, place };
   };
 
-  test('systemd --split: systemctl does it', async () => {
+  test('systemd --split: its timer runs systemctl', async () => {
     const { status, stdout, place } = await exportedAs('systemd', '--split');
     expect(status).toBe(0);
     expect(stdout).toContain(
@@ -204,7 +204,7 @@ describe('a task that restarts other parts by paster control', () => {
     expect(place('evening')).toMatch(/finds no server, .* write a unit and a timer that run systemctl/);
   });
 
-  test('kubernetes: it is left out', async () => {
+  test('kubernetes: the task is left out', async () => {
     const { status, stdout, place } = await exportedAs('kubernetes');
     expect([status, stdout.includes('kind: CronJob')]).toEqual([0, false]);
     for (const name of ['restart-web', 'restart-mailer', 'evening'])
@@ -213,7 +213,7 @@ describe('a task that restarts other parts by paster control', () => {
 });
 
 describe('docker', () => {
-  test('one command runs all, also without a server', async () => {
+  test('one command runs all parts, also without a server', async () => {
     const directory = withoutServer();
     const text = await exported('docker', ini(directory));
     expect(validate(text, {})).toEqual([]);
@@ -227,13 +227,13 @@ describe('docker', () => {
     expect(await program.kill('SIGTERM')).toMatchObject({ status: 0 });
   });
 
-  test('no part of a container has a user of its own', async () => {
+  test('no part of a container has its own user', async () => {
     const directory = withoutServer('[process:mailer]\ncommand = true\nuser = mail\n');
     expect(await refused('docker', ini(directory))).toMatch(/config\.ini:3:1: \[process:mailer\] user: /);
     expect(await refused('kubernetes', ini(directory))).toMatch(/config\.ini:3:1: \[process:mailer\] user: /);
   });
 
-  test('a command needs a program that the image has', async () => {
+  test('a command whose program the image does not have is reported', async () => {
     const directory = withoutServer(
       "[process:ml]\ncommand = python3 ml.py\n\n[process:all]\ncommand = sh -c 'export A=1; ruby x | sort && exec env B=2 node y.js'\n\n[process:own]\ncommand = bin/own\n",
     );
@@ -247,7 +247,7 @@ describe('docker', () => {
     expect(stdout).toContain(`\n# ${notes[0]}\n`);
   });
 
-  test('web servers have nothing to connect to', async () => {
+  test('a web server that has no server to connect to is refused', async () => {
     expect(await refused('nginx', ini(withoutServer()))).toContain('has no server to connect to');
   });
 });
@@ -267,7 +267,7 @@ describe('kubernetes', () => {
   const commandOf = (template: { spec: { containers: { command: string[] }[] } }) =>
     template.spec.containers[0]?.command.slice(2) ?? [];
 
-  test('a Deployment for the web server and each process, a CronJob for each task', async () => {
+  test('the web server and each process get a Deployment, and each task a CronJob', async () => {
     const directory = project(HTTP, PROCESSES + TASKS);
     const { named } = await objectsOf(directory);
     const web = named('Deployment', 'shop').spec;
@@ -280,7 +280,7 @@ describe('kubernetes', () => {
     const scheduler = named('Deployment', 'shop-scheduler').spec;
     expect(scheduler).toMatchObject({ replicas: 1, strategy: { type: 'Recreate' } });
     expect(scheduler.template.spec.terminationGracePeriodSeconds).toBe(95);
-    // The Service sends requests to the pods of the web server alone.
+    // The Service sends requests only to the pods of the web server.
     const { selector } = named('Service', 'shop').spec;
     for (const { template } of [mailer, scheduler]) expect(template.metadata.labels).not.toMatchObject(selector);
     const cleanup = named('CronJob', 'shop-cleanup').spec;
@@ -298,7 +298,7 @@ describe('kubernetes', () => {
     });
   });
 
-  test('replicas of the web server run no task, and a Job runs it once', async () => {
+  test('replicas of the web server run no task, and one Job runs it', async () => {
     const directory = project(`use = npm:paster#http\nport = ${await freePort()}`, PROCESSES + TASKS);
     const { named } = await objectsOf(directory);
     const [, ...args] = commandOf(named('Deployment', 'shop').spec.template);
@@ -311,7 +311,7 @@ describe('kubernetes', () => {
     expect(await paster(job, { cwd: directory }).finished()).toMatchObject({ status: 0 });
   });
 
-  test('a file without a server', async () => {
+  test('a file without a server gets Deployments and CronJobs alone', async () => {
     const { objects } = await objectsOf(withoutServer());
     expect(objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`)).toEqual([
       'ConfigMap shop-config',
@@ -324,20 +324,20 @@ describe('kubernetes', () => {
   test.each([
     ['kill', 'overlap = kill', { concurrencyPolicy: 'Replace', startingDeadlineSeconds: 60 }],
     ['queue: without a deadline, the run waits', 'overlap = queue', { concurrencyPolicy: 'Forbid' }],
-  ])('overlap: %s', async (_what, line, expected) => {
+  ])('overlap of a task becomes that of its CronJob: %s', async (_what, line, expected) => {
     const directory = withoutServer(`[task:a]\nschedule = @hourly\ncommand = true\n${line}\n`);
     const { spec } = (await objectsOf(directory)).named('CronJob', 'shop-a');
     const { schedule, jobTemplate, ...rest } = spec;
     expect(rest).toEqual(expected);
   });
 
-  test('names are short enough', async () => {
+  test('long names are shortened', async () => {
     const name = 'a'.repeat(70);
     const { objects } = await objectsOf(withoutServer(`[task:${name}]\nschedule = @hourly\ncommand = true\n`));
     expect(objects[1]?.metadata.name).toHaveLength(52);
   });
 
-  test('what a CronJob cannot do is said with its place', async () => {
+  test('what a CronJob cannot do is reported with its place', async () => {
     const task = (lines: string) => ini(withoutServer(`[task:a]\ncommand = true\n${lines}\n`));
     expect(await refused('kubernetes', task('schedule = 30 0 0 * * *'))).toMatch(
       /config\.ini:3:1: \[task:a\] schedule: Kubernetes has no schedule for "30 0 0 \* \* \*": it has seconds/,

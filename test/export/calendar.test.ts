@@ -1,4 +1,4 @@
-/** The schedules of tasks in the calendars of systemd and Kubernetes: the next times are those of croner. */
+/** The schedules of tasks as calendars of systemd and Kubernetes: the next times equal those of croner. */
 import { execFileSync } from 'node:child_process';
 import { Cron } from 'croner';
 import fc from 'fast-check';
@@ -46,7 +46,7 @@ const pattern = fc
       `${both && week !== '?' ? '+' : ''}${week}`,
     ].join(' '),
   )
-  // Such as the 31st of February.
+  // Such as February 31.
   .filter((text) => new Cron(text, { paused: true, timezone: 'UTC' }).nextRuns(4, new Date('2026-01-01')).length === 4);
 
 /** The next times of croner, in seconds. */
@@ -76,11 +76,11 @@ describe.skipIf(requireProgram('systemd-analyze') === undefined)('systemd', () =
     ['0 1 * * 5#L', ['Fri *-*~07/1 01:00:00']],
     ['@weekly', ['Sun *-*-* 00:00:00']],
     ['0 12 1 * +MON', ['Mon *-*-01 12:00:00']],
-  ])('%s', (text, events) => {
+  ])('%s is due at the same times', (text, events) => {
     expect(calendarEvents(text, undefined)).toEqual(events);
   });
 
-  test('the time zone is part of it', () => {
+  test('the time zone is part of the calendar', () => {
     const [event] = calendarEvents('0 3 * * *', 'Europe/Berlin');
     expect(event).toBe('*-*-* 03:00:00 Europe/Berlin');
     const after = new Date('2026-01-15T12:00:00Z');
@@ -119,7 +119,7 @@ describe('Kubernetes', () => {
     ['0 5 4 1,15 * 7', '5 4 1,15 * 0'],
     ['0 0 */1 * 5', '0 0 1-31 * 5'],
     ['@daily', '0 0 * * *'],
-  ])('%s', (text, schedule) => {
+  ])('%s has the same meaning in a CronJob', (text, schedule) => {
     expect(cronJobSchedule(text)).toBe(schedule);
   });
 

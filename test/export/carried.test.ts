@@ -1,4 +1,4 @@
-/** `paster export` for each web server: what an application is told behind it, and what of its answers arrives. */
+/** `paster export` for each web server: what an application learns behind it, and which of its responses arrive. */
 import { once } from 'node:events';
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ const GATEWAYS: readonly (readonly [target: string, kind: string, settings: stri
   ['haproxy', 'fastcgi', ''],
 ];
 
-test.each(GATEWAYS)('%s by %s: the mount itself, and nothing beside it', async (target, kind, settings) => {
+test.each(GATEWAYS)('%s by %s forwards the mount itself, and nothing next to it', async (target, kind, settings) => {
   needProgram(PROGRAMS[target] ?? target);
   const directory = project(`use = npm:paster#${kind}\n${SOCKET}\n${settings}`, '', TOLD);
   const url = await runExported(target, directory, ['--prefix', '/proxy']);
@@ -58,7 +58,7 @@ describe.each(Object.keys(WEB_SERVERS))('%s by HTTP', (target) => {
   test.skipIf(missing).each([
     ['', undefined],
     ['/proxy', '/proxy'],
-  ])('carries WebSockets, and says itself what the prefix is: "%s"', async (prefix, said) => {
+  ])('forwards WebSockets, and announces the prefix "%s" itself', async (prefix, said) => {
     const directory = project(`use = npm:paster#http\nhost = 127.0.0.1\nport = ${await freePort()}`, '', TOLD);
     const options = [...(prefix === '' ? [] : ['--prefix', prefix]), '--max-body', '1m'];
     const url = await runExported(target, directory, options);
@@ -73,19 +73,25 @@ describe.each(Object.keys(WEB_SERVERS))('%s by HTTP', (target) => {
     expect((await told(url, `${prefix}/a`, { headers })).headers['x-forwarded-prefix']).toBe(said);
     expect((await ask(url, `${prefix}/large-head`)).status).toBe(200);
     const body = Buffer.alloc(1_100_000);
-    // The connection may be closed under the body that is refused.
+    // The connection may be closed while the refused body is sent.
     const reply = await ask(url, `${prefix}/a`, { method: 'POST', body }).catch(() => undefined);
     if (reply) expect(reply.status).toBe(413);
   });
 });
 
-test.each(['nginx', 'apache', 'caddy', 'haproxy'])('%s by HTTPS, whomever the certificate is for', async (target) => {
-  needProgram(PROGRAMS[target] ?? target);
-  const certificate = makeCertificate(temporaryDirectory(), 'DNS:shop.example.org');
-  const address = `host = 127.0.0.1\nport = ${await freePort()}\nssl_pem = ${certificate.pem}`;
-  const url = await runExported(target, project(`use = npm:paster#http\n${address}`, '', TOLD), ['--prefix', '/proxy']);
-  expect((await told(url, '/proxy/a%2Fb')).url).toBe('/a%2Fb');
-});
+test.each(['nginx', 'apache', 'caddy', 'haproxy'])(
+  '%s by HTTPS accepts the server’s certificate, whatever names it has',
+  async (target) => {
+    needProgram(PROGRAMS[target] ?? target);
+    const certificate = makeCertificate(temporaryDirectory(), 'DNS:shop.example.org');
+    const address = `host = 127.0.0.1\nport = ${await freePort()}\nssl_pem = ${certificate.pem}`;
+    const url = await runExported(target, project(`use = npm:paster#http\n${address}`, '', TOLD), [
+      '--prefix',
+      '/proxy',
+    ]);
+    expect((await told(url, '/proxy/a%2Fb')).url).toBe('/a%2Fb');
+  },
+);
 
 test.each([
   ['nginx', 'nginx.conf'],
@@ -115,14 +121,14 @@ test.each([
     await serve([ini(directory)]);
     expect(await served()).toEqual([false, true]);
     const trusting = await runWebServer(target, shop(), ['--backend-ca', other.cert], file);
-    // Apache compares the names of a certificate, not its addresses, with the host that the client asks for.
+    // Apache compares the names of a certificate, not its addresses, with the host that the client requests.
     const headers = { host: subject.startsWith('DNS:') ? 'shop.example.org' : 'localhost' };
     await eventually(async () => (await ask(trusting, '/a', { headers })).status === 200);
   }
 });
 
 test.skipIf(requireProgram('caddy') === undefined).each(['Caddyfile', 'caddy.json'])(
-  'Caddy keeps the spelling of a path, measures no body, and knows a version from none: %s',
+  'Caddy keeps the spelling of a path, and caches only files with a version: %s',
   async (file) => {
     const directory = project(`use = npm:paster#http\n${SOCKET}`, '', TOLD);
     const options = ['--prefix', '/proxy'];
@@ -136,13 +142,13 @@ test.skipIf(requireProgram('caddy') === undefined).each(['Caddyfile', 'caddy.jso
   },
 );
 
-test.skipIf(requireProgram('caddy') === undefined)('Caddy hands on a body without a length', async () => {
+test.skipIf(requireProgram('caddy') === undefined)('Caddy forwards a body without a length', async () => {
   const url = await runExported('caddy', project(`use = npm:paster#fastcgi\n${SOCKET}`));
   const body = ['a'.repeat(300_000), 'b'];
   expect((await ask(url, '/echo', { method: 'POST', body })).body.length).toBe(300_001);
 });
 
-test('Caddy leaves files to the application whose directory would be a pattern to it', async () => {
+test('Caddy leaves files to the application if their directory looks like a pattern to Caddy', async () => {
   const files = '[app:odd-files]\nuse = npm:paster#static\ndocument_root = %(here)s/../[a]\n';
   const odd = `[composite:odd]\nuse = npm:paster#urlmap\n/static = odd-files\n\n${files}`;
   const directory = project(`use = npm:paster#fastcgi\n${SOCKET}`, odd);

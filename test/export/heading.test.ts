@@ -8,7 +8,7 @@ import { exported, ini, project, refused } from './site.ts';
 
 const SERVER = 'use = npm:paster#fastcgi\nhost = 127.0.0.1\nport = 5050\nallow = 127.0.0.1';
 
-test.each(TARGETS)('%s: how it was made, where it goes, how to check and to load it', async (target) => {
+test.each(TARGETS)('%s: says how it was made, where it goes, and how to check and load it', async (target) => {
   const file = ini(project(SERVER));
   expect(
     (await exported(target, file))
@@ -24,7 +24,7 @@ test.each(TARGETS)('%s: how it was made, where it goes, how to check and to load
   ]);
 });
 
-test('the command has its options, and no word of it ends the comment', async () => {
+test('the command repeats the options, and no argument can end the comment', async () => {
   const directory = project(SERVER);
   const output = join(directory, 'a b.conf');
   await exported(
@@ -45,7 +45,7 @@ test('the command has its options, and no word of it ends the comment', async ()
   ]);
 });
 
-test('a shell reads each word of the command as it was', async () => {
+test('a shell splits the command into the original arguments', async () => {
   const directory = project(SERVER);
   const words = ['a=$HOME `id` "x" \\', "b=it's", "c=\t'\u0001\n\\x", 'd=ü é'];
   const [, command = ''] = (await exported('nginx', ini(directory), ...words)).split('\n');
@@ -57,7 +57,7 @@ test.each([
   ['systemd', 'my shop.service', ["systemd-analyze verify 'my shop'.service", "systemctl restart 'my shop'.service"]],
   ['systemd', '.', ['systemd-analyze verify shop.service', 'systemctl restart shop.service']],
   ['kubernetes', 'k.yml', ['-f DIRECTORY/k.yml', 'kubectl apply -f DIRECTORY/k.yml']],
-])('%s: the commands name what is written with -o %s', async (target, name, [check = '', load = '']) => {
+])('%s: the commands name the file that -o %s writes', async (target, name, [check = '', load = '']) => {
   const directory = project(SERVER);
   await exported(target, ini(directory), '-o', join(directory, name));
   const file = join(directory, name === '.' ? 'shop.service' : name);

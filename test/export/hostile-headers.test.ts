@@ -1,4 +1,4 @@
-/** `paster export` for each web server: no header of a client's changes what the application learns about that client. */
+/** `paster export` for each web server: no header of a client changes what the application learns about that client. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CLIENT_CLAIMS, FORWARDING_HEADERS } from '../../src/http/client-address.ts';
@@ -19,7 +19,7 @@ const CASES = SERVERS.flatMap(([target = '', file = '']) =>
     .map((kind) => ({ target, file, kind })),
 );
 
-/** What each name may be worth to a client. */
+/** The value that a client would like each header to have. */
 function hostile(name: string): string {
   if (name === 'forwarded') return 'for=6.6.6.6;proto=https;host=evil.example';
   if (/proto|scheme|ssl|https/.test(name)) return name === 'front-end-https' || name.endsWith('ssl') ? 'on' : 'https';
@@ -38,7 +38,7 @@ const REQUESTS: Readonly<Record<string, Record<string, string>>> = {
   'every header': ALL,
   'every header, each named in Connection': { ...ALL, connection: ['close', ...NAMES].join(', ') },
   'no header, each named in Connection': { connection: NAMES.join(',') },
-  'capitals and blanks in Connection': { connection: ['keep-alive ', ...NAMES].join(' ,  ').toUpperCase() },
+  'capitals and spaces in Connection': { connection: ['keep-alive ', ...NAMES].join(' ,  ').toUpperCase() },
   underscores: spelled((name) => name.replaceAll('-', '_')),
   'one underscore': spelled((name) => name.replace('-', '_')),
   dots: spelled((name) => name.replaceAll('-', '.')),
@@ -77,7 +77,7 @@ describe.each(CASES)('$target ($file) by $kind', ({ target, file, kind }) => {
         ...(certificate ? [`ssl_pem = ${certificate.pem}`] : []),
         ...(kind === 'scgi' && prefix !== '' ? [`script_name = ${prefix}`] : []),
       ];
-      // Every header is believed here, so that what the web server lets through has an effect.
+      // paster trusts every header here, so whatever the web server lets through has an effect.
       const believing = `[filter:client]
 use = npm:paster#proxy_headers
 trusted_proxies = ${isHttp ? '127.0.0.1' : '127.0.0.0/8'}
@@ -88,7 +88,7 @@ headers = ${FORWARDING_HEADERS.join(' ')}
       const host = origin.replace('http://', '');
       for (const [what, headers] of Object.entries(REQUESTS)) {
         const { status, body } = await ask(origin, `${prefix}/a`, { headers, localAddress: CLIENT });
-        // A web server may refuse such names outright.
+        // A web server may refuse such names.
         if (status === 400 && !Object.keys(headers).some((name) => NAMES.includes(name))) continue;
         expect({ what, status, body: status === 200 ? '' : String(body) }).toEqual({ what, status: 200, body: '' });
         const told: Told = JSON.parse(String(body));

@@ -33,7 +33,7 @@ describe.each(Object.keys(WEB_SERVERS))('%s', (target) => {
     }
   });
 
-  test.skipIf(missing)('fastcgi, with the prefix in another spelling', async () => {
+  test.skipIf(missing)('fastcgi: the prefix in another spelling is kept', async () => {
     const url = await runExported(target, project('fastcgi'), ['--prefix', '/proxy']);
     const { status, body } = await ask(url, '/%70roxy/a');
     // HAProxy compares the path as the client sent it.

@@ -1,4 +1,4 @@
-/** A project that is exported, served and asked through the web server, all for real. */
+/** A project that the tests export, serve and request through a real web server. */
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
@@ -14,7 +14,7 @@ export const FASTCGI =
   'use = npm:paster#fastcgi\nsocket = %(here)s/../var/app.sock\nworkers = 2\ngraceful_timeout = 20';
 export const HTTP = 'use = npm:paster#http\nport = 8085\ngraceful_timeout = 20';
 
-/** How each web server runs its whole file in the foreground, and what the file is called. */
+/** How each web server runs a standalone file in the foreground, and the name of that file. */
 export const WEB_SERVERS: Readonly<Record<string, { readonly file: string; readonly command: readonly string[] }>> = {
   nginx: { file: 'nginx.conf', command: ['nginx', '-c'] },
   lighttpd: { file: 'lighttpd.conf', command: ['lighttpd', '-D', '-f'] },
@@ -23,7 +23,7 @@ export const WEB_SERVERS: Readonly<Record<string, { readonly file: string; reado
   haproxy: { file: 'haproxy.cfg', command: ['haproxy', '-f'] },
 };
 
-/** A directory with etc/config.ini, static files, and room for sockets; other users may look into it. */
+/** A directory with etc/config.ini, static files, and room for sockets; other users may read it. */
 export function project(server: string, extra = '', factory = PROBE): string {
   const directory = temporaryDirectory({
     'package.json': '{ "name": "shop", "dependencies": { "paster": "1" } }\n',
@@ -43,21 +43,21 @@ export function ini(directory: string): string {
   return join(directory, 'etc/config.ini');
 }
 
-/** What `paster export` prints. */
+/** Runs `paster export` and returns what it prints. */
 export async function exported(...args: string[]): Promise<string> {
   const { status, stdout, stderr } = await runHere(['export', ...args]);
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   return stdout;
 }
 
-/** What it says when it refuses. */
+/** Runs `paster export`, which must refuse, and returns its message. */
 export async function refused(...args: string[]): Promise<string> {
   const { status, stdout, stderr } = await runHere(['export', ...args]);
   expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
   return stderr;
 }
 
-/** Serves the project, exports a whole file for a web server, and runs that. @returns Its root. */
+/** Serves the project, exports a standalone file for a web server, and runs that. @returns Its root URL. */
 export async function runExported(
   target: string,
   directory: string,
@@ -68,7 +68,7 @@ export async function runExported(
   return runWebServer(target, directory, args, file);
 }
 
-/** Exports a whole file for a web server, and runs that. @returns Its root. */
+/** Exports a standalone file for a web server, and runs that. @returns Its root URL. */
 export async function runWebServer(
   target: string,
   directory: string,

@@ -39,14 +39,14 @@ async function run(target: string, directory: string, ...args: string[]) {
   return finished;
 }
 
-/** Each warning is a comment of the file too. */
+/** Each warning is also a comment in the file. */
 function expectNotes({ stdout, stderr }: { stdout: string; stderr: string }, notes: readonly string[]): void {
   expect(stderr.split('\n').filter((line) => line !== '')).toEqual(notes.map((note) => `paster: ${note}`));
   for (const note of notes) expect(stdout.split('\n')).toContain(`# ${note}`);
 }
 
 describe('the variables that an INI file refers to', () => {
-  test('systemd', async () => {
+  test('systemd: notes say where to define them', async () => {
     const directory = withVariables();
     const finished = await run('systemd', directory, '--user', 'daemon');
     expectNotes(finished, [
@@ -100,7 +100,7 @@ describe('the variables that an INI file refers to', () => {
     ]);
   });
 
-  test('docker, for another section of a server', async () => {
+  test('docker: --server-section lists only those of that server', async () => {
     const other = '[server:other]\nuse = npm:paster#http\nport = 8086\nenvironment = KEEP=%(ENV_SECRET)s\n';
     const directory = project(`${SERVER}\n`, `${other}[DEFAULT]\nfirst = %(ENV_KEEP)s\n`);
     writeFileSync(join(directory, 'given.env'), '');
@@ -109,7 +109,7 @@ describe('the variables that an INI file refers to', () => {
     ]);
   });
 
-  test('kubernetes', async () => {
+  test('kubernetes: notes name the Secrets to create', async () => {
     const finished = await run('kubernetes', withVariables());
     expectNotes(finished, [
       'create the Secret shop-env with the keys: GIVEN, KEEP, SECRET',

@@ -1,4 +1,4 @@
-/** `paster export` for each web server: its whole file is run by the real one, with requests through it. */
+/** `paster export` for each web server: the real one runs its standalone file, and forwards requests. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { writeFiles } from '../helpers/directory.ts';
@@ -13,7 +13,7 @@ interface Case {
   readonly target: string;
   readonly kind: string;
   readonly prefix: string;
-  /** Instead of the socket. */
+  /** Whether the server listens on TCP instead of a Unix socket. */
   readonly tcp?: boolean;
   readonly settings?: string;
 }
@@ -53,58 +53,58 @@ describe.each(Object.keys(WEB_SERVERS))('%s', (target) => {
   const missing = requireProgram(PROGRAMS[target] ?? target) === undefined;
   const cases = CASES.filter((each) => each.target === target);
 
-  test.skipIf(missing).each(cases)('carries $kind at "$prefix"', async ({ kind, prefix, tcp, settings = '' }) => {
-    const address = tcp ? `host = 127.0.0.1\nport = ${await freePort()}` : SOCKET;
-    const directory = project(`use = npm:paster#${kind}\n${address}\n${settings}`);
-    const url = await runExported(target, directory, prefix === '' ? [] : ['--prefix', prefix]);
+  test.skipIf(missing).each(cases)(
+    'forwards requests by $kind at "$prefix"',
+    async ({ kind, prefix, tcp, settings = '' }) => {
+      const address = tcp ? `host = 127.0.0.1\nport = ${await freePort()}` : SOCKET;
+      const directory = project(`use = npm:paster#${kind}\n${address}\n${settings}`);
+      const url = await runExported(target, directory, prefix === '' ? [] : ['--prefix', prefix]);
 
-    const reply = await ask(url, `${prefix}/query?a=1&b=%2F`);
-    expect({ status: reply.status, text: String(reply.body) }).toMatchObject({ status: 200 });
-    // Over HTTP a prefix is taken off, and a header says which it was.
-    const base = kind === 'http' ? '' : prefix;
-    expect(JSON.parse(String(reply.body))).toEqual({
-      method: 'GET',
-      url: '/query?a=1&b=%2F',
-      base,
-      query: { a: '1', b: '/' },
-    });
+      const reply = await ask(url, `${prefix}/query?a=1&b=%2F`);
+      expect({ status: reply.status, text: String(reply.body) }).toMatchObject({ status: 200 });
+      // Over HTTP the web server removes a prefix, and a header names it.
+      const base = kind === 'http' ? '' : prefix;
+      expect(JSON.parse(String(reply.body))).toEqual({
+        method: 'GET',
+        url: '/query?a=1&b=%2F',
+        base,
+        query: { a: '1', b: '/' },
+      });
 
-    const body = Buffer.alloc(300_000, 'paster ');
-    const echo = await ask(url, `${prefix}/echo`, { method: 'POST', body });
-    expect(echo.body.equals(body)).toBe(true);
+      const body = Buffer.alloc(300_000, 'paster ');
+      const echo = await ask(url, `${prefix}/echo`, { method: 'POST', body });
+      expect(echo.body.equals(body)).toBe(true);
 
-    if (prefix !== '') expect((await ask(url, `${prefix}x/query`)).status).toBe(404);
+      if (prefix !== '') expect((await ask(url, `${prefix}x/query`)).status).toBe(404);
 
-    const css = await ask(url, `${prefix}/static/site.css?v=1`);
-    expect({ status: css.status, text: String(css.body) }).toEqual({ status: 200, text: 'body { color: teal }\n' });
-    expect((await ask(url, `${prefix}/static/.secret`)).status).toBe(404);
-  });
+      const css = await ask(url, `${prefix}/static/site.css?v=1`);
+      expect({ status: css.status, text: String(css.body) }).toEqual({ status: 200, text: 'body { color: teal }\n' });
+      expect((await ask(url, `${prefix}/static/.secret`)).status).toBe(404);
+    },
+  );
 
   test.skipIf(missing)('refuses a body that is too large', async () => {
     const kind = target === 'caddy' || target === 'haproxy' ? 'http' : 'fastcgi';
     const directory = project(`use = npm:paster#${kind}\n${SOCKET}`);
     const url = await runExported(target, directory, ['--max-body', '1m']);
     const reply = await ask(url, '/echo', { method: 'POST', body: Buffer.alloc(1_200_000) }).catch(() => undefined);
-    // The connection may be closed under the body that is refused.
+    // The connection may be closed while the refused body is sent.
     if (reply) expect(reply.status).toBe(413);
     expect((await ask(url, '/query')).status).toBe(200);
   });
 });
 
 describe('nginx', () => {
-  test.skipIf(requireProgram('nginx') === undefined)(
-    'serves static files itself, for ever under a version',
-    async () => {
-      const directory = project(`use = npm:paster#fastcgi\n${SOCKET}`);
-      const url = await runExported('nginx', directory);
-      expect((await ask(url, '/static/site.css?v=abc')).headers['cache-control']).toBe('max-age=315360000');
-      const plain = await ask(url, '/static/site.css');
-      expect(plain.headers['cache-control']).toBe('max-age=0');
-      expect(plain.headers['content-type']).toBe('text/css');
-    },
-  );
+  test.skipIf(requireProgram('nginx') === undefined)('serves static files itself, a version for a year', async () => {
+    const directory = project(`use = npm:paster#fastcgi\n${SOCKET}`);
+    const url = await runExported('nginx', directory);
+    expect((await ask(url, '/static/site.css?v=abc')).headers['cache-control']).toBe('max-age=315360000');
+    const plain = await ask(url, '/static/site.css');
+    expect(plain.headers['cache-control']).toBe('max-age=0');
+    expect(plain.headers['content-type']).toBe('text/css');
+  });
 
-  test('leaves static files behind a filter that may refuse them to the application', async () => {
+  test('leaves static files to the application if a filter may refuse them', async () => {
     const guarded = project(
       `use = npm:paster#fastcgi\n${SOCKET}`,
       `[filter:guard]\nuse = call:${join(import.meta.dirname, 'guard.js')}:makeGuard\n\n[pipeline:guarded]\npipeline = guard main\n`,
@@ -113,7 +113,7 @@ describe('nginx', () => {
     expect(await exported('nginx', ini(guarded), '-n', 'guarded')).not.toContain('alias');
   });
 
-  test('the largest body is that of the INI file, unless the command line names another', async () => {
+  test('the maximum body size is that of the INI file, unless the command line sets another', async () => {
     const filter = (name: string, limit: string) => `[filter:${name}]\nuse = npm:paster#bodylimit\n${limit}\n`;
     const filters =
       filter('wide', 'max_body_size = 200M') + filter('narrow', 'max_body_size = 1500K') + filter('own', '');
@@ -130,7 +130,7 @@ describe('nginx', () => {
     expect(await limit('-n', 'p0', '--max-body', '1g')).toBe('1024m');
   });
 
-  test('several machines are one upstream', async () => {
+  test('several hosts become one upstream', async () => {
     const directory = project('use = npm:paster#fastcgi\nhost = 127.0.0.1\nport = 5050');
     const text = await exported('nginx', ini(directory), '--host', '10.0.0.5', '--host', '10.0.0.6:6000');
     expect(text).toMatch(/ {2}server 10\.0\.0\.5:5050 .*;\n {2}server 10\.0\.0\.6:6000 .*;\n/);
@@ -138,10 +138,10 @@ describe('nginx', () => {
   });
 });
 
-/** @param directory one that this user may write to */
+/** @param directory a directory that this user may write to */
 type Wrap = (site: string, directory: string) => string | Promise<string>;
 
-/** What a machine's own configuration has around what is dropped into it. */
+/** The rest of a machine's own configuration, which the exported file is dropped into. */
 const AROUND: Readonly<Record<string, { readonly check: readonly string[]; readonly wrap: Wrap }>> = {
   nginx: {
     check: ['nginx', '-t', '-c'],
@@ -160,7 +160,7 @@ const AROUND: Readonly<Record<string, { readonly check: readonly string[]; reado
     wrap: (site) => `defaults\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n${site}\n`,
   },
 };
-/** Those that Debian enables without being asked, and those that the file says it needs. */
+/** The modules that Debian enables by default, and those that the file says it needs. */
 function apacheModules(site: string): string {
   const needed = /^# Needs: a2enmod (.*)$/m.exec(site)?.[1]?.split(' ') ?? [];
   return ['mpm_event', 'authz_core', ...needed]
@@ -174,8 +174,8 @@ describe.each(Object.entries(AROUND))('the plain output for %s', (target, { chec
   test.skipIf(missing).each([
     ['by itself', []],
     ['with a name, below a prefix', ['--server-name', 'shop.example.org', '--prefix', '/shop']],
-    ['in front of several machines', ['--host', '10.0.0.5', '--host', '10.0.0.6:6000', '--listen', '127.0.0.1:8902']],
-  ])('is what the server accepts in its own: %s', async (_what, options) => {
+    ['in front of several hosts', ['--host', '10.0.0.5', '--host', '10.0.0.6:6000', '--listen', '127.0.0.1:8902']],
+  ])('is accepted as a part of the server’s own configuration: %s', async (_what, options) => {
     const directory = project('use = npm:paster#fastcgi\nhost = 127.0.0.1\nport = 5050');
     const site = await exported(target, ini(directory), ...options);
     writeFiles(directory, { 'around.conf': await wrap(site, directory) });
@@ -192,7 +192,7 @@ describe('caddy', () => {
     ['fastcgi', ''],
     ['fastcgi', '/proxy'],
     ['http', '/proxy'],
-  ])('a whole file that is not called Caddyfile is JSON: %s at "%s"', async (kind, prefix) => {
+  ])('a standalone file that is not called Caddyfile is JSON: %s at "%s"', async (kind, prefix) => {
     const directory = project(`use = npm:paster#${kind}\n${SOCKET}`);
     const options = prefix === '' ? [] : ['--prefix', prefix];
     const url = await runExported('caddy', directory, options, 'caddy.conf');
@@ -202,9 +202,9 @@ describe('caddy', () => {
   });
 });
 
-describe('several machines', () => {
+describe('several hosts', () => {
   test.skipIf(requireProgram('nginx') === undefined).each(['nginx', 'lighttpd', 'apache', 'caddy', 'haproxy'])(
-    '%s asks another machine if one does not listen',
+    '%s tries another host if one does not listen',
     async (target) => {
       const port = await freePort();
       const directory = project(`use = npm:paster#fastcgi\nhost = 127.0.0.1\nport = ${port}`);
@@ -215,7 +215,7 @@ describe('several machines', () => {
   );
 });
 
-describe('what cannot be said is refused', () => {
+describe('export refuses', () => {
   const FASTCGI = `use = npm:paster#fastcgi\n${SOCKET}`;
   test.each([
     [['nginx', '--server-name', 'a;}']],
@@ -239,7 +239,7 @@ describe('what cannot be said is refused', () => {
     ['lighttpd', 'a"b'],
     ['apache', 'a#b'],
     ['caddy', 'a:b'],
-  ])('a socket’s path for %s: %s', async (target, name) => {
+  ])('a socket path that cannot be written for %s: %s', async (target, name) => {
     const directory = project(`use = npm:paster#fastcgi\nsocket = %(here)s/../var/${name}`);
     expect(await refused(target, ini(directory))).toContain('cannot be written in a configuration of');
   });
@@ -249,7 +249,7 @@ describe('what cannot be said is refused', () => {
     expect(await refused('nginx', ini(project('use = npm:paster#fastcgi')))).toContain('no address');
   });
 
-  test('a prefix that the INI file contradicts', async () => {
+  test('a prefix that contradicts the INI file', async () => {
     const directory = project(`${FASTCGI}\nscript_name = /shop`);
     expect(await refused('nginx', ini(directory), '--prefix', '/other')).toContain('script_name = /shop');
     expect(await exported('nginx', ini(directory))).toContain('(?<mount>/shop)');

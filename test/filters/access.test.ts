@@ -1,4 +1,4 @@
-/** The filters that decide by address, count or a setting: grantip, ratelimit, maintenance. Upgrades are no way round. */
+/** The filters that decide by address, count or a setting: grantip, ratelimit, maintenance. Upgrades cannot bypass them. */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -29,13 +29,13 @@ grant =
     ['2001:db8::5', 'six', ['editor']],
     ['203.0.113.1', undefined, undefined],
     ['unknown', undefined, undefined],
-  ])('%s is %s, %s', async (address, user, roles) => {
+  ])('%s is user %s with the roles %s', async (address, user, roles) => {
     const { url } = await serveThrough(['proxy_headers', RULES], mirror);
     const seen = JSON.parse((await ask(url, '/', from(address))).body.toString());
     expect([seen.remoteUser, seen.remoteRoles]).toEqual([user, roles]);
   });
 
-  test('does not believe a header', async () => {
+  test('ignores forwarding headers', async () => {
     const { url } = await serveThrough([`grantip\n198.51.100.1 = eve`], mirror);
     const { body } = await ask(url, '/', from('198.51.100.1'));
     expect(JSON.parse(body.toString())).not.toHaveProperty('remoteUser');
@@ -44,7 +44,7 @@ grant =
   test.each([
     ['false', 'Staff'],
     ['true', 'local'],
-  ])('clobber_username = %s', async (clobbers, user) => {
+  ])('clobber_username = %s decides whether an earlier user stays', async (clobbers, user) => {
     const { url } = await serveThrough(
       [`grantip\n127.0.0.1 = Staff`, `grantip\nclobber_username = ${clobbers}\n127.0.0.1 = local`],
       mirror,
@@ -52,7 +52,7 @@ grant =
     expect(JSON.parse((await ask(url, '/')).body.toString())).toMatchObject({ remoteUser: user });
   });
 
-  test('refuse_others, for upgrades too', async () => {
+  test('refuse_others refuses requests and upgrades', async () => {
     const { url } = await serveThrough(
       ['proxy_headers', 'grantip\nrefuse_others = true\n192.0.2.0/24 = -:staff'],
       upgrading(mirror),
@@ -72,7 +72,7 @@ grant =
 });
 
 describe('ratelimit', () => {
-  test('answers 429 to one client and not to another', async () => {
+  test('responds 429 to one client and not to another', async () => {
     const { url } = await serveThrough(['proxy_headers', 'ratelimit\nlimit = 2\nwindow = 600'], upgrading(mirror));
     const statuses: number[] = [];
     for (let count = 0; count < 3; count++) statuses.push((await ask(url, '/', from('192.0.2.1'))).status);
@@ -110,7 +110,7 @@ describe('ratelimit', () => {
 });
 
 describe('maintenance', () => {
-  test('by a file that comes and goes', async () => {
+  test('begins and ends with a file', async () => {
     const { url, directory } = await serveThrough(
       ['proxy_headers', 'maintenance\nfile = closed\nretry_after = 60\nallow = 192.0.2.0/24'],
       upgrading(mirror),
@@ -126,7 +126,7 @@ describe('maintenance', () => {
     expect((await ask(url, '/')).status).toBe(200);
   });
 
-  test('by a setting, as a page for a browser', async () => {
+  test('begins with a setting, and shows a page to a browser', async () => {
     const { url } = await serveThrough(['maintenance\nenabled = true\nmessage = <b>Back at 5'], mirror);
     expect((await ask(url, '/')).body.toString()).toBe('<b>Back at 5\n');
     const page = await ask(url, '/', { headers: { accept: 'text/html' } });

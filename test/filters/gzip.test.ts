@@ -1,4 +1,4 @@
-/** Compressed answers: what the client takes, what is left alone, and what leaves at once. */
+/** Compressed responses: the client's choice of encoding, responses that stay unchanged, and immediate delivery. */
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import type { App } from '../../src/protocol/types.ts';
@@ -15,7 +15,7 @@ function answering(headers: Record<string, string>, body: string | Buffer = TEXT
   };
 }
 
-describe('what the client takes', () => {
+describe('the encoding that the client accepts', () => {
   test.each<[string | undefined, string | undefined]>([
     ['gzip', 'gzip'],
     ['br', 'br'],
@@ -30,7 +30,7 @@ describe('what the client takes', () => {
     [undefined, undefined],
     ['GZIP', 'gzip'],
     ['zstd', undefined],
-  ])('%j: %j', async (accepts, coding) => {
+  ])('%j gets %j', async (accepts, coding) => {
     const { url } = await serveThrough(['gzip'], answering({}));
     const headers = accepts === undefined ? {} : { 'accept-encoding': accepts };
     const reply = await ask(url, '/', { headers });
@@ -42,14 +42,14 @@ describe('what the client takes', () => {
   });
 });
 
-describe('what is left alone', () => {
+describe('not compressed', () => {
   test.each<[string, App]>([
-    ['what is small', answering({ 'content-length': '1000' }, 'x'.repeat(1000))],
+    ['a small body', answering({ 'content-length': '1000' }, 'x'.repeat(1000))],
     ['a picture', answering({ 'content-type': 'image/png' })],
-    ['what is compressed already', answering({ 'content-encoding': 'zstd' })],
+    ['a compressed body', answering({ 'content-encoding': 'zstd' })],
     ['no-transform', answering({ 'cache-control': 'no-transform' })],
     ['a part', answering({ 'content-range': 'bytes 0-4399/9999' }, TEXT, 206)],
-    ['what has no type', (_req, res) => void res.end(TEXT)],
+    ['a body without a type', (_req, res) => void res.end(TEXT)],
   ])('%s', async (_what, app) => {
     const { url } = await serveThrough(['compression\nthreshold = 1k'], app);
     const plain = await ask(url, '/');
@@ -58,7 +58,7 @@ describe('what is left alone', () => {
     expect(asked.body).toEqual(plain.body);
   });
 
-  test('twice is once', async () => {
+  test('a response behind two filters is compressed once', async () => {
     const { url } = await serveThrough(['gzip', 'gzip'], answering({ etag: '"a"' }));
     const { body, headers } = await ask(url, '/', { headers: { 'accept-encoding': 'gzip' } });
     expect(gunzipSync(body).toString()).toBe(TEXT);
@@ -66,13 +66,13 @@ describe('what is left alone', () => {
   });
 });
 
-test('an entity tag is weak where the bytes are others', async () => {
+test('an entity tag becomes weak if the response is compressed', async () => {
   const { url } = await serveThrough(['gzip'], answering({ etag: '"a"' }));
   expect((await ask(url, '/')).headers.etag).toBe('"a"');
   expect((await ask(url, '/', { headers: { 'accept-encoding': 'br' } })).headers.etag).toBe('W/"a"');
 });
 
-test.each(['text/event-stream', 'text/plain'])('what is written to %s can be read at once', async (type) => {
+test.each(['text/event-stream', 'text/plain'])('chunks of %s can be read at once', async (type) => {
   let goOn = (): void => {};
   const app: App = async (_req, res) => {
     res.writeHead(200, { 'content-type': type });
@@ -92,7 +92,7 @@ test.each(['text/event-stream', 'text/plain'])('what is written to %s can be rea
   expect(Buffer.from((await reader?.read())?.value ?? []).toString()).toBe('data: 2\n\n');
 });
 
-test('a client that leaves ends nothing but its own request', async () => {
+test('a client that leaves aborts only its own request', async () => {
   const { url } = await serveThrough(['gzip'], (_req, res) => {
     res.writeHead(200, { 'content-type': 'text/plain' });
     const timer = setInterval(() => res.write(TEXT), 1);
@@ -105,7 +105,7 @@ test('a client that leaves ends nothing but its own request', async () => {
   expect((await fetch(url, { headers: { 'accept-encoding': 'br' } })).status).toBe(200);
 });
 
-test('an upgrade goes through', async () => {
+test('an upgrade passes unchanged', async () => {
   const { url } = await serveThrough(['gzip'], upgrading(answering({})));
   expect((await askUpgrade(url)).status).toBe(101);
 });

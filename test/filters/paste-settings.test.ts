@@ -1,4 +1,4 @@
-/** Sections of Paste's own filters load as they stand: each setting that Paste's factories take means something, or is warned of. */
+/** Sections of Paste's own filters load unchanged: each setting of Paste's factories has an effect, or gets a warning. */
 import { expect, test } from 'vitest';
 import { loadFilter } from '../../src/deploy/load.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
@@ -6,7 +6,7 @@ import { runHere } from '../helpers/programs/command.ts';
 
 const SECRET = 'x'.repeat(32);
 
-/** By name: what means something, and what is warned of. */
+/** By name: settings that have an effect, and those that get a warning. */
 const SECTIONS: Readonly<Record<string, readonly [settings: string, withoutEffect: string]>> = {
   'Paste#translogger': [
     'logger_name = a\nformat =\nlogging_level = INFO\nsetup_console_handler = yes\nset_logger_level = DEBUG',
@@ -33,7 +33,7 @@ const SECTIONS: Readonly<Record<string, readonly [settings: string, withoutEffec
   'PasteDeploy#prefix': ['prefix = /app\ntranslate_forwarded_server = no\nforce_port = 443\nscheme = https', ''],
 };
 
-test.each(Object.entries(SECTIONS))('egg:%s', async (name, [settings, withoutEffect]) => {
+test.each(Object.entries(SECTIONS))('egg:%s loads', async (name, [settings, withoutEffect]) => {
   const useless = withoutEffect.split(' ').filter(Boolean);
   const lines = [settings, ...useless.map((key) => `${key} = x`)].filter(Boolean).join('\n');
   const directory = temporaryDirectory({

@@ -1,4 +1,4 @@
-/** Which peers are trusted about the client, and what the application sees then; the same for `prefix`. */
+/** Which peers are trusted to describe the client, and what the application then sees; the same for `prefix`. */
 import { request } from 'node:http';
 import { join } from 'node:path';
 import express from 'express';
@@ -52,7 +52,7 @@ describe('from a trusted proxy', () => {
     // An address of no host, since a list of allowed addresses may contain the proxy's.
     [{ 'x-forwarded-for': 'unknown' }, { address: '0.0.0.0' }],
     [{ forwarded: 'for=_hidden' }, { address: '0.0.0.0' }],
-  ])('%j', async (headers, expected) => {
+  ])('%j describes the client', async (headers, expected) => {
     expect(await seenWith(ALL_HEADERS, headers)).toMatchObject(expected);
   });
 
@@ -95,7 +95,7 @@ describe('from a trusted proxy', () => {
     });
   });
 
-  test('a thousand entries', async () => {
+  test('a thousand entries are read', async () => {
     const many = Array.from({ length: 1000 }, () => '10.1.1.1').join(',');
     const section = `${ALL_HEADERS}\ntrusted_proxies = uniquelocal loopback`;
     expect(await seenWith(section, { 'x-forwarded-for': `192.0.2.1,${many}` })).toMatchObject({ address: '192.0.2.1' });
@@ -187,7 +187,7 @@ describe('from any other peer', () => {
   });
 });
 
-test('Express, without trust proxy, and a body that streams', async () => {
+test('works with Express without trust proxy, and with a streamed body', async () => {
   const app = express();
   app.post('/', (req, res) => {
     let length = 0;
@@ -235,7 +235,7 @@ describe('prefix', () => {
     ['/apple', '/apple', '/app', '/app/apple'],
     ['/other', '/other', '/app', '/app/other'],
     ['/app?q', '/?q', '/app', '/app?q'],
-  ])('%s', async (path, url, baseUrl, originalUrl) => {
+  ])('%s is mounted', async (path, url, baseUrl, originalUrl) => {
     expect(await seenWith('prefix\nprefix = /app/', {}, path)).toMatchObject({ url, baseUrl, originalUrl });
   });
 
@@ -252,7 +252,7 @@ describe('prefix', () => {
       { 'x-forwarded-scheme': 'https', 'x-forwarded-for': '192.0.2.1' },
       { address: '192.0.2.1', encrypted: true },
     ],
-  ])('%j with %j', async (settings, headers, expected) => {
+  ])('%j works with %j', async (settings, headers, expected) => {
     expect(await seenWith(`prefix\n${settings}`, headers)).toMatchObject(expected);
   });
 

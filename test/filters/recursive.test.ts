@@ -1,4 +1,4 @@
-/** Forwarding to, and including, other paths of the same application. */
+/** Forwarding to other paths of the same application, and including them. */
 import express from 'express';
 import { describe, expect, test } from 'vitest';
 import { type RecursiveRequest, recursive } from '../../src/filters/errors/recursive.ts';
@@ -54,7 +54,7 @@ const site: App = async (req, res) => {
 };
 
 describe('forward', () => {
-  test('hands the request on, with its method, and what is set already', async () => {
+  test('passes the request on with its method, and keeps headers that are set already', async () => {
     const { url } = await serveFiltered(recursive(), site);
     for (const path of ['/a', '/twice']) {
       const { headers, body } = await ask(url, path, { method: 'PUT' });
@@ -63,7 +63,7 @@ describe('forward', () => {
     }
   });
 
-  test('stays below the place where the filter stands', async () => {
+  test('stays below the mount of the filter', async () => {
     const mounted: Filter = (app) => (req, res) => {
       Object.assign(req, { environ: { SCRIPT_NAME: '', PATH_INFO: req.url } });
       mountRequest(req, '/shop'.length);
@@ -78,7 +78,7 @@ describe('forward', () => {
     });
   });
 
-  test('ends a loop, a path that is none, and one that comes too late', async () => {
+  test('refuses a loop, an invalid path, and a call that comes too late', async () => {
     const { url, failures } = await serveFiltered(recursive(), site);
     expect((await ask(url, '/loop')).status).toBe(500);
     expect((await ask(url, '/outside')).status).toBe(500);
@@ -91,26 +91,26 @@ describe('forward', () => {
 });
 
 describe('include', () => {
-  test('gives the whole answer to a GET with the request’s headers', async () => {
+  test('returns the complete response to a GET with the request’s headers', async () => {
     const { url } = await serveFiltered(recursive(), site);
     const { body } = await ask(url, '/page', { method: 'POST', headers: { cookie: 'a=1; b=2' }, body: 'form' });
     expect(body.toString()).toBe('<200 part GET yes a=1; b=2 undefined>');
     expect((await ask(url, '/post')).body.toString()).toBe('POST text');
   });
 
-  test('makes up no headers', async () => {
+  test('adds no headers of its own', async () => {
     const { url } = await serveFiltered(recursive(), site);
     expect((await ask(url, '/own')).body.toString()).toBe('[null,false]');
     const headers = { 'user-agent': 'mine' };
     expect((await ask(url, '/own', { headers })).body.toString()).toBe('["mine",true]');
   });
 
-  test('ends where it goes in circles', async () => {
+  test('refuses a loop', async () => {
     const { url } = await serveFiltered(recursive(), site);
     expect((await ask(url, '/deep')).body.toString()).toContain('Internal Server Error');
   });
 
-  test('works with Express, which puts its own methods on request and response', async () => {
+  test('works with Express, which adds its own methods to request and response', async () => {
     const app = express();
     app.get('/page', async (req, res) => {
       const { body } = await (req as unknown as RecursiveRequest).include('/part');

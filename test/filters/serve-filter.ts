@@ -1,4 +1,4 @@
-/** A filter in front of an application, on node:http, as an INI file's section would make it. */
+/** A filter in front of an application on node:http, made as from a section of an INI file. */
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -10,7 +10,7 @@ import { applyFilter } from '../../src/protocol/filter.ts';
 import type { App, Filter, Settings } from '../../src/protocol/types.ts';
 import { whenOver } from '../helpers/programs/lifetime.ts';
 
-/** The values of a section. */
+/** The settings of a section. */
 export function settingsFrom<D extends Declarations>(schema: SettingsSchema<D>, section: Settings): SettingValues<D> {
   const result = schema['~standard'].validate(section);
   if (!('value' in result)) throw new Error(JSON.stringify(result.issues));
@@ -19,11 +19,11 @@ export function settingsFrom<D extends Declarations>(schema: SettingsSchema<D>, 
 
 export interface Served {
   readonly url: string;
-  /** What the server itself said of failures. */
+  /** What the server itself has logged about errors. */
   readonly failures: string[];
 }
 
-/** The first filter stands outermost, as in a pipeline. */
+/** The first filter is the outermost, as in a pipeline. */
 export async function serveFiltered(filters: Filter | readonly Filter[], app: App): Promise<Served> {
   let filtered = app;
   for (const filter of [filters].flat().reverse()) filtered = await applyFilter(filter as Filter, filtered);
@@ -42,12 +42,12 @@ async function listen(listener: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** The lines that a filter writes, as they come. */
+/** The lines that a filter writes. */
 export class Lines {
   readonly all: string[] = [];
   readonly write = (line: string): void => void this.all.push(line);
 
-  /** Waits for so many. */
+  /** Waits for this number of lines. */
   async first(count: number): Promise<string[]> {
     await expect.poll(() => this.all.length, { timeout: 10_000, interval: 5 }).toBeGreaterThanOrEqual(count);
     return this.all;

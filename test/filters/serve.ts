@@ -6,18 +6,18 @@ import { whenOver } from '../helpers/programs/lifetime.ts';
 
 export interface Served {
   readonly url: string;
-  /** Where the INI file is. */
+  /** The directory of the INI file. */
   readonly directory: string;
 }
 
 export interface ServeSettings {
-  /** Files beside the INI file. */
+  /** Files next to the INI file. */
   readonly files?: Readonly<Record<string, string>>;
   /** The settings of `[server:main]`. */
   readonly server?: string;
 }
 
-/** @param sections what stands below the header of each filter's section */
+/** @param sections the text below the header of each filter's section */
 export async function serveThrough(
   sections: readonly string[],
   app: App,
@@ -40,7 +40,7 @@ export async function serveThrough(
   return { url, directory };
 }
 
-/** Answers with what an application sees of a request, as JSON. */
+/** Responds with what an application sees of a request, as JSON. */
 export const mirror: App = (req, res) => {
   res.setHeader('content-type', 'application/json');
   res.end(JSON.stringify(seen(req)));

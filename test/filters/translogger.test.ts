@@ -20,7 +20,7 @@ async function logged(section: Settings, app: App): Promise<{ url: string; lines
   return { ...(await serveFiltered(filter, app)), lines };
 }
 
-/** Sends bytes as they are, and waits for the end of the connection. */
+/** Sends raw bytes, and waits for the end of the connection. */
 async function send(url: string, bytes: string): Promise<void> {
   const socket = connect(Number(new URL(url).port), '127.0.0.1').end(bytes, 'latin1');
   await once(socket.resume(), 'close');
@@ -116,7 +116,7 @@ describe('the size', () => {
   const format = '%(REQUEST_METHOD)s %(status)s %(bytes)s';
 
   const answers: Record<string, { app: App; line: string }> = {
-    'a streamed answer': {
+    'a streamed response': {
       app(_req, res) {
         res.write('four');
         res.write(Buffer.alloc(6));
@@ -131,8 +131,8 @@ describe('the size', () => {
       },
       line: 'GET 200 5',
     },
-    'an answer without a body': { app: (_req, res) => res.writeHead(304).end('not sent'), line: 'GET 304 -' },
-    'what has callbacks': { app: (_req, res) => res.write('ab', () => res.end(() => {})), line: 'GET 200 2' },
+    'a response without a body': { app: (_req, res) => res.writeHead(304).end('not sent'), line: 'GET 304 -' },
+    'a response with callbacks': { app: (_req, res) => res.write('ab', () => res.end(() => {})), line: 'GET 200 2' },
   };
 
   test.each(Object.entries(answers))('of %s', async (_what, { app, line }) => {
@@ -244,7 +244,7 @@ describe('JSON', () => {
 describe('the request id', () => {
   const show: App = (req, res) => res.end(String(req.headers['x-request-id']));
 
-  test.each(['abc-1', '0b5c:77/x=1+2.3@z', 'x'.repeat(128)])('%s is taken', async (id) => {
+  test.each(['abc-1', '0b5c:77/x=1+2.3@z', 'x'.repeat(128)])('%s is kept', async (id) => {
     const { url, lines } = await logged({ format: '%(REQUEST_ID)s' }, show);
     const response = await fetch(url, { headers: { 'x-request-id': id } });
     expect([response.headers.get('x-request-id'), await response.text()]).toEqual([id, id]);

@@ -1,6 +1,6 @@
 /**
- * Apache makes arguments of a query without "=". Node looks for some of its own options in the arguments of a script too,
- * and could be told to run a client's code. On no version of Node has a query such an effect.
+ * Apache passes a query without "=" as arguments. Node looks for some of its own options in the arguments of a script too,
+ * and could be made to run a client's code. No query has such an effect on any version of Node.
  */
 import { existsSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
@@ -13,7 +13,7 @@ import type { Project, Site } from './support/site.ts';
 
 const missing = requireProgram('apache2') === undefined;
 
-/** The options that Node reads behind the script, in a version or in all, and --config-file, which is younger. */
+/** The options that Node reads after the script, in some or all versions, and the newer --config-file. */
 const OPTIONS = [
   '--env-file',
   '--env-file-if-exists',
@@ -41,7 +41,7 @@ describe.each(['cgi', 'cgid'])('mod_%s', (module) => {
     const config = JSON.stringify({ nodeOptions: { import: [trap(project)] } });
     writeFileSync(project.path('var/trap.env'), `NODE_OPTIONS="--import=${trap(project)}"\n`);
     writeFileSync(project.path('var/trap.json'), config);
-    // Node looks for a file of this name in the current directory, which is the script's.
+    // Node looks for a file of this name in the current directory, which is that of the script.
     writeFileSync(project.path('bin/node.config.json'), config);
   });
 
@@ -60,7 +60,7 @@ describe.each(['cgi', 'cgid'])('mod_%s', (module) => {
       expect({ isTaken, status: reply.status }).toEqual({ isTaken: false, status });
     }
 
-    onNode.each(OPTIONS)('%s', async (option) => {
+    onNode.each(OPTIONS)('%s has no effect', async (option) => {
       const file = site.project.path(option.includes('config') ? 'var/trap.json' : 'var/trap.env');
       await isHarmless(`/query?${option}+${file}`);
       await isHarmless(`/query?${option}%3D${file}`);

@@ -18,20 +18,23 @@ function start(): Promise<Site> {
 }
 
 test.skipIf(missing).each([
-  ['a URI that is none', 'use = config:', 'use = confg:', '6:7: [app:main] unknown scheme "confg:"'],
-  ['a file that is not there', 'config.ini', 'conf.ini', '6:7: [app:main] cannot read'],
-  ['an option that serve has not', 'command = serve', 'comand = serve', '3:1: [exe] serve has no option "comand"'],
-])('%s is 500, and its place is in the error log; what is repaired answers', async (_what, right, wrong, message) => {
-  const site = await start();
-  site.project.program('app.ini', SCRIPT.replace(right, wrong));
-  const failed = await at(site, '/query');
-  expect(failed.status).toBe(500);
-  expect(failed.body.toString()).not.toContain('app.ini');
-  // Apache starts a script in its own directory, and takes its standard error a moment after its answer.
-  const log = () => readFileSync(site.server.errorLog, 'utf8');
-  await eventually(() => log().includes('paster: '));
-  expect(log()).toContain(`paster: app.ini:${message}`);
-  expect(log()).not.toMatch(/^\s+at /m);
-  site.project.program('app.ini', SCRIPT);
-  expect(json(await at(site, '/query'))).toMatchObject({ method: 'GET' });
-});
+  ['an invalid URI', 'use = config:', 'use = confg:', '6:7: [app:main] unknown scheme "confg:"'],
+  ['a missing file', 'config.ini', 'conf.ini', '6:7: [app:main] cannot read'],
+  ['an unknown option of serve', 'command = serve', 'comand = serve', '3:1: [exe] serve has no option "comand"'],
+])(
+  '%s responds 500 and logs the place, and responds normally after it is corrected',
+  async (_what, right, wrong, message) => {
+    const site = await start();
+    site.project.program('app.ini', SCRIPT.replace(right, wrong));
+    const failed = await at(site, '/query');
+    expect(failed.status).toBe(500);
+    expect(failed.body.toString()).not.toContain('app.ini');
+    // Apache starts a script in its own directory, and reads its standard error a moment after its response.
+    const log = () => readFileSync(site.server.errorLog, 'utf8');
+    await eventually(() => log().includes('paster: '));
+    expect(log()).toContain(`paster: app.ini:${message}`);
+    expect(log()).not.toMatch(/^\s+at /m);
+    site.project.program('app.ini', SCRIPT);
+    expect(json(await at(site, '/query'))).toMatchObject({ method: 'GET' });
+  },
+);

@@ -1,4 +1,4 @@
-/** A script that mod_rewrite puts in front of every path, as shared hosts have it: the client knows nothing of it. */
+/** A script that mod_rewrite puts in front of every path, as on shared hosting: the client does not see its path. */
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -13,7 +13,7 @@ const APP = `export default (req, res) => res.end(JSON.stringify([req.url, req.b
 test.skipIf(apache === undefined).each([
   ['fcgid', 'fcgid-script', 'use = npm:paster#fastcgi'],
   ['cgid', 'cgi-script', 'use = npm:paster#cgi'],
-])('mod_%s: every path is the application’s, as the client spelled it', async (module, handler, server) => {
+])('mod_%s: the application gets every path as the client spelled it', async (module, handler, server) => {
   const directory = temporaryDirectory({
     'app.js': APP,
     'app.ini': `[app:main]\nuse = module:./app.js\n[server:main]\n${server}\n`,

@@ -1,6 +1,6 @@
 /**
- * What each web server makes of a path, and what the application sees: the table in docs/web-servers.md. Where it differs from
- * what the web servers send, `npx vitest run test/front-ends/paths.test.ts -u` writes it.
+ * What each web server makes of a path, and what the application sees: the table in docs/web-servers.md. If the table differs
+ * from what the web servers send, `npx vitest run test/front-ends/paths.test.ts -u` updates it.
  */
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,10 +17,10 @@ import { untilAnswering } from '../helpers/web-servers/web-server.ts';
 const PAGE = 'docs/web-servers.md';
 const TABLE = /(?<=^<!-- Table written by .* -->\n\n)(?:\|.*\n)*/m;
 
-/** The end of every path that is asked for: a space, a slash within a segment, a query. */
+/** The end of every requested path: a space, a slash within a segment, a query. */
 const REST = '/a%20b/c%2Fd?x=1';
 
-/** Plain Node, where the last two are absent at the root; Express sets them itself then, to the same. */
+/** Plain Node, where the last two are absent at the root; Express then sets them itself, to the same. */
 const APP = `export default ({ environ, url, baseUrl = '', originalUrl = url }, res) => {
   const { SCRIPT_NAME, PATH_INFO, REQUEST_URI } = environ;
   res.end(JSON.stringify({ SCRIPT_NAME, PATH_INFO, REQUEST_URI, url, baseUrl, originalUrl }));
@@ -39,7 +39,7 @@ interface Seen {
 /** Starts a web server in front of the application in `directory`. @returns Its URL. */
 type Start = (binary: string, configuration: string, directory: string) => Promise<string>;
 
-/** How the table calls a configuration, the configuration, and before `REST` the path that is asked for. */
+/** The name of a configuration in the table, the configuration, and the part of the path in front of `REST`. */
 type Row = readonly [name: string, configuration: string, prefix: string];
 
 interface WebServer {
@@ -74,7 +74,7 @@ DocumentRoot "/srv/myapp/www"
 ${more}`;
 }
 
-/** Every path to the script, as a .htaccess beside it has it. */
+/** Rewrites every path to the script, like a .htaccess file next to it. */
 function rewritten(file: string): string {
   return `<Directory "/srv/myapp/www">
   RewriteEngine On
@@ -263,7 +263,7 @@ function project(): string {
   const start = `#!/bin/sh\nexec ${process.execPath} ${ROOT}/bin/paster.js serve ${directory}/app.ini`;
   writeScripts(directory, { 'www/app.fcgi': `${start}\n`, 'www/app.cgi': `${start} -s cgi\n` });
   mkdirSync(join(directory, 'var'));
-  // Apache is another user.
+  // Apache runs as another user.
   for (const name of ['', 'var', 'www']) chmodSync(join(directory, name), 0o777);
   return directory;
 }

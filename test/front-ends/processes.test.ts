@@ -1,4 +1,4 @@
-/** Servers that a web server or spawn-fcgi has started: how they are ended, and that none of them stays. */
+/** Servers that a web server or spawn-fcgi has started: how they end, and that none of them stays. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { eventually, requireProgram } from '../helpers/programs/program.ts';
@@ -16,7 +16,7 @@ function start(heading: string, server?: string): Promise<Site> {
 
 const WORKERS = '[server:main]\nuse = npm:paster#fastcgi\nworkers = 2';
 
-/** A stream that is under way while something happens to the web server. */
+/** A stream that is open while something happens to the web server. */
 async function streamWhile(site: Site, act: () => Promise<unknown>): Promise<string> {
   const { first, rest } = await askForStart(site.server.url, `${site.prefix}/events`);
   expect(first).toBe('data: first\n\n');
@@ -25,7 +25,7 @@ async function streamWhile(site: Site, act: () => Promise<unknown>): Promise<str
   return rest;
 }
 
-/** The sockets of a process, one for each descriptor. */
+/** The sockets of a process, one entry for each descriptor. */
 function socketsOf(pid: string): string[] {
   const links = readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
     try {
@@ -67,7 +67,7 @@ describe.each(STARTERS)('$heading', ({ heading, program, graceful, restart }) =>
     await eventually(() => site.project.running.length === 0);
   });
 
-  test.skipIf(missing)('is there again after the web server has loaded its configuration anew', async () => {
+  test.skipIf(missing)('starts again after the web server has reloaded its configuration', async () => {
     const site = await start(heading);
     await at(site, '/query');
     const before = site.project.running;
@@ -86,7 +86,7 @@ describe('spawn-fcgi', () => {
   test.skipIf(missing).each([
     ['one process', undefined],
     ['workers', WORKERS],
-  ])('TERM to the process of its pid file drains: %s', async (_what, server) => {
+  ])('drains after TERM to the process of its pid file: %s', async (_what, server) => {
     const site = await start('FastCGI, a connection for each request', server);
     const pid = Number(readFileSync(site.project.path('var/app.pid'), 'utf8'));
     expect(site.project.running).toContain(pid);

@@ -23,7 +23,7 @@ const nginx = requireProgram('nginx');
 
 const [INI = '', LOCATION = ''] = blocksBelow('docs/troubleshoot.md', 'WebSockets behind FastCGI');
 
-test.skipIf(nginx === undefined)('a location of its own carries them', async () => {
+test.skipIf(nginx === undefined)('a separate location forwards them', async () => {
   const port = await freePort();
   const ini = INI.replace('8081', String(port));
   const cwd = temporaryDirectory({ 'package.json': '{"type": "module"}', 'app.js': APP, 'etc/config.ini': ini });

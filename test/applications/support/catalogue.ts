@@ -1,4 +1,4 @@
-/** What is run of each product, and with which requests. docs/programs.md shows it as a table (`npm run docs`). */
+/** Which programs of each product are tested, and with which requests. docs/programs.md shows this as a table (`npm run docs`). */
 import type { MountConvention } from '../../../src/http/mount.ts';
 import type { Question } from '../../helpers/requests/ask.ts';
 
@@ -6,43 +6,43 @@ export interface Visit extends Question {
   readonly path: string;
 }
 
-/** How a program is mounted below a prefix, and what is different of it there. */
+/** How a program is mounted below a prefix, and what differs there. */
 export interface BelowPrefix extends Partial<Pick<Application, 'program' | 'built' | 'argsFor' | 'ready'>> {
   readonly mount: MountConvention;
   /** Variables that tell the program its prefix. */
   readonly environment?: Readonly<Record<string, string>>;
 }
 
-/** One program of a product. Its files are in test/fixtures/products/, below the name of the product. */
+/** One program of a product. Its files are in test/fixtures/products/, in the directory of the product. */
 export interface Application {
-  /** In scripts/test-tools/products.ts. */
+  /** The name in scripts/test-tools/products.ts. */
   readonly product: string;
   readonly title: string;
-  /** From its directory: the program that `node` and `listen:` run. */
+  /** The path that `node` and `listen:` run, relative to the program's directory. */
   readonly program: string;
-  /** The program's package.json, in which `paster serve .` finds it. Default: none, and the file's name is what it finds. */
+  /** The program's package.json, where `paster serve .` finds the program. Default: none; paster then finds it by the file's name. */
   readonly manifest?: Readonly<Record<string, unknown>>;
-  /** What `paster serve` is told instead of the directory. */
+  /** The argument of `paster serve` instead of the directory. */
   readonly served?: string;
   /** Arguments that the program needs to listen on a port; others find it in PORT. */
   readonly argsFor?: (port: number) => readonly string[];
-  /** What `npm run test:tools` has built, from the directory in the cache. */
+  /** What `npm run test:tools` has built, relative to the directory in the cache. */
   readonly built?: string;
-  /** Default: `mount = stripped`, and the program is told nothing. */
+  /** Default: `mount = stripped`, without variables that tell the program its prefix. */
   readonly below?: BelowPrefix;
-  /** In one session: cookies are kept. The first is asked under load, too. */
+  /** The requests, made in one session that keeps cookies. The first one is also made under load. */
   readonly visits: readonly Visit[];
-  /** For the table: what the visits ask for. */
+  /** What the requests ask for, for the table. */
   readonly compared: string;
-  /** A path that responds when the program is ready, if it listens before. */
+  /** A path that responds when the program is ready, for a program that listens earlier. */
   readonly ready?: string;
-  /** It runs in one process at a time: one worker, which ends before the next one begins. Otherwise there are two. */
+  /** The program runs in only one process at a time, so it has one worker, which ends before the next one starts. Otherwise it has two. */
   readonly isExclusive?: boolean;
   /** The file whose `Hello` becomes `Goodbye` under --reload. */
   readonly edited?: string;
-  /** What the program prints when TERM has ended it. */
+  /** What the program prints when TERM ends it. */
   readonly lastWords?: RegExp;
-  /** A WebSocket of the program: what the client sends, and what comes back. */
+  /** A WebSocket of the program: what the client sends, and what the program sends back. */
   readonly webSocket?: { readonly path: string; readonly send: string; readonly receive: RegExp };
 }
 

@@ -1,4 +1,4 @@
-/** What the development server of a product does under `--reload`, as `create .` writes it: pages, edits and hot reload on one port. */
+/** What the development server of a product does under `--reload` with the files of `create .`: pages, edits and hot reload on one port. */
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,13 +14,13 @@ export interface DevelopmentServer {
   readonly manifest: Readonly<Record<string, unknown>>;
   /** Files besides those of the product. */
   readonly files?: Readonly<Record<string, string>>;
-  /** Where the client connects to for hot reload. */
+  /** The URL that the client connects to for hot reload. */
   readonly socket: string;
-  /** Vite's client, which knows the token for that. */
+  /** Vite's client script, which contains the token of the hot reload connection. */
   readonly viteClient?: string;
-  /** What the browser loads of that file: Vite only reports changes of what it has served. */
+  /** The URL from which the browser loads that file: Vite only reports changes of files that it has served. */
   readonly module?: string;
-  /** A file whose text becomes `Edited` in the page. */
+  /** A file in which the test replaces a text by `Edited`, which the page then shows. */
   readonly edited: string;
   readonly text: string;
 }
@@ -31,7 +31,7 @@ export function testDevelopmentServer(application: Application, development: Dev
   const { title, manifest, files = {}, module, edited, text } = development;
   describe.skipIf(requireTool(application.product) === undefined)(title, () => {
     test('serves pages, edits and its hot reload on one port, as create . writes it', async () => {
-      // Its build is not needed.
+      // The development server does not need the product's build.
       const { built: _, below: __, ...unbuilt } = application;
       const cwd = install({ ...unbuilt, manifest });
       writeFiles(cwd, files);
@@ -66,7 +66,7 @@ async function hotReloadSocket(url: string, { socket, viteClient }: DevelopmentS
   const at = url.replace('http', 'ws') + socket;
   if (viteClient === undefined) return new WebSocket(at);
   const client = await (await fetch(url + viteClient)).text();
-  // The port is that of the page, unless the client says otherwise.
+  // Hot reload uses the port of the page, unless the client's configuration names another one.
   expect(client).toMatch(/\bhmrPort = (?:null|0 *);/);
   const [, token = ''] = /\bwsToken = "([^"]+)"/.exec(client) ?? [];
   return new WebSocket(`${at}?token=${token}`, 'vite-hmr', { headers: { origin: url } });

@@ -1,4 +1,4 @@
-/** Puts a program of a product into a directory of its own, with the packages and the build that `npm run test:tools` has made. */
+/** Installs a program of a product in its own directory, with the packages and the build that `npm run test:tools` has made. */
 import { cpSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { toolDirectory } from '../../../scripts/test-tools/tools.ts';
@@ -6,10 +6,10 @@ import { temporaryDirectory, writeFiles } from '../../helpers/directory.ts';
 import { ROOT } from '../../helpers/programs/program.ts';
 import type { Application } from './catalogue.ts';
 
-/** Below it, the program is mounted in `below.ini`. */
+/** The prefix below which `below.ini` mounts the program. */
 export const PREFIX = '/shop';
 
-/** A port that no program opens under paster. */
+/** A port that no program opens when it runs under paster. */
 const UNUSED_PORT = 3000;
 
 const HTTP = 'use = npm:paster#http\nport = 0';
@@ -27,7 +27,7 @@ export function install({ product, built, below, manifest }: Application, direct
   return directory;
 }
 
-/** The same with an INI file for each kind of test, and one that mounts the program below PREFIX. */
+/** Installs a program with an INI file for each kind of test, one of which mounts the program below PREFIX. */
 export function installWithIni(application: Application): string {
   const directory = install(application);
   const main = appSection('main', application);

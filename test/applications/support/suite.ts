@@ -1,4 +1,4 @@
-/** What every product has to do under paster as it does under plain `node`, without a change to its program. */
+/** What every product must do under paster exactly as under plain `node`, without changes to its program. */
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ import { type Seen, Visitors, visitAll } from './visitor.ts';
 const HUPS = 3;
 const ENV = { NODE_ENV: 'production', NEXT_TELEMETRY_DISABLED: '1', ASTRO_TELEMETRY_DISABLED: '1' };
 
-/** What the program does by itself: `node server.js`. @param env variables for it */
+/** What the program does under `node server.js`. @param env variables for it */
 async function seenUnderNode(
   { program, argsFor, ready = '/', visits }: Application,
   directory: string,
@@ -44,7 +44,7 @@ async function seenUnderNode(
   return seen;
 }
 
-/** What the program has to show below PREFIX, where it is mounted by its `below`: what it shows under `node`. */
+/** What the program must show below PREFIX, where its `below` mounts it: the same as under `node`. */
 function seenUnderNodeBelow(application: Application, below: BelowPrefix, directory: string): Promise<Seen[]> {
   const visits = below.mount === 'whole' ? belowPrefix(application.visits) : application.visits;
   return seenUnderNode({ ...application, ...below, visits }, directory, below.environment);
@@ -54,7 +54,7 @@ function belowPrefix(visits: readonly Visit[]): Visit[] {
   return visits.map((visit) => ({ ...visit, path: PREFIX + visit.path }));
 }
 
-/** Without the prefix, which some programs name and others do not, and without what depends on the length of the body. */
+/** Removes the prefix, which only some programs write, and what depends on the length of the body. */
 function withoutPrefix(seen: readonly Seen[]): unknown[] {
   return seen.map(({ asked, status, headers: { 'content-length': _, etag: __, ...headers }, body }) => ({
     asked: asked.replace(PREFIX, ''),
@@ -69,7 +69,7 @@ export function testApplication(application: Application): void {
   const start = (directory: string, spec: string, ...args: readonly string[]): Promise<Program & { url: string }> =>
     serve([spec, '-v', ...args], { cwd: directory, env: ENV });
 
-  /** The status of the first visit, without an INI file that says when the program is ready. */
+  /** The status of the first request, with an INI file that does not say when the program is ready. */
   const firstStatus = async (url: string): Promise<number | undefined> => {
     const status = async (): Promise<number | undefined> => (await visitAll(url, visits.slice(0, 1)))[0]?.status;
     if (application.ready !== undefined) await eventually(async () => (await status()) === 200);
@@ -94,7 +94,7 @@ export function testApplication(application: Application): void {
       expect(await visitAll(site.url, visits)).toEqual(expected);
     });
 
-    // The last test of this program, which it ends.
+    // This is the last test of the program, because it ends the program.
     if (webSocket) {
       test('talks over a WebSocket and ends within two seconds while it is open', async () => {
         const { path, send, receive } = webSocket;
@@ -116,7 +116,7 @@ export function testApplication(application: Application): void {
       const { below } = application;
       const home = installWithIni(application);
       const wanted = below ? await seenUnderNodeBelow(application, below, home) : expected;
-      // Some frameworks redirect from the prefix with a slash.
+      // Some frameworks redirect from the prefix to the prefix with a slash.
       expect(wanted.map(({ status }) => status)).toContain(200);
       const { url } = await start(home, 'below.ini');
       const seen = await visitAll(url, belowPrefix(visits));
@@ -130,7 +130,7 @@ export function testApplication(application: Application): void {
       expect(await firstStatus(program.url)).toBe(200);
     });
 
-    // Where another program of the directory is found, `create .` writes nothing for this one.
+    // If paster finds another program of the directory, `create .` writes no file for this one.
     if (application.served === undefined) {
       test('is served by what create . writes', async () => {
         const directory = install(application);
@@ -170,7 +170,7 @@ export function testApplication(application: Application): void {
       expect(visitors.failures).toEqual([]);
       const { status, stdout, stderr } = await program.kill('SIGTERM');
       expect(status).toBe(0);
-      // Each worker lets its program finish: those that a HUP has replaced, and the last ones.
+      // Each worker lets its program finish: the workers that a HUP has replaced, and the last ones.
       if (lastWords) {
         const said = (stdout + stderr).match(new RegExp(lastWords.source, 'gm'));
         expect(said).toHaveLength(2 * (HUPS + 1));

@@ -1,13 +1,13 @@
-/** Visits a program like a browser that keeps cookies, and tells what of its responses has to be the same everywhere. */
+/** Visits a program like a browser that keeps cookies, and extracts the parts of its responses that must be the same everywhere. */
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ask } from '../../helpers/requests/ask.ts';
 import type { Visit } from './catalogue.ts';
 
-/** The host that every request asks for, whatever the port is. */
+/** The Host of every request, whatever the port is. */
 const HOST = 'app.example';
 
-/** Headers of the connection, which are those of the server that it leads to, of the clock, and of what a process counts. */
+/** Headers that depend on the connection and thus on the server, on the clock, or on a count in the process. */
 const PASSING_HEADERS = [
   'connection',
   'date',
@@ -26,7 +26,7 @@ export interface Seen {
   readonly body: string;
 }
 
-/** Makes one request after the other, in one session. */
+/** Makes requests one after the other, in one session. */
 export async function visitAll(origin: string, visits: readonly Visit[]): Promise<Seen[]> {
   const cookies = new Map<string, string>();
   const seen: Seen[] = [];
@@ -67,7 +67,7 @@ function withoutRandom(text: string): string {
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z/g, 'TIME');
 }
 
-/** Clients that ask for one path, each on a connection of its own, and rest a little: workers that start need the processor. */
+/** Clients that request one path, each on its own connection, with short pauses: workers that start need the processor. */
 export class Visitors {
   readonly failures: string[] = [];
   answered = 0;

@@ -15,7 +15,7 @@ import { serveApp } from '../static/serve.ts';
 import { bin, ENV, environ, node, scripts } from './scripts.ts';
 
 describe('the environment', () => {
-  test('is that of RFC 3875', async () => {
+  test('has the variables of RFC 3875', async () => {
     const env = await environ('/cgi-bin/env/a%20b/%C3%BC?x=%20&y', { host: 'h.example:81', 'x-some-header': 'v' });
     expect(env).toMatchObject({
       GATEWAY_INTERFACE: 'CGI/1.1',
@@ -43,7 +43,7 @@ describe('the environment', () => {
     expect((await environ('/cgi-bin/env/')).PATH_INFO).toBe('/');
   });
 
-  test('nothing of the client passes for a setting, nothing of the process for the request', async () => {
+  test('headers of the client cannot set HTTP_PROXY, and variables of the process cannot pass for the request’s', async () => {
     process.env['HTTP_PROXY'] = 'http://from-the-process/';
     process.env['PATH_TRANSLATED'] = '/from/the/process';
     process.env['SOME_SECRET'] = 'shared';
@@ -58,12 +58,12 @@ describe('the environment', () => {
     expect(alone.PATH).toBe(process.env['PATH']);
   });
 
-  test('variables of the configuration go before all others', async () => {
+  test('configured variables override all others', async () => {
     const environment = { REMOTE_USER: 'deploy', HTTP_PROXY: 'http://wanted/', SERVER_NAME: 'configured' };
     expect(await environ('/cgi-bin/env', { proxy: 'http://evil/' }, { environment })).toMatchObject(environment);
   });
 
-  test('credentials that a filter has verified are not passed on, others are', async () => {
+  test('credentials that a filter has verified are not passed on, unverified ones are', async () => {
     const headers = { authorization: 'Basic eDpwYXNzd29yZA==' };
     expect(await environ('/cgi-bin/env', headers)).toMatchObject({ HTTP_AUTHORIZATION: headers.authorization });
     const scripted = cgi({ script: join(scripts({ env: ENV }), 'env') });
@@ -76,13 +76,13 @@ describe('the environment', () => {
     expect(lines.join()).not.toContain('HTTP_AUTHORIZATION');
   });
 
-  test('bytes that are not UTF-8 come as the characters of latin-1', async () => {
+  test('bytes that are not UTF-8 are decoded as latin-1', async () => {
     const env = await environ('/cgi-bin/env', { 'x-a': 'caf\xe9', 'x-b': Buffer.from('café').toString('latin1') });
     expect(env).toMatchObject({ HTTP_X_A: 'café', HTTP_X_B: 'café' });
   });
 });
 
-test('a directory that cannot be searched is passed over', async () => {
+test('a directory of path that cannot be searched is skipped', async () => {
   const directory = scripts({ 'env.cgi': ENV });
   const loop = join(directory, 'loop');
   symlinkSync(loop, loop);
@@ -91,7 +91,7 @@ test('a directory that cannot be searched is passed over', async () => {
   expect(() => cgi({ script: 'nothing.cgi', path: [loop] })).toThrow(/there is no script nothing\.cgi/);
 });
 
-test('one script, with a query of its own', async () => {
+test('`script` finds one script and adds its own query to that of the request', async () => {
   const directory = scripts({ 'env.cgi': ENV });
   const at = async (app: App) => (await (await serveApp(app)).ask('/x?a=1')).body.toString();
   expect(await at(cgi({ script: join(directory, 'env.cgi') }))).toMatch(/^QUERY_STRING=a=1$/m);
@@ -104,7 +104,7 @@ test('one script, with a query of its own', async () => {
   expect(() => cgi({ script: 'nothing.cgi', path: [directory] })).toThrow(/there is no script nothing\.cgi/);
 });
 
-test('over HTTP/2', async () => {
+test('the environment and the body are the same over HTTP/2', async () => {
   const directory = scripts({ env: ENV.replace('Content-Type', 'Status: 201 Made\\nContent-Type') });
   const app = cgiBin({ directory });
   const server = createServer((req, res) => app(req as never, res as never)).listen(0, '127.0.0.1');
@@ -136,7 +136,7 @@ describe('the request’s body', () => {
     return `${response.status} ${(await response.text()).trim()}`;
   }
 
-  test('with a length, and in chunks without one', async () => {
+  test('reaches the script with Content-Length or, if chunked, without it', async () => {
     const { url } = await bin({ count: COUNT });
     const chunks = Array.from({ length: 64 }, () => Buffer.alloc(64 * 1024));
     const length = 64 * 64 * 1024;
@@ -145,12 +145,12 @@ describe('the request’s body', () => {
     expect(await post(`${url}/cgi-bin/count`, Buffer.alloc(0))).toBe('200 0 0');
   });
 
-  test('that the script does not read', async () => {
+  test('may be left unread by the script', async () => {
     const { url } = await bin({ deaf: '#!/bin/sh\nexec 0<&-\nprintf "Status: 413\\n\\nno"\n' });
     expect(await post(`${url}/cgi-bin/deaf`, Buffer.alloc(8 << 20))).toBe('413 no');
   });
 
-  test('a script that waits for a slow reader does not fill the memory', async () => {
+  test('a script that sends faster than the client reads does not fill the memory', async () => {
     const size = 256 << 20;
     const { port } = await bin({
       zeros: `#!/bin/sh\nprintf "Content-Length: ${size}\\n\\n"\nhead -c ${size} /dev/zero\n`,

@@ -10,18 +10,18 @@ import { eventually } from '../../helpers/programs/program.ts';
 import { askRaw, serveApp } from '../static/serve.ts';
 import { bin, ENV, scripts } from './scripts.ts';
 
-describe('what cannot be run', () => {
+describe('scripts that cannot be run', () => {
   test.each([
-    ['without a first line that names an interpreter', 'touch "$0.ran"\n', 0o755, /names no interpreter/],
+    ['without a #! line that names an interpreter', 'touch "$0.ran"\n', 0o755, /names no interpreter/],
     [
-      'with an interpreter that is not there',
+      'with an interpreter that does not exist',
       '#!/usr/bin/pythom3\n',
       0o755,
       /"\/usr\/bin\/pythom3", which is not there/,
     ],
-    ['with DOS line ends', '#!/bin/sh\r\necho\r\n', 0o755, /ends with CR LF/],
-    ['that may not be executed', '#!/bin/sh\n', 0o644, /may not be executed/],
-  ])('%s: a 500 that the log explains, and no shell', async (_name, text, mode, reason) => {
+    ['with CR LF line ends', '#!/bin/sh\r\necho\r\n', 0o755, /ends with CR LF/],
+    ['without permission to execute', '#!/bin/sh\n', 0o644, /may not be executed/],
+  ])('%s: responds 500, logs the reason and runs no shell', async (_name, text, mode, reason) => {
     const directory = scripts({ 'x.cgi': text });
     chmodSync(join(directory, 'x.cgi'), mode);
     const log: string[] = [];
@@ -32,17 +32,17 @@ describe('what cannot be run', () => {
     expect(existsSync(join(directory, 'x.cgi.ran'))).toBe(false);
   });
 
-  test('with an environment that is too large', async () => {
+  test('with an environment that is too large: responds 500', async () => {
     const environment = { LARGE: 'x'.repeat(4 << 20) };
     const { ask, log } = await bin({ x: ENV }, { environment, timeout: 0.2 });
     expect((await ask('/cgi-bin/x')).status).toBe(500);
     expect(log.join()).toMatch(/it cannot be run: spawn E2BIG/);
-    // Nothing of it is left to go off when the time is out.
+    // No timer of the failed start remains.
     await sleep(400);
     expect((await ask('/cgi-bin/x')).status).toBe(500);
   });
 
-  test('what a directory of scripts has else', async () => {
+  test('other files of a script directory are not served', async () => {
     const { ask, directory } = await bin({ '.hidden': ENV, 'sub/env': ENV, 'readme.txt': 'text', 'a b;id': ENV });
     chmodSync(join(directory, 'readme.txt'), 0o644);
     mkdirSync(join(directory, 'empty'));
@@ -62,7 +62,7 @@ describe('what cannot be run', () => {
     expect(await status('/cgi-bin/readme.txt')).toBe(403);
   });
 
-  test('a query is never an argument', async () => {
+  test('the query is never an argument', async () => {
     const { ask } = await bin({ args: '#!/bin/sh\nprintf "Content-Type: a/b\\n\\n$#"\n' });
     expect((await ask('/cgi-bin/args?-s+-d')).body.toString()).toContain('0');
   });
@@ -81,14 +81,14 @@ describe('limits', () => {
     }
   };
 
-  test('a script that does nothing for too long is ended, and what it has started with it', async () => {
+  test('a script that is silent for too long is ended, together with its children', async () => {
     const { ask, log, directory } = await bin({ x: SLEEP }, { timeout: 0.5 });
     expect((await ask('/cgi-bin/x')).status).toBe(504);
     expect(log.join()).toMatch(/nothing from it for 0\.5 s/);
     await eventually(() => !pids(directory).some(isAlive));
   });
 
-  test('one that goes on writing is not', async () => {
+  test('a script that keeps writing is not ended', async () => {
     const { ask } = await bin(
       { x: '#!/bin/sh\nprintf "Content-Type: a/b\\n\\n"\nfor i in 1 2 3 4 5 6 7 8; do sleep 0.2; echo $i; done\n' },
       { timeout: 1 },
@@ -96,7 +96,7 @@ describe('limits', () => {
     expect((await ask('/cgi-bin/x')).body.toString()).toContain('8');
   });
 
-  test('the client leaves: the script is ended, and what it has started with it', async () => {
+  test('when the client leaves, the script is ended together with its children', async () => {
     const { port, directory, log } = await bin({ x: SLEEP });
     const socket = connect(port, '127.0.0.1');
     socket.write('GET /cgi-bin/x HTTP/1.1\r\nHost: x\r\n\r\n');
@@ -104,18 +104,18 @@ describe('limits', () => {
     expect(pids(directory).every(isAlive)).toBe(true);
     socket.destroy();
     await eventually(() => !pids(directory).some(isAlive));
-    // A client may leave when it likes.
+    // A client may leave at any time, so nothing is logged.
     expect(log).toEqual([]);
   });
 
-  test('one that does not want to end is killed', async () => {
+  test('a script that ignores TERM is killed', async () => {
     const stubborn = '#!/bin/sh\ntrap "" TERM\necho $$ > "$0.pid"\nwhile :; do sleep 0.1; done\n';
     const { ask, directory } = await bin({ x: stubborn }, { timeout: 0.3 });
     expect((await ask('/cgi-bin/x')).status).toBe(504);
     await eventually(() => !isAlive(Number(readFileSync(join(directory, 'x.pid'), 'utf8'))));
   });
 
-  test('so many at once, and 503 for the next; one that ended makes room', async () => {
+  test('above the maximum number of processes the response is 503, until one of them ends', async () => {
     const wait = '#!/bin/sh\n: > "$0.$$.on"\nwhile [ ! -e "$0.go" ]; do sleep 0.05; done\nprintf "Status: 200\\n\\n"\n';
     const { ask, directory, port } = await bin({ x: wait }, { maxProcesses: 2 });
     const first = [askRaw(port, '/cgi-bin/x'), askRaw(port, '/cgi-bin/x')];
@@ -129,15 +129,15 @@ describe('limits', () => {
   const ECHO = '#!/bin/sh\nbody=$(cat)\nprintf "Content-Type: a/b\\n\\n%s" "$body"\n';
   const post = 'POST /cgi-bin/x HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n';
 
-  test('clients that do not send their bodies, or byte by byte, lose their scripts to others', async () => {
-    // Long enough to be asked, on a busy machine too, while they still have their scripts.
+  test('clients that send no body, or send it byte by byte, lose their script to other clients', async () => {
+    // The scripts must still be running when they are checked, even on a busy machine.
     const script = ECHO.replace('\n', '\necho >> "$0.begun"\n');
     const { ask, port, log, directory } = await bin({ x: script }, { maxProcesses: 3, timeout: 3 });
     const sockets = Array.from({ length: 3 }, () => connect(port, '127.0.0.1'));
     for (const socket of sockets) socket.on('error', () => {}).write(post);
     const drips = setInterval(() => sockets[0]?.write('x'), 50);
     onTestFinished(() => clearInterval(drips));
-    // Earlier, what is asked could have the place of one of them.
+    // Before that, the next request could take the place of one of them.
     const begun = join(directory, 'x.begun');
     await eventually(() => existsSync(begun) && readFileSync(begun, 'utf8').length === sockets.length);
     await eventually(async () => (await ask('/cgi-bin/x')).status === 503);
@@ -147,7 +147,7 @@ describe('limits', () => {
     await eventually(async () => (await ask('/cgi-bin/x')).status === 200);
   });
 
-  test('a client that sends slowly, but gets on, is waited for', async () => {
+  test('a client that sends slowly but steadily is not cut off', async () => {
     const { port } = await bin({ x: ECHO }, { timeout: 0.5 });
     const socket = connect(port, '127.0.0.1');
     socket.write(post.replace('100000', '8000').replace('Host', 'Connection: close\r\nHost'));

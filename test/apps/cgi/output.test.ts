@@ -9,7 +9,7 @@ describe('the script’s output', () => {
     return { ...(await served.ask(`/cgi-bin/${name}`, {}, method)), log: served.log };
   };
 
-  test('Status, headers of any line ends, repeated ones', async () => {
+  test('may have a Status, headers with any line ends, and repeated headers', async () => {
     const answer = await answerTo(
       say('Status: 404 Gone Fishing\\r\\nContent-Type: text/plain\\r\\nX-A:  b \\r\\n\\r\\nbody'),
     );
@@ -22,14 +22,14 @@ describe('the script’s output', () => {
     expect(await response.text()).toBe('');
   });
 
-  test('Location: to another place, and the status that goes with it', async () => {
+  test('may redirect to another site with Location, with the Status of the script', async () => {
     const away = await answerTo(say('Location: https://example.org/x\\n\\n'));
     expect(away).toMatchObject({ status: 302, headers: { location: 'https://example.org/x' } });
     expect(await answerTo(say('Status: 303 See\\nLocation: /cgi-bin/x\\n\\n'))).toMatchObject({ status: 303 });
     expect(await answerTo(say('Location: //evil.example/\\n\\n'))).toMatchObject({ status: 302 });
   });
 
-  test('Location: a path of this server is answered in its place, with GET and without a body', async () => {
+  test('may name a local path in Location, which is served instead, with GET and without a body', async () => {
     const { ask, log } = await bin({
       from: '#!/bin/sh\nprintf "Location: /cgi-bin/env/there?z=1\\n\\n"\n',
       elsewhere: '#!/bin/sh\nprintf "Location: /other/page\\n\\n"\n',
@@ -47,12 +47,12 @@ describe('the script’s output', () => {
     expect(log.join()).toMatch(/local redirects/);
   });
 
-  test('HEAD has no body', async () => {
+  test('has no body in response to HEAD', async () => {
     const answer = await answerTo(say('Content-Length: 4\\n\\nbody'), 'x', 'HEAD');
     expect(answer).toMatchObject({ status: 200, headers: { 'content-length': '4' }, body: Buffer.alloc(0) });
   });
 
-  test('a script that speaks HTTP itself', async () => {
+  test('may be a whole HTTP response if the script’s name begins with nph-', async () => {
     const good = await answerTo(say('HTTP/1.0 207 Multi\\r\\nX-A: b\\r\\n\\r\\nbody'), 'nph-x');
     expect(good).toMatchObject({ status: 207, headers: { 'x-a': 'b' } });
     expect(good.body.toString()).toContain('body');
@@ -80,7 +80,7 @@ describe('the script’s output', () => {
     await eventually(() => log.some((line) => reason.test(line)));
   });
 
-  test('a body that is longer than its Content-Length cannot pass for another answer; a shorter one is broken', async () => {
+  test('a body longer than its Content-Length cannot pass for a second response; a shorter one aborts the response', async () => {
     const long = await bin({ x: say('Content-Length: 2\\n\\nokHTTP/1.1 200 OK\\r\\n\\r\\n') });
     expect((await long.ask('/cgi-bin/x')).body.toString()).toBe('ok');
     expect(long.log.join()).toMatch(/longer than its Content-Length/);
@@ -90,7 +90,7 @@ describe('the script’s output', () => {
     await expect(fetch(`${killed.url}/cgi-bin/x`).then((response) => response.text())).rejects.toThrow();
   });
 
-  test('standard error goes to the log line by line, whatever is in it', async () => {
+  test('standard error is logged line by line, with control characters escaped', async () => {
     const { log } = await answerTo('#!/bin/sh\nprintf "one\\ntwo \\033[31m\\nthree" >&2\nprintf "Status: 204\\n\\n"\n');
     await eventually(() => log.length >= 3);
     expect(log.map((line) => line.replace(/^.*\/x: /, ''))).toEqual(['one', 'two \\x1b[31m', 'three']);

@@ -1,4 +1,4 @@
-/** Scripts behind a real HTTP server. */
+/** Serves CGI scripts by a real HTTP server. */
 import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CgiOptions, cgiBin } from '../../../src/apps/cgi/cgi.ts';
@@ -37,7 +37,7 @@ export async function bin(texts: Readonly<Record<string, string>>, options: CgiO
   return Object.assign(await serveApp(front), { log, directory });
 }
 
-/** One script, whose answer is parsed as `env` prints it. */
+/** Serves one script whose response is parsed as the output of `env`. */
 export async function environ(
   target: string,
   headers: Readonly<Record<string, string>> = {},

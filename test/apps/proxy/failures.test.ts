@@ -8,25 +8,25 @@ import { ask } from '../../helpers/requests/ask.ts';
 import { listen } from '../../protocol/listen.ts';
 import { proxied, rawUpstream, sendBytes } from './upstream.ts';
 
-describe('failures', () => {
-  test('a server that does not listen is 502', async () => {
+describe('a proxy', () => {
+  test('responds 502 if the server does not listen', async () => {
     const address = `http://127.0.0.1:${await freePort()}`;
     const reply = await ask(await listen(await proxy({ address })), '/', { method: 'POST', body: 'x' });
     expect(reply).toMatchObject({ status: 502, complete: true });
     expect(reply.body.toString()).toBe('Bad Gateway\n');
   });
 
-  test('one that hangs up is 502', async () => {
+  test('responds 502 if the server closes the connection', async () => {
     const { address } = await rawUpstream((socket) => socket.once('data', () => socket.destroy()));
     expect((await ask(await listen(await proxy({ address })), '/')).status).toBe(502);
   });
 
   test.each([
-    ['a status that is none', 'HTTP/1.1 099 Odd\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nok'],
-    ['a reason that cannot be sent on', 'HTTP/1.1 200 a\x01b\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nok'],
-    ['another protocol, which was not requested', 'HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'],
-    ['no HTTP', 'SSH-2.0-OpenSSH_9.2\r\n'],
-  ])('%s is 502, and the next request is answered', async (_what, answer) => {
+    ['an invalid status', 'HTTP/1.1 099 Odd\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nok'],
+    ['a reason with a control character', 'HTTP/1.1 200 a\x01b\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nok'],
+    ['an upgrade that was not requested', 'HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'],
+    ['another protocol than HTTP', 'SSH-2.0-OpenSSH_9.2\r\n'],
+  ])('responds 502 to %s, and the next request succeeds', async (_what, answer) => {
     let count = 0;
     const { address } = await rawUpstream((socket) =>
       socket.once('data', () => socket.end(count++ === 0 ? answer : 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')),
@@ -38,7 +38,7 @@ describe('failures', () => {
     expect((await ask(origin, '/')).status).toBe(200);
   });
 
-  test('one that says nothing is 504, and let go of', async () => {
+  test('responds 504 if the server does not respond, and closes that connection', async () => {
     let ended = false;
     const { address } = await rawUpstream((socket) => {
       socket.on('close', () => {
@@ -49,7 +49,7 @@ describe('failures', () => {
     await eventually(() => ended);
   });
 
-  test('one that breaks off, or stops in the middle, breaks the answer off', async () => {
+  test('aborts the response if the server disconnects or stalls in the middle', async () => {
     for (const ends of [true, false]) {
       const origin = await proxied(
         (_req, res) => {
@@ -62,7 +62,7 @@ describe('failures', () => {
     }
   });
 
-  test('a client that leaves is left for, before the answer and in the middle of it', async () => {
+  test('closes the connection to the server if the client leaves, before or during the response', async () => {
     for (const begins of [true, false]) {
       let arrived = false;
       let left = false;
@@ -83,7 +83,7 @@ describe('failures', () => {
     }
   });
 
-  test('an answer before the body has come does not wait for it', async () => {
+  test('forwards a response that comes before the whole body', async () => {
     const origin = await proxied((_req, res) => res.writeHead(413, { Connection: 'close' }).end('too large'));
     const text = await Promise.race([
       sendBytes(origin, 'POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1000000\r\n\r\nabc'),

@@ -19,8 +19,8 @@ async function textOf(req: IncomingMessage): Promise<string> {
   return Buffer.concat(parts).toString();
 }
 
-describe('what goes through', () => {
-  test('the request: its method, path, query and headers', async () => {
+describe('a proxy', () => {
+  test('forwards the request: its method, path, query and headers', async () => {
     const reply = await ask(await proxied(echoHead), '/a%2Fb/../c?d=%20', {
       method: 'PROPFIND',
       headers: { 'X-Own': ['1', '2'], Cookie: 'a=b' },
@@ -30,10 +30,10 @@ describe('what goes through', () => {
     expect(head.headers).toMatchObject({ 'x-own': '1, 2', cookie: 'a=b' });
   });
 
-  test('the answer: its status, reason, repeated headers and body', async () => {
+  test('forwards the response: its status, reason, repeated headers and body', async () => {
     const origin = await proxied((_req, res) => {
       res.writeHead(418, 'Short and stout', ['Set-Cookie', 'a=1', 'Set-Cookie', 'b=2', 'X-Own', 'caf\xe9']);
-      // A head that goes out with a text is UTF-8.
+      // Node encodes a head that is sent with a text as UTF-8.
       res.end(Buffer.from('tea'));
     });
     const reply = await ask(origin, '/');
@@ -45,7 +45,7 @@ describe('what goes through', () => {
   test.each([
     ['of known length', 'x'.repeat(200_000)],
     ['in chunks', ['one', 'y'.repeat(200_000), 'three']],
-  ])('a body %s, both ways', async (_kind, body) => {
+  ])('forwards a body %s, both ways', async (_kind, body) => {
     const origin = await proxied((req, res) => req.pipe(res));
     const reply = await ask(origin, '/', { method: 'POST', body });
     expect(reply.body.toString()).toBe(typeof body === 'string' ? body : body.join(''));
@@ -56,7 +56,7 @@ describe('what goes through', () => {
     [304, 'GET', ''],
     [200, 'HEAD', ''],
     [200, 'DELETE', 'gone'],
-  ])('%i to %s', async (status, method, expected) => {
+  ])('forwards the status %i to %s', async (status, method, expected) => {
     const origin = await proxied((_req, res) => res.writeHead(status, { 'X-Own': '1' }).end(expected));
     const reply = await ask(origin, '/', { method });
     expect(reply).toMatchObject({ status, complete: true });
@@ -64,7 +64,7 @@ describe('what goes through', () => {
     expect(reply.headers['x-own']).toBe('1');
   });
 
-  test('an answer as it comes', async () => {
+  test('streams the response', async () => {
     let finish = (): void => {};
     const origin = await proxied((_req, res) => {
       res.write('first');
@@ -76,7 +76,7 @@ describe('what goes through', () => {
     expect(await rest).toBe('first last');
   });
 
-  test('trailers and early hints', async () => {
+  test('forwards trailers and early hints', async () => {
     const origin = await proxied((_req, res) => {
       res.writeEarlyHints({ link: '</style.css>; rel=preload; as=style' });
       res.writeHead(200, { Trailer: 'X-Sum' });
@@ -89,7 +89,7 @@ describe('what goes through', () => {
     expect(text).toMatch(/\r\n0\r\nx-sum: 42\r\n\r\n$/i);
   });
 
-  test('below a path, on both sides', async () => {
+  test('adds the path of its address and removes the prefix of its mount', async () => {
     const address = await upstream(echoHead);
     for (const path of ['/app', '/app/']) {
       const inner = await proxy({ address: address + path });
@@ -100,7 +100,7 @@ describe('what goes through', () => {
     }
   });
 
-  test('to a Unix socket', async () => {
+  test('connects to a Unix socket', async () => {
     const path = join(temporaryDirectory(), 'app.sock');
     await startServer(createServer(echoHead), { path });
     const origin = await listen(await proxy({ address: `unix:${path}:/below` }));
@@ -109,7 +109,7 @@ describe('what goes through', () => {
     expect(head.headers['host']).toBe('localhost');
   });
 
-  test('from FastCGI too, a body without a length included', async () => {
+  test('forwards requests from FastCGI, even a body without a length', async () => {
     const address = await upstream(async (req, res) => res.end(`${req.method} ${await textOf(req)}`));
     const backend = await fastcgiBackend.start(await proxy({ address }));
     whenOver(() => backend.close());
@@ -121,14 +121,14 @@ describe('what goes through', () => {
     expect([known, chunked, none].map((answer) => answer?.body.toString())).toEqual(['POST abc', 'POST ab', 'GET ']);
   });
 
-  test('what cannot go on the wire is 400', async () => {
+  test('responds 400 to a header that HTTP cannot transmit', async () => {
     const backend = await fastcgiBackend.start(await proxy({ address: await upstream(echoHead) }));
     whenOver(() => backend.close());
     const { status } = await backend.request({ headers: { 'X-Own': 'a\x01b' } });
     expect(status).toBe(400);
   });
 
-  test('in a cascade: what the other server has not found is asked of the next', async () => {
+  test('in a cascade, lets the next application respond if the server responds 404', async () => {
     const address = await upstream(async (req, res) => {
       const body = await textOf(req);
       res.writeHead(req.url === '/here' ? 200 : 404, { 'X-Dropped': '1' }).end(`proxied ${body}`);
@@ -142,7 +142,7 @@ describe('what goes through', () => {
     expect(there.headers).not.toHaveProperty('x-dropped');
   });
 
-  test('connections are kept, and one that was closed in the meantime costs no request', async () => {
+  test('keeps connections, and retries if the server has closed one in the meantime', async () => {
     const sockets = new Set<unknown>();
     const server = createServer({ keepAliveTimeout: 5_000 }, (req, res) => {
       sockets.add(req.socket);

@@ -30,7 +30,7 @@ describe('headers', () => {
     expect(heard.join('')).not.toMatch(/x-mine|te: |proxy|secret|keep-alive: 1/i);
   });
 
-  test('X-Forwarded-*: the address is added, the others are replaced', async () => {
+  test('X-Forwarded-For is extended by the client’s address, the others are replaced', async () => {
     const origin = await proxied(echoHead);
     const head = JSON.parse(
       (
@@ -54,7 +54,7 @@ describe('headers', () => {
     expect(head.headers['host']).toMatch(/^127\.0\.0\.1:\d+$/);
   });
 
-  test('that only proxies set are left out, unless pass_headers names them', async () => {
+  test('that only proxies set are removed, unless pass_headers names them', async () => {
     const claims = { Forwarded: 'for=6.6.6.6', 'X-Real-IP': '6.6.6.6', X_Forwarded_Host: 'evil', 'X-Scheme': 'https' };
     const seen = async (options: { passHeaders?: readonly string[] }) => {
       const reply = await ask(await proxied(echoHead, options), '/', { headers: claims });
@@ -65,7 +65,7 @@ describe('headers', () => {
     expect(await seen({ passHeaders: ['X-Real-IP', 'forwarded'] })).toEqual(['Forwarded', 'X-Real-IP']);
   });
 
-  test('that suppress_http_headers names are left out', async () => {
+  test('named by suppress_http_headers are removed', async () => {
     const origin = await proxied(echoHead, { suppressHttpHeaders: ['Cookie', 'x_own'] });
     const reply = await ask(origin, '/', { headers: { Cookie: 'a', 'X-Own': '1', 'X-Other': '1' } });
     const { headers } = JSON.parse(reply.body.toString()) as Head;

@@ -1,4 +1,4 @@
-/** What a proxy refuses: methods, ambiguous lengths, and paths that leave the one that is proxied. */
+/** What a proxy refuses: methods, ambiguous lengths, and paths that leave the proxied directory. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { proxy } from '../../../src/apps/proxy/proxy.ts';
@@ -6,7 +6,7 @@ import { ask } from '../../helpers/requests/ask.ts';
 import { listen } from '../../protocol/listen.ts';
 import { echoHead, proxied, rawUpstream, sendBytes, upstream } from './upstream.ts';
 
-describe('what is refused', () => {
+describe('a proxy refuses', () => {
   test('methods that are not allowed', async () => {
     const origin = await proxied(echoHead, { allowedRequestMethods: ['get', 'head'] });
     const reply = await ask(origin, '/', { method: 'POST' });
@@ -16,7 +16,7 @@ describe('what is refused', () => {
 
   test.each([
     [
-      'both lengths',
+      'Content-Length and chunked',
       'Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /evil HTTP/1.1\r\nHost: x\r\n\r\n',
     ],
     ['two lengths', 'Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcde'],
@@ -24,30 +24,30 @@ describe('what is refused', () => {
     ['a signed length', 'Content-Length: +4\r\n\r\nabcd'],
     ['a list of lengths', 'Content-Length: 4, 4\r\n\r\nabcd'],
     ['an unknown encoding', 'Transfer-Encoding: xchunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n'],
-    ['a further encoding', 'Transfer-Encoding: gzip, chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n'],
-    ['an encoding behind another', 'Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n'],
+    ['a second encoding', 'Transfer-Encoding: gzip, chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n'],
+    ['an encoding after chunked', 'Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n'],
     ['a space before the colon', 'Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n'],
     ['a folded header', 'X: y\r\n Transfer-Encoding: chunked\r\nContent-Length : 4\r\n\r\nabcd'],
     ['a bare line feed', 'X: y\nContent-Length: 4\r\n\r\nabcd'],
     ['a chunk with a bad size', 'Transfer-Encoding: chunked\r\n\r\n0x4\r\nabcd\r\n0\r\n\r\n'],
-    ['a length that Connection takes out', 'Content-Length: 4\r\nConnection: content-length\r\n\r\nabcd'],
+    ['a Content-Length that Connection names', 'Content-Length: 4\r\nConnection: content-length\r\n\r\nabcd'],
     ['two hosts', 'Host: evil.example\r\nContent-Length: 0\r\n\r\n'],
-  ])('%s: nothing is smuggled', async (_what, rest) => {
+  ])('%s, so that no request is smuggled', async (_what, rest) => {
     const { address, heard } = await rawUpstream('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok');
     const origin = await listen(await proxy({ address }));
     const text = await Promise.race([sendBytes(origin, `POST / HTTP/1.1\r\nHost: x\r\n${rest}`), sleep(1500, 'open')]);
     expect(text).toMatch(/^HTTP\/1\.1 (?:400|501|502) /);
     expect(text).not.toMatch(/ 200 OK/);
     expect(heard.join('')).not.toContain('/evil');
-    // A body that breaks off in the middle may have begun; nothing that is complete has gone on.
+    // A body that is cut off in the middle may have been forwarded in part, but never with its end.
     expect(heard.join('')).not.toMatch(/\r\n0\r\n\r\n$|abcd$/);
   });
 
   test.each([
-    ['both lengths', 'Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n'],
+    ['Content-Length and chunked', 'Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n'],
     ['two lengths', 'Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcde'],
     ['a bare line feed in a header', 'X: a\nb\r\n\r\n'],
-  ])('an answer with %s is 502', async (_what, rest) => {
+  ])('a response with %s, as 502', async (_what, rest) => {
     const { address } = await rawUpstream(`HTTP/1.1 200 OK\r\n${rest}`);
     expect((await ask(await listen(await proxy({ address })), '/')).status).toBe(502);
   });
@@ -61,12 +61,12 @@ describe('what is refused', () => {
     '/..\\admin',
     '/..;/admin',
     '/a/..',
-  ])('%s would leave the path of the address', async (path) => {
+  ])('%s, which would leave the path of the address', async (path) => {
     const address = `${await upstream(echoHead)}/app`;
     expect((await ask(await listen(await proxy({ address })), path)).status).toBe(400);
   });
 
-  test.each(['/..a', '/a..b', '/...', '/?x=/../y', '/a.b/.c'])('%s would not', async (path) => {
+  test.each(['/..a', '/a..b', '/...', '/?x=/../y', '/a.b/.c'])('but not %s', async (path) => {
     const address = `${await upstream(echoHead)}/app`;
     expect((await ask(await listen(await proxy({ address })), path)).status).toBe(200);
   });

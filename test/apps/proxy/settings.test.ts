@@ -1,4 +1,4 @@
-/** Settings of a proxy that are errors. */
+/** Invalid settings of a proxy. */
 import { expect, test } from 'vitest';
 import { proxy } from '../../../src/apps/proxy/proxy.ts';
 import { proxySettings } from '../../../src/apps/proxy/settings.ts';

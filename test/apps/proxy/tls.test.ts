@@ -11,8 +11,8 @@ import { ask } from '../../helpers/requests/ask.ts';
 import { makeCertificate } from '../../helpers/web-servers/certificate.ts';
 import { echoHead, type Head, sendBytes, startServer } from './upstream.ts';
 
-describe('over TLS', () => {
-  /** Starts a server with a certificate for 127.0.0.1, which upgrades too, and a proxy that trusts it or not. */
+describe('a proxy over TLS', () => {
+  /** Starts a server with a certificate for 127.0.0.1, which also upgrades, and a proxy that trusts it or not. */
   async function behind(part: (host: string) => string, trusts: boolean): Promise<string> {
     const directory = temporaryDirectory({});
     const certificate = makeCertificate(directory);
@@ -30,12 +30,12 @@ describe('over TLS', () => {
     return (await serve(['x.ini'], { cwd: directory, env })).url;
   }
 
-  test('a certificate of an unknown authority is 502', async () => {
+  test('responds 502 if an unknown authority has signed the certificate', async () => {
     const url = await behind((host) => `proxy\naddress = https://${host}`, false);
     expect((await ask(url, '/')).status).toBe(502);
   });
 
-  test('the certificate is to be that of the server behind, whatever host the client names', async () => {
+  test('requires the certificate of the address, whatever host the client names', async () => {
     const url = await behind((host) => `transparent_proxy\nforce_scheme = https\nforce_host = ${host}`, true);
     const reply = await ask(url, '/', { headers: { Host: 'any.example' } });
     expect(reply.status).toBe(200);

@@ -1,4 +1,4 @@
-/** The transparent proxy: which hosts it connects to, and what it leaves as it is. */
+/** The transparent proxy: which hosts it connects to, and what it leaves unchanged. */
 import { describe, expect, test } from 'vitest';
 import { transparentProxy } from '../../../src/apps/proxy/proxy.ts';
 import { makeTransparentProxy, transparentProxySettings } from '../../../src/apps/proxy/settings.ts';
@@ -7,8 +7,8 @@ import { ask } from '../../helpers/requests/ask.ts';
 import { listen } from '../../protocol/listen.ts';
 import { echoHead, type Head, upstream } from './upstream.ts';
 
-describe('the transparent one', () => {
-  test('goes where it is forced to, with the Host header and the whole path as they came', async () => {
+describe('the transparent proxy', () => {
+  test('connects to force_host, and leaves the Host header and the whole path unchanged', async () => {
     const forceHost = new URL(await upstream(echoHead)).host;
     const origin = await listen(await urlMap({ '/below': await transparentProxy({ forceHost }) }));
     const reply = await ask(origin, '/below/x?y', { headers: { Host: 'any.example:81' } });
@@ -20,7 +20,7 @@ describe('the transparent one', () => {
     }
   });
 
-  test('goes to hosts that are allowed, and to no other, however they are written', async () => {
+  test('connects to allowed hosts and to no other, however they are written', async () => {
     const asked: string[] = [];
     const allowed = new URL(
       await upstream((req, res) => {
@@ -64,7 +64,7 @@ describe('the transparent one', () => {
     expect(asked).toEqual(['/']);
   });
 
-  test('goes nowhere unless it is said where', async () => {
+  test('connects nowhere without force_host or allowed_hosts', async () => {
     await expect(transparentProxy({})).rejects.toThrow(/whatever host a client names/);
     await expect(transparentProxy({ forceHost: 'a b' })).rejects.toThrow(/not of the form/);
     const result = transparentProxySettings['~standard'].validate({ allowed_hosts: '*' });

@@ -1,4 +1,4 @@
-/** Servers for the tests of the proxies to connect to, and a client that sends bytes. */
+/** Servers that the tests of proxies connect to, and a client that sends bytes. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, createServer as createNetServer, type Socket } from 'node:net';
@@ -8,7 +8,7 @@ import { listen } from '../../protocol/listen.ts';
 
 type Listener = (req: IncomingMessage, res: ServerResponse) => unknown;
 
-/** Starts a server of Node, which ends with the test. */
+/** Starts a server of Node, which closes with the test. */
 export async function startServer(
   server: Server,
   at: { port: number; host: string } | { path: string },
@@ -35,7 +35,7 @@ export async function proxied(listener: Listener, options: Partial<ProxyOptions>
   return listen(await proxy({ address: await upstream(listener), ...options }));
 }
 
-/** Starts a server that sends exactly these bytes to each client, and keeps what it receives. */
+/** Starts a server that sends exactly these bytes to each client, and records what it receives. */
 export async function rawUpstream(
   response: string | ((socket: Socket) => void),
 ): Promise<{ address: string; heard: string[] }> {
@@ -57,7 +57,7 @@ export async function rawUpstream(
   return { address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, heard };
 }
 
-/** Sends these bytes. @returns what comes until the connection ends. */
+/** Sends these bytes. @returns everything received until the connection ends. */
 export async function sendBytes(origin: string, bytes: string): Promise<string> {
   const { hostname, port } = new URL(origin);
   const socket = connect(Number(port), hostname).setEncoding('latin1');

@@ -31,7 +31,7 @@ describe('WebSockets', () => {
 
   const ACCEPTED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
 
-  test('go through both ways, and either end closes both', async () => {
+  test('are forwarded both ways, and either end closes both', async () => {
     for (const closing of ['client', 'server']) {
       const { origin, sockets, heads } = await upgrading(ACCEPTED);
       const { hostname, port } = new URL(origin);
@@ -56,24 +56,24 @@ describe('WebSockets', () => {
     }
   });
 
-  test('that are refused are answered with the refusal', async () => {
+  test('that the server refuses get its refusal', async () => {
     const { origin } = await upgrading('HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\nX-Own: 1\r\n\r\nno');
     const text = await sendBytes(origin, HANDSHAKE);
     expect(text).toMatch(/^HTTP\/1\.1 401 .*no$/s);
   });
 
-  test('to a server that does not listen are 502', async () => {
+  test('get 502 if the server does not listen', async () => {
     const origin = await listen(await proxy({ address: `http://127.0.0.1:${await freePort()}` }));
     expect(await sendBytes(origin, HANDSHAKE)).toMatch(/^HTTP\/1\.1 502 /);
   });
 
-  test('to one that says nothing are 504', async () => {
+  test('get 504 if the server does not respond', async () => {
     const { address } = await rawUpstream(() => {});
     const origin = await listen(await proxy({ address, timeout: 0.1 }));
     expect(await sendBytes(origin, HANDSHAKE)).toMatch(/^HTTP\/1\.1 504 /);
   });
 
-  test('only: another protocol is declined, and a handshake with a body refused', async () => {
+  test('are the only upgrade: another protocol is ignored, and a handshake with a body is refused', async () => {
     const origin = await proxied(echoHead);
     const h2c = HANDSHAKE.replace('websocket', 'h2c').replace(
       'Connection: Upgrade',

@@ -1,4 +1,4 @@
-/** Every attack of the table gives a 4xx, or what lies inside: never a byte from outside the document root. */
+/** Every attack of the table gets a 4xx, or a file of the document root: never a byte from outside. */
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -11,7 +11,7 @@ const SECRET = 'S3CRET-OUTSIDE';
 const HIDDEN = 'H1DDEN-DOTFILE';
 const HELLO = 'hello, world';
 
-/** A root with everything around it and in it that an attack could reach. */
+/** A document root, with files inside and around it that an attack could reach. */
 function tree(): string {
   const directory = temporaryDirectory({
     'secret.txt': SECRET,
@@ -62,19 +62,19 @@ async function attackAll(ask: Ask, prefix: string, hidden: boolean): Promise<voi
 }
 
 test.each<Dotfiles>(['ignore', 'deny'])(
-  'dotfiles = %s: every attack is refused, or answered from inside',
+  'dotfiles = %s: every attack is refused, or gets a file of the document root',
   async (dotfiles) => {
     const { ask } = await serveApp(staticFiles({ documentRoot: tree(), dotfiles, precompressed: dotfiles === 'deny' }));
     await attackAll(ask, '', true);
   },
 );
 
-test('dotfiles = allow: nothing from outside', async () => {
+test('dotfiles = allow: no attack gets a file from outside', async () => {
   const { ask } = await serveApp(staticFiles({ documentRoot: tree(), dotfiles: 'allow' }));
   await attackAll(ask, '', false);
 });
 
-test('below a prefix', async () => {
+test('below a prefix no attack gets a file from outside', async () => {
   const filtered = await withStaticFiles({ documentRoot: tree() })((_req, res) => {
     res.statusCode = 404;
     res.end();
@@ -83,7 +83,7 @@ test('below a prefix', async () => {
   await attackAll(ask, '/static', true);
 });
 
-test('a symbolic link within the root is followed', async () => {
+test('a symbolic link to a file of the document root is followed', async () => {
   const root = tree();
   symlinkSync('sub', join(root, 'link-in'));
   const { ask } = await serveApp(staticFiles({ documentRoot: root }));

@@ -1,13 +1,13 @@
 /**
- * Requests that try to get out of a document root, as a table: the group, the target as it is sent, and headers. Around the
- * root lies what `tree` of the test makes.
+ * Requests that try to leave a document root, as a table: the group, the target as it is sent, and headers. The `tree` of the
+ * test creates the files around the root.
  */
 
 export interface Attack {
   readonly group: string;
   readonly target: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** What is right: a refusal (any 4xx), or a harmless answer with what lies inside. */
+  /** A safe result is a refusal (any 4xx), or a harmless response with a file of the document root. */
   readonly harmless?: true;
 }
 

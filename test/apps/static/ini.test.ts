@@ -1,4 +1,4 @@
-/** Static files by an INI file: the names of Paste, paths relative to the file, Tornado's flags. */
+/** Static files from an INI file: the names of Paste, paths relative to the file, Tornado's flags. */
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -46,7 +46,7 @@ async function served(globalConf: Record<string, string>) {
   return { ...(await serveApp(app)), directory };
 }
 
-test('an application under a map of URLs, and a filter', async () => {
+test('static works as an application in a URL map, and as a filter', async () => {
   const { ask } = await served({});
   expect(await ask('/files/a.txt')).toMatchObject({ status: 200, headers: { 'cache-control': 'public, max-age=60' } });
   expect((await ask('/files')).headers['location']).toBe('/files/');
@@ -57,8 +57,12 @@ test('an application under a map of URLs, and a filter', async () => {
 });
 
 test.each([
-  ['debug', { debug: 'true' }, true],
-  ['static_hash_cache by itself', { debug: 'true', static_hash_cache: 'true' }, false],
+  ['with debug, the URL of an edited file changes at once', { debug: 'true' }, true],
+  [
+    'static_hash_cache overrides debug: the URL changes when the edit is noticed',
+    { debug: 'true', static_hash_cache: 'true' },
+    false,
+  ],
 ])('%s', async (_name, globalConf, anew) => {
   const { ask, directory } = await served(globalConf);
   const urlOf = async (): Promise<string> => (await ask('/page')).body.toString();
@@ -69,7 +73,7 @@ test.each([
   else await eventually(async () => (await urlOf()) !== old);
 });
 
-test('a file without permission to read is 403, as in Paste', async () => {
+test('a file without read permission responds 403, as in Paste', async () => {
   const directory = temporaryDirectory({
     'x.ini':
       '[app:main]\nuse = egg:Paste#static\ndocument_root = files\n[server:main]\nuse = egg:Paste#http\nport = 0\n',

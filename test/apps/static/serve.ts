@@ -1,4 +1,4 @@
-/** A directory of files behind a real HTTP server, and requests whose targets no client library tidies up. */
+/** Serves a directory of files by a real HTTP server, and sends requests whose targets no client library normalizes. */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
@@ -31,7 +31,7 @@ export async function serveApp(app: App): Promise<{ ask: Ask; port: number; url:
   return { port, url: `http://127.0.0.1:${port}`, ask: (...request) => askRaw(port, ...request) };
 }
 
-/** Sends the target as it is, and reads the answer up to the end of the connection. */
+/** Sends the target unchanged, and reads the response up to the end of the connection. */
 export async function askRaw(
   port: number,
   target: string,

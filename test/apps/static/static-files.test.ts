@@ -1,4 +1,4 @@
-/** The static application: what it sends, when a browser may keep it, and what it is mounted at. */
+/** The static application: what it sends, when a browser may cache it, and how it works below a mount. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -33,7 +33,7 @@ function files(options: Partial<StaticFilesOptions> = {}): ReturnType<typeof ser
   return Object.assign(serveApp(staticFiles({ documentRoot: directory, ...options })), { directory });
 }
 
-/** The application as a map of URLs mounts it. */
+/** The application, mounted by a URL map. */
 const mounted =
   (prefix: string, app: App): App =>
   (req, res) => {
@@ -41,7 +41,7 @@ const mounted =
     return app(req, res);
   };
 
-test('a file has its type, length, date and tag, and is asked for again each time', async () => {
+test('a file is sent with its type, length, date and ETag, and browsers revalidate it each time', async () => {
   const { ask } = await files();
   const answer = await ask('/hello.txt');
   expect(answer).toMatchObject({ status: 200, body: Buffer.from('hello, world') });
@@ -59,7 +59,7 @@ test('a file has its type, length, date and tag, and is asked for again each tim
   expect(head.headers['content-length']).toBe('12');
 });
 
-test('conditional requests', async () => {
+test('conditional requests get 304 or 412', async () => {
   const { ask } = await files();
   const { etag = '', 'last-modified': date = '' } = (await ask('/hello.txt')).headers;
   const same = await ask('/hello.txt', { 'if-none-match': etag });
@@ -71,7 +71,7 @@ test('conditional requests', async () => {
   expect(failed.headers).not.toHaveProperty('etag');
 });
 
-test('ranges', async () => {
+test('range requests get the range', async () => {
   const { ask } = await files();
   const { headers, ...part } = await ask('/hello.txt', { range: 'bytes=7-' });
   expect(part).toEqual({ status: 206, body: Buffer.from('world') });
@@ -83,7 +83,7 @@ test('ranges', async () => {
   expect((await ask('/hello.txt', { range: 'bytes=0-1', 'if-range': '"other"' })).status).toBe(200);
 });
 
-test('GET and HEAD only', async () => {
+test('only GET and HEAD are allowed', async () => {
   const { ask } = await files();
   for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'PROPFIND']) {
     expect(await ask('/hello.txt', { 'content-length': '0' }, method)).toMatchObject({
@@ -95,7 +95,7 @@ test('GET and HEAD only', async () => {
   }
 });
 
-test('in a cascade a form for which there is no file goes to the next application, as in Paste', async () => {
+test('in a cascade, a POST to a path without a file goes to the next application, as in Paste', async () => {
   const directory = temporaryDirectory({ ...FILES, 'robots.txt': 'robots' });
   const site: App = async (req, res) => {
     let body = '';
@@ -110,7 +110,7 @@ test('in a cascade a form for which there is no file goes to the next applicatio
   for (const path of ['/hello.txt', '/', '/robots.txt']) expect((await ask(path, {}, 'POST')).status).toBe(405);
 });
 
-test('a directory is its index, by a path with a slash at the end', async () => {
+test('a directory path that ends with a slash serves its index', async () => {
   const { ask } = await files();
   expect((await ask('/')).body.toString()).toBe('<p>root</p>');
   expect((await ask('/docs/?x')).body.toString()).toBe('<p>docs</p>');
@@ -120,12 +120,12 @@ test('a directory is its index, by a path with a slash at the end', async () => 
   expect((await ask('/nothing')).status).toBe(404);
 });
 
-test('other indexes, or none', async () => {
+test('index names other index files, or none', async () => {
   expect((await (await files({ index: ['a b.txt', 'index.html'] })).ask('/docs/')).body.toString()).toBe('blank');
   expect((await (await files({ index: [] })).ask('/docs/')).status).toBe(404);
 });
 
-test('a redirect stays below what it is mounted at, and on this host', async () => {
+test('a redirect stays below the mount, and on this host', async () => {
   const directory = temporaryDirectory(FILES);
   const { ask } = await serveApp(mounted('/static', staticFiles({ documentRoot: directory })));
   expect(await ask('/static/docs')).toMatchObject({ status: 301, headers: { location: '/static/docs/' } });
@@ -135,7 +135,7 @@ test('a redirect stays below what it is mounted at, and on this host', async () 
   expect(await root.ask('http://evil.example/docs')).toMatchObject({ status: 301, headers: { location: '/docs/' } });
 });
 
-test('dotfiles are not there, unless it is said otherwise', async () => {
+test('dotfiles are not found, unless the setting dotfiles says otherwise', async () => {
   const ignoring = await files();
   expect((await ignoring.ask('/.env')).status).toBe(404);
   expect((await ignoring.ask('/.well-known/x')).status).toBe(404);
@@ -143,7 +143,7 @@ test('dotfiles are not there, unless it is said otherwise', async () => {
   expect((await (await files({ dotfiles: 'allow' })).ask('/%2Eenv')).body.toString()).toBe('SECRET');
 });
 
-test('the right version may be kept for a year, another may not', async () => {
+test('a URL with the current version may be cached for a year, one with another version may not', async () => {
   const served = files({ cacheMaxAge: 60 });
   const { ask } = await served;
   const staticUrl = makeStaticUrl({ documentRoot: served.directory, urlPrefix: '/' });
@@ -161,7 +161,7 @@ test('the right version may be kept for a year, another may not', async () => {
   expect(failed.headers).not.toHaveProperty('cache-control');
 });
 
-test('the version follows the content, whatever way it changes', async () => {
+test('the version changes with the content, however the file is replaced', async () => {
   const served = files();
   const { ask } = await served;
   const file = join(served.directory, 'hello.txt');
@@ -182,14 +182,14 @@ test('the version follows the content, whatever way it changes', async () => {
     const old = staticUrl('hello.txt');
     expect((await ask(old)).headers['cache-control']).toBe(IMMUTABLE);
     change();
-    // Even before the change is told: what is sent is not what was hashed.
+    // The URL is current even before the change is noticed: the content that is sent is not the one that was hashed.
     expect((await ask(old)).headers['cache-control']).toBe('public, max-age=0');
     const now = await eventually(() => staticUrl('hello.txt') !== old && staticUrl('hello.txt'));
     await eventually(async () => (await ask(now)).headers['cache-control'] === IMMUTABLE);
   }
 });
 
-test('a directory that another one takes the place of, and a symbolic link that leads elsewhere', async () => {
+test('the version changes when a directory is replaced, or a symbolic link leads elsewhere', async () => {
   const directory = temporaryDirectory({ 'a/x.js': 'one', 'b/x.js': 'two' });
   symlinkSync('a', join(directory, 'current'));
   const staticUrl = makeStaticUrl({ documentRoot: directory });
@@ -202,7 +202,7 @@ test('a directory that another one takes the place of, and a symbolic link that 
 
 const strace = requireProgram('strace');
 
-test.skipIf(!strace)('an unchanged file costs no input or output', () => {
+test.skipIf(!strace)('further URLs of an unchanged file need no system calls', () => {
   const directory = temporaryDirectory(FILES);
   const script = `
 import { makeStaticUrl } from ${JSON.stringify(join(import.meta.dirname, '../../../dist/index.js'))};
@@ -212,7 +212,7 @@ process.stderr.write('MARK-1\\n');
 for (let i = 0; i < 1000; i++) staticUrl('hello.txt');
 process.stderr.write('MARK-2\\n');
 `;
-  // Not in the directory that is watched: each line of the trace would be a change, and so another line.
+  // The trace is not in the watched directory: each of its lines would be a change and cause another line.
   const trace = join(temporaryDirectory(), 'trace');
   const file = join(directory, 'script.mjs');
   writeFileSync(file, script);
@@ -220,12 +220,12 @@ process.stderr.write('MARK-2\\n');
   const calls = readFileSync(trace, 'utf8')
     .split('\n')
     .filter((line) => line.includes('hello.txt'));
-  // One each of realpath's, open and no more, for a thousand and one URLs.
+  // One each of realpath's calls and of open, and no more, for 1001 URLs.
   expect(calls.filter((line) => line.includes('openat'))).toHaveLength(1);
   expect(calls.length).toBeLessThan(5);
 });
 
-test('without the cache each URL is that of the content at this moment', () => {
+test('without the hash cache each URL has the version of the current content', () => {
   const directory = temporaryDirectory(FILES);
   const staticUrl = makeStaticUrl({ documentRoot: directory, hashCache: false });
   const old = staticUrl('hello.txt');
@@ -233,7 +233,7 @@ test('without the cache each URL is that of the content at this moment', () => {
   expect(staticUrl('hello.txt')).not.toBe(old);
 });
 
-test('a URL of what is not there, and of odd names', () => {
+test('the URL of a missing file has no version, and odd names are escaped', () => {
   const directory = temporaryDirectory({ 'ä b#?.txt': 'x' });
   execFileSync('mkfifo', [join(directory, 'pipe')]);
   const staticUrl = makeStaticUrl({ documentRoot: directory, urlPrefix: 'https://cdn.example/s/' });
@@ -242,7 +242,7 @@ test('a URL of what is not there, and of odd names', () => {
   expect(staticUrl('/ä b#?.txt')).toMatch(/^https:\/\/cdn\.example\/s\/%C3%A4%20b%23%3F\.txt\?v=[0-9a-f]{20}$/);
 });
 
-test('a URL tells nothing of what lies outside the directory', () => {
+test('the URL of a file outside the directory reveals nothing of its content', () => {
   const directory = temporaryDirectory({ 'secret.txt': 'x', 'static/inside.txt': 'y' });
   const documentRoot = join(directory, 'static');
   symlinkSync('../secret.txt', join(documentRoot, 'link.txt'));
@@ -255,7 +255,7 @@ test('a URL tells nothing of what lies outside the directory', () => {
   }
 });
 
-test('a variant that is compressed already, for who takes it', async () => {
+test('a precompressed variant is sent to clients that accept it', async () => {
   const served = files({ precompressed: true });
   const { directory } = served;
   writeFileSync(join(directory, 'hello.txt.br'), brotliCompressSync('hello, world'));
@@ -286,7 +286,7 @@ test('a variant that is compressed already, for who takes it', async () => {
   expect((await ask('/hello.txt.br')).headers).not.toHaveProperty('content-encoding');
 });
 
-test('a variant that is older than its file is passed over, and the version is that of the file', async () => {
+test('a variant older than its file is not sent, and the version is that of the file', async () => {
   const served = files({ precompressed: true });
   const variant = join(served.directory, 'hello.txt.gz');
   writeFileSync(variant, gzipSync('hello, world'));
@@ -302,7 +302,7 @@ test('a variant that is older than its file is passed over, and the version is t
   expect(plain.headers['cache-control']).toBe(IMMUTABLE);
 });
 
-test('robots.txt and favicon.ico by their whole path', async () => {
+test('robots.txt and favicon.ico are served at their whole path', async () => {
   const directory = temporaryDirectory({ 's/robots.txt': 'inside', 'other/r.txt': 'outside', 's/x': 'x' });
   const documentRoot = join(directory, 's');
   const at = (options: Partial<StaticFilesOptions>) => staticFiles({ documentRoot, ...options });
@@ -314,7 +314,7 @@ test('robots.txt and favicon.ico by their whole path', async () => {
   expect((await named.ask('/other/r.txt')).status).toBe(404);
 });
 
-test('as a filter: files below the prefix, the application everywhere else', async () => {
+test('as a filter it serves the files below the prefix, and the application everything else', async () => {
   const directory = temporaryDirectory({ ...FILES, 'robots.txt': 'no robots' });
   const app: App = (req: StaticRequest, res) => res.end(`${req.url} ${req.staticUrl?.('hello.txt')}`);
   const filtered = await withStaticFiles({ documentRoot: directory })(app);
@@ -330,7 +330,7 @@ test('as a filter: files below the prefix, the application everywhere else', asy
   expect((await below.ask('/app/x')).body.toString()).toMatch(/^\/x \/app\/static\/hello\.txt\?v=/);
 });
 
-test('a document root that is exchanged, and what it led to removed', async () => {
+test('the document root may be a symbolic link that changes, and its old target may be removed', async () => {
   const directory = temporaryDirectory({ '1/x': 'one', '2/x': 'two', '3/x': 'three' });
   const current = join(directory, 'current');
   symlinkSync('1', current);
@@ -345,7 +345,7 @@ test('a document root that is exchanged, and what it led to removed', async () =
   expect(await ask('/x')).toMatchObject({ status: 200, body: Buffer.from('three') });
 });
 
-test('what has become a symbolic link to the outside is not there, however lately it was served', async () => {
+test('a path that becomes a symbolic link to the outside is not served any more, even if it was just served', async () => {
   const directory = temporaryDirectory({
     'root/sub/x': 'inside',
     'root/sub/x.gz': 'inside, compressed',
@@ -371,7 +371,7 @@ test('what has become a symbolic link to the outside is not there, however latel
   }
 });
 
-test('a file that another one takes the place of is served at once', async () => {
+test('a file that is replaced is served at once', async () => {
   const served = files();
   const { directory } = served;
   const { ask } = await served;
@@ -381,7 +381,7 @@ test('a file that another one takes the place of is served at once', async () =>
   expect((await ask('/hello.txt')).body.toString()).toBe('new');
 });
 
-test('a named pipe is no file', async () => {
+test('a named pipe is not served', async () => {
   const served = files();
   execFileSync('mkfifo', [join(served.directory, 'pipe')]);
   expect((await (await served).ask('/pipe')).status).toBe(404);

@@ -1,4 +1,4 @@
-/** Another process that replaces what is served by symbolic links to the outside, while it is served. */
+/** Another process replaces served files and directories by symbolic links to the outside, while requests run. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -26,7 +26,7 @@ import { type Answer, serveApp } from './serve.ts';
 const SECRET = 'S3CRET';
 const REQUESTS = 4000;
 
-/** `root` with files, and the same names outside it with a secret. */
+/** `root` with files, and files of the same names outside it that contain a secret. */
 function tree(): { directory: string; root: string } {
   const directory = temporaryDirectory({
     'root/sub/x.txt': 'inside',
@@ -40,7 +40,7 @@ function tree(): { directory: string; root: string } {
   return { directory, root: join(directory, 'root') };
 }
 
-/** Swaps a directory and a file with links to the outside and back, without a pause, until the test ends. */
+/** Replaces a directory and a file by links to the outside and back, without a pause, until the test ends. */
 async function startSwapping(root: string): Promise<ChildProcess> {
   const script = `
     const { renameSync, symlinkSync, unlinkSync, writeFileSync } = require('node:fs');
@@ -67,7 +67,7 @@ async function startSwapping(root: string): Promise<ChildProcess> {
 }
 
 test.each([false, true])(
-  'nothing from outside is sent while links are swapped (precompressed: %s)',
+  'no file from outside is sent while links are swapped (precompressed: %s)',
   async (precompressed) => {
     const { root } = tree();
     const { ask } = await serveApp(staticFiles({ documentRoot: root, precompressed }));
@@ -85,7 +85,7 @@ test.each([false, true])(
   },
 );
 
-test('a link that has come after the look-up is not followed', async () => {
+test('a link that appears after the look-up is not followed', async () => {
   const { root } = tree();
   const documentRoot = new DocumentRoot(root);
   const names = ['sub/x.txt', 'file.txt'];
@@ -102,7 +102,7 @@ test('a link that has come after the look-up is not followed', async () => {
   }
 });
 
-test('what was opened is sent, whatever has its name by then', async () => {
+test('the opened file is sent, even if its name now leads elsewhere', async () => {
   const { root } = tree();
   const file = (await new DocumentRoot(root).open(join(root, 'sub/x.txt'))) as OpenedFile;
   onTestFinished(() => closeSync(file.fd));
@@ -111,7 +111,7 @@ test('what was opened is sent, whatever has its name by then', async () => {
   expect(readFileSync(file.fd, 'utf8')).toBe('inside');
 });
 
-test('a URL has no version of what a link has come in place of', async () => {
+test('a URL never has the version of a file outside that a link leads to', async () => {
   const { root } = tree();
   await startSwapping(root);
   const staticUrl = makeStaticUrl({ documentRoot: root, hashCache: false });
@@ -120,7 +120,7 @@ test('a URL has no version of what a link has come in place of', async () => {
   expect(urls.filter((url) => url.endsWith(outside))).toHaveLength(0);
 });
 
-test.runIf(process.platform === 'linux')('every file is closed, whatever becomes of the request', async () => {
+test.runIf(process.platform === 'linux')('every file is closed, however the request ends', async () => {
   const { root } = tree();
   mkdirSync(join(root, 'empty'));
   execFileSync('mkfifo', [join(root, 'pipe')]);

@@ -1,4 +1,4 @@
-/** `paster export` for each web server: no spelling of a path gets a hidden file, or one that a filter protects. */
+/** `paster export` for each web server: no spelling of a path reaches a hidden file, or one that a filter protects. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -59,7 +59,7 @@ const HIDDEN_BELOW = [
 
 const PATHS = DIRECTORIES.flatMap((directory) => [...HIDDEN, ...HIDDEN_BELOW].map((name) => directory + name));
 
-/** Beside the open files, those that only an address outside 127.0.0.0/8 may have, and the project's own. */
+/** Besides the open files: files that only an address outside 127.0.0.0/8 may read, and the project's own. */
 const PROTECTED = [
   '/closed/page.txt',
   '/Closed/page.txt',

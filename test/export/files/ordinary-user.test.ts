@@ -1,4 +1,4 @@
-/** `paster export --standalone`, run by a user who is not root: serving, exporting, and the web server. */
+/** `paster export --standalone` by a user who is not root: serving, exporting, and running the web server. */
 import { chmodSync, chownSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -8,10 +8,10 @@ import { untilAnswering } from '../../helpers/web-servers/web-server.ts';
 import { ini, project, WEB_SERVERS } from '../site.ts';
 
 const PASTER = join(ROOT, 'bin/paster.js');
-/** nobody, and nogroup. */
+/** The IDs of the user nobody and the group nogroup. */
 const NOBODY = 65_534;
 
-/** Root becomes the user nobody; other users are ordinary already. */
+/** Runs a program as an ordinary user: root switches to nobody, other users are ordinary already. */
 function ordinary(directory: string, file: string, args: readonly string[]): Program {
   const env = { PATH: `${process.env['PATH']}:/usr/sbin`, HOME: directory };
   if (process.getuid?.() !== 0) return new Program(file, args, { env });

@@ -1,4 +1,4 @@
-/** What `paster export` prints without `--standalone`, dropped into a copy of what Debian has in /etc for each web server. */
+/** What `paster export` prints without `--standalone`, in a copy of Debian's own configuration of each web server. */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -9,11 +9,11 @@ import { exported, ini, project } from '../site.ts';
 
 interface Server {
   readonly program: string;
-  /** Its directory in /etc. */
+  /** The directory of its configuration in /etc. */
   readonly own: string;
-  /** Where the site goes. */
+  /** The path of the site in that directory. */
   readonly site: string;
-  /** @returns What asks the server whether the copy is right. */
+  /** @returns The arguments with which the server checks the copy. */
   check(copy: string, site: string): readonly string[];
 }
 
@@ -51,7 +51,7 @@ const SERVERS: Readonly<Record<string, Server>> = {
   },
 };
 
-/** As a2enmod would do it, with those that the site says it needs. */
+/** Enables the modules that the site needs, like a2enmod. */
 function enableModules(copy: string, site: string): readonly string[] {
   const names = /^# Needs: a2enmod (.*)$/m.exec(site)?.[1]?.split(' ') ?? [];
   for (const file of names.flatMap((name) => [`${name}.load`, `${name}.conf`])) {
@@ -62,7 +62,7 @@ function enableModules(copy: string, site: string): readonly string[] {
   return ['-t', '-d', copy];
 }
 
-/** The paths that a configuration has of its own place, of logs and of pid files, all below another directory; for any user. */
+/** Moves the paths of a configuration (its own, logs and pid files) below another directory, so that any user can check it. */
 function moved(text: string, own: string, copy: string): string {
   const anybody = own === '/etc/nginx' ? text.replace(/^user .*;$/m, '') : text;
   return anybody.replaceAll(own, copy).replaceAll(/\/(?:var\/log|var\/run|run)\/[\w.-]+/g, (path) => copy + path);
@@ -86,8 +86,8 @@ describe.each(Object.entries(SERVERS))('%s', (target, { program, own, site: file
   test.skipIf(missing || !existsSync(own)).each([
     ['by FastCGI', 'fastcgi', []],
     ['by HTTP, below a prefix', 'http', ['--prefix', '/proxy', '--server-name', 'shop.example.org']],
-    ['in front of several machines', 'fastcgi', ['--host', '10.0.0.5', '--host', '10.0.0.6:6000']],
-  ])('takes it: %s', async (_what, kind, options) => {
+    ['in front of several hosts', 'fastcgi', ['--host', '10.0.0.5', '--host', '10.0.0.6:6000']],
+  ])('accepts it: %s', async (_what, kind, options) => {
     const directory = project(`use = npm:paster#${kind}\nhost = 127.0.0.1\nport = 5050`);
     const site = await exported(target, ini(directory), ...options);
     const text = target === 'nginx' ? await offPort80(site) : site;

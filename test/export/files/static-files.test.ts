@@ -1,4 +1,4 @@
-/** Static files of the INI file behind real web servers: they respond themselves, with the caching and the refusals of the INI file. */
+/** Static files of the INI file behind real web servers: the web server sends them, with the caching and the refusals of the INI file. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -44,7 +44,7 @@ describe.each(ROWS)('$target $file at "$prefix"', ({ target, program, says, file
   const missing = requireProgram(program) === undefined;
   const options = ['-n', 'site', ...(prefix === '' ? [] : ['--prefix', prefix])];
 
-  test.skipIf(missing)('answers without the application, for ever under a version', async () => {
+  test.skipIf(missing)('serves files without the application, and a version for a year', async () => {
     const directory = siteWith('cache_max_age = 60');
     const app = await serve(['-n', 'site', ini(directory)]);
     const url = await runWebServer(target, directory, options, file);
@@ -73,33 +73,36 @@ describe.each(ROWS)('$target $file at "$prefix"', ({ target, program, says, file
     expect((await asked('sub/')).status).toBeGreaterThanOrEqual(403);
   });
 
-  test.skipIf(missing)('refuses what leads elsewhere, and a dot as the section says', async () => {
-    const directory = siteWith('dotfiles = deny');
-    await serve(['-n', 'site', ini(directory)]);
-    const url = await runWebServer(target, directory, options, file);
-    const base = `${prefix}/static`;
-    for (const path of [
-      '/../outside.txt',
-      '/../../outside.txt',
-      '../outside.txt',
-      '/%2e%2e/outside.txt',
-      '/..%2foutside.txt',
-      '/sub%2f..%2f..%2foutside.txt',
-      '/sub/..%5c..%5coutside.txt',
-      '/%252e%252e/outside.txt',
-      '/sub/%2e%2e/%2e%2e/outside.txt',
-      '//../outside.txt',
-      '/.%00./outside.txt',
-    ]) {
-      const reply = await ask(url, base + path);
-      expect([path, reply.body.includes('hidden')]).toEqual([path, false]);
-    }
-    expect((await ask(url, `${base}/.secret`)).status).toBe(403);
-    expect((await ask(url, `${base}/sub/.git/config`)).status).toBe(403);
-    expect((await ask(url, `${base}/site.css`, { method: 'DELETE' })).status).toBeGreaterThanOrEqual(405);
-  });
+  test.skipIf(missing)(
+    'refuses paths and links that leave the directory, and dotfiles as the section says',
+    async () => {
+      const directory = siteWith('dotfiles = deny');
+      await serve(['-n', 'site', ini(directory)]);
+      const url = await runWebServer(target, directory, options, file);
+      const base = `${prefix}/static`;
+      for (const path of [
+        '/../outside.txt',
+        '/../../outside.txt',
+        '../outside.txt',
+        '/%2e%2e/outside.txt',
+        '/..%2foutside.txt',
+        '/sub%2f..%2f..%2foutside.txt',
+        '/sub/..%5c..%5coutside.txt',
+        '/%252e%252e/outside.txt',
+        '/sub/%2e%2e/%2e%2e/outside.txt',
+        '//../outside.txt',
+        '/.%00./outside.txt',
+      ]) {
+        const reply = await ask(url, base + path);
+        expect([path, reply.body.includes('hidden')]).toEqual([path, false]);
+      }
+      expect((await ask(url, `${base}/.secret`)).status).toBe(403);
+      expect((await ask(url, `${base}/sub/.git/config`)).status).toBe(403);
+      expect((await ask(url, `${base}/site.css`, { method: 'DELETE' })).status).toBeGreaterThanOrEqual(405);
+    },
+  );
 
-  test.skipIf(missing)('gives out files with a dot where the section allows it', async () => {
+  test.skipIf(missing)('serves dotfiles if the section allows it', async () => {
     const directory = siteWith('dotfiles = allow');
     const app = await serve(['-n', 'site', ini(directory)]);
     const url = await runWebServer(target, directory, options, file);
@@ -107,7 +110,7 @@ describe.each(ROWS)('$target $file at "$prefix"', ({ target, program, says, file
     expect((await ask(url, `${prefix}/static/.secret`)).body.toString()).toBe('hidden\n');
   });
 
-  test.skipIf(missing)('sends what is compressed already, or lets the application do so', async () => {
+  test.skipIf(missing)('sends precompressed files, or leaves them to the application', async () => {
     const directory = siteWith('precompressed = true');
     writeFiles(directory, { 'static/site.css.gz': 'packed' });
     await serve(['-n', 'site', ini(directory)]);
@@ -157,43 +160,39 @@ describe('which files the web server serves', () => {
       ['/static/', '/s/'],
     ],
     [
-      'the map further out goes first, wherever it is written',
+      'an outer map comes first, wherever it is written',
       `[composite:site]\nuse = npm:paster#urlmap\n/ = inner\n/s = own\n/r = probe\n[composite:inner]\nuse = npm:paster#urlmap\n/s = files\n/s/deep = files\n/r/t = files\n/u = files\n${OWN}`,
       ['/s/', '/u/'],
     ],
+    ['not without an index file', `[composite:site]\nuse = npm:paster#urlmap\n/s = own\n${OWN}index =\n`, []],
     [
-      'not without a name for a directory’s file',
-      `[composite:site]\nuse = npm:paster#urlmap\n/s = own\n${OWN}index =\n`,
-      [],
-    ],
-    [
-      'not one behind a filter that may refuse',
+      'not behind a filter that may refuse a request',
       `[app:site]\nuse = egg:Paste#test\nfilter-with = own\n[filter:own]\nuse = npm:paster#static\ndocument_root = x\nfilter-with = guard\n[filter:guard]\nuse = npm:paster#grantip\n`,
       [],
     ],
     [
-      'not the one file',
+      'not a single file',
       `[composite:site]\nuse = npm:paster#urlmap\n/robots.txt = own\n/favicon.ico = own\n/ = probe\n${OWN}`,
       [],
     ],
-    ['not the root', `[composite:site]\nuse = npm:paster#urlmap\n/ = own\n${OWN}`, []],
+    ['not at the root', `[composite:site]\nuse = npm:paster#urlmap\n/ = own\n${OWN}`, []],
     [
-      'not one that another application is below',
+      'not if another application is mounted below',
       `[composite:site]\nuse = npm:paster#urlmap\n/s = own\n/s/api = probe\n/t = own\n/ = probe\n${OWN}`,
       ['/t/'],
     ],
     [
-      'not one of several hosts',
+      'not for one of several hosts',
       `[composite:site]\nuse = npm:paster#urlmap\n/s = own\ndomain shop.example.org /s = probe\n/ = probe\n${OWN}`,
       [],
     ],
     [
-      'not with a setting that is wrong',
+      'not with an invalid setting',
       `[composite:site]\nuse = npm:paster#urlmap\n/s = own\n${OWN}dotfiles = maybe\n`,
       [],
     ],
     [
-      'not with names that mean something',
+      'not with special characters in the path',
       `[composite:site]\nuse = npm:paster#urlmap\n/s = own\n${OWN}index = a;b\n`,
       [],
     ],
@@ -201,7 +200,7 @@ describe('which files the web server serves', () => {
     expect(await served(sections)).toEqual(paths);
   });
 
-  test('HAProxy serves none, and says so', async () => {
+  test('HAProxy serves no files, and a comment says so', async () => {
     const text = await exported('haproxy', ini(project(FASTCGI)), '--prefix', '/proxy');
     expect(text).toContain('# /proxy/static/: by the application');
   });

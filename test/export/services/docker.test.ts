@@ -1,4 +1,4 @@
-/** `paster export docker`, read by a parser of Dockerfiles. */
+/** `paster export docker`, parsed by a parser of Dockerfiles. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ describe('docker', () => {
     ['FastCGI', FASTCGI, ['"-s","http","--workers","2","--graceful-timeout","20"', 'EXPOSE 8080']],
     ['a range', FASTCGI.replace('workers = 2', 'workers = 1-8\nmaxChildren = 4'), ['"-s","http","--workers","1-4"']],
     ['HTTP', HTTP, ['"--port","8085","etc/config.ini"]', 'EXPOSE 8085']],
-  ])('the Dockerfile has stages, no root and a health check: %s', async (_what, server, parts) => {
+  ])('the Dockerfile has stages, a user other than root and a health check: %s', async (_what, server, parts) => {
     const text = await exported('docker', ini(project(server)));
     expect(validate(text, {})).toEqual([]);
     expect(text.match(/^FROM /gm)).toHaveLength(3);
@@ -26,10 +26,10 @@ describe('docker', () => {
   });
 
   test.each([
-    ['a path that is there', ['--health', '/query'], 0],
-    ['a path that is not', ['--health', '/missing'], 1],
+    ['a path that exists', ['--health', '/query'], 0],
+    ['a path that does not exist', ['--health', '/missing'], 1],
     ['without a path, whether the port is open', [], 0],
-  ])('the health check is one: %s', async (_what, options, status) => {
+  ])('the health check works: %s', async (_what, options, status) => {
     const directory = project(`use = npm:paster#http\nport = ${await freePort()}`);
     const text = await exported('docker', ini(directory), ...options);
     const [, words = ''] = /^HEALTHCHECK .* CMD (.*)$/m.exec(text) ?? [];
@@ -48,7 +48,7 @@ describe('docker', () => {
       'npm ci --omit=dev',
     ],
     [
-      'npm, from a registry of its own',
+      'npm, from a private registry',
       { 'package-lock.json': '{}', '.npmrc': '' },
       'package.json package-lock.json .npmrc',
       'npm ci --omit=dev',
@@ -85,7 +85,7 @@ describe('docker', () => {
     expect(image).not.toContain('.npmrc');
   });
 
-  test('packages of workspaces are in the image too', async () => {
+  test('the image has the packages of workspaces', async () => {
     const directory = project(HTTP);
     const manifest = '{ "dependencies": { "paster": "1" }, "workspaces": { "packages": ["packages/*"] } }';
     writeFiles(directory, { 'package.json': manifest, 'packages/api/package.json': '{}', 'packages/notes.txt': '' });
@@ -116,7 +116,7 @@ describe('docker', () => {
       undefined,
     ],
     [{ dependencies: { paster: 'file:vendor/paster.tgz' } }, '', 'COPY vendor/paster.tgz ./vendor/paster.tgz'],
-  ])('the image needs paster, and packages that are in the project: %j', async (manifest, warning, copied) => {
+  ])('the image needs paster, and packages inside the project: %j', async (manifest, warning, copied) => {
     const directory = project(HTTP);
     writeFiles(directory, { 'package.json': JSON.stringify(manifest, null, 2) });
     const { status, stdout, stderr } = await runHere(['export', 'docker', ini(directory)]);
@@ -127,7 +127,7 @@ describe('docker', () => {
     expect(/^COPY vendor.*$/m.exec(stdout)?.[0]).toBe(copied);
   });
 
-  test('no secrets get into the image: .dockerignore is written too, and one that is there is kept', async () => {
+  test('no secrets get into the image: a .dockerignore is written, and an existing one is kept', async () => {
     const directory = project(HTTP);
     const text = await exported('docker', ini(directory));
     const [, remove = ''] = /^RUN (rm -rf .*)$/m.exec(text) ?? [];
@@ -151,7 +151,7 @@ describe('docker', () => {
     expect(readFileSync(join(directory, '.dockerignore'), 'utf8')).toBe('mine\n');
   });
 
-  test('the container drains for as long as the INI file says, whatever its server speaks', async () => {
+  test('the container drains for as long as the INI file says, whatever protocol its server speaks', async () => {
     const directory = project(FASTCGI.replace('graceful_timeout = 20', 'graceful_timeout = 0.1'));
     const [, words = ''] = /^CMD (.*)$/m.exec(await exported('docker', ini(directory))) ?? [];
     const [, , ...args]: string[] = JSON.parse(words);
@@ -163,12 +163,12 @@ describe('docker', () => {
     await program.says(/^serving on /m);
     const slow = await fetch(`http://127.0.0.1:${port}/slow?ms=600000`);
     const cut = expect(slow.text()).rejects.toThrow();
-    // Without the limit it would take ten minutes.
+    // Without the limit this would take ten minutes.
     await program.kill('SIGTERM');
     await cut;
   });
 
-  test('the health check asks for what it is told', async () => {
+  test('--health sets the path of the health check', async () => {
     expect(await exported('docker', ini(project(HTTP)), '--health', '/up')).toContain('http://127.0.0.1:8085/up');
     expect(await refused('docker', ini(project(HTTP)), '--health', '/up"')).toContain('--health');
     expect(await refused('docker', ini(project(HTTP)), '--standalone')).toContain('means nothing for docker');

@@ -1,4 +1,4 @@
-/** `paster export kubernetes`, read by the schemas of Kubernetes and by kubectl. */
+/** `paster export kubernetes`, validated by the schemas of Kubernetes and by kubectl. */
 import { readFileSync } from 'node:fs';
 import { Deployment } from 'kubernetes-models/apps/v1';
 import { HorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2';
@@ -18,7 +18,7 @@ describe('kubernetes', () => {
   test.each([
     ['FastCGI', FASTCGI],
     ['HTTP', HTTP],
-  ])('every object holds against the published schemas: %s', async (_what, server) => {
+  ])('every object is valid by the published schemas: %s', async (_what, server) => {
     const directory = project(server);
     const text = await exported('kubernetes', ini(directory), '--server-name', 'shop.example.org', '--health', '/up');
     const objects = parseAllDocuments(text).map((document) => {
@@ -53,9 +53,15 @@ describe('kubernetes', () => {
     ['a range', 'workers = 1-8\nmaxChildren = 4', [], ['4', '1280Mi'], ['1', '640Mi']],
     ['max_memory', 'workers = 2\nmax_memory = 300', [], ['2', '1024Mi'], ['500m', '512Mi']],
     ['auto', 'workers = auto', [], ['1', '512Mi'], ['250m', '256Mi']],
-    ['auto, as many as the limit says', 'workers = auto', ['--cpu', '1500m'], ['1500m', '768Mi'], ['375m', '384Mi']],
-    ['what is given', 'workers = auto', ['--cpu', '4', '--memory', '2Gi'], ['4', '2048Mi'], ['1', '1024Mi']],
-  ])('workers, requests and limits follow from one another: %s', async (_what, server, options, limits, requests) => {
+    ['auto, by the limit', 'workers = auto', ['--cpu', '1500m'], ['1500m', '768Mi'], ['375m', '384Mi']],
+    [
+      'the values of the command line',
+      'workers = auto',
+      ['--cpu', '4', '--memory', '2Gi'],
+      ['4', '2048Mi'],
+      ['1', '1024Mi'],
+    ],
+  ])('workers, requests and limits match: %s', async (_what, server, options, limits, requests) => {
     expect(await resourcesOf(server, ...options)).toEqual({
       limits: { cpu: limits[0], memory: limits[1] },
       requests: { cpu: requests[0], memory: requests[1] },
@@ -77,11 +83,11 @@ describe('kubernetes', () => {
       ['--cpu', '8', '--memory', '512Mi'],
       /^paster: 512 MiB are little for 8 workers: write --memory 2304Mi$/m,
     ],
-  ])('warns where they disagree: %s', async (server, options, warning) => {
+  ])('warns if they do not match: %s', async (server, options, warning) => {
     expect((await resourcesOf(server, ...options)).stderr).toMatch(warning);
   });
 
-  test('limits that are none', async () => {
+  test('refuses invalid limits', async () => {
     expect(await refused('kubernetes', ini(project(HTTP)), '--cpu', 'two')).toContain('allowed: 1.5, 500m');
     expect(await refused('kubernetes', ini(project(HTTP)), '--memory', '512')).toContain('allowed: 512Mi, 1.5Gi');
     expect(await refused('docker', ini(project(HTTP)), '--cpu', '1')).toContain('means nothing for docker');
@@ -93,8 +99,8 @@ describe('kubernetes', () => {
       'by its own paths',
       '[composite:checked]\nuse = npm:paster#urlmap\n/healthz = health\n/readyz = health\n/ = main\n',
     ],
-    ['and nothing else', '[app:checked]\nuse = npm:paster#health\n'],
-  ])('probes ask the health application of the URL map whether it is ready: %s', async (_what, sections) => {
+    ['without a URL map', '[app:checked]\nuse = npm:paster#health\n'],
+  ])('probes request the readiness of the health application in the URL map: %s', async (_what, sections) => {
     const directory = project(HTTP, `${sections}\n[app:health]\nuse = npm:paster#health\n`);
     const [, deployment] = parseAllDocuments(await exported('kubernetes', ini(directory), '-n', 'checked'));
     const [container] = deployment?.toJS().spec.template.spec.containers ?? [];
@@ -106,7 +112,7 @@ describe('kubernetes', () => {
     expect(asked).toMatchObject({ stdout: expect.stringContaining('"ok"') });
   });
 
-  test.skipIf(requireProgram('kubectl') === undefined)('kubectl reads them, without a cluster', async () => {
+  test.skipIf(requireProgram('kubectl') === undefined)('kubectl accepts the objects, without a cluster', async () => {
     const directory = project(HTTP);
     const text = await exported('kubernetes', ini(directory), '--server-name', 'shop.example.org');
     const workload = text.split(/^---$/m).find((object) => /^kind: Deployment$/m.test(object)) ?? '';
@@ -126,11 +132,11 @@ describe('kubernetes', () => {
     expect(await setImage('broken.yaml')).toMatchObject({ status: 1 });
   });
 
-  test('the schemas refuse what they should', () => {
+  test('the schemas reject invalid objects', () => {
     expect(() => new Service({ spec: { ports: [{ port: 'http' as unknown as number }] } }).validate()).toThrow();
   });
 
-  test('an INI file that would be something else in YAML stays what it is', async () => {
+  test('an INI file with characters that are special in YAML is unchanged', async () => {
     const odd = '# --- \n[x]\n  a: b\n\tc = "\n\n[y]\nk = ü %%(z)s ☃\n- item: &a *b !!c\n';
     const directory = project(HTTP, odd.replace('%%(z)s', ''));
     const [config] = parseAllDocuments(await exported('kubernetes', ini(directory)));

@@ -7,7 +7,7 @@ import { runHere } from '../../helpers/programs/command.ts';
 import { HTTP, ini, project } from '../site.ts';
 
 describe('several servers', () => {
-  test('a container leaves out further ones for HTTP, and keeps the one with the settings of the processes', async () => {
+  test('a container leaves out further HTTP servers, and keeps the one with the settings of the processes', async () => {
     const directory = project(HTTP);
     const [first, live] = [
       'use = npm:paster#fastcgi\nsocket = ../var/a.sock\nworkers = 2',
@@ -28,9 +28,9 @@ describe('several servers', () => {
   const LIVE = '[server:live]\nuse = npm:paster#http\nport = 8085\n';
 
   test.each([
-    ['is reached', `${FIRST}host = 0.0.0.0\nport = 5050\nallow = 10.0.0.0/8\n${LIVE}`, [8085, 5050], ''],
+    ['is reachable', `${FIRST}host = 0.0.0.0\nport = 5050\nallow = 10.0.0.0/8\n${LIVE}`, [8085, 5050], ''],
     [
-      'listens on the loopback',
+      'listens on a loopback address',
       `${FIRST}host = 127.0.0.1\nport = 5050\n${LIVE}`,
       [8085],
       '[server:main] listens on 127.0.0.1:5050 in the container, where only its own processes reach it: write host = 0.0.0.0, and allow',
@@ -59,7 +59,7 @@ describe('several servers', () => {
       [8086],
       'in a container [server:main] is the only server for HTTP: [server:live] is left out',
     ],
-  ])('of a container, if another one %s', async (_what, servers, ports, note) => {
+  ])('in a container, if another one %s', async (_what, servers, ports, note) => {
     const directory = project(HTTP);
     const app = '[app:main]\nuse = npm:paster#test\n';
     writeFiles(directory, { 'etc/config.ini': `[paster]\nserve = main, live\n${app}${servers}` });

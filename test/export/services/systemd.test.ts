@@ -1,4 +1,4 @@
-/** `paster export systemd`, read by systemd itself. */
+/** `paster export systemd`, checked by systemd itself. */
 import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -13,7 +13,7 @@ describe('systemd', () => {
   test.skipIf(missing).each([
     ['a Unix socket', FASTCGI],
     ['TCP', HTTP],
-  ])('both units are right in the eyes of systemd: %s', async (_what, server) => {
+  ])('systemd accepts both units: %s', async (_what, server) => {
     const directory = project(server);
     const output = join(directory, 'shop.service');
     expect(await exported('systemd', ini(directory), '--user', 'daemon', '-o', output)).toBe('');
@@ -22,7 +22,7 @@ describe('systemd', () => {
     expect(await verify.finished()).toMatchObject({ status: 0, stdout: '', stderr: '' });
   });
 
-  test('limits and permissions are those of the INI file', async () => {
+  test('limits and permissions come from the INI file', async () => {
     const directory = project(`${FASTCGI}\nmode = 600\nsocket_owner = www-data`);
     const text = await exported('systemd', ini(directory), 'level=info');
     expect(text).toContain(`ListenStream=${join(directory, 'var/app.sock')}\n`);
@@ -36,7 +36,7 @@ describe('systemd', () => {
   test.each([
     ['252 (252.39-1~deb12u2)', undefined],
     ['257 (257.8-1~deb13u2)', 'OpenFile=/run/systemd/notify:paster-notify:graceful'],
-  ])('it opens its socket for paster if it can: systemd %s', async (version, line) => {
+  ])('the unit opens the notify socket for paster if systemd can: systemd %s', async (version, line) => {
     const directory = project(FASTCGI);
     writeFiles(directory, { 'bin/systemctl': `#!/bin/sh\necho "systemd ${version}"\n` });
     chmodSync(join(directory, 'bin/systemctl'), 0o755);
@@ -46,9 +46,9 @@ describe('systemd', () => {
   });
 
   test.each([
-    ['the service’s user owns the socket', '', ['SocketUser=shop']],
-    ['with another group', 'socket_group = www-data', ['SocketUser=shop', 'SocketGroup=www-data']],
-    ['unless the INI file names an owner', 'socket_owner = root', ['SocketUser=root']],
+    ['the user of the service owns the socket', '', ['SocketUser=shop']],
+    ['the socket may have another group', 'socket_group = www-data', ['SocketUser=shop', 'SocketGroup=www-data']],
+    ['the INI file may name another owner', 'socket_owner = root', ['SocketUser=root']],
   ])('%s', async (_what, setting, expected) => {
     const text = await exported('systemd', ini(project(`${FASTCGI}\n${setting}`)), '--user', 'shop');
     expect(text.match(/^Socket(User|Group)=.*$/gm)).toEqual(expected);
@@ -58,7 +58,7 @@ describe('systemd', () => {
     expect(await exported('systemd', ini(project(HTTP)), '--user', 'shop')).not.toMatch(/^Socket/m);
   });
 
-  test('a value is a word, whatever is in it', async () => {
+  test('every value stays one word, whatever characters it has', async () => {
     const directory = project(FASTCGI);
     const text = await exported('systemd', ini(directory), 'a=%n "$HOME\\');
     expect(text).toContain('"a=%%n \\"$$HOME\\\\"\n');

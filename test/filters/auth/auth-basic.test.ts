@@ -1,4 +1,4 @@
-/** Basic authentication: the hashes that there are, who gets in, and the ways round that do not work. */
+/** Basic authentication: the supported hashes, who is admitted, and attempts to bypass it. */
 import { scryptSync } from 'node:crypto';
 import { utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ function basic(user: string, password: string): { authorization: string } {
 const USERS = `users =\n  joe:${HASHES.sha}\n  eve:${HASHES.scrypt}\n`;
 
 describe('hashes', () => {
-  test.each(Object.entries(HASHES))('%s', async (_name, hash) => {
+  test.each(Object.entries(HASHES))('%s is supported', async (_name, hash) => {
     const { url } = await serveThrough([`auth_basic\nusers = joe:${hash}`], mirror);
     expect((await ask(url, '/', { headers: basic('joe', 'secret') })).status).toBe(200);
     expect((await ask(url, '/', { headers: basic('joe', 'secret') })).status).toBe(200);
@@ -46,7 +46,7 @@ describe('hashes', () => {
     expect(error).not.toContain('secret');
   });
 
-  test('without users it does not start', async () => {
+  test('without users the application does not load', async () => {
     await expect(serveThrough(['auth_basic'], mirror)).rejects.toMatchObject({ code: 'PASTER_USERS' });
     await expect(serveThrough(['auth_basic\nusers_file = none'], mirror)).rejects.toMatchObject({
       message: expect.stringContaining('there is no file'),
@@ -58,7 +58,7 @@ describe('hashes', () => {
 test.each([
   ['auth_basic', 'joe:secret', 'users_file, line 1: joe: the password is not hashed'],
   ['auth_digest\nrealm = r', 'joe:other:0', 'users_file, line 1: joe: the realm is "other"'],
-])('check finds what is wrong with the users of %s', async (filter, line, message) => {
+])('check finds the error in the users of %s', async (filter, line, message) => {
   const cwd = temporaryDirectory({
     'x.ini': `[app:main]\nuse = npm:paster#test\nfilter-with = f\n[filter:f]\nuse = npm:paster#${filter}\nusers_file = users\n`,
     users: `${line}\n`,
@@ -69,7 +69,7 @@ test.each([
   expect(status).toBe(2);
 });
 
-test('asks for a password, and says for what', async () => {
+test('a request without a password gets 401 and the realm', async () => {
   const { url } = await serveThrough([`auth_basic\nrealm = Staff only\n${USERS}`], mirror);
   const { status, headers, body } = await ask(url, '/');
   expect(status).toBe(401);
@@ -78,7 +78,7 @@ test('asks for a password, and says for what', async () => {
   expect(body.toString()).toBe('Unauthorized\n');
 });
 
-test('tells the application who it is', async () => {
+test('the application learns the user', async () => {
   const { url } = await serveThrough([`auth_basic\n${USERS}`], mirror);
   const { body } = await ask(url, '/', { headers: basic('eve', 'secret') });
   expect(JSON.parse(body.toString())).toMatchObject({ remoteUser: 'eve', authType: 'Basic' });
@@ -86,28 +86,31 @@ test('tells the application who it is', async () => {
 
 test.each([
   ['another scheme', { authorization: 'Bearer joe:secret' }],
-  ['no base64', { authorization: 'Basic joe:secret' }],
+  ['invalid base64', { authorization: 'Basic joe:secret' }],
   ['two credentials', { authorization: `${basic('joe', 'secret').authorization}, Basic eDp5` }],
   ['no colon', { authorization: `Basic ${Buffer.from('joesecret').toString('base64')}` }],
   ['no name', basic('', 'secret')],
-  ['a name of Object', basic('constructor', 'secret')],
-  ['another case', basic('JOE', 'secret')],
+  ['a property name of Object', basic('constructor', 'secret')],
+  ['a name in capitals', basic('JOE', 'secret')],
   ['a NUL', basic('joe', 'secret\0')],
-  ['the hash for a password', basic('joe', HASHES.sha)],
-  ['a name from the proxy', { 'x-remote-user': 'joe', remote_user: 'joe' }],
+  ['the hash as a password', basic('joe', HASHES.sha)],
+  ['a user name in a header of a proxy', { 'x-remote-user': 'joe', remote_user: 'joe' }],
 ])('refuses %s', async (_what, headers) => {
   const { url } = await serveThrough([`auth_basic\n${USERS}`], mirror);
   expect((await ask(url, '/', { headers })).status).toBe(401);
 });
 
-test.each(['/', '//', '/%2e%2e/', '*', 'http://other/', '/ADMIN'])('guards every target: %s', async (path) => {
-  const { url } = await serveThrough([`auth_basic\n${USERS}`], mirror);
-  for (const method of ['GET', 'HEAD', 'OPTIONS', 'PROPFIND']) {
-    expect((await ask(url, path, { method })).status).toBe(401);
-  }
-});
+test.each(['/', '//', '/%2e%2e/', '*', 'http://other/', '/ADMIN'])(
+  'guards every form of the target: %s',
+  async (path) => {
+    const { url } = await serveThrough([`auth_basic\n${USERS}`], mirror);
+    for (const method of ['GET', 'HEAD', 'OPTIONS', 'PROPFIND']) {
+      expect((await ask(url, path, { method })).status).toBe(401);
+    }
+  },
+);
 
-test('is not got round by an upgrade', async () => {
+test('an upgrade needs a password too', async () => {
   const { url } = await serveThrough([`auth_basic\n${USERS}`], upgrading(mirror));
   expect(await askUpgrade(url)).toEqual({ status: 401 });
   expect(await askUpgrade(url, basic('joe', 'wrong'))).toEqual({ status: 401 });
@@ -116,7 +119,7 @@ test('is not got round by an upgrade', async () => {
   expect(seen).toMatchObject({ remoteUser: 'joe' });
 });
 
-test('reads the file again when it changes, and a password that was right is so no longer', async () => {
+test('reads the file again when it changes, and then refuses an old password', async () => {
   const files = { htpasswd: `# staff\njoe:${HASHES.sha}\n` };
   const { url, directory } = await serveThrough(['auth_basic\nusers_file = htpasswd'], mirror, { files });
   expect((await ask(url, '/', { headers: basic('joe', 'secret') })).status).toBe(200);

@@ -49,7 +49,7 @@ function digest({ nonce, ...changes }: Changes): { authorization: string } {
 }
 
 describe.runIf(requireProgram('curl'))('curl', () => {
-  test.each(Object.entries(USERS))('gets in with %s', async (_algorithm, user) => {
+  test.each(Object.entries(USERS))('logs in with %s', async (_algorithm, user) => {
     const { url } = await serveThrough([`auth_digest\nrealm = ${REALM}\nusers = ${user}`], mirror);
     const curl = (password: string) =>
       new Program('curl', ['-s', '--digest', '-u', `joe:${password}`, `${url}/a?b=c`]).finished();
@@ -58,7 +58,7 @@ describe.runIf(requireProgram('curl'))('curl', () => {
   });
 });
 
-test('offers the better algorithm first, and only algorithms for which there are hashes', async () => {
+test('offers the better algorithm first, and only algorithms that have a hash', async () => {
   const both = await serveThrough(
     [`auth_digest\nrealm = ${REALM}\nusers =\n  ${USERS.MD5.replace('joe', 'eve')}\n  ${USERS['SHA-256']}`],
     mirror,
@@ -70,7 +70,7 @@ test('offers the better algorithm first, and only algorithms for which there are
   expect((await ask(one.url, '/')).headers['www-authenticate']).not.toContain('MD5');
 });
 
-test('a request is accepted once, and again with the next count', async () => {
+test('a nonce count is accepted once, and then the next one', async () => {
   const { url } = await serveThrough([SECTION], mirror);
   const nonce = await nonceOf(url);
   expect((await ask(url, '/', { headers: digest({ nonce }) })).status).toBe(200);
@@ -84,28 +84,28 @@ test('a request is accepted once, and again with the next count', async () => {
 
 test.each<[string, (nonce: string) => { authorization: string }, number]>([
   ['a wrong password', (nonce) => digest({ nonce, password: 'x' }), 401],
-  ['a user who is not there', (nonce) => digest({ nonce, user: 'eve' }), 401],
+  ['an unknown user', (nonce) => digest({ nonce, user: 'eve' }), 401],
   [
-    'a user who is not there, with the password of one who is',
+    'an unknown user with the password of another one',
     (nonce) => ({ authorization: digest({ nonce }).authorization.replace('"joe"', '"eve"') }),
     401,
   ],
-  ['a user of Object', (nonce) => digest({ nonce, user: '__proto__' }), 401],
-  ['a nonce that is not ours', () => digest({ nonce: 'abc.def.ghi' }), 401],
-  ['a nonce of another time', (nonce) => digest({ nonce: nonce.replace(/^[^.]+/, 'zzzzzzzz') }), 401],
+  ['a property name of Object', (nonce) => digest({ nonce, user: '__proto__' }), 401],
+  ['a nonce of another server', () => digest({ nonce: 'abc.def.ghi' }), 401],
+  ['a nonce with another time', (nonce) => digest({ nonce: nonce.replace(/^[^.]+/, 'zzzzzzzz') }), 401],
   ['another realm', (nonce) => digest({ nonce, realm: 'x' }), 401],
   ['another method', (nonce) => digest({ nonce, method: 'POST' }), 401],
   ['another address', (nonce) => digest({ nonce, uri: '/other' }), 400],
   ['no qop', (nonce) => ({ authorization: digest({ nonce }).authorization.replace('qop=auth, ', '') }), 401],
   ['another qop', (nonce) => digest({ nonce, qop: 'auth-int' }), 401],
-  ['another algorithm than the hash’s', (nonce) => digest({ nonce, algorithm: 'MD5' }), 401],
+  ['another algorithm than that of the hash', (nonce) => digest({ nonce, algorithm: 'MD5' }), 401],
   [
     'an empty response',
     (nonce) => ({ authorization: digest({ nonce }).authorization.replace(/e="\w+"$/, 'e=""') }),
     401,
   ],
-  ['a user twice', (nonce) => ({ authorization: `${digest({ nonce }).authorization}, username="joe"` }), 401],
-  ['an unfinished text', (nonce) => ({ authorization: `${digest({ nonce }).authorization}, x="` }), 401],
+  ['a repeated user', (nonce) => ({ authorization: `${digest({ nonce }).authorization}, username="joe"` }), 401],
+  ['an unclosed quote', (nonce) => ({ authorization: `${digest({ nonce }).authorization}, x="` }), 401],
 ])('refuses %s', async (_what, headers, status) => {
   const { url } = await serveThrough([SECTION], mirror);
   expect((await ask(url, '/', { headers: headers(await nonceOf(url)) })).status).toBe(status);

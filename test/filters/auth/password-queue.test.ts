@@ -1,4 +1,4 @@
-/** Passwords are verified in threads, fairly and in a bounded number, while the event loop serves everything else. */
+/** Threads verify passwords, fairly and in a limited number, while the event loop serves everything else. */
 import { describe, expect, test } from 'vitest';
 import { PasswordCheck } from '../../../src/filters/auth/basic.ts';
 import { hashKind, type PasswordJob, verifyJob } from '../../../src/filters/auth/password.ts';
@@ -8,7 +8,7 @@ import { temporaryDirectory } from '../../helpers/directory.ts';
 import { serve } from '../../helpers/programs/program.ts';
 import { ask } from '../../helpers/requests/ask.ts';
 
-// All of the password "secret".
+// Hashes of the password "secret".
 const SLOW = '$2y$08$MtSb80TQi/Ex1NuY8o2jyuYZFou0e6yzTOeFNkjOsPlTng7vzMnrG';
 const FAST = '$2y$04$B36p09qNVLzXWrpHutOnG.89Xf7rbeortJb94hAy1WdDQXWfW0/xq';
 const SHA = '{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=';
@@ -39,7 +39,7 @@ port = 0
     return serve(['x.ini'], { cwd: directory });
   };
 
-  test('answers other requests meanwhile, and refuses what does not fit into the queue', async () => {
+  test('responds to other requests meanwhile, and refuses passwords that do not fit into the queue', async () => {
     const { url } = await start();
     const replies: { status: number; retryAfter: string | undefined }[] = [];
     const wrong = Array.from({ length: 100 }, async (_, index) => {
@@ -47,7 +47,7 @@ port = 0
       replies.push({ status, retryAfter: headers['retry-after'] });
     });
     const verified = (): number => replies.filter(({ status }) => status === 401).length;
-    // The queue is full: every password that is going to be verified is waiting.
+    // The queue is full: every password that will be verified is waiting.
     while (replies.length < 10) await new Promise(setImmediate);
     expect(replies.map(({ status }) => status)).toContain(503);
     const before = verified();
@@ -62,7 +62,7 @@ port = 0
   });
 });
 
-describe('the work for a password', () => {
+describe('verifying a password', () => {
   const counted = (users: readonly string[]) => {
     const jobs: PasswordJob[] = [];
     const check = new PasswordCheck(new UserList(users, undefined, String, hashKind), async (_client, job) => {
@@ -72,7 +72,7 @@ describe('the work for a password', () => {
     return { check, jobs };
   };
 
-  test('is the same for every user, whether there is one or not', async () => {
+  test('takes the same work for every user name, whether or not the user exists', async () => {
     const { check, jobs } = counted([`joe:${SHA}`, `eve:${FAST}`, `ann:${FAST.replace('$04$', '$05$')}`, `bob:${SHA}`]);
     for (const user of ['joe', 'eve', 'ann', 'bob', 'nobody', 'constructor']) {
       expect(await check.check('', { user, password: 'wrong' })).toBe('wrong');
@@ -83,7 +83,7 @@ describe('the work for a password', () => {
     expect(kinds).toEqual(jobs.map(() => ['SHA ', 'bcrypt 04', 'bcrypt 05']));
   });
 
-  test('is done once for a right password, and once for the same wrong one sent many times at once', async () => {
+  test('happens once for a correct password, and once for the same wrong one sent many times at once', async () => {
     const { check, jobs } = counted([`eve:${FAST}`]);
     const many = (password: string): Promise<Verdict[]> =>
       Promise.all(Array.from({ length: 20 }, () => check.check('', { user: 'eve', password })));
@@ -96,7 +96,7 @@ describe('the work for a password', () => {
   });
 });
 
-test('a client that fills the queue does not keep the others out', async () => {
+test('a client that fills the queue does not block the others', async () => {
   const verified: string[] = [];
   const send = async (client: string): Promise<Verdict> => {
     const verdict = await verifyInThread(client, { password: 'wrong', hash: FAST, decoys: [] });
@@ -105,21 +105,21 @@ test('a client that fills the queue does not keep the others out', async () => {
   };
   const many = Array.from({ length: 200 }, () => send('many'));
   expect(await send('one')).toBe('wrong');
-  // It waits for what is running, and for its turn.
+  // It waits for passwords that are being verified, and for its turn.
   expect(verified.indexOf('one')).toBeLessThan(5);
   const verdicts = await Promise.all(many);
   expect(verdicts.filter((verdict) => verdict === 'wrong').length).toBeLessThanOrEqual(66);
 });
 
 describe('a fair queue', () => {
-  test('gives clients turns, and each its items in order', () => {
+  test('takes clients in turn, and the items of each in order', () => {
     const queue = new FairQueue<string>(10);
     for (const item of ['a1', 'a2', 'a3', 'b1', 'c1', 'b2']) queue.push(item.charAt(0), item);
     const taken = Array.from({ length: 7 }, () => queue.shift());
     expect(taken).toEqual(['a1', 'b1', 'c1', 'a2', 'b2', 'a3', undefined]);
   });
 
-  test('drops the newest item of the client that has the most', () => {
+  test('drops the newest item of the client with the most items', () => {
     const queue = new FairQueue<string>(3);
     for (const item of ['a1', 'a2', 'a3']) expect(queue.push('a', item)).toBeUndefined();
     expect(queue.push('a', 'a4')).toBe('a4');

@@ -1,4 +1,4 @@
-/** Hashes of passwords, and the comparison of what must not be guessed byte by byte. */
+/** Hashes of passwords, and comparisons that must not leak a secret byte by byte. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -13,17 +13,17 @@ test.each([
   ['', 'a', false],
   ['é', 'é', true],
   ['é', 'e\u0301', false],
-])('%j and %j', (one, other, same) => {
+])('%j and %j are compared', (one, other, same) => {
   expect(equalTexts(one, other)).toBe(same);
 });
 
-test('nothing that is secret is compared by ===, which stops at the first difference', () => {
+test('no secret is compared by ===, which stops at the first difference', () => {
   const directory = join(ROOT, 'src/filters/auth');
   const comparisons = readdirSync(directory).flatMap((file) =>
     readFileSync(join(directory, file), 'utf8')
       .split('\n')
       .filter((line) => /(?:hash|digest|password|response|expected|signature|remembered)\w*\)? ?[!=]==/.test(line))
-      // Whether there is one, or how long it is, is no secret.
+      // Whether a value exists, or its length, is not secret.
       .filter((line) => !/[!=]== (?:undefined|''|hash\.length)/.test(line) && !/\.length [!=]==/.test(line)),
   );
   expect(comparisons).toEqual([]);
@@ -31,12 +31,12 @@ test('nothing that is secret is compared by ===, which stops at the first differ
   expect(String(equalTexts)).toMatch(/length && \S*timingSafeEqual\S*\(left, right\);?\s*}$/);
 });
 
-// A password of other scripts, made by openssl passwd -apr1 and by htpasswd -nbB.
+// Passwords in other scripts, hashed by openssl passwd -apr1 and by htpasswd -nbB.
 test.each([
   ['p\u00e4ssw\u00f6rd', '$apr1$abcdefgh$030j6I3f1zNCF9tihqdd11', true],
   ['p\u00e4ssw\u00f6rd', '$2y$05$5I2ypxFyEkzN478hej7lGe0GZCs5Gb74gdibTcPKL7JYh9MNeT456', true],
   ['passw\u00f6rd', '$apr1$abcdefgh$030j6I3f1zNCF9tihqdd11', false],
-])('%s', async (password, hash, isRight) => {
+])('the password %s is verified', async (password, hash, isRight) => {
   expect(await verifyPassword(password, hash)).toBe(isRight);
 });
 
@@ -49,6 +49,6 @@ test.each([
   '{SHA}x',
   'secret',
   '',
-])('%j is a hash that costs too much to compute', (hash) => {
+])('%j is refused as a hash that costs too much to compute', (hash) => {
   expect(isPasswordHash(hash)).toBe(false);
 });

@@ -1,4 +1,4 @@
-/** What browsers are told: sessions in a signed cookie, headers that make them careful, other origins. */
+/** Filters for browsers: sessions in a signed cookie, security headers, other origins. */
 import { describe, expect, test } from 'vitest';
 import type { App } from '../../../src/protocol/types.ts';
 import { ask } from '../../helpers/requests/ask.ts';
@@ -32,7 +32,7 @@ describe('session', () => {
     expect((await askUpgrade(url)).seen).toMatchObject({ session: {} });
   });
 
-  test('is Secure where the client speaks TLS', async () => {
+  test('has a Secure cookie if the client uses TLS', async () => {
     const { url } = await serveThrough(
       ['proxy_headers', `session\nsecret = ${SECRET}\nsame_site = strict\ncookie_name = s\nmax_age = 60`],
       counting,
@@ -41,7 +41,7 @@ describe('session', () => {
     expect(headers['set-cookie']?.[0]).toMatch(/^s=\S+; path=\/; expires=[^;]+; samesite=strict; secure; httponly$/);
   });
 
-  test('cannot be made up or changed', async () => {
+  test('cannot be forged or changed', async () => {
     const { url } = await serveThrough([`session\nsecret = ${SECRET}`], counting);
     const { headers } = await ask(url, '/');
     const [value = '', signature = ''] = cookiesOf(headers).split('; ');
@@ -62,7 +62,7 @@ describe('session', () => {
     }
   });
 
-  test('outlives a change of the secret, and is signed anew', async () => {
+  test('survives a change of the secret, and is signed again', async () => {
     const old = await serveThrough([`session\nsecret = ${SECRET}`], counting);
     const cookie = cookiesOf((await ask(old.url, '/')).headers);
     const rotated = await serveThrough([`session\nsecret = ${SECRET}new\nold_secrets = ${SECRET}`], counting);
@@ -86,7 +86,7 @@ describe('session', () => {
 });
 
 describe('security_headers', () => {
-  test('are helmet’s', async () => {
+  test('are those of helmet by default', async () => {
     const { url } = await serveThrough(['security_headers'], upgrading(mirror));
     const { headers } = await ask(url, '/');
     expect(headers).toMatchObject({
@@ -100,7 +100,7 @@ describe('security_headers', () => {
     expect((await askUpgrade(url)).status).toBe(101);
   });
 
-  test('as the section says', async () => {
+  test('follow the settings of the section', async () => {
     const { url } = await serveThrough(
       [
         `security_headers
@@ -145,7 +145,7 @@ exposed_headers = X-One
 credentials = true
 max_age = 600`;
 
-  test('answers a preflight request', async () => {
+  test('responds to a preflight request', async () => {
     const { url } = await serveThrough([SECTION], mirror);
     const headers = { origin: 'https://example.com', 'access-control-request-method': 'POST' };
     const reply = await ask(url, '/', { method: 'OPTIONS', headers });
@@ -166,14 +166,14 @@ max_age = 600`;
     ['http://example.com', false],
     ['https://sub.example.com', false],
     ['null', false],
-  ])('%s: %s', async (origin, isAllowed) => {
+  ])('%s may read responses: %s', async (origin, isAllowed) => {
     const { url } = await serveThrough([SECTION], upgrading(mirror));
     const { headers } = await ask(url, '/', { headers: { origin } });
     expect(headers['access-control-allow-origin']).toBe(isAllowed ? origin : undefined);
     expect((await askUpgrade(url, { origin })).status).toBe(isAllowed ? 101 : 403);
   });
 
-  test('an upgrade from here, or from no browser', async () => {
+  test('admits an upgrade from the same origin, or from no browser', async () => {
     const { url } = await serveThrough([SECTION], upgrading(mirror));
     expect((await askUpgrade(url, { origin: url })).status).toBe(101);
     expect((await askUpgrade(url)).status).toBe(101);

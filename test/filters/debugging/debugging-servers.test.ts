@@ -1,4 +1,4 @@
-/** The filters for logs, errors and debugging on every server: the same lines, pages and profiles on each of them. */
+/** The filters for logs, errors and debugging on every server: the same lines, pages and profiles on each. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -76,7 +76,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend, cgiBacken
     return index === -1 ? undefined : rawHeaders[index + 1];
   }
 
-  test('translogger: whole answers, and one whose client leaves', async () => {
+  test('translogger logs complete responses, and one whose client leaves', async () => {
     const [combined, json] = [new Lines(), new Lines()];
     const { request } = await serveWith(translogger({}, combined.write), translogger({ json: true }, json.write));
     await request({ path: '/a%20b?c=d', headers: { Referer: 'http://r/', 'User-Agent': 'agent "x"' } });
@@ -92,7 +92,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend, cgiBacken
     ]);
   });
 
-  test('error_page: with debug, without, and after the head', async () => {
+  test('error_page shows errors with debug and hides them without it, and aborts after the head', async () => {
     const records = new Lines();
     const { request } = await serveWith(errorPages({ debug: true }, records.write));
     const page = await request({ path: '/throw?token=hunter2', headers: { Accept: 'text/html', Cookie: 'a=hunter2' } });
@@ -112,13 +112,13 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend, cgiBacken
     expect(live.body.toString()).not.toContain('reactor');
   });
 
-  test('httpexceptions', async () => {
+  test('httpexceptions responds with the status of the error', async () => {
     const { request } = await serveWith(httpExceptions());
     const { status, body } = await request({ path: '/gone' });
     expect([status, body.toString()]).toEqual([410, 'Gone\nno such fish\n']);
   });
 
-  test('errordocument: the page of an error, to a request with a body', async () => {
+  test('errordocument serves the page of an error, even to a request with a body', async () => {
     const lines = new Lines();
     const { request } = await serveWith(errorDocuments({ 404: '/pages/404' }, lines.write));
     const headers = { 'X-Own': 'own' };
@@ -128,7 +128,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend, cgiBacken
     expect(lines.all).toEqual([]);
   });
 
-  test('recursive: a body goes along, another answer is included', async () => {
+  test('recursive forwards a body, and includes another response', async () => {
     const { request } = await serveWith(recursive());
     const body = ['x'.repeat(100_000), 'y'];
     const forwarded = await request({ method: 'POST', path: '/forward', body });
@@ -137,7 +137,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend, cgiBacken
     expect(included.body.toString()).toBe('<a page for GET own>');
   });
 
-  test('lint: the server keeps the protocol, and the application is told where it does not', async () => {
+  test('lint reports nothing about the server, and the error of an application', async () => {
     const lines = new Lines();
     const { request } = await serveWith(lint({}, lines.write));
     await request({ path: '/hello' });
@@ -149,7 +149,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend, cgiBacken
     expect(lines.all.at(-1)).toMatch(/^lint: \S+debugging-servers\.test\.ts:\d+:\d+: GET \/wrong: status 302 without/);
   });
 
-  test('printdebug: what comes and what goes', async () => {
+  test('printdebug prints the request and the response', async () => {
     const lines = new Lines();
     const { request } = await serveWith(printDebug(lines.write));
     await request({ path: '/missing?token=hunter2', headers: { Cookie: 'a=hunter2' } });
@@ -160,7 +160,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend, cgiBacken
     expect(text).not.toContain('hunter2');
   });
 
-  test('profile', async () => {
+  test('profile writes a profile', async () => {
     const lines = new Lines();
     const file = join(temporaryDirectory(), 'p.cpuprofile');
     const { request } = await serveWith(profile({ log_filename: file }, lines.write));
@@ -209,7 +209,7 @@ describe.runIf(nginx)('behind nginx', () => {
   test.each([
     ['FastCGI', 'Flup#fcgi_thread', startNginx],
     ['SCGI', 'Flup#scgi_thread', (binary: string, { socket }: { socket: string }) => startNginxForScgi(binary, socket)],
-  ])('by %s: all of them, as an INI file has them', async (_way, server, start) => {
+  ])('by %s: all of them work from an INI file', async (_way, server, start) => {
     const cwd = project(server);
     const socket = join(cwd, 's');
     const program = await serve(['x.ini', '--socket', socket], { cwd });
@@ -227,11 +227,11 @@ describe.runIf(nginx)('behind nginx', () => {
   });
 });
 
-describe('a CGI program, which ends with its answer', () => {
+describe('a CGI program', () => {
   test.each([
     ['/hello', '200', 'hello'],
     ['/throw', '500', 'Internal Server Error'],
-  ])('%s: everything is written before that', async (path, status, text) => {
+  ])('%s: writes everything before it ends', async (path, status, text) => {
     const cwd = project('PasteScript#cgi');
     const env = {
       GATEWAY_INTERFACE: 'CGI/1.1',

@@ -1,4 +1,4 @@
-/** Each breach of the protocol is named, at the line that makes it; what is right passes without a word. */
+/** Each violation of the protocol is reported at the line that causes it; correct code causes no report. */
 import { describe, expect, test } from 'vitest';
 import { lint } from '../../../src/filters/debugging/lint.ts';
 import type { App } from '../../../src/protocol/types.ts';
@@ -73,7 +73,7 @@ const MISTAKES: Record<string, App> = {
   },
 };
 
-describe('an error', () => {
+describe('lint reports', () => {
   test.each(Object.entries(MISTAKES))('%s', async (mistake, app) => {
     expect(await mistakesOf(app)).toContain(mistake);
   });
@@ -82,7 +82,7 @@ describe('an error', () => {
     expect(await mistakesOf((_req, res) => void res.end('abc'), 'HEAD')).toEqual(['a body for HEAD']);
   });
 
-  test('is thrown where it is made, if that is asked for', async () => {
+  test('an error as an exception, at its line, with on_mistake = throw', async () => {
     const lines = new Lines();
     let thrown: unknown;
     const { url } = await serveFiltered(lint({ on_mistake: 'throw' }, lines.write), (_req, res) => {
@@ -98,7 +98,7 @@ describe('an error', () => {
     expect(lines.all).toEqual([]);
   });
 
-  test('of a server', async () => {
+  test('errors of a server', async () => {
     const lines = new Lines();
     const odd =
       (app: App): App =>
@@ -128,11 +128,11 @@ describe('an error', () => {
 
 test.each<[string, App]>([
   ['a plain answer', (_req, res) => res.end('abc')],
-  ['one with its length', (_req, res) => res.writeHead(200, { 'content-length': 3 }).end('abc')],
-  ['one in pieces', (_req, res) => res.write('a', () => res.end(() => {}))],
+  ['an answer with its length', (_req, res) => res.writeHead(200, { 'content-length': 3 }).end('abc')],
+  ['an answer in chunks', (_req, res) => res.write('a', () => res.end(() => {}))],
   ['none', (_req, res) => res.writeHead(204).end()],
   ['a redirection', (_req, res) => res.writeHead(302, 'Found', { location: '/' }).end()],
   ['pairs of headers', (_req, res) => res.writeHead(200, ['a', 'b', 'set-cookie', 'c']).end('d')],
-])('%s is right', async (_what, app) => {
+])('%s causes no report', async (_what, app) => {
   expect(await mistakesOf(app)).toEqual([]);
 });

@@ -1,4 +1,4 @@
-/** What an error of an application becomes for a developer, for other clients, and for the log. */
+/** What an error of an application looks like to a developer, to other clients, and in the log. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -34,10 +34,10 @@ const JSON_ONLY = { headers: { accept: 'application/json' } };
 
 describe('without debug', () => {
   test.each<[string, Settings, Settings]>([
-    ['nothing is said', {}, {}],
-    ['the section says no', { debug: 'true' }, { debug: 'false' }],
-    ['Tornado’s flag says no', { debug: 'true', serve_traceback: 'false' }, {}],
-  ])('when %s, the client gets a number that the log has', async (_what, globalConf, section) => {
+    ['debug is not set', {}, {}],
+    ['the section turns debug off', { debug: 'true' }, { debug: 'false' }],
+    ['Tornado’s flag turns it off', { debug: 'true', serve_traceback: 'false' }, {}],
+  ])('when %s, the client gets an ID that the log has too', async (_what, globalConf, section) => {
     const { url, records } = await caught(globalConf, section);
     for (const options of [{}, HTML, JSON_ONLY]) {
       const { status, headers, body } = await ask(url, '/a?b&token=t0', options);
@@ -54,7 +54,7 @@ describe('without debug', () => {
     }
   });
 
-  test('says it in the words of error_message, and keeps the client’s id', async () => {
+  test('the response has the text of error_message, and keeps the request ID of the client', async () => {
     const { url } = await caught({}, { error_message: 'We <look> into it.' });
     const page = await ask(url, '/', { headers: { ...HTML.headers, 'x-request-id': 'known-7' } });
     expect(page.body.toString()).toContain('We &lt;look&gt; into it.');
@@ -68,7 +68,7 @@ describe('without debug', () => {
     });
   });
 
-  test('adds the record to error_log', async () => {
+  test('the record is appended to error_log', async () => {
     const here = temporaryDirectory();
     const { url, records } = await caught({ here }, { error_log: join(here, 'errors.log') });
     await ask(url, '/');
@@ -78,7 +78,7 @@ describe('without debug', () => {
 });
 
 describe('with debug', () => {
-  test('a message with control characters does not reach a terminal as they are', async () => {
+  test('control characters of a message are escaped in plain text', async () => {
     const { url } = await caught({ debug: 'true' }, {}, () => {
       throw new Error('no such name: \x1b]0;title\x07\x1b[2J\tx');
     });
@@ -110,7 +110,7 @@ describe('with debug', () => {
     expect(page).not.toContain('hunter2');
   });
 
-  test('JSON and text say it too', async () => {
+  test('JSON and text have the same details', async () => {
     const { url } = await caught({ debug: 'true' }, {});
     const json = JSON.parse((await ask(url, '/', JSON_ONLY)).body.toString());
     expect(json).toMatchObject({ status: 500, name: 'TypeError', message: 'the reactor <b>leaks</b>' });
@@ -126,14 +126,14 @@ describe('with debug', () => {
     ['an object', { secret: 1 }],
     ['an error without a stack', Object.assign(new Error('bare'), { stack: undefined })],
     [
-      'a circle of causes',
+      'a cycle of causes',
       Object.assign(new Error('round'), {
         get cause() {
           return this;
         },
       }),
     ],
-  ])('takes %s', async (_what, thrown) => {
+  ])('accepts %s as an error', async (_what, thrown) => {
     const { url } = await caught({ debug: 'true' }, {}, () => {
       throw thrown;
     });
@@ -142,7 +142,7 @@ describe('with debug', () => {
 });
 
 describe('an error', () => {
-  test('of a promise', async () => {
+  test('of a promise responds 500', async () => {
     const { url, records } = await caught({}, {}, async () => {
       await null;
       throw new Error('later');
@@ -151,7 +151,7 @@ describe('an error', () => {
     expect(records.all[0]).toContain('Error: later');
   });
 
-  test('after the head breaks the connection, and adds nothing', async () => {
+  test('after the head aborts the connection, and adds nothing', async () => {
     const { url, records, failures } = await caught({ debug: 'true' }, {}, async (_req, res) => {
       res.write('begun;');
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -163,7 +163,7 @@ describe('an error', () => {
     expect(failures).toEqual([]);
   });
 
-  test('after the end leaves the answer whole', async () => {
+  test('after the end leaves the response complete', async () => {
     const { url, records } = await caught({}, {}, async (_req, res) => {
       res.end('whole');
       throw new Error('afterwards');
@@ -173,7 +173,7 @@ describe('an error', () => {
     await records.first(1);
   });
 
-  test('of a client that has left is a record', async () => {
+  test('after the client has left is logged', async () => {
     const { url, records } = await caught({}, {}, async (_req, res) => {
       res.write('begun');
       await new Promise((resolve) => res.on('close', resolve));
@@ -184,7 +184,7 @@ describe('an error', () => {
   });
 });
 
-test('what does not fail passes untouched', async () => {
+test('a request without errors passes unchanged', async () => {
   const { url, records } = await caught({ debug: 'true' }, {}, (_req, res) => res.writeHead(418).end('short'));
   const { status, body } = await ask(url, '/');
   expect([status, body.toString(), records.all]).toEqual([418, 'short', []]);

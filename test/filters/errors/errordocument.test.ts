@@ -1,4 +1,4 @@
-/** Pages of errors: another path's answer, with the status, the cookies and the obligations of the error. */
+/** Error pages: the response of another path, with the status, the cookies and the required headers of the error. */
 import express from 'express';
 import Fastify from 'fastify';
 import { describe, expect, test } from 'vitest';
@@ -76,7 +76,7 @@ describe('the page of an error', () => {
     expect(headers).toMatchObject({ 'content-type': 'text/html', 'set-cookie': ['a=1', 'page=1'], 'x-outer': 'stays' });
   });
 
-  test('takes the place of an answer that is streamed, and of its headers', async () => {
+  test('replaces a streamed response and its headers', async () => {
     const { url } = await served();
     const { status, headers, body, complete } = await ask(url, '/streams');
     expect([status, body.toString(), complete]).toEqual([404, 'GET missing 404 /streams', true]);
@@ -84,14 +84,14 @@ describe('the page of an error', () => {
     expect(headers['x-own']).toBeUndefined();
   });
 
-  test('keeps what the client needs to go on', async () => {
+  test('keeps the headers that the client needs, such as WWW-Authenticate', async () => {
     const { url } = await served();
     const { status, headers, body } = await ask(url, '/login');
     expect([status, body.toString()]).toEqual([401, 'please log in']);
     expect(headers).toMatchObject({ 'www-authenticate': 'Basic', 'set-cookie': ['tried=1'] });
   });
 
-  test('is there for an application that throws, and the log says why', async () => {
+  test('is sent if the application throws, and the log has the error', async () => {
     const { url, failures } = await served();
     expect(await ask(url, '/throws')).toMatchObject({ status: 500, body: Buffer.from('sorry') });
     expect(failures[0]).toContain('Error: oh');
@@ -105,7 +105,7 @@ describe('the page of an error', () => {
   test.each([
     ['/gone', 410, 'Gone\n', 'it responds with 404'],
     ['/loop', 403, 'Forbidden\n', undefined],
-  ])('%s: one that is missing itself gives way to plain text', async (path, status, text, problem) => {
+  ])('%s: one that fails itself is replaced by plain text', async (path, status, text, problem) => {
     const { url, lines } = await served();
     const answer = await ask(url, path);
     expect([answer.status, answer.body.toString()]).toEqual([status, problem ? text : '']);
@@ -113,7 +113,7 @@ describe('the page of an error', () => {
   });
 });
 
-test('what is no error passes untouched', async () => {
+test('a successful response passes unchanged', async () => {
   const { url } = await served();
   expect(await ask(url, '/fine')).toMatchObject({ status: 200, body: Buffer.from('fine') });
 });
@@ -135,7 +135,7 @@ test.each<[string, () => Promise<App>]>([
       return toApp(app);
     },
   ],
-])('%s', async (_what, make) => {
+])('the page may be one of %s', async (_what, make) => {
   const app = await make();
   await app.ready?.();
   const { url } = await served(app);
@@ -146,7 +146,7 @@ test.each([{ 404: 'errors' }, { 299: '/x' }])('%j is an error', (paths) => {
   expect(() => errorDocuments(paths)).toThrow(/is no status|is not a path/);
 });
 
-test('a section’s keys are statuses', () => {
+test('the keys of a section are statuses', () => {
   const { settings } = makeErrordocument;
   expect(settings['~standard'].validate({ 404: '/x', 299: '/y' })).toMatchObject({
     issues: [{ path: ['299'], hint: 'known: a status from 300 to 599, and the path of its page' }],

@@ -1,11 +1,11 @@
-/** Errors that say their status become that answer; the others stay errors. */
+/** Errors with a status become a response with that status; others stay errors. */
 import { describe, expect, test } from 'vitest';
 import { httpExceptions } from '../../../src/filters/errors/httpexceptions.ts';
 import type { App } from '../../../src/protocol/types.ts';
 import { ask } from '../../helpers/requests/ask.ts';
 import { Lines, serveFiltered } from '../serve-filter.ts';
 
-/** As `http-errors` makes them. */
+/** An error as `http-errors` makes it. */
 function httpError(status: number, message: string, properties: object = {}): Error {
   return Object.assign(new Error(message), { status, statusCode: status, expose: status < 500, ...properties });
 }
@@ -22,14 +22,14 @@ async function answerTo(error: unknown, accept = 'text/plain') {
 }
 
 describe('an error with a status', () => {
-  test('below 500 says its message', async () => {
+  test('below 500 sends its message', async () => {
     const { status, headers, text, lines } = await answerTo(httpError(404, 'no such <fish>'));
     expect([status, text, lines]).toEqual([404, 'Not Found\nno such <fish>\n', []]);
     expect(headers).toMatchObject({ 'set-cookie': ['kept=1'], 'content-type': 'text/plain; charset=utf-8' });
     expect(headers.etag).toBeUndefined();
   });
 
-  test('as HTML and JSON', async () => {
+  test('is sent as HTML and JSON', async () => {
     expect((await answerTo(httpError(409, 'two <fish>'), 'text/html')).text).toContain('<p>two &lt;fish&gt;</p>');
     expect(JSON.parse((await answerTo(httpError(409, 'two'), 'application/json')).text)).toEqual({
       status: 409,
@@ -38,18 +38,18 @@ describe('an error with a status', () => {
     });
   });
 
-  test('from 500 on keeps its message for the log', async () => {
+  test('of 500 or more keeps its message for the log', async () => {
     const { status, text, lines, failures } = await answerTo(httpError(503, 'the database is down'));
     expect([status, text, failures]).toEqual([503, 'Service Unavailable\n', []]);
     expect(lines[0]).toMatch(/^GET \/: 503: Error: the database is down/);
   });
 
-  test('has the say about its message', async () => {
+  test('decides by `expose` whether its message is sent', async () => {
     expect((await answerTo(httpError(403, 'internal', { expose: false }))).text).toBe('Forbidden\n');
     expect((await answerTo(httpError(502, 'upstream', { expose: true }))).text).toBe('Bad Gateway\nupstream\n');
   });
 
-  test('brings headers', async () => {
+  test('sets headers', async () => {
     const { headers } = await answerTo(httpError(401, 'who?', { headers: { 'WWW-Authenticate': 'Basic' } }));
     expect(headers['www-authenticate']).toBe('Basic');
     const moved = await answerTo(httpError(302, 'there', { headers: { location: '/there' } }));
@@ -59,17 +59,17 @@ describe('an error with a status', () => {
 
 test.each([
   ['no status', new Error('plain')],
-  ['a status of success', httpError(200, 'well')],
-  ['a text for a status', Object.assign(new Error('odd'), { status: '404' })],
-  ['no error at all', { status: 404 }],
-  ['a status beyond', httpError(600, 'far')],
-])('%s: the server answers, and logs', async (_what, error) => {
+  ['a success status', httpError(200, 'well')],
+  ['a status that is text', Object.assign(new Error('odd'), { status: '404' })],
+  ['a thrown object that is not an error', { status: 404 }],
+  ['a status above 599', httpError(600, 'far')],
+])('%s: the server responds 500, and logs the error', async (_what, error) => {
   const { status, failures } = await answerTo(error);
   expect(status).toBe(500);
   expect(failures).toHaveLength(1);
 });
 
-test('after the head it is the server’s', async () => {
+test('an error after the head is left to the server', async () => {
   const { url, failures } = await serveFiltered(httpExceptions(), async (_req, res) => {
     res.write('begun');
     await new Promise((resolve) => setTimeout(resolve, 20));

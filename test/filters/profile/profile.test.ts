@@ -1,4 +1,4 @@
-/** What a profile of a request holds, when there is one, and that there are never two. */
+/** What a profile of a request contains, when one is written, and that there are never two at a time. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -35,7 +35,7 @@ function sumSines(): number {
 const busy: App = (_req, res) => {
   const begun = performance.now();
   const others = hashNumbers() + sumSines() + JSON.stringify(Array(1e6).fill(1.5)).length;
-  // Longer than all others together, also if other processes have interrupted those.
+  // Longer than all others together, even if other processes have interrupted those.
   const result = others + burnTheProcessor(2 * (performance.now() - begun));
   res.end(result > 0 ? 'done' : 'odd');
 };
@@ -53,12 +53,12 @@ test('is a file for developer tools, and a page with the function that took the 
   expect(names).toContain('burnTheProcessor');
   const page = readFileSync(join(directory, 'one.html'), 'utf8');
   expect(page).toMatch(/<svg.*burnTheProcessor\ntest\/filters\/profile\/profile\.test\.ts:\d+/s);
-  // It leads the list, which is as long as it may be.
+  // The function is first in the list, which has its maximum length.
   expect(page).toMatch(/<tbody><tr class="application"><td>[\d.]+ ms<\/td><td>[\d.]+ ms<\/td>\s*<td>burnTheProcessor/);
   expect(page.match(/<tr class/g)).toHaveLength(3);
 });
 
-test('one at a time, and the next one after it', async () => {
+test('only one request is profiled at a time, and then the next one', async () => {
   const lines = new Lines();
   const file = join(temporaryDirectory(), 'p.cpuprofile');
   let release: () => void = () => {};
@@ -80,7 +80,7 @@ test('one at a time, and the next one after it', async () => {
   expect(lines.all.some((line) => line.includes('/beside'))).toBe(false);
 });
 
-test('of some paths only', async () => {
+test('only requests of the configured paths are profiled', async () => {
   const lines = new Lines();
   const file = join(temporaryDirectory(), 'p.cpuprofile');
   const { url } = await serveFiltered(profile({ log_filename: file, paths: ['/this'] }, lines.write), busy);
@@ -89,7 +89,7 @@ test('of some paths only', async () => {
   expect(await lines.first(1)).toEqual([expect.stringMatching(/^profiled GET \/this:/)]);
 });
 
-test('of an application that fails', async () => {
+test('a request whose application fails is profiled', async () => {
   const lines = new Lines();
   const file = join(temporaryDirectory(), 'p.cpuprofile');
   const { url, failures } = await serveFiltered(profile({ log_filename: file }, lines.write), () => {
@@ -100,7 +100,7 @@ test('of an application that fails', async () => {
   await lines.first(1);
 });
 
-test('where it cannot be written, a line says so', async () => {
+test('a file that cannot be written is reported in a line', async () => {
   const lines = new Lines();
   const file = join(temporaryDirectory(), 'nowhere', 'p.cpuprofile');
   const { url } = await serveFiltered(profile({ log_filename: file }, lines.write), busy);
@@ -108,7 +108,7 @@ test('where it cannot be written, a line says so', async () => {
   expect(await lines.first(1)).toEqual([expect.stringMatching(/^no profile of GET \/: ENOENT/)]);
 });
 
-test('only in debug, unless it is told otherwise', async () => {
+test('without debug there is no profile, unless the section enables it', async () => {
   const app: App = () => {};
   const here = temporaryDirectory();
   const made = (globalConf: Record<string, string>, section: Record<string, string>) =>
@@ -127,7 +127,7 @@ test('only in debug, unless it is told otherwise', async () => {
   await eventually(() => existsSync(join(here, 'profile.log.tmp.html')));
 });
 
-test('in a browser: search, fold, zoom with the keyboard, save', async () => {
+test('the page in a browser can search, fold, zoom with the keyboard and save', async () => {
   const chromium = needProgram('chromium');
   const directory = temporaryDirectory();
   const lines = new Lines();

@@ -30,7 +30,7 @@ const FILTERS: Readonly<Record<string, string>> = {
 const SECTIONS = Object.entries(FILTERS).map(([name, settings]) => `${name}\n${settings}`);
 const PASSWORD = { authorization: `Basic ${Buffer.from('joe:secret').toString('base64')}` };
 
-describe('ready and close are those of the application, once', () => {
+describe('calls ready and close of the application once', () => {
   const digest = `auth_digest\nrealm = r\nusers = joe:r:${'0'.repeat(32)}`;
   test.each([...SECTIONS, digest])('%s', async (section) => {
     const calls: string[] = [];
@@ -65,7 +65,7 @@ describe('a WebSocket', () => {
       each.on('message', (message) => each.send(String(message).toUpperCase()));
     });
 
-  test('passes them all', async () => {
+  test('passes through all filters', async () => {
     const { url } = await serveThrough(SECTIONS, echoing);
     const client = new WebSocket(`${url}/app/talk`, { headers: PASSWORD });
     const [hello] = await once(client, 'message');

@@ -1,4 +1,4 @@
-/** Several filters together over HTTP/2, and how the access log tells broken streams from whole ones. */
+/** Several filters together over HTTP/2, and how the access log distinguishes aborted streams from complete ones. */
 import { once } from 'node:events';
 import { constants, type IncomingHttpHeaders } from 'node:http2';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -43,7 +43,7 @@ const site: App = async (req, res) => {
   }
 };
 
-test('log, pages and errors', async () => {
+test('log, pages and errors work as over HTTP/1.1', async () => {
   const lines = new Lines();
   const mistakes = new Lines();
   const filters = [
@@ -89,7 +89,7 @@ test('log, pages and errors', async () => {
   expect(mistakes.all).toEqual([expect.stringContaining('throws after the head')]);
 });
 
-test('the log knows streams that break from whole ones', async () => {
+test('the log distinguishes aborted streams from complete ones', async () => {
   const lines = new Lines();
   const app = await applyFilter(translogger({ json: true }, lines.write), (req, res) => {
     if (req.url === '/endless') return res.write('begun');
@@ -106,7 +106,7 @@ test('the log knows streams that break from whole ones', async () => {
   endless.close(constants.NGHTTP2_CANCEL);
   await once(endless, 'close');
   ask('/never');
-  // What comes after it has been asked when this is answered.
+  // When this response arrives, the server has received the request before it.
   await once(ask('/whole').resume(), 'close');
   client.destroy();
   expect((await lines.first(5)).map((line) => JSON.parse(line))).toMatchObject([
@@ -118,7 +118,7 @@ test('the log knows streams that break from whole ones', async () => {
   ]);
 });
 
-test('a response that takes the place of another leaves out its reason, which may be one that cannot be sent', async () => {
+test('a response that replaces another one drops its reason phrase, which may be invalid', async () => {
   const app = await applyFilter(timeout({ timeout: 0.01 }), (_req, res) => {
     res.statusMessage = 'two\r\nlines';
   });
@@ -127,13 +127,13 @@ test('a response that takes the place of another leaves out its reason, which ma
   expect(headers[':status']).toBe(503);
 });
 
-test('a body that is too large is refused at once, though the rest of it does not come', async () => {
+test('a body that is too large is refused at once, even if the rest of it never arrives', async () => {
   const { client } = await overHttp2(await applyFilter(bodyLimit({ max_body_size: 5 }), site));
   const stream = client.request({ ':method': 'POST', ':path': '/fine', 'content-length': 10 });
   stream.write('half');
   const [headers] = await once(stream, 'response');
   stream.resume();
-  // What the server sent with the head has arrived when it answers this.
+  // When the ping returns, everything that the server sent with the head has arrived.
   await new Promise((resolve) => client.ping(resolve));
   await nextTurn();
   expect([headers[':status'], stream.readableEnded]).toEqual([413, true]);

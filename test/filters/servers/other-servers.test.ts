@@ -1,4 +1,4 @@
-/** The filters on requests that are not node:http's: of HTTP/2, and of a web server's FastCGI. */
+/** The filters on requests that do not come from node:http: those of HTTP/2, and of FastCGI behind a web server. */
 import { once } from 'node:events';
 import { connect } from 'node:http2';
 import { join } from 'node:path';
@@ -57,7 +57,7 @@ describe('HTTP/2', () => {
     return { status: head[':status'], headers: head, answer };
   }
 
-  test('passes them, and is refused by them', async () => {
+  test('passes all filters, and each filter refuses its requests', async () => {
     const { url } = await serveThrough(SECTIONS, app, { server: 'host = 127.0.0.1\nport = 0\nhttp2 = true' });
     const { status, headers, answer } = await askHttp2(url, FORWARDED);
     expect(status).toBe(200);
@@ -85,7 +85,7 @@ describe.runIf(nginx)('FastCGI behind nginx', () => {
     return (await startNginx(nginx ?? '', { socket })).url;
   }
 
-  test('passes them, in the CGI environment too, and is refused by them', async () => {
+  test('passes all filters, also in the CGI environment, and each filter refuses its requests', async () => {
     const url = await serveFastcgi();
     const { body } = await ask(url, '/', { headers: { ...FORWARDED, 'accept-encoding': 'gzip' } });
     expect(JSON.parse(gunzipSync(body).toString())).toMatchObject({

@@ -1,4 +1,4 @@
-/** Asks for another protocol, by hand: a WebSocket's handshake without its frames. */
+/** Requests an upgrade with raw bytes: the handshake of a WebSocket without its frames. */
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:http';
@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream';
 import type { App } from '../../../src/protocol/types.ts';
 import { seen } from '../serve.ts';
 
-/** An application that takes every upgrade, and says on the new protocol what it saw of the request. */
+/** An application that accepts every upgrade, and then sends what it saw of the request. */
 export function upgrading(app: App): App {
   const whole: App = (req, res) => app(req, res);
   whole.upgrade = (req: IncomingMessage, socket: Duplex) => {
@@ -16,7 +16,7 @@ export function upgrading(app: App): App {
   return whole;
 }
 
-/** The status of the answer; with 101, what came on the new protocol. */
+/** The status of the response; for 101, also what was received afterwards. */
 export async function askUpgrade(
   url: string,
   headers: Record<string, string> = {},

@@ -1,4 +1,4 @@
-/** What an application has to find behind every web server, whatever the two speak. */
+/** What an application must see behind every web server, whatever protocol is between them. */
 import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { expect } from 'vitest';
@@ -23,12 +23,12 @@ function sha256(body: Buffer | string): string {
   return createHash('sha256').update(body).digest('hex');
 }
 
-/** The application sees a path just as the client wrote it. */
+/** The application sees the path exactly as the client wrote it. */
 function spelled(path: string): Behaviour {
   return seen(path, path);
 }
 
-/** Or in another spelling. */
+/** The application may see the path in another spelling. */
 export function seen(path: string, as: string): Behaviour {
   return async (site) => {
     const reply = await at(site, path);
@@ -37,7 +37,7 @@ export function seen(path: string, as: string): Behaviour {
   };
 }
 
-/** A client reads the first event and goes; `then` is what happens before the application has to know. */
+/** A client reads the first event and leaves; `then` runs before the application has to notice. */
 export async function leaves(site: Site, path: string, then?: () => void): Promise<void> {
   rmSync(site.project.path('var/release'), { force: true });
   const before = left(site);

@@ -1,4 +1,4 @@
-/** The table of front ends: each documented configuration with what it needs, and where it differs by its nature. */
+/** The table of front ends: each documented configuration with what it needs, and with its inherent differences. */
 import { spawnSync } from 'node:child_process';
 import { expect } from 'vitest';
 import { blocksBelow } from '../../helpers/documentation/documentation.ts';
@@ -12,33 +12,33 @@ import { at, type Behaviour, type BehaviourName, BIG, json, leaves } from './beh
 import { Project, type Site } from './site.ts';
 
 export interface FrontEnd {
-  /** Where the configuration is documented, and below which heading. */
+  /** The page of the configuration, and the heading above it. */
   readonly page: string;
   readonly heading: string;
   readonly prefix: '' | '/app';
-  /** System programs that it takes; the web server first. */
+  /** The system programs that it needs; the web server first. */
   readonly programs: readonly ['nginx' | 'lighttpd' | 'apache2', ...string[]];
-  /** Apache's modules. */
+  /** The Apache modules that it needs. */
   readonly modules?: readonly string[];
-  /** Brings the application up, or what the web server needs to do so. */
+  /** Starts the application, or creates what the web server needs to start it. */
   readonly start: (project: Project, server?: string) => Promise<void>;
-  /** What the second block below the heading is called in bin/. */
+  /** The name in bin/ of the second block below the heading. */
   readonly script?: string;
-  /** How many clients come at a time, where each costs a process; default: 20. */
+  /** The number of concurrent clients, if each costs a process; default: 20. */
   readonly clients?: number;
   readonly differs?: Differences;
 }
 
 export type Differences = Partial<Record<BehaviourName, Difference>>;
 
-/** Something that a front end does otherwise, whatever is behind it. */
+/** Something that a front end does differently, whatever server is behind it. */
 export interface Difference {
-  /** As docs/web-servers.md says it. */
+  /** The text in docs/web-servers.md. */
   readonly why: string;
   readonly instead: Behaviour;
 }
 
-// --- what the application runs in --------------------------------------------------------------------------------------
+// --- how the application runs --------------------------------------------------------------------------------------------
 
 type Start = FrontEnd['start'];
 
@@ -52,7 +52,7 @@ function served(gateway: 'fastcgi' | 'scgi', file: string): Start {
 const fastcgi = served('fastcgi', 'fcgi-socket');
 const scgi = served('scgi', 'scgi-socket');
 
-/** By the INI file that stands below the heading. */
+/** Runs the INI file below the heading. */
 function servedAsDocumented(page: string, heading: string): Start {
   return async (project) => {
     const [, ini = ''] = blocksBelow(page, heading);
@@ -65,7 +65,7 @@ async function cgi(project: Project): Promise<void> {
   project.ini('config.ini', '[server:main]\nuse = npm:paster#http');
 }
 
-/** @param server the section of the server. Default: as the documentation shows it. */
+/** @param server the section of the server. Default: as in the documentation. */
 export async function onDescriptor0(project: Project, server?: string): Promise<void> {
   const [ini = '', script = ''] = blocksBelow('docs/web-servers.md', 'Started by another program');
   project.ini('fcgi.ini', server ?? ini);
@@ -80,7 +80,7 @@ export async function spawned(project: Project, server?: string): Promise<void> 
   expect(status).toBe(0);
 }
 
-// --- what differs ------------------------------------------------------------------------------------------------------
+// --- differences ---------------------------------------------------------------------------------------------------------
 
 const CUT: Differences = {
   'an answer of unknown length that breaks off': {
@@ -88,7 +88,7 @@ const CUT: Differences = {
     async instead(site) {
       const reply = await at(site, '/break');
       expect(reply).toMatchObject({ status: 200, complete: true });
-      // mod_fcgid writes an error page behind it; a CGI program ends before all that it has written is out.
+      // mod_fcgid appends an error page; a CGI program ends before all its output has been sent.
       expect(reply.body.toString('latin1')).toMatch(/^x+(<|$)/);
     },
   },
@@ -107,7 +107,7 @@ const CGI_FCGI: Differences = {
   'a chunked request body': {
     why: 'drops a request body without Content-Length',
     async instead(site) {
-      // It may end before Apache has written it all, and then the answer is lost as well.
+      // It may end before Apache has written all of it, and then the response is lost as well.
       const reply = await at(site, '/echo', { method: 'POST', body: ['one', 'two'] }).catch(() => undefined);
       if (reply) expect(json(reply)).toMatchObject({ length: 0 });
       expect((await at(site, '/query')).status).toBe(200);
@@ -223,7 +223,7 @@ export const FRONT_ENDS: readonly FrontEnd[] = [
   { ...BRIDGE, heading: 'cgi-fcgi that starts the server', prefix: '/app', start: onDescriptor0 },
 ];
 
-/** A project and a web server as the documentation says. @param edit what else an operator does to the configuration. */
+/** A project and a web server, set up as documented. @param edit further changes of the operator to the configuration. */
 export async function startSite(frontEnd: FrontEnd, edit: (text: string) => string = (text) => text): Promise<Site> {
   const project = new Project();
   await frontEnd.start(project);

@@ -1,11 +1,11 @@
-/** The project of an operator who followed the documentation, and what a test of a front end knows of it. */
+/** The project of an operator who followed the documentation, and what a test of a front end knows about it. */
 import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryDirectory } from '../../helpers/directory.ts';
 import { eventually, ROOT } from '../../helpers/programs/program.ts';
 import type { RunningWebServer } from '../../helpers/web-servers/web-server.ts';
 
-/** Where the documentation has its project. */
+/** The directory of the project in the documentation. */
 const DOCUMENTED = '/srv/myapp';
 
 export class Project {
@@ -19,9 +19,9 @@ export class Project {
       mkdirSync(join(this.directory, name), { recursive: true });
     }
     symlinkSync(join(ROOT, 'bin/paster.js'), join(this.directory, 'node_modules/.bin/paster'));
-    // Wherever the Node is that runs the tests.
+    // The Node that runs the tests, wherever it is.
     symlinkSync(process.execPath, join(this.directory, 'node_modules/.bin/node'));
-    // Apache is another user.
+    // Apache runs as another user.
     for (const name of ['', 'var', 'bin']) chmodSync(join(this.directory, name), 0o777);
   }
 
@@ -29,7 +29,7 @@ export class Project {
     return join(this.directory, name);
   }
 
-  /** What the documentation shows, for this project. */
+  /** Text of the documentation, changed for this project. */
   adapt(text: string): string {
     return text.replaceAll(DOCUMENTED, this.directory);
   }
@@ -50,7 +50,7 @@ release = ${this.path('var/release')}
     writeFileSync(this.path(`bin/${name}`), this.adapt(text), { mode: 0o755 });
   }
 
-  /** What the application has written down, a line each. */
+  /** The lines that the application has written to its notes. */
   get notes(): string[] {
     try {
       return readFileSync(this.path('var/notes'), 'utf8').trim().split('\n');
@@ -59,13 +59,13 @@ release = ${this.path('var/release')}
     }
   }
 
-  /** The processes that have loaded the application, as they say themselves. */
+  /** The PIDs of processes that have loaded the application, from its notes. */
   get pids(): number[] {
     const prefix = 'started ';
     return this.notes.filter((line) => line.startsWith(prefix)).map((line) => Number(line.slice(prefix.length)));
   }
 
-  /** Those that run, and what else runs with a file of this project on its command line. */
+  /** Those that still run, and any other process with a file of this project on its command line. */
   get running(): number[] {
     const named = readdirSync('/proc')
       .filter((name) => /^\d+$/.test(name) && commandLine(name).includes(this.directory))
@@ -79,7 +79,7 @@ release = ${this.path('var/release')}
     await eventually(() => this.running.length === 0);
   }
 
-  /** Lets the application's event stream go on. */
+  /** Lets the application's event stream continue. */
   release(): void {
     writeFileSync(this.path('var/release'), '');
   }
@@ -93,7 +93,7 @@ function commandLine(pid: string): string {
   }
 }
 
-/** A zombie has ended: who started it has not asked for its status yet. */
+/** A zombie has ended; its parent has not collected its status yet. */
 function isRunning(pid: number): boolean {
   try {
     return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
@@ -106,8 +106,8 @@ function isRunning(pid: number): boolean {
 export interface Site {
   readonly project: Project;
   readonly server: RunningWebServer;
-  /** Where it is mounted: empty, or a path without a slash at its end. */
+  /** The mount: empty, or a path without a trailing slash. */
   readonly prefix: string;
-  /** How many clients come at a time. */
+  /** The number of concurrent clients. */
   readonly clients: number;
 }

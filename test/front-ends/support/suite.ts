@@ -1,4 +1,4 @@
-/** The documented configurations of a web server, run, with the same behaviours behind each. */
+/** The documented configurations of a web server: each is run, and the same behaviours are tested behind it. */
 import { describe, test } from 'vitest';
 import { beforeSuite } from '../../helpers/programs/lifetime.ts';
 import { requireProgram } from '../../helpers/programs/program.ts';
@@ -8,7 +8,7 @@ import type { Site } from './site.ts';
 
 const NAMED = Object.entries(BEHAVIOURS) as [BehaviourName, Behaviour][];
 
-/** The tests of the front ends that a page documents; a file of tests for each page, so that two run at a time. */
+/** The tests of the front ends on a page. Each page has its own test file, so that two run at a time. */
 export function testFrontEnds(page: FrontEnd['page']): void {
   describe.each(FRONT_ENDS.filter((frontEnd) => frontEnd.page === page))(
     '$page: $heading',
