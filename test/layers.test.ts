@@ -1,4 +1,4 @@
-/** The layers of ARCHITECTURE.md, held by reading the imports: downwards only, no circles, and who may end the process. */
+/** The layers of ARCHITECTURE.md, enforced by reading the imports: downwards only, no cycles, and only some files end the process. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, extname, join, relative, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -72,7 +72,7 @@ describe('layers', () => {
     expect(upward).toEqual([]);
   });
 
-  test('process/ knows nothing of what its processes serve', () => {
+  test('process/ does not import what its processes serve', () => {
     const known = /^(?:deploy|http|gateway|protocol|metrics\/meter|config\/(?!env-file))/;
     const strays = FILES.filter((file) => folderOf(file) === 'process').flatMap((file) =>
       importsOf(file)
@@ -99,7 +99,7 @@ describe('layers', () => {
     expect(FILES.filter((file) => lines(join(SRC, file)) < 25)).toEqual(SHORT);
   });
 
-  test('there is no circle', () => {
+  test('there is no import cycle', () => {
     const graph = new Map(FILES.map((file) => [file, importsOf(file)]));
     const done = new Set<string>();
     const visit = (file: string, path: readonly string[]): void => {
@@ -111,17 +111,17 @@ describe('layers', () => {
     expect(() => FILES.forEach((file) => void visit(file, []))).not.toThrow();
   });
 
-  test('every import is of a file that is there', () => {
+  test('every imported file exists', () => {
     const missing = FILES.flatMap((file) => importsOf(file).filter((imported) => !FILES.includes(imported)));
     expect(missing).toEqual([]);
   });
 
-  test('only own-files.ts knows where paster’s files are: in the bundle nothing else lies where its source does', () => {
+  test('only own-files.ts locates paster’s files: in the bundle other files are not where their sources are', () => {
     const asking = FILES.filter((file) => {
       const code = readFileSync(join(SRC, file), 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '');
       return /import\.meta\.(?:url|dirname|filename)/.test(code);
     });
-    // To import-module.ts any file of paster's is as good as another: packages are looked for from there.
+    // import-module.ts may use any file of paster: packages are resolved from there.
     expect(asking).toEqual(['deploy/modules/import-module.ts', 'own-files.ts']);
   });
 
@@ -138,7 +138,7 @@ describe('layers', () => {
 });
 
 describe('the bundle', () => {
-  /** The names of what a file of dist/ imports before it runs, and what that imports. */
+  /** The names of the files of dist/ that a file imports before it runs, directly and indirectly. */
   function loadedWith(file: string, found: Set<string> = new Set()): Set<string> {
     const text = readFileSync(join(ROOT, 'dist', file), 'utf8');
     for (const [, specifier = ''] of text.matchAll(/^import [^;]*?from "(\.[^"]+)";$/gm)) {
@@ -150,7 +150,7 @@ describe('the bundle', () => {
     return found;
   }
 
-  test('what a start does not need is loaded later', () => {
+  test('modules that a start does not need are loaded later', () => {
     expect([...loadedWith('cli.js')]).toEqual(['base.js']);
     expect([...loadedWith('servers/http/server.js')]).not.toContain('exchange.js');
     expect([...loadedWith('worker.js')].filter((file) => /error-page|welcome/.test(file))).toEqual([]);

@@ -1,6 +1,6 @@
 /**
- * Work that depends on a request grows in proportion to it, so that no request blocks the process: twice the input is about
- * twice the work, and no regular expression backtracks over what a client sends.
+ * The work for a request is proportional to its size, so that no request blocks the process: twice the input is about
+ * twice the work, and no regular expression backtracks on text from a client.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -49,7 +49,7 @@ const target = (requestUri: string, scriptName: string, pathInfo: string | undef
 
 const names = (count: number): string[] => Array.from({ length: count }, (_, index) => `x-${index}`);
 
-/** Functions that read a path which a client sends. */
+/** Functions that read a path of a client. */
 const PATHS: Readonly<Record<string, (path: string) => unknown>> = {
   urlmap: (path) => map(request(path, { host: 'a.org' }), res),
   'urlmap with an absolute URL': (path) => map(request(`http://a.org${path}`), res),
@@ -58,8 +58,8 @@ const PATHS: Readonly<Record<string, (path: string) => unknown>> = {
   'names of files': (path) => pathNames(targetPath(path)),
   'dot segments': isUnsafePath,
   'the environment of a program': (path) => environFromRequest(request(path)),
-  'a gateway that does not split': (path) => target(path, path, undefined),
-  'a gateway that splits': (path) => target(`/app${path}`, '/app', path),
+  'a gateway that does not split the path': (path) => target(path, path, undefined),
+  'a gateway that splits the path': (path) => target(`/app${path}`, '/app', path),
   'a gateway with a mount': (path) => target(path, '', path, '/a/b'),
   'a long script name': (path) => target(`${path}/x`, path, '/x'),
   'secret parameters': withoutSecretParameters,
@@ -114,7 +114,7 @@ const TEXTS: Readonly<Record<string, readonly [read: (text: string) => unknown, 
   Forwarded: [parseForwarded, 'for=a,', 'for="a",', 'for="', '\\"', ' ', ';', 'a', ','],
   'X-Forwarded-For': [(text) => listItems(text).map(nodeAddress), '1.2.3.4, ', ',', ' ', '[', '1.', '1:', '::'],
   Host: [parseHost, 'a.', 'a', '-', '.', '[', ':1', '1', ':'],
-  'a host that is presented': [
+  'the Host of a request': [
     (text) => overrideClient(request('/') as MountedRequest, { host: text }),
     'a:1',
     ':',
@@ -183,7 +183,7 @@ function attempt(act: () => unknown): unknown {
 
 /** @param make returns the function to measure, for an input of `count` pieces */
 function expectLinear(what: string, make: (count: number) => () => unknown, count = 600): void {
-  // The first call also fills caches, which is not measured.
+  // The first call also fills caches, which must not be measured.
   make(2 * count)();
   const [once, twice] = [workOf(make(count)), workOf(make(2 * count))];
   expect(twice, `${what}: ${once} for ${count}, and ${twice} for twice as much`).toBeLessThan(2.5 * once + 500);
@@ -209,7 +209,7 @@ describe('twice the input is twice the work', () => {
   test.each(Object.entries(MANY))('%s', (name, make) => expectLinear(name, make, 400));
 });
 
-test('the measure finds what is quadratic, in the code and in built-ins', () => {
+test('the measurement detects quadratic work, in our code and in built-ins', () => {
   const prefixes = (path: string) => (): unknown => {
     const map = new Map<string, unknown>();
     for (let end = path.length; end > 0; end = path.lastIndexOf('/', end - 1)) map.get(path.slice(0, end));
@@ -219,16 +219,16 @@ test('the measure finds what is quadratic, in the code and in built-ins', () => 
   expect(twice).toBeGreaterThan(3.5 * once);
 });
 
-/** Folders and files whose regular expressions match no text of a client, but configuration, source code or /proc. */
+/** Folders and files whose regular expressions only match configuration, source code or /proc, never text of a client. */
 const NOT_FOR_REQUESTS = [
   ...['commands/', 'config/', 'deploy/', 'export/', 'files/', 'process/', 'scaffold/'],
   // These expressions match values of settings.
   ...['apps/cgi/settings.ts', 'apps/urlmap.ts', 'logging/python/line-format.ts'],
-  // Its expressions match source code and a number.
+  // They match source code and a number.
   'diagnostics/source-excerpt.ts',
 ];
 
-test('no regular expression that sees a request backtracks more than in proportion to it', () => {
+test('no regular expression that matches text of a client backtracks more than linearly', () => {
   const SRC = join(ROOT, 'src');
   const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
   expect(NOT_FOR_REQUESTS.filter((exempt) => !files.some((file) => file.startsWith(exempt)))).toEqual([]);

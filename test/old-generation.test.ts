@@ -61,13 +61,13 @@ interface Expression {
   readonly expression?: unknown;
 }
 
-/** An expression without parentheses and types around it. */
+/** The expression without parentheses and types around it. */
 function inner(node: unknown): Expression {
   const expression = node as Expression;
   return /^(?:Parenthesized|TS)/.test(expression.type) ? inner(expression.expression) : expression;
 }
 
-test('a function that belongs to a request is not written where it is assigned to a property', () => {
+test('a function that belongs to a request is named before it is assigned to a property', () => {
   const SRC = join(ROOT, 'src');
   const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
   const assigned = files.flatMap((file) =>
@@ -82,7 +82,7 @@ test('a function that belongs to a request is not written where it is assigned t
 
 const REQUESTS = 1000;
 
-/** How many bytes each request leaves in the old generation until the next full collection. */
+/** The number of bytes that each request leaves in the old generation until the next full collection. */
 async function oldBytesPerRequest(app: App): Promise<number> {
   const server = createServer(app).listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -1,11 +1,11 @@
-/** What a path leads through, as the system walks it. */
+/** The steps of a path, as the system resolves it. */
 import { mkdirSync, realpathSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { stepsTo } from '../src/files/path-steps.ts';
 import { temporaryDirectory } from './helpers/directory.ts';
 
-test('".." behind a link leaves the directory that the link leads to', () => {
+test('".." after a link leaves the directory that the link leads to', () => {
   const top = realpathSync(temporaryDirectory({}));
   mkdirSync(join(top, 'other/etc'), { recursive: true });
   mkdirSync(join(top, 'other/run'));

@@ -1,4 +1,4 @@
-/** What has a secret's name is not shown; what has not, is. */
+/** Values whose names are those of secrets are hidden; others are shown. */
 import { expect, test } from 'vitest';
 import {
   concealed,
@@ -29,11 +29,14 @@ test.each([
   expect(shownValue(name, 'hunter2')).toBe('********');
 });
 
-test.each(['Accept', 'author', 'compass', 'PATH_INFO', 'X-Request-Id', 'keyboard', 'Host'])('%s is none', (name) => {
-  expect(shownValue(name, 'value')).toBe('value');
-});
+test.each(['Accept', 'author', 'compass', 'PATH_INFO', 'X-Request-Id', 'keyboard', 'Host'])(
+  '%s is not a secret',
+  (name) => {
+    expect(shownValue(name, 'value')).toBe('value');
+  },
+);
 
-test('a URL is shown without its secrets', () => {
+test('secrets in a URL are masked', () => {
   expect(shownValue('url', '/a?page=2&access_token=abc;sid=9&%70assword=x#t')).toBe(
     '/a?page=2&access_token=********;sid=********&%70assword=********#t',
   );
@@ -41,7 +44,7 @@ test('a URL is shown without its secrets', () => {
   expect(shownValue('Referer', 'https://me:abc@host/')).toBe('https://me:********@host/');
 });
 
-test('so is a line of code', () => {
+test('secrets in a line of code are masked', () => {
   expect(withoutSecretLiterals(`login({ user: 'me', "password": "a\\"b", apiKey = \`k\` }) // 'rest'`)).toBe(
     `login({ user: 'me', "password": "********", apiKey = \`********\` }) // 'rest'`,
   );
@@ -116,7 +119,7 @@ test.each([
   'require_auth',
   'monkey',
   'hotkey',
-])('the setting %s is none', (key) => expect(isSecretSetting(key)).toBe(false));
+])('the setting %s is not a secret', (key) => expect(isSecretSetting(key)).toBe(false));
 
 test.each([
   ['postgres://u:p@host/db', 'postgres://u:********@host/db'],
@@ -127,7 +130,7 @@ test.each([
   ['http://host:8080/me@example.org', 'http://host:8080/me@example.org'],
   ['http://host/x:y@z', 'http://host/x:y@z'],
   ['mailto:me@example.org', 'mailto:me@example.org'],
-])('%s', (url, shown) => {
+])('passwords in URLs are masked: %s', (url, shown) => {
   expect(withoutSecrets(url)).toBe(shown);
 });
 
@@ -135,12 +138,12 @@ test.each([
   ['host=db user=me password=p1 dbname=x', 'host=db user=me password=******** dbname=x'],
   ['Server=db;User=me;Password=p1;Database=x', 'Server=db;User=me;Password=********;Database=x'],
   ['a = b and c=d', 'a = b and c=d'],
-])('a connection: %s', (value, shown) => {
+])('passwords in a connection string are masked: %s', (value, shown) => {
   expect(shownSetting('connection', value)).toBe(shown);
 });
 
 test.each([
-  // Split, so that no scanner for secrets reports them.
+  // Split, so that secret scanners do not report them.
   ['Stripe', `sk_${'live'}_4eC39HqLyjWDarjtT1zdp7dc`],
   ['Stripe, restricted', `rk_${'live'}_4eC39HqLyjWDarjtT1zdp7dc`],
   ['GitHub', `ghp_${'0123456789abcdefghijABCDEFGHIJ012345'}`],
@@ -152,13 +155,13 @@ test.each([
   ['npm', `npm_${'0123456789abcdefghijABCDEFGHIJ012345'}`],
   ['SendGrid', `SG.${'abcdefghijklmnopqrstuv'}.${'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789abcdefg'}`],
   ['JWT', 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dBjftJeZ4CVPmB92K27uhbUJU1p1r'],
-])('a token of %s is a secret wherever it is', (_whose, token) => {
+])('a token of %s is a secret under any name', (_whose, token) => {
   expect(withoutSecrets(`cannot log in (${token}), "${token}"`)).toBe('cannot log in (********), "********"');
   expect(shownSetting('anything', `a ${token}`)).toBe('a ********');
   expect(shownValue('x-anything', token)).toBe('********');
 });
 
-test('so is a private key, whose lines stay', () => {
+test('a private key is masked, and its line count is kept', () => {
   const key = '-----BEGIN RSA PRIVATE KEY-----\nMIIB\nQQ==\n-----END RSA PRIVATE KEY-----';
   expect(withoutSecrets(`a\n${key}\nb`)).toBe('a\n********\n\n\n\nb');
   expect(withoutSecrets('-----BEGIN PRIVATE KEY-----\\nMIIB')).toBe('********');
@@ -177,7 +180,7 @@ test.each([
   ['{"user":"joe","password":"p1"}', '{"user":"joe","password":"********"}'],
   ['https://abcdef@host/path', 'https://********@host/path'],
   ['git+https://abc:x-oauth-basic@host/', 'git+https://********:x-oauth-basic@host/'],
-])('%s', (text, shown) => expect(withoutSecrets(text)).toBe(shown));
+])('secrets in text are masked: %s', (text, shown) => expect(withoutSecrets(text)).toBe(shown));
 
 test.each([
   'Basic authentication is not enough',
@@ -190,9 +193,9 @@ test.each([
   'https://host/@me, ssh://git@host/x, postgres://me@host/db',
   'monkey: 1, key=2, primary_key: id',
   'skip_list risk_live eyJ task-list-of-all-the-things-to-do',
-])('%s: nothing in it is a secret', (text) => expect(withoutSecrets(text)).toBe(text));
+])('%s: contains no secret', (text) => expect(withoutSecrets(text)).toBe(text));
 
-// What is not linear takes minutes, and so the time that a test has.
+// Nonlinear work would take minutes, longer than the time limit of a test.
 test.each(
   [
     'eyJ-',
@@ -207,18 +210,18 @@ test.each(
   ]
     .concat(['-----BEGIN PRIVATE KEY-----', '-----BEGIN A ', 'Bearer ', 'Basic a', 'a.', 'sk-', '@', 'a://b:@@@@@@@@'])
     .map((piece) => [piece]),
-)('a megabyte of %j is no work', (piece) => {
+)('a megabyte of %j takes linear time', (piece) => {
   const text = piece.repeat(1_000_000 / piece.length);
   expect(withoutSecrets(text).length).toBeGreaterThan(0);
 });
 
-test('a text of megabytes is no work', () => {
+test('several megabytes take linear time', () => {
   const many = 'a://b:'.repeat(500_000);
   expect(withoutSecrets(many)).toBe(many);
   expect(withoutSecretLiterals(`${'a'.repeat(3_000_000)}"`)).toHaveLength(3_000_001);
 });
 
-test('known secrets are found as they are and as URLs have them, the longer one first', () => {
+test('known secrets are masked in plain and in URL-encoded form, the longer one first', () => {
   expect(concealed('a p@ss/word b p%40ss%2Fword c p@ss/word2', ['p@ss/word', 'p@ss/word2'])).toBe(
     'a ******** b ******** c ********',
   );

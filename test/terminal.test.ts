@@ -1,4 +1,4 @@
-/** scripts/record-terminal.ts: what a script prints becomes a small, readable picture of a terminal. */
+/** scripts/record-terminal.ts: the output of a script becomes a small, readable picture of a terminal. */
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -15,12 +15,12 @@ const SHOWN =
   '[...document.querySelectorAll("tspan")].map((each) => [each.textContent, getComputedStyle(each).visibility])';
 const PICTURE = join(ROOT, 'docs/terminal.svg');
 
-test('long pauses are cut, and nothing else', () => {
+test('only long pauses are shortened', () => {
   const chunks = [0.1, 5.1, 5.3].map((time) => ({ time, text: 'x' }));
   expect(withoutIdling(chunks, 1).map(({ time }) => time.toFixed(1))).toEqual(['0.1', '1.1', '1.3']);
 });
 
-test('a script is recorded, and its lines are known', async () => {
+test('a script is recorded, with the time and text of its lines', async () => {
   needProgram('script');
   const directory = temporaryDirectory({
     tour: "printf 'one \\033[32mgreen\\033[0m\\n'; read -t 0.3 <> <(:); printf 'a line of more than forty characters, wrapped\\n' >&2",
@@ -52,7 +52,7 @@ describe('the picture', () => {
   const chunks = ['a\r\n', 'b & <c>\r\n', 'd\r\n', 'e\r\n', 'f'].map((text, time) => ({ time, text }));
   const draw = () => svgOf(linesOf(chunks, { ...SIZE, step: 0.1 }), { ...SIZE, ...WORDS });
 
-  test('says in keyframes when each line comes, and scrolls', () => {
+  test('shows in keyframes when each line appears, and scrolls', () => {
     const svg = draw();
     expect(svg).toContain('b &amp; &lt;c&gt;');
     expect(svg.match(/@keyframes t/g)).toHaveLength(4);
@@ -63,7 +63,7 @@ describe('the picture', () => {
 
   const chromium = requireProgram('chromium');
 
-  test.skipIf(chromium === undefined)('is a still of the end for who wants no motion', async () => {
+  test.skipIf(chromium === undefined)('is a still image of the end if the user prefers reduced motion', async () => {
     const file = join(temporaryDirectory({ 'x.svg': draw() }), 'x.svg');
     const browser = await startChromium(chromium ?? '');
     const page = await (await browser.newContext({ reducedMotion: 'reduce' })).newPage();
@@ -73,7 +73,7 @@ describe('the picture', () => {
   });
 });
 
-test('the picture in docs/ is small, and holds what the tour shows', () => {
+test('the picture in docs/ is small, and contains what the tour shows', () => {
   expect(statSync(PICTURE).size).toBeLessThan(60_000);
   const svg = readFileSync(PICTURE, 'utf8');
   const text = svg.replace(/<[^>]*>/g, '');

@@ -1,4 +1,4 @@
-/** How the arguments of commands are parsed, and the texts of help. */
+/** How the arguments of commands are parsed, and the help texts. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Command, camelCase, optionNames } from '../../src/commands/command-line/command.ts';
@@ -35,11 +35,11 @@ test.each<[string, string[], string[], Record<string, unknown>]>([
   ['control', ['x.ini', 'workers', '-1'], ['x.ini', 'workers', '-1'], {}],
   ['control', ['x.ini', 'workers', '-12', '-f'], ['x.ini', 'workers', '-12'], { follow: true }],
   ['exe', ['-e', 'a.env', 'x.ini', '--reload', '-h', '-1'], ['x.ini', '--reload', '-h', '-1'], { dotenv: ['a.env'] }],
-])('%s %j', (name, words, args, options) => {
+])('%s %j is parsed', (name, words, args, options) => {
   expect(parseArguments(words, command(name))).toEqual({ args, options });
 });
 
-test.each([[['-h']], [['x.ini', '--help']], [['-qh']], [['--help', '--unknown']]])('%j asks for help', (words) => {
+test.each([[['-h']], [['x.ini', '--help']], [['-qh']], [['--help', '--unknown']]])('%j requests help', (words) => {
   expect(parseArguments(words, command('serve'))).toBeUndefined();
 });
 
@@ -86,7 +86,7 @@ test.each(commands)('any words for $name are parsed or are a usage error', ({ na
         const parsed = parseArguments(words, command(name));
         if (!parsed) return;
         expect(names).toEqual(expect.arrayContaining(Object.keys(parsed.options)));
-        // Every argument is one of the words, in their order.
+        // Each argument is one of the words, in the same order.
         let rest = words;
         for (const arg of parsed.args) {
           expect(rest).toContain(arg);
@@ -99,7 +99,7 @@ test.each(commands)('any words for $name are parsed or are a usage error', ({ na
   );
 });
 
-test('help is wrapped for the terminal, but not into a narrow column', () => {
+test('help wraps at the width of the terminal, but not into a narrow column', () => {
   const lines = commandHelp(command('run'), 80).split('\n');
   const wrapped = lines.slice(0, lines.indexOf('Examples:'));
   expect(Math.max(...wrapped.map((line) => line.length))).toBeLessThanOrEqual(80);

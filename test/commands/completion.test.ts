@@ -1,4 +1,4 @@
-/** `paster completion`, asked by the shells themselves. */
+/** `paster completion`, tested in the shells themselves. */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -6,7 +6,7 @@ import { temporaryDirectory } from '../helpers/directory.ts';
 import { runHere } from '../helpers/programs/command.ts';
 import { needProgram, Program } from '../helpers/programs/program.ts';
 
-/** The names of the last section would be commands for a shell that expands them. */
+/** The names of the last section would run commands in a shell that expands them. */
 const INI = `[app]
 use = module:./app.js
 [pipeline: site ]
@@ -22,7 +22,7 @@ command = [process:no]
 [task:\`touch executed\`]
 `;
 
-/** The output of `script` in a shell that has loaded its completion from ./completion. */
+/** The output of `script` in a shell that has loaded ./completion. */
 async function inShell(shell: string, args: readonly string[], script: string): Promise<string> {
   const program = needProgram(shell);
   const { stdout } = await runHere(['completion', shell]);
@@ -86,13 +86,13 @@ test.each([
   expect(names.filter((name) => name !== '').sort()).toEqual(expected);
 });
 
-test('zsh: it is a completion function that zsh can read', async () => {
+test('zsh registers the completion function', async () => {
   const script = 'autoload -Uz compinit; compinit -D -u; source ./completion; print $_comps[paster]';
   const output = await inShell('zsh', ['-fc'], script);
   expect(output).toBe('_paster\n');
 });
 
-/** Types each line at a terminal of zsh, with a tab at its end, and prints what it runs then. */
+/** Types each line into an interactive zsh, followed by a tab, and prints the command that zsh then runs. */
 const ZSH = (lines: readonly string[]): string => `zmodload zsh/zpty
 zpty z zsh -f -i
 zpty -w z 'PS1=; autoload -Uz compinit; compinit -D -u; source ./completion; paster() { print -r -- "<""$*>"; }'
@@ -103,7 +103,7 @@ for line in ${lines.map((line) => `'${line}'`).join(' ')}; do
 done
 zpty -d z`;
 
-test('zsh: names of sections', async () => {
+test('zsh completes names of sections', async () => {
   const lines = [
     ['serve etc/x.ini --server-name l', 'serve etc/x.ini --server-name live'],
     ['config etc/x.ini -n s', 'config etc/x.ini -n site'],
@@ -126,7 +126,7 @@ test('zsh: names of sections', async () => {
   ).toEqual(lines.map(([, completed]) => completed));
 });
 
-test('a shell that there is none for is refused', async () => {
+test('an unknown shell is refused', async () => {
   const { stderr, status } = await runHere(['completion', 'bsh']);
   expect(stderr).toBe('paster: completion: there is none for "bsh" (did you mean "bash"?)\n');
   expect(status).toBe(2);

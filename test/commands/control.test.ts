@@ -1,4 +1,4 @@
-/** `paster control`: what it does to a running server, and what it says. */
+/** `paster control`: what it does to a running server, and what it prints. */
 import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -22,7 +22,7 @@ export default (req, res) => {
 `;
 const INI = '[app:main]\nuse = module:../app.js\n[server:main]\nuse = npm:paster#http\nport = 0\n';
 
-/** Over a connection of its own. */
+/** Requests over a new connection. */
 const bodyOf = async (url: string) => String((await ask(url, '/')).body);
 
 async function served(...args: string[]) {
@@ -35,7 +35,7 @@ async function served(...args: string[]) {
   return { cwd, env, program, control, typed };
 }
 
-test('reload, workers, replace, requests and stop of a server with workers', async () => {
+test('reloads a server with workers, sets their number, replaces them, lists requests, and stops', async () => {
   const { cwd, program, control } = await served('-w', '2');
   expect(await control('workers', '+1')).toMatchObject({ status: 0, stdout: '3 workers\n' });
   expect(await control('workers', '-2')).toMatchObject({ status: 0, stdout: '1 worker\n' });
@@ -77,7 +77,7 @@ test('reload, workers, replace, requests and stop of a server with workers', asy
   expect(await control('stop')).toMatchObject({ status: 1, stderr: expect.stringContaining('no server of etc/x.ini') });
 });
 
-test('one process without workers, and several servers of a file', async () => {
+test('controls one process without workers, and several servers of a file', async () => {
   const { cwd, env, program, control } = await served();
   expect(await control('reload')).toMatchObject({
     status: 1,
@@ -96,7 +96,7 @@ test('one process without workers, and several servers of a file', async () => {
   expect(await bodyOf(program.url)).toBe(String(program.pid));
 });
 
-test('a profile, a snapshot of the heap, a prompt, and where a worker is blocked', async () => {
+test('takes a CPU profile and a heap snapshot, opens a prompt, and finds where a worker is blocked', async () => {
   const { cwd, program, control, typed } = await served('-w', '1');
   const pid = await bodyOf(program.url);
   let isOver = false;
@@ -109,7 +109,7 @@ test('a profile, a snapshot of the heap, a prompt, and where a worker is blocked
   const { nodes, samples } = JSON.parse(readFileSync(join(cwd, 'one.cpuprofile'), 'utf8'));
   expect([nodes.length > 0, samples.length > 0]).toEqual([true, true]);
   expect(statSync(join(cwd, 'one.cpuprofile')).mode & 0o777).toBe(0o600);
-  // Neither a file nor what a link names is written to.
+  // Neither an existing file nor the target of a link is overwritten.
   symlinkSync(join(cwd, 'elsewhere'), join(cwd, 'link'));
   for (const file of ['one.cpuprofile', 'link']) {
     expect(await control('heap', pid, '-o', file)).toMatchObject({
@@ -142,7 +142,7 @@ test('a profile, a snapshot of the heap, a prompt, and where a worker is blocked
   expect(String((await blocked).body)).toBe('unblocked');
 });
 
-test('one process without workers: profile, heap and repl by its own PID', async () => {
+test('profile, heap and repl find one process without workers by its PID', async () => {
   const { cwd, program, control, typed } = await served();
   const pid = String(program.pid);
   expect((await control('profile', pid, '--seconds', '0.1', '-o', 'x')).status).toBe(0);
@@ -151,7 +151,7 @@ test('one process without workers: profile, heap and repl by its own PID', async
   expect((await control('heap', '1')).stderr).toContain(`process 1 is not server ${pid}, which has no workers`);
 });
 
-test('top: the table of status at a terminal, until q', async () => {
+test('top shows the table of status at a terminal, until q', async () => {
   const { cwd, env, program, control } = await served('-w', '1');
   const pid = await bodyOf(program.url);
   const top = atTerminal(['control', 'etc/x.ini', 'top'], { cwd, env });
@@ -159,7 +159,7 @@ test('top: the table of status at a terminal, until q', async () => {
   expect(shown(top.output)).toMatch(new RegExp(`^${pid} +ready`, 'm'));
   top.type('q');
   const { status, stdout } = await top.finished();
-  // The terminal is as it was.
+  // The terminal is in its previous state.
   expect([status, stdout.endsWith('\x1b[?7h\x1b[?25h\x1b[?1049l')]).toEqual([0, true]);
   expect(await control('top')).toMatchObject({ status: 2, stderr: expect.stringContaining('top needs a terminal') });
 });
@@ -228,7 +228,7 @@ for (const workers of [[], ['-w', '2']]) {
       status: 2,
       stderr: 'paster: control: --level: "loud" is no level (there are: debug, info, warning, error, critical)\n',
     });
-    // A follower has begun when it shows something.
+    // A follower that has printed something is connected.
     const begins = async (follower: Program, shown: string) => {
       await eventually(async () => {
         await bodyOf(program.url);
@@ -237,7 +237,7 @@ for (const workers of [[], ['-w', '2']]) {
       return follower;
     };
     const all = await begins(follow('-f'), 'low stock');
-    // If it came first, the other one could begin with the second half of what a request logs.
+    // If this one came first, the other one could begin with the second half of the lines of a request.
     const some = await begins(follow('-f', '--level', 'error'), 'stderr: warned');
     await ask(program.url, '/throw');
     await eventually(() => all.stdout.includes('no money') && some.stdout.includes('no money'));
@@ -252,7 +252,7 @@ for (const workers of [[], ['-w', '2']]) {
     expect(all.stdout).toMatch(new RegExp(`${line}INFO shop: shown$`, 'm'));
     expect(all.stdout).toMatch(new RegExp(`${line}stdout: printed\\\\x1b\\[1m$`, 'm'));
     expect(all.stdout).toMatch(/ERROR shop: cannot pay\nError: no money\n {4}at /);
-    // What the console's handler writes is not shown a second time, and no level lets through what its logger does not.
+    // Records that a handler writes to the console are not shown a second time, and --level shows no record below the logger's own level.
     expect(all.stdout).not.toMatch(/std(?:out|err): (?:shown|low)|hidden/);
     expect(some.stdout).not.toMatch(/WARNING|INFO|stdout/);
 

@@ -1,4 +1,4 @@
-/** `paster create`: what the command line, a file of answers and a user at a terminal decide, and which files are left. */
+/** `paster create`: what the command line, an answers file and a user at a terminal decide, and which files are written. */
 import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -26,8 +26,8 @@ function read(...path: string[]): string {
   return readFileSync(join(...path), 'utf8');
 }
 
-describe('what there is', () => {
-  test('--list-templates says what each is', async () => {
+describe('lists', () => {
+  test('--list-templates describes each template', async () => {
     const { status, stdout } = await create(['--list-templates'], temporaryDirectory());
     expect(status).toBe(0);
     expect(stdout.split('\n').map((line) => line.split(/ {2,}/)[0])).toEqual([
@@ -42,7 +42,7 @@ describe('what there is', () => {
     expect(stdout).toMatch(/^express {2}an Express 5 application$/m);
   });
 
-  test('--list-variables: those of the template that is chosen', async () => {
+  test('--list-variables lists those of the chosen template', async () => {
     const { status, stdout } = await create(['--list-variables'], temporaryDirectory());
     expect(status).toBe(0);
     expect(stdout).toMatch(/^language {2}.* \(js, ts\); default: js$/m);
@@ -52,7 +52,7 @@ describe('what there is', () => {
     expect(etc.stdout).not.toMatch(/^language /m);
   });
 
-  test('--simulate shows the tree, and writes nothing', async () => {
+  test('--simulate shows the tree of files, and writes nothing', async () => {
     const directory = temporaryDirectory({ 'myapp/app.js': 'mine' });
     const { status, stdout } = await create(['-n', 'myapp'], directory);
     expect([status, tree(directory)]).toEqual([1, ['myapp', 'myapp/app.js']]);
@@ -87,11 +87,11 @@ describe('variables', () => {
     for (const pattern of patterns) expect(read(directory, 'x/etc/config.ini')).toMatch(pattern);
     expect(read(directory, 'x/etc/config.ini')).not.toMatch(/\{\{|workers = auto\n\n/);
     const checked = await runHere(['check', 'x/etc/config.ini'], { cwd: directory });
-    // paster itself is not installed there, for which app.js asks.
+    // paster itself, which app.js imports, is not installed there.
     expect(checked.stdout.split('\n').filter((line) => !/app\.js/.test(line))).toEqual(['']);
   });
 
-  test('a percent sign stays one', async () => {
+  test('a percent sign in a value is escaped, so that it stays one', async () => {
     const directory = temporaryDirectory();
     await create(['x', '-t', 'etc', 'app=module:./100%.js'], directory);
     expect(read(directory, 'x/etc/config.ini')).toContain('use = module:./100%%.js\n');
@@ -157,11 +157,11 @@ help = whose it is
     'node_modules/shop/templates/more/more.txt': 'more\n',
   };
 
-  test('are listed, laid upon those that they require, and have variables of their own', async () => {
+  test('are listed, applied on top of the templates that they require, and have their own variables', async () => {
     const directory = temporaryDirectory(FILES);
     const list = await create(['--list-templates'], directory);
     expect(list.stdout).toMatch(/^shop +a shop$/m);
-    // paster's own keeps its name.
+    // paster's own template keeps its name.
     expect(list.stdout).toMatch(/^express +an Express/m);
     expect(list.stdout).toMatch(/^shop#express +a shop$/m);
     const { status, stderr } = await create(['-t', 'shop', 'x', 'owner=Ada'], directory);
@@ -176,7 +176,7 @@ help = whose it is
     expect(existsSync(join(directory, 'x/app.js'))).toBe(true);
   });
 
-  test('a variable without a value is asked of the command line', async () => {
+  test('with a variable without a value require it on the command line', async () => {
     const directory = temporaryDirectory(FILES);
     const { status, stderr } = await create(['-t', 'npm:shop#shop', 'x'], directory);
     expect([status, stderr]).toEqual([
@@ -185,7 +185,7 @@ help = whose it is
     ]);
   });
 
-  test('one with an error is reported, and the others are listed', async () => {
+  test('with an error are reported, and the others are listed', async () => {
     const directory = temporaryDirectory({
       ...FILES,
       'node_modules/shop/templates/shop/template.ini': '[template]\nsumary = a shop\n',
@@ -199,7 +199,7 @@ help = whose it is
     expect(stderr).toContain('the package "away" declares a template "gone" that is no directory in it');
   });
 
-  test('templates that require each other are an error', async () => {
+  test('that require each other are an error', async () => {
     const directory = temporaryDirectory({
       ...FILES,
       'node_modules/shop/templates/shop/template.ini': '[template]\nrequires = ./../more\n',
@@ -210,7 +210,7 @@ help = whose it is
     expect(stderr).toMatch(/^paster: templates require each other: .*shop -> .*more -> .*shop\n$/);
   });
 
-  test('several -t are laid upon each other in their order', async () => {
+  test('are applied in the order of several -t', async () => {
     const directory = temporaryDirectory();
     await create(['-t', 'koa', '-t', 'basic', 'x'], directory);
     expect(read(directory, 'x/app.js')).not.toContain('koa');
@@ -219,7 +219,7 @@ help = whose it is
 });
 
 describe('--config', () => {
-  test('what was answered is written, and answers the next time', async () => {
+  test('writes the answers, and reads them the next time', async () => {
     const directory = temporaryDirectory();
     const first = await create(
       ['--config', 'a/answers.ini', '-t', 'hono', 'one', 'language=ts', 'greeting=50% off'],
@@ -241,7 +241,7 @@ server = fastcgi
     expect(read(directory, 'a/answers.ini')).toContain('server = scgi\n');
   });
 
-  test('other sections of the file stay', async () => {
+  test('keeps other sections of the file', async () => {
     const answers = '# mine\n[other]\na = 1\n\n[create]\nlanguage = ts\n# old\n\n[more]\nb = 2\n';
     const directory = temporaryDirectory({ 'answers.ini': answers });
     expect((await create(['--config', 'answers.ini', 'x'], directory)).status).toBe(0);
@@ -252,7 +252,7 @@ server = fastcgi
     expect(written.endsWith('server = fastcgi\n\n[more]\nb = 2\n')).toBe(true);
   });
 
-  test('--simulate writes no answers, and an error has its place', async () => {
+  test('writes no answers with --simulate, and reports errors with their place', async () => {
     const directory = temporaryDirectory({ 'bad.ini': 'lost\n', 'long.ini': '[create]\ngreeting = a\n  b\n' });
     await create(['-n', '--config', 'answers.ini', 'x'], directory);
     expect(existsSync(join(directory, 'answers.ini'))).toBe(false);
@@ -263,8 +263,8 @@ server = fastcgi
   });
 });
 
-describe('what is there already', () => {
-  test('a file that differs is kept with status 1, and replaced when that is wanted', async () => {
+describe('existing files', () => {
+  test('one that differs is kept with status 1, and replaced with --overwrite', async () => {
     const directory = temporaryDirectory({ 'myapp/app.js': 'mine\n', 'myapp/notes.txt': 'mine\n' });
     const kept = await create(['myapp', '--no-interactive'], directory);
     expect(kept.status).toBe(1);
@@ -279,7 +279,7 @@ describe('what is there already', () => {
     expect(read(directory, 'myapp/notes.txt')).toBe('mine\n');
   });
 
-  test('a file where the directory is to be', async () => {
+  test('a file at the path of the directory is an error', async () => {
     const directory = temporaryDirectory({ myapp: 'mine', out: '' });
     for (const [args, file] of [
       [['myapp'], 'myapp'],
@@ -293,7 +293,7 @@ describe('what is there already', () => {
     expect(tree(directory)).toEqual(['myapp', 'out']);
   });
 
-  test('a directory that may not be written to', async () => {
+  test('a directory without write permission is an error', async () => {
     const directory = temporaryDirectory();
     chmodSync(directory, 0o555);
     const { status, stderr } = await pasterWithoutRoot(['create', 'x'], { cwd: directory }).finished();
@@ -304,7 +304,7 @@ describe('what is there already', () => {
 });
 
 describe('interrupted', () => {
-  /** A template of so many files that a signal comes while they are written. */
+  /** A template of so many files that a signal arrives while they are written. */
   const MANY = {
     'node_modules/many/package.json':
       '{"name": "many", "paster": {"paste.paster_create_template": {"many": "./template"}}}',
@@ -320,13 +320,13 @@ describe('interrupted', () => {
     ['SIGINT', 130],
     ['SIGTERM', 143],
     ['SIGHUP', 129],
-  ] as const)('by %s while it writes: all of it or nothing', async (signal, expected) => {
+  ] as const)('by %s while it writes: leaves all files or none', async (signal, expected) => {
     const directory = temporaryDirectory({ ...MANY, 'x/mine': 'mine' });
     const program = paster(['create', '-t', 'many', 'x'], { cwd: directory });
     const isWriting = () => readdirSync(join(directory, 'x')).some((name) => name.startsWith('.paster-'));
     await eventually(() => isWriting() || program.child.exitCode !== null);
     const { status, stderr } = await program.kill(signal);
-    // It may have been done just before the signal came.
+    // It may have finished just before the signal arrived.
     if (status !== 0) expect([status, stderr]).toEqual([expected, 'paster: interrupted: nothing was written\n']);
     const written = tree(join(directory, 'x'));
     expect(written.length).toBe(status === 0 ? 841 : 1);
@@ -335,7 +335,7 @@ describe('interrupted', () => {
 });
 
 describe('at a terminal', () => {
-  /** `paster create` in a terminal of its own; what it says holds the terminal's control sequences. */
+  /** Runs `paster create` in its own terminal, so its output contains control sequences. */
   function terminal(args: string, directory: string): Program {
     const script = needProgram('script');
     // A terminal without a size wraps after each character.
@@ -349,7 +349,7 @@ describe('at a terminal', () => {
 
   const DOWN = '\x1b[B';
 
-  test('name, framework, language and server are asked for; a name that cannot be is asked for again', async () => {
+  test('asks for name, framework, language and server, and again after an invalid name', async () => {
     const directory = temporaryDirectory();
     const program = terminal('', directory);
     await program.says(/Name of the project/);
@@ -368,7 +368,7 @@ describe('at a terminal', () => {
     expect(read(directory, 'asked/etc/config.ini')).toContain('npm:paster#scgi');
   });
 
-  test('what the command line and the answers say is not asked for, and --no-interactive asks nothing', async () => {
+  test('does not ask for what the command line or the answers file says, and nothing at all with --no-interactive', async () => {
     const directory = temporaryDirectory({ 'answers.ini': '[create]\nserver = http\nlanguage = js\n' });
     const asked = terminal('x -t koa --config answers.ini', directory);
     const { status, stdout } = await asked.finished();
@@ -381,7 +381,7 @@ describe('at a terminal', () => {
   const ANSWERED = 'x -t basic language=js server=http';
   const MINE = { 'x/app.js': 'mine\n', 'x/README.md': 'my own\n', 'x/package.json': '{"mine": true}\n' };
 
-  test('a file that differs is shown as a difference; yes, no and backup', async () => {
+  test('shows the difference of a file that differs, and offers yes, no and backup', async () => {
     const directory = temporaryDirectory(MINE);
     const program = terminal(ANSWERED, directory);
     await program.says(/--- README\.md as it is[\s\S]*-my own[\s\S]*README\.md is there and differs[\s\S]*└/);
@@ -402,7 +402,7 @@ describe('at a terminal', () => {
     expect(read(directory, 'x/package.json')).toBe('{"mine": true}\n');
   });
 
-  test('one answer for all', async () => {
+  test('accepts one answer for all files', async () => {
     const directory = temporaryDirectory(MINE);
     const program = terminal(ANSWERED, directory);
     await program.says(/README\.md is there and differs[\s\S]*└/);
@@ -413,7 +413,7 @@ describe('at a terminal', () => {
     for (const [file, text] of Object.entries(MINE)) expect(read(directory, `${file}.bak`)).toBe(text);
   });
 
-  test('Ctrl-C at a question leaves all as it was', async () => {
+  test('Ctrl-C at a question changes nothing', async () => {
     const directory = temporaryDirectory(MINE);
     const before = tree(directory);
     const program = terminal(ANSWERED, directory);

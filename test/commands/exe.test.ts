@@ -1,4 +1,4 @@
-/** `paster exe`: INI files that are programs. */
+/** `paster exe`: INI files that are executable. */
 import { chmodSync, existsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -8,7 +8,7 @@ import { type Finished, Program, paster, ROOT, requireTool } from '../helpers/pr
 
 const APP = '[app:main]\nuse = npm:paster#test\nformat = json\n[server:main]\nuse = npm:paster#http\nport = 0\n';
 
-/** With `paster`, as npm links it, and `node`. */
+/** A PATH with `paster`, as npm links it, and `node`. */
 function binDirectory(node: string): string {
   const directory = temporaryDirectory();
   symlinkSync(join(ROOT, 'bin/paster.js'), join(directory, 'paster'));
@@ -19,7 +19,7 @@ function binDirectory(node: string): string {
 const exe = (ini: string, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<Finished> =>
   paster(['exe', 'x.ini', ...args], { cwd: temporaryDirectory({ 'x.ini': ini }), env }).finished();
 
-test('the file itself is the program: its first line names paster, [exe] the command', async () => {
+test('an executable INI file runs the command of [exe]', async () => {
   const directory = temporaryDirectory({
     'x.ini': `#!/usr/bin/env -S paster exe\n[exe]\ncommand = request\nadd = /where\nmethod = DELETE\n${APP}`,
   });
@@ -31,7 +31,7 @@ test('the file itself is the program: its first line names paster, [exe] the com
   expect(status).toBe(0);
 });
 
-test('without [exe] it is serve; arguments behind the file are its own, options too', async () => {
+test('without [exe] the command is serve, and arguments after the file are its options', async () => {
   const program = paster(['exe', 'x.ini', '--log-file', 'out.log', '--no-such'], {
     cwd: temporaryDirectory({ 'x.ini': APP }),
   });
@@ -40,7 +40,7 @@ test('without [exe] it is serve; arguments behind the file are its own, options 
   expect(status).toBe(2);
 });
 
-test('options by their names with underscores; flags by true and false', async () => {
+test('keys of [exe] are options with underscores, and flags are booleans', async () => {
   const directory = temporaryDirectory({});
   writeFileSync(join(directory, 'x.ini'), `[exe]\nquiet = false\npid_file = %(here)s/run.pid\nstatus = yes\n${APP}`);
   const { stdout, status } = await paster(['exe', 'x.ini'], { cwd: directory }).finished();
@@ -60,7 +60,7 @@ test.each([
   expect(status).toBe(2);
 });
 
-test('run by a web server, arguments are the client’s and count for nothing', async () => {
+test('run by a web server, it ignores arguments, which come from the client', async () => {
   const ini = `[exe]\ncommand = request\nadd = /\n${APP}`;
   const { stdout, status } = await exe(ini, ['--method', 'DELETE'], { GATEWAY_INTERFACE: 'CGI/1.1' });
   expect(JSON.parse(stdout)).toMatchObject({ REQUEST_METHOD: 'GET' });
@@ -68,7 +68,7 @@ test('run by a web server, arguments are the client’s and count for nothing', 
 });
 
 test.each([{ GATEWAY_INTERFACE: 'CGI/1.1' }, { REQUEST_METHOD: 'GET' }])(
-  'run by a web server that sets %j alone, arguments count for nothing',
+  'run by a web server that only sets %j, it ignores arguments',
   async (variables) => {
     const { status, stderr } = await exe(`[exe]\ncommand = request\nadd = /\n${APP}`, ['--no-such'], variables);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
@@ -106,7 +106,7 @@ test.each([
   },
 );
 
-test('run by a web server, serve answers by CGI', async () => {
+test('run by a web server, serve responds by CGI', async () => {
   const { stdout, stderr, status } = await exe('[app:main]\nuse = npm:paster#test\nformat = json\n', ['client'], {
     GATEWAY_INTERFACE: 'CGI/1.1',
     REQUEST_METHOD: 'GET',

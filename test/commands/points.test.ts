@@ -1,4 +1,4 @@
-/** `paster points`: what is installed around a directory. */
+/** `paster points`: which parts are installed in and above a directory. */
 import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -10,7 +10,7 @@ function manifest(name: string, paster: unknown): string {
   return JSON.stringify({ name, paster });
 }
 
-/** A workspace: `app` is the package that one works in, below the root where the dependencies are. */
+/** A workspace: `app` is the package that the user works in, below the root that has the dependencies. */
 function workspace(): string {
   const directory = temporaryDirectory({
     'app/package.json': manifest('my-app', { 'paste.app_factory': { main: './app.js:make' } }),
@@ -36,7 +36,7 @@ function points(cwd: string, args: readonly string[] = []): Promise<Finished> {
   return runHere(['points', ...args], { cwd });
 }
 
-test('lists paster’s own, the package around, and what is installed above, links included', async () => {
+test('lists the parts of paster, of the surrounding package, and of packages installed above, links included', async () => {
   const { stdout, stderr, status } = await points(join(workspace(), 'app/sub'));
   expect(status).toBe(0);
   const blocks = stdout.trimEnd().split('\n\n');
@@ -61,14 +61,14 @@ test('lists paster’s own, the package around, and what is installed above, lin
   expect(stderr).toMatch(/^paster: warn: .*broken\/package\.json is not JSON: [^\n]*\n$/);
 });
 
-test('a group alone', async () => {
+test('lists one group', async () => {
   const { stdout } = await points(workspace(), ['paste.app_install']);
   expect(stdout).toBe('paste.app_install\n  linked#main\n');
   const empty = await points(workspace(), ['paste.server_runner']);
   expect([empty.stdout, empty.status]).toEqual(['paste.server_runner\n  (none)\n', 0]);
 });
 
-test('--json: the form is fixed', async () => {
+test('--json has a stable format', async () => {
   const directory = workspace();
   const { stdout } = await points(directory, ['--json', 'paste.filter_factory']);
   const listed = JSON.parse(stdout);
@@ -95,7 +95,7 @@ test('--json: the form is fixed', async () => {
   });
 });
 
-test('--json: a server has the settings of every server and its own', async () => {
+test('--json lists the settings of every server and the server’s own', async () => {
   const { stdout } = await points(temporaryDirectory(), ['--json', 'paste.server_factory']);
   const [http] = JSON.parse(stdout).groups['paste.server_factory'];
   const names = http.settings.map((setting: { name: string }) => setting.name);
@@ -106,14 +106,14 @@ test('--json: a server has the settings of every server and its own', async () =
   });
 });
 
-test('--json: a URL map says what its other keys are', async () => {
+test('--json describes the other keys of a URL map', async () => {
   const { stdout } = await points(temporaryDirectory(), ['--json', 'paste.composite_factory']);
   expect(JSON.parse(stdout).groups['paste.composite_factory']).toContainEqual(
     expect.objectContaining({ name: 'urlmap', otherKeys: expect.stringContaining('/prefix') }),
   );
 });
 
-/** What packages may carry: paster's form, a schema that describes itself, one that does not, and none that is good. */
+/** The parts that packages may have: with paster's settings, with a schema that describes itself, with one that does not, and without a valid one. */
 const FOREIGN = `
 const standard = (vendor, more) => ({ '~standard': { version: 1, vendor, validate: (value) => ({ value }), ...more } });
 const part = (settings) => Object.assign(() => () => {}, { settings });
@@ -145,7 +145,7 @@ function foreign(modules: Record<string, string> = {}): string {
   });
 }
 
-test('--json: the settings of others’ parts, where their schema describes them', async () => {
+test('--json lists settings of third-party parts whose schema describes them', async () => {
   const { stdout, stderr, status } = await points(foreign(), ['--json', 'paste.app_install']);
   expect([stderr, status]).toEqual(['', 0]);
   const [described, silent, throwing, again] = JSON.parse(stdout).groups['paste.app_install'];
@@ -170,7 +170,7 @@ test('--json: the settings of others’ parts, where their schema describes them
   }
 });
 
-test('--markdown: a page, with a heading for each part', async () => {
+test('--markdown prints a page with a heading for each part', async () => {
   const { stdout, stderr, status } = await points(foreign(), ['--markdown', 'paste.app_install']);
   expect([stderr, status]).toEqual(['', 0]);
   expect(stdout).toBe(`## Installers (\`paste.app_install\`)
@@ -204,7 +204,7 @@ thrower checks its settings, and does not describe them.
 `);
 });
 
-test('--markdown: paster’s own, with the names that Paste had, and what all servers have once', async () => {
+test('--markdown prints paster’s parts, with their names in Paste, and the settings of every server once', async () => {
   const { stdout } = await points(temporaryDirectory(), ['--markdown']);
   expect(stdout.match(/^## .*/gm)).toEqual([
     '## Applications (`paste.app_factory`)',
@@ -225,7 +225,7 @@ test('--markdown: paster’s own, with the names that Paste had, and what all se
   expect(stdout).not.toMatch(/\.\.$|^(?!- |[a-z]+\.[a-z])[a-z]+ .*\.$/m);
 });
 
-test('a module that cannot be imported is said, and its part listed', async () => {
+test('a module that cannot be imported is reported, and its part is listed', async () => {
   const directory = foreign({ wrong: 'throw new Error("no database")' });
   for (const form of ['--json', '--markdown']) {
     const { stdout, stderr, status } = await points(directory, [form, 'paste.app_install']);
@@ -238,13 +238,13 @@ test('a module that cannot be imported is said, and its part listed', async () =
 test.each([
   ['that never gets ready', 'await new Promise(() => {})', 'parts#bad (./bad.js:make) never gets ready'],
   ['that ends the process', 'process.exit(0)', 'parts#bad (./bad.js:make) ended the process'],
-])('a module %s is named', async (_what, text, message) => {
+])('a module %s is reported', async (_what, text, message) => {
   const { stdout, stderr, status } = await paster(['points', '--json'], { cwd: foreign({ bad: text }) }).finished();
   expect([stdout, status]).toEqual(['', 1]);
   expect(stderr).toContain(message);
 });
 
-test('a list of names imports no package', async () => {
+test('without --json or --markdown it imports no package', async () => {
   const { stdout, stderr, status } = await points(foreign({ bad: 'process.exit(7)' }), ['paste.app_install']);
   expect([stderr, status]).toEqual(['', 0]);
   expect(stdout).toContain('  parts#bad\n');

@@ -1,4 +1,4 @@
-/** `paster request` and `paster post`: an application of every shape answers without a server. */
+/** `paster request` and `paster post`: an application of any kind responds without a server. */
 import { spawnSync } from 'node:child_process';
 import { readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -67,7 +67,7 @@ function run(args: readonly string[], cwd: string = project(), input: string = '
   return runHere(args, { cwd, input });
 }
 
-/** For what depends on the process: its streams, its warnings and its end. */
+/** Runs the command in its own process, for what depends on a process: its streams, its warnings and its end. */
 function runProcess(args: readonly string[], cwd: string = project()): Promise<Finished> {
   return paster(args, { cwd }).finished();
 }
@@ -81,7 +81,7 @@ async function plain(args: readonly string[]): Promise<Record<string, unknown>> 
 const FRAMEWORK_NAMES = ['express', 'express4', 'koa', 'koa2', 'fastify', 'hono', 'h3'];
 
 describe('the request', () => {
-  test('has the path, a host and a name, and says that it comes from the command', async () => {
+  test('has the path, a host and a User-Agent, and is marked as one of the command', async () => {
     expect(await plain(['/a/b?c=d'])).toEqual({
       method: 'GET',
       url: '/a/b?c=d',
@@ -97,11 +97,11 @@ describe('the request', () => {
     [['/x', 'a=1 2', 'ä=&=', 'flag'], '/x?a=1%202&%C3%A4=%26%3D&flag'],
     [['/a%2Fb//c'], '/a%2Fb//c'],
     [['http://example.com:81/x'], '/x'],
-  ])('%j is %s', async (args, url) => {
+  ])('%j requests %s', async (args, url) => {
     expect((await plain(args))['url']).toBe(url);
   });
 
-  test('of an absolute URL goes to its host; headers and method as given', async () => {
+  test('for an absolute URL goes to its host, with the given headers and method', async () => {
     const { method, headers } = await plain([
       'http://example.com:81/x',
       ...[
@@ -138,8 +138,8 @@ describe('the request', () => {
   });
 });
 
-describe('the answer', () => {
-  test('has the classes of Node’s own requests and responses, and no encrypted socket', async () => {
+describe('the response', () => {
+  test('and the request have Node’s own classes, and the socket is not encrypted', async () => {
     const app = `import { IncomingMessage, ServerResponse } from 'node:http';
 export default (req, res) => res.end([req instanceof IncomingMessage, res instanceof ServerResponse, 'encrypted' in req.socket].join(' '));
 `;
@@ -148,24 +148,24 @@ export default (req, res) => res.end([req instanceof IncomingMessage, res instan
     expect(stdout).toBe('true true false');
   });
 
-  test('comes out byte for byte', () => {
+  test('is printed byte for byte', () => {
     const args = ['request', 'module:./plain.mjs', '/bytes'];
     const { stdout, status } = spawnSync(process.execPath, [join(ROOT, 'bin/paster.js'), ...args], { cwd: project() });
     expect([...stdout]).toEqual([0, 255, 128, 10, 13, 10]);
     expect(status).toBe(0);
   });
 
-  test('comes out whole', async () => {
+  test('is printed completely', async () => {
     expect((await runProcess(['request', 'module:./plain.mjs', '/large'])).stdout.length).toBe(3_000_000);
   });
 
-  test('is waited for, its callbacks are called', async () => {
+  test('is awaited, and its callbacks are called', async () => {
     const { stdout, stderr } = await runProcess(['request', 'module:./plain.mjs', '/late']);
     expect([stdout, stderr]).toEqual(['ab', 'ended']);
     expect((await run(['request', 'module:./plain.mjs', '/callback'])).stderr).toBe('ended');
   });
 
-  test('has its head in front with --display-headers', async () => {
+  test('is printed after its head with --display-headers', async () => {
     const { stdout } = await run(['request', '--display-headers', '--method', 'HEAD', 'module:./plain.mjs', '/x']);
     expect(stdout).toMatch(/^HTTP\/1\.1 200 OK\nx-thing: 1\nx-thing: 2\ncontent-type: application\/json\n(?:.+\n)*\n$/);
     const hostile = await run(['request', '--display-headers', 'module:./plain.mjs', '/hostile']);
@@ -176,12 +176,12 @@ export default (req, res) => res.end([req instanceof IncomingMessage, res instan
     ['/found', 0, ''],
     ['/not-modified', 0, ''],
     ['/throw', 1, 'Internal Server Error\n'],
-  ])('of %s ends with %d', async (url, status, body) => {
+  ])('to %s exits with %d', async (url, status, body) => {
     const finished = await run(['request', 'module:./plain.mjs', url]);
     expect([finished.status, finished.stdout]).toEqual([status, body]);
   });
 
-  test('that the application throws in place of is explained on standard error', async () => {
+  test('to a request whose handler throws is explained on standard error', async () => {
     const { stderr } = await runProcess(['request', 'module:./plain.mjs', '/throw']);
     expect(stderr).toMatch(/^paster: error: GET \/throw failed: Error: on purpose\n +at .*plain\.mjs:10/);
   });
@@ -189,7 +189,7 @@ export default (req, res) => res.end([req instanceof IncomingMessage, res instan
   test.each([
     ['/never', /^paster: the application does not respond, and waits for nothing any more/],
     ['/half', /^paster: the application did not finish its response: it closed the connection\n$/],
-  ])('that does not come (%s) is a failure', async (url, message) => {
+  ])('is missing or incomplete (%s): status 1', async (url, message) => {
     const { stderr, status } = await runProcess(['request', 'module:./plain.mjs', url]);
     expect(stderr).toMatch(message);
     expect(status).toBe(1);
@@ -207,7 +207,7 @@ describe('the application', () => {
     expect([stdout, stderr]).toEqual(['true', '']);
   });
 
-  test('is made ready before the request, and closed after it', async () => {
+  test('is ready before the request, and closed after it', async () => {
     const directory = project();
     const { stdout, stderr } = await runProcess(['request', 'x.ini', '/'], directory);
     expect(stdout).toBe('nobody main');
@@ -222,7 +222,7 @@ describe('the application', () => {
     expect((await run(args)).stdout).toBe('a:b other');
   });
 
-  test.each(FRAMEWORK_NAMES)('may be of %s, behind a filter as well', async (name) => {
+  test.each(FRAMEWORK_NAMES)('may be of %s, also behind a filter', async (name) => {
     // Each command closes its application, so each has a module of its own.
     const directory = (): string => {
       const made = temporaryDirectory({ 'app.mjs': FRAMEWORKS[name] ?? '', 'x.ini': FILTERED });
@@ -243,7 +243,7 @@ describe('the application', () => {
     }
   });
 
-  test('that never gets ready is a failure, and so is one that fails at it', async () => {
+  test('is an error if it never gets ready, or fails to', async () => {
     const directory = temporaryDirectory({
       'x.ini': '[app:main]\nuse = call:./lifecycle.mjs:unready\n',
       'lifecycle.mjs': LIFECYCLE,

@@ -1,4 +1,4 @@
-/** `paster make-config` and `paster setup-app`, as PasteScript has them. */
+/** `paster make-config` and `paster setup-app`, like those of PasteScript. */
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -44,11 +44,11 @@ function wiki(extra: Readonly<Record<string, string>> = {}): string {
 
 const run = (cwd: string, ...args: string[]): Promise<Finished> => runHere(args, { cwd });
 
-/** In a process of its own, as users run it. */
+/** Runs the command in its own process, as users do. */
 const runProcess = (cwd: string, ...args: string[]): Promise<Finished> => paster(args, { cwd }).finished();
 
 describe('make-config', () => {
-  test('the package’s own template, filled in; readable by its group at most', async () => {
+  test('fills in the package’s own template, and makes the file readable by its group at most', async () => {
     const directory = wiki();
     const { stdout, status } = await runProcess(directory, 'make-config', 'My_Wiki', 'etc/wiki.ini', 'title=A wiki');
     expect(stdout).toContain('created: etc/wiki.ini');
@@ -60,7 +60,7 @@ describe('make-config', () => {
     expect(statSync(join(directory, 'etc/wiki.ini')).mode & 0o777).toBe(0o640);
   });
 
-  test('a file that differs is kept', async () => {
+  test('keeps a file that differs', async () => {
     const directory = wiki({ 'wiki.ini': 'mine' });
     const { stdout, stderr, status } = await run(directory, 'make-config', 'my-wiki', 'wiki.ini', 'title=x');
     expect(stdout + stderr).toContain('wiki.ini differs and was kept (--overwrite replaces)');
@@ -69,7 +69,7 @@ describe('make-config', () => {
     expect((await run(directory, 'make-config', 'my-wiki', 'wiki.ini', 'title=x', '-f')).status).toBe(0);
   });
 
-  test('a package without a template: what its factory declares, and it loads', async () => {
+  test('writes the settings that the factory declares if the package has no template', async () => {
     const directory = temporaryDirectory();
     expect((await run(directory, 'make-config', 'paster#test', 'x.ini')).status).toBe(0);
     expect(readFileSync(join(directory, 'x.ini'), 'utf8')).toContain('# format = auto\n');
@@ -77,7 +77,7 @@ describe('make-config', () => {
     expect(stdout).toBe('x.ini: ok\n');
   });
 
-  test('--setup runs the hook; --simulate writes nothing', async () => {
+  test('runs the hook with --setup, and writes nothing with --simulate', async () => {
     const directory = wiki();
     const shown = await run(directory, 'make-config', 'my-wiki', 'a.ini', 'title=x', '-n');
     expect(shown.stdout).toContain('title = x');
@@ -136,7 +136,7 @@ args = (r"%(here)s/x.log", "%(mode)s")
 format = %(name)s %(message)s
 `;
 
-  test('the hook of each application, with its configuration and the command line’s variables', async () => {
+  test('calls the hook of each application, with its configuration and the variables of the command line', async () => {
     const directory = wiki({ 'etc/x.ini': INI });
     const { stdout, stderr, status } = await runProcess(directory, 'setup-app', 'etc/x.ini', 'admin=me');
     expect(stderr).toBe('');
@@ -151,7 +151,7 @@ plain 1
     expect(status).toBe(0);
   });
 
-  test('what a hook logs goes where the file says, behind what is there', async () => {
+  test('appends what a hook logs to the file that the configuration names', async () => {
     const hook = `import { getLogger } from '${ROOT}/dist/index.js';
 export const make = () => () => {};
 export const setup_app = () => getLogger('plain').info('tables made');
@@ -166,18 +166,18 @@ export const setup_app = () => getLogger('plain').info('tables made');
     expect(readFileSync(join(directory, 'x.log'), 'utf8')).toBe('before\nplain tables made\n');
   });
 
-  test('one section of the file', async () => {
+  test('may set up one section of the file', async () => {
     const { stdout } = await run(wiki({ 'x.ini': INI }), 'setup-app', 'x.ini#plain');
     expect(stdout).toBe('plain 1\n[app:plain]: set up\n');
   });
 
-  test('a hook that throws: its section and its own line, status 1', async () => {
+  test('reports a hook that throws with its section and its own line, and status 1', async () => {
     const { stderr, status } = await run(wiki({ 'x.ini': INI }), 'setup-app', 'x.ini#wiki', 'admin=nobody');
     expect(stderr).toMatch(/install\.js:5:\d+: \[app:wiki\].*no such admin/);
     expect(status).toBe(1);
   });
 
-  test('a declared hook that is none', async () => {
+  test('refuses a declared hook that is not one', async () => {
     const directory = wiki({ 'node_modules/my-wiki/install.js': 'export const install = 1;\n', 'x.ini': INI });
     const { stderr, status } = await run(directory, 'setup-app', 'x.ini#wiki');
     expect(stderr).toContain('my-wiki: paste.app_install "main" (./install.js:install) is no setup hook');

@@ -1,4 +1,4 @@
-/** `paster shell`: a prompt with the application loaded, driven as a script and at a terminal. */
+/** `paster shell`: a prompt with the application loaded, run as a script and at a terminal. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -25,7 +25,7 @@ const FILES = {
 const shell = (input: string, args: readonly string[] = []): Promise<Finished> =>
   paster(['shell', 'x.ini', ...args], { cwd: temporaryDirectory(FILES), input }).finished();
 
-test('a script: app, config and request are there, and each line waits for the one before', async () => {
+test('a script has app, config and request, and each line waits for the previous one', async () => {
   const { stdout, stderr, status } = await shell(`
 const answer = await request('/missing?q=1', { json: { a: 1 } })
 answer.status
@@ -46,26 +46,26 @@ config.localConf.greeting +
   expect(status).toBe(0);
 });
 
-test('name=value and another section', async () => {
+test('name=value and another section are used', async () => {
   const { stdout } = await shell("(await request('/')).json().text", ['name=you']);
   expect(stdout).toBe("'hello you'\n");
 });
 
-test('a line that throws does not end it, but the status says so', async () => {
+test('a line that throws does not end the shell, but the exit status reports it', async () => {
   const { stdout, status } = await shell("throw new Error('on purpose')\n1 + 1\n");
   expect(stdout).toContain('Uncaught Error: on purpose');
   expect(stdout).toContain('2\n');
   expect(status).toBe(1);
 });
 
-test('an error in the file is one line', async () => {
+test('an error in the file is reported in one line', async () => {
   const { stdout, stderr, status } = await shell('1', ['-n', 'nope']);
   expect(stdout).toBe('');
   expect(stderr).toContain('there is no section [app:nope]');
   expect(status).toBe(2);
 });
 
-test('at a terminal: a greeting, a prompt, and a history that is kept', async () => {
+test('a terminal shows a greeting and a prompt, and keeps a history', async () => {
   const script = needProgram('script');
   const directory = temporaryDirectory(FILES);
   const command = `${process.execPath} ${join(ROOT, 'bin/paster.js')} shell x.ini`;
@@ -85,7 +85,7 @@ test('at a terminal: a greeting, a prompt, and a history that is kept', async ()
 test.each([
   ['() => process.exit(0)', /^paster: x\.ini:1:1: \[app:main\] .* ended the process while it was loaded\n$/],
   ['() => new Promise(() => {})', /^paster: x\.ini:1:1: \[app:main\] .* never gets ready \(/],
-])('an application that does not load is named (%s)', async (make, message) => {
+])('an application that does not load is reported (%s)', async (make, message) => {
   const files = { 'x.ini': '[app:main]\nuse = call:./a.mjs:make\n', 'a.mjs': `export const make = ${make};\n` };
   const { stderr, status } = await paster(['shell', 'x.ini'], { cwd: temporaryDirectory(files) }).finished();
   expect(stderr).toMatch(message);

@@ -4,7 +4,7 @@ import { statusTable } from '../../src/commands/status.ts';
 import { plain } from '../../src/diagnostics/paint.ts';
 import { Meter } from '../../src/metrics/meter.ts';
 
-test('a row for each process, in columns, with the requests in flight below it', () => {
+test('has a row of columns for each process, followed by its requests in flight', () => {
   const alone = new Meter().alone();
   const report = {
     ...new Meter().report(),

@@ -1,4 +1,4 @@
-/** `paster status`: finds the running server of an INI file among others, and leaves nothing behind. */
+/** `paster status`: finds the running server of an INI file among others, and leaves no stale sockets. */
 import {
   chmodSync,
   chownSync,
@@ -29,7 +29,7 @@ function project(): string {
   });
 }
 
-/** The environment of one user, whose sockets are in the directory that is named. */
+/** The environment of one user, whose sockets are in the given directory. */
 function at(runtime: string) {
   return { XDG_RUNTIME_DIR: runtime, TMPDIR: runtime };
 }
@@ -43,7 +43,7 @@ async function status(cwd: string, ...args: string[]) {
 test.each([
   ['one process', [], /^process (\d+), up \d+ s: 1 request, 1 in flight/],
   ['workers', ['-w', '2'], /^server (\d+), up \d+ s: 1 request, 1 in flight, no worker restarted.*\nworker \d+, up/],
-])('%s: the same as WINCH writes, and as JSON', async (_what, args, first) => {
+])('%s: prints the same as WINCH, and JSON', async (_what, args, first) => {
   const cwd = project();
   const program = await serve(['etc/x.ini', ...args], { cwd, env: at(cwd) });
   await (await fetch(program.url)).text();
@@ -63,7 +63,7 @@ test.each([
   expect(socketsOf(cwd)).toEqual([]);
 });
 
-test('several servers of one file are all shown, those of others are not', async () => {
+test('all servers of one file are shown, those of other files are not', async () => {
   const cwd = project();
   writeFileSync(join(cwd, 'etc/y.ini'), INI.replace('./', '../'));
   const both = [];
@@ -73,7 +73,7 @@ test('several servers of one file are all shown, those of others are not', async
   expect(pids.sort()).toEqual([both[0]?.pid, both[1]?.pid].sort());
 });
 
-test('no server, no file: status 1 and 2, with a line that says so', async () => {
+test('without a server the status is 1, and without a file 2, with a line that says so', async () => {
   const cwd = project();
   expect(await status(cwd, 'etc/x.ini')).toMatchObject({
     status: 1,
@@ -86,7 +86,7 @@ test('no server, no file: status 1 and 2, with a line that says so', async () =>
   });
 });
 
-test('a server that was killed leaves a socket that the next one to look takes away', async () => {
+test('the socket of a killed server is removed by the next command that finds it', async () => {
   const cwd = project();
   const program = await serve(['etc/x.ini'], { cwd, env: at(cwd) });
   const [name = ''] = socketsOf(cwd);
@@ -96,7 +96,7 @@ test('a server that was killed leaves a socket that the next one to look takes a
   expect((await status(cwd, 'etc/x.ini')).status).toBe(1);
   expect(socketsOf(cwd)).toEqual([]);
 
-  // One whose number belongs to another process by now: to this one.
+  // A socket whose PID now belongs to another process: to this one.
   const stale = name.replace(/^\d+/, String(process.pid));
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(join(cwd, 'paster', 'a'), resolve));
@@ -106,7 +106,7 @@ test('a server that was killed leaves a socket that the next one to look takes a
   expect(socketsOf(cwd)).toEqual([]);
 });
 
-test('a directory that others may enter is not believed, and not used', async () => {
+test('a directory that other users may enter is neither trusted nor used', async () => {
   const cwd = project();
   mkdirSync(join(cwd, 'paster'));
   chmodSync(join(cwd, 'paster'), 0o777);
@@ -114,7 +114,7 @@ test('a directory that others may enter is not believed, and not used', async ()
   whenOver(() => liar.close());
   const own = await serve(['etc/x.ini'], { cwd, env: at(cwd) });
   expect(socketsOf(cwd)).toEqual([]);
-  // It has gone to the next place that is one's own, and is found there.
+  // The server has used the next private directory, and is found there.
   expect((await status(cwd, 'etc/x.ini')).stdout).toContain(`process ${own.pid}`);
   const [name = ''] = readdirSync(join(cwd, `paster-${process.geteuid?.()}`));
   await own.kill('SIGTERM');
@@ -122,7 +122,7 @@ test('a directory that others may enter is not believed, and not used', async ()
   expect((await status(cwd, 'etc/x.ini')).status).toBe(1);
 });
 
-test('where there is no place for a socket the server serves all the same', async () => {
+test('a server that finds no directory for its socket serves without one', async () => {
   const cwd = project();
   const env = { XDG_RUNTIME_DIR: '/nonexistent', TMPDIR: '/nonexistent' };
   const program = await serve(['etc/x.ini', '-v'], { cwd, env });
@@ -130,7 +130,7 @@ test('where there is no place for a socket the server serves all the same', asyn
   await eventually(() => program.output.includes('paster status is not going to find this server'));
 });
 
-test('the socket is for its user alone, and the first place that will do is the only one where a directory is made', async () => {
+test('the socket is private to its user, and only the first suitable directory is created', async () => {
   const cwd = project();
   const program = paster(['serve', 'etc/x.ini'], { cwd, env: at(cwd) });
   await program.says(/^serving on/m);
@@ -139,10 +139,10 @@ test('the socket is for its user alone, and the first place that will do is the 
   expect(readdirSync(cwd)).not.toContain(`paster-${process.geteuid?.()}`);
 });
 
-test('a socket of a process in another namespace is left alone as long as that process listens', async () => {
+test('a socket of a process in another PID namespace stays as long as that process listens', async () => {
   const cwd = project();
   mkdirSync(join(cwd, 'paster'), { mode: 0o700 });
-  // As of another container: no process here has the number.
+  // Like one of another container: no process here has this PID.
   const far = createServer((socket) => socket.on('error', () => {}).end());
   whenOver(() => far.close());
   const name = `${2 ** 22 + 1}-far`;
@@ -152,7 +152,7 @@ test('a socket of a process in another namespace is left alone as long as that p
   expect(socketsOf(cwd)).toContain(name);
 });
 
-test('after a deploy by a link the server is found by the path that it was given', async () => {
+test('after a deployment by a link the server is found by the path that it was started with', async () => {
   const cwd = project();
   for (const release of ['1', '2']) {
     writeFiles(join(cwd, 'releases', release), { 'app.js': APP, 'etc/x.ini': INI.replace('./', '../') });
@@ -171,7 +171,7 @@ test('after a deploy by a link the server is found by the path that it was given
   expect(await isFound('releases/2/etc/x.ini')).toBe(true);
 });
 
-test('a server of another version is named, what says something else is passed over', async () => {
+test('a server of another version is reported, and what responds with something else is ignored', async () => {
   const cwd = project();
   const program = await serve(['etc/x.ini'], { cwd, env: at(cwd) });
   const answers = (text: string) => {
@@ -197,14 +197,14 @@ test('a server of another version is named, what says something else is passed o
   ]);
 });
 
-test.each([[[]], [['--json']]])('%j: nothing that a client sends acts upon the terminal', async (options) => {
+test.each([[[]], [['--json']]])('%j escapes control characters that a client has sent', async (options) => {
   const cwd = project();
   writeFileSync(join(cwd, 'etc/x.ini'), INI.replace('./', '../').replace('#http', '#scgi'));
   const program = await serve(['etc/x.ini'], { cwd, env: at(cwd) });
   const { port, hostname } = new URL(program.url);
   const client = connect(Number(port), hostname);
   whenOver(() => client.destroy());
-  // Node's own parser would refuse it; a web server passes it on.
+  // Node's own parser would refuse this request; a web server forwards it.
   const head = 'CONTENT_LENGTH\x000\0SCGI\x001\0REQUEST_METHOD\0GET\0REQUEST_URI\0/held?\x9b31m\x85\0';
   client.write(Buffer.from(`${head.length}:${head},`, 'latin1'));
   await new Promise((resolve) => client.once('data', resolve));
@@ -226,7 +226,7 @@ describe.runIf(requireRoot())('as root', () => {
         symlinkSync(`${runtime}-real/in`, runtime);
       },
     ],
-  ])('a directory within one that is %s is neither used nor believed', async (_whose, make) => {
+  ])('a directory inside one that is %s is neither used nor trusted', async (_whose, make) => {
     const cwd = project();
     const runtime = join(cwd, 'run');
     mkdirSync(runtime);
@@ -237,14 +237,14 @@ describe.runIf(requireRoot())('as root', () => {
     const { stdout } = await paster(['status', 'etc/x.ini'], { cwd, env }).finished();
     expect(stdout).toContain(`process ${program.pid}`);
 
-    // What is there already is not asked.
+    // A socket that is already there is not asked.
     mkdirSync(join(runtime, 'paster'), { mode: 0o700 });
     const [name = ''] = readdirSync(join(cwd, 'paster-0'));
     renameSync(join(cwd, 'paster-0', name), join(runtime, 'paster', name));
     expect((await paster(['status', 'etc/x.ini'], { cwd, env }).finished()).status).toBe(1);
   });
 
-  test('one that is writable by all users and sticky, as /tmp is, is used', async () => {
+  test('a directory inside a sticky one that all users may write to, such as /tmp, is used', async () => {
     const cwd = project();
     const runtime = join(cwd, 'run');
     mkdirSync(runtime);

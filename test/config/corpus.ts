@@ -1,9 +1,9 @@
-/** The INI texts under test/data/ini, each with what CPython makes of it (see test/oracle/README.md). */
+/** The INI texts in test/data/ini, each with the result of CPython (see test/oracle/README.md). */
 import { readdirSync, readFileSync } from 'node:fs';
 
 const DATA = new URL('../data/ini/', import.meta.url);
 
-/** What Paste Deploy puts into [DEFAULT] before it reads a file; the oracle was told these. */
+/** What Paste Deploy adds to [DEFAULT] before it reads a file; the oracle got the same. */
 export const FILE = '/srv/app/etc/config.ini';
 export const BUILT_IN: ReadonlyMap<string, string> = new Map([
   ['here', '/srv/app/etc'],

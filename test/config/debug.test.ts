@@ -15,7 +15,7 @@ test('everything is off by default', () => {
   expect(debugFlags({ debug: 'false', other: 'true' })).toEqual(SAFE);
 });
 
-test('debug changes what depends on it', () => {
+test('debug turns on the flags that depend on it', () => {
   expect(debugFlags({ debug: 'true' })).toEqual({
     debug: true,
     autoreload: false,
@@ -32,7 +32,7 @@ test.each([
   ['serve_traceback', 'serveTraceback'],
   ['static_hash_cache', 'staticHashCache'],
   ['compiled_template_cache', 'compiledTemplateCache'],
-] as const)('%s wins by itself', (name, field) => {
+] as const)('%s overrides debug', (name, field) => {
   for (const debug of ['true', 'false']) {
     const without = debugFlags({ debug });
     expect(debugFlags({ debug, [name]: 'on' })).toEqual({ ...without, [field]: true });
@@ -40,6 +40,6 @@ test.each([
   }
 });
 
-test('a value that is neither is refused by name', () => {
+test('a value that is neither true nor false is refused, with the name of the setting', () => {
   expect(() => debugFlags({ serve_traceback: 'maybe' })).toThrow('serve_traceback: "maybe" is neither true nor false');
 });

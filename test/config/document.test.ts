@@ -1,4 +1,4 @@
-/** Values know their places: for documents made of known pieces, each character is found where it was written. */
+/** Values know their places: for documents assembled from known pieces, each character is found where it was written. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type IniEntry, parseIni } from '../../src/config/ini.ts';
@@ -22,7 +22,7 @@ function places(entry: IniEntry): string[] {
   });
 }
 
-describe('places', () => {
+describe('the place', () => {
   test('of a key, a section and a value', () => {
     const ini = parseIni('# c\n\n  [a] x\n\t key  =  value \n', FILE);
     const section = ini.sections.get('a');
@@ -48,22 +48,22 @@ describe('places', () => {
     expect(places(entry)).toEqual(['2:4', '3:2']);
   });
 
-  test('of a hash sign that is the text of the first line', () => {
+  test('of a hash sign that is text of the first line', () => {
     expect(places(entryOf('[a]\nx = #1\n', 'x'))).toEqual(['2:5', '2:6']);
   });
 
-  test('of an offset outside the value: its nearer end', () => {
+  test('of an offset outside the value is its nearer end', () => {
     const entry = entryOf('[a]\nx = 12\n  3\n\n', 'x');
     expect(entry.locate(-1)).toMatchObject({ line: 2, column: 5 });
     expect(entry.locate(4)).toMatchObject({ line: 3, column: 4 });
     expect(entry.locate(1000)).toMatchObject({ line: 3, column: 4 });
   });
 
-  test('of an empty value: behind the separator', () => {
+  test('of an empty value is behind the separator', () => {
     expect(entryOf('[a]\nx =\n', 'x').locate(0)).toMatchObject({ line: 2, column: 4 });
   });
 
-  test('count a lone CR as a line end, a line separator as a character', () => {
+  test('counts a lone CR as a line end, and a line separator as a character', () => {
     expect(entryOf('[a]\ry = \u2028z\u20281\rx = 1\r', 'x').location).toMatchObject({ line: 3, column: 1 });
     expect(places(entryOf('[a]\ny = 1\u20282\n', 'y'))).toEqual(['2:5', '2:6', '2:7']);
   });
@@ -92,7 +92,7 @@ function lines(key: string, { separator, spaces, first, rows, after }: WrittenEn
   ];
 }
 
-/** The value of an entry, by the rules as DESIGN states them. */
+/** The value of an entry, by the rules of DESIGN. */
 function expectedValue({ first, rows }: WrittenEntry): string {
   const blank = (line: string) => pythonStrip(line) === '';
   return [first, ...rows.flatMap((each) => [...each.between.filter(blank).map(() => ''), each.row])].join('\n');
@@ -107,7 +107,7 @@ function textOf({ lineEnd, entries, last }: WrittenDocument): string {
 }
 
 describe('for any document', () => {
-  test('the values are those that were written, and each character stands where locate says', () => {
+  test('the values are those that were written, and locate finds each of their characters', () => {
     fc.assert(
       fc.property(writtenDocument, (written) => {
         const text = textOf(written);
@@ -132,7 +132,7 @@ describe('for any document', () => {
     );
   });
 
-  test('the line ends make no difference', () => {
+  test('the kind of line end makes no difference', () => {
     fc.assert(
       fc.property(writtenDocument, lineEnd, (written, other) => {
         expect(itemsOf(textOf({ ...written, lineEnd: other }))).toEqual(itemsOf(textOf(written)));
@@ -140,7 +140,7 @@ describe('for any document', () => {
     );
   });
 
-  test('any text is read or refused, and every value of it is in its place', () => {
+  test('any text is either read, with all values in their places, or refused', () => {
     const piece = fc.constantFrom(
       '[',
       ']',
@@ -176,7 +176,7 @@ describe('for any document', () => {
   });
 });
 
-test('in the handmade texts each character stands where locate says', () => {
+test('locate finds each character of the handwritten texts', () => {
   for (const text of handmadeTexts().values()) {
     mistakesOf(() => {
       const ini = parseIni(text, FILE);

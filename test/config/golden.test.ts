@@ -15,14 +15,14 @@ const CODES: Readonly<Record<string, string>> = {
 const cases = corpus();
 const names = cases.map(({ name }) => name);
 
-test('the corpus is as large as it should be, and each handmade text has been shown to the oracle', () => {
+test('the corpus has its expected size, and the oracle has read each handwritten text', () => {
   expect(handmadeTexts().size).toBeGreaterThanOrEqual(150);
   expect(cases.length - handmadeTexts().size).toBeGreaterThanOrEqual(1000);
   expect(names).toEqual(expect.arrayContaining([...handmadeTexts().keys()]));
 });
 
 describe('as CPython', () => {
-  // One test for all generated texts: a thousand names say nothing, the message names the text.
+  // One test for all generated texts: their names mean nothing, and the message contains the text.
   test.each(cases.filter(({ name }) => !name.startsWith('generated')))('$name', agree);
   test('the generated texts', () => {
     for (const each of cases) if (each.name.startsWith('generated')) agree(each);
@@ -35,7 +35,7 @@ function agree({ name, text, golden }: Case): void {
     const mistakes = mistakesOf(() => parseIni(text, FILE));
     const linesOf = (some: readonly PasterError[]) => some.map(({ location }) => location?.line);
     const lines = linesOf(mistakes);
-    // CPython stops at the first duplicate and at the first line without a section; we go on and find the rest as well.
+    // CPython stops at the first duplicate and at the first line without a section; paster goes on and finds the others as well.
     if (golden.error === 'ParsingError') {
       expect(lines, label).toEqual(golden.lines);
     } else if (golden.error === 'MissingSectionHeaderError') {
@@ -92,7 +92,7 @@ function agreeOnItem(
   if (mistake?.location === undefined) throw new Error(`${label} has no place`);
   const fault = textAt(text, mistake.location);
   expect(fault[0], label).toBe('%');
-  // The oracle's rest of the value is joined over lines; the file is not.
+  // The oracle reports the rest of the value with its lines joined; the file does not have it that way.
   const [firstRow = ''] = detail.split('\n');
   if (error === 'InterpolationSyntaxError') expect(fault.slice(0, firstRow.length), label).toBe(firstRow);
   if (error === 'InterpolationMissingOptionError' && !detail.includes('\n')) {

@@ -1,4 +1,4 @@
-/** Files on disk: read as UTF-8, or refused with the reason; and texts so large that only a reader in linear time finishes. */
+/** Files on disk are read as UTF-8, or refused with the reason; and large texts are read in linear time. */
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -142,7 +142,7 @@ describe('large texts take linear time', () => {
     expect(() => parseIni(text, '/large.ini')).toThrow();
   });
 
-  test('a value of many references', () => {
+  test('a value with many references', () => {
     const text = '%(x)s%%'.repeat(MEGABYTE);
     const entry = { section: 'a', key: 'k', text, locate: () => ({ file: '/large.ini', line: 1, column: 1 }) };
     expect(interpolate(entry, () => ({ value: 'v' }), {})).toHaveLength(2 * MEGABYTE);

@@ -1,4 +1,4 @@
-/** Interpolation beyond what the oracle knows: environment variables, literal values, and the messages of errors. */
+/** Interpolation beyond what the oracle covers: environment variables, literal values, and error messages. */
 import { describe, expect, test } from 'vitest';
 import { parseIni } from '../../src/config/ini.ts';
 import { interpolate, type ScopeValue } from '../../src/config/interpolate.ts';
@@ -39,13 +39,13 @@ function inline(text: string, values: Readonly<Record<string, ScopeValue>>): str
 }
 
 describe('environment variables', () => {
-  test('are read by ENV_ and taken literally', () => {
+  test('are read by ENV_ and not interpolated themselves', () => {
     expect(valueOfX('[a]\nx = <%(ENV_NAME)s>\n', { NAME: '100% %(x)s' })).toBe('<100% %(x)s>');
     expect(valueOfX('[a]\nx = <%(ENV_NAME)s>\n', { NAME: '' })).toBe('<>');
     expect(valueOfX('[a]\nx = %(ENV_ENV_X)s\n', { ENV_X: '1' })).toBe('1');
   });
 
-  test('yield to the file', () => {
+  test('are overridden by the file', () => {
     expect(valueOfX('[DEFAULT]\nENV_NAME = file\n[a]\nx = %(ENV_NAME)s\n', { NAME: 'env' })).toBe('file');
   });
 
@@ -94,7 +94,7 @@ describe('the message', () => {
       '[a]\nx = a %(prot)s\nport = 1\n',
       '2:7: [a] x: %(prot)s is not defined (did you mean "port"?)',
     ],
-    ['an undefined name that resembles nothing', '[a]\nx = %(nothing)s\n', '2:5: [a] x: %(nothing)s is not defined'],
+    ['an undefined name without a similar one', '[a]\nx = %(nothing)s\n', '2:5: [a] x: %(nothing)s is not defined'],
     [
       'a stray percent sign',
       '[a]\nx = 100% sure\n',
@@ -106,7 +106,7 @@ describe('the message', () => {
       '5:6: [a] x: a "%" must be followed by "%" or "(name)s" (write "%%" for a percent sign)',
     ],
     [
-      'a reference without s',
+      'a reference without its final s',
       '[a]\nx = %(y)\n',
       '2:5: [a] x: "%(y)" lacks the "s" that ends a reference (write %(name)s, or "%%" for a percent sign)',
     ],
@@ -127,7 +127,7 @@ describe('the message', () => {
     ],
     ['a reference to itself', '[a]\nx = 1 %(x)s\n', '2:7: [a] x: the references go round in a circle: x -> x'],
     [
-      'a circle',
+      'a cycle',
       '[a]\nx = %(y)s\ny = %(z)s\nz = %(y)s\n',
       '4:5: [a] x: the references go round in a circle: y -> z -> y',
     ],
@@ -142,12 +142,12 @@ describe('the message', () => {
     );
   });
 
-  test('keeps a name over several lines on one, and cuts a long one', () => {
+  test('shows a name with several lines on one line, and shortens a long one', () => {
     expect(told('[a]\nx = %(one\n  two)s\n')).toBe('config.ini:2:5: [a] x: %(one\\ntwo)s is not defined');
     expect(told(`[a]\nx = %(${'y'.repeat(100_000)})s\n`).length).toBeLessThan(200);
   });
 
-  test('for a plain environment variable says how to reach it', () => {
+  test('for a plain environment variable names the ENV_ form', () => {
     expect(told('[a]\nx = %(HOME)s\n', { HOME: '/' })).toContain('(the environment variable is %(ENV_HOME)s)');
   });
 
@@ -161,20 +161,20 @@ describe('the message', () => {
 });
 
 describe('references that multiply', () => {
-  /** A value whose every level refers to the next `width` times. */
+  /** A value whose every level refers to the next level `width` times. */
   function tower(width: number, leaf: string): string {
     const levels = Array.from({ length: 8 }, (_, index) => `k${index} = ${`%(k${index + 1})s`.repeat(width)}\n`);
     return `[a]\nx = %(k0)s\n${levels.join('')}k8 = ${leaf}\n`;
   }
 
-  test('are an error, not an exhausted machine', () => {
+  test('are an error, and do not exhaust the memory', () => {
     for (const text of [tower(100, '%%'), tower(100, ''), tower(8, 'text '.repeat(1000))]) {
       expect(() => valueOfX(text)).toThrow(ConfigError);
       expect(mistakesOf(() => valueOfX(text))[0]?.code).toBe('PASTER_INTERPOLATION_SIZE');
     }
   });
 
-  test('are fine in reason', () => {
+  test('work up to a limit', () => {
     expect(valueOfX(tower(3, 'ab'))).toHaveLength(2 * 3 ** 8);
   });
 });

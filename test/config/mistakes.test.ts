@@ -23,7 +23,7 @@ describe('the message', () => {
       '2:1: "port 8080" is neither "key = value" nor "[section]" (did you mean "port = 8080"?)',
     ],
     [
-      'the indentation',
+      'an unexpected indentation',
       '[a]\n\tport 8080\n',
       '2:2: "port 8080" is neither "key = value" nor "[section]" (did you mean "port = 8080"?)',
     ],
@@ -34,7 +34,7 @@ describe('the message', () => {
     ],
     ['a word', '[a]\none\n', '2:1: "one" is neither "key = value" nor "[section]" (did you mean "one = ..."?)'],
     [
-      'a foreign comment',
+      'a comment of another language',
       '[a]\n// one\n',
       '2:1: "// one" is neither "key = value" nor "[section]" (a comment begins with "#" or ";")',
     ],
@@ -104,12 +104,12 @@ describe('the message', () => {
     ['JavaScript', "import http from 'node:http'\n"],
     ['Python', 'from paste import deploy\n'],
     ['a binary file', '\x00\x01\x02\n'],
-  ])('knows %s', (format, text) => {
+  ])('recognizes %s', (format, text) => {
     expect(told(text)[0]).toContain(`looks like ${format}`);
     expect(codes(text)[0]).toBe('PASTER_INI_NOT_INI');
   });
 
-  test('shortens what is long and escapes what a terminal would obey', () => {
+  test('shortens long texts and escapes control characters', () => {
     const [message = ''] = told(`[a]\n${'😀'.repeat(10_000)}\n`);
     expect(message.length).toBeLessThan(500);
     expect(message).toContain('😀..."');
@@ -137,7 +137,7 @@ test('one error is thrown by itself, several as a list in the order of the file'
   expect(lines.every(({ exitStatus }) => exitStatus === 2)).toBe(true);
 });
 
-test('a duplicate section is told once, not for each of its keys again', () => {
+test('a duplicate section is reported once, and not again for each of its keys', () => {
   expect(codes('[a]\nx = 1\n[a]\nx = 2\ny = 3\n[a]\nx = 4\n')).toEqual([
     'PASTER_INI_DUPLICATE_SECTION',
     'PASTER_INI_DUPLICATE_SECTION',

@@ -1,4 +1,4 @@
-/** The npm package `ini` as a second opinion, on the plain subset of the dialect where the two must agree. */
+/** The npm package `ini` as a second opinion, on the plain subset of the dialect where both must agree. */
 import { createRequire } from 'node:module';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -8,13 +8,13 @@ const npmIni = createRequire(import.meta.url)('ini') as {
   parse(text: string): Record<string, Record<string, unknown>>;
 };
 
-/** Dots would nest, `__proto__` is dropped by `ini`, [DEFAULT] is inherited here. */
+/** Names that both read alike: `ini` nests names with dots and drops `__proto__`, and only paster inherits [DEFAULT]. */
 const name = fc
   .stringMatching(/^[A-Za-z0-9_][A-Za-z0-9_@$/ -]{0,12}$/)
   .map((text) => text.trim())
   .filter((text) => text !== '__proto__' && text !== 'DEFAULT');
 
-/** Without quotes, comment signs and escapes; `ini` turns three words into values. */
+/** Values without quotes, comment signs and escapes; `ini` converts three words to other types. */
 const value = fc
   .string({ unit: fc.constantFrom(...'aZ09 \t.,:=[]{}()%$&/-_+*?!~|<>@^`éß日😀'), maxLength: 24 })
   .map((text) => text.trim())
@@ -45,7 +45,7 @@ const file = fc
       .join(lineEnd),
   );
 
-/** What a file says, as plain objects. */
+/** The content of a file, as plain objects. */
 function sectionsOf(text: string): Record<string, Record<string, string>> {
   const { sections } = parseIni(text, '/x.ini');
   return Object.fromEntries(
@@ -56,7 +56,7 @@ function sectionsOf(text: string): Record<string, Record<string, string>> {
   );
 }
 
-/** What `ini` says; its objects have no prototype, which a comparison would mind. */
+/** The result of `ini`; its objects have no prototype, which a comparison would report as a difference. */
 function theirs(text: string): unknown {
   return JSON.parse(JSON.stringify(npmIni.parse(text)));
 }
@@ -75,7 +75,7 @@ test.each([
   ['a quoted value', '[a]\nb = "1"\n', '"1"'],
   ['a word that means a value', '[a]\nb = true\n', 'true'],
   ['a continuation', '[a]\nb = 1\n  2\n', '1\n2'],
-])('outside the subset they differ, and ours is Python’s: %s', (_what, text, expected) => {
+])('outside the subset they differ, and paster agrees with Python: %s', (_what, text, expected) => {
   expect(sectionsOf(text)).toEqual({ a: { b: expected } });
   expect(theirs(text)).not.toEqual({ a: { b: expected } });
 });

@@ -4,7 +4,7 @@ import type { IniDocument, IniSection } from '../../src/config/ini.ts';
 import type { Scope, ScopeValue } from '../../src/config/interpolate.ts';
 import { ConfigError, ErrorList, type Location, type PasterError } from '../../src/errors.ts';
 
-/** The errors that a function throws, a list taken apart; anything but an error in a file is thrown on. */
+/** The errors that a function throws, as a list; any other kind of error is rethrown. */
 export function mistakesOf(run: () => unknown): PasterError[] {
   try {
     run();
@@ -16,7 +16,7 @@ export function mistakesOf(run: () => unknown): PasterError[] {
   return [];
 }
 
-/** The text from a place on, found the slow and obvious way. */
+/** The text from a place on, found in the slow and obvious way. */
 export function textAt(text: string, { line, column }: Location): string {
   let rest = text;
   for (let left = line - 1; left > 0; left--) {

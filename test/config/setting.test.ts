@@ -1,4 +1,4 @@
-/** Declarations of settings: what they accept, what they say otherwise, and that the built-in ones are sound. */
+/** Declarations of settings: which values they accept, their error messages, and that the built-in ones are valid. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { assert, integer, property } from 'fast-check';
@@ -37,7 +37,7 @@ const schema = defineSettings(
 
 const validate = (section: Record<string, string>) => schema['~standard'].validate(section);
 
-test('a list of paths: a backslash keeps a space in a name', () => {
+test('in a list of paths a backslash keeps a space in a name', () => {
   const { env_file, reload_ignore, reload_files } = processSettings.declarations;
   const text = 'my\\ app/.env  .env\n\ta\\b';
   expect(env_file.type.parse(text)).toEqual(['my app/.env', '.env', 'a\\b']);
@@ -70,7 +70,7 @@ describe('a section', () => {
     });
   });
 
-  test('knows no setting that every object has', () => {
+  test('has no settings that every object inherits', () => {
     const section = Object.assign(Object.create(null), { name: 'x', constructor: '1', ['__proto__']: '2' });
     expect(validate(section)).toMatchObject({ issues: [{ path: ['constructor'] }, { path: ['__proto__'] }] });
   });
@@ -126,7 +126,7 @@ describe.each(
     test: testSettings,
   }),
 )('the settings of %s', (_part, { declarations, obsolete }) => {
-  test('have help, a type that says what is allowed, and examples and names that hold', () => {
+  test('have help, a type that says what is allowed, and valid examples and aliases', () => {
     const names = new Set<string>();
     for (const [name, setting] of Object.entries(declarations)) {
       expect(setting.help, name).toMatch(/^[A-Z].*\.$/s);
@@ -161,7 +161,7 @@ async function builtInSettings(): Promise<[name: string, setting: Setting][]> {
   return all;
 }
 
-test('every number has a largest value, which is allowed, and nothing above it is', async () => {
+test('every number has a maximum, which is allowed, and nothing above it is', async () => {
   const settings = await builtInSettings();
   expect(settings.length).toBeGreaterThan(100);
   for (const [name, { type, default: preset }] of settings) {

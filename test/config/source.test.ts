@@ -1,4 +1,4 @@
-/** Lines end where Python's universal newlines end them, and an offset is found on its line. */
+/** Lines end where Python's universal newlines end them, and an offset is located on its line. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { LineCursor, Source } from '../../src/config/source.ts';
@@ -14,7 +14,7 @@ function linesOf(text: string): string[] {
   return lines;
 }
 
-/** A last line without a line end counts, an empty one after a line end does not. */
+/** A last line without a line end counts; an empty one after a line end does not. */
 function split(text: string): string[] {
   const lines = text.split(/\r\n|\r|\n/);
   return lines.at(-1) === '' ? lines.slice(0, -1) : lines;
@@ -30,11 +30,11 @@ test('LF, CR LF and CR end a line, nothing else does', () => {
   expect(linesOf('\n\r')).toEqual(['', '']);
 });
 
-test('an offset is as many columns into its line as characters lie before it', () => {
+test('the column of an offset is the number of characters before it on its line', () => {
   fc.assert(
     fc.property(text, fc.nat(60), (text, offset) => {
       fc.pre(offset < text.length);
-      // A line feed is part of the line end that its CR begins.
+      // A line feed belongs to the line end that its CR starts.
       fc.pre(!(text[offset] === '\n' && text[offset - 1] === '\r'));
       const before = text.slice(0, offset).split(/\r\n|\r|\n/);
       const expected = { file: '/x.ini', line: before.length, column: (before.at(-1) ?? '').length + 1 };

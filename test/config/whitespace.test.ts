@@ -1,4 +1,4 @@
-/** White space is what Python says it is, for every code unit. */
+/** White space is the same as in Python, for every code unit. */
 import { expect, test } from 'vitest';
 import { isSpace, pythonStrip } from '../../src/config/whitespace.ts';
 
@@ -13,7 +13,7 @@ test('isSpace holds for the same characters as in Python', () => {
   expect(found).toEqual(PYTHON_SPACES);
 });
 
-test('pythonStrip takes what Python takes, and leaves what only JavaScript takes', () => {
+test('pythonStrip strips what Python strips, and keeps what only JavaScript strips', () => {
   const spaces = String.fromCharCode(...PYTHON_SPACES);
   expect(pythonStrip(`${spaces}a${spaces}b${spaces}`)).toBe(`a${spaces}b`);
   expect(pythonStrip('\ufeffa\ufeff')).toBe('\ufeffa\ufeff');

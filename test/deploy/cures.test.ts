@@ -1,4 +1,4 @@
-/** Common slips in an INI file: the message has the place, and the hint has the text to write instead. */
+/** Common errors in an INI file: the message has the place, and the hint has the text to write instead. */
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -77,7 +77,7 @@ test.each([
     '"quite-another" is not installed',
     'check the spelling; package.json does not name it',
   ],
-])('at %s of an application: %j', async (place, ini, message, hint) => {
+])('an error at %s of an application: %j', async (place, ini, message, hint) => {
   const [error] = await findings(`${ini}${SERVER}`);
   expect(error).toMatchObject({ place, hint });
   expect(error?.message).toContain(message);
@@ -120,7 +120,7 @@ test.each([
     '[Default] has no effect: the section with the defaults is [DEFAULT], in capitals',
     undefined,
   ],
-])('at %s of the rest of a file: %j', async (place, ini, message, hint) => {
+])('an error at %s elsewhere in a file: %j', async (place, ini, message, hint) => {
   const found = await findings(ini);
   expect(found).toHaveLength(1);
   expect(found[0]).toMatchObject({ place, hint });
@@ -132,7 +132,7 @@ test.each([
   ["import 'listed-package/part.js';", 9, 'package.json names it: run npm install'],
   ["import another from 'another';", 22, 'check the spelling; package.json does not name it'],
   ["import './missing.js';", 11, undefined],
-])('a module with %s', async (line, column, hint) => {
+])('a module with %s gets the hint for its import', async (line, column, hint) => {
   const file = write(`[app:main]\nuse = call:./importing.js:makeApp\n${SERVER}`);
   writeFileSync(join(dirname(file), 'importing.js'), `${line}\n${MODULE}`);
   await expect(loadApp(`config:${file}`)).rejects.toMatchObject({
@@ -142,7 +142,7 @@ test.each([
   });
 });
 
-test('a file without a server', async () => {
+test('a file without a server gets the section to add', async () => {
   const file = write(APP);
   await expect(loadServer(`config:${file}`)).rejects.toMatchObject({
     message: 'there is no section [server:main] in this file',
@@ -158,7 +158,7 @@ test.each([
     'makeNothing',
   ],
   ['a composite', '[composite:main]\ndebug = true\npaste.composite_factory = ./app.js:makeNothing\n', 'makeNothing'],
-])('the factory of %s that returns nothing', async (_, ini, factory) => {
+])('the factory of %s that returns nothing is reported', async (_, ini, factory) => {
   const file = write(ini);
   const error = await loadApp(`config:${file}`).catch((thrown: unknown) => thrown);
   expect(error).toMatchObject({
@@ -169,7 +169,7 @@ test.each([
   expect((error as Error).message).toMatch(new RegExp(`${factory} returned undefined$`));
 });
 
-test('the factory of a filter that returns nothing', async () => {
+test('the factory of a filter that returns nothing is reported', async () => {
   const file = write(`${APP}filter-with = f\n[filter:f]\nuse = call:./app.js:makeNothing\n`);
   await expect(loadApp(`config:${file}`)).rejects.toMatchObject({ location: { file, line: 5, column: 7 } });
 });

@@ -1,4 +1,4 @@
-/** Where the loader departs from Paste on purpose (DESIGN section 4), and what Paste has no word for. */
+/** Where the loader differs from Paste on purpose (DESIGN section 4), and features that Paste does not have. */
 import { cpSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
@@ -35,7 +35,7 @@ async function failure(relativeTo: string, uri = 'config:main.ini'): Promise<Con
 }
 
 describe('the caller’s globals', () => {
-  test('win over [DEFAULT], in interpolation too, in every file, and are literal', async () => {
+  test('override [DEFAULT], in interpolation too, in every file, and are not interpolated', async () => {
     const directory = project('[DEFAULT]\nx = file\n[app:main]\nuse = config:other.ini\na = %(x)s', {
       'other.ini': '[DEFAULT]\nx = other\n[app:main]\nuse = egg:FakeApp\nb = %(x)s',
     });
@@ -45,7 +45,7 @@ describe('the caller’s globals', () => {
     });
   });
 
-  test('do not say where a file is', async () => {
+  test('do not override here and __file__', async () => {
     const directory = project('[app:main]\nuse = egg:FakeApp\na = %(here)s\nb = %(__file__)s');
     expect((await report(directory, { here: '/elsewhere', __file__: '/x' })).local).toEqual({
       a: directory,
@@ -71,7 +71,7 @@ describe('filter-with', () => {
     expect([made.local['name'], made.inner?.local['name']]).toEqual(['f', 'a']);
   });
 
-  test('works on an app that is filtered already, and the using section’s keys are kept', async () => {
+  test('works on an application that has a filter already, and keeps the keys of the section', async () => {
     const ini = `[app:main]\nuse = x\nkey = main\nfilter-with = g\n[app:x]\nuse = egg:FakeApp\nfilter-with = f\n[filter:g]\nuse = egg:FakeApp\nname = g\n${FILTER}`;
     const made = await report(project(ini));
     expect([made.local['name'], made.inner?.local['name']]).toEqual(['g', 'f']);
@@ -98,13 +98,13 @@ describe('a composite that another file uses', () => {
     expect(await parts(ini)).toEqual({ app1: 'main', app2: 'other' });
   });
 
-  test('finds them through a chain of files and of sections', async () => {
+  test('finds them through a chain of files and sections', async () => {
     const ini = '[app:main]\nuse = middle\n[app:middle]\nuse = config:between.ini';
     const between = '[app:main]\nuse = config:other.ini\n[app:shared]\nuse = egg:FakeApp\nin = between';
     expect(await parts(ini, { ...OTHER, 'between.ini': between })).toEqual({ app1: 'between', app2: 'other' });
   });
 
-  test('names both files where neither has the section', async () => {
+  test('names both files if neither has the section', async () => {
     const directory = project('[app:main]\nuse = config:other.ini', {
       'other.ini': '[composite:main]\nuse = egg:FakeApp#compo\napp1 = ownn\n[app:own]\nuse = egg:FakeApp',
     });
@@ -118,14 +118,14 @@ describe('a composite that another file uses', () => {
 });
 
 describe('sections and URIs', () => {
-  test('a bare section is found when no name is given, after the one named main', async () => {
+  test('[app] is used if there is no [app:main]', async () => {
     const bare = project('[app]\nuse = egg:FakeApp\na = bare');
     expect((await report(bare)).local['a']).toBe('bare');
     const both = project('[app]\nuse = egg:FakeApp\na = bare\n[app:main]\nuse = egg:FakeApp\na = main');
     expect((await report(both)).local['a']).toBe('main');
   });
 
-  test('the sections of a file are looked through once, however many sections refer to others', async () => {
+  test('the sections of a file are collected once, however many sections refer to others', async () => {
     const directory = project(
       Array.from({ length: 20 }, (_, index) => `[app:a${index}]\nuse = egg:FakeApp\n`).join(''),
     );
@@ -148,12 +148,12 @@ describe('sections and URIs', () => {
     });
   });
 
-  test('call reaches into objects', async () => {
+  test('call finds members of objects', async () => {
     const ini = '[app:main]\nuse = call:./node_modules/FakeApp/parts.js:nested.deep.make_app\na = 1';
     expect(await report(project(ini))).toMatchObject({ app: 'nested', local: { a: '1' } });
   });
 
-  test('a cycle names its members', async () => {
+  test('a cycle is an error that names its members', async () => {
     const error = await failure(project('[app:main]\nuse = a\n[app:a]\nuse = main'));
     expect(error.code).toBe('PASTER_CYCLE');
     expect(error.message).toContain('[app:main] -> [app:a] -> [app:main]');
@@ -183,7 +183,7 @@ describe('sections and URIs', () => {
     expect(error.code).toBe('PASTER_TOO_DEEP');
   });
 
-  test('a local key that is a global too is a warning', async () => {
+  test('a local key that is also a global gets a warning', async () => {
     const directory = project('[DEFAULT]\na = 1\n[app:main]\nuse = egg:FakeApp\na = 2');
     const session = new LoadSession();
     await loadContext('app', 'config:main.ini', { relativeTo: directory }, session);
@@ -191,7 +191,7 @@ describe('sections and URIs', () => {
     expect(session.warnings[0]?.message).toContain('set a = ...');
   });
 
-  test('an egg of Paste’s that is not there names what is', async () => {
+  test('an egg:Paste name that does not exist is an error that names similar ones', async () => {
     const error = await failure(project('[app:main]\nuse = egg:Paste#nothing'));
     expect(error.message).toContain('egg:Paste#nothing');
     expect(error.hint).toMatch(/did you mean|urlmap/);
@@ -220,7 +220,7 @@ describe('sections and URIs', () => {
     expect(app.report.local).toEqual({ a: 'own' });
   });
 
-  test('connect: turns texts into options', async () => {
+  test('connect: converts texts to options', async () => {
     const values = {
       flag: ['true', true],
       number: ['1.5', 1.5],
@@ -254,7 +254,7 @@ describe('sections and URIs', () => {
     );
   });
 
-  test('the keys of a section that uses a ready part have no effect, and that is said', async () => {
+  test('keys of a section that uses a ready part have no effect, and a warning says so', async () => {
     const directory = temporaryDirectory({
       'main.ini':
         '[app:main]\nuse = inner\na = 1\n[app:inner]\nuse = module:./app.js\nreload_files = *.x\nb = 2\nset c = 3\n',
@@ -318,7 +318,7 @@ describe('errors', () => {
     else expect(location).toEqual({ file: join(directory, 'main.ini'), line, column });
   });
 
-  test('of two modules that do not parse, the one that was saved last has the place', async () => {
+  test('if two modules do not parse, the error names the one that was saved last', async () => {
     const broken = 'const x = = 1;\n';
     const directory = project('', {
       'package.json': '{"type": "module"}',
@@ -327,13 +327,13 @@ describe('errors', () => {
       'two.js': `\n${broken}`,
     });
     utimesSync(join(directory, 'one.js'), 1, 1);
-    // Up to Node 20 it has no frames.
+    // Up to Node 20 the error has no frames.
     const error = Object.assign(new SyntaxError('Unexpected token'), { stack: 'SyntaxError: Unexpected token' });
     const place = await placeOfError(error, join(directory, 'app.js'));
     expect(place).toMatchObject({ file: join(directory, 'two.js'), line: 2 });
   });
 
-  test('appConfig runs no factory', async () => {
+  test('appConfig calls no factory', async () => {
     const directory = project('[app:main]\nuse = call:./gone.js:make\na = 1');
     expect((await appConfig('config:main.ini', { relativeTo: directory })).localConf).toEqual({ a: '1' });
   });

@@ -1,4 +1,4 @@
-/** ready, close and upgrade through everything that an INI file can put around an application, and through a server. */
+/** ready, close and upgrade pass through everything that an INI file can put around an application, and through a server. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, request } from 'node:http';
 import { createServer as createNetServer, type Socket } from 'node:net';
@@ -8,7 +8,7 @@ import { loadApp, loadFilter, loadServer } from '../../src/deploy/load.ts';
 import type { App } from '../../src/protocol/types.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 
-/** Parts that write down what happens to them. */
+/** Parts that record their calls. */
 const PARTS = `
 export const steps = [];
 const tick = () => new Promise((resolve) => setImmediate(resolve));
@@ -83,7 +83,7 @@ async function stepsOf(directory: string): Promise<string[]> {
   return (await import(join(directory, 'parts.js'))).steps;
 }
 
-/** Asks for another protocol and waits until the connection ends. */
+/** Requests an upgrade and waits until the connection ends. */
 async function upgrade(url: string): Promise<number | undefined> {
   const upgrading = request(url, { headers: { connection: 'Upgrade', upgrade: 'test' } }).end();
   const [response, socket] = (await once(upgrading, 'upgrade')) as [IncomingMessage, Socket];
@@ -91,7 +91,7 @@ async function upgrade(url: string): Promise<number | undefined> {
   return response.statusCode;
 }
 
-/** What a life looks like: a request, an upgrade, and ready and close around them. */
+/** The calls that are expected: a request and an upgrade, between ready and close. */
 const life = (ready: readonly string[], names: readonly string[], close: readonly string[]): string[] => [
   ...ready.flatMap((name) => [`${name} will be ready`, `${name} ready`]),
   ...names.flatMap((name) => [`${name} request`, `${name} upgrade`]),
@@ -116,13 +116,13 @@ describe.each<[what: string, main: string, paths: readonly string[], expected: r
     life(['shared'], ['shared', 'shared'], ['shared']),
   ],
   [
-    'a composite that is its part',
+    'a composite that returns its part',
     '[composite:main]\nuse = call:./parts.js:pass\napp = app',
     ['/'],
     life(['app'], ['app'], ['app']),
   ],
   [
-    'a composite that filters and forwards by itself',
+    'a composite that filters and forwards itself',
     '[composite:main]\nuse = call:./parts.js:forward\napp = shared\nfilter = f',
     ['/'],
     life(['shared', 'f'], ['shared'], ['f', 'shared']),
@@ -147,13 +147,13 @@ describe.each<[what: string, main: string, paths: readonly string[], expected: r
   ],
   ['Connect middleware', '[app:main]\nuse = app\nfilter-with = middleware', ['/'], life(['app'], ['app'], ['app'])],
   [
-    'all of it',
+    'all of these together',
     `[pipeline:main]\npipeline = f middleware map\n[composite:map]\nuse = npm:paster#urlmap\n/ = p\n/other = other\n[pipeline:p]\npipeline = silent g app`,
     ['/', '/other'],
     life(['app', 'g', 'other', 'f'], ['app', 'other'], ['f', 'other', 'g', 'app']),
   ],
 ])('%s', (_what, main, paths, expected) => {
-  test('through a server, once each, ready before the first request and closed after the last', async () => {
+  test('the server calls each once: ready before the first request, close after the last', async () => {
     const directory = project(main);
     const app = await loadApp('config:main.ini', { relativeTo: directory });
     const server = await loadServer('config:main.ini', { relativeTo: directory });
@@ -173,7 +173,7 @@ describe.each<[what: string, main: string, paths: readonly string[], expected: r
   });
 });
 
-test('an application learns that its server drains, and its handler holds nothing up', async () => {
+test('an application is told that its server drains, and an error of that handler does not stop the server', async () => {
   const directory = project('[app:main]\nuse = app');
   const steps = await stepsOf(directory);
   const app = await loadApp('config:main.ini', { relativeTo: directory });
@@ -190,7 +190,7 @@ test('an application learns that its server drains, and its handler holds nothin
   expect(steps).toEqual(['drains', 'app closed']);
 });
 
-test('a loaded filter carries what is behind it', async () => {
+test('a loaded filter passes on ready, close and upgrade of its application', async () => {
   const directory = project('');
   const filter = await loadFilter('config:main.ini#silent', { relativeTo: directory });
   const seen: string[] = [];
@@ -206,7 +206,7 @@ test('a loaded filter carries what is behind it', async () => {
   expect(seen).toEqual(['ready', 'upgrade', 'close']);
 });
 
-test('each load has its own life', async () => {
+test('each load has its own ready and close', async () => {
   const directory = project(`${URLMAP}/ = shared`);
   for (const _ of [1, 2]) {
     const app = await loadApp('config:main.ini', { relativeTo: directory });
@@ -216,7 +216,7 @@ test('each load has its own life', async () => {
   expect(await stepsOf(directory)).toEqual([1, 2].flatMap(() => life(['shared'], [], ['shared'])));
 });
 
-test('an application that cannot be ready is not served', async () => {
+test('an application whose ready fails is not served', async () => {
   const directory = project('[app:main]\nuse = module:./parts.js#fails');
   const app = await loadApp('config:main.ini', { relativeTo: directory });
   const server = await loadServer('config:main.ini', { relativeTo: directory });
@@ -229,7 +229,7 @@ test('an application that cannot be ready is not served', async () => {
   expect(listener.listenerCount('connection')).toBe(0);
 });
 
-test('an application that is ready is closed where its server cannot start', async () => {
+test('an application that is ready is closed if its server cannot start', async () => {
   const taken = createServer().listen(0, '127.0.0.1');
   await once(taken, 'listening');
   const { port } = taken.address() as { port: number };
@@ -241,7 +241,7 @@ test('an application that is ready is closed where its server cannot start', asy
   expect(await stepsOf(directory)).toEqual(life(['app'], [], ['app']));
 });
 
-test('the program that loads an application may listen meanwhile, and the application may not', async () => {
+test('the program that loads an application may listen meanwhile, but the application may not', async () => {
   const directory = temporaryDirectory({
     'slow.mjs': `export const makeApp = () => {
   process.emit('slow application');

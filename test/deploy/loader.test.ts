@@ -88,7 +88,7 @@ async function load([what, uri = '', ...assignments]: readonly string[], relativ
   }
 }
 
-/** A report as the oracle writes it, without the names of this run. */
+/** A report as the oracle writes it, without names that differ in each run. */
 function flat(value: unknown, directory: string): unknown {
   const text = JSON.stringify(value).replaceAll(join(directory, MODULE), 'fakeapp').replaceAll(directory, '$DIR');
   return JSON.parse(text);

@@ -1,4 +1,4 @@
-/** `mount` in the section of an application: which path it gets below a prefix. */
+/** `mount` in the section of an application: which path the application gets below a prefix. */
 import { appendFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { describe, expect, test } from 'vitest';
@@ -30,7 +30,7 @@ function directoryOf(section: string, rest = ''): string {
   });
 }
 
-/** Asks for a target as it is written, and returns the request's url, baseUrl and originalUrl. */
+/** Requests a target exactly as written, and returns the request's url, baseUrl and originalUrl. */
 async function asker(section: string, rest = ''): Promise<(target: string) => Promise<unknown>> {
   const app = await loadApp('config:x.ini', { relativeTo: directoryOf(section, rest) });
   const server = createServer(app).listen(0, '127.0.0.1');
@@ -59,17 +59,17 @@ describe('below two URL maps', () => {
     expect(await (await asker(`${MODULE}\nmount = ${mount}`))(target)).toEqual(seen);
   });
 
-  test('without it, as stripped', async () => {
+  test('the default is stripped', async () => {
     expect(await (await asker(MODULE))('/a/b/c')).toEqual(['/c', '/a/b', '/a/b/c']);
   });
 
-  test('filters around the application still get the rest of the path', async () => {
+  test('filters around the application still see the path without the prefixes', async () => {
     const rest = '[filter:log]\nuse = npm:paster#prefix\nprefix = /z\n';
     const ask = await asker(`${MODULE}\nmount = whole\nfilter-with = log`, rest);
     expect(await ask('/a/b/c')).toEqual(['/a/b/z/c', '', '/a/b/c']);
   });
 
-  test('a section that uses another one overrides it', async () => {
+  test('the section that uses another one overrides its mount', async () => {
     const ask = await asker('use = base\nmount = whole', `[app:base]\n${MODULE}\nmount = express\n`);
     expect(await ask('/a/b/c')).toEqual(['/a/b/c', '', '/a/b/c']);
   });
@@ -78,21 +78,21 @@ describe('below two URL maps', () => {
 describe('a factory', () => {
   const CALL = 'use = call:./app.js:make';
 
-  test('does not get the setting', async () => {
+  test('does not receive mount', async () => {
     const ask = await asker(`${CALL}\nmount = express\nother = 1`);
     expect(await ask('/a/b/c')).toEqual(['/c', '/a/b', '/a/b/c']);
     expect(await ask('/a/b?conf')).toEqual({ other: '1' });
   });
 
-  test('may have a setting of the same name with other values', async () => {
+  test('may have its own setting mount with other values', async () => {
     expect(await (await asker(`${CALL}\nmount = /media/disk`))('/a/b?conf')).toEqual({ mount: '/media/disk' });
   });
 
   test.each([
     ['a typo', `${CALL}\nmount = hole`, 'mount: "hole" is none of them (did you mean "whole"?)'],
     ['a built-in part', 'use = npm:paster#test\nmount = nowhere', 'mount: "nowhere" is none of them'],
-    ['a finished application', `${MODULE}\nmount = nowhere`, 'mount: "nowhere" is none of them'],
-  ])('an error of check: %s', async (_what, section, message) => {
+    ['an application of a module', `${MODULE}\nmount = nowhere`, 'mount: "nowhere" is none of them'],
+  ])('check reports an error: %s', async (_what, section, message) => {
     const found = await checkFile(`${directoryOf(section)}/x.ini`, {});
     expect(found.map(({ error }) => error.message)).toEqual([expect.stringContaining(`[app:app] ${message}`)]);
   });
@@ -122,14 +122,14 @@ describe('in the section of a gateway server', () => {
   describe.each([
     ['slashes in a row', '/a//b//', '/a', '//b//', '//b//', '/a'],
     ['a slash at the end', '/a/', '/a', '/', '/', '/a'],
-    ['nothing behind the prefix: it is a path that is not split', '/a', '/a', '', '/a', ''],
-    ['only a query behind it', '/a?q', '/a', '', '/a?q', ''],
+    ['the prefix alone: a path that is not split', '/a', '/a', '', '/a', ''],
+    ['the prefix with a query', '/a?q', '/a', '', '/a?q', ''],
     ['an encoded slash', '/a/b%2Fc', '/a', '/b/c', '/b%2Fc', '/a'],
     ['an encoded percent sign', '/a/b%252F', '/a', '/b%2F', '/b%252F', '/a'],
     ['a parameter of the path', '/a/b;c=1', '/a', '/b;c=1', '/b;c=1', '/a'],
-    ['a prefix with a blank', '/a%20b/c', '/a b', '/c', '/c', '/a%20b'],
-    ['a prefix with a blank alone', '/a%20b', '/a b', '', '/a%20b', ''],
-    ['a prefix that is encoded without need', '/%61/b', '/a', '/b', '/b', '/a'],
+    ['a prefix with a space', '/a%20b/c', '/a b', '/c', '/c', '/a%20b'],
+    ['a prefix with a space, alone', '/a%20b', '/a b', '', '/a%20b', ''],
+    ['a prefix that is encoded unnecessarily', '/%61/b', '/a', '/b', '/b', '/a'],
     ['no prefix', '/b%20c//', '', '/b c//', '/b%20c//', ''],
   ])('%s', (_what, uri, scriptName, pathInfo, rest, base) => {
     const query = uri.split('?')[1] ?? '';
@@ -154,7 +154,7 @@ describe('in the section of a gateway server', () => {
     });
   });
 
-  test('is not for a server without prefixes', async () => {
+  test('is unknown to a server without prefixes', async () => {
     const file = directoryOf(MODULE).concat('/x.ini');
     appendFileSync(file, 'mount = whole\n');
     const found = await checkFile(file, {});
@@ -164,7 +164,7 @@ describe('in the section of a gateway server', () => {
   });
 });
 
-describe('what a gateway or a filter says about the mount', () => {
+describe('whole mount from the data of a gateway or a filter', () => {
   const changed = (req: Partial<MountedRequest>): Partial<MountedRequest> => {
     applyConvention(req as MountedRequest, 'whole');
     return req;
@@ -180,7 +180,7 @@ describe('what a gateway or a filter says about the mount', () => {
     expect(changed({ ...req })).toMatchObject({ url, baseUrl: '' });
   });
 
-  test('the environment has no mount either', () => {
+  test('removes the mount from the environment too', () => {
     const environ = { SCRIPT_NAME: '/a', PATH_INFO: '/x y' };
     expect(changed({ url: '/x%20y', baseUrl: '/a', originalUrl: '/a/x%20y', environ }).environ).toEqual({
       SCRIPT_NAME: '',

@@ -1,4 +1,4 @@
-/** The names that Paste's distributions declare: each is a part of paster's, or docs/paste.md says that it is left out. */
+/** The names that Paste's distributions declare: each is one of paster's parts, or docs/paste.md lists it as left out. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

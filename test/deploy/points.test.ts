@@ -1,4 +1,4 @@
-/** What the entry points of paster's own package.json say of themselves. */
+/** The descriptions of the entry points in paster's own package.json. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -12,7 +12,7 @@ const points = (await listPoints(ROOT, () => {})).filter(
   ({ package: owner, group }) => owner === 'paster' && factories.has(group),
 );
 
-test('every factory in package.json is a point', () => {
+test('every factory in package.json is listed as a point', () => {
   const { paster } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
   const declared = Object.entries<object>(paster)
     .filter(([group]) => factories.has(group))
@@ -21,7 +21,7 @@ test('every factory in package.json is a point', () => {
 });
 
 describe.each(points)('$group $name', (point) => {
-  test('says in a line what it is for', async () => {
+  test('has a description of one line', async () => {
     const { declared } = await withDeclaration(point);
     expect(declared?.meaning).toMatch(/^\S[^\n]{9,70}[^.\s]$/);
   });
@@ -34,7 +34,7 @@ describe.each(points)('$group $name', (point) => {
   });
 });
 
-test('each name of Paste’s leads to a part that there is', () => {
+test('each of Paste’s names leads to an existing part', () => {
   const names = new Set(points.map(({ name }) => name));
   const missing = Object.values(PASTE_NAMES)
     .flatMap((parts) => Object.values(parts))

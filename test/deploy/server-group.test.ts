@@ -1,4 +1,4 @@
-/** Which servers are served together, and why some cannot be: the same errors from `check` and from `serve`. */
+/** Which servers are served together, and why some cannot be: `check` and `serve` report the same errors. */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkFile } from '../../src/deploy/check/check.ts';
@@ -21,7 +21,7 @@ async function load(path: string, options: Parameters<typeof planOf>[3] = {}) {
   return loadPlannedServers(await planOf(path, {}, join(path, '..'), options), session);
 }
 
-/** The first line, without the directory. */
+/** The first line of the error, without the directory. */
 async function failureOf(work: () => Promise<unknown>, path: string): Promise<string> {
   try {
     await work();
@@ -38,9 +38,9 @@ describe('which servers are served', () => {
     ['those of [paster]', '[paster]\nserve = web, live\n', [], ['web', 'live']],
     ['on several lines', '[paster]\nserve =\n  live\n  web\n', [], ['live', 'web']],
     ['interpolated', '[DEFAULT]\nfirst = web\n[paster]\nserve = %(first)s live\n', [], ['web', 'live']],
-    ['those of the command line instead', '[paster]\nserve = web, live\n', ['live'], ['live']],
+    ['those of the command line override the file', '[paster]\nserve = web, live\n', ['live'], ['live']],
     ['main', '[server:main]\nuse = npm:paster#http\n', [], ['main']],
-    ['main, as a bare section', '[server]\nuse = npm:paster#http\n', [], ['main']],
+    ['the section [server]', '[server]\nuse = npm:paster#http\n', [], ['main']],
   ])('%s', async (_what, text, serverNames, expected) => {
     const servers = await load(file(`${text}${APP}${WEB}${LIVE}`), { serverNames });
     expect(servers.map(({ name }) => name)).toEqual(expected);
@@ -66,7 +66,7 @@ describe('check and serve report', () => {
       `[paster]\nserve = web, liev\n${APP}${WEB}${LIVE}`,
       'x.ini:2:14: there is no section [server:liev] (did you mean [server:live]?)',
     ],
-    ['a name twice', `[paster]\nserve = web, web\n${APP}${WEB}`, 'x.ini:2:9: [paster] serve: it names web twice'],
+    ['a repeated name', `[paster]\nserve = web, web\n${APP}${WEB}`, 'x.ini:2:9: [paster] serve: it names web twice'],
     ['no name', `[paster]\nserve =\n${APP}${WEB}`, 'x.ini:2:1: [paster] serve: it names no server'],
     [
       'an unknown setting',
@@ -83,11 +83,7 @@ describe('check and serve report', () => {
       `${TOGETHER}${WEB}${LIVE}graceful_timeout = 5\n`,
       'x.ini:11:1: [server:live] graceful_timeout: the servers have the same processes, and [server:web] configures these',
     ],
-    [
-      'by its other name',
-      `${TOGETHER}${WEB}${LIVE}maxRequests = 5\n`,
-      'x.ini:11:1: [server:live] maxRequests: the servers',
-    ],
+    ['its alias', `${TOGETHER}${WEB}${LIVE}maxRequests = 5\n`, 'x.ini:11:1: [server:live] maxRequests: the servers'],
     ['variables', `${TOGETHER}${WEB}${LIVE}environment = A=1\n`, 'x.ini:11:1: [server:live] environment: the servers'],
     [
       'the same address',
@@ -110,7 +106,7 @@ describe('check and serve report', () => {
       'web.sock: [server:web] listens there already',
     ],
     [
-      'a server for one request',
+      'a CGI server',
       `${TOGETHER}${WEB}[server:live]\nuse = npm:paster#cgi\n`,
       'x.ini:8:1: [server:live] cgi serves one request and ends: it cannot be served together with others',
     ],
@@ -126,9 +122,9 @@ describe('check and serve report', () => {
 
   it.each([
     ['equal settings', `${TOGETHER}${WEB}workers = 2\n${LIVE}workers = 2\n`],
-    ['settings of its own socket', `${TOGETHER}${WEB}mode = 666\nbacklog = 10\n${LIVE}backlog = 20\n`],
+    ['different settings of each socket', `${TOGETHER}${WEB}mode = 666\nbacklog = 10\n${LIVE}backlog = 20\n`],
     [
-      'workers that a name of Flup implies',
+      'workers that a name of flup implies',
       `${TOGETHER}${LIVE.replace('live', 'web')}[server:live]\nuse = egg:Flup#fcgi_fork\nsocket = a.sock\n`,
     ],
   ])('nothing for %s', async (_what, text) => {
@@ -137,7 +133,7 @@ describe('check and serve report', () => {
     expect(await load(path)).toHaveLength(2);
   });
 
-  it('no server that is served as unused', async () => {
+  it('only servers that are not served as unused', async () => {
     const found = await checkFile(file(`[paster]\nserve = live\n${APP}${WEB}${LIVE}`), {});
     expect(found.map(({ error }) => error.message)).toEqual([
       '[server:web] is not used: to serve it too, write serve = live, web in [paster]',
@@ -148,7 +144,7 @@ describe('check and serve report', () => {
     [{ port: '1' }, '--port'],
     [{ socket: 'x' }, '--socket'],
     [{ ssl_pem: 'x' }, '--https'],
-  ])('an option %s that could be for several servers', async (overrides, option) => {
+  ])('an option %s that could apply to several servers', async (overrides, option) => {
     const path = file(`${TOGETHER}${LIVE.replace('live', 'web')}${LIVE.replace('8090', '8091')}`);
     await expect(load(path, { overrides })).rejects.toThrow(
       `serve: ${option} does not say which of the servers it is for`,

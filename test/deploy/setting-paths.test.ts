@@ -1,4 +1,4 @@
-/** What relative paths in settings are relative to: the same file for each setting of each built-in part. */
+/** What relative paths in settings are relative to: the directory of the same file for each setting of each built-in part. */
 import { mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -47,14 +47,14 @@ async function declaredSettings(): Promise<Declared[]> {
 const ALL = await declaredSettings();
 const PATHS = ALL.filter(({ setting }) => setting.type.mapPaths);
 
-/** A value with one path. In `listen`, `reload_ignore` and `preload` not every word is one. */
+/** A value with one path. In `listen`, `reload_ignore` and `preload` not every word is a path. */
 function written({ name }: Declared, path: string): string {
   if (name === 'listen') return `unix:${path}`;
   const needsDot = ['reload_ignore', 'preload'].includes(name);
   return needsDot && !/^(?:\.|\/|%)/.test(path) ? `./${path}` : path;
 }
 
-/** What the factory would be called with, for a section that has the setting, and others that have to be there. */
+/** The settings that the factory would get, for a section with the setting and others that are required. */
 async function read(file: string, { kind, part, name }: Declared): Promise<unknown> {
   const context = factoryContext(await loadContext(kind, `config:${file}`, { name: 'x' }));
   const made = await loadTarget(context);
@@ -101,7 +101,7 @@ describe.each(PATHS.map((each) => [`${each.kind} ${each.part}: ${each.name}`, ea
   },
 );
 
-/** They speak of files that they do not name. Globs, which `reload_files` has, follow the same rule (test/integration/reload/reload.test.ts). */
+/** Their help mentions files that they do not name. The globs of `reload_files` follow the same rule (test/integration/reload/reload.test.ts). */
 const NO_PATHS = [
   'reload_files',
   'script',
@@ -114,7 +114,7 @@ const NO_PATHS = [
 ];
 const ALSO_NO_PATHS = ['setup_console_handler'];
 
-test('each setting whose help speaks of a file or directory is a path, or known to be none', () => {
+test('each setting whose help mentions a file or directory is a path, or is listed as an exception', () => {
   const texts = ALL.filter(
     ({ setting }) => !setting.type.mapPaths && /\b(?:file|directory|directories)\b/i.test(setting.help),
   );
@@ -123,7 +123,7 @@ test('each setting whose help speaks of a file or directory is a path, or known 
 
 const INI = `[app:main]\nuse = npm:paster#test\n[server:main]\nuse = npm:paster#http\nworkers = 1\n`;
 
-/** A certificate beside the INI file `etc/x.ini`. */
+/** A project with a certificate next to its INI file `etc/x.ini`. */
 function httpsProject(): { readonly cwd: string; readonly certificate: string; readonly port: Promise<number> } {
   const cwd = temporaryDirectory();
   const port = freePort();
@@ -132,7 +132,7 @@ function httpsProject(): { readonly cwd: string; readonly certificate: string; r
   return { cwd, certificate: join(cwd, 'etc/both.pem'), port };
 }
 
-test('check, serve, HUP and export read the certificate that is beside the INI file', async () => {
+test('check, serve, HUP and export read the certificate next to the INI file', async () => {
   const { cwd, certificate, port } = httpsProject();
   writeFiles(cwd, { 'etc/x.ini': `${INI}port = ${await port}\nssl_pem = both.pem\n` });
   expect((await runHere(['check', 'etc/x.ini'], { cwd })).stdout).toBe('etc/x.ini: ok\n');
@@ -143,7 +143,7 @@ test('check, serve, HUP and export read the certificate that is beside the INI f
   await program.says(/^reloaded$/m);
 });
 
-test('a certificate that is only in the working directory is an error with both places', async () => {
+test('a certificate that exists only in the working directory is an error that names both places', async () => {
   const { cwd, certificate, port } = httpsProject();
   writeFiles(cwd, { 'etc/x.ini': `${INI}port = ${await port}\nssl_pem = both.pem\n` });
   renameSync(certificate, join(cwd, 'both.pem'));
@@ -161,7 +161,7 @@ test('a certificate that is only in the working directory is an error with both 
   }
 });
 
-test('so is a socket whose directory is only there; what the command line names is relative to the working directory', async () => {
+test('a socket whose directory exists only there is an error too, and paths of the command line are relative to it', async () => {
   const cwd = temporaryDirectory({ 'etc/x.ini': `${INI}socket = var/app.sock\n`, 'var/log': '' });
   const { stderr } = await runHere(['serve', 'etc/x.ini'], { cwd });
   expect(stderr).toContain(

@@ -79,19 +79,19 @@ async function calls(directory: string): Promise<string[]> {
 }
 
 describe.each(['plain', 'keyed', 'deep', 'slow', 'callable'])('%s', (factory) => {
-  test('converts before the call', async () => {
+  test('converts the settings before the call', async () => {
     const directory = project(section(factory, 'port = 8080\nname = x\n'));
     expect(await load(directory)).toEqual({ port: 8080, name: 'x' });
     expect(await calls(directory)).toEqual(['validate', 'make']);
   });
 
-  test('one issue is an error at the line of its value, and nothing is called', async () => {
+  test('reports one issue at the line of its value, and does not call the factory', async () => {
     const directory = project(section(factory, 'name = x\n# a comment\nport = many\n'));
     expect(await failure(directory)).toEqual(['main.ini:5:1: [app:main] port: a number, please']);
     expect(await calls(directory)).toEqual(['validate']);
   });
 
-  test('several issues are several errors, in one list', async () => {
+  test('reports several issues as a list of errors', async () => {
     const directory = project(section(factory, 'port = many\nname =\n'));
     await expect(load(directory)).rejects.toBeInstanceOf(ErrorList);
     expect(await failure(directory)).toEqual([
@@ -100,7 +100,7 @@ describe.each(['plain', 'keyed', 'deep', 'slow', 'callable'])('%s', (factory) =>
     ]);
   });
 
-  test('an issue without a path, or about a missing value, is reported at the section', async () => {
+  test('reports an issue without a path, or about a missing value, at the section', async () => {
     expect(await failure(project(section(factory, '')))).toEqual([
       'main.ini:1:1: [app:main] port: a number, please',
       'main.ini:1:1: [app:main] name is missing',
@@ -108,7 +108,7 @@ describe.each(['plain', 'keyed', 'deep', 'slow', 'callable'])('%s', (factory) =>
   });
 });
 
-test('the line is that of the file and section where the value is written', async () => {
+test('an issue is reported in the file and line where the value is written', async () => {
   const directory = temporaryDirectory({
     'main.ini': '[app:main]\nuse = config:other.ini#x\nname =\n',
     'other.ini': '[app:x]\nuse = call:./parts.js:plain\n\nport = many\n',
@@ -124,12 +124,12 @@ test('the line is that of the file and section where the value is written', asyn
 test.each([
   ['filter:main', 'filter', (relativeTo: string) => loadFilter('config:main.ini', { relativeTo })],
   ['composite:main', 'composite', (relativeTo: string) => loadApp('config:main.ini', { relativeTo })],
-])('in [%s]', async (name, factory, run) => {
+])('issues are reported in [%s]', async (name, factory, run) => {
   const directory = project(`[${name}]\nuse = call:./parts.js:${factory}\nport = x\nname = y\n`);
   expect(await failure(directory, () => run(directory))).toEqual([`main.ini:3:1: [${name}] port: a number, please`]);
 });
 
-test('in a filter-app', async () => {
+test('issues are reported in a filter-app', async () => {
   const ini =
     '[filter-app:main]\nuse = call:./parts.js:filterApp\nnext = x\nport = 1\nname = y\n' +
     '[app:x]\nuse = call:./parts.js:foreign\n';
@@ -139,7 +139,7 @@ test('in a filter-app', async () => {
   ]);
 });
 
-test('in [server:main] it gets the server’s own settings, not those of the process', async () => {
+test('the schema of [server:main] gets the settings of the server, not those of the process', async () => {
   const directory = project('[server:main]\nuse = call:./parts.js:server\nlimit = 5\nport = 0\nworkers = 2\n');
   const server = await loadServer('config:main.ini', { relativeTo: directory });
   expect(server.settings).toMatchObject({ port: 0, workers: 2 });
@@ -149,7 +149,7 @@ test('in [server:main] it gets the server’s own settings, not those of the pro
   ]);
 });
 
-test('a schema that throws is an error of its module, at its line', async () => {
+test('a schema that throws is reported as an error of its module, at its line', async () => {
   const directory = project(section('failing', ''));
   const error = await load(directory).catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(RunError);
@@ -158,12 +158,12 @@ test('a schema that throws is an error of its module, at its line', async () => 
   );
 });
 
-test('an empty list of issues is a failure all the same', async () => {
+test('an empty list of issues is an error too', async () => {
   expect(await failure(project(section('silent', '')))).toEqual([
     'main.ini:1:1: [app:main] the settings are not valid',
   ]);
 });
 
-test('a property `settings` that is no schema has no effect', async () => {
+test('a property `settings` that is not a schema has no effect', async () => {
   expect(await load(project(section('foreign', 'port = 1\n')))).toEqual({ port: '1' });
 });

@@ -1,4 +1,4 @@
-/** `workers`, and what follows from it: how many there are at most, and between which bounds the load decides. */
+/** `workers`: the maximum number of workers, and the bounds between which paster scales with the load. */
 import { expect, test } from 'vitest';
 import { loadServer } from '../../src/deploy/load.ts';
 import { workersSetting, workersSettingText } from '../../src/deploy/server/workers-setting.ts';
@@ -54,7 +54,7 @@ test.each([
   ['use = egg:Flup#scgi_fork\nminSpare = 1\nmaxSpare = 5', CPUS, { minimum: 1, leastSpare: 1, mostSpare: 5 }],
   ['use = egg:Flup#fcgi_fork\nsocket = a\nminSpare = 900', CPUS, { minimum: CPUS, mostSpare: 900 }],
   ['use = egg:Flup#fcgi_fork\nsocket = a\nmaxSpare = 5', CPUS, { minimum: 1, leastSpare: 0, mostSpare: 5 }],
-])('%s', async (settings, most, scaling) => {
+])('%s sets the number of workers', async (settings, most, scaling) => {
   const { workers, scaling: found } = await server(settings);
   expect(workers).toBe(most);
   if (scaling === undefined) expect(found).toBeUndefined();
@@ -83,11 +83,11 @@ test.each([
   'workers = 1-4\nminSpare = 4',
   'workers = 1-4\nmaxSpare = 16',
   'workers = 0-4\nminSpare = 0\nmaxSpare = 0',
-])('%j is possible', async (settings) => {
+])('%j is valid', async (settings) => {
   expect((await server(`use = npm:paster#http\n${settings}`)).scaling).toBeDefined();
 });
 
-test.each(['workers = 4\n', ''])('maxChildren has no effect with "%s"', async (workers) => {
+test.each(['workers = 4\n', ''])('maxChildren has no effect with "%s", and check says so', async (workers) => {
   const directory = temporaryDirectory({
     'x.ini': `[app:main]\nuse = npm:paster#test\n[server:main]\nuse = npm:paster#http\n${workers}maxChildren = 2\n`,
   });

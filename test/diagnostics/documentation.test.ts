@@ -1,4 +1,4 @@
-/** The lines that lead from an error to its entry in docs/error-codes.md. */
+/** The lines below an error that refer to its entry in docs/error-codes.md. */
 import { expect, test } from 'vitest';
 import { documentationLines } from '../../src/diagnostics/error-report.ts';
 import { ConfigError, ErrorList, RunError } from '../../src/errors.ts';
@@ -8,7 +8,7 @@ import { paster } from '../helpers/programs/program.ts';
 
 const INI = '[app:main]\nuse = npm:paster#tets\n';
 
-test('-v names the code of the error and its place in the documentation', async () => {
+test('-v prints the code of the error and its place in the documentation', async () => {
   const cwd = temporaryDirectory({ 'app.ini': INI });
   const verbose = await paster(['request', '-v', 'app.ini', '/'], { cwd }).finished();
   expect(verbose.stderr.split('\n')[1]).toBe(
@@ -18,7 +18,7 @@ test('-v names the code of the error and its place in the documentation', async 
   expect(quiet.stderr).not.toContain('PASTER_');
 });
 
-test('several errors name each code once, and codes of one family have one entry', () => {
+test('several errors print each code once, and codes of one family share an entry', () => {
   const errors = [
     new RunError('PASTER_LISTEN_EADDRINUSE', 'x'),
     new ConfigError('PASTER_SETTING', 'x'),

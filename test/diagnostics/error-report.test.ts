@@ -19,7 +19,7 @@ const inIni = (directory: string, line: number, column: number) => ({
   isConfiguration: true,
 });
 
-test('the line is marked below its column, secrets are masked, and control characters escaped', async () => {
+test('the excerpt marks the column, masks secrets and escapes control characters', async () => {
   const directory = project();
   expect(await codeFrame(inIni(directory, 4, 12), plain)).toEqual([
     '',
@@ -38,7 +38,7 @@ test('the line is marked below its column, secrets are masked, and control chara
   expect(await codeFrame(inIni(directory, 99, 1), plain)).toEqual([]);
 });
 
-test('frames of others are folded, unless they are asked for', async () => {
+test('frames outside the project are folded, unless all are requested', async () => {
   const directory = project();
   const error = new TypeError('no');
   const at = `${join(directory, 'app.js')}:2:2`;
@@ -56,7 +56,7 @@ test('frames of others are folded, unless they are asked for', async () => {
   expect(whole).not.toContain('-v shows');
 });
 
-test('each error of a list has its own lines', async () => {
+test('each error of a list has its own excerpt', async () => {
   const directory = project();
   const { file } = inIni(directory, 1, 1);
   const errors = [1, 2].map(

@@ -1,6 +1,6 @@
 /**
- * What README.md and docs/ show is true: INI examples load, code is code and imports what there is, and the command lines
- * are of commands that exist. What a page says to type is run (test/documentation/walkthroughs.test.ts), but for what stands in NOT_RUN.
+ * README.md and docs/ are true: INI examples load, code parses and imports what exists, and command lines
+ * are valid. Commands of console blocks run in test/documentation/walkthroughs.test.ts, except those in NOT_RUN.
  */
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -53,7 +53,7 @@ const COMMAND_LINES = EXAMPLES.filter(({ page }) => page !== 'docs/reference.md'
   text
     .split('\n')
     .filter((line) => /^\$? ?(?:npx )?paster [a-z]/.test(line))
-    // What the shell puts in is not paster's.
+    // A word that the shell substitutes is not paster's.
     .map((line) => ({
       page,
       text: line
@@ -64,12 +64,12 @@ const COMMAND_LINES = EXAMPLES.filter(({ page }) => page !== 'docs/reference.md'
     })),
 );
 
-test('there is something to check', () => {
+test('the pages have examples of each kind', () => {
   expect(INI_FILES.length).toBeGreaterThanOrEqual(3);
   expect(COMMAND_LINES.length).toBeGreaterThan(5);
 });
 
-/** The modules that a page shows beside an INI file. */
+/** The modules that a page shows next to an INI file. */
 function modulesOf(page: string): Record<string, string> {
   const blocks = partsOf(page).flatMap((part) => part.blocks);
   const modules = blocks.filter(({ file }) => file?.endsWith('.js') && !file.includes('/'));
@@ -78,7 +78,7 @@ function modulesOf(page: string): Record<string, string> {
 
 const MODULE = 'export const makeApp = () => () => {};\nexport const makeLimit = () => (app) => app;\n';
 
-// What the examples take from the environment.
+// Variables that the examples read from the environment.
 process.env['SESSION_SECRET'] = 'x'.repeat(32);
 process.env['OLD_SESSION_SECRET'] = 'y'.repeat(32);
 
@@ -94,7 +94,7 @@ describe('INI examples', () => {
     }
     for (const section of sections.keys()) {
       const [prefix = '', name = 'main'] = section.split(':');
-      // Throws for an unknown setting, an ill-typed one, and an address that is refused.
+      // Throws for an unknown setting, a value of the wrong type, and an address that is refused.
       if (prefix === 'server') await loadServer(`config:etc/x.ini#${name}`, options);
       if (page === 'docs/applications.md') await loadApp(`config:etc/x.ini#${name}`, options);
       if (prefix !== 'app' && prefix !== 'filter') continue;
@@ -120,7 +120,7 @@ describe('code', () => {
   test.each(CODE)('$page: $text', ({ language, text }) => {
     if (language === 'json') JSON.parse(text);
     else if (language === 'yaml') parseYaml(text);
-    // Throws where it cannot be parsed.
+    // Throws if the code does not parse.
     else parseAst(text, { lang: 'ts' });
   });
 
@@ -131,7 +131,7 @@ describe('code', () => {
   });
 });
 
-/** What no walkthrough can run, and why. */
+/** Commands that no walkthrough can run, with the reason. */
 const NOT_RUN: readonly (readonly [RegExp, string])[] = [
   [/^(?:paster|npx paster) \S.*(?:\[|\(the same\))/, 'says which options a command has: they are checked below'],
   [
@@ -148,39 +148,36 @@ const NOT_RUN: readonly (readonly [RegExp, string])[] = [
 const PROGRAMS =
   /^(?:npx|npm|node|paster|kill|mv|rm|cp|cd|curl|apt-get|systemctl|chown|chmod|git|echo|docker|kubectl|nginx|openssl)\s/;
 
-test.each([...PAGES, 'bench/README.md', 'CONTRIBUTING.md'])(
-  '%s: what is to be typed stands in a console block',
-  (page) => {
-    const indented = readPage(page)
-      .replace(/^```.*?^```$/gms, '')
-      .matchAll(/^ {4}(?:\$ )?(\S.*)$/gm);
-    const typed = [...indented].map(([, line = '']) => line).filter((line) => PROGRAMS.test(line));
-    expect(typed.filter((line) => !NOT_RUN.some(([pattern]) => pattern.test(line)))).toEqual([]);
-  },
-);
+test.each([...PAGES, 'bench/README.md', 'CONTRIBUTING.md'])('%s: commands to type are in console blocks', (page) => {
+  const indented = readPage(page)
+    .replace(/^```.*?^```$/gms, '')
+    .matchAll(/^ {4}(?:\$ )?(\S.*)$/gm);
+  const typed = [...indented].map(([, line = '']) => line).filter((line) => PROGRAMS.test(line));
+  expect(typed.filter((line) => !NOT_RUN.some(([pattern]) => pattern.test(line)))).toEqual([]);
+});
 
-/** Pages whose `sh` blocks are typed, and are no scripts: why no walkthrough runs them. */
+/** Pages whose `sh` blocks are typed and are not scripts, with the reason why no walkthrough runs them. */
 const NOT_FOLLOWED = new Map([
   ['docs/reference.md', 'examples of `paster help`, run by test/documentation/help-examples.test.ts'],
   ['docs/tutorial.md', 'takes systemd itself; docs/scaling.md has the same for nginx, which is run'],
   ['docs/web-servers.md', 'run by test/front-ends'],
 ]);
 
-test('what is to be typed stands in no sh block', () => {
+test('no sh block has commands to type', () => {
   const isTyped = ({ language, file, text }: Block) =>
     language === 'sh' && file === undefined && !text.startsWith('#!');
   const pages = PAGES.filter((page) => partsOf(page).some(({ blocks }) => blocks.some(isTyped)));
   expect(pages.toSorted()).toEqual([...NOT_FOLLOWED.keys()]);
 });
 
-/** Pages whose modules a test of their own runs. */
+/** Pages whose modules have their own tests. */
 const RUN_ELSEWHERE = new Map([
   ['docs/library.md', 'test/library/documentation.test.ts'],
   ['docs/logging.md', 'test/integration/monitoring/logging.test.ts'],
 ]);
 
 test.each(PAGES.filter((page) => !RUN_ELSEWHERE.has(page)))(
-  '%s: each module is a file that a walkthrough writes',
+  '%s: a walkthrough writes each module as a file',
   (page) => {
     const parts = partsOf(page).map(({ blocks }) => blocks);
     const isRun = (part: number) => parts.some((blocks, at) => (part === 0 || at === part) && hasCommands(blocks));

@@ -1,4 +1,4 @@
-/** docs/errors.md has every message that the sources can say, in a form in which it is found by searching. */
+/** docs/errors.md has every message of the sources, in a form that a search finds. */
 import { describe, expect, test } from 'vitest';
 import { readPage } from '../helpers/documentation/documentation.ts';
 import { allMessages, isMessage } from '../helpers/documentation/messages.ts';
@@ -7,7 +7,7 @@ const MESSAGES = allMessages();
 const SHOWN = [...readPage('docs/errors.md').matchAll(/^\| `(.+?)` \|/gm)].map(([, text = '']) => text);
 
 describe('docs/errors.md', () => {
-  test('the sources say something', () => {
+  test('the sources have messages', () => {
     expect(MESSAGES.length).toBeGreaterThan(300);
     expect(MESSAGES.map(({ text }) => text)).toContain('there is no user "…"');
     expect(MESSAGES.map(({ text }) => text)).toContain('unknown setting "…"');
@@ -18,7 +18,7 @@ describe('docs/errors.md', () => {
     expect(missing.map(({ place, text }) => `src/${place}: ${text}`)).toEqual([]);
   });
 
-  test('has no message that nothing says', () => {
+  test('has no message that the sources do not have', () => {
     const stale = SHOWN.filter((row) => !MESSAGES.some(({ text }) => isMessage(row, text)));
     expect(stale).toEqual([]);
   });

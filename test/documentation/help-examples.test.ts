@@ -1,4 +1,4 @@
-/** The examples that `paster help` gives for each command: what test/fixtures/help-examples.md says of them is so. */
+/** The examples of `paster help` do what test/fixtures/help-examples.md says. */
 import { describe, expect, test } from 'vitest';
 import { COMMANDS } from '../../src/commands/command-line/command-table.ts';
 import { commandsOf, hasCommands, partsOf } from '../helpers/documentation/documentation.ts';
@@ -6,7 +6,7 @@ import { follow } from '../helpers/programs/follow.ts';
 
 const PAGE = 'test/fixtures/help-examples.md';
 
-test('each example has a section that types it, and nothing else has one', async () => {
+test('each example has a section that runs it, and each section belongs to an example', async () => {
   const commands = await Promise.all([...COMMANDS.values()].map(({ load }) => load()));
   const examples = commands.flatMap((command) => command.examples.map(([line]) => line));
   const sections = partsOf(PAGE).filter(({ blocks }) => hasCommands(blocks));
@@ -15,4 +15,4 @@ test('each example has a section that types it, and nothing else has one', async
   expect(examples.filter((example, index) => !typedIn[index]?.includes(example))).toEqual([]);
 });
 
-describe('is run', () => follow(PAGE));
+describe('the examples', () => follow(PAGE));

@@ -1,4 +1,4 @@
-/** Links between the pages lead somewhere: to a file of the repository, and to a heading that it has. */
+/** Links between the pages lead to an existing file of the repository, and to an existing heading. */
 import { existsSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { expect, test } from 'vitest';
@@ -17,7 +17,7 @@ const OTHERS = [
 ];
 const LINK = /\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)/g;
 
-/** As GitHub names them: in lower case, without signs, with dashes for blanks. */
+/** Anchors as on GitHub: in lower case, without punctuation, with dashes for spaces. */
 function anchorsOf(page: string): string[] {
   const text = readPage(page).replace(/^```.*?^```$/gms, '');
   return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
@@ -28,7 +28,7 @@ function anchorsOf(page: string): string[] {
   );
 }
 
-test.each([...PAGES, ...OTHERS])('%s', (page) => {
+test.each([...PAGES, ...OTHERS])('%s has only valid links', (page) => {
   const broken = [...readPage(page).matchAll(LINK)]
     .map(([link, file = '', anchor]) => ({
       link,
@@ -42,7 +42,7 @@ test.each([...PAGES, ...OTHERS])('%s', (page) => {
   expect(broken.map(({ link }) => link)).toEqual([]);
 });
 
-test('docs/index.md names every page', () => {
+test('docs/index.md lists every page', () => {
   const index = readPage('docs/index.md');
   const missing = PAGES.filter((page) => page.startsWith('docs/') && page !== 'docs/index.md').filter(
     (page) => !index.includes(`(${page.slice('docs/'.length)}`),
@@ -50,7 +50,7 @@ test('docs/index.md names every page', () => {
   expect(missing).toEqual([]);
 });
 
-test('the navigation of the site names every page', () => {
+test('the navigation of the site lists every page', () => {
   const links = SIDEBAR.flatMap(({ items = [] }) => items.map(({ link = '' }) => link.slice(1).replace(/#.*/, '')));
   const pages = [...PAGES, ...OTHERS].map((page) => sitePath(page)?.replace(/\.md$/, ''));
   expect(pages.filter((page) => page !== 'index' && !links.includes(page ?? ''))).toEqual([]);

@@ -1,4 +1,4 @@
-/** docs/pictures/: each picture is on a page, with a text for those who do not see it, and small enough to load quickly. */
+/** docs/pictures/: each picture is used by a page, has an alternative text, and is small enough to load quickly. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -6,7 +6,7 @@ import { PAGES, readPage } from '../helpers/documentation/documentation.ts';
 import { ROOT } from '../helpers/programs/program.ts';
 
 const DIRECTORY = 'docs/pictures';
-/** In bytes. */
+/** The maximum size in bytes. */
 const LARGEST = 150_000;
 const PICTURES = readdirSync(join(ROOT, DIRECTORY)).map((name) => join(DIRECTORY, name));
 const MARKDOWN_IMAGE = /!\[(?<alt>[^\]]*)\]\((?<file>[^)\s]+)\)/g;
@@ -21,17 +21,17 @@ const shown = PAGES.flatMap((page) =>
   ),
 ).filter(({ file }) => file.startsWith(DIRECTORY));
 
-test('each picture is on a page, and each that a page shows exists', () => {
+test('each picture is used by a page, and each picture of a page exists', () => {
   expect([...new Set(shown.map(({ file }) => file))].sort()).toEqual(PICTURES.sort());
 });
 
-test('each has a text that says what it shows', () => {
-  // A dark variant has the text of its light one.
+test('each has an alternative text', () => {
+  // A dark variant shares the text of its light one.
   const silent = shown.filter(({ file, alt }) => (alt ?? '').length < 40 && !file.endsWith('-dark.png'));
   expect(silent).toEqual([]);
 });
 
-test.each(PICTURES)('%s is small, and as large as a screen', (file) => {
+test.each(PICTURES)('%s has a small file, and the size of a screen', (file) => {
   const picture = readFileSync(join(ROOT, file));
   expect(picture.subarray(1, 4).toString()).toBe('PNG');
   expect([picture.readUInt32BE(16), picture.readUInt32BE(20)]).toEqual([1440, 900]);

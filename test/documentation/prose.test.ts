@@ -32,23 +32,23 @@ const OPTIONS: TextlintKernelOptions = {
   ],
 };
 
-/** @returns `line: message` for each term that is not ours */
+/** @returns `line: message` for each term on the list */
 async function findings(content: string, ext: '.md' | '.txt'): Promise<string[]> {
   const { messages } = await kernel.lintText(content, { ...OPTIONS, ext });
   return messages.map(({ line, message }) => `${line}: ${message}`);
 }
 
-test.each([...PAGES, ...PROJECT])('%s', async (page) => {
+test.each([...PAGES, ...PROJECT])('%s uses no term on the list', async (page) => {
   expect(await findings(readPage(page), '.md')).toEqual([]);
 });
 
-test.each([...COMMANDS.keys()])('paster help %s', async (command) => {
+test.each([...COMMANDS.keys()])('paster help %s uses no term on the list', async (command) => {
   const { stdout } = await runHere(['help', command]);
   expect(stdout).not.toBe('');
   expect(await findings(stdout, '.txt')).toEqual([]);
 });
 
-test('messages', async () => {
+test('messages use no term on the list', async () => {
   const messages = allMessages();
   const found = await findings(messages.map(({ text }) => text.replaceAll('\n', ' ')).join('\n'), '.txt');
   const placed = found.map((each) => `src/${messages[Number.parseInt(each, 10) - 1]?.place}: ${each}`);

@@ -1,4 +1,4 @@
-/** docs/reference.md and docs/error-codes.md are what `npm run docs` makes of the sources now. */
+/** docs/reference.md and docs/error-codes.md equal what `npm run docs` generates from the sources. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { ERROR_CODES, errorCodesPage } from '../../scripts/error-codes.ts';

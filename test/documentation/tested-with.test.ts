@@ -1,4 +1,4 @@
-/** The table of docs/programs.md is what `npm run docs` makes of test/applications/ now, and every row of it is tested. */
+/** The table of docs/programs.md equals what `npm run docs` generates from test/applications/, and every row of it is tested. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

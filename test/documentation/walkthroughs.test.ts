@@ -1,6 +1,6 @@
 /**
- * The pages that a reader follows: every file that they show is written, every command of a `console` block is typed, and
- * says what stands below it. The tutorial is one way.
+ * Follows the pages as a reader would: writes every file that they show, types every command of a `console` block, and compares
+ * the output with the block. The tutorial is one continuous walk.
  */
 import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,10 +23,10 @@ import type { ProductProject } from '../helpers/documentation/reader.ts';
 import { follow } from '../helpers/programs/follow.ts';
 import { requireTool } from '../helpers/programs/program.ts';
 
-/** A page of a framework is one way too: its servers are few, and its machine is one. */
+/** The page of a framework is one continuous walk too: it has few servers, and they share a machine. */
 const ONE_WAY = /^docs\/(?:tutorial|frameworks\/[^/]+)\.md$/;
 
-/** Pages whose project is one of a product, with what `npm run test:tools` has installed and built of it. */
+/** Pages with the project of a product, which `npm run test:tools` has installed and built. */
 const OF_A_PRODUCT = new Map<string, Application>([
   ['docs/frameworks/astro.md', ASTRO],
   ['docs/frameworks/nestjs.md', NEST],
@@ -38,10 +38,10 @@ const OF_A_PRODUCT = new Map<string, Application>([
   ['docs/frameworks/sveltekit.md', SVELTEKIT],
 ]);
 
-/** Pages whose files are those of a project that is there. */
+/** Pages that use files of an existing project. */
 const OF_A_PROJECT = new Set(['docs/scaling.md', 'docs/secrets.md']);
 
-/** What no test can type, and why. apt-get and systemctl are typed: what stands for them is in helpers/fresh-machine.ts. */
+/** Commands that no test can type, with the reason. apt-get and systemctl are typed: helpers/fresh-machine.ts replaces them. */
 const NOT_TYPED: readonly (readonly [RegExp, string])[] = [
   [/^npm ci && npm (?:start|test|pack)\b/, 'installs what these tests run with, and would run them'],
   [/^curl -i https:\/\/shop\.example\.org\//, 'Caddy would have to get a certificate from the Internet'],
@@ -52,7 +52,7 @@ function isTyped(command: string): boolean {
   return !NOT_TYPED.some(([pattern]) => pattern.test(command));
 }
 
-/** The files are the page's; the packages are those that `npm run test:tools` has installed. */
+/** The files are those of the page; `npm run test:tools` has installed the packages. */
 function puttingPackages(product: string): (directory: string) => ProductProject {
   return (directory) => {
     symlinkSync(join(toolDirectory({ name: product }), 'node_modules'), join(directory, 'node_modules'));
@@ -69,7 +69,7 @@ function putting(product: Application): (directory: string) => ProductProject {
   };
 }
 
-describe('what the documentation says to do', () => {
+describe('the instructions of the documentation', () => {
   for (const page of PAGES) {
     const product = OF_A_PRODUCT.get(page);
     const packages = WITH_PACKAGES.get(page);

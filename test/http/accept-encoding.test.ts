@@ -1,4 +1,4 @@
-/** Accept-Encoding: what a client takes, by weight. */
+/** Accept-Encoding: which encodings a client accepts, by weight. */
 import { expect, test } from 'vitest';
 import { acceptedEncodings } from '../../src/apps/static/accept-encoding.ts';
 

@@ -9,10 +9,10 @@ import { beforeSuite } from '../helpers/programs/lifetime.ts';
 
 const title = 'It does not load';
 
-/** What a reader sees of HTML. */
+/** The text that a reader of the HTML sees. */
 const textOf = (page: string): string => page.replace(/<[^<>]*>/g, '');
 
-test('shows message, place and the lines around it, of each error of a list', async () => {
+test('shows message, place and the surrounding lines of each error of a list', async () => {
   const directory = temporaryDirectory({ 'a.ini': '[app:main]\nuse = nothing\n', 'b.ini': '\n\nport = many\n' });
   const error = (file: string, line: number, message: string) =>
     new ConfigError('PASTER_TEST', message, { location: { file: join(directory, file), line, column: 1 } });
@@ -25,7 +25,7 @@ test('shows message, place and the lines around it, of each error of a list', as
   }
 });
 
-test('what hangs on an error, its causes and its process stays hidden', async () => {
+test('hides secrets in an error, its properties, its causes and the process', async () => {
   const directory = temporaryDirectory({
     'a.ini':
       '[DEFAULT]\nsession_secret = one-secret\ndb = postgres://me:two-secret@host/db\nAPI_KEY: three-secret\nbad\nport = 80\n',
@@ -37,7 +37,7 @@ test('what hangs on an error, its causes and its process stays hidden', async ()
   });
   const location = { file: join(directory, 'a.ini'), line: 5, column: 1 };
   const thrown = new ConfigError('PASTER_TEST', cause.message, { location, cause });
-  // This file would be shown too.
+  // Otherwise the page would show this file too.
   for (const error of [thrown, cause, cause.cause]) error.stack = '';
   for (const error of [thrown, cause, 'text with https://me:eight-secret@host']) {
     const page = await errorPage(error, { title });
@@ -47,7 +47,7 @@ test('what hangs on an error, its causes and its process stays hidden', async ()
   delete process.env['PASTER_TEST_SECRET'];
 });
 
-test('a message cannot become part of the page, not even one that looks like a stack', async () => {
+test('a message cannot inject HTML, not even one that looks like a stack', async () => {
   const bad = '"><img src=x onerror=alert(1)>';
   const error = new Error(`${bad}\n    at ${bad} (/tmp/${bad}:1:1)\n    at "onmouseover="alert(2)" (/x.js:1:1)`);
   const page = await errorPage(error, { title });
@@ -56,8 +56,8 @@ test('a message cannot become part of the page, not even one that looks like a s
   expect(page).toContain('&lt;img');
 });
 
-describe('what an error says cannot make the page show a file', () => {
-  // This file, whose text must not hold it, is shown too.
+describe('the page shows no file because of what an error says', () => {
+  // The page also shows this file, so it must not contain this text.
   const SOURCE = ['the', 'source'].join('_');
   let [directory, outside] = ['', ''];
   let app = '';
@@ -80,10 +80,10 @@ describe('what an error says cannot make the page show a file', () => {
   const shown = async (error: unknown): Promise<boolean> => {
     return (await errorPage(error, { title, directory })).includes(SOURCE);
   };
-  /** As if a real call site of the program were there. */
+  /** An error with a stack as if the program had a call site there. */
   const called = (frame: string): Error => Object.assign(new Error('bad'), { stack: `Error: bad\n${frame}` });
 
-  test('whereas that of a call site is shown', async () => {
+  test('but it shows the file of a call site', async () => {
     expect(await shown(called(app))).toBe(true);
     expect(await shown(new Error('outer', { cause: called(app) }))).toBe(true);
     expect(await shown(called(at(`file://${join(directory, 'app.js')}`)))).toBe(true);
@@ -100,33 +100,33 @@ describe('what an error says cannot make the page show a file', () => {
     ['empty message and name', () => Object.assign(new Error(''), { name: `\n${app}` })],
     ['cause', () => new Error('bad', { cause: new Error(`worse\n${app}`) })],
     ['errors', () => new AggregateError([new Error(app), called(app)], `several\n${app}`)],
-    ['text that is thrown', () => `bad\n${app}`],
-    ['stack that is none', () => Object.assign(new Error('bad'), { stack: app })],
-    ['stack that begins otherwise', () => Object.assign(new Error('bad'), { stack: `worse\n${app}` })],
-    ['stack that is no text', () => Object.assign(new Error('bad'), { stack: [app] })],
+    ['thrown text', () => `bad\n${app}`],
+    ['stack without frames', () => Object.assign(new Error('bad'), { stack: app })],
+    ['stack that begins with another message', () => Object.assign(new Error('bad'), { stack: `worse\n${app}` })],
+    ['stack that is not text', () => Object.assign(new Error('bad'), { stack: [app] })],
   ])('in its %s', async (_where, make) => {
     expect(await shown(make())).toBe(false);
   });
 
   test.each([
     ...['.env.js', '.git/hook.js', 'notes.txt', 'config.json', 'node_modules/a/index.js', 'link.js', 'text.js'],
-  ])('of a call site in %s', async (file) => {
+  ])('not of a call site in %s', async (file) => {
     expect(await shown(called(at(`${directory}/${file}`)))).toBe(false);
   });
 
-  test('of a call site in another directory', async () => {
+  test('not of a call site in another directory', async () => {
     expect(await shown(called(at(`${outside}/app.js`)))).toBe(false);
     expect(await shown(called(at(`${directory}/../${basename(outside)}/app.js`)))).toBe(false);
   });
 
   function changed(error: Error, properties: object): Error {
-    // V8 makes the text when it is first asked for it.
+    // V8 creates the text when it is first read.
     expect(error.stack).toContain('Error');
     return Object.assign(error, properties);
   }
 });
 
-test('files of variables and secrets of several lines are not shown', async () => {
+test('files of variables and secrets with several lines are not shown', async () => {
   const directory = temporaryDirectory({
     '.env': 'A=the-secret\nB\n',
     'a.ini':
@@ -143,7 +143,7 @@ test('files of variables and secrets of several lines are not shown', async () =
   }
 });
 
-test('a policy lets only its own scripts run', async () => {
+test('its Content-Security-Policy allows only its own scripts', async () => {
   const page = await errorPage(new Error('bad'), { title, id: '1' });
   const [policy = '', nonce = ''] =
     /<meta http-equiv="content-security-policy" content="[^"]*'nonce-([^']+)'[^"]*">/.exec(page) ?? [];
@@ -156,7 +156,7 @@ test('a policy lets only its own scripts run', async () => {
   }
 });
 
-test('loads nothing from anywhere', async () => {
+test('loads nothing from other URLs', async () => {
   const error = Object.assign(new Error('bad'), { stack: '' });
   const page = await errorPage(error, { title, id: '1' });
   expect(page.replaceAll('http://www.w3.org/2000/svg', '')).not.toMatch(

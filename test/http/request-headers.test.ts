@@ -1,4 +1,4 @@
-/** Which type a client gets, by what it says that it takes. */
+/** The content type of a response, chosen by the client's Accept header. */
 import { expect, test } from 'vitest';
 import { preferredType } from '../../src/http/request-headers.ts';
 

@@ -1,4 +1,4 @@
-/** What the hooks of a response see, and what the client gets, over every protocol and Node's own HTTP/2. */
+/** What the hooks of a response see, and what the client receives, over every protocol and Node's own HTTP/2. */
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { connect, createServer, type ServerHttp2Session } from 'node:http2';
@@ -36,7 +36,7 @@ const askOver =
     return { status, body: body.toString() };
   };
 
-/** Whose response writes its last chunk by calling `write` within `end`. */
+/** Over HTTP/2 of Node, whose response writes its last chunk by calling `write` within `end`. */
 async function askNodesHttp2(app: App): Promise<Received> {
   const server = createServer((req, res) => app(req as never, res as unknown as ServerResponse)).listen(0, '127.0.0.1');
   const sessions: ServerHttp2Session[] = [];
@@ -61,7 +61,7 @@ const PROTOCOLS: [string, Ask][] = [
   ['Node’s own HTTP/2', askNodesHttp2],
 ];
 
-/** Writes down what the hooks see. */
+/** Records what the hooks see. */
 function record(res: ServerResponse, calls: string[], passes = true) {
   return interceptResponse(res, {
     onHead(status, given) {
@@ -74,7 +74,7 @@ function record(res: ServerResponse, calls: string[], passes = true) {
 }
 
 describe.each(PROTOCOLS)('over %s', (_name, ask) => {
-  test('each call is seen once, by one interceptor and by several', async () => {
+  test('one interceptor and several see each call once', async () => {
     const outer: string[] = [];
     const inner: string[] = [];
     const received = await ask((_req, res) => {
@@ -89,7 +89,7 @@ describe.each(PROTOCOLS)('over %s', (_name, ask) => {
     expect(outer).toEqual(inner);
   });
 
-  test('a head that the application does not write is seen before the body', async () => {
+  test('the hook sees a head that the application does not write before it sees the body', async () => {
     const calls: string[] = [];
     const received = await ask((_req, res) => {
       record(res, calls);
@@ -128,7 +128,7 @@ describe.each(PROTOCOLS)('over %s', (_name, ask) => {
   });
 });
 
-test('a hook that throws keeps the call from the response', async () => {
+test('a hook that throws prevents the call', async () => {
   const received = await askOver(httpBackend)((_req, res) => {
     interceptResponse(res, {
       onEnd(chunk) {

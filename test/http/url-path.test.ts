@@ -1,4 +1,4 @@
-/** The path of a URL as names of files. */
+/** The path of a URL as file names. */
 import { expect, test } from 'vitest';
 import { pathNames, targetPath } from '../../src/http/url-path.ts';
 
@@ -11,7 +11,7 @@ test.each([
   ['/%252e%252e', ['%2e%2e'], false],
   ['/...', ['...'], false],
   ['/..a/a..', ['..a', 'a..'], false],
-])('%s is names', (path, names, directory) => {
+])('%s becomes file names', (path, names, directory) => {
   expect(pathNames(path)).toEqual({ names, directory });
 });
 
@@ -33,7 +33,7 @@ test.each([
   expect(pathNames(path)).toEqual({ refused });
 });
 
-test('the path of a target', () => {
+test('the path of a request target is found', () => {
   expect(targetPath('/a?b')).toBe('/a');
   expect(targetPath('http://host:1/a/b?c')).toBe('/a/b');
   expect(targetPath('http://host')).toBe('/');

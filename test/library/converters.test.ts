@@ -1,4 +1,4 @@
-/** The converters against Paste's own (see test/oracle/README.md), and for values that are no texts. */
+/** The converters compared with Paste's own (see test/oracle/README.md), and with values that are not text. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { asBool, asInt, asList } from '../../src/index.ts';
@@ -13,7 +13,7 @@ function convert(converter: string, [text, separator, strip]: Row[1]): unknown {
   return asList(String(text), typeof separator === 'string' ? separator : undefined, strip !== false);
 }
 
-test.each(['asbool', 'asint', 'aslist'])('%s as Paste', (converter) => {
+test.each(['asbool', 'asint', 'aslist'])('%s converts like Paste', (converter) => {
   const rows = GOLDEN.filter(([each]) => each === converter);
   expect(rows.length).toBeGreaterThan(50);
   for (const row of rows) {
@@ -24,7 +24,7 @@ test.each(['asbool', 'asint', 'aslist'])('%s as Paste', (converter) => {
   }
 });
 
-test('what is no text', () => {
+test('values that are not text are converted or refused', () => {
   expect([true, false, 1, 0, null, undefined].map(asBool)).toEqual([true, false, true, false, false, false]);
   expect([3, -3.7, 0].map(asInt)).toEqual([3, -3, 0]);
   expect(asList(['a ', 'b'])).toEqual(['a ', 'b']);

@@ -1,11 +1,11 @@
-/** The library's page and docstrings: its examples run as they stand, and nothing public goes without a description. */
+/** The library's page and docstrings: its examples run unchanged, and every public name is documented. */
 import { mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
 import { Program, ROOT } from '../helpers/programs/program.ts';
 
-/** The code blocks of the page; each names its file in its first line. */
+/** The code blocks of the page; each has its file name in its first line. */
 function examples(): Record<string, string> {
   const page = readFileSync(join(ROOT, 'docs/library.md'), 'utf8');
   const blocks = [...page.matchAll(/^```\w+\n(?:#|\/\/) (\S+)\n(.*?)^```$/gms)];

@@ -1,4 +1,4 @@
-/** The public exports, used as another program's own code and tests would use them. */
+/** The public exports, used like another program's own code and tests would use them. */
 import { once } from 'node:events';
 import { symlinkSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -78,7 +78,7 @@ const urlOf = (address: Address | undefined): string =>
   address?.kind === 'tcp' ? `http://${address.host}:${address.port}/` : expect.unreachable('it is not TCP');
 
 describe('loadApp', () => {
-  test('by URI, by name, with other globals', async () => {
+  test('accepts a URI, a name, and other globals', async () => {
     const relativeTo = temporaryDirectory(FILES);
     const uri = 'config:etc/develop.ini';
     expect(await text(await loadApp(uri, { relativeTo }))).toBe('Hello World');
@@ -88,20 +88,20 @@ describe('loadApp', () => {
     expect(await text(await loadApp(uri, { relativeTo, globalConf: { greeting: 'Ahoy' } }))).toBe('Ahoy World');
   });
 
-  test('without relativeTo, from the working directory', async () => {
+  test('uses the working directory without relativeTo', async () => {
     const directory = temporaryDirectory(FILES);
     expect(await text(await loadApp(`config:${directory}/etc/develop.ini`))).toBe('Hello World');
     await expect(loadApp('config:etc/no-such.ini')).rejects.toThrow(join(process.cwd(), 'etc/no-such.ini'));
   });
 });
 
-test('loadFilter goes around an application of any origin', async () => {
+test('loadFilter wraps any application', async () => {
   const filter = await loadFilter('config:etc/develop.ini', { relativeTo: temporaryDirectory(FILES) });
   const response = await get(await filter((_req, res) => res.end('mine')));
   expect([response.headers.get('x-tag'), await response.text()]).toEqual(['Hello', 'mine']);
 });
 
-test('appConfig gives both configurations and runs nothing', async () => {
+test('appConfig returns both configurations and calls no factory', async () => {
   const relativeTo = temporaryDirectory({ 'etc/develop.ini': FILES['etc/develop.ini'] });
   const { globalConf, localConf } = await appConfig('config:etc/develop.ini', {
     relativeTo,
@@ -113,7 +113,7 @@ test('appConfig gives both configurations and runs nothing', async () => {
   expect({ ...localConf }).toEqual({ name: 'Other', who: 'Other' });
 });
 
-test('parseIni gives values as they are written, with their places', () => {
+test('parseIni returns values as they are written, with their places', () => {
   const ini = parseIni('[DEFAULT]\na = 1\n[x]\nb : %(a)s\n  more\n', '/x.ini');
   const entry = ini.sections.get('x')?.entries.get('b');
   expect(entry?.value).toBe('%(a)s\nmore');
@@ -123,7 +123,7 @@ test('parseIni gives values as they are written, with their places', () => {
 });
 
 describe('loadServer', () => {
-  test('listens where its section says, and lets an answer finish when it is closed', async () => {
+  test('listens where its section says, and finishes a response when it is closed', async () => {
     const relativeTo = temporaryDirectory(FILES);
     const server = await loadServer('config:etc/develop.ini', { relativeTo });
     expect([server.scheme, server.addresses]).toEqual(['http', [{ kind: 'tcp', host: '127.0.0.1', port: 0 }]]);
@@ -145,7 +145,7 @@ describe('loadServer', () => {
     await expect(fetch(url)).rejects.toThrow();
   });
 
-  test('serves on the listeners that it is given, and closes them', async () => {
+  test('serves on the given listeners, and closes them', async () => {
     const server = await loadServer('config:etc/develop.ini', { relativeTo: temporaryDirectory(FILES) });
     const listeners = [createNetServer(), createNetServer()];
     for (const listener of listeners) await once(listener.listen(0, '127.0.0.1'), 'listening');
@@ -156,7 +156,7 @@ describe('loadServer', () => {
     expect(listeners.map((listener) => listener.listening)).toEqual([false, false]);
   });
 
-  test('knows what its section asks for before anything listens', async () => {
+  test('has the settings of its section before it listens', async () => {
     const relativeTo = temporaryDirectory(FILES);
     const server = await loadServer('config:etc/develop.ini#socket', { relativeTo });
     expect(server).toMatchObject({
@@ -168,7 +168,7 @@ describe('loadServer', () => {
   });
 });
 
-test('a socket has no .. in its path, unless a symbolic link leads elsewhere', async () => {
+test('the path of a socket is normalized, unless .. follows a symbolic link', async () => {
   const relativeTo = temporaryDirectory(FILES);
   symlinkSync(join(relativeTo, 'etc'), join(relativeTo, 'link'));
   const elsewhere = temporaryDirectory();
@@ -195,7 +195,7 @@ describe('errors', () => {
       (error: PasterError) => error,
     );
 
-  test('an error is a ConfigError with a place, a code and a hint', async () => {
+  test('one is a ConfigError with a place, a code and a hint', async () => {
     const relativeTo = temporaryDirectory({ 'x.ini': '[app:main]\nuse = mian\n[app:man]\nuse = egg:x' });
     const error = await failure(loadApp('config:x.ini', { relativeTo }));
     expect(error).toBeInstanceOf(ConfigError);
@@ -217,7 +217,7 @@ describe('errors', () => {
     expect((settings as ErrorList).errors.map((each) => each.location?.line)).toEqual([14, 15]);
   });
 
-  test('a factory that fails is a RunError at its own line, with what it threw', async () => {
+  test('a factory that throws is a RunError at its own line, with the original error as its cause', async () => {
     const relativeTo = temporaryDirectory(FILES);
     const error = await failure(loadApp('config:etc/develop.ini#fails', { relativeTo }));
     expect(error).toBeInstanceOf(RunError);

@@ -1,4 +1,4 @@
-/** What CPython's own logging makes of the same (see test/oracle/README.md). */
+/** The same formatting as CPython's own logging (see test/oracle/README.md). */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -38,7 +38,7 @@ test.each(golden<FormatRow>('formats'))('%s %j, %j', (style, format, dateFormat,
   else expect(line()).toBe(expected.line);
 });
 
-/** A value as write_logging_golden.py shows it. */
+/** A value in the notation of write_logging_golden.py. */
 function shown({ value }: PythonNode): unknown {
   switch (value.type) {
     case 'text':
@@ -98,13 +98,13 @@ describe('dates', () => {
   });
 });
 
-test('the time of a file’s end', () => {
+test('the time at which a file ends is Python’s', () => {
   type Row = readonly [zone: string, when: string, interval: number, utc: boolean, seconds: number, expected: number];
   for (const [zone, when, interval, utc, seconds, expected] of golden<Row>('rotations')) {
     process.env['TZ'] = zone;
     const rotation = new TimedRotation(when, interval, 0, utc, seconds);
     const found = rotation.next(seconds);
-    // On the day on which the clocks change, Python is an hour off midnight.
+    // On the day when the clocks change, Python is off midnight by an hour.
     const isHourOff = zone === 'Europe/Berlin' && !utc && Math.abs(found - expected) === 3600;
     if (!isHourOff)
       expect([zone, when, interval, utc, seconds, found]).toEqual([zone, when, interval, utc, seconds, expected]);

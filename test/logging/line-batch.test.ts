@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { LineBatch } from '../../src/logging/output/line-file.ts';
 
-test('gives back what was put in, however long and in whatever script', () => {
+test('returns the lines that were added, however long and in any script', () => {
   const batch = new LineBatch();
   const lines = ['', 'one', 'é€😀', '\ud800', 'x'.repeat(20_000), '€'.repeat(200_000), ...Array(5000).fill('short')];
   for (const _ of [1, 2]) {
@@ -12,7 +12,7 @@ test('gives back what was put in, however long and in whatever script', () => {
     const taken = batch.take();
     expect(taken.equals(expected)).toBe(true);
     expect([batch.length, batch.take().length]).toEqual([0, 0]);
-    // What comes later is written elsewhere.
+    // Later lines are written to another buffer.
     batch.add('!'.repeat(100));
     expect(taken.equals(expected)).toBe(true);
     batch.take();

@@ -1,4 +1,4 @@
-/** When lines that are added to a file get there. */
+/** When lines reach the file that they are added to. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ function fresh(): { path: string; read(): string } {
   return { path, read: () => readFileSync(path, 'utf8') };
 }
 
-test('lines wait for company', () => {
+test('lines are buffered for a tenth of a second', () => {
   const { path, read } = fresh();
   const file = new LineFile(path);
   file.add('one', 1000);
@@ -27,7 +27,7 @@ test('lines wait for company', () => {
 test.each([
   ['that came a tenth of a second later', 1100],
   ['by a clock that was set back', 999],
-])('a line %s goes out, and those before it', (_what, now) => {
+])('a line %s is written, together with those before it', (_what, now) => {
   const { path, read } = fresh();
   const file = new LineFile(path);
   file.add('one', 1000);
@@ -35,7 +35,7 @@ test.each([
   expect(read()).toBe('one\ntwo\n');
 });
 
-test('many lines do not wait', () => {
+test('many lines are written without waiting', () => {
   const { path, read } = fresh();
   const file = new LineFile(path);
   for (let each = 0; each < 160; each++) file.add('x'.repeat(1000), 1000);
@@ -43,7 +43,7 @@ test('many lines do not wait', () => {
   file.close();
 });
 
-test('a file that is opened anew leaves nothing open behind it', async () => {
+test('a reopened file leaks no descriptor', async () => {
   const { path } = fresh();
   const file = new LineFile(path);
   const before = readdirSync('/proc/self/fd').length;
@@ -56,7 +56,7 @@ test('a file that is opened anew leaves nothing open behind it', async () => {
   await eventually(() => readdirSync('/proc/self/fd').length < before + 5);
 });
 
-test('a file that was removed comes again', () => {
+test('a removed file is created again', () => {
   const { path, read } = fresh();
   const file = new LineFile(path);
   rmSync(path);
@@ -73,7 +73,7 @@ function heard(): () => string {
   return () => said.mock.calls.map(([text]) => String(text)).join('');
 }
 
-test('lines whose file cannot be opened yet are written when it can be', () => {
+test('lines are written when a file that could not be opened can be opened', () => {
   const directory = temporaryDirectory();
   const path = join(directory, 'later/a.log');
   const said = heard();
@@ -91,7 +91,7 @@ test('lines whose file cannot be opened yet are written when it can be', () => {
   );
 });
 
-test.runIf(requireRoot())('on a full disk lines are kept, then dropped and counted, until there is room', async () => {
+test.runIf(requireRoot())('on a full disk lines are kept, then dropped and counted, until there is space', async () => {
   const directory = temporaryDirectory();
   mountSmallDisk(directory);
   const said = heard();
@@ -121,7 +121,7 @@ test.each([
   ['FileHandler', '"a"', 'old\n'],
   ['handlers.RotatingFileHandler', '"w", 1000, 2', 'old\n'],
   ['handlers.RotatingFileHandler', '"w", 0, 2', ''],
-])('%s with %s begins with %j', async (handler, args, kept) => {
+])('%s with %s starts with %j', async (handler, args, kept) => {
   const directory = temporaryDirectory({
     'x.log': 'old\n',
     'x.ini': `[loggers]\nkeys = root\n[logger_root]\nlevel = INFO\nhandlers = h\n[handlers]\nkeys = h

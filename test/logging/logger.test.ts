@@ -6,7 +6,7 @@ import { configureLogging, getLogger } from '../../src/index.ts';
 import { hierarchy } from '../../src/logging/python/logger.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 
-/** What a file gets that every message goes to. */
+/** The text of a file that gets every message. */
 async function linesOf(log: () => void, formatter = 'format = %(levelname)s %(name)s %(message)s'): Promise<string[]> {
   const directory = temporaryDirectory({
     'x.ini': `[loggers]
@@ -32,7 +32,7 @@ ${formatter}
   return readFileSync(join(directory, 'x.log'), 'utf8').split('\n').slice(0, -1);
 }
 
-test('messages have arguments as util.format has them', async () => {
+test('messages format their arguments like util.format', async () => {
   const log = getLogger('shop.cart');
   expect(
     await linesOf(() => {
@@ -55,7 +55,7 @@ test('messages have arguments as util.format has them', async () => {
   ]);
 });
 
-test('the moment, the level and the logger are each line’s own', async () => {
+test('each line has its own time, level and logger', async () => {
   vi.useFakeTimers({ now: 1_700_000_000_001, toFake: ['Date'] });
   try {
     const [shop, cart] = [getLogger('shop'), getLogger('shop.cart')];
@@ -81,7 +81,7 @@ test('the moment, the level and the logger are each line’s own', async () => {
   }
 });
 
-test('an error is shown with its stack, wherever it stands', async () => {
+test('an error is shown with its stack, whichever argument it is', async () => {
   const log = getLogger('shop');
   const error = new TypeError('bad\n    at nowhere', { cause: new Error('deeper') });
   const lines = await linesOf(() => {
@@ -103,19 +103,19 @@ test('an error is shown with its stack, wherever it stands', async () => {
   expect(lines.filter((line) => !/^(?:ERROR | {2}|TypeError)/.test(line))).toEqual([]);
 });
 
-test('a width counts characters, also those of two units', async () => {
+test('a width counts characters, also those of two UTF-16 units', async () => {
   const log = getLogger('😀é z');
   expect(await linesOf(() => log.info('x'), 'format = %(name)-6.2s|%(name)6.3s|%(levelname)-5.2s|')).toEqual([
     '😀é    |   😀é |IN   |',
   ]);
 });
 
-test('nothing that a client sends forges a line', async () => {
+test('text of a client cannot forge a line', async () => {
   const lines = await linesOf(() => getLogger('x').info('user %s', 'a\nERROR x forged\r\u001b[2K\u2028\u202e'));
   expect(lines).toEqual(['INFO x user a\\nERROR x forged\\r\\x1b[2K\\u{2028}\\u{202e}']);
 });
 
-test('who logged is found only if a format asks for it', async () => {
+test('the calling function is determined only if a format shows it', async () => {
   function pay(): void {
     getLogger('x').info('paid');
   }
@@ -123,7 +123,7 @@ test('who logged is found only if a format asks for it', async () => {
   expect(line).toBe('pay logger.test logger.test.ts paid');
 });
 
-test('paster.JSONFormatter writes an object a line', async () => {
+test('paster.JSONFormatter writes one object per line', async () => {
   const log = getLogger('shop');
   const lines = await linesOf(() => {
     log.info('a\n"b" \u001b[31mé\u202e\u{e0041}');
@@ -148,7 +148,7 @@ test('paster.JSONFormatter writes an object a line', async () => {
   expect(JSON.parse(named[0] ?? '')).toEqual({ levelname: 'INFO', message: 'x\ny', lineno: expect.any(Number) });
 });
 
-test('what is disabled is not put together', async () => {
+test('a message below the level is not formatted', async () => {
   await linesOf(() => {});
   hierarchy().configure([], new Map([['root', { level: 30, handlers: [], propagate: true }]]));
   const shown = { toString: vi.fn(() => 'x') };
@@ -161,7 +161,7 @@ test('what is disabled is not put together', async () => {
   ]).toEqual([false, true, 30]);
 });
 
-test('there is one logger of a name, and the root has none', () => {
+test('a name has only one logger, and the root logger is the one without a name', () => {
   expect(getLogger('a.b')).toBe(getLogger('a.b'));
   expect(getLogger()).toBe(getLogger('root'));
 });

@@ -1,4 +1,4 @@
-/** Files that are put aside, as two processes see them: each has its own open, and either may be in the middle of something. */
+/** Files that are rotated, as two processes see them: each has opened the file itself, and either may be in the middle of an operation. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   closeSync,
@@ -21,7 +21,7 @@ import { temporaryDirectory } from '../helpers/directory.ts';
 
 const LINE = 'x'.repeat(39);
 
-/** A file as one process has it. */
+/** A file as one process has opened it. */
 function opened(path: string, rotation: Rotation): LineFile {
   const file: LineFile = new LineFile(path, {
     room: () => rotation.room(file),
@@ -35,13 +35,13 @@ function write(file: LineFile, line = LINE): void {
   file.flush();
 }
 
-/** What each file of the directory holds. */
+/** The content of each file in the directory. */
 function contents(directory: string): Record<string, string> {
   const names = readdirSync(directory).sort();
   return Object.fromEntries(names.map((name) => [name, readFileSync(join(directory, name), 'utf8')]));
 }
 
-test('one process puts a file aside, the other follows', () => {
+test('one process rotates a file, and the other follows', () => {
   const directory = temporaryDirectory();
   const path = join(directory, 'a.log');
   const [one, other] = [opened(path, new SizeRotation(100, 5)), opened(path, new SizeRotation(100, 5))];
@@ -53,7 +53,7 @@ test('one process puts a file aside, the other follows', () => {
   expect(contents(directory)).toEqual({ 'a.log': `${LINE}\nafter\n`, 'a.log.1': `one\n${LINE}\n${LINE}\n` });
 });
 
-test('what another process has put aside between the look and the lock is not put aside again', () => {
+test('a file is not rotated again if another process has rotated it between the check and the lock', () => {
   const directory = temporaryDirectory();
   const path = join(directory, 'a.log');
   const rotation = new SizeRotation(10, 5);
@@ -73,7 +73,7 @@ test('what another process has put aside between the look and the lock is not pu
   expect(contents(directory)).toEqual({ 'a.log': 'late\n', 'a.log.1': `${LINE}\n` });
 });
 
-test('lines that went to a file which others have removed are written again', () => {
+test('lines that went to a file which another process has removed are written again', () => {
   const directory = temporaryDirectory();
   const path = join(directory, 'a.log');
   const file = new LineFile(path, {
@@ -86,7 +86,7 @@ test('lines that went to a file which others have removed are written again', ()
   expect(contents(directory)).toEqual({ 'a.log': 'kept\n' });
 });
 
-test('an empty file is not put aside, however long the first line is', () => {
+test('an empty file is not rotated, however long the first line is', () => {
   const directory = temporaryDirectory();
   const file = opened(join(directory, 'a.log'), new SizeRotation(10, 5));
   write(file);
@@ -95,7 +95,7 @@ test('an empty file is not put aside, however long the first line is', () => {
   expect(Object.keys(contents(directory))).toEqual(['a.log', 'a.log.1']);
 });
 
-test('lines that wait together are as many as the file has room for', () => {
+test('buffered lines fill a file only up to its limit', () => {
   const directory = temporaryDirectory();
   const file = opened(join(directory, 'a.log'), new SizeRotation(100, 9));
   for (const line of ['1', '2', '3', '4', '5', '6', '7']) file.add(line.repeat(29), Date.now());
@@ -121,7 +121,7 @@ test('a file that cannot be rotated is written to, and that is reported once', (
   expect(said.mock.calls).toEqual([[expect.stringMatching(/^paster: cannot rotate the log file .*a\.log: EISDIR/)]]);
 });
 
-test('no more files are kept than are asked for', () => {
+test('only the configured number of files is kept', () => {
   const directory = temporaryDirectory();
   const file = opened(join(directory, 'a.log'), new SizeRotation(10, 2));
   for (const line of ['1', '2', '3', '4', '5']) write(file, line.repeat(20));
@@ -134,14 +134,14 @@ test('no more files are kept than are asked for', () => {
 test.each([
   [0, 5],
   [10, 0],
-])('with a limit of %d bytes and %d files to keep nothing is put aside', (limit, keep) => {
+])('with a limit of %d bytes and %d files to keep nothing is rotated', (limit, keep) => {
   const directory = temporaryDirectory();
   const file = opened(join(directory, 'a.log'), new SizeRotation(limit, keep));
   for (const line of ['first line', 'second line']) write(file, line);
   expect(contents(directory)).toEqual({ 'a.log': 'first line\nsecond line\n' });
 });
 
-test('no process waits for the lock of a living one', () => {
+test('no process waits for the lock of a running process', () => {
   const directory = temporaryDirectory({ 'a.log.lock': String(process.pid) });
   const path = join(directory, 'a.log');
   const file = opened(path, new SizeRotation(10, 5));
@@ -154,10 +154,10 @@ test('no process waits for the lock of a living one', () => {
 });
 
 test.each([
-  ['of a process that is no more', () => String(spawnSync('true').pid), 0],
-  ['that is older than any rotation takes', () => String(process.pid), 60],
+  ['of a process that has ended', () => String(spawnSync('true').pid), 0],
+  ['that is older than any rotation could be', () => String(process.pid), 60],
   ['that was never finished', () => '', 60],
-])('a lock %s is taken away', (_what, owner, age) => {
+])('a lock %s is removed', (_what, owner, age) => {
   const directory = temporaryDirectory({ 'a.log.lock': owner() });
   const path = join(directory, 'a.log');
   const then = Date.now() / 1000 - age;
@@ -167,7 +167,7 @@ test.each([
   expect(contents(directory)).toEqual({ 'a.log': 'third line\n', 'a.log.1': 'first line\nsecond line\n' });
 });
 
-test('a lock that is just being taken is left alone', () => {
+test('a lock that is just being acquired is kept', () => {
   const directory = temporaryDirectory({ 'a.log.lock': '' });
   const path = join(directory, 'a.log');
   const file = opened(path, new SizeRotation(10, 5));
@@ -176,7 +176,7 @@ test('a lock that is just being taken is left alone', () => {
   expect(existsSync(`${path}.1`)).toBe(false);
 });
 
-test('a lock that was taken between the look at a stale one and its removal stays', () => {
+test('a lock that was acquired between the check of a stale one and its removal is kept', () => {
   const dead = spawnSync('true').pid;
   const directory = temporaryDirectory({ 'a.log.lock': String(dead) });
   const lock = join(directory, 'a.log.lock');
@@ -227,7 +227,7 @@ test('a device or a FIFO is written to and never renamed', () => {
   expect(readdirSync(directory).sort()).toEqual(['a.log', 'link.log']);
 });
 
-test('a symbolic link is not renamed in place of its file', () => {
+test('a symbolic link is not renamed instead of its file', () => {
   const directory = temporaryDirectory();
   const path = join(directory, 'a.log');
   symlinkSync('real.log', path);
@@ -243,7 +243,7 @@ const DAY = 86_400;
 /** 2026-11-21, 09:00 UTC. */
 const MORNING = Date.UTC(2026, 10, 21, 9) / 1000;
 
-test('a day’s file is named for its day, and an older one of that name is added to', () => {
+test('a daily file is named after its day, and an existing file of that name is appended to', () => {
   const directory = temporaryDirectory({ 'a.log': 'old\n', 'a.log.2026-11-20': 'earlier\n' });
   const path = join(directory, 'a.log');
   const yesterday = new TimedRotation('midnight', 1, 0, true, MORNING - DAY);
@@ -255,7 +255,7 @@ test('a day’s file is named for its day, and an older one of that name is adde
   expect(contents(directory)).toEqual({ 'a.log.2026-11-20': 'old\n' });
 });
 
-test('of old days the youngest are kept, and what is no day is left alone', () => {
+test('the newest daily files are kept, and files with other names are not touched', () => {
   const others = ['a.log.bak', 'a.log.2026-11', 'b.log.2026-11-01'];
   const days = ['a.log.2026-11-17', 'a.log.2026-11-18', 'a.log.2026-11-19'];
   const directory = temporaryDirectory(Object.fromEntries([...others, ...days].map((name) => [name, ''])));
@@ -264,7 +264,7 @@ test('of old days the youngest are kept, and what is no day is left alone', () =
   expect(Object.keys(contents(directory)).sort()).toEqual([...others, 'a.log.2026-11-19', 'a.log.2026-11-20'].sort());
 });
 
-test('all old days are kept where no number is said', () => {
+test('all daily files are kept if no number is configured', () => {
   const directory = temporaryDirectory({ 'a.log': '', 'a.log.2026-11-01': '' });
   new TimedRotation('midnight', 1, 0, true, MORNING - DAY).rotate(join(directory, 'a.log'));
   expect(Object.keys(contents(directory))).toEqual(['a.log.2026-11-01', 'a.log.2026-11-20']);

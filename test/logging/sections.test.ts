@@ -1,4 +1,4 @@
-/** Mistakes in the sections that configure logging: all at once, each at its place, with what was probably meant. */
+/** Errors in the sections that configure logging: reported all at once, each at its place, with what was probably meant. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { checkFile } from '../../src/deploy/check/check.ts';
@@ -22,7 +22,7 @@ keys = f
 format = %(message)s
 `;
 
-/** What `check` says of the good file with one line of it changed: `line:column: ...`. */
+/** The findings of `check` for the good file with one line changed: `line:column: ...`. */
 async function saidOf(text: string): Promise<string[]> {
   const directory = temporaryDirectory({ 'x.ini': text });
   const found = await checkFile(join(directory, 'x.ini'), {});
@@ -32,7 +32,7 @@ async function saidOf(text: string): Promise<string[]> {
   });
 }
 
-test('nothing is wrong with a good file', async () => {
+test('a good file has no errors', async () => {
   expect(await saidOf(GOOD)).toEqual([]);
 });
 
@@ -139,19 +139,19 @@ test.each([
     'warning 13:1: [formatter_other] is not used: the keys of [formatters] do not list it',
   ],
   ['[handlers]\nkeys = h\n', '', '1:1: [loggers] there is no section [handlers] (write [handlers] with keys = ...)'],
-])('%j as %j', async (written, instead, expected) => {
+])('%j changed to %j is reported', async (written, instead, expected) => {
   expect(GOOD).toContain(written);
   expect(await saidOf(GOOD.replace(written, instead))).toContainEqual(expected);
 });
 
-test('several errors are reported together, and logging stays as it was', async () => {
+test('several errors are reported together, and logging does not change', async () => {
   const text = GOOD.replace('StreamHandler', 'Nothing').replace('%(message)s', '%(nothing)s');
   const directory = temporaryDirectory({ 'x.ini': text, 'y.ini': '[app:main]\n' });
   await expect(configureLogging(join(directory, 'x.ini'))).rejects.toMatchObject({ errors: [{}, {}] });
   await expect(configureLogging(join(directory, 'y.ini'))).rejects.toThrow('there is no section [loggers]');
 });
 
-test('a directory that is not there is named at the file’s name', async () => {
+test('a missing directory is reported at the name of the file', async () => {
   const text = GOOD.replace('StreamHandler', 'FileHandler').replace('(sys.stderr,)', '("gone/x.log",)');
   expect(await saidOf(text)).toEqual([
     expect.stringMatching(/^warning 10:9: \[handler_h\] there is no directory \S+\/gone/),

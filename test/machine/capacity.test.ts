@@ -1,4 +1,4 @@
-/** Limits of control groups, read from trees as Docker, Kubernetes and systemd make them. */
+/** Limits of control groups, read from trees like those of Docker, Kubernetes and systemd. */
 import { describe, expect, test } from 'vitest';
 import { cpuCapacity, memoryLimit, processMemory, workersFor } from '../../src/machine/capacity.ts';
 import { temporaryDirectory, writeFiles } from '../helpers/directory.ts';
@@ -27,7 +27,7 @@ function machine(
   return root;
 }
 
-/** Quotas in microseconds of 100 ms, from the outermost group to the process's own; -1: none. */
+/** Quotas per 100 ms in microseconds, from the outermost group to the process's own; -1 means none. */
 const nested = (quotas: readonly number[], filesOf: (quota: number) => Readonly<Record<string, string>>) => {
   const files = quotas.flatMap((quota, index) =>
     Object.entries(filesOf(quota)).map(([name, text]) => [`${'group/'.repeat(index + 1)}${name}`, text]),
@@ -55,14 +55,14 @@ describe('processors', () => {
     ['version 2', unified],
   ])('%s', (_version, quotas) => {
     test.each([
-      ['half of one', [50_000], '0.5 CPUs by cgroup quota', 1],
+      ['half of a processor', [50_000], '0.5 CPUs by cgroup quota', 1],
       ['one', [100_000], '1 CPU by cgroup quota', 1],
       ['one and a half', [150_000], '1.5 CPUs by cgroup quota', 2],
       ['four', [400_000], '4 CPUs by cgroup quota', 4],
       ['no quota', [-1], '8 CPUs', 8],
-      ['more than there are', [1_600_000], '8 CPUs', 8],
-      ['the least of all groups around it', [300_000, 150_000, -1], '1.5 CPUs by cgroup quota', 2],
-      ['its own, if that is the least', [-1, 400_000, 50_000], '0.5 CPUs by cgroup quota', 1],
+      ['a quota of more processors than there are', [1_600_000], '8 CPUs', 8],
+      ['the smallest quota of all outer groups', [300_000, 150_000, -1], '1.5 CPUs by cgroup quota', 2],
+      ['its own quota, if that is the smallest', [-1, 400_000, 50_000], '0.5 CPUs by cgroup quota', 1],
     ])('%s', (_what, groups, reason, workers) => {
       const capacity = cpuCapacity(quotas(...groups));
       expect(capacity.reason).toBe(reason);
@@ -70,34 +70,34 @@ describe('processors', () => {
     });
   });
 
-  test('a container sees its own group as the root of what is mounted, by the path that the host knows', () => {
+  test('a container sees its own group as the root of the mount, under the path of the host', () => {
     const groups = { 'cpu.cfs_quota_us': '150000', 'cpu.cfs_period_us': '100000' };
     const files = Object.fromEntries(Object.entries(groups).map(([name, text]) => [`cpu/${name}`, text]));
     const mount = '33 31 0:30 /docker/1f3a /sys/fs/cgroup/cpu ro - cgroup cgroup rw,cpu';
     expect(cpuCapacity(machine('3:cpu:/docker/1f3a', [mount], files)).cpus).toBe(1.5);
-    // The same, moved into a group that is not mounted.
+    // The same process, moved into a group that is not mounted.
     expect(cpuCapacity(machine('3:cpu:/docker/other', [mount], files)).cpus).toBe(1.5);
   });
 
   test.each([
     ['in a cgroup namespace the path is /', '0::/'],
-    ['a process that was moved out of its namespace', '0::/../other'],
+    ['a process may have been moved out of its namespace', '0::/../other'],
   ])('%s', (_what, own) => {
     expect(cpuCapacity(machine(own, [UNIFIED], { 'cpu.max': '50000 100000' })).cpus).toBe(0.5);
   });
 
-  test('both versions on one machine', () => {
+  test('both versions may be mounted on one machine', () => {
     const mount = '41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw';
     const files = { 'cpu,cpuacct/a/cpu.cfs_quota_us': '200000', 'cpu,cpuacct/a/cpu.cfs_period_us': '100000' };
     expect(cpuCapacity(machine('3:cpu,cpuacct:/a\n0::/a', [CPU, mount], files)).cpus).toBe(2);
   });
 
-  test('a path with spaces', () => {
+  test('a path may have spaces', () => {
     const mount = '30 23 0:27 / /sys/fs/cgroup/a\\040b rw - cgroup2 cgroup rw';
     expect(cpuCapacity(machine('0::/c d', [mount], { 'a b/c d/cpu.max': '50000 100000' })).cpus).toBe(0.5);
   });
 
-  test('a cpuset, and the smaller of it and the quota', () => {
+  test('a cpuset counts, and the smaller of it and the quota', () => {
     const root = (quota: string): string => machine('0::/', [UNIFIED], { 'cpu.max': quota }, '0-1,7');
     expect(cpuCapacity(root('max 100000'))).toEqual({
       cpus: 3,
@@ -108,7 +108,7 @@ describe('processors', () => {
     expect(cpuCapacity(root('400000 100000')).cpus).toBe(3);
   });
 
-  test('a system without any of these files', () => {
+  test('a system without these files has no limits', () => {
     expect(cpuCapacity(temporaryDirectory()).cpus).toBeGreaterThanOrEqual(1);
     expect(memoryLimit(temporaryDirectory())).toBeUndefined();
   });
@@ -123,7 +123,11 @@ describe('memory', () => {
       '300 MiB by cgroup limit',
     ],
     ['no limit', { 'memory.max': 'max' }, undefined],
-    ['of a group around it', { 'memory.max': String(256 * MIB), 'a/memory.max': 'max' }, '256 MiB by cgroup limit'],
+    [
+      'the limit of an outer group',
+      { 'memory.max': String(256 * MIB), 'a/memory.max': 'max' },
+      '256 MiB by cgroup limit',
+    ],
   ])('%s', (_what, groups, reason) => {
     expect(memoryLimit(machine('0::/a', [UNIFIED], groups))?.reason).toBe(reason);
   });
@@ -136,7 +140,7 @@ describe('memory', () => {
     expect(memoryLimit(root)?.bytes).toBe(bytes);
   });
 
-  test.runIf(process.platform === 'linux')('this process has memory of its own and memory that it shares', () => {
+  test.runIf(process.platform === 'linux')('this process has private and shared memory', () => {
     const memory = processMemory(process.pid);
     expect(memory?.own).toBeGreaterThan(MIB);
     expect(memory?.resident).toBeGreaterThan(memory?.own ?? 0);

@@ -1,4 +1,4 @@
-/** Sums of counts, by their laws, and what a counter makes of any requests. */
+/** The properties of sums of counts, and what a counter makes of any requests. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { addCounts, type Counts, DURATION_BOUNDS, NO_COUNTS, requestsOf } from '../../src/metrics/counts.ts';
@@ -10,7 +10,7 @@ const request = fc.record({
   section: fc.constantFrom('app:a', 'app:b', 'app:__proto__'),
   method: fc.constantFrom(...METHODS, 'BREW', undefined),
   status: fc.integer({ min: 100, max: 999 }),
-  // Halves: their sums are exact in whichever order.
+  // Halves, whose sums are exact in any order.
   seconds: fc.integer({ min: 0, max: 100 }).map((halves) => halves / 2),
   isComplete: fc.boolean(),
 });
@@ -26,7 +26,7 @@ function count(requests: readonly Request[]): Counts {
   return { ...NO_COUNTS, sections: [...counters.values()].flatMap((counter) => counter.counts() ?? []) };
 }
 
-/** In an order that says nothing. */
+/** In a fixed order, because the order has no meaning. */
 function sorted({ sections, ...rest }: Counts): unknown {
   const byName = (one: string, other: string) => (one < other ? -1 : 1);
   return {
@@ -40,7 +40,7 @@ function sorted({ sections, ...rest }: Counts): unknown {
   };
 }
 
-test('it does not matter which worker has counted what', () => {
+test('the sum does not depend on which worker has counted what', () => {
   fc.assert(
     fc.property(fc.array(request), fc.nat(), (requests, place) => {
       const [first, second] = [requests.slice(0, place), requests.slice(place)];
@@ -52,7 +52,7 @@ test('it does not matter which worker has counted what', () => {
   );
 });
 
-test('no number becomes less by another request', () => {
+test('another request decreases no number', () => {
   fc.assert(
     fc.property(fc.array(request), request, (requests, one) => {
       const [before, after] = [count(requests), count([...requests, one])];
@@ -83,7 +83,7 @@ test.each([
   [3600, '1 h'],
   [3725, '1 h 2 min'],
   [90_061, '1 d 1 h'],
-])('%d seconds are %s', (seconds, text) => {
+])('%d seconds are written as %s', (seconds, text) => {
   expect(duration(seconds)).toBe(text);
 });
 
@@ -91,7 +91,7 @@ test.each([
   [0, '0 reloads, 0 failed'],
   [1, '1 reload, 0 failed'],
   [2, '2 reloads, 0 failed'],
-])('%i reloads of a server in words', (done, expected) => {
+])('%i reloads of a server are described in words', (done, expected) => {
   const reloads = { ...NO_RELOADS, done };
   const counts = { workers: [], totals: NO_COUNTS, restarts: noRestarts(), reloads, events: [] };
   expect(statusLines({ pid: 4711, started: Date.now(), ...counts })[0]).toContain(expected);

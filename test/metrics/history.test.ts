@@ -19,7 +19,7 @@ function counted(statuses: Readonly<Record<number, number>>): Counts {
   return { ...NO_COUNTS, sections: [{ section: 'app:x', answers, aborted: 0, durations: [count, 0], seconds: 1 }] };
 }
 
-test('a sample has what happened since the one before, and ten minutes are kept', () => {
+test('a sample has what happened since the previous one, and ten minutes are kept', () => {
   const history = new History();
   const note = (statuses: Readonly<Record<number, number>>) =>
     history.note(() => ({ counts: counted(statuses), reports: [] }));
@@ -39,7 +39,7 @@ test('a sample has what happened since the one before, and ten minutes are kept'
   expect(history.samples).toHaveLength(SAMPLES);
 });
 
-test('quantiles are where the requests are', () => {
+test('quantiles are interpolated within their bucket', () => {
   const durations = Array.from({ length: DURATION_BOUNDS.length + 1 }, () => 0);
   expect(quantile(durations, 0.5)).toBeUndefined();
   durations[0] = 90;
@@ -50,7 +50,7 @@ test('quantiles are where the requests are', () => {
   expect(quantile(addDurations([durations, [...durations.map(() => 0).slice(1), 20]]), 0.99)).toBe(30);
 });
 
-test('events are kept as one line without secrets, the newest first, and only so many', () => {
+test('events are kept as one line without secrets, the newest first, up to a maximum number', () => {
   const events = new ServerEvents();
   events.reloaded('HUP', performance.now(), 2);
   events.restarted('crash', 'worker 7 ended by SIGKILL\nat x');

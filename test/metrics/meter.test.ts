@@ -1,4 +1,4 @@
-/** What the meter makes of requests that come by HTTP, FastCGI and SCGI, and of every way in which an answer can end. */
+/** What the meter counts for requests over HTTP, FastCGI and SCGI, and for every way in which a response can end. */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { constants } from 'node:http2';
@@ -19,7 +19,7 @@ import { whenOver } from '../helpers/programs/lifetime.ts';
 import { eventually } from '../helpers/programs/program.ts';
 import { overHttp2 } from '../helpers/requests/http2.ts';
 
-/** Answers, status by status, and how many were not finished. */
+/** Responses by status, and the number of aborted ones. */
 function answersOf(of: Meter): { answers: Record<string, number>; aborted: number } {
   const { sections } = of.counts();
   const answers: Record<string, number> = {};
@@ -32,7 +32,7 @@ function answersOf(of: Meter): { answers: Record<string, number>; aborted: numbe
   return { answers, aborted: sections.reduce((sum, { aborted }) => sum + aborted, 0) };
 }
 
-/** More than a socket's buffers take. */
+/** More than the buffers of a socket hold. */
 const BIG = Buffer.alloc(2 ** 25);
 
 const app: App = async (req, res) => {
@@ -70,7 +70,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend])('$name',
     return { own, running };
   }
 
-  test('answers of every kind', async () => {
+  test('counts responses of every kind', async () => {
     const { own, running } = await serving();
     for (const path of ['/', '/', '/streamed']) await running.request({ path });
     await running.request({ method: 'POST', body: ['a', 'b'] });
@@ -83,7 +83,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend])('$name',
     });
   });
 
-  test('an answer that the application breaks off, and one that the client leaves', async () => {
+  test('counts a response that the application aborts, and one whose client leaves', async () => {
     const { own, running } = await serving();
     await running.request({ path: '/breaks' });
     await eventually(() => own.report().inFlightCount === 0);
@@ -96,7 +96,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend])('$name',
     expect(answersOf(own)).toEqual({ answers: { 'GET 200': 2, 'GET 499': 1 }, aborted: 3 });
   });
 
-  test('without an application that shows counts: how many requests there were, and those in flight', async () => {
+  test('without an application that shows counts, it only counts requests and lists those in flight', async () => {
     const own = new Meter();
     const running = await start(own.watch(app));
     whenOver(() => running.close());
@@ -112,7 +112,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend])('$name',
     expect(requestsOf(own.counts())).toBe(42);
   });
 
-  test('what is in hand is named, without secrets', async () => {
+  test('lists requests in flight, without secrets', async () => {
     const { own, running } = await serving();
     const leave = new AbortController();
     const left = new Promise((resolve) => leave.signal.addEventListener('abort', resolve));
@@ -132,7 +132,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend])('$name',
   });
 });
 
-test('an answer that is complete here, and that the client leaves in the middle of', async () => {
+test('a response that is complete on the server counts as aborted if the client leaves in the middle', async () => {
   const own = new Meter();
   const server = createServer(own.observe(app)).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -145,7 +145,7 @@ test('an answer that is complete here, and that the client leaves in the middle 
   expect(answersOf(own)).toEqual({ answers: { 'GET 200': 1 }, aborted: 1 });
 });
 
-test('HTTP/2: whole answers, and streams that break', async () => {
+test('HTTP/2: complete responses and aborted streams are counted', async () => {
   const own = new Meter();
   const { client } = await overHttp2(own.observe(app));
   const whole = client.request({ ':path': '/streamed' });
@@ -164,7 +164,7 @@ test('HTTP/2: whole answers, and streams that break', async () => {
   expect(answersOf(own)).toEqual({ answers: { 'GET 201': 1, 'GET 200': 2 }, aborted: 2 });
 });
 
-test('the innermost section counts, wherever an answer comes from', async () => {
+test('the innermost section is counted, wherever a response comes from', async () => {
   const own = meter();
   own.isWatching = true;
   whenOver(() => {
@@ -183,7 +183,7 @@ test('the innermost section counts, wherever an answer comes from', async () => 
   expect(answersOf(own).answers).toEqual({ 'pipeline:outer GET 200': 1, 'app:inner GET 200': 1 });
 });
 
-test('an unknown method is not shown, and a long URL with a password is masked and cut', async () => {
+test('an unknown method is counted as other, and a long URL with a password is masked and shortened', async () => {
   const own = new Meter();
   const server = createServer(own.observe((_req, res) => setTimeout(() => res.end(), 200))).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -200,7 +200,7 @@ test('an unknown method is not shown, and a long URL with a password is masked a
   expect(answersOf(own).answers).toEqual({ 'other 200': 1 });
 });
 
-test('pipelined requests whose connection goes are not in hand for ever', async () => {
+test('pipelined requests do not stay in flight after their connection has closed', async () => {
   const own = new Meter();
   const server = createServer(own.observe(() => {})).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -214,7 +214,7 @@ test('pipelined requests whose connection goes are not in hand for ever', async 
 });
 
 test.each(['observe', 'watch'] as const)(
-  '%s: a response that pipelining leaves without an end is forgotten, also without a request for the counts',
+  '%s: a response that pipelining leaves unfinished is released, even if the counts are never requested',
   async (how) => {
     const own = new Meter();
     let first: WeakRef<object> | undefined;
@@ -243,7 +243,7 @@ test.each(['observe', 'watch'] as const)(
   },
 );
 
-test('an upgrade counts as a connection, as long as it is open', async () => {
+test('an upgrade counts as a connection as long as it is open', async () => {
   const own = new Meter();
   const observed = own.observe(upgrading(app));
   const server = createServer(observed).listen(0, '127.0.0.1');

@@ -1,4 +1,4 @@
-/** `paster check --as-user`: its findings agree with real connections of that user. */
+/** `paster check --as-user`: its findings match what connections of that user really do. */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, renameSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -35,7 +35,7 @@ function check(cwd: string, user: string): Promise<Finished> {
   return paster(['check', 'x.ini', '--as-user', user], { cwd }).finished();
 }
 
-/** The same for a built-in server in this process: the command starts two, and most of these tests need it twice. */
+/** The same for a built-in server in this process: starting the command takes two processes, and most of these tests need it twice. */
 async function checkHere(cwd: string, user: string): Promise<Pick<Finished, 'status' | 'stdout'>> {
   const who = identityOf(user);
   const sentences: string[] = [];
@@ -76,13 +76,13 @@ describe.runIf(requireRoot() && SETPRIV !== undefined)('as root', () => {
 
   const closed = (run: string): void => chmodSync(run, 0o700);
   const CASES: readonly [what: string, settings: string, prepare: (run: string) => void, cure: RegExp | undefined][] = [
-    ['the standard mode', '', () => {}, /\(socket_group = www-data\)$/],
-    ['its group', 'socket_group = www-data', () => {}, undefined],
-    ['its owner', 'socket_owner = www-data', () => {}, undefined],
+    ['the default mode', '', () => {}, /\(socket_group = www-data\)$/],
+    ['a socket of its group', 'socket_group = www-data', () => {}, undefined],
+    ['a socket of its own', 'socket_owner = www-data', () => {}, undefined],
     ['all users', 'mode = 666', () => {}, undefined],
-    ['an umask', 'umask = 000', () => {}, undefined],
+    ['a umask', 'umask = 000', () => {}, undefined],
     ['a user outside the group', 'mode = 600\nsocket_group = www-data', () => {}, /\(mode = 660\)$/],
-    ['an owner that may not write', 'mode = 060\nsocket_owner = www-data', () => {}, /\(mode = 660\)$/],
+    ['an owner without write permission', 'mode = 060\nsocket_owner = www-data', () => {}, /\(mode = 660\)$/],
     [
       'a closed directory',
       'mode = 666',
@@ -90,7 +90,7 @@ describe.runIf(requireRoot() && SETPRIV !== undefined)('as root', () => {
       /may not enter the directory .*run \(of root:root .*700\) \(chmod o\+x /,
     ],
     [
-      'a directory of the group that the group may not enter',
+      'a directory that its group may not enter',
       'mode = 666',
       (run) => {
         chownSync(run, 0, gid);
@@ -99,7 +99,7 @@ describe.runIf(requireRoot() && SETPRIV !== undefined)('as root', () => {
       /\(chmod g\+x \S+run, or setfacl -m u:www-data:x /,
     ],
     [
-      'its own directory, shut',
+      'its own directory without permission to enter',
       'mode = 666',
       (run) => {
         chownSync(run, uid, 0);
@@ -108,7 +108,7 @@ describe.runIf(requireRoot() && SETPRIV !== undefined)('as root', () => {
       /\(chmod u\+x \S+run\)$/,
     ],
     [
-      'a directory that hands its group down',
+      'a setgid directory',
       '',
       (run) => {
         chownSync(run, 0, gid);
@@ -212,7 +212,7 @@ describe.runIf(requireRoot() && SETPRIV !== undefined)('as root', () => {
     ]);
   });
 
-  test('a directory that does not exist', async () => {
+  test('a directory that does not exist is reported', async () => {
     const cwd = project('use = npm:paster#http\nsocket = %(here)s/nowhere/app.sock');
     const { status, stdout } = await checkHere(cwd, 'nobody');
     expect([status, stdout]).toEqual([2, expect.stringMatching(/the directory \S+nowhere does not exist \(mkdir -p /)]);

@@ -1,4 +1,4 @@
-/** `paster check` on a file in which everything is wrong: the whole report, line by line. */
+/** `paster check` on a file with every kind of error: the whole report, line by line. */
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
 import { runHere } from '../../helpers/programs/command.ts';

@@ -1,4 +1,4 @@
-/** What the tests of `paster check` have in common: files to check, and the findings as lines. */
+/** Shared by the tests of `paster check`: files to check, and the findings as lines. */
 import { join } from 'node:path';
 import { checkFile } from '../../../src/deploy/check/check.ts';
 import { formatError } from '../../../src/errors.ts';
@@ -6,7 +6,7 @@ import { temporaryDirectory } from '../../helpers/directory.ts';
 import { runHere } from '../../helpers/programs/command.ts';
 import { type Finished, paster } from '../../helpers/programs/program.ts';
 
-/** The text of `app.mjs`, beside each file that is checked. Its factories write a file `called`. */
+/** The text of `app.mjs`, next to each checked file. Its factories write a file `called`. */
 export const MODULE = `
 import { writeFileSync } from 'node:fs';
 const called = () => { writeFileSync(new URL('called', import.meta.url), ''); return (req, res) => res.end(); };
@@ -23,7 +23,7 @@ export default called;
 
 export const SERVER = '[server:main]\nuse = npm:paster#http\n';
 
-/** Code that never returns, as a loop does, but takes no processor time from the other tests. */
+/** Code that never returns, like a loop, but takes no processor time from the other tests. */
 export const BLOCKS = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);\n';
 
 /** Runs `paster check` on `x.ini`, or with other arguments, in a directory with these files. */
@@ -34,7 +34,7 @@ export async function check(
   return checkWith((words, cwd) => runHere(words, { cwd }), files, args);
 }
 
-/** The same in a process of its own, for modules that end it or never give control back. */
+/** Runs `paster check` in its own process, for modules that end the process or never return. */
 export async function checkInProcess(files: Readonly<Record<string, string>>): Promise<Finished> {
   return checkWith((words, cwd) => paster(words, { cwd }).finished(), files, ['x.ini']);
 }
@@ -50,7 +50,7 @@ async function checkWith(
 }
 
 /**
- * The findings of `check` for a file, in lines as it prints them but without the name of the file. It runs in this
+ * The findings of `check` for a file, as the lines that it prints but without the name of the file. It runs in this
  * process, because a process for each file would take most of the time of these tests.
  */
 export async function lines(ini: string, others: Readonly<Record<string, string>> = {}): Promise<string[]> {

@@ -1,4 +1,4 @@
-/** What `paster check` does with the modules and schemas of a file: those that hang, loop or end the process too. */
+/** What `paster check` does with the modules and schemas of a file, even if they hang, loop or end the process. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { checkFile } from '../../../src/deploy/check/check.ts';
@@ -8,7 +8,7 @@ import { beforeSuite } from '../../helpers/programs/lifetime.ts';
 import { eventually, isAlive, paster } from '../../helpers/programs/program.ts';
 import { BLOCKS, checkInProcess, lines, SERVER } from './findings.ts';
 
-// Some tests give a module 0.2 s. The first import of the built-in parts takes longer on a busy machine.
+// Some tests give a module 0.2 s, and the first import of the built-in parts takes longer on a busy machine.
 beforeSuite(async () => {
   const parts = '[composite:main]\nuse = npm:paster#urlmap\n/ = a\n[app:a]\nuse = npm:paster#health\n';
   expect(await lines(parts + SERVER)).toEqual([]);
@@ -17,13 +17,13 @@ beforeSuite(async () => {
 describe('modules', () => {
   const INI = `[app:main]\nuse = module:./m.mjs\n${SERVER}`;
 
-  test('one that listens and keeps running does not keep check running', async () => {
+  test('a module that listens and keeps running does not keep check running', async () => {
     const source =
       'import { createServer } from "node:net";\ncreateServer().listen(0);\nsetInterval(() => {}, 1000);\nexport default () => {};\n';
     expect((await checkInProcess({ 'x.ini': INI, 'm.mjs': source })).stdout).toBe('x.ini: ok\n');
   });
 
-  test('one that ends the process does not end it well', async () => {
+  test('a module that ends the process is an error, even with exit code 0', async () => {
     const { stderr, status } = await checkInProcess({ 'x.ini': INI, 'm.mjs': 'process.exit(0);\n' });
     expect(stderr).toMatch(
       /^paster: x\.ini:1:1: \[app:main\] module:\.\/m\.mjs ended the process while it was imported/,
@@ -31,7 +31,7 @@ describe('modules', () => {
     expect(status).toBe(2);
   });
 
-  test('what fails in the background is told without a stack', async () => {
+  test('an error in the background is reported without a stack', async () => {
     const source =
       'Promise.reject(new Error("later"));\nawait new Promise((done) => setTimeout(done, 50));\nexport default () => {};\n';
     const { stdout, stderr, status } = await checkInProcess({ 'x.ini': INI, 'm.mjs': source });
@@ -39,7 +39,7 @@ describe('modules', () => {
     expect(stderr).toBe('paster: m.mjs:1:16: later\n');
   });
 
-  test('one whose import never ends is given up, and the rest is checked', async () => {
+  test('check gives up on a module whose import never ends, and checks the rest', async () => {
     const directory = temporaryDirectory({
       'x.ini': `[composite:main]\nuse = npm:paster#urlmap\n/a = a\n/b = b\n[app:a]\nuse = module:./m.mjs\n[app:b]\nuse = module:./m.mjs\n${SERVER}prot = 1\n`,
       'm.mjs': 'await new Promise(() => {});\nexport default 1;\n',
@@ -52,7 +52,7 @@ describe('modules', () => {
     ]);
   });
 
-  test('functions of one name beside different files are different ones', async () => {
+  test('functions with the same name in different directories are told apart', async () => {
     const ini = '[app:main]\nuse = npm:paster#health\nset here = %(here)s\ncheck = call:./health.mjs:check\n';
     const directory = temporaryDirectory({
       'x.ini': `[composite:main]\nuse = npm:paster#urlmap\n/a = config:a/x.ini\n/b = config:b/x.ini\n${SERVER}`,
@@ -68,7 +68,7 @@ describe('modules', () => {
     ]);
   });
 
-  test('one that loops for ever is ended, and the rest is checked', async () => {
+  test('a module that loops forever is ended, and the rest is checked', async () => {
     const files = { 'x.ini': `[app:main]\nuse = module:./m.mjs\n${SERVER}prot = 1\n`, 'm.mjs': BLOCKS };
     const { stdout, stderr, status } = await checkInProcess(files);
     expect(stdout.split('\n')).toEqual([
@@ -79,14 +79,17 @@ describe('modules', () => {
     expect([stderr, status]).toEqual(['', 2]);
   });
 
-  test.each(['SIGTERM', 'SIGKILL'] as const)('a check that loops leaves nothing behind at %s', async (signal) => {
-    const source = 'console.log("in", process.pid, ";");\nfor (;;);\n';
-    const directory = temporaryDirectory({ 'x.ini': INI, 'm.mjs': source });
-    const program = paster(['check', 'x.ini'], { cwd: directory });
-    const [, pid = ''] = await program.says(/in (\d+) ;/);
-    await program.kill(signal);
-    await eventually(() => !isAlive(Number(pid)));
-  });
+  test.each(['SIGTERM', 'SIGKILL'] as const)(
+    'a looping check leaves no process behind when it gets %s',
+    async (signal) => {
+      const source = 'console.log("in", process.pid, ";");\nfor (;;);\n';
+      const directory = temporaryDirectory({ 'x.ini': INI, 'm.mjs': source });
+      const program = paster(['check', 'x.ini'], { cwd: directory });
+      const [, pid = ''] = await program.says(/in (\d+) ;/);
+      await program.kill(signal);
+      await eventually(() => !isAlive(Number(pid)));
+    },
+  );
 
   test.each([
     ['module:./app.mjs#value', '1:1: [app:main] this is not an application: 42'],
@@ -97,7 +100,7 @@ describe('modules', () => {
     expect(first).toContain(expected);
   });
 
-  test('settings that a ready part does not get, and those that PasteScript’s test had', async () => {
+  test('settings that an imported part does not receive are reported, and the ones that PasteScript’s test had', async () => {
     const server = '[server:main]\nuse = module:./server.mjs\nport = 1\nextra = x\n';
     const ini = `[app:main]\nuse = module:./app.mjs\na = 1\nfilter-with = f\n[filter:f]\nuse = module:./filter.mjs\n`;
     const rest = `b = 2\n[app:test]\nuse = egg:PasteScript#test\ntext = true\nlint = true\n${server}`;
@@ -114,20 +117,20 @@ describe('modules', () => {
     ]);
   });
 
-  test('an application that a composite has of [DEFAULT] is used', async () => {
+  test('a section that a composite uses only through [DEFAULT] is used', async () => {
     const ini = '[DEFAULT]\nnot_found_app = gone\n[composite:main]\nuse = egg:Paste#urlmap\n/ = a\n';
     expect(await lines(`${ini}[app:a]\nuse = npm:paster#test\n[app:gone]\nuse = npm:paster#test\n${SERVER}`)).toEqual(
       [],
     );
   });
 
-  test('connect: options that are not JSON', async () => {
+  test('an option of connect: that is not valid JSON is an error', async () => {
     const ini = `[app:main]\nuse = module:./app.mjs\nfilter-with = f\n[filter:f]\nuse = connect:./app.mjs\nx = [1,\n${SERVER}`;
     expect(await lines(ini)).toEqual([expect.stringMatching(/^6:5: \[filter:f\] x: this is not JSON/)]);
   });
 });
 
-describe('a schema that does not come back', () => {
+describe('a schema that never returns', () => {
   const MODULE = (validate: string) =>
     `export const make = () => {};\nmake.settings = { '~standard': { version: 1, vendor: 'x', validate: ${validate} } };\n`;
   const INI = `[composite:main]\nuse = npm:paster#urlmap\n/a = a\n[app:a]\nuse = call:./m.mjs:make\n${SERVER}prot = 1\n`;
@@ -143,7 +146,7 @@ describe('a schema that does not come back', () => {
     ]);
   });
 
-  test('is ended where it loops', async () => {
+  test('is ended if it loops', async () => {
     const { stdout, status } = await checkInProcess({ 'x.ini': INI, 'm.mjs': MODULE(`() => { ${BLOCKS} }`) });
     expect(stdout.split('\n')).toEqual([
       expect.stringMatching(

@@ -11,7 +11,7 @@ test('control characters of a file do not reach the terminal', async () => {
   expect(stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u0080-\u009f]/);
 });
 
-describe('what is secret is not quoted', () => {
+describe('secrets are not quoted', () => {
   const SCHEMA = `const schema = (validate) => ({ '~standard': { version: 1, vendor: 'x', validate } });
     export const typed = () => {};
     typed.settings = schema((given) => ({ issues: [{ message: \`not a number: "\${given.api_token}"\`, path: ['api_token'] }] }));
@@ -20,11 +20,11 @@ describe('what is secret is not quoted', () => {
 
   test.each([
     ['a value that a schema quotes', '[app:main]\nuse = call:./s.mjs:typed\napi_token = hunter22\n', 3],
-    ['a short one', '[app:main]\nuse = call:./s.mjs:typed\napi_token = hun\n', 3],
+    ['a short secret', '[app:main]\nuse = call:./s.mjs:typed\napi_token = hun\n', 3],
     ['an error of a schema', '[app:main]\nuse = call:./s.mjs:failing\napi_token = hunter22\n', undefined],
     ['a line that lacks its "="', '[app:main]\nuse = npm:paster#test\ndb_password hunter22\n', 3],
-    ['a line that was to continue one', '[app:main]\nuse = npm:paster#test\ntoken = a\nhunter22\n', 4],
-    ['a password in an address', '[app:main]\nuse = npm:paster#proxy\naddress = http://me:hunter22@127.0.0.1/\n', 3],
+    ['a line without the indentation of a continuation', '[app:main]\nuse = npm:paster#test\ntoken = a\nhunter22\n', 4],
+    ['a password in a URL', '[app:main]\nuse = npm:paster#proxy\naddress = http://me:hunter22@127.0.0.1/\n', 3],
   ])('%s', async (_what, ini, line) => {
     const { stdout, status } = await check({ 'x.ini': `${ini}${line === 4 ? '' : SERVER}`, 's.mjs': SCHEMA });
     expect(status).toBe(2);

@@ -50,7 +50,7 @@ function project(): string {
   return directory;
 }
 
-test('names the packages and why others are left out, and calls no factory', {
+test('prints the packages, and why others are left out, and calls no factory', {
   timeout: 120_000,
 }, async () => {
   const directory = project();

@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { check, lines, SERVER } from './findings.ts';
 
-describe('what is used', () => {
-  test('follows composites of strangers by the words in their values', async () => {
+describe('the check of sections', () => {
+  test('follows third-party composites by the words in their values', async () => {
     const composite = '[composite:main]\nuse = call:./app.mjs:makeComposite\none = a\nsome = b gone\nurl = http://x\n';
     const part = 'use = module:./app.mjs\n';
     expect(await lines(`${composite}[app:a]\n${part}[app:b]\n${part}[app:c]\n${part}${SERVER}`)).toEqual([
@@ -11,19 +11,19 @@ describe('what is used', () => {
     ]);
   });
 
-  test('follows a composite that is wrong itself', async () => {
+  test('follows a composite that has an error itself', async () => {
     const ini = `[composite:main]\nuse = egg:Paste#urlmpa\n/ = a\n[app:a]\nuse = module:./app.mjs\n${SERVER}`;
     expect(await lines(ini)).toEqual([
       '2:7: [composite:main] paster has nothing for egg:Paste#urlmpa (did you mean "urlmap"?)',
     ]);
   });
 
-  test('what only an unused section refers to is not reported a second time', async () => {
+  test('reports once what only an unused section refers to', async () => {
     const ini = `[app:main]\nuse = module:./app.mjs\n[app:inner]\nuse = module:./app.mjs\n[app:outer]\nuse = inner\n${SERVER}`;
     expect(await lines(ini)).toEqual(['5:1: warning: [app:outer] is not used: nothing refers to it']);
   });
 
-  test('is not asked of a file that only lends its parts', async () => {
+  test('does not look for [app:main] in a file without a server', async () => {
     expect(await lines('[app:a]\nuse = module:./app.mjs\n[filter:f]\nuse = npm:paster#translogger\nx = 1')).toEqual([
       '5:1: [filter:f] unknown setting "x" (known settings: format, json, logger_name, logging_level, set_logger_level, setup_console_handler, skip)',
     ]);
@@ -33,18 +33,18 @@ describe('what is used', () => {
     ['[app:web]', '1:1: warning: there is no section [app:main] in this file: serve needs --app-name'],
     ['[app:mian]', '1:1: there is no section [app:main] in this file (rename [app:mian] to [app:main])'],
     ['[App:main]', '1:1: there is no kind of section "App:" (rename [App:main] to [app:main])'],
-  ])('%s in place of a main application', async (header, expected) => {
+  ])('%s instead of [app:main] is reported', async (header, expected) => {
     expect(await lines(`${header}\nuse = module:./app.mjs\n${SERVER}`)).toEqual([expected]);
   });
 
-  test('a misspelt server section', async () => {
+  test('a misspelt server section is reported', async () => {
     const ini = '[app:main]\nuse = module:./app.mjs\n[sevrer:main]\nuse = npm:paster#http\n';
     expect(await lines(ini)).toEqual([
       '3:1: there is no kind of section "sevrer:" (rename [sevrer:main] to [server:main])',
     ]);
   });
 
-  test('a socket in a directory that does not exist', async () => {
+  test('a socket in a directory that does not exist is reported', async () => {
     const ini = '[app:main]\nuse = module:./app.mjs\n[server:main]\nuse = npm:paster#http\nsocket = var/x.sock\n';
     const { stdout } = await check({ 'x.ini': ini });
     expect(stdout.split('\n')).toEqual([
@@ -55,7 +55,7 @@ describe('what is used', () => {
     ]);
   });
 
-  test('a file without a server', async () => {
+  test('a file without a server is reported', async () => {
     expect(await lines('[app:main]\nuse = module:./app.mjs\n')).toEqual([
       '1:1: warning: there is no section [server:main] in this file: serve needs --server-name or --server',
     ]);
@@ -80,7 +80,7 @@ describe('other files', () => {
     ]);
   });
 
-  test('all syntax errors of the file itself', async () => {
+  test('all syntax errors of the file itself are reported', async () => {
     expect(await lines('a = 1\n[b\n[c]\nd\ne = 1\ne = 2\n')).toEqual([
       expect.stringMatching(/^1:1: /),
       expect.stringMatching(/^4:1: /),
@@ -88,14 +88,14 @@ describe('other files', () => {
     ]);
   });
 
-  test('a file that is not there', async () => {
+  test('a file that does not exist is reported', async () => {
     const { stdout, stderr, status } = await check({ 'x.ini': '' }, ['y.ini']);
     expect([stdout, status]).toEqual(['', 2]);
     expect(stderr).toMatch(/^paster: cannot read .*y\.ini: there is no such file/);
   });
 });
 
-test('__proto__ is a name like others', async () => {
+test('__proto__ is a name like any other', async () => {
   const ini = `[app:main]\nuse = __proto__\n[app:__proto__]\nuse = npm:paster#test\n__proto__ = 1\nconstructor = 2\n${SERVER}`;
   expect(await lines(ini)).toEqual([
     '5:1: [app:main] unknown setting "__proto__" (known settings: format, text)',

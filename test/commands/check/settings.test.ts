@@ -1,4 +1,4 @@
-/** Settings whose values `paster check` examines beyond their types: those of servers, and names of files and functions. */
+/** Settings that `paster check` examines beyond their types: those of servers, and names of files and functions. */
 import { describe, expect, test } from 'vitest';
 import { lines, SERVER } from './findings.ts';
 
@@ -18,7 +18,7 @@ describe('servers', () => {
     ]);
   });
 
-  test('a ready one has an address like others', async () => {
+  test('the address of an imported server is checked too', async () => {
     const server = '[server:main]\nuse = module:./server.mjs\nport = 1\nsocket = x\n';
     const others = { 'server.mjs': 'export default { scheme: "x", serve() {} };\n' };
     expect(await lines(`[app:main]\nuse = module:./app.mjs\n${server}`, others)).toEqual([
@@ -27,7 +27,7 @@ describe('servers', () => {
   });
 
   test.each(['paste.server_factory = ./gone.mjs:make', 'use = npm:paster#htp'])(
-    'one that is not there still has an address (%s)',
+    'the address of a server that cannot be imported is checked too (%s)',
     async (use) => {
       const found = await lines(`[app:main]\nuse = module:./app.mjs\n[server:main]\n${use}\nport = 99999\n`);
       expect(found).toEqual([
@@ -40,8 +40,8 @@ describe('servers', () => {
   );
 });
 
-describe('what a part needs beside types', () => {
-  test('a transparent proxy that may be sent anywhere', async () => {
+describe('conditions that a part has beyond types', () => {
+  test('a transparent proxy without allowed hosts is an error', async () => {
     const ini = (more: string) => `[app:main]\nuse = npm:paster#transparent_proxy\n${more}${SERVER}`;
     for (const more of ['', 'allowed_hosts =\n']) {
       expect(await lines(ini(more))).toEqual([
@@ -75,7 +75,7 @@ describe('what a part needs beside types', () => {
     ['static', 'document_root ='],
     ['cgi', 'script ='],
     ['cgi_bin', 'directory ='],
-  ])('a path for %s that is empty, and would be the directory of the INI file', async (part, setting) => {
+  ])('an empty path for %s is an error, because it would mean the directory of the INI file', async (part, setting) => {
     expect(await lines(`[app:main]\nuse = npm:paster#${part}\n${setting}\n${SERVER}`)).toEqual([
       expect.stringMatching(/^3:1: \[app:main\] \w+: it is empty \(allowed: the path of a [^)]+\)$/),
     ]);
@@ -99,16 +99,19 @@ describe('what a part needs beside types', () => {
     ['filter', 'profile', 'log_filename = no/p\ndebug = true', 'log_filename: there is no directory $DIR/no'],
     ['filter', 'auth_basic', 'users_file = no', 'users_file: there is no file $DIR/no'],
     ['filter', 'auth_digest', 'users_file = no\nrealm = r', 'users_file: there is no file $DIR/no'],
-  ])('[%s:main] use = npm:paster#%s, %s: a path that leads nowhere', async (kind, part, settings, message) => {
-    const section = `[${kind}:main]\nuse = npm:paster#${part}\n${settings}\n`;
-    const ini = kind === 'app' ? section + SERVER : `${section}[app:main]\nuse = module:./app.mjs\n${SERVER}`;
-    const found = await lines(`${ini}`);
-    expect(found.filter((line) => !line.includes('is not used'))).toEqual([
-      expect.stringContaining(`3:1: [${kind}:main] ${message}`),
-    ]);
-  });
+  ])(
+    '[%s:main] use = npm:paster#%s, %s: a path that does not exist is reported',
+    async (kind, part, settings, message) => {
+      const section = `[${kind}:main]\nuse = npm:paster#${part}\n${settings}\n`;
+      const ini = kind === 'app' ? section + SERVER : `${section}[app:main]\nuse = module:./app.mjs\n${SERVER}`;
+      const found = await lines(`${ini}`);
+      expect(found.filter((line) => !line.includes('is not used'))).toEqual([
+        expect.stringContaining(`3:1: [${kind}:main] ${message}`),
+      ]);
+    },
+  );
 
-  test('the functions that a health check names', async () => {
+  test('the functions of a health check must exist', async () => {
     const ini = (check: string) => `[app:main]\nuse = npm:paster#health\ncheck = ${check}\n${SERVER}`;
     for (const [names, message] of [
       ['./app.mjs:make', /^3:1: \[app:main\] check: "\.\/app\.mjs:make" is not of the form call:module:name/],

@@ -1,4 +1,4 @@
-/** `paster check` on files without errors: exit status 0, nothing called, and warnings at most. */
+/** `paster check` on files without errors: exit status 0, no factory called, and warnings at most. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { checkFile } from '../../../src/deploy/check/check.ts';
@@ -6,8 +6,8 @@ import { temporaryDirectory } from '../../helpers/directory.ts';
 import { paster, ROOT } from '../../helpers/programs/program.ts';
 import { check, lines, MODULE, SERVER } from './findings.ts';
 
-describe('a file that is right', () => {
-  test('is ok, and no factory of it has been called', async () => {
+describe('a file without errors', () => {
+  test('is ok, and none of its factories is called', async () => {
     const ini = `[app:main]\nuse = call:./app.mjs:make\nanything = goes\n${SERVER}`;
     const { stdout, status } = await check({ 'x.ini': ini });
     expect([stdout, status]).toEqual(['x.ini: ok\n', 0]);
@@ -16,7 +16,7 @@ describe('a file that is right', () => {
     await expect(import('node:fs/promises').then((fs) => fs.readdir(directory))).resolves.toEqual(['app.mjs', 'x.ini']);
   });
 
-  test('may be named by a URI, in which a blank is %20', async () => {
+  test('may be given as a URI, with %20 for a space', async () => {
     const ini = `[app:main]\nuse = npm:paster#test\n${SERVER}`;
     const { stdout, status } = await check({ 'x y.ini': ini }, ['config:x%20y.ini']);
     expect([stdout, status]).toEqual(['x y.ini: ok\n', 0]);
@@ -45,7 +45,7 @@ describe('a file that is right', () => {
     ['grantip', '127.0.0.1 = joe', 'http', 'proxy_headers', false],
     ['grantip', '127.0.0.1 = joe', 'http', 'prefix', false],
   ])(
-    '%s with %s over %s behind "%s": whether a local proxy admits everyone',
+    '%s with %s over %s behind "%s": warns if a local proxy would admit everyone',
     async (name, setting, kind, other, warned) => {
       const front = other === '' ? '' : `[filter:front]\nuse = npm:paster#${other}\n`;
       const app = `[app:a]\nuse = npm:paster#test\n[pipeline:main]\npipeline =${other && ' front'} f a\n`;
@@ -56,14 +56,14 @@ describe('a file that is right', () => {
     },
   );
 
-  test('with warnings still ends with 0', async () => {
+  test('with warnings still exits with 0', async () => {
     const { stdout, status } = await check({
       'x.ini': `[app:main]\nuse = module:./app.mjs\n[filter:f]\nuse = module:./app.mjs\n${SERVER}`,
     });
     expect([stdout, status]).toEqual(['x.ini:3:1: warning: [filter:f] is not used: nothing refers to it\n', 0]);
   });
 
-  test('whose reload_files match no file yet: a warning for each', async () => {
+  test('gets a warning for each reload_files pattern without a match', async () => {
     const { stdout, status } = await check(
       {
         'etc/x.ini':
@@ -100,12 +100,12 @@ describe('a file that is right', () => {
     expect(shared.stdout).toBe('x.ini:2:16: warning: [DEFAULT] reload_files: no file matches $DIR/a.json yet\n');
   });
 
-  test.each(['etc/develop.ini', 'etc/config.ini'])('this repository’s %s', async (file) => {
+  test.each(['etc/develop.ini', 'etc/config.ini'])('this repository’s %s is ok', async (file) => {
     const { stdout, status } = await paster(['check', file], { cwd: ROOT }).finished();
     expect([stdout, status]).toEqual([`${file}: ok\n`, 0]);
   });
 
-  test('name=value counts as it does for serve', async () => {
+  test('name=value overrides the file, as for serve', async () => {
     const ini = `[app:main]\nuse = module:./app.mjs\n[server:main]\nuse = npm:paster#http\nport = %(p)s\n`;
     expect((await check({ 'x.ini': ini }, ['x.ini', 'p=8080'])).status).toBe(0);
     expect((await check({ 'x.ini': ini }, ['x.ini', 'p=x'])).stdout).toContain('x.ini:5:1: [server:main] port: "x"');

@@ -1,4 +1,4 @@
-/** What `paster config` hides: secrets, by name or as settings, in each of its forms. */
+/** What `paster config` hides in each of its forms: secrets, found by their names or by a part's declaration. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
@@ -33,7 +33,7 @@ realm = here
 users = me:$2b$05$hash
 `;
 
-describe('what is secret', () => {
+describe('a secret', () => {
   const env = { SOME_SECRET: 'from the environment' };
 
   async function shown(args: readonly string[]): Promise<string> {
@@ -43,14 +43,14 @@ describe('what is secret', () => {
     return stdout;
   }
 
-  test('--json: of secrets a fixed text, everything else as it is', async () => {
+  test('--json replaces it by a fixed text, and leaves everything else unchanged', async () => {
     const { sections } = JSON.parse(await shown(['--json']));
     expect(sections['app:main']).toMatchObject({
       use: 'npm:paster#test',
       url: 'postgres://me:********@db/x',
       query: '/x?password=********&page=2',
       joined: 'a ******** b',
-      // Nothing shows that this value is a secret.
+      // Nothing marks this value as a secret.
       same: 'hunter22hunter',
       dsn: '********',
       options: '{"apiKey": "********", "size": 3}',
@@ -65,12 +65,12 @@ describe('what is secret', () => {
       short_token: '********',
       plain: 'hunter22',
     });
-    // Not by its name: what the part declares.
+    // The declaration of the part makes this one a secret, not its name.
     expect(sections['filter:auth']).toMatchObject({ realm: 'here', users: '********' });
   });
 
   test.each([[[]], [['--raw']], [['-v']], [['--tree', '-v']], [['--html']], [['--section', 'app:main']]])(
-    '%j hides it, and shows it where that is asked for',
+    '%j hides it, and shows it with --show-secrets',
     async (args) => {
       const isRaw = args.includes('--raw');
       const hidden = await shown(args);
@@ -83,7 +83,7 @@ describe('what is secret', () => {
     },
   );
 
-  test('of the environment nothing that a shell says of itself, and no path of a file that is there', async () => {
+  test('in the environment is hidden, but not the shell’s own variables, nor the path of an existing file', async () => {
     const directory = temporaryDirectory({
       'x.ini': `[app:main]\nuse = npm:paster#test\nsocket = %(here)s/../var/app.sock\nkeys = %(ENV_CLOUD_CREDENTIALS)s\nother = %(ENV_DB_PASSWORD)s\n`,
       'keys.json': '{}',
@@ -98,7 +98,7 @@ describe('what is secret', () => {
     expect(stdout).toContain(`socket = ${directory}/../var/app.sock\n`);
     expect(stdout).toContain(`keys = ${directory}/keys.json\n`);
     expect(stdout).toContain('other = ********\n');
-    // Also where the directory has gone since.
+    // Even if the directory has been removed since.
     const gone = { PWD: join(directory, 'gone') };
     const { stdout: later } = await paster(['config', 'y.ini'], {
       cwd: temporaryDirectory({ 'y.ini': `[app:main]\nuse = npm:paster#test\nat = %(ENV_PWD)s/x\n` }),
@@ -107,7 +107,7 @@ describe('what is secret', () => {
     expect(later).toContain(`at = ${gone.PWD}/x\n`);
   });
 
-  test('given on the command line too', async () => {
+  test('on the command line is hidden too', async () => {
     const text = await shown(['db_password=other%secret', '--section', 'app:main']);
     expect(text).toContain('url = postgres://me:********@db/x');
     expect(text).toContain('joined = a ******** b');

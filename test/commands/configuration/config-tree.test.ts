@@ -32,7 +32,7 @@ use = egg:Paste#http
 port = 8081
 `;
 
-test('--tree: which part wraps which, from the server inwards, and the line of each', async () => {
+test('--tree: which part wraps which, from the server inwards, with the line of each', async () => {
   const { stdout, stderr, status } = await config(COMPOSED, ['--tree']);
   expect(stdout).toBe(`[server:main] egg:Paste#http                     x.ini:22
 └─ [filter:log] npm:paster#translogger           x.ini:19
@@ -44,7 +44,7 @@ test('--tree: which part wraps which, from the server inwards, and the line of e
   expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
 });
 
-test('--tree -v: with the settings, no secrets, and another application by name', async () => {
+test('--tree -v: with the settings but without secrets, and for another application by name', async () => {
   const { stdout } = await config(COMPOSED, ['--tree', '-v', '-n', 'page']);
   expect(stdout).toMatch(/^│ +port = 8081 +x\.ini:24$/m);
   expect(stdout).toMatch(/^ +api_token = \*+ +x\.ini:14$/m);
@@ -58,7 +58,7 @@ test('--tree without a server section shows the application alone', async () => 
   expect(status).toBe(0);
 });
 
-test('--tree: a name that leads nowhere is shown as an error', async () => {
+test('--tree shows an error for a name that does not exist', async () => {
   const ini = '[composite:main]\nuse = npm:paster#urlmap\n/ = home\n/api = apo\n[app:home]\nuse = npm:paster#test\n';
   const { stdout, status } = await config(ini, ['--tree']);
   expect([stdout.split('\n').filter((line) => line.includes('error')), status]).toEqual([
@@ -67,12 +67,12 @@ test('--tree: a name that leads nowhere is shown as an error', async () => {
   ]);
 });
 
-test('--tree: names and values of a file cannot reach the terminal raw', async () => {
+test('--tree escapes control characters in names and values', async () => {
   const { stdout } = await config('[app:main]\nuse = npm:paster#test\nformat = \x1b[31m\n', ['--tree', '-v']);
   expect(stdout).toContain('format = \\x1b[31m');
 });
 
-test('--html: the same as a page', async () => {
+test('--html shows the same as a page', async () => {
   const { stdout, status } = await config(`${COMPOSED}[filter:<b>]\nuse = log\n`, ['--html', '--app-name', 'status']);
   expect(stdout).toMatch(/^<!doctype html>/);
   expect(stdout).toContain('[server:main]');
@@ -81,7 +81,7 @@ test('--html: the same as a page', async () => {
   expect(status).toBe(0);
 });
 
-test('--html in a browser: the ways of a request lead to the parts, which can be closed', async () => {
+test('--html in a browser: parts are connected along the path of a request, and can be collapsed', async () => {
   const chromium = needProgram('chromium');
   const { stdout } = await config(`${COMPOSED}[filter:<b>]\nuse = npm:paster#lint\n`, ['--html']);
   const file = join(temporaryDirectory({ 'x.html': stdout }), 'x.html');

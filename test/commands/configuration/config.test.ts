@@ -1,4 +1,4 @@
-/** `paster config`: what the loader sees, as text and as JSON that does not change its form. */
+/** `paster config`: what the loader sees, as text and as JSON in a stable format. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
@@ -34,7 +34,7 @@ x = %(nope)s
 
 const AROUND = '"here": "$DIR",\n      "__file__": "$DIR/x.ini"';
 
-test('--json: [DEFAULT] first, the order of the file, each section with what it inherits', async () => {
+test('--json has [DEFAULT] first, the order of the file, and in each section what it inherits', async () => {
   const { stdout, stderr, status } = await config(INI, ['--json']);
   expect(stdout).toBe(`{
   "file": "$DIR/x.ini",
@@ -100,7 +100,7 @@ test('--json has no errors for a correct file', async () => {
   });
 });
 
-test('text: own keys, those inherited in [DEFAULT] alone; what cannot be interpolated is said apart', async () => {
+test('text shows the own keys of each section, and reports values that cannot be interpolated separately', async () => {
   const { stdout, stderr, status } = await config(INI, []);
   expect(stdout).toBe(`[DEFAULT]
 here = $DIR
@@ -133,12 +133,12 @@ x = %(nope)s
   expect(status).toBe(0);
 });
 
-test('text: what says something else in a section than in [DEFAULT] stands there too', async () => {
+test('text also shows an inherited value that interpolates differently than in [DEFAULT]', async () => {
   const { stdout } = await config('[DEFAULT]\nname = x\nhello = hello %(name)s\n[a]\nname = y\n', []);
   expect(stdout.split('\n\n')[1]).toBe('[a]\nname = y\nhello = hello y\n');
 });
 
-test('--section shows all of one section, -v where it is written', async () => {
+test('--section shows all keys of one section, and with -v their places', async () => {
   const { stdout } = await config('[DEFAULT]\na = 1\n[b]\nc =\n  2\n', ['--section', 'b', '-v', 'd=3']);
   expect(stdout).toBe(`[b]
 # x.ini:4:1
@@ -155,19 +155,19 @@ d = 3
 `);
 });
 
-test('name=value wins over [DEFAULT], in interpolation too, and is literal', async () => {
+test('name=value overrides [DEFAULT], in interpolation too, and is not interpolated itself', async () => {
   const { stdout } = await config('[DEFAULT]\na = 1\n[b]\nc = %(a)s\n', ['a=%(x)s', '--json', '--section', 'b']);
   expect(JSON.parse(stdout).sections.b).toMatchObject({ a: '%(x)s', c: '%(x)s' });
 });
 
-test('--raw interpolates nothing and finds nothing wrong', async () => {
+test('--raw interpolates nothing and reports no interpolation errors', async () => {
   const { stdout, stderr } = await config('[a]\nb = %(nope)s %%\n', ['--raw', '--json', '--section', 'a']);
   expect(JSON.parse(stdout)).toMatchObject({ sections: { a: { b: '%(nope)s %%' } } });
   expect(JSON.parse(stdout)).not.toHaveProperty('errors');
   expect(stderr).toBe('');
 });
 
-test('an error of [DEFAULT] is listed for each section in JSON, and once in text', async () => {
+test('an error in [DEFAULT] is listed for each section in JSON, and once in text', async () => {
   const ini = '[DEFAULT]\na = %(b)s\n[c]\n[d]\nb = 1\n';
   expect(JSON.parse((await config(ini, ['--json'])).stdout).errors).toEqual([
     { section: 'DEFAULT', key: 'a', message: expect.stringContaining('[DEFAULT] a: %(b)s is not defined'), line: 2 },
@@ -186,19 +186,19 @@ test.each([
   expect(stderr).toMatch(message);
 });
 
-test('of a file with errors, all errors are shown instead of the file', async () => {
+test('for a file with errors, only the errors are shown, all of them', async () => {
   const { stdout, stderr, status } = await config('[a]\nb\nc = 1\nc = 2\n', ['--json']);
   expect([stdout, status]).toEqual(['', 2]);
   expect(stderr).toMatch(/^paster: x\.ini:2:1: .*\npaster: x\.ini:4:1: .*\n$/);
 });
 
-test.each([[[]], [['-v']], [['--json']], [['--raw']]])('control characters come out escaped %j', async (args) => {
+test.each([[[]], [['-v']], [['--json']], [['--raw']]])('control characters are escaped %j', async (args) => {
   const { stdout, stderr } = await config('[a\u001b[31m]\nb\u009b = \u001b]0;x\u0007\t\u202e\nc = %(\u001b)s\n', args);
   expect(stdout.length).toBeGreaterThan(100);
   expect(stdout + stderr).not.toMatch(/[^\P{C}\n]/u);
 });
 
-test('JSON with control characters is still the text of the file', async () => {
+test('JSON with control characters parses to the text of the file', async () => {
   const { stdout } = await config('[a]\nb = \u001b]0;x\u0007\u009b\u202e\u{e0001}\n', ['--json', '--section', 'a']);
   expect(JSON.parse(stdout).sections.a.b).toBe('\u001b]0;x\u0007\u009b\u202e\u{e0001}');
 });
@@ -214,7 +214,7 @@ test('a long output is complete, and a reader that closes the pipe causes no err
   expect([stderr, status]).toEqual(['', 0]);
 });
 
-test('this repository’s own file', async () => {
+test('this repository’s own file is shown', async () => {
   const { stdout } = await paster(['config', '--json', 'etc/develop.ini'], { cwd: ROOT }).finished();
   const shown = JSON.parse(stdout);
   expect(shown.file).toBe(join(ROOT, 'etc/develop.ini'));

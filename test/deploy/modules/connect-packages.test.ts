@@ -1,4 +1,4 @@
-/** connect: with the middleware that people use: every kind of option from an INI file, and what cannot be, is said. */
+/** connect: with widely used middleware: every kind of option from an INI file, and errors for impossible values. */
 import { readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import express from 'express';
@@ -29,7 +29,7 @@ async function serveWith(name: string, settings: string, app: App = hello): Prom
     'static/.dot': 'dot',
   });
   const options = { relativeTo: directory };
-  // Packages are looked for from the INI file.
+  // Packages are resolved from the INI file.
   symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
   const filter = await loadFilter('config:x.ini#f', options);
   const server = await loadServer('npm:paster#http', { ...options, overrides: { host: '127.0.0.1', port: '0' } });
@@ -45,7 +45,7 @@ interface Row {
   readonly name: string;
   readonly settings: string;
   readonly question?: Question;
-  /** How often it is asked; the last answer counts. */
+  /** The number of requests; the last response counts. */
   readonly times?: number;
   readonly expected: (reply: Reply) => unknown;
 }
@@ -60,7 +60,7 @@ const preflight = {
 };
 
 const ROWS: readonly Row[] = [
-  // helmet: booleans, objects in objects, lists, null.
+  // helmet: booleans, nested objects, lists, null.
   { name: 'helmet', settings: '', expected: matching('content-security-policy', /^default-src 'self'/) },
   { name: 'helmet', settings: 'contentSecurityPolicy = false', expected: header('content-security-policy', undefined) },
   {
@@ -91,7 +91,7 @@ const ROWS: readonly Row[] = [
     settings: 'action = deny\nhst = of another function than the default',
     expected: header('x-frame-options', 'DENY'),
   },
-  // compression: numbers, byte texts, objects keyed by numbers.
+  // compression: numbers, sizes in bytes, objects keyed by numbers.
   { name: 'compression', settings: '', question: gzip, expected: header('content-encoding', 'gzip') },
   { name: 'compression', settings: 'threshold = 4kb', question: gzip, expected: header('content-encoding', undefined) },
   {
@@ -164,7 +164,7 @@ const ROWS: readonly Row[] = [
     question: preflight,
     expected: ({ body }) => expect(body.toString()).toBe(TEXT),
   },
-  // serve-static: its first argument, times as texts, lists, booleans.
+  // serve-static: its first argument, durations as text, lists, booleans.
   {
     name: 'serve-static',
     settings: 'root = %(here)s/static\nmaxAge = 1d\nimmutable = true\nextensions = ["html"]',
@@ -192,7 +192,7 @@ const ROWS: readonly Row[] = [
     settings: 'root = %(here)s/static\nindex = false\nredirect = false',
     expected: ({ body }) => expect(body.toString()).toBe(TEXT),
   },
-  // express-rate-limit: numbers, booleans, texts, objects; and Express's ways to answer.
+  // express-rate-limit: numbers, booleans, text, objects; and Express's ways to respond.
   {
     name: 'express-rate-limit',
     settings: 'windowMs = 600000\nlimit = 2\nstandardHeaders = draft-8\nlegacyHeaders = false\nidentifier = mine',
@@ -229,7 +229,7 @@ const ROWS: readonly Row[] = [
     times: 2,
     expected: ({ status }) => expect(status).toBe(200),
   },
-  // express-session: texts that look like numbers, lists, an object of booleans, numbers and texts.
+  // express-session: text that looks like a number, lists, an object of booleans, numbers and text.
   {
     name: 'express-session',
     settings:
@@ -243,7 +243,7 @@ const ROWS: readonly Row[] = [
   },
 ];
 
-test('there is a row for each package', () => {
+test('each package has a row', () => {
   expect([...new Set([...ROWS.map(({ name }) => name.replace(/#.*/, '')), 'morgan'])].sort()).toEqual(
     Object.keys(CONNECT_PACKAGES).sort(),
   );
@@ -326,7 +326,7 @@ describe('an impossible value is an error at its line', () => {
     });
   });
 
-  test('a path is no regular expression, a sentence no function, an unusual name no error', async () => {
+  test('a path is not taken for a regular expression, a sentence not for a function, and an unknown option is no error', async () => {
     await expect(serveWith('serve-static', 'root = /srv/www/')).resolves.toBeDefined();
     await expect(serveWith('cors', 'ofALaterVersion = 1')).resolves.toBeDefined();
     await expect(serveWith('express-rate-limit', 'message = a function of (x) is nothing')).resolves.toBeDefined();
@@ -353,7 +353,7 @@ test.each([
 test.each([
   ['compression', 'level = high', '6:9: [filter:f] level: level cannot be "high"'],
   ['helmet', 'hsts = {"maxAge": -1}', '6:8: [filter:f] hsts: Strict-Transport-Security: -1 is not a valid value'],
-])('check finds it too: %s, %s', async (name, settings, expected) => {
+])('check finds the same error: %s, %s', async (name, settings, expected) => {
   const cwd = temporaryDirectory({
     'x.ini': `[app:main]\nuse = npm:paster#test\nfilter-with = f\n[filter:f]\nuse = connect:${name}\n${settings}\n`,
   });
@@ -362,7 +362,7 @@ test.each([
   expect([status, stdout]).toEqual([2, expect.stringContaining(`x.ini:${expected}`)]);
 });
 
-test('Express behind such middleware keeps what is its own', async () => {
+test('Express behind such middleware keeps its own settings', async () => {
   const app = express();
   app.set('trust proxy', true);
   app.get('/', (req, res) => res.json([req.ip, req.app === app, req.get('host') !== undefined]));

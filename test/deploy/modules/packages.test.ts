@@ -1,4 +1,4 @@
-/** Where npm packages are found, in every layout that package managers make, and what is said of those that are broken. */
+/** Where npm packages are found, in every layout that package managers create, and the errors for broken packages. */
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -9,7 +9,7 @@ import { temporaryDirectory } from '../../helpers/directory.ts';
 
 type Answering = App & { readonly answer?: unknown };
 
-/** A module whose factory makes an application that carries `answer`, an expression. */
+/** A module whose factory makes an application with a property `answer`, the value of an expression. */
 const parts = (answer: string, imports = '') =>
   `${imports}export const make = () => Object.assign(() => {}, { answer: ${answer} });\n`;
 
@@ -40,8 +40,8 @@ async function failure(directory: string): Promise<string> {
   return formatError(error, directory);
 }
 
-describe('layouts', () => {
-  test('pnpm: links into a store, where a package has its own dependencies beside it', async () => {
+describe('package layouts', () => {
+  test('pnpm: a link into a store leads to a package with its dependencies next to it', async () => {
     const store = 'node_modules/.pnpm/pkg@1.0.0/node_modules';
     const directory = temporaryDirectory({
       ...using('npm:pkg'),
@@ -56,7 +56,7 @@ describe('layouts', () => {
     expect(await answer(directory, 'npm:pkg')).toBe('from the store');
   });
 
-  test('pnpm: what is only a dependency of a dependency is not seen', async () => {
+  test('pnpm: a dependency of a dependency is not found', async () => {
     const directory = temporaryDirectory({
       ...using('npm:pkg'),
       ...files('node_modules/.pnpm/pkg@1.0.0/node_modules/pkg', 'pkg'),
@@ -66,7 +66,7 @@ describe('layouts', () => {
     );
   });
 
-  test('a workspace: node_modules links to a sibling', async () => {
+  test('a workspace: node_modules links to a sibling package', async () => {
     const directory = temporaryDirectory({
       'apps/site/etc/main.ini': '[app:main]\nuse = npm:x\n',
       ...files('packages/x', 'x'),
@@ -75,7 +75,7 @@ describe('layouts', () => {
     expect(await answer(directory, '', 'apps/site/etc/main.ini')).toBe('x');
   });
 
-  test('hoisted: further up, and the nearest wins', async () => {
+  test('hoisted: packages further up are found, and the nearest wins', async () => {
     const directory = temporaryDirectory({
       'apps/site/etc/main.ini': '[app:main]\nuse = npm:far\n[app:near]\nuse = npm:near\n',
       ...files('node_modules/far', 'far'),
@@ -87,14 +87,14 @@ describe('layouts', () => {
   });
 
   test.each(['npm:@scope/pkg', 'egg:@scope/pkg', 'egg:@Scope/PKG#main', 'call:@scope/pkg/parts.js:make'])(
-    'a scoped package: %s',
+    'a scoped package is found: %s',
     async (uri) => {
       const directory = temporaryDirectory({ ...using(uri), ...files('node_modules/@scope/pkg', '@scope/pkg') });
       expect(await answer(directory, uri)).toBe('@scope/pkg');
     },
   );
 
-  test('an INI file behind a linked directory: here is the path as it was given', async () => {
+  test('in an INI file below a linked directory, `here` is the path as it was given', async () => {
     const directory = temporaryDirectory({
       'releases/1/etc/main.ini': '[app:main]\nuse = npm:pkg\nwhere = %(here)s\nfile = %(__file__)s\n',
       ...files('releases/1/node_modules/pkg', 'pkg'),
@@ -112,7 +112,7 @@ describe('layouts', () => {
     });
   });
 
-  test('one module is one module, whichever link leads to it', async () => {
+  test('a module is loaded once, whichever link leads to it', async () => {
     const directory = temporaryDirectory({
       'etc/main.ini': '[app:main]\nuse = npm:x\n[app:direct]\nuse = call:../packages/x/parts.js:make\n',
       'packages/x/package.json': manifest('x'),
@@ -130,7 +130,7 @@ describe('egg: names', () => {
     expect(await answer(directory, uri)).toBe('my-pkg');
   });
 
-  test('that could be two packages', async () => {
+  test('that match two packages are an error', async () => {
     const two = { ...files('node_modules/my-pkg', 'my-pkg'), ...files('node_modules/my_pkg', 'my_pkg') };
     const ambiguous = temporaryDirectory({ ...using('egg:My-Pkg'), ...two });
     const message = await failure(ambiguous);
@@ -140,7 +140,7 @@ describe('egg: names', () => {
   });
 
   test.each(['egg:constructor', 'egg:__proto__', 'egg:toString#x'])(
-    '%s is a package that is not there',
+    '%s is a package that is not installed',
     async (uri) => {
       const directory = temporaryDirectory(using(uri));
       expect(await failure(directory)).toMatch(
@@ -149,13 +149,13 @@ describe('egg: names', () => {
     },
   );
 
-  test('with npm: the name is the package’s own', async () => {
+  test('with npm: must be the exact name of the package', async () => {
     const directory = temporaryDirectory({ ...using('npm:My_Pkg'), ...files('node_modules/my-pkg', 'my-pkg') });
     expect(await failure(directory)).toMatch(/the package "My_Pkg" is not installed .*\(did you mean "my-pkg"\?\)$/);
   });
 });
 
-describe('ES modules only, with "exports"', () => {
+describe('a package of ES modules with "exports"', () => {
   const PACKAGE = {
     'node_modules/modern/package.json': JSON.stringify({
       name: 'modern',
@@ -175,11 +175,11 @@ describe('ES modules only, with "exports"', () => {
     ['call:modern:make', 'index'],
     ['call:modern:site.app', 'index'],
     ['module:modern/app', 'ready'],
-  ])('%s', async (uri, expected) => {
+  ])('%s is found', async (uri, expected) => {
     expect(await answer(temporaryDirectory({ ...using(uri), ...PACKAGE }), uri)).toBe(expected);
   });
 
-  test('connect:modern/filters/tag', async () => {
+  test('connect:modern/filters/tag is found', async () => {
     const directory = temporaryDirectory({
       ...PACKAGE,
       'etc/main.ini': `[app:main]\nuse = module:../tags.js\nfilter-with = tag\n[filter:tag]\nuse = connect:modern/filters/tag\ntag = 3\n`,
@@ -191,13 +191,13 @@ describe('ES modules only, with "exports"', () => {
     await expect.poll(() => req.seen).toBe(3);
   });
 
-  test('what is not exported is not there', async () => {
+  test('a module that is not exported is not found', async () => {
     const directory = temporaryDirectory({ ...using('call:modern/lib/hidden.js:make'), ...PACKAGE });
     expect(await failure(directory)).toMatch(/^etc\/main\.ini:2:7: .*"modern\/lib\/hidden\.js".*"exports"/);
   });
 });
 
-describe('broken packages, at the line that uses them', () => {
+describe('a broken package is reported at the line that uses it', () => {
   test.each<[what: string, uri: string, files: Record<string, string>, message: RegExp]>([
     [
       'package.json is not JSON',
@@ -206,19 +206,19 @@ describe('broken packages, at the line that uses them', () => {
       /pkg\/package\.json is not JSON: /,
     ],
     [
-      'package.json is no object',
+      'package.json is not an object',
       'npm:pkg',
       { 'node_modules/pkg/package.json': 'null' },
       /the package "pkg" has no app "main" \(its package\.json declares no entry points/,
     ],
     [
-      'nothing is declared',
+      'package.json declares no entry point',
       'npm:pkg',
       { 'node_modules/pkg/package.json': '{"name": "pkg"}' },
       /the package "pkg" has no app "main" \(its package\.json declares no entry points/,
     ],
     [
-      'another name',
+      'a misspelt entry point',
       'npm:pkg#mian',
       files('node_modules/pkg', 'pkg'),
       /the package "pkg" has no app "mian" \(did you mean "main"\?\)/,

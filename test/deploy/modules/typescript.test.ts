@@ -1,6 +1,6 @@
 /**
- * Modules in TypeScript, through the built command: natively where Node takes types out, else through tsx. A test runner
- * knows TypeScript by itself, so nothing is imported in its process.
+ * TypeScript modules, run by the built command: Node removes the types if it can, otherwise tsx does. The test runner
+ * compiles TypeScript itself, so nothing is imported in its process.
  */
 import { cpSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,11 +31,11 @@ function get(directory: string, ini = 'main.ini'): Promise<Finished> {
   return paster(['request', ini, '/'], { cwd: directory }).finished();
 }
 
-test('an application', async () => {
+test('an application is loaded', async () => {
   expect(await get(project({ 'main.ini': INI, 'app.ts': APP }))).toMatchObject({ status: 0, stdout: 'typed' });
 });
 
-test('an application in a package that is not of type module', async () => {
+test('an application in a package without "type": "module" is loaded', async () => {
   const directory = project({ 'main.ini': INI, 'app.ts': APP, 'package.json': '{}' });
   expect(await get(directory)).toMatchObject({ status: 0, stdout: 'typed' });
 });
@@ -43,13 +43,13 @@ test('an application in a package that is not of type module', async () => {
 test.each([
   ['app.mts', APP],
   ['app.cts', 'export default (_req: unknown, res: { end(text: string): void }) => res.end("typed");\n'],
-])('%s', async (name, source) => {
+])('%s is loaded', async (name, source) => {
   const text = stripsTypes && name.endsWith('.cts') ? source.replace('export default', 'module.exports =') : source;
   const directory = project({ 'main.ini': `[app:main]\nuse = module:./${name}\n`, [name]: text });
   expect(await get(directory)).toMatchObject({ status: 0, stdout: 'typed' });
 });
 
-test('JSX, which Node never loads by itself', async () => {
+test('JSX, which Node never loads by itself, is loaded by tsx', async () => {
   const app =
     'const h = (tag: string) => "<" + tag + ">";\n' +
     'export default (_req: unknown, res: { end(text: string): void }) => res.end(<b />);\n';
@@ -75,7 +75,7 @@ test('modules of one file share what they import', async () => {
   expect(await get(directory)).toMatchObject({ status: 0, stdout: '1' });
 });
 
-test('the tsx of the INI file’s project does for a module elsewhere', async () => {
+test('the tsx of the INI file’s project also loads a module elsewhere', async () => {
   const elsewhere = temporaryDirectory({ 'app.ts': APP, 'package.json': '{"type": "module"}' });
   const { cli, directory } = installed({ 'main.ini': `[app:main]\nuse = module:${elsewhere}/app.ts\n` }, ['tsx']);
   const finished = await new Program(process.execPath, [cli, 'request', 'main.ini', '/'], {
@@ -84,7 +84,7 @@ test('the tsx of the INI file’s project does for a module elsewhere', async ()
   expect(finished).toMatchObject({ status: 0, stdout: 'typed' });
 });
 
-test('a module that throws is shown at its own line', async () => {
+test('a module that throws is reported at its own line', async () => {
   const source = `interface A {\n  a: string;\n}\nconst a: A = { a: 'x' };\nthrow new Error(\`on purpose \${a.a}\`);\n`;
   const directory = project({ 'main.ini': INI, 'app.ts': source });
   const { status, stderr } = await get(directory);
@@ -92,7 +92,7 @@ test('a module that throws is shown at its own line', async () => {
   expect(status).toBe(1);
 });
 
-test('a module that is no TypeScript is shown at its own line', async () => {
+test('a module with a syntax error is reported at its own line', async () => {
   const directory = project({
     'main.ini': INI,
     'app.ts': 'const a: number = 1;\nconst b: = = 2;\nexport default a;\n',
@@ -103,7 +103,7 @@ test('a module that is no TypeScript is shown at its own line', async () => {
   expect(status).toBe(1);
 });
 
-test.runIf(!stripsTypes)('without tsx an error says what is missing, at the line that names the module', async () => {
+test.runIf(!stripsTypes)('without tsx, an error at the line that names the module says what is missing', async () => {
   const { cli, directory } = installed({ 'main.ini': INI, 'app.ts': APP }, []);
   const finished = await new Program(process.execPath, [cli, 'request', 'main.ini', '/'], {
     cwd: directory,
@@ -115,7 +115,7 @@ test.runIf(!stripsTypes)('without tsx an error says what is missing, at the line
   expect(finished.status).toBe(2);
 });
 
-describe.runIf(stripsTypes)('what Node would have to compile', () => {
+describe.runIf(stripsTypes)('syntax that Node would have to compile', () => {
   const HINT =
     '(Node only removes types, and does not compile decorators, enums, JSX or packages: build to JavaScript, or install ' +
     'tsx and set NODE_OPTIONS=--import=tsx)\n';
@@ -127,7 +127,7 @@ describe.runIf(stripsTypes)('what Node would have to compile', () => {
     ['an enum', 1, 'enum E { A }'],
     ['a namespace', 1, 'namespace N { export const a = 1; }'],
     ['a parameter property', 23, 'class A { constructor(private a: string) {} }'],
-  ])('%s has its place and says what to do, and tsx does it', async (what, column, code) => {
+  ])('%s is reported with its place and a hint, and tsx compiles it', async (what, column, code) => {
     const source = `function D(..._: any[]): any {}\nconst a: number = 1;\n${code}\n${RESPOND}`;
     const directory = project({
       'tsconfig.json': '{"compilerOptions": {"experimentalDecorators": true}}',
@@ -145,7 +145,7 @@ describe.runIf(stripsTypes)('what Node would have to compile', () => {
     expect(compiled).toMatchObject({ status: 0, stdout: 'typed' });
   });
 
-  test('JSX in another module', async () => {
+  test('JSX in an imported module gets the hint too', async () => {
     const directory = project({
       'main.ini': INI,
       'app.ts': 'import page from "./page.tsx";\nexport default page;\n',
@@ -154,7 +154,7 @@ describe.runIf(stripsTypes)('what Node would have to compile', () => {
     expect((await get(directory)).stderr).toContain(HINT);
   });
 
-  test('a package in TypeScript', async () => {
+  test('a package in TypeScript gets the hint too', async () => {
     const directory = project({
       'main.ini': INI,
       'app.ts': 'export { default } from "typed";\n',
@@ -164,7 +164,7 @@ describe.runIf(stripsTypes)('what Node would have to compile', () => {
     expect((await get(directory)).stderr).toContain(HINT);
   });
 
-  test('another syntax error has its place only', async () => {
+  test('any other syntax error gets its place without the hint', async () => {
     const directory = project({ 'main.ini': INI, 'app.ts': `const a: number = 1;\nconst b = a a;\n${RESPOND}` });
     const { stderr } = await get(directory);
     expect(stderr).toMatch(/^paster: app\.ts:2:\d+: /);
@@ -172,7 +172,7 @@ describe.runIf(stripsTypes)('what Node would have to compile', () => {
   });
 });
 
-/** A project with a copy of paster that has no tsx beside it, as an installed one has not. */
+/** A project with a copy of paster that has no tsx next to it, like an installed one. */
 function installed(
   files: Readonly<Record<string, string>>,
   packages: readonly string[],
