@@ -1,4 +1,4 @@
-/** Behaviours that are written once for every server that carries an application: what the files of tests here have in common. */
+/** Behaviours that are tested once for every server that runs an application: shared by the test files of this folder. */
 import { type IncomingMessage, IncomingMessage as NodeRequest, ServerResponse } from 'node:http';
 import { afterEach, describe } from 'vitest';
 import type { App } from '../../src/protocol/types.ts';
@@ -11,7 +11,7 @@ import { scgiBackend } from './backends/scgi-backend.ts';
 
 export interface Contract {
   readonly backend: Backend;
-  /** Serves an application until the test is over. */
+  /** Serves an application until the test ends. */
   start(app: App): Promise<Serving>;
   /** The response to one request. */
   ask(app: App, request?: ContractRequest): Promise<ContractResponse>;
@@ -58,7 +58,7 @@ export function describeBackends(define: (contract: Contract) => void): void {
   });
 }
 
-/** Express gives every request and response a prototype of its own: nothing may hang on ours. */
+/** Express gives every request and response its own prototype, so paster's code must not depend on its own prototype. */
 function likeExpress(backend: Backend): Backend {
   return {
     ...backend,

@@ -7,7 +7,7 @@ import type { App, Filter } from '../../src/protocol/types.ts';
 import { httpBackend } from './backends/http-backend.ts';
 import { describeBackends, headerOf } from './contract.ts';
 
-/** The error codes of Node's own server, which is asked first. */
+/** The error codes of Node's own server, which runs first. */
 const nodesCodes = new Map<string, unknown>();
 
 /** A header that is set before the application is called, and one that is set as late as possible. */
@@ -27,7 +27,7 @@ describeBackends(({ backend, ask }) => {
     describe.each(Object.entries(SETTING_FILTERS))('behind a filter that sets a header %s', (_when, filter) => {
       test.each<[string, unknown]>([
         ['a list', ['X-A', '1', 'Set-Cookie', 'a=1', 'Set-Cookie', 'b=2']],
-        // Node takes them, and does not document it.
+        // Node accepts these, but does not document them.
         [
           'pairs',
           [
@@ -43,7 +43,7 @@ describeBackends(({ backend, ask }) => {
             ['Set-Cookie', ['a=1', 'b=2']],
           ],
         ],
-      ])('writeHead takes %s', async (_form, headers) => {
+      ])('writeHead accepts %s', async (_form, headers) => {
         const app = await applyFilter(filter, (_req, res) => res.writeHead(201, headers as never).end('x'));
         const response = await ask(app);
         expect(response.status).toBe(201);
@@ -53,7 +53,7 @@ describeBackends(({ backend, ask }) => {
       });
     });
 
-    test('status and reason', async () => {
+    test('status and reason are sent', async () => {
       expect(
         (
           await ask((_req, res) => {
@@ -74,7 +74,7 @@ describeBackends(({ backend, ask }) => {
         ['X-A', 'b', 'Content-Length', '1'],
       ],
       [
-        'writeHead with an object',
+        'writeHead sends an object of headers',
         (_req, res) => {
           res.writeHead(200, { 'X-A': 'b', 'x-n': 5 });
           res.end('x');
@@ -82,7 +82,7 @@ describeBackends(({ backend, ask }) => {
         ['X-A', 'b', 'x-n', '5'],
       ],
       [
-        'writeHead with a list',
+        'writeHead sends a list of headers',
         (_req, res) => {
           res.writeHead(200, ['X-A', 'b', 'X-C', 'd']);
           res.end('x');
@@ -90,7 +90,7 @@ describeBackends(({ backend, ask }) => {
         ['X-A', 'b', 'X-C', 'd'],
       ],
       [
-        'writeHead with a reason',
+        'writeHead sends a reason',
         (_req, res) => {
           res.writeHead(200, 'Fine', { 'X-A': 'b' });
           res.end('x');
@@ -98,7 +98,7 @@ describeBackends(({ backend, ask }) => {
         ['X-A', 'b'],
       ],
       [
-        'writeHead over setHeader',
+        'writeHead overrides setHeader',
         (_req, res) => {
           res.setHeader('X-A', '1');
           res.setHeader('X-B', '2');
@@ -117,7 +117,7 @@ describeBackends(({ backend, ask }) => {
         ['X-A', '1', 'X-A', '2', 'Content-Length', '0'],
       ],
       [
-        'several cookies',
+        'several cookies are sent',
         (_req, res) => {
           res.setHeader('Set-Cookie', ['a=1', 'b=2']);
           res.end();
@@ -134,7 +134,7 @@ describeBackends(({ backend, ask }) => {
         ['Content-Length', '0'],
       ],
       [
-        'removed Content-Length',
+        'a removed Content-Length is not sent',
         (_req, res) => {
           res.removeHeader('Content-Length');
           res.end('x');
@@ -142,14 +142,14 @@ describeBackends(({ backend, ask }) => {
         [],
       ],
       [
-        'Content-Length of UTF-8',
+        'Content-Length counts bytes of UTF-8',
         (_req, res) => {
           res.end('€');
         },
         ['Content-Length', '3'],
       ],
       [
-        'Content-Length given',
+        'a given Content-Length is kept',
         (_req, res) => {
           res.setHeader('Content-Length', '2');
           res.write('o');
@@ -158,7 +158,7 @@ describeBackends(({ backend, ask }) => {
         ['Content-Length', '2'],
       ],
       [
-        'no Content-Length for a stream',
+        'a stream has no Content-Length',
         (_req, res) => {
           res.write('a');
           res.end('b');
@@ -226,13 +226,13 @@ describeBackends(({ backend, ask }) => {
         },
       ],
       [
-        'a blank in a name',
+        'a space in a name',
         (_req, res) => {
           res.setHeader('X A', 'a');
         },
       ],
       [
-        'a blank in a name given to writeHead',
+        'a space in a name given to writeHead',
         (_req, res) => {
           res.writeHead(200, { 'X A': 'a' });
         },
@@ -300,7 +300,7 @@ describeBackends(({ backend, ask }) => {
           res.end({} as unknown as string);
         },
       ],
-    ])('%s is refused with Node’s error', async (name, app) => {
+    ])('%s is refused with Node’s error code', async (name, app) => {
       let code: unknown;
       const answer = await ask((req, res) => {
         try {
@@ -317,7 +317,7 @@ describeBackends(({ backend, ask }) => {
       expect(code).toMatch(/^ERR_/);
     });
 
-    test('headersSent, writableEnded and the rest', async () => {
+    test('headersSent, writableEnded and the other flags are like Node’s', async () => {
       const flags: unknown[] = [];
       await ask((_req, res) => {
         const look = () =>
@@ -347,7 +347,7 @@ describeBackends(({ backend, ask }) => {
       ]);
     });
 
-    test('latin-1 in the head before bytes', async () => {
+    test('a latin-1 header is sent before a body of bytes', async () => {
       const answer = await ask((_req, res) => {
         res.setHeader('X-A', 'caf\xe9');
         res.write(Buffer.from('x'));
@@ -356,7 +356,7 @@ describeBackends(({ backend, ask }) => {
       expect(headerOf(answer, 'x-a')).toBe('caf\xe9');
     });
 
-    test('interim responses do no harm', async () => {
+    test('interim responses are accepted', async () => {
       let calls = 0;
       const answer = await ask((_req, res) => {
         res.writeContinue(() => calls++);
@@ -367,28 +367,31 @@ describeBackends(({ backend, ask }) => {
       expect([answer.status, answer.body.toString(), calls]).toEqual([200, 'ok', 2]);
     });
 
-    // node:http sends it, and its client waits for another.
-    test.skipIf(backend === httpBackend)('a final status below 200 is refused, and leaves nothing behind', async () => {
-      let code: unknown;
-      let message: unknown;
-      const answer = await ask((_req, res) => {
-        try {
-          res.writeHead(102);
-        } catch (error) {
-          code = (error as NodeJS.ErrnoException).code;
-        }
-        res.end('ok');
-        message = res.statusMessage;
-      });
-      expect([code, answer.status, message, answer.body.toString()]).toEqual([
-        'ERR_HTTP_INVALID_STATUS_CODE',
-        200,
-        'OK',
-        'ok',
-      ]);
-    });
+    // node:http sends it, and its client waits for another response.
+    test.skipIf(backend === httpBackend)(
+      'a final status below 200 is refused, and leaves the response usable',
+      async () => {
+        let code: unknown;
+        let message: unknown;
+        const answer = await ask((_req, res) => {
+          try {
+            res.writeHead(102);
+          } catch (error) {
+            code = (error as NodeJS.ErrnoException).code;
+          }
+          res.end('ok');
+          message = res.statusMessage;
+        });
+        expect([code, answer.status, message, answer.body.toString()]).toEqual([
+          'ERR_HTTP_INVALID_STATUS_CODE',
+          200,
+          'OK',
+          'ok',
+        ]);
+      },
+    );
 
-    test('flushHeaders comes before the body', async () => {
+    test('flushHeaders sends the head before the body', async () => {
       let release = (): void => {};
       const gate = new Promise<void>((resolve) => {
         release = resolve;
@@ -401,7 +404,7 @@ describeBackends(({ backend, ask }) => {
       expect(answer.body.toString()).toBe('later');
     });
 
-    test('trailers vanish without harm', async () => {
+    test('trailers are accepted, and not sent', async () => {
       const answer = await ask((_req, res) => {
         res.write('x');
         res.addTrailers({ 'X-T': '1' });

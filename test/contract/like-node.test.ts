@@ -1,6 +1,6 @@
 /**
- * What node:http does, the others must do: each case runs on node:http first, and what the application saw there, and what
- * its client got, is what it has to see and to get elsewhere. Behaviours that differ on purpose are in request, head and writing.test.ts.
+ * The other servers must do what node:http does: each case runs on node:http first. What the application saw and
+ * what the client received there must be the same elsewhere. Intended differences are in request, head and writing.test.ts.
  */
 import { describe, expect, test } from 'vitest';
 import { cgiBackend } from './backends/cgi-backend.ts';
@@ -27,7 +27,7 @@ const LIBRARIES: [string, readonly Case[]] = ['what libraries do', LIBRARY_CASES
 const ALL: [string, readonly Case[]][] = [
   ['the request', REQUEST_CASES],
   ['the head of the response', HEAD_CASES],
-  ['writing and breaking off', WRITING_CASES],
+  ['writing and aborting', WRITING_CASES],
   LIBRARIES,
 ];
 
@@ -42,7 +42,7 @@ describe.each([
     test.each(cases)('$name', async (each) => {
       const { seen, answer } = await observe(backend, each);
       const expected = await nodes(each);
-      // Without a connection to keep, an answer without a length ends with its connection: broken looks like whole.
+      // Without keep-alive, a response without a length ends with its connection, so an aborted one looks complete.
       const complete = backend.keepsConnections ? answer.complete : expected.answer.complete;
       expect({ seen, answer: { ...answer, complete } }).toEqual(expected);
       expect(expected.seen.length + expected.answer.status).toBeGreaterThan(0);

@@ -1,4 +1,4 @@
-/** What a case comes to on a server: what the application saw there, and what its client got. */
+/** The result of a case on a server: what the application saw, and what its client received. */
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
@@ -13,10 +13,10 @@ export interface Observation {
 /** Longer bodies are compared by their digests. */
 const SHOWN = 500;
 
-/** Events of the two may come this much later than the answer. */
+/** Events of the request and response may be this much later than the end of the response. */
 const SETTLE_MS = 500;
 
-/** Runs a case on a server of its own. */
+/** Runs a case on its own server. */
 export async function observe(backend: Backend, { app, request = {} }: Case): Promise<Observation> {
   const seen: unknown[] = [];
   let leave = (): void => {};

@@ -1,4 +1,4 @@
-/** Every filter, composite and application over HTTP/2: the same responses as over HTTP/1.1, but for what concerns the connection. */
+/** Every filter, composite and application over HTTP/2: the same responses as over HTTP/1.1, except for what concerns the connection. */
 import { once } from 'node:events';
 import { chmodSync, symlinkSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
@@ -39,13 +39,13 @@ const filtered =
   (app) =>
     applyFilter(filter, app);
 
-/** A filter by the first line of its section, what it uses, and the settings below. */
+/** A filter, as the first line of its section, what it uses, and the settings below. */
 const configured =
   (section: string): Wrap =>
   async (app) =>
     (await loadFilter('config:x.ini#f', { relativeTo: project(`[filter:f]\nuse = ${section}\n`) }))(app);
 
-/** A directory with an INI file, from which the packages of this project can be found. */
+/** A directory with an INI file, in which the packages of this project are found. */
 function project(ini: string, files: Readonly<Record<string, string>> = {}): string {
   const directory = temporaryDirectory({ ...files, 'x.ini': ini });
   symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
@@ -121,7 +121,7 @@ const REQUESTS: readonly ContractRequest[] = [
 ];
 
 interface Counts {
-  /** Requests that the application has not answered. */
+  /** Requests without a response from the application. */
   waiting: number;
   left: number;
 }
@@ -191,7 +191,7 @@ function comparable({ status, rawHeaders, body, complete }: ContractResponse, va
   return { status, complete, headers: own.sort(), body: complete ? text : undefined };
 }
 
-/** First lines of the server's log, without stack traces. */
+/** The first lines of the server's log, without stack traces. */
 const firstLines = (log: readonly string[]): string[] => log.map((each) => String(each.split('\n')[0]));
 
 async function started(backend: Backend, app: App): Promise<Serving> {
@@ -263,7 +263,7 @@ const APPLICATION_REQUESTS: readonly ContractRequest[] = [
 interface Application {
   readonly name: string;
   readonly section: string;
-  /** Its pages show counts, moments and ports. */
+  /** Its pages show counts, times and ports. */
   readonly varies?: true;
 }
 

@@ -1,6 +1,6 @@
 /**
  * Libraries that replace methods of Node's classes before a gateway is loaded: restify, whose `writeHead` returns nothing,
- * and those that measure and are loaded by `--import`. What the application and the client see is still as on node:http.
+ * and instrumentation loaded by `--import`. The application and the client must still see the same as on node:http.
  */
 import { ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';

@@ -6,7 +6,7 @@ import { describeBackends, readBody } from './contract.ts';
 
 describeBackends(({ backend, ask, seen }) => {
   describe('the request', () => {
-    test('is Node’s own kind', async () => {
+    test('has Node’s own class', async () => {
       const answer = await ask((req, res) =>
         res.end(String(req instanceof NodeRequest && res instanceof ServerResponse && res.req === req)),
       );
@@ -14,7 +14,7 @@ describeBackends(({ backend, ask, seen }) => {
     });
 
     test.each(['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND', 'M-SEARCH'])(
-      'method %s',
+      'has method %s',
       async (method) => {
         expect(await seen((req) => req.method, { method })).toBe(method);
       },
@@ -30,11 +30,11 @@ describeBackends(({ backend, ask, seen }) => {
       '/%E2%82%AC',
       '/a?b?c',
       "/~a/(b)!$&'*+,;=:@",
-    ])('url %s', async (path) => {
+    ])('has url %s', async (path) => {
       expect(await seen((req) => req.url, { path })).toBe(path);
     });
 
-    test('version, upgrade, trailers', async () => {
+    test('has a version, and neither upgrade nor trailers', async () => {
       expect(
         await seen((req) => [
           req.httpVersion,
@@ -57,7 +57,7 @@ describeBackends(({ backend, ask, seen }) => {
       expect(got[1][got[1].indexOf(backend.isHttp2 ? 'x-one' : 'X-One') + 1]).toBe('1');
     });
 
-    test('no body: neither length nor encoding', async () => {
+    test('without a body has neither length nor encoding', async () => {
       expect(
         await seen((req) => [
           req.headers['content-length'],
@@ -73,26 +73,26 @@ describeBackends(({ backend, ask, seen }) => {
       // Node's HTTP/2 client refuses to send it twice.
       ...(backend.isHttp2 ? [] : [['User-Agent', ['a', 'b'], 'a'] satisfies [string, string[], string]]),
       ['X-Forwarded-For', ['1.1.1.1', '2.2.2.2'], '1.1.1.1, 2.2.2.2'],
-    ])('repeated %s', async (name, values, joined) => {
+    ])('a repeated %s is joined as in Node', async (name, values, joined) => {
       expect(await seen((req) => req.headers[name.toLowerCase()], { headers: { [name]: values } })).toBe(joined);
     });
 
-    test('headersDistinct', async () => {
+    test('headersDistinct has each value', async () => {
       expect(await seen((req) => req.headersDistinct['x-twice'], { headers: { 'X-Twice': ['a', 'b'] } })).toEqual([
         'a',
         'b',
       ]);
     });
 
-    test('header bytes above 127 are latin-1', async () => {
+    test('header bytes above 127 are decoded as latin-1', async () => {
       expect(await seen((req) => req.headers['x-word'], { headers: { 'X-Word': 'caf\xe9' } })).toBe('caf\xe9');
     });
 
-    test('an empty cookie stays', async () => {
+    test('an empty cookie is kept', async () => {
       expect(await seen((req) => req.headers.cookie, { headers: { Cookie: '' } })).toBe('');
     });
 
-    test('the socket', async () => {
+    test('has a socket with the client’s address', async () => {
       expect(
         await seen((req) => [
           req.socket.remoteAddress,
@@ -117,7 +117,7 @@ describeBackends(({ backend, ask, seen }) => {
   });
 
   describe('the body', () => {
-    test('arrives complete, in pieces', async () => {
+    test('arrives complete, in chunks', async () => {
       const body = ['one ', 'two ', Buffer.from('three')];
       expect(
         (await ask(async (req, res) => res.end(await readBody(req)), { method: 'POST', body })).body.toString(),
@@ -146,11 +146,11 @@ describeBackends(({ backend, ask, seen }) => {
       expect(answer.body.toString()).toBe('1000000');
     });
 
-    test('Content-Length is passed on', async () => {
+    test('has its Content-Length', async () => {
       expect(await seen((req) => req.headers['content-length'], { method: 'POST', body: ['12345'] })).toBe('5');
     });
 
-    test('setEncoding', async () => {
+    test('is decoded with setEncoding', async () => {
       const answer = await ask(
         (req, res) => {
           req.setEncoding('utf8');
@@ -165,7 +165,7 @@ describeBackends(({ backend, ask, seen }) => {
       expect(answer.body.toString()).toBe('€');
     });
 
-    test('piped back', async () => {
+    test('can be piped into the response', async () => {
       const answer = await ask(
         (req, res) => {
           req.pipe(res);
@@ -175,7 +175,7 @@ describeBackends(({ backend, ask, seen }) => {
       expect(answer.body.toString()).toBe('abc');
     });
 
-    test('a response before the body is read', async () => {
+    test('need not be read before the response is sent', async () => {
       const answer = await ask(
         (_req, res) => {
           res.end('early');
@@ -185,7 +185,7 @@ describeBackends(({ backend, ask, seen }) => {
       expect([answer.status, answer.body.toString()]).toEqual([200, 'early']);
     });
 
-    test('an incomplete one is an error, not an end', async () => {
+    test('causes an error, not an end, if it is incomplete', async () => {
       const events: string[] = [];
       let closed: () => void = () => {};
       const over = new Promise<void>((resolve) => {

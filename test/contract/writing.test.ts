@@ -1,4 +1,4 @@
-/** The contract of every server: writing the response, and what breaks it off. */
+/** The contract of every server: writing the response, and what aborts it. */
 import { pipeline, Readable } from 'node:stream';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
@@ -9,7 +9,7 @@ import { describeBackends, headerOf, readBody } from './contract.ts';
 
 describeBackends(({ backend, ask, start, log }) => {
   describe('writing', () => {
-    test('events come in Node’s order', async () => {
+    test('emits events in Node’s order', async () => {
       const events: string[] = [];
       await ask((req, res) => {
         for (const name of ['prefinish', 'finish', 'close', 'error']) res.on(name, () => events.push(`res ${name}`));
@@ -35,7 +35,7 @@ describeBackends(({ backend, ask, start, log }) => {
       expect(events).not.toContain('req aborted');
     });
 
-    test('close on req and res without a reader', async () => {
+    test('closes req and res even if the request is not read', async () => {
       const events: string[] = [];
       await ask((req, res) => {
         req.on('close', () => events.push('req'));
@@ -46,14 +46,14 @@ describeBackends(({ backend, ask, start, log }) => {
       expect(events.sort()).toEqual(['req', 'res']);
     });
 
-    test.each([1, 100, 16_384, 65_535, 65_536, 66_000, 1_000_000])('%d bytes in one piece', async (size) => {
+    test.each([1, 100, 16_384, 65_535, 65_536, 66_000, 1_000_000])('sends %d bytes in one chunk', async (size) => {
       const answer = await ask((_req, res) => {
         res.end(Buffer.alloc(size, 'y'));
       });
       expect([answer.body.length, answer.complete]).toEqual([size, true]);
     });
 
-    test.each([70_000, 1_000_000])('%d characters in one piece', async (size) => {
+    test.each([70_000, 1_000_000])('sends %d characters in one chunk', async (size) => {
       const answer = await ask((_req, res) => {
         res.end('€'.repeat(size));
       });
@@ -65,7 +65,7 @@ describeBackends(({ backend, ask, start, log }) => {
       ['base64', 'YWJj', 'abc'],
       ['latin1', 'abc', 'abc'],
       ['utf16le', 'a', 'a\0'],
-    ])('encoding %s', async (encoding, text, expected) => {
+    ])('encodes %s', async (encoding, text, expected) => {
       expect(
         (
           await ask((_req, res) => {
@@ -75,7 +75,7 @@ describeBackends(({ backend, ask, start, log }) => {
       ).toBe(expected);
     });
 
-    test('corked pieces', async () => {
+    test('sends corked chunks', async () => {
       const answer = await ask((_req, res) => {
         res.cork();
         res.write('a');
@@ -86,7 +86,7 @@ describeBackends(({ backend, ask, start, log }) => {
       expect(answer.body.toString()).toBe('abc');
     });
 
-    test('backpressure: write says false, drain comes, nothing is lost', async () => {
+    test('has backpressure: write returns false, drain follows, nothing is lost', async () => {
       let falses = 0;
       const answer = await ask(
         async (_req, res) => {
@@ -104,7 +104,7 @@ describeBackends(({ backend, ask, start, log }) => {
       expect(falses).toBeGreaterThan(0);
     });
 
-    test('many small writes in one turn drain as well', async () => {
+    test('drains after many small writes in one turn too', async () => {
       const answer = await ask(async (_req, res) => {
         let open = true;
         for (let i = 0; i < 2000; i++) open = res.write('0123456789012345678901234567890123456789') && open;
@@ -114,7 +114,7 @@ describeBackends(({ backend, ask, start, log }) => {
       expect(answer.body.length).toBe(80_000 + 6);
     });
 
-    test('two pipelines into one response, one after the other', async () => {
+    test('lets two pipelines write one response, one after the other', async () => {
       const big = () => Readable.from(Array.from({ length: 40 }, () => Buffer.alloc(20_000, 'z')));
       const answer = await ask((_req, res) => {
         const first = big();
@@ -124,7 +124,7 @@ describeBackends(({ backend, ask, start, log }) => {
       expect(answer.body.length).toBe(1_600_000);
     });
 
-    test('stream.pipeline', async () => {
+    test('works with stream.pipeline', async () => {
       let error: unknown = 'never';
       const answer = await ask((_req, res) => {
         pipeline(Readable.from(['a', 'b']), res, (e) => {
@@ -135,7 +135,7 @@ describeBackends(({ backend, ask, start, log }) => {
       expect([answer.body.toString(), error ?? null]).toEqual(['ab', null]);
     });
 
-    test('write after end is an error event', async () => {
+    test('emits an error for a write after the end', async () => {
       let code: string | undefined;
       const answer = await ask((_req, res) => {
         res.on('error', (e: NodeJS.ErrnoException) => {
@@ -148,7 +148,7 @@ describeBackends(({ backend, ask, start, log }) => {
       expect([answer.body.toString(), code]).toEqual(['x', 'ERR_STREAM_WRITE_AFTER_END']);
     });
 
-    test('end twice', async () => {
+    test('reports a second end to its callback', async () => {
       let code: string | undefined;
       const answer = await ask((_req, res) => {
         res.end('x');
@@ -162,7 +162,7 @@ describeBackends(({ backend, ask, start, log }) => {
       expect(answer.body.toString()).toBe('x');
     });
 
-    test('strictContentLength', async () => {
+    test('enforces strictContentLength', async () => {
       let code: unknown;
       await ask((_req, res) => {
         res.strictContentLength = true;
@@ -190,7 +190,7 @@ describeBackends(({ backend, ask, start, log }) => {
     expect(answers.every((answer) => answer.complete)).toBe(true);
   });
 
-  describe('breaking off', () => {
+  describe('aborting', () => {
     test.each<[string, App, number]>([
       [
         'res.destroy() before the head',
@@ -221,7 +221,7 @@ describeBackends(({ backend, ask, start, log }) => {
         },
         0,
       ],
-    ])('%s is a broken answer', async (_name, app, status) => {
+    ])('%s aborts the response', async (_name, app, status) => {
       const events: string[] = [];
       const answer = await ask((req, res) => {
         req.on('error', () => {});
@@ -234,7 +234,7 @@ describeBackends(({ backend, ask, start, log }) => {
       expect(events.sort()).toEqual(['req close', 'res close false true']);
     });
 
-    test('a client that goes away', async () => {
+    test('a client that disconnects closes req and res', async () => {
       const events: string[] = [];
       const leaving = signal();
       await ask(
@@ -286,14 +286,14 @@ describeBackends(({ backend, ask, start, log }) => {
         },
       ],
       [
-        'has set a reason that cannot be sent and rejects',
+        'has set an invalid reason and rejects',
         async (_req, res) => {
           res.statusMessage = 'two\r\nlines';
           await nextTurn();
           throw new Error('thrown in the application');
         },
       ],
-    ])('an application that %s answers 500', async (_name, app) => {
+    ])('an application that %s responds 500', async (_name, app) => {
       const answer = await ask((req, res) => {
         res.setHeader('X-Left', 'over');
         return app(req, res);
@@ -303,7 +303,7 @@ describeBackends(({ backend, ask, start, log }) => {
       expect(log()).toContain('thrown in the application');
     });
 
-    test('an application that throws in the middle breaks its answer', async () => {
+    test('an application that throws in the middle aborts its response', async () => {
       const answer = await ask(async (_req, res) => {
         res.write('part');
         await sleep(10);
@@ -312,7 +312,7 @@ describeBackends(({ backend, ask, start, log }) => {
       expect([answer.status, answer.complete]).toEqual([200, false]);
     });
 
-    test('a source that fails in a pipeline breaks the answer', async () => {
+    test('a source that fails in a pipeline aborts the response', async () => {
       const answer = await ask((_req, res) => {
         const source = Readable.from(
           (async function* () {
@@ -326,7 +326,7 @@ describeBackends(({ backend, ask, start, log }) => {
       expect(answer.complete).toBe(false);
     });
 
-    test('setTimeout cuts what stands still', async () => {
+    test('setTimeout closes an idle connection', async () => {
       const answer = await ask((_req, res) => {
         res.setTimeout(20);
       });

@@ -1,9 +1,9 @@
-/** A short run of the fuzzer (`npm run fuzz` is the long one), from another seed each time; a failure says which. */
+/** A short run of the fuzzer (`npm run fuzz` is the long one), with another seed each time, which a failure prints. */
 import { expect, test } from 'vitest';
 import { fuzz, TARGETS } from './fuzz.ts';
 import { Random } from './random.ts';
 
-/** Another user exchanges files all the time that these run: one run takes as long as twenty of the others. */
+/** Another user replaces files all the time while these run: one run takes as long as twenty of the others. */
 const SLOW = ['files', 'swaps'];
 
 test.each(TARGETS)('$name', async (target) => {

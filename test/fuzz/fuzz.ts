@@ -1,4 +1,4 @@
-/** Runs cases against targets, several at a time, and says what failed so that it can be repeated. */
+/** Runs cases against targets, several at a time, and reports failures so that they can be repeated. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { heapUsed } from '../helpers/heap.ts';
 import { Random } from './random.ts';
@@ -17,28 +17,28 @@ export const TARGETS: readonly Target[] = [
   fastcgi,
   scgi,
   paths,
-  // Only root has anything to lose.
+  // Only root is at risk.
   ...(process.getuid?.() === 0 ? [files, swaps] : []),
 ];
 
 export interface FuzzOptions {
-  /** Of the first case; the next one has the next number. */
+  /** The seed of the first case; each further case adds one. */
   readonly seed: number;
-  /** Cases of a target. Default: any number. */
+  /** Number of cases for a target. Default: unlimited. */
   readonly count?: number;
-  /** Seconds for a target. Default: any. */
+  /** Seconds for a target. Default: unlimited. */
   readonly seconds?: number;
 }
 
-/** At a time, so that what is mixed up has something to be mixed up with. */
+/** Number of concurrent cases, so that a target can mix them up. */
 const CONCURRENCY = 8;
 /** Longer than anything that a case waits for. */
 const HANG_MS = 60_000;
-/** What caches and the compiler may keep; a leak of some hundred bytes a case is more, once there are enough of them. */
+/** Memory that caches and the compiler may keep; a leak of a few hundred bytes per case exceeds it after enough cases. */
 const HEAP_ALLOWANCE = 16 * 1024 * 1024;
 const LONGEST_DUMP = 4096;
 
-/** @returns How many cases there were. @throws Error with seed and bytes for the first that failed. */
+/** @returns The number of cases. @throws Error with seed and bytes for the first one that failed. */
 export async function fuzz(
   target: Target,
   { seed, count = Infinity, seconds = Infinity }: FuzzOptions,
@@ -52,7 +52,7 @@ export async function fuzz(
     const batch = Math.min(CONCURRENCY, count - next);
     await Promise.all(Array.from({ length: batch }, (_, i) => oneCase(target, started, seed + next + i)));
     next += batch;
-    // Some things go only between two turns of the event loop.
+    // Some objects are freed only between two turns of the event loop.
     await new Promise((resolve) => setImmediate(resolve));
     // By now everything has been compiled and cached once.
     if (next >= 100) heap ??= heapUsed();

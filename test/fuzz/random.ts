@@ -1,4 +1,4 @@
-/** Random choices that a seed repeats (mulberry32), and the bytes and texts that break parsers. */
+/** Random choices that a seed repeats (mulberry32), and bytes and texts that break parsers. */
 
 export class Random {
   #state: number;
@@ -7,7 +7,7 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
-  /** From 0 to below 1. */
+  /** A number from 0 (included) to 1 (excluded). */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let mixed = this.#state;
@@ -16,7 +16,7 @@ export class Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000;
   }
 
-  /** A whole number from 0 to below `end`. */
+  /** An integer from 0 (included) to `end` (excluded). */
   below(end: number): number {
     return Math.floor(this.next() * end);
   }
@@ -29,7 +29,7 @@ export class Random {
     return from[this.below(from.length)] as T;
   }
 
-  /** Mostly short, sometimes around the lengths where an encoding changes. */
+  /** Mostly short, sometimes near the lengths where an encoding changes. */
   length(most: number): number {
     const length = this.chance(0.8)
       ? this.below(40)
@@ -43,11 +43,11 @@ export class Random {
     return bytes;
   }
 
-  /** The bytes in pieces, cut anywhere. */
+  /** The bytes, cut into pieces at random. */
   split(bytes: Buffer): Buffer[] {
     const most = this.pick([1, 3, 8, 9, 100, 10_000, bytes.length]);
     const pieces: Buffer[] = [];
-    // A long text byte by byte takes long and finds nothing that its beginning does not.
+    // A long text sent byte by byte takes long, and finds nothing that its first bytes do not.
     const fine = most < 100 && bytes.length > 2000 ? 2000 : bytes.length;
     let at = 0;
     while (at < bytes.length) {
@@ -85,7 +85,7 @@ export class Random {
     return result;
   }
 
-  /** A text of one byte a character that a parser may find hard to read. */
+  /** A text of single-byte characters that a parser may find hard to read. */
   hostileText(): string {
     const piece = (): string =>
       this.pick([

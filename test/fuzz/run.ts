@@ -1,4 +1,4 @@
-/** `npm run fuzz -- [--only TARGET] [--seed N] [--count N] [--seconds N]`: fuzzes each target, 30 seconds if nothing is said. */
+/** `npm run fuzz -- [--only TARGET] [--seed N] [--count N] [--seconds N]`: fuzzes each target, for 30 seconds by default. */
 import { parseArgs } from 'node:util';
 import { fuzz, TARGETS } from './fuzz.ts';
 
@@ -14,7 +14,7 @@ const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : N
 const bounds = values.count === undefined ? { seconds: Number(values.seconds ?? 30) } : { count: Number(values.count) };
 const targets = TARGETS.filter((each) => values.only === undefined || each.name === values.only);
 
-// What escapes a server would end a real process.
+// An uncaught error of a server would end a real process.
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   process.on(event, (error: unknown) => fail(error));
 }

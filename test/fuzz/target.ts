@@ -1,4 +1,4 @@
-/** What can be fuzzed. */
+/** A target of the fuzzer. */
 import type { Random } from './random.ts';
 
 export interface Target {
@@ -8,8 +8,8 @@ export interface Target {
 
 export interface StartedTarget {
   /**
-   * One case. Appends what it feeds the target to `trace` before it does.
-   * @throws Error where the target has done what it must not.
+   * One case. Appends the input to `trace` before it sends it to the target.
+   * @throws Error if the target has done what it must not.
    */
   run(random: Random, trace: Buffer[]): Promise<void>;
   stop(): Promise<void>;

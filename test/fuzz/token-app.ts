@@ -1,6 +1,6 @@
 /**
- * The application behind the live targets. Every request carries a token in its URL, in a header and in its body, and
- * every answer says which it saw, so that two requests that were mixed up show.
+ * The application of the live targets. Every request has a token in its URL, in a header and in its body, and
+ * every response contains the tokens that it saw, which reveals two requests that were mixed up.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { App } from '../../src/protocol/types.ts';
@@ -49,7 +49,7 @@ export interface TokenRequest {
   readonly environ: Readonly<Record<string, string>>;
 }
 
-/** @param nonce of the connection: no other one has it in its tokens. */
+/** @param nonce of the connection: no other connection has it in its tokens. */
 export function tokenRequest(random: Random, nonce: string, number: number, kinds: readonly Kind[]): TokenRequest {
   const kind = random.pick(kinds);
   const token = `T${nonce}-${number}-`;
@@ -73,7 +73,7 @@ export interface TokenAnswer {
   readonly body: Buffer;
 }
 
-/** What is wrong with the answer, if anything is. */
+/** What is wrong with the response, if anything. */
 export function wrongAnswer({ kind, token, body }: TokenRequest, answer: TokenAnswer): string | undefined {
   if (kind === 'throw') return answer.status === 500 ? undefined : `status ${answer.status} for an error`;
   if (answer.status !== 200) return `status ${answer.status}`;
@@ -90,7 +90,7 @@ export function wrongAnswer({ kind, token, body }: TokenRequest, answer: TokenAn
   return got === expected ? undefined : `${got.length} bytes beginning ${JSON.stringify(got.slice(0, 80))}`;
 }
 
-/** Nonces of live connections, to tell a stranger's token from one that a mutation has made up. */
+/** Nonces of live connections, which distinguish the token of another connection from one that a mutation has invented. */
 export class Nonces {
   readonly #live = new Set<string>();
 

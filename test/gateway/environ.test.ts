@@ -15,15 +15,15 @@ function request(rawHeaders: string[], fields: Record<string, unknown> = {}): In
   return req;
 }
 
-// The first test of the file: others fill what is kept.
-test('long names that peers invent are not kept', () => {
+// This must be the first test of the file: others fill the cache.
+test('long invented names are not cached', () => {
   const before = heapUsed();
   for (let i = 0; i < 1000; i++) readHead([`HTTP_X_${i}_${'Y'.repeat(100_000)}`, '1']);
   expect(heapUsed() - before).toBeLessThan(10_000_000);
 });
 
-describe('an environment as the head of a request', () => {
-  test('names', () => {
+describe('the head of a request from its environment', () => {
+  test('has names in the usual spelling', () => {
     expect(
       readHead([
         'HTTP_X_REQUEST_ID',
@@ -40,18 +40,18 @@ describe('an environment as the head of a request', () => {
     ).toEqual(['X-Request-Id', '1', 'Accept-Encoding', 'gzip', 'Content-Type', 'a/b']);
   });
 
-  test('empty content variables are absent headers, an empty cookie is not', () => {
+  test('has no empty content headers, but an empty cookie', () => {
     const head = readHead(['CONTENT_TYPE', '', 'CONTENT_LENGTH', '', 'HTTP_COOKIE', '']);
     expect([head.rawHeaders, head.contentLength]).toEqual([['Cookie', ''], undefined]);
   });
 
-  test('Host twice is once: the operator’s', () => {
+  test('has the last Host if there are two, which is the operator’s', () => {
     const head = readHead(['HTTP_HOST', 'a', 'HTTP_X', '1', 'HTTP_HOST', 'a:8080']);
     expect(head.rawHeaders).toEqual(['Host', 'a:8080', 'X', '1']);
     expect(() => readHead(['HTTP_HOST', 'a\r\nX: y'])).toThrow(BadEnviron);
   });
 
-  test('a header twice is both, of which Node keeps the first where there can be one', () => {
+  test('has both values of a repeated header, of which Node keeps the first for some', () => {
     const twice = (name: string) => [`HTTP_${name}`, 'a/b', `HTTP_${name}`, 'c/d'];
     expect(readHead([...twice('USER_AGENT'), ...twice('REFERER'), ...twice('CONTENT_TYPE')]).rawHeaders).toEqual([
       'User-Agent',
@@ -67,7 +67,7 @@ describe('an environment as the head of a request', () => {
     ]);
   });
 
-  test('Content-Type twice is once; the last of a variable counts', () => {
+  test('has Content-Type once, and the last value of a repeated variable', () => {
     expect(
       readHead([
         'HTTP_CONTENT_TYPE',
@@ -84,7 +84,7 @@ describe('an environment as the head of a request', () => {
     ).toEqual(['Content-Type', 'a/b', 'Content-Length', '6']);
   });
 
-  test('a length that Lighttpd made up is no header', () => {
+  test('has no length that Lighttpd made up', () => {
     const software = ['SERVER_SOFTWARE', 'lighttpd/1.4.69', 'CONTENT_LENGTH', '0'];
     expect(readHead(software)).toMatchObject({ rawHeaders: [], contentLength: 0 });
     expect(readHead([...software, 'HTTP_CONTENT_LENGTH', '0']).rawHeaders).toEqual(['Content-Length', '0']);
@@ -97,11 +97,11 @@ describe('an environment as the head of a request', () => {
     ['HTTP/2.0', 1],
     ['HTTP/3', 1],
     ['', 1],
-  ])('%s', (protocol, minor) => {
+  ])('has the version of %s', (protocol, minor) => {
     expect(readHead(['SERVER_PROTOCOL', protocol]).httpVersionMinor).toBe(minor);
   });
 
-  test('a length of -1, which Caddy says of chunks, is none', () => {
+  test('has no length of -1, which Caddy sets for a chunked body', () => {
     const pairs = ['REQUEST_METHOD', 'POST', 'CONTENT_LENGTH', '-1'];
     const head = readHead([...pairs, 'SERVER_SOFTWARE', 'Caddy/v2.6.2']);
     expect({ length: head.contentLength, headers: head.rawHeaders }).toEqual({
@@ -111,7 +111,7 @@ describe('an environment as the head of a request', () => {
     expect(() => readHead([...pairs, 'SERVER_SOFTWARE', 'nginx/1.22.1'])).toThrow(BadEnviron);
   });
 
-  test('the same names in another order', () => {
+  test('does not depend on the order of names', () => {
     expect(readHead(['HTTP_A', '1', 'HTTP_B', '2']).rawHeaders).toEqual(['A', '1', 'B', '2']);
     expect(readHead(['HTTP_B', '1', 'HTTP_A', '2']).rawHeaders).toEqual(['B', '1', 'A', '2']);
   });
@@ -126,17 +126,17 @@ describe('an environment as the head of a request', () => {
     [['REQUEST_METHOD', 'a b']],
     [['REQUEST_METHOD', '']],
     [Array.from({ length: 4002 }, (_, i) => (i % 2 === 0 ? 'HTTP_X' : 'y'))],
-  ])('refused: %j', (pairs) => {
+  ])('is refused: %j', (pairs) => {
     expect(() => readHead(pairs)).toThrow(BadEnviron);
   });
 
-  test('ten thousand invented names are not kept', () => {
+  test('ten thousand invented names are not cached', () => {
     for (let i = 0; i < 10_000; i++) expect(readHead([`HTTP_N${i}`, 'x']).rawHeaders).toEqual([`N${i}`, 'x']);
   });
 });
 
 describe('variables', () => {
-  test('by name, without a prototype', () => {
+  test('are found by name, without a prototype', () => {
     const environ = environFromPairs([
       'A',
       '1',
@@ -162,15 +162,15 @@ describe('variables', () => {
     ]);
   });
 
-  test('one, even where a value looks like its name', () => {
+  test('are found even if a value equals a name', () => {
     expect(findVariable(['HTTPS', 'on', 'HTTP_X', 'HTTPS'], 'HTTPS')).toBe('on');
     expect(findVariable(['A', 'HTTPS'], 'HTTPS')).toBeUndefined();
     expect(findVariable([], 'HTTPS')).toBeUndefined();
   });
 });
 
-describe('a request as an environment', () => {
-  test('the variables of RFC 3875', () => {
+describe('the environment of a request', () => {
+  test('has the variables of RFC 3875', () => {
     const environ = environFromRequest(
       request(['Host', 'example.test:81', 'X-A', '1', 'X-A', '2', 'Content-Type', 'a/b', 'Content-Length', '3'], {
         method: 'POST',
@@ -202,7 +202,7 @@ describe('a request as an environment', () => {
     expect(environFromRequest(request([name, 'http://evil.test'])).HTTP_PROXY).toBeUndefined();
   });
 
-  test('names with underscores and connection headers are left out', () => {
+  test('has no names with underscores and no connection headers', () => {
     const environ = environFromRequest(
       request([
         'X_Forwarded_For',
@@ -220,7 +220,7 @@ describe('a request as an environment', () => {
     expect(Object.keys(environ).filter((name) => name.startsWith('HTTP_'))).toEqual(['HTTP_X_OK']);
   });
 
-  test('and back', () => {
+  test('converts back to the same head', () => {
     const environ = environFromRequest(request(['Host', 'h', 'Accept', '*/*'], { url: '/a%2Fb?c' }));
     const head = readHead(Object.entries(environ).flat());
     expect([head.url, head.rawHeaders]).toEqual(['/a%2Fb?c', ['Host', 'h', 'Accept', '*/*']]);

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
 import { networks, Peers } from '../../src/net/peers.ts';
 
-describe('who may connect', () => {
+describe('the allowed peers', () => {
   test.each([
     ['10.0.0.5', '10.0.0.5', true],
     ['10.0.0.5', '10.0.0.6', false],
@@ -16,25 +16,28 @@ describe('who may connect', () => {
     ['', '::1', true],
     ['', '::ffff:127.0.0.1', true],
     ['', '10.0.0.5', false],
-  ])('allow %j: %s is %s', (allow, address, admitted) => {
+  ])('with allow %j: %s is %s', (allow, address, admitted) => {
     expect(new Peers(networks.parse(allow)).admits(address)).toBe(admitted);
   });
 
-  test.each(['10.0.0.5', ''])('allow %j: a Unix socket, but not a TCP connection whose peer has gone', (allow) => {
-    const peers = new Peers(networks.parse(allow));
-    expect(peers.admitsConnection({})).toBe(true);
-    expect(peers.admitsConnection({ localAddress: '127.0.0.1' })).toBe(false);
-    expect(peers.admitsConnection({ localAddress: '10.0.0.1', remoteAddress: '10.0.0.5' })).toBe(allow !== '');
-  });
+  test.each(['10.0.0.5', ''])(
+    'with allow %j include a Unix socket, but not a TCP connection whose peer has gone',
+    (allow) => {
+      const peers = new Peers(networks.parse(allow));
+      expect(peers.admitsConnection({})).toBe(true);
+      expect(peers.admitsConnection({ localAddress: '127.0.0.1' })).toBe(false);
+      expect(peers.admitsConnection({ localAddress: '10.0.0.1', remoteAddress: '10.0.0.5' })).toBe(allow !== '');
+    },
+  );
 
   test.each(['10.0.0', 'example.test', '10.0.0.0/33', '::1/129', '1.2.3.4/', '1.2.3.4/5/6', '1.2.3.4/x'])(
-    '%s is no network',
+    'may not contain %s, which is no network',
     (text) => {
       expect(() => networks.parse(text)).toThrow(text);
     },
   );
 
-  test('an open address needs a list', () => {
+  test('are required for an open address', () => {
     const open = { kind: 'tcp', host: '0.0.0.0', port: 9000 } as const;
     expect(() => new Peers(undefined).checkAddress(open, 'FastCGI')).toThrow(ConfigError);
     new Peers(networks.parse('10.0.0.1, 10.0.0.2')).checkAddress(open, 'FastCGI');

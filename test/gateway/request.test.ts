@@ -12,26 +12,26 @@ function request(...more: string[]): GatewayRequest {
   return new GatewayRequest(head, new GatewaySocket(carrier, head));
 }
 
-test('the environment is there whatever prototype a framework gives the request', () => {
+test('req.environ exists whatever prototype a framework gives the request', () => {
   const req = Object.setPrototypeOf(request(), Object.create(IncomingMessage.prototype));
   expect(req.environ.REMOTE_USER).toBe('joan');
   expect(req.environ).toBe(req.environ);
 });
 
-test('originalUrl is what the client asked for below a mount, and absent at the root', () => {
+test('originalUrl is the requested URL below a mount, and absent at the root', () => {
   const mounted = request('SCRIPT_NAME', '/m', 'PATH_INFO', '/b');
   expect([mounted.url, mounted.baseUrl, mounted.originalUrl]).toEqual(['/b', '/m', '/a']);
   expect(request('SCRIPT_NAME', '', 'PATH_INFO', '/b')).not.toHaveProperty('originalUrl');
 });
 
-test('it can be replaced', () => {
+test('req.environ can be replaced', () => {
   const req = request();
   const other = { REMOTE_USER: 'ada' };
   req.environ = other;
   expect(req.environ).toBe(other);
 });
 
-test('requests that came another way have none, and may be given one', () => {
+test('requests of other servers have no environ, and may be given one', () => {
   const req = new IncomingMessage(new Socket()) as IncomingMessage & { environ?: unknown };
   expect(req.environ).toBeUndefined();
   expect(Object.keys(req)).not.toContain('environ');

@@ -1,4 +1,4 @@
-/** `req.socket` behind a gateway, held against the one of Node's own HTTP server: what libraries ask of it. */
+/** `req.socket` behind a gateway, compared with that of Node's own HTTP server: what libraries do with it. */
 import type { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import { Duplex, finished, Readable } from 'node:stream';
@@ -9,7 +9,7 @@ import { fastcgiBackend } from '../contract/backends/fastcgi-backend.ts';
 import { httpBackend } from '../contract/backends/http-backend.ts';
 import { serveFastcgi } from '../servers/fastcgi/serve.ts';
 
-/** Runs `look` on the socket of a request while it is being served. */
+/** Runs `look` on the socket of a request while it is served. */
 async function onSocket<T>(backend: Backend, look: (socket: Socket, req: IncomingMessage) => T): Promise<Awaited<T>> {
   let seen: unknown;
   const served = await backend.start(async (req, res) => {
@@ -22,7 +22,7 @@ async function onSocket<T>(backend: Backend, look: (socket: Socket, req: Incomin
   return seen as Awaited<T>;
 }
 
-/** Public names of a `net.Socket` with the type of what they hold, but for those that depend on the system. */
+/** Public names of a `net.Socket` with the types of their values, except those that depend on the system. */
 function shape(socket: Socket): Record<string, string> {
   const shape: Record<string, string> = Object.create(null);
   for (
@@ -33,7 +33,7 @@ function shape(socket: Socket): Record<string, string> {
     for (const name of Object.getOwnPropertyNames(each)) {
       if (name.startsWith('_') || name === 'server' || name === 'parser' || name === 'on') continue;
       const value: unknown = Reflect.get(socket, name);
-      // Absent and not known yet are the same to an application.
+      // Absent and not known yet look the same to an application.
       if (value !== undefined && value !== null && name !== 'constructor') shape[name] ??= typeof value;
     }
   }
@@ -63,7 +63,7 @@ describe('req.socket', () => {
     [{ HTTPS: 'off', REQUEST_SCHEME: 'https' }, false],
     [{ HTTPS: '', REQUEST_SCHEME: 'http' }, false],
     [{ HTTP_HTTPS: 'on', HTTP_REQUEST_SCHEME: 'https' }, false],
-  ])('is a TLSSocket where the client speaks TLS: %j', async (environ, secure) => {
+  ])('is a TLSSocket if the client uses TLS: %j', async (environ, secure) => {
     const served = await serveFastcgi((req, res) => {
       const { socket } = req;
       const tls = socket instanceof TLSSocket;
@@ -82,7 +82,7 @@ describe('req.socket', () => {
     await served.close();
   });
 
-  test.each([httpBackend, fastcgiBackend])('takes what libraries do to it: $name', async (backend) => {
+  test.each([httpBackend, fastcgiBackend])('supports what libraries do with it: $name', async (backend) => {
     const result = await onSocket(backend, (socket) => {
       const nothing = (): void => {};
       for (const event of ['error', 'close', 'drain', 'timeout', 'end', 'finish']) {

@@ -20,12 +20,12 @@ describe('nginx, which does not split the path', () => {
     ['/a/b?x', '/a/b', '/a/b?x'],
     ['/a%2Fb', '/a/b', '/a%2Fb'],
     ['/x/', '/x/', '/x/'],
-  ])('%s', (requestUri, scriptName, url) => {
+  ])('%s is the whole path', (requestUri, scriptName, url) => {
     expect(target({ requestUri, scriptName })).toEqual([url, '', url]);
     expect(target({ requestUri, scriptName, pathInfo: '' })).toEqual([url, '', url]);
   });
 
-  test('with its own split', () => {
+  test('splits the path if it is configured to', () => {
     expect(target({ requestUri: '/proxy/s%20t?x', scriptName: '/proxy', pathInfo: '/s t' })).toEqual([
       '/s%20t?x',
       '/proxy',
@@ -33,7 +33,7 @@ describe('nginx, which does not split the path', () => {
     ]);
   });
 
-  test('with a script name of its own', () => {
+  test('may have its own script name', () => {
     expect(target({ requestUri: '/other', scriptName: '/app', mount: '/app' })).toEqual(['/', '/app', '/other']);
   });
 });
@@ -49,27 +49,27 @@ describe('Apache, which cuts SCRIPT_NAME before the last double slash', () => {
     ['/shop/x/../a//b', '/shop/a', '/a//b', ['/a//b', '/shop', '/shop/x/../a//b']],
     ['/shop//a', '/shop', '//a', ['//a', '/shop', '/shop//a']],
     ['/shop/a/a//b', '/shop/a', '/a//b', ['/a//b', '/shop/a', '/shop/a/a//b']],
-  ])('%s', (requestUri, scriptName, pathInfo, expected) => {
+  ])('%s keeps its mount', (requestUri, scriptName, pathInfo, expected) => {
     const queryString = requestUri.split('?')[1] ?? '';
     expect(target({ ...apache, requestUri, scriptName, pathInfo, queryString })).toEqual(expected);
   });
 
-  test('with a script name of its own', () => {
+  test('may have its own script name', () => {
     const asked = { requestUri: '/shop/a//b', scriptName: '/shop/a', pathInfo: '/a//b' };
     expect(target({ ...apache, ...asked, mount: '/shop' })).toEqual(['/a//b', '/shop', '/shop/a//b']);
   });
 });
 
-describe('a script that the client knows nothing of', () => {
+describe('a script that is not part of the URL', () => {
   test.each([
     ['/', '/', '/'],
     ['/foo%20x/b%2Fc?q', '/foo x/b/c', '/foo%20x/b%2Fc?q'],
     ['/a//b', '/a/b', '/a//b'],
-  ])('%s', (requestUri, pathInfo, url) => {
+  ])('%s is the whole path', (requestUri, pathInfo, url) => {
     expect(target({ requestUri, scriptName: '/index.fcgi', pathInfo })).toEqual([url, '', url]);
   });
 
-  test('unless the client names it, or the setting does', () => {
+  test('is the mount if the client’s path or the setting contains it', () => {
     const asked = { requestUri: '/index.fcgi/a%2Fb', scriptName: '/index.fcgi', pathInfo: '/a/b' };
     expect(target(asked)).toEqual(['/a%2Fb', '/index.fcgi', '/index.fcgi/a%2Fb']);
     expect(target({ requestUri: '/a', scriptName: '/app', pathInfo: '/a', mount: '/app' })).toEqual([
@@ -79,7 +79,7 @@ describe('a script that the client knows nothing of', () => {
     ]);
   });
 
-  test('and not where the path was rewritten to another one', () => {
+  test('is not assumed if the path was rewritten', () => {
     expect(target({ requestUri: '/a', scriptName: '/app', pathInfo: '/b' })).toEqual(['/b', '/app', '/a']);
   });
 });
@@ -93,7 +93,7 @@ describe('lighttpd, as 1.4.69 sends it', () => {
     ['/proxy/a%2Fb/c%20d', '/proxy', '/a/b/c d', ['/a%2Fb/c%20d', '/proxy', '/proxy/a%2Fb/c%20d']],
     ['/', '/', undefined, ['/', '', '/']],
     ['/x', '', '/x', ['/x', '', '/x']],
-  ])('%s', (requestUri, scriptName, pathInfo, expected) => {
+  ])('%s keeps its mount', (requestUri, scriptName, pathInfo, expected) => {
     const queryString = requestUri.split('?')[1] ?? '';
     expect(target({ requestUri, scriptName, pathInfo, queryString, ...lighttpd })).toEqual(expected);
   });
@@ -104,9 +104,12 @@ describe('lighttpd, as 1.4.69 sends it', () => {
     ['/x/', '/x', '/', '/x/'],
     ['/a/b?q', '/a', '/b', '/a/b?q'],
     ['/a%2Fb/c%20d', '/a', '/b/c d', '/a%2Fb/c%20d'],
-  ])('at the root without fix-root-scriptname, with the mount told: %s', (requestUri, scriptName, pathInfo, url) => {
-    expect(target({ requestUri, scriptName, pathInfo, mount: '/', ...lighttpd })).toEqual([url, '', requestUri]);
-  });
+  ])(
+    'at the root without fix-root-scriptname, with the mount configured: %s',
+    (requestUri, scriptName, pathInfo, url) => {
+      expect(target({ requestUri, scriptName, pathInfo, mount: '/', ...lighttpd })).toEqual([url, '', requestUri]);
+    },
+  );
 });
 
 describe('without REQUEST_URI', () => {
@@ -128,11 +131,11 @@ describe('without REQUEST_URI', () => {
 
 describe('the client’s spelling is kept where the web server', () => {
   test.each([
-    ['takes slashes in a row for one', '/app/a//b%20c', '/app', '/a/b c', '/a//b%20c'],
-    ['does so at the root', '/a///b?x', '', '/a/b', '/a///b?x'],
-    ['undoes all but %2F', '/app/a%2Fb%20c', '/app', '/a%2Fb c', '/a%2Fb%20c'],
-    ['undoes nothing', '/app/a%20b%2541', '/app', '/a%20b%2541', '/a%20b%2541'],
-    ['undoes all but %2f, and takes slashes for one', '/app/a%2fb//c', '/app', '/a%2fb/c', '/a%2fb//c'],
+    ['merges slashes', '/app/a//b%20c', '/app', '/a/b c', '/a//b%20c'],
+    ['merges slashes at the root', '/a///b?x', '', '/a/b', '/a///b?x'],
+    ['decodes all but %2F', '/app/a%2Fb%20c', '/app', '/a%2Fb c', '/a%2Fb%20c'],
+    ['decodes nothing', '/app/a%20b%2541', '/app', '/a%20b%2541', '/a%20b%2541'],
+    ['decodes all but %2f, and merges slashes', '/app/a%2fb//c', '/app', '/a%2fb/c', '/a%2fb//c'],
   ])('%s', (_what, requestUri, scriptName, pathInfo, url) => {
     expect(target({ requestUri, scriptName, pathInfo })).toEqual([url, scriptName, requestUri]);
   });
@@ -142,12 +145,12 @@ describe('the client’s spelling is kept where the web server', () => {
     ['//app/b', '/app', '/b', '/b'],
     ['/app/x%252Fy', '/app', '/z', '/z'],
     ['/app/a%41', '/app', '/a%2541', '/a%252541'],
-  ])('and not where it means another path: %s', (requestUri, scriptName, pathInfo, url) => {
+  ])('but not if it means another path: %s', (requestUri, scriptName, pathInfo, url) => {
     expect(target({ requestUri, scriptName, pathInfo })).toEqual([url, scriptName, requestUri]);
   });
 });
 
-test('a rewritten path is what the application routes on', () => {
+test('the application routes on a rewritten path', () => {
   expect(target({ requestUri: '/old?x=1', scriptName: '/app', pathInfo: '/new', queryString: 'x=2' })).toEqual([
     '/new?x=2',
     '/app',
@@ -155,6 +158,9 @@ test('a rewritten path is what the application routes on', () => {
   ]);
 });
 
-test.each(['/a b', '/a\r\nX: y', '/a\0', '/a\x7f'])('a target that no request line could hold: %j', (requestUri) => {
-  expect(target({ requestUri, scriptName: '/clean' })).toEqual(['/clean', '', '/clean']);
-});
+test.each(['/a b', '/a\r\nX: y', '/a\0', '/a\x7f'])(
+  'a target that cannot be in a request line is refused: %j',
+  (requestUri) => {
+    expect(target({ requestUri, scriptName: '/clean' })).toEqual(['/clean', '', '/clean']);
+  },
+);

@@ -1,4 +1,4 @@
-/** Connections without sockets, with sockets that were made later, and with sockets from the start: the same to their user. */
+/** Connections without sockets, with sockets that are created later, and with sockets from the start: they behave the same. */
 import { channel } from 'node:diagnostics_channel';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -10,11 +10,11 @@ import { temporaryDirectory } from '../helpers/directory.ts';
 import { signal } from '../helpers/programs/signal.ts';
 import { received } from '../helpers/requests/received.ts';
 
-test('this Node has what it is built on', () => {
+test('this Node has the internals that direct connections need', () => {
   expect(direct).toEqual({ reads: true, writes: true, accepts: true });
 });
 
-/** Notes what it is told. */
+/** Records what it is told. */
 class User implements ConnectionUser {
   text = '';
   readonly errors: string[] = [];
@@ -55,7 +55,7 @@ class User implements ConnectionUser {
 
 const WAYS = {
   'without a socket': { own: true, asks: false },
-  'with a socket that was made later': { own: true, asks: true },
+  'with a socket that was created later': { own: true, asks: true },
   'with a socket from the start': { own: false, asks: false },
 };
 
@@ -94,7 +94,7 @@ describe.each(Object.entries(WAYS))('%s', (_name, { own, asks }) => {
       expect(connection.write(data, (_of: undefined, error?: Error) => resolve(error), undefined)).toBe(true);
     });
 
-  test('reading: what comes, and the end', async () => {
+  test('reading: delivers the data and the end', async () => {
     client.write('abc');
     await user.has(3);
     client.write('def');
@@ -105,13 +105,13 @@ describe.each(Object.entries(WAYS))('%s', (_name, { own, asks }) => {
     expect(connection.destroyed).toBe(false);
   });
 
-  test('reading: nothing while it is paused', async () => {
+  test('reading: delivers nothing while it is paused', async () => {
     const size = 4 * 1024 * 1024;
     user.onData = () => {
       user.onData = undefined;
       connection.pause();
       setTimeout(() => {
-        // One read may have been under way.
+        // One read may have been in progress.
         expect(user.text.length).toBeLessThan(size / 2);
         connection.resume();
       }, 50);
@@ -120,7 +120,7 @@ describe.each(Object.entries(WAYS))('%s', (_name, { own, asks }) => {
     await user.has(size);
   });
 
-  test('reading: a socket that is made within the call has what comes later', async () => {
+  test('reading: a socket that is created within the call gets the data that follows', async () => {
     user.onData = () => void connection.socket;
     client.write('abc');
     await user.has(3);
@@ -129,7 +129,7 @@ describe.each(Object.entries(WAYS))('%s', (_name, { own, asks }) => {
     expect(user.text).toBe('abcdef');
   });
 
-  test('the end is seen again by a socket that is made after it', async () => {
+  test('a socket that is created after the end sees the end too', async () => {
     client.end();
     await user.hasEnded.fired;
     const all = received(client, 3);
@@ -140,7 +140,7 @@ describe.each(Object.entries(WAYS))('%s', (_name, { own, asks }) => {
     await user.hasClosed.fired;
   });
 
-  test('writing: texts and bytes leave in order with what the socket writes itself', async () => {
+  test('writing: texts and bytes are sent in order with what the socket writes itself', async () => {
     const text = received(client, 9);
     const done = [written('ab\xff'), written(Buffer.from('def'))];
     connection.socket.write('ghi');
@@ -150,7 +150,7 @@ describe.each(Object.entries(WAYS))('%s', (_name, { own, asks }) => {
     expect(connection.hasUnsent).toBe(false);
   });
 
-  test('writing: waits for a peer that does not read, and leaves what follows to the socket', async () => {
+  test('writing: waits for a peer that does not read, and leaves further writes to the socket', async () => {
     const piece = 'x'.repeat(16 * 1024);
     let pieces = 0;
     while (!connection.hasUnsent) {
@@ -165,7 +165,7 @@ describe.each(Object.entries(WAYS))('%s', (_name, { own, asks }) => {
     expect(connection.hasUnsent).toBe(false);
   });
 
-  test('writing: what waited is lost when it is destroyed', async () => {
+  test('writing: what has not been sent is lost when it is destroyed', async () => {
     const outcomes: (Error | undefined)[] = [];
     const piece = Buffer.alloc(16 * 1024);
     while (!connection.hasUnsent)
@@ -185,7 +185,7 @@ describe.each(Object.entries(WAYS))('%s', (_name, { own, asks }) => {
     expect(user.errors).toEqual(['write EPIPE']);
   });
 
-  test('writing: declines long pieces, and what comes after the end', async () => {
+  test('writing: declines long chunks, and chunks after the end', async () => {
     expect(connection.write('x'.repeat(16 * 1024 + 1), () => {}, undefined)).toBe(false);
     connection.destroy();
     expect(connection.write('x', () => {}, undefined)).toBe(false);
@@ -195,7 +195,7 @@ describe.each(Object.entries(WAYS))('%s', (_name, { own, asks }) => {
     expect(user.errors).toEqual([]);
   });
 
-  test('closing: once, in a later tick, with what it has read and written', async () => {
+  test('closing: emits close once, in a later tick, with the bytes that it has read and written', async () => {
     const counts: number[][] = [];
     connection.once('close', () => counts.push([connection.bytesRead, connection.bytesWritten]));
     client.write('abc');
@@ -210,7 +210,7 @@ describe.each(Object.entries(WAYS))('%s', (_name, { own, asks }) => {
 });
 
 describe('accepting', () => {
-  /** A connection over TCP, as a listener of paster's passes it on. */
+  /** A connection over TCP, as one of paster's listeners passes it on. */
   async function accept(
     begun: () => void = () => {},
   ): Promise<{ connection: Connection; client: Socket; observed: OpenConnection[] }> {
@@ -246,12 +246,12 @@ describe('accepting', () => {
     expect(user.errors).toEqual(['read ECONNRESET']);
   });
 
-  test('connections have sockets while Node’s diagnostics channel for them has a subscriber', async () => {
+  test('connections have sockets while Node’s diagnostics channel for sockets has a subscriber', async () => {
     const sockets: unknown[] = [];
     const subscribe = (message: unknown): void => void sockets.push((message as { socket: unknown }).socket);
     onTestFinished(() => void channel('net.server.socket').unsubscribe(subscribe));
     const { connection } = await accept(() => channel('net.server.socket').subscribe(subscribe));
-    // It is published after 'connection' has been emitted.
+    // Node publishes it after it has emitted 'connection'.
     await new Promise((resolve) => setImmediate(resolve));
     expect(sockets).toHaveLength(1);
     expect(sockets[0]).toBe(connection.socket);

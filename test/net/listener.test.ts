@@ -41,7 +41,7 @@ function portOf({ address }: { address: Address }): number {
   return address.kind === 'tcp' ? address.port : 0;
 }
 
-/** Sends a text and reads what comes back. */
+/** Sends a text and reads the response. */
 function exchange(to: { port: number } | { path: string }, text = 'x'): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(to, () => socket.end(text));
@@ -62,15 +62,15 @@ async function untilConnected({ server }: Listener): Promise<void> {
 
 const echo = (socket: Socket) => socket.on('error', () => {}).pipe(socket);
 
-describe('a socket that is bound, and does not listen yet', () => {
-  test.each(['tcp', 'unix'] as const)('another process that has it makes it listen: %s', async (kind) => {
+describe('a socket that is bound, but does not listen yet', () => {
+  test.each(['tcp', 'unix'] as const)('starts listening in another process that has inherited it: %s', async (kind) => {
     const path = join(directory, 'held');
     const socket = await bindSocket(kind === 'tcp' ? LOCAL : { kind, path });
     open.push(socket);
     const to = kind === 'tcp' ? { port: portOf(socket) } : { path };
     await expect(exchange(to)).rejects.toThrow(kind === 'tcp' ? 'ECONNREFUSED' : 'ENOENT');
     const asked: [number, number][] = [];
-    // This worker claims to have listened, but has not.
+    // This worker claims that it listens, but does not.
     await socket.listen(async (...args) => asked.push(args) > 0);
     expect(asked).toEqual([[socket.fd, socket.backlog]]);
     await expect(exchange(to)).rejects.toThrow('ECONNREFUSED');
@@ -83,7 +83,7 @@ describe('a socket that is bound, and does not listen yet', () => {
     child.kill('SIGKILL');
   });
 
-  test('a file that another server listens on stays as it is', async () => {
+  test('leaves the socket file of another server alone', async () => {
     const path = join(directory, 'taken');
     await listen({ kind: 'unix', path });
     const socket = await bindSocket({ kind: 'unix', path });
@@ -94,14 +94,14 @@ describe('a socket that is bound, and does not listen yet', () => {
 });
 
 describe('TCP', () => {
-  test('the port is filled in and the server listens', async () => {
+  test('the address has the actual port, and the server listens', async () => {
     const listener = await listen(LOCAL);
     listener.server.on('connection', echo);
     expect(portOf(listener)).toBeGreaterThan(0);
     expect(await exchange({ port: portOf(listener) }, 'hello')).toBe('hello');
   });
 
-  test('a connection that comes before its handler waits for it', async () => {
+  test('a connection that arrives before its handler is kept for it', async () => {
     const listener = await listen(LOCAL);
     const answer = exchange({ port: portOf(listener) }, 'early');
     await untilConnected(listener);
@@ -110,7 +110,7 @@ describe('TCP', () => {
     expect(await exchange({ port: portOf(listener) }, 'late')).toBe('late');
   });
 
-  test('so does an HTTP request', async () => {
+  test('an HTTP request that arrives before its handler is kept for it', async () => {
     const listener = await listen(LOCAL);
     const answer = fetch(`http://127.0.0.1:${portOf(listener)}/`, { method: 'POST', body: 'x'.repeat(100_000) });
     await untilConnected(listener);
@@ -123,7 +123,7 @@ describe('TCP', () => {
     expect(await (await answer).text()).toBe('100000');
   });
 
-  test('a peer that resets while it waits does no harm', async () => {
+  test('a peer that resets a waiting connection does no harm', async () => {
     const listener = await listen(LOCAL);
     const socket = connect(portOf(listener), '127.0.0.1');
     await new Promise((resolve) => socket.write('x', resolve));
@@ -136,7 +136,7 @@ describe('TCP', () => {
   test.each([
     ['openListener', openListener],
     ['holdSocket', holdSocket],
-  ])('%s: a port that is taken', async (_name, take) => {
+  ])('%s: a port in use is an error', async (_name, take) => {
     const first = await listen(LOCAL);
     const error = await take({ kind: 'tcp', host: '127.0.0.1', port: portOf(first) }).catch((reason) => reason);
     expect(error).toBeInstanceOf(RunError);
@@ -147,7 +147,7 @@ describe('TCP', () => {
   test.each([
     ['192.0.2.1', /192\.0\.2\.1 is not an address of this machine/],
     ['no-such-host.invalid', /the host name no-such-host\.invalid is unknown/],
-  ])('%s is refused in words', async (host, message) => {
+  ])('%s is an error that says why', async (host, message) => {
     await expect(openListener({ kind: 'tcp', host, port: 0 })).rejects.toThrow(message);
     await expect(holdSocket({ kind: 'tcp', host, port: 0 })).rejects.toThrow(message);
   });
@@ -167,7 +167,7 @@ describe('a held socket', () => {
     second.kill('SIGKILL');
   });
 
-  test('closing an adopted Unix socket removes no file, closing the held one does', async () => {
+  test('closing an adopted Unix socket keeps the file, closing the held one removes it', async () => {
     const path = join(directory, 's');
     const held = await hold({ kind: 'unix', path });
     const child = await adoptInChild(held.fd);
@@ -188,7 +188,7 @@ function adoptInChild(fd: number): Promise<ChildProcess> {
 }
 
 describe('a descriptor', () => {
-  test('that is no socket', async () => {
+  test('that is no socket is an error', async () => {
     const fd = openSync(import.meta.filename, 'r');
     for (const take of [openListener, holdSocket]) {
       const error = await take({ kind: 'fd', fd }).catch((reason) => reason);
@@ -198,24 +198,24 @@ describe('a descriptor', () => {
     closeSync(fd);
   });
 
-  test('that is not open at all', async () => {
+  test('that is not open is an error', async () => {
     await expect(openListener({ kind: 'fd', fd: 4000 })).rejects.toThrow('descriptor 4000 is not a listening socket');
     await expect(holdSocket({ kind: 'fd', fd: 4000 })).rejects.toThrow('descriptor 4000 is not a listening socket');
   });
 
-  test('that listens is adopted, and tells its port', async () => {
+  test('that listens is adopted, with its port', async () => {
     const held = await hold(LOCAL);
     const listener = await adoptListener(held.fd, { kind: 'fd', fd: held.fd });
     expect(portOf(listener)).toBe(portOf(held));
     listener.server.on('connection', echo);
     expect(await exchange({ port: portOf(listener) }, 'hi')).toBe('hi');
-    // One descriptor in two handles of one process: only the held one closes it.
+    // The process has two handles for one descriptor: only the held one closes it.
     open.splice(0);
     await listener.close();
   });
 });
 
-test('an impossible owner is an error in the configuration', async () => {
+test('an unknown owner is an error in the configuration', async () => {
   const address: Address = { kind: 'unix', path: join(directory, 's') };
   for (const take of [openListener, holdSocket]) {
     await expect(take(address, { owner: 'no-such-user' })).rejects.toThrow(ConfigError);

@@ -1,4 +1,4 @@
-/** What paster finds of Node, what it does where a part is missing or behaves otherwise, and the switch that tests use. */
+/** Which internals of Node paster finds, what it does if one is missing or behaves differently, and the switch for tests. */
 import { once } from 'node:events';
 import { IncomingMessage, ServerResponse } from 'node:http';
 import net, { Socket } from 'node:net';
@@ -8,14 +8,14 @@ const SWITCH = 'PASTER_WITHOUT_INTERNALS';
 
 const request = (): IncomingMessage => new IncomingMessage(new Socket());
 
-/** Copies of the modules that have tested nothing yet. */
+/** Copies of the modules that have not tested anything yet. */
 const load = async () => ({
   ...(await import('../../src/net/node-internals/handles.ts')),
   ...(await import('../../src/net/node-internals/messages.ts')),
 });
 const loadStreams = () => import('../../src/net/direct/stream-internals.ts');
 
-/** What the tests of a new copy of the module say. */
+/** The results of the tests of a new copy of the module. */
 async function found() {
   const [internals, streams] = [await load(), await loadStreams()];
   return {
@@ -29,7 +29,7 @@ async function found() {
   };
 }
 
-/** Replaces a member of Node's for one test. */
+/** Replaces a member of an object of Node for one test. */
 function replace(target: object, name: string, value: unknown): void {
   const before = Object.getOwnPropertyDescriptor(target, name);
   onTestFinished(() => {
@@ -74,15 +74,15 @@ describe('internals of Node', () => {
     expect(await found()).toEqual({ ...ALL, request: false, listen: false });
   });
 
-  test('are not used if header lines go elsewhere', async () => {
+  test('are not used if header lines are stored elsewhere', async () => {
     replace(IncomingMessage.prototype, '_addHeaderLines', () => {});
     expect(await found()).toMatchObject({ request: false, head: true });
   });
 
-  test('are not used if the head of a response is made elsewhere', async () => {
+  test('are not used if the head of a response is stored elsewhere', async () => {
     const { writeHead } = ServerResponse.prototype;
     replace(ServerResponse.prototype, 'writeHead', function _storeHeader(this: ServerResponse, status: number) {
-      // As a Node would that calls its own function instead of the method of the response.
+      // Like a Node that calls its own function instead of the method of the response.
       const own = Object.getOwnPropertyDescriptor(this, '_storeHeader');
       Reflect.deleteProperty(this, '_storeHeader');
       writeHead.call(this, status);
@@ -91,7 +91,7 @@ describe('internals of Node', () => {
     expect(await found()).toMatchObject({ head: false, end: false, request: true });
   });
 
-  test('are not used if a response has its headers elsewhere', async () => {
+  test('are not used if the headers of a response are stored elsewhere', async () => {
     replace(ServerResponse.prototype, 'getHeader', () => undefined);
     expect(await found()).toMatchObject({ head: true, end: false });
   });
@@ -101,7 +101,7 @@ describe('internals of Node', () => {
     expect(await found()).toEqual({ ...ALL, write: false, accept: false });
   });
 
-  test('connections have sockets from the start if Node’s function for them does something else', async () => {
+  test('connections have sockets from the start if Node handles accepted connections differently', async () => {
     const { takeHandles } = await loadStreams();
     const server = net.createServer().listen(0, '127.0.0.1');
     onTestFinished(() => void server.close());
@@ -115,7 +115,7 @@ describe('internals of Node', () => {
     expect(takeHandles(net.createServer(), () => {})).toBe(false);
   });
 
-  test('what waits on a socket without a handle is not known', async () => {
+  test('the amount of unsent data is unknown for a socket without a handle', async () => {
     const { bytesDispatched, takeHandle, writeProgress } = await load();
     const { streamHandle } = await loadStreams();
     const socket = new Socket();

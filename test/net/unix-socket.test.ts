@@ -31,7 +31,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-/** Leaves a socket behind on which no process listens, as a killed process does. */
+/** Leaves a stale socket behind, as a killed process does. */
 function leaveStale(): void {
   execFileSync(
     process.execPath,
@@ -47,7 +47,7 @@ function tryToLeaveStale(): void {
   try {
     leaveStale();
   } catch {
-    // It ends by a signal.
+    // The process ends by a signal.
   }
   expect(lstatSync(path).isSocket()).toBe(true);
 }
@@ -66,7 +66,7 @@ describe.each([
   ['openListener', (options?: BindOptions) => openListener({ kind: 'unix', path }, options)],
   ['holdSocket', (options?: BindOptions) => holdSocket({ kind: 'unix', path }, options)],
 ] as const)('%s', (_name, open) => {
-  test('makes one file of mode 660 and removes it', async () => {
+  test('creates one file of mode 660 and removes it', async () => {
     const socket = await open();
     expect(readdirSync(directory)).toEqual(['app.sock']);
     expect(statSync(path).mode & 0o777).toBe(0o660);
@@ -79,19 +79,19 @@ describe.each([
     [{ mode: 0o600 }, 0o600],
     [{ umask: 0o111 }, 0o666],
     [{ umask: 0o007 }, 0o770],
-  ])('%o', async (options, mode) => {
+  ])('has the mode of %o', async (options, mode) => {
     const socket = await open(options);
     expect(statSync(path).mode & 0o777).toBe(mode);
     await socket.close();
   });
 
-  test("leaves this process's umask as it was", async () => {
+  test("leaves this process's umask unchanged", async () => {
     const before = process.umask();
     await (await open()).close();
     expect(process.umask()).toBe(before);
   });
 
-  test.runIf(requireRoot())('gives it to an owner and a group', async () => {
+  test.runIf(requireRoot())('sets an owner and a group', async () => {
     const socket = await open({ owner: 'nobody', group: 1 });
     expect(statSync(path)).toMatchObject({ uid: Number(execFileSync('id', ['-u', 'nobody'])), gid: 1 });
     await socket.close();
@@ -105,7 +105,7 @@ describe.each([
     expect(readdirSync(directory)).toEqual([]);
   });
 
-  test('never takes a live one over', async () => {
+  test('never replaces a live socket', async () => {
     const first = await open();
     const error = await open().catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(RunError);
@@ -115,7 +115,7 @@ describe.each([
     expect(readdirSync(directory)).toEqual([]);
   });
 
-  test('nor one of another program', async () => {
+  test('never replaces a live socket of another program', async () => {
     const server = createServer().listen(path);
     await new Promise((resolve) => server.once('listening', resolve));
     await expect(open()).rejects.toThrow('is in use by another program');
@@ -127,14 +127,14 @@ describe.each([
     ['a file', () => writeFileSync(path, 'precious'), () => expect(readFileSync(path, 'utf8')).toBe('precious')],
     ['a directory', () => mkdirSync(path), () => expect(statSync(path).isDirectory()).toBe(true)],
     ['a symbolic link', () => symlinkSync('/nowhere', path), () => expect(lstatSync(path).isSymbolicLink()).toBe(true)],
-  ])('leaves %s alone', async (kind, make, check) => {
+  ])('refuses to replace %s', async (kind, make, check) => {
     make();
     await expect(open()).rejects.toThrow(`${path} is ${kind}, not a socket: it is left alone`);
     check();
     expect(readdirSync(directory)).toEqual(['app.sock']);
   });
 
-  test('does not remove what has taken its place', async () => {
+  test('does not remove a file that has replaced its own', async () => {
     const first = await open();
     unlinkSync(path);
     const second = await open();
@@ -144,7 +144,7 @@ describe.each([
     expect(existsSync(path)).toBe(false);
   });
 
-  test('a directory that is missing', async () => {
+  test('reports a missing directory', async () => {
     path = join(directory, 'var', 'app.sock');
     const error = await open().catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(RunError);
@@ -154,7 +154,7 @@ describe.each([
     });
   });
 
-  test('a path of the full length works, one byte more is refused', async () => {
+  test('accepts a path of the maximum length, and refuses one byte more', async () => {
     const longest = platform() === 'darwin' ? 103 : 107;
     path = join(directory, 's'.repeat(longest - directory.length - 1));
     const socket = await open();
@@ -166,7 +166,7 @@ describe.each([
     expect(String(error)).toContain(`is too long: ${longest + 1} bytes, ${longest} are possible`);
   });
 
-  test('of several that start at once over a stale socket, one gets it', async () => {
+  test('of several processes that start at once over a stale socket, only one gets it', async () => {
     tryToLeaveStale();
     const started = await Promise.allSettled(Array.from({ length: 8 }, () => open()));
     const winners = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
@@ -178,15 +178,15 @@ describe.each([
   });
 });
 
-test("closing the server that was handed out removes the file, as Node's own would", async () => {
+test('closing the returned server removes the file, like a server of Node', async () => {
   const listener = await openListener({ kind: 'unix', path });
   expect(listener.server.address()).toBe(path);
   listener.server.close();
   expect(existsSync(path)).toBe(false);
 });
 
-test('a name of one letter is never met by its own temporary name', async () => {
-  // One in 36 would be, each time.
+test('a name of one letter never equals its own temporary name', async () => {
+  // By chance it would, once in 36 times.
   for (let time = 0; time < 200; time++) {
     const { file } = await bindUnderTemporaryName(join(directory, 's'), (name) => name);
     expect(file).not.toBe(join(directory, 's'));

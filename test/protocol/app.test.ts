@@ -1,4 +1,4 @@
-/** Every shape of application, over a real HTTP server, as it would be without paster. */
+/** Every kind of application, over a real HTTP server, with the same responses as without paster. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
@@ -113,7 +113,7 @@ const SHAPES: Record<string, () => AppLike | Promise<AppLike>> = {
 };
 
 describe.each(Object.entries(SHAPES))('%s', (_name, make) => {
-  test('answers as itself', async () => {
+  test('responds as it does by itself', async () => {
     const url = await listen(await toApp(await make()));
     const hello = await fetch(`${url}/hello?name=a%20b`);
     expect([hello.status, await hello.text()]).toEqual([200, 'hello a b']);
@@ -132,7 +132,7 @@ describe.each([
   ['Express 5', () => express.Router()],
   ['Express 4', () => express4.Router()],
 ])('a router of %s', (_name, make) => {
-  test('is an application: what it does not answer is not found, what it fails at is a failure', async () => {
+  test('is an application: unhandled requests respond 404, and errors 500', async () => {
     const router = make();
     router.get('/hello', (_req, res) => void res.end('hello'));
     router.get('/fail', (_req, _res, next) => next(new Error('on purpose')));
@@ -143,7 +143,7 @@ describe.each([
   });
 });
 
-/** As Polka's: what 0.5 takes for its third argument is a parsed URL, and what 1.0 takes is called in place of its handlers. */
+/** Like Polka: 0.5 expects a parsed URL as its third argument, and 1.0 calls the third argument instead of its handlers. */
 class PolkaLike {
   constructor() {
     this.handler = this.handler.bind(this);
@@ -166,7 +166,7 @@ test.each([
 describe('the third argument', () => {
   type Handler = (req: IncomingMessage, res: ServerResponse, third?: never) => void;
 
-  /** As `app.getRequestHandler()` of Next 15 and 16, which passes what it is given to `url.format()`. */
+  /** Like `app.getRequestHandler()` of Next 15 and 16, which passes its argument to `url.format()`. */
   const nextHandler = async (req: IncomingMessage, res: ServerResponse, parsedUrl?: never): Promise<void> => {
     if (parsedUrl) req.url = formatUrl(parsedUrl);
     res.end(req.url);
@@ -194,11 +194,8 @@ describe('the third argument', () => {
 
   test.each<[string, object]>([
     ['async middleware', async (_req: unknown, _res: unknown, next: () => void) => next()],
-    [
-      'middleware whose names were minified',
-      (_a: unknown, b: { destroyed: boolean }, c: () => void) => b.destroyed || c(),
-    ],
-    ['middleware with another name for it', (_req: unknown, _res: unknown, done: () => void) => done()],
+    ['middleware with minified names', (_a: unknown, b: { destroyed: boolean }, c: () => void) => b.destroyed || c()],
+    ['middleware with another parameter name', (_req: unknown, _res: unknown, done: () => void) => done()],
     ['a bound router', Reflect.get(router, 'handle').bind(router)],
   ])('is next() for %s', async (_what, middleware) => {
     const url = await listen(await toApp(middleware));
@@ -206,7 +203,7 @@ describe('the third argument', () => {
   });
 });
 
-test('Connect middleware for errors is no application', async () => {
+test('Connect middleware for errors is not an application', async () => {
   const onError = (_error: Error, _req: unknown, _res: unknown, _next: unknown) => {};
   await expect(toApp(onError)).rejects.toThrow(
     expect.objectContaining({
@@ -229,12 +226,12 @@ test.each([
   ['text', 'the text "text"'],
   [{ a: 1 }, 'an object with a'],
   [Promise.resolve(), 'a promise'],
-])('%s is no application', async (value, found) => {
+])('%s is not an application', async (value, found) => {
   await expect(toApp(value)).rejects.toThrow(`this is not an application: ${found}`);
 });
 
 test.each(['Fastify 5', 'an idle http.Server'])(
-  '%s answers who would upgrade as if he had not asked',
+  '%s ignores a request to upgrade, and responds normally',
   async (shape) => {
     const url = await listen(await toApp(await SHAPES[shape]?.()));
     const upgrading = request(`${url}/hello?name=x`, { headers: { connection: 'Upgrade', upgrade: 'h2c' } }).end();
@@ -257,7 +254,7 @@ test('upgrades reach an http.Server', async () => {
 });
 
 describe('the Request of a fetch handler', () => {
-  test('is one that others can be made of, as Hono’s bodyLimit does', async () => {
+  test('can be copied into another Request, as Hono’s bodyLimit does', async () => {
     const app = new Hono().use(bodyLimit({ maxSize: 1000, onError: (c) => c.text('too large', 413) }));
     app.post('/', async (c) => c.text(`${c.req.raw instanceof Request} ${await c.req.text()}`));
     const url = await listen(await toApp(app));
@@ -274,7 +271,7 @@ describe('the Request of a fetch handler', () => {
     expect(await post('a'.repeat(600), 'b'.repeat(600))).toBe('too large');
   });
 
-  test('comes with Node’s request and response, as @hono/node-server has them', async () => {
+  test('has Node’s request and response, like @hono/node-server', async () => {
     const app = new Hono<{ Bindings: HttpBindings }>();
     app.get('/info', (c) => c.text(`${getConnInfo(c).remote.address} ${c.env.incoming.url}`));
     app.get('/allowed', ipRestriction(getConnInfo, { allowList: ['127.0.0.1'] }), (c) => c.text('in'));
@@ -294,7 +291,7 @@ describe('the Request of a fetch handler', () => {
     expect(await get('/sent')).toBe('203 by itself');
   });
 
-  test('with another address and other headers', async () => {
+  test('can be copied with another address and other headers', async () => {
     const again = (request: Request): Promise<Response> =>
       answer(new Request(new URL('/hello?name=again', request.url), new Request(request, { headers: { 'x-a': 'b' } })));
     const url = await listen(await toApp({ fetch: again }));
@@ -306,7 +303,7 @@ test.each<[string, () => object]>([
   ['an Express app', () => express()],
   ['a Koa app', () => new Koa()],
   ['a fetch handler', () => ({ fetch: answer })],
-])('what %s has of ready, close and upgrade is kept', async (_what, make) => {
+])('ready, close and upgrade of %s are kept', async (_what, make) => {
   const steps: unknown[] = [];
   const made = make();
   const hook = (name: string) =>

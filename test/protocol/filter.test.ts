@@ -1,4 +1,4 @@
-/** Filters and Connect middleware around applications, and what is carried through them. */
+/** Filters and Connect middleware around applications, and the members that pass through them. */
 
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -27,7 +27,7 @@ function recording(steps: string[], name: string): App {
 }
 
 describe('toFilter', () => {
-  test('tells a filter from middleware by its parameters', async () => {
+  test('distinguishes a filter from middleware by its parameters', async () => {
     const filter: Filter = (app) => (req, res) => {
       res.setHeader('x-filter', '1');
       return app(req, res);
@@ -45,11 +45,11 @@ describe('toFilter', () => {
     [(_a: unknown, _b: unknown, _c: unknown, _d: unknown) => {}],
     [{}],
     [undefined],
-  ])('%s is no filter', (value) => {
+  ])('%s is not a filter', (value) => {
     expect(() => toFilter(value)).toThrow('this is not a filter');
   });
 
-  test('Connect middleware for errors is told where it belongs', () => {
+  test('Connect middleware for errors is refused with a hint', () => {
     const onError = (_error: Error, _req: unknown, _res: unknown, _next: unknown) => {};
     expect(() => toFilter(onError)).toThrow('this is not a filter: the function onError of 4 parameters');
     expect(() => toFilter(onError)).toThrow(expect.objectContaining({ hint: expect.stringContaining('for errors') }));
@@ -57,7 +57,7 @@ describe('toFilter', () => {
 });
 
 describe('middleware', () => {
-  test('that answers itself', async () => {
+  test('may respond itself', async () => {
     const filter = middlewareFilter((_req, res) => res.end('mine'));
     expect(await (await get(await applyFilter(filter, hello))).text()).toBe('mine');
   });
@@ -76,15 +76,15 @@ describe('middleware', () => {
       },
     ],
     [
-      'gives next an error',
+      'passes an error to next',
       (_req: unknown, _res: unknown, next: (error: unknown) => void) => next(new Error('on purpose')),
     ],
-    ['gives next a text', (_req: unknown, _res: unknown, next: (error: unknown) => void) => next('on purpose')],
-  ])('that %s is a 500', async (_what, middleware) => {
+    ['passes a text to next', (_req: unknown, _res: unknown, next: (error: unknown) => void) => next('on purpose')],
+  ])('that %s causes a 500', async (_what, middleware) => {
     expect((await get(await applyFilter(middlewareFilter(middleware), hello))).status).toBe(500);
   });
 
-  test('that calls next later still reports what the application throws', async () => {
+  test('that calls next later still reports errors of the application', async () => {
     const later = middlewareFilter((_req, _res, next) => void setImmediate(next));
     const failing: App = async () => {
       throw new Error('on purpose');
@@ -92,14 +92,14 @@ describe('middleware', () => {
     expect((await get(await applyFilter(later, failing))).status).toBe(500);
   });
 
-  test('may say "route" to be passed over', async () => {
+  test('may call next with "route" to be skipped', async () => {
     const filter = middlewareFilter((_req, _res, next) => next('route'));
     expect(await (await get(await applyFilter(filter, hello))).text()).toBe('hello');
   });
 });
 
 describe('the lifecycle', () => {
-  test('goes through filters that say nothing of it', async () => {
+  test('passes through filters without their own', async () => {
     const steps: string[] = [];
     const inner = recording(steps, 'app');
     inner.upgrade = () => steps.push('upgrade');
@@ -120,7 +120,7 @@ describe('the lifecycle', () => {
     expect(steps).toEqual(['app ready', 'filter ready', 'filter close', 'app close']);
   });
 
-  test('is not run twice by a filter that hands it on itself', async () => {
+  test('is not run twice by a filter that passes it on itself', async () => {
     const steps: string[] = [];
     const forwarding: Filter = (app) => {
       const front: App = (req, res) => app(req, res);
@@ -134,7 +134,7 @@ describe('the lifecycle', () => {
     expect(steps).toEqual(['app ready', 'app close']);
   });
 
-  test('closes what is ready, the last first, when one part does not get there', async () => {
+  test('closes the parts that are ready, the last first, if one part does not get ready', async () => {
     const steps: string[] = [];
     const [one, two, three, four] = ['one', 'two', 'three', 'four'].map((name) => recording(steps, name)) as [
       App,
@@ -154,7 +154,7 @@ describe('the lifecycle', () => {
     expect(steps).toEqual(['one ready', 'two ready', 'two fails to close', 'one close']);
   });
 
-  test('closes the rest when one part fails to, and says so', async () => {
+  test('closes the other parts if one part fails to close, and reports the error', async () => {
     const steps: string[] = [];
     const filter = recording(steps, 'filter');
     filter.close = () => {
@@ -175,7 +175,7 @@ describe('the lifecycle', () => {
   });
 });
 
-test('drain reaches every part, through filters and in front of several', async () => {
+test('drain reaches every part, through filters and in front of several parts', async () => {
   const steps: string[] = [];
   const draining = (name: string): App =>
     Object.assign<App, Partial<App>>((_req, res) => res.end(name), { drain: () => steps.push(name) });

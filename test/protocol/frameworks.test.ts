@@ -1,4 +1,4 @@
-/** Frameworks with a life cycle of their own, as their packages are: `npm run test:tools` installs them. */
+/** Frameworks with their own life cycle, as real packages: `npm run test:tools` installs them. */
 import { once } from 'node:events';
 import { symlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -14,7 +14,7 @@ import { eventually, ROOT, requireTool, serve } from '../helpers/programs/progra
 import { listen } from './listen.ts';
 
 const manifest = requireTool('frameworks');
-/** Where they are installed. */
+/** The directory in which they are installed. */
 const directory = manifest === undefined ? '' : join(dirname(manifest), '../..');
 const installed = createRequire(join(directory, 'noop.js'));
 
@@ -23,7 +23,7 @@ const makers = (await import(pathToFileURL(join(ROOT, 'test/fixtures/frameworks/
   Record<string, Make>
 >;
 
-describe.skipIf(manifest === undefined)('unchanged', () => {
+describe.skipIf(manifest === undefined)('without changes', () => {
   test.each([
     ['nestOnExpress', ['init', 'destroy']],
     ['nestOnFastify', ['init', 'destroy']],
@@ -33,7 +33,7 @@ describe.skipIf(manifest === undefined)('unchanged', () => {
     ['feathersOnKoa', ['setup', 'teardown']],
     ['apollo', []],
     ['polka', []],
-  ])('%s is started, served and ended', async (name, expected) => {
+  ])('%s starts, serves and ends', async (name, expected) => {
     const made = await makers[name]?.(installed);
     const app = await toApp(made?.app);
     const url = await listen(app);
@@ -87,7 +87,7 @@ describe.skipIf(manifest === undefined)('unchanged', () => {
     expect([status, stdout]).toEqual([0, expect.stringMatching(/asked\nanswered\ndestroyed\nshut down\n$/)]);
   });
 
-  test('Apollo Server answers through its integration with Express', async () => {
+  test('Apollo Server responds through its integration with Express', async () => {
     const made = await makers['apollo']?.(installed);
     const url = await listen(await toApp(made?.app));
     const headers = { 'content-type': 'application/json' };
@@ -95,7 +95,7 @@ describe.skipIf(manifest === undefined)('unchanged', () => {
     expect(await response.json()).toEqual({ data: { hello: 'hello' } });
   });
 
-  test('h3 gets WebSockets through crossws', async () => {
+  test('h3 serves WebSockets through crossws', async () => {
     const before = workingDirectory();
     enterDirectory(directory);
     onTestFinished(() => enterDirectory(before));
@@ -109,7 +109,7 @@ describe.skipIf(manifest === undefined)('unchanged', () => {
     expect(String(message)).toBe('echo x');
   });
 
-  test('Elysia refuses WebSockets, which it has only on Bun', async () => {
+  test('Elysia refuses WebSockets, which it supports only on Bun', async () => {
     const { Elysia } = (await import(pathToFileURL(installed.resolve('elysia')).href)) as {
       readonly Elysia: new () => { get(path: string, handler: () => string): object };
     };

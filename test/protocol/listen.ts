@@ -1,4 +1,4 @@
-/** An application over a real HTTP server, as it would be without paster. */
+/** Serves an application by a real HTTP server, as it would be without paster. */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,7 +7,7 @@ import { callApp } from '../../src/http/error-response.ts';
 import { silentLogger } from '../../src/log.ts';
 import type { App } from '../../src/protocol/types.ts';
 
-/** @returns its URL. */
+/** @returns the URL. */
 export async function listen(app: App): Promise<string> {
   await app.ready?.();
   const server = createServer((req, res) => callApp(app, req, res, silentLogger)).listen(0, '127.0.0.1');

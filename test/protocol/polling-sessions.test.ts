@@ -16,7 +16,7 @@ function warningsFor(workers: number, ...urls: string[]): string[] {
   return warnings;
 }
 
-test('only where it is loaded, with several workers, and only once', () => {
+test('warns only if Engine.IO is loaded, with several workers, and only once', () => {
   const poll = '/socket.io/?EIO=4&transport=polling&t=x';
   expect(warnOfPollingSessions(app, 2, () => {})).toBe(app);
   const directory = temporaryDirectory({ 'node_modules/engine.io/index.js': '' });

@@ -1,4 +1,4 @@
-/** Applications of frameworks with a life cycle of their own, by the shapes that their documentation promises. */
+/** Applications of frameworks with their own life cycle, detected by the members that their documentation describes. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -14,7 +14,7 @@ import { listen } from './listen.ts';
 type Handler = (req: IncomingMessage, res: ServerResponse) => void;
 const hello: Handler = (req, res) => void res.end(`hello ${req.url}`);
 
-/** Notes what is called, in order. */
+/** Records calls, in order. */
 class Steps {
   readonly list: string[] = [];
   step(name: string): () => Promise<void> {
@@ -101,7 +101,7 @@ const SHAPES: Record<string, { make(steps: Steps): object; steps: string[] }> = 
   },
 };
 
-test.each(Object.entries(SHAPES))('%s is started, served and ended', async (_name, { make, steps: expected }) => {
+test.each(Object.entries(SHAPES))('%s starts, serves and ends', async (_name, { make, steps: expected }) => {
   const steps = new Steps();
   const app = await toApp(make(steps));
   const url = await listen(app);
@@ -131,7 +131,7 @@ describe('a build for Node', () => {
     expect(await (await fetch(await served(source))).text()).toBe('it');
   });
 
-  test('has its handler named too', async () => {
+  test('may have its handler named explicitly', async () => {
     const url = await served('export const handler = (req, res, next) => next();', '#handler');
     expect((await fetch(url)).status).toBe(404);
   });
@@ -147,7 +147,7 @@ describe('a build for Node', () => {
 describe('fetch', () => {
   const answer = (asked: Request): Response => new Response(`hello ${new URL(asked.url).pathname}`);
 
-  test('of a client is no application', async () => {
+  test('of an HTTP client is not an application', async () => {
     const outbound = [
       { fetch },
       { fetch: (url: string) => fetch(url) },
@@ -171,24 +171,24 @@ describe('fetch', () => {
     ['nothing', undefined, 'undefined'],
     ['a text', 'hello', 'the text "hello"'],
     ['a promise of an object', Promise.resolve({ status: 200 }), 'an object with status'],
-  ])('that returns %s is named', async (_what, value, found) => {
+  ])('that returns %s is reported', async (_what, value, found) => {
     const app = await toApp({ fetch: (_request: Request) => value }, '[app:main] module:./app.mjs');
     const [req, res] = [{ url: '/', headers: {} }, {}] as unknown as [IncomingMessage, ServerResponse];
     const failed = await Promise.resolve(app(req, res)).catch((error: unknown) => error);
     expect(failed).toBeInstanceOf(TypeError);
-    // No frames: they would be paster's.
+    // No frames, which would be paster's.
     expect((failed as Error).stack).toBe(
       `TypeError: fetch() of [app:main] module:./app.mjs returned ${found}, not a Response`,
     );
   });
 
-  test('refuses a WebSocket that it answers like a request', async () => {
+  test('refuses a WebSocket if its response is that of a normal request', async () => {
     expect(await askForWebSocket(await listen(await toApp({ fetch: answer })))).toBe(
       '501 This application has no WebSocket here',
     );
   });
 
-  test('around an application with WebSockets, as a filter or in a cascade, leaves them to it', async () => {
+  test('leaves WebSockets to the application that it wraps, as a filter or in a cascade', async () => {
     const inner: App = Object.assign(() => {}, {
       upgrade: (_req: IncomingMessage, socket: Duplex) => socket.end('HTTP/1.1 418 Mine\r\nContent-Length: 0\r\n\r\n'),
     });
@@ -198,13 +198,13 @@ describe('fetch', () => {
     expect(await askForWebSocket(await listen(await cascade([around, inner])))).toBe('418');
   });
 
-  test('answers another refusal itself', async () => {
+  test('sends its own refusal', async () => {
     const refusing = { fetch: () => new Response('upgrade', { status: 426 }) };
     expect(await askForWebSocket(await listen(await toApp(refusing)))).toBe('426 upgrade');
   });
 });
 
-/** Status and text of the response to a request for a WebSocket. */
+/** Status and text of the response to a WebSocket request. */
 async function askForWebSocket(url: string): Promise<string> {
   const headers = {
     connection: 'Upgrade',
@@ -216,7 +216,7 @@ async function askForWebSocket(url: string): Promise<string> {
   return `${response.statusCode} ${Buffer.concat(await response.toArray()).toString()}`.trim();
 }
 
-describe('what is no application', () => {
+describe('an object that is not an application', () => {
   const act = (): void => {};
   test.each<[string, object, RegExp]>([
     ['a Sails application', { lift: act, lower: act, load: act }, /listen:\.\/app\.js/],
@@ -234,7 +234,7 @@ describe('what is no application', () => {
     ],
     ['a server build of React Router', { routes: {}, assets: {}, entry: {} }, /createRequestHandler/],
     ['a class', class AppModule {}, /made with it/],
-  ])('is told what to do: %s', async (what, value, hint) => {
+  ])('gets a hint: %s', async (what, value, hint) => {
     await expect(toApp(value)).rejects.toMatchObject({
       message: expect.stringContaining(`this is ${what}`),
       hint: expect.stringMatching(hint),

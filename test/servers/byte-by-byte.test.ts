@@ -1,4 +1,4 @@
-/** Peers that send one byte at a time: what is kept of them costs about as much memory as they have sent. */
+/** Peers that send one byte at a time: buffering their bytes costs about as much memory as they have sent. */
 import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
@@ -11,7 +11,7 @@ import { ScgiHeadReader } from '../../src/servers/scgi/head.ts';
 import { collect } from '../helpers/heap.ts';
 
 const SIZE = 60_000;
-/** A buffer that doubles is at most twice too large, and is copied from one that is not collected yet. */
+/** A buffer that doubles is at most twice too large, and is copied from one that has not been collected yet. */
 const MOST_TIMES = 8;
 
 interface Receiver {
@@ -24,7 +24,7 @@ function inUse(): number {
   return heapUsed + arrayBuffers;
 }
 
-/** Each byte in memory of its own, as it comes from a socket. */
+/** Each byte in its own memory, as it comes from a socket. */
 function byteOf(bytes: Buffer, at: number): Buffer {
   const byte = Buffer.allocUnsafeSlow(1);
   byte[0] = bytes[at] as number;
@@ -36,9 +36,9 @@ const record = Buffer.concat([Buffer.of(1, GET_VALUES, 0, 0, 0xff, 0xff, 0, 0), 
 
 test.each<[string, Buffer, () => Receiver]>([
   ['the head of an SCGI request', whole, () => new ScgiHeadReader(128 * 1024)],
-  ['a FastCGI record that is read whole', record, () => new RecordDecoder(() => {})],
-  ['the head of a CGI script, and what is held back of its output', record, () => new GrowingBuffer()],
-])('%s', (_name, bytes, make) => {
+  ['a FastCGI record that is read as a whole', record, () => new RecordDecoder(() => {})],
+  ['the head of a CGI script, and buffered output', record, () => new GrowingBuffer()],
+])('%s takes memory in proportion to its bytes', (_name, bytes, make) => {
   const receivers = Array.from({ length: 5 }, make);
   const before = inUse();
   for (const receiver of receivers) for (let at = 0; at < bytes.length; at++) receiver.push(byteOf(bytes, at));
@@ -46,14 +46,14 @@ test.each<[string, Buffer, () => Receiver]>([
   expect(receivers).toHaveLength(5);
 });
 
-test('a body that is kept for the next application', async () => {
+test('a body that is kept for the next application takes memory in proportion to its bytes', async () => {
   const before = inUse();
   const request = new IncomingMessage(new Socket());
   const spool = new BodySpool(request, SIZE);
   for (let at = 0; at < SIZE; at++) {
     request.push(byteOf(whole, at));
     await spool.read(at);
-    // Streams leave something to do for each piece until promises have settled.
+    // Each chunk leaves work of the stream behind until promises have settled.
     if (at % 100 === 0) await setImmediate();
   }
   await setImmediate();

@@ -1,4 +1,4 @@
-/** What every server does with more requests than it has capacity for, and how long requests have waited in front of it. */
+/** What every server does with more requests than it can handle, and how long requests have waited in front of it. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
@@ -68,7 +68,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend])('$name',
     return serving;
   }
 
-  test('max_requests_in_flight: more get 503 at once, and health checks are answered', async () => {
+  test('max_requests_in_flight: more requests get a 503 at once, except health checks', async () => {
     const [arrived, go] = [signal(), signal()];
     const log: string[] = [];
     const app: App = async (req, res) => {
@@ -130,14 +130,14 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend])('$name',
     await eventually(async () => (await serving.request()).status === 200);
   });
 
-  test('overload_lag: what has waited too long for a turn gets 503', async () => {
+  test('overload_lag: a request that has waited too long for its turn gets a 503', async () => {
     const before = meter().counts().refused.lag;
     let again: App = () => {};
     const app: App = (req, res) => {
       if (req.url !== '/blocks') return res.end('served');
       const start = performance.now();
       while (performance.now() - start < 60);
-      // As a request that arrived meanwhile: it gets its turn before any timer does.
+      // Like a request that arrived meanwhile: it gets its turn before any timer does.
       req.url = '/waiting';
       return again(req, res);
     };
@@ -149,7 +149,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend])('$name',
     expect(meter().counts().refused.lag).toBeGreaterThan(before);
   });
 
-  test('X-Request-Start is the time that a request has waited', async () => {
+  test('X-Request-Start gives the time that a request has waited', async () => {
     const serving = await serve(measureQueueTime((_req, res) => res.end(), undefined));
     const { seconds } = meter().counts().queue;
     await serving.request({ headers: { 'X-Request-Start': `t=${Date.now() / 1000 - 20}` } });
@@ -157,7 +157,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend])('$name',
   });
 });
 
-test('overload_lag: what other code delays gets 503, and the first requests of a process do not', async () => {
+test('overload_lag: requests delayed by other code get a 503, but not the first requests of a process', async () => {
   const lag = new LoopLag();
   const before = performance.now();
   lag.begin();
@@ -175,7 +175,7 @@ test('overload_lag: what other code delays gets 503, and the first requests of a
   expect(statuses).toEqual([503]);
 });
 
-test('an upgrade gets 503 as other requests do', async () => {
+test('an upgrade gets a 503 like other requests', async () => {
   const [arrived, go] = [signal(), signal()];
   const holding: App = async (_req, res) => {
     arrived.fire();
@@ -195,7 +195,7 @@ test('an upgrade gets 503 as other requests do', async () => {
   await eventually(async () => (await askUpgrade(url)).status === 101);
 });
 
-test('only peers of the list are believed', async () => {
+test('only X-Request-Start of listed peers is trusted', async () => {
   const start = { 'X-Request-Start': String(Date.now() - 20_000) };
   for (const [peers, counts] of [
     [new Peers([{ address: '192.0.2.1', family: 'ipv4', prefix: 32 }]), false],
@@ -247,7 +247,7 @@ test('the cost of a refusal does not grow with the number of requests in flight'
   expect(looks).toBeLessThanOrEqual(256 * 1000);
 });
 
-test.each(['http', 'fastcgi', 'scgi'])('the settings in a section of npm:paster#%s', async (type) => {
+test.each(['http', 'fastcgi', 'scgi'])('the settings work in a section of npm:paster#%s', async (type) => {
   const limits = 'max_requests_in_flight = 1\noverload_lag = 30\noverload_except = /own\nqueue_time = 10.0.0.5';
   const relativeTo = temporaryDirectory({
     'x.ini': `${INI}[server:main]\nuse = npm:paster#${type}\nport = 0\n${limits}\n`,
@@ -277,7 +277,7 @@ test.each(['http', 'fastcgi', 'scgi'])('the settings in a section of npm:paster#
   expect((await held).status).toBe(200);
 });
 
-test('a path of overload_except begins with a slash', async () => {
+test('a path of overload_except must begin with a slash', async () => {
   const relativeTo = temporaryDirectory({
     'x.ini': '[server:main]\nuse = npm:paster#http\noverload_except = /a healthz\n',
   });

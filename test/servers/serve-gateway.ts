@@ -1,4 +1,4 @@
-/** A server of a gateway protocol for a test: on a Unix socket or a TCP port of its own, its log kept. */
+/** A server of a gateway protocol for a test, on its own Unix socket or TCP port, with its log recorded. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server as NetServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -12,7 +12,7 @@ interface Client {
 }
 
 export interface Served<C extends Client> {
-  /** Of the Unix socket. */
+  /** The path of the Unix socket. */
   readonly path: string;
   readonly running: Running;
   readonly log: string[];
@@ -20,7 +20,7 @@ export interface Served<C extends Client> {
   close(): Promise<void>;
 }
 
-/** On a `net.Server` that is given, with this option; without it on a listener of paster's. */
+/** With this option, the server uses a given `net.Server`; without it, a listener of paster. */
 export interface ListenerOptions {
   readonly allowHalfOpen?: boolean | undefined;
 }
@@ -68,7 +68,7 @@ function listen(listener: NetServer, unix: boolean, path: string, done: () => vo
   else listener.listen(0, '127.0.0.1', done);
 }
 
-/** What a factory makes of settings as an INI section has them. @throws Error with all that is wrong. */
+/** The settings that a factory gets for those of an INI section. @throws Error with all problems. */
 export function settingsOf<T>(
   { settings }: { readonly settings: { readonly '~standard': { validate(value: unknown): Validated<T> } } },
   written: Record<string, string>,

@@ -1,4 +1,4 @@
-/** What the contract needs of a server, whatever it speaks: an application in, a request and its answer out. */
+/** What the contract needs of a server, whatever its protocol: it takes an application, sends a request and returns the response. */
 import type { Readable } from 'node:stream';
 import type { App } from '../../../src/protocol/types.ts';
 
@@ -6,11 +6,11 @@ export interface ContractRequest {
   readonly method?: string;
   readonly path?: string;
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
-  /** Sent in these pieces, a turn of the event loop between them. */
+  /** The chunks of the body, sent with a turn of the event loop between them. */
   readonly body?: readonly (string | Buffer)[];
-  /** Sent with a Content-Length other than the body's own. */
+  /** A Content-Length that differs from the length of the body. */
   readonly declaredLength?: number;
-  /** The client goes away when this settles. */
+  /** The client disconnects when this settles. */
   readonly abort?: Promise<unknown>;
   /** The client reads nothing until this settles. */
   readonly readAfter?: Promise<unknown>;
@@ -18,16 +18,16 @@ export interface ContractRequest {
 
 export interface ContractResponse {
   readonly status: number;
-  /** Those that say something about one connection, and Date, are left out: a web server adds its own. */
+  /** Without Date and headers about the connection, which a web server adds itself. */
   readonly rawHeaders: readonly string[];
   readonly body: Buffer;
-  /** The answer came to its end. False: the connection broke in the middle, or before anything came. */
+  /** Whether the response is complete. False: the connection broke in the middle, or before anything arrived. */
   readonly complete: boolean;
 }
 
 export interface Serving {
   request(request?: ContractRequest): Promise<ContractResponse>;
-  /** One after the other, over one connection where the backend keeps it. */
+  /** Sends requests one after the other, over one connection if the backend keeps it open. */
   inTurn(requests: readonly ContractRequest[]): Promise<ContractResponse[]>;
   readonly log: readonly string[];
   close(): Promise<void>;
@@ -37,14 +37,14 @@ export interface Backend {
   readonly name: string;
   /** Whether the client's own spelling of header names reaches the application. */
   readonly keepsCase: boolean;
-  /** It carries HTTP/2, to which what HTTP/1.1 alone says does not apply. */
+  /** Whether the backend speaks HTTP/2, to which rules of HTTP/1.1 alone do not apply. */
   readonly isHttp2?: true;
   /** Whether one connection carries several requests; SCGI and CGI have one for each. */
   readonly keepsConnections: boolean;
   start(app: App): Promise<Serving>;
 }
 
-/** `inTurn` where each request has a connection of its own. */
+/** `inTurn` for backends with a connection for each request. */
 export async function oneByOne(
   requests: readonly ContractRequest[],
   ask: (request: ContractRequest) => Promise<ContractResponse>,
@@ -54,7 +54,7 @@ export async function oneByOne(
   return answers;
 }
 
-/** Reads nothing from the client's connection until the request says so. */
+/** Reads nothing from the client's connection until the request allows it. */
 export function delayReading({ readAfter }: ContractRequest, connection: Readable): void {
   if (!readAfter) return;
   connection.pause();

@@ -1,7 +1,7 @@
 /**
- * The CGI server on streams of its own, a request a server, as a web server that starts a program for each would have it.
- * What the program's end says (its exit status) is here what `finished` says: no web server can tell a broken answer of
- * unknown length from a complete one. A client that goes away is the web server ending the program.
+ * The CGI server with its own streams and one request for each server, as if a web server started a program for each request.
+ * `finished` stands for the exit status of the program: no web server can tell an aborted response of
+ * unknown length from a complete one. If a client disconnects, the web server ends the program.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -40,7 +40,7 @@ export const cgiBackend: Backend = {
   },
 };
 
-/** Both ends of a connection: the web server's, and the program's standard input and output. */
+/** Both ends of a connection: that of the web server, and standard input and output of the program. */
 async function pair(server: Server, path: string): Promise<[Socket, Socket]> {
   const inner = new Promise<Socket>((resolve) => server.once('connection', resolve));
   const outer = connect({ path, allowHalfOpen: true });
@@ -64,7 +64,7 @@ async function run(
     await new Promise((resolve) => setImmediate(resolve));
     outer.write(piece);
   }
-  // Less than was promised, and then nothing: a client that went away.
+  // Less than the declared length, and then nothing: a client that has disconnected.
   if (request.declaredLength !== undefined) outer.end();
   const succeeded = await (running.finished ?? Promise.resolve()).then(
     () => true,

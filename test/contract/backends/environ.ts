@@ -1,11 +1,11 @@
-/** A contract's request as the CGI variables that nginx with its stock parameters makes of it. */
+/** The CGI variables that nginx, with its stock parameters, makes of a request. */
 import { percentDecode } from '../../../src/http/url-path.ts';
 import type { ContractRequest } from './backend.ts';
 
 export interface Convention {
-  /** The CONTENT_LENGTH of a request that has no body. */
+  /** The CONTENT_LENGTH of a request without a body. */
   readonly withoutBody: '' | '0';
-  /** The path below the program is PATH_INFO; otherwise the whole path is SCRIPT_NAME. */
+  /** The path below the program becomes PATH_INFO; without it, the whole path is SCRIPT_NAME. */
   readonly splits: boolean;
 }
 
@@ -17,7 +17,7 @@ export function environ(
   const decoded = percentDecode(script);
   const length = declaredLength ?? body?.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0);
   const variables: [string, string][] = [
-    // SCGI wants it first.
+    // SCGI requires it to be first.
     ['CONTENT_LENGTH', length === undefined ? withoutBody : String(length)],
     ['QUERY_STRING', query],
     ['REQUEST_METHOD', method],
@@ -41,7 +41,7 @@ export function environ(
   return variables;
 }
 
-/** The first one, as nginx's $content_type. */
+/** The first Content-Type, like nginx's $content_type. */
 function contentType(headers: NonNullable<ContractRequest['headers']>): string {
   const values = Object.entries(headers).find(([name]) => name.toLowerCase() === 'content-type')?.[1] ?? '';
   return typeof values === 'string' ? values : (values[0] ?? '');

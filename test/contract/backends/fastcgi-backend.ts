@@ -1,4 +1,4 @@
-/** The FastCGI server, spoken to as a web server would: the request's CGI environment over a connection each, or one for several. */
+/** The FastCGI server with a client like a web server: CGI variables over one connection for each request, or one for several. */
 import type { App } from '../../../src/protocol/types.ts';
 import { begin, type FastcgiClient, pairs, record, stream, TYPE } from '../../servers/fastcgi/client.ts';
 import { serveFastcgi } from '../../servers/fastcgi/serve.ts';

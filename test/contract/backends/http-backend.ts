@@ -1,4 +1,4 @@
-/** Node's own HTTP server: what the others are measured against. */
+/** Node's own HTTP server: the reference for the others. */
 import { Agent, createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { callApp } from '../../../src/http/error-response.ts';
@@ -83,6 +83,6 @@ async function send(
     client.write(piece);
   }
   if (whole) client.end();
-  // Less than was promised, and then nothing: a client that went away.
+  // Less than the declared length, and then nothing: a client that has disconnected.
   else setTimeout(() => client.destroy(), 50);
 }

@@ -89,6 +89,6 @@ async function send(
     stream.write(piece);
   }
   if (whole) stream.end();
-  // Less than was promised, and then nothing: a client that went away.
+  // Less than the declared length, and then nothing: a client that has disconnected.
   else setTimeout(() => stream.close(stream.readableEnded ? 0 : 8), 50);
 }

@@ -1,6 +1,6 @@
 /**
- * The SCGI server, spoken to as a web server would, a connection for each request. By TCP: a broken answer is a reset, which
- * a Unix socket does not have.
+ * The SCGI server with a client like a web server: a connection for each request. It uses TCP, because an aborted response is a reset,
+ * which a Unix socket does not have.
  */
 import type { App } from '../../../src/protocol/types.ts';
 import { head } from '../../servers/scgi/client.ts';
@@ -39,7 +39,7 @@ async function ask(served: Served, request: ContractRequest): Promise<ContractRe
     await new Promise((resolve) => setImmediate(resolve));
     client.write(Buffer.from(piece as string));
   }
-  // Less than was promised, and then nothing: a client that went away.
+  // Less than the declared length, and then nothing: a client that has disconnected.
   if (request.declaredLength !== undefined) client.socket.end();
   const { status, rawHeaders, body, complete } = await client.answer();
   return { status, rawHeaders: withoutConnectionHeaders(rawHeaders), body, complete };

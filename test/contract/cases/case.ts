@@ -1,8 +1,8 @@
-/** One behaviour that is not described but looked at: what an application sees on node:http it has to see elsewhere. */
+/** One behaviour that is observed, not described: what an application sees on node:http, it must see on the other servers. */
 import type { App } from '../../../src/protocol/types.ts';
 import type { ContractRequest } from '../backends/backend.ts';
 
-/** Notes what the application has seen, in order. */
+/** Records what the application has seen, in order. */
 export type Look = (...seen: unknown[]) => void;
 
 export interface Case {
@@ -11,14 +11,14 @@ export interface Case {
   readonly app: (look: Look, client: Client) => App;
 }
 
-/** What an application may have its client do. */
+/** What an application can make its client do. */
 export interface Client {
-  /** Settles when `leave` is called: the client goes away. */
+  /** Settles when `leave` is called, and the client disconnects. */
   readonly left: Promise<void>;
   leave(): void;
 }
 
-/** What an act comes to: its value, or the code of what it threw. */
+/** The result of an act: its value, or the code of the error that it threw. */
 export function outcome(act: () => unknown): unknown {
   try {
     return act();
@@ -33,7 +33,7 @@ export function codeOf(error: unknown): unknown {
   return code ?? name;
 }
 
-/** Notes each event of `emitter` under `who`. */
+/** Records each event of `emitter` under the name `who`. */
 export function watch(
   look: Look,
   who: string,

@@ -1,10 +1,10 @@
-/** The head of a response: how it is set, asked for and refused. */
+/** The head of a response: how it is set, read and refused. */
 import { ServerResponse } from 'node:http';
 import { type Case, outcome } from './case.ts';
 
 type Response = ServerResponse;
 
-/** A case that looks at what an act on the response comes to, and then ends the answer with `after`. */
+/** A case that records the outcome of an act on the response, and then ends the response with `after`. */
 function head(name: string, act: (res: Response) => unknown, method = 'GET'): Case {
   return {
     name,
@@ -17,7 +17,7 @@ function head(name: string, act: (res: Response) => unknown, method = 'GET'): Ca
   };
 }
 
-/** For what the types forbid, or do not know, and JavaScript does not. */
+/** For arguments that the types forbid, or do not know, but JavaScript allows. */
 interface LooseResponse {
   statusCode: unknown;
   shouldKeepAlive: unknown;
@@ -118,7 +118,7 @@ export const HEAD_CASES: readonly Case[] = [
   head('DEL in a value', (res) => res.writeHead(200, { 'X-A': 'a\x7fb' })),
   head('blanks around a value', (res) => res.writeHead(200, { 'X-A': 'a' }) === res),
 
-  // the status by itself
+  // the status
   ...[
     200, 201, 202, 203, 206, 300, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 410, 418, 422, 429, 500, 501, 503,
   ].map((status) =>
@@ -143,7 +143,7 @@ export const HEAD_CASES: readonly Case[] = [
     return result;
   }),
 
-  // setHeader and its sisters
+  // setHeader and related methods
   head('setHeader returns the response', (res) => res.setHeader('X-A', '1') === res),
   head('setHeader with a number', (res) => {
     res.setHeader('X-A', 5);
@@ -236,7 +236,7 @@ export const HEAD_CASES: readonly Case[] = [
     return before;
   }),
 
-  // lengths and kinds of answers
+  // lengths and kinds of responses
   head('Content-Length as a number', (res) => {
     res.setHeader('Content-Length', 5);
   }),
@@ -310,7 +310,7 @@ export const HEAD_CASES: readonly Case[] = [
   head('writeEarlyHints without a link', (res) => outcome(() => res.writeEarlyHints({}))),
   head('writeEarlyHints with a bad link', (res) => outcome(() => res.writeEarlyHints({ link: 'bad' }))),
 
-  // how it is made
+  // how the response is implemented
   head('the class', (res) => [res instanceof ServerResponse, typeof res.req, res.finished]),
   head('writable properties', (res) => [
     res.writable,

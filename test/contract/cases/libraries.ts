@@ -1,4 +1,4 @@
-/** What libraries do to Node's own objects and classes: assign to them, ask for their class, replace their methods. */
+/** What libraries do with Node's own objects and classes: assign properties, check classes, replace methods. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { IncomingMessage, OutgoingMessage, Server, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
@@ -13,7 +13,7 @@ function handling(name: string, handler: Handler): Case {
 
 const mine = () => Object.assign(new Error('mine'), { code: 'E_MINE' });
 
-/** The names of everything on a socket that no method and no private state of Node is. */
+/** The names of all public properties of a socket that are not methods. */
 function propertyNames(socket: Socket): string[] {
   const names = new Set<string>();
   for (let at: object | null = socket; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
@@ -22,12 +22,12 @@ function propertyNames(socket: Socket): string[] {
   return [...names];
 }
 
-/** Whether a property takes the value that it has. */
+/** Whether the property accepts its own value. */
 function isAssignable(socket: Socket, name: string): boolean {
   return outcome(() => Reflect.set(socket, name, Reflect.get(socket, name))) === true;
 }
 
-/** A method as libraries that measure replace it: notes the call, then calls the method that was there. */
+/** A method as instrumentation replaces it: records the call, then calls the original. */
 function noting(look: Look, name: string, method: (...args: unknown[]) => unknown, returns: boolean) {
   return function (this: unknown, ...args: unknown[]): unknown {
     look(`${name} of ${args.length} begins`);
@@ -37,7 +37,7 @@ function noting(look: Look, name: string, method: (...args: unknown[]) => unknow
   };
 }
 
-/** Runs `act` while methods of a prototype of Node's are replaced. */
+/** Runs `act` while methods of one of Node's prototypes are replaced. */
 function whileReplaced(look: Look, prototype: object, names: readonly string[], act: () => void, returns = true): void {
   const before = names.map((name) => Object.getOwnPropertyDescriptor(prototype, name));
   for (const name of names) {
@@ -59,7 +59,7 @@ function whileReplaced(look: Look, prototype: object, names: readonly string[], 
   }
 }
 
-/** Each public way in which a response is written, with the prototype's methods replaced. */
+/** Each public way to write a response, with replaced methods of the prototype. */
 function replaced(prototype: object, of: string, names: readonly string[]): Case[] {
   const ways: [string, (res: ServerResponse) => void][] = [
     ['end(text)', (res) => res.end('x')],
@@ -89,7 +89,7 @@ function replaced(prototype: object, of: string, names: readonly string[]): Case
   );
 }
 
-/** A case whose application is loaded while a library listens; `listen` returns what takes it back. */
+/** A case whose application is loaded after a library has called `listen`; `listen` returns a function that undoes it. */
 function listening(name: string, listen: (look: Look) => () => void): Case {
   return {
     name,

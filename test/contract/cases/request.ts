@@ -1,4 +1,4 @@
-/** The request: what of it can be asked, and the many ways of reading a body. */
+/** The request: its properties, and the many ways to read a body. */
 import { IncomingMessage } from 'node:http';
 import { finished, PassThrough, pipeline, Readable, Transform } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
@@ -26,7 +26,7 @@ function read(name: string, app: Case['app'], body: readonly (string | Buffer)[]
   return { name, request: { method: 'POST', body }, app };
 }
 
-/** Repeats of a header: Node keeps one of some, and joins the others. */
+/** Repeated headers: Node keeps the first one of some, and joins others. */
 const REPEATED = [
   'Age',
   'Authorization',
@@ -147,7 +147,7 @@ export const REQUEST_CASES: readonly Case[] = [
     socket.setEncoding === undefined,
   ]),
 
-  // reading
+  // reading the body
   read('events of a body in flowing mode', (look) => (req, res) => {
     watch(look, 'req', req, ['end', 'close', 'error', 'aborted', 'pause', 'resume']);
     let all = '';
@@ -217,7 +217,7 @@ export const REQUEST_CASES: readonly Case[] = [
     res.end(all);
   }),
   read(
-    'setEncoding utf8 over pieces',
+    'setEncoding utf8 across chunks',
     (look) => async (req, res) => {
       req.setEncoding('utf8');
       let all = '';
@@ -313,7 +313,7 @@ export const REQUEST_CASES: readonly Case[] = [
   read(
     'an empty body',
     (look) => async (req, res) => {
-      // Its length is not looked at: SCGI says 0 for every request without a body.
+      // The length is not compared: SCGI declares 0 for every request without a body.
       look(await text(req), req.complete);
       res.end('x');
     },

@@ -1,4 +1,4 @@
-/** Writing an answer: returns, callbacks, the order of events, and every way of breaking off. */
+/** Writing a response: return values, callbacks, the order of events, and every way to abort it. */
 import { Duplex, finished, PassThrough, pipeline, Readable, Writable } from 'node:stream';
 import { pipeline as pipelined } from 'node:stream/promises';
 import type { App } from '../../../src/protocol/types.ts';
@@ -13,7 +13,7 @@ function writing(name: string, handler: Handler, request: Case['request'] = {}):
 const RES = ['prefinish', 'finish', 'close', 'error', 'pipe', 'unpipe'];
 const REQ = ['end', 'close', 'error', 'aborted'];
 
-/** The events of the response, with its flags at each. */
+/** The events of the response, with its flags at each of them. */
 function watched(name: string, handler: Handler, request: Case['request'] = {}): Case {
   return writing(
     name,
@@ -21,7 +21,7 @@ function watched(name: string, handler: Handler, request: Case['request'] = {}):
       for (const event of RES) {
         res.on(event, (argument) => {
           look(`res ${event}`, event === 'error' ? codeOf(argument) : '', res.destroyed, res.socket === null);
-          // At 'prefinish' it depends on how much the connection has taken at once.
+          // At 'prefinish' they depend on how much the connection has accepted at once.
           if (event !== 'prefinish') look(res.headersSent, res.writableEnded, res.writableFinished);
         });
       }
@@ -33,10 +33,10 @@ function watched(name: string, handler: Handler, request: Case['request'] = {}):
 
 const callback = (look: Look, what: string) => (error?: Error | null) => look(what, codeOf(error) ?? 'fine');
 
-/** Node 22 and 24 write the chunks of a corked answer behind their end, and no client reads it. */
+/** Node 22 and 24 write the chunks of a corked response after its end, and no client reads them. */
 const MISPLACES_CORKED = /^2[2-5]\./.test(process.versions.node);
 
-/** The client goes when it has read what was sent to it until then: on a busy machine the timer alone may come first. */
+/** The client disconnects when it has read what has been sent so far: on a busy machine the timer alone may fire earlier. */
 function leaveSoon(client: Client): void {
   setTimeout(() => setImmediate(() => setImmediate(() => client.leave())), 20);
 }
@@ -254,7 +254,7 @@ export const WRITING_CASES: readonly Case[] = [
     res.end('x');
   }),
   watched(
-    'both sides’ events where the body is read',
+    'events of both sides if the body is read',
     (look, req, res) => {
       watch(look, 'req', req, REQ);
       req.resume();
@@ -263,7 +263,7 @@ export const WRITING_CASES: readonly Case[] = [
     { method: 'POST', body: ['a', 'b'] },
   ),
   watched(
-    'an answer before the body has come is no abort',
+    'a response before the whole body is not an abort',
     (look, req, res) => {
       watch(look, 'req', req, ['aborted', 'error']);
       res.end('x');
@@ -271,7 +271,7 @@ export const WRITING_CASES: readonly Case[] = [
     { method: 'POST', body: ['a', 'b'] },
   ),
 
-  // breaking off
+  // aborting
   ...(['before the head', 'after the head', 'after a part'] as const).flatMap((when) =>
     (
       [
@@ -354,7 +354,7 @@ export const WRITING_CASES: readonly Case[] = [
     res.setTimeout(20);
   }),
   watched(
-    'on timeout of the request alone',
+    'on timeout of the request only',
     (look, req, res) => {
       req.on('timeout', () => {
         look('req timeout');
@@ -365,7 +365,7 @@ export const WRITING_CASES: readonly Case[] = [
     { method: 'POST', body: ['a'], declaredLength: 1 },
   ),
 
-  // a client that goes
+  // a client that disconnects
   ...(['before the head', 'after a part', 'while the body comes'] as const).map(
     (when): Case => ({
       name: `a client that goes ${when}`,
@@ -393,7 +393,7 @@ export const WRITING_CASES: readonly Case[] = [
     }),
   ),
   {
-    name: 'a client that goes while a pipeline runs',
+    name: 'a client that disconnects while a pipeline runs',
     request: ({ left }) => ({ abort: left }),
     app: (look, client) => (_req, res) => {
       const source = new Readable({ read() {} });

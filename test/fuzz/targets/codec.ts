@@ -1,4 +1,4 @@
-/** FastCGI's records and pairs: what is written is read again from any split, and nonsense is refused and nothing else. */
+/** FastCGI's records and pairs: what is written is read back after any split, and only invalid bytes are refused. */
 import {
   decodePairs,
   encodePairs,
@@ -40,7 +40,7 @@ function someRecords(random: Random): Sent[] {
   }));
 }
 
-/** The contents that a decoder hands on, those of one record put together. */
+/** The contents that a decoder returns, with those of one record joined. */
 function read(pieces: readonly Buffer[]): string[] {
   const seen: string[] = [];
   let open = '';
@@ -65,7 +65,7 @@ function read(pieces: readonly Buffer[]): string[] {
 }
 
 function records(random: Random, trace: Buffer[]): void {
-  // Neighbours differ, so that the end of one can be told from the next.
+  // Adjacent bytes differ, so that the end of one text is distinguishable from the start of the next.
   const sent = someRecords(random).filter((each, i, all) => i === 0 || each.id !== all[i - 1]?.id);
   const bytes = Buffer.concat(sent.map(({ type, id, content, padding }) => record(type, id, content, padding)));
   const ours = Buffer.concat(sent.map(({ type, id, content, padding }) => encodeRecord(type, id, content, padding)));

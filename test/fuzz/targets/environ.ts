@@ -1,4 +1,4 @@
-/** The way from a CGI environment to `(req, res)` and back: whatever the variables hold, no header can be made with them. */
+/** From a CGI environment to `(req, res)` and back: whatever the variables contain, they cannot create a header. */
 import { METHODS } from 'node:http';
 import { environFromPairs, environFromRequest, findVariable } from '../../../src/gateway/environ.ts';
 import { openExchange } from '../../../src/gateway/exchange.ts';
@@ -112,7 +112,7 @@ function everyVariable(pairs: readonly string[]): void {
   }
 }
 
-/** A request is made of it, looked at from all sides, and answered. */
+/** Makes a request of it, examines it in every way, and responds. */
 async function exchange(head: ReturnType<typeof readHead>): Promise<void> {
   let answer = '';
   const over = new Promise<void>((resolve) => {

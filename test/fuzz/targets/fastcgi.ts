@@ -1,6 +1,6 @@
 /**
- * The FastCGI server over live connections, several at a time: valid conversations of interleaved requests, of which each
- * gets its own answer; the same with changed bytes, cut off, aborted, half closed, unread; records in any order.
+ * The FastCGI server over live connections, several at a time: valid conversations of interleaved requests, each of which
+ * gets its own response; the same with changed bytes, cut off, aborted, half closed, unread; records in any order.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { begin, FastcgiClient, pairs, record, request, stream, TYPE } from '../../servers/fastcgi/client.ts';
@@ -42,7 +42,7 @@ export const fastcgi: Target = {
   },
 };
 
-/** A request's records in their order, to be mixed with those of others. */
+/** The records of a request in order, to be interleaved with those of others. */
 function recordsOf(random: Random, id: number, { environ, body }: TokenRequest): Buffer[] {
   const ordinary = { SCRIPT_NAME: '/', SERVER_PROTOCOL: 'HTTP/1.1', REMOTE_ADDR: '192.0.2.7', HTTP_HOST: 'a.test' };
   const padding = (): number => (random.chance(0.2) ? random.below(256) : 0);
@@ -77,7 +77,7 @@ function send(client: FastcgiClient, bytes: readonly Buffer[], trace: Buffer[]):
   }
 }
 
-/** Valid, so that every request has to get its own answer. */
+/** A valid conversation, so every request must get its own response. */
 async function conversation(client: FastcgiClient, random: Random, nonce: string, trace: Buffer[]): Promise<void> {
   for (let round = 1 + random.below(2); round > 0; round--) {
     const requests = Array.from({ length: 1 + random.below(5) }, (_, i) => tokenRequest(random, nonce, i, KINDS));
@@ -94,7 +94,7 @@ async function conversation(client: FastcgiClient, random: Random, nonce: string
     for (const [i, each] of requests.entries()) {
       const answer = await client.answer(first + i, DEADLINE_MS);
       if (aborted.has(i) || each.kind === 'destroy') continue;
-      // Next to a broken answer the connection ends, and what begins after it is turned away.
+      // The connection ends after an aborted response, and requests that begin later are refused.
       if (broken && (answer.end === undefined || answer.end.protocolStatus === 2)) continue;
       must(answer.end?.protocolStatus === 0, `no whole answer for request ${first + i}`);
       const wrong = wrongAnswer(each, answer);
@@ -105,7 +105,7 @@ async function conversation(client: FastcgiClient, random: Random, nonce: string
   }
 }
 
-/** Whatever comes of it, it stays on its connection. */
+/** Whatever happens, it stays on its connection. */
 async function nonsense(client: FastcgiClient, random: Random, nonce: string, trace: Buffer[]): Promise<void> {
   if (random.chance(0.2)) client.socket.pause();
   const requests = Array.from({ length: 1 + random.below(4) }, (_, i) => tokenRequest(random, nonce, i, KINDS));
@@ -149,7 +149,7 @@ async function honest(path: string): Promise<void> {
   must(answer.status === 200, `an honest request was answered with ${answer.status}`);
 }
 
-/** As many requests at a time as are allowed: one that was never let go would have its place taken. */
+/** As many concurrent requests as are allowed: one that was never released would take the place of another. */
 async function allSlotsFree(path: string): Promise<void> {
   const until = Date.now() + DEADLINE_MS;
   for (;;) {

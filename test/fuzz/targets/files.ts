@@ -1,7 +1,7 @@
 /**
- * Files in a directory of an unprivileged user, who swaps them while a process of root's opens, rotates and reopens them.
- * Nothing outside that directory may be created, changed, or given to another user, and nothing may block. The other side
- * runs at its own pace, so a seed repeats only what root does.
+ * Files in a directory of an unprivileged user, who replaces them while a process of root opens, rotates and reopens them.
+ * Nothing outside that directory may be created, changed, or given to another user, and nothing may block. The other user's process
+ * runs at its own speed, so a seed repeats only what root does.
  */
 import { closeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,10 +16,10 @@ import { must, type Target } from '../target.ts';
 const USER: FileUser = { uid: NOBODY, gid: NOBODY, groups: [NOBODY] };
 const ROUNDS = 20;
 
-/** Work that root does on names in the user's directory. */
+/** What root does with names in the user's directory. */
 interface Work {
   readonly names: readonly string[];
-  /** @throws Error where the user keeps it from being done, which is the user's right. */
+  /** @throws Error if the user prevents it, which the user may do. */
   run(directory: string, random: Random): void;
 }
 
@@ -85,7 +85,7 @@ export const files: Target = {
   },
 };
 
-/** A failed check goes through; what the other side has prevented does not. */
+/** Rethrows a failed check, and ignores what the other user has prevented. */
 function attempt(work: () => void): void {
   try {
     work();
@@ -94,7 +94,7 @@ function attempt(work: () => void): void {
   }
 }
 
-/** Keeps the messages about files that cannot be written from standard error. */
+/** Keeps messages about files that cannot be written off standard error. */
 function quietly(work: () => void): void {
   const { write } = process.stderr;
   process.stderr.write = () => true;

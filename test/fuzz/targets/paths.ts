@@ -1,5 +1,5 @@
 /**
- * Paths full of tricks against a URL map whose parts are proxies of one server: however that server reads a path, it must not
+ * Malicious paths against a URL map whose parts are proxies of one server: however that server reads a path, the result must not
  * be one of another part.
  */
 import type { IncomingMessage } from 'node:http';
@@ -55,14 +55,14 @@ function pathOf(random: Random): string {
   return random.pick(['/', '/', '/', '//', '', '/admin', '/public', 'http://localhost', 'http://localhost/']) + pieces;
 }
 
-/** The longest prefix of a path that has been read. */
+/** The longest prefix of a decoded path. */
 function ownerOf(path: string): string {
   const below = (prefix: string): boolean => path === prefix || path.startsWith(`${prefix}/`);
   const owners = PREFIXES.filter((prefix) => prefix !== '/' && below(prefix));
   return owners.sort((one, other) => other.length - one.length)[0] ?? '/';
 }
 
-/** What servers do to a path, in any order, except that they decode it once. */
+/** What servers do to a path, in any order, except that they decode it only once. */
 const STEPS: readonly ((path: string) => string)[] = [
   (path) => path.replaceAll('\\', '/'),
   (path) => path.replaceAll(/\/+/g, '/'),
@@ -82,7 +82,7 @@ const DECODERS: readonly ((path: string) => string)[] = [
   (path) => path.replaceAll(/%2f/gi, '/').replaceAll(/%5c/gi, '\\'),
 ];
 
-/** `URL` takes `%2e` for a dot, so that a decoded path would be decoded again. */
+/** `URL` reads `%2e` as a dot, so a decoded path would be decoded again. */
 const BEFORE_DECODING = [...STEPS, urlPath, (path: string) => urlPath(`http://localhost${path}`)];
 
 function urlPath(path: string): string {

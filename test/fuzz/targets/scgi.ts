@@ -1,4 +1,4 @@
-/** The SCGI server over live connections: whole requests get their own responses, and broken ones harm no other. */
+/** The SCGI server over live connections: complete requests get their own responses, and broken ones affect no other. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { request, ScgiClient } from '../../servers/scgi/client.ts';
 import { serveScgi } from '../../servers/scgi/serve.ts';

@@ -1,4 +1,4 @@
-/** Sockets and pid files that root makes, reads and removes while another user swaps what is in their directory. */
+/** Sockets and pid files that root creates, reads and removes while another user replaces what is in their directory. */
 import { join } from 'node:path';
 import { PasterError } from '../../../src/errors.ts';
 import { holdSocket } from '../../../src/net/held-socket.ts';
@@ -34,7 +34,7 @@ export const swaps: Target = {
 };
 
 async function aSocket(file: string, random: Random): Promise<void> {
-  // A held one needs a process of its own, which takes its time.
+  // A pid file that is held needs its own process, which takes time.
   const open = random.chance(0.05) ? holdSocket : openListener;
   const group = random.pick([undefined, 1]);
   const mode = random.pick([undefined, 0o600, 0o666]);

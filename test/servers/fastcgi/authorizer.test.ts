@@ -1,4 +1,4 @@
-/** The role AUTHORIZER (FastCGI specification 1.0 section 6.3) for a real Lighttpd: may this request see the file? */
+/** The role AUTHORIZER (FastCGI specification 1.0 section 6.3) for a real Lighttpd: it decides whether a request may have the file. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';

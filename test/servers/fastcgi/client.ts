@@ -1,7 +1,7 @@
 /**
- * A FastCGI client for tests, seen from the web server's side: it writes records byte by byte as it is told and reads
- * what comes back without understanding more of it than the specification asks. Shares no code with the server, so that
- * an error in the codec shows.
+ * A FastCGI client for tests, in the role of the web server: it writes exactly the records that a test specifies and reads
+ * the responses without interpreting more than the specification requires. It shares no code with the server, so that
+ * an error in the codec is detected.
  */
 import { connect, type Socket } from 'node:net';
 import { type CgiResponse, parseCgi } from '../../helpers/requests/cgi-response.ts';
@@ -27,7 +27,7 @@ export const TYPE = {
   unknownType: 11,
 } as const;
 
-/** A record's bytes, with padding of any content. */
+/** The bytes of a record, with padding of any content. */
 export function record(type: number, id: number, content: Buffer | string = '', padding = 0): Buffer {
   const body = Buffer.from(content as string, 'latin1');
   const header = Buffer.from([1, type, id >> 8, id & 255, body.length >> 8, body.length & 255, padding, 0]);
@@ -50,14 +50,14 @@ export function pairs(values: Variables): Buffer {
   return Buffer.concat((isList(values) ? values : Object.entries(values)).map(([name, value]) => pair(name, value)));
 }
 
-/** Bytes as records of a stream, without the empty one at its end. */
+/** Bytes as records of a stream, without the empty record at its end. */
 export function stream(type: number, id: number, bytes: Buffer, size = 65_535): Buffer {
   const records: Buffer[] = [];
   for (let at = 0; at < bytes.length; at += size) records.push(record(type, id, bytes.subarray(at, at + size)));
   return Buffer.concat(records);
 }
 
-/** A whole request. `environ` goes over what an ordinary GET has. */
+/** A complete request. `environ` overrides the variables of an ordinary GET. */
 export function request(
   id: number,
   environ: Variables = {},
@@ -90,7 +90,7 @@ export function request(
   ]);
 }
 
-/** What came back for one request id. */
+/** The response to one request id. */
 export interface Answer extends CgiResponse {
   readonly stdout: Buffer;
   readonly stderr: Buffer;
@@ -101,7 +101,7 @@ export interface Answer extends CgiResponse {
 export class FastcgiClient {
   readonly socket: Socket;
   readonly records: ClientRecord[] = [];
-  /** Settles when the server has closed. */
+  /** Settles when the server has closed the connection. */
   readonly closed: Promise<void>;
   isClosed = false;
   #pending: Buffer = Buffer.alloc(0);
@@ -161,7 +161,7 @@ export class FastcgiClient {
     for (const wake of [...this.#waiting]) wake();
   }
 
-  /** Waits until `found` gives something or the connection is closed; then gives what it gave. */
+  /** Waits until `found` returns a value or the connection is closed; then returns its value. */
   async until<T>(found: () => T | undefined, timeout = 5000): Promise<T | undefined> {
     for (;;) {
       const value = found();
@@ -181,12 +181,12 @@ export class FastcgiClient {
     }
   }
 
-  /** The next record that is no part of an answer read before, of this type. */
+  /** The next record of this type that is not part of a response read before. */
   async record(type: number, timeout?: number): Promise<ClientRecord | undefined> {
     return await this.until(() => this.records.find((each) => each.type === type), timeout);
   }
 
-  /** The answer for an id: up to its END_REQUEST, or to the end of the connection. Its records are taken out. */
+  /** The response for an id: up to its END_REQUEST, or to the end of the connection. Its records are removed. */
   async answer(id: number, timeout?: number): Promise<Answer> {
     const endRecord = await this.until(
       () => this.records.find((each) => each.type === TYPE.end && each.id === id),
@@ -212,7 +212,7 @@ export class FastcgiClient {
     return { stdout: content(TYPE.stdout), stderr: content(TYPE.stderr), end, ...parseCgi(content(TYPE.stdout)) };
   }
 
-  /** Sends a request and waits for its answer. */
+  /** Sends a request and waits for its response. */
   async ask(id: number, ...args: DropFirst<Parameters<typeof request>>): Promise<Answer> {
     this.write(request(id, ...args));
     return await this.answer(id);

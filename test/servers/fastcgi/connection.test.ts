@@ -23,7 +23,7 @@ const echo: App = async (req, res) => {
 };
 
 describe('one request', () => {
-  test('as bytes', async () => {
+  test('has a response with the specified bytes', async () => {
     const client = await connectTo((_req, res) => {
       res.end('hello');
     });
@@ -36,7 +36,7 @@ describe('one request', () => {
     ]);
   });
 
-  test('connection headers and the application’s Status stay out of the head', async () => {
+  test('gets a response without connection headers and the application’s Status', async () => {
     const client = await connectTo((_req, res) => {
       res.writeHead(200, {
         Status: '404 Not Found',
@@ -53,14 +53,14 @@ describe('one request', () => {
     expect((await client.ask(1)).stdout.toString()).toBe('Status: 200 OK\r\nX-Kept: 1\r\n\r\nx');
   });
 
-  test('a response with an interim status is refused', async () => {
+  test('gets a 500 if the application sends an interim status', async () => {
     const client = await connectTo((_req, res) => {
       res.writeHead(101);
     });
     expect((await client.ask(1)).status).toBe(500);
   });
 
-  test('byte by byte', async () => {
+  test('may arrive byte by byte', async () => {
     const client = await connectTo(echo);
     client.socket.setNoDelay(true);
     for (const byte of request(1, { REQUEST_METHOD: 'POST', REQUEST_URI: '/x' }, { body: 'abc' }))
@@ -68,7 +68,7 @@ describe('one request', () => {
     expect((await client.answer(1)).body.toString()).toBe('POST /x abc');
   });
 
-  test('pairs split over records', async () => {
+  test('may have pairs that are split over records', async () => {
     const client = await connectTo((req, res) => {
       res.end(req.headers['x-long']);
     });
@@ -80,19 +80,19 @@ describe('one request', () => {
     expect((await client.answer(1)).body.toString()).toBe('v'.repeat(300));
   });
 
-  test('many on a kept connection, one after the other and at once', async () => {
+  test('may follow others on a keep-alive connection', async () => {
     const client = await connectTo(echo);
     for (let i = 0; i < 20; i++)
       expect((await client.ask(1, { REQUEST_URI: `/${i}` })).body.toString()).toBe(`GET /${i} `);
   });
 
-  test('without KEEP_CONN the connection closes', async () => {
+  test('without KEEP_CONN closes the connection', async () => {
     const client = await connectTo(echo);
     expect((await client.ask(1, {}, { keep: false })).end).toEqual({ appStatus: 0, protocolStatus: 0 });
     await client.closed;
   });
 
-  test('without KEEP_CONN, after a request that was read to its end, nothing more is read', async () => {
+  test('without KEEP_CONN is the last that is read', async () => {
     served = await serveFastcgi((_req, res) => void res.end('x'), {});
     const socket = connect({ path: served.path, allowHalfOpen: true });
     socket.on('error', () => {});
@@ -104,7 +104,7 @@ describe('one request', () => {
     expect(error).toMatchObject({ code: 'EPIPE' });
   });
 
-  test('a peer that reads slowly gets all of a response that was written at once', async () => {
+  test('gets the whole response even if the peer reads slowly', async () => {
     const client = await connectTo((_req, res) => void res.end(Buffer.alloc(5_000_000, 'x')));
     client.socket.pause();
     client.write(request(1, {}, { keep: false }));
@@ -114,7 +114,7 @@ describe('one request', () => {
     expect((await client.answer(1)).body.length).toBe(5_000_000);
   });
 
-  test('a response before the body is read, then another request', async () => {
+  test('may get its response before its body is read, and another request follows', async () => {
     const client = await connectTo((req, res) => {
       res.end(req.url);
     });
@@ -132,14 +132,14 @@ describe('one request', () => {
     expect((await client.answer(1)).body.toString()).toBe('/2');
   });
 
-  test('STDIN beyond CONTENT_LENGTH is cut', async () => {
+  test('with STDIN beyond CONTENT_LENGTH has its body cut', async () => {
     const client = await connectTo(echo);
     expect(
       (await client.ask(1, { REQUEST_METHOD: 'POST', CONTENT_LENGTH: '3' }, { body: 'abcdef' })).body.toString(),
     ).toBe('POST / abc');
   });
 
-  test('STDIN short of CONTENT_LENGTH is an incomplete body and a 400; the connection stays open', async () => {
+  test('with STDIN short of CONTENT_LENGTH has an incomplete body and gets a 400; the connection stays open', async () => {
     const seen: unknown[] = [];
     const client = await connectTo((req, res) => {
       if (req.url === '/ok') return res.end('ok');
@@ -151,7 +151,7 @@ describe('one request', () => {
     expect(seen).toEqual(['ECONNRESET', false]);
   });
 
-  test('a body without a length is chunked', async () => {
+  test('without a length has a chunked body', async () => {
     const client = await connectTo(async (req, res) => {
       let body = '';
       for await (const part of req) body += part;
@@ -169,14 +169,14 @@ describe('one request', () => {
 });
 
 describe('the protocol', () => {
-  test('FILTER and unknown roles', async () => {
+  test('FILTER and unknown roles are refused', async () => {
     const client = await connectTo(echo);
     for (const role of [3, 0, 99])
       expect((await client.ask(1, {}, { role })).end).toEqual({ appStatus: 0, protocolStatus: 3 });
     expect((await client.ask(1)).status).toBe(200);
   });
 
-  test('AUTHORIZER', async () => {
+  test('AUTHORIZER is served', async () => {
     const client = await connectTo((req, res) => {
       res.setHeader('Variable-AUTH', String(req.headers['content-length']));
       req.on('end', () => res.end());
@@ -186,7 +186,7 @@ describe('the protocol', () => {
     expect([answer.status, answer.headers['variable-auth']]).toEqual([200, 'undefined']);
   });
 
-  test('GET_VALUES, known and odd names', async () => {
+  test('GET_VALUES gets the known names', async () => {
     const client = await connectTo(echo, { max_connections: '7', max_requests_in_flight: '9' });
     client.write(
       record(
@@ -222,7 +222,7 @@ describe('the protocol', () => {
     ]);
   });
 
-  test('records for requests that do not exist', async () => {
+  test('records for requests that do not exist are ignored', async () => {
     const client = await connectTo(echo);
     client.write(
       record(TYPE.params, 9, 'junk'),
@@ -251,7 +251,7 @@ describe('the protocol', () => {
     expect(seen).toEqual(['res false', 'req ECONNRESET']);
   });
 
-  test('ABORT_REQUEST within PARAMS', async () => {
+  test('ABORT_REQUEST within PARAMS ends the request', async () => {
     const client = await connectTo(echo);
     client.write(begin(1), record(TYPE.params, 1, 'a'), record(TYPE.abort, 1));
     expect((await client.answer(1)).end?.protocolStatus).toBe(0);
@@ -265,7 +265,7 @@ describe('the protocol', () => {
     ['BEGIN_REQUEST for id 0', begin(0)],
     ['a short BEGIN_REQUEST', record(TYPE.begin, 1, 'abc')],
     ['GET_VALUES cut off', record(TYPE.getValues, 0, '\x05')],
-  ])('%s ends this connection, with a word in the log, and no other', async (_name, bytes) => {
+  ])('%s closes this connection, logged once, and no other', async (_name, bytes) => {
     const client = await connectTo(echo);
     const other = await served.client();
     client.write(bytes);
@@ -278,20 +278,20 @@ describe('the protocol', () => {
 describe('limits', () => {
   test.each([
     ['too many bytes', stream(TYPE.params, 1, pair('HTTP_X', 'y'.repeat(3000))), 431],
-    ['pairs that reach over the end', record(TYPE.params, 1, '\x05\x05a'), 400],
+    ['pairs that exceed the record', record(TYPE.params, 1, '\x05\x05a'), 400],
     ['too many pairs', stream(TYPE.params, 1, Buffer.alloc(2 * 4097)), 431],
     ['a line break in a header', record(TYPE.params, 1, pair('HTTP_X', 'a\r\nSet-Cookie: b')), 400],
     ['NUL in a header', record(TYPE.params, 1, pair('HTTP_X', 'a\0')), 400],
-    ['a method that is no token', record(TYPE.params, 1, pair('REQUEST_METHOD', 'GET /')), 400],
-    ['a length that is no number', record(TYPE.params, 1, pair('CONTENT_LENGTH', '-1')), 400],
-  ])('%s', async (_name, params, status) => {
+    ['a method that is not a token', record(TYPE.params, 1, pair('REQUEST_METHOD', 'GET /')), 400],
+    ['a length that is not a number', record(TYPE.params, 1, pair('CONTENT_LENGTH', '-1')), 400],
+  ])('refuse %s', async (_name, params, status) => {
     const client = await connectTo(echo, { max_params_size: '2048' });
     client.write(begin(1), params, record(TYPE.params, 1), record(TYPE.stdin, 1));
     expect((await client.answer(1)).status).toBe(status);
     expect((await client.ask(1)).status).toBe(200);
   });
 
-  test('a second request at a time without multiplexing', async () => {
+  test('refuse a second simultaneous request without multiplexing', async () => {
     const client = await connectTo((req, res) => {
       setTimeout(() => res.end(req.url), 20);
     });
@@ -300,11 +300,11 @@ describe('limits', () => {
     expect((await client.answer(1)).body.toString()).toBe('/1');
   });
 
-  test('requests that have begun', async () => {
+  test('include requests that have only begun', async () => {
     const client = await connectTo(echo, { multiplexed: 'true' });
     client.write(...Array.from({ length: 4096 }, (_, index) => begin(index + 1)));
     client.write(record(TYPE.getValues, 0, pairs([['FCGI_MAX_REQS', '']])));
-    // The server has read what came before it.
+    // The server has read everything before it.
     await client.record(TYPE.getValuesResult);
     const other = await served.client();
     expect((await other.ask(1)).end?.protocolStatus).toBe(2);
@@ -312,7 +312,7 @@ describe('limits', () => {
     await eventually(async () => (await (await served.client()).ask(1)).status === 200);
   });
 
-  test('connections', async () => {
+  test('refuse connections above the maximum', async () => {
     const client = await connectTo(echo, { max_connections: '1' });
     await client.ask(1);
     const other = await served.client();
@@ -336,7 +336,7 @@ describe('multiplexing', () => {
     expect(answers.map((answer) => answer.body.toString())).toEqual(ids.map((id) => `/${id}`));
   });
 
-  test('a request that is not read neither stops the others nor fills memory', async () => {
+  test('a request whose response is not read neither stops the others nor fills memory', async () => {
     const client = await connectTo(
       (req, res) => {
         if (req.url !== '/slow') res.end('ok');
@@ -353,7 +353,7 @@ describe('multiplexing', () => {
     expect((await client.ask(2)).body.toString()).toBe('ok');
   });
 
-  test('an incomplete response closes the connection when the others are done', async () => {
+  test('an incomplete response closes the connection when the others are complete', async () => {
     const client = await connectTo(
       (req, res) => {
         res.write('x');
@@ -395,7 +395,7 @@ describe('stopping', () => {
     await closing;
   });
 
-  test('a request on a kept connection just after the stop is served', async () => {
+  test('serves a request on a keep-alive connection just after the stop', async () => {
     const client = await connectTo(echo);
     await client.ask(1);
     const closing = served.running.close();
@@ -404,7 +404,7 @@ describe('stopping', () => {
     await closing;
   });
 
-  test('an idle connection does not delay it', async () => {
+  test('does not wait for an idle connection', async () => {
     const client = await connectTo(echo);
     await client.ask(1);
     const began = Date.now();
@@ -413,7 +413,7 @@ describe('stopping', () => {
     await client.closed;
   });
 
-  test('cuts what is left after the timeout', async () => {
+  test('aborts the remaining requests after the timeout', async () => {
     const arrived = signal();
     const client = await connectTo(arrived.fire);
     client.write(request(1));
@@ -422,7 +422,7 @@ describe('stopping', () => {
     expect((await client.answer(1)).end).toBeUndefined();
   });
 
-  test('at once', async () => {
+  test('may be immediate', async () => {
     const arrived = signal();
     const client = await connectTo(arrived.fire);
     client.write(request(1));

@@ -1,6 +1,6 @@
 /**
- * The npm package `fastcgi-parser` as a second opinion, on what it handles: ASCII, pairs within one record, each name once
- * and not empty records padded.
+ * The npm package `fastcgi-parser` as a second opinion, on what it supports: ASCII, pairs within one record, each name once,
+ * and padding only after records that are not empty.
  */
 import { createRequire } from 'node:module';
 import fc from 'fast-check';
@@ -31,7 +31,7 @@ interface Theirs {
 
 const theirs: Theirs = createRequire(import.meta.url)('fastcgi-parser');
 
-/** Texts around the length at which lengths take four bytes. */
+/** Texts near the length at which lengths take four bytes. */
 const ascii = fc.string({ unit: fc.constantFrom(...'aZ09 =&/%_-'), maxLength: 300, size: 'max' });
 const pair = fc.tuple(
   ascii.map((text) => `N${text}`),
@@ -41,7 +41,7 @@ const pairs = fc.uniqueArray(pair, { selector: ([name]) => name, minLength: 1, m
 const requestId = fc.integer({ min: 0, max: 65_535 });
 const padding = fc.integer({ min: 0, max: 255 });
 
-/** What their parser says of the bytes, which come in two pieces. */
+/** The result of their parser for the bytes, which arrive in two pieces. */
 function theyRead(bytes: Buffer, cut: number): unknown[] {
   const parser = new theirs.parser();
   parser.encoding = 'ascii';
@@ -53,13 +53,13 @@ function theyRead(bytes: Buffer, cut: number): unknown[] {
   return seen;
 }
 
-/** What ours says, in the same words. */
+/** The result of our parser, in the same form. */
 function weRead(bytes: Buffer, cut: number): unknown[] {
   const seen: unknown[] = [];
   let parts: Buffer[] = [];
   let missing = -1;
   const decoder = new records.RecordDecoder((type, id, content) => {
-    // A record of a stream comes in pieces; the lengths in its header say how far it goes.
+    // A record of a stream arrives in pieces; the length in its header is that of the whole record.
     if (missing < 0) missing = lengths.shift() ?? 0;
     parts.push(Buffer.from(content));
     missing -= content.length;

@@ -1,4 +1,4 @@
-/** A server that stops where another one goes on: kept connections change servers between two requests, and no byte is lost. */
+/** A server that stops while another one continues: keep-alive connections move between two requests, and no byte is lost. */
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { attach, detach } from '../../../src/process/ipc/connection-handover.ts';
@@ -9,7 +9,7 @@ import { type Served, serveFastcgi } from './serve.ts';
 let first: Served;
 let second: Served;
 let handedOver: number;
-/** Requests that wait for it to be called. */
+/** Requests that wait until these are called. */
 let held: (() => void)[];
 
 function answering(name: string): App {
@@ -56,7 +56,7 @@ async function untilHeld(count: number): Promise<void> {
   while (held.length < count) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
-test('an idle connection goes over at once, used or not, with what is sent on the way', async () => {
+test('an idle connection moves at once, used or not, with the bytes that arrive meanwhile', async () => {
   const [used, unused] = [await first.client(), await first.client()];
   expect(await ask(used, '/a', 'x')).toBe('first /a x');
   const stopped = stopFirst();
@@ -67,7 +67,7 @@ test('an idle connection goes over at once, used or not, with what is sent on th
   expect(await ask(used, '/d')).toBe('second /d ');
 });
 
-test('one with a request in flight goes over when it is answered', async () => {
+test('a connection with a request in flight moves after the response', async () => {
   const client = await first.client();
   const answer = ask(client, '/held', 'x');
   await untilHeld(1);
@@ -79,13 +79,13 @@ test('one with a request in flight goes over when it is answered', async () => {
   await stopped;
 });
 
-test('one in the middle of a request, or of a record, goes over when that is answered', async () => {
+test('a connection in the middle of a request, or of a record, moves after the response', async () => {
   const bytes = request(1, { REQUEST_URI: '/parts', REQUEST_METHOD: 'POST' }, { body: 'body' });
   for (const split of [1, 8, 12, 16, 20, bytes.length - 10, bytes.length - 1]) {
     const client = await first.client();
     expect(await ask(client, '/a')).toBe('first /a ');
     client.write(bytes.subarray(0, split));
-    // Read by now, since this is.
+    // It has been read by now, because the next request has been.
     expect(await ask(await first.client(), '/a')).toBe('first /a ');
     setTimeout(() => client.write(bytes.subarray(split)), 50);
     const [answer] = await Promise.all([client.answer(1), stopFirst()]);
@@ -96,12 +96,12 @@ test('one in the middle of a request, or of a record, goes over when that is ans
   }
 });
 
-test('what was read along with the end of a request is answered where it was read', async () => {
+test('a request that was read together with the end of another one gets its response from the old server', async () => {
   const client = await first.client();
   client.write(request(1, { REQUEST_URI: '/held' }));
   await untilHeld(1);
   const stopped = stopFirst();
-  // One write, so that one read takes it: the rest of nothing, and the next request.
+  // One write, so that one read returns it: the empty rest of a body, and the next request.
   client.write(Buffer.concat([record(TYPE.abort, 1), request(2, { REQUEST_URI: '/next' })]));
   await client.answer(1);
   expect((await client.answer(2)).body.toString()).toBe('first /next ');
@@ -123,7 +123,7 @@ test('the other server ignores the rest of a body that the application did not r
   expect(await ask(client, '/b')).toBe('second /b ');
 });
 
-test('an answer that the web server has not read keeps the connection until it is', async () => {
+test('a connection stays until the web server has read the response', async () => {
   const client = await first.client();
   await ask(client, '/a');
   client.socket.pause();
@@ -142,7 +142,7 @@ test('an answer that the web server has not read keeps the connection until it i
   expect(await ask(client, '/b')).toBe('second /b ');
 });
 
-test('a connection that is not kept closes, and so does one without a process to hand it over to', async () => {
+test('a connection without keep-alive closes, and so does one if no process can take it', async () => {
   const [once, kept] = [await first.client(), await second.client()];
   once.write(request(1, { REQUEST_URI: '/held' }, { keep: false }));
   await untilHeld(1);

@@ -1,4 +1,4 @@
-/** Peers that stall, lie, never read and come in thousands: each costs little, is logged once, and stops no other. */
+/** Peers that stall, lie, never read or come in thousands: each costs little, is logged once, and affects no other. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -26,14 +26,17 @@ function warnings(): string[] {
 
 const HEAD = stream(TYPE.params, 1, pairs({ REQUEST_METHOD: 'GET', REQUEST_URI: '/' }));
 
-describe('requests that begin and do not go on', () => {
+describe('requests that begin and stall', () => {
   test.each([
     ['BEGIN_REQUEST and nothing more', begin(1)],
     ['variables without their end', Buffer.concat([begin(1), HEAD])],
-    ['variables, and STDIN neither begun nor ended', Buffer.concat([begin(1), HEAD, record(TYPE.params, 1)])],
+    ['variables without STDIN', Buffer.concat([begin(1), HEAD, record(TYPE.params, 1)])],
     ['half a record of variables', Buffer.concat([begin(1), HEAD.subarray(0, 20)])],
-    ['a length that never comes', Buffer.concat([begin(1), record(TYPE.params, 1, pair('A', 'b').fill(0xff, 0, 1))])],
-  ])('%s is answered with 408', async (_name, bytes) => {
+    [
+      'a length whose bytes never arrive',
+      Buffer.concat([begin(1), record(TYPE.params, 1, pair('A', 'b').fill(0xff, 0, 1))]),
+    ],
+  ])('%s gets a 408', async (_name, bytes) => {
     const client = await connectTo(echo, { headers_timeout: '0.2' });
     client.write(bytes);
     expect((await client.answer(1)).status).toBe(408);
@@ -44,16 +47,16 @@ describe('requests that begin and do not go on', () => {
 
   test.each([
     ['half of BEGIN_REQUEST', begin(1).subarray(0, 3)],
-    ['a record that promises more than it holds', record(TYPE.getValues, 0, 'x'.repeat(99)).subarray(0, 50)],
-    ['padding that does not come', record(99, 7, 'x', 200).subarray(0, 20)],
-  ])('%s ends the connection', async (_name, bytes) => {
+    ['a record shorter than its declared length', record(TYPE.getValues, 0, 'x'.repeat(99)).subarray(0, 50)],
+    ['padding that does not arrive', record(99, 7, 'x', 200).subarray(0, 20)],
+  ])('%s closes the connection', async (_name, bytes) => {
     const client = await connectTo(echo, { headers_timeout: '0.2' });
     client.write(bytes);
     await client.closed;
     expect(warnings()).toHaveLength(1);
   });
 
-  test('of several requests on a connection, only the one that stalls is cut', async () => {
+  test('of several requests on a connection, only the one that stalls is aborted', async () => {
     const client = await connectTo(echo, { headers_timeout: '0.3', multiplexed: 'true' });
     client.write(begin(1), HEAD);
     for (let id = 2; id < 12; id++) {
@@ -64,7 +67,7 @@ describe('requests that begin and do not go on', () => {
     expect((await client.ask(2)).status).toBe(200);
   });
 
-  test('a head that comes slowly but in time, a slow body and an idle kept connection are left alone', async () => {
+  test('a slow head within the limit, a slow body and an idle keep-alive connection are not aborted', async () => {
     const client = await connectTo(
       (req, res) => {
         req.resume().on('end', () => res.end('all'));
@@ -94,8 +97,8 @@ describe('peers that do not read', () => {
     ['unknown records', record(200, 0)],
     ['GET_VALUES', record(TYPE.getValues, 0, pairs({ FCGI_MAX_CONNS: '', FCGI_MAX_REQS: '', FCGI_MPXS_CONNS: '' }))],
     ['requests', request(1)],
-    ['requests for a role that is not served', begin(1, { role: 3 })],
-  ])('%s without end: they are not read without end either', async (_name, bytes) => {
+    ['requests for an unsupported role', begin(1, { role: 3 })],
+  ])('an endless series of %s is not read endlessly', async (_name, bytes) => {
     const client = await connectTo(echo, { send_timeout: '0.4' });
     client.socket.pause();
     const flood = Buffer.alloc(bytes.length * Math.ceil(500_000 / bytes.length), bytes);
@@ -110,7 +113,7 @@ describe('peers that do not read', () => {
     );
   });
 
-  test('an endless response: the application has to wait, and then the response closes', async () => {
+  test('an endless response blocks the application, and is then aborted', async () => {
     let tell: (sent: number) => void = () => {};
     const ended = new Promise<number>((resolve) => {
       tell = resolve;
@@ -132,7 +135,7 @@ describe('peers that do not read', () => {
     expect(warnings()).toHaveLength(1);
   });
 
-  test('a large response that was ended is not kept for ever', async () => {
+  test('a large response that was ended is not kept forever', async () => {
     const client = await connectTo(
       (_req, res) => {
         res.end(Buffer.alloc(8_000_000));
@@ -146,7 +149,7 @@ describe('peers that do not read', () => {
     await client.closed;
   });
 
-  test('one that reads slowly gets everything', async () => {
+  test('a peer that reads slowly gets everything', async () => {
     const client = await connectTo(
       (_req, res) => {
         res.end(Buffer.alloc(3_000_000));
@@ -167,7 +170,7 @@ describe('peers that do not read', () => {
 });
 
 describe('many', () => {
-  test('2,000 connections, most of them idle or with half a request', async () => {
+  test('2,000 connections, most of them idle or with half a request, do not affect others', async () => {
     served = await serveFastcgi(echo, { max_connections: '3000' });
     const sockets: Socket[] = [];
     for (let i = 0; i < 2000; i++) {
@@ -199,7 +202,7 @@ describe('many', () => {
     expect(warnings()).toEqual(['warn: FastCGI from a Unix socket: more than 1 connections']);
   });
 
-  test('each cause is logged once, whatever the peer does then', async () => {
+  test('each cause is logged once, whatever the peer does afterwards', async () => {
     served = await serveFastcgi(echo);
     for (let i = 0; i < 30; i++) {
       const client = await served.client();
@@ -215,7 +218,7 @@ describe('many', () => {
     expect(warnings()).toHaveLength(3);
   });
 
-  test('variables in one record for each byte', async () => {
+  test('variables may arrive with one record for each byte', async () => {
     const client = await connectTo((req, res) => {
       res.end(req.headers['x-long']);
     }, {});

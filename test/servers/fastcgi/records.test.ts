@@ -17,7 +17,7 @@ import {
 } from '../../../src/servers/fastcgi/records.ts';
 import * as client from './client.ts';
 
-/** What a decoder gives for bytes in these pieces; pieces of one stream's record are joined. */
+/** The output of a decoder for bytes in these pieces; pieces of one stream record are joined. */
 function decode(...pieces: Buffer[]): [number, number, string][] {
   const seen: [number, number, string][] = [];
   const decoder = new RecordDecoder((type, id, content) => {
@@ -36,24 +36,24 @@ describe('pairs (section 3.4)', () => {
   test.each([
     ['an empty name and value', '00 00', ['', '']],
     ['short lengths', '01 02 61 6263', ['a', 'bc']],
-    ['a value of 127', `01 7f 61 ${'62'.repeat(127)}`, ['a', 'b'.repeat(127)]],
-    ['a value of 128', `01 80000080 61 ${'62'.repeat(128)}`, ['a', 'b'.repeat(128)]],
-    ['a name of 128', `80000080 00 ${'61'.repeat(128)}`, ['a'.repeat(128), '']],
-    ['a short value in a long length', '01 80000001 61 62', ['a', 'b']],
+    ['a value of 127 bytes', `01 7f 61 ${'62'.repeat(127)}`, ['a', 'b'.repeat(127)]],
+    ['a value of 128 bytes', `01 80000080 61 ${'62'.repeat(128)}`, ['a', 'b'.repeat(128)]],
+    ['a name of 128 bytes', `80000080 00 ${'61'.repeat(128)}`, ['a'.repeat(128), '']],
+    ['a short value with a four-byte length', '01 80000001 61 62', ['a', 'b']],
     ['bytes above 127', '01 01 e9 ff', ['\xe9', '\xff']],
     ['two', '01 01 61 62 01 00 63', ['a', 'b', 'c', '']],
-  ])('%s', (_name, bytes, expected) => {
+  ])('%s is decoded', (_name, bytes, expected) => {
     expect(decodePairs(hex(bytes))).toEqual(expected);
   });
 
   test.each(['01', '01 02 61 62', '80', '8000', '01 80 00', '01 ffffffff 61', 'ffffffff ffffffff 61', '00 01'])(
-    'cut off: %s',
+    'are an error if cut off: %s',
     (bytes) => {
       expect(() => decodePairs(hex(bytes))).toThrow(ProtocolError);
     },
   );
 
-  test('are written as the table says', () => {
+  test('are encoded by the table of the specification', () => {
     expect(
       encodePairs(['a', 'b'.repeat(127)])
         .subarray(0, 3)
@@ -66,12 +66,12 @@ describe('pairs (section 3.4)', () => {
     ).toBe('018000008061');
   });
 
-  test('no more than allowed', () => {
+  test('are limited in number', () => {
     expect(() => decodePairs(Buffer.alloc(200), 99)).toThrow('more than 99');
     expect(decodePairs(Buffer.alloc(200), 100)).toHaveLength(200);
   });
 
-  test('what is written is what is read', () => {
+  test('are decoded as they were encoded', () => {
     fc.assert(
       fc.property(
         fc.array(
@@ -87,7 +87,7 @@ describe('pairs (section 3.4)', () => {
 });
 
 describe('records', () => {
-  test('as bytes', () => {
+  test('are encoded as specified', () => {
     expect(encodeRecord(STDOUT, 0x0102, Buffer.from('abc'), 5).toString('hex')).toBe(
       '0106010200030500' + '616263' + '0000000000',
     );
@@ -97,13 +97,13 @@ describe('records', () => {
     expect(() => encodeRecord(STDOUT, 1, Buffer.alloc(65_536))).toThrow(RangeError);
   });
 
-  test('begin', () => {
+  test('BEGIN_REQUEST is decoded', () => {
     expect(decodeBeginRequest(hex('0003 01 0000000000'))).toEqual({ role: 3, keepConnection: true });
     expect(decodeBeginRequest(hex('0001 fe 0000000000'))).toEqual({ role: 1, keepConnection: false });
     expect(() => decodeBeginRequest(hex('000101'))).toThrow(ProtocolError);
   });
 
-  test('66,000 bytes take two', () => {
+  test('66,000 bytes take two records', () => {
     const seen: [number, number][] = [];
     new RecordDecoder((type, _id, content) => seen.push([type, content.length])).push(
       encodeStream(STDIN, 1, Buffer.alloc(66_000)),
@@ -114,7 +114,7 @@ describe('records', () => {
     ]);
   });
 
-  test('padding after every record, empty ones too', () => {
+  test('padding is skipped after every record, even an empty one', () => {
     const bytes = Buffer.concat([
       client.record(4, 1, 'ab', 255),
       client.record(4, 1, '', 7),
@@ -133,12 +133,12 @@ describe('records', () => {
     expect(decode(...Array.from(bytes, (byte) => Buffer.of(byte)))).toEqual(expected);
   });
 
-  test.each(['00', '02', '47', 'ff'])('version byte %s', (byte) => {
+  test.each(['00', '02', '47', 'ff'])('are an error with the version byte %s', (byte) => {
     const decoder = new RecordDecoder(() => {});
     expect(() => decoder.push(hex(byte))).toThrow(ProtocolError);
   });
 
-  test('a wrong version after a right record', () => {
+  test('are an error with a wrong version after a valid record', () => {
     const seen: number[] = [];
     const decoder = new RecordDecoder((type) => seen.push(type));
     expect(() => decoder.push(Buffer.concat([client.record(5, 1), Buffer.from('GET / HTTP/1.1\r\n')]))).toThrow(
@@ -147,7 +147,7 @@ describe('records', () => {
     expect(seen).toEqual([STDIN]);
   });
 
-  test('idle is between records only', () => {
+  test('the decoder is idle only between records', () => {
     const decoder = new RecordDecoder(() => {});
     const bytes = client.record(PARAMS, 1, 'abc', 2);
     for (let at = 0; at < bytes.length; at++) {
@@ -157,7 +157,7 @@ describe('records', () => {
     expect(decoder.idle).toBe(true);
   });
 
-  test('any records, split anywhere', () => {
+  test('any records are decoded, split anywhere', () => {
     const aRecord = fc.record({
       type: fc.integer({ min: 1, max: 255 }),
       id: fc.integer({ min: 0, max: 65_535 }),
@@ -176,7 +176,7 @@ describe('records', () => {
     );
   });
 
-  test('any bytes: records or a ProtocolError', () => {
+  test('any bytes are decoded or cause a ProtocolError', () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 50 })), (pieces) => {
         try {

@@ -1,4 +1,4 @@
-/** A FastCGI server for a test. */
+/** Starts a FastCGI server for a test. */
 import type { App } from '../../../src/protocol/types.ts';
 import { makeFastcgiServer } from '../../../src/servers/fastcgi/server.ts';
 import { type ListenerOptions, type Served as ServedTo, serveGateway, settingsOf } from '../serve-gateway.ts';
@@ -6,7 +6,7 @@ import { FastcgiClient } from './client.ts';
 
 export type Served = ServedTo<FastcgiClient>;
 
-/** On a Unix socket unless `unix` is false; `settings` as an INI section has them. */
+/** On a Unix socket unless `unix` is false; `settings` are those of an INI section. */
 export function serveFastcgi(
   app: App,
   settings: Record<string, string> = {},

@@ -1,4 +1,4 @@
-/** The server as an object: its settings, its listeners by TCP, and real frameworks behind it. */
+/** The server as an object: its settings, its TCP listeners, and real frameworks behind it. */
 import { spawnSync } from 'node:child_process';
 import { type AddressInfo, createServer } from 'node:net';
 import express from 'express';
@@ -22,7 +22,7 @@ test('each setting has help, and flup’s names are known', () => {
   expect(() => readSettings({ max_connections: '0' })).toThrow('out of range');
 });
 
-test('an open TCP address is refused without allow, and with FCGI_WEB_SERVER_ADDRS it is not', () => {
+test('an open TCP address is refused without allow, but not with FCGI_WEB_SERVER_ADDRS', () => {
   const open = { kind: 'tcp', host: '0.0.0.0', port: 9000 } as const;
   expect(() => makeFastcgiServer({}, readSettings({})).checkAddress?.(open)).toThrow('would accept any client address');
   vi.stubEnv('FCGI_WEB_SERVER_ADDRS', '10.0.0.1,10.0.0.2');
@@ -31,7 +31,7 @@ test('an open TCP address is refused without allow, and with FCGI_WEB_SERVER_ADD
   expect(() => makeFastcgiServer({}, readSettings({}))).toThrow('FCGI_WEB_SERVER_ADDRS');
 });
 
-test('a peer that is not allowed is cut, and logged once', async () => {
+test('a peer that is not allowed is disconnected, and logged once', async () => {
   const log: string[] = [];
   const listener = createServer();
   await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
@@ -47,7 +47,7 @@ test('a peer that is not allowed is cut, and logged once', async () => {
 });
 
 test.each([{ unix: false }, { unix: false, allowHalfOpen: true }])(
-  'a request of a peer that is not allowed is not run after it has reset its connection, on a listener with %j',
+  'a request of a peer that is not allowed is not processed after it has reset its connection, on a listener with %j',
   async (options) => {
     const requests: (string | undefined)[] = [];
     const served = await serveFastcgi(
@@ -59,7 +59,7 @@ test.each([{ unix: false }, { unix: false, allowHalfOpen: true }])(
       options,
     );
     const [address] = served.running.addresses;
-    // This process, which does not accept meanwhile, finds a connection whose peer has no address any more.
+    // This process does not accept meanwhile, so it finds a connection whose peer has no address any more.
     const script = `const socket = require('node:net').connect(${address?.kind === 'tcp' && address.port}, '127.0.0.1');
       socket.write(Buffer.from('${request(1).toString('base64')}', 'base64'), () => socket.resetAndDestroy());`;
     expect(spawnSync(process.execPath, ['--eval', script]).status).toBe(0);
@@ -73,7 +73,7 @@ test.each([{ unix: false }, { unix: false, allowHalfOpen: true }])(
 describe.each([{}, { unix: false }, { allowHalfOpen: false }, { allowHalfOpen: true }])(
   'listeners with %j',
   (options) => {
-    test('connections come and go', async () => {
+    test('connections open and close', async () => {
       const served = await serveFastcgi(
         (_req, res) => {
           res.end('ok');

@@ -12,7 +12,7 @@ import { request, TYPE } from './client.ts';
 import { type Served, serveFastcgi } from './serve.ts';
 
 let served: Served;
-// Several of these texts are meant to reach standard error; the reporter needs none of them.
+// Several of these texts are written to standard error, where the test reporter should not show them.
 beforeEach(() => void vi.spyOn(process.stderr, 'write').mockReturnValue(true));
 afterEach(async () => {
   vi.restoreAllMocks();
@@ -50,7 +50,7 @@ async function app(req: IncomingMessage, res: ServerResponse): Promise<void> {
   res.end('end');
 }
 
-test('records: what is written, after the response, and the end of each stream', async () => {
+test('what the application writes becomes records, after the response, before the end of each stream', async () => {
   served = await serveFastcgi(app);
   const client = await served.client();
   client.write(request(5, { REQUEST_URI: '/writes' }));
@@ -71,7 +71,7 @@ test('records: what is written, after the response, and the end of each stream',
   expect(answer.body.toString()).toBe('part, end');
 });
 
-test('an error of the application: one line without its message, its stack or the query', async () => {
+test('an error of the application is one line without its message, its stack or the query', async () => {
   served = await serveFastcgi(app);
   const client = await served.client();
   const error = await client.ask(1, { REQUEST_URI: '/error?token=secret' });
@@ -84,7 +84,7 @@ test('an error of the application: one line without its message, its stack or th
   expect(served.log.some((line) => line.includes('second line'))).toBe(true);
 });
 
-test('after the answer it goes to standard error, and the connection lives', async () => {
+test('text after the response goes to standard error, and the connection stays open', async () => {
   let late: IncomingMessage | undefined;
   served = await serveFastcgi((req, res) => {
     late ??= req;
@@ -103,7 +103,7 @@ const FRONT_ENDS: Record<string, (binary: string, upstream: Upstream) => Promise
 };
 
 test.each(Object.entries(FRONT_ENDS))(
-  'the error log of %s has a line for an error, and what is written',
+  'the error log of %s has a line for an error, and the text that is written',
   async (name, start) => {
     served = await serveFastcgi(app, {});
     const binary = needProgram(name);
@@ -149,7 +149,7 @@ test.skipIf(haproxy === undefined).each(['option keep-conn', 'no option keep-con
 );
 
 test.skipIf(requireProgram('nginx') === undefined)(
-  'nginx as it comes, without kept connections, logs them too',
+  'nginx with its defaults, without keep-alive connections, logs them too',
   async () => {
     served = await serveFastcgi(app, {});
     const { url, errorLog } = await runNginx(
@@ -163,7 +163,7 @@ test.skipIf(requireProgram('nginx') === undefined)(
   },
 );
 
-test('what is too much for the end of a request goes to standard error', async () => {
+test('text beyond the limit of a request goes to standard error', async () => {
   const taken: boolean[] = [];
   served = await serveFastcgi((req, res) => {
     const report = Reflect.get(req.socket, REPORT);

@@ -32,7 +32,7 @@ const hasOpenssl = requireProgram('openssl') !== undefined;
 
 type Served = Program & { readonly url: string };
 
-/** The INI file, in a directory that has the files of the certificates. */
+/** The INI file, in a directory with the files of the certificates. */
 async function served(directory: string, settings: string): Promise<Served> {
   writeFileSync(join(directory, 'app.mjs'), APP);
   writeFileSync(
@@ -85,7 +85,7 @@ describe.skipIf(!hasOpenssl)('certificates', () => {
     client = { cert: readFileSync(cert), key: readFileSync(key) };
   });
 
-  describe('several, and clients that may have one', () => {
+  describe('several certificates, and optional client certificates', () => {
     let program: Served;
     beforeSuite(async () => {
       authority.sign('one', 'one', 'DNS:example.org,DNS:www.example.org');
@@ -135,7 +135,7 @@ ssl_client_verify = optional`;
     });
   });
 
-  test('without a certificate of the authority a client is refused, which is logged', async () => {
+  test('a client without a certificate of the authority is refused, which is logged', async () => {
     authority.sign('only', 'only', 'DNS:example.org');
     const program = await served(directory, 'ssl_cert = only.pem\nssl_key = only.key\nssl_client_ca = authority.pem');
     await expect(ask(program)).rejects.toThrow();
@@ -152,7 +152,7 @@ ssl_client_verify = optional`;
     const live = join(directory, 'live');
     mkdirSync(live);
     let release = 0;
-    /** As the kubelet does: a new directory, and the link to it changes its target at once. */
+    /** Like the kubelet: a new directory, and then the link to it changes atomically. */
     const swap = (): string => {
       const { cert, key } = authority.sign(`renewed${++release}`, `release ${release}`, 'DNS:example.org');
       mkdirSync(join(live, `..${release}`));
@@ -190,7 +190,7 @@ ssl_client_verify = optional`;
     try {
       for (let round = 0; round < 10; round++) {
         const name = round % 3 === 2 ? await write() : swap();
-        // Both workers have it, or one of so many connections would get the earlier one.
+        // Both workers have it, otherwise one of so many connections would get the earlier one.
         await eventually(async () => {
           for (let connection = 0; connection < 8; connection++) if ((await nameFor(program)) !== name) return false;
           return true;
@@ -204,7 +204,7 @@ ssl_client_verify = optional`;
     expect(answered).toBeGreaterThan(20);
   });
 
-  test('files that stay unusable are reported once, and the earlier certificate is kept; status and check show when it expires', async () => {
+  test('files that stay invalid are reported once, the earlier certificate is kept, and status and check show when it expires', async () => {
     const soon = authority.sign('soon', 'soon', 'DNS:soon.example.org', 5);
     copyFileSync(soon.cert, join(directory, 'used.pem'));
     copyFileSync(soon.key, join(directory, 'used.key'));

@@ -42,7 +42,7 @@ function certificate(): string {
 }
 
 describe('max_connections', () => {
-  test('one more is told so, and there is room again when one has gone', async () => {
+  test('one more connection gets a 503, and there is room again when another one closes', async () => {
     const program = await served('max_connections = 2');
     const [first, second, third] = [await rawClient(program), await rawClient(program), await rawClient(program)];
     expect(await third.all).toMatch(/^HTTP\/1\.1 503 Service Unavailable\r\nConnection: close\r\n/);
@@ -57,12 +57,12 @@ describe('max_connections', () => {
     expect((await program.kill('SIGTERM')).status).toBe(0);
   });
 
-  test('a crowd leaves those inside alone, and none of it stays', async () => {
+  test('300 more connections do not affect the open one, and none of them stays', async () => {
     const program = await served('max_connections = 1');
     const inside = await rawClient(program);
     const crowd = await Promise.all(Array.from({ length: 300 }, () => rawClient(program)));
     const answers = await Promise.all(crowd.map(({ all }) => all));
-    // A reset may overtake the response; on a busy machine it overtakes none.
+    // A reset may overtake the response; on a busy machine it may overtake all of them.
     expect(answers.filter((text) => !/^(?:HTTP\/1\.1 503|$)/.test(text))).toEqual([]);
     expect(answers.join('')).toContain('HTTP/1.1 503');
     inside.socket.write(ASK('/'));
@@ -70,7 +70,7 @@ describe('max_connections', () => {
     expect((await rawClient(program)).socket.destroyed).toBe(false);
   });
 
-  test('with TLS it is closed', async () => {
+  test('with TLS a connection above the limit is closed', async () => {
     const program = await served(`max_connections = 1\n${certificate()}`);
     await rawClient(program);
     expect(await (await rawClient(program)).all).toBe('');
@@ -80,7 +80,7 @@ describe('max_connections', () => {
 const GONE = /warn: HTTP from 127\.0\.0\.1: it has read nothing of its response for \S+ seconds/;
 
 describe('send_timeout', () => {
-  test('a client that stops reading is dropped, and no other', async () => {
+  test('a client that stops reading is disconnected, and no other', async () => {
     const program = await served('send_timeout = 0.5');
     const { socket, all } = await rawClient(program);
     socket.write(ASK('/large'));
@@ -93,7 +93,7 @@ describe('send_timeout', () => {
     expect(await events.all).toMatch(/one [\s\S]*two [\s\S]*three/);
   });
 
-  test('one that is slow gets everything', async () => {
+  test('a slow client gets everything', async () => {
     const program = await served('send_timeout = 1');
     const { socket, all } = await rawClient(program);
     socket.write(ASK('/large'));
@@ -105,7 +105,7 @@ describe('send_timeout', () => {
     expect(program.stderr).toBe('');
   });
 
-  test('with TLS too', async () => {
+  test('works with TLS too', async () => {
     const program = await served(`send_timeout = 0.5\n${certificate()}`);
     const socket = connectTls({ port: Number(new URL(program.url).port), rejectUnauthorized: false });
     onTestFinished(() => void socket.destroy());
@@ -116,7 +116,7 @@ describe('send_timeout', () => {
     await program.says(GONE);
   });
 
-  test('over HTTP/2 it is the stream that ends, and the others go on', async () => {
+  test('over HTTP/2 only the stream is closed, and the others continue', async () => {
     const program = await served('send_timeout = 1\nhttp2 = true');
     const session = connectHttp2(program.url);
     onTestFinished(() => void session.destroy());
@@ -134,7 +134,7 @@ describe('send_timeout', () => {
     expect(Buffer.concat(await after.toArray()).toString()).toBe('well');
   });
 
-  test('0 is any time', async () => {
+  test('0 means no limit', async () => {
     const program = await served('send_timeout = 0');
     const { socket, all } = await rawClient(program);
     socket.write(ASK('/large'));

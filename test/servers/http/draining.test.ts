@@ -1,4 +1,4 @@
-/** What clients of the HTTP server see while it drains, and when they ask before they send a body. */
+/** What clients of the HTTP server see while it drains, and when they ask before sending a body. */
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
@@ -73,7 +73,7 @@ class Client {
     });
   }
 
-  /** Sends a request and resolves to what came until the end of its response. */
+  /** Sends a request and resolves to everything received up to the end of its response. */
   async ask(path: string, end = 'got '): Promise<string> {
     this.text = '';
     this.socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`);
@@ -83,7 +83,7 @@ class Client {
 }
 
 describe('while the server drains', () => {
-  test('the response to a request that began before says that the connection is closed', async () => {
+  test('the response to an earlier request announces that the connection is closed', async () => {
     const site = await Site.start();
     const client = await site.connect();
     const asked = client.ask('/wait');
@@ -94,7 +94,7 @@ describe('while the server drains', () => {
     await eventually(() => client.closed);
   });
 
-  test('an idle connection may bring a request for a second', async () => {
+  test('an idle connection may send a request for one second', async () => {
     const site = await Site.start('keep_alive_timeout = 20');
     const client = await site.connect();
     await client.ask('/');
@@ -104,7 +104,7 @@ describe('while the server drains', () => {
     expect(await site.program.finished()).toMatchObject({ status: 0 });
   });
 
-  test('without a request it is closed, however long its client was promised', async () => {
+  test('an idle connection is closed without a request, however long its keep-alive timeout is', async () => {
     const site = await Site.start('keep_alive_timeout = 20');
     const client = await site.connect();
     await client.ask('/');
@@ -117,15 +117,15 @@ describe('while the server drains', () => {
   });
 });
 
-describe('while another worker goes on', () => {
+describe('while another worker continues', () => {
   const replaceWorker = async (site: Site): Promise<void> => {
     site.program.child.kill('SIGHUP');
     await site.program.says(/^reloaded$/m);
-    // Longer than an idle connection is kept if nothing goes on.
+    // Longer than an idle connection is kept open if no worker continues.
     await sleep(2000);
   };
 
-  test('an idle connection may bring a request as long as its client was promised', async () => {
+  test('an idle connection may send a request until its keep-alive timeout', async () => {
     const site = await Site.start('keep_alive_timeout = 20\nworkers = 1');
     const client = await site.connect();
     expect(await client.ask('/')).toMatch(/^Keep-Alive: timeout=20\r$/m);
@@ -134,7 +134,7 @@ describe('while another worker goes on', () => {
     await eventually(() => client.closed);
   });
 
-  test('it is closed when the promised time is over', async () => {
+  test('an idle connection is closed after its keep-alive timeout', async () => {
     const site = await Site.start('keep_alive_timeout = 3\nworkers = 1');
     const client = await site.connect();
     await client.ask('/');
@@ -143,7 +143,7 @@ describe('while another worker goes on', () => {
     await eventually(() => client.closed);
   });
 
-  test('TERM after a HUP does not wait for that time', async () => {
+  test('TERM after a HUP does not wait for that timeout', async () => {
     const site = await Site.start('keep_alive_timeout = 20\nworkers = 1');
     const client = await site.connect();
     await client.ask('/');
@@ -170,14 +170,14 @@ describe('Expect: 100-continue', () => {
   const HEAD = (path: string) =>
     `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n`;
 
-  test('a request that is refused is not told to continue, and its connection is closed', async () => {
+  test('a refused request gets no 100 Continue, and its connection is closed', async () => {
     const client = await (await Site.start()).connect();
     client.socket.write(HEAD('/refuse'));
     await eventually(() => client.closed);
     expect(client.text).toMatch(/^HTTP\/1\.1 401 Unauthorized\r\n[\s\S]*^Connection: close\r$/m);
   });
 
-  test('one whose body is read is told to continue, and its connection is kept', async () => {
+  test('a request whose body is read gets 100 Continue, and its connection is kept open', async () => {
     const client = await (await Site.start()).connect();
     client.socket.write(HEAD('/'));
     await eventually(() => client.text.includes('\r\n\r\n'));

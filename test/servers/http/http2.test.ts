@@ -1,4 +1,4 @@
-/** What one client of HTTP/2 may cost the server and the others. */
+/** What one client of HTTP/2 may cost the server and other clients. */
 import { once } from 'node:events';
 import { type ClientHttp2Session, connect, constants } from 'node:http2';
 import { createConnection, type Socket } from 'node:net';
@@ -72,7 +72,7 @@ async function ask(
   return [head[':status'], await text(stream)];
 }
 
-test('a request whose body does not come is answered 408, and the others of its connection go on', async () => {
+test('a request whose body does not arrive gets a 408, and the others of its connection continue', async () => {
   const session = client((await served('request_timeout = 1')).url);
   const slow = session.request({ ':method': 'POST' });
   slow.on('error', () => {});
@@ -90,7 +90,7 @@ test('a request for two hosts is refused', async () => {
   expect((await ask(session, { ':path': '/', ':authority': 'a.example', host: 'A.example' }))[0]).toBe(200);
 });
 
-test('early hints and trailers reach the client, headers of a connection do not', async () => {
+test('early hints and trailers reach the client, connection headers do not', async () => {
   const session = client((await served()).url);
   const asked = session.request({ ':path': '/hints' });
   const [hints] = await once(asked, 'headers');
@@ -102,7 +102,7 @@ test('early hints and trailers reach the client, headers of a connection do not'
   expect((await trailers)[0]['x-sum']).toBe('1');
 });
 
-test('trailers of a request come with the end of its body, in one piece and in many', async () => {
+test('trailers of a request arrive with the end of its body, in one chunk or in many', async () => {
   const session = client((await served()).url);
   for (const pieces of [[], ['ä', Buffer.from('b')], Array.from({ length: 200 }, (_, i) => `piece ${i} `)]) {
     const stream = session.request({ ':method': 'POST', ':path': '/trailers' }, { waitForTrailers: true });
@@ -115,7 +115,7 @@ test('trailers of a request come with the end of its body, in one piece and in m
   }
 });
 
-test('trailers that HTTP/2 has no place for, and hints to a client that has gone, end no process', async () => {
+test('trailers that HTTP/2 does not allow, and early hints to a client that has left, end no process', async () => {
   const program = await served();
   const session = client(program.url);
   const odd = session.request({ ':path': '/odd' });
@@ -130,7 +130,7 @@ test('trailers that HTTP/2 has no place for, and hints to a client that has gone
   expect((await program.kill('SIGTERM')).status).toBe(0);
 });
 
-test('a client that waits is told to continue when the application reads, and not before it refuses', async () => {
+test('a client that expects 100 Continue gets it when the application reads, and not if it refuses', async () => {
   const session = client((await served()).url);
   const refused = session.request({ ':method': 'POST', ':path': '/refused', expect: '100-continue' });
   let isContinued = false;
@@ -148,7 +148,7 @@ test('a client that waits is told to continue when the application reads, and no
 describe('max_header_size', () => {
   const header = { 'x-long': 'x'.repeat(5000) };
 
-  test('a larger head reaches no application', async () => {
+  test('a larger head gets a 431', async () => {
     const session = client((await served('max_header_size = 4096')).url);
     // Sent before the client knows the limit.
     expect((await ask(session, { ':path': '/', ...header }))[0]).toBe(431);
@@ -159,25 +159,25 @@ describe('max_header_size', () => {
     expect(await ask(session, { ':path': '/begun' })).toEqual([200, '0']);
   });
 
-  test('a smaller one does', async () => {
+  test('a smaller head reaches the application', async () => {
     const session = client((await served('max_header_size = 8192')).url);
     expect((await ask(session, { ':path': '/', ...header }))[0]).toBe(200);
   });
 
-  test('a browser’s many cookies are no obstacle', async () => {
+  test('many cookies of a browser are accepted', async () => {
     const session = client((await served('max_header_size = 65536')).url);
     const cookies = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`x-${i}`, 'y']));
     expect((await ask(session, { ':path': '/', ...cookies }))[0]).toBe(200);
   });
 });
 
-test('a connection has 128 requests at a time', async () => {
+test('a connection may have 128 simultaneous requests', async () => {
   const session = client((await served()).url);
   await once(session, 'remoteSettings');
   expect(session.remoteSettings.maxConcurrentStreams).toBe(128);
 });
 
-/** A client that sends `piece(n)` for as long as the connection takes it, up to `count` times. */
+/** A client that sends `piece(n)` as long as the connection accepts it, up to `count` times. */
 async function flood(port: number, piece: (n: number) => Buffer, count: number, isReading = true): Promise<Socket> {
   const socket = createConnection(port, '127.0.0.1');
   socket.on('error', () => {});
@@ -207,8 +207,8 @@ describe('a flood', () => {
         ]),
       true,
     ],
-    ['of PING frames whose answers are not read', () => frame('PING', 0, 0, Buffer.alloc(8)), false],
-    ['of SETTINGS frames whose answers are not read', () => frame('SETTINGS', 0, 0), false],
+    ['of PING frames whose responses are not read', () => frame('PING', 0, 0, Buffer.alloc(8)), false],
+    ['of SETTINGS frames whose responses are not read', () => frame('SETTINGS', 0, 0), false],
     [
       'of CONTINUATION frames',
       (n) => (n === 0 ? frame('HEADERS', END_STREAM, 1, requestHeaders('GET')) : frame('CONTINUATION', 0, 1)),
@@ -219,15 +219,15 @@ describe('a flood', () => {
       (n) => (n === 0 ? frame('HEADERS', END_HEADERS, 1, requestHeaders('POST')) : frame('DATA', 0, 1)),
       true,
     ],
-    ['of half a head each', (n) => frame('HEADERS', END_STREAM, stream(n), requestHeaders('GET')), true],
-  ])('%s ends its connection and nothing else', async (_name, piece, isReading) => {
+    ['of incomplete heads', (n) => frame('HEADERS', END_STREAM, stream(n), requestHeaders('GET')), true],
+  ])('%s closes its connection and affects nothing else', async (_name, piece, isReading) => {
     const program = await served('request_timeout = 2\nkeep_alive_timeout = 2\nsend_timeout = 2');
     const socket = await flood(Number(new URL(program.url).port), piece, 100_000, isReading);
     socket.resume();
     if (!socket.closed) await once(socket, 'close');
     const [status, begun] = await ask(client(program.url), { ':path': '/begun' });
     expect(status).toBe(200);
-    // Of 100,000: Node allows a burst of resets, and reads on until its farewell is out.
+    // Of 100,000: Node allows a burst of resets, and keeps reading until its GOAWAY is sent.
     expect(Number(begun)).toBeLessThan(20_000);
     expect((await program.kill('SIGTERM')).status).toBe(0);
   });

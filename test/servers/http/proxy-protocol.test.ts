@@ -1,4 +1,4 @@
-/** The PROXY protocol: its header, fuzzed, and connections that begin with it, also from the real HAProxy. */
+/** The PROXY protocol: its header, fuzzed, and connections that begin with it, also from a real HAProxy. */
 import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { createConnection, SocketAddress } from 'node:net';
@@ -45,23 +45,23 @@ describe('the header', () => {
     ['local', version2(0x20, 0x11, tcp4().subarray(16)), { kind: 'complete', length: 28, client: undefined }],
     ['a Unix socket', version2(0x21, 0x31, Buffer.alloc(216)), { kind: 'complete', length: 232, client: undefined }],
     ['unspecified', version2(0x21, 0, Buffer.alloc(3)), { kind: 'complete', length: 19, client: undefined }],
-    ['half of it', 'PROXY TCP4 192.0.2.7', { kind: 'incomplete' }],
-    ['a letter', 'P', { kind: 'incomplete' }],
-    ['a line end', '\r\n', { kind: 'incomplete' }],
-    ['a request', 'GET / HTTP/1.1\r\n', { kind: 'absent' }],
+    ['half a header', 'PROXY TCP4 192.0.2.7', { kind: 'incomplete' }],
+    ['the first letter', 'P', { kind: 'incomplete' }],
+    ['the first line end', '\r\n', { kind: 'incomplete' }],
+    ['a request instead', 'GET / HTTP/1.1\r\n', { kind: 'absent' }],
     ['a POST', 'PO', { kind: 'absent' }],
-    ['a handshake', Buffer.from([0x16, 3, 1]), { kind: 'absent' }],
+    ['a TLS handshake instead', Buffer.from([0x16, 3, 1]), { kind: 'absent' }],
     ['a wrong address', 'PROXY TCP4 192.0.2.700 10.0.0.1 4711 80\r\n', { kind: 'malformed' }],
-    ['the other family', 'PROXY TCP4 ::1 ::1 4711 80\r\n', { kind: 'malformed' }],
+    ['an address of the other family', 'PROXY TCP4 ::1 ::1 4711 80\r\n', { kind: 'malformed' }],
     ['a zone', 'PROXY TCP6 fe80::1%eth0 ::1 4711 80\r\n', { kind: 'malformed' }],
     ['a wrong port', 'PROXY TCP4 192.0.2.7 10.0.0.1 65536 80\r\n', { kind: 'malformed' }],
-    ['a word too many', 'PROXY TCP4 192.0.2.7 10.0.0.1 4711 80 \r\n', { kind: 'malformed' }],
+    ['one word too many', 'PROXY TCP4 192.0.2.7 10.0.0.1 4711 80 \r\n', { kind: 'malformed' }],
     ['a long line', `PROXY TCP4 ${'1'.repeat(96)}`, { kind: 'malformed' }],
     ['another version', version2(0x31, 0x11, Buffer.alloc(12)), { kind: 'malformed' }],
     ['another command', version2(0x22, 0x11, Buffer.alloc(12)), { kind: 'malformed' }],
     ['too short for its addresses', version2(0x21, 0x11, Buffer.alloc(11)), { kind: 'malformed' }],
     ['too long', version2(0x21, 0x11, Buffer.alloc(4096)).subarray(0, 16), { kind: 'malformed' }],
-  ])('%s', (_name, bytes, expected) => {
+  ])('is parsed: %s', (_name, bytes, expected) => {
     const found = readProxyHeader(Buffer.from(bytes as string));
     expect(found).toMatchObject(expected);
     if ('client' in expected && expected.client === undefined) expect(found).toHaveProperty('client', undefined);
@@ -73,7 +73,7 @@ describe('the header', () => {
     fc.record({ family: fc.constant('IPv6' as const), address: fc.ipV6(), port, target: fc.ipV6() }),
   );
 
-  test('is complete at its end, in any pieces and with any bytes behind it', () => {
+  test('is complete at its end, in any pieces and with any bytes after it', () => {
     const property = fc.property(
       made,
       fc.uint8Array({ maxLength: 300 }),
@@ -100,7 +100,7 @@ describe('the header', () => {
     fc.assert(property, { numRuns: 200 });
   });
 
-  test('any bytes are read or refused within 4 KiB', () => {
+  test('is accepted or refused within 4 KiB, whatever its bytes', () => {
     const start = fc.constantFrom(Buffer.alloc(0), Buffer.from('PROXY '), SIGNATURE, tcp4().subarray(0, 14), tcp4());
     const property = fc.property(start, fc.uint8Array({ maxLength: 200 }), (first, more) => {
       const bytes = Buffer.concat([first, more, Buffer.alloc(4096)]);
@@ -149,7 +149,7 @@ const GET = (path: string, connection = 'close'): string =>
 const HEADER = 'PROXY TCP4 192.0.2.7 10.0.0.1 4711 80\r\n';
 const CLIENT = { remoteAddress: '192.0.2.7', remotePort: 4711, remoteFamily: 'IPv4' };
 
-/** All bytes that the server sends after these, until the connection ends. */
+/** All bytes that the server sends in response to these, until the connection ends. */
 async function reply(program: Served, bytes: string | Buffer, localAddress?: string): Promise<string> {
   const { socket, all } = await rawClient(program, localAddress);
   socket.write(bytes);
@@ -179,12 +179,12 @@ describe('a server with workers', () => {
     ],
     ['no address', 'PROXY UNKNOWN\r\n', { remoteAddress: '127.0.0.1' }],
     ['a health check', version2(0x20, 0, Buffer.alloc(0)), { remoteAddress: '127.0.0.1' }],
-  ])('shows the client that the load balancer names: %s', async (_name, header, expected) => {
+  ])('sees the client that the load balancer names: %s', async (_name, header, expected) => {
     const together = Buffer.concat([Buffer.from(header as string), Buffer.from(GET('/a'))]);
     expect(bodies(await reply(program, together))).toMatchObject([{ ...expected, url: '/a' }]);
   });
 
-  test('the header and requests may come in any pieces, and the client stays for the whole connection', async () => {
+  test('accepts header and requests in any pieces, and keeps the client for the whole connection', async () => {
     const { socket, all } = await rawClient(program);
     socket.setNoDelay();
     const bytes = Buffer.from(HEADER + GET('/a', 'keep-alive') + GET('/b', 'keep-alive'));
@@ -196,7 +196,7 @@ describe('a server with workers', () => {
     expect(bodies(await all)).toMatchObject(['/a', '/b', '/c'].map((url) => ({ ...CLIENT, url })));
   });
 
-  test('a body that comes later arrives', async () => {
+  test('reads a body that arrives later', async () => {
     const { socket, all } = await rawClient(program);
     socket.write(`${HEADER}POST /p HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\r\n`);
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -204,7 +204,7 @@ describe('a server with workers', () => {
     expect(bodies(await all)).toMatchObject([{ ...CLIENT, url: '/p' }]);
   });
 
-  test('a load balancer that sends none, or a broken one, gets 400, which is logged', async () => {
+  test('responds 400 to a load balancer that sends no header, or a broken one, and logs it', async () => {
     expect(await reply(program, GET('/'))).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
     await program.says(
       /warn: HTTP from 127\.0\.0\.1: it sent no PROXY header, which proxy_protocol requires of its address/,
@@ -213,7 +213,7 @@ describe('a server with workers', () => {
     await program.says(/warn: HTTP from 127\.0\.0\.1: its PROXY header is malformed/);
   });
 
-  test.skipIf(!isLinux)('another address is served without a header, and gets 400 with one', async () => {
+  test.skipIf(!isLinux)('serves another address without a header, and responds 400 with one', async () => {
     expect(bodies(await reply(program, GET('/'), '127.0.0.2'))).toMatchObject([{ remoteAddress: '127.0.0.2' }]);
     for (const header of [HEADER, tcp4()]) {
       expect(await reply(program, Buffer.concat([Buffer.from(header), Buffer.from(GET('/'))]), '127.0.0.2')).toMatch(
@@ -226,13 +226,13 @@ describe('a server with workers', () => {
   });
 });
 
-test('a load balancer whose header does not end is closed within headers_timeout', async () => {
+test('closes the connection of a load balancer whose header does not end within headers_timeout', async () => {
   const program = await served('proxy_protocol = 127.0.0.1\nheaders_timeout = 1');
   expect(await reply(program, 'PROXY TC')).toBe('');
 });
 
 test.skipIf(requireProgram('openssl') === undefined)(
-  'with TLS and HTTP/2 the header comes before the handshake',
+  'with TLS and HTTP/2 expects the header before the handshake',
   async () => {
     const { pem } = makeCertificate(temporaryDirectory());
     const program = await served(`http2 = true\nssl_pem = ${pem}\nproxy_protocol = 127.0.0.1`);
@@ -257,7 +257,7 @@ test.skipIf(requireProgram('openssl') === undefined)(
   },
 );
 
-test('HTTP/2 without TLS, on a Unix socket whose peers count as local', async () => {
+test('HTTP/2 without TLS works on a Unix socket, whose peers count as local', async () => {
   const socketPath = join(temporaryDirectory(), 'app.sock');
   const directory = temporaryDirectory({
     'app.mjs': APP,
@@ -277,7 +277,7 @@ test('HTTP/2 without TLS, on a Unix socket whose peers count as local', async ()
 });
 
 describe('export', () => {
-  test('HAProxy sends the header', async () => {
+  test('HAProxy is configured to send the header', async () => {
     needProgram('haproxy');
     const app = join(temporaryDirectory({ 'app.mjs': `${APP}export const make = () => app;\n` }), 'app.mjs');
     const settings = `use = npm:paster#http\nhost = 127.0.0.1\nport = ${await freePort()}\nproxy_protocol = 127.0.0.1`;

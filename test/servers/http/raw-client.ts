@@ -1,10 +1,10 @@
-/** A client that sends bytes as they are, to the HTTP server of a program. */
+/** A client that sends raw bytes to the HTTP server of a program. */
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 
 /**
- * A client that has connected, and everything that it gets until the end.
+ * A client that has connected, and everything that it receives until the end.
  * @param localAddress an address of this machine to connect from
  */
 export async function rawClient(

@@ -1,4 +1,4 @@
-/** Clients that take their time: what the limits of the HTTP server do about them, the same for each way to speak HTTP. */
+/** Slow clients: the limits of the HTTP server apply to them in the same way for each version of HTTP. */
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
@@ -15,9 +15,9 @@ export default async function app(req, res) {
 }
 `;
 
-/** What a client of a version of HTTP sends. */
+/** What a client of one version of HTTP sends. */
 interface Messages {
-  /** Before anything else. */
+  /** Sent before anything else. */
   readonly preface: Buffer;
   readonly request: Buffer;
   readonly halfHead: Buffer;
@@ -44,7 +44,7 @@ const http2: Messages = {
 interface Way {
   readonly name: string;
   readonly settings: string;
-  /** The protocol that the client names with TLS; none: no TLS. */
+  /** The ALPN protocol of the client; undefined: no TLS. */
   readonly alpn?: string;
   readonly messages: Messages;
 }
@@ -65,11 +65,11 @@ const WAYS: readonly Way[] = [
 interface SlowClient {
   readonly name: string;
   run(connection: Socket, messages: Messages): unknown;
-  /** Without TLS, though the server expects it. */
+  /** Without TLS, although the server expects it. */
   readonly isRaw?: true;
 }
 
-/** A limit, and those who run into it; the other limits are far longer. */
+/** A limit, and clients that exceed it; the other limits are far longer. */
 interface Limit {
   readonly settings: string;
   readonly clients: readonly SlowClient[];
@@ -172,7 +172,7 @@ async function isServed(port: number, { alpn, messages }: Way): Promise<boolean>
 }
 
 describe.each(WAYS)('$name', (way) => {
-  test.each(LIMITS)('$settings ends slow clients and makes room for others', async ({ settings, clients }) => {
+  test.each(LIMITS)('$settings closes slow clients and makes room for others', async ({ settings, clients }) => {
     const program = await served(`max_connections = ${clients.length}\n${way.settings}\n${settings}`);
     const port = Number(new URL(program.url).port);
     const slow = clients.map(async ({ name, run, isRaw }) => {
@@ -186,7 +186,7 @@ describe.each(WAYS)('$name', (way) => {
     await expect.poll(() => isServed(port, way), { timeout: 5000 }).toBe(true);
   });
 
-  test('TERM ends the server within two seconds beside clients that ask for nothing', async () => {
+  test('TERM ends the server within two seconds despite idle clients', async () => {
     const program = await served(way.settings);
     const port = Number(new URL(program.url).port);
     const { preface, request } = way.messages;

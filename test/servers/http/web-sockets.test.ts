@@ -1,4 +1,4 @@
-/** WebSockets while a server ends: their clients are told to go, and do not hold it up. */
+/** WebSockets while a server ends: their clients get a close frame, and do not delay the end. */
 import { once } from 'node:events';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -49,7 +49,7 @@ describe('an open WebSocket', () => {
     },
   );
 
-  test('is closed on HUP too, and the next one reaches the new worker', async () => {
+  test('is closed at HUP too, and the next one reaches the new worker', async () => {
     const { program, client } = await open('workers = 1');
     program.child.kill('SIGHUP');
     const [code] = await once(client, 'close');
@@ -59,7 +59,7 @@ describe('an open WebSocket', () => {
     next.terminate();
   });
 
-  test('of a client that does not respond is cut', async () => {
+  test('is cut if the client does not respond', async () => {
     const { program } = await open();
     const headers = {
       connection: 'Upgrade',
@@ -77,7 +77,7 @@ describe('an open WebSocket', () => {
     socket.destroy();
   });
 
-  test('that the application closes by itself keeps its code', async () => {
+  test('keeps its own close code if the application closes it', async () => {
     const { program, client } = await open('', { CLOSES: '1' });
     program.child.kill('SIGTERM');
     const [code, reason] = await once(client, 'close');
@@ -86,7 +86,7 @@ describe('an open WebSocket', () => {
   });
 });
 
-/** A connection on the server's side of an upgrade, watched, and what its client receives. */
+/** A connection on the server's side of an upgrade, tracked, and what its client receives. */
 async function upgraded(protocol: string): Promise<{ sockets: WebSockets; socket: Duplex; received: PassThrough }> {
   const sockets = new WebSockets();
   const server = createServer().listen(0, '127.0.0.1');
@@ -106,7 +106,7 @@ async function upgraded(protocol: string): Promise<{ sockets: WebSockets; socket
   return { sockets, socket, received: clientSocket.pipe(new PassThrough()) };
 }
 
-test('the close frame waits for the end of a frame that is being written, and nothing follows it', async () => {
+test('the close frame is sent after the frame that is being written, and nothing follows it', async () => {
   const { sockets, socket, received } = await upgraded('websocket');
   socket.write(Buffer.from([0x82, 4, 1, 2]));
   sockets.drain();
@@ -117,7 +117,7 @@ test('the close frame waits for the end of a frame that is being written, and no
   expect([...Buffer.concat(await received.toArray())]).toEqual([0x82, 4, 1, 2, 3, 4, 0x88, 2, 0x03, 0xe9]);
 });
 
-test('another protocol than WebSocket is left alone', async () => {
+test('a protocol other than WebSocket is not closed', async () => {
   const { sockets, socket, received } = await upgraded('other');
   sockets.drain();
   await new Promise(setImmediate);
@@ -140,23 +140,26 @@ describe('frames', () => {
       Buffer.alloc(length),
     ]);
 
-  test.each([0, 1, 125, 126, 300, 65_535, 65_536])('of %d bytes end where they end, however they are cut', (length) => {
-    const bytes = Buffer.concat([head, frame(length), frame(3)]);
-    for (const step of [1, 7, bytes.length]) {
-      const frames = new OutgoingFrames();
-      for (let at = 0; at < bytes.length; at += step) {
-        frames.push(bytes.subarray(at, at + step));
-        const boundaries = [head.length, bytes.length - 5, bytes.length];
-        const written = Math.min(at + step, bytes.length);
-        if (written > head.length) expect(frames.isBetweenFrames).toBe(boundaries.includes(written));
+  test.each([0, 1, 125, 126, 300, 65_535, 65_536])(
+    'of %d bytes are followed to their end, however they are split',
+    (length) => {
+      const bytes = Buffer.concat([head, frame(length), frame(3)]);
+      for (const step of [1, 7, bytes.length]) {
+        const frames = new OutgoingFrames();
+        for (let at = 0; at < bytes.length; at += step) {
+          frames.push(bytes.subarray(at, at + step));
+          const boundaries = [head.length, bytes.length - 5, bytes.length];
+          const written = Math.min(at + step, bytes.length);
+          if (written > head.length) expect(frames.isBetweenFrames).toBe(boundaries.includes(written));
+        }
+        expect([frames.isOpen, frames.isClosed]).toEqual([true, false]);
+        frames.push(Buffer.from([0x88, 0]));
+        expect(frames.isClosed).toBe(true);
       }
-      expect([frames.isOpen, frames.isClosed]).toEqual([true, false]);
-      frames.push(Buffer.from([0x88, 0]));
-      expect(frames.isClosed).toBe(true);
-    }
-  });
+    },
+  );
 
-  test('a response that does not accept opens nothing', () => {
+  test('a response that does not accept the upgrade opens no WebSocket', () => {
     const frames = new OutgoingFrames();
     frames.push(Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n\x88\x00'));
     expect([frames.isOpen, frames.isClosed]).toEqual([false, false]);

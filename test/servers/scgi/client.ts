@@ -1,6 +1,6 @@
 /**
- * An SCGI client for tests, seen from the web server's side: it writes the bytes that it is told to and reads to the end.
- * Shares no code with the server.
+ * An SCGI client for tests, in the role of the web server: it writes exactly the bytes that a test specifies and reads to the end.
+ * It shares no code with the server.
  */
 import { connect, type Socket } from 'node:net';
 import { type CgiResponse, parseCgi } from '../../helpers/requests/cgi-response.ts';
@@ -17,7 +17,7 @@ export function head(variables: Variables): Buffer {
   return netstring(all.map(([name, value]) => `${name}\0${value}\0`).join(''));
 }
 
-/** A whole request, as nginx with its stock scgi_params makes it. `environ` goes over what an ordinary GET has. */
+/** A complete request, like that of nginx with its stock scgi_params. `environ` overrides the variables of an ordinary GET. */
 export function request(environ: Readonly<Record<string, string>> = {}, body: Buffer | string = ''): Buffer {
   const bytes = Buffer.from(body as string);
   return Buffer.concat([
@@ -41,13 +41,13 @@ export function request(environ: Readonly<Record<string, string>> = {}, body: Bu
 
 export interface Answer extends CgiResponse {
   readonly bytes: Buffer;
-  /** The connection ended as one does whose answer is complete. */
+  /** Whether the connection ended like one with a complete response. */
   readonly complete: boolean;
 }
 
 export class ScgiClient {
   readonly socket: Socket;
-  /** Settles when the server has closed or reset. */
+  /** Settles when the server has closed or reset the connection. */
   readonly closed: Promise<void>;
   #received: Buffer[] = [];
   #ended = false;
@@ -84,7 +84,7 @@ export class ScgiClient {
     return Buffer.concat(this.#received);
   }
 
-  /** Everything that came, once the server has closed. */
+  /** Everything received, once the server has closed the connection. */
   async answer(): Promise<Answer> {
     await this.closed;
     const bytes = this.received;

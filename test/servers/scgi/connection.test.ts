@@ -1,4 +1,4 @@
-/** Connections of web servers that are honest, broken, slow, or gone. */
+/** Connections of web servers that are correct, broken, slow, or gone. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -28,19 +28,19 @@ const echo: App = async (req, res) => {
   res.end(`${req.method} ${req.url} ${body}`);
 };
 
-/** What was said of refusals. */
+/** The log lines about refusals. */
 function warnings(): string[] {
   return served.log.filter((line) => line.startsWith('warn')).map((line) => line.slice('warn: '.length));
 }
 
 describe.each([{ unix: false }, { unix: true }])('one request, %j', (options) => {
-  test('as bytes, and then the connection closes', async () => {
+  test('gets a response with the specified bytes, and then the connection closes', async () => {
     const client = await connectTo((_req, res) => void res.end('hello'), {}, options);
     client.write(request());
     expect((await client.answer()).bytes.toString()).toBe('Status: 200 OK\r\nContent-Length: 5\r\n\r\nhello');
   });
 
-  test('nothing more is read after a request that was read to its end', async () => {
+  test('is the last that is read', async () => {
     served = await serveScgi((_req, res) => void res.end('x'), {}, { unix: true });
     const socket = connect({ path: served.path, allowHalfOpen: true });
     socket.on('error', () => {});
@@ -52,7 +52,7 @@ describe.each([{ unix: false }, { unix: true }])('one request, %j', (options) =>
     expect(error).toMatchObject({ code: 'EPIPE' });
   });
 
-  test('byte by byte', async () => {
+  test('may arrive byte by byte', async () => {
     const client = await connectTo(echo, {}, options);
     for (const byte of request({ REQUEST_METHOD: 'POST', REQUEST_URI: '/x' }, 'abc')) {
       client.write(Buffer.of(byte));
@@ -61,18 +61,18 @@ describe.each([{ unix: false }, { unix: true }])('one request, %j', (options) =>
     expect((await client.answer()).body.toString()).toBe('POST /x abc');
   });
 
-  test('an answer that comes before the body is read reaches a peer that is still writing', async () => {
+  test('may get a response before its body is read, even if the peer is still writing', async () => {
     const client = await connectTo((_req, res) => void res.end('early'), {}, options);
     client.write(request({ REQUEST_METHOD: 'POST', CONTENT_LENGTH: '4000000' }));
     for (let i = 0; i < 40; i++) client.write(Buffer.alloc(100_000));
     expect((await client.answer()).body.toString()).toBe('early');
   });
 
-  test('a peer that reads slowly gets all of an answer that was written in one piece', async () => {
+  test('gets the whole response even if the peer reads slowly', async () => {
     const client = await connectTo((_req, res) => void res.end(Buffer.alloc(5_000_000, 'x')), {}, options);
     client.socket.pause();
     client.write(request());
-    // Longer than a connection lingers whose answer is out.
+    // Longer than a connection lingers after its response has been sent.
     await sleep(2500);
     client.socket.resume();
     const answer = await client.answer();
@@ -81,7 +81,7 @@ describe.each([{ unix: false }, { unix: true }])('one request, %j', (options) =>
 });
 
 describe('the environment', () => {
-  test('is the request’s', async () => {
+  test('is that of the request', async () => {
     const client = await connectTo((req, res) => {
       const { environ } = req as unknown as { environ: Record<string, string> };
       res.end(JSON.stringify([req.url, req.headers.host, req.socket.remoteAddress, environ['SCGI']]));
@@ -90,7 +90,7 @@ describe('the environment', () => {
     expect(JSON.parse(answer.body.toString())).toEqual(['/a%20b?c', 'example.test', '192.0.2.7', '1']);
   });
 
-  test('a length of 0 that SCGI asks for is no header; one that the client has sent is', async () => {
+  test('a length of 0 that only SCGI requires is no header, but one that the client has sent is', async () => {
     const app: App = (req, res) => void res.end(String(req.headers['content-length']));
     const client = await connectTo(app);
     expect((await client.ask()).body.toString()).toBe('undefined');
@@ -99,13 +99,13 @@ describe('the environment', () => {
   });
 });
 
-describe('lies about lengths', () => {
+describe('wrong lengths', () => {
   test('a body beyond CONTENT_LENGTH is cut', async () => {
     const client = await connectTo(echo);
     expect((await client.ask({ CONTENT_LENGTH: '3' }, 'abcdef')).body.toString()).toBe('GET / abc');
   });
 
-  test('a body short of CONTENT_LENGTH is a broken body and a 400', async () => {
+  test('a body short of CONTENT_LENGTH is incomplete and gets a 400', async () => {
     const seen: unknown[] = [];
     const client = await connectTo((req) => {
       req.on('error', (error: NodeJS.ErrnoException) => seen.push(error.code, req.complete));
@@ -118,7 +118,7 @@ describe('lies about lengths', () => {
     expect(warnings()).toEqual(['SCGI from 127.0.0.1: the body is shorter than CONTENT_LENGTH']);
   });
 
-  test('and breaks an answer that has begun', async () => {
+  test('a body short of CONTENT_LENGTH aborts a response that has begun', async () => {
     const client = await connectTo((req, res) => {
       req.on('error', () => {});
       req.resume();
@@ -131,14 +131,14 @@ describe('lies about lengths', () => {
   });
 });
 
-describe('refusals, each logged once', () => {
+describe('refused and logged once', () => {
   test.each<[string, Buffer, number, string, Record<string, string>?]>([
     ['HTTP', Buffer.from('GET / HTTP/1.1\r\n\r\n'), 0, 'does not begin with a netstring'],
     ['a netstring without its comma', Buffer.from('3:abcd'), 0, 'comma'],
     ['headers that are too large', Buffer.from('2000:'), 431, 'more than 1024 bytes', { max_params_size: '1024' }],
     ['headers without SCGI', netstring('CONTENT_LENGTH\x000\0'), 400, 'SCGI = 1'],
     ['a line break in a header', request({ HTTP_X: 'a\r\nb' }), 400, 'line break'],
-    ['a method that is no token', request({ REQUEST_METHOD: 'GET /' }), 400, 'token'],
+    ['a method that is not a token', request({ REQUEST_METHOD: 'GET /' }), 400, 'token'],
   ])('%s', async (_name, bytes, status, reason, settings) => {
     const client = await connectTo(echo, settings);
     client.write(bytes);
@@ -169,7 +169,7 @@ describe('refusals, each logged once', () => {
   test('headers that stall', async () => {
     const client = await connectTo(echo, { headers_timeout: '0.1' });
     client.write(request().subarray(0, 40));
-    // A byte now and then does not help.
+    // Sending a byte now and then does not help.
     const drip = setInterval(() => client.write(Buffer.from('x')), 10);
     expect((await client.answer()).status).toBe(408);
     clearInterval(drip);
@@ -191,7 +191,7 @@ describe('refusals, each logged once', () => {
     expect(warnings()).toEqual(['SCGI from 127.0.0.1: more than 1 connections']);
   });
 
-  test('a peer that never reads its answer', async () => {
+  test('a peer that never reads its response', async () => {
     const events: string[] = [];
     const client = await connectTo(
       (_req, res) => {
@@ -206,7 +206,7 @@ describe('refusals, each logged once', () => {
     expect(warnings()).toEqual(['SCGI from 127.0.0.1: it has read nothing of its response for 0.2 seconds']);
   });
 
-  test('an application that says nothing for long is left alone', async () => {
+  test('an application that does not respond for a long time is not aborted', async () => {
     const client = await connectTo(
       async (_req, res) => {
         res.write('a');
@@ -221,7 +221,7 @@ describe('refusals, each logged once', () => {
 });
 
 describe('stopping', () => {
-  test('finishes what is in flight', async () => {
+  test('finishes requests in flight', async () => {
     const [arrived, go] = [signal(), signal()];
     const client = await connectTo(async (_req, res) => {
       arrived.fire();
@@ -245,14 +245,14 @@ describe('stopping', () => {
     await closing;
   });
 
-  test('a connection on which nothing comes does not hold it up', async () => {
+  test('does not wait for a connection on which nothing arrives', async () => {
     const client = await connectTo(echo);
     await sleep(10);
     await served.running.close();
     await client.closed;
   });
 
-  test('cuts what is left after the timeout', async () => {
+  test('aborts the remaining requests after the timeout', async () => {
     const arrived = signal();
     const client = await connectTo(arrived.fire);
     client.write(request());
@@ -261,7 +261,7 @@ describe('stopping', () => {
     expect((await client.answer()).status).toBe(0);
   });
 
-  test('at once', async () => {
+  test('may be immediate', async () => {
     const arrived = signal();
     const client = await connectTo(arrived.fire);
     client.write(request());
@@ -271,7 +271,7 @@ describe('stopping', () => {
   });
 });
 
-test('bytes in any order and split, honest or not: the next honest request is answered', async () => {
+test('after bytes in any order and split, valid or not, the next valid request gets its response', async () => {
   served = await serveScgi(echo);
   const piece = fc.oneof(
     fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),

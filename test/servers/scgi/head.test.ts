@@ -26,7 +26,7 @@ function failure(bytes: Buffer): BadHead | undefined {
   return undefined;
 }
 
-test('the example of the specification', () => {
+test('the example of the specification is decoded', () => {
   const bytes = Buffer.from(
     '70:CONTENT_LENGTH\x0027\0SCGI\x001\0REQUEST_METHOD\0POST\0REQUEST_URI\0/deepthought\0,What is the answer to life?',
     'latin1',
@@ -49,7 +49,7 @@ const variables = fc.array(
   { maxLength: 12 },
 );
 
-test('any variables, split at any bytes', () => {
+test('any variables are decoded, split at any bytes', () => {
   fc.assert(
     fc.property(variables, fc.nat(10 ** 9), fc.string(), fc.array(fc.nat(2000)), (list, length, body, cuts) => {
       const all: [string, string][] = [['CONTENT_LENGTH', String(length)], ...list, ['SCGI', '1']];
@@ -58,7 +58,7 @@ test('any variables, split at any bytes', () => {
   );
 });
 
-test('any bytes, split anywhere: a head, a BadHead, or not enough of it, and always the same', () => {
+test('any bytes, split anywhere, always give the same result: a head, a BadHead, or incomplete', () => {
   const bytes = fc.oneof(
     fc.uint8Array({ maxLength: 80 }).map((each) => Buffer.from(each)),
     fc.string({ maxLength: 60 }).map((text) => netstring(text)),
@@ -82,32 +82,32 @@ test('any bytes, split anywhere: a head, a BadHead, or not enough of it, and alw
   );
 });
 
-test('not enough of it', () => {
+test('a head is incomplete until its last byte', () => {
   const whole = head({ CONTENT_LENGTH: '0', SCGI: '1' });
   for (let end = 0; end < whole.length; end++) expect(read(whole.subarray(0, end))).toBeUndefined();
   expect(read(whole)?.rest).toBe('');
 });
 
-describe('what is no request', () => {
+describe('an invalid request is refused', () => {
   const good = 'CONTENT_LENGTH\x000\0SCGI\x001\0';
   test.each<[string, Buffer, number | undefined]>([
     ['HTTP', Buffer.from('G'), undefined],
-    ['no length', Buffer.from(':'), undefined],
+    ['without a length', Buffer.from(':'), undefined],
     ['a leading zero', Buffer.from('01'), undefined],
     ['a negative length', Buffer.from('-'), undefined],
-    ['no comma', Buffer.from(`${good.length}:${good};`), undefined],
+    ['without a comma', Buffer.from(`${good.length}:${good};`), undefined],
     ['a length that is too short', Buffer.from(`5:${good},`), undefined],
-    ['more than the most, at its last digit', Buffer.from('4097'), 431],
+    ['a length above the limit, at its last digit', Buffer.from('4097'), 431],
     ['digits without end', Buffer.from('9'.repeat(400)), 431],
-    ['nothing in it', netstring(''), 400],
-    ['no NUL at the end', netstring(`${good}A\0b`), 400],
+    ['an empty netstring', netstring(''), 400],
+    ['without a final NUL', netstring(`${good}A\0b`), 400],
     ['a name without a value', netstring(`${good}A\0`), 400],
     ['an empty name', netstring(`${good}\0b\0`), 400],
     ['CONTENT_LENGTH second', netstring('SCGI\x001\0CONTENT_LENGTH\x000\0'), 400],
     ['CONTENT_LENGTH twice', netstring(`${good}CONTENT_LENGTH\x005\0`), 400],
     ['an empty CONTENT_LENGTH', netstring('CONTENT_LENGTH\0\0SCGI\x001\0'), 400],
     ['CONTENT_LENGTH in hexadecimal', netstring('CONTENT_LENGTH\x000x5\0SCGI\x001\0'), 400],
-    ['no SCGI', netstring('CONTENT_LENGTH\x000\0'), 400],
+    ['without SCGI', netstring('CONTENT_LENGTH\x000\0'), 400],
     ['SCGI = 2', netstring('CONTENT_LENGTH\x000\0SCGI\x002\0'), 400],
   ])('%s', (_name, bytes, status) => {
     const error = failure(bytes);

@@ -1,4 +1,4 @@
-/** An SCGI server for a test. */
+/** Starts an SCGI server for a test. */
 import type { App } from '../../../src/protocol/types.ts';
 import { makeScgiServer } from '../../../src/servers/scgi/server.ts';
 import { type Served as ServedTo, serveGateway, settingsOf } from '../serve-gateway.ts';
@@ -6,7 +6,7 @@ import { ScgiClient } from './client.ts';
 
 export type Served = ServedTo<ScgiClient>;
 
-/** On a TCP port, or a Unix socket; `settings` as an INI section has them. */
+/** On a TCP port, or a Unix socket; `settings` are those of an INI section. */
 export function serveScgi(
   app: App,
   settings: Record<string, string> = {},

@@ -1,4 +1,4 @@
-/** The server as an object: its settings, and who may connect. */
+/** The server as an object: its settings, and which peers may connect. */
 import { type AddressInfo, createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { lineLogger } from '../../../src/log.ts';
@@ -15,7 +15,7 @@ test('each setting has help, and flup’s names are known', () => {
   });
 });
 
-test('it listens on 127.0.0.1:4000, and on an open address not without allow', () => {
+test('it listens on 127.0.0.1:4000, and refuses an open address without allow', () => {
   const server = makeScgiServer({}, readSettings({}));
   expect(server.defaultAddress).toEqual({ kind: 'tcp', host: '127.0.0.1', port: 4000 });
   const open = { kind: 'tcp', host: '0.0.0.0', port: 4000 } as const;
@@ -23,7 +23,7 @@ test('it listens on 127.0.0.1:4000, and on an open address not without allow', (
   makeScgiServer({}, readSettings({ allow: '10.0.0.1' })).checkAddress?.(open);
 });
 
-test('a peer that is not allowed is cut, and logged once', async () => {
+test('a peer that is not allowed is disconnected, and logged once', async () => {
   const log: string[] = [];
   const listener = createServer();
   await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
