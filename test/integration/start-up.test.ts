@@ -1,4 +1,4 @@
-/** What starts of paster load: every part of Node and of paster that few need is left for later. */
+/** Which modules a start of paster loads: parts of Node and of paster that few servers need are loaded later. */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -11,7 +11,7 @@ const REPORT = `process.on('exit', () => {
 });
 `;
 
-/** The public modules of Node that a program, the last of its processes to end, has loaded. */
+/** The public modules of Node that a program has loaded, or the last of its processes to end. */
 function modulesOf(args: readonly string[], cwd: string): string[] {
   const report = `--import=data:text/javascript,${encodeURIComponent(REPORT)}`;
   const output = execFileSync('sh', ['-c', 'exec "$0" "$@" 2>&1', process.execPath, report, ...args], { cwd });
@@ -45,7 +45,7 @@ await loadApp('config:x.ini', { relativeTo: import.meta.dirname });\n`,
   for (const each of few) expect(modules).not.toContain(each);
 });
 
-/** Responds with the scripts of its process, Node's own among them. */
+/** Responds with the scripts of its process, including Node's own. */
 const SCRIPTS_APP = `import { Session } from 'node:inspector';
 const session = new Session();
 session.connect();
@@ -76,11 +76,11 @@ test.each([
   ['one process', []],
   ['a worker', ['-w', '1']],
 ])(
-  '%s: Node does not follow the promises of an application that is loaded, which would slow its import',
+  '%s: Node does not track promises while an application loads, which would slow down its import',
   async (_name, options) => {
     const cwd = temporaryDirectory({
       'package.json': '{"type": "module"}',
-      // Numbers of promises are there only while Node follows them.
+      // Promises have IDs only while Node tracks them.
       'app.js': `import { executionAsyncId } from 'node:async_hooks';
 await undefined;
 const loading = executionAsyncId();

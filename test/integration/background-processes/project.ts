@@ -5,7 +5,7 @@ import { temporaryDirectory } from '../../helpers/directory.ts';
 import { runHere } from '../../helpers/programs/command.ts';
 import { type Program, paster } from '../../helpers/programs/program.ts';
 
-/** Writes to `notes` when each of its processes begins and ends, and prints its setting. */
+/** Writes to `notes` when each of its processes starts and ends, and prints its setting. */
 export const MAILER = `import { appendFileSync } from 'node:fs';
 const note = (what) => appendFileSync(process.env.NOTES ?? 'notes', what + ' ' + process.pid + '\\n');
 export async function run(globalConf, { greeting }, signal) {

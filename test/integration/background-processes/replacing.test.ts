@@ -1,4 +1,4 @@
-/** How background processes are replaced: at HUP, with `--reload`, after an error, and for their memory. */
+/** How background processes are replaced: at HUP, with `--reload`, after an error, and because of their memory. */
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -30,9 +30,9 @@ describe('replacing', () => {
     expect(await pids(cwd, 'mailer')).not.toEqual(before);
   });
 
-  test('an exclusive process never runs twice: HUP, a crash during HUP, replace', async () => {
+  test('an exclusive process never runs twice: at HUP, at a crash during HUP, at replace', async () => {
     const cwd = project(`[process:lock]\nuse = call:./lock.js:run\nexclusive = true\n`, {
-      // Each looks whether one of those before it is still there.
+      // Each process checks whether one of its predecessors is still running.
       'lock.js': `import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 const isAlive = (pid) => { try { return process.kill(pid, 0); } catch { return false; } };
 export async function run(globalConf, localConf, signal) {
@@ -112,13 +112,13 @@ export async function run(globalConf, localConf, signal) {
     const MAIL = '[process:mailer]\nuse = call:./mailer.js:run\n';
     const OTHER = '[process:other]\nuse = call:./other.js:run\n';
     const BROKEN = 'export const run = () => { throw new Error("no queue"); };\n';
-    /** Loads until `notes` says so, and then fails. */
+    /** Loads until `notes` tells it to continue, and then fails. */
     const NEVER = `import { appendFileSync, readFileSync } from 'node:fs';
 appendFileSync('notes', 'loads\\n');
 while (!readFileSync('notes', 'utf8').includes('fail')) await new Promise((resolve) => setTimeout(resolve, 20));
 throw new Error('no queue');
 `;
-    /** Responds to /held with a word at once, and with the rest when `notes` says so. */
+    /** Responds to /held with a word at once, and with the rest when `notes` tells it to. */
     const HOLDING = `import { readFileSync } from 'node:fs';
 export const makeApp = () => async (req, res) => {
   if (req.url !== '/held') return res.end('two');
@@ -158,7 +158,7 @@ export const makeApp = () => async (req, res) => {
       await eventually(async () => (await pids(cwd, 'other')).length === 1);
     });
 
-    test('an exclusive process follows the others', async () => {
+    test('unless the process is exclusive, because it is replaced last', async () => {
       const { cwd, program, response } = await serveBoth(`${OTHER}exclusive = true\n`);
       writeFileSync(join(cwd, 'other.js'), BROKEN);
       program.child.kill('SIGHUP');
@@ -169,7 +169,7 @@ export const makeApp = () => async (req, res) => {
     test.each([
       ['a process', OTHER],
       ['a process of a new section', ''],
-    ])('a newer HUP is done instead of one that waits for %s', async (_what, before) => {
+    ])('a newer HUP interrupts one that waits for %s', async (_what, before) => {
       const { cwd, program, response } = await serveBoth(before);
       writeFileSync(join(cwd, 'x.ini'), ini(OTHER));
       writeFileSync(join(cwd, 'other.js'), NEVER);
@@ -182,7 +182,7 @@ export const makeApp = () => async (req, res) => {
       expect(program.output).not.toContain('does not start');
     });
 
-    test('HUPs that come faster than a reload takes do not keep it from finishing', async () => {
+    test('HUPs that arrive faster than a reload do not prevent it from finishing', async () => {
       const { cwd, program, response } = await serveBoth(OTHER);
       writeFileSync(join(cwd, 'app.js'), `await new Promise((resolve) => setTimeout(resolve, 500));\n${app('two')}`);
       const timer = setInterval(() => program.child.kill('SIGHUP'), 100);
@@ -196,7 +196,7 @@ export const makeApp = () => async (req, res) => {
     test.each([
       ['a process', OTHER],
       ['a process of a new section', ''],
-    ])('%s that is stopped meanwhile does not keep the others from being replaced', async (_what, before) => {
+    ])('%s that is stopped meanwhile does not prevent the others from being replaced', async (_what, before) => {
       const { cwd, program, response } = await serveBoth(before + MAIL);
       writeFileSync(join(cwd, 'x.ini'), ini(OTHER + MAIL));
       writeFileSync(join(cwd, 'other.js'), NEVER);
@@ -223,7 +223,7 @@ export const makeApp = () => async (req, res) => {
       });
       appendFileSync(join(cwd, 'notes'), 'fail\n');
       await program.says(/: \[process:other\] has not been reloaded/);
-      // They would be ended by then.
+      // They would have been ended by then.
       await sleep(2500);
       appendFileSync(join(cwd, 'notes'), 'go\n');
       expect(await held.rest).toBe('two and all');
@@ -272,7 +272,7 @@ export const makeApp = () => async (req, res) => {
     await program.says(/\[process:mailer\] mailer\.js:1:\d+: SyntaxError/);
   });
 
-  test('an error of the process is logged with its place, and the process starts again later each time', async () => {
+  test('an error of the process is logged with its place, and the process starts again, after a longer pause each time', async () => {
     const cwd = project(`${WEB}[process:mailer]\nuse = call:./mailer.js:crashes\n`);
     const program = await serve(['x.ini'], { cwd });
     await program.says(/\[process:mailer\] worker \d+ ended with status 1: .*mailer\.js:\d+:\d+: the queue is gone/);

@@ -1,4 +1,4 @@
-/** `[task:*]`: scheduled tasks beside the web workers, and `paster run`. */
+/** `[task:*]`: scheduled tasks next to the web workers, and `paster run`. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -69,13 +69,13 @@ async function serveTasks(cwd: string): Promise<Program> {
 
 const run = (cwd: string, name: string) => paster(['run', 'x.ini', name], { cwd }).finished();
 
-test('100 HUPs lose no run of each second, and double none', async () => {
+test('100 HUPs neither lose nor repeat a run of a task that is due each second', async () => {
   const cwd = project(`[task:tick]\n${EACH_SECOND}\noverlap = queue\nuse = call:./tasks.js:due\n`);
   const program = await serveTasks(cwd);
   for (let sent = 0; sent < 100; sent++) {
     program.child.kill('SIGHUP');
     const before = notes(cwd).length;
-    // Now and then one comes beside a run.
+    // Some of them arrive during a run.
     if (sent % 20 === 0) await eventually(() => notes(cwd).length > before);
     else await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -85,7 +85,7 @@ test('100 HUPs lose no run of each second, and double none', async () => {
   expect(times).toEqual(times.map((_time, index) => first + index));
 });
 
-test('three upgrades lose no run of each second, and double none', async () => {
+test('three upgrades neither lose nor repeat a run of a task that is due each second', async () => {
   const cwd = project(`${WEB}workers = 1\n[task:tick]\n${EACH_SECOND}\noverlap = queue\nuse = call:./tasks.js:due\n`);
   await serve(['x.ini'], { cwd });
   await eventually(() => notes(cwd).length >= 1);
@@ -100,7 +100,7 @@ test('three upgrades lose no run of each second, and double none', async () => {
   expect(times).toEqual(times.map((_time, index) => first + index));
 });
 
-test('after an upgrade, the status has the last run, also that of the old process which ends later', async () => {
+test('after an upgrade, status shows the last run, even of the old process that ends later', async () => {
   const section = (schedule: string) =>
     `${WEB}[task:long]\n${schedule}\ncommand = sh -c 'echo begun >> notes; until [ -e go ]; do sleep 0.05; done; exit 3'\n`;
   const cwd = project(section(EACH_SECOND));
@@ -119,7 +119,7 @@ test('after an upgrade, the status has the last run, also that of the old proces
   expect(stdout).toMatch(/^task long: last failed after .* s at .* status 3, next at /m);
 });
 
-test('each run is beside the web workers, whose number does not matter', async () => {
+test('a task runs once however many web workers there are', async () => {
   const cwd = project(`${WEB}workers = 2\n[task:tick]\n${EACH_SECOND}\nuse = call:./tasks.js:due\n`);
   await serve(['x.ini'], { cwd });
   await eventually(() => notes(cwd).length >= 2);
@@ -127,7 +127,7 @@ test('each run is beside the web workers, whose number does not matter', async (
 });
 
 describe('overlap', () => {
-  test('skip: a run that is due during another one does not take place', async () => {
+  test('skip: a run that is due during another one is dropped', async () => {
     const cwd = project(`[task:long]\n${EACH_SECOND}\nuse = call:./tasks.js:forever\n`);
     const program = await serveTasks(cwd);
     await program.says(/\[task:long\] process \d+ still runs: this run does not take place/);
@@ -149,17 +149,17 @@ describe('overlap', () => {
   });
 });
 
-test('jitter: each run begins later, at random, and by no more than it says', async () => {
+test('jitter: each run starts later by a random time, up to the limit', async () => {
   const cwd = project(`[task:tick]\n${EACH_SECOND}\njitter = 2\noverlap = queue\nuse = call:./tasks.js:late\n`);
   await serveTasks(cwd);
   await eventually(() => notes(cwd).length >= 6);
   const delays = notes(cwd).slice(0, 6).map(Number);
-  // A process takes its time to start, and runs wait for one another.
+  // A process takes time to start, and runs wait for each other.
   expect(Math.max(...delays)).toBeLessThan(2000 + 4000);
   expect(Math.max(...delays) - Math.min(...delays)).toBeGreaterThan(200);
 });
 
-test('timezone: the schedule is that of the zone', async () => {
+test('timezone: the schedule uses the time zone', async () => {
   const zone = 'Pacific/Kiritimati';
   const hour = (new Date().getUTCHours() + 14) % 24;
   const section = (name: string, hours: string) =>
@@ -210,7 +210,7 @@ test('a run beyond its timeout is stopped, and killed if it does not end', async
   expect((await task(cwd))?.runs['timeout']).toBeGreaterThan(0);
 });
 
-test('a failed run is logged and shown, and the next one comes', async () => {
+test('a failed run is logged and shown in status, and the next one runs', async () => {
   const cwd = project(`${WEB}[task:bad]\n${EACH_SECOND}\nuse = call:./tasks.js:fails\n`);
   const program = await serve(['x.ini'], { cwd });
   await program.says(/\[task:bad\] failed after \d+\.\d s: tasks\.js:\d+:\d+: no disk\n {2}at .*fails .*tasks\.js/);
@@ -222,7 +222,7 @@ test('a failed run is logged and shown, and the next one comes', async () => {
   );
 });
 
-test('TERM ends a run, with what its command has started', async () => {
+test('TERM ends a run together with the children of its command', async () => {
   const cwd = project(`[task:long]\n${EACH_SECOND}\ncommand = sh -c 'sleep 1000 & echo child $!; wait'\n`);
   const program = await serveTasks(cwd);
   const [, child = ''] = await program.says(/^child (\d+)$/m);
@@ -240,7 +240,7 @@ test('HUP changes a schedule, adds and removes tasks', async () => {
   expect([first?.name, (await task(cwd))?.next === first?.next]).toEqual(['one', false]);
 });
 
-describe('run', () => {
+describe('paster run', () => {
   const cwd = () =>
     project(
       `${WEB}[task:due]\n${NEVER}\nuse = call:./tasks.js:due\n[task:fails]\n${NEVER}\nuse = call:./tasks.js:fails\n` +
@@ -249,7 +249,7 @@ describe('run', () => {
         `[task:deaf]\n${NEVER}\nuse = call:./tasks.js:never\ntimeout = 0.2\ngraceful_timeout = 0.1\n`,
     );
 
-  test('a function, and the exit status says how it went', async () => {
+  test('runs a function, and its exit status is the result', async () => {
     const directory = cwd();
     const begun = Date.now();
     expect(await run(directory, 'due')).toMatchObject({ status: 0, stderr: '' });
@@ -261,7 +261,7 @@ describe('run', () => {
     });
   });
 
-  test('a command, a program and a request to the application', async () => {
+  test('runs a command, a program and a request to the application', async () => {
     const directory = cwd();
     writeFileSync(join(directory, 'program.js'), 'console.log("ran", process.argv[2]);\n');
     expect(await run(directory, 'status')).toMatchObject({ status: 1, stdout: 'out\n' });
@@ -274,7 +274,7 @@ describe('run', () => {
     });
   });
 
-  test('a command has ended although a daemon that it started keeps its output open', async () => {
+  test('ends with a command, even if a daemon of the command keeps its output open', async () => {
     const directory = project(`[task:start]\n${NEVER}\ncommand = sh start.sh\n`);
     const daemon = "setsid sh -c 'echo daemon $$; touch left; exec sleep 1000'";
     writeFileSync(join(directory, 'start.sh'), `${daemon} &\nuntil [ -e left ]; do sleep 0.01; done\nexit 4\n`);
@@ -287,7 +287,7 @@ describe('run', () => {
   });
 
   test.each(['SIGTERM', 'SIGINT'] as const)(
-    '%s is for the handlers of a program, which ends by itself',
+    'leaves %s to the handlers of a program, which ends by itself',
     async (signal) => {
       const directory = cwd();
       writeFileSync(
@@ -303,7 +303,7 @@ console.log('begun');\n`,
     },
   );
 
-  test('an assignment defines a variable, and changes no setting', async () => {
+  test('takes an assignment for a variable, and changes no setting', async () => {
     const tasks = 'export const show = ({ days }, local) => console.log(days, JSON.stringify(local));\n';
     const directory = temporaryDirectory({
       'tasks.mjs': tasks,
@@ -318,7 +318,7 @@ console.log('begun');\n`,
     expect(warned.stderr).toMatch(/x\.ini:7:1: \[task:show\] days is also a global/);
   });
 
-  test('a program that has nothing left to do does not wait for its timeout', async () => {
+  test('ends with a program that has nothing left to do, before its timeout', async () => {
     const directory = temporaryDirectory({
       'program.js': "console.log('ran');\n",
       'x.ini': `[task:program]\n${NEVER}\nuse = program:./program.js\ntimeout = 30\n`,
@@ -326,7 +326,7 @@ console.log('begun');\n`,
     expect(await run(directory, 'program')).toMatchObject({ status: 0, stdout: 'ran\n', stderr: '' });
   });
 
-  test('a program that has just begun to wait at its top level ends by its handler', async () => {
+  test('leaves TERM to the handler of a program that has just begun a top-level await', async () => {
     const directory = temporaryDirectory({
       'program.mjs': `const asked = new Promise((resolve) => process.on('SIGTERM', resolve));
 const timer = setInterval(() => {}, 1000);
@@ -342,7 +342,7 @@ console.log('ended');\n`,
     expect(await program.finished()).toMatchObject({ status: 0, stdout: 'begun\nended\n', stderr: '' });
   });
 
-  test('a timeout while the code loads', async () => {
+  test('applies the timeout while the code loads', async () => {
     const directory = temporaryDirectory({
       'slow.mjs': 'await new Promise((resolve) => setTimeout(resolve, 60_000));\nexport const slow = () => {};\n',
       'x.ini': `[task:slow]\n${NEVER}\nuse = call:./slow.mjs:slow\ntimeout = 0.2\ngraceful_timeout = 0.1\n`,
@@ -353,7 +353,7 @@ console.log('ended');\n`,
     });
   });
 
-  test('a timeout and a wrong name', async () => {
+  test('reports a timeout and an unknown name', async () => {
     const directory = cwd();
     const deaf = await run(directory, 'deaf');
     expect([deaf.status, deaf.stderr]).toEqual([
@@ -370,7 +370,7 @@ console.log('ended');\n`,
   });
 });
 
-describe('a run that could not succeed', () => {
+describe('a task that can never run', () => {
   const file = (section: string) =>
     `${WEB.replace('port = 0', 'port = 0\nworkers = 1')}[task:a]\n${NEVER}\n${section}\n`;
   const WRONG: readonly (readonly [section: string, place: string, message: RegExp])[] = [
@@ -384,14 +384,14 @@ describe('a run that could not succeed', () => {
     ['use = call:./task.js:due', '9:7', /there is no module \S+task\.js \(did you mean "\.\/tasks\.js"\?\)/],
   ];
 
-  test('check finds it', async () => {
+  test('is found by check', async () => {
     const sections = WRONG.map(([section], index) => `[task:t${index}]\n${NEVER}\n${section}\n`).join('');
     const { stdout } = await runHere(['check', 'x.ini'], { cwd: project(WEB + sections) });
     const lines = stdout.split('\n').filter(Boolean);
     expect(lines).toEqual(WRONG.map(([, , message]) => expect.stringMatching(message)));
   });
 
-  test('serve refuses it; HUP and an upgrade keep the old version', async () => {
+  test('is refused by serve; at HUP and an upgrade the old version stays', async () => {
     const cwd = project(file('use = call:./tasks.js:due'));
     const program = await serve(['x.ini'], { cwd });
     for (const [section, place, message] of WRONG) {
@@ -407,13 +407,13 @@ describe('a run that could not succeed', () => {
     expect((await fetch(program.url)).status).toBe(200);
   });
 
-  test('with --reload it is logged', async () => {
+  test('is logged with --reload', async () => {
     const cwd = project(file('use = call:./task.js:due'));
     const program = await serve(['x.ini', '--reload'], { cwd });
     await program.says(/\[task:a\] there is no module/);
   });
 
-  test('an error in its code is logged when the server has started, and after HUP', async () => {
+  test('because its code has an error is logged when the server has started, and after HUP', async () => {
     const cwd = project(file('use = call:./tasks.js:du'));
     const program = await serve(['x.ini'], { cwd });
     await program.says(/\[task:a\] a run would fail: x\.ini:9:7: \S+ exports no "du" \(did you mean "due"\?\)/);

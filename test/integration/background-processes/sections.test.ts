@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { eventually, freePort, isAlive, paster, requireRoot, serve } from '../../helpers/programs/program.ts';
 import { MAILER, notes, pids, project, serveAlone, WEB } from './project.ts';
 
-describe('what a section runs', () => {
+describe('a section runs', () => {
   test.each([
     ['an async function with a signal', 'use = call:./mailer.js:run\ngreeting = hello', 'mailer says hello'],
     ['a factory of run and stop', 'use = call:./mailer.js:make\ngreeting = hello', 'made hello'],
@@ -32,7 +32,7 @@ describe('what a section runs', () => {
     await (await serveAlone(cwd)).says(/^made packed$/m);
   });
 
-  test('a program with arguments, whose own handler ends it', async () => {
+  test('a program with arguments, and its own handler ends it', async () => {
     const cwd = project('[process:jobs]\nuse = program:./jobs.cjs\nargs = --queue "in and out" |\n', {
       'jobs.cjs': `console.log(require.main === module, process.argv.slice(2).join('/'));
 const timer = setInterval(() => {}, 1000);
@@ -43,7 +43,7 @@ process.on('SIGTERM', () => { console.log('jobs end'); clearInterval(timer); });
     expect((await program.kill('SIGTERM')).stdout).toMatch(/^jobs end$/m);
   });
 
-  test('a program whose handler only notes that it has to end finishes its job', async () => {
+  test('a program whose handler only sets a flag, and lets it finish its job', async () => {
     const cwd = project('[process:jobs]\nuse = program:./jobs.js\n', {
       'jobs.js': `import { setTimeout as sleep } from 'node:timers/promises';
 let ends = false;
@@ -59,7 +59,7 @@ console.log('the last job has ended');\n`,
     expect((await program.kill('SIGTERM')).stdout).toMatch(/^the last job has ended$/m);
   });
 
-  test('a program without a handler for a signal ends at once', async () => {
+  test('a program without a handler for a signal, which ends at once', async () => {
     const cwd = project('[process:jobs]\nuse = program:./jobs.js\n', {
       'jobs.js': `console.log('jobs run');\nsetInterval(() => {}, 1000);\n`,
     });
@@ -67,11 +67,11 @@ console.log('the last job has ended');\n`,
     await program.says(/^jobs run$/m);
     const begun = performance.now();
     await program.kill('SIGTERM');
-    // It took graceful_timeout, 30 seconds.
+    // Otherwise it would take graceful_timeout, 30 seconds.
     expect(performance.now() - begun).toBeLessThan(10_000);
   });
 
-  test('a program that has nothing left to do is started again', async () => {
+  test('a program again that has nothing left to do', async () => {
     const cwd = project('[process:jobs]\nuse = program:./jobs.js\n', {
       'jobs.js': `import { appendFileSync } from 'node:fs';\nappendFileSync('notes', 'begins 1\\n');\n`,
     });
@@ -82,7 +82,7 @@ console.log('the last job has ended');\n`,
     );
   });
 
-  /** The name has to be looked up first, so that the error comes late. */
+  /** The name must be resolved first, so the error is late. */
   const CHAT = `import { createServer } from 'node:net';
 const listen = () => createServer().listen(process.env.CHAT_PORT, 'localhost', () => console.log('chat listens'));
 `;
@@ -91,7 +91,7 @@ const listen = () => createServer().listen(process.env.CHAT_PORT, 'localhost', (
     ['a program', 'use = program:./chat.js'],
     ['a function', 'use = call:./run.js:run'],
     ['a command', `command = ${process.execPath} chat.js`],
-  ])('%s whose successor cannot listen keeps running, and the hint is exclusive', async (_what, section) => {
+  ])('%s, which keeps running if its successor cannot listen, and the hint names exclusive', async (_what, section) => {
     const cwd = project(`[process:chat]\n${section}\nenvironment = CHAT_PORT=${await freePort()}\n`, {
       'chat.js': `${CHAT}listen();\n`,
       'run.js': `${CHAT}export const run = async (globalConf, localConf, signal) => {
@@ -107,7 +107,7 @@ const listen = () => createServer().listen(process.env.CHAT_PORT, 'localhost', (
     expect(await pids(cwd, 'chat')).toEqual(before);
   });
 
-  test('a command, quoted as in a shell and without one, ends with what it has started', async () => {
+  test('a command, quoted as in a shell but without one, which ends with its children', async () => {
     const cwd = project(
       `[process:jobs]\ncommand = sh -c 'echo "$0 $1"; sleep 1000 & echo child $!; wait' 'a b' "c*"\n`,
     );
@@ -119,7 +119,7 @@ const listen = () => createServer().listen(process.env.CHAT_PORT, 'localhost', (
     await eventually(() => !isAlive(Number(child)));
   });
 
-  test('a command whose process is killed does not stay behind', async () => {
+  test('a command, which does not stay behind if its process is killed', async () => {
     const cwd = project(
       `[process:jobs]\ncommand = sh -c 'echo child $$; while :; do sleep 1; done'\nexclusive = true\n`,
     );
@@ -131,7 +131,7 @@ const listen = () => createServer().listen(process.env.CHAT_PORT, 'localhost', (
     expect(isAlive(Number(child))).toBe(false);
   });
 
-  test('what a shell leaves behind gets the stop signal too, and is killed after graceful_timeout', async () => {
+  test('a shell whose children get the stop signal too, and are killed after graceful_timeout', async () => {
     const job = (name: string, atTerm: string) =>
       `sh -c '${process.execPath} job.cjs ${name} ${atTerm}; echo next job'\ngraceful_timeout = 1\n`;
     const cwd = project(
@@ -152,7 +152,7 @@ console.log(name, process.pid);\n`,
     expect(stderr.match(/^.* is killed: /gm)).toEqual([expect.stringContaining('[process:deaf]')]);
   });
 
-  test('a command gets its stop signal, and is killed after graceful_timeout', async () => {
+  test('a command, which gets its stop signal, and is killed after graceful_timeout', async () => {
     const cwd = project(
       `[process:polite]\ncommand = sh -c 'trap "echo goodbye; exit 0" INT; while :; do sleep 0.1; done'\nstop_signal = SIGINT\n` +
         `[process:deaf]\ncommand = sh -c 'trap "" TERM; echo deaf $$; while :; do sleep 0.1; done'\ngraceful_timeout = 0.3\n`,
@@ -166,7 +166,7 @@ console.log(name, process.pid);\n`,
     ]);
   });
 
-  test('environment, env_file and cwd are its own', async () => {
+  test('with its own environment, env_file and cwd', async () => {
     const cwd = project(
       `[DEFAULT]\nenvironment = SHARED=yes\n${WEB}set environment = ONLY_WEB=1\n[process:jobs]\ncommand = sh -c 'echo "$SHARED,$ONLY_WEB,$FROM_FILE,$OWN,$NODE_ENV,$(pwd)"'\nenv_file = .env\nset environment = OWN=%(ENV_FROM_FILE)s\ncwd = sub\nstart_seconds = 0\n`,
       { '.env': 'FROM_FILE=file\n', 'sub/x': '' },
@@ -174,7 +174,7 @@ console.log(name, process.pid);\n`,
     await (await serve(['x.ini'], { cwd })).says(/^yes,,file,file,\w+,.*\/sub$/m);
   });
 
-  test('its output goes to [loggers] with capture_console', async () => {
+  test('with its output in [loggers] if it has capture_console', async () => {
     const cwd = project(
       `[process:jobs]\ncommand = sh -c 'echo out; echo err >&2; sleep 100'\n[process:mailer]\nuse = call:./mailer.js:run\ngreeting = hi\n` +
         `[loggers]\nkeys = root\ncapture_console = true\n[handlers]\nkeys = file\n[formatters]\nkeys = plain\n` +

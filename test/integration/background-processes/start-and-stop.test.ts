@@ -1,4 +1,4 @@
-/** Which processes are started and ended: `--only` and `--without`, `paster control`, and the end of the supervisor. */
+/** Which processes start and end: `--only` and `--without`, `paster control`, and the end of the supervisor. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -6,7 +6,7 @@ import { runHere } from '../../helpers/programs/command.ts';
 import { eventually, isAlive, paster, serve } from '../../helpers/programs/program.ts';
 import { MAILER, notes, pids, project, serveAlone, statusOf, WEB } from './project.ts';
 
-describe('what is started', () => {
+describe('starting', () => {
   const BOTH = `${WEB}[process:mailer]\nuse = call:./mailer.js:run\n[process:jobs]\ncommand = sleep 100\n`;
   const names = async (cwd: string) => {
     const { workers, processes = [] } = await statusOf(cwd);
@@ -22,7 +22,7 @@ describe('what is started', () => {
       ['mailer', 'web'],
     ],
     [['--without', 'mailer,web'], ['jobs']],
-  ])('serve %j', async (args, expected) => {
+  ])('serve %j starts the expected sections', async (args, expected) => {
     const cwd = project(BOTH);
     const program = paster(['serve', 'x.ini', ...args], { cwd });
     await program.says(/^Starting server in PID \d+\.$/m);
@@ -69,7 +69,7 @@ describe('what is started', () => {
     [['--only', 'web', '--reload'], false],
     [['--only', 'web', '-w', '1'], false],
     [['--without', 'mailer'], false],
-  ])('a limit that needs a supervisor: serve %j warns: %s', async (args, isWarned) => {
+  ])('serve %j warns of a limit that needs a supervisor: %s', async (args, isWarned) => {
     const cwd = project(BOTH.replace('port = 0\n', 'port = 0\nmax_memory = 500\n'));
     const program = await serve(['x.ini', ...args], { cwd });
     expect(program.stderr.includes('[server:main] max_memory has no effect')).toBe(isWarned);
@@ -81,7 +81,7 @@ describe('what is started', () => {
     expect(finished).toMatchObject({ status: 2, stderr: expect.stringContaining('the INI file has no [server:main]') });
   });
 
-  test('an error at the start ends everything', async () => {
+  test('an error while starting ends all processes', async () => {
     const cwd = project(`${WEB}[process:jobs]\ncommand = no-such-program\n`);
     const finished = await paster(['serve', 'x.ini'], { cwd }).finished();
     expect(finished.status).not.toBe(0);
@@ -91,7 +91,7 @@ describe('what is started', () => {
   });
 });
 
-test('control stops and starts a section, which HUP leaves as it is', async () => {
+test('control stops and starts a section, and HUP keeps it that way', async () => {
   const night = '[task:night]\nschedule = @yearly\nuse = call:./mailer.js:run\n';
   const cwd = project(`${WEB}[process:mailer]\nuse = call:./mailer.js:run\n${night}`);
   const program = await serve(['x.ini'], { cwd });
@@ -111,7 +111,7 @@ test('control stops and starts a section, which HUP leaves as it is', async () =
   }
 });
 
-test('a process that control starts is started by a HUP that comes in between', async () => {
+test('HUP completes a start by control that it interrupts', async () => {
   const cwd = project('[process:mailer]\nuse = call:./mailer.js:run\n');
   const program = await serveAlone(cwd);
   const control = (command: string) => paster(['control', 'x.ini', command, 'mailer'], { cwd }).finished();
@@ -128,7 +128,7 @@ await new Promise(() => setInterval(() => {}, 1000));\n`;
   expect(await pids(cwd, 'mailer')).toHaveLength(1);
 });
 
-test('stop() of a process is called once, although each of two signals asks it to end', async () => {
+test('stop() of a process is called once, even if two signals request its end', async () => {
   const slow = `export const make = () => {
   let end;
   return {
@@ -151,7 +151,7 @@ test.each([
     `command = sh -c 'trap "sleep 0.5; echo has ended; exit" TERM; echo runs; while :; do sleep 0.1; done'\nstart_seconds = 30`,
   ],
   ['use = program:./loads.js'],
-])('what has not started yet gets its stop signal and graceful_timeout: %s', async (section) => {
+])('a process that has not started yet gets its stop signal and graceful_timeout: %s', async (section) => {
   const loads = `process.on('SIGTERM', () => setTimeout(() => { console.log('has ended'); process.exit(); }, 500));
 console.log('runs');
 await new Promise((resolve) => setTimeout(resolve, 30_000));\n`;

@@ -1,4 +1,4 @@
-/** `paster create .` in projects that run without paster: what it writes serves them, and their own files stay as they are. */
+/** `paster create .` in projects that run without paster: the created files serve them, and their own files stay unchanged. */
 import { readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -9,7 +9,7 @@ import { ask } from '../../helpers/requests/ask.ts';
 
 type Files = Readonly<Record<string, string>>;
 
-/** Projects as their authors have them; PORT is replaced by a free port. */
+/** Projects as their authors wrote them; PORT is replaced by a free port. */
 const PROJECTS: Readonly<Record<string, Files>> = {
   'Express, CommonJS, listen(PORT)': {
     'package.json':
@@ -83,7 +83,7 @@ function script(directory: string, file: string): string[] {
 }
 
 describe.each(Object.entries(PROJECTS))('%s', (_name, files) => {
-  test('is served by the scripts that it gets, and nothing of it is changed', async () => {
+  test('is served by the scripts that create adds, and its files stay unchanged', async () => {
     const port = await freePort();
     const directory = project(files, port);
     const before = contents(directory);
@@ -95,7 +95,7 @@ describe.each(Object.entries(PROJECTS))('%s', (_name, files) => {
       if (file !== 'package.json') expect(after[file], file).toBe(text);
     }
     for (const file of ['etc/config.ini', 'etc/develop.ini']) {
-      // 8080 is not this test's alone.
+      // Other tests may use 8080.
       const elsewhere = isExported ? ['-p', `${port}`] : [];
       if (isExported) expect(after[file]).toMatch(/^(?:http_)?port = 8080$/m);
       const program = await serve([...script(directory, file), ...elsewhere], { cwd: directory });
@@ -121,7 +121,7 @@ describe('package.json', () => {
       '{"scripts": {"dev": "nodemon server.js", "start": "node server.js"}}',
       ['paster:dev', 'paster:start'],
     ],
-  ])('%s: scripts are added, and all else stays', async (_name, text, names) => {
+  ])('%s: scripts are added, and the rest is unchanged', async (_name, text, names) => {
     const directory = temporaryDirectory({ ...SERVER, 'package.json': text });
     const { stdout } = await create(directory);
     expect(stdout).toContain(`extended: package.json (scripts "${names[0]}" and "${names[1]}")`);
@@ -136,7 +136,7 @@ describe('package.json', () => {
     expect(withoutAdded).toBe(text);
   });
 
-  test('that is not JSON is an error, and nothing is written', async () => {
+  test('that is not valid JSON is an error, and nothing is written', async () => {
     const directory = temporaryDirectory({ ...SERVER, 'package.json': '{ "scripts": ' });
     const { status, stderr } = await create(directory);
     expect([status, Object.keys(contents(directory))]).toEqual([
@@ -148,10 +148,10 @@ describe('package.json', () => {
   });
 });
 
-describe('what is there', () => {
+describe('existing files', () => {
   const SERVER = { 'server.js': "require('node:http').createServer((q, r) => r.end()).listen(3000);\n" };
 
-  test('a directory where a file is expected is an error, or no file', async () => {
+  test('a directory with the name of a file is an error, or ignored', async () => {
     const directory = temporaryDirectory({ ...SERVER, '.env/bin/python': '', '.dockerignore/x': '' });
     const { status, stderr } = await create(directory);
     const message = 'paster: cannot add lines to .dockerignore: it is not a file that you can read (remove it, or make';
@@ -178,7 +178,7 @@ describe('what is there', () => {
     expect(stdout).toMatch(/^│ {2}└─ \.gitignore +would be created$/m);
   });
 
-  test('the first line of an INI file is the command of its script, with --dotenv', async () => {
+  test('the first line of an INI file has the command of its script, with --dotenv', async () => {
     const directory = temporaryDirectory({
       ...SERVER,
       'package.json': '{ "scripts": { "start": "node --env-file=.env server.js" } }',
@@ -192,7 +192,7 @@ describe('what is there', () => {
     }
   });
 
-  test('var/ is made for pid files and logs, and git ignores what is in it', async () => {
+  test('var/ is created for pid files and logs, and git ignores its content', async () => {
     const directory = temporaryDirectory({ ...SERVER, '.gitignore': 'node_modules', '.dockerignore': '/var\n' });
     const first = await create(directory);
     expect(first.stdout).toContain('created: var/.gitignore\n');
@@ -209,7 +209,7 @@ describe('what is there', () => {
     expect(contents(other)['.dockerignore']).toBe('.git/\nnode_modules/\n.env\nvar/\n');
   });
 
-  test('var/ that the project has is added to .gitignore once', async () => {
+  test('an existing var/ is added to .gitignore once', async () => {
     const directory = temporaryDirectory({ ...SERVER, '.gitignore': 'node_modules', 'var/own.txt': '' });
     await create(directory);
     await create(directory);
@@ -218,7 +218,7 @@ describe('what is there', () => {
   });
 });
 
-test('the files of public/ are served by paster if the lines in config.ini are used', async () => {
+test('paster serves the files of public/ if the lines in config.ini are enabled', async () => {
   const directory = project(
     {
       'server.js': "require('node:http').createServer((q, r) => r.end('dynamic')).listen(PORT);\n",
@@ -237,7 +237,7 @@ test('the files of public/ are served by paster if the lines in config.ini are u
   expect(`${(await ask(program.url, '/b')).body}`).toBe('dynamic');
 });
 
-test('the program gets the variables and the options of Node of its script', async () => {
+test('the program gets the variables and the Node options of its script', async () => {
   const start = 'GREETING=100%d NODE_OPTIONS=--no-warnings node --import ./hook.mjs --stack-trace-limit=7 server.js';
   const directory = project(
     {
@@ -261,7 +261,7 @@ test('the program gets the variables and the options of Node of its script', asy
   }
 });
 
-test('FastCGI is the other line of config.ini', async () => {
+test('the commented line of config.ini enables FastCGI', async () => {
   const port = await freePort();
   const directory = project(PROJECTS['a program without package.json'] ?? {}, port);
   await create(directory);
@@ -273,7 +273,7 @@ test('FastCGI is the other line of config.ini', async () => {
   expect(program.url).toBe(`fastcgi://127.0.0.1:${port}`);
 });
 
-test('init is the same, and takes what the command line says instead of what it finds', async () => {
+test('init does the same, and the command line overrides what it finds', async () => {
   const directory = temporaryDirectory({
     'server.js': "require('node:http').createServer((q, r) => r.end()).listen(3000);\n",
   });
@@ -287,7 +287,7 @@ test('init is the same, and takes what the command line says instead of what it 
   ]);
 });
 
-test('the program of a workspace above is named relative to etc/', async () => {
+test('a program of the workspace root is named relative to etc/', async () => {
   const root = temporaryDirectory({
     'node_modules/next/package.json': '{}',
     'node_modules/next/dist/bin/next': '#!/usr/bin/env node\n',
@@ -295,7 +295,7 @@ test('the program of a workspace above is named relative to etc/', async () => {
   });
   const { status, stdout } = await runHere(['init', '-o', 'apps/web'], { cwd: root });
   expect(status).toBe(0);
-  // paster is not on npm: a clone names itself.
+  // paster is not on npm, so a clone names its own path.
   const clone = relative(join(root, 'apps/web'), ROOT);
   expect(stdout).toMatch(new RegExp(`^Next: cd apps/web && npm install ${clone} && npm run dev$`, 'm'));
   expect(contents(join(root, 'apps/web'))['etc/config.ini']).toContain(
@@ -313,7 +313,7 @@ test.each(['--template=express', '--config=answers.ini'])('%s is for new project
   ]);
 });
 
-test('another program on the command line is that of both files, without the arguments of the one that was found', async () => {
+test('a program on the command line is used in both files, without the arguments of the detected one', async () => {
   const directory = temporaryDirectory({
     'package.json': '{"scripts": {"start": "node server.js --x", "dev": "node --watch dev.js --y"}}',
     'server.js': 'listen(3000)',
@@ -328,7 +328,7 @@ test('another program on the command line is that of both files, without the arg
   expect(contents(directory)['etc/develop.ini']).toContain('use = listen:../dev.js\nargs = --y\n');
 });
 
-test('a directory without a program is an error that says what is looked for', async () => {
+test('a directory without a program is an error that says what paster looked for', async () => {
   const { status, stderr } = await create(temporaryDirectory({ 'readme.txt': '' }));
   expect([status, stderr]).toEqual([2, expect.stringMatching(/^paster: found no program in .*"paster create NAME"/)]);
 });

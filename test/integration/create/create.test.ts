@@ -1,7 +1,7 @@
 /**
  * `paster create` from the packed tarball: each template in each language is served, changed and
- * tested. The projects are workspaces of one directory, so that a single `npm install` installs what each package.json
- * asks for, and the tarball for `paster`.
+ * tested. The projects are workspaces of one directory, so that a single `npm install` installs the dependencies of each
+ * package.json, and the tarball for `paster`.
  */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,7 +21,7 @@ beforeSuite(async () => {
   whenOver(() => rmSync(home, { recursive: true, force: true }));
   const dependencies = { paster: `file:./${basename(await pack(home))}` };
   const install = ['install', '--no-audit', '--no-fund', '--prefer-offline'];
-  // First paster alone, as before a user creates a project.
+  // paster is installed first and alone, as a user does before creating a project.
   writeFileSync(join(home, 'package.json'), JSON.stringify({ private: true, dependencies }));
   await run('npm', install, { cwd: home, env: ONLINE });
   mkdirSync(join(home, 'projects'));
@@ -39,12 +39,12 @@ beforeSuite(async () => {
 describe.each(PROJECTS)('$template in $language', ({ template, language }) => {
   const name = `${template}-${language}`;
   const directory = (): string => join(home, 'projects', name);
-  // npx takes longer to start than paster; the tests below use it.
+  // npx starts more slowly than paster; the tests below use it.
   const paster = (args: readonly string[]): Program => {
     return new Program(join(home, 'node_modules/.bin/paster'), args, { cwd: directory() });
   };
 
-  test('passes its own tests, and its types are right', async () => {
+  test('passes its own tests and type checks', async () => {
     const { stdout } = await run('npm', ['test'], { cwd: directory() });
     expect(stdout).toMatch(/^(?:#|ℹ) pass 8$/m);
     if (language === 'ts') await run('npm', ['run', 'types'], { cwd: directory() });
@@ -57,7 +57,7 @@ describe.each(PROJECTS)('$template in $language', ({ template, language }) => {
     }
   });
 
-  test('lends its application to another INI file', async () => {
+  test('can be used by another INI file', async () => {
     writeFileSync(join(directory(), 'etc/other.ini'), '[app:main]\nuse = config:develop.ini\n');
     const { status, stdout } = await paster(['request', 'etc/other.ini', '/']).finished();
     expect([status, stdout.includes(name)]).toEqual([0, true]);
@@ -81,7 +81,7 @@ describe.each(PROJECTS)('$template in $language', ({ template, language }) => {
   });
 });
 
-test('etc/config.ini is served over FastCGI at once', async () => {
+test('etc/config.ini serves over FastCGI without changes', async () => {
   const directory = join(home, 'projects/basic-js');
   const program = new Program('npx', ['--no-install', 'paster', 'serve', 'etc/config.ini'], { cwd: directory });
   await program.says(/^serving on fastcgi:\/\/unix:.*var\/fcgi-socket$/m);

@@ -1,4 +1,4 @@
-/** `serve --inspect`: a debugger finds one process, the first worker, and its successor after a reload. */
+/** `serve --inspect`: a debugger reaches one process: the first worker, and its successor after a reload. */
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -15,13 +15,13 @@ const FILES = {
   'x.ini': '[app:main]\nuse = module:./app.js\n[server:main]\nuse = npm:paster#http\nport = 0\n',
 };
 
-/** What an expression is in the process that is debugged there. */
+/** The value of an expression in the debugged process. */
 async function evaluated(port: number, expression: string): Promise<unknown> {
   const [target] = (await (await fetch(`http://127.0.0.1:${port}/json/list`)).json()) as {
     readonly webSocketDebuggerUrl: string;
   }[];
   const socket = new WebSocket(target?.webSocketDebuggerUrl ?? '');
-  // A process that hands the port on closes its connections.
+  // A process that releases the port closes its connections.
   const closed = new Promise<never>((_resolve, reject) => {
     socket.once('close', () => reject(new Error('closed')));
     socket.once('error', reject);
@@ -35,7 +35,7 @@ async function evaluated(port: number, expression: string): Promise<unknown> {
   return result.result.value;
 }
 
-/** A debugger that stays until it is sent away. */
+/** A debugger that stays connected until the process disconnects it. */
 async function attach(port: number): Promise<{ readonly closed: Promise<unknown> }> {
   const [target] = (await (await fetch(`http://127.0.0.1:${port}/json/list`)).json()) as {
     readonly webSocketDebuggerUrl: string;
@@ -45,7 +45,7 @@ async function attach(port: number): Promise<{ readonly closed: Promise<unknown>
   return { closed: once(socket, 'close') };
 }
 
-/** The process that is debugged there, when it is none of these. */
+/** The PID of the debugged process, once it is not one of these. */
 const other = (port: number, than: readonly number[]): Promise<number> =>
   eventually(async () => {
     const found = await evaluated(port, 'process.pid').catch(() => undefined);
@@ -54,7 +54,7 @@ const other = (port: number, than: readonly number[]): Promise<number> =>
 
 const pid = async (url: string): Promise<number> => Number(await (await fetch(url)).text());
 
-test('one process: it is found there, and at 127.0.0.1 alone', async () => {
+test('one process opens the port, and only on 127.0.0.1', async () => {
   const port = await freePort();
   const program = await serve(['x.ini', `--inspect=${port}`], { cwd: temporaryDirectory(FILES) });
   expect(program.output).toContain(`process ${program.pid} can be debugged on 127.0.0.1:${port}: chrome://inspect`);
@@ -62,7 +62,7 @@ test('one process: it is found there, and at 127.0.0.1 alone', async () => {
   expect((await program.kill('SIGTERM')).status).toBe(0);
 });
 
-test.each<NodeJS.Signals>(['SIGTERM', 'SIGINT'])('one process ends by %s with a debugger attached', async (signal) => {
+test.each<NodeJS.Signals>(['SIGTERM', 'SIGINT'])('one process ends at %s with a debugger attached', async (signal) => {
   const port = await freePort();
   const program = await serve(['x.ini', `--inspect=${port}`], { cwd: temporaryDirectory(FILES) });
   const { closed } = await attach(port);
@@ -70,7 +70,7 @@ test.each<NodeJS.Signals>(['SIGTERM', 'SIGINT'])('one process ends by %s with a 
   await closed;
 });
 
-test.each([[[]], [['-w', '1']]])('an inspector that Node was told to open is the one there is %j', async (mode) => {
+test.each([[[]], [['-w', '1']]])('an inspector that NODE_OPTIONS opens is kept %j', async (mode) => {
   const port = await freePort();
   const cwd = temporaryDirectory(FILES);
   const program = await serve(['x.ini', `--inspect=${port}`, ...mode], { cwd, env: { NODE_OPTIONS: '--inspect=0' } });
@@ -81,14 +81,14 @@ test.each([[[]], [['-w', '1']]])('an inspector that Node was told to open is the
   );
   const [, actual] = await program.says(new RegExp(said.source));
   expect(await evaluated(Number(actual), 'process.pid')).toBe(server);
-  // For longer than it takes to try once more.
+  // Longer than the pause before the next attempt.
   await sleep(300);
   expect(await pid(program.url)).toBe(server);
   expect(program.output.match(said)).toHaveLength(1);
   expect((await program.kill('SIGTERM')).status).toBe(0);
 });
 
-test('of several workers one is found; HUP, a death and the end of a worker hand it on', async () => {
+test('one of several workers opens the port; at HUP and at its end the next worker does', async () => {
   const port = await freePort();
   const cwd = temporaryDirectory(FILES);
   const program = await serve(['x.ini', '-w', '3', `--inspect=127.0.0.1:${port}`], { cwd });
@@ -108,7 +108,7 @@ test('of several workers one is found; HUP, a death and the end of a worker hand
   expect((await program.kill('SIGTERM')).status).toBe(0);
 });
 
-test('with --reload a debugger that stays does not keep the port from the next version', async () => {
+test('with --reload an attached debugger does not keep the port from the next version', async () => {
   const port = await freePort();
   const cwd = temporaryDirectory(FILES);
   const program = await serve(['x.ini', '--reload', `--inspect=${port}`], { cwd });
@@ -116,13 +116,13 @@ test('with --reload a debugger that stays does not keep the port from the next v
   for (const version of [2, 3]) {
     writeFileSync(join(cwd, 'app.js'), FILES['app.js'].replace('= 1', `= ${version}`));
     await eventually(async () => (await evaluated(port, 'globalThis.version').catch(() => undefined)) === version);
-    // The predecessor may still answer on a connection that is kept.
+    // The predecessor may still respond on a keep-alive connection.
     await eventually(async () => (await evaluated(port, 'process.pid')) === (await pid(program.url)));
   }
   await closed;
 });
 
-test('a worker that a debugger pauses is not killed for it', async () => {
+test('a worker that a debugger pauses is not killed', async () => {
   const port = await freePort();
   const ini = `${FILES['x.ini']}worker_timeout = 0.5\n`;
   const program = await serve(['x.ini', '-w', '1', `--inspect=${port}`], {
@@ -143,14 +143,14 @@ test.each([
   expect([status, stderr]).toEqual([2, expect.stringMatching(message)]);
 });
 
-test('it has no meaning for CGI', async () => {
+test('a CGI server refuses --inspect', async () => {
   const ini = FILES['x.ini'].replace('#http\nport = 0', '#cgi');
   const cwd = temporaryDirectory({ ...FILES, 'x.ini': ini });
   const { status, stderr } = await paster(['serve', 'x.ini', '--inspect'], { cwd }).finished();
   expect([status, stderr]).toEqual([2, expect.stringMatching(/CGI serves one request and ends: --inspect has no/)]);
 });
 
-test.each([[[]], [['-w', '1']]])('a port that is taken is said at the start %j', async (mode) => {
+test.each([[[]], [['-w', '1']]])('a port in use is reported at the start %j', async (mode) => {
   const taken = createServer().listen(0, '127.0.0.1');
   await once(taken, 'listening');
   const address = taken.address();
@@ -164,7 +164,7 @@ test.each([[[]], [['-w', '1']]])('a port that is taken is said at the start %j',
   taken.close();
 });
 
-test('an INI file that is a program says where itself', async () => {
+test('[exe] may set the port in an executable INI file', async () => {
   const port = await freePort();
   for (const value of [`127.0.0.1:${port}`, String(port)]) {
     const cwd = temporaryDirectory({ ...FILES, 'x.ini': `[exe]\ninspect = ${value}\n${FILES['x.ini']}` });

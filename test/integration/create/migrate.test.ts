@@ -9,7 +9,7 @@ import { eventually, freePort, Program, paster, requireProgram, requireTool } fr
 
 const pm2 = requireTool('pm2');
 
-/** Tells what it was started with: its name, arguments, directory and variables. */
+/** Reports what it was started with: its name, arguments, directory and variables. */
 const TELL = `
 const { writeFileSync } = require('node:fs');
 exports.facts = () => ({ args: process.argv.slice(2), execArgv: process.execArgv, cwd: process.cwd(), env: process.env });
@@ -73,7 +73,7 @@ function compared({ args, cwd, env }: Facts) {
   return { args, cwd, env: Object.fromEntries(VARIABLES.map((name) => [name, env[name]])) };
 }
 
-/** What all processes tell, once they run. */
+/** What all processes report, once they run. */
 async function told(directory: string, ports: readonly number[], processes: number) {
   const responses = await Promise.all(
     ports.map((port) =>
@@ -99,7 +99,7 @@ async function told(directory: string, ports: readonly number[], processes: numb
 }
 
 describe.skipIf(pm2 === undefined || requireProgram('python3') === undefined)('an ecosystem file', () => {
-  test('the same responses and the same environment as under pm2', async () => {
+  test('starts processes with the same responses and the same environment as under pm2', async () => {
     const [port, other] = [await freePort(), await freePort()];
     const underPm2 = project(port, other);
     const env = { PM2_HOME: join(underPm2, '.pm2'), FROM_THE_SHELL: 'yes', CI: 'true' };
@@ -127,7 +127,7 @@ describe.skipIf(pm2 === undefined || requireProgram('python3') === undefined)('a
 });
 
 describe('a Procfile', () => {
-  test('each process has its port, the variables of .env, and its own', async () => {
+  test('starts each process with its port, the variables of .env, and its own', async () => {
     const directory = project(0, 0);
     const port = await freePort();
     const files = temporaryDirectory({
@@ -158,7 +158,7 @@ describe('a Procfile', () => {
   });
 });
 
-test('what npm starts ends by the signal, and a server with a port of its own is reloaded', async () => {
+test('starts npm scripts, which end by the signal, and a server with its own port, which reloads', async () => {
   const [port, other] = [await freePort(), await freePort()];
   const cwd = temporaryDirectory({
     'package.json': '{ "scripts": { "jobs": "node prepare.js && node jobs.js", "piped": "node jobs.js | cat" } }',

@@ -1,4 +1,4 @@
-/** The pages that paster draws, in a real browser: readable on a telephone and in the dark, and without a script's error. */
+/** The pages that paster draws, in a real browser: readable on a phone and in dark mode, and without script errors. */
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
@@ -85,7 +85,7 @@ describe.runIf(chromium)('in a browser', () => {
     },
   );
 
-  test('the error page shows the line that failed, its cause, and opens the other places', async () => {
+  test('the error page shows the failing line and its cause, and expands other places', async () => {
     const { page, errors } = await visit(browser, `${urls['the error page']}/?token=hunter2`);
     await expect.poll(() => page.locator('pre code').first().isVisible()).toBe(true);
     expect(await page.locator('pre code').first().innerText()).toContain('throw new TypeError');
@@ -99,7 +99,7 @@ describe.runIf(chromium)('in a browser', () => {
     expect(errors).toEqual([]);
   });
 
-  test('the error page opens an editor by the keyboard', async () => {
+  test('the error page opens an editor by keyboard', async () => {
     const { page } = await visit(browser, `${urls['the error page']}/`);
     const opened: unknown[] = [];
     await page.route('**/.paster/open-editor', async (route) => {
@@ -113,7 +113,7 @@ describe.runIf(chromium)('in a browser', () => {
     expect(opened).toEqual([{ place: expect.stringMatching(/\/app\.js:4:11$/), key: expect.any(String) }]);
   });
 
-  test('without debug there is nothing of it', async () => {
+  test('the page without debug shows no details', async () => {
     const { page } = await visit(browser, `${urls['the page without debug']}/`);
     const text = await page.content();
     expect(text).toContain('We are looking into it.');

@@ -1,4 +1,4 @@
-/** A deployment in directories of their own, `current -> releases/1`, as Capistrano and Deployer make them: switched, reloaded, removed. */
+/** A deployment with `current -> releases/1`, as Capistrano and Deployer make it: switched, reloaded, removed. */
 import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -33,7 +33,7 @@ function releases(): string {
   return root;
 }
 
-/** In one step, as deployment tools do. */
+/** Atomically, as deployment tools do. */
 function switchTo(root: string, number: number): void {
   symlinkSync(`releases/${number}`, join(root, 'next'));
   renameSync(join(root, 'next'), join(root, 'current'));
@@ -41,26 +41,26 @@ function switchTo(root: string, number: number): void {
 
 const get = async (url: string) => (await fetch(url, { headers: { connection: 'close' } })).text();
 
-/** Where the shell of a person is who has typed `cd current`. */
+/** The directory of a shell after `cd current`. */
 function entered(root: string, below = ''): { readonly cwd: string; readonly env: NodeJS.ProcessEnv } {
   const cwd = join(root, 'current', below);
   return { cwd, env: { PWD: cwd } };
 }
 
-/** Waits until a release answers, from its own directory. */
+/** Waits until a release responds, from its own directory. */
 async function servesRelease(root: string, number: number, url: string): Promise<void> {
   const expected = `${number} data ${number} ${join(root, 'releases', String(number))}`;
   await eventually(async () => (await get(url).catch(() => '')) === expected);
 }
 
-/** Kills the worker that answers, and waits for its successor. */
+/** Kills the worker that responds, and waits for its successor. */
 async function replaceWorker(url: string): Promise<void> {
   const pid = await get(`${url}/pid`);
   process.kill(Number(pid), 'SIGKILL');
   await eventually(async () => ![pid, ''].includes(await get(`${url}/pid`).catch(() => '')));
 }
 
-test('HUP serves the release that the link leads to, which needs none of the former ones', async () => {
+test('HUP serves the release that the link leads to, which needs none of the earlier releases', async () => {
   const root = releases();
   const program = await serve(['etc/x.ini'], entered(root));
   await servesRelease(root, 1, program.url);
@@ -68,7 +68,7 @@ test('HUP serves the release that the link leads to, which needs none of the for
   program.child.kill('SIGHUP');
   await servesRelease(root, 2, program.url);
   rmSync(join(root, 'releases/1'), { recursive: true });
-  // A warm worker takes its place; the one after that is started without the first release.
+  // A spare worker replaces it; the next one starts without the first release.
   for (let times = 0; times < 3; times++) {
     await replaceWorker(program.url);
     await servesRelease(root, 2, program.url);
@@ -82,7 +82,7 @@ test('HUP serves the release that the link leads to, which needs none of the for
   expect(program.stderr).not.toMatch(/does not start/);
 });
 
-test('the first release may be gone before the first HUP, and while it is, a worker that dies is replaced', async () => {
+test('the first release may be removed before the first HUP, and a worker that dies meanwhile is replaced', async () => {
   const root = releases();
   const program = await serve(['etc/x.ini'], entered(root));
   switchTo(root, 2);
@@ -95,7 +95,7 @@ test('the first release may be gone before the first HUP, and while it is, a wor
   await servesRelease(root, 2, program.url);
 });
 
-test('--reload serves a release once the link leads to it, the first one removed or not', async () => {
+test('--reload serves a release as soon as the link leads to it, whether or not the first one is removed', async () => {
   const root = releases();
   const program = await serve(['etc/x.ini', '--reload'], entered(root));
   await servesRelease(root, 1, program.url);
@@ -106,7 +106,7 @@ test('--reload serves a release once the link leads to it, the first one removed
   await servesRelease(root, 3, program.url);
 });
 
-test('paster itself may be a part of the release, and the server may be started below the link', async () => {
+test('paster itself may be part of the release, and the server may be started below the link', async () => {
   const root = releases();
   for (const number of [1, 2]) installPaster(join(root, 'releases', String(number)));
   const own = join(root, 'current/node_modules/paster/bin/paster.js');
@@ -118,7 +118,7 @@ test('paster itself may be a part of the release, and the server may be started 
   await eventually(async () => (await get(`${url}/number`).catch(() => '')) === '2');
 });
 
-/** A copy of what is built, with links to its dependencies. */
+/** A copy of the build, with links to its dependencies. */
 function installPaster(directory: string): void {
   const installed = join(directory, 'node_modules/paster');
   mkdirSync(installed, { recursive: true });
@@ -132,7 +132,7 @@ function installPaster(directory: string): void {
   }
 }
 
-test('the paths of exported configurations have the link in them', async () => {
+test('the paths of exported configurations contain the link', async () => {
   const root = releases();
   const ini = join(root, 'current/etc/x.ini');
   writeFileSync(ini, readFileSync(ini, 'utf8').replace('port = 0', 'socket = ../var/app.sock'));
@@ -143,7 +143,7 @@ test('the paths of exported configurations have the link in them', async () => {
   expect(stdout).not.toContain('releases/');
 });
 
-test('PWD is believed only as long as it names the working directory', async () => {
+test('PWD is trusted only if it names the working directory', async () => {
   const root = releases();
   const said = async (PWD: string): Promise<string> => {
     const program = paster(['points', '--json'], { cwd: join(root, 'releases/1'), env: { PWD } });

@@ -1,4 +1,4 @@
-/** paster within limits of CPU and memory that the kernel enforces. */
+/** paster within CPU and memory limits that the kernel enforces. */
 import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -8,7 +8,7 @@ import { eventually, Program, ROOT } from '../../helpers/programs/program.ts';
 
 const MIB = 1024 * 1024;
 
-/** Makes a group with these limits. Undefined: this machine or this user cannot. @returns its directories, one for each controller */
+/** Creates control groups with these limits. Undefined if this machine or this user cannot. @returns their directories, one for each controller */
 function realGroup(limits: Readonly<Record<string, Readonly<Record<string, string>>>>): string[] | undefined {
   const name = `paster-test-${process.pid}`;
   const groups: string[] = [];
@@ -26,8 +26,8 @@ function realGroup(limits: Readonly<Record<string, Readonly<Record<string, strin
   }
 }
 
-describe('a real group of half a processor and 256 MiB', () => {
-  test('serves with one worker, says why, and replaces it when it grows', async ({ skip }) => {
+describe('in a control group of half a processor and 256 MiB', () => {
+  test('paster runs one worker, says why, and replaces it when it grows', async ({ skip }) => {
     const memory = String(256 * MIB);
     const groups = existsSync('/sys/fs/cgroup/cgroup.controllers')
       ? realGroup({ '': { 'cpu.max': '50000 100000', 'memory.max': memory } })

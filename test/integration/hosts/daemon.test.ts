@@ -1,4 +1,4 @@
-/** A server in the background: start, status, restart, stop, and everything that must not happen on the way. */
+/** A server in the background: start, status, restart, stop, and everything that must not happen in between. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -56,7 +56,7 @@ const get = async (url: string) => (await fetch(url, { headers: { connection: 'c
 test.each([
   ['one process', '', 'paster: server x.ini'],
   ['two workers', 'workers = 2', 'paster: supervisor x.ini'],
-])('the whole life of %s', async (_what, server, title) => {
+])('the whole life cycle of %s', async (_what, server, title) => {
   const directory = project(server);
   expect(await run(directory, 'x.ini', 'status')).toMatchObject({
     status: 1,
@@ -65,7 +65,7 @@ test.each([
 
   const started = await run(directory, 'x.ini', 'start');
   expect(started, started.stderr).toMatchObject({ status: 0, stderr: '' });
-  // It serves as soon as the command has returned.
+  // The server is ready as soon as the command has returned.
   expect(await get(urlOf(started))).toBe('hello');
   const pid = pidIn(directory);
   expect(started.stdout).toContain(`Starting server in PID ${pid}.`);
@@ -104,7 +104,7 @@ test.each([
   });
 });
 
-test('a command for another INI file leaves the server of the default pid file alone', async () => {
+test('a command for another INI file does not affect the server of the default pid file', async () => {
   const directory = project();
   writeFileSync(join(directory, 'y.ini'), INI());
   symlinkSync('x.ini', join(directory, 'link.ini'));
@@ -134,7 +134,7 @@ test('a command for another INI file leaves the server of the default pid file a
   expect((await run(directory, 'y.ini', 'stop', '--pid-file', 'paster.pid')).status).toBe(0);
 });
 
-test('in a project with var/, its files are there', async () => {
+test('a project with var/ has its pid file and log there', async () => {
   const directory = project();
   mkdirSync(join(directory, 'var'));
   const started = await run(directory, 'x.ini', 'start');
@@ -147,7 +147,7 @@ test('in a project with var/, its files are there', async () => {
   }
 });
 
-test('a server that was started before there was a var/ is found and stopped', async () => {
+test('a server that was started before var/ existed is found and stopped', async () => {
   const directory = project('', `${APP}import { writeSync } from 'node:fs'; writeSync(1, 'by descriptor\\n');\n`);
   await run(directory, 'x.ini', 'start');
   const before = readFileSync(join(directory, 'paster.log'), 'utf8');
@@ -161,7 +161,7 @@ test('a server that was started before there was a var/ is found and stopped', a
   expect(await run(directory, 'x.ini', 'stop')).toMatchObject({ status: 0 });
 });
 
-test('a monitored server that starts again keeps its log file, even if there is a var/ by then', async () => {
+test('a monitored server that restarts keeps its log file, even if var/ exists by then', async () => {
   const directory = project(
     '',
     `${APP}import { writeSync } from 'node:fs'; writeSync(1, \`pid \${process.pid}\\n\`);\n`,
@@ -189,7 +189,7 @@ test('stop lets a request in flight finish', async () => {
   expect(await slow).toBe('done');
 });
 
-test('a server that does not stop is ended by force', async () => {
+test('a server that does not stop is killed', async () => {
   const stubborn = `${APP}setInterval(() => { for (const name of ['SIGTERM', 'SIGINT']) process.removeAllListeners(name).on(name, () => {}); }, 5);\n`;
   const directory = project('graceful_timeout = 1', stubborn);
   await run(directory, 'x.ini', 'start');
@@ -221,7 +221,7 @@ test.each([
     1,
     /Error: at import/,
   ],
-])('%s: the reason is on the terminal, and nothing stays behind', async (_what, files, status, reason) => {
+])('%s: the error is on the terminal, and nothing is left behind', async (_what, files, status, reason) => {
   const directory = project();
   writeFiles(directory, files as Record<string, string>);
   const finished = await run(directory, 'x.ini', '--daemon');
@@ -229,11 +229,11 @@ test.each([
   expect(finished.stderr).not.toMatch(/^\s+at /m);
   expect(finished).toMatchObject({ status, stdout: '' });
   expect(existsSync(join(directory, 'paster.pid'))).toBe(false);
-  // The error is found before the log file is opened.
+  // This error is found before the log file is opened.
   expect(existsSync(join(directory, 'paster.log'))).toBe(status === 1);
 });
 
-test('a port in use is said on the terminal', async () => {
+test('a port in use is reported on the terminal', async () => {
   const taken = createServer().listen(0, '127.0.0.1');
   onTestFinished(() => void taken.close());
   await once(taken, 'listening');
@@ -243,7 +243,7 @@ test('a port in use is said on the terminal', async () => {
   expect(finished).toMatchObject({ status: 1, stderr: expect.stringMatching(/in use by another program/) });
 });
 
-test('restart leaves the old server alone if the new configuration has an error', async () => {
+test('restart keeps the old server if the new configuration has an error', async () => {
   const directory = project();
   const url = urlOf(await run(directory, 'x.ini', 'start'));
   writeFiles(directory, { 'x.ini': INI('prot = 1') });
@@ -268,7 +268,7 @@ test.each([
   ['--pid-file', 'directory', /cannot write the pid file .*directory/],
   ['--log-file', 'gone/a.log', /cannot write the log file .*mkdir -p .*gone/],
   ['--log-file', 'directory', /cannot write the log file .*EISDIR/],
-])('%s %s cannot be written, in the foreground and in the background', async (option, value, message) => {
+])('%s %s cannot be written, with an error in the foreground and in the background', async (option, value, message) => {
   const directory = project();
   mkdirSync(join(directory, 'directory'));
   writeFileSync(join(directory, 'file'), '');
@@ -280,7 +280,7 @@ test.each([
   }
 });
 
-test('a directory without permission', async () => {
+test('a directory without write permission is an error', async () => {
   const directory = project();
   mkdirSync(join(directory, 'closed'));
   chmodSync(join(directory, 'closed'), 0o500);
@@ -292,7 +292,7 @@ test('a directory without permission', async () => {
   });
 });
 
-test('a process that merely has the number is never signalled', async () => {
+test('a process that has the PID only by chance is never signalled', async () => {
   const directory = project();
   const bystander = spawn('sleep', ['60']);
   onTestFinished(() => void bystander.kill());
@@ -301,7 +301,7 @@ test('a process that merely has the number is never signalled', async () => {
     expect(await run(directory, 'x.ini', 'status')).toMatchObject({ status: 1 });
     expect(await run(directory, 'x.ini', 'stop')).toMatchObject({ status: 1 });
     expect(bystander.exitCode ?? bystander.signalCode).toBe(null);
-    // It is stale: the next start takes its place.
+    // The pid file is stale, so the next start replaces it.
     writeFileSync(join(directory, 'paster.pid'), text);
     expect(await run(directory, 'x.ini', 'start')).toMatchObject({ status: 0 });
     expect(await run(directory, 'x.ini', 'stop')).toMatchObject({ status: 0 });
@@ -309,7 +309,7 @@ test('a process that merely has the number is never signalled', async () => {
   }
 });
 
-test('a server that was killed leaves a pid file that is known to be stale', async () => {
+test('the pid file of a killed server is recognized as stale', async () => {
   const directory = project('workers = 1');
   await run(directory, 'x.ini', 'start');
   const pid = pidIn(directory);
@@ -323,7 +323,7 @@ test('a server that was killed leaves a pid file that is known to be stale', asy
   expect(pidIn(directory)).not.toBe(pid);
 });
 
-test('in the foreground: --pid-file while it listens, --log-file in place of the terminal', async () => {
+test('in the foreground, --pid-file exists while it listens, and --log-file replaces the terminal', async () => {
   const directory = project();
   const program = await serve(['x.ini', '--pid-file', 'a.pid'], { cwd: directory });
   expect(pidIn(directory, 'a.pid')).toBe(program.pid);
@@ -337,14 +337,14 @@ test('in the foreground: --pid-file while it listens, --log-file in place of the
   expect(log()).toContain(`Starting server in PID ${logged.pid}.`);
 });
 
-test('a failure with --log-file is on the terminal and in the file', async () => {
+test('an error with --log-file is on the terminal and in the file', async () => {
   const directory = project('', 'throw new Error("at import");');
   const finished = await run(directory, 'x.ini', '--log-file', 'a.log');
   expect(finished).toMatchObject({ status: 1, stderr: expect.stringMatching(/at import/) });
   expect(readFileSync(join(directory, 'a.log'), 'utf8')).toMatch(/paster: .*at import/);
 });
 
-test('a pid file that another process has written in the meantime stays', async () => {
+test('a pid file that another process has written in the meantime is kept', async () => {
   const directory = project();
   const program = await serve(['x.ini', '--pid-file', 'a.pid'], { cwd: directory });
   writeFileSync(join(directory, 'a.pid'), '1\nanother\n');
@@ -352,7 +352,7 @@ test('a pid file that another process has written in the meantime stays', async 
   expect(readFileSync(join(directory, 'a.pid'), 'utf8')).toBe('1\nanother\n');
 });
 
-test('the pid file goes with a process that the application ends', async () => {
+test('the pid file is removed when the application ends the process', async () => {
   const directory = project();
   const program = await serve(['x.ini', '--pid-file', 'a.pid'], { cwd: directory });
   await fetch(`${program.url}/exit`).catch(() => {});
@@ -363,7 +363,7 @@ test('the pid file goes with a process that the application ends', async () => {
 test.each([
   ['one process', ''],
   ['workers', 'workers = 2'],
-])('USR1 opens the log file again: %s', async (_what, server) => {
+])('USR1 reopens the log file: %s', async (_what, server) => {
   const directory = project(server);
   const url = urlOf(await run(directory, 'x.ini', 'start'));
   const log = (name: string) => readFileSync(join(directory, name), 'utf8');
@@ -372,7 +372,7 @@ test.each([
   await get(`${url}/between`);
   process.kill(pidIn(directory), 'SIGUSR1');
   await eventually(() => existsSync(join(directory, 'paster.log')));
-  // Each worker in its own time.
+  // Workers do so independently.
   await eventually(async () => {
     await get(`${url}/after`);
     return log('paster.log').includes('/after');

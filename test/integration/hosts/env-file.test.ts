@@ -25,7 +25,7 @@ interface Seen {
 
 const asked = async (url: string): Promise<Seen> => (await fetch(url)).json() as Promise<Seen>;
 
-/** Resolves when both the configuration and the code have this word. */
+/** Resolves when both the configuration and the code have this value. */
 const becomes = (url: string, word: string): Promise<boolean> =>
   eventually(async () => {
     const answer = await fetch(url);
@@ -34,7 +34,7 @@ const becomes = (url: string, word: string): Promise<boolean> =>
     return conf === word && env === word;
   });
 
-describe('every command that reads a configuration reads it', () => {
+describe('every command that reads a configuration reads the file', () => {
   const FILE = ['--dotenv', 'etc/.env'];
 
   test.each([
@@ -58,7 +58,7 @@ describe('every command that reads a configuration reads it', () => {
     expect(stdout).toContain(said);
   });
 
-  test('[exe] names one itself', async () => {
+  test('exe with `dotenv` in [exe]', async () => {
     const cwd = project('WORD=one\n', '[exe]\ncommand = config\ndotenv = %(here)s/.env\n');
     expect(await paster(['exe', 'etc/x.ini', '--section', 'app:main'], { cwd }).finished()).toMatchObject({
       status: 0,
@@ -67,7 +67,7 @@ describe('every command that reads a configuration reads it', () => {
   });
 });
 
-test('the environment takes precedence, and of several files the last one', async () => {
+test('the environment takes precedence, and then the last of several files', async () => {
   const cwd = project('WORD=first\nHOME=/nowhere\n');
   writeFileSync(join(cwd, 'b.env'), "export WORD='second'\n# a comment\n\nGONE=`two\nlines`\n");
   const files = ['--dotenv', 'etc/.env', '--dotenv', 'b.env'];
@@ -78,7 +78,7 @@ test('the environment takes precedence, and of several files the last one', asyn
   expect(JSON.parse(stdout)).toEqual({ conf: 'second', env: 'second', gone: 'two\nlines', home: '/home/me' });
 });
 
-describe('a file with an error', () => {
+describe('an error in the file is reported', () => {
   test.each([
     [
       'nonsense',
@@ -107,7 +107,7 @@ describe('a file with an error', () => {
     expect([status, stderr]).toEqual([2, expect.stringMatching(/^paster: --dotenv \S+: it is not UTF-8 text$/m)]);
   });
 
-  test('one that does not exist', async () => {
+  test('a file that does not exist', async () => {
     const cwd = project('');
     for (const option of ['-e', '--dotenv']) {
       expect(await paster(['serve', 'etc/x.ini', option, 'etc/no.env'], { cwd }).finished()).toMatchObject({
@@ -117,7 +117,7 @@ describe('a file with an error', () => {
     }
   });
 
-  test('--env-file, which is an option of Node: nothing in the file has an effect', async () => {
+  test('--env-file, an option of Node, is refused, and the file has no effect', async () => {
     const cwd = project('NODE_OPTIONS="--import=data:text/javascript,console.log(7)"\nWORD=1\n');
     const program = new Program(join(ROOT, 'bin/paster.js'), ['check', 'etc/x.ini', '--env-file', 'etc/.env'], { cwd });
     expect(await program.finished()).toEqual({
@@ -130,14 +130,14 @@ describe('a file with an error', () => {
     expect((await paster(['exe', 'etc/exe.ini'], { cwd }).finished()).stderr).toContain('use -e or --dotenv');
   });
 
-  test('NODE_OPTIONS in it is not for paster and its children', async () => {
+  test('NODE_OPTIONS in the file does not apply to paster and its children', async () => {
     const cwd = project('NODE_OPTIONS="--import=data:text/javascript,console.log(7)"\nWORD=1\n');
     chmodSync(join(cwd, 'etc/.env'), 0o640);
     const { stdout } = await paster(['check', 'etc/x.ini', '-e', 'etc/.env'], { cwd }).finished();
     expect(stdout).toBe('etc/x.ini: ok\n');
   });
 
-  test('it is read only by a command with the option', async () => {
+  test('without the option no command reads the file', async () => {
     const { status, stderr } = await paster(['serve', 'x.ini'], { cwd: join(project('WORD=1\n'), 'etc') }).finished();
     expect([status, stderr]).toEqual([2, expect.stringMatching(/the environment variable WORD is not set/)]);
   });
@@ -146,12 +146,12 @@ describe('a file with an error', () => {
 describe('serve', () => {
   const ARGS = ['etc/x.ini', '--dotenv', 'etc/.env'];
 
-  test.each([[[]], [['-w', '2']]])('gives it to the application %j', async (mode) => {
+  test.each([[[]], [['-w', '2']]])('passes the variables to the application %j', async (mode) => {
     const program = await serve([...ARGS, ...mode], { cwd: project('WORD=one\nGONE=1\n') });
     expect(await asked(program.url)).toMatchObject({ conf: 'one', env: 'one', gone: '1' });
   });
 
-  test('HUP reads it again: removed variables are gone, and with an error the old version goes on serving', async () => {
+  test('reads the file again at HUP: removed variables are gone, and after an error the old version keeps serving', async () => {
     const cwd = project('WORD=one\nGONE=1\n');
     const program = await serve([...ARGS, '-w', '2'], { cwd });
     writeFileSync(join(cwd, 'etc/.env'), 'WORD=two\n');
@@ -166,7 +166,7 @@ describe('serve', () => {
     expect(await asked(program.url)).toMatchObject({ conf: 'two', env: 'two' });
   });
 
-  test('a worker that dies is followed by one with the same variables', async () => {
+  test('passes the same variables to the successor of a worker that dies', async () => {
     const cwd = project('WORD=one\n');
     writeFileSync(join(cwd, 'app.js'), `${APP}setTimeout(() => process.exit(3), 1500);\n`);
     const program = await serve([...ARGS, '-w', '1'], { cwd });
@@ -175,7 +175,7 @@ describe('serve', () => {
     expect(await asked(program.url)).toMatchObject({ conf: 'one', env: 'one' });
   });
 
-  test('--reload watches it', async () => {
+  test('watches the file with --reload', async () => {
     const cwd = project('WORD=one\n');
     const program = await serve([...ARGS, '--reload'], { cwd });
     for (const word of ['two', 'three']) {
@@ -188,7 +188,7 @@ describe('serve', () => {
     await becomes(program.url, 'four');
   });
 
-  test('in the background', async () => {
+  test('works in the background', async () => {
     const cwd = project('WORD=one\n');
     const started = await paster(['serve', ...ARGS, '-w', '1', '--daemon'], { cwd }).finished();
     const [, url = ''] = /^serving on (\S+)$/m.exec(started.stdout) ?? [];
@@ -203,7 +203,7 @@ describe('serve', () => {
     }
   });
 
-  test.runIf(requireRoot())('a file of root’s, for an application of another user', async () => {
+  test.runIf(requireRoot())('reads a file of root for an application of another user', async () => {
     const cwd = project('WORD=one\n');
     for (const path of [cwd, join(cwd, 'etc')]) chmodSync(path, 0o755);
     chmodSync(join(cwd, 'etc/.env'), 0o600);

@@ -1,4 +1,4 @@
-/** `environment` and `env_file` of the server's section, and NODE_ENV, in every process of an application. */
+/** `environment` and `env_file` in the server's section, and NODE_ENV, in every process of an application. */
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -49,13 +49,13 @@ const SEEN = {
   NODE_ENV: 'production',
 };
 
-describe('the order: the environment, env_file, environment, --dotenv', () => {
-  test.each([[[]], [['-w', '2']]])('serve %j', async (mode) => {
+describe('the order is: the environment, env_file, environment, --dotenv', () => {
+  test.each([[[]], [['-w', '2']]])('in serve %j', async (mode) => {
     const program = await serve(['etc/x.ini', '-e', 'option.env', ...mode], { cwd: project(), env: OUTER });
     expect(await asked(program.url)).toEqual(SEEN);
   });
 
-  test('request and shell', async () => {
+  test('in request and shell', async () => {
     const options = { cwd: project(), env: OUTER, input: "(await request('/')).text\n" };
     const request = paster(['request', 'etc/x.ini', '/', '-e', 'option.env'], options);
     const shell = paster(['shell', '-q', 'etc/x.ini', '-e', 'option.env'], options);
@@ -64,7 +64,7 @@ describe('the order: the environment, env_file, environment, --dotenv', () => {
   });
 });
 
-describe('environment outside of the section of the server', () => {
+describe('environment outside the server’s section', () => {
   const printed = `process.env.AT_IMPORT = [process.env.A, process.env.B, process.env.C].join();
 export const make = (globalConf, localConf) => (req, res) =>
   res.end(JSON.stringify([process.env.AT_IMPORT, process.env.D ?? null, localConf.environment ?? null]));
@@ -88,7 +88,7 @@ createServer(make({}, {})).listen(3000);`,
   const DEFAULTS = '[DEFAULT]\nenvironment =\n  A=default\n  B=default\n  C=default\n';
 
   test.each(['call:./app.js:make', 'listen:./server.js'])(
-    '[DEFAULT], then the application, then the server: %s',
+    'has the order [DEFAULT], application, server: %s',
     async (use) => {
       const ini = `${DEFAULTS}[app:main]\nuse = ${use}\nset environment =\n  B=app\n  C=app\n${SERVER}set environment = C=server\n`;
       const seen = (await responseOf(ini)) as unknown[];
@@ -96,13 +96,13 @@ createServer(make({}, {})).listen(3000);`,
     },
   );
 
-  test('of an application behind a filter and in a composite', async () => {
+  test('is read for an application behind a filter and in a composite', async () => {
     const ini = `[composite:main]\nuse = npm:paster#urlmap\n/ = shop\n[app:shop]\nuse = call:./app.js:make
 environment = A=shop\nfilter-with = head\n[filter:head]\nuse = npm:paster#security_headers\n${SERVER_C}`;
     expect(await responseOf(ini)).toEqual(['shop,,server', null, null]);
   });
 
-  test('a value without variables is the factory’s own', async () => {
+  test('is passed to the factory if it is not a list of variables', async () => {
     const ini = `[app:main]\nuse = call:./app.js:make\nenvironment = staging\n${SERVER_C}`;
     expect(await responseOf(ini)).toEqual([',,server', null, 'staging']);
   });
@@ -114,7 +114,7 @@ environment = A=shop\nfilter-with = head\n[filter:head]\nuse = npm:paster#securi
       `[DEFAULT]\nenvironment =\n  A=1\n  hunter22\n[app:main]\nuse = call:./app.js:make\n${SERVER}`,
       'x.ini:2:1: ',
     ],
-  ])('an error in %s', async (section, ini, place) => {
+  ])('has an error in %s', async (section, ini, place) => {
     const { stderr, status } = await paster(['serve', 'x.ini'], { cwd: projectOf(ini) }).finished();
     expect(stderr).toContain(`${place}${section} environment: line 3 is not NAME=value`);
     expect(status).toBe(2);
@@ -122,7 +122,7 @@ environment = A=shop\nfilter-with = head\n[filter:head]\nuse = npm:paster#securi
     expect(check.stdout).toContain(`${place}${section} environment: line 3 is not NAME=value`);
   });
 
-  test('HUP reads it again', async () => {
+  test('is read again at HUP', async () => {
     const ini = (value: number): string =>
       `[app:main]\nuse = call:./app.js:make\nenvironment = D=${value}\n[server:main]\nuse = npm:paster#http\nport = 0\n`;
     const cwd = projectOf(ini(1));
@@ -140,9 +140,9 @@ describe('NODE_ENV', () => {
   test.each([
     ['production by default', [WITHOUT], undefined, 'production'],
     ['not set with debug', [WITHOUT, 'debug = true'], undefined, undefined],
-    ['as the environment has it', [WITHOUT], 'test', 'test'],
-    ['as the INI file has it', [`${WITHOUT}environment = NODE_ENV=staging\n`, 'debug = true'], 'test', 'staging'],
-  ])('%s', async (_what, [environment, defaults], outer, seen) => {
+    ['that of the environment', [WITHOUT], 'test', 'test'],
+    ['that of the INI file', [`${WITHOUT}environment = NODE_ENV=staging\n`, 'debug = true'], 'test', 'staging'],
+  ])('is %s', async (_what, [environment, defaults], outer, seen) => {
     const { stdout } = await paster(['request', 'etc/x.ini', '/'], {
       cwd: project(environment, defaults),
       env: { NODE_ENV: outer },
@@ -160,7 +160,7 @@ describe('NODE_OPTIONS', () => {
   const options = (value: number): string =>
     `env_file = one.env\nenvironment = NODE_OPTIONS=--import=data:text/javascript,globalThis.early=${value}\n`;
 
-  test('reaches workers, and after a change no spare worker that is older serves', async () => {
+  test('applies to workers, and after a change no older spare worker serves', async () => {
     const cwd = project(options(1));
     const program = await serve(['etc/x.ini', '--reload'], { cwd, env: OUTER });
     expect(await asked(program.url)).toMatchObject({ early: 1 });
@@ -174,26 +174,26 @@ describe('NODE_OPTIONS', () => {
     }
   });
 
-  test('one process says that it comes too late', async () => {
+  test('gets a warning without workers, because it comes too late', async () => {
     const program = await serve(['etc/x.ini'], { cwd: project(options(1)), env: OUTER });
     await program.says(/NODE_OPTIONS of the INI file has no effect on one process/);
   });
 });
 
 describe('a reload reads the files again', () => {
-  test('HUP: a variable that is gone has the value from the environment', async () => {
+  test('at HUP a removed variable gets the value of the environment', async () => {
     const cwd = project('env_file = one.env\n');
     const program = await serve(['etc/x.ini', '-w', '1'], { cwd, env: OUTER });
     expect(await asked(program.url)).toMatchObject({ word: 'of one', SETTING: 'file' });
     writeFileSync(join(cwd, 'etc/one.env'), 'WORD=new\n');
     program.child.kill('SIGHUP');
     await program.says(/reloaded/);
-    // A kept connection may still lead to the old worker.
+    // A keep-alive connection may still lead to the old worker.
     expect(await eventually(async () => (await asked(program.url))['word'] === 'new')).toBe(true);
     expect(await asked(program.url)).toMatchObject({ SETTING: 'outer' });
   });
 
-  test('--reload watches them', async () => {
+  test('with --reload they are watched', async () => {
     const cwd = project('env_file = one.env\n');
     const program = await serve(['etc/x.ini', '--reload'], { cwd, env: OUTER });
     writeFileSync(join(cwd, 'etc/one.env'), 'WORD=new\n');
@@ -205,11 +205,11 @@ describe('check', () => {
   const checked = async (cwd: string): Promise<string> =>
     (await paster(['check', 'etc/x.ini'], { cwd, env: OUTER }).finished()).stdout;
 
-  test('knows the variables', async () => {
+  test('uses the variables', async () => {
     expect(await checked(project())).toBe('etc/x.ini: ok\n');
   });
 
-  test('finds what is wrong with them', async () => {
+  test('reports errors in them', async () => {
     expect(await checked(project('environment =\n  A=1\n  hunter22\n'))).toContain(
       'etc/x.ini:10:1: [server:main] environment: line 3 is not NAME=value (allowed: a line NAME=value',
     );

@@ -1,4 +1,4 @@
-/** Who counts as a client on this machine for `status` and `metrics`: never one that came through a proxy here. */
+/** Which clients `status` and `metrics` treat as local: never one that came through a proxy on this machine. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -7,7 +7,7 @@ import { freePort, requireProgram, serve } from '../../helpers/programs/program.
 import { ask } from '../../helpers/requests/ask.ts';
 import { runNginx } from '../../helpers/web-servers/nginx.ts';
 
-/** Reports, behind filters that change what a request says about its client. */
+/** Status and metrics, behind filters that change what a request says about its client. */
 const INI = (server: string, filter: string) => `[composite:main]
 use = npm:paster#urlmap
 /status = status
@@ -52,7 +52,7 @@ const FILTERS: Readonly<Record<string, string>> = {
   'a filter that changes nothing': 'use = npm:paster#security_headers',
   'proxy_headers for another proxy': 'use = npm:paster#proxy_headers\ntrusted_proxies = 10.0.0.0/8',
   'proxy_headers for other headers': 'use = npm:paster#proxy_headers\nheaders = forwarded',
-  'proxy_headers for this one': 'use = npm:paster#proxy_headers',
+  'proxy_headers for this proxy': 'use = npm:paster#proxy_headers',
   'prefix for another proxy': 'use = npm:paster#prefix\ntrusted_proxies = 10.0.0.0/8',
 };
 
@@ -77,7 +77,7 @@ async function statuses(origin: string, headers: Record<string, string> = {}): P
 const ALL = PAGES.map(() => 200);
 const NONE = PAGES.map(() => 403);
 
-/** What a location of nginx's says, for an application over TCP. */
+/** The settings in a location of nginx, for an application over TCP. */
 const PROXIES: Readonly<Record<string, string>> = {
   'no header at all': '',
   'HTTP/1.1 and Host': 'proxy_http_version 1.1; proxy_set_header Host $http_host;',
@@ -90,19 +90,19 @@ const PROXIES: Readonly<Record<string, string>> = {
 const nginx = requireProgram('nginx');
 
 describe.each(Object.entries(FILTERS))('behind %s', (_what, filter) => {
-  test('a client on this machine', async () => {
+  test('a client on this machine is local', async () => {
     const url = await start('use = npm:paster#http\nhost = 127.0.0.1\nport = 0', filter);
     expect(await statuses(url)).toEqual(ALL);
     expect(await statuses(url, { host: 'localhost' })).toEqual(ALL);
     expect(await statuses(url, { host: '[::1]:80' })).toEqual(ALL);
-    // A name of a page that now leads to 127.0.0.1.
+    // The Host of a page whose name now resolves to 127.0.0.1.
     expect(await statuses(url, { host: 'evil.example' })).toEqual(NONE);
     for (const name of ['x-forwarded-port', 'via', 'cf-connecting-ip', 'x-forwarded-for']) {
       expect(await statuses(url, { [name]: '127.0.0.1' })).toEqual(NONE);
     }
   });
 
-  test.runIf(nginx)('a client of an nginx on this machine', async () => {
+  test.runIf(nginx)('a client of an nginx on this machine is not', async () => {
     const port = await freePort();
     const socket = join(directory, 'app.sock');
     const tcp = await start(`use = npm:paster#http\nlisten = 127.0.0.1:${port} unix:${socket}`, filter);
@@ -118,7 +118,7 @@ describe.each(Object.entries(FILTERS))('behind %s', (_what, filter) => {
     }
   });
 
-  test.runIf(nginx)('over FastCGI the web server says where the client is', async () => {
+  test.runIf(nginx)('over FastCGI the web server says whether the client is local', async () => {
     const port = await freePort();
     await start(`use = npm:paster#fastcgi\nhost = 127.0.0.1\nport = ${port}`, filter);
     const location = `location / { fastcgi_pass 127.0.0.1:${port}; include fastcgi_params; fastcgi_param PATH_INFO $uri; fastcgi_param SCRIPT_NAME ""; fastcgi_param HTTP_HOST $http_host; }`;

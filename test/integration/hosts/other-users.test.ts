@@ -33,7 +33,7 @@ const APP = "export default (req, res) => res.end('hello from ' + process.getuid
 
 interface Place {
   readonly cwd: string;
-  /** Of the user nobody. */
+  /** A directory of the user nobody. */
   readonly home: string;
   readonly run: string;
 }
@@ -54,7 +54,7 @@ function place(server = ''): Place {
   return { cwd, home, run };
 }
 
-/** A process of root's that has nothing to do with paster. */
+/** A process of root that has nothing to do with paster. */
 function bystander(): ChildProcess {
   const child = spawn('sleep', ['600'], { stdio: 'ignore' });
   onTestFinished(() => void child.kill('SIGKILL'));
@@ -65,7 +65,7 @@ function isAlive({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode === null && signalCode === null;
 }
 
-/** What a pid file of that process says. */
+/** The pid file of that process. */
 function pidFileText(pid: number, path: string): string {
   const start = readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')[21];
   const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
@@ -81,7 +81,7 @@ describe.runIf(requireRoot())('sockets', () => {
     ['another group', ['-w', '1'], 'socket_group = daemon\nmode = 600'],
     ['another owner', [], 'socket_owner = daemon'],
     ['an umask', [], 'umask = 117'],
-  ])('no owner or mode is changed by a path: %s', async (_what, mode, server) => {
+  ])('change owner and mode by descriptor, not by path: %s', async (_what, mode, server) => {
     const { cwd, run } = place(server);
     if (server.includes('owner')) chownSync(run, 1, 1);
     const trace = join(cwd, 'trace');
@@ -107,7 +107,7 @@ describe.runIf(requireRoot())('sockets', () => {
     ['socket_group = daemon', { uid: NOBODY, gid: 1, mode: 0o660 }, 0o755],
     ['socket_group = daemon\nmode = 600', { uid: NOBODY, gid: 1, mode: 0o600 }, 0o2755],
     ['umask = 111', { uid: NOBODY, gid: NOBODY, mode: 0o666 }, 0o2755],
-  ])('%j is what the socket has, also in a directory that hands its group down', async (server, expected, bits) => {
+  ])('have the owner and mode of %j, even in a setgid directory', async (server, expected, bits) => {
     for (const mode of [[], ['-w', '1']]) {
       const { cwd, run } = place(server);
       chownSync(run, NOBODY, 2);
@@ -122,7 +122,7 @@ describe.runIf(requireRoot())('sockets', () => {
     }
   });
 
-  test('a directory of a third user is refused', async () => {
+  test('are refused in a directory of a third user', async () => {
     const { cwd, run } = place();
     chownSync(run, 1, 1);
     const finished = await paster(['serve', 'x.ini', '--user', 'nobody'], { cwd }).finished();
@@ -130,7 +130,7 @@ describe.runIf(requireRoot())('sockets', () => {
     expect(finished.stderr).toContain(`user nobody may not create ${run}/app.sock (chown nobody ${run}, or`);
   });
 
-  test('a directory that another user leads the path to is left alone', async () => {
+  test('leave a directory alone to which another user’s link leads', async () => {
     for (const args of [[], ['--user', 'nobody']]) {
       const { cwd, home } = place();
       const other = join(cwd, 'other');
@@ -148,7 +148,7 @@ describe.runIf(requireRoot())('sockets', () => {
 });
 
 describe.runIf(requireRoot())('while files are swapped', () => {
-  test.each([[[]], [['-w', '1']]])('a start and a stop harm no file of root’s: %j', async (mode) => {
+  test.each([[[]], [['-w', '1']]])('starting and stopping changes no file of root: %j', async (mode) => {
     const swapped = await swapFiles();
     onTestFinished(() => swapped.stop());
     const { cwd } = place();
@@ -172,32 +172,35 @@ describe.runIf(requireRoot())('pid files', () => {
     ['restart', (file: string) => ['serve', 'x.ini', 'restart', '--pid-file', file]],
   ] as const;
 
-  test.each(commands)('a link to the arguments of a set-uid program is not believed: %s', async (_name, command) => {
-    const { cwd, run } = place();
-    const victim = bystander();
-    const file = join(run, 'paster.pid');
-    // It waits for a password, and its arguments are a file of root's.
-    const su = spawn('/usr/bin/su', ['-c', 'true'], {
-      argv0: pidFileText(victim.pid ?? 0, file),
-      uid: NOBODY,
-      gid: NOBODY,
-      stdio: ['pipe', 'ignore', 'ignore'],
-    });
-    onTestFinished(() => void su.kill('SIGKILL'));
-    await eventually(() => statSync(`/proc/${su.pid}/cmdline`).uid === 0 && /^\d+\n/.test(readCommand(su)));
-    symlinkSync(`/proc/${su.pid}/cmdline`, file);
-    const finished = await paster(command(file), { cwd }).finished();
-    expect(isAlive(su)).toBe(true);
-    expect(isAlive(victim)).toBe(true);
-    expect(finished).toMatchObject({ status: 1, stderr: expect.stringContaining('it is a symbolic link') });
-    expect(lstatSync(file).isSymbolicLink()).toBe(true);
-  });
+  test.each(commands)(
+    'that are links to the arguments of a set-uid program are not trusted: %s',
+    async (_name, command) => {
+      const { cwd, run } = place();
+      const victim = bystander();
+      const file = join(run, 'paster.pid');
+      // It waits for a password, and its arguments are in a file of root.
+      const su = spawn('/usr/bin/su', ['-c', 'true'], {
+        argv0: pidFileText(victim.pid ?? 0, file),
+        uid: NOBODY,
+        gid: NOBODY,
+        stdio: ['pipe', 'ignore', 'ignore'],
+      });
+      onTestFinished(() => void su.kill('SIGKILL'));
+      await eventually(() => statSync(`/proc/${su.pid}/cmdline`).uid === 0 && /^\d+\n/.test(readCommand(su)));
+      symlinkSync(`/proc/${su.pid}/cmdline`, file);
+      const finished = await paster(command(file), { cwd }).finished();
+      expect(isAlive(su)).toBe(true);
+      expect(isAlive(victim)).toBe(true);
+      expect(finished).toMatchObject({ status: 1, stderr: expect.stringContaining('it is a symbolic link') });
+      expect(lstatSync(file).isSymbolicLink()).toBe(true);
+    },
+  );
 
   function readCommand({ pid }: ChildProcess): string {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
   }
 
-  test.each(commands)('a FIFO makes nothing wait: %s', async (_name, command) => {
+  test.each(commands)('that are FIFOs do not block: %s', async (_name, command) => {
     const { cwd, run } = place();
     const file = join(run, 'paster.pid');
     await once(spawn('mkfifo', [file]), 'exit');
@@ -208,7 +211,7 @@ describe.runIf(requireRoot())('pid files', () => {
   test.each([
     ['of another user', (file: string) => chownSync(file, NOBODY, NOBODY)],
     ['that others may write to', (file: string) => chmodSync(file, 0o666)],
-  ])('a file %s is not believed', async (_what, change) => {
+  ])('%s are not trusted', async (_what, change) => {
     const { cwd, run } = place();
     const victim = bystander();
     const file = join(run, 'paster.pid');
@@ -220,7 +223,7 @@ describe.runIf(requireRoot())('pid files', () => {
     expect(isAlive(victim)).toBe(true);
   });
 
-  test('nor the pid file of another server, by a link to its directory, moved, or by a hard link', async () => {
+  test('of another server are not trusted, by a link to its directory, moved, or by a hard link', async () => {
     const { cwd, home, run } = place();
     const victim = bystander();
     const other = join(cwd, 'other');
@@ -237,7 +240,7 @@ describe.runIf(requireRoot())('pid files', () => {
     expect(existsSync(theirs)).toBe(true);
   });
 
-  test('none is written where another user leads the path to', async () => {
+  test('are not written to a directory to which another user’s link leads', async () => {
     const { cwd, home } = place();
     const other = join(cwd, 'other');
     mkdirSync(other);
@@ -249,7 +252,7 @@ describe.runIf(requireRoot())('pid files', () => {
     expect(readdirSync(other)).toEqual([]);
   });
 
-  test.each([[[]], [['-w', '1']]])('one in a directory of the user serves its purpose: %j', async (mode) => {
+  test.each([[[]], [['-w', '1']]])('work in a directory of the user: %j', async (mode) => {
     const { cwd, run } = place();
     const common = ['--pid-file', join(run, 'paster.pid')];
     const args = ['--user', 'nobody', ...mode, ...common];

@@ -1,4 +1,4 @@
-/** What the user that a server serves as can do to the log files that root opens for it: nothing that it could not do itself. */
+/** What the user of a server can do to the log files that root opens for it: nothing that the user could not do alone. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -27,7 +27,7 @@ interface Layout {
   readonly args?: string;
 }
 
-/** A project of root's whose `var` belongs to the user nobody; `safe` has a file that only root can read. */
+/** A project of root whose `var` belongs to the user nobody; `safe` has a file that only root can read. */
 function project({ handler = 'FileHandler', file = 'var/log/app.log', args = '"a"' }: Layout = {}): string {
   const directory = temporaryDirectory({
     'app.js': 'export default (req, res) => res.end(String(process.pid));\n',
@@ -85,7 +85,7 @@ const text = (path: string): string => (existsSync(path) ? readFileSync(path, 'u
 describe.runIf(requireRoot())('root, with --user nobody', () => {
   const attacks: readonly (readonly [string, string])[] = [
     ['a symbolic link', 'mv var/log/app.log var/log/old; ln -s ../../safe/shadow var/log/app.log'],
-    ['a symbolic link to a file that is not there', 'rm var/log/app.log; ln -s ../../safe/new var/log/app.log'],
+    ['a dangling symbolic link', 'rm var/log/app.log; ln -s ../../safe/new var/log/app.log'],
     ['a FIFO', 'rm var/log/app.log; mkfifo var/log/app.log'],
     ['a directory that has become a link', 'mv var/log var/old; ln -s ../safe var/log'],
     ['a directory', 'rm var/log/app.log; mkdir var/log/app.log'],
@@ -93,7 +93,7 @@ describe.runIf(requireRoot())('root, with --user nobody', () => {
   const occasions = ['a worker is killed', 'USR1', 'HUP'] as const;
 
   test.each(attacks.flatMap(([what, script]) => occasions.map((occasion) => ({ what, script, occasion }))))(
-    '$what as a log file, when $occasion, changes nothing of root’s and does not hang',
+    '$what as a log file, when $occasion, changes no file of root and does not block',
     async ({ script, occasion }) => {
       const cwd = project({ handler: 'handlers.WatchedFileHandler' });
       const program = await serve(['x.ini', '--user', 'nobody'], { cwd });
@@ -102,7 +102,7 @@ describe.runIf(requireRoot())('root, with --user nobody', () => {
       asNobody(cwd, script);
       if (occasion === 'a worker is killed') process.kill(worker, 'SIGKILL');
       else program.child.kill(occasion === 'USR1' ? 'SIGUSR1' : 'SIGHUP');
-      // Its message goes to the file that is still open.
+      // The message is written to the file that is still open.
       await program.says(/cannot (?:write|rotate) the log file/);
       expect(safeState(cwd)).toEqual(before);
       expect((await program.kill('SIGTERM')).status).toBe(0);
@@ -110,7 +110,7 @@ describe.runIf(requireRoot())('root, with --user nobody', () => {
     },
   );
 
-  test('a hard link to a file of root’s stays root’s', async () => {
+  test('a hard link to a file of root stays root’s', async () => {
     const cwd = project({ handler: 'handlers.WatchedFileHandler' });
     const program = await serve(['x.ini', '--user', 'nobody'], { cwd });
     const before = safeState(cwd);
@@ -126,7 +126,7 @@ describe.runIf(requireRoot())('root, with --user nobody', () => {
   test.each([
     ['a FIFO', 'mkfifo var/log/app.log.lock'],
     ['a symbolic link', 'ln -s ../../safe/shadow var/log/app.log.lock; touch -h -d yesterday var/log/app.log.lock'],
-  ])('%s as the lock of a rotation changes nothing of root’s and does not hang', async (_what, script) => {
+  ])('%s as the lock of a rotation changes no file of root and does not block', async (_what, script) => {
     const cwd = project({ handler: 'handlers.RotatingFileHandler', args: '"a", 60, 3' });
     const program = await serve(['x.ini', '--user', 'nobody'], { cwd });
     const before = safeState(cwd);
@@ -146,16 +146,16 @@ describe.runIf(requireRoot())('root, with --user nobody', () => {
   test.each([
     ['', ['--user', 'nobody']],
     [', nor does one without --user', []],
-  ])('a rotation moves no file of root’s%s', async (_what, options) => {
+  ])('a rotation moves no file of root%s', async (_what, options) => {
     const cwd = project({ handler: 'handlers.RotatingFileHandler', args: '"a", 10, 3' });
     const program = await serve(['x.ini', ...options], { cwd });
     const before = safeState(cwd);
     const worker = Number(await (await fetch(program.url)).text());
-    // The very file that is open, in a directory of root's that only root can change.
+    // The very file that is open, in a directory that only root can change.
     renameSync(join(cwd, 'var/log/app.log'), join(cwd, 'logs/app.log'));
     asNobody(cwd, 'mv var/log var/old; ln -s ../logs var/log');
     process.kill(worker, 'SIGKILL');
-    // An empty file is not rotated: the second line is the occasion.
+    // An empty file is not rotated, so the second line triggers the rotation.
     const next = await eventually(async () => {
       const pid = Number(await (await fetch(program.url)).text());
       return pid !== worker && pid;
@@ -170,8 +170,8 @@ describe.runIf(requireRoot())('root, with --user nobody', () => {
   test.each([
     ['a symbolic link', 'ln -s ../../safe/shadow var/log/app.log', /ELOOP/],
     ['a FIFO', 'mkfifo var/log/app.log', /ENXIO/],
-    ['a FIFO that is read', 'mkfifo var/log/app.log; sleep 20 <>var/log/app.log >&0 2>&0 &', /not a regular file/],
-  ])('%s where the log file is to be keeps the server from starting', async (_what, script, reason) => {
+    ['a FIFO with a reader', 'mkfifo var/log/app.log; sleep 20 <>var/log/app.log >&0 2>&0 &', /not a regular file/],
+  ])('%s at the path of the log file prevents the server from starting', async (_what, script, reason) => {
     const cwd = project({ args: '"w"' });
     const before = safeState(cwd);
     asNobody(cwd, script);
@@ -183,7 +183,7 @@ describe.runIf(requireRoot())('root, with --user nobody', () => {
     expect(safeState(cwd)).toEqual(before);
   });
 
-  test('--log-file follows no link in a directory of the user’s', async () => {
+  test('--log-file follows no link in a directory of the user', async () => {
     const cwd = project();
     const program = paster(['serve', 'x.ini', '--user', 'nobody', '--log-file', 'var/own.log'], { cwd });
     await eventually(() => text(join(cwd, 'var/own.log')).includes('serving on'));
@@ -196,7 +196,7 @@ describe.runIf(requireRoot())('root, with --user nobody', () => {
     expect(safeState(cwd)).toEqual(before);
   });
 
-  test('a directory that only root can change: root creates the file and gives it to the user, again after a renaming', async () => {
+  test('in a directory that only root can change, root creates the file and gives it to the user, again after a rename', async () => {
     const cwd = project({ file: 'logs/app.log' });
     const program = await serve(['x.ini', '--user', 'nobody'], { cwd });
     const file = join(cwd, 'logs/app.log');
@@ -212,7 +212,7 @@ describe.runIf(requireRoot())('root, with --user nobody', () => {
     expect((await program.kill('SIGTERM')).status).toBe(0);
   });
 
-  test('what root did not create keeps its owner', async () => {
+  test('a file that root did not create keeps its owner', async () => {
     const cwd = project({ file: 'logs/app.log' });
     writeFileSync(join(cwd, 'logs/app.log'), 'older\n', { mode: 0o640 });
     const finished = await paster(['serve', 'x.ini', '--user', 'nobody'], { cwd }).finished();
@@ -221,11 +221,11 @@ describe.runIf(requireRoot())('root, with --user nobody', () => {
   });
 });
 
-describe.runIf(requireRoot())('root, as itself', () => {
+describe.runIf(requireRoot())('root, without --user', () => {
   test.each([
     ['a symbolic link', 'ln -s ../../safe/shadow var/log/app.log'],
-    ['a directory that is a link', 'rmdir var/log; ln -s ../safe var/log'],
-  ])('%s in a directory of another user’s leads to nothing of root’s', async (_what, script) => {
+    ['a directory replaced by a link', 'rmdir var/log; ln -s ../safe var/log'],
+  ])('%s in a directory of another user opens no file of root', async (_what, script) => {
     const cwd = project();
     const before = safeState(cwd);
     asNobody(cwd, `rm -f var/log/.keep; ${script}`);
@@ -248,7 +248,7 @@ describe.runIf(requireRoot())('root, as itself', () => {
       'linked/../log/app.log',
       'mv var/log var/old; ln -s ../safe var/log',
     ],
-  ])('%s in another user’s directory to which a link of root’s leads is opened as that user', async (...layout) => {
+  ])('%s in another user’s directory, reached by a link of root, is opened as that user', async (...layout) => {
     const [, link, file, script] = layout;
     const cwd = project();
     execFileSync('sh', ['-c', link], { cwd });
@@ -259,7 +259,7 @@ describe.runIf(requireRoot())('root, as itself', () => {
     expect(safeState(cwd)).toEqual(before);
   });
 
-  test('/dev/stdout is what is open, wherever its file is', async () => {
+  test('/dev/stdout is the open file, wherever it is', async () => {
     const cwd = project();
     asNobody(cwd, 'touch var/out');
     const script = `exec "${process.execPath}" "${PASTER}" serve x.ini --log-file /dev/stdout --pid-file x.pid >>var/out`;
@@ -270,7 +270,7 @@ describe.runIf(requireRoot())('root, as itself', () => {
     await once(shell, 'exit');
   });
 
-  test('devices and links that only root can change are root’s own choice', async () => {
+  test('root may use devices and links that only root can change', async () => {
     const cwd = project();
     execFileSync('ln', ['-s', '/dev/null', 'null.log'], { cwd });
     const program = await serve(['x.ini', '--user', 'nobody', '--pid-file', 'x.pid'], { cwd });
@@ -305,7 +305,7 @@ describe.runIf(requireRoot())('configuration that root reads in a directory of n
     ['variables by a link', 'ln -sf ../safe/other.env .env', /\.env: .*permission denied/i],
     ['variables by a FIFO', 'rm .env; mkfifo .env', /not a regular file/],
     ['the INI file by a link', 'ln -sf ../safe/other.env x.ini', /cannot read .*x\.ini/],
-  ])('%s: nothing of root’s is read, and nothing hangs', async (_what, script, message) => {
+  ])('%s: no file of root is read, and nothing blocks', async (_what, script, message) => {
     const cwd = configured();
     const program = await serve(ARGS, { cwd });
     asNobody(cwd, script);
@@ -316,7 +316,7 @@ describe.runIf(requireRoot())('configuration that root reads in a directory of n
     expect((await program.kill('SIGTERM')).status).toBe(0);
   });
 
-  test('a file of root’s alone that is directly in it is read', async () => {
+  test('a file of root in it, readable only by root, is read', async () => {
     const cwd = configured();
     writeFileSync(join(cwd, '.env'), 'OTHER=roots\n');
     chownSync(join(cwd, '.env'), 0, 0);

@@ -1,4 +1,4 @@
-/** systemd's two sides, played by Python: sockets that are passed on, and the socket that is told how things are. */
+/** Both interfaces of systemd, emulated in Python: sockets that it passes, and the socket that it reads notifications from. */
 import { mkdirSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ const python = requireProgram('python3');
 const notify = requireProgram('systemd-notify');
 const APP = `module:${ROOT}/test/fixtures/apps/probe.js`;
 
-/** Opens a Unix and a TCP socket as descriptors 3 and 4, and becomes the program. */
+/** Opens a Unix and a TCP socket as descriptors 3 and 4, and executes the program. */
 const ACTIVATE = `
 import os, socket, sys
 unix = socket.socket(socket.AF_UNIX); unix.bind(sys.argv[1]); unix.listen()
@@ -21,7 +21,7 @@ os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2', LISTEN_FDNAMES='a
 os.execv(sys.argv[3], sys.argv[3:])
 `;
 
-/** Connects a datagram socket, puts it behind a listening one if there is one, and becomes the program. */
+/** Connects a datagram socket, puts it after a listening one if there is one, and executes the program. */
 const CONNECT = `
 import os, socket, sys
 notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); notify.connect(sys.argv[1])
@@ -39,7 +39,7 @@ os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(names)), LISTE
 os.execv(sys.argv[3], sys.argv[3:])
 `;
 
-/** Prints the datagrams that come. */
+/** Prints the datagrams that arrive. */
 const RECEIVE = `
 import socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.bind(sys.argv[1])
@@ -52,7 +52,7 @@ describe.runIf(python)('socket activation', () => {
   test.each([
     ['one process', []],
     ['two workers', ['-w', '2']],
-  ])('the sockets that were passed take the place of the addresses, in their order: %s', async (_what, mode) => {
+  ])('passed sockets replace the addresses, in order: %s', async (_what, mode) => {
     const directory = temporaryDirectory();
     const socket = join(directory, 'a.sock');
     const port = await freePort();
@@ -70,7 +70,7 @@ describe.runIf(python)('socket activation', () => {
     expect((await program.kill('SIGTERM')).status).toBe(0);
   });
 
-  test('a monitor could not hand them on', async () => {
+  test('is refused with a monitor, which could not pass the sockets on', async () => {
     const command = [process.execPath, join(ROOT, 'bin/paster.js'), 'serve', APP, '--monitor-restart'];
     const socket = join(temporaryDirectory(), 'a.sock');
     const program = new Program(python ?? '', ['-c', ACTIVATE, socket, '0', ...command]);
@@ -79,7 +79,7 @@ describe.runIf(python)('socket activation', () => {
 });
 
 describe.runIf(python && notify)('sd_notify', () => {
-  test('ready, alive, reloading, ready again, stopping: in this order', async () => {
+  test('sends ready, alive, reloading, ready again, stopping: in this order', async () => {
     const directory = temporaryDirectory();
     mkdirSync(join(directory, 'run'));
     const socket = join(directory, 'run/notify');
@@ -98,7 +98,7 @@ describe.runIf(python && notify)('sd_notify', () => {
   test.each([
     ['alone', ''],
     ['behind a listening socket', 'tcp'],
-  ])('a descriptor that systemd has connected takes the place of the program: %s', async (_what, beside) => {
+  ])('uses a descriptor that systemd has connected instead of the program: %s', async (_what, beside) => {
     const socket = join(temporaryDirectory(), 'notify');
     const receiver = new Program(python ?? '', ['-c', RECEIVE, socket]);
     await receiver.says(/bound/);
@@ -115,7 +115,7 @@ describe.runIf(python && notify)('sd_notify', () => {
     await receiver.says(/STOPPING=1/);
   });
 
-  test('a program that is missing is said, and no reason not to serve', async () => {
+  test('warns if the program is missing, and serves anyway', async () => {
     const program = await serve([APP, '-p', '0'], { env: { NOTIFY_SOCKET: '/nonexistent', PATH: '/nonexistent' } });
     await program.says(/systemd is not told READY=1: systemd-notify: .*ENOENT/);
     expect((await fetch(`${program.url}/query`)).status).toBe(200);

@@ -1,4 +1,4 @@
-/** What a developer sees at a terminal: `serve` beside what scripts read of it. */
+/** What a developer sees at a terminal: the output of `serve` next to what scripts read. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -27,13 +27,13 @@ function project(app = APP, ini = INI): string {
   return temporaryDirectory({ 'app.js': app, 'package.json': '{"type": "module"}', 'x.ini': ini });
 }
 
-/** The INI file with translogger, which has these settings. */
+/** The INI file with translogger and these settings. */
 const logged = (settings: string) =>
   `${INI.replace('[server', 'filter-with = log\n[server')}[filter:log]\nuse = npm:paster#translogger\n${settings}\n`;
 
 const urlOf = async (program: Program) => (await program.says(/Local:.*?(http:[\w.:/]+)/))[1] ?? '';
 
-test('one process in development: addresses, file and mode, in colours, and nothing for scripts', async () => {
+test('one process in development shows addresses, file and mode, in colours, and nothing for scripts', async () => {
   const app = APP.replace('res.end(', "if (req.url === '/die') setImmediate(() => none.such());\n  res.end(");
   const cwd = project(app, logged('format = %%(status)s of my own'));
   const program = atTerminal(['serve', 'x.ini'], { cwd, env: { NO_COLOR: '' } });
@@ -57,7 +57,7 @@ test('one process in development: addresses, file and mode, in colours, and noth
   );
 });
 
-test('workers in development: lines for requests instead of those of translogger, for reloads and for errors', async () => {
+test('workers in development show requests in their own lines instead of those of translogger, reloads and errors', async () => {
   const args = ['serve', 'x.ini', '--reload', '-w', '2'];
   const cwd = project(APP, logged(''));
   const program = atTerminal(args, { cwd });
@@ -75,7 +75,7 @@ test('workers in development: lines for requests instead of those of translogger
     `export default () => {\n\tthrow new TypeError('no \x1b[2J cart', { cause: 1 });\n};\n`,
   );
   await program.says(/^\d\d:\d\d:\d\d app\.js changed, reloaded in [\d.]+ m?s\r$/m);
-  // A connection that is kept may still lead to the old version.
+  // A keep-alive connection may still lead to the old version.
   await eventually(async () => (await fetch(`${url}/cart`)).status === 500);
   await program.says(/caused by 1/);
   expect(shown(program.output)).toMatch(
@@ -110,7 +110,7 @@ test('workers in development: lines for requests instead of those of translogger
 test.each([
   ['with workers', ['--reload']],
   ['one process', []],
-])('HUP ends it only if its terminal is closed, %s', async (_how, args) => {
+])('HUP ends the server only if its terminal is closed, %s', async (_how, args) => {
   const cwd = project();
   const program = atTerminal(['serve', 'x.ini', ...args], { cwd });
   const url = await urlOf(program);
@@ -122,10 +122,10 @@ test.each([
   await eventually(() => !isAlive(pid));
 });
 
-test('keys and Enter, after a start in the background, which reads nothing and is not stopped', async () => {
+test('keys and Enter work after a start in the background, which reads nothing and is not stopped', async () => {
   const script = needProgram('script');
   const cwd = project(APP, INI.replace('port = 0', `port = ${await freePort()}`));
-  // Without line editing, which would draw the prompt again and again.
+  // Without line editing, which would draw the prompt repeatedly.
   const shell = new Program(script, ['-qefc', 'bash --norc --noprofile --noediting -i', '/dev/null'], {
     cwd,
     typing: true,
@@ -143,7 +143,7 @@ test('keys and Enter, after a start in the background, which reads nothing and i
   await shell.says(/Running .*serve x\.ini/);
 
   shell.type('fg\r');
-  // It looks once a second whether the terminal is its own.
+  // The server checks once a second whether the terminal is its own.
   const asking = setInterval(() => shell.type('h\r'), 500);
   await shell.says(/press q \+ enter to stop/).finally(() => clearInterval(asking));
   shell.type('r\r');
@@ -160,7 +160,7 @@ test('keys and Enter, after a start in the background, which reads nothing and i
   expect((await shell.finished()).status).toBe(7);
 });
 
-test('production with workers on a socket, without colours', async () => {
+test('production with workers on a socket has no colours', async () => {
   const ini = INI.replace('debug = true', 'debug = false').replace('port = 0', 'socket = %(here)s/./a.sock');
   const cwd = project(APP, ini);
   const program = atTerminal(['serve', 'x.ini', '-w', '2'], { cwd, env: { FORCE_COLOR: '1' } });
@@ -170,7 +170,7 @@ test('production with workers on a socket, without colours', async () => {
   expect(program.output).not.toContain('\x1b');
 });
 
-test('what is piped has the two lines for scripts and no colour', async () => {
+test('output to a pipe has the two lines for scripts and no colour', async () => {
   const cwd = project(APP, logged(''));
   const program = await serve(['x.ini', '--reload'], { cwd, env: { NO_COLOR: '', FORCE_COLOR: '1' } });
   await fetch(program.url);
@@ -179,7 +179,7 @@ test('what is piped has the two lines for scripts and no colour', async () => {
   expect(stderr).toMatch(/^\S+ - - \[.*\] "GET \/ HTTP\/1.1" 200 5 "-" "\w+"\n$/);
 });
 
-test('errors of commands have the lines of the INI file, and a pipe gets what it always got', async () => {
+test('errors of commands show the lines of the INI file, and nothing more in a pipe', async () => {
   const cwd = project(APP, INI.replace('port', 'prot'));
   const frame = '\n\n    5 | [server:main]\n    6 | use = npm:paster#http\n  > 7 | prot = 0\n      | ^\n\n';
   const line = 'x.ini:7:1: [server:main] unknown setting "prot" (did you mean "port"?)';

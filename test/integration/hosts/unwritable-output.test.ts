@@ -1,4 +1,4 @@
-/** If standard error, a log file or both cannot be written, the server goes on serving and handles signals. */
+/** If standard error, a log file or both cannot be written, the server keeps serving and handles signals. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -26,7 +26,7 @@ socket = %(here)s/s
   });
 }
 
-/** `paster serve` with a redirection of bash's. */
+/** `paster serve` with a redirection of bash. */
 function serveInto(redirection: string, cwd: string, options: readonly string[] = []): Program {
   const command = [process.execPath, join(ROOT, 'bin/paster.js'), 'serve', 'x.ini', ...options];
   return new Program('bash', ['--norc', '-c', `exec "$0" "$@" ${redirection}`, ...command], { cwd });
@@ -50,7 +50,7 @@ test.runIf(process.platform === 'linux').each([
   ['a closed pipe, workers', '2> >(exec true)', ['-w', '2']],
   ['--log-file, one process', '', ['--log-file', '/dev/full']],
   ['--log-file, workers', '', ['-w', '2', '--log-file', '/dev/full']],
-])('%s: serving goes on', async (_what, redirection, options) => {
+])('%s: the server keeps serving', async (_what, redirection, options) => {
   const cwd = project();
   const program = serveInto(redirection, cwd, options);
   for (let request = 0; request < 5; request++) await answering(cwd);
@@ -61,7 +61,7 @@ test.runIf(process.platform === 'linux').each([
   if (options.includes('-w')) {
     program.child.kill('SIGHUP');
     await eventually(async () => (await answering(cwd)) !== worker);
-    // A worker's end is a message that cannot be written either.
+    // The end of a worker is a message that cannot be written either.
     process.kill(Number(await answering(cwd)), 'SIGKILL');
     await answering(cwd);
   }
@@ -71,24 +71,27 @@ test.runIf(process.platform === 'linux').each([
 test.runIf(requireRoot()).each([
   ['standard error', '2>disk/log', []],
   ['--log-file', '', ['--log-file', 'disk/log']],
-])('%s on a full disk: how much was lost is reported when there is room', async (_what, redirection, options) => {
-  const cwd = project();
-  const disk = join(cwd, 'disk');
-  mountSmallDisk(disk);
-  const program = serveInto(redirection, cwd, options);
-  await answering(cwd);
-  const filler = join(disk, 'filler');
-  execFileSync('sh', ['-c', `cat /dev/zero >${filler} || true`], { stdio: 'ignore' });
-  // New lines fill the rest of the last page of the log before a write fails.
-  const size = (): number => readFileSync(join(disk, 'log')).length;
-  for (let same = 0, last = size(); same < 20; last = size()) {
+])(
+  '%s on a full disk: the number of lost writes is reported when there is space',
+  async (_what, redirection, options) => {
+    const cwd = project();
+    const disk = join(cwd, 'disk');
+    mountSmallDisk(disk);
+    const program = serveInto(redirection, cwd, options);
     await answering(cwd);
-    same = size() === last ? same + 1 : 0;
-  }
-  rmSync(filler);
-  await eventually(async () => {
-    await answering(cwd);
-    return /paster: \d+ writes to this (?:output|file) were lost/.test(readFileSync(join(disk, 'log'), 'utf8'));
-  });
-  expect((await program.kill('SIGTERM')).status).toBe(0);
-});
+    const filler = join(disk, 'filler');
+    execFileSync('sh', ['-c', `cat /dev/zero >${filler} || true`], { stdio: 'ignore' });
+    // New lines fill the rest of the last page of the log before a write fails.
+    const size = (): number => readFileSync(join(disk, 'log')).length;
+    for (let same = 0, last = size(); same < 20; last = size()) {
+      await answering(cwd);
+      same = size() === last ? same + 1 : 0;
+    }
+    rmSync(filler);
+    await eventually(async () => {
+      await answering(cwd);
+      return /paster: \d+ writes to this (?:output|file) were lost/.test(readFileSync(join(disk, 'log'), 'utf8'));
+    });
+    expect((await program.kill('SIGTERM')).status).toBe(0);
+  },
+);

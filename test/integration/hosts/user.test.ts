@@ -15,7 +15,7 @@ import {
   serve,
 } from '../../helpers/programs/program.ts';
 
-// Each says who it is, at import and now.
+// Each reports its user, at import and now.
 const APP = `const atImport = [process.getuid(), process.getgid()];
 export default (req, res) => {
   console.log('asked for', req.url);
@@ -29,7 +29,7 @@ function project(server = 'port = 0'): string {
     'package.json': '{"type": "module"}',
     'x.ini': `[app:main]\nuse = module:./app.js\n[server:main]\nuse = npm:paster#http\n${server}\n`,
   });
-  // Its maker alone may enter a temporary directory.
+  // Only its creator may enter a temporary directory.
   chmodSync(directory, 0o755);
   return directory;
 }
@@ -37,7 +37,7 @@ function project(server = 'port = 0'): string {
 test.each([
   [['--user', 'no-such-user'], /there is no user "no-such-user"/],
   [['--group', 'no-such-group'], /there is no group "no-such-group"/],
-])('%j is an error, and nothing is started', async (option, message) => {
+])('%j is an error, and nothing starts', async (option, message) => {
   for (const mode of [[], ['-w', '2'], ['--daemon']]) {
     const cwd = project();
     const finished = await paster(['serve', 'x.ini', ...option, ...mode], { cwd }).finished();
@@ -58,7 +58,7 @@ describe.runIf(requireRoot())('as root', () => {
     ['one process', []],
     ['two workers', ['-w', '2']],
     ['reload', ['--reload']],
-  ])('the application is loaded and run as the user: %s', async (_what, mode) => {
+  ])('the user loads and runs the application: %s', async (_what, mode) => {
     const program = await serve(['x.ini', '--user', 'nobody', '--group', 'daemon', ...mode], { cwd: project() });
     const whom = [id('-u', 'nobody'), id('-g', 'daemon')];
     const answer = (await (await fetch(program.url)).json()) as { groups: number[] };
@@ -67,7 +67,7 @@ describe.runIf(requireRoot())('as root', () => {
     expect((await program.kill('SIGTERM')).status).toBe(0);
   });
 
-  test.each([[[]], [['-w', '1']]])('a group alone %j', async (mode) => {
+  test.each([[[]], [['-w', '1']]])('--group alone changes the group %j', async (mode) => {
     const program = await serve(['x.ini', '--group', 'daemon', ...mode], { cwd: project() });
     expect(await (await fetch(program.url)).json()).toMatchObject({
       atImport: [0, id('-g', 'daemon')],
@@ -78,7 +78,7 @@ describe.runIf(requireRoot())('as root', () => {
   test.each([
     ['one process', []],
     ['workers', ['-w', '1']],
-  ])('a port below 1024, and a socket that belongs to the user: %s', async (_what, mode) => {
+  ])('root opens a port below 1024, and a socket that the user owns: %s', async (_what, mode) => {
     const low = await serve(['x.ini', '--user', 'nobody', '-p', '871', '--pid-file', 'a.pid', ...mode], {
       cwd: project(),
     });
@@ -93,12 +93,12 @@ describe.runIf(requireRoot())('as root', () => {
     expect(await getOver(join(cwd, 'run/app.sock'))).toContain('atImport');
     const ended = await program.kill('SIGTERM');
     expect(ended.status).toBe(0);
-    // The supervisor is still root and tidies up; one process has lost the right to, and says so.
+    // The supervisor is still root and removes the socket; a single process may not, and says so.
     const stays = mode.length === 0;
     expect(existsSync(join(cwd, 'run/app.sock'))).toBe(stays);
     if (stays) expect(ended.stderr).toMatch(/app\.sock stays behind: user nobody may not write/);
 
-    // The file that stays behind is replaced.
+    // The next start replaces the leftover file.
     const again = await serve(['x.ini', '--user', 'nobody', ...mode], { cwd });
     expect(await getOver(join(cwd, 'run/app.sock'))).toContain('atImport');
     await again.kill('SIGTERM');
@@ -108,7 +108,7 @@ describe.runIf(requireRoot())('as root', () => {
     ['one process', []],
     ['workers', ['-w', '1']],
     ['a daemon', ['--daemon']],
-  ])('the environment is the user’s before the application is loaded: %s', async (_what, mode) => {
+  ])('the environment is that of the user before the application is loaded: %s', async (_what, mode) => {
     const cwd = project('port = 0');
     writeFileSync(
       join(cwd, 'app.js'),
@@ -145,7 +145,7 @@ describe.runIf(requireRoot())('as root', () => {
     writeFileSync(join(cwd, 'app.js'), 'export default (req, res) => res.end(process.env.HOME);');
     writeFileSync(join(cwd, '.env'), 'HOME=/srv/elsewhere\n');
     for (const mode of [[], ['-w', '1']]) {
-      // Without a HOME: what the environment has, a file does not set.
+      // Without HOME in the environment, because a file does not override the environment.
       const command = ['-u', 'HOME', process.execPath, '--', join(ROOT, 'bin/paster.js')];
       const args = ['serve', 'x.ini', '--user', 'nobody', '-e', '.env', ...mode];
       const program = new Program('env', [...command, ...args], { cwd });
@@ -155,7 +155,7 @@ describe.runIf(requireRoot())('as root', () => {
   });
 
   describe('variables from a file of the user', () => {
-    /** The file makes Node and the shell load code that notes who it runs as, and has a harmless variable. */
+    /** The file makes Node and the shell load code that records its user, and has a harmless variable. */
     function withEnvFile(settings: string, sections = ''): { readonly cwd: string; readonly users: () => string[] } {
       const cwd = project(`port = 0\n${settings}env_file = home/.env`);
       writeFileSync(join(cwd, 'x.ini'), sections, { flag: 'a' });
@@ -195,7 +195,7 @@ describe.runIf(requireRoot())('as root', () => {
       if (settings !== '') await program.says(/^reloaded$/m);
       expect(await seen()).toEqual(expected);
       await program.kill('SIGTERM');
-      // Those that the application starts run as its user.
+      // The processes that the application starts run as its user.
       expect(new Set(users())).toEqual(new Set([String(id('-u', 'nobody'))]));
       if (settings !== '') expect(program.stderr).toContain('NODE_OPTIONS has no effect on a process that root starts');
     });
@@ -214,7 +214,7 @@ describe.runIf(requireRoot())('as root', () => {
       expect(users()).not.toContain('0');
     });
 
-    test('options that load nothing count from the start', async () => {
+    test('options that load nothing apply from the start', async () => {
       const { cwd } = withEnvFile('workers = 1\n');
       writeFileSync(join(cwd, 'home/.env'), 'NODE_OPTIONS=--max_old_space_size=321 --no-warnings\n');
       writeFileSync(
@@ -228,7 +228,7 @@ describe.runIf(requireRoot())('as root', () => {
     });
   });
 
-  test('a directory that is the user’s is left clean', async () => {
+  test('socket and pid file in a directory of the user are removed', async () => {
     const cwd = project('socket = %(here)s/run/app.sock');
     mkdirSync(join(cwd, 'run'), { mode: 0o777 });
     chmodSync(join(cwd, 'run'), 0o777);
@@ -239,7 +239,7 @@ describe.runIf(requireRoot())('as root', () => {
     expect(existsSync(join(cwd, 'run/pid'))).toBe(false);
   });
 
-  test('a worker that may not open the log again is replaced by one that has inherited it', async () => {
+  test('a worker that may not reopen the log is replaced by one that has inherited it', async () => {
     const cwd = project('port = 0\nworkers = 1');
     const program = paster(['serve', 'x.ini', '--user', 'nobody', '--log-file', 'a.log'], { cwd });
     const read = (name: string) => (existsSync(join(cwd, name)) ? readFileSync(join(cwd, name), 'utf8') : '');

@@ -4,7 +4,7 @@ import { eventually } from '../../helpers/programs/program.ts';
 import { ask } from '../../helpers/requests/ask.ts';
 import { APP, get, HTTP, inflightRequests, start } from './monitored-server.ts';
 
-describe('what is written down', () => {
+describe('log records', () => {
   test.each([
     ['one process', '', /^process (\d+), up \d+ s: 1 request, 1 in flight/m],
     [
@@ -12,7 +12,7 @@ describe('what is written down', () => {
       'workers = 1',
       /^server \d+, up \d+ s: 1 request, 1 in flight.*\nworker (\d+), up \d+ s: 1 request, 1/m,
     ],
-  ])('WINCH has %s say how it is', async (_what, server, line) => {
+  ])('WINCH logs the status of %s', async (_what, server, line) => {
     const program = await start(HTTP + server);
     const pid = await get(program.url);
     const leave = new AbortController();
@@ -22,13 +22,13 @@ describe('what is written down', () => {
     expect(named).toBe(pid);
     await program.says(/^ {2}GET \/held\?password=\*{8}, for \d+\.\d s, from 127\.0\.0\.1, \[app:site\]$/m);
     leave.abort();
-    // The worker itself ends neither of it nor of USR2.
+    // A worker is not ended by WINCH, nor by USR2.
     process.kill(Number(pid), 'SIGWINCH');
     if (server !== '') process.kill(Number(pid), 'SIGUSR2');
     expect(await get(program.url)).toBe(pid);
   });
 
-  test('a crash is one record: how, of what, where in the application, and what it held', async () => {
+  test('a crash is one record: the status, the error, its place, and the requests in flight', async () => {
     const program = await start(`${HTTP}workers = 1`);
     const pid = await get(program.url);
     const held = fetch(`${program.url}/held?token=t`).then((answer) => answer.text());
@@ -52,7 +52,7 @@ describe('what is written down', () => {
   test.each([
     ['/reject', /worker \d+ ended with status 1: app\.js:5:\d+: rejected\n/],
     ['/exit', /worker \d+ ended with status 9\n {2}it had these requests in flight:\n {4}GET \/exit, /],
-  ])('so is the end by %s', async (path, record) => {
+  ])('the end by %s is one record', async (path, record) => {
     const program = await start(`${HTTP}workers = 1`);
     await ask(program.url, path).catch(() => {});
     await program.says(record);
@@ -66,7 +66,7 @@ describe('what is written down', () => {
       /^paster: error: process \d+ ended with status 1: app\.js:4:\d+: TypeError: boom\n(?: {2}at .*\n)+ {2}it had/,
     ],
     ['/reject', /^paster: error: process \d+ ended with status 1: app\.js:5:\d+: rejected\n/],
-  ])('one process without workers writes it of itself: %s', async (path, record) => {
+  ])('one process without workers logs its own end: %s', async (path, record) => {
     const program = await start(HTTP);
     await ask(program.url, path).catch(() => {});
     const { status, stderr } = await program.finished();
@@ -82,7 +82,7 @@ describe('what is written down', () => {
     expect(await get(program.url)).toMatch(/^\d+$/);
   });
 
-  test('an application that catches its errors itself goes on', async () => {
+  test('an application that catches its errors itself continues', async () => {
     const files = { 'app.js': `${APP}process.on('uncaughtException', () => {});\n` };
     const program = await start(`${HTTP}workers = 1`, { files });
     const pid = await get(program.url);
@@ -94,7 +94,7 @@ describe('what is written down', () => {
     expect(program.stderr).toBe('');
     leave.abort();
     await asked;
-    // What it has survived is not what it dies of later.
+    // The error that it has survived is not reported for a later death.
     process.kill(Number(pid), 'SIGKILL');
     await program.says(new RegExp(`worker ${pid} ended by SIGKILL: it was killed`));
     expect(program.stderr).not.toContain('boom');

@@ -1,4 +1,4 @@
-/** Logging of real servers and of several processes at once: nothing gets lost, and files follow their names. */
+/** Logging of real servers and of several processes at once: no line gets lost, and renamed files are reopened. */
 
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
@@ -23,7 +23,7 @@ export async function makeApp(globalConf, { log_conf }) {
 }
 `;
 
-/** A directory in which \`paster\` and MapProxy's stand-in are installed. */
+/** A directory in which `paster` and the replacement of MapProxy are installed. */
 function project(files: Readonly<Record<string, string>> = {}): string {
   const directory = temporaryDirectory({
     'node_modules/MapProxy/package.json': JSON.stringify({
@@ -82,7 +82,7 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
-test('what the page shows', async () => {
+test('the example of docs/logging.md logs what the page shows', async () => {
   const [port, page] = [await freePort(), 'docs/logging.md'];
   const application = `${blockBelow(page, 'In an application')}
 export const makeApp = () => (req, res) => {
@@ -119,7 +119,7 @@ test('MapProxy’s develop.ini logs to standard output in its own format', async
   expect(stderr).toBe('console /a?x=1\n');
 });
 
-test('MapProxy’s log_deploy.ini, given to its application by config.ini', async () => {
+test('MapProxy’s log_deploy.ini works, passed to its application by config.ini', async () => {
   const directory = project();
   const port = await freePort();
   const args = ['etc/config.ini', '-s', 'http', '--port', String(port)];
@@ -130,7 +130,7 @@ test('MapProxy’s log_deploy.ini, given to its application by config.ini', asyn
   expect(read(directory, 'var/proxy.log')).toMatch(/^\S+ \S+ - INFO - \d+:mapproxy\.source:handle - serving \/a\n$/);
 });
 
-test('a graceful stop of several workers loses no line, and paster’s own are among them', async () => {
+test('a graceful stop of several workers loses no line, including paster’s own', async () => {
   const port = await freePort();
   const directory = project({ 'etc/x.ini': ini(port, { server: 'workers = 2' }) });
   const program = await serve(['etc/x.ini'], { cwd: directory });
@@ -145,7 +145,7 @@ test('a graceful stop of several workers loses no line, and paster’s own are a
   expect(logged.map(Number).sort((one, other) => one - other)).toEqual(Array.from({ length: 200 }, (_, each) => each));
 });
 
-test('WINCH writes a line for each process', async () => {
+test('WINCH logs a line for each process', async () => {
   const port = await freePort();
   const directory = project({ 'etc/x.ini': ini(port, { server: 'workers = 2' }) });
   const program = await serve(['etc/x.ini'], { cwd: directory });
@@ -158,7 +158,7 @@ test('WINCH writes a line for each process', async () => {
   expect(lines).toEqual([...['server', 'worker', 'worker'].map(ofProcess), address]);
 });
 
-test('a file that begins anew does so once, not with each worker and reload', async () => {
+test('a file with mode "w" is emptied once, not by each worker and reload', async () => {
   const port = await freePort();
   const directory = project({
     'etc/x.ini': ini(port, { server: 'workers = 2' }).replace('app.log", "a"', 'app.log", "w"'),
@@ -179,7 +179,7 @@ test('a file that begins anew does so once, not with each worker and reload', as
   }
 });
 
-test('kill -9 loses no line that is older than the last few', async () => {
+test('kill -9 loses only the latest lines', async () => {
   const port = await freePort();
   const directory = project({ 'etc/x.ini': ini(port) });
   const program = await serve(['etc/x.ini'], { cwd: directory });
@@ -193,13 +193,13 @@ test('kill -9 loses no line that is older than the last few', async () => {
   process.kill(program.pid, 'SIGKILL');
   const killed = performance.now();
   const text = read(directory, 'var/app.log');
-  // A tenth of a second, and what a busy machine may add to it.
+  // A tenth of a second, plus what a busy machine may add.
   const old = asked.filter(({ at }) => at < killed - 600);
   expect(old.length).toBeGreaterThan(10);
   expect(old.filter(({ path }) => !text.includes(` ${path}\n`))).toEqual([]);
 });
 
-test('a full disk is said once', async (context) => {
+test('a full disk is reported once', async (context) => {
   if (!existsSync('/dev/full')) return context.skip();
   const directory = project({
     'etc/x.ini': ini(0).replace('%(here)s/../var/app.log', '/dev/full'),
@@ -209,7 +209,7 @@ test('a full disk is said once', async (context) => {
   expect(stderr.match(/cannot write the log file \/dev\/full: ENOSPC/g)).toHaveLength(1);
 });
 
-test('USR1 lets every process go on in the file that has the name', async () => {
+test('after USR1 every process writes to the file that now has the name', async () => {
   const port = await freePort();
   const directory = project({ 'etc/x.ini': ini(port, { server: 'workers = 2' }) });
   const program = await serve(['etc/x.ini'], { cwd: directory });
@@ -237,7 +237,7 @@ test('a reload reads the sections again', async () => {
   });
 });
 
-test('HUP: the supervisor logs as the sections say now, and to standard error without them', async () => {
+test('after HUP the supervisor logs as the sections say now, and to standard error without them', async () => {
   const port = await freePort();
   const server = 'workers = 1';
   const directory = project({ 'etc/x.ini': ini(port, { server }) });
@@ -260,7 +260,7 @@ test('HUP: the supervisor logs as the sections say now, and to standard error wi
   expect(program.stderr).toBe('reloading (HUP)\nreloaded\n');
 });
 
-test('a log file in a directory that is not there keeps serve from starting', async () => {
+test('a log file in a directory that does not exist prevents serve from starting', async () => {
   const directory = project({ 'etc/x.ini': ini(await freePort()).replace('/../var/', '/../gone/') });
   const { status, stderr } = await paster(['serve', 'etc/x.ini'], { cwd: directory }).finished();
   expect(stderr).toMatch(
@@ -269,7 +269,7 @@ test('a log file in a directory that is not there keeps serve from starting', as
   expect(status).toBe(1);
 });
 
-test('capture_console makes records of what the application writes to the console', async () => {
+test('capture_console turns console output of the application into records', async () => {
   const port = await freePort();
   const directory = project({ 'etc/x.ini': ini(port, { loggers: 'capture_console = true' }) });
   const program = await serve(['etc/x.ini'], { cwd: directory });
@@ -292,9 +292,9 @@ for (let each = 0; each < Number(count); each++) {
 
 test.each([
   ['handlers.RotatingFileHandler', ', 5000, 500'],
-  // Two files: most lines are in one that is removed, and none may be cut or stand within another.
+  // Two files: most lines are in one that has been removed, and no line may be cut or inside another.
   ['handlers.RotatingFileHandler', ', 50000, 1'],
-])('several processes share a file that is put aside: %s%s', async (handler, args) => {
+])('several processes share a file while it is rotated: %s%s', async (handler, args) => {
   const directory = project({ 'etc/x.ini': ini(0, { handler, args }), 'writer.mjs': WRITER });
   const writers = ['a', 'b', 'c'].map(
     (name) => new Program(process.execPath, ['writer.mjs', name, '2000'], { cwd: directory }),
@@ -309,7 +309,7 @@ test.each([
   else expect(lines).toHaveLength(6000);
 });
 
-test('several processes share a file that is put aside each second', async () => {
+test('several processes share a file that is rotated every second', async () => {
   const text = ini(0, { handler: 'handlers.TimedRotatingFileHandler' }).replace('"a")', '"S", 1)');
   const directory = project({ 'etc/x.ini': text, 'writer.mjs': WRITER.replace(', 1));', ', 80));') });
   const writers = ['a', 'b', 'c'].map(
@@ -324,14 +324,14 @@ test('several processes share a file that is put aside each second', async () =>
   expect([lines.length, new Set(lines).size]).toEqual([4500, 4500]);
 });
 
-test('NullHandler swallows what would otherwise go to standard error', async () => {
+test('NullHandler drops what would otherwise go to standard error', async () => {
   const text = ini(0, { handler: 'NullHandler' }).replace(/^args = .*$/m, 'args = ()');
   const directory = project({ 'etc/x.ini': text, 'writer.mjs': WRITER.replaceAll('log.info', 'log.error') });
   const run = new Program(process.execPath, ['writer.mjs', 'a', '10'], { cwd: directory });
   expect(await run.finished()).toEqual({ status: 0, stdout: '', stderr: '' });
 });
 
-test('WatchedFileHandler follows the name by itself', async () => {
+test('WatchedFileHandler reopens a renamed file by itself', async () => {
   const port = await freePort();
   const directory = project({ 'etc/x.ini': ini(port, { handler: 'handlers.WatchedFileHandler' }) });
   await serve(['etc/x.ini'], { cwd: directory });
@@ -343,7 +343,7 @@ test('WatchedFileHandler follows the name by itself', async () => {
   expect(read(directory, 'var/old.log')).not.toContain('/after');
 });
 
-test('a line does not wait for the application: kill -9 loses what is younger than that', async () => {
+test('a line is written even if the application stays busy: kill -9 loses only later ones', async () => {
   const directory = project({
     'etc/x.ini': ini(0),
     'busy.mjs': `
@@ -374,7 +374,7 @@ function syslogIni(args: string): string {
     .replace(/^args = .*$/m, `args = ${args}`);
 }
 
-test('syslog over UDP', async () => {
+test('syslog gets records over UDP', async () => {
   const socket = createSocket('udp4').bind(0, '127.0.0.1');
   await once(socket, 'listening');
   const address = `(('127.0.0.1', ${socket.address().port}), handlers.SysLogHandler.LOG_LOCAL1)`;
@@ -387,7 +387,7 @@ test('syslog over UDP', async () => {
   socket.close();
 });
 
-test('syslog through a socket such as /dev/log', async () => {
+test('syslog gets records through a socket such as /dev/log', async () => {
   const python = needProgram('python3');
   const directory = project({ 'log.mjs': SYSLOG });
   mkdirSync(join(directory, 'run'));

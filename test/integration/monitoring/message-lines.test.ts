@@ -1,15 +1,15 @@
-/** No message, whatever it quotes, starts a line of its own on standard error or in a log. */
+/** No message, whatever it quotes, can start its own line on standard error or in a log. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
 import { eventually, paster, serve } from '../../helpers/programs/program.ts';
 
-/** Each character that ends a line somewhere, and what a log would have begun with it. */
+/** Each character that some program treats as a line end, and the text that would then start a line of a log. */
 const FORGED = 'real\\nforged 1\\r\\nforged 2\\rforged 3\\u2028forged 4\\u0085forged 5\\vforged 6\\n\\nforged 7';
 const THROW = `throw new Error('${FORGED}')`;
 
-/** Line ends in any reading, and what is at the beginning of a line then. */
+/** Splits at line ends of any kind, and checks the start of each line. */
 function expectNoForgedLine(text: string): void {
   expect(text).toContain('forged 7');
   expect(text.split(/[\n\r\v\f\u0085\u2028\u2029]/).filter((line) => /^(?:paster: )?\s{0,2}forged/.test(line))).toEqual(
@@ -26,11 +26,11 @@ function project(files: Record<string, string>, ini = ''): string {
   });
 }
 
-describe('while it is loaded', () => {
+describe('while the application is loaded', () => {
   test.each([
     ['a module', `${THROW};`],
     ['a factory', `export const make = () => { ${THROW}; };`],
-  ])('%s', async (_what, code) => {
+  ])('%s that throws', async (_what, code) => {
     const cwd = project({ 'app.js': code });
     for (const options of [[], ['-v'], ['-w', '1']]) {
       const { stderr } = await paster(['serve', 'x.ini', ...options], { cwd }).finished();
@@ -38,7 +38,7 @@ describe('while it is loaded', () => {
     }
   });
 
-  test('by check', async () => {
+  test('in the report of check', async () => {
     const { stdout } = await paster(['check', 'x.ini'], { cwd: project({ 'app.js': `${THROW};` }) }).finished();
     expectNoForgedLine(stdout);
   });
@@ -50,7 +50,7 @@ describe('while it is loaded', () => {
   });
 });
 
-describe('of a request', () => {
+describe('in an error of a request', () => {
   test.each([
     ['alone', '', []],
     ['a worker', '', ['-w', '1']],
@@ -70,7 +70,7 @@ describe('of a request', () => {
     }
   });
 
-  test('that ends the process', async () => {
+  test('in an error that ends the process', async () => {
     const cwd = project({ 'app.js': `export const make = () => () => void setTimeout(() => { ${THROW}; });\n` });
     for (const options of [[], ['-w', '1']]) {
       const program = await serve(['x.ini', ...options], { cwd });

@@ -1,4 +1,4 @@
-/** The metrics of all workers, also of those that have ended. */
+/** The metrics of all workers, including those that have ended. */
 import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { describe, expect, test } from 'vitest';
@@ -9,7 +9,7 @@ import { ask } from '../../helpers/requests/ask.ts';
 import { makeCertificate } from '../../helpers/web-servers/certificate.ts';
 import { get, HTTP, OF_SITE, scrape, start } from './monitored-server.ts';
 
-/** Those that may never become less. */
+/** The samples that must never decrease. */
 function totals(samples: ReadonlyMap<string, number>): [string, number][] {
   return [...samples].filter(([name]) => /_(?:total|bucket|count|sum)(?:\{|$)/.test(name));
 }
@@ -18,7 +18,7 @@ function expectNoLess(before: ReadonlyMap<string, number>, after: ReadonlyMap<st
   for (const [name, value] of totals(before)) expect(after.get(name), name).toBeGreaterThanOrEqual(value);
 }
 
-/** A server that takes its time before it takes connections; it makes one itself in the meantime, and says what it got. */
+/** A server that is slow to accept connections; meanwhile it connects to itself, and prints the response. */
 const LATE_SERVER = `import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -41,7 +41,7 @@ describe('metrics', () => {
   test.each([
     ['one process', ''],
     ['a worker', 'workers = 1'],
-  ])('a server that takes its time loses no connection of those before: %s', async (_what, processes) => {
+  ])('a server that starts slowly counts earlier connections too: %s', async (_what, processes) => {
     const files = { 'server.js': LATE_SERVER };
     const program = await start(`paste.server_factory = ./server.js:make\n${processes}`, { files });
     await program.says(/HTTP\/1\.1 200 OK/);
@@ -51,7 +51,7 @@ describe('metrics', () => {
   test.each([
     ['one process', ''],
     ['two workers', 'workers = 2'],
-  ])('a scrape has what all have served: %s', async (_what, server) => {
+  ])('a scrape has the requests of all workers: %s', async (_what, server) => {
     const { url } = await start(HTTP + server);
     for (let round = 0; round < 10; round++) await get(url);
     await ask(url, '/missing');
@@ -73,7 +73,7 @@ describe('metrics', () => {
     expect(processes).toHaveLength(server === '' ? 1 : 2);
   });
 
-  test('totals never go back, while workers are killed, crash and are exchanged', async () => {
+  test('totals never decrease, while workers are killed, crash and are replaced', async () => {
     const program = await start(`${HTTP}workers = 2`);
     const { url } = program;
     let before = await scrape(url);
@@ -112,16 +112,16 @@ describe('metrics', () => {
     expect(restarts(last, 'signal')).toBe(1);
     expect(last.get('paster_reloads_total{result="done"}')).toBe(1);
     expect(last.get('paster_reload_duration_seconds_sum')).toBeGreaterThan(0);
-    // Of a worker that is killed at most the last second is lost.
+    // If a worker is killed, at most the counts of its last second are lost.
     expect(last.get(OF_SITE)).toBeLessThanOrEqual(answered);
     expect(last.get(OF_SITE)).toBeGreaterThanOrEqual(answered - 8);
   });
 
-  test('workers that are replaced for max_requests, and one that stands still, are counted by their reason', async () => {
+  test('worker restarts are counted by reason: max_requests, and a blocked worker', async () => {
     const { url } = await start(`${HTTP}workers = 1\nmax_requests = 5\nworker_timeout = 1`);
     const restartsFor = async (reason: string) =>
       (await scrape(url).catch(() => undefined))?.get(`paster_worker_restarts_total{reason="${reason}"}`) ?? 0;
-    // On a machine that is busy enough a worker may be taken for blocked, and a request of its own is lost.
+    // On a very busy machine a worker may be taken for blocked, and its request is lost.
     await eventually(async () => {
       await get(url).catch(() => {});
       return (await restartsFor('max_requests')) >= 1;
@@ -130,7 +130,7 @@ describe('metrics', () => {
     await eventually(async () => (await restartsFor('stuck')) >= 1);
   });
 
-  test('over TLS and HTTP/2 a connection is gone when the client is', async () => {
+  test('a closed connection is no longer counted over TLS and HTTP/2', async () => {
     const made = makeCertificate(temporaryDirectory());
     const { url } = await start(`${HTTP}http2 = true\nssl_pem = ${made.pem}`);
     for (let round = 0; round < 3; round++) {
@@ -150,7 +150,7 @@ describe('metrics', () => {
     expect(page.body.toString()).toMatch(/127\.0\.0\.1 expires in (?:29|30) days, on /);
   });
 
-  test('only those may read them that allow names', async () => {
+  test('only the clients in allow may read the metrics', async () => {
     const { url } = await start(HTTP, { metrics: 'allow = 10.0.0.0/8' });
     expect((await ask(url, '/metrics')).status).toBe(403);
     expect((await ask(url, '/status', { method: 'POST' })).status).toBe(405);

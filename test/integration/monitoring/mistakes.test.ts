@@ -1,4 +1,4 @@
-/** Bad input to the command: one clear message each, the right exit status, and nothing left behind. */
+/** Errors of the user: each gets one clear message and the right exit status, and nothing is left behind. */
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
@@ -19,7 +19,7 @@ async function fails(
 ): Promise<string> {
   const directory = temporaryDirectory(files);
   const before = readdirSync(directory, { recursive: true });
-  // What is found before anything of the user's is imported does not depend on the process.
+  // Errors that are found before any code of the user is imported do not need a separate process.
   const serves = ['serve', ...args];
   const options = { cwd: directory };
   const finished = await (status === 2 ? runHere(serves, options) : paster(serves, options).finished());
@@ -32,10 +32,10 @@ async function fails(
 
 test.each([
   ['a missing file', ['gone.ini'], {}, /gone\.ini.*no such file/],
-  ['a name that is nearly right', ['develop.in'], { 'develop.ini': '' }, /did you mean|there are: develop\.ini/],
+  ['a misspelt name', ['develop.in'], { 'develop.ini': '' }, /did you mean|there are: develop\.ini/],
   ['not an INI file', ['x.ini'], { 'x.ini': '{"json": true}\n' }, /x\.ini:1:1: not an INI file/],
   ['a binary file', ['x.ini'], { 'x.ini': '\u0000\u0001\u0002' }, /x\.ini/],
-  ['a line that is nothing', ['x.ini'], { 'x.ini': `[app:main]\nwhat is this\n${SERVER}` }, /x\.ini:2:1: /],
+  ['a line without a separator', ['x.ini'], { 'x.ini': `[app:main]\nwhat is this\n${SERVER}` }, /x\.ini:2:1: /],
   [
     'an unknown application',
     ['x.ini', '-n', 'mian'],
@@ -85,13 +85,23 @@ test.each([
     /^paster: --port: 99999 is out of range/,
   ],
   [
-    'no time',
+    'a timeout of zero',
     ['x.ini', '--graceful-timeout', 'soon'],
     { 'x.ini': `[app:main]\n${APP}\n${SERVER}` },
     /^paster: --graceful-timeout: /,
   ],
-  ['no workers', ['x.ini', '-w', '0'], { 'x.ini': `[app:main]\n${APP}\n${SERVER}` }, /^paster: --workers: 0 is out/],
-  ['a port that is a word', ['x.ini', '-p', 'abc'], { 'x.ini': '' }, /^paster: --port: "abc" is not a whole number/],
+  [
+    'a number of workers of zero',
+    ['x.ini', '-w', '0'],
+    { 'x.ini': `[app:main]\n${APP}\n${SERVER}` },
+    /^paster: --workers: 0 is out/,
+  ],
+  [
+    'a port that is not a number',
+    ['x.ini', '-p', 'abc'],
+    { 'x.ini': '' },
+    /^paster: --port: "abc" is not a whole number/,
+  ],
   [
     'an option for both',
     ['x.ini', '--socket', 's', '-p', '1'],
@@ -99,19 +109,19 @@ test.each([
     /^paster: --socket and --port exclude/,
   ],
   [
-    'a server by type and by name',
+    'a server named by type and by name',
     ['x.ini', '-s', 'http', '--server-name', 'main'],
     { 'x.ini': `[app:main]\n${APP}\n${SERVER}` },
     /^paster: --server and --server-name exclude each other/,
   ],
   [
-    'the section of no file',
+    'a section without a file',
     ['module:./a.js', '--server-name', 'x'],
     {},
     /^paster: --server-name names a section, and/,
   ],
   [
-    'an address that every host could use',
+    'an address that is open to every host',
     ['x.ini', '-s', 'fastcgi', '--host', '0.0.0.0', '-p', '9000'],
     { 'x.ini': `[app:main]\n${APP}\n${SERVER}` },
     /^paster: --host: FastCGI on 0\.0\.0\.0:9000/,
@@ -129,7 +139,7 @@ test.each([
   expect(await fails(args, files as Record<string, string>, 2)).toMatch(message);
 });
 
-test('control characters of a file do not reach the terminal', async () => {
+test('control characters of a file are escaped at the terminal', async () => {
   const text = await fails(['x.ini'], { 'x.ini': '[app:main]\nuse = \u001b[31mred\n' }, 2);
   expect(text).not.toContain('\u001b');
 });
@@ -137,7 +147,7 @@ test('control characters of a file do not reach the terminal', async () => {
 describe('a line feed in the name of a directory', () => {
   const INI = `[app:main]\nuse = module:./gone.js\n[server:main]\nuse = npm:paster#http\nprot = 1\n`;
 
-  test.each(['serve', 'check', 'config', 'request'])('does not break a line of %s', async (command) => {
+  test.each(['serve', 'check', 'config', 'request'])('does not split a line of %s', async (command) => {
     const directory = temporaryDirectory({ 'a\nb\u001b/x.ini': INI });
     const url = command === 'request' ? ['/'] : [];
     const { stdout, stderr } = await runHere([command, 'a\nb\u001b/x.ini', ...url], { cwd: directory });
@@ -145,7 +155,7 @@ describe('a line feed in the name of a directory', () => {
     else expect(stdout + stderr).toMatch(/^(?:.*a\\nb\\x1b\/x\.ini:\d:\d.*\n)+$/);
   });
 
-  test('does not break the line of a socket', async () => {
+  test('does not split the line of a socket', async () => {
     const ini = `[app:main]\n${APP}\n[server:main]\nuse = npm:paster#http\nsocket = %(here)s/s\n`;
     const directory = temporaryDirectory({ 'a\nb/x.ini': ini });
     const program = paster(['serve', 'a\nb/x.ini'], { cwd: directory });
@@ -156,7 +166,7 @@ describe('a line feed in the name of a directory', () => {
 describe.each([
   ['one process', []],
   ['workers', ['-w', '1']],
-])('what does not get to serve is named (%s)', (_what, args) => {
+])('an application or server that never starts is reported (%s)', (_what, args) => {
   const FILES = {
     'a.mjs': `export const hang = () => new Promise(() => {});
       export const unready = () => Object.assign(() => {}, { ready: hang });
@@ -195,7 +205,7 @@ describe.each([
   const app = `import { Worker } from 'node:worker_threads';\nexport const make = () => { ${code} return new Promise(() => {}); };\n`;
   const files = { 'app.mjs': app, 'x.ini': `[app:main]\nuse = call:./app.mjs:make\n${SERVER}` };
 
-  test.each([[[]], [['-w', '1']]])('is one line, serve %j', async (options) => {
+  test.each([[[]], [['-w', '1']]])('is reported in one line by serve %j', async (options) => {
     const message = await fails(['x.ini', ...options], files, 1);
     expect(message).toMatch(
       /^paster: (?:app\.mjs:2:\d+|x\.ini:1:1): \[app:main\] call:\.\/app\.mjs:make failed: boom\n$/,
@@ -203,7 +213,7 @@ describe.each([
   });
 });
 
-test('a failure in a worker is told as in a single process', async () => {
+test('an error in a worker is reported like one in a single process', async () => {
   const files = {
     'a.mjs': 'export default () => { throw new Error("on purpose"); };\n',
     'x.ini': `[app:main]\nuse = module:./a.mjs\n${SERVER}`,
@@ -218,7 +228,7 @@ test('a failure in a worker is told as in a single process', async () => {
 test.each([
   ['a module that throws', 'throw new Error("at import");\n', /a\.mjs:1:7: \[app:main\] Error: at import/],
   ['a module that does not parse', 'export default (;\n', /a\.mjs:1:\d+: \[app:main\] SyntaxError/],
-])('%s fails with its own file and line', async (_what, source, message) => {
+])('%s is an error at its own file and line', async (_what, source, message) => {
   const ini = `[app:main]\nuse = module:./a.mjs\n${SERVER}`;
   expect(await fails(['x.ini'], { 'x.ini': ini, 'a.mjs': source }, 1)).toMatch(message);
 });
@@ -226,7 +236,7 @@ test.each([
 test.each([
   ['', 'one process'],
   ['workers = 2', 'workers'],
-])('a port in use fails (%s)', async (workers) => {
+])('a port in use is an error (%s)', async (workers) => {
   const taken = createServer().listen(0, '127.0.0.1');
   onTestFinished(() => void taken.close());
   await once(taken, 'listening');
@@ -235,16 +245,16 @@ test.each([
   expect(await fails(['x.ini'], { 'x.ini': ini }, 1)).toMatch(new RegExp(`port ${port}.*in use`));
 });
 
-test('a directory that is missing for the socket fails, at its line', async () => {
+test('a missing directory for the socket is an error at its line', async () => {
   const ini = `[app:main]\n${APP}\n[server:main]\nuse = npm:paster#fastcgi\nsocket = %(here)s/var/socket\n`;
   expect(await fails(['x.ini'], { 'x.ini': ini }, 1)).toMatch(/x\.ini:5:\d+: .*var.* does not exist/);
 });
 
 test.each([
-  ['a host that is nowhere', ['--host', 'no.such.host.invalid'], /^paster: --host: the host name/],
+  ['an unknown host', ['--host', 'no.such.host.invalid'], /^paster: --host: the host name/],
   ['a host of another machine', ['--host', '192.0.2.1', '-w', '1'], /^paster: --host: 192\.0\.2\.1 is not an address/],
   ['a directory that is missing', ['--socket', './gone/s'], /^paster: --socket: directory/],
-])('%s on the command line fails by the name of the option', async (_what, args, message) => {
+])('%s on the command line is an error that names the option', async (_what, args, message) => {
   const ini = `[app:main]\n${APP}\n${SERVER}host = 127.0.0.1\n`;
   expect(await fails(['x.ini', ...args], { 'x.ini': ini }, 1)).toMatch(message);
 });
@@ -271,7 +281,7 @@ test('a certificate that does not exist is an error at its own line', async () =
   );
 });
 
-test('an application that fails in every worker ends serve with its reason', async () => {
+test('an application that fails in every worker ends serve with one error', async () => {
   const ini = `[app:main]\nuse = module:./a.mjs\n${SERVER}workers = 2\n`;
   const text = await fails(['x.ini'], { 'x.ini': ini, 'a.mjs': 'throw new Error("at import");\n' }, 1);
   expect(text.match(/a\.mjs:1:7: \[app:main\] Error: at import/g)).toHaveLength(1);
@@ -290,7 +300,7 @@ describe('a large file', () => {
     ],
     ['a key of 10 MB', () => `${section}${'k'.repeat(LONG)} = 1\n${server}`, 2, /^x\.ini:3:1: .*characters more\)/],
     [
-      'a line of 10 MB that is nothing',
+      'a line of 10 MB without a separator',
       () => `${section}${'k'.repeat(LONG)}\n${server}`,
       2,
       /^x\.ini:3:1: "k+\.\.\." is/,
@@ -304,7 +314,7 @@ describe('a large file', () => {
       0,
       /ok/,
     ],
-  ])('with %s is checked, and what is said of it is short', async (_what, text, status, found) => {
+  ])('with %s is checked, and the report is short', async (_what, text, status, found) => {
     const directory = temporaryDirectory({ 'x.ini': text() });
     const checked = await runHere(['check', 'x.ini'], { cwd: directory });
     expect(checked.stdout).toMatch(found);
@@ -316,11 +326,11 @@ describe('a large file', () => {
   });
 });
 
-describe('in bounded memory', () => {
+describe('in limited memory', () => {
   const HEAD = '[app:main]\nuse = npm:paster#test\n[server:main]\nuse = npm:paster#http\n[other]\n';
   const TOO_MANY = /^x\.ini:\d+:1: the file has more than 2500000 sections and settings \(is this/;
 
-  /** Settings with names of their own: a tenth of those that a file may have, in a tenth of the memory. */
+  /** Settings with different names: a tenth of the number that a file may have, in a tenth of the memory. */
   function settings(): string {
     const value = 'v'.repeat(24);
     return HEAD + Array.from({ length: 250_000 }, (_, i) => `k${i} = ${value}\n`).join('');
@@ -363,12 +373,15 @@ test.each([
   expect(finished.stdout + finished.stderr).toMatch(text);
 });
 
-test.each([[[]], [['-w', '2']], [['--reload']]])('serve says once what means nothing to a part %j', async (mode) => {
-  const ini = `[app:main]\nuse = egg:Paste#test\nlint = true\nfilter-with = page\n[filter:page]\nuse = npm:paster#error_page\nerror_email = me@example.org\n${SERVER}`;
-  const program = await serve(['x.ini', ...mode], { cwd: temporaryDirectory({ 'x.ini': ini }) });
-  for (const key of ['lint', 'error_email']) {
-    expect(
-      program.output.match(new RegExp(`warn: x\\.ini:\\d+:1: \\[[a-z:]+\\] ${key} has no effect: `, 'g')),
-    ).toHaveLength(1);
-  }
-});
+test.each([[[]], [['-w', '2']], [['--reload']]])(
+  'serve warns once of settings that have no effect %j',
+  async (mode) => {
+    const ini = `[app:main]\nuse = egg:Paste#test\nlint = true\nfilter-with = page\n[filter:page]\nuse = npm:paster#error_page\nerror_email = me@example.org\n${SERVER}`;
+    const program = await serve(['x.ini', ...mode], { cwd: temporaryDirectory({ 'x.ini': ini }) });
+    for (const key of ['lint', 'error_email']) {
+      expect(
+        program.output.match(new RegExp(`warn: x\\.ini:\\d+:1: \\[[a-z:]+\\] ${key} has no effect: `, 'g')),
+      ).toHaveLength(1);
+    }
+  },
+);

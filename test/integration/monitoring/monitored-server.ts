@@ -43,7 +43,7 @@ ${server}
 
 export const HTTP = 'use = npm:paster#http\nport = 0\n';
 
-/** Starts a server with settings for `[server:main]` and `[app:metrics]`, and with more files beside its INI file. */
+/** Starts a server with settings for `[server:main]` and `[app:metrics]`, and with more files next to its INI file. */
 export function start(
   server: string,
   { metrics = '', files = {} }: { metrics?: string; files?: Readonly<Record<string, string>> } = {},
@@ -75,7 +75,7 @@ export async function scrape(origin: string): Promise<Map<string, number>> {
   return samples;
 }
 
-/** The sample that counts what the application has served without an error. */
+/** The sample that counts the successful responses of the application. */
 export const OF_SITE = 'paster_http_requests_total{section="app:site",method="GET",status="200"}';
 
 interface StatusJson {

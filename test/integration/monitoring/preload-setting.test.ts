@@ -1,4 +1,4 @@
-/** `preload`: imported before all code of the application in every process of it, and called at its end. */
+/** `preload`: modules that every process of the application imports before its code, and calls at its end. */
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -7,7 +7,7 @@ import { temporaryDirectory, writeFiles } from '../../helpers/directory.ts';
 import { eventually, paster, requireRoot, serve } from '../../helpers/programs/program.ts';
 import { ask } from '../../helpers/requests/ask.ts';
 
-/** An ES module whose hook changes the application's text, and which notes its end in a file when the last data would be sent. */
+/** An ES module whose hook changes the application's text, and which writes to a file when it would send its last data. */
 const TRACE = `import { appendFileSync } from 'node:fs';
 import { register } from 'node:module';
 globalThis.traced = (globalThis.application ?? '') + 'traced';
@@ -47,12 +47,12 @@ function project(settings = '', trace = TRACE + ENDINGS['an export shutdown'], p
 const bodyOf = async (url: string, path = '/') => String((await ask(url, path)).body);
 const endsIn = (cwd: string) => readFileSync(join(cwd, 'ends'), { encoding: 'utf8', flag: 'a+' });
 
-describe('before all code of the application', () => {
+describe('preload runs before all code of the application', () => {
   test.each([
     ['one process', ''],
     ['workers', 'workers = 1'],
     ['spare workers', 'workers = 1\nspare_workers = 1'],
-  ])('serve: %s', async (_what, settings) => {
+  ])('in serve: %s', async (_what, settings) => {
     const cwd = project(settings);
     const program = await serve(['x.ini'], { cwd });
     expect(await bodyOf(program.url)).toBe('traced hooked');
@@ -76,14 +76,14 @@ describe('before all code of the application', () => {
     expect(await bodyOf(program.url)).toBe(`${findUser('nobody')?.uid} UNHOOKED`);
   });
 
-  test('a spare worker imports it while it waits', async () => {
+  test('in a spare worker, while it waits', async () => {
     const note = "import { appendFileSync } from 'node:fs';\nappendFileSync('imports', process.pid + '\\n');";
     const cwd = project('workers = 1\nspare_workers = 1', note);
     await serve(['x.ini'], { cwd });
     await eventually(() => readFileSync(join(cwd, 'imports'), 'utf8').split('\n').length === 3);
   });
 
-  test('request and shell, which end it too', async () => {
+  test('in request and shell, which also call shutdown', async () => {
     const cwd = project();
     expect(await paster(['request', 'x.ini', '/'], { cwd }).finished()).toMatchObject({
       status: 0,
@@ -94,7 +94,7 @@ describe('before all code of the application', () => {
     expect(endsIn(cwd)).toMatch(/^ended \d+\nended \d+\n$/);
   });
 
-  test('check imports it first, and reports its error', async () => {
+  test('in check, which reports its error', async () => {
     const check = (cwd: string) => paster(['check', 'x.ini'], { cwd }).finished();
     expect(await check(project())).toMatchObject({ status: 0 });
     const failed = await check(project('', 'throw new Error("no licence");'));
@@ -102,7 +102,7 @@ describe('before all code of the application', () => {
     expect(failed.stdout + failed.stderr).toMatch(/trace\.js:1:7: (\[server:main\] preload: )?Error: no licence/);
   });
 
-  test('serve --reload imports no packages ahead of it, and an edit of what it consists of counts', async () => {
+  test('in serve --reload, which imports no packages before it, and reloads when its modules change', async () => {
     const cwd = project('workers = 1', `import './name.js';\n${TRACE.replace("'traced'", 'globalThis.name')}`);
     writeFiles(cwd, {
       'name.js': "globalThis.name = 'traced';",
@@ -126,7 +126,7 @@ describe('before all code of the application', () => {
   });
 });
 
-describe('at the end', () => {
+describe('shutdown is called at the end', () => {
   test.each(Object.entries(ENDINGS))('%s', async (_what, ending) => {
     const cwd = project('workers = 2', TRACE + ending);
     const program = await serve(['x.ini'], { cwd });
@@ -137,7 +137,7 @@ describe('at the end', () => {
     expect(endsIn(cwd)).toMatch(/^(ended \d+\n){4}$/);
   });
 
-  test('after a program that listens by itself, and that ends by process.exit()', async () => {
+  test('after a program that listens by itself and calls process.exit()', async () => {
     const cwd = project('workers = 1', TRACE + ENDINGS['a handler of SIGTERM that calls process.exit()']);
     writeFileSync(
       join(cwd, 'x.ini'),
@@ -173,7 +173,7 @@ describe('at the end', () => {
     expect(endsIn(cwd)).toMatch(/^ended \d+\n$/);
   });
 
-  test('TERM to every process, as systemd sends it, does not end it before the requests', async () => {
+  test('after the last request, even if TERM is sent to every process, as systemd does', async () => {
     const cwd = project('workers = 1', TRACE + ENDINGS['a handler of SIGTERM that returns a promise']);
     writeFileSync(
       join(cwd, 'app.js'),
@@ -205,14 +205,14 @@ describe('at the end', () => {
   test.each([
     ['one process', ''],
     ['workers', 'workers = 1'],
-  ])('of an uncaught error: %s', async (_what, settings) => {
+  ])('of a process with an uncaught error: %s', async (_what, settings) => {
     const cwd = project(settings);
     const program = await serve(['x.ini'], { cwd });
     await expect(ask(program.url, '/crash')).rejects.toThrow();
     await eventually(() => /^ended \d+\n$/.test(endsIn(cwd)));
   });
 
-  test('what does not finish is given up, and named', async () => {
+  test('and is abandoned after a timeout, with a message', async () => {
     const cwd = project('graceful_timeout = 0.1\nworkers = 1', 'export const shutdown = () => new Promise(() => {});');
     const program = await serve(['x.ini'], { cwd });
     await program.kill('SIGTERM');
@@ -225,8 +225,8 @@ describe('at the end', () => {
   });
 });
 
-describe('what a process says of itself', () => {
-  test('worker, version and release, besides what the user says', async () => {
+describe('OTEL_RESOURCE_ATTRIBUTES', () => {
+  test('has the worker, version and release, besides what the user sets', async () => {
     const cwd = project('workers = 1\nenvironment = OTEL_RESOURCE_ATTRIBUTES=service.version=9,team=a%%20b');
     const program = await serve(['x.ini'], { cwd });
     expect(await bodyOf(program.url, '/variable')).toMatch(
@@ -238,13 +238,13 @@ describe('what a process says of itself', () => {
   });
 });
 
-describe('errors', () => {
+describe('errors in preload', () => {
   const failure = async (preload: string, settings: string, trace?: string) => {
     const { status, stderr } = await paster(['serve', 'x.ini'], { cwd: project(settings, trace, preload) }).finished();
     return { status, stderr };
   };
 
-  test.each(['', 'workers = 1'])('a module that is not found: %s', async (settings) => {
+  test.each(['', 'workers = 1'])('a module that is not found is reported: %s', async (settings) => {
     const known = await failure('./trace.js, @opentelemetry/auto-instrumentations-node/register', settings);
     expect(known.status).toBe(2);
     expect(known.stderr).toMatch(
@@ -260,7 +260,7 @@ describe('errors', () => {
     );
   });
 
-  test.each(['', 'workers = 1'])('a module that throws: %s', async (settings) => {
+  test.each(['', 'workers = 1'])('a module that throws is reported: %s', async (settings) => {
     const { status, stderr } = await failure('./trace.js', settings, '\nthrow new TypeError("no licence");');
     expect(status).toBe(1);
     expect(stderr).toMatch(/trace\.js:2:7: TypeError: no licence/);
@@ -290,7 +290,7 @@ export const tick = () => console.log('tick', globalThis.traced);
     return cwd;
   };
 
-  test('a process imports them before its own code, and lets them end', async () => {
+  test('a process imports preload before its own code, and calls shutdown', async () => {
     const cwd = background();
     const program = paster(['serve', '--only', 'jobs', 'x.ini'], { cwd });
     await program.says(/^traced .*service\.name=shop/m);
@@ -298,7 +298,7 @@ export const tick = () => console.log('tick', globalThis.traced);
     expect(endsIn(cwd)).toMatch(/^ended \d+\n$/);
   });
 
-  test('so does a run of a task', async () => {
+  test('a run of a task does the same', async () => {
     const cwd = background();
     expect(await paster(['run', 'x.ini', 'tick'], { cwd }).finished()).toMatchObject({
       status: 0,
@@ -310,7 +310,7 @@ export const tick = () => console.log('tick', globalThis.traced);
     await eventually(() => endsIn(tasks) !== '');
   });
 
-  test('a command cannot', async () => {
+  test('a command cannot have preload', async () => {
     const cwd = background('[process:jobs]\ncommand = sleep 1000\npreload = ./trace.js\n');
     const { status, stdout } = await paster(['check', 'x.ini'], { cwd }).finished();
     expect({ status, stdout }).toEqual({

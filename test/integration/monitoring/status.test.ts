@@ -1,4 +1,4 @@
-/** The status page of all workers: its forms, whom it is for, and the page in a browser. */
+/** The status page of all workers: its formats, who may read it, and the page in a browser. */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
@@ -11,7 +11,7 @@ import { runNginx } from '../../helpers/web-servers/nginx.ts';
 import { HTTP, inflightRequests, OF_SITE, scrape, start, statusOf } from './monitored-server.ts';
 
 describe('status', () => {
-  test('names the requests of all workers, and the answer by what the client accepts', async () => {
+  test('lists the requests of all workers, in the format that the client accepts', async () => {
     const { url } = await start(`${HTTP}workers = 2`);
     const leave = new AbortController();
     const held = await Promise.all(
@@ -34,12 +34,12 @@ describe('status', () => {
     for (const each of held) await each.body?.cancel().catch(() => {});
   });
 
-  test('a worker that stands still is shown as it was', async () => {
+  test('shows the last known state of a blocked worker', async () => {
     const { url } = await start(`${HTTP}workers = 2`);
     await scrape(url);
     const found = await eventually(async () => {
       const spinning = ask(url, '/spin');
-      // Or the one that spins may have taken the question first.
+      // Otherwise the blocked worker might have accepted the request.
       await sleep(200);
       const { workers } = await statusOf(url);
       await spinning;
@@ -48,7 +48,7 @@ describe('status', () => {
     expect(found.silent).toBeGreaterThan(0.2);
   });
 
-  test('is for this machine: not for who comes through a proxy on it', async () => {
+  test('is for clients on this machine, but not for those that come through a proxy', async () => {
     const { url } = await start(HTTP);
     expect((await ask(url, '/status')).status).toBe(200);
     for (const name of ['X-Forwarded-For', 'Forwarded', 'Via', 'X-Real-IP']) {
@@ -56,31 +56,34 @@ describe('status', () => {
     }
   });
 
-  test.each(['fastcgi', 'scgi'])('behind nginx by %s the client is who it is for', async (protocol) => {
-    const binary = needProgram('nginx');
-    const socket = join(temporaryDirectory(), 'a.sock');
-    await start(`use = npm:paster#${protocol}\nsocket = ${socket}\nworkers = 2`);
-    const { url } = await (protocol === 'scgi' ? startNginxForScgi(binary, socket) : startNginx(binary, { socket }));
-    const before = (await scrape(url)).get(OF_SITE) ?? 0;
-    for (let round = 0; round < 5; round++) await ask(url, '/');
-    const broken = new AbortController();
-    const held = fetch(`${url}/held`, { signal: broken.signal }).then((answer) => answer.text());
-    await eventually(async () => (await inflightRequests(url)).some((each) => each['url'] === '/held'));
-    broken.abort();
-    await held.catch(() => {});
-    const samples = await eventually(async () => {
-      const found = await scrape(url);
-      return found.get('paster_http_requests_aborted_total{section="app:site"}') === 1 && found;
-    });
-    expect(samples.get(OF_SITE)).toBe(before + 6);
-    expect(samples.get('paster_received_bytes_total')).toBeGreaterThan(500);
-    // nginx tells where its client is; loopback here, and that is what decides.
-    expect((await ask(url, '/status')).status).toBe(200);
-    const elsewhere = await startNginxFor(binary, socket, protocol);
-    expect((await ask(elsewhere, '/status')).status).toBe(403);
-  });
+  test.each(['fastcgi', 'scgi'])(
+    'behind nginx by %s it is for clients that nginx reports as local',
+    async (protocol) => {
+      const binary = needProgram('nginx');
+      const socket = join(temporaryDirectory(), 'a.sock');
+      await start(`use = npm:paster#${protocol}\nsocket = ${socket}\nworkers = 2`);
+      const { url } = await (protocol === 'scgi' ? startNginxForScgi(binary, socket) : startNginx(binary, { socket }));
+      const before = (await scrape(url)).get(OF_SITE) ?? 0;
+      for (let round = 0; round < 5; round++) await ask(url, '/');
+      const broken = new AbortController();
+      const held = fetch(`${url}/held`, { signal: broken.signal }).then((answer) => answer.text());
+      await eventually(async () => (await inflightRequests(url)).some((each) => each['url'] === '/held'));
+      broken.abort();
+      await held.catch(() => {});
+      const samples = await eventually(async () => {
+        const found = await scrape(url);
+        return found.get('paster_http_requests_aborted_total{section="app:site"}') === 1 && found;
+      });
+      expect(samples.get(OF_SITE)).toBe(before + 6);
+      expect(samples.get('paster_received_bytes_total')).toBeGreaterThan(500);
+      // nginx reports where its client is, which decides; here it is the loopback.
+      expect((await ask(url, '/status')).status).toBe(200);
+      const elsewhere = await startNginxFor(binary, socket, protocol);
+      expect((await ask(elsewhere, '/status')).status).toBe(403);
+    },
+  );
 
-  test('in a browser: live, with the keyboard, on a telephone and a desktop, dark and light', async () => {
+  test('in a browser it is live, and works with the keyboard, on a phone and a desktop, dark and light', async () => {
     const chromium = needProgram('chromium');
     const program = await start(`${HTTP}workers = 2`);
     const { url } = program;
@@ -106,7 +109,7 @@ describe('status', () => {
       expect(await page.locator('#workers tbody tr').count()).toBe(2);
       expect(errors).toEqual([]);
       if (width === 360) continue;
-      // What happens on the server comes without another load of the page, also after its worker has ended.
+      // Events on the server appear without reloading the page, even after its worker has ended.
       await page.evaluate('window.isSamePage = true');
       program.child.kill('SIGHUP');
       await page.locator('#events', { hasText: 'HUP' }).waitFor();
@@ -117,7 +120,7 @@ describe('status', () => {
       await page.locator('#live', { hasText: 'paused' }).waitFor();
       expect(await page.locator('button:focus').innerText()).toBe('Continue');
     }
-    // Without JavaScript the page loads itself again.
+    // Without JavaScript the page refreshes itself.
     const plain = await (await browser.newContext({ javaScriptEnabled: false })).newPage();
     await plain.goto(`${url}/status`);
     expect(await plain.locator('#workers tbody tr').count()).toBeGreaterThanOrEqual(2);
@@ -127,7 +130,7 @@ describe('status', () => {
     await long;
   });
 
-  test('open pages do not count as requests in flight, are bounded, and end when their worker drains', async () => {
+  test('open pages are not counted as requests in flight, are limited in number, and end when their worker drains', async () => {
     const program = await start(`${HTTP}workers = 1`);
     const { url } = program;
     const leave = new AbortController();
@@ -135,7 +138,7 @@ describe('status', () => {
     const pages = await Promise.all(Array.from({ length: 16 }, () => fetch(events, { signal: leave.signal })));
     const [page] = pages;
     expect(page?.headers.get('content-type')).toBe('text/event-stream');
-    // One more gets the status once, and is told to come back later.
+    // One more gets the status once, and is asked to reconnect later.
     const crowded = await (await fetch(events)).text();
     expect(crowded).toMatch(/^retry: 10000\ndata: \{"build":/);
     expect(JSON.parse(crowded.replace(/^[^{]*/, '')).parts).toHaveProperty('workers');
@@ -146,7 +149,7 @@ describe('status', () => {
     program.child.kill('SIGHUP');
     const [text = ''] = await Promise.all(pages.map((each) => each.text()));
     expect(text).toMatch(/^retry: 1000\n/);
-    // The supervisor notes the reload when the old worker has begun to drain.
+    // The supervisor records the reload when the old worker has begun to drain.
     await eventually(async () => {
       const { events: happened } = JSON.parse((await ask(url, '/status')).body.toString());
       return happened.length === 1 && happened[0].kind === 'reload' && happened[0].text === 'HUP';
@@ -154,7 +157,7 @@ describe('status', () => {
   });
 });
 
-/** nginx that says of every client that it is elsewhere. */
+/** Starts nginx that reports every client as being elsewhere. */
 async function startNginxFor(binary: string, socket: string, protocol: string): Promise<string> {
   const { url } = await runNginx(
     binary,

@@ -1,4 +1,4 @@
-/** `preload` with the real OpenTelemetry: every request is a span that arrives, however its process ends. */
+/** `preload` with the real OpenTelemetry: every request produces a span that arrives, however its process ends. */
 import { once } from 'node:events';
 import { symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -61,7 +61,7 @@ async function startCollector() {
   });
   return {
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    /** How many spans of an instrumentation there are, without those of nginx's first request. */
+    /** The number of spans of an instrumentation, without those of nginx's first request. */
     of: (name: string) =>
       received.filter(({ scope, path }) => scope === `@opentelemetry/instrumentation-${name}` && path !== '/').length,
     resources: () => [...resources.values()],
@@ -76,7 +76,7 @@ export default express().all('/crash', () => setImmediate(() => { throw new Erro
 });
 `;
 
-/** For the libraries of an ES module. */
+/** Instruments the libraries of an ES module. */
 const INSTRUMENTATION = `import { register } from 'node:module';
 register('@opentelemetry/instrumentation/hook.mjs', import.meta.url);
 await import('@opentelemetry/auto-instrumentations-node/register');
@@ -137,21 +137,24 @@ test.skipIf(!openTelemetry)('over ten HUPs under load, all spans arrive', { time
   });
 });
 
-test.skipIf(!openTelemetry || !nginx)('FastCGI behind nginx, with the libraries of an ES module', async () => {
-  const collector = await startCollector();
-  const { cwd, program } = await site(
-    collector.endpoint,
-    'use = npm:paster#fastcgi\nsocket = a.sock\nmode = 666\nworkers = 1',
-  );
-  const { url } = await startNginx(nginx ?? '', { socket: join(cwd, 'a.sock') });
-  for (let count = 0; count < 5; count++) expect((await ask(url, `/${count}`)).status).toBe(200);
-  process.kill(program.pid, 'SIGHUP');
-  await program.says(/reloaded/);
-  for (let count = 0; count < 5; count++) expect((await ask(url, `/${count}`)).status).toBe(200);
-  await program.kill('SIGTERM');
-  expect(collector.of('http')).toBe(10);
-  expect(collector.of('express')).toBeGreaterThanOrEqual(10);
-});
+test.skipIf(!openTelemetry || !nginx)(
+  'spans arrive from FastCGI behind nginx, with the libraries of an ES module',
+  async () => {
+    const collector = await startCollector();
+    const { cwd, program } = await site(
+      collector.endpoint,
+      'use = npm:paster#fastcgi\nsocket = a.sock\nmode = 666\nworkers = 1',
+    );
+    const { url } = await startNginx(nginx ?? '', { socket: join(cwd, 'a.sock') });
+    for (let count = 0; count < 5; count++) expect((await ask(url, `/${count}`)).status).toBe(200);
+    process.kill(program.pid, 'SIGHUP');
+    await program.says(/reloaded/);
+    for (let count = 0; count < 5; count++) expect((await ask(url, `/${count}`)).status).toBe(200);
+    await program.kill('SIGTERM');
+    expect(collector.of('http')).toBe(10);
+    expect(collector.of('express')).toBeGreaterThanOrEqual(10);
+  },
+);
 
 test.skipIf(!openTelemetry).each([
   ['INT, with workers', '\nworkers = 1', 'SIGINT'],
@@ -177,7 +180,7 @@ test.skipIf(!openTelemetry).each([
   await eventually(() => collector.of('http') >= 5);
 });
 
-test.skipIf(!openTelemetry)('max_requests, and an edit with serve --reload', async () => {
+test.skipIf(!openTelemetry)('spans arrive with max_requests, and after an edit with serve --reload', async () => {
   const collector = await startCollector();
   const { cwd, program } = await site(
     collector.endpoint,

@@ -25,15 +25,15 @@ interface Question {
 
 interface Answer {
   readonly status: number;
-  /** Name and value in turn, sorted by name. */
+  /** Names and values, sorted by name. */
   readonly headers: readonly string[];
   readonly size: number;
   readonly sha256: string;
-  /** The beginning, shown when a test fails. */
+  /** The first characters, shown when a test fails. */
   readonly text: string;
 }
 
-/** What belongs to the connection, to the moment or to the web server, and not to the application. */
+/** Headers that belong to the connection, the time or the web server, not to the application. */
 const NOT_THE_APPS = new Set(['connection', 'date', 'keep-alive', 'server', 'transfer-encoding']);
 
 function send(url: string, { method = 'GET', headers = {}, body }: Question = {}): Promise<IncomingMessage> {
@@ -41,7 +41,7 @@ function send(url: string, { method = 'GET', headers = {}, body }: Question = {}
     const client = httpRequest(url, {
       method,
       agent: false,
-      // Every site by one name: applications write it into their answers.
+      // The same host for every site, because applications write it into their responses.
       headers: { Host: 'app.test', ...(body === undefined ? {} : { 'Content-Length': body.length }), ...headers },
     });
     client.on('response', resolve).on('error', reject);
@@ -68,7 +68,7 @@ async function ask(url: string, question?: Question): Promise<Answer> {
 async function askHttp2(url: string, { method = 'GET', headers = {}, body }: Question = {}): Promise<Answer> {
   const { origin } = new URL(url);
   const session = connect(origin);
-  // Not by `URL`, which would normalise it.
+  // Not parsed by `URL`, which would normalize it.
   const path = url.slice(origin.length);
   const length = body === undefined ? {} : { 'content-length': body.length };
   const head = { ':method': method, ':path': path, ':authority': 'app.test', ...length, ...headers };
@@ -91,7 +91,7 @@ function answer(status: number | undefined, rawHeaders: readonly string[], body:
   };
 }
 
-/** Sessions have random names and their ends are moments: of a cookie, only what is neither is compared. */
+/** Session cookies have random names and an expiry time, which are not compared. */
 function appHeaders(rawHeaders: readonly string[]): string[] {
   const lines: string[] = [];
   for (let i = 0; i < rawHeaders.length; i += 2) {
@@ -105,7 +105,7 @@ function appHeaders(rawHeaders: readonly string[]): string[] {
 
 const BOUNDARY = '----a-boundary-of-this-test';
 
-/** Every byte there is, line breaks, and a boundary that is none. */
+/** All byte values, line breaks, and a false boundary. */
 const LARGE = Buffer.from(Uint8Array.from({ length: 3 * 1024 * 1024 }, (_, i) => i * 31 + (i >> 8)));
 LARGE.write(`\r\n--${BOUNDARY.slice(0, -1)}\r\n`, 1_000_000);
 
@@ -134,34 +134,38 @@ const DOCUMENT = Buffer.from(JSON.stringify({ rows: Array.from({ length: 40_000 
 const JSON_TYPE = { 'Content-Type': 'application/json' };
 
 const QUESTIONS: readonly (readonly [name: string, path: string, question?: Question])[] = [
-  ['a request’s parts', '/request?a=1&b=x%20y'],
+  ['the parts of a request', '/request?a=1&b=x%20y'],
   ['a new session', '/session'],
-  [
-    'a session that is none',
-    '/session',
-    { headers: { Cookie: 'connect.sid=s%3Anone; sessionId=none; koa.sess=none' } },
-  ],
+  ['an invalid session', '/session', { headers: { Cookie: 'connect.sid=s%3Anone; sessionId=none; koa.sess=none' } }],
   ['a redirect', '/redirect'],
-  ['a file’s name in UTF-8', '/download'],
-  ['nothing there', '/nothing'],
-  ['nothing there, with a body', '/nothing', { method: 'POST', headers: JSON_TYPE, body: Buffer.from('{"a":1}') }],
+  ['a file name in UTF-8', '/download'],
+  ['an unknown path', '/nothing'],
+  ['an unknown path, with a body', '/nothing', { method: 'POST', headers: JSON_TYPE, body: Buffer.from('{"a":1}') }],
   ['a handler that throws', '/fail'],
   ['an upload', '/upload', UPLOAD],
-  ['a large document out', '/document'],
-  ['its head alone', '/document', { method: 'HEAD' }],
-  ['a large document in and out', '/document', { method: 'POST', headers: JSON_TYPE, body: DOCUMENT }],
-  ['a document that is none', '/document', { method: 'POST', headers: JSON_TYPE, body: Buffer.from('{"a":') }],
-  ['a text, plain', '/compressed'],
+  ['a large document in the response', '/document'],
+  ['HEAD of the large document', '/document', { method: 'HEAD' }],
+  [
+    'a large document in the request and the response',
+    '/document',
+    { method: 'POST', headers: JSON_TYPE, body: DOCUMENT },
+  ],
+  ['an invalid document', '/document', { method: 'POST', headers: JSON_TYPE, body: Buffer.from('{"a":') }],
+  ['a text, uncompressed', '/compressed'],
   ['a text as gzip', '/compressed', { headers: { 'Accept-Encoding': 'gzip' } }],
   ['a text as brotli', '/compressed', { headers: { 'Accept-Encoding': 'br' } }],
-  ['a text as the client likes it', '/compressed', { headers: { 'Accept-Encoding': 'gzip;q=0.5, br;q=1, *;q=0' } }],
-  ['a text’s head', '/compressed', { method: 'HEAD', headers: { 'Accept-Encoding': 'gzip' } }],
+  [
+    'a text in the client’s preferred encoding',
+    '/compressed',
+    { headers: { 'Accept-Encoding': 'gzip;q=0.5, br;q=1, *;q=0' } },
+  ],
+  ['HEAD of a text', '/compressed', { method: 'HEAD', headers: { 'Accept-Encoding': 'gzip' } }],
   ['a file', '/static/page.html'],
-  ['a file’s head', '/static/page.html', { method: 'HEAD' }],
-  ['a file’s first bytes', '/static/page.html', { headers: { Range: 'bytes=0-99' } }],
-  ['a file’s last bytes', '/static/page.html', { headers: { Range: 'bytes=-10' } }],
+  ['HEAD of a file', '/static/page.html', { method: 'HEAD' }],
+  ['the first bytes of a file', '/static/page.html', { headers: { Range: 'bytes=0-99' } }],
+  ['the last bytes of a file', '/static/page.html', { headers: { Range: 'bytes=-10' } }],
   ['two ranges of a file', '/static/page.html', { headers: { Range: 'bytes=0-4,10-14' } }],
-  ['a range beyond a file', '/static/page.html', { headers: { Range: 'bytes=99999999-' } }],
+  ['a range beyond the end of a file', '/static/page.html', { headers: { Range: 'bytes=99999999-' } }],
   [
     'a file unchanged since then',
     '/static/page.html',
@@ -172,11 +176,11 @@ const QUESTIONS: readonly (readonly [name: string, path: string, question?: Ques
     '/static/page.html',
     { headers: { 'If-Modified-Since': 'Thu, 01 Jan 1970 00:00:01 GMT' } },
   ],
-  ['a file that does not match', '/static/page.html', { headers: { 'If-None-Match': '"other"' } }],
+  ['a file that does not match If-Match', '/static/page.html', { headers: { 'If-None-Match': '"other"' } }],
   ['no such file', '/static/none.html'],
 ];
 
-/** nginx decodes and normalises a path before it hands it on, and what it has decided on is what the application sees. */
+/** nginx decodes and normalizes a path before it forwards the request, and the application sees the result. */
 const NORMALISED = [
   ['/static/..%2frequest?a=1', '/request?a=1'],
   ['/static/./page.html', '/static/page.html'],
@@ -209,7 +213,7 @@ socket = socket
 `,
   });
   const socket = join(directory, 'socket');
-  // The application takes longer to load than the servers: one process has all three.
+  // The application takes longer to load than the servers start, so one process has all three.
   const [[, reference = ''], program] = await Promise.all([
     new Program(process.execPath, [join(APPLICATIONS, 'reference.js'), framework], { env }).says(/listening on (\S+)/),
     serve(['app.ini'], { cwd: directory, env }),
@@ -224,7 +228,7 @@ socket = socket
 interface Framework {
   readonly name: string;
   readonly encodings: readonly ('gzip' | 'br')[];
-  /** Whether its static files come in parts. */
+  /** Whether its static files support ranges. */
   readonly ranges: boolean;
 }
 
@@ -246,7 +250,7 @@ describe.skipIf(nginx === undefined).each(FRAMEWORKS)('$name', ({ name, encoding
     started = await startSites(name, nginx ?? '');
   });
 
-  test('answers alike on node:http, over HTTP/1.1, HTTP/2 and FastCGI', async () => {
+  test('responds the same on node:http, over HTTP/1.1, HTTP/2 and FastCGI', async () => {
     const { reference, others, http2 } = started;
     const sites = Object.entries(others);
 
@@ -255,7 +259,7 @@ describe.skipIf(nginx === undefined).each(FRAMEWORKS)('$name', ({ name, encoding
       if (path !== '/fail') expect(expected.status, what).toBeLessThan(500);
       for (const [server, url] of sites)
         expect(await ask(url + path, question), `${what}, ${server}`).toEqual(expected);
-      // Koa's own page is the reason phrase, which HTTP/2 does not have: there it is the status.
+      // Koa's own page is the reason phrase; HTTP/2 has none, so there it is the status.
       const isReason = name === 'koa' && expected.text === 'Not Found';
       const overHttp2 = isReason ? { status: 404, text: '404' } : expected;
       expect(await askHttp2(http2 + path, question), `${what}, HTTP/2`).toMatchObject(overHttp2);
@@ -265,7 +269,7 @@ describe.skipIf(nginx === undefined).each(FRAMEWORKS)('$name', ({ name, encoding
     }
   });
 
-  test('counts a session’s visits, unpacks what was packed, streams events one by one', async () => {
+  test('counts a session’s visits, decompresses bodies, streams events one by one', async () => {
     const { reference, others } = started;
     for (const [server, url] of Object.entries({ reference, ...others })) {
       const upload = JSON.parse((await bodyOf(await send(`${url}/upload`, UPLOAD))).toString());

@@ -1,4 +1,4 @@
-/** A part of Fastify's own test suite, through the gateway; `npm run test:framework` runs the whole of it. */
+/** A part of Fastify's own test suite, run through the gateway; `npm run test:framework` runs all of it. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { ONLINE } from '../../helpers/programs/installed.ts';
@@ -15,7 +15,7 @@ const FILES = [
   'stream.1',
 ];
 
-test('Fastify’s tests pass through the gateway, but for the differences that have a reason', async () => {
+test('Fastify’s tests pass through the gateway, except for the documented differences', async () => {
   const run = new Program(process.execPath, [join(ROOT, 'scripts/framework-suite/run.js'), '--here', ...FILES], {
     env: ONLINE,
   });

@@ -36,7 +36,7 @@ const REQUESTS: readonly (readonly [path: string, init?: RequestInit])[] = [
   ['/fail'],
 ];
 
-/** What belongs to the connection, to the moment or to the web server, and not to the application. */
+/** Headers that belong to the connection, the time or the web server, not to the application. */
 const NOT_THE_APPS = ['connection', 'date', 'keep-alive', 'server', 'set-cookie', 'transfer-encoding'];
 
 /** Headers that `fetch` sends with every request. */
@@ -78,7 +78,7 @@ function ini(framework: string, server: string): string {
 }
 
 describe.each(['express', 'hono'])('%s', (framework) => {
-  test('answers alike over HTTP and over FastCGI', async () => {
+  test('responds the same over HTTP and over FastCGI', async () => {
     const nginx = needProgram('nginx');
     const http = await serve([ini(framework, 'use = npm:paster#http\nport = 0')]);
     const socket = join(temporaryDirectory(), 'socket');
@@ -91,7 +91,7 @@ describe.each(['express', 'hono'])('%s', (framework) => {
     }
   });
 
-  test('answers alike over HTTP/1.1 and HTTP/2, behind a cascade too', async () => {
+  test('responds the same over HTTP/1.1 and HTTP/2, also behind a cascade', async () => {
     const http1 = await serve([ini(framework, 'use = npm:paster#http\nport = 0')]);
     const app = join(ROOT, `test/fixtures/frameworks/${framework}.js`);
     const file = join(

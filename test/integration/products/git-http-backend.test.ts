@@ -53,7 +53,7 @@ async function repositories(): Promise<string> {
   return directory;
 }
 
-/** Commits a file that does not compress. */
+/** Commits a file that cannot be compressed. */
 async function commit(clone: string, name: string, size: number): Promise<string> {
   const bytes = randomBytes(size);
   writeFileSync(join(clone, name), bytes);
@@ -62,7 +62,7 @@ async function commit(clone: string, name: string, size: number): Promise<string
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** Clones, pushes in chunks and with a length, fetches what another clone has pushed, negotiates over many commits. */
+/** Clones, pushes with chunks and with a length, fetches what another clone has pushed, negotiates over many commits. */
 async function useEverything(directory: string, url: string): Promise<void> {
   const one = join(directory, 'one');
   await run(directory, 'clone', '-q', `${url}/git/r.git`, one);
@@ -78,7 +78,7 @@ async function useEverything(directory: string, url: string): Promise<void> {
   const small = await run(two, '-c', 'http.postBuffer=10m', 'push', '-q', 'origin', 'HEAD:main');
   expect(small).toMatch(/Content-Length: \d{4}/i);
 
-  // What this clone has and the server has not makes the negotiation long, and git compresses long requests.
+  // Commits that this clone has and the server lacks make the negotiation long, and git compresses long requests.
   execFileSync(git, ['fast-import', '--quiet'], { cwd: one, input: commitStream(600) });
   const fetched = await run(one, 'fetch', '-q', 'origin');
   expect(fetched).toMatch(/Content-Encoding: gzip/i);
@@ -96,7 +96,7 @@ function commitStream(count: number): string {
 }
 
 describe.skipIf(git === '')('git', () => {
-  test('over HTTP', async () => {
+  test('clones, pushes and fetches over HTTP', async () => {
     const directory = await repositories();
     const file = join(directory, 'http.ini');
     writeFileSync(file, ini(directory, 'use = npm:paster#http\nport = 0'));
@@ -104,7 +104,7 @@ describe.skipIf(git === '')('git', () => {
     await useEverything(directory, url);
   });
 
-  test.skipIf(nginx === '')('through nginx and FastCGI', async () => {
+  test.skipIf(nginx === '')('clones, pushes and fetches through nginx and FastCGI', async () => {
     const directory = await repositories();
     const file = join(directory, 'fastcgi.ini');
     const socket = join(directory, 's');

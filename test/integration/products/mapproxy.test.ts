@@ -1,4 +1,4 @@
-/** The etc/ files that MapProxy shipped in 2011 run unchanged, with a stand-in for its package. */
+/** The etc/ files that MapProxy shipped in 2011 run unchanged, with a replacement for its package. */
 import { cpSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -24,7 +24,7 @@ function project(): string {
   return directory;
 }
 
-test('develop.ini over HTTP', async () => {
+test('develop.ini runs over HTTP', async () => {
   const directory = project();
   const port = await freePort();
   const program = await serve(['etc/develop.ini', '--reload', '--port', String(port)], { cwd: directory });
@@ -36,7 +36,7 @@ test('develop.ini over HTTP', async () => {
   });
   await program.says(/"GET \/service\?x=1 HTTP\/1\.1" 200/);
 
-  // reload_files: what the application reads itself.
+  // reload_files has a file that the application reads itself.
   writeFiles(directory, { 'etc/mapproxy.yaml': 'services: {demo: }\n' });
   for (;;) {
     const { pid } = (await (await fetch(`http://127.0.0.1:${port}/`)).json()) as { pid: number };
@@ -44,7 +44,7 @@ test('develop.ini over HTTP', async () => {
   }
 });
 
-test('config.ini over FastCGI behind Lighttpd at /proxy', async () => {
+test('config.ini runs over FastCGI behind Lighttpd at /proxy', async () => {
   const lighttpd = needProgram('lighttpd');
   const directory = project();
   const program = await serve(['etc/config.ini'], { cwd: directory });

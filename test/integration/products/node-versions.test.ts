@@ -1,4 +1,4 @@
-/** The packed package on every Node that it says it runs on: 20 in its oldest release, 22, 24 and 26. */
+/** The packed package on every supported Node: the oldest release of 20, and 22, 24 and 26. */
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,10 +12,10 @@ import { FastcgiClient } from '../../servers/fastcgi/client.ts';
 
 const VERSION = (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version;
 
-/** The dependencies of an application that `create` makes. */
+/** The dependencies of an application of `create`. */
 const OF_APPLICATIONS = ['express'];
 
-/** What a client of the package on another Node must not inherit from the test runner. */
+/** Variables of the test runner that a process on another Node must not inherit. */
 const CLEAN = { CI: '', NODE_ENV: '', TEST: '', VITEST: '', VITEST_MODE: '', VITEST_POOL_ID: '', VITEST_WORKER_ID: '' };
 
 let home: string;
@@ -26,26 +26,26 @@ beforeSuite(async () => {
 describe.each(NODES)('Node %s', (version) => {
   const node = requireTool(`node ${version}`);
   const onNode = test.skipIf(node === undefined);
-  /** A directory in which each of its projects is, so that all find paster. */
+  /** The directory above all projects of this Node, in which each finds paster. */
   const directory = (name = ''): string => join(home, version, name);
   const paster = (args: readonly string[], cwd: string): Program =>
     new Program(node ?? '', [join(home, 'node_modules/paster/bin/paster.js'), ...args], { cwd });
 
-  /** What `create` makes, under a name of its own. */
+  /** Runs `create` for a project with its own name. */
   async function create(name: string, ...args: readonly string[]): Promise<string> {
     mkdirSync(directory(), { recursive: true });
     expect(await paster(['create', name, ...args], directory()).finished()).toMatchObject({ status: 0, stderr: '' });
     return directory(name);
   }
 
-  onNode('says its version, which is that of the binary too', async () => {
+  onNode('prints its version', async () => {
     const said = await new Program(node ?? '', ['--version']).finished();
     expect(said.stdout.startsWith(`v${version}`)).toBe(true);
     const { stdout, stderr, status } = await paster(['--version'], home).finished();
     expect({ stdout, stderr, status }).toEqual({ stdout: `${VERSION}\n`, stderr: '', status: 0 });
   });
 
-  onNode('is imported, and required', async () => {
+  onNode('can be imported and required', async () => {
     for (const [type, load] of [
       ['module', `import { asInt } from 'paster'`],
       ['commonjs', `const { asInt } = require('paster')`],
@@ -58,7 +58,7 @@ describe.each(NODES)('Node %s', (version) => {
     }
   });
 
-  onNode('creates a project that is right and passes its own tests', async () => {
+  onNode('creates a project that passes check and its own tests', async () => {
     const made = await create('plain');
     for (const file of ['etc/develop.ini', 'etc/config.ini']) {
       expect(await paster(['check', file], made).finished()).toMatchObject({ status: 0, stdout: `${file}: ok\n` });
@@ -88,7 +88,7 @@ describe.each(NODES)('Node %s', (version) => {
     await program.kill('SIGTERM');
   });
 
-  onNode('carries an Express application over FastCGI, a POST and what is larger than any buffer', async () => {
+  onNode('serves an Express application over FastCGI, with a POST and a response larger than any buffer', async () => {
     const made = await create('shop', '-t', 'express');
     const app = join(made, 'app.js');
     const route = "app.post('/raw', express.raw({ limit: '9mb' }), (req, res) => res.type('bin').send(req.body));";
@@ -105,14 +105,14 @@ describe.each(NODES)('Node %s', (version) => {
     expect([hello.status, hello.body.toString()]).toEqual([200, '{"message":"Hello, Ada"}']);
     const large = Buffer.alloc(5_000_000, 'abc');
     expect((await post(2, '/raw', 'application/octet-stream', large)).body.equals(large)).toBe(true);
-    // The connection is kept.
+    // The connection is kept open.
     expect((await post(3, '/hello', 'application/json', '{}')).status).toBe(400);
     client.close();
     await once(client.socket, 'close');
     await program.kill('SIGTERM');
   });
 
-  /** Runs test files of paster's own on this Node. @returns for each, how many passed, and the names of those that failed. */
+  /** Runs paster's own test files on this Node. @returns for each, the number of passed tests and the names of those that failed. */
   async function runTests(
     files: readonly string[],
     name: string,
@@ -132,7 +132,7 @@ describe.each(NODES)('Node %s', (version) => {
     });
   }
 
-  /** With the internals that paster finds: one run for the cases below. The first Node has the contract run on it anyway. */
+  /** One run for the cases below, with the internals that paster finds. The first Node runs the contract anyway. */
   let running: Promise<Results[]> | undefined;
   const withInternals = (): Promise<Results[]> => {
     const contract = version === NODES[0] ? [] : ['test/contract/like-node.test.ts', 'test/net/connection.test.ts'];
@@ -141,7 +141,7 @@ describe.each(NODES)('Node %s', (version) => {
     return running;
   };
 
-  onNode('is like its own node:http behind FastCGI without anything that is not public', async () => {
+  onNode('behaves like its own node:http behind FastCGI with public interfaces only', async () => {
     const env = { PASTER_WITHOUT_INTERNALS: 'all' };
     const [contract] = await runTests(['test/contract/like-node.test.ts'], 'FastCGI', env);
     expect(contract?.failed).toEqual([]);
@@ -154,15 +154,15 @@ describe.each(NODES)('Node %s', (version) => {
     expect(internals?.passed).toBeGreaterThan(5);
   });
 
-  // Node 20 loads no TypeScript by itself, and the contract runs on it anyway; on the others the gateway meets other
+  // Node 20 loads no TypeScript by itself, and the contract runs on it anyway; on the others the gateway finds other
   // internals of Node.
   if (version === NODES[0]) return;
 
-  onNode('runs TypeScript as it is', async () => {
+  onNode('runs TypeScript without a build', async () => {
     await run(node ?? '', ['--test', 'test/app.test.ts'], { cwd: await create('typed', 'language=ts'), env: CLEAN });
   });
 
-  onNode('is like its own node:http behind FastCGI, and reads and writes as it can', async () => {
+  onNode('behaves like its own node:http behind FastCGI with private interfaces', async () => {
     const [, contract, connections] = await withInternals();
     expect([contract?.failed, connections?.failed]).toEqual([[], []]);
     expect(contract?.passed).toBeGreaterThan(200);

@@ -1,4 +1,4 @@
-/** The packed package as npm and pnpm install it, and in a node_modules that its user may only read. */
+/** The packed package as npm and pnpm install it, and in a node_modules that its user can only read. */
 import { chmodSync, chownSync, mkdirSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -7,7 +7,7 @@ import { ONLINE, pack, run } from '../../helpers/programs/installed.ts';
 import { beforeSuite, whenOver } from '../../helpers/programs/lifetime.ts';
 import { Program, requireProgram, requireTool } from '../../helpers/programs/program.ts';
 
-/** The user nobody. Modes do not restrict root, so if root runs the tests, they run paster as this user. */
+/** The user nobody. Modes do not restrict root, so if root runs the tests, paster runs as this user. */
 const NOBODY = 65534;
 const isRoot = process.getuid?.() === 0;
 
@@ -23,7 +23,7 @@ const MANAGERS: readonly Manager[] = [
   {
     name: 'pnpm',
     program: pnpm && process.execPath,
-    // Copies: files that are linked into the store would be shared with other installations.
+    // Copied, because files linked into the store would be shared with other installations.
     args: [pnpm ?? '', 'install', '--prefer-offline', '--package-import-method=copy', '--store-dir=../store'],
   },
 ];
@@ -32,7 +32,7 @@ describe.each(MANAGERS)('$name', ({ name, program, args }) => {
   const missing = program === undefined || (isRoot && requireProgram('setpriv') === undefined);
   let home: string;
 
-  /** The installed command, run by a user who owns the directory `work` and can read the rest. */
+  /** Runs the installed command as a user who owns the directory `work` and can only read the rest. */
   function paster(command: readonly string[], cwd: string): Program {
     const words = [join(home, 'node_modules/.bin/paster'), ...command];
     const [file = '', ...rest] = isRoot
@@ -58,20 +58,20 @@ describe.each(MANAGERS)('$name', ({ name, program, args }) => {
     });
   }, 300_000);
 
-  test.skipIf(missing)('installs it as it does', () => {
+  test.skipIf(missing)('has its own layout of node_modules', () => {
     const installed = realpathSync(join(home, 'node_modules/paster'));
-    // pnpm: each package with its dependencies and nothing else beside it, and a link where it is wanted.
+    // pnpm puts each package next to its own dependencies, and links to it where it is needed.
     const expected =
       name === 'pnpm' ? /node_modules\/\.pnpm\/paster@[^/]+\/node_modules\/paster$/ : /node_modules\/paster$/;
     expect(installed).toMatch(expected);
     expect(statSync(join(installed, 'dist')).mode & 0o222).toBe(0);
   });
 
-  test.skipIf(missing)('creates, checks and serves a project, and writes to nothing of its own', async () => {
+  test.skipIf(missing)('creates, checks and serves a project, without writing to the package', async () => {
     const work = join(home, 'work');
     const created = await paster(['create', 'shop'], work).finished();
     expect(created).toMatchObject({ status: 0, stderr: '' });
-    // The tarball of this paster is where npm has noted; pnpm notes it nowhere.
+    // npm records the tarball from which paster was installed; pnpm does not.
     const tarball = name === 'npm' ? ' ../../paster-[\\d.]+\\.tgz' : '';
     expect(created.stdout).toMatch(new RegExp(`^Next: cd shop && npm install${tarball} && npx paster serve`, 'm'));
     const shop = join(work, 'shop');
@@ -87,10 +87,10 @@ describe.each(MANAGERS)('$name', ({ name, program, args }) => {
     }
   });
 
-  test.skipIf(missing)('has what is declared, and asks for nothing else', async () => {
+  test.skipIf(missing)('imports only declared dependencies', async () => {
     const { status, stderr } = await paster(['points'], join(home, 'work')).finished();
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-    // Parts that import a library, most of them late.
+    // Parts that import a library, most of them lazily.
     const parts = {
       error_page: '',
       proxy_headers: 'trusted_proxies = 127.0.0.1',

@@ -1,4 +1,4 @@
-/** What `npm run build` makes and `npm pack` takes: the package as its users get it. */
+/** The result of `npm run build` and `npm pack`: the package as its users get it. */
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
@@ -11,7 +11,7 @@ import { MANIFEST, pack, project, run } from '../../helpers/programs/installed.t
 import { beforeSuite } from '../../helpers/programs/lifetime.ts';
 import { Program, ROOT } from '../../helpers/programs/program.ts';
 
-/** In bytes; `npm pack` is to stay below. */
+/** The maximum size in bytes of the tarball. */
 const LARGEST_PACKAGE = 620_000;
 
 let tarball: string;
@@ -23,8 +23,8 @@ function filesOf(directory: string): string[] {
   return readdirSync(directory, { recursive: true, encoding: 'utf8' });
 }
 
-describe('what is packed', () => {
-  /** Each file of the package is of one of these. */
+describe('the packed package', () => {
+  /** Each file of the package matches one of these. */
   const EXPECTED = [
     /^package\.json$/,
     /^(?:CHANGELOG|README)\.md$/,
@@ -32,41 +32,41 @@ describe('what is packed', () => {
     /^bin\/paster\.js$/,
     /^dist\/[\w/-]+\.js$/,
     /^dist\/[\w/-]+\.d\.ts$/,
-    // A dot at the beginning would have been left out, or taken for npm's own.
+    // npm would leave out or interpret a name that starts with a dot.
     /^templates\/(?:[\w+-]+\/)*(?:template\.ini|__\w+|[^/._]+\.(?:css|txt|svg)|[^/.][^/]*_tmpl)$/,
   ];
 
-  test('is small, and nothing else', async () => {
+  test('is small, and has only the expected files', async () => {
     const { installed } = await project(tarball);
     expect(statSync(tarball).size).toBeLessThan(LARGEST_PACKAGE);
     const files = filesOf(installed).filter((file) => statSync(join(installed, file)).isFile());
     expect(files.filter((file) => !EXPECTED.some((pattern) => pattern.test(file)))).toEqual([]);
     const needed = ['package.json', 'LICENSE', 'README.md', 'bin/paster.js', 'dist/cli.js', 'dist/index.d.ts'];
     expect(needed.filter((file) => !files.includes(file))).toEqual([]);
-    // No two files of one content: what two templates have, a third has for both.
+    // No two files have the same content: what two templates share is in a third.
     const contents = files
       .filter((file) => !file.startsWith('dist/'))
       .map((file) => readFileSync(join(installed, file)));
     expect(new Set(contents.map((content) => content.toString('latin1'))).size).toBe(contents.length);
   });
 
-  test('has nothing that publint objects to', async () => {
+  test('passes publint', async () => {
     const { buffer } = new Uint8Array(readFileSync(tarball));
     const { messages, pkg } = await publint({ pack: { tarball: buffer }, strict: true });
-    // bin/paster.js begins with #!/bin/sh, and starts Node itself: publint knows Node's own line only.
+    // bin/paster.js begins with #!/bin/sh and starts Node itself; publint knows only the line for Node.
     const others = messages.filter(({ code, path }) => code !== 'BIN_FILE_NOT_EXECUTABLE' || path[0] !== 'bin');
     expect(others.map((message) => formatMessage(message, pkg))).toEqual([]);
   });
 
-  test('has types wherever it is resolved', async () => {
+  test('has types for every way to resolve it', async () => {
     const found = await checkPackage(createPackageFromTarballData(new Uint8Array(readFileSync(tarball))));
     expect(found.types).toEqual({ kind: 'included' });
     const problems = found.types === false ? [] : found.problems;
-    // `require` loads it as well: Node does that with modules since 20.19, the oldest that paster runs on.
+    // `require` loads it as well: Node supports that for modules since 20.19, the oldest version that paster supports.
     expect(problems.filter(({ kind }) => kind !== 'CJSResolvesToESM')).toEqual([]);
   });
 
-  /** Every name of the API, and what programs do with some of them. */
+  /** Every name of the API, and how programs use some of them. */
   const CONSUMER = `import { createServer, type RequestListener } from 'node:http';
 import * as paster from 'paster';
 import { type App, type AppLike, ConfigError, type Filter, type Loader, type Running, type Settings } from 'paster';
@@ -94,12 +94,12 @@ try {
 } catch (error) {
   if (error instanceof ConfigError) console.log(error.location?.line.toFixed());
 }
-// @ts-expect-error: a name of the wrong type, so that any-typed declarations show.
+// @ts-expect-error: a name of the wrong type, which reveals any-typed declarations.
 paster.asInt({});
 // @ts-expect-error: the same for an application.
 paster.loadApp(1);
 `;
-  /** The newest, and an older one, which attw brings along; it takes its time. */
+  /** The newest compiler, and an older one that attw depends on; each takes a while. */
   const COMPILERS = [
     ['typescript/bin/tsc', 'node16', 'node16'],
     ['typescript/bin/tsc', 'nodenext', 'nodenext'],
@@ -107,13 +107,13 @@ paster.loadApp(1);
     ['@arethetypeswrong/core/node_modules/typescript/bin/tsc', 'nodenext', 'nodenext'],
   ] as const;
 
-  test.each(COMPILERS)('is right for %s with module %s and resolution %s', async (compiler, module, resolution) => {
+  test.each(COMPILERS)('type checks with %s, module %s and resolution %s', async (compiler, module, resolution) => {
     const { directory } = await project(tarball, { 'consumer.ts': CONSUMER }, ['@types/node']);
     const { status, stdout } = await new Program(
       process.execPath,
       [
         ...[join(ROOT, 'node_modules', compiler), '--noEmit', '--strict', '--types', 'node'],
-        // All declarations but those of JavaScript and the browser, which are the compiler's own.
+        // All declarations except those of JavaScript and the browser, which belong to the compiler.
         ...['--skipLibCheck', 'false', '--skipDefaultLibCheck'],
         ...['--target', 'es2022', '--module', module, '--moduleResolution', resolution],
         ...['--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess', 'consumer.ts'],
@@ -157,7 +157,7 @@ test('importing the library needs only the files that load an application, and a
   expect(await runs('import.js')).toMatchObject({ stdout: 'function\n', stderr: '' });
 });
 
-test('the library loads its parts when they are called for, also while others load them', async () => {
+test('the library loads its parts on their first call, even while others are being loaded', async () => {
   const { directory } = await project(tarball, {
     'app.ini': '[app]\nuse = npm:paster#test\nfilter-with = gzip\n[filter:gzip]\nuse = npm:paster#gzip\n',
     'parts.js': `import { gzip, health, loadApp, makeTranslogger } from 'paster';
@@ -174,11 +174,11 @@ test('the library loads its parts when they are called for, also while others lo
   expect(stdout.split('\n')).toEqual(['gzip 0 function function function', 'function undefined', '']);
 });
 
-test('the library has its names, and its errors theirs', async () => {
+test('the library exports the same names, and its errors have their own', async () => {
   const { directory } = await project(tarball, {
     'names.js': `import * as paster from 'paster';
       console.log(Object.keys(paster).sort().join(' '));
-      // A function loads its module before it tells its settings.
+      // A function loads its module before it reads its settings.
       for (const value of Object.values(paster)) void value.settings;
       try { paster.parseIni('lost', 'x.ini'); } catch (error) {
         console.log(error.name, error.code, error instanceof paster.PasterError, error.location.line);
@@ -195,7 +195,7 @@ test('the library has its names, and its errors theirs', async () => {
   ]);
 });
 
-test('a worker of an installed paster serves, and says where an application fails', async () => {
+test('a worker of an installed paster serves, and reports the place of an error in the application', async () => {
   const { directory } = await project(tarball, {
     'main.ini': '[app:main]\nuse = module:./app.js\n[server:main]\nuse = npm:paster#http\nport = 0\nworkers = 1\n',
     'app.js': `export default (req, res) => {
@@ -213,12 +213,12 @@ test('a worker of an installed paster serves, and says where an application fail
   expect(paster.output).toContain(`${directory}/app.js:3`);
 });
 
-test('an error in the types keeps the build from writing anything, and a build removes files that it does not write', async () => {
+test('a type error prevents the build from writing anything, and a build removes files that it does not write', async () => {
   const copy = temporaryDirectory();
   for (const name of ['package.json', 'rolldown.config.ts', 'tsconfig.json', 'tsconfig.build.json']) {
     cpSync(join(ROOT, name), join(copy, name));
   }
-  // Of the sources only the names: those themselves are built before the tests.
+  // Only the names of the sources, which are built before the tests.
   const names = filesOf(join(ROOT, 'src')).filter((file) => file.endsWith('.ts'));
   const sources = names.map((name) => `src/${name}`);
   writeFiles(copy, Object.fromEntries(sources.map((path) => [path, `export const path = '${path}';\n`])));

@@ -1,4 +1,4 @@
-/** FIFOs, devices and directories where paster reads a file when it starts: it must not wait for a writer. */
+/** FIFOs, devices and directories in place of a file that paster reads when it starts: it must not wait for a writer. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

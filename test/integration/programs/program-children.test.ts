@@ -1,4 +1,4 @@
-/** Worker threads and child processes of a program: their ports would be past the filters of the INI file. */
+/** Worker threads and child processes of a program: their ports would bypass the filters of the INI file. */
 import { dirname } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
@@ -42,7 +42,7 @@ describe('a thread that calls listen()', () => {
       /server\.cjs:7:\d+: calls listen\(\) on port \d+ in a worker thread/,
     ],
     ['of an ES module', 'server.mjs', MODULE, /server\.mjs:7:\d+: calls listen\(\) on port \d+ in a worker thread/],
-    ['with a text as its code', 'server.cjs', TEXT, /calls listen\(\) on port \d+ in a worker thread/],
+    ['with its code as text', 'server.cjs', TEXT, /calls listen\(\) on port \d+ in a worker thread/],
     ['that another thread starts', 'server.cjs', NESTED, /server\.cjs:7:\d+: calls listen\(\) on port \d+/],
   ])('is refused with its place: %s', async (_how, name, source, message) => {
     const port = await freePort();
@@ -72,7 +72,7 @@ describe('a thread that calls listen()', () => {
   });
 });
 
-/** A program that starts its own file again. */
+/** A program that starts itself again as a child process. */
 const parent = (start: string): string => `const childProcess = require('node:child_process');
 const { createServer } = require('node:http');
 if (process.argv[2] !== 'child') {
@@ -91,12 +91,15 @@ const INHERIT = "{ stdio: 'inherit' }";
 describe('a child process that calls listen()', () => {
   test.each([
     ['fork', FORK],
-    ['fork with options of its own', "childProcess.fork(__filename, ['child'], { execArgv: [], env: {} })"],
-    ['fork with null for what is not set', "childProcess.fork(__filename, ['child'], { execArgv: null, env: null })"],
+    ['fork with its own options', "childProcess.fork(__filename, ['child'], { execArgv: [], env: {} })"],
+    [
+      'fork with null for options that are not set',
+      "childProcess.fork(__filename, ['child'], { execArgv: null, env: null })",
+    ],
     ['spawn with the path of Node', `childProcess.spawn(process.execPath, [__filename, 'child'], ${INHERIT})`],
     ['spawn with the name of Node', `childProcess.spawn('node', [__filename, 'child'], ${INHERIT})`],
     [
-      'spawn with null for what is not set',
+      'spawn with null for options that are not set',
       `childProcess.spawn('node', [__filename, 'child'], { env: null, stdio: 'inherit' })`,
     ],
   ])('is refused with its place: %s', async (_how, start) => {

@@ -22,15 +22,15 @@ server.on('upgrade', (req, socket) => socket.end());
 describe('a program that stops listening', () => {
   test.each([
     [
-      'by a signal of listen()',
+      'by the AbortSignal of listen()',
       'const c = new AbortController(); const stop = () => c.abort();\nserver.listen({ port: 3000, signal: c.signal });',
     ],
     [
-      'by a signal that has been aborted',
+      'by an AbortSignal that has been aborted',
       'const stop = () => {};\nserver.listen({ port: 3000, signal: AbortSignal.abort() });',
     ],
     ['by server.close()', 'const stop = () => server.close();\nserver.listen(3000);'],
-  ])('gets no more requests: %s', async (_how, rest) => {
+  ])('receives no more requests: %s', async (_how, rest) => {
     const program = await serve(['x.ini'], { cwd: project(SERVER + rest) });
     await fetch(`${program.url}/stop`);
     await program.says(/has closed/);
@@ -54,7 +54,7 @@ server.on('close', () => clearInterval(open));`;
     expect(stderr).not.toContain('503');
   });
 
-  test('is served again by another server that listens', async () => {
+  test('is served again if another server listens', async () => {
     const rest = `server.listen(3000);
 function stop() {
   server.close(() => require('node:http').createServer((req, res) => res.end('another')).listen(3000));
@@ -66,7 +66,7 @@ function stop() {
   });
 });
 
-test('a handler of TERM that never settles does not keep a command', async () => {
+test('a TERM handler that never settles does not keep a command running', async () => {
   const rest = "server.listen(3000);\nprocess.on('SIGTERM', () => new Promise(() => setInterval(() => {}, 1000)));";
   const { status, stdout, stderr } = await paster(['request', 'x.ini', '/'], {
     cwd: project(SERVER + rest),

@@ -1,4 +1,4 @@
-/** Programs and modules in files and directories of any name. */
+/** Programs and modules in files and directories with any name. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -28,7 +28,7 @@ test.each(['server.cts', 'server.ts'])('require.main is the module of a program 
   expect(stdout).toBe('.');
 });
 
-/** Characters that mean something in a URL, an INI file or a pattern. */
+/** Characters with a meaning in a URL, an INI file or a pattern. */
 const NAMES = ['a#b', '#a', 'a%20b', 'a%b', 'a?b', 'a b', 'a:b', '[a]{b}', 'äö'];
 
 describe.each(NAMES)('a name such as %s', (name) => {
@@ -54,7 +54,7 @@ describe.each(NAMES)('a name such as %s', (name) => {
     expect((await paster(['request', 'x.ini', '/'], { cwd }).finished()).stdout).toBe(body);
   });
 
-  test('works without an INI file, and in that of create', async () => {
+  test('works without an INI file, and in the INI file of create', async () => {
     const cwd = directory();
     const { url } = await serve([`./${name}.cjs`, '--port', '0'], { cwd });
     expect(await (await fetch(url)).text()).toBe('true');
@@ -67,7 +67,7 @@ describe.each(NAMES)('a name such as %s', (name) => {
     await eventually(async () => (await (await fetch(created.url)).text()) === 'edited true');
   });
 
-  test('is right in the place of an error', async () => {
+  test('is correct in the place of an error', async () => {
     const { stderr } = await paster(['request', `module:./${name}.listening.mjs`, '/'], {
       cwd: directory(),
     }).finished();

@@ -1,4 +1,4 @@
-/** Programs that listen by themselves, served by `listen:` through the filters and the server of an INI file. */
+/** Programs that call listen() themselves, served by `listen:` through the filters and the server of an INI file. */
 import { once } from 'node:events';
 import { symlinkSync, writeFileSync } from 'node:fs';
 import { Agent, get, type IncomingMessage } from 'node:http';
@@ -10,7 +10,7 @@ import { eventually, paster, ROOT, serve } from '../../helpers/programs/program.
 
 const PORT = '[server:main]\nuse = npm:paster#http\nport = 0\n';
 
-/** A directory with a program and an INI file that serves it; packages are those of this project. */
+/** A directory with a program and an INI file that serves it; its packages are those of this project. */
 function project(files: Record<string, string>, settings = '', server = ''): string {
   const [program] = Object.keys(files);
   return temporaryDirectory({
@@ -31,13 +31,13 @@ server.listen(3000);
 `;
 
 describe('listen:', () => {
-  test('runs a CommonJS program as node does, and tells it the address that clients reach', async () => {
+  test('runs a CommonJS program like node, and reports the address that clients connect to', async () => {
     const directory = project({ 'server.js': ECHO }, 'args = --a b');
     const { url } = await serve(['x.ini'], { cwd: directory });
     expect(await ask(`${url}/x?y`)).toBe(`true /x?y ${new URL(url).port} --a,b`);
   });
 
-  test('runs an ES module that listens after it has awaited something', async () => {
+  test('runs an ES module that listens after an await', async () => {
     const source = `import { createServer } from 'node:http';
       await new Promise((resolve) => setTimeout(resolve, 20));
       createServer((req, res) => res.end('late')).listen(process.env.PORT ?? 3000, '0.0.0.0');`;
@@ -58,7 +58,7 @@ describe('listen:', () => {
     ['', "server.on('request', (req, res) => res.end('it'));"],
     [', once it listens', "server.once('listening', () => server.on('request', (req, res) => res.end('it')));"],
     [', later', "setTimeout(() => server.on('request', (req, res) => res.end('it')), 50);"],
-  ])('serves a server that gets its handler after listen()%s', async (_when, source) => {
+  ])('serves a server whose handler is set after listen()%s', async (_when, source) => {
     const program = `const server = require('node:http').createServer();\nserver.listen(3000);\n${source}`;
     expect(await bodyOf(project({ 'server.js': program }))).toBe('it');
   });
@@ -71,7 +71,7 @@ describe('listen:', () => {
       "require('node:http2').createServer().on('stream', (stream) => stream.end()).listen(3001);",
       'the program listens on port 3001, but has no server there that handles "request" events',
     ],
-  ])('says what a program lacks: %s', async (source, hint) => {
+  ])('reports what a program lacks: %s', async (source, hint) => {
     const { status, stderr } = await paster(['serve', 'x.ini'], { cwd: project({ 'server.js': source }) }).finished();
     expect([status, stderr]).toEqual([
       1,
@@ -95,7 +95,7 @@ describe('listen:', () => {
       "require('node:http').createServer((req, res) => res.writeHead(500).end()).listen(3000);",
       'the program listens, but is not ready after 1 s (ready: it is when /health responds with a status below 400',
     ],
-  ])('says at start_timeout what a program has not done: %s%s', async (setting, source, message) => {
+  ])('reports at start_timeout what a program has not done: %s%s', async (setting, source, message) => {
     const cwd = project({ 'server.js': source }, setting, 'workers = 1\nstart_timeout = 1\n');
     const { status, stderr } = await paster(['serve', 'x.ini'], { cwd }).finished();
     expect([status, stderr]).toEqual([
@@ -104,7 +104,7 @@ describe('listen:', () => {
     ]);
   });
 
-  test('says so without workers too, and goes on to wait', async () => {
+  test('reports it without workers too, and keeps waiting', async () => {
     const listen = "require('node:http').createServer((req, res) => res.end('it')).listen(3000)";
     const source = `const timer = setInterval(() => { if (require('node:fs').existsSync('go')) { clearInterval(timer); ${listen}; } }, 20);`;
     const cwd = project({ 'server.js': source }, '', 'start_timeout = 1\n');
@@ -128,7 +128,7 @@ describe('listen:', () => {
     expect(await bodyOf(project({ 'server.cjs': source }))).toBe('it');
   });
 
-  test.each(['http', 'https', 'http2'])('keeps connections to a program that uses node:%s', async (name) => {
+  test.each(['http', 'https', 'http2'])('keeps connections open to a program that uses node:%s', async (name) => {
     const create = name === 'http2' ? 'createSecureServer' : 'createServer';
     const source = `require('node:${name}').${create}({}, (req, res) => res.end('it')).listen(3443);`;
     const { url } = await serve(['x.ini'], { cwd: project({ 'server.js': source }) });
@@ -144,7 +144,7 @@ describe('listen:', () => {
     expect(reused).toEqual([false, true]);
   });
 
-  test('opens no port but that of the INI file, unless it is told to', async () => {
+  test('opens no port except that of the INI file, unless listen_others is set', async () => {
     const source = `const { createServer } = require('node:http');
       createServer((req, res) => res.end('first')).listen(0);
       const other = createServer((req, res) => res.end('other'));
@@ -158,7 +158,7 @@ describe('listen:', () => {
     expect(await ask(`http://127.0.0.1:${port}/`)).toBe('other');
   });
 
-  test('takes the server of the port that is named', async () => {
+  test('serves the server with the port that is set', async () => {
     const source = `const { createServer } = require('node:http');
       createServer((req, res) => res.end('admin')).listen(9000);
       createServer((req, res) => res.end('site')).listen(3000);`;
@@ -172,7 +172,7 @@ describe('listen:', () => {
     expect(await bodyOf(project({ 'server.js': source }, `ready = ${ready}`))).toBe('200');
   });
 
-  test.each([[], ['debug=true'], ['--reload']])('hands WebSockets to the program: %j', async (...options) => {
+  test.each([[], ['debug=true'], ['--reload']])('forwards WebSockets to the program: %j', async (...options) => {
     const source = `const { WebSocketServer } = require(${q('ws')});
       const server = require('node:http').createServer();
       server.on('request', (req, res) => res.end('plain'));
@@ -187,7 +187,7 @@ describe('listen:', () => {
     socket.terminate();
   });
 
-  test.each(['', '-w 2'])('calls the program’s handlers of TERM when its requests have ended %s', async (workers) => {
+  test.each(['', '-w 2'])('calls the program’s TERM handlers when its requests have ended %s', async (workers) => {
     const source = `const server = require('node:http').createServer((req, res) => setTimeout(() => res.end('done'), 300));
       server.listen(3000);
       process.on('SIGTERM', () => {
@@ -226,7 +226,7 @@ describe('listen:', () => {
     },
   );
 
-  test('says what to do for a program that forks other files with node:cluster', async () => {
+  test('reports what to do for a program that forks other files with node:cluster', async () => {
     const source = `const cluster = require('node:cluster'); cluster.setupPrimary?.({ exec: 'worker.js' }); cluster.fork();`;
     const { status, stderr } = await paster(['serve', 'x.ini'], { cwd: project({ 'server.js': source }) }).finished();
     expect(status).not.toBe(0);
@@ -238,7 +238,7 @@ describe('listen:', () => {
     ['', 'listen(18433)', ''],
     ['', 'listen({ port: 18433, exclusive: true })', ''],
     ['cluster.schedulingPolicy = cluster.SCHED_NONE;', 'listen(18433)', ''],
-  ])('opens no port for forks that another file of the program makes: %s %s %s', async (before, listen, settings) => {
+  ])('opens no port for forks of another file of the program: %s %s %s', async (before, listen, settings) => {
     const forks = `const cluster = require('cluster');
       ${before}
       if (cluster.isPrimary) cluster.fork();
@@ -271,7 +271,7 @@ describe('listen:', () => {
     expect(program.output).not.toContain('is not opened');
   });
 
-  test('resolves packages behind symbolic links as node does, also those that the program imports later', async () => {
+  test('resolves packages behind symbolic links like node, even if the program imports them later', async () => {
     const cwd = project({
       'server.mjs': `import { createServer } from 'node:http';
         import 'linked';
@@ -285,7 +285,7 @@ describe('listen:', () => {
     expect(await ask(url)).toMatch(/\/store\/linked\/later\.js$/);
   });
 
-  test('lets a program end itself by a signal, which does not end the command', async () => {
+  test('a program may end itself by a signal, without ending the command', async () => {
     const source = `require('node:http').createServer((req, res) => res.end('it')).listen(3000);
       process.once('SIGTERM', () => process.kill(process.pid, 'SIGTERM'));`;
     const { status, stdout } = await paster(['request', 'x.ini', '/'], {
@@ -294,7 +294,7 @@ describe('listen:', () => {
     expect([status, stdout]).toEqual([0, 'it']);
   });
 
-  test('shows a program its own handlers of signals, and removes only those', async () => {
+  test('a program sees only its own signal handlers, and removes only those', async () => {
     const source = `require('node:http').createServer((req, res) => {
         res.end([process.listenerCount('SIGTERM'), process.listeners('SIGTERM').length, process.listenerCount('SIGINT')].join());
       }).listen(3000);
@@ -309,7 +309,7 @@ describe('listen:', () => {
     expect(stdout).not.toContain('int at the program');
   });
 
-  test.each(['', '-w 2'])('waits for what the handlers of TERM do later %s', async (workers) => {
+  test.each(['', '-w 2'])('waits for asynchronous work of TERM handlers %s', async (workers) => {
     const source = `require('node:http').createServer((req, res) => res.end('it')).listen(3000);
       process.on('SIGTERM', () => setTimeout(() => { console.log('flushed'); process.exit(0); }, 600));`;
     const cwd = project({ 'server.js': source });
@@ -319,8 +319,10 @@ describe('listen:', () => {
     expect(stdout + stderr).toContain('flushed');
   });
 
-  test.each(['', '-w 1'])('lets a program say goodbye to its WebSockets before they close %s', async (workers) => {
-    const source = `const { WebSocketServer } = require(${q('ws')});
+  test.each(['', '-w 1'])(
+    'lets a program send last messages on its WebSockets before they close %s',
+    async (workers) => {
+      const source = `const { WebSocketServer } = require(${q('ws')});
       const server = require('node:http').createServer();
       const sockets = new WebSocketServer({ server });
       server.listen(3000);
@@ -332,21 +334,22 @@ describe('listen:', () => {
         }
         server.close(() => process.exit(0));
       });`;
-    const cwd = project({ 'server.js': source });
-    const program = await serve(['x.ini', ...workers.split(' ').filter(Boolean)], { cwd });
-    const socket = new WebSocket(program.url.replace('http', 'ws'));
-    await once(socket, 'open');
-    const message = once(socket, 'message');
-    const closed = once(socket, 'close');
-    const { status } = await program.kill('SIGTERM');
-    expect([status, String((await message)[0]), (await closed).map(String)]).toEqual([
-      0,
-      'goodbye',
-      ['4001', 'come back'],
-    ]);
-  });
+      const cwd = project({ 'server.js': source });
+      const program = await serve(['x.ini', ...workers.split(' ').filter(Boolean)], { cwd });
+      const socket = new WebSocket(program.url.replace('http', 'ws'));
+      await once(socket, 'open');
+      const message = once(socket, 'message');
+      const closed = once(socket, 'close');
+      const { status } = await program.kill('SIGTERM');
+      expect([status, String((await message)[0]), (await closed).map(String)]).toEqual([
+        0,
+        'goodbye',
+        ['4001', 'come back'],
+      ]);
+    },
+  );
 
-  test('lets a program end long polls of Socket.IO when it is to end', async () => {
+  test('lets a program end long polls of Socket.IO when it stops', async () => {
     const source = `const polls = new Set();
       require('node:http').createServer((req, res) => polls.add(res) && res.write('open ')).listen(3000);
       process.on('SIGTERM', () => polls.forEach((each) => each.end('closed')));`;
@@ -356,7 +359,7 @@ describe('listen:', () => {
     expect([body, status]).toEqual(['open closed', 0]);
   });
 
-  test('keeps the channel to its supervisor to itself', async () => {
+  test('hides the channel to the supervisor from the program', async () => {
     const source = `process.removeAllListeners('message');
       process.removeAllListeners('disconnect');
       const messages = [];
@@ -366,13 +369,13 @@ describe('listen:', () => {
     const program = await serve(['x.ini', '-w', '1'], { cwd: project({ 'server.js': source }) });
     const first = await ask(program.url);
     expect(first).toMatch(/^\d+\[\]$/);
-    // The supervisor asks the worker.
+    // The supervisor queries the worker.
     program.child.kill('SIGWINCH');
     await program.says(/^worker \d+, up/m);
     expect(await ask(program.url)).toBe(first);
     program.child.kill('SIGHUP');
     await program.says(/^reloaded$/m);
-    // A kept connection may still belong to the old worker.
+    // A keep-alive connection may still belong to the old worker.
     await eventually(async () => (await ask(program.url)) !== first);
   });
 
@@ -389,7 +392,7 @@ async function ask(url: string): Promise<string> {
   return (await fetch(url)).text();
 }
 
-/** The path of one of this project's packages, as a string of JavaScript. */
+/** The path of one of this project's packages, as a JavaScript string. */
 function q(name: string): string {
   return JSON.stringify(join(ROOT, 'node_modules', name));
 }

@@ -1,4 +1,4 @@
-/** Applications that call listen() by themselves although an INI file serves them by another scheme than `listen:`. */
+/** Applications that call listen() themselves although the INI file does not serve them by `listen:`. */
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
 import { paster, serve } from '../../helpers/programs/program.ts';
@@ -8,14 +8,14 @@ const PORT = '[server:main]\nuse = npm:paster#http\nport = 0\n';
 describe('an application that calls listen() by itself', () => {
   const APP = `const app = (req, res) => res.end('app');\nmodule.exports = app;\n\nrequire('node:http').createServer(app).listen(18431);\n`;
 
-  test('is refused too if its server gets its handler later', async () => {
+  test('is refused even if its server gets its handler later', async () => {
     const source = APP.replace('createServer(app).listen(18431)', 'createServer().listen(18431).on("request", app)');
     const directory = temporaryDirectory({ 'app.js': source, 'x.ini': `[app:main]\nuse = module:./app.js\n${PORT}` });
     const { status, stdout } = await paster(['check', 'x.ini'], { cwd: directory }).finished();
     expect([status, stdout]).toEqual([2, expect.stringContaining('calls listen() on port 18431 by itself')]);
   });
 
-  /** An application whose framework calls listen() of a server that it makes, as that of Nest and LoopBack do. */
+  /** An application whose framework calls listen() of a server that it creates, like Nest and LoopBack. */
   const FRAMEWORK = `const { createServer } = require('node:http');
 exports.start = async (app) => {
   await null;
@@ -25,13 +25,9 @@ exports.wait = require('node:timers/promises').setTimeout;
 `;
 
   test.each([
-    ['which it waits for', 'await start(app);', /^paster: app\.js:4:\d+: /],
-    [
-      'which it does not wait for',
-      '(async () => { await start(app); })();\n  await wait(50);',
-      /^paster: app\.js:4:\d+: /,
-    ],
-    ['in code without a place', 'start(app).catch(() => {});\n  await wait(50);', /^paster: x\.ini:1:1: /],
+    ['awaited', 'await start(app);', /^paster: app\.js:4:\d+: /],
+    ['not awaited', '(async () => { await start(app); })();\n  await wait(50);', /^paster: app\.js:4:\d+: /],
+    ['in code without a file', 'start(app).catch(() => {});\n  await wait(50);', /^paster: x\.ini:1:1: /],
   ])('is refused if its framework listens, %s', async (_how, starting, place) => {
     const source = `const { start, wait } = require('framework');
 const app = (req, res) => res.end('app');
@@ -51,7 +47,7 @@ module.exports = (async () => {
     expect(stderr).toContain('[app:main] calls listen() on port 18431 by itself (write use = listen:');
   });
 
-  test.each(['', 'workers = 1\n'])('later opens no port, which is reported: %j', async (workers) => {
+  test.each(['', 'workers = 1\n'])('opens no port if it calls listen() later, and is reported: %j', async (workers) => {
     const source = `const app = (req, res) => res.end('app');
 module.exports = app;
 setTimeout(() => require('node:http').createServer(app).listen(18432, () => console.log('it listens')), 10);

@@ -1,4 +1,4 @@
-/** WebSockets of hot reload that development servers expect on a server or a port of their own: they pass paster's port and filters. */
+/** WebSockets of hot reload, for which development servers expect their own server or port: they pass paster's port and filters. */
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { eventually, ROOT, serve } from '../../helpers/programs/program.ts';
 const SERVER = '[server:main]\nuse = npm:paster#http\nport = 0\n';
 const WS = JSON.stringify(join(ROOT, 'node_modules/ws/index.js'));
 
-/** The first message, or the status of the refusal. */
+/** The first message, or the status if the upgrade is refused. */
 async function greeting(url: string, protocol: string[], headers: Record<string, string> = {}): Promise<string> {
   const socket = new WebSocket(url.replace('http', 'ws'), protocol, { headers });
   const refused = once(socket, 'unexpected-response').then(([, response]) => String(response.statusCode));
@@ -22,7 +22,7 @@ async function greeting(url: string, protocol: string[], headers: Record<string,
 }
 
 describe('Vite in middleware mode', () => {
-  /** What Vite does there: a server of its own on port 24678, whose number is in the client, before the program listens. */
+  /** What Vite does in this mode: its own server on port 24678, which its client knows, before the program listens. */
   const VITE = `const { createServer } = require('node:http');
     const { WebSocketServer } = require(${WS});
     exports.createServer = (port) => {
@@ -49,7 +49,7 @@ describe('Vite in middleware mode', () => {
       }),
     });
 
-  test('has its WebSocket on the port of the page, and its client connects there', async () => {
+  test('has its WebSocket on the port of the page, where its client connects', async () => {
     const { url, output } = await start(PROGRAM);
     expect(await (await fetch(url)).text()).toBe('page');
     expect(await greeting(url, ['vite-hmr'])).toBe('from Vite');
@@ -59,7 +59,7 @@ describe('Vite in middleware mode', () => {
     expect(output).not.toContain('is not opened');
   });
 
-  test('has it beside WebSockets of the program, once its client was loaded', async () => {
+  test('has it next to WebSockets of the program, once its client has been loaded', async () => {
     const { url } = await start(`${PROGRAM.slice(0, PROGRAM.lastIndexOf('.listen'))}.on('upgrade', (...args) => {
       new (require(${WS}).WebSocketServer)({ noServer: true }).handleUpgrade(...args, (socket) => socket.send('own'));
     }).listen(5173);`);
@@ -102,7 +102,7 @@ users = ada:{SHA}EfatjsUqKYSrqv18O1FlA3hcIHI=
 ${SERVER}`,
   };
 
-  test.each(['call:./app.js:makeApp', 'listen:./server.js'])('as %s', async (use) => {
+  test.each(['call:./app.js:makeApp', 'listen:./server.js'])('works as %s', async (use) => {
     const cwd = temporaryDirectory(FILES);
     writeFileSync(join(cwd, 'x.ini'), `[app:next]\nuse = ${use}\nfilter-with = auth\n${FILES['x.ini']}`);
     const { url } = await serve(['x.ini'], { cwd });
@@ -114,7 +114,7 @@ ${SERVER}`,
   });
 });
 
-test('a server for the program’s own processes, on a Unix socket among the temporary files, is opened', async () => {
+test('a program may open a server for its own processes, on a Unix socket in the temporary directory', async () => {
   const cwd = temporaryDirectory({
     'server.js': `const net = require('node:net');
       const path = require('node:path').join(require('node:os').tmpdir(), 'ipc-' + process.pid);

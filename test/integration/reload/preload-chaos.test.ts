@@ -1,4 +1,4 @@
-/** Random edits, breaks and repairs of a project under `serve --reload`: each response is that of a cold process. */
+/** Random edits, errors and repairs of a project under `serve --reload`: each response equals that of a cold process. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,7 +9,7 @@ import { temporaryDirectory } from '../../helpers/directory.ts';
 import { eventually, type Program, serve } from '../../helpers/programs/program.ts';
 
 const MODULES = 20;
-/** `PASTER_CHAOS_EDITS=200` for a long run, `PASTER_CHAOS_SEED` for the same edits again. */
+/** `PASTER_CHAOS_EDITS=200` makes a long run, `PASTER_CHAOS_SEED` repeats the same edits. */
 const EDITS = Number(process.env['PASTER_CHAOS_EDITS'] ?? 40);
 const SEED = Number(process.env['PASTER_CHAOS_SEED'] ?? Date.now() % 1_000_000);
 
@@ -31,7 +31,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
 const PART = `${note('deferred/part')}log.push(process.env.CHAOS_MODE ?? 'none', globalThis.chaos ?? 'none');\n`;
 
 const USUAL_START = "import { defer } from 'defers';\nexport const start = defer;";
-/** Other code that the factory may have. */
+/** Other code that the factory may contain. */
 const STARTS = [
   "import 'defers';\nexport const start = () => {};",
   "import { defer } from 'defers';\nawait defer();\nexport const start = defer;",
@@ -39,7 +39,7 @@ const STARTS = [
   "import { defer } from 'defers';\nexport const start = () => import('alpha').then(defer);",
   "import { defer } from 'defers';\nexport const start = () => defer().then(() => import('./start-later.js'));",
 ];
-/** With this code, `deferred` is never imported ahead again. */
+/** With this code, `deferred` is no longer imported ahead. */
 const LAST_START =
   "import { defer } from 'defers';\nexport const start = () => (process.env.CHAOS_MODE = 'start', defer());";
 
@@ -74,7 +74,7 @@ class Random {
   }
 }
 
-/** A thread has globals, modules and variables of its own, as a process has, and starts sooner. */
+/** A thread has its own globals, modules and variables, like a process, and starts sooner. */
 const COLD = `const { parentPort, workerData } = require('node:worker_threads');
 import(workerData).then(({ makeApp }) => makeApp()).then((app) => app({}, { end: (text) => parentPort.postMessage(text) }));`;
 
@@ -101,7 +101,7 @@ const PART_MS = 80;
 const SPARE_IS_READY = /has imported \d+ packages? ahead|has no packages to import ahead/;
 const MOST_MS = 3000;
 
-/** There may be nothing to wait for: a spare worker that was ready before, and was not used. */
+/** There may be nothing to wait for: a spare worker that was ready earlier, and has not been used. */
 async function spareIsReady(program: Program): Promise<void> {
   const until = performance.now() + MOST_MS;
   while (performance.now() < until) {
@@ -141,7 +141,7 @@ test(`${EDITS} edits, seed ${SEED}`, { timeout: 30_000 + EDITS * 15_000 }, async
   writeFileSync(join(directory, 'start-later.js'), "import 'beta';\n");
   writeFileSync(join(directory, 'start.js'), USUAL_START);
   const modules = Array.from({ length: MODULES }, (_each, index): Module => {
-    // Each module is imported by the one of half its number.
+    // Each module is imported by the one with half its number.
     const children = [index * 2 + 1, index * 2 + 2].filter((child) => child < MODULES);
     const packages = index % 3 === 0 ? [random.pick(Object.keys(PACKAGES).slice(1, 5))] : [];
     return { version: 0, packages, children, code: '', isBroken: false };
@@ -164,7 +164,7 @@ test(`${EDITS} edits, seed ${SEED}`, { timeout: 30_000 + EDITS * 15_000 }, async
     module.version++;
     module.isBroken = broken < 0 && random.below(8) === 0;
     const isEarly = edit < EDITS / 3;
-    // Later, what modules change may keep packages from being imported ahead.
+    // Later, changes by modules may prevent packages from being imported ahead.
     switch (isEarly ? 4 : random.below(7)) {
       case 0:
         module.packages = [...module.packages, random.pick(Object.keys(PACKAGES))];
@@ -190,7 +190,7 @@ test(`${EDITS} edits, seed ${SEED}`, { timeout: 30_000 + EDITS * 15_000 }, async
     const { length } = program.output;
     save(index);
     const expected = module.isBroken ? undefined : cold();
-    // A request now and then would take more of the processors than the reload.
+    // Requests in between would take more processor time than the reload.
     await eventually(() => (module.isBroken ? /SyntaxError/ : /reloaded in/).test(program.output.slice(length)));
     if (module.isBroken) await eventually(async () => (await ask()).includes('SyntaxError'));
     else {
@@ -201,7 +201,7 @@ test(`${EDITS} edits, seed ${SEED}`, { timeout: 30_000 + EDITS * 15_000 }, async
       });
       expect(body, `edit ${edit}`).toBe(await expected);
     }
-    // At times the spare worker has imported everything by the next edit, at times a part, at times nothing.
+    // By the next edit the spare worker has imported everything, a part, or nothing.
     const pause = random.below(3);
     if (pause === 0) await spareIsReady(program);
     else await sleep((pause - 1) * PART_MS);

@@ -1,4 +1,4 @@
-/** Packages that only a condition, a caught error or a computed name leads to: what is served after an edit is what a cold start shows. */
+/** Packages that are imported only by a condition, after a caught error or by a computed name: after an edit the response equals that of a cold start. */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ port = 0
 const COLD =
   'import(process.argv[1]).then(({ makeApp }) => makeApp()).then((app) => app({}, { end: (text) => { process.stdout.write(text); process.exit(); } }))';
 
-/** What a process answers that has loaded nothing before. */
+/** The response of a process that has loaded nothing before. */
 function coldResponse(directory: string): string {
   return execFileSync(process.execPath, ['-e', COLD, join(directory, 'app.js')], { cwd: directory, encoding: 'utf8' });
 }
@@ -84,7 +84,7 @@ const MODULES: Readonly<Record<string, Versions>> = {
     ...module(`import './inner.js';\nimport 'first';\nawait import('plug-${name}');\n`),
     'inner.js': "await import('last');",
   })),
-  'a function that is called while modules are evaluated': ['a', 'b'].map((name) => ({
+  'a function called while modules are evaluated': ['a', 'b'].map((name) => ({
     ...module(`import { load } from './inner.js';\nawait load('${name}');\nawait import('last');`),
     'inner.js': "export const load = (which) => (which === 'a' ? import('plug-a') : import('plug-b'));",
   })),
@@ -107,7 +107,7 @@ const MODULES: Readonly<Record<string, Versions>> = {
     'a.js': "import 'plug-a';",
     'b.js': "import 'plug-b';",
   })),
-  'an error half-way that is caught': ["throw new Error('half-way');", ''].map((code) => ({
+  'a caught error half-way': ["throw new Error('half-way');", ''].map((code) => ({
     ...module("import 'first';\nawait import('./inner.js').catch(() => {});\nawait import('last');"),
     'inner.js': "import 'plug-a';\nimport './half.js';\nimport 'plug-b';",
     'half.js': code,
@@ -134,14 +134,14 @@ const SCRIPTS: Readonly<Record<string, Versions>> = {
       `${which(name)}require('first');\nif (which === 'a') require('plug-a');\nelse require('plug-b');\nrequire('last');`,
     ),
   ),
-  'a function that is called while modules are evaluated': ['a', 'b'].map((name) => ({
+  'a function called while modules are evaluated': ['a', 'b'].map((name) => ({
     ...script(`const { load } = require('./inner.js');\nload('${name}');\nrequire('last');`),
     'inner.js': "exports.load = (which) => (which === 'a' ? require('plug-a') : require('plug-b'));",
   })),
-  'a package that is missing': ['plug-a', 'missing'].map((name) =>
+  'a missing package': ['plug-a', 'missing'].map((name) =>
     script(`try { require('${name}'); } catch { require('plug-b'); }\nrequire('last');`),
   ),
-  'an error half-way that is caught': ["throw new Error('half-way');", ''].map((code) => ({
+  'a caught error half-way': ["throw new Error('half-way');", ''].map((code) => ({
     ...script("try { require('./inner.js'); } catch {}\nrequire('last');"),
     'inner.js': `require('first');\nrequire('./half.js');\nrequire('plug-a');\n`,
     'half.js': `${code}\nrequire('plug-b');`,
@@ -160,7 +160,7 @@ const SCRIPTS: Readonly<Record<string, Versions>> = {
   })),
 };
 
-test('what a TypeScript module only names as a type is imported where another one needs it', {
+test('a module that TypeScript imports only as a type is imported if another module needs it', {
   timeout: 60_000,
 }, async () => {
   const directory = temporaryDirectory({
@@ -193,7 +193,7 @@ describe.each([
   ['module', MODULES],
   ['commonjs', SCRIPTS],
 ] as const)('type: %s', (type, kinds) => {
-  test('a reload shows what a cold start shows', { timeout: 300_000 }, async () => {
+  test('a reload has the same result as a cold start', { timeout: 300_000 }, async () => {
     const directory = temporaryDirectory({ 'package.json': JSON.stringify({ type }), 'x.ini': INI, 'data.json': '{}' });
     const [usual = {}] = Object.values(kinds).flat();
     writeFiles(directory, { ...packages(type), ...usual, 'version.cjs': 'exports.version = 0;' });

@@ -1,4 +1,4 @@
-/** A package that another package imports when the application calls it: what that imports is imported ahead. */
+/** A package that another package imports when the application calls it: the imports of that package are imported ahead too. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -74,7 +74,7 @@ function project(packages: Files, type: string): string {
 const COLD =
   'import(process.argv[1]).then(({ default: app }) => app({}, { end: (text) => { process.stdout.write(text); process.exit(); } }))';
 
-/** What a process answers that has loaded nothing before. */
+/** The response of a process that has loaded nothing before. */
 function coldResponse(directory: string): string {
   return execFileSync(process.execPath, ['-e', COLD, join(directory, 'app.js')], { cwd: directory, encoding: 'utf8' });
 }
@@ -105,7 +105,7 @@ async function started(packages: Files, type: string, text: string, ini = INI) {
 const isServing = (program: Program, pid: string) => program.output.includes(`worker ${pid} is ready`);
 
 describe.each(KINDS)('%s', (_what, packages, type) => {
-  test('what it imports is imported ahead, and serves as long as it is called', { timeout: 60_000 }, async () => {
+  test('its imports are imported ahead, as long as it is called', { timeout: 60_000 }, async () => {
     const { directory, program } = await started(packages, type, app(0, 'await calls.call()'));
     for (let version = 1; version <= 2; version++) {
       const { count, pid } = await spareWorker(program);
@@ -142,7 +142,7 @@ describe.each(KINDS)('%s', (_what, packages, type) => {
     ['before a module whose name is computed', "await calls.call(); await import('./' + 'bare.js')", usualImport],
     ['after an import that fails', "await import('missing').catch(() => {}); await calls.call()", usualImport],
   ];
-  test('it is called otherwise in another version', { timeout: 180_000 }, async () => {
+  test('another version calls it differently', { timeout: 180_000 }, async () => {
     const usual = (version: number) => app(version, 'await calls.call()', usualImport);
     let version = 0;
     const { directory, program } = await started(packages, type, usual(version));
@@ -162,19 +162,23 @@ describe.each(KINDS)('%s', (_what, packages, type) => {
     ['a global', "globalThis.deferredTest = 'part';", 'changes globalThis.deferredTest'],
     ['its own entry', type === 'module' ? "import './index.js';" : "require('./index.js');", 'loads .*later/index.js'],
   ];
-  test.each(effects)('one with side effects is left out: %s', { timeout: 60_000 }, async (_what, part, reason) => {
-    const text = packages['later/part.js'] ?? '';
-    const { directory, program } = await started(
-      { ...packages, 'later/part.js': `${part}\n${text}` },
-      type,
-      app(0, 'await calls.call()'),
-    );
-    await program.says(new RegExp(`later is not imported ahead, nor is what comes after it: it ${reason}`));
-    expect((await spareWorker(program)).count).toBe(2);
-    expect(await save(program, directory, app(1, 'await calls.call()'))).toBe(coldResponse(directory));
-  });
+  test.each(effects)(
+    'is left out because of its side effects: %s',
+    { timeout: 60_000 },
+    async (_what, part, reason) => {
+      const text = packages['later/part.js'] ?? '';
+      const { directory, program } = await started(
+        { ...packages, 'later/part.js': `${part}\n${text}` },
+        type,
+        app(0, 'await calls.call()'),
+      );
+      await program.says(new RegExp(`later is not imported ahead, nor is what comes after it: it ${reason}`));
+      expect((await spareWorker(program)).count).toBe(2);
+      expect(await save(program, directory, app(1, 'await calls.call()'))).toBe(coldResponse(directory));
+    },
+  );
 
-  test('the factory sets a variable that it reads', { timeout: 60_000 }, async () => {
+  test('is left out if the factory sets a variable that it reads', { timeout: 60_000 }, async () => {
     const part = `${packages['later/part.js']}log.push(process.env.DEFERRED_TEST ?? 'none');\n`;
     const usual = 'await calls.call()';
     const { directory, program } = await started({ ...packages, 'later/part.js': part }, type, app(0, usual));
@@ -185,7 +189,7 @@ describe.each(KINDS)('%s', (_what, packages, type) => {
     await program.says(/later is not imported ahead, .* it reads DEFERRED_TEST, which the application sets/);
   });
 
-  test('reload_preload_except covers it', { timeout: 60_000 }, async () => {
+  test('is left out if reload_preload_except names it', { timeout: 60_000 }, async () => {
     const ini = `${INI}reload_preload_except = later\n`;
     const { program } = await started(packages, type, app(0, 'await calls.call()'), ini);
     await program.says(/later is not imported ahead: it is in reload_preload_except/);
@@ -193,7 +197,7 @@ describe.each(KINDS)('%s', (_what, packages, type) => {
   });
 });
 
-test('a package that is only looked for is not loaded', { timeout: 60_000 }, async () => {
+test('a package that is only resolved is not loaded', { timeout: 60_000 }, async () => {
   const { directory, program } = await started(AS_COMMON_JS, 'commonjs', app(0, 'calls.call()'));
   const { pid } = await spareWorker(program);
   expect(await save(program, directory, app(1, 'calls.find()'))).toBe(coldResponse(directory));

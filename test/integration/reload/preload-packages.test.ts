@@ -1,4 +1,4 @@
-/** Which packages `paster serve --reload` imports ahead, when it drops them, and what else it has read ahead. */
+/** Which packages `paster serve --reload` imports ahead, when it drops them, and what else it reads ahead. */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -6,7 +6,7 @@ import { temporaryDirectory } from '../../helpers/directory.ts';
 import { eventually, serve } from '../../helpers/programs/program.ts';
 import { app, coldResponse, INI, note, project, save, spareIsReady, write } from './preload-project.ts';
 
-describe('the configuration that was read ahead', () => {
+describe('a configuration that was read ahead', () => {
   const FACTORY = `import { log } from 'log';
 import 'sets-env';
 import { version } from './version.js';
@@ -17,7 +17,7 @@ export const makeApp = (globals, { greeting, mode }) =>
     `[app:main]\nuse = call:./app.js:makeApp\ngreeting = ${greeting}\nmode = %(ENV_PRELOAD_MODE)s\n[server:main]\nuse = npm:paster#http\nport = 0\n`;
   const own = (version: number) => `export const version = ${version};\n`;
 
-  test('is that of a cold start, whatever changes', { timeout: 120_000 }, async () => {
+  test('equals that of a cold start, whatever changes', { timeout: 120_000 }, async () => {
     const directory = project();
     const save = (version: number, greeting?: string) => {
       if (greeting !== undefined) write(directory, { 'more.ini': ini(greeting) });
@@ -31,7 +31,7 @@ export const makeApp = (globals, { greeting, mode }) =>
     const env = { ...process.env, PRELOAD_MODE: 'shell' };
     const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory, env });
     const shows = (version: number, greeting: string) => {
-      // A package that is imported ahead sets this variable, which the INI file is read before.
+      // A package that is imported ahead sets this variable, and the INI file is read before that.
       const expected = { version, greeting, mode: 'shell', log: ['sets-env'] };
       return eventually(async () => (await (await fetch(program.url)).text()) === JSON.stringify(expected));
     };
@@ -42,7 +42,7 @@ export const makeApp = (globals, { greeting, mode }) =>
     await spareIsReady(program, 1);
     save(2, 'two');
     await shows(2, 'two');
-    // The spare worker that is there now has read the second one.
+    // The current spare worker has read the second one.
     await spareIsReady(program, 2);
     write(directory, { 'more.ini': ini('three') });
     await shows(2, 'three');
@@ -59,7 +59,7 @@ export const makeApp = (globals, { greeting, mode }) =>
 });
 
 describe('packages that were imported ahead', () => {
-  test('serve the next version, also those that come after code of the application', { timeout: 60_000 }, async () => {
+  test('serve the next version, even if they come after code of the application', { timeout: 60_000 }, async () => {
     const directory = project();
     const text = (version: number) => app(version, ['plain', './look.js', './global.js', 'other']);
     write(directory, { 'app.js': text(0) });
@@ -108,7 +108,7 @@ describe('packages that were imported ahead', () => {
     expect(program.output).not.toContain('is not imported ahead');
   });
 
-  test('are dropped when the settings change that tsx compiles with', { timeout: 60_000 }, async () => {
+  test('are dropped when the settings of tsx change', { timeout: 60_000 }, async () => {
     const directory = project();
     const text = (version: number) => `import 'plain';
 class Base { set value(value: string) { set = value; } }
@@ -140,7 +140,7 @@ export default (req: unknown, res: any) => res.end(\`${version} \${set}\`);
     expect(program.output).toMatch(/spare worker \d+ is not used: .*base\.json has changed/);
   });
 
-  test('serve another configuration if it loads the same modules', { timeout: 60_000 }, async () => {
+  test('serve another configuration that loads the same modules', { timeout: 60_000 }, async () => {
     const directory = project();
     write(directory, { 'app.js': app(0, ['plain', 'other']), 'next.js': app(1, ['other', 'plain']) });
     const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
@@ -174,7 +174,7 @@ export default (req: unknown, res: any) => res.end(\`${version} \${set}\`);
     expect(await save(program, directory, text(2))).toBe(coldResponse(directory));
 
     await spareIsReady(program, 2);
-    // The new version is imported ahead, too.
+    // The new version is imported ahead too.
     expect(program.output.match(/has imported \d+ packages? ahead/g)?.at(-1)).toBe('has imported 3 packages ahead');
     rmSync(join(directory, 'node_modules/reads-env'), { recursive: true });
     writeFileSync(join(directory, 'app.js'), text(3));
@@ -183,7 +183,7 @@ export default (req: unknown, res: any) => res.end(\`${version} \${set}\`);
   });
 
   test.each(['js', 'cjs'])(
-    'are dropped when one is created nearer to a .%s module',
+    'are dropped when one is installed closer to a .%s module',
     { timeout: 60_000 },
     async (type) => {
       const directory = project();
@@ -205,7 +205,7 @@ export default (req: unknown, res: any) => res.end(\`${version} \${set}\`);
     },
   );
 
-  test('do not show in an error, and serve its repair', { timeout: 60_000 }, async () => {
+  test('stay out of an error, and serve its correction', { timeout: 60_000 }, async () => {
     const directory = project();
     write(directory, { 'app.js': app(0, ['plain', 'other']) });
     const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
@@ -216,7 +216,7 @@ export default (req: unknown, res: any) => res.end(\`${version} \${set}\`);
     expect(await save(program, directory, app(1, ['other', 'plain']))).toBe(coldResponse(directory));
   });
 
-  test('are none with reload_preload = off, and without those of reload_preload_except', {
+  test('are none with reload_preload = off, and exclude those of reload_preload_except', {
     timeout: 60_000,
   }, async () => {
     const directory = project();

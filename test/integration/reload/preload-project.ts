@@ -1,4 +1,4 @@
-/** A project whose packages show how they were imported, and what a cold start of it shows. */
+/** A project whose packages reveal how they were imported, and the response after a cold start of it. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -7,7 +7,7 @@ import { eventually, type Program } from '../../helpers/programs/program.ts';
 
 type Files = Readonly<Record<string, string>>;
 
-/** `log` is a module that each of the packages adds its name to, in the order of evaluation. */
+/** `log` is a module to which each package adds its name, in the order of evaluation. */
 export const note = (name: string) => `import { log } from 'log';\nlog.push('${name}');\n`;
 
 const PACKAGES: Record<string, string> = {
@@ -43,7 +43,7 @@ const SETUP: Record<string, string> = {
   'look.js': "export const looked = [globalThis.ownValue ?? 'none', process.env.PRELOAD_MODE ?? 'none'];\n",
 };
 
-/** What packages put off when they are imported. An own module sees that they are not ready. */
+/** What packages defer when they are imported. An own module sees that they are not ready. */
 export const DEFERRED: Files = {
   immediate: 'setImmediate(ready)',
   tick: 'process.nextTick(ready)',
@@ -61,7 +61,7 @@ const ready = () => { state.ready = true; };\n${call};\n`;
   SETUP[`${name}.js`] = `import { state } from 'by-${name}';\nexport const { ready } = state;\n`;
 }
 
-/** An application that shows all that packages could have changed. */
+/** An application that shows everything that packages could have changed. */
 export function app(version: number, imports: readonly string[], values: readonly string[] = []): string {
   return `${imports.map((each) => (each.includes(' from ') ? `import ${each};` : `import '${each}';`)).join('\n')}
 import { log } from 'log';
@@ -111,16 +111,16 @@ export function project(packages: Files = PACKAGES): string {
 const COLD =
   'import(process.argv[1]).then(({ default: app }) => app({}, { end: (text) => { process.stdout.write(text); process.exit(); } }))';
 
-/** What a process answers that has loaded nothing before. */
+/** The response of a process that has loaded nothing before. */
 export function coldResponse(directory: string, file = 'app.js'): string {
   return execFileSync(process.execPath, ['-e', COLD, join(directory, file)], { cwd: directory, encoding: 'utf8' });
 }
 
 const SPARE_IS_READY = /has imported \d+ packages? ahead|has no packages to import ahead/g;
 
-/** Waits until the spare worker of the version that serves has done its part. */
+/** Waits until the spare worker of the current version has finished its imports. */
 export async function spareIsReady(program: Program, version: number): Promise<void> {
-  // A worker whose packages turn out to be unfit is followed by another one.
+  // A worker whose packages turn out to be unsuitable is replaced by another one.
   await eventually(() => {
     const output = program.output.slice(program.output.lastIndexOf('is ready'));
     return version >= 0 && [...output.matchAll(SPARE_IS_READY)].length > 0;

@@ -1,11 +1,11 @@
-/** What the application changes before it loads a package, also for a moment: packages imported ahead do not hide it. */
+/** What the application changes before it loads a package, even temporarily: packages imported ahead must not hide the change. */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory, writeFiles } from '../../helpers/directory.ts';
 import { eventually, type Program, serve } from '../../helpers/programs/program.ts';
 
-/** Each of them notes what it sees. */
+/** Each of these packages records what it sees. */
 const PACKAGES: Readonly<Record<string, string>> = {
   log: 'module.exports = [];\n',
   zone: "require('log').push(new Date(0).getHours());\n",
@@ -22,7 +22,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   program: "require('log').push(String(require('node:child_process').execFileSync('cat', ['text'])));\n",
 };
 
-/** Exchanges the text of a package. */
+/** Replaces the text of a package. */
 const HOOKS = `export async function load(url, context, next) {
   const loaded = await next(url, context);
   return url.includes('/inner/') ? { format: 'commonjs', shortCircuit: true, source: "exports.name = 'hooked';" } : loaded;
@@ -37,7 +37,7 @@ export const makeApp = () => (req, res) => res.end(JSON.stringify({ version, log
 const COLD =
   "import('./app.mjs').then(({ makeApp }) => makeApp()({}, { end: (text) => { process.stdout.write(text); process.exit(); } }))";
 
-/** What a process answers that has loaded nothing before. */
+/** The response of a process that has loaded nothing before. */
 function coldResponse(directory: string): string {
   return execFileSync(process.execPath, ['-e', COLD], { cwd: directory, encoding: 'utf8' });
 }
@@ -78,7 +78,7 @@ async function started(own: string): Promise<Site> {
   return { directory, program, save };
 }
 
-test('variables, those that V8 reads by itself too', { timeout: 60_000 }, async () => {
+test('packages see changed variables, even those that V8 reads itself', { timeout: 60_000 }, async () => {
   const usual = "require('log'); 1; require('zone'); require('variable');\n";
   const { directory, program, save } = await started(usual);
   const set = "process.env.PRELOAD_STATE = 'own';";
@@ -132,7 +132,7 @@ describe('the application changes', () => {
   });
 });
 
-test('packages that look at what may change are not imported ahead', { timeout: 60_000 }, async () => {
+test('packages that read what may change are not imported ahead', { timeout: 60_000 }, async () => {
   const usual = "require('program'); require('settings'); require('above');\n";
   const { directory, program, save } = await started(usual);
   await program.says(/program is not imported ahead, nor is what comes after it: it runs cat/);
@@ -144,7 +144,9 @@ test('packages that look at what may change are not imported ahead', { timeout: 
   await program.says(/above is not imported ahead, nor is what comes after it: it reads .*\/preload-state\.json/);
 });
 
-test('a package that comes first may read files, which count until they change', { timeout: 60_000 }, async () => {
+test('a package that comes first may read files, and is imported again when they change', {
+  timeout: 60_000,
+}, async () => {
   const usual = "require('dotenv'); require('variable'); 1; require('zone');\n";
   const { directory, program, save } = await started(usual);
   for (const files of [{}, { '.env': 'one' }, { '.env': 'two' }]) {
@@ -154,7 +156,7 @@ test('a package that comes first may read files, which count until they change',
   expect(program.output).not.toContain('not imported ahead');
 });
 
-test('packages of a program see its arguments and its directory', { timeout: 60_000 }, async () => {
+test('packages of a program see its arguments and its working directory', { timeout: 60_000 }, async () => {
   const directory = temporaryDirectory();
   const ini = (args: string) =>
     `[app:main]\nuse = listen:./server.js\nargs = ${args}\ncwd = inner\n[server:main]\nuse = npm:paster#http\nport = 0\n`;

@@ -1,4 +1,4 @@
-/** `paster serve --reload` imports packages before a file changes: what the application sees is what a cold start shows. */
+/** `paster serve --reload` imports packages before a file changes: the application sees the same as after a cold start. */
 
 import { describe, expect, test } from 'vitest';
 import { eventually, serve } from '../../helpers/programs/program.ts';
@@ -80,7 +80,7 @@ const CASES: readonly Case[] = [
   },
 ];
 
-describe('the application sees what a cold start shows', () => {
+describe('the application sees the same as after a cold start', () => {
   test.each(CASES)('$name', { timeout: 180_000 }, async ({ versions }) => {
     const directory = project();
     let version = 0;
@@ -99,7 +99,7 @@ describe('the application sees what a cold start shows', () => {
     }
   });
 
-  test('the import of a package waits for what the application does', { timeout: 60_000 }, async () => {
+  test('the import of a package waits for something that the application does', { timeout: 60_000 }, async () => {
     const directory = project();
     const text = (version: number) => app(version, ['plain', './setup.js', 'waits']);
     write(directory, { 'app.js': text(0) });

@@ -1,4 +1,4 @@
-/** `reload_ignore` and `reload_exclusive`: what a build tool writes causes no reload, and a program that holds a lock reloads. */
+/** `reload_ignore` and `reload_exclusive`: files of a build tool cause no reload, and a program that holds a lock reloads. */
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -11,7 +11,7 @@ const becomes = (url: string, text: string): Promise<boolean> =>
   eventually(async () => (await asked(url).catch(() => '')) === text);
 
 describe('reload_ignore', () => {
-  // Below a directory whose name is ignored: only names in the project count.
+  // Below a directory with an ignored name: only names in the project count.
   function project(settings: string): string {
     const cwd = join(temporaryDirectory(), 'var/shop');
     for (const name of ['etc', '.next', 'var', 'dist']) mkdirSync(join(cwd, name), { recursive: true });
@@ -28,7 +28,7 @@ describe('reload_ignore', () => {
 
   const change = (cwd: string, file: string): void => writeFileSync(join(cwd, file), `module.exports = 'second';\n`);
 
-  test('by default: what Next.js builds, and var', async () => {
+  test('ignores by default what Next.js builds, and var', async () => {
     const cwd = project('reload_files = ../**/*.txt\n');
     const program = await serve(['etc/x.ini', '--reload'], { cwd });
     expect(await asked(program.url)).toBe('first first one');
@@ -41,7 +41,7 @@ describe('reload_ignore', () => {
     expect(program.output).not.toMatch(/\.next|log\.txt/);
   });
 
-  test('a list of names and paths in place of the default', async () => {
+  test('may be a list of names and paths, which replaces the default', async () => {
     const cwd = project('reload_ignore = dis* ../none\n');
     const program = await serve(['etc/x.ini', '--reload'], { cwd });
     change(cwd, 'dist/built.cjs');
@@ -50,7 +50,7 @@ describe('reload_ignore', () => {
     expect(program.output).not.toMatch(/dist\/built/);
   });
 
-  test('a change of the list takes effect', async () => {
+  test('may be changed while the server runs', async () => {
     const cwd = project('');
     const program = await serve(['etc/x.ini', '--reload'], { cwd });
     appendFileSync(join(cwd, 'etc/x.ini'), 'reload_ignore = ../dist\n');
@@ -97,7 +97,7 @@ export default app;
     expect(program.output).not.toMatch(/does not start|EEXIST/);
   });
 
-  test('a version that does not start: it is tried again until it does', async () => {
+  test('a version that does not start is tried again until it does', async () => {
     const cwd = project('reload_exclusive = true\n');
     const program = await serve(['x.ini', '-w', '1'], { cwd });
     writeFileSync(join(cwd, 'app.mjs'), 'throw new Error("broken")');

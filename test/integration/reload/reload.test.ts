@@ -55,7 +55,7 @@ test.each([
   writeFileSync(join(directory, 'app.js'), APP('ONE'));
   await becomes(url, 'ONE two three four');
 
-  // As an editor does that saves by renaming.
+  // Like an editor that saves by renaming.
   writeFileSync(join(directory, 'word.js.new'), "export const word = 'TWO';\n");
   renameSync(join(directory, 'word.js.new'), join(directory, 'word.js'));
   await becomes(url, 'ONE TWO three four');
@@ -87,14 +87,14 @@ test.each([
     'import "./gone.js";\nexport const makeApp = () => {};',
     /app\.js:1:\d+: .*Cannot find/,
   ],
-  ['an INI file that is none', 'develop.ini', 'no section', /develop\.ini:1:1/],
+  ['an invalid INI file', 'develop.ini', 'no section', /develop\.ini:1:1/],
   [
     'an unknown section',
     'develop.ini',
     '[app:main]\nuse = nothing\n[server:main]\nuse = npm:paster#http\nport = 0\n',
     /develop\.ini:2:7: .*there is no section/,
   ],
-])('%s is shown in the terminal and in the browser until it is mended', async (_what, file, broken, place) => {
+])('%s is shown in the terminal and in the browser until it is corrected', async (_what, file, broken, place) => {
   const directory = project();
   const program = await serve(['develop.ini', '--reload'], { cwd: directory });
   await becomes(program.url, 'one two three four');
@@ -118,7 +118,7 @@ test.each([
   await becomes(program.url, 'one mended three four');
 });
 
-test('a version that never comes to an end gives way to the next save', async () => {
+test('a version that never gets ready is replaced by the next save', async () => {
   const directory = project();
   const program = await serve(['develop.ini', '--reload'], { cwd: directory });
   await becomes(program.url, 'one two three four');
@@ -129,7 +129,7 @@ test('a version that never comes to an end gives way to the next save', async ()
   await becomes(program.url, 'one again three four');
 });
 
-test('a version that does not load at the start is shown, and recovers', async () => {
+test('a version that does not load at the start is shown, and the next save recovers', async () => {
   const directory = project();
   writeFileSync(join(directory, 'word.js'), 'export const word = (;\n');
   const program = await serve(['develop.ini', '--reload'], { cwd: directory });
@@ -181,7 +181,7 @@ test('a changed address and number of workers take effect', async () => {
   expect(await getOver(socket)).toBe('one two three four');
 });
 
-test('an address that cannot be had is shown, and the old one goes on with what comes next', async () => {
+test('an address that cannot be used is shown, and the old address serves the next save', async () => {
   const directory = project();
   const program = await serve(['develop.ini', '--reload'], { cwd: directory });
   writeFileSync(join(directory, 'develop.ini'), INI('THREE', 'host = 192.0.2.1'));
@@ -197,7 +197,7 @@ test.runIf(chromium).each([
   [', and so is any other page', 'browser_reload = true'],
   [' with browser_reload = false', 'browser_reload = false'],
   [' with browser_reload=false', '', 'browser_reload=false'],
-])('the page of an error is replaced by the next version by itself%s', async (_how, setting, ...args) => {
+])('the error page is replaced by the next version without a manual reload%s', async (_how, setting, ...args) => {
   const directory = project(setting);
   writeFileSync(join(directory, 'word.js'), 'export const word = (;\n');
   const program = await serve(['develop.ini', '--reload', ...args], { cwd: directory });
@@ -224,11 +224,11 @@ test.runIf(chromium).each([
   edition('best');
   await title().toBe('best');
   await expect.poll(() => page.evaluate('scrollY')).toBe(1000);
-  // A page that reloads gives its stream up, and a version that does not load has status 500.
+  // A page that reloads closes its stream, and a version that does not load has status 500.
   expect(errors.filter((error) => !/(?:ERR_ABORTED|: 500)$/.test(error))).toEqual([]);
 });
 
-test('a first version that never comes to an end gives way to the next save, or to start_timeout', async () => {
+test('a first version that never gets ready is replaced by the next save, or ends at start_timeout', async () => {
   // Long enough for the error page, which has the same limit, on a busy machine.
   const directory = project('start_timeout = 4');
   writeFileSync(join(directory, 'word.js'), `${NEVER}export const word = 'never';\n`);
@@ -247,7 +247,7 @@ test('a first version that never comes to an end gives way to the next save, or 
   await becomes(url, 'one now three four');
 });
 
-test('where the system does not tell of changes, files are looked at', async () => {
+test('files are polled if the system reports no changes', async () => {
   const directory = project();
   const program = await serve(['develop.ini', '--reload', '--reload-interval', '0.1'], {
     cwd: directory,
@@ -261,7 +261,7 @@ test('where the system does not tell of changes, files are looked at', async () 
   await becomes(program.url, 'one TWO three FOUR');
 });
 
-/** What Linux would tell a process of files by. */
+/** The inotify watches of a process on Linux. */
 function watchesOf(pid: number): string[] {
   if (process.platform !== 'linux') return [];
   return readdirSync(`/proc/${pid}/fdinfo`)

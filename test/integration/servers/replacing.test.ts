@@ -9,11 +9,11 @@ import { eventually, freePort, paster } from '../../helpers/programs/program.ts'
 import { FastcgiClient } from '../../servers/fastcgi/client.ts';
 import { chat, chattyApp, get, getByFastcgi, ini, TwoServers, WEB } from './two-servers.ts';
 
-/** A request for /two/a, whose mount the server's own setting decides. */
+/** A request for /two/a, whose mount is set by the server. */
 const TWO = { REQUEST_METHOD: 'GET', REQUEST_URI: '/two/a', SCRIPT_NAME: '', PATH_INFO: '/two/a' };
 
 describe('HUP', () => {
-  test('adds a server, moves one, and removes one, without a failed request of the others', async () => {
+  test('adds, moves and removes servers, without a failed request to the others', async () => {
     const site = await TwoServers.start();
     const loads = [new Load(site.url, { clients: 2 })];
     const [other, third] = [await freePort(), await freePort()];
@@ -65,7 +65,7 @@ describe('HUP', () => {
     await site.hup();
   });
 
-  test('two servers that exchange their addresses', async () => {
+  test('lets two servers exchange their addresses', async () => {
     const site = await TwoServers.start();
     const swapped = ini({ port: site.port }).replace('npm:paster#fastcgi', 'X').replace('npm:paster#http', 'Y');
     site.save('x.ini', swapped.replace('X', 'npm:paster#http').replace('Y', 'npm:paster#fastcgi'));
@@ -75,7 +75,7 @@ describe('HUP', () => {
     client.close();
   });
 
-  test('a connection that a web server keeps goes on with its own server', async () => {
+  test('a keep-alive connection of a web server stays with its own server', async () => {
     const second =
       '[server:second]\nuse = npm:paster#fastcgi\nsocket = second.sock\nallow = 127.0.0.1\nscript_name = /two\n';
     const app = "export default (req, res) => res.end('v0 ' + (req.baseUrl ?? ''));\n";
@@ -92,7 +92,7 @@ describe('HUP', () => {
     await site.hup();
     await eventually(async () => (await ask(2)).every((each) => each.startsWith('v1')));
     expect(await ask(3)).toEqual(['v1 ', 'v1 /two']);
-    // The server is gone, and so are its connections.
+    // The server is removed, and its connections close.
     site.save('x.ini', ini({ port: site.port, names: 'live web', workers: '' }));
     await site.hup();
     await clients[1]?.closed;
@@ -105,7 +105,7 @@ describe.each([
   ['two workers', 'workers = 2'],
   ['one process', ''],
 ])('%s', (_what, workers) => {
-  test('paster upgrade takes over the sockets and the kept connections of both', async () => {
+  test('paster upgrade takes over the sockets and the keep-alive connections of both servers', async () => {
     const site = await TwoServers.start({ workers });
     const load = new Load(site.url, { clients: 2, pause: 2 });
     const client = await FastcgiClient.connect(site.socket);
@@ -124,7 +124,7 @@ describe.each([
     expect(await chat(site.url, 'hello')).toMatch(/^v2 /);
   });
 
-  test('TERM finishes the requests of both', async () => {
+  test('TERM finishes the requests of both servers', async () => {
     const app = `import { existsSync, writeFileSync } from 'node:fs';
 export default (req, res) => {
   if (req.url === '/') return res.end();
@@ -153,7 +153,7 @@ export default (req, res) => {
   });
 });
 
-test('--reload serves the new version, and the error of one that does not load, on both', async () => {
+test('--reload serves the new version, or the error of one that does not load, on both servers', async () => {
   const site = await TwoServers.start({ workers: '', args: ['--reload'] });
   site.save('app.js', chattyApp('v1'));
   await eventually(async () => (await get(site.url)).startsWith('v1'));

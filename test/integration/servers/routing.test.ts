@@ -13,7 +13,7 @@ import { chat, chattyApp, get, live, TwoServers } from './two-servers.ts';
 
 const nginx = requireProgram('nginx');
 
-/** A page, as a client asks for it that could speak HTTP/2 without TLS. */
+/** A request for a page by a client that could use HTTP/2 without TLS. */
 async function offeringHttp2(url: string): Promise<string> {
   const asking = request(url, { headers: { connection: 'upgrade', upgrade: 'h2c' }, agent: false }).end();
   const [response] = await once(asking, 'response');
@@ -25,7 +25,7 @@ describe.runIf(nginx)('behind the nginx of paster export', () => {
 import { WebSocketServer } from '${join(ROOT, 'node_modules/ws/wrapper.mjs')}';
 const sockets = new WebSocketServer({ noServer: true });
 export const makeApp = () => Object.assign(
-  // nginx sets this header for HTTP alone.
+  // nginx sets this header only for HTTP.
   (req, res) => res.end(\`\${req.headers['x-forwarded-proto'] ? 'HTTP' : 'FastCGI'} \${req.url}\`),
   {
     upgrade(req, socket, head) {
@@ -54,7 +54,7 @@ export const makeApp = () => Object.assign(
     expect(await chat(`${url}${prefix}/talk?q=2`, 'hello')).toBe(`${prefix || undefined} /talk?q=2 127.0.0.1 hello`);
   });
 
-  test('ten HUPs under load fail no request of either server, and WebSockets go on', async () => {
+  test('ten HUPs under load fail no request of either server, and WebSockets stay open', async () => {
     const site = await TwoServers.start();
     const config = join(site.directory, 'nginx.conf');
     const at = await freePort();
@@ -77,13 +77,13 @@ export const makeApp = () => Object.assign(
     }
     await Promise.all(loads.map((load) => load.stop()));
     expect(loads.map(({ failures }) => failures)).toEqual([[], []]);
-    // Each worker accepts for both.
+    // Each worker accepts connections of both servers.
     const [pages, web] = loads.map(({ workers }) => workers);
     expect([...(pages ?? [])].filter((pid) => web?.has(pid)).length).toBeGreaterThan(10);
   });
 });
 
-test('sticky: a client reaches the same worker over both', async () => {
+test('sticky: a client reaches the same worker over both servers', async () => {
   const [one, two] = [await freePort(), await freePort()];
   const cwd = temporaryDirectory({
     'app.js': "export default (req, res) => { res.setHeader('x-pid', process.pid); res.end(); };\n",
@@ -105,7 +105,7 @@ test('sticky: a client reaches the same worker over both', async () => {
   expect(pids.size).toBe(1);
 });
 
-test('export names the servers that a configuration leaves out', async () => {
+test('export lists the servers that a configuration leaves out', async () => {
   const web = '[server:web]\nuse = npm:paster#fastcgi\nsocket = web.sock\n';
   const text = `[paster]\nserve = web live more\n[app:main]\nuse = npm:paster#test\n${web}${live(8090)}${live(8091).replace('live', 'more')}`;
   const cwd = temporaryDirectory({ 'x.ini': text });

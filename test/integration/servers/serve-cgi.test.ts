@@ -1,4 +1,4 @@
-/** `paster serve` as the CGI program that a web server starts: an environment and standard input in, an answer out. */
+/** `paster serve` as a CGI program that a web server starts: it reads an environment and standard input, and writes a response. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -62,7 +62,7 @@ const ENVIRON = {
   REMOTE_ADDR: '192.0.2.7',
 };
 
-/** The program of one request to `path` below it. */
+/** The program for one request to a path below its own. */
 function start(path: string, environ: NodeJS.ProcessEnv = {}, input = '', args = ['x.ini'], cwd = project()): Program {
   const [pathInfo, query = ''] = path.split('?');
   const env = {
@@ -82,7 +82,7 @@ async function ask(...args: Parameters<typeof start>): Promise<CgiResponse & { e
 }
 
 describe('one request', () => {
-  test('comes from the environment, and the process ends with its answer whatever the application keeps open', async () => {
+  test('comes from the environment, and the process ends after the response even if the application keeps something open', async () => {
     const answer = await ask('/a%20b?c=d', { PATH_INFO: '/a b', HTTP_X_ONE: '1', HTTP_PROXY: 'http://evil.test' });
     expect(JSON.parse(answer.body.toString())).toEqual({
       url: '/a%20b?c=d',
@@ -91,13 +91,13 @@ describe('one request', () => {
       method: 'GET',
       headers: { 'x-one': '1', proxy: 'http://evil.test' },
       address: '192.0.2.7',
-      // Else HTTP libraries would send their requests there.
+      // Otherwise HTTP libraries would send their requests there.
       proxy: null,
     });
     expect([answer.status, answer.exit]).toEqual([200, 0]);
   });
 
-  test('what the application prints goes to standard error, and close() is awaited', async () => {
+  test('leaves standard error to what the application prints, and is followed by close()', async () => {
     const { status, stderr, headers } = await ask('/');
     expect([status, Object.keys(headers)]).toEqual([200, ['content-length']]);
     expect(stderr).toBe('printed at load\nprinted in a request\nwritten\nclosed\n');
@@ -116,13 +116,13 @@ describe('one request', () => {
     expect((await ask('/echo', chunked, 'taken apart')).body.toString()).toBe('taken apart');
   });
 
-  test('whose body is cut short is answered with 400', async () => {
+  test('whose body is cut short gets 400', async () => {
     const answer = await ask('/echo', { CONTENT_LENGTH: '9' }, 'half');
     expect([answer.status, answer.exit]).toEqual([400, 0]);
     expect(answer.stderr).toContain('CGI: the body is shorter than CONTENT_LENGTH');
   });
 
-  test('that no HTTP server would have let through is answered with 400', async () => {
+  test('that no HTTP server would accept gets 400', async () => {
     const answer = await ask('/', { HTTP_X: 'a\nb' });
     expect(answer.status).toBe(400);
     expect(answer.stderr).toContain('CGI: a header holds a line break or NUL');
@@ -138,11 +138,11 @@ describe('one request', () => {
   });
 });
 
-describe('a web server that writes the whole body before it reads a byte', () => {
+describe('a web server that writes the whole body before it reads', () => {
   test.each([
     ['/pipe', 'an answer made while the body comes'],
     ['/early', 'an answer that does not wait for the body'],
-  ])('%s: %s', async (path) => {
+  ])('gets a response from %s: %s', async (path) => {
     const input = 'x'.repeat(3_000_000);
     const program = start(path, {}, input);
     const { stdin, stdout } = program.child;
@@ -158,32 +158,32 @@ describe('a web server that writes the whole body before it reads a byte', () =>
 });
 
 describe('failures', () => {
-  test('an application that throws answers 500', async () => {
+  test('an application that throws responds 500', async () => {
     const answer = await ask('/throw');
     expect([answer.status, answer.exit, answer.body.toString()]).toEqual([500, 0, 'Internal Server Error\n']);
     expect(answer.stderr).toContain('thrown on purpose');
   });
 
-  test('one that does not load answers 500 too, and the reason is for the log', async () => {
+  test('an application that does not load responds 500, and the error is logged', async () => {
     const cwd = project('console.log("begun"); throw new Error("broken on purpose");');
     const answer = await ask('/', {}, '', ['x.ini'], cwd);
     expect([answer.status, answer.exit, answer.body.toString()]).toEqual([500, 1, 'Internal Server Error\n']);
     expect(answer.stderr).toMatch(/^begun\npaster: app\.js:1:.*broken on purpose/);
   });
 
-  test('an answer that is broken off is told by the exit status', async () => {
+  test('an aborted response is reported by the exit status', async () => {
     const answer = await ask('/break');
     expect([answer.body.toString(), answer.exit]).toEqual(['begun', 1]);
     expect(answer.stderr).toContain('paster: the application ended its response before it was complete');
   });
 
-  test('an application that forgets its request answers 500', async () => {
+  test('an application that never responds gets a 500', async () => {
     const answer = await ask('/forget');
     expect([answer.status, answer.exit]).toEqual([500, 0]);
     expect(answer.stderr).toContain('the application waits for nothing any more and has not responded');
   });
 
-  test('TERM is a client that has gone', async () => {
+  test('TERM looks like a client that has disconnected', async () => {
     const program = start('/wait');
     await program.says(/waiting/);
     const { status, stdout, stderr } = await program.kill('SIGTERM');
@@ -191,14 +191,14 @@ describe('failures', () => {
     expect(stderr).toMatch(/aborted\nclosed\n$/);
   });
 
-  test('without a request in the environment it says what it is for', async () => {
+  test('without a request in the environment an error says what the server is for', async () => {
     const { status, stdout, stderr } = await start('/', { REQUEST_METHOD: undefined }).finished();
     expect([status, stdout]).toEqual([1, '']);
     expect(stderr).toMatch(/^paster: there is no request in the environment: REQUEST_METHOD is not set \(.*\)\n$/);
   });
 });
 
-describe('what one request has no use for', () => {
+describe('settings that make no sense for one request', () => {
   test.each([['--reload'], ['--workers', '2'], ['--monitor-restart'], ['--open'], ['--daemon']])(
     '%s is refused',
     async (...option) => {
@@ -218,7 +218,7 @@ describe('what one request has no use for', () => {
   });
 });
 
-test('--log-file takes what is printed, and the answer stays where it is', async () => {
+test('--log-file gets what is printed, and the response stays on standard output', async () => {
   const cwd = project();
   const answer = await ask('/', {}, '', ['x.ini', '--log-file', 'a.log'], cwd);
   expect([answer.status, answer.stderr]).toEqual([200, '']);

@@ -1,4 +1,4 @@
-/** `paster serve` over FastCGI, spoken to directly: addresses, kept connections, and how it stops. */
+/** `paster serve` over FastCGI, without a web server: addresses, keep-alive connections, and how it stops. */
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -24,7 +24,7 @@ test.each([
   expect(statSync(socket).mode & 0o777).toBe(mode);
 });
 
-test('a stale socket is replaced, a live one and a file of another kind are not', async () => {
+test('a stale socket is replaced, but a live one or another kind of file is not', async () => {
   const directory = temporaryDirectory();
   const socket = join(directory, 'socket');
   const first = await serve([ini(`socket = ${socket}`)]);
@@ -44,7 +44,7 @@ test('a stale socket is replaced, a live one and a file of another kind are not'
   expect(readFileSync(socket, 'utf8')).toBe('precious');
 });
 
-test('a public TCP address without allow is refused, before it is bound', async () => {
+test('a public TCP address without allow is refused before the server listens', async () => {
   const port = await freePort();
   const refused = await paster(['serve', ini(`host = 0.0.0.0\nport = ${port}`)]).finished();
   expect(refused.status).toBe(2);
@@ -57,7 +57,7 @@ const nginx = requireProgram('nginx');
 test.skipIf(nginx === undefined).each([
   ['one process', ''],
   ['workers', 'workers = 2'],
-])('TERM finishes what is in flight behind a web server, with %s', async (_what, workers) => {
+])('TERM finishes requests in flight behind a web server, with %s', async (_what, workers) => {
   const socket = join(temporaryDirectory(), 'socket');
   const program = await serve([ini(`socket = ${socket}\n${workers}`)]);
   const { url } = await startNginx(nginx ?? '', { socket });

@@ -1,4 +1,4 @@
-/** `paster serve` over HTTP: the repository's own etc/develop.ini, and what the command line changes. */
+/** `paster serve` over HTTP: the repository's own etc/develop.ini, and the options of the command line. */
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect } from 'node:http2';
@@ -39,12 +39,12 @@ test('etc/develop.ini shows which sections built the page, and the environ as JS
   expect(status).toBe(0);
 });
 
-test('a module needs no INI file', async () => {
+test('a module is served without an INI file', async () => {
   const program = await serve(['module:./probe.js', '-p', '0'], { cwd: join(ROOT, 'test/fixtures/apps') });
   expect(await (await fetch(`${program.url}/query?x=1`)).json()).toMatchObject({ url: '/query?x=1' });
 });
 
-test('an INI file may be named by its URI, in which a blank is %20', async () => {
+test('an INI file may be given as a URI, with %20 for a space', async () => {
   const ini = '[app:main]\nuse = npm:paster#test\n[server:main]\nuse = npm:paster#http\nport = 0\n';
   const program = await serve(['config:x%20y.ini'], { cwd: temporaryDirectory({ 'x y.ini': ini }) });
   expect((await fetch(program.url)).status).toBe(200);
@@ -71,16 +71,19 @@ test.each([
     'paster: warn: debug = true: errors show source code to everyone who can reach URL\n',
   ],
   ['workers = 1', ['--host', '0.0.0.0', '--reload', 'debug=true'], ''],
-])('every address is announced as such, and one to open (%s)', async (setting, args, warning) => {
-  const app = `[app:main]\nuse = npm:paster#test\n[server:main]\nuse = npm:paster#http\nport = 0\n${setting}\n`;
-  const directory = temporaryDirectory({ 'x.ini': app });
-  const program = await serve(['x.ini', ...args], { cwd: directory });
-  expect(program.url).toMatch(/^http:\/\/0\.0\.0\.0:\d+$/);
-  const [, url = ''] = await program.says(/^view at (http:\/\/localhost:\d+)$/m);
-  expect((await fetch(url)).status).toBe(200);
-  const { stderr } = await program.kill('SIGTERM');
-  expect(stderr.replace(/^view at .*\n/m, '').replace(program.url, 'URL')).toBe(warning);
-});
+])(
+  'every address is announced, with a URL to open and a warning if it shows errors (%s)',
+  async (setting, args, warning) => {
+    const app = `[app:main]\nuse = npm:paster#test\n[server:main]\nuse = npm:paster#http\nport = 0\n${setting}\n`;
+    const directory = temporaryDirectory({ 'x.ini': app });
+    const program = await serve(['x.ini', ...args], { cwd: directory });
+    expect(program.url).toMatch(/^http:\/\/0\.0\.0\.0:\d+$/);
+    const [, url = ''] = await program.says(/^view at (http:\/\/localhost:\d+)$/m);
+    expect((await fetch(url)).status).toBe(200);
+    const { stderr } = await program.kill('SIGTERM');
+    expect(stderr.replace(/^view at .*\n/m, '').replace(program.url, 'URL')).toBe(warning);
+  },
+);
 
 test('the server’s section is loaded once', async () => {
   const directory = temporaryDirectory({
@@ -94,7 +97,7 @@ test('the server’s section is loaded once', async () => {
   expect([status, stderr]).toEqual([0, 'made\n']);
 });
 
-test('TERM finishes what is in flight and refuses what is new', async () => {
+test('TERM finishes requests in flight and refuses new ones', async () => {
   const program = await serve([`module:${ROOT}/test/fixtures/apps/probe.js`, '-p', '0']);
   const response = await fetch(`${program.url}/slow?ms=600`);
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
@@ -105,7 +108,7 @@ test('TERM finishes what is in flight and refuses what is new', async () => {
   await expect(fetch(`${program.url}/query`)).rejects.toThrow();
 });
 
-test('INT cuts what is in flight', async () => {
+test('INT aborts requests in flight', async () => {
   const program = await serve([`module:${ROOT}/test/fixtures/apps/probe.js`, '-p', '0']);
   const response = await fetch(`${program.url}/slow?ms=60000`);
   const { status } = await program.kill('SIGINT');
@@ -113,7 +116,7 @@ test('INT cuts what is in flight', async () => {
   await expect(response.text()).rejects.toThrow();
 });
 
-test('a failing application is a 500 that says nothing, and the next request is served', async () => {
+test('an error of the application responds 500 without details, and the next request succeeds', async () => {
   const program = await serve([`module:${ROOT}/test/fixtures/apps/probe.js`, '-p', '0']);
   const failed = await fetch(`${program.url}/throw`);
   expect([failed.status, await failed.text()]).toEqual([500, 'Internal Server Error\n']);
@@ -125,7 +128,7 @@ test.each([
   ['one process', []],
   ['workers', ['-w', '2']],
   ['reload', ['--reload']],
-])('a line of a section that has no effect is told once at the start, with %s', async (_what, options) => {
+])('a setting without effect is reported once at the start, with %s', async (_what, options) => {
   const directory = temporaryDirectory({
     'x.ini': `[DEFAULT]\na = 1\n[app:main]\nuse = call:${ROOT}/test/fixtures/apps/probe.js:makeProbe\na = 2\n[server:main]\nuse = npm:paster#http\nport = 0\n`,
   });
@@ -135,7 +138,7 @@ test.each([
   expect(program.output.match(/is also a global/g)).toHaveLength(1);
 });
 
-test('an upgrade that throws ends its connection and nothing else', async () => {
+test('an upgrade handler that throws closes only its own connection', async () => {
   const directory = temporaryDirectory({
     'app.mjs':
       'const app = (req, res) => res.end("well");\napp.upgrade = () => { throw new Error("on purpose"); };\nexport default app;\n',
@@ -152,7 +155,7 @@ test('an upgrade that throws ends its connection and nothing else', async () => 
   expect(await (await fetch(program.url)).text()).toBe('well');
 });
 
-test('TERM says goodbye to an idle HTTP/2 session', async () => {
+test('TERM sends GOAWAY to an idle HTTP/2 session', async () => {
   const program = await serve([
     join(
       temporaryDirectory({
@@ -169,7 +172,7 @@ test('TERM says goodbye to an idle HTTP/2 session', async () => {
   expect((await program.kill('SIGTERM')).status).toBe(0);
 });
 
-test('egg:PasteScript#test answers with text, as it did', async () => {
+test('egg:PasteScript#test responds with text, as in PasteScript', async () => {
   const ini = '[app:main]\nuse = egg:PasteScript#test\ntext = true\n[server:main]\nuse = npm:paster#http\nport = 0\n';
   const program = await serve(['x.ini'], { cwd: temporaryDirectory({ 'x.ini': ini }) });
   const response = await fetch(`${program.url}/a?b=c`);
@@ -177,7 +180,7 @@ test('egg:PasteScript#test answers with text, as it did', async () => {
   expect((await response.text()).split('\n')).toEqual(expect.arrayContaining(['PATH_INFO: /a', 'QUERY_STRING: b=c']));
 });
 
-test.each([[[]], [['-w', '1']]])('every address of IPv4 and of IPv6 on one port: %j', async (mode) => {
+test.each([[[]], [['-w', '1']]])('all IPv4 addresses and all IPv6 addresses may share a port: %j', async (mode) => {
   const port = await freePort();
   const cwd = temporaryDirectory({
     'x.ini': `[app:main]\nuse = npm:paster#test\n[server:main]\nuse = npm:paster#http\nlisten = 0.0.0.0:${port} [::]:${port}\n`,
@@ -186,7 +189,7 @@ test.each([[[]], [['-w', '1']]])('every address of IPv4 and of IPv6 on one port:
   for (const host of ['127.0.0.1', '[::1]']) expect((await fetch(`http://${host}:${port}/`)).status).toBe(200);
 });
 
-describe.runIf(requireRoot())('a host name stands for every address that it has (needs root)', () => {
+describe.runIf(requireRoot())('a host name means each of its addresses (needs root)', () => {
   const OTHER_HOSTS = 'mount --bind "$0" /etc/hosts && exec "$@"';
   const named = (hosts: string, server: string, mode: readonly string[]) => {
     const cwd = temporaryDirectory({
@@ -197,7 +200,7 @@ describe.runIf(requireRoot())('a host name stands for every address that it has 
     return new Program('unshare', ['--mount', 'sh', '-c', OTHER_HOSTS, join(cwd, 'hosts'), ...command], { cwd });
   };
 
-  test.each([[[]], [['-w', '1']]])('on one free port, and a reload keeps it: %j', async (mode) => {
+  test.each([[[]], [['-w', '1']]])('on one free port, which a reload keeps: %j', async (mode) => {
     const program = named('::1 localhost\n127.0.0.1 localhost\n', 'host = localhost\nport = 0\n', mode);
     const [, port] = await program.says(/^serving on http:\/\/127\.0\.0\.1:(\d+)$/m);
     await program.says(new RegExp(`^serving on http://\\[::1\\]:${port}$`, 'm'));
@@ -212,14 +215,14 @@ describe.runIf(requireRoot())('a host name stands for every address that it has 
     await answers();
   });
 
-  test.each([[[]], [['-w', '1']]])('without those that this machine does not have: %j', async (mode) => {
+  test.each([[[]], [['-w', '1']]])('except those that this machine does not have: %j', async (mode) => {
     const program = named('192.0.2.1 localhost\n127.0.0.1 localhost\n', 'host = localhost\nport = 0\n', mode);
     await program.says(/^serving on http:\/\/127\.0\.0\.1:\d+$/m);
     expect(program.stdout).not.toContain('192.0.2.1');
     expect(program.stderr).toBe('');
   });
 
-  test('and what is in use on one of them is an error', async () => {
+  test('and an address in use is an error', async () => {
     const other = createServer().listen(0, '::1');
     onTestFinished(() => void other.close());
     await once(other, 'listening');
@@ -231,7 +234,7 @@ describe.runIf(requireRoot())('a host name stands for every address that it has 
   });
 });
 
-describe('one process ends within graceful_timeout, although', () => {
+describe('one process ends within graceful_timeout, even if', () => {
   const server = '[server:main]\nuse = npm:paster#http\nport = 0\ngraceful_timeout = 0\n';
   const keepsAlive = 'setInterval(() => {}, 1000);\n';
 
@@ -242,7 +245,7 @@ describe('one process ends within graceful_timeout, although', () => {
       `${keepsAlive}const app = (req, res) => res.end();\napp.close = () => new Promise(() => {});\nexport default app;\n`,
     ],
     [
-      'a program waits for ever in its SIGTERM handler',
+      'a SIGTERM handler of the program never settles',
       'use = listen:./app.js',
       `import { createServer } from 'node:http';\n${keepsAlive}createServer((req, res) => res.end()).listen(0);\nprocess.on('SIGTERM', () => new Promise(() => {}));\n`,
     ],

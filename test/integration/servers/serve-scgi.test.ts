@@ -1,4 +1,4 @@
-/** `paster serve` over SCGI, spoken to directly: the names of its server, workers that come and go, and how it stops. */
+/** `paster serve` over SCGI, without a web server: flup's names of settings, workers that start and end, and how it stops. */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -30,7 +30,7 @@ async function ask(to: string | number, path = '/'): Promise<Answer> {
   return (await ScgiClient.connect(to)).ask({ REQUEST_URI: path });
 }
 
-test('npm:paster#scgi in one process: serves, and TERM finishes what is in flight', async () => {
+test('npm:paster#scgi serves in one process, and TERM finishes requests in flight', async () => {
   const { cwd, socket } = project('npm:paster#scgi');
   const program = await serve(['x.ini'], { cwd });
   expect(program.url).toBe(`scgi://unix:${socket}`);
@@ -43,7 +43,7 @@ test('npm:paster#scgi in one process: serves, and TERM finishes what is in fligh
   expect(existsSync(socket)).toBe(false);
 });
 
-test('egg:Flup#scgi_fork pre-forks and takes flup’s names', async () => {
+test('egg:Flup#scgi_fork runs workers and accepts flup’s settings', async () => {
   const { cwd, socket } = project(
     'egg:Flup#scgi_fork',
     'minSpare = 1\nmaxSpare = 5\nmaxChildren = 2\nmaxRequests = 100\nscriptName = /\nallowedServers = 127.0.0.1\numask = 007',
@@ -53,7 +53,7 @@ test('egg:Flup#scgi_fork pre-forks and takes flup’s names', async () => {
   expect(program.output).not.toMatch(/no effect|maxChildren|maxRequests|scriptName|allowedServers/);
 });
 
-test('egg:Flup#scgi_thread has no children: a warning for each of the names that mean some', async () => {
+test('egg:Flup#scgi_thread has no workers, and warns once of each setting about their number', async () => {
   const { cwd } = project('egg:Flup#scgi_thread', 'minSpare = 1\nmaxSpare = 5');
   const program = await serve(['x.ini'], { cwd });
   for (const name of ['minSpare', 'maxSpare']) {
@@ -61,7 +61,7 @@ test('egg:Flup#scgi_thread has no children: a warning for each of the names that
   }
 });
 
-test('HUP reloads behind the same socket, and no connection is refused', async () => {
+test('HUP reloads while the socket stays open, and no connection is refused', async () => {
   const { cwd, socket } = project('egg:Flup#scgi_thread', 'workers = 2');
   const program = await serve(['x.ini'], { cwd });
   const answers: Answer[] = [];
@@ -77,7 +77,7 @@ test('HUP reloads behind the same socket, and no connection is refused', async (
   expect(answers.every((answer) => answer.status === 200 && answer.complete)).toBe(true);
 });
 
-test('--reload shows what does not load, and recovers', async () => {
+test('--reload shows the error of a version that does not load, and the next save recovers', async () => {
   const { cwd, socket } = project('npm:paster#scgi');
   await serve(['x.ini', '--reload'], { cwd });
   expect((await ask(socket)).status).toBe(200);
@@ -87,7 +87,7 @@ test('--reload shows what does not load, and recovers', async () => {
   await eventually(async () => (await ask(socket)).body.toString().startsWith('two'));
 });
 
-test('-s scgi serves any application, on an address of its own', async () => {
+test('-s scgi serves any application at its own address', async () => {
   const { cwd } = project('npm:paster#http');
   const port = await freePort();
   const program = await serve(['x.ini', '-s', 'scgi', '-p', String(port)], { cwd });

@@ -1,4 +1,4 @@
-/** The documentation site as paster serves it: every link leads somewhere, and in a real browser the search finds what people ask. */
+/** The documentation site, served by paster: every link works, and in a real browser the search finds what people type. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
@@ -12,7 +12,7 @@ import { Program, ROOT, requireProgram, serve } from '../../helpers/programs/pro
 const chromium = requireProgram('chromium');
 const VITEPRESS = join(ROOT, 'node_modules/vitepress/bin/vitepress.js');
 
-/** Pages of each kind: the first one, text, long tables, and code. */
+/** Pages of each kind: the start page, text, long tables, and code. */
 const LOOKED_AT = ['index.html', 'introduction.html', 'errors.html', 'nginx.html'];
 
 describe('the site', () => {
@@ -45,7 +45,7 @@ describe('the site', () => {
     expect(dead).toEqual([]);
   });
 
-  test('pages are sent compressed, files with a hash in their name are kept for a year, and a wrong path has the page for it', async () => {
+  test('pages are compressed, files with a hash in their name may be cached for a year, and an unknown path gets the 404 page', async () => {
     const page = await fetch(`${url}/introduction.html`, { headers: { 'accept-encoding': 'br' } });
     expect([page.status, page.headers.get('content-encoding')]).toEqual([200, 'br']);
     const [, script = ''] = /src="(\/assets\/[^"]+\.js)"/.exec(await page.text()) ?? [];
@@ -60,12 +60,12 @@ describe('the site', () => {
       browser = await startChromium(chromium ?? '');
     });
 
-    test('no page is wider than a telephone or a desk', async () => {
-      // Low, so that Chromium paints little: only the width is looked at.
+    test('no page is wider than the screen of a phone or a desktop', async () => {
+      // Low, so that Chromium paints little: only the width is checked.
       let viewports = [PHONE, DESK].map(({ width }) => ({ width, height: 100 }));
       const { page, errors } = await visit(browser, url);
       const wide: string[] = [];
-      // Links first: the page for a wrong path leads nowhere without a reload.
+      // Links first: the 404 page has no links that work without a reload.
       const opened = [...pages].map((each) => ({ path: each[0], textClass: openedByLink(each) }));
       for (const { path, textClass } of opened.sort((a, b) => Number(!a.textClass) - Number(!b.textClass))) {
         if (textClass) await followLink(page, path, textClass);
@@ -74,19 +74,19 @@ describe('the site', () => {
           await page.setViewportSize(viewport);
           if ((await overhang(page)) > 0) wide.push(`${path} at ${viewport.width}`);
         }
-        // The next page begins with the width of this one.
+        // The next page starts with the width of this one.
         viewports = viewports.toReversed();
       }
       expect(wide).toEqual([]);
-      // What VitePress prefetches ends with the page.
+      // Files that VitePress prefetches are cancelled when the page is left.
       expect(errors.filter((error) => !error.endsWith('net::ERR_ABORTED'))).toEqual([]);
     }, 120_000);
 
-    // Without VitePress's own search dialog, whose list of links in a list of options axe-core does not accept.
+    // Without VitePress's own search dialog, whose list of links in a list of options axe-core rejects.
     test.each([
       [PHONE, false],
       [DESK, true],
-    ] as const)('axe-core finds nothing (%o, dark: %s)', async (viewport, dark) => {
+    ] as const)('axe-core reports nothing (%o, dark: %s)', async (viewport, dark) => {
       const { page } = await visit(browser, url, { viewport, dark });
       for (const path of LOOKED_AT) {
         await page.goto(`${url}/${path}`);
@@ -94,7 +94,7 @@ describe('the site', () => {
       }
     });
 
-    test('the search finds a page for each question within its first three results', async () => {
+    test('the search finds the expected page for each question among its first three results', async () => {
       const { page } = await visit(browser, url, { viewport: DESK });
       await page.click('.VPNavBarSearch button');
       const wrong = [];
@@ -108,9 +108,9 @@ describe('the site', () => {
 });
 
 /**
- * The class of a page's text, for a page that is opened by a link on the page before: that takes a quarter of the time, since scripts
- * and styles are there. Undefined for one that is loaded as a whole: one of each kind, and pages with pictures, whose size is
- * not known before.
+ * The CSS class of a page's text, for a page that the previous page links to: opening it by the link takes a quarter of the time, because
+ * scripts and styles are loaded already. Undefined for a page that is loaded from scratch: one of each kind, and pages with pictures, whose size is
+ * not known earlier.
  */
 function openedByLink([path, html]: readonly [string, string]): string | undefined {
   if (LOOKED_AT.includes(path) || html.includes('<img')) return undefined;

@@ -9,7 +9,7 @@ import { get, getByFastcgi, live, TwoServers, WEB } from './two-servers.ts';
 
 const python = requireProgram('python3');
 
-test('in the background, with status and metrics of both', async () => {
+test('start in the background, with status and metrics of both servers', async () => {
   const port = await freePort();
   const metrics = '[app:main]\nuse = npm:paster#metrics\n';
   const cwd = temporaryDirectory({ 'x.ini': `[paster]\nserve = web live\n${metrics}${WEB}workers = 1\n${live(port)}` });
@@ -30,7 +30,7 @@ test('in the background, with status and metrics of both', async () => {
   expect(existsSync(join(cwd, 'web.sock'))).toBe(false);
 });
 
-test('two free ports', async () => {
+test('two servers get different free ports', async () => {
   const cwd = temporaryDirectory({
     'x.ini': `[paster]\nserve = a, b\n[app:main]\nuse = npm:paster#test\n[server:a]\nuse = npm:paster#http\nport = 0\nworkers = 1
 [server:b]\nuse = npm:paster#http\nport = 0\n`,
@@ -44,7 +44,7 @@ test('two free ports', async () => {
   expect((await fetch(one ?? '')).ok && (await fetch(two ?? '')).ok).toBe(true);
 });
 
-test('-p is for the only HTTP server', async () => {
+test('-p applies to the only HTTP server', async () => {
   const site = await TwoServers.start();
   const port = await freePort();
   const { directory: cwd } = site;
@@ -63,7 +63,7 @@ test('at a terminal, all addresses are shown', async () => {
   expect(banner).toContain(`Local:   http://127.0.0.1:${site.port}`);
 });
 
-/** Opens a TCP and a Unix socket as descriptors 3 and 4, and becomes the program. */
+/** Opens a TCP and a Unix socket as descriptors 3 and 4, and executes the program. */
 const ACTIVATE = `
 import os, socket, sys
 unix = socket.socket(socket.AF_UNIX); unix.bind(sys.argv[1]); unix.listen()
@@ -88,7 +88,7 @@ describe.runIf(python)('sockets of systemd', () => {
     return { site, program, port };
   }
 
-  test('go to the servers whose sections name them', async () => {
+  test('are used by the servers whose sections name them', async () => {
     const { site, program } = await activated(undefined);
     await program.says(/^serving on http.*\n/m);
     expect(await getByFastcgi(site.socket)).toMatch(/^v0 /);

@@ -1,4 +1,4 @@
-/** Versioned URLs in a real browser: a file is fetched once and never asked about again, and a changed one is fetched. */
+/** Versioned URLs in a real browser: a file is fetched once and never revalidated, and a changed one is fetched again. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
@@ -9,7 +9,7 @@ import { beforeSuite } from '../../helpers/programs/lifetime.ts';
 import { eventually, requireProgram, serve } from '../../helpers/programs/program.ts';
 import { startNginx } from '../../helpers/web-servers/front-end.ts';
 
-/** A page with three versioned files and one without a version; and what the server has been asked for. */
+/** A page with three versioned files and one without a version; and the requests that the server has received. */
 const APP = `const requests = [];
 
 export function makeApp() {
@@ -80,14 +80,14 @@ const WAYS = [
   },
 ];
 
-/** What the page has made of its files. */
+/** What the page has loaded from its files. */
 function look(page: Page): Promise<unknown> {
   return page.evaluate(
     '[document.title, getComputedStyle(document.body).color, document.querySelector("img").naturalWidth]',
   );
 }
 
-/** The page in a new tab, as the same person opens it. */
+/** The page in a new tab, opened by the same user. */
 async function open(context: BrowserContext, url: string): Promise<unknown> {
   const page = await context.newPage();
   await page.goto(url, { waitUntil: 'load' });
@@ -103,7 +103,7 @@ describe.runIf(chromium && nginx)('in a browser', () => {
     browser = await startChromium(chromium ?? '');
   });
 
-  test.each(WAYS)('$way', async ({ start }) => {
+  test.each(WAYS)('files with a version are fetched once: $way', async ({ start }) => {
     const cwd = temporaryDirectory(FILES);
     const url = `${await start(cwd)}/`;
     const requests = async (): Promise<string[]> => (await fetch(`${url}requests`)).json() as Promise<string[]>;
@@ -117,7 +117,7 @@ describe.runIf(chromium && nginx)('in a browser', () => {
     expect(await open(context, url)).toEqual(['first', 'rgb(1, 2, 3)', 7]);
     expect((await requests()).sort()).toEqual(['/static/plain.css', ...before].sort());
 
-    // The second time only the one without a version is asked about.
+    // The second time, only the file without a version is revalidated.
     for (const _ of [2, 3]) expect(await open(context, url)).toEqual(['first', 'rgb(1, 2, 3)', 7]);
     const tab = await context.newPage();
     await tab.goto(url);

@@ -1,4 +1,4 @@
-/** Two servers with one set of processes: `[server:web]` serves pages by FastCGI, and `[server:live]` everything by HTTP. */
+/** Two servers with one set of processes: `[server:web]` serves pages by FastCGI, and `[server:live]` serves everything by HTTP. */
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { WebSocket } from 'ws';
@@ -8,7 +8,7 @@ import { eventually, freePort, type Program, paster, ROOT } from '../../helpers/
 import { saveByRename } from '../../process/program.ts';
 import { FastcgiClient } from '../../servers/fastcgi/client.ts';
 
-/** The application of `echoingApp`, which echoes on WebSockets too, with its version and process in front. */
+/** The application of `echoingApp`, which also echoes on WebSockets, after its version and PID. */
 export function chattyApp(version: string): string {
   return `import { WebSocketServer } from '${join(ROOT, 'node_modules/ws/wrapper.mjs')}';
 ${echoingApp(version).replace('export default', 'const page =')}
@@ -45,7 +45,7 @@ export class TwoServers {
     this.program = program;
   }
 
-  /** `more` is text at the end of the INI file. */
+  /** `more` is text appended to the INI file. */
   static async start({
     workers = 'workers = 2',
     args = [],
@@ -84,7 +84,7 @@ export class TwoServers {
     return this.program.output.match(pattern)?.length ?? 0;
   }
 
-  /** @param outcome what the log says when it is over */
+  /** @param outcome what the log says at the end */
   async hup(outcome: RegExp = /^reloaded$/gm): Promise<void> {
     const before = this.count(outcome);
     this.program.child.kill('SIGHUP');

@@ -10,7 +10,7 @@ const PROBE = join(ROOT, 'test/fixtures/apps/probe.js');
 
 type Carrier = 'socket' | 'tcp';
 
-/** A paster on FastCGI with one process, and where it listens. */
+/** A paster on FastCGI with one process, and its address. */
 async function startUpstream(carrier: Carrier): Promise<Upstream> {
   const directory = temporaryDirectory();
   const tcp = { host: '127.0.0.1', port: await freePort() };
@@ -64,7 +64,7 @@ const CASES = SETUPS.flatMap((setup) => (['socket', 'tcp'] as const).map((carrie
 describe.each(CASES)('$name over $carrier', ({ program, prefix, carrier, start }) => {
   const binary = requireProgram(program);
 
-  test.skipIf(binary === undefined)('carries every kind of answer', async () => {
+  test.skipIf(binary === undefined)('forwards every kind of response', async () => {
     const upstream = await startUpstream(carrier);
     const { url } = await start(binary ?? '', upstream);
 
@@ -106,7 +106,7 @@ describe.each(CASES)('$name over $carrier', ({ program, prefix, carrier, start }
     expect(await failed.text()).not.toContain('on purpose');
   });
 
-  test.skipIf(binary === undefined)('passes the first byte of a stream on before the last is written', async () => {
+  test.skipIf(binary === undefined)('forwards the first byte of a stream before the last one is written', async () => {
     const upstream = await startUpstream(carrier);
     const { url } = await start(binary ?? '', upstream);
     const response = await fetch(`${url}/stream`);

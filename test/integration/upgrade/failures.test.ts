@@ -1,4 +1,4 @@
-/** Upgrades that fail: the old process keeps running, and the reason is reported. */
+/** Upgrades that fail: the old process keeps running, and the error is reported. */
 import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -7,7 +7,7 @@ import { eventually, isAlive, requireRoot } from '../../helpers/programs/program
 import { HANGING, HTTP, ini, MODES, start } from './upgraded-server.ts';
 
 describe.each(MODES)('%s', (_what, workers) => {
-  test('a version that does not load leaves the old one serving, and the reason is said', async () => {
+  test('a version that does not load leaves the old one serving, and the error is reported', async () => {
     const site = await start(`${HTTP}\n${workers}`);
     const { pid } = site;
     for (const [file, text, reason] of [
@@ -29,14 +29,14 @@ describe.each(MODES)('%s', (_what, workers) => {
     expect(site.pid).not.toBe(pid);
   });
 
-  test('a version that hangs while it loads has its time, as at a start', async () => {
+  test('a version that hangs while it loads is stopped at start_timeout, as at a start', async () => {
     const site = await start(`${HTTP}\nstart_timeout = 1\n${workers}`);
     site.save('app.js', HANGING);
     expect(await site.failToUpgrade()).toMatch(/keeps running: .*(does not serve after 3 s|not ready within 1 s)/);
     expect((await fetch(site.url)).status).toBe(200);
   });
 
-  test('one upgrade at a time', async () => {
+  test('only one upgrade runs at a time', async () => {
     const site = await start(`${HTTP}\n${workers}`);
     const [one, other] = await Promise.all([1, 2].map(() => site.paster(['upgrade', 'x.ini']).finished()));
     expect([one?.status, other?.status].sort()).toEqual([0, 1]);
@@ -44,10 +44,10 @@ describe.each(MODES)('%s', (_what, workers) => {
     expect((await fetch(site.url)).status).toBe(200);
   });
 
-  test.each(['SIGTERM', 'SIGKILL'] as const)('%s to either process meanwhile', async (signal) => {
+  test.each(['SIGTERM', 'SIGKILL'] as const)('%s to either process during the upgrade', async (signal) => {
     const site = await start(`${HTTP}\n${workers}`);
     site.save('app.js', HANGING);
-    // To the new one: the old one keeps running.
+    // To the new process: the old one keeps running.
     const first = site.paster(['upgrade', 'x.ini']);
     process.kill(await site.startedPid(1), signal);
     expect(await first.finished()).toMatchObject({
@@ -55,14 +55,14 @@ describe.each(MODES)('%s', (_what, workers) => {
       stderr: expect.stringMatching(/keeps running: .*ended/),
     });
     expect((await fetch(site.url)).status).toBe(200);
-    // To the old one: both end.
+    // To the old process: both end.
     const second = site.paster(['upgrade', 'x.ini']);
     const successor = await site.startedPid(2);
     process.kill(site.pid, signal);
     expect((await second.finished()).status).toBe(1);
     await site.program.finished();
     await eventually(() => !isAlive(successor));
-    // A worker of a supervisor that was killed needs a moment to notice.
+    // A worker of a killed supervisor needs a moment to notice.
     await eventually(() =>
       fetch(site.url).then(
         () => false,
@@ -80,7 +80,7 @@ test('a server with --reload is refused', async () => {
 });
 
 describe.runIf(requireRoot())('as root', () => {
-  test('a pid file that cannot be written keeps the old process', async () => {
+  test('the old process keeps running if the new one cannot write its pid file', async () => {
     const disk = join(temporaryDirectory(), 'disk');
     mountSmallDisk(disk);
     const pidFile = join(disk, 'x.pid');

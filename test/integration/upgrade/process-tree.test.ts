@@ -6,7 +6,7 @@ import { temporaryDirectory } from '../../helpers/directory.ts';
 import { eventually, isAlive, Program, requireRoot } from '../../helpers/programs/program.ts';
 import { APP, get, HTTP, ini, OLD_NODE, PASTER, start, UpgradedServer } from './upgraded-server.ts';
 
-test('the monitor of --monitor-restart stays, and starts the server again', async () => {
+test('the monitor of --monitor-restart keeps running, and restarts the server', async () => {
   const site = await start(HTTP, { args: ['--monitor-restart'] });
   const monitor = await eventually(() => existsSync(join(site.directory, 'x.pid')) && site.pid);
   const first = await get(site.url);
@@ -20,7 +20,7 @@ test('the monitor of --monitor-restart stays, and starts the server again', asyn
   expect((await site.program.finished()).status).toBe(0);
 });
 
-test('a server is gone with its launcher, and the other way round', async () => {
+test('a server ends with its launcher, and the launcher with the server', async () => {
   for (const victim of ['launcher', 'server'] as const) {
     const site = await start(HTTP);
     await site.upgrade();
@@ -32,7 +32,7 @@ test('a server is gone with its launcher, and the other way round', async () => 
   }
 });
 
-test('five upgrades leave two processes', async () => {
+test('after five upgrades two processes run', async () => {
   const site = await start(HTTP);
   const pids = [site.pid];
   for (let round = 0; round < 5; round++) {
@@ -43,12 +43,12 @@ test('five upgrades leave two processes', async () => {
   expect(pids.filter(isAlive)).toEqual([site.program.pid, site.pid]);
 });
 
-test('a HUP and an upgrade take turns', async () => {
+test('a HUP and an upgrade run one after the other', async () => {
   const site = await start(`${HTTP}\nworkers = 2`);
   site.program.child.kill('SIGHUP');
   await site.upgrade();
   expect(site.program.stderr).toMatch(/reloaded[\s\S]*upgrading/);
-  // The new process does the other one.
+  // The new process handles the one that comes second.
   const upgrading = site.paster(['upgrade', 'x.ini']).finished();
   const { pid } = site;
   await site.startedPid(2);
@@ -86,11 +86,11 @@ test('background processes are replaced too, and an exclusive one never runs twi
   expect([words('one').length, words('two').length]).toEqual([6, 6]);
 });
 
-test('a HUP during an upgrade without web workers is done by the new process', async () => {
+test('the new process handles a HUP during an upgrade without web workers', async () => {
   const section = (word: string) => `[process:one]\nuse = call:./job.js:run\nword = ${word}\n`;
   const directory = temporaryDirectory({
     'package.json': '{"type": "module"}',
-    // One that finds `hold` loads until there is `go`.
+    // If it finds the file `hold`, it loads until the file `go` exists.
     'job.js': `import { appendFileSync, existsSync, rmSync } from 'node:fs';
 const isHeld = existsSync('hold');
 if (isHeld) rmSync('hold');
@@ -111,7 +111,7 @@ export async function run(globalConf, { word }, signal) {
   await eventually(() => !existsSync(join(directory, 'hold')));
   site.save('x.ini', section('new'));
   process.kill(pid, 'SIGHUP');
-  // The signal has arrived when the old process has answered.
+  // The signal has arrived when the old process has responded.
   await site.paster(['status', 'x.ini']).finished();
   site.save('go', '');
   expect((await upgrading).status).toBe(0);
@@ -120,7 +120,7 @@ export async function run(globalConf, { word }, signal) {
 });
 
 describe.runIf(requireRoot())('as root', () => {
-  test('with --user: workers belong to the user, and the supervisor stays root', async () => {
+  test('with --user, workers run as the user, and the supervisor stays root', async () => {
     const site = await start(`${HTTP}\nworkers = 1`, { args: ['--user', 'nobody'] });
     await site.upgrade();
     expect(statSync(`/proc/${site.pid}`).uid).toBe(0);

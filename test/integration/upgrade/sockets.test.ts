@@ -1,4 +1,4 @@
-/** Which sockets and connections the new process takes over at an upgrade, and which requests the old one finishes. */
+/** Which sockets and connections the new process takes over in an upgrade, and which requests the old one finishes. */
 import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -8,7 +8,7 @@ import { FastcgiClient } from '../../servers/fastcgi/client.ts';
 import { APP, FASTCGI, get, HTTP, ini, MODES, PASTER, start, UpgradedServer } from './upgraded-server.ts';
 
 describe.each(MODES)('%s', (_what, workers) => {
-  test('a FastCGI connection that a web server keeps goes on in the new process, and the socket file stays', async () => {
+  test('a keep-alive FastCGI connection continues in the new process, and the socket file stays', async () => {
     const site = await start(`${FASTCGI}\n${workers}`);
     const client = await FastcgiClient.connect(join(site.directory, 'a.sock'));
     const ask = async (id: number) =>
@@ -26,7 +26,7 @@ describe.each(MODES)('%s', (_what, workers) => {
     expect(readdirSync(site.directory).sort()).toEqual(['app.js', 'package.json', 'x.ini']);
   });
 
-  test('a request in flight is finished by the old process, and its launcher passes signals on', async () => {
+  test('the old process finishes a request in flight, and the launcher forwards signals', async () => {
     const site = await start(`${HTTP}\n${workers}`);
     const first = await get(site.url);
     const held = get(`${site.url}/held`);
@@ -43,7 +43,7 @@ describe.each(MODES)('%s', (_what, workers) => {
     expect((await site.program.finished()).status).toBe(0);
   });
 
-  test('the INI file may have other addresses and workers by then', async () => {
+  test('the INI file may have changed addresses and workers', async () => {
     const site = await start(`${HTTP}\nsocket = a.sock\n${workers}`.replace('port = 0\n', ''));
     const port = await freePort();
     site.save('x.ini', ini(`use = npm:paster#http\nlisten = 127.0.0.1:${port} unix:%(here)s/b.sock\nworkers = 2`));
@@ -51,7 +51,7 @@ describe.each(MODES)('%s', (_what, workers) => {
     expect(await get(`http://127.0.0.1:${port}`)).toMatch(/^\d+$/);
     expect(await getOver(join(site.directory, 'b.sock'))).toMatch(/^\d+$/);
     await eventually(() => !existsSync(join(site.directory, 'a.sock')));
-    // An address that another program has.
+    // An address in use by another program.
     site.save(
       'x.ini',
       ini(`use = npm:paster#http\nlisten = 127.0.0.1:${port} 127.0.0.1:${new URL((await start(HTTP)).url).port}`),
@@ -72,7 +72,7 @@ describe.each(MODES)('%s', (_what, workers) => {
   });
 });
 
-test('the sockets of systemd are passed on, in their order', async () => {
+test('the sockets of systemd are passed on, in order', async () => {
   const directory = temporaryDirectory({ 'package.json': '{"type": "module"}', 'app.js': APP, 'x.ini': ini(HTTP) });
   const socket = join(directory, 'a.sock');
   const command = [process.execPath, PASTER, 'serve', 'x.ini', '-w', '1', '--pid-file', 'x.pid'];
@@ -91,7 +91,7 @@ test('the sockets of systemd are passed on, in their order', async () => {
   );
 });
 
-/** Opens a Unix and a TCP socket as descriptors 3 and 4, and becomes the program. */
+/** Opens a Unix and a TCP socket as descriptors 3 and 4, and executes the program. */
 const ACTIVATE = `
 import os, socket, sys
 unix = socket.socket(socket.AF_UNIX); unix.bind(sys.argv[1]); unix.listen()

@@ -1,4 +1,4 @@
-/** A server in a directory of its own that the tests upgrade, and the applications that it serves. */
+/** A server in its own directory that the tests upgrade, and the applications that it serves. */
 import { chmodSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
@@ -9,7 +9,7 @@ import { saveByRename } from '../../process/program.ts';
 export const PASTER = join(ROOT, 'bin/paster.js');
 export const OLD_NODE = requireTool('node 22') ?? process.execPath;
 
-/** Responds with its PID, and to `/held` when there is a file `release`. */
+/** Responds with its PID, and to `/held` once the file `release` exists. */
 export const APP = `import { existsSync, writeFileSync } from 'node:fs';
 export default (req, res) => {
   if (req.url !== '/held') return res.end(String(process.pid));
@@ -29,7 +29,7 @@ export const HTTP = 'use = npm:paster#http\nport = 0';
 export const FASTCGI = 'use = npm:paster#fastcgi\nsocket = a.sock';
 export const ini = (section: string) => `[app:main]\nuse = module:./app.js\n[server:main]\n${section}\n`;
 
-/** The tests of what is the same with and without a supervisor run with each of these settings. */
+/** Tests of what is the same with and without a supervisor run with each of these settings. */
 export const MODES = [
   ['one process', ''],
   ['workers', 'workers = 1'],
@@ -61,7 +61,7 @@ export async function start(
 
 export class UpgradedServer {
   readonly directory: string;
-  /** What the test has started; after an upgrade it is the launcher of the process that serves. */
+  /** The process that the test has started; after an upgrade it is the launcher of the serving process. */
   readonly program: Program;
   readonly url: string;
 
@@ -82,7 +82,7 @@ export class UpgradedServer {
     return new Program(node, [bin, ...args], { cwd: this.directory, env });
   }
 
-  /** @returns what the command prints */
+  /** @returns the output of the command */
   async upgrade(how: { readonly node?: string; readonly bin?: string } = {}): Promise<string> {
     const { status, stdout, stderr } = await this.paster(['upgrade', 'x.ini'], how).finished();
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
@@ -95,18 +95,18 @@ export class UpgradedServer {
     return stderr;
   }
 
-  /** The PID of the process that serves. */
+  /** The PID of the serving process. */
   get pid(): number {
     return Number(this.read('x.pid').split('\n')[0]);
   }
 
-  /** The PID of a process that an upgrade has started, from the log. */
+  /** The PID, from the log, of a process that an upgrade has started. */
   async startedPid(round: number): Promise<number> {
     const started = /upgrading: process (\d+) starts/g;
     return eventually(() => Number([...this.program.stderr.matchAll(started)][round - 1]?.[1] ?? 0) || undefined);
   }
 
-  /** Resolves when the process that the test has started is the launcher of another one. */
+  /** Resolves when the process that the test has started has become the launcher of another one. */
   async becomesLauncher(): Promise<void> {
     await eventually(() => readFileSync(`/proc/${this.program.pid}/cmdline`, 'utf8').startsWith('paster: launcher'));
   }

@@ -14,7 +14,7 @@ const python = requireProgram('python3');
 const notify = requireProgram('systemd-notify');
 const NEW_NODE = requireTool('node 24') ?? process.execPath;
 
-/** To the other version and back; `UPGRADES=20` for a long run. */
+/** Number of upgrades to the other version and back; `UPGRADES=20` makes a long run. */
 const ROUNDS = Number(process.env['UPGRADES'] ?? 2);
 const OTHER_VERSION = '99.0.0';
 
@@ -23,7 +23,7 @@ beforeSuite(async () => {
   otherPaster = join(copyOfPaster(temporaryDirectory(), OTHER_VERSION), 'bin/paster.js');
 });
 
-/** The built package with another number. */
+/** The built package with another version number. */
 function copyOfPaster(directory: string, version: string): string {
   for (const name of ['bin', 'dist']) cpSync(join(ROOT, name), join(directory, name), { recursive: true });
   const manifest = readFileSync(join(ROOT, 'package.json'), 'utf8');
@@ -32,7 +32,7 @@ function copyOfPaster(directory: string, version: string): string {
   return directory;
 }
 
-/** Prints the datagrams that come. */
+/** Prints the datagrams that arrive. */
 const RECEIVE = `
 import socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.bind(sys.argv[1])

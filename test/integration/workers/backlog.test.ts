@@ -1,4 +1,4 @@
-/** `backlog`: how many connections may wait to be accepted, on sockets of every origin. */
+/** `backlog`: how many connections may wait to be accepted, on each kind of socket. */
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -12,7 +12,7 @@ test.runIf(process.platform === 'linux').each([
   ['one process', BACKLOG, []],
   ['workers', BACKLOG, ['-w', '1']],
   ['workers', MORE_THAN_NODE_HAS, ['-w', '1']],
-])('%s, %i', async (_what, backlog, args) => {
+])('%s has a backlog of %i', async (_what, backlog, args) => {
   const cwd = temporaryDirectory({
     'app.mjs': 'export default (req, res) => res.end(String(process.pid));',
     'x.ini': `[app:main]\nuse = module:./app.mjs\n[server:main]\nuse = npm:paster#http\nsocket = a.sock\nbacklog = ${backlog}\n`,
@@ -24,11 +24,11 @@ test.runIf(process.platform === 'linux').each([
   onTestFinished(() => void process.kill(worker, 'SIGCONT'));
   let waiting = 0;
   while (waiting <= 2 * backlog && (await isTaken(path))) waiting++;
-  // Linux lets one more wait than it was told.
+  // Linux lets one more connection wait than the backlog.
   expect(waiting).toBe(backlog + 1);
 });
 
-/** On Linux a Unix socket with a full backlog says EAGAIN. */
+/** On Linux, connecting to a Unix socket with a full backlog fails with EAGAIN. */
 function isTaken(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path, () => resolve(true));

@@ -1,4 +1,4 @@
-/** Long connections, such as a web server keeps, spread over the workers, also when they come all at once. */
+/** Keep-alive connections, such as a web server's, spread over the workers, even if they arrive all at once. */
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -7,7 +7,7 @@ import { serve } from '../../helpers/programs/program.ts';
 
 const CONNECTIONS = 32;
 
-test('of 32 connections at once over two workers, neither gets less than 35 %', async () => {
+test('of 32 simultaneous connections to two workers, each worker gets at least 35 %', async () => {
   const cwd = temporaryDirectory({ 'app.mjs': 'export default (req, res) => res.end(String(process.pid));' });
   const path = join(cwd, 'a.sock');
   await serve(['module:./app.mjs', '-w', '2', '--socket', path], { cwd });

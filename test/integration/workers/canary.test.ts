@@ -1,4 +1,4 @@
-/** `canary`: after HUP, one worker of the new version serves beside the old ones, and is withdrawn if it fails more often. */
+/** `canary`: after HUP, one worker of the new version serves next to the old ones, and is withdrawn if it fails more often. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,7 +10,7 @@ import { startNginx } from '../../helpers/web-servers/front-end.ts';
 
 const nginx = requireProgram('nginx');
 
-/** Says its version in each response; `fails` is an expression over the number of the request. */
+/** Responds with its version; `fails` is an expression with the number of the request. */
 const version = (name: string, fails = 'false') => `import { existsSync } from 'node:fs';
 let number = 0;
 export default (req, res) => {
@@ -43,7 +43,7 @@ async function site(
   };
 }
 
-/** Asks until the test ends, with short pauses that leave the processors to paster, and counts the responses of each version. */
+/** Sends requests until the test ends, with short pauses that leave the processors to paster, and counts the responses of each version. */
 function clients(url: string, count = 6) {
   const counts = new Map<string, number>();
   const lost: unknown[] = [];
@@ -91,7 +91,7 @@ describe('a version that fails 20 % of its requests is withdrawn within 100 of t
       /^the new version is withdrawn, the old one keeps running: \d+ of \d+ requests failed \(\d+\.\d %\), and with the old version 0 of \d+ requests failed \(0\.0 %\) in the same time$/,
     );
     const before = of('old');
-    // What was in flight ends; then a worker that still served would get every third request.
+    // Requests in flight finish; after that, a worker that still served would get every third request.
     await eventually(() => of('old') > before + 20);
     const canary = of('new');
     await eventually(() => of('old') > before + 120);
@@ -102,7 +102,7 @@ describe('a version that fails 20 % of its requests is withdrawn within 100 of t
     expect(lost).toEqual([]);
   });
 
-  test.skipIf(!nginx)('over FastCGI behind nginx', async () => {
+  test.skipIf(!nginx)('behind nginx over FastCGI', async () => {
     const { cwd, program, deploy } = await site('workers = 2\ncanary = 600', {
       server: 'use = npm:paster#fastcgi\nsocket = ../a.sock\nmode = 666',
     });
@@ -119,7 +119,7 @@ describe('a version that fails 20 % of its requests is withdrawn within 100 of t
   });
 });
 
-test('a version that does not fail serves beside the old one, and then instead of it', async () => {
+test('a version that does not fail serves next to the old one, and then replaces it', async () => {
   const { program, deploy, control } = await site('workers = 2\ncanary = 1');
   const { of, lost } = clients(program.url);
   await eventually(() => of('old') > 20);
@@ -137,7 +137,7 @@ test('a version that does not fail serves beside the old one, and then instead o
   await control('stop');
 });
 
-test('an outage of both versions withdraws nothing', async () => {
+test('errors of both versions withdraw nothing', async () => {
   const { cwd, program, deploy } = await site('workers = 2\ncanary = 1');
   const { of } = clients(program.url);
   await eventually(() => of('old') > 20);
@@ -149,7 +149,7 @@ test('an outage of both versions withdraws nothing', async () => {
   await program.says(/reloaded/);
 });
 
-test('a version whose worker dies is withdrawn, and paster control says why', async () => {
+test('a version whose worker dies is withdrawn, and paster control reports it', async () => {
   const { program, deploy, control } = await site('workers = 2\ncanary = 600');
   deploy(version('new'));
   const reloaded = control('reload');
@@ -163,7 +163,7 @@ test('a version whose worker dies is withdrawn, and paster control says why', as
   expect((await ask(program.url, '/')).headers['x-version']).toBe('old');
 });
 
-test('if a worker of the old version dies too, the next one of the new version is tried', async () => {
+test('if a worker of the old version dies too, the next worker of the new version is tried', async () => {
   const { program, deploy } = await site('workers = 2\ncanary = 600');
   const old = Number(String((await ask(program.url, '/')).body).split(' ')[1]);
   deploy(version('new'));
@@ -179,7 +179,7 @@ test('if a worker of the old version dies too, the next one of the new version i
   });
   process.kill(next, 'SIGKILL');
   await program.says(new RegExp(`withdrawn.*worker ${next} ended by SIGKILL`));
-  // What has died of the old version is started again then, as what is on disk.
+  // The worker of the old version that died is then restarted with what is on disk.
   await eventually(async () => (await ask(program.url, '/')).headers['x-version'] === 'new');
 });
 
@@ -194,7 +194,7 @@ test('a version is not tried if no worker of the old one is left', async () => {
   expect((await ask(program.url, '/')).headers['x-version']).toBe('new');
 });
 
-test('HUP while a version is tried tries the newer one, and TERM ends all', async () => {
+test('HUP during a trial tries the newer version, and TERM ends everything', async () => {
   const { program, deploy } = await site('workers = 1\ncanary = 600');
   const { of } = clients(program.url, 2);
   deploy(version('second'));
@@ -206,14 +206,14 @@ test('HUP while a version is tried tries the newer one, and TERM ends all', asyn
   expect(program.stderr).toContain('starting over: a newer reload was asked for');
   const before = of('second');
   await eventually(() => of('third') > 20 && of('old') > 20);
-  // At most what was in flight.
+  // At most the requests in flight.
   expect(of('second') - before).toBeLessThanOrEqual(2);
   const [, canary] = [.../worker (\d+) of the new version/g[Symbol.matchAll](program.stderr)].at(-1) ?? [];
   expect(await program.kill('SIGTERM')).toMatchObject({ status: 0 });
   expect(isAlive(Number(canary))).toBe(false);
 });
 
-test('new addresses and another number of workers hold for the version that is tried, and go with it', async () => {
+test('new addresses and another number of workers apply during a trial, and are reverted with the version', async () => {
   const [first, second, third] = [await freePort(), await freePort(), await freePort()];
   const listen = (...ports: number[]) => `listen = ${ports.map((port) => `127.0.0.1:${port}`).join(' ')}`;
   const { program, configure, deploy, control } = await site(`${listen(first, second)}\nworkers = 1\ncanary = 600`, {
@@ -241,7 +241,7 @@ test('new addresses and another number of workers hold for the version that is t
   expect(await versionAt(third)).toBe('new');
 });
 
-test('a warning where it has no effect', async () => {
+test('a warning is logged if canary has no effect', async () => {
   const { program } = await site('canary = 10');
   expect(program.stderr).toContain('canary has no effect: one process without workers does not reload');
 });

@@ -1,4 +1,4 @@
-/** A web server's kept connection outlives the worker that serves it: a worker that ends hands it over to another one. */
+/** A keep-alive connection of a web server outlives its worker: a worker that ends hands it over to another one. */
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,7 +20,7 @@ export default async (req, res) => {
 interface Site {
   readonly directory: string;
   readonly program: Program;
-  /** Opens so many connections. */
+  /** Opens this number of connections. */
   connect(count: number): Promise<FastcgiClient[]>;
 }
 
@@ -51,7 +51,7 @@ function configure(directory: string, server: string): void {
   writeFileSync(join(directory, 'x.ini'), `[app:main]\nuse = module:./app.js\n\n[server:main]\n${server}\n`);
 }
 
-/** Asks with a body, which comes back. @returns Who has answered. */
+/** Sends a request whose body is echoed. @returns the PID of the worker that responded. */
 async function ask(client: FastcgiClient, path = '/'): Promise<number> {
   const answer = await client.ask(1, { REQUEST_METHOD: 'POST', REQUEST_URI: path }, { body: 'whole' });
   const [, pid] = /^(\d+) whole$/.exec(answer.body.toString()) ?? [];
@@ -66,12 +66,12 @@ async function hangUp({ program }: Site): Promise<void> {
   await program.says(/^reloaded$/m);
 }
 
-/** On Linux; elsewhere none are counted. */
+/** Counted only on Linux. */
 function openFiles(pid: number): number {
   return existsSync('/proc/self/fd') ? readdirSync(`/proc/${pid}/fd`).length : 0;
 }
 
-/** How many of the connections each of them holds. */
+/** The number of connections that each worker holds. */
 function shares(workers: readonly number[]): number[] {
   return [...new Set(workers)].map((worker) => workers.filter((each) => each === worker).length);
 }
@@ -88,7 +88,7 @@ test.each(['Unix', 'TCP'] as const)('an idle connection survives a HUP, over %s'
   expect(clients.some((client) => client.isClosed)).toBe(false);
 });
 
-test('one with a request in flight is answered by the old worker, and then goes to the new one', async () => {
+test('the old worker finishes a request in flight, and then the connection goes to the new one', async () => {
   const site = await start('workers = 1');
   const [client] = await site.connect(1);
   if (!client) return expect.unreachable();
@@ -109,11 +109,11 @@ test('1,000 idle connections survive a HUP', async () => {
   const after = await askAll(clients);
   expect(after.filter((worker) => before.has(worker))).toEqual([]);
   expect(Math.min(...shares(after))).toBeGreaterThanOrEqual(350);
-  // The supervisor keeps no copy, which would keep open what both ends have closed.
+  // The supervisor keeps no copy, which would keep connections open that both ends have closed.
   await eventually(() => openFiles(site.program.pid) < files + 100);
 });
 
-test('--reload: it gets the new version, the page of one that does not load, and the one after that', async () => {
+test('with --reload it gets the new version, the error page of one that does not load, and the version after that', async () => {
   const site = await start('workers = 2', { args: ['--reload'] });
   const clients = await site.connect(4);
   const before = await askAll(clients);
@@ -127,7 +127,7 @@ test('--reload: it gets the new version, the page of one that does not load, and
   for (const worker of await askAll(clients)) expect(before).not.toContain(worker);
 });
 
-test('TTOU: the connections of a worker that is taken away go to the one that stays', async () => {
+test('at TTOU the connections of the removed worker go to the remaining one', async () => {
   const site = await start('workers = 2');
   const clients = await site.connect(8);
   expect(new Set(await askAll(clients)).size).toBe(2);
@@ -135,7 +135,7 @@ test('TTOU: the connections of a worker that is taken away go to the one that st
   await eventually(async () => new Set(await askAll(clients)).size === 1);
 });
 
-test('max_memory: the connections of a worker that has grown too large go to its successor', async () => {
+test('at max_memory the connections of a worker that is too large go to its successor', async () => {
   const site = await start('workers = 1\nmax_memory = 200');
   const clients = await site.connect(4);
   const [grown = 0] = await askAll(clients);
@@ -145,7 +145,7 @@ test('max_memory: the connections of a worker that has grown too large go to its
   expect(clients.some((each) => each.isClosed)).toBe(false);
 });
 
-test('TERM to the only worker: they wait for its successor', async () => {
+test('if TERM is sent to the only worker, they wait for its successor', async () => {
   const site = await start('workers = 1');
   const clients = await site.connect(4);
   const [old = 0] = await askAll(clients);
@@ -154,31 +154,31 @@ test('TERM to the only worker: they wait for its successor', async () => {
   expect(await askAll(clients)).not.toContain(old);
 });
 
-test('TERM to all processes, as systemd sends it: what is in flight is answered', async () => {
+test('if TERM is sent to all processes, as systemd does, requests in flight get their responses', async () => {
   const site = await start('workers = 1');
   const [client] = await site.connect(1);
   if (!client) return expect.unreachable();
   const worker = await ask(client);
   const held = ask(client, '/held');
-  // Read by now, since this is.
+  // It has been read by now, because the next request has been.
   await ask((await site.connect(1))[0] ?? client);
   process.kill(worker, 'SIGTERM');
   const ended = site.program.kill('SIGTERM');
   await eventually(() => !existsSync(join(site.directory, 'a.sock')));
-  // What would cut it short is on its way by now.
+  // Anything that would abort it has been sent by now.
   await sleep(200);
   writeFileSync(join(site.directory, 'go'), '');
   expect(await held).toBe(worker);
   expect((await ended).status).toBe(0);
 });
 
-test('a worker that dies before it has taken them costs none of them', async () => {
+test('no connection is lost if the worker that should take them dies first', async () => {
   const site = await start('workers = 2');
   const clients = await site.connect(8);
   const workers = await askAll(clients);
   const [leaving = 0] = workers;
   const dying = workers.find((each) => each !== leaving) ?? 0;
-  // It is sent all of them, and looks at none.
+  // All of them are sent to this worker, which reads none.
   process.kill(dying, 'SIGSTOP');
   process.kill(leaving, 'SIGTERM');
   await site.program.says(new RegExp(`worker ${leaving} ended`));
@@ -188,7 +188,7 @@ test('a worker that dies before it has taken them costs none of them', async () 
   for (const worker of await askAll(kept)) expect([leaving, dying]).not.toContain(worker);
 });
 
-test('they close where the new configuration speaks something else, and when the server stops', async () => {
+test('they close if the new configuration has another protocol, and when the server stops', async () => {
   const site = await start('workers = 1');
   const [changed] = await site.connect(1);
   if (!changed) return expect.unreachable();

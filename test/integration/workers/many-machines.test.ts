@@ -1,4 +1,4 @@
-/** nginx as `export` writes it in front of three machines: they die, drain and fall silent, and no GET fails. */
+/** nginx, configured by `export`, in front of three machines: they die, drain and go silent, and no GET fails. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -13,7 +13,7 @@ import { begin, pairs, record, stream, TYPE } from '../../servers/fastcgi/client
 const nginx = requireProgram('nginx');
 const PASTER = join(ROOT, 'bin/paster.js');
 
-/** The text of an application that echoes, but for `/hold`, which it never answers. */
+/** The text of an application that echoes, except for `/hold`, to which it never responds. */
 function holdingApp(journal: string): string {
   return `import { appendFileSync } from 'node:fs';
 import echo from './echo.js';
@@ -24,7 +24,7 @@ export default (req, res) => {
 `;
 }
 
-/** A machine with a project, which is served on it or not. */
+/** A machine with a project, which may or may not be running. */
 class Host {
   readonly machine: Machine;
   readonly directory: string;
@@ -42,7 +42,7 @@ class Host {
     writeFiles(this.directory, { 'echo.js': echoingApp(name, journal), 'app.js': holdingApp(journal) });
   }
 
-  /** The URLs of requests that its application has got, those that it has got twice as well. */
+  /** The URLs of requests that its application has received, including repeated ones. */
   get taken(): string[] {
     const lines = readFileSync(join(this.directory, 'journal'), 'latin1').split('\n');
     return lines.map((line) => line.split(' ')[1] ?? '');
@@ -54,12 +54,12 @@ class Host {
     await this.#program.says(/^serving on /m);
   }
 
-  /** Lets it finish what it has. @returns Its status. */
+  /** Lets it finish its requests. @returns Its exit status. */
   async drain(): Promise<number | null | undefined> {
     return (await this.#program?.kill('SIGTERM'))?.status;
   }
 
-  /** All of its processes at once, with whatever they are doing. */
+  /** Kills all of its processes at once. */
   async kill(): Promise<void> {
     this.#program?.signalGroup('SIGKILL');
     await this.#program?.finished();
@@ -92,7 +92,7 @@ class Fleet {
     const ini = join(first?.directory ?? '', 'x.ini');
     const { status, stdout } = await paster(['export', 'nginx', ini, ...addresses, ...whole]).finished();
     expect(status).toBe(0);
-    // So that a silent machine does not take the test a minute.
+    // Otherwise a silent machine would take the test a minute.
     const text = stdout.replace('fastcgi_read_timeout 60s;', 'fastcgi_read_timeout 2s;');
     expect(text).not.toBe(stdout);
     writeFileSync(join(directory, 'nginx.conf'), text);
@@ -108,7 +108,7 @@ class Fleet {
 
 const PAUSE_MS = 2;
 
-/** Waits until each of these has answered from now on: for seconds, if nginx avoids one of them. There is less load meanwhile. */
+/** Waits until each of these has responded from now on, which takes seconds if nginx avoids one of them. The load is reduced meanwhile. */
 async function untilAnsweredBy(load: Load, names: readonly string[]): Promise<void> {
   load.versions.clear();
   load.pause = 50;
@@ -116,7 +116,7 @@ async function untilAnsweredBy(load: Load, names: readonly string[]): Promise<vo
   load.pause = PAUSE_MS;
 }
 
-/** Waits for many more answers, as they come from the others. */
+/** Waits for many more responses, which come from the other machines. */
 async function meanwhile(load: Load, count = 200): Promise<void> {
   const before = load.answered;
   await eventually(() => load.answered > before + count);
@@ -144,7 +144,7 @@ describe.skipIf(nginx === undefined).each(machineKinds())('on %s', (kind) => {
     await untilAnsweredBy(load, NAMES);
     unharmed();
 
-    // A new release goes round, faster than nginx forgets whom it has passed over.
+    // A new release is deployed everywhere, faster than nginx retries the machines that it has skipped.
     for (const host of fleet.hosts) {
       expect(await host.drain()).toBe(0);
       await host.start();
@@ -165,7 +165,7 @@ describe.skipIf(nginx === undefined).each(machineKinds())('on %s', (kind) => {
     expect(posted.filter((path, index) => posted.indexOf(path) !== index)).toEqual([]);
   });
 
-  test('a request that may have been carried out is repeated if it is a GET, and never if it is a POST', async () => {
+  test('a request that may have been processed is repeated if it is a GET, and never if it is a POST', async () => {
     const fleet = await Fleet.start(kind);
     const holding = (): Host[] => fleet.hosts.filter((host) => host.taken.includes('/hold'));
     const killHolding = async (count: number): Promise<void> => {
@@ -212,7 +212,7 @@ describe.skipIf(nginx === undefined).each(machineKinds())('on %s', (kind) => {
   });
 });
 
-/** Connects from one address to another, sends bytes, and says how many come back. */
+/** Connects from one address to another, sends bytes, and returns the number of bytes that come back. */
 const ASK = `
 const [localAddress, host, port, hex] = process.argv.slice(1);
 let length = 0;

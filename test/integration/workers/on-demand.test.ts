@@ -23,7 +23,7 @@ import { makeCertificate } from '../../helpers/web-servers/certificate.ts';
 import { FastcgiClient } from '../../servers/fastcgi/client.ts';
 import { ScgiClient } from '../../servers/scgi/client.ts';
 
-/** Says which process answers, and what it was sent. Does not load while there is a file `broken`. */
+/** Responds with its PID and the body that it received. Does not load while the file `broken` exists. */
 const app = (version = 'one') => `import { existsSync } from 'node:fs';
 if (existsSync(new URL('./broken', import.meta.url))) process.exit(3);
 export default async (req, res) => {
@@ -39,7 +39,7 @@ class Site {
   readonly directory = temporaryDirectory({ 'package.json': '{"type": "module"}', 'app.js': app() });
   program: (Program & { url: string }) | undefined;
 
-  /** @param settings of the server; a range and a short time are added */
+  /** @param settings of the server; a range of workers and a short idle_timeout are added */
   async start(settings: string, range = '0-2'): Promise<string> {
     const server = `[server:main]\n${settings}\nworkers = ${range}\nidle_timeout = 0.5\n`;
     writeFileSync(join(this.directory, 'x.ini'), `[app:main]\nuse = module:./app.js\n\n${server}`);
@@ -47,7 +47,7 @@ class Site {
     return this.program.url;
   }
 
-  /** Resolves when the last worker has ended so many times. */
+  /** Resolves when the last worker has ended this number of times. */
   async empty(times = 1): Promise<void> {
     await eventually(() => (this.output.match(NONE)?.length ?? 0) >= times && this.workers.length === 0);
   }
@@ -56,7 +56,7 @@ class Site {
     return this.program?.output ?? '';
   }
 
-  /** Of the supervisor. */
+  /** The workers of the supervisor. */
   get workers(): number[] {
     const pid = this.program?.pid;
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
@@ -148,7 +148,7 @@ test.each(PROTOCOLS)('%s: the last worker ends, and the next connection starts o
   expect(site.output).not.toMatch(/error/i);
 });
 
-test('of several servers each one wakes', async () => {
+test('each of several servers starts a worker for its connections', async () => {
   const site = new Site();
   const range = 'workers = 0-1\nidle_timeout = 0.5';
   site.save(
@@ -188,7 +188,7 @@ test('a hundred connections at once wait for the first worker', async () => {
   expect(site.output).toContain('1 worker (1 more): a connection waits');
 });
 
-test('a worker that dies while it starts loses no connection, and is not started again and again at once', async () => {
+test('a worker that dies while it starts loses no connection, and is restarted only after a pause', async () => {
   const site = new Site();
   const url = await site.start(HTTP);
   await site.empty();
@@ -201,7 +201,7 @@ test('a worker that dies while it starts loses no connection, and is not started
   await site.empty(2);
 });
 
-test('HUP without a worker starts one of the new version, or none', async () => {
+test('HUP without a worker starts one of the new version, or none if it does not load', async () => {
   const site = new Site();
   const url = await site.start(HTTP);
   await site.empty();
@@ -219,7 +219,7 @@ test('HUP without a worker starts one of the new version, or none', async () => 
   expect(await answerOf(url)).toMatch(/^two /);
 });
 
-test('HUP to another address: the new socket wakes, the old one is gone', async () => {
+test('HUP to another address: the new socket starts workers, the old one is closed', async () => {
   const site = new Site();
   await site.start('use = npm:paster#http\nsocket = a.sock');
   await site.empty();
@@ -232,7 +232,7 @@ test('HUP to another address: the new socket wakes, the old one is gone', async 
   expect(await getOver(join(site.directory, 'b.sock'))).toMatch(/one \d+/);
 });
 
-test('the last worker stays while a connection is open', async () => {
+test('the last worker keeps running while a connection is open', async () => {
   const site = new Site();
   await site.start('use = npm:paster#fastcgi\nsocket = a.sock');
   const client = await FastcgiClient.connect(join(site.directory, 'a.sock'));
@@ -253,7 +253,7 @@ test('a spare worker takes the first connection', async () => {
   expect(await answerOf(url)).toBe(`one ${spare} whole`);
 });
 
-test('a number that is set by hand holds until the next reload', async () => {
+test('a number set by paster control stays until the next reload', async () => {
   const site = new Site();
   const url = await site.start(HTTP);
   await site.empty();
@@ -268,7 +268,7 @@ test('a number that is set by hand holds until the next reload', async () => {
   await site.empty(2);
 });
 
-test('if the number that is set by hand fails to start, the next connection starts a worker', async () => {
+test('if a number set by paster control fails to start, the next connection starts a worker', async () => {
   const site = new Site();
   const url = await site.start(HTTP);
   await site.empty();
@@ -279,7 +279,7 @@ test('if the number that is set by hand fails to start, the next connection star
   expect(await answerOf(url)).toMatch(/^one /);
 });
 
-test('an upgrade without a worker', async () => {
+test('after an upgrade without a worker the next connection starts one too', async () => {
   const site = new Site();
   const url = await site.start(HTTP);
   await site.empty();
@@ -293,7 +293,7 @@ test('an upgrade without a worker', async () => {
   await eventually(() => !isAlive(pid));
 });
 
-/** Opens a Unix socket as descriptor 3 and becomes the program. */
+/** Opens a Unix socket as descriptor 3 and executes the program. */
 const ACTIVATE = `
 import os, socket, sys
 unix = socket.socket(socket.AF_UNIX); unix.bind(sys.argv[1]); unix.listen()
@@ -302,7 +302,7 @@ os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1')
 os.execv(sys.argv[2], sys.argv[2:])
 `;
 
-test('a socket of systemd wakes too', async () => {
+test('a socket of systemd starts a worker too', async () => {
   const python = needProgram('python3');
   const site = new Site();
   const socket = join(site.directory, 'a.sock');

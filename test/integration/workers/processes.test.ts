@@ -1,4 +1,4 @@
-/** What `paster serve` does when signals come and when processes die, as one process, with workers and monitored. */
+/** How `paster serve` reacts to signals and to the death of processes: as one process, with workers and monitored. */
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
@@ -34,7 +34,7 @@ function project(app = APP, server = ''): string {
 
 const get = async (url: string) => (await fetch(url, { headers: { connection: 'close' } })).text();
 
-test('HUP, TTIN and USR1 do not end one process, and each says what to do instead', async () => {
+test('HUP, TTIN and USR1 do not end a single process, which logs what to do instead', async () => {
   const program = await serve(['x.ini'], { cwd: project() });
   program.child.kill('SIGHUP');
   await program.says(/HUP: one process cannot take over from itself, nothing is reloaded: set workers = 1/);
@@ -48,7 +48,7 @@ test('HUP, TTIN and USR1 do not end one process, and each says what to do instea
 test.each([
   ['one process', ''],
   ['workers', 'workers = 1'],
-])('INT after TERM cuts a graceful stop short: %s', async (_what, server) => {
+])('INT after TERM ends a graceful stop at once: %s', async (_what, server) => {
   const program = await serve(['x.ini'], {
     cwd: project(APP.replace('500', '60000'), server),
   });
@@ -65,7 +65,7 @@ test.each([
 test.each([
   ['one process', []],
   ['workers', ['-w', '1']],
-])('TERM while the application is still loading ends it: %s', async (_what, mode) => {
+])('TERM ends an application that is still loading: %s', async (_what, mode) => {
   const cwd = project(`process.stderr.write('loading\\n');\nawait new Promise((r) => setTimeout(r, 60000));\n${APP}`);
   const program = paster(['serve', 'x.ini', '--pid-file', 'a.pid', ...mode], { cwd });
   await program.says(/loading/);
@@ -95,14 +95,14 @@ describe('a package’s script', () => {
     ['npm', 'true && paster serve x.ini 2>&1', ['npm', 'start']],
     ['npm, with workers', 'paster serve x.ini -w 1', ['npm', 'start']],
     ['npm and an argument', 'paster serve', ['npm', 'start', '--', 'x.ini']],
-  ])('ends its server with it: %s', async (_what, script, command) => {
+  ])('ends its server when it ends: %s', async (_what, script, command) => {
     const { program, pid } = await started(script, command);
     await program.kill('SIGTERM');
     await eventually(() => !isAlive(pid));
   });
 
   test.each(['paster serve x.ini & sleep 5', 'nohup paster serve x.ini; true'])(
-    'may leave one behind: %s',
+    'may leave a server running: %s',
     async (script) => {
       const { program, pid } = await started(script, ['npm', 'start']);
       await program.kill('SIGTERM');
@@ -113,7 +113,7 @@ describe('a package’s script', () => {
   );
 });
 
-/** Never gives its process back, and leaves the processor to others. */
+/** Blocks its process forever, and leaves the processor to others. */
 const LOOPING = 'for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);';
 const LOOP = `process.stderr.write('looping\\n');\n${LOOPING}\n`;
 
@@ -121,11 +121,11 @@ test.each([
   ['at a request', `export default () => {\n${LOOP}};\n`, []],
   ['while it is loaded', LOOP, []],
   ['at a request, in a worker', `export default () => {\n${LOOP}};\n`, ['-w', '1']],
-])('a second Ctrl-C ends an application that never gives its process back: %s', async (_what, app, mode) => {
+])('a second Ctrl-C ends an application that blocks its process: %s', async (_what, app, mode) => {
   const script = needProgram('script');
   const command = [process.execPath, join(ROOT, 'bin/paster.js'), 'serve', 'x.ini', '--pid-file', 'a.pid', ...mode];
   const options = { cwd: project(app), typing: true };
-  // Its standard error is read until all have closed it that it has started.
+  // Reads standard error until all children have closed it.
   const line = `trap : INT; ${command.join(' ')} 2>&1 >/dev/tty | (trap '' INT; exec cat)`;
   const program = new Program(script, ['-qefc', line, '/dev/null'], options);
   if (app !== LOOP) {
@@ -133,14 +133,14 @@ test.each([
     void fetch(url).catch(() => {});
   }
   await program.says(/looping/);
-  // Of two that come at once, the system may deliver one.
+  // Of two simultaneous signals, the system may deliver only one.
   const pressing = setInterval(() => program.type('\x03'), 200);
   await program.finished().finally(() => clearInterval(pressing));
   if (mode.length === 0) expect(program.output).toContain('does not respond to Ctrl-C: killed');
   expect(program.output).not.toMatch(/No such process/);
 });
 
-test('the two lines that scripts read are all that is printed without a terminal', async () => {
+test('without a terminal, only the two lines for scripts are printed', async () => {
   const program = await serve(['x.ini'], { cwd: project() });
   expect(await program.kill('SIGTERM')).toMatchObject({
     stdout: `Starting server in PID ${program.pid}.\nserving on ${program.url}\n`,
@@ -148,7 +148,7 @@ test('the two lines that scripts read are all that is printed without a terminal
   });
 });
 
-test('--open says so where there is no browser', async () => {
+test('--open reports that there is no browser', async () => {
   const program = await serve(['x.ini', '--open'], { cwd: project(), env: { PATH: '/nonexistent' } });
   await program.says(/--open: there is no (xdg-)?open here; open http:\S+ yourself/);
   expect((await fetch(program.url)).status).toBe(200);
@@ -156,14 +156,14 @@ test('--open says so where there is no browser', async () => {
   await over.says(/a browser cannot connect/);
 });
 
-test('--monitor-restart starts a server again that died, and ends with it when told to', async () => {
+test('--monitor-restart restarts a server that has died, and ends with it on request', async () => {
   const cwd = project();
   const port = await freePort();
   const program = await serve(['x.ini', '-p', String(port), '--monitor-restart', '--pid-file', 'a.pid'], { cwd });
   const pid = () => get(program.url).catch(() => undefined);
   const first = await pid();
   expect(first).not.toBe(String(program.pid));
-  // What is to be signalled is the monitor.
+  // Signals are sent to the monitor.
   expect(readFileSync(join(cwd, 'a.pid'), 'utf8').split('\n')[0]).toBe(String(program.pid));
   await get(`${program.url}/exit`).catch(() => {});
   await program.says(/the server ended with status 9; it is started again/);
@@ -171,7 +171,7 @@ test('--monitor-restart starts a server again that died, and ends with it when t
   expect(second).not.toBe(first);
   process.kill(Number(second), 'SIGKILL');
   await program.says(/ended by SIGKILL; it is started again/);
-  // A version that does not load is tried again and again.
+  // A version that does not load is retried.
   const third = await eventually(pid);
   writeFileSync(join(cwd, 'app.js'), 'throw new Error("broken");');
   process.kill(Number(third), 'SIGKILL');
@@ -184,7 +184,7 @@ test('--monitor-restart starts a server again that died, and ends with it when t
   expect(existsSync(join(cwd, 'a.pid'))).toBe(false);
 });
 
-test('--monitor-restart does not insist on a server that never started', async () => {
+test('--monitor-restart gives up on a server that never started', async () => {
   const program = paster(['serve', 'x.ini', '--monitor-restart'], { cwd: project('throw new Error("broken");') });
   const { status, stderr } = await program.finished();
   expect(status).toBe(1);
@@ -213,7 +213,7 @@ test('a server whose monitor was killed ends', async () => {
   );
 });
 
-test('a worker that stands still is killed, and says before what it held and where it was', async () => {
+test('a blocked worker is killed, after its requests in flight and its position are logged', async () => {
   const app = `import { execFileSync } from 'node:child_process';
 function spin() { ${LOOPING} }
 export default (req, res) => {
@@ -223,7 +223,7 @@ export default (req, res) => {
   res.end(String(process.pid));
 };
 `;
-  // The worker has a tenth of that to find out where it is, on a busy machine too.
+  // The worker has a tenth of this to find its position, even on a busy machine.
   const program = await serve(['x.ini'], { cwd: project(app, 'workers = 1\nworker_timeout = 4') });
   const first = await get(program.url);
   const open = fetch(`${program.url}/open`).catch(() => {});
@@ -276,7 +276,7 @@ export const makeApp = (_, { data }) => (req, res) => res.end(readFileSync(data,
   expect(program.output).not.toMatch(/reloaded.*and 1 more/);
 });
 
-test('the characters of a pattern are literal in the names of directories', async () => {
+test('characters of patterns are literal in the names of directories', async () => {
   const parent = temporaryDirectory();
   const cwd = join(parent, 'a[b]{c,d}*');
   mkdirSync(join(cwd, 'data'), { recursive: true });
@@ -292,14 +292,14 @@ test('the characters of a pattern are literal in the names of directories', asyn
   mkdirSync(join(cwd, 'more'));
   writeFileSync(join(cwd, 'more/b.yaml'), '1');
   await program.says(/reloaded in \d+ ms: .*b\.yaml/);
-  // Nothing outside the project is watched, such as all that is beside it.
+  // Nothing outside the project is watched, such as its siblings.
   const directory = `/proc/${program.child.pid}/fdinfo`;
   const watches = await eventually(() => {
     try {
       const descriptors = readdirSync(directory).map((fd) => readFileSync(join(directory, fd), 'utf8'));
       return descriptors.flatMap((each) => each.match(/^inotify wd:\w+ ino:\w+/gm) ?? []);
     } catch {
-      // One has been closed meanwhile.
+      // A descriptor has been closed meanwhile.
       return undefined;
     }
   });
@@ -323,7 +323,7 @@ describe('HUP with another configuration', () => {
   };
   const reloaded = (program: { stderr: string }) => program.stderr.match(/^reloaded$/gm)?.length ?? 0;
 
-  test('changes the number of workers, and TTIN holds where it says nothing new', async () => {
+  test('changes the number of workers, and the number of a TTIN stays if the file has not changed it', async () => {
     const cwd = project(APP, 'workers = 1');
     const program = await serve(['x.ini'], { cwd });
     writeFileSync(join(cwd, 'x.ini'), ini('port = 0\nworkers = 3'));
@@ -340,7 +340,7 @@ describe('HUP with another configuration', () => {
     );
   });
 
-  test('opens new addresses, keeps the others and lets go of the rest', async () => {
+  test('opens new addresses, keeps the others and closes the rest', async () => {
     const cwd = project(APP, 'workers = 1');
     const [kept, left, came] = [await freePort(), await freePort(), await freePort()];
     const at = (port: number) => `http://127.0.0.1:${port}`;
@@ -354,7 +354,7 @@ describe('HUP with another configuration', () => {
     await eventually(() => reloaded(program) === 1);
     expect(await get(at(kept))).toBe(await get(at(came)));
     await expect(fetch(at(left))).rejects.toThrow();
-    // And back again.
+    // And back to the first one.
     writeFileSync(join(cwd, 'x.ini'), listen(kept, left));
     program.child.kill('SIGHUP');
     await eventually(() => reloaded(program) === 2);
@@ -364,7 +364,7 @@ describe('HUP with another configuration', () => {
   test.each([
     ['an address in use', (port: number) => `listen = 127.0.0.1:${port}\nworkers = 2`, /x\.ini:5:\d+: .*is in use/],
     ['an error', () => 'prot = 1\nworkers = 2', /x\.ini:5:1: .*unknown setting "prot"/],
-  ])('%s leaves everything as it was', async (_what, server, message) => {
+  ])('%s changes nothing', async (_what, server, message) => {
     const other = createServer().listen(0, '127.0.0.1');
     onTestFinished(() => void other.close());
     await once(other, 'listening');
@@ -378,7 +378,7 @@ describe('HUP with another configuration', () => {
     expect(await workers(program.url, 2)).toEqual(before);
   });
 
-  test('a version that only some workers can load is none: all old ones go on', async () => {
+  test('a version that only some workers can load is rejected, and all old workers stay', async () => {
     const once = `import { existsSync, writeFileSync } from 'node:fs';
 const mark = new URL('./mark', import.meta.url);
 if (existsSync(mark)) throw new Error('only once');
@@ -396,11 +396,11 @@ export default (req, res) => res.end('new');
     expect(await workers(program.url, 2)).toEqual(before);
   });
 
-  test('a version that never comes to an end is given up', async () => {
+  test('a version that never gets ready is abandoned', async () => {
     const cwd = project(APP, 'workers = 1');
     const program = await serve(['x.ini'], { cwd });
     const before = await get(program.url);
-    // Only now: on a busy machine, the version that does start may take longer.
+    // Only now, because on a busy machine the version that does start may take longer.
     writeFileSync(join(cwd, 'x.ini'), ini('port = 0\nworkers = 1\nstart_timeout = 1'));
     writeFileSync(join(cwd, 'app.js'), 'await new Promise(() => setInterval(() => {}, 1000));');
     program.child.kill('SIGHUP');
@@ -409,7 +409,7 @@ export default (req, res) => res.end('new');
   });
 });
 
-test('an application that never comes to an end of loading ends serve, with the reason', async () => {
+test('an application that never gets ready ends serve with an error', async () => {
   const cwd = project('await new Promise(() => setInterval(() => {}, 1000));', 'workers = 2\nstart_timeout = 1');
   expect(await paster(['serve', 'x.ini'], { cwd }).finished()).toMatchObject({
     status: 1,
@@ -418,7 +418,7 @@ test('an application that never comes to an end of loading ends serve, with the 
   });
 });
 
-test('connections wait while the first worker loads, and an address in use is said before it does', async () => {
+test('connections wait while the first worker loads, and an address in use is reported before that', async () => {
   const cwd = project(`process.stderr.write('loading\\n');\nawait new Promise((r) => setTimeout(r, 500));\n${APP}`);
   const port = String(await freePort());
   const program = paster(['serve', 'x.ini', '-w', '1', '-p', port], { cwd });
@@ -430,7 +430,7 @@ test('connections wait while the first worker loads, and an address in use is sa
   expect(await early).toMatch(/^\d+$/);
 });
 
-test('of two that start at once on one address, one serves and the other says so', async () => {
+test('of two servers that start on one address, one serves and the other reports the error', async () => {
   const cwd = project();
   const port = String(await freePort());
   const both = [1, 2].map(() => paster(['serve', 'x.ini', '-w', '1', '-p', port], { cwd }));

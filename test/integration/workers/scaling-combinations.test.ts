@@ -1,4 +1,4 @@
-/** A range of workers together with what else starts, ends and chooses workers: no request fails, and the number keeps to the range. */
+/** A range of workers combined with everything else that starts, ends and chooses workers: no request fails, and the number stays in the range. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
@@ -7,7 +7,7 @@ import { eventually, freePort, paster } from '../../helpers/programs/program.ts'
 import { saveByRename } from '../../process/program.ts';
 import { FastcgiClient } from '../../servers/fastcgi/client.ts';
 
-/** Computes for some milliseconds, keeps some memory, and echoes. */
+/** Computes for some milliseconds, uses some memory, and echoes. */
 const app = (version: string) =>
   `const kept = [];\n${echoingApp(version).replace('export default', 'const echo =')}
 export default (req, res) => {
@@ -18,7 +18,7 @@ export default (req, res) => {
 };
 `;
 
-/** Requests over FastCGI on kept connections, as a web server sends them, until it is stopped. */
+/** Sends requests over keep-alive FastCGI connections, like a web server, until it is stopped. */
 class FastcgiLoad {
   readonly failures: string[] = [];
   readonly #running: Promise<unknown>;
@@ -49,7 +49,7 @@ const WEB = '[server:web]\nuse = npm:paster#fastcgi\nsocket = a.sock\n';
 test.each([
   ['two servers and max_requests', '0-3', 'max_requests = 5', /max_requests/],
   ['sticky, a spare worker and max_memory', '1-3', 'sticky = true\nspare_workers = 1\nmax_memory = 75', /max_memory/],
-])('%s', async (_what, range, settings, restarts) => {
+])('no request fails with %s', async (_what, range, settings, restarts) => {
   const least = Number(range[0]);
   const port = await freePort();
   const live = `[server:live]\nuse = npm:paster#http\nport = ${port}\n`;

@@ -1,4 +1,4 @@
-/** `workers = 1-3`: more workers under load, fewer afterwards; no request fails, and none is cut off by a worker that goes. */
+/** `workers = 1-3`: more workers under load, fewer afterwards; no request fails, and no ending worker aborts one. */
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -36,7 +36,7 @@ const HTTP = 'use = npm:paster#http\nport = 0';
 interface Site {
   readonly directory: string;
   readonly program: Program & { url: string };
-  /** The numbers of workers that were logged, in their order. */
+  /** The numbers of workers that were logged, in order. */
   readonly counts: () => number[];
 }
 
@@ -54,7 +54,7 @@ async function start(settings: string, args: readonly string[] = []): Promise<Si
 
 const isAscending = (counts: readonly number[]) => counts.every((count, index) => count > (counts[index - 1] ?? 0));
 
-test.each([true, false])('from one to three and back, with keep-alive: %s', async (keepAlive) => {
+test.each([true, false])('the number goes from one to three and back, with keep-alive: %s', async (keepAlive) => {
   const { directory, program, counts } = await start(`${HTTP}\nworkers = 1-3\nidle_timeout = 1`);
   const load = new Load(program.url, { clients: 12, keepAlive });
   await eventually(() => counts().at(-1) === 3);
@@ -72,7 +72,7 @@ test.each([true, false])('from one to three and back, with keep-alive: %s', asyn
   expect(program.output).toMatch(/^1 worker \(1 fewer\): not needed for 1 s$/m);
 });
 
-test('under a load that comes and goes no request fails', async () => {
+test('no request fails under a varying load', async () => {
   const { program, counts } = await start(`${HTTP}\nworkers = 0-3\nidle_timeout = 0.3`);
   for (let round = 0; round < 3; round++) {
     const load = new Load(program.url, { clients: 8, keepAlive: round % 2 === 0 });
@@ -84,7 +84,7 @@ test('under a load that comes and goes no request fails', async () => {
   }
 });
 
-test('a web server’s kept connections move to workers that start later', async () => {
+test('keep-alive connections of a web server move to workers that start later', async () => {
   const { directory, counts } = await start(
     'use = npm:paster#fastcgi\nsocket = a.sock\nworkers = 1-2\nidle_timeout = 60',
   );
@@ -95,7 +95,7 @@ test('a web server’s kept connections move to workers that start later', async
   const workers = new Set<string>();
   await Promise.all(
     clients.map(async (client, index) => {
-      // Each goes on until both workers have answered, and a little longer.
+      // Each connection continues until both workers have responded, and a little longer.
       for (let rest = 50; rest > 0; rest -= workers.size > 1 ? 1 : 0) {
         const { body } = await client.ask(1, { REQUEST_METHOD: 'GET', REQUEST_URI: `/${index}` });
         workers.add(/^v0 (\d+) /.exec(body.toString())?.[1] ?? body.toString());
@@ -118,7 +118,7 @@ test('behind nginx no request fails while workers start and end', async () => {
     const load = new Load(url, { clients: 12 });
     const before = counts().length;
     await eventually(() => counts().slice(before).includes(3) && load.workers.size === 3);
-    // nginx keeps its connections to the workers that end now.
+    // nginx keeps its connections to the workers that now end.
     const quiet = new Load(url, { clients: 2, pause: 60 });
     await load.stop();
     await eventually(() => counts().at(-1) === 1);
@@ -127,7 +127,7 @@ test('behind nginx no request fails while workers start and end', async () => {
   }
 });
 
-/** Two workers that the load does not need any more. */
+/** Two workers, of which the load no longer needs both. */
 async function twoWorkers(settings = ''): Promise<Site> {
   const site = await start(`${HTTP}\nworkers = 1-2\nidle_timeout = 1\n${settings}`);
   const load = new Load(site.program.url, { clients: 8 });
@@ -136,7 +136,7 @@ async function twoWorkers(settings = ''): Promise<Site> {
   return site;
 }
 
-test('a worker with a request in flight stays', async () => {
+test('a worker with a request in flight keeps running', async () => {
   const { directory, program, counts } = await twoWorkers();
   const held = new Map<string, Promise<string>>();
   while (held.size < 2) {
@@ -150,7 +150,7 @@ test('a worker with a request in flight stays', async () => {
   await eventually(() => counts().at(-1) === 1);
 });
 
-test('a worker with a WebSocket stays', async () => {
+test('a worker with a WebSocket keeps running', async () => {
   const { program, counts } = await twoWorkers();
   const sockets: WebSocket[] = [];
   const workers = new Set<string>();
@@ -169,7 +169,7 @@ test('a worker with a WebSocket stays', async () => {
   await eventually(() => counts().at(-1) === 1);
 });
 
-test('HUP takes a new range over, and a fixed number too', async () => {
+test('HUP applies a new range, or a fixed number', async () => {
   const { directory, program, counts } = await twoWorkers();
   const load = new Load(program.url, { clients: 4, pause: 20 });
   const change = async (to: string, reloads: number) => {
@@ -202,7 +202,7 @@ test.each([
         .ask({ REQUEST_URI: '/held' })
         .then(({ body }) => String(body));
   await eventually(() => counts().at(-1) === 2);
-  // The new worker gets what the other one refuses.
+  // The new worker gets the requests that the other one refuses.
   if (isHttp) await eventually(async () => (await ask(program.url, '/')).status === 200);
   writeFileSync(join(directory, 'go'), '');
   expect(await held).toMatch(/ done$/);
@@ -221,7 +221,7 @@ test('the number does not change while a canary is on trial', async () => {
   expect(load.failures).toEqual([]);
 });
 
-test('the metrics and the status page know the range', async () => {
+test('the metrics and the status page show the range', async () => {
   const directory = temporaryDirectory({
     'x.ini': `[composite:main]
 use = npm:paster#urlmap
@@ -248,7 +248,7 @@ workers = 2-3
   expect(page.body.toString()).toContain('2 workers of 2-3');
 });
 
-test('with --reload a range is its lower bound', async () => {
+test('with --reload the lower bound of a range is the number of workers', async () => {
   const { directory, program } = await start(`${HTTP}\nworkers = 2-4`, ['--reload']);
   const seen = new Set<string>();
   await eventually(async () => {

@@ -1,4 +1,4 @@
-/** `sticky = true` with several workers: each client's requests reach one worker, whichever worker gets them. */
+/** `sticky = true` with several workers: each client's requests reach one worker, whichever worker accepts them. */
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { request } from 'node:http';
@@ -47,7 +47,7 @@ interface Answer {
   readonly localPort: number | undefined;
 }
 
-/** On a connection of its own, so that any worker may get it. */
+/** Sends a request over a new connection, so that any worker may accept it. */
 function ask(url: string, headers: readonly string[] = [], body?: string): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const method = body === undefined ? 'GET' : 'POST';
@@ -89,18 +89,18 @@ describe('sticky = true', () => {
     program = await serve(['x.ini'], { cwd, env: { TMPDIR: temporary } });
   });
 
-  test('keeps a client with its cookie at the worker that set it', async () => {
+  test('keeps a client with its cookie at the worker that set the cookie', async () => {
     const first = await ask(program.url);
     const cookie = workerCookie(first);
     expect(first.cookies).toEqual(['own=1', `${cookie}; Path=/; HttpOnly; SameSite=Lax`]);
     const answers = await times(() => ask(program.url, ['cookie', `a=b; ${cookie}`]));
     expect(new Set(answers.map(({ pid }) => pid))).toEqual(new Set([first.pid]));
     expect(answers.flatMap(workerCookie).join('')).toBe('');
-    // Without it, other workers respond too.
+    // Without the cookie, other workers respond too.
     await eventually(async () => (await ask(program.url)).pid !== first.pid);
   });
 
-  test('passes on what the client sent, and the address that it has', async () => {
+  test('forwards the client’s request unchanged, with its address', async () => {
     const cookie = workerCookie(await ask(program.url));
     const headers = ['X-Twice', '1', 'x-twice', '2', 'Cookie', cookie, 'Connection', 'close', 'Expect', '100-continue'];
     const body = 'b'.repeat(100_000);
@@ -119,7 +119,7 @@ describe('sticky = true', () => {
     }
   });
 
-  test('knows the sessions of Engine.IO without a cookie', async () => {
+  test('recognizes sessions of Engine.IO without a cookie', async () => {
     const opened = await ask(`${program.url}/engine/?EIO=4&transport=polling`);
     const pid = /of-(\d+)/.exec(opened.body)?.[1];
     const poll = `/socket.io/?EIO=4&transport=polling&sid=of-${pid}`;
@@ -148,15 +148,15 @@ describe('sticky = true', () => {
     expect(readdirSync(join(temporary, directory, 'workers'))).toHaveLength(3);
   });
 
-  test('ends a broken response as the worker of the session does', async () => {
+  test('aborts a response as the worker of the session does', async () => {
     const cookie = workerCookie(await ask(program.url));
     const results = await times(() => ask(`${program.url}/abort`, ['cookie', cookie]).catch(() => 'broken'));
     expect(results.every((each) => each === 'broken' || (typeof each === 'object' && each.status === 502))).toBe(true);
-    // The worker goes on.
+    // The worker keeps running.
     expect((await ask(program.url, ['cookie', cookie])).status).toBe(200);
   });
 
-  test('forgets a client that closes in the middle of a request', async () => {
+  test('survives a client that closes in the middle of a request', async () => {
     const cookie = workerCookie(await ask(program.url));
     await times(async () => {
       const { port } = new URL(program.url);
@@ -168,7 +168,7 @@ describe('sticky = true', () => {
     expect((await ask(program.url, ['cookie', cookie], 'after')).status).toBe(200);
   });
 
-  test('gives a client of an ended worker another one, and loses no request', async () => {
+  test('moves a client of an ended worker to another one, and loses no request', async () => {
     const first = await ask(program.url);
     const cookie = workerCookie(first);
     const answers: Answer[] = [];
@@ -190,14 +190,14 @@ describe('sticky = true', () => {
     expect(workerCookie(last)).not.toBe(cookie);
   });
 
-  test('leaves nothing behind', async () => {
+  test('leaves no files behind', async () => {
     const directories = (): string[] => readdirSync(temporary).filter((each) => each.startsWith('paster-workers-'));
     expect(directories()).toHaveLength(1);
     const { status } = await program.kill('SIGTERM');
     expect([status, directories()]).toEqual([0, []]);
   });
 
-  test('leaves nothing behind after its supervisor was killed', async () => {
+  test('leaves no files behind after its supervisor was killed', async () => {
     const killed = await serve(['x.ini'], { cwd: project, env: { TMPDIR: temporary } });
     const directories = (): string[] => readdirSync(temporary).filter((each) => each.startsWith('paster-workers-'));
     expect(directories()).toHaveLength(1);

@@ -10,7 +10,7 @@ import { saveByRename } from '../../process/program.ts';
 
 const nginx = requireProgram('nginx');
 
-/** `PASTER_LOAD_TIMES=10` for a long run: so many times as many reloads, deaths and edits. */
+/** `PASTER_LOAD_TIMES=10` makes a long run: the factor for the number of reloads, deaths and edits. */
 const TIMES = Number(process.env['PASTER_LOAD_TIMES'] ?? 1);
 const HUPS = 4 * TIMES;
 const SLOW_HUPS = 5 * TIMES;
@@ -19,8 +19,8 @@ const KILLS = 3 * TIMES;
 const EDITS = 10 * TIMES;
 
 /**
- * Milliseconds that a client rests: without a rest the clients take the processor from the workers that start meanwhile, and the tests
- * take longer without asking more of them. Some request is in flight nearly all the time.
+ * Milliseconds that a client pauses: without pauses the clients take the processor from the workers that start meanwhile, and the tests
+ * take longer without testing more. Some request is in flight nearly all the time.
  */
 const PAUSE = 2;
 
@@ -100,7 +100,7 @@ class Site {
   }
 }
 
-test.each(ROWS)('HUP: $over, $workers workers, kept alive: $keepAlive', async (row) => {
+test.each(ROWS)('no request fails at HUP: $over, $workers workers, kept alive: $keepAlive', async (row) => {
   const site = await Site.start(row);
   const load = new Load(site.url, { ...row, pause: PAUSE });
   for (let round = 1; round <= HUPS; round++) {
@@ -111,16 +111,19 @@ test.each(ROWS)('HUP: $over, $workers workers, kept alive: $keepAlive', async (r
   expect(load.versions.size).toBe(HUPS + 1);
 });
 
-test.each(ROWS)('max_requests = 100: $over, $workers workers, kept alive: $keepAlive', async (row) => {
-  const site = await Site.start(row, { settings: 'max_requests = 100' });
-  const load = new Load(site.url, { ...row, pause: PAUSE });
-  await eventually(() => site.count(/takes over from/g) >= REPLACED);
-  await load.stop();
-  expect(load.failures).toEqual([]);
-  expect(load.workers.size).toBeGreaterThanOrEqual(REPLACED);
-});
+test.each(ROWS)(
+  'no request fails at max_requests = 100: $over, $workers workers, kept alive: $keepAlive',
+  async (row) => {
+    const site = await Site.start(row, { settings: 'max_requests = 100' });
+    const load = new Load(site.url, { ...row, pause: PAUSE });
+    await eventually(() => site.count(/takes over from/g) >= REPLACED);
+    await load.stop();
+    expect(load.failures).toEqual([]);
+    expect(load.workers.size).toBeGreaterThanOrEqual(REPLACED);
+  },
+);
 
-test('requests that begin before a HUP and end after it, on kept connections', async () => {
+test('requests that begin before a HUP and end after it succeed, on keep-alive connections', async () => {
   const slow = (version: string) =>
     `const app = (() => { ${echoingApp(version)
       .replace(/^import.*\n/, '')
@@ -136,7 +139,7 @@ export default (req, res) => { setTimeout(() => app(req, res), 400 * Math.random
   expect(load.failures).toEqual([]);
 });
 
-describe('kill -9', () => {
+describe('kill -9 loses only requests of the killed worker', () => {
   test.each(ROWS)('$over, $workers workers, kept alive: $keepAlive', async (row) => {
     const journal = join(temporaryDirectory(), 'journal');
     const site = await Site.start(row, { app: echoingApp('v0', journal) });
@@ -152,24 +155,24 @@ describe('kill -9', () => {
       await eventually(() => load.answered > before + 100);
     }
     await load.stop();
-    // A client has one request in hand; no other can be lost.
+    // A client has one request in flight; no other one can be lost.
     expect(load.failures.length).toBeLessThanOrEqual(clients * killed.size);
-    // Who got such a request has been killed; behind nginx it may have gone to several, one after the other.
+    // The worker that received such a request has been killed; behind nginx the request may have been sent to several, one after the other.
     const taken = readFileSync(journal, 'latin1').split('\n');
     const lost = new Set(load.failures.map(({ path }) => path));
     const takers = taken.map((line) => line.split(' ')).filter(([, path = '']) => lost.has(path));
     for (const [worker] of takers) expect([...killed]).toContain(Number(worker));
     if (row.over !== 'HTTP' || !row.keepAlive) return;
-    // On a connection that has had an answer it is known whose it was.
+    // On a connection that has had a response, the worker is known.
     for (const { previous } of load.failures) expect([undefined, ...killed]).toContain(previous);
   });
 });
 
 test.each([{ ...HTTP[0], workers: 1 }, { ...HTTP[3], workers: 2 }, ...BEHIND_NGINX] as Row[])(
-  'edits, some with syntax errors: $over, $workers workers',
+  'no request fails during edits, some with syntax errors: $over, $workers workers',
   async (row) => {
     const site = await Site.start(row, { args: ['--reload'] });
-    // Gently: what this test takes is the starts of two processes for each edit, and the load is not to wait beside them.
+    // A light load: most of the time goes into starting two processes for each edit, and the load must not compete with them.
     const load = new Load(site.url, { ...row, clients: 2, pause: 10 });
     let mistakes = 0;
     for (let round = 1; round <= EDITS; round++) {
@@ -183,7 +186,7 @@ test.each([{ ...HTTP[0], workers: 1 }, { ...HTTP[3], workers: 2 }, ...BEHIND_NGI
       }
     }
     await load.stop();
-    // A request that comes while the file has an error gets the error.
+    // A request that arrives while the file has an error gets the error.
     const lost = load.failures.filter(({ reason }) => !reason.includes(': 500, ') || !reason.includes('does not load'));
     expect(lost).toEqual([]);
     expect(load.versions.size).toBe(EDITS - mistakes + 1);

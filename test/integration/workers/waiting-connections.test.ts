@@ -14,8 +14,8 @@ import { FastcgiClient } from '../../servers/fastcgi/client.ts';
 import { ScgiClient } from '../../servers/scgi/client.ts';
 
 /**
- * `/block` blocks its process until there is a file `go`. Does not load while there is a file `broken`, and takes its time while there
- * is one `held`.
+ * `/block` blocks its process until the file `go` exists. Does not load while the file `broken` exists, and waits while `held`
+ * exists.
  */
 const APP = `import { existsSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -32,14 +32,14 @@ export default (req, res) => {
 `;
 const CLIENTS = 50;
 
-/** Sends a request on a connection that is open. @returns the body of the response */
+/** Sends a request on an open connection. @returns the body of the response */
 type Ask = (path: string) => Promise<string>;
 
 interface Protocol {
   readonly name: string;
   /** Settings of the server. */
   readonly settings: (directory: string) => Promise<string> | string;
-  /** Resolves when the system has taken the connection. */
+  /** Resolves when the system has accepted the connection. */
   readonly connect: (program: Program & { readonly url: string }, directory: string) => Promise<Ask>;
 }
 
@@ -51,11 +51,11 @@ async function connected<T extends Socket>(socket: T): Promise<T> {
 
 const portOf = ({ url }: { readonly url: string }): number => Number(new URL(url).port);
 
-/** Connected; the handshake of TLS follows. */
+/** Connected; the TLS handshake follows. */
 const encrypted = (program: { readonly url: string }, ALPNProtocols: string[]): Promise<Socket> =>
   connected(connectTls({ port: portOf(program), ALPNProtocols, rejectUnauthorized: false }));
 
-/** Over HTTP/1.1. The server has to say that it closes the connection. */
+/** Over HTTP/1.1. The server must announce that it closes the connection. */
 const askOver =
   (socket: Socket): Ask =>
   async (path) => {
@@ -149,7 +149,7 @@ async function site(own: Protocol['settings']): Promise<string> {
   return directory;
 }
 
-/** Connects clients while every process is blocked, sends TERM, and lets the processes go on. @returns what the clients get */
+/** Connects clients while every process is blocked, sends TERM, and unblocks the processes. @returns the responses to the clients */
 async function stopWithClients(
   { settings, connect }: Protocol,
   workers: number | undefined,
@@ -167,7 +167,7 @@ async function stopWithClients(
   const answers = clients.map((ask) => ask('/'));
   const open = socketsOf(program.pid);
   const ended = program.kill('SIGTERM');
-  // Then the workers have got their orders.
+  // By then the workers have received their orders.
   if (workers !== undefined) await eventually(() => socketsOf(program.pid) < open);
   writeFileSync(join(directory, 'go'), '');
   const all = await Promise.all([...blocked, ...answers]);
@@ -175,7 +175,7 @@ async function stopWithClients(
   return all;
 }
 
-describe.runIf(process.platform === 'linux')('TERM while connections wait', () => {
+describe.runIf(process.platform === 'linux')('TERM while connections wait serves them first', () => {
   const all = (workers: number) => Array.from({ length: CLIENTS + workers }, () => 'served');
 
   test.each(PROTOCOLS)('one process: $name', async (protocol) => {
@@ -197,7 +197,7 @@ describe.runIf(process.platform === 'linux')('TERM while connections wait', () =
 test.each([
   ['one process', []],
   ['workers', ['-w', '2']],
-])('clients that connect without end do not keep the server from ending: %s', async (_what, args) => {
+])('clients that keep connecting do not prevent the server from ending: %s', async (_what, args) => {
   const program = await serve(['x.ini', ...args], { cwd: await site(() => HTTP) });
   let isOver = false;
   const flood = async (): Promise<void> => {
@@ -216,7 +216,7 @@ test.each([
 
 const SERVES_FIRST = /a connection waits: a worker serves it before the server ends/;
 
-/** A server of which no worker runs. */
+/** A server without a running worker. */
 async function withoutWorker({ settings }: Protocol, more = '') {
   const directory = await site(async (where) => `${await settings(where)}\nworkers = 0-1\nidle_timeout = 0.2\n${more}`);
   const program = await serve(['x.ini'], { cwd: directory });
@@ -229,7 +229,7 @@ function childrenOf(pid: number): string[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
 }
 
-/** A client connects and TERM comes while the supervisor is stopped, so that it finds both at the same time. */
+/** A client connects and TERM is sent while the supervisor is stopped, so that it sees both at the same time. */
 async function stopWithClient({ directory, program }: Awaited<ReturnType<typeof withoutWorker>>, protocol = OVER_HTTP) {
   process.kill(program.pid, 'SIGSTOP');
   const ask = await protocol.connect(program, directory);
@@ -241,13 +241,13 @@ async function stopWithClient({ directory, program }: Awaited<ReturnType<typeof 
 }
 
 describe.runIf(process.platform === 'linux')('TERM without a worker while a connection waits', () => {
-  test.each(PROTOCOLS)('a worker starts for it first: $name', async (protocol) => {
+  test.each(PROTOCOLS)('a worker starts to serve it first: $name', async (protocol) => {
     const { answer, ended } = await stopWithClient(await withoutWorker(protocol), protocol);
     expect(await answer).toBe('served');
     expect((await ended).status).toBe(0);
   });
 
-  test('a worker that is starting serves it first', async () => {
+  test('a starting worker serves it first', async () => {
     const { directory, program } = await withoutWorker(OVER_HTTP);
     writeFileSync(join(directory, 'held'), '');
     const answer = (await OVER_HTTP.connect(program, directory))('/');
@@ -264,7 +264,7 @@ describe.runIf(process.platform === 'linux')('TERM without a worker while a conn
   test.each([
     ['that does not start', 'broken', ''],
     ['that takes longer than graceful_timeout', 'held', 'graceful_timeout = 0.5'],
-  ])('a worker %s does not keep the server from ending', async (_what, obstacle, limit) => {
+  ])('a worker %s does not prevent the server from ending', async (_what, obstacle, limit) => {
     const running = await withoutWorker(OVER_HTTP, limit);
     writeFileSync(join(running.directory, obstacle), '');
     const { answer, ended } = await stopWithClient(running);
@@ -273,7 +273,7 @@ describe.runIf(process.platform === 'linux')('TERM without a worker while a conn
     expect(running.program.output).toMatch(SERVES_FIRST);
   });
 
-  test('INT cuts it short', async () => {
+  test('INT ends the server without serving it', async () => {
     const running = await withoutWorker(OVER_HTTP);
     writeFileSync(join(running.directory, 'held'), '');
     const { ended } = await stopWithClient(running);
